@@ -1,0 +1,175 @@
+# make test is what continuous integration runs; make help lists the rest.
+#
+# Needed: Go, GNU make, git, bash. What else a step wants it finds, installs where it may, or skips with a message; with
+# REQUIRE_SERVERS=1 it fails instead of skipping.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.SILENT:
+.NOTPARALLEL: # The steps of test build on each other, and each one uses all cores by itself.
+
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error This Makefile needs GNU make 3.82 or newer. On macOS: brew install make, then run gmake)
+endif
+
+# Tools stay out of go.mod: golangci-lint alone would bring a few hundred modules. Exact versions, so that a check means
+# the same on every machine.
+GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.6.0
+
+# Binaries that this Makefile installs; not committed.
+TOOLS := $(CURDIR)/.cache/tools
+
+# The result of each step, for the line at the end of make test.
+SUMMARY := .cache/summary
+
+# Extra flags for the tests: make test TESTFLAGS='-run TestTransfer -v'
+TESTFLAGS ?=
+
+# Most packages of ent have no tests, and say so one by one.
+DROP_UNTESTED := sed '/\[no test files\]$$/d'
+
+# $(call tool,package@version) is a shell command that prints the path of the tool, and fails if there is none. It looks
+# on PATH and in Go's own bin directory before it builds one. Go writes the version of the module into each binary.
+tool = find_tool $(notdir $(firstword $(subst @, ,$(1)))) $(1)
+define shell_functions
+find_tool() {
+	local name=$$1 package=$${2%@*} version=$${2#*@} path gobin
+	gobin=$$(go env GOBIN)
+	for path in "$$(command -v "$$name" || true)" "$${gobin:-$$(go env GOPATH)/bin}/$$name" "$(TOOLS)/$$name"; do
+		if [ -x "$$path" ] && go version -m "$$path" 2>/dev/null |
+			awk -v want="$$version" '$$1 == "mod" && $$3 == want { found = 1 } END { exit !found }'; then
+			echo "$$path"
+			return
+		fi
+	done
+	echo "installing $$package@$$version into .cache/tools; the first time this takes some minutes" >&2
+	if ! GOBIN="$(TOOLS)" go install "$$package@$$version" >&2; then
+		echo "$$name $$version is not installed, and could not be downloaded and built" >&2
+		return 1
+	fi
+	echo "$(TOOLS)/$$name"
+}
+# skip_or_fail STEP: what happens to a step whose tool is not to be had.
+skip_or_fail() {
+	if [ "$${REQUIRE_SERVERS:-}" = 1 ]; then
+		echo "$$1: REQUIRE_SERVERS=1 forbids to skip it" >&2
+		exit 1
+	fi
+	echo "$$1: skipped"
+	summarise "$$1 skipped"
+	exit 0
+}
+step() { echo "== $$1"; }
+summarise() {
+	mkdir -p .cache
+	echo "$$1" >>$(SUMMARY)
+}
+endef
+
+.PHONY: build
+build: ## Build the server: bin/holdfast
+	CGO_ENABLED=0 go build -trimpath -o bin/holdfast .
+
+.PHONY: run
+run: ## Run it with everything embedded: nothing else needs to be installed
+	go run .
+
+.PHONY: generate
+generate: ## Generate the code that comes from ent/schema and graph/*.graphqls
+	go generate ./...
+
+.PHONY: fmt
+fmt: ## Format all Go code
+	$(shell_functions)
+	gofumpt=$$($(call tool,$(GOFUMPT)))
+	"$$gofumpt" -w .
+
+.PHONY: lint
+lint: ## Run golangci-lint
+	$(shell_functions)
+	step 'golangci-lint'
+	lint=$$($(call tool,$(GOLANGCI_LINT))) || skip_or_fail lint
+	"$$lint" run ./...
+	summarise 'lint ok'
+
+.PHONY: vet
+vet:
+	$(shell_functions)
+	step 'go vet'
+	go vet ./...
+	summarise 'vet ok'
+
+.PHONY: check-format
+check-format:
+	$(shell_functions)
+	step 'gofumpt'
+	gofumpt=$$($(call tool,$(GOFUMPT))) || skip_or_fail format
+	unformatted=$$("$$gofumpt" -l .)
+	if [ -n "$$unformatted" ]; then
+		printf 'Not formatted (make fmt does it):\n%s\n' "$$unformatted"
+		exit 1
+	fi
+	summarise 'format ok'
+
+# Compares the tree before and after, not the tree and the last commit: work that is not committed yet is no fault. The
+# two snapshots go to a repository of their own, which also works where the sources are not in one.
+.PHONY: check-generated
+check-generated:
+	$(shell_functions)
+	step 'go generate'
+	snapshots=$$(mktemp -d)
+	trap 'rm -rf "$$snapshots"' EXIT
+	unset GIT_INDEX_FILE GIT_OBJECT_DIRECTORY # set where make runs in a git hook
+	export GIT_DIR="$$snapshots" GIT_WORK_TREE="$(CURDIR)"
+	git init --quiet
+	snapshot() { git -c core.autocrlf=false -c core.safecrlf=false add --all . && git write-tree; }
+	before=$$(snapshot)
+	env -u GIT_DIR -u GIT_WORK_TREE go generate ./...
+	after=$$(snapshot)
+	if [ "$$before" != "$$after" ]; then
+		echo 'Generated code was out of date. It has just been brought up to date; review and commit:'
+		git --no-pager diff --stat "$$before" "$$after"
+		exit 1
+	fi
+	summarise 'generated code ok'
+
+.PHONY: test
+test: start-summary servers check-generated check-format vet lint ## All checks, then all tests under the race detector
+	$(shell_functions)
+	step 'go test'
+	race=-race
+	if [ "$$(go env CGO_ENABLED)" != 1 ]; then
+		echo 'No C compiler: testing without the race detector'
+		race=
+	fi
+	go test $$race -timeout 20m $(TESTFLAGS) ./... | $(DROP_UNTESTED)
+	summarise "tests$${race:+ with $$race} ok"
+	paste -sd, $(SUMMARY) | sed 's/^/make test: /; s/,/, /g'
+
+.PHONY: start-summary
+start-summary:
+	rm -f $(SUMMARY)
+
+.PHONY: test-short
+test-short: ## The tests that need no database server, without the race detector
+	go test -short $(TESTFLAGS) ./... | $(DROP_UNTESTED)
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+.PHONY: servers
+servers: ## Find redis-server, PostgreSQL and MariaDB for the tests; as root on Debian, install what is missing
+	go run ./internal/testenv/install
+
+.PHONY: tools
+tools: ## Find or build gofumpt and golangci-lint
+	$(shell_functions)
+	$(call tool,$(GOFUMPT))
+	$(call tool,$(GOLANGCI_LINT))
+
+.PHONY: help
+help: ## List the targets
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

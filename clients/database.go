@@ -1,0 +1,121 @@
+// Package clients opens what the configuration names: the database and Redis, embedded or real.
+package clients
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+
+	"holdfast/ent"
+	"holdfast/ent/migrations"
+)
+
+const (
+	defaultMaxOpen = 32
+	// connectTimeout bounds one attempt to connect, where the URL says nothing else. Without a bound, a host that drops
+	// packets keeps a start waiting for minutes.
+	connectTimeout = 5 * time.Second
+	// maxIdleTime is how long a connection may be unused before it is closed, so that a pool shrinks after a peak and
+	// does not keep connections that a firewall has forgotten.
+	maxIdleTime = 5 * time.Minute
+)
+
+// DatabaseOptions are the bounds of a database's connection pool.
+type DatabaseOptions struct {
+	// MaxOpen is the number of connections of PostgreSQL and MySQL, and of readers of SQLite, which has exactly one
+	// writer besides. 32 where it is 0.
+	MaxOpen int
+}
+
+// Database is an open database.
+type Database struct {
+	// Ent is the client for everything that is done with rows.
+	Ent *ent.Client
+	// Dialect is dialect.SQLite, dialect.Postgres or dialect.MySQL of entgo.io/ent/dialect; MariaDB is MySQL.
+	Dialect string
+
+	writer  *sql.DB // of SQLite the one writer, of the others the only pool
+	cleanup func() error
+}
+
+// OpenDatabase connects to the database of a URL and returns an error, with the password redacted, where that does not
+// answer. It does not create tables; see [Database.Migrate]. The URL is one of
+//
+//	sqlite://path/to/file.db         a file, created where it does not exist; sqlite:///path for an absolute path
+//	sqlite://:memory:                an empty database of its own at each open, gone at Close
+//	postgres://user:password@host:port/name?sslmode=...   also postgresql://; parameters are those of pgx
+//	mysql://user:password@host:port/name?tls=...          also mariadb://; parameters are those of go-sql-driver/mysql
+func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database, error) {
+	if o.MaxOpen <= 0 {
+		o.MaxOpen = defaultMaxOpen
+	}
+	d, err := open(ctx, url, o)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", RedactURL(url), err)
+	}
+	return d, nil
+}
+
+func open(ctx context.Context, url string, o DatabaseOptions) (*Database, error) {
+	scheme, rest, found := strings.Cut(url, "://")
+	if !found {
+		return nil, errors.New("not a URL, such as sqlite://holdfast.db")
+	}
+	var (
+		pool *sql.DB
+		name string
+		err  error
+	)
+	switch scheme {
+	case "sqlite":
+		return openSQLite(ctx, rest, o)
+	case "postgres", "postgresql":
+		name = dialect.Postgres
+		pool, err = openPostgres(url)
+	case "mysql", "mariadb":
+		name = dialect.MySQL
+		pool, err = openMySQL(rest)
+	default:
+		return nil, fmt.Errorf("unknown scheme %q: want sqlite, postgres, postgresql, mysql or mariadb", scheme)
+	}
+	if err != nil {
+		return nil, err
+	}
+	bound(pool, o.MaxOpen)
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	client := ent.NewClient(ent.Driver(entsql.OpenDB(name, pool)))
+	return &Database{Ent: client, Dialect: name, writer: pool, cleanup: func() error { return nil }}, nil
+}
+
+// bound keeps as many connections idle as may be open: database/sql's default of 2 closes and opens them all the time
+// under load.
+func bound(pool *sql.DB, maxOpen int) {
+	pool.SetMaxOpenConns(maxOpen)
+	pool.SetMaxIdleConns(maxOpen)
+	pool.SetConnMaxIdleTime(maxIdleTime)
+}
+
+// Ping tells whether the database answers.
+func (d *Database) Ping(ctx context.Context) error { return d.writer.PingContext(ctx) }
+
+// Migrate brings the tables up to date and returns the versions that it applied. Instances may call it at the same time:
+// one of them applies, the others wait.
+func (d *Database) Migrate(ctx context.Context) (applied []string, err error) {
+	return migrations.Apply(ctx, d.writer, d.Dialect)
+}
+
+// Pending returns the versions that Migrate would apply.
+func (d *Database) Pending(ctx context.Context) ([]string, error) {
+	return migrations.Pending(ctx, d.writer, d.Dialect)
+}
+
+// Close closes all connections; it waits for those in use.
+func (d *Database) Close() error { return errors.Join(d.Ent.Close(), d.cleanup()) }

@@ -1,0 +1,198 @@
+package clients_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"holdfast/clients"
+	"holdfast/internal/testenv"
+)
+
+func openRedis(t *testing.T, address string) *clients.Redis {
+	t.Helper()
+	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func TestEmbeddedRedisExpiresInRealTime(t *testing.T) {
+	r := openRedis(t, "")
+	if !r.Embedded || len(r.Nodes) != 1 || r.Nodes[0] != r.Client {
+		t.Errorf("%+v, want one embedded node", r)
+	}
+	ctx := t.Context()
+	const lease = 300 * time.Millisecond
+	began := time.Now()
+	if err := r.Client.Set(ctx, "lock", "mine", lease).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for r.Client.Exists(ctx, "lock").Val() == 1 {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("the key does not expire")
+		}
+	}
+	if lived := time.Since(began); lived < lease-50*time.Millisecond {
+		t.Errorf("lived for %s, want %s", lived, lease)
+	}
+	now, err := r.Client.Time(ctx).Result()
+	if err != nil || time.Since(now).Abs() > time.Minute {
+		t.Errorf("TIME says %s, %v", now, err)
+	}
+}
+
+func TestEmbeddedRedisLeavesNothing(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), testenv.LeakOption())
+	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: clients.EmbeddedRedis})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIndependentNodes(t *testing.T) {
+	a, b, c := testenv.Redis(t), testenv.Redis(t), testenv.Redis(t)
+	r := openRedis(t, a.URL+", "+b.URL+","+c.URL)
+	if len(r.Nodes) != 3 || r.Client != r.Nodes[0] || r.Embedded {
+		t.Fatalf("%+v, want three nodes", r)
+	}
+	for i, dead := range []*testenv.Server{a, b} {
+		if err := dead.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Ping(t.Context()); (err == nil) != (i == 0) {
+			t.Errorf("%d of 3 dead: %v", i+1, err)
+		}
+	}
+}
+
+// oneNodeCluster is a Redis that owns all slots.
+func oneNodeCluster(t *testing.T) *testenv.Server {
+	t.Helper()
+	server := testenv.Redis(t, "--cluster-enabled", "yes")
+	admin := redis.NewClient(&redis.Options{Addr: server.Addr})
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := admin.ClusterAddSlotsRange(ctx, 0, 16383).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(admin.ClusterInfo(ctx).Val(), "cluster_state:ok") {
+		if ctx.Err() != nil {
+			t.Fatal("the cluster does not come up")
+		}
+	}
+	return server
+}
+
+// A command whose reply is lost may have been executed: whoever sends it again executes it twice.
+func TestLostRepliesAreNotRetried(t *testing.T) {
+	for name, start := range map[string]func(t *testing.T) (*testenv.Server, string){
+		"single": func(t *testing.T) (*testenv.Server, string) {
+			s := testenv.Redis(t)
+			return s, "redis://" + s.Addr
+		},
+		"cluster": func(t *testing.T) (*testenv.Server, string) {
+			s := oneNodeCluster(t)
+			return s, "redis+cluster://" + s.Addr
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, address := start(t)
+			r := openRedis(t, address+"?read_timeout=200ms")
+			script := redis.NewScript(`return redis.call('INCR', KEYS[1])`)
+			if err := script.Run(t.Context(), r.Client, []string{"n"}).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Pause(); err != nil {
+				t.Fatal(err)
+			}
+			if err := script.Run(t.Context(), r.Client, []string{"n"}).Err(); err == nil {
+				t.Error("no error from a Redis that does not answer")
+			}
+			if err := server.Resume(); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := r.Client.Get(t.Context(), "n").Int(); n != 2 || err != nil {
+				t.Errorf("ran %d times, %v, want 2: once answered, once not", n, err)
+			}
+		})
+	}
+}
+
+func TestDeadlineEndsACommand(t *testing.T) {
+	server := testenv.Redis(t)
+	r := openRedis(t, server.URL)
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := r.Client.Incr(ctx, "n").Err(); err == nil {
+		t.Error("no error from a Redis that does not answer")
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("took %s, want the deadline, 100ms", took)
+	}
+	if err := server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClusterAnswersPassTheHook(t *testing.T) {
+	r := openRedis(t, "redis+cluster://"+oneNodeCluster(t).Addr)
+	if err := r.Client.Get(t.Context(), "none").Err(); !errors.Is(err, redis.Nil) {
+		t.Errorf("%v, want redis.Nil", err)
+	}
+	if err := r.Client.Incr(t.Context(), "n").Err(); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Client.Incr(ctx, "n").Err(); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want context.Canceled", err)
+	}
+}
+
+func TestOpenRedisErrors(t *testing.T) {
+	live := testenv.Redis(t).URL
+	for address, want := range map[string]string{
+		"localhost:6379":                            "not a URL",
+		"http://u:hunter2@h":                        `unknown scheme "http"`,
+		"redis+ring://u:hunter2@h":                  `unknown scheme "redis+ring"`,
+		"redis+://u:hunter2@h":                      `unknown scheme "redis+"`,
+		"redis://u:hunter2@127.0.0.1:1":             "redis://u:xxxxx@127.0.0.1:1",
+		"redis://u:hunter2@127.0.0.1:port":          "port",
+		"redis+sentinel://h:1":                      "no master named",
+		"redis+sentinel://127.0.0.1:1/0?master=m":   "sentinel",
+		"redis+cluster://u:hunter2@127.0.0.1:1":     "127.0.0.1:1",
+		live + ",redis+cluster://127.0.0.1:1":       "independent nodes are single servers",
+		live + "," + "redis://:hunter2@127.0.0.1:1": "redis://:xxxxx@127.0.0.1:1",
+		live + "?no_such=1":                         "no_such",
+	} {
+		r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: address})
+		if err == nil {
+			_ = r.Close()
+			t.Errorf("%s: opened", address)
+			continue
+		}
+		if !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want %q and no password", address, err, want)
+		}
+	}
+}

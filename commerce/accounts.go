@@ -1,0 +1,245 @@
+package commerce
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+	"holdfast/ent/account"
+	"holdfast/lockprovider"
+)
+
+// Accounts hold the customers' money.
+type Accounts struct {
+	*core
+	customers *Customers
+}
+
+// Transfer moves money from an account of the viewer's to any other of the same currency.
+type Transfer struct {
+	Key      uuid.UUID
+	From, To string
+	Amount   Money
+}
+
+// TransferResult is what a transfer did. To is nil where the receiving account is another customer's.
+type TransferResult struct {
+	Transfer *ent.Transfer
+	From, To *ent.Account
+	Meta     Meta
+}
+
+// Transfer moves money. Errors: NOT_FOUND (also for an account to pay from that is another customer's), INVALID_INPUT for
+// a transfer to the same account, another currency or an amount that is not positive, INSUFFICIENT_FUNDS.
+func (s *Accounts) Transfer(ctx context.Context, v Viewer, in Transfer) (TransferResult, error) {
+	if err := s.customers.ensure(ctx, v); err != nil {
+		return TransferResult{}, err
+	}
+	id := operationID(v, "transfer", in.Key)
+	from, to, err := s.parties(ctx, v, in)
+	if err != nil {
+		return TransferResult{}, err
+	}
+	row := transferCompleted{
+		TransferID: idOf(prefixTransfer, id), UserID: v.UserID, FromAccountID: from.ID, ToAccountID: to.ID,
+		AmountMinor: in.Amount.Minor, Currency: in.Amount.Currency, At: s.now(),
+	}
+	receipt, err := s.execute(ctx, lockprovider.Change{
+		ID: id, Family: lockprovider.Accounts,
+		Moves: []lockprovider.Move{
+			{Balance: lockprovider.AccountKey(from.ID), Delta: -in.Amount.Minor},
+			{Balance: lockprovider.AccountKey(to.ID), Delta: in.Amount.Minor},
+		},
+		Record: lockprovider.Record{
+			Kind: KindTransferCompleted, Payload: mustJSON(row), Fingerprint: fingerprint(in),
+		},
+	})
+	result := TransferResult{From: from, Meta: metaOf(receipt)}
+	if v.may(to.UserID) {
+		result.To = to
+	}
+	if err != nil {
+		return TransferResult{Meta: result.Meta}, refusals(err, func(r lockprovider.Refusal) *Error {
+			if r.Reason == lockprovider.ErrInsufficient { //nolint:errorlint // a refusal holds one of two sentinels, unwrapped
+				return insufficientFunds(r, input("amount", "amountMinor"), "the account")
+			}
+			return invalid(input("amount", "amountMinor"), "the receiving account cannot take %d more", r.Delta)
+		})
+	}
+	result.Transfer, err = s.Client.Transfer.Get(ctx, row.TransferID)
+	return result, err
+}
+
+func insufficientFunds(r lockprovider.Refusal, field []string, what string) *Error {
+	asked := -r.Delta
+	e := invalid(field, "%s holds %d, %d were asked", what, r.Available, asked)
+	e.Code, e.Details = InsufficientFunds, InsufficientFundsDetails{Requested: asked, Available: r.Available}
+	return e
+}
+
+// parties loads both accounts and checks what can be checked before anything is locked.
+func (s *Accounts) parties(ctx context.Context, v Viewer, in Transfer) (from, to *ent.Account, err error) {
+	if err := positive(in.Amount.Minor, input("amount", "amountMinor")); err != nil {
+		return nil, nil, err
+	}
+	if in.From == in.To {
+		return nil, nil, invalid(input("toAccountId"), "an account cannot transfer to itself")
+	}
+	rows, err := s.Client.Account.Query().Where(account.IDIn(in.From, in.To)).All(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, row := range rows {
+		if row.ID == in.From {
+			from = row
+		} else {
+			to = row
+		}
+	}
+	switch {
+	case from == nil || !v.may(from.UserID): // the same answer: whose an account is, is nobody else's business
+		return nil, nil, notFound(input("fromAccountId"), "account", in.From)
+	case to == nil:
+		return nil, nil, notFound(input("toAccountId"), "account", in.To)
+	case from.Currency != in.Amount.Currency:
+		return nil, nil, invalid(input("amount", "currency"), "the account holds %s, not %s",
+			from.Currency, truncate(in.Amount.Currency, 3))
+	case from.Currency != to.Currency:
+		return nil, nil, invalid(input("toAccountId"), "the receiving account holds %s, not %s", to.Currency, from.Currency)
+	}
+	return from, to, nil
+}
+
+// OpenAccount describes a new account.
+type OpenAccount struct {
+	Name     string
+	Currency string
+	UserID   string // whose; "" means the viewer's own. Others' only for admins
+	Opening  int64  // minor units; only admins open an account with money
+	id       string // demo data choose theirs
+}
+
+// Open adds an account.
+func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Account, error) {
+	if err := s.customers.ensure(ctx, v); err != nil {
+		return nil, err
+	}
+	in.Name = strings.TrimSpace(in.Name)
+	if in.UserID == "" {
+		in.UserID = v.UserID
+	}
+	if (in.UserID != v.UserID || in.Opening != 0) && !v.Admin {
+		return nil, ErrForbidden
+	}
+	var errs Errors
+	if n := len([]rune(in.Name)); n < 1 || n > 200 {
+		errs = append(errs, invalid(input("name"), "name must have 1 to 200 characters, not %d", n))
+	}
+	if !currencyPattern.MatchString(in.Currency) {
+		errs = append(errs, invalid(input("currency"), "currency must be three capital letters (ISO 4217), not %.10q", in.Currency))
+	}
+	if in.Opening < 0 || in.Opening > lockprovider.MaxAmount {
+		errs = append(errs, invalid(input("openingMinor"), "the opening balance must be 0 to %d, not %d",
+			int64(lockprovider.MaxAmount), in.Opening))
+	}
+	if !userIDPattern.MatchString(in.UserID) {
+		errs = append(errs, invalid(input("userId"), "%.80q is no user ID", in.UserID))
+	}
+	if errs != nil {
+		return nil, errs
+	}
+	if err := s.customers.add(ctx, in.UserID, in.UserID); err != nil {
+		return nil, err
+	}
+	if in.id == "" {
+		in.id = newID(prefixAccount)
+	}
+	var row *ent.Account
+	err := s.inTx(ctx, func(tx *ent.Tx) (err error) {
+		row, err = tx.Account.Create().SetID(in.id).SetUserID(in.UserID).SetName(in.Name).SetCurrency(in.Currency).
+			SetCreatedAt(s.now()).Save(ctx)
+		if err != nil {
+			return err
+		}
+		return s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{
+			lockprovider.AccountKey(row.ID): unbounded(in.Opening),
+		})
+	})
+	return row, err
+}
+
+// Get returns an account of the viewer's, nil where there is none or it is another's.
+func (s *Accounts) Get(ctx context.Context, v Viewer, id string) (*ent.Account, error) {
+	if err := v.customer(); err != nil {
+		return nil, err
+	}
+	row, err := orNil(s.Client.Account.Get(ctx, id))
+	if err != nil || row == nil || !v.may(row.UserID) {
+		return nil, err
+	}
+	return row, nil
+}
+
+// GetTransfer returns a transfer from or to an account of the viewer's, nil where there is none.
+func (s *Accounts) GetTransfer(ctx context.Context, v Viewer, id string) (*ent.Transfer, error) {
+	if err := v.customer(); err != nil {
+		return nil, err
+	}
+	row, err := orNil(s.Client.Transfer.Get(ctx, id))
+	if err != nil || row == nil || v.may(row.UserID) {
+		return row, err
+	}
+	owned, err := s.Client.Account.Query().Where(
+		account.IDIn(row.FromAccountID, row.ToAccountID), account.UserID(v.UserID)).Exist(ctx)
+	if err != nil || !owned {
+		return nil, err
+	}
+	return row, nil
+}
+
+// maxAccounts bounds how many accounts of one user are listed.
+const maxAccounts = 200
+
+// List is the viewer's accounts, oldest first.
+func (s *Accounts) List(ctx context.Context, v Viewer) ([]*ent.Account, error) {
+	if err := v.customer(); err != nil {
+		return nil, err
+	}
+	return s.Client.Account.Query().Where(account.UserID(v.UserID)).
+		Order(ent.Asc(account.FieldCreatedAt, account.FieldID)).Limit(maxAccounts).All(ctx)
+}
+
+// Balances tells the money in each account, in minor units.
+func (s *Accounts) Balances(ctx context.Context, ids []string) (map[string]int64, error) {
+	return s.amounts(ctx, ids, lockprovider.AccountKey)
+}
+
+// Entries is the statement of an account of the viewer's, newest first.
+func (s *Accounts) Entries(ctx context.Context, v Viewer, accountID string, page Page) (PageOf[*ent.Entry], error) {
+	row, err := s.Get(ctx, v, accountID)
+	if err != nil || row == nil {
+		return PageOf[*ent.Entry]{}, err
+	}
+	return s.entries(ctx, lockprovider.AccountKey(row.ID), page)
+}
+
+// Entry returns a line of the viewer's wallet or of one of their accounts, nil where there is none.
+func (s *Accounts) Entry(ctx context.Context, v Viewer, id string) (*ent.Entry, error) {
+	if err := v.customer(); err != nil {
+		return nil, err
+	}
+	row, err := s.entry(ctx, id)
+	if err != nil || row == nil || v.Admin || row.Balance == lockprovider.PointsKey(v.UserID) {
+		return row, err
+	}
+	accountID, ok := strings.CutPrefix(row.Balance, lockprovider.AccountKey(""))
+	if !ok {
+		return nil, nil
+	}
+	if owned, err := s.Get(ctx, v, accountID); err != nil || owned == nil {
+		return nil, err
+	}
+	return row, nil
+}

@@ -1,0 +1,322 @@
+package commerce
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+	"holdfast/ent/predicate"
+	"holdfast/ent/product"
+	"holdfast/lockprovider"
+)
+
+// maxPrice bounds a price, so that an order of the greatest size still adds up exactly.
+const maxPrice = 1_000_000_000_00
+
+// maxStock bounds the stock a product is created with or adjusted by.
+const maxStock = 1_000_000_000_000
+
+// Catalog is the products and their stock.
+type Catalog struct{ *core }
+
+// CreateProduct describes a new product.
+type CreateProduct struct {
+	SKU, Name, Description string
+	Price                  Money
+	Stock                  int64
+	id                     string // demo data choose theirs
+}
+
+// Create adds a product with its stock. Admins only. Errors: INVALID_INPUT, also for an SKU that exists.
+func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.Product, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	in.SKU, in.Name = strings.TrimSpace(in.SKU), strings.TrimSpace(in.Name)
+	if err := s.checkProduct(in); err != nil {
+		return nil, err
+	}
+	if in.id == "" {
+		in.id = newID(prefixProduct)
+	}
+	var row *ent.Product
+	err := s.inTx(ctx, func(tx *ent.Tx) (err error) {
+		row, err = tx.Product.Create().SetID(in.id).SetSku(in.SKU).SetName(in.Name).SetDescription(in.Description).
+			SetPriceMinor(in.Price.Minor).SetCurrency(in.Price.Currency).SetCreatedAt(s.now()).SetUpdatedAt(s.now()).Save(ctx)
+		if err != nil {
+			return err
+		}
+		return s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{lockprovider.StockKey(row.ID): unbounded(in.Stock)})
+	})
+	if ent.IsConstraintError(err) {
+		return nil, invalid(input("sku"), "a product with the SKU %.64q exists", in.SKU)
+	}
+	return row, err
+}
+
+func (s *Catalog) checkProduct(in CreateProduct) error {
+	var errs Errors
+	if n := len([]rune(in.SKU)); n < 1 || n > 64 {
+		errs = append(errs, invalid(input("sku"), "sku must have 1 to 64 characters, not %d", n))
+	}
+	errs = append(errs, checkTexts(in.Name, in.Description)...)
+	errs = append(errs, checkPrice(in.Price.Minor, input("price", "amountMinor"))...)
+	if in.Price.Currency != s.Shop.Currency {
+		errs = append(errs, invalid(input("price", "currency"), "this shop sells in %s, not %.10q",
+			s.Shop.Currency, in.Price.Currency))
+	}
+	if in.Stock < 0 || in.Stock > maxStock {
+		errs = append(errs, invalid(input("stock"), "stock must be 0 to %d, not %d", int64(maxStock), in.Stock))
+	}
+	if errs != nil {
+		return errs
+	}
+	return nil
+}
+
+func checkTexts(name, description string) Errors {
+	var errs Errors
+	if n := len([]rune(name)); n < 1 || n > 200 {
+		errs = append(errs, invalid(input("name"), "name must have 1 to 200 characters, not %d", n))
+	}
+	if n := len([]rune(description)); n > 2000 {
+		errs = append(errs, invalid(input("description"), "description must have at most 2000 characters, not %d", n))
+	}
+	return errs
+}
+
+func checkPrice(minor int64, field []string) Errors {
+	if minor < 0 || minor > maxPrice {
+		return Errors{invalid(field, "price must be 0 to %d minor units, not %d", int64(maxPrice), minor)}
+	}
+	return nil
+}
+
+// UpdateProduct changes what is given; nil leaves as it is.
+type UpdateProduct struct {
+	ID          string
+	Version     int // the version that the caller saw
+	Name        *string
+	Description *string
+	PriceMinor  *int64
+}
+
+// Update changes a product. Admins only. Errors: NOT_FOUND, INVALID_INPUT, VERSION_CONFLICT where somebody else changed
+// it since the caller looked.
+func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.Product, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	var errs Errors
+	if in.Name != nil || in.Description != nil {
+		name, description := "kept", ""
+		if in.Name != nil {
+			name = strings.TrimSpace(*in.Name)
+			in.Name = &name
+		}
+		if in.Description != nil {
+			description = *in.Description
+		}
+		errs = append(errs, checkTexts(name, description)...)
+	}
+	if in.PriceMinor != nil {
+		errs = append(errs, checkPrice(*in.PriceMinor, input("priceMinor"))...)
+	}
+	if errs != nil {
+		return nil, errs
+	}
+	n, err := s.Client.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
+		SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
+		AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.Product(ctx, in.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case row == nil:
+		return nil, notFound(input("id"), "product", in.ID)
+	case n == 0:
+		return nil, &Error{
+			Code: VersionConflict, Field: input("version"), Details: VersionConflictDetails{Current: row.Version},
+			Message: "somebody else changed this product; read it again and start from its version",
+		}
+	}
+	return row, nil
+}
+
+// Archive takes a product out of sale; its history stays. Admins only.
+func (s *Catalog) Archive(ctx context.Context, v Viewer, id string) (*ent.Product, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	_, err := s.Client.Product.Update().Where(product.ID(id), product.ArchivedAtIsNil()).
+		SetArchivedAt(s.now()).AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
+	if err != nil {
+		return nil, err
+	}
+	row, err := s.Product(ctx, id)
+	if err == nil && row == nil {
+		return nil, notFound(input("id"), "product", id)
+	}
+	return row, err
+}
+
+// AdjustStock adds to the stock of a product, or takes from it.
+type AdjustStock struct {
+	Key       uuid.UUID
+	ProductID string
+	Delta     int64
+	Reason    string
+}
+
+// StockResult is a product after its stock was adjusted.
+type StockResult struct {
+	Product *ent.Product
+	Meta    Meta
+}
+
+// AdjustStock changes the stock through the same strategy as every sale. Admins only. Errors: NOT_FOUND, INVALID_INPUT,
+// OUT_OF_STOCK where less is left than is to be taken.
+func (s *Catalog) AdjustStock(ctx context.Context, v Viewer, in AdjustStock) (StockResult, error) {
+	if err := v.admin(); err != nil {
+		return StockResult{}, err
+	}
+	if in.Delta == 0 || in.Delta > maxStock || in.Delta < -maxStock {
+		return StockResult{}, invalid(input("delta"), "delta must be 1 to %d, up or down, not %d", int64(maxStock), in.Delta)
+	}
+	if n := len([]rune(in.Reason)); n > 200 {
+		return StockResult{}, invalid(input("reason"), "reason must have at most 200 characters, not %d", n)
+	}
+	row, err := s.Product(ctx, in.ProductID)
+	if err != nil {
+		return StockResult{}, err
+	}
+	if row == nil {
+		return StockResult{}, notFound(input("productId"), "product", in.ProductID)
+	}
+	receipt, err := s.execute(ctx, lockprovider.Change{
+		ID: operationID(v, "stockAdjust", in.Key), Family: lockprovider.Stock,
+		Moves: []lockprovider.Move{{Balance: lockprovider.StockKey(row.ID), Delta: in.Delta}},
+		Record: lockprovider.Record{
+			Kind:        KindStockAdjusted,
+			Payload:     mustJSON(stockAdjusted{ProductID: row.ID, Delta: in.Delta, Reason: in.Reason, At: s.now()}),
+			Fingerprint: fingerprint(in),
+		},
+	})
+	err = refusals(err, func(r lockprovider.Refusal) *Error {
+		if r.Delta > 0 {
+			return invalid(input("delta"), "the stock can take %d more, not %d", r.Available, r.Delta)
+		}
+		return outOfStock(row.ID, -r.Delta, r.Available, input("delta"))
+	})
+	return StockResult{Product: row, Meta: metaOf(receipt)}, err
+}
+
+func outOfStock(productID string, requested, available int64, field []string) *Error {
+	e := invalid(field, "%d are left, %d were asked", available, requested)
+	e.Code = OutOfStock
+	e.Details = OutOfStockDetails{ProductID: productID, Requested: requested, Available: available}
+	return e
+}
+
+// Product returns a product, archived ones included; nil where there is none.
+func (s *Catalog) Product(ctx context.Context, id string) (*ent.Product, error) {
+	return orNil(s.Client.Product.Get(ctx, id))
+}
+
+// ProductsByID returns those of the products that exist.
+func (s *Catalog) ProductsByID(ctx context.Context, ids []string) (map[string]*ent.Product, error) {
+	rows, err := s.Client.Product.Query().Where(product.IDIn(ids...)).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]*ent.Product, len(rows))
+	for _, row := range rows {
+		byID[row.ID] = row
+	}
+	return byID, nil
+}
+
+// Stock tells how many of each product are left.
+func (s *Catalog) Stock(ctx context.Context, ids []string) (map[string]int64, error) {
+	return s.amounts(ctx, ids, lockprovider.StockKey)
+}
+
+// ProductOrder is what a list of products is sorted by.
+type ProductOrder string
+
+// The orders.
+const (
+	NewestFirst    ProductOrder = "NEWEST"
+	ByName         ProductOrder = "NAME"
+	PriceAscending ProductOrder = "PRICE_ASC"
+)
+
+// ProductQuery asks for a list of products.
+type ProductQuery struct {
+	Search          string // part of the name or the SKU, in whatever case
+	IncludeArchived bool
+	Order           ProductOrder // "" means NewestFirst
+	Page            Page
+}
+
+// Products is one page of the catalogue.
+func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Product], error) {
+	from, err := q.Page.from()
+	if err != nil {
+		return PageOf[*ent.Product]{}, err
+	}
+	query := s.Client.Product.Query()
+	if !q.IncludeArchived {
+		query.Where(product.ArchivedAtIsNil())
+	}
+	if q.Search != "" {
+		query.Where(product.Or(product.NameContainsFold(q.Search), product.SkuContainsFold(q.Search)))
+	}
+	sorting := productOrders[q.Order]
+	if sorting.at == nil {
+		sorting = productOrders[NewestFirst]
+	}
+	if from != nil {
+		query.Where(sorting.after(*from))
+	}
+	rows, err := query.Order(sorting.order...).Limit(q.Page.First + 1).All(ctx)
+	if err != nil {
+		return PageOf[*ent.Product]{}, err
+	}
+	return pageOf(rows, q.Page.First, sorting.at), nil
+}
+
+// productOrders are keyset orders: each sorts by a key and the ID, and continues after a position.
+var productOrders = map[ProductOrder]struct {
+	order []product.OrderOption
+	at    func(*ent.Product) position
+	after func(position) predicate.Product
+}{
+	NewestFirst: {
+		order: []product.OrderOption{ent.Desc(product.FieldCreatedAt, product.FieldID)},
+		at:    func(p *ent.Product) position { return position{Time: p.CreatedAt, ID: p.ID} },
+		after: func(at position) predicate.Product {
+			return product.Or(product.CreatedAtLT(at.Time), product.And(product.CreatedAt(at.Time), product.IDLT(at.ID)))
+		},
+	},
+	ByName: {
+		order: []product.OrderOption{ent.Asc(product.FieldName, product.FieldID)},
+		at:    func(p *ent.Product) position { return position{Text: p.Name, ID: p.ID} },
+		after: func(at position) predicate.Product {
+			return product.Or(product.NameGT(at.Text), product.And(product.Name(at.Text), product.IDGT(at.ID)))
+		},
+	},
+	PriceAscending: {
+		order: []product.OrderOption{ent.Asc(product.FieldPriceMinor, product.FieldID)},
+		at:    func(p *ent.Product) position { return position{Number: p.PriceMinor, ID: p.ID} },
+		after: func(at position) predicate.Product {
+			return product.Or(product.PriceMinorGT(at.Number),
+				product.And(product.PriceMinor(at.Number), product.IDGT(at.ID)))
+		},
+	},
+}

@@ -1,0 +1,111 @@
+// Package commerce holds the business rules: what may be ordered, issued, charged and transferred, by whom, and what
+// has to be given back when a later step fails. Services describe their effect on contended numbers as a
+// [lockprovider.Change] and leave it to the family's provider to execute it safely.
+package commerce
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+	"holdfast/lockprovider"
+)
+
+// Deps is what the services work with.
+type Deps struct {
+	Client    *ent.Client
+	Ledger    *lockprovider.Ledger
+	Providers *lockprovider.Providers
+	Gateway   Gateway
+	Shop      ShopSettings
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// ShopSettings are the bounds of the shop.
+type ShopSettings struct {
+	// Currency is that of prices and payments by points, ISO 4217. One point is worth one minor unit of it.
+	Currency string
+	// Reservation is how long an unpaid order keeps its stock.
+	Reservation time.Duration
+	// MaxLines bounds the distinct products of an order.
+	MaxLines int
+	// MaxQuantity bounds the quantity of one order line.
+	MaxQuantity int64
+	// PaymentTimeout bounds one call of the payment gateway.
+	PaymentTimeout time.Duration
+}
+
+// Services are all services of the shop.
+type Services struct {
+	Catalog   *Catalog
+	Coupons   *Coupons
+	Points    *Points
+	Accounts  *Accounts
+	Orders    *Orders
+	Customers *Customers
+}
+
+// New wires the services.
+func New(d Deps) *Services {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	c := &core{Deps: d}
+	customers := newCustomers(c)
+	return &Services{
+		Catalog:   &Catalog{c},
+		Coupons:   &Coupons{core: c, customers: customers},
+		Points:    &Points{core: c, customers: customers},
+		Accounts:  &Accounts{core: c, customers: customers},
+		Orders:    &Orders{core: c, customers: customers},
+		Customers: customers,
+	}
+}
+
+// core is what the services share.
+type core struct{ Deps }
+
+func (c *core) now() time.Time { return c.Now().UTC().Truncate(time.Microsecond) }
+
+// Meta tells how a contended operation went.
+type Meta struct {
+	Strategy lockprovider.Strategy
+	Attempts int
+	Waited   time.Duration
+	Replayed bool
+}
+
+// execute hands a change to its family's provider and translates the refusals into the shop's words.
+func (c *core) execute(ctx context.Context, change lockprovider.Change) (lockprovider.Receipt, error) {
+	receipt, err := c.Providers.For(change.Family).Execute(ctx, change)
+	return receipt, translate(err, receipt)
+}
+
+func metaOf(r lockprovider.Receipt) Meta {
+	return Meta{Strategy: r.Strategy, Attempts: r.Attempts, Waited: r.Waited, Replayed: r.Replayed}
+}
+
+// replayed returns the receipt of an operation that has been done before under the same key. Looking before validating
+// matters: what was valid then (stock, a coupon, an archived product) need not be valid now.
+func (c *core) replayed(ctx context.Context, id uuid.UUID, kind, fingerprint string) (lockprovider.Receipt, bool, error) {
+	receipt, found, err := c.Ledger.Replay(ctx, lockprovider.Change{
+		ID: id, Record: lockprovider.Record{Kind: kind, Fingerprint: fingerprint},
+	})
+	return receipt, found, translate(err, receipt)
+}
+
+// inTx runs f in a transaction of its own, for writes that move no existing balance.
+func (c *core) inTx(ctx context.Context, f func(tx *ent.Tx) error) error {
+	tx, err := c.Client.Tx(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f(tx); err != nil {
+		_ = tx.Rollback() // a failed rollback ends the connection, and with it the transaction
+		return err
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,249 @@
+package commerce
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+	"holdfast/ent/coupon"
+	"holdfast/ent/couponissue"
+	"holdfast/lockprovider"
+)
+
+// Coupons are limited discounts: a total quota, a limit per user, and a time in which they are valid.
+type Coupons struct {
+	*core
+	customers *Customers
+}
+
+// IssueCoupon asks for one coupon.
+type IssueCoupon struct {
+	Key      uuid.UUID
+	CouponID string
+}
+
+// IssueResult is what was issued.
+type IssueResult struct {
+	Issue  *ent.CouponIssue
+	Coupon *ent.Coupon
+	Meta   Meta
+}
+
+// Issue gives the viewer a coupon. Errors: NOT_FOUND, COUPON_NOT_VALID outside of its time, COUPON_EXHAUSTED,
+// COUPON_ALREADY_ISSUED where the user has as many as allowed.
+func (s *Coupons) Issue(ctx context.Context, v Viewer, in IssueCoupon) (IssueResult, error) {
+	if err := s.customers.ensure(ctx, v); err != nil {
+		return IssueResult{}, err
+	}
+	id, fp := operationID(v, "issueCoupon", in.Key), fingerprint(in)
+	receipt, done, err := s.replayed(ctx, id, KindCouponIssued, fp)
+	if err != nil {
+		return IssueResult{}, err
+	}
+	row, err := s.Get(ctx, in.CouponID)
+	if err != nil {
+		return IssueResult{}, err
+	}
+	if row == nil {
+		return IssueResult{}, notFound(input("couponId"), "coupon", in.CouponID)
+	}
+	if !done {
+		if err := validAt(row, s.now()); err != nil {
+			return IssueResult{}, err
+		}
+		if receipt, err = s.execute(ctx, s.issueChange(id, fp, v, row)); err != nil {
+			return IssueResult{Meta: metaOf(receipt)}, refusals(err, func(r lockprovider.Refusal) *Error {
+				return issueRefused(row, r)
+			})
+		}
+	}
+	issue, err := s.Client.CouponIssue.Query().Where(couponissue.ID(idOf(prefixIssue, id))).WithCoupon().Only(ctx)
+	return IssueResult{Issue: issue, Coupon: row, Meta: metaOf(receipt)}, err
+}
+
+func (s *Coupons) issueChange(id uuid.UUID, fp string, v Viewer, row *ent.Coupon) lockprovider.Change {
+	return lockprovider.Change{
+		ID: id, Family: lockprovider.Coupons,
+		Moves: []lockprovider.Move{
+			{Balance: lockprovider.CouponKey(row.ID), Delta: 1},
+			{
+				Balance: lockprovider.CouponUserKey(row.ID, v.UserID), Delta: 1,
+				Open: &lockprovider.Bounds{Ceiling: int64(row.PerUserLimit)},
+			},
+		},
+		Record: lockprovider.Record{
+			Kind: KindCouponIssued,
+			Payload: mustJSON(couponIssued{
+				IssueID: idOf(prefixIssue, id), CouponID: row.ID, UserID: v.UserID, At: s.now(),
+			}),
+			Fingerprint: fp,
+		},
+	}
+}
+
+func issueRefused(row *ent.Coupon, r lockprovider.Refusal) *Error {
+	if r.Balance == lockprovider.CouponKey(row.ID) {
+		return &Error{
+			Code: CouponExhausted, Field: input("couponId"), Details: CouponExhaustedDetails{CouponID: row.ID},
+			Message: "all coupons of this kind have been issued",
+		}
+	}
+	return &Error{
+		Code: CouponAlreadyIssued, Field: input("couponId"),
+		Message: "you have as many of this coupon as one customer may have",
+	}
+}
+
+// validAt refuses a coupon outside of its time.
+func validAt(row *ent.Coupon, now time.Time) error {
+	switch {
+	case row.ValidFrom != nil && now.Before(*row.ValidFrom):
+		return &Error{
+			Code: CouponNotValid, Field: input("couponId"),
+			Message: "this coupon is valid from " + row.ValidFrom.Format(time.RFC3339),
+		}
+	case row.ValidUntil != nil && !now.Before(*row.ValidUntil):
+		return &Error{
+			Code: CouponNotValid, Field: input("couponId"),
+			Message: "this coupon was valid until " + row.ValidUntil.Format(time.RFC3339),
+		}
+	}
+	return nil
+}
+
+// CreateCoupon describes a new coupon.
+type CreateCoupon struct {
+	Name          string
+	DiscountKind  coupon.DiscountKind
+	DiscountValue int64 // minor units for FIXED, 1 to 100 for PERCENT
+	Quota         int64
+	PerUserLimit  int
+	ValidFrom     *time.Time
+	ValidUntil    *time.Time
+	id            string // demo data choose theirs
+}
+
+// Create adds a coupon. Admins only.
+func (s *Coupons) Create(ctx context.Context, v Viewer, in CreateCoupon) (*ent.Coupon, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	in.Name = strings.TrimSpace(in.Name)
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	if in.id == "" {
+		in.id = newID(prefixCoupon)
+	}
+	var row *ent.Coupon
+	err := s.inTx(ctx, func(tx *ent.Tx) (err error) {
+		row, err = tx.Coupon.Create().SetID(in.id).SetName(in.Name).SetDiscountKind(in.DiscountKind).
+			SetDiscountValue(in.DiscountValue).SetQuota(in.Quota).SetPerUserLimit(in.PerUserLimit).
+			SetNillableValidFrom(in.ValidFrom).SetNillableValidUntil(in.ValidUntil).SetCreatedAt(s.now()).Save(ctx)
+		if err != nil {
+			return err
+		}
+		return s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{
+			lockprovider.CouponKey(row.ID): {Ceiling: row.Quota},
+		})
+	})
+	return row, err
+}
+
+func (in CreateCoupon) check() error {
+	var errs Errors
+	if n := len([]rune(in.Name)); n < 1 || n > 200 {
+		errs = append(errs, invalid(input("name"), "name must have 1 to 200 characters, not %d", n))
+	}
+	if in.DiscountKind == coupon.DiscountKindPERCENT && (in.DiscountValue < 1 || in.DiscountValue > 100) {
+		errs = append(errs, invalid(input("discountValue"), "a percentage must be 1 to 100, not %d", in.DiscountValue))
+	} else if in.DiscountValue < 1 || in.DiscountValue > maxPrice {
+		errs = append(errs, invalid(input("discountValue"), "discount must be 1 to %d, not %d", int64(maxPrice), in.DiscountValue))
+	}
+	if in.Quota < 1 || in.Quota > lockprovider.MaxAmount {
+		errs = append(errs, invalid(input("quota"), "quota must be 1 to %d, not %d", int64(lockprovider.MaxAmount), in.Quota))
+	}
+	if in.PerUserLimit < 1 || in.PerUserLimit > 1000 {
+		errs = append(errs, invalid(input("perUserLimit"), "perUserLimit must be 1 to 1000, not %d", in.PerUserLimit))
+	}
+	if in.ValidFrom != nil && in.ValidUntil != nil && !in.ValidFrom.Before(*in.ValidUntil) {
+		errs = append(errs, invalid(input("validUntil"), "validUntil must be after validFrom"))
+	}
+	if errs != nil {
+		return errs
+	}
+	return nil
+}
+
+// Get returns a coupon, nil where there is none.
+func (s *Coupons) Get(ctx context.Context, id string) (*ent.Coupon, error) {
+	return orNil(s.Client.Coupon.Get(ctx, id))
+}
+
+// GetIssue returns an issued coupon of the viewer, with its coupon; nil where there is none or it is another's.
+func (s *Coupons) GetIssue(ctx context.Context, v Viewer, id string) (*ent.CouponIssue, error) {
+	row, err := orNil(s.Client.CouponIssue.Query().Where(couponissue.ID(id)).WithCoupon().Only(ctx))
+	if err != nil || row == nil || !v.may(row.UserID) {
+		return nil, err
+	}
+	return row, nil
+}
+
+// List is all coupons, newest first.
+func (s *Coupons) List(ctx context.Context, page Page) (PageOf[*ent.Coupon], error) {
+	from, err := page.from()
+	if err != nil {
+		return PageOf[*ent.Coupon]{}, err
+	}
+	query := s.Client.Coupon.Query()
+	if from != nil {
+		query.Where(coupon.Or(
+			coupon.CreatedAtLT(from.Time),
+			coupon.And(coupon.CreatedAt(from.Time), coupon.IDLT(from.ID)),
+		))
+	}
+	rows, err := query.Order(ent.Desc(coupon.FieldCreatedAt, coupon.FieldID)).Limit(page.First + 1).All(ctx)
+	if err != nil {
+		return PageOf[*ent.Coupon]{}, err
+	}
+	return pageOf(rows, page.First, func(c *ent.Coupon) position { return position{Time: c.CreatedAt, ID: c.ID} }), nil
+}
+
+// maxHeld bounds how many issued coupons of one user are listed.
+const maxHeld = 200
+
+// Held lists the viewer's issued coupons, newest first, with their coupons.
+func (s *Coupons) Held(ctx context.Context, v Viewer) ([]*ent.CouponIssue, error) {
+	if err := v.customer(); err != nil {
+		return nil, err
+	}
+	return s.Client.CouponIssue.Query().Where(couponissue.UserID(v.UserID)).WithCoupon().
+		Order(ent.Desc(couponissue.FieldIssuedAt, couponissue.FieldID)).Limit(maxHeld).All(ctx)
+}
+
+// Issued tells how much of each coupon's quota is issued.
+func (s *Coupons) Issued(ctx context.Context, ids []string) (map[string]int64, error) {
+	return s.amounts(ctx, ids, lockprovider.CouponKey)
+}
+
+// amounts reads the balances of objects, by the objects' IDs.
+func (c *core) amounts(ctx context.Context, ids []string, key func(id string) string) (map[string]int64, error) {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = key(id)
+	}
+	byKey, err := c.Ledger.Amounts(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]int64, len(ids))
+	for i, id := range ids {
+		if amount, ok := byKey[keys[i]]; ok {
+			byID[id] = amount
+		}
+	}
+	return byID, nil
+}

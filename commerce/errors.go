@@ -1,0 +1,179 @@
+package commerce
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"holdfast/lockprovider"
+)
+
+// Code names a business failure, as the GraphQL enum ErrorCode does.
+type Code string
+
+// The codes.
+const (
+	OutOfStock          Code = "OUT_OF_STOCK"
+	CouponExhausted     Code = "COUPON_EXHAUSTED"
+	CouponAlreadyIssued Code = "COUPON_ALREADY_ISSUED"
+	CouponNotValid      Code = "COUPON_NOT_VALID"
+	InsufficientFunds   Code = "INSUFFICIENT_FUNDS"
+	VersionConflict     Code = "VERSION_CONFLICT"
+	LockTimeout         Code = "LOCK_TIMEOUT"
+	LockLost            Code = "LOCK_LOST"
+	IdempotencyMismatch Code = "IDEMPOTENCY_MISMATCH"
+	PaymentDeclined     Code = "PAYMENT_DECLINED"
+	InvalidState        Code = "INVALID_STATE"
+	NotFound            Code = "NOT_FOUND"
+	InvalidInput        Code = "INVALID_INPUT"
+	Unavailable         Code = "UNAVAILABLE"
+)
+
+// Error is a business failure: data for the caller, no fault of the system.
+type Error struct {
+	Code    Code
+	Message string
+	// Field is the path of the input field at fault, from the mutation's argument on; nil where it is no field's fault.
+	Field []string
+	// Retryable tells that the same request, with the same idempotency key, may succeed later.
+	Retryable bool
+	// RetryAfter is a hint how much later; 0 where there is none.
+	RetryAfter time.Duration
+	// Details is one of the *Details types below, or nil.
+	Details any
+
+	cause error // for the log; callers see the rest
+}
+
+func (e *Error) Error() string {
+	if e.cause != nil {
+		return string(e.Code) + ": " + e.Message + ": " + e.cause.Error()
+	}
+	return string(e.Code) + ": " + e.Message
+}
+
+// Unwrap gives the cause, which is meant for logs.
+func (e *Error) Unwrap() error { return e.cause }
+
+// OutOfStockDetails names the product that is short.
+type OutOfStockDetails struct {
+	ProductID            string
+	Requested, Available int64
+}
+
+// CouponExhaustedDetails names the coupon whose quota is used up.
+type CouponExhaustedDetails struct{ CouponID string }
+
+// InsufficientFundsDetails tells what was asked and what is there, in points or minor units.
+type InsufficientFundsDetails struct{ Requested, Available int64 }
+
+// VersionConflictDetails tells the version to start from.
+type VersionConflictDetails struct{ Current int }
+
+// ContentionDetails tells which strategy could not get through, and how long it waited.
+type ContentionDetails struct {
+	Strategy lockprovider.Strategy
+	Waited   time.Duration
+}
+
+// Errors are several business failures of one request.
+type Errors []*Error
+
+func (es Errors) Error() string {
+	parts := make([]string, len(es))
+	for i, e := range es {
+		parts[i] = e.Error()
+	}
+	return strings.Join(parts, "; ")
+}
+
+// UserErrors returns the business failures in err; false means that err is a failure of the system, of the caller's
+// rights, or of the request's time.
+func UserErrors(err error) ([]*Error, bool) {
+	var several Errors
+	if errors.As(err, &several) {
+		return several, true
+	}
+	var one *Error
+	if errors.As(err, &one) {
+		return []*Error{one}, true
+	}
+	return nil, false
+}
+
+func invalid(field []string, format string, args ...any) *Error {
+	return &Error{Code: InvalidInput, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+func notFound(field []string, what, id string) *Error {
+	return &Error{Code: NotFound, Field: field, Message: fmt.Sprintf("%s %q does not exist", what, truncate(id, 80))}
+}
+
+// input is the path of a field of a mutation's input.
+func input(path ...string) []string { return append([]string{"input"}, path...) }
+
+// retrySoon is the hint given with contention: the time in which a queue of this depth usually drains.
+const retrySoon = 200 * time.Millisecond
+
+// retryLater is the hint given while a store is away.
+const retryLater = 2 * time.Second
+
+// translate puts what a provider says into the shop's words. Refusals stay as they are: what a refused balance means is
+// known to the service that asked.
+func translate(err error, r lockprovider.Receipt) error {
+	contention := ContentionDetails{Strategy: r.Strategy, Waited: r.Waited}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, lockprovider.ErrLockTimeout):
+		return &Error{
+			Code: LockTimeout, Message: "too many others want the same at the moment; nothing was changed, try again",
+			Retryable: true, RetryAfter: retrySoon, Details: contention,
+		}
+	case errors.Is(err, lockprovider.ErrLockLost), errors.Is(err, lockprovider.ErrConflict):
+		return &Error{
+			Code: LockLost, Message: "somebody else changed the same meanwhile; nothing was changed, try again",
+			Retryable: true, RetryAfter: retrySoon, Details: contention,
+		}
+	case errors.Is(err, lockprovider.ErrUnavailable):
+		return &Error{
+			Code: Unavailable, Message: "the shop cannot complete this at the moment; try again with the same key",
+			Retryable: true, RetryAfter: retryLater, cause: err,
+		}
+	case errors.Is(err, lockprovider.ErrIDReused):
+		return &Error{
+			Code: IdempotencyMismatch, Field: input("idempotencyKey"),
+			Message: "this idempotency key was used for another request; use a new key for a new request",
+		}
+	}
+	return err
+}
+
+// refusals gives each refused balance of a change its meaning; other errors pass.
+func refusals(err error, meaning func(r lockprovider.Refusal) *Error) error {
+	var refused *lockprovider.Refused
+	if !errors.As(err, &refused) {
+		return err
+	}
+	var all Errors
+	for _, r := range refused.Refusals {
+		all = append(all, meaning(r))
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return all
+}
+
+func hasCode(err error, code Code) bool {
+	errs, ok := UserErrors(err)
+	return ok && errs[0].Code == code
+}
+
+func truncate(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n])
+	}
+	return s
+}

@@ -1,0 +1,362 @@
+package commerce
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+	"holdfast/ent/coupon"
+	"holdfast/ent/couponissue"
+	"holdfast/ent/order"
+	"holdfast/ent/orderline"
+	"holdfast/ent/payment"
+	"holdfast/lockprovider"
+)
+
+// Orders places, pays and cancels orders; the steps are in saga.go.
+type Orders struct {
+	*core
+	customers *Customers
+}
+
+// PlaceOrder asks for products. Lines of the same product are merged.
+type PlaceOrder struct {
+	Key           uuid.UUID
+	Lines         []Line
+	CouponIssueID string   // an issued coupon of the viewer's; "" for none
+	Payment       *Payment // nil leaves the order PENDING until it is paid or expires
+
+	reservation time.Duration // demo data keep theirs for longer; 0 means the shop's
+}
+
+// Line is a quantity of one product.
+type Line struct {
+	ProductID string
+	Quantity  int64
+}
+
+// Payment says how to pay.
+type Payment struct {
+	Method    payment.Method
+	AccountID string // for ACCOUNT
+}
+
+// OrderResult is an order after an operation. Order may be set together with an error: an order whose payment failed
+// exists, with status FAILED and everything given back.
+type OrderResult struct {
+	Order *ent.Order // with lines and their products, and payment
+	Meta  Meta
+}
+
+// draft is an order that has been checked and priced, before anything is contended for.
+type draft struct {
+	id      string
+	change  lockprovider.Change
+	payload orderPlaced
+	// position of each product in the request, for errors that name the field
+	requested map[string]int
+}
+
+// Place reserves the stock of all lines or of none, spends the coupon, takes the payment, and gives everything back
+// where a step fails. Errors: INVALID_INPUT, NOT_FOUND, OUT_OF_STOCK (one for each line that is short), COUPON_NOT_VALID,
+// INSUFFICIENT_FUNDS, PAYMENT_DECLINED; LOCK_TIMEOUT and the like leave an order that a repeat with the same key
+// continues.
+func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResult, error) {
+	if err := s.customers.ensure(ctx, v); err != nil {
+		return OrderResult{}, err
+	}
+	id, fp := operationID(v, "placeOrder", in.Key), fingerprint(in)
+	receipt, done, err := s.replayed(ctx, id, KindOrderPlaced, fp)
+	if err != nil {
+		return OrderResult{}, err
+	}
+	orderID := idOf(prefixOrder, id)
+	if !done {
+		d, err := s.draft(ctx, v, in, id, fp)
+		if err != nil {
+			return OrderResult{}, err
+		}
+		if receipt, err = s.execute(ctx, d.change); err != nil {
+			return OrderResult{Meta: metaOf(receipt)}, refusals(err, d.stockRefused)
+		}
+	}
+	return s.proceed(ctx, orderID, in.Payment, orderID, metaOf(receipt))
+}
+
+// draft checks the request against the catalogue and prices it.
+func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUID, fp string) (*draft, error) {
+	lines, requested, err := s.mergeLines(in.Lines)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkPayment(ctx, v, in.Payment, s.Shop.Currency); err != nil {
+		return nil, err
+	}
+	products, err := (&Catalog{s.core}).ProductsByID(ctx, productIDs(lines))
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	reservation := cmp.Or(in.reservation, s.Shop.Reservation)
+	p := orderPlaced{
+		OrderID: idOf(prefixOrder, id), UserID: v.UserID, Currency: s.Shop.Currency,
+		CouponIssueID: in.CouponIssueID, CreatedAt: now, ExpiresAt: now.Add(reservation),
+	}
+	var moves []lockprovider.Move
+	var errs Errors
+	for _, l := range lines {
+		row := products[l.ProductID]
+		if row == nil || row.ArchivedAt != nil {
+			errs = append(errs, notFound(lineField(requested[l.ProductID], "productId"), "product", l.ProductID))
+			continue
+		}
+		p.SubtotalMinor += row.PriceMinor * l.Quantity // bounded by maxPrice × MaxQuantity × MaxLines, see config
+		p.Lines = append(p.Lines, orderLine{ProductID: row.ID, Quantity: l.Quantity, UnitPriceMinor: row.PriceMinor})
+		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(row.ID), Delta: -l.Quantity})
+	}
+	if errs != nil {
+		return nil, errs
+	}
+	if p.SubtotalMinor > lockprovider.MaxAmount {
+		return nil, invalid(input("lines"), "the order's total is beyond %d minor units", int64(lockprovider.MaxAmount))
+	}
+	if p.DiscountMinor, err = s.discount(ctx, v, in.CouponIssueID, p.SubtotalMinor); err != nil {
+		return nil, err
+	}
+	p.TotalMinor = p.SubtotalMinor - p.DiscountMinor
+	return &draft{
+		id: p.OrderID, payload: p, requested: requested,
+		change: lockprovider.Change{
+			ID: id, Family: lockprovider.Stock, Moves: moves,
+			Record: lockprovider.Record{Kind: KindOrderPlaced, Payload: mustJSON(p), Fingerprint: fp},
+		},
+	}, nil
+}
+
+// mergeLines adds up the lines of the same product and keeps their order.
+func (s *Orders) mergeLines(lines []Line) ([]Line, map[string]int, error) {
+	if len(lines) == 0 {
+		return nil, nil, invalid(input("lines"), "an order needs at least one line")
+	}
+	if len(lines) > s.Shop.MaxLines {
+		return nil, nil, invalid(input("lines"), "an order has at most %d lines, not %d", s.Shop.MaxLines, len(lines))
+	}
+	var merged []Line
+	var errs Errors
+	requested := make(map[string]int, len(lines))
+	for i, l := range lines {
+		if l.Quantity < 1 || l.Quantity > s.Shop.MaxQuantity {
+			errs = append(errs, invalid(lineField(i, "quantity"),
+				"quantity must be 1 to %d, not %d", s.Shop.MaxQuantity, l.Quantity))
+			continue
+		}
+		if _, again := requested[l.ProductID]; !again {
+			requested[l.ProductID] = i
+			merged = append(merged, l)
+			continue
+		}
+		at := slices.IndexFunc(merged, func(m Line) bool { return m.ProductID == l.ProductID })
+		merged[at].Quantity += l.Quantity
+		if merged[at].Quantity > s.Shop.MaxQuantity {
+			errs = append(errs, invalid(lineField(i, "quantity"),
+				"the lines of one product add up to %d, at most %d", merged[at].Quantity, s.Shop.MaxQuantity))
+		}
+	}
+	if errs != nil {
+		return nil, nil, errs
+	}
+	return merged, requested, nil
+}
+
+func productIDs(lines []Line) []string {
+	ids := make([]string, len(lines))
+	for i, l := range lines {
+		ids[i] = l.ProductID
+	}
+	return ids
+}
+
+func lineField(i int, name string) []string { return input("lines", strconv.Itoa(i), name) }
+
+func (d *draft) stockRefused(r lockprovider.Refusal) *Error {
+	for _, l := range d.payload.Lines {
+		if r.Balance == lockprovider.StockKey(l.ProductID) {
+			return outOfStock(l.ProductID, -r.Delta, r.Available, lineField(d.requested[l.ProductID], "quantity"))
+		}
+	}
+	return &Error{Code: OutOfStock, Message: "out of stock"}
+}
+
+// checkPayment refuses what could not be paid with, before stock is reserved for it.
+func (s *Orders) checkPayment(ctx context.Context, v Viewer, p *Payment, currency string) error {
+	switch {
+	case p == nil:
+		return nil
+	case p.Method != payment.MethodACCOUNT && p.AccountID != "":
+		return invalid(input("payment", "accountId"), "accountId goes with the method ACCOUNT only")
+	case p.Method != payment.MethodACCOUNT:
+		return nil
+	case p.AccountID == "":
+		return invalid(input("payment", "accountId"), "the method ACCOUNT needs an accountId")
+	}
+	row, err := orNil(s.Client.Account.Get(ctx, p.AccountID))
+	switch {
+	case err != nil:
+		return err
+	case row == nil || row.UserID != v.UserID: // even admins pay from their own
+		return notFound(input("payment", "accountId"), "account", p.AccountID)
+	case row.Currency != currency:
+		return invalid(input("payment", "accountId"), "the account holds %s, the order costs %s", row.Currency, currency)
+	}
+	return nil
+}
+
+// discount is what the viewer's issued coupon takes off. Whether it is still unspent is decided when it is spent.
+func (s *Orders) discount(ctx context.Context, v Viewer, issueID string, subtotal int64) (int64, error) {
+	if issueID == "" {
+		return 0, nil
+	}
+	row, err := orNil(s.Client.CouponIssue.Query().Where(couponissue.ID(issueID)).WithCoupon().Only(ctx))
+	field := input("couponIssueId")
+	switch {
+	case err != nil:
+		return 0, err
+	case row == nil || row.UserID != v.UserID:
+		return 0, notFound(field, "coupon", issueID)
+	case row.Status != couponissue.StatusISSUED:
+		return 0, &Error{Code: CouponNotValid, Field: field, Message: "this coupon has been used"}
+	}
+	if err := validAt(row.Edges.Coupon, s.now()); err != nil {
+		refused, _ := UserErrors(err)
+		refused[0].Field = field
+		return 0, err
+	}
+	c := row.Edges.Coupon
+	if c.DiscountKind == coupon.DiscountKindPERCENT {
+		// Whole hundreds first: subtotal × 100 would overflow near the upper bound.
+		return subtotal/100*c.DiscountValue + subtotal%100*c.DiscountValue/100, nil
+	}
+	return min(c.DiscountValue, subtotal), nil
+}
+
+// PayOrder pays a pending order.
+type PayOrder struct {
+	Key     uuid.UUID
+	OrderID string
+	Payment Payment
+}
+
+// Pay pays an order that was placed without payment. Errors: NOT_FOUND, INVALID_STATE where it is not pending, and those
+// of a payment; an order whose payment fails has FAILED.
+func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, error) {
+	row, err := s.owned(ctx, v, in.OrderID)
+	if err != nil {
+		return OrderResult{}, err
+	}
+	if err := s.checkPayment(ctx, v, &in.Payment, row.Currency); err != nil {
+		return OrderResult{}, err
+	}
+	fp := fingerprint(in)
+	receipt, done, err := s.replayed(ctx, stepID(row.ID, "payment"), KindOrderPaid, fp)
+	switch {
+	case hasCode(err, IdempotencyMismatch): // paid, but not by this request
+		return OrderResult{Order: row}, notPending(row)
+	case err != nil:
+		return OrderResult{}, err
+	case done:
+		return OrderResult{Order: row, Meta: metaOf(receipt)}, nil
+	case row.Status != order.StatusPENDING && row.Status != order.StatusFAILED:
+		return OrderResult{Order: row}, notPending(row)
+	case row.Status == order.StatusPENDING && !s.now().Before(row.ExpiresAt):
+		return OrderResult{Order: row}, &Error{
+			Code: InvalidState, Field: input("orderId"), Message: "the reservation has expired",
+		}
+	}
+	return s.proceed(ctx, row.ID, &in.Payment, fp, Meta{})
+}
+
+func notPending(row *ent.Order) *Error {
+	return &Error{
+		Code: InvalidState, Field: input("orderId"), Message: "the order is " + row.Status.String() + ", not PENDING",
+	}
+}
+
+// CancelOrder cancels an order of the viewer's.
+type CancelOrder struct {
+	Key     uuid.UUID
+	OrderID string
+}
+
+// Cancel gives back stock, coupon and payment of a pending or paid order. Errors: NOT_FOUND, INVALID_STATE where the order
+// has ended already.
+func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderResult, error) {
+	row, err := s.owned(ctx, v, in.OrderID)
+	if err != nil {
+		return OrderResult{}, err
+	}
+	receipt, err := s.end(ctx, row, ending{status: order.StatusCANCELLED, fingerprint: fingerprint(in)})
+	if err == nil {
+		err = s.giveBack(ctx, row.ID)
+	}
+	result, lerr := s.load(ctx, row.ID)
+	if err == nil {
+		err = lerr
+	}
+	return OrderResult{Order: result, Meta: metaOf(receipt)}, err
+}
+
+// owned returns an order of the viewer's, or NOT_FOUND.
+func (s *Orders) owned(ctx context.Context, v Viewer, id string) (*ent.Order, error) {
+	row, err := s.Get(ctx, v, id)
+	if err == nil && row == nil {
+		return nil, notFound(input("orderId"), "order", id)
+	}
+	return row, err
+}
+
+// Get returns an order of the viewer's, with lines and payment; nil where there is none or it is another's.
+func (s *Orders) Get(ctx context.Context, v Viewer, id string) (*ent.Order, error) {
+	if err := v.customer(); err != nil {
+		return nil, err
+	}
+	row, err := orNil(s.load(ctx, id))
+	if err != nil || row == nil || !v.may(row.UserID) {
+		return nil, err
+	}
+	return row, nil
+}
+
+func (s *Orders) load(ctx context.Context, id string) (*ent.Order, error) {
+	return withDetails(s.Client.Order.Query().Where(order.ID(id))).Only(ctx)
+}
+
+func withDetails(q *ent.OrderQuery) *ent.OrderQuery {
+	return q.WithPayment().WithLines(func(q *ent.OrderLineQuery) {
+		q.WithProduct().Order(ent.Asc(orderline.FieldPosition))
+	})
+}
+
+// List is the viewer's orders, newest first.
+func (s *Orders) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Order], error) {
+	if err := v.customer(); err != nil {
+		return PageOf[*ent.Order]{}, err
+	}
+	from, err := page.from()
+	if err != nil {
+		return PageOf[*ent.Order]{}, err
+	}
+	query := s.Client.Order.Query().Where(order.UserID(v.UserID))
+	if from != nil {
+		query.Where(order.Or(order.CreatedAtLT(from.Time), order.And(order.CreatedAt(from.Time), order.IDLT(from.ID))))
+	}
+	rows, err := withDetails(query).Order(ent.Desc(order.FieldCreatedAt, order.FieldID)).Limit(page.First + 1).All(ctx)
+	if err != nil {
+		return PageOf[*ent.Order]{}, err
+	}
+	return pageOf(rows, page.First, func(o *ent.Order) position { return position{Time: o.CreatedAt, ID: o.ID} }), nil
+}

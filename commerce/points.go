@@ -1,0 +1,108 @@
+package commerce
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+	"holdfast/ent/entry"
+	"holdfast/lockprovider"
+)
+
+// Points are the customers' wallets. One point is worth one minor unit of the shop's currency.
+type Points struct {
+	*core
+	customers *Customers
+}
+
+// ChargePoints adds points to the viewer's wallet.
+type ChargePoints struct {
+	Key    uuid.UUID
+	Amount int64
+}
+
+// PointsResult is the wallet after a charge.
+type PointsResult struct {
+	Balance int64
+	Meta    Meta
+}
+
+// Charge adds points. Errors: INVALID_INPUT where the amount is not positive or the wallet would overflow.
+func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsResult, error) {
+	if err := s.customers.ensure(ctx, v); err != nil {
+		return PointsResult{}, err
+	}
+	if err := positive(in.Amount, input("amount")); err != nil {
+		return PointsResult{}, err
+	}
+	key := lockprovider.PointsKey(v.UserID)
+	open := unbounded(0)
+	receipt, err := s.execute(ctx, lockprovider.Change{
+		ID: operationID(v, "chargePoints", in.Key), Family: lockprovider.Points,
+		Moves: []lockprovider.Move{{Balance: key, Delta: in.Amount, Open: &open}},
+		Record: lockprovider.Record{
+			Kind:        KindPointsCharged,
+			Payload:     mustJSON(pointsCharged{UserID: v.UserID, Amount: in.Amount, At: s.now()}),
+			Fingerprint: fingerprint(in),
+		},
+	})
+	err = refusals(err, func(r lockprovider.Refusal) *Error {
+		return invalid(input("amount"), "the wallet can take %d more points, not %d", r.Available, r.Delta)
+	})
+	return PointsResult{Balance: receipt.Balances[key], Meta: metaOf(receipt)}, err
+}
+
+// Balance returns the viewer's points.
+func (s *Points) Balance(ctx context.Context, v Viewer) (int64, error) {
+	if err := v.customer(); err != nil {
+		return 0, err
+	}
+	key := lockprovider.PointsKey(v.UserID)
+	amounts, err := s.Ledger.Amounts(ctx, []string{key})
+	return amounts[key], err
+}
+
+// Entries is the viewer's point history, newest first.
+func (s *Points) Entries(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Entry], error) {
+	if err := v.customer(); err != nil {
+		return PageOf[*ent.Entry]{}, err
+	}
+	return s.entries(ctx, lockprovider.PointsKey(v.UserID), page)
+}
+
+// entries is the journal of one balance, newest first.
+func (c *core) entries(ctx context.Context, balance string, page Page) (PageOf[*ent.Entry], error) {
+	from, err := page.from()
+	if err != nil {
+		return PageOf[*ent.Entry]{}, err
+	}
+	query := c.Client.Entry.Query().Where(entry.Balance(balance))
+	if from != nil {
+		query.Where(entry.IDLT(from.Number))
+	}
+	rows, err := query.Order(ent.Desc(entry.FieldID)).Limit(page.First + 1).All(ctx)
+	if err != nil {
+		return PageOf[*ent.Entry]{}, err
+	}
+	return pageOf(rows, page.First, func(e *ent.Entry) position { return position{Number: e.ID} }), nil
+}
+
+// Entry returns a journal line that the viewer may see, nil where there is none.
+func (c *core) entry(ctx context.Context, id string) (*ent.Entry, error) {
+	number, err := strconv.ParseInt(id, 10, 64)
+	if err != nil {
+		return nil, nil //nolint:nilerr // not an ID that was ever given out: there is no such entry
+	}
+	row, err := c.Client.Entry.Get(ctx, number)
+	return orNil(row, err)
+}
+
+// orNil turns "not found" into nil.
+func orNil[T any](row *T, err error) (*T, error) {
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	return row, err
+}

@@ -1,0 +1,283 @@
+package commerce
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"holdfast/ent"
+	"holdfast/ent/couponissue"
+	"holdfast/ent/order"
+	"holdfast/ent/payment"
+	"holdfast/lockprovider"
+)
+
+// The kinds of records, which are the kinds of events as well.
+const (
+	KindOrderPlaced       = "order.placed"
+	KindOrderPaid         = "order.paid"
+	KindOrderEnded        = "order.ended" // failed, cancelled or expired: the stock is given back
+	KindOrderRefunded     = "order.refunded"
+	KindPaymentAuthorized = "payment.authorized"
+	KindCouponIssued      = "coupon.issued"
+	KindCouponSpent       = "coupon.spent"
+	KindCouponReturned    = "coupon.returned"
+	KindPointsCharged     = "points.charged"
+	KindTransferCompleted = "transfer.completed"
+	KindStockAdjusted     = "stock.adjusted"
+)
+
+// The payloads of the records.
+type (
+	orderPlaced struct {
+		OrderID       string      `json:"orderId"`
+		UserID        string      `json:"userId"`
+		Lines         []orderLine `json:"lines"`
+		SubtotalMinor int64       `json:"subtotalMinor"`
+		DiscountMinor int64       `json:"discountMinor"`
+		TotalMinor    int64       `json:"totalMinor"`
+		Currency      string      `json:"currency"`
+		CouponIssueID string      `json:"couponIssueId,omitempty"`
+		CreatedAt     time.Time   `json:"createdAt"`
+		ExpiresAt     time.Time   `json:"expiresAt"`
+	}
+	orderLine struct {
+		ProductID      string `json:"productId"`
+		Quantity       int64  `json:"quantity"`
+		UnitPriceMinor int64  `json:"unitPriceMinor"`
+	}
+	orderPaid struct {
+		OrderID string      `json:"orderId"`
+		UserID  string      `json:"userId"`
+		Payment paymentMade `json:"payment"`
+		At      time.Time   `json:"at"`
+	}
+	paymentMade struct {
+		Method      string `json:"method"`
+		AmountMinor int64  `json:"amountMinor"`
+		Currency    string `json:"currency"`
+		AccountID   string `json:"accountId,omitempty"`
+		Reference   string `json:"reference,omitempty"`
+	}
+	orderEnded struct {
+		OrderID string      `json:"orderId"`
+		UserID  string      `json:"userId"`
+		Status  string      `json:"status"` // FAILED, CANCELLED or EXPIRED
+		Code    string      `json:"code,omitempty"`
+		Reason  string      `json:"reason,omitempty"`
+		Lines   []orderLine `json:"lines"`
+		At      time.Time   `json:"at"`
+	}
+	orderRefunded struct {
+		OrderID string    `json:"orderId"`
+		UserID  string    `json:"userId"`
+		At      time.Time `json:"at"`
+	}
+	couponIssued struct {
+		IssueID  string    `json:"issueId"`
+		CouponID string    `json:"couponId"`
+		UserID   string    `json:"userId"`
+		At       time.Time `json:"at"`
+	}
+	couponUsed struct { // spent or returned
+		IssueID string    `json:"issueId"`
+		OrderID string    `json:"orderId"`
+		UserID  string    `json:"userId"`
+		At      time.Time `json:"at"`
+	}
+	pointsCharged struct {
+		UserID string    `json:"userId"`
+		Amount int64     `json:"amount"`
+		At     time.Time `json:"at"`
+	}
+	transferCompleted struct {
+		TransferID    string    `json:"transferId"`
+		UserID        string    `json:"userId"`
+		FromAccountID string    `json:"fromAccountId"`
+		ToAccountID   string    `json:"toAccountId"`
+		AmountMinor   int64     `json:"amountMinor"`
+		Currency      string    `json:"currency"`
+		At            time.Time `json:"at"`
+	}
+	stockAdjusted struct {
+		ProductID string    `json:"productId"`
+		Delta     int64     `json:"delta"`
+		Reason    string    `json:"reason,omitempty"`
+		At        time.Time `json:"at"`
+	}
+)
+
+// errOrderMoved means that an order is not in the state that a step requires: another step was faster.
+var errOrderMoved = &Error{Code: InvalidState, Message: "the order has moved on meanwhile; look at its status"}
+
+// WriteRecords turns the records of changes into rows, in the transaction that moves the balances. Transitions of an
+// order are conditional on its state, so that of two steps that race, such as payment and cancellation, one loses and
+// takes its moves with it.
+func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change) error {
+	for _, c := range changes {
+		if err := writeRecord(ctx, tx, c.Record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeRecord(ctx context.Context, tx *ent.Tx, r lockprovider.Record) error {
+	switch r.Kind {
+	case KindOrderPlaced:
+		return with(ctx, tx, r, writeOrderPlaced)
+	case KindOrderPaid:
+		return with(ctx, tx, r, writeOrderPaid)
+	case KindOrderEnded:
+		return with(ctx, tx, r, writeOrderEnded)
+	case KindOrderRefunded:
+		return with(ctx, tx, r, writeOrderRefunded)
+	case KindPaymentAuthorized:
+		return with(ctx, tx, r, writePaymentAuthorized)
+	case KindCouponIssued:
+		return with(ctx, tx, r, writeCouponIssued)
+	case KindCouponSpent:
+		return with(ctx, tx, r, writeCouponSpent)
+	case KindCouponReturned:
+		return with(ctx, tx, r, writeCouponReturned)
+	case KindTransferCompleted:
+		return with(ctx, tx, r, writeTransferCompleted)
+	case KindPointsCharged, KindStockAdjusted:
+		return nil // the journal says it all
+	}
+	return fmt.Errorf("%w: unknown record kind %q", lockprovider.ErrInvalidChange, r.Kind)
+}
+
+func with[T any](
+	ctx context.Context, tx *ent.Tx, r lockprovider.Record, write func(context.Context, *ent.Tx, T) error,
+) error {
+	var payload T
+	if err := json.Unmarshal(r.Payload, &payload); err != nil {
+		return fmt.Errorf("%w: payload of %s: %w", lockprovider.ErrInvalidChange, r.Kind, err)
+	}
+	return write(ctx, tx, payload)
+}
+
+func writeOrderPlaced(ctx context.Context, tx *ent.Tx, p orderPlaced) error {
+	create := tx.Order.Create().SetID(p.OrderID).SetUserID(p.UserID).SetStatus(order.StatusPENDING).
+		SetSubtotalMinor(p.SubtotalMinor).SetDiscountMinor(p.DiscountMinor).SetTotalMinor(p.TotalMinor).
+		SetCurrency(p.Currency).SetExpiresAt(p.ExpiresAt).SetCreatedAt(p.CreatedAt).SetUpdatedAt(p.CreatedAt)
+	if p.CouponIssueID != "" {
+		create.SetCouponIssueID(p.CouponIssueID)
+	}
+	if err := create.Exec(ctx); err != nil {
+		return err
+	}
+	lines := make([]*ent.OrderLineCreate, len(p.Lines))
+	for i, l := range p.Lines {
+		lines[i] = tx.OrderLine.Create().SetOrderID(p.OrderID).SetPosition(i).SetProductID(l.ProductID).
+			SetQuantity(l.Quantity).SetUnitPriceMinor(l.UnitPriceMinor)
+	}
+	return tx.OrderLine.CreateBulk(lines...).Exec(ctx)
+}
+
+func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
+	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(order.StatusPENDING)).
+		SetStatus(order.StatusPAID).SetSettled(true).SetUpdatedAt(p.At).Save(ctx)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errOrderMoved
+	}
+	authorized, err := tx.Payment.Query().Where(payment.OrderID(p.OrderID)).Exist(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !authorized:
+		return createPayment(tx, p, payment.StatusCAPTURED).Exec(ctx)
+	case p.Payment.Method != payment.MethodCARD.String():
+		return errOrderMoved // a card payment is under way: do not take the money twice
+	}
+	return tx.Payment.Update().Where(payment.OrderID(p.OrderID)).
+		SetStatus(payment.StatusCAPTURED).SetUpdatedAt(p.At).Exec(ctx)
+}
+
+func writePaymentAuthorized(ctx context.Context, tx *ent.Tx, p orderPaid) error {
+	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(order.StatusPENDING)).
+		SetUpdatedAt(p.At).Save(ctx)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errOrderMoved
+	}
+	return createPayment(tx, p, payment.StatusAUTHORIZED).Exec(ctx)
+}
+
+func createPayment(tx *ent.Tx, p orderPaid, status payment.Status) *ent.PaymentCreate {
+	create := tx.Payment.Create().SetID(paymentID(p.OrderID)).SetOrderID(p.OrderID).
+		SetMethod(payment.Method(p.Payment.Method)).SetStatus(status).SetAmountMinor(p.Payment.AmountMinor).
+		SetCurrency(p.Payment.Currency).SetReference(p.Payment.Reference).SetCreatedAt(p.At).SetUpdatedAt(p.At)
+	if p.Payment.AccountID != "" {
+		create.SetAccountID(p.Payment.AccountID)
+	}
+	return create
+}
+
+func writeOrderEnded(ctx context.Context, tx *ent.Tx, p orderEnded) error {
+	from := []order.Status{order.StatusPENDING}
+	if p.Status == order.StatusCANCELLED.String() {
+		from = append(from, order.StatusPAID) // a paid order is cancelled and refunded
+	}
+	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusIn(from...)).
+		SetStatus(order.Status(p.Status)).SetFailureCode(p.Code).SetFailureReason(p.Reason).
+		SetSettled(false). // until coupon and payment are given back as well
+		SetUpdatedAt(p.At).Save(ctx)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return errOrderMoved
+	}
+	return nil
+}
+
+func writeOrderRefunded(ctx context.Context, tx *ent.Tx, p orderRefunded) error {
+	n, err := tx.Payment.Update().Where(payment.OrderID(p.OrderID), payment.StatusEQ(payment.StatusCAPTURED)).
+		SetStatus(payment.StatusREFUNDED).SetUpdatedAt(p.At).Save(ctx)
+	if err == nil && n == 0 {
+		return errOrderMoved
+	}
+	return err
+}
+
+func writeCouponIssued(ctx context.Context, tx *ent.Tx, p couponIssued) error {
+	return tx.CouponIssue.Create().SetID(p.IssueID).SetCouponID(p.CouponID).SetUserID(p.UserID).
+		SetStatus(couponissue.StatusISSUED).SetIssuedAt(p.At).Exec(ctx)
+}
+
+func writeCouponSpent(ctx context.Context, tx *ent.Tx, p couponUsed) error {
+	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(order.StatusPENDING)).
+		SetCouponSpent(true).SetUpdatedAt(p.At).Save(ctx)
+	if err == nil && n == 0 {
+		return errOrderMoved
+	}
+	if err != nil {
+		return err
+	}
+	return tx.CouponIssue.UpdateOneID(p.IssueID).SetStatus(couponissue.StatusUSED).SetOrderID(p.OrderID).Exec(ctx)
+}
+
+func writeCouponReturned(ctx context.Context, tx *ent.Tx, p couponUsed) error {
+	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.CouponSpent(true)).
+		SetCouponSpent(false).SetUpdatedAt(p.At).Save(ctx)
+	if err == nil && n == 0 {
+		return errOrderMoved
+	}
+	if err != nil {
+		return err
+	}
+	return tx.CouponIssue.UpdateOneID(p.IssueID).SetStatus(couponissue.StatusISSUED).ClearOrderID().Exec(ctx)
+}
+
+func writeTransferCompleted(ctx context.Context, tx *ent.Tx, p transferCompleted) error {
+	return tx.Transfer.Create().SetID(p.TransferID).SetUserID(p.UserID).SetFromAccountID(p.FromAccountID).
+		SetToAccountID(p.ToAccountID).SetAmountMinor(p.AmountMinor).SetCurrency(p.Currency).SetCreatedAt(p.At).Exec(ctx)
+}

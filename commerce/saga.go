@@ -1,0 +1,344 @@
+package commerce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"holdfast/ent"
+	"holdfast/ent/order"
+	"holdfast/ent/payment"
+	"holdfast/lockprovider"
+)
+
+// An order is a saga over families of balances:
+//
+//	stock reserved (PENDING) → coupon spent → payment taken (PAID)
+//	                         ↘ a step refused → stock released (FAILED) → coupon and payment given back (settled)
+//
+// Each step is one change with an ID derived from the order, so that whoever repeats it — the client, another instance,
+// a job after a crash — does nothing twice; and each transition is conditional on the order's status in the transaction
+// that moves the balance, so that of payment, cancellation and expiry only one happens. No lock is held from one step to
+// the next, nor while the payment gateway is asked.
+
+// proceed takes an order from where it is to where it can get: right after its stock was reserved, and again by every
+// repeat. request is the fingerprint of who asks for the payment.
+func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, request string, meta Meta) (OrderResult, error) {
+	row, err := s.load(ctx, orderID)
+	if err != nil {
+		return OrderResult{Meta: meta}, err
+	}
+	var refused *stepRefused
+	if row.Status == order.StatusPENDING {
+		err = s.complete(ctx, row, pay, request, &meta)
+		if errors.As(err, &refused) {
+			_, err = s.end(ctx, row, ending{
+				status: order.StatusFAILED, code: refused.why.Code, reason: refused.why.Message, fingerprint: row.ID,
+			})
+		}
+		err = ignoreMoved(err)
+	}
+	if err == nil {
+		err = s.giveBack(ctx, orderID)
+	}
+	row, lerr := s.load(ctx, orderID)
+	if lerr != nil {
+		return OrderResult{Meta: meta}, errors.Join(err, lerr)
+	}
+	if err == nil && row.Status == order.StatusFAILED {
+		err = &Error{Code: Code(row.FailureCode), Message: row.FailureReason, Field: failureField(row.FailureCode)}
+		if refused != nil {
+			err = refused.why // with its details
+		}
+	}
+	return OrderResult{Order: row, Meta: meta}, err
+}
+
+// ignoreMoved drops the error of a step that lost to another one: the order's status tells the result.
+func ignoreMoved(err error) error {
+	if errors.Is(err, errOrderMoved) {
+		return nil
+	}
+	return err
+}
+
+func failureField(code string) []string {
+	if Code(code) == CouponNotValid {
+		return input("couponIssueId")
+	}
+	return input("payment")
+}
+
+// stepRefused is the refusal of a step for good: the order has failed.
+type stepRefused struct{ why *Error }
+
+func (r *stepRefused) Error() string { return r.why.Error() }
+
+// complete spends the coupon and takes the payment of a pending order.
+func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, request string, meta *Meta) error {
+	if row.CouponIssueID != nil && !row.CouponSpent {
+		if err := s.spendCoupon(ctx, row, meta); err != nil {
+			return err
+		}
+	}
+	switch {
+	case row.TotalMinor == 0: // a discount may cover everything
+		return s.recordPaid(ctx, row, paymentMade{Method: payment.MethodPOINTS.String(), Currency: row.Currency}, request)
+	case row.Edges.Payment != nil: // authorized before: finish that, whatever is asked now
+		return s.payByCard(ctx, row, request)
+	case pay == nil:
+		return nil // stays PENDING until it is paid or expires
+	case pay.Method == payment.MethodCARD:
+		return s.payByCard(ctx, row, request)
+	default:
+		return s.payByBalance(ctx, row, *pay, request, meta)
+	}
+}
+
+func (s *Orders) spendCoupon(ctx context.Context, row *ent.Order, meta *Meta) error {
+	err := s.step(ctx, meta, lockprovider.Change{
+		ID: stepID(row.ID, "coupon"), Family: lockprovider.Coupons,
+		Moves: []lockprovider.Move{{
+			Balance: lockprovider.CouponUseKey(*row.CouponIssueID), Delta: 1, Open: &lockprovider.Bounds{Ceiling: 1},
+		}},
+		Record: lockprovider.Record{
+			Kind: KindCouponSpent, Fingerprint: row.ID,
+			Payload: mustJSON(couponUsed{IssueID: *row.CouponIssueID, OrderID: row.ID, UserID: row.UserID, At: s.now()}),
+		},
+	})
+	if errors.Is(err, lockprovider.ErrLimit) {
+		return &stepRefused{&Error{Code: CouponNotValid, Message: "this coupon has been used"}}
+	}
+	return err
+}
+
+// payByBalance takes points or money of an account, and marks the order paid, in one change.
+func (s *Orders) payByBalance(ctx context.Context, row *ent.Order, pay Payment, request string, meta *Meta) error {
+	made := paymentMade{
+		Method: pay.Method.String(), AmountMinor: row.TotalMinor, Currency: row.Currency, AccountID: pay.AccountID,
+	}
+	family, move := s.paymentMove(row.UserID, made, -row.TotalMinor)
+	err := s.step(ctx, meta, lockprovider.Change{
+		ID: stepID(row.ID, "payment"), Family: family, Moves: []lockprovider.Move{move},
+		Record: lockprovider.Record{
+			Kind: KindOrderPaid, Fingerprint: request,
+			Payload: mustJSON(orderPaid{OrderID: row.ID, UserID: row.UserID, Payment: made, At: s.now()}),
+		},
+	})
+	var refused *lockprovider.Refused
+	if errors.As(err, &refused) {
+		r := refused.Refusals[0]
+		return &stepRefused{insufficientFunds(r, input("payment"), "the wallet or account")}
+	}
+	return paidOtherwise(err)
+}
+
+// paidOtherwise tells a payment that another request made first, from this one.
+func paidOtherwise(err error) error {
+	if hasCode(err, IdempotencyMismatch) {
+		return errOrderMoved
+	}
+	return err
+}
+
+// paymentMove is the move of the balance that a payment is made from.
+func (s *Orders) paymentMove(userID string, made paymentMade, delta int64) (lockprovider.Family, lockprovider.Move) {
+	if made.Method == payment.MethodPOINTS.String() {
+		open := unbounded(0)
+		return lockprovider.Points, lockprovider.Move{Balance: lockprovider.PointsKey(userID), Delta: delta, Open: &open}
+	}
+	return lockprovider.Accounts, lockprovider.Move{Balance: lockprovider.AccountKey(made.AccountID), Delta: delta}
+}
+
+// payByCard authorizes, notes that, captures, and marks the order paid. The note is what lets a crash between capture and
+// mark be finished: an authorized payment is captured again, which changes nothing, and then marked.
+func (s *Orders) payByCard(ctx context.Context, row *ent.Order, request string) error {
+	made := paymentMade{
+		Method: payment.MethodCARD.String(), AmountMinor: row.TotalMinor, Currency: row.Currency, Reference: row.ID,
+	}
+	if row.Edges.Payment == nil {
+		err := s.ask(ctx, func(ctx context.Context) error {
+			return s.Gateway.Authorize(ctx, row.ID, Money{Minor: row.TotalMinor, Currency: row.Currency})
+		})
+		if err != nil {
+			return declined(err, "the payment was not authorized")
+		}
+		_, err = s.Ledger.Apply(ctx, lockprovider.Change{
+			ID: stepID(row.ID, "authorization"), Family: lockprovider.Stock,
+			Record: lockprovider.Record{
+				Kind: KindPaymentAuthorized, Fingerprint: row.ID,
+				Payload: mustJSON(orderPaid{OrderID: row.ID, UserID: row.UserID, Payment: made, At: s.now()}),
+			},
+		})
+		if err != nil {
+			return s.cancelIfMoved(ctx, row, translate(err, lockprovider.Receipt{}))
+		}
+	}
+	if err := s.ask(ctx, func(ctx context.Context) error { return s.Gateway.Capture(ctx, row.ID) }); err != nil {
+		return declined(err, "the authorized payment could not be captured")
+	}
+	return s.cancelIfMoved(ctx, row, s.recordPaid(ctx, row, made, request))
+}
+
+// cancelIfMoved gives the gateway's money back where the order was cancelled, expired or paid otherwise while the gateway
+// was asked.
+func (s *Orders) cancelIfMoved(ctx context.Context, row *ent.Order, err error) error {
+	if !errors.Is(err, errOrderMoved) {
+		return err
+	}
+	if current, lerr := s.load(ctx, row.ID); lerr == nil && current.Status == order.StatusPAID &&
+		current.Edges.Payment.Method == payment.MethodCARD {
+		return err // a repeat of this very payment was faster
+	}
+	if cerr := s.ask(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, row.ID) }); cerr != nil {
+		return declined(cerr, "the payment could not be given back")
+	}
+	return err
+}
+
+// recordPaid marks an order paid where no balance moves.
+func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, made paymentMade, request string) error {
+	_, err := s.Ledger.Apply(ctx, lockprovider.Change{
+		ID: stepID(row.ID, "payment"), Family: lockprovider.Stock,
+		Record: lockprovider.Record{
+			Kind: KindOrderPaid, Fingerprint: request,
+			Payload: mustJSON(orderPaid{OrderID: row.ID, UserID: row.UserID, Payment: made, At: s.now()}),
+		},
+	})
+	return paidOtherwise(translate(err, lockprovider.Receipt{}))
+}
+
+// ask calls the gateway within its bound.
+func (s *Orders) ask(ctx context.Context, call func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.Shop.PaymentTimeout)
+	defer cancel()
+	return call(ctx)
+}
+
+// declined tells a refusal for good from a gateway that did not answer: then the order stays pending, and a repeat asks
+// again.
+func declined(err error, message string) error {
+	if errors.Is(err, ErrDeclined) {
+		return &stepRefused{&Error{Code: PaymentDeclined, Message: message}}
+	}
+	return &Error{
+		Code: Unavailable, Field: input("payment"), Retryable: true, RetryAfter: retryLater,
+		Message: "the payment gateway did not answer; try again with the same key",
+		cause:   fmt.Errorf("payment gateway: %w", err),
+	}
+}
+
+// ending is how an order ends that is not fulfilled.
+type ending struct {
+	status      order.Status // FAILED, CANCELLED or EXPIRED
+	code        Code
+	reason      string
+	fingerprint string
+}
+
+// end gives the stock back and ends the order, in one change. There is one such change an order, whoever comes first.
+func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovider.Receipt, error) {
+	p := orderEnded{
+		OrderID: row.ID, UserID: row.UserID, Status: e.status.String(), Code: string(e.code),
+		Reason: truncate(e.reason, 500), At: s.now(),
+	}
+	var moves []lockprovider.Move
+	for _, l := range row.Edges.Lines {
+		p.Lines = append(p.Lines, orderLine{ProductID: l.ProductID, Quantity: l.Quantity, UnitPriceMinor: l.UnitPriceMinor})
+		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.ProductID), Delta: l.Quantity})
+	}
+	receipt, err := s.execute(ctx, lockprovider.Change{
+		ID: stepID(row.ID, "end"), Family: lockprovider.Stock, Moves: moves,
+		Record: lockprovider.Record{Kind: KindOrderEnded, Payload: mustJSON(p), Fingerprint: e.fingerprint},
+	})
+	if hasCode(err, IdempotencyMismatch) {
+		err = errOrderMoved // ended before, by another request
+	}
+	return receipt, err
+}
+
+// giveBack returns the coupon and the payment of an order that has ended, and settles it. It does nothing to others.
+func (s *Orders) giveBack(ctx context.Context, orderID string) error {
+	row, err := s.load(ctx, orderID)
+	if err != nil {
+		return err
+	}
+	if row.Settled || row.Status == order.StatusPENDING || row.Status == order.StatusPAID {
+		return nil
+	}
+	if row.CouponSpent {
+		if err := s.returnCoupon(ctx, row); err != nil {
+			return err
+		}
+	}
+	if made := row.Edges.Payment; made != nil {
+		if err := s.refund(ctx, row, made); err != nil {
+			return err
+		}
+	}
+	return s.Client.Order.Update().Where(order.ID(row.ID), order.CouponSpent(false)).
+		SetSettled(true).SetUpdatedAt(s.now()).Exec(ctx)
+}
+
+func (s *Orders) returnCoupon(ctx context.Context, row *ent.Order) error {
+	return ignoreMoved(s.step(ctx, nil, lockprovider.Change{
+		ID: stepID(row.ID, "coupon-return"), Family: lockprovider.Coupons,
+		Moves: []lockprovider.Move{{Balance: lockprovider.CouponUseKey(*row.CouponIssueID), Delta: -1}},
+		Record: lockprovider.Record{
+			Kind: KindCouponReturned, Fingerprint: row.ID,
+			Payload: mustJSON(couponUsed{IssueID: *row.CouponIssueID, OrderID: row.ID, UserID: row.UserID, At: s.now()}),
+		},
+	}))
+}
+
+// refund gives back a payment: an authorization is voided, a capture refunded.
+func (s *Orders) refund(ctx context.Context, row *ent.Order, made *ent.Payment) error {
+	switch {
+	case made.Status == payment.StatusREFUNDED || made.Status == payment.StatusDECLINED:
+		return nil
+	case made.Method == payment.MethodCARD:
+		if err := s.ask(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, row.ID) }); err != nil {
+			return declined(err, "the payment could not be given back")
+		}
+	}
+	if made.Status == payment.StatusAUTHORIZED { // never captured: nothing to journal
+		return s.Client.Payment.Update().Where(payment.ID(made.ID), payment.StatusEQ(payment.StatusAUTHORIZED)).
+			SetStatus(payment.StatusDECLINED).SetFailureReason(row.FailureReason).SetUpdatedAt(s.now()).Exec(ctx)
+	}
+	change := lockprovider.Change{
+		ID: stepID(row.ID, "refund"), Family: lockprovider.Stock,
+		Record: lockprovider.Record{
+			Kind: KindOrderRefunded, Fingerprint: row.ID,
+			Payload: mustJSON(orderRefunded{OrderID: row.ID, UserID: row.UserID, At: s.now()}),
+		},
+	}
+	if made.Method == payment.MethodCARD || made.AmountMinor == 0 {
+		_, err := s.Ledger.Apply(ctx, change)
+		return ignoreMoved(translate(err, lockprovider.Receipt{}))
+	}
+	var move lockprovider.Move
+	change.Family, move = s.paymentMove(row.UserID, paymentMade{
+		Method: made.Method.String(), AccountID: deref(made.AccountID),
+	}, made.AmountMinor)
+	change.Moves = []lockprovider.Move{move}
+	return ignoreMoved(s.step(ctx, nil, change))
+}
+
+// step executes a change of the saga and adds what it cost to the operation's meta.
+func (s *Orders) step(ctx context.Context, meta *Meta, change lockprovider.Change) error {
+	receipt, err := s.execute(ctx, change)
+	if meta != nil {
+		meta.Waited += receipt.Waited
+		meta.Attempts = max(meta.Attempts, receipt.Attempts)
+	}
+	return err
+}
+
+func paymentID(orderID string) string { return prefixPayment + orderID[len(prefixOrder):] }
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,317 @@
+package commerce_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/clients"
+	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/ent/coupon"
+	"holdfast/ent/entry"
+	"holdfast/lockprovider"
+)
+
+// shop is a whole shop on an embedded database and Redis.
+type shop struct {
+	*commerce.Services
+	db      *clients.Database
+	gateway *gateway
+	clock   *clock
+}
+
+var (
+	alice = commerce.Viewer{UserID: "alice", Name: "Alice"}
+	bob   = commerce.Viewer{UserID: "bob", Name: "Bob"}
+	admin = commerce.Viewer{UserID: "root", Name: "Root", Admin: true}
+)
+
+// newShop runs all families under one strategy.
+func newShop(t *testing.T, strategy lockprovider.Strategy) *shop {
+	t.Helper()
+	ctx := t.Context()
+	db, err := clients.OpenDatabase(ctx, "sqlite://:memory:", clients.DatabaseOptions{})
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	_, err = db.Migrate(ctx)
+	must(t, err)
+	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: clients.EmbeddedRedis})
+	must(t, err)
+	t.Cleanup(func() { must(t, redis.Close()) })
+
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
+	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
+	for _, f := range lockprovider.Families {
+		families[f] = lockprovider.FamilyConfig{Strategy: strategy, Settings: lockprovider.Settings{
+			Wait: 20 * time.Second, Lease: 5 * time.Second, Poll: 20 * time.Millisecond,
+			Attempts: 100, Backoff: time.Millisecond,
+		}}
+	}
+	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: redis.Client}, families)
+	must(t, err)
+	t.Cleanup(func() { must(t, providers.Close()) })
+	s := &shop{db: db, gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
+	s.Services = commerce.New(commerce.Deps{
+		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway, Now: s.clock.Now,
+		Shop: commerce.ShopSettings{
+			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: time.Second,
+		},
+	})
+	return s
+}
+
+// clock stands still unless it is moved.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// gateway is a payment gateway with a ledger of its own: what it has taken and given back can be compared with what the
+// shop believes. fail decides on each call; nil lets all succeed.
+type gateway struct {
+	mu    sync.Mutex
+	fail  func(call, reference string) error
+	state map[string]string // reference → authorized, captured or cancelled
+	calls []string
+}
+
+func (g *gateway) do(call, reference string, change func(state string) (string, error)) error {
+	g.mu.Lock()
+	fail := g.fail
+	g.mu.Unlock()
+	if fail != nil {
+		if err := fail(call, reference); err != nil {
+			return err
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state == nil {
+		g.state = map[string]string{}
+	}
+	g.calls = append(g.calls, call)
+	next, err := change(g.state[reference])
+	if err == nil {
+		g.state[reference] = next
+	}
+	return err
+}
+
+func (g *gateway) Authorize(_ context.Context, reference string, _ commerce.Money) error {
+	return g.do("authorize", reference, func(state string) (string, error) {
+		if state == "" {
+			return "authorized", nil
+		}
+		return state, nil // idempotent
+	})
+}
+
+func (g *gateway) Capture(_ context.Context, reference string) error {
+	return g.do("capture", reference, func(state string) (string, error) {
+		if state == "cancelled" {
+			return "", commerce.ErrDeclined
+		}
+		return "captured", nil
+	})
+}
+
+func (g *gateway) Cancel(_ context.Context, reference string) error {
+	return g.do("cancel", reference, func(string) (string, error) { return "cancelled", nil })
+}
+
+func (g *gateway) stateOf(reference string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state[reference]
+}
+
+func (s *shop) product(t *testing.T, price, stock int64) string {
+	t.Helper()
+	row, err := s.Catalog.Create(t.Context(), admin, commerce.CreateProduct{
+		SKU: uuid.NewString(), Name: "Thing", Price: commerce.Money{Minor: price, Currency: "USD"}, Stock: stock,
+	})
+	must(t, err)
+	return row.ID
+}
+
+func (s *shop) account(t *testing.T, owner commerce.Viewer, opening int64) string {
+	t.Helper()
+	row, err := s.Accounts.Open(t.Context(), admin, commerce.OpenAccount{
+		Name: "Account", Currency: "USD", UserID: owner.UserID, Opening: opening,
+	})
+	must(t, err)
+	return row.ID
+}
+
+func (s *shop) points(t *testing.T, owner commerce.Viewer, amount int64) {
+	t.Helper()
+	_, err := s.Points.Charge(t.Context(), owner, commerce.ChargePoints{Key: uuid.New(), Amount: amount})
+	must(t, err)
+}
+
+func (s *shop) coupon(t *testing.T, in commerce.CreateCoupon) string {
+	t.Helper()
+	if in.Name == "" {
+		in.Name = "Coupon"
+	}
+	if in.DiscountKind == "" {
+		in.DiscountKind, in.DiscountValue = coupon.DiscountKindFIXED, 100
+	}
+	in.Quota, in.PerUserLimit = max(in.Quota, 1), max(in.PerUserLimit, 1)
+	row, err := s.Coupons.Create(t.Context(), admin, in)
+	must(t, err)
+	return row.ID
+}
+
+func (s *shop) issue(t *testing.T, to commerce.Viewer, couponID string) string {
+	t.Helper()
+	result, err := s.Coupons.Issue(t.Context(), to, commerce.IssueCoupon{Key: uuid.New(), CouponID: couponID})
+	must(t, err)
+	return result.Issue.ID
+}
+
+func (s *shop) wantStock(t *testing.T, productID string, want int64) {
+	t.Helper()
+	stock, err := s.Catalog.Stock(t.Context(), []string{productID})
+	must(t, err)
+	if stock[productID] != want {
+		t.Errorf("stock of %s is %d, want %d", productID, stock[productID], want)
+	}
+}
+
+func (s *shop) wantPoints(t *testing.T, owner commerce.Viewer, want int64) {
+	t.Helper()
+	balance, err := s.Points.Balance(t.Context(), owner)
+	must(t, err)
+	if balance != want {
+		t.Errorf("%s has %d points, want %d", owner.UserID, balance, want)
+	}
+}
+
+func (s *shop) wantMoney(t *testing.T, accountID string, want int64) {
+	t.Helper()
+	balances, err := s.Accounts.Balances(t.Context(), []string{accountID})
+	must(t, err)
+	if balances[accountID] != want {
+		t.Errorf("%s holds %d, want %d", accountID, balances[accountID], want)
+	}
+}
+
+// wantUnspent proves that an issued coupon can be used.
+func (s *shop) wantCoupon(t *testing.T, owner commerce.Viewer, issueID, status string) {
+	t.Helper()
+	row, err := s.Coupons.GetIssue(t.Context(), owner, issueID)
+	must(t, err)
+	if row.Status.String() != status {
+		t.Errorf("coupon is %s, want %s", row.Status, status)
+	}
+	amounts, err := s.db.Ent.Balance.Query().All(t.Context())
+	must(t, err)
+	want := int64(0)
+	if status == "USED" {
+		want = 1
+	}
+	for _, b := range amounts {
+		if b.ID == lockprovider.CouponUseKey(issueID) && b.Amount != want {
+			t.Errorf("use of the coupon is %d, want %d", b.Amount, want)
+		}
+	}
+}
+
+// audit proves every balance from its journal.
+func (s *shop) audit(t *testing.T) {
+	t.Helper()
+	violations, err := lockprovider.Audit(t.Context(), s.db.Ent)
+	must(t, err)
+	for _, v := range violations {
+		t.Errorf("%s: %s", v.Balance, v.Problem)
+	}
+}
+
+func (s *shop) entriesOf(t *testing.T, balance string) []*ent.Entry {
+	t.Helper()
+	rows, err := s.db.Ent.Entry.Query().Where(entry.Balance(balance)).All(t.Context())
+	must(t, err)
+	return rows
+}
+
+// wantCodes asserts the business failures of err, in their order, each as CODE or CODE:path.
+func wantCodes(t *testing.T, err error, want ...string) []*commerce.Error {
+	t.Helper()
+	errs, ok := commerce.UserErrors(err)
+	if !ok {
+		t.Fatalf("got %v, want business failures %v", err, want)
+	}
+	var got []string
+	for i, e := range errs {
+		code := string(e.Code)
+		if i < len(want) && strings.Contains(want[i], ":") {
+			code += ":" + strings.Join(e.Field, ".")
+		}
+		got = append(got, code)
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	return errs
+}
+
+// untilSettled repeats an operation, with the same key, as long as its error says that it may succeed later.
+func untilSettled[T any](t *testing.T, operation func() (T, error)) (T, error) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; {
+		result, err := operation()
+		errs, ok := commerce.UserErrors(err)
+		if err == nil || !ok || !errs[0].Retryable {
+			return result, err
+		}
+		if time.Now().After(deadline) {
+			t.Error("still contended after a minute")
+			return result, err
+		}
+	}
+}
+
+// together runs n calls at the same moment and waits for all.
+func together(n int, f func(i int)) {
+	var ready, done sync.WaitGroup
+	start := make(chan struct{})
+	ready.Add(n)
+	for i := range n {
+		done.Go(func() {
+			ready.Done()
+			<-start
+			f(i)
+		})
+	}
+	ready.Wait()
+	close(start)
+	done.Wait()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var errGatewayDown = errors.New("connection refused")

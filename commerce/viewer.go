@@ -1,0 +1,114 @@
+package commerce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"holdfast/ent"
+	"holdfast/ent/user"
+)
+
+// Refusals of the caller, not of the request.
+var (
+	ErrUnauthenticated = errors.New("authentication required")
+	ErrForbidden       = errors.New("not allowed for this role")
+)
+
+// Viewer is who asks. The zero value is anonymous.
+type Viewer struct {
+	UserID string
+	Name   string
+	Admin  bool
+}
+
+// userIDPattern leaves out the colon, which separates the parts of balance and lock keys.
+var userIDPattern = regexp.MustCompile(`^[A-Za-z0-9_.@|+-]{1,56}$`)
+
+// NewViewer returns the viewer of an access token's subject, or an error where the subject cannot be a user ID.
+func NewViewer(subject, name string, admin bool) (Viewer, error) {
+	if !userIDPattern.MatchString(subject) {
+		return Viewer{}, fmt.Errorf("subject %.80q is no user ID: 1 to 56 letters, digits or any of _.@|+-", subject)
+	}
+	if name == "" {
+		name = subject
+	}
+	return Viewer{UserID: subject, Name: name, Admin: admin}, nil
+}
+
+// customer refuses anonymous callers.
+func (v Viewer) customer() error {
+	if v.UserID == "" {
+		return ErrUnauthenticated
+	}
+	return nil
+}
+
+// admin refuses everyone who is none.
+func (v Viewer) admin() error {
+	if err := v.customer(); err != nil {
+		return err
+	}
+	if !v.Admin {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// may tells whether the viewer may see and use what belongs to owner.
+func (v Viewer) may(owner string) bool { return v.UserID == owner || v.Admin }
+
+// Customers keeps a row for everybody who has ever done something.
+type Customers struct {
+	*core
+	known *lru.Cache[string, struct{}]
+}
+
+// knownCustomers bounds the cache of users whose row is known to exist.
+const knownCustomers = 10_000
+
+func newCustomers(c *core) *Customers {
+	known, err := lru.New[string, struct{}](knownCustomers)
+	if err != nil {
+		panic(err) // only for a size that is not positive
+	}
+	return &Customers{core: c, known: known}
+}
+
+// Get returns the viewer's own row, which is created on first sight: identities come from the token's issuer.
+func (s *Customers) Get(ctx context.Context, v Viewer) (*ent.User, error) {
+	if err := s.ensure(ctx, v); err != nil {
+		return nil, err
+	}
+	return s.Client.User.Get(ctx, v.UserID)
+}
+
+// ensure makes sure that the viewer has a row for orders and accounts to refer to.
+func (s *Customers) ensure(ctx context.Context, v Viewer) error {
+	if err := v.customer(); err != nil {
+		return err
+	}
+	if _, ok := s.known.Get(v.UserID); ok {
+		return nil
+	}
+	if err := s.add(ctx, v.UserID, v.Name); err != nil {
+		return err
+	}
+	s.known.Add(v.UserID, struct{}{})
+	return nil
+}
+
+func (s *Customers) add(ctx context.Context, id, name string) error {
+	exists, err := s.Client.User.Query().Where(user.ID(id)).Exist(ctx)
+	if err != nil || exists {
+		return err
+	}
+	err = s.Client.User.Create().SetID(id).SetName(truncate(name, 200)).Exec(ctx)
+	if ent.IsConstraintError(err) { // somebody was faster
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Product is something to sell; its stock is the balance "stock:product:{id}".
+type Product struct{ ent.Schema }
+
+// Fields of the Product.
+func (Product) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		field.String("sku").MaxLen(64).NotEmpty().Unique().Immutable(),
+		field.String("name").MaxLen(200).NotEmpty(),
+		field.String("description").MaxLen(2000).Default(""),
+		field.Int64("price_minor").NonNegative(),
+		currency(),
+		field.Int("version").Default(1).Comment("Counts updates; productUpdate compares it."),
+		optionalTimestamp("archived_at"),
+		fixedTimestamp("created_at"),
+		timestamp("updated_at"),
+	}
+}
+
+// Edges of the Product.
+func (Product) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("order_lines", OrderLine.Type)}
+}
+
+// Coupon is a discount with a limited quota; what is issued is the balance "coupon:issue:{id}".
+type Coupon struct{ ent.Schema }
+
+// Fields of the Coupon.
+func (Coupon) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		field.String("name").MaxLen(200).NotEmpty(),
+		field.Enum("discount_kind").Values("FIXED", "PERCENT").Immutable(),
+		field.Int64("discount_value").Positive().Immutable().Comment("Minor units for FIXED, 1 to 100 for PERCENT."),
+		field.Int64("quota").NonNegative().Immutable(),
+		field.Int("per_user_limit").Positive().Immutable(),
+		optionalTimestamp("valid_from"),
+		optionalTimestamp("valid_until"),
+		fixedTimestamp("created_at"),
+	}
+}
+
+// Edges of the Coupon.
+func (Coupon) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("issues", CouponIssue.Type)}
+}
+
+// CouponIssue is one coupon in one customer's hand, good for one order.
+type CouponIssue struct{ ent.Schema }
+
+// Fields of the CouponIssue.
+func (CouponIssue) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		ref("coupon_id"),
+		ref("user_id"),
+		field.Enum("status").Values("ISSUED", "USED").Default("ISSUED"),
+		optionalRef("order_id"),
+		fixedTimestamp("issued_at"),
+	}
+}
+
+// Edges of the CouponIssue.
+func (CouponIssue) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("coupon", Coupon.Type).Ref("issues").Field("coupon_id").Unique().Required().Immutable(),
+		edge.From("user", User.Type).Ref("coupon_issues").Field("user_id").Unique().Required().Immutable(),
+	}
+}
+
+// Indexes of the CouponIssue.
+func (CouponIssue) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("user_id", "issued_at")}
+}

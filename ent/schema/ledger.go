@@ -1,0 +1,96 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+	"github.com/google/uuid"
+)
+
+// Balance is a number with bounds that several buyers fight over: stock, coupon quota, points, money.
+type Balance struct{ ent.Schema }
+
+// Annotations put the referee into the database: whatever a lock, a script or a bug did, the bounds hold.
+func (Balance) Annotations() []schema.Annotation {
+	return []schema.Annotation{
+		entsql.Annotation{Table: "balances", Checks: map[string]string{
+			"balance_in_bounds": "amount >= floor AND amount <= ceiling",
+		}},
+	}
+}
+
+// Fields of the Balance.
+func (Balance) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").MaxLen(keyLen).NotEmpty().Immutable().Comment(`The key, such as "stock:product:prod_1".`),
+		field.String("family").MaxLen(16).Immutable().Comment("STOCK, COUPONS, POINTS or ACCOUNTS."),
+		field.Int64("amount"),
+		field.Int64("floor"),
+		field.Int64("ceiling"),
+		field.Int64("opening").Immutable().Comment("The amount before the first entry: amount = opening + sum of deltas."),
+		field.Int64("version").Default(0).Comment("Counts writes; lock-shaped providers compare it."),
+		field.Int64("applied").Default(0).Comment("Counts moves taken, as seq does in Redis."),
+	}
+}
+
+// Entry is one line of the append-only journal: one move of one balance.
+type Entry struct{ ent.Schema }
+
+// Annotations of the Entry.
+func (Entry) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "entries"}}
+}
+
+// Fields of the Entry.
+func (Entry) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable(),
+		field.String("balance").MaxLen(keyLen).Immutable(),
+		field.UUID("change_id", uuid.UUID{}).Immutable(),
+		field.Int64("delta").Immutable(),
+		field.Int64("amount_after").Immutable(),
+		field.String("kind").MaxLen(32).Immutable(),
+		fixedTimestamp("created_at"),
+	}
+}
+
+// Indexes of the Entry: a change moves a balance at most once, and statements read one balance in order.
+func (Entry) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("change_id", "balance").Unique(),
+		index.Fields("balance", "id"),
+	}
+}
+
+// ChangeLog is one applied change: the idempotency record and the transactional outbox in one row.
+type ChangeLog struct{ ent.Schema }
+
+// Annotations of the ChangeLog.
+func (ChangeLog) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "change_logs"}}
+}
+
+// Fields of the ChangeLog.
+func (ChangeLog) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable().Comment("Rises in commit order for changes that share a balance."),
+		field.UUID("change_id", uuid.UUID{}).Immutable().Unique(),
+		field.String("family").MaxLen(16).Immutable(),
+		field.String("kind").MaxLen(32).Immutable(),
+		field.String("strategy").MaxLen(16).Immutable(),
+		field.Text("payload").Immutable().Comment("The record as JSON; relayed to the event topics."),
+		field.String("payload_hash").MaxLen(64).Immutable().Comment("Tells a repeat from another request under the same ID."),
+		fixedTimestamp("created_at"),
+		optionalTimestamp("published_at"),
+	}
+}
+
+// Indexes of the ChangeLog: the relay looks for rows without published_at in order, retention for old ones.
+func (ChangeLog) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("published_at", "id"),
+		index.Fields("created_at"),
+	}
+}

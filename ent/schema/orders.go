@@ -1,0 +1,112 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+)
+
+// Order is a saga over families of balances: stock reserved, coupon spent, payment taken, or all of it given back.
+type Order struct{ ent.Schema }
+
+// Fields of the Order.
+func (Order) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		ref("user_id"),
+		field.Enum("status").Values("PENDING", "PAID", "CANCELLED", "EXPIRED", "FAILED").Default("PENDING"),
+		field.Bool("settled").Default(false).
+			Comment("False while a step is still owed: payment of a PENDING order, or giving back of an ended one."),
+		field.String("failure_code").MaxLen(64).Default(""),
+		field.String("failure_reason").MaxLen(500).Default(""),
+		field.Int64("subtotal_minor").NonNegative().Immutable(),
+		field.Int64("discount_minor").NonNegative().Immutable(),
+		field.Int64("total_minor").NonNegative().Immutable(),
+		currency(),
+		field.String("coupon_issue_id").MaxLen(idLen).Optional().Nillable().Immutable(),
+		field.Bool("coupon_spent").Default(false).Comment("True while the order holds its coupon."),
+		fixedTimestamp("expires_at"),
+		fixedTimestamp("created_at"),
+		timestamp("updated_at"),
+	}
+}
+
+// Edges of the Order.
+func (Order) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("user", User.Type).Ref("orders").Field("user_id").Unique().Required().Immutable(),
+		edge.To("lines", OrderLine.Type),
+		edge.To("payment", Payment.Type).Unique(),
+	}
+}
+
+// Indexes of the Order: a customer's history, and what the expiry job has to finish.
+func (Order) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("user_id", "created_at", "id"),
+		index.Fields("settled", "expires_at"),
+	}
+}
+
+// OrderLine is one product of an order at the price of the moment.
+type OrderLine struct{ ent.Schema }
+
+// Annotations of the OrderLine.
+func (OrderLine) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Table: "order_lines"}}
+}
+
+// Fields of the OrderLine.
+func (OrderLine) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable(),
+		ref("order_id"),
+		ref("product_id"),
+		field.Int("position").NonNegative().Immutable(),
+		field.Int64("quantity").Positive().Immutable(),
+		field.Int64("unit_price_minor").NonNegative().Immutable(),
+	}
+}
+
+// Edges of the OrderLine.
+func (OrderLine) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("order", Order.Type).Ref("lines").Field("order_id").Unique().Required().Immutable(),
+		edge.From("product", Product.Type).Ref("order_lines").Field("product_id").Unique().Required().Immutable(),
+	}
+}
+
+// Indexes of the OrderLine.
+func (OrderLine) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("order_id", "position").Unique()}
+}
+
+// Payment is how an order was paid, and whether it was given back.
+type Payment struct{ ent.Schema }
+
+// Fields of the Payment.
+func (Payment) Fields() []ent.Field {
+	return []ent.Field{
+		id(),
+		ref("order_id"),
+		field.Enum("method").Values("POINTS", "ACCOUNT", "CARD").Immutable(),
+		field.Enum("status").Values("AUTHORIZED", "CAPTURED", "DECLINED", "REFUNDED"),
+		field.Int64("amount_minor").NonNegative().Immutable(),
+		currency(),
+		optionalRef("account_id"),
+		field.String("reference").MaxLen(100).Default("").Comment("The gateway's reference."),
+		field.String("failure_reason").MaxLen(500).Default(""),
+		fixedTimestamp("created_at"),
+		timestamp("updated_at"),
+	}
+}
+
+// Edges of the Payment.
+func (Payment) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.From("order", Order.Type).Ref("payment").Field("order_id").Unique().Required().Immutable(),
+	}
+}

@@ -1,0 +1,87 @@
+package lockprovider_test
+
+import (
+	"flag"
+	"os"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"holdfast/internal/testenv"
+	"holdfast/lockprovider"
+	"holdfast/lockprovider/providertest"
+)
+
+var printTable = flag.Bool("conformance.table", false, "print how each strategy did with each database and Redis")
+
+// TestConformance runs every scenario with every strategy in the registry, every family, database and Redis. Each
+// environment has a database of its own and all run side by side, because many scenarios wait for a lease to end.
+func TestConformance(t *testing.T) {
+	providertest.CheckDeclared(t)
+	defer goleak.VerifyNone(t, testenv.LeakOption(), goleak.IgnoreCurrent())
+
+	var (
+		mu      sync.Mutex
+		results []providertest.Result
+		columns []string
+	)
+	t.Run("env", func(t *testing.T) { // returns when all have ended, their cleanup included
+		var envs sync.WaitGroup
+		for _, db := range databases {
+			for _, kind := range []redisKind{{}, embedded, realRedis, threeEmbedded} {
+				if kind.name == threeEmbedded.name && db.name != "sqlite" {
+					continue // a quorum is about Redis: one database will do
+				}
+				name := db.name
+				if kind.name != "" {
+					name += "+" + kind.name
+				}
+				columns = append(columns, name)
+				strategies := strategiesFor(kind)
+				envs.Go(func() {
+					ran := skipped(name, strategies)
+					t.Run(name, func(t *testing.T) {
+						env := openEnv(t, name, db.url(t), kind)
+						ran = nil
+						for _, s := range strategies {
+							ran = append(ran, providertest.Run(t, env, s)...)
+						}
+					})
+					mu.Lock()
+					defer mu.Unlock()
+					results = append(results, ran...)
+				})
+			}
+		}
+		envs.Wait()
+	})
+	if *printTable {
+		if err := providertest.PrintTable(os.Stdout, columns, results); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// strategiesFor are those that have a use for a kind of Redis: without one, those that ask the database alone; with
+// several nodes, the one that takes a quorum.
+func strategiesFor(kind redisKind) []lockprovider.Strategy {
+	var list []lockprovider.Strategy
+	for _, s := range lockprovider.Strategies() {
+		quorum := kind.name == threeEmbedded.name
+		if lockprovider.NeedsRedis(s) == (kind.name != "") && (!quorum || s == lockprovider.Redsync) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func skipped(env string, strategies []lockprovider.Strategy) []providertest.Result {
+	var results []providertest.Result
+	for _, s := range strategies {
+		for _, f := range lockprovider.Families {
+			results = append(results, providertest.Result{Env: env, Strategy: s, Family: f, Skipped: true})
+		}
+	}
+	return results
+}

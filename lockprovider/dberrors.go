@@ -1,0 +1,107 @@
+package lockprovider
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// What the three databases call the things a strategy has to tell apart.
+
+// dbCode is the error code of whichever database it was: a SQLSTATE, or a number of MySQL/MariaDB or SQLite.
+type dbCode struct {
+	postgres string
+	mysql    uint16
+	sqlite   int
+}
+
+func codeOf(err error) dbCode {
+	var code dbCode
+	if pg := new(pgconn.PgError); errors.As(err, &pg) {
+		code.postgres = pg.Code
+	}
+	if my := new(mysql.MySQLError); errors.As(err, &my) {
+		code.mysql = my.Number
+	}
+	if lite := new(sqlite.Error); errors.As(err, &lite) {
+		code.sqlite = lite.Code()
+	}
+	return code
+}
+
+// isAborted tells that the database gave up the transaction to resolve a deadlock or a serialization failure: running
+// it again is right.
+func isAborted(err error) bool {
+	code := codeOf(err)
+	return code.postgres == "40P01" || code.postgres == "40001" ||
+		code.mysql == 1213 || // ER_LOCK_DEADLOCK
+		code.mysql == 1020 || // ER_CHECKREAD: MariaDB's "record has changed since last read"
+		code.sqlite&0xff == sqlite3.SQLITE_BUSY || code.sqlite&0xff == sqlite3.SQLITE_LOCKED
+}
+
+// isCheckViolation tells that the referee refused: a strategy let something through that it should have stopped.
+func isCheckViolation(err error) bool {
+	code := codeOf(err)
+	return code.postgres == "23514" || code.mysql == 3819 || code.mysql == 4025 || // MySQL, MariaDB
+		code.sqlite == sqlite3.SQLITE_CONSTRAINT_CHECK
+}
+
+// isLockWait tells that a row lock was not granted within the database's own bound.
+func isLockWait(err error) bool {
+	code := codeOf(err)
+	return code.postgres == "55P03" || code.mysql == 1205
+}
+
+// isDown tells that the database cannot be reached or cannot write.
+func isDown(err error) bool {
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, mysql.ErrInvalidConn) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return true
+	}
+	var netErr net.Error
+	if errors.As(err, &netErr) {
+		return true
+	}
+	if conn := new(pgconn.ConnectError); errors.As(err, &conn) {
+		return true
+	}
+	code := codeOf(err)
+	switch {
+	case strings.HasPrefix(code.postgres, "08"), strings.HasPrefix(code.postgres, "57P"),
+		strings.HasPrefix(code.postgres, "53"): // connection, shutdown, out of connections or disk
+		return true
+	case code.mysql == 1040, code.mysql == 1053, code.mysql == 1021, code.mysql == 1114: // connections, shutdown, disk
+		return true
+	}
+	switch code.sqlite & 0xff {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+		return true
+	}
+	return false
+}
+
+// failure gives a database error the meaning that a caller acts on. What is no database error passes as it is.
+func (l *Ledger) failure(ctx context.Context, err error) error {
+	if cerr := ctx.Err(); cerr != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, ErrLockLost) || errors.Is(cause, ErrLockTimeout) {
+			return cause
+		}
+		return cerr
+	}
+	switch {
+	case isLockWait(err):
+		return errors.Join(ErrLockTimeout, err)
+	case isDown(err):
+		return unavailable(ctx, "database", err)
+	}
+	return err
+}

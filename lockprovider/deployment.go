@@ -1,0 +1,201 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+	"holdfast/ent/familystrategy"
+	"holdfast/ent/instance"
+)
+
+// ErrStrategyMismatch means that a live instance of the same deployment runs another strategy for a family. Two
+// strategies on the same balances do not see each other's locks.
+var ErrStrategyMismatch = errors.New("strategies differ from those of a live instance")
+
+// Deployment is this process's membership in the group of instances that share a database.
+type Deployment struct {
+	client     *ent.Client
+	id         string
+	strategies map[Family]Strategy
+	settings   DeploymentSettings
+
+	stop     context.CancelFunc
+	stopped  sync.WaitGroup
+	replaced chan error
+}
+
+// DeploymentSettings are the bounds of the membership.
+type DeploymentSettings struct {
+	// Heartbeat is how often an instance says that it lives.
+	Heartbeat time.Duration
+	// Expiry is how long after its last heartbeat an instance counts as live.
+	Expiry time.Duration
+	// Takeover replaces the strategies of live instances instead of refusing to start; those instances then stop.
+	Takeover bool
+}
+
+// Join registers this process with its strategies, or returns ErrStrategyMismatch where a live instance runs others.
+func Join(
+	ctx context.Context, client *ent.Client, strategies map[Family]Strategy, settings DeploymentSettings,
+) (*Deployment, error) {
+	d := &Deployment{
+		client: client, id: "inst_" + uuid.NewString(), strategies: strategies, settings: settings,
+		replaced: make(chan error, 1),
+	}
+	if err := d.openFamilies(ctx); err != nil {
+		return nil, err
+	}
+	if err := d.register(ctx); err != nil {
+		return nil, err
+	}
+	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
+	d.stop = stop
+	d.stopped.Go(func() { d.beat(beating) })
+	return d, nil
+}
+
+// Replaced delivers an error once another instance has taken over with other strategies: this one must stop.
+func (d *Deployment) Replaced() <-chan error { return d.replaced }
+
+// Leave ends the membership.
+func (d *Deployment) Leave(ctx context.Context) error {
+	d.stop()
+	d.stopped.Wait()
+	if err := d.client.Instance.DeleteOneID(d.id).Exec(ctx); err != nil && !ent.IsNotFound(err) {
+		return fmt.Errorf("leave the deployment: %w", err)
+	}
+	return nil
+}
+
+// openFamilies makes sure that each family has its row, which register locks: two instances that start at the same
+// moment must see each other.
+func (d *Deployment) openFamilies(ctx context.Context) error {
+	for _, f := range Families {
+		_, err := d.client.FamilyStrategy.Get(ctx, string(f))
+		if err == nil {
+			continue
+		}
+		if ent.IsNotFound(err) {
+			err = d.client.FamilyStrategy.Create().SetID(string(f)).SetStrategy(string(d.strategies[f])).Exec(ctx)
+		}
+		if err != nil && !ent.IsConstraintError(err) { // a constraint error: somebody was faster
+			return fmt.Errorf("register strategies: %w", err)
+		}
+	}
+	return nil
+}
+
+func (d *Deployment) register(ctx context.Context) error {
+	tx, err := d.client.Tx(ctx)
+	if err != nil {
+		return fmt.Errorf("register strategies: %w", err)
+	}
+	if err := d.registerIn(ctx, tx); err != nil {
+		_ = tx.Rollback()
+		return err
+	}
+	return tx.Commit()
+}
+
+func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
+	// An update locks the row in every database, SQLite included.
+	for _, f := range Families {
+		if err := tx.FamilyStrategy.UpdateOneID(string(f)).SetUpdatedAt(time.Now().UTC()).Exec(ctx); err != nil {
+			return fmt.Errorf("register strategies: %w", err)
+		}
+	}
+	rows, err := tx.FamilyStrategy.Query().Order(familystrategy.ByID()).All(ctx)
+	if err != nil {
+		return fmt.Errorf("register strategies: %w", err)
+	}
+	live, err := tx.Instance.Query().Where(instance.HeartbeatAtGT(time.Now().UTC().Add(-d.settings.Expiry))).All(ctx)
+	if err != nil {
+		return fmt.Errorf("register strategies: %w", err)
+	}
+	var differences []string
+	for _, row := range rows {
+		mine := d.strategies[Family(row.ID)]
+		if Strategy(row.Strategy) == mine {
+			continue
+		}
+		others := holders(live, row.ID, row.Strategy)
+		if len(others) > 0 && !d.settings.Takeover {
+			differences = append(differences, fmt.Sprintf("%s is %q on %s, %q here",
+				row.ID, row.Strategy, strings.Join(others, ", "), mine))
+			continue
+		}
+		if err := tx.FamilyStrategy.UpdateOneID(row.ID).SetStrategy(string(mine)).AddEpoch(1).Exec(ctx); err != nil {
+			return fmt.Errorf("register strategies: %w", err)
+		}
+	}
+	if differences != nil {
+		return fmt.Errorf("%w: %s; configure the same, stop the others, or start with --takeover",
+			ErrStrategyMismatch, strings.Join(differences, "; "))
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	byFamily := make(map[string]string, len(d.strategies))
+	for f, s := range d.strategies {
+		byFamily[string(f)] = string(s)
+	}
+	return tx.Instance.Create().SetID(d.id).SetHost(host).SetStrategies(byFamily).Exec(ctx)
+}
+
+func holders(live []*ent.Instance, family, strategy string) []string {
+	var ids []string
+	for _, other := range live {
+		if other.Strategies[family] == strategy {
+			ids = append(ids, other.ID+" ("+other.Host+")")
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (d *Deployment) beat(ctx context.Context) {
+	ticker := time.NewTicker(d.settings.Heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := d.beatOnce(ctx); errors.Is(err, ErrStrategyMismatch) {
+			d.replaced <- err
+			return
+		}
+	}
+}
+
+// beatOnce renews the heartbeat and looks whether the strategies are still this instance's. A database that does not
+// answer is no reason to stop: changes fail by themselves then.
+func (d *Deployment) beatOnce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, d.settings.Heartbeat)
+	defer cancel()
+	err := d.client.Instance.UpdateOneID(d.id).SetHeartbeatAt(time.Now().UTC()).Exec(ctx)
+	if err != nil && !ent.IsNotFound(err) {
+		return err
+	}
+	rows, err := d.client.FamilyStrategy.Query().All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if mine := d.strategies[Family(row.ID)]; Strategy(row.Strategy) != mine {
+			return fmt.Errorf("%w: %s was switched from %q to %q", ErrStrategyMismatch, row.ID, mine, row.Strategy)
+		}
+	}
+	return nil
+}

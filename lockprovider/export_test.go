@@ -1,0 +1,11 @@
+package lockprovider
+
+// NewLocked is the lock-shaped strategy around any locker: for the tests that build a broken one.
+func NewLocked(s Strategy, f Family, locker Locker, d Deps) Provider {
+	return &front{
+		next: &locked{
+			strategy: s, locker: locker, ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
+		},
+		strategy: s, family: f, metrics: d.Metrics,
+	}
+}

@@ -1,0 +1,97 @@
+package lockprovider
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+)
+
+// unlockTimeout bounds an unlock, which runs even after the caller has gone.
+const unlockTimeout = 2 * time.Second
+
+// expiryMargin is the share of a lease that is given up so that the held context ends before Redis would free the key,
+// in spite of clocks that run at slightly different speeds (Redlock reserves 1 % as well).
+const expiryMargin = 50 // one part in
+
+// keptAlive is a lease that expires by itself and is renewed while the work runs.
+//
+// It needs no goroutine until a third of the term has passed, so that short sections cost one timer. A local deadline,
+// counted from before the last request that Redis confirmed, ends the held context before the key can expire.
+type keptAlive struct {
+	term    time.Duration
+	extend  func(ctx context.Context) error // ErrLockLost where the lock is not ours any more
+	release func(ctx context.Context) error
+	lose    context.CancelCauseFunc
+
+	mu       sync.Mutex
+	ended    bool
+	renewing sync.WaitGroup
+	renew    *time.Timer
+	deadline *time.Timer
+}
+
+// keepAlive starts renewing a lock that was granted for term at some time after asked.
+func keepAlive(
+	ctx context.Context, asked time.Time, term time.Duration, extend, release func(ctx context.Context) error,
+) (context.Context, *keptAlive) {
+	held, lose := context.WithCancelCause(ctx)
+	k := &keptAlive{term: term, extend: extend, release: release, lose: lose}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.deadline = time.AfterFunc(time.Until(k.endOf(asked)), func() { lose(ErrLockLost) })
+	k.renew = time.AfterFunc(term/3, k.renewOnce)
+	return held, k
+}
+
+func (k *keptAlive) endOf(asked time.Time) time.Time {
+	return asked.Add(k.term - k.term/expiryMargin)
+}
+
+func (k *keptAlive) renewOnce() {
+	k.mu.Lock()
+	if k.ended {
+		k.mu.Unlock()
+		return
+	}
+	k.renewing.Add(1)
+	k.mu.Unlock()
+	defer k.renewing.Done()
+
+	asked := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), k.term/3)
+	err := k.extend(ctx)
+	cancel()
+
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.ended:
+	case errors.Is(err, ErrLockLost):
+		k.lose(ErrLockLost)
+	case err != nil: // unreachable: try again soon; the deadline stands and ends the context in time
+		k.renew.Reset(k.term / 10)
+	case k.deadline.Stop(): // false: the deadline has fired, and nothing takes that back
+		k.deadline.Reset(time.Until(k.endOf(asked)))
+		k.renew.Reset(k.term / 3)
+	}
+}
+
+// Unlock ends renewal, waits for one under way (or it could extend what is being released), and frees the lock.
+func (k *keptAlive) Unlock(ctx context.Context) error {
+	k.mu.Lock()
+	k.ended = true
+	k.mu.Unlock()
+	k.renew.Stop()
+	k.deadline.Stop()
+	k.renewing.Wait()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+	defer cancel()
+	err := k.release(ctx)
+	k.lose(nil)
+	return err
+}
+
+// newToken names one holder of one lock: unique, and not guessable by another client of the same Redis.
+func newToken() string { return rand.Text() }

@@ -1,0 +1,105 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"holdfast/ent"
+)
+
+// Locker keeps others out of a set of keys, whatever process they run in.
+type Locker interface {
+	// Lock holds all keys or none, within the bound configured for the locker, else [ErrLockTimeout]. The returned
+	// context ends, with cause [ErrLockLost], before the lock could pass to anyone else without having been unlocked.
+	// Cancelling ctx ends the wait; after Lock has returned it also ends the held context, but not the lock: only
+	// Unlock or the lease's expiry frees it.
+	Lock(ctx context.Context, keys []string) (held context.Context, lease Lease, err error)
+}
+
+// Lease is a lock that is held.
+type Lease interface {
+	// Unlock frees all keys, in a bounded time and even if ctx has been cancelled. It returns [ErrLockLost] where the
+	// lease had already ended, and never frees what somebody else holds by now.
+	Unlock(ctx context.Context) error
+}
+
+// locked is every strategy that is a lock around a transaction. Its Execute is the story of all of them.
+type locked struct {
+	strategy Strategy
+	locker   Locker
+	ledger   *Ledger
+	metrics  *Metrics
+	attempts int
+}
+
+// Execute: lock → begin → read → check → write → commit → unlock. Never unlock before the commit; the transaction begins
+// after the lock is held.
+func (p *locked) Execute(ctx context.Context, c Change) (Receipt, error) {
+	return p.ledger.settle(ctx, c, func() (Receipt, error) {
+		for attempt := 1; ; attempt++ {
+			receipt, err := p.once(ctx, c)
+			receipt.Attempts = attempt
+			if !errors.Is(err, errStale) {
+				return receipt, err
+			}
+			// Somebody wrote while we held the lock. The version comparison kept the data right; the lock failed.
+			p.metrics.violation(p.strategy, c.Family)
+			if attempt >= p.attempts {
+				return Receipt{}, fmt.Errorf("%w: %w", ErrConflict, err)
+			}
+		}
+	})
+}
+
+func (p *locked) once(ctx context.Context, c Change) (receipt Receipt, err error) {
+	began := time.Now()
+	held, lease, err := hold(ctx, p.locker, lockKeys(c.balances()))
+	waited := time.Since(began)
+	p.metrics.waited(p.strategy, c.Family, waited)
+	if err != nil {
+		return Receipt{Waited: waited}, err
+	}
+	defer func() {
+		// After the commit, the result stands whatever becomes of the lock.
+		if uerr := lease.Unlock(ctx); errors.Is(uerr, ErrLockLost) {
+			p.metrics.lost(p.strategy, c.Family)
+		}
+		p.metrics.held(p.strategy, c.Family, time.Since(began)-waited)
+	}()
+
+	receipt, err = p.ledger.transact(held, p.strategy, func(tx *ent.Tx) (map[string]int64, error) {
+		read, err := p.ledger.read(held, tx.Balance, c.Moves, false)
+		if err != nil {
+			return nil, err
+		}
+		after, err := check(read, c.Moves)
+		if err != nil {
+			return nil, err
+		}
+		return p.ledger.writeAmounts(held, tx, c, p.strategy, read, after, sameVersion)
+	})
+	receipt.Waited = waited
+	return receipt, err
+}
+
+// heldKey marks a context with the keys it holds.
+type heldKey struct{}
+
+// hold locks the keys and notes them in the held context, so that locking one of them again is an error and not a
+// self-deadlock.
+func hold(ctx context.Context, locker Locker, keys []string) (context.Context, Lease, error) {
+	outer, _ := ctx.Value(heldKey{}).([]string)
+	for _, k := range keys {
+		if slices.Contains(outer, k) {
+			return nil, nil, fmt.Errorf("%w: %s", ErrNestedLock, k)
+		}
+	}
+	held, lease, err := locker.Lock(ctx, keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	return context.WithValue(held, heldKey{}, slices.Concat(outer, keys)), lease, nil
+}

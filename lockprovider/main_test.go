@@ -1,0 +1,128 @@
+package lockprovider_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/clients"
+	"holdfast/internal/testenv"
+	"holdfast/lockprovider/providertest"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// databases are those that the strategies are tested with; a test is skipped where one is not installed.
+var databases = []struct {
+	name string
+	url  func(testing.TB) string
+}{
+	{"sqlite", func(testing.TB) string { return "sqlite://:memory:" }},
+	{"postgres", testenv.Postgres},
+	{"mariadb", testenv.MariaDB},
+}
+
+// maxOpen is the number of database connections: fewer than racers, so that the pool is contended as well.
+const maxOpen = 24
+
+func openDatabase(t *testing.T, url string) *clients.Database {
+	t.Helper()
+	db, err := clients.OpenDatabase(t.Context(), url, clients.DatabaseOptions{MaxOpen: maxOpen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := db.Ent.Schema.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+// redisKind is a way of having Redis.
+type redisKind struct {
+	name string
+	// start starts a Redis that lives as long as the test. It returns the address of every node, and ends them at once.
+	start func(*testing.T) (urls []string, kill func())
+}
+
+var (
+	embedded      = redisKind{"embedded", func(t *testing.T) ([]string, func()) { return startEmbedded(t, 1) }}
+	threeEmbedded = redisKind{"3 embedded", func(t *testing.T) ([]string, func()) { return startEmbedded(t, 3) }}
+	realRedis     = redisKind{"redis", func(t *testing.T) ([]string, func()) {
+		server := testenv.Redis(t)
+		return []string{server.URL}, func() {
+			if err := server.Kill(); err != nil {
+				t.Error(err)
+			}
+		}
+	}}
+)
+
+func startEmbedded(t *testing.T, nodes int) (urls []string, kill func()) {
+	t.Helper()
+	var servers []*clients.Redis
+	for range nodes {
+		server, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: clients.EmbeddedRedis})
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, server)
+		urls = append(urls, "redis://"+server.Client.(*redis.Client).Options().Addr)
+	}
+	kill = func() {
+		for _, server := range servers {
+			_ = server.Close() // the second time it says that it is closed
+		}
+	}
+	t.Cleanup(kill)
+	return urls, kill
+}
+
+// connectTo connects to all nodes, as a process does.
+func connectTo(urls []string) func(*testing.T) []redis.UniversalClient {
+	return func(t *testing.T) []redis.UniversalClient {
+		t.Helper()
+		var nodes []redis.UniversalClient
+		for _, url := range urls {
+			r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: url})
+			if err != nil {
+				t.Fatal(err)
+			}
+			nodes = append(nodes, r.Client)
+		}
+		return nodes
+	}
+}
+
+// openEnv is an environment with a database of its own and, except for the kind without a name, a Redis.
+func openEnv(t *testing.T, name, databaseURL string, kind redisKind) *providertest.Env {
+	t.Helper()
+	db := openDatabase(t, databaseURL)
+	env := &providertest.Env{Name: name, Client: db.Ent, Dialect: db.Dialect}
+	if kind.name != "" {
+		urls, _ := kind.start(t)
+		env.Redis = connectTo(urls)
+		env.Doomed = func(t *testing.T) (func(*testing.T) []redis.UniversalClient, func()) {
+			t.Helper()
+			urls, kill := kind.start(t)
+			return connectTo(urls), kill
+		}
+	}
+	return env.Open()
+}
+
+// longEnough bounds what must happen, on a loaded machine too.
+const longEnough = 60 * time.Second
+
+func bounded(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), longEnough)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -1,0 +1,96 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are the Prometheus instruments of the strategies. Times are in seconds.
+type Metrics struct {
+	changes    *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+	wait       *prometheus.HistogramVec
+	hold       *prometheus.HistogramVec
+	violations *prometheus.CounterVec
+	losses     *prometheus.CounterVec
+}
+
+// NewMetrics registers the instruments; with a nil registerer they count for nobody.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	labels := []string{"strategy", "family"}
+	buckets := prometheus.ExponentialBuckets(0.0001, 2.5, 13) // 0.1 ms to 6 s
+	m := &Metrics{
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_changes_total", Help: "Changes executed, by outcome.",
+		}, append(labels, "outcome")),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "holdfast_change_seconds", Help: "Time to execute a change, waiting included.", Buckets: buckets,
+		}, labels),
+		wait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "holdfast_lock_wait_seconds", Help: "Time from asking for locks to holding them or giving up.",
+			Buckets: buckets,
+		}, labels),
+		hold: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "holdfast_lock_hold_seconds", Help: "Time locks were held.", Buckets: buckets,
+		}, labels),
+		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_lock_violations_total",
+			Help: "Balances that changed under a held lock; the version comparison refused the stale write.",
+		}, labels),
+		losses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_lock_lost_total", Help: "Leases that had ended before they were released.",
+		}, labels),
+	}
+	if reg != nil {
+		reg.MustRegister(m.changes, m.duration, m.wait, m.hold, m.violations, m.losses)
+	}
+	return m
+}
+
+func (m *Metrics) outcome(s Strategy, f Family, r Receipt, err error, took time.Duration) {
+	m.duration.WithLabelValues(string(s), string(f)).Observe(took.Seconds())
+	m.changes.WithLabelValues(string(s), string(f), outcomeOf(r, err)).Inc()
+}
+
+func outcomeOf(r Receipt, err error) string {
+	switch {
+	case err == nil && r.Replayed:
+		return "replayed"
+	case err == nil:
+		return "applied"
+	case errors.Is(err, ErrInsufficient), errors.Is(err, ErrLimit):
+		return "refused"
+	case errors.Is(err, ErrLockTimeout):
+		return "lock_timeout"
+	case errors.Is(err, ErrLockLost):
+		return "lock_lost"
+	case errors.Is(err, ErrConflict):
+		return "conflict"
+	case errors.Is(err, ErrUnavailable):
+		return "unavailable"
+	case errors.Is(err, ErrBroken):
+		return "broken"
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return "cancelled"
+	}
+	return "error"
+}
+
+func (m *Metrics) waited(s Strategy, f Family, d time.Duration) {
+	m.wait.WithLabelValues(string(s), string(f)).Observe(d.Seconds())
+}
+
+func (m *Metrics) held(s Strategy, f Family, d time.Duration) {
+	m.hold.WithLabelValues(string(s), string(f)).Observe(d.Seconds())
+}
+
+func (m *Metrics) violation(s Strategy, f Family) {
+	m.violations.WithLabelValues(string(s), string(f)).Inc()
+}
+
+func (m *Metrics) lost(s Strategy, f Family) {
+	m.losses.WithLabelValues(string(s), string(f)).Inc()
+}

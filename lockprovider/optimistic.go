@@ -1,0 +1,52 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"holdfast/ent"
+)
+
+// optimistic keeps nobody out either, but writes only where the versions are still those it read, and otherwise starts
+// over, a bounded number of times. It is cheap where conflicts are rare and wasteful where they are not.
+type optimistic struct {
+	ledger   *Ledger
+	settings Settings
+}
+
+func newOptimistic(d Deps) (Provider, error) {
+	return &optimistic{ledger: d.Ledger, settings: d.Settings}, nil
+}
+
+func (p *optimistic) Execute(ctx context.Context, c Change) (Receipt, error) {
+	return p.ledger.settle(ctx, c, func() (Receipt, error) {
+		for attempt := 1; ; attempt++ {
+			receipt, err := p.once(ctx, c)
+			receipt.Attempts = attempt
+			if !errors.Is(err, errStale) {
+				return receipt, err
+			}
+			if attempt >= p.settings.Attempts {
+				return Receipt{}, fmt.Errorf("%w: %w", ErrConflict, err)
+			}
+			if err := pause(ctx, jitter(p.settings.Backoff)); err != nil {
+				return Receipt{}, err
+			}
+		}
+	})
+}
+
+func (p *optimistic) once(ctx context.Context, c Change) (Receipt, error) {
+	read, err := p.ledger.read(ctx, p.ledger.client.Balance, c.Moves, false)
+	if err != nil {
+		return Receipt{}, p.ledger.failure(ctx, err)
+	}
+	after, err := check(read, c.Moves)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return p.ledger.transact(ctx, Optimistic, func(tx *ent.Tx) (map[string]int64, error) {
+		return p.ledger.writeAmounts(ctx, tx, c, Optimistic, read, after, sameVersion)
+	})
+}

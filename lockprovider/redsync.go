@@ -1,0 +1,115 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-redsync/redsync/v4"
+	redsyncredis "github.com/go-redsync/redsync/v4/redis"
+	"github.com/go-redsync/redsync/v4/redis/goredis/v9"
+)
+
+// redsyncLocker is go-redsync (https://github.com/go-redsync/redsync), the Go implementation of Redlock, over one node
+// or a quorum of N independent ones. The library takes, extends and releases; what is added here is what its users
+// miss: a wait that ends with the caller's context and leaves no key behind, renewal, and a context that ends when the
+// lease is lost.
+type redsyncLocker struct {
+	redsync  *redsync.Redsync
+	settings Settings
+}
+
+func newRedsync(d Deps) (Provider, error) {
+	nodes := d.RedisNodes
+	if len(nodes) == 0 {
+		nodes = append(nodes, d.Redis)
+	}
+	pools := make([]redsyncredis.Pool, len(nodes))
+	for i, node := range nodes {
+		pools[i] = goredis.NewPool(node)
+	}
+	return &locked{
+		strategy: Redsync, locker: &redsyncLocker{redsync: redsync.New(pools...), settings: d.Settings},
+		ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
+	}, nil
+}
+
+// Lock takes one mutex a key in their order, which is the same for everyone.
+func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
+	waiting, cancel := context.WithTimeoutCause(ctx, l.settings.Wait, ErrLockTimeout)
+	defer cancel()
+	var mutexes []*redsync.Mutex
+	var asked time.Time
+	for i, key := range keys {
+		mutex := l.redsync.NewMutex(key, redsync.WithExpiry(l.settings.Lease))
+		at, err := l.lockOne(waiting, mutex)
+		if err != nil {
+			_ = releaseMutexes(context.WithoutCancel(ctx), mutexes)
+			return nil, nil, redisFailure(waiting, err)
+		}
+		if i == 0 {
+			asked = at // the first mutex expires first
+		}
+		mutexes = append(mutexes, mutex)
+	}
+	held, lease := keepAlive(ctx, asked, l.settings.Lease,
+		func(ctx context.Context) error { return extendMutexes(ctx, mutexes) },
+		func(ctx context.Context) error { return releaseMutexes(ctx, mutexes) })
+	return held, lease, nil
+}
+
+// lockOne asks until the mutex is ours. Each try is bounded by the library (5 % of the lease) and not cancelled half-way:
+// cancelled, it could not remove what it had set on some nodes.
+func (l *redsyncLocker) lockOne(ctx context.Context, mutex *redsync.Mutex) (asked time.Time, err error) {
+	for {
+		asked = time.Now()
+		err := mutex.TryLockContext(context.WithoutCancel(ctx))
+		if err == nil {
+			return asked, nil
+		}
+		if !isTaken(err) {
+			return asked, err
+		}
+		if err := pause(ctx, jitter(l.settings.Poll)); err != nil {
+			return asked, err
+		}
+	}
+}
+
+// isTaken tells "somebody else holds it" (on one node at least, or the quorum came too late) from "Redis is away".
+func isTaken(err error) bool {
+	var taken *redsync.ErrTaken
+	var nodeTaken *redsync.ErrNodeTaken
+	return errors.As(err, &taken) || errors.As(err, &nodeTaken) || errors.Is(err, redsync.ErrFailed)
+}
+
+func extendMutexes(ctx context.Context, mutexes []*redsync.Mutex) error {
+	for _, m := range mutexes {
+		ok, err := m.ExtendContext(ctx)
+		var taken *redsync.ErrTaken // so many nodes say "not yours" that no quorum is left
+		switch {
+		case errors.As(err, &taken):
+			return fmt.Errorf("%w: %s", ErrLockLost, m.Name())
+		case !ok:
+			return fmt.Errorf("extend %s: %w", m.Name(), err)
+		}
+	}
+	return nil
+}
+
+func releaseMutexes(ctx context.Context, mutexes []*redsync.Mutex) error {
+	var errs []error
+	for i := len(mutexes) - 1; i >= 0; i-- {
+		m := mutexes[i]
+		ok, err := m.UnlockContext(ctx)
+		switch {
+		case ok:
+		case isTaken(err), errors.Is(err, redsync.ErrLockAlreadyExpired):
+			errs = append(errs, fmt.Errorf("%w: %s", ErrLockLost, m.Name()))
+		default:
+			errs = append(errs, fmt.Errorf("unlock %s: %w", m.Name(), err))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,195 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Registry is every strategy there is. The conformance suite ranges over it, so that none escapes.
+var Registry = map[Strategy]Constructor{
+	None:       newNone,
+	SetNX:      newSetNX,
+	Redsync:    newRedsync,
+	PubSub:     newPubSub,
+	RowLock:    newRowLock,
+	Optimistic: newOptimistic,
+	AtomicSQL:  newAtomicSQL,
+}
+
+// NeedsRedis tells whether a strategy works with Redis; the others ask the database alone.
+func NeedsRedis(s Strategy) bool {
+	return s == SetNX || s == Redsync || s == PubSub
+}
+
+// Strategies are the names in the registry, sorted.
+func Strategies() []Strategy { return slices.Sorted(maps.Keys(Registry)) }
+
+// Constructor builds a provider for one family.
+type Constructor func(Deps) (Provider, error)
+
+// Settings are the bounds of one family's strategy; each strategy uses those that concern it.
+type Settings struct {
+	// Wait is the longest time to wait for a lock, of whatever kind.
+	Wait time.Duration
+	// Lease is how long a Redis lock lives without renewal: how long a dead holder blocks the others.
+	Lease time.Duration
+	// Poll is how long setnx and pubsub wait before they ask again on their own, and redsync's longest retry delay.
+	Poll time.Duration
+	// Attempts bounds how often a change is tried whose balances somebody else changed meanwhile.
+	Attempts int
+	// Backoff is the pause between the attempts of optimistic, ±50 % jitter.
+	Backoff time.Duration
+}
+
+// Deps is what strategies are built from.
+type Deps struct {
+	Ledger *Ledger
+	// Redis is the client of the one logical Redis. Its retries must be off (MaxRetries: -1): a script whose reply was
+	// lost would run twice.
+	Redis redis.UniversalClient
+	// RedisNodes are the independent nodes that redsync's quorum is taken over; the one Redis where there is only one.
+	RedisNodes []redis.UniversalClient
+	Settings   Settings
+	Metrics    *Metrics
+
+	subscription *subscription
+}
+
+// FamilyConfig is one family's strategy and its bounds.
+type FamilyConfig struct {
+	Strategy Strategy
+	Settings Settings
+}
+
+// Providers are the families' providers and what they share.
+type Providers struct {
+	byFamily     map[Family]Provider
+	strategies   map[Family]Strategy
+	subscription *subscription
+}
+
+// Build constructs one provider a family.
+func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
+	if d.Metrics == nil {
+		d.Metrics = NewMetrics(nil)
+	}
+	p := &Providers{byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}}
+	for _, family := range Families {
+		cfg, ok := families[family]
+		if !ok {
+			return nil, fmt.Errorf("family %s has no strategy", family)
+		}
+		construct, ok := Registry[cfg.Strategy]
+		if !ok {
+			return nil, fmt.Errorf("family %s: unknown strategy %q (have %s)", family, cfg.Strategy, names())
+		}
+		if NeedsRedis(cfg.Strategy) && d.Redis == nil {
+			return nil, fmt.Errorf("family %s: strategy %s needs Redis", family, cfg.Strategy)
+		}
+		if cfg.Strategy == PubSub && p.subscription == nil {
+			p.subscription = subscribe(d.Redis) // one connection a process, whatever the number of families
+		}
+		d.Settings, d.subscription = cfg.Settings, p.subscription
+		provider, err := construct(d)
+		if err != nil {
+			_ = p.Close()
+			return nil, fmt.Errorf("family %s: %w", family, err)
+		}
+		p.byFamily[family] = &front{next: provider, strategy: cfg.Strategy, family: family, metrics: d.Metrics}
+		p.strategies[family] = cfg.Strategy
+	}
+	return p, nil
+}
+
+// For returns the provider of a family.
+func (p *Providers) For(f Family) Provider { return p.byFamily[f] }
+
+// Strategies tells which strategy serves which family.
+func (p *Providers) Strategies() map[Family]Strategy { return maps.Clone(p.strategies) }
+
+// Close frees what the providers share. Locks that are still held are freed by their holders.
+func (p *Providers) Close() error {
+	if p.subscription == nil {
+		return nil
+	}
+	return p.subscription.close()
+}
+
+func names() string {
+	list := make([]string, 0, len(Registry))
+	for _, s := range Strategies() {
+		list = append(list, string(s))
+	}
+	return strings.Join(list, ", ")
+}
+
+// front is what all strategies have in common before they begin: a well-formed change of the right family, a name on
+// the receipt, and a count of the outcome.
+type front struct {
+	next     Provider
+	strategy Strategy
+	family   Family
+	metrics  *Metrics
+}
+
+func (f *front) Execute(ctx context.Context, c Change) (Receipt, error) {
+	c, err := c.normalize()
+	if err != nil {
+		return Receipt{}, err
+	}
+	if c.Family != f.family {
+		return Receipt{}, fmt.Errorf("%w: family %s sent to the provider of %s", ErrInvalidChange, c.Family, f.family)
+	}
+	if len(c.Moves) == 0 {
+		return Receipt{}, fmt.Errorf("%w: no moves", ErrInvalidChange)
+	}
+	if err := ctx.Err(); err != nil {
+		return Receipt{}, err
+	}
+	began := time.Now()
+	receipt, err := f.next.Execute(ctx, c)
+	f.metrics.outcome(f.strategy, f.family, receipt, err, time.Since(began))
+	if err != nil {
+		return Receipt{Strategy: f.strategy, Attempts: receipt.Attempts, Waited: receipt.Waited}, err
+	}
+	return receipt, nil
+}
+
+// pause waits, or returns ctx.Err() where the context ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// jitter spreads a delay by ±50 %, so that those who failed together do not come back together.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1) //nolint:gosec // not a secret: any spread will do
+}
+
+// redisFailure gives an error of Redis the meaning that a caller acts on.
+func redisFailure(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrLockLost) || errors.Is(err, ErrLockTimeout) {
+		return err
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, ErrLockTimeout) {
+		return cause
+	}
+	return unavailable(ctx, "redis", err)
+}

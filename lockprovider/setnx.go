@@ -1,0 +1,103 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// setnx is the lock everybody writes first: SET key token NX PX lease, asked for again and again (a spin lock), and a
+// release that deletes the key only while it still holds the token. The pattern is Redis' own:
+// https://redis.io/docs/latest/develop/use/patterns/distributed-locks/ (single instance).
+type setnx struct {
+	redis    redis.UniversalClient
+	settings Settings
+}
+
+func newSetNX(d Deps) (Provider, error) {
+	return &locked{
+		strategy: SetNX, locker: &setnx{redis: d.Redis, settings: d.Settings},
+		ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
+	}, nil
+}
+
+// Lock takes the keys one by one in their order, which is the same for everyone, and frees what it has where it cannot
+// have all.
+func (l *setnx) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
+	waiting, cancel := context.WithTimeoutCause(ctx, l.settings.Wait, ErrLockTimeout)
+	defer cancel()
+	token := newToken()
+	var asked time.Time
+	for i, key := range keys {
+		at, err := l.lockOne(waiting, key, token)
+		if err != nil {
+			// The key that failed is released too: its reply may have been lost after Redis had set it.
+			_ = releaseKeys(context.WithoutCancel(ctx), l.redis, keys[:i+1], token)
+			return nil, nil, redisFailure(waiting, err)
+		}
+		if i == 0 {
+			asked = at // the first key expires first
+		}
+	}
+	held, lease := keepAlive(ctx, asked, l.settings.Lease,
+		func(ctx context.Context) error { return extendKeys(ctx, l.redis, keys, token, l.settings.Lease) },
+		func(ctx context.Context) error { return releaseKeys(ctx, l.redis, keys, token) })
+	return held, lease, nil
+}
+
+func (l *setnx) lockOne(ctx context.Context, key, token string) (asked time.Time, err error) {
+	for {
+		asked = time.Now()
+		err := l.redis.SetArgs(ctx, key, token, redis.SetArgs{Mode: "NX", TTL: l.settings.Lease}).Err()
+		if err == nil {
+			return asked, nil
+		}
+		if !errors.Is(err, redis.Nil) {
+			return asked, err
+		}
+		if err := pause(ctx, jitter(l.settings.Poll)); err != nil {
+			return asked, err
+		}
+	}
+}
+
+// Both scripts act only on a key that still holds the caller's token: a lock that has expired belongs to somebody else.
+var (
+	releaseScript = redis.NewScript(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`)
+	extendScript = redis.NewScript(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0`)
+)
+
+// releaseKeys frees the keys in reverse order. It tries all of them and returns ErrLockLost where one was not held.
+func releaseKeys(ctx context.Context, r redis.UniversalClient, keys []string, token string) error {
+	var errs []error
+	for i := len(keys) - 1; i >= 0; i-- {
+		n, err := releaseScript.Run(ctx, r, keys[i:i+1], token).Int()
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case n == 0:
+			errs = append(errs, fmt.Errorf("%w: %s", ErrLockLost, keys[i]))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func extendKeys(ctx context.Context, r redis.UniversalClient, keys []string, token string, lease time.Duration) error {
+	for _, key := range keys {
+		n, err := extendScript.Run(ctx, r, []string{key}, token, lease.Milliseconds()).Int()
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%w: %s", ErrLockLost, key)
+		}
+	}
+	return nil
+}
