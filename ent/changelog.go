@@ -31,6 +31,8 @@ type ChangeLog struct {
 	Payload string `json:"payload,omitempty"`
 	// Tells a repeat from another request under the same ID.
 	PayloadHash string `json:"payload_hash,omitempty"`
+	// The stream entry that a Redis-first change was persisted from.
+	Admission string `json:"admission,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// PublishedAt holds the value of the "published_at" field.
@@ -45,7 +47,7 @@ func (*ChangeLog) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case changelog.FieldID:
 			values[i] = new(sql.NullInt64)
-		case changelog.FieldFamily, changelog.FieldKind, changelog.FieldStrategy, changelog.FieldPayload, changelog.FieldPayloadHash:
+		case changelog.FieldFamily, changelog.FieldKind, changelog.FieldStrategy, changelog.FieldPayload, changelog.FieldPayloadHash, changelog.FieldAdmission:
 			values[i] = new(sql.NullString)
 		case changelog.FieldCreatedAt, changelog.FieldPublishedAt:
 			values[i] = new(sql.NullTime)
@@ -107,6 +109,12 @@ func (_m *ChangeLog) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field payload_hash", values[i])
 			} else if value.Valid {
 				_m.PayloadHash = value.String
+			}
+		case changelog.FieldAdmission:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field admission", values[i])
+			} else if value.Valid {
+				_m.Admission = value.String
 			}
 		case changelog.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -174,6 +182,9 @@ func (_m *ChangeLog) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("payload_hash=")
 	builder.WriteString(_m.PayloadHash)
+	builder.WriteString(", ")
+	builder.WriteString("admission=")
+	builder.WriteString(_m.Admission)
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

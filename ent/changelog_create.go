@@ -59,6 +59,20 @@ func (_c *ChangeLogCreate) SetPayloadHash(v string) *ChangeLogCreate {
 	return _c
 }
 
+// SetAdmission sets the "admission" field.
+func (_c *ChangeLogCreate) SetAdmission(v string) *ChangeLogCreate {
+	_c.mutation.SetAdmission(v)
+	return _c
+}
+
+// SetNillableAdmission sets the "admission" field if the given value is not nil.
+func (_c *ChangeLogCreate) SetNillableAdmission(v *string) *ChangeLogCreate {
+	if v != nil {
+		_c.SetAdmission(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *ChangeLogCreate) SetCreatedAt(v time.Time) *ChangeLogCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -128,6 +142,10 @@ func (_c *ChangeLogCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *ChangeLogCreate) defaults() {
+	if _, ok := _c.mutation.Admission(); !ok {
+		v := changelog.DefaultAdmission
+		_c.mutation.SetAdmission(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := changelog.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
@@ -172,6 +190,14 @@ func (_c *ChangeLogCreate) check() error {
 	if v, ok := _c.mutation.PayloadHash(); ok {
 		if err := changelog.PayloadHashValidator(v); err != nil {
 			return &ValidationError{Name: "payload_hash", err: fmt.Errorf(`ent: validator failed for field "ChangeLog.payload_hash": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Admission(); !ok {
+		return &ValidationError{Name: "admission", err: errors.New(`ent: missing required field "ChangeLog.admission"`)}
+	}
+	if v, ok := _c.mutation.Admission(); ok {
+		if err := changelog.AdmissionValidator(v); err != nil {
+			return &ValidationError{Name: "admission", err: fmt.Errorf(`ent: validator failed for field "ChangeLog.admission": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
@@ -233,6 +259,10 @@ func (_c *ChangeLogCreate) createSpec() (*ChangeLog, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.PayloadHash(); ok {
 		_spec.SetField(changelog.FieldPayloadHash, field.TypeString, value)
 		_node.PayloadHash = value
+	}
+	if value, ok := _c.mutation.Admission(); ok {
+		_spec.SetField(changelog.FieldAdmission, field.TypeString, value)
+		_node.Admission = value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(changelog.FieldCreatedAt, field.TypeTime, value)
@@ -346,6 +376,9 @@ func (u *ChangeLogUpsertOne) UpdateNewValues() *ChangeLogUpsertOne {
 		}
 		if _, exists := u.create.mutation.PayloadHash(); exists {
 			s.SetIgnore(changelog.FieldPayloadHash)
+		}
+		if _, exists := u.create.mutation.Admission(); exists {
+			s.SetIgnore(changelog.FieldAdmission)
 		}
 		if _, exists := u.create.mutation.CreatedAt(); exists {
 			s.SetIgnore(changelog.FieldCreatedAt)
@@ -601,6 +634,9 @@ func (u *ChangeLogUpsertBulk) UpdateNewValues() *ChangeLogUpsertBulk {
 			}
 			if _, exists := b.mutation.PayloadHash(); exists {
 				s.SetIgnore(changelog.FieldPayloadHash)
+			}
+			if _, exists := b.mutation.Admission(); exists {
+				s.SetIgnore(changelog.FieldAdmission)
 			}
 			if _, exists := b.mutation.CreatedAt(); exists {
 				s.SetIgnore(changelog.FieldCreatedAt)

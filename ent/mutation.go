@@ -1471,6 +1471,7 @@ type ChangeLogMutation struct {
 	strategy      *string
 	payload       *string
 	payload_hash  *string
+	admission     *string
 	created_at    *time.Time
 	published_at  *time.Time
 	clearedFields map[string]struct{}
@@ -1799,6 +1800,42 @@ func (m *ChangeLogMutation) ResetPayloadHash() {
 	m.payload_hash = nil
 }
 
+// SetAdmission sets the "admission" field.
+func (m *ChangeLogMutation) SetAdmission(s string) {
+	m.admission = &s
+}
+
+// Admission returns the value of the "admission" field in the mutation.
+func (m *ChangeLogMutation) Admission() (r string, exists bool) {
+	v := m.admission
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAdmission returns the old "admission" field's value of the ChangeLog entity.
+// If the ChangeLog object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ChangeLogMutation) OldAdmission(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAdmission is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAdmission requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAdmission: %w", err)
+	}
+	return oldValue.Admission, nil
+}
+
+// ResetAdmission resets all changes to the "admission" field.
+func (m *ChangeLogMutation) ResetAdmission() {
+	m.admission = nil
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *ChangeLogMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -1918,7 +1955,7 @@ func (m *ChangeLogMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ChangeLogMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 9)
 	if m.change_id != nil {
 		fields = append(fields, changelog.FieldChangeID)
 	}
@@ -1936,6 +1973,9 @@ func (m *ChangeLogMutation) Fields() []string {
 	}
 	if m.payload_hash != nil {
 		fields = append(fields, changelog.FieldPayloadHash)
+	}
+	if m.admission != nil {
+		fields = append(fields, changelog.FieldAdmission)
 	}
 	if m.created_at != nil {
 		fields = append(fields, changelog.FieldCreatedAt)
@@ -1963,6 +2003,8 @@ func (m *ChangeLogMutation) Field(name string) (ent.Value, bool) {
 		return m.Payload()
 	case changelog.FieldPayloadHash:
 		return m.PayloadHash()
+	case changelog.FieldAdmission:
+		return m.Admission()
 	case changelog.FieldCreatedAt:
 		return m.CreatedAt()
 	case changelog.FieldPublishedAt:
@@ -1988,6 +2030,8 @@ func (m *ChangeLogMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldPayload(ctx)
 	case changelog.FieldPayloadHash:
 		return m.OldPayloadHash(ctx)
+	case changelog.FieldAdmission:
+		return m.OldAdmission(ctx)
 	case changelog.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case changelog.FieldPublishedAt:
@@ -2042,6 +2086,13 @@ func (m *ChangeLogMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetPayloadHash(v)
+		return nil
+	case changelog.FieldAdmission:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAdmission(v)
 		return nil
 	case changelog.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -2132,6 +2183,9 @@ func (m *ChangeLogMutation) ResetField(name string) error {
 		return nil
 	case changelog.FieldPayloadHash:
 		m.ResetPayloadHash()
+		return nil
+	case changelog.FieldAdmission:
+		m.ResetAdmission()
 		return nil
 	case changelog.FieldCreatedAt:
 		m.ResetCreatedAt()

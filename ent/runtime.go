@@ -139,8 +139,14 @@ func init() {
 	changelogDescPayloadHash := changelogFields[6].Descriptor()
 	// changelog.PayloadHashValidator is a validator for the "payload_hash" field. It is called by the builders before save.
 	changelog.PayloadHashValidator = changelogDescPayloadHash.Validators[0].(func(string) error)
+	// changelogDescAdmission is the schema descriptor for admission field.
+	changelogDescAdmission := changelogFields[7].Descriptor()
+	// changelog.DefaultAdmission holds the default value on creation for the admission field.
+	changelog.DefaultAdmission = changelogDescAdmission.Default.(string)
+	// changelog.AdmissionValidator is a validator for the "admission" field. It is called by the builders before save.
+	changelog.AdmissionValidator = changelogDescAdmission.Validators[0].(func(string) error)
 	// changelogDescCreatedAt is the schema descriptor for created_at field.
-	changelogDescCreatedAt := changelogFields[7].Descriptor()
+	changelogDescCreatedAt := changelogFields[8].Descriptor()
 	// changelog.DefaultCreatedAt holds the default value on creation for the created_at field.
 	changelog.DefaultCreatedAt = changelogDescCreatedAt.Default.(func() time.Time)
 	couponFields := schema.Coupon{}.Fields()

@@ -53,6 +53,7 @@ const (
 	RowLock    Strategy = "rowlock"
 	Optimistic Strategy = "optimistic"
 	AtomicSQL  Strategy = "atomicsql"
+	Lua        Strategy = "lua"
 )
 
 // Bounds are the limits of a balance and the amount it opens with.
@@ -112,8 +113,12 @@ func (c Change) normalize() (Change, error) {
 		if FamilyOf(m.Balance) != c.Family {
 			return c, fmt.Errorf("%w: balance %q is not of family %s", ErrInvalidChange, m.Balance, c.Family)
 		}
+		if b := m.Open; b != nil && (b.Opening < b.Floor || b.Opening > b.Ceiling || b.Floor < -MaxAmount || b.Ceiling > MaxAmount) {
+			return c, fmt.Errorf("%w: %q cannot open with %+v", ErrInvalidChange, m.Balance, *b)
+		}
 		if n := len(merged); n > 0 && merged[n-1].Balance == m.Balance {
 			merged[n-1].Delta += m.Delta
+			merged[n-1].Open = cmp.Or(merged[n-1].Open, m.Open)
 		} else {
 			merged = append(merged, m)
 		}
@@ -176,6 +181,8 @@ type Receipt struct {
 	Balances map[string]int64
 	// Payload is the record's payload as first applied.
 	Payload json.RawMessage
+	// Admission is the stream entry that a Redis-first change was persisted from, "" for others.
+	Admission string
 }
 
 // Provider executes changes so that those that share a balance behave as if they ran one after another.

@@ -3,7 +3,7 @@ package lockprovider
 // state is a balance as a strategy read it. One that does not exist yet has the bounds of its move's Open.
 type state struct {
 	amount, floor, ceiling int64
-	version                int64
+	version, applied       int64
 	missing                bool
 }
 

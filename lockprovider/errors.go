@@ -2,6 +2,7 @@ package lockprovider
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -64,4 +65,46 @@ func unavailable(ctx context.Context, store string, err error) error {
 		return cerr
 	}
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, store, err)
+}
+
+// Rejected is the refusal of a change by the database after Redis had admitted it, or by the [RecordWriter]: a business
+// failure with a code that survives the way through Redis to the process that waits.
+type Rejected struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func (r *Rejected) Error() string { return r.Code + ": " + r.Message }
+
+// Is matches by code, since a rejection from another process is another value.
+func (r *Rejected) Is(target error) bool {
+	other, ok := target.(*Rejected)
+	return ok && other.Code == r.Code && other.Message == r.Message
+}
+
+// RejectedByDatabase is the code of a change that Redis admitted although it does not fit: Redis was wrong.
+const RejectedByDatabase = "REJECTED"
+
+// rejectionOf is the reason as it is remembered in Redis and sent to other processes.
+func rejectionOf(reason error) string {
+	if reason == nil {
+		return ""
+	}
+	var r *Rejected
+	if !errors.As(reason, &r) {
+		r = &Rejected{Code: RejectedByDatabase, Message: reason.Error()}
+	}
+	body, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // two strings
+	}
+	return string(body)
+}
+
+func parseRejection(body string) error {
+	var r Rejected
+	if err := json.Unmarshal([]byte(body), &r); err != nil {
+		return fmt.Errorf("rejection %q: %w", body, err)
+	}
+	return &r
 }

@@ -93,5 +93,42 @@ func (k *keptAlive) Unlock(ctx context.Context) error {
 	return err
 }
 
+// partial keeps alive what a locker holds while it waits for the next key. Otherwise a wait that is longer than the lease
+// would lose the first keys, every time that it is tried.
+type partial struct {
+	term   time.Duration
+	asked  time.Time                                 // before the oldest confirmation of any key
+	extend func(ctx context.Context, held int) error // of the first so many keys
+	held   int
+}
+
+// add notes the next key, which was asked for at some time and is held now.
+func (p *partial) add(asked time.Time) {
+	if p.held == 0 {
+		p.asked = asked // the keys that are asked for later expire later
+	}
+	p.held++
+}
+
+// keep extends what is held where a third of the term has passed. It is called while waiting, more often than that.
+func (p *partial) keep(ctx context.Context) error {
+	if p.held == 0 || time.Since(p.asked) < p.term/3 {
+		return nil
+	}
+	asked := time.Now()
+	if err := p.extend(ctx, p.held); err != nil {
+		return err
+	}
+	p.asked = asked
+	return nil
+}
+
+// giveUp frees what a Lock that failed may have taken, in a bounded time and even if the caller has gone.
+func giveUp(ctx context.Context, release func(ctx context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+	defer cancel()
+	_ = release(ctx) // what it cannot free expires
+}
+
 // newToken names one holder of one lock: unique, and not guessable by another client of the same Redis.
 func newToken() string { return rand.Text() }

@@ -68,6 +68,22 @@ func (l *Ledger) Amounts(ctx context.Context, keys []string) (map[string]int64, 
 	return amounts, nil
 }
 
+// Levels reads the balances of moves, to create them in Redis. One that does not exist yet has the bounds of its move's
+// Open, else it is [ErrUnknownBalance].
+func (l *Ledger) Levels(ctx context.Context, moves []Move) (map[string]Level, error) {
+	states, err := l.read(ctx, l.client.Balance, moves, false)
+	if err != nil {
+		return nil, err
+	}
+	levels := make(map[string]Level, len(moves))
+	for i, m := range moves {
+		levels[m.Balance] = Level{
+			Amount: states[i].amount, Floor: states[i].floor, Ceiling: states[i].ceiling, Seq: states[i].applied,
+		}
+	}
+	return levels, nil
+}
+
 // Apply executes a change that moves no balance, such as an order paid by a card: there is nothing to contend for, but
 // the record, its idempotency and its event are the same as for every other change.
 func (l *Ledger) Apply(ctx context.Context, c Change) (Receipt, error) {
@@ -135,7 +151,7 @@ func (l *Ledger) Replay(ctx context.Context, c Change) (Receipt, bool, error) {
 	}
 	return Receipt{
 		ChangeID: c.ID, State: Committed, Strategy: Strategy(row.Strategy), Attempts: 1, Replayed: true,
-		Balances: amounts, Payload: json.RawMessage(row.Payload),
+		Balances: amounts, Payload: json.RawMessage(row.Payload), Admission: row.Admission,
 	}, true, nil
 }
 
@@ -198,6 +214,7 @@ func (l *Ledger) read(ctx context.Context, c *ent.BalanceClient, moves []Move, f
 		case row != nil:
 			states[i] = state{
 				amount: row.Amount, floor: row.Floor, ceiling: row.Ceiling, version: row.Version,
+				applied: row.Applied,
 			}
 		case m.Open != nil:
 			states[i] = state{amount: m.Open.Opening, floor: m.Open.Floor, ceiling: m.Open.Ceiling, missing: true}
@@ -253,20 +270,8 @@ var errNoFit = errors.New("move does not fit")
 // change log.
 func (l *Ledger) addDeltas(ctx context.Context, tx *ent.Tx, c Change, s Strategy) (map[string]int64, error) {
 	for _, m := range c.Moves {
-		n, err := addDelta(ctx, tx, m)
-		if err != nil {
+		if err := addDeltaOrOpen(ctx, tx, m, 1); err != nil {
 			return nil, err
-		}
-		if n == 0 && m.Open != nil { // a row that does not exist cannot be updated: insert its zero row first
-			if err := l.openMissing(ctx, tx, []Move{m}, []state{{missing: true}}); err != nil {
-				return nil, err
-			}
-			if n, err = addDelta(ctx, tx, m); err != nil {
-				return nil, err
-			}
-		}
-		if n == 0 {
-			return nil, fmt.Errorf("%w: %s", errNoFit, m.Balance)
 		}
 	}
 	amounts, err := l.amountsIn(ctx, tx, c.Moves)
@@ -276,7 +281,7 @@ func (l *Ledger) addDeltas(ctx context.Context, tx *ent.Tx, c Change, s Strategy
 	return amounts, l.log(ctx, tx, c, s, amounts)
 }
 
-func addDelta(ctx context.Context, tx *ent.Tx, m Move) (int, error) {
+func addDelta(ctx context.Context, tx *ent.Tx, m Move, moves int64) (int, error) {
 	return tx.Balance.Update().
 		Where(balance.ID(m.Balance), func(sel *entsql.Selector) {
 			amount, floor, ceiling := sel.C(balance.FieldAmount), sel.C(balance.FieldFloor), sel.C(balance.FieldCeiling)
@@ -284,7 +289,7 @@ func addDelta(ctx context.Context, tx *ent.Tx, m Move) (int, error) {
 				b.WriteString(amount + " + ").Arg(m.Delta).WriteString(" BETWEEN " + floor + " AND " + ceiling)
 			}))
 		}).
-		AddAmount(m.Delta).AddVersion(1).AddApplied(1).Save(ctx)
+		AddAmount(m.Delta).AddVersion(1).AddApplied(moves).Save(ctx)
 }
 
 func (l *Ledger) amountsIn(ctx context.Context, tx *ent.Tx, moves []Move) (map[string]int64, error) {
@@ -333,7 +338,10 @@ func (l *Ledger) log(ctx context.Context, tx *ent.Tx, c Change, s Strategy, amou
 			return err
 		}
 	}
+	return changeLogRow(tx, c, s, now).Exec(ctx)
+}
+
+func changeLogRow(tx *ent.Tx, c Change, s Strategy, now time.Time) *ent.ChangeLogCreate {
 	return tx.ChangeLog.Create().SetChangeID(c.ID).SetFamily(string(c.Family)).SetKind(c.Record.Kind).
-		SetStrategy(string(s)).SetPayload(string(c.Record.Payload)).SetPayloadHash(c.Record.Fingerprint).
-		SetCreatedAt(now).Exec(ctx)
+		SetStrategy(string(s)).SetPayload(string(c.Record.Payload)).SetPayloadHash(c.Record.Fingerprint).SetCreatedAt(now)
 }

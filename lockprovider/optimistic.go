@@ -21,8 +21,11 @@ func newOptimistic(d Deps) (Provider, error) {
 
 func (p *optimistic) Execute(ctx context.Context, c Change) (Receipt, error) {
 	return p.ledger.settle(ctx, c, func() (Receipt, error) {
+		// It takes no lock, but its write waits for the row, or for SQLite's one writer, as every write does.
+		bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
+		defer cancel()
 		for attempt := 1; ; attempt++ {
-			receipt, err := p.once(ctx, c)
+			receipt, err := p.once(bounded, c)
 			receipt.Attempts = attempt
 			if !errors.Is(err, errStale) {
 				return receipt, err
@@ -30,8 +33,8 @@ func (p *optimistic) Execute(ctx context.Context, c Change) (Receipt, error) {
 			if attempt >= p.settings.Attempts {
 				return Receipt{}, fmt.Errorf("%w: %w", ErrConflict, err)
 			}
-			if err := pause(ctx, jitter(p.settings.Backoff)); err != nil {
-				return Receipt{}, err
+			if err := pause(bounded, jitter(p.settings.Backoff)); err != nil {
+				return Receipt{}, p.ledger.failure(bounded, err)
 			}
 		}
 	})

@@ -41,30 +41,34 @@ func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, Leas
 	waiting, cancel := context.WithTimeoutCause(ctx, l.settings.Wait, ErrLockTimeout)
 	defer cancel()
 	token := newToken()
-	var asked time.Time
+	taken := partial{term: l.settings.Lease, extend: func(ctx context.Context, held int) error {
+		return extendKeys(ctx, l.redis, keys[:held], token, l.settings.Lease)
+	}}
 	for i, key := range keys {
-		at, err := l.lockOne(waiting, key, token)
+		asked, err := l.lockOne(waiting, key, token, &taken)
 		if err != nil {
+			err = redisFailure(waiting, err)
 			// The key that failed is released too: its reply may have been lost after Redis had set it.
-			_ = l.release(context.WithoutCancel(ctx), keys[:i+1], token)
-			return nil, nil, redisFailure(waiting, err)
+			giveUp(ctx, func(ctx context.Context) error { return l.release(ctx, keys[:i+1], token) })
+			return nil, nil, err
 		}
-		if i == 0 {
-			asked = at // the first key expires first
-		}
+		taken.add(asked)
 	}
-	held, lease := keepAlive(ctx, asked, l.settings.Lease,
+	held, lease := keepAlive(ctx, taken.asked, l.settings.Lease,
 		func(ctx context.Context) error { return extendKeys(ctx, l.redis, keys, token, l.settings.Lease) },
 		func(ctx context.Context) error { return l.release(ctx, keys, token) })
 	return held, lease, nil
 }
 
-func (l *pubsub) lockOne(ctx context.Context, key, token string) (asked time.Time, err error) {
+func (l *pubsub) lockOne(ctx context.Context, key, token string, taken *partial) (asked time.Time, err error) {
 	// In line before the first try: a release between try and wait would go unheard.
 	turn := l.subscription.queue(key)
 	defer l.subscription.leave(key, turn)
 	for {
 		if err := turn.wait(ctx, l.settings.Poll); err != nil {
+			return time.Now(), err
+		}
+		if err := taken.keep(ctx); err != nil {
 			return time.Now(), err
 		}
 		asked = time.Now()
@@ -91,8 +95,7 @@ func (l *pubsub) release(ctx context.Context, keys []string, token string) error
 
 // subscription is the process's one connection that hears releases, and the lines of those who wait for them here.
 type subscription struct {
-	pubsub *redis.PubSub
-	done   chan struct{}
+	listener *listener
 
 	mu    sync.Mutex
 	lines map[string][]*turn
@@ -103,44 +106,14 @@ type turn struct {
 	call chan struct{} // buffered: a call that comes before the wait is not lost
 }
 
-// resubscribePause bounds how fast a broken subscription is retried; waiters poll meanwhile.
-const resubscribePause = 100 * time.Millisecond
-
 func subscribe(r redis.UniversalClient) *subscription {
-	s := &subscription{
-		pubsub: r.PSubscribe(context.Background(), unlockChannel+"*"),
-		done:   make(chan struct{}), lines: map[string][]*turn{},
-	}
-	go s.listen()
+	s := &subscription{lines: map[string][]*turn{}}
+	s.listener = listen(r.PSubscribe(context.Background(), unlockChannel+"*"),
+		func(channel, _ string) { s.callFirst(channel[len(unlockChannel):]) }, s.callAll)
 	return s
 }
 
-// listen reads with Receive: a channel in between would drop messages when it is full.
-func (s *subscription) listen() {
-	defer close(s.done)
-	for {
-		switch msg, err := s.pubsub.Receive(context.Background()); {
-		case errors.Is(err, redis.ErrClosed):
-			return
-		case err != nil: // the next Receive reconnects; what was published meanwhile is lost
-			s.callAll()
-			_ = pause(context.Background(), resubscribePause)
-		default:
-			switch m := msg.(type) {
-			case *redis.Message:
-				s.callFirst(m.Channel[len(unlockChannel):])
-			case *redis.Subscription:
-				s.callAll()
-			}
-		}
-	}
-}
-
-func (s *subscription) close() error {
-	err := s.pubsub.Close()
-	<-s.done
-	return err
-}
+func (s *subscription) close() error { return s.listener.close() }
 
 // queue joins the line of a key. The first in line may ask at once; the others wait for a release.
 func (s *subscription) queue(key string) *turn {

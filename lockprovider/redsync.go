@@ -40,20 +40,21 @@ func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Contex
 	waiting, cancel := context.WithTimeoutCause(ctx, l.settings.Wait, ErrLockTimeout)
 	defer cancel()
 	var mutexes []*redsync.Mutex
-	var asked time.Time
-	for i, key := range keys {
+	taken := partial{term: l.settings.Lease, extend: func(ctx context.Context, held int) error {
+		return extendMutexes(ctx, mutexes[:held])
+	}}
+	for _, key := range keys {
 		mutex := l.redsync.NewMutex(key, redsync.WithExpiry(l.settings.Lease))
-		at, err := l.lockOne(waiting, mutex)
+		asked, err := l.lockOne(waiting, mutex, &taken)
 		if err != nil {
-			_ = releaseMutexes(context.WithoutCancel(ctx), mutexes)
-			return nil, nil, redisFailure(waiting, err)
+			err = redisFailure(waiting, err)
+			giveUp(ctx, func(ctx context.Context) error { return releaseMutexes(ctx, mutexes) })
+			return nil, nil, err
 		}
-		if i == 0 {
-			asked = at // the first mutex expires first
-		}
+		taken.add(asked)
 		mutexes = append(mutexes, mutex)
 	}
-	held, lease := keepAlive(ctx, asked, l.settings.Lease,
+	held, lease := keepAlive(ctx, taken.asked, l.settings.Lease,
 		func(ctx context.Context) error { return extendMutexes(ctx, mutexes) },
 		func(ctx context.Context) error { return releaseMutexes(ctx, mutexes) })
 	return held, lease, nil
@@ -61,7 +62,7 @@ func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Contex
 
 // lockOne asks until the mutex is ours. Each try is bounded by the library (5 % of the lease) and not cancelled half-way:
 // cancelled, it could not remove what it had set on some nodes.
-func (l *redsyncLocker) lockOne(ctx context.Context, mutex *redsync.Mutex) (asked time.Time, err error) {
+func (l *redsyncLocker) lockOne(ctx context.Context, mutex *redsync.Mutex, taken *partial) (asked time.Time, err error) {
 	for {
 		asked = time.Now()
 		err := mutex.TryLockContext(context.WithoutCancel(ctx))
@@ -72,6 +73,9 @@ func (l *redsyncLocker) lockOne(ctx context.Context, mutex *redsync.Mutex) (aske
 			return asked, err
 		}
 		if err := pause(ctx, jitter(l.settings.Poll)); err != nil {
+			return asked, err
+		}
+		if err := taken.keep(ctx); err != nil {
 			return asked, err
 		}
 	}

@@ -47,6 +47,10 @@ type Settings struct {
 	Attempts int
 	// Backoff is the pause between the attempts of optimistic, ±50 % jitter.
 	Backoff time.Duration
+	// Ack says when lua returns.
+	Ack Ack
+	// PersistWait is how long lua waits for the commit; then the answer is that the change is accepted.
+	PersistWait time.Duration
 }
 
 // Deps is what strategies are built from.
@@ -59,6 +63,11 @@ type Deps struct {
 	RedisNodes []redis.UniversalClient
 	Settings   Settings
 	Metrics    *Metrics
+
+	// Admission is the Redis side of the family, for lua.
+	Admission *Admission
+	// Waiters are told what has been persisted, for lua.
+	Waiters *Waiters
 
 	subscription *subscription
 }

@@ -30,25 +30,26 @@ func (l *setnx) Lock(ctx context.Context, keys []string) (context.Context, Lease
 	waiting, cancel := context.WithTimeoutCause(ctx, l.settings.Wait, ErrLockTimeout)
 	defer cancel()
 	token := newToken()
-	var asked time.Time
+	taken := partial{term: l.settings.Lease, extend: func(ctx context.Context, held int) error {
+		return extendKeys(ctx, l.redis, keys[:held], token, l.settings.Lease)
+	}}
 	for i, key := range keys {
-		at, err := l.lockOne(waiting, key, token)
+		asked, err := l.lockOne(waiting, key, token, &taken)
 		if err != nil {
+			err = redisFailure(waiting, err)
 			// The key that failed is released too: its reply may have been lost after Redis had set it.
-			_ = releaseKeys(context.WithoutCancel(ctx), l.redis, keys[:i+1], token)
-			return nil, nil, redisFailure(waiting, err)
+			giveUp(ctx, func(ctx context.Context) error { return releaseKeys(ctx, l.redis, keys[:i+1], token) })
+			return nil, nil, err
 		}
-		if i == 0 {
-			asked = at // the first key expires first
-		}
+		taken.add(asked)
 	}
-	held, lease := keepAlive(ctx, asked, l.settings.Lease,
+	held, lease := keepAlive(ctx, taken.asked, l.settings.Lease,
 		func(ctx context.Context) error { return extendKeys(ctx, l.redis, keys, token, l.settings.Lease) },
 		func(ctx context.Context) error { return releaseKeys(ctx, l.redis, keys, token) })
 	return held, lease, nil
 }
 
-func (l *setnx) lockOne(ctx context.Context, key, token string) (asked time.Time, err error) {
+func (l *setnx) lockOne(ctx context.Context, key, token string, taken *partial) (asked time.Time, err error) {
 	for {
 		asked = time.Now()
 		err := l.redis.SetArgs(ctx, key, token, redis.SetArgs{Mode: "NX", TTL: l.settings.Lease}).Err()
@@ -59,6 +60,9 @@ func (l *setnx) lockOne(ctx context.Context, key, token string) (asked time.Time
 			return asked, err
 		}
 		if err := pause(ctx, jitter(l.settings.Poll)); err != nil {
+			return asked, err
+		}
+		if err := taken.keep(ctx); err != nil {
 			return asked, err
 		}
 	}

@@ -25,6 +25,8 @@ const (
 	FieldPayload = "payload"
 	// FieldPayloadHash holds the string denoting the payload_hash field in the database.
 	FieldPayloadHash = "payload_hash"
+	// FieldAdmission holds the string denoting the admission field in the database.
+	FieldAdmission = "admission"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldPublishedAt holds the string denoting the published_at field in the database.
@@ -42,6 +44,7 @@ var Columns = []string{
 	FieldStrategy,
 	FieldPayload,
 	FieldPayloadHash,
+	FieldAdmission,
 	FieldCreatedAt,
 	FieldPublishedAt,
 }
@@ -65,6 +68,10 @@ var (
 	StrategyValidator func(string) error
 	// PayloadHashValidator is a validator for the "payload_hash" field. It is called by the builders before save.
 	PayloadHashValidator func(string) error
+	// DefaultAdmission holds the default value on creation for the "admission" field.
+	DefaultAdmission string
+	// AdmissionValidator is a validator for the "admission" field. It is called by the builders before save.
+	AdmissionValidator func(string) error
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 )
@@ -105,6 +112,11 @@ func ByPayload(opts ...sql.OrderTermOption) OrderOption {
 // ByPayloadHash orders the results by the payload_hash field.
 func ByPayloadHash(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldPayloadHash, opts...).ToFunc()
+}
+
+// ByAdmission orders the results by the admission field.
+func ByAdmission(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAdmission, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

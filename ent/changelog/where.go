@@ -85,6 +85,11 @@ func PayloadHash(v string) predicate.ChangeLog {
 	return predicate.ChangeLog(sql.FieldEQ(FieldPayloadHash, v))
 }
 
+// Admission applies equality check predicate on the "admission" field. It's identical to AdmissionEQ.
+func Admission(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldEQ(FieldAdmission, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.ChangeLog {
 	return predicate.ChangeLog(sql.FieldEQ(FieldCreatedAt, v))
@@ -458,6 +463,71 @@ func PayloadHashEqualFold(v string) predicate.ChangeLog {
 // PayloadHashContainsFold applies the ContainsFold predicate on the "payload_hash" field.
 func PayloadHashContainsFold(v string) predicate.ChangeLog {
 	return predicate.ChangeLog(sql.FieldContainsFold(FieldPayloadHash, v))
+}
+
+// AdmissionEQ applies the EQ predicate on the "admission" field.
+func AdmissionEQ(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldEQ(FieldAdmission, v))
+}
+
+// AdmissionNEQ applies the NEQ predicate on the "admission" field.
+func AdmissionNEQ(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldNEQ(FieldAdmission, v))
+}
+
+// AdmissionIn applies the In predicate on the "admission" field.
+func AdmissionIn(vs ...string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldIn(FieldAdmission, vs...))
+}
+
+// AdmissionNotIn applies the NotIn predicate on the "admission" field.
+func AdmissionNotIn(vs ...string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldNotIn(FieldAdmission, vs...))
+}
+
+// AdmissionGT applies the GT predicate on the "admission" field.
+func AdmissionGT(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldGT(FieldAdmission, v))
+}
+
+// AdmissionGTE applies the GTE predicate on the "admission" field.
+func AdmissionGTE(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldGTE(FieldAdmission, v))
+}
+
+// AdmissionLT applies the LT predicate on the "admission" field.
+func AdmissionLT(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldLT(FieldAdmission, v))
+}
+
+// AdmissionLTE applies the LTE predicate on the "admission" field.
+func AdmissionLTE(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldLTE(FieldAdmission, v))
+}
+
+// AdmissionContains applies the Contains predicate on the "admission" field.
+func AdmissionContains(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldContains(FieldAdmission, v))
+}
+
+// AdmissionHasPrefix applies the HasPrefix predicate on the "admission" field.
+func AdmissionHasPrefix(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldHasPrefix(FieldAdmission, v))
+}
+
+// AdmissionHasSuffix applies the HasSuffix predicate on the "admission" field.
+func AdmissionHasSuffix(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldHasSuffix(FieldAdmission, v))
+}
+
+// AdmissionEqualFold applies the EqualFold predicate on the "admission" field.
+func AdmissionEqualFold(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldEqualFold(FieldAdmission, v))
+}
+
+// AdmissionContainsFold applies the ContainsFold predicate on the "admission" field.
+func AdmissionContainsFold(v string) predicate.ChangeLog {
+	return predicate.ChangeLog(sql.FieldContainsFold(FieldAdmission, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

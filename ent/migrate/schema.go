@@ -57,6 +57,7 @@ var (
 		{Name: "strategy", Type: field.TypeString, Size: 16},
 		{Name: "payload", Type: field.TypeString, Size: 2147483647},
 		{Name: "payload_hash", Type: field.TypeString, Size: 64},
+		{Name: "admission", Type: field.TypeString, Size: 32, Default: ""},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "published_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
@@ -69,12 +70,12 @@ var (
 			{
 				Name:    "changelog_published_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ChangeLogsColumns[8], ChangeLogsColumns[0]},
+				Columns: []*schema.Column{ChangeLogsColumns[9], ChangeLogsColumns[0]},
 			},
 			{
 				Name:    "changelog_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{ChangeLogsColumns[7]},
+				Columns: []*schema.Column{ChangeLogsColumns[8]},
 			},
 		},
 	}

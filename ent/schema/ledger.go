@@ -82,6 +82,8 @@ func (ChangeLog) Fields() []ent.Field {
 		field.String("strategy").MaxLen(16).Immutable(),
 		field.Text("payload").Immutable().Comment("The record as JSON; relayed to the event topics."),
 		field.String("payload_hash").MaxLen(64).Immutable().Comment("Tells a repeat from another request under the same ID."),
+		field.String("admission").MaxLen(32).Default("").Immutable().
+			Comment("The stream entry that a Redis-first change was persisted from."),
 		fixedTimestamp("created_at"),
 		optionalTimestamp("published_at"),
 	}

@@ -33,6 +33,7 @@ CREATE TABLE `change_logs` (
   `strategy` varchar(16) NOT NULL,
   `payload` longtext NOT NULL,
   `payload_hash` varchar(64) NOT NULL,
+  `admission` varchar(32) NOT NULL DEFAULT '',
   `created_at` datetime(6) NOT NULL,
   `published_at` datetime(6) NULL,
   PRIMARY KEY (`id`),

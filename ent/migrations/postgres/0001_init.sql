@@ -35,6 +35,7 @@ CREATE TABLE "change_logs" (
   "strategy" character varying NOT NULL,
   "payload" text NOT NULL,
   "payload_hash" character varying NOT NULL,
+  "admission" character varying NOT NULL DEFAULT '',
   "created_at" timestamptz NOT NULL,
   "published_at" timestamptz NULL,
   PRIMARY KEY ("id")

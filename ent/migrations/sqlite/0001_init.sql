@@ -30,6 +30,7 @@ CREATE TABLE `change_logs` (
   `strategy` text NOT NULL,
   `payload` text NOT NULL,
   `payload_hash` text NOT NULL,
+  `admission` text NOT NULL DEFAULT (''),
   `created_at` datetime NOT NULL,
   `published_at` datetime NULL
 );

@@ -1,0 +1,226 @@
+// Package config says what can be configured, within which bounds, and reads it from flags, the environment and a file.
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"holdfast/lockprovider"
+)
+
+// Config is everything that can be configured. The names of the keys are those in example.yaml.
+type Config struct {
+	// Listen is the address to serve on: host:port, port 0 to 65535, where 0 picks a free one.
+	Listen string `koanf:"listen"`
+	// Development adds demo data and gives the Playground a working token. It refuses to listen on anything but loopback.
+	Development bool `koanf:"development"`
+	// AllowRemoteDevelopment lets Development listen anywhere, such as inside a container.
+	AllowRemoteDevelopment bool `koanf:"allowRemoteDevelopment"`
+
+	Database   Database   `koanf:"database"`
+	Redis      Redis      `koanf:"redis"`
+	Shop       Shop       `koanf:"shop"`
+	Locks      Locks      `koanf:"locks"`
+	Payment    Payment    `koanf:"payment"`
+	Auth       Auth       `koanf:"auth"`
+	Deployment Deployment `koanf:"deployment"`
+	HTTP       HTTP       `koanf:"http"`
+	Log        Log        `koanf:"log"`
+
+	// AllowNone admits the strategy "none", which loses updates: for experiments.
+	AllowNone bool `koanf:"allowNone"`
+}
+
+// Database is the database and how it is used.
+type Database struct {
+	// URL is sqlite://path, postgres://... or mysql://..., see clients.OpenDatabase. Variable DATABASE_URL as well.
+	URL string `koanf:"url"`
+	// MaxOpen is the number of connections, of SQLite of readers: 1 to 10000.
+	MaxOpen int `koanf:"maxOpen"`
+	// TxRetries is how often a transaction is run again that the database aborted, as in a deadlock: 0 to 100.
+	TxRetries int `koanf:"txRetries"`
+	// Migrate brings the tables up to date at the start; otherwise a start with pending migrations fails.
+	Migrate bool `koanf:"migrate"`
+}
+
+// Redis is the Redis, or the independent nodes, of the strategies that need it.
+type Redis struct {
+	// URL is "embedded", redis://..., redis+sentinel://..., redis+cluster://..., or several redis://... separated by
+	// commas, which are independent nodes and for redsync only; see clients.RedisOptions. Variable REDIS_URL as well.
+	URL string `koanf:"url"`
+	// PoolSize is the number of connections to one server: 1 to 10000.
+	PoolSize int `koanf:"poolSize"`
+}
+
+// Shop is the bounds of what customers may do.
+type Shop struct {
+	// Currency is that of all prices: three upper-case letters (ISO 4217).
+	Currency string `koanf:"currency"`
+	// Reservation is how long an unpaid order keeps its stock: 1s to 168h.
+	Reservation time.Duration `koanf:"reservation"`
+	// MaxLines is the number of products of one order: 1 to 200.
+	MaxLines int `koanf:"maxLines"`
+	// MaxQuantity is the quantity of one order line: at least 1. MaxLines × MaxQuantity is at most 90000: the dearest
+	// order still adds up in 64 bits.
+	MaxQuantity int64 `koanf:"maxQuantity"`
+}
+
+// Locks is the strategy of each family of balances.
+type Locks struct {
+	Stock    Lock `koanf:"stock"`
+	Coupons  Lock `koanf:"coupons"`
+	Points   Lock `koanf:"points"`
+	Accounts Lock `koanf:"accounts"`
+}
+
+// Lock is a strategy and its bounds; each strategy uses those that concern it, see lockprovider.Settings.
+type Lock struct {
+	// Provider is the name of a strategy, one of lockprovider.Strategies.
+	Provider lockprovider.Strategy `koanf:"provider"`
+	// Wait is the longest time to wait for a lock of whatever kind: 1ms to 1m.
+	Wait time.Duration `koanf:"wait"`
+	// Lease is how long a lock in Redis lives without renewal, and so how long a dead holder blocks the others:
+	// 100ms to 10m.
+	Lease time.Duration `koanf:"lease"`
+	// Poll is how long to wait before asking for a lock again: 1ms to 10s, or 0s for the provider's own: setnx 50ms,
+	// redsync 150ms (its jitter of ±50 % makes about the library's 50 to 250ms), others 300ms.
+	Poll time.Duration `koanf:"poll"`
+	// Attempts is how often to try a change whose balances somebody else changed meanwhile: 1 to 100.
+	Attempts int `koanf:"attempts"`
+	// Backoff is the pause between such attempts, ±50 %: 1ms to 10s.
+	Backoff time.Duration `koanf:"backoff"`
+}
+
+// Payment is the embedded payment gateway, which simulates a real one.
+type Payment struct {
+	// Latency of each call: 0s to 1m.
+	Latency time.Duration `koanf:"latency"`
+	// AuthorizationFailureRate is the share of authorisations that are declined: 0 to 1.
+	AuthorizationFailureRate float64 `koanf:"authorizationFailureRate"`
+	// CaptureFailureRate is the share of captures that fail: 0 to 1.
+	CaptureFailureRate float64 `koanf:"captureFailureRate"`
+	// Timeout bounds one call: 1ms to 5m.
+	Timeout time.Duration `koanf:"timeout"`
+}
+
+// Auth is how access tokens are checked.
+type Auth struct {
+	// Secret signs tokens (HS256): at least 32 bytes. Empty in development only: each start then makes up one.
+	Secret string `koanf:"secret"`
+	// Issuer is the claim "iss" of valid tokens: 1 to 200 bytes.
+	Issuer string `koanf:"issuer"`
+	// TokenTTL is how long a token lives that `holdfast token` prints: 1s to 8760h.
+	TokenTTL time.Duration `koanf:"tokenTTL"`
+}
+
+// Deployment is the group of instances that share a database.
+type Deployment struct {
+	// Heartbeat is how often an instance says that it lives: 100ms to 1m.
+	Heartbeat time.Duration `koanf:"heartbeat"`
+	// Expiry is how long after its last heartbeat an instance counts as live: twice the heartbeat to 10m.
+	Expiry time.Duration `koanf:"expiry"`
+	// Takeover replaces the strategies of live instances, which then stop, instead of refusing to start.
+	Takeover bool `koanf:"takeover"`
+}
+
+// HTTP is the limits of requests, and what is served besides the API.
+type HTTP struct {
+	// RequestTimeout bounds one request: 10ms to 10m.
+	RequestTimeout time.Duration `koanf:"requestTimeout"`
+	// ShutdownTimeout is how long requests in flight may take when the server stops: 0s to 10m.
+	ShutdownTimeout time.Duration `koanf:"shutdownTimeout"`
+	// MaxBodyBytes is the size of a request's body: 1024 to 16777216.
+	MaxBodyBytes int64 `koanf:"maxBodyBytes"`
+	// MaxDepth is how deep a query may nest: 1 to 100.
+	MaxDepth int `koanf:"maxDepth"`
+	// MaxComplexity is the number of fields that a query may ask for, those of list items multiplied: 1 to 1000000.
+	MaxComplexity int `koanf:"maxComplexity"`
+	// Playground serves GraphiQL at /.
+	Playground bool `koanf:"playground"`
+	// Introspection lets clients ask for the schema. The Playground completes and documents by it.
+	Introspection bool `koanf:"introspection"`
+}
+
+// Log is what is logged and how.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level slog.Level `koanf:"level"`
+	// Format is text or json.
+	Format string `koanf:"format"`
+}
+
+// Default is the configuration where nothing is configured: everything embedded, for development on this machine.
+func Default() Config {
+	c := unresolved()
+	c.resolve()
+	return c
+}
+
+// unresolved are the defaults in which values that follow from others are still zero.
+func unresolved() Config {
+	lock := func(provider lockprovider.Strategy, wait, lease time.Duration) Lock {
+		return Lock{Provider: provider, Wait: wait, Lease: lease, Attempts: 3, Backoff: 50 * time.Millisecond}
+	}
+	return Config{
+		Listen:      "127.0.0.1:8080",
+		Development: true,
+		Database:    Database{URL: "sqlite://holdfast.db", MaxOpen: 32, TxRetries: 10, Migrate: true},
+		Redis:       Redis{URL: "embedded", PoolSize: 64},
+		Shop:        Shop{Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 50, MaxQuantity: 1000},
+		Locks: Locks{
+			Stock:    lock(lockprovider.PubSub, 5*time.Second, 3*time.Second),
+			Coupons:  lock(lockprovider.PubSub, 5*time.Second, time.Second),
+			Points:   lock(lockprovider.Redsync, 5*time.Second, 10*time.Second),
+			Accounts: lock(lockprovider.Redsync, 2*time.Second, 3*time.Second),
+		},
+		Payment:    Payment{Timeout: 5 * time.Second},
+		Auth:       Auth{Issuer: "holdfast", TokenTTL: time.Hour},
+		Deployment: Deployment{Heartbeat: 5 * time.Second, Expiry: 15 * time.Second},
+		HTTP: HTTP{
+			RequestTimeout: 30 * time.Second, ShutdownTimeout: 20 * time.Second, MaxBodyBytes: 128 << 10,
+			MaxDepth: 12, MaxComplexity: 2000, Playground: true, Introspection: true,
+		},
+		Log: Log{Level: slog.LevelInfo, Format: "text"},
+	}
+}
+
+// resolve fills in the values that follow from others.
+func (c *Config) resolve() {
+	for _, lock := range []*Lock{&c.Locks.Stock, &c.Locks.Coupons, &c.Locks.Points, &c.Locks.Accounts} {
+		if lock.Poll == 0 {
+			lock.Poll = defaultPoll(lock.Provider)
+		}
+	}
+}
+
+func defaultPoll(s lockprovider.Strategy) time.Duration {
+	switch s {
+	case lockprovider.SetNX:
+		return 50 * time.Millisecond
+	case lockprovider.Redsync:
+		return 150 * time.Millisecond
+	default: // pubsub hears of a release; polling is for a lost message or a dead holder
+		return 300 * time.Millisecond
+	}
+}
+
+// Families is the strategy and the bounds of each family, as lockprovider.Build takes them.
+func (c Config) Families() map[lockprovider.Family]lockprovider.FamilyConfig {
+	families := make(map[lockprovider.Family]lockprovider.FamilyConfig, len(lockprovider.Families))
+	for family, l := range c.locks() {
+		families[family] = lockprovider.FamilyConfig{
+			Strategy: l.Provider,
+			Settings: lockprovider.Settings{
+				Wait: l.Wait, Lease: l.Lease, Poll: l.Poll, Attempts: l.Attempts, Backoff: l.Backoff,
+			},
+		}
+	}
+	return families
+}
+
+func (c Config) locks() map[lockprovider.Family]Lock {
+	return map[lockprovider.Family]Lock{
+		lockprovider.Stock: c.Locks.Stock, lockprovider.Coupons: c.Locks.Coupons,
+		lockprovider.Points: c.Locks.Points, lockprovider.Accounts: c.Locks.Accounts,
+	}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"holdfast/commerce"
+	"holdfast/config"
+	"holdfast/graph"
+	"holdfast/graph/auth"
+	"holdfast/web"
+)
+
+// developmentSecret signs tokens where none is configured, so that `holdfast token` fits the running server. Everybody
+// knows it, which is why development answers to loopback only; config refuses an empty secret anywhere else.
+const developmentSecret = "holdfast development secret, known to everybody"
+
+func secret(cfg config.Config) []byte {
+	if cfg.Auth.Secret == "" {
+		return []byte(developmentSecret)
+	}
+	return []byte(cfg.Auth.Secret)
+}
+
+// demoTokenTTL lets a browser tab stay open over the weekend.
+const demoTokenTTL = 7 * 24 * time.Hour
+
+// playground is GraphiQL with prepared operations. In development they carry a working token, of an administrator named
+// alice.
+func playground(cfg config.Config) (http.Handler, error) {
+	headers := map[string]string{}
+	if cfg.Development {
+		token, err := auth.Issue(secret(cfg), cfg.Auth.Issuer, commerce.DemoAlice.UserID,
+			[]auth.Role{auth.Customer, auth.Admin}, demoTokenTTL)
+		if err != nil {
+			return nil, err
+		}
+		headers["Authorization"] = "Bearer " + token
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The tabs are made anew for each visit: their idempotency keys must be fresh.
+		web.Playground(web.PlaygroundOptions{Headers: headers, Tabs: graph.Tabs()}).ServeHTTP(w, r)
+	}), nil
+}
+
+// onlyLoopback refuses requests under any other host name: the page of another site could otherwise reach a development
+// server by DNS rebinding.
+func onlyLoopback(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			http.Error(w, "a development server answers to localhost only", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

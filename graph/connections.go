@@ -1,0 +1,62 @@
+package graph
+
+import (
+	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/graph/model"
+)
+
+// defaultPage is the number of items where a caller says null; the schema says the same for a caller who says nothing.
+const defaultPage = 20
+
+func pageOf(first *int, after *string) commerce.Page {
+	page := commerce.Page{First: defaultPage, After: orZero(after)}
+	if first != nil {
+		page.First = *first
+	}
+	return page
+}
+
+// connect maps a page's items, and what it knows of its place, into the three lists of a connection.
+func connect[Row, Node, Edge any](
+	page commerce.PageOf[Row], asked commerce.Page, node func(Row) Node, edge func(cursor string, node Node) Edge,
+) (edges []Edge, nodes []Node, info *model.PageInfo) {
+	edges, nodes = make([]Edge, len(page.Items)), make([]Node, len(page.Items))
+	for i, row := range page.Items {
+		nodes[i] = node(row)
+		edges[i] = edge(page.Cursors[i], nodes[i])
+	}
+	info = &model.PageInfo{HasNextPage: page.HasNext, HasPreviousPage: asked.After != ""}
+	if n := len(page.Cursors); n > 0 {
+		info.StartCursor, info.EndCursor = &page.Cursors[0], &page.Cursors[n-1]
+	}
+	return edges, nodes, info
+}
+
+func productConnection(page commerce.PageOf[*ent.Product], asked commerce.Page) *model.ProductConnection {
+	edges, nodes, info := connect(page, asked, toProduct, func(cursor string, node *model.Product) *model.ProductEdge {
+		return &model.ProductEdge{Cursor: cursor, Node: node}
+	})
+	return &model.ProductConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+}
+
+func orderConnection(page commerce.PageOf[*ent.Order], asked commerce.Page) *model.OrderConnection {
+	edges, nodes, info := connect(page, asked, toOrder, func(cursor string, node *model.Order) *model.OrderEdge {
+		return &model.OrderEdge{Cursor: cursor, Node: node}
+	})
+	return &model.OrderConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+}
+
+func couponConnection(page commerce.PageOf[*ent.Coupon], asked commerce.Page) *model.CouponConnection {
+	edges, nodes, info := connect(page, asked, toCoupon, func(cursor string, node *model.Coupon) *model.CouponEdge {
+		return &model.CouponEdge{Cursor: cursor, Node: node}
+	})
+	return &model.CouponConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+}
+
+func entryConnection(page commerce.PageOf[*ent.Entry], asked commerce.Page) *model.EntryConnection {
+	edges, nodes, info := connect(page, asked, toEntry, func(cursor string, node *model.Entry) *model.EntryEdge {
+		return &model.EntryEdge{Cursor: cursor, Node: node}
+	})
+	return &model.EntryConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+}

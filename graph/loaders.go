@@ -1,0 +1,67 @@
+package graph
+
+import (
+	"context"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vikstrous/dataloadgen"
+
+	"holdfast/commerce"
+)
+
+const (
+	// loaderWait is how long a loader collects the keys of a list before it asks for all of them in one query. The
+	// elements of a list arrive within some ten microseconds; a single object waits for nothing, so this is kept short.
+	loaderWait = 300 * time.Microsecond
+	// loaderBatch bounds the keys of one query.
+	loaderBatch = 500
+)
+
+// loaders read the numbers of objects for whole lists at once. They remember what they read, so they live as long as one
+// query, or as one field of a mutation: the next field must see what this one changed.
+type loaders struct {
+	stock    *dataloadgen.Loader[string, stockRead]
+	issued   *dataloadgen.Loader[string, int64]
+	balances *dataloadgen.Loader[string, int64]
+}
+
+type stockRead struct {
+	available int64
+	asOf      time.Time
+}
+
+func newLoaders(s *commerce.Services) *loaders {
+	options := []dataloadgen.Option{dataloadgen.WithWait(loaderWait), dataloadgen.WithBatchCapacity(loaderBatch)}
+	return &loaders{
+		stock: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]stockRead, error) {
+			asOf := time.Now() // before reading: the number is at least this fresh
+			amounts, err := s.Catalog.Stock(ctx, ids)
+			reads := make(map[string]stockRead, len(amounts))
+			for id, amount := range amounts {
+				reads[id] = stockRead{available: amount, asOf: asOf}
+			}
+			return reads, err
+		}, options...),
+		issued:   dataloadgen.NewMappedLoader(s.Coupons.Issued, options...),
+		balances: dataloadgen.NewMappedLoader(s.Accounts.Balances, options...),
+	}
+}
+
+type loadersKey struct{}
+
+func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) } //nolint:forcetypeassert // set below
+
+// aroundOperation gives a query its loaders.
+func (r *Resolver) aroundOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	return next(context.WithValue(ctx, loadersKey{}, newLoaders(r.services)))
+}
+
+// aroundRootField gives each field of a mutation loaders of its own.
+func (r *Resolver) aroundRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	if graphql.GetOperationContext(ctx).Operation.Operation == ast.Mutation {
+		ctx = context.WithValue(ctx, loadersKey{}, newLoaders(r.services))
+	}
+	return next(ctx)
+}

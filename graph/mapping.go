@@ -1,0 +1,214 @@
+package graph
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/ent/payment"
+	"holdfast/graph/model"
+	"holdfast/lockprovider"
+)
+
+// What rows look like in the schema. Each function maps nil to nil, so that "there is none" needs no case of its own.
+
+// The prefixes of identifiers that commerce knows without one: those of users, their wallets and journal lines.
+const (
+	prefixCustomer = "user_"
+	prefixWallet   = "wallet_"
+	prefixEntry    = "entry_"
+)
+
+func money(minor int64, currency string) *model.Money {
+	return &model.Money{AmountMinor: minor, Currency: currency}
+}
+
+func toProduct(p *ent.Product) *model.Product {
+	if p == nil {
+		return nil
+	}
+	return &model.Product{
+		ID: p.ID, Sku: p.Sku, Name: p.Name, Description: p.Description, Price: money(p.PriceMinor, p.Currency),
+		Version: p.Version, ArchivedAt: p.ArchivedAt, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+	}
+}
+
+func toOrder(o *ent.Order) *model.Order {
+	if o == nil {
+		return nil
+	}
+	order := &model.Order{
+		ID: o.ID, Status: model.OrderStatus(o.Status), Lines: make([]*model.OrderLine, len(o.Edges.Lines)),
+		Subtotal: money(o.SubtotalMinor, o.Currency), Discount: money(o.DiscountMinor, o.Currency),
+		Total: money(o.TotalMinor, o.Currency), Payment: toPayment(o.Edges.Payment),
+		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, ExpiresAt: o.ExpiresAt,
+	}
+	for i, l := range o.Edges.Lines {
+		order.Lines[i] = &model.OrderLine{
+			Product: toProduct(l.Edges.Product), Quantity: l.Quantity,
+			UnitPrice: money(l.UnitPriceMinor, o.Currency), Total: money(l.UnitPriceMinor*l.Quantity, o.Currency),
+		}
+	}
+	if o.FailureCode != "" {
+		order.Failure = &model.OrderFailure{Code: model.ErrorCode(o.FailureCode), Reason: o.FailureReason}
+	}
+	if o.CouponIssueID != nil {
+		order.CouponIssueID = *o.CouponIssueID
+	}
+	return order
+}
+
+// orderedProducts are the products of an order, whose stock it has changed.
+func orderedProducts(o *ent.Order) []*model.Product {
+	products := []*model.Product{}
+	if o != nil {
+		for _, l := range o.Edges.Lines {
+			products = append(products, toProduct(l.Edges.Product))
+		}
+	}
+	return products
+}
+
+func toPayment(p *ent.Payment) *model.Payment {
+	if p == nil {
+		return nil
+	}
+	return &model.Payment{
+		ID: p.ID, Method: model.PaymentMethod(p.Method), Status: model.PaymentStatus(p.Status),
+		Amount: money(p.AmountMinor, p.Currency), AccountID: p.AccountID, Reference: orNull(p.Reference),
+		FailureReason: orNull(p.FailureReason), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+	}
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func toCoupon(c *ent.Coupon) *model.Coupon {
+	if c == nil {
+		return nil
+	}
+	return &model.Coupon{
+		ID: c.ID, Name: c.Name, DiscountKind: model.DiscountKind(c.DiscountKind), DiscountValue: c.DiscountValue,
+		Quota: c.Quota, PerUserLimit: c.PerUserLimit, ValidFrom: c.ValidFrom, ValidUntil: c.ValidUntil,
+		CreatedAt: c.CreatedAt,
+	}
+}
+
+// toCouponIssue needs the row's coupon to be loaded.
+func toCouponIssue(i *ent.CouponIssue) *model.CouponIssue {
+	if i == nil {
+		return nil
+	}
+	return &model.CouponIssue{
+		ID: i.ID, Coupon: toCoupon(i.Edges.Coupon), Status: model.CouponIssueStatus(i.Status), OrderID: i.OrderID,
+		IssuedAt: i.IssuedAt,
+	}
+}
+
+func toAccount(a *ent.Account) *model.Account {
+	if a == nil {
+		return nil
+	}
+	return &model.Account{ID: a.ID, Name: a.Name, Currency: a.Currency, CreatedAt: a.CreatedAt}
+}
+
+func toTransfer(t *ent.Transfer) *model.Transfer {
+	if t == nil {
+		return nil
+	}
+	return &model.Transfer{
+		ID: t.ID, FromAccountID: t.FromAccountID, ToAccountID: t.ToAccountID,
+		Amount: money(t.AmountMinor, t.Currency), CreatedAt: t.CreatedAt,
+	}
+}
+
+func toEntry(e *ent.Entry) *model.Entry {
+	if e == nil {
+		return nil
+	}
+	return &model.Entry{
+		ID: prefixEntry + strconv.FormatInt(e.ID, 10), Delta: e.Delta, AmountAfter: e.AmountAfter,
+		Kind: toEntryKind(e.Kind), ChangeID: e.ChangeID, CreatedAt: e.CreatedAt,
+	}
+}
+
+// toEntryKind turns "order.paid" into ORDER_PAID.
+func toEntryKind(kind string) model.EntryKind {
+	return model.EntryKind(strings.ToUpper(strings.ReplaceAll(kind, ".", "_")))
+}
+
+func toCustomer(u *ent.User) *model.Customer {
+	if u == nil {
+		return nil
+	}
+	return &model.Customer{ID: prefixCustomer + u.ID, Name: u.Name, CreatedAt: u.CreatedAt}
+}
+
+func toWallet(v commerce.Viewer) *model.Wallet { return &model.Wallet{ID: prefixWallet + v.UserID} }
+
+// toStrategy turns "setnx" into SETNX.
+func toStrategy(s lockprovider.Strategy) model.Strategy {
+	return model.Strategy(strings.ToUpper(string(s)))
+}
+
+func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// fromPayment maps the input, where there is any.
+func fromPayment(in *model.PaymentInput) *commerce.Payment {
+	if in == nil {
+		return nil
+	}
+	return &commerce.Payment{Method: payment.Method(in.Method), AccountID: orZero(in.AccountID)}
+}
+
+func fromMoney(in *model.MoneyInput) commerce.Money {
+	return commerce.Money{Minor: in.AmountMinor, Currency: in.Currency}
+}
+
+// orZero reads an optional input; null and absent are the same.
+func orZero[T any](p *T) T {
+	if p == nil {
+		var zero T
+		return zero
+	}
+	return *p
+}
+
+// orDefault reads an optional input whose schema gives a default: a caller may still say null.
+func orDefault[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
+}
+
+// each maps a list; the result is a list even where there is nothing, as the schema promises.
+func each[Row, Node any](rows []Row, to func(Row) Node) []Node {
+	nodes := make([]Node, len(rows))
+	for i, row := range rows {
+		nodes[i] = to(row)
+	}
+	return nodes
+}
+
+// subjectOf reads the identifier of a customer, "user_alice", as what commerce knows, "alice".
+func subjectOf(id *string) (string, error) {
+	if id == nil {
+		return "", nil
+	}
+	subject, ok := strings.CutPrefix(*id, prefixCustomer)
+	if !ok || subject == "" { // commerce takes no subject for the caller's own
+		return "", &commerce.Error{
+			Code: commerce.InvalidInput, Field: []string{"input", "userId"},
+			Message: fmt.Sprintf("userId must be the identifier of a customer, such as %q, not %.80q", prefixCustomer+"alice", *id),
+		}
+	}
+	return subject, nil
+}

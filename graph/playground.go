@@ -1,0 +1,58 @@
+package graph
+
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"holdfast/commerce"
+	"holdfast/web"
+)
+
+//go:embed playground
+var playground embed.FS
+
+// Tabs are the prepared operations of the Playground, over the demo data, for an administrator named alice. They are made
+// anew for each page: a fixed idempotency key would only ever return what its first run did.
+func Tabs() []web.Tab {
+	files, err := fs.Glob(playground, "playground/*.graphql")
+	if err != nil || len(files) == 0 {
+		panic(fmt.Sprintf("graph: no prepared operations: %v", err)) // embedded: a defect of the build
+	}
+	tabs := make([]web.Tab, len(files))
+	for i, file := range files {
+		title, _, _ := strings.Cut(strings.TrimPrefix(read(file), "# "), "\n")
+		tabs[i] = web.Tab{Title: title, Query: read(file)}
+		if variables := strings.TrimSuffix(file, ".graphql") + ".json"; exists(variables) {
+			tabs[i].Variables = fill(read(variables))
+		}
+	}
+	return tabs
+}
+
+// fill puts into variables what a file cannot know.
+func fill(variables string) string {
+	key := uuid.Must(uuid.NewRandom()).String()
+	return strings.NewReplacer(
+		"{{uuid}}", key,
+		"{{unique}}", strings.ToUpper(key[:8]),
+		"{{order}}", commerce.DemoOrderID,
+		"{{couponIssue}}", commerce.DemoIssueID,
+	).Replace(variables)
+}
+
+func read(file string) string {
+	text, err := playground.ReadFile(file)
+	if err != nil {
+		panic(err) // embedded: a defect of the build
+	}
+	return string(text)
+}
+
+func exists(file string) bool {
+	_, err := fs.Stat(playground, file)
+	return err == nil
+}

@@ -1,0 +1,341 @@
+package lockprovider
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+)
+
+// Admission is the Redis side of one family under the strategy lua: the balances as Redis sees them, and the stream of
+// changes that Redis has admitted and the database has still to confirm. Redis admits, the database confirms.
+//
+// All keys of a family and epoch share a hash tag, so that one script may touch them in Redis Cluster. A new epoch begins
+// with no keys at all: what an earlier one left behind cannot be sold from.
+type Admission struct {
+	redis    redis.UniversalClient
+	family   Family
+	prefix   string
+	instance string
+	settings AdmissionSettings
+}
+
+// AdmissionSettings are the bounds of an Admission.
+type AdmissionSettings struct {
+	// Backlog bounds the changes that wait to be persisted; beyond it, new ones are refused as busy.
+	Backlog int64
+	// Remember is how long a change ID is known to Redis; the database's change log knows it for longer.
+	Remember time.Duration
+	// Wait bounds how long a change waits until balances that Redis lacks can be created from the database.
+	Wait time.Duration
+}
+
+// NewAdmission returns the Redis side of a family. instance names this process to those who persist its changes.
+func NewAdmission(r redis.UniversalClient, f Family, epoch int64, instance string, s AdmissionSettings) *Admission {
+	return &Admission{
+		redis: r, family: f, instance: instance, settings: s,
+		prefix: fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(f)), epoch),
+	}
+}
+
+// group is the consumer group of the persisters.
+const group = "persister"
+
+// Family tells whose changes these are.
+func (a *Admission) Family() Family { return a.family }
+
+func (a *Admission) stream() string            { return a.prefix + "changes" }
+func (a *Admission) inFlight() string          { return a.prefix + "inflight" }
+func (a *Admission) memo(id uuid.UUID) string  { return a.prefix + "memo:" + id.String() }
+func (a *Admission) balance(key string) string { return a.prefix + "balance:" + key }
+func (a *Admission) balances(m []Move) []string {
+	keys := make([]string, len(m))
+	for i := range m {
+		keys[i] = a.balance(m[i].Balance)
+	}
+	return keys
+}
+
+var (
+	//go:embed scripts/admit.lua
+	admitSource string
+	//go:embed scripts/done.lua
+	doneSource string
+	//go:embed scripts/undo.lua
+	undoSource string
+	//go:embed scripts/prime.lua
+	primeSource string
+	//go:embed scripts/repair.lua
+	repairSource string
+
+	admitScript  = redis.NewScript(admitSource)
+	doneScript   = redis.NewScript(doneSource)
+	undoScript   = redis.NewScript(undoSource)
+	primeScript  = redis.NewScript(primeSource)
+	repairScript = redis.NewScript(repairSource)
+)
+
+// admitted is what the script said of a change that may go on.
+type admitted struct {
+	amounts  map[string]int64
+	replayed bool
+}
+
+// errMissing means that Redis lacks balances of the change; they are created from the database, and it is tried again.
+var errMissing = errors.New("balances missing in redis")
+
+// admit asks Redis. Errors: *Refused, ErrIDReused, *Rejected (a repeat of a change that the database refused),
+// ErrLockTimeout where the backlog is full, errMissing, ErrUnavailable.
+func (a *Admission) admit(ctx context.Context, c Change) (admitted, error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return admitted{}, fmt.Errorf("%w: %w", ErrInvalidChange, err)
+	}
+	keys := append([]string{a.stream(), a.inFlight(), a.memo(c.ID)}, a.balances(c.Moves)...)
+	args := []any{
+		c.ID.String(), c.Record.Fingerprint, body, a.instance, a.settings.Backlog, a.settings.Remember.Milliseconds(),
+	}
+	for _, m := range c.Moves {
+		args = append(args, m.Delta)
+	}
+	reply, err := admitScript.Run(ctx, a.redis, keys, args...).StringSlice()
+	if err != nil {
+		return admitted{}, redisFailure(ctx, err)
+	}
+	switch reply[0] {
+	case "admitted":
+		return amountsAfter(c.Moves, reply[2:], false)
+	case "replayed":
+		if reply[1] == "failed" {
+			return admitted{}, parseRejection(reply[2])
+		}
+		return amountsAfter(c.Moves, strings.Split(reply[2], ","), true)
+	case "reused":
+		return admitted{}, ErrIDReused
+	case "backlog":
+		return admitted{}, fmt.Errorf("%w: %d changes wait to be persisted", ErrLockTimeout, a.settings.Backlog)
+	case "missing":
+		return admitted{}, errMissing
+	case "refused":
+		return admitted{}, refusedBy(c.Moves, reply[1:])
+	}
+	return admitted{}, fmt.Errorf("script admit said %q", reply)
+}
+
+func amountsAfter(moves []Move, amounts []string, replayed bool) (admitted, error) {
+	a := admitted{amounts: make(map[string]int64, len(moves)), replayed: replayed}
+	for i, m := range moves {
+		n, err := strconv.ParseInt(amounts[i], 10, 64)
+		if err != nil {
+			return admitted{}, fmt.Errorf("script admit: amount: %w", err)
+		}
+		a.amounts[m.Balance] = n
+	}
+	return a, nil
+}
+
+// refusedBy puts the script's refusal into the words of the check in Go, which the suite holds it to.
+func refusedBy(moves []Move, reply []string) error {
+	states, asked := make([]state, 0, len(moves)), make([]Move, 0, len(moves))
+	for ; len(reply) >= 4; reply = reply[4:] {
+		n := make([]int64, 4)
+		for i := range n {
+			var err error
+			if n[i], err = strconv.ParseInt(reply[i], 10, 64); err != nil {
+				return fmt.Errorf("script admit: refusal: %w", err)
+			}
+		}
+		states = append(states, state{amount: n[1], floor: n[2], ceiling: n[3]})
+		asked = append(asked, moves[n[0]-1])
+	}
+	if _, err := check(states, asked); err != nil {
+		return err
+	}
+	return fmt.Errorf("script admit refused what fits: %v", asked)
+}
+
+// Level is what one store says of a balance.
+type Level struct {
+	Amount, Floor, Ceiling int64
+	Seq                    int64 // moves taken: seq in Redis, applied in the database
+}
+
+// Prime creates balances that Redis lacks. It returns how many could not be created because changes of them are in
+// flight.
+func (a *Admission) Prime(ctx context.Context, levels map[string]Level) (created, inFlight int, err error) {
+	keys, args := []string{a.inFlight()}, []any{}
+	for key, l := range levels {
+		keys = append(keys, a.balance(key))
+		args = append(args, l.Amount, l.Floor, l.Ceiling, l.Seq)
+	}
+	counts, err := primeScript.Run(ctx, a.redis, keys, args...).Int64Slice()
+	if err != nil {
+		return 0, 0, redisFailure(ctx, err)
+	}
+	return int(counts[0]), int(counts[2]), nil
+}
+
+// Levels reads balances; those that Redis does not hold are absent.
+func (a *Admission) Levels(ctx context.Context, keys []string) (map[string]Level, error) {
+	pipe := a.redis.Pipeline()
+	replies := make([]*redis.SliceCmd, len(keys))
+	for i, key := range keys {
+		replies[i] = pipe.HMGet(ctx, a.balance(key), "amount", "floor", "ceiling", "seq")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, redisFailure(ctx, err)
+	}
+	levels := make(map[string]Level, len(keys))
+	for i, key := range keys {
+		var row struct {
+			Amount  *int64 `redis:"amount"`
+			Floor   int64  `redis:"floor"`
+			Ceiling int64  `redis:"ceiling"`
+			Seq     int64  `redis:"seq"`
+		}
+		if err := replies[i].Scan(&row); err != nil {
+			return nil, fmt.Errorf("balance %s in redis: %w", key, err)
+		}
+		if row.Amount != nil {
+			levels[key] = Level{Amount: *row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Seq}
+		}
+	}
+	return levels, nil
+}
+
+// Repair replaces what Redis says of a balance by what is right, unless it has changed since it was seen.
+func (a *Admission) Repair(ctx context.Context, key string, seen, right Level) (bool, error) {
+	n, err := repairScript.Run(ctx, a.redis, []string{a.balance(key)},
+		seen.Seq, seen.Amount, right.Amount, right.Floor, right.Ceiling, right.Seq).Int()
+	return n == 1, redisFailure(ctx, err)
+}
+
+// Backlog tells how many changes wait to be persisted.
+func (a *Admission) Backlog(ctx context.Context) (int64, error) {
+	n, err := a.redis.XLen(ctx, a.stream()).Result()
+	return n, redisFailure(ctx, err)
+}
+
+// InFlight tells how many changes of each balance wait to be persisted; balances without any are absent.
+func (a *Admission) InFlight(ctx context.Context) (map[string]int, error) {
+	counts, err := a.redis.HGetAll(ctx, a.inFlight()).Result()
+	if err != nil {
+		return nil, redisFailure(ctx, err)
+	}
+	byKey := make(map[string]int, len(counts))
+	for key, count := range counts {
+		n, err := strconv.Atoi(count)
+		if err != nil {
+			return nil, fmt.Errorf("count in flight of %s: %w", key, err)
+		}
+		byKey[strings.TrimPrefix(key, a.balance(""))] = n
+	}
+	return byKey, nil
+}
+
+// Pending is an admitted change that the database has still to confirm.
+type Pending struct {
+	StreamID string
+	Change   Change  `json:"change"`
+	Instance string  `json:"instance"` // where somebody waits for it
+	After    []int64 `json:"after"`
+	Seq      []int64 `json:"seq"` // each move's number in its balance
+	// Malformed is why the entry cannot be read; then nothing else is set.
+	Malformed error
+}
+
+// OpenGroup makes sure that the stream's consumer group exists; it is lost with the stream when Redis is emptied.
+func (a *Admission) OpenGroup(ctx context.Context) error {
+	err := a.redis.XGroupCreateMkStream(ctx, a.stream(), group, "0").Err()
+	if err != nil && strings.HasPrefix(err.Error(), "BUSYGROUP") {
+		return nil
+	}
+	return redisFailure(ctx, err)
+}
+
+// ErrNoGroup means that the consumer group is gone: Redis was emptied. OpenGroup creates it again.
+var ErrNoGroup = errors.New("consumer group is gone")
+
+// Read waits up to block for new changes and returns at most limit of them.
+func (a *Admission) Read(ctx context.Context, consumer string, limit int64, block time.Duration) ([]Pending, error) {
+	streams, err := a.redis.XReadGroup(ctx, &redis.XReadGroupArgs{
+		Group: group, Consumer: consumer, Streams: []string{a.stream(), ">"}, Count: limit, Block: block,
+	}).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil, nil
+	case err != nil && strings.HasPrefix(err.Error(), "NOGROUP"):
+		return nil, ErrNoGroup
+	case err != nil:
+		return nil, redisFailure(ctx, err)
+	}
+	return parsePending(streams[0].Messages), nil
+}
+
+// Claim takes over changes that another consumer, or an earlier life of this one, read at least idle ago and never
+// confirmed.
+func (a *Admission) Claim(ctx context.Context, consumer string, limit int64, idle time.Duration) ([]Pending, error) {
+	messages, _, err := a.redis.XAutoClaim(ctx, &redis.XAutoClaimArgs{
+		Stream: a.stream(), Group: group, Consumer: consumer, MinIdle: idle, Start: "0", Count: limit,
+	}).Result()
+	if err != nil && strings.HasPrefix(err.Error(), "NOGROUP") {
+		return nil, ErrNoGroup
+	}
+	return parsePending(messages), redisFailure(ctx, err)
+}
+
+func parsePending(messages []redis.XMessage) []Pending {
+	pending := make([]Pending, len(messages))
+	for i, m := range messages {
+		body, _ := m.Values["payload"].(string)
+		if err := json.Unmarshal([]byte(body), &pending[i]); err != nil {
+			pending[i] = Pending{Malformed: fmt.Errorf("stream entry %s: %w: %.200q", m.ID, err, body)}
+		} else if n := len(pending[i].Change.Moves); n == 0 || n != len(pending[i].Seq) || n != len(pending[i].After) {
+			pending[i] = Pending{Malformed: fmt.Errorf("stream entry %s is incomplete: %.200q", m.ID, body)}
+		}
+		pending[i].StreamID = m.ID
+	}
+	return pending
+}
+
+// Done forgets changes that the database has confirmed.
+func (a *Admission) Done(ctx context.Context, confirmed []Pending) error {
+	if len(confirmed) == 0 {
+		return nil
+	}
+	args := []any{group}
+	for _, p := range confirmed {
+		args = append(args, p.StreamID, len(p.Change.Moves))
+		for _, m := range p.Change.Moves {
+			args = append(args, a.balance(m.Balance))
+		}
+	}
+	return redisFailure(ctx, doneScript.Run(ctx, a.redis, []string{a.stream(), a.inFlight()}, args...).Err())
+}
+
+// Undo takes back the moves of a change that the database refused; repeats of the change are told the reason. A nil
+// reason takes back an admission of a change that had been applied before, which stays applied.
+func (a *Admission) Undo(ctx context.Context, p Pending, reason error) error {
+	keys := append([]string{a.stream(), a.inFlight(), a.memo(p.Change.ID)}, a.balances(p.Change.Moves)...)
+	args := []any{group, p.StreamID, rejectionOf(reason)}
+	for _, m := range p.Change.Moves {
+		args = append(args, m.Delta)
+	}
+	return redisFailure(ctx, undoScript.Run(ctx, a.redis, keys, args...).Err())
+}
+
+// Discard removes an entry that cannot be read.
+func (a *Admission) Discard(ctx context.Context, p Pending) error {
+	pipe := a.redis.TxPipeline()
+	pipe.XAck(ctx, a.stream(), group, p.StreamID)
+	pipe.XDel(ctx, a.stream(), p.StreamID)
+	_, err := pipe.Exec(ctx)
+	return redisFailure(ctx, err)
+}

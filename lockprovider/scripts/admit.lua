@@ -1,0 +1,50 @@
+-- admit: check and apply all moves of one change, or none; number them; remember the change; append it to the stream.
+-- One script, so that a crash between decrement and publication cannot exist.
+--
+-- KEYS  1 stream of changes   2 counts of changes in flight, by balance   3 memo of this change   4... balances, sorted
+-- ARGV  1 change ID   2 fingerprint   3 the change as JSON   4 instance   5 bound of the backlog   6 memo's life in ms
+--       7... one delta a balance
+-- Returns one of
+--   {'admitted', stream ID, amount after, ...}
+--   {'replayed', state, answer}            the same change was here before; state is 'admitted' or 'failed'
+--   {'reused'}                             the ID was here before with another fingerprint
+--   {'backlog'}                            too much waits to be persisted
+--   {'missing', index, ...}                balances that Redis does not hold; indexes from 1
+--   {'refused', index, amount, floor, ceiling, ...}   every balance that the change does not fit
+local memo = redis.call('HMGET', KEYS[3], 'fingerprint', 'state', 'answer')
+if memo[1] then
+  if memo[1] ~= ARGV[2] then return {'reused'} end
+  return {'replayed', memo[2], memo[3]}
+end
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return {'backlog'} end
+
+local missing, refused, after, seqs = {'missing'}, {'refused'}, {}, {}
+for i = 4, #KEYS do
+  local b = redis.call('HMGET', KEYS[i], 'amount', 'floor', 'ceiling', 'seq')
+  if not b[1] then
+    missing[#missing + 1] = tostring(i - 3)
+  else
+    local amount = tonumber(b[1]) + tonumber(ARGV[i + 3])
+    if amount < tonumber(b[2]) or amount > tonumber(b[3]) then
+      for _, v in ipairs({tostring(i - 3), b[1], b[2], b[3]}) do refused[#refused + 1] = v end
+    end
+    after[#after + 1] = string.format('%.0f', amount)
+    seqs[#seqs + 1] = string.format('%.0f', tonumber(b[4]) + 1)
+  end
+end
+if #missing > 1 then return missing end
+if #refused > 1 then return refused end
+
+for i = 4, #KEYS do
+  redis.call('HSET', KEYS[i], 'amount', after[i - 3], 'seq', seqs[i - 3])
+  redis.call('HINCRBY', KEYS[2], KEYS[i], 1)
+end
+local payload = '{"change":' .. ARGV[3] .. ',"instance":"' .. ARGV[4] .. '","after":[' .. table.concat(after, ',') ..
+  '],"seq":[' .. table.concat(seqs, ',') .. ']}'
+local id = redis.call('XADD', KEYS[1], '*', '_watermill_message_uuid', ARGV[1], 'payload', payload)
+redis.call('HSET', KEYS[3], 'fingerprint', ARGV[2], 'state', 'admitted', 'answer', table.concat(after, ','))
+redis.call('PEXPIRE', KEYS[3], ARGV[6])
+
+local reply = {'admitted', id}
+for _, amount in ipairs(after) do reply[#reply + 1] = amount end
+return reply

@@ -1,0 +1,220 @@
+// Command holdfast is a GraphQL commerce backend for people who must not oversell. Its contended operations run under a
+// concurrency strategy that the configuration picks; see docs/architecture.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"holdfast/clients"
+	"holdfast/commerce"
+	"holdfast/config"
+	"holdfast/graph"
+	"holdfast/graph/auth"
+	"holdfast/lockprovider"
+	"holdfast/web"
+)
+
+// serve runs the shop until ctx ends: configuration → clients → providers → services → router → HTTP. ready is called
+// with the address once requests are answered.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(address string)) (err error) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	var closers closers
+	defer func() { err = errors.Join(err, closers.close()) }()
+
+	// Clients.
+	db, err := clients.OpenDatabase(ctx, cfg.Database.URL, clients.DatabaseOptions{MaxOpen: cfg.Database.MaxOpen})
+	if err != nil {
+		return err
+	}
+	closers.add("database", db.Close)
+	if err := migrate(ctx, db, cfg, log); err != nil {
+		return err
+	}
+	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: cfg.Redis.URL, PoolSize: cfg.Redis.PoolSize})
+	if err != nil {
+		return err
+	}
+	closers.add("redis", redis.Close)
+
+	// Providers: one strategy a family, the same on every live instance.
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, cfg.Database.TxRetries)
+	providers, err := lockprovider.Build(lockprovider.Deps{
+		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes, Metrics: lockprovider.NewMetrics(registry),
+	}, cfg.Families())
+	if err != nil {
+		return err
+	}
+	closers.add("providers", providers.Close)
+	deployment, err := lockprovider.Join(ctx, db.Ent, providers.Strategies(), lockprovider.DeploymentSettings{
+		Heartbeat: cfg.Deployment.Heartbeat, Expiry: cfg.Deployment.Expiry, Takeover: cfg.Deployment.Takeover,
+	})
+	if err != nil {
+		return err
+	}
+	closers.add("deployment", func() error {
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Deployment.Heartbeat)
+		defer cancel()
+		return deployment.Leave(leaving)
+	})
+
+	// Services.
+	services := commerce.New(commerce.Deps{
+		Client: db.Ent, Ledger: ledger, Providers: providers,
+		Gateway: commerce.SimulatedGateway{
+			Latency:                  cfg.Payment.Latency,
+			AuthorizationFailureRate: cfg.Payment.AuthorizationFailureRate,
+			CaptureFailureRate:       cfg.Payment.CaptureFailureRate,
+		},
+		Shop: commerce.ShopSettings{
+			Currency: cfg.Shop.Currency, Reservation: cfg.Shop.Reservation, MaxLines: cfg.Shop.MaxLines,
+			MaxQuantity: cfg.Shop.MaxQuantity, PaymentTimeout: cfg.Payment.Timeout,
+		},
+	})
+	if cfg.Development {
+		if err := commerce.SeedDemo(ctx, services); err != nil {
+			return err
+		}
+	}
+
+	// Router and HTTP.
+	handler, err := router(cfg, log, services, providers, registry, db, redis)
+	if err != nil {
+		return err
+	}
+	return listen(ctx, cfg, log, handler, deployment.Replaced(), ready)
+}
+
+// migrate brings the schema up to date, or refuses to run on an old one.
+func migrate(ctx context.Context, db *clients.Database, cfg config.Config, log *slog.Logger) error {
+	if !cfg.Database.Migrate {
+		pending, err := db.Pending(ctx)
+		if err == nil && len(pending) > 0 {
+			err = fmt.Errorf("%d migrations are pending: run `holdfast migrate`, or set database.migrate", len(pending))
+		}
+		return err
+	}
+	applied, err := db.Migrate(ctx)
+	if err == nil && len(applied) > 0 {
+		log.InfoContext(ctx, "database migrated", "versions", applied)
+	}
+	return err
+}
+
+// router is everything that answers over HTTP.
+func router(
+	cfg config.Config, log *slog.Logger, services *commerce.Services, providers *lockprovider.Providers,
+	registry *prometheus.Registry, db *clients.Database, redis *clients.Redis,
+) (http.Handler, error) {
+	verifier, err := auth.NewVerifier(secret(cfg), cfg.Auth.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux() // of our own: importing pprof anywhere would publish it on the default one
+	mux.Handle("/graphql", graph.NewHandler(graph.Options{
+		Services: services, Strategies: providers.Strategies(), Verifier: verifier, Logger: log,
+		Limits: graph.Limits{
+			MaxBodyBytes: cfg.HTTP.MaxBodyBytes, MaxDepth: cfg.HTTP.MaxDepth, MaxComplexity: cfg.HTTP.MaxComplexity,
+			RequestTimeout: cfg.HTTP.RequestTimeout,
+		},
+		Introspection: cfg.HTTP.Introspection,
+	}))
+	if cfg.HTTP.Playground {
+		page, err := playground(cfg)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("GET /{$}", page)
+		mux.Handle("/assets/", web.Assets())
+	}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := errors.Join(db.Ping(r.Context()), redis.Ping(r.Context())); err != nil {
+			log.WarnContext(r.Context(), "not ready", "error", err)
+			http.Error(w, "not ready", http.StatusServiceUnavailable)
+		}
+	})
+	if cfg.Development && !cfg.AllowRemoteDevelopment {
+		return onlyLoopback(mux), nil
+	}
+	return mux, nil
+}
+
+// listen answers requests until ctx ends or another deployment takes over, then lets those in flight finish: their locks
+// are released by them, after their commit.
+func listen(
+	ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler, replaced <-chan error,
+	ready func(address string),
+) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       cfg.HTTP.RequestTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	ready(listener.Addr().String())
+
+	var reason error
+	select {
+	case err := <-served:
+		return err
+	case reason = <-replaced:
+		log.ErrorContext(ctx, "stopping: another instance has taken over", "error", reason)
+	case <-ctx.Done():
+		log.InfoContext(ctx, "stopping: requests in flight finish", "within", cfg.HTTP.ShutdownTimeout)
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.HTTP.ShutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(stopping); err != nil {
+		return errors.Join(reason, fmt.Errorf("requests were cut off after %s: %w", cfg.HTTP.ShutdownTimeout, err), server.Close())
+	}
+	return reason
+}
+
+// Bounds of a connection that nobody would want to change.
+const (
+	headerTimeout = 5 * time.Second
+	idleTimeout   = 2 * time.Minute
+)
+
+// closers are closed in reverse order of opening.
+type closers []func() error
+
+func (c *closers) add(what string, f func() error) {
+	*c = append(*c, func() error {
+		if err := f(); err != nil {
+			return fmt.Errorf("close %s: %w", what, err)
+		}
+		return nil
+	})
+}
+
+func (c *closers) close() error {
+	var errs []error
+	for i := len(*c) - 1; i >= 0; i-- {
+		errs = append(errs, (*c)[i]())
+	}
+	return errors.Join(errs...)
+}
