@@ -20,6 +20,7 @@ import (
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/config"
+	"holdfast/events"
 	"holdfast/graph"
 	"holdfast/graph/auth"
 	"holdfast/lockprovider"
@@ -50,17 +51,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	closers.add("redis", redis.Close)
 
 	// Providers: one strategy a family, the same on every live instance.
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, cfg.Database.TxRetries)
-	providers, err := lockprovider.Build(lockprovider.Deps{
-		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes, Metrics: lockprovider.NewMetrics(registry),
-	}, cfg.Families())
-	if err != nil {
-		return err
-	}
-	closers.add("providers", providers.Close)
-	deployment, err := lockprovider.Join(ctx, db.Ent, providers.Strategies(), lockprovider.DeploymentSettings{
+	deployment, err := lockprovider.Join(ctx, db.Ent, cfg.Strategies(), lockprovider.DeploymentSettings{
 		Heartbeat: cfg.Deployment.Heartbeat, Expiry: cfg.Deployment.Expiry, Takeover: cfg.Deployment.Takeover,
 	})
 	if err != nil {
@@ -71,6 +62,30 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 		defer cancel()
 		return deployment.Leave(leaving)
 	})
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, cfg.Database.TxRetries)
+	providers, err := lockprovider.Build(lockprovider.Deps{
+		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes, Metrics: lockprovider.NewMetrics(registry),
+		Instance: deployment.Instance(), Epochs: deployment.Epochs(),
+	}, cfg.Families())
+	if err != nil {
+		return err
+	}
+	closers.add("providers", providers.Close)
+
+	// Persisters: what Redis-first strategies admit goes into the database.
+	persisting := events.DefaultPersisterSettings()
+	persisting.Batch, persisting.ClaimIdle = cfg.Pipeline.Batch, cfg.Pipeline.ClaimIdle
+	persisted := events.NewPersisterMetrics(registry)
+	if err := events.DrainEarlier(ctx, redis.Client, deployment, ledger, persisting, persisted, log); err != nil {
+		return err
+	}
+	for _, admission := range providers.Admissions() {
+		persister := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), persisting,
+			persisted, log, nil)
+		closers.add("persister", persister.Start(ctx))
+	}
 
 	// Services.
 	services := commerce.New(commerce.Deps{

@@ -18,16 +18,21 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// onEachDatabase runs a test with an empty, migrated database of each kind.
-func onEachDatabase(t *testing.T, run func(t *testing.T, d *clients.Database)) {
+// kinds are the databases that most tests run on.
+var kinds = []string{"sqlite file", "sqlite memory", "postgres", "mariadb"}
+
+// empty opens an empty, migrated database.
+func empty(t *testing.T, kind string) *clients.Database {
 	t.Helper()
-	for name, address := range map[string]func(t *testing.T) string{
-		"sqlite file":   func(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "odd name#%25.db") },
-		"sqlite memory": func(*testing.T) string { return "sqlite://:memory:" },
-		"postgres":      func(t *testing.T) string { return testenv.Postgres(t) },
-		"mariadb":       func(t *testing.T) string { return testenv.MariaDB(t) },
-	} {
-		t.Run(name, func(t *testing.T) { run(t, openMigrated(t, address(t))) })
+	switch kind {
+	case "sqlite file":
+		return openMigrated(t, "sqlite://"+filepath.Join(t.TempDir(), "odd name#%25.db"))
+	case "postgres":
+		return openMigrated(t, testenv.Postgres(t))
+	case "mariadb":
+		return openMigrated(t, testenv.MariaDB(t))
+	default:
+		return openMigrated(t, "sqlite://:memory:")
 	}
 }
 
@@ -48,18 +53,20 @@ func openMigrated(t *testing.T, address string) *clients.Database {
 	return d
 }
 
-func openBalance(t *testing.T, d *clients.Database, key string, amount int64) {
+const stock = "stock:product:1"
+
+func openStock(t *testing.T, d *clients.Database, amount int64) {
 	t.Helper()
-	err := d.Ent.Balance.Create().SetID(key).SetFamily("STOCK").SetAmount(amount).SetOpening(amount).
+	err := d.Ent.Balance.Create().SetID(stock).SetFamily("STOCK").SetAmount(amount).SetOpening(amount).
 		SetFloor(0).SetCeiling(100).Exec(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func amount(ctx context.Context, t *testing.T, c *ent.BalanceClient, key string) int64 {
+func amount(ctx context.Context, t *testing.T, c *ent.BalanceClient) int64 {
 	t.Helper()
-	row, err := c.Get(ctx, key)
+	row, err := c.Get(ctx, stock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,118 +74,133 @@ func amount(ctx context.Context, t *testing.T, c *ent.BalanceClient, key string)
 }
 
 func TestReadsPassOpenTransactions(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, d *clients.Database) {
-		openBalance(t, d, "stock:product:1", 10)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a deadlock ends here
-		defer cancel()
-		tx, err := d.Ent.Tx(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = tx.Rollback() }()
-		if err := tx.Balance.UpdateOneID("stock:product:1").SetAmount(9).Exec(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if got := amount(ctx, t, d.Ent.Balance, "stock:product:1"); got != 10 {
-			t.Errorf("outside of the transaction: %d, want 10 until the commit", got)
-		}
-		if got := amount(ctx, t, tx.Balance, "stock:product:1"); got != 9 {
-			t.Errorf("inside the transaction: %d, want its own write, 9", got)
-		}
-		if err := tx.Commit(); err != nil {
-			t.Fatal(err)
-		}
-		if got := amount(ctx, t, d.Ent.Balance, "stock:product:1"); got != 9 {
-			t.Errorf("after the commit: %d, want 9", got)
-		}
-	})
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			d := empty(t, kind)
+			openStock(t, d, 10)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a deadlock ends here
+			defer cancel()
+			tx, err := d.Ent.Tx(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = tx.Rollback() }()
+			if err := tx.Balance.UpdateOneID(stock).SetAmount(9).Exec(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if got := amount(ctx, t, d.Ent.Balance); got != 10 {
+				t.Errorf("outside of the transaction: %d, want 10 until the commit", got)
+			}
+			if got := amount(ctx, t, tx.Balance); got != 9 {
+				t.Errorf("inside the transaction: %d, want its own write, 9", got)
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if got := amount(ctx, t, d.Ent.Balance); got != 9 {
+				t.Errorf("after the commit: %d, want 9", got)
+			}
+		})
+	}
 }
 
 func TestConcurrentWritersLoseNothing(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, d *clients.Database) {
-		openBalance(t, d, "stock:product:1", 0)
-		const writers, each = 8, 10
-		var all sync.WaitGroup
-		for range writers {
-			all.Go(func() {
-				for range each {
-					if err := d.Ent.Balance.UpdateOneID("stock:product:1").AddAmount(1).Exec(t.Context()); err != nil {
-						t.Error(err)
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			d := empty(t, kind)
+			openStock(t, d, 0)
+			const writers, each = 8, 10
+			var all sync.WaitGroup
+			for range writers {
+				all.Go(func() {
+					for range each {
+						if err := d.Ent.Balance.UpdateOneID(stock).AddAmount(1).Exec(t.Context()); err != nil {
+							t.Error(err)
+						}
 					}
-				}
-			})
-		}
-		all.Wait()
-		if got := amount(t.Context(), t, d.Ent.Balance, "stock:product:1"); got != writers*each {
-			t.Errorf("%d, want %d", got, writers*each)
-		}
-	})
+				})
+			}
+			all.Wait()
+			if got := amount(t.Context(), t, d.Ent.Balance); got != writers*each {
+				t.Errorf("%d, want %d", got, writers*each)
+			}
+		})
+	}
 }
 
 // An update that changes nothing still finds its row: strategies count rows to see whether a version was the same.
 func TestUpdatesCountTheRowsFound(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, d *clients.Database) {
-		openBalance(t, d, "stock:product:1", 10)
-		n, err := d.Ent.Balance.Update().Where(balance.ID("stock:product:1")).SetAmount(10).Save(t.Context())
-		if n != 1 || err != nil {
-			t.Errorf("%d rows, %v, want 1", n, err)
-		}
-	})
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			d := empty(t, kind)
+			openStock(t, d, 10)
+			n, err := d.Ent.Balance.Update().Where(balance.ID(stock)).SetAmount(10).Save(t.Context())
+			if n != 1 || err != nil {
+				t.Errorf("%d rows, %v, want 1", n, err)
+			}
+		})
+	}
 }
 
 func TestTimesKeepMicrosecondsAndZone(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, d *clients.Database) {
-		ctx := t.Context()
-		for id, at := range map[string]time.Time{
-			"a": time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC),
-			"b": time.Date(2026, 3, 4, 6, 6, 7, 123457000, time.FixedZone("CET", 3600)), // a microsecond after a
-			"c": time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
-		} {
-			create := d.Ent.Instance.Create().SetID(id).SetHost("h").SetStrategies(map[string]string{}).SetHeartbeatAt(at)
-			if err := create.Exec(ctx); err != nil {
-				t.Fatal(err)
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			d := empty(t, kind)
+			ctx := t.Context()
+			for id, at := range map[string]time.Time{
+				"a": time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC),
+				"b": time.Date(2026, 3, 4, 6, 6, 7, 123457000, time.FixedZone("CET", 3600)), // a microsecond after a
+				"c": time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
+			} {
+				create := d.Ent.Instance.Create().SetID(id).SetHost("h").SetStrategies(map[string]string{}).SetHeartbeatAt(at)
+				if err := create.Exec(ctx); err != nil {
+					t.Fatal(err)
+				}
+				row, err := d.Ent.Instance.Get(ctx, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !row.HeartbeatAt.Equal(at) {
+					t.Errorf("%s: wrote %s, read %s", id, at, row.HeartbeatAt)
+				}
+				if _, offset := row.HeartbeatAt.Zone(); offset != 0 {
+					t.Errorf("%s: read %s, want UTC", id, row.HeartbeatAt)
+				}
 			}
-			row, err := d.Ent.Instance.Get(ctx, id)
-			if err != nil {
-				t.Fatal(err)
+			ids, err := d.Ent.Instance.Query().Order(instance.ByHeartbeatAt()).IDs(ctx)
+			if got := strings.Join(ids, ""); got != "cab" || err != nil {
+				t.Errorf("in the order of time: %s, %v, want cab", got, err)
 			}
-			if !row.HeartbeatAt.Equal(at) {
-				t.Errorf("%s: wrote %s, read %s", id, at, row.HeartbeatAt)
+			after, err := d.Ent.Instance.Query().
+				Where(instance.HeartbeatAtGT(time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC))).IDs(ctx)
+			if got := strings.Join(after, ""); got != "b" || err != nil {
+				t.Errorf("after a: %s, %v, want b", got, err)
 			}
-			if _, offset := row.HeartbeatAt.Zone(); offset != 0 {
-				t.Errorf("%s: read %s, want UTC", id, row.HeartbeatAt)
-			}
-		}
-		ids, err := d.Ent.Instance.Query().Order(instance.ByHeartbeatAt()).IDs(ctx)
-		if got := strings.Join(ids, ""); got != "cab" || err != nil {
-			t.Errorf("in the order of time: %s, %v, want cab", got, err)
-		}
-		after, err := d.Ent.Instance.Query().
-			Where(instance.HeartbeatAtGT(time.Date(2026, 3, 4, 5, 6, 7, 123456000, time.UTC))).IDs(ctx)
-		if got := strings.Join(after, ""); got != "b" || err != nil {
-			t.Errorf("after a: %s, %v, want b", got, err)
-		}
-	})
+		})
+	}
 }
 
 func TestTextSurvives(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, d *clients.Database) {
-		for id, name := range map[string]string{
-			"upper": "Ünïcode 🧊", "Upper": `quote ' " \' \`, // IDs that differ in case only are different
-			"hack": `'; DROP TABLE users; -- \' OR 1=1`, "nul": "a\nb\tc%_?",
-		} {
-			if err := d.Ent.User.Create().SetID(id).SetName(name).Exec(t.Context()); err != nil {
-				t.Fatal(err)
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			d := empty(t, kind)
+			for id, name := range map[string]string{
+				"upper": "Ünïcode 🧊", "Upper": `quote ' " \' \`, // IDs that differ in case only are different
+				"hack": `'; DROP TABLE users; -- \' OR 1=1`, "nul": "a\nb\tc%_?",
+			} {
+				if err := d.Ent.User.Create().SetID(id).SetName(name).Exec(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				row, err := d.Ent.User.Get(t.Context(), id)
+				if err != nil || row.Name != name {
+					t.Errorf("%s: wrote %q, read %v, %v", id, name, row, err)
+				}
 			}
-			row, err := d.Ent.User.Get(t.Context(), id)
-			if err != nil || row.Name != name {
-				t.Errorf("%s: wrote %q, read %v, %v", id, name, row, err)
-			}
-		}
-	})
+		})
+	}
 }
 
-// queries are read one by one from a client, through a transaction: a pool of readers may have other settings.
+// scan asks inside a transaction: of SQLite, the connection that writes is the one to look at.
 func scan(t *testing.T, d *clients.Database, query string) string {
 	t.Helper()
 	tx, err := d.Ent.Tx(t.Context())
@@ -229,11 +251,7 @@ func TestSessions(t *testing.T) {
 			case "sqlite":
 				address = "sqlite://" + filepath.Join(t.TempDir(), "test.db")
 			}
-			d, err := clients.OpenDatabase(t.Context(), address, clients.DatabaseOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer d.Close()
+			d := openMigrated(t, address)
 			if got := scan(t, d, c.query); got != c.want {
 				t.Errorf("%s, want %s", got, c.want)
 			}
@@ -277,7 +295,7 @@ func TestMemoryDatabasesAreSeparateAndLeaveNothing(t *testing.T) {
 	if _, err := a.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	openBalance(t, a, "stock:product:1", 1)
+	openStock(t, a, 1)
 	if n, err := b.Ent.Balance.Query().Count(t.Context()); n != 0 || err != nil {
 		t.Errorf("the other database has %d balances, %v", n, err)
 	}

@@ -117,18 +117,16 @@ func openConnections(t *testing.T, r *clients.Redis, n int) {
 
 // A command whose reply is lost may have been executed: whoever sends it again executes it twice.
 func TestLostRepliesAreNotRetried(t *testing.T) {
-	for name, start := range map[string]func(t *testing.T) (*testenv.Server, string){
-		"single": func(t *testing.T) (*testenv.Server, string) {
-			s := testenv.Redis(t)
-			return s, "redis://" + s.Addr
-		},
-		"cluster": func(t *testing.T) (*testenv.Server, string) {
-			s := oneNodeCluster(t)
-			return s, "redis+cluster://" + s.Addr
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			server, address := start(t)
+	for _, topology := range []string{"single", "cluster"} {
+		t.Run(topology, func(t *testing.T) {
+			var server *testenv.Server
+			address := "redis://"
+			if topology == "cluster" {
+				server, address = oneNodeCluster(t), "redis+cluster://"
+			} else {
+				server = testenv.Redis(t)
+			}
+			address += server.Addr
 			r := openRedis(t, address+"?read_timeout=200ms")
 			script := redis.NewScript(`return redis.call('INCR', KEYS[1])`)
 			if err := script.Run(t.Context(), r.Client, []string{"n"}).Err(); err != nil {

@@ -30,7 +30,7 @@ func openSQLite(ctx context.Context, path string, o DatabaseOptions) (*Database,
 	synchronous := "NORMAL" // with WAL: survives the end of the process; a power cut may undo the last commits
 	switch {
 	case path == "":
-		return nil, errors.New("no file named, such as sqlite://holdfast.db or sqlite://:memory:")
+		return nil, errors.New("no file named, as in sqlite://holdfast.db")
 	case strings.Contains(path, "?"):
 		return nil, errors.New("SQLite takes no parameters")
 	case path == inMemory:

@@ -88,13 +88,24 @@ func metaOf(r lockprovider.Receipt) Meta {
 	return Meta{Strategy: r.Strategy, Attempts: r.Attempts, Waited: r.Waited, Replayed: r.Replayed}
 }
 
-// replayed returns the receipt of an operation that has been done before under the same key. Looking before validating
-// matters: what was valid then (stock, a coupon, an archived product) need not be valid now.
+// replayed returns the receipt of an operation that has been done before under the same key.
 func (c *core) replayed(ctx context.Context, id uuid.UUID, kind, fingerprint string) (lockprovider.Receipt, bool, error) {
 	receipt, found, err := c.Ledger.Replay(ctx, lockprovider.Change{
 		ID: id, Record: lockprovider.Record{Kind: kind, Fingerprint: fingerprint},
 	})
 	return receipt, found, translate(err, receipt)
+}
+
+// replayedOr returns err unless the operation has been done before: what was valid then (a coupon, an archived product)
+// need not be valid now.
+func (c *core) replayedOr(
+	ctx context.Context, id uuid.UUID, kind, fingerprint string, err error,
+) (lockprovider.Receipt, error) {
+	receipt, found, rerr := c.replayed(ctx, id, kind, fingerprint)
+	if rerr != nil || found {
+		return receipt, rerr
+	}
+	return receipt, err
 }
 
 // inTx runs f in a transaction of its own, for writes that move no existing balance.

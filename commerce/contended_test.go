@@ -2,6 +2,7 @@ package commerce_test
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,15 +14,20 @@ import (
 	"holdfast/lockprovider"
 )
 
+// under runs a test in a shop under each of the strategies.
+func under(t *testing.T, test func(t *testing.T, s *shop), strategies ...lockprovider.Strategy) {
+	t.Helper()
+	for _, strategy := range strategies {
+		t.Run(string(strategy), func(t *testing.T) { test(t, newShop(t, strategy)) })
+	}
+}
+
 // everyStrategy runs a test under each strategy that is allowed in a shop.
 func everyStrategy(t *testing.T, test func(t *testing.T, s *shop)) {
 	t.Helper()
-	for _, strategy := range lockprovider.Strategies() {
-		if strategy == lockprovider.None {
-			continue
-		}
-		t.Run(string(strategy), func(t *testing.T) { test(t, newShop(t, strategy)) })
-	}
+	under(t, test, slices.DeleteFunc(lockprovider.Strategies(), func(s lockprovider.Strategy) bool {
+		return s == lockprovider.None
+	})...)
 }
 
 func TestTransfers(t *testing.T) {

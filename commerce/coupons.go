@@ -2,6 +2,7 @@ package commerce
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -39,10 +40,6 @@ func (s *Coupons) Issue(ctx context.Context, v Viewer, in IssueCoupon) (IssueRes
 		return IssueResult{}, err
 	}
 	id, fp := operationID(v, "issueCoupon", in.Key), fingerprint(in)
-	receipt, done, err := s.replayed(ctx, id, KindCouponIssued, fp)
-	if err != nil {
-		return IssueResult{}, err
-	}
 	row, err := s.Get(ctx, in.CouponID)
 	if err != nil {
 		return IssueResult{}, err
@@ -50,18 +47,35 @@ func (s *Coupons) Issue(ctx context.Context, v Viewer, in IssueCoupon) (IssueRes
 	if row == nil {
 		return IssueResult{}, notFound(input("couponId"), "coupon", in.CouponID)
 	}
-	if !done {
-		if err := validAt(row, s.now()); err != nil {
-			return IssueResult{}, err
-		}
-		if receipt, err = s.execute(ctx, s.issueChange(id, fp, v, row)); err != nil {
-			return IssueResult{Meta: metaOf(receipt)}, refusals(err, func(r lockprovider.Refusal) *Error {
-				return issueRefused(row, r)
-			})
-		}
+	var receipt lockprovider.Receipt
+	if err = validAt(row, s.now()); err == nil {
+		receipt, err = s.execute(ctx, s.issueChange(id, fp, v, row))
+		err = refusals(err, func(r lockprovider.Refusal) *Error { return issueRefused(row, r) })
+	} else {
+		receipt, err = s.replayedOr(ctx, id, KindCouponIssued, fp, err)
 	}
-	issue, err := s.Client.CouponIssue.Query().Where(couponissue.ID(idOf(prefixIssue, id))).WithCoupon().Only(ctx)
+	if err != nil {
+		return IssueResult{Meta: metaOf(receipt)}, err
+	}
+	issue, err := s.issued(ctx, receipt)
+	if issue != nil {
+		issue.Edges.Coupon = row
+	}
 	return IssueResult{Issue: issue, Coupon: row, Meta: metaOf(receipt)}, err
+}
+
+// issued is what a receipt says was issued: of a repeat, as it stands by now.
+func (s *Coupons) issued(ctx context.Context, receipt lockprovider.Receipt) (*ent.CouponIssue, error) {
+	var p couponIssued
+	if err := json.Unmarshal(receipt.Payload, &p); err != nil {
+		return nil, err
+	}
+	if receipt.Replayed && receipt.State == lockprovider.Committed {
+		return s.Client.CouponIssue.Get(ctx, p.IssueID)
+	}
+	return &ent.CouponIssue{
+		ID: p.IssueID, CouponID: p.CouponID, UserID: p.UserID, Status: couponissue.StatusISSUED, IssuedAt: p.At,
+	}, nil
 }
 
 func (s *Coupons) issueChange(id uuid.UUID, fp string, v Viewer, row *ent.Coupon) lockprovider.Change {

@@ -123,9 +123,12 @@ const retryLater = 2 * time.Second
 // known to the service that asked.
 func translate(err error, r lockprovider.Receipt) error {
 	contention := ContentionDetails{Strategy: r.Strategy, Waited: r.Waited}
+	var rejected, moved *lockprovider.Rejected
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &rejected) && errors.As(errOrderMoved, &moved) && rejected.Code == moved.Code:
+		return errOrderMoved // perhaps from another process
 	case errors.Is(err, lockprovider.ErrLockTimeout):
 		return &Error{
 			Code: LockTimeout, Message: "too many others want the same at the moment; nothing was changed, try again",

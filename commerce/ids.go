@@ -27,6 +27,16 @@ var lowerBase32 = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPad
 
 func idOf(prefix string, id uuid.UUID) string { return prefix + lowerBase32.EncodeToString(id[:]) }
 
+// uuidOf is the inverse of idOf; false where the ID was not made by it.
+func uuidOf(prefix, id string) (uuid.UUID, bool) {
+	rest, ok := strings.CutPrefix(id, prefix)
+	raw, err := lowerBase32.DecodeString(rest)
+	if !ok || err != nil || len(raw) != len(uuid.UUID{}) {
+		return uuid.UUID{}, false
+	}
+	return uuid.UUID(raw), true
+}
+
 func newID(prefix string) string { return idOf(prefix, uuid.Must(uuid.NewV7())) }
 
 // namespace makes the change IDs of this program its own.

@@ -3,6 +3,8 @@ package commerce
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -49,15 +51,33 @@ type Payment struct {
 // OrderResult is an order after an operation. Order may be set together with an error: an order whose payment failed
 // exists, with status FAILED and everything given back.
 type OrderResult struct {
-	Order *ent.Order // with lines and their products, and payment
-	Meta  Meta
+	Order       *ent.Order // with lines and their products, and payment
+	Meta        Meta
+	Persistence Persistence
+}
+
+// Persistence tells whether the database has confirmed what an operation did.
+type Persistence string
+
+// The states of persistence; database-first strategies know only Persisted.
+const (
+	Persisted         Persistence = "PERSISTED"
+	PersistAccepted   Persistence = "ACCEPTED"
+	FailedCompensated Persistence = "FAILED_COMPENSATED"
+)
+
+func persistenceOf(r lockprovider.Receipt) Persistence {
+	if r.State == lockprovider.Accepted {
+		return PersistAccepted
+	}
+	return Persisted
 }
 
 // draft is an order that has been checked and priced, before anything is contended for.
 type draft struct {
-	id      string
-	change  lockprovider.Change
-	payload orderPlaced
+	change   lockprovider.Change
+	payload  orderPlaced
+	products map[string]*ent.Product
 	// position of each product in the request, for errors that name the field
 	requested map[string]int
 }
@@ -71,21 +91,47 @@ func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResul
 		return OrderResult{}, err
 	}
 	id, fp := operationID(v, "placeOrder", in.Key), fingerprint(in)
-	receipt, done, err := s.replayed(ctx, id, KindOrderPlaced, fp)
+	d, err := s.draft(ctx, v, in, id, fp)
+	var receipt lockprovider.Receipt
+	if err == nil {
+		receipt, err = s.execute(ctx, d.change)
+		err = refusals(err, d.stockRefused)
+	} else {
+		// What does not fit the catalogue any more may be a repeat of what did.
+		receipt, err = s.replayedOr(ctx, id, KindOrderPlaced, fp, err)
+	}
 	if err != nil {
-		return OrderResult{}, err
+		return OrderResult{Meta: metaOf(receipt)}, err
 	}
-	orderID := idOf(prefixOrder, id)
-	if !done {
-		d, err := s.draft(ctx, v, in, id, fp)
-		if err != nil {
-			return OrderResult{}, err
-		}
-		if receipt, err = s.execute(ctx, d.change); err != nil {
-			return OrderResult{Meta: metaOf(receipt)}, refusals(err, d.stockRefused)
-		}
+	if d != nil && !receipt.Replayed && !d.change.Confirm {
+		return d.result(receipt), nil
 	}
-	return s.proceed(ctx, orderID, in.Payment, orderID, metaOf(receipt))
+	return s.proceed(ctx, idOf(prefixOrder, id), in.Payment, idOf(prefixOrder, id), metaOf(receipt))
+}
+
+// result is the order that has just been placed, as it stands in the database or, where Redis has only accepted it, as it
+// will: reading it back would say nothing new.
+func (d *draft) result(receipt lockprovider.Receipt) OrderResult {
+	return OrderResult{Order: d.payload.order(d.products), Meta: metaOf(receipt), Persistence: persistenceOf(receipt)}
+}
+
+// order is the order that the record makes.
+func (p orderPlaced) order(products map[string]*ent.Product) *ent.Order {
+	row := &ent.Order{
+		ID: p.OrderID, UserID: p.UserID, Status: order.StatusPENDING, SubtotalMinor: p.SubtotalMinor,
+		DiscountMinor: p.DiscountMinor, TotalMinor: p.TotalMinor, Currency: p.Currency,
+		ExpiresAt: p.ExpiresAt, CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt,
+	}
+	if p.CouponIssueID != "" {
+		row.CouponIssueID = &p.CouponIssueID
+	}
+	for i, l := range p.Lines {
+		row.Edges.Lines = append(row.Edges.Lines, &ent.OrderLine{
+			OrderID: p.OrderID, ProductID: l.ProductID, Position: i, Quantity: l.Quantity, UnitPriceMinor: l.UnitPriceMinor,
+			Edges: ent.OrderLineEdges{Product: products[l.ProductID]},
+		})
+	}
+	return row
 }
 
 // draft checks the request against the catalogue and prices it.
@@ -130,10 +176,11 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 	}
 	p.TotalMinor = p.SubtotalMinor - p.DiscountMinor
 	return &draft{
-		id: p.OrderID, payload: p, requested: requested,
+		payload: p, products: products, requested: requested,
 		change: lockprovider.Change{
 			ID: id, Family: lockprovider.Stock, Moves: moves,
-			Record: lockprovider.Record{Kind: KindOrderPlaced, Payload: mustJSON(p), Fingerprint: fp},
+			Record:  lockprovider.Record{Kind: KindOrderPlaced, Payload: mustJSON(p), Fingerprint: fp},
+			Confirm: in.Payment != nil || in.CouponIssueID != "" || p.TotalMinor == 0, // steps follow that need the row
 		},
 	}, nil
 }
@@ -321,14 +368,64 @@ func (s *Orders) owned(ctx context.Context, v Viewer, id string) (*ent.Order, er
 
 // Get returns an order of the viewer's, with lines and payment; nil where there is none or it is another's.
 func (s *Orders) Get(ctx context.Context, v Viewer, id string) (*ent.Order, error) {
+	row, _, err := s.Find(ctx, v, id)
+	return row, err
+}
+
+// Find is Get for orders that Redis may have accepted and the database not confirmed, or refused, and tells which.
+func (s *Orders) Find(ctx context.Context, v Viewer, id string) (*ent.Order, Persistence, error) {
 	if err := v.customer(); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	row, err := orNil(s.load(ctx, id))
-	if err != nil || row == nil || !v.may(row.UserID) {
-		return nil, err
+	persistence := Persisted
+	if err == nil && row == nil {
+		row, persistence, err = s.accepted(ctx, id)
 	}
-	return row, nil
+	if err != nil || row == nil || !v.may(row.UserID) {
+		return nil, "", err
+	}
+	return row, persistence, nil
+}
+
+// accepted looks for an order where Redis-first strategies keep what the database does not hold.
+func (s *Orders) accepted(ctx context.Context, id string) (*ent.Order, Persistence, error) {
+	admission := s.Providers.Admissions()[lockprovider.Stock]
+	change, ok := uuidOf(prefixOrder, id)
+	if admission == nil || !ok {
+		return nil, "", nil
+	}
+	fate, err := admission.Fate(ctx, change)
+	if err != nil {
+		return nil, "", translate(err, lockprovider.Receipt{})
+	}
+	if fate.Payload == nil { // unknown, or persisted since we looked
+		row, err := orNil(s.load(ctx, id))
+		return row, Persisted, err
+	}
+	var p orderPlaced
+	if err := json.Unmarshal(fate.Payload, &p); err != nil {
+		return nil, "", err
+	}
+	products, err := (&Catalog{s.core}).ProductsByID(ctx, p.productIDs())
+	row := p.order(products)
+	if fate.State != lockprovider.FateFailed {
+		return row, PersistAccepted, err
+	}
+	row.Status, row.Settled = order.StatusFAILED, true
+	row.FailureCode, row.FailureReason = string(Unavailable), "the database refused the order; nothing was taken"
+	if errors.Is(fate.Reason, lockprovider.ErrInsufficient) {
+		row.FailureCode = string(OutOfStock)
+	}
+	return row, FailedCompensated, err
+}
+
+func (p orderPlaced) productIDs() []string {
+	ids := make([]string, len(p.Lines))
+	for i, l := range p.Lines {
+		ids[i] = l.ProductID
+	}
+	return ids
 }
 
 func (s *Orders) load(ctx context.Context, id string) (*ent.Order, error) {

@@ -34,7 +34,10 @@ func wantStatus(t *testing.T, o *ent.Order, want order.Status) {
 }
 
 func TestPlaceOrderPaysAndMovesEverything(t *testing.T) {
-	s := newShop(t, lockprovider.PubSub)
+	under(t, testPlaceOrderPaysAndMovesEverything, lockprovider.PubSub, lockprovider.Lua)
+}
+
+func testPlaceOrderPaysAndMovesEverything(t *testing.T, s *shop) {
 	a, b := s.product(t, 1000, 10), s.product(t, 250, 10)
 	s.points(t, alice, 5000)
 	account := s.account(t, alice, 10_000)
@@ -225,7 +228,10 @@ func TestRepeatFinishesWhatAGatewayLeftOpen(t *testing.T) {
 }
 
 func TestCancelGivesBack(t *testing.T) {
-	s := newShop(t, lockprovider.SetNX)
+	under(t, testCancelGivesBack, lockprovider.SetNX, lockprovider.Lua)
+}
+
+func testCancelGivesBack(t *testing.T, s *shop) {
 	a := s.product(t, 1000, 3)
 	account := s.account(t, alice, 5000)
 	s.points(t, alice, 5000)
@@ -268,8 +274,9 @@ func TestCancelGivesBack(t *testing.T) {
 	}
 }
 
-func TestPayOrder(t *testing.T) {
-	s := newShop(t, lockprovider.PubSub)
+func TestPayOrder(t *testing.T) { under(t, testPayOrder, lockprovider.PubSub, lockprovider.Lua) }
+
+func testPayOrder(t *testing.T, s *shop) {
 	a := s.product(t, 1000, 10)
 	s.points(t, alice, 1500)
 	place := func() string {
@@ -310,7 +317,10 @@ func TestPayOrder(t *testing.T) {
 
 // Of payment and cancellation at the same moment, one happens; and the money is where the order says it is.
 func TestPayAndCancelRace(t *testing.T) {
-	s := newShop(t, lockprovider.PubSub)
+	under(t, testPayAndCancelRace, lockprovider.PubSub, lockprovider.Lua)
+}
+
+func testPayAndCancelRace(t *testing.T, s *shop) {
 	a := s.product(t, 1000, 1000)
 	s.points(t, alice, 1_000_000)
 	points := int64(1_000_000)
@@ -345,7 +355,7 @@ func TestPayAndCancelRace(t *testing.T) {
 
 // Repeats of one key at the same moment make one order, and all get the same answer.
 func TestConcurrentRepeatsPlaceOneOrder(t *testing.T) {
-	for _, strategy := range []lockprovider.Strategy{lockprovider.PubSub, lockprovider.AtomicSQL, lockprovider.Optimistic} {
+	for _, strategy := range []lockprovider.Strategy{lockprovider.PubSub, lockprovider.AtomicSQL, lockprovider.Optimistic, lockprovider.Lua} {
 		t.Run(string(strategy), func(t *testing.T) {
 			s := newShop(t, strategy)
 			a := s.product(t, 1000, 1)
@@ -379,7 +389,10 @@ func TestConcurrentRepeatsPlaceOneOrder(t *testing.T) {
 
 // One coupon cannot pay for two orders.
 func TestACouponIsSpentOnce(t *testing.T) {
-	s := newShop(t, lockprovider.Redsync)
+	under(t, testACouponIsSpentOnce, lockprovider.Redsync, lockprovider.Lua)
+}
+
+func testACouponIsSpentOnce(t *testing.T, s *shop) {
 	a := s.product(t, 1000, 100)
 	s.points(t, alice, 1_000_000)
 	issue := s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{}))
@@ -406,7 +419,10 @@ func TestACouponIsSpentOnce(t *testing.T) {
 }
 
 func TestDiscountMayCoverEverything(t *testing.T) {
-	s := newShop(t, lockprovider.RowLock)
+	under(t, testDiscountMayCoverEverything, lockprovider.RowLock, lockprovider.Lua)
+}
+
+func testDiscountMayCoverEverything(t *testing.T, s *shop) {
 	a := s.product(t, 80, 1)
 	issue := s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{}))
 	result, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"holdfast/ent"
@@ -109,24 +110,84 @@ type (
 )
 
 // errOrderMoved means that an order is not in the state that a step requires: another step was faster.
-var errOrderMoved = &Error{Code: InvalidState, Message: "the order has moved on meanwhile; look at its status"}
+var errOrderMoved = &Error{
+	Code: InvalidState, Message: "the order has moved on meanwhile; look at its status",
+	cause: &lockprovider.Rejected{Code: "ORDER_MOVED", Message: "the order's status does not allow this step"},
+}
 
-// WriteRecords turns the records of changes into rows, in the transaction that moves the balances. Transitions of an
-// order are conditional on its state, so that of two steps that race, such as payment and cancellation, one loses and
-// takes its moves with it.
+// WriteRecords turns the records of changes into rows, in the transaction that moves the balances. What is only inserted
+// goes in by many; transitions of an order are conditional on its state, so that of two steps that race, such as payment
+// and cancellation, one loses and takes its moves with it.
 func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change) error {
+	var orders []*ent.OrderCreate
+	var lines []*ent.OrderLineCreate
+	var issues []*ent.CouponIssueCreate
+	var transfers []*ent.TransferCreate
+	var transitions []lockprovider.Record
 	for _, c := range changes {
-		if err := writeRecord(ctx, tx, c.Record); err != nil {
+		r := c.Record
+		var err error
+		switch r.Kind {
+		case KindOrderPlaced:
+			err = read(r, func(p orderPlaced) { orders, lines = append(orders, p.row(tx)), append(lines, p.lineRows(tx)...) })
+		case KindCouponIssued:
+			err = read(r, func(p couponIssued) { issues = append(issues, p.row(tx)) })
+		case KindTransferCompleted:
+			err = read(r, func(p transferCompleted) { transfers = append(transfers, p.row(tx)) })
+		case KindPointsCharged, KindStockAdjusted: // the journal says it all
+		default:
+			transitions = append(transitions, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := insert(ctx, orders, tx.Order.CreateBulk); err != nil { // before the lines, which refer to them
+		return err
+	}
+	if err := insert(ctx, lines, tx.OrderLine.CreateBulk); err != nil {
+		return err
+	}
+	if err := insert(ctx, issues, tx.CouponIssue.CreateBulk); err != nil {
+		return err
+	}
+	if err := insert(ctx, transfers, tx.Transfer.CreateBulk); err != nil {
+		return err
+	}
+	for _, r := range transitions {
+		if err := writeTransition(ctx, tx, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func writeRecord(ctx context.Context, tx *ent.Tx, r lockprovider.Record) error {
+// insertChunk bounds the rows of one INSERT: databases bound its parameters.
+const insertChunk = 500
+
+func insert[Create any, Bulk interface{ Exec(context.Context) error }](
+	ctx context.Context, rows []Create, bulk func(...Create) Bulk,
+) error {
+	for chunk := range slices.Chunk(rows, insertChunk) {
+		if err := bulk(chunk...).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read decodes a record's payload.
+func read[T any](r lockprovider.Record, use func(T)) error {
+	var payload T
+	if err := json.Unmarshal(r.Payload, &payload); err != nil {
+		return fmt.Errorf("%w: payload of %s: %w", lockprovider.ErrInvalidChange, r.Kind, err)
+	}
+	use(payload)
+	return nil
+}
+
+func writeTransition(ctx context.Context, tx *ent.Tx, r lockprovider.Record) error {
 	switch r.Kind {
-	case KindOrderPlaced:
-		return with(ctx, tx, r, writeOrderPlaced)
 	case KindOrderPaid:
 		return with(ctx, tx, r, writeOrderPaid)
 	case KindOrderEnded:
@@ -135,46 +196,50 @@ func writeRecord(ctx context.Context, tx *ent.Tx, r lockprovider.Record) error {
 		return with(ctx, tx, r, writeOrderRefunded)
 	case KindPaymentAuthorized:
 		return with(ctx, tx, r, writePaymentAuthorized)
-	case KindCouponIssued:
-		return with(ctx, tx, r, writeCouponIssued)
 	case KindCouponSpent:
 		return with(ctx, tx, r, writeCouponSpent)
 	case KindCouponReturned:
 		return with(ctx, tx, r, writeCouponReturned)
-	case KindTransferCompleted:
-		return with(ctx, tx, r, writeTransferCompleted)
-	case KindPointsCharged, KindStockAdjusted:
-		return nil // the journal says it all
 	}
 	return fmt.Errorf("%w: unknown record kind %q", lockprovider.ErrInvalidChange, r.Kind)
 }
 
 func with[T any](
 	ctx context.Context, tx *ent.Tx, r lockprovider.Record, write func(context.Context, *ent.Tx, T) error,
-) error {
-	var payload T
-	if err := json.Unmarshal(r.Payload, &payload); err != nil {
-		return fmt.Errorf("%w: payload of %s: %w", lockprovider.ErrInvalidChange, r.Kind, err)
+) (err error) {
+	if rerr := read(r, func(payload T) { err = write(ctx, tx, payload) }); rerr != nil {
+		return rerr
 	}
-	return write(ctx, tx, payload)
+	return err
 }
 
-func writeOrderPlaced(ctx context.Context, tx *ent.Tx, p orderPlaced) error {
+func (p orderPlaced) row(tx *ent.Tx) *ent.OrderCreate {
 	create := tx.Order.Create().SetID(p.OrderID).SetUserID(p.UserID).SetStatus(order.StatusPENDING).
 		SetSubtotalMinor(p.SubtotalMinor).SetDiscountMinor(p.DiscountMinor).SetTotalMinor(p.TotalMinor).
 		SetCurrency(p.Currency).SetExpiresAt(p.ExpiresAt).SetCreatedAt(p.CreatedAt).SetUpdatedAt(p.CreatedAt)
 	if p.CouponIssueID != "" {
 		create.SetCouponIssueID(p.CouponIssueID)
 	}
-	if err := create.Exec(ctx); err != nil {
-		return err
-	}
+	return create
+}
+
+func (p orderPlaced) lineRows(tx *ent.Tx) []*ent.OrderLineCreate {
 	lines := make([]*ent.OrderLineCreate, len(p.Lines))
 	for i, l := range p.Lines {
 		lines[i] = tx.OrderLine.Create().SetOrderID(p.OrderID).SetPosition(i).SetProductID(l.ProductID).
 			SetQuantity(l.Quantity).SetUnitPriceMinor(l.UnitPriceMinor)
 	}
-	return tx.OrderLine.CreateBulk(lines...).Exec(ctx)
+	return lines
+}
+
+func (p couponIssued) row(tx *ent.Tx) *ent.CouponIssueCreate {
+	return tx.CouponIssue.Create().SetID(p.IssueID).SetCouponID(p.CouponID).SetUserID(p.UserID).
+		SetStatus(couponissue.StatusISSUED).SetIssuedAt(p.At)
+}
+
+func (p transferCompleted) row(tx *ent.Tx) *ent.TransferCreate {
+	return tx.Transfer.Create().SetID(p.TransferID).SetUserID(p.UserID).SetFromAccountID(p.FromAccountID).
+		SetToAccountID(p.ToAccountID).SetAmountMinor(p.AmountMinor).SetCurrency(p.Currency).SetCreatedAt(p.At)
 }
 
 func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
@@ -248,11 +313,6 @@ func writeOrderRefunded(ctx context.Context, tx *ent.Tx, p orderRefunded) error 
 	return err
 }
 
-func writeCouponIssued(ctx context.Context, tx *ent.Tx, p couponIssued) error {
-	return tx.CouponIssue.Create().SetID(p.IssueID).SetCouponID(p.CouponID).SetUserID(p.UserID).
-		SetStatus(couponissue.StatusISSUED).SetIssuedAt(p.At).Exec(ctx)
-}
-
 func writeCouponSpent(ctx context.Context, tx *ent.Tx, p couponUsed) error {
 	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(order.StatusPENDING)).
 		SetCouponSpent(true).SetUpdatedAt(p.At).Save(ctx)
@@ -275,9 +335,4 @@ func writeCouponReturned(ctx context.Context, tx *ent.Tx, p couponUsed) error {
 		return err
 	}
 	return tx.CouponIssue.UpdateOneID(p.IssueID).SetStatus(couponissue.StatusISSUED).ClearOrderID().Exec(ctx)
-}
-
-func writeTransferCompleted(ctx context.Context, tx *ent.Tx, p transferCompleted) error {
-	return tx.Transfer.Create().SetID(p.TransferID).SetUserID(p.UserID).SetFromAccountID(p.FromAccountID).
-		SetToAccountID(p.ToAccountID).SetAmountMinor(p.AmountMinor).SetCurrency(p.Currency).SetCreatedAt(p.At).Exec(ctx)
 }

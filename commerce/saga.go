@@ -51,7 +51,7 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 			err = refused.why // with its details
 		}
 	}
-	return OrderResult{Order: row, Meta: meta}, err
+	return OrderResult{Order: row, Meta: meta, Persistence: Persisted}, err
 }
 
 // ignoreMoved drops the error of a step that lost to another one: the order's status tells the result.
@@ -248,7 +248,7 @@ func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovide
 		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.ProductID), Delta: l.Quantity})
 	}
 	receipt, err := s.execute(ctx, lockprovider.Change{
-		ID: stepID(row.ID, "end"), Family: lockprovider.Stock, Moves: moves,
+		ID: stepID(row.ID, "end"), Family: lockprovider.Stock, Moves: moves, Confirm: true,
 		Record: lockprovider.Record{Kind: KindOrderEnded, Payload: mustJSON(p), Fingerprint: e.fingerprint},
 	})
 	if hasCode(err, IdempotencyMismatch) {
@@ -326,6 +326,7 @@ func (s *Orders) refund(ctx context.Context, row *ent.Order, made *ent.Payment) 
 
 // step executes a change of the saga and adds what it cost to the operation's meta.
 func (s *Orders) step(ctx context.Context, meta *Meta, change lockprovider.Change) error {
+	change.Confirm = true // the next step, and the order's status, are read from the database
 	receipt, err := s.execute(ctx, change)
 	if meta != nil {
 		meta.Waited += receipt.Waited

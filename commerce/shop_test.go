@@ -3,6 +3,7 @@ package commerce_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/coupon"
 	"holdfast/ent/entry"
+	"holdfast/events"
 	"holdfast/lockprovider"
 )
 
@@ -51,11 +53,22 @@ func newShop(t *testing.T, strategy lockprovider.Strategy) *shop {
 		families[f] = lockprovider.FamilyConfig{Strategy: strategy, Settings: lockprovider.Settings{
 			Wait: 20 * time.Second, Lease: 5 * time.Second, Poll: 20 * time.Millisecond,
 			Attempts: 100, Backoff: time.Millisecond,
+			Ack: lockprovider.AckPersisted, PersistWait: 20 * time.Second, Backlog: 10_000, Remember: time.Hour,
 		}}
 	}
-	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: redis.Client}, families)
+	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: redis.Client, Instance: "test"}, families)
 	must(t, err)
 	t.Cleanup(func() { must(t, providers.Close()) })
+	persisting, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var persisters sync.WaitGroup
+	for _, admission := range providers.Admissions() {
+		settings := events.DefaultPersisterSettings()
+		settings.Block = 50 * time.Millisecond
+		persister := events.NewPersister(admission, ledger, providers.Waiters(), "test", settings,
+			events.NewPersisterMetrics(nil), slog.New(slog.DiscardHandler), nil)
+		persisters.Go(func() { persister.Run(persisting) })
+	}
+	t.Cleanup(func() { stop(); persisters.Wait() })
 	s := &shop{db: db, gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
 	s.Services = commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway, Now: s.clock.Now,

@@ -21,6 +21,7 @@ type Config struct {
 	Redis      Redis      `koanf:"redis"`
 	Shop       Shop       `koanf:"shop"`
 	Locks      Locks      `koanf:"locks"`
+	Pipeline   Pipeline   `koanf:"pipeline"`
 	Payment    Payment    `koanf:"payment"`
 	Auth       Auth       `koanf:"auth"`
 	Deployment Deployment `koanf:"deployment"`
@@ -89,6 +90,23 @@ type Lock struct {
 	Attempts int `koanf:"attempts"`
 	// Backoff is the pause between such attempts, ±50 %: 1ms to 10s.
 	Backoff time.Duration `koanf:"backoff"`
+	// Ack says when lua answers: persisted, after the commit; accepted, when Redis has admitted the change.
+	Ack lockprovider.Ack `koanf:"ack"`
+}
+
+// Pipeline is the way of Redis-first changes (lua) into the database.
+type Pipeline struct {
+	// PersistWait is how long an operation waits for its commit, then it is answered as accepted: 10ms to 1m.
+	PersistWait time.Duration `koanf:"persistWait"`
+	// Backlog is how many changes of a family may wait to be persisted; more are refused as busy: 256 to 1000000.
+	Backlog int64 `koanf:"backlog"`
+	// Remember is how long Redis knows a change's ID; the database knows it as long: 1m to 720h.
+	Remember time.Duration `koanf:"remember"`
+	// Batch is the most changes of one commit: 1 to 1000.
+	Batch int64 `koanf:"batch"`
+	// ClaimIdle is how long a change may lie unconfirmed before another instance takes it over, so the time in which a
+	// crash is made good: 100ms to 1m.
+	ClaimIdle time.Duration `koanf:"claimIdle"`
 }
 
 // Payment is the embedded payment gateway, which simulates a real one.
@@ -105,7 +123,8 @@ type Payment struct {
 
 // Auth is how access tokens are checked.
 type Auth struct {
-	// Secret signs tokens (HS256): at least 32 bytes. Empty in development only: each start then makes up one.
+	// Secret signs tokens (HS256): at least 32 bytes. Empty in development only: then one is used that everybody knows,
+	// which is why development listens on loopback.
 	Secret string `koanf:"secret"`
 	// Issuer is the claim "iss" of valid tokens: 1 to 200 bytes.
 	Issuer string `koanf:"issuer"`
@@ -159,7 +178,7 @@ func Default() Config {
 // unresolved are the defaults in which values that follow from others are still zero.
 func unresolved() Config {
 	lock := func(provider lockprovider.Strategy, wait, lease time.Duration) Lock {
-		return Lock{Provider: provider, Wait: wait, Lease: lease, Attempts: 3, Backoff: 50 * time.Millisecond}
+		return Lock{Provider: provider, Wait: wait, Lease: lease, Attempts: 3, Backoff: 50 * time.Millisecond, Ack: lockprovider.AckPersisted}
 	}
 	return Config{
 		Listen:      "127.0.0.1:8080",
@@ -172,6 +191,9 @@ func unresolved() Config {
 			Coupons:  lock(lockprovider.PubSub, 5*time.Second, time.Second),
 			Points:   lock(lockprovider.Redsync, 5*time.Second, 10*time.Second),
 			Accounts: lock(lockprovider.Redsync, 2*time.Second, 3*time.Second),
+		},
+		Pipeline: Pipeline{
+			PersistWait: 5 * time.Second, Backlog: 10_000, Remember: 24 * time.Hour, Batch: 256, ClaimIdle: 3 * time.Second,
 		},
 		Payment:    Payment{Timeout: 5 * time.Second},
 		Auth:       Auth{Issuer: "holdfast", TokenTTL: time.Hour},
@@ -211,11 +233,21 @@ func (c Config) Families() map[lockprovider.Family]lockprovider.FamilyConfig {
 		families[family] = lockprovider.FamilyConfig{
 			Strategy: l.Provider,
 			Settings: lockprovider.Settings{
-				Wait: l.Wait, Lease: l.Lease, Poll: l.Poll, Attempts: l.Attempts, Backoff: l.Backoff,
+				Wait: l.Wait, Lease: l.Lease, Poll: l.Poll, Attempts: l.Attempts, Backoff: l.Backoff, Ack: l.Ack,
+				PersistWait: c.Pipeline.PersistWait, Backlog: c.Pipeline.Backlog, Remember: c.Pipeline.Remember,
 			},
 		}
 	}
 	return families
+}
+
+// Strategies is the strategy of each family.
+func (c Config) Strategies() map[lockprovider.Family]lockprovider.Strategy {
+	strategies := make(map[lockprovider.Family]lockprovider.Strategy, len(lockprovider.Families))
+	for family, l := range c.locks() {
+		strategies[family] = l.Provider
+	}
+	return strategies
 }
 
 func (c Config) locks() map[lockprovider.Family]Lock {

@@ -102,8 +102,8 @@ func (v *checker) server(c Config) {
 
 	secret := fmt.Sprintf("%d bytes", len(c.Auth.Secret)) // not the secret itself
 	if c.Auth.Secret == "" {
-		v.that("auth.secret", c.Development, "nothing",
-			fmt.Sprintf("at least %d bytes where development is false; variable %s", minSecret, variable("auth.secret")))
+		v.that("auth.secret", c.Development && !c.AllowRemoteDevelopment, "nothing", fmt.Sprintf(
+			"at least %d bytes where others than this machine are served; variable %s", minSecret, variable("auth.secret")))
 	} else {
 		v.that("auth.secret", len(c.Auth.Secret) >= minSecret, secret, fmt.Sprintf("at least %d", minSecret))
 	}
@@ -176,5 +176,11 @@ func (v *checker) locks(c Config) {
 		within(v, path+".poll", lock.Poll, time.Millisecond, 10*time.Second)
 		within(v, path+".attempts", lock.Attempts, 1, 100)
 		within(v, path+".backoff", lock.Backoff, time.Millisecond, 10*time.Second)
+		v.oneOf(path+".ack", string(lock.Ack), string(lockprovider.AckPersisted), string(lockprovider.AckAccepted))
 	}
+	within(v, "pipeline.persistWait", c.Pipeline.PersistWait, 10*time.Millisecond, time.Minute)
+	within(v, "pipeline.backlog", c.Pipeline.Backlog, 256, 1_000_000)
+	within(v, "pipeline.remember", c.Pipeline.Remember, time.Minute, 30*24*time.Hour)
+	within(v, "pipeline.batch", c.Pipeline.Batch, 1, 1000)
+	within(v, "pipeline.claimIdle", c.Pipeline.ClaimIdle, 100*time.Millisecond, time.Minute)
 }

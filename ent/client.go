@@ -22,7 +22,10 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
+	"holdfast/ent/salesstatistic"
+	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
 
@@ -61,8 +64,14 @@ type Client struct {
 	OrderLine *OrderLineClient
 	// Payment is the client for interacting with the Payment builders.
 	Payment *PaymentClient
+	// ProcessedEvent is the client for interacting with the ProcessedEvent builders.
+	ProcessedEvent *ProcessedEventClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// SalesStatistic is the client for interacting with the SalesStatistic builders.
+	SalesStatistic *SalesStatisticClient
+	// StockAlert is the client for interacting with the StockAlert builders.
+	StockAlert *StockAlertClient
 	// Transfer is the client for interacting with the Transfer builders.
 	Transfer *TransferClient
 	// User is the client for interacting with the User builders.
@@ -89,7 +98,10 @@ func (c *Client) init() {
 	c.Order = NewOrderClient(c.config)
 	c.OrderLine = NewOrderLineClient(c.config)
 	c.Payment = NewPaymentClient(c.config)
+	c.ProcessedEvent = NewProcessedEventClient(c.config)
 	c.Product = NewProductClient(c.config)
+	c.SalesStatistic = NewSalesStatisticClient(c.config)
+	c.StockAlert = NewStockAlertClient(c.config)
 	c.Transfer = NewTransferClient(c.config)
 	c.User = NewUserClient(c.config)
 }
@@ -195,7 +207,10 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Order:          NewOrderClient(cfg),
 		OrderLine:      NewOrderLineClient(cfg),
 		Payment:        NewPaymentClient(cfg),
+		ProcessedEvent: NewProcessedEventClient(cfg),
 		Product:        NewProductClient(cfg),
+		SalesStatistic: NewSalesStatisticClient(cfg),
+		StockAlert:     NewStockAlertClient(cfg),
 		Transfer:       NewTransferClient(cfg),
 		User:           NewUserClient(cfg),
 	}, nil
@@ -228,7 +243,10 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Order:          NewOrderClient(cfg),
 		OrderLine:      NewOrderLineClient(cfg),
 		Payment:        NewPaymentClient(cfg),
+		ProcessedEvent: NewProcessedEventClient(cfg),
 		Product:        NewProductClient(cfg),
+		SalesStatistic: NewSalesStatisticClient(cfg),
+		StockAlert:     NewStockAlertClient(cfg),
 		Transfer:       NewTransferClient(cfg),
 		User:           NewUserClient(cfg),
 	}, nil
@@ -261,8 +279,9 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.Entry,
-		c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment, c.Product,
-		c.Transfer, c.User,
+		c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment,
+		c.ProcessedEvent, c.Product, c.SalesStatistic, c.StockAlert, c.Transfer,
+		c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -273,8 +292,9 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.Entry,
-		c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment, c.Product,
-		c.Transfer, c.User,
+		c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment,
+		c.ProcessedEvent, c.Product, c.SalesStatistic, c.StockAlert, c.Transfer,
+		c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -305,8 +325,14 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.OrderLine.mutate(ctx, m)
 	case *PaymentMutation:
 		return c.Payment.mutate(ctx, m)
+	case *ProcessedEventMutation:
+		return c.ProcessedEvent.mutate(ctx, m)
 	case *ProductMutation:
 		return c.Product.mutate(ctx, m)
+	case *SalesStatisticMutation:
+		return c.SalesStatistic.mutate(ctx, m)
+	case *StockAlertMutation:
+		return c.StockAlert.mutate(ctx, m)
 	case *TransferMutation:
 		return c.Transfer.mutate(ctx, m)
 	case *UserMutation:
@@ -1939,6 +1965,139 @@ func (c *PaymentClient) mutate(ctx context.Context, m *PaymentMutation) (Value, 
 	}
 }
 
+// ProcessedEventClient is a client for the ProcessedEvent schema.
+type ProcessedEventClient struct {
+	config
+}
+
+// NewProcessedEventClient returns a client for the ProcessedEvent from the given config.
+func NewProcessedEventClient(c config) *ProcessedEventClient {
+	return &ProcessedEventClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `processedevent.Hooks(f(g(h())))`.
+func (c *ProcessedEventClient) Use(hooks ...Hook) {
+	c.hooks.ProcessedEvent = append(c.hooks.ProcessedEvent, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `processedevent.Intercept(f(g(h())))`.
+func (c *ProcessedEventClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ProcessedEvent = append(c.inters.ProcessedEvent, interceptors...)
+}
+
+// Create returns a builder for creating a ProcessedEvent entity.
+func (c *ProcessedEventClient) Create() *ProcessedEventCreate {
+	mutation := newProcessedEventMutation(c.config, OpCreate)
+	return &ProcessedEventCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ProcessedEvent entities.
+func (c *ProcessedEventClient) CreateBulk(builders ...*ProcessedEventCreate) *ProcessedEventCreateBulk {
+	return &ProcessedEventCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ProcessedEventClient) MapCreateBulk(slice any, setFunc func(*ProcessedEventCreate, int)) *ProcessedEventCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ProcessedEventCreateBulk{err: fmt.Errorf("calling to ProcessedEventClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ProcessedEventCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ProcessedEventCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ProcessedEvent.
+func (c *ProcessedEventClient) Update() *ProcessedEventUpdate {
+	mutation := newProcessedEventMutation(c.config, OpUpdate)
+	return &ProcessedEventUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ProcessedEventClient) UpdateOne(_m *ProcessedEvent) *ProcessedEventUpdateOne {
+	mutation := newProcessedEventMutation(c.config, OpUpdateOne, withProcessedEvent(_m))
+	return &ProcessedEventUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ProcessedEventClient) UpdateOneID(id string) *ProcessedEventUpdateOne {
+	mutation := newProcessedEventMutation(c.config, OpUpdateOne, withProcessedEventID(id))
+	return &ProcessedEventUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ProcessedEvent.
+func (c *ProcessedEventClient) Delete() *ProcessedEventDelete {
+	mutation := newProcessedEventMutation(c.config, OpDelete)
+	return &ProcessedEventDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ProcessedEventClient) DeleteOne(_m *ProcessedEvent) *ProcessedEventDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ProcessedEventClient) DeleteOneID(id string) *ProcessedEventDeleteOne {
+	builder := c.Delete().Where(processedevent.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ProcessedEventDeleteOne{builder}
+}
+
+// Query returns a query builder for ProcessedEvent.
+func (c *ProcessedEventClient) Query() *ProcessedEventQuery {
+	return &ProcessedEventQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeProcessedEvent},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ProcessedEvent entity by its id.
+func (c *ProcessedEventClient) Get(ctx context.Context, id string) (*ProcessedEvent, error) {
+	return c.Query().Where(processedevent.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ProcessedEventClient) GetX(ctx context.Context, id string) *ProcessedEvent {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *ProcessedEventClient) Hooks() []Hook {
+	return c.hooks.ProcessedEvent
+}
+
+// Interceptors returns the client interceptors.
+func (c *ProcessedEventClient) Interceptors() []Interceptor {
+	return c.inters.ProcessedEvent
+}
+
+func (c *ProcessedEventClient) mutate(ctx context.Context, m *ProcessedEventMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ProcessedEventCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ProcessedEventUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ProcessedEventUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ProcessedEventDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ProcessedEvent mutation op: %q", m.Op())
+	}
+}
+
 // ProductClient is a client for the Product schema.
 type ProductClient struct {
 	config
@@ -2085,6 +2244,272 @@ func (c *ProductClient) mutate(ctx context.Context, m *ProductMutation) (Value, 
 		return (&ProductDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Product mutation op: %q", m.Op())
+	}
+}
+
+// SalesStatisticClient is a client for the SalesStatistic schema.
+type SalesStatisticClient struct {
+	config
+}
+
+// NewSalesStatisticClient returns a client for the SalesStatistic from the given config.
+func NewSalesStatisticClient(c config) *SalesStatisticClient {
+	return &SalesStatisticClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `salesstatistic.Hooks(f(g(h())))`.
+func (c *SalesStatisticClient) Use(hooks ...Hook) {
+	c.hooks.SalesStatistic = append(c.hooks.SalesStatistic, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `salesstatistic.Intercept(f(g(h())))`.
+func (c *SalesStatisticClient) Intercept(interceptors ...Interceptor) {
+	c.inters.SalesStatistic = append(c.inters.SalesStatistic, interceptors...)
+}
+
+// Create returns a builder for creating a SalesStatistic entity.
+func (c *SalesStatisticClient) Create() *SalesStatisticCreate {
+	mutation := newSalesStatisticMutation(c.config, OpCreate)
+	return &SalesStatisticCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of SalesStatistic entities.
+func (c *SalesStatisticClient) CreateBulk(builders ...*SalesStatisticCreate) *SalesStatisticCreateBulk {
+	return &SalesStatisticCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *SalesStatisticClient) MapCreateBulk(slice any, setFunc func(*SalesStatisticCreate, int)) *SalesStatisticCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &SalesStatisticCreateBulk{err: fmt.Errorf("calling to SalesStatisticClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*SalesStatisticCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &SalesStatisticCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for SalesStatistic.
+func (c *SalesStatisticClient) Update() *SalesStatisticUpdate {
+	mutation := newSalesStatisticMutation(c.config, OpUpdate)
+	return &SalesStatisticUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *SalesStatisticClient) UpdateOne(_m *SalesStatistic) *SalesStatisticUpdateOne {
+	mutation := newSalesStatisticMutation(c.config, OpUpdateOne, withSalesStatistic(_m))
+	return &SalesStatisticUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *SalesStatisticClient) UpdateOneID(id int64) *SalesStatisticUpdateOne {
+	mutation := newSalesStatisticMutation(c.config, OpUpdateOne, withSalesStatisticID(id))
+	return &SalesStatisticUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for SalesStatistic.
+func (c *SalesStatisticClient) Delete() *SalesStatisticDelete {
+	mutation := newSalesStatisticMutation(c.config, OpDelete)
+	return &SalesStatisticDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *SalesStatisticClient) DeleteOne(_m *SalesStatistic) *SalesStatisticDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *SalesStatisticClient) DeleteOneID(id int64) *SalesStatisticDeleteOne {
+	builder := c.Delete().Where(salesstatistic.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &SalesStatisticDeleteOne{builder}
+}
+
+// Query returns a query builder for SalesStatistic.
+func (c *SalesStatisticClient) Query() *SalesStatisticQuery {
+	return &SalesStatisticQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeSalesStatistic},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a SalesStatistic entity by its id.
+func (c *SalesStatisticClient) Get(ctx context.Context, id int64) (*SalesStatistic, error) {
+	return c.Query().Where(salesstatistic.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *SalesStatisticClient) GetX(ctx context.Context, id int64) *SalesStatistic {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *SalesStatisticClient) Hooks() []Hook {
+	return c.hooks.SalesStatistic
+}
+
+// Interceptors returns the client interceptors.
+func (c *SalesStatisticClient) Interceptors() []Interceptor {
+	return c.inters.SalesStatistic
+}
+
+func (c *SalesStatisticClient) mutate(ctx context.Context, m *SalesStatisticMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&SalesStatisticCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&SalesStatisticUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&SalesStatisticUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&SalesStatisticDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown SalesStatistic mutation op: %q", m.Op())
+	}
+}
+
+// StockAlertClient is a client for the StockAlert schema.
+type StockAlertClient struct {
+	config
+}
+
+// NewStockAlertClient returns a client for the StockAlert from the given config.
+func NewStockAlertClient(c config) *StockAlertClient {
+	return &StockAlertClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `stockalert.Hooks(f(g(h())))`.
+func (c *StockAlertClient) Use(hooks ...Hook) {
+	c.hooks.StockAlert = append(c.hooks.StockAlert, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `stockalert.Intercept(f(g(h())))`.
+func (c *StockAlertClient) Intercept(interceptors ...Interceptor) {
+	c.inters.StockAlert = append(c.inters.StockAlert, interceptors...)
+}
+
+// Create returns a builder for creating a StockAlert entity.
+func (c *StockAlertClient) Create() *StockAlertCreate {
+	mutation := newStockAlertMutation(c.config, OpCreate)
+	return &StockAlertCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of StockAlert entities.
+func (c *StockAlertClient) CreateBulk(builders ...*StockAlertCreate) *StockAlertCreateBulk {
+	return &StockAlertCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *StockAlertClient) MapCreateBulk(slice any, setFunc func(*StockAlertCreate, int)) *StockAlertCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &StockAlertCreateBulk{err: fmt.Errorf("calling to StockAlertClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*StockAlertCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &StockAlertCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for StockAlert.
+func (c *StockAlertClient) Update() *StockAlertUpdate {
+	mutation := newStockAlertMutation(c.config, OpUpdate)
+	return &StockAlertUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *StockAlertClient) UpdateOne(_m *StockAlert) *StockAlertUpdateOne {
+	mutation := newStockAlertMutation(c.config, OpUpdateOne, withStockAlert(_m))
+	return &StockAlertUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *StockAlertClient) UpdateOneID(id string) *StockAlertUpdateOne {
+	mutation := newStockAlertMutation(c.config, OpUpdateOne, withStockAlertID(id))
+	return &StockAlertUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for StockAlert.
+func (c *StockAlertClient) Delete() *StockAlertDelete {
+	mutation := newStockAlertMutation(c.config, OpDelete)
+	return &StockAlertDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *StockAlertClient) DeleteOne(_m *StockAlert) *StockAlertDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *StockAlertClient) DeleteOneID(id string) *StockAlertDeleteOne {
+	builder := c.Delete().Where(stockalert.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &StockAlertDeleteOne{builder}
+}
+
+// Query returns a query builder for StockAlert.
+func (c *StockAlertClient) Query() *StockAlertQuery {
+	return &StockAlertQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeStockAlert},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a StockAlert entity by its id.
+func (c *StockAlertClient) Get(ctx context.Context, id string) (*StockAlert, error) {
+	return c.Query().Where(stockalert.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *StockAlertClient) GetX(ctx context.Context, id string) *StockAlert {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *StockAlertClient) Hooks() []Hook {
+	return c.hooks.StockAlert
+}
+
+// Interceptors returns the client interceptors.
+func (c *StockAlertClient) Interceptors() []Interceptor {
+	return c.inters.StockAlert
+}
+
+func (c *StockAlertClient) mutate(ctx context.Context, m *StockAlertMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&StockAlertCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&StockAlertUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&StockAlertUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&StockAlertDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown StockAlert mutation op: %q", m.Op())
 	}
 }
 
@@ -2406,11 +2831,13 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 type (
 	hooks struct {
 		Account, Balance, ChangeLog, Coupon, CouponIssue, Entry, FamilyStrategy,
-		Instance, Order, OrderLine, Payment, Product, Transfer, User []ent.Hook
+		Instance, Order, OrderLine, Payment, ProcessedEvent, Product, SalesStatistic,
+		StockAlert, Transfer, User []ent.Hook
 	}
 	inters struct {
 		Account, Balance, ChangeLog, Coupon, CouponIssue, Entry, FamilyStrategy,
-		Instance, Order, OrderLine, Payment, Product, Transfer, User []ent.Interceptor
+		Instance, Order, OrderLine, Payment, ProcessedEvent, Product, SalesStatistic,
+		StockAlert, Transfer, User []ent.Interceptor
 	}
 )
 

@@ -17,7 +17,10 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
+	"holdfast/ent/salesstatistic"
+	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
 	"reflect"
@@ -97,7 +100,10 @@ func checkColumn(t, c string) error {
 			order.Table:          order.ValidColumn,
 			orderline.Table:      orderline.ValidColumn,
 			payment.Table:        payment.ValidColumn,
+			processedevent.Table: processedevent.ValidColumn,
 			product.Table:        product.ValidColumn,
+			salesstatistic.Table: salesstatistic.ValidColumn,
+			stockalert.Table:     stockalert.ValidColumn,
 			transfer.Table:       transfer.ValidColumn,
 			user.Table:           user.ValidColumn,
 		})

@@ -14,8 +14,11 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
+	"holdfast/ent/salesstatistic"
 	"holdfast/ent/schema"
+	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
 	"time"
@@ -569,6 +572,30 @@ func init() {
 			return nil
 		}
 	}()
+	processedeventFields := schema.ProcessedEvent{}.Fields()
+	_ = processedeventFields
+	// processedeventDescProcessedAt is the schema descriptor for processed_at field.
+	processedeventDescProcessedAt := processedeventFields[1].Descriptor()
+	// processedevent.DefaultProcessedAt holds the default value on creation for the processed_at field.
+	processedevent.DefaultProcessedAt = processedeventDescProcessedAt.Default.(func() time.Time)
+	// processedeventDescID is the schema descriptor for id field.
+	processedeventDescID := processedeventFields[0].Descriptor()
+	// processedevent.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	processedevent.IDValidator = func() func(string) error {
+		validators := processedeventDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	productFields := schema.Product{}.Fields()
 	_ = productFields
 	// productDescSku is the schema descriptor for sku field.
@@ -652,6 +679,84 @@ func init() {
 	// product.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	product.IDValidator = func() func(string) error {
 		validators := productDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	salesstatisticFields := schema.SalesStatistic{}.Fields()
+	_ = salesstatisticFields
+	// salesstatisticDescProductID is the schema descriptor for product_id field.
+	salesstatisticDescProductID := salesstatisticFields[1].Descriptor()
+	// salesstatistic.ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
+	salesstatistic.ProductIDValidator = func() func(string) error {
+		validators := salesstatisticDescProductID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(product_id string) error {
+			for _, fn := range fns {
+				if err := fn(product_id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// salesstatisticDescDay is the schema descriptor for day field.
+	salesstatisticDescDay := salesstatisticFields[2].Descriptor()
+	// salesstatistic.DayValidator is a validator for the "day" field. It is called by the builders before save.
+	salesstatistic.DayValidator = func() func(string) error {
+		validators := salesstatisticDescDay.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(day string) error {
+			for _, fn := range fns {
+				if err := fn(day); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// salesstatisticDescOrders is the schema descriptor for orders field.
+	salesstatisticDescOrders := salesstatisticFields[3].Descriptor()
+	// salesstatistic.DefaultOrders holds the default value on creation for the orders field.
+	salesstatistic.DefaultOrders = salesstatisticDescOrders.Default.(int64)
+	// salesstatisticDescUnits is the schema descriptor for units field.
+	salesstatisticDescUnits := salesstatisticFields[4].Descriptor()
+	// salesstatistic.DefaultUnits holds the default value on creation for the units field.
+	salesstatistic.DefaultUnits = salesstatisticDescUnits.Default.(int64)
+	// salesstatisticDescRevenueMinor is the schema descriptor for revenue_minor field.
+	salesstatisticDescRevenueMinor := salesstatisticFields[5].Descriptor()
+	// salesstatistic.DefaultRevenueMinor holds the default value on creation for the revenue_minor field.
+	salesstatistic.DefaultRevenueMinor = salesstatisticDescRevenueMinor.Default.(int64)
+	stockalertFields := schema.StockAlert{}.Fields()
+	_ = stockalertFields
+	// stockalertDescLow is the schema descriptor for low field.
+	stockalertDescLow := stockalertFields[1].Descriptor()
+	// stockalert.DefaultLow holds the default value on creation for the low field.
+	stockalert.DefaultLow = stockalertDescLow.Default.(bool)
+	// stockalertDescSince is the schema descriptor for since field.
+	stockalertDescSince := stockalertFields[4].Descriptor()
+	// stockalert.DefaultSince holds the default value on creation for the since field.
+	stockalert.DefaultSince = stockalertDescSince.Default.(func() time.Time)
+	// stockalertDescID is the schema descriptor for id field.
+	stockalertDescID := stockalertFields[0].Descriptor()
+	// stockalert.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	stockalert.IDValidator = func() func(string) error {
+		validators := stockalertDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),

@@ -102,9 +102,10 @@ func toUserError(e *commerce.Error) model.UserError {
 		return &model.UnavailableError{
 			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
 		}
-	}
-	return &model.InputError{
-		Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
+	default:
+		return &model.InputError{
+			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
+		}
 	}
 }
 
@@ -146,6 +147,9 @@ func (r *Resolver) explain(ctx context.Context, err error, located *gqlerror.Err
 	if located != nil {
 		if code, ok := located.Extensions["code"].(string); ok && code != codeInternal {
 			return code, r.withoutSuggestion(located.Message)
+		}
+		if len(located.Path) > len(graphql.GetPath(ctx)) { // below a field lie only its arguments: input that gqlgen refused
+			return codeBadUserInput, located.Message
 		}
 	}
 	r.logger.ErrorContext(ctx, "internal error", "request", requestOf(ctx).id, "path", graphql.GetPath(ctx).String(), "error", err)

@@ -51,7 +51,11 @@ func newLoaders(s *commerce.Services) *loaders {
 
 type loadersKey struct{}
 
-func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) } //nolint:forcetypeassert // set below
+// loadersOf returns the loaders that one of the two functions below has put into the context of every operation.
+func loadersOf(ctx context.Context) *loaders {
+	l, _ := ctx.Value(loadersKey{}).(*loaders)
+	return l
+}
 
 // aroundOperation gives a query its loaders.
 func (r *Resolver) aroundOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {

@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+
 	"holdfast/commerce"
 	"holdfast/graph/auth"
 	"holdfast/graph/generated"

@@ -76,6 +76,7 @@ func paymentFamily(method model.PaymentMethod) lockprovider.Family {
 		return lockprovider.Points
 	case model.PaymentMethodAccount:
 		return lockprovider.Accounts
+	default:
+		return lockprovider.Stock
 	}
-	return lockprovider.Stock
 }

@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+
 	"holdfast/graph/auth"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"

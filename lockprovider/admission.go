@@ -33,8 +33,6 @@ type AdmissionSettings struct {
 	Backlog int64
 	// Remember is how long a change ID is known to Redis; the database's change log knows it for longer.
 	Remember time.Duration
-	// Wait bounds how long a change waits until balances that Redis lacks can be created from the database.
-	Wait time.Duration
 }
 
 // NewAdmission returns the Redis side of a family. instance names this process to those who persist its changes.
@@ -114,7 +112,7 @@ func (a *Admission) admit(ctx context.Context, c Change) (admitted, error) {
 		return amountsAfter(c.Moves, reply[2:], false)
 	case "replayed":
 		if reply[1] == "failed" {
-			return admitted{}, parseRejection(reply[2])
+			return admitted{}, decodeRejection(reply[2])
 		}
 		return amountsAfter(c.Moves, strings.Split(reply[2], ","), true)
 	case "reused":
@@ -223,6 +221,12 @@ func (a *Admission) Backlog(ctx context.Context) (int64, error) {
 	return n, redisFailure(ctx, err)
 }
 
+// Used tells whether anything has ever been admitted here, and not been forgotten since.
+func (a *Admission) Used(ctx context.Context) (bool, error) {
+	n, err := a.redis.Exists(ctx, a.stream()).Result()
+	return n > 0, redisFailure(ctx, err)
+}
+
 // InFlight tells how many changes of each balance wait to be persisted; balances without any are absent.
 func (a *Admission) InFlight(ctx context.Context) (map[string]int, error) {
 	counts, err := a.redis.HGetAll(ctx, a.inFlight()).Result()
@@ -324,7 +328,7 @@ func (a *Admission) Done(ctx context.Context, confirmed []Pending) error {
 // reason takes back an admission of a change that had been applied before, which stays applied.
 func (a *Admission) Undo(ctx context.Context, p Pending, reason error) error {
 	keys := append([]string{a.stream(), a.inFlight(), a.memo(p.Change.ID)}, a.balances(p.Change.Moves)...)
-	args := []any{group, p.StreamID, rejectionOf(reason)}
+	args := []any{group, p.StreamID, encodeRejection(reason), []byte(p.Change.Record.Payload)}
 	for _, m := range p.Change.Moves {
 		args = append(args, m.Delta)
 	}
@@ -339,3 +343,26 @@ func (a *Admission) Discard(ctx context.Context, p Pending) error {
 	_, err := pipe.Exec(ctx)
 	return redisFailure(ctx, err)
 }
+
+// Forget removes all that this family and epoch have in Redis. Only for an epoch that has ended, after its stream has been
+// drained.
+func (a *Admission) Forget(ctx context.Context) error {
+	remove := func(ctx context.Context, node redis.UniversalClient) error {
+		keys := node.Scan(ctx, 0, a.prefix+"*", forgetPage).Iterator()
+		for keys.Next(ctx) {
+			if err := node.Unlink(ctx, keys.Val()).Err(); err != nil {
+				return err
+			}
+		}
+		return keys.Err()
+	}
+	if cluster, ok := a.redis.(*redis.ClusterClient); ok {
+		return redisFailure(ctx, cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+			return remove(ctx, node)
+		}))
+	}
+	return redisFailure(ctx, remove(ctx, a.redis))
+}
+
+// forgetPage is how many keys one step of a scan looks at.
+const forgetPage = 1000

@@ -89,6 +89,8 @@ type Change struct {
 	Family Family    `json:"family"`
 	Moves  []Move    `json:"moves"`
 	Record Record    `json:"record"`
+	// Confirm asks for a commit before Execute returns, where the strategy would return earlier: the next step needs it.
+	Confirm bool `json:"-"`
 }
 
 // normalize merges the moves of one balance, sorts them by key (every path writes in this order, or two changes could

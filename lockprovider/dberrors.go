@@ -91,7 +91,7 @@ func isDown(err error) bool {
 
 // failure gives a database error the meaning that a caller acts on. What is no database error passes as it is.
 func (l *Ledger) failure(ctx context.Context, err error) error {
-	if cerr := ctx.Err(); cerr != nil {
+	if cerr := ended(ctx); cerr != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, ErrLockLost) || errors.Is(cause, ErrLockTimeout) {
 			return cause
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type Deployment struct {
 	client     *ent.Client
 	id         string
 	strategies map[Family]Strategy
+	epochs     map[Family]int64
 	settings   DeploymentSettings
 
 	stop     context.CancelFunc
@@ -62,6 +64,13 @@ func Join(
 	d.stopped.Go(func() { d.beat(beating) })
 	return d, nil
 }
+
+// Instance is the name of this process among the instances.
+func (d *Deployment) Instance() string { return d.id }
+
+// Epochs tell how often each family's strategy has been switched. What an earlier epoch left behind in Redis is not to be
+// sold from.
+func (d *Deployment) Epochs() map[Family]int64 { return maps.Clone(d.epochs) }
 
 // Replaced delivers an error once another instance has taken over with other strategies: this one must stop.
 func (d *Deployment) Replaced() <-chan error { return d.replaced }
@@ -122,8 +131,10 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 		return fmt.Errorf("register strategies: %w", err)
 	}
 	var differences []string
+	d.epochs = make(map[Family]int64, len(rows))
 	for _, row := range rows {
 		mine := d.strategies[Family(row.ID)]
+		d.epochs[Family(row.ID)] = row.Epoch
 		if Strategy(row.Strategy) == mine {
 			continue
 		}
@@ -133,6 +144,7 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 				row.ID, row.Strategy, strings.Join(others, ", "), mine))
 			continue
 		}
+		d.epochs[Family(row.ID)]++
 		if err := tx.FamilyStrategy.UpdateOneID(row.ID).SetStrategy(string(mine)).AddEpoch(1).Exec(ctx); err != nil {
 			return fmt.Errorf("register strategies: %w", err)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Errors a caller acts on; see [Provider] for what each means.
@@ -59,16 +60,25 @@ func Retryable(err error) bool {
 		errors.Is(err, ErrUnavailable)
 }
 
+// ended is ctx.Err(), except that it counts a deadline that has passed: a connection with that deadline may time out
+// before the context's own timer has fired, and that is the caller's doing and not the store's.
+func ended(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done() // now
+	}
+	return ctx.Err()
+}
+
 // unavailable wraps an error of a store that cannot be reached, but lets the caller's own cancellation through.
 func unavailable(ctx context.Context, store string, err error) error {
-	if cerr := ctx.Err(); cerr != nil {
+	if cerr := ended(ctx); cerr != nil {
 		return cerr
 	}
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, store, err)
 }
 
-// Rejected is the refusal of a change by the database after Redis had admitted it, or by the [RecordWriter]: a business
-// failure with a code that survives the way through Redis to the process that waits.
+// Rejected is the refusal of a change by the [RecordWriter] under a Redis-first strategy, or by the database after Redis
+// had admitted it: a failure with a code that survives the way through Redis to the process that waits.
 type Rejected struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
@@ -76,35 +86,62 @@ type Rejected struct {
 
 func (r *Rejected) Error() string { return r.Code + ": " + r.Message }
 
-// Is matches by code, since a rejection from another process is another value.
-func (r *Rejected) Is(target error) bool {
-	other, ok := target.(*Rejected)
-	return ok && other.Code == r.Code && other.Message == r.Message
+// rejectedByDatabase is the code of a rejection that is no business failure.
+const rejectedByDatabase = "REJECTED"
+
+// rejection is how a reason is remembered in Redis and sent to other processes: a Rejected, or the moves that did not fit.
+type rejection struct {
+	Rejected *Rejected         `json:"rejected,omitempty"`
+	Refusals []rejectedRefusal `json:"refusals,omitempty"`
 }
 
-// RejectedByDatabase is the code of a change that Redis admitted although it does not fit: Redis was wrong.
-const RejectedByDatabase = "REJECTED"
+type rejectedRefusal struct {
+	Balance   string `json:"balance"`
+	Delta     int64  `json:"delta"`
+	Available int64  `json:"available"`
+}
 
-// rejectionOf is the reason as it is remembered in Redis and sent to other processes.
-func rejectionOf(reason error) string {
+func encodeRejection(reason error) string {
 	if reason == nil {
 		return ""
 	}
-	var r *Rejected
-	if !errors.As(reason, &r) {
-		r = &Rejected{Code: RejectedByDatabase, Message: reason.Error()}
+	var refused *Refused
+	var rejected *Rejected
+	var r rejection
+	switch {
+	case errors.As(reason, &refused):
+		for _, f := range refused.Refusals {
+			r.Refusals = append(r.Refusals, rejectedRefusal{Balance: f.Balance, Delta: f.Delta, Available: f.Available})
+		}
+	case errors.As(reason, &rejected):
+		r.Rejected = rejected
+	default:
+		r.Rejected = &Rejected{Code: rejectedByDatabase, Message: reason.Error()}
 	}
 	body, err := json.Marshal(r)
 	if err != nil {
-		panic(err) // two strings
+		panic(err) // plain values
 	}
 	return string(body)
 }
 
-func parseRejection(body string) error {
-	var r Rejected
-	if err := json.Unmarshal([]byte(body), &r); err != nil {
-		return fmt.Errorf("rejection %q: %w", body, err)
+func decodeRejection(body string) error {
+	var r rejection
+	if err := json.Unmarshal([]byte(body), &r); err != nil || r.Rejected == nil && r.Refusals == nil {
+		return fmt.Errorf("rejection %q cannot be read: %w", body, err)
 	}
-	return &r
+	if r.Rejected != nil {
+		return r.Rejected
+	}
+	refused := &Refused{}
+	for _, f := range r.Refusals {
+		reason := ErrInsufficient // only a move downwards falls below a floor
+		if f.Delta > 0 {
+			reason = ErrLimit
+		}
+		refused.Refusals = append(refused.Refusals, Refusal{
+			Balance: f.Balance, Delta: f.Delta, Available: f.Available, Reason: reason,
+		})
+	}
+	return refused
 }

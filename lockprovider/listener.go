@@ -11,6 +11,7 @@ import (
 // listener reads a Pub/Sub connection for as long as it is open.
 type listener struct {
 	pubsub *redis.PubSub
+	stop   context.CancelFunc
 	done   chan struct{}
 }
 
@@ -20,7 +21,8 @@ const resubscribePause = 100 * time.Millisecond
 // listen calls message for every message, and gap whenever some may have been missed: on a lost connection and on each
 // (re)subscription. It reads with Receive, since a channel in between drops messages when it is full.
 func listen(p *redis.PubSub, message func(channel, payload string), gap func()) *listener {
-	l := &listener{pubsub: p, done: make(chan struct{})}
+	open, stop := context.WithCancel(context.Background())
+	l := &listener{pubsub: p, stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
 		for {
@@ -29,7 +31,7 @@ func listen(p *redis.PubSub, message func(channel, payload string), gap func()) 
 				return
 			case err != nil: // the next Receive reconnects
 				gap()
-				_ = pause(context.Background(), resubscribePause)
+				_ = pause(open, resubscribePause)
 			default:
 				switch m := msg.(type) {
 				case *redis.Message:
@@ -44,6 +46,7 @@ func listen(p *redis.PubSub, message func(channel, payload string), gap func()) 
 }
 
 func (l *listener) close() error {
+	l.stop()
 	err := l.pubsub.Close()
 	<-l.done
 	return err

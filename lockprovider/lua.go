@@ -38,10 +38,7 @@ const (
 const firstLook = 250 * time.Millisecond
 
 func newLua(d Deps) (Provider, error) {
-	if d.Admission == nil || d.Waiters == nil {
-		return nil, errors.New("strategy lua needs an admission and waiters: there is no stream to persist from")
-	}
-	return &lua{admission: d.Admission, waiters: d.Waiters, ledger: d.Ledger, settings: d.Settings}, nil
+	return &lua{admission: d.admission, waiters: d.waiters, ledger: d.Ledger, settings: d.Settings}, nil
 }
 
 func (p *lua) Execute(ctx context.Context, c Change) (Receipt, error) {
@@ -51,7 +48,7 @@ func (p *lua) Execute(ctx context.Context, c Change) (Receipt, error) {
 	if err != nil {
 		return p.refused(ctx, c, err)
 	}
-	if p.settings.Ack == AckAccepted && !receipt.Replayed {
+	if p.settings.Ack == AckAccepted && !c.Confirm && !receipt.Replayed {
 		return receipt, nil
 	}
 	return p.confirmed(ctx, c, receipt, verdict)
@@ -153,14 +150,65 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, verdict 
 	}
 }
 
-// verdict returns the *Rejected of a change that the database refused, nil where nothing is known.
+// Fate is what Redis knows of a change.
+type Fate struct {
+	State   FateState
+	Reason  error           // of FateFailed
+	Payload json.RawMessage // the record's, where it is still known
+}
+
+// FateState is how far a change has come in Redis.
+type FateState string
+
+// What Redis may know of a change.
+const (
+	FateUnknown  FateState = ""
+	FateAdmitted FateState = "admitted" // and perhaps persisted: the change log tells
+	FateFailed   FateState = "failed"   // admitted, refused by the database, taken back
+)
+
+// Fate looks up what became of a change.
+func (a *Admission) Fate(ctx context.Context, id uuid.UUID) (Fate, error) {
+	memo, err := a.redis.HMGet(ctx, a.memo(id), "state", "answer", "payload").Result()
+	if err != nil {
+		return Fate{}, redisFailure(ctx, err)
+	}
+	state, _ := memo[0].(string)
+	switch FateState(state) {
+	case FateFailed:
+		answer, _ := memo[1].(string)
+		payload, _ := memo[2].(string)
+		return Fate{State: FateFailed, Reason: decodeRejection(answer), Payload: json.RawMessage(payload)}, nil
+	case FateAdmitted:
+		payload, err := a.inStream(ctx, id)
+		return Fate{State: FateAdmitted, Payload: payload}, err
+	}
+	return Fate{}, nil
+}
+
+// inStream finds the payload of a change that waits to be persisted; nil where it does not wait any more. The stream is as
+// long as the backlog.
+func (a *Admission) inStream(ctx context.Context, id uuid.UUID) (json.RawMessage, error) {
+	messages, err := a.redis.XRangeN(ctx, a.stream(), "-", "+", a.settings.Backlog).Result()
+	if err != nil {
+		return nil, redisFailure(ctx, err)
+	}
+	for _, p := range parsePending(messages) {
+		if p.Change.ID == id {
+			return p.Change.Record.Payload, nil
+		}
+	}
+	return nil, nil
+}
+
+// verdict returns why the database refused a change, nil where nothing is known of that.
 func (a *Admission) verdict(ctx context.Context, id uuid.UUID) error {
 	memo, err := a.redis.HMGet(ctx, a.memo(id), "state", "answer").Result()
-	if err != nil || memo[0] != "failed" {
+	if err != nil || memo[0] != string(FateFailed) {
 		return nil //nolint:nilerr // Redis does not answer: whoever waits goes on waiting, within its bound
 	}
 	answer, _ := memo[1].(string)
-	return parseRejection(answer)
+	return decodeRejection(answer)
 }
 
 // Waiters are those in this process who wait for the database to confirm their changes.
@@ -202,7 +250,7 @@ func (m verdictMessage) verdict() error {
 	case m.Applied:
 		return ErrAlreadyApplied
 	case m.Reason != nil:
-		return parseRejection(string(m.Reason))
+		return decodeRejection(string(m.Reason))
 	}
 	return nil
 }
@@ -250,7 +298,7 @@ func (w *Waiters) Tell(ctx context.Context, here string, batch []Pending, verdic
 		}
 		m := verdictMessage{ID: p.Change.ID, Applied: errors.Is(verdicts[i], ErrAlreadyApplied)}
 		if verdicts[i] != nil && !m.Applied {
-			m.Reason = json.RawMessage(rejectionOf(verdicts[i]))
+			m.Reason = json.RawMessage(encodeRejection(verdicts[i]))
 		}
 		elsewhere[p.Instance] = append(elsewhere[p.Instance], m)
 	}

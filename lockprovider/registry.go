@@ -22,11 +22,12 @@ var Registry = map[Strategy]Constructor{
 	RowLock:    newRowLock,
 	Optimistic: newOptimistic,
 	AtomicSQL:  newAtomicSQL,
+	Lua:        newLua,
 }
 
 // NeedsRedis tells whether a strategy works with Redis; the others ask the database alone.
 func NeedsRedis(s Strategy) bool {
-	return s == SetNX || s == Redsync || s == PubSub
+	return s == SetNX || s == Redsync || s == PubSub || s == Lua
 }
 
 // Strategies are the names in the registry, sorted.
@@ -51,6 +52,10 @@ type Settings struct {
 	Ack Ack
 	// PersistWait is how long lua waits for the commit; then the answer is that the change is accepted.
 	PersistWait time.Duration
+	// Backlog bounds the changes that lua has admitted and the database has not confirmed yet.
+	Backlog int64
+	// Remember is how long Redis knows the ID of a change that lua admitted.
+	Remember time.Duration
 }
 
 // Deps is what strategies are built from.
@@ -64,12 +69,14 @@ type Deps struct {
 	Settings   Settings
 	Metrics    *Metrics
 
-	// Admission is the Redis side of the family, for lua.
-	Admission *Admission
-	// Waiters are told what has been persisted, for lua.
-	Waiters *Waiters
+	// Instance names this process among those that share Redis.
+	Instance string
+	// Epochs tell how often each family's strategy has been switched; see [Deployment.Epochs].
+	Epochs map[Family]int64
 
 	subscription *subscription
+	admission    *Admission
+	waiters      *Waiters
 }
 
 // FamilyConfig is one family's strategy and its bounds.
@@ -82,7 +89,9 @@ type FamilyConfig struct {
 type Providers struct {
 	byFamily     map[Family]Provider
 	strategies   map[Family]Strategy
+	admissions   map[Family]*Admission
 	subscription *subscription
+	waiters      *Waiters
 }
 
 // Build constructs one provider a family.
@@ -90,7 +99,9 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 	if d.Metrics == nil {
 		d.Metrics = NewMetrics(nil)
 	}
-	p := &Providers{byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}}
+	p := &Providers{
+		byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}, admissions: map[Family]*Admission{},
+	}
 	for _, family := range Families {
 		cfg, ok := families[family]
 		if !ok {
@@ -106,7 +117,16 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		if cfg.Strategy == PubSub && p.subscription == nil {
 			p.subscription = subscribe(d.Redis) // one connection a process, whatever the number of families
 		}
+		if cfg.Strategy == Lua {
+			if p.waiters == nil {
+				p.waiters = NewWaiters(d.Redis, d.Instance)
+			}
+			p.admissions[family] = NewAdmission(d.Redis, family, d.Epochs[family], d.Instance, AdmissionSettings{
+				Backlog: cfg.Settings.Backlog, Remember: cfg.Settings.Remember,
+			})
+		}
 		d.Settings, d.subscription = cfg.Settings, p.subscription
+		d.admission, d.waiters = p.admissions[family], p.waiters
 		provider, err := construct(d)
 		if err != nil {
 			_ = p.Close()
@@ -124,12 +144,22 @@ func (p *Providers) For(f Family) Provider { return p.byFamily[f] }
 // Strategies tells which strategy serves which family.
 func (p *Providers) Strategies() map[Family]Strategy { return maps.Clone(p.strategies) }
 
+// Admissions are the Redis sides of the families under lua: each needs a persister.
+func (p *Providers) Admissions() map[Family]*Admission { return maps.Clone(p.admissions) }
+
+// Waiters are to be told what has been persisted; nil where no family is under lua.
+func (p *Providers) Waiters() *Waiters { return p.waiters }
+
 // Close frees what the providers share. Locks that are still held are freed by their holders.
 func (p *Providers) Close() error {
-	if p.subscription == nil {
-		return nil
+	var errs []error
+	if p.subscription != nil {
+		errs = append(errs, p.subscription.close())
 	}
-	return p.subscription.close()
+	if p.waiters != nil {
+		errs = append(errs, p.waiters.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func names() string {
@@ -197,8 +227,10 @@ func redisFailure(ctx context.Context, err error) error {
 	if errors.Is(err, ErrLockLost) || errors.Is(err, ErrLockTimeout) {
 		return err
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, ErrLockTimeout) {
-		return cause
+	if ended(ctx) != nil {
+		if cause := context.Cause(ctx); errors.Is(cause, ErrLockTimeout) {
+			return cause
+		}
 	}
 	return unavailable(ctx, "redis", err)
 }

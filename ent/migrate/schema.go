@@ -51,7 +51,7 @@ var (
 	// ChangeLogsColumns holds the columns for the "change_logs" table.
 	ChangeLogsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
-		{Name: "change_id", Type: field.TypeUUID, Unique: true},
+		{Name: "change_id", Type: field.TypeUUID, Unique: true, SchemaType: map[string]string{"mysql": "char(36)"}},
 		{Name: "family", Type: field.TypeString, Size: 16},
 		{Name: "kind", Type: field.TypeString, Size: 32},
 		{Name: "strategy", Type: field.TypeString, Size: 16},
@@ -137,7 +137,7 @@ var (
 	EntriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
 		{Name: "balance", Type: field.TypeString, Size: 160},
-		{Name: "change_id", Type: field.TypeUUID},
+		{Name: "change_id", Type: field.TypeUUID, SchemaType: map[string]string{"mysql": "char(36)"}},
 		{Name: "delta", Type: field.TypeInt64},
 		{Name: "amount_after", Type: field.TypeInt64},
 		{Name: "kind", Type: field.TypeString, Size: 32},
@@ -296,6 +296,24 @@ var (
 			},
 		},
 	}
+	// ProcessedEventsColumns holds the columns for the "processed_events" table.
+	ProcessedEventsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 128},
+		{Name: "processed_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// ProcessedEventsTable holds the schema information for the "processed_events" table.
+	ProcessedEventsTable = &schema.Table{
+		Name:       "processed_events",
+		Columns:    ProcessedEventsColumns,
+		PrimaryKey: []*schema.Column{ProcessedEventsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "processedevent_processed_at",
+				Unique:  false,
+				Columns: []*schema.Column{ProcessedEventsColumns[1]},
+			},
+		},
+	}
 	// ProductsColumns holds the columns for the "products" table.
 	ProductsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -314,6 +332,54 @@ var (
 		Name:       "products",
 		Columns:    ProductsColumns,
 		PrimaryKey: []*schema.Column{ProductsColumns[0]},
+	}
+	// SalesStatisticsColumns holds the columns for the "sales_statistics" table.
+	SalesStatisticsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "product_id", Type: field.TypeString, Size: 64},
+		{Name: "day", Type: field.TypeString, Size: 10},
+		{Name: "orders", Type: field.TypeInt64, Default: 0},
+		{Name: "units", Type: field.TypeInt64, Default: 0},
+		{Name: "revenue_minor", Type: field.TypeInt64, Default: 0},
+	}
+	// SalesStatisticsTable holds the schema information for the "sales_statistics" table.
+	SalesStatisticsTable = &schema.Table{
+		Name:       "sales_statistics",
+		Columns:    SalesStatisticsColumns,
+		PrimaryKey: []*schema.Column{SalesStatisticsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "salesstatistic_product_id_day",
+				Unique:  true,
+				Columns: []*schema.Column{SalesStatisticsColumns[1], SalesStatisticsColumns[2]},
+			},
+			{
+				Name:    "salesstatistic_day",
+				Unique:  false,
+				Columns: []*schema.Column{SalesStatisticsColumns[2]},
+			},
+		},
+	}
+	// StockAlertsColumns holds the columns for the "stock_alerts" table.
+	StockAlertsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "low", Type: field.TypeBool, Default: false},
+		{Name: "threshold", Type: field.TypeInt64},
+		{Name: "position", Type: field.TypeInt64},
+		{Name: "since", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// StockAlertsTable holds the schema information for the "stock_alerts" table.
+	StockAlertsTable = &schema.Table{
+		Name:       "stock_alerts",
+		Columns:    StockAlertsColumns,
+		PrimaryKey: []*schema.Column{StockAlertsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "stockalert_low_since",
+				Unique:  false,
+				Columns: []*schema.Column{StockAlertsColumns[1], StockAlertsColumns[4]},
+			},
+		},
 	}
 	// TransfersColumns holds the columns for the "transfers" table.
 	TransfersColumns = []*schema.Column{
@@ -368,7 +434,10 @@ var (
 		OrdersTable,
 		OrderLinesTable,
 		PaymentsTable,
+		ProcessedEventsTable,
 		ProductsTable,
+		SalesStatisticsTable,
+		StockAlertsTable,
 		TransfersTable,
 		UsersTable,
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"entgo.io/ent/dialect"
 )
@@ -42,28 +43,36 @@ func locked(ctx context.Context, db *sql.DB, dialectName string, run func(*sql.C
 // lockedSQLite holds the write lock of the file. A migration may rebuild a table by dropping it, with foreign keys
 // off, or its rows would take those that refer to them along; and that pragma has no effect inside a transaction.
 func lockedSQLite(ctx context.Context, conn *sql.Conn, run func(*sql.Conn) error) (err error) {
-	for _, p := range []struct{ name, during string }{
-		{"foreign_keys", "0"},
-		{"busy_timeout", fmt.Sprint(LockWait.Milliseconds())}, // BEGIN waits for as long as another process migrates
-	} {
-		var before string
-		if err := conn.QueryRowContext(ctx, "PRAGMA "+p.name).Scan(&before); err != nil {
-			return err
-		}
-		if _, err := conn.ExecContext(ctx, "PRAGMA "+p.name+" = "+p.during); err != nil {
-			return err
-		}
-		defer func() { // the connection goes back to its pool
-			_, restored := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA "+p.name+" = "+before)
-			err = errors.Join(err, restored)
-		}()
+	keysBack, err := pragma(ctx, conn, "foreign_keys", "0")
+	if err != nil {
+		return err
 	}
+	defer func() { err = errors.Join(err, keysBack()) }()
+	// BEGIN waits for as long as another process migrates.
+	timeoutBack, err := pragma(ctx, conn, "busy_timeout", strconv.FormatInt(LockWait.Milliseconds(), 10))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, timeoutBack()) }()
 	return transaction(ctx, conn, "BEGIN IMMEDIATE", func(conn *sql.Conn) error {
 		if err := run(conn); err != nil {
 			return err
 		}
 		return checkForeignKeys(ctx, conn)
 	})
+}
+
+// pragma sets a pragma of a connection that goes back to its pool, and returns what sets it back.
+func pragma(ctx context.Context, conn *sql.Conn, name, value string) (back func() error, err error) {
+	var before string
+	if err := conn.QueryRowContext(ctx, "PRAGMA "+name).Scan(&before); err != nil {
+		return nil, err
+	}
+	set := func(ctx context.Context, value string) error {
+		_, err := conn.ExecContext(ctx, "PRAGMA "+name+" = "+value)
+		return err
+	}
+	return func() error { return set(context.WithoutCancel(ctx), before) }, set(ctx, value)
 }
 
 func checkForeignKeys(ctx context.Context, conn *sql.Conn) error {

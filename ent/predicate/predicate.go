@@ -39,8 +39,17 @@ type OrderLine func(*sql.Selector)
 // Payment is the predicate function for payment builders.
 type Payment func(*sql.Selector)
 
+// ProcessedEvent is the predicate function for processedevent builders.
+type ProcessedEvent func(*sql.Selector)
+
 // Product is the predicate function for product builders.
 type Product func(*sql.Selector)
+
+// SalesStatistic is the predicate function for salesstatistic builders.
+type SalesStatistic func(*sql.Selector)
+
+// StockAlert is the predicate function for stockalert builders.
+type StockAlert func(*sql.Selector)
 
 // Transfer is the predicate function for transfer builders.
 type Transfer func(*sql.Selector)

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"entgo.io/ent"
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/field"
@@ -35,6 +36,9 @@ func (Balance) Fields() []ent.Field {
 	}
 }
 
+// uuidType is how MySQL stores a UUID, for which it has no type.
+var uuidType = map[string]string{dialect.MySQL: "char(36)"}
+
 // Entry is one line of the append-only journal: one move of one balance.
 type Entry struct{ ent.Schema }
 
@@ -48,7 +52,7 @@ func (Entry) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id").Immutable(),
 		field.String("balance").MaxLen(keyLen).Immutable(),
-		field.UUID("change_id", uuid.UUID{}).Immutable(),
+		field.UUID("change_id", uuid.UUID{}).SchemaType(uuidType).Immutable(),
 		field.Int64("delta").Immutable(),
 		field.Int64("amount_after").Immutable(),
 		field.String("kind").MaxLen(32).Immutable(),
@@ -76,7 +80,7 @@ func (ChangeLog) Annotations() []schema.Annotation {
 func (ChangeLog) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id").Immutable().Comment("Rises in commit order for changes that share a balance."),
-		field.UUID("change_id", uuid.UUID{}).Immutable().Unique(),
+		field.UUID("change_id", uuid.UUID{}).SchemaType(uuidType).Immutable().Unique(),
 		field.String("family").MaxLen(16).Immutable(),
 		field.String("kind").MaxLen(32).Immutable(),
 		field.String("strategy").MaxLen(16).Immutable(),

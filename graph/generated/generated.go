@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/graph/model"
-	"holdfast/graph/scalar"
 	"math"
 	"strconv"
 	"sync/atomic"
@@ -19,6 +17,9 @@ import (
 	"github.com/google/uuid"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+
+	"holdfast/graph/model"
+	"holdfast/graph/scalar"
 )
 
 // region    ***************************** api!.gotpl *****************************
@@ -2757,6 +2758,8 @@ enum Strategy {
   OPTIMISTIC
   "No lock: one conditional UPDATE, decided by the database."
   ATOMICSQL
+  "No lock: a script admits the change in Redis, and the database follows."
+  LUA
 }
 
 "The strategy that serves a family."

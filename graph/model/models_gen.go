@@ -1340,6 +1340,8 @@ const (
 	StrategyOptimistic Strategy = "OPTIMISTIC"
 	// No lock: one conditional UPDATE, decided by the database.
 	StrategyAtomicsql Strategy = "ATOMICSQL"
+	// No lock: a script admits the change in Redis, and the database follows.
+	StrategyLua Strategy = "LUA"
 )
 
 var AllStrategy = []Strategy{
@@ -1350,11 +1352,12 @@ var AllStrategy = []Strategy{
 	StrategyRowlock,
 	StrategyOptimistic,
 	StrategyAtomicsql,
+	StrategyLua,
 }
 
 func (e Strategy) IsValid() bool {
 	switch e {
-	case StrategyNone, StrategySetnx, StrategyRedsync, StrategyPubsub, StrategyRowlock, StrategyOptimistic, StrategyAtomicsql:
+	case StrategyNone, StrategySetnx, StrategyRedsync, StrategyPubsub, StrategyRowlock, StrategyOptimistic, StrategyAtomicsql, StrategyLua:
 		return true
 	}
 	return false

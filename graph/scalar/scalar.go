@@ -130,7 +130,7 @@ func MarshalInt64(i int64) graphql.Marshaler {
 	})
 }
 
-var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,15})$`)
+var decimal = regexp.MustCompile(`^-?(0|[1-9]\d{0,15})$`)
 
 // UnmarshalInt64 reads an Int64: a string of decimal digits or a whole number, within ±(2^53 - 1).
 func UnmarshalInt64(v any) (int64, error) {

@@ -27,7 +27,6 @@ import (
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/schema"
-	"entgo.io/ent/schema/field"
 	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib" // registers "pgx"
 	_ "modernc.org/sqlite"             // registers "sqlite"
@@ -42,7 +41,7 @@ func main() {
 	initial := flag.Bool("initial", false, "replace the only migration instead of adding one")
 	root := flag.String("dir", filepath.Join("ent", "migrations"), "directory of the migrations")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: go run ./ent/migrations/generate [-initial] NAME")
+		fmt.Fprintln(os.Stderr, "usage: go run ./ent/migrations/generate [-initial] NAME")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -175,19 +174,6 @@ func load(path string) (*migrate.MemDir, error) {
 	return dir, nil
 }
 
-// tables are those of ent/schema, fit for MySQL as well as for MariaDB, on which the migrations of both are generated:
-// MySQL has no type uuid.
-func tables() []*schema.Table {
-	for _, table := range entmigrate.Tables {
-		for _, column := range table.Columns {
-			if column.Type == field.TypeUUID && column.SchemaType[dialect.MySQL] == "" {
-				column.SchemaType = map[string]string{dialect.MySQL: "char(36)"}
-			}
-		}
-	}
-	return entmigrate.Tables
-}
-
 // versioned formats like Atlas, under a version that is not the time of day.
 type versioned struct{ version string }
 
@@ -214,7 +200,7 @@ func diff(ctx context.Context, d database, dir *migrate.MemDir, version, name st
 	if err != nil {
 		return err
 	}
-	err = m.NamedDiff(ctx, name, tables()...)
+	err = m.NamedDiff(ctx, name, entmigrate.Tables...)
 	if errors.Is(err, migrate.ErrNoPlan) {
 		fmt.Printf("%s: nothing changes\n", d.folder)
 		return nil

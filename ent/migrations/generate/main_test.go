@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	entmigrate "holdfast/ent/migrate"
+
 	"ariga.io/atlas/sql/migrate"
 	entsql "entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/schema"
@@ -46,7 +48,7 @@ func TestMigrationsEqualSchema(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = m.NamedDiff(t.Context(), "missing", tables()...)
+			err = m.NamedDiff(t.Context(), "missing", entmigrate.Tables...)
 			if errors.Is(err, migrate.ErrNoPlan) {
 				return
 			}

@@ -1,15 +1,9 @@
--- Create "transfers" table
-CREATE TABLE `transfers` (
+-- Create "users" table
+CREATE TABLE `users` (
   `id` varchar(64) NOT NULL,
-  `user_id` varchar(64) NOT NULL,
-  `from_account_id` varchar(64) NOT NULL,
-  `to_account_id` varchar(64) NOT NULL,
-  `amount_minor` bigint NOT NULL,
-  `currency` varchar(3) NOT NULL,
+  `name` varchar(200) NOT NULL,
   `created_at` datetime(6) NOT NULL,
-  PRIMARY KEY (`id`),
-  INDEX `transfer_from_account_id_created_at` (`from_account_id`, `created_at`),
-  INDEX `transfer_to_account_id_created_at` (`to_account_id`, `created_at`)
+  PRIMARY KEY (`id`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "balances" table
 CREATE TABLE `balances` (
@@ -41,13 +35,6 @@ CREATE TABLE `change_logs` (
   INDEX `changelog_published_at_id` (`published_at`, `id`),
   UNIQUE INDEX `change_id` (`change_id`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
--- Create "users" table
-CREATE TABLE `users` (
-  `id` varchar(64) NOT NULL,
-  `name` varchar(200) NOT NULL,
-  `created_at` datetime(6) NOT NULL,
-  PRIMARY KEY (`id`)
-) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "entries" table
 CREATE TABLE `entries` (
   `id` bigint NOT NULL AUTO_INCREMENT,
@@ -77,6 +64,48 @@ CREATE TABLE `instances` (
   `started_at` datetime(6) NOT NULL,
   `heartbeat_at` datetime(6) NOT NULL,
   PRIMARY KEY (`id`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "sales_statistics" table
+CREATE TABLE `sales_statistics` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `product_id` varchar(64) NOT NULL,
+  `day` varchar(10) NOT NULL,
+  `orders` bigint NOT NULL DEFAULT 0,
+  `units` bigint NOT NULL DEFAULT 0,
+  `revenue_minor` bigint NOT NULL DEFAULT 0,
+  PRIMARY KEY (`id`),
+  INDEX `salesstatistic_day` (`day`),
+  UNIQUE INDEX `salesstatistic_product_id_day` (`product_id`, `day`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "transfers" table
+CREATE TABLE `transfers` (
+  `id` varchar(64) NOT NULL,
+  `user_id` varchar(64) NOT NULL,
+  `from_account_id` varchar(64) NOT NULL,
+  `to_account_id` varchar(64) NOT NULL,
+  `amount_minor` bigint NOT NULL,
+  `currency` varchar(3) NOT NULL,
+  `created_at` datetime(6) NOT NULL,
+  PRIMARY KEY (`id`),
+  INDEX `transfer_from_account_id_created_at` (`from_account_id`, `created_at`),
+  INDEX `transfer_to_account_id_created_at` (`to_account_id`, `created_at`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "processed_events" table
+CREATE TABLE `processed_events` (
+  `id` varchar(128) NOT NULL,
+  `processed_at` datetime(6) NOT NULL,
+  PRIMARY KEY (`id`),
+  INDEX `processedevent_processed_at` (`processed_at`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "stock_alerts" table
+CREATE TABLE `stock_alerts` (
+  `id` varchar(64) NOT NULL,
+  `low` bool NOT NULL DEFAULT 0,
+  `threshold` bigint NOT NULL,
+  `position` bigint NOT NULL,
+  `since` datetime(6) NOT NULL,
+  PRIMARY KEY (`id`),
+  INDEX `stockalert_low_since` (`low`, `since`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "accounts" table
 CREATE TABLE `accounts` (

@@ -153,6 +153,14 @@ CREATE TABLE `payments` (
 );
 -- Create index "payments_order_id_key" to table: "payments"
 CREATE UNIQUE INDEX `payments_order_id_key` ON `payments` (`order_id`);
+-- Create "processed_events" table
+CREATE TABLE `processed_events` (
+  `id` text NOT NULL,
+  `processed_at` datetime NOT NULL,
+  PRIMARY KEY (`id`)
+);
+-- Create index "processedevent_processed_at" to table: "processed_events"
+CREATE INDEX `processedevent_processed_at` ON `processed_events` (`processed_at`);
 -- Create "products" table
 CREATE TABLE `products` (
   `id` text NOT NULL,
@@ -169,6 +177,30 @@ CREATE TABLE `products` (
 );
 -- Create index "products_sku_key" to table: "products"
 CREATE UNIQUE INDEX `products_sku_key` ON `products` (`sku`);
+-- Create "sales_statistics" table
+CREATE TABLE `sales_statistics` (
+  `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  `product_id` text NOT NULL,
+  `day` text NOT NULL,
+  `orders` integer NOT NULL DEFAULT (0),
+  `units` integer NOT NULL DEFAULT (0),
+  `revenue_minor` integer NOT NULL DEFAULT (0)
+);
+-- Create index "salesstatistic_product_id_day" to table: "sales_statistics"
+CREATE UNIQUE INDEX `salesstatistic_product_id_day` ON `sales_statistics` (`product_id`, `day`);
+-- Create index "salesstatistic_day" to table: "sales_statistics"
+CREATE INDEX `salesstatistic_day` ON `sales_statistics` (`day`);
+-- Create "stock_alerts" table
+CREATE TABLE `stock_alerts` (
+  `id` text NOT NULL,
+  `low` bool NOT NULL DEFAULT (false),
+  `threshold` integer NOT NULL,
+  `position` integer NOT NULL,
+  `since` datetime NOT NULL,
+  PRIMARY KEY (`id`)
+);
+-- Create index "stockalert_low_since" to table: "stock_alerts"
+CREATE INDEX `stockalert_low_since` ON `stock_alerts` (`low`, `since`);
 -- Create "transfers" table
 CREATE TABLE `transfers` (
   `id` text NOT NULL,
