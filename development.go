@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -39,10 +40,23 @@ func playground(cfg config.Config) (http.Handler, error) {
 		}
 		headers["Authorization"] = "Bearer " + token
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// The tabs are made anew for each visit: their idempotency keys must be fresh.
-		web.Playground(web.PlaygroundOptions{Headers: headers, Tabs: graph.Tabs()}).ServeHTTP(w, r)
-	}), nil
+	// The tabs are made anew for each start, for fresh idempotency keys, but not for each visit: the page keeps what was
+	// edited for as long as the server's tabs are the same.
+	return web.Playground(web.PlaygroundOptions{Headers: headers, Tabs: graph.Tabs()}), nil
+}
+
+// demoAttempts is more than there are demo objects.
+const demoAttempts = 30
+
+// demo adds the demo data. Of instances that start at the same moment each may find an object missing and then there,
+// added by another. It goes on behind that the next time.
+func demo(ctx context.Context, services *commerce.Services) error {
+	for attempt := 1; ; attempt++ {
+		err := commerce.SeedDemo(ctx, services)
+		if err == nil || ctx.Err() != nil || attempt == demoAttempts {
+			return err
+		}
+	}
 }
 
 // onlyLoopback refuses requests under any other host name: the page of another site could otherwise reach a development

@@ -74,7 +74,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	}
 	closers.add("providers", providers.Close)
 
-	// Persisters: what Redis-first strategies admit goes into the database.
+	// Persisters write what lua admits into the database, workers serve the lines of queue.
 	persisting := events.DefaultPersisterSettings()
 	persisting.Batch, persisting.ClaimIdle = cfg.Pipeline.Batch, cfg.Pipeline.ClaimIdle
 	persisted := events.NewPersisterMetrics(registry)
@@ -84,7 +84,13 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	for _, admission := range providers.Admissions() {
 		persister := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), persisting,
 			persisted, log, nil)
-		closers.add("persister", persister.Start(ctx))
+		closers.add("persister", events.Background(ctx, persister.Run))
+	}
+	for _, line := range providers.Lines() {
+		worker := providers.Worker(line, lockprovider.WorkerSettings{
+			Batch: cfg.Pipeline.Batch, Block: persisting.Block, Retry: persisting.MaxRetry,
+		}, log)
+		closers.add("worker", events.Background(ctx, worker.Run))
 	}
 
 	// Services.
@@ -101,7 +107,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 		},
 	})
 	if cfg.Development {
-		if err := commerce.SeedDemo(ctx, services); err != nil {
+		if err := demo(ctx, services); err != nil {
 			return err
 		}
 	}

@@ -55,12 +55,13 @@ func New(d Deps) *Services {
 	}
 	c := &core{Deps: d}
 	customers := newCustomers(c)
+	catalog := &Catalog{core: c}
 	return &Services{
-		Catalog:   &Catalog{c},
+		Catalog:   catalog,
 		Coupons:   &Coupons{core: c, customers: customers},
 		Points:    &Points{core: c, customers: customers},
 		Accounts:  &Accounts{core: c, customers: customers},
-		Orders:    &Orders{core: c, customers: customers},
+		Orders:    &Orders{core: c, catalog: catalog, customers: customers},
 		Customers: customers,
 	}
 }

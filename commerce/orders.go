@@ -23,6 +23,7 @@ import (
 // Orders places, pays and cancels orders; the steps are in saga.go.
 type Orders struct {
 	*core
+	catalog   *Catalog
 	customers *Customers
 }
 
@@ -32,6 +33,8 @@ type PlaceOrder struct {
 	Lines         []Line
 	CouponIssueID string   // an issued coupon of the viewer's; "" for none
 	Payment       *Payment // nil leaves the order PENDING until it is paid or expires
+	// NoWait asks for a ticket instead of an answer, where the stock is served from a waiting line.
+	NoWait bool `json:"-"` // how to be answered is not part of what is asked
 
 	reservation time.Duration // demo data keep theirs for longer; 0 means the shop's
 }
@@ -54,6 +57,7 @@ type OrderResult struct {
 	Order       *ent.Order // with lines and their products, and payment
 	Meta        Meta
 	Persistence Persistence
+	Ticket      *Ticket // instead of the order, while it waits in line
 }
 
 // Persistence tells whether the database has confirmed what an operation did.
@@ -93,10 +97,14 @@ func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResul
 	id, fp := operationID(v, "placeOrder", in.Key), fingerprint(in)
 	d, err := s.draft(ctx, v, in, id, fp)
 	var receipt lockprovider.Receipt
-	if err == nil {
+	line := s.Providers.Lines()[lockprovider.Stock]
+	switch {
+	case err == nil && in.NoWait && line != nil:
+		return s.enter(ctx, line, d)
+	case err == nil:
 		receipt, err = s.execute(ctx, d.change)
 		err = refusals(err, d.stockRefused)
-	} else {
+	default:
 		// What does not fit the catalogue any more may be a repeat of what did.
 		receipt, err = s.replayedOr(ctx, id, KindOrderPlaced, fp, err)
 	}
@@ -143,7 +151,7 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 	if err := s.checkPayment(ctx, v, in.Payment, s.Shop.Currency); err != nil {
 		return nil, err
 	}
-	products, err := (&Catalog{s.core}).ProductsByID(ctx, productIDs(lines))
+	products, err := s.catalog.shared(ctx, productIDs(lines))
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +160,9 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 	p := orderPlaced{
 		OrderID: idOf(prefixOrder, id), UserID: v.UserID, Currency: s.Shop.Currency,
 		CouponIssueID: in.CouponIssueID, CreatedAt: now, ExpiresAt: now.Add(reservation),
+	}
+	if in.Payment != nil {
+		p.Payment = &paymentAsked{Method: in.Payment.Method.String(), AccountID: in.Payment.AccountID}
 	}
 	var moves []lockprovider.Move
 	var errs Errors
@@ -230,13 +241,13 @@ func productIDs(lines []Line) []string {
 
 func lineField(i int, name string) []string { return input("lines", strconv.Itoa(i), name) }
 
+// stockRefused names the product that is short, and the line of the request that asked for it.
 func (d *draft) stockRefused(r lockprovider.Refusal) *Error {
-	for _, l := range d.payload.Lines {
-		if r.Balance == lockprovider.StockKey(l.ProductID) {
-			return outOfStock(l.ProductID, -r.Delta, r.Available, lineField(d.requested[l.ProductID], "quantity"))
-		}
+	e := d.payload.stockRefused(r)
+	if details, ok := e.Details.(OutOfStockDetails); ok {
+		e.Field = lineField(d.requested[details.ProductID], "quantity")
 	}
-	return &Error{Code: OutOfStock, Message: "out of stock"}
+	return e
 }
 
 // checkPayment refuses what could not be paid with, before stock is reserved for it.
@@ -407,7 +418,7 @@ func (s *Orders) accepted(ctx context.Context, id string) (*ent.Order, Persisten
 	if err := json.Unmarshal(fate.Payload, &p); err != nil {
 		return nil, "", err
 	}
-	products, err := (&Catalog{s.core}).ProductsByID(ctx, p.productIDs())
+	products, err := s.catalog.ProductsByID(ctx, p.productIDs())
 	row := p.order(products)
 	if fate.State != lockprovider.FateFailed {
 		return row, PersistAccepted, err

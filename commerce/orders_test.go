@@ -274,7 +274,9 @@ func testCancelGivesBack(t *testing.T, s *shop) {
 	}
 }
 
-func TestPayOrder(t *testing.T) { under(t, testPayOrder, lockprovider.PubSub, lockprovider.Lua) }
+func TestPayOrder(t *testing.T) {
+	under(t, testPayOrder, lockprovider.PubSub, lockprovider.Lua, lockprovider.Queue)
+}
 
 func testPayOrder(t *testing.T, s *shop) {
 	a := s.product(t, 1000, 10)
@@ -355,7 +357,7 @@ func testPayAndCancelRace(t *testing.T, s *shop) {
 
 // Repeats of one key at the same moment make one order, and all get the same answer.
 func TestConcurrentRepeatsPlaceOneOrder(t *testing.T) {
-	for _, strategy := range []lockprovider.Strategy{lockprovider.PubSub, lockprovider.AtomicSQL, lockprovider.Optimistic, lockprovider.Lua} {
+	for _, strategy := range []lockprovider.Strategy{lockprovider.PubSub, lockprovider.AtomicSQL, lockprovider.Optimistic, lockprovider.Lua, lockprovider.Queue} {
 		t.Run(string(strategy), func(t *testing.T) {
 			s := newShop(t, strategy)
 			a := s.product(t, 1000, 1)

@@ -42,6 +42,12 @@ type (
 		CouponIssueID string      `json:"couponIssueId,omitempty"`
 		CreatedAt     time.Time   `json:"createdAt"`
 		ExpiresAt     time.Time   `json:"expiresAt"`
+		// Payment is how the customer asked to pay, for whoever goes on with an order that waited in line.
+		Payment *paymentAsked `json:"payment,omitempty"`
+	}
+	paymentAsked struct {
+		Method    string `json:"method"`
+		AccountID string `json:"accountId,omitempty"`
 	}
 	orderLine struct {
 		ProductID      string `json:"productId"`

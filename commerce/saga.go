@@ -107,7 +107,7 @@ func (s *Orders) spendCoupon(ctx context.Context, row *ent.Order, meta *Meta) er
 		},
 	})
 	if errors.Is(err, lockprovider.ErrLimit) {
-		return &stepRefused{&Error{Code: CouponNotValid, Message: "this coupon has been used"}}
+		return &stepRefused{&Error{Code: CouponNotValid, Field: input("couponIssueId"), Message: "this coupon has been used"}}
 	}
 	return err
 }
@@ -219,7 +219,7 @@ func (s *Orders) ask(ctx context.Context, call func(ctx context.Context) error) 
 // again.
 func declined(err error, message string) error {
 	if errors.Is(err, ErrDeclined) {
-		return &stepRefused{&Error{Code: PaymentDeclined, Message: message}}
+		return &stepRefused{&Error{Code: PaymentDeclined, Field: input("payment"), Message: message}}
 	}
 	return &Error{
 		Code: Unavailable, Field: input("payment"), Retryable: true, RetryAfter: retryLater,

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"holdfast/ent/coupon"
 	"holdfast/ent/entry"
 	"holdfast/events"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -26,6 +28,7 @@ type shop struct {
 	db      *clients.Database
 	gateway *gateway
 	clock   *clock
+	commits atomic.Int64 // group commits of lua
 }
 
 var (
@@ -34,16 +37,22 @@ var (
 	admin = commerce.Viewer{UserID: "root", Name: "Root", Admin: true}
 )
 
-// newShop runs all families under one strategy.
-func newShop(t *testing.T, strategy lockprovider.Strategy) *shop {
+// newShop is an embedded shop that runs all families under one strategy.
+func newShop(t testing.TB, strategy lockprovider.Strategy) *shop {
+	t.Helper()
+	return openShop(t, strategy, "sqlite://:memory:", clients.EmbeddedRedis)
+}
+
+// openShop is a shop on any database and Redis.
+func openShop(t testing.TB, strategy lockprovider.Strategy, databaseURL, redisURL string) *shop {
 	t.Helper()
 	ctx := t.Context()
-	db, err := clients.OpenDatabase(ctx, "sqlite://:memory:", clients.DatabaseOptions{})
+	db, err := clients.OpenDatabase(ctx, databaseURL, clients.DatabaseOptions{})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	_, err = db.Migrate(ctx)
 	must(t, err)
-	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: clients.EmbeddedRedis})
+	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: redisURL, PoolSize: 256})
 	must(t, err)
 	t.Cleanup(func() { must(t, redis.Close()) })
 
@@ -59,17 +68,22 @@ func newShop(t *testing.T, strategy lockprovider.Strategy) *shop {
 	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: redis.Client, Instance: "test"}, families)
 	must(t, err)
 	t.Cleanup(func() { must(t, providers.Close()) })
-	persisting, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var persisters sync.WaitGroup
-	for _, admission := range providers.Admissions() {
-		settings := events.DefaultPersisterSettings()
-		settings.Block = 50 * time.Millisecond
-		persister := events.NewPersister(admission, ledger, providers.Waiters(), "test", settings,
-			events.NewPersisterMetrics(nil), slog.New(slog.DiscardHandler), nil)
-		persisters.Go(func() { persister.Run(persisting) })
-	}
-	t.Cleanup(func() { stop(); persisters.Wait() })
 	s := &shop{db: db, gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
+	settings, log := events.DefaultPersisterSettings(), slog.New(slog.DiscardHandler)
+	settings.Block = 50 * time.Millisecond
+	for _, admission := range providers.Admissions() {
+		persister := events.NewPersister(admission, ledger, providers.Waiters(), "test", settings,
+			events.NewPersisterMetrics(nil), log, func() { s.commits.Add(1) })
+		stop := events.Background(ctx, persister.Run)
+		t.Cleanup(func() { must(t, stop()) })
+	}
+	for _, line := range providers.Lines() {
+		worker := providers.Worker(line, lockprovider.WorkerSettings{
+			Batch: settings.Batch, Block: settings.Block, Retry: settings.Retry,
+		}, log)
+		stop := events.Background(ctx, worker.Run)
+		t.Cleanup(func() { must(t, stop()) })
+	}
 	s.Services = commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway, Now: s.clock.Now,
 		Shop: commerce.ShopSettings{
@@ -78,6 +92,8 @@ func newShop(t *testing.T, strategy lockprovider.Strategy) *shop {
 	})
 	return s
 }
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // clock stands still unless it is moved.
 type clock struct {
@@ -156,7 +172,7 @@ func (g *gateway) stateOf(reference string) string {
 	return g.state[reference]
 }
 
-func (s *shop) product(t *testing.T, price, stock int64) string {
+func (s *shop) product(t testing.TB, price, stock int64) string {
 	t.Helper()
 	row, err := s.Catalog.Create(t.Context(), admin, commerce.CreateProduct{
 		SKU: uuid.NewString(), Name: "Thing", Price: commerce.Money{Minor: price, Currency: "USD"}, Stock: stock,
@@ -165,7 +181,7 @@ func (s *shop) product(t *testing.T, price, stock int64) string {
 	return row.ID
 }
 
-func (s *shop) account(t *testing.T, owner commerce.Viewer, opening int64) string {
+func (s *shop) account(t testing.TB, owner commerce.Viewer, opening int64) string {
 	t.Helper()
 	row, err := s.Accounts.Open(t.Context(), admin, commerce.OpenAccount{
 		Name: "Account", Currency: "USD", UserID: owner.UserID, Opening: opening,
@@ -174,13 +190,13 @@ func (s *shop) account(t *testing.T, owner commerce.Viewer, opening int64) strin
 	return row.ID
 }
 
-func (s *shop) points(t *testing.T, owner commerce.Viewer, amount int64) {
+func (s *shop) points(t testing.TB, owner commerce.Viewer, amount int64) {
 	t.Helper()
 	_, err := s.Points.Charge(t.Context(), owner, commerce.ChargePoints{Key: uuid.New(), Amount: amount})
 	must(t, err)
 }
 
-func (s *shop) coupon(t *testing.T, in commerce.CreateCoupon) string {
+func (s *shop) coupon(t testing.TB, in commerce.CreateCoupon) string {
 	t.Helper()
 	if in.Name == "" {
 		in.Name = "Coupon"
@@ -194,14 +210,14 @@ func (s *shop) coupon(t *testing.T, in commerce.CreateCoupon) string {
 	return row.ID
 }
 
-func (s *shop) issue(t *testing.T, to commerce.Viewer, couponID string) string {
+func (s *shop) issue(t testing.TB, to commerce.Viewer, couponID string) string {
 	t.Helper()
 	result, err := s.Coupons.Issue(t.Context(), to, commerce.IssueCoupon{Key: uuid.New(), CouponID: couponID})
 	must(t, err)
 	return result.Issue.ID
 }
 
-func (s *shop) wantStock(t *testing.T, productID string, want int64) {
+func (s *shop) wantStock(t testing.TB, productID string, want int64) {
 	t.Helper()
 	stock, err := s.Catalog.Stock(t.Context(), []string{productID})
 	must(t, err)
@@ -210,7 +226,7 @@ func (s *shop) wantStock(t *testing.T, productID string, want int64) {
 	}
 }
 
-func (s *shop) wantPoints(t *testing.T, owner commerce.Viewer, want int64) {
+func (s *shop) wantPoints(t testing.TB, owner commerce.Viewer, want int64) {
 	t.Helper()
 	balance, err := s.Points.Balance(t.Context(), owner)
 	must(t, err)
@@ -219,7 +235,7 @@ func (s *shop) wantPoints(t *testing.T, owner commerce.Viewer, want int64) {
 	}
 }
 
-func (s *shop) wantMoney(t *testing.T, accountID string, want int64) {
+func (s *shop) wantMoney(t testing.TB, accountID string, want int64) {
 	t.Helper()
 	balances, err := s.Accounts.Balances(t.Context(), []string{accountID})
 	must(t, err)
@@ -229,7 +245,7 @@ func (s *shop) wantMoney(t *testing.T, accountID string, want int64) {
 }
 
 // wantUnspent proves that an issued coupon can be used.
-func (s *shop) wantCoupon(t *testing.T, owner commerce.Viewer, issueID, status string) {
+func (s *shop) wantCoupon(t testing.TB, owner commerce.Viewer, issueID, status string) {
 	t.Helper()
 	row, err := s.Coupons.GetIssue(t.Context(), owner, issueID)
 	must(t, err)
@@ -250,7 +266,7 @@ func (s *shop) wantCoupon(t *testing.T, owner commerce.Viewer, issueID, status s
 }
 
 // audit proves every balance from its journal.
-func (s *shop) audit(t *testing.T) {
+func (s *shop) audit(t testing.TB) {
 	t.Helper()
 	violations, err := lockprovider.Audit(t.Context(), s.db.Ent)
 	must(t, err)
@@ -259,7 +275,7 @@ func (s *shop) audit(t *testing.T) {
 	}
 }
 
-func (s *shop) entriesOf(t *testing.T, balance string) []*ent.Entry {
+func (s *shop) entriesOf(t testing.TB, balance string) []*ent.Entry {
 	t.Helper()
 	rows, err := s.db.Ent.Entry.Query().Where(entry.Balance(balance)).All(t.Context())
 	must(t, err)
@@ -267,7 +283,7 @@ func (s *shop) entriesOf(t *testing.T, balance string) []*ent.Entry {
 }
 
 // wantCodes asserts the business failures of err, in their order, each as CODE or CODE:path.
-func wantCodes(t *testing.T, err error, want ...string) []*commerce.Error {
+func wantCodes(t testing.TB, err error, want ...string) []*commerce.Error {
 	t.Helper()
 	errs, ok := commerce.UserErrors(err)
 	if !ok {
@@ -288,7 +304,7 @@ func wantCodes(t *testing.T, err error, want ...string) []*commerce.Error {
 }
 
 // untilSettled repeats an operation, with the same key, as long as its error says that it may succeed later.
-func untilSettled[T any](t *testing.T, operation func() (T, error)) (T, error) {
+func untilSettled[T any](t testing.TB, operation func() (T, error)) (T, error) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
 		result, err := operation()
@@ -320,7 +336,7 @@ func together(n int, f func(i int)) {
 	done.Wait()
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

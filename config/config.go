@@ -200,7 +200,7 @@ func unresolved() Config {
 		Deployment: Deployment{Heartbeat: 5 * time.Second, Expiry: 15 * time.Second},
 		HTTP: HTTP{
 			RequestTimeout: 30 * time.Second, ShutdownTimeout: 20 * time.Second, MaxBodyBytes: 128 << 10,
-			MaxDepth: 12, MaxComplexity: 2000, Playground: true, Introspection: true,
+			MaxDepth: 12, MaxComplexity: 10_000, Playground: true, Introspection: true,
 		},
 		Log: Log{Level: slog.LevelInfo, Format: "text"},
 	}

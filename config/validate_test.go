@@ -71,7 +71,7 @@ func TestValidation(t *testing.T) {
 		{"shop.maxLines=90 shop.maxQuantity=1001", "shop.maxQuantity (--set): 1001: want at most 1000 with shop.maxLines: 90, for 90000 units"},
 		{"shop.maxQuantity=90001", "shop.maxQuantity (--set): 90001: want 1 to 90000"},
 
-		{"locks.stock.provider=", "locks.stock.provider (--set): \"\": want one of atomicsql, none, optimistic"},
+		{"locks.stock.provider=", "locks.stock.provider (--set): \"\": want one of atomicsql, lua, none, optimistic"},
 		{"locks.stock.provider=mutex", `"mutex": want one of`},
 		{"locks.stock.provider=none", "none: want another: it loses updates"},
 		{"locks.stock.provider=none allowNone=true", ""},

@@ -121,11 +121,11 @@ func (p *Persister) Run(ctx context.Context) {
 	}
 }
 
-// Start runs the persister in the background; stop ends it after the batch in hand.
-func (p *Persister) Start(ctx context.Context) (stop func() error) {
+// Background runs a loop until stop is called, which waits for it to end.
+func Background(ctx context.Context, loop func(ctx context.Context)) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	running.Go(func() { p.Run(ctx) })
+	running.Go(func() { loop(ctx) })
 	return func() error {
 		cancel()
 		running.Wait()

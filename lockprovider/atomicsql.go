@@ -40,7 +40,7 @@ func (p *atomicsql) Execute(ctx context.Context, c Change) (Receipt, error) {
 				return Receipt{}, err
 			}
 			if attempt >= p.settings.Attempts { // it fits by now: somebody gave back in between
-				return Receipt{}, fmt.Errorf("%w: %w", ErrConflict, errNoFit)
+				return receipt, fmt.Errorf("%w: %w", ErrConflict, errNoFit)
 			}
 		}
 	})

@@ -53,6 +53,7 @@ const (
 	RowLock    Strategy = "rowlock"
 	Optimistic Strategy = "optimistic"
 	AtomicSQL  Strategy = "atomicsql"
+	Queue      Strategy = "queue"
 	Lua        Strategy = "lua"
 )
 

@@ -110,23 +110,24 @@ func (l *Ledger) settle(ctx context.Context, c Change, execute func() (Receipt, 
 		return receipt, nil
 	}
 	if cerr := ctx.Err(); cerr != nil {
-		return Receipt{}, cerr
+		return receipt, cerr
 	}
 	if errors.Is(err, ErrLockTimeout) {
-		return Receipt{}, err // nothing was asked of the database: do not add to the load
+		return receipt, err // nothing was asked of the database: do not add to the load
 	}
 	first, found, rerr := l.Replay(ctx, c)
 	switch {
 	case errors.Is(rerr, ErrIDReused):
-		return Receipt{}, rerr
+		return receipt, rerr
 	case rerr != nil:
-		return Receipt{}, err
+		return receipt, err
 	case found:
+		first.Waited = receipt.Waited
 		return first, nil
 	case isCheckViolation(err):
-		return Receipt{}, fmt.Errorf("%w: %w", ErrBroken, err)
+		return receipt, fmt.Errorf("%w: %w", ErrBroken, err)
 	}
-	return Receipt{}, err
+	return receipt, err
 }
 
 // Replay returns the receipt of a change that has been applied before, if it has.
@@ -204,25 +205,11 @@ func (l *Ledger) read(ctx context.Context, c *ent.BalanceClient, moves []Move, f
 	if err != nil {
 		return nil, err
 	}
-	byKey := make(map[string]*ent.Balance, len(rows))
+	amounts := make(map[string]state, len(rows))
 	for _, row := range rows {
-		byKey[row.ID] = row
+		amounts[row.ID] = stateOf(row)
 	}
-	states := make([]state, len(moves))
-	for i, m := range moves {
-		switch row := byKey[m.Balance]; {
-		case row != nil:
-			states[i] = state{
-				amount: row.Amount, floor: row.Floor, ceiling: row.Ceiling, version: row.Version,
-				applied: row.Applied,
-			}
-		case m.Open != nil:
-			states[i] = state{amount: m.Open.Opening, floor: m.Open.Floor, ceiling: m.Open.Ceiling, missing: true}
-		default:
-			return nil, fmt.Errorf("%w: %s", ErrUnknownBalance, m.Balance)
-		}
-	}
-	return states, nil
+	return statesFor(moves, amounts)
 }
 
 // comparison says what a write of an amount is conditional on.

@@ -213,3 +213,75 @@ func (l *Ledger) logBatch(
 	}
 	return nil
 }
+
+// serve applies the changes at the indexes todo in their order: each is checked against what those before it left, and
+// those that fit are committed together. It sets their verdicts and returns the balances as they stand then.
+func (l *Ledger) serve(ctx context.Context, s Strategy, batch []Pending, todo []int, verdicts []error) (map[string]state, error) {
+	fresh := make([]Pending, len(todo))
+	applied := make([]error, len(todo))
+	for n, i := range todo {
+		fresh[n] = batch[i]
+	}
+	open, err := l.notApplied(ctx, fresh, applied)
+	if err != nil {
+		return nil, err
+	}
+	for n, i := range todo {
+		verdicts[i] = applied[n]
+	}
+	for n := range open {
+		open[n] = todo[open[n]]
+	}
+	for {
+		amounts, fits, refused, err := l.checkInOrder(ctx, batch, open, verdicts)
+		if err != nil || len(fits) == 0 {
+			return amounts, err
+		}
+		if err := l.persist(ctx, s, batch, fits, verdicts); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(fits, func(i int) bool { return verdicts[i] != nil }) {
+			return amounts, nil
+		}
+		open = refused // what fitted was refused for another reason: those behind it get another look
+	}
+}
+
+// checkInOrder tells which changes fit one after the other, and sets the verdicts of those that do not.
+func (l *Ledger) checkInOrder(
+	ctx context.Context, batch []Pending, todo []int, verdicts []error,
+) (amounts map[string]state, fits, refused []int, err error) {
+	var keys []string
+	for _, i := range todo {
+		keys = append(keys, batch[i].Change.balances()...)
+	}
+	slices.Sort(keys)
+	rows, err := l.client.Balance.Query().Where(balance.IDIn(slices.Compact(keys)...)).All(ctx)
+	if err != nil {
+		return nil, nil, nil, l.failure(ctx, err)
+	}
+	amounts = make(map[string]state, len(rows))
+	for _, row := range rows {
+		amounts[row.ID] = stateOf(row)
+	}
+	for _, i := range todo {
+		moves := batch[i].Change.Moves
+		read, err := statesFor(moves, amounts)
+		var after []int64
+		if err == nil {
+			after, err = check(read, moves)
+		}
+		if verdicts[i] = err; err != nil {
+			refused = append(refused, i)
+			continue
+		}
+		batch[i].Seq = make([]int64, len(moves))
+		for n, m := range moves {
+			read[n].amount, read[n].missing = after[n], false
+			read[n].applied++
+			amounts[m.Balance], batch[i].Seq[n] = read[n], read[n].applied
+		}
+		fits = append(fits, i)
+	}
+	return amounts, fits, refused, nil
+}

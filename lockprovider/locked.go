@@ -48,7 +48,7 @@ func (p *locked) Execute(ctx context.Context, c Change) (Receipt, error) {
 			// Somebody wrote while we held the lock. The version comparison kept the data right; the lock failed.
 			p.metrics.violation(p.strategy, c.Family)
 			if attempt >= p.attempts {
-				return Receipt{}, fmt.Errorf("%w: %w", ErrConflict, err)
+				return receipt, fmt.Errorf("%w: %w", ErrConflict, err)
 			}
 		}
 	})

@@ -46,7 +46,7 @@ func (p *lua) Execute(ctx context.Context, c Change) (Receipt, error) {
 	defer leave()
 	receipt, err := p.admit(ctx, c)
 	if err != nil {
-		return p.refused(ctx, c, err)
+		return refusedUnlessApplied(ctx, p.ledger, c, err)
 	}
 	if p.settings.Ack == AckAccepted && !c.Confirm && !receipt.Replayed {
 		return receipt, nil
@@ -86,15 +86,15 @@ func (p *lua) admit(ctx context.Context, c Change) (Receipt, error) {
 	}
 }
 
-// refused makes sure that a refusal is not one of a change that succeeded before Redis forgot it.
-func (p *lua) refused(ctx context.Context, c Change, err error) (Receipt, error) {
+// refusedUnlessApplied makes sure that a refusal by Redis is not one of a change that succeeded before Redis forgot it.
+func refusedUnlessApplied(ctx context.Context, l *Ledger, c Change, err error) (Receipt, error) {
 	if cerr := ctx.Err(); cerr != nil {
 		return Receipt{}, cerr
 	}
 	if errors.Is(err, ErrLockTimeout) || errors.Is(err, ErrIDReused) {
 		return Receipt{}, err
 	}
-	first, found, rerr := p.ledger.Replay(ctx, c)
+	first, found, rerr := l.Replay(ctx, c)
 	switch {
 	case errors.Is(rerr, ErrIDReused):
 		return Receipt{}, rerr

@@ -31,7 +31,7 @@ func (p *optimistic) Execute(ctx context.Context, c Change) (Receipt, error) {
 				return receipt, err
 			}
 			if attempt >= p.settings.Attempts {
-				return Receipt{}, fmt.Errorf("%w: %w", ErrConflict, err)
+				return receipt, fmt.Errorf("%w: %w", ErrConflict, err)
 			}
 			if err := pause(bounded, jitter(p.settings.Backoff)); err != nil {
 				return Receipt{}, p.ledger.failure(bounded, err)

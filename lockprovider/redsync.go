@@ -39,16 +39,19 @@ func newRedsync(d Deps) (Provider, error) {
 func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
 	waiting, cancel := context.WithTimeoutCause(ctx, l.settings.Wait, ErrLockTimeout)
 	defer cancel()
+	token := newToken()
 	var mutexes []*redsync.Mutex
 	taken := partial{term: l.settings.Lease, extend: func(ctx context.Context, held int) error {
 		return extendMutexes(ctx, mutexes[:held])
 	}}
 	for _, key := range keys {
-		mutex := l.redsync.NewMutex(key, redsync.WithExpiry(l.settings.Lease))
+		// A value of our own: a mutex whose reply was lost may have been set and can still be released.
+		mutex := l.redsync.NewMutex(key, redsync.WithExpiry(l.settings.Lease), redsync.WithValue(token),
+			redsync.WithGenValueFunc(func() (string, error) { return token, nil }))
 		asked, err := l.lockOne(waiting, mutex, &taken)
 		if err != nil {
 			err = redisFailure(waiting, err)
-			giveUp(ctx, func(ctx context.Context) error { return releaseMutexes(ctx, mutexes) })
+			giveUp(ctx, func(ctx context.Context) error { return releaseMutexes(ctx, append(mutexes, mutex)) })
 			return nil, nil, err
 		}
 		taken.add(asked)

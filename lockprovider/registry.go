@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -22,12 +23,13 @@ var Registry = map[Strategy]Constructor{
 	RowLock:    newRowLock,
 	Optimistic: newOptimistic,
 	AtomicSQL:  newAtomicSQL,
+	Queue:      newQueue,
 	Lua:        newLua,
 }
 
 // NeedsRedis tells whether a strategy works with Redis; the others ask the database alone.
 func NeedsRedis(s Strategy) bool {
-	return s == SetNX || s == Redsync || s == PubSub || s == Lua
+	return s == SetNX || s == Redsync || s == PubSub || s == Queue || s == Lua
 }
 
 // Strategies are the names in the registry, sorted.
@@ -76,6 +78,7 @@ type Deps struct {
 
 	subscription *subscription
 	admission    *Admission
+	line         *Line
 	waiters      *Waiters
 }
 
@@ -90,7 +93,9 @@ type Providers struct {
 	byFamily     map[Family]Provider
 	strategies   map[Family]Strategy
 	admissions   map[Family]*Admission
+	lines        map[Family]*Line
 	subscription *subscription
+	deps         Deps
 	waiters      *Waiters
 }
 
@@ -101,6 +106,7 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 	}
 	p := &Providers{
 		byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}, admissions: map[Family]*Admission{},
+		lines: map[Family]*Line{}, deps: d,
 	}
 	for _, family := range Families {
 		cfg, ok := families[family]
@@ -114,19 +120,24 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		if NeedsRedis(cfg.Strategy) && d.Redis == nil {
 			return nil, fmt.Errorf("family %s: strategy %s needs Redis", family, cfg.Strategy)
 		}
-		if cfg.Strategy == PubSub && p.subscription == nil {
+		if (cfg.Strategy == PubSub || cfg.Strategy == Queue) && p.subscription == nil {
 			p.subscription = subscribe(d.Redis) // one connection a process, whatever the number of families
 		}
-		if cfg.Strategy == Lua {
-			if p.waiters == nil {
-				p.waiters = NewWaiters(d.Redis, d.Instance)
-			}
+		if (cfg.Strategy == Lua || cfg.Strategy == Queue) && p.waiters == nil {
+			p.waiters = NewWaiters(d.Redis, d.Instance)
+		}
+		switch cfg.Strategy {
+		case Lua:
 			p.admissions[family] = NewAdmission(d.Redis, family, d.Epochs[family], d.Instance, AdmissionSettings{
 				Backlog: cfg.Settings.Backlog, Remember: cfg.Settings.Remember,
 			})
+		case Queue:
+			p.lines[family] = NewLine(d.Redis, family, d.Epochs[family], d.Instance, LineSettings{
+				Length: cfg.Settings.Backlog, Remember: cfg.Settings.Remember,
+			})
 		}
 		d.Settings, d.subscription = cfg.Settings, p.subscription
-		d.admission, d.waiters = p.admissions[family], p.waiters
+		d.admission, d.line, d.waiters = p.admissions[family], p.lines[family], p.waiters
 		provider, err := construct(d)
 		if err != nil {
 			_ = p.Close()
@@ -146,6 +157,21 @@ func (p *Providers) Strategies() map[Family]Strategy { return maps.Clone(p.strat
 
 // Admissions are the Redis sides of the families under lua: each needs a persister.
 func (p *Providers) Admissions() map[Family]*Admission { return maps.Clone(p.admissions) }
+
+// Lines are the waiting lines of the families under queue: each needs a worker.
+func (p *Providers) Lines() map[Family]*Line { return maps.Clone(p.lines) }
+
+// Worker serves a line of this process's.
+func (p *Providers) Worker(line *Line, s WorkerSettings, log *slog.Logger) *Worker {
+	locker := &pubsub{redis: p.deps.Redis, subscription: p.subscription, settings: workerLock}
+	return &Worker{
+		line: line, locker: locker, ledger: p.deps.Ledger, waiters: p.waiters, instance: p.deps.Instance,
+		settings: s, log: log,
+	}
+}
+
+// workerLock are the bounds of the lock that makes one worker serve: a dead one is replaced within the lease.
+var workerLock = Settings{Wait: 30 * time.Second, Lease: 3 * time.Second, Poll: 300 * time.Millisecond}
 
 // Waiters are to be told what has been persisted; nil where no family is under lua.
 func (p *Providers) Waiters() *Waiters { return p.waiters }

@@ -33,7 +33,7 @@ func (p *rowlock) Execute(ctx context.Context, c Change) (Receipt, error) {
 			}
 			// Only a row that was not there to be locked can change: now it is there.
 			if attempt >= p.settings.Attempts {
-				return Receipt{}, fmt.Errorf("%w: %w", ErrConflict, err)
+				return receipt, fmt.Errorf("%w: %w", ErrConflict, err)
 			}
 		}
 	})

@@ -2758,6 +2758,8 @@ enum Strategy {
   OPTIMISTIC
   "No lock: one conditional UPDATE, decided by the database."
   ATOMICSQL
+  "No lock: one worker serves a waiting line, in the order of arrival."
+  QUEUE
   "No lock: a script admits the change in Redis, and the database follows."
   LUA
 }

@@ -1340,6 +1340,8 @@ const (
 	StrategyOptimistic Strategy = "OPTIMISTIC"
 	// No lock: one conditional UPDATE, decided by the database.
 	StrategyAtomicsql Strategy = "ATOMICSQL"
+	// No lock: one worker serves a waiting line, in the order of arrival.
+	StrategyQueue Strategy = "QUEUE"
 	// No lock: a script admits the change in Redis, and the database follows.
 	StrategyLua Strategy = "LUA"
 )
@@ -1352,12 +1354,13 @@ var AllStrategy = []Strategy{
 	StrategyRowlock,
 	StrategyOptimistic,
 	StrategyAtomicsql,
+	StrategyQueue,
 	StrategyLua,
 }
 
 func (e Strategy) IsValid() bool {
 	switch e {
-	case StrategyNone, StrategySetnx, StrategyRedsync, StrategyPubsub, StrategyRowlock, StrategyOptimistic, StrategyAtomicsql, StrategyLua:
+	case StrategyNone, StrategySetnx, StrategyRedsync, StrategyPubsub, StrategyRowlock, StrategyOptimistic, StrategyAtomicsql, StrategyQueue, StrategyLua:
 		return true
 	}
 	return false

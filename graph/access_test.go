@@ -1,0 +1,241 @@
+package graph_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"holdfast/commerce"
+	"holdfast/graph/auth"
+	"holdfast/graph/generated"
+)
+
+// TestOperationsByRole asks every operation as everybody. What may be asked is answered, however little sense the input
+// makes; what may not is null, with the one code that says why.
+func TestOperationsByRole(t *testing.T) {
+	a := newAPI(t, settings{})
+	const public, customer, administrator = "public", "customer", "administrator"
+	operations := map[string]struct {
+		role, query string
+		input       object
+	}{
+		"node":           {public, `{ node(id: "prod_1") { id } }`, nil},
+		"product":        {public, `{ product(id: "prod_1") { id } }`, nil},
+		"products":       {public, `{ products { nodes { id } } }`, nil},
+		"coupon":         {public, `{ coupon(id: "coup_half") { id } }`, nil},
+		"coupons":        {public, `{ coupons { nodes { id } } }`, nil},
+		"strategies":     {public, `{ strategies { family } }`, nil},
+		"me":             {customer, `{ me { id } }`, nil},
+		"order":          {customer, `{ order(id: "ord_0") { id } }`, nil},
+		"account":        {customer, `{ account(id: "acct_0") { id } }`, nil},
+		"placeOrder":     {customer, placeOrder, object{"idempotencyKey": key(), "lines": []object{}}},
+		"payOrder":       {customer, payOrder, object{"idempotencyKey": key(), "orderId": "ord_0", "payment": object{"method": "CARD"}}},
+		"cancelOrder":    {customer, cancelOrder, object{"idempotencyKey": key(), "orderId": "ord_0"}},
+		"issueCoupon":    {customer, issueCoupon, object{"idempotencyKey": key(), "couponId": "coup_0"}},
+		"chargePoints":   {customer, chargePoints, object{"idempotencyKey": key(), "amount": "0"}},
+		"transfer":       {customer, transfer, object{"idempotencyKey": key(), "fromAccountId": "a", "toAccountId": "b", "amount": object{"amountMinor": 1, "currency": "USD"}}},
+		"accountOpen":    {customer, accountOpen, object{"name": "", "currency": ""}},
+		"productCreate":  {administrator, productCreate, object{"sku": "", "name": "", "price": object{"amountMinor": 1, "currency": "USD"}, "stock": 0}},
+		"productUpdate":  {administrator, productUpdate, object{"id": "prod_0", "version": 1}},
+		"productArchive": {administrator, productArchive, object{"id": "prod_0"}},
+		"stockAdjust":    {administrator, stockAdjust, object{"idempotencyKey": key(), "productId": "prod_0", "delta": 1}},
+		"couponCreate":   {administrator, couponCreate, object{"name": "", "discountKind": "FIXED", "discountValue": 0, "quota": 0}},
+	}
+	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	for _, field := range append(schema.Query.Fields, schema.Mutation.Fields...) {
+		if _, ok := operations[field.Name]; !ok && !strings.HasPrefix(field.Name, "__") {
+			t.Errorf("no test asks %s", field.Name)
+		}
+	}
+	for name, operation := range operations {
+		var variables object
+		if operation.input != nil {
+			variables = vars(operation.input)
+		}
+		for _, user := range []string{nobody, bob, admin} {
+			want := ""
+			switch {
+			case user == nobody && operation.role != public:
+				want = "UNAUTHENTICATED"
+			case user == bob && operation.role == administrator:
+				want = "FORBIDDEN"
+			}
+			r := a.do(user, operation.query, variables)
+			got := ""
+			if len(r.Errors) > 0 {
+				got = fmt.Sprint(r.Errors[0].Extensions["code"])
+			}
+			if got != want || want != "" && r.at(name) != nil {
+				t.Errorf("%s as %q: got %q, want %q: %s", name, user, got, want, r.body)
+			}
+		}
+	}
+}
+
+// TestAdminOnlyParts are those of an operation that customers may otherwise use.
+func TestAdminOnlyParts(t *testing.T) {
+	a := newAPI(t, settings{})
+	for _, input := range []object{
+		{"name": "Mine", "currency": "USD", "openingMinor": "1"},
+		{"name": "His", "currency": "USD", "userId": "user_bob"},
+	} {
+		a.do(alice, accountOpen, vars(input)).wantError("FORBIDDEN")
+	}
+	a.ok(alice, accountOpen, vars(object{"name": "Mine", "currency": "USD", "userId": "user_alice", "openingMinor": "0"}))
+}
+
+// TestOwnership asks for what belongs to somebody else: it is as if it were not there.
+func TestOwnership(t *testing.T) {
+	a := newAPI(t, settings{})
+	query := fmt.Sprintf(`{ order(id: %q) { id } account(id: "acct_alice") { id } }`, commerce.DemoOrderID)
+	a.ok(alice, query, nil).want("order.id", commerce.DemoOrderID, "account.id", "acct_alice")
+	a.ok(bob, query, nil).want("order", nil, "account", nil)
+	a.ok(admin, query, nil).want("order.id", commerce.DemoOrderID, "account.id", "acct_alice")
+	a.ok(admin, `{ account(id: "acct_alice") { balance { amountMinor } entries { pageInfo { hasNextPage } } } }`, nil)
+}
+
+// TestNode fetches one object of every type that is a Node, as its owner, as another customer and as nobody.
+func TestNode(t *testing.T) {
+	a := newAPI(t, settings{})
+	paid := a.ok(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "POINTS"}}))
+	orderID := paid.text("placeOrder.order.id")
+	moved := a.ok(alice, transfer, vars(object{
+		"idempotencyKey": key(), "fromAccountId": "acct_alice", "toAccountId": "acct_bob",
+		"amount": object{"amountMinor": "1", "currency": "USD"},
+	})).text("transfer.transfer.id")
+	entries := a.ok(alice, `{ me { wallet { entries { nodes { id } } } account: accounts { entries { nodes { id } } } } }`, nil)
+
+	nodes := map[string]struct {
+		id     string
+		public bool
+		bobs   bool // Bob may see it as well: he received the transfer
+	}{
+		"Product":     {id: "prod_1", public: true},
+		"Coupon":      {id: "coup_half", public: true},
+		"CouponIssue": {id: commerce.DemoIssueID},
+		"Order":       {id: orderID},
+		"Payment":     {id: strings.Replace(orderID, "ord_", "pay_", 1)},
+		"Account":     {id: "acct_alice"},
+		"Transfer":    {id: moved, bobs: true},
+		"Entry":       {id: entries.text("me.wallet.entries.nodes.0.id")},
+		"Customer":    {id: "user_alice"},
+		"Wallet":      {id: "wallet_alice"},
+	}
+	for _, implementation := range generated.NewExecutableSchema(generated.Config{}).Schema().PossibleTypes["Node"] {
+		if _, ok := nodes[implementation.Name]; !ok {
+			t.Errorf("no test asks for a %s", implementation.Name)
+		}
+	}
+	const query = `query($id: ID!) { node(id: $id) { __typename id } }`
+	for name, node := range nodes {
+		a.ok(alice, query, object{"id": node.id}).want("node.__typename", name, "node.id", node.id)
+		for user, sees := range map[string]bool{bob: node.public || node.bobs, nobody: node.public} {
+			if r := a.ok(user, query, object{"id": node.id}); (r.at("node") != nil) != sees {
+				t.Errorf("%s as %q: %s", name, user, r.body)
+			}
+		}
+	}
+	a.ok(alice, query, object{"id": entries.text("me.account.0.entries.nodes.0.id")}).want("node.__typename", "Entry")
+	for _, id := range []string{"", "_", "prod_", "prod_0", "nothing", "user_", "wallet_", "entry_x", "entry_007", "entry_0", "pay_", "PROD_1", "ord_' OR ''='"} {
+		a.ok(alice, query, object{"id": id}).want("node", nil)
+	}
+}
+
+// TestTokens sends tokens that are not valid: the request ends with 401, also where nobody had to be known.
+func TestTokens(t *testing.T) {
+	a := newAPI(t, settings{})
+	sign := func(method jwt.SigningMethod, with any, claims jwt.MapClaims) string {
+		text, err := jwt.NewWithClaims(method, claims).SignedString(with)
+		must(t, err)
+		return "Bearer " + text
+	}
+	claims := func(more jwt.MapClaims) jwt.MapClaims {
+		c := jwt.MapClaims{"sub": alice, "iss": issuer, "exp": time.Now().Add(time.Hour).Unix(), "roles": []string{"CUSTOMER"}}
+		for k, v := range more {
+			c[k] = v
+		}
+		return c
+	}
+	good := sign(jwt.SigningMethodHS256, secret, claims(nil))
+	send := func(header http.Header) result {
+		header.Set("Content-Type", "application/json")
+		return a.send(http.MethodPost, "", header, []byte(`{"query":"{ products { nodes { id } } }"}`))
+	}
+	if r := send(http.Header{"Authorization": {good}}); r.status != http.StatusOK {
+		t.Fatalf("a good token was refused: %s", r.body)
+	}
+	if r := send(http.Header{"Authorization": {strings.Replace(good, "Bearer", "bearer", 1)}}); r.status != http.StatusOK {
+		t.Errorf("the scheme's case matters: %s", r.body)
+	}
+	tampered := []byte(good)
+	tampered[len(tampered)/2] ^= 1
+	for name, header := range map[string][]string{
+		"nothing":          {""},
+		"no scheme":        {strings.TrimPrefix(good, "Bearer ")},
+		"another scheme":   {"Basic YWxpY2U6YWxpY2U="},
+		"no token":         {"Bearer "},
+		"no JWT":           {"Bearer alice"},
+		"two headers":      {good, good},
+		"tampered":         {string(tampered)},
+		"another secret":   {sign(jwt.SigningMethodHS256, []byte("another secret, also of 32 bytes or more"), claims(nil))},
+		"another method":   {sign(jwt.SigningMethodHS512, secret, claims(nil))},
+		"no signature":     {sign(jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, claims(nil))},
+		"expired":          {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"exp": time.Now().Add(-time.Hour).Unix()}))},
+		"never expires":    {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"exp": nil}))},
+		"not yet valid":    {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"nbf": time.Now().Add(time.Hour).Unix()}))},
+		"another issuer":   {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"iss": "somebody"}))},
+		"no issuer":        {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"iss": nil}))},
+		"no subject":       {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"sub": nil}))},
+		"a colon":          {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"sub": "a:b"}))},
+		"a long subject":   {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"sub": strings.Repeat("a", 57)}))},
+		"no role":          {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"roles": []string{"GUEST"}}))},
+		"roles of no list": {sign(jwt.SigningMethodHS256, secret, claims(jwt.MapClaims{"roles": "ADMIN"}))},
+		"far too long":     {"Bearer " + strings.Repeat("a", 9000)},
+	} {
+		r := send(http.Header{"Authorization": header})
+		if r.status != http.StatusUnauthorized || r.header.Get("WWW-Authenticate") == "" || r.Data != nil {
+			t.Errorf("%s: status %d, want 401: %s", name, r.status, r.body)
+			continue
+		}
+		message := r.wantError("UNAUTHENTICATED")
+		if expired := strings.Contains(message, "expired"); expired != (name == "expired") {
+			t.Errorf("%s: the message is %q", name, message)
+		}
+	}
+}
+
+// TestIssue makes what a command line prints.
+func TestIssue(t *testing.T) {
+	if _, err := auth.Issue([]byte("short"), issuer, alice, []auth.Role{auth.Customer}, time.Hour); err == nil {
+		t.Error("a short secret is accepted")
+	}
+	for name, issue := range map[string]func() (string, error){
+		"subject": func() (string, error) {
+			return auth.Issue(secret, issuer, "a b", []auth.Role{auth.Customer}, time.Hour)
+		},
+		"roles": func() (string, error) { return auth.Issue(secret, issuer, alice, nil, time.Hour) },
+		"ttl":   func() (string, error) { return auth.Issue(secret, issuer, alice, []auth.Role{auth.Customer}, 0) },
+	} {
+		if text, err := issue(); err == nil {
+			t.Errorf("a bad %s is accepted: %s", name, text)
+		}
+	}
+	if _, err := auth.NewVerifier([]byte("short"), issuer); err == nil {
+		t.Error("a verifier takes a short secret")
+	}
+	if _, err := auth.NewVerifier(secret, ""); err == nil {
+		t.Error("a verifier takes any issuer")
+	}
+	verifier, err := auth.NewVerifier(secret, issuer)
+	must(t, err)
+	viewer, err := verifier.Verify(token(t, admin))
+	must(t, err)
+	if got, _ := json.Marshal(viewer); viewer.UserID != admin || !viewer.Admin || viewer.Name != admin {
+		t.Errorf("got %s", got)
+	}
+}

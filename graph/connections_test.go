@@ -1,0 +1,148 @@
+package graph_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"holdfast/commerce"
+	"holdfast/ent"
+)
+
+// lists are all connections, each with the path of its page.
+var lists = []struct{ name, query, path string }{
+	{"products", `query($first: Int, $after: String) { page: products(first: $first, after: $after) %s }`, "page"},
+	{"products by name", `query($first: Int, $after: String) { page: products(first: $first, after: $after, orderBy: NAME) %s }`, "page"},
+	{"products by price", `query($first: Int, $after: String) { page: products(first: $first, after: $after, orderBy: PRICE_ASC) %s }`, "page"},
+	{"coupons", `query($first: Int, $after: String) { page: coupons(first: $first, after: $after) %s }`, "page"},
+	{"orders", `query($first: Int, $after: String) { me { page: orders(first: $first, after: $after) %s } }`, "me.page"},
+	{"wallet", `query($first: Int, $after: String) { me { wallet { page: entries(first: $first, after: $after) %s } } }`, "me.wallet.page"},
+	{"account", `query($first: Int, $after: String) { account(id: "acct_alice") { page: entries(first: $first, after: $after) %s } }`, "account.page"},
+}
+
+const page = `{ edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }`
+
+// stocked gives alice enough of everything to page through.
+func stocked(t *testing.T) *api {
+	t.Helper()
+	a := newAPI(t, settings{})
+	ctx, v := a.as(admin)
+	for i := range 9 {
+		_, err := a.services.Catalog.Create(ctx, v, commerce.CreateProduct{ // equal names and prices: the ID decides
+			SKU: fmt.Sprintf("SAME-%d", i), Name: "Same", Price: commerce.Money{Minor: 100, Currency: "USD"}, Stock: 10,
+		})
+		must(t, err)
+		a.coupon(t, commerce.CreateCoupon{Name: "Coupon", Quota: 10, PerUserLimit: 10})
+	}
+	ctx, v = a.as(alice)
+	for range 9 {
+		_, err := a.services.Orders.Place(ctx, v, commerce.PlaceOrder{
+			Key: uuid.New(), Lines: []commerce.Line{{ProductID: "prod_1", Quantity: 1}, {ProductID: "prod_2", Quantity: 1}},
+		})
+		must(t, err)
+		_, err = a.services.Points.Charge(ctx, v, commerce.ChargePoints{Key: uuid.New(), Amount: 1})
+		must(t, err)
+		_, err = a.services.Accounts.Transfer(ctx, v, commerce.Transfer{
+			Key: uuid.New(), From: "acct_alice", To: "acct_bob", Amount: commerce.Money{Minor: 1, Currency: "USD"},
+		})
+		must(t, err)
+	}
+	return a
+}
+
+// TestPaging walks every list in pages of every size: together they are the list, without gap or duplicate.
+func TestPaging(t *testing.T) {
+	a := stocked(t)
+	for _, list := range lists {
+		query := fmt.Sprintf(list.query, page)
+		var all []string
+		for _, size := range []int{100, 1, 2, 3, 7} {
+			var seen []string
+			for after := any(nil); ; {
+				r := a.ok(alice, query, object{"first": size, "after": after})
+				nodes, _ := r.at(list.path + ".nodes").([]any)
+				for i := range nodes {
+					seen = append(seen, r.text(fmt.Sprintf("%s.nodes.%d.id", list.path, i)))
+					r.want(fmt.Sprintf("%s.edges.%d.node.id", list.path, i), seen[len(seen)-1])
+				}
+				r.want(list.path+".pageInfo.hasPreviousPage", after != nil, list.path+".pageInfo.startCursor", r.at(list.path+".edges.0.cursor"))
+				if r.at(list.path+".pageInfo.hasNextPage") == false {
+					break
+				}
+				if len(nodes) != size {
+					t.Fatalf("%s: a page of %d has %d and says that more follow", list.name, size, len(nodes))
+				}
+				after = r.text(list.path + ".pageInfo.endCursor")
+			}
+			if all == nil {
+				all = seen
+				if unique := slices.Compact(slices.Sorted(slices.Values(all))); len(all) < 9 || len(unique) != len(all) {
+					t.Errorf("%s: %d, %d of them different", list.name, len(all), len(unique))
+				}
+			}
+			if !slices.Equal(seen, all) {
+				t.Errorf("%s in pages of %d: got %v, want %v", list.name, size, seen, all)
+			}
+		}
+	}
+}
+
+func TestPageBounds(t *testing.T) {
+	a := newAPI(t, settings{})
+	for _, list := range lists {
+		query := fmt.Sprintf(list.query, page)
+		for _, first := range []int{0, -1, 101, 2147483647} {
+			if message := a.do(alice, query, object{"first": first}).wantError("BAD_USER_INPUT"); !strings.Contains(message, "1 to 100") {
+				t.Errorf("%s: first %d: %s", list.name, first, message)
+			}
+		}
+		for _, after := range []string{"x", "e30", "bnVsbA", "eyJ0IjoieCJ9"} {
+			r := a.do(alice, query, object{"first": 1, "after": after})
+			if len(r.Errors) > 0 {
+				r.wantError("BAD_USER_INPUT")
+			}
+		}
+		a.ok(alice, query, nil)                               // the default
+		a.ok(alice, query, object{"first": nil, "after": ""}) // null is the default, and "" the beginning
+	}
+	r := a.ok(carol, `{ me { orders `+page+` accounts { id } couponIssues { id } wallet { balance entries { nodes { id } } } } }`, nil)
+	r.want("me.orders.nodes", []any{}, "me.orders.edges", []any{}, "me.orders.pageInfo.startCursor", nil,
+		"me.orders.pageInfo.hasNextPage", false, "me.accounts", []any{}, "me.couponIssues", []any{}, "me.wallet.balance", 0)
+}
+
+// TestListsHaveNoQueryPerElement counts the queries of the database for a list of one and of many.
+func TestListsHaveNoQueryPerElement(t *testing.T) {
+	a := stocked(t)
+	var queries atomic.Int64
+	a.db.Ent.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+			queries.Add(1)
+			return next.Query(ctx, q)
+		})
+	}))
+	for name, query := range map[string]string{
+		"stock":    `query($first: Int) { products(first: $first) { nodes { id stock { available } } } }`,
+		"issued":   `query($first: Int) { coupons(first: $first) { nodes { id issued } } }`,
+		"lines":    `query($first: Int) { me { orders(first: $first) { nodes { lines { product { name stock { available } } } payment { id } } } } }`,
+		"balances": `{ me { accounts { balance { amountMinor } } couponIssues { coupon { name issued } } } }`,
+	} {
+		count := func(first int) int64 {
+			before := queries.Load()
+			a.ok(alice, query, object{"first": first})
+			return queries.Load() - before
+		}
+		count(1) // what is read once and remembered
+		one, many := count(1), count(9)
+		for range 20 { // a loader's wait may split a list on a busy machine, but not always
+			many = min(many, count(9))
+		}
+		if many > one {
+			t.Errorf("%s: %d queries for one, %d for nine", name, one, many)
+		}
+	}
+}

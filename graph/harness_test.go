@@ -1,0 +1,270 @@
+package graph_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/clients"
+	"holdfast/commerce"
+	"holdfast/graph"
+	"holdfast/graph/auth"
+	"holdfast/lockprovider"
+)
+
+// The users of the tests; "" is nobody.
+const (
+	nobody = ""
+	alice  = "alice"
+	bob    = "bob"
+	carol  = "carol" // has nothing yet
+	admin  = "admin"
+)
+
+const issuer = "holdfast-test"
+
+var secret = []byte("a secret of the tests, 32 bytes or longer")
+
+// api is the GraphQL API over real services, with the demo data.
+type api struct {
+	t          *testing.T
+	server     *httptest.Server
+	services   *commerce.Services
+	db         *clients.Database
+	redis      *clients.Redis
+	log        *logBuffer
+	strategies map[lockprovider.Family]lockprovider.Strategy
+}
+
+type settings struct {
+	gateway commerce.Gateway
+	limits  graph.Limits
+	closed  bool // no introspection
+	bare    bool // no demo data
+	wait    time.Duration
+}
+
+func newAPI(t *testing.T, s settings) *api {
+	t.Helper()
+	ctx := t.Context()
+	db, err := clients.OpenDatabase(ctx, "sqlite://:memory:", clients.DatabaseOptions{})
+	must(t, err)
+	t.Cleanup(func() { _ = db.Close() }) // some tests close it before
+	_, err = db.Migrate(ctx)
+	must(t, err)
+	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: clients.EmbeddedRedis})
+	must(t, err)
+	t.Cleanup(func() { _ = redis.Close() })
+
+	if s.wait == 0 {
+		s.wait = 10 * time.Second
+	}
+	bounds := lockprovider.Settings{
+		Wait: s.wait, Lease: 5 * time.Second, Poll: 5 * time.Millisecond, Attempts: 50, Backoff: time.Millisecond,
+	}
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
+	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes},
+		map[lockprovider.Family]lockprovider.FamilyConfig{
+			lockprovider.Stock:    {Strategy: lockprovider.SetNX, Settings: bounds},
+			lockprovider.Coupons:  {Strategy: lockprovider.AtomicSQL, Settings: bounds},
+			lockprovider.Points:   {Strategy: lockprovider.Optimistic, Settings: bounds},
+			lockprovider.Accounts: {Strategy: lockprovider.RowLock, Settings: bounds},
+		})
+	must(t, err)
+	t.Cleanup(func() { _ = providers.Close() })
+	if s.gateway == nil {
+		s.gateway = commerce.SimulatedGateway{}
+	}
+	services := commerce.New(commerce.Deps{
+		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway,
+		Shop: commerce.ShopSettings{
+			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 20, MaxQuantity: 1000, PaymentTimeout: time.Second,
+		},
+	})
+	if !s.bare {
+		must(t, commerce.SeedDemo(ctx, services))
+	}
+	verifier, err := auth.NewVerifier(secret, issuer)
+	must(t, err)
+	log := &logBuffer{}
+	server := httptest.NewServer(graph.NewHandler(graph.Options{
+		Services: services, Strategies: providers.Strategies(), Verifier: verifier, Limits: s.limits,
+		Introspection: !s.closed, Logger: textLogger(log),
+	}))
+	t.Cleanup(server.Close)
+	return &api{
+		t: t, server: server, services: services, db: db, redis: redis, log: log, strategies: providers.Strategies(),
+	}
+}
+
+func token(t *testing.T, user string) string {
+	t.Helper()
+	roles := []auth.Role{auth.Customer}
+	if user == admin {
+		roles = []auth.Role{auth.Admin}
+	}
+	text, err := auth.Issue(secret, issuer, user, roles, time.Hour)
+	must(t, err)
+	return text
+}
+
+// do sends one operation as a user.
+func (a *api) do(user, query string, variables map[string]any) result {
+	a.t.Helper()
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+	must(a.t, err)
+	header := http.Header{"Content-Type": {"application/json"}}
+	if user != nobody {
+		header.Set("Authorization", "Bearer "+token(a.t, user))
+	}
+	return a.send(http.MethodPost, "", header, body)
+}
+
+// ok is do where no error is expected, of either kind.
+func (a *api) ok(user, query string, variables map[string]any) result {
+	a.t.Helper()
+	r := a.do(user, query, variables)
+	if len(r.Errors) > 0 {
+		a.t.Fatalf("errors: %s", r.body)
+	}
+	for field := range r.Data {
+		if failures, ok := r.at(field + ".userErrors").([]any); ok && len(failures) > 0 {
+			a.t.Fatalf("userErrors: %s", r.body)
+		}
+	}
+	return r
+}
+
+func (a *api) send(method, rawQuery string, header http.Header, body []byte) result {
+	a.t.Helper()
+	req, err := http.NewRequestWithContext(a.t.Context(), method, a.server.URL+"/graphql?"+rawQuery, bytes.NewReader(body))
+	must(a.t, err)
+	maps.Copy(req.Header, header)
+	resp, err := a.server.Client().Do(req)
+	must(a.t, err)
+	defer resp.Body.Close()
+	r := result{t: a.t, status: resp.StatusCode, header: resp.Header}
+	raw, err := io.ReadAll(resp.Body)
+	must(a.t, err)
+	r.body = string(raw)
+	if err := json.Unmarshal(raw, &r); err != nil && len(raw) > 0 {
+		a.t.Fatalf("status %d, not JSON: %s", r.status, raw)
+	}
+	return r
+}
+
+type result struct {
+	t      *testing.T
+	status int
+	header http.Header
+	body   string
+	Data   map[string]any
+	Errors []struct {
+		Message    string
+		Path       []any
+		Extensions map[string]any
+	}
+}
+
+// at reads a value by its path, such as "placeOrder.order.lines.0.quantity"; nil where there is none.
+func (r result) at(path string) any {
+	var value any = r.Data
+	for step := range strings.SplitSeq(path, ".") {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			if err != nil || i >= len(v) {
+				return nil
+			}
+			value = v[i]
+		default:
+			return nil
+		}
+	}
+	return value
+}
+
+// text is at for strings.
+func (r result) text(path string) string {
+	r.t.Helper()
+	s, ok := r.at(path).(string)
+	if !ok {
+		r.t.Fatalf("%s is %v, want a string: %s", path, r.at(path), r.body)
+	}
+	return s
+}
+
+// want compares values by path, as fmt prints them.
+func (r result) want(pairs ...any) result {
+	r.t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		path, _ := pairs[i].(string)
+		if got, want := fmt.Sprint(r.at(path)), fmt.Sprint(pairs[i+1]); got != want {
+			r.t.Errorf("%s is %s, want %s: %s", path, got, want, r.body)
+		}
+	}
+	return r
+}
+
+// wantError asserts that errors[] holds one error with the code, and returns its message.
+func (r result) wantError(code string) string {
+	r.t.Helper()
+	if len(r.Errors) == 0 || r.Errors[0].Extensions["code"] != code {
+		r.t.Fatalf("status %d, want an error %s: %s", r.status, code, r.body)
+	}
+	return r.Errors[0].Message
+}
+
+// key is a fresh idempotency key.
+func key() string { return uuid.NewString() }
+
+// vars are variables that hold one input.
+func vars(input map[string]any) map[string]any { return map[string]any{"input": input} }
+
+type object = map[string]any
+
+type logBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func textLogger(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// as is a context of a user, for calling services directly.
+func (a *api) as(user string) (context.Context, commerce.Viewer) {
+	return a.t.Context(), commerce.Viewer{UserID: user, Name: user, Admin: user == admin}
+}

@@ -1,0 +1,420 @@
+package graph_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/commerce"
+	"holdfast/lockprovider"
+)
+
+// The mutations as the tests send them: with everything that tells what they did.
+const (
+	failures = ` userErrors { __typename code message field retryable retryAfterMs
+		... on OutOfStockError { productId requested available }
+		... on CouponExhaustedError { couponId }
+		... on InsufficientFundsError { requested available }
+		... on VersionConflictError { currentVersion }
+		... on ContentionError { strategy waitedMs } } `
+	meta  = ` meta { requestId strategy attempts lockWaitMs totalMs replayed } `
+	order = ` order { id status subtotal { amountMinor } discount { amountMinor } total { amountMinor currency }
+		lines { quantity unitPrice { amountMinor } total { amountMinor } product { id } }
+		payment { method status amount { amountMinor } accountId reference } couponIssue { id status } failure { code } }
+		products { id stock { available } } wallet { id balance } account { id balance { amountMinor } }
+		couponIssue { id status orderId } `
+	product = ` product { id sku name description version price { amountMinor currency } stock { available } archivedAt } `
+
+	placeOrder     = `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) {` + order + meta + failures + `} }`
+	payOrder       = `mutation($input: PayOrderInput!) { payOrder(input: $input) {` + order + meta + failures + `} }`
+	cancelOrder    = `mutation($input: CancelOrderInput!) { cancelOrder(input: $input) {` + order + meta + failures + `} }`
+	issueCoupon    = `mutation($input: IssueCouponInput!) { issueCoupon(input: $input) { couponIssue { id status coupon { id } } coupon { id quota issued }` + meta + failures + `} }`
+	chargePoints   = `mutation($input: ChargePointsInput!) { chargePoints(input: $input) { wallet { id balance }` + meta + failures + `} }`
+	transfer       = `mutation($input: TransferInput!) { transfer(input: $input) { transfer { id fromAccountId toAccountId amount { amountMinor currency } } fromAccount { id balance { amountMinor } } toAccount { id balance { amountMinor } }` + meta + failures + `} }`
+	accountOpen    = `mutation($input: AccountOpenInput!) { accountOpen(input: $input) { account { id name balance { amountMinor currency } }` + failures + `} }`
+	productCreate  = `mutation($input: ProductCreateInput!) { productCreate(input: $input) {` + product + failures + `} }`
+	productUpdate  = `mutation($input: ProductUpdateInput!) { productUpdate(input: $input) {` + product + failures + `} }`
+	productArchive = `mutation($input: ProductArchiveInput!) { productArchive(input: $input) {` + product + failures + `} }`
+	stockAdjust    = `mutation($input: StockAdjustInput!) { stockAdjust(input: $input) {` + product + meta + failures + `} }`
+	couponCreate   = `mutation($input: CouponCreateInput!) { couponCreate(input: $input) { coupon { id name discountKind discountValue quota issued perUserLimit validFrom validUntil }` + failures + `} }`
+)
+
+func line(productID string, quantity any) []object {
+	return []object{{"productId": productID, "quantity": quantity}}
+}
+
+func TestPlaceOrder(t *testing.T) {
+	a := newAPI(t, settings{})
+	input := object{"idempotencyKey": key(), "lines": line("prod_1", 2), "payment": object{"method": "POINTS"}}
+	first := a.ok(alice, placeOrder, vars(input)).want(
+		"placeOrder.order.status", "PAID", "placeOrder.order.total.amountMinor", 17800,
+		"placeOrder.order.total.currency", "USD", "placeOrder.order.lines.0.quantity", 2,
+		"placeOrder.order.lines.0.unitPrice.amountMinor", 8900, "placeOrder.order.lines.0.total.amountMinor", 17800,
+		"placeOrder.order.payment.method", "POINTS", "placeOrder.order.payment.status", "CAPTURED",
+		"placeOrder.products.0.stock.available", 248, "placeOrder.wallet.id", "wallet_alice",
+		"placeOrder.wallet.balance", 1_000_000-17800, "placeOrder.account", nil,
+		"placeOrder.meta.strategy", "SETNX", "placeOrder.meta.replayed", false)
+	if first.header.Get("X-Request-Id") != first.text("placeOrder.meta.requestId") {
+		t.Errorf("the header and meta name different requests: %s", first.body)
+	}
+	if ms, _ := first.at("placeOrder.meta.totalMs").(float64); ms <= 0 {
+		t.Errorf("totalMs is %v", ms)
+	}
+
+	// The same again is the first result again; and a map of strings would not have kept the order of its lines.
+	a.ok(alice, placeOrder, vars(input)).want("placeOrder.order.id", first.text("placeOrder.order.id"),
+		"placeOrder.products.0.stock.available", 248, "placeOrder.wallet.balance", 1_000_000-17800,
+		"placeOrder.meta.replayed", true)
+	// Another customer's same key is another operation.
+	a.ok(bob, placeOrder, vars(input)).want("placeOrder.products.0.stock.available", 246, "placeOrder.meta.replayed", false)
+}
+
+func TestPlaceOrderWithCouponAndAccount(t *testing.T) {
+	a := newAPI(t, settings{})
+	a.ok(alice, placeOrder, vars(object{
+		"idempotencyKey": key(), "lines": line("prod_3", 1), "couponIssueId": commerce.DemoIssueID,
+		"payment": object{"method": "ACCOUNT", "accountId": "acct_alice"},
+	})).want(
+		"placeOrder.order.status", "PAID", "placeOrder.order.subtotal.amountMinor", 12900,
+		"placeOrder.order.discount.amountMinor", 500, "placeOrder.order.total.amountMinor", 12400,
+		"placeOrder.order.payment.accountId", "acct_alice", "placeOrder.account.balance.amountMinor", 1_000_000_00-12400,
+		"placeOrder.couponIssue.status", "USED", "placeOrder.order.couponIssue.id", commerce.DemoIssueID,
+		"placeOrder.wallet", nil)
+}
+
+func TestPayAndCancelOrder(t *testing.T) {
+	a := newAPI(t, settings{})
+	placed := a.ok(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1)})).
+		want("placeOrder.order.status", "PENDING", "placeOrder.order.payment", nil)
+	id := placed.text("placeOrder.order.id")
+	a.ok(alice, payOrder, vars(object{"idempotencyKey": key(), "orderId": id, "payment": object{"method": "POINTS"}})).
+		want("payOrder.order.status", "PAID", "payOrder.wallet.balance", 1_000_000-8900, "payOrder.meta.strategy", "OPTIMISTIC",
+			"payOrder.products.0.stock.available", 249)
+	// An administrator cancels it for her, and does not get to see her wallet.
+	a.ok(admin, cancelOrder, vars(object{"idempotencyKey": key(), "orderId": id})).
+		want("cancelOrder.order.status", "CANCELLED", "cancelOrder.order.payment.status", "REFUNDED",
+			"cancelOrder.products.0.stock.available", 250, "cancelOrder.wallet", nil)
+	a.ok(alice, `{ me { wallet { balance entries { nodes { kind delta } } } } }`, nil).
+		want("me.wallet.balance", 1_000_000, "me.wallet.entries.nodes.0.kind", "ORDER_REFUNDED",
+			"me.wallet.entries.nodes.0.delta", 8900, "me.wallet.entries.nodes.1.kind", "ORDER_PAID")
+
+	// The demo order, by card.
+	a.ok(alice, payOrder, vars(object{"idempotencyKey": key(), "orderId": commerce.DemoOrderID, "payment": object{"method": "CARD"}})).
+		want("payOrder.order.payment.method", "CARD", "payOrder.order.payment.reference", commerce.DemoOrderID,
+			"payOrder.wallet", nil, "payOrder.account", nil)
+	a.ok(alice, cancelOrder, vars(object{"idempotencyKey": key(), "orderId": commerce.DemoOrderID})).
+		want("cancelOrder.order.payment.status", "REFUNDED")
+}
+
+func TestIssueCoupon(t *testing.T) {
+	a := newAPI(t, settings{})
+	input := object{"idempotencyKey": key(), "couponId": "coup_half"}
+	first := a.ok(bob, issueCoupon, vars(input)).want("issueCoupon.couponIssue.status", "ISSUED",
+		"issueCoupon.couponIssue.coupon.id", "coup_half", "issueCoupon.coupon.issued", 1, "issueCoupon.coupon.quota", 10,
+		"issueCoupon.meta.strategy", "ATOMICSQL")
+	a.ok(bob, issueCoupon, vars(input)).want("issueCoupon.couponIssue.id", first.text("issueCoupon.couponIssue.id"),
+		"issueCoupon.coupon.issued", 1, "issueCoupon.meta.replayed", true)
+}
+
+func TestChargePoints(t *testing.T) {
+	a := newAPI(t, settings{})
+	a.ok(carol, chargePoints, vars(object{"idempotencyKey": key(), "amount": "250"})).
+		want("chargePoints.wallet.id", "wallet_carol", "chargePoints.wallet.balance", 250, "chargePoints.meta.strategy", "OPTIMISTIC")
+	a.ok(carol, chargePoints, vars(object{"idempotencyKey": key(), "amount": 50})).want("chargePoints.wallet.balance", 300)
+
+	// Fields of one mutation run one after another, and each sees what it changed itself.
+	a.ok(carol, `mutation($a: UUID!, $b: UUID!) {
+		a: chargePoints(input: {idempotencyKey: $a, amount: 1}) { wallet { balance } userErrors { code } }
+		b: chargePoints(input: {idempotencyKey: $b, amount: 1}) { wallet { balance } userErrors { code } }
+	}`, object{"a": key(), "b": key()}).want("a.wallet.balance", 301, "b.wallet.balance", 302)
+}
+
+func TestTransfer(t *testing.T) {
+	a := newAPI(t, settings{})
+	input := object{
+		"idempotencyKey": key(), "fromAccountId": "acct_alice", "toAccountId": "acct_bob",
+		"amount": object{"amountMinor": "1500", "currency": "USD"},
+	}
+	a.ok(alice, transfer, vars(input)).want("transfer.transfer.amount.amountMinor", 1500,
+		"transfer.fromAccount.balance.amountMinor", 1_000_000_00-1500, "transfer.toAccount", nil, "transfer.meta.strategy", "ROWLOCK")
+
+	own := a.ok(alice, accountOpen, vars(object{"name": "Second", "currency": "USD"})).
+		want("accountOpen.account.balance.amountMinor", 0).text("accountOpen.account.id")
+	input["idempotencyKey"], input["toAccountId"] = key(), own
+	a.ok(alice, transfer, vars(input)).want("transfer.toAccount.balance.amountMinor", 1500)
+}
+
+func TestAccountOpenForAnother(t *testing.T) {
+	a := newAPI(t, settings{})
+	opened := a.ok(admin, accountOpen, vars(object{
+		"name": "Carol's", "currency": "EUR", "userId": "user_carol", "openingMinor": "700",
+	})).want("accountOpen.account.balance.amountMinor", 700, "accountOpen.account.balance.currency", "EUR")
+	a.ok(carol, `{ me { accounts { id balance { amountMinor } } } }`, nil).
+		want("me.accounts.0.id", opened.text("accountOpen.account.id"), "me.accounts.0.balance.amountMinor", 700)
+}
+
+func TestCatalogueMutations(t *testing.T) {
+	a := newAPI(t, settings{})
+	created := a.ok(admin, productCreate, vars(object{
+		"sku": "NEW-1", "name": " New ", "price": object{"amountMinor": "100", "currency": "USD"}, "stock": "5",
+	})).want("productCreate.product.name", "New", "productCreate.product.description", "", "productCreate.product.version", 1,
+		"productCreate.product.stock.available", 5, "productCreate.product.archivedAt", nil)
+	id := created.text("productCreate.product.id")
+	a.ok(admin, productUpdate, vars(object{"id": id, "version": 1, "priceMinor": 120, "description": "Better"})).
+		want("productUpdate.product.price.amountMinor", 120, "productUpdate.product.name", "New",
+			"productUpdate.product.description", "Better", "productUpdate.product.version", 2)
+	adjust := object{"idempotencyKey": key(), "productId": id, "delta": "-2"}
+	a.ok(admin, stockAdjust, vars(adjust)).want("stockAdjust.product.stock.available", 3, "stockAdjust.meta.replayed", false)
+	a.ok(admin, stockAdjust, vars(adjust)).want("stockAdjust.product.stock.available", 3, "stockAdjust.meta.replayed", true)
+	if when := a.ok(admin, productArchive, vars(object{"id": id})).text("productArchive.product.archivedAt"); !strings.HasSuffix(when, "Z") {
+		t.Errorf("archivedAt is %s, want a time in UTC", when)
+	}
+	a.ok(nobody, `query($id: ID!) { product(id: $id) { id archivedAt } products(filter: {search: "NEW-1"}) { nodes { id } }
+		all: products(filter: {search: "new-1", includeArchived: true}) { nodes { id } } }`, object{"id": id}).
+		want("product.id", id, "products.nodes", []any{}, "all.nodes.0.id", id)
+}
+
+func TestCouponCreate(t *testing.T) {
+	a := newAPI(t, settings{})
+	a.ok(admin, couponCreate, vars(object{
+		"name": "Ten off", "discountKind": "PERCENT", "discountValue": "10", "quota": "3", "validUntil": "2099-01-01T01:00:00+01:00",
+	})).want("couponCreate.coupon.perUserLimit", 1, "couponCreate.coupon.issued", 0, "couponCreate.coupon.validFrom", nil,
+		"couponCreate.coupon.validUntil", "2099-01-01T00:00:00Z")
+	a.ok(admin, couponCreate, vars(object{
+		"name": "Null is the default", "discountKind": "FIXED", "discountValue": 1, "quota": 1, "perUserLimit": nil,
+	})).want("couponCreate.coupon.perUserLimit", 1)
+}
+
+// TestUserErrors sends what the shop refuses, and names the type, the code and the field of each refusal.
+func TestUserErrors(t *testing.T) {
+	a := newAPI(t, settings{})
+	usd := func(minor any) object { return object{"amountMinor": minor, "currency": "USD"} }
+	expired := a.coupon(t, commerce.CreateCoupon{Name: "Expired", Quota: 1, PerUserLimit: 1, ValidUntil: at(-time.Hour)})
+	early := a.coupon(t, commerce.CreateCoupon{Name: "Early", Quota: 1, PerUserLimit: 1, ValidFrom: at(time.Hour)})
+	single := a.coupon(t, commerce.CreateCoupon{Name: "Single", Quota: 1, PerUserLimit: 1})
+	a.ok(bob, issueCoupon, vars(object{"idempotencyKey": key(), "couponId": single}))
+	a.ok(alice, issueCoupon, vars(object{"idempotencyKey": key(), "couponId": "coup_half"}))
+	euro := a.ok(alice, accountOpen, vars(object{"name": "Euro", "currency": "EUR"})).text("accountOpen.account.id")
+	used := key()
+	a.ok(alice, chargePoints, vars(object{"idempotencyKey": used, "amount": "1"}))
+
+	order := func(lines []object, more ...object) object {
+		input := object{"idempotencyKey": key(), "lines": lines}
+		for _, m := range more {
+			for k, v := range m {
+				input[k] = v
+			}
+		}
+		return input
+	}
+	move := func(from, to string, amount object) object {
+		return object{"idempotencyKey": key(), "fromAccountId": from, "toAccountId": to, "amount": amount}
+	}
+	newProduct := func(more object) object {
+		input := object{"sku": "X-" + key()[:8], "name": "X", "price": usd("1"), "stock": "1"}
+		for k, v := range more {
+			input[k] = v
+		}
+		return input
+	}
+	newCoupon := func(more object) object {
+		input := object{"name": "C", "discountKind": "PERCENT", "discountValue": "1", "quota": "1"}
+		for k, v := range more {
+			input[k] = v
+		}
+		return input
+	}
+	pay := func(method, account string) object {
+		p := object{"method": method}
+		if account != "" {
+			p["accountId"] = account
+		}
+		return object{"payment": p}
+	}
+	for _, c := range []struct {
+		name, user, query string
+		input             object
+		want              string // typename code field, of each error
+	}{
+		{"unknown product", alice, placeOrder, order(line("prod_0", 1)), "InputError NOT_FOUND input.lines.0.productId"},
+		{"malformed product", alice, placeOrder, order(line("' OR 1=1 --", 1)), "InputError NOT_FOUND input.lines.0.productId"},
+		{"no product", alice, placeOrder, order(line("", 1)), "InputError NOT_FOUND input.lines.0.productId"},
+		{"no lines", alice, placeOrder, order([]object{}), "InputError INVALID_INPUT input.lines"},
+		{"quantity 0", alice, placeOrder, order(line("prod_1", 0)), "InputError INVALID_INPUT input.lines.0.quantity"},
+		{"quantity -1", alice, placeOrder, order(line("prod_1", -1)), "InputError INVALID_INPUT input.lines.0.quantity"},
+		{"huge quantity", alice, placeOrder, order(line("prod_1", 2147483647)), "InputError INVALID_INPUT input.lines.0.quantity"},
+		{"out of stock", alice, placeOrder, order(line("prod_8", 2)), "OutOfStockError OUT_OF_STOCK input.lines.0.quantity"},
+		{
+			"both out of stock", alice, placeOrder, order([]object{{"productId": "prod_8", "quantity": 2}, {"productId": "prod_7", "quantity": 11}}),
+			"OutOfStockError OUT_OF_STOCK input.lines.1.quantity, OutOfStockError OUT_OF_STOCK input.lines.0.quantity",
+		},
+		{"unknown coupon to spend", alice, placeOrder, order(line("prod_1", 1), object{"couponIssueId": "cpi_0"}), "InputError NOT_FOUND input.couponIssueId"},
+		{"another's coupon", bob, placeOrder, order(line("prod_1", 1), object{"couponIssueId": commerce.DemoIssueID}), "InputError NOT_FOUND input.couponIssueId"},
+		{"another's account pays", alice, placeOrder, order(line("prod_1", 1), pay("ACCOUNT", "acct_bob")), "InputError NOT_FOUND input.payment.accountId"},
+		{"no account pays", alice, placeOrder, order(line("prod_1", 1), pay("ACCOUNT", "")), "InputError INVALID_INPUT input.payment.accountId"},
+		{"an account pays with points", alice, placeOrder, order(line("prod_1", 1), pay("POINTS", "acct_alice")), "InputError INVALID_INPUT input.payment.accountId"},
+		{"wrong currency pays", alice, placeOrder, order(line("prod_1", 1), pay("ACCOUNT", euro)), "InputError INVALID_INPUT input.payment.accountId"},
+		{"no points", carol, placeOrder, order(line("prod_1", 1), pay("POINTS", "")), "InsufficientFundsError INSUFFICIENT_FUNDS input.payment"},
+		{"pay an unknown order", alice, payOrder, object{"idempotencyKey": key(), "orderId": "ord_0", "payment": object{"method": "CARD"}}, "InputError NOT_FOUND input.orderId"},
+		{"pay another's order", bob, payOrder, object{"idempotencyKey": key(), "orderId": commerce.DemoOrderID, "payment": object{"method": "CARD"}}, "InputError NOT_FOUND input.orderId"},
+		{"cancel another's order", bob, cancelOrder, object{"idempotencyKey": key(), "orderId": commerce.DemoOrderID}, "InputError NOT_FOUND input.orderId"},
+		{"unknown coupon", alice, issueCoupon, object{"idempotencyKey": key(), "couponId": "coup_0"}, "InputError NOT_FOUND input.couponId"},
+		{"expired coupon", alice, issueCoupon, object{"idempotencyKey": key(), "couponId": expired}, "InputError COUPON_NOT_VALID input.couponId"},
+		{"coupon too early", alice, issueCoupon, object{"idempotencyKey": key(), "couponId": early}, "InputError COUPON_NOT_VALID input.couponId"},
+		{"coupon exhausted", alice, issueCoupon, object{"idempotencyKey": key(), "couponId": single}, "CouponExhaustedError COUPON_EXHAUSTED input.couponId"},
+		{"coupon again", alice, issueCoupon, object{"idempotencyKey": key(), "couponId": "coup_half"}, "InputError COUPON_ALREADY_ISSUED input.couponId"},
+		{"no points to charge", alice, chargePoints, object{"idempotencyKey": key(), "amount": "0"}, "InputError INVALID_INPUT input.amount"},
+		{"negative points", alice, chargePoints, object{"idempotencyKey": key(), "amount": "-5"}, "InputError INVALID_INPUT input.amount"},
+		{"too many points", alice, chargePoints, object{"idempotencyKey": key(), "amount": "9007199254740991"}, "InputError INVALID_INPUT input.amount"},
+		{"key of another request", alice, chargePoints, object{"idempotencyKey": used, "amount": "2"}, "InputError IDEMPOTENCY_MISMATCH input.idempotencyKey"},
+		{"from another's account", alice, transfer, move("acct_bob", "acct_alice", usd("1")), "InputError NOT_FOUND input.fromAccountId"},
+		{"from an unknown account", alice, transfer, move("acct_0", "acct_bob", usd("1")), "InputError NOT_FOUND input.fromAccountId"},
+		{"to an unknown account", alice, transfer, move("acct_alice", "acct_0", usd("1")), "InputError NOT_FOUND input.toAccountId"},
+		{"to the same account", alice, transfer, move("acct_alice", "acct_alice", usd("1")), "InputError INVALID_INPUT input.toAccountId"},
+		{"in the wrong currency", alice, transfer, move("acct_alice", "acct_bob", object{"amountMinor": "1", "currency": "EUR"}), "InputError INVALID_INPUT input.amount.currency"},
+		{"between currencies", alice, transfer, move("acct_alice", euro, usd("1")), "InputError INVALID_INPUT input.toAccountId"},
+		{"nothing", alice, transfer, move("acct_alice", "acct_bob", usd("0")), "InputError INVALID_INPUT input.amount.amountMinor"},
+		{"more than there is", alice, transfer, move("acct_alice", "acct_bob", usd("100000001")), "InsufficientFundsError INSUFFICIENT_FUNDS input.amount.amountMinor"},
+		{"nameless account", alice, accountOpen, object{"name": " ", "currency": "usd"}, "InputError INVALID_INPUT input.name, InputError INVALID_INPUT input.currency"},
+		{"account of a wallet", admin, accountOpen, object{"name": "A", "currency": "USD", "userId": "wallet_bob"}, "InputError INVALID_INPUT input.userId"},
+		{"account of nobody", admin, accountOpen, object{"name": "A", "currency": "USD", "userId": "user_"}, "InputError INVALID_INPUT input.userId"},
+		{"account of a bad user", admin, accountOpen, object{"name": "A", "currency": "USD", "userId": "user_a:b"}, "InputError INVALID_INPUT input.userId"},
+		{"negative opening", admin, accountOpen, object{"name": "A", "currency": "USD", "openingMinor": "-1"}, "InputError INVALID_INPUT input.openingMinor"},
+		{"SKU that exists", admin, productCreate, newProduct(object{"sku": "KB-75"}), "InputError INVALID_INPUT input.sku"},
+		{"long name", admin, productCreate, newProduct(object{"name": strings.Repeat("é", 201)}), "InputError INVALID_INPUT input.name"},
+		{"negative price", admin, productCreate, newProduct(object{"price": usd("-1")}), "InputError INVALID_INPUT input.price.amountMinor"},
+		{"price in another currency", admin, productCreate, newProduct(object{"price": object{"amountMinor": "1", "currency": "EUR"}}), "InputError INVALID_INPUT input.price.currency"},
+		{"negative stock", admin, productCreate, newProduct(object{"stock": "-1"}), "InputError INVALID_INPUT input.stock"},
+		{"old version", admin, productUpdate, object{"id": "prod_1", "version": 0, "name": "Y"}, "VersionConflictError VERSION_CONFLICT input.version"},
+		{"update of nothing", admin, productUpdate, object{"id": "prod_0", "version": 1}, "InputError NOT_FOUND input.id"},
+		{"archive nothing", admin, productArchive, object{"id": "prod_0"}, "InputError NOT_FOUND input.id"},
+		{"adjust nothing", admin, stockAdjust, object{"idempotencyKey": key(), "productId": "prod_0", "delta": "1"}, "InputError NOT_FOUND input.productId"},
+		{"adjust by nothing", admin, stockAdjust, object{"idempotencyKey": key(), "productId": "prod_1", "delta": "0"}, "InputError INVALID_INPUT input.delta"},
+		{"adjust below zero", admin, stockAdjust, object{"idempotencyKey": key(), "productId": "prod_7", "delta": "-11"}, "OutOfStockError OUT_OF_STOCK input.delta"},
+		{"101 percent", admin, couponCreate, newCoupon(object{"discountValue": "101"}), "InputError INVALID_INPUT input.discountValue"},
+		{"no quota", admin, couponCreate, newCoupon(object{"quota": "0"}), "InputError INVALID_INPUT input.quota"},
+		{"ends before it begins", admin, couponCreate, newCoupon(object{"validFrom": "2031-01-01T00:00:00Z", "validUntil": "2030-01-01T00:00:00Z"}), "InputError INVALID_INPUT input.validUntil"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := a.with(t)
+			r := a.do(c.user, c.query, vars(c.input))
+			if len(r.Errors) > 0 {
+				t.Fatalf("errors: %s", r.body)
+			}
+			if got := r.userErrors(); got != c.want {
+				t.Errorf("got  %s\nwant %s\n%s", got, c.want, r.body)
+			}
+		})
+	}
+}
+
+// userErrors shows the type, code and field of each business failure of the one mutation.
+func (r result) userErrors() string {
+	var list []string
+	for field := range r.Data {
+		failures, _ := r.at(field + ".userErrors").([]any)
+		for i := range failures {
+			at := func(name string) any { return r.at(fmt.Sprintf("%s.userErrors.%d.%s", field, i, name)) }
+			var path []string
+			steps, _ := at("field").([]any)
+			for _, step := range steps {
+				path = append(path, fmt.Sprint(step))
+			}
+			list = append(list, fmt.Sprintf("%v %v %s", at("__typename"), at("code"), strings.Join(path, ".")))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+func (a *api) with(t *testing.T) *api {
+	t.Helper()
+	copied := *a
+	copied.t = t
+	return &copied
+}
+
+func (a *api) coupon(t *testing.T, in commerce.CreateCoupon) string {
+	t.Helper()
+	ctx, v := a.as(admin)
+	in.DiscountKind, in.DiscountValue = "FIXED", 100
+	row, err := a.services.Coupons.Create(ctx, v, in)
+	must(t, err)
+	return row.ID
+}
+
+func at(offset time.Duration) *time.Time {
+	when := time.Now().Add(offset).UTC()
+	return &when
+}
+
+func TestUserErrorDetails(t *testing.T) {
+	a := newAPI(t, settings{})
+	a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_8", 3)})).want(
+		"placeOrder.order", nil, "placeOrder.products", []any{}, "placeOrder.userErrors.0.productId", "prod_8",
+		"placeOrder.userErrors.0.requested", 3, "placeOrder.userErrors.0.available", 1,
+		"placeOrder.userErrors.0.retryable", false, "placeOrder.userErrors.0.retryAfterMs", nil,
+		"placeOrder.meta.strategy", "SETNX")
+	a.do(admin, productUpdate, vars(object{"id": "prod_1", "version": 7, "name": "Y"})).
+		want("productUpdate.product", nil, "productUpdate.userErrors.0.currentVersion", 1)
+	a.do(alice, issueCoupon, vars(object{"idempotencyKey": key(), "couponId": "coup_0"})).
+		want("issueCoupon.meta.strategy", "ATOMICSQL", "issueCoupon.meta.attempts", 0)
+	a.do(admin, stockAdjust, vars(object{"idempotencyKey": key(), "productId": "prod_8", "delta": "-2"})).
+		want("stockAdjust.product", nil, "stockAdjust.userErrors.0.available", 1)
+
+	// A failed order is there, with everything given back. Repeated, its answer knows the reason but not the numbers.
+	input := object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "POINTS"}}
+	first := a.do(carol, placeOrder, vars(input)).want(
+		"placeOrder.order.status", "FAILED", "placeOrder.order.failure.code", "INSUFFICIENT_FUNDS",
+		"placeOrder.products.0.stock.available", 250, "placeOrder.userErrors.0.requested", 8900,
+		"placeOrder.userErrors.0.available", 0)
+	a.do(carol, placeOrder, vars(input)).want("placeOrder.order.id", first.text("placeOrder.order.id"),
+		"placeOrder.userErrors.0.code", "INSUFFICIENT_FUNDS", "placeOrder.userErrors.0.__typename", "InputError")
+}
+
+func TestPaymentDeclined(t *testing.T) {
+	a := newAPI(t, settings{gateway: commerce.SimulatedGateway{AuthorizationFailureRate: 1}})
+	r := a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "CARD"}}))
+	r.want("placeOrder.order.status", "FAILED", "placeOrder.products.0.stock.available", 250)
+	if got, want := r.userErrors(), "PaymentDeclinedError PAYMENT_DECLINED"; !strings.HasPrefix(got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestContention(t *testing.T) {
+	a := newAPI(t, settings{wait: 50 * time.Millisecond})
+	must(t, a.redis.Client.Set(t.Context(), "lock:product:prod_1", "somebody else", 0).Err())
+	r := a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1)}))
+	r.want("placeOrder.userErrors.0.__typename", "ContentionError", "placeOrder.userErrors.0.code", "LOCK_TIMEOUT",
+		"placeOrder.userErrors.0.strategy", "SETNX", "placeOrder.userErrors.0.retryable", true,
+		"placeOrder.userErrors.0.retryAfterMs", 200, "placeOrder.order", nil)
+}
+
+func TestUnavailable(t *testing.T) {
+	a := newAPI(t, settings{})
+	must(t, a.redis.Close())
+	r := a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1)}))
+	if got, want := r.userErrors(), "UnavailableError UNAVAILABLE "; got != want {
+		t.Errorf("got %q, want %q: %s", got, want, r.body)
+	}
+	if log := a.log.String(); !strings.Contains(log, r.text("placeOrder.meta.requestId")) {
+		t.Errorf("the log does not name the request: %s", log)
+	}
+}
+
+// TestLedgerHolds audits what the mutations have left behind.
+func TestLedgerHolds(t *testing.T) {
+	a := newAPI(t, settings{})
+	for range 3 {
+		a.do(alice, placeOrder, vars(object{"idempotencyKey": uuid.NewString(), "lines": line("prod_7", 4), "payment": object{"method": "POINTS"}}))
+	}
+	a.ok(nobody, `{ product(id: "prod_7") { stock { available } } }`, nil).want("product.stock.available", 2)
+	violations, err := lockprovider.Audit(context.Background(), a.db.Ent)
+	must(t, err)
+	for _, v := range violations {
+		t.Errorf("%s: %s", v.Balance, v.Problem)
+	}
+}

@@ -1,0 +1,27 @@
+-- enqueue: put a change at the end of the line, unless it was here before, or what it wants is known to be sold out.
+--
+-- KEYS  1 the line (a stream)   2 memo of this change   3... sold-out marks of the balances it takes from
+-- ARGV  1 change ID   2 fingerprint   3 the change as JSON   4 instance   5 bound of the line   6 memo's life in ms
+--       7 deadline in ms of Unix time until which somebody waits, 0 for as long as it takes   8 the record's payload
+-- Returns one of
+--   {'queued', stream ID, length of the line}
+--   {'replayed', state, answer, stream ID}   it was here before: 'queued', 'done' or 'failed'
+--   {'reused'}                               the ID was here before with another fingerprint
+--   {'full'}                                 the line is as long as it may be
+--   {'soldout', index, ...}                  marks that are set; indexes from 1
+local memo = redis.call('HMGET', KEYS[2], 'fingerprint', 'state', 'answer', 'id')
+if memo[1] then
+  if memo[1] ~= ARGV[2] then return {'reused'} end
+  if memo[2] ~= 'left' then return {'replayed', memo[2], memo[3] or '', memo[4]} end
+end
+local soldout = {'soldout'}
+for i = 3, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 1 then soldout[#soldout + 1] = tostring(i - 2) end
+end
+if #soldout > 1 then return soldout end
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return {'full'} end
+local payload = '{"change":' .. ARGV[3] .. ',"instance":"' .. ARGV[4] .. '"}'
+local id = redis.call('XADD', KEYS[1], '*', 'payload', payload)
+redis.call('HSET', KEYS[2], 'fingerprint', ARGV[2], 'state', 'queued', 'id', id, 'until', ARGV[7], 'payload', ARGV[8])
+redis.call('PEXPIRE', KEYS[2], ARGV[6])
+return {'queued', id, redis.call('XLEN', KEYS[1])}
