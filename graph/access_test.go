@@ -13,6 +13,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/graph/auth"
 	"holdfast/graph/generated"
+	"holdfast/lockprovider"
 )
 
 // TestOperationsByRole asks every operation as everybody. What may be asked is answered, however little sense the input
@@ -32,6 +33,7 @@ func TestOperationsByRole(t *testing.T) {
 		"strategies":     {public, `{ strategies { family } }`, nil},
 		"me":             {customer, `{ me { id } }`, nil},
 		"order":          {customer, `{ order(id: "ord_0") { id } }`, nil},
+		"queueTicket":    {customer, `{ queueTicket(id: "qt_0") { id } }`, nil},
 		"account":        {customer, `{ account(id: "acct_0") { id } }`, nil},
 		"placeOrder":     {customer, placeOrder, object{"idempotencyKey": key(), "lines": []object{}}},
 		"payOrder":       {customer, payOrder, object{"idempotencyKey": key(), "orderId": "ord_0", "payment": object{"method": "CARD"}}},
@@ -101,7 +103,9 @@ func TestOwnership(t *testing.T) {
 
 // TestNode fetches one object of every type that is a Node, as its owner, as another customer and as nobody.
 func TestNode(t *testing.T) {
-	a := newAPI(t, settings{})
+	a := newAPI(t, settings{stock: lockprovider.Queue})
+	ticket := a.ok(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "wait": false})).
+		text("placeOrder.ticket.id")
 	paid := a.ok(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "POINTS"}}))
 	orderID := paid.text("placeOrder.order.id")
 	moved := a.ok(alice, transfer, vars(object{
@@ -119,6 +123,7 @@ func TestNode(t *testing.T) {
 		"Coupon":      {id: "coup_half", public: true},
 		"CouponIssue": {id: commerce.DemoIssueID},
 		"Order":       {id: orderID},
+		"QueueTicket": {id: ticket},
 		"Payment":     {id: strings.Replace(orderID, "ord_", "pay_", 1)},
 		"Account":     {id: "acct_alice"},
 		"Transfer":    {id: moved, bobs: true},

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/events"
 	"holdfast/graph"
 	"holdfast/graph/auth"
 	"holdfast/lockprovider"
@@ -55,6 +57,7 @@ type settings struct {
 	closed  bool // no introspection
 	bare    bool // no demo data
 	wait    time.Duration
+	stock   lockprovider.Strategy // "" means setnx
 }
 
 func newAPI(t *testing.T, s settings) *api {
@@ -74,17 +77,25 @@ func newAPI(t *testing.T, s settings) *api {
 	}
 	bounds := lockprovider.Settings{
 		Wait: s.wait, Lease: 5 * time.Second, Poll: 5 * time.Millisecond, Attempts: 50, Backoff: time.Millisecond,
+		PersistWait: s.wait, Backlog: 1000, Remember: time.Hour,
 	}
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
 	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes},
 		map[lockprovider.Family]lockprovider.FamilyConfig{
-			lockprovider.Stock:    {Strategy: lockprovider.SetNX, Settings: bounds},
+			lockprovider.Stock:    {Strategy: cmp.Or(s.stock, lockprovider.SetNX), Settings: bounds},
 			lockprovider.Coupons:  {Strategy: lockprovider.AtomicSQL, Settings: bounds},
 			lockprovider.Points:   {Strategy: lockprovider.Optimistic, Settings: bounds},
 			lockprovider.Accounts: {Strategy: lockprovider.RowLock, Settings: bounds},
 		})
 	must(t, err)
 	t.Cleanup(func() { _ = providers.Close() })
+	for _, line := range providers.Lines() {
+		worker := providers.Worker(line, lockprovider.WorkerSettings{
+			Batch: 100, Block: 20 * time.Millisecond, Retry: 20 * time.Millisecond,
+		}, slog.New(slog.DiscardHandler))
+		stop := events.Background(ctx, worker.Run)
+		t.Cleanup(func() { _ = stop() })
+	}
 	if s.gateway == nil {
 		s.gateway = commerce.SimulatedGateway{}
 	}

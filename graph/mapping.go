@@ -45,6 +45,7 @@ func toOrder(o *ent.Order) *model.Order {
 		Subtotal: money(o.SubtotalMinor, o.Currency), Discount: money(o.DiscountMinor, o.Currency),
 		Total: money(o.TotalMinor, o.Currency), Payment: toPayment(o.Edges.Payment),
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, ExpiresAt: o.ExpiresAt,
+		Persistence: model.PersistenceStatePersisted,
 	}
 	for i, l := range o.Edges.Lines {
 		order.Lines[i] = &model.OrderLine{
@@ -59,6 +60,30 @@ func toOrder(o *ent.Order) *model.Order {
 		order.CouponIssueID = *o.CouponIssueID
 	}
 	return order
+}
+
+// toOrderAs is toOrder for an order that the database may not have confirmed.
+func toOrderAs(o *ent.Order, p commerce.Persistence) *model.Order {
+	order := toOrder(o)
+	if order != nil && p != "" {
+		order.Persistence = model.PersistenceState(p)
+	}
+	return order
+}
+
+func toTicket(r commerce.OrderResult, refused []model.UserError) *model.QueueTicket {
+	if r.Ticket == nil {
+		return nil
+	}
+	ticket := &model.QueueTicket{
+		ID: r.Ticket.ID, Status: model.TicketStatus(r.Ticket.Status), Position: r.Ticket.Position,
+		Result: toOrderAs(r.Order, r.Persistence), ExpiresAt: r.Ticket.ExpiresAt, UserErrors: refused,
+	}
+	if r.Ticket.ETA > 0 {
+		ms := int(r.Ticket.ETA.Milliseconds())
+		ticket.EtaMs = &ms
+	}
+	return ticket
 }
 
 // orderedProducts are the products of an order, whose stock it has changed.

@@ -29,7 +29,7 @@ const (
 		couponIssue { id status orderId } `
 	product = ` product { id sku name description version price { amountMinor currency } stock { available } archivedAt } `
 
-	placeOrder     = `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) {` + order + meta + failures + `} }`
+	placeOrder     = `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { ticket { id status result { id persistence } }` + order + meta + failures + `} }`
 	payOrder       = `mutation($input: PayOrderInput!) { payOrder(input: $input) {` + order + meta + failures + `} }`
 	cancelOrder    = `mutation($input: CancelOrderInput!) { cancelOrder(input: $input) {` + order + meta + failures + `} }`
 	issueCoupon    = `mutation($input: IssueCouponInput!) { issueCoupon(input: $input) { couponIssue { id status coupon { id } } coupon { id quota issued }` + meta + failures + `} }`

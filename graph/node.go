@@ -27,10 +27,13 @@ var finders = map[string]finder{
 		return found(toCouponIssue(row), err)
 	},
 	prefixOrder: func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		row, err := s.Orders.Get(ctx, v, id)
-		return found(toOrder(row), err)
+		row, persistence, err := s.Orders.Find(ctx, v, id)
+		return found(toOrderAs(row, persistence), err)
 	},
 	prefixPayment: findPayment,
+	"qt_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
+		return found(findTicket(ctx, s, v, id))
+	},
 	"acct_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
 		row, err := s.Accounts.Get(ctx, v, id)
 		return found(toAccount(row), err)
@@ -73,6 +76,16 @@ func findPayment(ctx context.Context, s *commerce.Services, v commerce.Viewer, i
 		return nil, err
 	}
 	return toPayment(row.Edges.Payment), nil
+}
+
+// findTicket maps the refusal of a ticket's order into the ticket; a ticket that is not the caller's is none.
+func findTicket(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (*model.QueueTicket, error) {
+	result, err := s.Orders.Ticket(ctx, v, id)
+	refused, isRefused := commerce.UserErrors(err)
+	if err != nil && (!isRefused || refused[0].Retryable) {
+		return nil, err
+	}
+	return toTicket(result, each(refused, toUserError)), nil
 }
 
 // found keeps a nil pointer from becoming an interface that is not nil.

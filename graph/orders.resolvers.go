@@ -19,6 +19,7 @@ import (
 func (r *mutationResolver) PlaceOrder(ctx context.Context, input model.PlaceOrderInput) (*model.PlaceOrderPayload, error) {
 	in := commerce.PlaceOrder{
 		Key: input.IdempotencyKey, CouponIssueID: orZero(input.CouponIssueID), Payment: fromPayment(input.Payment),
+		NoWait: !orDefault(input.Wait, true),
 	}
 	for _, line := range input.Lines {
 		in.Lines = append(in.Lines, commerce.Line{ProductID: line.ProductID, Quantity: int64(line.Quantity)})
@@ -33,7 +34,7 @@ func (r *mutationResolver) PlaceOrder(ctx context.Context, input model.PlaceOrde
 		return nil, err
 	}
 	return &model.PlaceOrderPayload{
-		Order: toOrder(result.Order), Products: orderedProducts(result.Order), Wallet: also.wallet, Account: also.account,
+		Order: toOrderAs(result.Order, result.Persistence), Ticket: toTicket(result, []model.UserError{}), Products: orderedProducts(result.Order), Wallet: also.wallet, Account: also.account,
 		CouponIssue: also.couponIssue, Meta: r.meta(ctx, lockprovider.Stock, result.Meta), UserErrors: userErrors,
 	}, nil
 }
@@ -88,8 +89,13 @@ func (r *orderResolver) CouponIssue(ctx context.Context, obj *model.Order) (*mod
 
 // Order is the resolver for the order field.
 func (r *queryResolver) Order(ctx context.Context, id string) (*model.Order, error) {
-	row, err := r.services.Orders.Get(ctx, auth.Viewer(ctx), id)
-	return toOrder(row), err
+	row, persistence, err := r.services.Orders.Find(ctx, auth.Viewer(ctx), id)
+	return toOrderAs(row, persistence), err
+}
+
+// QueueTicket is the resolver for the queueTicket field.
+func (r *queryResolver) QueueTicket(ctx context.Context, id string) (*model.QueueTicket, error) {
+	return findTicket(ctx, r.services, auth.Viewer(ctx), id)
 }
 
 // Order returns generated.OrderResolver implementation.

@@ -34,7 +34,7 @@ func TestPlaygroundTabs(t *testing.T) {
 		}
 		for field, value := range r.Data {
 			failures, _ := r.at(field + ".userErrors").([]any)
-			if value == nil || len(failures) > 0 {
+			if value == nil && field != "queueTicket" || len(failures) > 0 { // no ticket without a waiting line
 				t.Errorf("%s\n%s", tab.Title, r.body)
 			}
 		}

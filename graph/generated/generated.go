@@ -230,6 +230,7 @@ type ComplexityRoot struct {
 		ID          func(childComplexity int) int
 		Lines       func(childComplexity int) int
 		Payment     func(childComplexity int) int
+		Persistence func(childComplexity int) int
 		Status      func(childComplexity int) int
 		Subtotal    func(childComplexity int) int
 		Total       func(childComplexity int) int
@@ -313,6 +314,7 @@ type ComplexityRoot struct {
 		Meta        func(childComplexity int) int
 		Order       func(childComplexity int) int
 		Products    func(childComplexity int) int
+		Ticket      func(childComplexity int) int
 		UserErrors  func(childComplexity int) int
 		Wallet      func(childComplexity int) int
 	}
@@ -347,15 +349,26 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Account    func(childComplexity int, id string) int
-		Coupon     func(childComplexity int, id string) int
-		Coupons    func(childComplexity int, first *int, after *string) int
-		Me         func(childComplexity int) int
-		Node       func(childComplexity int, id string) int
-		Order      func(childComplexity int, id string) int
-		Product    func(childComplexity int, id string) int
-		Products   func(childComplexity int, first *int, after *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
-		Strategies func(childComplexity int) int
+		Account     func(childComplexity int, id string) int
+		Coupon      func(childComplexity int, id string) int
+		Coupons     func(childComplexity int, first *int, after *string) int
+		Me          func(childComplexity int) int
+		Node        func(childComplexity int, id string) int
+		Order       func(childComplexity int, id string) int
+		Product     func(childComplexity int, id string) int
+		Products    func(childComplexity int, first *int, after *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
+		QueueTicket func(childComplexity int, id string) int
+		Strategies  func(childComplexity int) int
+	}
+
+	QueueTicket struct {
+		EtaMs      func(childComplexity int) int
+		ExpiresAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Position   func(childComplexity int) int
+		Result     func(childComplexity int) int
+		Status     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	StockAdjustPayload struct {
@@ -456,6 +469,7 @@ type QueryResolver interface {
 	Me(ctx context.Context) (*model.Customer, error)
 	Strategies(ctx context.Context) ([]*model.FamilyStrategy, error)
 	Order(ctx context.Context, id string) (*model.Order, error)
+	QueueTicket(ctx context.Context, id string) (*model.QueueTicket, error)
 }
 type WalletResolver interface {
 	Balance(ctx context.Context, obj *model.Wallet) (int64, error)
@@ -1268,6 +1282,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Order.Payment(childComplexity), true
+	case "Order.persistence":
+		if e.ComplexityRoot.Order.Persistence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Order.Persistence(childComplexity), true
 	case "Order.status":
 		if e.ComplexityRoot.Order.Status == nil {
 			break
@@ -1596,6 +1616,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PlaceOrderPayload.Products(childComplexity), true
+	case "PlaceOrderPayload.ticket":
+		if e.ComplexityRoot.PlaceOrderPayload.Ticket == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlaceOrderPayload.Ticket(childComplexity), true
 	case "PlaceOrderPayload.userErrors":
 		if e.ComplexityRoot.PlaceOrderPayload.UserErrors == nil {
 			break
@@ -1799,12 +1825,66 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Products(childComplexity, args["first"].(*int), args["after"].(*string), args["filter"].(*model.ProductFilter), args["orderBy"].(*model.ProductOrder)), true
+	case "Query.queueTicket":
+		if e.ComplexityRoot.Query.QueueTicket == nil {
+			break
+		}
+
+		args, err := ec.field_Query_queueTicket_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.QueueTicket(childComplexity, args["id"].(string)), true
 	case "Query.strategies":
 		if e.ComplexityRoot.Query.Strategies == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Query.Strategies(childComplexity), true
+
+	case "QueueTicket.etaMs":
+		if e.ComplexityRoot.QueueTicket.EtaMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QueueTicket.EtaMs(childComplexity), true
+	case "QueueTicket.expiresAt":
+		if e.ComplexityRoot.QueueTicket.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QueueTicket.ExpiresAt(childComplexity), true
+	case "QueueTicket.id":
+		if e.ComplexityRoot.QueueTicket.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QueueTicket.ID(childComplexity), true
+	case "QueueTicket.position":
+		if e.ComplexityRoot.QueueTicket.Position == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QueueTicket.Position(childComplexity), true
+	case "QueueTicket.result":
+		if e.ComplexityRoot.QueueTicket.Result == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QueueTicket.Result(childComplexity), true
+	case "QueueTicket.status":
+		if e.ComplexityRoot.QueueTicket.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QueueTicket.Status(childComplexity), true
+	case "QueueTicket.userErrors":
+		if e.ComplexityRoot.QueueTicket.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.QueueTicket.UserErrors(childComplexity), true
 
 	case "StockAdjustPayload.meta":
 		if e.ComplexityRoot.StockAdjustPayload.Meta == nil {
@@ -2822,6 +2902,12 @@ type PageInfo {
     "The identifier of the order."
     id: ID!
   ): Order @auth
+
+  "A place in the waiting line. Looking at it keeps the place, and goes on with the order once it has been served."
+  queueTicket(
+    "The identifier of the ticket."
+    id: ID!
+  ): QueueTicket @auth
 }
 
 extend type Mutation {
@@ -2870,6 +2956,48 @@ type Order implements Node {
   updatedAt: DateTime!
   "Until when it keeps its stock without being paid."
   expiresAt: DateTime!
+  "Whether the database has confirmed it."
+  persistence: PersistenceState!
+}
+
+"Whether the database has confirmed what was done. Only strategies that decide in Redis know anything but PERSISTED."
+enum PersistenceState {
+  "Redis has admitted it, the database follows."
+  ACCEPTED
+  "It is in the database."
+  PERSISTED
+  "The database refused what Redis had admitted; it was taken back."
+  FAILED_COMPENSATED
+}
+
+"A place in the waiting line for an order, under the strategy QUEUE."
+type QueueTicket implements Node {
+  "The identifier, \"qt_...\"."
+  id: ID!
+  "How far its order has come."
+  status: TicketStatus!
+  "Its place: 1 is served next, 0 waits no more."
+  position: Int!
+  "How long it will probably take, in milliseconds; null where nothing is known."
+  etaMs: Int
+  "The order, once it has been served."
+  result: Order
+  "Until when the place is kept if nobody looks at it."
+  expiresAt: DateTime!
+  "Why there is no order, once it is refused."
+  userErrors: [UserError!]!
+}
+
+"How far the order of a ticket has come."
+enum TicketStatus {
+  "It stands in line."
+  WAITING
+  "It has been served: see the result."
+  DONE
+  "It was refused: see userErrors."
+  FAILED
+  "Nobody looked at the ticket for too long."
+  EXPIRED
 }
 
 "How far an order has come."
@@ -2978,6 +3106,8 @@ input PlaceOrderInput {
   couponIssueId: ID
   "How to pay at once; without it the order waits for payOrder."
   payment: PaymentInput
+  "False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always."
+  wait: Boolean = true
 }
 
 "One product to order."
@@ -3026,6 +3156,8 @@ type PlaceOrderPayload {
   account: Account
   "The coupon, where one was to be spent."
   couponIssue: CouponIssue
+  "The place in the waiting line, where the order waits."
+  ticket: QueueTicket
   "How the operation went."
   meta: OperationMeta!
   "Why the shop refused; empty on success."
@@ -3491,6 +3623,8 @@ func (ec *executionContext) childFields_Order(ctx context.Context, field graphql
 		return ec.fieldContext_Order_updatedAt(ctx, field)
 	case "expiresAt":
 		return ec.fieldContext_Order_expiresAt(ctx, field)
+	case "persistence":
+		return ec.fieldContext_Order_persistence(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Order", field.Name)
 }
@@ -3611,6 +3745,8 @@ func (ec *executionContext) childFields_PlaceOrderPayload(ctx context.Context, f
 		return ec.fieldContext_PlaceOrderPayload_account(ctx, field)
 	case "couponIssue":
 		return ec.fieldContext_PlaceOrderPayload_couponIssue(ctx, field)
+	case "ticket":
+		return ec.fieldContext_PlaceOrderPayload_ticket(ctx, field)
 	case "meta":
 		return ec.fieldContext_PlaceOrderPayload_meta(ctx, field)
 	case "userErrors":
@@ -3675,6 +3811,26 @@ func (ec *executionContext) childFields_ProductPayload(ctx context.Context, fiel
 		return ec.fieldContext_ProductPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProductPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_QueueTicket(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_QueueTicket_id(ctx, field)
+	case "status":
+		return ec.fieldContext_QueueTicket_status(ctx, field)
+	case "position":
+		return ec.fieldContext_QueueTicket_position(ctx, field)
+	case "etaMs":
+		return ec.fieldContext_QueueTicket_etaMs(ctx, field)
+	case "result":
+		return ec.fieldContext_QueueTicket_result(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_QueueTicket_expiresAt(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_QueueTicket_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type QueueTicket", field.Name)
 }
 
 func (ec *executionContext) childFields_StockAdjustPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4226,6 +4382,20 @@ func (ec *executionContext) field_Query_products_args(ctx context.Context, rawAr
 		return nil, err
 	}
 	args["orderBy"] = arg3
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_queueTicket_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
 	return args, nil
 }
 
@@ -7923,6 +8093,29 @@ func (ec *executionContext) fieldContext_Order_expiresAt(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("Order", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _Order_persistence(ctx context.Context, field graphql.CollectedField, obj *model.Order) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Order_persistence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Persistence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PersistenceState) graphql.Marshaler {
+			return ec.marshalNPersistenceState2holdfastᚋgraphᚋmodelᚐPersistenceState(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Order_persistence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Order", field, false, false, errors.New("field of type PersistenceState does not have child fields"))
+}
+
 func (ec *executionContext) _OrderConnection_edges(ctx context.Context, field graphql.CollectedField, obj *model.OrderConnection) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9230,6 +9423,38 @@ func (ec *executionContext) fieldContext_PlaceOrderPayload_couponIssue(_ context
 	return fc, nil
 }
 
+func (ec *executionContext) _PlaceOrderPayload_ticket(ctx context.Context, field graphql.CollectedField, obj *model.PlaceOrderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PlaceOrderPayload_ticket(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Ticket, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.QueueTicket) graphql.Marshaler {
+			return ec.marshalOQueueTicket2ᚖholdfastᚋgraphᚋmodelᚐQueueTicket(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PlaceOrderPayload_ticket(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PlaceOrderPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_QueueTicket(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _PlaceOrderPayload_meta(ctx context.Context, field graphql.CollectedField, obj *model.PlaceOrderPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10183,6 +10408,68 @@ func (ec *executionContext) fieldContext_Query_order(ctx context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_queueTicket(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_queueTicket(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().QueueTicket(ctx, fc.Args["id"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				role, err := ec.unmarshalNRole2holdfastᚋgraphᚋmodelᚐRole(ctx, "CUSTOMER")
+				if err != nil {
+					var zeroVal *model.QueueTicket
+					return zeroVal, err
+				}
+				if ec.Directives.Auth == nil {
+					var zeroVal *model.QueueTicket
+					return zeroVal, errors.New("directive auth is not implemented")
+				}
+				return ec.Directives.Auth(ctx, nil, directive0, role)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.QueueTicket) graphql.Marshaler {
+			return ec.marshalOQueueTicket2ᚖholdfastᚋgraphᚋmodelᚐQueueTicket(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_queueTicket(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_QueueTicket(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_queueTicket_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query___type(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10254,6 +10541,185 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields___Schema(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _QueueTicket_id(ctx context.Context, field graphql.CollectedField, obj *model.QueueTicket) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_QueueTicket_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_QueueTicket_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("QueueTicket", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _QueueTicket_status(ctx context.Context, field graphql.CollectedField, obj *model.QueueTicket) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_QueueTicket_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.TicketStatus) graphql.Marshaler {
+			return ec.marshalNTicketStatus2holdfastᚋgraphᚋmodelᚐTicketStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_QueueTicket_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("QueueTicket", field, false, false, errors.New("field of type TicketStatus does not have child fields"))
+}
+
+func (ec *executionContext) _QueueTicket_position(ctx context.Context, field graphql.CollectedField, obj *model.QueueTicket) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_QueueTicket_position(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Position, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_QueueTicket_position(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("QueueTicket", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _QueueTicket_etaMs(ctx context.Context, field graphql.CollectedField, obj *model.QueueTicket) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_QueueTicket_etaMs(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EtaMs, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_QueueTicket_etaMs(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("QueueTicket", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _QueueTicket_result(ctx context.Context, field graphql.CollectedField, obj *model.QueueTicket) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_QueueTicket_result(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Result, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Order) graphql.Marshaler {
+			return ec.marshalOOrder2ᚖholdfastᚋgraphᚋmodelᚐOrder(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_QueueTicket_result(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "QueueTicket",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Order(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _QueueTicket_expiresAt(ctx context.Context, field graphql.CollectedField, obj *model.QueueTicket) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_QueueTicket_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_QueueTicket_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("QueueTicket", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _QueueTicket_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.QueueTicket) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_QueueTicket_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕholdfastᚋgraphᚋmodelᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_QueueTicket_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "QueueTicket",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
 		},
 	}
 	return fc, nil
@@ -12495,7 +12961,11 @@ func (ec *executionContext) unmarshalInputPlaceOrderInput(ctx context.Context, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"idempotencyKey", "lines", "couponIssueId", "payment"}
+	if _, present := asMap["wait"]; !present {
+		asMap["wait"] = true
+	}
+
+	fieldsInOrder := [...]string{"idempotencyKey", "lines", "couponIssueId", "payment", "wait"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -12530,6 +13000,13 @@ func (ec *executionContext) unmarshalInputPlaceOrderInput(ctx context.Context, o
 				return it, err
 			}
 			it.Payment = data
+		case "wait":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("wait"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Wait = data
 		}
 	}
 	return it, nil
@@ -12854,6 +13331,13 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Transfer(ctx, sel, obj)
+	case model.QueueTicket:
+		return ec._QueueTicket(ctx, sel, &obj)
+	case *model.QueueTicket:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._QueueTicket(ctx, sel, obj)
 	case model.Product:
 		return ec._Product(ctx, sel, &obj)
 	case *model.Product:
@@ -14626,6 +15110,11 @@ func (ec *executionContext) _Order(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "persistence":
+			out.Values[i] = ec._Order_persistence(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -15201,6 +15690,11 @@ func (ec *executionContext) _PlaceOrderPayload(ctx context.Context, sel ast.Sele
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "ticket":
+			out.Values[i] = ec._PlaceOrderPayload_ticket(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "meta":
 			out.Values[i] = ec._PlaceOrderPayload_meta(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -15700,6 +16194,28 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "queueTicket":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_queueTicket(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "__type":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Query___type(ctx, field)
@@ -15713,6 +16229,74 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var queueTicketImplementors = []string{"QueueTicket", "Node"}
+
+func (ec *executionContext) _QueueTicket(ctx context.Context, sel ast.SelectionSet, obj *model.QueueTicket) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, queueTicketImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("QueueTicket")
+		case "id":
+			out.Values[i] = ec._QueueTicket_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "status":
+			out.Values[i] = ec._QueueTicket_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "position":
+			out.Values[i] = ec._QueueTicket_position(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "etaMs":
+			out.Values[i] = ec._QueueTicket_etaMs(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "result":
+			out.Values[i] = ec._QueueTicket_result(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._QueueTicket_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._QueueTicket_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -17124,6 +17708,16 @@ func (ec *executionContext) marshalNPaymentStatus2holdfastᚋgraphᚋmodelᚐPay
 	return v
 }
 
+func (ec *executionContext) unmarshalNPersistenceState2holdfastᚋgraphᚋmodelᚐPersistenceState(ctx context.Context, v any) (model.PersistenceState, error) {
+	var res model.PersistenceState
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPersistenceState2holdfastᚋgraphᚋmodelᚐPersistenceState(ctx context.Context, sel ast.SelectionSet, v model.PersistenceState) graphql.Marshaler {
+	return v
+}
+
 func (ec *executionContext) unmarshalNPlaceOrderInput2holdfastᚋgraphᚋmodelᚐPlaceOrderInput(ctx context.Context, v any) (model.PlaceOrderInput, error) {
 	res, err := ec.unmarshalInputPlaceOrderInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -17255,6 +17849,16 @@ func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.S
 		}
 	}
 	return res
+}
+
+func (ec *executionContext) unmarshalNTicketStatus2holdfastᚋgraphᚋmodelᚐTicketStatus(ctx context.Context, v any) (model.TicketStatus, error) {
+	var res model.TicketStatus
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNTicketStatus2holdfastᚋgraphᚋmodelᚐTicketStatus(ctx context.Context, sel ast.SelectionSet, v model.TicketStatus) graphql.Marshaler {
+	return v
 }
 
 func (ec *executionContext) unmarshalNTransferInput2holdfastᚋgraphᚋmodelᚐTransferInput(ctx context.Context, v any) (model.TransferInput, error) {
@@ -17705,6 +18309,13 @@ func (ec *executionContext) marshalOProductPayload2ᚖholdfastᚋgraphᚋmodel�
 		return graphql.Null
 	}
 	return ec._ProductPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOQueueTicket2ᚖholdfastᚋgraphᚋmodelᚐQueueTicket(ctx context.Context, sel ast.SelectionSet, v *model.QueueTicket) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._QueueTicket(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOStockAdjustPayload2ᚖholdfastᚋgraphᚋmodelᚐStockAdjustPayload(ctx context.Context, sel ast.SelectionSet, v *model.StockAdjustPayload) graphql.Marshaler {

@@ -393,8 +393,10 @@ type Order struct {
 	// When it changed last.
 	UpdatedAt time.Time `json:"updatedAt"`
 	// Until when it keeps its stock without being paid.
-	ExpiresAt     time.Time `json:"expiresAt"`
-	CouponIssueID string    `json:"-"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	// Whether the database has confirmed it.
+	Persistence   PersistenceState `json:"persistence"`
+	CouponIssueID string           `json:"-"`
 }
 
 func (Order) IsNode() {}
@@ -565,6 +567,8 @@ type PlaceOrderInput struct {
 	CouponIssueID *string `json:"couponIssueId,omitempty"`
 	// How to pay at once; without it the order waits for payOrder.
 	Payment *PaymentInput `json:"payment,omitempty"`
+	// False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always.
+	Wait *bool `json:"wait,omitempty"`
 }
 
 // What became of an order that was to be placed.
@@ -579,6 +583,8 @@ type PlaceOrderPayload struct {
 	Account *Account `json:"account,omitempty"`
 	// The coupon, where one was to be spent.
 	CouponIssue *CouponIssue `json:"couponIssue,omitempty"`
+	// The place in the waiting line, where the order waits.
+	Ticket *QueueTicket `json:"ticket,omitempty"`
 	// How the operation went.
 	Meta *OperationMeta `json:"meta"`
 	// Why the shop refused; empty on success.
@@ -680,6 +686,26 @@ type ProductUpdateInput struct {
 // What can be read.
 type Query struct {
 }
+
+// A place in the waiting line for an order, under the strategy QUEUE.
+type QueueTicket struct {
+	// The identifier, "qt_...".
+	ID string `json:"id"`
+	// How far its order has come.
+	Status TicketStatus `json:"status"`
+	// Its place: 1 is served next, 0 waits no more.
+	Position int `json:"position"`
+	// How long it will probably take, in milliseconds; null where nothing is known.
+	EtaMs *int `json:"etaMs,omitempty"`
+	// The order, once it has been served.
+	Result *Order `json:"result,omitempty"`
+	// Until when the place is kept if nobody looks at it.
+	ExpiresAt time.Time `json:"expiresAt"`
+	// Why there is no order, once it is refused.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+func (QueueTicket) IsNode() {}
 
 // A change of a product's stock.
 type StockAdjustInput struct {
@@ -1231,6 +1257,53 @@ func (e PaymentStatus) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 
+// Whether the database has confirmed what was done. Only strategies that decide in Redis know anything but PERSISTED.
+type PersistenceState string
+
+const (
+	// Redis has admitted it, the database follows.
+	PersistenceStateAccepted PersistenceState = "ACCEPTED"
+	// It is in the database.
+	PersistenceStatePersisted PersistenceState = "PERSISTED"
+	// The database refused what Redis had admitted; it was taken back.
+	PersistenceStateFailedCompensated PersistenceState = "FAILED_COMPENSATED"
+)
+
+var AllPersistenceState = []PersistenceState{
+	PersistenceStateAccepted,
+	PersistenceStatePersisted,
+	PersistenceStateFailedCompensated,
+}
+
+func (e PersistenceState) IsValid() bool {
+	switch e {
+	case PersistenceStateAccepted, PersistenceStatePersisted, PersistenceStateFailedCompensated:
+		return true
+	}
+	return false
+}
+
+func (e PersistenceState) String() string {
+	return string(e)
+}
+
+func (e *PersistenceState) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = PersistenceState(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid PersistenceState", str)
+	}
+	return nil
+}
+
+func (e PersistenceState) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
 // In which order to list products.
 type ProductOrder string
 
@@ -1384,5 +1457,55 @@ func (e *Strategy) UnmarshalGQL(v any) error {
 }
 
 func (e Strategy) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// How far the order of a ticket has come.
+type TicketStatus string
+
+const (
+	// It stands in line.
+	TicketStatusWaiting TicketStatus = "WAITING"
+	// It has been served: see the result.
+	TicketStatusDone TicketStatus = "DONE"
+	// It was refused: see userErrors.
+	TicketStatusFailed TicketStatus = "FAILED"
+	// Nobody looked at the ticket for too long.
+	TicketStatusExpired TicketStatus = "EXPIRED"
+)
+
+var AllTicketStatus = []TicketStatus{
+	TicketStatusWaiting,
+	TicketStatusDone,
+	TicketStatusFailed,
+	TicketStatusExpired,
+}
+
+func (e TicketStatus) IsValid() bool {
+	switch e {
+	case TicketStatusWaiting, TicketStatusDone, TicketStatusFailed, TicketStatusExpired:
+		return true
+	}
+	return false
+}
+
+func (e TicketStatus) String() string {
+	return string(e)
+}
+
+func (e *TicketStatus) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = TicketStatus(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid TicketStatus", str)
+	}
+	return nil
+}
+
+func (e TicketStatus) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
