@@ -95,6 +95,19 @@ func (p payload) retryable() bool {
 	return len(p.UserErrors) > 0
 }
 
+// object is the identifier of what a mutation made, "" where it made nothing but a change.
+func (p payload) object() string {
+	switch {
+	case p.Order != nil:
+		return p.Order.ID
+	case p.CouponIssue != nil:
+		return p.CouponIssue.ID
+	case p.Transfer != nil:
+		return p.Transfer.ID
+	}
+	return ""
+}
+
 // object is a JSON object.
 type object = map[string]any
 

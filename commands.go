@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -48,6 +49,12 @@ type environment struct {
 func (e *environment) load(s config.Sources) (config.Config, error) {
 	s.File, s.Set, s.Environ = e.cli.ConfigFile, e.cli.Set, e.env
 	return config.Load(s)
+}
+
+// print fails where the output goes to a full disk or a closed pipe: a script would go on without its token.
+func (e *environment) print(words ...any) error {
+	_, err := fmt.Fprintln(e.stdout, words...)
+	return err
 }
 
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) error {
@@ -105,10 +112,10 @@ func (*migrateCommand) Run(e *environment) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	applied, err := db.Migrate(e.ctx)
 	for _, version := range applied {
-		fmt.Fprintln(e.stdout, "applied", version)
+		err = errors.Join(err, e.print("applied", version))
 	}
 	if err == nil && len(applied) == 0 {
-		fmt.Fprintln(e.stdout, "nothing to apply")
+		err = e.print("nothing to apply")
 	}
 	return err
 }
@@ -136,8 +143,7 @@ func (c *tokenCommand) Run(e *environment) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(e.stdout, token)
-	return nil
+	return e.print(token)
 }
 
 type configCommand struct{}
@@ -148,16 +154,14 @@ func (*configCommand) Run(e *environment) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(e.stdout, cfg.YAML())
-	return nil
+	return e.print(strings.TrimSuffix(cfg.YAML(), "\n"))
 }
 
 type versionCommand struct{}
 
 // Run prints what was built.
 func (*versionCommand) Run(e *environment) error {
-	fmt.Fprintln(e.stdout, "holdfast", version())
-	return nil
+	return e.print("holdfast", version())
 }
 
 func version() string {

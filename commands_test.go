@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -164,4 +165,18 @@ func TestDefaults(t *testing.T) {
 		t.Error(err)
 	}
 	stores{"sqlite://" + filepath.Join(server.cmd.Dir, "holdfast.db"), clients.EmbeddedRedis}.audit(t)
+}
+
+// TestFullDisk: a script that stores a token must hear that there is none.
+func TestFullDisk(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("needs /dev/full")
+	}
+	defer full.Close() //nolint:errcheck // nothing was written
+	for _, args := range [][]string{{"token", "--user", "ann"}, {"config"}, {"version"}} {
+		if err := run(t.Context(), args, nil, full, io.Discard); err == nil {
+			t.Errorf("holdfast %q found nothing wrong", args)
+		}
+	}
 }

@@ -65,10 +65,11 @@ func start(t *testing.T, env []string, args ...string) *process {
 	must(t, err)
 	p := &process{t: t, exited: make(chan struct{})}
 	p.stdout.changed, p.stderr.changed = make(chan struct{}), make(chan struct{})
-	p.cmd = exec.Command(exe, args...) //nolint:noctx // ended by the test, or by the cleanup below
+	p.cmd = exec.Command(exe, args...) // ended by the test, or by the cleanup below
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Env = append([]string{
 		asProgram + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + t.TempDir(),
+		"GORACE=atexit_sleep_ms=0", // else every process that ends well takes a second to do so
 	}, env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	_, err = p.cmd.StdinPipe() // closed by Wait
@@ -226,9 +227,24 @@ var kinds = []struct {
 	name string
 	open func(*testing.T) stores
 }{
-	{"sqlite", func(t *testing.T) stores { return stores{sqliteFile(t), clients.EmbeddedRedis} }},
-	{"postgres", func(t *testing.T) stores { return stores{testenv.Postgres(t), testenv.Redis(t).URL} }},
-	{"mariadb", func(t *testing.T) stores { return stores{testenv.MariaDB(t), testenv.Redis(t).URL} }},
+	{"sqlite", openSQLite},
+	{"postgres", openPostgres},
+	{"mariadb", openMariaDB},
+}
+
+func openSQLite(t *testing.T) stores {
+	t.Helper()
+	return stores{sqliteFile(t), clients.EmbeddedRedis}
+}
+
+func openPostgres(t *testing.T) stores {
+	t.Helper()
+	return stores{testenv.Postgres(t), testenv.Redis(t).URL}
+}
+
+func openMariaDB(t *testing.T) stores {
+	t.Helper()
+	return stores{testenv.MariaDB(t), testenv.Redis(t).URL}
 }
 
 func sqliteFile(t *testing.T) string {

@@ -58,6 +58,7 @@ func newStickler(t *testing.T, server *process) *stickler {
 }
 
 func (c *stickler) run(t *testing.T) {
+	t.Helper()
 	t.Run("refused by the shop", c.refusals)
 	t.Run("not in the schema", c.protocol)
 	t.Run("tokens", c.tokens)
@@ -132,8 +133,6 @@ func (c *stickler) refusals(t *testing.T) {
 
 		{"no points", "chargePoints", charge(0), "INVALID_INPUT", "input.amount"},
 		{"negative points", "chargePoints", charge(-5), "INVALID_INPUT", "input.amount"},
-		{"points beyond what is exact", "chargePoints", charge(1 << 53), "INVALID_INPUT", "input.amount"},
-		{"most points", "chargePoints", charge(1<<63 - 1), "INVALID_INPUT", "input.amount"},
 
 		{"foreign account", "transfer", move(c.bobs, c.purse, 1), "NOT_FOUND", "input.fromAccountId"},
 		{"unknown account", "transfer", move(c.purse, "acct_unknown", 1), "NOT_FOUND", "input.toAccountId"},
@@ -183,8 +182,9 @@ func (c *stickler) protocol(t *testing.T) {
 		{"unknown field", "chargePoints", with(charge(1), object{"bonus": true}), "BAD_USER_INPUT GRAPHQL_VALIDATION_FAILED"},
 		{"text for an amount", "chargePoints", with(charge(1), object{"amount": "many"}), "BAD_USER_INPUT"},
 		{"fraction of a point", "chargePoints", with(charge(1), object{"amount": 1.5}), "BAD_USER_INPUT"},
+		{"amount beyond 53 bits", "chargePoints", charge(1 << 53), "BAD_USER_INPUT"},
 		{"amount beyond 64 bits", "chargePoints", with(charge(1), object{"amount": "9223372036854775808"}), "BAD_USER_INPUT"},
-		{"ID that is an object", "issueCoupon", with(take(""), object{"couponId": object{}}), "BAD_USER_INPUT"},
+		{"ID that is an object", "issueCoupon", with(take(""), object{"couponId": object{}}), "BAD_USER_INPUT GRAPHQL_VALIDATION_FAILED"},
 		{"NUL in an ID", "issueCoupon", take("coup_\x00"), "BAD_USER_INPUT"},
 		{"quantity beyond 32 bits", "placeOrder", buy(c.product, 1<<31, "CARD"), "BAD_USER_INPUT"},
 		{"unknown means of payment", "placeOrder", buy(c.product, 1, "CASH"), "BAD_USER_INPUT GRAPHQL_VALIDATION_FAILED"},
@@ -237,12 +237,12 @@ func wantErrors(t *testing.T, r reply, codes string) {
 
 // tokens that are missing, stale or somebody's own make.
 func (c *stickler) tokens(t *testing.T) {
-	issue := func(secret, issuer string, ttl time.Duration) string {
-		token, err := auth.Issue([]byte(secret), issuer, "alice", []auth.Role{auth.Customer, auth.Admin}, ttl)
+	issue := func(secret, issuer string) string {
+		token, err := auth.Issue([]byte(secret), issuer, "alice", []auth.Role{auth.Customer, auth.Admin}, time.Hour)
 		must(t, err)
 		return token
 	}
-	valid := issue(testSecret, "holdfast", time.Hour)
+	valid := issue(testSecret, "holdfast")
 	head, rest, _ := strings.Cut(valid, ".")
 	claims, signature, _ := strings.Cut(rest, ".")
 	const none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0" // {"alg":"none","typ":"JWT"}
@@ -253,9 +253,9 @@ func (c *stickler) tokens(t *testing.T) {
 	}{
 		{"none", "", http.StatusOK},
 		{"nonsense", "nonsense", http.StatusUnauthorized},
-		{"another secret", issue("another secret, of 32 bytes or more", "holdfast", time.Hour), http.StatusUnauthorized},
-		{"the development server's secret", issue(developmentSecret, "holdfast", time.Hour), http.StatusUnauthorized},
-		{"another issuer", issue(testSecret, "somebody", time.Hour), http.StatusUnauthorized},
+		{"another secret", issue("another secret, of 32 bytes or more", "holdfast"), http.StatusUnauthorized},
+		{"the development server's secret", issue(developmentSecret, "holdfast"), http.StatusUnauthorized},
+		{"another issuer", issue(testSecret, "somebody"), http.StatusUnauthorized},
 		{"no signature", none + "." + claims + ".", http.StatusUnauthorized},
 		{"altered", head + "." + claims + "A." + signature, http.StatusUnauthorized},
 		{"expired", expired(t), http.StatusUnauthorized},

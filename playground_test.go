@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/clients"
 	"holdfast/graph"
 )
 
@@ -39,7 +38,7 @@ func TestPlaygroundTabsWork(t *testing.T) {
 		}
 	}
 	noLeaks(t)
-	server := boot(t, stores{sqliteFile(t), clients.EmbeddedRedis}.development())
+	server := boot(t, openSQLite(t).development())
 
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()

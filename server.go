@@ -67,7 +67,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, cfg.Database.TxRetries)
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes, Metrics: lockprovider.NewMetrics(registry),
-		Instance: deployment.Instance(), Epochs: deployment.Epochs(),
+		Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment, Log: log,
 	}, cfg.Families())
 	if err != nil {
 		return err
@@ -84,6 +84,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	for _, admission := range providers.Admissions() {
 		persister := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), persisting,
 			persisted, log, nil)
+		admission.DrainWith(persister.Drain)
 		closers.add("persister", events.Background(ctx, persister.Run))
 	}
 	for _, line := range providers.Lines() {
@@ -92,6 +93,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 		}, log)
 		closers.add("worker", events.Background(ctx, worker.Run))
 	}
+	closers.add("failover", events.Background(ctx, providers.Watch))
 
 	// Services.
 	services := commerce.New(commerce.Deps{

@@ -37,7 +37,7 @@ func BenchmarkUniformProducts(b *testing.B) {
 }
 
 func benchmarkOrders(b *testing.B, strategy lockprovider.Strategy, products int) {
-	s := openShop(b, strategy, testenv.Postgres(b), testenv.Redis(b).URL)
+	s := openShop(b, lockprovider.FamilyConfig{Strategy: strategy}, testenv.Postgres(b), testenv.Redis(b).URL)
 	ids := make([]string, products)
 	for i := range ids {
 		ids[i] = s.product(b, 100, 1_000_000_000)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	goredis "github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
 	"holdfast/commerce"
@@ -26,6 +27,7 @@ import (
 type shop struct {
 	*commerce.Services
 	db      *clients.Database
+	redis   goredis.UniversalClient
 	gateway *gateway
 	clock   *clock
 	commits atomic.Int64 // group commits of lua
@@ -40,11 +42,11 @@ var (
 // newShop is an embedded shop that runs all families under one strategy.
 func newShop(t testing.TB, strategy lockprovider.Strategy) *shop {
 	t.Helper()
-	return openShop(t, strategy, "sqlite://:memory:", clients.EmbeddedRedis)
+	return openShop(t, lockprovider.FamilyConfig{Strategy: strategy}, "sqlite://:memory:", clients.EmbeddedRedis)
 }
 
-// openShop is a shop on any database and Redis.
-func openShop(t testing.TB, strategy lockprovider.Strategy, databaseURL, redisURL string) *shop {
+// openShop is a shop on any database and Redis; of cfg, the settings are the tests' own.
+func openShop(t testing.TB, cfg lockprovider.FamilyConfig, databaseURL, redisURL string) *shop {
 	t.Helper()
 	ctx := t.Context()
 	db, err := clients.OpenDatabase(ctx, databaseURL, clients.DatabaseOptions{})
@@ -57,23 +59,32 @@ func openShop(t testing.TB, strategy lockprovider.Strategy, databaseURL, redisUR
 	t.Cleanup(func() { must(t, redis.Close()) })
 
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
-	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
+	families, strategies := map[lockprovider.Family]lockprovider.FamilyConfig{}, map[lockprovider.Family]lockprovider.Strategy{}
 	for _, f := range lockprovider.Families {
-		families[f] = lockprovider.FamilyConfig{Strategy: strategy, Settings: lockprovider.Settings{
+		strategies[f] = cfg.Strategy
+		families[f] = lockprovider.FamilyConfig{Strategy: cfg.Strategy, Fallback: cfg.Fallback, Settings: lockprovider.Settings{
 			Wait: 20 * time.Second, Lease: 5 * time.Second, Poll: 20 * time.Millisecond,
 			Attempts: 100, Backoff: time.Millisecond,
 			Ack: lockprovider.AckPersisted, PersistWait: 20 * time.Second, Backlog: 10_000, Remember: time.Hour,
 		}}
 	}
-	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: redis.Client, Instance: "test"}, families)
+	deployment, err := lockprovider.Join(ctx, db.Ent, strategies, lockprovider.DeploymentSettings{
+		Heartbeat: time.Second, Expiry: 5 * time.Second,
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, deployment.Leave(context.WithoutCancel(ctx))) })
+	providers, err := lockprovider.Build(lockprovider.Deps{
+		Ledger: ledger, Redis: redis.Client, Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment,
+	}, families)
 	must(t, err)
 	t.Cleanup(func() { must(t, providers.Close()) })
-	s := &shop{db: db, gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
+	s := &shop{db: db, redis: redis.Client, gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
 	settings, log := events.DefaultPersisterSettings(), slog.New(slog.DiscardHandler)
 	settings.Block = 50 * time.Millisecond
 	for _, admission := range providers.Admissions() {
-		persister := events.NewPersister(admission, ledger, providers.Waiters(), "test", settings,
+		persister := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), settings,
 			events.NewPersisterMetrics(nil), log, func() { s.commits.Add(1) })
+		admission.DrainWith(persister.Drain)
 		stop := events.Background(ctx, persister.Run)
 		t.Cleanup(func() { must(t, stop()) })
 	}
@@ -84,6 +95,8 @@ func openShop(t testing.TB, strategy lockprovider.Strategy, databaseURL, redisUR
 		stop := events.Background(ctx, worker.Run)
 		t.Cleanup(func() { must(t, stop()) })
 	}
+	stop := events.Background(ctx, providers.Watch)
+	t.Cleanup(func() { must(t, stop()) })
 	s.Services = commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway, Now: s.clock.Now,
 		Shop: commerce.ShopSettings{

@@ -90,6 +90,9 @@ type Lock struct {
 	Attempts int `koanf:"attempts"`
 	// Backoff is the pause between such attempts, ±50 %: 1ms to 10s.
 	Backoff time.Duration `koanf:"backoff"`
+	// Fallback serves the family while Redis is away: rowlock, optimistic or atomicsql; empty for none, then operations are
+	// refused as retryable.
+	Fallback lockprovider.Strategy `koanf:"fallback"`
 	// Ack says when lua answers: persisted, after the commit; accepted, when Redis has admitted the change.
 	Ack lockprovider.Ack `koanf:"ack"`
 }
@@ -231,7 +234,7 @@ func (c Config) Families() map[lockprovider.Family]lockprovider.FamilyConfig {
 	families := make(map[lockprovider.Family]lockprovider.FamilyConfig, len(lockprovider.Families))
 	for family, l := range c.locks() {
 		families[family] = lockprovider.FamilyConfig{
-			Strategy: l.Provider,
+			Strategy: l.Provider, Fallback: l.Fallback,
 			Settings: lockprovider.Settings{
 				Wait: l.Wait, Lease: l.Lease, Poll: l.Poll, Attempts: l.Attempts, Backoff: l.Backoff, Ack: l.Ack,
 				PersistWait: c.Pipeline.PersistWait, Backlog: c.Pipeline.Backlog, Remember: c.Pipeline.Remember,

@@ -176,6 +176,9 @@ func (v *checker) locks(c Config) {
 		within(v, path+".poll", lock.Poll, time.Millisecond, 10*time.Second)
 		within(v, path+".attempts", lock.Attempts, 1, 100)
 		within(v, path+".backoff", lock.Backoff, time.Millisecond, 10*time.Second)
+		v.that(path+".fallback", lock.Fallback == "" || slices.Contains(names, string(lock.Fallback)) &&
+			lock.Fallback != lockprovider.None && !lockprovider.NeedsRedis(lock.Fallback), quote(string(lock.Fallback)),
+			"nothing, rowlock, optimistic or atomicsql: a fallback works without Redis")
 		v.oneOf(path+".ack", string(lock.Ack), string(lockprovider.AckPersisted), string(lockprovider.AckAccepted))
 	}
 	within(v, "pipeline.persistWait", c.Pipeline.PersistWait, 10*time.Millisecond, time.Minute)

@@ -16,6 +16,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
@@ -25,6 +26,8 @@ import (
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/salesstatistic"
+	"holdfast/ent/schedulerjob"
+	"holdfast/ent/schedulerrun"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -52,6 +55,8 @@ type Client struct {
 	Coupon *CouponClient
 	// CouponIssue is the client for interacting with the CouponIssue builders.
 	CouponIssue *CouponIssueClient
+	// DriftReport is the client for interacting with the DriftReport builders.
+	DriftReport *DriftReportClient
 	// Entry is the client for interacting with the Entry builders.
 	Entry *EntryClient
 	// FamilyStrategy is the client for interacting with the FamilyStrategy builders.
@@ -70,6 +75,10 @@ type Client struct {
 	Product *ProductClient
 	// SalesStatistic is the client for interacting with the SalesStatistic builders.
 	SalesStatistic *SalesStatisticClient
+	// SchedulerJob is the client for interacting with the SchedulerJob builders.
+	SchedulerJob *SchedulerJobClient
+	// SchedulerRun is the client for interacting with the SchedulerRun builders.
+	SchedulerRun *SchedulerRunClient
 	// StockAlert is the client for interacting with the StockAlert builders.
 	StockAlert *StockAlertClient
 	// Transfer is the client for interacting with the Transfer builders.
@@ -92,6 +101,7 @@ func (c *Client) init() {
 	c.ChangeLog = NewChangeLogClient(c.config)
 	c.Coupon = NewCouponClient(c.config)
 	c.CouponIssue = NewCouponIssueClient(c.config)
+	c.DriftReport = NewDriftReportClient(c.config)
 	c.Entry = NewEntryClient(c.config)
 	c.FamilyStrategy = NewFamilyStrategyClient(c.config)
 	c.Instance = NewInstanceClient(c.config)
@@ -101,6 +111,8 @@ func (c *Client) init() {
 	c.ProcessedEvent = NewProcessedEventClient(c.config)
 	c.Product = NewProductClient(c.config)
 	c.SalesStatistic = NewSalesStatisticClient(c.config)
+	c.SchedulerJob = NewSchedulerJobClient(c.config)
+	c.SchedulerRun = NewSchedulerRunClient(c.config)
 	c.StockAlert = NewStockAlertClient(c.config)
 	c.Transfer = NewTransferClient(c.config)
 	c.User = NewUserClient(c.config)
@@ -201,6 +213,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ChangeLog:      NewChangeLogClient(cfg),
 		Coupon:         NewCouponClient(cfg),
 		CouponIssue:    NewCouponIssueClient(cfg),
+		DriftReport:    NewDriftReportClient(cfg),
 		Entry:          NewEntryClient(cfg),
 		FamilyStrategy: NewFamilyStrategyClient(cfg),
 		Instance:       NewInstanceClient(cfg),
@@ -210,6 +223,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ProcessedEvent: NewProcessedEventClient(cfg),
 		Product:        NewProductClient(cfg),
 		SalesStatistic: NewSalesStatisticClient(cfg),
+		SchedulerJob:   NewSchedulerJobClient(cfg),
+		SchedulerRun:   NewSchedulerRunClient(cfg),
 		StockAlert:     NewStockAlertClient(cfg),
 		Transfer:       NewTransferClient(cfg),
 		User:           NewUserClient(cfg),
@@ -237,6 +252,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ChangeLog:      NewChangeLogClient(cfg),
 		Coupon:         NewCouponClient(cfg),
 		CouponIssue:    NewCouponIssueClient(cfg),
+		DriftReport:    NewDriftReportClient(cfg),
 		Entry:          NewEntryClient(cfg),
 		FamilyStrategy: NewFamilyStrategyClient(cfg),
 		Instance:       NewInstanceClient(cfg),
@@ -246,6 +262,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ProcessedEvent: NewProcessedEventClient(cfg),
 		Product:        NewProductClient(cfg),
 		SalesStatistic: NewSalesStatisticClient(cfg),
+		SchedulerJob:   NewSchedulerJobClient(cfg),
+		SchedulerRun:   NewSchedulerRunClient(cfg),
 		StockAlert:     NewStockAlertClient(cfg),
 		Transfer:       NewTransferClient(cfg),
 		User:           NewUserClient(cfg),
@@ -278,10 +296,10 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.Entry,
-		c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment,
-		c.ProcessedEvent, c.Product, c.SalesStatistic, c.StockAlert, c.Transfer,
-		c.User,
+		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.DriftReport,
+		c.Entry, c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment,
+		c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
+		c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -291,10 +309,10 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.Entry,
-		c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment,
-		c.ProcessedEvent, c.Product, c.SalesStatistic, c.StockAlert, c.Transfer,
-		c.User,
+		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.DriftReport,
+		c.Entry, c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment,
+		c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
+		c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -313,6 +331,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Coupon.mutate(ctx, m)
 	case *CouponIssueMutation:
 		return c.CouponIssue.mutate(ctx, m)
+	case *DriftReportMutation:
+		return c.DriftReport.mutate(ctx, m)
 	case *EntryMutation:
 		return c.Entry.mutate(ctx, m)
 	case *FamilyStrategyMutation:
@@ -331,6 +351,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Product.mutate(ctx, m)
 	case *SalesStatisticMutation:
 		return c.SalesStatistic.mutate(ctx, m)
+	case *SchedulerJobMutation:
+		return c.SchedulerJob.mutate(ctx, m)
+	case *SchedulerRunMutation:
+		return c.SchedulerRun.mutate(ctx, m)
 	case *StockAlertMutation:
 		return c.StockAlert.mutate(ctx, m)
 	case *TransferMutation:
@@ -1068,6 +1092,139 @@ func (c *CouponIssueClient) mutate(ctx context.Context, m *CouponIssueMutation) 
 		return (&CouponIssueDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown CouponIssue mutation op: %q", m.Op())
+	}
+}
+
+// DriftReportClient is a client for the DriftReport schema.
+type DriftReportClient struct {
+	config
+}
+
+// NewDriftReportClient returns a client for the DriftReport from the given config.
+func NewDriftReportClient(c config) *DriftReportClient {
+	return &DriftReportClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `driftreport.Hooks(f(g(h())))`.
+func (c *DriftReportClient) Use(hooks ...Hook) {
+	c.hooks.DriftReport = append(c.hooks.DriftReport, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `driftreport.Intercept(f(g(h())))`.
+func (c *DriftReportClient) Intercept(interceptors ...Interceptor) {
+	c.inters.DriftReport = append(c.inters.DriftReport, interceptors...)
+}
+
+// Create returns a builder for creating a DriftReport entity.
+func (c *DriftReportClient) Create() *DriftReportCreate {
+	mutation := newDriftReportMutation(c.config, OpCreate)
+	return &DriftReportCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of DriftReport entities.
+func (c *DriftReportClient) CreateBulk(builders ...*DriftReportCreate) *DriftReportCreateBulk {
+	return &DriftReportCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DriftReportClient) MapCreateBulk(slice any, setFunc func(*DriftReportCreate, int)) *DriftReportCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DriftReportCreateBulk{err: fmt.Errorf("calling to DriftReportClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DriftReportCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DriftReportCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for DriftReport.
+func (c *DriftReportClient) Update() *DriftReportUpdate {
+	mutation := newDriftReportMutation(c.config, OpUpdate)
+	return &DriftReportUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DriftReportClient) UpdateOne(_m *DriftReport) *DriftReportUpdateOne {
+	mutation := newDriftReportMutation(c.config, OpUpdateOne, withDriftReport(_m))
+	return &DriftReportUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DriftReportClient) UpdateOneID(id int64) *DriftReportUpdateOne {
+	mutation := newDriftReportMutation(c.config, OpUpdateOne, withDriftReportID(id))
+	return &DriftReportUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for DriftReport.
+func (c *DriftReportClient) Delete() *DriftReportDelete {
+	mutation := newDriftReportMutation(c.config, OpDelete)
+	return &DriftReportDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DriftReportClient) DeleteOne(_m *DriftReport) *DriftReportDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DriftReportClient) DeleteOneID(id int64) *DriftReportDeleteOne {
+	builder := c.Delete().Where(driftreport.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DriftReportDeleteOne{builder}
+}
+
+// Query returns a query builder for DriftReport.
+func (c *DriftReportClient) Query() *DriftReportQuery {
+	return &DriftReportQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDriftReport},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a DriftReport entity by its id.
+func (c *DriftReportClient) Get(ctx context.Context, id int64) (*DriftReport, error) {
+	return c.Query().Where(driftreport.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DriftReportClient) GetX(ctx context.Context, id int64) *DriftReport {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DriftReportClient) Hooks() []Hook {
+	return c.hooks.DriftReport
+}
+
+// Interceptors returns the client interceptors.
+func (c *DriftReportClient) Interceptors() []Interceptor {
+	return c.inters.DriftReport
+}
+
+func (c *DriftReportClient) mutate(ctx context.Context, m *DriftReportMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DriftReportCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DriftReportUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DriftReportUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DriftReportDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown DriftReport mutation op: %q", m.Op())
 	}
 }
 
@@ -2380,6 +2537,272 @@ func (c *SalesStatisticClient) mutate(ctx context.Context, m *SalesStatisticMuta
 	}
 }
 
+// SchedulerJobClient is a client for the SchedulerJob schema.
+type SchedulerJobClient struct {
+	config
+}
+
+// NewSchedulerJobClient returns a client for the SchedulerJob from the given config.
+func NewSchedulerJobClient(c config) *SchedulerJobClient {
+	return &SchedulerJobClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `schedulerjob.Hooks(f(g(h())))`.
+func (c *SchedulerJobClient) Use(hooks ...Hook) {
+	c.hooks.SchedulerJob = append(c.hooks.SchedulerJob, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `schedulerjob.Intercept(f(g(h())))`.
+func (c *SchedulerJobClient) Intercept(interceptors ...Interceptor) {
+	c.inters.SchedulerJob = append(c.inters.SchedulerJob, interceptors...)
+}
+
+// Create returns a builder for creating a SchedulerJob entity.
+func (c *SchedulerJobClient) Create() *SchedulerJobCreate {
+	mutation := newSchedulerJobMutation(c.config, OpCreate)
+	return &SchedulerJobCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of SchedulerJob entities.
+func (c *SchedulerJobClient) CreateBulk(builders ...*SchedulerJobCreate) *SchedulerJobCreateBulk {
+	return &SchedulerJobCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *SchedulerJobClient) MapCreateBulk(slice any, setFunc func(*SchedulerJobCreate, int)) *SchedulerJobCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &SchedulerJobCreateBulk{err: fmt.Errorf("calling to SchedulerJobClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*SchedulerJobCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &SchedulerJobCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for SchedulerJob.
+func (c *SchedulerJobClient) Update() *SchedulerJobUpdate {
+	mutation := newSchedulerJobMutation(c.config, OpUpdate)
+	return &SchedulerJobUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *SchedulerJobClient) UpdateOne(_m *SchedulerJob) *SchedulerJobUpdateOne {
+	mutation := newSchedulerJobMutation(c.config, OpUpdateOne, withSchedulerJob(_m))
+	return &SchedulerJobUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *SchedulerJobClient) UpdateOneID(id string) *SchedulerJobUpdateOne {
+	mutation := newSchedulerJobMutation(c.config, OpUpdateOne, withSchedulerJobID(id))
+	return &SchedulerJobUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for SchedulerJob.
+func (c *SchedulerJobClient) Delete() *SchedulerJobDelete {
+	mutation := newSchedulerJobMutation(c.config, OpDelete)
+	return &SchedulerJobDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *SchedulerJobClient) DeleteOne(_m *SchedulerJob) *SchedulerJobDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *SchedulerJobClient) DeleteOneID(id string) *SchedulerJobDeleteOne {
+	builder := c.Delete().Where(schedulerjob.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &SchedulerJobDeleteOne{builder}
+}
+
+// Query returns a query builder for SchedulerJob.
+func (c *SchedulerJobClient) Query() *SchedulerJobQuery {
+	return &SchedulerJobQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeSchedulerJob},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a SchedulerJob entity by its id.
+func (c *SchedulerJobClient) Get(ctx context.Context, id string) (*SchedulerJob, error) {
+	return c.Query().Where(schedulerjob.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *SchedulerJobClient) GetX(ctx context.Context, id string) *SchedulerJob {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *SchedulerJobClient) Hooks() []Hook {
+	return c.hooks.SchedulerJob
+}
+
+// Interceptors returns the client interceptors.
+func (c *SchedulerJobClient) Interceptors() []Interceptor {
+	return c.inters.SchedulerJob
+}
+
+func (c *SchedulerJobClient) mutate(ctx context.Context, m *SchedulerJobMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&SchedulerJobCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&SchedulerJobUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&SchedulerJobUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&SchedulerJobDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown SchedulerJob mutation op: %q", m.Op())
+	}
+}
+
+// SchedulerRunClient is a client for the SchedulerRun schema.
+type SchedulerRunClient struct {
+	config
+}
+
+// NewSchedulerRunClient returns a client for the SchedulerRun from the given config.
+func NewSchedulerRunClient(c config) *SchedulerRunClient {
+	return &SchedulerRunClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `schedulerrun.Hooks(f(g(h())))`.
+func (c *SchedulerRunClient) Use(hooks ...Hook) {
+	c.hooks.SchedulerRun = append(c.hooks.SchedulerRun, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `schedulerrun.Intercept(f(g(h())))`.
+func (c *SchedulerRunClient) Intercept(interceptors ...Interceptor) {
+	c.inters.SchedulerRun = append(c.inters.SchedulerRun, interceptors...)
+}
+
+// Create returns a builder for creating a SchedulerRun entity.
+func (c *SchedulerRunClient) Create() *SchedulerRunCreate {
+	mutation := newSchedulerRunMutation(c.config, OpCreate)
+	return &SchedulerRunCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of SchedulerRun entities.
+func (c *SchedulerRunClient) CreateBulk(builders ...*SchedulerRunCreate) *SchedulerRunCreateBulk {
+	return &SchedulerRunCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *SchedulerRunClient) MapCreateBulk(slice any, setFunc func(*SchedulerRunCreate, int)) *SchedulerRunCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &SchedulerRunCreateBulk{err: fmt.Errorf("calling to SchedulerRunClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*SchedulerRunCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &SchedulerRunCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for SchedulerRun.
+func (c *SchedulerRunClient) Update() *SchedulerRunUpdate {
+	mutation := newSchedulerRunMutation(c.config, OpUpdate)
+	return &SchedulerRunUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *SchedulerRunClient) UpdateOne(_m *SchedulerRun) *SchedulerRunUpdateOne {
+	mutation := newSchedulerRunMutation(c.config, OpUpdateOne, withSchedulerRun(_m))
+	return &SchedulerRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *SchedulerRunClient) UpdateOneID(id int64) *SchedulerRunUpdateOne {
+	mutation := newSchedulerRunMutation(c.config, OpUpdateOne, withSchedulerRunID(id))
+	return &SchedulerRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for SchedulerRun.
+func (c *SchedulerRunClient) Delete() *SchedulerRunDelete {
+	mutation := newSchedulerRunMutation(c.config, OpDelete)
+	return &SchedulerRunDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *SchedulerRunClient) DeleteOne(_m *SchedulerRun) *SchedulerRunDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *SchedulerRunClient) DeleteOneID(id int64) *SchedulerRunDeleteOne {
+	builder := c.Delete().Where(schedulerrun.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &SchedulerRunDeleteOne{builder}
+}
+
+// Query returns a query builder for SchedulerRun.
+func (c *SchedulerRunClient) Query() *SchedulerRunQuery {
+	return &SchedulerRunQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeSchedulerRun},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a SchedulerRun entity by its id.
+func (c *SchedulerRunClient) Get(ctx context.Context, id int64) (*SchedulerRun, error) {
+	return c.Query().Where(schedulerrun.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *SchedulerRunClient) GetX(ctx context.Context, id int64) *SchedulerRun {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *SchedulerRunClient) Hooks() []Hook {
+	return c.hooks.SchedulerRun
+}
+
+// Interceptors returns the client interceptors.
+func (c *SchedulerRunClient) Interceptors() []Interceptor {
+	return c.inters.SchedulerRun
+}
+
+func (c *SchedulerRunClient) mutate(ctx context.Context, m *SchedulerRunMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&SchedulerRunCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&SchedulerRunUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&SchedulerRunUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&SchedulerRunDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown SchedulerRun mutation op: %q", m.Op())
+	}
+}
+
 // StockAlertClient is a client for the StockAlert schema.
 type StockAlertClient struct {
 	config
@@ -2830,14 +3253,16 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, Balance, ChangeLog, Coupon, CouponIssue, Entry, FamilyStrategy,
-		Instance, Order, OrderLine, Payment, ProcessedEvent, Product, SalesStatistic,
-		StockAlert, Transfer, User []ent.Hook
+		Account, Balance, ChangeLog, Coupon, CouponIssue, DriftReport, Entry,
+		FamilyStrategy, Instance, Order, OrderLine, Payment, ProcessedEvent, Product,
+		SalesStatistic, SchedulerJob, SchedulerRun, StockAlert, Transfer,
+		User []ent.Hook
 	}
 	inters struct {
-		Account, Balance, ChangeLog, Coupon, CouponIssue, Entry, FamilyStrategy,
-		Instance, Order, OrderLine, Payment, ProcessedEvent, Product, SalesStatistic,
-		StockAlert, Transfer, User []ent.Interceptor
+		Account, Balance, ChangeLog, Coupon, CouponIssue, DriftReport, Entry,
+		FamilyStrategy, Instance, Order, OrderLine, Payment, ProcessedEvent, Product,
+		SalesStatistic, SchedulerJob, SchedulerRun, StockAlert, Transfer,
+		User []ent.Interceptor
 	}
 )
 

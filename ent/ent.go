@@ -11,6 +11,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
@@ -20,6 +21,8 @@ import (
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/salesstatistic"
+	"holdfast/ent/schedulerjob"
+	"holdfast/ent/schedulerrun"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -94,6 +97,7 @@ func checkColumn(t, c string) error {
 			changelog.Table:      changelog.ValidColumn,
 			coupon.Table:         coupon.ValidColumn,
 			couponissue.Table:    couponissue.ValidColumn,
+			driftreport.Table:    driftreport.ValidColumn,
 			entry.Table:          entry.ValidColumn,
 			familystrategy.Table: familystrategy.ValidColumn,
 			instance.Table:       instance.ValidColumn,
@@ -103,6 +107,8 @@ func checkColumn(t, c string) error {
 			processedevent.Table: processedevent.ValidColumn,
 			product.Table:        product.ValidColumn,
 			salesstatistic.Table: salesstatistic.ValidColumn,
+			schedulerjob.Table:   schedulerjob.ValidColumn,
+			schedulerrun.Table:   schedulerrun.ValidColumn,
 			stockalert.Table:     stockalert.ValidColumn,
 			transfer.Table:       transfer.ValidColumn,
 			user.Table:           user.ValidColumn,

@@ -19,7 +19,9 @@ type FamilyStrategy struct {
 	ID string `json:"id,omitempty"`
 	// Strategy holds the value of the "strategy" field.
 	Strategy string `json:"strategy,omitempty"`
-	// Rises with every switch of the strategy.
+	// True while the family is served without Redis.
+	Fallback bool `json:"fallback,omitempty"`
+	// Rises with every switch of the strategy, and to the fallback and back.
 	Epoch int64 `json:"epoch,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
 	UpdatedAt    time.Time `json:"updated_at,omitempty"`
@@ -31,6 +33,8 @@ func (*FamilyStrategy) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case familystrategy.FieldFallback:
+			values[i] = new(sql.NullBool)
 		case familystrategy.FieldEpoch:
 			values[i] = new(sql.NullInt64)
 		case familystrategy.FieldID, familystrategy.FieldStrategy:
@@ -63,6 +67,12 @@ func (_m *FamilyStrategy) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field strategy", values[i])
 			} else if value.Valid {
 				_m.Strategy = value.String
+			}
+		case familystrategy.FieldFallback:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field fallback", values[i])
+			} else if value.Valid {
+				_m.Fallback = value.Bool
 			}
 		case familystrategy.FieldEpoch:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -114,6 +124,9 @@ func (_m *FamilyStrategy) String() string {
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
 	builder.WriteString("strategy=")
 	builder.WriteString(_m.Strategy)
+	builder.WriteString(", ")
+	builder.WriteString("fallback=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Fallback))
 	builder.WriteString(", ")
 	builder.WriteString("epoch=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Epoch))

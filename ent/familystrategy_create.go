@@ -29,6 +29,20 @@ func (_c *FamilyStrategyCreate) SetStrategy(v string) *FamilyStrategyCreate {
 	return _c
 }
 
+// SetFallback sets the "fallback" field.
+func (_c *FamilyStrategyCreate) SetFallback(v bool) *FamilyStrategyCreate {
+	_c.mutation.SetFallback(v)
+	return _c
+}
+
+// SetNillableFallback sets the "fallback" field if the given value is not nil.
+func (_c *FamilyStrategyCreate) SetNillableFallback(v *bool) *FamilyStrategyCreate {
+	if v != nil {
+		_c.SetFallback(*v)
+	}
+	return _c
+}
+
 // SetEpoch sets the "epoch" field.
 func (_c *FamilyStrategyCreate) SetEpoch(v int64) *FamilyStrategyCreate {
 	_c.mutation.SetEpoch(v)
@@ -98,6 +112,10 @@ func (_c *FamilyStrategyCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *FamilyStrategyCreate) defaults() {
+	if _, ok := _c.mutation.Fallback(); !ok {
+		v := familystrategy.DefaultFallback
+		_c.mutation.SetFallback(v)
+	}
 	if _, ok := _c.mutation.Epoch(); !ok {
 		v := familystrategy.DefaultEpoch
 		_c.mutation.SetEpoch(v)
@@ -117,6 +135,9 @@ func (_c *FamilyStrategyCreate) check() error {
 		if err := familystrategy.StrategyValidator(v); err != nil {
 			return &ValidationError{Name: "strategy", err: fmt.Errorf(`ent: validator failed for field "FamilyStrategy.strategy": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Fallback(); !ok {
+		return &ValidationError{Name: "fallback", err: errors.New(`ent: missing required field "FamilyStrategy.fallback"`)}
 	}
 	if _, ok := _c.mutation.Epoch(); !ok {
 		return &ValidationError{Name: "epoch", err: errors.New(`ent: missing required field "FamilyStrategy.epoch"`)}
@@ -168,6 +189,10 @@ func (_c *FamilyStrategyCreate) createSpec() (*FamilyStrategy, *sqlgraph.CreateS
 	if value, ok := _c.mutation.Strategy(); ok {
 		_spec.SetField(familystrategy.FieldStrategy, field.TypeString, value)
 		_node.Strategy = value
+	}
+	if value, ok := _c.mutation.Fallback(); ok {
+		_spec.SetField(familystrategy.FieldFallback, field.TypeBool, value)
+		_node.Fallback = value
 	}
 	if value, ok := _c.mutation.Epoch(); ok {
 		_spec.SetField(familystrategy.FieldEpoch, field.TypeInt64, value)
@@ -238,6 +263,18 @@ func (u *FamilyStrategyUpsert) SetStrategy(v string) *FamilyStrategyUpsert {
 // UpdateStrategy sets the "strategy" field to the value that was provided on create.
 func (u *FamilyStrategyUpsert) UpdateStrategy() *FamilyStrategyUpsert {
 	u.SetExcluded(familystrategy.FieldStrategy)
+	return u
+}
+
+// SetFallback sets the "fallback" field.
+func (u *FamilyStrategyUpsert) SetFallback(v bool) *FamilyStrategyUpsert {
+	u.Set(familystrategy.FieldFallback, v)
+	return u
+}
+
+// UpdateFallback sets the "fallback" field to the value that was provided on create.
+func (u *FamilyStrategyUpsert) UpdateFallback() *FamilyStrategyUpsert {
+	u.SetExcluded(familystrategy.FieldFallback)
 	return u
 }
 
@@ -330,6 +367,20 @@ func (u *FamilyStrategyUpsertOne) SetStrategy(v string) *FamilyStrategyUpsertOne
 func (u *FamilyStrategyUpsertOne) UpdateStrategy() *FamilyStrategyUpsertOne {
 	return u.Update(func(s *FamilyStrategyUpsert) {
 		s.UpdateStrategy()
+	})
+}
+
+// SetFallback sets the "fallback" field.
+func (u *FamilyStrategyUpsertOne) SetFallback(v bool) *FamilyStrategyUpsertOne {
+	return u.Update(func(s *FamilyStrategyUpsert) {
+		s.SetFallback(v)
+	})
+}
+
+// UpdateFallback sets the "fallback" field to the value that was provided on create.
+func (u *FamilyStrategyUpsertOne) UpdateFallback() *FamilyStrategyUpsertOne {
+	return u.Update(func(s *FamilyStrategyUpsert) {
+		s.UpdateFallback()
 	})
 }
 
@@ -594,6 +645,20 @@ func (u *FamilyStrategyUpsertBulk) SetStrategy(v string) *FamilyStrategyUpsertBu
 func (u *FamilyStrategyUpsertBulk) UpdateStrategy() *FamilyStrategyUpsertBulk {
 	return u.Update(func(s *FamilyStrategyUpsert) {
 		s.UpdateStrategy()
+	})
+}
+
+// SetFallback sets the "fallback" field.
+func (u *FamilyStrategyUpsertBulk) SetFallback(v bool) *FamilyStrategyUpsertBulk {
+	return u.Update(func(s *FamilyStrategyUpsert) {
+		s.SetFallback(v)
+	})
+}
+
+// UpdateFallback sets the "fallback" field to the value that was provided on create.
+func (u *FamilyStrategyUpsertBulk) UpdateFallback() *FamilyStrategyUpsertBulk {
+	return u.Update(func(s *FamilyStrategyUpsert) {
+		s.UpdateFallback()
 	})
 }
 

@@ -43,6 +43,20 @@ func (_u *FamilyStrategyUpdate) SetNillableStrategy(v *string) *FamilyStrategyUp
 	return _u
 }
 
+// SetFallback sets the "fallback" field.
+func (_u *FamilyStrategyUpdate) SetFallback(v bool) *FamilyStrategyUpdate {
+	_u.mutation.SetFallback(v)
+	return _u
+}
+
+// SetNillableFallback sets the "fallback" field if the given value is not nil.
+func (_u *FamilyStrategyUpdate) SetNillableFallback(v *bool) *FamilyStrategyUpdate {
+	if v != nil {
+		_u.SetFallback(*v)
+	}
+	return _u
+}
+
 // SetEpoch sets the "epoch" field.
 func (_u *FamilyStrategyUpdate) SetEpoch(v int64) *FamilyStrategyUpdate {
 	_u.mutation.ResetEpoch()
@@ -141,6 +155,9 @@ func (_u *FamilyStrategyUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if value, ok := _u.mutation.Strategy(); ok {
 		_spec.SetField(familystrategy.FieldStrategy, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.Fallback(); ok {
+		_spec.SetField(familystrategy.FieldFallback, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(familystrategy.FieldEpoch, field.TypeInt64, value)
 	}
@@ -182,6 +199,20 @@ func (_u *FamilyStrategyUpdateOne) SetStrategy(v string) *FamilyStrategyUpdateOn
 func (_u *FamilyStrategyUpdateOne) SetNillableStrategy(v *string) *FamilyStrategyUpdateOne {
 	if v != nil {
 		_u.SetStrategy(*v)
+	}
+	return _u
+}
+
+// SetFallback sets the "fallback" field.
+func (_u *FamilyStrategyUpdateOne) SetFallback(v bool) *FamilyStrategyUpdateOne {
+	_u.mutation.SetFallback(v)
+	return _u
+}
+
+// SetNillableFallback sets the "fallback" field if the given value is not nil.
+func (_u *FamilyStrategyUpdateOne) SetNillableFallback(v *bool) *FamilyStrategyUpdateOne {
+	if v != nil {
+		_u.SetFallback(*v)
 	}
 	return _u
 }
@@ -313,6 +344,9 @@ func (_u *FamilyStrategyUpdateOne) sqlSave(ctx context.Context) (_node *FamilySt
 	}
 	if value, ok := _u.mutation.Strategy(); ok {
 		_spec.SetField(familystrategy.FieldStrategy, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Fallback(); ok {
+		_spec.SetField(familystrategy.FieldFallback, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.Epoch(); ok {
 		_spec.SetField(familystrategy.FieldEpoch, field.TypeInt64, value)

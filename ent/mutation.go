@@ -11,6 +11,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
@@ -21,6 +22,8 @@ import (
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/salesstatistic"
+	"holdfast/ent/schedulerjob"
+	"holdfast/ent/schedulerrun"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -46,6 +49,7 @@ const (
 	TypeChangeLog      = "ChangeLog"
 	TypeCoupon         = "Coupon"
 	TypeCouponIssue    = "CouponIssue"
+	TypeDriftReport    = "DriftReport"
 	TypeEntry          = "Entry"
 	TypeFamilyStrategy = "FamilyStrategy"
 	TypeInstance       = "Instance"
@@ -55,6 +59,8 @@ const (
 	TypeProcessedEvent = "ProcessedEvent"
 	TypeProduct        = "Product"
 	TypeSalesStatistic = "SalesStatistic"
+	TypeSchedulerJob   = "SchedulerJob"
+	TypeSchedulerRun   = "SchedulerRun"
 	TypeStockAlert     = "StockAlert"
 	TypeTransfer       = "Transfer"
 	TypeUser           = "User"
@@ -3867,6 +3873,1025 @@ func (m *CouponIssueMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown CouponIssue edge %s", name)
 }
 
+// DriftReportMutation represents an operation that mutates the DriftReport nodes in the graph.
+type DriftReportMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *int64
+	family              *string
+	balance             *string
+	redis_amount        *int64
+	addredis_amount     *int64
+	redis_seq           *int64
+	addredis_seq        *int64
+	database_amount     *int64
+	adddatabase_amount  *int64
+	database_applied    *int64
+	adddatabase_applied *int64
+	expected_amount     *int64
+	addexpected_amount  *int64
+	in_flight           *int
+	addin_flight        *int
+	repaired            *bool
+	seen_at             *time.Time
+	clearedFields       map[string]struct{}
+	done                bool
+	oldValue            func(context.Context) (*DriftReport, error)
+	predicates          []predicate.DriftReport
+}
+
+var _ ent.Mutation = (*DriftReportMutation)(nil)
+
+// driftreportOption allows management of the mutation configuration using functional options.
+type driftreportOption func(*DriftReportMutation)
+
+// newDriftReportMutation creates new mutation for the DriftReport entity.
+func newDriftReportMutation(c config, op Op, opts ...driftreportOption) *DriftReportMutation {
+	m := &DriftReportMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDriftReport,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDriftReportID sets the ID field of the mutation.
+func withDriftReportID(id int64) driftreportOption {
+	return func(m *DriftReportMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *DriftReport
+		)
+		m.oldValue = func(ctx context.Context) (*DriftReport, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().DriftReport.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDriftReport sets the old DriftReport of the mutation.
+func withDriftReport(node *DriftReport) driftreportOption {
+	return func(m *DriftReportMutation) {
+		m.oldValue = func(context.Context) (*DriftReport, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DriftReportMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DriftReportMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of DriftReport entities.
+func (m *DriftReportMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DriftReportMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DriftReportMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().DriftReport.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetFamily sets the "family" field.
+func (m *DriftReportMutation) SetFamily(s string) {
+	m.family = &s
+}
+
+// Family returns the value of the "family" field in the mutation.
+func (m *DriftReportMutation) Family() (r string, exists bool) {
+	v := m.family
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFamily returns the old "family" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldFamily(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFamily is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFamily requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFamily: %w", err)
+	}
+	return oldValue.Family, nil
+}
+
+// ResetFamily resets all changes to the "family" field.
+func (m *DriftReportMutation) ResetFamily() {
+	m.family = nil
+}
+
+// SetBalance sets the "balance" field.
+func (m *DriftReportMutation) SetBalance(s string) {
+	m.balance = &s
+}
+
+// Balance returns the value of the "balance" field in the mutation.
+func (m *DriftReportMutation) Balance() (r string, exists bool) {
+	v := m.balance
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBalance returns the old "balance" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldBalance(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBalance is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBalance requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBalance: %w", err)
+	}
+	return oldValue.Balance, nil
+}
+
+// ResetBalance resets all changes to the "balance" field.
+func (m *DriftReportMutation) ResetBalance() {
+	m.balance = nil
+}
+
+// SetRedisAmount sets the "redis_amount" field.
+func (m *DriftReportMutation) SetRedisAmount(i int64) {
+	m.redis_amount = &i
+	m.addredis_amount = nil
+}
+
+// RedisAmount returns the value of the "redis_amount" field in the mutation.
+func (m *DriftReportMutation) RedisAmount() (r int64, exists bool) {
+	v := m.redis_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRedisAmount returns the old "redis_amount" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldRedisAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRedisAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRedisAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRedisAmount: %w", err)
+	}
+	return oldValue.RedisAmount, nil
+}
+
+// AddRedisAmount adds i to the "redis_amount" field.
+func (m *DriftReportMutation) AddRedisAmount(i int64) {
+	if m.addredis_amount != nil {
+		*m.addredis_amount += i
+	} else {
+		m.addredis_amount = &i
+	}
+}
+
+// AddedRedisAmount returns the value that was added to the "redis_amount" field in this mutation.
+func (m *DriftReportMutation) AddedRedisAmount() (r int64, exists bool) {
+	v := m.addredis_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRedisAmount resets all changes to the "redis_amount" field.
+func (m *DriftReportMutation) ResetRedisAmount() {
+	m.redis_amount = nil
+	m.addredis_amount = nil
+}
+
+// SetRedisSeq sets the "redis_seq" field.
+func (m *DriftReportMutation) SetRedisSeq(i int64) {
+	m.redis_seq = &i
+	m.addredis_seq = nil
+}
+
+// RedisSeq returns the value of the "redis_seq" field in the mutation.
+func (m *DriftReportMutation) RedisSeq() (r int64, exists bool) {
+	v := m.redis_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRedisSeq returns the old "redis_seq" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldRedisSeq(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRedisSeq is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRedisSeq requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRedisSeq: %w", err)
+	}
+	return oldValue.RedisSeq, nil
+}
+
+// AddRedisSeq adds i to the "redis_seq" field.
+func (m *DriftReportMutation) AddRedisSeq(i int64) {
+	if m.addredis_seq != nil {
+		*m.addredis_seq += i
+	} else {
+		m.addredis_seq = &i
+	}
+}
+
+// AddedRedisSeq returns the value that was added to the "redis_seq" field in this mutation.
+func (m *DriftReportMutation) AddedRedisSeq() (r int64, exists bool) {
+	v := m.addredis_seq
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRedisSeq resets all changes to the "redis_seq" field.
+func (m *DriftReportMutation) ResetRedisSeq() {
+	m.redis_seq = nil
+	m.addredis_seq = nil
+}
+
+// SetDatabaseAmount sets the "database_amount" field.
+func (m *DriftReportMutation) SetDatabaseAmount(i int64) {
+	m.database_amount = &i
+	m.adddatabase_amount = nil
+}
+
+// DatabaseAmount returns the value of the "database_amount" field in the mutation.
+func (m *DriftReportMutation) DatabaseAmount() (r int64, exists bool) {
+	v := m.database_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDatabaseAmount returns the old "database_amount" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldDatabaseAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDatabaseAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDatabaseAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDatabaseAmount: %w", err)
+	}
+	return oldValue.DatabaseAmount, nil
+}
+
+// AddDatabaseAmount adds i to the "database_amount" field.
+func (m *DriftReportMutation) AddDatabaseAmount(i int64) {
+	if m.adddatabase_amount != nil {
+		*m.adddatabase_amount += i
+	} else {
+		m.adddatabase_amount = &i
+	}
+}
+
+// AddedDatabaseAmount returns the value that was added to the "database_amount" field in this mutation.
+func (m *DriftReportMutation) AddedDatabaseAmount() (r int64, exists bool) {
+	v := m.adddatabase_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDatabaseAmount resets all changes to the "database_amount" field.
+func (m *DriftReportMutation) ResetDatabaseAmount() {
+	m.database_amount = nil
+	m.adddatabase_amount = nil
+}
+
+// SetDatabaseApplied sets the "database_applied" field.
+func (m *DriftReportMutation) SetDatabaseApplied(i int64) {
+	m.database_applied = &i
+	m.adddatabase_applied = nil
+}
+
+// DatabaseApplied returns the value of the "database_applied" field in the mutation.
+func (m *DriftReportMutation) DatabaseApplied() (r int64, exists bool) {
+	v := m.database_applied
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDatabaseApplied returns the old "database_applied" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldDatabaseApplied(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDatabaseApplied is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDatabaseApplied requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDatabaseApplied: %w", err)
+	}
+	return oldValue.DatabaseApplied, nil
+}
+
+// AddDatabaseApplied adds i to the "database_applied" field.
+func (m *DriftReportMutation) AddDatabaseApplied(i int64) {
+	if m.adddatabase_applied != nil {
+		*m.adddatabase_applied += i
+	} else {
+		m.adddatabase_applied = &i
+	}
+}
+
+// AddedDatabaseApplied returns the value that was added to the "database_applied" field in this mutation.
+func (m *DriftReportMutation) AddedDatabaseApplied() (r int64, exists bool) {
+	v := m.adddatabase_applied
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDatabaseApplied resets all changes to the "database_applied" field.
+func (m *DriftReportMutation) ResetDatabaseApplied() {
+	m.database_applied = nil
+	m.adddatabase_applied = nil
+}
+
+// SetExpectedAmount sets the "expected_amount" field.
+func (m *DriftReportMutation) SetExpectedAmount(i int64) {
+	m.expected_amount = &i
+	m.addexpected_amount = nil
+}
+
+// ExpectedAmount returns the value of the "expected_amount" field in the mutation.
+func (m *DriftReportMutation) ExpectedAmount() (r int64, exists bool) {
+	v := m.expected_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExpectedAmount returns the old "expected_amount" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldExpectedAmount(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExpectedAmount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExpectedAmount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExpectedAmount: %w", err)
+	}
+	return oldValue.ExpectedAmount, nil
+}
+
+// AddExpectedAmount adds i to the "expected_amount" field.
+func (m *DriftReportMutation) AddExpectedAmount(i int64) {
+	if m.addexpected_amount != nil {
+		*m.addexpected_amount += i
+	} else {
+		m.addexpected_amount = &i
+	}
+}
+
+// AddedExpectedAmount returns the value that was added to the "expected_amount" field in this mutation.
+func (m *DriftReportMutation) AddedExpectedAmount() (r int64, exists bool) {
+	v := m.addexpected_amount
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetExpectedAmount resets all changes to the "expected_amount" field.
+func (m *DriftReportMutation) ResetExpectedAmount() {
+	m.expected_amount = nil
+	m.addexpected_amount = nil
+}
+
+// SetInFlight sets the "in_flight" field.
+func (m *DriftReportMutation) SetInFlight(i int) {
+	m.in_flight = &i
+	m.addin_flight = nil
+}
+
+// InFlight returns the value of the "in_flight" field in the mutation.
+func (m *DriftReportMutation) InFlight() (r int, exists bool) {
+	v := m.in_flight
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldInFlight returns the old "in_flight" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldInFlight(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldInFlight is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldInFlight requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldInFlight: %w", err)
+	}
+	return oldValue.InFlight, nil
+}
+
+// AddInFlight adds i to the "in_flight" field.
+func (m *DriftReportMutation) AddInFlight(i int) {
+	if m.addin_flight != nil {
+		*m.addin_flight += i
+	} else {
+		m.addin_flight = &i
+	}
+}
+
+// AddedInFlight returns the value that was added to the "in_flight" field in this mutation.
+func (m *DriftReportMutation) AddedInFlight() (r int, exists bool) {
+	v := m.addin_flight
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetInFlight resets all changes to the "in_flight" field.
+func (m *DriftReportMutation) ResetInFlight() {
+	m.in_flight = nil
+	m.addin_flight = nil
+}
+
+// SetRepaired sets the "repaired" field.
+func (m *DriftReportMutation) SetRepaired(b bool) {
+	m.repaired = &b
+}
+
+// Repaired returns the value of the "repaired" field in the mutation.
+func (m *DriftReportMutation) Repaired() (r bool, exists bool) {
+	v := m.repaired
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRepaired returns the old "repaired" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldRepaired(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRepaired is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRepaired requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRepaired: %w", err)
+	}
+	return oldValue.Repaired, nil
+}
+
+// ResetRepaired resets all changes to the "repaired" field.
+func (m *DriftReportMutation) ResetRepaired() {
+	m.repaired = nil
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (m *DriftReportMutation) SetSeenAt(t time.Time) {
+	m.seen_at = &t
+}
+
+// SeenAt returns the value of the "seen_at" field in the mutation.
+func (m *DriftReportMutation) SeenAt() (r time.Time, exists bool) {
+	v := m.seen_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeenAt returns the old "seen_at" field's value of the DriftReport entity.
+// If the DriftReport object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DriftReportMutation) OldSeenAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeenAt: %w", err)
+	}
+	return oldValue.SeenAt, nil
+}
+
+// ResetSeenAt resets all changes to the "seen_at" field.
+func (m *DriftReportMutation) ResetSeenAt() {
+	m.seen_at = nil
+}
+
+// Where appends a list predicates to the DriftReportMutation builder.
+func (m *DriftReportMutation) Where(ps ...predicate.DriftReport) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DriftReportMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DriftReportMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.DriftReport, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DriftReportMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DriftReportMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (DriftReport).
+func (m *DriftReportMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DriftReportMutation) Fields() []string {
+	fields := make([]string, 0, 10)
+	if m.family != nil {
+		fields = append(fields, driftreport.FieldFamily)
+	}
+	if m.balance != nil {
+		fields = append(fields, driftreport.FieldBalance)
+	}
+	if m.redis_amount != nil {
+		fields = append(fields, driftreport.FieldRedisAmount)
+	}
+	if m.redis_seq != nil {
+		fields = append(fields, driftreport.FieldRedisSeq)
+	}
+	if m.database_amount != nil {
+		fields = append(fields, driftreport.FieldDatabaseAmount)
+	}
+	if m.database_applied != nil {
+		fields = append(fields, driftreport.FieldDatabaseApplied)
+	}
+	if m.expected_amount != nil {
+		fields = append(fields, driftreport.FieldExpectedAmount)
+	}
+	if m.in_flight != nil {
+		fields = append(fields, driftreport.FieldInFlight)
+	}
+	if m.repaired != nil {
+		fields = append(fields, driftreport.FieldRepaired)
+	}
+	if m.seen_at != nil {
+		fields = append(fields, driftreport.FieldSeenAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DriftReportMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case driftreport.FieldFamily:
+		return m.Family()
+	case driftreport.FieldBalance:
+		return m.Balance()
+	case driftreport.FieldRedisAmount:
+		return m.RedisAmount()
+	case driftreport.FieldRedisSeq:
+		return m.RedisSeq()
+	case driftreport.FieldDatabaseAmount:
+		return m.DatabaseAmount()
+	case driftreport.FieldDatabaseApplied:
+		return m.DatabaseApplied()
+	case driftreport.FieldExpectedAmount:
+		return m.ExpectedAmount()
+	case driftreport.FieldInFlight:
+		return m.InFlight()
+	case driftreport.FieldRepaired:
+		return m.Repaired()
+	case driftreport.FieldSeenAt:
+		return m.SeenAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DriftReportMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case driftreport.FieldFamily:
+		return m.OldFamily(ctx)
+	case driftreport.FieldBalance:
+		return m.OldBalance(ctx)
+	case driftreport.FieldRedisAmount:
+		return m.OldRedisAmount(ctx)
+	case driftreport.FieldRedisSeq:
+		return m.OldRedisSeq(ctx)
+	case driftreport.FieldDatabaseAmount:
+		return m.OldDatabaseAmount(ctx)
+	case driftreport.FieldDatabaseApplied:
+		return m.OldDatabaseApplied(ctx)
+	case driftreport.FieldExpectedAmount:
+		return m.OldExpectedAmount(ctx)
+	case driftreport.FieldInFlight:
+		return m.OldInFlight(ctx)
+	case driftreport.FieldRepaired:
+		return m.OldRepaired(ctx)
+	case driftreport.FieldSeenAt:
+		return m.OldSeenAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown DriftReport field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DriftReportMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case driftreport.FieldFamily:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFamily(v)
+		return nil
+	case driftreport.FieldBalance:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBalance(v)
+		return nil
+	case driftreport.FieldRedisAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRedisAmount(v)
+		return nil
+	case driftreport.FieldRedisSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRedisSeq(v)
+		return nil
+	case driftreport.FieldDatabaseAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDatabaseAmount(v)
+		return nil
+	case driftreport.FieldDatabaseApplied:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDatabaseApplied(v)
+		return nil
+	case driftreport.FieldExpectedAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExpectedAmount(v)
+		return nil
+	case driftreport.FieldInFlight:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetInFlight(v)
+		return nil
+	case driftreport.FieldRepaired:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRepaired(v)
+		return nil
+	case driftreport.FieldSeenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeenAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DriftReport field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DriftReportMutation) AddedFields() []string {
+	var fields []string
+	if m.addredis_amount != nil {
+		fields = append(fields, driftreport.FieldRedisAmount)
+	}
+	if m.addredis_seq != nil {
+		fields = append(fields, driftreport.FieldRedisSeq)
+	}
+	if m.adddatabase_amount != nil {
+		fields = append(fields, driftreport.FieldDatabaseAmount)
+	}
+	if m.adddatabase_applied != nil {
+		fields = append(fields, driftreport.FieldDatabaseApplied)
+	}
+	if m.addexpected_amount != nil {
+		fields = append(fields, driftreport.FieldExpectedAmount)
+	}
+	if m.addin_flight != nil {
+		fields = append(fields, driftreport.FieldInFlight)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DriftReportMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case driftreport.FieldRedisAmount:
+		return m.AddedRedisAmount()
+	case driftreport.FieldRedisSeq:
+		return m.AddedRedisSeq()
+	case driftreport.FieldDatabaseAmount:
+		return m.AddedDatabaseAmount()
+	case driftreport.FieldDatabaseApplied:
+		return m.AddedDatabaseApplied()
+	case driftreport.FieldExpectedAmount:
+		return m.AddedExpectedAmount()
+	case driftreport.FieldInFlight:
+		return m.AddedInFlight()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DriftReportMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case driftreport.FieldRedisAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRedisAmount(v)
+		return nil
+	case driftreport.FieldRedisSeq:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRedisSeq(v)
+		return nil
+	case driftreport.FieldDatabaseAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDatabaseAmount(v)
+		return nil
+	case driftreport.FieldDatabaseApplied:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDatabaseApplied(v)
+		return nil
+	case driftreport.FieldExpectedAmount:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddExpectedAmount(v)
+		return nil
+	case driftreport.FieldInFlight:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddInFlight(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DriftReport numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DriftReportMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DriftReportMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DriftReportMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown DriftReport nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DriftReportMutation) ResetField(name string) error {
+	switch name {
+	case driftreport.FieldFamily:
+		m.ResetFamily()
+		return nil
+	case driftreport.FieldBalance:
+		m.ResetBalance()
+		return nil
+	case driftreport.FieldRedisAmount:
+		m.ResetRedisAmount()
+		return nil
+	case driftreport.FieldRedisSeq:
+		m.ResetRedisSeq()
+		return nil
+	case driftreport.FieldDatabaseAmount:
+		m.ResetDatabaseAmount()
+		return nil
+	case driftreport.FieldDatabaseApplied:
+		m.ResetDatabaseApplied()
+		return nil
+	case driftreport.FieldExpectedAmount:
+		m.ResetExpectedAmount()
+		return nil
+	case driftreport.FieldInFlight:
+		m.ResetInFlight()
+		return nil
+	case driftreport.FieldRepaired:
+		m.ResetRepaired()
+		return nil
+	case driftreport.FieldSeenAt:
+		m.ResetSeenAt()
+		return nil
+	}
+	return fmt.Errorf("unknown DriftReport field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DriftReportMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DriftReportMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DriftReportMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DriftReportMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DriftReportMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DriftReportMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DriftReportMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown DriftReport unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DriftReportMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown DriftReport edge %s", name)
+}
+
 // EntryMutation represents an operation that mutates the Entry nodes in the graph.
 type EntryMutation struct {
 	config
@@ -4545,6 +5570,7 @@ type FamilyStrategyMutation struct {
 	typ           string
 	id            *string
 	strategy      *string
+	fallback      *bool
 	epoch         *int64
 	addepoch      *int64
 	updated_at    *time.Time
@@ -4694,6 +5720,42 @@ func (m *FamilyStrategyMutation) ResetStrategy() {
 	m.strategy = nil
 }
 
+// SetFallback sets the "fallback" field.
+func (m *FamilyStrategyMutation) SetFallback(b bool) {
+	m.fallback = &b
+}
+
+// Fallback returns the value of the "fallback" field in the mutation.
+func (m *FamilyStrategyMutation) Fallback() (r bool, exists bool) {
+	v := m.fallback
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFallback returns the old "fallback" field's value of the FamilyStrategy entity.
+// If the FamilyStrategy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FamilyStrategyMutation) OldFallback(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFallback is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFallback requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFallback: %w", err)
+	}
+	return oldValue.Fallback, nil
+}
+
+// ResetFallback resets all changes to the "fallback" field.
+func (m *FamilyStrategyMutation) ResetFallback() {
+	m.fallback = nil
+}
+
 // SetEpoch sets the "epoch" field.
 func (m *FamilyStrategyMutation) SetEpoch(i int64) {
 	m.epoch = &i
@@ -4820,9 +5882,12 @@ func (m *FamilyStrategyMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *FamilyStrategyMutation) Fields() []string {
-	fields := make([]string, 0, 3)
+	fields := make([]string, 0, 4)
 	if m.strategy != nil {
 		fields = append(fields, familystrategy.FieldStrategy)
+	}
+	if m.fallback != nil {
+		fields = append(fields, familystrategy.FieldFallback)
 	}
 	if m.epoch != nil {
 		fields = append(fields, familystrategy.FieldEpoch)
@@ -4840,6 +5905,8 @@ func (m *FamilyStrategyMutation) Field(name string) (ent.Value, bool) {
 	switch name {
 	case familystrategy.FieldStrategy:
 		return m.Strategy()
+	case familystrategy.FieldFallback:
+		return m.Fallback()
 	case familystrategy.FieldEpoch:
 		return m.Epoch()
 	case familystrategy.FieldUpdatedAt:
@@ -4855,6 +5922,8 @@ func (m *FamilyStrategyMutation) OldField(ctx context.Context, name string) (ent
 	switch name {
 	case familystrategy.FieldStrategy:
 		return m.OldStrategy(ctx)
+	case familystrategy.FieldFallback:
+		return m.OldFallback(ctx)
 	case familystrategy.FieldEpoch:
 		return m.OldEpoch(ctx)
 	case familystrategy.FieldUpdatedAt:
@@ -4874,6 +5943,13 @@ func (m *FamilyStrategyMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetStrategy(v)
+		return nil
+	case familystrategy.FieldFallback:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFallback(v)
 		return nil
 	case familystrategy.FieldEpoch:
 		v, ok := value.(int64)
@@ -4955,6 +6031,9 @@ func (m *FamilyStrategyMutation) ResetField(name string) error {
 	switch name {
 	case familystrategy.FieldStrategy:
 		m.ResetStrategy()
+		return nil
+	case familystrategy.FieldFallback:
+		m.ResetFallback()
 		return nil
 	case familystrategy.FieldEpoch:
 		m.ResetEpoch()
@@ -10472,6 +11551,1125 @@ func (m *SalesStatisticMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *SalesStatisticMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown SalesStatistic edge %s", name)
+}
+
+// SchedulerJobMutation represents an operation that mutates the SchedulerJob nodes in the graph.
+type SchedulerJobMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	holder        *string
+	claimed_at    *time.Time
+	held_until    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*SchedulerJob, error)
+	predicates    []predicate.SchedulerJob
+}
+
+var _ ent.Mutation = (*SchedulerJobMutation)(nil)
+
+// schedulerjobOption allows management of the mutation configuration using functional options.
+type schedulerjobOption func(*SchedulerJobMutation)
+
+// newSchedulerJobMutation creates new mutation for the SchedulerJob entity.
+func newSchedulerJobMutation(c config, op Op, opts ...schedulerjobOption) *SchedulerJobMutation {
+	m := &SchedulerJobMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeSchedulerJob,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withSchedulerJobID sets the ID field of the mutation.
+func withSchedulerJobID(id string) schedulerjobOption {
+	return func(m *SchedulerJobMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *SchedulerJob
+		)
+		m.oldValue = func(ctx context.Context) (*SchedulerJob, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().SchedulerJob.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withSchedulerJob sets the old SchedulerJob of the mutation.
+func withSchedulerJob(node *SchedulerJob) schedulerjobOption {
+	return func(m *SchedulerJobMutation) {
+		m.oldValue = func(context.Context) (*SchedulerJob, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m SchedulerJobMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m SchedulerJobMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of SchedulerJob entities.
+func (m *SchedulerJobMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *SchedulerJobMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *SchedulerJobMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().SchedulerJob.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetHolder sets the "holder" field.
+func (m *SchedulerJobMutation) SetHolder(s string) {
+	m.holder = &s
+}
+
+// Holder returns the value of the "holder" field in the mutation.
+func (m *SchedulerJobMutation) Holder() (r string, exists bool) {
+	v := m.holder
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHolder returns the old "holder" field's value of the SchedulerJob entity.
+// If the SchedulerJob object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerJobMutation) OldHolder(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHolder is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHolder requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHolder: %w", err)
+	}
+	return oldValue.Holder, nil
+}
+
+// ResetHolder resets all changes to the "holder" field.
+func (m *SchedulerJobMutation) ResetHolder() {
+	m.holder = nil
+}
+
+// SetClaimedAt sets the "claimed_at" field.
+func (m *SchedulerJobMutation) SetClaimedAt(t time.Time) {
+	m.claimed_at = &t
+}
+
+// ClaimedAt returns the value of the "claimed_at" field in the mutation.
+func (m *SchedulerJobMutation) ClaimedAt() (r time.Time, exists bool) {
+	v := m.claimed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClaimedAt returns the old "claimed_at" field's value of the SchedulerJob entity.
+// If the SchedulerJob object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerJobMutation) OldClaimedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClaimedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClaimedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClaimedAt: %w", err)
+	}
+	return oldValue.ClaimedAt, nil
+}
+
+// ClearClaimedAt clears the value of the "claimed_at" field.
+func (m *SchedulerJobMutation) ClearClaimedAt() {
+	m.claimed_at = nil
+	m.clearedFields[schedulerjob.FieldClaimedAt] = struct{}{}
+}
+
+// ClaimedAtCleared returns if the "claimed_at" field was cleared in this mutation.
+func (m *SchedulerJobMutation) ClaimedAtCleared() bool {
+	_, ok := m.clearedFields[schedulerjob.FieldClaimedAt]
+	return ok
+}
+
+// ResetClaimedAt resets all changes to the "claimed_at" field.
+func (m *SchedulerJobMutation) ResetClaimedAt() {
+	m.claimed_at = nil
+	delete(m.clearedFields, schedulerjob.FieldClaimedAt)
+}
+
+// SetHeldUntil sets the "held_until" field.
+func (m *SchedulerJobMutation) SetHeldUntil(t time.Time) {
+	m.held_until = &t
+}
+
+// HeldUntil returns the value of the "held_until" field in the mutation.
+func (m *SchedulerJobMutation) HeldUntil() (r time.Time, exists bool) {
+	v := m.held_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHeldUntil returns the old "held_until" field's value of the SchedulerJob entity.
+// If the SchedulerJob object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerJobMutation) OldHeldUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHeldUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHeldUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHeldUntil: %w", err)
+	}
+	return oldValue.HeldUntil, nil
+}
+
+// ClearHeldUntil clears the value of the "held_until" field.
+func (m *SchedulerJobMutation) ClearHeldUntil() {
+	m.held_until = nil
+	m.clearedFields[schedulerjob.FieldHeldUntil] = struct{}{}
+}
+
+// HeldUntilCleared returns if the "held_until" field was cleared in this mutation.
+func (m *SchedulerJobMutation) HeldUntilCleared() bool {
+	_, ok := m.clearedFields[schedulerjob.FieldHeldUntil]
+	return ok
+}
+
+// ResetHeldUntil resets all changes to the "held_until" field.
+func (m *SchedulerJobMutation) ResetHeldUntil() {
+	m.held_until = nil
+	delete(m.clearedFields, schedulerjob.FieldHeldUntil)
+}
+
+// Where appends a list predicates to the SchedulerJobMutation builder.
+func (m *SchedulerJobMutation) Where(ps ...predicate.SchedulerJob) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the SchedulerJobMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *SchedulerJobMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.SchedulerJob, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *SchedulerJobMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *SchedulerJobMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (SchedulerJob).
+func (m *SchedulerJobMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *SchedulerJobMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.holder != nil {
+		fields = append(fields, schedulerjob.FieldHolder)
+	}
+	if m.claimed_at != nil {
+		fields = append(fields, schedulerjob.FieldClaimedAt)
+	}
+	if m.held_until != nil {
+		fields = append(fields, schedulerjob.FieldHeldUntil)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *SchedulerJobMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case schedulerjob.FieldHolder:
+		return m.Holder()
+	case schedulerjob.FieldClaimedAt:
+		return m.ClaimedAt()
+	case schedulerjob.FieldHeldUntil:
+		return m.HeldUntil()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *SchedulerJobMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case schedulerjob.FieldHolder:
+		return m.OldHolder(ctx)
+	case schedulerjob.FieldClaimedAt:
+		return m.OldClaimedAt(ctx)
+	case schedulerjob.FieldHeldUntil:
+		return m.OldHeldUntil(ctx)
+	}
+	return nil, fmt.Errorf("unknown SchedulerJob field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *SchedulerJobMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case schedulerjob.FieldHolder:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHolder(v)
+		return nil
+	case schedulerjob.FieldClaimedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClaimedAt(v)
+		return nil
+	case schedulerjob.FieldHeldUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHeldUntil(v)
+		return nil
+	}
+	return fmt.Errorf("unknown SchedulerJob field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *SchedulerJobMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *SchedulerJobMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *SchedulerJobMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown SchedulerJob numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *SchedulerJobMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(schedulerjob.FieldClaimedAt) {
+		fields = append(fields, schedulerjob.FieldClaimedAt)
+	}
+	if m.FieldCleared(schedulerjob.FieldHeldUntil) {
+		fields = append(fields, schedulerjob.FieldHeldUntil)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *SchedulerJobMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *SchedulerJobMutation) ClearField(name string) error {
+	switch name {
+	case schedulerjob.FieldClaimedAt:
+		m.ClearClaimedAt()
+		return nil
+	case schedulerjob.FieldHeldUntil:
+		m.ClearHeldUntil()
+		return nil
+	}
+	return fmt.Errorf("unknown SchedulerJob nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *SchedulerJobMutation) ResetField(name string) error {
+	switch name {
+	case schedulerjob.FieldHolder:
+		m.ResetHolder()
+		return nil
+	case schedulerjob.FieldClaimedAt:
+		m.ResetClaimedAt()
+		return nil
+	case schedulerjob.FieldHeldUntil:
+		m.ResetHeldUntil()
+		return nil
+	}
+	return fmt.Errorf("unknown SchedulerJob field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *SchedulerJobMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *SchedulerJobMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *SchedulerJobMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *SchedulerJobMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *SchedulerJobMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *SchedulerJobMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *SchedulerJobMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown SchedulerJob unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *SchedulerJobMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown SchedulerJob edge %s", name)
+}
+
+// SchedulerRunMutation represents an operation that mutates the SchedulerRun nodes in the graph.
+type SchedulerRunMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *int64
+	job                *string
+	instance           *string
+	started_at         *time.Time
+	duration_micros    *int64
+	addduration_micros *int64
+	result             *map[string]int64
+	error              *string
+	clearedFields      map[string]struct{}
+	done               bool
+	oldValue           func(context.Context) (*SchedulerRun, error)
+	predicates         []predicate.SchedulerRun
+}
+
+var _ ent.Mutation = (*SchedulerRunMutation)(nil)
+
+// schedulerrunOption allows management of the mutation configuration using functional options.
+type schedulerrunOption func(*SchedulerRunMutation)
+
+// newSchedulerRunMutation creates new mutation for the SchedulerRun entity.
+func newSchedulerRunMutation(c config, op Op, opts ...schedulerrunOption) *SchedulerRunMutation {
+	m := &SchedulerRunMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeSchedulerRun,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withSchedulerRunID sets the ID field of the mutation.
+func withSchedulerRunID(id int64) schedulerrunOption {
+	return func(m *SchedulerRunMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *SchedulerRun
+		)
+		m.oldValue = func(ctx context.Context) (*SchedulerRun, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().SchedulerRun.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withSchedulerRun sets the old SchedulerRun of the mutation.
+func withSchedulerRun(node *SchedulerRun) schedulerrunOption {
+	return func(m *SchedulerRunMutation) {
+		m.oldValue = func(context.Context) (*SchedulerRun, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m SchedulerRunMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m SchedulerRunMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of SchedulerRun entities.
+func (m *SchedulerRunMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *SchedulerRunMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *SchedulerRunMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().SchedulerRun.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetJob sets the "job" field.
+func (m *SchedulerRunMutation) SetJob(s string) {
+	m.job = &s
+}
+
+// Job returns the value of the "job" field in the mutation.
+func (m *SchedulerRunMutation) Job() (r string, exists bool) {
+	v := m.job
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldJob returns the old "job" field's value of the SchedulerRun entity.
+// If the SchedulerRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerRunMutation) OldJob(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldJob is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldJob requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldJob: %w", err)
+	}
+	return oldValue.Job, nil
+}
+
+// ResetJob resets all changes to the "job" field.
+func (m *SchedulerRunMutation) ResetJob() {
+	m.job = nil
+}
+
+// SetInstance sets the "instance" field.
+func (m *SchedulerRunMutation) SetInstance(s string) {
+	m.instance = &s
+}
+
+// Instance returns the value of the "instance" field in the mutation.
+func (m *SchedulerRunMutation) Instance() (r string, exists bool) {
+	v := m.instance
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldInstance returns the old "instance" field's value of the SchedulerRun entity.
+// If the SchedulerRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerRunMutation) OldInstance(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldInstance is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldInstance requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldInstance: %w", err)
+	}
+	return oldValue.Instance, nil
+}
+
+// ResetInstance resets all changes to the "instance" field.
+func (m *SchedulerRunMutation) ResetInstance() {
+	m.instance = nil
+}
+
+// SetStartedAt sets the "started_at" field.
+func (m *SchedulerRunMutation) SetStartedAt(t time.Time) {
+	m.started_at = &t
+}
+
+// StartedAt returns the value of the "started_at" field in the mutation.
+func (m *SchedulerRunMutation) StartedAt() (r time.Time, exists bool) {
+	v := m.started_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartedAt returns the old "started_at" field's value of the SchedulerRun entity.
+// If the SchedulerRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerRunMutation) OldStartedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartedAt: %w", err)
+	}
+	return oldValue.StartedAt, nil
+}
+
+// ResetStartedAt resets all changes to the "started_at" field.
+func (m *SchedulerRunMutation) ResetStartedAt() {
+	m.started_at = nil
+}
+
+// SetDurationMicros sets the "duration_micros" field.
+func (m *SchedulerRunMutation) SetDurationMicros(i int64) {
+	m.duration_micros = &i
+	m.addduration_micros = nil
+}
+
+// DurationMicros returns the value of the "duration_micros" field in the mutation.
+func (m *SchedulerRunMutation) DurationMicros() (r int64, exists bool) {
+	v := m.duration_micros
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDurationMicros returns the old "duration_micros" field's value of the SchedulerRun entity.
+// If the SchedulerRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerRunMutation) OldDurationMicros(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDurationMicros is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDurationMicros requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDurationMicros: %w", err)
+	}
+	return oldValue.DurationMicros, nil
+}
+
+// AddDurationMicros adds i to the "duration_micros" field.
+func (m *SchedulerRunMutation) AddDurationMicros(i int64) {
+	if m.addduration_micros != nil {
+		*m.addduration_micros += i
+	} else {
+		m.addduration_micros = &i
+	}
+}
+
+// AddedDurationMicros returns the value that was added to the "duration_micros" field in this mutation.
+func (m *SchedulerRunMutation) AddedDurationMicros() (r int64, exists bool) {
+	v := m.addduration_micros
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDurationMicros resets all changes to the "duration_micros" field.
+func (m *SchedulerRunMutation) ResetDurationMicros() {
+	m.duration_micros = nil
+	m.addduration_micros = nil
+}
+
+// SetResult sets the "result" field.
+func (m *SchedulerRunMutation) SetResult(value map[string]int64) {
+	m.result = &value
+}
+
+// Result returns the value of the "result" field in the mutation.
+func (m *SchedulerRunMutation) Result() (r map[string]int64, exists bool) {
+	v := m.result
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldResult returns the old "result" field's value of the SchedulerRun entity.
+// If the SchedulerRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerRunMutation) OldResult(ctx context.Context) (v map[string]int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldResult is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldResult requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldResult: %w", err)
+	}
+	return oldValue.Result, nil
+}
+
+// ResetResult resets all changes to the "result" field.
+func (m *SchedulerRunMutation) ResetResult() {
+	m.result = nil
+}
+
+// SetError sets the "error" field.
+func (m *SchedulerRunMutation) SetError(s string) {
+	m.error = &s
+}
+
+// Error returns the value of the "error" field in the mutation.
+func (m *SchedulerRunMutation) Error() (r string, exists bool) {
+	v := m.error
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldError returns the old "error" field's value of the SchedulerRun entity.
+// If the SchedulerRun object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerRunMutation) OldError(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldError is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldError requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldError: %w", err)
+	}
+	return oldValue.Error, nil
+}
+
+// ResetError resets all changes to the "error" field.
+func (m *SchedulerRunMutation) ResetError() {
+	m.error = nil
+}
+
+// Where appends a list predicates to the SchedulerRunMutation builder.
+func (m *SchedulerRunMutation) Where(ps ...predicate.SchedulerRun) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the SchedulerRunMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *SchedulerRunMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.SchedulerRun, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *SchedulerRunMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *SchedulerRunMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (SchedulerRun).
+func (m *SchedulerRunMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *SchedulerRunMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.job != nil {
+		fields = append(fields, schedulerrun.FieldJob)
+	}
+	if m.instance != nil {
+		fields = append(fields, schedulerrun.FieldInstance)
+	}
+	if m.started_at != nil {
+		fields = append(fields, schedulerrun.FieldStartedAt)
+	}
+	if m.duration_micros != nil {
+		fields = append(fields, schedulerrun.FieldDurationMicros)
+	}
+	if m.result != nil {
+		fields = append(fields, schedulerrun.FieldResult)
+	}
+	if m.error != nil {
+		fields = append(fields, schedulerrun.FieldError)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *SchedulerRunMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case schedulerrun.FieldJob:
+		return m.Job()
+	case schedulerrun.FieldInstance:
+		return m.Instance()
+	case schedulerrun.FieldStartedAt:
+		return m.StartedAt()
+	case schedulerrun.FieldDurationMicros:
+		return m.DurationMicros()
+	case schedulerrun.FieldResult:
+		return m.Result()
+	case schedulerrun.FieldError:
+		return m.Error()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *SchedulerRunMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case schedulerrun.FieldJob:
+		return m.OldJob(ctx)
+	case schedulerrun.FieldInstance:
+		return m.OldInstance(ctx)
+	case schedulerrun.FieldStartedAt:
+		return m.OldStartedAt(ctx)
+	case schedulerrun.FieldDurationMicros:
+		return m.OldDurationMicros(ctx)
+	case schedulerrun.FieldResult:
+		return m.OldResult(ctx)
+	case schedulerrun.FieldError:
+		return m.OldError(ctx)
+	}
+	return nil, fmt.Errorf("unknown SchedulerRun field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *SchedulerRunMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case schedulerrun.FieldJob:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetJob(v)
+		return nil
+	case schedulerrun.FieldInstance:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetInstance(v)
+		return nil
+	case schedulerrun.FieldStartedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartedAt(v)
+		return nil
+	case schedulerrun.FieldDurationMicros:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDurationMicros(v)
+		return nil
+	case schedulerrun.FieldResult:
+		v, ok := value.(map[string]int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetResult(v)
+		return nil
+	case schedulerrun.FieldError:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetError(v)
+		return nil
+	}
+	return fmt.Errorf("unknown SchedulerRun field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *SchedulerRunMutation) AddedFields() []string {
+	var fields []string
+	if m.addduration_micros != nil {
+		fields = append(fields, schedulerrun.FieldDurationMicros)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *SchedulerRunMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case schedulerrun.FieldDurationMicros:
+		return m.AddedDurationMicros()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *SchedulerRunMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case schedulerrun.FieldDurationMicros:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDurationMicros(v)
+		return nil
+	}
+	return fmt.Errorf("unknown SchedulerRun numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *SchedulerRunMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *SchedulerRunMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *SchedulerRunMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown SchedulerRun nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *SchedulerRunMutation) ResetField(name string) error {
+	switch name {
+	case schedulerrun.FieldJob:
+		m.ResetJob()
+		return nil
+	case schedulerrun.FieldInstance:
+		m.ResetInstance()
+		return nil
+	case schedulerrun.FieldStartedAt:
+		m.ResetStartedAt()
+		return nil
+	case schedulerrun.FieldDurationMicros:
+		m.ResetDurationMicros()
+		return nil
+	case schedulerrun.FieldResult:
+		m.ResetResult()
+		return nil
+	case schedulerrun.FieldError:
+		m.ResetError()
+		return nil
+	}
+	return fmt.Errorf("unknown SchedulerRun field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *SchedulerRunMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *SchedulerRunMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *SchedulerRunMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *SchedulerRunMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *SchedulerRunMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *SchedulerRunMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *SchedulerRunMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown SchedulerRun unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *SchedulerRunMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown SchedulerRun edge %s", name)
 }
 
 // StockAlertMutation represents an operation that mutates the StockAlert nodes in the graph.

@@ -8,6 +8,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
@@ -17,6 +18,8 @@ import (
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/salesstatistic"
+	"holdfast/ent/schedulerjob"
+	"holdfast/ent/schedulerrun"
 	"holdfast/ent/schema"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
@@ -270,6 +273,28 @@ func init() {
 			return nil
 		}
 	}()
+	driftreportFields := schema.DriftReport{}.Fields()
+	_ = driftreportFields
+	// driftreportDescFamily is the schema descriptor for family field.
+	driftreportDescFamily := driftreportFields[1].Descriptor()
+	// driftreport.FamilyValidator is a validator for the "family" field. It is called by the builders before save.
+	driftreport.FamilyValidator = driftreportDescFamily.Validators[0].(func(string) error)
+	// driftreportDescBalance is the schema descriptor for balance field.
+	driftreportDescBalance := driftreportFields[2].Descriptor()
+	// driftreport.BalanceValidator is a validator for the "balance" field. It is called by the builders before save.
+	driftreport.BalanceValidator = driftreportDescBalance.Validators[0].(func(string) error)
+	// driftreportDescInFlight is the schema descriptor for in_flight field.
+	driftreportDescInFlight := driftreportFields[8].Descriptor()
+	// driftreport.InFlightValidator is a validator for the "in_flight" field. It is called by the builders before save.
+	driftreport.InFlightValidator = driftreportDescInFlight.Validators[0].(func(int) error)
+	// driftreportDescRepaired is the schema descriptor for repaired field.
+	driftreportDescRepaired := driftreportFields[9].Descriptor()
+	// driftreport.DefaultRepaired holds the default value on creation for the repaired field.
+	driftreport.DefaultRepaired = driftreportDescRepaired.Default.(bool)
+	// driftreportDescSeenAt is the schema descriptor for seen_at field.
+	driftreportDescSeenAt := driftreportFields[10].Descriptor()
+	// driftreport.DefaultSeenAt holds the default value on creation for the seen_at field.
+	driftreport.DefaultSeenAt = driftreportDescSeenAt.Default.(func() time.Time)
 	entryFields := schema.Entry{}.Fields()
 	_ = entryFields
 	// entryDescBalance is the schema descriptor for balance field.
@@ -290,12 +315,16 @@ func init() {
 	familystrategyDescStrategy := familystrategyFields[1].Descriptor()
 	// familystrategy.StrategyValidator is a validator for the "strategy" field. It is called by the builders before save.
 	familystrategy.StrategyValidator = familystrategyDescStrategy.Validators[0].(func(string) error)
+	// familystrategyDescFallback is the schema descriptor for fallback field.
+	familystrategyDescFallback := familystrategyFields[2].Descriptor()
+	// familystrategy.DefaultFallback holds the default value on creation for the fallback field.
+	familystrategy.DefaultFallback = familystrategyDescFallback.Default.(bool)
 	// familystrategyDescEpoch is the schema descriptor for epoch field.
-	familystrategyDescEpoch := familystrategyFields[2].Descriptor()
+	familystrategyDescEpoch := familystrategyFields[3].Descriptor()
 	// familystrategy.DefaultEpoch holds the default value on creation for the epoch field.
 	familystrategy.DefaultEpoch = familystrategyDescEpoch.Default.(int64)
 	// familystrategyDescUpdatedAt is the schema descriptor for updated_at field.
-	familystrategyDescUpdatedAt := familystrategyFields[3].Descriptor()
+	familystrategyDescUpdatedAt := familystrategyFields[4].Descriptor()
 	// familystrategy.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	familystrategy.DefaultUpdatedAt = familystrategyDescUpdatedAt.Default.(func() time.Time)
 	// familystrategyDescID is the schema descriptor for id field.
@@ -742,6 +771,70 @@ func init() {
 	salesstatisticDescRevenueMinor := salesstatisticFields[5].Descriptor()
 	// salesstatistic.DefaultRevenueMinor holds the default value on creation for the revenue_minor field.
 	salesstatistic.DefaultRevenueMinor = salesstatisticDescRevenueMinor.Default.(int64)
+	schedulerjobFields := schema.SchedulerJob{}.Fields()
+	_ = schedulerjobFields
+	// schedulerjobDescHolder is the schema descriptor for holder field.
+	schedulerjobDescHolder := schedulerjobFields[1].Descriptor()
+	// schedulerjob.DefaultHolder holds the default value on creation for the holder field.
+	schedulerjob.DefaultHolder = schedulerjobDescHolder.Default.(string)
+	// schedulerjob.HolderValidator is a validator for the "holder" field. It is called by the builders before save.
+	schedulerjob.HolderValidator = schedulerjobDescHolder.Validators[0].(func(string) error)
+	// schedulerjobDescID is the schema descriptor for id field.
+	schedulerjobDescID := schedulerjobFields[0].Descriptor()
+	// schedulerjob.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	schedulerjob.IDValidator = func() func(string) error {
+		validators := schedulerjobDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	schedulerrunFields := schema.SchedulerRun{}.Fields()
+	_ = schedulerrunFields
+	// schedulerrunDescJob is the schema descriptor for job field.
+	schedulerrunDescJob := schedulerrunFields[1].Descriptor()
+	// schedulerrun.JobValidator is a validator for the "job" field. It is called by the builders before save.
+	schedulerrun.JobValidator = func() func(string) error {
+		validators := schedulerrunDescJob.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(job string) error {
+			for _, fn := range fns {
+				if err := fn(job); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// schedulerrunDescInstance is the schema descriptor for instance field.
+	schedulerrunDescInstance := schedulerrunFields[2].Descriptor()
+	// schedulerrun.InstanceValidator is a validator for the "instance" field. It is called by the builders before save.
+	schedulerrun.InstanceValidator = schedulerrunDescInstance.Validators[0].(func(string) error)
+	// schedulerrunDescStartedAt is the schema descriptor for started_at field.
+	schedulerrunDescStartedAt := schedulerrunFields[3].Descriptor()
+	// schedulerrun.DefaultStartedAt holds the default value on creation for the started_at field.
+	schedulerrun.DefaultStartedAt = schedulerrunDescStartedAt.Default.(func() time.Time)
+	// schedulerrunDescDurationMicros is the schema descriptor for duration_micros field.
+	schedulerrunDescDurationMicros := schedulerrunFields[4].Descriptor()
+	// schedulerrun.DurationMicrosValidator is a validator for the "duration_micros" field. It is called by the builders before save.
+	schedulerrun.DurationMicrosValidator = schedulerrunDescDurationMicros.Validators[0].(func(int64) error)
+	// schedulerrunDescError is the schema descriptor for error field.
+	schedulerrunDescError := schedulerrunFields[6].Descriptor()
+	// schedulerrun.DefaultError holds the default value on creation for the error field.
+	schedulerrun.DefaultError = schedulerrunDescError.Default.(string)
+	// schedulerrun.ErrorValidator is a validator for the "error" field. It is called by the builders before save.
+	schedulerrun.ErrorValidator = schedulerrunDescError.Validators[0].(func(string) error)
 	stockalertFields := schema.StockAlert{}.Fields()
 	_ = stockalertFields
 	// stockalertDescLow is the schema descriptor for low field.

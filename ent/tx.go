@@ -24,6 +24,8 @@ type Tx struct {
 	Coupon *CouponClient
 	// CouponIssue is the client for interacting with the CouponIssue builders.
 	CouponIssue *CouponIssueClient
+	// DriftReport is the client for interacting with the DriftReport builders.
+	DriftReport *DriftReportClient
 	// Entry is the client for interacting with the Entry builders.
 	Entry *EntryClient
 	// FamilyStrategy is the client for interacting with the FamilyStrategy builders.
@@ -42,6 +44,10 @@ type Tx struct {
 	Product *ProductClient
 	// SalesStatistic is the client for interacting with the SalesStatistic builders.
 	SalesStatistic *SalesStatisticClient
+	// SchedulerJob is the client for interacting with the SchedulerJob builders.
+	SchedulerJob *SchedulerJobClient
+	// SchedulerRun is the client for interacting with the SchedulerRun builders.
+	SchedulerRun *SchedulerRunClient
 	// StockAlert is the client for interacting with the StockAlert builders.
 	StockAlert *StockAlertClient
 	// Transfer is the client for interacting with the Transfer builders.
@@ -184,6 +190,7 @@ func (tx *Tx) init() {
 	tx.ChangeLog = NewChangeLogClient(tx.config)
 	tx.Coupon = NewCouponClient(tx.config)
 	tx.CouponIssue = NewCouponIssueClient(tx.config)
+	tx.DriftReport = NewDriftReportClient(tx.config)
 	tx.Entry = NewEntryClient(tx.config)
 	tx.FamilyStrategy = NewFamilyStrategyClient(tx.config)
 	tx.Instance = NewInstanceClient(tx.config)
@@ -193,6 +200,8 @@ func (tx *Tx) init() {
 	tx.ProcessedEvent = NewProcessedEventClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
 	tx.SalesStatistic = NewSalesStatisticClient(tx.config)
+	tx.SchedulerJob = NewSchedulerJobClient(tx.config)
+	tx.SchedulerRun = NewSchedulerRunClient(tx.config)
 	tx.StockAlert = NewStockAlertClient(tx.config)
 	tx.Transfer = NewTransferClient(tx.config)
 	tx.User = NewUserClient(tx.config)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,9 +23,10 @@ import (
 type Admission struct {
 	redis    redis.UniversalClient
 	family   Family
-	prefix   string
+	epoch    atomic.Int64
 	instance string
 	settings AdmissionSettings
+	drain    func(ctx context.Context) error
 }
 
 // AdmissionSettings are the bounds of an Admission.
@@ -37,10 +39,24 @@ type AdmissionSettings struct {
 
 // NewAdmission returns the Redis side of a family. instance names this process to those who persist its changes.
 func NewAdmission(r redis.UniversalClient, f Family, epoch int64, instance string, s AdmissionSettings) *Admission {
-	return &Admission{
-		redis: r, family: f, instance: instance, settings: s,
-		prefix: fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(f)), epoch),
+	a := &Admission{redis: r, family: f, instance: instance, settings: s}
+	a.epoch.Store(epoch)
+	return a
+}
+
+// DrainWith tells how to persist what is in the stream; it must be called before changes are served.
+func (a *Admission) DrainWith(drain func(ctx context.Context) error) { a.drain = drain }
+
+// enter goes on under another epoch, which begins with no keys at all, after what the one before had admitted has been
+// persisted.
+func (a *Admission) enter(ctx context.Context, epoch int64) error {
+	if a.drain != nil {
+		if err := a.drain(ctx); err != nil {
+			return fmt.Errorf("drain %s: %w", a.family, err)
+		}
 	}
+	a.epoch.Store(epoch)
+	return nil
 }
 
 // group is the consumer group of the persisters.
@@ -49,14 +65,27 @@ const group = "persister"
 // Family tells whose changes these are.
 func (a *Admission) Family() Family { return a.family }
 
-func (a *Admission) stream() string            { return a.prefix + "changes" }
-func (a *Admission) inFlight() string          { return a.prefix + "inflight" }
-func (a *Admission) memo(id uuid.UUID) string  { return a.prefix + "memo:" + id.String() }
-func (a *Admission) balance(key string) string { return a.prefix + "balance:" + key }
-func (a *Admission) balances(m []Move) []string {
+// keyspace is the names of an epoch's keys.
+type keyspace string
+
+// keys are to be taken once for a command: the epoch may change from one call to the next.
+func (a *Admission) keys() keyspace {
+	return keyspace(fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(a.family)), a.epoch.Load()))
+}
+
+func (a *Admission) stream() string            { return a.keys().stream() }
+func (a *Admission) inFlight() string          { return a.keys().inFlight() }
+func (a *Admission) memo(id uuid.UUID) string  { return a.keys().memo(id) }
+func (a *Admission) balance(key string) string { return a.keys().balance(key) }
+
+func (k keyspace) stream() string            { return string(k) + "changes" }
+func (k keyspace) inFlight() string          { return string(k) + "inflight" }
+func (k keyspace) memo(id uuid.UUID) string  { return string(k) + "memo:" + id.String() }
+func (k keyspace) balance(key string) string { return string(k) + "balance:" + key }
+func (k keyspace) balances(m []Move) []string {
 	keys := make([]string, len(m))
 	for i := range m {
-		keys[i] = a.balance(m[i].Balance)
+		keys[i] = k.balance(m[i].Balance)
 	}
 	return keys
 }
@@ -80,6 +109,9 @@ var (
 	repairScript = redis.NewScript(repairSource)
 )
 
+// scriptTimeout bounds one script: a Redis that takes longer is as good as gone.
+const scriptTimeout = time.Second
+
 // admitted is what the script said of a change that may go on.
 type admitted struct {
 	amounts  map[string]int64
@@ -96,14 +128,17 @@ func (a *Admission) admit(ctx context.Context, c Change) (admitted, error) {
 	if err != nil {
 		return admitted{}, fmt.Errorf("%w: %w", ErrInvalidChange, err)
 	}
-	keys := append([]string{a.stream(), a.inFlight(), a.memo(c.ID)}, a.balances(c.Moves)...)
+	k := a.keys()
+	keys := append([]string{k.stream(), k.inFlight(), k.memo(c.ID)}, k.balances(c.Moves)...)
 	args := []any{
 		c.ID.String(), c.Record.Fingerprint, body, a.instance, a.settings.Backlog, a.settings.Remember.Milliseconds(),
 	}
 	for _, m := range c.Moves {
 		args = append(args, m.Delta)
 	}
-	reply, err := admitScript.Run(ctx, a.redis, keys, args...).StringSlice()
+	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	defer cancel()
+	reply, err := admitScript.Run(bounded, a.redis, keys, args...).StringSlice()
 	if err != nil {
 		return admitted{}, redisFailure(ctx, err)
 	}
@@ -168,9 +203,10 @@ type Level struct {
 // Prime creates balances that Redis lacks. It returns how many could not be created because changes of them are in
 // flight.
 func (a *Admission) Prime(ctx context.Context, levels map[string]Level) (created, inFlight int, err error) {
-	keys, args := []string{a.inFlight()}, []any{}
+	k := a.keys()
+	keys, args := []string{k.inFlight()}, []any{}
 	for key, l := range levels {
-		keys = append(keys, a.balance(key))
+		keys = append(keys, k.balance(key))
 		args = append(args, l.Amount, l.Floor, l.Ceiling, l.Seq)
 	}
 	counts, err := primeScript.Run(ctx, a.redis, keys, args...).Int64Slice()
@@ -247,10 +283,11 @@ func (a *Admission) InFlight(ctx context.Context) (map[string]int, error) {
 // Pending is an admitted change that the database has still to confirm.
 type Pending struct {
 	StreamID string
-	Change   Change  `json:"change"`
-	Instance string  `json:"instance"` // where somebody waits for it
-	After    []int64 `json:"after"`
-	Seq      []int64 `json:"seq"` // each move's number in its balance
+	keys     keyspace // of the epoch in which it was admitted
+	Change   Change   `json:"change"`
+	Instance string   `json:"instance"` // where somebody waits for it
+	After    []int64  `json:"after"`
+	Seq      []int64  `json:"seq"` // each move's number in its balance
 	// Malformed is why the entry cannot be read; then nothing else is set.
 	Malformed error
 }
@@ -269,8 +306,9 @@ var ErrNoGroup = errors.New("consumer group is gone")
 
 // Read waits up to block for new changes and returns at most limit of them.
 func (a *Admission) Read(ctx context.Context, consumer string, limit int64, block time.Duration) ([]Pending, error) {
+	k := a.keys()
 	streams, err := a.redis.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: group, Consumer: consumer, Streams: []string{a.stream(), ">"}, Count: limit, Block: block,
+		Group: group, Consumer: consumer, Streams: []string{k.stream(), ">"}, Count: limit, Block: block,
 	}).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -280,22 +318,23 @@ func (a *Admission) Read(ctx context.Context, consumer string, limit int64, bloc
 	case err != nil:
 		return nil, redisFailure(ctx, err)
 	}
-	return parsePending(streams[0].Messages), nil
+	return k.parse(streams[0].Messages), nil
 }
 
 // Claim takes over changes that another consumer, or an earlier life of this one, read at least idle ago and never
 // confirmed.
 func (a *Admission) Claim(ctx context.Context, consumer string, limit int64, idle time.Duration) ([]Pending, error) {
+	k := a.keys()
 	messages, _, err := a.redis.XAutoClaim(ctx, &redis.XAutoClaimArgs{
-		Stream: a.stream(), Group: group, Consumer: consumer, MinIdle: idle, Start: "0", Count: limit,
+		Stream: k.stream(), Group: group, Consumer: consumer, MinIdle: idle, Start: "0", Count: limit,
 	}).Result()
 	if err != nil && strings.HasPrefix(err.Error(), "NOGROUP") {
 		return nil, ErrNoGroup
 	}
-	return parsePending(messages), redisFailure(ctx, err)
+	return k.parse(messages), redisFailure(ctx, err)
 }
 
-func parsePending(messages []redis.XMessage) []Pending {
+func (k keyspace) parse(messages []redis.XMessage) []Pending {
 	pending := make([]Pending, len(messages))
 	for i, m := range messages {
 		body, _ := m.Values["payload"].(string)
@@ -304,7 +343,7 @@ func parsePending(messages []redis.XMessage) []Pending {
 		} else if n := len(pending[i].Change.Moves); n == 0 || n != len(pending[i].Seq) || n != len(pending[i].After) {
 			pending[i] = Pending{Malformed: fmt.Errorf("stream entry %s is incomplete: %.200q", m.ID, body)}
 		}
-		pending[i].StreamID = m.ID
+		pending[i].StreamID, pending[i].keys = m.ID, k
 	}
 	return pending
 }
@@ -314,20 +353,26 @@ func (a *Admission) Done(ctx context.Context, confirmed []Pending) error {
 	if len(confirmed) == 0 {
 		return nil
 	}
-	args := []any{group}
+	byEpoch := map[keyspace][]any{} // a batch may have been read right before a switch
 	for _, p := range confirmed {
-		args = append(args, p.StreamID, len(p.Change.Moves))
+		args := append(byEpoch[p.keys], p.StreamID, len(p.Change.Moves))
 		for _, m := range p.Change.Moves {
-			args = append(args, a.balance(m.Balance))
+			args = append(args, p.keys.balance(m.Balance))
 		}
+		byEpoch[p.keys] = args
 	}
-	return redisFailure(ctx, doneScript.Run(ctx, a.redis, []string{a.stream(), a.inFlight()}, args...).Err())
+	var errs []error
+	for k, args := range byEpoch {
+		err := doneScript.Run(ctx, a.redis, []string{k.stream(), k.inFlight()}, append([]any{group}, args...)...).Err()
+		errs = append(errs, redisFailure(ctx, err))
+	}
+	return errors.Join(errs...)
 }
 
 // Undo takes back the moves of a change that the database refused; repeats of the change are told the reason. A nil
 // reason takes back an admission of a change that had been applied before, which stays applied.
 func (a *Admission) Undo(ctx context.Context, p Pending, reason error) error {
-	keys := append([]string{a.stream(), a.inFlight(), a.memo(p.Change.ID)}, a.balances(p.Change.Moves)...)
+	keys := append([]string{p.keys.stream(), p.keys.inFlight(), p.keys.memo(p.Change.ID)}, p.keys.balances(p.Change.Moves)...)
 	args := []any{group, p.StreamID, encodeRejection(reason), []byte(p.Change.Record.Payload)}
 	for _, m := range p.Change.Moves {
 		args = append(args, m.Delta)
@@ -338,8 +383,8 @@ func (a *Admission) Undo(ctx context.Context, p Pending, reason error) error {
 // Discard removes an entry that cannot be read.
 func (a *Admission) Discard(ctx context.Context, p Pending) error {
 	pipe := a.redis.TxPipeline()
-	pipe.XAck(ctx, a.stream(), group, p.StreamID)
-	pipe.XDel(ctx, a.stream(), p.StreamID)
+	pipe.XAck(ctx, p.keys.stream(), group, p.StreamID)
+	pipe.XDel(ctx, p.keys.stream(), p.StreamID)
 	_, err := pipe.Exec(ctx)
 	return redisFailure(ctx, err)
 }
@@ -347,8 +392,9 @@ func (a *Admission) Discard(ctx context.Context, p Pending) error {
 // Forget removes all that this family and epoch have in Redis. Only for an epoch that has ended, after its stream has been
 // drained.
 func (a *Admission) Forget(ctx context.Context) error {
+	k := a.keys()
 	remove := func(ctx context.Context, node redis.UniversalClient) error {
-		keys := node.Scan(ctx, 0, a.prefix+"*", forgetPage).Iterator()
+		keys := node.Scan(ctx, 0, string(k)+"*", forgetPage).Iterator()
 		for keys.Next(ctx) {
 			if err := node.Unlink(ctx, keys.Val()).Err(); err != nil {
 				return err

@@ -145,7 +145,8 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 			continue
 		}
 		d.epochs[Family(row.ID)]++
-		if err := tx.FamilyStrategy.UpdateOneID(row.ID).SetStrategy(string(mine)).AddEpoch(1).Exec(ctx); err != nil {
+		if err := tx.FamilyStrategy.UpdateOneID(row.ID).SetStrategy(string(mine)).SetFallback(false).
+			AddEpoch(1).Exec(ctx); err != nil {
 			return fmt.Errorf("register strategies: %w", err)
 		}
 	}

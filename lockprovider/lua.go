@@ -193,7 +193,7 @@ func (a *Admission) inStream(ctx context.Context, id uuid.UUID) (json.RawMessage
 	if err != nil {
 		return nil, redisFailure(ctx, err)
 	}
-	for _, p := range parsePending(messages) {
+	for _, p := range a.keys().parse(messages) {
 		if p.Change.ID == id {
 			return p.Change.Record.Payload, nil
 		}

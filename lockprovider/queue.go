@@ -163,7 +163,7 @@ func (w *Worker) serve(ctx context.Context) error {
 	return nil
 }
 
-// serveBatch answers a batch: check in order → commit → tell → remove from the line.
+// serveBatch answers a batch: check in order → commit → remove from the line → tell.
 func (w *Worker) serveBatch(ctx context.Context, batch []Pending) error {
 	gone, err := w.line.expired(ctx, batch, time.Now())
 	if err != nil {
@@ -186,6 +186,8 @@ func (w *Worker) serveBatch(ctx context.Context, batch []Pending) error {
 	if err != nil {
 		return err // nothing is known: they stay in line, first
 	}
+	// Marks before answers: who is told that something was given back must not find it still sold out.
+	err = w.line.served(ctx, batch, verdicts, gone, amounts)
 	w.waiters.Tell(ctx, w.instance, batch, verdicts)
-	return w.line.served(ctx, batch, verdicts, gone, amounts)
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -75,6 +76,10 @@ type Deps struct {
 	Instance string
 	// Epochs tell how often each family's strategy has been switched; see [Deployment.Epochs].
 	Epochs map[Family]int64
+	// Deployment is where instances agree to use the fallback; without one, there is none.
+	Deployment *Deployment
+	// Log takes what operators should know; nil discards it.
+	Log *slog.Logger
 
 	subscription *subscription
 	admission    *Admission
@@ -86,6 +91,8 @@ type Deps struct {
 type FamilyConfig struct {
 	Strategy Strategy
 	Settings Settings
+	// Fallback serves the family while Redis is away; "" for none. It must work without Redis.
+	Fallback Strategy
 }
 
 // Providers are the families' providers and what they share.
@@ -94,6 +101,7 @@ type Providers struct {
 	strategies   map[Family]Strategy
 	admissions   map[Family]*Admission
 	lines        map[Family]*Line
+	failovers    []*failover
 	subscription *subscription
 	deps         Deps
 	waiters      *Waiters
@@ -103,6 +111,9 @@ type Providers struct {
 func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 	if d.Metrics == nil {
 		d.Metrics = NewMetrics(nil)
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
 	}
 	p := &Providers{
 		byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}, admissions: map[Family]*Admission{},
@@ -143,10 +154,53 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 			_ = p.Close()
 			return nil, fmt.Errorf("family %s: %w", family, err)
 		}
+		if provider, err = p.withFailover(family, cfg, provider); err != nil {
+			_ = p.Close()
+			return nil, err
+		}
 		p.byFamily[family] = &front{next: provider, strategy: cfg.Strategy, family: family, metrics: d.Metrics}
 		p.strategies[family] = cfg.Strategy
 	}
 	return p, nil
+}
+
+// withFailover puts a circuit, and the fallback where there is one, before a strategy that needs Redis.
+func (p *Providers) withFailover(f Family, cfg FamilyConfig, primary Provider) (Provider, error) {
+	if !NeedsRedis(cfg.Strategy) || p.deps.Deployment == nil {
+		return primary, nil
+	}
+	var fallback Provider
+	if cfg.Fallback != "" {
+		construct, ok := Registry[cfg.Fallback]
+		if !ok || NeedsRedis(cfg.Fallback) || cfg.Fallback == None {
+			return nil, fmt.Errorf("family %s: %q is no fallback: it must work without Redis", f, cfg.Fallback)
+		}
+		d := p.deps
+		d.Settings = cfg.Settings
+		var err error
+		if fallback, err = construct(d); err != nil {
+			return nil, fmt.Errorf("family %s: %w", f, err)
+		}
+	}
+	enter := func(context.Context, int64) error { return nil }
+	if admission := p.admissions[f]; admission != nil {
+		enter = admission.enter
+	}
+	fo := newFailover(f, primary, fallback, p.deps.Deployment, p.deps.Epochs[f],
+		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, enter, DefaultFailoverSettings(), p.deps.Log)
+	if fallback != nil {
+		p.failovers = append(p.failovers, fo)
+	}
+	return fo, nil
+}
+
+// Watch follows which strategy is in force for the families that have a fallback, until ctx ends.
+func (p *Providers) Watch(ctx context.Context) {
+	var running sync.WaitGroup
+	for _, fo := range p.failovers {
+		running.Go(func() { fo.Run(ctx) })
+	}
+	running.Wait()
 }
 
 // For returns the provider of a family.
@@ -245,7 +299,7 @@ func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d+1) //nolint:gosec // not a secret: any spread will do
 }
 
-// redisFailure gives an error of Redis the meaning that a caller acts on.
+// redisFailure gives an error of Redis the meaning that a caller acts on, and marks what opens the circuit.
 func redisFailure(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -258,5 +312,5 @@ func redisFailure(ctx context.Context, err error) error {
 			return cause
 		}
 	}
-	return unavailable(ctx, "redis", err)
+	return fmt.Errorf("%w: %w", errRedisDown, unavailable(ctx, "redis", err))
 }

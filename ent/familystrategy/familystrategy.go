@@ -15,6 +15,8 @@ const (
 	FieldID = "id"
 	// FieldStrategy holds the string denoting the strategy field in the database.
 	FieldStrategy = "strategy"
+	// FieldFallback holds the string denoting the fallback field in the database.
+	FieldFallback = "fallback"
 	// FieldEpoch holds the string denoting the epoch field in the database.
 	FieldEpoch = "epoch"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
@@ -27,6 +29,7 @@ const (
 var Columns = []string{
 	FieldID,
 	FieldStrategy,
+	FieldFallback,
 	FieldEpoch,
 	FieldUpdatedAt,
 }
@@ -44,6 +47,8 @@ func ValidColumn(column string) bool {
 var (
 	// StrategyValidator is a validator for the "strategy" field. It is called by the builders before save.
 	StrategyValidator func(string) error
+	// DefaultFallback holds the default value on creation for the "fallback" field.
+	DefaultFallback bool
 	// DefaultEpoch holds the default value on creation for the "epoch" field.
 	DefaultEpoch int64
 	// DefaultUpdatedAt holds the default value on creation for the "updated_at" field.
@@ -63,6 +68,11 @@ func ByID(opts ...sql.OrderTermOption) OrderOption {
 // ByStrategy orders the results by the strategy field.
 func ByStrategy(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStrategy, opts...).ToFunc()
+}
+
+// ByFallback orders the results by the fallback field.
+func ByFallback(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFallback, opts...).ToFunc()
 }
 
 // ByEpoch orders the results by the epoch field.

@@ -69,6 +69,11 @@ func Strategy(v string) predicate.FamilyStrategy {
 	return predicate.FamilyStrategy(sql.FieldEQ(FieldStrategy, v))
 }
 
+// Fallback applies equality check predicate on the "fallback" field. It's identical to FallbackEQ.
+func Fallback(v bool) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldEQ(FieldFallback, v))
+}
+
 // Epoch applies equality check predicate on the "epoch" field. It's identical to EpochEQ.
 func Epoch(v int64) predicate.FamilyStrategy {
 	return predicate.FamilyStrategy(sql.FieldEQ(FieldEpoch, v))
@@ -142,6 +147,16 @@ func StrategyEqualFold(v string) predicate.FamilyStrategy {
 // StrategyContainsFold applies the ContainsFold predicate on the "strategy" field.
 func StrategyContainsFold(v string) predicate.FamilyStrategy {
 	return predicate.FamilyStrategy(sql.FieldContainsFold(FieldStrategy, v))
+}
+
+// FallbackEQ applies the EQ predicate on the "fallback" field.
+func FallbackEQ(v bool) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldEQ(FieldFallback, v))
+}
+
+// FallbackNEQ applies the NEQ predicate on the "fallback" field.
+func FallbackNEQ(v bool) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldNEQ(FieldFallback, v))
 }
 
 // EpochEQ applies the EQ predicate on the "epoch" field.

@@ -68,6 +68,18 @@ func (f CouponIssueFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value,
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.CouponIssueMutation", m)
 }
 
+// The DriftReportFunc type is an adapter to allow the use of ordinary
+// function as DriftReport mutator.
+type DriftReportFunc func(context.Context, *ent.DriftReportMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f DriftReportFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.DriftReportMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.DriftReportMutation", m)
+}
+
 // The EntryFunc type is an adapter to allow the use of ordinary
 // function as Entry mutator.
 type EntryFunc func(context.Context, *ent.EntryMutation) (ent.Value, error)
@@ -174,6 +186,30 @@ func (f SalesStatisticFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Val
 		return f(ctx, mv)
 	}
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.SalesStatisticMutation", m)
+}
+
+// The SchedulerJobFunc type is an adapter to allow the use of ordinary
+// function as SchedulerJob mutator.
+type SchedulerJobFunc func(context.Context, *ent.SchedulerJobMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f SchedulerJobFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.SchedulerJobMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.SchedulerJobMutation", m)
+}
+
+// The SchedulerRunFunc type is an adapter to allow the use of ordinary
+// function as SchedulerRun mutator.
+type SchedulerRunFunc func(context.Context, *ent.SchedulerRunMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f SchedulerRunFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.SchedulerRunMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.SchedulerRunMutation", m)
 }
 
 // The StockAlertFunc type is an adapter to allow the use of ordinary

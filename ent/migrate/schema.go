@@ -133,6 +133,38 @@ var (
 			},
 		},
 	}
+	// DriftReportsColumns holds the columns for the "drift_reports" table.
+	DriftReportsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "family", Type: field.TypeString, Size: 16},
+		{Name: "balance", Type: field.TypeString, Size: 160},
+		{Name: "redis_amount", Type: field.TypeInt64},
+		{Name: "redis_seq", Type: field.TypeInt64},
+		{Name: "database_amount", Type: field.TypeInt64},
+		{Name: "database_applied", Type: field.TypeInt64},
+		{Name: "expected_amount", Type: field.TypeInt64},
+		{Name: "in_flight", Type: field.TypeInt},
+		{Name: "repaired", Type: field.TypeBool, Default: false},
+		{Name: "seen_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// DriftReportsTable holds the schema information for the "drift_reports" table.
+	DriftReportsTable = &schema.Table{
+		Name:       "drift_reports",
+		Columns:    DriftReportsColumns,
+		PrimaryKey: []*schema.Column{DriftReportsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "driftreport_repaired_family_balance",
+				Unique:  false,
+				Columns: []*schema.Column{DriftReportsColumns[9], DriftReportsColumns[1], DriftReportsColumns[2]},
+			},
+			{
+				Name:    "driftreport_seen_at",
+				Unique:  false,
+				Columns: []*schema.Column{DriftReportsColumns[10]},
+			},
+		},
+	}
 	// EntriesColumns holds the columns for the "entries" table.
 	EntriesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -165,6 +197,7 @@ var (
 	FamilyStrategiesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 16},
 		{Name: "strategy", Type: field.TypeString, Size: 16},
+		{Name: "fallback", Type: field.TypeBool, Default: false},
 		{Name: "epoch", Type: field.TypeInt64, Default: 1},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
@@ -360,6 +393,47 @@ var (
 			},
 		},
 	}
+	// SchedulerJobsColumns holds the columns for the "scheduler_jobs" table.
+	SchedulerJobsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 32},
+		{Name: "holder", Type: field.TypeString, Size: 64, Default: ""},
+		{Name: "claimed_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "held_until", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// SchedulerJobsTable holds the schema information for the "scheduler_jobs" table.
+	SchedulerJobsTable = &schema.Table{
+		Name:       "scheduler_jobs",
+		Columns:    SchedulerJobsColumns,
+		PrimaryKey: []*schema.Column{SchedulerJobsColumns[0]},
+	}
+	// SchedulerRunsColumns holds the columns for the "scheduler_runs" table.
+	SchedulerRunsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "job", Type: field.TypeString, Size: 32},
+		{Name: "instance", Type: field.TypeString, Size: 64},
+		{Name: "started_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "duration_micros", Type: field.TypeInt64},
+		{Name: "result", Type: field.TypeJSON},
+		{Name: "error", Type: field.TypeString, Size: 1000, Default: ""},
+	}
+	// SchedulerRunsTable holds the schema information for the "scheduler_runs" table.
+	SchedulerRunsTable = &schema.Table{
+		Name:       "scheduler_runs",
+		Columns:    SchedulerRunsColumns,
+		PrimaryKey: []*schema.Column{SchedulerRunsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "schedulerrun_job_id",
+				Unique:  false,
+				Columns: []*schema.Column{SchedulerRunsColumns[1], SchedulerRunsColumns[0]},
+			},
+			{
+				Name:    "schedulerrun_started_at",
+				Unique:  false,
+				Columns: []*schema.Column{SchedulerRunsColumns[3]},
+			},
+		},
+	}
 	// StockAlertsColumns holds the columns for the "stock_alerts" table.
 	StockAlertsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -428,6 +502,7 @@ var (
 		ChangeLogsTable,
 		CouponsTable,
 		CouponIssuesTable,
+		DriftReportsTable,
 		EntriesTable,
 		FamilyStrategiesTable,
 		InstancesTable,
@@ -437,6 +512,8 @@ var (
 		ProcessedEventsTable,
 		ProductsTable,
 		SalesStatisticsTable,
+		SchedulerJobsTable,
+		SchedulerRunsTable,
 		StockAlertsTable,
 		TransfersTable,
 		UsersTable,

@@ -21,6 +21,9 @@ type Coupon func(*sql.Selector)
 // CouponIssue is the predicate function for couponissue builders.
 type CouponIssue func(*sql.Selector)
 
+// DriftReport is the predicate function for driftreport builders.
+type DriftReport func(*sql.Selector)
+
 // Entry is the predicate function for entry builders.
 type Entry func(*sql.Selector)
 
@@ -47,6 +50,12 @@ type Product func(*sql.Selector)
 
 // SalesStatistic is the predicate function for salesstatistic builders.
 type SalesStatistic func(*sql.Selector)
+
+// SchedulerJob is the predicate function for schedulerjob builders.
+type SchedulerJob func(*sql.Selector)
+
+// SchedulerRun is the predicate function for schedulerrun builders.
+type SchedulerRun func(*sql.Selector)
 
 // StockAlert is the predicate function for stockalert builders.
 type StockAlert func(*sql.Selector)

@@ -13,7 +13,8 @@ func (FamilyStrategy) Fields() []ent.Field {
 	return []ent.Field{
 		field.String("id").MaxLen(16).Immutable(),
 		field.String("strategy").MaxLen(16),
-		field.Int64("epoch").Default(1).Comment("Rises with every switch of the strategy."),
+		field.Bool("fallback").Default(false).Comment("True while the family is served without Redis."),
+		field.Int64("epoch").Default(1).Comment("Rises with every switch of the strategy, and to the fallback and back."),
 		timestamp("updated_at"),
 	}
 }

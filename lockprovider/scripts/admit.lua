@@ -7,15 +7,14 @@
 -- Returns one of
 --   {'admitted', stream ID, amount after, ...}
 --   {'replayed', state, answer}            the same change was here before; state is 'admitted' or 'failed'
---   {'reused'}                             the ID was here before with another fingerprint
+--   {'reused'}                             the ID was here before with another fingerprint; what the database refused then
+--                                          was never applied, and leaves the ID to whoever comes next
 --   {'backlog'}                            too much waits to be persisted
 --   {'missing', index, ...}                balances that Redis does not hold; indexes from 1
 --   {'refused', index, amount, floor, ceiling, ...}   every balance that the change does not fit
 local memo = redis.call('HMGET', KEYS[3], 'fingerprint', 'state', 'answer')
-if memo[1] then
-  if memo[1] ~= ARGV[2] then return {'reused'} end
-  return {'replayed', memo[2], memo[3]}
-end
+if memo[1] == ARGV[2] then return {'replayed', memo[2], memo[3]} end
+if memo[1] and memo[2] ~= 'failed' then return {'reused'} end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return {'backlog'} end
 
 local missing, refused, after, seqs = {'missing'}, {'refused'}, {}, {}
@@ -42,6 +41,7 @@ end
 local payload = '{"change":' .. ARGV[3] .. ',"instance":"' .. ARGV[4] .. '","after":[' .. table.concat(after, ',') ..
   '],"seq":[' .. table.concat(seqs, ',') .. ']}'
 local id = redis.call('XADD', KEYS[1], '*', '_watermill_message_uuid', ARGV[1], 'payload', payload)
+redis.call('HDEL', KEYS[3], 'payload') -- of one that was refused
 redis.call('HSET', KEYS[3], 'fingerprint', ARGV[2], 'state', 'admitted', 'answer', table.concat(after, ','))
 redis.call('PEXPIRE', KEYS[3], ARGV[6])
 

@@ -1,8 +1,9 @@
--- Create "users" table
-CREATE TABLE `users` (
-  `id` varchar(64) NOT NULL,
-  `name` varchar(200) NOT NULL,
-  `created_at` datetime(6) NOT NULL,
+-- Create "scheduler_jobs" table
+CREATE TABLE `scheduler_jobs` (
+  `id` varchar(32) NOT NULL,
+  `holder` varchar(64) NOT NULL DEFAULT '',
+  `claimed_at` datetime(6) NULL,
+  `held_until` datetime(6) NULL,
   PRIMARY KEY (`id`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "balances" table
@@ -35,6 +36,43 @@ CREATE TABLE `change_logs` (
   INDEX `changelog_published_at_id` (`published_at`, `id`),
   UNIQUE INDEX `change_id` (`change_id`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "users" table
+CREATE TABLE `users` (
+  `id` varchar(64) NOT NULL,
+  `name` varchar(200) NOT NULL,
+  `created_at` datetime(6) NOT NULL,
+  PRIMARY KEY (`id`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "transfers" table
+CREATE TABLE `transfers` (
+  `id` varchar(64) NOT NULL,
+  `user_id` varchar(64) NOT NULL,
+  `from_account_id` varchar(64) NOT NULL,
+  `to_account_id` varchar(64) NOT NULL,
+  `amount_minor` bigint NOT NULL,
+  `currency` varchar(3) NOT NULL,
+  `created_at` datetime(6) NOT NULL,
+  PRIMARY KEY (`id`),
+  INDEX `transfer_from_account_id_created_at` (`from_account_id`, `created_at`),
+  INDEX `transfer_to_account_id_created_at` (`to_account_id`, `created_at`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "drift_reports" table
+CREATE TABLE `drift_reports` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `family` varchar(16) NOT NULL,
+  `balance` varchar(160) NOT NULL,
+  `redis_amount` bigint NOT NULL,
+  `redis_seq` bigint NOT NULL,
+  `database_amount` bigint NOT NULL,
+  `database_applied` bigint NOT NULL,
+  `expected_amount` bigint NOT NULL,
+  `in_flight` bigint NOT NULL,
+  `repaired` bool NOT NULL DEFAULT 0,
+  `seen_at` datetime(6) NOT NULL,
+  PRIMARY KEY (`id`),
+  INDEX `driftreport_repaired_family_balance` (`repaired`, `family`, `balance`),
+  INDEX `driftreport_seen_at` (`seen_at`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "entries" table
 CREATE TABLE `entries` (
   `id` bigint NOT NULL AUTO_INCREMENT,
@@ -52,9 +90,20 @@ CREATE TABLE `entries` (
 CREATE TABLE `family_strategies` (
   `id` varchar(16) NOT NULL,
   `strategy` varchar(16) NOT NULL,
+  `fallback` bool NOT NULL DEFAULT 0,
   `epoch` bigint NOT NULL DEFAULT 1,
   `updated_at` datetime(6) NOT NULL,
   PRIMARY KEY (`id`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "stock_alerts" table
+CREATE TABLE `stock_alerts` (
+  `id` varchar(64) NOT NULL,
+  `low` bool NOT NULL DEFAULT 0,
+  `threshold` bigint NOT NULL,
+  `position` bigint NOT NULL,
+  `since` datetime(6) NOT NULL,
+  PRIMARY KEY (`id`),
+  INDEX `stockalert_low_since` (`low`, `since`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "instances" table
 CREATE TABLE `instances` (
@@ -64,6 +113,26 @@ CREATE TABLE `instances` (
   `started_at` datetime(6) NOT NULL,
   `heartbeat_at` datetime(6) NOT NULL,
   PRIMARY KEY (`id`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "processed_events" table
+CREATE TABLE `processed_events` (
+  `id` varchar(128) NOT NULL,
+  `processed_at` datetime(6) NOT NULL,
+  PRIMARY KEY (`id`),
+  INDEX `processedevent_processed_at` (`processed_at`)
+) CHARSET utf8mb4 COLLATE utf8mb4_bin;
+-- Create "scheduler_runs" table
+CREATE TABLE `scheduler_runs` (
+  `id` bigint NOT NULL AUTO_INCREMENT,
+  `job` varchar(32) NOT NULL,
+  `instance` varchar(64) NOT NULL,
+  `started_at` datetime(6) NOT NULL,
+  `duration_micros` bigint NOT NULL,
+  `result` json NOT NULL,
+  `error` varchar(1000) NOT NULL DEFAULT '',
+  PRIMARY KEY (`id`),
+  INDEX `schedulerrun_job_id` (`job`, `id`),
+  INDEX `schedulerrun_started_at` (`started_at`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "sales_statistics" table
 CREATE TABLE `sales_statistics` (
@@ -76,36 +145,6 @@ CREATE TABLE `sales_statistics` (
   PRIMARY KEY (`id`),
   INDEX `salesstatistic_day` (`day`),
   UNIQUE INDEX `salesstatistic_product_id_day` (`product_id`, `day`)
-) CHARSET utf8mb4 COLLATE utf8mb4_bin;
--- Create "transfers" table
-CREATE TABLE `transfers` (
-  `id` varchar(64) NOT NULL,
-  `user_id` varchar(64) NOT NULL,
-  `from_account_id` varchar(64) NOT NULL,
-  `to_account_id` varchar(64) NOT NULL,
-  `amount_minor` bigint NOT NULL,
-  `currency` varchar(3) NOT NULL,
-  `created_at` datetime(6) NOT NULL,
-  PRIMARY KEY (`id`),
-  INDEX `transfer_from_account_id_created_at` (`from_account_id`, `created_at`),
-  INDEX `transfer_to_account_id_created_at` (`to_account_id`, `created_at`)
-) CHARSET utf8mb4 COLLATE utf8mb4_bin;
--- Create "processed_events" table
-CREATE TABLE `processed_events` (
-  `id` varchar(128) NOT NULL,
-  `processed_at` datetime(6) NOT NULL,
-  PRIMARY KEY (`id`),
-  INDEX `processedevent_processed_at` (`processed_at`)
-) CHARSET utf8mb4 COLLATE utf8mb4_bin;
--- Create "stock_alerts" table
-CREATE TABLE `stock_alerts` (
-  `id` varchar(64) NOT NULL,
-  `low` bool NOT NULL DEFAULT 0,
-  `threshold` bigint NOT NULL,
-  `position` bigint NOT NULL,
-  `since` datetime(6) NOT NULL,
-  PRIMARY KEY (`id`),
-  INDEX `stockalert_low_since` (`low`, `since`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "accounts" table
 CREATE TABLE `accounts` (

@@ -67,6 +67,24 @@ CREATE TABLE `coupon_issues` (
 );
 -- Create index "couponissue_user_id_issued_at" to table: "coupon_issues"
 CREATE INDEX `couponissue_user_id_issued_at` ON `coupon_issues` (`user_id`, `issued_at`);
+-- Create "drift_reports" table
+CREATE TABLE `drift_reports` (
+  `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  `family` text NOT NULL,
+  `balance` text NOT NULL,
+  `redis_amount` integer NOT NULL,
+  `redis_seq` integer NOT NULL,
+  `database_amount` integer NOT NULL,
+  `database_applied` integer NOT NULL,
+  `expected_amount` integer NOT NULL,
+  `in_flight` integer NOT NULL,
+  `repaired` bool NOT NULL DEFAULT (false),
+  `seen_at` datetime NOT NULL
+);
+-- Create index "driftreport_repaired_family_balance" to table: "drift_reports"
+CREATE INDEX `driftreport_repaired_family_balance` ON `drift_reports` (`repaired`, `family`, `balance`);
+-- Create index "driftreport_seen_at" to table: "drift_reports"
+CREATE INDEX `driftreport_seen_at` ON `drift_reports` (`seen_at`);
 -- Create "entries" table
 CREATE TABLE `entries` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -85,6 +103,7 @@ CREATE INDEX `entry_balance_id` ON `entries` (`balance`, `id`);
 CREATE TABLE `family_strategies` (
   `id` text NOT NULL,
   `strategy` text NOT NULL,
+  `fallback` bool NOT NULL DEFAULT (false),
   `epoch` integer NOT NULL DEFAULT (1),
   `updated_at` datetime NOT NULL,
   PRIMARY KEY (`id`)
@@ -190,6 +209,28 @@ CREATE TABLE `sales_statistics` (
 CREATE UNIQUE INDEX `salesstatistic_product_id_day` ON `sales_statistics` (`product_id`, `day`);
 -- Create index "salesstatistic_day" to table: "sales_statistics"
 CREATE INDEX `salesstatistic_day` ON `sales_statistics` (`day`);
+-- Create "scheduler_jobs" table
+CREATE TABLE `scheduler_jobs` (
+  `id` text NOT NULL,
+  `holder` text NOT NULL DEFAULT (''),
+  `claimed_at` datetime NULL,
+  `held_until` datetime NULL,
+  PRIMARY KEY (`id`)
+);
+-- Create "scheduler_runs" table
+CREATE TABLE `scheduler_runs` (
+  `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
+  `job` text NOT NULL,
+  `instance` text NOT NULL,
+  `started_at` datetime NOT NULL,
+  `duration_micros` integer NOT NULL,
+  `result` json NOT NULL,
+  `error` text NOT NULL DEFAULT ('')
+);
+-- Create index "schedulerrun_job_id" to table: "scheduler_runs"
+CREATE INDEX `schedulerrun_job_id` ON `scheduler_runs` (`job`, `id`);
+-- Create index "schedulerrun_started_at" to table: "scheduler_runs"
+CREATE INDEX `schedulerrun_started_at` ON `scheduler_runs` (`started_at`);
 -- Create "stock_alerts" table
 CREATE TABLE `stock_alerts` (
   `id` text NOT NULL,
