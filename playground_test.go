@@ -69,7 +69,7 @@ func TestPlaygroundTabsWork(t *testing.T) {
 		}
 		for field, data := range line.Response.Data {
 			var payload struct{ UserErrors []json.RawMessage }
-			if string(data) == "null" {
+			if string(data) == "null" && field != "queueTicket" { // of which one has to paste the identifier
 				t.Errorf("%s: %s is null", line.Tab, field)
 			}
 			if json.Unmarshal(data, &payload) == nil && len(payload.UserErrors) > 0 { // data may be a list as well

@@ -24,6 +24,7 @@ import (
 	"holdfast/graph"
 	"holdfast/graph/auth"
 	"holdfast/lockprovider"
+	"holdfast/schedulers"
 	"holdfast/web"
 )
 
@@ -74,18 +75,27 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	}
 	closers.add("providers", providers.Close)
 
+	// Events: what was committed is published, and handled.
+	happened, err := events.Start(ctx, events.Deps{
+		Client: db.Ent, Redis: redis.Client, Exclusive: providers.Exclusive, Instance: deployment.Instance(),
+		Metrics: registry, Log: log, Settings: broker(cfg),
+	})
+	if err != nil {
+		return err
+	}
+	closers.add("events", happened.Close)
+	ledger.OnCommit(happened.Wake)
+
 	// Persisters write what lua admits into the database, workers serve the lines of queue.
-	persisting := events.DefaultPersisterSettings()
-	persisting.Batch, persisting.ClaimIdle = cfg.Pipeline.Batch, cfg.Pipeline.ClaimIdle
+	persisting := persister(cfg)
 	persisted := events.NewPersisterMetrics(registry)
 	if err := events.DrainEarlier(ctx, redis.Client, deployment, ledger, persisting, persisted, log); err != nil {
 		return err
 	}
 	for _, admission := range providers.Admissions() {
-		persister := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), persisting,
-			persisted, log, nil)
-		admission.DrainWith(persister.Drain)
-		closers.add("persister", events.Background(ctx, persister.Run))
+		p := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), persisting, persisted, log, nil)
+		admission.DrainWith(p.Drain)
+		closers.add("persister", events.Background(ctx, p.Run))
 	}
 	for _, line := range providers.Lines() {
 		worker := providers.Worker(line, lockprovider.WorkerSettings{
@@ -114,8 +124,23 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 		}
 	}
 
+	// Schedulers.
+	runner, err := schedulers.New(schedulers.Deps{
+		Client: db.Ent, Ledger: ledger, Admissions: providers.Admissions, Orders: services.Orders,
+		Instance: deployment.Instance(), Settings: jobs(cfg), Metrics: schedulers.NewMetrics(registry), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	closers.add("schedulers", func() error {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.HTTP.ShutdownTimeout)
+		defer cancel()
+		return runner.Stop(stopping)
+	})
+	runner.Start()
+
 	// Router and HTTP.
-	handler, err := router(cfg, log, services, providers, registry, db, redis)
+	handler, err := router(cfg, log, services, operations(db.Ent, runner), providers, registry, db, redis)
 	if err != nil {
 		return err
 	}
@@ -140,7 +165,7 @@ func migrate(ctx context.Context, db *clients.Database, cfg config.Config, log *
 
 // router is everything that answers over HTTP.
 func router(
-	cfg config.Config, log *slog.Logger, services *commerce.Services, providers *lockprovider.Providers,
+	cfg config.Config, log *slog.Logger, services *commerce.Services, ops graph.Operations, providers *lockprovider.Providers,
 	registry *prometheus.Registry, db *clients.Database, redis *clients.Redis,
 ) (http.Handler, error) {
 	verifier, err := auth.NewVerifier(secret(cfg), cfg.Auth.Issuer)
@@ -149,7 +174,7 @@ func router(
 	}
 	mux := http.NewServeMux() // of our own: importing pprof anywhere would publish it on the default one
 	mux.Handle("/graphql", graph.NewHandler(graph.Options{
-		Services: services, Strategies: providers.Strategies(), Verifier: verifier, Logger: log,
+		Services: services, Operations: ops, Strategies: providers.Strategies(), Verifier: verifier, Logger: log,
 		Limits: graph.Limits{
 			MaxBodyBytes: cfg.HTTP.MaxBodyBytes, MaxDepth: cfg.HTTP.MaxDepth, MaxComplexity: cfg.HTTP.MaxComplexity,
 			RequestTimeout: cfg.HTTP.RequestTimeout,

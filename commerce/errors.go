@@ -89,7 +89,8 @@ func (es Errors) Error() string {
 }
 
 // UserErrors returns the business failures in err; false means that err is a failure of the system, of the caller's
-// rights, or of the request's time.
+// rights, or of the request's time. That a store does not answer is a business failure too, whoever asked it: nothing is
+// wrong with the request, nor with this program.
 func UserErrors(err error) ([]*Error, bool) {
 	var several Errors
 	if errors.As(err, &several) {
@@ -99,7 +100,17 @@ func UserErrors(err error) ([]*Error, bool) {
 	if errors.As(err, &one) {
 		return []*Error{one}, true
 	}
+	if errors.Is(err, lockprovider.ErrUnavailable) || lockprovider.DatabaseDown(err) {
+		return []*Error{unavailable(err)}, true
+	}
 	return nil, false
+}
+
+func unavailable(cause error) *Error {
+	return &Error{
+		Code: Unavailable, Message: "the shop cannot complete this at the moment; try again with the same key",
+		Retryable: true, RetryAfter: retryLater, cause: cause,
+	}
 }
 
 func invalid(field []string, format string, args ...any) *Error {
@@ -140,10 +151,7 @@ func translate(err error, r lockprovider.Receipt) error {
 			Retryable: true, RetryAfter: retrySoon, Details: contention,
 		}
 	case errors.Is(err, lockprovider.ErrUnavailable):
-		return &Error{
-			Code: Unavailable, Message: "the shop cannot complete this at the moment; try again with the same key",
-			Retryable: true, RetryAfter: retryLater, cause: err,
-		}
+		return unavailable(err)
 	case errors.Is(err, lockprovider.ErrIDReused):
 		return &Error{
 			Code: IdempotencyMismatch, Field: input("idempotencyKey"),

@@ -22,6 +22,8 @@ type Config struct {
 	Shop       Shop       `koanf:"shop"`
 	Locks      Locks      `koanf:"locks"`
 	Pipeline   Pipeline   `koanf:"pipeline"`
+	Broker     Broker     `koanf:"broker"`
+	Jobs       Jobs       `koanf:"jobs"`
 	Payment    Payment    `koanf:"payment"`
 	Auth       Auth       `koanf:"auth"`
 	Deployment Deployment `koanf:"deployment"`
@@ -112,6 +114,33 @@ type Pipeline struct {
 	ClaimIdle time.Duration `koanf:"claimIdle"`
 }
 
+// Broker is what carries events from the change log to their handlers.
+type Broker struct {
+	// URL is channel (inside this process), redis (streams of the Redis that is configured already) or
+	// kafka://host:port,host:port. Variable BROKER as well.
+	URL string `koanf:"url"`
+	// Redelivery is how long a message may lie unhandled before another instance takes it over: 1s to 10m.
+	Redelivery time.Duration `koanf:"redelivery"`
+	// MaxLen is the number of messages that a Redis stream keeps: 1000 to 100000000.
+	MaxLen int64 `koanf:"maxLen"`
+	// Partitions is how many partitions a new Kafka topic gets: 1 to 1000, or 0 to create none.
+	Partitions int `koanf:"partitions"`
+	// LowStock is how many of a product are left when its stock counts as low: 0 to 1000000.
+	LowStock int64 `koanf:"lowStock"`
+}
+
+// Jobs is how often each job runs, on one instance of a deployment at a time.
+type Jobs struct {
+	// Reconcile compares the balances that lua keeps in Redis with the database, and repairs them.
+	Reconcile time.Duration `koanf:"reconcile"`
+	// Prime creates balances that Redis lacks.
+	Prime time.Duration `koanf:"prime"`
+	// Expire ends unpaid orders, and finishes what a crash left of others.
+	Expire time.Duration `koanf:"expire"`
+	// Retention deletes what is not needed any more.
+	Retention time.Duration `koanf:"retention"`
+}
+
 // Payment is the embedded payment gateway, which simulates a real one.
 type Payment struct {
 	// Latency of each call: 0s to 1m.
@@ -197,6 +226,10 @@ func unresolved() Config {
 		},
 		Pipeline: Pipeline{
 			PersistWait: 5 * time.Second, Backlog: 10_000, Remember: 24 * time.Hour, Batch: 256, ClaimIdle: 3 * time.Second,
+		},
+		Broker: Broker{URL: "channel", Redelivery: 6 * time.Second, MaxLen: 100_000, Partitions: 6, LowStock: 5},
+		Jobs: Jobs{
+			Reconcile: time.Minute, Prime: 5 * time.Minute, Expire: 10 * time.Second, Retention: 24 * time.Hour,
 		},
 		Payment:    Payment{Timeout: 5 * time.Second},
 		Auth:       Auth{Issuer: "holdfast", TokenTTL: time.Hour},

@@ -122,7 +122,7 @@ func (l *loader) known(key string) bool {
 const prefix = "HOLDFAST_"
 
 // wellKnown are variables that other programs use as well. What is theirs loses against what is ours.
-var wellKnown = map[string]string{"DATABASE_URL": "database.url", "REDIS_URL": "redis.url"}
+var wellKnown = map[string]string{"DATABASE_URL": "database.url", "REDIS_URL": "redis.url", "BROKER": "broker.url"}
 
 func (l *loader) environment(environ []string) {
 	ours := map[string]string{}

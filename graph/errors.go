@@ -28,6 +28,7 @@ const (
 	codeBadUserInput    = "BAD_USER_INPUT"
 	codeBadRequest      = "BAD_REQUEST" // what never was a GraphQL request
 	codeTimeout         = "TIMEOUT"
+	codeUnavailable     = string(commerce.Unavailable) // a store does not answer at the moment
 	codeInternal        = "INTERNAL_SERVER_ERROR"
 	codeParse           = errcode.ParseFailed
 	codeValidation      = errcode.ValidationFailed
@@ -140,6 +141,9 @@ func (r *Resolver) explain(ctx context.Context, err error, located *gqlerror.Err
 	case errors.As(err, &badScalar):
 		return codeBadUserInput, badScalar.Error()
 	case isBusiness: // outside of a mutation's payload, such as a page that is too large
+		if failures[0].Code == commerce.Unavailable { // the caller only learns that; the cause is for the log
+			r.logger.WarnContext(ctx, "a store is unavailable", "request", requestOf(ctx).id, "error", err)
+		}
 		return businessCode(failures), businessMessage(failures)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return codeTimeout, "the request was ended before it was done; repeat it, a mutation with the same idempotency key"
@@ -160,7 +164,7 @@ const internalMessage = "something went wrong on our side; name the request ID w
 
 func businessCode(failures []*commerce.Error) string {
 	if failures[0].Code == commerce.Unavailable {
-		return codeInternal
+		return codeUnavailable
 	}
 	return codeBadUserInput
 }

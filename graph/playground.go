@@ -16,7 +16,7 @@ import (
 var playground embed.FS
 
 // Tabs are the prepared operations of the Playground, over the demo data, for an administrator named alice. They are made
-// anew for each page: a fixed idempotency key would only ever return what its first run did.
+// anew at each call: a fixed idempotency key would only ever return what its first run did.
 func Tabs() []web.Tab {
 	files, err := fs.Glob(playground, "playground/*.graphql")
 	if err != nil || len(files) == 0 {

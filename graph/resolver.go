@@ -18,6 +18,7 @@ import (
 
 // Resolver is the root of all resolvers.
 type Resolver struct {
+	operations    Operations
 	services      *commerce.Services
 	strategies    map[lockprovider.Family]lockprovider.Strategy
 	introspection bool

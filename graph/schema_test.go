@@ -68,6 +68,9 @@ func TestSchemaConventions(t *testing.T) {
 			t.Errorf("%s has no userErrors", payload.Name)
 		}
 		input := f.Arguments.ForName("input")
+		if f.Name == "reconcileNow" { // there is nothing to say, and nothing to repeat
+			continue
+		}
 		if input == nil || !input.Type.NonNull {
 			t.Errorf("%s has no input", f.Name)
 			continue

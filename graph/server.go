@@ -22,6 +22,8 @@ type Options struct {
 	Services *commerce.Services
 	// Strategies tell which strategy serves which family, for those who ask.
 	Strategies map[lockprovider.Family]lockprovider.Strategy
+	// Operations answer what the jobs and the events know.
+	Operations Operations
 	// Verifier checks access tokens; without one, none is valid.
 	Verifier *auth.Verifier
 	// Limits bound a request; zero fields take their default.
@@ -35,7 +37,7 @@ type Options struct {
 // NewHandler returns the handler of the GraphQL endpoint, at whatever path it is asked.
 func NewHandler(o Options) http.Handler {
 	limits := o.Limits.withDefaults()
-	r := &Resolver{services: o.Services, strategies: o.Strategies, introspection: o.Introspection, logger: o.Logger}
+	r := &Resolver{services: o.Services, operations: o.Operations, strategies: o.Strategies, introspection: o.Introspection, logger: o.Logger}
 	if r.logger == nil {
 		r.logger = slog.New(slog.DiscardHandler)
 	}

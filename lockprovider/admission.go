@@ -69,8 +69,10 @@ func (a *Admission) Family() Family { return a.family }
 type keyspace string
 
 // keys are to be taken once for a command: the epoch may change from one call to the next.
-func (a *Admission) keys() keyspace {
-	return keyspace(fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(a.family)), a.epoch.Load()))
+func (a *Admission) keys() keyspace { return epochKeys(a.family, a.epoch.Load()) }
+
+func epochKeys(f Family, epoch int64) keyspace {
+	return keyspace(fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(f)), epoch))
 }
 
 func (a *Admission) stream() string            { return a.keys().stream() }

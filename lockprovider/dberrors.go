@@ -61,6 +61,11 @@ func isLockWait(err error) bool {
 	return code.postgres == "55P03" || code.mysql == 1205
 }
 
+// DatabaseDown tells that err is of a database that cannot be reached or cannot write, and not of a request that was ended.
+func DatabaseDown(err error) bool {
+	return err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && isDown(err)
+}
+
 // isDown tells that the database cannot be reached or cannot write.
 func isDown(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, mysql.ErrInvalidConn) ||

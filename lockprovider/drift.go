@@ -47,14 +47,32 @@ const (
 	// compareEntries bounds the stream that is looked through for the changes of one balance: Redis does nothing else
 	// meanwhile, about 2 ms a thousand entries.
 	compareEntries = 10_000
-	// lookTimeout bounds one answer of Redis while the row of a balance is locked.
-	lookTimeout = 500 * time.Millisecond
 	// repairTries bounds how often a balance is looked at anew that Redis has admitted a change of before the repair.
 	repairTries = 50
 )
 
 // ErrBacklogLong means that too many changes wait to be persisted to look through all of them.
 var ErrBacklogLong = errors.New("too many changes in flight to compare")
+
+// ErrNotInForce means that a family is not served by this admission at the moment: another epoch has begun, or a fallback
+// serves it. The database then moves on without Redis, and there is nothing to compare.
+var ErrNotInForce = errors.New("another strategy or epoch is in force")
+
+// InForce returns ErrNotInForce where the admission does not serve its family at the moment.
+func (l *Ledger) InForce(ctx context.Context, a *Admission) error {
+	return l.failure(ctx, inForce(ctx, l.client.FamilyStrategy, a.family, a.keys()))
+}
+
+func inForce(ctx context.Context, c *ent.FamilyStrategyClient, f Family, k keyspace) error {
+	row, err := c.Get(ctx, string(f))
+	switch {
+	case ent.IsNotFound(err): // no deployment: one process, and no epochs
+		return nil
+	case err == nil && (row.Fallback || k != epochKeys(f, row.Epoch)):
+		return ErrNotInForce
+	}
+	return err
+}
 
 // Reconcile compares a balance in Redis with the database and puts Redis right where it has drifted.
 //
@@ -65,27 +83,31 @@ var ErrBacklogLong = errors.New("too many changes in flight to compare")
 // keeps two repairs of the same balance apart.
 //
 // The price is that the balance is not persisted to for the time of a few requests to Redis: it is for balances that look
-// wrong. Bound it by ctx. Errors: ErrBacklogLong, ErrUnknownBalance, ErrUnavailable.
+// wrong. Bound it by ctx. Errors: ErrBacklogLong, ErrNotInForce, ErrUnknownBalance, ErrUnavailable.
 func (l *Ledger) Reconcile(ctx context.Context, a *Admission, key string) (Comparison, error) {
 	var c Comparison
 	var asked error // what Redis answered: not to be taken for an error of the database
+	k := a.keys()
 	_, err := l.transact(ctx, Lua, func(tx *ent.Tx) (map[string]int64, error) {
 		c, asked = Comparison{Balance: key}, nil
 		locked, err := l.read(ctx, tx.Balance, []Move{{Balance: key}}, true)
 		if err != nil {
 			return nil, err
 		}
+		if err := inForce(ctx, tx.FamilyStrategy, a.family, k); err != nil {
+			return nil, err
+		}
 		row := locked[0]
 		c.Database = Level{Amount: row.amount, Floor: row.floor, Ceiling: row.ceiling, Seq: row.applied}
 		for range repairTries {
 			var inStream []Pending
-			if inStream, asked = a.look(ctx, &c); asked != nil {
+			if inStream, asked = a.look(ctx, k, &c); asked != nil {
 				return nil, nil
 			}
 			if err := expect(ctx, tx, &c, inStream); err != nil {
 				return nil, err
 			}
-			if asked = a.put(ctx, &c); asked != nil || c.Repaired || !c.Drifted() {
+			if asked = a.put(ctx, k, &c); asked != nil || c.Repaired || !c.Drifted() {
 				return nil, nil
 			}
 		}
@@ -95,14 +117,12 @@ func (l *Ledger) Reconcile(ctx context.Context, a *Admission, key string) (Compa
 }
 
 // look reads the balance into c, and returns the changes of it that are in the stream.
-func (a *Admission) look(ctx context.Context, c *Comparison) ([]Pending, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
+func (a *Admission) look(ctx context.Context, k keyspace, c *Comparison) ([]Pending, error) {
 	name, err := json.Marshal(c.Balance) // as in the entries, which admit encodes likewise
 	if err != nil {
 		return nil, err
 	}
-	reply, err := lookScript.Run(ctx, a.redis, []string{a.stream(), a.inFlight(), a.balance(c.Balance)},
+	reply, err := lookScript.Run(ctx, a.redis, []string{k.stream(), k.inFlight(), k.balance(c.Balance)},
 		`"balance":`+string(name), min(a.settings.Backlog, compareEntries)).StringSlice()
 	if err != nil {
 		return nil, redisFailure(ctx, err)
@@ -124,7 +144,7 @@ func (a *Admission) look(ctx context.Context, c *Comparison) ([]Pending, error) 
 	for entries := reply[5:]; len(entries) >= 2; entries = entries[2:] {
 		messages = append(messages, redis.XMessage{ID: entries[0], Values: map[string]any{"payload": entries[1]}})
 	}
-	return a.keys().parse(messages), nil
+	return k.parse(messages), nil
 }
 
 // expect computes what Redis has to say, in the transaction that has locked the balance.
@@ -166,17 +186,19 @@ func expect(ctx context.Context, tx *ent.Tx, c *Comparison, inStream []Pending) 
 }
 
 // put makes Redis say what is expected, unless it has admitted a change since it was looked at.
-func (a *Admission) put(ctx context.Context, c *Comparison) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
+func (a *Admission) put(ctx context.Context, k keyspace, c *Comparison) error {
 	switch {
 	case c.Missing && c.InFlight == 0:
-		_, _, err = a.Prime(ctx, map[string]Level{c.Balance: c.Database})
-		c.Repaired = err == nil
+		created, _, err := a.Prime(ctx, map[string]Level{c.Balance: c.Database})
+		c.Repaired = created == 1
+		return err
 	case c.Drifted():
-		c.Repaired, err = a.Repair(ctx, c.Balance, c.Redis, c.Expected)
+		n, err := repairScript.Run(ctx, a.redis, []string{k.balance(c.Balance)}, c.Redis.Seq, c.Redis.Amount,
+			c.Expected.Amount, c.Expected.Floor, c.Expected.Ceiling, c.Expected.Seq).Int()
+		c.Repaired = n == 1
+		return redisFailure(ctx, err)
 	}
-	return err
+	return nil
 }
 
 // DismissIdle removes consumers of the stream that have read nothing for the given time and have nothing left to confirm:

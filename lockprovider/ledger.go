@@ -30,13 +30,18 @@ type Ledger struct {
 	dialect string
 	records RecordWriter
 	retries int
+	// committed is called after each commit of changes.
+	committed func()
 }
 
 // NewLedger returns the ledger of a database. txRetries bounds how often a transaction that the database aborted (a
 // deadlock, a serialization failure) is run again within one attempt.
 func NewLedger(client *ent.Client, dialectName string, records RecordWriter, txRetries int) *Ledger {
-	return &Ledger{client: client, dialect: dialectName, records: records, retries: txRetries}
+	return &Ledger{client: client, dialect: dialectName, records: records, retries: txRetries, committed: func() {}}
 }
+
+// OnCommit has f called after each commit of changes. It must be set before the first, and must not block.
+func (l *Ledger) OnCommit(f func()) { l.committed = f }
 
 // Open creates balances inside a transaction of the caller, such as the one that creates their product.
 func (l *Ledger) Open(ctx context.Context, tx *ent.Tx, bounds map[string]Bounds) error {
@@ -164,6 +169,7 @@ func (l *Ledger) transact(
 	for attempt := 1; ; attempt++ {
 		amounts, err := l.once(ctx, write)
 		if err == nil {
+			l.committed()
 			return Receipt{Strategy: s, Attempts: attempt, Balances: amounts}, nil
 		}
 		if !isAborted(err) {

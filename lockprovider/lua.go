@@ -134,8 +134,9 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, verdict 
 			if first, found, err := p.ledger.Replay(ctx, c); errors.Is(err, ErrIDReused) {
 				return Receipt{}, err
 			} else if err == nil && found {
-				first.Replayed = receipt.Replayed
-				return first, nil
+				// The amounts stay those that Redis told: persisters on several instances commit in another order.
+				receipt.State, receipt.Payload, receipt.Admission = Committed, first.Payload, first.Admission
+				return receipt, nil
 			}
 			if err := p.admission.verdict(ctx, c.ID); err != nil {
 				return Receipt{}, err
@@ -143,11 +144,29 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, verdict 
 			next = max(2*next, firstLook)
 			look.Reset(next)
 		case <-deadline.C:
-			return receipt, nil
+			return receipt, p.acceptable(ctx, c)
 		case <-ctx.Done():
 			return Receipt{}, ctx.Err()
 		}
 	}
+}
+
+// acceptable tells whether a change that the database has not confirmed in time may be answered as accepted. It may not where
+// the next step needs the commit, nor where Redis has lost it meanwhile: then nobody is left to persist it.
+func (p *lua) acceptable(ctx context.Context, c Change) error {
+	if c.Confirm {
+		return fmt.Errorf("%w: change %s is not committed after %s", ErrUnavailable, c.ID, p.settings.PersistWait)
+	}
+	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	defer cancel()
+	known, err := p.admission.redis.Exists(bounded, p.admission.memo(c.ID)).Result()
+	if err != nil {
+		return redisFailure(ctx, err)
+	}
+	if known == 0 {
+		return fmt.Errorf("%w: redis has lost change %s before its commit", ErrUnavailable, c.ID)
+	}
+	return nil
 }
 
 // Fate is what Redis knows of a change.

@@ -2,17 +2,28 @@ package lockprovider_test
 
 import (
 	"context"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
+	"holdfast/events"
 	"holdfast/internal/testenv"
+	"holdfast/lockprovider"
 	"holdfast/lockprovider/providertest"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+func TestMain(m *testing.M) {
+	redis.SetLogger(quiet{}) // it reports every connection to a Redis that a test has killed
+	testenv.Main(m)
+}
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // databases are those that the strategies are tested with; a test is skipped where one is not installed.
 var databases = []struct {
@@ -38,7 +49,7 @@ func openDatabase(t *testing.T, url string) *clients.Database {
 			t.Error(err)
 		}
 	})
-	if err := db.Ent.Schema.Create(t.Context()); err != nil {
+	if _, err := db.Migrate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return db
@@ -90,7 +101,8 @@ func connectTo(urls []string) func(*testing.T) []redis.UniversalClient {
 		t.Helper()
 		var nodes []redis.UniversalClient
 		for _, url := range urls {
-			r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: url})
+			ctx := context.WithoutCancel(t.Context()) // it is also used when the test has ended
+			r, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: url})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +116,7 @@ func connectTo(urls []string) func(*testing.T) []redis.UniversalClient {
 func openEnv(t *testing.T, name, databaseURL string, kind redisKind) *providertest.Env {
 	t.Helper()
 	db := openDatabase(t, databaseURL)
-	env := &providertest.Env{Name: name, Client: db.Ent, Dialect: db.Dialect}
+	env := &providertest.Env{Name: name, Client: db.Ent, Dialect: db.Dialect, Serve: serve}
 	if kind.name != "" {
 		urls, _ := kind.start(t)
 		env.Redis = connectTo(urls)
@@ -115,6 +127,29 @@ func openEnv(t *testing.T, name, databaseURL string, kind redisKind) *providerte
 		}
 	}
 	return env.Open()
+}
+
+// serve runs the product's own persister or worker.
+func serve(b providertest.Background) (stop func()) {
+	const block = 50 * time.Millisecond // and so how long a stop takes
+	log := slog.New(slog.DiscardHandler)
+	var run func(context.Context)
+	if admission, ok := b.Providers.Admissions()[b.Family]; ok {
+		settings := events.DefaultPersisterSettings()
+		settings.Block = block
+		run = events.NewPersister(admission, b.Ledger, b.Providers.Waiters(), b.Instance, settings,
+			events.NewPersisterMetrics(nil), log, nil).Run
+	} else {
+		settings := lockprovider.WorkerSettings{Batch: 256, Block: block, Retry: 20 * time.Millisecond}
+		run = b.Providers.Worker(b.Providers.Lines()[b.Family], settings, log).Run
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // longEnough bounds what must happen, on a loaded machine too.

@@ -46,7 +46,8 @@ func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Contex
 	}}
 	for _, key := range keys {
 		// A value of our own: a mutex whose reply was lost may have been set and can still be released.
-		mutex := l.redsync.NewMutex(key, redsync.WithExpiry(l.settings.Lease), redsync.WithValue(token),
+		mutex := l.redsync.NewMutex(key, redsync.WithExpiry(l.settings.Lease),
+			redsync.WithTimeoutFactor(l.timeoutFactor()), redsync.WithValue(token),
 			redsync.WithGenValueFunc(func() (string, error) { return token, nil }))
 		asked, err := l.lockOne(waiting, mutex, &taken)
 		if err != nil {
@@ -63,8 +64,17 @@ func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Contex
 	return held, lease, nil
 }
 
-// lockOne asks until the mutex is ours. Each try is bounded by the library (5 % of the lease) and not cancelled half-way:
-// cancelled, it could not remove what it had set on some nodes.
+// nodeTimeout is how long a node may take to answer.
+const nodeTimeout = 500 * time.Millisecond
+
+// timeoutFactor is the share of the lease after which the library gives a node up: its own 5 % of a short lease is so
+// little that a busy machine looks like a Redis that is away.
+func (l *redsyncLocker) timeoutFactor() float64 {
+	return min(max(0.05, nodeTimeout.Seconds()/l.settings.Lease.Seconds()), 1.0/3)
+}
+
+// lockOne asks until the mutex is ours. Each try is bounded by the library and not cancelled half-way: cancelled, it could
+// not remove what it had set on some nodes.
 func (l *redsyncLocker) lockOne(ctx context.Context, mutex *redsync.Mutex, taken *partial) (asked time.Time, err error) {
 	for {
 		asked = time.Now()

@@ -119,6 +119,9 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}, admissions: map[Family]*Admission{},
 		lines: map[Family]*Line{}, deps: d,
 	}
+	if d.Redis != nil {
+		p.subscription = subscribe(d.Redis) // one connection a process, whatever the number of families
+	}
 	for _, family := range Families {
 		cfg, ok := families[family]
 		if !ok {
@@ -130,9 +133,6 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		}
 		if NeedsRedis(cfg.Strategy) && d.Redis == nil {
 			return nil, fmt.Errorf("family %s: strategy %s needs Redis", family, cfg.Strategy)
-		}
-		if (cfg.Strategy == PubSub || cfg.Strategy == Queue) && p.subscription == nil {
-			p.subscription = subscribe(d.Redis) // one connection a process, whatever the number of families
 		}
 		if (cfg.Strategy == Lua || cfg.Strategy == Queue) && p.waiters == nil {
 			p.waiters = NewWaiters(d.Redis, d.Instance)
@@ -217,14 +217,27 @@ func (p *Providers) Lines() map[Family]*Line { return maps.Clone(p.lines) }
 
 // Worker serves a line of this process's.
 func (p *Providers) Worker(line *Line, s WorkerSettings, log *slog.Logger) *Worker {
-	locker := &pubsub{redis: p.deps.Redis, subscription: p.subscription, settings: workerLock}
 	return &Worker{
-		line: line, locker: locker, ledger: p.deps.Ledger, waiters: p.waiters, instance: p.deps.Instance,
+		line: line, locker: p.exclusive(), ledger: p.deps.Ledger, waiters: p.waiters, instance: p.deps.Instance,
 		settings: s, log: log,
 	}
 }
 
-// workerLock are the bounds of the lock that makes one worker serve: a dead one is replaced within the lease.
+// Exclusive runs a function on one instance at a time, under a lock of our own in Redis. Its context ends when that is no
+// longer certain. ErrLockTimeout where another instance is at it for longer than this one waits.
+func (p *Providers) Exclusive(ctx context.Context, name string, run func(ctx context.Context) error) error {
+	held, lease, err := p.exclusive().Lock(ctx, []string{"lock:" + name})
+	if err != nil {
+		return err
+	}
+	return errors.Join(run(held), lease.Unlock(ctx))
+}
+
+func (p *Providers) exclusive() Locker {
+	return &pubsub{redis: p.deps.Redis, subscription: p.subscription, settings: workerLock}
+}
+
+// workerLock are the bounds of the lock that makes one instance do what one should: a dead one is replaced within the lease.
 var workerLock = Settings{Wait: 30 * time.Second, Lease: 3 * time.Second, Poll: 300 * time.Millisecond}
 
 // Waiters are to be told what has been persisted; nil where no family is under lua.

@@ -86,6 +86,11 @@ type ComplexityRoot struct {
 		WaitedMs     func(childComplexity int) int
 	}
 
+	Count struct {
+		Name  func(childComplexity int) int
+		Value func(childComplexity int) int
+	}
+
 	Coupon struct {
 		CreatedAt     func(childComplexity int) int
 		DiscountKind  func(childComplexity int) int
@@ -142,6 +147,17 @@ type ComplexityRoot struct {
 		Wallet       func(childComplexity int) int
 	}
 
+	DriftReport struct {
+		Balance  func(childComplexity int) int
+		Database func(childComplexity int) int
+		Expected func(childComplexity int) int
+		Family   func(childComplexity int) int
+		InFlight func(childComplexity int) int
+		Redis    func(childComplexity int) int
+		Repaired func(childComplexity int) int
+		SeenAt   func(childComplexity int) int
+	}
+
 	Entry struct {
 		AmountAfter func(childComplexity int) int
 		ChangeID    func(childComplexity int) int
@@ -192,6 +208,12 @@ type ComplexityRoot struct {
 		UserErrors  func(childComplexity int) int
 	}
 
+	LowStockProduct struct {
+		Product   func(childComplexity int) int
+		Since     func(childComplexity int) int
+		Threshold func(childComplexity int) int
+	}
+
 	Money struct {
 		AmountMinor func(childComplexity int) int
 		Currency    func(childComplexity int) int
@@ -208,6 +230,7 @@ type ComplexityRoot struct {
 		ProductArchive func(childComplexity int, input model.ProductArchiveInput) int
 		ProductCreate  func(childComplexity int, input model.ProductCreateInput) int
 		ProductUpdate  func(childComplexity int, input model.ProductUpdateInput) int
+		ReconcileNow   func(childComplexity int) int
 		StockAdjust    func(childComplexity int, input model.StockAdjustInput) int
 		Transfer       func(childComplexity int, input model.TransferInput) int
 	}
@@ -319,6 +342,13 @@ type ComplexityRoot struct {
 		Wallet      func(childComplexity int) int
 	}
 
+	PopularProduct struct {
+		Orders  func(childComplexity int) int
+		Product func(childComplexity int) int
+		Revenue func(childComplexity int) int
+		Units   func(childComplexity int) int
+	}
+
 	Product struct {
 		ArchivedAt  func(childComplexity int) int
 		CreatedAt   func(childComplexity int) int
@@ -349,16 +379,20 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Account     func(childComplexity int, id string) int
-		Coupon      func(childComplexity int, id string) int
-		Coupons     func(childComplexity int, first *int, after *string) int
-		Me          func(childComplexity int) int
-		Node        func(childComplexity int, id string) int
-		Order       func(childComplexity int, id string) int
-		Product     func(childComplexity int, id string) int
-		Products    func(childComplexity int, first *int, after *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
-		QueueTicket func(childComplexity int, id string) int
-		Strategies  func(childComplexity int) int
+		Account         func(childComplexity int, id string) int
+		Coupon          func(childComplexity int, id string) int
+		Coupons         func(childComplexity int, first *int, after *string) int
+		LowStock        func(childComplexity int, first *int) int
+		Me              func(childComplexity int) int
+		Node            func(childComplexity int, id string) int
+		Order           func(childComplexity int, id string) int
+		PopularProducts func(childComplexity int, days *int, first *int) int
+		Product         func(childComplexity int, id string) int
+		Products        func(childComplexity int, first *int, after *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
+		QueueTicket     func(childComplexity int, id string) int
+		SchedulerRuns   func(childComplexity int) int
+		StockDrift      func(childComplexity int, onlyMismatched *bool) int
+		Strategies      func(childComplexity int) int
 	}
 
 	QueueTicket struct {
@@ -369,6 +403,20 @@ type ComplexityRoot struct {
 		Result     func(childComplexity int) int
 		Status     func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	ReconcilePayload struct {
+		Run        func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	SchedulerRun struct {
+		DurationMs func(childComplexity int) int
+		Error      func(childComplexity int) int
+		Instance   func(childComplexity int) int
+		Job        func(childComplexity int) int
+		Result     func(childComplexity int) int
+		StartedAt  func(childComplexity int) int
 	}
 
 	StockAdjustPayload struct {
@@ -448,6 +496,7 @@ type MutationResolver interface {
 	StockAdjust(ctx context.Context, input model.StockAdjustInput) (*model.StockAdjustPayload, error)
 	IssueCoupon(ctx context.Context, input model.IssueCouponInput) (*model.IssueCouponPayload, error)
 	CouponCreate(ctx context.Context, input model.CouponCreateInput) (*model.CouponPayload, error)
+	ReconcileNow(ctx context.Context) (*model.ReconcilePayload, error)
 	PlaceOrder(ctx context.Context, input model.PlaceOrderInput) (*model.PlaceOrderPayload, error)
 	PayOrder(ctx context.Context, input model.PayOrderInput) (*model.PayOrderPayload, error)
 	CancelOrder(ctx context.Context, input model.CancelOrderInput) (*model.CancelOrderPayload, error)
@@ -468,6 +517,10 @@ type QueryResolver interface {
 	Coupons(ctx context.Context, first *int, after *string) (*model.CouponConnection, error)
 	Me(ctx context.Context) (*model.Customer, error)
 	Strategies(ctx context.Context) ([]*model.FamilyStrategy, error)
+	SchedulerRuns(ctx context.Context) ([]*model.SchedulerRun, error)
+	StockDrift(ctx context.Context, onlyMismatched *bool) ([]*model.DriftReport, error)
+	PopularProducts(ctx context.Context, days *int, first *int) ([]*model.PopularProduct, error)
+	LowStock(ctx context.Context, first *int) ([]*model.LowStockProduct, error)
 	Order(ctx context.Context, id string) (*model.Order, error)
 	QueueTicket(ctx context.Context, id string) (*model.QueueTicket, error)
 }
@@ -647,6 +700,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ContentionError.WaitedMs(childComplexity), true
+
+	case "Count.name":
+		if e.ComplexityRoot.Count.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Count.Name(childComplexity), true
+	case "Count.value":
+		if e.ComplexityRoot.Count.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Count.Value(childComplexity), true
 
 	case "Coupon.createdAt":
 		if e.ComplexityRoot.Coupon.CreatedAt == nil {
@@ -870,6 +936,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Customer.Wallet(childComplexity), true
 
+	case "DriftReport.balance":
+		if e.ComplexityRoot.DriftReport.Balance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DriftReport.Balance(childComplexity), true
+	case "DriftReport.database":
+		if e.ComplexityRoot.DriftReport.Database == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DriftReport.Database(childComplexity), true
+	case "DriftReport.expected":
+		if e.ComplexityRoot.DriftReport.Expected == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DriftReport.Expected(childComplexity), true
+	case "DriftReport.family":
+		if e.ComplexityRoot.DriftReport.Family == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DriftReport.Family(childComplexity), true
+	case "DriftReport.inFlight":
+		if e.ComplexityRoot.DriftReport.InFlight == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DriftReport.InFlight(childComplexity), true
+	case "DriftReport.redis":
+		if e.ComplexityRoot.DriftReport.Redis == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DriftReport.Redis(childComplexity), true
+	case "DriftReport.repaired":
+		if e.ComplexityRoot.DriftReport.Repaired == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DriftReport.Repaired(childComplexity), true
+	case "DriftReport.seenAt":
+		if e.ComplexityRoot.DriftReport.SeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DriftReport.SeenAt(childComplexity), true
+
 	case "Entry.amountAfter":
 		if e.ComplexityRoot.Entry.AmountAfter == nil {
 			break
@@ -1051,6 +1166,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.IssueCouponPayload.UserErrors(childComplexity), true
 
+	case "LowStockProduct.product":
+		if e.ComplexityRoot.LowStockProduct.Product == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowStockProduct.Product(childComplexity), true
+	case "LowStockProduct.since":
+		if e.ComplexityRoot.LowStockProduct.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowStockProduct.Since(childComplexity), true
+	case "LowStockProduct.threshold":
+		if e.ComplexityRoot.LowStockProduct.Threshold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowStockProduct.Threshold(childComplexity), true
+
 	case "Money.amountMinor":
 		if e.ComplexityRoot.Money.AmountMinor == nil {
 			break
@@ -1174,6 +1308,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ProductUpdate(childComplexity, args["input"].(model.ProductUpdateInput)), true
+	case "Mutation.reconcileNow":
+		if e.ComplexityRoot.Mutation.ReconcileNow == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.ReconcileNow(childComplexity), true
 	case "Mutation.stockAdjust":
 		if e.ComplexityRoot.Mutation.StockAdjust == nil {
 			break
@@ -1635,6 +1775,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PlaceOrderPayload.Wallet(childComplexity), true
 
+	case "PopularProduct.orders":
+		if e.ComplexityRoot.PopularProduct.Orders == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PopularProduct.Orders(childComplexity), true
+	case "PopularProduct.product":
+		if e.ComplexityRoot.PopularProduct.Product == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PopularProduct.Product(childComplexity), true
+	case "PopularProduct.revenue":
+		if e.ComplexityRoot.PopularProduct.Revenue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PopularProduct.Revenue(childComplexity), true
+	case "PopularProduct.units":
+		if e.ComplexityRoot.PopularProduct.Units == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PopularProduct.Units(childComplexity), true
+
 	case "Product.archivedAt":
 		if e.ComplexityRoot.Product.ArchivedAt == nil {
 			break
@@ -1775,6 +1940,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.Coupons(childComplexity, args["first"].(*int), args["after"].(*string)), true
 
+	case "Query.lowStock":
+		if e.ComplexityRoot.Query.LowStock == nil {
+			break
+		}
+
+		args, err := ec.field_Query_lowStock_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.LowStock(childComplexity, args["first"].(*int)), true
 	case "Query.me":
 		if e.ComplexityRoot.Query.Me == nil {
 			break
@@ -1803,6 +1979,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Order(childComplexity, args["id"].(string)), true
+	case "Query.popularProducts":
+		if e.ComplexityRoot.Query.PopularProducts == nil {
+			break
+		}
+
+		args, err := ec.field_Query_popularProducts_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PopularProducts(childComplexity, args["days"].(*int), args["first"].(*int)), true
 	case "Query.product":
 		if e.ComplexityRoot.Query.Product == nil {
 			break
@@ -1836,6 +2023,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.QueueTicket(childComplexity, args["id"].(string)), true
+	case "Query.schedulerRuns":
+		if e.ComplexityRoot.Query.SchedulerRuns == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.SchedulerRuns(childComplexity), true
+	case "Query.stockDrift":
+		if e.ComplexityRoot.Query.StockDrift == nil {
+			break
+		}
+
+		args, err := ec.field_Query_stockDrift_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.StockDrift(childComplexity, args["onlyMismatched"].(*bool)), true
 	case "Query.strategies":
 		if e.ComplexityRoot.Query.Strategies == nil {
 			break
@@ -1885,6 +2089,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.QueueTicket.UserErrors(childComplexity), true
+
+	case "ReconcilePayload.run":
+		if e.ComplexityRoot.ReconcilePayload.Run == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcilePayload.Run(childComplexity), true
+	case "ReconcilePayload.userErrors":
+		if e.ComplexityRoot.ReconcilePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReconcilePayload.UserErrors(childComplexity), true
+
+	case "SchedulerRun.durationMs":
+		if e.ComplexityRoot.SchedulerRun.DurationMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SchedulerRun.DurationMs(childComplexity), true
+	case "SchedulerRun.error":
+		if e.ComplexityRoot.SchedulerRun.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SchedulerRun.Error(childComplexity), true
+	case "SchedulerRun.instance":
+		if e.ComplexityRoot.SchedulerRun.Instance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SchedulerRun.Instance(childComplexity), true
+	case "SchedulerRun.job":
+		if e.ComplexityRoot.SchedulerRun.Job == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SchedulerRun.Job(childComplexity), true
+	case "SchedulerRun.result":
+		if e.ComplexityRoot.SchedulerRun.Result == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SchedulerRun.Result(childComplexity), true
+	case "SchedulerRun.startedAt":
+		if e.ComplexityRoot.SchedulerRun.StartedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SchedulerRun.StartedAt(childComplexity), true
 
 	case "StockAdjustPayload.meta":
 		if e.ComplexityRoot.StockAdjustPayload.Meta == nil {
@@ -2896,6 +3150,110 @@ type PageInfo {
   endCursor: String
 }
 `, BuiltIn: false},
+	{Name: "../operations.graphqls", Input: `extend type Query {
+  "The last runs of the jobs that keep the shop in order, by job, the newest of each first."
+  schedulerRuns: [SchedulerRun!]! @auth(role: ADMIN)
+
+  "Balances of which Redis said something else than the database, the newest finding first. Only families under LUA can drift."
+  stockDrift(
+    "Leave out what has been repaired."
+    onlyMismatched: Boolean = true
+  ): [DriftReport!]! @auth(role: ADMIN)
+
+  "The products that sold most units, the best-selling first. Counted from events: a moment behind."
+  popularProducts(
+    "Since how many days ago, 1 to 365."
+    days: Int = 30
+    "How many products, 1 to 100."
+    first: Int = 10
+  ): [PopularProduct!]!
+
+  "The products of which little is left, the latest first. Counted from events: a moment behind."
+  lowStock(
+    "How many products, 1 to 100."
+    first: Int = 20
+  ): [LowStockProduct!]! @auth(role: ADMIN)
+}
+
+extend type Mutation {
+  "Compare Redis with the database now, and repair what has drifted."
+  reconcileNow: ReconcilePayload @auth(role: ADMIN)
+}
+
+"One run of a job."
+type SchedulerRun {
+  "The job: expire, reconcile, prime or retention."
+  job: String!
+  "The instance that ran it."
+  instance: ID!
+  "When it began."
+  startedAt: DateTime!
+  "How long it took, in milliseconds."
+  durationMs: Float!
+  "What it did, as counts."
+  result: [Count!]!
+  "Why it failed; null where it did not."
+  error: String
+}
+
+"A number with a name."
+type Count {
+  "What was counted."
+  name: String!
+  "How many."
+  value: Int64!
+}
+
+"A balance of which Redis said something else than the database, changes in flight considered."
+type DriftReport {
+  "The family of the balance."
+  family: Family!
+  "The key of the balance, such as \"stock:product:prod_1\"."
+  balance: String!
+  "What Redis said."
+  redis: Int64!
+  "What Redis had to say: the database's amount and the changes in flight."
+  expected: Int64!
+  "What the database said."
+  database: Int64!
+  "Changes that Redis had admitted and the database did not hold yet."
+  inFlight: Int!
+  "Whether Redis was put right."
+  repaired: Boolean!
+  "When it was seen."
+  seenAt: DateTime!
+}
+
+"What a product sold."
+type PopularProduct {
+  "The product."
+  product: Product!
+  "Orders that contain it."
+  orders: Int64!
+  "Units."
+  units: Int64!
+  "What they cost, before discounts."
+  revenue: Money!
+}
+
+"A product of which little is left."
+type LowStockProduct {
+  "The product, with its stock as it is now."
+  product: Product!
+  "The stock that counts as low."
+  threshold: Int64!
+  "Since when it is low."
+  since: DateTime!
+}
+
+"What a reconciliation found."
+type ReconcilePayload {
+  "The run; null where one is under way already."
+  run: SchedulerRun
+  "Why it was not run; empty on success."
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
 	{Name: "../orders.graphqls", Input: `extend type Query {
   "An order of the caller; administrators may read everybody's."
   order(
@@ -3411,6 +3769,16 @@ func (ec *executionContext) childFields_ChargePointsPayload(ctx context.Context,
 	return nil, fmt.Errorf("no field named %q was found under type ChargePointsPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Count(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Count_name(ctx, field)
+	case "value":
+		return ec.fieldContext_Count_value(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Count", field.Name)
+}
+
 func (ec *executionContext) childFields_Coupon(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3505,6 +3873,28 @@ func (ec *executionContext) childFields_Customer(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type Customer", field.Name)
 }
 
+func (ec *executionContext) childFields_DriftReport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "family":
+		return ec.fieldContext_DriftReport_family(ctx, field)
+	case "balance":
+		return ec.fieldContext_DriftReport_balance(ctx, field)
+	case "redis":
+		return ec.fieldContext_DriftReport_redis(ctx, field)
+	case "expected":
+		return ec.fieldContext_DriftReport_expected(ctx, field)
+	case "database":
+		return ec.fieldContext_DriftReport_database(ctx, field)
+	case "inFlight":
+		return ec.fieldContext_DriftReport_inFlight(ctx, field)
+	case "repaired":
+		return ec.fieldContext_DriftReport_repaired(ctx, field)
+	case "seenAt":
+		return ec.fieldContext_DriftReport_seenAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DriftReport", field.Name)
+}
+
 func (ec *executionContext) childFields_Entry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3567,6 +3957,18 @@ func (ec *executionContext) childFields_IssueCouponPayload(ctx context.Context, 
 		return ec.fieldContext_IssueCouponPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type IssueCouponPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_LowStockProduct(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "product":
+		return ec.fieldContext_LowStockProduct_product(ctx, field)
+	case "threshold":
+		return ec.fieldContext_LowStockProduct_threshold(ctx, field)
+	case "since":
+		return ec.fieldContext_LowStockProduct_since(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LowStockProduct", field.Name)
 }
 
 func (ec *executionContext) childFields_Money(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3755,6 +4157,20 @@ func (ec *executionContext) childFields_PlaceOrderPayload(ctx context.Context, f
 	return nil, fmt.Errorf("no field named %q was found under type PlaceOrderPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_PopularProduct(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "product":
+		return ec.fieldContext_PopularProduct_product(ctx, field)
+	case "orders":
+		return ec.fieldContext_PopularProduct_orders(ctx, field)
+	case "units":
+		return ec.fieldContext_PopularProduct_units(ctx, field)
+	case "revenue":
+		return ec.fieldContext_PopularProduct_revenue(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PopularProduct", field.Name)
+}
+
 func (ec *executionContext) childFields_Product(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3831,6 +4247,34 @@ func (ec *executionContext) childFields_QueueTicket(ctx context.Context, field g
 		return ec.fieldContext_QueueTicket_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type QueueTicket", field.Name)
+}
+
+func (ec *executionContext) childFields_ReconcilePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "run":
+		return ec.fieldContext_ReconcilePayload_run(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ReconcilePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReconcilePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SchedulerRun(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "job":
+		return ec.fieldContext_SchedulerRun_job(ctx, field)
+	case "instance":
+		return ec.fieldContext_SchedulerRun_instance(ctx, field)
+	case "startedAt":
+		return ec.fieldContext_SchedulerRun_startedAt(ctx, field)
+	case "durationMs":
+		return ec.fieldContext_SchedulerRun_durationMs(ctx, field)
+	case "result":
+		return ec.fieldContext_SchedulerRun_result(ctx, field)
+	case "error":
+		return ec.fieldContext_SchedulerRun_error(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SchedulerRun", field.Name)
 }
 
 func (ec *executionContext) childFields_StockAdjustPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4305,6 +4749,20 @@ func (ec *executionContext) field_Query_coupons_args(ctx context.Context, rawArg
 	return args, nil
 }
 
+func (ec *executionContext) field_Query_lowStock_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Query_node_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4330,6 +4788,28 @@ func (ec *executionContext) field_Query_order_args(ctx context.Context, rawArgs 
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_popularProducts_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "days",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["days"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
 	return args, nil
 }
 
@@ -4396,6 +4876,20 @@ func (ec *executionContext) field_Query_queueTicket_args(ctx context.Context, ra
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_stockDrift_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "onlyMismatched",
+		func(ctx context.Context, v any) (*bool, error) {
+			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["onlyMismatched"] = arg0
 	return args, nil
 }
 
@@ -5169,6 +5663,52 @@ func (ec *executionContext) _ContentionError_waitedMs(ctx context.Context, field
 }
 func (ec *executionContext) fieldContext_ContentionError_waitedMs(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ContentionError", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _Count_name(ctx context.Context, field graphql.CollectedField, obj *model.Count) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Count_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Count_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Count", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Count_value(ctx context.Context, field graphql.CollectedField, obj *model.Count) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Count_value(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Value, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Count_value(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Count", field, false, false, errors.New("field of type Int64 does not have child fields"))
 }
 
 func (ec *executionContext) _Coupon_id(ctx context.Context, field graphql.CollectedField, obj *model.Coupon) (ret graphql.Marshaler) {
@@ -6087,6 +6627,190 @@ func (ec *executionContext) fieldContext_Customer_createdAt(_ context.Context, f
 	return graphql.NewScalarFieldContext("Customer", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
+func (ec *executionContext) _DriftReport_family(ctx context.Context, field graphql.CollectedField, obj *model.DriftReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DriftReport_family(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Family, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.Family) graphql.Marshaler {
+			return ec.marshalNFamily2holdfastᚋgraphᚋmodelᚐFamily(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DriftReport_family(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DriftReport", field, false, false, errors.New("field of type Family does not have child fields"))
+}
+
+func (ec *executionContext) _DriftReport_balance(ctx context.Context, field graphql.CollectedField, obj *model.DriftReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DriftReport_balance(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Balance, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DriftReport_balance(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DriftReport", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _DriftReport_redis(ctx context.Context, field graphql.CollectedField, obj *model.DriftReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DriftReport_redis(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Redis, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DriftReport_redis(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DriftReport", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _DriftReport_expected(ctx context.Context, field graphql.CollectedField, obj *model.DriftReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DriftReport_expected(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Expected, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DriftReport_expected(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DriftReport", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _DriftReport_database(ctx context.Context, field graphql.CollectedField, obj *model.DriftReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DriftReport_database(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Database, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DriftReport_database(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DriftReport", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _DriftReport_inFlight(ctx context.Context, field graphql.CollectedField, obj *model.DriftReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DriftReport_inFlight(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.InFlight, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DriftReport_inFlight(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DriftReport", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _DriftReport_repaired(ctx context.Context, field graphql.CollectedField, obj *model.DriftReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DriftReport_repaired(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Repaired, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DriftReport_repaired(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DriftReport", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _DriftReport_seenAt(ctx context.Context, field graphql.CollectedField, obj *model.DriftReport) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DriftReport_seenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SeenAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DriftReport_seenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DriftReport", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _Entry_id(ctx context.Context, field graphql.CollectedField, obj *model.Entry) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6826,6 +7550,84 @@ func (ec *executionContext) fieldContext_IssueCouponPayload_userErrors(_ context
 	return fc, nil
 }
 
+func (ec *executionContext) _LowStockProduct_product(ctx context.Context, field graphql.CollectedField, obj *model.LowStockProduct) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LowStockProduct_product(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Product, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Product) graphql.Marshaler {
+			return ec.marshalNProduct2ᚖholdfastᚋgraphᚋmodelᚐProduct(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LowStockProduct_product(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "LowStockProduct",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Product(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _LowStockProduct_threshold(ctx context.Context, field graphql.CollectedField, obj *model.LowStockProduct) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LowStockProduct_threshold(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Threshold, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LowStockProduct_threshold(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LowStockProduct", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _LowStockProduct_since(ctx context.Context, field graphql.CollectedField, obj *model.LowStockProduct) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LowStockProduct_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LowStockProduct_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LowStockProduct", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _Money_amountMinor(ctx context.Context, field graphql.CollectedField, obj *model.Money) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7364,6 +8166,56 @@ func (ec *executionContext) fieldContext_Mutation_couponCreate(ctx context.Conte
 	if fc.Args, err = ec.field_Mutation_couponCreate_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_reconcileNow(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_reconcileNow(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Mutation().ReconcileNow(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				role, err := ec.unmarshalNRole2holdfastᚋgraphᚋmodelᚐRole(ctx, "ADMIN")
+				if err != nil {
+					var zeroVal *model.ReconcilePayload
+					return zeroVal, err
+				}
+				if ec.Directives.Auth == nil {
+					var zeroVal *model.ReconcilePayload
+					return zeroVal, errors.New("directive auth is not implemented")
+				}
+				return ec.Directives.Auth(ctx, nil, directive0, role)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ReconcilePayload) graphql.Marshaler {
+			return ec.marshalOReconcilePayload2ᚖholdfastᚋgraphᚋmodelᚐReconcilePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_reconcileNow(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReconcilePayload(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -9519,6 +10371,116 @@ func (ec *executionContext) fieldContext_PlaceOrderPayload_userErrors(_ context.
 	return fc, nil
 }
 
+func (ec *executionContext) _PopularProduct_product(ctx context.Context, field graphql.CollectedField, obj *model.PopularProduct) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PopularProduct_product(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Product, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Product) graphql.Marshaler {
+			return ec.marshalNProduct2ᚖholdfastᚋgraphᚋmodelᚐProduct(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PopularProduct_product(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PopularProduct",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Product(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PopularProduct_orders(ctx context.Context, field graphql.CollectedField, obj *model.PopularProduct) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PopularProduct_orders(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Orders, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PopularProduct_orders(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PopularProduct", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PopularProduct_units(ctx context.Context, field graphql.CollectedField, obj *model.PopularProduct) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PopularProduct_units(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Units, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PopularProduct_units(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PopularProduct", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PopularProduct_revenue(ctx context.Context, field graphql.CollectedField, obj *model.PopularProduct) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PopularProduct_revenue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Revenue, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Money) graphql.Marshaler {
+			return ec.marshalNMoney2ᚖholdfastᚋgraphᚋmodelᚐMoney(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PopularProduct_revenue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PopularProduct",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Product_id(ctx context.Context, field graphql.CollectedField, obj *model.Product) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10346,6 +11308,224 @@ func (ec *executionContext) fieldContext_Query_strategies(_ context.Context, fie
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_schedulerRuns(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_schedulerRuns(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().SchedulerRuns(ctx)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				role, err := ec.unmarshalNRole2holdfastᚋgraphᚋmodelᚐRole(ctx, "ADMIN")
+				if err != nil {
+					var zeroVal []*model.SchedulerRun
+					return zeroVal, err
+				}
+				if ec.Directives.Auth == nil {
+					var zeroVal []*model.SchedulerRun
+					return zeroVal, errors.New("directive auth is not implemented")
+				}
+				return ec.Directives.Auth(ctx, nil, directive0, role)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.SchedulerRun) graphql.Marshaler {
+			return ec.marshalNSchedulerRun2ᚕᚖholdfastᚋgraphᚋmodelᚐSchedulerRunᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_schedulerRuns(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SchedulerRun(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_stockDrift(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_stockDrift(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().StockDrift(ctx, fc.Args["onlyMismatched"].(*bool))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				role, err := ec.unmarshalNRole2holdfastᚋgraphᚋmodelᚐRole(ctx, "ADMIN")
+				if err != nil {
+					var zeroVal []*model.DriftReport
+					return zeroVal, err
+				}
+				if ec.Directives.Auth == nil {
+					var zeroVal []*model.DriftReport
+					return zeroVal, errors.New("directive auth is not implemented")
+				}
+				return ec.Directives.Auth(ctx, nil, directive0, role)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.DriftReport) graphql.Marshaler {
+			return ec.marshalNDriftReport2ᚕᚖholdfastᚋgraphᚋmodelᚐDriftReportᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_stockDrift(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DriftReport(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_stockDrift_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_popularProducts(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_popularProducts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().PopularProducts(ctx, fc.Args["days"].(*int), fc.Args["first"].(*int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.PopularProduct) graphql.Marshaler {
+			return ec.marshalNPopularProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐPopularProductᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_popularProducts(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PopularProduct(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_popularProducts_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_lowStock(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_lowStock(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().LowStock(ctx, fc.Args["first"].(*int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				role, err := ec.unmarshalNRole2holdfastᚋgraphᚋmodelᚐRole(ctx, "ADMIN")
+				if err != nil {
+					var zeroVal []*model.LowStockProduct
+					return zeroVal, err
+				}
+				if ec.Directives.Auth == nil {
+					var zeroVal []*model.LowStockProduct
+					return zeroVal, errors.New("directive auth is not implemented")
+				}
+				return ec.Directives.Auth(ctx, nil, directive0, role)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.LowStockProduct) graphql.Marshaler {
+			return ec.marshalNLowStockProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐLowStockProductᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_lowStock(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LowStockProduct(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_lowStock_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_order(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10723,6 +11903,217 @@ func (ec *executionContext) fieldContext_QueueTicket_userErrors(_ context.Contex
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _ReconcilePayload_run(ctx context.Context, field graphql.CollectedField, obj *model.ReconcilePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReconcilePayload_run(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Run, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.SchedulerRun) graphql.Marshaler {
+			return ec.marshalOSchedulerRun2ᚖholdfastᚋgraphᚋmodelᚐSchedulerRun(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReconcilePayload_run(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReconcilePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SchedulerRun(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReconcilePayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ReconcilePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReconcilePayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []model.UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕholdfastᚋgraphᚋmodelᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReconcilePayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReconcilePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SchedulerRun_job(ctx context.Context, field graphql.CollectedField, obj *model.SchedulerRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SchedulerRun_job(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Job, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SchedulerRun_job(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SchedulerRun", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _SchedulerRun_instance(ctx context.Context, field graphql.CollectedField, obj *model.SchedulerRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SchedulerRun_instance(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Instance, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SchedulerRun_instance(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SchedulerRun", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _SchedulerRun_startedAt(ctx context.Context, field graphql.CollectedField, obj *model.SchedulerRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SchedulerRun_startedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StartedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SchedulerRun_startedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SchedulerRun", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _SchedulerRun_durationMs(ctx context.Context, field graphql.CollectedField, obj *model.SchedulerRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SchedulerRun_durationMs(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DurationMs, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SchedulerRun_durationMs(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SchedulerRun", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _SchedulerRun_result(ctx context.Context, field graphql.CollectedField, obj *model.SchedulerRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SchedulerRun_result(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Result, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.Count) graphql.Marshaler {
+			return ec.marshalNCount2ᚕᚖholdfastᚋgraphᚋmodelᚐCountᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SchedulerRun_result(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SchedulerRun",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Count(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SchedulerRun_error(ctx context.Context, field graphql.CollectedField, obj *model.SchedulerRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SchedulerRun_error(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Error, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SchedulerRun_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SchedulerRun", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _StockAdjustPayload_product(ctx context.Context, field graphql.CollectedField, obj *model.StockAdjustPayload) (ret graphql.Marshaler) {
@@ -13827,6 +15218,49 @@ func (ec *executionContext) _ContentionError(ctx context.Context, sel ast.Select
 	return out
 }
 
+var countImplementors = []string{"Count"}
+
+func (ec *executionContext) _Count(ctx context.Context, sel ast.SelectionSet, obj *model.Count) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, countImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Count")
+		case "name":
+			out.Values[i] = ec._Count_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "value":
+			out.Values[i] = ec._Count_value(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var couponImplementors = []string{"Coupon", "Node"}
 
 func (ec *executionContext) _Coupon(ctx context.Context, sel ast.SelectionSet, obj *model.Coupon) graphql.Marshaler {
@@ -14398,6 +15832,79 @@ func (ec *executionContext) _Customer(ctx context.Context, sel ast.SelectionSet,
 	return out
 }
 
+var driftReportImplementors = []string{"DriftReport"}
+
+func (ec *executionContext) _DriftReport(ctx context.Context, sel ast.SelectionSet, obj *model.DriftReport) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, driftReportImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DriftReport")
+		case "family":
+			out.Values[i] = ec._DriftReport_family(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "balance":
+			out.Values[i] = ec._DriftReport_balance(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "redis":
+			out.Values[i] = ec._DriftReport_redis(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expected":
+			out.Values[i] = ec._DriftReport_expected(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "database":
+			out.Values[i] = ec._DriftReport_database(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "inFlight":
+			out.Values[i] = ec._DriftReport_inFlight(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "repaired":
+			out.Values[i] = ec._DriftReport_repaired(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "seenAt":
+			out.Values[i] = ec._DriftReport_seenAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var entryImplementors = []string{"Entry", "Node"}
 
 func (ec *executionContext) _Entry(ctx context.Context, sel ast.SelectionSet, obj *model.Entry) graphql.Marshaler {
@@ -14774,6 +16281,54 @@ func (ec *executionContext) _IssueCouponPayload(ctx context.Context, sel ast.Sel
 	return out
 }
 
+var lowStockProductImplementors = []string{"LowStockProduct"}
+
+func (ec *executionContext) _LowStockProduct(ctx context.Context, sel ast.SelectionSet, obj *model.LowStockProduct) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, lowStockProductImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LowStockProduct")
+		case "product":
+			out.Values[i] = ec._LowStockProduct_product(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "threshold":
+			out.Values[i] = ec._LowStockProduct_threshold(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "since":
+			out.Values[i] = ec._LowStockProduct_since(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var moneyImplementors = []string{"Money"}
 
 func (ec *executionContext) _Money(ctx context.Context, sel ast.SelectionSet, obj *model.Money) graphql.Marshaler {
@@ -14889,6 +16444,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "couponCreate":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_couponCreate(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "reconcileNow":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_reconcileNow(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -15726,6 +17288,59 @@ func (ec *executionContext) _PlaceOrderPayload(ctx context.Context, sel ast.Sele
 	return out
 }
 
+var popularProductImplementors = []string{"PopularProduct"}
+
+func (ec *executionContext) _PopularProduct(ctx context.Context, sel ast.SelectionSet, obj *model.PopularProduct) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, popularProductImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PopularProduct")
+		case "product":
+			out.Values[i] = ec._PopularProduct_product(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "orders":
+			out.Values[i] = ec._PopularProduct_orders(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "units":
+			out.Values[i] = ec._PopularProduct_units(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "revenue":
+			out.Values[i] = ec._PopularProduct_revenue(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var productImplementors = []string{"Product", "Node"}
 
 func (ec *executionContext) _Product(ctx context.Context, sel ast.SelectionSet, obj *model.Product) graphql.Marshaler {
@@ -16172,6 +17787,94 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "schedulerRuns":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_schedulerRuns(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "stockDrift":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_stockDrift(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "popularProducts":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_popularProducts(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "lowStock":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_lowStock(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "order":
 			field := field
 
@@ -16296,6 +17999,112 @@ func (ec *executionContext) _QueueTicket(ctx context.Context, sel ast.SelectionS
 		case "userErrors":
 			out.Values[i] = ec._QueueTicket_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var reconcilePayloadImplementors = []string{"ReconcilePayload"}
+
+func (ec *executionContext) _ReconcilePayload(ctx context.Context, sel ast.SelectionSet, obj *model.ReconcilePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, reconcilePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReconcilePayload")
+		case "run":
+			out.Values[i] = ec._ReconcilePayload_run(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._ReconcilePayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var schedulerRunImplementors = []string{"SchedulerRun"}
+
+func (ec *executionContext) _SchedulerRun(ctx context.Context, sel ast.SelectionSet, obj *model.SchedulerRun) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, schedulerRunImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SchedulerRun")
+		case "job":
+			out.Values[i] = ec._SchedulerRun_job(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "instance":
+			out.Values[i] = ec._SchedulerRun_instance(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "startedAt":
+			out.Values[i] = ec._SchedulerRun_startedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "durationMs":
+			out.Values[i] = ec._SchedulerRun_durationMs(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "result":
+			out.Values[i] = ec._SchedulerRun_result(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "error":
+			out.Values[i] = ec._SchedulerRun_error(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -17210,6 +19019,32 @@ func (ec *executionContext) unmarshalNChargePointsInput2holdfastᚋgraphᚋmodel
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalNCount2ᚕᚖholdfastᚋgraphᚋmodelᚐCountᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Count) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNCount2ᚖholdfastᚋgraphᚋmodelᚐCount(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNCount2ᚖholdfastᚋgraphᚋmodelᚐCount(ctx context.Context, sel ast.SelectionSet, v *model.Count) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._Count(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNCoupon2ᚕᚖholdfastᚋgraphᚋmodelᚐCouponᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Coupon) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -17337,6 +19172,32 @@ func (ec *executionContext) unmarshalNDiscountKind2holdfastᚋgraphᚋmodelᚐDi
 
 func (ec *executionContext) marshalNDiscountKind2holdfastᚋgraphᚋmodelᚐDiscountKind(ctx context.Context, sel ast.SelectionSet, v model.DiscountKind) graphql.Marshaler {
 	return v
+}
+
+func (ec *executionContext) marshalNDriftReport2ᚕᚖholdfastᚋgraphᚋmodelᚐDriftReportᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.DriftReport) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNDriftReport2ᚖholdfastᚋgraphᚋmodelᚐDriftReport(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNDriftReport2ᚖholdfastᚋgraphᚋmodelᚐDriftReport(ctx context.Context, sel ast.SelectionSet, v *model.DriftReport) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._DriftReport(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNEntry2ᚕᚖholdfastᚋgraphᚋmodelᚐEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Entry) graphql.Marshaler {
@@ -17524,6 +19385,32 @@ func (ec *executionContext) marshalNInt642int64(ctx context.Context, sel ast.Sel
 func (ec *executionContext) unmarshalNIssueCouponInput2holdfastᚋgraphᚋmodelᚐIssueCouponInput(ctx context.Context, v any) (model.IssueCouponInput, error) {
 	res, err := ec.unmarshalInputIssueCouponInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNLowStockProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐLowStockProductᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.LowStockProduct) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNLowStockProduct2ᚖholdfastᚋgraphᚋmodelᚐLowStockProduct(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNLowStockProduct2ᚖholdfastᚋgraphᚋmodelᚐLowStockProduct(ctx context.Context, sel ast.SelectionSet, v *model.LowStockProduct) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._LowStockProduct(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNMoney2ᚖholdfastᚋgraphᚋmodelᚐMoney(ctx context.Context, sel ast.SelectionSet, v *model.Money) graphql.Marshaler {
@@ -17723,6 +19610,32 @@ func (ec *executionContext) unmarshalNPlaceOrderInput2holdfastᚋgraphᚋmodel�
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalNPopularProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐPopularProductᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PopularProduct) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPopularProduct2ᚖholdfastᚋgraphᚋmodelᚐPopularProduct(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNPopularProduct2ᚖholdfastᚋgraphᚋmodelᚐPopularProduct(ctx context.Context, sel ast.SelectionSet, v *model.PopularProduct) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._PopularProduct(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐProductᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Product) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -17808,6 +19721,32 @@ func (ec *executionContext) unmarshalNRole2holdfastᚋgraphᚋmodelᚐRole(ctx c
 
 func (ec *executionContext) marshalNRole2holdfastᚋgraphᚋmodelᚐRole(ctx context.Context, sel ast.SelectionSet, v model.Role) graphql.Marshaler {
 	return v
+}
+
+func (ec *executionContext) marshalNSchedulerRun2ᚕᚖholdfastᚋgraphᚋmodelᚐSchedulerRunᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.SchedulerRun) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSchedulerRun2ᚖholdfastᚋgraphᚋmodelᚐSchedulerRun(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNSchedulerRun2ᚖholdfastᚋgraphᚋmodelᚐSchedulerRun(ctx context.Context, sel ast.SelectionSet, v *model.SchedulerRun) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._SchedulerRun(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNStockAdjustInput2holdfastᚋgraphᚋmodelᚐStockAdjustInput(ctx context.Context, v any) (model.StockAdjustInput, error) {
@@ -18316,6 +20255,20 @@ func (ec *executionContext) marshalOQueueTicket2ᚖholdfastᚋgraphᚋmodelᚐQu
 		return graphql.Null
 	}
 	return ec._QueueTicket(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOReconcilePayload2ᚖholdfastᚋgraphᚋmodelᚐReconcilePayload(ctx context.Context, sel ast.SelectionSet, v *model.ReconcilePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReconcilePayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSchedulerRun2ᚖholdfastᚋgraphᚋmodelᚐSchedulerRun(ctx context.Context, sel ast.SelectionSet, v *model.SchedulerRun) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SchedulerRun(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOStockAdjustPayload2ᚖholdfastᚋgraphᚋmodelᚐStockAdjustPayload(ctx context.Context, sel ast.SelectionSet, v *model.StockAdjustPayload) graphql.Marshaler {

@@ -118,6 +118,14 @@ type ContentionError struct {
 
 func (ContentionError) IsUserError() {}
 
+// A number with a name.
+type Count struct {
+	// What was counted.
+	Name string `json:"name"`
+	// How many.
+	Value int64 `json:"value"`
+}
+
 // A discount of which there is a limited number.
 type Coupon struct {
 	// The identifier, "coup_...".
@@ -232,6 +240,26 @@ type Customer struct {
 
 func (Customer) IsNode() {}
 
+// A balance of which Redis said something else than the database, changes in flight considered.
+type DriftReport struct {
+	// The family of the balance.
+	Family Family `json:"family"`
+	// The key of the balance, such as "stock:product:prod_1".
+	Balance string `json:"balance"`
+	// What Redis said.
+	Redis int64 `json:"redis"`
+	// What Redis had to say: the database's amount and the changes in flight.
+	Expected int64 `json:"expected"`
+	// What the database said.
+	Database int64 `json:"database"`
+	// Changes that Redis had admitted and the database did not hold yet.
+	InFlight int `json:"inFlight"`
+	// Whether Redis was put right.
+	Repaired bool `json:"repaired"`
+	// When it was seen.
+	SeenAt time.Time `json:"seenAt"`
+}
+
 // One line of the journal of a wallet or an account. The journal is only ever added to.
 type Entry struct {
 	// The identifier, "entry_...".
@@ -331,6 +359,16 @@ type IssueCouponPayload struct {
 	Meta *OperationMeta `json:"meta"`
 	// Why the shop refused; empty on success.
 	UserErrors []UserError `json:"userErrors"`
+}
+
+// A product of which little is left.
+type LowStockProduct struct {
+	// The product, with its stock as it is now.
+	Product *Product `json:"product"`
+	// The stock that counts as low.
+	Threshold int64 `json:"threshold"`
+	// Since when it is low.
+	Since time.Time `json:"since"`
 }
 
 // An amount of money.
@@ -591,6 +629,18 @@ type PlaceOrderPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
+// What a product sold.
+type PopularProduct struct {
+	// The product.
+	Product *Product `json:"product"`
+	// Orders that contain it.
+	Orders int64 `json:"orders"`
+	// Units.
+	Units int64 `json:"units"`
+	// What they cost, before discounts.
+	Revenue *Money `json:"revenue"`
+}
+
 // Something to buy.
 type Product struct {
 	// The identifier, "prod_...".
@@ -706,6 +756,30 @@ type QueueTicket struct {
 }
 
 func (QueueTicket) IsNode() {}
+
+// What a reconciliation found.
+type ReconcilePayload struct {
+	// The run; null where one is under way already.
+	Run *SchedulerRun `json:"run,omitempty"`
+	// Why it was not run; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// One run of a job.
+type SchedulerRun struct {
+	// The job: expire, reconcile, prime or retention.
+	Job string `json:"job"`
+	// The instance that ran it.
+	Instance string `json:"instance"`
+	// When it began.
+	StartedAt time.Time `json:"startedAt"`
+	// How long it took, in milliseconds.
+	DurationMs float64 `json:"durationMs"`
+	// What it did, as counts.
+	Result []*Count `json:"result"`
+	// Why it failed; null where it did not.
+	Error *string `json:"error,omitempty"`
+}
 
 // A change of a product's stock.
 type StockAdjustInput struct {

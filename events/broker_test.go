@@ -1,0 +1,238 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/commerce"
+)
+
+func TestSettings(t *testing.T) {
+	must(t, DefaultSettings().Validate())
+	for want, change := range map[string]func(*Settings){
+		"poll":                     func(s *Settings) { s.Poll = 0 },
+		"batch":                    func(s *Settings) { s.Batch = 1001 },
+		"lanes":                    func(s *Settings) { s.Lanes = 0 },
+		"publishTimeout":           func(s *Settings) { s.PublishTimeout = time.Hour },
+		"maxBackoff":               func(s *Settings) { s.MaxBackoff = 0 },
+		"retries":                  func(s *Settings) { s.Retries = -1 },
+		"retryDelay":               func(s *Settings) { s.RetryDelay = time.Minute },
+		"handlerTimeout":           func(s *Settings) { s.HandlerTimeout = 0 },
+		"closeTimeout":             func(s *Settings) { s.CloseTimeout = 0 },
+		"lowStock":                 func(s *Settings) { s.LowStock = -1 },
+		"broker.kind":              func(s *Settings) { s.Broker.Kind = "pigeon" },
+		"broker.redelivery":        func(s *Settings) { s.Broker = BrokerSettings{Kind: RedisStreams, MaxLen: 1000} },
+		"broker.maxLen":            func(s *Settings) { s.Broker = BrokerSettings{Kind: RedisStreams, Redelivery: time.Second} },
+		"number of broker.brokers": func(s *Settings) { s.Broker = BrokerSettings{Kind: Kafka, Redelivery: time.Second} },
+		"broker.partitions":        func(s *Settings) { s.Broker = BrokerSettings{Kind: Kafka, Partitions: -1} },
+	} {
+		s := DefaultSettings()
+		change(&s)
+		if err := s.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if _, err := Start(t.Context(), Deps{Settings: s}); err == nil {
+			t.Errorf("started with a wrong %s", want)
+		}
+	}
+}
+
+func TestStartWithoutBroker(t *testing.T) {
+	e := newEnv(t, channelKind)
+	e.deps.Settings.Broker = brokerSettings(RedisStreams)
+	if _, err := Start(t.Context(), e.deps); err == nil || !strings.Contains(err.Error(), "no Redis") {
+		t.Errorf("broker redis without Redis: %v", err)
+	}
+	e.deps.Settings.Broker = brokerSettings(Kafka)
+	e.deps.Settings.Broker.Brokers = []string{"127.0.0.1:1"}
+	if _, err := Start(t.Context(), e.deps); err == nil || !strings.Contains(err.Error(), "broker kafka") {
+		t.Errorf("Kafka where nobody listens: %v", err)
+	}
+}
+
+// Publish on a channel is bounded by the message's context and by Close, and then never reports success.
+func TestChannelReportsWhatIsNotHandled(t *testing.T) {
+	noLeaks(t)
+	b := newChannelBroker()
+	m := message.NewMessage("1", nil)
+	must(t, b.Publish("topic", m)) // nobody listens: nothing to wait for
+	subscriber, err := b.Subscriber("")
+	must(t, err)
+	out, err := subscriber.Subscribe(t.Context(), "topic")
+	must(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	m.SetContext(ctx)
+	result := make(chan error)
+	go func() { result <- b.Publish("topic", m) }()
+	(<-out).Nack()
+	again := <-out
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("not acknowledged in time: %v", err)
+	}
+	if again.Context().Err() == nil {
+		t.Error("the message's context goes on after its delivery")
+	}
+
+	m.SetContext(t.Context())
+	go func() { result <- b.Publish("topic", m) }()
+	<-out
+	must(t, b.Close())
+	if err := <-result; !errors.Is(err, errBrokerClosed) {
+		t.Errorf("not acknowledged before Close: %v", err)
+	}
+	if _, open := <-out; open {
+		t.Error("the subscription goes on after Close")
+	}
+	if err := b.Publish("topic", m); !errors.Is(err, errBrokerClosed) {
+		t.Errorf("published after Close: %v", err)
+	}
+	if _, err := subscriber.Subscribe(t.Context(), "topic"); !errors.Is(err, errBrokerClosed) {
+		t.Errorf("subscribed after Close: %v", err)
+	}
+}
+
+// What a consumer has read and not acknowledged when it is killed is taken over by another, within Redelivery.
+func TestRedisTakeover(t *testing.T) {
+	for _, kind := range []brokerKind{embeddedKind, redisKind} {
+		t.Run(kind.name, func(t *testing.T) {
+			e := newEnv(t, kind)
+			e.deps.Settings.Broker.Redelivery = time.Second
+			running := e.start()
+			product := e.product(1, 10)
+			e.rich(alice)
+			e.order(alice, nil, line(product, 1))
+			e.awaitHandled(map[string]int{KindStockChanged: 1, commerce.KindOrderPlaced: 1})
+			must(t, running.Close()) // so that only the dead one reads
+
+			ctx, client := t.Context(), e.broker.redis
+			copied, err := client.XRange(ctx, TopicStock, "-", "+").Result()
+			must(t, err)
+			must(t, client.XAdd(ctx, &redis.XAddArgs{Stream: TopicStock, Values: copied[0].Values}).Err())
+			read, err := client.XReadGroup(ctx, &redis.XReadGroupArgs{
+				Group: "holdfast.stock-alerts", Consumer: "dead", Streams: []string{TopicStock, ">"}, Count: 1, Block: -1,
+			}).Result()
+			if err != nil || len(read[0].Messages) != 1 {
+				t.Fatalf("read %v, %v", read, err)
+			}
+			e.start()
+			e.awaitHandled(map[string]int{KindStockChanged: 1})
+		})
+	}
+}
+
+// Entries that somebody else wrote do not end the subscription.
+func TestRedisMalformedEntries(t *testing.T) {
+	e := newEnv(t, redisKind)
+	running := e.start()
+	poison := e.listen(running, TopicPoison)
+	for _, values := range []map[string]any{
+		{"something": "else"},
+		{"_watermill_message_uuid": "1", "payload": "{}", "metadata": "no msgpack"},
+		{"_watermill_message_uuid": "2", "payload": "{}"},
+	} {
+		must(t, e.broker.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: TopicStock, Values: values}).Err())
+		if reason := e.next(poison).Metadata.Get(middleware.ReasonForPoisonedKey); !strings.Contains(reason, "permanent") {
+			t.Errorf("%v: %s", values, reason)
+		}
+	}
+	product := e.product(1, 10)
+	e.order(alice, nil, line(product, 1))
+	e.awaitHandled(map[string]int{KindStockChanged: 1})
+}
+
+// A real Redis that has lost everything gets its groups again.
+func TestRedisEmptied(t *testing.T) {
+	e := newEnv(t, redisKind)
+	e.start()
+	product := e.product(1, 100)
+	for range 3 {
+		e.order(alice, nil, line(product, 1))
+		e.awaitHandled(map[string]int{KindStockChanged: 1, commerce.KindOrderPlaced: 1})
+		must(t, e.broker.redis.FlushAll(t.Context()).Err())
+	}
+}
+
+// The relay waits for handlers that are behind, instead of having their messages trimmed.
+func TestRedisBackpressure(t *testing.T) {
+	e := newEnv(t, redisKind)
+	e.deps.Settings.Broker.MaxLen = 1000
+	b, err := newRedisBroker(e.deps.Settings.Broker, BrokerDeps{
+		Redis: e.broker.redis, Instance: "test", Log: watermill.NopLogger{},
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, b.Close()) })
+	groups := []Subscription{{Group: "slow", Topic: TopicStock}, {Group: "slow", Topic: TopicOrders}}
+	must(t, b.Ready(t.Context(), groups)) // no stream yet
+	must(t, e.broker.redis.XGroupCreateMkStream(t.Context(), TopicStock, "slow", "0").Err())
+	must(t, b.Ready(t.Context(), groups))
+	for range 501 {
+		must(t, b.Publish(TopicStock, message.NewMessage("1", nil)))
+	}
+	if err := b.Ready(t.Context(), groups); !errors.Is(err, errBacklog) {
+		t.Errorf("501 messages wait: %v", err)
+	}
+	must(t, b.Ready(t.Context(), groups[1:]))
+	read, err := e.broker.redis.XReadGroup(t.Context(), &redis.XReadGroupArgs{
+		Group: "slow", Consumer: "c", Streams: []string{TopicStock, ">"}, Count: 100,
+	}).Result()
+	must(t, err)
+	if err := b.Ready(t.Context(), groups); !errors.Is(err, errBacklog) {
+		t.Errorf("501 messages wait, 100 of them read: %v", err)
+	}
+	for _, m := range read[0].Messages {
+		must(t, e.broker.redis.XAck(t.Context(), TopicStock, "slow", m.ID).Err())
+	}
+	must(t, b.Ready(t.Context(), groups))
+}
+
+func TestPacedDialer(t *testing.T) {
+	d := pacedDialer{tokens: dialBurst}
+	now := time.Now()
+	for i := range dialBurst {
+		if wait := d.wait(now); wait != 0 {
+			t.Fatalf("connection %d waits for %s", i, wait)
+		}
+	}
+	if wait := d.wait(now); wait != dialPause {
+		t.Errorf("one too many waits for %s, want %s", wait, dialPause)
+	}
+	if wait := d.wait(now.Add(time.Hour)); wait != 0 {
+		t.Errorf("after an hour it waits for %s", wait)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	e := newEnv(t, channelKind)
+	registry := prometheus.NewRegistry()
+	e.deps.Metrics = registry
+	e.start()
+	e.rich(alice)
+	e.order(alice, byPoints, line(e.product(1, 10), 1))
+	e.awaitHandled(map[string]int{commerce.KindOrderPaid: 1, KindStockChanged: 1})
+	e.awaitMarked(3)
+	families, err := registry.Gather()
+	must(t, err)
+	names := map[string]bool{}
+	for _, f := range families {
+		names[f.GetName()] = true
+	}
+	for _, want := range []string{
+		"holdfast_relay_lag_seconds", "holdfast_relayed_events_total", "holdfast_relay_failures_total",
+		"holdfast_events_handler_execution_time_seconds", "holdfast_events_publish_time_seconds",
+	} {
+		if !names[want] {
+			t.Errorf("no %s among %v", want, names)
+		}
+	}
+}

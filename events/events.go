@@ -1,0 +1,163 @@
+// Package events is the way of changes from the database to whoever wants to know, and, for Redis-first changes, into the
+// database.
+//
+// [Start] runs the way out: a [Relay] publishes what the change log holds and has not been published, a [Broker] carries
+// it, and a router hands it to the handlers, one file a topic. docs/events.md is the promise to consumers outside. The way
+// in is the [Persister].
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/ent"
+)
+
+// Deps is what the way out works with.
+type Deps struct {
+	Client *ent.Client
+	// Redis is the client for the broker redis; it stays open. Others do not need it.
+	Redis redis.UniversalClient
+	// Exclusive keeps the relays of other instances out; nil where there are no others.
+	Exclusive Exclusive
+	// Instance names this process among those that share the broker; it is unique.
+	Instance string
+	// Metrics takes the instruments; nil for none.
+	Metrics  prometheus.Registerer
+	Log      *slog.Logger
+	Settings Settings
+}
+
+// Events is the running way out.
+type Events struct {
+	relay  *Relay
+	broker Broker
+	router *message.Router
+	log    *slog.Logger
+
+	stopRelay context.CancelFunc
+	relaying  sync.WaitGroup
+	routed    chan struct{} // closed when the router has stopped
+	routeErr  error         // why, once routed is closed
+	closing   chan struct{}
+	close     func() error
+}
+
+// Start opens the broker, subscribes the handlers, and then lets the relay publish. ctx bounds the start only; Close ends
+// what was started.
+func Start(ctx context.Context, d Deps) (*Events, error) {
+	return start(ctx, d, handlers(d.Client, d.Settings))
+}
+
+func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) {
+	if err := d.Settings.Validate(); err != nil {
+		return nil, fmt.Errorf("events: %w", err)
+	}
+	if d.Exclusive == nil {
+		d.Exclusive = alone
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	// What the library finds worth telling is of interest to those who look for a fault.
+	log := watermill.NewSlogLoggerWithLevelMapping(d.Log, map[slog.Level]slog.Level{
+		slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelWarn,
+	})
+	broker, err := OpenBroker(d.Settings.Broker, BrokerDeps{Redis: d.Redis, Instance: d.Instance, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("events: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("events: %w", err), broker.Close())
+		}
+	}()
+	var publisher message.Publisher = broker
+	if d.Metrics != nil {
+		if publisher, err = metricsOf(d.Metrics).DecoratePublisher(broker); err != nil {
+			return nil, err
+		}
+	}
+	metrics := newRelayMetrics(d.Metrics)
+	router, err := newRouter(d, broker, publisher, table, metrics, log) //nolint:contextcheck // messages have their own
+	if err != nil {
+		return nil, err
+	}
+	e := &Events{
+		broker: broker, router: router, log: d.Log, routed: make(chan struct{}), closing: make(chan struct{}),
+		relay: &Relay{
+			client: d.Client, broker: broker, publisher: publisher, exclusive: d.Exclusive, settings: d.Settings,
+			metrics: metrics, log: d.Log, wake: make(chan struct{}, 1),
+		},
+	}
+	e.close = sync.OnceValue(e.closeOnce)
+	for _, h := range table {
+		e.relay.groups = append(e.relay.groups, h.subscription())
+	}
+	if err := e.route(ctx); err != nil {
+		return nil, err
+	}
+	relayCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.stopRelay = stop
+	e.relaying.Go(func() { e.relay.run(relayCtx) })
+	return e, nil
+}
+
+// route starts the router and returns when all handlers have subscribed, or the first could not.
+func (e *Events) route(ctx context.Context) error {
+	go func() {
+		defer close(e.routed)
+		e.routeErr = e.router.Run(context.WithoutCancel(ctx))
+		select {
+		case <-e.closing:
+		default:
+			if e.routeErr == nil {
+				e.routeErr = errors.New("all subscriptions have ended")
+			}
+			e.log.ErrorContext(ctx, "event handlers have stopped", "error", e.routeErr)
+		}
+	}()
+	select {
+	case <-e.router.Running():
+		return nil
+	case <-e.routed:
+		return e.routeErr
+	case <-ctx.Done():
+		close(e.closing)
+		return errors.Join(ctx.Err(), e.router.Close())
+	}
+}
+
+// Wake makes the relay look at once. Call it after a commit; it never waits.
+func (e *Events) Wake() { e.relay.Wake() }
+
+// Check tells whether the handlers are running, for a readiness probe.
+func (e *Events) Check() error {
+	select {
+	case <-e.routed:
+		return fmt.Errorf("event handlers have stopped: %w", e.routeErr)
+	default:
+		return nil
+	}
+}
+
+// Close stops the relay, lets handlers finish within CloseTimeout, and closes the broker. Events that are not handled by
+// then stay with the change log or the broker, for the next start. A second call returns what the first did.
+func (e *Events) Close() error { return e.close() }
+
+func (e *Events) closeOnce() error {
+	close(e.closing)
+	e.stopRelay()
+	e.relaying.Wait()
+	err := e.router.Close()
+	<-e.routed
+	return errors.Join(err, e.broker.Close())
+}

@@ -1,0 +1,194 @@
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"holdfast/clients"
+	"holdfast/commerce"
+	"holdfast/internal/testenv"
+)
+
+// The handlers' statements do the same in the other databases.
+func TestOtherDatabases(t *testing.T) {
+	for name, url := range map[string]func(testing.TB) string{"postgres": testenv.Postgres, "mariadb": testenv.MariaDB} {
+		t.Run(name, func(t *testing.T) {
+			databaseURL := url(t)
+			for _, s := range scenarios[:3] {
+				t.Run(s.name, func(t *testing.T) { s.run(newEnvOn(t, channelKind, databaseURL)) })
+			}
+		})
+	}
+}
+
+// Whatever order the events of a product's stock arrive in, however often, one by one or all at once, the alert is that of
+// the latest.
+func TestStockAlertInAnyOrder(t *testing.T) {
+	e := newEnv(t, channelKind)
+	alerts := stockAlerts{e.db.Ent, lowStock}
+	for seed := range uint64(100) {
+		dice := rand.New(rand.NewPCG(seed, 0))
+		product := fmt.Sprint("prod_", seed)
+		var events []Event
+		amount := int64(dice.IntN(12))
+		for position := range 1 + dice.IntN(8) {
+			delta := max(int64(dice.IntN(13)-6), -amount)
+			amount += delta
+			payload, err := json.Marshal(StockChanged{
+				ProductID: product, Delta: delta, AmountAfter: amount, Position: int64(position) + 1, At: time.Now(),
+			})
+			must(t, err)
+			events = append(events, Event{ID: fmt.Sprint(seed, position), Kind: KindStockChanged, Payload: payload})
+		}
+		arriving := slices.Concat(events, events[:dice.IntN(len(events)+1)])
+		dice.Shuffle(len(arriving), func(i, j int) { arriving[i], arriving[j] = arriving[j], arriving[i] })
+		var wg sync.WaitGroup
+		for _, event := range arriving {
+			deliver := func() {
+				if err := alerts.handle(t.Context(), event); err != nil {
+					t.Error(err)
+				}
+			}
+			if seed%2 == 0 {
+				deliver()
+			} else {
+				wg.Go(deliver)
+			}
+		}
+		wg.Wait()
+		if _, low := e.low()[product]; low != (amount <= lowStock) {
+			t.Errorf("seed %d: %d left, low: %v\nin order %s\narriving %s", seed, amount, low, payloads(events), payloads(arriving))
+		}
+	}
+}
+
+func payloads(events []Event) string {
+	text := ""
+	for _, event := range events {
+		text += string(event.Payload) + "\n"
+	}
+	return text
+}
+
+// The same event at the same time in many consumers counts once; a refund may arrive before the payment.
+func TestSalesConcurrentlyAndOutOfOrder(t *testing.T) {
+	for name, url := range map[string]func(testing.TB) string{
+		"sqlite": func(testing.TB) string { return "sqlite://:memory:" }, "postgres": testenv.Postgres, "mariadb": testenv.MariaDB,
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnvOn(t, channelKind, url(t))
+			keyboard, mouse := e.product(100, 100), e.product(10, 100)
+			e.rich(alice)
+			kept := e.order(alice, byPoints, line(keyboard, 2), line(mouse, 1))
+			returned := e.order(alice, byPoints, line(mouse, 5), line(keyboard, 5))
+			e.cancel(alice, returned)
+			event := func(kind, orderID string) Event {
+				return Event{ID: kind + orderID, Kind: kind, Payload: fmt.Appendf(nil, `{"orderId": %q}`, orderID)}
+			}
+			handler := sales{e.db.Ent}
+			must(t, handler.handle(t.Context(), event(commerce.KindOrderRefunded, returned)))
+			if sold := e.popular(); len(sold) != 0 {
+				t.Errorf("sold %v before anything was paid", sold)
+			}
+			var wg sync.WaitGroup
+			for range 8 {
+				for _, ev := range []Event{
+					event(commerce.KindOrderPaid, kept), event(commerce.KindOrderPaid, returned),
+					event(commerce.KindOrderRefunded, returned),
+				} {
+					wg.Go(func() {
+						err := handler.handle(t.Context(), ev)
+						for tries := 0; err != nil && tries < 50; tries++ { // as Retry does after a deadlock
+							err = handler.handle(t.Context(), ev)
+						}
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			}
+			wg.Wait()
+			want := map[string]Sales{
+				keyboard: {ProductID: keyboard, Orders: 1, Units: 2, RevenueMinor: 200},
+				mouse:    {ProductID: mouse, Orders: 1, Units: 1, RevenueMinor: 10},
+			}
+			if got := e.popular(); !maps.Equal(got, want) {
+				t.Errorf("sold %+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestPopularProductsSince(t *testing.T) {
+	e := newEnv(t, channelKind)
+	ctx := t.Context()
+	today := time.Date(2030, 1, 31, 23, 59, 0, 0, time.UTC)
+	for i, units := range []int64{5, 7, 3} {
+		e.db.Ent.SalesStatistic.Create().SetProductID("a").SetDay(day(today.AddDate(0, 0, -i))).
+			SetOrders(1).SetUnits(units).SetRevenueMinor(units).ExecX(ctx)
+	}
+	e.db.Ent.SalesStatistic.Create().SetProductID("b").SetDay(day(today)).SetOrders(1).SetUnits(6).SetRevenueMinor(1).ExecX(ctx)
+	for _, test := range []struct {
+		since time.Time
+		limit int
+		want  []Sales
+	}{
+		{today, 10, []Sales{{"b", 1, 6, 1}, {"a", 1, 5, 5}}},
+		{today.AddDate(0, 0, -1), 1, []Sales{{"a", 2, 12, 12}}},
+		{today.AddDate(0, 0, 1), 10, nil},
+		{today, 0, nil},
+	} {
+		got, err := PopularProducts(ctx, e.db.Ent, test.since, test.limit)
+		if err != nil || fmt.Sprint(got) != fmt.Sprint(test.want) {
+			t.Errorf("since %s, %d: %v, %v, want %v", test.since, test.limit, got, err, test.want)
+		}
+	}
+}
+
+func TestForgetProcessed(t *testing.T) {
+	e := newEnv(t, channelKind)
+	now := time.Now()
+	e.db.Ent.ProcessedEvent.Create().SetID("old").SetProcessedAt(now.Add(-time.Hour)).ExecX(t.Context())
+	e.db.Ent.ProcessedEvent.Create().SetID("new").SetProcessedAt(now).ExecX(t.Context())
+	if n, err := ForgetProcessed(t.Context(), e.db.Ent, now.Add(-time.Minute)); n != 1 || err != nil {
+		t.Errorf("forgot %d, %v, want the old one", n, err)
+	}
+}
+
+// While the database is down a message waits; else it goes to the poison topic.
+func TestOutageIsNoPoison(t *testing.T) {
+	db, err := clients.OpenDatabase(t.Context(), "sqlite://:memory:", clients.DatabaseOptions{})
+	must(t, err)
+	must(t, db.Ent.Schema.Create(t.Context()))
+	fail := func(err error) error {
+		h := waitForDatabase(db.Ent, time.Second)(func(*message.Message) ([]*message.Message, error) { return nil, err })
+		_, err = h(message.NewMessage("id", nil))
+		return err
+	}
+	if err := fail(errOnPurpose); waits(err) || !errors.Is(err, errOnPurpose) {
+		t.Errorf("with the database up: %v", err)
+	}
+	must(t, db.Close())
+	if err := fail(errOnPurpose); !waits(err) || !errors.Is(err, errOnPurpose) {
+		t.Errorf("with the database down: %v", err)
+	}
+	if err := fail(errPermanent); waits(err) {
+		t.Errorf("what no repetition cures: %v", err)
+	}
+	if err := fail(nil); err != nil {
+		t.Errorf("success: %v", err)
+	}
+	if !waits(context.Canceled) {
+		t.Error("the end of the process is poison")
+	}
+}

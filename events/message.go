@@ -1,0 +1,125 @@
+package events
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+)
+
+// Metadata of every message: headers in Kafka, a field in Redis Streams.
+const (
+	MetaKind        = "kind"
+	MetaChangeID    = "change_id"
+	MetaFamily      = "family"
+	MetaOccurredAt  = "occurred_at"   // RFC 3339, when the change was committed
+	MetaKey         = "partition_key" // events with the same key stay in order
+	MetaCorrelation = middleware.CorrelationIDMetadataKey
+	// MetaMalformed is why a message of a broker could not be decoded; then its payload is what there was of it.
+	MetaMalformed = "malformed"
+)
+
+// outgoing is a message and where it goes.
+type outgoing struct {
+	topic   string
+	message *message.Message
+}
+
+func (o outgoing) key() string  { return o.message.Metadata.Get(MetaKey) }
+func (o outgoing) kind() string { return o.message.Metadata.Get(MetaKind) }
+
+// eventsOf makes the messages of an applied change: its record, and one for each stock in entries. Message IDs are derived
+// from the change, so that a change that is relayed twice gives the same messages. A record that cannot be relayed gives
+// one for the poison topic: to wait for it to become better would hold up all others.
+func eventsOf(row *ent.ChangeLog, entries []*ent.Entry) []outgoing {
+	record, err := recordEvent(row)
+	if err != nil {
+		poison := newMessage(row, row.ChangeID, row.Kind, row.ChangeID.String(), "", []byte(row.Payload))
+		poison.Metadata.Set(middleware.ReasonForPoisonedKey, err.Error())
+		record = outgoing{TopicPoison, poison}
+	}
+	events := []outgoing{record}
+	for _, entry := range entries {
+		events = append(events, stockEvent(row, entry, record.message.Metadata.Get(MetaCorrelation)))
+	}
+	return events
+}
+
+func recordEvent(row *ent.ChangeLog) (outgoing, error) {
+	k, known := kinds[row.Kind]
+	if !known {
+		return outgoing{}, fmt.Errorf("record of unknown kind %q", row.Kind)
+	}
+	var about subject
+	if err := json.Unmarshal([]byte(row.Payload), &about); err != nil {
+		return outgoing{}, fmt.Errorf("payload of %s: %w", row.Kind, err)
+	}
+	key, err := about.key(k.topic)
+	if err != nil {
+		return outgoing{}, fmt.Errorf("%s: %w", row.Kind, err)
+	}
+	return outgoing{k.topic, newMessage(row, row.ChangeID, row.Kind, key, about.OrderID, []byte(row.Payload))}, nil
+}
+
+func stockEvent(row *ent.ChangeLog, entry *ent.Entry, correlation string) outgoing {
+	productID := entry.Balance[len(stockPrefix):]
+	payload, err := json.Marshal(StockChanged{
+		ProductID: productID, Delta: entry.Delta, AmountAfter: entry.AmountAfter, Position: entry.ID,
+		ChangeID: row.ChangeID.String(), Cause: row.Kind, At: entry.CreatedAt.UTC(),
+	})
+	if err != nil {
+		panic(err) // strings, numbers and a time of this century
+	}
+	id := uuid.NewSHA1(row.ChangeID, []byte(KindStockChanged+"\x00"+productID))
+	return outgoing{TopicStock, newMessage(row, id, KindStockChanged, productID, correlation, payload)}
+}
+
+// newMessage addresses a payload. The steps of an order correlate by the order, other changes stand alone.
+func newMessage(row *ent.ChangeLog, id uuid.UUID, kind, key, correlation string, payload []byte) *message.Message {
+	if correlation == "" {
+		correlation = row.ChangeID.String()
+	}
+	m := message.NewMessage(id.String(), payload)
+	m.Metadata = message.Metadata{
+		MetaKind: kind, MetaChangeID: row.ChangeID.String(), MetaFamily: row.Family, MetaKey: key,
+		MetaOccurredAt: row.CreatedAt.UTC().Format(time.RFC3339Nano), MetaCorrelation: correlation,
+	}
+	return m
+}
+
+// Event is a message as a handler gets it.
+type Event struct {
+	ID      string // the same at every delivery
+	Kind    string
+	Key     string
+	Payload []byte
+}
+
+// errPermanent marks failures that no repetition cures.
+var errPermanent = errors.New("permanent")
+
+func eventOf(m *message.Message) (Event, error) {
+	if reason := m.Metadata.Get(MetaMalformed); reason != "" {
+		return Event{}, fmt.Errorf("%w: malformed message: %s", errPermanent, reason)
+	}
+	e := Event{ID: m.UUID, Kind: m.Metadata.Get(MetaKind), Key: m.Metadata.Get(MetaKey), Payload: m.Payload}
+	if e.ID == "" || e.Kind == "" {
+		return Event{}, fmt.Errorf("%w: message without ID or kind", errPermanent)
+	}
+	return e, nil
+}
+
+// payloadOf decodes the payload of an event. It lets unknown fields pass: a newer version may have added some.
+func payloadOf[T any](e Event) (T, error) {
+	var payload T
+	if err := json.Unmarshal(e.Payload, &payload); err != nil {
+		return payload, fmt.Errorf("%w: payload of %s: %w", errPermanent, e.Kind, err)
+	}
+	return payload, nil
+}

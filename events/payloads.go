@@ -1,0 +1,106 @@
+package events
+
+import "time"
+
+// The payloads of the events, as docs/events.md promises them to consumers outside of this program. They are not the
+// types that package commerce writes, on purpose: a test compares the two, so that nobody changes the promise unawares.
+type (
+	// OrderPlaced is an order whose stock is reserved until it is paid, ends, or ExpiresAt.
+	OrderPlaced struct {
+		OrderID       string      `json:"orderId"`
+		UserID        string      `json:"userId"`
+		Lines         []OrderLine `json:"lines"`
+		SubtotalMinor int64       `json:"subtotalMinor"`
+		DiscountMinor int64       `json:"discountMinor"`
+		TotalMinor    int64       `json:"totalMinor"`
+		Currency      string      `json:"currency"`
+		CouponIssueID string      `json:"couponIssueId,omitempty"`
+		CreatedAt     time.Time   `json:"createdAt"`
+		ExpiresAt     time.Time   `json:"expiresAt"`
+	}
+	// OrderLine is one product of an order.
+	OrderLine struct {
+		ProductID      string `json:"productId"`
+		Quantity       int64  `json:"quantity"`
+		UnitPriceMinor int64  `json:"unitPriceMinor"`
+	}
+	// OrderPaid is an order that is paid, or whose payment a gateway has authorized.
+	OrderPaid struct {
+		OrderID string      `json:"orderId"`
+		UserID  string      `json:"userId"`
+		Payment PaymentMade `json:"payment"`
+		At      time.Time   `json:"at"`
+	}
+	// PaymentMade is how an order was paid.
+	PaymentMade struct {
+		Method      string `json:"method"` // POINTS, ACCOUNT or CARD
+		AmountMinor int64  `json:"amountMinor"`
+		Currency    string `json:"currency"`
+		AccountID   string `json:"accountId,omitempty"`
+		Reference   string `json:"reference,omitempty"`
+	}
+	// OrderEnded is an order that will not be fulfilled: its stock is given back.
+	OrderEnded struct {
+		OrderID string      `json:"orderId"`
+		UserID  string      `json:"userId"`
+		Status  string      `json:"status"` // FAILED, CANCELLED or EXPIRED
+		Code    string      `json:"code,omitempty"`
+		Reason  string      `json:"reason,omitempty"`
+		Lines   []OrderLine `json:"lines"`
+		At      time.Time   `json:"at"`
+	}
+	// OrderRefunded is a paid order whose payment is given back.
+	OrderRefunded struct {
+		OrderID string    `json:"orderId"`
+		UserID  string    `json:"userId"`
+		At      time.Time `json:"at"`
+	}
+	// CouponIssued is a coupon in a customer's hand.
+	CouponIssued struct {
+		IssueID  string    `json:"issueId"`
+		CouponID string    `json:"couponId"`
+		UserID   string    `json:"userId"`
+		At       time.Time `json:"at"`
+	}
+	// CouponUsed is an issued coupon that an order has spent, or given back.
+	CouponUsed struct {
+		IssueID string    `json:"issueId"`
+		OrderID string    `json:"orderId"`
+		UserID  string    `json:"userId"`
+		At      time.Time `json:"at"`
+	}
+	// PointsCharged is points added to a wallet.
+	PointsCharged struct {
+		UserID string    `json:"userId"`
+		Amount int64     `json:"amount"`
+		At     time.Time `json:"at"`
+	}
+	// TransferCompleted is money moved from one account to another.
+	TransferCompleted struct {
+		TransferID    string    `json:"transferId"`
+		UserID        string    `json:"userId"`
+		FromAccountID string    `json:"fromAccountId"`
+		ToAccountID   string    `json:"toAccountId"`
+		AmountMinor   int64     `json:"amountMinor"`
+		Currency      string    `json:"currency"`
+		At            time.Time `json:"at"`
+	}
+	// StockAdjusted is stock added or taken by an administrator.
+	StockAdjusted struct {
+		ProductID string    `json:"productId"`
+		Delta     int64     `json:"delta"`
+		Reason    string    `json:"reason,omitempty"`
+		At        time.Time `json:"at"`
+	}
+	// StockChanged is the stock of one product after one change.
+	StockChanged struct {
+		ProductID   string `json:"productId"`
+		Delta       int64  `json:"delta"`
+		AmountAfter int64  `json:"amountAfter"`
+		// Position rises with every change of the product's stock: what has a lower one than the last is old news.
+		Position int64     `json:"position"`
+		ChangeID string    `json:"changeId"`
+		Cause    string    `json:"cause"` // the kind of the change, such as order.placed
+		At       time.Time `json:"at"`
+	}
+)

@@ -1,0 +1,284 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/ent"
+	"holdfast/ent/changelog"
+	"holdfast/ent/entry"
+	"holdfast/lockprovider"
+)
+
+// Exclusive runs a function on one instance of the deployment at a time. The function's context ends when that is no
+// longer certain. It returns what the function returned, or an error at once or after some waiting where another instance
+// is at it; it is called again later.
+type Exclusive func(ctx context.Context, name string, run func(ctx context.Context) error) error
+
+// alone is Exclusive for a deployment of one instance.
+func alone(ctx context.Context, _ string, run func(ctx context.Context) error) error { return run(ctx) }
+
+// relayName is what instances exclude each other by.
+const relayName = "event-relay"
+
+// Relay publishes the changes that the database has and the brokers do not: the rows of the change log without
+// published_at, in the order of their IDs. It is the outbox's only way out, whatever strategy wrote the change.
+//
+// Each event is published at least once. Events with the same key are published in their order: on one instance at a time,
+// one after another, and after a failure nothing later counts as published, so that what is repeated is the end of the
+// sequence and not something from its middle. Rows may become visible in another order than that of their IDs; they are
+// published when they do, since a row is found by not being published and not by its place.
+type Relay struct {
+	client    *ent.Client
+	broker    Broker
+	publisher message.Publisher // the broker's, measured
+	groups    []Subscription
+	exclusive Exclusive
+	settings  Settings
+	metrics   *relayMetrics
+	log       *slog.Logger
+	wake      chan struct{}
+}
+
+// Wake makes the relay look at once: changes have been committed. It never waits, and may be called by everybody.
+func (r *Relay) Wake() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // it has been woken already and has not looked yet
+	}
+}
+
+// run relays until ctx ends.
+func (r *Relay) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := r.exclusive(ctx, relayName, func(ctx context.Context) error {
+			r.log.InfoContext(ctx, "relaying events")
+			r.work(ctx)
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			r.log.DebugContext(ctx, "not relaying events", "reason", err)
+		}
+		rest(ctx, r.settings.Poll)
+	}
+}
+
+// work relays until ctx ends: at once while there is a backlog, else when woken or every Poll. After a failure it pauses
+// whoever wakes it, or every commit would beat on a broker that is down.
+func (r *Relay) work(ctx context.Context) {
+	pause := r.settings.Poll
+	for ctx.Err() == nil {
+		relayed, err := r.runOnce(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			r.metrics.failures.Inc()
+			r.log.WarnContext(ctx, "events wait to be published", "error", err, "retry", pause)
+			rest(ctx, pause)
+			pause = min(2*pause, r.settings.MaxBackoff)
+			continue
+		case relayed < r.settings.Batch:
+			r.await(ctx)
+		}
+		pause = r.settings.Poll
+	}
+}
+
+// await waits to be woken, or for Poll.
+func (r *Relay) await(ctx context.Context) {
+	timer := time.NewTimer(r.settings.Poll)
+	defer timer.Stop()
+	select {
+	case <-r.wake:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// runOnce relays one batch: read → publish → mark. It returns how many changes it has marked.
+func (r *Relay) runOnce(ctx context.Context) (int, error) {
+	rows, err := r.client.ChangeLog.Query().Where(changelog.PublishedAtIsNil()).
+		Order(changelog.ByID()).Limit(r.settings.Batch).All(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read changes: %w", err)
+	}
+	if len(rows) == 0 {
+		return 0, nil
+	}
+	if err := r.broker.Ready(ctx, r.groups); err != nil {
+		return 0, err
+	}
+	entries, err := r.stockEntries(ctx, rows)
+	if err != nil {
+		return 0, fmt.Errorf("read journal: %w", err)
+	}
+	published, perr := r.publish(ctx, rows, entries)
+	return published, errors.Join(perr, r.mark(ctx, rows[:published]))
+}
+
+// stockPrefix begins the keys of stock balances.
+var stockPrefix = lockprovider.StockKey("")
+
+// stockEntries reads the stock movements of the changes, by change, in the order of the journal.
+func (r *Relay) stockEntries(ctx context.Context, rows []*ent.ChangeLog) (map[uuid.UUID][]*ent.Entry, error) {
+	var ids []uuid.UUID
+	for _, row := range rows {
+		if row.Family == string(lockprovider.Stock) {
+			ids = append(ids, row.ChangeID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	all, err := r.client.Entry.Query().Where(entry.ChangeIDIn(ids...)).Order(entry.ByID()).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byChange := make(map[uuid.UUID][]*ent.Entry, len(ids))
+	for _, e := range all {
+		if strings.HasPrefix(e.Balance, stockPrefix) {
+			byChange[e.ChangeID] = append(byChange[e.ChangeID], e)
+		}
+	}
+	return byChange, nil
+}
+
+// numbered is a message and the row of the batch that it belongs to.
+type numbered struct {
+	outgoing
+	row int
+}
+
+// publish sends the messages of the rows, those with the same key one after another and others side by side. It returns
+// how many rows from the beginning are published for certain.
+func (r *Relay) publish(ctx context.Context, rows []*ent.ChangeLog, entries map[uuid.UUID][]*ent.Entry) (int, error) {
+	lanes := make([][]numbered, r.settings.Lanes)
+	for i, row := range rows {
+		for _, o := range eventsOf(row, entries[row.ChangeID]) {
+			if o.topic == TopicPoison {
+				r.metrics.poisoned.WithLabelValues("relay").Inc()
+				r.log.ErrorContext(ctx, "change cannot be relayed", "change", row.ChangeID, "kind", row.Kind)
+			}
+			lane := laneOf(o.topic, o.key(), len(lanes))
+			lanes[lane] = append(lanes[lane], numbered{o, i})
+		}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	unpublished := make([]int, len(lanes)) // the first row of each lane that is not
+	errs := make([]error, len(lanes))
+	var wg sync.WaitGroup
+	for i, lane := range lanes {
+		unpublished[i] = len(rows)
+		wg.Go(func() {
+			for _, o := range lane {
+				if errs[i] = r.send(ctx, o.outgoing); errs[i] != nil {
+					unpublished[i] = o.row
+					stop() // what the other lanes send from here on would only be repeated
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	first := len(rows)
+	for _, row := range unpublished {
+		first = min(first, row)
+	}
+	for _, row := range rows[:first] {
+		r.metrics.lag.Observe(time.Since(row.CreatedAt).Seconds())
+	}
+	return first, firstCause(errs)
+}
+
+// firstCause is the error that stopped the others, where there is one.
+func firstCause(errs []error) error {
+	var cause error
+	for _, err := range errs {
+		if err != nil && (cause == nil || errors.Is(cause, context.Canceled)) {
+			cause = err
+		}
+	}
+	return cause
+}
+
+func laneOf(topic, key string, lanes int) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(topic + "\x00" + key)) // never fails
+	return int(h.Sum32() % uint32(lanes))
+}
+
+func (r *Relay) send(ctx context.Context, o outgoing) error {
+	if err := ctx.Err(); err != nil {
+		return err // stopped, or no longer the only one
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.settings.PublishTimeout)
+	defer cancel()
+	o.message.SetContext(ctx)
+	if err := r.publisher.Publish(o.topic, o.message); err != nil {
+		return fmt.Errorf("publish %s to %s: %w", o.kind(), o.topic, err)
+	}
+	r.metrics.events.WithLabelValues(o.kind()).Inc()
+	return nil
+}
+
+// markTimeout bounds the mark, which is made even when the relay is told to stop: it spares a repetition.
+const markTimeout = 5 * time.Second
+
+func (r *Relay) mark(ctx context.Context, rows []*ent.ChangeLog) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	ids := make([]int64, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ID
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTimeout)
+	defer cancel()
+	err := r.client.ChangeLog.Update().Where(changelog.IDIn(ids...)).
+		SetPublishedAt(time.Now().UTC().Truncate(time.Microsecond)).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("mark changes as published: %w", err)
+	}
+	return nil
+}
+
+// relayMetrics are the Prometheus instruments of the relay and of the poison topic.
+type relayMetrics struct {
+	events   *prometheus.CounterVec
+	failures prometheus.Counter
+	lag      prometheus.Histogram
+	poisoned *prometheus.CounterVec
+}
+
+func newRelayMetrics(reg prometheus.Registerer) *relayMetrics {
+	m := &relayMetrics{
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_relayed_events_total", Help: "Events handed to the broker, repetitions included.",
+		}, []string{"kind"}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "holdfast_relay_failures_total", Help: "Batches of events that could not be published as a whole.",
+		}),
+		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "holdfast_relay_lag_seconds", Help: "Time from a change's commit to the publication of its events.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 3, 12), // 1 ms to 3 min
+		}),
+		poisoned: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_poisoned_events_total", Help: "Events given up and put on the poison topic, by who gave up.",
+		}, []string{"handler"}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.events, m.failures, m.lag, m.poisoned)
+	}
+	return m
+}

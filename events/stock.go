@@ -1,0 +1,111 @@
+package events
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"holdfast/ent"
+	"holdfast/ent/balance"
+	"holdfast/ent/stockalert"
+	"holdfast/lockprovider"
+)
+
+// stockAlerts keeps StockAlert from the topic of stock: low is raised when at most threshold are left, and cleared above.
+type stockAlerts struct {
+	client    *ent.Client
+	threshold int64
+}
+
+func (s stockAlerts) handle(ctx context.Context, e Event) error {
+	if e.Kind != KindStockChanged {
+		return nil // what stock.adjusted tells, stock.changed tells as well
+	}
+	p, err := payloadOf[StockChanged](e)
+	if err != nil {
+		return err
+	}
+	if p.ProductID == "" || p.Position == 0 {
+		return fmt.Errorf("%w: %s without productId or position", errPermanent, e.Kind)
+	}
+	alert, err := s.client.StockAlert.Get(ctx, p.ProductID)
+	if err != nil && !ent.IsNotFound(err) {
+		return err
+	}
+	if !decides(alert, p, s.threshold) {
+		return nil
+	}
+	return s.decide(ctx, p)
+}
+
+// decides tells whether an event has to be written down. alert is nil where the product has none yet.
+//
+// Most events have not: they leave the product on the side of the threshold where it was. Those that cross it are written
+// down even if they change nothing, since their position is what tells that others, which arrive later, are older.
+func decides(alert *ent.StockAlert, p StockChanged, threshold int64) bool {
+	low := p.AmountAfter <= threshold
+	crosses := low != (p.AmountAfter-p.Delta <= threshold)
+	if alert == nil {
+		return low || crosses
+	}
+	return p.Position > alert.Position && (low != alert.Low || crosses)
+}
+
+// decide writes the alert unless a later event has; each statement stands alone, so that no transaction is needed.
+func (s stockAlerts) decide(ctx context.Context, p StockChanged) error {
+	low := p.AmountAfter <= s.threshold
+	update := func() (int, error) {
+		return s.client.StockAlert.Update().Where(stockalert.ID(p.ProductID), stockalert.PositionLT(p.Position)).
+			SetLow(low).SetThreshold(s.threshold).SetPosition(p.Position).SetSince(p.At).Save(ctx)
+	}
+	if n, err := update(); err != nil || n > 0 {
+		return err
+	}
+	err := s.client.StockAlert.Create().SetID(p.ProductID).
+		SetLow(low).SetThreshold(s.threshold).SetPosition(p.Position).SetSince(p.At).
+		OnConflict().DoNothing().Exec(ctx)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) { // no rows: it exists
+		return err
+	}
+	_, err = update() // the one that exists may have been created since, by an older event
+	return err
+}
+
+// LowProduct is a product of which little is left.
+type LowProduct struct {
+	ProductID string
+	Left      int64 // now
+	Threshold int64
+	Since     time.Time
+}
+
+// MaxLow bounds the list of products whose stock is low.
+const MaxLow = 100
+
+// LowStock lists the products whose stock is low, the latest first, at most limit of them and MaxLow.
+func LowStock(ctx context.Context, client *ent.Client, limit int) ([]LowProduct, error) {
+	alerts, err := client.StockAlert.Query().Where(stockalert.Low(true)).
+		Order(ent.Desc(stockalert.FieldSince), stockalert.ByID()).Limit(min(max(limit, 0), MaxLow)).All(ctx)
+	if err != nil || len(alerts) == 0 {
+		return nil, err
+	}
+	keys := make([]string, len(alerts))
+	for i, a := range alerts {
+		keys[i] = lockprovider.StockKey(a.ID)
+	}
+	balances, err := client.Balance.Query().Where(balance.IDIn(keys...)).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	left := make(map[string]int64, len(balances))
+	for _, b := range balances {
+		left[b.ID] = b.Amount
+	}
+	low := make([]LowProduct, len(alerts))
+	for i, a := range alerts {
+		low[i] = LowProduct{ProductID: a.ID, Left: left[keys[i]], Threshold: a.Threshold, Since: a.Since}
+	}
+	return low, nil
+}

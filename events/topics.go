@@ -1,0 +1,65 @@
+package events
+
+import (
+	"fmt"
+
+	"holdfast/commerce"
+)
+
+// The topics. Within a topic, events with the same key stay in order; see docs/events.md for what is in them.
+const (
+	TopicOrders   = "holdfast.orders"   // keyed by user
+	TopicStock    = "holdfast.stock"    // keyed by product
+	TopicCoupons  = "holdfast.coupons"  // keyed by user
+	TopicPoints   = "holdfast.points"   // keyed by user
+	TopicAccounts = "holdfast.accounts" // keyed by user
+	// TopicPoison takes what no retry could handle, with the reason in its metadata.
+	TopicPoison = "holdfast.poison"
+)
+
+// Topics lists all topics.
+var Topics = []string{TopicOrders, TopicStock, TopicCoupons, TopicPoints, TopicAccounts, TopicPoison}
+
+// KindStockChanged is derived: one event for each stock that a change has moved, whatever the change was.
+const KindStockChanged = "stock.changed"
+
+// kind is what there is to know about one kind of event.
+type kind struct {
+	topic   string
+	payload func() any // a pointer to the type of the payload
+}
+
+// kinds is every kind of event. A record of a kind that is missing here goes to the poison topic, loudly.
+var kinds = map[string]kind{
+	commerce.KindOrderPlaced:       {TopicOrders, func() any { return new(OrderPlaced) }},
+	commerce.KindOrderPaid:         {TopicOrders, func() any { return new(OrderPaid) }},
+	commerce.KindOrderEnded:        {TopicOrders, func() any { return new(OrderEnded) }},
+	commerce.KindOrderRefunded:     {TopicOrders, func() any { return new(OrderRefunded) }},
+	commerce.KindPaymentAuthorized: {TopicOrders, func() any { return new(OrderPaid) }},
+	commerce.KindCouponIssued:      {TopicCoupons, func() any { return new(CouponIssued) }},
+	commerce.KindCouponSpent:       {TopicCoupons, func() any { return new(CouponUsed) }},
+	commerce.KindCouponReturned:    {TopicCoupons, func() any { return new(CouponUsed) }},
+	commerce.KindPointsCharged:     {TopicPoints, func() any { return new(PointsCharged) }},
+	commerce.KindTransferCompleted: {TopicAccounts, func() any { return new(TransferCompleted) }},
+	commerce.KindStockAdjusted:     {TopicStock, func() any { return new(StockAdjusted) }},
+	KindStockChanged:               {TopicStock, func() any { return new(StockChanged) }},
+}
+
+// subject is what every payload has some of: whose order is kept, and which events belong together.
+type subject struct {
+	UserID    string `json:"userId"`
+	ProductID string `json:"productId"`
+	OrderID   string `json:"orderId"`
+}
+
+// key is what the events of a topic are kept in order by.
+func (s subject) key(topic string) (string, error) {
+	key, name := s.UserID, "userId"
+	if topic == TopicStock {
+		key, name = s.ProductID, "productId"
+	}
+	if key == "" {
+		return "", fmt.Errorf("payload without %s", name)
+	}
+	return key, nil
+}

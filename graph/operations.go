@@ -1,0 +1,100 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/events"
+	"holdfast/graph/model"
+)
+
+// Operations are what the jobs and the events know; they stand beside this package, not below it. A nil function knows
+// nothing.
+type Operations struct {
+	Runs func(ctx context.Context) ([]*ent.SchedulerRun, error)
+	// Drifts leaves out what has been repaired where onlyMismatched is true.
+	Drifts func(ctx context.Context, onlyMismatched bool) ([]*ent.DriftReport, error)
+	// Reconcile returns nil where a reconciliation is under way already.
+	Reconcile func(ctx context.Context) (*ent.SchedulerRun, error)
+	Popular   func(ctx context.Context, since time.Time, limit int) ([]events.Sales, error)
+	Low       func(ctx context.Context, limit int) ([]events.LowProduct, error)
+}
+
+func toRun(run *ent.SchedulerRun) *model.SchedulerRun {
+	if run == nil {
+		return nil
+	}
+	out := &model.SchedulerRun{
+		Job: run.Job, Instance: run.Instance, StartedAt: run.StartedAt, DurationMs: float64(run.DurationMicros) / 1000,
+		Result: []*model.Count{}, Error: orNull(run.Error),
+	}
+	for _, name := range slices.Sorted(maps.Keys(run.Result)) {
+		out.Result = append(out.Result, &model.Count{Name: name, Value: run.Result[name]})
+	}
+	return out
+}
+
+func toDrift(d *ent.DriftReport) *model.DriftReport {
+	return &model.DriftReport{
+		Family: model.Family(d.Family), Balance: d.Balance, Redis: d.RedisAmount, Expected: d.ExpectedAmount,
+		Database: d.DatabaseAmount, InFlight: d.InFlight, Repaired: d.Repaired, SeenAt: d.SeenAt,
+	}
+}
+
+// popular puts the products to what was counted; a product that is gone is left out.
+func (r *Resolver) popular(ctx context.Context, days, first int) ([]*model.PopularProduct, error) {
+	list := []*model.PopularProduct{}
+	if err := bounded("days", days, 365); err != nil {
+		return nil, err
+	}
+	if err := bounded("first", first, commerce.MaxPage); err != nil || r.operations.Popular == nil {
+		return list, err
+	}
+	sales, err := r.operations.Popular(ctx, time.Now().AddDate(0, 0, -days), first)
+	if err != nil {
+		return nil, err
+	}
+	products, err := r.services.Catalog.ProductsByID(ctx, each(sales, func(s events.Sales) string { return s.ProductID }))
+	for _, s := range sales {
+		if p := products[s.ProductID]; p != nil {
+			list = append(list, &model.PopularProduct{
+				Product: toProduct(p), Orders: s.Orders, Units: s.Units, Revenue: money(s.RevenueMinor, p.Currency),
+			})
+		}
+	}
+	return list, err
+}
+
+func (r *Resolver) low(ctx context.Context, first int) ([]*model.LowStockProduct, error) {
+	list := []*model.LowStockProduct{}
+	if err := bounded("first", first, commerce.MaxPage); err != nil || r.operations.Low == nil {
+		return list, err
+	}
+	low, err := r.operations.Low(ctx, first)
+	if err != nil {
+		return nil, err
+	}
+	products, err := r.services.Catalog.ProductsByID(ctx, each(low, func(l events.LowProduct) string { return l.ProductID }))
+	for _, l := range low {
+		if p := products[l.ProductID]; p != nil {
+			list = append(list, &model.LowStockProduct{Product: toProduct(p), Threshold: l.Threshold, Since: l.Since})
+		}
+	}
+	return list, err
+}
+
+// bounded refuses an argument that is not 1 to most.
+func bounded(name string, value, most int) error {
+	if value >= 1 && value <= most {
+		return nil
+	}
+	return &commerce.Error{
+		Code: commerce.InvalidInput, Field: []string{name},
+		Message: fmt.Sprintf("%s must be 1 to %d, not %d", name, most, value),
+	}
+}

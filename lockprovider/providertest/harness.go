@@ -1,0 +1,574 @@
+package providertest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"entgo.io/ent/dialect"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/ent"
+	"holdfast/ent/changelog"
+	"holdfast/ent/entry"
+	"holdfast/lockprovider"
+)
+
+const (
+	// patience is how long the suite waits for what must happen. It is no measure: a loaded machine is slow, and only a
+	// hang should fail.
+	patience = 2 * time.Minute
+	// pollEvery is how often the suite looks where it cannot be told.
+	pollEvery = 5 * time.Millisecond
+	// txRetries is the ledger's bound, see lockprovider.NewLedger.
+	txRetries = 5
+)
+
+// Env is one database and, for the strategies that need it, one Redis.
+type Env struct {
+	Name    string
+	Client  *ent.Client
+	Dialect string
+
+	// Redis connects to every node of the environment's Redis (one, or several independent ones), as another process
+	// would. Nil: no Redis.
+	Redis func(t *testing.T) []redis.UniversalClient
+	// Doomed starts a Redis of its own that kill ends at once.
+	Doomed func(t *testing.T) (connect func(t *testing.T) []redis.UniversalClient, kill func())
+
+	// Serve runs what an instance does in the background, a persister or a worker, until stop is called.
+	Serve func(Background) (stop func())
+	// Families are those to run with; all where there are none.
+	Families []lockprovider.Family
+	// Small keeps the races small with every family.
+	Small bool
+
+	ledger  *lockprovider.Ledger
+	stops   []*stop
+	records sync.Map // of the change's ID to a recordFunc
+}
+
+// Background is what persisters and workers work with.
+type Background struct {
+	Instance  string
+	Family    lockprovider.Family
+	Ledger    *lockprovider.Ledger
+	Providers *lockprovider.Providers
+}
+
+// recordFunc is what a scenario does in the place of the record writer.
+type recordFunc func(ctx context.Context, tx *ent.Tx) error
+
+// Open readies an environment. The client must not be used by another one: the suite hooks into it.
+func (e *Env) Open() *Env {
+	e.ledger = lockprovider.NewLedger(e.Client, e.Dialect, e.writeRecords, txRetries)
+	e.Client.Balance.Use(beforeWrite)
+	return e
+}
+
+func (e *Env) writeRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change) error {
+	for _, c := range changes {
+		if write, ok := e.records.Load(c.ID); ok {
+			if err := write.(recordFunc)(ctx, tx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// onRecord runs a function where the record of a change is written: in the transaction, after the balances.
+func (e *Env) onRecord(t *testing.T, c lockprovider.Change, write recordFunc) {
+	e.records.Store(c.ID, write)
+	t.Cleanup(func() { e.records.Delete(c.ID) })
+}
+
+func (e *Env) families() []lockprovider.Family {
+	if e.Families != nil {
+		return e.Families
+	}
+	return lockprovider.Families
+}
+
+// oneWriter: an open transaction keeps every other from beginning.
+func (e *Env) oneWriter() bool { return e.Dialect == dialect.SQLite }
+
+// Harness is one strategy and family in one environment.
+type Harness struct {
+	Env      *Env
+	Strategy lockprovider.Strategy
+	Family   lockprovider.Family
+	Traits   Traits
+}
+
+// first tells whether this is the family that an environment is tested with in full: the families share all code but their
+// keys.
+func (h *Harness) first() bool { return h.Family == h.Env.families()[0] }
+
+// size scales the races.
+func (h *Harness) size(full, small int) int {
+	if h.first() && !h.Env.Small {
+		return full
+	}
+	return small
+}
+
+// Instance is what one process of a deployment runs: providers, a Redis connection and metrics of its own.
+type Instance struct {
+	lockprovider.Provider // of the harness's family
+
+	providers *lockprovider.Providers
+	redis     *redisHook
+	registry  *prometheus.Registry
+}
+
+// settings that do not get in a scenario's way; it shortens those that it is about.
+func settings() lockprovider.Settings {
+	return lockprovider.Settings{
+		Wait: 10 * time.Second, Lease: 20 * time.Second, Poll: 20 * time.Millisecond, Attempts: 10, Backoff: time.Millisecond,
+		Ack: lockprovider.AckPersisted, PersistWait: patience, Backlog: 1000, Remember: time.Hour,
+	}
+}
+
+func waiting(d time.Duration) func(*lockprovider.Settings) {
+	return func(s *lockprovider.Settings) { s.Wait = d }
+}
+
+func polling(d time.Duration) func(*lockprovider.Settings) {
+	return func(s *lockprovider.Settings) { s.Poll = d }
+}
+
+func lease(d time.Duration) func(*lockprovider.Settings) {
+	return func(s *lockprovider.Settings) { s.Lease = d }
+}
+
+// start starts an instance that ends with the test.
+func (h *Harness) start(t *testing.T, adjust ...func(*lockprovider.Settings)) *Instance {
+	t.Helper()
+	return h.startOn(t, h.Env.Redis, adjust...)
+}
+
+func (h *Harness) startOn(
+	t *testing.T, connect func(*testing.T) []redis.UniversalClient, adjust ...func(*lockprovider.Settings),
+) *Instance {
+	t.Helper()
+	s := settings()
+	for _, a := range adjust {
+		a(&s)
+	}
+	i := &Instance{redis: &redisHook{}, registry: prometheus.NewRegistry()}
+	deps := lockprovider.Deps{
+		Ledger: h.Env.ledger, Metrics: lockprovider.NewMetrics(i.registry), Instance: "instance-" + newID(),
+	}
+	if h.Traits.NeedsRedis {
+		deps.RedisNodes = connect(t)
+		deps.Redis = deps.RedisNodes[0]
+		for _, node := range deps.RedisNodes {
+			node.AddHook(i.redis)
+		}
+	}
+	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
+	for _, f := range lockprovider.Families {
+		families[f] = lockprovider.FamilyConfig{Strategy: h.Strategy, Settings: s}
+	}
+	var err error
+	if i.providers, err = lockprovider.Build(deps, families); err != nil {
+		t.Fatal(err)
+	}
+	i.Provider = i.providers.For(h.Family)
+	stop := func() {}
+	if h.Traits.Detached {
+		stop = h.Env.Serve(Background{
+			Instance: deps.Instance, Family: h.Family, Ledger: h.Env.ledger, Providers: i.providers,
+		})
+	}
+	t.Cleanup(func() {
+		h.Env.releaseAll() // or it could not stop
+		stop()
+		if err := i.providers.Close(); err != nil {
+			t.Errorf("close the providers: %v", err)
+		}
+		for _, node := range deps.RedisNodes {
+			_ = node.Close() // a killed Redis leaves it with an error
+		}
+	})
+	return i
+}
+
+// counter is the sum of a metric over its labels.
+func (i *Instance) counter(t *testing.T, name string) int {
+	t.Helper()
+	gathered, err := i.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, family := range gathered {
+		if family.GetName() == name {
+			for _, m := range family.GetMetric() {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return int(sum)
+}
+
+func (i *Instance) violations(t *testing.T) int {
+	t.Helper()
+	return i.counter(t, "holdfast_lock_violations_total")
+}
+
+// call is an Execute under way.
+type call struct {
+	done    chan struct{}
+	receipt lockprovider.Receipt
+	err     error
+}
+
+func (i *Instance) begin(ctx context.Context, c lockprovider.Change) *call {
+	running := &call{done: make(chan struct{})}
+	go func() {
+		defer close(running.done)
+		running.receipt, running.err = i.Execute(ctx, c)
+	}()
+	return running
+}
+
+func (c *call) end(t *testing.T) (lockprovider.Receipt, error) {
+	t.Helper()
+	await(t, c.done, "the change to end")
+	return c.receipt, c.err
+}
+
+func (c *call) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// beginUntil starts a change and waits until it has reached a point. What may succeed when it is sent again is.
+func (i *Instance) beginUntil(
+	ctx context.Context, t *testing.T, c lockprovider.Change, reached <-chan struct{}, point string,
+) *call {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		running := i.begin(ctx, c)
+		select {
+		case <-reached:
+			return running
+		case <-running.done:
+			if !lockprovider.Retryable(running.err) {
+				t.Fatalf("it did not reach %s: %+v, %v", point, running.receipt, running.err)
+			}
+		case <-timeout:
+			t.Fatalf("waited %v until it reached %s", patience, point)
+		}
+	}
+}
+
+// mustEnd fails the test where the change did not commit.
+func (c *call) mustEnd(t *testing.T) lockprovider.Receipt {
+	t.Helper()
+	receipt, err := c.end(t)
+	if err != nil {
+		t.Fatalf("the change failed: %v", err)
+	}
+	return receipt
+}
+
+func (i *Instance) mustExecute(t *testing.T, c lockprovider.Change) lockprovider.Receipt {
+	t.Helper()
+	receipt, err := persist(t.Context(), i, c)
+	if err != nil {
+		t.Fatalf("the change failed: %v", err)
+	}
+	return receipt
+}
+
+// persist executes a change as a patient caller would: what may succeed when it is sent again is sent again, with the
+// same ID, until patience ends.
+func persist(ctx context.Context, p lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		receipt, err := p.Execute(ctx, c)
+		if !lockprovider.Retryable(err) {
+			return receipt, err
+		}
+	}
+}
+
+// outcome is what became of one racer.
+type outcome struct {
+	change  lockprovider.Change
+	receipt lockprovider.Receipt
+	err     error
+}
+
+// race releases n racers together, spread over the instances, and returns what became of each.
+func race(t *testing.T, n int, change func(racer int) lockprovider.Change, instances ...*Instance) []outcome {
+	t.Helper()
+	outcomes := make([]outcome, n)
+	start := make(chan struct{})
+	var racers sync.WaitGroup
+	for r := range n {
+		outcomes[r].change = change(r)
+		racers.Go(func() {
+			<-start
+			o := &outcomes[r]
+			o.receipt, o.err = persist(t.Context(), instances[r%len(instances)], o.change)
+		})
+	}
+	close(start)
+	racers.Wait()
+	return outcomes
+}
+
+// unlimited is a bound that no scenario reaches.
+const unlimited = lockprovider.MaxAmount
+
+// id is the part of the keys by which a scenario finds its own.
+func newID() string { return strings.ToLower(rand.Text()[:12]) }
+
+// keyOf is the balance of an identifier in a family.
+func keyOf(f lockprovider.Family, id string) string {
+	switch f {
+	case lockprovider.Coupons:
+		return lockprovider.CouponKey(id)
+	case lockprovider.Points:
+		return lockprovider.PointsKey(id)
+	case lockprovider.Accounts:
+		return lockprovider.AccountKey(id)
+	default:
+		return lockprovider.StockKey(id)
+	}
+}
+
+func idOf(balance string) string { return balance[strings.LastIndexByte(balance, ':')+1:] }
+
+// unopened is the key of a balance that does not exist.
+func (h *Harness) unopened() string { return keyOf(h.Family, newID()) }
+
+// open creates a balance.
+func (h *Harness) open(t *testing.T, amount, floor, ceiling int64) string {
+	t.Helper()
+	key := h.unopened()
+	tx, err := h.Env.Client.Tx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounds := lockprovider.Bounds{Opening: amount, Floor: floor, Ceiling: ceiling}
+	if err := h.Env.ledger.Open(t.Context(), tx, map[string]lockprovider.Bounds{key: bounds}); err != nil {
+		_ = tx.Rollback()
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func move(balance string, delta int64) lockprovider.Move {
+	return lockprovider.Move{Balance: balance, Delta: delta}
+}
+
+// change is a change with a new ID.
+func (h *Harness) change(moves ...lockprovider.Move) lockprovider.Change {
+	return lockprovider.Change{
+		ID: uuid.New(), Family: h.Family, Moves: moves,
+		Record: lockprovider.Record{Kind: "test.moved", Payload: json.RawMessage(`{"note":"` + newID() + `"}`)},
+	}
+}
+
+// amount reads a balance from the database.
+func (h *Harness) amount(t *testing.T, balance string) int64 {
+	t.Helper()
+	amounts, err := h.Env.ledger.Amounts(t.Context(), []string{balance})
+	if err != nil {
+		t.Fatal(err)
+	}
+	amount, ok := amounts[balance]
+	if !ok {
+		t.Fatalf("balance %s does not exist", balance)
+	}
+	return amount
+}
+
+func (h *Harness) checkAmount(t *testing.T, balance string, want int64) {
+	t.Helper()
+	if got := h.amount(t, balance); got != want {
+		t.Errorf("%s = %d, want %d", balance, got, want)
+	}
+}
+
+// footprint counts what the database knows of a change.
+func (h *Harness) footprint(ctx context.Context, c lockprovider.Change) (logs, entries int, err error) {
+	logs, err = h.Env.Client.ChangeLog.Query().Where(changelog.ChangeID(c.ID)).Count(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	entries, err = h.Env.Client.Entry.Query().Where(entry.ChangeID(c.ID)).Count(ctx)
+	return logs, entries, err
+}
+
+// checkApplied: a change is in the database once, with an entry for each of so many moves; with 0, not at all.
+func (h *Harness) checkApplied(t *testing.T, c lockprovider.Change, moves int) {
+	t.Helper()
+	logs, entries, err := h.footprint(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := min(1, moves); logs != want || entries != moves {
+		t.Errorf("change %s: %d log rows and %d entries, want %d and %d", c.ID, logs, entries, want, moves)
+	}
+}
+
+// checkConsistent: journal and amount of one balance agree. [Run] audits all of them in the end.
+func (h *Harness) checkConsistent(t *testing.T, key string) {
+	t.Helper()
+	row, err := h.Env.Client.Balance.Get(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := h.Env.Client.Entry.Query().Where(entry.Balance(key)).All(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	amount := row.Opening
+	for _, e := range entries {
+		amount += e.Delta
+	}
+	if row.Amount != amount || row.Applied != int64(len(entries)) {
+		t.Errorf("%s is %d after %d moves, but its %d entries make %d", key, row.Amount, row.Applied, len(entries), amount)
+	}
+}
+
+// redisNodes are connections of the observer's own, without the instance's hooks.
+func (h *Harness) redisNodes(t *testing.T) []redis.UniversalClient {
+	t.Helper()
+	nodes := h.Env.Redis(t)
+	t.Cleanup(func() {
+		for _, node := range nodes {
+			_ = node.Close()
+		}
+	})
+	return nodes
+}
+
+// lockKeys are the keys in Redis that guard a balance, or all locks where the balance is "".
+func lockKeys(ctx context.Context, node redis.UniversalClient, balance string) ([]string, error) {
+	pattern := "*lock:*"
+	if balance != "" {
+		pattern += idOf(balance) + "*"
+	}
+	return node.Keys(ctx, pattern).Result()
+}
+
+// lockHeld is a function that tells whether somebody holds the lock of a balance, according to any node.
+func lockHeld(t *testing.T, nodes []redis.UniversalClient, balance string) func() bool {
+	return func() bool {
+		for _, node := range nodes {
+			keys, err := lockKeys(t.Context(), node, balance)
+			if err != nil {
+				t.Error(err) // not Fatal: it may be asked by another goroutine
+			}
+			if len(keys) > 0 {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// steal deletes the lock of a balance from every node, as an operator or a failover would.
+func steal(t *testing.T, nodes []redis.UniversalClient, balance string) []string {
+	t.Helper()
+	var stolen []string
+	for _, node := range nodes {
+		keys, err := lockKeys(t.Context(), node, balance)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(keys) == 0 {
+			t.Fatalf("no lock of %s to steal", balance)
+		}
+		if err := node.Del(t.Context(), keys...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		stolen = keys
+	}
+	return stolen
+}
+
+// checkNoLockLeft: once everybody is done, no lock is left in Redis.
+func (h *Harness) checkNoLockLeft(t *testing.T) {
+	t.Helper()
+	if !h.Traits.NeedsRedis {
+		return
+	}
+	ctx := context.WithoutCancel(t.Context()) // the test has ended
+	for _, node := range h.redisNodes(t) {
+		keys, err := lockKeys(ctx, node, "")
+		if err != nil {
+			t.Error(err)
+		}
+		if len(keys) != 0 {
+			t.Errorf("locks left in Redis: %q", keys)
+			node.Del(ctx, keys...) // not the next scenario's fault
+		}
+	}
+}
+
+// await waits for an event.
+func await(t *testing.T, event <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-event:
+	case <-time.After(patience):
+		t.Fatalf("waited %v for %s", patience, what)
+	}
+}
+
+// eventually looks until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(patience); ; <-ticker.C {
+		if holds() {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v for %s", patience, what)
+		}
+	}
+}
+
+// checkRetryable: a change that others were in the way of says so.
+func checkRetryable(t *testing.T, err error) {
+	t.Helper()
+	if err != nil && !lockprovider.Retryable(err) {
+		t.Errorf("error %v does not tell the caller to try again", err)
+	}
+}
+
+// refusedOf is the refusal in an error.
+func refusedOf(t *testing.T, err error) *lockprovider.Refused {
+	t.Helper()
+	refused := new(lockprovider.Refused)
+	if !errors.As(err, &refused) {
+		t.Fatalf("error %v, want a refusal", err)
+	}
+	return refused
+}

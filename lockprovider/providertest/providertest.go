@@ -1,0 +1,172 @@
+// Package providertest is the conformance suite that every strategy of [lockprovider.Registry] passes, whatever the
+// database and the Redis.
+//
+// A concurrency bug first becomes a [Scenario] here, then it is fixed. Scenarios wait for events (somebody has reached a
+// point, a key has changed), never for time to pass, and each of them checks that it leaves no lock behind.
+package providertest
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"testing"
+
+	"holdfast/lockprovider"
+)
+
+// Traits are what a strategy promises, so that a scenario knows what to ask of it.
+type Traits struct {
+	// Excludes: changes of one balance behave as if they ran one after another. False for the control alone, which must
+	// be caught at losing updates.
+	Excludes bool
+	// Detached: somebody else does the work, a persister or a worker: a change that has been taken up goes on when its caller
+	// has gone, and one that the database has refused stays refused.
+	Detached bool
+	// Immediate: who comes second does not wait for the first.
+	Immediate bool
+	// KeepsRefusals: a refusal is the answer to its change ID for good, for those who ask for it later.
+	KeepsRefusals bool
+	// Leases: a lock in Redis keeps others out; it lives for a limited time, is renewed, and can be lost.
+	Leases bool
+	// NeedsRedis: the strategy does not work without Redis.
+	NeedsRedis bool
+}
+
+// Declared are the traits of every strategy. A strategy that is registered and not declared here fails the suite.
+var Declared = map[lockprovider.Strategy]Traits{
+	lockprovider.None:       {},
+	lockprovider.SetNX:      {Excludes: true, Leases: true, NeedsRedis: true},
+	lockprovider.Redsync:    {Excludes: true, Leases: true, NeedsRedis: true},
+	lockprovider.PubSub:     {Excludes: true, Leases: true, NeedsRedis: true},
+	lockprovider.RowLock:    {Excludes: true},
+	lockprovider.Optimistic: {Excludes: true},
+	lockprovider.AtomicSQL:  {Excludes: true},
+	lockprovider.Queue:      {Excludes: true, Detached: true, KeepsRefusals: true, NeedsRedis: true},
+	lockprovider.Lua:        {Excludes: true, Detached: true, Immediate: true, NeedsRedis: true},
+}
+
+// CheckDeclared fails the test where registry and traits disagree.
+func CheckDeclared(t *testing.T) {
+	t.Helper()
+	for s := range lockprovider.Registry {
+		traits, ok := Declared[s]
+		if !ok {
+			t.Errorf("strategy %s is registered, but its traits are not declared", s)
+			continue
+		}
+		if traits.NeedsRedis != lockprovider.NeedsRedis(s) {
+			t.Errorf("strategy %s: needs Redis: declared %v, registered %v", s, traits.NeedsRedis, !traits.NeedsRedis)
+		}
+	}
+	for s := range Declared {
+		if _, ok := lockprovider.Registry[s]; !ok {
+			t.Errorf("traits of %s are declared, but it is not registered", s)
+		}
+	}
+}
+
+// Scenario is one situation that a strategy must get right.
+type Scenario struct {
+	Name string
+	Why  string // what a user sees if it is wrong
+	// Needs tells whether the scenario makes sense for a strategy; nil: for all, the control included.
+	Needs func(*Harness) bool
+	Func  func(*testing.T, *Harness)
+	// Slow scenarios take as long as leases do. They run with an environment's first family: the families share all code
+	// but their keys.
+	Slow bool
+}
+
+// Scenarios lists every scenario, in the order in which they run.
+func Scenarios() []Scenario {
+	return slices.Concat(
+		boundScenarios, identityScenarios, failureScenarios, waitingScenarios, leaseScenarios, unlockScenarios,
+	)
+}
+
+func excludes(h *Harness) bool { return h.Traits.Excludes }
+
+// queues: who comes second waits until the first has committed.
+func queues(h *Harness) bool { return h.Traits.Excludes && !h.Traits.Immediate }
+
+// own: the change is executed by its own caller, who takes it along when going.
+func own(h *Harness) bool { return queues(h) && !h.Traits.Detached }
+
+func leases(h *Harness) bool { return h.Traits.Leases }
+
+// leasesAboveRows: two transactions can be open at a time, as they cannot on SQLite.
+func leasesAboveRows(h *Harness) bool { return h.Traits.Leases && !h.Env.oneWriter() }
+
+// Result is how the scenarios of one strategy and family went in one environment.
+type Result struct {
+	Env      string
+	Strategy lockprovider.Strategy
+	Family   lockprovider.Family
+	Passed   int
+	Failed   []string
+	Skipped  bool // the environment is not there
+	Caught   bool // the control was caught, as it must be
+}
+
+// Run runs every scenario with every family as subtests strategy/family/scenario, and proves all balances from their
+// journal in the end.
+func Run(t *testing.T, env *Env, strategy lockprovider.Strategy) []Result {
+	var results []Result
+	t.Run(string(strategy), func(t *testing.T) {
+		traits, ok := Declared[strategy]
+		if !ok {
+			t.Fatalf("the traits of %s are not declared", strategy)
+		}
+		for _, family := range env.families() {
+			h := &Harness{Env: env, Strategy: strategy, Family: family, Traits: traits}
+			t.Run(string(family), func(t *testing.T) { results = append(results, h.run(t)) })
+		}
+		violations, err := lockprovider.Audit(t.Context(), env.Client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range violations {
+			t.Errorf("audit: %s: %s", v.Balance, v.Problem)
+		}
+	})
+	return results
+}
+
+func (h *Harness) run(t *testing.T) Result {
+	result := Result{Env: h.Env.Name, Strategy: h.Strategy, Family: h.Family}
+	for _, s := range Scenarios() {
+		if s.Needs != nil && !s.Needs(h) || s.Slow && !h.first() {
+			continue
+		}
+		passed := t.Run(s.Name, func(t *testing.T) {
+			t.Cleanup(func() { h.checkNoLockLeft(t) }) // the last thing, when all instances have ended
+			s.Func(t, h)
+			if t.Failed() {
+				t.Logf("why it matters: %s", s.Why)
+			}
+		})
+		if passed {
+			result.Passed++
+		} else {
+			result.Failed = append(result.Failed, s.Name)
+		}
+	}
+	if !h.Traits.Excludes {
+		result.Caught = t.Run("must_be_caught", func(t *testing.T) { Catch(t, h) })
+	}
+	return result
+}
+
+// sortResults orders by strategy and family, as the table shows them.
+func sortResults(results []Result) {
+	families := make(map[lockprovider.Family]int)
+	for i, f := range lockprovider.Families {
+		families[f] = i
+	}
+	slices.SortStableFunc(results, func(a, b Result) int {
+		return cmp.Or(cmp.Compare(a.Strategy, b.Strategy), cmp.Compare(families[a.Family], families[b.Family]))
+	})
+}
+
+// sortedKeys are the keys of a map in order.
+func sortedKeys[M ~map[K]V, K cmp.Ordered, V any](m M) []K { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,42 @@
+package schedulers
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/lockprovider"
+)
+
+// Metrics are the Prometheus instruments of the jobs. Times are in seconds.
+type Metrics struct {
+	runs    *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+	drifts  *prometheus.CounterVec
+}
+
+// NewMetrics registers the instruments; with a nil registerer they count for nobody.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_job_runs_total",
+			Help: "Runs of the jobs on this instance by outcome; elsewhere means that another instance had run it.",
+		}, []string{"job", "outcome"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "holdfast_job_seconds", Help: "Time that a run took.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9), // 1 ms to 65 s
+		}, []string{"job"}),
+		drifts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_drift_total",
+			Help: "Balances of which Redis said what could not be, changes in flight considered.",
+		}, []string{"family", "repaired"}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.runs, m.seconds, m.drifts)
+	}
+	return m
+}
+
+func (m *Metrics) drift(f lockprovider.Family, repaired bool) {
+	m.drifts.WithLabelValues(string(f), strconv.FormatBool(repaired)).Inc()
+}

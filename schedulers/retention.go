@@ -1,0 +1,112 @@
+package schedulers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"holdfast/ent"
+	"holdfast/ent/changelog"
+	"holdfast/ent/driftreport"
+	"holdfast/ent/instance"
+	"holdfast/ent/processedevent"
+	"holdfast/ent/schedulerrun"
+	"holdfast/lockprovider"
+)
+
+// retention deletes what nobody needs any more, a batch at a time. The journal is not among it: it proves every balance.
+type retention struct {
+	client     *ent.Client
+	admissions func() map[lockprovider.Family]*lockprovider.Admission
+	settings   Settings
+	now        func() time.Time
+}
+
+func (j *retention) runOnce(ctx context.Context) (Result, error) {
+	result := Result{}
+	var errs []error
+	for _, kind := range []struct {
+		name   string
+		delete func(ctx context.Context) (int, error) // one batch
+	}{
+		{"changes", j.changes}, {"events", j.events}, {"runs", j.runs}, {"drifts", j.drifts}, {"instances", j.instances},
+	} {
+		for more := true; more; {
+			n, err := kind.delete(ctx)
+			result[kind.name] += int64(n)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("delete old %s: %w", kind.name, err))
+			}
+			more = err == nil && n == j.settings.DeleteBatch
+		}
+	}
+	for family, admission := range j.admissions() {
+		n, err := admission.DismissIdle(ctx, j.settings.KeepInstances)
+		result["consumers"] += int64(n)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("dismiss idle consumers of %s: %w", family, err))
+		}
+	}
+	return result, errors.Join(errs...)
+}
+
+// batch deletes the rows that find returns. Each batch is a transaction of its own, so that nobody waits for a long one.
+func batch[ID any](
+	ctx context.Context, find func(context.Context) ([]ID, error), remove func(context.Context, []ID) (int, error),
+) (int, error) {
+	ids, err := find(ctx)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	return remove(ctx, ids)
+}
+
+// before is the time from which on rows are kept.
+func (j *retention) before(keep time.Duration) time.Time { return j.now().Add(-keep) }
+
+// changes are what lets a repeated request be told the first result, and what the relay publishes.
+func (j *retention) changes(ctx context.Context) (int, error) {
+	old := j.client.ChangeLog.Query().Where(changelog.CreatedAtLT(j.before(j.settings.Remember)))
+	if !j.settings.Unrelayed {
+		old.Where(changelog.PublishedAtNotNil())
+	}
+	return batch(ctx, old.Order(changelog.ByCreatedAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []int64) (int, error) {
+			return j.client.ChangeLog.Delete().Where(changelog.IDIn(ids...)).Exec(ctx)
+		})
+}
+
+func (j *retention) events(ctx context.Context) (int, error) {
+	old := j.client.ProcessedEvent.Query().Where(processedevent.ProcessedAtLT(j.before(j.settings.KeepEvents)))
+	return batch(ctx, old.Order(processedevent.ByProcessedAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []string) (int, error) {
+			return j.client.ProcessedEvent.Delete().Where(processedevent.IDIn(ids...)).Exec(ctx)
+		})
+}
+
+func (j *retention) runs(ctx context.Context) (int, error) {
+	old := j.client.SchedulerRun.Query().Where(schedulerrun.StartedAtLT(j.before(j.settings.KeepHistory)))
+	return batch(ctx, old.Order(schedulerrun.ByStartedAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []int64) (int, error) {
+			return j.client.SchedulerRun.Delete().Where(schedulerrun.IDIn(ids...)).Exec(ctx)
+		})
+}
+
+func (j *retention) drifts(ctx context.Context) (int, error) {
+	old := j.client.DriftReport.Query().
+		Where(driftreport.SeenAtLT(j.before(j.settings.KeepHistory)), driftreport.Repaired(true))
+	return batch(ctx, old.Order(driftreport.BySeenAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []int64) (int, error) {
+			return j.client.DriftReport.Delete().Where(driftreport.IDIn(ids...)).Exec(ctx)
+		})
+}
+
+// instances that stopped without a word. One that does live, but could not say so, goes on without its row.
+func (j *retention) instances(ctx context.Context) (int, error) {
+	old := j.client.Instance.Query().Where(instance.HeartbeatAtLT(j.before(j.settings.KeepInstances)))
+	return batch(ctx, old.Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []string) (int, error) {
+			return j.client.Instance.Delete().Where(instance.IDIn(ids...)).Exec(ctx)
+		})
+}

@@ -1,0 +1,355 @@
+package schedulers
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"holdfast/commerce"
+	"holdfast/ent/schedulerjob"
+	"holdfast/internal/testenv"
+	"holdfast/lockprovider"
+)
+
+// attempts collects what runners attempt.
+type attempts struct {
+	mu   sync.Mutex
+	list []string // "runner job outcome"
+}
+
+func (a *attempts) of(name string) func(Job, string) {
+	return func(job Job, outcome string) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.list = append(a.list, name+" "+string(job)+" "+outcome)
+	}
+}
+
+// next waits for n attempts and returns them, sorted.
+func (a *attempts) next(t *testing.T, n int) []string {
+	t.Helper()
+	until(t, "the jobs", func() bool {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return len(a.list) >= n
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	list := a.list
+	a.list = nil
+	slices.Sort(list)
+	return list
+}
+
+// Of two runners on one database, one runs a job in each period; where it is gone, the other does.
+func TestAJobRunsOnOneInstance(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, s stores) {
+		one, two := s.process(t, "one", lockprovider.AtomicSQL), s.process(t, "two", lockprovider.AtomicSQL)
+		two.clock = one.clock
+		var tried attempts
+		first, second := one.runner(t, one.deps(settings())), two.runner(t, two.deps(settings()))
+		first.attempted, second.attempted = tried.of("one"), tried.of("two")
+
+		first.Start()
+		if got := strings.Join(tried.next(t, 4), ", "); got != "one expire ok, one prime ok, one reconcile ok, one retention ok" {
+			t.Errorf("at the start of one: %s", got)
+		}
+		second.Start()
+		if got := tried.next(t, 4); len(got) != 4 || slices.ContainsFunc(got, func(s string) bool {
+			return !strings.HasPrefix(s, "two") || !strings.HasSuffix(s, "elsewhere")
+		}) {
+			t.Errorf("at the start of two: %v", got)
+		}
+		tick := func(waiting int) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), longEnough)
+			defer cancel()
+			must(t, one.clock.BlockUntilContext(ctx, waiting)) // all timers are set
+			one.clock.Advance(settings().ExpireEvery)
+		}
+		for range 3 {
+			tick(8)
+			got := strings.Join(tried.next(t, 2), ", ")
+			if got != "one expire elsewhere, two expire ok" && got != "one expire ok, two expire elsewhere" {
+				t.Errorf("in the next period: %s", got)
+			}
+		}
+		stop(t, first)
+		tick(4)
+		if got := strings.Join(tried.next(t, 1), ", "); got != "two expire ok" {
+			t.Errorf("when one is gone: %s", got)
+		}
+	})
+}
+
+func TestClaims(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, s stores) {
+		p := s.process(t, "one", lockprovider.AtomicSQL)
+		instances := make([]*claims, 2)
+		for n, name := range []string{"one", "two"} {
+			instances[n] = &claims{
+				client: p.db.Ent, clock: p.clock, instance: name, lease: 30 * time.Second,
+				periods: map[Job]time.Duration{Expire: 10 * time.Second}, mine: map[Job]bool{},
+			}
+		}
+		one, two := instances[0], instances[1]
+		want := func(c *claims, due bool, want error) *claim {
+			t.Helper()
+			got, err := c.claim(t.Context(), Expire, due)
+			if !errors.Is(err, want) {
+				t.Fatalf("got %v, want %v", err, want)
+			}
+			return got
+		}
+
+		var winners []*claim
+		var mu sync.Mutex
+		var racing sync.WaitGroup
+		for n := range 8 { // the first claim ever makes the row
+			racing.Go(func() {
+				if c, err := instances[n%2].claim(t.Context(), Expire, true); err == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					winners = append(winners, c)
+				} else if !errors.Is(err, ErrElsewhere) {
+					t.Error(err)
+				}
+			})
+		}
+		racing.Wait()
+		if len(winners) != 1 {
+			t.Fatalf("%d claims", len(winners))
+		}
+		want(one, true, ErrElsewhere)
+		want(two, false, ErrElsewhere)
+		must(t, winners[0].Unlock(t.Context()))
+		want(two, true, ErrElsewhere) // done in this period
+		forced := want(two, false, nil)
+		must(t, forced.Unlock(t.Context()))
+
+		p.clock.Advance(9 * time.Second)
+		held := want(one, true, nil) // dies
+		p.clock.Advance(29 * time.Second)
+		want(two, true, ErrElsewhere)
+		p.clock.Advance(time.Second)
+		taken := want(two, true, nil)
+		must(t, held.Unlock(t.Context())) // it was not its own any more
+		delete(two.mine, Expire)
+		want(two, false, ErrElsewhere)
+		must(t, taken.Unlock(t.Context()))
+
+		// A clock that was a year ahead blocks nobody for a year.
+		must(t, p.db.Ent.SchedulerJob.Update().SetHolder("ahead").SetClaimedAt(p.clock.Now().AddDate(1, 0, 0)).
+			SetHeldUntil(p.clock.Now().AddDate(1, 0, 0)).Exec(t.Context()))
+		must(t, want(one, true, nil).Unlock(t.Context()))
+	})
+}
+
+// A run that takes longer than the lease keeps its claim; one whose claim has been taken over is cut off.
+func TestALongRunKeepsItsClaim(t *testing.T) {
+	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
+	r := p.runner(t, p.deps(settings()))
+	c, err := r.claims.claim(t.Context(), Expire, false)
+	must(t, err)
+	held, release := c.keep(t.Context())
+	defer release()
+	heldUntil := func() time.Time {
+		row, err := p.db.Ent.SchedulerJob.Get(t.Context(), string(Expire))
+		must(t, err)
+		return *row.HeldUntil
+	}
+	advance := func() {
+		t.Helper()
+		must(t, p.clock.BlockUntilContext(t.Context(), 1))
+		p.clock.Advance(r.settings.Lease / 3)
+	}
+	for range 5 {
+		before := heldUntil()
+		advance()
+		until(t, "the renewal", func() bool { return heldUntil().After(before) })
+	}
+	if held.Err() != nil {
+		t.Fatalf("cut off: %v", context.Cause(held))
+	}
+	must(t, p.db.Ent.SchedulerJob.Update().Where(schedulerjob.ID(string(Expire))).SetHolder("two").Exec(t.Context()))
+	advance()
+	<-held.Done()
+	if !errors.Is(context.Cause(held), ErrElsewhere) {
+		t.Errorf("cut off because of %v", context.Cause(held))
+	}
+}
+
+// chore is a job for tests.
+type chore func(ctx context.Context) (Result, error)
+
+func (c chore) runOnce(ctx context.Context) (Result, error) { return c(ctx) }
+
+func TestRunNow(t *testing.T) {
+	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
+	d := p.deps(settings())
+	d.Sweep = func(context.Context) error { return errBroken }
+	r := p.runner(t, d)
+	product := p.product(t, 3)
+	must(t, p.order(t.Context(), product))
+	p.clock.Advance(reservation)
+
+	run, err := r.RunNow(t.Context(), Expire)
+	must(t, err)
+	if run.Result["orders"] != 1 || run.Error != "" || run.Instance != "one" || run.ID == 0 {
+		t.Errorf("run: %+v", run)
+	}
+	run, err = r.RunNow(t.Context(), Sweep)
+	must(t, err)
+	if run.Error != errBroken.Error() {
+		t.Errorf("error %q", run.Error)
+	}
+	r.jobs[Prime] = chore(func(context.Context) (Result, error) { panic("a bug") })
+	run, err = r.RunNow(t.Context(), Prime)
+	must(t, err)
+	if !strings.HasPrefix(run.Error, "panic: a bug") || len([]rune(run.Error)) > maxError {
+		t.Errorf("error %q", run.Error)
+	}
+	if _, err := r.RunNow(t.Context(), "no such job"); !errors.Is(err, ErrUnknownJob) {
+		t.Errorf("got %v", err)
+	}
+	for range lastRuns {
+		_, err := r.RunNow(t.Context(), Expire)
+		must(t, err)
+	}
+	runs, err := r.LastRuns(t.Context())
+	must(t, err)
+	byJob := map[string]int{}
+	for _, run := range runs {
+		byJob[run.Job]++
+	}
+	if byJob["expire"] != lastRuns || byJob["sweep"] != 1 || byJob["prime"] != 1 {
+		t.Errorf("last runs: %v", byJob)
+	}
+
+	// One that is being run is not begun again, and Stop cuts it off.
+	begun := make(chan struct{})
+	r.jobs[Prime] = chore(func(ctx context.Context) (Result, error) {
+		close(begun)
+		<-ctx.Done()
+		return Result{"half": 1}, ctx.Err()
+	})
+	ended := make(chan error, 1)
+	go func() {
+		run, err := r.RunNow(t.Context(), Prime)
+		if err == nil && (run.Result["half"] != 1 || run.Error == "" || run.ID == 0) {
+			err = errBroken
+		}
+		ended <- err
+	}()
+	<-begun
+	if _, err := r.RunNow(t.Context(), Prime); !errors.Is(err, ErrElsewhere) {
+		t.Errorf("a second run: %v", err)
+	}
+	stop(t, r)
+	must(t, <-ended)
+	if _, err := r.RunNow(t.Context(), Expire); !errors.Is(err, ErrStopped) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// Redis is gone: what needs it says so, and orders expire all the same.
+func TestJobsWithoutRedis(t *testing.T) {
+	s := stores{openDatabase(t, "sqlite://:memory:"), testenv.Redis(t).URL}
+	lua, sql := s.process(t, "lua", lockprovider.Lua), s.process(t, "sql", lockprovider.AtomicSQL)
+	product := lua.product(t, 3)
+	must(t, lua.order(t.Context(), product))
+	lua.settle(t)
+	lua.stopPersisting()
+	d := lua.deps(settings())
+	d.Orders = sql.Orders // as with a fallback
+	r := lua.runner(t, d)
+	lua.redis.ShutdownNoSave(t.Context())
+	for _, job := range []Job{Reconcile, Prime, Retention} {
+		run, err := r.RunNow(t.Context(), job)
+		must(t, err)
+		if run.Error == "" {
+			t.Errorf("%s ran without Redis", job)
+		}
+	}
+	sql.clock.Advance(reservation)
+	run, err := r.RunNow(t.Context(), Expire)
+	must(t, err)
+	if run.Error != "" || run.Result["orders"] != 1 {
+		t.Errorf("expire: %+v", run)
+	}
+	sql.audit(t)
+}
+
+// The database does not answer: nothing runs, nothing breaks.
+func TestJobsWithoutDatabase(t *testing.T) {
+	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
+	r := p.runner(t, p.deps(settings()))
+	var tried attempts
+	r.attempted = tried.of("one")
+	must(t, p.db.Close())
+	r.Start()
+	for _, got := range tried.next(t, 4) {
+		if !strings.HasSuffix(got, outcomeUnclaimed) {
+			t.Error(got)
+		}
+	}
+	if _, err := r.RunNow(t.Context(), Expire); err == nil || errors.Is(err, ErrElsewhere) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNothingIsLeftOfARunner(t *testing.T) {
+	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
+	before := goleak.IgnoreCurrent()
+	var tried attempts
+	for _, start := range []bool{true, false} {
+		r, err := New(p.deps(settings()))
+		must(t, err)
+		r.attempted = tried.of("one")
+		if start {
+			r.Start()
+			tried.next(t, 4)
+		}
+		stop(t, r)
+	}
+	goleak.VerifyNone(t, before, testenv.LeakOption())
+}
+
+func TestSettings(t *testing.T) {
+	must(t, DefaultSettings().Validate())
+	bad := Settings{Page: 1, LookPause: -1}
+	err := bad.Validate()
+	for _, name := range []string{"reconcileEvery", "lookPause", "remember", "keepInstances"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named: %v", name, err)
+		}
+	}
+	if _, err := New(Deps{Settings: bad}); err == nil {
+		t.Error("bad settings were accepted")
+	}
+}
+
+// More orders than one batch holds expire in one run.
+func TestExpireGoesOnUntilNothingIsLeft(t *testing.T) {
+	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
+	product := p.product(t, 10)
+	for range 10 {
+		must(t, p.order(t.Context(), product))
+	}
+	p.clock.Advance(reservation)
+	result, err := (&expire{orders: p.Orders, batch: 3}).runOnce(t.Context())
+	wantResult(t, result, err, Result{"orders": 10})
+	page, err := p.Orders.List(t.Context(), shopper, commerce.Page{First: 20})
+	must(t, err)
+	for _, o := range page.Items {
+		if o.Status != "EXPIRED" || !o.Settled {
+			t.Errorf("%s is %s", o.ID, o.Status)
+		}
+	}
+}

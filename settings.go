@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"holdfast/config"
+	"holdfast/ent"
+	"holdfast/events"
+	"holdfast/graph"
+	"holdfast/schedulers"
+)
+
+// What the configuration means to packages that do not know it.
+
+// broker are the settings of the events: broker.url is a kind, or a kind and addresses.
+func broker(cfg config.Config) events.Settings {
+	s := events.DefaultSettings()
+	kind, addresses, _ := strings.Cut(cfg.Broker.URL, "://")
+	s.Broker.Kind, s.Broker.Redelivery, s.Broker.MaxLen = events.BrokerKind(kind), cfg.Broker.Redelivery, cfg.Broker.MaxLen
+	s.Broker.Partitions = int32(cfg.Broker.Partitions) //nolint:gosec // at most 1000
+	if addresses != "" {
+		s.Broker.Brokers = strings.Split(addresses, ",")
+	}
+	s.LowStock = cfg.Broker.LowStock
+	return s
+}
+
+// persister are the settings of the way of Redis-first changes into the database.
+func persister(cfg config.Config) events.PersisterSettings {
+	s := events.DefaultPersisterSettings()
+	s.Batch, s.ClaimIdle = cfg.Pipeline.Batch, cfg.Pipeline.ClaimIdle
+	return s
+}
+
+// jobs are the settings of the schedulers. The database remembers a change for at least as long as Redis.
+func jobs(cfg config.Config) schedulers.Settings {
+	s := schedulers.DefaultSettings()
+	s.ReconcileEvery, s.PrimeEvery = cfg.Jobs.Reconcile, cfg.Jobs.Prime
+	s.ExpireEvery, s.RetainEvery = cfg.Jobs.Expire, cfg.Jobs.Retention
+	s.Remember = max(s.Remember, cfg.Pipeline.Remember)
+	return s
+}
+
+// operations are what the API tells of jobs and events.
+func operations(client *ent.Client, runner *schedulers.Runner) graph.Operations {
+	return graph.Operations{
+		Runs:   runner.LastRuns,
+		Drifts: runner.Drifts,
+		Reconcile: func(ctx context.Context) (*ent.SchedulerRun, error) {
+			run, err := runner.RunNow(ctx, schedulers.Reconcile)
+			if errors.Is(err, schedulers.ErrElsewhere) {
+				return nil, nil
+			}
+			return run, err
+		},
+		Popular: func(ctx context.Context, since time.Time, limit int) ([]events.Sales, error) {
+			return events.PopularProducts(ctx, client, since, limit)
+		},
+		Low: func(ctx context.Context, limit int) ([]events.LowProduct, error) {
+			return events.LowStock(ctx, client, limit)
+		},
+	}
+}
