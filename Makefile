@@ -156,6 +156,10 @@ start-summary:
 test-short: ## The tests that need no database server, without the race detector
 	go test -short $(TESTFLAGS) ./... | $(DROP_UNTESTED)
 
+.PHONY: campaign
+campaign: ## The long crash campaign: 100 servers killed, five rounds of every fault; some minutes
+	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) .
+
 .PHONY: bench
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...

@@ -77,6 +77,8 @@ type Meta struct {
 	Attempts int
 	Waited   time.Duration
 	Replayed bool
+	// Persistence is "" where nothing was done.
+	Persistence Persistence
 }
 
 // execute hands a change to its family's provider and translates the refusals into the shop's words.
@@ -86,7 +88,9 @@ func (c *core) execute(ctx context.Context, change lockprovider.Change) (lockpro
 }
 
 func metaOf(r lockprovider.Receipt) Meta {
-	return Meta{Strategy: r.Strategy, Attempts: r.Attempts, Waited: r.Waited, Replayed: r.Replayed}
+	return Meta{
+		Strategy: r.Strategy, Attempts: r.Attempts, Waited: r.Waited, Replayed: r.Replayed, Persistence: persistenceOf(r),
+	}
 }
 
 // replayed returns the receipt of an operation that has been done before under the same key.

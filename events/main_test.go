@@ -249,8 +249,24 @@ func (e *env) observeMarks(next ent.Mutator) ent.Mutator {
 	})
 }
 
-// awaitHandled waits until handlers have taken effect for as many events of each kind, and returns all that they had.
-func (e *env) awaitHandled(want map[string]int) []Event {
+// awaitHandled waits until handlers have taken effect for as many events of each kind, repetitions not counted.
+func (e *env) awaitHandled(want map[string]int) {
+	e.t.Helper()
+	known := map[string]bool{}
+	e.await(want, func(event Event) bool {
+		again := known[event.ID]
+		known[event.ID] = true
+		return !again
+	})
+}
+
+// awaitDeliveries waits until handlers have had as many events of each kind, repetitions counted, and returns them.
+func (e *env) awaitDeliveries(want map[string]int) []Event {
+	e.t.Helper()
+	return e.await(want, func(Event) bool { return true })
+}
+
+func (e *env) await(want map[string]int, counts func(Event) bool) []Event {
 	e.t.Helper()
 	deadline := time.After(longEnough)
 	missing := 0
@@ -263,6 +279,9 @@ func (e *env) awaitHandled(want map[string]int) []Event {
 		select {
 		case h := <-e.handled:
 			events = append(events, h.Event)
+			if !counts(h.Event) {
+				continue
+			}
 			seen[h.Kind]++
 			if seen[h.Kind] <= want[h.Kind] {
 				missing--

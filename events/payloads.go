@@ -17,6 +17,13 @@ type (
 		CouponIssueID string      `json:"couponIssueId,omitempty"`
 		CreatedAt     time.Time   `json:"createdAt"`
 		ExpiresAt     time.Time   `json:"expiresAt"`
+		// Payment is how the customer asked to pay; nil where that was left open.
+		Payment *PaymentAsked `json:"payment,omitempty"`
+	}
+	// PaymentAsked is how an order is to be paid.
+	PaymentAsked struct {
+		Method    string `json:"method"` // POINTS, ACCOUNT or CARD
+		AccountID string `json:"accountId,omitempty"`
 	}
 	// OrderLine is one product of an order.
 	OrderLine struct {

@@ -84,7 +84,8 @@ type LowProduct struct {
 // MaxLow bounds the list of products whose stock is low.
 const MaxLow = 100
 
-// LowStock lists the products whose stock is low, the latest first, at most limit of them and MaxLow.
+// LowStock lists the products whose stock is low, the latest first, at most limit of them and MaxLow. A product is judged
+// when its stock changes: one that was created with little is in the list from its first sale on.
 func LowStock(ctx context.Context, client *ent.Client, limit int) ([]LowProduct, error) {
 	alerts, err := client.StockAlert.Query().Where(stockalert.Low(true)).
 		Order(ent.Desc(stockalert.FieldSince), stockalert.ByID()).Limit(min(max(limit, 0), MaxLow)).All(ctx)

@@ -135,7 +135,7 @@ func crashBeforeMark(e *env) {
 	e.rich(alice)
 	e.order(alice, byPoints, line(product, 6))
 	e.start()
-	events := e.awaitHandled(map[string]int{commerce.KindOrderPaid: 2, KindStockChanged: 2})
+	events := e.awaitDeliveries(map[string]int{commerce.KindOrderPaid: 2, KindStockChanged: 2})
 	ids := map[string]bool{}
 	for _, event := range events {
 		if event.Kind == commerce.KindOrderPaid {

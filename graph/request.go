@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"regexp"
@@ -57,5 +58,6 @@ func (r *Resolver) meta(ctx context.Context, family lockprovider.Family, m comme
 	return &model.OperationMeta{
 		RequestID: req.id, Strategy: toStrategy(m.Strategy), Attempts: m.Attempts, LockWaitMs: millis(m.Waited),
 		TotalMs: millis(time.Since(req.start)), Replayed: m.Replayed,
+		Persistence: model.PersistenceState(cmp.Or(m.Persistence, commerce.Persisted)),
 	}
 }

@@ -79,6 +79,9 @@ func isDown(err error) bool {
 	if conn := new(pgconn.ConnectError); errors.As(err, &conn) {
 		return true
 	}
+	if pgconn.SafeToRetry(err) { // "conn closed": it was lost before this was sent
+		return true
+	}
 	code := codeOf(err)
 	switch {
 	case strings.HasPrefix(code.postgres, "08"), strings.HasPrefix(code.postgres, "57P"),

@@ -129,7 +129,7 @@ type WorkerSettings struct {
 // Run serves whenever no other worker does, until ctx ends.
 func (w *Worker) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		held, lease, err := w.locker.Lock(ctx, []string{"lock:queue:" + w.line.prefix})
+		held, lease, err := w.locker.Lock(ctx, []string{"exclusive:queue:" + w.line.prefix})
 		if errors.Is(err, ErrLockTimeout) {
 			continue // another instance serves
 		}

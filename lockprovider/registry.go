@@ -226,7 +226,7 @@ func (p *Providers) Worker(line *Line, s WorkerSettings, log *slog.Logger) *Work
 // Exclusive runs a function on one instance at a time, under a lock of our own in Redis. Its context ends when that is no
 // longer certain. ErrLockTimeout where another instance is at it for longer than this one waits.
 func (p *Providers) Exclusive(ctx context.Context, name string, run func(ctx context.Context) error) error {
-	held, lease, err := p.exclusive().Lock(ctx, []string{"lock:" + name})
+	held, lease, err := p.exclusive().Lock(ctx, []string{"exclusive:" + name})
 	if err != nil {
 		return err
 	}

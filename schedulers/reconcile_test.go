@@ -77,14 +77,14 @@ func repairsDriftDuringTraffic(t *testing.T, i *process, drift int64) {
 func TestReconcileReportsNoFalseDrift(t *testing.T) {
 	everywhere(t, func(t *testing.T, s stores) {
 		instances := []*process{s.process(t, "one", lockprovider.Lua), s.process(t, "two", lockprovider.Lua)}
-		products := make([]string, 8)
+		products := make([]string, 4)
 		for n := range products {
 			products[n] = instances[0].product(t, 1_000_000)
 		}
 		_, err := instances[0].Points.Charge(t.Context(), shopper, commerce.ChargePoints{Key: uuid.New(), Amount: 1_000_000_000})
 		must(t, err)
 		scarce := instances[0].product(t, 100) // sold out soon: refusals
-		orders, stop := traffic(t, 32, func(customer int) error {
+		orders, stop := traffic(t, 16, func(customer int) error {
 			i := instances[customer%2]
 			switch rand.IntN(4) {
 			case 0:

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -160,7 +161,6 @@ func (r *Runner) plan(periods map[Job]time.Duration) error {
 		_, err := schedule.NewJob(gocron.DurationJob(periods[name]),
 			gocron.NewTask(func(ctx context.Context) { r.run(ctx, name) }),
 			gocron.WithName(string(name)),
-			gocron.WithSingletonMode(gocron.LimitModeReschedule),
 			gocron.WithStartAt(gocron.WithStartImmediately()))
 		if err != nil {
 			return errors.Join(err, schedule.Shutdown())
@@ -294,13 +294,14 @@ func guarded(ctx context.Context, j job) (result Result, err error) {
 	return j.runOnce(ctx)
 }
 
-const maxError = 1000 // characters, of the database's column
+const maxError = 1000 // bytes, of the database's column
 
 func truncate(s string) string {
-	if r := []rune(s); len(r) > maxError {
-		return string(r[:maxError-1]) + "…"
+	const more = "..."
+	if len(s) <= maxError {
+		return s
 	}
-	return s
+	return strings.ToValidUTF8(s[:maxError-len(more)], "") + more
 }
 
 // record writes the run, if it can: a run that is not recorded has still been done.

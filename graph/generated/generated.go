@@ -236,12 +236,13 @@ type ComplexityRoot struct {
 	}
 
 	OperationMeta struct {
-		Attempts   func(childComplexity int) int
-		LockWaitMs func(childComplexity int) int
-		Replayed   func(childComplexity int) int
-		RequestID  func(childComplexity int) int
-		Strategy   func(childComplexity int) int
-		TotalMs    func(childComplexity int) int
+		Attempts    func(childComplexity int) int
+		LockWaitMs  func(childComplexity int) int
+		Persistence func(childComplexity int) int
+		Replayed    func(childComplexity int) int
+		RequestID   func(childComplexity int) int
+		Strategy    func(childComplexity int) int
+		TotalMs     func(childComplexity int) int
 	}
 
 	Order struct {
@@ -1349,6 +1350,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.OperationMeta.LockWaitMs(childComplexity), true
+	case "OperationMeta.persistence":
+		if e.ComplexityRoot.OperationMeta.Persistence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OperationMeta.Persistence(childComplexity), true
 	case "OperationMeta.replayed":
 		if e.ComplexityRoot.OperationMeta.Replayed == nil {
 			break
@@ -3118,6 +3125,8 @@ type OperationMeta {
   lockWaitMs: Float!
   "Milliseconds from the arrival of the request to this answer."
   totalMs: Float!
+  "Whether the database has confirmed the operation; ACCEPTED means that Redis has and the database follows."
+  persistence: PersistenceState!
   "True where this idempotency key had been used before for the same request, and this is the first result again."
   replayed: Boolean!
 }
@@ -3993,6 +4002,8 @@ func (ec *executionContext) childFields_OperationMeta(ctx context.Context, field
 		return ec.fieldContext_OperationMeta_lockWaitMs(ctx, field)
 	case "totalMs":
 		return ec.fieldContext_OperationMeta_totalMs(ctx, field)
+	case "persistence":
+		return ec.fieldContext_OperationMeta_persistence(ctx, field)
 	case "replayed":
 		return ec.fieldContext_OperationMeta_replayed(ctx, field)
 	}
@@ -8581,6 +8592,29 @@ func (ec *executionContext) _OperationMeta_totalMs(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_OperationMeta_totalMs(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("OperationMeta", field, false, false, errors.New("field of type Float does not have child fields"))
+}
+
+func (ec *executionContext) _OperationMeta_persistence(ctx context.Context, field graphql.CollectedField, obj *model.OperationMeta) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OperationMeta_persistence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Persistence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.PersistenceState) graphql.Marshaler {
+			return ec.marshalNPersistenceState2holdfastᚋgraphᚋmodelᚐPersistenceState(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OperationMeta_persistence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OperationMeta", field, false, false, errors.New("field of type PersistenceState does not have child fields"))
 }
 
 func (ec *executionContext) _OperationMeta_replayed(ctx context.Context, field graphql.CollectedField, obj *model.OperationMeta) (ret graphql.Marshaler) {
@@ -16538,6 +16572,11 @@ func (ec *executionContext) _OperationMeta(ctx context.Context, sel ast.Selectio
 			}
 		case "totalMs":
 			out.Values[i] = ec._OperationMeta_totalMs(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "persistence":
+			out.Values[i] = ec._OperationMeta_persistence(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

@@ -404,6 +404,8 @@ type OperationMeta struct {
 	LockWaitMs float64 `json:"lockWaitMs"`
 	// Milliseconds from the arrival of the request to this answer.
 	TotalMs float64 `json:"totalMs"`
+	// Whether the database has confirmed the operation; ACCEPTED means that Redis has and the database follows.
+	Persistence PersistenceState `json:"persistence"`
 	// True where this idempotency key had been used before for the same request, and this is the first result again.
 	Replayed bool `json:"replayed"`
 }

@@ -19,6 +19,8 @@ type Traits struct {
 	// Excludes: changes of one balance behave as if they ran one after another. False for the control alone, which must
 	// be caught at losing updates.
 	Excludes bool
+	// Locks: a change of existing balances reads them under a lock, and so never finds that they have changed.
+	Locks bool
 	// Detached: somebody else does the work, a persister or a worker: a change that has been taken up goes on when its caller
 	// has gone, and one that the database has refused stays refused.
 	Detached bool
@@ -35,10 +37,10 @@ type Traits struct {
 // Declared are the traits of every strategy. A strategy that is registered and not declared here fails the suite.
 var Declared = map[lockprovider.Strategy]Traits{
 	lockprovider.None:       {},
-	lockprovider.SetNX:      {Excludes: true, Leases: true, NeedsRedis: true},
-	lockprovider.Redsync:    {Excludes: true, Leases: true, NeedsRedis: true},
-	lockprovider.PubSub:     {Excludes: true, Leases: true, NeedsRedis: true},
-	lockprovider.RowLock:    {Excludes: true},
+	lockprovider.SetNX:      {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
+	lockprovider.Redsync:    {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
+	lockprovider.PubSub:     {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
+	lockprovider.RowLock:    {Excludes: true, Locks: true},
 	lockprovider.Optimistic: {Excludes: true},
 	lockprovider.AtomicSQL:  {Excludes: true},
 	lockprovider.Queue:      {Excludes: true, Detached: true, KeepsRefusals: true, NeedsRedis: true},

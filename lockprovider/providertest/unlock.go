@@ -88,7 +88,7 @@ func handOver(t *testing.T, h *Harness) {
 					return
 				}
 				// With a lock that is freed after the commit, the first read is never old.
-				if h.Traits.Leases && receipt.Attempts != 1 {
+				if h.Traits.Locks && receipt.Attempts != 1 {
 					t.Errorf("%d attempts under a lock", receipt.Attempts)
 				}
 			}
