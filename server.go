@@ -140,7 +140,8 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	runner.Start()
 
 	// Router and HTTP.
-	handler, err := router(cfg, log, services, operations(db.Ent, runner), providers, registry, db, redis)
+	handler, err := router(cfg, log, services, operations(db.Ent, runner), providers, registry,
+		func(ctx context.Context) error { return errors.Join(db.Ping(ctx), redis.Ping(ctx), happened.Check()) })
 	if err != nil {
 		return err
 	}
@@ -166,7 +167,7 @@ func migrate(ctx context.Context, db *clients.Database, cfg config.Config, log *
 // router is everything that answers over HTTP.
 func router(
 	cfg config.Config, log *slog.Logger, services *commerce.Services, ops graph.Operations, providers *lockprovider.Providers,
-	registry *prometheus.Registry, db *clients.Database, redis *clients.Redis,
+	registry *prometheus.Registry, check func(ctx context.Context) error,
 ) (http.Handler, error) {
 	verifier, err := auth.NewVerifier(secret(cfg), cfg.Auth.Issuer)
 	if err != nil {
@@ -192,7 +193,7 @@ func router(
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := errors.Join(db.Ping(r.Context()), redis.Ping(r.Context())); err != nil {
+		if err := check(r.Context()); err != nil {
 			log.WarnContext(r.Context(), "not ready", "error", err)
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 		}

@@ -106,6 +106,8 @@ func (l *Ledger) failure(ctx context.Context, err error) error {
 		return cerr
 	}
 	switch {
+	case errors.Is(err, ErrUnavailable):
+		return err // another store, asked from within a transaction
 	case isLockWait(err):
 		return errors.Join(ErrLockTimeout, err)
 	case isDown(err):

@@ -86,10 +86,9 @@ func inForce(ctx context.Context, c *ent.FamilyStrategyClient, f Family, k keysp
 // wrong. Bound it by ctx. Errors: ErrBacklogLong, ErrNotInForce, ErrUnknownBalance, ErrUnavailable.
 func (l *Ledger) Reconcile(ctx context.Context, a *Admission, key string) (Comparison, error) {
 	var c Comparison
-	var asked error // what Redis answered: not to be taken for an error of the database
 	k := a.keys()
 	_, err := l.transact(ctx, Lua, func(tx *ent.Tx) (map[string]int64, error) {
-		c, asked = Comparison{Balance: key}, nil
+		c = Comparison{Balance: key}
 		locked, err := l.read(ctx, tx.Balance, []Move{{Balance: key}}, true)
 		if err != nil {
 			return nil, err
@@ -100,20 +99,20 @@ func (l *Ledger) Reconcile(ctx context.Context, a *Admission, key string) (Compa
 		row := locked[0]
 		c.Database = Level{Amount: row.amount, Floor: row.floor, Ceiling: row.ceiling, Seq: row.applied}
 		for range repairTries {
-			var inStream []Pending
-			if inStream, asked = a.look(ctx, k, &c); asked != nil {
-				return nil, nil
+			inStream, err := a.look(ctx, k, &c)
+			if err != nil {
+				return nil, err
 			}
 			if err := expect(ctx, tx, &c, inStream); err != nil {
 				return nil, err
 			}
-			if asked = a.put(ctx, k, &c); asked != nil || c.Repaired || !c.Drifted() {
-				return nil, nil
+			if err := a.put(ctx, k, &c); err != nil || c.Repaired || !c.Drifted() {
+				return nil, err
 			}
 		}
 		return nil, nil
 	})
-	return c, errors.Join(asked, err)
+	return c, err
 }
 
 // look reads the balance into c, and returns the changes of it that are in the stream.

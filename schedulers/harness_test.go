@@ -55,7 +55,11 @@ func embedded(t *testing.T) stores {
 	server, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: clients.EmbeddedRedis})
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Close()) })
-	return stores{openDatabase(t, "sqlite://:memory:"), "redis://" + server.Client.(*redis.Client).Options().Addr}
+	client, ok := server.Client.(*redis.Client)
+	if !ok {
+		t.Fatalf("the embedded Redis has a client of type %T", server.Client)
+	}
+	return stores{openDatabase(t, "sqlite://:memory:"), "redis://" + client.Options().Addr}
 }
 
 func openDatabase(t *testing.T, url string) *clients.Database {

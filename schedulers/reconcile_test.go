@@ -72,7 +72,7 @@ func repairsDriftDuringTraffic(t *testing.T, i *process, drift int64) {
 	}
 }
 
-// Two instances admit and persist orders, payments, cancellations and expiries of a few products as fast as they can: however
+// Two instances admit and persist orders, payments and cancellations of a few products as fast as they can: however
 // often Redis is compared with the database, there is nothing to report.
 func TestReconcileReportsNoFalseDrift(t *testing.T) {
 	everywhere(t, func(t *testing.T, s stores) {
@@ -259,7 +259,7 @@ func TestDriftReportsAreClosed(t *testing.T) {
 	product := i.product(t, 10)
 	must(t, i.order(t.Context(), product))
 	i.settle(t)
-	job := r.jobs[Reconcile].(*reconcile)
+	job := newReconcile(i.deps(settings()))
 	drifted := lockprovider.Comparison{
 		Balance: lockprovider.StockKey(product), Redis: lockprovider.Level{Amount: 7}, Database: lockprovider.Level{Amount: 9},
 		Expected: lockprovider.Level{Amount: 9},

@@ -38,23 +38,23 @@ func TestRetention(t *testing.T) {
 		_, err = p.stock().Read(t.Context(), "dead", 1, -1) // leaves a consumer
 		must(t, err)
 
-		run := func(j *retention, want Result) {
+		run := func(j job, want Result) {
 			t.Helper()
 			result, err := j.runOnce(t.Context())
 			wantResult(t, result, err, want)
 		}
-		job := r.jobs[Retention].(*retention)
+		retain := r.jobs[Retention]
 		nothing := Result{"changes": 0, "events": 0, "runs": 0, "drifts": 0, "instances": 0, "consumers": 0}
-		run(job, nothing)
+		run(retain, nothing)
 
 		// Remembered for long enough, but not published yet.
 		p.clock.Advance(set.Remember + time.Minute)
-		run(job, Result{"changes": 0, "events": 0, "runs": 0, "instances": 1})
+		run(retain, Result{"changes": 0, "events": 0, "runs": 0, "instances": 1})
 		must(t, p.db.Ent.ChangeLog.Update().Where(changelog.IDGT(0)).SetPublishedAt(p.clock.Now()).Exec(t.Context()))
-		run(job, Result{"changes": 8})
-		run(job, nothing)
+		run(retain, Result{"changes": 8})
+		run(retain, nothing)
 		p.clock.Advance(set.KeepEvents)
-		run(job, Result{"events": 4, "runs": 1})
+		run(retain, Result{"events": 4, "runs": 1})
 
 		// The journal stays, and what it proves.
 		n, err := p.db.Ent.Entry.Query().Count(t.Context())
