@@ -138,6 +138,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 		return runner.Stop(stopping)
 	})
 	runner.Start()
+	providers.OnReconnect(redisIsBack(runner, log))
 
 	// Router and HTTP.
 	handler, err := router(cfg, log, services, operations(db.Ent, runner), providers, registry,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -62,5 +63,21 @@ func operations(client *ent.Client, runner *schedulers.Runner) graph.Operations 
 		Low: func(ctx context.Context, limit int) ([]events.LowProduct, error) {
 			return events.LowStock(ctx, client, limit)
 		},
+	}
+}
+
+// redisIsBack creates what Redis has lost, and looks whether the rest is right. What fails is done by the next regular run.
+func redisIsBack(runner *schedulers.Runner, log *slog.Logger) func() {
+	return func() {
+		ctx := context.Background() // ends with the runner
+		created, err := runner.Prime(ctx)
+		if err == nil {
+			_, err = runner.RunNow(ctx, schedulers.Reconcile)
+		}
+		if err != nil && !errors.Is(err, schedulers.ErrElsewhere) && !errors.Is(err, schedulers.ErrStopped) {
+			log.WarnContext(ctx, "redis is back, its balances wait for the next run", "error", err)
+			return
+		}
+		log.InfoContext(ctx, "redis is back", "primed", created)
 	}
 }

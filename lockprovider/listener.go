@@ -18,9 +18,9 @@ type listener struct {
 // resubscribePause bounds how fast a broken subscription is retried.
 const resubscribePause = 100 * time.Millisecond
 
-// listen calls message for every message, and gap whenever some may have been missed: on a lost connection and on each
-// (re)subscription. It reads with Receive, since a channel in between drops messages when it is full.
-func listen(p *redis.PubSub, message func(channel, payload string), gap func()) *listener {
+// listen calls message for every message, and gap whenever some may have been missed: on a lost connection, and with true on
+// each (re)subscription. It reads with Receive, since a channel in between drops messages when it is full.
+func listen(p *redis.PubSub, message func(channel, payload string), gap func(subscribed bool)) *listener {
 	open, stop := context.WithCancel(context.Background())
 	l := &listener{pubsub: p, stop: stop, done: make(chan struct{})}
 	go func() {
@@ -30,14 +30,14 @@ func listen(p *redis.PubSub, message func(channel, payload string), gap func()) 
 			case errors.Is(err, redis.ErrClosed):
 				return
 			case err != nil: // the next Receive reconnects
-				gap()
+				gap(false)
 				_ = pause(open, resubscribePause)
 			default:
 				switch m := msg.(type) {
 				case *redis.Message:
 					message(m.Channel, m.Payload)
 				case *redis.Subscription:
-					gap()
+					gap(true)
 				}
 			}
 		}

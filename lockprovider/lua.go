@@ -260,7 +260,7 @@ func NewWaiters(r redis.UniversalClient, instance string) *Waiters {
 		for _, m := range messages {
 			w.tell(m.ID, m.verdict())
 		}
-	}, func() {})
+	}, func(bool) {})
 	return w
 }
 

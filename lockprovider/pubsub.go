@@ -99,6 +99,9 @@ type subscription struct {
 
 	mu    sync.Mutex
 	lines map[string][]*turn
+	// subscribed counts subscriptions: each after the first is a Redis that is back.
+	subscribed  int
+	reconnected func()
 }
 
 // turn is one waiter's place in the line for a key.
@@ -109,7 +112,7 @@ type turn struct {
 func subscribe(r redis.UniversalClient) *subscription {
 	s := &subscription{lines: map[string][]*turn{}}
 	s.listener = listen(r.PSubscribe(context.Background(), unlockChannel+"*"),
-		func(channel, _ string) { s.callFirst(channel[len(unlockChannel):]) }, s.callAll)
+		func(channel, _ string) { s.callFirst(channel[len(unlockChannel):]) }, s.gap)
 	return s
 }
 
@@ -150,6 +153,21 @@ func (s *subscription) callFirst(key string) {
 	defer s.mu.Unlock()
 	if line := s.lines[key]; len(line) > 0 {
 		line[0].ready()
+	}
+}
+
+// gap is a time in which releases may have gone unheard: everybody who is first in a line asks. The end of it is a
+// subscription that is not the first.
+func (s *subscription) gap(subscribed bool) {
+	s.callAll()
+	s.mu.Lock()
+	if subscribed {
+		s.subscribed++
+	}
+	back, tell := subscribed && s.subscribed > 1, s.reconnected
+	s.mu.Unlock()
+	if back && tell != nil {
+		tell()
 	}
 }
 

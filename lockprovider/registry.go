@@ -215,6 +215,16 @@ func (p *Providers) Admissions() map[Family]*Admission { return maps.Clone(p.adm
 // Lines are the waiting lines of the families under queue: each needs a worker.
 func (p *Providers) Lines() map[Family]*Line { return maps.Clone(p.lines) }
 
+// OnReconnect has f called, and not waited for, whenever Redis is back after it was away.
+func (p *Providers) OnReconnect(f func()) {
+	if p.subscription == nil {
+		return
+	}
+	p.subscription.mu.Lock()
+	defer p.subscription.mu.Unlock()
+	p.subscription.reconnected = func() { go f() }
+}
+
 // Worker serves a line of this process's.
 func (p *Providers) Worker(line *Line, s WorkerSettings, log *slog.Logger) *Worker {
 	return &Worker{

@@ -253,7 +253,15 @@ func (r *Runner) enter() bool {
 
 // Prime creates the balances that Redis lacks from the database: to be called when Redis is back. It needs no claim:
 // whoever creates a balance first has created it.
-func (r *Runner) Prime(ctx context.Context) (Result, error) { return r.prime.runOnce(ctx) }
+func (r *Runner) Prime(ctx context.Context) (Result, error) {
+	if !r.enter() {
+		return nil, ErrStopped
+	}
+	defer r.running.Done()
+	ctx, cancel := r.bound(ctx)
+	defer cancel()
+	return r.prime.runOnce(ctx)
+}
 
 // run runs a job that has been claimed, and records it.
 func (r *Runner) run(ctx context.Context, name Job) *ent.SchedulerRun {

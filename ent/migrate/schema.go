@@ -47,6 +47,13 @@ var (
 		Name:       "balances",
 		Columns:    BalancesColumns,
 		PrimaryKey: []*schema.Column{BalancesColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "balance_family_id",
+				Unique:  false,
+				Columns: []*schema.Column{BalancesColumns[1], BalancesColumns[0]},
+			},
+		},
 	}
 	// ChangeLogsColumns holds the columns for the "change_logs" table.
 	ChangeLogsColumns = []*schema.Column{

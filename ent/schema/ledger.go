@@ -39,6 +39,11 @@ func (Balance) Fields() []ent.Field {
 // uuidType is how MySQL stores a UUID, for which it has no type.
 var uuidType = map[string]string{dialect.MySQL: "char(36)"}
 
+// Indexes of the Balance: reconciliation pages through one family.
+func (Balance) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("family", "id")}
+}
+
 // Entry is one line of the append-only journal: one move of one balance.
 type Entry struct{ ent.Schema }
 

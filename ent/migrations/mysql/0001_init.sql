@@ -17,6 +17,7 @@ CREATE TABLE `balances` (
   `version` bigint NOT NULL DEFAULT 0,
   `applied` bigint NOT NULL DEFAULT 0,
   PRIMARY KEY (`id`),
+  INDEX `balance_family_id` (`family`, `id`),
   CONSTRAINT `balance_in_bounds` CHECK (`amount` >= `floor` and `amount` <= `ceiling`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- Create "change_logs" table

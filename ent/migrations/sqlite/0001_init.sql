@@ -21,6 +21,8 @@ CREATE TABLE `balances` (
   PRIMARY KEY (`id`),
   CONSTRAINT `balance_in_bounds` CHECK (amount >= floor AND amount <= ceiling)
 );
+-- Create index "balance_family_id" to table: "balances"
+CREATE INDEX `balance_family_id` ON `balances` (`family`, `id`);
 -- Create "change_logs" table
 CREATE TABLE `change_logs` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
