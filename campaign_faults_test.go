@@ -138,7 +138,7 @@ func (c *campaign) flush(t *testing.T) {
 	t.Helper()
 	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
 	must(t, err)
-	defer redis.Close() //nolint:errcheck // nothing is lost
+	defer redis.Close()
 	must(t, redis.Client.FlushAll(t.Context()).Err())
 }
 
@@ -147,7 +147,7 @@ func anotherDatabase(t *testing.T, server *testenv.Server, name string) string {
 	t.Helper()
 	db, err := sql.Open("pgx", server.URL)
 	must(t, err)
-	defer db.Close() //nolint:errcheck // nothing is lost
+	defer db.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), longEnough)
 	defer cancel()
 	_, err = db.ExecContext(ctx, "CREATE DATABASE "+name+" TEMPLATE template0")

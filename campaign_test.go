@@ -481,7 +481,7 @@ func (c *campaign) settled(t *testing.T, db *clients.Database, l losses) {
 	t.Helper()
 	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
 	must(t, err)
-	defer redis.Close() //nolint:errcheck // nothing is lost
+	defer redis.Close()
 	if c.strategy != lockprovider.Lua {
 		eventually(t, "all balances are free", func() bool { // those that the dead have locked, when their leases end
 			locks, err := redis.Client.Keys(t.Context(), "lock:*").Result()
@@ -521,7 +521,7 @@ func (c *campaign) settled(t *testing.T, db *clients.Database, l losses) {
 // compare asserts that what Redis holds is what the database holds. After some faults it may differ until the
 // reconciliation has been there, which is then done here.
 func (c *campaign) compare(
-	t *testing.T, ctx context.Context, db *ent.Client, ledger *lockprovider.Ledger, admission *lockprovider.Admission, l losses, //nolint:revive // t comes first in tests
+	t *testing.T, ctx context.Context, db *ent.Client, ledger *lockprovider.Ledger, admission *lockprovider.Admission, l losses,
 ) {
 	t.Helper()
 	rows, err := db.Balance.Query().All(ctx)

@@ -173,7 +173,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Skip("needs /dev/full")
 	}
-	defer full.Close() //nolint:errcheck // nothing was written
+	defer full.Close()
 	for _, args := range [][]string{{"token", "--user", "ann"}, {"config"}, {"version"}} {
 		if err := run(t.Context(), args, nil, full, io.Discard); err == nil {
 			t.Errorf("holdfast %q found nothing wrong", args)

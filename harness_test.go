@@ -288,7 +288,7 @@ func (s stores) noLocksLeft(t *testing.T) {
 	t.Helper()
 	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: s.redis})
 	must(t, err)
-	defer redis.Close() //nolint:errcheck // nothing was written
+	defer redis.Close()
 	keys, err := redis.Client.Keys(t.Context(), "lock:*").Result()
 	must(t, err)
 	if len(keys) > 0 {

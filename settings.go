@@ -21,7 +21,7 @@ func broker(cfg config.Config) events.Settings {
 	s := events.DefaultSettings()
 	kind, addresses, _ := strings.Cut(cfg.Broker.URL, "://")
 	s.Broker.Kind, s.Broker.Redelivery, s.Broker.MaxLen = events.BrokerKind(kind), cfg.Broker.Redelivery, cfg.Broker.MaxLen
-	s.Broker.Partitions = int32(cfg.Broker.Partitions) //nolint:gosec // at most 1000
+	s.Broker.Partitions = int32(cfg.Broker.Partitions) // at most 1000
 	if addresses != "" {
 		s.Broker.Brokers = strings.Split(addresses, ",")
 	}

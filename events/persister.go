@@ -98,12 +98,12 @@ func (p *Persister) Run(ctx context.Context) {
 		var err error
 		if time.Since(claimed) >= p.settings.ClaimIdle/2 {
 			claimed = time.Now()
-			_, err = p.once(ctx, func() ([]lockprovider.Pending, error) {
+			err = p.once(ctx, func() ([]lockprovider.Pending, error) {
 				return p.admission.Claim(ctx, p.instance, p.settings.Batch, p.settings.ClaimIdle)
 			})
 		}
 		if err == nil {
-			_, err = p.once(ctx, func() ([]lockprovider.Pending, error) {
+			err = p.once(ctx, func() ([]lockprovider.Pending, error) {
 				return p.admission.Read(ctx, p.instance, p.settings.Batch, p.settings.Block)
 			})
 		}
@@ -144,7 +144,7 @@ func (p *Persister) Drain(ctx context.Context) error {
 			func() ([]lockprovider.Pending, error) { return p.admission.Claim(ctx, p.instance, p.settings.Batch, 0) },
 			func() ([]lockprovider.Pending, error) { return p.admission.Read(ctx, p.instance, p.settings.Batch, -1) },
 		} {
-			if _, err := p.once(ctx, read); err != nil {
+			if err := p.once(ctx, read); err != nil {
 				return err
 			}
 		}
@@ -157,24 +157,24 @@ func (p *Persister) Drain(ctx context.Context) error {
 
 // once persists one batch: read → commit → forget → tell. A batch that was read is finished, within its bound, even when
 // ctx ends.
-func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pending, error)) (int, error) {
+func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pending, error)) error {
 	batch, err := read()
 	if err != nil || len(batch) == 0 {
-		return 0, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.Finish)
 	defer cancel()
 	batch = p.discardMalformed(ctx, batch)
 	if len(batch) == 0 {
-		return 0, nil
+		return nil
 	}
 	verdicts, err := p.ledger.Persist(ctx, lockprovider.Lua, batch)
 	if err != nil {
-		return 0, err // nothing is known: they stay pending, are claimed and persisted again
+		return err // nothing is known: they stay pending, are claimed and persisted again
 	}
 	p.committed()
 	p.waiters.Tell(ctx, p.instance, batch, verdicts) // the commit is what counts; Redis may be tidied afterwards
-	return len(batch), p.forget(ctx, batch, verdicts)
+	return p.forget(ctx, batch, verdicts)
 }
 
 // forget removes what the database has confirmed from Redis, and takes back what it has refused.

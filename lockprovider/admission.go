@@ -357,7 +357,8 @@ func (a *Admission) Done(ctx context.Context, confirmed []Pending) error {
 	}
 	byEpoch := map[keyspace][]any{} // a batch may have been read right before a switch
 	for _, p := range confirmed {
-		args := append(byEpoch[p.keys], p.StreamID, len(p.Change.Moves))
+		args := byEpoch[p.keys]
+		args = append(args, p.StreamID, len(p.Change.Moves))
 		for _, m := range p.Change.Moves {
 			args = append(args, p.keys.balance(m.Balance))
 		}

@@ -129,7 +129,8 @@ func (p *failover) watchOnce(ctx context.Context, healthy *int) error {
 		*healthy = 0
 		return nil
 	}
-	if *healthy++; *healthy < p.settings.Healthy {
+	*healthy++
+	if *healthy < p.settings.Healthy {
 		return nil
 	}
 	*healthy = 0

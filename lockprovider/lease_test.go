@@ -246,8 +246,8 @@ func TestHeldContextNeverOutlivesTheLock(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
-			random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // repeatable, on purpose
-			var expires atomic.Int64                 // in nanoseconds
+			random := rand.New(rand.NewPCG(seed, 0))
+			var expires atomic.Int64 // in nanoseconds
 			expires.Store(time.Now().Add(term).UnixNano())
 			redis := &fakeRedis{}
 			redis.extend = func(ctx context.Context) error {

@@ -79,12 +79,17 @@ func (p *queue) answer(ctx context.Context, c Change, place queued, verdict <-ch
 			leaving = true // too late to leave: the answer is on its way
 			patience.Reset(p.settings.PersistWait)
 		case <-ctx.Done():
-			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
-			defer cancel()
-			_, _ = p.line.leave(bounded, c.ID, place.streamID)
+			p.abandon(ctx, c, place)
 			return Receipt{}, ctx.Err()
 		}
 	}
+}
+
+// abandon leaves the line for a caller who has gone.
+func (p *queue) abandon(ctx context.Context, c Change, place queued) {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+	defer cancel()
+	_, _ = p.line.leave(bounded, c.ID, place.streamID) // too late to leave: the change is applied, as a repeat will tell
 }
 
 // look finds an answer whose word was lost.

@@ -319,7 +319,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // jitter spreads a delay by ±50 %, so that those who failed together do not come back together.
 func jitter(d time.Duration) time.Duration {
-	return d/2 + rand.N(d+1) //nolint:gosec // not a secret: any spread will do
+	return d/2 + rand.N(d+1)
 }
 
 // redisFailure gives an error of Redis the meaning that a caller acts on, and marks what opens the circuit.

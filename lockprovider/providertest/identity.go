@@ -105,7 +105,7 @@ func idOfAnotherRequest(t *testing.T, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	instance := h.start(t)
 	first := h.change(move(balance, -1))
-	receipt := instance.mustExecute(t, first)
+	instance.mustExecute(t, first)
 
 	others := map[string]func(*lockprovider.Change){
 		"payload": func(c *lockprovider.Change) { c.Record.Payload = json.RawMessage(`{"other":true}`) },
@@ -125,7 +125,7 @@ func idOfAnotherRequest(t *testing.T, h *Harness) {
 	// The caller's own fingerprint tells what the same request is: the payload may hold a price of the moment.
 	stamped := h.change(move(balance, -1))
 	stamped.Record.Fingerprint = "the-request"
-	receipt = instance.mustExecute(t, stamped)
+	receipt := instance.mustExecute(t, stamped)
 	repriced := stamped
 	repriced.Record.Payload = json.RawMessage(`{"price":2}`)
 	checkReplay(t, instance.mustExecute(t, repriced), receipt)
