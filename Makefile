@@ -160,6 +160,10 @@ test-short: ## The tests that need no database server, without the race detector
 campaign: ## The long crash campaign: 100 servers killed, five rounds of every fault; some minutes
 	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) .
 
+.PHONY: conformance
+conformance: ## Run every strategy on every database and Redis, and print the table
+	go test ./lockprovider -run '^TestConformance$$' -count 1 -timeout 30m -args -conformance.table
+
 .PHONY: bench
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...

@@ -70,7 +70,11 @@ func TestAJobRunsOnOneInstance(t *testing.T) {
 			t.Helper()
 			ctx, cancel := context.WithTimeout(t.Context(), longEnough)
 			defer cancel()
-			must(t, one.clock.BlockUntilContext(ctx, waiting)) // all timers are set
+			must(t, one.clock.BlockUntilContext(ctx, waiting))         // all timers are set
+			until(t, "the last runs to free their jobs", func() bool { // which they do after they have been heard of
+				held, err := one.db.Ent.SchedulerJob.Query().Where(schedulerjob.HeldUntilNotNil()).Exist(ctx)
+				return err == nil && !held
+			})
 			one.clock.Advance(settings().ExpireEvery)
 		}
 		for range 3 {

@@ -32,6 +32,10 @@ var waitingScenarios = []Scenario{
 		Why: "buyers pile up behind one that hangs",
 	},
 	{
+		Name: "giving_up_frees_the_rest", Needs: queues, Func: givingUpFreesTheRest,
+		Why: "a cart that gave up on its second product keeps everybody from the first",
+	},
+	{
 		Name: "waiting_keeps_the_rest", Needs: leases, Slow: true, Func: waitingKeepsTheRest,
 		Why: "a cart that waits for its second product longer than a lease loses the first and never finishes",
 	},
@@ -170,6 +174,31 @@ func cancelledUnderTheLock(t *testing.T, h *Harness) {
 	h.checkAmount(t, balance, 10)
 	h.start(t).mustExecute(t, c) // the ID is not used up
 	h.checkApplied(t, c, 1)
+}
+
+func givingUpFreesTheRest(t *testing.T, h *Harness) {
+	first, second := h.open(t, 10, 0, unlimited), h.open(t, 10, 0, unlimited)
+	if first > second {
+		first, second = second, first // the order in which locks are taken
+	}
+	held := h.change(move(second, -1))
+	stopped := h.Env.stopAtRecord(t, held)
+	holder := h.start(t).beginUntil(t.Context(), t, held, stopped.reached, "its record")
+
+	both := h.change(move(first, -1), move(second, -1))
+	waiter := h.start(t, waiting(300*time.Millisecond)).begin(t.Context(), both)
+	if _, err := waiter.end(t); !errors.Is(err, lockprovider.ErrLockTimeout) {
+		t.Errorf("error %v, want ErrLockTimeout", err)
+	}
+	if h.Traits.Leases && lockHeld(t, h.redisNodes(t), first)() {
+		t.Error("who gave up on the second balance still locks the first")
+	}
+	stopped.release()
+	holder.mustEnd(t)
+	h.start(t).mustExecute(t, h.change(move(first, -1)))
+	h.checkApplied(t, both, 0)
+	h.checkAmount(t, first, 9)
+	h.checkAmount(t, second, 9)
 }
 
 func waitingKeepsTheRest(t *testing.T, h *Harness) {
