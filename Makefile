@@ -162,7 +162,7 @@ campaign: ## The long crash campaign: 100 servers killed, five rounds of every f
 
 .PHONY: conformance
 conformance: ## Run every strategy on every database and Redis, and print the table
-	go test ./lockprovider -run '^TestConformance$$' -count 1 -timeout 30m -args -conformance.table
+	cd lockprovider && go test -run '^TestConformance$$' -count 1 -timeout 30m -conformance.table
 
 .PHONY: bench
 bench: ## Run the benchmarks

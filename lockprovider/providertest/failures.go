@@ -27,6 +27,10 @@ var failureScenarios = []Scenario{
 		Why: "stock is gone without an order, because the order could not be written",
 	},
 	{
+		Name: "commit_fails", Func: commitFails,
+		Why: "a buyer is told that the order is placed, and it is not",
+	},
+	{
 		Name: "redis_down", Needs: func(h *Harness) bool { return h.Traits.NeedsRedis }, Func: redisDown,
 		Why: "buyers hang while Redis is away, or are told something that makes them give up",
 	},
@@ -137,6 +141,24 @@ func recordFails(t *testing.T, h *Harness) {
 	}
 	instance.mustExecute(t, c) // the ID is not used up
 	h.checkApplied(t, c, 2)
+}
+
+func commitFails(t *testing.T, h *Harness) {
+	balance := h.open(t, 10, 0, unlimited)
+	c := h.change(move(balance, -1))
+	failure := errors.New("the commit failed")
+	h.Env.onRecord(t, c, func(_ context.Context, tx *ent.Tx) error {
+		tx.OnCommit(func(ent.Committer) ent.Committer {
+			return ent.CommitFunc(func(_ context.Context, tx *ent.Tx) error { return errors.Join(failure, tx.Rollback()) })
+		})
+		return nil
+	})
+	receipt, err := persist(t.Context(), h.start(t), c)
+	if rejected := new(lockprovider.Rejected); !errors.Is(err, failure) && (!h.Traits.Detached || !errors.As(err, &rejected)) {
+		t.Errorf("receipt %+v, error %v, want that of the commit", receipt, err)
+	}
+	h.checkApplied(t, c, 0)
+	h.checkAmount(t, balance, 10)
 }
 
 // downBound is how long a caller may wait for the news that Redis is away.
