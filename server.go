@@ -93,7 +93,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 		return err
 	}
 	for _, admission := range providers.Admissions() {
-		p := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), persisting, persisted, log, nil)
+		p := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), persisting, persisted, log)
 		admission.DrainWith(p.Drain)
 		closers.add("persister", events.Background(ctx, p.Run))
 	}

@@ -81,9 +81,12 @@ func openShop(t testing.TB, cfg lockprovider.FamilyConfig, databaseURL, redisURL
 	s := &shop{db: db, redis: redis.Client, gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
 	settings, log := events.DefaultPersisterSettings(), slog.New(slog.DiscardHandler)
 	settings.Block = 50 * time.Millisecond
+	if cfg.Strategy == lockprovider.Lua {
+		ledger.OnCommit(func() { s.commits.Add(1) })
+	}
 	for _, admission := range providers.Admissions() {
 		persister := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), settings,
-			events.NewPersisterMetrics(nil), log, func() { s.commits.Add(1) })
+			events.NewPersisterMetrics(nil), log)
 		admission.DrainWith(persister.Drain)
 		stop := events.Background(ctx, persister.Run)
 		t.Cleanup(func() { must(t, stop()) })

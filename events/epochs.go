@@ -27,7 +27,7 @@ func DrainEarlier(
 			used, err := admission.Used(ctx)
 			if err == nil && used {
 				log.InfoContext(ctx, "draining an earlier epoch", "family", family, "epoch", epoch)
-				err = NewPersister(admission, l, waiters, d.Instance(), s, m, log, nil).Drain(ctx)
+				err = NewPersister(admission, l, waiters, d.Instance(), s, m, log).Drain(ctx)
 				if err == nil {
 					err = admission.Forget(ctx)
 				}

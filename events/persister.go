@@ -26,7 +26,6 @@ type Persister struct {
 	settings  PersisterSettings
 	metrics   *PersisterMetrics
 	log       *slog.Logger
-	committed func()
 }
 
 // PersisterSettings are the bounds of a Persister.
@@ -76,16 +75,13 @@ func NewPersisterMetrics(reg prometheus.Registerer) *PersisterMetrics {
 }
 
 // NewPersister returns the persister of a family. instance is the name under which this process waits for its own
-// changes; committed, which may be nil, is called after every commit.
+// changes.
 func NewPersister(
 	a *lockprovider.Admission, l *lockprovider.Ledger, w *lockprovider.Waiters, instance string, s PersisterSettings,
-	m *PersisterMetrics, log *slog.Logger, committed func(),
+	m *PersisterMetrics, log *slog.Logger,
 ) *Persister {
-	if committed == nil {
-		committed = func() {}
-	}
 	return &Persister{
-		admission: a, ledger: l, waiters: w, instance: instance, settings: s, metrics: m, committed: committed,
+		admission: a, ledger: l, waiters: w, instance: instance, settings: s, metrics: m,
 		log: log.With("family", a.Family()),
 	}
 }
@@ -172,7 +168,6 @@ func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pendin
 	if err != nil {
 		return err // nothing is known: they stay pending, are claimed and persisted again
 	}
-	p.committed()
 	p.waiters.Tell(ctx, p.instance, batch, verdicts) // the commit is what counts; Redis may be tidied afterwards
 	return p.forget(ctx, batch, verdicts)
 }

@@ -23,6 +23,8 @@ func (openDoor) Lock(ctx context.Context, _ []string) (context.Context, lockprov
 
 func (openDoor) Unlock(context.Context) error { return nil }
 
+func (openDoor) Fence(string) int64 { return 0 }
+
 // ownerless is a lock with a lease that nobody renews, and a release that frees whatever is held by then.
 type ownerless struct {
 	mu    sync.Mutex
@@ -56,6 +58,8 @@ func (l *ownerless) Unlock(context.Context) error {
 	l.until = time.Time{}
 	return nil
 }
+
+func (*ownerless) Fence(string) int64 { return 0 }
 
 // TestBrokenLockIsCaught: a lock that does not exclude is counted as such and still loses nothing. SQLite cannot show it:
 // there, BEGIN IMMEDIATE excludes by itself.

@@ -93,6 +93,9 @@ func (k *keptAlive) Unlock(ctx context.Context) error {
 	return err
 }
 
+// Fence is 0: a key with a random value has no order.
+func (k *keptAlive) Fence(string) int64 { return 0 }
+
 // partial keeps alive what a locker holds while it waits for the next key. Otherwise a wait that is longer than the lease
 // would lose the first keys, every time that it is tried.
 type partial struct {

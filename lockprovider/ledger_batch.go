@@ -17,8 +17,9 @@ import (
 	"holdfast/ent/changelog"
 )
 
-// errApplied means that the database holds a change already, from another admission: Redis forgot that it had seen it.
-var errApplied = errors.New("change applied before")
+// ErrAlreadyApplied is the verdict on a change that the database held before, from another admission: Redis forgot that it
+// had seen it.
+var ErrAlreadyApplied = errors.New("change applied before")
 
 // insertChunk bounds the rows of one INSERT: databases bound its parameters.
 const insertChunk = 500
@@ -37,9 +38,6 @@ func (l *Ledger) Persist(ctx context.Context, s Strategy, batch []Pending) ([]er
 	}
 	return verdicts, l.persist(ctx, s, batch, todo, verdicts)
 }
-
-// ErrAlreadyApplied is the verdict on a change that the database held before.
-var ErrAlreadyApplied = errApplied
 
 // notApplied returns the indexes of the changes that the change log does not hold; of the others it sets the verdicts.
 func (l *Ledger) notApplied(ctx context.Context, batch []Pending, verdicts []error) ([]int, error) {
@@ -63,7 +61,7 @@ func (l *Ledger) notApplied(ctx context.Context, batch []Pending, verdicts []err
 			todo = append(todo, i)
 			admissions[p.Change.ID] = p.StreamID // a second admission in the same batch
 		case admission != p.StreamID:
-			verdicts[i] = errApplied
+			verdicts[i] = ErrAlreadyApplied
 		}
 	}
 	return todo, nil
@@ -94,7 +92,7 @@ func (l *Ledger) persist(ctx context.Context, s Strategy, batch []Pending, todo 
 		return rerr
 	case found && first.Admission == batch[i].StreamID:
 	case found || errors.Is(rerr, ErrIDReused):
-		verdicts[i] = errApplied
+		verdicts[i] = ErrAlreadyApplied
 	case errors.Is(err, errNoFit):
 		verdicts[i] = l.namedRefusal(ctx, batch[i].Change, err)
 	default:

@@ -24,6 +24,9 @@ type Lease interface {
 	// Unlock frees all keys, in a bounded time and even if ctx has been cancelled. It returns [ErrLockLost] where the
 	// lease had already ended, and never frees what somebody else holds by now.
 	Unlock(ctx context.Context) error
+	// Fence is the fencing token of a key that is held: greater than that of every lease of the key before, so that a
+	// store that remembers the greatest one can refuse a holder who came late. 0 where the lock has none.
+	Fence(key string) int64
 }
 
 // locked is every strategy that is a lock around a transaction. Its Execute is the story of all of them.
@@ -33,6 +36,12 @@ type locked struct {
 	ledger   *Ledger
 	metrics  *Metrics
 	attempts int
+}
+
+func newLocked(s Strategy, d Deps) *locked {
+	return &locked{
+		strategy: s, locker: lockers[s](d), ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
+	}
 }
 
 // Execute: lock → begin → read → check → write → commit → unlock. Never unlock before the commit; the transaction begins

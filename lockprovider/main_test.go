@@ -138,7 +138,7 @@ func serve(b providertest.Background) (stop func()) {
 		settings := events.DefaultPersisterSettings()
 		settings.Block = block
 		run = events.NewPersister(admission, b.Ledger, b.Providers.Waiters(), b.Instance, settings,
-			events.NewPersisterMetrics(nil), log, nil).Run
+			events.NewPersisterMetrics(nil), log).Run
 	} else {
 		settings := lockprovider.WorkerSettings{Batch: 256, Block: block, Retry: 20 * time.Millisecond}
 		run = b.Providers.Worker(b.Providers.Lines()[b.Family], settings, log).Run

@@ -21,10 +21,7 @@ type pubsub struct {
 }
 
 func newPubSub(d Deps) (Provider, error) {
-	return &locked{
-		strategy: PubSub, locker: &pubsub{redis: d.Redis, subscription: d.subscription, settings: d.Settings},
-		ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
-	}, nil
+	return newLocked(PubSub, d), nil
 }
 
 // unlockChannel is the prefix of the channels on which releases are published; the key follows.

@@ -21,6 +21,10 @@ type redsyncLocker struct {
 }
 
 func newRedsync(d Deps) (Provider, error) {
+	return newLocked(Redsync, d), nil
+}
+
+func newRedsyncLocker(d Deps) Locker {
 	nodes := d.RedisNodes
 	if len(nodes) == 0 {
 		nodes = append(nodes, d.Redis)
@@ -29,10 +33,7 @@ func newRedsync(d Deps) (Provider, error) {
 	for i, node := range nodes {
 		pools[i] = goredis.NewPool(node)
 	}
-	return &locked{
-		strategy: Redsync, locker: &redsyncLocker{redsync: redsync.New(pools...), settings: d.Settings},
-		ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
-	}, nil
+	return &redsyncLocker{redsync: redsync.New(pools...), settings: d.Settings}
 }
 
 // Lock takes one mutex a key in their order, which is the same for everyone.

@@ -18,10 +18,7 @@ type setnx struct {
 }
 
 func newSetNX(d Deps) (Provider, error) {
-	return &locked{
-		strategy: SetNX, locker: &setnx{redis: d.Redis, settings: d.Settings},
-		ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
-	}, nil
+	return newLocked(SetNX, d), nil
 }
 
 // Lock takes the keys one by one in their order, which is the same for everyone, and frees what it has where it cannot

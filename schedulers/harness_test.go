@@ -131,7 +131,7 @@ func (i *process) persist() {
 	var persisters sync.WaitGroup
 	for _, admission := range i.providers.Admissions() {
 		p := events.NewPersister(admission, i.ledger, i.providers.Waiters(), i.name, settings,
-			events.NewPersisterMetrics(nil), slog.New(slog.DiscardHandler), nil)
+			events.NewPersisterMetrics(nil), slog.New(slog.DiscardHandler))
 		persisters.Go(func() { p.Run(persisting) })
 	}
 	i.stopPersisting = sync.OnceFunc(func() { stop(); persisters.Wait() })
