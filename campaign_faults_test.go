@@ -100,7 +100,7 @@ func TestCampaignFaults(t *testing.T) {
 		name := fmt.Sprintf("%s %s %s", test.strategy, strings.Join(test.redis, ""), strings.Join(test.settings, ""))
 		t.Run(strings.TrimSpace(name), func(t *testing.T) {
 			redis := testenv.Redis(t, test.redis...)
-			s := stores{anotherDatabase(t, postgres, fmt.Sprintf("campaign_%d", i)), redis.URL}
+			s := stores{database: anotherDatabase(t, postgres, fmt.Sprintf("campaign_%d", i)), redis: redis.URL}
 			c := newCampaign(t, s, test.strategy, test.settings...)
 			c.refill(t)
 			rounds := 1

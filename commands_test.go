@@ -164,7 +164,7 @@ func TestDefaults(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(server.cmd.Dir, "holdfast.db")); err != nil {
 		t.Error(err)
 	}
-	stores{"sqlite://" + filepath.Join(server.cmd.Dir, "holdfast.db"), clients.EmbeddedRedis}.audit(t)
+	stores{database: "sqlite://" + filepath.Join(server.cmd.Dir, "holdfast.db"), redis: clients.EmbeddedRedis}.audit(t)
 }
 
 // TestFullDisk: a script that stores a token must hear that there is none.

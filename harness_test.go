@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"holdfast/clients"
@@ -28,6 +29,7 @@ const asProgram = "RUN_AS_HOLDFAST"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) == "" {
+		redis.SetLogger(quiet{}) // it reports every connection to a Redis that a test has killed
 		testenv.Main(m)
 	}
 	go func() {
@@ -38,6 +40,10 @@ func TestMain(m *testing.M) {
 	main()
 	os.Exit(0)
 }
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
 
 // How a process may end, besides 0.
 const (
@@ -220,7 +226,10 @@ func tail(log string) string {
 }
 
 // stores are where a shop keeps its data.
-type stores struct{ database, redis string }
+type stores struct {
+	database, redis string
+	broker          string // "": the default, inside each server
+}
 
 // kinds of stores. A test is skipped where a server is not installed.
 var kinds = []struct {
@@ -234,17 +243,17 @@ var kinds = []struct {
 
 func openSQLite(t *testing.T) stores {
 	t.Helper()
-	return stores{sqliteFile(t), clients.EmbeddedRedis}
+	return stores{database: sqliteFile(t), redis: clients.EmbeddedRedis}
 }
 
 func openPostgres(t *testing.T) stores {
 	t.Helper()
-	return stores{testenv.Postgres(t), testenv.Redis(t).URL}
+	return stores{database: testenv.Postgres(t), redis: testenv.Redis(t).URL}
 }
 
 func openMariaDB(t *testing.T) stores {
 	t.Helper()
-	return stores{testenv.MariaDB(t), testenv.Redis(t).URL}
+	return stores{database: testenv.MariaDB(t), redis: testenv.Redis(t).URL}
 }
 
 func sqliteFile(t *testing.T) string {
@@ -261,7 +270,7 @@ func (s stores) production() []string {
 }
 
 func (s stores) development() []string {
-	return []string{"DATABASE_URL=" + s.database, "REDIS_URL=" + s.redis}
+	return []string{"DATABASE_URL=" + s.database, "REDIS_URL=" + s.redis, "BROKER=" + s.broker}
 }
 
 // open connects to the database beside the servers.
@@ -301,7 +310,11 @@ func (s stores) noLocksLeft(t *testing.T) {
 func noLeaks(t *testing.T) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, testenv.LeakOption(), before) })
+	t.Cleanup(func() {
+		goleak.VerifyNone(t, testenv.LeakOption(), before,
+			// One a process, started by the first Kafka client and never stopped: it ticks for the library's meters.
+			goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+	})
 }
 
 // together calls f for 0 to n-1 at the same moment and returns when all have ended. All errors are reported.

@@ -50,6 +50,9 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 		return err
 	}
 	closers.add("redis", redis.Close)
+	if err := neverEvicts(ctx, redis, cfg, log); err != nil {
+		return err
+	}
 
 	// Providers: one strategy a family, the same on every live instance.
 	deployment, err := lockprovider.Join(ctx, db.Ent, cfg.Strategies(), lockprovider.DeploymentSettings{
@@ -69,6 +72,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes, Metrics: lockprovider.NewMetrics(registry),
 		Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment, Log: log,
+		Failover: failover(cfg),
 	}, cfg.Families())
 	if err != nil {
 		return err
@@ -87,19 +91,21 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	ledger.OnCommit(happened.Wake)
 
 	// Persisters write what lua admits into the database, workers serve the lines of queue.
-	persisting := persister(cfg)
-	persisted := events.NewPersisterMetrics(registry)
-	if err := events.DrainEarlier(ctx, redis.Client, deployment, ledger, persisting, persisted, log); err != nil {
+	persisting := events.PersisterDeps{
+		Ledger: ledger, Waiters: providers.Waiters(), Instance: deployment.Instance(), Settings: persister(cfg),
+		Metrics: events.NewPersisterMetrics(registry), Log: log, Poison: happened.Poison,
+	}
+	if err := events.DrainEarlier(ctx, redis.Client, deployment, persisting); err != nil {
 		return err
 	}
 	for _, admission := range providers.Admissions() {
-		p := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), persisting, persisted, log)
+		p := events.NewPersister(admission, persisting)
 		admission.DrainWith(p.Drain)
 		closers.add("persister", events.Background(ctx, p.Run))
 	}
 	for _, line := range providers.Lines() {
 		worker := providers.Worker(line, lockprovider.WorkerSettings{
-			Batch: cfg.Pipeline.Batch, Block: persisting.Block, Retry: persisting.MaxRetry,
+			Batch: cfg.Pipeline.Batch, Block: persisting.Settings.Block, Retry: persisting.Settings.MaxRetry,
 		}, log)
 		closers.add("worker", events.Background(ctx, worker.Run))
 	}
@@ -163,6 +169,26 @@ func migrate(ctx context.Context, db *clients.Database, cfg config.Config, log *
 		log.InfoContext(ctx, "database migrated", "versions", applied)
 	}
 	return err
+}
+
+// neverEvicts refuses a Redis that may forget what only it knows: changes of lua and queue that are not in the database yet.
+func neverEvicts(ctx context.Context, redis *clients.Redis, cfg config.Config, log *slog.Logger) error {
+	strategies := cfg.Strategies()
+	for _, family := range lockprovider.Families {
+		if !lockprovider.KeepsInRedis(strategies[family]) {
+			continue
+		}
+		err := redis.NeverEvicts(ctx)
+		if errors.Is(err, clients.ErrPolicyUnknown) {
+			log.WarnContext(ctx, "make sure that maxmemory-policy is noeviction: redis does not tell", "error", err)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("family %s, strategy %s: %w", family, strategies[family], err)
+		}
+		return nil
+	}
+	return nil
 }
 
 // router is everything that answers over HTTP.

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/clients"
 	"holdfast/internal/testenv"
+	"holdfast/lockprovider"
 )
 
 // TestServer shops at the real program, over HTTP, with tokens that it printed itself, on every kind of stores.
@@ -87,7 +88,7 @@ func shopping(t *testing.T, root, alice user, name string) {
 // TestShutdownLetsRequestsFinish stops a server under load: whoever is being served gets an answer, nobody's lock stays.
 func TestShutdownLetsRequestsFinish(t *testing.T) {
 	noLeaks(t)
-	s := stores{sqliteFile(t), testenv.Redis(t).URL}
+	s := stores{database: sqliteFile(t), redis: testenv.Redis(t).URL}
 	browser := browser(t)
 	server := boot(t, s.production(), set("payment.latency=400ms")...)
 	root, alice := signIn(t, browser, "root", true, server), signIn(t, browser, "alice", false, server)
@@ -191,6 +192,40 @@ func TestShutdownIsBounded(t *testing.T) {
 	wantEqual(t, "replayed", again.Meta.Replayed, true)
 	wantEqual(t, "stock", alice.stock(t, product), 9)
 	s.audit(t)
+}
+
+// TestRedisThatEvictsIsRefused: what lua and queue have only there would be gone, and nobody would be told.
+func TestRedisThatEvictsIsRefused(t *testing.T) {
+	noLeaks(t)
+	server := testenv.Redis(t, "--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru")
+	s := stores{database: sqliteFile(t), redis: server.URL}
+	one := func(strategy lockprovider.Strategy) []string {
+		return append(all(lockprovider.RowLock), set("locks.accounts.provider="+string(strategy))...)
+	}
+	for _, strategy := range []lockprovider.Strategy{lockprovider.Lua, lockprovider.Queue} {
+		refused := start(t, s.production(), serveArgs(one(strategy))...)
+		wantEqual(t, "exit code", refused.wait(), exitFailed)
+		for _, part := range []string{"ACCOUNTS", string(strategy), "maxmemory-policy allkeys-lru", "set it to noeviction"} {
+			if !strings.Contains(refused.stderr.String(), part) {
+				t.Errorf("the refusal does not name %s: %s", part, refused.stderr.String())
+			}
+		}
+	}
+	boot(t, s.production(), one(lockprovider.PubSub)...).stop() // a lock that is lost is noticed
+
+	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: server.URL})
+	must(t, err)
+	defer redis.Close()
+	must(t, redis.Client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
+	told := boot(t, s.production(), append(one(lockprovider.Lua), "--takeover")...)
+	told.stop()
+	if log := told.stderr.String(); strings.Contains(log, "maxmemory") {
+		t.Errorf("a Redis that does not evict is complained about: %s", log)
+	}
+	must(t, redis.Client.Do(t.Context(), "ACL", "SETUSER", "default", "-config").Err())
+	warned := boot(t, s.production(), one(lockprovider.Lua)...)
+	warned.logged("make sure that maxmemory-policy is noeviction")
+	warned.stop()
 }
 
 func get(t *testing.T, browser *http.Client, url string) (status int, body string) {

@@ -11,6 +11,7 @@ import (
 	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/graph"
+	"holdfast/lockprovider"
 	"holdfast/schedulers"
 )
 
@@ -25,15 +26,23 @@ func broker(cfg config.Config) events.Settings {
 	if addresses != "" {
 		s.Broker.Brokers = strings.Split(addresses, ",")
 	}
-	s.LowStock = cfg.Broker.LowStock
+	s.LowStock, s.Poll, s.Batch = cfg.Broker.LowStock, cfg.Broker.Poll, cfg.Broker.Batch
 	return s
 }
 
 // persister are the settings of the way of Redis-first changes into the database.
 func persister(cfg config.Config) events.PersisterSettings {
 	s := events.DefaultPersisterSettings()
-	s.Batch, s.ClaimIdle = cfg.Pipeline.Batch, cfg.Pipeline.ClaimIdle
+	s.Batch, s.Block, s.ClaimIdle = cfg.Pipeline.Batch, cfg.Pipeline.Block, cfg.Pipeline.ClaimIdle
 	return s
+}
+
+// failover are the settings of the way out of an outage of Redis, and back.
+func failover(cfg config.Config) lockprovider.FailoverSettings {
+	return lockprovider.FailoverSettings{
+		Failures: uint32(cfg.Failover.Failures), // at most 1000
+		Retry:    cfg.Failover.Retry, Watch: cfg.Failover.Watch, Healthy: cfg.Failover.Healthy,
+	}
 }
 
 // jobs are the settings of the schedulers. The database remembers a change for at least as long as Redis.

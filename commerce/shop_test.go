@@ -85,8 +85,10 @@ func openShop(t testing.TB, cfg lockprovider.FamilyConfig, databaseURL, redisURL
 		ledger.OnCommit(func() { s.commits.Add(1) })
 	}
 	for _, admission := range providers.Admissions() {
-		persister := events.NewPersister(admission, ledger, providers.Waiters(), deployment.Instance(), settings,
-			events.NewPersisterMetrics(nil), log)
+		persister := events.NewPersister(admission, events.PersisterDeps{
+			Ledger: ledger, Waiters: providers.Waiters(), Instance: deployment.Instance(), Settings: settings,
+			Metrics: events.NewPersisterMetrics(nil), Log: log,
+		})
 		admission.DrainWith(persister.Drain)
 		stop := events.Background(ctx, persister.Run)
 		t.Cleanup(func() { must(t, stop()) })

@@ -22,6 +22,7 @@ type Config struct {
 	Shop       Shop       `koanf:"shop"`
 	Locks      Locks      `koanf:"locks"`
 	Pipeline   Pipeline   `koanf:"pipeline"`
+	Failover   Failover   `koanf:"failover"`
 	Broker     Broker     `koanf:"broker"`
 	Jobs       Jobs       `koanf:"jobs"`
 	Payment    Payment    `koanf:"payment"`
@@ -109,9 +110,24 @@ type Pipeline struct {
 	Remember time.Duration `koanf:"remember"`
 	// Batch is the most changes of one commit: 1 to 1000.
 	Batch int64 `koanf:"batch"`
+	// Block is how long to wait for changes before looking around, and so how long a stop may take: 10ms to 1s.
+	Block time.Duration `koanf:"block"`
 	// ClaimIdle is how long a change may lie unconfirmed before another instance takes it over, so the time in which a
 	// crash is made good: 100ms to 1m.
 	ClaimIdle time.Duration `koanf:"claimIdle"`
+}
+
+// Failover is the way out of an outage of Redis, and back.
+type Failover struct {
+	// Failures in a row of one family open the circuit: its changes are refused, or sent to the fallback, without asking
+	// Redis: 1 to 1000.
+	Failures int `koanf:"failures"`
+	// Retry is how long the circuit stays open before one change tries again: 10ms to 1m.
+	Retry time.Duration `koanf:"retry"`
+	// Watch is how often to look which strategy is in force, and whether Redis is back: 50ms to 1m.
+	Watch time.Duration `koanf:"watch"`
+	// Healthy is how many looks in a row must find Redis answering before a family leaves its fallback: 1 to 1000.
+	Healthy int `koanf:"healthy"`
 }
 
 // Broker is what carries events from the change log to their handlers.
@@ -127,6 +143,10 @@ type Broker struct {
 	Partitions int `koanf:"partitions"`
 	// LowStock is how many of a product are left when its stock counts as low: 0 to 1000000.
 	LowStock int64 `koanf:"lowStock"`
+	// Poll is how often to look for changes that another instance has committed: 10ms to 1m.
+	Poll time.Duration `koanf:"poll"`
+	// Batch is the most changes whose events are published and then marked together: 1 to 1000.
+	Batch int `koanf:"batch"`
 }
 
 // Jobs is how often each job runs, on one instance of a deployment at a time.
@@ -225,9 +245,14 @@ func unresolved() Config {
 			Accounts: lock(lockprovider.Redsync, 2*time.Second, 3*time.Second),
 		},
 		Pipeline: Pipeline{
-			PersistWait: 5 * time.Second, Backlog: 10_000, Remember: 24 * time.Hour, Batch: 256, ClaimIdle: 3 * time.Second,
+			PersistWait: 5 * time.Second, Backlog: 10_000, Remember: 24 * time.Hour, Batch: 256,
+			Block: 500 * time.Millisecond, ClaimIdle: 3 * time.Second,
 		},
-		Broker: Broker{URL: "channel", Redelivery: 6 * time.Second, MaxLen: 100_000, Partitions: 6, LowStock: 5},
+		Failover: Failover{Failures: 3, Retry: time.Second, Watch: 500 * time.Millisecond, Healthy: 3},
+		Broker: Broker{
+			URL: "channel", Redelivery: 6 * time.Second, MaxLen: 100_000, Partitions: 6, LowStock: 5,
+			Poll: 500 * time.Millisecond, Batch: 256,
+		},
 		Jobs: Jobs{
 			Reconcile: time.Minute, Prime: 5 * time.Minute, Expire: 10 * time.Second, Retention: 24 * time.Hour,
 		},

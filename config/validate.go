@@ -185,6 +185,11 @@ func (v *checker) locks(c Config) {
 	within(v, "pipeline.backlog", c.Pipeline.Backlog, 256, 1_000_000)
 	within(v, "pipeline.remember", c.Pipeline.Remember, time.Minute, 30*24*time.Hour)
 	within(v, "pipeline.batch", c.Pipeline.Batch, 1, 1000)
+	within(v, "pipeline.block", c.Pipeline.Block, 10*time.Millisecond, time.Second)
+	within(v, "failover.failures", c.Failover.Failures, 1, 1000)
+	within(v, "failover.retry", c.Failover.Retry, 10*time.Millisecond, time.Minute)
+	within(v, "failover.watch", c.Failover.Watch, 50*time.Millisecond, time.Minute)
+	within(v, "failover.healthy", c.Failover.Healthy, 1, 1000)
 	scheme, addresses, found := strings.Cut(c.Broker.URL, "://")
 	v.that("broker.url", c.Broker.URL == "channel" || c.Broker.URL == "redis" ||
 		found && scheme == "kafka" && addresses != "", quote(c.Broker.URL),
@@ -193,6 +198,8 @@ func (v *checker) locks(c Config) {
 	within(v, "broker.maxLen", c.Broker.MaxLen, 1000, 100_000_000)
 	within(v, "broker.partitions", c.Broker.Partitions, 0, 1000)
 	within(v, "broker.lowStock", c.Broker.LowStock, 0, 1_000_000)
+	within(v, "broker.poll", c.Broker.Poll, 10*time.Millisecond, time.Minute)
+	within(v, "broker.batch", c.Broker.Batch, 1, 1000)
 	within(v, "jobs.reconcile", c.Jobs.Reconcile, time.Second, time.Hour)
 	within(v, "jobs.prime", c.Jobs.Prime, time.Second, 24*time.Hour)
 	within(v, "jobs.expire", c.Jobs.Expire, time.Second, time.Hour)

@@ -87,6 +87,14 @@ func TestValidation(t *testing.T) {
 		{"payment.captureFailureRate=NaN", "is no number"},
 		{"payment.timeout=0s", "want 1ms to 5m"},
 
+		{"pipeline.block=1m", "pipeline.block (--set): 1m: want 10ms to 1s"},
+		{"failover.failures=0", "want 1 to 1000"},
+		{"failover.retry=1ms", "want 10ms to 1m"},
+		{"failover.watch=1ms", "want 50ms to 1m"},
+		{"failover.healthy=0", "want 1 to 1000"},
+		{"broker.poll=1ms", "want 10ms to 1m"},
+		{"broker.batch=1001", "want 1 to 1000"},
+
 		{"deployment.heartbeat=1ms", "want 100ms to 1m"},
 		{"deployment.expiry=9s", "deployment.expiry (--set): 9s: want 10s to 10m"},
 

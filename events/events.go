@@ -15,6 +15,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
@@ -39,6 +41,7 @@ type Deps struct {
 // Events is the running way out.
 type Events struct {
 	relay  *Relay
+	poison poisonPublisher
 	broker Broker
 	router *message.Router
 	log    *slog.Logger
@@ -93,6 +96,7 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 	}
 	e := &Events{
 		broker: broker, router: router, log: d.Log, routed: make(chan struct{}), closing: make(chan struct{}),
+		poison: poisonPublisher{publisher, d.Settings.PublishTimeout, metrics, d.Log},
 		relay: &Relay{
 			client: d.Client, broker: broker, publisher: publisher, exclusive: d.Exclusive, settings: d.Settings,
 			metrics: metrics, log: d.Log, wake: make(chan struct{}, 1),
@@ -138,6 +142,17 @@ func (e *Events) route(ctx context.Context) error {
 
 // Wake makes the relay look at once. Call it after a commit; it never waits.
 func (e *Events) Wake() { e.relay.Wake() }
+
+// Poison puts an entry of the stream of changes that cannot be read on the poison topic, with the reason. The same entry gives
+// the same message ID.
+func (e *Events) Poison(ctx context.Context, id string, entry []byte, reason error) error {
+	m := message.NewMessage(uuid.NewSHA1(uuid.Nil, []byte(id)).String(), entry)
+	m.SetContext(ctx)
+	m.Metadata.Set(MetaKey, id)
+	m.Metadata.Set(middleware.PoisonedHandlerKey, "persister")
+	m.Metadata.Set(middleware.ReasonForPoisonedKey, reason.Error())
+	return e.poison.publish(TopicPoison, m)
+}
 
 // Check tells whether the handlers are running, for a readiness probe.
 func (e *Events) Check() error {

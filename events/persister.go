@@ -20,12 +20,22 @@ import (
 // each to be acknowledged before the next, which rules out one commit for many.
 type Persister struct {
 	admission *lockprovider.Admission
-	ledger    *lockprovider.Ledger
-	waiters   *lockprovider.Waiters
-	instance  string
-	settings  PersisterSettings
-	metrics   *PersisterMetrics
+	d         PersisterDeps
 	log       *slog.Logger
+}
+
+// PersisterDeps is what the persisters of all families share.
+type PersisterDeps struct {
+	Ledger  *lockprovider.Ledger
+	Waiters *lockprovider.Waiters
+	// Instance is the name under which this process waits for its own changes.
+	Instance string
+	Settings PersisterSettings
+	Metrics  *PersisterMetrics
+	Log      *slog.Logger
+	// Poison puts away an entry that cannot be read, so that a person can look at it; see [Events.Poison]. Only then is it
+	// removed from the stream. With nil it is logged, no more.
+	Poison func(ctx context.Context, id string, entry []byte, reason error) error
 }
 
 // PersisterSettings are the bounds of a Persister.
@@ -74,47 +84,63 @@ func NewPersisterMetrics(reg prometheus.Registerer) *PersisterMetrics {
 	return m
 }
 
-// NewPersister returns the persister of a family. instance is the name under which this process waits for its own
-// changes.
-func NewPersister(
-	a *lockprovider.Admission, l *lockprovider.Ledger, w *lockprovider.Waiters, instance string, s PersisterSettings,
-	m *PersisterMetrics, log *slog.Logger,
-) *Persister {
-	return &Persister{
-		admission: a, ledger: l, waiters: w, instance: instance, settings: s, metrics: m,
-		log: log.With("family", a.Family()),
-	}
+// NewPersister returns the persister of a family.
+func NewPersister(a *lockprovider.Admission, d PersisterDeps) *Persister {
+	return &Persister{admission: a, d: d, log: d.Log.With("family", a.Family())}
 }
 
 // Run persists until ctx ends; the batch in hand is finished then.
+//
+// What a batch leaves unfinished, because the database did not answer or because changes wait for earlier ones that another
+// instance has read, is still pending under this consumer's name, and is read again before anything new.
 func (p *Persister) Run(ctx context.Context) {
-	retry := p.settings.Retry
+	s := p.d.Settings
+	retry := s.Retry
 	claimed := time.Time{} // at the start: what an earlier life of this instance left behind
+	unfinished := false
 	for ctx.Err() == nil {
+		var left bool
 		var err error
-		if time.Since(claimed) >= p.settings.ClaimIdle/2 {
+		if unfinished {
+			left, err = p.once(ctx, p.again)
+		}
+		if err == nil && time.Since(claimed) >= s.ClaimIdle/2 {
 			claimed = time.Now()
-			err = p.once(ctx, func() ([]lockprovider.Pending, error) {
-				return p.admission.Claim(ctx, p.instance, p.settings.Batch, p.settings.ClaimIdle)
+			var more bool
+			more, err = p.once(ctx, func() ([]lockprovider.Pending, error) {
+				return p.admission.Claim(ctx, p.d.Instance, s.Batch, s.ClaimIdle)
 			})
+			left = left || more
 		}
 		if err == nil {
-			err = p.once(ctx, func() ([]lockprovider.Pending, error) {
-				return p.admission.Read(ctx, p.instance, p.settings.Batch, p.settings.Block)
+			block := s.Block
+			if left {
+				block = s.Retry // what waits for other instances is looked at again soon
+			}
+			var more bool
+			more, err = p.once(ctx, func() ([]lockprovider.Pending, error) {
+				return p.admission.Read(ctx, p.d.Instance, s.Batch, block)
 			})
+			left = left || more
 		}
+		unfinished = left || err != nil
 		switch {
 		case err == nil:
-			retry = p.settings.Retry
+			retry = s.Retry
 		case ctx.Err() != nil:
 		case errors.Is(err, lockprovider.ErrNoGroup) && p.admission.OpenGroup(ctx) == nil:
 			p.log.InfoContext(ctx, "consumer group created")
 		default:
 			p.log.WarnContext(ctx, "changes wait to be persisted", "error", err, "retry", retry)
 			rest(ctx, retry)
-			retry = min(2*retry, p.settings.MaxRetry)
+			retry = min(2*retry, s.MaxRetry)
 		}
 	}
+}
+
+// again reads what this instance has read before and not finished.
+func (p *Persister) again() ([]lockprovider.Pending, error) {
+	return p.admission.ReadAgain(context.Background(), p.d.Instance, p.d.Settings.Batch)
 }
 
 // Background runs a loop until stop is called, which waits for it to end.
@@ -135,12 +161,13 @@ func (p *Persister) Drain(ctx context.Context) error {
 	if err := p.admission.OpenGroup(ctx); err != nil {
 		return err
 	}
+	batch := p.d.Settings.Batch
 	for {
 		for _, read := range []func() ([]lockprovider.Pending, error){
-			func() ([]lockprovider.Pending, error) { return p.admission.Claim(ctx, p.instance, p.settings.Batch, 0) },
-			func() ([]lockprovider.Pending, error) { return p.admission.Read(ctx, p.instance, p.settings.Batch, -1) },
+			func() ([]lockprovider.Pending, error) { return p.admission.Claim(ctx, p.d.Instance, batch, 0) },
+			func() ([]lockprovider.Pending, error) { return p.admission.Read(ctx, p.d.Instance, batch, -1) },
 		} {
-			if err := p.once(ctx, read); err != nil {
+			if _, err := p.once(ctx, read); err != nil {
 				return err
 			}
 		}
@@ -151,30 +178,67 @@ func (p *Persister) Drain(ctx context.Context) error {
 	}
 }
 
-// once persists one batch: read → commit → forget → tell. A batch that was read is finished, within its bound, even when
-// ctx ends.
-func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pending, error)) error {
+// once persists one batch: read → commit → tell → forget. It tells whether some of the batch has to be persisted again. A
+// batch that was read is finished, within its bound, even when ctx ends.
+//
+// Instances commit their batches in any order, so the database may refuse a change only because one that Redis admitted
+// before it is still on its way. Its word is final when nothing that the change could depend on is.
+func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pending, error)) (unfinished bool, err error) {
 	batch, err := read()
 	if err != nil || len(batch) == 0 {
-		return err
+		return false, err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.settings.Finish)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.d.Settings.Finish)
 	defer cancel()
-	batch = p.discardMalformed(ctx, batch)
-	if len(batch) == 0 {
-		return nil
+	batch = p.putMalformedAway(ctx, batch)
+	refused, err := p.commit(ctx, batch, func(verdict error) bool {
+		return verdict == nil || errors.Is(verdict, lockprovider.ErrAlreadyApplied)
+	})
+	if err != nil || len(refused) == 0 {
+		return err != nil, err
 	}
-	verdicts, err := p.ledger.Persist(ctx, lockprovider.Lua, batch)
+	waiting, err := p.admission.Behind(ctx, refused)
 	if err != nil {
-		return err // nothing is known: they stay pending, are claimed and persisted again
+		return true, err
 	}
-	p.waiters.Tell(ctx, p.instance, batch, verdicts) // the commit is what counts; Redis may be tidied afterwards
-	return p.forget(ctx, batch, verdicts)
+	var last []lockprovider.Pending
+	for _, pending := range refused {
+		if !waiting[pending.StreamID] {
+			last = append(last, pending)
+		}
+	}
+	// Those before them may have been committed right after the database refused them: it is asked once more.
+	_, err = p.commit(ctx, last, func(error) bool { return true })
+	return err != nil || len(last) < len(refused), err
+}
+
+// commit has the database decide on changes; those whose verdict is final are told and forgotten, the others returned.
+func (p *Persister) commit(
+	ctx context.Context, batch []lockprovider.Pending, final func(verdict error) bool,
+) (refused []lockprovider.Pending, err error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	verdicts, err := p.d.Ledger.Persist(ctx, lockprovider.Lua, batch)
+	if err != nil {
+		return nil, err // nothing is known: they stay pending, are read and persisted again
+	}
+	var settled []lockprovider.Pending
+	var words []error
+	for i, pending := range batch {
+		if final(verdicts[i]) {
+			settled, words = append(settled, pending), append(words, verdicts[i])
+		} else {
+			refused = append(refused, pending)
+		}
+	}
+	p.d.Waiters.Tell(ctx, p.d.Instance, settled, words) // the commit is what counts; Redis may be tidied afterwards
+	return refused, p.forget(ctx, settled, words)
 }
 
 // forget removes what the database has confirmed from Redis, and takes back what it has refused.
 func (p *Persister) forget(ctx context.Context, batch []lockprovider.Pending, verdicts []error) error {
-	family := string(p.admission.Family())
+	metrics, family := p.d.Metrics, string(p.admission.Family())
 	confirmed := make([]lockprovider.Pending, 0, len(batch))
 	var errs []error
 	for i, pending := range batch {
@@ -182,32 +246,40 @@ func (p *Persister) forget(ctx context.Context, batch []lockprovider.Pending, ve
 		case verdict == nil:
 			confirmed = append(confirmed, pending)
 		case errors.Is(verdict, lockprovider.ErrAlreadyApplied):
-			p.metrics.verdicts.WithLabelValues(family, "repeat").Inc()
+			metrics.verdicts.WithLabelValues(family, "repeat").Inc()
 			errs = append(errs, p.admission.Undo(ctx, pending, nil))
 		default:
-			p.metrics.verdicts.WithLabelValues(family, "refused").Inc()
+			metrics.verdicts.WithLabelValues(family, "refused").Inc()
 			p.log.WarnContext(ctx, "the database refused what redis had admitted", "change", pending.Change.ID,
 				"kind", pending.Change.Record.Kind, "reason", verdict)
 			errs = append(errs, p.admission.Undo(ctx, pending, verdict))
 		}
 	}
-	p.metrics.batch.WithLabelValues(family).Observe(float64(len(batch)))
-	p.metrics.verdicts.WithLabelValues(family, "confirmed").Add(float64(len(confirmed)))
+	metrics.batch.WithLabelValues(family).Observe(float64(len(batch)))
+	metrics.verdicts.WithLabelValues(family, "confirmed").Add(float64(len(confirmed)))
 	return errors.Join(append(errs, p.admission.Done(ctx, confirmed))...)
 }
 
-// discardMalformed drops entries that nothing can be made of, loudly: nobody but a stranger to this program writes them.
-func (p *Persister) discardMalformed(ctx context.Context, batch []lockprovider.Pending) []lockprovider.Pending {
+// putMalformedAway takes entries out of the batch that nothing can be made of, loudly: nobody but a stranger to this
+// program writes them. What cannot be put away stays pending and is claimed again.
+func (p *Persister) putMalformedAway(ctx context.Context, batch []lockprovider.Pending) []lockprovider.Pending {
 	good := batch[:0]
 	for _, pending := range batch {
 		if pending.Malformed == nil {
 			good = append(good, pending)
 			continue
 		}
-		p.metrics.verdicts.WithLabelValues(string(p.admission.Family()), "malformed").Inc()
-		p.log.ErrorContext(ctx, "entry discarded", "error", pending.Malformed)
-		if err := p.admission.Discard(ctx, pending); err != nil {
-			p.log.WarnContext(ctx, "entry not discarded", "error", err)
+		p.d.Metrics.verdicts.WithLabelValues(string(p.admission.Family()), "malformed").Inc()
+		p.log.ErrorContext(ctx, "entry cannot be read", "error", pending.Malformed)
+		var err error
+		if p.d.Poison != nil {
+			err = p.d.Poison(ctx, pending.StreamID, pending.Raw, pending.Malformed)
+		}
+		if err == nil {
+			err = p.admission.Discard(ctx, pending)
+		}
+		if err != nil {
+			p.log.WarnContext(ctx, "entry not put away", "error", err)
 		}
 	}
 	return good

@@ -290,8 +290,9 @@ type Pending struct {
 	Instance string   `json:"instance"` // where somebody waits for it
 	After    []int64  `json:"after"`
 	Seq      []int64  `json:"seq"` // each move's number in its balance
-	// Malformed is why the entry cannot be read; then nothing else is set.
-	Malformed error
+	// Malformed is why the entry cannot be read, and Raw what there is of it; then nothing else is set.
+	Malformed error  `json:"-"`
+	Raw       []byte `json:"-"`
 }
 
 // OpenGroup makes sure that the stream's consumer group exists; it is lost with the stream when Redis is emptied.
@@ -308,9 +309,18 @@ var ErrNoGroup = errors.New("consumer group is gone")
 
 // Read waits up to block for new changes and returns at most limit of them.
 func (a *Admission) Read(ctx context.Context, consumer string, limit int64, block time.Duration) ([]Pending, error) {
+	return a.read(ctx, consumer, ">", limit, block)
+}
+
+// ReadAgain returns the first of what the consumer has read and not confirmed.
+func (a *Admission) ReadAgain(ctx context.Context, consumer string, limit int64) ([]Pending, error) {
+	return a.read(ctx, consumer, "0", limit, -1)
+}
+
+func (a *Admission) read(ctx context.Context, consumer, from string, limit int64, block time.Duration) ([]Pending, error) {
 	k := a.keys()
 	streams, err := a.redis.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: group, Consumer: consumer, Streams: []string{k.stream(), ">"}, Count: limit, Block: block,
+		Group: group, Consumer: consumer, Streams: []string{k.stream(), from}, Count: limit, Block: block,
 	}).Result()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -341,13 +351,49 @@ func (k keyspace) parse(messages []redis.XMessage) []Pending {
 	for i, m := range messages {
 		body, _ := m.Values["payload"].(string)
 		if err := json.Unmarshal([]byte(body), &pending[i]); err != nil {
-			pending[i] = Pending{Malformed: fmt.Errorf("stream entry %s: %w: %.200q", m.ID, err, body)}
+			pending[i] = Pending{Malformed: fmt.Errorf("stream entry %s: %w", m.ID, err), Raw: rawEntry(m)}
 		} else if n := len(pending[i].Change.Moves); n == 0 || n != len(pending[i].Seq) || n != len(pending[i].After) {
-			pending[i] = Pending{Malformed: fmt.Errorf("stream entry %s is incomplete: %.200q", m.ID, body)}
+			pending[i] = Pending{Malformed: fmt.Errorf("stream entry %s is incomplete", m.ID), Raw: rawEntry(m)}
 		}
 		pending[i].StreamID, pending[i].keys = m.ID, k
 	}
 	return pending
+}
+
+// rawEntry is all there is of an entry.
+func rawEntry(m redis.XMessage) []byte {
+	raw, err := json.Marshal(m.Values)
+	if err != nil {
+		panic(err) // strings
+	}
+	return raw
+}
+
+// Behind tells, by stream ID, which of some pending changes have moves of the same balances before them in the stream:
+// admitted earlier and not confirmed yet. All of them must be of the epoch that is in force; those of an earlier one have
+// nobody before them that will still be confirmed.
+func (a *Admission) Behind(ctx context.Context, pending []Pending) (map[string]bool, error) {
+	k := a.keys()
+	messages, err := a.redis.XRange(ctx, k.stream(), "-", "+").Result() // as long as the backlog
+	if err != nil {
+		return nil, redisFailure(ctx, err)
+	}
+	asked := make(map[string]bool, len(pending))
+	for _, p := range pending {
+		asked[p.StreamID] = true
+	}
+	before, behind := map[string]bool{}, map[string]bool{}
+	for _, p := range k.parse(messages) {
+		for _, m := range p.Change.Moves {
+			if asked[p.StreamID] && before[m.Balance] {
+				behind[p.StreamID] = true
+			}
+		}
+		for _, m := range p.Change.Moves {
+			before[m.Balance] = true
+		}
+	}
+	return behind, nil
 }
 
 // Done forgets changes that the database has confirmed.

@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 					name += "+" + kind.name
 				}
 				columns = append(columns, name)
-				strategies := strategiesFor(kind)
+				variants := variantsFor(kind)
 				envs.Go(func() {
 					turns <- struct{}{}
 					defer func() { <-turns }()
@@ -54,12 +54,12 @@ func TestConformance(t *testing.T) {
 							env.Families = lockprovider.Families[1:2] // the others differ in nothing that this adds
 							env.Small = true
 						}
-						for _, s := range strategies {
-							ran = append(ran, providertest.Run(t, env, s)...)
+						for _, v := range variants {
+							ran = append(ran, providertest.Run(t, env, v)...)
 						}
 					})
 					if ran == nil {
-						ran = notRun(name, strategies, ok)
+						ran = notRun(name, variants, ok)
 					}
 					mu.Lock()
 					defer mu.Unlock()
@@ -76,25 +76,25 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// strategiesFor are those that have a use for a kind of Redis: without one, those that ask the database alone; with
+// variantsFor are those that have a use for a kind of Redis: without one, those that ask the database alone; with
 // several nodes, the one that takes a quorum.
-func strategiesFor(kind redisKind) []lockprovider.Strategy {
-	var list []lockprovider.Strategy
-	for _, s := range lockprovider.Strategies() {
+func variantsFor(kind redisKind) []providertest.Variant {
+	var list []providertest.Variant
+	for _, v := range providertest.Variants() {
 		quorum := kind.name == threeEmbedded.name
-		if lockprovider.NeedsRedis(s) == (kind.name != "") && (!quorum || s == lockprovider.Redsync) {
-			list = append(list, s)
+		if lockprovider.NeedsRedis(v.Strategy) == (kind.name != "") && (!quorum || v.Strategy == lockprovider.Redsync) {
+			list = append(list, v)
 		}
 	}
 	return list
 }
 
 // notRun are the results of an environment that is not installed, or could not be set up.
-func notRun(env string, strategies []lockprovider.Strategy, skipped bool) []providertest.Result {
+func notRun(env string, variants []providertest.Variant, skipped bool) []providertest.Result {
 	var results []providertest.Result
-	for _, s := range strategies {
+	for _, v := range variants {
 		for _, f := range lockprovider.Families {
-			result := providertest.Result{Env: env, Strategy: s, Family: f, Skipped: skipped}
+			result := providertest.Result{Env: env, Variant: v, Family: f, Skipped: skipped}
 			if !skipped {
 				result.Failed = []string{"environment"}
 			}

@@ -11,12 +11,12 @@ import (
 func headline(t *testing.T, run func(*testing.T, *providertest.Harness)) {
 	t.Helper()
 	env := openEnv(t, "sqlite+embedded", "sqlite://:memory:", embedded)
-	for _, s := range lockprovider.Strategies() {
-		if s == lockprovider.None {
+	for _, v := range providertest.Variants() {
+		if v.Strategy == lockprovider.None {
 			continue
 		}
-		t.Run(string(s), func(t *testing.T) {
-			run(t, &providertest.Harness{Env: env, Strategy: s, Traits: providertest.Declared[s]})
+		t.Run(v.String(), func(t *testing.T) {
+			run(t, &providertest.Harness{Env: env, Variant: v, Traits: providertest.Declared[v]})
 		})
 	}
 }

@@ -1,9 +1,6 @@
 package lockprovider
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // All keys are built here: the balances, the locks that guard them, and the family each belongs to.
 
@@ -47,8 +44,7 @@ func lockKeys(balances []string) []string {
 	for _, b := range balances {
 		keys = append(keys, lockKey(b))
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
+	return inOrder(keys)
 }
 
 func lockKey(balance string) string {

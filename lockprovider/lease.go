@@ -11,6 +11,17 @@ import (
 // unlockTimeout bounds an unlock, which runs even after the caller has gone.
 const unlockTimeout = 2 * time.Second
 
+// tryTimeout bounds an attempt that does not wait for the lock: it does wait for Redis.
+const tryTimeout = scriptTimeout
+
+// waitFor bounds a wait for locks; no wait at all is one attempt.
+func waitFor(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
+	if wait <= 0 {
+		wait = tryTimeout
+	}
+	return context.WithTimeoutCause(ctx, wait, ErrLockTimeout)
+}
+
 // expiryMargin is the share of a lease that is given up so that the held context ends before Redis would free the key,
 // in spite of clocks that run at slightly different speeds (Redlock reserves 1 % as well).
 const expiryMargin = 50 // one part in

@@ -29,7 +29,8 @@ const insertChunk = 500
 // another admission, or why the database refused it. A refused change never takes others with it: the batch is split
 // around it. An error means that the database does not answer: nothing is known, and persisting again is safe.
 //
-// Deltas commute and change IDs are unique, so the order of batches, and repeats, change nothing.
+// Deltas commute and change IDs are unique, so repeats change nothing, nor does the order of batches, but for bounds: a change
+// may be refused only because one that Redis admitted before it is still to come.
 func (l *Ledger) Persist(ctx context.Context, s Strategy, batch []Pending) ([]error, error) {
 	verdicts := make([]error, len(batch))
 	todo, err := l.notApplied(ctx, batch, verdicts)

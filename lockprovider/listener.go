@@ -3,6 +3,7 @@ package lockprovider
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -50,4 +51,58 @@ func (l *listener) close() error {
 	err := l.pubsub.Close()
 	<-l.done
 	return err
+}
+
+// mastersLook is how often a cluster is asked for its masters.
+const mastersLook = 5 * time.Second
+
+// listenEverywhere hears a channel wherever a script may publish to it. In a cluster that is every master: the number of
+// receivers that PUBLISH returns counts those of its own node only, and the scripts ask by it who is alive.
+func listenEverywhere(
+	r redis.UniversalClient, channel string, message func(channel, payload string), gap func(subscribed bool),
+) (closeAll func() error) {
+	cluster, ok := r.(*redis.ClusterClient)
+	if !ok {
+		return listen(r.Subscribe(context.Background(), channel), message, gap).close
+	}
+	open, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	ears := map[string]*listener{}
+	look := func() {
+		var mu sync.Mutex
+		masters := map[string]bool{}
+		err := cluster.ForEachMaster(open, func(_ context.Context, node *redis.Client) error {
+			mu.Lock()
+			defer mu.Unlock()
+			addr := node.Options().Addr
+			masters[addr] = true
+			if ears[addr] == nil {
+				ears[addr] = listen(node.Subscribe(context.Background(), channel), message, gap)
+			}
+			return nil
+		})
+		for addr, ear := range ears {
+			if err == nil && !masters[addr] {
+				delete(ears, addr)
+				_ = ear.close()
+			}
+		}
+	}
+	look()
+	go func() {
+		defer close(done)
+		for pause(open, mastersLook) == nil {
+			cluster.ReloadState(open)
+			look()
+		}
+	}()
+	return func() error {
+		stop()
+		<-done
+		var errs []error
+		for _, ear := range ears {
+			errs = append(errs, ear.close())
+		}
+		return errors.Join(errs...)
+	}
 }

@@ -12,10 +12,11 @@ import (
 
 // Locker keeps others out of a set of keys, whatever process they run in.
 type Locker interface {
-	// Lock holds all keys or none, within the bound configured for the locker, else [ErrLockTimeout]. The returned
-	// context ends, with cause [ErrLockLost], before the lock could pass to anyone else without having been unlocked.
-	// Cancelling ctx ends the wait; after Lock has returned it also ends the held context, but not the lock: only
-	// Unlock or the lease's expiry frees it.
+	// Lock holds all keys or none, in whatever order they are named, within the bound configured for the locker, else
+	// [ErrLockTimeout]; with a bound of 0 it takes them only if they are free. The returned context ends, with cause
+	// [ErrLockLost], before the lock could pass to anyone else without having been unlocked. Cancelling ctx ends the
+	// wait; after Lock has returned it also ends the held context, but not the lock: only Unlock or the lease's expiry
+	// frees it.
 	Lock(ctx context.Context, keys []string) (held context.Context, lease Lease, err error)
 }
 
@@ -93,6 +94,9 @@ func (p *locked) once(ctx context.Context, c Change) (receipt Receipt, err error
 	receipt.Waited = waited
 	return receipt, err
 }
+
+// inOrder is the keys in the order in which everybody takes them, each once.
+func inOrder(keys []string) []string { return slices.Compact(slices.Sorted(slices.Values(keys))) }
 
 // heldKey marks a context with the keys it holds.
 type heldKey struct{}

@@ -10,9 +10,7 @@ import (
 var lockers = map[Strategy]func(Deps) Locker{
 	SetNX:   func(d Deps) Locker { return &setnx{redis: d.Redis, settings: d.Settings} },
 	Redsync: newRedsyncLocker,
-	PubSub: func(d Deps) Locker {
-		return &pubsub{redis: d.Redis, subscription: d.subscription, settings: d.Settings}
-	},
+	PubSub:  newPubSubLocker,
 }
 
 // Lockers are the strategies that [OpenLocker] opens, sorted.
@@ -31,6 +29,6 @@ func OpenLocker(s Strategy, d Deps) (locker Locker, closeLocker func() error, er
 	if d.Metrics == nil {
 		d.Metrics = NewMetrics(nil)
 	}
-	d.subscription = subscribe(d.Redis)
-	return open(d), d.subscription.close, nil
+	d.hub = openLockHub(d.Redis, d.Instance, d.Metrics.lock)
+	return open(d), d.hub.close, nil
 }

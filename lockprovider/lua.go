@@ -119,17 +119,20 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, verdict 
 		select {
 		case err := <-verdict:
 			switch {
+			case err == nil && receipt.Replayed:
+				look.Reset(0) // the record that was written is that of the first request, not of this repeat
 			case err == nil:
 				receipt.State = Committed
 				return receipt, nil
-			case !errors.Is(err, ErrAlreadyApplied):
+			case errors.Is(err, ErrAlreadyApplied):
+				first, found, err := p.ledger.Replay(ctx, c)
+				if err == nil && !found {
+					err = fmt.Errorf("%w: change %s was applied before and is not in the change log", ErrUnavailable, c.ID)
+				}
+				return first, err
+			default:
 				return Receipt{}, err
 			}
-			first, found, err := p.ledger.Replay(ctx, c)
-			if err == nil && !found {
-				err = fmt.Errorf("%w: change %s was applied before and is not in the change log", ErrUnavailable, c.ID)
-			}
-			return first, err
 		case <-look.C:
 			if first, found, err := p.ledger.Replay(ctx, c); errors.Is(err, ErrIDReused) {
 				return Receipt{}, err
@@ -144,29 +147,38 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, verdict 
 			next = max(2*next, firstLook)
 			look.Reset(next)
 		case <-deadline.C:
-			return receipt, p.acceptable(ctx, c)
+			return p.unconfirmed(ctx, c, receipt)
 		case <-ctx.Done():
 			return Receipt{}, ctx.Err()
 		}
 	}
 }
 
-// acceptable tells whether a change that the database has not confirmed in time may be answered as accepted. It may not where
-// the next step needs the commit, nor where Redis has lost it meanwhile: then nobody is left to persist it.
-func (p *lua) acceptable(ctx context.Context, c Change) error {
+// unconfirmed is the answer to a change that the database has not confirmed in time: it is accepted. It is not where the next
+// step needs the commit, nor where Redis has lost it meanwhile: then nobody is left to persist it.
+func (p *lua) unconfirmed(ctx context.Context, c Change, receipt Receipt) (Receipt, error) {
 	if c.Confirm {
-		return fmt.Errorf("%w: change %s is not committed after %s", ErrUnavailable, c.ID, p.settings.PersistWait)
+		return Receipt{}, fmt.Errorf("%w: change %s is not committed after %s", ErrUnavailable, c.ID, p.settings.PersistWait)
 	}
 	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
 	defer cancel()
 	known, err := p.admission.redis.Exists(bounded, p.admission.memo(c.ID)).Result()
 	if err != nil {
-		return redisFailure(ctx, err)
+		return Receipt{}, redisFailure(ctx, err)
 	}
 	if known == 0 {
-		return fmt.Errorf("%w: redis has lost change %s before its commit", ErrUnavailable, c.ID)
+		return Receipt{}, fmt.Errorf("%w: redis has lost change %s before its commit", ErrUnavailable, c.ID)
 	}
-	return nil
+	if receipt.Replayed {
+		first, err := p.admission.inStream(bounded, c.ID)
+		if err != nil {
+			return Receipt{}, err
+		}
+		if first != nil { // else it is being persisted this very moment
+			receipt.Payload = first
+		}
+	}
+	return receipt, nil
 }
 
 // Fate is what Redis knows of a change.

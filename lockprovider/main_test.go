@@ -137,8 +137,10 @@ func serve(b providertest.Background) (stop func()) {
 	if admission, ok := b.Providers.Admissions()[b.Family]; ok {
 		settings := events.DefaultPersisterSettings()
 		settings.Block = block
-		run = events.NewPersister(admission, b.Ledger, b.Providers.Waiters(), b.Instance, settings,
-			events.NewPersisterMetrics(nil), log).Run
+		run = events.NewPersister(admission, events.PersisterDeps{
+			Ledger: b.Ledger, Waiters: b.Providers.Waiters(), Instance: b.Instance, Settings: settings,
+			Metrics: events.NewPersisterMetrics(nil), Log: log,
+		}).Run
 	} else {
 		settings := lockprovider.WorkerSettings{Batch: 256, Block: block, Retry: 20 * time.Millisecond}
 		run = b.Providers.Worker(b.Providers.Lines()[b.Family], settings, log).Run

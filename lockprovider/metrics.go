@@ -16,6 +16,7 @@ type Metrics struct {
 	hold       *prometheus.HistogramVec
 	violations *prometheus.CounterVec
 	losses     *prometheus.CounterVec
+	lock       *lockMetrics
 }
 
 // NewMetrics registers the instruments; with a nil registerer they count for nobody.
@@ -44,11 +45,57 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "holdfast_lock_lost_total", Help: "Leases that had ended before they were released.",
 		}, labels),
 	}
+	m.lock = newLockMetrics()
 	if reg != nil {
 		reg.MustRegister(m.changes, m.duration, m.wait, m.hold, m.violations, m.losses)
+		reg.MustRegister(m.lock.handOffs, m.lock.renewals, m.lock.waiting, m.lock.losses)
 	}
 	return m
 }
+
+// lockMetrics are the instruments of the Pub/Sub lock as such, whatever it guards.
+type lockMetrics struct {
+	handOffs *prometheus.CounterVec
+	renewals *prometheus.CounterVec
+	waiting  prometheus.Gauge
+	losses   prometheus.Counter
+	// resolved once: a hand-off takes less than a microsecond
+	byKind map[string]prometheus.Counter
+}
+
+// How a lock came to its holder.
+const (
+	handOffLocal   = "local"   // from another holder in this process
+	handOffMessage = "message" // from another process, by its release
+	handOffAnswer  = "answer"  // by asking: it was free, or the message is late
+)
+
+func newLockMetrics() *lockMetrics {
+	m := &lockMetrics{
+		handOffs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_pubsub_grants_total", Help: "Pub/Sub locks granted, by the way they came.",
+		}, []string{"kind"}),
+		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_pubsub_renewals_total", Help: "Renewals of Pub/Sub locks, by outcome.",
+		}, []string{"outcome"}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "holdfast_pubsub_waiting", Help: "Callers of this process who wait for a Pub/Sub lock.",
+		}),
+		losses: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "holdfast_pubsub_lost_total", Help: "Pub/Sub locks that had ended before they were released.",
+		}),
+		byKind: map[string]prometheus.Counter{},
+	}
+	for _, kind := range []string{handOffLocal, handOffMessage, handOffAnswer} {
+		m.byKind[kind] = m.handOffs.WithLabelValues(kind)
+	}
+	return m
+}
+
+func (m *lockMetrics) handOff(kind string)    { m.byKind[kind].Inc() }
+func (m *lockMetrics) renewed(outcome string) { m.renewals.WithLabelValues(outcome).Inc() }
+func (m *lockMetrics) queue(delta float64)    { m.waiting.Add(delta) }
+func (m *lockMetrics) lost()                  { m.losses.Inc() }
 
 func (m *Metrics) outcome(s Strategy, f Family, r Receipt, err error, took time.Duration) {
 	m.duration.WithLabelValues(string(s), string(f)).Observe(took.Seconds())

@@ -7,192 +7,125 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
-// pubsub is our own Redis lock: a key with a token and a lease as in setnx, but a release publishes, and the waiters of a
-// process stand in line for that message instead of spinning. A waiter also asks on its own every Poll, so that a lost
-// message or a dead holder costs no more than that.
+// pubsub is our own Redis lock. A release makes the next in line the owner and tells it, so there is no herd and nobody barges
+// in; those who wait in one process pass the lock on among themselves. docs/pubsub-lock.md tells how and why; the hub
+// (pubsub_hub.go) is what the locks of a process share, and a line (pubsub_line.go) is one key in one process.
 type pubsub struct {
-	redis        redis.UniversalClient
-	subscription *subscription
-	settings     Settings
+	hub    *lockHub
+	bounds lockBounds
+	wait   time.Duration
 }
+
+// lockBounds are the bounds of a Pub/Sub lock.
+type lockBounds struct {
+	// lease is how long Redis keeps the lock for a holder that does not renew it.
+	lease time.Duration
+	// grant is the lease of a lock that was handed over, until its new holder has shown that it is alive.
+	grant time.Duration
+	// poll is how long a waiter goes without news before it asks: what a lost message costs.
+	poll time.Duration
+	// heartbeat is how long a place in line is kept for a process that does not ask.
+	heartbeat time.Duration
+	// passes bounds how often, and turn for how long, a process passes the lock on to its own waiters while another waits.
+	passes int
+	turn   time.Duration
+}
+
+// Bounds that are not configured: what they bound is inside of one wait or lease.
+const (
+	longestGrant = 1500 * time.Millisecond
+	heartbeats   = 4 // polls for which a place in line is kept
+	passesInTurn = 16
+	longestTurn  = 20 * time.Millisecond
+)
 
 func newPubSub(d Deps) (Provider, error) {
 	return newLocked(PubSub, d), nil
 }
 
-// unlockChannel is the prefix of the channels on which releases are published; the key follows.
-const unlockChannel = "holdfast:unlock:"
-
-var releaseAndPublishScript = redis.NewScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('PUBLISH', ARGV[2], '')
-return 1`)
-
-// Lock takes the keys one by one in their order, which is the same for everyone.
-func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
-	waiting, cancel := context.WithTimeoutCause(ctx, l.settings.Wait, ErrLockTimeout)
-	defer cancel()
-	token := newToken()
-	taken := partial{term: l.settings.Lease, extend: func(ctx context.Context, held int) error {
-		return extendKeys(ctx, l.redis, keys[:held], token, l.settings.Lease)
+func newPubSubLocker(d Deps) Locker {
+	return &pubsub{hub: d.hub, wait: d.Settings.Wait, bounds: lockBounds{
+		lease: d.Settings.Lease, grant: min(longestGrant, d.Settings.Lease), poll: d.Settings.Poll,
+		heartbeat: heartbeats * d.Settings.Poll, passes: passesInTurn, turn: longestTurn,
 	}}
-	for i, key := range keys {
-		asked, err := l.lockOne(waiting, key, token, &taken)
-		if err != nil {
-			err = redisFailure(waiting, err)
-			// The key that failed is released too: its reply may have been lost after Redis had set it.
-			giveUp(ctx, func(ctx context.Context) error { return l.release(ctx, keys[:i+1], token) })
-			return nil, nil, err
-		}
-		taken.add(asked)
-	}
-	held, lease := keepAlive(ctx, taken.asked, l.settings.Lease,
-		func(ctx context.Context) error { return extendKeys(ctx, l.redis, keys, token, l.settings.Lease) },
-		func(ctx context.Context) error { return l.release(ctx, keys, token) })
-	return held, lease, nil
 }
 
-func (l *pubsub) lockOne(ctx context.Context, key, token string, taken *partial) (asked time.Time, err error) {
-	// In line before the first try: a release between try and wait would go unheard.
-	turn := l.subscription.queue(key)
-	defer l.subscription.leave(key, turn)
-	for {
-		if err := turn.wait(ctx, l.settings.Poll); err != nil {
-			return time.Now(), err
+// Lock takes several keys at once where nobody holds or waits for any of them; else one by one in their order, which is the
+// same for everyone.
+func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
+	keys = inOrder(keys)
+	turns, err := l.take(ctx, keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	held, lose := context.WithCancelCause(ctx)
+	l.hub.hold(turns, lose)
+	return held, &pubsubLease{hub: l.hub, keys: keys, turns: turns, lose: lose}, nil
+}
+
+func (l *pubsub) take(ctx context.Context, keys []string) ([]*turn, error) {
+	waiting, cancel := waitFor(ctx, l.wait)
+	defer cancel()
+	if len(keys) > 1 || l.wait <= 0 {
+		turns, err := l.hub.takeAll(waiting, keys, l.bounds)
+		if turns != nil || err != nil {
+			return turns, lockFailure(waiting, err)
 		}
-		if err := taken.keep(ctx); err != nil {
-			return time.Now(), err
-		}
-		asked = time.Now()
-		err := l.redis.SetArgs(ctx, key, token, redis.SetArgs{Mode: "NX", TTL: l.settings.Lease}).Err()
-		if err == nil || !errors.Is(err, redis.Nil) {
-			return asked, err
+		if l.wait <= 0 {
+			return nil, ErrLockTimeout
 		}
 	}
-}
-
-func (l *pubsub) release(ctx context.Context, keys []string, token string) error {
-	var errs []error
-	for i := len(keys) - 1; i >= 0; i-- {
-		n, err := releaseAndPublishScript.Run(ctx, l.redis, keys[i:i+1], token, unlockChannel+keys[i]).Int()
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-		case n == 0:
-			errs = append(errs, fmt.Errorf("%w: %s", ErrLockLost, keys[i]))
+	turns := make([]*turn, 0, len(keys))
+	for _, key := range keys {
+		t := l.hub.join(key, l.bounds)
+		if err := t.await(waiting); err != nil {
+			l.hub.giveUp(ctx, turns)
+			return nil, lockFailure(waiting, err)
 		}
+		turns = append(turns, t)
 	}
-	return errors.Join(errs...)
+	return turns, nil
 }
 
-// subscription is the process's one connection that hears releases, and the lines of those who wait for them here.
-type subscription struct {
-	listener *listener
-
-	mu    sync.Mutex
-	lines map[string][]*turn
-	// subscribed counts subscriptions: each after the first is a Redis that is back.
-	subscribed  int
-	reconnected func()
+// lockFailure is redisFailure for what the hub returns: its own errors, or those of the context.
+func lockFailure(ctx context.Context, err error) error {
+	if err == nil || errors.Is(err, errRedisDown) {
+		return err
+	}
+	return redisFailure(ctx, err)
 }
 
-// turn is one waiter's place in the line for a key.
-type turn struct {
-	call chan struct{} // buffered: a call that comes before the wait is not lost
+// pubsubLease is a lock on some keys that is held.
+type pubsubLease struct {
+	hub   *lockHub
+	keys  []string
+	turns []*turn // one a key
+	lose  context.CancelCauseFunc
+
+	mu       sync.Mutex
+	unlocked bool
 }
 
-func subscribe(r redis.UniversalClient) *subscription {
-	s := &subscription{lines: map[string][]*turn{}}
-	s.listener = listen(r.PSubscribe(context.Background(), unlockChannel+"*"),
-		func(channel, _ string) { s.callFirst(channel[len(unlockChannel):]) }, s.gap)
-	return s
+// Unlock passes each key on, or frees it in Redis.
+func (l *pubsubLease) Unlock(ctx context.Context) error {
+	l.mu.Lock()
+	again := l.unlocked
+	l.unlocked = true
+	l.mu.Unlock()
+	if again {
+		return fmt.Errorf("%w: it has been unlocked before", ErrLockLost)
+	}
+	err := l.hub.leave(ctx, l.turns)
+	l.lose(nil)
+	return err
 }
 
-func (s *subscription) close() error { return s.listener.close() }
-
-// queue joins the line of a key. The first in line may ask at once; the others wait for a release.
-func (s *subscription) queue(key string) *turn {
-	t := &turn{call: make(chan struct{}, 1)}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lines[key] = append(s.lines[key], t)
-	if len(s.lines[key]) == 1 {
-		t.ready()
+// Fence is the token of a key.
+func (l *pubsubLease) Fence(key string) int64 {
+	if i, ok := slices.BinarySearch(l.keys, key); ok {
+		return l.turns[i].token
 	}
-	return t
-}
-
-// leave gives up the place, with the lock or without. Whoever is first now asks at once: the message that called the
-// leaver may have been the only one.
-func (s *subscription) leave(key string, t *turn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	line := s.lines[key]
-	i := slices.Index(line, t)
-	line = slices.Delete(line, i, i+1)
-	if len(line) == 0 {
-		delete(s.lines, key)
-		return
-	}
-	s.lines[key] = line
-	if i == 0 {
-		line[0].ready()
-	}
-}
-
-func (s *subscription) callFirst(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if line := s.lines[key]; len(line) > 0 {
-		line[0].ready()
-	}
-}
-
-// gap is a time in which releases may have gone unheard: everybody who is first in a line asks. The end of it is a
-// subscription that is not the first.
-func (s *subscription) gap(subscribed bool) {
-	s.callAll()
-	s.mu.Lock()
-	if subscribed {
-		s.subscribed++
-	}
-	back, tell := subscribed && s.subscribed > 1, s.reconnected
-	s.mu.Unlock()
-	if back && tell != nil {
-		tell()
-	}
-}
-
-func (s *subscription) callAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, line := range s.lines {
-		line[0].ready()
-	}
-}
-
-func (t *turn) ready() {
-	select {
-	case t.call <- struct{}{}:
-	default:
-	}
-}
-
-// wait returns when the waiter is called, and every poll without a call.
-func (t *turn) wait(ctx context.Context, poll time.Duration) error {
-	timer := time.NewTimer(poll)
-	defer timer.Stop()
-	select {
-	case <-t.call:
-		return nil
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return 0
 }

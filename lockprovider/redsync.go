@@ -38,7 +38,8 @@ func newRedsyncLocker(d Deps) Locker {
 
 // Lock takes one mutex a key in their order, which is the same for everyone.
 func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
-	waiting, cancel := context.WithTimeoutCause(ctx, l.settings.Wait, ErrLockTimeout)
+	keys = inOrder(keys)
+	waiting, cancel := waitFor(ctx, l.settings.Wait)
 	defer cancel()
 	token := newToken()
 	var mutexes []*redsync.Mutex
@@ -85,6 +86,9 @@ func (l *redsyncLocker) lockOne(ctx context.Context, mutex *redsync.Mutex, taken
 		}
 		if !isTaken(err) {
 			return asked, err
+		}
+		if l.settings.Wait <= 0 {
+			return asked, ErrLockTimeout
 		}
 		if err := pause(ctx, jitter(l.settings.Poll)); err != nil {
 			return asked, err

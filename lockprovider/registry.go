@@ -33,6 +33,9 @@ func NeedsRedis(s Strategy) bool {
 	return s == SetNX || s == Redsync || s == PubSub || s == Queue || s == Lua
 }
 
+// KeepsInRedis tells whether Redis is, for a while, the only one to know of a change: a Redis that evicts keys loses it.
+func KeepsInRedis(s Strategy) bool { return s == Lua || s == Queue }
+
 // Strategies are the names in the registry, sorted.
 func Strategies() []Strategy { return slices.Sorted(maps.Keys(Registry)) }
 
@@ -78,13 +81,15 @@ type Deps struct {
 	Epochs map[Family]int64
 	// Deployment is where instances agree to use the fallback; without one, there is none.
 	Deployment *Deployment
+	// Failover are the bounds of the way out of an outage of Redis; [DefaultFailoverSettings] where they are zero.
+	Failover FailoverSettings
 	// Log takes what operators should know; nil discards it.
 	Log *slog.Logger
 
-	subscription *subscription
-	admission    *Admission
-	line         *Line
-	waiters      *Waiters
+	hub       *lockHub
+	admission *Admission
+	line      *Line
+	waiters   *Waiters
 }
 
 // FamilyConfig is one family's strategy and its bounds.
@@ -97,20 +102,23 @@ type FamilyConfig struct {
 
 // Providers are the families' providers and what they share.
 type Providers struct {
-	byFamily     map[Family]Provider
-	strategies   map[Family]Strategy
-	admissions   map[Family]*Admission
-	lines        map[Family]*Line
-	failovers    []*failover
-	subscription *subscription
-	deps         Deps
-	waiters      *Waiters
+	byFamily   map[Family]Provider
+	strategies map[Family]Strategy
+	admissions map[Family]*Admission
+	lines      map[Family]*Line
+	failovers  []*failover
+	hub        *lockHub
+	deps       Deps
+	waiters    *Waiters
 }
 
 // Build constructs one provider a family.
 func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 	if d.Metrics == nil {
 		d.Metrics = NewMetrics(nil)
+	}
+	if d.Failover == (FailoverSettings{}) {
+		d.Failover = DefaultFailoverSettings()
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
@@ -120,7 +128,7 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		lines: map[Family]*Line{}, deps: d,
 	}
 	if d.Redis != nil {
-		p.subscription = subscribe(d.Redis) // one connection a process, whatever the number of families
+		p.hub = openLockHub(d.Redis, d.Instance, d.Metrics.lock) // one connection a process, whatever the number of families
 	}
 	for _, family := range Families {
 		cfg, ok := families[family]
@@ -134,7 +142,7 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		if NeedsRedis(cfg.Strategy) && d.Redis == nil {
 			return nil, fmt.Errorf("family %s: strategy %s needs Redis", family, cfg.Strategy)
 		}
-		if (cfg.Strategy == Lua || cfg.Strategy == Queue) && p.waiters == nil {
+		if KeepsInRedis(cfg.Strategy) && p.waiters == nil {
 			p.waiters = NewWaiters(d.Redis, d.Instance)
 		}
 		switch cfg.Strategy {
@@ -147,7 +155,7 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 				Length: cfg.Settings.Backlog, Remember: cfg.Settings.Remember,
 			})
 		}
-		d.Settings, d.subscription = cfg.Settings, p.subscription
+		d.Settings, d.hub = cfg.Settings, p.hub
 		d.admission, d.line, d.waiters = p.admissions[family], p.lines[family], p.waiters
 		provider, err := construct(d)
 		if err != nil {
@@ -187,7 +195,7 @@ func (p *Providers) withFailover(f Family, cfg FamilyConfig, primary Provider) (
 		enter = admission.enter
 	}
 	fo := newFailover(f, primary, fallback, p.deps.Deployment, p.deps.Epochs[f],
-		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, enter, DefaultFailoverSettings(), p.deps.Log)
+		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, enter, p.deps.Failover, p.deps.Log)
 	if fallback != nil {
 		p.failovers = append(p.failovers, fo)
 	}
@@ -217,12 +225,12 @@ func (p *Providers) Lines() map[Family]*Line { return maps.Clone(p.lines) }
 
 // OnReconnect has f called, and not waited for, whenever Redis is back after it was away.
 func (p *Providers) OnReconnect(f func()) {
-	if p.subscription == nil {
+	if p.hub == nil {
 		return
 	}
-	p.subscription.mu.Lock()
-	defer p.subscription.mu.Unlock()
-	p.subscription.reconnected = func() { go f() }
+	p.hub.mu.Lock()
+	defer p.hub.mu.Unlock()
+	p.hub.reconnected = func() { go f() }
 }
 
 // Worker serves a line of this process's.
@@ -244,7 +252,7 @@ func (p *Providers) Exclusive(ctx context.Context, name string, run func(ctx con
 }
 
 func (p *Providers) exclusive() Locker {
-	return &pubsub{redis: p.deps.Redis, subscription: p.subscription, settings: workerLock}
+	return newPubSubLocker(Deps{hub: p.hub, Settings: workerLock})
 }
 
 // workerLock are the bounds of the lock that makes one instance do what one should: a dead one is replaced within the lease.
@@ -256,8 +264,8 @@ func (p *Providers) Waiters() *Waiters { return p.waiters }
 // Close frees what the providers share. Locks that are still held are freed by their holders.
 func (p *Providers) Close() error {
 	var errs []error
-	if p.subscription != nil {
-		errs = append(errs, p.subscription.close())
+	if p.hub != nil {
+		errs = append(errs, p.hub.close())
 	}
 	if p.waiters != nil {
 		errs = append(errs, p.waiters.Close())

@@ -24,7 +24,8 @@ func newSetNX(d Deps) (Provider, error) {
 // Lock takes the keys one by one in their order, which is the same for everyone, and frees what it has where it cannot
 // have all.
 func (l *setnx) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
-	waiting, cancel := context.WithTimeoutCause(ctx, l.settings.Wait, ErrLockTimeout)
+	keys = inOrder(keys)
+	waiting, cancel := waitFor(ctx, l.settings.Wait)
 	defer cancel()
 	token := newToken()
 	taken := partial{term: l.settings.Lease, extend: func(ctx context.Context, held int) error {
@@ -55,6 +56,9 @@ func (l *setnx) lockOne(ctx context.Context, key, token string, taken *partial) 
 		}
 		if !errors.Is(err, redis.Nil) {
 			return asked, err
+		}
+		if l.settings.Wait <= 0 {
+			return asked, ErrLockTimeout
 		}
 		if err := pause(ctx, jitter(l.settings.Poll)); err != nil {
 			return asked, err

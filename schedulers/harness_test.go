@@ -130,8 +130,10 @@ func (i *process) persist() {
 	persisting, stop := context.WithCancel(context.Background())
 	var persisters sync.WaitGroup
 	for _, admission := range i.providers.Admissions() {
-		p := events.NewPersister(admission, i.ledger, i.providers.Waiters(), i.name, settings,
-			events.NewPersisterMetrics(nil), slog.New(slog.DiscardHandler))
+		p := events.NewPersister(admission, events.PersisterDeps{
+			Ledger: i.ledger, Waiters: i.providers.Waiters(), Instance: i.name, Settings: settings,
+			Metrics: events.NewPersisterMetrics(nil), Log: slog.New(slog.DiscardHandler),
+		})
 		persisters.Go(func() { p.Run(persisting) })
 	}
 	i.stopPersisting = sync.OnceFunc(func() { stop(); persisters.Wait() })

@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -102,10 +103,12 @@ func (e *Env) oneWriter() bool { return e.Dialect == dialect.SQLite }
 
 // Harness is one strategy and family in one environment.
 type Harness struct {
-	Env      *Env
-	Strategy lockprovider.Strategy
-	Family   lockprovider.Family
-	Traits   Traits
+	Env *Env
+	Variant
+	Family lockprovider.Family
+	Traits Traits
+
+	stream *lockprovider.Admission // the observer's own, see settle
 }
 
 // first tells whether this is the family that an environment is tested with in full: the families share all code but their
@@ -160,6 +163,7 @@ func (h *Harness) startOn(
 ) *Instance {
 	t.Helper()
 	s := settings()
+	s.Ack = cmp.Or(h.Ack, s.Ack)
 	for _, a := range adjust {
 		a(&s)
 	}
@@ -394,6 +398,7 @@ func (h *Harness) change(moves ...lockprovider.Move) lockprovider.Change {
 // amount reads a balance from the database.
 func (h *Harness) amount(t *testing.T, balance string) int64 {
 	t.Helper()
+	h.settle(t)
 	amounts, err := h.Env.ledger.Amounts(t.Context(), []string{balance})
 	if err != nil {
 		t.Fatal(err)
@@ -425,6 +430,7 @@ func (h *Harness) footprint(ctx context.Context, c lockprovider.Change) (logs, e
 // checkApplied: a change is in the database once, with an entry for each of so many moves; with 0, not at all.
 func (h *Harness) checkApplied(t *testing.T, c lockprovider.Change, moves int) {
 	t.Helper()
+	h.settle(t)
 	logs, entries, err := h.footprint(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -437,6 +443,7 @@ func (h *Harness) checkApplied(t *testing.T, c lockprovider.Change, moves int) {
 // checkConsistent: journal and amount of one balance agree. [Run] audits all of them in the end.
 func (h *Harness) checkConsistent(t *testing.T, key string) {
 	t.Helper()
+	h.settle(t)
 	row, err := h.Env.Client.Balance.Get(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)

@@ -32,37 +32,64 @@ type Traits struct {
 	Leases bool
 	// NeedsRedis: the strategy does not work without Redis.
 	NeedsRedis bool
+	// Accepts: a change is answered before the database has it, unless its caller needs that. What the database then refuses
+	// is taken back, and a repeat is told: the first answer cannot say so.
+	Accepts bool
+}
+
+// Variant is a strategy, used in one of the ways of which each promises something else.
+type Variant struct {
+	Strategy lockprovider.Strategy
+	// Ack is when lua answers; "" where that is as usual, after the commit.
+	Ack lockprovider.Ack
+}
+
+// String is the name of the variant in the table.
+func (v Variant) String() string {
+	if v.Ack == "" {
+		return string(v.Strategy)
+	}
+	return string(v.Strategy) + "/" + string(v.Ack)
+}
+
+// Variants are all that are declared, sorted by name.
+func Variants() []Variant {
+	return slices.SortedFunc(maps.Keys(Declared), func(a, b Variant) int { return cmp.Compare(a.String(), b.String()) })
 }
 
 // Declared are the traits of every strategy. A strategy that is registered and not declared here fails the suite.
-var Declared = map[lockprovider.Strategy]Traits{
-	lockprovider.None:       {},
-	lockprovider.SetNX:      {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
-	lockprovider.Redsync:    {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
-	lockprovider.PubSub:     {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
-	lockprovider.RowLock:    {Excludes: true, Locks: true},
-	lockprovider.Optimistic: {Excludes: true},
-	lockprovider.AtomicSQL:  {Excludes: true},
-	lockprovider.Queue:      {Excludes: true, Detached: true, KeepsRefusals: true, NeedsRedis: true},
-	lockprovider.Lua:        {Excludes: true, Detached: true, Immediate: true, NeedsRedis: true},
+var Declared = map[Variant]Traits{
+	{Strategy: lockprovider.None}:       {},
+	{Strategy: lockprovider.SetNX}:      {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
+	{Strategy: lockprovider.Redsync}:    {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
+	{Strategy: lockprovider.PubSub}:     {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
+	{Strategy: lockprovider.RowLock}:    {Excludes: true, Locks: true},
+	{Strategy: lockprovider.Optimistic}: {Excludes: true},
+	{Strategy: lockprovider.AtomicSQL}:  {Excludes: true},
+	{Strategy: lockprovider.Queue}:      {Excludes: true, Detached: true, KeepsRefusals: true, NeedsRedis: true},
+	{Strategy: lockprovider.Lua}:        {Excludes: true, Detached: true, Immediate: true, NeedsRedis: true},
+	{Strategy: lockprovider.Lua, Ack: lockprovider.AckAccepted}: {
+		Excludes: true, Detached: true, Immediate: true, NeedsRedis: true, Accepts: true,
+	},
 }
 
 // CheckDeclared fails the test where registry and traits disagree.
 func CheckDeclared(t *testing.T) {
 	t.Helper()
 	for s := range lockprovider.Registry {
-		traits, ok := Declared[s]
-		if !ok {
+		if _, ok := Declared[Variant{Strategy: s}]; !ok {
 			t.Errorf("strategy %s is registered, but its traits are not declared", s)
-			continue
-		}
-		if traits.NeedsRedis != lockprovider.NeedsRedis(s) {
-			t.Errorf("strategy %s: needs Redis: declared %v, registered %v", s, traits.NeedsRedis, !traits.NeedsRedis)
 		}
 	}
-	for s := range Declared {
-		if _, ok := lockprovider.Registry[s]; !ok {
-			t.Errorf("traits of %s are declared, but it is not registered", s)
+	for v, traits := range Declared {
+		if _, ok := lockprovider.Registry[v.Strategy]; !ok {
+			t.Errorf("traits of %s are declared, but it is not registered", v)
+		}
+		if needs := lockprovider.NeedsRedis(v.Strategy); traits.NeedsRedis != needs {
+			t.Errorf("%s: needs Redis: declared %v, registered %v", v, traits.NeedsRedis, needs)
+		}
+		if accepts := v.Ack == lockprovider.AckAccepted; traits.Accepts != accepts {
+			t.Errorf("%s: accepts: declared %v, want %v", v, traits.Accepts, accepts)
 		}
 	}
 }
@@ -83,6 +110,7 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	return slices.Concat(
 		boundScenarios, identityScenarios, failureScenarios, waitingScenarios, leaseScenarios, unlockScenarios,
+		acceptScenarios,
 	)
 }
 
@@ -101,26 +129,26 @@ func leasesAboveRows(h *Harness) bool { return h.Traits.Leases && !h.Env.oneWrit
 
 // Result is how the scenarios of one strategy and family went in one environment.
 type Result struct {
-	Env      string
-	Strategy lockprovider.Strategy
-	Family   lockprovider.Family
-	Passed   int
-	Failed   []string
-	Skipped  bool // the environment is not there
-	Caught   bool // the control was caught, as it must be
+	Env string
+	Variant
+	Family  lockprovider.Family
+	Passed  int
+	Failed  []string
+	Skipped bool // the environment is not there
+	Caught  bool // the control was caught, as it must be
 }
 
-// Run runs every scenario with every family as subtests strategy/family/scenario, and proves all balances from their
+// Run runs every scenario with every family as subtests variant/family/scenario, and proves all balances from their
 // journal in the end.
-func Run(t *testing.T, env *Env, strategy lockprovider.Strategy) []Result {
+func Run(t *testing.T, env *Env, variant Variant) []Result {
 	var results []Result
-	t.Run(string(strategy), func(t *testing.T) {
-		traits, ok := Declared[strategy]
+	t.Run(variant.String(), func(t *testing.T) {
+		traits, ok := Declared[variant]
 		if !ok {
-			t.Fatalf("the traits of %s are not declared", strategy)
+			t.Fatalf("the traits of %s are not declared", variant)
 		}
 		for _, family := range env.families() {
-			h := &Harness{Env: env, Strategy: strategy, Family: family, Traits: traits}
+			h := &Harness{Env: env, Variant: variant, Family: family, Traits: traits}
 			t.Run(string(family), func(t *testing.T) { results = append(results, h.run(t)) })
 		}
 		violations, err := lockprovider.Audit(t.Context(), env.Client)
@@ -135,7 +163,7 @@ func Run(t *testing.T, env *Env, strategy lockprovider.Strategy) []Result {
 }
 
 func (h *Harness) run(t *testing.T) Result {
-	result := Result{Env: h.Env.Name, Strategy: h.Strategy, Family: h.Family}
+	result := Result{Env: h.Env.Name, Variant: h.Variant, Family: h.Family}
 	for _, s := range Scenarios() {
 		if s.Needs != nil && !s.Needs(h) || s.Slow && !h.first() {
 			continue
@@ -166,7 +194,7 @@ func sortResults(results []Result) {
 		families[f] = i
 	}
 	slices.SortStableFunc(results, func(a, b Result) int {
-		return cmp.Or(cmp.Compare(a.Strategy, b.Strategy), cmp.Compare(families[a.Family], families[b.Family]))
+		return cmp.Or(cmp.Compare(a.String(), b.String()), cmp.Compare(families[a.Family], families[b.Family]))
 	})
 }
 

@@ -9,19 +9,19 @@ import (
 	"holdfast/lockprovider"
 )
 
-// PrintTable prints one row a strategy and family and one column an environment: ✓ and the number of scenarios passed,
+// PrintTable prints one row a variant of a strategy and family and one column an environment: ✓ and the number of scenarios passed,
 // ✗ and how many failed, "caught" for the control, "skip" where the environment is not there, and nothing where the
 // strategy has no use for it.
 func PrintTable(w io.Writer, envs []string, results []Result) error {
 	sortResults(results)
 	type row struct {
-		strategy lockprovider.Strategy
-		family   lockprovider.Family
+		variant Variant
+		family  lockprovider.Family
 	}
 	var rows []row
 	cells := map[row]map[string]string{}
 	for _, r := range results {
-		at := row{r.Strategy, r.Family}
+		at := row{r.Variant, r.Family}
 		if cells[at] == nil {
 			cells[at] = map[string]string{}
 			rows = append(rows, at)
@@ -35,8 +35,8 @@ func PrintTable(w io.Writer, envs []string, results []Result) error {
 	}
 	fmt.Fprintln(table)
 	for i, at := range rows {
-		name := string(at.strategy)
-		if i > 0 && rows[i-1].strategy == at.strategy {
+		name := at.variant.String()
+		if i > 0 && rows[i-1].variant == at.variant {
 			name = ""
 		}
 		fmt.Fprintf(table, "%s\t%s", name, at.family)
@@ -50,7 +50,7 @@ func PrintTable(w io.Writer, envs []string, results []Result) error {
 	}
 	for _, r := range results {
 		if len(r.Failed) > 0 {
-			fmt.Fprintf(w, "✗ %s %s %s: %v\n", r.Env, r.Strategy, r.Family, slices.Sorted(slices.Values(r.Failed)))
+			fmt.Fprintf(w, "✗ %s %s %s: %v\n", r.Env, r.Variant, r.Family, slices.Sorted(slices.Values(r.Failed)))
 		}
 	}
 	return nil
@@ -65,7 +65,7 @@ func (r Result) cell() string {
 		return fmt.Sprintf("✗ %d of %d", len(r.Failed), total)
 	case r.Caught:
 		return fmt.Sprintf("✓ %d, caught", total)
-	case !Declared[r.Strategy].Excludes:
+	case !Declared[r.Variant].Excludes:
 		return "✗ not caught"
 	}
 	return fmt.Sprintf("✓ %d", total)

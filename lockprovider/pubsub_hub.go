@@ -1,0 +1,430 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// lockHub is what the Pub/Sub locks of a process share: the name under which it is told of grants, a line for each key that is
+// in use here, and the renewal of what the process holds.
+type lockHub struct {
+	store    lockStore
+	instance string // unique among those that share Redis
+	metrics  *lockMetrics
+	closeEar func() error
+
+	mu     sync.Mutex
+	lines  map[string]*line // by the lock's name in Redis
+	serial uint64           // of the last waiter ID
+	clock  redisClock
+	// alarm rings when the next lease has to be renewed, or ends.
+	alarm   *time.Timer
+	alarmAt time.Time
+
+	heard       bool // a subscription has succeeded: each later one is a Redis that is back
+	deaf        bool // the subscription is broken
+	reconnected func()
+
+	closed  bool
+	running sync.WaitGroup // what goes on in the background
+}
+
+// openLockHub subscribes to what Redis has to tell this process.
+func openLockHub(r redis.UniversalClient, instance string, m *lockMetrics) *lockHub {
+	h := newLockHub(newRedisLocks(r), instance+"."+newToken()[:8], m)
+	h.closeEar = listenEverywhere(r, lockChannel+h.instance, h.hear, h.gap)
+	return h
+}
+
+func newLockHub(s lockStore, instance string, m *lockMetrics) *lockHub {
+	return &lockHub{
+		store: s, instance: instance, metrics: m, closeEar: func() error { return nil }, lines: map[string]*line{},
+	}
+}
+
+// close ends the subscription. What is still held can be unlocked; it is not renewed any more.
+func (h *lockHub) close() error {
+	h.mu.Lock()
+	h.closed = true
+	for _, ln := range h.lines {
+		ln.stopPolling()
+	}
+	h.mu.Unlock()
+	err := h.closeEar()
+	h.running.Wait()
+	return err
+}
+
+// spawn runs f in the background, unless the hub has been closed. h.mu is held.
+func (h *lockHub) spawn(f func()) {
+	if !h.closed {
+		h.running.Go(f)
+	}
+}
+
+// nextID names a waiter: the instance, by which it is told, and a number.
+func (h *lockHub) nextID() string {
+	h.serial++
+	return h.instance + "|" + strconv.FormatUint(h.serial, 36)
+}
+
+// join stands in line for a key. The first in line asks Redis, for all of them.
+func (h *lockHub) join(key string, b lockBounds) *turn {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	name := h.store.name(key)
+	ln := h.lines[name]
+	if ln == nil {
+		ln = h.newLine(name, b)
+		ln.ask()
+	}
+	t := ln.append()
+	if h.deaf {
+		ln.probe()
+	}
+	return t
+}
+
+// takeAll takes the keys if nobody in this process has anything to do with any of them, and Redis says that all are free. It
+// returns nil where they are not.
+func (h *lockHub) takeAll(ctx context.Context, keys []string, b lockBounds) ([]*turn, error) {
+	h.mu.Lock()
+	names, waiters := make([]string, len(keys)), make([]string, len(keys))
+	for i, key := range keys {
+		names[i] = h.store.name(key)
+		if h.lines[names[i]] != nil || h.closed {
+			h.mu.Unlock()
+			return nil, nil
+		}
+	}
+	turns := make([]*turn, len(keys))
+	for i, name := range names {
+		ln := h.newLine(name, b)
+		ln.asking = true
+		turns[i], waiters[i] = ln.append(), ln.id
+	}
+	h.spawn(func() {
+		sent := time.Now()
+		bounded, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+		all, err := h.store.acquireAll(bounded, names, waiters, b)
+		cancel()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for i, t := range turns {
+			t.line.asking = false
+			if err == nil && all == nil {
+				t.line.taken(t)
+				continue
+			}
+			var a acquired
+			if err == nil {
+				a = all[i]
+			}
+			t.line.answered(waiters[i], sent, a, err)
+		}
+	})
+	h.mu.Unlock()
+	var failure error
+	var held []*turn
+	for _, t := range turns {
+		err := t.await(ctx)
+		switch {
+		case err == nil:
+			held = append(held, t)
+		case failure == nil:
+			failure = err
+		}
+	}
+	switch {
+	case failure == nil:
+		return turns, nil
+	case errors.Is(failure, errTaken):
+		return nil, nil
+	}
+	h.giveUp(ctx, held)
+	return nil, failure
+}
+
+// hold tells the turns what to do when their lease is lost.
+func (h *lockHub) hold(turns []*turn, lose context.CancelCauseFunc) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range turns {
+		t.lose = lose
+		if t.lost {
+			lose(ErrLockLost)
+		}
+	}
+}
+
+// giveUp is leave for turns that nobody has made use of, in a bounded time.
+func (h *lockHub) giveUp(ctx context.Context, turns []*turn) {
+	if len(turns) > 0 {
+		_ = h.leave(ctx, turns) // what it cannot free expires
+	}
+}
+
+// leave ends turns: each lock goes to the next in line here, or back to Redis. ErrLockLost where one was not held any more.
+func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
+	var lost error
+	var leaving []departure
+	var again []*line // for each departure, the line that goes on waiting; nil for none
+	h.mu.Lock()
+	now := time.Now()
+	for _, t := range slices.Backward(turns) {
+		ln := t.line
+		switch {
+		case ln.holder != t || !now.Before(ln.until): // the line has lost it: free what Redis may still keep for us
+			lost = fmt.Errorf("%w: %s", ErrLockLost, ln.name)
+			h.metrics.lost()
+			if ln.holder == t {
+				ln.lapse()
+			}
+			leaving, again = append(leaving, departure{key: ln.name, owner: t.owner, used: t.token, bounds: ln.bounds}), append(again, nil)
+		case ln.mayPassOn(now):
+			ln.handed++
+			ln.next()
+			h.metrics.handOff(handOffLocal)
+		default:
+			d := departure{key: ln.name, owner: ln.id, used: t.token, bounds: ln.bounds, asked: ln.asking}
+			ln.holder = nil
+			if len(ln.waiting) > 0 {
+				ln.renameAndWait()
+				d.again = ln.id
+				again = append(again, ln)
+			} else {
+				ln.remove()
+				again = append(again, nil)
+			}
+			leaving = append(leaving, d)
+		}
+	}
+	h.mu.Unlock()
+	if len(leaving) == 0 {
+		return lost
+	}
+	answers, sent, err := h.release(ctx, leaving)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, ln := range again {
+		if ln != nil {
+			var a acquired
+			if err == nil {
+				a = answers[i].acquired
+			}
+			ln.asking = false
+			ln.answered(leaving[i].again, sent, a, err)
+		}
+		if err == nil && answers[i].lost && !leaving[i].asked && lost == nil {
+			lost = fmt.Errorf("%w: %s", ErrLockLost, leaving[i].key)
+			h.metrics.lost()
+		}
+	}
+	if lost == nil && err != nil {
+		lost = redisFailure(ctx, err)
+	}
+	return lost
+}
+
+// release frees locks in Redis, even if the caller has gone, and asks again where the answer was lost.
+func (h *lockHub) release(ctx context.Context, leaving []departure) (answers []released, sent time.Time, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+	defer cancel()
+	for again := false; ; again = true {
+		sent = time.Now()
+		bounded, stop := context.WithTimeout(ctx, scriptTimeout)
+		answers, err = h.store.release(bounded, leaving)
+		stop()
+		if err == nil {
+			for i := range answers {
+				answers[i].lost = answers[i].lost && !again // the one whose answer was lost may have freed it
+			}
+			return answers, sent, nil
+		}
+		if pause(ctx, releaseRetry) != nil {
+			return nil, sent, err
+		}
+	}
+}
+
+// releaseRetry is the pause before a release is sent again; a broken connection is replaced at once.
+const releaseRetry = 10 * time.Millisecond
+
+// forget gives up, in the background, a waiter that may be in line in Redis or own the lock by now.
+func (h *lockHub) forget(ln *line, waiter string) (forgotten <-chan struct{}) {
+	done := make(chan struct{})
+	d := departure{key: ln.name, owner: waiter, bounds: ln.bounds}
+	if h.closed {
+		close(done)
+		return done
+	}
+	h.spawn(func() {
+		defer close(done)
+		_, _, _ = h.release(context.Background(), []departure{d}) // what it cannot free expires
+	})
+	return done
+}
+
+// hear takes a message of the scripts.
+func (h *lockHub) hear(_, message string) {
+	kind, rest, _ := strings.Cut(message, " ")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch kind {
+	case "wanted":
+		if ln := h.lines[rest]; ln != nil {
+			ln.contended = true
+		}
+	case "granted":
+		words := strings.SplitN(rest, " ", 5)
+		if len(words) < 5 {
+			return
+		}
+		r := replyReader{script: "granted", reply: words[1:4]}
+		token, until, waiting := r.number(), r.number(), r.number()
+		ln := h.lines[words[4]]
+		if r.err != nil || ln == nil || ln.id != words[0] || ln.holder != nil {
+			return // given up, and the release is on its way; or known already
+		}
+		if deadline, ok := h.clock.local(until); ok {
+			h.metrics.handOff(handOffMessage)
+			ln.granted(token, time.Now(), deadline, int(waiting))
+		} else {
+			ln.ask()
+		}
+	}
+}
+
+// gap is a time in which messages may have gone unheard: every line asks. Its end is a subscription that is not the first.
+func (h *lockHub) gap(subscribed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.deaf = !subscribed
+	for _, ln := range h.lines {
+		if ln.holder == nil {
+			ln.ask()
+		} else {
+			ln.probe()
+		}
+	}
+	if subscribed && h.heard && h.reconnected != nil && !h.closed {
+		h.reconnected()
+	}
+	h.heard = h.heard || subscribed
+}
+
+// wakeAt makes the alarm ring no later than that. h.mu is held.
+func (h *lockHub) wakeAt(at time.Time) {
+	if !h.alarmAt.IsZero() && !at.Before(h.alarmAt) {
+		return
+	}
+	h.alarmAt = at
+	if h.alarm == nil {
+		h.alarm = time.AfterFunc(time.Until(at), h.ring)
+	} else {
+		h.alarm.Reset(time.Until(at))
+	}
+}
+
+// ring renews the leases that are due, all at once, and ends those that could not be renewed in time.
+func (h *lockHub) ring() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.alarmAt = time.Time{}
+	now := time.Now()
+	var due []*line
+	var leases []renewal
+	for _, ln := range h.lines {
+		if ln.holder == nil {
+			continue
+		}
+		if !now.Before(ln.until) {
+			ln.lapse()
+			continue
+		}
+		if !ln.renewing && !now.Before(ln.renewAt.Add(-ln.bounds.lease/renewTogether)) {
+			ln.renewing = true
+			due, leases = append(due, ln), append(leases, ln.lease())
+		}
+		h.wakeAt(ln.until)
+		if !ln.renewing {
+			h.wakeAt(ln.renewAt)
+		}
+	}
+	if len(due) > 0 {
+		h.spawn(func() { h.renew(due, leases) })
+	}
+}
+
+// renewTogether is the share of a lease by which one is renewed early, together with another.
+const renewTogether = 10
+
+func (h *lockHub) renew(due []*line, leases []renewal) {
+	sent := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+	answers, err := h.store.renew(ctx, leases)
+	cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, ln := range due {
+		ln.renewing = false
+		if ln.holder == nil || ln.id != leases[i].owner {
+			continue // it has been released meanwhile
+		}
+		switch {
+		case err != nil: // unreachable: try again soon; the lease ends when it ends
+			h.metrics.renewed("failed")
+			ln.failures++
+			if h.deaf || ln.failures >= patience {
+				ln.turnAway(err)
+			}
+			ln.renewAt = time.Now().Add(ln.bounds.lease / 10)
+			h.wakeAt(ln.renewAt)
+		case answers[i].lost:
+			h.metrics.renewed("lost")
+			ln.lapse()
+		default:
+			h.metrics.renewed("ok")
+			h.clock.saw(sent, answers[i].now)
+			ln.failures = 0
+			ln.contended = ln.contended || answers[i].waiting > 0
+			ln.prolong(sent, sent.Add(between(answers[i].now, answers[i].until)))
+		}
+	}
+}
+
+// between is the time from one time of Redis' to another.
+func between(from, to int64) time.Duration { return time.Duration(to-from) * time.Microsecond }
+
+// redisClock tells when, by the local clock, Redis' shows some time: not before that.
+type redisClock struct {
+	sent, received time.Time
+	now            int64 // Redis' time between the two, in µs
+}
+
+// freshness is for how long an exchange with Redis tells its time: drift is far below the margins by which leases end early.
+const freshness = 5 * time.Second
+
+func (c *redisClock) saw(sent time.Time, now int64) {
+	if sent.After(c.sent) {
+		c.sent, c.received, c.now = sent, time.Now(), now
+	}
+}
+
+func (c *redisClock) local(redisTime int64) (notBefore time.Time, ok bool) {
+	return c.sent.Add(between(c.now, redisTime)), !c.sent.IsZero() && time.Since(c.sent) < freshness
+}
+
+// passed is what Redis' clock shows by now, at least.
+func (c *redisClock) passed(now time.Time) int64 {
+	elapsed := now.Sub(c.received)
+	return c.now + (elapsed - elapsed/expiryMargin).Microseconds()
+}

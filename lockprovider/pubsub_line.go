@@ -1,0 +1,326 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+)
+
+// line is one lock in one process: those here who wait for it, in order, and who holds it. To Redis they are one waiter at a
+// time, with the name id; each grant of Redis begins with a new one. All fields are guarded by the hub's mutex.
+//
+//	asking ──► waiting in Redis ──► held ──► passed on here ──► … ──► released, or released and asking again
+//
+// A line that nobody waits in and nobody holds is gone.
+type line struct {
+	hub    *lockHub
+	name   string
+	bounds lockBounds
+
+	id       string
+	asking   bool // a request is under way
+	answers  bool // Redis has answered before: it knows us
+	failures int  // requests in a row that failed
+	waiting  []*turn
+	poll     *time.Timer
+	gone     bool
+
+	holder    *turn // nil while waiting
+	until     time.Time
+	token     int64 // of the grant
+	handed    int64 // how often it has been passed on here since
+	began     time.Time
+	contended bool // another process waits
+	renewAt   time.Time
+	renewing  bool
+}
+
+// turn is one caller's place in a line, and then its hold on the lock.
+type turn struct {
+	line  *line
+	ready chan struct{} // closed when the lock is held, or err is set
+	err   error
+	owner string // the name under which Redis knows the holder
+	token int64
+	lost  bool
+	lose  context.CancelCauseFunc
+}
+
+// errTaken means that a lock is not free, to those who do not wait.
+var errTaken = errors.New("lock is taken")
+
+func (h *lockHub) newLine(name string, b lockBounds) *line {
+	ln := &line{hub: h, name: name, bounds: b, id: h.nextID()}
+	h.lines[name] = ln
+	return ln
+}
+
+func (ln *line) append() *turn {
+	t := &turn{line: ln, ready: make(chan struct{})}
+	ln.waiting = append(ln.waiting, t)
+	ln.hub.metrics.queue(+1)
+	return t
+}
+
+func (t *turn) settle(err error) {
+	t.err = err
+	t.line.hub.metrics.queue(-1)
+	close(t.ready)
+}
+
+// await returns when the turn has come, or the context ends; then a turn that has come nevertheless is passed on.
+func (t *turn) await(ctx context.Context) error {
+	select {
+	case <-t.ready:
+		return t.err
+	case <-ctx.Done():
+	}
+	h := t.line.hub
+	h.mu.Lock()
+	i := slices.Index(t.line.waiting, t)
+	if i < 0 {
+		h.mu.Unlock()
+		if t.err == nil {
+			h.giveUp(ctx, []*turn{t})
+		}
+		t.err = endOfWait(ctx)
+		return t.err
+	}
+	t.line.waiting = slices.Delete(t.line.waiting, i, i+1)
+	t.settle(endOfWait(ctx))
+	forgotten := t.line.abandonIfEmpty()
+	h.mu.Unlock()
+	timer := time.NewTimer(tidyUp)
+	defer timer.Stop()
+	select {
+	case <-forgotten:
+	case <-timer.C:
+	}
+	return t.err
+}
+
+// tidyUp is how long a caller who gives up waits for Redis to forget it: with a Redis that is there, until it has.
+const tidyUp = 25 * time.Millisecond
+
+func endOfWait(ctx context.Context) error {
+	if cause := context.Cause(ctx); errors.Is(cause, ErrLockTimeout) {
+		return cause
+	}
+	return ctx.Err()
+}
+
+var already = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// abandonIfEmpty gives up a line that nobody waits in any more.
+func (ln *line) abandonIfEmpty() (forgotten <-chan struct{}) {
+	if len(ln.waiting) > 0 || ln.holder != nil || ln.gone {
+		return already
+	}
+	ln.remove()
+	if ln.asking {
+		return already // the answer finds that the line is gone
+	}
+	return ln.hub.forget(ln, ln.id)
+}
+
+func (ln *line) remove() {
+	ln.gone = true
+	ln.stopPolling()
+	if ln.hub.lines[ln.name] == ln {
+		delete(ln.hub.lines, ln.name)
+	}
+}
+
+// ask asks Redis for the lock, in the background.
+func (ln *line) ask() {
+	if ln.asking {
+		return
+	}
+	ln.asking = true
+	ln.stopPolling()
+	h, id := ln.hub, ln.id
+	h.spawn(func() {
+		var a acquired
+		var err error
+		var sent time.Time
+		for range 2 { // the first may have met a connection that broke while it was idle
+			sent = time.Now()
+			ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+			a, err = h.store.acquire(ctx, ln.name, id, ln.bounds)
+			cancel()
+			if err == nil || time.Since(sent) >= scriptTimeout {
+				break
+			}
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		ln.asking = false
+		ln.answered(id, sent, a, err)
+	})
+}
+
+// patience is how many requests in a row may fail for those who wait to go on waiting. The first request of all is none of
+// them: it tells callers quickly that Redis is away.
+const patience = 2
+
+// answered takes Redis' answer to the request of a waiter.
+func (ln *line) answered(id string, sent time.Time, a acquired, err error) {
+	h := ln.hub
+	if err == nil {
+		h.clock.saw(sent, a.now)
+		ln.answers, ln.failures = true, 0
+	}
+	switch {
+	case ln.gone || ln.id != id: // a message came first, and the request may have come to Redis after the release
+		h.forget(ln, id)
+	case ln.holder != nil:
+	case err != nil:
+		ln.failures++
+		if !ln.answers || ln.failures >= patience {
+			ln.fail(err)
+			return
+		}
+		ln.pollLater()
+	case a.owned:
+		h.metrics.handOff(handOffAnswer)
+		ln.granted(a.token, sent, sent.Add(between(a.now, a.until)), a.waiting)
+	default:
+		ln.pollLater()
+	}
+}
+
+// taken is the answer that a lock is not free, to one who does not stand in line. Those who came after it do.
+func (ln *line) taken(t *turn) {
+	if i := slices.Index(ln.waiting, t); i >= 0 {
+		ln.waiting = slices.Delete(ln.waiting, i, i+1)
+		t.settle(errTaken)
+	}
+	switch {
+	case ln.gone:
+	case len(ln.waiting) > 0:
+		ln.ask()
+	default:
+		ln.remove()
+	}
+}
+
+// probe asks whether Redis is there, for those who wait for a holder here and would not notice.
+func (ln *line) probe() {
+	if ln.holder != nil && len(ln.waiting) > 0 && !ln.renewing {
+		ln.renewing = true
+		lease := ln.lease()
+		ln.hub.spawn(func() { ln.hub.renew([]*line{ln}, []renewal{lease}) })
+	}
+}
+
+func (ln *line) lease() renewal {
+	return renewal{key: ln.name, owner: ln.id, lease: ln.bounds.lease}
+}
+
+// fail gives up a line that waits: Redis does not answer.
+func (ln *line) fail(err error) {
+	ln.remove()
+	ln.turnAway(err)
+	ln.hub.forget(ln, ln.id)
+}
+
+// turnAway tells all who wait that Redis does not answer.
+func (ln *line) turnAway(err error) {
+	for _, t := range ln.waiting {
+		t.settle(redisFailure(context.Background(), err))
+	}
+	ln.waiting = nil
+}
+
+// granted begins to hold the lock, from some time until another by the local clock.
+func (ln *line) granted(token int64, from, until time.Time, waiting int) {
+	if !time.Now().Before(until.Add(-until.Sub(from) / expiryMargin)) {
+		ln.ask() // too late: it may have been given to somebody else
+		return
+	}
+	ln.stopPolling()
+	ln.token, ln.handed, ln.began, ln.contended = token, 0, time.Now(), waiting > 0
+	ln.prolong(from, until)
+	ln.next()
+}
+
+// prolong notes that the lease lasts from some time until another. It ends early by a margin, in spite of clocks that run at
+// slightly different speeds.
+func (ln *line) prolong(from, until time.Time) {
+	ln.until = until.Add(-until.Sub(from) / expiryMargin)
+	ln.renewAt = from.Add(until.Sub(from) / 3)
+	ln.hub.wakeAt(ln.renewAt)
+}
+
+// next gives the lock to the first who waits here.
+func (ln *line) next() {
+	t := ln.waiting[0]
+	ln.waiting[0] = nil
+	ln.waiting = ln.waiting[1:]
+	ln.holder = t
+	t.owner, t.token = ln.id, ln.token+ln.handed
+	t.settle(nil)
+}
+
+// mayPassOn tells whether the next holder may be one of this process: as long as nobody waits elsewhere; else a turn of the
+// process is so many holders, or so much time. Each has a token of its own: one that the grant reserved, or one that Redis'
+// clock has passed, since the next grant begins with what that shows.
+func (ln *line) mayPassOn(now time.Time) bool {
+	switch next := ln.handed + 1; {
+	case len(ln.waiting) == 0:
+		return false
+	case ln.contended && (next >= int64(ln.bounds.passes) || now.Sub(ln.began) >= ln.bounds.turn):
+		return false
+	case next >= tokensReserved:
+		return ln.token+next < ln.hub.clock.passed(now)
+	}
+	return true
+}
+
+// tokensReserved is how many tokens a grant reserves; the scripts know it too.
+const tokensReserved = 64
+
+// renameAndWait goes on waiting under another name, which a request under way enqueues.
+func (ln *line) renameAndWait() {
+	ln.holder = nil
+	ln.id = ln.hub.nextID()
+	ln.asking, ln.renewing = true, false
+}
+
+// lapse is the end of a lease that was not released: the holder is told, those who wait ask anew.
+func (ln *line) lapse() {
+	t := ln.holder
+	t.lost = true
+	if t.lose != nil {
+		t.lose(ErrLockLost)
+	}
+	ln.holder = nil
+	if len(ln.waiting) == 0 {
+		ln.remove()
+		return
+	}
+	ln.renameAndWait()
+	ln.asking = false
+	ln.ask()
+}
+
+func (ln *line) pollLater() {
+	if ln.hub.closed {
+		return
+	}
+	ln.poll = time.AfterFunc(ln.bounds.poll, func() {
+		ln.hub.mu.Lock()
+		defer ln.hub.mu.Unlock()
+		if !ln.gone && ln.holder == nil {
+			ln.ask()
+		}
+	})
+}
+
+func (ln *line) stopPolling() {
+	if ln.poll != nil {
+		ln.poll.Stop()
+		ln.poll = nil
+	}
+}

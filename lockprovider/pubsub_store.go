@@ -1,0 +1,282 @@
+package lockprovider
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// lockStore is what the lines of a process have outside of it: Redis, or a model of it in the simulation. A method that
+// returns an error may have done its work or not.
+type lockStore interface {
+	// acquire asks for a lock, and stands in line for it where b.heartbeat is positive.
+	acquire(ctx context.Context, key, waiter string, b lockBounds) (acquired, error)
+	// acquireAll takes all locks or none.
+	acquireAll(ctx context.Context, keys, waiters []string, b lockBounds) (all []acquired, err error)
+	// release frees locks, and enqueues other waiters of the process; one answer each.
+	release(ctx context.Context, leaving []departure) ([]released, error)
+	// renew prolongs leases; one answer each.
+	renew(ctx context.Context, leases []renewal) ([]renewed, error)
+	// ask is the key's name in messages.
+	name(key string) string
+}
+
+// acquired is the answer to a request for a lock. Times are Redis' own, in µs.
+type acquired struct {
+	now, until, token int64
+	owned             bool
+	waiting           int // others in line
+}
+
+// departure is a lock to release.
+type departure struct {
+	key, owner string
+	used       int64  // the last token that was used
+	again      string // the waiter to enqueue, or ""
+	bounds     lockBounds
+	// asked: a request of the owner's is still under way, since a message was faster. Its answer frees the lock once more, in
+	// case that the request came to Redis after the release; so one of the two finds nothing to free.
+	asked bool
+}
+
+// released is the answer to a departure, and to the request for the waiter that was enqueued.
+type released struct {
+	acquired
+	lost bool
+}
+
+// renewal is a lease to prolong.
+type renewal struct {
+	key, owner string
+	lease      time.Duration
+}
+
+type renewed struct {
+	now, until int64
+	lost       bool
+	waiting    int
+}
+
+var (
+	//go:embed scripts/lock.lua
+	lockSource string
+	//go:embed scripts/lock_acquire.lua
+	lockAcquireSource string
+	//go:embed scripts/lock_acquire_all.lua
+	lockAcquireAllSource string
+	//go:embed scripts/lock_release.lua
+	lockReleaseSource string
+	//go:embed scripts/lock_renew.lua
+	lockRenewSource string
+
+	lockAcquireScript    = redis.NewScript(lockSource + lockAcquireSource)
+	lockAcquireAllScript = redis.NewScript(lockSource + lockAcquireAllSource)
+	lockReleaseScript    = redis.NewScript(lockSource + lockReleaseSource)
+	lockRenewScript      = redis.NewScript(lockSource + lockRenewSource)
+)
+
+// lockChannel is the prefix of the channel on which an instance hears; its name follows. The scripts know it too.
+const lockChannel = "holdfast:lock:"
+
+// redisLocks is the lockStore that the scripts are.
+type redisLocks struct {
+	redis   redis.UniversalClient
+	cluster bool // locks of different slots cannot be touched by one script
+}
+
+func newRedisLocks(r redis.UniversalClient) *redisLocks {
+	_, cluster := r.(*redis.ClusterClient)
+	return &redisLocks{redis: r, cluster: cluster}
+}
+
+// name gives a lock a hash tag of its own, unless its key has one: locks with the same tag can be taken at once in a cluster.
+func (s *redisLocks) name(key string) string {
+	if strings.Contains(key, "{") {
+		return "holdfast:" + key
+	}
+	return "holdfast:{" + key + "}"
+}
+
+func (s *redisLocks) acquire(ctx context.Context, key, waiter string, b lockBounds) (acquired, error) {
+	reply, err := lockAcquireScript.Run(ctx, s.redis, []string{key}, waiter, b.lease.Milliseconds(), b.grant.Milliseconds(),
+		b.heartbeat.Milliseconds()).StringSlice()
+	if err != nil {
+		return acquired{}, err
+	}
+	r := replyReader{script: "lock_acquire", reply: reply}
+	a := acquired{now: r.number(), owned: r.next() == "owned"}
+	if a.owned {
+		a.token, a.until, a.waiting = r.number(), r.number(), int(r.number())
+	}
+	return a, r.err
+}
+
+func (s *redisLocks) acquireAll(ctx context.Context, keys, waiters []string, b lockBounds) ([]acquired, error) {
+	if s.cluster {
+		for _, key := range keys[1:] {
+			if slotOf(key) != slotOf(keys[0]) {
+				return nil, nil
+			}
+		}
+	}
+	args := make([]any, 1, 1+len(waiters))
+	args[0] = b.lease.Milliseconds()
+	for _, w := range waiters {
+		args = append(args, w)
+	}
+	reply, err := lockAcquireAllScript.Run(ctx, s.redis, keys, args...).StringSlice()
+	if err != nil {
+		return nil, err
+	}
+	r := replyReader{script: "lock_acquire_all", reply: reply}
+	now := r.number()
+	if r.next() != "owned" {
+		return nil, r.err
+	}
+	all := make([]acquired, len(keys))
+	for i := range all {
+		all[i] = acquired{now: now, owned: true, token: r.number(), until: r.number()}
+	}
+	return all, r.err
+}
+
+func (s *redisLocks) release(ctx context.Context, leaving []departure) ([]released, error) {
+	answers := make([]released, 0, len(leaving))
+	for len(leaving) > 0 {
+		n := s.together(len(leaving), func(i int) string { return leaving[i].key })
+		b := leaving[0].bounds
+		keys := make([]string, n)
+		args := []any{b.lease.Milliseconds(), b.grant.Milliseconds(), b.heartbeat.Milliseconds()}
+		for i, d := range leaving[:n] {
+			keys[i] = d.key
+			args = append(args, d.owner, d.used, d.again)
+		}
+		reply, err := lockReleaseScript.Run(ctx, s.redis, keys, args...).StringSlice()
+		if err != nil {
+			return nil, err
+		}
+		r := replyReader{script: "lock_release", reply: reply}
+		now := r.number()
+		for range n {
+			answer := released{lost: r.next() == "lost"}
+			answer.now = now
+			if token := r.next(); token != "" {
+				answer.owned, answer.token = true, r.parse(token)
+				answer.until, answer.waiting = r.number(), int(r.number())
+			} else {
+				r.next()
+				r.next()
+			}
+			answers = append(answers, answer)
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+		leaving = leaving[n:]
+	}
+	return answers, nil
+}
+
+func (s *redisLocks) renew(ctx context.Context, leases []renewal) ([]renewed, error) {
+	answers := make([]renewed, 0, len(leases))
+	for len(leases) > 0 {
+		n := s.together(len(leases), func(i int) string { return leases[i].key })
+		keys, args := make([]string, n), make([]any, 0, 2*n)
+		for i, l := range leases[:n] {
+			keys[i] = l.key
+			args = append(args, l.owner, l.lease.Milliseconds())
+		}
+		reply, err := lockRenewScript.Run(ctx, s.redis, keys, args...).StringSlice()
+		if err != nil {
+			return nil, err
+		}
+		r := replyReader{script: "lock_renew", reply: reply}
+		now := r.number()
+		for range n {
+			answer := renewed{now: now}
+			if until := r.next(); until == "" {
+				answer.lost = true
+			} else {
+				answer.until = r.parse(until)
+			}
+			answer.waiting = int(r.number())
+			answers = append(answers, answer)
+		}
+		if r.err != nil {
+			return nil, r.err
+		}
+		leases = leases[n:]
+	}
+	return answers, nil
+}
+
+// keysInScript bounds the keys of one script: Redis does nothing else meanwhile.
+const keysInScript = 100
+
+// together tells how many of the first n keys one script may touch: in a cluster, those of one slot.
+func (s *redisLocks) together(n int, key func(i int) string) int {
+	n = min(n, keysInScript)
+	if s.cluster {
+		for i := 1; i < n; i++ {
+			if slotOf(key(i)) != slotOf(key(0)) {
+				return i
+			}
+		}
+	}
+	return n
+}
+
+// slotOf is the slot of a key in a cluster: https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/
+func slotOf(key string) uint16 {
+	if _, after, ok := strings.Cut(key, "{"); ok {
+		if tag, _, ok := strings.Cut(after, "}"); ok && tag != "" {
+			key = tag
+		}
+	}
+	var crc uint16 // CRC-16/XMODEM
+	for i := range len(key) {
+		crc ^= uint16(key[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return crc % 16384
+}
+
+// replyReader reads a script's reply word by word; the first error sticks.
+type replyReader struct {
+	script string
+	reply  []string
+	err    error
+}
+
+func (r *replyReader) next() string {
+	if len(r.reply) == 0 {
+		if r.err == nil {
+			r.err = fmt.Errorf("script %s: its reply is too short", r.script)
+		}
+		return ""
+	}
+	word := r.reply[0]
+	r.reply = r.reply[1:]
+	return word
+}
+
+func (r *replyReader) number() int64 { return r.parse(r.next()) }
+
+func (r *replyReader) parse(word string) int64 {
+	n, err := strconv.ParseInt(word, 10, 64)
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("script %s: %w", r.script, err)
+	}
+	return n
+}

@@ -1,0 +1,287 @@
+package lockprovider_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/clients"
+	"holdfast/ent"
+	"holdfast/ent/entry"
+	"holdfast/lockprovider"
+)
+
+// shop is a stock that several instances sell under the strategy queue.
+type shop struct {
+	t         *testing.T
+	db        *clients.Database
+	ledger    *lockprovider.Ledger
+	redis     redis.UniversalClient
+	stock     string // its balance
+	instances []*lockprovider.Providers
+}
+
+// newShop has two instances and nobody who serves yet.
+func newShop(t *testing.T, url string, kind redisKind, stock int64) *shop {
+	t.Helper()
+	s := &shop{t: t, db: openDatabase(t, url), stock: lockprovider.StockKey("scarce")}
+	s.ledger = lockprovider.NewLedger(s.db.Ent, s.db.Dialect, nil, 5)
+	tx, err := s.db.Ent.Tx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ledger.Open(t.Context(), tx, map[string]lockprovider.Bounds{
+		s.stock: {Opening: stock, Ceiling: lockprovider.MaxAmount},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	urls, _ := kind.start(t)
+	connect := func() redis.UniversalClient {
+		client := connectTo(urls)(t)[0]
+		t.Cleanup(func() { _ = client.Close() })
+		return client
+	}
+	s.redis = connect()
+	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
+	for _, f := range lockprovider.Families {
+		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.Queue, Settings: lockprovider.Settings{
+			Wait: longEnough, PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour, Poll: 20 * time.Millisecond,
+		}}
+	}
+	for range 2 {
+		providers, err := lockprovider.Build(lockprovider.Deps{
+			Ledger: s.ledger, Redis: connect(), Instance: uuid.NewString(),
+		}, families)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := providers.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		s.instances = append(s.instances, providers)
+	}
+	return s
+}
+
+// serve runs a worker on each of some instances until stop is called, at the latest when the test ends.
+func (s *shop) serve(batch int64, instances ...*lockprovider.Providers) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
+	var running sync.WaitGroup
+	for _, providers := range instances {
+		worker := providers.Worker(providers.Lines()[lockprovider.Stock], lockprovider.WorkerSettings{
+			Batch: batch, Block: 50 * time.Millisecond, Retry: 20 * time.Millisecond,
+		}, slog.New(slog.DiscardHandler))
+		running.Go(func() { worker.Run(ctx) })
+	}
+	stop = func() {
+		cancel()
+		running.Wait()
+	}
+	s.t.Cleanup(stop)
+	return stop
+}
+
+func (s *shop) line(i int) *lockprovider.Line {
+	return s.instances[i%len(s.instances)].Lines()[lockprovider.Stock]
+}
+
+// buy is a change that takes one unit.
+func (s *shop) buy() lockprovider.Change {
+	return lockprovider.Change{
+		ID: uuid.New(), Family: lockprovider.Stock, Moves: []lockprovider.Move{{Balance: s.stock, Delta: -1}},
+		Record: lockprovider.Record{Kind: "test", Payload: json.RawMessage(`{}`)},
+	}
+}
+
+// sold are the changes that got a unit, in the order of the journal, and when the last one was.
+func (s *shop) sold() (ids []uuid.UUID, last time.Time) {
+	s.t.Helper()
+	rows, err := s.db.Ent.Entry.Query().Where(entry.Balance(s.stock)).Order(ent.Asc(entry.FieldID)).All(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, row := range rows {
+		ids, last = append(ids, row.ChangeID), row.CreatedAt
+	}
+	return ids, last
+}
+
+// place waits until a change does not wait any more. It does not prolong its ticket.
+func (s *shop) place(c lockprovider.Change) lockprovider.Place {
+	s.t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for ctx := bounded(s.t); ; <-ticker.C {
+		place, err := s.line(0).Look(ctx, c.ID, time.Time{})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if place.State != lockprovider.PlaceWaiting {
+			return place
+		}
+	}
+}
+
+// everywhere runs a test of the line with every database and a real Redis, and with what `go run .` uses.
+func everywhere(t *testing.T, stock int64, test func(t *testing.T, s *shop)) {
+	t.Run("sqlite+embedded", func(t *testing.T) { test(t, newShop(t, "sqlite://:memory:", embedded, stock)) })
+	for _, db := range databases {
+		t.Run(db.name+"+redis", func(t *testing.T) { test(t, newShop(t, db.url(t), realRedis, stock)) })
+	}
+}
+
+// Who is first in line is served first, whichever instance he came to and whichever serves: no inversion, over batches,
+// while others join, and when another instance goes on serving.
+func TestFirstComeFirstServed(t *testing.T) {
+	const waiting, joining, stock = 60, 60, 100
+	everywhere(t, stock, func(t *testing.T, s *shop) {
+		var queue []lockprovider.Change
+		join := func(n int) {
+			for range n {
+				c := s.buy()
+				place, err := s.line(len(queue)).Enter(t.Context(), c, time.Now().Add(time.Hour))
+				if err != nil && !errors.Is(err, lockprovider.ErrInsufficient) { // told at the door
+					t.Fatal(err)
+				}
+				if len(queue) < waiting && place.Position != len(queue)+1 {
+					t.Errorf("the place of number %d is %d", len(queue)+1, place.Position)
+				}
+				queue = append(queue, c)
+			}
+		}
+		join(waiting)
+		stop := s.serve(7, s.instances...) // many batches, the last of them not full
+		join(joining / 2)
+		s.place(queue[waiting/2])
+		stop()
+		s.serve(7, s.instances[1])
+		join(joining / 2)
+		s.place(queue[stock-1])
+		var want []uuid.UUID
+		for _, c := range queue[:stock] {
+			want = append(want, c.ID)
+		}
+		if got, _ := s.sold(); !slices.Equal(got, want) {
+			t.Errorf("served in the order\n%v, want that of the line\n%v", got, want)
+		}
+		for _, c := range queue[stock:] {
+			if place := s.place(c); place.State != lockprovider.PlaceUnknown && !errors.Is(place.Reason, lockprovider.ErrInsufficient) {
+				t.Errorf("who came after the last unit: %+v", place)
+			}
+		}
+	})
+}
+
+// soldOutWithin is how long somebody in line may be left waiting for what is not there any more.
+const soldOutWithin = 2 * time.Second
+
+// When the last unit is gone, all who still stand in line are told so, whichever instance they came to.
+func TestSoldOutIsTold(t *testing.T) {
+	const waiting, stock = 600, 20
+	everywhere(t, stock, func(t *testing.T, s *shop) {
+		ctx := bounded(t)
+		type answer struct {
+			err error
+			at  time.Time
+		}
+		answers := make(chan answer, waiting)
+		for i := range waiting {
+			provider := s.instances[i%2].For(lockprovider.Stock)
+			go func() {
+				_, err := provider.Execute(ctx, s.buy())
+				answers <- answer{err, time.Now()}
+			}()
+		}
+		line := "{holdfast:queue:stock:0}:line"
+		for ticker := time.NewTicker(time.Millisecond); ; <-ticker.C {
+			n, err := s.redis.XLen(ctx, line).Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n == waiting {
+				ticker.Stop()
+				break
+			}
+		}
+		s.serve(64, s.instances...)
+		sold, refused := 0, 0
+		var late time.Time
+		for range waiting {
+			select {
+			case a := <-answers:
+				switch {
+				case a.err == nil:
+					sold++
+				case errors.Is(a.err, lockprovider.ErrInsufficient):
+					refused++
+					late = a.at
+				default:
+					t.Errorf("answer %v", a.err)
+				}
+			case <-ctx.Done():
+				t.Fatalf("%d sold, %d refused, the others wait for ever", sold, refused)
+			}
+		}
+		if sold != stock || refused != waiting-stock {
+			t.Errorf("%d sold and %d refused, want %d and %d", sold, refused, stock, waiting-stock)
+		}
+		_, last := s.sold()
+		if took := late.Sub(last); took > soldOutWithin {
+			t.Errorf("the last was told %s after the last unit was gone, want %s at most", took, soldOutWithin)
+		}
+	})
+}
+
+// A ticket that nobody asks for holds up nobody, and buys nothing; each look prolongs it.
+func TestTicketsExpire(t *testing.T) {
+	everywhere(t, 10, func(t *testing.T, s *shop) {
+		ctx := t.Context()
+		gone, back, there := s.buy(), s.buy(), s.buy()
+		past, future := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
+		for _, c := range []lockprovider.Change{gone, back, there} {
+			until := past
+			if c.ID == there.ID {
+				until = future
+			}
+			if place, err := s.line(0).Enter(ctx, c, until); err != nil || place.State != lockprovider.PlaceWaiting {
+				t.Fatalf("%+v, %v", place, err)
+			}
+		}
+		if place, err := s.line(1).Look(ctx, back.ID, future); err != nil || place.Position != 2 {
+			t.Errorf("%+v, %v, want the second place", place, err)
+		}
+		s.serve(10, s.instances...)
+		for _, want := range []struct {
+			lockprovider.Change
+			lockprovider.PlaceState
+		}{{gone, lockprovider.PlaceExpired}, {back, lockprovider.PlaceDone}, {there, lockprovider.PlaceDone}} {
+			if place := s.place(want.Change); place.State != want.PlaceState {
+				t.Errorf("%+v, want %s", place, want.PlaceState)
+			}
+		}
+		want := []uuid.UUID{back.ID, there.ID}
+		if got, _ := s.sold(); !slices.Equal(got, want) {
+			t.Errorf("sold to %v, want %v", got, want)
+		}
+		// Who comes back after all joins anew.
+		if _, err := s.line(1).Enter(ctx, gone, future); err != nil {
+			t.Fatal(err)
+		}
+		if place := s.place(gone); place.State != lockprovider.PlaceDone {
+			t.Errorf("%+v, want it done", place)
+		}
+	})
+}

@@ -1,0 +1,105 @@
+-- What the scripts of the Pub/Sub lock share. Everything about a lock is one hash, so that it expires as a whole, moves to
+-- another node of a cluster as a whole, and one script may touch it there:
+--
+--   o  who holds it: a waiter "instance|number", '' for nobody      t  its fencing token, the last one when nobody holds it
+--   u  until when, in us of Redis' time      s  since when
+--   h  the first number of the line, e  the next free one      q<n>  the waiter with number n      w<waiter>  "n deadline"
+--
+-- A lock that nobody holds or waits for leaves nothing behind. A waiter whose deadline has passed has not asked for too long:
+-- it is skipped. All time is Redis' own.
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+
+local REMEMBER = 5000 -- ms for which the hash outlives all that stands in it: a client's clock may be behind
+local RESERVED = 64   -- tokens of one grant: its holder may pass the lock on in its own process so many times
+
+local function text(n) return string.format('%.0f', n) end
+
+local function read(key)
+  local v = redis.call('HMGET', key, 'o', 'u', 't', 'h', 'e')
+  local lock = {
+    key = key, token = tonumber(v[3] or '0'), head = tonumber(v[4] or '1'), tail = tonumber(v[5] or '1'),
+  }
+  if v[1] and v[1] ~= '' and tonumber(v[2]) > now then lock.owner, lock.till = v[1], tonumber(v[2]) end
+  return lock
+end
+
+-- expires keeps the hash for as long as its holder or those in line may still come back.
+local function expires(lock, ms) redis.call('PEXPIRE', lock.key, text(ms + REMEMBER)) end
+
+-- take makes a waiter the owner. The token grows by what a grant reserves, and keeps up with the clock: so it also grows when
+-- Redis has forgotten the last one, as long as a key is not granted more than once in 64 us.
+local function take(lock, waiter, ms)
+  lock.token, lock.owner, lock.till = math.max(lock.token + RESERVED, now), waiter, now + ms * 1000
+  redis.call('HSET', lock.key, 'o', waiter, 'u', text(lock.till), 't', text(lock.token), 's', text(now))
+  expires(lock, ms)
+end
+
+local function waiting(lock) return math.max(lock.tail - lock.head, 0) end
+
+-- enqueue puts a waiter at the end of the line, or renews its deadline where it stands. True where it is new.
+local function enqueue(lock, waiter, heartbeat)
+  local place = redis.call('HGET', lock.key, 'w' .. waiter)
+  local deadline = text(now + heartbeat * 1000)
+  if place then
+    redis.call('HSET', lock.key, 'w' .. waiter, string.match(place, '^%d+') .. ' ' .. deadline)
+  else
+    local n = lock.tail
+    lock.tail = n + 1
+    redis.call('HSET', lock.key, 'q' .. n, waiter, 'w' .. waiter, n .. ' ' .. deadline, 'h', lock.head, 'e', lock.tail)
+  end
+  local held = lock.owner and (lock.till - now) / 1000 or 0
+  expires(lock, math.max(held, heartbeat))
+  return not place
+end
+
+local function dequeue(lock, waiter)
+  local place = redis.call('HGET', lock.key, 'w' .. waiter)
+  if place then redis.call('HDEL', lock.key, 'w' .. waiter, 'q' .. string.match(place, '^%d+')) end
+end
+
+local function tell(waiter, message)
+  return redis.call('PUBLISH', 'holdfast:lock:' .. string.match(waiter, '^[^|]*'), message)
+end
+
+-- idle is the end of a lock that nobody holds or waits for. Its last token is kept only where Redis' clock has not passed it:
+-- else the next one is greater anyway.
+local function idle(lock)
+  redis.call('DEL', lock.key)
+  if lock.token >= now then
+    redis.call('HSET', lock.key, 'o', '', 't', text(lock.token))
+    expires(lock, 0)
+  end
+end
+
+-- pass gives a lock that nobody holds to the first in line who is alive: to the caller for a full lease, to others for a
+-- short one, which they renew, and with a message. Whose process does not hear the message is dead.
+local function pass(lock, caller, lease, grant)
+  while lock.head < lock.tail do
+    local n = lock.head
+    lock.head = n + 1
+    local waiter = redis.call('HGET', lock.key, 'q' .. n)
+    if waiter then
+      local deadline = tonumber(string.match(redis.call('HGET', lock.key, 'w' .. waiter), ' (%d+)$'))
+      redis.call('HDEL', lock.key, 'q' .. n, 'w' .. waiter)
+      if waiter == caller then
+        take(lock, waiter, lease)
+        break
+      elseif deadline > now then
+        take(lock, waiter, math.min(lease, grant))
+        local message = 'granted ' .. waiter .. ' ' .. text(lock.token) .. ' ' .. text(lock.till) .. ' ' ..
+          text(waiting(lock)) .. ' ' .. lock.key
+        if tell(waiter, message) > 0 then break end
+        lock.owner = nil
+      end
+    end
+  end
+  if not lock.owner then
+    idle(lock)
+  elseif lock.head < lock.tail then
+    redis.call('HSET', lock.key, 'h', lock.head)
+  elseif lock.head > 1 then
+    redis.call('HDEL', lock.key, 'h', 'e')
+  end
+end
+

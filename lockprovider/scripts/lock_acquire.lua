@@ -1,0 +1,24 @@
+-- acquire: take the lock, or stand in line for it. Asking again changes nothing but deadlines: it is also how a waiter shows
+-- that it is alive, and how it learns of a grant whose message was lost.
+--
+-- KEYS  1 lock
+-- ARGV  1 waiter   2 lease in ms   3 lease in ms of a grant to somebody else   4 heartbeat in ms: how long a place in line is
+--       kept without being asked for again; 0 not to stand in line
+-- Returns {now, 'owned', token, until, number waiting} or {now, 'queued'} or {now, 'taken'}; times in us of Redis' time
+local lock = read(KEYS[1])
+local me, lease, grant, heartbeat = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if lock.owner == me then
+  lock.till = now + lease * 1000
+  redis.call('HSET', lock.key, 'u', text(lock.till))
+  expires(lock, lease)
+elseif not lock.owner and lock.head >= lock.tail then
+  take(lock, me, lease)
+else
+  if heartbeat > 0 then
+    local alone = lock.head >= lock.tail
+    if enqueue(lock, me, heartbeat) and alone and lock.owner then tell(lock.owner, 'wanted ' .. lock.key) end
+  end
+  if not lock.owner then pass(lock, me, lease, grant) end
+end
+if lock.owner == me then return {text(now), 'owned', text(lock.token), text(lock.till), text(waiting(lock))} end
+return {text(now), heartbeat > 0 and 'queued' or 'taken'}

@@ -1,0 +1,19 @@
+-- acquire_all: take several locks at once, if nobody holds or waits for any of them; else take none.
+--
+-- KEYS  the locks
+-- ARGV  1 lease in ms, then one waiter a lock
+-- Returns {now, 'owned', token, until, token, until, ...} or {now, 'taken', index of a lock that is not free, from 1}
+local lease, locks = tonumber(ARGV[1]), {}
+for i, key in ipairs(KEYS) do
+  local lock = read(key)
+  local mine = lock.owner == ARGV[i + 1] -- asked before, and the reply was lost
+  if not mine and (lock.owner or lock.head < lock.tail) then return {text(now), 'taken', text(i)} end
+  locks[i] = lock
+end
+local reply = {text(now), 'owned'}
+for i, lock in ipairs(locks) do
+  take(lock, ARGV[i + 1], lease)
+  reply[#reply + 1] = text(lock.token)
+  reply[#reply + 1] = text(lock.till)
+end
+return reply
