@@ -36,7 +36,8 @@ type lockBounds struct {
 // Bounds that are not configured: what they bound is inside of one wait or lease.
 const (
 	longestGrant = 1500 * time.Millisecond
-	heartbeats   = 4 // polls for which a place in line is kept
+	heartbeats   = 4 // polls for which a place in line is kept, but at least
+	shortestBeat = time.Second
 	passesInTurn = 16
 	longestTurn  = 20 * time.Millisecond
 )
@@ -48,41 +49,52 @@ func newPubSub(d Deps) (Provider, error) {
 func newPubSubLocker(d Deps) Locker {
 	return &pubsub{hub: d.hub, wait: d.Settings.Wait, bounds: lockBounds{
 		lease: d.Settings.Lease, grant: min(longestGrant, d.Settings.Lease), poll: d.Settings.Poll,
-		heartbeat: heartbeats * d.Settings.Poll, passes: passesInTurn, turn: longestTurn,
+		heartbeat: max(heartbeats*d.Settings.Poll, shortestBeat), passes: passesInTurn, turn: longestTurn,
 	}}
 }
 
 // Lock takes several keys at once where nobody holds or waits for any of them; else one by one in their order, which is the
 // same for everyone.
 func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
-	keys = inOrder(keys)
-	turns, err := l.take(ctx, keys)
-	if err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
+	keys = inOrder(keys)
+	waiting, cancel := waitFor(ctx, l.wait)
+	defer cancel()
+	lease := &pubsubLease{hub: l.hub, keys: keys, leaveGates: func() {}}
+	var err error
+	if len(keys) > 1 && l.wait > 0 {
+		if lease.leaveGates, err = l.hub.gates.enter(waiting, keys); err != nil {
+			return nil, nil, err
+		}
+	}
+	if lease.turns, err = l.take(waiting, keys); err != nil {
+		lease.leaveGates()
+		return nil, nil, lockFailure(waiting, err)
+	}
 	held, lose := context.WithCancelCause(ctx)
-	l.hub.hold(turns, lose)
-	return held, &pubsubLease{hub: l.hub, keys: keys, turns: turns, lose: lose}, nil
+	lease.lose = lose
+	l.hub.hold(lease.turns, lose)
+	return held, lease, nil
 }
 
 func (l *pubsub) take(ctx context.Context, keys []string) ([]*turn, error) {
-	waiting, cancel := waitFor(ctx, l.wait)
-	defer cancel()
 	if len(keys) > 1 || l.wait <= 0 {
-		turns, err := l.hub.takeAll(waiting, keys, l.bounds)
-		if turns != nil || err != nil {
-			return turns, lockFailure(waiting, err)
-		}
-		if l.wait <= 0 {
+		turns, err := l.hub.takeAll(ctx, keys, l.bounds)
+		switch {
+		case turns != nil || err != nil:
+			return turns, err
+		case l.wait <= 0:
 			return nil, ErrLockTimeout
 		}
 	}
 	turns := make([]*turn, 0, len(keys))
 	for _, key := range keys {
-		t := l.hub.join(key, l.bounds)
-		if err := t.await(waiting); err != nil {
+		t, err := l.hub.join(ctx, key, l.bounds)
+		if err != nil {
 			l.hub.giveUp(ctx, turns)
-			return nil, lockFailure(waiting, err)
+			return nil, err
 		}
 		turns = append(turns, t)
 	}
@@ -103,6 +115,8 @@ type pubsubLease struct {
 	keys  []string
 	turns []*turn // one a key
 	lose  context.CancelCauseFunc
+	// leaveGates lets others of this process go on to Redis.
+	leaveGates func()
 
 	mu       sync.Mutex
 	unlocked bool
@@ -118,6 +132,7 @@ func (l *pubsubLease) Unlock(ctx context.Context) error {
 		return fmt.Errorf("%w: it has been unlocked before", ErrLockLost)
 	}
 	err := l.hub.leave(ctx, l.turns)
+	l.leaveGates()
 	l.lose(nil)
 	return err
 }

@@ -20,6 +20,7 @@ type lockHub struct {
 	instance string // unique among those that share Redis
 	metrics  *lockMetrics
 	closeEar func() error
+	gates    gates
 
 	mu     sync.Mutex
 	lines  map[string]*line // by the lock's name in Redis
@@ -29,8 +30,9 @@ type lockHub struct {
 	alarm   *time.Timer
 	alarmAt time.Time
 
-	heard       bool // a subscription has succeeded: each later one is a Redis that is back
-	deaf        bool // the subscription is broken
+	heard       bool          // a subscription has succeeded: each later one is a Redis that is back
+	hearing     chan struct{} // closed then
+	deaf        bool          // the subscription is broken
 	reconnected func()
 
 	closed  bool
@@ -41,12 +43,23 @@ type lockHub struct {
 func openLockHub(r redis.UniversalClient, instance string, m *lockMetrics) *lockHub {
 	h := newLockHub(newRedisLocks(r), instance+"."+newToken()[:8], m)
 	h.closeEar = listenEverywhere(r, lockChannel+h.instance, h.hear, h.gap)
+	// A waiter that does not hear yet would be taken for dead.
+	timer := time.NewTimer(subscribeTimeout)
+	defer timer.Stop()
+	select {
+	case <-h.hearing:
+	case <-timer.C: // Redis is away: those who ask will say so
+	}
 	return h
 }
+
+// subscribeTimeout is how long the first subscription may take before locks are asked for without it.
+const subscribeTimeout = scriptTimeout
 
 func newLockHub(s lockStore, instance string, m *lockMetrics) *lockHub {
 	return &lockHub{
 		store: s, instance: instance, metrics: m, closeEar: func() error { return nil }, lines: map[string]*line{},
+		hearing: make(chan struct{}), gates: gates{byName: map[string][]chan struct{}{}},
 	}
 }
 
@@ -76,21 +89,26 @@ func (h *lockHub) nextID() string {
 	return h.instance + "|" + strconv.FormatUint(h.serial, 36)
 }
 
-// join stands in line for a key. The first in line asks Redis, for all of them.
-func (h *lockHub) join(key string, b lockBounds) *turn {
+// join stands in line for a key and returns when it is its turn. The first in line asks Redis, for all of them.
+func (h *lockHub) join(ctx context.Context, key string, b lockBounds) (*turn, error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	name := h.store.name(key)
 	ln := h.lines[name]
-	if ln == nil {
+	first := ln == nil
+	if first {
 		ln = h.newLine(name, b)
-		ln.ask()
+		ln.asked = ln.id
 	}
-	t := ln.append()
+	t, id := ln.append(), ln.id
 	if h.deaf {
 		ln.probe()
 	}
-	return t
+	h.mu.Unlock()
+	if first {
+		h.inTime(ctx, func() { ln.request(id) })
+	}
+	err := t.await(ctx)
+	return t, err
 }
 
 // takeAll takes the keys if nobody in this process has anything to do with any of them, and Redis says that all are free. It
@@ -108,30 +126,11 @@ func (h *lockHub) takeAll(ctx context.Context, keys []string, b lockBounds) ([]*
 	turns := make([]*turn, len(keys))
 	for i, name := range names {
 		ln := h.newLine(name, b)
-		ln.asking = true
+		ln.asked = ln.id
 		turns[i], waiters[i] = ln.append(), ln.id
 	}
-	h.spawn(func() {
-		sent := time.Now()
-		bounded, cancel := context.WithTimeout(context.Background(), scriptTimeout)
-		all, err := h.store.acquireAll(bounded, names, waiters, b)
-		cancel()
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		for i, t := range turns {
-			t.line.asking = false
-			if err == nil && all == nil {
-				t.line.taken(t)
-				continue
-			}
-			var a acquired
-			if err == nil {
-				a = all[i]
-			}
-			t.line.answered(waiters[i], sent, a, err)
-		}
-	})
 	h.mu.Unlock()
+	h.inTime(ctx, func() { h.requestAll(turns, names, waiters, b) })
 	var failure error
 	var held []*turn
 	for _, t := range turns {
@@ -151,6 +150,40 @@ func (h *lockHub) takeAll(ctx context.Context, keys []string, b lockBounds) ([]*
 	}
 	h.giveUp(ctx, held)
 	return nil, failure
+}
+
+// requestAll asks Redis for the locks of turns, and takes its answer.
+func (h *lockHub) requestAll(turns []*turn, names, waiters []string, b lockBounds) {
+	sent := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+	all, err := h.store.acquireAll(ctx, names, waiters, b)
+	cancel()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, t := range turns {
+		t.line.heard(waiters[i])
+		switch {
+		case err != nil:
+			t.line.answered(waiters[i], sent, acquired{}, err)
+		case all == nil:
+			t.line.stepAside(t)
+		default:
+			t.line.answered(waiters[i], sent, all[i], nil)
+		}
+	}
+}
+
+// inTime runs a request of a caller's: by the caller itself, since a hop to another goroutine costs as much again; or in the
+// background where the caller may not have the time that Redis may take. A request is never cancelled half-way: what came to
+// Redis after the release that follows would keep the lock for a lease.
+func (h *lockHub) inTime(ctx context.Context, request func()) {
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) >= scriptTimeout {
+		request()
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.spawn(request)
 }
 
 // hold tells the turns what to do when their lease is lost.
@@ -194,7 +227,7 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 			ln.next()
 			h.metrics.handOff(handOffLocal)
 		default:
-			d := departure{key: ln.name, owner: ln.id, used: t.token, bounds: ln.bounds, asked: ln.asking}
+			d := departure{key: ln.name, owner: ln.id, used: t.token, bounds: ln.bounds, asked: ln.asked == ln.id}
 			ln.holder = nil
 			if len(ln.waiting) > 0 {
 				ln.renameAndWait()
@@ -215,13 +248,15 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, ln := range again {
-		if ln != nil {
+		if id := leaving[i].again; ln != nil {
 			var a acquired
 			if err == nil {
 				a = answers[i].acquired
 			}
-			ln.asking = false
-			ln.answered(leaving[i].again, sent, a, err)
+			ln.heard(id)
+			if ln.id == id || ln.gone { // else a message was faster, and that turn is over already
+				ln.answered(id, sent, a, err)
+			}
 		}
 		if err == nil && answers[i].lost && !leaving[i].asked && lost == nil {
 			lost = fmt.Errorf("%w: %s", ErrLockLost, leaving[i].key)
@@ -318,7 +353,10 @@ func (h *lockHub) gap(subscribed bool) {
 	if subscribed && h.heard && h.reconnected != nil && !h.closed {
 		h.reconnected()
 	}
-	h.heard = h.heard || subscribed
+	if subscribed && !h.heard {
+		h.heard = true
+		close(h.hearing)
+	}
 }
 
 // wakeAt makes the alarm ring no later than that. h.mu is held.

@@ -19,9 +19,9 @@ type line struct {
 	bounds lockBounds
 
 	id       string
-	asking   bool // a request is under way
-	answers  bool // Redis has answered before: it knows us
-	failures int  // requests in a row that failed
+	asked    string // the id of the request that is under way, or ""
+	answers  bool   // Redis has answered before: it knows us
+	failures int    // requests in a row that failed
 	waiting  []*turn
 	poll     *time.Timer
 	gone     bool
@@ -118,7 +118,7 @@ func (ln *line) abandonIfEmpty() (forgotten <-chan struct{}) {
 		return already
 	}
 	ln.remove()
-	if ln.asking {
+	if ln.asked == ln.id {
 		return already // the answer finds that the line is gone
 	}
 	return ln.hub.forget(ln, ln.id)
@@ -134,30 +134,42 @@ func (ln *line) remove() {
 
 // ask asks Redis for the lock, in the background.
 func (ln *line) ask() {
-	if ln.asking {
+	if ln.asked == ln.id {
 		return
 	}
-	ln.asking = true
+	ln.asked = ln.id
 	ln.stopPolling()
-	h, id := ln.hub, ln.id
-	h.spawn(func() {
-		var a acquired
-		var err error
-		var sent time.Time
-		for range 2 { // the first may have met a connection that broke while it was idle
-			sent = time.Now()
-			ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
-			a, err = h.store.acquire(ctx, ln.name, id, ln.bounds)
-			cancel()
-			if err == nil || time.Since(sent) >= scriptTimeout {
-				break
-			}
+	id := ln.id
+	ln.hub.spawn(func() { ln.request(id) })
+}
+
+// request asks Redis for the lock, and takes its answer. h.mu is not held.
+func (ln *line) request(id string) {
+	h := ln.hub
+	var a acquired
+	var err error
+	var sent time.Time
+	for range 2 { // the first may have met a connection that broke while it was idle
+		sent = time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+		a, err = h.store.acquire(ctx, ln.name, id, ln.bounds)
+		late := ctx.Err() != nil
+		cancel()
+		if err == nil || late {
+			break
 		}
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		ln.asking = false
-		ln.answered(id, sent, a, err)
-	})
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ln.heard(id)
+	ln.answered(id, sent, a, err)
+}
+
+// heard notes that the request of id is not under way any more.
+func (ln *line) heard(id string) {
+	if ln.asked == id {
+		ln.asked = ""
+	}
 }
 
 // patience is how many requests in a row may fail for those who wait to go on waiting. The first request of all is none of
@@ -190,8 +202,8 @@ func (ln *line) answered(id string, sent time.Time, a acquired, err error) {
 	}
 }
 
-// taken is the answer that a lock is not free, to one who does not stand in line. Those who came after it do.
-func (ln *line) taken(t *turn) {
+// stepAside takes one who does not stand in line out of it: the lock is not free. Those who came after it ask.
+func (ln *line) stepAside(t *turn) {
 	if i := slices.Index(ln.waiting, t); i >= 0 {
 		ln.waiting = slices.Delete(ln.waiting, i, i+1)
 		t.settle(errTaken)
@@ -285,7 +297,7 @@ const tokensReserved = 64
 func (ln *line) renameAndWait() {
 	ln.holder = nil
 	ln.id = ln.hub.nextID()
-	ln.asking, ln.renewing = true, false
+	ln.asked, ln.renewing = ln.id, false
 }
 
 // lapse is the end of a lease that was not released: the holder is told, those who wait ask anew.
@@ -301,7 +313,7 @@ func (ln *line) lapse() {
 		return
 	}
 	ln.renameAndWait()
-	ln.asking = false
+	ln.asked = ""
 	ln.ask()
 }
 

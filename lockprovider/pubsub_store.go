@@ -74,11 +74,16 @@ var (
 	//go:embed scripts/lock_renew.lua
 	lockRenewSource string
 
-	lockAcquireScript    = redis.NewScript(lockSource + lockAcquireSource)
-	lockAcquireAllScript = redis.NewScript(lockSource + lockAcquireAllSource)
-	lockReleaseScript    = redis.NewScript(lockSource + lockReleaseSource)
-	lockRenewScript      = redis.NewScript(lockSource + lockRenewSource)
+	lockAcquireScript    = withLockSource(lockAcquireSource)
+	lockAcquireAllScript = withLockSource(lockAcquireAllSource)
+	lockReleaseScript    = withLockSource(lockReleaseSource)
+	lockRenewScript      = withLockSource(lockRenewSource)
 )
+
+// withLockSource puts in what the scripts share.
+func withLockSource(source string) *redis.Script {
+	return redis.NewScript(strings.Replace(source, "--[[lock.lua]]", lockSource, 1))
+}
 
 // lockChannel is the prefix of the channel on which an instance hears; its name follows. The scripts know it too.
 const lockChannel = "holdfast:lock:"

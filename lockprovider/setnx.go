@@ -49,10 +49,13 @@ func (l *setnx) Lock(ctx context.Context, keys []string) (context.Context, Lease
 
 func (l *setnx) lockOne(ctx context.Context, key, token string, taken *partial) (asked time.Time, err error) {
 	for {
+		// Not cancelled half-way: a SET that comes to Redis after the release that follows would keep the key for a lease.
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), scriptTimeout)
 		asked = time.Now()
-		err := l.redis.SetArgs(ctx, key, token, redis.SetArgs{Mode: "NX", TTL: l.settings.Lease}).Err()
+		err := l.redis.SetArgs(bounded, key, token, redis.SetArgs{Mode: "NX", TTL: l.settings.Lease}).Err()
+		cancel()
 		if err == nil {
-			return asked, nil
+			return asked, ctx.Err()
 		}
 		if !errors.Is(err, redis.Nil) {
 			return asked, err

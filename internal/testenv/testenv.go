@@ -5,18 +5,15 @@
 //	url := testenv.Postgres(t)      // a fresh database in a server shared by the tests of this process
 //	rdb := testenv.Redis(t)         // a private server: rdb.Kill(), rdb.Restart(), rdb.Pause(), rdb.Resume()
 //	db := testenv.MariaDBServer(t)  // the same for a database
+//	set := testenv.RedisSentinel(t) // a master, two replicas, three Sentinels: set.Promote(ctx)
+//	c := testenv.RedisCluster(t)    // three masters: c.MoveSlot(ctx, key)
 //
 // Where a program is missing the test is skipped, and the message names the Debian package. With REQUIRE_SERVERS=1 in
 // the environment it fails instead, so that continuous integration cannot pass by skipping. Databases, which take
 // seconds to set up, are skipped under -short; Redis is not.
 //
-// # Who cleans up
-//
-// A private server stops at the cleanup of its test. A shared one stops in [Main] or [Stop]. A test process that never
-// gets there (a panic, a test timeout, kill -9) leaves no servers either: on Linux the kernel signals them when their
-// parent dies (Pdeathsig), and a janitor, a small shell waiting for its standard input to close, removes the data
-// directories. Two gaps are known: off Linux only the data directories go, and the backends of a PostgreSQL that is
-// paused while its test process is killed stay stopped.
+// A private server stops at the cleanup of its test. A shared one stops in [Main] or [Stop]. Package servers sees to those of
+// a test process that never gets there.
 //
 // A server runs goroutines in this process; a test that looks for leaked ones passes [LeakOption] to goleak.
 package testenv
@@ -29,20 +26,29 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
+
+	"holdfast/internal/servers"
 )
 
-// Kind names a server program that this package can run.
-type Kind string
+type (
+	// Kind names a server program, see package servers.
+	Kind = servers.Kind
+	// Server is one running server, see package servers.
+	Server = servers.Server
+)
 
 // The kinds of server.
 const (
-	KindRedis    Kind = "redis"
-	KindPostgres Kind = "postgres"
-	KindMariaDB  Kind = "mariadb"
+	KindRedis    = servers.KindRedis
+	KindPostgres = servers.KindPostgres
+	KindMariaDB  = servers.KindMariaDB
+	KindSentinel = servers.KindSentinel
 )
 
-// Kinds lists every Kind.
-func Kinds() []Kind { return []Kind{KindRedis, KindPostgres, KindMariaDB} }
+// Have says whether the programs of this kind of server are installed.
+func Have(kind Kind) bool { return servers.Have(kind) }
 
 // Redis starts a private redis-server that stops with the test. It persists nothing, so that it is empty after
 // Kill and Restart; with the arguments "--appendonly", "yes" every acknowledged write survives. Further arguments are
@@ -95,13 +101,26 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// Stop stops every server that this process has started and removes the temporary directory. It is called when no test
+// is running; servers may be started again afterwards.
+func Stop() error {
+	err := servers.Stop()
+	for _, s := range sharedServers {
+		s.forget()
+	}
+	return err
+}
+
+// LeakOption makes goleak overlook the goroutines that attend to running servers.
+func LeakOption() goleak.Option { return goleak.IgnoreAnyFunction(servers.Background) }
+
 // need skips the test, or fails it under REQUIRE_SERVERS=1, where the program is not installed.
 func need(t testing.TB, kind Kind) {
 	t.Helper()
-	if kind != KindRedis && testing.Short() {
+	if kind != KindRedis && kind != KindSentinel && testing.Short() {
 		t.Skipf("%s takes seconds to set up: skipped under -short", kind)
 	}
-	err := missing(kind)
+	err := servers.Missing(kind)
 	switch {
 	case err == nil:
 	case os.Getenv("REQUIRE_SERVERS") == "1":
@@ -114,7 +133,7 @@ func need(t testing.TB, kind Kind) {
 func private(t testing.TB, kind Kind, args []string) *Server {
 	t.Helper()
 	need(t, kind)
-	s, err := Start(t.Context(), kind, args...)
+	s, err := servers.Start(t.Context(), kind, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +160,7 @@ func (s *sharedServer) get(kind Kind) (*Server, error) {
 	defer s.mu.Unlock()
 	if s.server == nil && s.err == nil {
 		// The server outlives the test that happens to need it first, and so must its start: no t.Context here.
-		s.server, s.err = Start(context.Background(), kind)
+		s.server, s.err = servers.Start(context.Background(), kind)
 	}
 	return s.server, s.err
 }
@@ -167,16 +186,16 @@ func database(t testing.TB, kind Kind) string {
 	name := fmt.Sprintf("test_%d", databases.Add(1))
 	ctx, cancel := context.WithTimeout(t.Context(), databaseTimeout)
 	defer cancel()
-	if err := s.program.createDatabase(ctx, s, name); err != nil {
+	if err := s.CreateDatabase(ctx, name); err != nil {
 		t.Fatalf("testenv: create database %s: %v\n%s", name, err, s.LogTail())
 	}
 	t.Cleanup(func() {
 		// The context of a test has ended when its cleanup runs.
 		ctx, cancel := context.WithTimeout(context.Background(), databaseTimeout)
 		defer cancel()
-		if err := s.program.dropDatabase(ctx, s, name); err != nil {
+		if err := s.DropDatabase(ctx, name); err != nil {
 			t.Logf("testenv: drop database %s: %v", name, err) // It goes with the server: no reason to fail the test.
 		}
 	})
-	return s.program.url(s, name)
+	return s.DatabaseURL(name)
 }

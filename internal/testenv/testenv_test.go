@@ -1,17 +1,15 @@
 package testenv
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,23 +20,15 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
+
+	"holdfast/internal/servers"
 )
 
-// helperVar makes this test binary a process that starts servers and waits to be killed.
-const helperVar = "HOLDFAST_TESTENV_HELPER"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(helperVar) != "" {
-		helper()
-	}
 	code := m.Run()
-	root := theHousehold.root
 	err := Stop()
 	if err == nil {
 		err = goleak.Find()
-	}
-	if _, statErr := os.Stat(root); root != "" && !errors.Is(statErr, os.ErrNotExist) {
-		err = errors.Join(err, fmt.Errorf("%s is still there: %w", root, statErr))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "after Stop:", err)
@@ -66,7 +56,7 @@ func openSQL(t *testing.T, databaseURL string) *sql.DB {
 		config.Net, config.Addr, config.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
 		config.User = u.User.Username()
 		config.Passwd, _ = u.User.Password()
-		config.Logger = quiet
+		config.Logger = log.New(io.Discard, "", 0)
 		connector, err = mysql.NewConnector(config)
 	} else {
 		var config *pgx.ConnConfig
@@ -183,16 +173,16 @@ func TestRedisPause(t *testing.T) {
 
 func TestRedisServersAreApart(t *testing.T) {
 	t.Parallel()
-	const servers = 8
+	const count = 8
 	var (
 		mu    sync.Mutex
 		addrs = make(map[string]bool)
 		wg    sync.WaitGroup
 	)
-	for range servers {
+	for range count {
 		wg.Go(func() {
-			s, err := Start(t.Context(), KindRedis)
-			if errors.Is(err, ErrNotInstalled) {
+			s, err := servers.Start(t.Context(), KindRedis)
+			if errors.Is(err, servers.ErrNotInstalled) {
 				return
 			}
 			if err != nil {
@@ -334,41 +324,6 @@ func TestDatabaseServer(t *testing.T) {
 	}
 }
 
-func TestStopIsFinal(t *testing.T) {
-	t.Parallel()
-	s := Redis(t)
-	for range 2 {
-		if err := s.Stop(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := os.Stat(s.dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the data directory is still there: %v", err)
-	}
-	for name, method := range map[string]func() error{
-		"Kill": s.Kill, "Restart": s.Restart, "Pause": s.Pause, "Resume": s.Resume,
-	} {
-		if err := method(); err == nil {
-			t.Errorf("%s after Stop succeeds", name)
-		}
-	}
-}
-
-func TestStartFailureShowsTheLog(t *testing.T) {
-	t.Parallel()
-	if !Have(KindRedis) {
-		t.Skip(missing(KindRedis))
-	}
-	s, err := Start(t.Context(), KindRedis, "--no-such-option", "1")
-	if err == nil {
-		_ = s.Stop()
-		t.Fatal("it started")
-	}
-	if !strings.Contains(err.Error(), "no-such-option") {
-		t.Errorf("error does not show the log: %v", err)
-	}
-}
-
 // recorder stands in for the test that is skipped or failed.
 type recorder struct {
 	testing.TB
@@ -379,22 +334,21 @@ func (r *recorder) Helper()                           {}
 func (r *recorder) Skipf(format string, args ...any)  { r.skipped = fmt.Sprintf(format, args...) }
 func (r *recorder) Fatalf(format string, args ...any) { r.failed = fmt.Sprintf(format, args...) }
 
-func TestNotInstalled(t *testing.T) { // Not parallel: it sets environment variables and adds a program.
-	const absent Kind = "absent"
-	programs[absent] = &program{debian: "absent-server", files: []string{"absentd"}}
-	defer delete(programs, absent)
-	const message = "absentd not found on PATH: install it (Debian: apt-get install absent-server)"
+func TestLeakOption(t *testing.T) { // Not parallel: goroutines of other tests would look like leaks.
+	before := goleak.IgnoreCurrent()
+	Redis(t)
+	if err := goleak.Find(before); err == nil && Have(KindRedis) {
+		t.Error("no goroutine attends to the server: is the option still needed?")
+	}
+	goleak.VerifyNone(t, before, LeakOption())
+}
 
-	if Have(absent) {
-		t.Error("Have finds what is not there")
-	}
-	if _, err := Start(t.Context(), absent); !errors.Is(err, ErrNotInstalled) {
-		t.Errorf("Start = %v, want ErrNotInstalled", err)
-	}
+func TestNotInstalled(t *testing.T) { // Not parallel: it sets environment variables.
+	const absent Kind = "absent"
+	message := servers.Missing(absent).Error()
 	if testing.Short() {
 		return // need says something else then.
 	}
-
 	t.Setenv("REQUIRE_SERVERS", "")
 	var lenient recorder
 	need(&lenient, absent)
@@ -407,101 +361,4 @@ func TestNotInstalled(t *testing.T) { // Not parallel: it sets environment varia
 	if !strings.HasPrefix(strict.failed, message) || strict.skipped != "" {
 		t.Errorf("skipped with %q, failed with %q", strict.skipped, strict.failed)
 	}
-}
-
-func TestLookupPrefersTheNewestVersion(t *testing.T) {
-	t.Parallel()
-	root := t.TempDir()
-	for _, version := range []string{"9.6", "15", "8.4"} {
-		dir := filepath.Join(root, "postgresql", version, "bin")
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "some-absent-tool"), nil, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, ok := lookup("some-absent-tool", []string{filepath.Join(root, "postgresql", "*", "bin")})
-	if want := filepath.Join(root, "postgresql", "15", "bin", "some-absent-tool"); !ok || got != want {
-		t.Errorf("lookup = %q, %v, want %q", got, ok, want)
-	}
-}
-
-// TestKilledProcessLeavesNothing kills a process that has servers, as a test timeout or the kernel's memory killer
-// would, and looks for what is left.
-func TestKilledProcessLeavesNothing(t *testing.T) {
-	t.Parallel()
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		t.Skip("servers die with their parent on Linux only")
-	}
-	kinds := []Kind{KindRedis, KindPostgres}
-	if testing.Short() {
-		kinds = kinds[:1]
-	}
-	for _, kind := range kinds {
-		t.Run(string(kind), func(t *testing.T) {
-			t.Parallel()
-			need(t, kind)
-			helper := exec.CommandContext(t.Context(), os.Args[0])
-			helper.Env = append(os.Environ(), helperVar+"="+string(kind))
-			helper.Stderr = os.Stderr
-			stdout, err := helper.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := helper.Start(); err != nil {
-				t.Fatal(err)
-			}
-			var (
-				pid  int
-				root string
-			)
-			_, scanErr := fmt.Fscanln(bufio.NewReader(stdout), &pid, &root)
-			table, tableErr := processes()
-			if err := errors.Join(scanErr, tableErr); err != nil {
-				t.Fatal(err)
-			}
-			family := append(childrenOf(table, pid), pid)
-			if err := helper.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			_ = helper.Wait() // "signal: killed", as intended.
-			err = poll(queryTimeout, func() (bool, error) {
-				table, err := processes()
-				if err != nil {
-					return false, err
-				}
-				for _, pid := range family {
-					if p, ok := table[pid]; ok && !p.dead() {
-						return false, nil
-					}
-				}
-				_, err = os.Stat(root)
-				return errors.Is(err, os.ErrNotExist), nil
-			})
-			if err != nil {
-				t.Errorf("processes %v or %s survive their parent: %v", family, root, err)
-			}
-		})
-	}
-}
-
-// helper starts a server, says where it is and waits to be killed.
-func helper() {
-	s, err := Start(context.Background(), Kind(os.Getenv(helperVar)))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	fmt.Println(strconv.Itoa(s.cmd.Process.Pid), theHousehold.root)
-	select {}
-}
-
-func TestLeakOption(t *testing.T) { // Not parallel: goroutines of other tests would look like leaks.
-	before := goleak.IgnoreCurrent()
-	Redis(t)
-	if err := goleak.Find(before); err == nil && Have(KindRedis) {
-		t.Error("no goroutine attends to the server: is the option still needed?")
-	}
-	goleak.VerifyNone(t, before, LeakOption())
 }

@@ -2,7 +2,7 @@
 -- another node of a cluster as a whole, and one script may touch it there:
 --
 --   o  who holds it: a waiter "instance|number", '' for nobody      t  its fencing token, the last one when nobody holds it
---   u  until when, in us of Redis' time      s  since when
+--   u  until when, in us of Redis' time
 --   h  the first number of the line, e  the next free one      q<n>  the waiter with number n      w<waiter>  "n deadline"
 --
 -- A lock that nobody holds or waits for leaves nothing behind. A waiter whose deadline has passed has not asked for too long:
@@ -31,7 +31,7 @@ local function expires(lock, ms) redis.call('PEXPIRE', lock.key, text(ms + REMEM
 -- Redis has forgotten the last one, as long as a key is not granted more than once in 64 us.
 local function take(lock, waiter, ms)
   lock.token, lock.owner, lock.till = math.max(lock.token + RESERVED, now), waiter, now + ms * 1000
-  redis.call('HSET', lock.key, 'o', waiter, 'u', text(lock.till), 't', text(lock.token), 's', text(now))
+  redis.call('HSET', lock.key, 'o', waiter, 'u', text(lock.till), 't', text(lock.token))
   expires(lock, ms)
 end
 

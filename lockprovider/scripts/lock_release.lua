@@ -7,6 +7,25 @@
 --       token it has used, the waiter to enqueue or ''
 -- Returns {now, then for each lock: 'released' or 'lost'; token, until and number waiting where the enqueued waiter
 --          has become the owner, else '' three times}
+
+-- What is most common comes first: all locks are the caller's, and nobody waits for any.
+local clock = redis.call('TIME')
+local stamp = clock[1] .. string.format('%06d', clock[2])
+local simple, answer = true, {stamp}
+for i, key in ipairs(KEYS) do
+  local v = redis.call('HMGET', key, 'o', 'e')
+  -- A token that the clock has not passed must be remembered. Both are microseconds, numbers of one length.
+  if v[1] ~= ARGV[3 * i + 1] or v[2] or ARGV[3 * i + 2] >= stamp or ARGV[3 * i + 3] ~= '' then
+    simple = false
+    break
+  end
+  answer[4 * i - 2], answer[4 * i - 1], answer[4 * i], answer[4 * i + 1] = 'released', '', '', ''
+end
+if simple then
+  redis.call('DEL', unpack(KEYS))
+  return answer
+end
+--[[lock.lua]]
 local lease, grant, heartbeat = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local reply = {text(now)}
 for i, key in ipairs(KEYS) do

@@ -3,6 +3,7 @@
 -- KEYS  the locks
 -- ARGV  for each lock: owner, lease in ms
 -- Returns {now, then for each lock: until, '' where it is lost; number waiting}
+--[[lock.lua]]
 local reply = {text(now)}
 for i, key in ipairs(KEYS) do
   local owner, lease = ARGV[2 * i - 1], tonumber(ARGV[2 * i])

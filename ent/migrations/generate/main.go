@@ -32,7 +32,7 @@ import (
 	_ "modernc.org/sqlite"             // registers "sqlite"
 
 	entmigrate "holdfast/ent/migrate"
-	"holdfast/internal/testenv"
+	"holdfast/internal/servers"
 )
 
 var validName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
@@ -52,7 +52,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := generate(ctx, *root, flag.Arg(0), *initial)
 	stop()
-	if err = errors.Join(err, testenv.Stop()); err != nil {
+	if err = errors.Join(err, servers.Stop()); err != nil {
 		fmt.Fprintln(os.Stderr, "generate:", err)
 		os.Exit(1)
 	}
@@ -73,14 +73,14 @@ var databases = []database{
 		return db, err
 	}},
 	{dialect.Postgres, "postgres", func(ctx context.Context) (*sql.DB, error) {
-		server, err := testenv.Start(ctx, testenv.KindPostgres)
+		server, err := servers.Start(ctx, servers.KindPostgres)
 		if err != nil {
 			return nil, err
 		}
 		return sql.Open("pgx", server.URL)
 	}},
 	{dialect.MySQL, "mysql", func(ctx context.Context) (*sql.DB, error) {
-		server, err := testenv.Start(ctx, testenv.KindMariaDB)
+		server, err := servers.Start(ctx, servers.KindMariaDB)
 		if err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"holdfast/internal/testenv"
+	"holdfast/internal/servers"
 )
 
 // aptTimeout bounds each of the two runs of apt-get.
@@ -49,8 +49,8 @@ func run() error {
 		return fmt.Errorf("missing: %s; REQUIRE_SERVERS=1 forbids to go on; %s", strings.Join(missing, " "), advice)
 	}
 	fmt.Println("servers: missing:", strings.Join(missing, " "))
-	for _, kind := range testenv.Kinds() {
-		if !testenv.Have(kind) {
+	for _, kind := range servers.Kinds() {
+		if !servers.Have(kind) {
 			fmt.Printf("servers: tests that need %s are skipped\n", kind)
 		}
 	}
@@ -64,9 +64,9 @@ func run() error {
 // missingPackages names the Debian packages of what is not installed.
 func missingPackages() []string {
 	var packages []string
-	for _, kind := range testenv.Kinds() {
-		if !testenv.Have(kind) {
-			packages = append(packages, testenv.DebianPackage(kind))
+	for _, kind := range servers.Kinds() {
+		if !servers.Have(kind) {
+			packages = append(packages, servers.DebianPackage(kind))
 		}
 	}
 	if !haveCompiler() {

@@ -1,4 +1,4 @@
-package testenv
+package servers
 
 import (
 	"errors"
@@ -9,8 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
-
-	"go.uber.org/goleak"
 )
 
 // household is what this process keeps for its servers: one temporary directory, the janitor that removes it, and the
@@ -56,7 +54,7 @@ func (h *household) leave(s *Server) {
 }
 
 func (h *household) open() error {
-	root, err := os.MkdirTemp("", "holdfast-testenv-")
+	root, err := os.MkdirTemp("", "holdfast-servers-")
 	if err != nil {
 		return err
 	}
@@ -100,8 +98,8 @@ func (h *household) spawn(cmd *exec.Cmd) error {
 	return <-done
 }
 
-// Stop stops every server that this process has started and removes the temporary directory. It is called when no test
-// is running; servers may be started again afterwards.
+// Stop stops every server that this process has started and removes the temporary directory. It is called when
+// nobody uses them; servers may be started again afterwards.
 func Stop() error {
 	h := &theHousehold
 	h.mu.Lock()
@@ -114,9 +112,6 @@ func Stop() error {
 	var errs []error
 	for _, s := range servers {
 		errs = append(errs, s.Stop())
-	}
-	for _, s := range sharedServers {
-		s.forget()
 	}
 	return errors.Join(append(errs, h.close())...)
 }
@@ -133,10 +128,9 @@ func (h *household) close() error {
 	return err
 }
 
-// background is at the bottom of every goroutine of this package, so that LeakOption can name them.
+// background is at the bottom of every goroutine of this package, so that a search for leaked ones can overlook them, see
+// [Background].
 func background(run func()) { run() }
 
-// LeakOption makes goleak overlook the goroutines that attend to running servers.
-func LeakOption() goleak.Option {
-	return goleak.IgnoreAnyFunction("holdfast/internal/testenv.background")
-}
+// Background is the function at the bottom of the goroutines that attend to running servers.
+const Background = "holdfast/internal/servers.background"

@@ -1,4 +1,4 @@
-package testenv
+package servers
 
 import (
 	"bytes"
@@ -74,6 +74,7 @@ var programs = map[Kind]*program{
 	KindRedis:    &redisProgram,
 	KindPostgres: &postgresProgram,
 	KindMariaDB:  &mariadbProgram,
+	KindSentinel: &sentinelProgram,
 }
 
 // Start starts a server and waits until it answers, for 30 seconds at most after its data directory has been set up.
@@ -83,7 +84,7 @@ var programs = map[Kind]*program{
 func Start(ctx context.Context, kind Kind, args ...string) (*Server, error) {
 	p, ok := programs[kind]
 	if !ok {
-		return nil, fmt.Errorf("testenv: unknown kind of server %q", kind)
+		return nil, fmt.Errorf("unknown kind of server %q", kind)
 	}
 	paths, err := p.find()
 	if err != nil {
@@ -91,7 +92,7 @@ func Start(ctx context.Context, kind Kind, args ...string) (*Server, error) {
 	}
 	s := &Server{Kind: kind, program: p, programs: paths, args: args, password: rand.Text()}
 	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("testenv: start %s: %w\n%s", kind, err, s.LogTail()), s.Stop())
+		return nil, errors.Join(fmt.Errorf("start %s: %w\n%s", kind, err, s.LogTail()), s.Stop())
 	}
 	return s, nil
 }
@@ -207,7 +208,7 @@ func (s *Server) Stop() error {
 		err = errors.Join(err, os.RemoveAll(s.dir))
 	}
 	if err != nil {
-		return fmt.Errorf("testenv: stop %s: %w", s.Kind, err)
+		return fmt.Errorf("stop %s: %w", s.Kind, err)
 	}
 	return nil
 }
@@ -237,7 +238,7 @@ func (s *Server) Kill() error {
 		return s.errStopped("kill")
 	}
 	if err := s.kill(); err != nil {
-		return fmt.Errorf("testenv: kill %s: %w", s.Kind, err)
+		return fmt.Errorf("kill %s: %w", s.Kind, err)
 	}
 	return nil
 }
@@ -287,10 +288,10 @@ func (s *Server) Restart() error {
 		return s.errStopped("restart")
 	}
 	if err := s.kill(); err != nil {
-		return fmt.Errorf("testenv: restart %s: %w", s.Kind, err)
+		return fmt.Errorf("restart %s: %w", s.Kind, err)
 	}
 	if err := s.launch(context.Background()); err != nil {
-		return fmt.Errorf("testenv: restart %s: %w\n%s", s.Kind, err, s.LogTail())
+		return fmt.Errorf("restart %s: %w\n%s", s.Kind, err, s.LogTail())
 	}
 	return nil
 }
@@ -304,10 +305,10 @@ func (s *Server) Pause() error {
 		return s.errStopped("pause")
 	}
 	if !s.running() {
-		return fmt.Errorf("testenv: pause %s: it is not running", s.Kind)
+		return fmt.Errorf("pause %s: it is not running", s.Kind)
 	}
 	if _, err := s.freeze(); err != nil {
-		return fmt.Errorf("testenv: pause %s: %w", s.Kind, err)
+		return fmt.Errorf("pause %s: %w", s.Kind, err)
 	}
 	return nil
 }
@@ -320,16 +321,16 @@ func (s *Server) Resume() error {
 		return s.errStopped("resume")
 	}
 	if !s.running() {
-		return fmt.Errorf("testenv: resume %s: it is not running", s.Kind)
+		return fmt.Errorf("resume %s: it is not running", s.Kind)
 	}
 	if err := s.signalFamily(syscall.SIGCONT); err != nil {
-		return fmt.Errorf("testenv: resume %s: %w", s.Kind, err)
+		return fmt.Errorf("resume %s: %w", s.Kind, err)
 	}
 	return nil
 }
 
 func (s *Server) errStopped(what string) error {
-	return fmt.Errorf("testenv: %s %s: it has been stopped for good", what, s.Kind)
+	return fmt.Errorf("%s %s: it has been stopped for good", what, s.Kind)
 }
 
 // running says whether there is a process that has not been reaped.

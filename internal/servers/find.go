@@ -1,4 +1,4 @@
-package testenv
+package servers
 
 import (
 	"cmp"
@@ -17,7 +17,7 @@ import (
 var ErrNotInstalled = errors.New("not found on PATH")
 
 // Have says whether the programs of this kind of server are installed.
-func Have(kind Kind) bool { return missing(kind) == nil }
+func Have(kind Kind) bool { return Missing(kind) == nil }
 
 // DebianPackage returns the name of the Debian package that holds this kind of server.
 func DebianPackage(kind Kind) string {
@@ -27,7 +27,8 @@ func DebianPackage(kind Kind) string {
 	return ""
 }
 
-func missing(kind Kind) error {
+// Missing says what is not installed of a kind of server, and how to install it; nil where nothing is missing.
+func Missing(kind Kind) error {
 	p, ok := programs[kind]
 	if !ok {
 		return fmt.Errorf("unknown kind of server %q", kind)

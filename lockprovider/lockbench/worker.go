@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// workerVar makes this program a process that puts its part of a load on a lock, or holds one until it is killed.
+const workerVar = "LOCKBENCH_WORKER"
+
+type workerTask struct {
+	Contender string
+	URL       string
+	Instance  string
+	Load      load
+	Duration  time.Duration
+	// Lock is a key to lock instead, for good.
+	Lock  string
+	Lease time.Duration
+}
+
+func work(text string) error {
+	var task workerTask
+	if err := json.Unmarshal([]byte(text), &task); err != nil {
+		return err
+	}
+	if task.Lock != "" {
+		return hold(task)
+	}
+	c, err := open(task.Contender, task.URL, task.Instance)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := task.Load.warmUp(context.Background(), c); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return err
+	}
+	s, err := task.Load.run(context.Background(), c, task.Duration)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(s)
+}
+
+// worker is a process of this program.
+type worker struct {
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stdout *bufio.Reader
+}
+
+func startWorker(ctx context.Context, task workerTask) (*worker, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(task)
+	if err != nil {
+		return nil, err
+	}
+	w := &worker{cmd: exec.CommandContext(ctx, self)}
+	w.cmd.Env = append(os.Environ(), workerVar+"="+string(text))
+	w.cmd.Stderr = os.Stderr
+	if w.stdin, err = w.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := w.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	w.stdout = bufio.NewReader(stdout)
+	if err := w.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := w.stdout.ReadString('\n'); err != nil {
+		w.end()
+		return nil, fmt.Errorf("a worker did not begin: %w", err)
+	}
+	return w, nil
+}
+
+// end kills the worker where it has not ended by itself.
+func (w *worker) end() {
+	_ = w.cmd.Process.Kill()
+	_ = w.cmd.Wait() // "signal: killed", or what has been read from its output
+}
+
+// runProcesses puts a load on a lock from several processes at once.
+func (b *bench) runProcesses(ctx context.Context, name string, l load) ([]sample, error) {
+	var samples []sample
+	workers := make([]*worker, 0, l.Processes)
+	defer func() {
+		for _, w := range workers {
+			w.end()
+		}
+	}()
+	for n := range l.Processes {
+		w, err := startWorker(ctx, workerTask{
+			Contender: name, URL: b.url, Instance: fmt.Sprintf("bench-%d", n), Load: l, Duration: b.duration,
+		})
+		if err != nil {
+			return nil, err
+		}
+		workers = append(workers, w)
+	}
+	if err := b.startClock(ctx); err != nil {
+		return nil, err
+	}
+	for _, w := range workers {
+		if _, err := io.WriteString(w.stdin, "go\n"); err != nil {
+			return nil, err
+		}
+	}
+	for _, w := range workers {
+		var s sample
+		if err := json.NewDecoder(w.stdout).Decode(&s); err != nil {
+			return nil, fmt.Errorf("a worker of %s: %w", name, err)
+		}
+		samples = append(samples, s)
+	}
+	return samples, nil
+}
