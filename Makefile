@@ -136,7 +136,7 @@ check-generated:
 	summarise 'generated code ok'
 
 .PHONY: test
-test: start-summary servers check-generated check-format vet lint ## All checks, then all tests under the race detector
+test: start-summary servers npm check-generated check-format vet lint ## All checks, then all tests under the race detector
 	$(shell_functions)
 	step 'go test'
 	race=-race
@@ -171,6 +171,19 @@ bench: ## Run the benchmarks
 .PHONY: servers
 servers: ## Find redis-server, PostgreSQL and MariaDB for the tests; as root on Debian, install what is missing
 	go run ./internal/testenv/install
+
+.PHONY: npm
+npm: ## Install the npm packages that the tests of pages and clients need
+	$(shell_functions)
+	step 'npm ci'
+	command -v npm >/dev/null || skip_or_fail npm
+	for directory in web examples/apollo; do
+		if [ "$$directory/node_modules/.package-lock.json" -nt "$$directory/package-lock.json" ]; then
+			continue
+		fi
+		(cd "$$directory" && npm ci --no-fund --no-audit) || skip_or_fail npm
+	done
+	summarise 'npm ok'
 
 .PHONY: tools
 tools: ## Find or build gofumpt and golangci-lint

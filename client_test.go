@@ -20,6 +20,7 @@ import (
 // mutations are what the tests ask of the API: enough to tell what was done.
 var mutations = map[string]string{
 	"placeOrder":    `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
+	"payOrder":      `mutation($input: PayOrderInput!) { payOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
 	"issueCoupon":   `mutation($input: IssueCouponInput!) { issueCoupon(input: $input) { couponIssue { id status } coupon { issued } ` + outcome,
 	"chargePoints":  `mutation($input: ChargePointsInput!) { chargePoints(input: $input) { wallet { balance } ` + outcome,
 	"transfer":      `mutation($input: TransferInput!) { transfer(input: $input) { transfer { id } fromAccount { id balance { amountMinor } } ` + outcome,

@@ -30,11 +30,13 @@ type commands struct {
 	ConfigFile string   `name:"config" placeholder:"FILE" help:"YAML configuration file; config/example.yaml shows all keys." type:"path"`
 	Set        []string `placeholder:"KEY=VALUE" help:"Set one key, such as locks.stock.provider=rowlock. Repeatable." sep:"none"`
 
-	Serve   serveCommand   `cmd:"" default:"withargs" help:"Serve the API and the Playground (default)."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database's tables up to date."`
-	Token   tokenCommand   `cmd:"" help:"Print an access token for a user."`
-	Config  configCommand  `cmd:"" name:"config" help:"Print the effective configuration, secrets redacted."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve      serveCommand      `cmd:"" default:"withargs" help:"Serve the API and the Playground (default)."`
+	Experiment experimentCommand `cmd:"" help:"Run a workload under each strategy, audit that nothing was lost, and compare."`
+	Import     importCommand     `cmd:"" help:"Import Shopify's product CSV; may be repeated."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the database's tables up to date."`
+	Token      tokenCommand      `cmd:"" help:"Print an access token for a user."`
+	Config     configCommand     `cmd:"" name:"config" help:"Print the effective configuration, secrets redacted."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 
 // environment is what commands work in.
@@ -131,6 +133,9 @@ func (c *tokenCommand) Run(e *environment) error {
 	cfg, err := e.load(config.Sources{})
 	if err != nil {
 		return err
+	}
+	if cfg.Auth.JWKS != "" {
+		return errors.New("tokens are issued by whoever publishes auth.jwks, not here")
 	}
 	roles := []auth.Role{auth.Customer}
 	if c.Admin {

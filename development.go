@@ -32,12 +32,11 @@ const demoTokenTTL = 7 * 24 * time.Hour
 // alice.
 func playground(cfg config.Config) (http.Handler, error) {
 	headers := map[string]string{}
-	if cfg.Development {
-		token, err := auth.Issue(secret(cfg), cfg.Auth.Issuer, commerce.DemoAlice.UserID,
-			[]auth.Role{auth.Customer, auth.Admin}, demoTokenTTL)
-		if err != nil {
-			return nil, err
-		}
+	token, err := demoToken(cfg, auth.Customer, auth.Admin)
+	if err != nil {
+		return nil, err
+	}
+	if token != "" {
 		headers["Authorization"] = "Bearer " + token
 	}
 	// The tabs are made anew for each start, for fresh idempotency keys, but not for each visit: the page keeps what was
@@ -47,6 +46,23 @@ func playground(cfg config.Config) (http.Handler, error) {
 
 // demoAttempts is more than there are demo objects.
 const demoAttempts = 30
+
+// shop is the storefront. In development it comes with a working token, of a customer named alice; elsewhere it asks for one.
+func shop(cfg config.Config) (http.Handler, error) {
+	token, err := demoToken(cfg, auth.Customer)
+	if err != nil {
+		return nil, err
+	}
+	return web.Shop(web.ShopOptions{Token: token}), nil
+}
+
+// demoToken is "" unless this is a development server: pages give it to everybody who loads them.
+func demoToken(cfg config.Config, roles ...auth.Role) (string, error) {
+	if !cfg.Development || cfg.Auth.JWKS != "" { // whose issuer nobody here can sign for
+		return "", nil
+	}
+	return auth.Issue(secret(cfg), cfg.Auth.Issuer, commerce.DemoAlice.UserID, roles, demoTokenTTL)
+}
 
 // demo adds the demo data. Of instances that start at the same moment each may find an object missing and then there,
 // added by another. It goes on behind that the next time.

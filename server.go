@@ -22,7 +22,6 @@ import (
 	"holdfast/config"
 	"holdfast/events"
 	"holdfast/graph"
-	"holdfast/graph/auth"
 	"holdfast/lockprovider"
 	"holdfast/schedulers"
 	"holdfast/web"
@@ -68,6 +67,9 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	})
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for name, pool := range db.Pools() {
+		registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
+	}
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, cfg.Database.TxRetries)
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes, Metrics: lockprovider.NewMetrics(registry),
@@ -79,9 +81,11 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	}
 	closers.add("providers", providers.Close)
 
-	// Events: what was committed is published, and handled.
+	// Events: what was committed is published, and handled; subscribers of all instances are told of it.
+	live := events.NewLive(redis.Client, deployment.Instance(), log)
+	closers.add("live", events.Background(ctx, live.Run))
 	happened, err := events.Start(ctx, events.Deps{
-		Client: db.Ent, Redis: redis.Client, Exclusive: providers.Exclusive, Instance: deployment.Instance(),
+		Client: db.Ent, Redis: redis.Client, Exclusive: providers.Exclusive, Live: live, Instance: deployment.Instance(),
 		Metrics: registry, Log: log, Settings: broker(cfg),
 	})
 	if err != nil {
@@ -146,13 +150,29 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	runner.Start()
 	providers.OnReconnect(redisIsBack(runner, log))
 
+	// Experiments that administrators start.
+	ops := operations(db.Ent, runner)
+	if ops.Experiments, err = lab(cfg); err != nil {
+		return err
+	}
+	if ops.Experiments != nil {
+		closers.add("experiments", ops.Experiments.Close)
+	}
+
 	// Router and HTTP.
-	handler, err := router(cfg, log, services, operations(db.Ent, runner), providers, registry,
+	api, err := endpoint(cfg, log, graph.Options{
+		Services: services, Operations: ops, Strategies: providers.Strategies(), Live: live,
+		Redis: redis.Client,
+	})
+	if err != nil {
+		return err
+	}
+	handler, err := router(cfg, log, api, registry,
 		func(ctx context.Context) error { return errors.Join(db.Ping(ctx), redis.Ping(ctx), happened.Check()) })
 	if err != nil {
 		return err
 	}
-	return listen(ctx, cfg, log, handler, deployment.Replaced(), ready)
+	return listen(ctx, cfg, log, handler, api, deployment.Replaced(), ready)
 }
 
 // migrate brings the schema up to date, or refuses to run on an old one.
@@ -193,28 +213,32 @@ func neverEvicts(ctx context.Context, redis *clients.Redis, cfg config.Config, l
 
 // router is everything that answers over HTTP.
 func router(
-	cfg config.Config, log *slog.Logger, services *commerce.Services, ops graph.Operations, providers *lockprovider.Providers,
-	registry *prometheus.Registry, check func(ctx context.Context) error,
+	cfg config.Config, log *slog.Logger, api http.Handler, registry *prometheus.Registry, check func(ctx context.Context) error,
 ) (http.Handler, error) {
-	verifier, err := auth.NewVerifier(secret(cfg), cfg.Auth.Issuer)
-	if err != nil {
-		return nil, err
-	}
 	mux := http.NewServeMux() // of our own: importing pprof anywhere would publish it on the default one
-	mux.Handle("/graphql", graph.NewHandler(graph.Options{
-		Services: services, Operations: ops, Strategies: providers.Strategies(), Verifier: verifier, Logger: log,
-		Limits: graph.Limits{
-			MaxBodyBytes: cfg.HTTP.MaxBodyBytes, MaxDepth: cfg.HTTP.MaxDepth, MaxComplexity: cfg.HTTP.MaxComplexity,
-			RequestTimeout: cfg.HTTP.RequestTimeout,
-		},
-		Introspection: cfg.HTTP.Introspection,
-	}))
+	mux.Handle("/graphql", api)
 	if cfg.HTTP.Playground {
 		page, err := playground(cfg)
 		if err != nil {
 			return nil, err
 		}
 		mux.Handle("GET /{$}", page)
+	}
+	if cfg.HTTP.Shop {
+		page, err := shop(cfg)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("GET /shop", page)
+	}
+	if cfg.Experiments.Enabled {
+		page, err := labPage(cfg)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("GET /lab", page)
+	}
+	if cfg.HTTP.Playground || cfg.HTTP.Shop || cfg.Experiments.Enabled {
 		mux.Handle("/assets/", web.Assets())
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
@@ -231,10 +255,27 @@ func router(
 	return mux, nil
 }
 
+// endpoint is the GraphQL endpoint.
+func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*graph.Handler, error) {
+	var err error
+	if o.Verifier, err = verifier(cfg, log); err != nil {
+		return nil, err
+	}
+	o.Logger, o.Introspection = log, cfg.HTTP.Introspection
+	o.Limits = graph.Limits{
+		MaxBodyBytes: cfg.HTTP.MaxBodyBytes, MaxDepth: cfg.HTTP.MaxDepth, MaxComplexity: cfg.HTTP.MaxComplexity,
+		RequestTimeout: cfg.HTTP.RequestTimeout,
+	}
+	o.Streams = streams(cfg)
+	o.Rates = graph.Rates{User: cfg.HTTP.UserRate, Address: cfg.HTTP.AddressRate}
+	o.Origins, o.Proxies = cfg.HTTP.OriginList(), cfg.HTTP.Proxies
+	return graph.NewHandler(o), nil
+}
+
 // listen answers requests until ctx ends or another deployment takes over, then lets those in flight finish: their locks
 // are released by them, after their commit.
 func listen(
-	ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler, replaced <-chan error,
+	ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler, api *graph.Handler, replaced <-chan error,
 	ready func(address string),
 ) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
@@ -263,7 +304,14 @@ func listen(
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.HTTP.ShutdownTimeout)
 	defer cancel()
-	if err := server.Shutdown(stopping); err != nil {
+	// Subscriptions end at once, each with a message: http.Server would wait for event streams, and not for web sockets.
+	ended := make(chan error, 1)
+	go func() { ended <- api.Close(stopping) }()
+	err = server.Shutdown(stopping)
+	if err := <-ended; err != nil {
+		log.WarnContext(ctx, "subscriptions were cut off", "error", err)
+	}
+	if err != nil {
 		return errors.Join(reason, fmt.Errorf("requests were cut off after %s: %w", cfg.HTTP.ShutdownTimeout, err), server.Close())
 	}
 	return reason

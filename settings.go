@@ -11,6 +11,7 @@ import (
 	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/graph"
+	"holdfast/graph/auth"
 	"holdfast/lockprovider"
 	"holdfast/schedulers"
 )
@@ -52,6 +53,25 @@ func jobs(cfg config.Config) schedulers.Settings {
 	s.ExpireEvery, s.RetainEvery = cfg.Jobs.Expire, cfg.Jobs.Retention
 	s.Remember = max(s.Remember, cfg.Pipeline.Remember)
 	return s
+}
+
+// streams are the bounds of subscriptions.
+func streams(cfg config.Config) graph.Streams {
+	s := cfg.Subscriptions
+	return graph.Streams{
+		MaxConnections: s.MaxConnections, MaxOperations: s.MaxOperations, MaxMessages: s.MaxMessages, InitTimeout: s.InitTimeout,
+		Ping: s.Ping, WriteTimeout: s.WriteTimeout, Interval: s.Interval, Refresh: s.Refresh, TicketPoll: s.TicketPoll,
+		MaxProducts: s.MaxProducts,
+	}
+}
+
+// verifier checks access tokens: by the issuer's keys where they are published, else by the secret.
+func verifier(cfg config.Config, log *slog.Logger) (*auth.Verifier, error) {
+	if cfg.Auth.JWKS == "" {
+		return auth.NewVerifier(secret(cfg), cfg.Auth.Issuer)
+	}
+	keys := auth.NewKeySet(cfg.Auth.JWKS, auth.KeySettings{Refresh: cfg.Auth.JWKSRefresh}, log)
+	return auth.NewKeyVerifier(keys, cfg.Auth.Issuer, cfg.Auth.Audience)
 }
 
 // operations are what the API tells of jobs and events.

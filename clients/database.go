@@ -41,6 +41,7 @@ type Database struct {
 	Dialect string
 
 	writer  *sql.DB // of SQLite the one writer, of the others the only pool
+	reader  *sql.DB // of SQLite, nil of the others
 	cleanup func() error
 }
 
@@ -105,6 +106,14 @@ func bound(pool *sql.DB, maxOpen int) {
 
 // Ping tells whether the database answers.
 func (d *Database) Ping(ctx context.Context) error { return d.writer.PingContext(ctx) }
+
+// Pools are the pools of connections by a name for their metrics.
+func (d *Database) Pools() map[string]*sql.DB {
+	if d.reader == nil {
+		return map[string]*sql.DB{"main": d.writer}
+	}
+	return map[string]*sql.DB{"writer": d.writer, "reader": d.reader}
+}
 
 // Migrate brings the tables up to date and returns the versions that it applied. Instances may call it at the same time:
 // one of them applies, the others wait.

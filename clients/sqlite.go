@@ -81,7 +81,7 @@ func openSQLiteFile(ctx context.Context, path, synchronous string, o DatabaseOpt
 		writer: entsql.OpenDB(dialect.SQLite, writer),
 		reader: entsql.OpenDB(dialect.SQLite, reader),
 	}
-	return &Database{Ent: ent.NewClient(ent.Driver(driver)), Dialect: dialect.SQLite, writer: writer}, nil
+	return &Database{Ent: ent.NewClient(ent.Driver(driver)), Dialect: dialect.SQLite, writer: writer, reader: reader}, nil
 }
 
 func sqlitePool(path string, parameters url.Values) (*sql.DB, error) {

@@ -19,6 +19,9 @@ const maxPrice = 1_000_000_000_00
 // maxStock bounds the stock a product is created with or adjusted by.
 const maxStock = 1_000_000_000_000
 
+// maxSearch is the length of the longest name.
+const maxSearch = 200
+
 // Catalog is the products and their stock.
 type Catalog struct {
 	*core
@@ -288,6 +291,9 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	from, err := q.Page.from()
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
+	}
+	if n := len([]rune(q.Search)); n > maxSearch { // databases refuse patterns that are too long, each in its own way
+		return PageOf[*ent.Product]{}, invalid([]string{"filter", "search"}, "search must have at most %d characters, not %d", maxSearch, n)
 	}
 	query := s.Client.Product.Query()
 	if !q.IncludeArchived {

@@ -206,6 +206,21 @@ func (s *Coupons) GetIssue(ctx context.Context, v Viewer, id string) (*ent.Coupo
 	return row, nil
 }
 
+// Issues returns issued coupons of the viewer by their IDs, with their coupons; those of others are left out.
+func (s *Coupons) Issues(ctx context.Context, v Viewer, ids []string) (map[string]*ent.CouponIssue, error) {
+	rows, err := s.Client.CouponIssue.Query().Where(couponissue.IDIn(ids...)).WithCoupon().All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]*ent.CouponIssue, len(rows))
+	for _, row := range rows {
+		if v.may(row.UserID) {
+			byID[row.ID] = row
+		}
+	}
+	return byID, nil
+}
+
 // List is all coupons, newest first.
 func (s *Coupons) List(ctx context.Context, page Page) (PageOf[*ent.Coupon], error) {
 	from, err := page.from()

@@ -10,6 +10,9 @@ import (
 
 // Config is everything that can be configured. The names of the keys are those in example.yaml.
 type Config struct {
+	// Profile is development or production, whose defaults are the safe ones: no demo data, no Playground, no experiments, no introspection,
+	// rate limits, logs as JSON. Everything can still be set, but Development.
+	Profile Profile `koanf:"profile"`
 	// Listen is the address to serve on: host:port, port 0 to 65535, where 0 picks a free one.
 	Listen string `koanf:"listen"`
 	// Development adds demo data and gives the Playground a working token. It refuses to listen on anything but loopback.
@@ -29,7 +32,12 @@ type Config struct {
 	Auth       Auth       `koanf:"auth"`
 	Deployment Deployment `koanf:"deployment"`
 	HTTP       HTTP       `koanf:"http"`
-	Log        Log        `koanf:"log"`
+
+	Subscriptions Subscriptions `koanf:"subscriptions"`
+
+	Log Log `koanf:"log"`
+
+	Experiments Experiments `koanf:"experiments"`
 
 	// AllowNone admits the strategy "none", which loses updates: for experiments.
 	AllowNone bool `koanf:"allowNone"`
@@ -175,6 +183,13 @@ type Payment struct {
 
 // Auth is how access tokens are checked.
 type Auth struct {
+	// JWKS is the URL of the issuer's public keys (JSON Web Key Set), by which tokens are verified then (RS256, ES256), and not
+	// by Secret: https, or http on this machine. Empty for none.
+	JWKS string `koanf:"jwks"`
+	// Audience is what the claim "aud" of tokens must name that are verified by JWKS: at most 200 bytes; empty for whatever.
+	Audience string `koanf:"audience"`
+	// JWKSRefresh is how old keys may become: how long one is accepted that the issuer has withdrawn: 1m to 24h.
+	JWKSRefresh time.Duration `koanf:"jwksRefresh"`
 	// Secret signs tokens (HS256): at least 32 bytes. Empty in development only: then one is used that everybody knows,
 	// which is why development listens on loopback.
 	Secret string `koanf:"secret"`
@@ -206,10 +221,55 @@ type HTTP struct {
 	MaxDepth int `koanf:"maxDepth"`
 	// MaxComplexity is the number of fields that a query may ask for, those of list items multiplied: 1 to 1000000.
 	MaxComplexity int `koanf:"maxComplexity"`
+	// Origins are the sites whose pages may use the API, besides its own, separated by commas: https://shop.example.
+	Origins string `koanf:"origins"`
+	// Proxies is how many proxies stand before the server that append to X-Forwarded-For: 0 to 10.
+	Proxies int `koanf:"proxies"`
+	// UserRate and AddressRate are how many operations a minute are answered to one user, and to one address: 0 to 1000000,
+	// where 0 is no limit. A fifth of them may come at once.
+	UserRate    int `koanf:"userRate"`
+	AddressRate int `koanf:"addressRate"`
 	// Playground serves GraphiQL at /.
 	Playground bool `koanf:"playground"`
+	// Shop serves the storefront at /shop.
+	Shop bool `koanf:"shop"`
 	// Introspection lets clients ask for the schema. The Playground completes and documents by it.
 	Introspection bool `koanf:"introspection"`
+}
+
+// Subscriptions bounds connections that stay open, see graph.Streams.
+type Subscriptions struct {
+	// MaxConnections is how many an instance keeps open: 1 to 1000000.
+	MaxConnections int `koanf:"maxConnections"`
+	// MaxOperations is how many operations one web socket may have under way: 1 to 1000.
+	MaxOperations int `koanf:"maxOperations"`
+	// MaxMessages is how many messages one web socket may send in a second: 1 to 10000.
+	MaxMessages int `koanf:"maxMessages"`
+	// InitTimeout is how long a web socket may take to say who it is: 100ms to 1m.
+	InitTimeout time.Duration `koanf:"initTimeout"`
+	// Ping is how often clients are asked whether they are there: 100ms to 10m.
+	Ping time.Duration `koanf:"ping"`
+	// WriteTimeout is how long a client may take to read a message before it is dropped: 10ms to 1m.
+	WriteTimeout time.Duration `koanf:"writeTimeout"`
+	// Interval is the shortest time between two looks of one subscription: 1ms to 1m.
+	Interval time.Duration `koanf:"interval"`
+	// Refresh is how often a subscription looks without having heard anything: 100ms to 1h.
+	Refresh time.Duration `koanf:"refresh"`
+	// TicketPoll is how often the place of a ticket is looked at: 50ms to 30s. A place is kept for a minute.
+	TicketPoll time.Duration `koanf:"ticketPoll"`
+	// MaxProducts is how many products one subscription may watch: 1 to 1000.
+	MaxProducts int `koanf:"maxProducts"`
+}
+
+// Experiments are those that administrators start over the API. They are run on servers and stores of their own, on this
+// machine.
+type Experiments struct {
+	// Enabled lets administrators start them, and serves the page /lab.
+	Enabled bool `koanf:"enabled"`
+	// MaxDuration is how long one may take in all; then it is stopped: 1s to 24h.
+	MaxDuration time.Duration `koanf:"maxDuration"`
+	// MaxClients is how many customers one may have ask at the same time: 1 to 10000.
+	MaxClients int `koanf:"maxClients"`
 }
 
 // Log is what is logged and how.
@@ -222,17 +282,37 @@ type Log struct {
 
 // Default is the configuration where nothing is configured: everything embedded, for development on this machine.
 func Default() Config {
-	c := unresolved()
+	c := unresolved(Development)
 	c.resolve()
 	return c
 }
 
-// unresolved are the defaults in which values that follow from others are still zero.
-func unresolved() Config {
+// Profile is a set of defaults.
+type Profile string
+
+// The profiles.
+const (
+	Development Profile = "development"
+	Production  Profile = "production"
+)
+
+// unresolved are the defaults of a profile in which values that follow from others are still zero.
+func unresolved(p Profile) Config {
+	c := development()
+	if p == Production {
+		c.Profile, c.Development, c.Log.Format = Production, false, "json"
+		c.HTTP.Playground, c.HTTP.Introspection, c.Experiments.Enabled = false, false, false
+		c.HTTP.UserRate, c.HTTP.AddressRate = 600, 6000
+	}
+	return c
+}
+
+func development() Config {
 	lock := func(provider lockprovider.Strategy, wait, lease time.Duration) Lock {
 		return Lock{Provider: provider, Wait: wait, Lease: lease, Attempts: 3, Backoff: 50 * time.Millisecond, Ack: lockprovider.AckPersisted}
 	}
 	return Config{
+		Profile:     Development,
 		Listen:      "127.0.0.1:8080",
 		Development: true,
 		Database:    Database{URL: "sqlite://holdfast.db", MaxOpen: 32, TxRetries: 10, Migrate: true},
@@ -257,13 +337,19 @@ func unresolved() Config {
 			Reconcile: time.Minute, Prime: 5 * time.Minute, Expire: 10 * time.Second, Retention: 24 * time.Hour,
 		},
 		Payment:    Payment{Timeout: 5 * time.Second},
-		Auth:       Auth{Issuer: "holdfast", TokenTTL: time.Hour},
+		Auth:       Auth{Issuer: "holdfast", TokenTTL: time.Hour, JWKSRefresh: 10 * time.Minute},
 		Deployment: Deployment{Heartbeat: 5 * time.Second, Expiry: 15 * time.Second},
 		HTTP: HTTP{
 			RequestTimeout: 30 * time.Second, ShutdownTimeout: 20 * time.Second, MaxBodyBytes: 128 << 10,
-			MaxDepth: 12, MaxComplexity: 10_000, Playground: true, Introspection: true,
+			MaxDepth: 12, MaxComplexity: 10_000, Playground: true, Shop: true, Introspection: true,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: "text"},
+		Subscriptions: Subscriptions{
+			MaxConnections: 1000, MaxOperations: 20, MaxMessages: 50, InitTimeout: 5 * time.Second, Ping: 5 * time.Second,
+			WriteTimeout: 5 * time.Second, Interval: 100 * time.Millisecond, Refresh: 15 * time.Second, TicketPoll: time.Second,
+			MaxProducts: 100,
+		},
+		Log:         Log{Level: slog.LevelInfo, Format: "text"},
+		Experiments: Experiments{Enabled: true, MaxDuration: 15 * time.Minute, MaxClients: 200},
 	}
 }
 

@@ -48,17 +48,26 @@ func (e Errors) Unwrap() []error { return e }
 // Load reads the configuration from its sources and checks it. An error of type [Errors] lists all that is wrong: values
 // that cannot be read, unknown keys, values out of bounds.
 func Load(s Sources) (Config, error) {
-	l := loader{config: unresolved(), origins: map[string]string{}}
-	l.fields = fieldsOf(&l.config)
-	l.file(s.File)
-	l.environment(s.Environ)
-	l.settings(s)
+	l := load(s, Development)
+	if l.config.Profile == Production { // what was found out last decides what comes first
+		l = load(s, Production)
+	}
 	l.config.resolve()
 	l.errs = append(l.errs, l.config.validate(l.failed, l.origins)...)
 	if len(l.errs) > 0 {
 		return Config{}, l.errs
 	}
 	return l.config, nil
+}
+
+// load puts the sources on top of the defaults of a profile.
+func load(s Sources, p Profile) *loader {
+	l := &loader{config: unresolved(p), origins: map[string]string{}}
+	l.fields = fieldsOf(&l.config)
+	l.file(s.File)
+	l.environment(s.Environ)
+	l.settings(s)
+	return l
 }
 
 type loader struct {

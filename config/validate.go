@@ -100,21 +100,14 @@ func (v *checker) server(c Config) {
 			"a loopback address, since development hands out tokens; or development: false, or allowRemoteDevelopment: true")
 	}
 
-	secret := fmt.Sprintf("%d bytes", len(c.Auth.Secret)) // not the secret itself
-	if c.Auth.Secret == "" {
-		v.that("auth.secret", c.Development && !c.AllowRemoteDevelopment, "nothing", fmt.Sprintf(
-			"at least %d bytes where others than this machine are served; variable %s", minSecret, variable("auth.secret")))
-	} else {
-		v.that("auth.secret", len(c.Auth.Secret) >= minSecret, secret, fmt.Sprintf("at least %d", minSecret))
-	}
-	v.that("auth.issuer", len(c.Auth.Issuer) >= 1 && len(c.Auth.Issuer) <= 200, quote(c.Auth.Issuer), "1 to 200 bytes")
-	within(v, "auth.tokenTTL", c.Auth.TokenTTL, time.Second, 365*24*time.Hour)
-
-	within(v, "http.requestTimeout", c.HTTP.RequestTimeout, 10*time.Millisecond, 10*time.Minute)
-	within(v, "http.shutdownTimeout", c.HTTP.ShutdownTimeout, 0, 10*time.Minute)
-	within(v, "http.maxBodyBytes", c.HTTP.MaxBodyBytes, 1<<10, 16<<20)
-	within(v, "http.maxDepth", c.HTTP.MaxDepth, 1, 100)
-	within(v, "http.maxComplexity", c.HTTP.MaxComplexity, 1, 1_000_000)
+	v.oneOf("profile", string(c.Profile), string(Development), string(Production))
+	v.that("development", c.Profile != Production || !c.Development, "true",
+		"false in the profile production: it adds demo data, and hands out tokens to everybody")
+	v.auth(c)
+	v.http(c.HTTP)
+	v.subscriptions(c.Subscriptions)
+	within(v, "experiments.maxDuration", c.Experiments.MaxDuration, time.Second, 24*time.Hour)
+	within(v, "experiments.maxClients", c.Experiments.MaxClients, 1, 10_000)
 
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 	v.that("log.level", slices.Contains(levels, c.Log.Level), quote(level(c.Log.Level)), "debug, info, warn or error")

@@ -104,6 +104,9 @@ func TestValidation(t *testing.T) {
 		{"http.maxDepth=0", "want 1 to 100"},
 		{"http.maxComplexity=0", "want 1 to 1000000"},
 
+		{"experiments.maxDuration=25h", "experiments.maxDuration (--set): 25h: want 1s to 24h"},
+		{"experiments.maxClients=0", "want 1 to 10000"},
+
 		{"log.level=loud", `log.level (--set): "loud": want debug, info, warn or error`},
 		{"log.level=info+1", `"info+1": want debug, info, warn or error`},
 		{"log.format=xml", "want one of text, json"},

@@ -30,6 +30,8 @@ type Deps struct {
 	Redis redis.UniversalClient
 	// Exclusive keeps the relays of other instances out; nil where there are no others.
 	Exclusive Exclusive
+	// Live is told what has been published; nil where nobody watches.
+	Live *Live
 	// Instance names this process among those that share the broker; it is unique.
 	Instance string
 	// Metrics takes the instruments; nil for none.
@@ -88,6 +90,9 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 		if publisher, err = metricsOf(d.Metrics).DecoratePublisher(broker); err != nil {
 			return nil, err
 		}
+	}
+	if d.Live != nil {
+		publisher = livePublisher{publisher, d.Live}
 	}
 	metrics := newRelayMetrics(d.Metrics)
 	router, err := newRouter(d, broker, publisher, table, metrics, log) //nolint:contextcheck // messages have their own

@@ -116,6 +116,7 @@ type env struct {
 	// handled tells each event that a handler has taken effect for, marked each batch that the relay has marked.
 	handled chan handledEvent
 	marked  chan int
+	known   map[string]bool // events that awaitHandled has counted: they may be delivered again
 	// fail, where it is set, is asked before a handler is called and before a batch is marked.
 	fail struct {
 		sync.Mutex
@@ -152,6 +153,7 @@ func newEnvOn(t *testing.T, kind brokerKind, databaseURL string) *env {
 	must(t, err)
 	e := &env{
 		t: t, db: db, broker: kind.start(t), handled: make(chan handledEvent, plenty), marked: make(chan int, plenty),
+		known:  map[string]bool{},
 		ledger: lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10),
 	}
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
@@ -252,10 +254,9 @@ func (e *env) observeMarks(next ent.Mutator) ent.Mutator {
 // awaitHandled waits until handlers have taken effect for as many events of each kind, repetitions not counted.
 func (e *env) awaitHandled(want map[string]int) {
 	e.t.Helper()
-	known := map[string]bool{}
 	e.await(want, func(event Event) bool {
-		again := known[event.ID]
-		known[event.ID] = true
+		again := e.known[event.ID]
+		e.known[event.ID] = true
 		return !again
 	})
 }

@@ -36,6 +36,10 @@ func TestOperationsByRole(t *testing.T) {
 		"stockDrift":      {administrator, `{ stockDrift { balance } }`, nil},
 		"lowStock":        {administrator, `{ lowStock { threshold } }`, nil},
 		"reconcileNow":    {administrator, `mutation { reconcileNow { run { job } userErrors { code } } }`, nil},
+		"experiment":      {administrator, `{ experiment { id } }`, nil},
+		"experiments":     {administrator, `{ experiments { id } }`, nil},
+		"startExperiment": {administrator, startExperiment, object{"rounds": 0}},
+		"stopExperiment":  {administrator, stopExperiment, object{}},
 		"me":              {customer, `{ me { id } }`, nil},
 		"order":           {customer, `{ order(id: "ord_0") { id } }`, nil},
 		"queueTicket":     {customer, `{ queueTicket(id: "qt_0") { id } }`, nil},
@@ -248,4 +252,14 @@ func TestIssue(t *testing.T) {
 	if got, _ := json.Marshal(viewer); viewer.UserID != admin || !viewer.Admin || viewer.Name != admin {
 		t.Errorf("got %s", got)
 	}
+}
+
+// tokenUntil is a token of alice's that expires at a given time.
+func tokenUntil(t *testing.T, at time.Time) string {
+	t.Helper()
+	text, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": alice, "iss": issuer, "exp": at.Unix(), "roles": []string{"CUSTOMER"},
+	}).SignedString(secret)
+	must(t, err)
+	return text
 }

@@ -40,9 +40,12 @@ func stocked(t *testing.T) *api {
 		a.coupon(t, commerce.CreateCoupon{Name: "Coupon", Quota: 10, PerUserLimit: 10})
 	}
 	ctx, v = a.as(alice)
+	coupon := a.coupon(t, commerce.CreateCoupon{Name: "Coupon", Quota: 10, PerUserLimit: 10})
 	for range 9 {
-		_, err := a.services.Orders.Place(ctx, v, commerce.PlaceOrder{
-			Key: uuid.New(), Lines: []commerce.Line{{ProductID: "prod_1", Quantity: 1}, {ProductID: "prod_2", Quantity: 1}},
+		held, err := a.services.Coupons.Issue(ctx, v, commerce.IssueCoupon{Key: uuid.New(), CouponID: coupon})
+		must(t, err)
+		_, err = a.services.Orders.Place(ctx, v, commerce.PlaceOrder{
+			Key: uuid.New(), CouponIssueID: held.Issue.ID, Lines: []commerce.Line{{ProductID: "prod_1", Quantity: 1}, {ProductID: "prod_2", Quantity: 1}},
 		})
 		must(t, err)
 		_, err = a.services.Points.Charge(ctx, v, commerce.ChargePoints{Key: uuid.New(), Amount: 1})
@@ -129,6 +132,7 @@ func TestListsHaveNoQueryPerElement(t *testing.T) {
 		"stock":    `query($first: Int) { products(first: $first) { nodes { id stock { available } } } }`,
 		"issued":   `query($first: Int) { coupons(first: $first) { nodes { id issued } } }`,
 		"lines":    `query($first: Int) { me { orders(first: $first) { nodes { lines { product { name stock { available } } } payment { id } } } } }`,
+		"coupons":  `query($first: Int) { me { orders(first: $first) { nodes { couponIssue { id coupon { issued } } } } } }`,
 		"balances": `{ me { accounts { balance { amountMinor } } couponIssues { coupon { name issued } } } }`,
 	} {
 		count := func(first int) int64 {

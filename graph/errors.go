@@ -29,6 +29,9 @@ const (
 	codeBadRequest      = "BAD_REQUEST" // what never was a GraphQL request
 	codeTimeout         = "TIMEOUT"
 	codeUnavailable     = string(commerce.Unavailable) // a store does not answer at the moment
+	codeRateLimited     = "RATE_LIMITED"
+	codeUnknownHash     = "PERSISTED_QUERY_NOT_FOUND"
+	codeTooSlow         = "SUBSCRIBER_TOO_SLOW"
 	codeInternal        = "INTERNAL_SERVER_ERROR"
 	codeParse           = errcode.ParseFailed
 	codeValidation      = errcode.ValidationFailed

@@ -37,6 +37,7 @@ func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.Operatio
 	op.DisableIntrospection = !g.introspection
 	m := measurer{fragments: map[string]measure{}}
 	size := m.set(op.Operation.SelectionSet, false)
+	size.directives = min(size.directives+len(op.Operation.Directives), tooMany)
 	switch {
 	case size.introspects && !g.introspection:
 		return coded(codeValidation, "introspection is off; the schema is published as schema.graphql")
@@ -44,6 +45,8 @@ func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.Operatio
 		return coded(codeValidation, "the operation is %d levels deep, at most %d are allowed", size.depth, g.limits.MaxDepth)
 	case size.aliases > g.limits.MaxAliases:
 		return coded(codeValidation, "the operation has %d aliases, at most %d are allowed", size.aliases, g.limits.MaxAliases)
+	case size.directives > g.limits.MaxDirectives:
+		return coded(codeValidation, "the operation has %d directives, at most %d are allowed", size.directives, g.limits.MaxDirectives)
 	case size.fields > g.limits.MaxFields:
 		return coded(codeValidation, "the operation selects %d fields, at most %d are allowed", size.fields, g.limits.MaxFields)
 	}
@@ -56,8 +59,8 @@ func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.Operatio
 // measure is the size of a selection set with its fragments expanded. Counts stop at tooMany: they may grow
 // exponentially.
 type measure struct {
-	depth, aliases, fields int
-	introspects            bool
+	depth, aliases, fields, directives int
+	introspects                        bool
 }
 
 const tooMany = 1 << 30
@@ -80,16 +83,20 @@ func (m *measurer) set(set ast.SelectionSet, introspecting bool) measure {
 			if !about {
 				part.depth++
 			}
+			part.directives += len(s.Directives)
 			part.introspects = part.introspects || about
 			total.add(part)
 		case *ast.InlineFragment:
-			total.add(m.set(s.SelectionSet, introspecting))
+			part := m.set(s.SelectionSet, introspecting)
+			part.directives += len(s.Directives)
+			total.add(part)
 		case *ast.FragmentSpread: // validation has made sure that it exists and does not contain itself
 			part, known := m.fragments[s.Name]
 			if !known {
 				part = m.set(s.Definition.SelectionSet, introspecting || isMeta(s.Definition.TypeCondition))
 				m.fragments[s.Name] = part
 			}
+			part.directives += len(s.Directives)
 			total.add(part)
 		}
 	}
@@ -102,6 +109,7 @@ func isMeta(name string) bool { return len(name) > 2 && name[:2] == "__" }
 func (a *measure) add(b measure) {
 	a.depth = max(a.depth, b.depth)
 	a.aliases = min(a.aliases+b.aliases, tooMany)
+	a.directives = min(a.directives+b.directives, tooMany)
 	a.fields = min(a.fields+b.fields, tooMany)
 	a.introspects = a.introspects || b.introspects
 }

@@ -22,6 +22,7 @@ import (
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/events"
+	"holdfast/experiment"
 	"holdfast/graph"
 	"holdfast/graph/auth"
 	"holdfast/lockprovider"
@@ -48,6 +49,8 @@ type api struct {
 	db         *clients.Database
 	redis      *clients.Redis
 	log        *logBuffer
+	live       *events.Live
+	handler    *graph.Handler
 	strategies map[lockprovider.Family]lockprovider.Strategy
 }
 
@@ -58,6 +61,15 @@ type settings struct {
 	bare    bool // no demo data
 	wait    time.Duration
 	stock   lockprovider.Strategy // "" means setnx
+	streams graph.Streams
+	rates   graph.Rates
+	origins []string
+	proxies int
+	// lab replaces one whose experiments end at once; noLab has none.
+	lab   *experiment.Lab
+	noLab bool
+	// verifier replaces the one of HS256 tokens.
+	verifier *auth.Verifier
 }
 
 func newAPI(t *testing.T, s settings) *api {
@@ -79,7 +91,17 @@ func newAPI(t *testing.T, s settings) *api {
 		Wait: s.wait, Lease: 5 * time.Second, Poll: 5 * time.Millisecond, Attempts: 50, Backoff: time.Millisecond,
 		PersistWait: s.wait, Backlog: 1000, Remember: time.Hour,
 	}
+	log := &logBuffer{}
+	live := events.NewLive(redis.Client, uuid.NewString(), textLogger(log))
+	stopLive := events.Background(ctx, live.Run)
+	t.Cleanup(func() { _ = stopLive() })
+	happened, err := events.Start(ctx, events.Deps{
+		Client: db.Ent, Live: live, Instance: "test", Settings: events.DefaultSettings(), Log: textLogger(log),
+	})
+	must(t, err)
+	t.Cleanup(func() { _ = happened.Close() }) // a test may have closed what it works with
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
+	ledger.OnCommit(happened.Wake)
 	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes},
 		map[lockprovider.Family]lockprovider.FamilyConfig{
 			lockprovider.Stock:    {Strategy: cmp.Or(s.stock, lockprovider.SetNX), Settings: bounds},
@@ -108,16 +130,25 @@ func newAPI(t *testing.T, s settings) *api {
 	if !s.bare {
 		must(t, commerce.SeedDemo(ctx, services))
 	}
-	verifier, err := auth.NewVerifier(secret, issuer)
-	must(t, err)
-	log := &logBuffer{}
-	server := httptest.NewServer(graph.NewHandler(graph.Options{
-		Services: services, Strategies: providers.Strategies(), Verifier: verifier, Limits: s.limits,
-		Introspection: !s.closed, Logger: textLogger(log),
-	}))
+	if s.lab == nil && !s.noLab {
+		s.lab = idleLab(t)
+	}
+	if s.verifier == nil {
+		s.verifier, err = auth.NewVerifier(secret, issuer)
+		must(t, err)
+	}
+	handler := graph.NewHandler(graph.Options{
+		Services: services, Operations: graph.Operations{Experiments: s.lab},
+		Strategies: providers.Strategies(), Verifier: s.verifier, Limits: s.limits,
+		Introspection: !s.closed, Logger: textLogger(log), Streams: s.streams, Rates: s.rates, Redis: redis.Client, Live: live,
+		Origins: s.origins, Proxies: s.proxies,
+	})
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
+	t.Cleanup(func() { must(t, handler.Close(context.WithoutCancel(ctx))) })
 	return &api{
-		t: t, server: server, services: services, db: db, redis: redis, log: log, strategies: providers.Strategies(),
+		t: t, server: server, services: services, db: db, redis: redis, log: log, live: live, handler: handler,
+		strategies: providers.Strategies(),
 	}
 }
 

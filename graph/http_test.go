@@ -88,6 +88,9 @@ func TestHTTP(t *testing.T) {
 			if c.contentType != "" {
 				header.Set("Content-Type", c.contentType)
 			}
+			if c.method == http.MethodGet { // without it, a page of another site could have sent it
+				header.Set("Apollo-Require-Preflight", "true")
+			}
 			if c.accept != "" {
 				header.Set("Accept", c.accept)
 			}
@@ -145,7 +148,7 @@ func TestRequestID(t *testing.T) {
 // TestLimits finds each limit from both sides.
 func TestLimits(t *testing.T) {
 	a := newAPI(t, settings{limits: graph.Limits{
-		MaxBodyBytes: 20_000, MaxTokens: 900, MaxDepth: 5, MaxAliases: 4, MaxFields: 60, MaxComplexity: 500,
+		MaxBodyBytes: 20_000, MaxTokens: 900, MaxDepth: 5, MaxAliases: 4, MaxDirectives: 3, MaxFields: 60, MaxComplexity: 500,
 	}})
 	deep := func(levels int) string { // me { orders { nodes { lines { product { ...
 		path := []string{"me", "orders(first: 1)", "nodes", "lines", "product", "price", "currency"}[:levels]
@@ -172,6 +175,11 @@ func TestLimits(t *testing.T) {
 		{
 			"aliases in fragments", `{ ...A ...A } fragment A on Query { a: __typename b: __typename }`,
 			`{ ...A ...A ...A } fragment A on Query { a: __typename b: __typename }`, "6 aliases",
+		},
+		{"directives", "{" + strings.Repeat(" __typename @skip(if: false)", 3) + "}", "{" + strings.Repeat(" __typename @skip(if: false)", 4) + "}", "4 directives, at most 3"},
+		{
+			"directives in fragments", `{ ...A ... @skip(if: false) { __typename } } fragment A on Query { ...B @skip(if: false) } fragment B on Query { __typename @skip(if: false) }`,
+			`{ ...A ...A } fragment A on Query { ...B @skip(if: false) } fragment B on Query { __typename @skip(if: false) }`, "4 directives",
 		},
 		{"complexity", pages(80), pages(100), "complexity"},
 		{"complexity of the default page", `{ products { nodes { id } } }`, `{ products { nodes {` + strings.Repeat(" id", 25) + `} } }`, "complexity"},
@@ -207,7 +215,7 @@ func TestLimits(t *testing.T) {
 		t.Errorf("a larger body: status %d: %s", r.status, r.body)
 	}
 	r.wantError("BAD_REQUEST")
-	if r := a.send(http.MethodGet, "query="+strings.Repeat("a", 20_001), nil, nil); r.status != http.StatusBadRequest {
+	if r := a.send(http.MethodGet, "query="+strings.Repeat("a", 20_001), http.Header{"Apollo-Require-Preflight": {"1"}}, nil); r.status != http.StatusBadRequest {
 		t.Errorf("a larger URL: status %d", r.status)
 	}
 	encoded := header.Clone()

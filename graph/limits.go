@@ -27,18 +27,22 @@ type Limits struct {
 	MaxDepth int
 	// MaxAliases and MaxFields bound the document with its fragments expanded.
 	MaxAliases, MaxFields int
+	// MaxDirectives bounds @skip and @include, with fragments expanded.
+	MaxDirectives int
 	// MaxComplexity bounds the estimated number of fields of the answer.
 	MaxComplexity int
 	// CachedQueries and CachedQueryBytes bound the cache of parsed documents: how many, and how long each.
 	CachedQueries, CachedQueryBytes int
+	// PersistedQueries is how many documents Redis keeps for clients that send hashes, none longer than CachedQueryBytes.
+	PersistedQueries int
 }
 
 // DefaultLimits leave room for GraphiQL and for pages of 100 with everything in them that a shop shows.
 func DefaultLimits() Limits {
 	return Limits{
 		MaxBodyBytes: 128 << 10, BodyTimeout: 10 * time.Second, RequestTimeout: 30 * time.Second,
-		MaxTokens: 1000, MaxDepth: 12, MaxAliases: 30, MaxFields: 1000, MaxComplexity: 10_000,
-		CachedQueries: 1000, CachedQueryBytes: 8 << 10,
+		MaxTokens: 1000, MaxDepth: 12, MaxAliases: 30, MaxFields: 1000, MaxDirectives: 30, MaxComplexity: 10_000,
+		CachedQueries: 1000, CachedQueryBytes: 8 << 10, PersistedQueries: maxPersisted,
 	}
 }
 
@@ -48,8 +52,10 @@ func (l Limits) withDefaults() Limits {
 		MaxBodyBytes: cmp.Or(l.MaxBodyBytes, d.MaxBodyBytes), BodyTimeout: cmp.Or(l.BodyTimeout, d.BodyTimeout),
 		RequestTimeout: cmp.Or(l.RequestTimeout, d.RequestTimeout), MaxTokens: cmp.Or(l.MaxTokens, d.MaxTokens),
 		MaxDepth: cmp.Or(l.MaxDepth, d.MaxDepth), MaxAliases: cmp.Or(l.MaxAliases, d.MaxAliases), MaxFields: cmp.Or(l.MaxFields, d.MaxFields),
+		MaxDirectives: cmp.Or(l.MaxDirectives, d.MaxDirectives),
 		MaxComplexity: cmp.Or(l.MaxComplexity, d.MaxComplexity),
 		CachedQueries: cmp.Or(l.CachedQueries, d.CachedQueries), CachedQueryBytes: cmp.Or(l.CachedQueryBytes, d.CachedQueryBytes),
+		PersistedQueries: cmp.Or(l.PersistedQueries, d.PersistedQueries),
 	}
 }
 
@@ -58,6 +64,8 @@ const (
 	usualLines    = 5
 	usualAccounts = 5
 	usualIssues   = 20
+	// Of experiments everything is in memory.
+	usualRuns, usualExperiments = 20, 5
 	// lookup is the cost of a field that asks the database for one object alone.
 	lookup = 5
 )
@@ -77,6 +85,12 @@ func complexities() generated.ComplexityRoot {
 	c.Customer.CouponIssues = times(usualIssues)
 	c.Order.Lines = times(usualLines)
 	c.Order.CouponIssue = func(child int) int { return child + lookup }
+	c.Subscription.StockChanged = func(child int, _ []string) int { return child + lookup }
+	c.Subscription.OrderUpdated = func(child int, _ string) int { return child + lookup }
+	c.Subscription.QueueTicketUpdated = func(child int, _ string) int { return child + lookup }
+	c.ExperimentReport.Runs = times(usualRuns)
+	c.ExperimentReport.Cases = times(usualRuns)
+	c.Query.Experiments = times(usualExperiments)
 	c.PlaceOrderPayload.Products = times(usualLines)
 	c.PayOrderPayload.Products = times(usualLines)
 	c.CancelOrderPayload.Products = times(usualLines)

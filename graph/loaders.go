@@ -9,6 +9,8 @@ import (
 	"github.com/vikstrous/dataloadgen"
 
 	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/graph/auth"
 )
 
 const (
@@ -19,12 +21,13 @@ const (
 	loaderBatch = 500
 )
 
-// loaders read the numbers of objects for whole lists at once. They remember what they read, so they live as long as one
+// loaders read the numbers of objects, and the coupons of orders, for whole lists at once. They remember what they read, so they live as long as one
 // query, or as one field of a mutation: the next field must see what this one changed.
 type loaders struct {
 	stock    *dataloadgen.Loader[string, stockRead]
 	issued   *dataloadgen.Loader[string, int64]
 	balances *dataloadgen.Loader[string, int64]
+	issues   *dataloadgen.Loader[string, *ent.CouponIssue]
 }
 
 type stockRead struct {
@@ -46,6 +49,9 @@ func newLoaders(s *commerce.Services) *loaders {
 		}, options...),
 		issued:   dataloadgen.NewMappedLoader(s.Coupons.Issued, options...),
 		balances: dataloadgen.NewMappedLoader(s.Accounts.Balances, options...),
+		issues: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]*ent.CouponIssue, error) {
+			return s.Coupons.Issues(ctx, auth.Viewer(ctx), ids) // an operation has one viewer
+		}, options...),
 	}
 }
 
@@ -60,6 +66,15 @@ func loadersOf(ctx context.Context) *loaders {
 // aroundOperation gives a query its loaders.
 func (r *Resolver) aroundOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	return next(context.WithValue(ctx, loadersKey{}, newLoaders(r.services)))
+}
+
+// aroundResponse gives each event of a subscription loaders of its own: it is told because something has changed.
+func (r *Resolver) aroundResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
+	op := graphql.GetOperationContext(ctx)
+	if op.Operation != nil && op.Operation.Operation == ast.Subscription {
+		ctx = context.WithValue(ctx, loadersKey{}, newLoaders(r.services))
+	}
+	return next(ctx)
 }
 
 // aroundRootField gives each field of a mutation loaders of its own.

@@ -10,6 +10,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/events"
+	"holdfast/experiment"
 	"holdfast/graph/model"
 )
 
@@ -23,6 +24,8 @@ type Operations struct {
 	Reconcile func(ctx context.Context) (*ent.SchedulerRun, error)
 	Popular   func(ctx context.Context, since time.Time, limit int) ([]events.Sales, error)
 	Low       func(ctx context.Context, limit int) ([]events.LowProduct, error)
+	// Experiments are those of this instance; nil where none may be started.
+	Experiments *experiment.Lab
 }
 
 func toRun(run *ent.SchedulerRun) *model.SchedulerRun {

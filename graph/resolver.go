@@ -11,6 +11,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/ent/payment"
+	"holdfast/events"
 	"holdfast/graph/auth"
 	"holdfast/graph/model"
 	"holdfast/lockprovider"
@@ -22,6 +23,8 @@ type Resolver struct {
 	services      *commerce.Services
 	strategies    map[lockprovider.Family]lockprovider.Strategy
 	introspection bool
+	live          *events.Live
+	streams       Streams
 	logger        *slog.Logger
 }
 

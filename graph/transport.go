@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -10,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -18,7 +21,10 @@ import (
 
 // transport is GraphQL over HTTP, by GET for queries and by POST for everything. gqlgen's own transports echo a broken
 // body back, read bodies without a bound, and answer "data": null where the specification wants no data at all.
-type transport struct{ limits Limits }
+type transport struct {
+	limits  Limits
+	limiter *limiter
+}
 
 var _ graphql.Transport = transport{}
 
@@ -39,23 +45,23 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		return
 	}
 	w.Header().Set("Content-Type", media) // also for what gqlgen answers after a panic
-	params, status, err := t.read(w, r)
-	if err != nil {
-		if status == http.StatusMethodNotAllowed {
-			w.Header().Set("Allow", "GET, POST")
-		}
-		refuse(w, media, status, err.Error())
+	params, ok := t.receive(w, r, media)
+	if !ok {
 		return
 	}
-	ctx := r.Context()
+	ctx, cancel := context.WithTimeoutCause(r.Context(), t.limits.RequestTimeout, errRequestTimeout)
+	defer cancel()
 	op, failures := exec.CreateOperationContext(ctx, params)
 	if failures != nil {
-		answer(w, media, exec.DispatchError(graphql.WithOperationContext(ctx, op), failures))
+		answer(w, r, media, exec.DispatchError(graphql.WithOperationContext(ctx, op), failures))
 		return
 	}
-	if r.Method == http.MethodGet && op.Operation.Operation != ast.Query {
-		w.Header().Set("Allow", "POST")
-		refuse(w, media, http.StatusMethodNotAllowed, "GET is for queries only; send this by POST")
+	switch kind := op.Operation.Operation; {
+	case kind == ast.Subscription:
+		refuse(w, media, http.StatusBadRequest, "subscriptions are served over WebSocket ("+subprotocol+"), and to those who accept "+mediaEvents)
+		return
+	case kind != ast.Query && r.Method == http.MethodGet:
+		refuseMethod(w, media)
 		return
 	}
 	next, ctx := exec.DispatchOperation(ctx, op)
@@ -64,7 +70,36 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		refuseWith(w, media, http.StatusServiceUnavailable, codeTimeout, "the request was ended before it was done")
 		return
 	}
-	answer(w, media, response)
+	answer(w, r, media, response)
+}
+
+// receive takes the parameters from a request that may be answered, or refuses it.
+func (t transport) receive(w http.ResponseWriter, r *http.Request, media string) (*graphql.RawParams, bool) {
+	if !preflighted(r) {
+		refuse(w, media, http.StatusBadRequest, forgeable)
+		return nil, false
+	}
+	if err := t.limiter.allow(r.Context()); err != nil {
+		if seconds, ok := err.Extensions["retryAfter"].(int); ok {
+			w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		}
+		write(w, media, http.StatusTooManyRequests, envelope{Errors: gqlerror.List{err}})
+		return nil, false
+	}
+	params, status, err := t.read(w, r)
+	if err != nil {
+		if status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", "GET, POST")
+		}
+		refuse(w, media, status, err.Error())
+		return nil, false
+	}
+	return params, true
+}
+
+func refuseMethod(w http.ResponseWriter, media string) {
+	w.Header().Set("Allow", "POST")
+	refuse(w, media, http.StatusMethodNotAllowed, "GET is for queries only; send this by POST")
 }
 
 // read takes the parameters from the request. An error comes with the status to refuse with.
@@ -85,7 +120,7 @@ func (t transport) read(w http.ResponseWriter, r *http.Request) (*graphql.RawPar
 	if err != nil {
 		return nil, status, err
 	}
-	if params.Query == "" {
+	if params.Query == "" && params.Extensions["persistedQuery"] == nil {
 		return nil, http.StatusBadRequest, errors.New("the parameter query is missing")
 	}
 	params.Headers = r.Header
@@ -142,14 +177,24 @@ func (t transport) readBody(w http.ResponseWriter, r *http.Request) (*graphql.Ra
 	// Not every writer can set a deadline, such as a test's; the server's own timeouts are there besides.
 	connection := http.NewResponseController(w)
 	_ = connection.SetReadDeadline(time.Now().Add(t.limits.BodyTimeout))
-	var p *parameters
-	err = decode(http.MaxBytesReader(w, r.Body, t.limits.MaxBodyBytes), &p)
-	_ = connection.SetReadDeadline(time.Time{})
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, t.limits.MaxBodyBytes))
+	if err == nil {
+		_ = connection.SetReadDeadline(time.Time{})
+	} else { // the server would wait for the rest of the body, and without the deadline for ever
+		w.Header().Set("Connection", "close")
+	}
 	var over *http.MaxBytesError
+	var p *parameters
 	switch {
 	case errors.As(err, &over):
 		return nil, http.StatusRequestEntityTooLarge, tooLarge
 	case err != nil:
+		return nil, http.StatusBadRequest, errors.New("the body did not arrive")
+	case bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")):
+		return nil, http.StatusBadRequest, errors.New("send one operation a request: batches are not served")
+	case !utf8.Valid(body): // the decoder would put other characters in their place
+		return nil, http.StatusBadRequest, errors.New("the body is not UTF-8")
+	case decode(bytes.NewReader(body), &p) != nil:
 		return nil, http.StatusBadRequest, errors.New("the body is not a JSON object with query, operationName, variables, extensions")
 	case p == nil:
 		return nil, http.StatusBadRequest, errors.New("the body is null")
@@ -171,91 +216,4 @@ func decode(r io.Reader, into any) error {
 		return err
 	}
 	return nil
-}
-
-// negotiate picks the media type of the answer. Who does not ask gets the one that every client reads.
-func negotiate(accept []string) (media string, ok bool) {
-	ranges := strings.Split(strings.Join(accept, ","), ",")
-	best := map[string]float64{} // the quality that the most specific range gives each media type
-	for _, want := range []string{mediaResponse, mediaJSON} {
-		specific := -1
-		for _, text := range ranges {
-			name, params, err := mime.ParseMediaType(text)
-			level := strings.Count(strings.Replace(name, "*/*", "**", 1), "*") // 0 exact, 1 application/*, 2 */*
-			if err != nil || name != want && name != "application/*" && name != "*/*" {
-				continue
-			}
-			if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
-				continue
-			}
-			quality, err := strconv.ParseFloat(params["q"], 64)
-			if err != nil {
-				quality = 1
-			}
-			if 2-level > specific {
-				specific, best[want] = 2-level, quality
-			}
-		}
-	}
-	response, plain := best[mediaResponse], best[mediaJSON]
-	switch {
-	case strings.TrimSpace(strings.Join(accept, "")) == "":
-		return mediaJSON, true
-	case response <= 0 && plain <= 0:
-		return "", false
-	case response > plain, response == plain && named(ranges, mediaResponse):
-		return mediaResponse, true
-	}
-	return mediaJSON, true
-}
-
-// named tells a media type that was asked for by its name from one that a wildcard covers.
-func named(ranges []string, media string) bool {
-	for _, text := range ranges {
-		if name, _, err := mime.ParseMediaType(text); err == nil && name == media {
-			return true
-		}
-	}
-	return false
-}
-
-// envelope is the answer. Data is absent where the operation was not executed.
-type envelope struct {
-	Errors     gqlerror.List   `json:"errors,omitempty"`
-	Data       json.RawMessage `json:"data,omitempty"`
-	Extensions map[string]any  `json:"extensions,omitempty"`
-}
-
-// answer writes the result of a GraphQL request. With the older media type its status is always 200: clients that do not
-// know the newer one take another for a failure of the transport.
-func answer(w http.ResponseWriter, media string, r *graphql.Response) {
-	status := http.StatusOK
-	if r.Data == nil && media == mediaResponse {
-		status = http.StatusBadRequest
-	}
-	write(w, media, status, envelope{Errors: r.Errors, Data: r.Data, Extensions: r.Extensions})
-}
-
-// refuse answers what is no GraphQL request.
-func refuse(w http.ResponseWriter, media string, status int, message string) {
-	refuseWith(w, media, status, codeBadRequest, message)
-}
-
-func refuseWith(w http.ResponseWriter, media string, status int, code, message string) {
-	write(w, media, status, envelope{Errors: gqlerror.List{coded(code, "%s", message)}})
-}
-
-func write(w http.ResponseWriter, media string, status int, e envelope) {
-	if len(e.Errors) > maxErrors {
-		e.Errors = e.Errors[:maxErrors]
-	}
-	body, err := json.Marshal(e)
-	if err != nil { // a resolver's own marshaler wrote what is no JSON
-		status, body = http.StatusInternalServerError, []byte(`{"errors":[{"message":"`+internalMessage+`","extensions":{"code":"`+codeInternal+`"}}]}`)
-	}
-	h := w.Header()
-	h.Set("Content-Type", media+"; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone is not our problem
 }

@@ -65,35 +65,38 @@ type playgroundConfig struct {
 // Playground serves GraphiQL with the prepared tabs, at whatever path it is asked for. Its scripts come from Assets.
 func Playground(o PlaygroundOptions) http.Handler {
 	page := playgroundPage(o)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !readOnly(w, r) {
-			return
-		}
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", contentSecurityPolicy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store") // The page may hold a token.
-		_, _ = w.Write(page)               // A client that has gone is not our problem.
-	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { servePage(w, r, page, contentSecurityPolicy) })
+}
+
+func servePage(w http.ResponseWriter, r *http.Request, page []byte, policy string) {
+	if !readOnly(w, r) {
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store") // The page may hold a token.
+	_, _ = w.Write(page)               // A client that has gone is not our problem.
 }
 
 func playgroundPage(o PlaygroundOptions) []byte {
 	c := configure(o)
-	// Marshal escapes <, > and &, so that no value can end the script element that holds it.
 	config, err := json.Marshal(c)
 	if err != nil {
 		panic(fmt.Sprintf("web: encode the configuration of the Playground: %v", err)) // Strings and maps of strings.
 	}
-	page, err := dist.ReadFile("dist/playground/index.html")
-	if err != nil {
-		panic(fmt.Sprintf("web: %v: rebuild dist", err))
-	}
-	const script = `<script type="application/json" id="holdfast-config">%s</script>`
-	page = replace(page, fmt.Sprintf(script, "{}"), fmt.Sprintf(script, config))
+	page := withConfig(read("dist/playground/index.html"), config)
 	return replace(page, "<title>holdfast</title>", "<title>"+html.EscapeString(c.Title)+"</title>")
+}
+
+// withConfig writes what a page is to know into it. Marshal has escaped <, > and &, so that no value can end the script
+// element that holds it.
+func withConfig(page, config []byte) []byte {
+	const script = `<script type="application/json" id="holdfast-config">%s</script>`
+	return replace(page, fmt.Sprintf(script, "{}"), fmt.Sprintf(script, config))
 }
 
 func configure(o PlaygroundOptions) playgroundConfig {

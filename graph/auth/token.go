@@ -3,6 +3,7 @@
 package auth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -63,6 +64,7 @@ func Issue(secret []byte, issuer, subject string, roles []Role, ttl time.Duratio
 // Verifier checks tokens of one issuer.
 type Verifier struct {
 	secret []byte
+	keys   *KeySet
 	parser *jwt.Parser
 }
 
@@ -71,35 +73,57 @@ func NewVerifier(secret []byte, issuer string) (*Verifier, error) {
 	if err := checkSecret(secret); err != nil {
 		return nil, err
 	}
+	return newVerifier(issuer, jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), Verifier{secret: secret})
+}
+
+// NewKeyVerifier returns a verifier of RS256 and ES256 tokens by the public keys of their issuer. Tokens must be meant for
+// the audience, unless that is empty: an issuer may serve others than this shop.
+func NewKeyVerifier(keys *KeySet, issuer, audience string) (*Verifier, error) {
+	methods := jwt.WithValidMethods([]string{jwt.SigningMethodRS256.Alg(), jwt.SigningMethodES256.Alg()})
+	if audience == "" {
+		return newVerifier(issuer, methods, Verifier{keys: keys})
+	}
+	return newVerifier(issuer, methods, Verifier{keys: keys}, jwt.WithAudience(audience))
+}
+
+// newVerifier allows some methods: never "none", nor one whose key is not the verifier's.
+func newVerifier(issuer string, methods jwt.ParserOption, v Verifier, more ...jwt.ParserOption) (*Verifier, error) {
 	if issuer == "" {
 		return nil, errors.New("the issuer of access tokens has no name") // the parser would not compare it then
 	}
-	return &Verifier{secret: secret, parser: jwt.NewParser(
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), // never "none", nor a key that the token names
-		jwt.WithIssuer(issuer),
-		jwt.WithExpirationRequired(),
-		jwt.WithLeeway(leeway),
-	)}, nil
+	v.parser = jwt.NewParser(append(more, methods, jwt.WithIssuer(issuer), jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))...)
+	return &v, nil
 }
 
 // Verify returns who bears a token. Every error is an [ErrToken]. To a nil verifier no token is valid.
 func (v *Verifier) Verify(token string) (commerce.Viewer, error) {
+	b, err := v.Check(context.Background(), token)
+	return b.Viewer, err
+}
+
+// Check is Verify that tells until when the token is valid. ctx bounds the wait for a key that is not known yet.
+func (v *Verifier) Check(ctx context.Context, token string) (Bearer, error) {
 	if v == nil {
-		return commerce.Viewer{}, fmt.Errorf("%w: none is expected", ErrToken)
+		return Bearer{}, fmt.Errorf("%w: none is expected", ErrToken)
 	}
 	if len(token) > maxToken {
-		return commerce.Viewer{}, fmt.Errorf("%w: longer than %d bytes", ErrToken, maxToken)
+		return Bearer{}, fmt.Errorf("%w: longer than %d bytes", ErrToken, maxToken)
 	}
 	var c claims
-	_, err := v.parser.ParseWithClaims(token, &c, func(*jwt.Token) (any, error) { return v.secret, nil })
+	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+		if v.keys == nil {
+			return v.secret, nil
+		}
+		return v.keys.key(ctx, t)
+	})
 	if err != nil {
-		return commerce.Viewer{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return Bearer{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	viewer, err := viewerOf(c.Subject, c.Name, c.Roles)
 	if err != nil {
-		return commerce.Viewer{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return Bearer{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	return viewer, nil
+	return Bearer{Viewer: viewer, Expires: c.ExpiresAt.Add(leeway)}, nil
 }
 
 // viewerOf refuses a token without a role of this shop: it was issued for something else.

@@ -296,6 +296,124 @@ type EntryEdge struct {
 	Node *Entry `json:"node"`
 }
 
+// The same workload under several strategies, on servers and stores of its own.
+type Experiment struct {
+	// The identifier.
+	ID string `json:"id"`
+	// The name of its plan.
+	Name string `json:"name"`
+	// What the plan is meant to show.
+	About *string `json:"about,omitempty"`
+	// How far it has come.
+	State ExperimentState `json:"state"`
+	// When it began.
+	StartedAt time.Time `json:"startedAt"`
+	// When it ended; null before.
+	EndedAt *time.Time `json:"endedAt,omitempty"`
+	// The workloads of the plan.
+	Workloads []string `json:"workloads"`
+	// The strategies of the plan.
+	Strategies []Strategy `json:"strategies"`
+	// The run that is under way, or was the last; null before the first.
+	Progress *ExperimentProgress `json:"progress,omitempty"`
+	// What has been measured until now.
+	Report *ExperimentReport `json:"report"`
+	// Why it did not come to its end; null where it did.
+	Error *string `json:"error,omitempty"`
+}
+
+// All rounds of a workload under a strategy.
+type ExperimentCase struct {
+	// What customers did.
+	Workload string `json:"workload"`
+	// The strategy.
+	Strategy Strategy `json:"strategy"`
+	// The database, the number of clients and instances, and the loop: cases with the same setting can be compared.
+	Setting string `json:"setting"`
+	// Successes of all rounds.
+	Successes int64 `json:"successes"`
+	// Refusals of all rounds.
+	Refusals int64 `json:"refusals"`
+	// Successes in a second.
+	PerSecond *Interval `json:"perSecond"`
+	// The median latency of successes, in milliseconds.
+	P50Ms *Interval `json:"p50Ms"`
+	// The 99th percentile of the latency of successes, in milliseconds.
+	P99Ms *Interval `json:"p99Ms"`
+	// What the audit found in all rounds.
+	Violations int `json:"violations"`
+	// What that means, in words: "exact", or what was lost.
+	Damage string `json:"damage"`
+	// Whether the stores of all rounds were looked at.
+	Audited bool `json:"audited"`
+}
+
+// Something that was lost, invented, oversold or missing.
+type ExperimentFinding struct {
+	// What kind of finding it is.
+	Kind string `json:"kind"`
+	// The balance or the request that is concerned.
+	Subject string `json:"subject"`
+	// What is wrong with it.
+	Text string `json:"text"`
+}
+
+// A run of an experiment that is under way.
+type ExperimentProgress struct {
+	// Which run it is, counted from 1.
+	Run int `json:"run"`
+	// How many there are to be.
+	Runs int `json:"runs"`
+	// The round it belongs to, counted from 1.
+	Round int `json:"round"`
+	// Its workload.
+	Workload string `json:"workload"`
+	// Its strategy.
+	Strategy Strategy `json:"strategy"`
+	// Operations that have been answered in it.
+	Operations int64 `json:"operations"`
+}
+
+// What an experiment has measured and found.
+type ExperimentReport struct {
+	// Each run that has ended.
+	Runs []*ExperimentRun `json:"runs"`
+	// All rounds of each case put together: what is compared.
+	Cases []*ExperimentCase `json:"cases"`
+	// What was seen, in words; empty before the end.
+	Conclusion []string `json:"conclusion"`
+}
+
+// One workload under one strategy, in one round.
+type ExperimentRun struct {
+	// What customers did.
+	Workload string `json:"workload"`
+	// The strategy.
+	Strategy Strategy `json:"strategy"`
+	// The database: sqlite, postgres or mariadb.
+	Database string `json:"database"`
+	// Customers who asked at the same time.
+	Clients int `json:"clients"`
+	// Server processes that shared the stores.
+	Instances int `json:"instances"`
+	// The round, counted from 1.
+	Round int `json:"round"`
+	// Operations that were granted within the measured time.
+	Successes int64 `json:"successes"`
+	// Operations that were refused for good, such as out of stock.
+	Refusals int64 `json:"refusals"`
+	// Successes in a second.
+	PerSecond float64 `json:"perSecond"`
+	// The median latency of successes, in milliseconds.
+	P50Ms float64 `json:"p50Ms"`
+	// The 99th percentile of the latency of successes, in milliseconds.
+	P99Ms float64 `json:"p99Ms"`
+	// What the audit found to be lost, invented, oversold or missing.
+	Violations int `json:"violations"`
+	// The first of what the audit found.
+	Findings []*ExperimentFinding `json:"findings"`
+}
+
 // The strategy that serves a family.
 type FamilyStrategy struct {
 	// The family.
@@ -340,6 +458,16 @@ type InsufficientFundsError struct {
 }
 
 func (InsufficientFundsError) IsUserError() {}
+
+// The median of some rounds, and where it would lie with 95 % confidence.
+type Interval struct {
+	// The median.
+	Median float64 `json:"median"`
+	// The lower bound; the median where there was one round only.
+	Low float64 `json:"low"`
+	// The upper bound; the median where there was one round only.
+	High float64 `json:"high"`
+}
 
 // A coupon to take.
 type IssueCouponInput struct {
@@ -783,6 +911,32 @@ type SchedulerRun struct {
 	Error *string `json:"error,omitempty"`
 }
 
+// What to run: a plan that comes with holdfast, or what is chosen here. What is left out is as in holdfast's default plan.
+type StartExperimentInput struct {
+	// The name of a shipped plan, such as transfers. Nothing else may be given then.
+	Plan *string `json:"plan,omitempty"`
+	// What customers do: flash-sale, mixed-cart, coupon-rush, points, transfers, checkout or catalogue.
+	Workload *string `json:"workload,omitempty"`
+	// The strategies to compare, each once; all by default.
+	Strategies []Strategy `json:"strategies,omitempty"`
+	// Customers who ask at the same time: 1 to experiments.maxClients.
+	Clients *int `json:"clients,omitempty"`
+	// How long each run is measured, in milliseconds. All runs together take no longer than experiments.maxDuration.
+	DurationMs *int `json:"durationMs,omitempty"`
+	// How often all runs are repeated, interleaved: 1 to 100. From two rounds on there are intervals, and so comparisons.
+	Rounds *int `json:"rounds,omitempty"`
+	// The same seed asks for the same things in the same order; 0 or more.
+	Seed *int64 `json:"seed,omitempty"`
+}
+
+// The experiment that was started.
+type StartExperimentPayload struct {
+	// The experiment, as it begins; null where it was refused.
+	Experiment *Experiment `json:"experiment,omitempty"`
+	// Why it was not started; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
 // A change of a product's stock.
 type StockAdjustInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
@@ -811,6 +965,26 @@ type StockLevel struct {
 	Available int64 `json:"available"`
 	// When that was read.
 	AsOf time.Time `json:"asOf"`
+}
+
+// Which experiment to end.
+type StopExperimentInput struct {
+	// The identifier of the experiment; without it, the newest.
+	ID *string `json:"id,omitempty"`
+}
+
+// The experiment that ends.
+type StopExperimentPayload struct {
+	// The experiment. It is STOPPING until its servers have ended; one that was over stays as it was.
+	Experiment *Experiment `json:"experiment,omitempty"`
+	// Why it was not stopped; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// What can be watched, over WebSocket (graphql-transport-ws) or server-sent events (graphql-sse). Each subscription begins with
+// what there is now, so that nothing is missed between a query and it, and goes on with what changes, on whichever instance.
+// Changes that follow each other faster than they can be told are told as one.
+type Subscription struct {
 }
 
 // Money that was moved between two accounts.
@@ -1130,6 +1304,59 @@ func (e *ErrorCode) UnmarshalGQL(v any) error {
 }
 
 func (e ErrorCode) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// How far an experiment has come.
+type ExperimentState string
+
+const (
+	// It runs.
+	ExperimentStateRunning ExperimentState = "RUNNING"
+	// It has been told to end, and its servers are ending.
+	ExperimentStateStopping ExperimentState = "STOPPING"
+	// All of it has been run.
+	ExperimentStateFinished ExperimentState = "FINISHED"
+	// It was ended before its time.
+	ExperimentStateStopped ExperimentState = "STOPPED"
+	// A server or a store failed.
+	ExperimentStateFailed ExperimentState = "FAILED"
+)
+
+var AllExperimentState = []ExperimentState{
+	ExperimentStateRunning,
+	ExperimentStateStopping,
+	ExperimentStateFinished,
+	ExperimentStateStopped,
+	ExperimentStateFailed,
+}
+
+func (e ExperimentState) IsValid() bool {
+	switch e {
+	case ExperimentStateRunning, ExperimentStateStopping, ExperimentStateFinished, ExperimentStateStopped, ExperimentStateFailed:
+		return true
+	}
+	return false
+}
+
+func (e ExperimentState) String() string {
+	return string(e)
+}
+
+func (e *ExperimentState) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ExperimentState(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ExperimentState", str)
+	}
+	return nil
+}
+
+func (e ExperimentState) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 

@@ -1,0 +1,66 @@
+package config_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"holdfast/config"
+)
+
+// TestProductionProfile has the safe choice as its default, whichever source names the profile, and refuses development.
+func TestProductionProfile(t *testing.T) {
+	secret := "auth.secret=" + strings.Repeat("s", 32)
+	for name, s := range map[string]config.Sources{
+		"flag": {Set: []string{secret, "profile=production"}}, "environment": {Set: []string{secret}, Environ: []string{"HOLDFAST_PROFILE=production"}},
+		"file": {Set: []string{secret}, File: write(t, "profile: production\n")},
+	} {
+		c := load(t, s)
+		if c.Development || c.HTTP.Playground || c.HTTP.Introspection || c.HTTP.UserRate == 0 || c.HTTP.AddressRate == 0 || c.Log.Format != "json" {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	c := load(t, config.Sources{
+		File: write(t, "http: {playground: true, userRate: 5}\nprofile: production\n"), Set: []string{secret, "http.addressRate=0"},
+	})
+	if !c.HTTP.Playground || c.HTTP.UserRate != 5 || c.HTTP.AddressRate != 0 || c.HTTP.Introspection {
+		t.Errorf("what is set is not in force: %+v", c.HTTP)
+	}
+	for _, bad := range [][]string{
+		{secret, "profile=production", "development=true"}, {secret, "profile=staging"}, {"profile=production"},
+	} {
+		if _, err := config.Load(config.Sources{Set: bad}); err == nil {
+			t.Errorf("%v is accepted", bad)
+		}
+	}
+}
+
+func TestServerBounds(t *testing.T) {
+	for set, want := range map[string]string{
+		"auth.jwks=https://issuer.example/keys":                    "",
+		"auth.jwks=http://127.0.0.1:1/keys":                        "",
+		"auth.jwks=http://issuer.example/keys":                     "auth.jwks",
+		"auth.jwks=https://u:p@issuer.example/keys":                "auth.jwks",
+		"auth.jwks=/keys":                                          "auth.jwks",
+		"auth.jwksRefresh=1s":                                      "auth.jwksRefresh",
+		"listen=:80 development=false auth.jwks=https://i.example": "",
+		"http.origins=https://shop.example,http://localhost:5173":  "",
+		"http.origins=https://shop.example/":                       "http.origins",
+		"http.origins=*":                                           "http.origins",
+		"http.origins=https://*.example":                           "http.origins",
+		"http.proxies=11":                                          "http.proxies",
+		"http.userRate=-1":                                         "http.userRate",
+		"subscriptions.maxConnections=0":                           "subscriptions.maxConnections",
+		"subscriptions.ticketPoll=1m":                              "subscriptions.ticketPoll",
+		"subscriptions.interval=0s":                                "subscriptions.interval",
+	} {
+		_, err := config.Load(config.Sources{Set: strings.Fields(set)})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", set, err, want)
+		}
+	}
+	c := config.HTTP{Origins: " https://a.example ,, https://b.example"}
+	if got := c.OriginList(); !slices.Equal(got, []string{"https://a.example", "https://b.example"}) {
+		t.Errorf("got %v", got)
+	}
+}

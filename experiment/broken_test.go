@@ -1,0 +1,177 @@
+package experiment_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/clients"
+	"holdfast/commerce"
+	"holdfast/experiment"
+	"holdfast/graph"
+	"holdfast/graph/auth"
+	"holdfast/lockprovider"
+)
+
+// breakage is a provider that is right, except that it now and then does what it must not.
+type breakage struct {
+	lockprovider.Provider
+	every int64
+	n     atomic.Int64
+	do    func(ctx context.Context, next lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error)
+}
+
+func (b *breakage) Execute(ctx context.Context, c lockprovider.Change) (lockprovider.Receipt, error) {
+	if b.n.Add(1)%b.every == 0 {
+		return b.do(ctx, b.Provider, c)
+	}
+	return b.Provider.Execute(ctx, c)
+}
+
+// TestBrokenProvidersAreCaught runs experiments on shops whose stock is served by a provider with a fault: through the API,
+// by concurrent customers, as real ones are.
+func TestBrokenProvidersAreCaught(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		do   func(ctx context.Context, next lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error)
+		want []string // kinds of findings
+	}{
+		{
+			name: "confirms what it does not do",
+			do: func(_ context.Context, _ lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
+				return lockprovider.Receipt{ChangeID: c.ID, State: lockprovider.Committed, Attempts: 1}, nil
+			},
+			want: []string{experiment.Missing},
+		},
+		{
+			name: "refuses while there are units left",
+			do: func(_ context.Context, _ lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
+				return lockprovider.Receipt{}, &lockprovider.Refused{Refusals: []lockprovider.Refusal{{
+					Balance: c.Moves[0].Balance, Delta: c.Moves[0].Delta, Reason: lockprovider.ErrInsufficient,
+				}}}
+			},
+			want: []string{experiment.WrongRefusal},
+		},
+		{
+			name: "refuses what it does",
+			do: func(ctx context.Context, next lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
+				if _, err := next.Execute(ctx, c); err != nil {
+					return lockprovider.Receipt{}, err
+				}
+				return lockprovider.Receipt{}, &lockprovider.Refused{Refusals: []lockprovider.Refusal{{
+					Balance: c.Moves[0].Balance, Delta: c.Moves[0].Delta, Reason: lockprovider.ErrInsufficient,
+				}}}
+			},
+			want: []string{experiment.Phantom, experiment.WrongRefusal},
+		},
+		{
+			name: "takes the stock twice",
+			do: func(ctx context.Context, next lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
+				receipt, err := next.Execute(ctx, c)
+				c.ID, c.Record = uuid.New(), lockprovider.Record{Kind: commerce.KindStockAdjusted, Payload: []byte(`{}`), Fingerprint: "x"}
+				if err == nil {
+					_, err = next.Execute(ctx, c)
+				}
+				return receipt, err
+			},
+			want: []string{experiment.LostUnits},
+		},
+		{
+			name: "is right",
+			do: func(ctx context.Context, next lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
+				return next.Execute(ctx, c)
+			},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			const fault lockprovider.Strategy = "fault"
+			lockprovider.Registry[fault] = func(d lockprovider.Deps) (lockprovider.Provider, error) {
+				next, err := lockprovider.Registry[lockprovider.RowLock](d)
+				return &breakage{Provider: next, every: 7, do: test.do}, err
+			}
+			defer delete(lockprovider.Registry, fault)
+			url, database := openShop(t, fault)
+			plan := experiment.DefaultPlan()
+			plan.Workloads, plan.Clients, plan.Rounds = []string{"flash-sale"}, []int{4}, 1
+			plan.Units, plan.Operations, plan.Duration, plan.WarmUp = 1_000, 40, experiment.Duration(time.Minute), 0
+			r := experiment.Runner{URLs: []string{url}, RunningDatabase: database, Secret: []byte(testSecret), Issuer: "holdfast", Currency: "USD"}
+			report, err := r.Run(t.Context(), plan)
+			if err != nil {
+				t.Fatal(err)
+			}
+			run := report.Runs[0]
+			if run.Successes+run.Refusals != 40 {
+				t.Errorf("%d of 40 were answered: %v", run.Successes+run.Refusals, run.Retries)
+			}
+			if len(test.want) == 0 && run.Violations > 0 {
+				t.Errorf("found where nothing is: %v", run.Findings)
+			}
+			for _, kind := range test.want {
+				if !slices.ContainsFunc(run.Findings, func(f experiment.Finding) bool { return f.Kind == kind }) {
+					t.Errorf("no finding %q, but %v", kind, run.Findings)
+				}
+			}
+			said := strings.Join(report.Conclusion, "\n")
+			if broken := len(test.want) > 0; broken != strings.Contains(said, "FAULT under flash-sale") || broken != (len(report.Violated()) == 1) {
+				t.Errorf("the conclusion is %s", said)
+			}
+		})
+	}
+}
+
+const testSecret = "a secret of the tests, 32 bytes or longer"
+
+// openShop serves a shop whose stock is under the strategy, from inside this process.
+func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) {
+	t.Helper()
+	database = "sqlite://" + filepath.Join(t.TempDir(), "shop.db")
+	ctx := t.Context()
+	db, err := clients.OpenDatabase(ctx, database, clients.DatabaseOptions{})
+	must(t, err)
+	t.Cleanup(func() { must(t, db.Close()) })
+	_, err = db.Migrate(ctx)
+	must(t, err)
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
+	bounds := lockprovider.Settings{Wait: 10 * time.Second, Attempts: 10, Backoff: time.Millisecond}
+	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
+	for _, f := range lockprovider.Families {
+		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.RowLock, Settings: bounds}
+	}
+	families[lockprovider.Stock] = lockprovider.FamilyConfig{Strategy: stock, Settings: bounds}
+	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger}, families)
+	must(t, err)
+	t.Cleanup(func() { must(t, providers.Close()) })
+	verifier, err := auth.NewVerifier([]byte(testSecret), "holdfast")
+	must(t, err)
+	services := commerce.New(commerce.Deps{
+		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: commerce.SimulatedGateway{},
+		Shop: commerce.ShopSettings{
+			Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: time.Second,
+		},
+	})
+	strategies := map[lockprovider.Family]lockprovider.Strategy{} // the API has no name for a fault
+	for _, f := range lockprovider.Families {
+		strategies[f] = stock
+	}
+	server := httptest.NewServer(graph.NewHandler(graph.Options{
+		Services: services, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
+		Limits: graph.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 30 * time.Second},
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, database
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

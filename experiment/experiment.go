@@ -1,0 +1,145 @@
+// Package experiment runs the same commerce workload under each concurrency strategy, through the GraphQL API of real
+// server processes, measures what each one costs, and audits afterwards that nothing was lost or invented.
+//
+// A [Plan] says what to run; a [Runner] runs it and returns a [Report], which writes itself as a table, JSON, CSV, HTML or
+// Markdown. Runs are repeated in rounds, and rounds interleaved, so that whatever else the machine does hits all
+// strategies alike; comparisons are made of intervals, see [Interval.Against].
+package experiment
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"holdfast/lockprovider"
+)
+
+// Runner runs plans. Its zero value lacks Executable or URLs.
+type Runner struct {
+	// Executable is the program whose servers are started.
+	Executable string
+	// Environ is the environment in the form of os.Environ; what would configure a server is left out of it.
+	Environ []string
+	// Args come before the command of a server, such as --config FILE.
+	Args []string
+	// Stores are where runs have their data.
+	Stores Stores
+
+	// URLs are servers that run already, http://host:port, of one shop. Then no server is started, strategies, databases
+	// and instances are theirs, and Secret, Issuer and Currency have to be.
+	URLs []string
+	// RunningDatabase and RunningRedis are the stores of those servers, for the audit; "" where they are not to be audited.
+	RunningDatabase, RunningRedis string
+
+	// Secret signs the customers' tokens; random where it is empty and servers are started.
+	Secret []byte
+	// Issuer is that of the tokens, Currency that of the shop's prices: as the servers are configured.
+	Issuer, Currency string
+
+	// Progress is called before and during each run, from one goroutine at a time. It may be nil.
+	Progress func(Progress)
+
+	connections int
+}
+
+// Progress is how far an experiment has come.
+type Progress struct {
+	Case  Case `json:"case"`
+	Round int  `json:"round"`
+	// Run counts from 1 to Runs.
+	Run  int `json:"run"`
+	Runs int `json:"runs"`
+	// Operations have been answered in this run.
+	Operations int64 `json:"operations"`
+	// Finished is the run's result, nil before its end.
+	Finished *Run `json:"finished,omitempty"`
+}
+
+// Run runs a plan to its end. Where ctx ends before, or a server or store fails, it returns what has been measured until
+// then together with the error.
+func (r *Runner) Run(ctx context.Context, p Plan) (report Report, err error) {
+	if len(r.URLs) > 0 {
+		if p, err = r.adopt(ctx, p); err != nil {
+			return Report{}, err
+		}
+	} else if err := p.Validate(); err != nil {
+		return Report{}, err
+	}
+	if len(r.Secret) == 0 {
+		r.Secret = []byte(rand.Text() + rand.Text())
+	}
+	report = Report{Plan: p, Machine: thisMachine(ctx), Started: time.Now().UTC().Truncate(time.Second)}
+	defer func() { err = errors.Join(err, r.Stores.Close()) }()
+	defer report.conclude()
+	cases := p.Cases()
+	total := len(cases) * p.Rounds
+	for round := 1; round <= p.Rounds; round++ {
+		for i := range cases {
+			// Each round begins with another case: who comes first or last in a round is not always the same.
+			c := cases[(i+(round-1)*len(cases)/p.Rounds)%len(cases)]
+			progress := Progress{Case: c, Round: round, Run: (round-1)*len(cases) + i + 1, Runs: total}
+			r.tell(progress)
+			run, err := r.one(ctx, p, c, round, func(done int64) {
+				progress.Operations = done
+				r.tell(progress)
+			})
+			if err != nil {
+				return report, fmt.Errorf("%s under %s, round %d: %w", c, c.Strategy, round, err)
+			}
+			report.Runs = append(report.Runs, run)
+			progress.Finished = &run
+			r.tell(progress)
+		}
+	}
+	return report, nil
+}
+
+func (r *Runner) tell(p Progress) {
+	if r.Progress != nil {
+		r.Progress(p)
+	}
+}
+
+// adopt replaces what a plan says of servers by what runs.
+func (r *Runner) adopt(ctx context.Context, p Plan) (Plan, error) {
+	for i, u := range r.URLs {
+		r.URLs[i] = strings.TrimSuffix(strings.TrimSuffix(u, "/"), "/graphql")
+	}
+	s := newShop(r.URLs, r.Secret, r.Issuer, r.Currency, 1)
+	defer s.close()
+	var reply struct {
+		Data struct {
+			Strategies []struct{ Family, Strategy string }
+		}
+		Errors []struct{ Message string }
+	}
+	if err := s.send(ctx, 0, administrator, `{ strategies { family strategy } }`, nil, &reply); err != nil {
+		return p, fmt.Errorf("--url %s: %w", r.URLs[0], err)
+	}
+	if len(reply.Errors) > 0 {
+		return p, fmt.Errorf("--url %s: %s: the secret that signs tokens must be that of the servers", r.URLs[0], reply.Errors[0].Message)
+	}
+	p.Databases, p.Redis, p.Instances = []string{SQLite}, EmbeddedRedis, []int{len(r.URLs)}
+	p.Strategies = []lockprovider.Strategy{lockprovider.RowLock}
+	if err := p.Validate(); err != nil {
+		return p, err
+	}
+	p.Databases, p.Redis, p.Settings = []string{Running}, Running, nil
+	names := map[string]bool{}
+	name := ""
+	for _, f := range reply.Data.Strategies {
+		name = strings.ToLower(f.Strategy)
+		names[name] = true
+	}
+	if len(names) != 1 {
+		name = "mixed"
+	}
+	p.Strategies = []lockprovider.Strategy{lockprovider.Strategy(name)}
+	for _, n := range p.Clients {
+		r.connections = max(r.connections, n)
+	}
+	return p, nil
+}

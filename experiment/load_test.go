@@ -1,0 +1,185 @@
+package experiment
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// stub is a shop that answers as it is told.
+func stub(t *testing.T, answer func(n int, key string) string) *shop {
+	t.Helper()
+	var mu sync.Mutex
+	n := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			Variables struct {
+				Input struct{ IdempotencyKey string }
+			}
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		n++
+		turn := n
+		mu.Unlock()
+		_, _ = w.Write([]byte(answer(turn, body.Variables.Input.IdempotencyKey)))
+	}))
+	t.Cleanup(server.Close)
+	s := newShop([]string{server.URL}, []byte("a secret of the tests, 32 bytes or longer"), "holdfast", "USD", 16)
+	t.Cleanup(s.close)
+	return s
+}
+
+const (
+	yes  = `{"data":{"r":{"object":{"id":"wallet_1"},"meta":{"attempts":2,"lockWaitMs":3.5},"userErrors":[]}}}`
+	busy = `{"data":{"r":{"meta":{"attempts":1,"lockWaitMs":9},"userErrors":[{"code":"LOCK_TIMEOUT","retryable":true,"retryAfterMs":1}]}}}`
+	gone = `{"data":{"r":{"meta":{},"userErrors":[{"code":"OUT_OF_STOCK","retryable":false}]}}}`
+)
+
+func pointsLoad(t *testing.T, s *shop) *load {
+	t.Helper()
+	w, err := workloadOf("points")
+	if err != nil {
+		t.Fatal(err)
+	}
+	world, err := newWorld(t.Context(), s, w, Plan{}, 4, "customer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &load{shop: s, world: world, clients: 4, seed: 1, label: "load"}
+}
+
+func TestOperationsBoundALoad(t *testing.T) {
+	l := pointsLoad(t, stub(t, func(int, string) string { return yes }))
+	l.operations = 37
+	rec := l.run(t.Context())
+	if rec.granted != 37 || len(rec.asks) != 37 || rec.refused+rec.open+rec.late != 0 {
+		t.Errorf("%d granted of %d asked", rec.granted, len(rec.asks))
+	}
+	if rec.attempts != 74 || mean(rec.waits) != 3.5 {
+		t.Errorf("%d attempts, mean wait %g", rec.attempts, mean(rec.waits))
+	}
+	sum := int64(0)
+	for _, m := range rec.timeline {
+		sum += m.Successes
+	}
+	if sum != 37 {
+		t.Errorf("the time line holds %d", sum)
+	}
+}
+
+func TestRetryableAnswersAreRepeatedUnderTheSameKey(t *testing.T) {
+	var mu sync.Mutex
+	keys := map[string]int{}
+	l := pointsLoad(t, stub(t, func(_ int, key string) string {
+		mu.Lock()
+		defer mu.Unlock()
+		keys[key]++
+		if keys[key] < 3 {
+			return busy
+		}
+		return yes
+	}))
+	l.operations = 5
+	rec := l.run(t.Context())
+	if rec.granted != 5 || rec.troubles["LOCK_TIMEOUT"] != 10 || len(keys) != 5 {
+		t.Errorf("%d granted, %v, %d keys", rec.granted, rec.troubles, len(keys))
+	}
+}
+
+func TestRefusalsForGoodAreNotRepeated(t *testing.T) {
+	asked := 0
+	l := pointsLoad(t, stub(t, func(n int, _ string) string { asked = n; return gone }))
+	l.operations, l.clients = 6, 1
+	rec := l.run(t.Context())
+	if rec.refused != 6 || rec.refusals["OUT_OF_STOCK"] != 6 || rec.granted != 0 || asked != 6 {
+		t.Errorf("%d refused, %v, %d asked", rec.refused, rec.refusals, asked)
+	}
+}
+
+// TestStallsAreNotOmitted lets the first request of an open loop with one client stall: those that were meant to be sent
+// meanwhile have waited as well, and their latency has to say so (coordinated omission).
+func TestStallsAreNotOmitted(t *testing.T) {
+	const stall = 300 * time.Millisecond
+	l := pointsLoad(t, stub(t, func(n int, _ string) string {
+		if n == 1 {
+			time.Sleep(stall) // what is measured here
+		}
+		return yes
+	}))
+	l.clients, l.rate, l.operations = 1, 200, 40 // 40 operations in about 200 ms
+	rec := l.run(t.Context())
+	if rec.granted != 40 {
+		t.Fatalf("%d granted", rec.granted)
+	}
+	late := 0
+	for _, a := range rec.asks {
+		if a.outcome == granted && a.began.Sub(rec.began) < stall/2 {
+			late++
+		}
+	}
+	if got := milliseconds(rec.successes, 50); got < 50 {
+		t.Errorf("the median is %.1f ms, as if nobody had waited during a stall of %s (%d were to start in its first half)", got, stall, late)
+	}
+
+	l = pointsLoad(t, stub(t, func(n int, _ string) string {
+		if n == 1 {
+			time.Sleep(stall) // as above
+		}
+		return yes
+	}))
+	l.clients, l.operations = 1, 40 // a closed loop: the others are asked after the stall, and have not waited
+	if got := milliseconds(l.run(t.Context()).successes, 50); got > 50 {
+		t.Errorf("the median of a closed loop is %.1f ms", got)
+	}
+}
+
+func TestScheduleHasTheRate(t *testing.T) {
+	l := load{rate: 1000, duration: 10 * time.Second, seed: 5, label: "load"}
+	starts := l.schedule()
+	if n := len(starts); n < 9_600 || n > 10_400 { // four standard deviations of a Poisson process
+		t.Errorf("%d starts in 10 s at 1000/s", n)
+	}
+	again := l.schedule()
+	if len(again) != len(starts) || again[0] != starts[0] || again[len(again)-1] != starts[len(starts)-1] {
+		t.Error("the same seed has another schedule")
+	}
+}
+
+func TestParseMetrics(t *testing.T) {
+	got := map[string]float64{}
+	err := parseMetrics(strings.NewReader(`# HELP x y
+process_cpu_seconds_total 1.5
+holdfast_lock_violations_total{family="STOCK",strategy="setnx"} 2
+holdfast_lock_violations_total{family="COUPONS",strategy="a b"} 3
+`), got)
+	if err != nil || got["process_cpu_seconds_total"] != 1.5 || got["holdfast_lock_violations_total"] != 5 {
+		t.Errorf("%v, %v", got, err)
+	}
+	if err := parseMetrics(strings.NewReader("x y z"), got); err == nil {
+		t.Error("no error for what is no metric")
+	}
+	info := "# Stats\r\ntotal_connections_received:7\r\ntotal_commands_processed:42\r\n"
+	if n := field(info, "total_commands_processed"); n == nil || *n != 42 {
+		t.Errorf("%v", n)
+	}
+	if n := field(info, "missing"); n != nil {
+		t.Errorf("%v", *n)
+	}
+}
+
+func TestParallelSaysThatItWasCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := parallel(ctx, 3, 2, func(context.Context, int) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v: whoever goes on has not got what it needs", err)
+	}
+}

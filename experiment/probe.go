@@ -1,0 +1,157 @@
+package experiment
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"holdfast/clients"
+)
+
+// probe is what servers and stores count. What is not known is nil.
+type probe struct {
+	metrics map[string]float64 // of all instances, by name, added up over labels
+	// redisCommands counts those of scripts as well, where Redis is real.
+	redisCommands                      *float64
+	serverCPU, redisCPU, dbCPU, ownCPU *float64 // seconds
+	transactions                       *float64
+}
+
+// take reads all counters. What cannot be read is left out: a figure is missing then, and the run is none the worse.
+func (r *running) take(ctx context.Context) probe {
+	p := probe{metrics: map[string]float64{}}
+	for _, server := range r.shop.urls {
+		if err := scrape(ctx, r.shop.http, server+"/metrics", p.metrics); err != nil {
+			p.metrics = map[string]float64{}
+			break
+		}
+	}
+	if cpu, ok := p.metrics["process_cpu_seconds_total"]; ok {
+		p.serverCPU = &cpu
+	}
+	if r.redis != nil {
+		p.redis(ctx, r.redis)
+	}
+	p.ownCPU = ownCPU()
+	if r.site != nil {
+		p.dbCPU = localCPU(r.site.databaseURL)
+		p.transactions, _ = r.site.transactions(ctx)
+	}
+	return p
+}
+
+func (p *probe) redis(ctx context.Context, r *clients.Redis) {
+	stats, err := r.Client.Info(ctx, "stats").Result()
+	if err != nil {
+		return
+	}
+	p.redisCommands = field(stats, "total_commands_processed")
+	cpu, err := r.Client.Info(ctx, "cpu").Result()
+	if err != nil {
+		return // the embedded one does not count it: it is part of this process
+	}
+	user, system := field(cpu, "used_cpu_user"), field(cpu, "used_cpu_sys")
+	if user != nil && system != nil {
+		sum := *user + *system
+		p.redisCPU = &sum
+	}
+}
+
+// field reads a number of INFO's answer.
+func field(info, name string) *float64 {
+	for line := range strings.Lines(info) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if key != name {
+			continue
+		}
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			return &n
+		}
+	}
+	return nil
+}
+
+// scrapeTimeout bounds one look at the metrics.
+const scrapeTimeout = 5 * time.Second
+
+// scrape adds the metrics of a server, those of one name together.
+func scrape(ctx context.Context, client *http.Client, address string, into map[string]float64) error {
+	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", address, resp.Status)
+	}
+	return parseMetrics(resp.Body, into)
+}
+
+// parseMetrics reads the text format of Prometheus.
+func parseMetrics(text io.Reader, into map[string]float64) error {
+	lines := bufio.NewScanner(text)
+	for lines.Scan() {
+		line := lines.Text()
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name := line[:strings.IndexAny(line+" ", "{ ")]
+		value := line[strings.LastIndexByte(line, ' ')+1:]
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return fmt.Errorf("metric %q: %w", line, err)
+		}
+		into[name] += n
+	}
+	return lines.Err()
+}
+
+// difference of two counters, nil where either is not known.
+func difference(after, before *float64) *float64 {
+	if after == nil || before == nil {
+		return nil
+	}
+	d := max(*after-*before, 0)
+	return &d
+}
+
+func (p probe) metric(name string) *float64 {
+	if v, ok := p.metrics[name]; ok {
+		return &v
+	}
+	return nil
+}
+
+// localCPU is what the server of a URL has used, its child processes included, where it runs on this machine and the
+// processes can be looked at.
+func localCPU(address string) *float64 {
+	u, err := url.Parse(address)
+	if err != nil || u.Port() == "" || u.Hostname() != "127.0.0.1" && u.Hostname() != "localhost" {
+		return nil
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if err != nil {
+		return nil
+	}
+	return listenerCPU(uint16(port))
+}
+
+// openRedis connects to the Redis of a run.
+func (s *site) openRedis(ctx context.Context) (*clients.Redis, error) {
+	if s.embedded != nil {
+		return s.embedded.redis, nil
+	}
+	return clients.OpenRedis(ctx, clients.RedisOptions{URL: s.redisURL, PoolSize: 4})
+}

@@ -1,0 +1,239 @@
+package experiment
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/graph/auth"
+)
+
+// shop is the API as its customers see it.
+type shop struct {
+	http   *http.Client
+	urls   []string // http://host:port of each instance
+	secret []byte
+	issuer string
+	// currency is that of the shop's prices.
+	currency string
+
+	mu     sync.Mutex
+	tokens map[string]string
+}
+
+// answerTimeout bounds one request: longer than servers take at most.
+const answerTimeout = 60 * time.Second
+
+func newShop(urls []string, secret []byte, issuer, currency string, connections int) *shop {
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	return &shop{
+		http: &http.Client{
+			Timeout: answerTimeout,
+			Transport: &http.Transport{
+				DialContext: dialer.DialContext, MaxIdleConnsPerHost: connections, MaxIdleConns: connections * len(urls),
+				DisableCompression: true,
+			},
+		},
+		urls: urls, secret: secret, issuer: issuer, currency: currency, tokens: map[string]string{},
+	}
+}
+
+func (s *shop) close() { s.http.CloseIdleConnections() }
+
+// administrator creates what customers fight over.
+const administrator = "experimenter"
+
+// tokenTTL outlives any experiment.
+const tokenTTL = 24 * time.Hour
+
+func (s *shop) token(user string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if token := s.tokens[user]; token != "" {
+		return token, nil
+	}
+	roles := []auth.Role{auth.Customer}
+	if user == administrator {
+		roles = append(roles, auth.Admin)
+	}
+	token, err := auth.Issue(s.secret, s.issuer, user, roles, tokenTTL)
+	s.tokens[user] = token
+	return token, err
+}
+
+// answer is what a mutation, under the alias r, says.
+type answer struct {
+	Data struct {
+		R *payload
+	}
+	Errors []struct {
+		Message    string
+		Extensions struct{ Code string }
+	}
+}
+
+type payload struct {
+	Object *struct{ ID, Status string }
+	Ticket *struct{ Status string }
+	Meta   struct {
+		Attempts    int
+		LockWaitMs  float64
+		Persistence string
+	}
+	UserErrors []struct {
+		Code, Message string
+		Retryable     bool
+		RetryAfterMs  *int
+	}
+}
+
+// outcomeFields are what every contended mutation is asked for.
+const outcomeFields = ` meta { attempts lockWaitMs persistence } userErrors { code message retryable retryAfterMs } } }`
+
+var mutations = map[string]string{
+	placeOrder: `mutation($input: PlaceOrderInput!) { r: placeOrder(input: $input) { object: order { id status } ticket { status }` +
+		outcomeFields,
+	issueCoupon: `mutation($input: IssueCouponInput!) { r: issueCoupon(input: $input) { object: couponIssue { id }` + outcomeFields,
+	chargePoints: `mutation($input: ChargePointsInput!) { r: chargePoints(input: $input) { object: wallet { id }` +
+		outcomeFields,
+	transfer: `mutation($input: TransferInput!) { r: transfer(input: $input) { object: transfer { id }` + outcomeFields,
+}
+
+type object = map[string]any
+
+// input is the request as the API takes it.
+func (a *ask) input(currency string) object {
+	in := object{"idempotencyKey": a.key.String()}
+	switch a.operation {
+	case placeOrder:
+		lines := make([]object, len(a.lines))
+		for i, l := range a.lines {
+			lines[i] = object{"productId": l.product, "quantity": l.quantity}
+		}
+		in["lines"] = lines
+		if a.issue != "" {
+			in["couponIssueId"] = a.issue
+		}
+		if a.payment != "" {
+			in["payment"] = object{"method": a.payment}
+		}
+	case issueCoupon:
+		in["couponId"] = a.coupon
+	case chargePoints:
+		in["amount"] = strconv.FormatInt(a.amount, 10)
+	case transfer:
+		in["fromAccountId"], in["toAccountId"] = a.from, a.to
+		in["amount"] = object{"amountMinor": strconv.FormatInt(a.amount, 10), "currency": currency}
+	}
+	return in
+}
+
+// send posts one operation. An error means that there was no answer.
+func (s *shop) send(ctx context.Context, instance int, user, query string, input object, into any) error {
+	variables := object{}
+	if input != nil {
+		variables["input"] = input
+	}
+	body, err := json.Marshal(object{"query": query, "variables": variables})
+	if err != nil {
+		return err
+	}
+	token, err := s.token(user)
+	if err != nil {
+		return err
+	}
+	url := s.urls[instance%len(s.urls)] + "/graphql"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("status %d, not JSON: %.300s", resp.StatusCode, raw)
+	}
+	return nil
+}
+
+// create runs a mutation of the administrator that makes one object, and returns its identifier.
+func (s *shop) create(ctx context.Context, query string, input object) (string, error) {
+	var a answer
+	if err := s.send(ctx, 0, administrator, query, input, &a); err != nil {
+		return "", err
+	}
+	if len(a.Errors) > 0 {
+		return "", fmt.Errorf("%s: %s", a.Errors[0].Extensions.Code, a.Errors[0].Message)
+	}
+	if a.Data.R == nil || a.Data.R.Object == nil {
+		if a.Data.R != nil && len(a.Data.R.UserErrors) > 0 {
+			return "", fmt.Errorf("%s: %s", a.Data.R.UserErrors[0].Code, a.Data.R.UserErrors[0].Message)
+		}
+		return "", errors.New("nothing was created, and no reason given")
+	}
+	return a.Data.R.Object.ID, nil
+}
+
+const refusalFields = ` userErrors { code message } } }`
+
+// price is of every product, in minor units.
+const price = "100"
+
+func (s *shop) createProduct(ctx context.Context, stock int64) (string, error) {
+	return s.create(ctx, `mutation($input: ProductCreateInput!) { r: productCreate(input: $input) { object: product { id }`+refusalFields,
+		object{
+			"sku": "EXP-" + uuid.NewString(), "name": "Something wanted", "stock": strconv.FormatInt(stock, 10),
+			"price": object{"amountMinor": price, "currency": s.currency},
+		})
+}
+
+func (s *shop) createCoupon(ctx context.Context, quota int64, perUser int) (string, error) {
+	return s.create(ctx, `mutation($input: CouponCreateInput!) { r: couponCreate(input: $input) { object: coupon { id }`+refusalFields,
+		object{
+			"name": "A little off", "discountKind": "FIXED", "discountValue": "10",
+			"quota": strconv.FormatInt(quota, 10), "perUserLimit": perUser,
+		})
+}
+
+func (s *shop) createAccount(ctx context.Context, owner string, opening int64) (string, error) {
+	return s.create(ctx, `mutation($input: AccountOpenInput!) { r: accountOpen(input: $input) { object: account { id }`+refusalFields,
+		object{
+			"name": "Savings", "currency": s.currency, "userId": "user_" + owner,
+			"openingMinor": strconv.FormatInt(opening, 10),
+		})
+}
+
+// parallel calls f for 0 to n-1, at most so many at a time, until one fails or ctx ends.
+func parallel(ctx context.Context, n, limit int, f func(ctx context.Context, i int) error) error {
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(limit)
+	for i := range n {
+		if within.Err() != nil {
+			break
+		}
+		group.Go(func() error { return f(within, i) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err()
+}

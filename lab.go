@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+
+	"holdfast/config"
+	"holdfast/experiment"
+	"holdfast/graph/auth"
+	"holdfast/web"
+)
+
+// lab runs the experiments that administrators start; nil where they may not. Nothing of this server's configuration reaches
+// the servers that it starts: it names the stores and the broker of the shop.
+func lab(cfg config.Config) (*experiment.Lab, error) {
+	if !cfg.Experiments.Enabled {
+		return nil, nil
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program, to start servers of it for experiments: %w", err)
+	}
+	environ, defaults := os.Environ(), config.Default()
+	return experiment.NewLab(experiment.LabSettings{
+		MaxDuration: cfg.Experiments.MaxDuration, MaxClients: cfg.Experiments.MaxClients,
+		Run: func(ctx context.Context, p experiment.Plan, progress func(experiment.Progress)) (experiment.Report, error) {
+			runner := experiment.Runner{
+				Executable: executable, Environ: environ, Issuer: defaults.Auth.Issuer, Currency: defaults.Shop.Currency,
+				Progress: progress,
+			}
+			return runner.Run(ctx, p)
+		},
+	}), nil
+}
+
+// labPage is the page on which experiments are started and looked at. In development it comes with a working token, of an
+// administrator; elsewhere it asks for one.
+func labPage(cfg config.Config) (http.Handler, error) {
+	token, err := demoToken(cfg, auth.Customer, auth.Admin)
+	if err != nil {
+		return nil, err
+	}
+	options := web.LabOptions{
+		Token: token, MaxClients: cfg.Experiments.MaxClients, MaxMilliseconds: cfg.Experiments.MaxDuration.Milliseconds(),
+	}
+	for _, w := range experiment.Workloads() {
+		options.Workloads = append(options.Workloads, web.LabChoice{Name: w.Name, About: w.About})
+	}
+	for _, s := range experiment.DefaultPlan().Strategies {
+		options.Strategies = append(options.Strategies, string(s))
+	}
+	for _, name := range experiment.ShippedPlans() {
+		plan, err := experiment.LoadPlan(name)
+		if err != nil {
+			return nil, err
+		}
+		options.Plans = append(options.Plans, web.LabChoice{Name: name, Title: plan.Name, About: plan.About})
+	}
+	return web.Lab(options), nil
+}

@@ -1,0 +1,52 @@
+import { ApolloProvider } from '@apollo/client/react';
+import { useEffect, useState } from 'react';
+
+import { openShop, type Shop } from './client';
+import type { Config } from './config';
+import { ConnectionContext } from './connection';
+import { session } from './session';
+import { SignIn } from './SignIn';
+import { Store } from './Store';
+
+export function App({ config }: { config: Config }) {
+  const [token, setToken] = useState(session.token() || config.token);
+  const shop = useShop(config.endpoint, token);
+
+  if (!token) {
+    const signIn = (chosen: string) => {
+      session.signIn(chosen);
+      setToken(chosen);
+    };
+    return <SignIn demoToken={config.token} onSignIn={signIn} />;
+  }
+  const signOut = () => {
+    session.signOut();
+    setToken('');
+  };
+  return (
+    shop && (
+      <ApolloProvider client={shop.client}>
+        <ConnectionContext value={shop.connection}>
+          <Store onSignOut={signOut} />
+        </ConnectionContext>
+      </ApolloProvider>
+    )
+  );
+}
+
+/** A client, and so a cache, for each token: nobody sees what the customer before was shown. */
+function useShop(endpoint: string, token: string): Shop | null {
+  const [shop, setShop] = useState<Shop | null>(null);
+  useEffect(() => {
+    if (!token) {
+      return;
+    }
+    const opened = openShop(endpoint, token);
+    setShop(opened);
+    return () => {
+      setShop(null);
+      opened.close();
+    };
+  }, [endpoint, token]);
+  return shop;
+}

@@ -1,0 +1,125 @@
+import { useApolloClient, useQuery } from '@apollo/client/react';
+import { type FormEvent, useState } from 'react';
+
+import { addOrder } from './cache';
+import { CheckoutDocument, type PaymentInput, PlaceOrderDocument } from './gql/operations';
+import { formatMoney, sum } from './money';
+import { Failure, Outcome } from './Outcome';
+import { PaymentChoice } from './PaymentChoice';
+import { type Line, usePurchase } from './purchase';
+import { useOperation } from './useOperation';
+
+/** The element to focus for who wants to go on with the basket. */
+export const basketHeading = 'basket';
+
+export function Basket() {
+  const { lines, setLines, setTicketId } = usePurchase();
+  const client = useApolloClient();
+  const checkout = useQuery(CheckoutDocument, { fetchPolicy: 'cache-and-network' });
+  const order = useOperation(PlaceOrderDocument, (data) => data.placeOrder);
+  const [payment, setPayment] = useState<PaymentInput | null>({ method: 'POINTS' });
+  const [couponIssueId, setCouponIssueId] = useState('');
+  const [watch, setWatch] = useState(true);
+
+  const me = checkout.data?.me;
+  const coupons = me?.couponIssues.filter((issue) => issue.status === 'ISSUED') ?? [];
+  const coupon = coupons.find((issue) => issue.id === couponIssueId);
+  const queued = checkout.data?.strategies.some((s) => s.family === 'STOCK' && s.strategy === 'QUEUE') ?? false;
+  const total = sum(lines.map(({ product, quantity }) => ({ price: product.price, quantity })));
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    const payload = await order.run({
+      lines: lines.map(({ product, quantity }) => ({ productId: product.id, quantity })),
+      couponIssueId: coupon?.id,
+      payment,
+      wait: !(queued && watch),
+    });
+    if (payload?.order && me) {
+      addOrder(client.cache, me.id, payload.order.id);
+    }
+    if (payload && payload.userErrors.length === 0) {
+      setLines(() => []);
+      setCouponIssueId('');
+      setTicketId(payload.ticket?.id ?? null);
+    }
+  };
+
+  return (
+    <section aria-labelledby={basketHeading} className="card">
+      <h2 id={basketHeading} tabIndex={-1}>
+        Basket
+      </h2>
+      <Failure error={checkout.error} />
+      <form onSubmit={submit} className="stack">
+        {lines.length === 0 && <p className="quiet">Nothing yet.</p>}
+        <ul className="plain">
+          {lines.map((line) => (
+            <BasketLine key={line.product.id} line={line} onChange={(changed) => setLines((before) => replace(before, line, changed))} />
+          ))}
+        </ul>
+        {total && <p className="price">Sum: {formatMoney(total)}</p>}
+        <label className="field">
+          <span>Coupon</span>
+          <select value={coupon?.id ?? ''} onChange={(e) => setCouponIssueId(e.target.value)}>
+            <option value="">None</option>
+            {coupons.map((issue) => (
+              <option key={issue.id} value={issue.id}>
+                {issue.coupon.name}
+              </option>
+            ))}
+          </select>
+        </label>
+        {me && <PaymentChoice wallet={me.wallet} accounts={me.accounts} onChange={setPayment} />}
+        {queued && (
+          <label className="row">
+            <input type="checkbox" checked={watch} onChange={(e) => setWatch(e.target.checked)} />
+            <span>Show my place in the waiting line</span>
+          </label>
+        )}
+        <button type="submit" disabled={lines.length === 0 || order.busy}>
+          Place order
+        </button>
+      </form>
+      <Outcome error={order.error} payload={order.payload}>
+        {order.payload?.ticket ? (
+          'You are in the waiting line.'
+        ) : (
+          <>
+            Order {order.payload?.order?.status === 'PAID' ? 'placed and paid' : 'placed'}:{' '}
+            {order.payload?.order && formatMoney(order.payload.order.total)}. <a href="#orders">See your orders</a>
+          </>
+        )}
+      </Outcome>
+    </section>
+  );
+}
+
+/** Without a changed line, the line is left out. */
+function replace(lines: Line[], line: Line, changed: Line | null): Line[] {
+  return lines.flatMap((l) => (l !== line ? [l] : changed ? [changed] : []));
+}
+
+function BasketLine({ line, onChange }: { line: Line; onChange: (line: Line | null) => void }) {
+  const { product, quantity } = line;
+  return (
+    <li className="row spread">
+      <label className="row">
+        <input
+          type="number"
+          className="quantity"
+          min={1}
+          max={1000}
+          required
+          value={quantity || ''}
+          onChange={(e) => onChange({ ...line, quantity: Math.trunc(e.target.valueAsNumber) || 0 })}
+          aria-label={`Quantity of ${product.name}`}
+        />
+        <span>{product.name}</span>
+      </label>
+      <button type="button" className="secondary" aria-label={`Remove ${product.name}`} onClick={() => onChange(null)}>
+        Remove
+      </button>
+    </li>
+  );
+}

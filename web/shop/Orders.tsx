@@ -1,0 +1,91 @@
+import { useQuery } from '@apollo/client/react';
+
+import { CancelOrderDocument, type OrderCardFragment, OrdersDocument, PayOrderDocument } from './gql/operations';
+import { More } from './More';
+import { formatMoney, formatTime } from './money';
+import { Failure, Outcome } from './Outcome';
+import { useOperation } from './useOperation';
+
+const pageSize = 5;
+
+export function Orders() {
+  const { data, error, fetchMore } = useQuery(OrdersDocument, {
+    variables: { first: pageSize },
+    // A waiting line, or another tab, may have added orders that no answer here has told of.
+    fetchPolicy: 'cache-and-network',
+    nextFetchPolicy: 'cache-first',
+  });
+  const orders = data?.me?.orders;
+  return (
+    <>
+      <Failure error={error} />
+      {orders?.edges.length === 0 && <p className="quiet">None yet.</p>}
+      <ol className="plain" aria-label="Your orders">
+        {orders?.edges.map(({ node }) => (
+          <li key={node.id}>
+            <OrderCard order={node} />
+          </li>
+        ))}
+      </ol>
+      <More pageInfo={orders?.pageInfo} what="orders" fetchMore={(after) => fetchMore({ variables: { after } })} />
+    </>
+  );
+}
+
+function OrderCard({ order }: { order: OrderCardFragment }) {
+  const pay = useOperation(PayOrderDocument, (d) => d.payOrder);
+  const cancel = useOperation(CancelOrderDocument, (d) => d.cancelOrder);
+  const label = `order of ${formatTime(order.createdAt)}, ${formatMoney(order.total)}`;
+  const pending = order.status === 'PENDING';
+  return (
+    <article className="card" data-order={order.id}>
+      <div className="row spread">
+        <h2>
+          {formatMoney(order.total)} <span className={`badge ${order.status.toLowerCase()}`}>{order.status}</span>
+        </h2>
+        <time dateTime={order.createdAt} className="quiet">
+          {formatTime(order.createdAt)}
+        </time>
+      </div>
+      <ul>
+        {order.lines.map((line) => (
+          <li key={line.product.id}>
+            {line.quantity} × {line.product.name}, {formatMoney(line.total)}
+          </li>
+        ))}
+      </ul>
+      {order.discount.amountMinor !== '0' && <p>Discount: {formatMoney(order.discount)}</p>}
+      {order.failure && <p>{order.failure.reason}</p>}
+      {pending && <p className="quiet">Reserved until {formatTime(order.expiresAt)}.</p>}
+      <div className="row">
+        {pending && (
+          <button
+            type="button"
+            disabled={pay.busy}
+            aria-label={`Pay ${label}, with points`}
+            onClick={() => pay.run({ orderId: order.id, payment: { method: 'POINTS' } })}
+          >
+            Pay with points
+          </button>
+        )}
+        {(pending || order.status === 'PAID') && (
+          <button
+            type="button"
+            className="secondary"
+            disabled={cancel.busy}
+            aria-label={`Cancel ${label}`}
+            onClick={() => cancel.run({ orderId: order.id })}
+          >
+            Cancel
+          </button>
+        )}
+      </div>
+      <Outcome error={pay.error} payload={pay.payload}>
+        Paid.
+      </Outcome>
+      <Outcome error={cancel.error} payload={cancel.payload}>
+        Cancelled. Everything was given back.
+      </Outcome>
+    </article>
+  );
+}

@@ -1,0 +1,64 @@
+import { CombinedGraphQLErrors } from '@apollo/client/errors';
+import type { ReactNode } from 'react';
+
+import type { RefusalFragment, ServedFragment } from './gql/operations';
+
+interface Props {
+  error?: unknown;
+  payload?: { userErrors: readonly RefusalFragment[]; meta?: ServedFragment } | null;
+  /** What to say of a success. */
+  children: ReactNode;
+}
+
+/** What became of a mutation. Both regions are there before anything is said, or screen readers would not say it. */
+export function Outcome({ error, payload, children }: Props) {
+  const refused = payload?.userErrors ?? [];
+  return (
+    <>
+      <div role="alert" className="outcome">
+        {Boolean(error) && <p>{readable(error)}</p>}
+        {refused.map((e) => (
+          <p key={e.code + e.message}>
+            {e.message} <code>{e.code}</code>
+          </p>
+        ))}
+      </div>
+      <div role="status" className="outcome">
+        {payload && refused.length === 0 && (
+          <>
+            <p>{children}</p>
+            {payload.meta && <Served meta={payload.meta} />}
+          </>
+        )}
+      </div>
+    </>
+  );
+}
+
+function Served({ meta }: { meta: ServedFragment }) {
+  const attempts = meta.attempts === 1 ? 'one attempt' : `${meta.attempts} attempts`;
+  return (
+    <p className="quiet">
+      Served by <code>{meta.strategy}</code> in {meta.totalMs.toFixed(1)} ms, {attempts}.
+    </p>
+  );
+}
+
+/** Why a query failed; nothing where it did not. */
+export function Failure({ error }: { error?: unknown }) {
+  return error ? (
+    <div role="alert" className="outcome">
+      <p>{readable(error)}</p>
+    </div>
+  ) : null;
+}
+
+function readable(error: unknown): string {
+  if (CombinedGraphQLErrors.is(error)) {
+    const [first] = error.errors;
+    return first.extensions?.code === 'UNAUTHENTICATED'
+      ? 'Your access token is not valid, or no longer. Sign out, and in again.'
+      : first.message;
+  }
+  return 'The shop cannot be reached at the moment. Nothing is lost: try again.';
+}

@@ -1,0 +1,78 @@
+import { useQuery } from '@apollo/client/react';
+import { type FormEvent, useState } from 'react';
+
+import { ChargePointsDocument, type JournalFragment, PointsDocument } from './gql/operations';
+import { More } from './More';
+import { formatCount, formatTime } from './money';
+import { Failure, Outcome } from './Outcome';
+import { useOperation } from './useOperation';
+
+const pageSize = 10;
+
+export function Points() {
+  const { data, error, fetchMore } = useQuery(PointsDocument, {
+    variables: { first: pageSize },
+    fetchPolicy: 'cache-and-network',
+  });
+  const charge = useOperation(ChargePointsDocument, (d) => d.chargePoints);
+  const [amount, setAmount] = useState('1000');
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    void charge.run({ amount }, { first: pageSize });
+  };
+  const wallet = data?.me?.wallet;
+  return (
+    <>
+      <Failure error={error} />
+      {wallet && (
+        <p className="price">
+          <span data-testid="points">{formatCount(wallet.balance)}</span> points
+        </p>
+      )}
+      <form onSubmit={submit} className="row">
+        <label className="field">
+          <span>Points to add</span>
+          <input
+            inputMode="numeric"
+            required
+            pattern="[1-9][0-9]{0,14}"
+            title="A whole number, at least 1."
+            value={amount}
+            onChange={(e) => setAmount(e.target.value)}
+          />
+        </label>
+        <button type="submit" disabled={charge.busy}>
+          Add points
+        </button>
+      </form>
+      <Outcome error={charge.error} payload={charge.payload}>
+        Points added.
+      </Outcome>
+      {wallet && (
+        <>
+          <h2>What happened to your points</h2>
+          <Journal entries={wallet.entries} />
+          <More pageInfo={wallet.entries.pageInfo} what="lines" fetchMore={(after) => fetchMore({ variables: { after } })} />
+        </>
+      )}
+    </>
+  );
+}
+
+function Journal({ entries }: { entries: JournalFragment }) {
+  return (
+    <ul className="plain" aria-label="Journal">
+      {entries.edges.map(({ node }) => (
+        <li key={node.id} className="row spread">
+          <span>
+            {node.kind.toLowerCase().replaceAll('_', ' ')} <span className="quiet">{formatTime(node.createdAt)}</span>
+          </span>
+          <span>
+            {node.delta.startsWith('-') ? '' : '+'}
+            {formatCount(node.delta)}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}

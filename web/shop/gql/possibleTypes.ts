@@ -1,0 +1,35 @@
+
+      export interface PossibleTypesResultData {
+        possibleTypes: {
+          [key: string]: string[]
+        }
+      }
+      const result: PossibleTypesResultData = {
+  "possibleTypes": {
+    "Node": [
+      "Account",
+      "Coupon",
+      "CouponIssue",
+      "Customer",
+      "Entry",
+      "Order",
+      "Payment",
+      "Product",
+      "QueueTicket",
+      "Transfer",
+      "Wallet"
+    ],
+    "UserError": [
+      "ContentionError",
+      "CouponExhaustedError",
+      "InputError",
+      "InsufficientFundsError",
+      "OutOfStockError",
+      "PaymentDeclinedError",
+      "UnavailableError",
+      "VersionConflictError"
+    ]
+  }
+};
+      export default result;
+    

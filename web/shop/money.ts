@@ -1,0 +1,47 @@
+import type { PriceFragment } from './gql/operations';
+
+function digitsOf(currency: string): number {
+  return new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2;
+}
+
+/** Minor units are integers as text; a float in between would lose cents of large amounts. */
+function decimal(minor: string, digits: number): string {
+  const negative = minor.startsWith('-');
+  const padded = minor.replace('-', '').padStart(digits + 1, '0');
+  const whole = padded.slice(0, padded.length - digits);
+  const text = digits === 0 ? whole : `${whole}.${padded.slice(-digits)}`;
+  return negative ? `-${text}` : text;
+}
+
+export function formatMoney({ amountMinor, currency }: PriceFragment): string {
+  const format = new Intl.NumberFormat('en', { style: 'currency', currency });
+  return format.format(decimal(amountMinor, digitsOf(currency)) as Intl.StringNumericLiteral);
+}
+
+/** Reads "12", "12.5" or "12,50" as minor units of the currency; null where it is no such amount. */
+export function parseMoney(text: string, currency: string): string | null {
+  const digits = digitsOf(currency);
+  const match = /^(\d{1,12})(?:[.,](\d*))?$/.exec(text.trim());
+  const fraction = match?.[2] ?? '';
+  if (!match || fraction.length > digits) {
+    return null;
+  }
+  return BigInt(match[1] + fraction.padEnd(digits, '0')).toString();
+}
+
+/** Sums prices times quantities of one currency. */
+export function sum(items: { price: PriceFragment; quantity: number }[]): PriceFragment | null {
+  if (items.length === 0) {
+    return null;
+  }
+  const total = items.reduce((n, { price, quantity }) => n + BigInt(price.amountMinor) * BigInt(quantity), 0n);
+  return { amountMinor: total.toString(), currency: items[0].price.currency };
+}
+
+export function formatCount(count: string): string {
+  return new Intl.NumberFormat('en').format(BigInt(count));
+}
+
+export function formatTime(time: string): string {
+  return new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(time));
+}
