@@ -157,12 +157,17 @@ test-short: ## The tests that need no database server, without the race detector
 	go test -short $(TESTFLAGS) ./... | $(DROP_UNTESTED)
 
 .PHONY: campaign
-campaign: ## The long crash campaign: 100 servers killed, five rounds of every fault; some minutes
+campaign: ## The long campaign: 100 servers killed, every fault five times, 500 faults of each lock; a quarter of an hour
 	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) .
+	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestSimulation)$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider -simulations 10000
 
 .PHONY: conformance
 conformance: ## Run every strategy on every database and Redis, and print the table
 	cd lockprovider && go test -run '^TestConformance$$' -count 1 -timeout 30m -conformance.table
+
+.PHONY: lockbench
+lockbench: ## Measure the locks against each other and check what ours must reach; some minutes on a quiet machine
+	go run ./lockprovider/lockbench --check
 
 .PHONY: bench
 bench: ## Run the benchmarks

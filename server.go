@@ -151,7 +151,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	providers.OnReconnect(redisIsBack(runner, log))
 
 	// Experiments that administrators start.
-	ops := operations(db.Ent, runner)
+	ops := operations(db.Ent, providers, runner)
 	if ops.Experiments, err = lab(cfg); err != nil {
 		return err
 	}

@@ -74,9 +74,10 @@ func verifier(cfg config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	return auth.NewKeyVerifier(keys, cfg.Auth.Issuer, cfg.Auth.Audience)
 }
 
-// operations are what the API tells of jobs and events.
-func operations(client *ent.Client, runner *schedulers.Runner) graph.Operations {
+// operations are what the API tells of jobs, events and locks.
+func operations(client *ent.Client, providers *lockprovider.Providers, runner *schedulers.Runner) graph.Operations {
 	return graph.Operations{
+		Locks:  providers.Locks,
 		Runs:   runner.LastRuns,
 		Drifts: runner.Drifts,
 		Reconcile: func(ctx context.Context) (*ent.SchedulerRun, error) {

@@ -34,6 +34,7 @@ func TestOperationsByRole(t *testing.T) {
 		"popularProducts": {public, `{ popularProducts { units } }`, nil},
 		"schedulerRuns":   {administrator, `{ schedulerRuns { job } }`, nil},
 		"stockDrift":      {administrator, `{ stockDrift { balance } }`, nil},
+		"locks":           {administrator, `{ locks { key } }`, nil},
 		"lowStock":        {administrator, `{ lowStock { threshold } }`, nil},
 		"reconcileNow":    {administrator, `mutation { reconcileNow { run { job } userErrors { code } } }`, nil},
 		"experiment":      {administrator, `{ experiment { id } }`, nil},

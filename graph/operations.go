@@ -12,6 +12,7 @@ import (
 	"holdfast/events"
 	"holdfast/experiment"
 	"holdfast/graph/model"
+	"holdfast/lockprovider"
 )
 
 // Operations are what the jobs and the events know; they stand beside this package, not below it. A nil function knows
@@ -24,6 +25,7 @@ type Operations struct {
 	Reconcile func(ctx context.Context) (*ent.SchedulerRun, error)
 	Popular   func(ctx context.Context, since time.Time, limit int) ([]events.Sales, error)
 	Low       func(ctx context.Context, limit int) ([]events.LowProduct, error)
+	Locks     func(ctx context.Context, limit int) ([]lockprovider.HeldLock, error)
 	// Experiments are those of this instance; nil where none may be started.
 	Experiments *experiment.Lab
 }
@@ -89,6 +91,23 @@ func (r *Resolver) low(ctx context.Context, first int) ([]*model.LowStockProduct
 		}
 	}
 	return list, err
+}
+
+func (r *Resolver) heldLocks(ctx context.Context, first int) ([]*model.HeldLock, error) {
+	if err := bounded("first", first, commerce.MaxPage); err != nil || r.operations.Locks == nil {
+		return []*model.HeldLock{}, err
+	}
+	locks, err := r.operations.Locks(ctx, first)
+	return each(locks, func(l lockprovider.HeldLock) *model.HeldLock {
+		out := &model.HeldLock{Key: l.Key, Holder: orNull(l.Holder), Waiting: append([]string{}, l.Waiting...)}
+		if !l.Since.IsZero() {
+			out.Since, out.Fence = &l.Since, &l.Fence
+		}
+		if !l.Until.IsZero() {
+			out.Until = &l.Until
+		}
+		return out
+	}), err
 }
 
 // bounded refuses an argument that is not 1 to most.

@@ -57,3 +57,8 @@ func (r *queryResolver) PopularProducts(ctx context.Context, days *int, first *i
 func (r *queryResolver) LowStock(ctx context.Context, first *int) ([]*model.LowStockProduct, error) {
 	return r.low(ctx, orDefault(first, 20))
 }
+
+// Locks is the resolver for the locks field.
+func (r *queryResolver) Locks(ctx context.Context, first *int) ([]*model.HeldLock, error) {
+	return r.heldLocks(ctx, orDefault(first, 20))
+}

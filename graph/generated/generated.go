@@ -249,6 +249,15 @@ type ComplexityRoot struct {
 		Strategy func(childComplexity int) int
 	}
 
+	HeldLock struct {
+		Fence   func(childComplexity int) int
+		Holder  func(childComplexity int) int
+		Key     func(childComplexity int) int
+		Since   func(childComplexity int) int
+		Until   func(childComplexity int) int
+		Waiting func(childComplexity int) int
+	}
+
 	InputError struct {
 		Code         func(childComplexity int) int
 		Field        func(childComplexity int) int
@@ -459,6 +468,7 @@ type ComplexityRoot struct {
 		Coupons         func(childComplexity int, first *int, after *string) int
 		Experiment      func(childComplexity int, id *string) int
 		Experiments     func(childComplexity int) int
+		Locks           func(childComplexity int, first *int) int
 		LowStock        func(childComplexity int, first *int) int
 		Me              func(childComplexity int) int
 		Node            func(childComplexity int, id string) int
@@ -619,6 +629,7 @@ type QueryResolver interface {
 	StockDrift(ctx context.Context, onlyMismatched *bool) ([]*model.DriftReport, error)
 	PopularProducts(ctx context.Context, days *int, first *int) ([]*model.PopularProduct, error)
 	LowStock(ctx context.Context, first *int) ([]*model.LowStockProduct, error)
+	Locks(ctx context.Context, first *int) ([]*model.HeldLock, error)
 	Order(ctx context.Context, id string) (*model.Order, error)
 	QueueTicket(ctx context.Context, id string) (*model.QueueTicket, error)
 }
@@ -1458,6 +1469,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.FamilyStrategy.Strategy(childComplexity), true
+
+	case "HeldLock.fence":
+		if e.ComplexityRoot.HeldLock.Fence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeldLock.Fence(childComplexity), true
+	case "HeldLock.holder":
+		if e.ComplexityRoot.HeldLock.Holder == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeldLock.Holder(childComplexity), true
+	case "HeldLock.key":
+		if e.ComplexityRoot.HeldLock.Key == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeldLock.Key(childComplexity), true
+	case "HeldLock.since":
+		if e.ComplexityRoot.HeldLock.Since == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeldLock.Since(childComplexity), true
+	case "HeldLock.until":
+		if e.ComplexityRoot.HeldLock.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeldLock.Until(childComplexity), true
+	case "HeldLock.waiting":
+		if e.ComplexityRoot.HeldLock.Waiting == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HeldLock.Waiting(childComplexity), true
 
 	case "InputError.code":
 		if e.ComplexityRoot.InputError.Code == nil {
@@ -2396,6 +2444,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.Experiments(childComplexity), true
 
+	case "Query.locks":
+		if e.ComplexityRoot.Query.Locks == nil {
+			break
+		}
+
+		args, err := ec.field_Query_locks_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Locks(childComplexity, args["first"].(*int)), true
 	case "Query.lowStock":
 		if e.ComplexityRoot.Query.LowStock == nil {
 			break
@@ -3940,6 +3999,12 @@ type PageInfo {
     "How many products, 1 to 100."
     first: Int = 20
   ): [LowStockProduct!]! @auth(role: ADMIN)
+
+  "The locks in Redis that are held or waited for at this moment, by key. It goes through all keys of Redis, in small steps."
+  locks(
+    "How many locks, 1 to 100."
+    first: Int = 20
+  ): [HeldLock!]! @auth(role: ADMIN)
 }
 
 extend type Mutation {
@@ -4011,6 +4076,22 @@ type LowStockProduct {
   threshold: Int64!
   "Since when it is low."
   since: DateTime!
+}
+
+"A lock in Redis."
+type HeldLock {
+  "What is locked, such as \"lock:product:prod_1\"."
+  key: String!
+  "The instance that holds it; null where nobody does, or the strategy's locks do not tell."
+  holder: ID
+  "Since when; null where the lock does not tell."
+  since: DateTime
+  "When its lease ends, unless it is renewed before; null where nobody holds it."
+  until: DateTime
+  "The fencing token of the holder's process; null where the strategy has none."
+  fence: Int64
+  "The instances that wait for it, the next one first."
+  waiting: [ID!]!
 }
 
 "What a reconciliation found."
@@ -4865,6 +4946,24 @@ func (ec *executionContext) childFields_FamilyStrategy(ctx context.Context, fiel
 		return ec.fieldContext_FamilyStrategy_strategy(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type FamilyStrategy", field.Name)
+}
+
+func (ec *executionContext) childFields_HeldLock(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "key":
+		return ec.fieldContext_HeldLock_key(ctx, field)
+	case "holder":
+		return ec.fieldContext_HeldLock_holder(ctx, field)
+	case "since":
+		return ec.fieldContext_HeldLock_since(ctx, field)
+	case "until":
+		return ec.fieldContext_HeldLock_until(ctx, field)
+	case "fence":
+		return ec.fieldContext_HeldLock_fence(ctx, field)
+	case "waiting":
+		return ec.fieldContext_HeldLock_waiting(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HeldLock", field.Name)
 }
 
 func (ec *executionContext) childFields_Interval(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5744,6 +5843,20 @@ func (ec *executionContext) field_Query_experiment_args(ctx context.Context, raw
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_locks_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
 	return args, nil
 }
 
@@ -9351,6 +9464,144 @@ func (ec *executionContext) _FamilyStrategy_strategy(ctx context.Context, field 
 }
 func (ec *executionContext) fieldContext_FamilyStrategy_strategy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("FamilyStrategy", field, false, false, errors.New("field of type Strategy does not have child fields"))
+}
+
+func (ec *executionContext) _HeldLock_key(ctx context.Context, field graphql.CollectedField, obj *model.HeldLock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HeldLock_key(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HeldLock_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HeldLock", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _HeldLock_holder(ctx context.Context, field graphql.CollectedField, obj *model.HeldLock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HeldLock_holder(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Holder, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_HeldLock_holder(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HeldLock", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _HeldLock_since(ctx context.Context, field graphql.CollectedField, obj *model.HeldLock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HeldLock_since(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Since, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_HeldLock_since(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HeldLock", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _HeldLock_until(ctx context.Context, field graphql.CollectedField, obj *model.HeldLock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HeldLock_until(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Until, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_HeldLock_until(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HeldLock", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _HeldLock_fence(ctx context.Context, field graphql.CollectedField, obj *model.HeldLock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HeldLock_fence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Fence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_HeldLock_fence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HeldLock", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _HeldLock_waiting(ctx context.Context, field graphql.CollectedField, obj *model.HeldLock) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HeldLock_waiting(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Waiting, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNID2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HeldLock_waiting(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HeldLock", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _InputError_code(ctx context.Context, field graphql.CollectedField, obj *model.InputError) (ret graphql.Marshaler) {
@@ -14055,6 +14306,68 @@ func (ec *executionContext) fieldContext_Query_lowStock(ctx context.Context, fie
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Query_lowStock_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_locks(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_locks(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Locks(ctx, fc.Args["first"].(*int))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				role, err := ec.unmarshalNRole2holdfastᚋgraphᚋmodelᚐRole(ctx, "ADMIN")
+				if err != nil {
+					var zeroVal []*model.HeldLock
+					return zeroVal, err
+				}
+				if ec.Directives.Auth == nil {
+					var zeroVal []*model.HeldLock
+					return zeroVal, errors.New("directive auth is not implemented")
+				}
+				return ec.Directives.Auth(ctx, nil, directive0, role)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.HeldLock) graphql.Marshaler {
+			return ec.marshalNHeldLock2ᚕᚖholdfastᚋgraphᚋmodelᚐHeldLockᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_locks(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_HeldLock(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_locks_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -19530,6 +19843,69 @@ func (ec *executionContext) _FamilyStrategy(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var heldLockImplementors = []string{"HeldLock"}
+
+func (ec *executionContext) _HeldLock(ctx context.Context, sel ast.SelectionSet, obj *model.HeldLock) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, heldLockImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("HeldLock")
+		case "key":
+			out.Values[i] = ec._HeldLock_key(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "holder":
+			out.Values[i] = ec._HeldLock_holder(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "since":
+			out.Values[i] = ec._HeldLock_since(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "until":
+			out.Values[i] = ec._HeldLock_until(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "fence":
+			out.Values[i] = ec._HeldLock_fence(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "waiting":
+			out.Values[i] = ec._HeldLock_waiting(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var inputErrorImplementors = []string{"InputError", "UserError"}
 
 func (ec *executionContext) _InputError(ctx context.Context, sel ast.SelectionSet, obj *model.InputError) graphql.Marshaler {
@@ -21414,6 +21790,28 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "locks":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_locks(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "order":
 			field := field
 
@@ -23107,6 +23505,32 @@ func (ec *executionContext) marshalNFloat2float64(ctx context.Context, sel ast.S
 		}
 	}
 	return graphql.WrapContextMarshaler(ctx, res)
+}
+
+func (ec *executionContext) marshalNHeldLock2ᚕᚖholdfastᚋgraphᚋmodelᚐHeldLockᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.HeldLock) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNHeldLock2ᚖholdfastᚋgraphᚋmodelᚐHeldLock(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNHeldLock2ᚖholdfastᚋgraphᚋmodelᚐHeldLock(ctx context.Context, sel ast.SelectionSet, v *model.HeldLock) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._HeldLock(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNID2string(ctx context.Context, v any) (string, error) {

@@ -422,6 +422,22 @@ type FamilyStrategy struct {
 	Strategy Strategy `json:"strategy"`
 }
 
+// A lock in Redis.
+type HeldLock struct {
+	// What is locked, such as "lock:product:prod_1".
+	Key string `json:"key"`
+	// The instance that holds it; null where nobody does, or the strategy's locks do not tell.
+	Holder *string `json:"holder,omitempty"`
+	// Since when; null where the lock does not tell.
+	Since *time.Time `json:"since,omitempty"`
+	// When its lease ends, unless it is renewed before; null where nobody holds it.
+	Until *time.Time `json:"until,omitempty"`
+	// The fencing token of the holder's process; null where the strategy has none.
+	Fence *int64 `json:"fence,omitempty"`
+	// The instances that wait for it, the next one first.
+	Waiting []string `json:"waiting"`
+}
+
 // The request itself is at fault: what it names, or how, or when. Also the repeated answer about an order that failed
 // before, whose code still tells why.
 type InputError struct {

@@ -2,7 +2,8 @@
 // what is missing with apt-get, without starting system services. Elsewhere it prints what to do. It fails only when
 // something is missing in the end and REQUIRE_SERVERS=1 is set: without a server, its tests are skipped.
 //
-// It also sees to a C compiler, which the race detector needs.
+// It also sees to a C compiler, which the race detector needs, and to Chromium, for the tests of pages: where that is not to
+// be had, those are skipped, whatever REQUIRE_SERVERS says.
 package main
 
 import (
@@ -33,12 +34,22 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	missing := missingPackages()
-	if len(missing) > 0 && canInstall() {
-		fmt.Println("servers: installing", strings.Join(missing, " "))
-		if err := install(ctx, missing); err != nil {
+	wanted := [][]string{missing, {"chromium"}} // one after the other: one that is not to be had is no reason to lack the other
+	if haveChromium() {
+		wanted = wanted[:1]
+	}
+	for _, packages := range wanted {
+		if len(packages) == 0 || !canInstall() {
+			continue
+		}
+		fmt.Println("servers: installing", strings.Join(packages, " "))
+		if err := install(ctx, packages); err != nil {
 			fmt.Fprintln(os.Stderr, "servers:", err) // What counts is what is there now.
 		}
-		missing = missingPackages()
+	}
+	missing = missingPackages()
+	if !haveChromium() {
+		fmt.Println("servers: tests that need Chromium are skipped")
 	}
 	if len(missing) == 0 {
 		fmt.Println("servers: redis-server, PostgreSQL, MariaDB and a C compiler are installed")
@@ -73,6 +84,11 @@ func missingPackages() []string {
 		packages = append(packages, "gcc", "libc6-dev")
 	}
 	return packages
+}
+
+func haveChromium() bool {
+	_, err := exec.LookPath("chromium")
+	return err == nil
 }
 
 // haveCompiler looks for the names under which the go command looks for one.
