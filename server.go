@@ -81,6 +81,14 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	}
 	closers.add("providers", providers.Close)
 
+	if cfg.Metrics.OTLP != "" {
+		stop, err := reportMetrics(ctx, cfg.Metrics, registry, deployment.Instance())
+		if err != nil {
+			return err
+		}
+		closers.add("metrics", stop)
+	}
+
 	// Events: what was committed is published, and handled; subscribers of all instances are told of it.
 	live := events.NewLive(redis.Client, deployment.Instance(), log)
 	closers.add("live", events.Background(ctx, live.Run))

@@ -37,6 +37,8 @@ type Config struct {
 
 	Log Log `koanf:"log"`
 
+	Metrics Metrics `koanf:"metrics"`
+
 	Experiments Experiments `koanf:"experiments"`
 
 	// AllowNone admits the strategy "none", which loses updates: for experiments.
@@ -272,6 +274,14 @@ type Experiments struct {
 	MaxClients int `koanf:"maxClients"`
 }
 
+// Metrics are at /metrics; here is where else they go.
+type Metrics struct {
+	// OTLP is the URL of an OpenTelemetry collector that takes them over HTTP; "" for none.
+	OTLP string `koanf:"otlp"`
+	// Interval is the time between two reports to it.
+	Interval time.Duration `koanf:"interval"`
+}
+
 // Log is what is logged and how.
 type Log struct {
 	// Level is debug, info, warn or error.
@@ -349,6 +359,7 @@ func development() Config {
 			MaxProducts: 100,
 		},
 		Log:         Log{Level: slog.LevelInfo, Format: "text"},
+		Metrics:     Metrics{Interval: 15 * time.Second},
 		Experiments: Experiments{Enabled: true, MaxDuration: 15 * time.Minute, MaxClients: 200},
 	}
 }

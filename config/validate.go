@@ -112,6 +112,9 @@ func (v *checker) server(c Config) {
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 	v.that("log.level", slices.Contains(levels, c.Log.Level), quote(level(c.Log.Level)), "debug, info, warn or error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
+	v.that("metrics.otlp", c.Metrics.OTLP == "" || isCollectorURL(c.Metrics.OTLP), quote(c.Metrics.OTLP),
+		"a URL such as http://127.0.0.1:4318/v1/metrics")
+	within(v, "metrics.interval", c.Metrics.Interval, time.Second, time.Hour)
 }
 
 func loopback(host string) bool {

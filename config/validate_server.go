@@ -28,6 +28,11 @@ func isKeySetURL(text string) bool {
 	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()))
 }
 
+func isCollectorURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+}
+
 func (v *checker) http(h HTTP) {
 	within(v, "http.requestTimeout", h.RequestTimeout, 10*time.Millisecond, 10*time.Minute)
 	within(v, "http.shutdownTimeout", h.ShutdownTimeout, 0, 10*time.Minute)

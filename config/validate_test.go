@@ -30,6 +30,10 @@ func TestValidation(t *testing.T) {
 		{"auth.issuer=", "auth.issuer"},
 		{"auth.tokenTTL=0s", "auth.tokenTTL (--set): 0s: want 1s to 8760h"},
 
+		{"metrics.otlp=collector:4318", "a URL such as"},
+		{"metrics.otlp=http://127.0.0.1:4318/v1/metrics", ""},
+		{"metrics.interval=0s", "want 1s to 1h"},
+
 		{"database.url=oracle://u:hunter2@h/d", `"oracle://u:xxxxx@h/d": want a URL with one of the schemes sqlite`},
 		{"database.url=holdfast.db", "want a URL"},
 		{"database.url=sqlite://", "want a URL"},

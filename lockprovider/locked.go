@@ -66,7 +66,10 @@ func (p *locked) Execute(ctx context.Context, c Change) (Receipt, error) {
 
 func (p *locked) once(ctx context.Context, c Change) (receipt Receipt, err error) {
 	began := time.Now()
+	waiting := p.metrics.waiting.WithLabelValues(string(p.strategy), string(c.Family))
+	waiting.Inc()
 	held, lease, err := hold(ctx, p.locker, lockKeys(c.balances()))
+	waiting.Dec()
 	waited := time.Since(began)
 	p.metrics.waited(p.strategy, c.Family, waited)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 // lockers are the strategies that are a [Locker] around a transaction, and work without the database.
 var lockers = map[Strategy]func(Deps) Locker{
-	SetNX:   func(d Deps) Locker { return &setnx{redis: d.Redis, settings: d.Settings} },
+	SetNX:   func(d Deps) Locker { return &setnx{redis: d.Redis, settings: d.Settings, metrics: d.Metrics.lock} },
 	Redsync: newRedsyncLocker,
 	PubSub:  newPubSubLocker,
 }

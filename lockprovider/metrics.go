@@ -14,6 +14,7 @@ type Metrics struct {
 	duration   *prometheus.HistogramVec
 	wait       *prometheus.HistogramVec
 	hold       *prometheus.HistogramVec
+	waiting    *prometheus.GaugeVec
 	violations *prometheus.CounterVec
 	losses     *prometheus.CounterVec
 	lock       *lockMetrics
@@ -37,6 +38,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		hold: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "holdfast_lock_hold_seconds", Help: "Time locks were held.", Buckets: buckets,
 		}, labels),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "holdfast_lock_waiting", Help: "Callers of this process who wait for locks.",
+		}, labels),
 		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_lock_violations_total",
 			Help: "Balances that changed under a held lock; the version comparison refused the stale write.",
@@ -48,22 +52,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.lock = newLockMetrics()
 	if reg != nil {
 		reg.MustRegister(m.changes, m.duration, m.wait, m.hold, m.violations, m.losses)
-		reg.MustRegister(m.lock.handOffs, m.lock.renewals, m.lock.waiting, m.lock.losses)
+		reg.MustRegister(m.waiting, m.lock.handOffs, m.lock.renewals)
 	}
 	return m
 }
 
-// lockMetrics are the instruments of the Pub/Sub lock as such, whatever it guards.
+// lockMetrics are the instruments of the Redis locks as such, whatever they guard.
 type lockMetrics struct {
+	grants   map[string]prometheus.Counter // by kind, resolved once: a hand-off takes less than a microsecond
 	handOffs *prometheus.CounterVec
 	renewals *prometheus.CounterVec
-	waiting  prometheus.Gauge
-	losses   prometheus.Counter
-	// resolved once: a hand-off takes less than a microsecond
-	byKind map[string]prometheus.Counter
 }
 
-// How a lock came to its holder.
+// How a Pub/Sub lock came to its holder.
 const (
 	handOffLocal   = "local"   // from another holder in this process
 	handOffMessage = "message" // from another process, by its release
@@ -76,26 +77,28 @@ func newLockMetrics() *lockMetrics {
 			Name: "holdfast_pubsub_grants_total", Help: "Pub/Sub locks granted, by the way they came.",
 		}, []string{"kind"}),
 		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "holdfast_pubsub_renewals_total", Help: "Renewals of Pub/Sub locks, by outcome.",
-		}, []string{"outcome"}),
-		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "holdfast_pubsub_waiting", Help: "Callers of this process who wait for a Pub/Sub lock.",
-		}),
-		losses: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "holdfast_pubsub_lost_total", Help: "Pub/Sub locks that had ended before they were released.",
-		}),
-		byKind: map[string]prometheus.Counter{},
+			Name: "holdfast_lock_renewals_total", Help: "Renewals of Redis locks: ok, lost, or failed since Redis did not answer.",
+		}, []string{"strategy", "outcome"}),
+		grants: map[string]prometheus.Counter{},
 	}
 	for _, kind := range []string{handOffLocal, handOffMessage, handOffAnswer} {
-		m.byKind[kind] = m.handOffs.WithLabelValues(kind)
+		m.grants[kind] = m.handOffs.WithLabelValues(kind)
 	}
 	return m
 }
 
-func (m *lockMetrics) handOff(kind string)    { m.byKind[kind].Inc() }
-func (m *lockMetrics) renewed(outcome string) { m.renewals.WithLabelValues(outcome).Inc() }
-func (m *lockMetrics) queue(delta float64)    { m.waiting.Add(delta) }
-func (m *lockMetrics) lost()                  { m.losses.Inc() }
+func (m *lockMetrics) handOff(kind string) { m.grants[kind].Inc() }
+
+func (m *lockMetrics) renewed(s Strategy, err error) {
+	outcome := "ok"
+	switch {
+	case errors.Is(err, ErrLockLost):
+		outcome = "lost"
+	case err != nil:
+		outcome = "failed"
+	}
+	m.renewals.WithLabelValues(string(s), outcome).Inc()
+}
 
 func (m *Metrics) outcome(s Strategy, f Family, r Receipt, err error, took time.Duration) {
 	m.duration.WithLabelValues(string(s), string(f)).Observe(took.Seconds())

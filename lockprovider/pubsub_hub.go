@@ -217,7 +217,6 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 		switch {
 		case ln.holder != t || !now.Before(ln.until): // the line has lost it: free what Redis may still keep for us
 			lost = fmt.Errorf("%w: %s", ErrLockLost, ln.name)
-			h.metrics.lost()
 			if ln.holder == t {
 				ln.lapse()
 			}
@@ -260,7 +259,6 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 		}
 		if err == nil && answers[i].lost && !leaving[i].asked && lost == nil {
 			lost = fmt.Errorf("%w: %s", ErrLockLost, leaving[i].key)
-			h.metrics.lost()
 		}
 	}
 	if lost == nil && err != nil {
@@ -419,7 +417,7 @@ func (h *lockHub) renew(due []*line, leases []renewal) {
 		}
 		switch {
 		case err != nil: // unreachable: try again soon; the lease ends when it ends
-			h.metrics.renewed("failed")
+			h.metrics.renewed(PubSub, err)
 			ln.failures++
 			if h.deaf || ln.failures >= patience {
 				ln.turnAway(err)
@@ -427,10 +425,10 @@ func (h *lockHub) renew(due []*line, leases []renewal) {
 			ln.renewAt = time.Now().Add(ln.bounds.lease / 10)
 			h.wakeAt(ln.renewAt)
 		case answers[i].lost:
-			h.metrics.renewed("lost")
+			h.metrics.renewed(PubSub, ErrLockLost)
 			ln.lapse()
 		default:
-			h.metrics.renewed("ok")
+			h.metrics.renewed(PubSub, nil)
 			h.clock.saw(sent, answers[i].now)
 			ln.failures = 0
 			ln.contended = ln.contended || answers[i].waiting > 0

@@ -59,13 +59,11 @@ func (h *lockHub) newLine(name string, b lockBounds) *line {
 func (ln *line) append() *turn {
 	t := &turn{line: ln, ready: make(chan struct{})}
 	ln.waiting = append(ln.waiting, t)
-	ln.hub.metrics.queue(+1)
 	return t
 }
 
 func (t *turn) settle(err error) {
 	t.err = err
-	t.line.hub.metrics.queue(-1)
 	close(t.ready)
 }
 

@@ -18,6 +18,7 @@ import (
 type redsyncLocker struct {
 	redsync  *redsync.Redsync
 	settings Settings
+	metrics  *lockMetrics
 }
 
 func newRedsync(d Deps) (Provider, error) {
@@ -33,7 +34,7 @@ func newRedsyncLocker(d Deps) Locker {
 	for i, node := range nodes {
 		pools[i] = goredis.NewPool(node)
 	}
-	return &redsyncLocker{redsync: redsync.New(pools...), settings: d.Settings}
+	return &redsyncLocker{redsync: redsync.New(pools...), settings: d.Settings, metrics: d.Metrics.lock}
 }
 
 // Lock takes one mutex a key in their order, which is the same for everyone.
@@ -61,7 +62,11 @@ func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Contex
 		mutexes = append(mutexes, mutex)
 	}
 	held, lease := keepAlive(ctx, taken.asked, l.settings.Lease,
-		func(ctx context.Context) error { return extendMutexes(ctx, mutexes) },
+		func(ctx context.Context) error {
+			err := extendMutexes(ctx, mutexes)
+			l.metrics.renewed(Redsync, err)
+			return err
+		},
 		func(ctx context.Context) error { return releaseMutexes(ctx, mutexes) })
 	return held, lease, nil
 }

@@ -15,6 +15,7 @@ import (
 type setnx struct {
 	redis    redis.UniversalClient
 	settings Settings
+	metrics  *lockMetrics
 }
 
 func newSetNX(d Deps) (Provider, error) {
@@ -42,7 +43,11 @@ func (l *setnx) Lock(ctx context.Context, keys []string) (context.Context, Lease
 		taken.add(asked)
 	}
 	held, lease := keepAlive(ctx, taken.asked, l.settings.Lease,
-		func(ctx context.Context) error { return extendKeys(ctx, l.redis, keys, token, l.settings.Lease) },
+		func(ctx context.Context) error {
+			err := extendKeys(ctx, l.redis, keys, token, l.settings.Lease)
+			l.metrics.renewed(SetNX, err)
+			return err
+		},
 		func(ctx context.Context) error { return releaseKeys(ctx, l.redis, keys, token) })
 	return held, lease, nil
 }
