@@ -23,7 +23,7 @@ func TestExperimentCommand(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	table := command(t, nil, "experiment", "--workload", "transfers", "--strategies", "none,rowlock", "--clients", "16",
-		"--duration", "200ms", "--warm-up", "100ms", "--rounds", "6",
+		"--duration", "1s", "--warm-up", "100ms", "--rounds", "6",
 		"--json", file("r.json"), "--csv", file("r.csv"), "--html", file("r.html"), "--markdown", file("r.md"))
 	for _, want := range []string{"!!! transfers under NONE:", "MONEY LOST OR INVENTED", "Exact, with no finding of the audit in 6 runs: rowlock."} {
 		if !strings.Contains(table, want) {

@@ -126,7 +126,7 @@ func TestRedisTakeover(t *testing.T) {
 				t.Fatalf("read %v, %v", read, err)
 			}
 			e.start()
-			e.awaitHandled(map[string]int{KindStockChanged: 1})
+			e.awaitDeliveries(map[string]int{KindStockChanged: 1})
 		})
 	}
 }

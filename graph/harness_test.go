@@ -14,13 +14,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/uuid"
 
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/experiment"
 	"holdfast/graph"
@@ -52,6 +55,21 @@ type api struct {
 	live       *events.Live
 	handler    *graph.Handler
 	strategies map[lockprovider.Family]lockprovider.Strategy
+	queries    *atomic.Int64 // of the database, by resolvers
+}
+
+// countQueries counts what resolvers ask the database; others ask as well. It must be told before anybody does.
+func countQueries(client *ent.Client) *atomic.Int64 {
+	var queries atomic.Int64
+	client.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+			if graphql.HasOperationContext(ctx) {
+				queries.Add(1)
+			}
+			return next.Query(ctx, q)
+		})
+	}))
+	return &queries
 }
 
 type settings struct {
@@ -80,6 +98,7 @@ func newAPI(t *testing.T, s settings) *api {
 	t.Cleanup(func() { _ = db.Close() }) // some tests close it before
 	_, err = db.Migrate(ctx)
 	must(t, err)
+	queries := countQueries(db.Ent)
 	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: clients.EmbeddedRedis})
 	must(t, err)
 	t.Cleanup(func() { _ = redis.Close() })
@@ -148,7 +167,7 @@ func newAPI(t *testing.T, s settings) *api {
 	t.Cleanup(func() { must(t, handler.Close(context.WithoutCancel(ctx))) })
 	return &api{
 		t: t, server: server, services: services, db: db, redis: redis, log: log, live: live, handler: handler,
-		strategies: providers.Strategies(),
+		strategies: providers.Strategies(), queries: queries,
 	}
 }
 
