@@ -338,10 +338,11 @@ func redisFailure(ctx context.Context, err error) error {
 	if errors.Is(err, ErrLockLost) || errors.Is(err, ErrLockTimeout) {
 		return err
 	}
-	if ended(ctx) != nil {
+	if gone := ended(ctx); gone != nil { // which says nothing about Redis: callers who leave do not open its circuit
 		if cause := context.Cause(ctx); errors.Is(cause, ErrLockTimeout) {
 			return cause
 		}
+		return gone
 	}
 	return fmt.Errorf("%w: %w", errRedisDown, unavailable(ctx, "redis", err))
 }
