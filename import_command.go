@@ -180,19 +180,8 @@ func openCatalog(ctx context.Context, cfg config.Config, stderr io.Writer, close
 		Ledger: ledger, Waiters: providers.Waiters(), Instance: deployment.Instance(), Settings: persister(cfg),
 		Metrics: events.NewPersisterMetrics(nil), Log: log,
 	}
-	if err := events.DrainEarlier(ctx, redis.Client, deployment, persisting); err != nil {
+	if err := persistChanges(ctx, cfg, redis, deployment, providers, persisting, closers); err != nil {
 		return nil, err
-	}
-	for _, admission := range providers.Admissions() {
-		p := events.NewPersister(admission, persisting)
-		admission.DrainWith(p.Drain)
-		closers.add("persister", events.Background(ctx, p.Run))
-	}
-	for _, line := range providers.Lines() {
-		worker := providers.Worker(line, lockprovider.WorkerSettings{
-			Batch: cfg.Pipeline.Batch, Block: persisting.Settings.Block, Retry: persisting.Settings.MaxRetry,
-		}, log)
-		closers.add("worker", events.Background(ctx, worker.Run))
 	}
 	return commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Shop: commerce.ShopSettings{Currency: cfg.Shop.Currency},

@@ -107,19 +107,8 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 		Ledger: ledger, Waiters: providers.Waiters(), Instance: deployment.Instance(), Settings: persister(cfg),
 		Metrics: events.NewPersisterMetrics(registry), Log: log, Poison: happened.Poison,
 	}
-	if err := events.DrainEarlier(ctx, redis.Client, deployment, persisting); err != nil {
+	if err := persistChanges(ctx, cfg, redis, deployment, providers, persisting, &closers); err != nil {
 		return err
-	}
-	for _, admission := range providers.Admissions() {
-		p := events.NewPersister(admission, persisting)
-		admission.DrainWith(p.Drain)
-		closers.add("persister", events.Background(ctx, p.Run))
-	}
-	for _, line := range providers.Lines() {
-		worker := providers.Worker(line, lockprovider.WorkerSettings{
-			Batch: cfg.Pipeline.Batch, Block: persisting.Settings.Block, Retry: persisting.Settings.MaxRetry,
-		}, log)
-		closers.add("worker", events.Background(ctx, worker.Run))
 	}
 	closers.add("failover", events.Background(ctx, providers.Watch))
 
@@ -197,6 +186,28 @@ func migrate(ctx context.Context, db *clients.Database, cfg config.Config, log *
 		log.InfoContext(ctx, "database migrated", "versions", applied)
 	}
 	return err
+}
+
+// persistChanges starts the persisters and workers of this process, after what earlier epochs have left behind is persisted.
+func persistChanges(
+	ctx context.Context, cfg config.Config, redis *clients.Redis, deployment *lockprovider.Deployment,
+	providers *lockprovider.Providers, d events.PersisterDeps, closers *closers,
+) error {
+	if err := events.DrainEarlier(ctx, redis.Client, deployment, d); err != nil {
+		return err
+	}
+	for _, admission := range providers.Admissions() {
+		p := events.NewPersister(admission, d)
+		admission.DrainWith(p.Drain)
+		closers.add("persister", events.Background(ctx, p.Run))
+	}
+	for _, line := range providers.Lines() {
+		worker := providers.Worker(line, lockprovider.WorkerSettings{
+			Batch: cfg.Pipeline.Batch, Block: d.Settings.Block, Retry: d.Settings.MaxRetry,
+		}, d.Log)
+		closers.add("worker", events.Background(ctx, worker.Run))
+	}
+	return nil
 }
 
 // neverEvicts refuses a Redis that may forget what only it knows: changes of lua and queue that are not in the database yet.

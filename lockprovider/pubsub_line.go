@@ -245,7 +245,7 @@ func (ln *line) turnAway(err error) {
 
 // granted begins to hold the lock, from some time until another by the local clock.
 func (ln *line) granted(token int64, from, until time.Time, waiting int) {
-	if !time.Now().Before(until.Add(-until.Sub(from) / expiryMargin)) {
+	if !time.Now().Before(early(from, until)) {
 		ln.ask() // too late: it may have been given to somebody else
 		return
 	}
@@ -255,10 +255,13 @@ func (ln *line) granted(token int64, from, until time.Time, waiting int) {
 	ln.next()
 }
 
-// prolong notes that the lease lasts from some time until another. It ends early by a margin, in spite of clocks that run at
-// slightly different speeds.
+// early is when a lease from some time until another ends here: by a margin earlier, in spite of clocks that run at slightly
+// different speeds.
+func early(from, until time.Time) time.Time { return until.Add(-until.Sub(from) / expiryMargin) }
+
+// prolong notes that the lease lasts from some time until another.
 func (ln *line) prolong(from, until time.Time) {
-	ln.until = until.Add(-until.Sub(from) / expiryMargin)
+	ln.until = early(from, until)
 	ln.renewAt = from.Add(until.Sub(from) / 3)
 	ln.hub.wakeAt(ln.renewAt)
 }
