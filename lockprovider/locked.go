@@ -14,9 +14,9 @@ import (
 type Locker interface {
 	// Lock holds all keys or none, in whatever order they are named, within the bound configured for the locker, else
 	// [ErrLockTimeout]; with a bound of 0 it takes them only if they are free. The returned context ends, with cause
-	// [ErrLockLost], before the lock could pass to anyone else without having been unlocked. Cancelling ctx ends the
-	// wait; after Lock has returned it also ends the held context, but not the lock: only Unlock or the lease's expiry
-	// frees it.
+	// [ErrLockLost], before the lock could pass to anyone else without having been unlocked; locking one of its keys with it
+	// again is [ErrNestedLock]. Cancelling ctx ends the wait; after Lock has returned it also ends the held context, but not
+	// the lock: only Unlock or the lease's expiry frees it.
 	Lock(ctx context.Context, keys []string) (held context.Context, lease Lease, err error)
 }
 
@@ -41,7 +41,7 @@ type locked struct {
 
 func newLocked(s Strategy, d Deps) *locked {
 	return &locked{
-		strategy: s, locker: lockers[s](d), ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
+		strategy: s, locker: noNesting{lockers[s](d)}, ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
 	}
 }
 
@@ -68,7 +68,7 @@ func (p *locked) once(ctx context.Context, c Change) (receipt Receipt, err error
 	began := time.Now()
 	waiting := p.metrics.waiting.WithLabelValues(string(p.strategy), string(c.Family))
 	waiting.Inc()
-	held, lease, err := hold(ctx, p.locker, lockKeys(c.balances()))
+	held, lease, err := p.locker.Lock(ctx, lockKeys(c.balances()))
 	waiting.Dec()
 	waited := time.Since(began)
 	p.metrics.waited(p.strategy, c.Family, waited)
@@ -99,21 +99,27 @@ func (p *locked) once(ctx context.Context, c Change) (receipt Receipt, err error
 }
 
 // inOrder is the keys in the order in which everybody takes them, each once.
-func inOrder(keys []string) []string { return slices.Compact(slices.Sorted(slices.Values(keys))) }
+func inOrder(keys []string) []string {
+	keys = slices.Clone(keys)
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
 
 // heldKey marks a context with the keys it holds.
 type heldKey struct{}
 
-// hold locks the keys and notes them in the held context, so that locking one of them again is an error and not a
-// self-deadlock.
-func hold(ctx context.Context, locker Locker, keys []string) (context.Context, Lease, error) {
+// noNesting notes the keys in the held context, so that locking one of them again is an error and not a self-deadlock.
+type noNesting struct{ Locker }
+
+// Lock returns [ErrNestedLock] where ctx holds one of the keys already.
+func (l noNesting) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
 	outer, _ := ctx.Value(heldKey{}).([]string)
 	for _, k := range keys {
 		if slices.Contains(outer, k) {
 			return nil, nil, fmt.Errorf("%w: %s", ErrNestedLock, k)
 		}
 	}
-	held, lease, err := locker.Lock(ctx, keys)
+	held, lease, err := l.Locker.Lock(ctx, keys)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -30,5 +30,5 @@ func OpenLocker(s Strategy, d Deps) (locker Locker, closeLocker func() error, er
 		d.Metrics = NewMetrics(nil)
 	}
 	d.hub = openLockHub(d.Redis, d.Instance, d.Metrics.lock)
-	return open(d), d.hub.close, nil
+	return noNesting{open(d)}, d.hub.close, nil
 }

@@ -62,14 +62,15 @@ func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, Leas
 	keys = inOrder(keys)
 	waiting, cancel := waitFor(ctx, l.wait)
 	defer cancel()
+	names := l.hub.names(keys)
 	lease := &pubsubLease{hub: l.hub, keys: keys, leaveGates: func() {}}
 	var err error
 	if len(keys) > 1 && l.wait > 0 {
-		if lease.leaveGates, err = l.hub.gates.enter(waiting, keys); err != nil {
+		if lease.leaveGates, err = l.hub.gates.enter(waiting, names); err != nil {
 			return nil, nil, err
 		}
 	}
-	if lease.turns, err = l.take(waiting, keys); err != nil {
+	if lease.turns, err = l.take(waiting, names); err != nil {
 		lease.leaveGates()
 		return nil, nil, lockFailure(waiting, err)
 	}
@@ -79,9 +80,9 @@ func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, Leas
 	return held, lease, nil
 }
 
-func (l *pubsub) take(ctx context.Context, keys []string) ([]*turn, error) {
-	if len(keys) > 1 || l.wait <= 0 {
-		turns, err := l.hub.takeAll(ctx, keys, l.bounds)
+func (l *pubsub) take(ctx context.Context, names []string) ([]*turn, error) {
+	if len(names) > 1 || l.wait <= 0 {
+		turns, err := l.hub.takeAll(ctx, names, l.bounds)
 		switch {
 		case turns != nil || err != nil:
 			return turns, err
@@ -89,9 +90,9 @@ func (l *pubsub) take(ctx context.Context, keys []string) ([]*turn, error) {
 			return nil, ErrLockTimeout
 		}
 	}
-	turns := make([]*turn, 0, len(keys))
-	for _, key := range keys {
-		t, err := l.hub.join(ctx, key, l.bounds)
+	turns := make([]*turn, 0, len(names))
+	for _, name := range names {
+		t, err := l.hub.join(ctx, name, l.bounds)
 		if err != nil {
 			l.hub.giveUp(ctx, turns)
 			return nil, err

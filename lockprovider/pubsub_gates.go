@@ -6,63 +6,67 @@ import (
 	"sync"
 )
 
-// gates order those of this process who want several keys, before any of them asks Redis: who has passed all gates of its keys
-// can take them with one request, instead of one after the other while it keeps the first from everybody.
+// gates order those of this process who want several keys, before any of them asks Redis: who has passed the gates of all its
+// keys takes them with one request, or without, instead of one after the other while it keeps the first from everybody.
 type gates struct {
-	mu     sync.Mutex
-	byName map[string][]chan struct{} // those behind the one who has passed; present while somebody has
+	mu sync.Mutex
+	// at are those at each gate in order of arrival; the first has passed it. A gate that nobody is at is not there.
+	at map[string][]*passage
 }
 
-// enter passes the gates in their order, which is the same for everyone, each in order of arrival. leave must be called after
-// the locks have been released.
+// passage is one who wants to pass several gates. It stands at all of them at once: so of two that meet at any of their gates
+// the same one is first at all, and nobody waits for somebody who waits for it.
+type passage struct {
+	names  []string
+	behind int           // at how many gates it is not the first
+	open   chan struct{} // closed when it is the first at all
+}
+
+// enter returns when all gates have been passed. leave must be called after the locks have been released.
 func (g *gates) enter(ctx context.Context, names []string) (leave func(), err error) {
-	for i, name := range names {
-		if err := g.pass(ctx, name); err != nil {
-			g.leave(names[:i])
-			return nil, err
+	p := &passage{names: names, open: make(chan struct{})}
+	g.mu.Lock()
+	for _, name := range names {
+		if len(g.at[name]) > 0 {
+			p.behind++
+		}
+		g.at[name] = append(g.at[name], p)
+	}
+	blocked := p.behind > 0
+	g.mu.Unlock()
+	if blocked {
+		select {
+		case <-p.open:
+		case <-ctx.Done():
+			g.leave(p)
+			return nil, endOfWait(ctx)
 		}
 	}
-	return func() { g.leave(names) }, nil
+	return func() { g.leave(p) }, nil
 }
 
-func (g *gates) pass(ctx context.Context, name string) error {
-	g.mu.Lock()
-	behind, closed := g.byName[name]
-	if !closed {
-		g.byName[name] = nil
-		g.mu.Unlock()
-		return nil
-	}
-	open := make(chan struct{})
-	g.byName[name] = append(behind, open)
-	g.mu.Unlock()
-	select {
-	case <-open:
-		return nil
-	case <-ctx.Done():
-	}
-	g.mu.Lock()
-	i := slices.Index(g.byName[name], open)
-	if i >= 0 {
-		g.byName[name] = slices.Delete(g.byName[name], i, i+1)
-	}
-	g.mu.Unlock()
-	if i < 0 { // it has opened meanwhile
-		g.leave([]string{name})
-	}
-	return endOfWait(ctx)
-}
-
-func (g *gates) leave(names []string) {
+func (g *gates) leave(p *passage) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, name := range names {
-		behind := g.byName[name]
-		if len(behind) == 0 {
-			delete(g.byName, name)
-			continue
+	for _, name := range p.names {
+		i := slices.Index(g.at[name], p)
+		rest := slices.Delete(g.at[name], i, i+1)
+		g.at[name] = rest
+		switch {
+		case len(rest) == 0:
+			delete(g.at, name)
+		case i == 0:
+			rest[0].behind--
+			if rest[0].behind == 0 {
+				close(rest[0].open)
+			}
 		}
-		g.byName[name] = behind[1:]
-		close(behind[0])
 	}
+}
+
+// wanted tells whether somebody is behind the one who has passed a gate.
+func (g *gates) wanted(name string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.at[name]) > 1
 }

@@ -59,17 +59,18 @@ const subscribeTimeout = scriptTimeout
 func newLockHub(s lockStore, instance string, m *lockMetrics) *lockHub {
 	return &lockHub{
 		store: s, instance: instance, metrics: m, closeEar: func() error { return nil }, lines: map[string]*line{},
-		hearing: make(chan struct{}), gates: gates{byName: map[string][]chan struct{}{}},
+		hearing: make(chan struct{}), gates: gates{at: map[string][]*passage{}},
 	}
 }
 
 // close ends the subscription. What is still held can be unlocked; it is not renewed any more.
 func (h *lockHub) close() error {
 	h.mu.Lock()
-	h.closed = true
 	for _, ln := range h.lines {
 		ln.stopPolling()
 	}
+	h.freeKept(func(*line) bool { return true })
+	h.closed = true
 	h.mu.Unlock()
 	err := h.closeEar()
 	h.running.Wait()
@@ -83,24 +84,39 @@ func (h *lockHub) spawn(f func()) {
 	}
 }
 
-// nextID names a waiter: the instance, by which it is told, and a number.
+// nextID names a waiter: the instance, by which it is told, and a number, greater than those before.
 func (h *lockHub) nextID() string {
 	h.serial++
-	return h.instance + "|" + strconv.FormatUint(h.serial, 36)
+	return h.instance + "|" + strconv.FormatUint(h.serial, 10)
 }
 
-// join stands in line for a key and returns when it is its turn. The first in line asks Redis, for all of them.
-func (h *lockHub) join(ctx context.Context, key string, b lockBounds) (*turn, error) {
+// names are the names of keys in Redis, in the same order.
+func (h *lockHub) names(keys []string) []string {
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		names[i] = h.store.name(key)
+	}
+	return names
+}
+
+// join stands in line for a lock and returns when it is its turn. The first in line asks Redis, for all of them.
+func (h *lockHub) join(ctx context.Context, name string, b lockBounds) (*turn, error) {
 	h.mu.Lock()
-	name := h.store.name(key)
 	ln := h.lines[name]
+	if ln != nil && ln.kept && !ln.mayPassOn(time.Now()) {
+		h.free(ln)
+		ln = nil
+	}
 	first := ln == nil
 	if first {
 		ln = h.newLine(name, b)
 		ln.asked = ln.id
 	}
 	t, id := ln.append(), ln.id
-	if h.deaf {
+	switch {
+	case ln.kept:
+		ln.passOn()
+	case h.deaf:
 		ln.probe()
 	}
 	h.mu.Unlock()
@@ -111,28 +127,38 @@ func (h *lockHub) join(ctx context.Context, key string, b lockBounds) (*turn, er
 	return t, err
 }
 
-// takeAll takes the keys if nobody in this process has anything to do with any of them, and Redis says that all are free. It
+// takeAll takes locks if nobody in this process uses any of them, and Redis says that those that are not kept here are free. It
 // returns nil where they are not.
-func (h *lockHub) takeAll(ctx context.Context, keys []string, b lockBounds) ([]*turn, error) {
+func (h *lockHub) takeAll(ctx context.Context, names []string, b lockBounds) ([]*turn, error) {
 	h.mu.Lock()
-	names, waiters := make([]string, len(keys)), make([]string, len(keys))
-	for i, key := range keys {
-		names[i] = h.store.name(key)
-		if h.lines[names[i]] != nil || h.closed {
+	now := time.Now()
+	for _, name := range names {
+		if ln := h.lines[name]; h.closed || ln != nil && (!ln.kept || !ln.mayPassOn(now)) {
 			h.mu.Unlock()
 			return nil, nil
 		}
 	}
-	turns := make([]*turn, len(keys))
+	turns := make([]*turn, len(names))
+	var missing []*turn
 	for i, name := range names {
-		ln := h.newLine(name, b)
-		ln.asked = ln.id
-		turns[i], waiters[i] = ln.append(), ln.id
+		ln := h.lines[name]
+		if ln == nil {
+			ln = h.newLine(name, b)
+			ln.asked = ln.id
+		}
+		turns[i] = ln.append()
+		if ln.kept {
+			ln.passOn()
+		} else {
+			missing = append(missing, turns[i])
+		}
 	}
 	h.mu.Unlock()
-	h.inTime(ctx, func() { h.requestAll(turns, names, waiters, b) })
+	if len(missing) > 0 {
+		h.inTime(ctx, func() { h.requestAll(missing, b) })
+	}
 	var failure error
-	var held []*turn
+	held := make([]*turn, 0, len(turns))
 	for _, t := range turns {
 		err := t.await(ctx)
 		switch {
@@ -142,18 +168,24 @@ func (h *lockHub) takeAll(ctx context.Context, keys []string, b lockBounds) ([]*
 			failure = err
 		}
 	}
-	switch {
-	case failure == nil:
+	if failure == nil {
 		return turns, nil
-	case errors.Is(failure, errTaken):
-		return nil, nil
 	}
 	h.giveUp(ctx, held)
+	if errors.Is(failure, errTaken) {
+		return nil, nil
+	}
 	return nil, failure
 }
 
 // requestAll asks Redis for the locks of turns, and takes its answer.
-func (h *lockHub) requestAll(turns []*turn, names, waiters []string, b lockBounds) {
+func (h *lockHub) requestAll(turns []*turn, b lockBounds) {
+	names, waiters := make([]string, len(turns)), make([]string, len(turns))
+	h.mu.Lock()
+	for i, t := range turns {
+		names[i], waiters[i] = t.line.name, t.line.id
+	}
+	h.mu.Unlock()
 	sent := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
 	all, err := h.store.acquireAll(ctx, names, waiters, b)
@@ -220,13 +252,13 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 			if ln.holder == t {
 				ln.lapse()
 			}
-			leaving, again = append(leaving, departure{key: ln.name, owner: t.owner, used: t.token, bounds: ln.bounds}), append(again, nil)
-		case ln.mayPassOn(now):
-			ln.handed++
-			ln.next()
-			h.metrics.handOff(handOffLocal)
+			leaving, again = append(leaving, departure{key: ln.name, owner: t.owner, used: t.token, late: t.late, bounds: ln.bounds}), append(again, nil)
+		case len(ln.waiting) > 0 && ln.mayPassOn(now):
+			ln.passOn()
+		case h.mayKeep(ln):
+			ln.keep(now)
 		default:
-			d := departure{key: ln.name, owner: ln.id, used: t.token, bounds: ln.bounds, asked: ln.asked == ln.id}
+			d := departure{key: ln.name, owner: ln.id, used: t.token, late: ln.late, bounds: ln.bounds, asked: ln.asked == ln.id}
 			ln.holder = nil
 			if len(ln.waiting) > 0 {
 				ln.renameAndWait()
@@ -267,6 +299,39 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 	return lost
 }
 
+// mayKeep tells whether a lock that nobody here waits for is kept for those behind the gates, of whom one will take it next,
+// instead of being freed and asked for again. It is for as long as nobody waits for it elsewhere, and that would be heard.
+func (h *lockHub) mayKeep(ln *line) bool {
+	return len(ln.waiting) == 0 && !ln.contended && !h.deaf && !h.closed && h.gates.wanted(ln.name)
+}
+
+// freeKept frees the locks that are kept, of those that are meant.
+func (h *lockHub) freeKept(meant func(*line) bool) {
+	var free []*line
+	for _, ln := range h.lines {
+		if ln.kept && meant(ln) {
+			free = append(free, ln)
+		}
+	}
+	h.free(free...)
+}
+
+// free gives up, in the background, locks that are kept. h.mu is held.
+func (h *lockHub) free(lines ...*line) {
+	if len(lines) == 0 {
+		return
+	}
+	leaving := make([]departure, len(lines))
+	for i, ln := range lines {
+		leaving[i] = departure{key: ln.name, owner: ln.id, used: ln.token + ln.handed, late: ln.late, bounds: ln.bounds}
+		ln.kept = false
+		ln.remove()
+	}
+	h.spawn(func() {
+		_, _, _ = h.release(context.Background(), leaving) // what it cannot free expires
+	})
+}
+
 // release frees locks in Redis, even if the caller has gone, and asks again where the answer was lost.
 func (h *lockHub) release(ctx context.Context, leaving []departure) (answers []released, sent time.Time, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
@@ -292,9 +357,9 @@ func (h *lockHub) release(ctx context.Context, leaving []departure) (answers []r
 const releaseRetry = 10 * time.Millisecond
 
 // forget gives up, in the background, a waiter that may be in line in Redis or own the lock by now.
-func (h *lockHub) forget(ln *line, waiter string) (forgotten <-chan struct{}) {
+func (h *lockHub) forget(ln *line, waiter string, late bool) (forgotten <-chan struct{}) {
 	done := make(chan struct{})
-	d := departure{key: ln.name, owner: waiter, bounds: ln.bounds}
+	d := departure{key: ln.name, owner: waiter, late: late, bounds: ln.bounds}
 	if h.closed {
 		close(done)
 		return done
@@ -315,6 +380,9 @@ func (h *lockHub) hear(_, message string) {
 	case "wanted":
 		if ln := h.lines[rest]; ln != nil {
 			ln.contended = true
+			if ln.kept {
+				h.free(ln)
+			}
 		}
 	case "granted":
 		words := strings.SplitN(rest, " ", 5)
@@ -324,7 +392,7 @@ func (h *lockHub) hear(_, message string) {
 		r := replyReader{script: "granted", reply: words[1:4]}
 		token, until, waiting := r.number(), r.number(), r.number()
 		ln := h.lines[words[4]]
-		if r.err != nil || ln == nil || ln.id != words[0] || ln.holder != nil {
+		if r.err != nil || ln == nil || ln.id != words[0] || ln.held() {
 			return // given up, and the release is on its way; or known already
 		}
 		if deadline, ok := h.clock.local(until); ok {
@@ -341,8 +409,9 @@ func (h *lockHub) gap(subscribed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.deaf = !subscribed
+	h.freeKept(func(*line) bool { return h.deaf })
 	for _, ln := range h.lines {
-		if ln.holder == nil {
+		if !ln.held() {
 			ln.ask()
 		} else {
 			ln.probe()
@@ -378,8 +447,9 @@ func (h *lockHub) ring() {
 	now := time.Now()
 	var due []*line
 	var leases []renewal
+	h.freeKept(func(ln *line) bool { return !now.Before(ln.keptUntil) })
 	for _, ln := range h.lines {
-		if ln.holder == nil {
+		if !ln.held() {
 			continue
 		}
 		if !now.Before(ln.until) {
@@ -391,6 +461,9 @@ func (h *lockHub) ring() {
 			due, leases = append(due, ln), append(leases, ln.lease())
 		}
 		h.wakeAt(ln.until)
+		if ln.kept {
+			h.wakeAt(ln.keptUntil)
+		}
 		if !ln.renewing {
 			h.wakeAt(ln.renewAt)
 		}
@@ -412,7 +485,7 @@ func (h *lockHub) renew(due []*line, leases []renewal) {
 	defer h.mu.Unlock()
 	for i, ln := range due {
 		ln.renewing = false
-		if ln.holder == nil || ln.id != leases[i].owner {
+		if !ln.held() || ln.id != leases[i].owner {
 			continue // it has been released meanwhile
 		}
 		switch {

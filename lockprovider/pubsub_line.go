@@ -10,7 +10,7 @@ import (
 // line is one lock in one process: those here who wait for it, in order, and who holds it. To Redis they are one waiter at a
 // time, with the name id; each grant of Redis begins with a new one. All fields are guarded by the hub's mutex.
 //
-//	asking ──► waiting in Redis ──► held ──► passed on here ──► … ──► released, or released and asking again
+//	asking ──► waiting in Redis ──► held ──► passed on here, or kept a while ──► … ──► released, or released and asking again
 //
 // A line that nobody waits in and nobody holds is gone.
 type line struct {
@@ -22,11 +22,14 @@ type line struct {
 	asked    string // the id of the request that is under way, or ""
 	answers  bool   // Redis has answered before: it knows us
 	failures int    // requests in a row that failed
+	late     bool   // a request of id's was not answered in time, and may still come to Redis
 	waiting  []*turn
 	poll     *time.Timer
 	gone     bool
 
 	holder    *turn // nil while waiting
+	kept      bool  // nobody holds the lock, and Redis does not know: somebody here will want it soon
+	keptUntil time.Time
 	until     time.Time
 	token     int64 // of the grant
 	handed    int64 // how often it has been passed on here since
@@ -42,6 +45,7 @@ type turn struct {
 	ready chan struct{} // closed when the lock is held, or err is set
 	err   error
 	owner string // the name under which Redis knows the holder
+	late  bool   // as the line's
 	token int64
 	lost  bool
 	lose  context.CancelCauseFunc
@@ -112,14 +116,14 @@ var already = func() <-chan struct{} { c := make(chan struct{}); close(c); retur
 
 // abandonIfEmpty gives up a line that nobody waits in any more.
 func (ln *line) abandonIfEmpty() (forgotten <-chan struct{}) {
-	if len(ln.waiting) > 0 || ln.holder != nil || ln.gone {
+	if len(ln.waiting) > 0 || ln.held() || ln.gone {
 		return already
 	}
 	ln.remove()
 	if ln.asked == ln.id {
 		return already // the answer finds that the line is gone
 	}
-	return ln.hub.forget(ln, ln.id)
+	return ln.hub.forget(ln, ln.id, ln.late)
 }
 
 func (ln *line) remove() {
@@ -147,18 +151,20 @@ func (ln *line) request(id string) {
 	var a acquired
 	var err error
 	var sent time.Time
-	for range 2 { // the first may have met a connection that broke while it was idle
+	repeated := false
+	for ; ; repeated = true { // the first may have met a connection that broke while it was idle
 		sent = time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
 		a, err = h.store.acquire(ctx, ln.name, id, ln.bounds)
 		late := ctx.Err() != nil
 		cancel()
-		if err == nil || late {
+		if err == nil || late || repeated {
 			break
 		}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	ln.late = ln.late || repeated && ln.id == id
 	ln.heard(id)
 	ln.answered(id, sent, a, err)
 }
@@ -180,11 +186,13 @@ func (ln *line) answered(id string, sent time.Time, a acquired, err error) {
 	if err == nil {
 		h.clock.saw(sent, a.now)
 		ln.answers, ln.failures = true, 0
+	} else if ln.id == id {
+		ln.late = true
 	}
 	switch {
 	case ln.gone || ln.id != id: // a message came first, and the request may have come to Redis after the release
-		h.forget(ln, id)
-	case ln.holder != nil:
+		h.forget(ln, id, err != nil || ln.late && ln.id == id)
+	case ln.held():
 	case err != nil:
 		ln.failures++
 		if !ln.answers || ln.failures >= patience {
@@ -232,7 +240,7 @@ func (ln *line) lease() renewal {
 func (ln *line) fail(err error) {
 	ln.remove()
 	ln.turnAway(err)
-	ln.hub.forget(ln, ln.id)
+	ln.hub.forget(ln, ln.id, ln.late)
 }
 
 // turnAway tells all who wait that Redis does not answer.
@@ -250,7 +258,8 @@ func (ln *line) granted(token int64, from, until time.Time, waiting int) {
 		return
 	}
 	ln.stopPolling()
-	ln.token, ln.handed, ln.began, ln.contended = token, 0, time.Now(), waiting > 0
+	ln.token, ln.handed, ln.began = token, 0, time.Now()
+	ln.contended = ln.contended || waiting > 0 // a message may have been faster than the answer
 	ln.prolong(from, until)
 	ln.next()
 }
@@ -272,8 +281,25 @@ func (ln *line) next() {
 	ln.waiting[0] = nil
 	ln.waiting = ln.waiting[1:]
 	ln.holder = t
-	t.owner, t.token = ln.id, ln.token+ln.handed
+	t.owner, t.token, t.late = ln.id, ln.token+ln.handed, ln.late
 	t.settle(nil)
+}
+
+// held tells whether Redis knows this process as the owner.
+func (ln *line) held() bool { return ln.holder != nil || ln.kept }
+
+// passOn gives the lock to the first who waits here, after another holder.
+func (ln *line) passOn() {
+	ln.kept = false
+	ln.handed++
+	ln.next()
+	ln.hub.metrics.handOff(handOffLocal)
+}
+
+// keep ends the turn of a holder without an heir who is there already.
+func (ln *line) keep(now time.Time) {
+	ln.holder, ln.kept, ln.keptUntil = nil, true, now.Add(ln.bounds.turn)
+	ln.hub.wakeAt(ln.keptUntil)
 }
 
 // mayPassOn tells whether the next holder may be one of this process: as long as nobody waits elsewhere; else a turn of the
@@ -281,7 +307,7 @@ func (ln *line) next() {
 // clock has passed, since the next grant begins with what that shows.
 func (ln *line) mayPassOn(now time.Time) bool {
 	switch next := ln.handed + 1; {
-	case len(ln.waiting) == 0:
+	case !now.Before(ln.until):
 		return false
 	case ln.contended && (next >= int64(ln.bounds.passes) || now.Sub(ln.began) >= ln.bounds.turn):
 		return false
@@ -298,17 +324,18 @@ const tokensReserved = 64
 func (ln *line) renameAndWait() {
 	ln.holder = nil
 	ln.id = ln.hub.nextID()
-	ln.asked, ln.renewing = ln.id, false
+	ln.asked, ln.late, ln.renewing, ln.contended = ln.id, false, false, false
 }
 
 // lapse is the end of a lease that was not released: the holder is told, those who wait ask anew.
 func (ln *line) lapse() {
-	t := ln.holder
-	t.lost = true
-	if t.lose != nil {
-		t.lose(ErrLockLost)
+	if t := ln.holder; t != nil {
+		t.lost = true
+		if t.lose != nil {
+			t.lose(ErrLockLost)
+		}
 	}
-	ln.holder = nil
+	ln.holder, ln.kept = nil, false
 	if len(ln.waiting) == 0 {
 		ln.remove()
 		return
@@ -325,7 +352,7 @@ func (ln *line) pollLater() {
 	ln.poll = time.AfterFunc(ln.bounds.poll, func() {
 		ln.hub.mu.Lock()
 		defer ln.hub.mu.Unlock()
-		if !ln.gone && ln.holder == nil {
+		if !ln.gone && !ln.held() {
 			ln.ask()
 		}
 	})

@@ -18,6 +18,7 @@ type lockModel struct {
 	clock  time.Duration // by which Redis' clock is ahead
 
 	mu    sync.Mutex
+	calls int // requests that came through
 	locks map[string]*modelLock
 	hubs  map[string]*modelLink
 }
@@ -87,6 +88,7 @@ func (l *modelLink) call(ctx context.Context, do func(now time.Time)) error {
 		return err
 	}
 	l.model.mu.Lock()
+	l.model.calls++
 	do(time.Now())
 	l.model.mu.Unlock()
 	delay, lost = l.draw(l.model.faults.replyLost)
@@ -189,7 +191,9 @@ func (l *modelLink) acquire(ctx context.Context, key, id string, b lockBounds) (
 		lock := m.lock(key, now)
 		switch {
 		case lock.owner == id:
-			lock.until = now.Add(b.lease)
+			if short := now.Add(b.grant); short.After(lock.until) {
+				lock.until = short
+			}
 		case lock.owner == "" && len(lock.line) == 0:
 			m.take(lock, id, b.lease, now)
 		default:

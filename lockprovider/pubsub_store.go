@@ -38,6 +38,7 @@ type departure struct {
 	key, owner string
 	used       int64  // the last token that was used
 	again      string // the waiter to enqueue, or ""
+	late       bool   // a request of the owner's was not answered in time, and may still come to Redis
 	bounds     lockBounds
 	// asked: a request of the owner's is still under way, since a message was faster. Its answer frees the lock once more, in
 	// case that the request came to Redis after the release; so one of the two finds nothing to free.
@@ -159,7 +160,11 @@ func (s *redisLocks) release(ctx context.Context, leaving []departure) ([]releas
 		args := []any{b.lease.Milliseconds(), b.grant.Milliseconds(), b.heartbeat.Milliseconds()}
 		for i, d := range leaving[:n] {
 			keys[i] = d.key
-			args = append(args, d.owner, d.used, d.again)
+			late := ""
+			if d.late {
+				late = "1"
+			}
+			args = append(args, d.owner, d.used, d.again, late)
 		}
 		reply, err := lockReleaseScript.Run(ctx, s.redis, keys, args...).StringSlice()
 		if err != nil {

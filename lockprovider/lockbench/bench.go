@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,6 +115,9 @@ type result struct {
 	Ratio      float64 `json:"busiestToIdlestProcess"`
 	RedisCPU   float64 `json:"redisCPUPercent"`
 	Lost       int     `json:"locksLost"` // in all rounds: no lease is so short that one may be lost
+	// rounds are the sections a second of each round. What is compared was measured in the same round: the machine's own speed
+	// changes from round to round.
+	rounds []float64
 }
 
 // measureAll measures every contender under every load in turns: what else the machine does meets all of them.
@@ -148,21 +152,28 @@ func (b *bench) measureAll(ctx context.Context, rounds int, wanted, loaded func(
 	return results, nil
 }
 
+// middle is the median.
+func middle[T cmp.Ordered](values []T) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
 func medians(all []result) result {
 	median := func(figure func(result) float64) float64 {
 		values := make([]float64, len(all))
 		for i, r := range all {
 			values[i] = figure(r)
 		}
-		slices.Sort(values)
-		return values[len(values)/2]
+		return middle(values)
 	}
 	lost := 0
-	for _, r := range all {
+	rounds := make([]float64, len(all))
+	for i, r := range all {
 		lost += r.Lost
+		rounds[i] = r.PerSecond
 	}
 	return result{
-		Contender: all[0].Contender, Load: all[0].Load, Lost: lost,
+		Contender: all[0].Contender, Load: all[0].Load, Lost: lost, rounds: rounds,
 		PerSecond:  median(func(r result) float64 { return r.PerSecond }),
 		Requests:   median(func(r result) float64 { return r.Requests }),
 		MeanMicros: median(func(r result) float64 { return r.MeanMicros }),

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -56,7 +55,15 @@ func compare(results []result) ([]verdict, error) {
 		verdicts = append(verdicts, verdict{name, fmt.Sprintf("%.2f%s", got, unit), fmt.Sprintf("≤ %.2f%s", want, unit), got <= want})
 	}
 	share := func(name, load, of string, want float64) {
-		atLeast(name, ours(load).PerSecond/max(1, figure(of, load).PerSecond), want, " ×")
+		mine, others := ours(load), figure(of, load)
+		if len(missing) > 0 {
+			return
+		}
+		ratios := make([]float64, len(mine.rounds))
+		for i, r := range mine.rounds {
+			ratios[i] = r / max(1, others.rounds[i])
+		}
+		atLeast(name, middle(ratios), want, " ×")
 	}
 
 	alone := ours(loadAlone).Requests
@@ -127,7 +134,7 @@ func (b *bench) deadWaiter(ctx context.Context) ([]verdict, error) {
 }
 
 func bounded(name string, took []time.Duration, bound time.Duration) verdict {
-	got := medianOf(took)
+	got := middle(took)
 	return verdict{name, got.Round(100 * time.Microsecond).String(), "≤ " + bound.String(), got <= bound}
 }
 
@@ -379,9 +386,4 @@ func hold(task workerTask) error {
 	}
 	_, _ = io.Copy(io.Discard, os.Stdin) // until its parent has gone
 	return unlock()
-}
-
-func medianOf(took []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(took))
-	return sorted[len(sorted)/2]
 }

@@ -125,6 +125,27 @@ func TestMedians(t *testing.T) {
 	}
 }
 
+// TestRatiosOfRounds compares what was measured in the same round: here the machine was half as fast in the second.
+func TestRatiosOfRounds(t *testing.T) {
+	results := reached()
+	for i, r := range results {
+		slow := r
+		slow.PerSecond /= 2
+		slower := r
+		slower.PerSecond /= 10
+		results[i] = medians([]result{r, slow, slower})
+	}
+	verdicts, err := compare(results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range verdicts {
+		if !v.ok {
+			t.Errorf("%+v", v)
+		}
+	}
+}
+
 func TestPick(t *testing.T) {
 	for _, test := range []struct {
 		list, name string
@@ -142,7 +163,7 @@ func TestPick(t *testing.T) {
 
 // reached are results that are just as good as they must be.
 func reached() []result {
-	return []result{
+	results := []result{
 		{Contender: nameRoundTrip, Load: loadAlone, PerSecond: 1000},
 		{Contender: nameOurs, Load: loadAlone, PerSecond: 901, Requests: 2},
 		{Contender: nameMutex, Load: loadThink0, PerSecond: 1000},
@@ -157,6 +178,10 @@ func reached() []result {
 		{Contender: nameOurs, Load: loadKeys, PerSecond: 701},
 		{Contender: nameOurs, Load: loadProc1, P99: 192, Jain: 0.99, Ratio: 1.1},
 	}
+	for i, r := range results {
+		results[i] = medians([]result{r})
+	}
+	return results
 }
 
 func TestCompare(t *testing.T) {
@@ -181,6 +206,7 @@ func TestCompare(t *testing.T) {
 		}
 		worse := reached()
 		worse[i].PerSecond /= 2
+		worse[i].rounds = []float64{worse[i].PerSecond}
 		worse[i].Requests *= 2
 		worse[i].P99 *= 2
 		worse[i].Jain /= 2

@@ -28,6 +28,8 @@ type Traits struct {
 	RepeatsRelease bool
 	// Remembers: after a release, keys with a TTL stay in Redis for a while, to remember the last token.
 	Remembers bool
+	// RefusesLate: a request that Redis serves after its caller has given up takes no lock.
+	RefusesLate bool
 	// Listens: waiters are told of a release by a message. The others ask again and again.
 	Listens bool
 }
@@ -36,7 +38,9 @@ type Traits struct {
 var Declared = map[lockprovider.Strategy]Traits{
 	lockprovider.SetNX:   {},
 	lockprovider.Redsync: {},
-	lockprovider.PubSub:  {FIFO: true, Cohort: 16, Fences: true, RepeatsRelease: true, Remembers: true, Listens: true},
+	lockprovider.PubSub: {
+		FIFO: true, Cohort: 16, Fences: true, RepeatsRelease: true, Remembers: true, RefusesLate: true, Listens: true,
+	},
 }
 
 // Subject is a locker under test.
@@ -94,6 +98,7 @@ const (
 	Cluster    Capability = "works in Redis Cluster, also while a slot moves"
 	Hears      Capability = "a lost wake-up costs a poll, not a lease"
 	Repeats    Capability = "a release whose reply was lost can be repeated"
+	Late       Capability = "a Redis that stood still takes no lock for callers who have gone"
 	FIFO       Capability = "waiters are served in their order"
 	Fences     Capability = "fencing tokens that always increase"
 )
@@ -102,7 +107,7 @@ const (
 func Capabilities() []Capability {
 	return []Capability{
 		Excludes, Bounded, OwnRelease, Cancelled, Renews, TellsLoss, Unstuck, SeveralKey, Restarts, Tidy, Failover, Cluster,
-		Hears, Repeats, FIFO, Fences,
+		Hears, Repeats, Late, FIFO, Fences,
 	}
 }
 
@@ -115,6 +120,8 @@ func (traits Traits) has(c Capability) bool {
 		return traits.Fences
 	case Repeats:
 		return traits.RepeatsRelease
+	case Late:
+		return traits.RefusesLate
 	}
 	return true
 }

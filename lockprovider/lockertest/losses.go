@@ -41,6 +41,10 @@ var lossScenarios = []Scenario{
 		Why: "a holder trusts a Redis that says nothing",
 	},
 	{
+		Name: "given_up_while_redis_stands_still", Proves: Late, Needs: realRedis, Func: givenUpWhileRedisStands,
+		Why: "requests of callers who have gone take the lock for nobody, when Redis serves them at last",
+	},
+	{
 		Name: "client_pause", Proves: TellsLoss, Needs: realRedis, Func: clientPause,
 		Why: "a holder trusts a Redis that serves nobody, and gives the lock away when it goes on",
 	},
@@ -148,6 +152,24 @@ func (h *Harness) useful(t testing.TB) {
 		}
 		return lease.Unlock(t.Context()) == nil
 	})
+}
+
+// The callers' requests are in Redis' hands when it stands still. It serves them when it goes on, and by then they have given up.
+func givenUpWhileRedisStands(t testing.TB, h *Harness) {
+	i := h.open(t, wait(soon))
+	mustUnlock(t, i.mustLock(t, key)) // connections are open, scripts are loaded
+	if err := h.redis.Server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	all(8, func(int) {
+		if w := i.begin(t.Context(), key).end(t); w.err == nil {
+			t.Error("a Redis that stands still gave a lock")
+		}
+	})
+	if err := h.redis.Server.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	h.checkFree(t, key)
 }
 
 func clientPause(t testing.TB, h *Harness) {

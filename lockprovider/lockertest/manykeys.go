@@ -41,9 +41,29 @@ var keyScenarios = []Scenario{
 		Why: "a holder works on though one of its keys is gone",
 	},
 	{
+		Name: "nested", Proves: SeveralKey, Func: nested,
+		Why: "a caller who asks for a key that it holds already waits for itself",
+	},
+	{
 		Name: "nothing_left_of_many_keys", Proves: Tidy, Func: nothingLeft, Busy: true,
 		Why: "a process or a Redis that serves many keys grows until it dies",
 	},
+}
+
+func nested(t testing.TB, h *Harness) {
+	i := h.open(t)
+	outer := i.mustLock(t, "a", "b")
+	w := i.begin(outer.held, "b", "c").end(t)
+	if !errors.Is(w.err, lockprovider.ErrNestedLock) {
+		t.Errorf("Lock of a key that is held got %v, want ErrNestedLock", w.err)
+	}
+	inner := i.begin(outer.held, "c").mustEnd(t) // another key may be locked
+	if w := i.begin(inner.held, "a").end(t); !errors.Is(w.err, lockprovider.ErrNestedLock) {
+		t.Errorf("Lock of a key that is held further out got %v, want ErrNestedLock", w.err)
+	}
+	mustUnlock(t, inner)
+	mustUnlock(t, outer)
+	h.checkFree(t, "a", "b", "c")
 }
 
 func oppositeOrders(t testing.TB, h *Harness) {

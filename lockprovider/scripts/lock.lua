@@ -4,6 +4,7 @@
 --   o  who holds it: a waiter "instance|number", '' for nobody      t  its fencing token, the last one when nobody holds it
 --   u  until when, in us of Redis' time
 --   h  the first number of the line, e  the next free one      q<n>  the waiter with number n      w<waiter>  "n deadline"
+--   g<instance>  the number of the last waiter that an instance has given up while a request of its was still under way
 --
 -- A lock that nobody holds or waits for leaves nothing behind. A waiter whose deadline has passed has not asked for too long:
 -- it is skipped. All time is Redis' own.
@@ -58,8 +59,23 @@ local function dequeue(lock, waiter)
   if place then redis.call('HDEL', lock.key, 'w' .. waiter, 'q' .. string.match(place, '^%d+')) end
 end
 
-local function tell(waiter, message)
-  return redis.call('PUBLISH', 'holdfast:lock:' .. string.match(waiter, '^[^|]*'), message)
+local function instance(waiter) return string.match(waiter, '^[^|]*') end
+local function number(waiter) return tonumber(string.match(waiter, '%d+$')) end
+
+local function tell(waiter, message) return redis.call('PUBLISH', 'holdfast:lock:' .. instance(waiter), message) end
+
+-- give_up notes that requests of a waiter, and of earlier ones of its instance, come late: Redis stood still, and nobody
+-- waits for their answers any more. What they took would be nobody's until it expires.
+local function give_up(lock, waiter)
+  local last = redis.call('HGET', lock.key, 'g' .. instance(waiter))
+  redis.call('HSET', lock.key, 'g' .. instance(waiter), text(math.max(tonumber(last or '0'), number(waiter))))
+  local held = lock.owner and (lock.till - now) / 1000 or 0
+  expires(lock, held)
+end
+
+local function given_up(lock, waiter)
+  local last = redis.call('HGET', lock.key, 'g' .. instance(waiter))
+  return last and number(waiter) <= tonumber(last)
 end
 
 -- idle is the end of a lock that nobody holds or waits for. Its last token is kept only where Redis' clock has not passed it:

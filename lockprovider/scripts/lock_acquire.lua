@@ -18,10 +18,12 @@ end
 --[[lock.lua]]
 local lock = read(KEYS[1])
 local me, lease, grant, heartbeat = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if given_up(lock, me) then return {text(now), 'taken'} end
 if lock.owner == me then
-  lock.till = now + lease * 1000
+  -- It was handed over meanwhile, or the answer was lost. Whoever asked may have been stopped since: it renews, or loses it soon.
+  lock.till = math.max(lock.till, now + math.min(lease, grant) * 1000)
   redis.call('HSET', lock.key, 'u', text(lock.till))
-  expires(lock, lease)
+  expires(lock, (lock.till - now) / 1000)
 elseif not lock.owner and lock.head >= lock.tail then
   take(lock, me, lease)
 else

@@ -23,6 +23,7 @@ for i, key in ipairs(KEYS) do
   local lock = read(key)
   local mine = lock.owner == ARGV[i + 1] -- asked before, and the reply was lost
   if not mine and (lock.owner or lock.head < lock.tail) then return {text(now), 'taken', text(i)} end
+  if given_up(lock, ARGV[i + 1]) then return {text(now), 'taken', text(i)} end
   locks[i] = lock
 end
 local reply = {text(now), 'owned'}

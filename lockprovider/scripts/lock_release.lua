@@ -4,7 +4,7 @@
 --
 -- KEYS  the locks
 -- ARGV  1 lease in ms   2 lease in ms of a grant to somebody else   3 heartbeat in ms, then for each lock: owner, the last
---       token it has used, the waiter to enqueue or ''
+--       token it has used, the waiter to enqueue or '', '1' where a request of the owner's may still come or ''
 -- Returns {now, then for each lock: 'released' or 'lost'; token, until and number waiting where the enqueued waiter
 --          has become the owner, else '' three times}
 
@@ -15,7 +15,7 @@ local simple, answer = true, {stamp}
 for i, key in ipairs(KEYS) do
   local v = redis.call('HMGET', key, 'o', 'e')
   -- A token that the clock has not passed must be remembered. Both are microseconds, numbers of one length.
-  if v[1] ~= ARGV[3 * i + 1] or v[2] or ARGV[3 * i + 2] >= stamp or ARGV[3 * i + 3] ~= '' then
+  if v[1] ~= ARGV[4 * i] or v[2] or ARGV[4 * i + 1] >= stamp or ARGV[4 * i + 2] ~= '' or ARGV[4 * i + 3] ~= '' then
     simple = false
     break
   end
@@ -29,7 +29,7 @@ end
 local lease, grant, heartbeat = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local reply = {text(now)}
 for i, key in ipairs(KEYS) do
-  local owner, used, again = ARGV[3 * i + 1], tonumber(ARGV[3 * i + 2]), ARGV[3 * i + 3]
+  local owner, used, again, late = ARGV[4 * i], tonumber(ARGV[4 * i + 1]), ARGV[4 * i + 2], ARGV[4 * i + 3]
   local lock = read(key)
   local released = lock.owner == owner
   if released then
@@ -43,6 +43,7 @@ for i, key in ipairs(KEYS) do
     if enqueue(lock, again, heartbeat) and alone and lock.owner then tell(lock.owner, 'wanted ' .. key) end
   end
   if not lock.owner and (released or lock.head < lock.tail) then pass(lock, again, lease, grant) end
+  if late ~= '' then give_up(lock, owner) end
   if again ~= '' and lock.owner == again then
     reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = text(lock.token), text(lock.till), text(waiting(lock))
   else

@@ -1,0 +1,121 @@
+package lockprovider
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// inProcess are two processes at a model of Redis, and how to lock in each of them.
+func inProcess(t *testing.T, f faults) (m *lockModel, lock [2]func(keys ...string) (unlock func())) {
+	t.Helper()
+	m = newLockModel(f)
+	for p := range lock {
+		link := m.open(string(rune('p'+p)), 1)
+		locker := &pubsub{hub: link.hub, bounds: simBounds, wait: time.Minute}
+		t.Cleanup(func() {
+			if err := link.hub.close(); err != nil {
+				t.Error(err)
+			}
+		})
+		lock[p] = func(keys ...string) func() {
+			_, lease, err := locker.Lock(t.Context(), keys)
+			if err != nil {
+				t.Error(err)
+				return func() {}
+			}
+			return func() {
+				if err := lease.Unlock(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	return m, lock
+}
+
+// TestSeveralKeysAreKept: of those who want several keys in one process, the next takes what the last has had without Redis.
+func TestSeveralKeysAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, lock := inProcess(t, faults{delay: time.Millisecond})
+		const rounds = 10
+		for n := range rounds {
+			go func() {
+				keys := []string{"a", "b", "c"}
+				unlock := lock[0](keys[n%2], keys[1+n%2]) // b is everybody's
+				time.Sleep(time.Millisecond)
+				unlock()
+			}()
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		// b is asked for once, and freed once; a and c are kept as long as somebody stands behind their gate.
+		if m.calls > rounds {
+			t.Errorf("%d requests for %d sections", m.calls, rounds)
+		}
+		if len(m.locks) > 0 {
+			t.Errorf("left in Redis: %v", m.locks)
+		}
+	})
+}
+
+// TestKeptIsFreedForOthers: a lock that nobody holds, but is kept for somebody who waits for another one, goes to a process
+// that wants it: at once, or when the turn is over if the message is lost.
+func TestKeptIsFreedForOthers(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		faults faults
+		within time.Duration
+	}{
+		{"asked for", faults{delay: time.Millisecond}, 10 * time.Millisecond},
+		{"message lost", faults{delay: time.Millisecond, messageLost: 1}, simBounds.turn + simBounds.poll + 10*time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, lock := inProcess(t, test.faults)
+				first, second := lock[0]("a", "b"), lock[0]("c", "d")
+				go func() { lock[0]("a", "c")() }() // behind both
+				synctest.Wait()
+				first() // keeps a
+				began := time.Now()
+				unlock := lock[1]("a")
+				if took := time.Since(began); took > test.within {
+					t.Errorf("another process waited %v for a lock that nobody held", took)
+				}
+				unlock()
+				second()
+				time.Sleep(time.Second)
+			})
+		})
+	}
+}
+
+// TestKeptIsFreedOnClose: who ends while it keeps a lock frees it.
+func TestKeptIsFreedOnClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, lock := inProcess(t, faults{delay: time.Millisecond})
+		first, second := lock[0]("a", "b"), lock[0]("c", "d")
+		go func() { lock[0]("a", "c")() }()
+		synctest.Wait()
+		first()
+		kept := func() bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.locks["a"] != nil && m.locks["a"].owner != ""
+		}
+		if !kept() {
+			t.Fatal("nothing is kept")
+		}
+		began := time.Now()
+		if err := m.hubs["p"].hub.close(); err != nil {
+			t.Error(err)
+		}
+		if kept() || time.Since(began) > 10*time.Millisecond {
+			t.Errorf("after %v: kept %v", time.Since(began), kept())
+		}
+		second()
+		time.Sleep(time.Minute)
+	})
+}
