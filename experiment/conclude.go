@@ -101,7 +101,16 @@ var why = map[lockprovider.Strategy]string{
 	lockprovider.Optimistic: "nobody waits, and all but one of those who collide start over",
 }
 
-// speed compares the strategies that lost nothing, setting by setting.
+// kinds are the strategies that need the same: who has chosen a kind, or has no Redis, compares within it.
+var kinds = []struct {
+	name       string
+	strategies []lockprovider.Strategy
+}{
+	{"of the Redis locks", []lockprovider.Strategy{lockprovider.SetNX, lockprovider.Redsync, lockprovider.PubSub}},
+	{"with the database alone", []lockprovider.Strategy{lockprovider.RowLock, lockprovider.Optimistic, lockprovider.AtomicSQL}},
+}
+
+// speed compares the strategies that lost nothing, setting by setting: all of them, then those of a kind.
 func (r *Report) speed() []string {
 	var lines []string
 	for _, setting := range r.settings() {
@@ -110,6 +119,12 @@ func (r *Report) speed() []string {
 		})
 		if len(rivals) > 0 {
 			lines = append(lines, setting.String()+": "+ranking(rivals, setting.Rate > 0))
+		}
+		for _, kind := range kinds {
+			same := slices.DeleteFunc(slices.Clone(rivals), func(s Summary) bool { return !slices.Contains(kind.strategies, s.Strategy) })
+			if len(same) > 1 && len(same) < len(rivals) {
+				lines = append(lines, fmt.Sprintf("%s, %s: %s", setting, kind.name, ranking(same, setting.Rate > 0)))
+			}
 		}
 		for _, s := range r.of(setting) {
 			if s.Unsent+s.Unanswered > 0 {
@@ -142,16 +157,22 @@ func ranking(rivals []Summary, open bool) string {
 	if len(rivals) == 1 {
 		return text + "."
 	}
-	var behind, level, unknown []string
+	var behind, level, unknown, slower, quicker []string
 	for _, s := range rivals[1:] {
 		switch figure(best).Against(figure(s)) {
 		case better:
-			ratio := max(figure(best).Median, figure(s).Median) / max(min(figure(best).Median, figure(s).Median), 1e-9)
-			behind = append(behind, fmt.Sprintf("%s (%s times)", s.Strategy, compact(ratio)))
+			behind = append(behind, times(s.Strategy, figure(best), figure(s)))
 		case Unknown:
 			unknown = append(unknown, string(s.Strategy))
 		default:
 			level = append(level, string(s.Strategy))
+			switch { // who does as much may answer later
+			case open:
+			case best.P99Ms.Against(s.P99Ms) == Lower:
+				slower = append(slower, times(s.Strategy, best.P99Ms, s.P99Ms))
+			case best.P99Ms.Against(s.P99Ms) == Higher:
+				quicker = append(quicker, times(s.Strategy, best.P99Ms, s.P99Ms))
+			}
 		}
 	}
 	if len(behind) > 0 {
@@ -163,10 +184,21 @@ func ranking(rivals []Summary, open bool) string {
 	if len(level) > 0 {
 		text += "; the intervals overlap with " + strings.Join(level, ", ") + ", so no difference can be told"
 	}
+	if len(slower) > 0 {
+		text += "; its p99 is shorter than that of " + strings.Join(slower, ", ")
+	}
+	if len(quicker) > 0 {
+		text += "; its p99 is longer than that of " + strings.Join(quicker, ", ")
+	}
 	if len(unknown) > 0 {
 		text += "; one round tells nothing about " + strings.Join(unknown, ", ")
 	}
 	return text + "."
+}
+
+// times names a strategy and by how much two figures differ.
+func times(s lockprovider.Strategy, a, b Interval) string {
+	return fmt.Sprintf("%s (%s times)", s, compact(max(a.Median, b.Median)/max(min(a.Median, b.Median), 1e-9)))
 }
 
 // Violated are the strategies, besides the control, under which something was lost or invented.

@@ -81,6 +81,28 @@ func TestConclusion(t *testing.T) {
 	if said := strings.Join(r.Conclusion, "\n"); strings.Contains(said, "Exact") || verdictOf(Summary{}) != notAudited {
 		t.Errorf("claims to have audited:\n%s", said)
 	}
+	if strings.Contains(said, "with the database alone") {
+		t.Errorf("compares one strategy with itself:\n%s", said)
+	}
+	for i, run := range r.Runs {
+		if run.Strategy == lockprovider.None { // of three, two need the same
+			r.Runs[i].Strategy, r.Runs[i].Violations, r.Runs[i].Findings, r.Runs[i].PerSecond = lockprovider.AtomicSQL, 0, nil, 1000
+		}
+	}
+	r.conclude()
+	if said := strings.Join(r.Conclusion, "\n"); !strings.Contains(said, "with the database alone: atomicsql did 1000") {
+		t.Errorf("does not compare those that need the same:\n%s", said)
+	}
+	late := sample(map[lockprovider.Strategy]float64{lockprovider.RowLock: 500, lockprovider.Lua: 505})
+	for i, run := range late.Runs {
+		if run.Strategy == lockprovider.RowLock {
+			late.Runs[i].P99Ms *= 3
+		}
+	}
+	late.conclude()
+	if said := strings.Join(late.Conclusion, "\n"); !strings.Contains(said, "no difference can be told; its p99 is shorter than that of rowlock (3.00 times)") {
+		t.Errorf("as fast, and late:\n%s", said)
+	}
 	said = strings.Join(sample(map[lockprovider.Strategy]float64{lockprovider.RowLock: 500, lockprovider.Lua: 505}).Conclusion, "\n")
 	if strings.Contains(said, "faster") || !strings.Contains(said, "the intervals overlap with rowlock, so no difference can be told") {
 		t.Errorf("overlapping intervals:\n%s", said)

@@ -65,8 +65,8 @@ func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, Leas
 	names := l.hub.names(keys)
 	lease := &pubsubLease{hub: l.hub, keys: keys, leaveGates: func() {}}
 	var err error
-	if len(keys) > 1 && l.wait > 0 {
-		if lease.leaveGates, err = l.hub.gates.enter(waiting, names); err != nil {
+	if len(keys) > 1 && l.wait > 0 && ctx.Value(heldKey{}) == nil { // else those in front may wait for what it holds
+		if lease.leaveGates, err = l.hub.gates.enter(waiting, names, l.bounds.poll); err != nil {
 			return nil, nil, err
 		}
 	}

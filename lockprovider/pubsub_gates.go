@@ -4,10 +4,12 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // gates order those of this process who want several keys, before any of them asks Redis: who has passed the gates of all its
 // keys takes them with one request, or without, instead of one after the other while it keeps the first from everybody.
+// They make that likely, and exclude nobody: the lines do. So nobody stands at them for long.
 type gates struct {
 	mu sync.Mutex
 	// at are those at each gate in order of arrival; the first has passed it. A gate that nobody is at is not there.
@@ -22,8 +24,9 @@ type passage struct {
 	open   chan struct{} // closed when it is the first at all
 }
 
-// enter returns when all gates have been passed. leave must be called after the locks have been released.
-func (g *gates) enter(ctx context.Context, names []string) (leave func(), err error) {
+// enter returns when all gates have been passed, or after a time, in which whoever is in front may have waited for something
+// else. leave must be called after the locks have been released.
+func (g *gates) enter(ctx context.Context, names []string, limit time.Duration) (leave func(), err error) {
 	p := &passage{names: names, open: make(chan struct{})}
 	g.mu.Lock()
 	for _, name := range names {
@@ -34,15 +37,20 @@ func (g *gates) enter(ctx context.Context, names []string) (leave func(), err er
 	}
 	blocked := p.behind > 0
 	g.mu.Unlock()
-	if blocked {
-		select {
-		case <-p.open:
-		case <-ctx.Done():
-			g.leave(p)
-			return nil, endOfWait(ctx)
-		}
+	if !blocked {
+		return func() { g.leave(p) }, nil
 	}
-	return func() { g.leave(p) }, nil
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-p.open:
+		return func() { g.leave(p) }, nil
+	case <-timer.C:
+	case <-ctx.Done():
+		err = endOfWait(ctx)
+	}
+	g.leave(p)
+	return func() {}, err
 }
 
 func (g *gates) leave(p *passage) {

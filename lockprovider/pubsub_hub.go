@@ -36,7 +36,9 @@ type lockHub struct {
 	reconnected func()
 
 	closed  bool
-	running sync.WaitGroup // what goes on in the background
+	running sync.WaitGroup  // what goes on in the background
+	life    context.Context //nolint:containedctx // It ends what would go on in the background for long.
+	end     context.CancelFunc
 }
 
 // openLockHub subscribes to what Redis has to tell this process.
@@ -57,10 +59,12 @@ func openLockHub(r redis.UniversalClient, instance string, m *lockMetrics) *lock
 const subscribeTimeout = scriptTimeout
 
 func newLockHub(s lockStore, instance string, m *lockMetrics) *lockHub {
-	return &lockHub{
+	h := &lockHub{
 		store: s, instance: instance, metrics: m, closeEar: func() error { return nil }, lines: map[string]*line{},
 		hearing: make(chan struct{}), gates: gates{at: map[string][]*passage{}},
 	}
+	h.life, h.end = context.WithCancel(context.Background())
+	return h
 }
 
 // close ends the subscription. What is still held can be unlocked; it is not renewed any more.
@@ -72,6 +76,7 @@ func (h *lockHub) close() error {
 	h.freeKept(func(*line) bool { return true })
 	h.closed = true
 	h.mu.Unlock()
+	h.end()
 	err := h.closeEar()
 	h.running.Wait()
 	return err
@@ -99,14 +104,20 @@ func (h *lockHub) names(keys []string) []string {
 	return names
 }
 
-// join stands in line for a lock and returns when it is its turn. The first in line asks Redis, for all of them.
-func (h *lockHub) join(ctx context.Context, name string, b lockBounds) (*turn, error) {
-	h.mu.Lock()
+// line is the line of a lock; nil where this process has nothing to do with it.
+func (h *lockHub) line(name string) *line {
 	ln := h.lines[name]
 	if ln != nil && ln.kept && !ln.mayPassOn(time.Now()) {
 		h.free(ln)
-		ln = nil
+		return nil
 	}
+	return ln
+}
+
+// join stands in line for a lock and returns when it is its turn. The first in line asks Redis, for all of them.
+func (h *lockHub) join(ctx context.Context, name string, b lockBounds) (*turn, error) {
+	h.mu.Lock()
+	ln := h.line(name)
 	first := ln == nil
 	if first {
 		ln = h.newLine(name, b)
@@ -131,9 +142,8 @@ func (h *lockHub) join(ctx context.Context, name string, b lockBounds) (*turn, e
 // returns nil where they are not.
 func (h *lockHub) takeAll(ctx context.Context, names []string, b lockBounds) ([]*turn, error) {
 	h.mu.Lock()
-	now := time.Now()
 	for _, name := range names {
-		if ln := h.lines[name]; h.closed || ln != nil && (!ln.kept || !ln.mayPassOn(now)) {
+		if ln := h.line(name); h.closed || ln != nil && !ln.kept {
 			h.mu.Unlock()
 			return nil, nil
 		}
@@ -196,11 +206,11 @@ func (h *lockHub) requestAll(turns []*turn, b lockBounds) {
 		t.line.heard(waiters[i])
 		switch {
 		case err != nil:
-			t.line.answered(waiters[i], sent, acquired{}, err)
+			t.line.answered(waiters[i], sent, acquired{}, err, true)
 		case all == nil:
 			t.line.stepAside(t)
 		default:
-			t.line.answered(waiters[i], sent, all[i], nil)
+			t.line.answered(waiters[i], sent, all[i], nil, false)
 		}
 	}
 }
@@ -275,26 +285,31 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 	if len(leaving) == 0 {
 		return lost
 	}
-	answers, sent, err := h.release(ctx, leaving)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout) // even if the caller has gone
+	answers := h.release(bounded, leaving)
+	cancel()
+	var failed error
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i, ln := range again {
-		if id := leaving[i].again; ln != nil {
-			var a acquired
-			if err == nil {
-				a = answers[i].acquired
-			}
+	for i, a := range answers {
+		if ln, id := again[i], leaving[i].again; ln != nil {
 			ln.heard(id)
-			if ln.id == id || ln.gone { // else a message was faster, and that turn is over already
-				ln.answered(id, sent, a, err)
+			switch {
+			case ln.id == id || ln.gone:
+				ln.answered(id, a.sent, a.acquired, a.err, a.repeated)
+			case a.repeated: // a message was faster, that turn is over, and the repeated request has put it in line again
+				h.forget(ln, id, true)
 			}
 		}
-		if err == nil && answers[i].lost && !leaving[i].asked && lost == nil {
+		switch {
+		case a.err != nil:
+			failed = redisFailure(ctx, a.err)
+		case a.lost && !leaving[i].asked && lost == nil:
 			lost = fmt.Errorf("%w: %s", ErrLockLost, leaving[i].key)
 		}
 	}
-	if lost == nil && err != nil {
-		lost = redisFailure(ctx, err)
+	if lost == nil {
+		lost = failed
 	}
 	return lost
 }
@@ -302,7 +317,7 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 // mayKeep tells whether a lock that nobody here waits for is kept for those behind the gates, of whom one will take it next,
 // instead of being freed and asked for again. It is for as long as nobody waits for it elsewhere, and that would be heard.
 func (h *lockHub) mayKeep(ln *line) bool {
-	return len(ln.waiting) == 0 && !ln.contended && !h.deaf && !h.closed && h.gates.wanted(ln.name)
+	return len(ln.waiting) == 0 && !ln.contended && h.heard && !h.deaf && !h.closed && h.gates.wanted(ln.name)
 }
 
 // freeKept frees the locks that are kept, of those that are meant.
@@ -327,33 +342,95 @@ func (h *lockHub) free(lines ...*line) {
 		ln.kept = false
 		ln.remove()
 	}
-	h.spawn(func() {
-		_, _, _ = h.release(context.Background(), leaving) // what it cannot free expires
-	})
+	h.spawn(func() { h.releaseWithin(context.Background(), unlockTimeout, leaving) })
 }
 
-// release frees locks in Redis, even if the caller has gone, and asks again where the answer was lost.
-func (h *lockHub) release(ctx context.Context, leaving []departure) (answers []released, sent time.Time, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
-	defer cancel()
-	for again := false; ; again = true {
-		sent = time.Now()
-		bounded, stop := context.WithTimeout(ctx, scriptTimeout)
-		answers, err = h.store.release(bounded, leaving)
-		stop()
-		if err == nil {
-			for i := range answers {
-				answers[i].lost = answers[i].lost && !again // the one whose answer was lost may have freed it
-			}
-			return answers, sent, nil
+// handedBack is the answer to a departure.
+type handedBack struct {
+	released
+	sent     time.Time
+	err      error
+	repeated bool // it was sent more than once, or failed: an earlier request of the same may still come to Redis
+}
+
+// release frees locks in Redis, and asks again where an answer was lost, until the context ends. Servers that do not answer
+// keep it from none of the others.
+func (h *lockHub) release(ctx context.Context, leaving []departure) []handedBack {
+	type together struct {
+		node   int
+		bounds lockBounds
+	}
+	answers := make([]handedBack, len(leaving))
+	var running sync.WaitGroup
+	for _, group := range groupsOf(leaving, func(d departure) together { return together{h.store.node(d.key), d.bounds} }) {
+		if len(group) == len(leaving) {
+			h.releaseGroup(ctx, leaving, group, answers)
+			break
 		}
-		if pause(ctx, releaseRetry) != nil {
-			return nil, sent, err
+		running.Go(func() { h.releaseGroup(ctx, leaving, group, answers) })
+	}
+	running.Wait()
+	return answers
+}
+
+// releaseWithin is release for nobody who waits. What it cannot free expires.
+func (h *lockHub) releaseWithin(ctx context.Context, limit time.Duration, leaving []departure) {
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	h.release(bounded, leaving)
+}
+
+func (h *lockHub) releaseGroup(ctx context.Context, leaving []departure, group []int, answers []handedBack) {
+	mine := pick(leaving, group)
+	for wait := releaseRetry; ; wait = min(2*wait, max(releaseRetry, mine[0].bounds.poll)) {
+		sent := time.Now()
+		bounded, stop := context.WithTimeout(ctx, scriptTimeout)
+		got, err := h.store.release(bounded, mine)
+		stop()
+		for n, i := range group {
+			a := &answers[i]
+			a.sent, a.err = sent, err
+			if err != nil {
+				a.repeated = true
+				continue
+			}
+			a.released = got[n]
+			a.lost = a.lost && !a.repeated // the one whose answer was lost may have freed it
+		}
+		if err == nil || pause(ctx, wait) != nil {
+			return
 		}
 	}
 }
 
-// releaseRetry is the pause before a release is sent again; a broken connection is replaced at once.
+// groupsOf are the indices of all elements, those with the same key together.
+func groupsOf[T any, K comparable](all []T, key func(T) K) [][]int {
+	if len(all) == 1 {
+		return [][]int{{0}}
+	}
+	var groups [][]int
+	index := map[K]int{}
+	for i, x := range all {
+		g, ok := index[key(x)]
+		if !ok {
+			g = len(groups)
+			index[key(x)] = g
+			groups = append(groups, nil)
+		}
+		groups[g] = append(groups[g], i)
+	}
+	return groups
+}
+
+func pick[T any](all []T, indices []int) []T {
+	picked := make([]T, len(indices))
+	for n, i := range indices {
+		picked[n] = all[i]
+	}
+	return picked
+}
+
+// releaseRetry is the pause before a release is sent again, at first; a broken connection is replaced at once.
 const releaseRetry = 10 * time.Millisecond
 
 // forget gives up, in the background, a waiter that may be in line in Redis or own the lock by now.
@@ -364,9 +441,13 @@ func (h *lockHub) forget(ln *line, waiter string, late bool) (forgotten <-chan s
 		close(done)
 		return done
 	}
+	ctx, limit := context.Background(), unlockTimeout
+	if late { // Redis stands still: what it takes when it goes on would be nobody's for a lease
+		ctx, limit = h.life, unlockTimeout+ln.bounds.lease
+	}
 	h.spawn(func() {
 		defer close(done)
-		_, _, _ = h.release(context.Background(), []departure{d}) // what it cannot free expires
+		h.releaseWithin(ctx, limit, []departure{d})
 	})
 	return done
 }
@@ -468,8 +549,8 @@ func (h *lockHub) ring() {
 			h.wakeAt(ln.renewAt)
 		}
 	}
-	if len(due) > 0 {
-		h.spawn(func() { h.renew(due, leases) })
+	for _, group := range groupsOf(due, func(ln *line) int { return h.store.node(ln.name) }) {
+		h.spawn(func() { h.renew(pick(due, group), pick(leases, group)) })
 	}
 }
 

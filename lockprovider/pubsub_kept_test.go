@@ -1,6 +1,8 @@
 package lockprovider
 
 import (
+	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,9 +12,11 @@ import (
 func inProcess(t *testing.T, f faults) (m *lockModel, lock [2]func(keys ...string) (unlock func())) {
 	t.Helper()
 	m = newLockModel(f)
+	bounds := simBounds
+	bounds.lease = time.Minute // whoever waits for its end, or for a renewal, waits for too long
 	for p := range lock {
 		link := m.open(string(rune('p'+p)), 1)
-		locker := &pubsub{hub: link.hub, bounds: simBounds, wait: time.Minute}
+		locker := &pubsub{hub: link.hub, bounds: bounds, wait: 2 * time.Minute}
 		t.Cleanup(func() {
 			if err := link.hub.close(); err != nil {
 				t.Error(err)
@@ -90,6 +94,66 @@ func TestKeptIsFreedForOthers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWantedIsRepeated: a process that passes locks on, and does not hear that another one waits, is told again.
+func TestWantedIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, lock := inProcess(t, faults{delay: time.Millisecond, messageLost: 0.5})
+		var busy sync.WaitGroup
+		over := make(chan struct{})
+		for range 4 {
+			busy.Go(func() {
+				for {
+					select {
+					case <-over:
+						return
+					default:
+					}
+					unlock := lock[0]("a", "b")
+					time.Sleep(time.Millisecond)
+					unlock()
+				}
+			})
+		}
+		for range 20 {
+			time.Sleep(50 * time.Millisecond)
+			began := time.Now()
+			unlock := lock[1]("a")
+			if took := time.Since(began); took > 10*simBounds.poll {
+				t.Errorf("waited %v", took)
+			}
+			unlock()
+		}
+		close(over)
+		busy.Wait()
+		time.Sleep(time.Second)
+	})
+}
+
+// TestTryOnceFreesWhatIsKept: whoever does not wait is told that the lock is taken, and it is free when it asks again.
+func TestTryOnceFreesWhatIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, lock := inProcess(t, faults{delay: time.Millisecond})
+		first, second := lock[0]("a", "b"), lock[0]("c", "d")
+		go func() { lock[0]("a", "c")() }() // behind both
+		synctest.Wait()
+		first() // keeps a
+		once := &pubsub{hub: m.hubs["q"].hub, bounds: simBounds}
+		if _, _, err := once.Lock(t.Context(), []string{"a"}); !errors.Is(err, ErrLockTimeout) {
+			t.Errorf("got %v: nothing is kept", err)
+		}
+		time.Sleep(5 * time.Millisecond)
+		_, lease, err := once.Lock(t.Context(), []string{"a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := lease.Unlock(t.Context()); err != nil {
+			t.Error(err)
+		}
+		second()
+		time.Sleep(time.Second)
+	})
 }
 
 // TestKeptIsFreedOnClose: who ends while it keeps a lock frees it.

@@ -164,9 +164,8 @@ func (ln *line) request(id string) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ln.late = ln.late || repeated && ln.id == id
 	ln.heard(id)
-	ln.answered(id, sent, a, err)
+	ln.answered(id, sent, a, err, err != nil || repeated)
 }
 
 // heard notes that the request of id is not under way any more.
@@ -180,18 +179,20 @@ func (ln *line) heard(id string) {
 // them: it tells callers quickly that Redis is away.
 const patience = 2
 
-// answered takes Redis' answer to the request of a waiter.
-func (ln *line) answered(id string, sent time.Time, a acquired, err error) {
+// answered takes Redis' answer to the request of a waiter. Where it was late, a request of the waiter's may still come to Redis.
+func (ln *line) answered(id string, sent time.Time, a acquired, err error, late bool) {
 	h := ln.hub
 	if err == nil {
 		h.clock.saw(sent, a.now)
 		ln.answers, ln.failures = true, 0
-	} else if ln.id == id {
-		ln.late = true
+	}
+	if ln.id == id {
+		ln.late = ln.late || late
+		late = ln.late
 	}
 	switch {
 	case ln.gone || ln.id != id: // a message came first, and the request may have come to Redis after the release
-		h.forget(ln, id, err != nil || ln.late && ln.id == id)
+		h.forget(ln, id, late)
 	case ln.held():
 	case err != nil:
 		ln.failures++
@@ -330,10 +331,12 @@ func (ln *line) renameAndWait() {
 // lapse is the end of a lease that was not released: the holder is told, those who wait ask anew.
 func (ln *line) lapse() {
 	if t := ln.holder; t != nil {
-		t.lost = true
+		t.lost, t.late = true, ln.late
 		if t.lose != nil {
 			t.lose(ErrLockLost)
 		}
+	} else if ln.late {
+		ln.hub.forget(ln, ln.id, true)
 	}
 	ln.holder, ln.kept = nil, false
 	if len(ln.waiting) == 0 {

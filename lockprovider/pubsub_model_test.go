@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,8 @@ type modelLock struct {
 	until time.Time
 	token int64
 	line  []modelWaiter
+	// given are the waiters that each instance has given up, up to that number.
+	given map[string]int
 }
 
 type modelWaiter struct {
@@ -60,6 +63,7 @@ func (m *lockModel) open(name string, seed uint64) *modelLink {
 	l := &modelLink{model: m, rand: rand.New(rand.NewPCG(seed, uint64(len(m.hubs))))}
 	l.hub = newLockHub(l, name, newLockMetrics())
 	m.hubs[name] = l
+	l.hub.gap(true) // it hears
 	return l
 }
 
@@ -77,26 +81,33 @@ func (l *modelLink) draw(lost float64) (delay time.Duration, isLost bool) {
 
 var errModelNetwork = errors.New("the network lost it")
 
-// call is a request, what it does in Redis, and the reply. What is lost costs the request's whole timeout.
-func (l *modelLink) call(ctx context.Context, do func(now time.Time)) error {
+// call is a request, what it does in Redis, and the reply. What is lost costs the request's whole timeout, and comes to Redis
+// later, if ever.
+func call[T any](ctx context.Context, l *modelLink, do func(now time.Time) T) (answer T, err error) {
+	serve := func() T {
+		l.model.mu.Lock()
+		defer l.model.mu.Unlock()
+		l.model.calls++
+		return do(time.Now())
+	}
 	delay, lost := l.draw(l.model.faults.requestLost)
 	if lost {
+		if late, never := l.draw(0.5); !never {
+			time.AfterFunc(100*late, func() { serve() })
+		}
 		<-ctx.Done()
-		return errModelNetwork
+		return answer, errModelNetwork
 	}
 	if err := pause(ctx, delay); err != nil {
-		return err
+		return answer, err
 	}
-	l.model.mu.Lock()
-	l.model.calls++
-	do(time.Now())
-	l.model.mu.Unlock()
+	answer = serve()
 	delay, lost = l.draw(l.model.faults.replyLost)
 	if lost {
 		<-ctx.Done()
-		return errModelNetwork
+		return answer, errModelNetwork
 	}
-	return pause(ctx, delay)
+	return answer, pause(ctx, delay)
 }
 
 // stamp is a time as Redis' clock shows it.
@@ -159,21 +170,45 @@ func (m *lockModel) pass(name string, lock *modelLock, caller string, b lockBoun
 }
 
 func (m *lockModel) idle(name string, lock *modelLock, now time.Time) {
-	if len(lock.line) == 0 && lock.token < m.stamp(now) {
+	if len(lock.line) == 0 && lock.token < m.stamp(now) && len(lock.given) == 0 {
 		delete(m.locks, name)
 	}
 }
 
-func (m *lockModel) enqueue(name string, lock *modelLock, id string, heartbeat time.Duration, now time.Time) {
+// enqueue puts a waiter in line, and tells whether it is new there.
+func (m *lockModel) enqueue(name string, lock *modelLock, id string, heartbeat time.Duration, now time.Time) bool {
 	w := modelWaiter{id, now.Add(heartbeat)}
 	if i := slices.IndexFunc(lock.line, func(w modelWaiter) bool { return w.id == id }); i >= 0 {
 		lock.line[i] = w
-		return
+		return false
 	}
 	lock.line = append(lock.line, w)
 	if len(lock.line) == 1 && lock.owner != "" {
 		m.tell(lock.owner, "wanted "+name)
 	}
+	return true
+}
+
+func (lock *modelLock) giveUp(id string) {
+	instance, number := splitID(id)
+	if lock.given == nil {
+		lock.given = map[string]int{}
+	}
+	lock.given[instance] = max(lock.given[instance], number)
+}
+
+func (lock *modelLock) givenUp(id string) bool {
+	instance, number := splitID(id)
+	return number <= lock.given[instance]
+}
+
+func splitID(id string) (instance string, number int) {
+	instance, digits, _ := strings.Cut(id, "|")
+	number, err := strconv.Atoi(digits)
+	if err != nil {
+		panic(err)
+	}
+	return instance, number
 }
 
 func (m *lockModel) answer(lock *modelLock, id string, now time.Time) acquired {
@@ -185,11 +220,14 @@ func (m *lockModel) answer(lock *modelLock, id string, now time.Time) acquired {
 
 func (*modelLink) name(key string) string { return key }
 
-func (l *modelLink) acquire(ctx context.Context, key, id string, b lockBounds) (a acquired, err error) {
+func (*modelLink) node(string) int { return 0 }
+
+func (l *modelLink) acquire(ctx context.Context, key, id string, b lockBounds) (acquired, error) {
 	m := l.model
-	err = l.call(ctx, func(now time.Time) {
+	return call(ctx, l, func(now time.Time) acquired {
 		lock := m.lock(key, now)
 		switch {
+		case lock.givenUp(id):
 		case lock.owner == id:
 			if short := now.Add(b.grant); short.After(lock.until) {
 				lock.until = short
@@ -197,23 +235,30 @@ func (l *modelLink) acquire(ctx context.Context, key, id string, b lockBounds) (
 		case lock.owner == "" && len(lock.line) == 0:
 			m.take(lock, id, b.lease, now)
 		default:
-			m.enqueue(key, lock, id, b.heartbeat, now)
+			if !m.enqueue(key, lock, id, b.heartbeat, now) && lock.owner != "" {
+				m.tell(lock.owner, "wanted "+key)
+			}
 			if lock.owner == "" {
 				m.pass(key, lock, id, b, now)
 			}
 		}
-		a = m.answer(lock, id, now)
+		return m.answer(lock, id, now)
 	})
-	return a, err
 }
 
-func (l *modelLink) acquireAll(ctx context.Context, keys, ids []string, b lockBounds) (all []acquired, err error) {
+func (l *modelLink) acquireAll(ctx context.Context, keys, ids []string, b lockBounds) ([]acquired, error) {
 	m := l.model
-	err = l.call(ctx, func(now time.Time) {
+	return call(ctx, l, func(now time.Time) (all []acquired) {
 		for i, key := range keys {
 			lock := m.lock(key, now)
 			if lock.owner != ids[i] && (lock.owner != "" || len(lock.line) > 0) {
-				return
+				if lock.owner != "" {
+					m.tell(lock.owner, "wanted "+key)
+				}
+				return nil
+			}
+			if lock.givenUp(ids[i]) {
+				return nil
 			}
 		}
 		for i, key := range keys {
@@ -221,13 +266,13 @@ func (l *modelLink) acquireAll(ctx context.Context, keys, ids []string, b lockBo
 			m.take(lock, ids[i], b.lease, now)
 			all = append(all, m.answer(lock, ids[i], now))
 		}
+		return all
 	})
-	return all, err
 }
 
-func (l *modelLink) release(ctx context.Context, leaving []departure) (answers []released, err error) {
+func (l *modelLink) release(ctx context.Context, leaving []departure) ([]released, error) {
 	m := l.model
-	err = l.call(ctx, func(now time.Time) {
+	return call(ctx, l, func(now time.Time) (answers []released) {
 		for _, d := range leaving {
 			lock := m.lock(d.key, now)
 			was := lock.owner == d.owner
@@ -236,21 +281,24 @@ func (l *modelLink) release(ctx context.Context, leaving []departure) (answers [
 			} else {
 				lock.line = slices.DeleteFunc(lock.line, func(w modelWaiter) bool { return w.id == d.owner })
 			}
-			if d.again != "" && lock.owner != d.again {
+			if d.again != "" && lock.owner != d.again && !lock.givenUp(d.again) {
 				m.enqueue(d.key, lock, d.again, d.bounds.heartbeat, now)
+			}
+			if d.late {
+				lock.giveUp(d.owner)
 			}
 			if lock.owner == "" {
 				m.pass(d.key, lock, d.again, d.bounds, now)
 			}
 			answers = append(answers, released{acquired: m.answer(lock, d.again, now), lost: !was})
 		}
+		return answers
 	})
-	return answers, err
 }
 
-func (l *modelLink) renew(ctx context.Context, leases []renewal) (answers []renewed, err error) {
+func (l *modelLink) renew(ctx context.Context, leases []renewal) ([]renewed, error) {
 	m := l.model
-	err = l.call(ctx, func(now time.Time) {
+	return call(ctx, l, func(now time.Time) (answers []renewed) {
 		for _, r := range leases {
 			lock := m.lock(r.key, now)
 			answer := renewed{now: m.stamp(now), lost: lock.owner != r.owner, waiting: len(lock.line)}
@@ -260,6 +308,6 @@ func (l *modelLink) renew(ctx context.Context, leases []renewal) (answers []rene
 			}
 			answers = append(answers, answer)
 		}
+		return answers
 	})
-	return answers, err
 }

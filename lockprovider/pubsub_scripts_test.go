@@ -78,10 +78,22 @@ func TestLateRequests(t *testing.T) {
 		if release("q|1", false).lost {
 			t.Error("it was held")
 		}
+		if acquire("p|9") {
+			t.Error("a late request took the lock after somebody else had released it")
+		}
 		if !acquire("p|11") {
 			t.Error("the lock was passed to a late request")
 		}
 		release("p|11", false)
+		release("q|2", true)
+		if all, err := s.release(ctx, []departure{{key: name, owner: "q|1", again: "q|2", bounds: b}}); err != nil || all[0].owned {
+			t.Errorf("a late release took the lock for one who had been given up: %v, %v", all, err)
+		}
+		for _, late := range []string{"p|9", "p|10", "q|1", "q|2"} {
+			if acquire(late) {
+				t.Errorf("late request %s took the lock", late)
+			}
+		}
 		if ttl, err := s.redis.PTTL(ctx, name).Result(); err != nil || ttl > 10*time.Second || ttl == -1 {
 			t.Errorf("what remembers the late ones expires in %v, %v", ttl, err)
 		}

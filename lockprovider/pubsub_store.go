@@ -18,12 +18,14 @@ type lockStore interface {
 	acquire(ctx context.Context, key, waiter string, b lockBounds) (acquired, error)
 	// acquireAll takes all locks or none.
 	acquireAll(ctx context.Context, keys, waiters []string, b lockBounds) (all []acquired, err error)
-	// release frees locks, and enqueues other waiters of the process; one answer each.
+	// release frees locks with the same bounds, and enqueues other waiters of the process; one answer each.
 	release(ctx context.Context, leaving []departure) ([]released, error)
 	// renew prolongs leases; one answer each.
 	renew(ctx context.Context, leases []renewal) ([]renewed, error)
-	// ask is the key's name in messages.
+	// name is the key's name in messages.
 	name(key string) string
+	// node tells apart locks that may be on servers which fail apart.
+	node(name string) int
 }
 
 // acquired is the answer to a request for a lock. Times are Redis' own, in µs.
@@ -106,6 +108,13 @@ func (s *redisLocks) name(key string) string {
 		return "holdfast:" + key
 	}
 	return "holdfast:{" + key + "}"
+}
+
+func (s *redisLocks) node(name string) int {
+	if s.cluster {
+		return int(slotOf(name))
+	}
+	return 0
 }
 
 func (s *redisLocks) acquire(ctx context.Context, key, waiter string, b lockBounds) (acquired, error) {

@@ -166,6 +166,7 @@ func givenUpWhileRedisStands(t testing.TB, h *Harness) {
 			t.Error("a Redis that stands still gave a lock")
 		}
 	})
+	_ = pauseFor(t.Context(), time.Duration(size(0, 4))*time.Second) // longer than a release is waited for
 	if err := h.redis.Server.Resume(); err != nil {
 		t.Fatal(err)
 	}

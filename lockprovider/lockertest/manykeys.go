@@ -45,6 +45,10 @@ var keyScenarios = []Scenario{
 		Why: "a caller who asks for a key that it holds already waits for itself",
 	},
 	{
+		Name: "chain_of_keys", Proves: SeveralKey, Func: chainOfKeys,
+		Why: "one slow holder keeps callers waiting who want other keys",
+	},
+	{
 		Name: "nothing_left_of_many_keys", Proves: Tidy, Func: nothingLeft, Busy: true,
 		Why: "a process or a Redis that serves many keys grows until it dies",
 	},
@@ -62,8 +66,34 @@ func nested(t testing.TB, h *Harness) {
 		t.Errorf("Lock of a key that is held further out got %v, want ErrNestedLock", w.err)
 	}
 	mustUnlock(t, inner)
+
+	// Others want what it holds and what it will want. It goes first, since it has something already.
+	other := h.open(t).begin(t.Context(), "a", "d")
+	here := i.begin(t.Context(), "a", "e")
+	inner = i.begin(outer.held, "c", "d", "e").mustEnd(t)
+	mustUnlock(t, inner)
 	mustUnlock(t, outer)
-	h.checkFree(t, "a", "b", "c")
+	next, last := other, here
+	select {
+	case <-other.done:
+	case <-here.done:
+		next, last = here, other
+	}
+	mustUnlock(t, next.mustEnd(t))
+	mustUnlock(t, last.mustEnd(t))
+	h.checkFree(t, "a", "b", "c", "d", "e")
+}
+
+// A caller who waits for one key does not keep others from keys that nobody has.
+func chainOfKeys(t testing.TB, h *Harness) {
+	i := h.open(t)
+	first := i.mustLock(t, "a", "b")
+	second := i.begin(t.Context(), "b", "c")
+	third := i.begin(t.Context(), "c", "d").mustEnd(t)
+	mustUnlock(t, third)
+	mustUnlock(t, first)
+	mustUnlock(t, second.mustEnd(t))
+	h.checkFree(t, "a", "b", "c", "d")
 }
 
 func oppositeOrders(t testing.TB, h *Harness) {

@@ -5,6 +5,7 @@
 --   u  until when, in us of Redis' time
 --   h  the first number of the line, e  the next free one      q<n>  the waiter with number n      w<waiter>  "n deadline"
 --   g<instance>  the number of the last waiter that an instance has given up while a request of its was still under way
+--   g  there is one of these
 --
 -- A lock that nobody holds or waits for leaves nothing behind. A waiter whose deadline has passed has not asked for too long:
 -- it is skipped. All time is Redis' own.
@@ -17,9 +18,9 @@ local RESERVED = 64   -- tokens of one grant: its holder may pass the lock on in
 local function text(n) return string.format('%.0f', n) end
 
 local function read(key)
-  local v = redis.call('HMGET', key, 'o', 'u', 't', 'h', 'e')
+  local v = redis.call('HMGET', key, 'o', 'u', 't', 'h', 'e', 'g')
   local lock = {
-    key = key, token = tonumber(v[3] or '0'), head = tonumber(v[4] or '1'), tail = tonumber(v[5] or '1'),
+    key = key, token = tonumber(v[3] or '0'), head = tonumber(v[4] or '1'), tail = tonumber(v[5] or '1'), gave_up = v[6],
   }
   if v[1] and v[1] ~= '' and tonumber(v[2]) > now then lock.owner, lock.till = v[1], tonumber(v[2]) end
   return lock
@@ -68,24 +69,27 @@ local function tell(waiter, message) return redis.call('PUBLISH', 'holdfast:lock
 -- waits for their answers any more. What they took would be nobody's until it expires.
 local function give_up(lock, waiter)
   local last = redis.call('HGET', lock.key, 'g' .. instance(waiter))
-  redis.call('HSET', lock.key, 'g' .. instance(waiter), text(math.max(tonumber(last or '0'), number(waiter))))
+  redis.call('HSET', lock.key, 'g', '1', 'g' .. instance(waiter), text(math.max(tonumber(last or '0'), number(waiter))))
+  lock.gave_up = '1'
   local held = lock.owner and (lock.till - now) / 1000 or 0
   expires(lock, held)
 end
 
 local function given_up(lock, waiter)
-  local last = redis.call('HGET', lock.key, 'g' .. instance(waiter))
+  local last = lock.gave_up and redis.call('HGET', lock.key, 'g' .. instance(waiter))
   return last and number(waiter) <= tonumber(last)
 end
 
 -- idle is the end of a lock that nobody holds or waits for. Its last token is kept only where Redis' clock has not passed it:
--- else the next one is greater anyway.
+-- else the next one is greater anyway. Requests that were given up may still come.
 local function idle(lock)
-  redis.call('DEL', lock.key)
-  if lock.token >= now then
-    redis.call('HSET', lock.key, 'o', '', 't', text(lock.token))
-    expires(lock, 0)
+  if lock.gave_up then
+    redis.call('HDEL', lock.key, 'o', 'u', 't', 'h', 'e')
+  else
+    redis.call('DEL', lock.key)
   end
+  if lock.token >= now then redis.call('HSET', lock.key, 'o', '', 't', text(lock.token)) end
+  if lock.gave_up or lock.token >= now then expires(lock, 0) end
 end
 
 -- pass gives a lock that nobody holds to the first in line who is alive: to the caller for a full lease, to others for a

@@ -29,7 +29,9 @@ elseif not lock.owner and lock.head >= lock.tail then
 else
   if heartbeat > 0 then
     local alone = lock.head >= lock.tail
-    if enqueue(lock, me, heartbeat) and alone and lock.owner then tell(lock.owner, 'wanted ' .. lock.key) end
+    local new = enqueue(lock, me, heartbeat)
+    -- Whoever asks again may have been forgotten: the holder's process may not have heard the first message.
+    if lock.owner and (alone or not new) then tell(lock.owner, 'wanted ' .. lock.key) end
   end
   if not lock.owner then pass(lock, me, lease, grant) end
 end

@@ -22,7 +22,10 @@ local lease, locks = tonumber(ARGV[1]), {}
 for i, key in ipairs(KEYS) do
   local lock = read(key)
   local mine = lock.owner == ARGV[i + 1] -- asked before, and the reply was lost
-  if not mine and (lock.owner or lock.head < lock.tail) then return {text(now), 'taken', text(i)} end
+  if not mine and (lock.owner or lock.head < lock.tail) then
+    if lock.owner then tell(lock.owner, 'wanted ' .. key) end -- it may be kept, and held by nobody
+    return {text(now), 'taken', text(i)}
+  end
   if given_up(lock, ARGV[i + 1]) then return {text(now), 'taken', text(i)} end
   locks[i] = lock
 end

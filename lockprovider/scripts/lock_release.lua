@@ -8,14 +8,14 @@
 -- Returns {now, then for each lock: 'released' or 'lost'; token, until and number waiting where the enqueued waiter
 --          has become the owner, else '' three times}
 
--- What is most common comes first: all locks are the caller's, and nobody waits for any.
+-- What is most common comes first: all locks are the caller's, nobody waits for any, and nobody has been given up.
 local clock = redis.call('TIME')
 local stamp = clock[1] .. string.format('%06d', clock[2])
 local simple, answer = true, {stamp}
 for i, key in ipairs(KEYS) do
-  local v = redis.call('HMGET', key, 'o', 'e')
+  local v = redis.call('HMGET', key, 'o', 'e', 'g')
   -- A token that the clock has not passed must be remembered. Both are microseconds, numbers of one length.
-  if v[1] ~= ARGV[4 * i] or v[2] or ARGV[4 * i + 1] >= stamp or ARGV[4 * i + 2] ~= '' or ARGV[4 * i + 3] ~= '' then
+  if v[1] ~= ARGV[4 * i] or v[2] or v[3] or ARGV[4 * i + 1] >= stamp or ARGV[4 * i + 2] ~= '' or ARGV[4 * i + 3] ~= '' then
     simple = false
     break
   end
@@ -38,7 +38,7 @@ for i, key in ipairs(KEYS) do
     dequeue(lock, owner)
   end
   reply[#reply + 1] = released and 'released' or 'lost'
-  if again ~= '' and lock.owner ~= again then
+  if again ~= '' and lock.owner ~= again and not given_up(lock, again) then
     local alone = lock.head >= lock.tail
     if enqueue(lock, again, heartbeat) and alone and lock.owner then tell(lock.owner, 'wanted ' .. key) end
   end
