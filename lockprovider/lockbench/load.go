@@ -85,9 +85,11 @@ func (l load) run(ctx context.Context, c contender, duration time.Duration) (sam
 		began   = time.Now()
 		end     = began.Add(duration)
 	)
-	// Those who wait when the time is over give up. Otherwise their last turn would take part in the figures of the next.
-	waiting, cancel := context.WithDeadline(ctx, end)
+	// Those who wait when the time is over give up. Otherwise their last turn would take part in the figures of the next. Not
+	// by a deadline, which a contender would see coming: nobody's shop closes within a second.
+	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer time.AfterFunc(time.Until(end), cancel).Stop()
 	for g := range l.Goroutines {
 		running.Go(func() {
 			for time.Now().Before(end) {
