@@ -189,7 +189,10 @@ func noLeaks(t *testing.T) {
 	t.Cleanup(func() {
 		goleak.VerifyNone(t, before, testenv.LeakOption(),
 			// One a process, started by the first Kafka client and never stopped: it ticks for the library's meters.
-			goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+			goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
+			// The library forgets to close a connection now and then, where a broker goes away while it is being opened. What
+			// uses connections, its clients, producers and consumers, is still looked for.
+			goleak.IgnoreTopFunction("github.com/IBM/sarama.(*Broker).responseReceiver"))
 	})
 }
 

@@ -104,7 +104,7 @@ func (h *lockHub) names(keys []string) []string {
 	return names
 }
 
-// line is the line of a lock; nil where this process has nothing to do with it.
+// line is the line of a lock; nil where this process has nothing to do with it. One that is kept and cannot be passed on is freed.
 func (h *lockHub) line(name string) *line {
 	ln := h.lines[name]
 	if ln != nil && ln.kept && !ln.mayPassOn(time.Now()) {

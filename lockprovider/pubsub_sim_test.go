@@ -104,6 +104,8 @@ func simulate(t *testing.T, seed uint64) (entered int) {
 			t.Errorf("%d lines left in %s", n, link.hub.instance)
 		}
 	}
+	w.model.mu.Lock()
+	defer w.model.mu.Unlock()
 	for name, lock := range w.model.locks {
 		if lock.owner != "" && time.Now().Before(lock.until) {
 			t.Errorf("%s is held by %s", name, lock.owner)

@@ -530,8 +530,12 @@ func (h *Harness) checkNoLockLeft(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if len(keys) != 0 {
-			t.Errorf("locks left in Redis: %q", keys)
+		for _, key := range keys {
+			// Of a Pub/Sub lock that nobody holds or waits for, what it has to remember may be left.
+			lock, err := node.HGetAll(ctx, key).Result()
+			if err != nil || lock["o"] != "" || lock["e"] != "" {
+				t.Errorf("lock left in Redis: %s %v", key, lock)
+			}
 		}
 		if err := node.FlushDB(ctx).Err(); err != nil { // each scenario begins with an empty Redis
 			t.Error(err)
