@@ -268,7 +268,8 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 		case h.mayKeep(ln):
 			ln.keep(now)
 		default:
-			d := departure{key: ln.name, owner: ln.id, used: t.token, late: ln.late, bounds: ln.bounds, asked: ln.asked == ln.id}
+			d := ln.departure()
+			d.asked = ln.asked == ln.id
 			ln.holder = nil
 			if len(ln.waiting) > 0 {
 				ln.renameAndWait()
@@ -338,7 +339,7 @@ func (h *lockHub) free(lines ...*line) {
 	}
 	leaving := make([]departure, len(lines))
 	for i, ln := range lines {
-		leaving[i] = departure{key: ln.name, owner: ln.id, used: ln.token + ln.handed, late: ln.late, bounds: ln.bounds}
+		leaving[i] = ln.departure()
 		ln.kept = false
 		ln.remove()
 	}
@@ -490,7 +491,9 @@ func (h *lockHub) gap(subscribed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.deaf = !subscribed
-	h.freeKept(func(*line) bool { return h.deaf })
+	if h.deaf { // nobody would hear who wants them
+		h.freeKept(func(*line) bool { return true })
+	}
 	for _, ln := range h.lines {
 		if !ln.held() {
 			ln.ask()

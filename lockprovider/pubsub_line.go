@@ -237,6 +237,14 @@ func (ln *line) lease() renewal {
 	return renewal{key: ln.name, owner: ln.id, lease: ln.bounds.lease}
 }
 
+// fence is the token of the holder, or of the last one.
+func (ln *line) fence() int64 { return ln.token + ln.handed }
+
+// departure gives back what the line holds.
+func (ln *line) departure() departure {
+	return departure{key: ln.name, owner: ln.id, used: ln.fence(), late: ln.late, bounds: ln.bounds}
+}
+
 // fail gives up a line that waits: Redis does not answer.
 func (ln *line) fail(err error) {
 	ln.remove()
@@ -282,7 +290,7 @@ func (ln *line) next() {
 	ln.waiting[0] = nil
 	ln.waiting = ln.waiting[1:]
 	ln.holder = t
-	t.owner, t.token, t.late = ln.id, ln.token+ln.handed, ln.late
+	t.owner, t.token, t.late = ln.id, ln.fence(), ln.late
 	t.settle(nil)
 }
 
