@@ -22,8 +22,8 @@ type Locker interface {
 
 // Lease is a lock that is held.
 type Lease interface {
-	// Unlock frees all keys, in a bounded time and even if ctx has been cancelled. It returns [ErrLockLost] where the
-	// lease had already ended, and never frees what somebody else holds by now.
+	// Unlock frees all keys or passes them on, in a bounded time and even if ctx has been cancelled. It returns [ErrLockLost]
+	// where the lease had already ended, and never frees what somebody else holds by now.
 	Unlock(ctx context.Context) error
 	// Fence is the fencing token of a key that is held: greater than that of every lease of the key before, so that a
 	// store that remembers the greatest one can refuse a holder who came late. 0 where the lock has none.
@@ -123,5 +123,6 @@ func (l noNesting) Lock(ctx context.Context, keys []string) (context.Context, Le
 	if err != nil {
 		return nil, nil, err
 	}
-	return context.WithValue(held, heldKey{}, slices.Concat(outer, keys)), lease, nil
+	all := append(make([]string, 0, len(outer)+len(keys)), outer...)
+	return context.WithValue(held, heldKey{}, append(all, keys...)), lease, nil
 }

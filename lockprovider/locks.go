@@ -3,7 +3,6 @@ package lockprovider
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,15 +78,35 @@ func lookAtLock(ctx context.Context, r redis.UniversalClient, name string) (*Hel
 		}
 		return &HeldLock{Key: name, Until: time.Now().Add(left)}, nil
 	}
-	fields, err := r.HGetAll(ctx, name).Result()
-	if err != nil && !errors.Is(err, redis.Nil) {
+	lock := &HeldLock{Key: strings.TrimSuffix(strings.TrimPrefix(name, "holdfast:{"), "}")}
+	held := func(owner, token string, until int64) {
+		lock.Holder, lock.Fence = instanceOf(owner), number(token)
+		lock.Since, lock.Until = time.UnixMicro(lock.Fence).UTC(), time.UnixMicro(until).UTC()
+	}
+	var plain *redis.SliceCmd
+	var hash *redis.MapStringStringCmd
+	_, _ = r.TxPipelined(ctx, func(p redis.Pipeliner) error { // at one moment: it is either
+		plain, hash = p.MGet(ctx, name), p.HGetAll(ctx, name)
+		return nil
+	})
+	values, err := plain.Result()
+	if err != nil {
 		return nil, err
 	}
-	lock := &HeldLock{Key: strings.TrimSuffix(strings.TrimPrefix(name, "holdfast:{"), "}"), Waiting: inLine(fields)}
-	if owner := fields["o"]; owner != "" {
-		lock.Holder = instanceOf(owner)
-		lock.Fence = microseconds(fields["t"])
-		lock.Since, lock.Until = time.UnixMicro(lock.Fence).UTC(), time.UnixMicro(microseconds(fields["u"])).UTC()
+	if text, ok := values[0].(string); ok {
+		words := strings.SplitN(text, " ", 3)
+		if len(words) == 3 {
+			held(words[2], words[0], number(words[0])+1000*number(words[1]))
+		}
+	} else {
+		fields, err := hash.Result()
+		if err != nil {
+			return nil, err
+		}
+		lock.Waiting = inLine(fields)
+		if owner := fields["o"]; owner != "" {
+			held(owner, fields["t"], number(fields["u"]))
+		}
 	}
 	if lock.Holder == "" && len(lock.Waiting) == 0 {
 		return nil, nil
@@ -103,8 +122,8 @@ func inLine(fields map[string]string) []string {
 	}
 	var line []place
 	for name, waiter := range fields {
-		if number, ok := strings.CutPrefix(name, "q"); ok {
-			line = append(line, place{microseconds(number), waiter})
+		if n, ok := strings.CutPrefix(name, "q"); ok {
+			line = append(line, place{number(n), waiter})
 		}
 	}
 	slices.SortFunc(line, func(a, b place) int { return cmp.Compare(a.n, b.n) })
@@ -124,8 +143,8 @@ func instanceOf(waiter string) string {
 	return hub
 }
 
-// microseconds reads a number that the scripts have written.
-func microseconds(text string) int64 {
+// number reads a number that the scripts have written.
+func number(text string) int64 {
 	n, _ := strconv.ParseInt(text, 10, 64) // nobody else writes there; 0 shows that somebody did
 	return n
 }

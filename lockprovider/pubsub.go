@@ -28,7 +28,8 @@ type lockBounds struct {
 	poll time.Duration
 	// heartbeat is how long a place in line is kept for a process that does not ask.
 	heartbeat time.Duration
-	// passes bounds how often, and turn for how long, a process passes the lock on to its own waiters while another waits.
+	// passes bounds how often, and turn for how long, a process passes the lock on to its own waiters while another waits. While
+	// nobody does, turn is how long it is kept for those to come.
 	passes int
 	turn   time.Duration
 }
@@ -60,46 +61,53 @@ func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, Leas
 		return nil, nil, err
 	}
 	keys = inOrder(keys)
-	waiting, cancel := waitFor(ctx, l.wait)
-	defer cancel()
 	names := l.hub.names(keys)
+	until := time.Now().Add(l.wait)
+	if l.wait <= 0 {
+		until = until.Add(tryTimeout)
+	}
 	lease := &pubsubLease{hub: l.hub, keys: keys, leaveGates: func() {}}
 	var err error
 	if len(keys) > 1 && l.wait > 0 && ctx.Value(heldKey{}) == nil { // else those in front may wait for what it holds
-		if lease.leaveGates, err = l.hub.gates.enter(waiting, names, l.bounds.poll); err != nil {
-			return nil, nil, err
+		if lease.leaveGates, err = l.hub.gates.enter(ctx, until, names, l.bounds.poll); err != nil {
+			return nil, nil, lockFailure(ctx, err)
 		}
 	}
-	if lease.turns, err = l.take(waiting, names); err != nil {
+	held, err := l.take(ctx, names, until, lease)
+	if err != nil {
 		lease.leaveGates()
-		return nil, nil, lockFailure(waiting, err)
+		return nil, nil, lockFailure(ctx, err)
 	}
-	held, lose := context.WithCancelCause(ctx)
-	lease.lose = lose
-	l.hub.hold(lease.turns, lose)
 	return held, lease, nil
 }
 
-func (l *pubsub) take(ctx context.Context, names []string) ([]*turn, error) {
+// take takes the locks for a lease, or returns ErrLockTimeout.
+func (l *pubsub) take(ctx context.Context, names []string, until time.Time, lease *pubsubLease) (context.Context, error) {
 	if len(names) > 1 || l.wait <= 0 {
-		turns, err := l.hub.takeAll(ctx, names, l.bounds)
+		held, err := l.attempt(ctx, names, until, lease, (*lockHub).takeAll)
 		switch {
-		case turns != nil || err != nil:
-			return turns, err
+		case held != nil || err != nil:
+			return held, err
 		case l.wait <= 0:
 			return nil, ErrLockTimeout
 		}
 	}
-	turns := make([]*turn, 0, len(names))
-	for _, name := range names {
-		t, err := l.hub.join(ctx, name, l.bounds)
-		if err != nil {
-			l.hub.giveUp(ctx, turns)
-			return nil, err
-		}
-		turns = append(turns, t)
+	return l.attempt(ctx, names, until, lease, (*lockHub).joinEach)
+}
+
+// attempt takes the locks for a lease, or returns nil. The context that it returns is its own: of what another attempt had to give
+// up again, something may have been lost.
+func (l *pubsub) attempt(ctx context.Context, names []string, until time.Time, lease *pubsubLease,
+	ask func(*lockHub, context.Context, []string, *claim) ([]*turn, error),
+) (context.Context, error) {
+	held, lose := context.WithCancelCause(ctx)
+	turns, err := ask(l.hub, ctx, names, &claim{bounds: l.bounds, until: until, lose: lose})
+	if turns == nil {
+		lose(nil)
+		return nil, err
 	}
-	return turns, nil
+	lease.turns, lease.lose = turns, lose
+	return held, nil
 }
 
 // lockFailure is redisFailure for what the hub returns: its own errors, or those of the context.
@@ -132,7 +140,7 @@ func (l *pubsubLease) Unlock(ctx context.Context) error {
 	if again {
 		return fmt.Errorf("%w: it has been unlocked before", ErrLockLost)
 	}
-	err := l.hub.leave(ctx, l.turns)
+	err := l.hub.leave(ctx, l.turns, true)
 	l.leaveGates()
 	l.lose(nil)
 	return err

@@ -26,7 +26,7 @@ type passage struct {
 
 // enter returns when all gates have been passed, or after a time, in which whoever is in front may have waited for something
 // else. leave must be called after the locks have been released.
-func (g *gates) enter(ctx context.Context, names []string, limit time.Duration) (leave func(), err error) {
+func (g *gates) enter(ctx context.Context, until time.Time, names []string, limit time.Duration) (leave func(), err error) {
 	p := &passage{names: names, open: make(chan struct{})}
 	g.mu.Lock()
 	for _, name := range names {
@@ -40,14 +40,18 @@ func (g *gates) enter(ctx context.Context, names []string, limit time.Duration) 
 	if !blocked {
 		return func() { g.leave(p) }, nil
 	}
-	timer := time.NewTimer(limit)
+	left := time.Until(until)
+	timer := time.NewTimer(min(limit, left))
 	defer timer.Stop()
 	select {
 	case <-p.open:
 		return func() { g.leave(p) }, nil
 	case <-timer.C:
+		if left <= limit {
+			err = ErrLockTimeout
+		}
 	case <-ctx.Done():
-		err = endOfWait(ctx)
+		err = ctx.Err()
 	}
 	g.leave(p)
 	return func() {}, err

@@ -17,6 +17,7 @@ import (
 // in use here, and the renewal of what the process holds.
 type lockHub struct {
 	store    lockStore
+	opened   time.Time
 	instance string // unique among those that share Redis
 	metrics  *lockMetrics
 	closeEar func() error
@@ -26,7 +27,7 @@ type lockHub struct {
 	lines  map[string]*line // by the lock's name in Redis
 	serial uint64           // of the last waiter ID
 	clock  redisClock
-	// alarm rings when the next lease has to be renewed, or ends.
+	// alarm rings when the next lease has to be renewed, or ends, or the next one who waits has waited long enough.
 	alarm   *time.Timer
 	alarmAt time.Time
 
@@ -60,7 +61,7 @@ const subscribeTimeout = scriptTimeout
 
 func newLockHub(s lockStore, instance string, m *lockMetrics) *lockHub {
 	h := &lockHub{
-		store: s, instance: instance, metrics: m, closeEar: func() error { return nil }, lines: map[string]*line{},
+		opened: time.Now(), store: s, instance: instance, metrics: m, closeEar: func() error { return nil }, lines: map[string]*line{},
 		hearing: make(chan struct{}), gates: gates{at: map[string][]*passage{}},
 	}
 	h.life, h.end = context.WithCancel(context.Background())
@@ -115,15 +116,15 @@ func (h *lockHub) line(name string) *line {
 }
 
 // join stands in line for a lock and returns when it is its turn. The first in line asks Redis, for all of them.
-func (h *lockHub) join(ctx context.Context, name string, b lockBounds) (*turn, error) {
+func (h *lockHub) join(ctx context.Context, name string, c *claim) (*turn, error) {
 	h.mu.Lock()
 	ln := h.line(name)
 	first := ln == nil
 	if first {
-		ln = h.newLine(name, b)
+		ln = h.newLine(name, c.bounds)
 		ln.asked = ln.id
 	}
-	t, id := ln.append(), ln.id
+	t, id := ln.append(c), ln.id
 	switch {
 	case ln.kept:
 		ln.passOn()
@@ -132,15 +133,29 @@ func (h *lockHub) join(ctx context.Context, name string, b lockBounds) (*turn, e
 	}
 	h.mu.Unlock()
 	if first {
-		h.inTime(ctx, func() { ln.request(id) })
+		h.inTime(ctx, c.until, func() { ln.request(id) })
 	}
 	err := t.await(ctx)
 	return t, err
 }
 
+// joinEach stands in line for one lock after the other, in their order, which is the same for everyone.
+func (h *lockHub) joinEach(ctx context.Context, names []string, c *claim) ([]*turn, error) {
+	turns := make([]*turn, 0, len(names))
+	for _, name := range names {
+		t, err := h.join(ctx, name, c)
+		if err != nil {
+			h.giveUp(ctx, turns)
+			return nil, err
+		}
+		turns = append(turns, t)
+	}
+	return turns, nil
+}
+
 // takeAll takes locks if nobody in this process uses any of them, and Redis says that those that are not kept here are free. It
 // returns nil where they are not.
-func (h *lockHub) takeAll(ctx context.Context, names []string, b lockBounds) ([]*turn, error) {
+func (h *lockHub) takeAll(ctx context.Context, names []string, c *claim) ([]*turn, error) {
 	h.mu.Lock()
 	for _, name := range names {
 		if ln := h.line(name); h.closed || ln != nil && !ln.kept {
@@ -153,10 +168,10 @@ func (h *lockHub) takeAll(ctx context.Context, names []string, b lockBounds) ([]
 	for i, name := range names {
 		ln := h.lines[name]
 		if ln == nil {
-			ln = h.newLine(name, b)
+			ln = h.newLine(name, c.bounds)
 			ln.asked = ln.id
 		}
-		turns[i] = ln.append()
+		turns[i] = ln.append(c)
 		if ln.kept {
 			ln.passOn()
 		} else {
@@ -165,7 +180,7 @@ func (h *lockHub) takeAll(ctx context.Context, names []string, b lockBounds) ([]
 	}
 	h.mu.Unlock()
 	if len(missing) > 0 {
-		h.inTime(ctx, func() { h.requestAll(missing, b) })
+		h.inTime(ctx, c.until, func() { h.requestAll(missing, c.bounds) })
 	}
 	var failure error
 	held := make([]*turn, 0, len(turns))
@@ -218,8 +233,11 @@ func (h *lockHub) requestAll(turns []*turn, b lockBounds) {
 // inTime runs a request of a caller's: by the caller itself, since a hop to another goroutine costs as much again; or in the
 // background where the caller may not have the time that Redis may take. A request is never cancelled half-way: what came to
 // Redis after the release that follows would keep the lock for a lease.
-func (h *lockHub) inTime(ctx context.Context, request func()) {
-	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) >= scriptTimeout {
+func (h *lockHub) inTime(ctx context.Context, until time.Time, request func()) {
+	if deadline, ok := ctx.Deadline(); ok {
+		until = earlier(until, deadline)
+	}
+	if time.Until(until) >= scriptTimeout {
 		request()
 		return
 	}
@@ -228,27 +246,16 @@ func (h *lockHub) inTime(ctx context.Context, request func()) {
 	h.spawn(request)
 }
 
-// hold tells the turns what to do when their lease is lost.
-func (h *lockHub) hold(turns []*turn, lose context.CancelCauseFunc) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, t := range turns {
-		t.lose = lose
-		if t.lost {
-			lose(ErrLockLost)
-		}
-	}
-}
-
 // giveUp is leave for turns that nobody has made use of, in a bounded time.
 func (h *lockHub) giveUp(ctx context.Context, turns []*turn) {
 	if len(turns) > 0 {
-		_ = h.leave(ctx, turns) // what it cannot free expires
+		_ = h.leave(ctx, turns, false) // what it cannot free expires
 	}
 }
 
-// leave ends turns: each lock goes to the next in line here, or back to Redis. ErrLockLost where one was not held any more.
-func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
+// leave ends turns: each lock goes to the next in line here, or back to Redis, unless it may be kept. ErrLockLost where one was not
+// held any more.
+func (h *lockHub) leave(ctx context.Context, turns []*turn, keep bool) error {
 	var lost error
 	var leaving []departure
 	var again []*line // for each departure, the line that goes on waiting; nil for none
@@ -265,7 +272,7 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 			leaving, again = append(leaving, departure{key: ln.name, owner: t.owner, used: t.token, late: t.late, bounds: ln.bounds}), append(again, nil)
 		case len(ln.waiting) > 0 && ln.mayPassOn(now):
 			ln.passOn()
-		case h.mayKeep(ln):
+		case keep && h.mayKeep(ln):
 			ln.keep(now)
 		default:
 			d := ln.departure()
@@ -286,9 +293,7 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 	if len(leaving) == 0 {
 		return lost
 	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout) // even if the caller has gone
-	answers := h.release(bounded, leaving)
-	cancel()
+	answers := h.release(context.WithoutCancel(ctx), unlockTimeout, leaving) // even if the caller has gone
 	var failed error
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -315,10 +320,11 @@ func (h *lockHub) leave(ctx context.Context, turns []*turn) error {
 	return lost
 }
 
-// mayKeep tells whether a lock that nobody here waits for is kept for those behind the gates, of whom one will take it next,
-// instead of being freed and asked for again. It is for as long as nobody waits for it elsewhere, and that would be heard.
+// mayKeep tells whether a lock that nobody here waits for is kept for a while instead of being freed: for those behind the gates,
+// of whom one will take it next, or since it has been passed on here, and may be wanted here again. It is not while somebody
+// waits for it elsewhere, or if that would not be heard.
 func (h *lockHub) mayKeep(ln *line) bool {
-	return len(ln.waiting) == 0 && !ln.contended && h.heard && !h.deaf && !h.closed && h.gates.wanted(ln.name)
+	return len(ln.waiting) == 0 && !ln.contended && h.heard && !h.deaf && !h.closed && (ln.handed > 0 || h.gates.wanted(ln.name))
 }
 
 // freeKept frees the locks that are kept, of those that are meant.
@@ -343,7 +349,7 @@ func (h *lockHub) free(lines ...*line) {
 		ln.kept = false
 		ln.remove()
 	}
-	h.spawn(func() { h.releaseWithin(context.Background(), unlockTimeout, leaving) })
+	h.spawn(func() { h.release(context.Background(), unlockTimeout, leaving) })
 }
 
 // handedBack is the answer to a departure.
@@ -354,54 +360,59 @@ type handedBack struct {
 	repeated bool // it was sent more than once, or failed: an earlier request of the same may still come to Redis
 }
 
-// release frees locks in Redis, and asks again where an answer was lost, until the context ends. Servers that do not answer
-// keep it from none of the others.
-func (h *lockHub) release(ctx context.Context, leaving []departure) []handedBack {
+// release frees locks in Redis, and asks again where an answer was lost, for a time or until the context ends; what it cannot
+// free expires. Servers that do not answer keep it from none of the others.
+func (h *lockHub) release(ctx context.Context, limit time.Duration, leaving []departure) []handedBack {
 	type together struct {
 		node   int
 		bounds lockBounds
 	}
+	until := time.Now().Add(limit)
+	groups := groupsOf(leaving, func(d departure) together { return together{h.store.node(d.key), d.bounds} })
+	if len(groups) == 1 {
+		return h.releaseTogether(ctx, until, leaving)
+	}
 	answers := make([]handedBack, len(leaving))
 	var running sync.WaitGroup
-	for _, group := range groupsOf(leaving, func(d departure) together { return together{h.store.node(d.key), d.bounds} }) {
-		if len(group) == len(leaving) {
-			h.releaseGroup(ctx, leaving, group, answers)
-			break
-		}
-		running.Go(func() { h.releaseGroup(ctx, leaving, group, answers) })
+	for _, group := range groups {
+		running.Go(func() {
+			for n, a := range h.releaseTogether(ctx, until, pick(leaving, group)) {
+				answers[group[n]] = a
+			}
+		})
 	}
 	running.Wait()
 	return answers
 }
 
-// releaseWithin is release for nobody who waits. What it cannot free expires.
-func (h *lockHub) releaseWithin(ctx context.Context, limit time.Duration, leaving []departure) {
-	bounded, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	h.release(bounded, leaving)
-}
-
-func (h *lockHub) releaseGroup(ctx context.Context, leaving []departure, group []int, answers []handedBack) {
-	mine := pick(leaving, group)
-	for wait := releaseRetry; ; wait = min(2*wait, max(releaseRetry, mine[0].bounds.poll)) {
+func (h *lockHub) releaseTogether(ctx context.Context, until time.Time, leaving []departure) []handedBack {
+	answers := make([]handedBack, len(leaving))
+	for wait := releaseRetry; ; wait = min(2*wait, max(releaseRetry, leaving[0].bounds.poll)) {
 		sent := time.Now()
-		bounded, stop := context.WithTimeout(ctx, scriptTimeout)
-		got, err := h.store.release(bounded, mine)
+		bounded, stop := context.WithDeadline(ctx, earlier(until, sent.Add(scriptTimeout)))
+		got, err := h.store.release(bounded, leaving)
 		stop()
-		for n, i := range group {
+		for i := range answers {
 			a := &answers[i]
 			a.sent, a.err = sent, err
 			if err != nil {
 				a.repeated = true
 				continue
 			}
-			a.released = got[n]
+			a.released = got[i]
 			a.lost = a.lost && !a.repeated // the one whose answer was lost may have freed it
 		}
-		if err == nil || pause(ctx, wait) != nil {
-			return
+		if err == nil || time.Until(until) < wait || pause(ctx, wait) != nil {
+			return answers
 		}
 	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // groupsOf are the indices of all elements, those with the same key together.
@@ -448,7 +459,7 @@ func (h *lockHub) forget(ln *line, waiter string, late bool) (forgotten <-chan s
 	}
 	h.spawn(func() {
 		defer close(done)
-		h.releaseWithin(ctx, limit, []departure{d})
+		h.release(ctx, limit, []departure{d})
 	})
 	return done
 }
@@ -467,14 +478,10 @@ func (h *lockHub) hear(_, message string) {
 			}
 		}
 	case "granted":
-		words := strings.SplitN(rest, " ", 5)
-		if len(words) < 5 {
-			return
-		}
-		r := replyReader{script: "granted", reply: words[1:4]}
-		token, until, waiting := r.number(), r.number(), r.number()
-		ln := h.lines[words[4]]
-		if r.err != nil || ln == nil || ln.id != words[0] || ln.held() {
+		r := replyReader{script: "granted", rest: rest}
+		waiter, token, until, waiting := r.next(), r.number(), r.number(), r.number()
+		ln := h.lines[r.rest]
+		if r.err != nil || ln == nil || ln.id != waiter || ln.held() {
 			return // given up, and the release is on its way; or known already
 		}
 		if deadline, ok := h.clock.local(until); ok {
@@ -510,6 +517,14 @@ func (h *lockHub) gap(subscribed bool) {
 	}
 }
 
+// wakeAfter makes the alarm ring soon after a time that need not be met exactly: for many of them at once.
+func (h *lockHub) wakeAfter(at time.Time) {
+	h.wakeAt(h.opened.Add(at.Sub(h.opened).Truncate(alarmStep) + alarmStep))
+}
+
+// alarmStep is by how much a wait may be longer than it was meant to be.
+const alarmStep = 5 * time.Millisecond
+
 // wakeAt makes the alarm ring no later than that. h.mu is held.
 func (h *lockHub) wakeAt(at time.Time) {
 	if !h.alarmAt.IsZero() && !at.Before(h.alarmAt) {
@@ -523,7 +538,7 @@ func (h *lockHub) wakeAt(at time.Time) {
 	}
 }
 
-// ring renews the leases that are due, all at once, and ends those that could not be renewed in time.
+// ring renews the leases that are due, all at once, and ends those that could not be renewed in time, and waits that are over.
 func (h *lockHub) ring() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -533,6 +548,7 @@ func (h *lockHub) ring() {
 	var leases []renewal
 	h.freeKept(func(ln *line) bool { return !now.Before(ln.keptUntil) })
 	for _, ln := range h.lines {
+		ln.expire(now)
 		if !ln.held() {
 			continue
 		}
@@ -546,7 +562,7 @@ func (h *lockHub) ring() {
 		}
 		h.wakeAt(ln.until)
 		if ln.kept {
-			h.wakeAt(ln.keptUntil)
+			h.wakeAfter(ln.keptUntil)
 		}
 		if !ln.renewing {
 			h.wakeAt(ln.renewAt)

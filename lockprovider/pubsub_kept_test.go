@@ -65,6 +65,45 @@ func TestSeveralKeysAreKept(t *testing.T) {
 	})
 }
 
+// TestPassedOnIsKept: what has been passed on in the process is kept for a turn, and taken again without Redis. What has not is
+// freed at once.
+func TestPassedOnIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, lock := inProcess(t, faults{delay: time.Millisecond})
+		requests := func() int {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.calls
+		}
+		known := func() int {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return len(m.locks)
+		}
+		lock[0]("a")()
+		if known() > 0 {
+			t.Error("nobody else wanted it, and it is kept")
+		}
+		first := lock[0]("a")
+		go func() { lock[0]("a")() }()
+		synctest.Wait()
+		first()
+		synctest.Wait()
+		before := requests()
+		for range 3 {
+			time.Sleep(simBounds.turn - time.Millisecond)
+			lock[0]("a")()
+		}
+		if n := requests() - before; n > 0 {
+			t.Errorf("%d requests for what is kept", n)
+		}
+		time.Sleep(simBounds.turn + alarmStep + 5*time.Millisecond)
+		if known() > 0 {
+			t.Error("it is kept for longer than a turn")
+		}
+	})
+}
+
 // TestKeptIsFreedForOthers: a lock that nobody holds, but is kept for somebody who waits for another one, goes to a process
 // that wants it: at once, or when the turn is over if the message is lost.
 func TestKeptIsFreedForOthers(t *testing.T) {

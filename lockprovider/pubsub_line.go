@@ -28,7 +28,7 @@ type line struct {
 	gone     bool
 
 	holder    *turn // nil while waiting
-	kept      bool  // nobody holds the lock, and Redis does not know: somebody here will want it soon
+	kept      bool  // nobody holds the lock, and Redis does not know: somebody here may want it soon
 	keptUntil time.Time
 	until     time.Time
 	token     int64 // of the grant
@@ -39,16 +39,24 @@ type line struct {
 	renewing  bool
 }
 
+// claim is what a caller wants of each of its locks.
+type claim struct {
+	bounds lockBounds
+	until  time.Time // when the wait is over
+	lose   context.CancelCauseFunc
+}
+
 // turn is one caller's place in a line, and then its hold on the lock.
 type turn struct {
+	*claim
 	line  *line
 	ready chan struct{} // closed when the lock is held, or err is set
 	err   error
-	owner string // the name under which Redis knows the holder
-	late  bool   // as the line's
-	token int64
-	lost  bool
-	lose  context.CancelCauseFunc
+	// forgotten, where it is not nil, is closed when Redis has forgotten a line in which nobody waits any more.
+	forgotten <-chan struct{}
+	owner     string // the name under which Redis knows the holder
+	late      bool   // as the line's
+	token     int64
 }
 
 // errTaken means that a lock is not free, to those who do not wait.
@@ -60,9 +68,11 @@ func (h *lockHub) newLine(name string, b lockBounds) *line {
 	return ln
 }
 
-func (ln *line) append() *turn {
-	t := &turn{line: ln, ready: make(chan struct{})}
+// append is a place at the end of the line.
+func (ln *line) append(c *claim) *turn {
+	t := &turn{claim: c, line: ln, ready: make(chan struct{})}
 	ln.waiting = append(ln.waiting, t)
+	ln.hub.wakeAfter(c.until)
 	return t
 }
 
@@ -71,57 +81,72 @@ func (t *turn) settle(err error) {
 	close(t.ready)
 }
 
-// await returns when the turn has come, or the context ends; then a turn that has come nevertheless is passed on.
+// await returns when the turn has come, its time is over, or the context ends; then a turn that has come nevertheless is passed
+// on.
 func (t *turn) await(ctx context.Context) error {
 	select {
 	case <-t.ready:
-		return t.err
 	case <-ctx.Done():
-	}
-	h := t.line.hub
-	h.mu.Lock()
-	i := slices.Index(t.line.waiting, t)
-	if i < 0 {
+		h := t.line.hub
+		h.mu.Lock()
+		still := t.line.dismiss(t, ctx.Err())
 		h.mu.Unlock()
-		if t.err == nil {
-			h.giveUp(ctx, []*turn{t})
+		if !still {
+			if t.err == nil {
+				h.giveUp(ctx, []*turn{t})
+			}
+			return ctx.Err()
 		}
-		t.err = endOfWait(ctx)
-		return t.err
 	}
-	t.line.waiting = slices.Delete(t.line.waiting, i, i+1)
-	t.settle(endOfWait(ctx))
-	forgotten := t.line.abandonIfEmpty()
-	h.mu.Unlock()
-	timer := time.NewTimer(tidyUp)
-	defer timer.Stop()
-	select {
-	case <-forgotten:
-	case <-timer.C:
+	if t.forgotten != nil {
+		timer := time.NewTimer(tidyUp)
+		defer timer.Stop()
+		select {
+		case <-t.forgotten:
+		case <-timer.C:
+		}
 	}
 	return t.err
+}
+
+// dismiss ends a turn that has not come. It returns false where it has.
+func (ln *line) dismiss(t *turn, err error) bool {
+	i := slices.Index(ln.waiting, t)
+	if i < 0 {
+		return false
+	}
+	ln.waiting = slices.Delete(ln.waiting, i, i+1)
+	t.forgotten = ln.abandonIfEmpty()
+	t.settle(err)
+	return true
+}
+
+// expire dismisses those whose time is over. The others have theirs.
+func (ln *line) expire(now time.Time) {
+	var over []*turn
+	for _, t := range ln.waiting {
+		if now.Before(t.until) {
+			ln.hub.wakeAfter(t.until)
+		} else {
+			over = append(over, t)
+		}
+	}
+	for _, t := range over {
+		ln.dismiss(t, ErrLockTimeout)
+	}
 }
 
 // tidyUp is how long a caller who gives up waits for Redis to forget it: with a Redis that is there, until it has.
 const tidyUp = 25 * time.Millisecond
 
-func endOfWait(ctx context.Context) error {
-	if cause := context.Cause(ctx); errors.Is(cause, ErrLockTimeout) {
-		return cause
-	}
-	return ctx.Err()
-}
-
-var already = func() <-chan struct{} { c := make(chan struct{}); close(c); return c }()
-
-// abandonIfEmpty gives up a line that nobody waits in any more.
+// abandonIfEmpty gives up a line that nobody waits in any more. It returns nil where Redis has nothing to forget.
 func (ln *line) abandonIfEmpty() (forgotten <-chan struct{}) {
 	if len(ln.waiting) > 0 || ln.held() || ln.gone {
-		return already
+		return nil
 	}
 	ln.remove()
 	if ln.asked == ln.id {
-		return already // the answer finds that the line is gone
+		return nil // the answer finds that the line is gone
 	}
 	return ln.hub.forget(ln, ln.id, ln.late)
 }
@@ -242,7 +267,7 @@ func (ln *line) fence() int64 { return ln.token + ln.handed }
 
 // departure gives back what the line holds.
 func (ln *line) departure() departure {
-	return departure{key: ln.name, owner: ln.id, used: ln.fence(), late: ln.late, bounds: ln.bounds}
+	return departure{key: ln.name, owner: ln.id, token: ln.token, used: ln.fence(), late: ln.late, bounds: ln.bounds}
 }
 
 // fail gives up a line that waits: Redis does not answer.
@@ -308,7 +333,7 @@ func (ln *line) passOn() {
 // keep ends the turn of a holder without an heir who is there already.
 func (ln *line) keep(now time.Time) {
 	ln.holder, ln.kept, ln.keptUntil = nil, true, now.Add(ln.bounds.turn)
-	ln.hub.wakeAt(ln.keptUntil)
+	ln.hub.wakeAfter(ln.keptUntil)
 }
 
 // mayPassOn tells whether the next holder may be one of this process: as long as nobody waits elsewhere; else a turn of the
@@ -339,10 +364,8 @@ func (ln *line) renameAndWait() {
 // lapse is the end of a lease that was not released: the holder is told, those who wait ask anew.
 func (ln *line) lapse() {
 	if t := ln.holder; t != nil {
-		t.lost, t.late = true, ln.late
-		if t.lose != nil {
-			t.lose(ErrLockLost)
-		}
+		t.late = ln.late
+		t.lose(ErrLockLost)
 	} else if ln.late {
 		ln.hub.forget(ln, ln.id, true)
 	}

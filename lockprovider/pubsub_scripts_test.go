@@ -2,6 +2,7 @@ package lockprovider
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +97,123 @@ func TestLateRequests(t *testing.T) {
 		}
 		if ttl, err := s.redis.PTTL(ctx, name).Result(); err != nil || ttl > 10*time.Second || ttl == -1 {
 			t.Errorf("what remembers the late ones expires in %v, %v", ttl, err)
+		}
+	})
+}
+
+// TestFormsOfALock: a lock that nobody else wants is a string, which becomes a hash where there is more to say, and loses nothing.
+func TestFormsOfALock(t *testing.T) {
+	eachRedis(t, func(t *testing.T, s *redisLocks) {
+		ctx := context.Background()
+		b := lockBounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
+		once := lockBounds{lease: b.lease, grant: b.grant}
+		one, two := s.name("{k}1"), s.name("{k}2")
+		acquire := func(name, waiter string, b lockBounds) acquired {
+			t.Helper()
+			a, err := s.acquire(ctx, name, waiter, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		release := func(leaving ...departure) []released {
+			t.Helper()
+			for i := range leaving {
+				leaving[i].bounds = b
+			}
+			answers, err := s.release(ctx, leaving)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return answers
+		}
+		form := func(name string) string { return s.redis.Type(ctx, name).Val() }
+
+		held := acquire(one, "p|1", b)
+		if !held.owned || held.until-held.token != time.Minute.Microseconds() || form(one) != "string" {
+			t.Fatalf("%+v is a %s", held, form(one))
+		}
+		if ttl := s.redis.PTTL(ctx, one).Val(); ttl > b.lease || ttl < b.lease-10*time.Second {
+			t.Errorf("it expires in %v, its lease is %v", ttl, b.lease)
+		}
+		if acquire(one, "q|1", once).owned || form(one) != "hash" {
+			t.Errorf("two hold the lock, or it is still a %s", form(one))
+		}
+		if again := acquire(one, "p|1", b); !again.owned || again.token != held.token || again.until != held.until {
+			t.Errorf("was %+v, and is %+v", held, again)
+		}
+		renewed, err := s.renew(ctx, []renewal{{key: one, owner: "p|1", lease: 2 * time.Minute}})
+		if err != nil || renewed[0].lost || renewed[0].until <= held.until {
+			t.Errorf("renewed: %+v, %v", renewed, err)
+		}
+		if release(departure{key: one, owner: "p|1", token: held.token, used: held.token})[0].lost || form(one) != "none" {
+			t.Errorf("it was lost, or is still a %s", form(one))
+		}
+
+		// A token that the clock has not passed is remembered.
+		last := acquire(one, "p|2", b)
+		ahead := last.token + time.Second.Microseconds()
+		release(departure{key: one, owner: "p|2", token: last.token, used: ahead})
+		next := acquire(one, "q|2", b)
+		if !next.owned || next.token <= ahead {
+			t.Errorf("token %d comes after %d", next.token, ahead)
+		}
+		release(departure{key: one, owner: "q|2", token: next.token, used: next.token})
+
+		// Of several, one is wanted by somebody else.
+		all, err := s.acquireAll(ctx, []string{one, two}, []string{"p|3", "p|4"}, b)
+		if err != nil || len(all) != 2 || form(one) != "hash" || form(two) != "hash" { // the last token is still remembered
+			t.Fatalf("%+v, %v: %s and %s", all, err, form(one), form(two))
+		}
+		release(departure{key: one, owner: "p|3", token: all[0].token, used: all[0].token},
+			departure{key: two, owner: "p|4", token: all[1].token, used: all[1].token})
+		if err := s.redis.FlushAll(ctx).Err(); err != nil {
+			t.Fatal(err)
+		}
+		all, err = s.acquireAll(ctx, []string{one, two}, []string{"p|5", "p|6"}, b)
+		if err != nil || len(all) != 2 || form(one) != "string" || form(two) != "string" {
+			t.Fatalf("%+v, %v: %s and %s", all, err, form(one), form(two))
+		}
+		if others, err := s.acquireAll(ctx, []string{two, one}, []string{"q|6", "q|5"}, b); err != nil || others != nil {
+			t.Errorf("two hold the locks: %+v, %v", others, err)
+		}
+		answers := release(departure{key: one, owner: "p|5", token: all[0].token, used: all[0].token},
+			departure{key: two, owner: "p|6", token: all[1].token, used: all[1].token, again: "p|7"})
+		if answers[0].lost || answers[1].lost || !answers[1].owned || answers[1].token <= all[1].token {
+			t.Errorf("released: %+v", answers)
+		}
+		release(departure{key: two, owner: "p|7", token: answers[1].token, used: answers[1].token})
+		if form(one) != "none" || form(two) != "none" {
+			t.Errorf("left: %s and %s", form(one), form(two))
+		}
+	})
+}
+
+// TestForeignKeyIsLeftAlone: what is not a lock is an error to whoever asks for it as one, and stays as it is.
+func TestForeignKeyIsLeftAlone(t *testing.T) {
+	eachRedis(t, func(t *testing.T, s *redisLocks) {
+		ctx := context.Background()
+		b := lockBounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
+		name := s.name("k")
+		const foreign = "somebody else"
+		if err := s.redis.Set(ctx, name, foreign, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for what, ask := range map[string]func() error{
+			"acquire":     func() error { _, err := s.acquire(ctx, name, "p|1", b); return err },
+			"acquire all": func() error { _, err := s.acquireAll(ctx, []string{name}, []string{"p|1"}, b); return err },
+			"renew": func() error {
+				_, err := s.renew(ctx, []renewal{{key: name, owner: "p|1", lease: b.lease}})
+				return err
+			},
+			"release": func() error { _, err := s.release(ctx, []departure{{key: name, owner: "p|1", bounds: b}}); return err },
+		} {
+			if err := ask(); err == nil || !strings.Contains(err.Error(), "not a lock") {
+				t.Errorf("%s: %v", what, err)
+			}
+			if value := s.redis.Get(ctx, name).Val(); value != foreign {
+				t.Fatalf("%s made %q of it", what, value)
+			}
 		}
 	})
 }

@@ -38,6 +38,7 @@ type acquired struct {
 // departure is a lock to release.
 type departure struct {
 	key, owner string
+	token      int64  // of the grant, 0 where it is not known
 	used       int64  // the last token that was used
 	again      string // the waiter to enqueue, or ""
 	late       bool   // a request of the owner's was not answered in time, and may still come to Redis
@@ -102,6 +103,14 @@ func newRedisLocks(r redis.UniversalClient) *redisLocks {
 	return &redisLocks{redis: r, cluster: cluster}
 }
 
+// strings tells the scripts whether a lock may be a string: see scripts/lock.lua.
+func (s *redisLocks) strings() string {
+	if s.cluster {
+		return ""
+	}
+	return "1"
+}
+
 // name gives a lock a hash tag of its own, unless its key has one: locks with the same tag can be taken at once in a cluster.
 func (s *redisLocks) name(key string) string {
 	if strings.Contains(key, "{") {
@@ -118,17 +127,21 @@ func (s *redisLocks) node(name string) int {
 }
 
 func (s *redisLocks) acquire(ctx context.Context, key, waiter string, b lockBounds) (acquired, error) {
-	reply, err := lockAcquireScript.Run(ctx, s.redis, []string{key}, waiter, b.lease.Milliseconds(), b.grant.Milliseconds(),
-		b.heartbeat.Milliseconds()).StringSlice()
-	if err != nil {
-		return acquired{}, err
-	}
-	r := replyReader{script: "lock_acquire", reply: reply}
-	a := acquired{now: r.number(), owned: r.next() == "owned"}
-	if a.owned {
-		a.token, a.until, a.waiting = r.number(), r.number(), int(r.number())
+	r := s.run(ctx, "lock_acquire", lockAcquireScript, []string{key}, waiter, b.lease.Milliseconds(), b.grant.Milliseconds(),
+		b.heartbeat.Milliseconds(), s.strings())
+	a := acquired{now: r.number()}
+	switch {
+	case r.done():
+		a.grantedAtOnce(b)
+	case r.next() == "owned":
+		a.owned, a.token, a.until, a.waiting = true, r.number(), r.number(), int(r.number())
 	}
 	return a, r.err
+}
+
+// grantedAtOnce: nothing was known of the lock.
+func (a *acquired) grantedAtOnce(b lockBounds) {
+	a.owned, a.token, a.until = true, a.now, a.now+b.lease.Milliseconds()*1000
 }
 
 func (s *redisLocks) acquireAll(ctx context.Context, keys, waiters []string, b lockBounds) ([]acquired, error) {
@@ -139,23 +152,24 @@ func (s *redisLocks) acquireAll(ctx context.Context, keys, waiters []string, b l
 			}
 		}
 	}
-	args := make([]any, 1, 1+len(waiters))
-	args[0] = b.lease.Milliseconds()
+	args := make([]any, 0, 2+len(waiters))
+	args = append(args, b.lease.Milliseconds(), s.strings())
 	for _, w := range waiters {
 		args = append(args, w)
 	}
-	reply, err := lockAcquireAllScript.Run(ctx, s.redis, keys, args...).StringSlice()
-	if err != nil {
-		return nil, err
-	}
-	r := replyReader{script: "lock_acquire_all", reply: reply}
-	now := r.number()
-	if r.next() != "owned" {
+	r := s.run(ctx, "lock_acquire_all", lockAcquireAllScript, keys, args...)
+	now, atOnce := r.number(), r.done()
+	if !atOnce && r.next() != "owned" {
 		return nil, r.err
 	}
 	all := make([]acquired, len(keys))
 	for i := range all {
-		all[i] = acquired{now: now, owned: true, token: r.number(), until: r.number()}
+		all[i].now = now
+		if atOnce {
+			all[i].grantedAtOnce(b)
+		} else {
+			all[i].owned, all[i].token, all[i].until = true, r.number(), r.number()
+		}
 	}
 	return all, r.err
 }
@@ -165,31 +179,28 @@ func (s *redisLocks) release(ctx context.Context, leaving []departure) ([]releas
 	for len(leaving) > 0 {
 		n := s.together(len(leaving), func(i int) string { return leaving[i].key })
 		b := leaving[0].bounds
-		keys := make([]string, n)
-		args := []any{b.lease.Milliseconds(), b.grant.Milliseconds(), b.heartbeat.Milliseconds()}
+		keys, args := make([]string, n), make([]any, 1, 1+4*n)
+		args[0] = words(b.lease.Milliseconds(), b.grant.Milliseconds(), b.heartbeat.Milliseconds())
 		for i, d := range leaving[:n] {
 			keys[i] = d.key
 			late := ""
 			if d.late {
 				late = "1"
 			}
-			args = append(args, d.owner, d.used, d.again, late)
+			args = append(args, words(d.token, b.lease.Milliseconds())+" "+d.owner, d.used, d.again, late)
 		}
-		reply, err := lockReleaseScript.Run(ctx, s.redis, keys, args...).StringSlice()
-		if err != nil {
-			return nil, err
+		r := s.run(ctx, "lock_release", lockReleaseScript, keys, args...)
+		if r.done() { // all released, and nothing else to tell
+			leaving, answers = leaving[n:], answers[:len(answers)+n]
+			continue
 		}
-		r := replyReader{script: "lock_release", reply: reply}
 		now := r.number()
 		for range n {
 			answer := released{lost: r.next() == "lost"}
 			answer.now = now
-			if token := r.next(); token != "" {
+			if token := r.next(); token != "-" {
 				answer.owned, answer.token = true, r.parse(token)
 				answer.until, answer.waiting = r.number(), int(r.number())
-			} else {
-				r.next()
-				r.next()
 			}
 			answers = append(answers, answer)
 		}
@@ -210,15 +221,11 @@ func (s *redisLocks) renew(ctx context.Context, leases []renewal) ([]renewed, er
 			keys[i] = l.key
 			args = append(args, l.owner, l.lease.Milliseconds())
 		}
-		reply, err := lockRenewScript.Run(ctx, s.redis, keys, args...).StringSlice()
-		if err != nil {
-			return nil, err
-		}
-		r := replyReader{script: "lock_renew", reply: reply}
+		r := s.run(ctx, "lock_renew", lockRenewScript, keys, args...)
 		now := r.number()
 		for range n {
 			answer := renewed{now: now}
-			if until := r.next(); until == "" {
+			if until := r.next(); until == "-" {
 				answer.lost = true
 			} else {
 				answer.until = r.parse(until)
@@ -232,6 +239,24 @@ func (s *redisLocks) renew(ctx context.Context, leases []renewal) ([]renewed, er
 		leases = leases[n:]
 	}
 	return answers, nil
+}
+
+// run runs a script. Its reply is one string of words: Redis writes an array in several pieces, and each costs.
+func (s *redisLocks) run(ctx context.Context, name string, script *redis.Script, keys []string, args ...any) replyReader {
+	reply, err := script.Run(ctx, s.redis, keys, args...).Text()
+	return replyReader{script: name, rest: reply, err: err}
+}
+
+// words are numbers as the scripts read them.
+func words(numbers ...int64) string {
+	text := make([]byte, 0, 20*len(numbers))
+	for i, n := range numbers {
+		if i > 0 {
+			text = append(text, ' ')
+		}
+		text = strconv.AppendInt(text, n, 10)
+	}
+	return string(text)
 }
 
 // keysInScript bounds the keys of one script: Redis does nothing else meanwhile.
@@ -271,22 +296,22 @@ func slotOf(key string) uint16 {
 	return crc % 16384
 }
 
-// replyReader reads a script's reply word by word; the first error sticks.
+// replyReader reads a script's reply, or a message, word by word; the first error sticks.
 type replyReader struct {
 	script string
-	reply  []string
+	rest   string
 	err    error
 }
 
+// done tells whether there are no more words, and no error.
+func (r *replyReader) done() bool { return r.rest == "" && r.err == nil }
+
 func (r *replyReader) next() string {
-	if len(r.reply) == 0 {
-		if r.err == nil {
-			r.err = fmt.Errorf("script %s: its reply is too short", r.script)
-		}
-		return ""
+	if r.rest == "" && r.err == nil {
+		r.err = fmt.Errorf("script %s: its reply is too short", r.script)
 	}
-	word := r.reply[0]
-	r.reply = r.reply[1:]
+	word, rest, _ := strings.Cut(r.rest, " ")
+	r.rest = rest
 	return word
 }
 

@@ -125,8 +125,9 @@ func (c *Cluster) Owner(ctx context.Context, key string) (*Server, error) {
 }
 
 // MoveSlot moves the slot of a key, with all keys in it, to the next master and returns that. Clients are served
-// throughout: redirected with ASK while the keys are on their way, with MOVED from then on.
-func (c *Cluster) MoveSlot(ctx context.Context, key string) (*Server, error) {
+// throughout: redirected with ASK while the keys are on their way, with MOVED from then on. Before that, while the slot is
+// about to be moved and all keys are where they were, it calls during, unless that is nil.
+func (c *Cluster) MoveSlot(ctx context.Context, key string, during func()) (*Server, error) {
 	slot, err := c.slot(ctx, key)
 	if err != nil {
 		return nil, err
@@ -136,18 +137,21 @@ func (c *Cluster) MoveSlot(ctx context.Context, key string) (*Server, error) {
 		return nil, err
 	}
 	to := (from + 1) % len(c.Masters)
-	if err := c.moveSlot(ctx, slot, from, to); err != nil {
+	if err := c.moveSlot(ctx, slot, from, to, during); err != nil {
 		return nil, fmt.Errorf("testenv: move slot %d from %s to %s: %w", slot, c.Masters[from].Addr, c.Masters[to].Addr, err)
 	}
 	return c.Masters[to], nil
 }
 
-func (c *Cluster) moveSlot(ctx context.Context, slot, from, to int) error {
+func (c *Cluster) moveSlot(ctx context.Context, slot, from, to int, during func()) error {
 	if err := c.setSlot(ctx, to, slot, "IMPORTING", c.ids[from]); err != nil {
 		return err
 	}
 	if err := c.setSlot(ctx, from, slot, "MIGRATING", c.ids[to]); err != nil {
 		return err
+	}
+	if during != nil {
+		during()
 	}
 	host, port, err := net.SplitHostPort(c.Masters[to].Addr)
 	if err != nil {

@@ -80,7 +80,7 @@ func TestRedisCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range len(cluster.Masters) { // all the way round
-		moved, err := cluster.MoveSlot(t.Context(), key)
+		moved, err := cluster.MoveSlot(t.Context(), key, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

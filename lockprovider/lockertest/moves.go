@@ -45,6 +45,10 @@ var topologyScenarios = []Scenario{
 		Name: "cluster_slot_moves", Proves: Cluster, Needs: anyCluster, Func: clusterSlotMoves,
 		Why: "while a slot moves, a lock is lost or its waiters are stranded",
 	},
+	{
+		Name: "cluster_slot_is_about_to_move", Proves: Cluster, Needs: anyCluster, Func: clusterSlotIsAboutToMove,
+		Why: "a node that a slot is leaving writes no new keys: a lock that is deleted and written again there is lost",
+	},
 }
 
 func scriptsAreLoadedAgain(t testing.TB, h *Harness) {
@@ -214,7 +218,7 @@ func clusterSlotMoves(t testing.TB, h *Harness) {
 	for range 3 {
 		o := i.mustLock(t, key)
 		w := other.inLine(t, key)
-		if _, err := h.redis.Cluster.MoveSlot(t.Context(), key); err != nil {
+		if _, err := h.redis.Cluster.MoveSlot(t.Context(), key, nil); err != nil {
 			t.Fatal(err)
 		}
 		h.checkTaken(t, key)
@@ -225,5 +229,27 @@ func clusterSlotMoves(t testing.TB, h *Harness) {
 		mustUnlock(t, o)
 		mustUnlock(t, w.mustEnd(t))
 	}
+	h.checkFree(t, key)
+}
+
+func clusterSlotIsAboutToMove(t testing.TB, h *Harness) {
+	i, other := h.open(t, lease(shortLease)), h.open(t, lease(shortLease))
+	var w *waiter
+	for _, during := range []func(){
+		func() { _ = pauseFor(t.Context(), shortLease) }, // it is renewed
+		func() { h.checkTaken(t, key) },
+		func() { w = other.inLine(t, key) },
+	} {
+		o := i.mustLock(t, key)
+		if _, err := h.redis.Cluster.MoveSlot(t.Context(), key, during); err != nil {
+			t.Fatal(err)
+		}
+		h.checkTaken(t, key)
+		if o.held.Err() != nil {
+			t.Errorf("held: %v", context.Cause(o.held))
+		}
+		mustUnlock(t, o)
+	}
+	mustUnlock(t, w.mustEnd(t))
 	h.checkFree(t, key)
 }

@@ -3,6 +3,7 @@ package providertest
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -288,10 +289,20 @@ func watchLock(t *testing.T, node redis.UniversalClient, balance string) *watch 
 			return false
 		}
 		w.key = keys[0]
-		w.last, w.holder = node.PTTL(t.Context(), w.key).Val(), node.Get(t.Context(), w.key).Val()
+		w.last, w.holder = node.PTTL(t.Context(), w.key).Val(), lockHolder(t.Context(), node, w.key)
 		return w.last > 0
 	})
 	return w
+}
+
+// lockHolder is what tells one holder from another. A Pub/Sub lock becomes a hash when it is renewed.
+func lockHolder(ctx context.Context, node redis.UniversalClient, key string) string {
+	value, err := node.Get(ctx, key).Result()
+	if err != nil {
+		return node.HGet(ctx, key, "o").Val()
+	}
+	words := strings.Split(value, " ")
+	return words[len(words)-1]
 }
 
 // renewals waits until the lock's time to live has been prolonged n times, by one holder without a gap.
@@ -306,7 +317,7 @@ func (w *watch) renewals(t *testing.T, n int) {
 		if ttl <= 0 {
 			t.Fatalf("%s expired after %d renewals", w.key, seen)
 		}
-		if holder := w.node.Get(t.Context(), w.key).Val(); holder != w.holder {
+		if holder := lockHolder(t.Context(), w.node, w.key); holder != w.holder {
 			t.Fatalf("%s changed hands after %d renewals: %q, then %q", w.key, seen, w.holder, holder)
 		}
 		if ttl > w.last {

@@ -1,5 +1,7 @@
--- What the scripts of the Pub/Sub lock share. Everything about a lock is one hash, so that it expires as a whole, moves to
--- another node of a cluster as a whole, and one script may touch it there:
+-- What the scripts of the Pub/Sub lock share. A lock is one key, so that it expires as a whole, moves to another node of a cluster
+-- as a whole, and one script may touch it there. Where somebody holds it and nobody else wants it, it is a string, "token lease
+-- owner", which expires with its lease, in ms. Where there is more to say, and always in a cluster, it is a hash. (A string that
+-- becomes a hash is deleted first, and a node that its slot is leaving would refuse to write it again.)
 --
 --   o  who holds it: a waiter "instance|number", '' for nobody      t  its fencing token, the last one when nobody holds it
 --   u  until when, in us of Redis' time
@@ -8,16 +10,26 @@
 --   g  there is one of these
 --
 -- A lock that nobody holds or waits for leaves nothing behind. A waiter whose deadline has passed has not asked for too long:
--- it is skipped. All time is Redis' own.
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+-- it is skipped. All time is Redis' own: stamp, in us as text, is the script's.
+local now = tonumber(stamp)
 
 local REMEMBER = 5000 -- ms for which the hash outlives all that stands in it: a client's clock may be behind
 local RESERVED = 64   -- tokens of one grant: its holder may pass the lock on in its own process so many times
 
 local function text(n) return string.format('%.0f', n) end
 
+-- spread makes a hash of a lock that is a string.
+local function spread(key, plain)
+  local token, lease, owner = string.match(plain, '^(%d+) (%d+) (.*)$')
+  if not token then error('not a lock: ' .. key) end -- somebody else's: it is left alone
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'o', owner, 'u', text(token + lease * 1000), 't', token)
+  redis.call('PEXPIRE', key, text(lease + REMEMBER))
+end
+
 local function read(key)
+  local plain = redis.call('MGET', key)[1] -- a hash has no value; GET would fail
+  if plain then spread(key, plain) end
   local v = redis.call('HMGET', key, 'o', 'u', 't', 'h', 'e', 'g')
   local lock = {
     key = key, token = tonumber(v[3] or '0'), head = tonumber(v[4] or '1'), tail = tonumber(v[5] or '1'), gave_up = v[6],

@@ -3,33 +3,35 @@
 -- others of its process.
 --
 -- KEYS  the locks
--- ARGV  1 lease in ms   2 lease in ms of a grant to somebody else   3 heartbeat in ms, then for each lock: owner, the last
---       token it has used, the waiter to enqueue or '', '1' where a request of the owner's may still come or ''
--- Returns {now, then for each lock: 'released' or 'lost'; token, until and number waiting where the enqueued waiter
---          has become the owner, else '' three times}
+-- ARGV  1 "lease grant heartbeat" in ms: of a lock that is taken here, by the caller or by somebody else, and of a place in
+--       line; then for each lock: its string "token lease owner" where nobody else wants it, the last token that the owner
+--       has used, the waiter to enqueue or '', '1' where a request of the owner's may still come or ''
+-- Returns words: now, then for each lock 'released' or 'lost', and token, until and number waiting where the enqueued waiter
+--         has become the owner, else '-'. '' where all were released and nothing else was to do
 
--- What is most common comes first: all locks are the caller's, nobody waits for any, and nobody has been given up.
 local clock = redis.call('TIME')
-local stamp = clock[1] .. string.format('%06d', clock[2])
-local simple, answer = true, {stamp}
-for i, key in ipairs(KEYS) do
-  local v = redis.call('HMGET', key, 'o', 'e', 'g')
-  -- A token that the clock has not passed must be remembered. Both are microseconds, numbers of one length.
-  if v[1] ~= ARGV[4 * i] or v[2] or v[3] or ARGV[4 * i + 1] >= stamp or ARGV[4 * i + 2] ~= '' or ARGV[4 * i + 3] ~= '' then
+local stamp = clock[1] .. string.sub('00000' .. clock[2], -6)
+-- What is most common comes first: all locks are the caller's, and nobody else wants any. A token that the clock has not
+-- passed must be remembered; both are microseconds, numbers of one length.
+local simple = true
+for i, value in ipairs(redis.call('MGET', unpack(KEYS))) do
+  local at = 4 * i - 2
+  if value ~= ARGV[at] or ARGV[at + 1] >= stamp or ARGV[at + 2] ~= '' or ARGV[at + 3] ~= '' then
     simple = false
     break
   end
-  answer[4 * i - 2], answer[4 * i - 1], answer[4 * i], answer[4 * i + 1] = 'released', '', '', ''
 end
 if simple then
   redis.call('DEL', unpack(KEYS))
-  return answer
+  return ''
 end
 --[[lock.lua]]
-local lease, grant, heartbeat = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local reply = {text(now)}
+local lease, grant, heartbeat = string.match(ARGV[1], '^(%d+) (%d+) (%d+)$')
+lease, grant, heartbeat = tonumber(lease), tonumber(grant), tonumber(heartbeat)
+local reply = {stamp}
 for i, key in ipairs(KEYS) do
-  local owner, used, again, late = ARGV[4 * i], tonumber(ARGV[4 * i + 1]), ARGV[4 * i + 2], ARGV[4 * i + 3]
+  local at = 4 * i - 2
+  local owner, used, again, late = string.match(ARGV[at], '^%d+ %d+ (.*)$'), tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
   local lock = read(key)
   local released = lock.owner == owner
   if released then
@@ -45,9 +47,9 @@ for i, key in ipairs(KEYS) do
   if not lock.owner and (released or lock.head < lock.tail) then pass(lock, again, lease, grant) end
   if late ~= '' then give_up(lock, owner) end
   if again ~= '' and lock.owner == again then
-    reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = text(lock.token), text(lock.till), text(waiting(lock))
+    reply[#reply + 1] = text(lock.token) .. ' ' .. text(lock.till) .. ' ' .. text(waiting(lock))
   else
-    reply[#reply + 1], reply[#reply + 2], reply[#reply + 3] = '', '', ''
+    reply[#reply + 1] = '-'
   end
 end
-return reply
+return table.concat(reply, ' ')

@@ -2,9 +2,12 @@
 --
 -- KEYS  the locks
 -- ARGV  for each lock: owner, lease in ms
--- Returns {now, then for each lock: until, '' where it is lost; number waiting}
+-- Returns words: now, then for each lock until, or '-' where it is lost, and the number waiting
+
+local clock = redis.call('TIME')
+local stamp = clock[1] .. string.sub('00000' .. clock[2], -6)
 --[[lock.lua]]
-local reply = {text(now)}
+local reply = {stamp}
 for i, key in ipairs(KEYS) do
   local owner, lease = ARGV[2 * i - 1], tonumber(ARGV[2 * i])
   local lock = read(key)
@@ -14,8 +17,8 @@ for i, key in ipairs(KEYS) do
     expires(lock, lease)
     reply[#reply + 1] = text(lock.till)
   else
-    reply[#reply + 1] = ''
+    reply[#reply + 1] = '-'
   end
   reply[#reply + 1] = text(waiting(lock))
 end
-return reply
+return table.concat(reply, ' ')
