@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
@@ -15,23 +16,34 @@ const earlierEpochs = 8
 // DrainEarlier persists what Redis admitted before a family's strategy was last switched, and then removes the ended
 // epochs from Redis. It is to be called before changes are served.
 func DrainEarlier(ctx context.Context, r redis.UniversalClient, d *lockprovider.Deployment, p PersisterDeps) error {
+	log := p.Log
 	p.Waiters = lockprovider.NewWaiters(r, d.Instance())
 	defer func() { _ = p.Waiters.Close() }()
 	for family, current := range d.Epochs() {
 		for epoch := current - 1; epoch > 0 && epoch >= current-earlierEpochs; epoch-- {
 			admission := lockprovider.NewAdmission(r, family, epoch, d.Instance(), lockprovider.AdmissionSettings{})
-			used, err := admission.Used(ctx)
-			if err == nil && used {
-				p.Log.InfoContext(ctx, "draining an earlier epoch", "family", family, "epoch", epoch)
-				err = NewPersister(admission, p).Drain(ctx)
-				if err == nil {
-					err = admission.Forget(ctx)
-				}
-			}
-			if err != nil {
+			p.Log = log.With("epoch", epoch)
+			if err := drainEpoch(ctx, admission, p); err != nil {
 				return fmt.Errorf("drain what %s admitted in epoch %d: %w", family, epoch, err)
 			}
 		}
 	}
 	return nil
+}
+
+// drainEpoch persists what an ended epoch has admitted, and removes it. Instances that start together do so together.
+func drainEpoch(ctx context.Context, a *lockprovider.Admission, p PersisterDeps) error {
+	for {
+		used, err := a.Used(ctx)
+		if err != nil || !used {
+			return err
+		}
+		p.Log.InfoContext(ctx, "draining an earlier epoch", "family", a.Family())
+		switch err := NewPersister(a, p).Drain(ctx); {
+		case err == nil:
+			return a.Forget(ctx)
+		case !errors.Is(err, lockprovider.ErrNoGroup): // else another instance was faster, and has removed it
+			return err
+		}
+	}
 }
