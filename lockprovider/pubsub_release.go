@@ -147,6 +147,7 @@ func (h *lockHub) release(ctx context.Context, limit time.Duration, leaving []de
 	return answers
 }
 
+// releaseTogether is release for locks that one request may touch.
 func (h *lockHub) releaseTogether(ctx context.Context, until time.Time, leaving []departure) []handedBack {
 	answers := make([]handedBack, len(leaving))
 	for wait := releaseRetry; ; wait = min(2*wait, max(releaseRetry, leaving[0].bounds.poll)) {
@@ -211,15 +212,11 @@ const releaseRetry = 10 * time.Millisecond
 func (h *lockHub) forget(ln *line, waiter string, late bool) (forgotten <-chan struct{}) {
 	done := make(chan struct{})
 	d := departure{key: ln.name, owner: waiter, late: late, bounds: ln.bounds}
-	if h.closed {
-		close(done)
-		return done
-	}
 	ctx, limit := context.Background(), unlockTimeout
-	if late { // Redis stands still: what it takes when it goes on would be nobody's for a lease
+	if late && !h.closed { // Redis stands still: what it takes when it goes on would be nobody's for a lease
 		ctx, limit = h.life, unlockTimeout+ln.bounds.lease
 	}
-	h.spawn(func() {
+	h.running.Go(func() { // even when closing: a request that was under way then may have taken the lock for nobody
 		defer close(done)
 		h.release(ctx, limit, []departure{d})
 	})
