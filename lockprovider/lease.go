@@ -14,12 +14,17 @@ const unlockTimeout = 2 * time.Second
 // tryTimeout bounds an attempt that does not wait for the lock: it does wait for Redis.
 const tryTimeout = scriptTimeout
 
-// waitFor bounds a wait for locks; no wait at all is one attempt.
-func waitFor(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
+// waitBound is how long a wait for locks may take; no wait at all is one attempt.
+func waitBound(wait time.Duration) time.Duration {
 	if wait <= 0 {
-		wait = tryTimeout
+		return tryTimeout
 	}
-	return context.WithTimeoutCause(ctx, wait, ErrLockTimeout)
+	return wait
+}
+
+// waitFor bounds a wait for locks.
+func waitFor(ctx context.Context, wait time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, waitBound(wait), ErrLockTimeout)
 }
 
 // expiryMargin is the share of a lease that is given up so that the held context ends before Redis would free the key,

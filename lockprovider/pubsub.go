@@ -62,10 +62,7 @@ func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, Leas
 	}
 	keys = inOrder(keys)
 	names := l.hub.names(keys)
-	until := time.Now().Add(l.wait)
-	if l.wait <= 0 {
-		until = until.Add(tryTimeout)
-	}
+	until := time.Now().Add(waitBound(l.wait))
 	lease := &pubsubLease{hub: l.hub, keys: keys, leaveGates: func() {}}
 	var err error
 	if len(keys) > 1 && l.wait > 0 && ctx.Value(heldKey{}) == nil { // else those in front may wait for what it holds

@@ -64,6 +64,7 @@ func (h *lockHub) ring() {
 // renewTogether is the share of a lease by which one is renewed early, together with another.
 const renewTogether = 10
 
+// renew prolongs leases, and ends those that Redis does not know any more.
 func (h *lockHub) renew(due []*line, leases []renewal) {
 	sent := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)

@@ -67,6 +67,8 @@ type renewed struct {
 }
 
 var (
+	//go:embed scripts/clock.lua
+	clockSource string
 	//go:embed scripts/lock.lua
 	lockSource string
 	//go:embed scripts/lock_acquire.lua
@@ -86,7 +88,7 @@ var (
 
 // withLockSource puts in what the scripts share.
 func withLockSource(source string) *redis.Script {
-	return redis.NewScript(strings.Replace(source, "--[[lock.lua]]", lockSource, 1))
+	return redis.NewScript(strings.NewReplacer("--[[clock.lua]]", clockSource, "--[[lock.lua]]", lockSource).Replace(source))
 }
 
 // lockChannel is the prefix of the channel on which an instance hears; its name follows. The scripts know it too.

@@ -42,7 +42,7 @@ var errCheck = errors.New("not all figures are reached")
 
 func run() error {
 	url := flag.String("redis", "", "`URL` of a Redis that may be emptied; without one, redis-server is started")
-	duration := flag.Duration("duration", time.Second, "of each measurement")
+	duration := flag.Duration("duration", time.Second, "of each measurement; the one of fair turns takes three times as long")
 	rounds := flag.Int("rounds", 3, "measurements of each contender and load, of which the median counts")
 	jsonFile := flag.String("json", "", "`file` to write the medians to")
 	check := flag.Bool("check", false, "check the figures that our lock must reach, and fail where it does not")

@@ -10,7 +10,7 @@
 --   g  there is one of these
 --
 -- A lock that nobody holds or waits for leaves nothing behind. A waiter whose deadline has passed has not asked for too long:
--- it is skipped. All time is Redis' own: stamp, in us as text, is the script's.
+-- it is skipped. All time is Redis' own (clock.lua).
 local now = tonumber(stamp)
 
 local REMEMBER = 5000 -- ms for which the hash outlives all that stands in it: a client's clock may be behind

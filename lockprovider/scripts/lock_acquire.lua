@@ -7,8 +7,7 @@
 -- Returns words, times in us of Redis' time: now, 'owned', token, until, number waiting; now, 'queued'; now, 'taken'.
 --         Only now where nothing was known of the lock: it is owned, the token is now, and nobody waits
 
-local clock = redis.call('TIME')
-local stamp = clock[1] .. string.sub('00000' .. clock[2], -6)
+--[[clock.lua]]
 -- What is most common comes first: nobody holds the lock, nobody waits for it, and nothing is known of it.
 if ARGV[5] ~= '' and
   redis.call('SET', KEYS[1], stamp .. ' ' .. ARGV[2] .. ' ' .. ARGV[1], 'NX', 'PX', ARGV[2]) then

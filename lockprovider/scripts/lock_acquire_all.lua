@@ -5,8 +5,7 @@
 -- Returns words, times in us of Redis' time: now, 'owned', then for each lock token and until; now, 'taken'.
 --         Only now where nothing was known of any: all are owned, with now as the token
 
-local clock = redis.call('TIME')
-local stamp = clock[1] .. string.sub('00000' .. clock[2], -6)
+--[[clock.lua]]
 -- What is most common comes first: nothing is known of any of them.
 if ARGV[2] ~= '' and redis.call('EXISTS', unpack(KEYS)) == 0 then
   local begin = stamp .. ' ' .. ARGV[1] .. ' '

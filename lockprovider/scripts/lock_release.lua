@@ -9,8 +9,7 @@
 -- Returns words: now, then for each lock 'released' or 'lost', and token, until and number waiting where the enqueued waiter
 --         has become the owner, else '-'. '' where all were released and nothing else was to do
 
-local clock = redis.call('TIME')
-local stamp = clock[1] .. string.sub('00000' .. clock[2], -6)
+--[[clock.lua]]
 -- What is most common comes first: all locks are the caller's, and nobody else wants any. A token that the clock has not
 -- passed must be remembered; both are microseconds, numbers of one length.
 local simple = true

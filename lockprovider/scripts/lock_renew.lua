@@ -4,8 +4,7 @@
 -- ARGV  for each lock: owner, lease in ms
 -- Returns words: now, then for each lock until, or '-' where it is lost, and the number waiting
 
-local clock = redis.call('TIME')
-local stamp = clock[1] .. string.sub('00000' .. clock[2], -6)
+--[[clock.lua]]
 --[[lock.lua]]
 local reply = {stamp}
 for i, key in ipairs(KEYS) do
