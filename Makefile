@@ -158,7 +158,7 @@ test-short: ## The tests that need no database server, without the race detector
 
 .PHONY: campaign
 campaign: ## The long campaign: 100 servers killed, every fault five times, 500 faults of each lock; a quarter of an hour
-	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) .
+	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) ./e2e
 	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestSimulation)$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider -simulations 10000
 
 .PHONY: conformance
