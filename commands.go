@@ -13,9 +13,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"holdfast/auth"
 	"holdfast/clients"
 	"holdfast/config"
-	"holdfast/graph/auth"
 )
 
 func main() {

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/auth"
 	"holdfast/config"
 	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/graph"
-	"holdfast/graph/auth"
 	"holdfast/lockprovider"
 	"holdfast/schedulers"
 )

@@ -13,11 +13,11 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/auth"
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/experiment"
 	"holdfast/graph"
-	"holdfast/graph/auth"
 	"holdfast/lockprovider"
 )
 

@@ -21,13 +21,13 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/uuid"
 
+	"holdfast/auth"
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/experiment"
 	"holdfast/graph"
-	"holdfast/graph/auth"
 	"holdfast/lockprovider"
 )
 

@@ -11,8 +11,8 @@ import (
 
 	"github.com/vikstrous/dataloadgen"
 
+	"holdfast/auth"
 	"holdfast/commerce"
-	"holdfast/graph/auth"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
 	"holdfast/lockprovider"

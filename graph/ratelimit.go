@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // Rates are how many operations a minute are answered, all instances together; 0 is no limit. A fifth of it may come at once.

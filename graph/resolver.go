@@ -8,11 +8,11 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/ent/payment"
 	"holdfast/events"
-	"holdfast/graph/auth"
 	"holdfast/graph/model"
 	"holdfast/lockprovider"
 )

@@ -11,9 +11,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/events"
-	"holdfast/graph/auth"
 	"holdfast/graph/generated"
 	"holdfast/lockprovider"
 )

@@ -13,7 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // eventStream is GraphQL over server-sent events, by the "distinct connections mode" of the npm package graphql-sse: a request

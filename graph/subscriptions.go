@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/events"
-	"holdfast/graph/auth"
 	"holdfast/graph/model"
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // webSocket is GraphQL over WebSocket by the protocol graphql-transport-ws, as the npm package graphql-ws specifies it.
