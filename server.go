@@ -22,6 +22,7 @@ import (
 	"holdfast/config"
 	"holdfast/events"
 	"holdfast/graph"
+	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 	"holdfast/schedulers"
 	"holdfast/web"
@@ -275,18 +276,18 @@ func router(
 }
 
 // endpoint is the GraphQL endpoint.
-func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*graph.Handler, error) {
+func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*transport.Handler, error) {
 	var err error
 	if o.Verifier, err = verifier(cfg, log); err != nil {
 		return nil, err
 	}
 	o.Logger, o.Introspection = log, cfg.HTTP.Introspection
-	o.Limits = graph.Limits{
+	o.Limits = transport.Limits{
 		MaxBodyBytes: cfg.HTTP.MaxBodyBytes, MaxDepth: cfg.HTTP.MaxDepth, MaxComplexity: cfg.HTTP.MaxComplexity,
 		RequestTimeout: cfg.HTTP.RequestTimeout,
 	}
 	o.Streams = streams(cfg)
-	o.Rates = graph.Rates{User: cfg.HTTP.UserRate, Address: cfg.HTTP.AddressRate}
+	o.Rates = transport.Rates{User: cfg.HTTP.UserRate, Address: cfg.HTTP.AddressRate}
 	o.Origins, o.Proxies = cfg.HTTP.OriginList(), cfg.HTTP.Proxies
 	return graph.NewHandler(o), nil
 }
@@ -294,7 +295,7 @@ func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*graph.Hand
 // listen answers requests until ctx ends or another deployment takes over, then lets those in flight finish: their locks
 // are released by them, after their commit.
 func listen(
-	ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler, api *graph.Handler, replaced <-chan error,
+	ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler, api *transport.Handler, replaced <-chan error,
 	ready func(address string),
 ) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)

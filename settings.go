@@ -12,6 +12,7 @@ import (
 	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/graph"
+	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 	"holdfast/schedulers"
 )
@@ -56,9 +57,9 @@ func jobs(cfg config.Config) schedulers.Settings {
 }
 
 // streams are the bounds of subscriptions.
-func streams(cfg config.Config) graph.Streams {
+func streams(cfg config.Config) transport.Streams {
 	s := cfg.Subscriptions
-	return graph.Streams{
+	return transport.Streams{
 		MaxConnections: s.MaxConnections, MaxOperations: s.MaxOperations, MaxMessages: s.MaxMessages, InitTimeout: s.InitTimeout,
 		Ping: s.Ping, WriteTimeout: s.WriteTimeout, Interval: s.Interval, Refresh: s.Refresh, TicketPoll: s.TicketPoll,
 		MaxProducts: s.MaxProducts,

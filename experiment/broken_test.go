@@ -18,6 +18,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/experiment"
 	"holdfast/graph"
+	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 )
 
@@ -163,7 +164,7 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 	}
 	server := httptest.NewServer(graph.NewHandler(graph.Options{
 		Services: services, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
-		Limits: graph.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 30 * time.Second},
+		Limits: transport.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 30 * time.Second},
 	}))
 	t.Cleanup(server.Close)
 	return server.URL, database

@@ -14,6 +14,7 @@ import (
 	"holdfast/ent/payment"
 	"holdfast/events"
 	"holdfast/graph/model"
+	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 )
 
@@ -24,7 +25,7 @@ type Resolver struct {
 	strategies    map[lockprovider.Family]lockprovider.Strategy
 	introspection bool
 	live          *events.Live
-	streams       Streams
+	streams       transport.Streams
 	logger        *slog.Logger
 }
 
