@@ -149,7 +149,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	providers.OnReconnect(redisIsBack(runner, log))
 
 	// Experiments that administrators start.
-	ops := operations(db.Ent, providers, runner)
+	ops := operations(providers, runner)
 	if ops.Experiments, err = lab(cfg); err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 
 	// Router and HTTP.
 	api, err := endpoint(cfg, log, graph.Options{
-		Services: services, Operations: ops, Strategies: providers.Strategies(), Live: live,
+		Services: services, Client: db.Ent, Operations: ops, Strategies: providers.Strategies(), Live: live,
 		Redis: redis.Client,
 	})
 	if err != nil {

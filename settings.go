@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"time"
 
 	"holdfast/auth"
 	"holdfast/config"
@@ -75,8 +74,8 @@ func verifier(cfg config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	return auth.NewKeyVerifier(keys, cfg.Auth.Issuer, cfg.Auth.Audience)
 }
 
-// operations are what the API tells of jobs, events and locks.
-func operations(client *ent.Client, providers *lockprovider.Providers, runner *schedulers.Runner) graph.Operations {
+// operations are what the API tells of jobs and locks.
+func operations(providers *lockprovider.Providers, runner *schedulers.Runner) graph.Operations {
 	return graph.Operations{
 		Locks:  providers.Locks,
 		Runs:   runner.LastRuns,
@@ -87,12 +86,6 @@ func operations(client *ent.Client, providers *lockprovider.Providers, runner *s
 				return nil, nil
 			}
 			return run, err
-		},
-		Popular: func(ctx context.Context, since time.Time, limit int) ([]events.Sales, error) {
-			return events.PopularProducts(ctx, client, since, limit)
-		},
-		Low: func(ctx context.Context, limit int) ([]events.LowProduct, error) {
-			return events.LowStock(ctx, client, limit)
 		},
 	}
 }

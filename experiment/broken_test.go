@@ -163,7 +163,7 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 		strategies[f] = stock
 	}
 	server := httptest.NewServer(graph.NewHandler(graph.Options{
-		Services: services, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
+		Services: services, Client: db.Ent, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
 		Limits: transport.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 30 * time.Second},
 	}))
 	t.Cleanup(server.Close)

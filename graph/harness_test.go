@@ -158,7 +158,7 @@ func newAPI(t *testing.T, s settings) *api {
 		must(t, err)
 	}
 	handler := graph.NewHandler(graph.Options{
-		Services: services, Operations: graph.Operations{Experiments: s.lab},
+		Services: services, Client: db.Ent, Operations: graph.Operations{Experiments: s.lab},
 		Strategies: providers.Strategies(), Verifier: s.verifier, Limits: s.limits,
 		Introspection: !s.closed, Logger: textLogger(log), Streams: s.streams, Rates: s.rates, Redis: redis.Client, Live: live,
 		Origins: s.origins, Proxies: s.proxies,

@@ -7,6 +7,7 @@ import (
 
 	"holdfast/auth"
 	"holdfast/commerce"
+	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/graph/generated"
 	"holdfast/graph/transport"
@@ -16,6 +17,8 @@ import (
 // Options is what the API is built from.
 type Options struct {
 	Services *commerce.Services
+	// Client reads what the handlers of events have counted.
+	Client *ent.Client
 	// Strategies tell which strategy serves which family, for those who ask.
 	Strategies map[lockprovider.Family]lockprovider.Strategy
 	// Operations answer what the jobs and the events know.
@@ -51,7 +54,7 @@ func NewHandler(o Options) *transport.Handler {
 		o.Live = events.NewLive(nil, "", o.Logger)
 	}
 	r := &Resolver{
-		services: o.Services, operations: o.Operations, strategies: o.Strategies, introspection: o.Introspection,
+		services: o.Services, client: o.Client, operations: o.Operations, strategies: o.Strategies, introspection: o.Introspection,
 		live: o.Live, streams: o.Streams.WithDefaults(), logger: o.Logger,
 	}
 	return transport.New(transport.Options{
