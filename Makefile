@@ -77,7 +77,7 @@ run: ## Run it with everything embedded: nothing else needs to be installed
 	go run .
 
 .PHONY: generate
-generate: ## Generate the code that comes from ent/schema and graph/*.graphqls
+generate: ## Generate the code that comes from ent/schema and graph/schema/*.graphqls
 	go generate ./...
 
 .PHONY: fmt

@@ -16,7 +16,7 @@ import (
 	"holdfast/app"
 	"holdfast/cli"
 	"holdfast/config"
-	"holdfast/graph"
+	"holdfast/graph/transport"
 )
 
 func main() { cli.Main(serve) }
@@ -59,7 +59,7 @@ const (
 // listen answers requests until ctx ends or another deployment takes over. It then lets the requests in
 // flight finish: they release their locks, after their commit.
 func listen(
-	ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler, api *graph.Handler, replaced <-chan error,
+	ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler, api *transport.Handler, replaced <-chan error,
 	ready func(address string),
 ) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)

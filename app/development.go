@@ -10,7 +10,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/config"
 	"holdfast/graph"
-	"holdfast/graph/auth"
+	"holdfast/auth"
 	"holdfast/web"
 )
 

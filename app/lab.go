@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"os"
 
+	"holdfast/auth"
 	"holdfast/config"
 	"holdfast/experiment"
-	"holdfast/graph/auth"
 	"holdfast/web"
 )
 

@@ -11,14 +11,15 @@ import (
 
 	"holdfast/config"
 	"holdfast/graph"
+	"holdfast/graph/transport"
 	"holdfast/schedulers"
 	"holdfast/web"
 )
 
 // Handler returns everything that answers over HTTP, and the GraphQL endpoint in it, which the caller
 // closes when it stops to serve. The shop must have been opened with metrics and events.
-func (s *Shop) Handler(runner *schedulers.Runner) (http.Handler, *graph.Handler, error) {
-	ops := operations(s.DB.Ent, s.Providers, runner)
+func (s *Shop) Handler(runner *schedulers.Runner) (http.Handler, *transport.Handler, error) {
+	ops := operations(s.Providers, runner)
 	var err error
 	if ops.Experiments, err = newLab(s.cfg); err != nil {
 		return nil, nil, err
@@ -27,7 +28,7 @@ func (s *Shop) Handler(runner *schedulers.Runner) (http.Handler, *graph.Handler,
 		s.closers.add("experiments", ops.Experiments.Close)
 	}
 	api, err := endpoint(s.cfg, s.log, graph.Options{
-		Services: s.Services, Operations: ops, Strategies: s.Providers.Strategies(), Live: s.Live,
+		Services: s.Services, Client: s.DB.Ent, Operations: ops, Strategies: s.Providers.Strategies(), Live: s.Live,
 		Redis: s.Redis.Client,
 	})
 	if err != nil {
@@ -84,18 +85,18 @@ func router(
 }
 
 // endpoint is the GraphQL endpoint.
-func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*graph.Handler, error) {
+func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*transport.Handler, error) {
 	var err error
 	if o.Verifier, err = verifier(cfg, log); err != nil {
 		return nil, err
 	}
 	o.Logger, o.Introspection = log, cfg.HTTP.Introspection
-	o.Limits = graph.Limits{
+	o.Limits = transport.Limits{
 		MaxBodyBytes: cfg.HTTP.MaxBodyBytes, MaxDepth: cfg.HTTP.MaxDepth, MaxComplexity: cfg.HTTP.MaxComplexity,
 		RequestTimeout: cfg.HTTP.RequestTimeout,
 	}
 	o.Streams = streams(cfg)
-	o.Rates = graph.Rates{User: cfg.HTTP.UserRate, Address: cfg.HTTP.AddressRate}
+	o.Rates = transport.Rates{User: cfg.HTTP.UserRate, Address: cfg.HTTP.AddressRate}
 	o.Origins, o.Proxies = cfg.HTTP.OriginList(), cfg.HTTP.Proxies
 	return graph.NewHandler(o), nil
 }

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
-	"time"
 
+	"holdfast/auth"
 	"holdfast/config"
 	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/graph"
-	"holdfast/graph/auth"
+	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 	"holdfast/schedulers"
 )
@@ -56,9 +56,9 @@ func jobs(cfg config.Config) schedulers.Settings {
 }
 
 // streams are the bounds of subscriptions.
-func streams(cfg config.Config) graph.Streams {
+func streams(cfg config.Config) transport.Streams {
 	s := cfg.Subscriptions
-	return graph.Streams{
+	return transport.Streams{
 		MaxConnections: s.MaxConnections, MaxOperations: s.MaxOperations, MaxMessages: s.MaxMessages, InitTimeout: s.InitTimeout,
 		Ping: s.Ping, WriteTimeout: s.WriteTimeout, Interval: s.Interval, Refresh: s.Refresh, TicketPoll: s.TicketPoll,
 		MaxProducts: s.MaxProducts,
@@ -74,8 +74,8 @@ func verifier(cfg config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	return auth.NewKeyVerifier(keys, cfg.Auth.Issuer, cfg.Auth.Audience)
 }
 
-// operations are what the API shows of jobs, events and locks.
-func operations(client *ent.Client, providers *lockprovider.Providers, runner *schedulers.Runner) graph.Operations {
+// operations are what the API shows of jobs and locks.
+func operations(providers *lockprovider.Providers, runner *schedulers.Runner) graph.Operations {
 	return graph.Operations{
 		Locks:  providers.Locks,
 		Runs:   runner.LastRuns,
@@ -86,12 +86,6 @@ func operations(client *ent.Client, providers *lockprovider.Providers, runner *s
 				return nil, nil
 			}
 			return run, err
-		},
-		Popular: func(ctx context.Context, since time.Time, limit int) ([]events.Sales, error) {
-			return events.PopularProducts(ctx, client, since, limit)
-		},
-		Low: func(ctx context.Context, limit int) ([]events.LowProduct, error) {
-			return events.LowStock(ctx, client, limit)
 		},
 	}
 }

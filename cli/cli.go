@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"holdfast/auth"
 	"holdfast/clients"
 	"holdfast/config"
 )

@@ -6,7 +6,7 @@ import (
 
 	"holdfast/app"
 	"holdfast/config"
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 type tokenCommand struct {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // mutations are what the tests ask of the API: enough to tell what was done.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // TestBadInput sends what clients get wrong to the real server. Each has its code, the shop stays as it was, and nothing

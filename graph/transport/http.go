@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"bytes"
@@ -19,14 +19,17 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// transport is GraphQL over HTTP, by GET for queries and by POST for everything. gqlgen's own transports echo a broken
+// plainHTTP is GraphQL over HTTP, by GET for queries and by POST for everything. gqlgen's own transports echo a broken
 // body back, read bodies without a bound, and answer "data": null where the specification wants no data at all.
-type transport struct {
+type plainHTTP struct {
 	limits  Limits
 	limiter *limiter
 }
 
-var _ graphql.Transport = transport{}
+var _ graphql.Transport = plainHTTP{}
+
+// errRequestTimeout is the cause of a context that ended after [Limits.RequestTimeout].
+var errRequestTimeout = errors.New("the request took longer than it may")
 
 // The media types of answers. Of a client that takes both, the newer one tells failures of the request by its status.
 const (
@@ -35,10 +38,10 @@ const (
 )
 
 // Supports implements graphql.Transport: all but what wants to become a web socket.
-func (transport) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") == "" }
+func (plainHTTP) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") == "" }
 
 // Do implements graphql.Transport.
-func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+func (t plainHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	media, ok := negotiate(r.Header.Values("Accept"))
 	if !ok {
 		refuse(w, mediaJSON, http.StatusNotAcceptable, "this endpoint answers with "+mediaResponse+" or "+mediaJSON)
@@ -67,14 +70,14 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	next, ctx := exec.DispatchOperation(ctx, op)
 	response := next(ctx)
 	if response == nil { // the time was over, or the client gone, before anything was resolved
-		refuseWith(w, media, http.StatusServiceUnavailable, codeTimeout, "the request was ended before it was done")
+		refuseWith(w, media, http.StatusServiceUnavailable, CodeTimeout, "the request was ended before it was done")
 		return
 	}
 	answer(w, r, media, response)
 }
 
 // receive takes the parameters from a request that may be answered, or refuses it.
-func (t transport) receive(w http.ResponseWriter, r *http.Request, media string) (*graphql.RawParams, bool) {
+func (t plainHTTP) receive(w http.ResponseWriter, r *http.Request, media string) (*graphql.RawParams, bool) {
 	if !preflighted(r) {
 		refuse(w, media, http.StatusBadRequest, forgeable)
 		return nil, false
@@ -103,7 +106,7 @@ func refuseMethod(w http.ResponseWriter, media string) {
 }
 
 // read takes the parameters from the request. An error comes with the status to refuse with.
-func (t transport) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, int, error) {
+func (t plainHTTP) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, int, error) {
 	start := graphql.Now()
 	var params *graphql.RawParams
 	var status int
@@ -128,17 +131,17 @@ func (t transport) read(w http.ResponseWriter, r *http.Request) (*graphql.RawPar
 	return params, 0, nil
 }
 
-// parameters are those of the specification. Pointers tell absent from empty, and a type that is not meant is refused.
+// parameters are those of the specification. A value of another type is refused; null is the same as absent.
 type parameters struct {
-	Query         *string        `json:"query"`
-	OperationName *string        `json:"operationName"`
+	Query         string         `json:"query"`
+	OperationName string         `json:"operationName"`
 	Variables     map[string]any `json:"variables"`
 	Extensions    map[string]any `json:"extensions"`
 }
 
 func (p parameters) raw() *graphql.RawParams {
 	return &graphql.RawParams{
-		Query: orZero(p.Query), OperationName: orZero(p.OperationName), Variables: p.Variables, Extensions: p.Extensions,
+		Query: p.Query, OperationName: p.OperationName, Variables: p.Variables, Extensions: p.Extensions,
 	}
 }
 
@@ -150,8 +153,7 @@ func readURL(rawQuery string, maxBytes int64) (*graphql.RawParams, error) {
 	if err != nil {
 		return nil, errors.New("the parameters of the URL are malformed")
 	}
-	query, operation := values.Get("query"), values.Get("operationName")
-	p := parameters{Query: &query, OperationName: &operation}
+	p := parameters{Query: values.Get("query"), OperationName: values.Get("operationName")}
 	for name, into := range map[string]*map[string]any{"variables": &p.Variables, "extensions": &p.Extensions} {
 		if text := values.Get(name); text != "" {
 			if err := decode(strings.NewReader(text), into); err != nil {
@@ -162,7 +164,7 @@ func readURL(rawQuery string, maxBytes int64) (*graphql.RawParams, error) {
 	return p.raw(), nil
 }
 
-func (t transport) readBody(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, int, error) {
+func (t plainHTTP) readBody(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, int, error) {
 	mediaType, options, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := options["charset"]; err != nil || mediaType != mediaJSON || charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return nil, http.StatusUnsupportedMediaType, errors.New("the Content-Type of a POST must be " + mediaJSON)

@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"compress/gzip"
@@ -38,11 +38,11 @@ func answer(w http.ResponseWriter, to *http.Request, media string, r *graphql.Re
 
 // refuse answers what is no GraphQL request.
 func refuse(w http.ResponseWriter, media string, status int, message string) {
-	refuseWith(w, media, status, codeBadRequest, message)
+	refuseWith(w, media, status, CodeBadRequest, message)
 }
 
 func refuseWith(w http.ResponseWriter, media string, status int, code, message string) {
-	write(w, media, status, envelope{Errors: gqlerror.List{coded(code, "%s", message)}})
+	write(w, media, status, envelope{Errors: gqlerror.List{Errorf(code, "%s", message)}})
 }
 
 func write(w http.ResponseWriter, media string, status int, e envelope) {
@@ -51,7 +51,7 @@ func write(w http.ResponseWriter, media string, status int, e envelope) {
 	}
 	body, err := json.Marshal(e)
 	if err != nil { // a resolver's own marshaler wrote what is no JSON
-		status, body = http.StatusInternalServerError, []byte(`{"errors":[{"message":"`+internalMessage+`","extensions":{"code":"`+codeInternal+`"}}]}`)
+		status, body = http.StatusInternalServerError, []byte(`{"errors":[{"message":"`+InternalMessage+`","extensions":{"code":"`+CodeInternal+`"}}]}`)
 	}
 	h := w.Header()
 	h.Set("Content-Type", media+"; charset=utf-8")

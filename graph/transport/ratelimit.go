@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // Rates are how many operations a minute are answered, all instances together; 0 is no limit. A fifth of it may come at once.
@@ -46,7 +46,7 @@ func (l *limiter) allow(ctx context.Context) *gqlerror.Error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, rateTimeout)
 	defer cancel()
-	if err := l.count(ctx, "address:"+requestOf(ctx).address, l.rates.Address); err != nil {
+	if err := l.count(ctx, "address:"+RequestOf(ctx).Address, l.rates.Address); err != nil {
 		return err
 	}
 	if user := auth.Viewer(ctx).UserID; user != "" {
@@ -70,7 +70,7 @@ func (l *limiter) count(ctx context.Context, who string, perMinute int) *gqlerro
 		return nil
 	}
 	seconds := max(int(math.Ceil(result.RetryAfter.Seconds())), 1)
-	limited := coded(codeRateLimited, "too many operations; try again in %d seconds", seconds)
+	limited := Errorf(CodeRateLimited, "too many operations; try again in %d seconds", seconds)
 	limited.Extensions["retryAfter"] = seconds
 	return limited
 }

@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"context"
@@ -101,18 +101,18 @@ func (p *persisted) MutateOperationParameters(ctx context.Context, params *graph
 	}
 	hash, err := hashOf(extension)
 	if err != nil {
-		return coded(codeBadRequest, "%s", err.Error())
+		return Errorf(CodeBadRequest, "%s", err.Error())
 	}
 	if params.Query != "" {
 		if sum := sha256.Sum256([]byte(params.Query)); hex.EncodeToString(sum[:]) != hash {
-			return coded(codeBadRequest, "the hash of the persisted query is not that of the document")
+			return Errorf(CodeBadRequest, "the hash of the persisted query is not that of the document")
 		}
 		graphql.GetOperationContext(ctx).Stats.SetExtension(p.ExtensionName(), hash)
 		return nil // stored once it has been validated
 	}
 	document, found := p.find(ctx, hash)
 	if !found {
-		return coded(codeUnknownHash, "PersistedQueryNotFound") // clients look for this very message, or for the code
+		return Errorf(CodeUnknownHash, "PersistedQueryNotFound") // clients look for this very message, or for the code
 	}
 	params.Query = document
 	return nil
@@ -180,5 +180,5 @@ func (p *persisted) store(ctx context.Context, hash, document string) {
 
 // isUnknownHash tells the one refusal that is part of the ordinary course of things, and has the status 200 therefore.
 func isUnknownHash(errs gqlerror.List) bool {
-	return len(errs) == 1 && errs[0].Extensions["code"] == codeUnknownHash
+	return len(errs) == 1 && errs[0].Extensions["code"] == CodeUnknownHash
 }

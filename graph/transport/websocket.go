@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/coder/websocket"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // webSocket is GraphQL over WebSocket by the protocol graphql-transport-ws, as the npm package graphql-ws specifies it.
@@ -67,7 +67,7 @@ func (webSocket) Supports(r *http.Request) bool {
 func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	leave, ok := t.open.enter()
 	if !ok {
-		refuseWith(w, mediaJSON, http.StatusServiceUnavailable, codeUnavailable, "there are too many connections; try again later")
+		refuseWith(w, mediaJSON, http.StatusServiceUnavailable, CodeUnavailable, "there are too many connections; try again later")
 		return
 	}
 	defer leave()
@@ -124,12 +124,12 @@ func (c *connection) serve() {
 	c.running.Go(c.write)
 	c.running.Go(c.watch)
 	c.running.Go(c.ping)
-	err := error(&closing{websocket.StatusInternalError, internalMessage}) // of a panic
+	err := error(&closing{websocket.StatusInternalError, InternalMessage}) // of a panic
 	c.safely(c.ctx, func() { err = c.read() }, func(error) {})
 	c.cancel(err) // the first cause stays
 	var why *closing
 	if cause := context.Cause(c.ctx); errors.As(cause, &why) {
-		c.log.InfoContext(c.ctx, "web socket closed", "request", requestOf(c.ctx).id, "code", int(why.code), "reason", why.reason)
+		c.log.InfoContext(c.ctx, "web socket closed", "request", RequestOf(c.ctx).ID, "code", int(why.code), "reason", why.reason)
 	}
 	c.running.Wait()
 }
@@ -164,9 +164,14 @@ func (c *connection) watch() {
 	}
 }
 
-// ping finds connections whose other side is gone, or reads nothing.
+// ping closes a connection whose client is gone or does not read.
 func (c *connection) ping() {
-	for pause(c.ctx, c.streams.Ping) {
+	for {
+		select {
+		case <-time.After(c.streams.Ping):
+		case <-c.ctx.Done():
+			return
+		}
 		ctx, cancel := context.WithTimeout(c.ctx, max(c.streams.Ping, 2*c.streams.WriteTimeout))
 		err := c.conn.Ping(ctx)
 		cancel()
@@ -214,7 +219,7 @@ func (c *connection) write() {
 func (c *connection) send(m message) bool {
 	text, err := json.Marshal(m)
 	if err != nil { // a payload that is no JSON: a defect
-		c.end(websocket.StatusInternalError, internalMessage)
+		c.end(websocket.StatusInternalError, InternalMessage)
 		return false
 	}
 	select {

@@ -1,7 +1,6 @@
-package graph
+package transport
 
 import (
-	"cmp"
 	"context"
 	"net"
 	"net/http"
@@ -11,27 +10,24 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"holdfast/commerce"
-	"holdfast/graph/model"
-	"holdfast/lockprovider"
 )
 
-// request is what all layers know about the HTTP request that they serve.
-type request struct {
-	id      string
-	start   time.Time
-	address string // of the client
+// Request is what all layers know about the HTTP request that they serve. An operation of a WebSocket connection counts as a
+// request of its own.
+type Request struct {
+	ID      string
+	Start   time.Time // when it arrived
+	Address string    // of the client
 }
 
 type requestKey struct{}
 
-// requestOf returns the request of a context. Outside of the handler it is made up, so that nobody has to check.
-func requestOf(ctx context.Context) request {
-	if r, ok := ctx.Value(requestKey{}).(request); ok {
+// RequestOf returns the request of a context. Outside of a handler it returns one with the ID "none" that starts now.
+func RequestOf(ctx context.Context) Request {
+	if r, ok := ctx.Value(requestKey{}).(Request); ok {
 		return r
 	}
-	return request{id: "none", start: time.Now()}
+	return Request{ID: "none", Start: time.Now()}
 }
 
 // RequestIDHeader is where a request ID may be given, and is returned.
@@ -49,7 +45,7 @@ func withRequest(proxies int, next http.Handler) http.Handler {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
 		w.Header().Set(RequestIDHeader, id)
-		ctx := context.WithValue(r.Context(), requestKey{}, request{id: id, start: time.Now(), address: addressOf(r, proxies)})
+		ctx := context.WithValue(r.Context(), requestKey{}, Request{ID: id, Start: time.Now(), Address: addressOf(r, proxies)})
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
 }
@@ -74,20 +70,7 @@ func addressOf(r *http.Request, proxies int) string {
 
 // withNewRequest is for an operation that came over a connection of longer life.
 func withNewRequest(ctx context.Context) context.Context {
-	return context.WithValue(ctx, requestKey{}, request{
-		id: uuid.Must(uuid.NewV7()).String(), start: time.Now(), address: requestOf(ctx).address,
+	return context.WithValue(ctx, requestKey{}, Request{
+		ID: uuid.Must(uuid.NewV7()).String(), Start: time.Now(), Address: RequestOf(ctx).Address,
 	})
-}
-
-// meta tells how an operation went. Where it was refused before a strategy was asked, the family's strategy is named.
-func (r *Resolver) meta(ctx context.Context, family lockprovider.Family, m commerce.Meta) *model.OperationMeta {
-	if m.Strategy == "" {
-		m.Strategy = r.strategies[family]
-	}
-	req := requestOf(ctx)
-	return &model.OperationMeta{
-		RequestID: req.id, Strategy: toStrategy(m.Strategy), Attempts: m.Attempts, LockWaitMs: millis(m.Waited),
-		TotalMs: millis(time.Since(req.start)), Replayed: m.Replayed,
-		Persistence: model.PersistenceState(cmp.Or(m.Persistence, commerce.Persisted)),
-	}
 }

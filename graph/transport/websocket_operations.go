@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // maxOperationID bounds the names that clients give to operations.
@@ -88,7 +88,7 @@ func (c *connection) subscribe(m message) error {
 		return &closing{closeDuplicate, "a subscriber with this id exists already"}
 	case tooMany:
 		cancel()
-		c.fail(o, gqlerror.List{coded(codeRateLimited, "this connection has %d operations under way, and may have no more",
+		c.fail(o, gqlerror.List{Errorf(CodeRateLimited, "this connection has %d operations under way, and may have no more",
 			c.streams.MaxOperations)})
 		return nil
 	}
@@ -154,7 +154,7 @@ func (c *connection) fail(o *operation, errs gqlerror.List) {
 	}
 	payload, err := json.Marshal(errs)
 	if err != nil {
-		c.end(closeBadMessage, internalMessage)
+		c.end(closeBadMessage, InternalMessage)
 		return
 	}
 	c.send(message{Type: "error", ID: o.id, Payload: payload})

@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"cmp"
@@ -45,7 +45,8 @@ func DefaultStreams() Streams {
 	}
 }
 
-func (s Streams) withDefaults() Streams {
+// WithDefaults returns s with its zero fields replaced by those of [DefaultStreams].
+func (s Streams) WithDefaults() Streams {
 	d := DefaultStreams()
 	return Streams{
 		MaxConnections: cmp.Or(s.MaxConnections, d.MaxConnections), MaxOperations: cmp.Or(s.MaxOperations, d.MaxOperations),
@@ -128,4 +129,32 @@ func responses(
 	if err := end.reason(); err != nil {
 		tell(exec.DispatchError(graphql.WithOperationContext(ctx, op), gqlerror.List{gqlerror.WrapIfUnwrapped(err)}))
 	}
+}
+
+// streamEnd is why a subscription ended before its time: gqlgen's channels carry values only.
+type streamEnd struct {
+	mu  sync.Mutex
+	err error
+}
+
+type streamEndKey struct{}
+
+func withStreamEnd(ctx context.Context) (context.Context, *streamEnd) {
+	end := &streamEnd{}
+	return context.WithValue(ctx, streamEndKey{}, end), end
+}
+
+// EndStream ends the subscription of ctx with an error, which its client is told. Close the subscription's channel afterwards.
+func EndStream(ctx context.Context, err error) {
+	if end, ok := ctx.Value(streamEndKey{}).(*streamEnd); ok && ctx.Err() == nil {
+		end.mu.Lock()
+		defer end.mu.Unlock()
+		end.err = err
+	}
+}
+
+func (e *streamEnd) reason() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
 }

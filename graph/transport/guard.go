@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"context"
@@ -40,18 +40,18 @@ func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.Operatio
 	size.directives = min(size.directives+len(op.Operation.Directives), tooMany)
 	switch {
 	case size.introspects && !g.introspection:
-		return coded(codeValidation, "introspection is off; the schema is published as schema.graphql")
+		return Errorf(codeValidation, "introspection is off; the schema is published as schema.graphql")
 	case size.depth > g.limits.MaxDepth:
-		return coded(codeValidation, "the operation is %d levels deep, at most %d are allowed", size.depth, g.limits.MaxDepth)
+		return Errorf(codeValidation, "the operation is %d levels deep, at most %d are allowed", size.depth, g.limits.MaxDepth)
 	case size.aliases > g.limits.MaxAliases:
-		return coded(codeValidation, "the operation has %d aliases, at most %d are allowed", size.aliases, g.limits.MaxAliases)
+		return Errorf(codeValidation, "the operation has %d aliases, at most %d are allowed", size.aliases, g.limits.MaxAliases)
 	case size.directives > g.limits.MaxDirectives:
-		return coded(codeValidation, "the operation has %d directives, at most %d are allowed", size.directives, g.limits.MaxDirectives)
+		return Errorf(codeValidation, "the operation has %d directives, at most %d are allowed", size.directives, g.limits.MaxDirectives)
 	case size.fields > g.limits.MaxFields:
-		return coded(codeValidation, "the operation selects %d fields, at most %d are allowed", size.fields, g.limits.MaxFields)
+		return Errorf(codeValidation, "the operation selects %d fields, at most %d are allowed", size.fields, g.limits.MaxFields)
 	}
 	if cost := complexity.Calculate(ctx, g.schema, op.Operation, op.Variables); cost > g.limits.MaxComplexity {
-		return coded(codeValidation, "the operation has a complexity of %d, at most %d is allowed", cost, g.limits.MaxComplexity)
+		return Errorf(codeValidation, "the operation has a complexity of %d, at most %d is allowed", cost, g.limits.MaxComplexity)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package graph
+package transport
 
 import (
 	"context"
@@ -13,13 +13,13 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // eventStream is GraphQL over server-sent events, by the "distinct connections mode" of the npm package graphql-sse: a request
 // an operation, answered by events next and complete. It comes before the plain transport, which takes the same requests.
 type eventStream struct {
-	transport
+	plainHTTP
 	streams Streams
 	open    *openStreams
 }
@@ -53,7 +53,7 @@ func (t eventStream) Do(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 	}
 	leave, ok := t.open.enter()
 	if !ok {
-		refuseWith(w, mediaJSON, http.StatusServiceUnavailable, codeUnavailable, "there are too many connections; try again later")
+		refuseWith(w, mediaJSON, http.StatusServiceUnavailable, CodeUnavailable, "there are too many connections; try again later")
 		return
 	}
 	defer leave()
@@ -161,7 +161,7 @@ func (e *eventWriter) write(text string) bool {
 	e.over = err != nil
 	if took := time.Since(began); err == nil && took >= e.timeout {
 		e.over = true
-		reason, _ := json.Marshal(envelope{Errors: gqlerror.List{coded(codeTooSlow, "too slow: an event took %s to be read", took.Round(time.Millisecond))}})
+		reason, _ := json.Marshal(envelope{Errors: gqlerror.List{Errorf(CodeTooSlow, "too slow: an event took %s to be read", took.Round(time.Millisecond))}})
 		_, _ = e.w.Write([]byte("event: next\ndata: " + string(reason) + "\n\nevent: complete\ndata:\n\n"))
 		_ = e.control.Flush()
 	}
