@@ -3873,7 +3873,7 @@ type ExperimentCase {
   audited: Boolean!
 }
 
-"The median of some rounds, and where it would lie with 95 % confidence."
+"The median of some rounds, and how far they spread: their range or, from six rounds on, the 95 % confidence interval of the median."
 type Interval {
   "The median."
   median: Float!
