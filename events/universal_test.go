@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -21,6 +22,7 @@ func TestUniversalBrokers(t *testing.T) {
 	for _, kind := range []brokerKind{embeddedKind, redisKind, {"kafka", startAutoKafka}} {
 		t.Run(kind.name, func(t *testing.T) {
 			broker := kind.start(t)
+			broker.settings.Redelivery = 2 * time.Second // the suite has consumers end with messages in hand, and waits for these
 			// open returns a publisher and a subscriber that end one by one, as if they were two processes.
 			open := func(t *testing.T, group string) (message.Publisher, message.Subscriber) {
 				t.Helper()
@@ -49,12 +51,13 @@ func TestUniversalBrokers(t *testing.T) {
 
 func startAutoKafka(t *testing.T) *testBroker {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.AllowAutoTopicCreation(), kfake.DefaultNumPartitions(4))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.AllowAutoTopicCreation(), kfake.DefaultNumPartitions(4),
+		kfake.GroupMinSessionTimeout(time.Second))
 	must(t, err)
 	t.Cleanup(cluster.Close)
 	settings := brokerSettings(Kafka)
 	settings.Brokers, settings.Partitions = cluster.ListenAddrs(), 0 // the suite makes up topics as it goes
-	return &testBroker{settings: settings}
+	return &testBroker{settings: settings, kafka: cluster}
 }
 
 // byPayload publishes messages with their payload as the key that keeps them in order: the suite wants messages of the same
