@@ -6,17 +6,16 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -177,12 +176,8 @@ func (s *KeySet) fetch(ctx context.Context) (map[string]crypto.PublicKey, error)
 	return parseKeys(text)
 }
 
-// webKey is the parts of a JSON Web Key that RSA and elliptic curves need.
-type webKey struct {
-	Kty, Kid, Use, Alg, Crv, N, E, X, Y string
-}
-
-// parseKeys reads the keys that can be used, and passes over the others: an issuer may publish some for other purposes.
+// parseKeys reads the keys that can be used, and passes over the others: an issuer may publish some for other purposes, and
+// one that is broken must not take the good ones with it.
 func parseKeys(text []byte) (map[string]crypto.PublicKey, error) {
 	var set struct{ Keys []json.RawMessage }
 	if err := json.Unmarshal(text, &set); err != nil {
@@ -193,12 +188,12 @@ func parseKeys(text []byte) (map[string]crypto.PublicKey, error) {
 	}
 	keys := map[string]crypto.PublicKey{}
 	for _, raw := range set.Keys {
-		var k webKey
-		if json.Unmarshal(raw, &k) != nil || k.Use != "" && k.Use != "sig" {
+		var k jwkset.JWKMarshal
+		if json.Unmarshal(raw, &k) != nil || k.USE != "" && k.USE != jwkset.UseSig {
 			continue
 		}
-		if key := k.public(); key != nil {
-			keys[k.Kid] = key
+		if key := publicKey(k); key != nil {
+			keys[k.KID] = key
 		}
 	}
 	if len(keys) == 0 {
@@ -207,34 +202,28 @@ func parseKeys(text []byte) (map[string]crypto.PublicKey, error) {
 	return keys, nil
 }
 
-func (k webKey) public() crypto.PublicKey {
-	switch {
-	case k.Kty == "RSA" && (k.Alg == "" || k.Alg == "RS256"):
-		n, e := number(k.N), number(k.E)
-		if n == nil || e == nil || n.BitLen() < minRSA || n.BitLen() > maxRSA || e.BitLen() > 31 || e.Int64() < 3 || e.Bit(0) == 0 {
+// publicKey returns a key for RS256 or ES256, or nil if the key is for something else, broken, or out of bounds.
+func publicKey(k jwkset.JWKMarshal) crypto.PublicKey {
+	// Only what the public key consists of: no certificates, and no addresses of any.
+	parts := jwkset.JWKMarshal{KTY: k.KTY, CRV: k.CRV, N: k.N, E: k.E, X: k.X, Y: k.Y}
+	parsed, err := jwkset.NewJWKFromMarshal(parts, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
+	if err != nil {
+		return nil
+	}
+	switch key := parsed.Key().(type) {
+	case *rsa.PublicKey:
+		if k.ALG != "" && k.ALG != jwkset.AlgRS256 {
 			return nil
 		}
-		return &rsa.PublicKey{N: n, E: int(e.Int64())}
-	case k.Kty == "EC" && k.Crv == "P-256" && (k.Alg == "" || k.Alg == "ES256"):
-		x, errX := base64.RawURLEncoding.DecodeString(k.X)
-		y, errY := base64.RawURLEncoding.DecodeString(k.Y)
-		if errX != nil || errY != nil || len(x) != 32 || len(y) != 32 {
+		if bits := key.N.BitLen(); bits < minRSA || bits > maxRSA || key.E < 3 || key.E%2 == 0 {
 			return nil
 		}
-		// A point that is not on the curve is refused.
-		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
-		if err != nil {
+		return key
+	case *ecdsa.PublicKey:
+		if k.ALG != "" && k.ALG != jwkset.AlgES256 || key.Curve != elliptic.P256() {
 			return nil
 		}
 		return key
 	}
 	return nil
-}
-
-func number(text string) *big.Int {
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(b) == 0 || len(b) > maxRSA/8 {
-		return nil
-	}
-	return new(big.Int).SetBytes(b)
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -279,5 +280,50 @@ func TestParseKeys(t *testing.T) {
 		if keys, err := parseKeys([]byte(text)); err == nil {
 			t.Errorf("%.40q: %v", text, keys)
 		}
+	}
+}
+
+// A key that this shop does not take is passed over, and the others are taken all the same.
+func TestParseKeysPassesOver(t *testing.T) {
+	_, good := ecKey(t, "good")
+	_, rs256 := rsaKey(t, "rsa", 2048)
+	changed := func(key map[string]string, name, value string) map[string]string {
+		other := maps.Clone(key)
+		other["kid"], other[name] = "other", value
+		return other
+	}
+	for name, key := range map[string]map[string]string{
+		"RS512":             changed(rs256, "alg", "RS512"),
+		"exponent 1":        changed(rs256, "e", "AQ"),
+		"even exponent":     changed(rs256, "e", "AQAA"),
+		"long exponent":     changed(rs256, "e", "AQAAAAAAAAAB"),
+		"no modulus":        changed(rs256, "n", ""),
+		"long modulus":      changed(rs256, "n", strings.Repeat("_", maxRSA/6+4)),
+		"another curve":     changed(good, "crv", "P-384"),
+		"off the curve":     changed(good, "y", good["x"]),
+		"no base64":         changed(good, "x", "!"),
+		"Ed25519":           {"kty": "OKP", "kid": "other", "crv": "Ed25519", "x": good["x"]},
+		"for encryption":    changed(good, "use", "enc"),
+		"another algorithm": changed(good, "alg", "ECDH-ES"),
+	} {
+		text, err := json.Marshal(map[string]any{"keys": []any{key, good}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, err := parseKeys(text)
+		if err != nil || len(keys) != 1 || keys["good"] == nil {
+			t.Errorf("%s: %v, %v", name, keys, err)
+		}
+	}
+	// What does not concern the key itself does not spoil it, and no address in it is visited.
+	text, err := json.Marshal(map[string]any{"keys": []any{map[string]any{
+		"kty": "EC", "kid": "good", "crv": "P-256", "x": good["x"], "y": good["y"], "key_ops": []string{"mystery"},
+		"x5u": "http://127.0.0.1:1/", "x5c": []string{"no certificate"}, "x5t": "no thumbprint",
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := parseKeys(text); err != nil || keys["good"] == nil {
+		t.Errorf("%v, %v", keys, err)
 	}
 }
