@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -22,6 +21,7 @@ import (
 	"holdfast/config"
 	"holdfast/events"
 	"holdfast/graph"
+	"holdfast/internal/httpserver"
 	"holdfast/lockprovider"
 	"holdfast/schedulers"
 	"holdfast/web"
@@ -301,13 +301,7 @@ func listen(
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       cfg.HTTP.RequestTimeout,
-		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	server := httpserver.New(handler, cfg.HTTP.RequestTimeout, log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	ready(listener.Addr().String())
@@ -321,26 +315,18 @@ func listen(
 	case <-ctx.Done():
 		log.InfoContext(ctx, "stopping: requests in flight finish", "within", cfg.HTTP.ShutdownTimeout)
 	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.HTTP.ShutdownTimeout)
+	unbounded := context.WithoutCancel(ctx)
+	stopping, cancel := context.WithTimeout(unbounded, cfg.HTTP.ShutdownTimeout)
 	defer cancel()
 	// Subscriptions end at once, each with a message: http.Server would wait for event streams, and not for web sockets.
 	ended := make(chan error, 1)
 	go func() { ended <- api.Close(stopping) }()
-	err = server.Shutdown(stopping)
+	err = server.Shutdown(unbounded, cfg.HTTP.ShutdownTimeout)
 	if err := <-ended; err != nil {
 		log.WarnContext(ctx, "subscriptions were cut off", "error", err)
 	}
-	if err != nil {
-		return errors.Join(reason, fmt.Errorf("requests were cut off after %s: %w", cfg.HTTP.ShutdownTimeout, err), server.Close())
-	}
-	return reason
+	return errors.Join(reason, err)
 }
-
-// Bounds of a connection that nobody would want to change.
-const (
-	headerTimeout = 5 * time.Second
-	idleTimeout   = 2 * time.Minute
-)
 
 // closers are closed in reverse order of opening.
 type closers []func() error
