@@ -75,7 +75,7 @@ var (
 	}}
 )
 
-func startEmbedded(t *testing.T, nodes int) (urls []string, kill func()) {
+func startEmbedded(t testing.TB, nodes int) (urls []string, kill func()) {
 	t.Helper()
 	var servers []*clients.Redis
 	for range nodes {

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// SlownessVar is the environment variable that replaces what [Slowness] measures, with a number from 1 to 50.
+// SlownessVar is the environment variable that replaces what [Slowness] measures, with a number from 1 to 20.
 const SlownessVar = "HOLDFAST_TEST_SLOWNESS"
 
 // maxSlowness bounds what is measured: leases that are longer than that would make the tests endless.
-const maxSlowness = 50
+const maxSlowness = 20
 
 // slowness is the last measurement.
 var slowness struct {
@@ -26,7 +26,7 @@ var slowness struct {
 	factor   float64
 }
 
-// Slowness tells how many times as long as on an idle machine a test should let its leases and timeouts be, from 1 to 50. It
+// Slowness tells how many times as long as on an idle machine a test should let its leases and timeouts be, from 1 to 20. It
 // measures, for some hundredths of a second and at most once a second, how late timers fire and for how long the process waits
 // for a processor. What was measured before counts for some seconds more: load comes in waves.
 func Slowness() float64 {
@@ -142,7 +142,7 @@ func Paced(t testing.TB, tolerated time.Duration, test func(t testing.TB, slowne
 		if a.failed && disturbed && n < pacedAttempts {
 			t.Logf("attempt %d, slowness %.1f, failed while this process was kept waiting for up to %v; once more\n%s",
 				n, factor, worst, strings.Join(a.log, "\n"))
-			factor *= slowerBy
+			factor = min(factor*slowerBy, maxSlowness)
 			continue
 		}
 		if len(a.log) > 0 {

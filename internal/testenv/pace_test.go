@@ -75,7 +75,7 @@ func TestPacedBeginsAgainIfDisturbed(t *testing.T) {
 			t.Fatalf("too slow")
 		}
 	}
-	if r := paced(t, always, test); r.failed || !slices.Equal(factors, []float64{2, 8, 32}) {
+	if r := paced(t, always, test); r.failed || !slices.Equal(factors, []float64{2, 8, maxSlowness}) {
 		t.Errorf("failed %v with %v, want to pass with the third", r.failed, factors)
 	}
 	factors, fails = nil, 3
