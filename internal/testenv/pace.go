@@ -128,7 +128,7 @@ const (
 
 // Paced runs a test that keeps to leases or timeouts of its own, which it multiplies with the slowness that it is given. On a
 // slow machine a lease can end although nothing is wrong. So a failure counts if this process was never kept waiting for longer
-// than tolerated × slowness, or if it is the third: before each further attempt the leases become four times as long.
+// than tolerated, or if it is the third: before each further attempt the leases become four times as long.
 func Paced(t testing.TB, tolerated time.Duration, test func(t testing.TB, slowness float64)) {
 	t.Helper()
 	factor := Slowness()
@@ -138,7 +138,7 @@ func Paced(t testing.TB, tolerated time.Duration, test func(t testing.TB, slowne
 		a.run(func(t testing.TB) { test(t, factor) })
 		worst := meter.Worst()
 		meter.Stop()
-		disturbed := worst > scale(tolerated, factor)
+		disturbed := worst > tolerated
 		if a.failed && disturbed && n < pacedAttempts {
 			t.Logf("attempt %d, slowness %.1f, failed while this process was kept waiting for up to %v; once more\n%s",
 				n, factor, worst, strings.Join(a.log, "\n"))

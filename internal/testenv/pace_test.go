@@ -18,8 +18,10 @@ type recorded struct {
 
 func (*recorded) Helper() {}
 
-func (r *recorded) Log(args ...any)                 { r.log = append(r.log, fmt.Sprintln(args...)) }
-func (r *recorded) Logf(format string, args ...any) { r.log = append(r.log, fmt.Sprintf(format, args...)) }
+func (r *recorded) Log(args ...any) { r.log = append(r.log, fmt.Sprintln(args...)) }
+func (r *recorded) Logf(format string, args ...any) {
+	r.log = append(r.log, fmt.Sprintf(format, args...))
+}
 
 func (r *recorded) Fatalf(format string, args ...any) {
 	r.Logf(format, args...)

@@ -135,7 +135,9 @@ func (l load) run(ctx context.Context, c contender, duration time.Duration) (sam
 }
 
 // lasts is how long the load is put on.
-func (l load) lasts(duration time.Duration) time.Duration { return duration * time.Duration(max(1, l.Times)) }
+func (l load) lasts(duration time.Duration) time.Duration {
+	return duration * time.Duration(max(1, l.Times))
+}
 
 // bound is when a measurement must be over, the start of its processes included, also on a machine that is busy.
 func (l load) bound(duration time.Duration) time.Duration { return l.lasts(duration) + 2*waitBound }
