@@ -152,7 +152,9 @@ check-generated:
 .PHONY: test
 test: start-summary servers npm vet go-test summary ## All tests, with the race detector where concurrency is the subject
 
+# With HOLDFAST_CHECK=1, those tests run as well that build copies of this tree.
 .PHONY: check
+check: export HOLDFAST_CHECK = 1
 check: start-summary servers npm check-generated check-format vet lint go-test-race summary ## All checks, and all tests with the race detector
 
 .PHONY: test-loaded
@@ -177,7 +179,6 @@ go-test:
 	go test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list ./... | grep -vxF "$${raced:-none}") | $(DROP_UNTESTED)
 	summarise 'tests ok'
 
-# HOLDFAST_CHECK=1 lets those tests run that build copies of this tree.
 .PHONY: go-test-race
 go-test-race:
 	$(shell_functions)
@@ -188,7 +189,7 @@ go-test-race:
 		echo 'No C compiler: testing without the race detector'
 		race=
 	fi
-	HOLDFAST_CHECK=1 go test $$race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED)
+	go test $$race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED)
 	summarise "tests$${race:+ with $$race} ok"
 
 .PHONY: start-summary

@@ -60,21 +60,15 @@ func (s *Server) Serve(l net.Listener) error { return s.http.Serve(listener{l}) 
 // Shutdown takes no more requests and returns when those in flight have been answered. Those that take longer than within are
 // ended, and have 2 s to answer; then, or if ctx ends, their connections are closed. The error tells that they took longer.
 func (s *Server) Shutdown(ctx context.Context, within time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, within+answerTime)
+	finishing, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	ended := make(chan struct{})
-	timer := time.AfterFunc(within, func() {
-		defer close(ended)
-		s.end(ErrStopping)
-	})
-	err := s.http.Shutdown(ctx)
-	if timer.Stop() && err == nil {
+	if s.http.Shutdown(finishing) == nil {
 		return nil
 	}
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
+	s.end(ErrStopping)
+	answering, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	err := s.http.Shutdown(answering)
 	return errors.Join(fmt.Errorf("requests were cut off after %s", within), err, s.http.Close())
 }
 

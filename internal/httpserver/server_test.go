@@ -89,7 +89,9 @@ func on(t *testing.T, handler http.HandlerFunc, test func(*testing.T, pipes, *Se
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(p) }()
 		test(t, p, s)
-		_ = s.Shutdown(context.Background(), 0)
+		if err := s.Shutdown(context.Background(), 0); err != nil {
+			t.Errorf("Shutdown of a server that serves nobody: %v", err)
+		}
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve returned %v", err)
 		}
