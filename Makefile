@@ -1,4 +1,4 @@
-# make test is what continuous integration runs; make help lists the rest.
+# make test is for everybody, make check for those who hand in a change; make help lists the rest.
 #
 # Needed: Go, GNU make, git, bash. What else a step wants it finds, installs where it may, or skips with a message; with
 # REQUIRE_SERVERS=1 it fails instead of skipping.
@@ -26,6 +26,20 @@ SUMMARY := .cache/summary
 
 # Extra flags for the tests: make test TESTFLAGS='-run TestTransfer -v'
 TESTFLAGS ?=
+
+# The packages that make test tests under the race detector: concurrency is their subject, and they import little. The detector
+# wants another build of everything that a package imports, which for the others takes longer than their tests. make check runs
+# it everywhere.
+RACED := ./internal/httpserver $(if $(wildcard lockprovider/lock),./lockprovider/lock/...)
+
+# A package that takes longer hangs. Alone on a machine, none takes more than a few minutes.
+TEST_TIMEOUT := 30m
+
+# The packages and tests of the long campaign, and of single suites.
+CAMPAIGN_SERVERS := ./e2e
+CAMPAIGN_LOCKS   := ./lockprovider
+CONFORMANCE      := lockprovider
+LOCKBENCH        := ./lockprovider/lockbench
 
 # Most packages of ent have no tests, and say so one by one.
 DROP_UNTESTED := sed '/\[no test files\]$$/d'
@@ -136,21 +150,55 @@ check-generated:
 	summarise 'generated code ok'
 
 .PHONY: test
-test: start-summary servers npm check-generated check-format vet lint ## All checks, then all tests under the race detector
+test: start-summary servers npm vet go-test summary ## All tests, with the race detector where concurrency is the subject
+
+# With HOLDFAST_CHECK=1, those tests run as well that build copies of this tree.
+.PHONY: check
+check: export HOLDFAST_CHECK = 1
+check: start-summary servers npm check-generated check-format vet lint go-test-race summary ## All checks, and all tests with the race detector
+
+.PHONY: test-loaded
+test-loaded: servers npm ## Prove that no test takes slowness for failure: all tests 5 times, beside a load on all cores
 	$(shell_functions)
+	step 'go test, beside a load'
+	go build -o $(TOOLS)/load ./internal/testenv/load
+	$(TOOLS)/load -for 4h -times 5 $(MAKE) --no-print-directory go-test TESTFLAGS='-count=1 $(TESTFLAGS)'
+
+.PHONY: go-test
+go-test:
+	$(shell_functions)
+	raced=$$(go list $(RACED))
+	if [ "$$(go env CGO_ENABLED)" = 1 ]; then
+		step 'go test -race'
+		go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced | $(DROP_UNTESTED)
+	else
+		echo 'No C compiler: testing without the race detector'
+		raced=
+	fi
 	step 'go test'
+	go test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list ./... | grep -vxF "$${raced:-none}") | $(DROP_UNTESTED)
+	summarise 'tests ok'
+
+.PHONY: go-test-race
+go-test-race:
+	$(shell_functions)
+	step 'go test -race'
 	race=-race
 	if [ "$$(go env CGO_ENABLED)" != 1 ]; then
+		[ "$${REQUIRE_SERVERS:-}" != 1 ] || { echo 'No C compiler: REQUIRE_SERVERS=1 forbids to test without the race detector'; exit 1; }
 		echo 'No C compiler: testing without the race detector'
 		race=
 	fi
-	go test $$race -timeout 20m $(TESTFLAGS) ./... | $(DROP_UNTESTED)
+	go test $$race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED)
 	summarise "tests$${race:+ with $$race} ok"
-	paste -sd, $(SUMMARY) | sed 's/^/make test: /; s/,/, /g'
 
 .PHONY: start-summary
 start-summary:
 	rm -f $(SUMMARY)
+
+.PHONY: summary
+summary:
+	paste -sd, $(SUMMARY) | sed 's/^/make: /; s/,/, /g'
 
 .PHONY: test-short
 test-short: ## The tests that need no database server, without the race detector
@@ -158,16 +206,16 @@ test-short: ## The tests that need no database server, without the race detector
 
 .PHONY: campaign
 campaign: ## The long campaign: 100 servers killed, every fault five times, 500 faults of each lock; a quarter of an hour
-	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) ./e2e
-	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestSimulation)$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider -simulations 10000
+	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) $(CAMPAIGN_SERVERS)
+	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestSimulation|TestConformance)$$' -count 1 -timeout 60m $(TESTFLAGS) $(CAMPAIGN_LOCKS) -simulations 10000
 
 .PHONY: conformance
 conformance: ## Run every strategy on every database and Redis, and print the table
-	cd lockprovider && go test -run '^TestConformance$$' -count 1 -timeout 30m -conformance.table
+	cd $(CONFORMANCE) && HOLDFAST_CAMPAIGN=long go test -run '^TestConformance$$' -count 1 -timeout 30m -conformance.table
 
 .PHONY: lockbench
 lockbench: ## Measure the locks against each other and check what ours must reach; some minutes on a quiet machine
-	go run ./lockprovider/lockbench --check
+	go run $(LOCKBENCH) --check
 
 .PHONY: bench
 bench: ## Run the benchmarks

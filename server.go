@@ -11,12 +11,12 @@ import (
 	"net/http"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"holdfast/app"
 	"holdfast/cli"
 	"holdfast/config"
 	"holdfast/graph/transport"
+	"holdfast/internal/httpserver"
 )
 
 func main() { cli.Main(serve) }
@@ -50,12 +50,6 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	return listen(ctx, cfg, log, handler, api, shop.Deployment.Replaced(), ready)
 }
 
-// Bounds of a connection that nobody would want to change.
-const (
-	headerTimeout = 5 * time.Second
-	idleTimeout   = 2 * time.Minute
-)
-
 // listen answers requests until ctx ends or another deployment takes over. It then lets the requests in
 // flight finish: they release their locks, after their commit.
 func listen(
@@ -66,13 +60,7 @@ func listen(
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       cfg.HTTP.RequestTimeout,
-		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
+	server := httpserver.New(handler, cfg.HTTP.RequestTimeout, log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	ready(listener.Addr().String())
@@ -86,17 +74,15 @@ func listen(
 	case <-ctx.Done():
 		log.InfoContext(ctx, "stopping: requests in flight finish", "within", cfg.HTTP.ShutdownTimeout)
 	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.HTTP.ShutdownTimeout)
+	unbounded := context.WithoutCancel(ctx)
+	stopping, cancel := context.WithTimeout(unbounded, cfg.HTTP.ShutdownTimeout)
 	defer cancel()
 	// Subscriptions end at once, each with a message: http.Server would wait for event streams, and not for web sockets.
 	ended := make(chan error, 1)
 	go func() { ended <- api.Close(stopping) }()
-	err = server.Shutdown(stopping)
+	err = server.Shutdown(unbounded, cfg.HTTP.ShutdownTimeout)
 	if err := <-ended; err != nil {
 		log.WarnContext(ctx, "subscriptions were cut off", "error", err)
 	}
-	if err != nil {
-		return errors.Join(reason, fmt.Errorf("requests were cut off after %s: %w", cfg.HTTP.ShutdownTimeout, err), server.Close())
-	}
-	return reason
+	return errors.Join(reason, err)
 }

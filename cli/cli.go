@@ -16,7 +16,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"holdfast/auth"
 	"holdfast/clients"
 	"holdfast/config"
 )

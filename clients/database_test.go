@@ -78,7 +78,7 @@ func TestReadsPassOpenTransactions(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			d := empty(t, kind)
 			openStock(t, d, 10)
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a deadlock ends here
+			ctx, cancel := context.WithTimeout(t.Context(), longEnough) // a deadlock ends here
 			defer cancel()
 			tx, err := d.Ent.Tx(ctx)
 			if err != nil {

@@ -15,6 +15,9 @@ import (
 	"holdfast/internal/testenv"
 )
 
+// longEnough bounds what must happen, on a loaded machine too.
+const longEnough = 2 * time.Minute
+
 func openRedis(t *testing.T, address string) *clients.Redis {
 	t.Helper()
 	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: address})
@@ -41,11 +44,11 @@ func TestEmbeddedRedisExpiresInRealTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for r.Client.Exists(ctx, "lock").Val() == 1 {
-		if time.Since(began) > 10*time.Second {
-			t.Fatal("the key does not expire")
+		if time.Since(began) > longEnough {
+			t.Fatalf("in vain waited %s for the key to expire", longEnough)
 		}
 	}
-	if lived := time.Since(began); lived < lease-50*time.Millisecond {
+	if lived := time.Since(began); lived < lease-100*time.Millisecond {
 		t.Errorf("lived for %s, want %s", lived, lease)
 	}
 	now, err := r.Client.Time(ctx).Result()
@@ -87,7 +90,7 @@ func oneNodeCluster(t *testing.T) *testenv.Server {
 	server := testenv.Redis(t, "--cluster-enabled", "yes")
 	admin := redis.NewClient(&redis.Options{Addr: server.Addr})
 	defer admin.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), longEnough)
 	defer cancel()
 	if err := admin.ClusterAddSlotsRange(ctx, 0, 16383).Err(); err != nil {
 		t.Fatal(err)
@@ -127,7 +130,7 @@ func TestLostRepliesAreNotRetried(t *testing.T) {
 				server = testenv.Redis(t)
 			}
 			address += server.Addr
-			r := openRedis(t, address+"?read_timeout=200ms")
+			r := openRedis(t, address+"?read_timeout="+testenv.Scaled(200*time.Millisecond).String())
 			script := redis.NewScript(`return redis.call('INCR', KEYS[1])`)
 			if err := script.Run(t.Context(), r.Client, []string{"n"}).Err(); err != nil {
 				t.Fatal(err)
@@ -144,7 +147,7 @@ func TestLostRepliesAreNotRetried(t *testing.T) {
 			}
 			// What lay in its sockets is executed in the order of its choice, before or after this question.
 			n := 0
-			for began := time.Now(); n < 2 && time.Since(began) < 10*time.Second; {
+			for began := time.Now(); n < 2 && time.Since(began) < longEnough; {
 				var err error
 				if n, err = r.Client.Get(t.Context(), "n").Int(); err != nil {
 					t.Fatal(err)
@@ -159,7 +162,7 @@ func TestLostRepliesAreNotRetried(t *testing.T) {
 
 func TestDeadlineEndsACommand(t *testing.T) {
 	server := testenv.Redis(t)
-	r := openRedis(t, server.URL)
+	r := openRedis(t, server.URL+"?read_timeout="+longEnough.String()) // it must not be what ends the command
 	if err := server.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +172,7 @@ func TestDeadlineEndsACommand(t *testing.T) {
 	if err := r.Client.Incr(ctx, "n").Err(); err == nil {
 		t.Error("no error from a Redis that does not answer")
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > longEnough/2 {
 		t.Errorf("took %s, want the deadline, 100ms", took)
 	}
 	if err := server.Resume(); err != nil {

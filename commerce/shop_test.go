@@ -39,6 +39,9 @@ var (
 	admin = commerce.Viewer{UserID: "root", Name: "Root", Admin: true}
 )
 
+// longEnough bounds what must happen, on a loaded machine too.
+const longEnough = 2 * time.Minute
+
 // newShop is an embedded shop that runs all families under one strategy.
 func newShop(t testing.TB, strategy lockprovider.Strategy) *shop {
 	t.Helper()
@@ -63,9 +66,9 @@ func openShop(t testing.TB, cfg lockprovider.FamilyConfig, databaseURL, redisURL
 	for _, f := range lockprovider.Families {
 		strategies[f] = cfg.Strategy
 		families[f] = lockprovider.FamilyConfig{Strategy: cfg.Strategy, Fallback: cfg.Fallback, Settings: lockprovider.Settings{
-			Wait: 20 * time.Second, Lease: 5 * time.Second, Poll: 20 * time.Millisecond,
+			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond,
 			Attempts: 100, Backoff: time.Millisecond,
-			Ack: lockprovider.AckPersisted, PersistWait: 20 * time.Second, Backlog: 10_000, Remember: time.Hour,
+			Ack: lockprovider.AckPersisted, PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour,
 		}}
 	}
 	deployment, err := lockprovider.Join(ctx, db.Ent, strategies, lockprovider.DeploymentSettings{
@@ -105,7 +108,7 @@ func openShop(t testing.TB, cfg lockprovider.FamilyConfig, databaseURL, redisURL
 	s.Services = commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway, Now: s.clock.Now,
 		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: time.Second,
+			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: longEnough,
 		},
 	})
 	return s

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -98,7 +99,14 @@ type campaign struct {
 	answered int
 	changed  chan struct{} // closed with the next change of any of these
 	loads    uint64
+	slow     bool // the machine was, at times
 }
+
+// notSlow is the slowness up to which a shop keeps its timeouts.
+const notSlow = 2
+
+// slowCodes are what a shop on a slow machine may tell its customers at any time: to come again.
+var slowCodes = []string{"UNAVAILABLE", "LOCK_TIMEOUT", "LOCK_LOST", errTimeout, accepted}
 
 type shopper struct {
 	user
@@ -368,7 +376,9 @@ func (c *campaign) isDead(url string) bool {
 // await waits for some more answers.
 func (c *campaign) await(t *testing.T, answers int) {
 	t.Helper()
+	slow := testenv.Slowness() > notSlow
 	c.mu.Lock()
+	c.slow = c.slow || slow
 	want := c.answered + answers
 	c.mu.Unlock()
 	if err := c.until(bounded(t), func() bool { return c.answered >= want }); err != nil {

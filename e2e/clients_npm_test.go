@@ -34,13 +34,13 @@ func runClient(t *testing.T, path string, args ...string) {
 	stores := openSQLite(t)
 	server := boot(t, stores.development())
 	token := strings.TrimSpace(command(t, stores.development(), "token", "--user", "alice", "--admin"))
-	s.run(t, 2*time.Minute, nil, append(args, server.url, token)...)
+	s.run(t, 5*time.Minute, nil, append(args, server.url, token)...)
 	server.stop()
 }
 
 // TestCodeGenerator wants no warning, and the storefront's types to be those of the schema.
 func TestCodeGenerator(t *testing.T) {
-	npmScript(t, "web", "tests/clients/codegen.mjs").run(t, 2*time.Minute, nil)
+	npmScript(t, "web", "tests/clients/codegen.mjs").run(t, 5*time.Minute, nil)
 }
 
 // TestExampleApollo runs the example as its README says.
@@ -51,7 +51,7 @@ func TestExampleApollo(t *testing.T) {
 	server := boot(t, stores.development())
 	token := strings.TrimSpace(command(t, stores.development(), "token", "--user", "alice"))
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	example := exec.CommandContext(ctx, s.node, s.path)
 	example.Dir = s.dir

@@ -45,7 +45,7 @@ func (quiet) Printf(context.Context, string, ...any) {}
 const exitFailed = 1
 
 // longEnough bounds everything that must happen, on a loaded machine too.
-const longEnough = 60 * time.Second
+const longEnough = 3 * time.Minute
 
 // process is one holdfast.
 type process struct {

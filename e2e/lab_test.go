@@ -28,7 +28,7 @@ func TestLabPageAsksForAToken(t *testing.T) {
 	token := func(flags ...string) string {
 		return strings.TrimSpace(command(t, stores.production(), append([]string{"token", "--user", "alice"}, flags...)...))
 	}
-	s.run(t, 2*time.Minute, nil, server.url, "--mode", "sign-in", "--admin", token("--admin"), "--customer", token())
+	s.run(t, 5*time.Minute, nil, server.url, "--mode", "sign-in", "--admin", token("--admin"), "--customer", token())
 	server.stop()
 }
 

@@ -40,14 +40,14 @@ func TestPlaygroundTabsWork(t *testing.T) {
 	noLeaks(t)
 	server := boot(t, openSQLite(t).development())
 
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	browser := exec.CommandContext(ctx, node, filepath.Join("tests", "playground.mjs"), server.url+"/")
 	browser.Dir = filepath.Join(moduleRoot, "web")
 	browser.Env = append(os.Environ(), "CHROMIUM="+chromium)
 	// The script closes Chromium when it is told to end; killed, it would leave it behind.
 	browser.Cancel = func() error { return browser.Process.Signal(syscall.SIGTERM) }
-	browser.WaitDelay = 10 * time.Second
+	browser.WaitDelay = time.Minute
 	var stdout, stderr bytes.Buffer
 	browser.Stdout, browser.Stderr = &stdout, &stderr
 	if err := browser.Run(); err != nil {

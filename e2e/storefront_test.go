@@ -49,7 +49,7 @@ func TestStorefrontWaitingLine(t *testing.T) {
 	}
 	t.Cleanup(release)
 
-	s.run(t, 2*time.Minute, release, server.url, "--admin", adminToken(t, stores), "--mode", "ticket")
+	s.run(t, 5*time.Minute, release, server.url, "--admin", adminToken(t, stores), "--mode", "ticket")
 	if !released {
 		t.Error("the page showed no place in the waiting line")
 	}
@@ -143,7 +143,7 @@ func (s script) run(t *testing.T, timeout time.Duration, waiting func(), args ..
 	cmd.Dir, cmd.Env = s.dir, s.env
 	// The script closes its browser when it is told to end; killed, it would leave it behind.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = time.Minute
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()

@@ -141,7 +141,7 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 	_, err = db.Migrate(ctx)
 	must(t, err)
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
-	bounds := lockprovider.Settings{Wait: 10 * time.Second, Attempts: 10, Backoff: time.Millisecond}
+	bounds := lockprovider.Settings{Wait: 2 * time.Minute, Attempts: 10, Backoff: time.Millisecond}
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
 	for _, f := range lockprovider.Families {
 		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.RowLock, Settings: bounds}
@@ -155,7 +155,7 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 	services := commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: commerce.SimulatedGateway{},
 		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: time.Second,
+			Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: time.Minute,
 		},
 	})
 	strategies := map[lockprovider.Family]lockprovider.Strategy{} // the API has no name for a fault
@@ -164,7 +164,7 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 	}
 	server := httptest.NewServer(graph.NewHandler(graph.Options{
 		Services: services, Client: db.Ent, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
-		Limits: transport.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 30 * time.Second},
+		Limits: transport.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 5 * time.Minute},
 	}))
 	t.Cleanup(server.Close)
 	return server.URL, database

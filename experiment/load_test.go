@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"holdfast/internal/testenv"
 )
 
 // stub is a shop that answers as it is told.
@@ -108,7 +110,7 @@ func TestRefusalsForGoodAreNotRepeated(t *testing.T) {
 // TestStallsAreNotOmitted lets the first request of an open loop with one client stall: those that were meant to be sent
 // meanwhile have waited as well, and their latency has to say so (coordinated omission).
 func TestStallsAreNotOmitted(t *testing.T) {
-	const stall = 300 * time.Millisecond
+	stall := testenv.Scaled(300 * time.Millisecond)
 	l := pointsLoad(t, stub(t, func(n int, _ string) string {
 		if n == 1 {
 			time.Sleep(stall) // what is measured here
@@ -126,7 +128,7 @@ func TestStallsAreNotOmitted(t *testing.T) {
 			late++
 		}
 	}
-	if got := milliseconds(rec.successes, 50); got < 50 {
+	if got := milliseconds(rec.successes, 50); got < float64(stall.Milliseconds())/6 {
 		t.Errorf("the median is %.1f ms, as if nobody had waited during a stall of %s (%d were to start in its first half)", got, stall, late)
 	}
 
@@ -137,7 +139,7 @@ func TestStallsAreNotOmitted(t *testing.T) {
 		return yes
 	}))
 	l.clients, l.operations = 1, 40 // a closed loop: the others are asked after the stall, and have not waited
-	if got := milliseconds(l.run(t.Context()).successes, 50); got > 50 {
+	if got := milliseconds(l.run(t.Context()).successes, 50); got > float64(stall.Milliseconds())/6 {
 		t.Errorf("the median of a closed loop is %.1f ms", got)
 	}
 }

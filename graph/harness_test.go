@@ -105,10 +105,10 @@ func newAPI(t *testing.T, s settings) *api {
 	t.Cleanup(func() { _ = redis.Close() })
 
 	if s.wait == 0 {
-		s.wait = 10 * time.Second
+		s.wait = longEnough
 	}
 	bounds := lockprovider.Settings{
-		Wait: s.wait, Lease: 5 * time.Second, Poll: 5 * time.Millisecond, Attempts: 50, Backoff: time.Millisecond,
+		Wait: s.wait, Lease: time.Minute, Poll: 5 * time.Millisecond, Attempts: 50, Backoff: time.Millisecond,
 		PersistWait: s.wait, Backlog: 1000, Remember: time.Hour,
 	}
 	log := &logBuffer{}
@@ -144,7 +144,7 @@ func newAPI(t *testing.T, s settings) *api {
 	services := commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway,
 		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 20, MaxQuantity: 1000, PaymentTimeout: time.Second,
+			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 20, MaxQuantity: 1000, PaymentTimeout: longEnough,
 		},
 	})
 	if !s.bare {

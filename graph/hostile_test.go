@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"holdfast/graph/transport"
+	"holdfast/internal/testenv"
 )
 
 // What one request may cost at most. What it allocates bounds what it holds.
@@ -194,7 +195,7 @@ func costs(t *testing.T, f func()) {
 	if held := after.TotalAlloc - before.TotalAlloc; held > maxMemory {
 		t.Errorf("took %d MB", held>>20)
 	}
-	if used > maxCPU {
+	if used > testenv.Scaled(maxCPU) {
 		t.Errorf("took %s of CPU", used)
 	}
 }

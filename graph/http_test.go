@@ -255,7 +255,7 @@ func TestNestedFragments(t *testing.T) {
 	if message := a.do(nobody, b.String(), nil).wantError("GRAPHQL_VALIDATION_FAILED"); !strings.Contains(message, "fields") {
 		t.Error(message)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > longEnough {
 		t.Errorf("took %s", took)
 	}
 }
@@ -333,11 +333,11 @@ func TestPanicsAreContained(t *testing.T) {
 // TestRequestTimeout lets a payment take longer than the request may.
 func TestRequestTimeout(t *testing.T) {
 	a := newAPI(t, settings{
-		gateway: commerce.SimulatedGateway{Latency: time.Minute}, limits: transport.Limits{RequestTimeout: 100 * time.Millisecond},
+		gateway: commerce.SimulatedGateway{Latency: time.Hour}, limits: transport.Limits{RequestTimeout: 100 * time.Millisecond},
 	})
 	began := time.Now()
 	r := a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "CARD"}}))
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > longEnough {
 		t.Errorf("took %s", took)
 	}
 	if len(r.Errors) == 0 && r.userErrors() == "" {

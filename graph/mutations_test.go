@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -385,7 +386,7 @@ func TestPaymentDeclined(t *testing.T) {
 }
 
 func TestContention(t *testing.T) {
-	a := newAPI(t, settings{wait: 50 * time.Millisecond})
+	a := newAPI(t, settings{wait: testenv.Scaled(50 * time.Millisecond)})
 	must(t, a.redis.Client.Set(t.Context(), "lock:product:prod_1", "somebody else", 0).Err())
 	r := a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1)}))
 	r.want("placeOrder.userErrors.0.__typename", "ContentionError", "placeOrder.userErrors.0.code", "LOCK_TIMEOUT",

@@ -13,10 +13,11 @@ import (
 	"github.com/coder/websocket"
 
 	"holdfast/graph/transport"
+	"holdfast/internal/testenv"
 )
 
 // longEnough bounds everything that must happen, on a loaded machine too.
-const longEnough = 30 * time.Second
+const longEnough = 2 * time.Minute
 
 const watchStock = `subscription($ids: [ID!]!) { stockChanged(productIds: $ids) { id stock { available } } }`
 
@@ -280,8 +281,9 @@ func TestWebSocketEnds(t *testing.T) {
 func TestWebSocketTokenExpires(t *testing.T) {
 	a := newAPI(t, settings{})
 	s := a.silent()
-	// The clocks of issuer and verifier may be apart by 30 seconds: this one has 100 ms left.
-	s.send(object{"type": "connection_init", "payload": object{"Authorization": "Bearer " + tokenUntil(t, time.Now().Add(-29*time.Second))}})
+	// The clocks of issuer and verifier may be apart by 30 seconds: this one has a second or two left, more on a slow machine.
+	expired := time.Now().Add(testenv.Scaled(2*time.Second) - 30*time.Second)
+	s.send(object{"type": "connection_init", "payload": object{"Authorization": "Bearer " + tokenUntil(t, expired)}})
 	s.want("connection_ack", "")
 	s.wantClosed(4403, "expired")
 }
@@ -290,7 +292,7 @@ func TestWebSocketTokenExpires(t *testing.T) {
 func TestWebSocketSlow(t *testing.T) {
 	a := newAPI(t, settings{streams: transport.Streams{
 		// Long enough for a client that does read, on a loaded machine.
-		WriteTimeout: time.Second, Ping: 3 * time.Second, Interval: time.Millisecond, MaxMessages: 100_000, MaxOperations: 1000,
+		WriteTimeout: testenv.Scaled(time.Second), Ping: testenv.Scaled(3 * time.Second), Interval: time.Millisecond, MaxMessages: 100_000, MaxOperations: 1000,
 	}})
 	slow, quick := a.socket(alice), a.socket(alice)
 	quick.subscribe("1", watchStock, object{"ids": []string{"prod_1"}})

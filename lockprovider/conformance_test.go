@@ -19,8 +19,9 @@ var printTable = flag.Bool("conformance.table", false, "print how each strategy 
 // too much to do lets leases end that should not.
 const sideBySide = 4
 
-// TestConformance runs every scenario with every strategy in the registry, every family, database and Redis. Each
-// environment has a database of its own.
+// TestConformance runs every scenario with every strategy in the registry, database and Redis. Each environment has a database
+// of its own. With the first family, all scenarios run in each environment. With the others, a third of them does on each
+// database, and so each of them on one; with HOLDFAST_CAMPAIGN=long all of them on all.
 func TestConformance(t *testing.T) {
 	providertest.CheckDeclared(t)
 	defer goleak.VerifyNone(t, testenv.LeakOption(), goleak.IgnoreCurrent())
@@ -33,7 +34,7 @@ func TestConformance(t *testing.T) {
 	t.Run("env", func(t *testing.T) { // returns when all have ended, their cleanup included
 		var envs sync.WaitGroup
 		turns := make(chan struct{}, sideBySide)
-		for _, db := range databases {
+		for share, db := range databases {
 			for _, kind := range []redisKind{{}, embedded, realRedis, threeEmbedded} {
 				if kind.name == threeEmbedded.name && db.name != "sqlite" {
 					continue // a quorum is about Redis: one database will do
@@ -53,6 +54,9 @@ func TestConformance(t *testing.T) {
 						if kind.name == threeEmbedded.name || kind.name == embedded.name && db.name != "sqlite" {
 							env.Families = lockprovider.Families[1:2] // the others differ in nothing that this adds
 							env.Small = true
+						}
+						if os.Getenv("HOLDFAST_CAMPAIGN") != "long" {
+							env.Share, env.Of = share, len(databases)
 						}
 						for _, v := range variants {
 							ran = append(ran, providertest.Run(t, env, v)...)

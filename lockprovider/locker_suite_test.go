@@ -20,7 +20,7 @@ var (
 func singleRedis() []lockertest.Env {
 	return []lockertest.Env{
 		{Name: "embedded", Start: func(t testing.TB) lockertest.Redis {
-			urls, _ := startEmbedded(t.(*testing.T), 1)
+			urls, _ := startEmbedded(t, 1)
 			return lockertest.Redis{URL: urls[0]}
 		}},
 		{Name: "redis", Real: true, Start: func(t testing.TB) lockertest.Redis {

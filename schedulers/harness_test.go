@@ -138,9 +138,9 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
 	for _, f := range lockprovider.Families {
 		families[f] = lockprovider.FamilyConfig{Strategy: strategy, Settings: lockprovider.Settings{
-			Wait: 20 * time.Second, Lease: 5 * time.Second, Poll: 20 * time.Millisecond,
+			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond,
 			Attempts: 100, Backoff: time.Millisecond,
-			Ack: lockprovider.AckPersisted, PersistWait: 20 * time.Second, Backlog: 10_000, Remember: time.Hour,
+			Ack: lockprovider.AckPersisted, PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour,
 		}}
 	}
 	var err error
@@ -153,7 +153,7 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 	i.Services = commerce.New(commerce.Deps{
 		Client: s.db.Ent, Ledger: i.ledger, Providers: i.providers, Gateway: commerce.SimulatedGateway{}, Now: i.clock.Now,
 		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: reservation, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: time.Second,
+			Currency: "USD", Reservation: reservation, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: longEnough,
 		},
 	})
 	return i
@@ -192,7 +192,7 @@ func patient() Settings {
 }
 
 // longEnough bounds what must happen, on a loaded machine too.
-const longEnough = 30 * time.Second
+const longEnough = 2 * time.Minute
 
 func (i *process) deps(s Settings) Deps {
 	return Deps{

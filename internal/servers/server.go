@@ -21,9 +21,9 @@ import (
 
 // Bounds of every wait.
 const (
-	prepareTimeout = 90 * time.Second // initdb, mariadb-install-db: a second or two, much more on a loaded machine
-	startTimeout   = 30 * time.Second // from exec to the first answer, crash recovery included
-	stopTimeout    = 10 * time.Second // from the signal until the process is gone
+	prepareTimeout = 3 * time.Minute  // initdb, mariadb-install-db: a second or two, much more on a loaded machine
+	startTimeout   = 2 * time.Minute  // from exec to the first answer, crash recovery included
+	stopTimeout    = 30 * time.Second // from the signal until the process is gone
 	pingTimeout    = 5 * time.Second  // one attempt at an answer: a stranger at our port may accept and say nothing
 	pollInterval   = 5 * time.Millisecond
 	startAttempts  = 5 // ports tried
@@ -77,7 +77,7 @@ var programs = map[Kind]*program{
 	KindSentinel: &sentinelProgram,
 }
 
-// Start starts a server and waits until it answers, for 30 seconds at most after its data directory has been set up.
+// Start starts a server and waits until it answers, for two minutes at most after its data directory has been set up.
 // ctx bounds the start, not the life of the server: the caller calls Stop. The arguments are handed to the server
 // program. The error wraps [ErrNotInstalled] where the program is missing, and otherwise carries the end of the
 // server's log.

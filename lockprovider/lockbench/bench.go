@@ -186,6 +186,9 @@ func medians(all []result) result {
 }
 
 func (b *bench) measure(ctx context.Context, e entry, l load) (result, error) {
+	bound := l.bound(b.duration)
+	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("it was not over after %s", bound))
+	defer cancel()
 	if err := b.admin.FlushAll(ctx).Err(); err != nil {
 		return result{}, err
 	}
@@ -212,6 +215,9 @@ func (b *bench) measure(ctx context.Context, e entry, l load) (result, error) {
 	}
 	return b.evaluate(ctx, e, l, samples)
 }
+
+// errNoSections: the measurement was too short for this machine.
+var errNoSections = errors.New("not one section in the whole measurement")
 
 // startClock notes what Redis has done so far.
 func (b *bench) startClock(ctx context.Context) (err error) {
@@ -261,7 +267,7 @@ func (b *bench) evaluate(ctx context.Context, e entry, l load, samples []sample)
 		}
 	}
 	if sections == 0 {
-		return r, errors.New("not one section in the whole measurement")
+		return r, errNoSections
 	}
 	r.Requests = float64(requests) / float64(sections)
 	slices.Sort(waits)

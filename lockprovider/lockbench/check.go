@@ -25,11 +25,24 @@ func (b *bench) check(ctx context.Context, results []result) ([]verdict, error) 
 		if err := b.admin.FlushAll(ctx).Err(); err != nil {
 			return nil, err
 		}
-		more, err := measure(ctx)
+		more, err := within(ctx, measure)
 		if err != nil {
 			return nil, err
 		}
 		verdicts = append(verdicts, more...)
+	}
+	return verdicts, nil
+}
+
+// checkTime bounds one of the checks, on a machine that is busy too.
+const checkTime = 5 * time.Minute
+
+func within(ctx context.Context, measure func(context.Context) ([]verdict, error)) ([]verdict, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTime, fmt.Errorf("it was not over after %s", checkTime))
+	defer cancel()
+	verdicts, err := measure(ctx)
+	if err != nil {
+		return nil, orCause(ctx, err)
 	}
 	return verdicts, nil
 }

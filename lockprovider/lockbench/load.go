@@ -85,7 +85,7 @@ func (l load) run(ctx context.Context, c contender, duration time.Duration) (sam
 		running sync.WaitGroup
 		before  = c.requests()
 		began   = time.Now()
-		end     = began.Add(duration * time.Duration(max(1, l.Times)))
+		end     = began.Add(l.lasts(duration))
 	)
 	// Those who wait when the time is over give up. Otherwise their last turn would take part in the figures of the next. Not
 	// by a deadline, which a contender would see coming: nobody's shop closes within a second.
@@ -133,6 +133,14 @@ func (l load) run(ctx context.Context, c contender, duration time.Duration) (sam
 	s.Waits = slices.Concat(waits...)
 	return s, errors.Join(errs...)
 }
+
+// lasts is how long the load is put on.
+func (l load) lasts(duration time.Duration) time.Duration {
+	return duration * time.Duration(max(1, l.Times))
+}
+
+// bound is when a measurement must be over, the start of its processes included, also on a machine that is busy.
+func (l load) bound(duration time.Duration) time.Duration { return l.lasts(duration) + 2*waitBound }
 
 // warmUp opens connections and loads scripts.
 func (l load) warmUp(ctx context.Context, c contender) error {

@@ -33,19 +33,22 @@ func work(text string) error {
 	if task.Lock != "" {
 		return hold(task)
 	}
+	// Its parent kills it if it takes longer; if the parent has been killed itself, it ends by itself.
+	ctx, cancel := context.WithTimeout(context.Background(), task.Load.bound(task.Duration))
+	defer cancel()
 	c, err := open(task.Contender, task.URL, task.Instance)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	if err := task.Load.warmUp(context.Background(), c); err != nil {
-		return err
+	if err := task.Load.warmUp(ctx, c); err != nil {
+		return fmt.Errorf("first locks: %w", err)
 	}
 	fmt.Println("ready")
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
-		return err
+		return fmt.Errorf("wait for the word to go: %w", err)
 	}
-	s, err := task.Load.run(context.Background(), c, task.Duration)
+	s, err := task.Load.run(ctx, c, task.Duration)
 	if err != nil {
 		return err
 	}
@@ -84,9 +87,17 @@ func startWorker(ctx context.Context, task workerTask) (*worker, error) {
 	}
 	if _, err := w.stdout.ReadString('\n'); err != nil {
 		w.end()
-		return nil, fmt.Errorf("a worker did not begin: %w", err)
+		return nil, fmt.Errorf("waited for a worker to be ready: %w", orCause(ctx, err))
 	}
 	return w, nil
+}
+
+// orCause is the reason for which ctx has ended, and with it the processes of a load, or an error that came before that.
+func orCause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // end kills the worker where it has not ended by itself.
@@ -118,13 +129,13 @@ func (b *bench) runProcesses(ctx context.Context, name string, l load) ([]sample
 	}
 	for _, w := range workers {
 		if _, err := io.WriteString(w.stdin, "go\n"); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("tell a worker to go: %w", orCause(ctx, err))
 		}
 	}
 	for _, w := range workers {
 		var s sample
 		if err := json.NewDecoder(w.stdout).Decode(&s); err != nil {
-			return nil, fmt.Errorf("a worker of %s: %w", name, err)
+			return nil, fmt.Errorf("waited for what a worker has measured: %w", orCause(ctx, err))
 		}
 		samples = append(samples, s)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/anishathalye/porcupine"
 	"github.com/redis/go-redis/v9"
 
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -32,7 +33,7 @@ const controlAttempts = 10
 func RunControls(t *testing.T, env Env) {
 	for _, control := range Controls() {
 		t.Run(env.Name+"/"+control.Name, func(t *testing.T) {
-			h := newHarness(t, env, control)
+			h := newHarness(t, env, control, testenv.Slowness())
 			for range controlAttempts {
 				if checkHistory(h.compete(t, 2)) == porcupine.Illegal {
 					return

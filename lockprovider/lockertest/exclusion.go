@@ -191,11 +191,6 @@ func (r *history) record(e event) {
 }
 
 func oneHolder(t testing.TB, h *Harness) {
-	undisturbed(t, competitionLease, func() string { return h.excludes(t) })
-}
-
-func (h *Harness) excludes(t testing.TB) (wrong string) {
-	t.Helper()
 	events := h.compete(t, size(4, 40))
 	sections, tokens := 0, 0
 	for _, e := range events {
@@ -214,9 +209,8 @@ func (h *Harness) excludes(t testing.TB) (wrong string) {
 		t.Errorf("only %d sections: nothing is proven", sections)
 	}
 	if result := checkHistory(events); result != porcupine.Ok {
-		return fmt.Sprintf("the history of %d events is not that of a lock: %s", len(events), result)
+		t.Errorf("the history of %d events is not that of a lock: %s", len(events), result)
 	}
-	return ""
 }
 
 // competitionLease is short, so that many leases end in a competition.
@@ -226,7 +220,7 @@ const competitionLease = 500 * time.Millisecond
 // some of the goroutines, and returns what all of them recorded.
 func (h *Harness) compete(t testing.TB, kills int) []event {
 	t.Helper()
-	const term = competitionLease
+	term := h.scaled(competitionLease)
 	keys := []string{"one", "two"}
 	settings := func(o *options) {
 		o.settings.Lease = term

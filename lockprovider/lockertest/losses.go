@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -59,9 +60,9 @@ var lossScenarios = []Scenario{
 }
 
 func renewedOverFiveTerms(t testing.TB, h *Harness) {
-	o := h.open(t, lease(shortLease)).mustLock(t, key)
+	o := h.open(t, lease(h.shortLease)).mustLock(t, key)
 	began := time.Now()
-	w := h.open(t, wait(5*shortLease)).begin(t.Context(), key).end(t)
+	w := h.open(t, wait(5*h.shortLease)).begin(t.Context(), key).end(t)
 	if !errors.Is(w.err, lockprovider.ErrLockTimeout) {
 		t.Errorf("after %v somebody else got %v, want ErrLockTimeout", time.Since(began), w.err)
 	}
@@ -73,13 +74,13 @@ func renewedOverFiveTerms(t testing.TB, h *Harness) {
 }
 
 func noRenewalAfterRelease(t testing.TB, h *Harness) {
-	i := h.open(t, lease(shortLease))
+	i := h.open(t, lease(h.shortLease))
 	for range 20 {
 		mustUnlock(t, i.mustLock(t, key))
 	}
 	answers := i.wire.answers.Load()
 	other := h.open(t).mustLock(t, "other")
-	_ = pauseFor(t.Context(), shortLease) // in which a renewal would be due three times
+	_ = pauseFor(t.Context(), h.shortLease) // in which a renewal would be due three times
 	if n := i.wire.answers.Load() - answers; n != 0 {
 		t.Errorf("%d requests after the last release", n)
 	}
@@ -89,9 +90,9 @@ func noRenewalAfterRelease(t testing.TB, h *Harness) {
 
 func renewalSurvivesSlowLink(t testing.TB, h *Harness) {
 	network := h.proxy(t)
-	o := h.open(t, lease(3*shortLease), through(network)).mustLock(t, key)
+	o := h.open(t, lease(3*h.shortLease), through(network)).mustLock(t, key)
 	network.slowDown(t, 200*time.Millisecond)
-	w := h.open(t, wait(6*shortLease)).begin(t.Context(), key).end(t)
+	w := h.open(t, wait(6*h.shortLease)).begin(t.Context(), key).end(t)
 	if !errors.Is(w.err, lockprovider.ErrLockTimeout) {
 		t.Errorf("somebody else got %v, want ErrLockTimeout", w.err)
 	}
@@ -104,15 +105,14 @@ func renewalSurvivesSlowLink(t testing.TB, h *Harness) {
 
 // endsBefore: the held context ends, because the lease is lost, before the next one has the lock. It looks at the context
 // when Lock has returned to the next one: had it not ended by then, both would be in.
-func endsBefore(t testing.TB, o outcome, next *waiter) (wrong string) {
+func endsBefore(t testing.TB, o outcome, next *waiter) {
 	t.Helper()
 	w := next.mustEnd(t)
 	if o.held.Err() == nil {
-		wrong = "the next one has the lock, and the holder was told nothing"
+		t.Error("the next one has the lock, and the holder was told nothing")
 	}
 	checkLost(t, o.held)
 	_ = w.lease.Unlock(t.Context())
-	return wrong
 }
 
 func linkGoesDark(t testing.TB, h *Harness)   { dark(t, h, "") }
@@ -120,17 +120,15 @@ func answersGetLost(t testing.TB, h *Harness) { dark(t, h, "downstream") }
 
 func dark(t testing.TB, h *Harness, stream string) {
 	t.Helper()
-	undisturbed(t, shortLease, func() string {
-		network := h.proxy(t)
-		o := h.open(t, lease(shortLease), through(network)).mustLock(t, key)
-		next := h.open(t).begin(t.Context(), key)
-		network.blackhole(t, stream)
-		return endsBefore(t, o, next)
-	})
+	network := h.proxy(t)
+	o := h.open(t, lease(h.shortLease), through(network)).mustLock(t, key)
+	next := h.open(t).begin(t.Context(), key)
+	network.blackhole(t, stream)
+	endsBefore(t, o, next)
 }
 
 func redisStandsStill(t testing.TB, h *Harness) {
-	o := h.open(t, lease(shortLease)).mustLock(t, key)
+	o := h.open(t, lease(h.shortLease)).mustLock(t, key)
 	if err := h.redis.Server.Pause(); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +142,7 @@ func redisStandsStill(t testing.TB, h *Harness) {
 // useful: the lock serves again, whatever has happened.
 func (h *Harness) useful(t testing.TB) {
 	t.Helper()
-	i := h.open(t, lease(shortLease))
+	i := h.open(t, lease(h.shortLease))
 	eventually(t, "the lock to serve again", func() bool {
 		_, lease, err := i.Lock(t.Context(), []string{key})
 		if err != nil {
@@ -156,7 +154,7 @@ func (h *Harness) useful(t testing.TB) {
 
 // The callers' requests are in Redis' hands when it stands still. It serves them when it goes on, and by then they have given up.
 func givenUpWhileRedisStands(t testing.TB, h *Harness) {
-	i := h.open(t, wait(soon))
+	i := h.open(t, wait(h.soon))
 	mustUnlock(t, i.mustLock(t, key)) // connections are open, scripts are loaded
 	if err := h.redis.Server.Pause(); err != nil {
 		t.Fatal(err)
@@ -174,9 +172,9 @@ func givenUpWhileRedisStands(t testing.TB, h *Harness) {
 }
 
 func clientPause(t testing.TB, h *Harness) {
-	o := h.open(t, lease(shortLease)).mustLock(t, key)
+	o := h.open(t, lease(h.shortLease)).mustLock(t, key)
 	next := h.open(t).begin(t.Context(), key)
-	const pause = 4 * shortLease
+	pause := 4 * h.shortLease
 	paused := time.Now()
 	if err := h.spy.Do(t.Context(), "CLIENT", "PAUSE", pause.Milliseconds(), "ALL").Err(); err != nil {
 		t.Fatal(err)
@@ -192,26 +190,30 @@ func clientPause(t testing.TB, h *Harness) {
 }
 
 func keyDeleted(t testing.TB, h *Harness) {
-	o := h.open(t, lease(shortLease)).mustLock(t, key)
+	o := h.open(t, lease(h.shortLease)).mustLock(t, key)
 	if err := h.spy.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	checkLost(t, o.held)
-	within(t, "being told", time.Since(began), shortLease+late)
+	within(t, "being told", time.Since(began), h.shortLease+h.late)
 	if err := o.lease.Unlock(t.Context()); !errors.Is(err, lockprovider.ErrLockLost) {
 		t.Errorf("unlock = %v, want ErrLockLost", err)
 	}
 	h.checkFree(t, key)
 }
 
+// attempts bounds how many trials are repeated because the process stood still in them.
+const attempts = 5
+
 // faultTrials breaks the link of a holder in several ways at a random time, and looks at its context when the next one
 // gets the lock.
 func faultTrials(t testing.TB, h *Harness) {
 	const keysATime = 10
-	const term = 600 * time.Millisecond
+	term := h.scaled(600 * time.Millisecond)
 	trials, lost, disturbed := 0, 0, 0
-	meter := newStallMeter(t)
+	meter := testenv.NewStallMeter()
+	defer meter.Stop()
 	var releases sync.WaitGroup
 	for round := 0; trials < size(50, 500); round++ {
 		network := h.proxy(t)
@@ -222,7 +224,7 @@ func faultTrials(t testing.TB, h *Harness) {
 			held  = map[string]outcome{}
 			wrong []string
 		)
-		meter.stalled(term)
+		meter.Worst()
 		all(keysATime, func(n int) {
 			// The leases of the trials are renewed at different times.
 			_ = pauseFor(t.Context(), rand.N(term/3))
@@ -273,7 +275,8 @@ func faultTrials(t testing.TB, h *Harness) {
 			})
 		}
 		running.Wait()
-		switch worst, stalled := meter.stalled(term); {
+		worst := meter.Worst()
+		switch stalled := worst > term/toleratedOf; {
 		case len(wrong) == 0:
 		case stalled && disturbed < attempts*keysATime:
 			t.Logf("round %d: this process was kept waiting for up to %v: %d trials prove nothing", round, worst, len(wrong))

@@ -98,7 +98,7 @@ func chainOfKeys(t testing.TB, h *Harness) {
 
 func oppositeOrders(t testing.TB, h *Harness) {
 	keys := []string{"a", "b", "c", "d"}
-	one, other := h.open(t, wait(20*time.Second)), h.open(t, wait(20*time.Second)) // a deadlock would take minutes
+	one, other := h.open(t), h.open(t) // a deadlock would take a lease
 	all(8, func(n int) {
 		i := one
 		if n%2 == 1 {
@@ -124,7 +124,7 @@ func oppositeOrders(t testing.TB, h *Harness) {
 }
 
 func duplicateKeys(t testing.TB, h *Harness) {
-	i := h.open(t, wait(3*time.Second))
+	i := h.open(t, wait(h.soon))
 	began := time.Now()
 	o := i.begin(t.Context(), "b", "a", "b", "a").end(t)
 	if o.err != nil {
@@ -179,9 +179,9 @@ func severalExcludeEach(t testing.TB, h *Harness) {
 
 func firstKeyIsKept(t testing.TB, h *Harness) {
 	holder := h.open(t).mustLock(t, "b")
-	i := h.open(t, lease(shortLease))
+	i := h.open(t, lease(h.shortLease))
 	w := i.begin(t.Context(), "a", "b")
-	_ = pauseFor(t.Context(), 2*shortLease) // more than the lease of the first key, which it may have
+	_ = pauseFor(t.Context(), 2*h.shortLease) // more than the lease of the first key, which it may have
 	mustUnlock(t, holder)
 	o := w.mustEnd(t)
 	if o.held.Err() != nil {
@@ -195,7 +195,7 @@ func firstKeyIsKept(t testing.TB, h *Harness) {
 
 // lostKeyOfSeveral deletes what Redis keeps of one key, whatever it is called.
 func lostKeyOfSeveral(t testing.TB, h *Harness) {
-	o := h.open(t, lease(shortLease)).mustLock(t, "left", "right")
+	o := h.open(t, lease(h.shortLease)).mustLock(t, "left", "right")
 	deleted := 0
 	for _, k := range h.keys(t) {
 		if strings.Contains(k, "right") {

@@ -73,9 +73,9 @@ func scriptsAreLoadedAgain(t testing.TB, h *Harness) {
 	flush()
 	mustUnlock(t, several)
 	// A renewal finds them missing as well.
-	short := h.open(t, lease(shortLease)).mustLock(t, key)
+	short := h.open(t, lease(h.shortLease)).mustLock(t, key)
 	flush()
-	_ = pauseFor(t.Context(), 2*shortLease)
+	_ = pauseFor(t.Context(), 2*h.shortLease)
 	if short.held.Err() != nil {
 		t.Errorf("held: %v", context.Cause(short.held))
 	}
@@ -84,7 +84,7 @@ func scriptsAreLoadedAgain(t testing.TB, h *Harness) {
 }
 
 func restartWhileHeld(t testing.TB, h *Harness) {
-	i := h.open(t, lease(shortLease))
+	i := h.open(t, lease(h.shortLease))
 	o := i.mustLock(t, key)
 	if err := h.redis.Server.Restart(); err != nil {
 		t.Fatal(err)
@@ -100,10 +100,10 @@ func restartWhileHeld(t testing.TB, h *Harness) {
 }
 
 func restartWithWaiters(t testing.TB, h *Harness) {
-	holder := h.open(t, lease(shortLease)).mustLock(t, key)
+	holder := h.open(t, lease(h.shortLease)).mustLock(t, key)
 	var waiters []*waiter
 	for range 4 {
-		waiters = append(waiters, h.open(t, lease(shortLease)).inLine(t, key))
+		waiters = append(waiters, h.open(t, lease(h.shortLease)).inLine(t, key))
 	}
 	if err := h.redis.Server.Restart(); err != nil {
 		t.Fatal(err)
@@ -114,10 +114,10 @@ func restartWithWaiters(t testing.TB, h *Harness) {
 }
 
 func emptiedWithWaiters(t testing.TB, h *Harness) {
-	holder := h.open(t, lease(shortLease)).mustLock(t, key)
+	holder := h.open(t, lease(h.shortLease)).mustLock(t, key)
 	var waiters []*waiter
 	for range 4 {
-		waiters = append(waiters, h.open(t, lease(shortLease)).inLine(t, key))
+		waiters = append(waiters, h.open(t, lease(h.shortLease)).inLine(t, key))
 	}
 	if err := h.spy.FlushAll(t.Context()).Err(); err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func (h *Harness) promote(t testing.TB) {
 }
 
 func sentinelPromotion(t testing.TB, h *Harness) {
-	i, other := h.open(t, lease(shortLease)), h.open(t, lease(shortLease))
+	i, other := h.open(t, lease(h.shortLease)), h.open(t, lease(h.shortLease))
 	o := i.mustLock(t, key)
 	w := other.inLine(t, key)
 	h.promote(t)
@@ -173,7 +173,7 @@ func sentinelPromotion(t testing.TB, h *Harness) {
 }
 
 func sentinelMasterKilled(t testing.TB, h *Harness) {
-	i := h.open(t, lease(shortLease))
+	i := h.open(t, lease(h.shortLease))
 	o := i.mustLock(t, "of the dead")
 	master, err := h.redis.Sentinel.Master(t.Context())
 	if err != nil {
@@ -214,7 +214,7 @@ func clusterSlots(t testing.TB, h *Harness) {
 }
 
 func clusterSlotMoves(t testing.TB, h *Harness) {
-	i, other := h.open(t, lease(shortLease)), h.open(t, lease(shortLease))
+	i, other := h.open(t, lease(h.shortLease)), h.open(t, lease(h.shortLease))
 	for range 3 {
 		o := i.mustLock(t, key)
 		w := other.inLine(t, key)
@@ -222,7 +222,7 @@ func clusterSlotMoves(t testing.TB, h *Harness) {
 			t.Fatal(err)
 		}
 		h.checkTaken(t, key)
-		_ = pauseFor(t.Context(), shortLease) // it is renewed at the new place
+		_ = pauseFor(t.Context(), h.shortLease) // it is renewed at the new place
 		if o.held.Err() != nil {
 			t.Errorf("held: %v", context.Cause(o.held))
 		}
@@ -233,10 +233,10 @@ func clusterSlotMoves(t testing.TB, h *Harness) {
 }
 
 func clusterSlotIsAboutToMove(t testing.TB, h *Harness) {
-	i, other := h.open(t, lease(shortLease)), h.open(t, lease(shortLease))
+	i, other := h.open(t, lease(h.shortLease)), h.open(t, lease(h.shortLease))
 	var w *waiter
 	for _, during := range []func(){
-		func() { _ = pauseFor(t.Context(), shortLease) }, // it is renewed
+		func() { _ = pauseFor(t.Context(), h.shortLease) }, // it is renewed
 		func() { h.checkTaken(t, key) },
 		func() { w = other.inLine(t, key) },
 	} {

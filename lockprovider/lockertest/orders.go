@@ -109,7 +109,7 @@ func goroutinesInOrder(t testing.TB, h *Harness) {
 	for n := range waiters {
 		w := i.begin(t.Context(), key)
 		// Inside one process only time tells that somebody stands in line: this is a hundred times what it takes.
-		_ = pauseFor(t.Context(), 50*time.Millisecond)
+		_ = pauseFor(t.Context(), h.scaled(50*time.Millisecond))
 		running.Go(func() {
 			o := w.end(t)
 			f.add(n)
@@ -130,6 +130,8 @@ func goroutinesInOrder(t testing.TB, h *Harness) {
 func overtakingIsBounded(t testing.TB, h *Harness) {
 	const goroutines = 12
 	busy, visitor := h.open(t), h.open(t)
+	// The slower the machine, the longer the sections: word of the visitor takes longer as well.
+	section := time.Duration(h.slowness * float64(200*time.Microsecond))
 	ctx, cancel := context.WithCancel(t.Context())
 	var sections atomic.Int64
 	var running sync.WaitGroup
@@ -141,7 +143,7 @@ func overtakingIsBounded(t testing.TB, h *Harness) {
 					continue
 				}
 				sections.Add(1)
-				_ = pauseFor(ctx, 200*time.Microsecond)
+				_ = pauseFor(ctx, section)
 				_ = lease.Unlock(ctx)
 			}
 		})
@@ -197,7 +199,7 @@ func deadWaiters(t testing.TB, h *Harness) {
 	began := time.Now()
 	mustUnlock(t, holder)
 	o := next.mustEnd(t)
-	within(t, "the turn of the one behind three dead waiters", o.at.Sub(began), soon)
+	within(t, "the turn of the one behind three dead waiters", o.at.Sub(began), h.soon)
 	mustUnlock(t, o)
 }
 
@@ -252,7 +254,7 @@ func tokensIncrease(t testing.TB, h *Harness) {
 func tokensOverExpiry(t testing.TB, h *Harness) {
 	var tokens greater
 	network := h.proxy(t)
-	o := h.open(t, lease(shortLease), through(network)).mustLock(t, key)
+	o := h.open(t, lease(h.shortLease), through(network)).mustLock(t, key)
 	tokens.check(t, o, "first")
 	network.blackhole(t, "")
 	next := h.open(t).mustLock(t, key)

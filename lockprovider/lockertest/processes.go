@@ -44,18 +44,14 @@ var processScenarios = []Scenario{
 	},
 }
 
-// soon is when a waiter must have the lock where nothing keeps it from it but a lost message or a dead neighbour. The lease
-// in these scenarios is minutes, so that the bound can be generous.
-const soon = 10 * time.Second
-
 func holderKilled(t testing.TB, h *Harness) {
-	p := h.spawn(t, lease(shortLease))
+	p := h.spawn(t, lease(h.shortLease))
 	p.mustLock(t, key)
 	next := h.open(t).begin(t.Context(), key)
 	p.kill()
 	killed := time.Now()
 	o := next.mustEnd(t)
-	within(t, "the next one's turn", o.at.Sub(killed), shortLease+late)
+	within(t, "the next one's turn", o.at.Sub(killed), h.shortLease+h.late)
 	mustUnlock(t, o)
 	h.checkFree(t, key)
 }
@@ -76,7 +72,7 @@ func (h *Harness) helperInLine(t testing.TB, p *process, k string) <-chan word {
 	before := h.commands(t)
 	_, answer := p.tell(t, order{Do: "lock", Keys: []string{k}})
 	if before < 0 {
-		_ = pauseFor(t.Context(), 300*time.Millisecond) // the embedded Redis keeps no count
+		_ = pauseFor(t.Context(), h.scaled(300*time.Millisecond)) // the embedded Redis keeps no count
 		return answer
 	}
 	eventually(t, "the helper to be in line", func() bool {
@@ -109,7 +105,7 @@ func (h *Harness) doomedLease() option {
 	if h.Traits.FIFO {
 		return lease(longLease)
 	}
-	return lease(shortLease)
+	return lease(h.shortLease)
 }
 
 func waiterKilled(t testing.TB, h *Harness) {
@@ -121,7 +117,7 @@ func waiterKilled(t testing.TB, h *Harness) {
 	began := time.Now()
 	mustUnlock(t, holder)
 	o := next.mustEnd(t)
-	within(t, "the turn of the one behind a dead waiter", o.at.Sub(began), soon)
+	within(t, "the turn of the one behind a dead waiter", o.at.Sub(began), h.soon)
 	mustUnlock(t, o)
 	h.checkFree(t, key)
 }
@@ -135,11 +131,11 @@ func waiterStopped(t testing.TB, h *Harness) {
 	began := time.Now()
 	mustUnlock(t, holder)
 	o := next.mustEnd(t)
-	within(t, "the turn of the one behind a stopped waiter", o.at.Sub(began), soon)
+	within(t, "the turn of the one behind a stopped waiter", o.at.Sub(began), h.soon)
 
 	// When it goes on it may have lost its turn, but it waits as before, and is not let in beside the other.
 	p.resume(t)
-	_ = pauseFor(t.Context(), shortLease)
+	_ = pauseFor(t.Context(), h.shortLease)
 	h.checkTaken(t, key)
 	select {
 	case w := <-answer:
@@ -158,7 +154,7 @@ func waiterStopped(t testing.TB, h *Harness) {
 }
 
 func holderStopped(t testing.TB, h *Harness) {
-	p := h.spawn(t, lease(shortLease))
+	p := h.spawn(t, lease(h.shortLease))
 	id := p.mustLock(t, key)
 	p.stop(t)
 	o := h.open(t).mustLock(t, key) // gets in when the lease has ended
@@ -173,12 +169,12 @@ func holderStopped(t testing.TB, h *Harness) {
 }
 
 // handOver releases a lock for which one waiter stands in line, and looks at how long that takes.
-func handOver(t testing.TB, holder outcome, next *waiter) {
+func (h *Harness) handOver(t testing.TB, holder outcome, next *waiter) {
 	t.Helper()
 	began := time.Now()
 	mustUnlock(t, holder)
 	o := next.mustEnd(t)
-	within(t, "the hand-over", o.at.Sub(began), soon)
+	within(t, "the hand-over", o.at.Sub(began), h.soon)
 	if o.held.Err() != nil {
 		t.Errorf("the new holder was told at once: %v", o.held.Err())
 	}
@@ -194,7 +190,7 @@ func subscriptionCut(t testing.TB, h *Harness) {
 		if h.Traits.Listens && n == 0 {
 			t.Log("no subscription to cut")
 		}
-		handOver(t, holder, next)
+		h.handOver(t, holder, next)
 	}
 	h.checkFree(t, key)
 }
@@ -204,9 +200,9 @@ func subscriptionGoesDark(t testing.TB, h *Harness) {
 	holder := i.mustLock(t, key)
 	next := waiting.inLine(t, key)
 	waiting.wire.deafen(true)
-	handOver(t, holder, next)
+	h.handOver(t, holder, next)
 	// It is no different for the second time, when the first message is long gone.
-	handOver(t, i.mustLock(t, key), waiting.inLine(t, key))
+	h.handOver(t, i.mustLock(t, key), waiting.inLine(t, key))
 	h.checkFree(t, key)
 }
 
@@ -214,7 +210,7 @@ func slowSubscriber(t testing.TB, h *Harness) {
 	i, waiting := h.open(t), h.open(t, polling(300*time.Millisecond))
 	waiting.wire.slowDown(200 * time.Millisecond)
 	for range 5 {
-		handOver(t, i.mustLock(t, key), waiting.inLine(t, key))
+		h.handOver(t, i.mustLock(t, key), waiting.inLine(t, key))
 	}
 	h.checkFree(t, key)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/ent"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -168,7 +169,7 @@ func commitFails(t *testing.T, h *Harness) {
 }
 
 // downBound is how long a caller may wait for the news that Redis is away.
-const downBound = 8 * time.Second
+func downBound() time.Duration { return testenv.Scaled(8 * time.Second) }
 
 func redisDown(t *testing.T, h *Harness) {
 	connect, kill := h.Env.Doomed(t)
@@ -224,7 +225,7 @@ func checkDown(t *testing.T, h *Harness, instance *Instance, balance string) {
 	if _, err := instance.begin(t.Context(), c).end(t); !errors.Is(err, lockprovider.ErrUnavailable) {
 		t.Errorf("error %v, want ErrUnavailable", err)
 	}
-	if took := time.Since(asked); took > downBound {
+	if took := time.Since(asked); took > downBound() {
 		t.Errorf("it took %v to say that Redis is away", took)
 	}
 	h.checkApplied(t, c, 0)
@@ -233,7 +234,7 @@ func checkDown(t *testing.T, h *Harness, instance *Instance, balance string) {
 func redisDiesUnderTheLock(t *testing.T, h *Harness) {
 	connect, kill := h.Env.Doomed(t)
 	balance := h.open(t, 10, 0, unlimited)
-	instance := h.startOn(t, connect, lease(shortLease))
+	instance := h.startOn(t, connect, lease(shortLease()))
 	c := h.change(move(balance, -1))
 	lost := make(chan struct{})
 	h.Env.onRecord(t, c, func(ctx context.Context, _ *ent.Tx) error {

@@ -47,6 +47,9 @@ type Env struct {
 	Families []lockprovider.Family
 	// Small keeps the races small with every family.
 	Small bool
+	// Share and Of shorten the suite: of the families after the first, which share all code but their keys, every Of-th
+	// scenario runs, beginning with the one numbered Share. Environments with other shares run the rest. 0: all run.
+	Share, Of int
 
 	ledger  *lockprovider.Ledger
 	stops   []*stop
@@ -111,6 +114,11 @@ type Harness struct {
 // first tells whether this is the family that an environment is tested with in full: the families share all code but their
 // keys.
 func (h *Harness) first() bool { return h.Family == h.Env.families()[0] }
+
+// skips tells whether a scenario, by its number, is left to another environment.
+func (h *Harness) skips(number int) bool {
+	return !h.first() && h.Env.Of > 0 && number%h.Env.Of != h.Env.Share
+}
 
 // size scales the races.
 func (h *Harness) size(full, small int) int {

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/ent"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -45,9 +46,9 @@ var leaseScenarios = []Scenario{
 	},
 }
 
-// shortLease is for those that must see a lease end or be renewed. A third of it, at which it is renewed, is as long as
-// a loaded machine may keep a timer waiting.
-const shortLease = 1500 * time.Millisecond
+// shortLease is for those that must see a lease end or be renewed. It is the longer, the slower the machine is: a third of it,
+// at which it is renewed, is as long as a loaded machine may keep a timer waiting.
+func shortLease() time.Duration { return testenv.Scaled(1500 * time.Millisecond) }
 
 func stolenBeforeTheWrite(t *testing.T, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
@@ -110,7 +111,7 @@ func stolenWhileWriting(t *testing.T, h *Harness) {
 func lossIsNoticed(t *testing.T, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
-	victim := h.start(t, lease(shortLease))
+	victim := h.start(t, lease(shortLease()))
 	c := h.change(move(balance, -1))
 	inside, noticed := make(chan struct{}), make(chan struct{})
 	h.Env.onRecord(t, c, func(ctx context.Context, _ *ent.Tx) error {
@@ -140,7 +141,7 @@ func lossIsNoticed(t *testing.T, h *Harness) {
 
 func cutOff(t *testing.T, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
-	victim := h.start(t, lease(shortLease))
+	victim := h.start(t, lease(shortLease()))
 	c := h.change(move(balance, -1))
 	inside, noticed := make(chan struct{}), make(chan struct{})
 	h.Env.onRecord(t, c, func(ctx context.Context, _ *ent.Tx) error {
@@ -165,7 +166,7 @@ func cutOff(t *testing.T, h *Harness) {
 func pausedBeforeTheSection(t *testing.T, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
-	victim := h.start(t, lease(shortLease))
+	victim := h.start(t, lease(shortLease()))
 	stopped := h.Env.newStop(t)
 	granted := lockHeld(t, nodes, balance)
 	victim.redis.onReply(func(redis.Cmder) {
@@ -196,7 +197,7 @@ func foreignLockIsLeftAlone(t *testing.T, h *Harness) {
 	const foreign = "somebody else"
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
-	victim := h.start(t, lease(shortLease))
+	victim := h.start(t, lease(shortLease()))
 	c := h.change(move(balance, -1))
 	inside, noticed := make(chan struct{}), make(chan struct{})
 	h.Env.onRecord(t, c, func(ctx context.Context, _ *ent.Tx) error {
@@ -238,7 +239,7 @@ func foreignLockIsLeftAlone(t *testing.T, h *Harness) {
 func renewal(t *testing.T, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
-	worker, other := h.start(t, lease(shortLease)), h.start(t)
+	worker, other := h.start(t, lease(shortLease())), h.start(t)
 	c := h.change(move(balance, -1))
 	stopped := h.Env.stopAtRecord(t, c)
 	running := worker.beginUntil(t.Context(), t, c, stopped.reached, "its record")

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -43,11 +44,11 @@ var waitingScenarios = []Scenario{
 
 // promptly is how long a caller whose wait has ended may have to wait for the answer. Generous, for a loaded machine, and
 // yet far from the bounds that it is told apart from.
-const promptly = 5 * time.Second
+func promptly() time.Duration { return testenv.Scaled(5 * time.Second) }
 
 func checkPrompt(t *testing.T, since time.Time) {
 	t.Helper()
-	if took := time.Since(since); took > promptly {
+	if took := time.Since(since); took > promptly() {
 		t.Errorf("the answer took %v", took)
 	}
 }
@@ -211,7 +212,7 @@ func waitingKeepsTheRest(t *testing.T, h *Harness) {
 	stopped := h.Env.stopAtRecord(t, held)
 	holder := h.start(t).beginUntil(t.Context(), t, held, stopped.reached, "its record")
 
-	instance := h.start(t, lease(shortLease), waiting(patience))
+	instance := h.start(t, lease(shortLease()), waiting(patience))
 	both := h.change(move(first, -1), move(second, -1))
 	waiter := instance.begin(t.Context(), both)
 	watchLock(t, nodes[0], first).renewals(t, 5) // more than a term, at a third each

@@ -26,7 +26,7 @@ if (!base) {
   process.exit(2);
 }
 
-const patience = 60_000; // An experiment starts a dozen servers, one after another.
+const patience = 120_000; // An experiment starts a dozen servers, one after another.
 const desktop = { width: 1200, height: 860 };
 const phone = { width: 360, height: 740 };
 

@@ -22,7 +22,7 @@ if (!base) {
   process.exit(2);
 }
 
-const patience = 30_000; // For the page, and for the response to a query or mutation.
+const patience = 120_000; // For the page, and for the response to a query or mutation.
 const subscriptionPatience = 3_000; // For the first event of a subscription.
 const settle = 500; // GraphiQL parses a tab's operation 100 ms after showing it, and stores tabs after 500 ms.
 

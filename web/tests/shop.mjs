@@ -25,7 +25,7 @@ if (!base || !options.admin) {
   process.exit(2);
 }
 
-const patience = 20_000;
+const patience = 120_000;
 const desktop = { width: 1200, height: 860 };
 const phone = { width: 360, height: 740 };
 const views = ['Products', 'Coupons', 'Points', 'Transfer', 'Orders'];

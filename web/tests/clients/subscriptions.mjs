@@ -9,7 +9,7 @@ import WebSocket from 'ws';
 const [base, token] = process.argv.slice(2);
 const url = `${base}/graphql`;
 const authorization = `Bearer ${token}`;
-const patience = 20_000;
+const patience = 120_000;
 
 const open = {
   ws: (authorized = authorization) =>
