@@ -169,3 +169,19 @@ func filesBelow(t *testing.T, directory string) []string {
 	t.Helper()
 	return slices.DeleteFunc(files(t, ".yml"), func(f string) bool { return !strings.HasPrefix(f, directory+"/") })
 }
+
+// TestYAML parses every YAML file: nothing else reads those of .github before they are pushed.
+func TestYAML(t *testing.T) {
+	t.Parallel()
+	parsed := slices.Concat(files(t, ".yml"), files(t, ".yaml"))
+	for _, file := range parsed {
+		var content map[string]any
+		unmarshal(t, file, &content)
+		if len(content) == 0 {
+			t.Errorf("%s is empty", file)
+		}
+	}
+	if !slices.Contains(parsed, ".github/workflows/ci.yml") {
+		t.Error("the workflow has not been found")
+	}
+}

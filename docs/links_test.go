@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	fences   = regexp.MustCompile("(?ms)^ *(```|~~~).*?^ *(```|~~~) *$")
+	fences   = regexp.MustCompile("(?ms)^ *(?:```|~~~).*?\n *(?:```|~~~) *$")
 	comments = regexp.MustCompile(`(?s)<!--.*?-->`)
 	code     = regexp.MustCompile("`[^`\n]*`")
 	links    = regexp.MustCompile(`\]\(([^()\s]+)\)|(?:src|href)="([^"]+)"`)
