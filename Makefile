@@ -77,7 +77,7 @@ run: ## Run it with everything embedded: nothing else needs to be installed
 	go run .
 
 .PHONY: generate
-generate: ## Generate the code that comes from ent/schema and graph/*.graphqls
+generate: ## Generate the code that comes from ent/schema and graph/schema/*.graphqls
 	go generate ./...
 
 .PHONY: fmt
@@ -158,7 +158,7 @@ test-short: ## The tests that need no database server, without the race detector
 
 .PHONY: campaign
 campaign: ## The long campaign: 100 servers killed, every fault five times, 500 faults of each lock; a quarter of an hour
-	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) .
+	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) ./e2e
 	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestSimulation)$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider -simulations 10000
 
 .PHONY: conformance

@@ -1,243 +1,90 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
+	"time"
 
-	"holdfast/clients"
-	"holdfast/internal/testenv"
-	"holdfast/lockprovider"
+	"holdfast/cli"
+	"holdfast/config"
 )
 
-// TestServer shops at the real program, over HTTP, with tokens that it printed itself, on every kind of stores.
+// longEnough bounds everything that must happen, on a loaded machine too.
+const longEnough = 60 * time.Second
+
+// TestServer boots what main boots, on a free port: command line, configuration, shop, jobs, routes. It buys
+// something with a token that the command line prints, and stops the server. Everything else that a server
+// does is tested from outside, in package e2e.
 func TestServer(t *testing.T) {
-	for _, kind := range kinds {
-		t.Run(kind.name, func(t *testing.T) {
-			noLeaks(t)
-			s := kind.open(t)
-			env := s.production()
-			if kind.name == "sqlite" { // what `go run .` does, with nothing configured
-				env = s.development()
-			}
-			server := boot(t, env)
-			browser := browser(t)
-			signIn := func(args ...string) user {
-				token := strings.TrimSpace(command(t, env, append([]string{"token"}, args...)...))
-				return user{http: browser, token: token}.at(server)
-			}
-			root, alice := signIn("--user", "root", "--admin"), signIn("--user", "ann")
-			shopping(t, root, alice, "ann")
-
-			for _, path := range []string{"/livez", "/readyz", "/metrics", "/"} {
-				status, _ := get(t, browser, server.url+path)
-				wantEqual(t, path, status, http.StatusOK)
-			}
-			server.stop()
-			s.audit(t)
-			if s.redis != clients.EmbeddedRedis {
-				s.noLocksLeft(t)
-			}
-		})
-	}
-}
-
-// shopping makes each of the four mutations, twice with the same key.
-func shopping(t *testing.T, root, alice user, name string) {
-	t.Helper()
-	product, coupon := root.product(t, 250, 10), root.coupon(t, 10, 1)
-	from, to := root.account(t, name, 1000), root.account(t, "ben", 0)
-
-	twice := func(operation, strategy string, input object) payload {
-		t.Helper()
-		first, again := alice.do(t, operation, input), alice.do(t, operation, input)
-		wantEqual(t, operation+": strategy", first.Meta.Strategy, strategy)
-		wantEqual(t, operation+": replayed at first", first.Meta.Replayed, false)
-		wantEqual(t, operation+": replayed again", again.Meta.Replayed, true)
-		wantEqual(t, operation+" again", again.object(), first.object())
-		return first
-	}
-	charged := twice("chargePoints", "REDSYNC", charge(1000))
-	wantEqual(t, "wallet", charged.Wallet.Balance, 1000)
-
-	issued := twice("issueCoupon", "PUBSUB", take(coupon))
-	wantEqual(t, "issued", issued.Coupon.Issued, 1)
-
-	order := buy(product, 2, "POINTS")
-	order["couponIssueId"] = issued.CouponIssue.ID
-	bought := twice("placeOrder", "PUBSUB", order)
-	wantEqual(t, "order", bought.Order.Status, "PAID")
-	wantEqual(t, "payment", bought.Order.Payment.Status, "CAPTURED")
-	wantEqual(t, "wallet after the order", bought.Wallet.Balance, 1000-(2*250-50))
-
-	moved := twice("transfer", "REDSYNC", move(from, to, 300))
-	wantEqual(t, "account", moved.FromAccount.Balance.AmountMinor, 700)
-
-	wantEqual(t, "stock in the end", root.stock(t, product), 8)
-	wantEqual(t, "issued in the end", root.issued(t, coupon), 1)
-	wantEqual(t, "points in the end", alice.points(t), 550)
-	wantEqual(t, "from in the end", root.balance(t, from), 700)
-	wantEqual(t, "to in the end", root.balance(t, to), 300)
-}
-
-// TestShutdownLetsRequestsFinish stops a server under load: whoever is being served gets an answer, nobody's lock stays.
-func TestShutdownLetsRequestsFinish(t *testing.T) {
-	noLeaks(t)
-	s := stores{database: sqliteFile(t), redis: testenv.Redis(t).URL}
-	browser := browser(t)
-	server := boot(t, s.production(), set("payment.latency=400ms")...)
-	root, alice := signIn(t, browser, "root", true, server), signIn(t, browser, "alice", false, server)
-	product := root.product(t, 250, 10)
-
-	// An order that waits for the payment gateway.
-	answered := make(chan error, 1)
-	order := buy(product, 1, "CARD")
+	env := []string{"DATABASE_URL=sqlite://" + filepath.Join(t.TempDir(), "shop.db")}
+	ctx, stop := context.WithTimeout(t.Context(), longEnough)
+	defer stop()
+	var log bytes.Buffer // read when the server has ended
+	ready, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
-		p, err := alice.ask(t.Context(), 0, "placeOrder", order)
-		if err == nil && (p.code() != "" || p.Order.Status != "PAID") {
-			err = fmt.Errorf("%+v, %v", p.Order, p.UserErrors)
-		}
-		answered <- err
+		ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(string)) error {
+			return serve(ctx, cfg, log, func(address string) { ready <- address })
+		}, []string{"serve", "--listen", "127.0.0.1:0"}, env, io.Discard, &log)
 	}()
-	eventually(t, "the order is being paid", func() bool { return root.stock(t, product) == 9 })
+	var url string
+	select {
+	case address := <-ready:
+		url = "http://" + address
+	case err := <-ended:
+		t.Fatalf("the server ended before it was ready: %v\n%s", err, log.String())
+	}
 
-	// Charges of one wallet, one after another, until the server is gone. Which of the last ones were done is unknown.
-	const chargers = 8
-	var lost [chargers][]object
-	var done [chargers]int64
-	var charging sync.WaitGroup
-	var begun sync.WaitGroup
-	begun.Add(chargers)
-	for i := range chargers {
-		charging.Go(func() {
-			first := sync.OnceFunc(begun.Done)
-			defer first()
-			for {
-				input := charge(10)
-				if _, err := alice.ask(t.Context(), 0, "chargePoints", input); err != nil {
-					lost[i] = append(lost[i], input)
-					return
-				}
-				done[i]++
-				first()
-			}
-		})
+	var token bytes.Buffer
+	must(t, cli.Run(ctx, nil, []string{"token", "--user", "alice"}, env, &token, io.Discard))
+	answer := send(t, ctx, http.MethodPost, url+"/graphql", strings.TrimSpace(token.String()), `{"query": "mutation { placeOrder(input: {
+		idempotencyKey: \"6f1c2e0a-3b0e-4a53-9d4c-0d4a4c2f7a10\", lines: [{productId: \"prod_1\", quantity: 1}], payment: {method: POINTS}
+	}) { order { status } userErrors { code } } }"}`)
+	if want := `{"data":{"placeOrder":{"order":{"status":"PAID"},"userErrors":[]}}}`; strings.TrimSpace(answer) != want {
+		t.Errorf("answered %s, want %s", answer, want)
 	}
-	begun.Wait()
+	for _, path := range []string{"/", "/shop", "/lab", "/livez", "/readyz"} {
+		send(t, ctx, http.MethodGet, url+path, "", "")
+	}
+	if metrics := send(t, ctx, http.MethodGet, url+"/metrics", "", ""); !strings.Contains(metrics, `holdfast_changes_total{family="STOCK"`) {
+		t.Error("/metrics does not count the change of stock")
+	}
 
-	server.signal(syscall.SIGTERM)
-	server.logged("stopping: requests in flight finish")
-	if err := <-answered; err != nil {
-		t.Errorf("the order in flight: %v", err)
+	http.DefaultClient.CloseIdleConnections()
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("stopped with %v\n%s", err, log.String())
 	}
-	if code := server.wait(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	charging.Wait()
-	s.noLocksLeft(t)
-
-	var sum int64
-	alice = alice.at(boot(t, s.production()))
-	for i := range chargers {
-		sum += 10 * (done[i] + int64(len(lost[i])))
-		for _, input := range lost[i] {
-			alice.do(t, "chargePoints", input)
-		}
-	}
-	wantEqual(t, "points", alice.points(t), sum)
-	if again := alice.do(t, "placeOrder", order); !again.Meta.Replayed || again.Order.Status != "PAID" {
-		t.Errorf("after the restart the order is %+v, %+v", again.Order, again.Meta)
-	}
-	s.audit(t)
 }
 
-// TestShutdownIsBounded stops a server that has an order at a gateway which takes its time. The order is cut off, and
-// continues where it was when its client repeats it.
-func TestShutdownIsBounded(t *testing.T) {
-	noLeaks(t)
-	s := openSQLite(t)
-	browser := browser(t)
-	server := boot(t, s.production(), set("payment.latency=1m", "payment.timeout=2m", "http.shutdownTimeout=50ms")...)
-	root, alice := signIn(t, browser, "root", true, server), signIn(t, browser, "alice", false, server)
-	product := root.product(t, 250, 10)
-
-	answered := make(chan error, 1)
-	order := buy(product, 1, "CARD")
-	go func() {
-		p, err := alice.ask(t.Context(), 0, "placeOrder", order)
-		if err == nil {
-			err = fmt.Errorf("%+v, %v", p.Order, p.UserErrors)
-		} else {
-			err = nil // cut off, as it should be
-		}
-		answered <- err
-	}()
-	eventually(t, "the order is being paid", func() bool { return root.stock(t, product) == 9 })
-
-	server.signal(syscall.SIGTERM)
-	wantEqual(t, "exit code", server.wait(), exitFailed)
-	server.logged("requests were cut off after 50ms")
-	if err := <-answered; err != nil {
-		t.Errorf("the order in flight got an answer: %v", err)
-	}
-
-	alice = alice.at(boot(t, s.production()))
-	again := alice.do(t, "placeOrder", order)
-	wantEqual(t, "order", again.Order.Status, "PAID")
-	wantEqual(t, "replayed", again.Meta.Replayed, true)
-	wantEqual(t, "stock", alice.stock(t, product), 9)
-	s.audit(t)
-}
-
-// TestRedisThatEvictsIsRefused: what lua and queue have only there would be gone, and nobody would be told.
-func TestRedisThatEvictsIsRefused(t *testing.T) {
-	noLeaks(t)
-	server := testenv.Redis(t, "--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru")
-	s := stores{database: sqliteFile(t), redis: server.URL}
-	one := func(strategy lockprovider.Strategy) []string {
-		return append(all(lockprovider.RowLock), set("locks.accounts.provider="+string(strategy))...)
-	}
-	for _, strategy := range []lockprovider.Strategy{lockprovider.Lua, lockprovider.Queue} {
-		refused := start(t, s.production(), serveArgs(one(strategy))...)
-		wantEqual(t, "exit code", refused.wait(), exitFailed)
-		for _, part := range []string{"ACCOUNTS", string(strategy), "maxmemory-policy allkeys-lru", "set it to noeviction"} {
-			if !strings.Contains(refused.stderr.String(), part) {
-				t.Errorf("the refusal does not name %s: %s", part, refused.stderr.String())
-			}
-		}
-	}
-	boot(t, s.production(), one(lockprovider.PubSub)...).stop() // a lock that is lost is noticed
-
-	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: server.URL})
-	must(t, err)
-	defer redis.Close()
-	must(t, redis.Client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
-	told := boot(t, s.production(), append(one(lockprovider.Lua), "--takeover")...)
-	told.stop()
-	if log := told.stderr.String(); strings.Contains(log, "maxmemory") {
-		t.Errorf("a Redis that does not evict is complained about: %s", log)
-	}
-	must(t, redis.Client.Do(t.Context(), "ACL", "SETUSER", "default", "-config").Err())
-	warned := boot(t, s.production(), one(lockprovider.Lua)...)
-	warned.logged("make sure that maxmemory-policy is noeviction")
-	warned.stop()
-}
-
-func get(t *testing.T, browser *http.Client, url string) (status int, body string) {
+// send sends a request, which must succeed, and returns the body of the answer.
+func send(t *testing.T, ctx context.Context, method, url, token, body string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), longEnough)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(strings.Join(strings.Fields(body), " ")))
 	must(t, err)
-	resp, err := browser.Do(req)
+	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
 	must(t, err)
-	defer resp.Body.Close()
-	raw, err := io.ReadAll(resp.Body)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
 	must(t, err)
-	return resp.StatusCode, string(raw)
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: status %d: %s", method, url, response.StatusCode, answer)
+	}
+	return string(answer)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

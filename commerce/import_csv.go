@@ -6,13 +6,15 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"html"
 	"io"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
 )
 
 // LineError tells what is wrong with one line of a file, where, and what to do about it.
@@ -264,13 +266,16 @@ func (p *importParser) stock(line int, text string) *int64 {
 	return &stock
 }
 
-// minorDigits is how many decimals a currency has, by ISO 4217.
+// minorDigits is how many decimals a currency has, by ISO 4217. golang.org/x/text/currency does not serve here: it has
+// the decimals that CLDR shows people, which are 0 for IDR, COP or PKR, where ISO 4217 and payment gateways count in hundredths.
 func minorDigits(currency string) int {
 	switch currency {
 	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
 		return 0
 	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
 		return 3
+	case "CLF", "UYW":
+		return 4
 	default:
 		return 2
 	}
@@ -294,20 +299,46 @@ func isOff(status, published string) bool {
 	return status != "" && !strings.EqualFold(status, "active") || strings.EqualFold(published, "false")
 }
 
-var (
-	htmlNoise = regexp.MustCompile(`(?is)<(script|style)\b.*?</(script|style)>|<!--.*?-->`)
-	htmlTag   = regexp.MustCompile(`<[^>]*>`)
-)
-
 // maxDescription is the length of a product's description; a longer one is cut.
 const maxDescription = 2000
 
-// plainText is what a reader sees of HTML, on one line.
+// unseen are the elements whose text browsers do not show.
+var unseen = map[atom.Atom]bool{
+	atom.Iframe: true, atom.Noembed: true, atom.Noframes: true, atom.Script: true, atom.Style: true, atom.Template: true,
+	atom.Title: true,
+}
+
+// plainText is what a reader sees of HTML, on one line. Every tag parts words.
 func plainText(source string) string {
-	text := htmlTag.ReplaceAllString(htmlNoise.ReplaceAllString(source, " "), " ")
-	text = strings.Join(strings.Fields(html.UnescapeString(text)), " ")
-	if utf8.RuneCountInString(text) > maxDescription {
-		text = truncate(text, maxDescription-1) + "…"
+	var text strings.Builder
+	var hiding []atom.Atom // the unseen elements that are open
+	tokens := html.NewTokenizer(strings.NewReader(source))
+	for kind := tokens.Next(); kind != html.ErrorToken; kind = tokens.Next() { // io.EOF: a string has no other errors
+		switch kind {
+		case html.TextToken:
+			if len(hiding) == 0 {
+				text.Write(tokens.Text())
+			}
+		case html.StartTagToken, html.SelfClosingTagToken: // only SVG and MathML have tags that close themselves
+			if name := tagOf(tokens); unseen[name] {
+				hiding = append(hiding, name)
+			}
+			text.WriteByte(' ')
+		case html.EndTagToken:
+			if last := len(hiding) - 1; last >= 0 && hiding[last] == tagOf(tokens) {
+				hiding = hiding[:last]
+			}
+			text.WriteByte(' ')
+		}
 	}
-	return text
+	line := strings.Join(strings.Fields(text.String()), " ")
+	if utf8.RuneCountInString(line) > maxDescription {
+		line = truncate(line, maxDescription-1) + "…"
+	}
+	return line
+}
+
+func tagOf(tokens *html.Tokenizer) atom.Atom {
+	name, _ := tokens.TagName()
+	return atom.Lookup(name)
 }

@@ -239,7 +239,7 @@ type HTTP struct {
 	Introspection bool `koanf:"introspection"`
 }
 
-// Subscriptions bounds connections that stay open, see graph.Streams.
+// Subscriptions bounds connections that stay open, see transport.Streams.
 type Subscriptions struct {
 	// MaxConnections is how many an instance keeps open: 1 to 1000000.
 	MaxConnections int `koanf:"maxConnections"`

@@ -4,145 +4,154 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"hash/fnv"
 	"sync"
 	"time"
 
-	"github.com/IBM/sarama"
-	"github.com/ThreeDotsLabs/watermill-kafka/v3/pkg/kafka"
+	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kafkaBroker keeps messages in Kafka, where the partition key keeps those of one product or user in order.
+// kafkaBroker keeps messages in Kafka, where the partition key keeps those of one product or user in order. It writes them
+// as Watermill's own publisher for Kafka does, so that programs which use that can read them.
 type kafkaBroker struct {
-	*kafka.Publisher
+	client   *kgo.Client // publishes
 	settings BrokerSettings
 	deps     BrokerDeps
 
 	mu          sync.Mutex
 	closed      bool
-	subscribers []*kafka.Subscriber
+	subscribers []*kafkaSubscriber
 }
 
 const (
-	// kafkaTimeout bounds one request and one attempt to connect. The library's 30 s would let a broker that drops packets
-	// hold up the relay for minutes.
+	// kafkaTimeout bounds one request and one attempt to connect. The library's 10 s and more would let a broker that drops
+	// packets hold up the relay for minutes.
 	kafkaTimeout = 5 * time.Second
+	// kafkaDelivery bounds the publication of one message, with all attempts.
+	kafkaDelivery = 2 * kafkaTimeout
 	// kafkaPause is the time between attempts, of whatever kind.
 	kafkaPause = 250 * time.Millisecond
 	// kafkaRebalance is how long the members of a group may take to join it anew.
 	kafkaRebalance = 10 * time.Second
+	// kafkaCommit is how often it is written to Kafka what has been handled, and so how much is delivered again after a crash.
+	kafkaCommit = time.Second
+	// kafkaUUID is the header that holds a message's ID.
+	kafkaUUID = "_watermill_message_uuid"
 )
 
 func newKafkaBroker(s BrokerSettings, d BrokerDeps) (*kafkaBroker, error) {
-	if err := createTopics(s); err != nil {
-		return nil, fmt.Errorf("broker kafka: %w", err)
-	}
-	publisher, err := kafka.NewPublisher(kafka.PublisherConfig{
-		Brokers: s.Brokers, Marshaler: keyed, OverwriteSaramaConfig: publisherConfig(),
-	}, d.Log)
+	client, err := kgo.NewClient(append(kafkaOptions(s, d),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		// Without idempotence, so that a message whose time is over is given up at once, and the relay tries it again. Events may
+		// be repeated anyway. With more than one request on its way, one that is retried would be overtaken by the next.
+		kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1),
+		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(kgo.SaramaCompatHasher(fnv32a))),
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.ProducerLinger(0), kgo.ProduceRequestTimeout(kafkaTimeout), kgo.RecordDeliveryTimeout(kafkaDelivery),
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("broker kafka: %w", err)
 	}
-	return &kafkaBroker{Publisher: publisher, settings: s, deps: d}, nil
+	if err := createTopics(client, s); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("broker kafka: %w", err)
+	}
+	return &kafkaBroker{client: client, settings: s, deps: d}, nil
 }
 
-var keyed = kafka.NewWithPartitioningMarshaler(func(_ string, m *message.Message) (string, error) {
-	return m.Metadata.Get(MetaKey), nil
-})
-
-func commonConfig() *sarama.Config {
-	c := sarama.NewConfig()
-	c.ClientID = "holdfast"
-	c.Version = sarama.V2_3_0_0 // the oldest with all that is used here, but for createTopics; Kafka 4 still speaks it
-	c.Net.Proxy.Enable, c.Net.Proxy.Dialer = true, &pacedDialer{tokens: dialBurst}
-	c.Net.DialTimeout, c.Net.ReadTimeout, c.Net.WriteTimeout = kafkaTimeout, kafkaTimeout, kafkaTimeout
-	c.Metadata.Retry.Backoff = kafkaPause
-	return c
+func kafkaOptions(s BrokerSettings, d BrokerDeps) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.SeedBrokers(s.Brokers...), kgo.ClientID("holdfast"), kgo.WithLogger(kafkaLog{d.Log}), kgo.AllowAutoTopicCreation(),
+		kgo.DialTimeout(kafkaTimeout), kgo.RequestTimeoutOverhead(kafkaTimeout), kgo.RetryTimeout(kafkaDelivery),
+		kgo.RetryBackoffFn(func(int) time.Duration { return kafkaPause }), kgo.MetadataMinAge(kafkaPause),
+	}
 }
 
-func publisherConfig() *sarama.Config {
-	c := commonConfig()
-	c.Producer.RequiredAcks = sarama.WaitForAll
-	c.Producer.Timeout = kafkaTimeout
-	c.Producer.Return.Successes = true
-	// With more than one request on its way, one that is retried would be overtaken by the next.
-	c.Net.MaxOpenRequests = 1
-	return c
+// fnv32a is the hash that decides on the partition of a key. Another one would send a product's next events to another
+// partition than those before, and programs that use Watermill's publisher agree with this one.
+func fnv32a(key []byte) uint32 {
+	h := fnv.New32a()
+	h.Write(key) //nolint:errcheck // a hash takes everything
+	return h.Sum32()
 }
 
-func subscriberConfig(redelivery time.Duration) *sarama.Config {
-	c := commonConfig()
-	c.Net.ReadTimeout += kafkaRebalance // joining a group is answered when all members have come
-	c.Consumer.Return.Errors = true
-	c.Consumer.Offsets.Initial = sarama.OffsetOldest
-	c.Consumer.MaxWaitTime = kafkaPause
-	c.Consumer.Retry.Backoff = kafkaPause
-	// A dead consumer's partitions go to others after the session timeout; a slow handler is not dead.
-	c.Consumer.Group.Session.Timeout = redelivery
-	c.Consumer.Group.Heartbeat.Interval = redelivery / 3
-	c.Consumer.Group.Rebalance.Timeout = kafkaRebalance
-	c.Consumer.Group.Rebalance.Retry.Backoff = kafkaPause
-	return c
-}
-
-// createTopics creates the topics that do not exist. Brokers that create topics on first use give them one partition.
-func createTopics(s BrokerSettings) (err error) {
+// createTopics creates the topics that do not exist, and fails if no broker answers. Brokers that create topics on first use
+// give them one partition.
+func createTopics(client *kgo.Client, s BrokerSettings) error {
+	ctx, cancel := context.WithTimeout(context.Background(), kafkaDelivery)
+	defer cancel()
+	if err := client.Ping(ctx); err != nil {
+		return err
+	}
 	if s.Partitions == 0 {
 		return nil
 	}
-	config := commonConfig()
-	config.Version = sarama.V2_4_0_0 // the first in which a topic may have the broker's own replication factor
-	admin, err := sarama.NewClusterAdmin(s.Brokers, config)
-	if err != nil {
-		return err
+	request := kmsg.NewPtrCreateTopicsRequest()
+	request.TimeoutMillis = int32(kafkaTimeout.Milliseconds())
+	for _, name := range Topics {
+		topic := kmsg.NewCreateTopicsRequestTopic()
+		topic.Topic, topic.NumPartitions = name, s.Partitions
+		topic.ReplicationFactor = -1 // the broker's own default, since Kafka 2.4
+		request.Topics = append(request.Topics, topic)
 	}
-	defer func() { err = errors.Join(err, admin.Close()) }()
-	for _, topic := range Topics {
-		err := admin.CreateTopic(topic, &sarama.TopicDetail{
-			NumPartitions: s.Partitions, ReplicationFactor: -1, // the broker's own default
-		}, false)
-		if err != nil && !errors.Is(err, sarama.ErrTopicAlreadyExists) {
-			return fmt.Errorf("create topic %s: %w", topic, err)
+	response, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return fmt.Errorf("create topics: %w", err)
+	}
+	for _, topic := range response.Topics {
+		err := kerr.ErrorForCode(topic.ErrorCode)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("create topic %s: %w", topic.Topic, err)
 		}
 	}
 	return nil
 }
 
-const (
-	// dialBurst is how many connections a client may make at once: a few for each broker of a cluster.
-	dialBurst = 32
-	// dialPause is the time in which it may make one more after that.
-	dialPause = kafkaPause
-)
-
-// pacedDialer bounds how fast a client connects. When a group refuses a consumer, the library throws away its client and
-// makes a new one, without a pause in between: as fast as processor and network allow.
-type pacedDialer struct {
-	mu     sync.Mutex
-	tokens int
-	filled time.Time
+// Publish sends one message after the other.
+func (b *kafkaBroker) Publish(topic string, messages ...*message.Message) error {
+	b.mu.Lock()
+	closed := b.closed
+	b.mu.Unlock()
+	if closed {
+		return errBrokerClosed
+	}
+	for _, m := range messages {
+		record, err := recordOf(topic, m)
+		if err != nil {
+			return err
+		}
+		if err := b.client.ProduceSync(m.Context(), record).FirstErr(); err != nil {
+			return fmt.Errorf("publish message %s to %s: %w", m.UUID, topic, err)
+		}
+	}
+	return nil
 }
 
-// Dial waits for its turn and connects.
-func (d *pacedDialer) Dial(network, address string) (net.Conn, error) {
-	time.Sleep(d.wait(time.Now()))
-	return net.DialTimeout(network, address, kafkaTimeout) //nolint:noctx // the interface has none
+func recordOf(topic string, m *message.Message) (*kgo.Record, error) {
+	if m.Metadata.Get(kafkaUUID) != "" {
+		return nil, fmt.Errorf("publish message %s to %s: the metadata %s is reserved for the ID", m.UUID, topic, kafkaUUID)
+	}
+	headers := []kgo.RecordHeader{{Key: kafkaUUID, Value: []byte(m.UUID)}}
+	for name, value := range m.Metadata {
+		headers = append(headers, kgo.RecordHeader{Key: name, Value: []byte(value)})
+	}
+	return &kgo.Record{Topic: topic, Key: []byte(m.Metadata.Get(MetaKey)), Value: m.Payload, Headers: headers}, nil
 }
 
-// wait takes a token, or tells how long to wait for one.
-func (d *pacedDialer) wait(now time.Time) time.Duration {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if earned := int(now.Sub(d.filled) / dialPause); earned > 0 {
-		d.tokens = min(dialBurst, d.tokens+earned)
-		d.filled = now
+func messageOf(record *kgo.Record) *message.Message {
+	m := message.NewMessage("", record.Value)
+	for _, h := range record.Headers {
+		if h.Key == kafkaUUID {
+			m.UUID = string(h.Value)
+		} else {
+			m.Metadata.Set(h.Key, string(h.Value))
+		}
 	}
-	d.tokens--
-	if d.tokens >= 0 {
-		return 0
-	}
-	return min(time.Duration(-d.tokens)*dialPause, kafkaTimeout)
+	return m
 }
 
 // Subscriber returns a member of a group.
@@ -152,14 +161,7 @@ func (b *kafkaBroker) Subscriber(group string) (message.Subscriber, error) {
 	if b.closed {
 		return nil, errBrokerClosed
 	}
-	subscriber, err := kafka.NewSubscriber(kafka.SubscriberConfig{
-		Brokers: b.settings.Brokers, Unmarshaler: keyed, ConsumerGroup: group,
-		OverwriteSaramaConfig: subscriberConfig(b.settings.Redelivery),
-		NackResendSleep:       nackPause, ReconnectRetrySleep: kafkaPause,
-	}, b.deps.Log)
-	if err != nil {
-		return nil, fmt.Errorf("broker kafka: %w", err)
-	}
+	subscriber := &kafkaSubscriber{settings: b.settings, deps: b.deps, group: group}
 	b.subscribers = append(b.subscribers, subscriber)
 	return subscriber, nil
 }
@@ -174,9 +176,33 @@ func (b *kafkaBroker) Close() error {
 	subscribers := b.subscribers
 	b.subscribers = nil
 	b.mu.Unlock()
-	var errs []error
+	var closing sync.WaitGroup
 	for _, s := range subscribers {
-		errs = append(errs, s.Close())
+		closing.Go(func() { _ = s.Close() }) // which has no errors; each may wait for Kafka
 	}
-	return errors.Join(append(errs, b.Publisher.Close())...)
+	closing.Wait()
+	b.client.Close()
+	return nil
+}
+
+// kafkaLog is a Watermill logger for the library.
+type kafkaLog struct{ watermill.LoggerAdapter }
+
+// Level implements kgo.Logger.
+func (kafkaLog) Level() kgo.LogLevel { return kgo.LogLevelInfo }
+
+// Log implements kgo.Logger. The library retries what it warns of.
+func (l kafkaLog) Log(level kgo.LogLevel, text string, pairs ...any) {
+	fields := watermill.LogFields{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		fields[fmt.Sprint(pairs[i])] = pairs[i+1]
+	}
+	switch level {
+	case kgo.LogLevelError:
+		l.Error("kafka: "+text, nil, fields)
+	case kgo.LogLevelWarn:
+		l.Info("kafka: "+text, fields)
+	default:
+		l.Debug("kafka: "+text, fields)
+	}
 }

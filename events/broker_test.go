@@ -196,22 +196,6 @@ func TestRedisBackpressure(t *testing.T) {
 	must(t, b.Ready(t.Context(), groups))
 }
 
-func TestPacedDialer(t *testing.T) {
-	d := pacedDialer{tokens: dialBurst}
-	now := time.Now()
-	for i := range dialBurst {
-		if wait := d.wait(now); wait != 0 {
-			t.Fatalf("connection %d waits for %s", i, wait)
-		}
-	}
-	if wait := d.wait(now); wait != dialPause {
-		t.Errorf("one too many waits for %s, want %s", wait, dialPause)
-	}
-	if wait := d.wait(now.Add(time.Hour)); wait != 0 {
-		t.Errorf("after an hour it waits for %s", wait)
-	}
-}
-
 func TestMetrics(t *testing.T) {
 	e := newEnv(t, channelKind)
 	registry := prometheus.NewRegistry()

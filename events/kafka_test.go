@@ -2,17 +2,22 @@ package events
 
 import (
 	"fmt"
+	"maps"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"holdfast/commerce"
 )
 
-// leaveGroup is the key of the Kafka request by which a consumer says that it goes.
-const leaveGroup = 13
+// Keys of the Kafka requests by which a consumer comes to its group, and says that it goes.
+const joinGroup, leaveGroup = 11, 13
 
 // refuse closes the connection of whoever sends a request of a kind. The types are those of the protocol's own module.
 func refuse[Request, Response any](
@@ -71,5 +76,84 @@ func TestKafkaTakeover(t *testing.T) {
 		t.Errorf("taken over after %s, want %s at most", took, takeover)
 	} else {
 		t.Logf("taken over after %s", took)
+	}
+}
+
+// A group that refuses its consumers is asked with pauses in between, and consumes when it takes them.
+func TestKafkaRefusesConsumers(t *testing.T) {
+	noLeaks(t)
+	broker := startAutoKafka(t)
+	const refusals = 8
+	refused := make(chan struct{}, plenty)
+	var refusing atomic.Bool
+	refusing.Store(true)
+	broker.kafka.ControlKey(joinGroup, func(kmsg.Request) (kmsg.Response, error, bool) {
+		if !refusing.Load() {
+			return nil, nil, false
+		}
+		broker.kafka.KeepControl()
+		refused <- struct{}{}
+		return nil, errOnPurpose, true
+	})
+	b, err := OpenBroker(broker.settings, BrokerDeps{})
+	must(t, err)
+	t.Cleanup(func() { must(t, b.Close()) })
+	must(t, b.Publish("topic", message.NewMessage("1", []byte("payload"))))
+	subscriber, err := b.Subscriber("group")
+	must(t, err)
+	began := time.Now()
+	out, err := subscriber.Subscribe(t.Context(), "topic")
+	must(t, err)
+	for range refusals {
+		select {
+		case <-refused:
+		case <-time.After(longEnough):
+			t.Fatal("it does not try again to join its group")
+		}
+	}
+	if took, least := time.Since(began), (refusals-2)*kafkaPause; took < least {
+		t.Errorf("%d attempts within %s, want %s at least", refusals, took, least)
+	}
+	refusing.Store(false)
+	select {
+	case m := <-out:
+		m.Ack()
+		if m.UUID != "1" || string(m.Payload) != "payload" {
+			t.Errorf("message %s %s", m.UUID, m.Payload)
+		}
+	case <-time.After(longEnough):
+		t.Fatal("no message")
+	}
+}
+
+// The bytes in Kafka are those of Watermill's own publisher, which other programs may use, and the hash of the key decides on
+// the partition as it does there: FNV-1a, as by Sarama.
+func TestKafkaRecords(t *testing.T) {
+	m := message.NewMessage("id", []byte("payload"))
+	m.Metadata.Set(MetaKey, "product-1")
+	m.Metadata.Set(MetaKind, "kind")
+	r, err := recordOf("topic", m)
+	must(t, err)
+	headers := map[string]string{}
+	for _, h := range r.Headers {
+		headers[h.Key] = string(h.Value)
+	}
+	want := map[string]string{"_watermill_message_uuid": "id", MetaKey: "product-1", MetaKind: "kind"}
+	if r.Topic != "topic" || string(r.Key) != "product-1" || string(r.Value) != "payload" || !maps.Equal(headers, want) {
+		t.Errorf("record %+v", r)
+	}
+	if back := messageOf(r); !back.Equals(m) {
+		t.Errorf("read as %+v, want %+v", back, m)
+	}
+	m.Metadata.Set(kafkaUUID, "another")
+	if _, err := recordOf("topic", m); err == nil {
+		t.Error("the name of the ID is taken by the metadata")
+	}
+	partition := kgo.StickyKeyPartitioner(kgo.SaramaCompatHasher(fnv32a)).ForTopic("topic")
+	// FNV-1a of "a" is 0xe40c292c, as a signed number -468965076, and of "foobar" 0xbf9cf968, -1080231576.
+	for key, want := range map[string]int{"a": 468965076 % 6, "foobar": 1080231576 % 6} {
+		if got := partition.Partition(&kgo.Record{Key: []byte(key)}, 6); got != want {
+			t.Errorf("%s goes to partition %d, want %d", key, got, want)
+		}
 	}
 }

@@ -39,6 +39,7 @@ type brokerKind struct {
 type testBroker struct {
 	settings BrokerSettings
 	redis    redis.UniversalClient
+	kafka    *kfake.Cluster // of startAutoKafka
 	// interrupt takes the broker away while f runs, and gives back what is left of it; nil where it is this process.
 	interrupt func(t *testing.T, f func())
 }
@@ -187,12 +188,7 @@ func noLeaks(t *testing.T) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() {
-		goleak.VerifyNone(t, before, testenv.LeakOption(),
-			// One a process, started by the first Kafka client and never stopped: it ticks for the library's meters.
-			goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
-			// The library forgets to close a connection now and then, where a broker goes away while it is being opened. What
-			// uses connections, its clients, producers and consumers, is still looked for.
-			goleak.IgnoreTopFunction("github.com/IBM/sarama.(*Broker).responseReceiver"))
+		goleak.VerifyNone(t, before, testenv.LeakOption())
 	})
 }
 

@@ -13,11 +13,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/auth"
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/experiment"
 	"holdfast/graph"
-	"holdfast/graph/auth"
+	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 )
 
@@ -162,8 +163,8 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 		strategies[f] = stock
 	}
 	server := httptest.NewServer(graph.NewHandler(graph.Options{
-		Services: services, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
-		Limits: graph.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 30 * time.Second},
+		Services: services, Client: db.Ent, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
+		Limits: transport.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 30 * time.Second},
 	}))
 	t.Cleanup(server.Close)
 	return server.URL, database

@@ -16,7 +16,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 )
 
 // shop is the API as its customers see it.

@@ -3,10 +3,14 @@ package experiment
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"slices"
+
+	"golang.org/x/perf/benchmath"
 )
 
-// Interval is a median of rounds and where the mean of ever more rounds would lie with 95 % confidence.
+// Interval is the median of some rounds and how far they spread. From confidentRounds rounds on, the bounds are a confidence
+// interval of the median; fewer rounds do not allow one, and the bounds are the least and the most of them.
 type Interval struct {
 	Median float64 `json:"median"`
 	// Low and High are the bounds. With one round there is no saying: they equal the median, and nothing is compared.
@@ -15,50 +19,43 @@ type Interval struct {
 	Rounds int     `json:"rounds"`
 }
 
-// intervalOf computes Student's t interval of the mean, stretched to hold the median, and not below 0: what is measured
-// here never is.
+const (
+	confidence = 0.95
+	// confidentRounds is the fewest rounds whose range holds the median with that confidence: all of n rounds are on one side
+	// of it in 2 of 2^n cases, and 1 − 2/2^6 is 97 %.
+	confidentRounds = 6
+)
+
+// intervalOf summarizes rounds. It assumes nothing about how they are distributed: the interval of the median is between two
+// of them; see [benchmath.AssumeNothing].
 func intervalOf(values []float64) Interval {
 	n := len(values)
 	if n == 0 {
 		return Interval{}
 	}
-	sorted := slices.Sorted(slices.Values(values))
-	median := sorted[n/2]
-	if n%2 == 0 {
-		median = (sorted[n/2-1] + sorted[n/2]) / 2
+	sample := benchmath.NewSample(slices.Clone(values), &benchmath.DefaultThresholds)
+	s := benchmath.AssumeNothing.Summary(sample, confidence)
+	if n < confidentRounds {
+		s.Lo, s.Hi = slices.Min(values), slices.Max(values)
 	}
-	if n == 1 {
-		return Interval{Median: median, Low: median, High: median, Rounds: 1}
-	}
-	mean, squares := 0.0, 0.0
-	for _, v := range values {
-		mean += v / float64(n)
-	}
-	for _, v := range values {
-		squares += (v - mean) * (v - mean)
-	}
-	half := studentT(n-1) * math.Sqrt(squares/float64(n-1)) / math.Sqrt(float64(n))
-	return Interval{
-		Median: median, Low: max(0, min(mean-half, median)), High: max(mean+half, median), Rounds: n,
-	}
+	return Interval{Median: s.Center, Low: s.Lo, High: s.Hi, Rounds: n}
 }
 
-// studentT returns the two-sided 95 % quantile of Student's t distribution.
-func studentT(degrees int) float64 {
-	table := []float64{
-		12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-		2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-	}
+// boundsNote explains the bounds of intervals of so many rounds.
+func boundsNote(rounds int) string {
 	switch {
-	case degrees < 1:
-		return math.Inf(1)
-	case degrees <= len(table):
-		return table[degrees-1]
-	case degrees <= 60:
-		return 2.042 // that of 30: a little too careful
+	case rounds < 2:
+		return "one round does not tell how far rounds spread."
+	case rounds < confidentRounds:
+		return fmt.Sprintf("in brackets the range of the rounds. The ranges of two strategies that are equal do not overlap in 1 of %d "+
+			"comparisons, by chance.", oneIn(rounds))
 	}
-	return 2.000 // that of 60
+	return fmt.Sprintf("in brackets the %g %% confidence interval of the median.", 100*confidence)
 }
+
+// oneIn is in how many comparisons of n rounds with n rounds of the same distribution the ranges do not overlap once: of the
+// orders in which 2n rounds can come, (2n over n) by who they belong to, two have all of one before all of the other.
+func oneIn(n int) int64 { return new(big.Int).Binomial(int64(2*n), int64(n)).Int64() / 2 }
 
 // Overlaps tells whether two intervals have a point in common: then a difference may be chance.
 func (i Interval) Overlaps(j Interval) bool { return i.Low <= j.High && j.Low <= i.High }

@@ -68,9 +68,13 @@ func verdictOf(s Summary) string {
 
 // tableNote explains the figures.
 func (r Report) tableNote() string {
-	return fmt.Sprintf("Medians of %s; in brackets the 95 %% confidence interval. Latencies are those of successes, from the "+
+	rounds := r.Plan.Rounds
+	for _, s := range r.Cases {
+		rounds = min(rounds, s.PerSecond.Rounds) // a run that was cut off has fewer
+	}
+	return fmt.Sprintf("Medians of %s; %s Latencies are those of successes, from the "+
 		"(intended) start to the answer for good, repeats included; persisted is from the start until the row was written. "+
-		"Fairness is Jain's index, 1 where all clients got the same. – is not counted here.", plural(r.Plan.Rounds, "round"))
+		"Fairness is Jain's index, 1 where all clients got the same. – is not counted here.", plural(rounds, "round"), boundsNote(rounds))
 }
 
 // WriteTable writes the report for a terminal: what was lost is shown loudly.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"holdfast/auth"
 	"holdfast/commerce"
-	"holdfast/graph/auth"
 	"holdfast/graph/generated"
 	"holdfast/lockprovider"
 )

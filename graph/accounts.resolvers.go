@@ -8,9 +8,9 @@ package graph
 import (
 	"context"
 
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/ent"
-	"holdfast/graph/auth"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
 	"holdfast/lockprovider"

@@ -8,8 +8,8 @@ package graph
 import (
 	"context"
 
+	"holdfast/auth"
 	"holdfast/commerce"
-	"holdfast/graph/auth"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
 	"holdfast/lockprovider"

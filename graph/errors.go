@@ -3,45 +3,24 @@ package graph
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"holdfast/commerce"
 	"holdfast/graph/model"
 	"holdfast/graph/scalar"
+	"holdfast/graph/transport"
 )
 
 // This file is the one place where errors of the shop become GraphQL. Business failures are data, userErrors of a
 // mutation's payload; everything else is an entry of errors[] with a code, and what is our own fault says no more than
 // the request's ID.
 
-// The codes of errors[].extensions.code.
-const (
-	codeUnauthenticated = "UNAUTHENTICATED"
-	codeForbidden       = "FORBIDDEN"
-	codeBadUserInput    = "BAD_USER_INPUT"
-	codeBadRequest      = "BAD_REQUEST" // what never was a GraphQL request
-	codeTimeout         = "TIMEOUT"
-	codeUnavailable     = string(commerce.Unavailable) // a store does not answer at the moment
-	codeRateLimited     = "RATE_LIMITED"
-	codeUnknownHash     = "PERSISTED_QUERY_NOT_FOUND"
-	codeTooSlow         = "SUBSCRIBER_TOO_SLOW"
-	codeInternal        = "INTERNAL_SERVER_ERROR"
-	codeParse           = errcode.ParseFailed
-	codeValidation      = errcode.ValidationFailed
-)
-
-// maxMessage and maxErrors bound what one answer says of a broken document, which may be broken a thousand times.
-const (
-	maxMessage = 300
-	maxErrors  = 20
-)
+// maxMessage bounds a message in Unicode characters: a message may quote the document.
+const maxMessage = 300
 
 // userErrors turns the business failures in err into data. The error that is left is none of them.
 func (r *Resolver) userErrors(ctx context.Context, err error) ([]model.UserError, error) {
@@ -56,7 +35,7 @@ func (r *Resolver) userErrors(ctx context.Context, err error) ([]model.UserError
 	for i, f := range failures {
 		list[i] = toUserError(f)
 		if f.Code == commerce.Unavailable { // the caller only learns that; the cause is for the log
-			r.logger.WarnContext(ctx, "a store is unavailable", "request", requestOf(ctx).id, "error", err)
+			r.logger.WarnContext(ctx, "a store is unavailable", "request", transport.RequestOf(ctx).ID, "error", err)
 		}
 	}
 	return list, nil
@@ -126,8 +105,8 @@ func (r *Resolver) presentError(ctx context.Context, err error) *gqlerror.Error 
 	code, message := r.explain(ctx, err, located)
 	out.Message = shorten(message)
 	out.Extensions = map[string]any{"code": code}
-	if code == codeInternal {
-		out.Extensions["requestId"] = requestOf(ctx).id
+	if code == transport.CodeInternal {
+		out.Extensions["requestId"] = transport.RequestOf(ctx).ID
 	}
 	return out
 }
@@ -138,38 +117,36 @@ func (r *Resolver) explain(ctx context.Context, err error, located *gqlerror.Err
 	failures, isBusiness := commerce.UserErrors(err)
 	switch {
 	case errors.Is(err, commerce.ErrUnauthenticated):
-		return codeUnauthenticated, "this needs an access token: Authorization: Bearer <token>"
+		return transport.CodeUnauthenticated, "this needs an access token: Authorization: Bearer <token>"
 	case errors.Is(err, commerce.ErrForbidden):
-		return codeForbidden, "this is not allowed for your role"
+		return transport.CodeForbidden, "this is not allowed for your role"
 	case errors.As(err, &badScalar):
-		return codeBadUserInput, badScalar.Error()
+		return transport.CodeBadUserInput, badScalar.Error()
 	case isBusiness: // outside of a mutation's payload, such as a page that is too large
 		if failures[0].Code == commerce.Unavailable { // the caller only learns that; the cause is for the log
-			r.logger.WarnContext(ctx, "a store is unavailable", "request", requestOf(ctx).id, "error", err)
+			r.logger.WarnContext(ctx, "a store is unavailable", "request", transport.RequestOf(ctx).ID, "error", err)
 		}
 		return businessCode(failures), businessMessage(failures)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return codeTimeout, "the request was ended before it was done; repeat it, a mutation with the same idempotency key"
+		return transport.CodeTimeout, "the request was ended before it was done; repeat it, a mutation with the same idempotency key"
 	}
 	if located != nil {
-		if code, ok := located.Extensions["code"].(string); ok && code != codeInternal {
+		if code, ok := located.Extensions["code"].(string); ok && code != transport.CodeInternal {
 			return code, r.withoutSuggestion(located.Message)
 		}
 		if len(located.Path) > len(graphql.GetPath(ctx)) { // below a field lie only its arguments: input that gqlgen refused
-			return codeBadUserInput, located.Message
+			return transport.CodeBadUserInput, located.Message
 		}
 	}
-	r.logger.ErrorContext(ctx, "internal error", "request", requestOf(ctx).id, "path", graphql.GetPath(ctx).String(), "error", err)
-	return codeInternal, internalMessage
+	r.logger.ErrorContext(ctx, "internal error", "request", transport.RequestOf(ctx).ID, "path", graphql.GetPath(ctx).String(), "error", err)
+	return transport.CodeInternal, transport.InternalMessage
 }
-
-const internalMessage = "something went wrong on our side; name the request ID when you report it"
 
 func businessCode(failures []*commerce.Error) string {
 	if failures[0].Code == commerce.Unavailable {
-		return codeUnavailable
+		return transport.CodeUnavailable
 	}
-	return codeBadUserInput
+	return transport.CodeBadUserInput
 }
 
 func businessMessage(failures []*commerce.Error) string {
@@ -195,15 +172,4 @@ func shorten(message string) string {
 		return message
 	}
 	return string([]rune(message)[:maxMessage-1]) + "…"
-}
-
-// recoverPanic keeps a panic of a resolver from ending more than its field.
-func (r *Resolver) recoverPanic(ctx context.Context, panicked any) error {
-	r.logger.ErrorContext(ctx, "panic", "request", requestOf(ctx).id, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
-	return coded(codeInternal, internalMessage)
-}
-
-// coded is an error that says itself what the caller may know.
-func coded(code, format string, args ...any) *gqlerror.Error {
-	return &gqlerror.Error{Message: fmt.Sprintf(format, args...), Extensions: map[string]any{"code": code}}
 }

@@ -21,13 +21,14 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/uuid"
 
+	"holdfast/auth"
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/experiment"
 	"holdfast/graph"
-	"holdfast/graph/auth"
+	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 )
 
@@ -53,7 +54,7 @@ type api struct {
 	redis      *clients.Redis
 	log        *logBuffer
 	live       *events.Live
-	handler    *graph.Handler
+	handler    *transport.Handler
 	strategies map[lockprovider.Family]lockprovider.Strategy
 	queries    *atomic.Int64 // of the database, by resolvers
 }
@@ -74,13 +75,13 @@ func countQueries(client *ent.Client) *atomic.Int64 {
 
 type settings struct {
 	gateway commerce.Gateway
-	limits  graph.Limits
+	limits  transport.Limits
 	closed  bool // no introspection
 	bare    bool // no demo data
 	wait    time.Duration
 	stock   lockprovider.Strategy // "" means setnx
-	streams graph.Streams
-	rates   graph.Rates
+	streams transport.Streams
+	rates   transport.Rates
 	origins []string
 	proxies int
 	// lab replaces one whose experiments end at once; noLab has none.
@@ -157,7 +158,7 @@ func newAPI(t *testing.T, s settings) *api {
 		must(t, err)
 	}
 	handler := graph.NewHandler(graph.Options{
-		Services: services, Operations: graph.Operations{Experiments: s.lab},
+		Services: services, Client: db.Ent, Operations: graph.Operations{Experiments: s.lab},
 		Strategies: providers.Strategies(), Verifier: s.verifier, Limits: s.limits,
 		Introspection: !s.closed, Logger: textLogger(log), Streams: s.streams, Rates: s.rates, Redis: redis.Client, Live: live,
 		Origins: s.origins, Proxies: s.proxies,

@@ -15,7 +15,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"holdfast/graph"
+	"holdfast/graph/transport"
 )
 
 // What one request may cost at most. What it allocates bounds what it holds.
@@ -209,7 +209,7 @@ func cpu(t *testing.T) time.Duration {
 
 // TestSlowBody sends a body byte by byte, and then no more.
 func TestSlowBody(t *testing.T) {
-	a := newAPI(t, settings{bare: true, limits: graph.Limits{BodyTimeout: 100 * time.Millisecond}})
+	a := newAPI(t, settings{bare: true, limits: transport.Limits{BodyTimeout: 100 * time.Millisecond}})
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", a.server.Listener.Addr().String())
 	must(t, err)
 	defer conn.Close()
@@ -224,7 +224,7 @@ func TestSlowBody(t *testing.T) {
 
 // TestWebSocketFlood opens connections that do the worst they can, side by side: each is closed, and nothing of it is left.
 func TestWebSocketFlood(t *testing.T) {
-	a := newAPI(t, settings{streams: graph.Streams{MaxConnections: 20, MaxMessages: 30}})
+	a := newAPI(t, settings{streams: transport.Streams{MaxConnections: 20, MaxMessages: 30}})
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)

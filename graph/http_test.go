@@ -12,6 +12,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/graph"
+	"holdfast/graph/transport"
 )
 
 const (
@@ -147,7 +148,7 @@ func TestRequestID(t *testing.T) {
 
 // TestLimits finds each limit from both sides.
 func TestLimits(t *testing.T) {
-	a := newAPI(t, settings{limits: graph.Limits{
+	a := newAPI(t, settings{limits: transport.Limits{
 		MaxBodyBytes: 20_000, MaxTokens: 900, MaxDepth: 5, MaxAliases: 4, MaxDirectives: 3, MaxFields: 60, MaxComplexity: 500,
 	}})
 	deep := func(levels int) string { // me { orders { nodes { lines { product { ...
@@ -227,7 +228,7 @@ func TestLimits(t *testing.T) {
 
 // TestBodyOfUnknownLength is refused at the limit, although no header announced it.
 func TestBodyOfUnknownLength(t *testing.T) {
-	a := newAPI(t, settings{bare: true, limits: graph.Limits{MaxBodyBytes: 1000}})
+	a := newAPI(t, settings{bare: true, limits: transport.Limits{MaxBodyBytes: 1000}})
 	body := strings.NewReader(`{"query":"` + strings.Repeat("a", 2000) + `"}`)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.server.URL, struct{ *strings.Reader }{body})
 	must(t, err)
@@ -332,7 +333,7 @@ func TestPanicsAreContained(t *testing.T) {
 // TestRequestTimeout lets a payment take longer than the request may.
 func TestRequestTimeout(t *testing.T) {
 	a := newAPI(t, settings{
-		gateway: commerce.SimulatedGateway{Latency: time.Minute}, limits: graph.Limits{RequestTimeout: 100 * time.Millisecond},
+		gateway: commerce.SimulatedGateway{Latency: time.Minute}, limits: transport.Limits{RequestTimeout: 100 * time.Millisecond},
 	})
 	began := time.Now()
 	r := a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "CARD"}}))

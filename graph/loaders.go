@@ -8,9 +8,9 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vikstrous/dataloadgen"
 
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/ent"
-	"holdfast/graph/auth"
 )
 
 const (

@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/payment"
 	"holdfast/graph/model"
+	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 )
 
@@ -236,4 +239,17 @@ func subjectOf(id *string) (string, error) {
 		}
 	}
 	return subject, nil
+}
+
+// meta tells how an operation went. Where it was refused before a strategy was asked, the family's strategy is named.
+func (r *Resolver) meta(ctx context.Context, family lockprovider.Family, m commerce.Meta) *model.OperationMeta {
+	if m.Strategy == "" {
+		m.Strategy = r.strategies[family]
+	}
+	req := transport.RequestOf(ctx)
+	return &model.OperationMeta{
+		RequestID: req.ID, Strategy: toStrategy(m.Strategy), Attempts: m.Attempts, LockWaitMs: millis(m.Waited),
+		TotalMs: millis(time.Since(req.Start)), Replayed: m.Replayed,
+		Persistence: model.PersistenceState(cmp.Or(m.Persistence, commerce.Persisted)),
+	}
 }

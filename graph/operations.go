@@ -15,18 +15,18 @@ import (
 	"holdfast/lockprovider"
 )
 
-// Operations are what the jobs and the events know; they stand beside this package, not below it. A nil function knows
-// nothing.
+// Operations tell how the shop is run: its jobs, locks and experiments. Jobs stand beside this package, not below it, so it is
+// given functions. The answer of a nil function is empty.
 type Operations struct {
+	// Runs returns the last run of each job.
 	Runs func(ctx context.Context) ([]*ent.SchedulerRun, error)
-	// Drifts leaves out what has been repaired where onlyMismatched is true.
+	// Drifts returns differences between Redis and the database. If onlyMismatched is true, it leaves out repaired ones.
 	Drifts func(ctx context.Context, onlyMismatched bool) ([]*ent.DriftReport, error)
-	// Reconcile returns nil where a reconciliation is under way already.
+	// Reconcile runs a reconciliation and returns its run. It returns nil if another one is under way.
 	Reconcile func(ctx context.Context) (*ent.SchedulerRun, error)
-	Popular   func(ctx context.Context, since time.Time, limit int) ([]events.Sales, error)
-	Low       func(ctx context.Context, limit int) ([]events.LowProduct, error)
-	Locks     func(ctx context.Context, limit int) ([]lockprovider.HeldLock, error)
-	// Experiments are those of this instance; nil where none may be started.
+	// Locks returns at most limit locks that are held now.
+	Locks func(ctx context.Context, limit int) ([]lockprovider.HeldLock, error)
+	// Experiments are those of this instance. It is nil if none may be started.
 	Experiments *experiment.Lab
 }
 
@@ -51,16 +51,17 @@ func toDrift(d *ent.DriftReport) *model.DriftReport {
 	}
 }
 
-// popular puts the products to what was counted; a product that is gone is left out.
+// popular returns the products that were ordered most within the last days, at most first of them. It leaves out a product
+// that no longer exists.
 func (r *Resolver) popular(ctx context.Context, days, first int) ([]*model.PopularProduct, error) {
 	list := []*model.PopularProduct{}
 	if err := bounded("days", days, 365); err != nil {
 		return nil, err
 	}
-	if err := bounded("first", first, commerce.MaxPage); err != nil || r.operations.Popular == nil {
+	if err := bounded("first", first, commerce.MaxPage); err != nil {
 		return list, err
 	}
-	sales, err := r.operations.Popular(ctx, time.Now().AddDate(0, 0, -days), first)
+	sales, err := events.PopularProducts(ctx, r.client, time.Now().AddDate(0, 0, -days), first)
 	if err != nil {
 		return nil, err
 	}
@@ -75,12 +76,13 @@ func (r *Resolver) popular(ctx context.Context, days, first int) ([]*model.Popul
 	return list, err
 }
 
+// low returns products whose stock is low, at most first of them.
 func (r *Resolver) low(ctx context.Context, first int) ([]*model.LowStockProduct, error) {
 	list := []*model.LowStockProduct{}
-	if err := bounded("first", first, commerce.MaxPage); err != nil || r.operations.Low == nil {
+	if err := bounded("first", first, commerce.MaxPage); err != nil {
 		return list, err
 	}
-	low, err := r.operations.Low(ctx, first)
+	low, err := events.LowStock(ctx, r.client, first)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +95,7 @@ func (r *Resolver) low(ctx context.Context, first int) ([]*model.LowStockProduct
 	return list, err
 }
 
+// heldLocks returns locks that are held now, at most first of them.
 func (r *Resolver) heldLocks(ctx context.Context, first int) ([]*model.HeldLock, error) {
 	if err := bounded("first", first, commerce.MaxPage); err != nil || r.operations.Locks == nil {
 		return []*model.HeldLock{}, err
@@ -110,7 +113,7 @@ func (r *Resolver) heldLocks(ctx context.Context, first int) ([]*model.HeldLock,
 	}), err
 }
 
-// bounded refuses an argument that is not 1 to most.
+// bounded returns an error of the user if an argument is not between 1 and most.
 func bounded(name string, value, most int) error {
 	if value >= 1 && value <= most {
 		return nil

@@ -11,8 +11,8 @@ import (
 
 	"github.com/vikstrous/dataloadgen"
 
+	"holdfast/auth"
 	"holdfast/commerce"
-	"holdfast/graph/auth"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
 	"holdfast/lockprovider"
@@ -28,17 +28,14 @@ func (r *mutationResolver) PlaceOrder(ctx context.Context, input model.PlaceOrde
 		in.Lines = append(in.Lines, commerce.Line{ProductID: line.ProductID, Quantity: int64(line.Quantity)})
 	}
 	result, err := r.services.Orders.Place(ctx, auth.Viewer(ctx), in)
-	userErrors, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	also, err := r.touchedBy(ctx, result.Order)
+	also, userErrors, err := r.orderEffects(ctx, result.Order, err)
 	if err != nil {
 		return nil, err
 	}
 	return &model.PlaceOrderPayload{
-		Order: toOrderAs(result.Order, result.Persistence), Ticket: toTicket(result, []model.UserError{}), Products: orderedProducts(result.Order), Wallet: also.wallet, Account: also.account,
-		CouponIssue: also.couponIssue, Meta: r.meta(ctx, lockprovider.Stock, result.Meta), UserErrors: userErrors,
+		Order: toOrderAs(result.Order, result.Persistence), Ticket: toTicket(result, []model.UserError{}),
+		Products: orderedProducts(result.Order), Wallet: also.wallet, Account: also.account, CouponIssue: also.couponIssue,
+		Meta: r.meta(ctx, lockprovider.Stock, result.Meta), UserErrors: userErrors,
 	}, nil
 }
 
@@ -47,11 +44,7 @@ func (r *mutationResolver) PayOrder(ctx context.Context, input model.PayOrderInp
 	result, err := r.services.Orders.Pay(ctx, auth.Viewer(ctx), commerce.PayOrder{
 		Key: input.IdempotencyKey, OrderID: input.OrderID, Payment: *fromPayment(input.Payment),
 	})
-	userErrors, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	also, err := r.touchedBy(ctx, result.Order)
+	also, userErrors, err := r.orderEffects(ctx, result.Order, err)
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +60,7 @@ func (r *mutationResolver) CancelOrder(ctx context.Context, input model.CancelOr
 	result, err := r.services.Orders.Cancel(ctx, auth.Viewer(ctx), commerce.CancelOrder{
 		Key: input.IdempotencyKey, OrderID: input.OrderID,
 	})
-	userErrors, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	also, err := r.touchedBy(ctx, result.Order)
+	also, userErrors, err := r.orderEffects(ctx, result.Order, err)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +76,7 @@ func (r *orderResolver) CouponIssue(ctx context.Context, obj *model.Order) (*mod
 		return nil, nil
 	}
 	row, err := loadersOf(ctx).issues.Load(ctx, obj.CouponIssueID)
-	if errors.Is(err, dataloadgen.ErrNotFound) { // somebody else's
+	if errors.Is(err, dataloadgen.ErrNotFound) { // it belongs to another user
 		return nil, nil
 	}
 	return toCouponIssue(row), err

@@ -10,8 +10,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
 
+	"holdfast/auth"
 	"holdfast/graph"
-	"holdfast/graph/auth"
 	"holdfast/graph/generated"
 )
 

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"holdfast/graph"
+	"holdfast/graph/transport"
 )
 
 // TestForgedRequests are those that the page of another site can make a browser send without asking.
@@ -119,7 +120,7 @@ func TestCompression(t *testing.T) {
 
 // TestRates asks more often than one may.
 func TestRates(t *testing.T) {
-	a := newAPI(t, settings{bare: true, rates: graph.Rates{User: 10, Address: 50}, proxies: 1})
+	a := newAPI(t, settings{bare: true, rates: transport.Rates{User: 10, Address: 50}, proxies: 1})
 	ask := func(user, address string) result {
 		header := http.Header{"Content-Type": {jsonType}, "X-Forwarded-For": {"6.6.6.6, " + address}}
 		if user != nobody {
@@ -169,7 +170,7 @@ func TestRates(t *testing.T) {
 
 // TestPersistedQueries sends hashes in the place of documents.
 func TestPersistedQueries(t *testing.T) {
-	limits := graph.Limits{PersistedQueries: 3, CachedQueryBytes: 500}
+	limits := transport.Limits{PersistedQueries: 3, CachedQueryBytes: 500}
 	a := newAPI(t, settings{limits: limits})
 	send := func(a *api, query, hash string) result {
 		body := object{"extensions": object{"persistedQuery": object{"version": 1, "sha256Hash": hash}}}

@@ -8,7 +8,7 @@ package graph
 import (
 	"context"
 
-	"holdfast/graph/auth"
+	"holdfast/auth"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
 )

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/events"
-	"holdfast/graph/auth"
 	"holdfast/graph/model"
+	"holdfast/graph/transport"
 )
 
 // What subscriptions have in common: each reads what it watches when it hears that it has changed, tells that, and waits.
@@ -46,7 +46,12 @@ func (s stream[T]) run(ctx context.Context, r *Resolver, ids ...string) (<-chan 
 					return
 				}
 			}
-			if last || !pause(ctx, r.streams.Interval) { // a hot product changes more often than anybody can look at
+			if last {
+				return
+			}
+			select {
+			case <-time.After(r.streams.Interval): // a hot product changes more often than anybody can look at
+			case <-ctx.Done():
 				return
 			}
 			changed := s.wait(ctx, watch, ids)
@@ -54,7 +59,7 @@ func (s stream[T]) run(ctx context.Context, r *Resolver, ids ...string) (<-chan 
 				return
 			}
 			if told, last, err = s.read(ctx, changed); err != nil {
-				endStream(ctx, err)
+				transport.EndStream(ctx, err)
 				return
 			}
 		}
@@ -77,18 +82,6 @@ func (s stream[T]) wait(ctx context.Context, watch *events.Watch, ids []string) 
 		case <-ctx.Done():
 			return nil
 		}
-	}
-}
-
-// pause waits, and tells whether ctx still lasts.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 
@@ -199,31 +192,4 @@ func (r *Resolver) watchTicket(ctx context.Context, id string) (<-chan *model.Qu
 
 func badInput(argument, format string, args ...any) error {
 	return &commerce.Error{Code: commerce.InvalidInput, Field: []string{argument}, Message: fmt.Sprintf(format, args...)}
-}
-
-// streamEnd is why a subscription ended before its time: gqlgen's channels carry values only.
-type streamEnd struct {
-	mu  sync.Mutex
-	err error
-}
-
-type streamEndKey struct{}
-
-func withStreamEnd(ctx context.Context) (context.Context, *streamEnd) {
-	end := &streamEnd{}
-	return context.WithValue(ctx, streamEndKey{}, end), end
-}
-
-func endStream(ctx context.Context, err error) {
-	if end, ok := ctx.Value(streamEndKey{}).(*streamEnd); ok && ctx.Err() == nil {
-		end.mu.Lock()
-		defer end.mu.Unlock()
-		end.err = err
-	}
-}
-
-func (e *streamEnd) reason() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.err
 }

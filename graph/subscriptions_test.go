@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/graph"
 	"holdfast/graph/generated"
+	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 )
 
@@ -22,7 +22,7 @@ const (
 )
 
 // quick makes subscriptions tell at once, and look by themselves so rarely that a test would notice what is not heard.
-var quick = graph.Streams{Interval: time.Millisecond, Refresh: time.Hour, TicketPoll: 20 * time.Millisecond}
+var quick = transport.Streams{Interval: time.Millisecond, Refresh: time.Hour, TicketPoll: 20 * time.Millisecond}
 
 func TestStockChanged(t *testing.T) {
 	a := newAPI(t, settings{streams: quick})
@@ -44,7 +44,7 @@ func TestStockChanged(t *testing.T) {
 
 // TestLostNews finds what nobody was told of.
 func TestLostNews(t *testing.T) {
-	a := newAPI(t, settings{streams: graph.Streams{Interval: time.Millisecond, Refresh: 20 * time.Millisecond}})
+	a := newAPI(t, settings{streams: transport.Streams{Interval: time.Millisecond, Refresh: 20 * time.Millisecond}})
 	s := a.socket(nobody)
 	s.subscribe("1", watchStock, object{"ids": []string{"prod_1"}})
 	s.want("next", "1")
@@ -212,7 +212,7 @@ func (e *eventSource) wantEnd() {
 }
 
 func TestEventStream(t *testing.T) {
-	a := newAPI(t, settings{streams: graph.Streams{Interval: time.Millisecond, Refresh: time.Hour, Ping: 5 * time.Millisecond}})
+	a := newAPI(t, settings{streams: transport.Streams{Interval: time.Millisecond, Refresh: time.Hour, Ping: 5 * time.Millisecond}})
 	stream := a.events(nobody, watchStock, object{"ids": []string{"prod_1"}})
 	if got := stream.header.Get("Content-Type"); stream.status != http.StatusOK || !strings.HasPrefix(got, "text/event-stream") {
 		t.Fatalf("status %d, %s", stream.status, got)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"holdfast/graph"
+	"holdfast/graph/transport"
 )
 
 // longEnough bounds everything that must happen, on a loaded machine too.
@@ -122,7 +122,7 @@ func (s *socket) wantClosed(code websocket.StatusCode, reason string) {
 }
 
 func TestWebSocketOperations(t *testing.T) {
-	a := newAPI(t, settings{streams: graph.Streams{MaxOperations: 2, Interval: time.Millisecond}})
+	a := newAPI(t, settings{streams: transport.Streams{MaxOperations: 2, Interval: time.Millisecond}})
 	s := a.socket(alice)
 
 	s.send(object{"type": "ping"})
@@ -167,7 +167,7 @@ func TestWebSocketOperations(t *testing.T) {
 
 // TestWebSocketProtocol breaks the protocol in every way it has a code for.
 func TestWebSocketProtocol(t *testing.T) {
-	a := newAPI(t, settings{bare: true, streams: graph.Streams{MaxMessages: 10}})
+	a := newAPI(t, settings{bare: true, streams: transport.Streams{MaxMessages: 10}})
 	init := object{"type": "connection_init"}
 	hold := object{"type": "subscribe", "id": "1", "payload": object{"query": `query { products { nodes { id } } }`}}
 	for _, c := range []struct {
@@ -238,7 +238,7 @@ func TestWebSocketDuplicate(t *testing.T) {
 }
 
 func TestWebSocketInitTimeout(t *testing.T) {
-	a := newAPI(t, settings{bare: true, streams: graph.Streams{InitTimeout: 20 * time.Millisecond}})
+	a := newAPI(t, settings{bare: true, streams: transport.Streams{InitTimeout: 20 * time.Millisecond}})
 	a.silent().wantClosed(4408, "connection_init")
 }
 
@@ -261,7 +261,7 @@ func TestWebSocketOrigin(t *testing.T) {
 
 // TestWebSocketEnds when its token does, when the server stops, and never takes more connections than it may.
 func TestWebSocketEnds(t *testing.T) {
-	a := newAPI(t, settings{streams: graph.Streams{MaxConnections: 1}})
+	a := newAPI(t, settings{streams: transport.Streams{MaxConnections: 1}})
 	s := a.socket(alice)
 	if _, resp, err := a.dial(nil, "graphql-transport-ws"); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a connection too many: %v", err)
@@ -288,7 +288,7 @@ func TestWebSocketTokenExpires(t *testing.T) {
 
 // TestWebSocketSlow lets a client read nothing: it is dropped, and others hear what happens meanwhile.
 func TestWebSocketSlow(t *testing.T) {
-	a := newAPI(t, settings{streams: graph.Streams{
+	a := newAPI(t, settings{streams: transport.Streams{
 		// Long enough for a client that does read, on a loaded machine.
 		WriteTimeout: time.Second, Ping: 3 * time.Second, Interval: time.Millisecond, MaxMessages: 100_000, MaxOperations: 1000,
 	}})

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sony/gobreaker"
+	"github.com/sony/gobreaker/v2"
 
 	"holdfast/ent/familystrategy"
 )
@@ -25,7 +25,7 @@ type failover struct {
 	family   Family
 	primary  Provider
 	fallback Provider // nil: errors are honest, and quick
-	breaker  *gobreaker.CircuitBreaker
+	breaker  *gobreaker.CircuitBreaker[Receipt]
 	regimes  regimes
 	ping     func(ctx context.Context) error
 	// enter prepares the primary strategy for an epoch: it drains what the one before admitted.
@@ -75,7 +75,7 @@ func newFailover(
 		log: log.With("family", f),
 	}
 	fo.now.Store(&Regime{Epoch: epoch})
-	fo.breaker = gobreaker.NewCircuitBreaker(gobreaker.Settings{
+	fo.breaker = gobreaker.NewCircuitBreaker[Receipt](gobreaker.Settings{
 		Name: string(f), Timeout: s.Retry,
 		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= s.Failures },
 		IsSuccessful: func(err error) bool { return !errors.Is(err, errRedisDown) },
@@ -90,11 +90,10 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 	if p.now.Load().Fallback {
 		return p.fallback.Execute(ctx, c)
 	}
-	result, err := p.breaker.Execute(func() (any, error) { return p.primary.Execute(ctx, c) })
+	receipt, err := p.breaker.Execute(func() (Receipt, error) { return p.primary.Execute(ctx, c) })
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = fmt.Errorf("%w: %w: circuit open", ErrUnavailable, errRedisDown)
 	}
-	receipt, _ := result.(Receipt)
 	if !errors.Is(err, errRedisDown) || p.fallback == nil || p.breaker.State() != gobreaker.StateOpen || ctx.Err() != nil {
 		return receipt, err
 	}

@@ -8,9 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-co-op/gocron/v2"
-	"github.com/jonboulle/clockwork"
-
 	"holdfast/ent"
 	"holdfast/ent/schedulerjob"
 )
@@ -29,7 +26,7 @@ var ErrElsewhere = errors.New("the job runs elsewhere, or has been run already")
 // the end of a run that admits the next one, but the time since the run began; and a lease makes up for an instance that died.
 type claims struct {
 	client   *ent.Client
-	clock    clockwork.Clock
+	now      func() time.Time // see microseconds
 	instance string
 	lease    time.Duration
 	periods  map[Job]time.Duration
@@ -38,18 +35,14 @@ type claims struct {
 	mine map[Job]bool // claimed by this process
 }
 
-// claim is a job that this process may run; it implements gocron.Lock.
+// claim is a job that this process may run.
 type claim struct {
 	claims *claims
 	job    Job
 }
 
-// Lock implements gocron.Locker: ErrElsewhere where the job is not due.
-func (c *claims) Lock(ctx context.Context, job string) (gocron.Lock, error) {
-	return c.claim(ctx, Job(job), true)
-}
-
-// claim takes a job that nobody runs and, where it must be due, that nobody has begun in this period.
+// claim takes a job that no instance runs. If it must be due, no instance may have begun a run in this period either.
+// Otherwise the error is ErrElsewhere.
 func (c *claims) claim(ctx context.Context, job Job, due bool) (*claim, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,29 +101,26 @@ func (c *claims) first(ctx context.Context, job Job, due bool) (bool, error) {
 	return c.take(ctx, job, due)
 }
 
-// now is UTC in microseconds, which every database keeps.
-func (c *claims) now() time.Time { return c.clock.Now().UTC().Truncate(time.Microsecond) }
-
-// keep renews the claim until stop is called. The context ends where it can no longer be renewed.
+// keep renews the claim until stop is called. The context ends if it can no longer be renewed.
 func (cl *claim) keep(ctx context.Context) (held context.Context, stop func()) {
 	held, lose := context.WithCancelCause(ctx)
-	ticker := cl.claims.clock.NewTicker(cl.claims.lease / 3)
+	ticker := time.NewTicker(cl.claims.lease / 3)
 	var renewing sync.WaitGroup
 	renewing.Go(func() {
 		defer ticker.Stop()
-		until := cl.claims.clock.Now().Add(cl.claims.lease)
+		until := cl.claims.now().Add(cl.claims.lease)
 		for {
 			select {
 			case <-held.Done():
 				return
-			case <-ticker.Chan():
+			case <-ticker.C:
 			}
 			asked := cl.claims.now()
 			kept, err := cl.renew(held, asked)
 			switch {
 			case err == nil && kept:
 				until = asked.Add(cl.claims.lease)
-			case err == nil, !cl.claims.clock.Now().Before(until):
+			case err == nil, !cl.claims.now().Before(until):
 				lose(fmt.Errorf("job %s: the claim was lost: %w", cl.job, errors.Join(ErrElsewhere, err)))
 				return
 			}
@@ -151,8 +141,8 @@ func (cl *claim) renew(ctx context.Context, now time.Time) (bool, error) {
 	return n == 1, err
 }
 
-// Unlock implements gocron.Lock: others may run the job, once it is due again. What cannot be freed ends with its lease.
-func (cl *claim) Unlock(ctx context.Context) error {
+// release lets other instances run the job once it is due again. A claim that cannot be released ends with its lease.
+func (cl *claim) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
 	err := cl.claims.client.SchedulerJob.Update().

@@ -37,7 +37,7 @@ type reconcile struct {
 func newReconcile(d Deps) *reconcile {
 	return &reconcile{
 		client: d.Client, ledger: d.Ledger, admissions: d.Admissions, settings: d.Settings, metrics: d.Metrics, log: d.Log,
-		now:    func() time.Time { return d.Clock.Now().UTC().Truncate(time.Microsecond) },
+		now:    microseconds(d.Now),
 		resume: map[lockprovider.Family]string{},
 	}
 }

@@ -14,9 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-co-op/gocron/v2"
-	"github.com/jonboulle/clockwork"
-
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/ent/driftreport"
@@ -57,9 +54,9 @@ type Deps struct {
 	// Instance names this process among those that share the database.
 	Instance string
 	Settings Settings
-	Metrics  *Metrics        // nil counts for nobody
-	Log      *slog.Logger    // nil means slog.Default
-	Clock    clockwork.Clock // nil means the real one
+	Metrics  *Metrics         // nil counts for nobody
+	Log      *slog.Logger     // nil means slog.Default
+	Now      func() time.Time // nil means time.Now
 }
 
 // Runner runs the jobs of one instance.
@@ -69,18 +66,16 @@ type Runner struct {
 	names    []Job // in the order of their schedules
 	prime    *prime
 	claims   *claims
-	schedule gocron.Scheduler
 	settings Settings
 	instance string
 	metrics  *Metrics
 	log      *slog.Logger
-	clock    clockwork.Clock
 
-	stop    context.CancelFunc
-	bound   func(ctx context.Context) (context.Context, context.CancelFunc) // by Timeout, and by Stop
-	mu      sync.Mutex
-	stopped bool
-	running sync.WaitGroup // the runs of RunNow
+	stopping context.Context // ends with Stop
+	stop     context.CancelFunc
+	mu       sync.Mutex
+	stopped  bool
+	running  sync.WaitGroup // the loops, and the calls of RunNow and Prime
 
 	// attempted hears of every run and of every time that another instance had run a job; for tests.
 	attempted func(name Job, outcome string)
@@ -108,21 +103,19 @@ func New(d Deps) (*Runner, error) {
 	if d.Log == nil {
 		d.Log = slog.Default()
 	}
-	if d.Clock == nil {
-		d.Clock = clockwork.NewRealClock()
+	if d.Now == nil {
+		d.Now = time.Now
 	}
 	stopping, stop := context.WithCancel(context.Background())
 	r := &Runner{
-		client: d.Client, settings: d.Settings, instance: d.Instance, metrics: d.Metrics, log: d.Log, clock: d.Clock,
+		client: d.Client, settings: d.Settings, instance: d.Instance, metrics: d.Metrics, log: d.Log,
 		prime: &prime{client: d.Client, ledger: d.Ledger, admissions: d.Admissions, page: d.Settings.Page},
-		stop:  stop, attempted: func(Job, string) {},
+		claims: &claims{
+			client: d.Client, now: microseconds(d.Now), instance: d.Instance, lease: d.Settings.Lease, mine: map[Job]bool{},
+		},
+		stopping: stopping, stop: stop, attempted: func(Job, string) {},
 	}
-	r.bound = func(ctx context.Context) (context.Context, context.CancelFunc) {
-		ctx, cancel := context.WithTimeout(ctx, d.Settings.Timeout)
-		detach := context.AfterFunc(stopping, cancel)
-		return ctx, func() { detach(); cancel() }
-	}
-	periods := map[Job]time.Duration{
+	r.claims.periods = map[Job]time.Duration{
 		Expire: d.Settings.ExpireEvery, Reconcile: d.Settings.ReconcileEvery, Prime: d.Settings.PrimeEvery,
 		Retention: d.Settings.RetainEvery,
 	}
@@ -131,58 +124,68 @@ func New(d Deps) (*Runner, error) {
 		Expire:    &expire{orders: d.Orders, batch: d.Settings.ExpireBatch},
 		Reconcile: newReconcile(d),
 		Prime:     r.prime,
-		Retention: &retention{client: d.Client, admissions: d.Admissions, settings: d.Settings, now: r.now},
+		Retention: &retention{client: d.Client, admissions: d.Admissions, settings: d.Settings, now: r.claims.now},
 	}
 	if d.Sweep != nil {
-		periods[Sweep] = d.Settings.SweepEvery
+		r.claims.periods[Sweep] = d.Settings.SweepEvery
 		r.names = append(r.names, Sweep)
 		r.jobs[Sweep] = sweep(d.Sweep)
-	}
-	r.claims = &claims{
-		client: d.Client, clock: d.Clock, instance: d.Instance, lease: d.Settings.Lease, periods: periods,
-		mine: map[Job]bool{},
-	}
-	if err := r.plan(periods); err != nil {
-		stop()
-		return nil, fmt.Errorf("schedulers: %w", err)
 	}
 	return r, nil
 }
 
-// plan puts the jobs on their schedules: at the start, and then in every period, where no other instance was faster.
-func (r *Runner) plan(periods map[Job]time.Duration) error {
-	schedule, err := gocron.NewScheduler(
-		gocron.WithClock(r.clock), gocron.WithDistributedLocker(locker{r}), gocron.WithStopTimeout(r.settings.Timeout))
-	if err != nil {
-		return err
-	}
-	r.schedule = schedule
-	for _, name := range r.names {
-		_, err := schedule.NewJob(gocron.DurationJob(periods[name]),
-			gocron.NewTask(func(ctx context.Context) { r.run(ctx, name) }),
-			gocron.WithName(string(name)),
-			gocron.WithStartAt(gocron.WithStartImmediately()))
-		if err != nil {
-			return errors.Join(err, schedule.Shutdown())
-		}
-	}
-	return nil
+// microseconds is a clock in UTC with the precision that every database keeps.
+func microseconds(now func() time.Time) func() time.Time {
+	return func() time.Time { return now().UTC().Truncate(time.Microsecond) }
 }
 
-// locker are the claims as gocron asks for them.
-type locker struct{ r *Runner }
-
-// Lock implements gocron.Locker.
-func (l locker) Lock(ctx context.Context, name string) (gocron.Lock, error) {
-	lock, err := l.r.claims.Lock(ctx, name)
-	switch {
-	case errors.Is(err, ErrElsewhere):
-		l.r.count(Job(name), outcomeElsewhere)
-	case err != nil && ctx.Err() == nil:
-		l.r.log.WarnContext(ctx, "job not run", "job", name, "error", err)
-		l.r.count(Job(name), outcomeUnclaimed)
+// Start begins to run the jobs, each in a loop of its own. It returns at once.
+func (r *Runner) Start() {
+	for _, name := range r.names {
+		if !r.enter() {
+			return
+		}
+		go func() {
+			defer r.running.Done()
+			r.loop(r.stopping, name)
+		}()
 	}
-	return lock, err
+}
+
+// loop attempts a job at once, and then once in every period until ctx ends. A run that takes longer than a period makes the
+// loop skip the periods in between.
+func (r *Runner) loop(ctx context.Context, name Job) {
+	ticker := time.NewTicker(r.claims.periods[name])
+	defer ticker.Stop()
+	for {
+		r.attempt(ctx, name)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// attempt runs a job if it is due and no other instance is faster.
+func (r *Runner) attempt(ctx context.Context, name Job) {
+	claim, err := r.claims.claim(ctx, name, true)
+	switch {
+	case err == nil:
+		r.run(ctx, claim)
+	case errors.Is(err, ErrElsewhere):
+		r.count(name, outcomeElsewhere)
+	case ctx.Err() == nil:
+		r.log.WarnContext(ctx, "job not run", "job", name, "error", err)
+		r.count(name, outcomeUnclaimed)
+	}
+}
+
+// bound returns a context that ends with ctx, after Timeout, or with Stop.
+func (r *Runner) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, r.settings.Timeout)
+	detach := context.AfterFunc(r.stopping, cancel)
+	return ctx, func() { detach(); cancel() }
 }
 
 func (r *Runner) count(name Job, outcome string) {
@@ -190,18 +193,12 @@ func (r *Runner) count(name Job, outcome string) {
 	r.attempted(name, outcome)
 }
 
-func (r *Runner) now() time.Time { return r.claims.now() }
-
-// Start begins to run the jobs. It returns at once.
-func (r *Runner) Start() { r.schedule.Start() }
-
 // Stop ends the runner: runs under way are cut off, which they are made for, and waited for until ctx ends.
 func (r *Runner) Stop(ctx context.Context) error {
 	r.mu.Lock()
 	r.stopped = true
 	r.mu.Unlock()
 	r.stop()
-	err := r.schedule.ShutdownWithContext(ctx)
 	ended := make(chan struct{})
 	go func() {
 		r.running.Wait()
@@ -209,9 +206,9 @@ func (r *Runner) Stop(ctx context.Context) error {
 	}()
 	select {
 	case <-ended:
-		return err
+		return nil
 	case <-ctx.Done():
-		return errors.Join(err, ctx.Err())
+		return fmt.Errorf("wait for the runs under way to end: %w", ctx.Err())
 	}
 }
 
@@ -235,11 +232,7 @@ func (r *Runner) RunNow(ctx context.Context, name Job) (*ent.SchedulerRun, error
 	if err != nil {
 		return nil, err
 	}
-	run := r.run(ctx, name)
-	if err := claim.Unlock(ctx); err != nil {
-		r.log.WarnContext(ctx, "job not freed", "job", name, "error", err)
-	}
-	return run, nil
+	return r.run(ctx, claim), nil
 }
 
 func (r *Runner) enter() bool {
@@ -263,20 +256,25 @@ func (r *Runner) Prime(ctx context.Context) (Result, error) {
 	return r.prime.runOnce(ctx)
 }
 
-// run runs a job that has been claimed, and records it.
-func (r *Runner) run(ctx context.Context, name Job) *ent.SchedulerRun {
+// run runs a job that has been claimed, records the run, and gives the claim back.
+func (r *Runner) run(ctx context.Context, claim *claim) *ent.SchedulerRun {
+	defer func() {
+		if err := claim.release(ctx); err != nil {
+			r.log.WarnContext(ctx, "job not freed", "job", claim.job, "error", err)
+		}
+	}()
 	ctx, cancel := r.bound(ctx)
 	defer cancel()
-	held, release := (&claim{claims: r.claims, job: name}).keep(ctx)
-	began := r.now()
+	held, stopRenewing := claim.keep(ctx)
+	name, began := claim.job, r.claims.now()
 	result, err := guarded(held, r.jobs[name])
 	if err != nil && held.Err() != nil {
 		err = errors.Join(context.Cause(held), err)
 	}
-	release()
+	stopRenewing()
 
 	run := &ent.SchedulerRun{
-		Job: string(name), Instance: r.instance, StartedAt: began, DurationMicros: max(0, r.now().Sub(began).Microseconds()),
+		Job: string(name), Instance: r.instance, StartedAt: began, DurationMicros: max(0, r.claims.now().Sub(began).Microseconds()),
 		Result: result,
 	}
 	outcome := outcomeDone

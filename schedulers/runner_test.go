@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -39,6 +40,11 @@ func (a *attempts) next(t *testing.T, n int) []string {
 		defer a.mu.Unlock()
 		return len(a.list) >= n
 	})
+	return a.take()
+}
+
+// take returns the attempts since the last call, sorted.
+func (a *attempts) take() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	list := a.list
@@ -49,45 +55,99 @@ func (a *attempts) next(t *testing.T, n int) []string {
 
 // Of two runners on one database, one runs a job in each period; where it is gone, the other does.
 func TestAJobRunsOnOneInstance(t *testing.T) {
-	everyDatabase(t, func(t *testing.T, s stores) {
-		one, two := s.process(t, "one", lockprovider.AtomicSQL), s.process(t, "two", lockprovider.AtomicSQL)
-		two.clock = one.clock
+	inBubbles(t, func(t *testing.T, s stores) {
 		var tried attempts
-		first, second := one.runner(t, one.deps(settings())), two.runner(t, two.deps(settings()))
-		first.attempted, second.attempted = tried.of("one"), tried.of("two")
+		runner := func(name string) *Runner {
+			p := s.process(t, name, lockprovider.AtomicSQL)
+			d := p.deps(settings())
+			d.Now = time.Now
+			r := p.runner(t, d)
+			r.attempted = tried.of(name)
+			return r
+		}
+		first, second := runner("one"), runner("two")
 
 		first.Start()
-		if got := strings.Join(tried.next(t, 4), ", "); got != "one expire ok, one prime ok, one reconcile ok, one retention ok" {
+		synctest.Wait()
+		if got := strings.Join(tried.take(), ", "); got != "one expire ok, one prime ok, one reconcile ok, one retention ok" {
 			t.Errorf("at the start of one: %s", got)
 		}
 		second.Start()
-		if got := tried.next(t, 4); len(got) != 4 || slices.ContainsFunc(got, func(s string) bool {
+		synctest.Wait()
+		if got := tried.take(); len(got) != 4 || slices.ContainsFunc(got, func(s string) bool {
 			return !strings.HasPrefix(s, "two") || !strings.HasSuffix(s, "elsewhere")
 		}) {
 			t.Errorf("at the start of two: %v", got)
 		}
-		tick := func(waiting int) {
-			t.Helper()
-			ctx, cancel := context.WithTimeout(t.Context(), longEnough)
-			defer cancel()
-			must(t, one.clock.BlockUntilContext(ctx, waiting))         // all timers are set
-			until(t, "the last runs to free their jobs", func() bool { // which they do after they have been heard of
-				held, err := one.db.Ent.SchedulerJob.Query().Where(schedulerjob.HeldUntilNotNil()).Exist(ctx)
-				return err == nil && !held
-			})
-			one.clock.Advance(settings().ExpireEvery)
+		tick := func() string {
+			time.Sleep(settings().ExpireEvery)
+			synctest.Wait()
+			return strings.Join(tried.take(), ", ")
 		}
 		for range 3 {
-			tick(8)
-			got := strings.Join(tried.next(t, 2), ", ")
+			got := tick()
 			if got != "one expire elsewhere, two expire ok" && got != "one expire ok, two expire elsewhere" {
 				t.Errorf("in the next period: %s", got)
 			}
 		}
 		stop(t, first)
-		tick(4)
-		if got := strings.Join(tried.next(t, 1), ", "); got != "two expire ok" {
+		if got := tick(); got != "two expire ok" {
 			t.Errorf("when one is gone: %s", got)
+		}
+		held, err := s.db.Ent.SchedulerJob.Query().Where(schedulerjob.HeldUntilNotNil()).Exist(t.Context())
+		must(t, err)
+		if held {
+			t.Error("a job is held though no run is under way")
+		}
+	})
+}
+
+// A loop skips the periods that pass during a run, and runs the job once when it is over. Stop cuts a run off and waits for it.
+func TestLoop(t *testing.T) {
+	inBubbles(t, func(t *testing.T, s stores) {
+		p := s.process(t, "one", lockprovider.AtomicSQL)
+		d := p.deps(settings())
+		d.Now, d.Settings.ExpireEvery = time.Now, 10*time.Second
+		r := p.runner(t, d)
+		var tried attempts
+		r.attempted = tried.of("one")
+		began := time.Now()
+		var at []time.Duration
+		var cutOff bool
+		lasts := 35 * time.Second
+		r.names = []Job{Expire}
+		r.jobs[Expire] = chore(func(ctx context.Context) (Result, error) {
+			at = append(at, time.Since(began))
+			select {
+			case <-ctx.Done():
+				cutOff = true
+				return nil, ctx.Err()
+			case <-time.After(lasts):
+				lasts = time.Second
+				return nil, nil
+			}
+		})
+		r.Start()
+		time.Sleep(time.Minute - time.Second)
+		synctest.Wait()
+		if want := []time.Duration{0, 35 * time.Second, 50 * time.Second}; !slices.Equal(at, want) {
+			t.Errorf("runs began after %v, want %v", at, want)
+		}
+		if got := strings.Join(tried.take(), ", "); got != "one expire elsewhere, one expire ok, one expire ok, one expire ok" {
+			t.Errorf("attempts: %s", got)
+		}
+		lasts = time.Hour
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		stopped := time.Now()
+		stop(t, r)
+		if !cutOff || time.Since(stopped) != 0 || len(at) != 4 {
+			t.Errorf("stopped after %s, cut off: %v, runs: %v", time.Since(stopped), cutOff, at)
+		}
+		r.Start() // of a runner that has ended
+		synctest.Wait()
+		if len(at) != 4 {
+			t.Error("a job ran after Stop")
 		}
 	})
 }
@@ -98,7 +158,7 @@ func TestClaims(t *testing.T) {
 		instances := make([]*claims, 2)
 		for n, name := range []string{"one", "two"} {
 			instances[n] = &claims{
-				client: p.db.Ent, clock: p.clock, instance: name, lease: 30 * time.Second,
+				client: p.db.Ent, now: microseconds(p.clock.Now), instance: name, lease: 30 * time.Second,
 				periods: map[Job]time.Duration{Expire: 10 * time.Second}, mine: map[Job]bool{},
 			}
 		}
@@ -132,10 +192,10 @@ func TestClaims(t *testing.T) {
 		}
 		want(one, true, ErrElsewhere)
 		want(two, false, ErrElsewhere)
-		must(t, winners[0].Unlock(t.Context()))
+		must(t, winners[0].release(t.Context()))
 		want(two, true, ErrElsewhere) // done in this period
 		forced := want(two, false, nil)
-		must(t, forced.Unlock(t.Context()))
+		must(t, forced.release(t.Context()))
 
 		p.clock.Advance(9 * time.Second)
 		held := want(one, true, nil) // dies
@@ -143,50 +203,55 @@ func TestClaims(t *testing.T) {
 		want(two, true, ErrElsewhere)
 		p.clock.Advance(time.Second)
 		taken := want(two, true, nil)
-		must(t, held.Unlock(t.Context())) // it was not its own any more
+		must(t, held.release(t.Context())) // it was not its own any more
 		delete(two.mine, Expire)
 		want(two, false, ErrElsewhere)
-		must(t, taken.Unlock(t.Context()))
+		must(t, taken.release(t.Context()))
 
 		// A clock that was a year ahead blocks nobody for a year.
 		must(t, p.db.Ent.SchedulerJob.Update().SetHolder("ahead").SetClaimedAt(p.clock.Now().AddDate(1, 0, 0)).
 			SetHeldUntil(p.clock.Now().AddDate(1, 0, 0)).Exec(t.Context()))
-		must(t, want(one, true, nil).Unlock(t.Context()))
+		must(t, want(one, true, nil).release(t.Context()))
 	})
 }
 
 // A run that takes longer than the lease keeps its claim; one whose claim has been taken over is cut off.
 func TestALongRunKeepsItsClaim(t *testing.T) {
-	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
-	r := p.runner(t, p.deps(settings()))
-	c, err := r.claims.claim(t.Context(), Expire, false)
-	must(t, err)
-	held, release := c.keep(t.Context())
-	defer release()
-	heldUntil := func() time.Time {
-		row, err := p.db.Ent.SchedulerJob.Get(t.Context(), string(Expire))
+	inBubbles(t, func(t *testing.T, s stores) {
+		p := s.process(t, "one", lockprovider.AtomicSQL)
+		d := p.deps(settings())
+		d.Now = time.Now
+		r := p.runner(t, d)
+		c, err := r.claims.claim(t.Context(), Expire, false)
 		must(t, err)
-		return *row.HeldUntil
-	}
-	advance := func() {
-		t.Helper()
-		must(t, p.clock.BlockUntilContext(t.Context(), 1))
-		p.clock.Advance(r.settings.Lease / 3)
-	}
-	for range 5 {
-		before := heldUntil()
+		held, stopRenewing := c.keep(t.Context())
+		defer stopRenewing()
+		heldUntil := func() time.Time {
+			row, err := p.db.Ent.SchedulerJob.Get(t.Context(), string(Expire))
+			must(t, err)
+			return *row.HeldUntil
+		}
+		advance := func() {
+			time.Sleep(r.settings.Lease / 3)
+			synctest.Wait()
+		}
+		for range 5 {
+			before := heldUntil()
+			advance()
+			if !heldUntil().After(before) {
+				t.Fatal("not renewed")
+			}
+		}
+		if held.Err() != nil {
+			t.Fatalf("cut off: %v", context.Cause(held))
+		}
+		must(t, p.db.Ent.SchedulerJob.Update().Where(schedulerjob.ID(string(Expire))).SetHolder("two").Exec(t.Context()))
 		advance()
-		until(t, "the renewal", func() bool { return heldUntil().After(before) })
-	}
-	if held.Err() != nil {
-		t.Fatalf("cut off: %v", context.Cause(held))
-	}
-	must(t, p.db.Ent.SchedulerJob.Update().Where(schedulerjob.ID(string(Expire))).SetHolder("two").Exec(t.Context()))
-	advance()
-	<-held.Done()
-	if !errors.Is(context.Cause(held), ErrElsewhere) {
-		t.Errorf("cut off because of %v", context.Cause(held))
-	}
+		<-held.Done()
+		if !errors.Is(context.Cause(held), ErrElsewhere) {
+			t.Errorf("cut off because of %v", context.Cause(held))
+		}
+	})
 }
 
 // chore is a job for tests.

@@ -475,7 +475,7 @@ type InsufficientFundsError struct {
 
 func (InsufficientFundsError) IsUserError() {}
 
-// The median of some rounds, and where it would lie with 95 % confidence.
+// The median of some rounds, and how far they spread: their range or, from six rounds on, the 95 % confidence interval of the median.
 type Interval struct {
 	// The median.
 	Median float64 `json:"median"`

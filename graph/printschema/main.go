@@ -1,4 +1,4 @@
-// Command printschema writes the whole schema into graph/schema.graphql, for client code generators. It is run by
+// Command printschema joins graph/schema/*.graphqls into graph/schema.graphql, for client code generators. It is run by
 // go generate, in the directory graph.
 package main
 
@@ -22,9 +22,9 @@ func main() {
 }
 
 func run() error {
-	files, err := filepath.Glob("*.graphqls")
+	files, err := filepath.Glob("schema/*.graphqls")
 	if err != nil || len(files) == 0 {
-		return fmt.Errorf("no *.graphqls here: %w", err)
+		return fmt.Errorf("no schema/*.graphqls here: %w", err)
 	}
 	slices.Sort(files)
 	var sources []*ast.Source

@@ -49,7 +49,7 @@ export function results(cases: Case[]): HTMLElement[] {
           (c) => c.p99Ms,
         ]),
       ),
-      h('p', { class: 'quiet' }, 'Whiskers are 95 % intervals, from two rounds on. Hatched bars lost or invented something.'),
+      h('p', { class: 'quiet' }, 'Whiskers are the range of the rounds; from six rounds on, the 95 % confidence interval of the median. Hatched bars lost or invented something.'),
       table(title, group),
     ),
   );

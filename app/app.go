@@ -1,0 +1,254 @@
+// Package app puts a whole shop together, for everybody who needs one: the server, the commands that
+// work in a shop, and tests.
+//
+// [Open] reads from top to bottom: stores (database, Redis), the deployment that instances agree on,
+// the providers of the concurrency strategies, events, what persists Redis-first changes, and the
+// services of package commerce. What only some processes do is an explicit field of [Options].
+// A server then starts the jobs ([Shop.StartJobs]) and serves what [Shop.Handler] returns.
+//
+// The package also holds what surrounds the API of a server: the routes, the pages for development,
+// the experiments of the page /lab and the report of metrics. Only this package, cli and server.go
+// know all the others; settings.go says what the configuration means to packages that do not know it.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"holdfast/clients"
+	"holdfast/commerce"
+	"holdfast/config"
+	"holdfast/events"
+	"holdfast/lockprovider"
+)
+
+// Options say what a process does in its shop beside opening it. The zero value suits a command, such
+// as an import: it measures nothing, leaves the publication of events to the servers, and replaces no
+// live instance.
+type Options struct {
+	// Takeover replaces the strategies of live instances, which then stop. Without it, Open fails if a
+	// live instance runs another strategy.
+	Takeover bool
+
+	// BesideServers says that servers of the shop may be running. Open then fails if stock is under a
+	// strategy that needs Redis while the Redis of those servers is inside of them.
+	BesideServers bool
+
+	// Metrics receives the instruments of all parts; see [NewMetrics]. It is also sent to the collector
+	// that metrics.otlp names. If it is nil, nothing is counted and nothing is sent.
+	Metrics *prometheus.Registry
+
+	// Events publishes what is committed, runs the handlers of it, and tells live subscribers. Without
+	// it, committed events wait in the database for an instance that does so.
+	Events bool
+
+	// Failover watches Redis for the families that have a fallback strategy, and follows the other
+	// instances to the strategy in force. Without it, a family stays with the strategy it began with.
+	Failover bool
+
+	// Gateway takes the payments. If it is nil, the simulated gateway of the configuration does.
+	Gateway commerce.Gateway
+
+	// Now is the clock of the services. If it is nil, they use time.Now.
+	Now func() time.Time
+}
+
+// Shop is one open shop. Its fields are for reading; Close ends what uses them.
+type Shop struct {
+	DB         *clients.Database
+	Redis      *clients.Redis
+	Deployment *lockprovider.Deployment
+	Ledger     *lockprovider.Ledger
+	Providers  *lockprovider.Providers
+	Services   *commerce.Services
+	// Live and Events are nil without [Options.Events].
+	Live   *events.Live
+	Events *events.Events
+
+	cfg     config.Config
+	log     *slog.Logger
+	options Options
+	closers closers
+}
+
+// Open opens the shop that the configuration names: clients → providers → events → services. It first
+// brings the database up to date, unless database.migrate forbids that. The caller closes the shop;
+// ctx bounds only the opening. If Open fails, it has closed what it had opened.
+func Open(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (_ *Shop, err error) {
+	s := &Shop{cfg: cfg, log: log, options: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := s.openStores(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.buildProviders(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startReport(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startEvents(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startPersisters(ctx); err != nil {
+		return nil, err
+	}
+	s.openServices()
+	return s, nil
+}
+
+// Close ends everything that Open and the methods of the shop have started, in reverse order. It
+// returns the errors of all parts.
+func (s *Shop) Close() error { return s.closers.close() }
+
+// NewMetrics returns a registry with the instruments of the Go runtime and the process.
+func NewMetrics() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+// registerer is where the parts register their instruments: nil, without a type, if there is no registry.
+func (s *Shop) registerer() prometheus.Registerer {
+	if s.options.Metrics == nil {
+		return nil
+	}
+	return s.options.Metrics
+}
+
+// buildProviders joins the other instances: one strategy a family, the same on every live instance.
+func (s *Shop) buildProviders(ctx context.Context) error {
+	deployment, err := lockprovider.Join(ctx, s.DB.Ent, s.cfg.Strategies(), lockprovider.DeploymentSettings{
+		Heartbeat: s.cfg.Deployment.Heartbeat, Expiry: s.cfg.Deployment.Expiry, Takeover: s.options.Takeover,
+	})
+	if err != nil {
+		return err
+	}
+	s.closers.add("deployment", func() error {
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Deployment.Heartbeat)
+		defer cancel()
+		return deployment.Leave(leaving)
+	})
+	ledger := lockprovider.NewLedger(s.DB.Ent, s.DB.Dialect, commerce.WriteRecords, s.cfg.Database.TxRetries)
+	providers, err := lockprovider.Build(lockprovider.Deps{
+		Ledger: ledger, Redis: s.Redis.Client, RedisNodes: s.Redis.Nodes, Metrics: lockprovider.NewMetrics(s.registerer()),
+		Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment, Log: s.log,
+		Failover: failover(s.cfg),
+	}, s.cfg.Families())
+	if err != nil {
+		return err
+	}
+	s.closers.add("providers", providers.Close)
+	s.Deployment, s.Ledger, s.Providers = deployment, ledger, providers
+	return nil
+}
+
+// startEvents has what was committed published and handled; subscribers of all instances are told of it.
+func (s *Shop) startEvents(ctx context.Context) error {
+	if !s.options.Events {
+		return nil
+	}
+	live := events.NewLive(s.Redis.Client, s.Deployment.Instance(), s.log)
+	s.closers.add("live", events.Background(ctx, live.Run))
+	happened, err := events.Start(ctx, events.Deps{
+		Client: s.DB.Ent, Redis: s.Redis.Client, Exclusive: s.Providers.Exclusive, Live: live,
+		Instance: s.Deployment.Instance(), Metrics: s.registerer(), Log: s.log, Settings: broker(s.cfg),
+	})
+	if err != nil {
+		return err
+	}
+	s.closers.add("events", happened.Close)
+	s.Ledger.OnCommit(happened.Wake)
+	s.Live, s.Events = live, happened
+	return nil
+}
+
+// startPersisters starts what writes the changes that lua admits into the database, and what works
+// through the waiting lines of queue. Even a command does so: it may be the only instance.
+func (s *Shop) startPersisters(ctx context.Context) error {
+	persisting := events.PersisterDeps{
+		Ledger: s.Ledger, Waiters: s.Providers.Waiters(), Instance: s.Deployment.Instance(), Settings: persister(s.cfg),
+		Metrics: events.NewPersisterMetrics(s.registerer()), Log: s.log,
+	}
+	if s.Events != nil {
+		persisting.Poison = s.Events.Poison
+	}
+	if err := persistChanges(ctx, s.cfg, s.Redis, s.Deployment, s.Providers, persisting, &s.closers); err != nil {
+		return err
+	}
+	if s.options.Failover {
+		s.closers.add("failover", events.Background(ctx, s.Providers.Watch))
+	}
+	return nil
+}
+
+// persistChanges starts the persisters and workers of this process, after it has persisted what
+// earlier epochs have left behind.
+func persistChanges(
+	ctx context.Context, cfg config.Config, redis *clients.Redis, deployment *lockprovider.Deployment,
+	providers *lockprovider.Providers, d events.PersisterDeps, closers *closers,
+) error {
+	if err := events.DrainEarlier(ctx, redis.Client, deployment, d); err != nil {
+		return err
+	}
+	for _, admission := range providers.Admissions() {
+		p := events.NewPersister(admission, d)
+		admission.DrainWith(p.Drain)
+		closers.add("persister", events.Background(ctx, p.Run))
+	}
+	for _, line := range providers.Lines() {
+		worker := providers.Worker(line, lockprovider.WorkerSettings{
+			Batch: cfg.Pipeline.Batch, Block: d.Settings.Block, Retry: d.Settings.MaxRetry,
+		}, d.Log)
+		closers.add("worker", events.Background(ctx, worker.Run))
+	}
+	return nil
+}
+
+func (s *Shop) openServices() {
+	cfg, gateway := s.cfg, s.options.Gateway
+	if gateway == nil {
+		gateway = commerce.SimulatedGateway{
+			Latency:                  cfg.Payment.Latency,
+			AuthorizationFailureRate: cfg.Payment.AuthorizationFailureRate,
+			CaptureFailureRate:       cfg.Payment.CaptureFailureRate,
+		}
+	}
+	s.Services = commerce.New(commerce.Deps{
+		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Gateway: gateway, Now: s.options.Now,
+		Shop: commerce.ShopSettings{
+			Currency: cfg.Shop.Currency, Reservation: cfg.Shop.Reservation, MaxLines: cfg.Shop.MaxLines,
+			MaxQuantity: cfg.Shop.MaxQuantity, PaymentTimeout: cfg.Payment.Timeout,
+		},
+	})
+}
+
+// closers are closed in reverse order of opening.
+type closers []func() error
+
+func (c *closers) add(what string, f func() error) {
+	*c = append(*c, func() error {
+		if err := f(); err != nil {
+			return fmt.Errorf("close %s: %w", what, err)
+		}
+		return nil
+	})
+}
+
+func (c *closers) close() error {
+	var errs []error
+	for i := len(*c) - 1; i >= 0; i-- {
+		errs = append(errs, (*c)[i]())
+	}
+	*c = nil
+	return errors.Join(errs...)
+}

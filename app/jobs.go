@@ -1,0 +1,27 @@
+package app
+
+import (
+	"context"
+
+	"holdfast/schedulers"
+)
+
+// StartJobs runs the jobs until the shop is closed: reconciliation, expiry, retention. They are also
+// run when Redis is back after an outage.
+func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
+	runner, err := schedulers.New(schedulers.Deps{
+		Client: s.DB.Ent, Ledger: s.Ledger, Admissions: s.Providers.Admissions, Orders: s.Services.Orders,
+		Instance: s.Deployment.Instance(), Settings: jobs(s.cfg), Metrics: schedulers.NewMetrics(s.registerer()), Log: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.closers.add("schedulers", func() error {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.HTTP.ShutdownTimeout)
+		defer cancel()
+		return runner.Stop(stopping)
+	})
+	runner.Start()
+	s.Providers.OnReconnect(redisIsBack(runner, s.log))
+	return runner, nil
+}

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"holdfast/clients"
+	"holdfast/config"
+	"holdfast/ent/instance"
+	"holdfast/lockprovider"
+)
+
+// openStores opens the database and Redis, and refuses what the shop could not be safe on.
+func (s *Shop) openStores(ctx context.Context) error {
+	cfg := s.cfg
+	db, err := clients.OpenDatabase(ctx, cfg.Database.URL, clients.DatabaseOptions{MaxOpen: cfg.Database.MaxOpen})
+	if err != nil {
+		return err
+	}
+	s.closers.add("database", db.Close)
+	if err := migrate(ctx, db, cfg, s.log); err != nil {
+		return err
+	}
+	if s.options.BesideServers {
+		if err := aloneOrShared(ctx, db, cfg); err != nil {
+			return err
+		}
+	}
+	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: cfg.Redis.URL, PoolSize: cfg.Redis.PoolSize})
+	if err != nil {
+		return err
+	}
+	s.closers.add("redis", redis.Close)
+	if err := requireNoEviction(ctx, redis, cfg, s.log); err != nil {
+		return err
+	}
+	if s.options.Metrics != nil {
+		for name, pool := range db.Pools() {
+			s.options.Metrics.MustRegister(collectors.NewDBStatsCollector(pool, name))
+		}
+	}
+	s.DB, s.Redis = db, redis
+	return nil
+}
+
+// migrate brings the schema up to date, or refuses to run on an old one.
+func migrate(ctx context.Context, db *clients.Database, cfg config.Config, log *slog.Logger) error {
+	if !cfg.Database.Migrate {
+		pending, err := db.Pending(ctx)
+		if err == nil && len(pending) > 0 {
+			err = fmt.Errorf("%d migrations are pending: run `holdfast migrate`, or set database.migrate", len(pending))
+		}
+		return err
+	}
+	applied, err := db.Migrate(ctx)
+	if err == nil && len(applied) > 0 {
+		log.InfoContext(ctx, "database migrated", "versions", applied)
+	}
+	return err
+}
+
+// requireNoEviction fails unless Redis runs with maxmemory-policy noeviction. lua and queue keep
+// changes there before the database has them. If Redis does not tell its policy, it warns.
+func requireNoEviction(ctx context.Context, redis *clients.Redis, cfg config.Config, log *slog.Logger) error {
+	strategies := cfg.Strategies()
+	for _, family := range lockprovider.Families {
+		if !lockprovider.KeepsInRedis(strategies[family]) {
+			continue
+		}
+		err := redis.NeverEvicts(ctx)
+		if errors.Is(err, clients.ErrPolicyUnknown) {
+			log.WarnContext(ctx, "make sure that maxmemory-policy is noeviction: redis does not tell", "error", err)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("family %s, strategy %s: %w", family, strategies[family], err)
+		}
+		return nil
+	}
+	return nil
+}
+
+// aloneOrShared refuses to work beside a server whose Redis is inside of it: neither process would see
+// the locks of the other.
+func aloneOrShared(ctx context.Context, db *clients.Database, cfg config.Config) error {
+	strategy := cfg.Strategies()[lockprovider.Stock]
+	if cfg.Redis.URL != clients.EmbeddedRedis || !lockprovider.NeedsRedis(strategy) {
+		return nil
+	}
+	live, err := db.Ent.Instance.Query().
+		Where(instance.HeartbeatAtGT(time.Now().UTC().Add(-cfg.Deployment.Expiry))).Exist(ctx)
+	if err != nil || !live {
+		return err
+	}
+	return fmt.Errorf("a server is running, and the strategy %s of its stock works with a Redis inside of it, "+
+		"which cannot be reached from here: stop it first, or set redis.url for both", strategy)
+}

@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestApolloClient puts Apollo Client 3 and 4 through web/tests/clients/scenario.mjs: their cache is right after each
+// mutation, pages join, refusals have types, repeats change nothing.
+func TestApolloClient(t *testing.T) {
+	for _, version := range []string{"3", "4"} {
+		t.Run(version, func(t *testing.T) { runClient(t, "tests/clients/apollo.mjs", version) })
+	}
+}
+
+// TestURQL does the same with urql and its normalised cache.
+func TestURQL(t *testing.T) { runClient(t, "tests/clients/urql.mjs") }
+
+// TestSubscriptionClients has graphql-ws and graphql-sse follow stock, orders and tickets.
+func TestSubscriptionClients(t *testing.T) { runClient(t, "tests/clients/subscriptions.mjs") }
+
+// runClient gives a script the address of a fresh server and a token of an administrator named alice, after its own
+// arguments.
+func runClient(t *testing.T, path string, args ...string) {
+	t.Helper()
+	s := npmScript(t, "web", path)
+	noLeaks(t)
+	stores := openSQLite(t)
+	server := boot(t, stores.development())
+	token := strings.TrimSpace(command(t, stores.development(), "token", "--user", "alice", "--admin"))
+	s.run(t, 2*time.Minute, nil, append(args, server.url, token)...)
+	server.stop()
+}
+
+// TestCodeGenerator wants no warning, and the storefront's types to be those of the schema.
+func TestCodeGenerator(t *testing.T) {
+	npmScript(t, "web", "tests/clients/codegen.mjs").run(t, 2*time.Minute, nil)
+}
+
+// TestExampleApollo runs the example as its README says.
+func TestExampleApollo(t *testing.T) {
+	s := npmScript(t, "examples/apollo", "shop.mjs")
+	noLeaks(t)
+	stores := openSQLite(t)
+	server := boot(t, stores.development())
+	token := strings.TrimSpace(command(t, stores.development(), "token", "--user", "alice"))
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	example := exec.CommandContext(ctx, s.node, s.path)
+	example.Dir = s.dir
+	example.Env = append(os.Environ(), "SHOP_URL="+server.url+"/graphql", "SHOP_TOKEN="+token)
+	var stderr bytes.Buffer
+	example.Stderr = &stderr
+	stdout, err := example.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	// Alice and Bob have ordered one each: the demo data.
+	want := regexp.MustCompile(`^Silent mouse: 398 left\nord_\S+: PAID\nSilent mouse: 397 left\n$`)
+	if !want.Match(stdout) {
+		t.Errorf("the example printed\n%s", stdout)
+	}
+	server.stop()
+}

@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"holdfast/experiment"
+	"holdfast/lockprovider"
+)
+
+// TestExperimentCommand runs a short experiment as a user does: this program starts servers of itself, loads them, audits
+// and reports. The control loses money; a strategy does not, and its rounds agree.
+func TestExperimentCommand(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a dozen servers")
+	}
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	table := command(t, nil, "experiment", "--workload", "transfers", "--strategies", "none,rowlock", "--clients", "16",
+		"--duration", "1s", "--warm-up", "100ms", "--rounds", "6",
+		"--json", file("r.json"), "--csv", file("r.csv"), "--html", file("r.html"), "--markdown", file("r.md"))
+	for _, want := range []string{"!!! transfers under NONE:", "MONEY LOST OR INVENTED", "Exact, with no finding of the audit in 6 runs: rowlock."} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table does not say %q:\n%s", want, table)
+		}
+	}
+	report, err := experiment.ReadReport(file("r.json"))
+	must(t, err)
+	wantEqual(t, "runs", len(report.Runs), 12)
+	lost := 0
+	for _, run := range report.Runs {
+		if run.Successes == 0 || run.PerSecond <= 0 || run.P50Ms <= 0 || run.P99Ms < run.P50Ms || run.ServerCPUMs == nil ||
+			run.RedisCommands == nil || run.Fairness == nil || run.Audit != "journal, answers, stores" {
+			t.Errorf("%s, round %d: not measured: %+v", run.Strategy, run.Round, run)
+		}
+		switch run.Strategy {
+		case lockprovider.None:
+			lost += run.Violations
+		default:
+			wantEqual(t, "findings under a strategy", run.Violations, 0)
+		}
+	}
+	if lost == 0 {
+		t.Error("six rounds without a lock, and nothing was lost: nobody has contended")
+	}
+	for _, name := range []string{"r.csv", "r.html", "r.md"} {
+		text, err := os.ReadFile(file(name))
+		must(t, err)
+		if !bytes.Contains(text, []byte("rowlock")) {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+	agree(t, report)
+}
+
+// agree compares the odd rounds with the even ones: two experiments of the same plan, run at the same time.
+func agree(t *testing.T, report experiment.Report) {
+	t.Helper()
+	half := func(odd int) experiment.Report {
+		part := report
+		part.Runs = slices.DeleteFunc(slices.Clone(report.Runs), func(r experiment.Run) bool { return r.Round%2 != odd })
+		path := filepath.Join(t.TempDir(), "half.json")
+		text, err := json.Marshal(part)
+		must(t, err)
+		must(t, os.WriteFile(path, text, 0o600))
+		read, err := experiment.ReadReport(path)
+		must(t, err)
+		return read
+	}
+	first, second := half(1), half(0)
+	first.CompareWith(second)
+	wantEqual(t, "cases in common", len(first.Baseline), 2)
+	for _, c := range first.Baseline {
+		wantEqual(t, c.String(), c.Verdict, experiment.Same)
+	}
+}
+
+// TestExperimentIsInterrupted ends an experiment as Ctrl-C does: what was measured is reported, and nothing goes on.
+func TestExperimentIsInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts servers")
+	}
+	p := start(t, nil, "experiment", "--workload", "points", "--strategies", "atomicsql", "--clients", "4",
+		"--duration", "200ms", "--warm-up", "0s", "--rounds", "100")
+	p.logged("[1/100]")
+	p.signal(syscall.SIGINT)
+	wantEqual(t, "exit code", p.wait(), exitFailed)
+	if out := p.stdout.String(); !strings.Contains(out, "Conclusion") || !strings.Contains(out, "points on sqlite") {
+		t.Errorf("no report of what was measured:\n%s", out)
+	}
+	if log := p.stderr.String(); !strings.Contains(log, "context canceled") {
+		t.Errorf("does not say why it ended:\n%s", log)
+	}
+}
+
+func TestExperimentLists(t *testing.T) {
+	out := command(t, nil, "experiment", "--plans")
+	for _, want := range slices.Concat(experiment.ShippedPlans(), []string{"flash-sale", "coupon-rush", "Carts of 2 to 5"}) {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+}
+
+func TestExperimentRefusesBadInput(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	must(t, os.WriteFile(bad, []byte("workload: [points]\n"), 0o600))
+	for _, test := range []struct {
+		want string
+		args []string
+	}{
+		{"clients: 0: want one of 1 to 10000", []string{"--clients", "0"}},
+		{"--clients", []string{"--clients", "many"}},
+		{"strategies: mutex: want one of", []string{"--strategies", "mutex"}},
+		{"workloads: buy: want one of flash-sale", []string{"--workload", "buy"}},
+		{"no such key: want one of about", []string{bad}},
+		{"neither a file nor one of the shipped plans", []string{"nothing"}},
+		{"--duration", []string{"--duration", "soon"}},
+		{"say which one it is", []string{"--database-url", "postgres://localhost/x"}},
+		{"contradicts --redis embedded", []string{"--redis", "embedded", "--redis-url", "redis://localhost"}},
+		{"--baseline: ", []string{"--baseline", "no-such-file.json"}},
+		{"this one is set by the experiment", []string{"--set", "locks.stock.provider=lua"}},
+		{"--html no/where.html: there is no directory no", []string{"--html", "no/where.html"}},
+		{"objects: 1: want at least 2", []string{"--objects", "1"}},
+	} {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			p := start(t, nil, append([]string{"experiment"}, test.args...)...)
+			wantEqual(t, "exit code", p.wait(), exitFailed)
+			if log := p.stderr.String(); !strings.Contains(log, test.want) {
+				t.Errorf("%s\nwant %q", log, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,62 @@
+package graph
+
+import (
+	"holdfast/commerce"
+	"holdfast/graph/generated"
+	"holdfast/graph/model"
+)
+
+// The estimated lengths of lists that have no page size.
+const (
+	usualLines    = 5
+	usualAccounts = 5
+	usualIssues   = 20
+	// Of experiments everything is in memory.
+	usualRuns, usualExperiments = 20, 5
+	// lookup is the cost of a field that asks the database for one object alone.
+	lookup = 5
+)
+
+// complexities estimates the fields of an answer: a list costs its length times what is selected of each element.
+// Everything else costs 1.
+func complexities() generated.ComplexityRoot {
+	var c generated.ComplexityRoot
+	c.Query.Products = func(child int, first *int, _ *string, _ *model.ProductFilter, _ *model.ProductOrder) int {
+		return pageCost(child, first)
+	}
+	c.Query.Coupons = pageOnly
+	c.Customer.Orders = pageOnly
+	c.Wallet.Entries = pageOnly
+	c.Account.Entries = pageOnly
+	c.Customer.Accounts = times(usualAccounts)
+	c.Customer.CouponIssues = times(usualIssues)
+	c.Order.Lines = times(usualLines)
+	c.Order.CouponIssue = func(child int) int { return child + lookup }
+	c.Subscription.StockChanged = func(child int, _ []string) int { return child + lookup }
+	c.Subscription.OrderUpdated = func(child int, _ string) int { return child + lookup }
+	c.Subscription.QueueTicketUpdated = func(child int, _ string) int { return child + lookup }
+	c.ExperimentReport.Runs = times(usualRuns)
+	c.ExperimentReport.Cases = times(usualRuns)
+	c.Query.Experiments = times(usualExperiments)
+	c.PlaceOrderPayload.Products = times(usualLines)
+	c.PayOrderPayload.Products = times(usualLines)
+	c.CancelOrderPayload.Products = times(usualLines)
+	return c
+}
+
+// maxCost bounds a field's cost, so that the sum of many is still an int.
+const maxCost = 1 << 30
+
+func pageOnly(child int, first *int, _ *string) int { return pageCost(child, first) }
+
+func pageCost(child int, first *int) int {
+	n := defaultPage
+	if first != nil {
+		n = min(max(*first, 1), commerce.MaxPage) // what is beyond is refused later, and must not be cheap until then
+	}
+	return times(n)(child)
+}
+
+func times(n int) func(child int) int {
+	return func(child int) int { return n * (min(child, maxCost) + 1) }
+}

@@ -1,0 +1,76 @@
+package transport
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Request is what all layers know about the HTTP request that they serve. An operation of a WebSocket connection counts as a
+// request of its own.
+type Request struct {
+	ID      string
+	Start   time.Time // when it arrived
+	Address string    // of the client
+}
+
+type requestKey struct{}
+
+// RequestOf returns the request of a context. Outside of a handler it returns one with the ID "none" that starts now.
+func RequestOf(ctx context.Context) Request {
+	if r, ok := ctx.Value(requestKey{}).(Request); ok {
+		return r
+	}
+	return Request{ID: "none", Start: time.Now()}
+}
+
+// RequestIDHeader is where a request ID may be given, and is returned.
+const RequestIDHeader = "X-Request-Id"
+
+// sane is what may go into logs and answers as it is.
+var sane = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
+
+// withRequest notes when the request came, from where, and under which ID, its own or the caller's.
+func withRequest(proxies int, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // the one of the answer before
+		id := r.Header.Get(RequestIDHeader)
+		if !sane.MatchString(id) {
+			id = uuid.Must(uuid.NewV7()).String()
+		}
+		w.Header().Set(RequestIDHeader, id)
+		ctx := context.WithValue(r.Context(), requestKey{}, Request{ID: id, Start: time.Now(), Address: addressOf(r, proxies)})
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// addressOf is where a request comes from. Each proxy appends the address that it was asked from to X-Forwarded-For; what is
+// before the entries of one's own proxies is the client's invention.
+func addressOf(r *http.Request, proxies int) string {
+	if proxies > 0 {
+		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		if at := len(hops) - proxies; at >= 0 {
+			if ip, err := netip.ParseAddr(strings.TrimSpace(hops[at])); err == nil {
+				return ip.Unmap().WithZone("").String()
+			}
+		}
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// withNewRequest is for an operation that came over a connection of longer life.
+func withNewRequest(ctx context.Context) context.Context {
+	return context.WithValue(ctx, requestKey{}, Request{
+		ID: uuid.Must(uuid.NewV7()).String(), Start: time.Now(), Address: RequestOf(ctx).Address,
+	})
+}
