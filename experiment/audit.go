@@ -17,31 +17,6 @@ import (
 	"holdfast/lockprovider"
 )
 
-// Finding is something that must not be.
-type Finding struct {
-	// Kind is one of the kinds below.
-	Kind string `json:"kind"`
-	// Subject is the balance or the request that is concerned.
-	Subject string `json:"subject"`
-	Text    string `json:"text"`
-	// Units are how many units, points or minor units of money are concerned, where that can be said.
-	Units int64 `json:"units,omitempty"`
-}
-
-// The kinds of findings.
-const (
-	LostMoney    = "money lost or invented"
-	Oversold     = "oversold"
-	LostUnits    = "units lost or invented"
-	Journal      = "journal does not add up"
-	Missing      = "confirmed and missing"
-	Phantom      = "refused and done all the same"
-	WrongRefusal = "refused without a reason"
-	Unasked      = "nobody asked for it"
-	Drift        = "redis and database differ"
-	Stuck        = "never persisted"
-)
-
 // books are what the database says of the customers' requests.
 type books struct {
 	balances map[string]*ent.Balance
@@ -66,7 +41,12 @@ type auditor struct {
 	// shared tells that others use the shop as well: what nobody here asked for may be theirs.
 	shared bool
 
-	books    books
+	books  books
+	result auditResult
+}
+
+// auditResult is what an audit has found.
+type auditResult struct {
 	findings []Finding
 	// lostMoney is by how much accounts and wallets differ from what the moves of their owners make, lostUnits the same of
 	// stock and coupons, oversold how many units are promised that never were.
@@ -75,20 +55,20 @@ type auditor struct {
 }
 
 func (a *auditor) find(kind, subject string, units int64, format string, args ...any) {
-	a.findings = append(a.findings, Finding{kind, subject, fmt.Sprintf(format, args...), units})
+	a.result.findings = append(a.result.findings, Finding{kind, subject, fmt.Sprintf(format, args...), units})
 }
 
 // run audits a shop at rest.
-func (a *auditor) run(ctx context.Context) error {
+func (a *auditor) run(ctx context.Context) (auditResult, error) {
 	violations, err := lockprovider.Audit(ctx, a.db)
 	if err != nil {
-		return err
+		return auditResult{}, err
 	}
 	for _, v := range violations {
 		a.find(Journal, v.Balance, 0, "%s", v.Problem)
 	}
 	if err := a.read(ctx); err != nil {
-		return fmt.Errorf("audit: %w", err)
+		return auditResult{}, fmt.Errorf("audit: %w", err)
 	}
 	for _, asked := range a.asks {
 		a.answer(asked)
@@ -97,7 +77,7 @@ func (a *auditor) run(ctx context.Context) error {
 	if !a.shared {
 		a.unasked()
 	}
-	return nil
+	return a.result, nil
 }
 
 func (a *auditor) read(ctx context.Context) error {
@@ -176,7 +156,7 @@ func (a *auditor) answer(asked *ask) {
 	case exists != done:
 		a.find(Missing, what, 0, "in the change log: %t, its row: %t", done, exists)
 	case asked.outcome == granted && !done:
-		a.missing++
+		a.result.missing++
 		a.find(Missing, what, 1, "was confirmed to %s and is not in the database", asked.user)
 	case asked.outcome == granted && asked.operation != chargePoints && asked.answered != asked.object():
 		a.find(Missing, what, 0, "was confirmed as %s, and is %s", asked.answered, asked.object())
@@ -187,7 +167,7 @@ func (a *auditor) answer(asked *ask) {
 		a.orderState(asked, a.books.orders[asked.object()])
 	}
 	if asked.outcome == granted && done && !asked.began.IsZero() {
-		a.persisted = append(a.persisted, max(0, change.at.Sub(asked.began).Seconds()*1000))
+		a.result.persisted = append(a.result.persisted, max(0, change.at.Sub(asked.began).Seconds()*1000))
 	}
 	if asked.outcome == refused {
 		a.refusal(asked, done)
@@ -323,7 +303,7 @@ func (a *auditor) total(row *ent.Balance, moved, sold int64) {
 		most = row.Opening
 	}
 	if over := sold - most; over > 0 {
-		a.oversold += over
+		a.result.oversold += over
 		a.find(Oversold, row.ID, over, "%d were promised, and there were %d: %d too many", sold, most, over)
 	}
 	off := row.Amount - row.Opening - moved
@@ -333,27 +313,11 @@ func (a *auditor) total(row *ent.Balance, moved, sold int64) {
 	kind := LostUnits
 	if row.Family == string(lockprovider.Accounts) || row.Family == string(lockprovider.Points) {
 		kind = LostMoney
-		a.lostMoney += max(off, -off)
+		a.result.lostMoney += max(off, -off)
 	} else {
-		a.lostUnits += max(off, -off)
+		a.result.lostUnits += max(off, -off)
 	}
 	a.find(kind, row.ID, max(off, -off), "is %d, and has to be %d: %s", row.Amount, row.Opening+moved, lost(off))
-}
-
-// balances are the keys of what a world fights over.
-func (w *world) balances() []string {
-	var keys []string
-	for _, id := range w.objects {
-		switch {
-		case strings.HasPrefix(id, "prod_"):
-			keys = append(keys, lockprovider.StockKey(id))
-		case strings.HasPrefix(id, "coup_"):
-			keys = append(keys, lockprovider.CouponKey(id))
-		case strings.HasPrefix(id, "acct_"):
-			keys = append(keys, lockprovider.AccountKey(id))
-		}
-	}
-	return keys
 }
 
 // unasked looks for what customers have without having asked for it.

@@ -45,19 +45,6 @@ type Runner struct {
 	connections int
 }
 
-// Progress is how far an experiment has come.
-type Progress struct {
-	Case  Case `json:"case"`
-	Round int  `json:"round"`
-	// Run counts from 1 to Runs.
-	Run  int `json:"run"`
-	Runs int `json:"runs"`
-	// Operations have been answered in this run.
-	Operations int64 `json:"operations"`
-	// Finished is the run's result, nil before its end.
-	Finished *Run `json:"finished,omitempty"`
-}
-
 // Run runs a plan to its end. Where ctx ends before, or a server or store fails, it returns what has been measured until
 // then together with the error.
 func (r *Runner) Run(ctx context.Context, p Plan) (report Report, err error) {
@@ -97,11 +84,8 @@ func (r *Runner) Run(ctx context.Context, p Plan) (report Report, err error) {
 	return report, nil
 }
 
-func (r *Runner) tell(p Progress) {
-	if r.Progress != nil {
-		r.Progress(p)
-	}
-}
+// mixed stands for the strategies of running servers if their families have several.
+const mixed lockprovider.Strategy = "mixed"
 
 // adopt replaces what a plan says of servers by what runs.
 func (r *Runner) adopt(ctx context.Context, p Plan) (Plan, error) {
@@ -110,17 +94,9 @@ func (r *Runner) adopt(ctx context.Context, p Plan) (Plan, error) {
 	}
 	s := newShop(r.URLs, r.Secret, r.Issuer, r.Currency, 1)
 	defer s.close()
-	var reply struct {
-		Data struct {
-			Strategies []struct{ Family, Strategy string }
-		}
-		Errors []struct{ Message string }
-	}
-	if err := s.send(ctx, 0, administrator, `{ strategies { family strategy } }`, nil, &reply); err != nil {
+	strategies, err := s.strategies(ctx)
+	if err != nil {
 		return p, fmt.Errorf("--url %s: %w", r.URLs[0], err)
-	}
-	if len(reply.Errors) > 0 {
-		return p, fmt.Errorf("--url %s: %s: the secret that signs tokens must be that of the servers", r.URLs[0], reply.Errors[0].Message)
 	}
 	p.Databases, p.Redis, p.Instances = []string{SQLite}, EmbeddedRedis, []int{len(r.URLs)}
 	p.Strategies = []lockprovider.Strategy{lockprovider.RowLock}
@@ -128,16 +104,10 @@ func (r *Runner) adopt(ctx context.Context, p Plan) (Plan, error) {
 		return p, err
 	}
 	p.Databases, p.Redis, p.Settings = []string{Running}, Running, nil
-	names := map[string]bool{}
-	name := ""
-	for _, f := range reply.Data.Strategies {
-		name = strings.ToLower(f.Strategy)
-		names[name] = true
+	p.Strategies = []lockprovider.Strategy{mixed}
+	if len(strategies) == 1 {
+		p.Strategies = strategies
 	}
-	if len(names) != 1 {
-		name = "mixed"
-	}
-	p.Strategies = []lockprovider.Strategy{lockprovider.Strategy(name)}
 	for _, n := range p.Clients {
 		r.connections = max(r.connections, n)
 	}

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"holdfast/lockprovider"
 )
 
@@ -21,11 +19,12 @@ var pageTemplate = template.Must(template.New("page").Parse(pageSource))
 
 type page struct {
 	Report
-	Alarms   []alarm
-	Sections []section
-	Scaling  []plot
-	Note     string
-	PlanText string
+	Alarms      []alarm
+	Sections    []section
+	Scaling     []plot
+	Note        string
+	PlanText    string
+	MachineText string
 }
 
 type section struct {
@@ -50,17 +49,13 @@ func (r Report) WriteHTML(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	p := page{Report: r, Note: r.tableNote(), PlanText: text, Scaling: r.scaling(), Alarms: r.alarms()}
+	p := page{
+		Report: r, Note: r.tableNote(), PlanText: text, MachineText: describe(r.Machine), Scaling: r.scaling(), Alarms: r.alarms(),
+	}
 	for _, setting := range r.settings() {
 		p.Sections = append(p.Sections, r.section(setting))
 	}
 	return pageTemplate.Execute(w, p)
-}
-
-// YAML is the plan as a file.
-func (p Plan) YAML() (string, error) {
-	text, err := yaml.Marshal(p)
-	return string(text), err
 }
 
 func (r Report) section(setting Case) section {

@@ -67,14 +67,3 @@ func versionOf(ctx context.Context, program string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(output)), "\n")
 	return line
 }
-
-func (m Machine) String() string {
-	parts := []string{plural(m.CPUs, "CPU")}
-	if m.CPU != "" {
-		parts[0] += " (" + m.CPU + ")"
-	}
-	if m.Memory > 0 {
-		parts = append(parts, compact(float64(m.Memory)/1024)+" GiB")
-	}
-	return strings.Join(append(parts, m.OS, m.Go), ", ")
-}

@@ -15,7 +15,7 @@ func (r Report) WriteMarkdown(w io.Writer) error {
 	}
 	b.WriteString("This page is written by the command below, and is replaced by running it again:\n\n")
 	fmt.Fprintf(&b, "    %s\n\n", r.Command)
-	fmt.Fprintf(&b, "Measured on %s, with %s", r.Started.Format("2006-01-02"), r.Machine)
+	fmt.Fprintf(&b, "Measured on %s, with %s", r.Started.Format("2006-01-02"), describe(r.Machine))
 	if len(r.Machine.Servers) > 0 {
 		fmt.Fprintf(&b, "; %s", strings.Join(r.Machine.Servers, "; "))
 	}
@@ -78,4 +78,16 @@ func upperFirst(s string) string {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// describe says what a machine is, in one line.
+func describe(m Machine) string {
+	parts := []string{plural(m.CPUs, "CPU")}
+	if m.CPU != "" {
+		parts[0] += " (" + m.CPU + ")"
+	}
+	if m.Memory > 0 {
+		parts = append(parts, compact(float64(m.Memory)/1024)+" GiB")
+	}
+	return strings.Join(append(parts, m.OS, m.Go), ", ")
 }

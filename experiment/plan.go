@@ -10,37 +10,6 @@ import (
 	"holdfast/lockprovider"
 )
 
-// Duration is a time.Duration that is written as text in plans and reports: 300ms, 5s.
-type Duration time.Duration
-
-// MarshalText implements encoding.TextMarshaler.
-func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (d *Duration) UnmarshalText(text []byte) error {
-	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		return fmt.Errorf("%q is no duration, such as 300ms or 5s", text)
-	}
-	*d = Duration(parsed)
-	return nil
-}
-
-func (d Duration) String() string { return time.Duration(d).String() }
-
-// Kinds of stores that an experiment provides.
-const (
-	SQLite   = "sqlite"
-	Postgres = "postgres"
-	MariaDB  = "mariadb"
-
-	EmbeddedRedis = "embedded" // in the process of the experiment
-	RealRedis     = "real"
-
-	// Running stands for the stores of servers that run already, which an experiment does not know.
-	Running = "running"
-)
-
 // Plan is what an experiment runs: every combination of its lists, Rounds times.
 type Plan struct {
 	// Name titles the report.
@@ -170,61 +139,4 @@ func each[T comparable](c *planChecker, key string, values []T, ok func(T) bool,
 		c.that(key, !seen[v], v, "each only once")
 		seen[v] = true
 	}
-}
-
-// Case is one combination of a plan's lists.
-type Case struct {
-	Workload  string                `json:"workload"`
-	Strategy  lockprovider.Strategy `json:"strategy"`
-	Database  string                `json:"database"`
-	Redis     string                `json:"redis"`
-	Clients   int                   `json:"clients"`
-	Instances int                   `json:"instances"`
-	// Rate is operations per second of an open loop, 0 in a closed loop.
-	Rate float64 `json:"rate"`
-}
-
-// Setting is the case without its strategy: cases of one setting are compared with each other.
-func (c Case) Setting() Case {
-	c.Strategy = ""
-	return c
-}
-
-func (c Case) String() string {
-	loop := "closed loop"
-	if c.Rate > 0 {
-		loop = fmt.Sprintf("%g/s", c.Rate)
-	}
-	stores := fmt.Sprintf("%s and %s Redis", c.Database, c.Redis)
-	if c.Database == Running {
-		stores = "running servers"
-	}
-	return fmt.Sprintf("%s on %s, %s, %s, %s", c.Workload, stores,
-		plural(c.Clients, "client"), plural(c.Instances, "instance"), loop)
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// Cases are all combinations in the order in which a round runs them: the strategies of a setting follow each other.
-func (p Plan) Cases() []Case {
-	var cases []Case
-	for _, workload := range p.Workloads {
-		for _, database := range p.Databases {
-			for _, instances := range p.Instances {
-				for _, clients := range p.Clients {
-					for _, rate := range p.Rates {
-						for _, strategy := range p.Strategies {
-							cases = append(cases, Case{workload, strategy, database, p.Redis, clients, instances, rate})
-						}
-					}
-				}
-			}
-		}
-	}
-	return cases
 }

@@ -116,3 +116,9 @@ func planKeys(fields map[string]planField) []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// YAML is the plan as a file.
+func (p Plan) YAML() (string, error) {
+	text, err := yaml.Marshal(p)
+	return string(text), err
+}

@@ -23,11 +23,19 @@ type probe struct {
 	transactions                       *float64
 }
 
-// take reads all counters. What cannot be read is left out: a figure is missing then, and the run is none the worse.
-func (r *running) take(ctx context.Context) probe {
+// sources are where counters are read.
+type sources struct {
+	http   *http.Client
+	urls   []string       // of the servers, http://host:port
+	redis  *clients.Redis // nil where it is not known
+	stores *site          // nil where they are not known
+}
+
+// readCounters reads all counters. What cannot be read is left out: a figure is missing then, and the run is none the worse.
+func readCounters(ctx context.Context, s sources) probe {
 	p := probe{metrics: map[string]float64{}}
-	for _, server := range r.shop.urls {
-		if err := scrape(ctx, r.shop.http, server+"/metrics", p.metrics); err != nil {
+	for _, server := range s.urls {
+		if err := scrape(ctx, s.http, server+"/metrics", p.metrics); err != nil {
 			p.metrics = map[string]float64{}
 			break
 		}
@@ -35,13 +43,13 @@ func (r *running) take(ctx context.Context) probe {
 	if cpu, ok := p.metrics["process_cpu_seconds_total"]; ok {
 		p.serverCPU = &cpu
 	}
-	if r.redis != nil {
-		p.redis(ctx, r.redis)
+	if s.redis != nil {
+		p.redis(ctx, s.redis)
 	}
 	p.ownCPU = ownCPU()
-	if r.site != nil {
-		p.dbCPU = localCPU(r.site.databaseURL)
-		p.transactions, _ = r.site.transactions(ctx)
+	if s.stores != nil {
+		p.dbCPU = localCPU(s.stores.databaseURL)
+		p.transactions, _ = s.stores.transactions(ctx)
 	}
 	return p
 }
@@ -146,12 +154,4 @@ func localCPU(address string) *float64 {
 		return nil
 	}
 	return listenerCPU(uint16(port))
-}
-
-// openRedis connects to the Redis of a run.
-func (s *site) openRedis(ctx context.Context) (*clients.Redis, error) {
-	if s.embedded != nil {
-		return s.embedded.redis, nil
-	}
-	return clients.OpenRedis(ctx, clients.RedisOptions{URL: s.redisURL, PoolSize: 4})
 }

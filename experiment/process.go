@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // process is one server of a run.
@@ -94,6 +96,24 @@ func start(ctx context.Context, executable string, env, args []string) (*process
 	case <-ctx.Done():
 		return nil, errors.Join(fmt.Errorf("a server is not ready: %w\n%s", ctx.Err(), p.log.tail()), p.stop())
 	}
+}
+
+// startServers starts servers that share their stores: the first brings the database up to date, the others find it so.
+// It returns those that have been started also with an error; the others are nil.
+func startServers(ctx context.Context, executable string, env, args []string, n int) ([]*process, error) {
+	processes := make([]*process, n)
+	var err error
+	if processes[0], err = start(ctx, executable, env, args); err != nil {
+		return processes, err
+	}
+	group, starting := errgroup.WithContext(ctx)
+	for i := 1; i < n; i++ {
+		group.Go(func() (err error) {
+			processes[i], err = start(starting, executable, env, args)
+			return err
+		})
+	}
+	return processes, group.Wait()
 }
 
 // stop ends a server as an operator does. Stopping one that has ended is no error, unless it ended badly.

@@ -21,6 +21,14 @@ func record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d.Microseconds(), 1), highestLatency)) // in range by min and max
 }
 
+// milliseconds is a percentile of a histogram; 0 of an empty one.
+func milliseconds(h *hdrhistogram.Histogram, percent float64) float64 {
+	if h.TotalCount() == 0 {
+		return 0
+	}
+	return float64(h.ValueAtPercentile(percent)) / 1000
+}
+
 // recorder is what one client notes. Nobody else touches it before the end.
 type recorder struct {
 	asks     []*ask

@@ -2,11 +2,7 @@ package experiment
 
 import (
 	"context"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // mostFindings is how many findings of a run a report holds.
@@ -15,15 +11,8 @@ const mostFindings = 20
 // plotted are the percentiles of a plot.
 var plotted = []float64{1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 97.5, 99, 99.5, 99.9, 100}
 
-func milliseconds(h *hdrhistogram.Histogram, percent float64) float64 {
-	if h.TotalCount() == 0 {
-		return 0
-	}
-	return float64(h.ValueAtPercentile(percent)) / 1000
-}
-
 // measure is what the clients saw.
-func (r *Run) measure(rec *recording) {
+func measure(r *Run, rec *recording) {
 	r.Successes, r.Refusals, r.Late = rec.granted, rec.refused, rec.late
 	r.Unanswered, r.Unsent = rec.open, rec.unsent
 	r.Seconds, r.Active = rec.window.Seconds(), rec.active.Seconds()
@@ -52,7 +41,7 @@ func (r *Run) measure(rec *recording) {
 }
 
 // cost is what the servers and stores counted meanwhile.
-func (r *Run) cost(before, after probe, rec *recording) {
+func cost(r *Run, before, after probe, rec *recording) {
 	operations := float64(rec.granted + rec.refused + rec.late + rec.open)
 	per := func(after, before *float64, scale float64) *float64 {
 		d := difference(after, before)
@@ -81,7 +70,7 @@ func (r *Run) cost(before, after probe, rec *recording) {
 }
 
 // transactions are counted after the servers have ended: PostgreSQL's counters lag behind connections in use.
-func (r *Run) transactions(ctx context.Context, target *running, before probe, rec *recording) {
+func transactions(ctx context.Context, r *Run, target *running, before probe, rec *recording) {
 	operations := float64(rec.granted + rec.refused + rec.late + rec.open)
 	if target.site == nil || operations == 0 {
 		return
@@ -94,43 +83,17 @@ func (r *Run) transactions(ctx context.Context, target *running, before probe, r
 }
 
 // judge is what the audit found.
-func (r *Run) judge(a *auditor, w *world, rec *recording) {
-	r.Violations = len(a.findings)
-	r.Findings = a.findings
-	r.Findings = r.loudest()[:min(len(a.findings), mostFindings)]
-	r.LostMoney, r.LostUnits, r.Oversold, r.Missing = a.lostMoney, a.lostUnits, a.oversold, a.missing
+func judge(r *Run, found auditResult, w *world, rec *recording) {
+	r.Violations = len(found.findings)
+	r.Findings = loudest(found.findings)[:min(len(found.findings), mostFindings)]
+	r.LostMoney, r.LostUnits, r.Oversold, r.Missing = found.lostMoney, found.lostUnits, found.oversold, found.missing
 	interval := newHistogram()
-	for _, ms := range a.persisted {
+	for _, ms := range found.persisted {
 		record(interval, time.Duration(ms*float64(time.Millisecond)))
 	}
 	r.PersistedP50Ms, r.PersistedP99Ms = milliseconds(interval, 50), milliseconds(interval, 99)
 	if w.workload.Scarce {
 		units, winners := w.units*int64(len(w.objects)), rec.granted+rec.late
 		r.Units, r.Winners = &units, &winners
-	}
-}
-
-// counter tells now and then how many operations are done, one teller at a time.
-type counter struct {
-	done atomic.Int64
-	mu   sync.Mutex
-	last time.Time
-	tell func(done int64)
-}
-
-// tellEvery is how often progress is told within a run.
-const tellEvery = 200 * time.Millisecond
-
-func newCounter(tell func(done int64)) *counter { return &counter{tell: tell, last: time.Now()} }
-
-func (c *counter) add() {
-	done := c.done.Add(1)
-	if !c.mu.TryLock() { // somebody else is at it
-		return
-	}
-	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.last) >= tellEvery {
-		c.last = now
-		c.tell(done)
 	}
 }

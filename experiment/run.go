@@ -39,16 +39,8 @@ func (r *Runner) launch(ctx context.Context, p Plan, c Case) (_ *running, err er
 	env := append(serverEnv(r.Environ), "DATABASE_URL="+out.site.databaseURL, "REDIS_URL="+out.site.redisURL,
 		"HOLDFAST_DEVELOPMENT=false", "HOLDFAST_AUTH_SECRET="+string(r.Secret))
 	args := slices.Concat(r.Args, serverArgs(p, c))
-	out.processes = make([]*process, c.Instances)
-	// The first brings the database up to date, the others find it so.
-	for _, part := range [][2]int{{0, 1}, {1, c.Instances}} {
-		err = parallel(ctx, part[1]-part[0], c.Instances, func(ctx context.Context, i int) (err error) {
-			out.processes[part[0]+i], err = start(ctx, r.Executable, env, args)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
+	if out.processes, err = startServers(ctx, r.Executable, env, args, c.Instances); err != nil {
+		return nil, err
 	}
 	var urls []string
 	for _, p := range out.processes {
@@ -141,8 +133,9 @@ func (r *Runner) one(ctx context.Context, p Plan, c Case, round int, tick func(d
 		label = fmt.Sprintf("customer%x-", time.Now().UnixNano()) // nobody who has been here before
 	}
 	audit := &auditor{shared: target.shared}
+	as := size{objects: p.Objects, units: p.Units, users: p.Users, skew: p.Skew}
 	if p.WarmUp > 0 {
-		warm, err := newWorld(ctx, target.shop, w, p, c.Clients, label)
+		warm, err := newWorld(ctx, target.shop, w, as, c.Clients, label)
 		if err != nil {
 			return Run{}, err
 		}
@@ -155,7 +148,7 @@ func (r *Runner) one(ctx context.Context, p Plan, c Case, round int, tick func(d
 			a.began = time.Time{} // audited, not measured
 		}
 	}
-	measured, err := newWorld(ctx, target.shop, w, p, c.Clients, label)
+	measured, err := newWorld(ctx, target.shop, w, as, c.Clients, label)
 	if err != nil {
 		return Run{}, err
 	}
@@ -164,42 +157,50 @@ func (r *Runner) one(ctx context.Context, p Plan, c Case, round int, tick func(d
 		shop: target.shop, world: measured, clients: c.Clients, rate: c.Rate, duration: time.Duration(p.Duration),
 		operations: p.Operations, seed: p.Seed + uint64(round), label: "load", progress: counter.add,
 	}
-	before := target.take(ctx)
+	before := readCounters(ctx, target.sources())
 	rec := l.run(ctx)
-	after := target.take(ctx)
+	after := readCounters(ctx, target.sources())
 	if ctx.Err() != nil {
 		return Run{}, ctx.Err()
 	}
 	audit.asks, audit.worlds = append(audit.asks, rec.asks...), append(audit.worlds, measured)
 	out := Run{Case: c, Round: round}
-	out.measure(rec)
-	out.cost(before, after, rec)
-	if err := target.audit(ctx, audit, &out); err != nil {
+	measure(&out, rec)
+	cost(&out, before, after, rec)
+	found, err := target.audit(ctx, audit, &out)
+	if err != nil {
 		return Run{}, err
 	}
-	out.transactions(ctx, target, before, rec)
-	out.judge(audit, measured, rec)
+	transactions(ctx, &out, target, before, rec)
+	judge(&out, found, measured, rec)
 	return out, nil
 }
 
 // audit proves the run, as far as the stores are known.
-func (r *running) audit(ctx context.Context, a *auditor, out *Run) error {
+func (r *running) audit(ctx context.Context, a *auditor, out *Run) (auditResult, error) {
 	if r.db == nil {
 		out.Audit = notAudited + ": name the database of the running servers with --database-url"
-		return nil
+		return auditResult{}, nil
 	}
 	out.Audit = "journal, answers"
+	var different []Finding
 	if r.redis != nil {
-		findings, err := settle(ctx, r.db.Ent, r.redis)
-		if err != nil {
-			return err
+		var err error
+		if different, err = settle(ctx, r.db.Ent, r.redis); err != nil {
+			return auditResult{}, err
 		}
-		a.findings = append(a.findings, findings...)
 		out.Audit = "journal, answers, stores"
 	}
 	if err := r.stop(); err != nil {
-		return err
+		return auditResult{}, err
 	}
 	a.db = r.db.Ent
-	return a.run(ctx)
+	found, err := a.run(ctx)
+	found.findings = append(different, found.findings...)
+	return found, err
+}
+
+// sources are where the counters of the shop are read.
+func (r *running) sources() sources {
+	return sources{http: r.shop.http, urls: r.shop.urls, redis: r.redis, stores: r.site}
 }

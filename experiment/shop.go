@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/graph/auth"
+	"holdfast/lockprovider"
 )
 
 // shop is the API as its customers see it.
@@ -220,6 +223,29 @@ func (s *shop) createAccount(ctx context.Context, owner string, opening int64) (
 			"name": "Savings", "currency": s.currency, "userId": "user_" + owner,
 			"openingMinor": strconv.FormatInt(opening, 10),
 		})
+}
+
+// strategies returns the strategies that the servers run, each once. It fails if the servers do not accept the tokens.
+func (s *shop) strategies(ctx context.Context) ([]lockprovider.Strategy, error) {
+	var reply struct {
+		Data struct {
+			Strategies []struct{ Family, Strategy string }
+		}
+		Errors []struct{ Message string }
+	}
+	if err := s.send(ctx, 0, administrator, `{ strategies { family strategy } }`, nil, &reply); err != nil {
+		return nil, err
+	}
+	if len(reply.Errors) > 0 {
+		return nil, fmt.Errorf("%s: the secret that signs tokens must be that of the servers", reply.Errors[0].Message)
+	}
+	var found []lockprovider.Strategy
+	for _, f := range reply.Data.Strategies {
+		if name := lockprovider.Strategy(strings.ToLower(f.Strategy)); !slices.Contains(found, name) {
+			found = append(found, name)
+		}
+	}
+	return found, nil
 }
 
 // parallel calls f for 0 to n-1, at most so many at a time, until one fails or ctx ends.

@@ -17,6 +17,19 @@ import (
 	"holdfast/clients"
 )
 
+// Kinds of stores that an experiment provides.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+	MariaDB  = "mariadb"
+
+	EmbeddedRedis = "embedded" // in the process of the experiment
+	RealRedis     = "real"
+
+	// Running stands for the stores of servers that run already, which an experiment does not know.
+	Running = "running"
+)
+
 // Stores are the servers that experiments make databases in. Kinds without a URL are started from PATH when they are
 // needed, and stopped by Close.
 type Stores struct {
@@ -217,4 +230,12 @@ func openAdmin(server string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(1)
 	return db, nil
+}
+
+// openRedis connects to the Redis of a run.
+func (s *site) openRedis(ctx context.Context) (*clients.Redis, error) {
+	if s.embedded != nil {
+		return s.embedded.redis, nil
+	}
+	return clients.OpenRedis(ctx, clients.RedisOptions{URL: s.redisURL, PoolSize: 4})
 }

@@ -151,7 +151,7 @@ func (r Report) alarms() []alarm {
 			}
 			rounds++
 			if a.Findings == nil {
-				a.Findings = run.loudest()[:min(len(run.Findings), alarmed)]
+				a.Findings = loudest(run.Findings)[:min(len(run.Findings), alarmed)]
 			}
 		}
 		a.Title = fmt.Sprintf("%s under %s: %s, in %d of %s", s.Workload, strings.ToUpper(string(s.Strategy)), s.Damage(),
@@ -159,18 +159,4 @@ func (r Report) alarms() []alarm {
 		alarms = append(alarms, a)
 	}
 	return alarms
-}
-
-// loudest are the findings, what customers feel first.
-func (r Run) loudest() []Finding {
-	var first, then []Finding
-	for _, f := range r.Findings {
-		switch f.Kind {
-		case LostMoney, LostUnits, Oversold, Missing:
-			first = append(first, f)
-		default:
-			then = append(then, f)
-		}
-	}
-	return append(first, then...)
 }
