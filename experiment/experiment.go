@@ -14,6 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/experiment/host"
+	"holdfast/experiment/load"
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 	"holdfast/lockprovider"
 )
 
@@ -26,7 +30,7 @@ type Runner struct {
 	// Args come before the command of a server, such as --config FILE.
 	Args []string
 	// Stores are where runs have their data.
-	Stores Stores
+	Stores host.Stores
 
 	// URLs are servers that run already, http://host:port, of one shop. Then no server is started, strategies, databases
 	// and instances are theirs, and Secret, Issuer and Currency have to be.
@@ -47,20 +51,20 @@ type Runner struct {
 
 // Run runs a plan to its end. Where ctx ends before, or a server or store fails, it returns what has been measured until
 // then together with the error.
-func (r *Runner) Run(ctx context.Context, p Plan) (report Report, err error) {
+func (r *Runner) Run(ctx context.Context, p plans.Plan) (out report.Report, err error) {
 	if len(r.URLs) > 0 {
 		if p, err = r.adopt(ctx, p); err != nil {
-			return Report{}, err
+			return report.Report{}, err
 		}
 	} else if err := p.Validate(); err != nil {
-		return Report{}, err
+		return report.Report{}, err
 	}
 	if len(r.Secret) == 0 {
 		r.Secret = []byte(rand.Text() + rand.Text())
 	}
-	report = Report{Plan: p, Machine: thisMachine(ctx), Started: time.Now().UTC().Truncate(time.Second)}
+	out = report.Report{Plan: p, Machine: host.ThisMachine(ctx), Started: time.Now().UTC().Truncate(time.Second)}
 	defer func() { err = errors.Join(err, r.Stores.Close()) }()
-	defer report.conclude()
+	defer out.Conclude()
 	cases := p.Cases()
 	total := len(cases) * p.Rounds
 	for round := 1; round <= p.Rounds; round++ {
@@ -74,36 +78,36 @@ func (r *Runner) Run(ctx context.Context, p Plan) (report Report, err error) {
 				r.tell(progress)
 			})
 			if err != nil {
-				return report, fmt.Errorf("%s under %s, round %d: %w", c, c.Strategy, round, err)
+				return out, fmt.Errorf("%s under %s, round %d: %w", c, c.Strategy, round, err)
 			}
-			report.Runs = append(report.Runs, run)
+			out.Runs = append(out.Runs, run)
 			progress.Finished = &run
 			r.tell(progress)
 		}
 	}
-	return report, nil
+	return out, nil
 }
 
 // mixed stands for the strategies of running servers if their families have several.
 const mixed lockprovider.Strategy = "mixed"
 
 // adopt replaces what a plan says of servers by what runs.
-func (r *Runner) adopt(ctx context.Context, p Plan) (Plan, error) {
+func (r *Runner) adopt(ctx context.Context, p plans.Plan) (plans.Plan, error) {
 	for i, u := range r.URLs {
 		r.URLs[i] = strings.TrimSuffix(strings.TrimSuffix(u, "/"), "/graphql")
 	}
-	s := newShop(r.URLs, r.Secret, r.Issuer, r.Currency, 1)
-	defer s.close()
-	strategies, err := s.strategies(ctx)
+	s := load.NewShop(r.URLs, r.Secret, r.Issuer, r.Currency, 1)
+	defer s.Close()
+	strategies, err := s.Strategies(ctx)
 	if err != nil {
 		return p, fmt.Errorf("--url %s: %w", r.URLs[0], err)
 	}
-	p.Databases, p.Redis, p.Instances = []string{SQLite}, EmbeddedRedis, []int{len(r.URLs)}
+	p.Databases, p.Redis, p.Instances = []string{host.SQLite}, host.EmbeddedRedis, []int{len(r.URLs)}
 	p.Strategies = []lockprovider.Strategy{lockprovider.RowLock}
 	if err := p.Validate(); err != nil {
 		return p, err
 	}
-	p.Databases, p.Redis, p.Settings = []string{Running}, Running, nil
+	p.Databases, p.Redis, p.Settings = []string{host.Running}, host.Running, nil
 	p.Strategies = []lockprovider.Strategy{mixed}
 	if len(strategies) == 1 {
 		p.Strategies = strategies

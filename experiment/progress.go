@@ -4,19 +4,22 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 )
 
 // Progress is how far an experiment has come.
 type Progress struct {
-	Case  Case `json:"case"`
-	Round int  `json:"round"`
+	Case  plans.Case `json:"case"`
+	Round int        `json:"round"`
 	// Run counts from 1 to Runs.
 	Run  int `json:"run"`
 	Runs int `json:"runs"`
 	// Operations have been answered in this run.
 	Operations int64 `json:"operations"`
 	// Finished is the run's result, nil before its end.
-	Finished *Run `json:"finished,omitempty"`
+	Finished *report.Run `json:"finished,omitempty"`
 }
 
 func (r *Runner) tell(p Progress) {
