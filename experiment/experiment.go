@@ -1,9 +1,12 @@
 // Package experiment runs the same commerce workload under each concurrency strategy, through the GraphQL API of real
 // server processes, measures what each one costs, and audits afterwards that nothing was lost or invented.
 //
-// A [Plan] says what to run; a [Runner] runs it and returns a [Report], which writes itself as a table, JSON, CSV, HTML or
-// Markdown. Runs are repeated in rounds, and rounds interleaved, so that whatever else the machine does hits all
-// strategies alike; comparisons are made of intervals, see [Interval.Against].
+// A [plans.Plan] says what to run. A [Runner] runs it and returns a [report.Report], which writes itself as a table, JSON,
+// CSV, HTML or Markdown. A [Lab] runs plans in the background of a server. Runs are repeated in rounds, and rounds interleaved, so that whatever else the machine does hits all
+// strategies alike; comparisons are made of intervals, see [report.Interval.Against].
+//
+// The parts stand in packages of their own, and none of them imports this one: plans (what to run), load (customers who
+// ask the shop), audit (answers against stores), report (figures, tables, plots) and host (processes, stores, counters).
 package experiment
 
 import (
@@ -35,10 +38,10 @@ type Runner struct {
 	// URLs are servers that run already, http://host:port, of one shop. Then no server is started, strategies, databases
 	// and instances are theirs, and Secret, Issuer and Currency have to be.
 	URLs []string
-	// RunningDatabase and RunningRedis are the stores of those servers, for the audit; "" where they are not to be audited.
+	// RunningDatabase and RunningRedis are the stores of those servers, for the audit; "" if they are not to be audited.
 	RunningDatabase, RunningRedis string
 
-	// Secret signs the customers' tokens; random where it is empty and servers are started.
+	// Secret signs the customers' tokens; random if it is empty and servers are started.
 	Secret []byte
 	// Issuer is that of the tokens, Currency that of the shop's prices: as the servers are configured.
 	Issuer, Currency string
@@ -49,7 +52,7 @@ type Runner struct {
 	connections int
 }
 
-// Run runs a plan to its end. Where ctx ends before, or a server or store fails, it returns what has been measured until
+// Run runs a plan to its end. If ctx ends before, or a server or store fails, it returns what has been measured until
 // then together with the error.
 func (r *Runner) Run(ctx context.Context, p plans.Plan) (out report.Report, err error) {
 	if len(r.URLs) > 0 {

@@ -17,10 +17,10 @@ import (
 // target is a shop under test: its servers and its stores.
 type target struct {
 	shop      *load.Shop
-	stores    *host.RunStores // nil of servers that ran before
+	stores    *host.RunStores // nil if the servers ran before
 	processes []*host.Process
-	redis     *clients.Redis    // nil where it is not known
-	db        *clients.Database // nil where it is not known
+	redis     *clients.Redis    // nil if it is not known
+	db        *clients.Database // nil if it is not known
 	shared    bool              // others use the shop as well
 }
 

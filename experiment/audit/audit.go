@@ -34,23 +34,23 @@ type applied struct {
 	at   time.Time
 }
 
-// auditor compares what customers were told with what the stores hold.
+// Auditor compares what customers were told with what the database holds. Set its exported fields, then call Run once.
 type Auditor struct {
 	DB       *ent.Client
 	Requests []*load.Request
 	Datasets []*load.Dataset
-	// shared tells that others use the shop as well: what nobody here asked for may be theirs.
+	// Shared tells that other clients use the shop as well. Then a change that no request asked for is no finding.
 	Shared bool
 
 	books  books
 	result Result
 }
 
-// auditResult is what an audit has found.
+// Result is what an audit has found.
 type Result struct {
 	Findings []Finding
-	// lostMoney is by how much accounts and wallets differ from what the moves of their owners make, lostUnits the same of
-	// stock and coupons, oversold how many units are promised that never were.
+	// LostMoney is by how much accounts and wallets differ from what the moves of their owners make, LostUnits the same of
+	// stock and coupons, Oversold how many units are promised that never were.
 	LostMoney, LostUnits, Oversold, Missing int64
 	PersistedMs                             []float64 // milliseconds from the intended start of a request until its row was written
 }
@@ -59,7 +59,8 @@ func (a *Auditor) find(kind, subject string, units int64, format string, args ..
 	a.result.Findings = append(a.result.Findings, Finding{kind, subject, fmt.Sprintf(format, args...), units})
 }
 
-// run audits a shop at rest.
+// Run audits the database. The servers of the shop must have stopped, unless Shared is set. It returns an error only if the
+// database cannot be read; what is wrong with the data is in the findings.
 func (a *Auditor) Run(ctx context.Context) (Result, error) {
 	violations, err := lockprovider.Audit(ctx, a.DB)
 	if err != nil {

@@ -25,7 +25,7 @@ const (
 	Stuck        = "never persisted"
 )
 
-// loudest returns the findings in another order: those that customers feel come first.
+// LoudestFirst returns the findings in another order: those that customers feel come first.
 func LoudestFirst(findings []Finding) []Finding {
 	var first, then []Finding
 	for _, f := range findings {

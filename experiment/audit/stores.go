@@ -19,8 +19,9 @@ const (
 	comparePage = 500
 )
 
-// settle waits until nothing is on its way from Redis to the database, and then compares the two: only lua keeps balances
-// in Redis. The servers must still run, and nobody may ask them for anything.
+// CompareStores waits until Redis holds no change that the database lacks, and then compares the balances of the two. It
+// looks only at families under the strategy lua, because only lua keeps balances in Redis. The servers must still run, and
+// no client may send them requests. Changes that are still missing after 30 seconds are a finding, not an error.
 func CompareStores(ctx context.Context, db *ent.Client, redis *clients.Redis) ([]Finding, error) {
 	var findings []Finding
 	for _, family := range lockprovider.Families {

@@ -14,24 +14,24 @@ import (
 	"holdfast/clients"
 )
 
-// probe is what servers and stores count. What is not known is nil.
+// Counters are what servers and stores have counted since they started. A figure that is not known is nil.
 type Counters struct {
 	Metrics map[string]float64 // of all instances, by name, added up over labels
-	// redisCommands counts those of scripts as well, where Redis is real.
+	// RedisCommands also counts the commands inside scripts if Redis is real.
 	RedisCommands                            *float64
 	ServerCPU, RedisCPU, DatabaseCPU, OwnCPU *float64 // seconds
 	Transactions                             *float64
 }
 
-// sources are where counters are read.
+// Sources name where counters are read.
 type Sources struct {
 	HTTP   *http.Client
 	URLs   []string       // of the servers, http://host:port
-	Redis  *clients.Redis // nil where it is not known
-	Stores *RunStores     // nil where they are not known
+	Redis  *clients.Redis // nil if it is not known
+	Stores *RunStores     // nil if they are not known
 }
 
-// readCounters reads all counters. What cannot be read is left out: a figure is missing then, and the run is none the worse.
+// ReadCounters reads all counters. It leaves out what it cannot read: the run then lacks a figure, and goes on.
 func ReadCounters(ctx context.Context, s Sources) Counters {
 	p := Counters{Metrics: map[string]float64{}}
 	for _, server := range s.URLs {
@@ -126,7 +126,7 @@ func parseMetrics(text io.Reader, into map[string]float64) error {
 	return lines.Err()
 }
 
-// difference of two counters, nil where either is not known.
+// Difference returns by how much a counter has grown, or nil if one of the two values is not known.
 func Difference(after, before *float64) *float64 {
 	if after == nil || before == nil {
 		return nil
@@ -135,6 +135,7 @@ func Difference(after, before *float64) *float64 {
 	return &d
 }
 
+// Metric returns a metric of the servers by its name, added up over labels and instances, or nil if no server reports it.
 func (p Counters) Metric(name string) *float64 {
 	if v, ok := p.Metrics[name]; ok {
 		return &v

@@ -14,15 +14,16 @@ type Machine struct {
 	OS   string `json:"os"`
 	CPU  string `json:"cpu"`
 	CPUs int    `json:"cpus"`
-	// Memory is in MiB, 0 where it is not known.
+	// Memory is in MiB, 0 if it is not known.
 	Memory int    `json:"memoryMiB"`
 	Go     string `json:"go"`
-	// Load is the system's load average before the experiment, "" where it is not known.
+	// Load is the system's load average before the experiment, "" if it is not known.
 	Load string `json:"load,omitempty"`
 	// Servers are the versions of the database and Redis programs on PATH.
 	Servers []string `json:"servers,omitempty"`
 }
 
+// ThisMachine describes the machine that this process runs on. A figure that cannot be found out stays empty.
 func ThisMachine(ctx context.Context) Machine {
 	m := Machine{OS: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version()}
 	m.CPU = procField("/proc/cpuinfo", "model name")
@@ -43,7 +44,7 @@ func ThisMachine(ctx context.Context) Machine {
 	return m
 }
 
-// procField reads "name : value" of a file of /proc, "" where there is none.
+// procField reads "name : value" of a file of /proc, "" if there is none.
 func procField(path, name string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {

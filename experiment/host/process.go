@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// process is one server of a run.
+// Process is one server of a run.
 type Process struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer // held open: a server may take its end for the end of whoever started it
@@ -66,7 +66,7 @@ func (l *serverLog) tail() string {
 	return string(l.text[max(0, len(l.text)-logSize):])
 }
 
-// start runs a server and waits until it answers.
+// Start runs a server and waits until it answers, for at most one minute. The error holds the end of the server's log.
 func Start(ctx context.Context, executable string, env, args []string) (*Process, error) {
 	p := &Process{exited: make(chan struct{})}
 	p.log.ready = make(chan string, 1)
@@ -98,8 +98,8 @@ func Start(ctx context.Context, executable string, env, args []string) (*Process
 	}
 }
 
-// startServers starts servers that share their stores: the first brings the database up to date, the others find it so.
-// It returns those that have been started also with an error; the others are nil.
+// StartServers starts n servers that share their stores. The first one migrates the database; the others start together
+// afterwards. If one fails, it also returns those that have started, and nil for the others.
 func StartServers(ctx context.Context, executable string, env, args []string, n int) ([]*Process, error) {
 	processes := make([]*Process, n)
 	var err error
@@ -116,7 +116,8 @@ func StartServers(ctx context.Context, executable string, env, args []string, n 
 	return processes, group.Wait()
 }
 
-// stop ends a server as an operator does. Stopping one that has ended is no error, unless it ended badly.
+// Stop asks the server to end, as an operator does, and kills it if it has not ended after 30 seconds. It returns an error
+// if the server had to be killed or ended with an exit code other than 0. Stop may be called again.
 func (p *Process) Stop() error {
 	polite, err := terminate(p.cmd.Process)
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -157,7 +158,7 @@ func spawn(cmd *exec.Cmd) error {
 	return <-done
 }
 
-// serverEnv is the environment without what would configure a server: that is the experiment's business.
+// ServerEnv returns the environment without the variables that configure a server: the experiment sets those.
 func ServerEnv(environ []string) []string {
 	var env []string
 	for _, entry := range environ {

@@ -47,8 +47,8 @@ func sqlOpen(address string) (*sql.DB, error) {
 	return nil, fmt.Errorf("unknown scheme %q: want postgres:// or mysql://", scheme)
 }
 
-// transactions returns how many transactions the database has ended, nil where it does not count them. PostgreSQL counts
-// those of this database, with up to a second's delay for connections in use; MariaDB and MySQL those of the server.
+// Transactions returns how many transactions the database has ended, or nil if it does not count them. PostgreSQL counts
+// those of this database, with up to a second's delay for connections in use; MariaDB and MySQL count those of the server.
 func (s *RunStores) Transactions(ctx context.Context) (*float64, error) {
 	if s.database != Postgres && s.database != MariaDB {
 		return nil, nil

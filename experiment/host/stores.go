@@ -47,12 +47,12 @@ type server struct {
 	stop func() error
 }
 
-// site is the stores of one run.
+// RunStores are the database and the Redis of one run. Both are empty at its start. Close removes them.
 type RunStores struct {
 	DatabaseURL, RedisURL string
 	database, redis       string     // kinds
 	cleanups              []cleanup  // in reverse order
-	Embedded              *embedding // where Redis is in this process
+	Embedded              *embedding // nil if Redis is not in this process
 }
 
 type cleanup func(ctx context.Context) error
@@ -63,6 +63,7 @@ type embedding struct{ redis *clients.Redis }
 // cleanupTimeout bounds how long it takes to remove what a run has left.
 const cleanupTimeout = 30 * time.Second
 
+// Close removes what the run has left in the stores. It also works after the context of the run has ended.
 func (s *RunStores) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupTimeout) // also after an interrupt
 	defer cancel()
@@ -73,7 +74,7 @@ func (s *RunStores) Close() error {
 	return errors.Join(errs...)
 }
 
-// open makes an empty database and an empty Redis.
+// Open makes an empty database and an empty Redis of the given kinds.
 func (s *Stores) Open(ctx context.Context, database, redisKind string) (_ *RunStores, err error) {
 	out := &RunStores{database: database, redis: redisKind}
 	defer func() {
@@ -232,7 +233,7 @@ func openAdmin(server string) (*sql.DB, error) {
 	return db, nil
 }
 
-// openRedis connects to the Redis of a run.
+// OpenRedis connects to the Redis of the run.
 func (s *RunStores) OpenRedis(ctx context.Context) (*clients.Redis, error) {
 	if s.Embedded != nil {
 		return s.Embedded.redis, nil

@@ -11,7 +11,7 @@ import (
 	"holdfast/lockprovider"
 )
 
-// world is the objects that one load fights over. The warm-up has one of its own.
+// Dataset is the objects and customers that one load works with. The warm-up has a dataset of its own.
 type Dataset struct {
 	Workload Workload
 	Units    int64
@@ -24,7 +24,7 @@ type Dataset struct {
 	skew    float64
 }
 
-// size replaces what a workload says of its objects and its customers. A zero leaves what the workload says.
+// Size replaces what a workload says of its objects and its customers. A field that is 0 leaves what the workload says.
 type Size struct {
 	Objects int
 	Units   int64
@@ -32,7 +32,7 @@ type Size struct {
 	Skew    float64
 }
 
-// newWorld creates the objects of a load.
+// Prepare creates the objects of a load in the shop. label begins the names of its customers.
 func Prepare(ctx context.Context, s *Shop, w Workload, as Size, clients int, label string) (*Dataset, error) {
 	out := &Dataset{Workload: w, Units: w.Units, weights: map[int][]float64{}, skew: w.Skew}
 	if as.Skew > 0 {
@@ -117,7 +117,7 @@ func accounts(ctx context.Context, s *Shop, w *Dataset) error {
 	})
 }
 
-// balances are the keys of what a world fights over.
+// BalanceKeys returns the keys of the balances that the requests of this dataset contend for.
 func (w *Dataset) BalanceKeys() []string {
 	var keys []string
 	for _, id := range w.Objects {

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// load is customers who ask the shop for one thing after another.
+// Generator is customers who send the shop one request after another.
 type Generator struct {
 	Shop    *Shop
 	Dataset *Dataset
 	Clients int
-	// rate is the operations a second of an open loop: each has an intended start, from which its latency counts, however
+	// Rate is the operations a second of an open loop: each has an intended start, from which its latency counts, however
 	// late a free client gets to it. So a shop that stalls cannot slow down those who measure it (coordinated omission).
 	// 0 is a closed loop.
 	Rate       float64
@@ -21,7 +21,7 @@ type Generator struct {
 	Operations int           // 0 is no bound
 	Seed       uint64
 	Label      string
-	// progress is called after each operation, at the same time from several clients; it may be nil.
+	// Progress is called after each operation, at the same time from several clients; it may be nil.
 	Progress func()
 }
 
@@ -34,7 +34,7 @@ const (
 	unknownPause = 20 * time.Millisecond
 )
 
-// run returns when all customers have their answers, or have given up after the grace period.
+// Run returns when all customers have their answers, or have given up 15 seconds after the end of the load.
 func (l *Generator) Run(ctx context.Context) *Recording {
 	giveUp, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -93,7 +93,7 @@ func (l *Generator) schedule() []time.Duration {
 	}
 }
 
-// intended waits for the start of operation n and returns when that was meant to be; false where there is none.
+// intended waits for the start of operation n and returns when that was meant to be; false if there is none.
 func (l *Generator) intended(ctx context.Context, n int, began time.Time, starts []time.Duration) (time.Time, bool) {
 	if l.Rate <= 0 {
 		now := time.Now()
@@ -137,7 +137,7 @@ func (l *Generator) operation(ctx context.Context, r *recorder, dice *rand.Rand,
 	r.finished(last, intended, time.Now())
 }
 
-// once sends a request once, and returns how long to wait before it is repeated where there was no answer for good.
+// once sends a request once. If there was no final answer, it returns how long to wait before the request is repeated.
 func (l *Generator) once(ctx context.Context, r *recorder, instance int, a *Request) time.Duration {
 	var reply answer
 	if err := l.Shop.send(ctx, instance, a.User, mutations[a.Operation], a.input(l.Shop.currency), &reply); err != nil {

@@ -13,15 +13,17 @@ const (
 	significantDigits = 3
 )
 
+// NewHistogram returns an empty histogram of latencies, for [Record] and [Milliseconds].
 func NewHistogram() *hdrhistogram.Histogram {
 	return hdrhistogram.New(1, highestLatency, significantDigits)
 }
 
+// Record adds a latency. A latency of more than two minutes counts as two minutes.
 func Record(h *hdrhistogram.Histogram, d time.Duration) {
 	_ = h.RecordValue(min(max(d.Microseconds(), 1), highestLatency)) // in range by min and max
 }
 
-// milliseconds is a percentile of a histogram; 0 of an empty one.
+// Milliseconds returns a percentile of a histogram in milliseconds, or 0 if the histogram is empty.
 func Milliseconds(h *hdrhistogram.Histogram, percent float64) float64 {
 	if h.TotalCount() == 0 {
 		return 0
@@ -62,7 +64,7 @@ func (r *recorder) finished(last *Request, intended, at time.Time) {
 	r.ends = append(r.ends, end{intended, at, last.Outcome, last.Code})
 }
 
-// recording is what all clients of a load noted.
+// Recording is what all clients of a load have recorded.
 type Recording struct {
 	Requests      []*Request
 	Retries       map[string]int64

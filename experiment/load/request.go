@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// ask is one request of a customer under one idempotency key, and what became of it.
+// Request is one request of a customer under one idempotency key, and its outcome.
 type Request struct {
 	Operation string // the mutation
 	User      string
@@ -26,14 +26,16 @@ type Request struct {
 	Outcome  Outcome
 	Code     string    // of a refusal
 	Answered string    // the identifier that the shop gave to what it made
-	Began    time.Time // when it was meant to be asked; zero where its time is of no interest
+	Began    time.Time // when it was meant to be asked; zero if its time is of no interest
 }
 
+// Line is a product of an order.
 type Line struct {
 	Product  string
 	Quantity int64
 }
 
+// Outcome tells how the shop has answered a request.
 type Outcome int
 
 const (
@@ -50,7 +52,7 @@ const (
 	Transfer     = "transfer"
 )
 
-// newAsk makes up a request under a key of its own.
+// NewRequest returns a request under an idempotency key of its own.
 func NewRequest(operation, user string) *Request {
 	a := &Request{Operation: operation, User: user, Key: uuid.New()}
 	a.Change = changeID(operation, user, a.Key)
@@ -93,7 +95,8 @@ func changeID(operation, user string, key uuid.UUID) uuid.UUID {
 
 var lowerBase32 = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-// object is the identifier of what the request makes, derived from its change; "" of points, which make nothing.
+// ID returns the identifier of the object that the request creates, derived from its change, or "" if the request creates
+// none, as a charge of points.
 func (a *Request) ID() string {
 	prefix := map[string]string{PlaceOrder: "ord_", IssueCoupon: "cpi_", Transfer: "tr_"}[a.Operation]
 	if prefix == "" {

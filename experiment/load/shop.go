@@ -22,7 +22,7 @@ import (
 	"holdfast/lockprovider"
 )
 
-// shop is the API as its customers see it.
+// Shop is the GraphQL API of a shop, as its customers see it. It is safe for concurrent use.
 type Shop struct {
 	HTTP   *http.Client
 	URLs   []string // http://host:port of each instance
@@ -38,6 +38,7 @@ type Shop struct {
 // answerTimeout bounds one request: longer than servers take at most.
 const answerTimeout = 60 * time.Second
 
+// NewShop returns a client of the instances at urls. secret signs the tokens of the customers for that issuer.
 func NewShop(urls []string, secret []byte, issuer, currency string, connections int) *Shop {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	return &Shop{
@@ -52,6 +53,7 @@ func NewShop(urls []string, secret []byte, issuer, currency string, connections 
 	}
 }
 
+// Close closes the connections that no request uses.
 func (s *Shop) Close() { s.HTTP.CloseIdleConnections() }
 
 // administrator creates what customers fight over.
@@ -225,7 +227,7 @@ func (s *Shop) createAccount(ctx context.Context, owner string, opening int64) (
 		})
 }
 
-// strategies returns the strategies that the servers run, each once. It fails if the servers do not accept the tokens.
+// Strategies returns the strategies that the servers run, each once. It fails if the servers do not accept the tokens.
 func (s *Shop) Strategies(ctx context.Context) ([]lockprovider.Strategy, error) {
 	var reply struct {
 		Data struct {

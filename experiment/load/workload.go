@@ -99,6 +99,7 @@ var workloads = []Workload{
 // checkoutCoupons are enough for twenty thousand orders of each customer: the shop lets one take mostPerUser of a coupon.
 const checkoutCoupons, mostPerUser = 20, 1000
 
+// WorkloadByName returns the workload of that name, or an error if there is none.
 func WorkloadByName(name string) (Workload, error) {
 	for _, w := range workloads {
 		if w.Name == name {

@@ -25,6 +25,7 @@ func (c Case) Setting() Case {
 	return c
 }
 
+// String describes the case without its strategy.
 func (c Case) String() string {
 	loop := "closed loop"
 	if c.Rate > 0 {

@@ -21,4 +21,5 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// String writes the duration as Go does: 300ms, 1m30s.
 func (d Duration) String() string { return time.Duration(d).String() }

@@ -16,7 +16,7 @@ import (
 //go:embed *.yaml
 var shipped embed.FS
 
-// ShippedPlans are the names of the plans that come with the program, sorted.
+// Shipped returns the names of the plans that come with the program, sorted.
 func Shipped() []string {
 	files, err := fs.Glob(shipped, "*.yaml")
 	if err != nil {
@@ -30,8 +30,8 @@ func Shipped() []string {
 	return names
 }
 
-// LoadPlan reads a plan by the name of a shipped one, or from a YAML file. What it does not say is as in [DefaultPlan].
-// The plan is not validated: flags may still complete it.
+// Load reads a plan by the name of a shipped one, or from a YAML file. A key that the file lacks is as in [Default]. Load
+// does not validate the plan: flags may still complete it.
 func Load(name string) (Plan, error) {
 	text, err := shipped.ReadFile(name + ".yaml")
 	if err != nil {
@@ -46,7 +46,7 @@ func Load(name string) (Plan, error) {
 	return Parse(name, text)
 }
 
-// ParsePlan reads YAML. Errors name the file, the line and the key.
+// Parse reads YAML. Its errors name the file, the line and the key.
 func Parse(name string, text []byte) (Plan, error) {
 	plan := Default()
 	plan.Name, plan.About = strings.TrimSuffix(path.Base(name), ".yaml"), ""

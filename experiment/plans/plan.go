@@ -54,7 +54,7 @@ type Plan struct {
 	Settings []string `json:"settings,omitempty" yaml:"settings,omitempty,flow"`
 }
 
-// DefaultPlan takes about half a minute on the embedded stores, on a busy machine as well.
+// Default returns the plan that runs if no other is named. It takes about half a minute on the embedded stores.
 func Default() Plan {
 	return Plan{
 		Name: "default", About: "Every strategy under transfers between few accounts.",

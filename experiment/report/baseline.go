@@ -8,7 +8,7 @@ import (
 	"holdfast/experiment/plans"
 )
 
-// Change is a case compared with the same case of an earlier report.
+// Comparison is a case compared with the same case of an earlier report.
 type Comparison struct {
 	plans.Case
 	Before  Interval `json:"before"` // successes a second
@@ -18,7 +18,7 @@ type Comparison struct {
 	P99 Verdict `json:"p99"`
 }
 
-// ReadReport reads a report that was written with WriteJSON.
+// Read reads a report that [Report.WriteJSON] has written.
 func Read(path string) (Report, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -52,6 +52,7 @@ func (r *Report) CompareWith(old Report) {
 	}
 }
 
+// String says in a sentence how the throughput has changed.
 func (c Comparison) String() string {
 	word := map[Verdict]string{
 		Higher: "faster", Lower: "slower", Same: "no difference to be seen", Unknown: "not comparable: one round",

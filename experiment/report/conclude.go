@@ -11,7 +11,7 @@ import (
 	"holdfast/lockprovider"
 )
 
-// conclude adds up the runs and says what was seen.
+// Conclude summarizes the runs and writes the conclusion. Call it after the last run has been added.
 func (r *Report) Conclude() {
 	r.Took = plans.Duration(time.Since(r.Started).Round(time.Second))
 	r.Cases = Summarize(r.Runs)

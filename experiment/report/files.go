@@ -55,7 +55,7 @@ var columns = []struct {
 	{"missing", func(r Run) string { return strconv.FormatInt(r.Missing, 10) }},
 }
 
-// number is empty where nothing is known.
+// number is empty if nothing is known.
 func number(v *float64) string {
 	if v == nil {
 		return ""

@@ -68,11 +68,11 @@ type Run struct {
 	Retries  map[string]int64 `json:"retries,omitempty"`
 	// Refused are refusals for good, by code.
 	Refused map[string]int64 `json:"refused,omitempty"`
-	// Fairness is Jain's index over the clients' successes, 1 where all got the same; null where nobody got anything.
+	// Fairness is Jain's index over the clients' successes, 1 where all got the same; null if no client got anything.
 	Fairness *float64 `json:"fairness"`
 
-	// Costs of one operation that was answered, or null where nobody counts them. Redis counts the commands of scripts,
-	// except where it is embedded.
+	// Costs of one operation that was answered, or null if no store counts them. Redis counts the commands of scripts,
+	// unless it is embedded.
 	RedisCommands *float64 `json:"redisCommandsPerOperation"`
 	Transactions  *float64 `json:"transactionsPerOperation"`
 	// CPU is milliseconds of CPU time for one operation.
@@ -153,13 +153,13 @@ type Summary struct {
 	Timeline    []load.Moment `json:"timeline,omitempty"`
 }
 
-// notAudited begins what a run says of its audit where the stores could not be looked at.
+// NotAudited begins the text [Run.Audit] of a run whose stores could not be audited.
 const NotAudited = "not audited"
 
 // Audited tells that the stores were looked at.
 func (r Run) Audited() bool { return !strings.HasPrefix(r.Audit, NotAudited) }
 
-// summarize puts the rounds of each case together, in the order in which they were run first.
+// Summarize puts the rounds of each case together, in the order in which the cases were run first.
 func Summarize(runs []Run) []Summary {
 	var order []plans.Case
 	byCase := map[plans.Case][]Run{}

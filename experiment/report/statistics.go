@@ -105,7 +105,7 @@ func compact(v float64) string {
 	return fmt.Sprintf("%.2f", v)
 }
 
-// jain is Jain's index of fairness: 1 where all clients got the same, 1/n where one got everything; nil where nobody got
+// Jain is Jain's index of fairness: 1 where all clients got the same, 1/n where one got everything; nil where nobody got
 // anything.
 func Jain(got []float64) *float64 {
 	sum, squares := 0.0, 0.0
@@ -120,7 +120,7 @@ func Jain(got []float64) *float64 {
 	return &index
 }
 
-// quantile of sorted values, nearest rank; 0 of none.
+// Quantile of sorted values, nearest rank; 0 of none.
 func Quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return 0
