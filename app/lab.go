@@ -9,6 +9,9 @@ import (
 	"holdfast/auth"
 	"holdfast/config"
 	"holdfast/experiment"
+	"holdfast/experiment/load"
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 	"holdfast/web"
 )
 
@@ -26,7 +29,7 @@ func newLab(cfg config.Config) (*experiment.Lab, error) {
 	environ, defaults := os.Environ(), config.Default()
 	return experiment.NewLab(experiment.LabSettings{
 		MaxDuration: cfg.Experiments.MaxDuration, MaxClients: cfg.Experiments.MaxClients,
-		Run: func(ctx context.Context, p experiment.Plan, progress func(experiment.Progress)) (experiment.Report, error) {
+		Run: func(ctx context.Context, p plans.Plan, progress func(experiment.Progress)) (report.Report, error) {
 			runner := experiment.Runner{
 				Executable: executable, Environ: environ, Issuer: defaults.Auth.Issuer, Currency: defaults.Shop.Currency,
 				Progress: progress,
@@ -46,14 +49,14 @@ func labPage(cfg config.Config) (http.Handler, error) {
 	options := web.LabOptions{
 		Token: token, MaxClients: cfg.Experiments.MaxClients, MaxMilliseconds: cfg.Experiments.MaxDuration.Milliseconds(),
 	}
-	for _, w := range experiment.Workloads() {
+	for _, w := range load.Workloads() {
 		options.Workloads = append(options.Workloads, web.LabChoice{Name: w.Name, About: w.About})
 	}
-	for _, s := range experiment.DefaultPlan().Strategies {
+	for _, s := range plans.Default().Strategies {
 		options.Strategies = append(options.Strategies, string(s))
 	}
-	for _, name := range experiment.ShippedPlans() {
-		plan, err := experiment.LoadPlan(name)
+	for _, name := range plans.Shipped() {
+		plan, err := plans.Load(name)
 		if err != nil {
 			return nil, err
 		}

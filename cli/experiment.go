@@ -15,6 +15,10 @@ import (
 	"holdfast/clients"
 	"holdfast/config"
 	"holdfast/experiment"
+	"holdfast/experiment/host"
+	"holdfast/experiment/load"
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 	"holdfast/lockprovider"
 )
 
@@ -22,32 +26,32 @@ import (
 type experimentCommand struct {
 	Plan string `arg:"" optional:"" help:"A shipped plan or a YAML file; --plans lists those that are shipped."`
 
-	Plans      bool                 `help:"List the shipped plans and the workloads, and do nothing else."`
-	Workloads  []string             `aliases:"workload" placeholder:"NAME" help:"What customers do (--plans lists them)."`
-	Strategies []string             `aliases:"strategy" placeholder:"NAME" help:"Strategies, or all."`
-	Databases  []string             `aliases:"database" placeholder:"NAME" help:"sqlite, postgres, mariadb. Servers are started from PATH unless --database-url names one."`
-	Redis      string               `placeholder:"KIND" help:"embedded or real. A server is started from PATH unless --redis-url names one."`
-	Clients    []int                `placeholder:"N" help:"Customers who ask at the same time."`
-	Rates      []float64            `name:"rate" aliases:"rates" placeholder:"N" help:"Operations a second of an open loop; 0 is a closed loop."`
-	Instances  []int                `placeholder:"N" help:"Server processes that share the stores."`
-	Duration   *experiment.Duration `placeholder:"TIME" help:"Measured time of a run."`
-	Operations *int                 `placeholder:"N" help:"Operations of a run, where it is to end earlier."`
-	WarmUp     *experiment.Duration `placeholder:"TIME" help:"Load on other objects before the measurement."`
-	Rounds     *int                 `placeholder:"N" help:"How often all runs are repeated, interleaved."`
-	Seed       *uint64              `placeholder:"N" help:"The same seed asks for the same things."`
-	Skew       *float64             `placeholder:"S" help:"Exponent of the Zipf distribution by which objects are picked."`
-	Objects    *int                 `placeholder:"N" help:"How many products or accounts."`
-	Units      *int64               `placeholder:"N" help:"What each begins with."`
-	Users      *int                 `placeholder:"N" help:"How many customers share the clients."`
-	URL        []string             `name:"url" placeholder:"URL" help:"A server that runs already, instead of starting some. Repeatable for instances."`
-	Database   string               `name:"database-url" placeholder:"URL" help:"A server in which each run may create a database; with --url, the database of those servers, for the audit."`
-	RedisURL   string               `name:"redis-url" placeholder:"URL" help:"An empty Redis; with --url, that of those servers, for the audit."`
-	JSON       string               `name:"json" placeholder:"FILE" help:"Write the report as JSON."`
-	CSV        string               `name:"csv" placeholder:"FILE" help:"Write a line a run as CSV."`
-	HTML       string               `name:"html" placeholder:"FILE" help:"Write a page with plots."`
-	Markdown   string               `placeholder:"FILE" help:"Write a page for the documentation."`
-	Baseline   string               `placeholder:"FILE" help:"Compare with an earlier report (JSON)."`
-	Quiet      bool                 `short:"q" help:"Show no progress."`
+	Plans      bool            `help:"List the shipped plans and the workloads, and do nothing else."`
+	Workloads  []string        `aliases:"workload" placeholder:"NAME" help:"What customers do (--plans lists them)."`
+	Strategies []string        `aliases:"strategy" placeholder:"NAME" help:"Strategies, or all."`
+	Databases  []string        `aliases:"database" placeholder:"NAME" help:"sqlite, postgres, mariadb. Servers are started from PATH unless --database-url names one."`
+	Redis      string          `placeholder:"KIND" help:"embedded or real. A server is started from PATH unless --redis-url names one."`
+	Clients    []int           `placeholder:"N" help:"Customers who ask at the same time."`
+	Rates      []float64       `name:"rate" aliases:"rates" placeholder:"N" help:"Operations a second of an open loop; 0 is a closed loop."`
+	Instances  []int           `placeholder:"N" help:"Server processes that share the stores."`
+	Duration   *plans.Duration `placeholder:"TIME" help:"Measured time of a run."`
+	Operations *int            `placeholder:"N" help:"Operations of a run, where it is to end earlier."`
+	WarmUp     *plans.Duration `placeholder:"TIME" help:"Load on other objects before the measurement."`
+	Rounds     *int            `placeholder:"N" help:"How often all runs are repeated, interleaved."`
+	Seed       *uint64         `placeholder:"N" help:"The same seed asks for the same things."`
+	Skew       *float64        `placeholder:"S" help:"Exponent of the Zipf distribution by which objects are picked."`
+	Objects    *int            `placeholder:"N" help:"How many products or accounts."`
+	Units      *int64          `placeholder:"N" help:"What each begins with."`
+	Users      *int            `placeholder:"N" help:"How many customers share the clients."`
+	URL        []string        `name:"url" placeholder:"URL" help:"A server that runs already, instead of starting some. Repeatable for instances."`
+	Database   string          `name:"database-url" placeholder:"URL" help:"A server in which each run may create a database; with --url, the database of those servers, for the audit."`
+	RedisURL   string          `name:"redis-url" placeholder:"URL" help:"An empty Redis; with --url, that of those servers, for the audit."`
+	JSON       string          `name:"json" placeholder:"FILE" help:"Write the report as JSON."`
+	CSV        string          `name:"csv" placeholder:"FILE" help:"Write a line a run as CSV."`
+	HTML       string          `name:"html" placeholder:"FILE" help:"Write a page with plots."`
+	Markdown   string          `placeholder:"FILE" help:"Write a page for the documentation."`
+	Baseline   string          `placeholder:"FILE" help:"Compare with an earlier report (JSON)."`
+	Quiet      bool            `short:"q" help:"Show no progress."`
 }
 
 // Run runs the experiment. It fails if a strategy other than none has lost or invented anything.
@@ -66,26 +70,26 @@ func (c *experimentCommand) Run(e *environment) (err error) {
 	if err := c.writable(); err != nil {
 		return err
 	}
-	var baseline *experiment.Report
+	var baseline *report.Report
 	if c.Baseline != "" { // before the work, not after it
-		report, err := experiment.ReadReport(c.Baseline)
+		earlier, err := report.Read(c.Baseline)
 		if err != nil {
 			return fmt.Errorf("--baseline: %w", err)
 		}
-		baseline = &report
+		baseline = &earlier
 	}
 	ctx, stop := signal.NotifyContext(e.ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	report, err := runner.Run(ctx, plan)
-	if len(report.Runs) == 0 {
+	measured, err := runner.Run(ctx, plan)
+	if len(measured.Runs) == 0 {
 		return err
 	}
-	report.Command = typed(os.Args[1:])
+	measured.Command = typed(os.Args[1:])
 	if baseline != nil {
-		report.CompareWith(*baseline)
+		measured.CompareWith(*baseline)
 	}
-	err = errors.Join(err, report.WriteTable(e.stdout), c.write(report))
-	if violated := report.Violated(); len(violated) > 0 {
+	err = errors.Join(err, measured.WriteTable(e.stdout), c.write(measured))
+	if violated := measured.Violated(); len(violated) > 0 {
 		err = errors.Join(err, fmt.Errorf("the audit found that %v lost or invented something: see above", violated))
 	}
 	return err
@@ -95,32 +99,32 @@ func (c *experimentCommand) Run(e *environment) (err error) {
 func (c *experimentCommand) list(e *environment) error {
 	var b strings.Builder
 	b.WriteString("Plans:\n")
-	for _, name := range experiment.ShippedPlans() {
-		plan, err := experiment.LoadPlan(name)
+	for _, name := range plans.Shipped() {
+		plan, err := plans.Load(name)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(&b, "  %-14s %s\n", name, plan.Name)
 	}
 	b.WriteString("Workloads:\n")
-	for _, w := range experiment.Workloads() {
+	for _, w := range load.Workloads() {
 		fmt.Fprintf(&b, "  %-14s %s\n", w.Name, w.About)
 	}
 	return e.print(strings.TrimSuffix(b.String(), "\n"))
 }
 
 // plan is the plan of the file, or the default one, with the flags on top of it.
-func (c *experimentCommand) plan() (experiment.Plan, error) {
-	p := experiment.DefaultPlan()
+func (c *experimentCommand) plan() (plans.Plan, error) {
+	p := plans.Default()
 	if c.Plan != "" {
 		var err error
-		if p, err = experiment.LoadPlan(c.Plan); err != nil {
+		if p, err = plans.Load(c.Plan); err != nil {
 			return p, err
 		}
 	}
 	if slices.Equal(c.Strategies, []string{"all"}) {
 		c.Strategies = nil
-		p.Strategies = experiment.DefaultPlan().Strategies
+		p.Strategies = plans.Default().Strategies
 	}
 	if len(c.Strategies) > 0 {
 		p.Strategies = nil
@@ -162,7 +166,7 @@ func replace[T any](into, flag *T) {
 
 // runner is configured as servers are. --config and --set reach the servers that it starts; with --url they say how
 // to talk to those that run.
-func (c *experimentCommand) runner(e *environment, plan *experiment.Plan) (*experiment.Runner, error) {
+func (c *experimentCommand) runner(e *environment, plan *plans.Plan) (*experiment.Runner, error) {
 	r := &experiment.Runner{
 		Environ: e.env, URLs: c.URL,
 	}
@@ -184,15 +188,15 @@ func (c *experimentCommand) runner(e *environment, plan *experiment.Plan) (*expe
 	}
 	switch {
 	case c.Database == "":
-	case len(plan.Databases) != 1 || plan.Databases[0] == experiment.SQLite:
+	case len(plan.Databases) != 1 || plan.Databases[0] == host.SQLite:
 		return nil, fmt.Errorf("--database-url: the databases are %v: say which one it is, with --database postgres or mariadb", plan.Databases)
-	case plan.Databases[0] == experiment.Postgres:
+	case plan.Databases[0] == host.Postgres:
 		r.Stores.PostgresURL = c.Database
 	default:
 		r.Stores.MariaDBURL = c.Database
 	}
 	if c.RedisURL != "" {
-		if plan.Redis = experiment.RealRedis; c.Redis == experiment.EmbeddedRedis {
+		if plan.Redis = host.RealRedis; c.Redis == host.EmbeddedRedis {
 			return nil, errors.New("--redis-url: contradicts --redis embedded: leave one out")
 		}
 		r.Stores.RedisURL = c.RedisURL
@@ -242,16 +246,16 @@ func (c *experimentCommand) writable() error {
 }
 
 // write writes the files that were asked for.
-func (c *experimentCommand) write(report experiment.Report) error {
+func (c *experimentCommand) write(r report.Report) error {
 	var errs []error
 	for _, f := range []struct {
 		path  string
 		write func(io.Writer) error
 	}{
-		{c.JSON, report.WriteJSON},
-		{c.CSV, report.WriteCSV},
-		{c.HTML, report.WriteHTML},
-		{c.Markdown, report.WriteMarkdown},
+		{c.JSON, r.WriteJSON},
+		{c.CSV, r.WriteCSV},
+		{c.HTML, r.WriteHTML},
+		{c.Markdown, r.WriteMarkdown},
 	} {
 		if f.path == "" {
 			continue

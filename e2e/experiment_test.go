@@ -10,7 +10,8 @@ import (
 	"syscall"
 	"testing"
 
-	"holdfast/experiment"
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 	"holdfast/lockprovider"
 )
 
@@ -30,11 +31,11 @@ func TestExperimentCommand(t *testing.T) {
 			t.Errorf("the table does not say %q:\n%s", want, table)
 		}
 	}
-	report, err := experiment.ReadReport(file("r.json"))
+	measured, err := report.Read(file("r.json"))
 	must(t, err)
-	wantEqual(t, "runs", len(report.Runs), 12)
+	wantEqual(t, "runs", len(measured.Runs), 12)
 	lost := 0
-	for _, run := range report.Runs {
+	for _, run := range measured.Runs {
 		if run.Successes == 0 || run.PerSecond <= 0 || run.P50Ms <= 0 || run.P99Ms < run.P50Ms || run.ServerCPUMs == nil ||
 			run.RedisCommands == nil || run.Fairness == nil || run.Audit != "journal, answers, stores" {
 			t.Errorf("%s, round %d: not measured: %+v", run.Strategy, run.Round, run)
@@ -56,20 +57,20 @@ func TestExperimentCommand(t *testing.T) {
 			t.Errorf("%s:\n%s", name, text)
 		}
 	}
-	agree(t, report)
+	agree(t, measured)
 }
 
 // agree compares the odd rounds with the even ones: two experiments of the same plan, run at the same time.
-func agree(t *testing.T, report experiment.Report) {
+func agree(t *testing.T, whole report.Report) {
 	t.Helper()
-	half := func(odd int) experiment.Report {
-		part := report
-		part.Runs = slices.DeleteFunc(slices.Clone(report.Runs), func(r experiment.Run) bool { return r.Round%2 != odd })
+	half := func(odd int) report.Report {
+		part := whole
+		part.Runs = slices.DeleteFunc(slices.Clone(whole.Runs), func(r report.Run) bool { return r.Round%2 != odd })
 		path := filepath.Join(t.TempDir(), "half.json")
 		text, err := json.Marshal(part)
 		must(t, err)
 		must(t, os.WriteFile(path, text, 0o600))
-		read, err := experiment.ReadReport(path)
+		read, err := report.Read(path)
 		must(t, err)
 		return read
 	}
@@ -77,7 +78,7 @@ func agree(t *testing.T, report experiment.Report) {
 	first.CompareWith(second)
 	wantEqual(t, "cases in common", len(first.Baseline), 2)
 	for _, c := range first.Baseline {
-		wantEqual(t, c.String(), c.Verdict, experiment.Same)
+		wantEqual(t, c.String(), c.Verdict, report.Same)
 	}
 }
 
@@ -101,7 +102,7 @@ func TestExperimentIsInterrupted(t *testing.T) {
 
 func TestExperimentLists(t *testing.T) {
 	out := command(t, nil, "experiment", "--plans")
-	for _, want := range slices.Concat(experiment.ShippedPlans(), []string{"flash-sale", "coupon-rush", "Carts of 2 to 5"}) {
+	for _, want := range slices.Concat(plans.Shipped(), []string{"flash-sale", "coupon-rush", "Carts of 2 to 5"}) {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %s in\n%s", want, out)
 		}

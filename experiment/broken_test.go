@@ -17,6 +17,8 @@ import (
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/experiment"
+	"holdfast/experiment/audit"
+	"holdfast/experiment/plans"
 	"holdfast/graph"
 	"holdfast/graph/transport"
 	"holdfast/lockprovider"
@@ -50,7 +52,7 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 			do: func(_ context.Context, _ lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
 				return lockprovider.Receipt{ChangeID: c.ID, State: lockprovider.Committed, Attempts: 1}, nil
 			},
-			want: []string{experiment.Missing},
+			want: []string{audit.Missing},
 		},
 		{
 			name: "refuses while there are units left",
@@ -59,7 +61,7 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 					Balance: c.Moves[0].Balance, Delta: c.Moves[0].Delta, Reason: lockprovider.ErrInsufficient,
 				}}}
 			},
-			want: []string{experiment.WrongRefusal},
+			want: []string{audit.WrongRefusal},
 		},
 		{
 			name: "refuses what it does",
@@ -71,7 +73,7 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 					Balance: c.Moves[0].Balance, Delta: c.Moves[0].Delta, Reason: lockprovider.ErrInsufficient,
 				}}}
 			},
-			want: []string{experiment.Phantom, experiment.WrongRefusal},
+			want: []string{audit.Phantom, audit.WrongRefusal},
 		},
 		{
 			name: "takes the stock twice",
@@ -83,7 +85,7 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 				}
 				return receipt, err
 			},
-			want: []string{experiment.LostUnits},
+			want: []string{audit.LostUnits},
 		},
 		{
 			name: "is right",
@@ -100,9 +102,9 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 			}
 			defer delete(lockprovider.Registry, fault)
 			url, database := openShop(t, fault)
-			plan := experiment.DefaultPlan()
+			plan := plans.Default()
 			plan.Workloads, plan.Clients, plan.Rounds = []string{"flash-sale"}, []int{4}, 1
-			plan.Units, plan.Operations, plan.Duration, plan.WarmUp = 1_000, 40, experiment.Duration(time.Minute), 0
+			plan.Units, plan.Operations, plan.Duration, plan.WarmUp = 1_000, 40, plans.Duration(time.Minute), 0
 			r := experiment.Runner{URLs: []string{url}, RunningDatabase: database, Secret: []byte(testSecret), Issuer: "holdfast", Currency: "USD"}
 			report, err := r.Run(t.Context(), plan)
 			if err != nil {
@@ -116,7 +118,7 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 				t.Errorf("found where nothing is: %v", run.Findings)
 			}
 			for _, kind := range test.want {
-				if !slices.ContainsFunc(run.Findings, func(f experiment.Finding) bool { return f.Kind == kind }) {
+				if !slices.ContainsFunc(run.Findings, func(f audit.Finding) bool { return f.Kind == kind }) {
 					t.Errorf("no finding %q, but %v", kind, run.Findings)
 				}
 			}

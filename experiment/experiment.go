@@ -1,9 +1,12 @@
 // Package experiment runs the same commerce workload under each concurrency strategy, through the GraphQL API of real
 // server processes, measures what each one costs, and audits afterwards that nothing was lost or invented.
 //
-// A [Plan] says what to run; a [Runner] runs it and returns a [Report], which writes itself as a table, JSON, CSV, HTML or
-// Markdown. Runs are repeated in rounds, and rounds interleaved, so that whatever else the machine does hits all
-// strategies alike; comparisons are made of intervals, see [Interval.Against].
+// A [plans.Plan] says what to run. A [Runner] runs it and returns a [report.Report], which writes itself as a table, JSON,
+// CSV, HTML or Markdown. A [Lab] runs plans in the background of a server. Runs are repeated in rounds, and rounds interleaved, so that whatever else the machine does hits all
+// strategies alike; comparisons are made of intervals, see [report.Interval.Against].
+//
+// The parts stand in packages of their own, and none of them imports this one: plans (what to run), load (customers who
+// ask the shop), audit (answers against stores), report (figures, tables, plots) and host (processes, stores, counters).
 package experiment
 
 import (
@@ -14,6 +17,10 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/experiment/host"
+	"holdfast/experiment/load"
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 	"holdfast/lockprovider"
 )
 
@@ -26,15 +33,15 @@ type Runner struct {
 	// Args come before the command of a server, such as --config FILE.
 	Args []string
 	// Stores are where runs have their data.
-	Stores Stores
+	Stores host.Stores
 
 	// URLs are servers that run already, http://host:port, of one shop. Then no server is started, strategies, databases
 	// and instances are theirs, and Secret, Issuer and Currency have to be.
 	URLs []string
-	// RunningDatabase and RunningRedis are the stores of those servers, for the audit; "" where they are not to be audited.
+	// RunningDatabase and RunningRedis are the stores of those servers, for the audit; "" if they are not to be audited.
 	RunningDatabase, RunningRedis string
 
-	// Secret signs the customers' tokens; random where it is empty and servers are started.
+	// Secret signs the customers' tokens; random if it is empty and servers are started.
 	Secret []byte
 	// Issuer is that of the tokens, Currency that of the shop's prices: as the servers are configured.
 	Issuer, Currency string
@@ -45,35 +52,22 @@ type Runner struct {
 	connections int
 }
 
-// Progress is how far an experiment has come.
-type Progress struct {
-	Case  Case `json:"case"`
-	Round int  `json:"round"`
-	// Run counts from 1 to Runs.
-	Run  int `json:"run"`
-	Runs int `json:"runs"`
-	// Operations have been answered in this run.
-	Operations int64 `json:"operations"`
-	// Finished is the run's result, nil before its end.
-	Finished *Run `json:"finished,omitempty"`
-}
-
-// Run runs a plan to its end. Where ctx ends before, or a server or store fails, it returns what has been measured until
+// Run runs a plan to its end. If ctx ends before, or a server or store fails, it returns what has been measured until
 // then together with the error.
-func (r *Runner) Run(ctx context.Context, p Plan) (report Report, err error) {
+func (r *Runner) Run(ctx context.Context, p plans.Plan) (out report.Report, err error) {
 	if len(r.URLs) > 0 {
 		if p, err = r.adopt(ctx, p); err != nil {
-			return Report{}, err
+			return report.Report{}, err
 		}
 	} else if err := p.Validate(); err != nil {
-		return Report{}, err
+		return report.Report{}, err
 	}
 	if len(r.Secret) == 0 {
 		r.Secret = []byte(rand.Text() + rand.Text())
 	}
-	report = Report{Plan: p, Machine: thisMachine(ctx), Started: time.Now().UTC().Truncate(time.Second)}
+	out = report.Report{Plan: p, Machine: host.ThisMachine(ctx), Started: time.Now().UTC().Truncate(time.Second)}
 	defer func() { err = errors.Join(err, r.Stores.Close()) }()
-	defer report.conclude()
+	defer out.Conclude()
 	cases := p.Cases()
 	total := len(cases) * p.Rounds
 	for round := 1; round <= p.Rounds; round++ {
@@ -87,57 +81,40 @@ func (r *Runner) Run(ctx context.Context, p Plan) (report Report, err error) {
 				r.tell(progress)
 			})
 			if err != nil {
-				return report, fmt.Errorf("%s under %s, round %d: %w", c, c.Strategy, round, err)
+				return out, fmt.Errorf("%s under %s, round %d: %w", c, c.Strategy, round, err)
 			}
-			report.Runs = append(report.Runs, run)
+			out.Runs = append(out.Runs, run)
 			progress.Finished = &run
 			r.tell(progress)
 		}
 	}
-	return report, nil
+	return out, nil
 }
 
-func (r *Runner) tell(p Progress) {
-	if r.Progress != nil {
-		r.Progress(p)
-	}
-}
+// mixed stands for the strategies of running servers if their families have several.
+const mixed lockprovider.Strategy = "mixed"
 
 // adopt replaces what a plan says of servers by what runs.
-func (r *Runner) adopt(ctx context.Context, p Plan) (Plan, error) {
+func (r *Runner) adopt(ctx context.Context, p plans.Plan) (plans.Plan, error) {
 	for i, u := range r.URLs {
 		r.URLs[i] = strings.TrimSuffix(strings.TrimSuffix(u, "/"), "/graphql")
 	}
-	s := newShop(r.URLs, r.Secret, r.Issuer, r.Currency, 1)
-	defer s.close()
-	var reply struct {
-		Data struct {
-			Strategies []struct{ Family, Strategy string }
-		}
-		Errors []struct{ Message string }
-	}
-	if err := s.send(ctx, 0, administrator, `{ strategies { family strategy } }`, nil, &reply); err != nil {
+	s := load.NewShop(r.URLs, r.Secret, r.Issuer, r.Currency, 1)
+	defer s.Close()
+	strategies, err := s.Strategies(ctx)
+	if err != nil {
 		return p, fmt.Errorf("--url %s: %w", r.URLs[0], err)
 	}
-	if len(reply.Errors) > 0 {
-		return p, fmt.Errorf("--url %s: %s: the secret that signs tokens must be that of the servers", r.URLs[0], reply.Errors[0].Message)
-	}
-	p.Databases, p.Redis, p.Instances = []string{SQLite}, EmbeddedRedis, []int{len(r.URLs)}
+	p.Databases, p.Redis, p.Instances = []string{host.SQLite}, host.EmbeddedRedis, []int{len(r.URLs)}
 	p.Strategies = []lockprovider.Strategy{lockprovider.RowLock}
 	if err := p.Validate(); err != nil {
 		return p, err
 	}
-	p.Databases, p.Redis, p.Settings = []string{Running}, Running, nil
-	names := map[string]bool{}
-	name := ""
-	for _, f := range reply.Data.Strategies {
-		name = strings.ToLower(f.Strategy)
-		names[name] = true
+	p.Databases, p.Redis, p.Settings = []string{host.Running}, host.Running, nil
+	p.Strategies = []lockprovider.Strategy{mixed}
+	if len(strategies) == 1 {
+		p.Strategies = strategies
 	}
-	if len(names) != 1 {
-		name = "mixed"
-	}
-	p.Strategies = []lockprovider.Strategy{lockprovider.Strategy(name)}
 	for _, n := range p.Clients {
 		r.connections = max(r.connections, n)
 	}

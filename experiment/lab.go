@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 )
 
 // Lab runs experiments for those who do not wait at a terminal: one at a time, and remembered for as long as the process
@@ -26,7 +29,7 @@ type Lab struct {
 // LabSettings bound what a lab does.
 type LabSettings struct {
 	// Run runs a plan, as [Runner.Run] does.
-	Run func(ctx context.Context, p Plan, progress func(Progress)) (Report, error)
+	Run func(ctx context.Context, p plans.Plan, progress func(Progress)) (report.Report, error)
 	// MaxDuration is how long an experiment may take in all; then it is stopped, and what was measured is reported.
 	MaxDuration time.Duration
 	// MaxClients is how many customers may ask at the same time.
@@ -76,7 +79,7 @@ type Trial struct {
 	// Progress is what was told last; its Run is 0 before the first server has been started.
 	Progress Progress
 	// Report holds the runs that have ended, and a conclusion once all have.
-	Report Report
+	Report report.Report
 	// Problem says why it did not come to its end.
 	Problem string
 }
@@ -85,7 +88,7 @@ type Trial struct {
 func NewLab(s LabSettings) *Lab { return &Lab{settings: s} }
 
 // Start begins an experiment and returns at once. It fails with [ErrBusy], or with what is wrong with the plan.
-func (l *Lab) Start(p Plan) (Trial, error) {
+func (l *Lab) Start(p plans.Plan) (Trial, error) {
 	if err := errors.Join(p.Validate(), l.bounded(p)); err != nil {
 		return Trial{}, err
 	}
@@ -99,7 +102,7 @@ func (l *Lab) Start(p Plan) (Trial, error) {
 	}
 	t := &Trial{
 		ID: "exp_" + strings.ToLower(rand.Text()), State: StateRunning, Started: time.Now().UTC(),
-		Progress: Progress{Runs: len(p.Cases()) * p.Rounds}, Report: Report{Plan: p},
+		Progress: Progress{Runs: len(p.Cases()) * p.Rounds}, Report: report.Report{Plan: p},
 	}
 	l.trials = append(l.trials, t)
 	l.trials = l.trials[max(0, len(l.trials)-maxTrials):]
@@ -111,7 +114,7 @@ func (l *Lab) Start(p Plan) (Trial, error) {
 }
 
 // bounded refuses what would certainly be stopped before its end, and what would ask for more than this server is to bear.
-func (l *Lab) bounded(p Plan) error {
+func (l *Lab) bounded(p plans.Plan) error {
 	var errs []error
 	for _, n := range p.Clients {
 		if n > l.settings.MaxClients {
@@ -130,19 +133,19 @@ func (l *Lab) bounded(p Plan) error {
 	return errors.Join(errs...)
 }
 
-func (l *Lab) run(ctx context.Context, cancel context.CancelCauseFunc, t *Trial, p Plan, ended chan<- struct{}) {
+func (l *Lab) run(ctx context.Context, cancel context.CancelCauseFunc, t *Trial, p plans.Plan, ended chan<- struct{}) {
 	defer close(ended)
 	defer cancel(nil)
 	limited, done := context.WithTimeoutCause(ctx, l.settings.MaxDuration, errTooLong)
 	defer done()
-	report, err := l.attempt(limited, t, p)
+	measured, err := l.attempt(limited, t, p)
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t.Version++
 	t.Ended, t.State = time.Now().UTC(), StateFinished
-	if report.Runs != nil {
-		t.Report = report
+	if measured.Runs != nil {
+		t.Report = measured
 	}
 	if err == nil {
 		return
@@ -156,7 +159,7 @@ func (l *Lab) run(ctx context.Context, cancel context.CancelCauseFunc, t *Trial,
 }
 
 // attempt runs the plan. A panic ends the experiment, and not the shop that is served beside it.
-func (l *Lab) attempt(ctx context.Context, t *Trial, p Plan) (report Report, err error) {
+func (l *Lab) attempt(ctx context.Context, t *Trial, p plans.Plan) (_ report.Report, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("the experiment panicked: %v", r)
@@ -172,7 +175,7 @@ func (l *Lab) tell(t *Trial, progress Progress) {
 	if run := progress.Finished; run != nil {
 		// A new array: snapshots hold the old one.
 		t.Report.Runs = append(slices.Clip(t.Report.Runs), *run)
-		t.Report.Cases = summarize(t.Report.Runs)
+		t.Report.Cases = report.Summarize(t.Report.Runs)
 	}
 	t.Progress = progress
 }

@@ -10,28 +10,30 @@ import (
 	"time"
 
 	"holdfast/experiment"
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 )
 
 // pretend is a run of a plan that measures nothing: each case takes a second.
-func pretend(ctx context.Context, p experiment.Plan, tell func(experiment.Progress)) (experiment.Report, error) {
-	report := experiment.Report{Plan: p}
+func pretend(ctx context.Context, p plans.Plan, tell func(experiment.Progress)) (report.Report, error) {
+	out := report.Report{Plan: p}
 	for i, c := range p.Cases() {
 		tell(experiment.Progress{Case: c, Round: 1, Run: i + 1, Runs: len(p.Cases())})
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
-			return report, fmt.Errorf("interrupted: %w", ctx.Err())
+			return out, fmt.Errorf("interrupted: %w", ctx.Err())
 		}
-		run := experiment.Run{Case: c, Round: 1, PerSecond: 100, Audit: "journal"}
-		report.Runs = append(report.Runs, run)
+		run := report.Run{Case: c, Round: 1, PerSecond: 100, Audit: "journal"}
+		out.Runs = append(out.Runs, run)
 		tell(experiment.Progress{Case: c, Round: 1, Run: i + 1, Runs: len(p.Cases()), Finished: &run})
 	}
-	report.Conclusion = []string{"done"}
-	return report, nil
+	out.Conclusion = []string{"done"}
+	return out, nil
 }
 
-func labPlan() experiment.Plan {
-	p := experiment.DefaultPlan()
+func labPlan() plans.Plan {
+	p := plans.Default()
 	p.Rounds, p.Strategies = 1, p.Strategies[:3]
 	return p
 }
@@ -117,11 +119,11 @@ func TestLabStops(t *testing.T) {
 }
 
 func TestLabFails(t *testing.T) {
-	for name, run := range map[string]func(context.Context, experiment.Plan, func(experiment.Progress)) (experiment.Report, error){
-		"no PostgreSQL": func(context.Context, experiment.Plan, func(experiment.Progress)) (experiment.Report, error) {
-			return experiment.Report{}, errors.New("no PostgreSQL")
+	for name, run := range map[string]func(context.Context, plans.Plan, func(experiment.Progress)) (report.Report, error){
+		"no PostgreSQL": func(context.Context, plans.Plan, func(experiment.Progress)) (report.Report, error) {
+			return report.Report{}, errors.New("no PostgreSQL")
 		},
-		"a defect": func(context.Context, experiment.Plan, func(experiment.Progress)) (experiment.Report, error) {
+		"a defect": func(context.Context, plans.Plan, func(experiment.Progress)) (report.Report, error) {
 			panic("a defect")
 		},
 	} {
@@ -144,12 +146,12 @@ func TestLabFails(t *testing.T) {
 
 func TestLabBounds(t *testing.T) {
 	lab := experiment.NewLab(experiment.LabSettings{Run: pretend, MaxDuration: 10 * time.Second, MaxClients: 100})
-	for want, change := range map[string]func(p *experiment.Plan){
-		"experiments.maxClients":             func(p *experiment.Plan) { p.Clients = []int{101} },
-		"experiments.maxDuration":            func(p *experiment.Plan) { p.Duration = experiment.Duration(4 * time.Second) },
-		"workloads: buy: want one of":        func(p *experiment.Plan) { p.Workloads = []string{"buy"} },
-		"rounds: 0: want 1 to 100":           func(p *experiment.Plan) { p.Rounds = 0 },
-		"strategies: nothing: want at least": func(p *experiment.Plan) { p.Strategies = nil },
+	for want, change := range map[string]func(p *plans.Plan){
+		"experiments.maxClients":             func(p *plans.Plan) { p.Clients = []int{101} },
+		"experiments.maxDuration":            func(p *plans.Plan) { p.Duration = plans.Duration(4 * time.Second) },
+		"workloads: buy: want one of":        func(p *plans.Plan) { p.Workloads = []string{"buy"} },
+		"rounds: 0: want 1 to 100":           func(p *plans.Plan) { p.Rounds = 0 },
+		"strategies: nothing: want at least": func(p *plans.Plan) { p.Strategies = nil },
 	} {
 		p := labPlan()
 		change(&p)

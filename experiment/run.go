@@ -4,135 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
-	"holdfast/clients"
-	"holdfast/lockprovider"
+	"holdfast/experiment/audit"
+	"holdfast/experiment/host"
+	"holdfast/experiment/load"
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 )
 
-// running is a shop under test.
-type running struct {
-	shop      *shop
-	site      *site // nil of servers that ran before
-	processes []*process
-	redis     *clients.Redis    // nil where it is not known
-	db        *clients.Database // nil where it is not known
-	shared    bool              // others use the shop as well
-}
-
-// launch starts the servers of a case on stores of their own, or takes those that run.
-func (r *Runner) launch(ctx context.Context, p Plan, c Case) (_ *running, err error) {
-	if len(r.URLs) > 0 {
-		return r.connect(ctx)
-	}
-	out := &running{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, out.close())
-		}
-	}()
-	if out.site, err = r.Stores.open(ctx, c.Database, c.Redis); err != nil {
-		return nil, err
-	}
-	env := append(serverEnv(r.Environ), "DATABASE_URL="+out.site.databaseURL, "REDIS_URL="+out.site.redisURL,
-		"HOLDFAST_DEVELOPMENT=false", "HOLDFAST_AUTH_SECRET="+string(r.Secret))
-	args := slices.Concat(r.Args, serverArgs(p, c))
-	out.processes = make([]*process, c.Instances)
-	// The first brings the database up to date, the others find it so.
-	for _, part := range [][2]int{{0, 1}, {1, c.Instances}} {
-		err = parallel(ctx, part[1]-part[0], c.Instances, func(ctx context.Context, i int) (err error) {
-			out.processes[part[0]+i], err = start(ctx, r.Executable, env, args)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	var urls []string
-	for _, p := range out.processes {
-		urls = append(urls, p.url)
-	}
-	out.shop = newShop(urls, r.Secret, r.Issuer, r.Currency, c.Clients)
-	if out.redis, err = out.site.openRedis(ctx); err != nil {
-		return nil, err
-	}
-	out.db, err = clients.OpenDatabase(ctx, out.site.databaseURL, clients.DatabaseOptions{MaxOpen: 2})
-	return out, err
-}
-
-// serverArgs are what makes a server of a case. Later settings win: those of the plan cannot replace the strategy.
-func serverArgs(p Plan, c Case) []string {
-	args := []string{"serve", "--listen", "127.0.0.1:0"}
-	if c.Strategy == lockprovider.None {
-		args = append(args, "--allow-none") // what is refused everywhere else is the control here
-	}
-	settings := slices.Clone(p.Settings)
-	for _, family := range lockprovider.Families {
-		settings = append(settings, fmt.Sprintf("locks.%s.provider=%s", strings.ToLower(string(family)), c.Strategy))
-	}
-	settings = append(settings, "log.format=text", "log.level=info") // the line that says that it is ready
-	for _, s := range settings {
-		args = append(args, "--set", s)
-	}
-	return args
-}
-
-// connect takes servers that run already.
-func (r *Runner) connect(ctx context.Context) (_ *running, err error) {
-	out := &running{shop: newShop(r.URLs, r.Secret, r.Issuer, r.Currency, r.connections), shared: true}
-	if r.RunningDatabase != "" {
-		if out.db, err = clients.OpenDatabase(ctx, r.RunningDatabase, clients.DatabaseOptions{MaxOpen: 2}); err != nil {
-			return nil, err
-		}
-	}
-	if r.RunningRedis != "" {
-		if out.redis, err = clients.OpenRedis(ctx, clients.RedisOptions{URL: r.RunningRedis, PoolSize: 2}); err != nil {
-			return nil, errors.Join(err, out.close())
-		}
-	}
-	return out, nil
-}
-
-// stop ends the servers; their stores stay.
-func (r *running) stop() error {
-	if r.shop != nil {
-		r.shop.close()
-	}
-	errs := make([]error, len(r.processes))
-	for i, p := range r.processes {
-		if p != nil {
-			errs[i] = p.stop()
-		}
-	}
-	r.processes = nil
-	return errors.Join(errs...)
-}
-
-func (r *running) close() error {
-	errs := []error{r.stop()}
-	if r.db != nil {
-		errs = append(errs, r.db.Close())
-	}
-	if r.redis != nil && (r.site == nil || r.site.embedded == nil) {
-		errs = append(errs, r.redis.Close())
-	}
-	if r.site != nil {
-		errs = append(errs, r.site.close())
-	}
-	return errors.Join(errs...)
-}
-
 // one runs a case once: warm-up, load, audit.
-func (r *Runner) one(ctx context.Context, p Plan, c Case, round int, tick func(done int64)) (_ Run, err error) {
-	w, err := workloadOf(c.Workload)
+func (r *Runner) one(ctx context.Context, p plans.Plan, c plans.Case, round int, tick func(done int64)) (_ report.Run, err error) {
+	w, err := load.WorkloadByName(c.Workload)
 	if err != nil {
-		return Run{}, err
+		return report.Run{}, err
 	}
 	target, err := r.launch(ctx, p, c)
 	if err != nil {
-		return Run{}, err
+		return report.Run{}, err
 	}
 	defer func() { err = errors.Join(err, target.close()) }()
 
@@ -140,66 +29,70 @@ func (r *Runner) one(ctx context.Context, p Plan, c Case, round int, tick func(d
 	if target.shared {
 		label = fmt.Sprintf("customer%x-", time.Now().UnixNano()) // nobody who has been here before
 	}
-	audit := &auditor{shared: target.shared}
+	auditor := &audit.Auditor{Shared: target.shared}
+	as := load.Size{Objects: p.Objects, Units: p.Units, Users: p.Users, Skew: p.Skew}
 	if p.WarmUp > 0 {
-		warm, err := newWorld(ctx, target.shop, w, p, c.Clients, label)
+		warm, err := load.Prepare(ctx, target.shop, w, as, c.Clients, label)
 		if err != nil {
-			return Run{}, err
+			return report.Run{}, err
 		}
-		l := load{
-			shop: target.shop, world: warm, clients: c.Clients, rate: c.Rate, duration: time.Duration(p.WarmUp),
-			seed: p.Seed, label: "warm",
+		l := load.Generator{
+			Shop: target.shop, Dataset: warm, Clients: c.Clients, Rate: c.Rate, Duration: time.Duration(p.WarmUp),
+			Seed: p.Seed, Label: "warm",
 		}
-		audit.asks, audit.worlds = l.run(ctx).asks, []*world{warm}
-		for _, a := range audit.asks {
-			a.began = time.Time{} // audited, not measured
+		auditor.Requests, auditor.Datasets = l.Run(ctx).Requests, []*load.Dataset{warm}
+		for _, a := range auditor.Requests {
+			a.Began = time.Time{} // audited, not measured
 		}
 	}
-	measured, err := newWorld(ctx, target.shop, w, p, c.Clients, label)
+	measured, err := load.Prepare(ctx, target.shop, w, as, c.Clients, label)
 	if err != nil {
-		return Run{}, err
+		return report.Run{}, err
 	}
 	counter := newCounter(tick)
-	l := load{
-		shop: target.shop, world: measured, clients: c.Clients, rate: c.Rate, duration: time.Duration(p.Duration),
-		operations: p.Operations, seed: p.Seed + uint64(round), label: "load", progress: counter.add,
+	l := load.Generator{
+		Shop: target.shop, Dataset: measured, Clients: c.Clients, Rate: c.Rate, Duration: time.Duration(p.Duration),
+		Operations: p.Operations, Seed: p.Seed + uint64(round), Label: "load", Progress: counter.add,
 	}
-	before := target.take(ctx)
-	rec := l.run(ctx)
-	after := target.take(ctx)
+	before := host.ReadCounters(ctx, target.sources())
+	rec := l.Run(ctx)
+	after := host.ReadCounters(ctx, target.sources())
 	if ctx.Err() != nil {
-		return Run{}, ctx.Err()
+		return report.Run{}, ctx.Err()
 	}
-	audit.asks, audit.worlds = append(audit.asks, rec.asks...), append(audit.worlds, measured)
-	out := Run{Case: c, Round: round}
-	out.measure(rec)
-	out.cost(before, after, rec)
-	if err := target.audit(ctx, audit, &out); err != nil {
-		return Run{}, err
+	auditor.Requests, auditor.Datasets = append(auditor.Requests, rec.Requests...), append(auditor.Datasets, measured)
+	out := report.Run{Case: c, Round: round}
+	measure(&out, rec)
+	cost(&out, before, after, rec)
+	found, err := target.audit(ctx, auditor, &out)
+	if err != nil {
+		return report.Run{}, err
 	}
-	out.transactions(ctx, target, before, rec)
-	out.judge(audit, measured, rec)
+	transactions(ctx, &out, target, before, rec)
+	judge(&out, found, measured, rec)
 	return out, nil
 }
 
 // audit proves the run, as far as the stores are known.
-func (r *running) audit(ctx context.Context, a *auditor, out *Run) error {
-	if r.db == nil {
-		out.Audit = notAudited + ": name the database of the running servers with --database-url"
-		return nil
+func (t *target) audit(ctx context.Context, a *audit.Auditor, out *report.Run) (audit.Result, error) {
+	if t.db == nil {
+		out.Audit = report.NotAudited + ": name the database of the running servers with --database-url"
+		return audit.Result{}, nil
 	}
 	out.Audit = "journal, answers"
-	if r.redis != nil {
-		findings, err := settle(ctx, r.db.Ent, r.redis)
-		if err != nil {
-			return err
+	var different []audit.Finding
+	if t.redis != nil {
+		var err error
+		if different, err = audit.CompareStores(ctx, t.db.Ent, t.redis); err != nil {
+			return audit.Result{}, err
 		}
-		a.findings = append(a.findings, findings...)
 		out.Audit = "journal, answers, stores"
 	}
-	if err := r.stop(); err != nil {
-		return err
+	if err := t.stop(); err != nil {
+		return audit.Result{}, err
 	}
-	a.db = r.db.Ent
-	return a.run(ctx)
+	a.DB = t.db.Ent
+	found, err := a.Run(ctx)
+	found.Findings = append(different, found.Findings...)
+	return found, err
 }

@@ -9,6 +9,9 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/experiment"
+	"holdfast/experiment/audit"
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 	"holdfast/graph/model"
 	"holdfast/lockprovider"
 )
@@ -16,18 +19,18 @@ import (
 // What the API has of experiments: plans from input, and trials as data.
 
 // experimentPlan reads what to run. Bounds are checked by the lab.
-func experimentPlan(in model.StartExperimentInput) (experiment.Plan, error) {
+func experimentPlan(in model.StartExperimentInput) (plans.Plan, error) {
 	if in.Plan != nil {
 		if in.Workload != nil || in.Strategies != nil || in.Clients != nil || in.DurationMs != nil || in.Rounds != nil || in.Seed != nil {
-			return experiment.Plan{}, badInput("plan", "a plan says everything: leave out the rest, or the plan")
+			return plans.Plan{}, badInput("plan", "a plan says everything: leave out the rest, or the plan")
 		}
-		// Checked here: LoadPlan would read any file of that name.
-		if shipped := experiment.ShippedPlans(); !slices.Contains(shipped, *in.Plan) {
-			return experiment.Plan{}, badInput("plan", "there is no shipped plan %.80q: want one of %s", *in.Plan, strings.Join(shipped, ", "))
+		// Checked here: plans.Load would read any file of that name.
+		if shipped := plans.Shipped(); !slices.Contains(shipped, *in.Plan) {
+			return plans.Plan{}, badInput("plan", "there is no shipped plan %.80q: want one of %s", *in.Plan, strings.Join(shipped, ", "))
 		}
-		return experiment.LoadPlan(*in.Plan)
+		return plans.Load(*in.Plan)
 	}
-	p := experiment.DefaultPlan()
+	p := plans.Default()
 	if in.Workload != nil {
 		p.Workloads, p.About = []string{*in.Workload}, ""
 	}
@@ -46,7 +49,7 @@ func experimentPlan(in model.StartExperimentInput) (experiment.Plan, error) {
 		if *in.DurationMs < 1 || *in.DurationMs > most {
 			return p, badInput("durationMs", "durationMs must be 1 to %d, not %d", most, *in.DurationMs)
 		}
-		p.Duration = experiment.Duration(time.Duration(*in.DurationMs) * time.Millisecond)
+		p.Duration = plans.Duration(time.Duration(*in.DurationMs) * time.Millisecond)
 	}
 	p.Rounds = orDefault(in.Rounds, p.Rounds)
 	if in.Seed != nil {
@@ -155,7 +158,7 @@ func toExperiment(t *experiment.Trial) *model.Experiment {
 	return out
 }
 
-func toReport(r experiment.Report) *model.ExperimentReport {
+func toReport(r report.Report) *model.ExperimentReport {
 	out := &model.ExperimentReport{Runs: each(r.Runs, toExperimentRun), Cases: each(r.Cases, toCase), Conclusion: r.Conclusion}
 	if out.Conclusion == nil {
 		out.Conclusion = []string{}
@@ -163,18 +166,18 @@ func toReport(r experiment.Report) *model.ExperimentReport {
 	return out
 }
 
-func toExperimentRun(r experiment.Run) *model.ExperimentRun {
+func toExperimentRun(r report.Run) *model.ExperimentRun {
 	return &model.ExperimentRun{
 		Workload: r.Workload, Strategy: toStrategy(r.Strategy), Database: r.Database, Clients: r.Clients, Instances: r.Instances,
 		Round: r.Round, Successes: r.Successes, Refusals: r.Refusals, PerSecond: r.PerSecond, P50Ms: r.P50Ms, P99Ms: r.P99Ms,
 		Violations: r.Violations,
-		Findings: each(r.Findings, func(f experiment.Finding) *model.ExperimentFinding {
+		Findings: each(r.Findings, func(f audit.Finding) *model.ExperimentFinding {
 			return &model.ExperimentFinding{Kind: f.Kind, Subject: f.Subject, Text: f.Text}
 		}),
 	}
 }
 
-func toCase(s experiment.Summary) *model.ExperimentCase {
+func toCase(s report.Summary) *model.ExperimentCase {
 	_, setting, _ := strings.Cut(s.Setting().String(), " on ") // the workload comes before
 	return &model.ExperimentCase{
 		Workload: s.Workload, Strategy: toStrategy(s.Strategy), Setting: setting, Successes: s.Successes, Refusals: s.Refusals,
@@ -183,6 +186,6 @@ func toCase(s experiment.Summary) *model.ExperimentCase {
 	}
 }
 
-func toInterval(i experiment.Interval) *model.Interval {
+func toInterval(i report.Interval) *model.Interval {
 	return &model.Interval{Median: i.Median, Low: i.Low, High: i.High}
 }

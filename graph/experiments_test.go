@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"holdfast/experiment"
+	"holdfast/experiment/audit"
+	"holdfast/experiment/host"
+	"holdfast/experiment/plans"
+	"holdfast/experiment/report"
 	"holdfast/lockprovider"
 )
 
@@ -21,32 +25,32 @@ const (
 // scripted is a lab whose experiments measure what a test says, when it says so.
 type scripted struct {
 	lab   *experiment.Lab
-	plans chan experiment.Plan
-	runs  chan experiment.Run // closed at the end
+	plans chan plans.Plan
+	runs  chan report.Run // closed at the end
 }
 
 func newScripted(t *testing.T) *scripted {
 	t.Helper()
-	s := &scripted{plans: make(chan experiment.Plan, 1), runs: make(chan experiment.Run)}
+	s := &scripted{plans: make(chan plans.Plan, 1), runs: make(chan report.Run)}
 	s.lab = experiment.NewLab(experiment.LabSettings{
 		MaxDuration: time.Minute, MaxClients: 100,
-		Run: func(ctx context.Context, p experiment.Plan, tell func(experiment.Progress)) (experiment.Report, error) {
+		Run: func(ctx context.Context, p plans.Plan, tell func(experiment.Progress)) (report.Report, error) {
 			s.plans <- p
-			report := experiment.Report{Plan: p}
+			out := report.Report{Plan: p}
 			for {
-				progress := experiment.Progress{Case: p.Cases()[0], Round: 1, Run: len(report.Runs) + 1, Runs: 2, Operations: 7}
+				progress := experiment.Progress{Case: p.Cases()[0], Round: 1, Run: len(out.Runs) + 1, Runs: 2, Operations: 7}
 				tell(progress)
 				select {
 				case run, more := <-s.runs:
 					if !more {
-						report.Conclusion = []string{"rowlock is exact."}
-						return report, nil
+						out.Conclusion = []string{"rowlock is exact."}
+						return out, nil
 					}
-					report.Runs = append(report.Runs, run)
+					out.Runs = append(out.Runs, run)
 					progress.Finished = &run
 					tell(progress)
 				case <-ctx.Done():
-					return report, ctx.Err()
+					return out, ctx.Err()
 				}
 			}
 		},
@@ -60,8 +64,8 @@ func idleLab(t *testing.T) *experiment.Lab {
 	t.Helper()
 	lab := experiment.NewLab(experiment.LabSettings{
 		MaxDuration: time.Minute, MaxClients: 100,
-		Run: func(_ context.Context, p experiment.Plan, _ func(experiment.Progress)) (experiment.Report, error) {
-			return experiment.Report{Plan: p}, nil
+		Run: func(_ context.Context, p plans.Plan, _ func(experiment.Progress)) (report.Report, error) {
+			return report.Report{Plan: p}, nil
 		},
 	})
 	t.Cleanup(func() { must(t, lab.Close()) })
@@ -87,8 +91,8 @@ func TestExperiment(t *testing.T) {
 		"startExperiment.experiment.workloads", "[transfers]", "startExperiment.experiment.strategies", "[NONE ROWLOCK]")
 	id := r.text("startExperiment.experiment.id")
 	plan := <-s.plans
-	if plan.Duration != experiment.Duration(250*time.Millisecond) || plan.Seed != 42 || plan.Rounds != 2 || plan.Clients[0] != 8 ||
-		plan.Strategies[1] != lockprovider.RowLock || plan.Databases[0] != experiment.SQLite {
+	if plan.Duration != plans.Duration(250*time.Millisecond) || plan.Seed != 42 || plan.Rounds != 2 || plan.Clients[0] != 8 ||
+		plan.Strategies[1] != lockprovider.RowLock || plan.Databases[0] != host.SQLite {
 		t.Errorf("the plan is %+v", plan)
 	}
 
@@ -99,9 +103,9 @@ func TestExperiment(t *testing.T) {
 	watch := a.socket(admin)
 	watch.subscribe("1", watchExperiment, object{"id": id})
 	watch.want("next", "1").want("experimentProgress.state", "RUNNING")
-	s.runs <- experiment.Run{
+	s.runs <- report.Run{
 		Case: plan.Cases()[0], Round: 1, Successes: 90, PerSecond: 360, P50Ms: 2, P99Ms: 9, Violations: 1, LostMoney: 12, Audit: "journal",
-		Findings: []experiment.Finding{{Kind: "lost money", Subject: "account:1", Text: "12 are gone"}},
+		Findings: []audit.Finding{{Kind: "lost money", Subject: "account:1", Text: "12 are gone"}},
 	}
 	close(s.runs)
 	untilState(watch, "FINISHED")

@@ -1,0 +1,40 @@
+package audit
+
+// Finding is something that must not be.
+type Finding struct {
+	// Kind is one of the kinds below.
+	Kind string `json:"kind"`
+	// Subject is the balance or the request that is concerned.
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	// Units are how many units, points or minor units of money are concerned, where that can be said.
+	Units int64 `json:"units,omitempty"`
+}
+
+// The kinds of findings.
+const (
+	LostMoney    = "money lost or invented"
+	Oversold     = "oversold"
+	LostUnits    = "units lost or invented"
+	Journal      = "journal does not add up"
+	Missing      = "confirmed and missing"
+	Phantom      = "refused and done all the same"
+	WrongRefusal = "refused without a reason"
+	Unasked      = "nobody asked for it"
+	Drift        = "redis and database differ"
+	Stuck        = "never persisted"
+)
+
+// LoudestFirst returns the findings in another order: those that customers feel come first.
+func LoudestFirst(findings []Finding) []Finding {
+	var first, then []Finding
+	for _, f := range findings {
+		switch f.Kind {
+		case LostMoney, LostUnits, Oversold, Missing:
+			first = append(first, f)
+		default:
+			then = append(then, f)
+		}
+	}
+	return append(first, then...)
+}

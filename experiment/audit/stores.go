@@ -1,0 +1,102 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"holdfast/clients"
+	"holdfast/ent"
+	"holdfast/ent/balance"
+	"holdfast/lockprovider"
+)
+
+const (
+	// settleTimeout bounds how long changes that Redis has admitted may take to the database after the end of a load.
+	settleTimeout = 30 * time.Second
+	settlePoll    = 5 * time.Millisecond
+	// comparePage is how many balances are read from Redis at a time.
+	comparePage = 500
+)
+
+// CompareStores waits until Redis holds no change that the database lacks, and then compares the balances of the two. It
+// looks only at families under the strategy lua, because only lua keeps balances in Redis. The servers must still run, and
+// no client may send them requests. Changes that are still missing after 30 seconds are a finding, not an error.
+func CompareStores(ctx context.Context, db *ent.Client, redis *clients.Redis) ([]Finding, error) {
+	var findings []Finding
+	for _, family := range lockprovider.Families {
+		row, err := db.FamilyStrategy.Get(ctx, string(family))
+		if ent.IsNotFound(err) || err == nil && (row.Strategy != string(lockprovider.Lua) || row.Fallback) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("compare the stores: %w", err)
+		}
+		admission := lockprovider.NewAdmission(redis.Client, family, row.Epoch, "experiment", lockprovider.AdmissionSettings{})
+		left, err := drained(ctx, admission)
+		if err != nil {
+			return nil, fmt.Errorf("compare the stores: %w", err)
+		}
+		if left > 0 {
+			findings = append(findings, Finding{Stuck, string(family), fmt.Sprintf(
+				"%d changes that Redis had admitted were not in the database after %s", left, settleTimeout), left})
+			continue
+		}
+		different, err := compareFamily(ctx, db, admission)
+		if err != nil {
+			return nil, fmt.Errorf("compare the stores: %w", err)
+		}
+		findings = append(findings, different...)
+	}
+	return findings, nil
+}
+
+// drained waits for an empty stream, and returns how many changes are left in it.
+func drained(ctx context.Context, a *lockprovider.Admission) (int64, error) {
+	deadline := time.NewTimer(settleTimeout)
+	defer deadline.Stop()
+	for {
+		left, err := a.Backlog(ctx)
+		if err != nil {
+			return 0, err
+		}
+		inFlight, err := a.InFlight(ctx)
+		if err != nil || left == 0 && len(inFlight) == 0 {
+			return 0, err
+		}
+		select {
+		case <-deadline.C:
+			return max(left, 1), nil
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(settlePoll):
+		}
+	}
+}
+
+func compareFamily(ctx context.Context, db *ent.Client, a *lockprovider.Admission) ([]Finding, error) {
+	var findings []Finding
+	for last := ""; ; {
+		rows, err := db.Balance.Query().Where(balance.Family(string(a.Family())), balance.IDGT(last)).
+			Order(balance.ByID()).Limit(comparePage).All(ctx)
+		if err != nil || len(rows) == 0 {
+			return findings, err
+		}
+		keys := make([]string, len(rows))
+		for i, row := range rows {
+			keys[i] = row.ID
+		}
+		levels, err := a.Levels(ctx, keys)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			level, held := levels[row.ID] // Redis holds only what it was asked for
+			if held && (level.Amount != row.Amount || level.Seq != row.Applied) {
+				findings = append(findings, Finding{Drift, row.ID, fmt.Sprintf("redis says %d after %d moves, the database %d after %d",
+					level.Amount, level.Seq, row.Amount, row.Applied), max(level.Amount-row.Amount, row.Amount-level.Amount)})
+			}
+		}
+		last = rows[len(rows)-1].ID
+	}
+}

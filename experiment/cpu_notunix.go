@@ -1,6 +1,0 @@
-//go:build !unix
-
-package experiment
-
-// ownCPU is not known here.
-func ownCPU() *float64 { return nil }

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package experiment
-
-// listenerCPU is not known without /proc.
-func listenerCPU(uint16) *float64 { return nil }

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package host
+
+import (
+	"os"
+	"os/exec"
+)
+
+func confine(*exec.Cmd) {}
+
+// terminate has no polite way here; how the server ended says nothing then.
+func terminate(p *os.Process) (polite bool, err error) { return false, p.Kill() }

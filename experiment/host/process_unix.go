@@ -1,0 +1,11 @@
+//go:build unix
+
+package host
+
+import (
+	"os"
+	"syscall"
+)
+
+// terminate asks a process to end, as an operator does.
+func terminate(p *os.Process) (polite bool, err error) { return true, p.Signal(syscall.SIGTERM) }

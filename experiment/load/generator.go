@@ -1,0 +1,192 @@
+package load
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Generator is customers who send the shop one request after another.
+type Generator struct {
+	Shop    *Shop
+	Dataset *Dataset
+	Clients int
+	// Rate is the operations a second of an open loop: each has an intended start, from which its latency counts, however
+	// late a free client gets to it. So a shop that stalls cannot slow down those who measure it (coordinated omission).
+	// 0 is a closed loop.
+	Rate       float64
+	Duration   time.Duration // 0 is no bound
+	Operations int           // 0 is no bound
+	Seed       uint64
+	Label      string
+	// Progress is called after each operation, at the same time from several clients; it may be nil.
+	Progress func()
+}
+
+const (
+	// grace is how long customers insist on the answers they still wait for after the end.
+	grace = 15 * time.Second
+	// insist bounds the pause before a request that was refused as busy is repeated under its key.
+	insist = 100 * time.Millisecond
+	// unknownPause is the pause after no answer at all.
+	unknownPause = 20 * time.Millisecond
+)
+
+// Run returns when all customers have their answers, or have given up 15 seconds after the end of the load.
+func (l *Generator) Run(ctx context.Context) *Recording {
+	giveUp, cancel := context.WithCancel(ctx)
+	defer cancel()
+	starts := l.schedule()
+	recorders := make([]*recorder, l.Clients)
+	var next atomic.Int64
+	var clients sync.WaitGroup
+	gate := make(chan struct{})
+	var began time.Time
+	for i := range l.Clients {
+		r := newRecorder()
+		recorders[i] = r
+		dice := seeded(l.Seed, l.Label, i)
+		clients.Go(func() {
+			<-gate
+			for {
+				n := int(next.Add(1)) - 1
+				if l.Operations > 0 && n >= l.Operations || giveUp.Err() != nil {
+					return
+				}
+				intended, ok := l.intended(giveUp, n, began, starts)
+				if !ok {
+					return
+				}
+				l.operation(giveUp, r, dice, i, intended)
+				if l.Progress != nil {
+					l.Progress()
+				}
+			}
+		})
+	}
+	began = time.Now()
+	close(gate)
+	if l.Duration > 0 {
+		timer := time.AfterFunc(l.Duration+grace, cancel)
+		defer timer.Stop()
+	}
+	clients.Wait()
+	return gather(recorders, began, l.Duration, len(starts))
+}
+
+// schedule draws the intended starts of an open loop, a Poisson process, as offsets from the beginning.
+func (l *Generator) schedule() []time.Duration {
+	if l.Rate <= 0 {
+		return nil
+	}
+	dice := seeded(l.Seed, "schedule"+l.Label, 0)
+	var starts []time.Duration
+	for at := 0.0; ; {
+		at += dice.ExpFloat64() / l.Rate
+		offset := time.Duration(at * float64(time.Second))
+		if l.Duration > 0 && offset >= l.Duration || l.Operations > 0 && len(starts) >= l.Operations {
+			return starts
+		}
+		starts = append(starts, offset)
+	}
+}
+
+// intended waits for the start of operation n and returns when that was meant to be; false if there is none.
+func (l *Generator) intended(ctx context.Context, n int, began time.Time, starts []time.Duration) (time.Time, bool) {
+	if l.Rate <= 0 {
+		now := time.Now()
+		return now, l.Duration == 0 || now.Sub(began) < l.Duration
+	}
+	if n >= len(starts) {
+		return time.Time{}, false
+	}
+	at := began.Add(starts[n])
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return at, true
+	case <-ctx.Done():
+		return time.Time{}, false
+	}
+}
+
+// operation asks for one thing, of several steps perhaps, each until there is an answer for good.
+func (l *Generator) operation(ctx context.Context, r *recorder, dice *rand.Rand, client int, intended time.Time) {
+	steps := l.Dataset.Workload.next(l.Dataset, dice)
+	instance := client // sticks to one instance as long as that answers
+	var last *Request
+	for _, a := range steps {
+		last = a
+		a.Began = intended
+		r.requests = append(r.requests, a)
+		for a.Outcome == Unanswered && ctx.Err() == nil {
+			pause := l.once(ctx, r, instance, a)
+			if a.Outcome != Unanswered {
+				break
+			}
+			instance++
+			wait(ctx, pause/2+rand.N(pause+1))
+		}
+		if a.Outcome != Granted {
+			break
+		}
+	}
+	r.finished(last, intended, time.Now())
+}
+
+// once sends a request once. If there was no final answer, it returns how long to wait before the request is repeated.
+func (l *Generator) once(ctx context.Context, r *recorder, instance int, a *Request) time.Duration {
+	var reply answer
+	if err := l.Shop.send(ctx, instance, a.User, mutations[a.Operation], a.input(l.Shop.currency), &reply); err != nil {
+		if ctx.Err() == nil {
+			r.retried("NO_ANSWER", err.Error())
+		}
+		return unknownPause
+	}
+	p := reply.Data.R
+	if len(reply.Errors) > 0 || p == nil {
+		code, message := "NO_DATA", ""
+		if len(reply.Errors) > 0 {
+			code, message = reply.Errors[0].Extensions.Code, reply.Errors[0].Message
+		}
+		r.retried(code, message)
+		return unknownPause
+	}
+	r.waits = append(r.waits, p.Meta.LockWaitMs)
+	r.attempts += int64(p.Meta.Attempts)
+	r.answers++
+	if len(p.UserErrors) == 0 {
+		if a.Operation == PlaceOrder && p.Object == nil { // still in the waiting line: ask again
+			r.retried("WAITING", "")
+			return unknownPause
+		}
+		a.Outcome = Granted
+		if p.Object != nil && a.Operation != ChargePoints {
+			a.Answered = p.Object.ID
+		}
+		return 0
+	}
+	e := p.UserErrors[0]
+	if e.Retryable {
+		r.retried(e.Code, "")
+		pause := unknownPause
+		if e.RetryAfterMs != nil {
+			pause = min(time.Duration(*e.RetryAfterMs)*time.Millisecond, insist)
+		}
+		return pause
+	}
+	a.Outcome, a.Code = Refused, e.Code
+	return 0
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

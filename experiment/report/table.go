@@ -1,0 +1,175 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"holdfast/experiment/audit"
+)
+
+// column is a figure of a case, as the tables in the terminal, in Markdown and in HTML show it.
+type column struct {
+	name  string
+	value func(Summary) string
+}
+
+// speedColumns are what customers notice, costColumns what it takes.
+var (
+	speedColumns = []column{
+		{"strategy", func(s Summary) string { return string(s.Strategy) }},
+		{"successes/s", func(s Summary) string { return s.PerSecond.String() }},
+		{"refusals/s", func(s Summary) string { return compact(s.RefusalsPerSecond.Median) }},
+		{"p50 ms", func(s Summary) string { return compact(s.P50Ms.Median) }},
+		{"p95 ms", func(s Summary) string { return compact(s.P95Ms.Median) }},
+		{"p99 ms", func(s Summary) string { return s.P99Ms.String() }},
+		{"max ms", func(s Summary) string { return compact(s.MaxMs) }},
+		{"winners/units", func(s Summary) string {
+			if s.Units == nil || s.Winners == nil {
+				return "–"
+			}
+			return fmt.Sprintf("%d/%d", *s.Winners, *s.Units)
+		}},
+		{"fairness", func(s Summary) string { return optional(s.Fairness) }},
+		{"audit", verdictOf},
+	}
+	costColumns = []column{
+		{"strategy", func(s Summary) string { return string(s.Strategy) }},
+		{"lock wait ms", func(s Summary) string { return compact(s.LockWaitMs) }},
+		{"attempts", func(s Summary) string { return compact(s.Attempts) }},
+		{"timeouts", func(s Summary) string { return strconv.FormatInt(s.Timeouts, 10) }},
+		{"persisted p99 ms", func(s Summary) string { return compact(s.PersistedP99Ms) }},
+		{"redis commands/op", func(s Summary) string { return optional(s.RedisCommands) }},
+		{"transactions/op", func(s Summary) string { return optional(s.Transactions) }},
+		{"server CPU ms/op", func(s Summary) string { return optional(s.ServerCPUMs) }},
+		{"redis CPU ms/op", func(s Summary) string { return optional(s.RedisCPUMs) }},
+		{"database CPU ms/op", func(s Summary) string { return optional(s.DatabaseCPUMs) }},
+		{"pool waits", func(s Summary) string { return optional(s.PoolWaits) }},
+	}
+)
+
+// optional is a dash where nobody counts.
+func optional(v *float64) string {
+	if v == nil {
+		return "–"
+	}
+	return compact(*v)
+}
+
+func verdictOf(s Summary) string {
+	switch {
+	case s.Violations > 0:
+		return "✗ " + s.Damage()
+	case !s.Audited:
+		return NotAudited
+	}
+	return "exact"
+}
+
+// tableNote explains the figures.
+func (r Report) tableNote() string {
+	rounds := r.Plan.Rounds
+	for _, s := range r.Cases {
+		rounds = min(rounds, s.PerSecond.Rounds) // a run that was cut off has fewer
+	}
+	return fmt.Sprintf("Medians of %s; %s Latencies are those of successes, from the "+
+		"(intended) start to the answer for good, repeats included; persisted is from the start until the row was written. "+
+		"Fairness is Jain's index, 1 where all clients got the same. – is not counted here.", plural(rounds, "round"), boundsNote(rounds))
+}
+
+// WriteTable writes the report for a terminal: what was lost is shown loudly.
+func (r Report) WriteTable(w io.Writer) error {
+	var b strings.Builder
+	for _, setting := range r.settings() {
+		fmt.Fprintf(&b, "\n%s\n", setting)
+		for i, columns := range [][]column{speedColumns, costColumns} {
+			if i > 0 {
+				b.WriteString("\n")
+			}
+			out := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(out, strings.Join(heads(columns), "\t")) //nolint:errcheck // a strings.Builder takes everything
+			for _, s := range r.of(setting) {
+				fmt.Fprintln(out, strings.Join(cells(columns, s), "\t")) //nolint:errcheck // as above
+			}
+			if err := out.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Fprintf(&b, "\n%s\n", r.tableNote())
+	for _, a := range r.alarms() {
+		fmt.Fprintf(&b, "\n!!! %s\n", a.Title)
+		for _, f := range a.Findings {
+			fmt.Fprintf(&b, "    %s: %s %s\n", strings.ToUpper(f.Kind), f.Subject, f.Text)
+		}
+	}
+	if len(r.Baseline) > 0 {
+		b.WriteString("\nCompared with the baseline\n")
+		for _, c := range r.Baseline {
+			fmt.Fprintf(&b, "  • %s\n", c)
+		}
+	}
+	b.WriteString("\nConclusion\n")
+	for _, line := range r.Conclusion {
+		fmt.Fprintf(&b, "  • %s\n", line)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func heads(columns []column) []string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = c.name
+	}
+	return names
+}
+
+func cells(columns []column, s Summary) []string {
+	values := make([]string, len(columns))
+	for i, c := range columns {
+		values[i] = c.value(s)
+	}
+	return values
+}
+
+// alarmed is how many findings of a case are shown.
+const alarmed = 3
+
+// alarm is what must not be of a case, the worst first.
+type alarm struct {
+	Title    string
+	Findings []audit.Finding
+}
+
+func (r Report) alarms() []alarm {
+	var alarms []alarm
+	for _, s := range r.Cases {
+		if s.Violations == 0 {
+			continue
+		}
+		a, rounds := alarm{}, 0
+		for _, run := range r.Runs {
+			if run.Case != s.Case || run.Violations == 0 {
+				continue
+			}
+			rounds++
+			if a.Findings == nil {
+				a.Findings = audit.LoudestFirst(run.Findings)[:min(len(run.Findings), alarmed)]
+			}
+		}
+		a.Title = fmt.Sprintf("%s under %s: %s, in %d of %s", s.Workload, strings.ToUpper(string(s.Strategy)), s.Damage(),
+			rounds, plural(s.PerSecond.Rounds, "round"))
+		alarms = append(alarms, a)
+	}
+	return alarms
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
