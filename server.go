@@ -50,7 +50,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	return listen(ctx, cfg, log, handler, api, shop.Deployment.Replaced(), ready)
 }
 
-// Bounds of a connection that nobody would want to change.
+// Bounds of a connection that no shop has a reason to change.
 const (
 	headerTimeout = 5 * time.Second
 	idleTimeout   = 2 * time.Minute
@@ -88,7 +88,8 @@ func listen(
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.HTTP.ShutdownTimeout)
 	defer cancel()
-	// Subscriptions end at once, each with a message: http.Server would wait for event streams, and not for web sockets.
+	// Subscriptions end at once, each with a message. Otherwise Shutdown would wait for event streams, which do
+	// not end by themselves, and would not tell web sockets.
 	ended := make(chan error, 1)
 	go func() { ended <- api.Close(stopping) }()
 	err = server.Shutdown(stopping)

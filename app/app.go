@@ -1,4 +1,4 @@
-// Package app puts a whole shop together, for everybody who needs one: the server, the commands that
+// Package app puts a whole shop together for its three kinds of callers: the server, the commands that
 // work in a shop, and tests.
 //
 // [Open] reads from top to bottom: stores (database, Redis), the deployment that instances agree on,
@@ -117,7 +117,8 @@ func NewMetrics() *prometheus.Registry {
 	return registry
 }
 
-// registerer is where the parts register their instruments: nil, without a type, if there is no registry.
+// registerer returns the registry of the instruments, or a nil interface if there is none. The parts
+// compare it with nil.
 func (s *Shop) registerer() prometheus.Registerer {
 	if s.options.Metrics == nil {
 		return nil

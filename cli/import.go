@@ -31,7 +31,7 @@ Lines that cannot be imported are told one by one, with what to do about them; t
 the file and import it again.`
 }
 
-// importer is who changes the catalogue, in the records.
+// importer is the administrator whom the records of an import name.
 var importer = commerce.Viewer{UserID: "import", Name: "holdfast import", Admin: true}
 
 // Run imports the file. It fails if any line could not be imported.
