@@ -92,9 +92,9 @@ func (c *importCommand) summary(rows int, done map[commerce.ImportOutcome]int) s
 	return strings.Join(parts, ", ")
 }
 
-// importRows imports the rows that it can, and returns a problem for each that it cannot. It joins the shop as
-// one more instance: stock is adjusted by the strategy of the live instances, and Open fails if they run
-// another. Only a failure of the system, or the user, ends it early.
+// importRows imports the rows that it can, and returns a problem for each that it cannot. It joins
+// the shop as one more instance: stock is adjusted by the strategy of the live instances, and Open
+// fails if they run another. Only a failure of the system, or the user, ends it early.
 func importRows(
 	ctx context.Context, cfg config.Config, progress io.Writer, rows []commerce.ImportRow,
 ) (done map[commerce.ImportOutcome]int, failed []*commerce.LineError, err error) {
