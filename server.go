@@ -1,5 +1,6 @@
 // Command holdfast is a GraphQL commerce backend for people who must not oversell. Its contended
-// operations run under a concurrency strategy that the configuration picks; see docs/architecture.md.
+// operations run under a concurrency strategy that the configuration picks; see
+// docs/architecture.md.
 package main
 
 import (
@@ -21,8 +22,8 @@ import (
 
 func main() { cli.Main(serve) }
 
-// serve runs the shop until ctx ends: configuration → shop → jobs → router → HTTP. It calls ready with
-// its address as soon as requests are answered.
+// serve runs the shop until ctx ends: configuration → shop → jobs → router → HTTP. It calls ready
+// with its address as soon as requests are answered.
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(address string)) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -50,8 +51,8 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	return listen(ctx, cfg, log, handler, api, shop.Deployment.Replaced(), ready)
 }
 
-// listen answers requests until ctx ends or another deployment takes over. It then lets the requests in
-// flight finish: they release their locks, after their commit.
+// listen answers requests until ctx ends or another deployment takes over. It then lets the
+// requests in flight finish: they release their locks, after their commit.
 func listen(
 	ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler, api *transport.Handler, replaced <-chan error,
 	ready func(address string),
@@ -77,7 +78,8 @@ func listen(
 	unbounded := context.WithoutCancel(ctx)
 	stopping, cancel := context.WithTimeout(unbounded, cfg.HTTP.ShutdownTimeout)
 	defer cancel()
-	// Subscriptions end at once, each with a message: http.Server would wait for event streams, and not for web sockets.
+	// Subscriptions end at once, each with a message. Otherwise Shutdown would wait for event
+	// streams, which do not end by themselves, and would not tell web sockets.
 	ended := make(chan error, 1)
 	go func() { ended <- api.Close(stopping) }()
 	err = server.Shutdown(unbounded, cfg.HTTP.ShutdownTimeout)

@@ -18,9 +18,9 @@ import (
 // longEnough bounds everything that must happen, on a loaded machine too.
 const longEnough = 60 * time.Second
 
-// TestServer boots what main boots, on a free port: command line, configuration, shop, jobs, routes. It buys
-// something with a token that the command line prints, and stops the server. Everything else that a server
-// does is tested from outside, in package e2e.
+// TestServer boots what main boots, on a free port: command line, configuration, shop, jobs,
+// routes. It buys something with a token that the command line prints, and stops the server.
+// Everything else that a server does is tested from outside, in package e2e.
 func TestServer(t *testing.T) {
 	env := []string{"DATABASE_URL=sqlite://" + filepath.Join(t.TempDir(), "shop.db")}
 	ctx, stop := context.WithTimeout(t.Context(), longEnough)

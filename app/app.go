@@ -1,14 +1,15 @@
-// Package app puts a whole shop together, for everybody who needs one: the server, the commands that
-// work in a shop, and tests.
+// Package app puts a whole shop together for its three kinds of callers: the server, the commands
+// that work in a shop, and tests.
 //
-// [Open] reads from top to bottom: stores (database, Redis), the deployment that instances agree on,
-// the providers of the concurrency strategies, events, what persists Redis-first changes, and the
-// services of package commerce. What only some processes do is an explicit field of [Options].
+// [Open] reads from top to bottom: stores (database, Redis), the deployment that instances agree
+// on, the providers of the concurrency strategies, events, what persists Redis-first changes, and
+// the services of package commerce. What only some processes do is an explicit field of [Options].
 // A server then starts the jobs ([Shop.StartJobs]) and serves what [Shop.Handler] returns.
 //
 // The package also holds what surrounds the API of a server: the routes, the pages for development,
 // the experiments of the page /lab and the report of metrics. Only this package, cli and server.go
-// know all the others; settings.go says what the configuration means to packages that do not know it.
+// know all the others; settings.go says what the configuration means to packages that do not know
+// it.
 package app
 
 import (
@@ -28,28 +29,29 @@ import (
 	"holdfast/lockprovider"
 )
 
-// Options say what a process does in its shop beside opening it. The zero value suits a command, such
-// as an import: it measures nothing, leaves the publication of events to the servers, and replaces no
-// live instance.
+// Options say what a process does in its shop beside opening it. The zero value suits a command,
+// such as an import: it measures nothing, leaves the publication of events to the servers, and
+// replaces no live instance.
 type Options struct {
-	// Takeover replaces the strategies of live instances, which then stop. Without it, Open fails if a
-	// live instance runs another strategy.
+	// Takeover replaces the strategies of live instances, which then stop. Without it, Open fails
+	// if a live instance runs another strategy.
 	Takeover bool
 
-	// BesideServers says that servers of the shop may be running. Open then fails if stock is under a
-	// strategy that needs Redis while the Redis of those servers is inside of them.
+	// BesideServers says that servers of the shop may be running. Open then fails if stock is under
+	// a strategy that needs Redis while the Redis of those servers is inside of them.
 	BesideServers bool
 
-	// Metrics receives the instruments of all parts; see [NewMetrics]. It is also sent to the collector
-	// that metrics.otlp names. If it is nil, nothing is counted and nothing is sent.
+	// Metrics receives the instruments of all parts; see [NewMetrics]. It is also sent to the
+	// collector that metrics.otlp names. If it is nil, nothing is counted and nothing is sent.
 	Metrics *prometheus.Registry
 
-	// Events publishes what is committed, runs the handlers of it, and tells live subscribers. Without
-	// it, committed events wait in the database for an instance that does so.
+	// Events publishes what is committed, runs the handlers of it, and tells live subscribers.
+	// Without it, committed events wait in the database for an instance that does so.
 	Events bool
 
 	// Failover watches Redis for the families that have a fallback strategy, and follows the other
-	// instances to the strategy in force. Without it, a family stays with the strategy it began with.
+	// instances to the strategy in force. Without it, a family stays with the strategy it began
+	// with.
 	Failover bool
 
 	// Gateway takes the payments. If it is nil, the simulated gateway of the configuration does.
@@ -77,9 +79,9 @@ type Shop struct {
 	closers closers
 }
 
-// Open opens the shop that the configuration names: clients → providers → events → services. It first
-// brings the database up to date, unless database.migrate forbids that. The caller closes the shop;
-// ctx bounds only the opening. If Open fails, it has closed what it had opened.
+// Open opens the shop that the configuration names: clients → providers → events → services. It
+// first brings the database up to date, unless database.migrate forbids that. The caller closes the
+// shop; ctx bounds only the opening. If Open fails, it has closed what it had opened.
 func Open(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (_ *Shop, err error) {
 	s := &Shop{cfg: cfg, log: log, options: o}
 	defer func() {
@@ -117,7 +119,8 @@ func NewMetrics() *prometheus.Registry {
 	return registry
 }
 
-// registerer is where the parts register their instruments: nil, without a type, if there is no registry.
+// registerer returns the registry of the instruments, or a nil interface if there is none. The
+// parts compare it with nil.
 func (s *Shop) registerer() prometheus.Registerer {
 	if s.options.Metrics == nil {
 		return nil
@@ -152,7 +155,8 @@ func (s *Shop) buildProviders(ctx context.Context) error {
 	return nil
 }
 
-// startEvents has what was committed published and handled; subscribers of all instances are told of it.
+// startEvents has what was committed published and handled; subscribers of all instances are told
+// of it.
 func (s *Shop) startEvents(ctx context.Context) error {
 	if !s.options.Events {
 		return nil

@@ -14,13 +14,14 @@ import (
 	"holdfast/web"
 )
 
-// developmentSecret signs tokens if no secret is configured, so that `holdfast token` fits the running server.
-// Everybody knows it. A development server therefore answers to loopback only, and config refuses an empty
-// secret of any other server.
+// developmentSecret signs tokens if no secret is configured, so that `holdfast token` fits the
+// running server. Everybody knows it. A development server therefore answers to loopback only, and
+// config refuses an empty secret of any other server.
 const developmentSecret = "holdfast development secret, known to everybody"
 
-// TokenSecret returns the secret that signs and checks access tokens: that of the configuration, or the
-// well-known one of development servers if none is configured. A shop with auth.jwks does not use it.
+// TokenSecret returns the secret that signs and checks access tokens: that of the configuration, or
+// the well-known one of development servers if none is configured. A shop with auth.jwks does not
+// use it.
 func TokenSecret(cfg config.Config) []byte {
 	if cfg.Auth.Secret == "" {
 		return []byte(developmentSecret)
@@ -31,8 +32,8 @@ func TokenSecret(cfg config.Config) []byte {
 // demoTokenTTL lets a browser tab stay open over the weekend.
 const demoTokenTTL = 7 * 24 * time.Hour
 
-// playgroundPage is GraphiQL with prepared operations. In development they carry a working token, of an
-// administrator named alice.
+// playgroundPage is GraphiQL with prepared operations. In development they carry a working token,
+// of an administrator named alice.
 func playgroundPage(cfg config.Config) (http.Handler, error) {
 	headers := map[string]string{}
 	token, err := demoToken(cfg, auth.Customer, auth.Admin)
@@ -42,16 +43,17 @@ func playgroundPage(cfg config.Config) (http.Handler, error) {
 	if token != "" {
 		headers["Authorization"] = "Bearer " + token
 	}
-	// The tabs are made once for each start, so that their idempotency keys are fresh. They are not made for each
-	// visit: the page keeps what a user has edited for as long as the server's tabs are the same.
+	// The tabs are made once for each start, so that their idempotency keys are fresh. They are not
+	// made for each visit: the page keeps what a user has edited for as long as the server's tabs
+	// are the same.
 	return web.Playground(web.PlaygroundOptions{Headers: headers, Tabs: graph.Tabs()}), nil
 }
 
 // demoAttempts is more than there are demo objects.
 const demoAttempts = 30
 
-// shopPage is the storefront. In development it comes with a working token, of a customer named alice. Any
-// other server's page asks for a token.
+// shopPage is the storefront. In development it comes with a working token, of a customer named
+// alice. Any other server's page asks for a token.
 func shopPage(cfg config.Config) (http.Handler, error) {
 	token, err := demoToken(cfg, auth.Customer)
 	if err != nil {
@@ -60,7 +62,8 @@ func shopPage(cfg config.Config) (http.Handler, error) {
 	return web.Shop(web.ShopOptions{Token: token}), nil
 }
 
-// demoToken returns "" unless this is a development server: its pages give the token to everybody who loads them.
+// demoToken returns "" unless this is a development server: its pages give the token to everybody
+// who loads them.
 func demoToken(cfg config.Config, roles ...auth.Role) (string, error) {
 	if !cfg.Development || cfg.Auth.JWKS != "" { // only the issuer who publishes the keys can sign
 		return "", nil
@@ -68,8 +71,9 @@ func demoToken(cfg config.Config, roles ...auth.Role) (string, error) {
 	return auth.Issue(TokenSecret(cfg), cfg.Auth.Issuer, commerce.DemoAlice.UserID, roles, demoTokenTTL)
 }
 
-// SeedDemo adds the demo data that is missing. If several instances start at the same moment, one may find
-// an object missing and then there, because another has added it. The next attempt goes on behind that object.
+// SeedDemo adds the demo data that is missing. If several instances start at the same moment, one
+// may find an object missing and then there, because another has added it. The next attempt goes on
+// behind that object.
 func (s *Shop) SeedDemo(ctx context.Context) error {
 	for attempt := 1; ; attempt++ {
 		err := commerce.SeedDemo(ctx, s.Services)
@@ -79,8 +83,8 @@ func (s *Shop) SeedDemo(ctx context.Context) error {
 	}
 }
 
-// onlyLoopback refuses requests under any host name but that of the loopback interface. Otherwise the page of
-// another site could reach a development server by DNS rebinding.
+// onlyLoopback refuses requests under any host name but that of the loopback interface. Otherwise
+// the page of another site could reach a development server by DNS rebinding.
 func onlyLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host

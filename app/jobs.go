@@ -6,8 +6,8 @@ import (
 	"holdfast/schedulers"
 )
 
-// StartJobs runs the jobs until the shop is closed: reconciliation, expiry, retention. They are also
-// run when Redis is back after an outage.
+// StartJobs runs the jobs until the shop is closed: reconciliation, expiry, retention. They are
+// also run when Redis is back after an outage.
 func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 	runner, err := schedulers.New(schedulers.Deps{
 		Client: s.DB.Ent, Ledger: s.Ledger, Admissions: s.Providers.Admissions, Orders: s.Services.Orders,

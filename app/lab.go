@@ -15,9 +15,9 @@ import (
 	"holdfast/web"
 )
 
-// newLab returns what runs the experiments that administrators start, or nil if experiments are switched off. The
-// servers of an experiment get nothing of this server's configuration, since that names the stores and the broker
-// of the shop.
+// newLab returns what runs the experiments that administrators start, or nil if experiments are
+// switched off. The servers of an experiment get nothing of this server's configuration, since that
+// names the stores and the broker of the shop.
 func newLab(cfg config.Config) (*experiment.Lab, error) {
 	if !cfg.Experiments.Enabled {
 		return nil, nil
@@ -39,8 +39,9 @@ func newLab(cfg config.Config) (*experiment.Lab, error) {
 	}), nil
 }
 
-// labPage is the page on which administrators start experiments and read their reports. In development it comes
-// with a working token, of an administrator. Any other server's page asks for a token.
+// labPage is the page on which administrators start experiments and read their reports. In
+// development it comes with a working token, of an administrator. Any other server's page asks for
+// a token.
 func labPage(cfg config.Config) (http.Handler, error) {
 	token, err := demoToken(cfg, auth.Customer, auth.Admin)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"holdfast/web"
 )
 
-// Handler returns everything that answers over HTTP, and the GraphQL endpoint in it, which the caller
-// closes when it stops to serve. The shop must have been opened with metrics and events.
+// Handler returns everything that answers over HTTP, and the GraphQL endpoint in it, which the
+// caller closes when it stops to serve. The shop must have been opened with metrics and events.
 func (s *Shop) Handler(runner *schedulers.Runner) (http.Handler, *transport.Handler, error) {
 	ops := operations(s.Providers, runner)
 	var err error

@@ -18,7 +18,8 @@ import (
 
 // What the configuration means to packages that do not know it.
 
-// broker are the settings of the events. broker.url is a kind of broker, or a kind and its addresses.
+// broker are the settings of the events. broker.url is a kind of broker, or a kind and its
+// addresses.
 func broker(cfg config.Config) events.Settings {
 	s := events.DefaultSettings()
 	kind, addresses, _ := strings.Cut(cfg.Broker.URL, "://")
@@ -46,7 +47,8 @@ func failover(cfg config.Config) lockprovider.FailoverSettings {
 	}
 }
 
-// jobs are the settings of the schedulers. The database remembers a change for at least as long as Redis.
+// jobs are the settings of the schedulers. The database remembers a change for at least as long as
+// Redis.
 func jobs(cfg config.Config) schedulers.Settings {
 	s := schedulers.DefaultSettings()
 	s.ReconcileEvery, s.PrimeEvery = cfg.Jobs.Reconcile, cfg.Jobs.Prime
@@ -65,7 +67,8 @@ func streams(cfg config.Config) transport.Streams {
 	}
 }
 
-// verifier checks access tokens: by the keys that the issuer publishes if auth.jwks is set, else by the secret.
+// verifier checks access tokens: by the keys that the issuer publishes if auth.jwks is set, else by
+// the secret.
 func verifier(cfg config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	if cfg.Auth.JWKS == "" {
 		return auth.NewVerifier(TokenSecret(cfg), cfg.Auth.Issuer)
@@ -90,8 +93,9 @@ func operations(providers *lockprovider.Providers, runner *schedulers.Runner) gr
 	}
 }
 
-// redisIsBack returns what to do when Redis is back after an outage: create the balances that Redis has lost and
-// compare the others with the database. If that fails, the next regular run of the jobs does it.
+// redisIsBack returns what to do when Redis is back after an outage: create the balances that Redis
+// has lost and compare the others with the database. If that fails, the next regular run of the
+// jobs does it.
 func redisIsBack(runner *schedulers.Runner, log *slog.Logger) func() {
 	return func() {
 		ctx := context.Background() // ends with the runner

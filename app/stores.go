@@ -85,8 +85,8 @@ func requireNoEviction(ctx context.Context, redis *clients.Redis, cfg config.Con
 	return nil
 }
 
-// aloneOrShared refuses to work beside a server whose Redis is inside of it: neither process would see
-// the locks of the other.
+// aloneOrShared refuses to work beside a server whose Redis is inside of it: neither process would
+// see the locks of the other.
 func aloneOrShared(ctx context.Context, db *clients.Database, cfg config.Config) error {
 	strategy := cfg.Strategies()[lockprovider.Stock]
 	if cfg.Redis.URL != clients.EmbeddedRedis || !lockprovider.NeedsRedis(strategy) {

@@ -31,8 +31,8 @@ func (s *Shop) startReport(ctx context.Context) error {
 	return nil
 }
 
-// reportMetrics also sends what /metrics shows to an OpenTelemetry collector, until stop is called. There is one
-// instrument of each kind, a Prometheus one; a bridge translates it.
+// reportMetrics also sends what /metrics shows to an OpenTelemetry collector, until stop is called.
+// There is one instrument of each kind, a Prometheus one; a bridge translates it.
 func reportMetrics(ctx context.Context, m config.Metrics, registry *prometheus.Registry, instance string) (stop func() error, err error) {
 	exporter, err := otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpointURL(m.OTLP), otlpmetrichttp.WithTimeout(m.Interval))
 	if err != nil {

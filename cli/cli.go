@@ -1,10 +1,11 @@
-// Package cli is the command line of holdfast: one file a command, and cli.go for what they share, the
-// flags --config and --set and the command serve.
+// Package cli is the command line of holdfast: one file a command, and cli.go for what they share,
+// the flags --config and --set and the command serve.
 //
-// [Main] is the body of the program's main. It is given the function that runs a server, so that package
-// main can show that function at its top and this package need not know it. [Run] does the same for a
-// test: with other arguments, another environment and other streams. A command returns its error; a
-// message for the user goes through there and says what is wrong and what would be right.
+// [Main] is the body of the program's main. It is given the function that runs a server, so that
+// package main can show that function at its top and this package need not know it. [Run] does the
+// same for a test: with other arguments, another environment and other streams. A command returns
+// its error; a message for the user goes through there and says what is wrong and what would be
+// right.
 package cli
 
 import (
@@ -20,12 +21,12 @@ import (
 	"holdfast/config"
 )
 
-// Serve runs a server until ctx ends or the process is told to stop. It calls ready with its address as soon
-// as it answers requests.
+// Serve runs a server until ctx ends or the process is told to stop. It calls ready with its
+// address as soon as it answers requests.
 type Serve func(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(address string)) error
 
-// Main runs the command that the arguments of this process name, and ends the process with exit code 1 if
-// the command fails.
+// Main runs the command that the arguments of this process name, and ends the process with exit
+// code 1 if the command fails.
 func Main(serve Serve) {
 	if err := Run(context.Background(), serve, os.Args[1:], os.Environ(), os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "holdfast:", err)
@@ -33,7 +34,8 @@ func Main(serve Serve) {
 	}
 }
 
-// commands are the command line. Flags win over the environment, which wins over the file, which wins over defaults.
+// commands are the command line. Flags win over the environment, which wins over the file, which
+// wins over defaults.
 type commands struct {
 	ConfigFile string   `name:"config" placeholder:"FILE" help:"YAML configuration file; config/example.yaml shows all keys." type:"path"`
 	Set        []string `placeholder:"KEY=VALUE" help:"Set one key, such as locks.stock.provider=rowlock. Repeatable." sep:"none"`
@@ -62,14 +64,15 @@ func (e *environment) load(s config.Sources) (config.Config, error) {
 	return config.Load(s)
 }
 
-// print fails if the output goes to a full disk or a closed pipe: otherwise a script would go on without its token.
+// print fails if the output goes to a full disk or a closed pipe: otherwise a script would go on
+// without its token.
 func (e *environment) print(words ...any) error {
 	_, err := fmt.Fprintln(e.stdout, words...)
 	return err
 }
 
-// Run runs the command that the arguments name, without the name of the program. The environment is in the
-// form of os.Environ. It returns why the command failed, which nothing has printed yet.
+// Run runs the command that the arguments name, without the name of the program. The environment is
+// in the form of os.Environ. It returns why the command failed, which nothing has printed yet.
 func Run(ctx context.Context, serve Serve, args, env []string, stdout, stderr io.Writer) error {
 	var cli commands
 	exit := -1

@@ -22,7 +22,8 @@ import (
 	"holdfast/lockprovider"
 )
 
-// experimentCommand runs the same workload under each strategy, audits and compares. Flags replace what the plan says.
+// experimentCommand runs the same workload under each strategy, audits and compares. Flags replace
+// what the plan says.
 type experimentCommand struct {
 	Plan string `arg:"" optional:"" help:"A shipped plan or a YAML file; --plans lists those that are shipped."`
 
@@ -164,8 +165,8 @@ func replace[T any](into, flag *T) {
 	}
 }
 
-// runner is configured as servers are. --config and --set reach the servers that it starts; with --url they say how
-// to talk to those that run.
+// runner is configured as servers are. --config and --set reach the servers that it starts; with
+// --url they say how to talk to those that run.
 func (c *experimentCommand) runner(e *environment, plan *plans.Plan) (*experiment.Runner, error) {
 	r := &experiment.Runner{
 		Environ: e.env, URLs: c.URL,
@@ -207,8 +208,8 @@ func (c *experimentCommand) runner(e *environment, plan *plans.Plan) (*experimen
 	return r, nil
 }
 
-// typed returns the command line as it may be shown: without passwords, and without those of its files that change
-// nothing of what was measured. The page for the documentation stays.
+// typed returns the command line as it may be shown: without passwords, and without those of its
+// files that change nothing of what was measured. The page for the documentation stays.
 func typed(args []string) string {
 	words := []string{"holdfast"}
 	for i := 0; i < len(args); i++ {
@@ -232,7 +233,8 @@ func typed(args []string) string {
 	return strings.Join(words, " ")
 }
 
-// writable fails if a report could not be written after the work, because its directory does not exist.
+// writable fails if a report could not be written after the work, because its directory does not
+// exist.
 func (c *experimentCommand) writable() error {
 	for flag, path := range map[string]string{"--json": c.JSON, "--csv": c.CSV, "--html": c.HTML, "--markdown": c.Markdown} {
 		if path == "" {

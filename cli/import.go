@@ -31,7 +31,7 @@ Lines that cannot be imported are told one by one, with what to do about them; t
 the file and import it again.`
 }
 
-// importer is who changes the catalogue, in the records.
+// importer is the administrator whom the records of an import name.
 var importer = commerce.Viewer{UserID: "import", Name: "holdfast import", Admin: true}
 
 // Run imports the file. It fails if any line could not be imported.
@@ -92,9 +92,9 @@ func (c *importCommand) summary(rows int, done map[commerce.ImportOutcome]int) s
 	return strings.Join(parts, ", ")
 }
 
-// importRows imports the rows that it can, and returns a problem for each that it cannot. It joins the shop as
-// one more instance: stock is adjusted by the strategy of the live instances, and Open fails if they run
-// another. Only a failure of the system, or the user, ends it early.
+// importRows imports the rows that it can, and returns a problem for each that it cannot. It joins
+// the shop as one more instance: stock is adjusted by the strategy of the live instances, and Open
+// fails if they run another. Only a failure of the system, or the user, ends it early.
 func importRows(
 	ctx context.Context, cfg config.Config, progress io.Writer, rows []commerce.ImportRow,
 ) (done map[commerce.ImportOutcome]int, failed []*commerce.LineError, err error) {

@@ -10,8 +10,8 @@ import (
 	"holdfast/experiment"
 )
 
-// progressDisplay shows how far an experiment has come: on a terminal one line that changes, on any other
-// output one line for each run.
+// progressDisplay shows how far an experiment has come: on a terminal one line that changes, on any
+// other output one line for each run.
 type progressDisplay struct {
 	out      io.Writer
 	terminal bool

@@ -15,7 +15,7 @@ type tokenCommand struct {
 	TTL   time.Duration `name:"ttl" help:"How long the token is valid (auth.tokenTTL)."`
 }
 
-// Run prints a token. It fails if the tokens of the shop are issued by somebody else.
+// Run prints a token. It fails if auth.jwks is set: the issuer of those keys issues the tokens.
 func (c *tokenCommand) Run(e *environment) error {
 	cfg, err := e.load(config.Sources{})
 	if err != nil {

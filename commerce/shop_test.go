@@ -13,12 +13,13 @@ import (
 	"github.com/google/uuid"
 	goredis "github.com/redis/go-redis/v9"
 
+	"holdfast/app"
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/config"
 	"holdfast/ent"
 	"holdfast/ent/coupon"
 	"holdfast/ent/entry"
-	"holdfast/events"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
@@ -48,69 +49,31 @@ func newShop(t testing.TB, strategy lockprovider.Strategy) *shop {
 	return openShop(t, lockprovider.FamilyConfig{Strategy: strategy}, "sqlite://:memory:", clients.EmbeddedRedis)
 }
 
-// openShop is a shop on any database and Redis; of cfg, the settings are the tests' own.
-func openShop(t testing.TB, cfg lockprovider.FamilyConfig, databaseURL, redisURL string) *shop {
+// openShop is a shop on any database and Redis. Of family, the strategy and its fallback are used; the bounds are
+// those of the tests.
+func openShop(t testing.TB, family lockprovider.FamilyConfig, databaseURL, redisURL string) *shop {
 	t.Helper()
-	ctx := t.Context()
-	db, err := clients.OpenDatabase(ctx, databaseURL, clients.DatabaseOptions{})
-	must(t, err)
-	t.Cleanup(func() { must(t, db.Close()) })
-	_, err = db.Migrate(ctx)
-	must(t, err)
-	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: redisURL, PoolSize: 256})
-	must(t, err)
-	t.Cleanup(func() { must(t, redis.Close()) })
+	lock := config.Lock{
+		Provider: family.Strategy, Fallback: family.Fallback, Wait: longEnough, Lease: time.Minute,
+		Poll: 20 * time.Millisecond, Attempts: 100, Backoff: time.Millisecond, Ack: lockprovider.AckPersisted,
+	}
+	cfg := config.Default()
+	cfg.Database.URL, cfg.Redis.URL, cfg.Redis.PoolSize = databaseURL, redisURL, 256
+	cfg.Locks = config.Locks{Stock: lock, Coupons: lock, Points: lock, Accounts: lock}
+	cfg.Pipeline.PersistWait, cfg.Pipeline.Block, cfg.Pipeline.Remember = longEnough, 50*time.Millisecond, time.Hour
+	cfg.Deployment = config.Deployment{Heartbeat: time.Second, Expiry: 5 * time.Second}
+	cfg.Payment.Timeout = longEnough
 
-	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
-	families, strategies := map[lockprovider.Family]lockprovider.FamilyConfig{}, map[lockprovider.Family]lockprovider.Strategy{}
-	for _, f := range lockprovider.Families {
-		strategies[f] = cfg.Strategy
-		families[f] = lockprovider.FamilyConfig{Strategy: cfg.Strategy, Fallback: cfg.Fallback, Settings: lockprovider.Settings{
-			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond,
-			Attempts: 100, Backoff: time.Millisecond,
-			Ack: lockprovider.AckPersisted, PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour,
-		}}
-	}
-	deployment, err := lockprovider.Join(ctx, db.Ent, strategies, lockprovider.DeploymentSettings{
-		Heartbeat: time.Second, Expiry: 5 * time.Second,
+	s := &shop{gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
+	opened, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{
+		Failover: true, Gateway: s.gateway, Now: s.clock.Now,
 	})
 	must(t, err)
-	t.Cleanup(func() { must(t, deployment.Leave(context.WithoutCancel(ctx))) })
-	providers, err := lockprovider.Build(lockprovider.Deps{
-		Ledger: ledger, Redis: redis.Client, Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment,
-	}, families)
-	must(t, err)
-	t.Cleanup(func() { must(t, providers.Close()) })
-	s := &shop{db: db, redis: redis.Client, gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
-	settings, log := events.DefaultPersisterSettings(), slog.New(slog.DiscardHandler)
-	settings.Block = 50 * time.Millisecond
-	if cfg.Strategy == lockprovider.Lua {
-		ledger.OnCommit(func() { s.commits.Add(1) })
+	t.Cleanup(func() { must(t, opened.Close()) })
+	if family.Strategy == lockprovider.Lua {
+		opened.Ledger.OnCommit(func() { s.commits.Add(1) })
 	}
-	for _, admission := range providers.Admissions() {
-		persister := events.NewPersister(admission, events.PersisterDeps{
-			Ledger: ledger, Waiters: providers.Waiters(), Instance: deployment.Instance(), Settings: settings,
-			Metrics: events.NewPersisterMetrics(nil), Log: log,
-		})
-		admission.DrainWith(persister.Drain)
-		stop := events.Background(ctx, persister.Run)
-		t.Cleanup(func() { must(t, stop()) })
-	}
-	for _, line := range providers.Lines() {
-		worker := providers.Worker(line, lockprovider.WorkerSettings{
-			Batch: settings.Batch, Block: settings.Block, Retry: settings.Retry,
-		}, log)
-		stop := events.Background(ctx, worker.Run)
-		t.Cleanup(func() { must(t, stop()) })
-	}
-	stop := events.Background(ctx, providers.Watch)
-	t.Cleanup(func() { must(t, stop()) })
-	s.Services = commerce.New(commerce.Deps{
-		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway, Now: s.clock.Now,
-		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: longEnough,
-		},
-	})
+	s.db, s.redis, s.Services = opened.DB, opened.Redis.Client, opened.Services
 	return s
 }
 

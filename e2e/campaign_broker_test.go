@@ -107,7 +107,7 @@ func kafka(t *testing.T, _ *testenv.Server) outbreak {
 	}
 }
 
-// unpublished waits until the number of changes that nobody has been told of is as it should be.
+// unpublished waits until the number of changes that the relay has not published yet is as wanted.
 func (c *campaign) unpublished(t *testing.T, enough func(n int) bool) {
 	t.Helper()
 	db := c.open(t).Ent
@@ -118,7 +118,7 @@ func (c *campaign) unpublished(t *testing.T, enough func(n int) bool) {
 	})
 }
 
-// listeners are a group of consumers, one a topic, of a stranger who is told of everything.
+// listeners are a consumer group of an outsider: one consumer a topic, which gets every event.
 type listeners struct {
 	mu       sync.Mutex
 	changes  map[uuid.UUID]string             // kinds of the events of changes

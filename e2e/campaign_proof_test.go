@@ -248,7 +248,8 @@ func (c *campaign) checkOrder(t *testing.T, what string, a *ask, row *ent.Order)
 	}
 }
 
-// checkTotals adds up everything that there is, and finds nothing that nobody asked for.
+// checkTotals compares every balance with what the customers asked for, and fails on a change that no customer
+// asked for.
 func (c *campaign) checkTotals(t *testing.T, asked []*ask, b books, l losses) {
 	t.Helper()
 	want := map[string]int64{
@@ -314,9 +315,9 @@ func (c *campaign) checkTotals(t *testing.T, asked []*ask, b books, l losses) {
 		t.Errorf("%d of %d issued", issued, rareQuota)
 	}
 	if l == lossy {
-		return // somebody was turned away for the sake of another whose change was lost before its commit
+		return // a customer may have been refused because of another one's change that was then lost before its commit
 	}
-	// Nothing of these ever comes back: who was turned away was so because the last one was gone.
+	// None of these units is ever given back: a customer who was refused was refused because the last one was gone.
 	for refusal := range late {
 		var code, coupon string
 		var by int

@@ -21,8 +21,9 @@ import (
 	"holdfast/lockprovider"
 )
 
-// The campaign kills, empties and freezes everything that a shop consists of while customers fight over what is scarce, and
-// then proves from the database that nobody was lied to. HOLDFAST_CAMPAIGN=long makes it longer; see make campaign.
+// The campaign kills, empties and freezes everything that a shop consists of while customers fight over what is
+// scarce. It then proves from the database that every answer was true. HOLDFAST_CAMPAIGN=long makes it longer;
+// see make campaign.
 
 // TestCampaignKills kills servers with SIGKILL at random moments, of two that serve the same shop mostly one, at times both.
 func TestCampaignKills(t *testing.T) {
@@ -84,7 +85,7 @@ type campaign struct {
 	seed     uint64
 	args     []string
 	shoppers []shopper
-	// unfaithful customers give up at times where there was no answer.
+	// unfaithful customers sometimes give up if they get no answer.
 	unfaithful bool
 
 	plenty, scarce, common, rare string
@@ -165,7 +166,7 @@ func newCampaign(t *testing.T, s stores, strategy lockprovider.Strategy, setting
 	return c
 }
 
-// make makes up something to ask for.
+// make returns a random request of a shopper.
 func (c *campaign) make(dice *rand.Rand, by int) *ask {
 	a := &ask{by: by, amount: 1 + dice.Int64N(60)}
 	switch dice.IntN(10) {
@@ -173,7 +174,7 @@ func (c *campaign) make(dice *rand.Rand, by int) *ask {
 		a.operation, a.input = "placeOrder", buy(c.plenty, 1, "POINTS")
 	case 2:
 		a.operation, a.input = "placeOrder", buy(c.plenty, 1+dice.IntN(3), "CARD")
-	case 3, 4: // paid by card or later: whoever is sold one keeps it
+	case 3, 4: // paid by card or later: a customer who gets one keeps it
 		a.operation, a.input = "placeOrder", buy(c.scarce, 1, "CARD")
 		if dice.IntN(2) == 0 {
 			delete(a.input, "payment")
@@ -194,7 +195,7 @@ func (c *campaign) make(dice *rand.Rand, by int) *ask {
 	return a
 }
 
-// changeID is how commerce derives the ID of a change from who asks for what under which key.
+// changeID derives the ID of a change as commerce does: from the operation, the user and the key.
 func changeID(operation, user, key string) uuid.UUID {
 	namespace := uuid.NewSHA1(uuid.NameSpaceURL, []byte("holdfast"))
 	return uuid.NewSHA1(namespace, []byte(strings.Join([]string{"op", operation, user, key}, "\x00")))
@@ -204,7 +205,7 @@ func objectID(prefix string, change uuid.UUID) string {
 	return prefix + base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding).EncodeToString(change[:])
 }
 
-// load is customers who ask for one thing after the other.
+// load is the customers, each of whom sends one request after the other.
 type load struct {
 	ctx    context.Context
 	end    context.CancelFunc
@@ -248,7 +249,7 @@ func (c *campaign) load(t *testing.T) *load {
 	return l
 }
 
-// finish lets the customers get the answers they wait for, and no others.
+// finish lets the customers wait for the answers to what they have asked, and ask for nothing more.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
 	l.once.Do(func() { close(l.enough) })
@@ -258,7 +259,7 @@ func (l *load) finish(t *testing.T) {
 	}
 }
 
-// settle asks under one key until there is an answer for good.
+// settle repeats a request under one key until it has a final answer.
 func (c *campaign) settle(ctx context.Context, dice *rand.Rand, a *ask) error {
 	c.note(func() { c.asked = append(c.asked, a) })
 	for turn := dice.IntN(2); ; turn++ {
@@ -330,7 +331,7 @@ func (c *campaign) once(ctx context.Context, server string, a *ask) (code string
 	return p.code(), final, nil
 }
 
-// note changes what the mutex guards, and tells those who wait for it.
+// note changes what the mutex guards, and wakes the goroutines that wait for a change of it.
 func (c *campaign) note(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -356,7 +357,7 @@ func (c *campaign) until(ctx context.Context, f func() bool) error {
 	}
 }
 
-// server waits for one that lives.
+// server waits until a server is alive, and returns its address.
 func (c *campaign) server(ctx context.Context, turn int) (url string, err error) {
 	err = c.until(ctx, func() bool {
 		if n := len(c.live); n > 0 {
@@ -373,7 +374,7 @@ func (c *campaign) isDead(url string) bool {
 	return c.dead[url]
 }
 
-// await waits for some more answers.
+// await waits until some more requests have a final answer.
 func (c *campaign) await(t *testing.T, answers int) {
 	t.Helper()
 	slow := testenv.Slowness() > notSlow
@@ -401,7 +402,7 @@ func (c *campaign) add(p *process) {
 	})
 }
 
-// refill lets two servers live.
+// refill starts servers until two are alive.
 func (c *campaign) refill(t *testing.T) {
 	t.Helper()
 	var starting []*process

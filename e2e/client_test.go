@@ -17,7 +17,7 @@ import (
 	"holdfast/auth"
 )
 
-// mutations are what the tests ask of the API: enough to tell what was done.
+// mutations are the operations of the tests. They select enough to see what was done.
 var mutations = map[string]string{
 	"placeOrder":    `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
 	"payOrder":      `mutation($input: PayOrderInput!) { payOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
@@ -78,7 +78,7 @@ type refusal struct {
 	Retryable     bool
 }
 
-// code is that of the only refusal, "" where the mutation succeeded.
+// code is the code of the only refusal, or "" if the mutation succeeded.
 func (p payload) code() string {
 	codes := make([]string, len(p.UserErrors))
 	for i, e := range p.UserErrors {
@@ -96,7 +96,7 @@ func (p payload) retryable() bool {
 	return len(p.UserErrors) > 0
 }
 
-// object is the identifier of what a mutation made, "" where it made nothing but a change.
+// object is the identifier of what a mutation made, or "" if it made nothing but a change.
 func (p payload) object() string {
 	switch {
 	case p.Order != nil:
@@ -112,17 +112,17 @@ func (p payload) object() string {
 // object is a JSON object.
 type object = map[string]any
 
-// key makes up an idempotency key.
+// key returns a new idempotency key.
 func key() string { return uuid.NewString() }
 
 // user is a customer, or an administrator, with a token.
 type user struct {
 	http    *http.Client
-	servers []string // where the shop is served: http://host:port
+	servers []string // the instances of the shop: http://host:port
 	token   string
 }
 
-// browser is what users of a test share. Its connections go with the test.
+// browser returns the HTTP client that the users of a test share. Its connections are closed with the test.
 func browser(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 128}
@@ -130,7 +130,7 @@ func browser(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// signIn makes up a token as the issuer of a shop in production does.
+// signIn returns a user with a token, which it signs as the issuer of a shop in production does.
 func signIn(t *testing.T, browser *http.Client, name string, admin bool, servers ...*process) user {
 	t.Helper()
 	roles := []auth.Role{auth.Customer}
@@ -213,7 +213,7 @@ func (u user) try(ctx context.Context, server, operation string, input object) (
 	return p, p.retryable(), nil
 }
 
-// ask sends a mutation, and repeats it with the same key, by turns to all servers, for as long as it is told to.
+// ask sends a mutation. While the answer says so, it repeats the mutation with the same key, at all servers in turn.
 func (u user) ask(ctx context.Context, first int, operation string, input object) (payload, error) {
 	for turn := first; ; turn++ {
 		p, busy, err := u.try(ctx, u.servers[turn%len(u.servers)], operation, input)
@@ -228,7 +228,7 @@ func (u user) ask(ctx context.Context, first int, operation string, input object
 	}
 }
 
-// do is ask where success is expected.
+// do is ask for a mutation that must succeed.
 func (u user) do(t *testing.T, operation string, input object) payload {
 	t.Helper()
 	p, err := u.ask(bounded(t), 0, operation, input)
@@ -268,7 +268,7 @@ func (u user) coupon(t *testing.T, quota int64, perUser int) string {
 	}).Coupon.ID
 }
 
-// account opens an account for somebody and returns its identifier.
+// account opens an account for a user and returns its identifier.
 func (u user) account(t *testing.T, owner string, opening int64) string {
 	t.Helper()
 	return u.do(t, "accountOpen", object{
@@ -305,7 +305,7 @@ func (u user) issued(t *testing.T, coupon string) int64 {
 	return data.Coupon.Issued
 }
 
-// points are those of the user.
+// points is the balance of the user's wallet.
 func (u user) points(t *testing.T) int64 {
 	t.Helper()
 	var data struct {
@@ -319,7 +319,7 @@ func (u user) points(t *testing.T) int64 {
 	return data.Me.Wallet.Balance
 }
 
-// balance is what an account of the user holds.
+// balance is the balance of one of the user's accounts.
 func (u user) balance(t *testing.T, account string) int64 {
 	t.Helper()
 	var data struct{ Account struct{ Balance money } }

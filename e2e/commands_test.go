@@ -75,7 +75,7 @@ func TestMigrateCommand(t *testing.T) {
 	}
 }
 
-// TestMistakes: who mistypes something is told what, and what would be right.
+// TestMistakes: a user who mistypes something is told what it is, and what would be right.
 func TestMistakes(t *testing.T) {
 	noLeaks(t)
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -1,8 +1,9 @@
-// Package e2e tests the shop from outside: it starts the real program, in processes of their own, on
-// real stores, and talks to it as customers, administrators and operators do.
+// Package e2e tests the shop from outside: it starts the real program, in processes of their own,
+// on real stores, and talks to it as customers, administrators and operators do.
 //
-// TestMain builds the program once, with the race detector if the tests run under it; harness_test.go
-// starts and stops processes of it, client_test.go speaks to their API. Three kinds of tests use them:
+// TestMain builds the program once, with the race detector if the tests run under it;
+// harness_test.go starts and stops processes of it, client_test.go speaks to their API. Three kinds
+// of tests use them:
 //
 //   - what a newcomer does: servers, commands, imports, experiments, mistakes;
 //   - clients: the pages in Chromium, Apollo Client, urql and others (see web/tests); these need Node and

@@ -139,7 +139,7 @@ func (p *process) signal(s os.Signal) {
 	}
 }
 
-// wait returns the exit code of a process that is about to end: -1 where a signal ended it.
+// wait returns the exit code of a process that is about to end, or -1 if a signal ended it.
 func (p *process) wait() int {
 	p.t.Helper()
 	timeout := time.NewTimer(longEnough)
@@ -172,7 +172,7 @@ func command(t *testing.T, env []string, args ...string) string {
 	return p.stdout.String()
 }
 
-// output collects what a process writes, and tells those who wait for more.
+// output collects what a process writes, and wakes the goroutines that wait for more.
 type output struct {
 	mu      sync.Mutex
 	text    bytes.Buffer
@@ -220,7 +220,7 @@ type stores struct {
 	broker          string // "": the default, inside each server
 }
 
-// kinds of stores. A test is skipped where a server is not installed.
+// kinds of stores. A test is skipped if a server that it needs is not installed.
 var kinds = []struct {
 	name string
 	open func(*testing.T) stores
@@ -281,7 +281,7 @@ func (s stores) audit(t *testing.T) {
 	}
 }
 
-// noLocksLeft asserts that nobody holds a lock any more.
+// noLocksLeft asserts that no lock is held any more.
 func (s stores) noLocksLeft(t *testing.T) {
 	t.Helper()
 	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: s.redis})
@@ -324,7 +324,7 @@ func together(t *testing.T, n int, f func(i int) error) {
 	}
 }
 
-// eventually asks again and again until the answer is yes.
+// eventually calls f again and again until it returns true. The test fails after longEnough.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
 	ticker, timeout := time.NewTicker(5*time.Millisecond), time.NewTimer(longEnough)

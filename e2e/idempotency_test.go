@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestThousandRepeats sends one request a thousand times at the same moment, half of them to either of two instances: it has
-// one effect, and all get the same answer. After a restart it is the same still.
+// TestThousandRepeats sends one request a thousand times at the same moment, half of them to each of two instances.
+// It has one effect, and all get the same answer. A repeat after a restart gets that answer too.
 func TestThousandRepeats(t *testing.T) {
 	if testing.Short() {
 		t.Skip("sends some thousand requests")
@@ -45,7 +45,7 @@ func TestThousandRepeats(t *testing.T) {
 				t.Fatalf("%s: %s, but to another %s", operation, answers[operation], again)
 			}
 		}
-		if code := got[0].code(); code != "" || firsts > 1 { // none, where the first one was told to try again
+		if code := got[0].code(); code != "" || firsts > 1 { // none if the first one was told to try again
 			t.Errorf("%s: code %q, %d were told to be the first", operation, code, firsts)
 		}
 	}

@@ -55,7 +55,8 @@ func TestImportCommand(t *testing.T) {
 	stores.audit(t)
 }
 
-// TestImportBesideAServer: where they share no Redis, neither would see the other's locks; with row locks they need none.
+// TestImportBesideAServer: an import and a server that share no Redis do not see each other's locks, so the import
+// refuses to start. Under row locks they need no Redis.
 func TestImportBesideAServer(t *testing.T) {
 	noLeaks(t)
 	file := filepath.Join(t.TempDir(), "products.csv")

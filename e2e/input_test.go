@@ -11,8 +11,8 @@ import (
 	"holdfast/auth"
 )
 
-// TestBadInput sends what clients get wrong to the real server. Each has its code, the shop stays as it was, and nothing
-// is ever the server's fault.
+// TestBadInput sends what clients get wrong to the real server. Each mistake has its code, the shop stays as it was,
+// and the server never logs an error of its own.
 func TestBadInput(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
@@ -235,7 +235,7 @@ func wantErrors(t *testing.T, r reply, codes string) {
 	}
 }
 
-// tokens that are missing, stale or somebody's own make.
+// tokens that are missing, expired or forged.
 func (c *stickler) tokens(t *testing.T) {
 	issue := func(secret, issuer string) string {
 		token, err := auth.Issue([]byte(secret), issuer, "alice", []auth.Role{auth.Customer, auth.Admin}, time.Hour)

@@ -137,7 +137,7 @@ func wantCodes(t *testing.T, got, want map[string]int) {
 	}
 }
 
-// violations are counted where a version comparison had to save what a lock should have.
+// violations are counted if a comparison of versions had to prevent what a lock should have prevented.
 var violations = regexp.MustCompile(`(?m)^holdfast_lock_violations_total\{.*\} (\S+)$`)
 
 func (c *crowd) noViolations(t *testing.T, instance *process) {
@@ -199,7 +199,7 @@ func TestInstancesRefuseDifferentStrategies(t *testing.T) {
 	}
 	wantEqual(t, "exit code of the one that was replaced", first.wait(), exitFailed)
 
-	// Once it has left, there is nobody to take over from.
+	// After it has left, no instance is live, and --takeover is not needed.
 	second.stop()
 	boot(t, s.production(), rows...).stop()
 }

@@ -19,7 +19,7 @@ func TestLabPage(t *testing.T) {
 	server.stop()
 }
 
-// TestLabPageAsksForAToken where it does not come with one.
+// TestLabPageAsksForAToken: in production, the page comes without a token.
 func TestLabPageAsksForAToken(t *testing.T) {
 	s := browserScript(t, "tests/lab.mjs")
 	noLeaks(t)

@@ -11,8 +11,8 @@ import (
 	"runtime/debug"
 	"time"
 
-	// The tests run a program that is built from these packages. Because the test binary depends on them too,
-	// go test does not show a cached result after one of them has changed.
+	// The tests run a program that is built from these packages. Because the test binary depends on
+	// them too, go test does not show a cached result after one of them has changed.
 	_ "holdfast/app"
 	_ "holdfast/cli"
 )
@@ -40,7 +40,8 @@ func withProgram(run func() int) (code int, err error) {
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
-	// Reading the file here makes go test look at it when it decides whether a cached result is still good.
+	// Reading the file here makes go test look at it when it decides whether a cached result is
+	// still good.
 	if _, err := os.ReadFile(filepath.Join(moduleRoot, "server.go")); err != nil {
 		return 0, err
 	}
@@ -55,8 +56,9 @@ func withProgram(run func() int) (code int, err error) {
 	return run(), nil
 }
 
-// buildFlags are the arguments of go build that build the program as this test binary was built: then
-// the packages of both are found in the build cache, and the race detector watches both or neither.
+// buildFlags are the arguments of go build that build the program as this test binary was built:
+// then the packages of both are found in the build cache, and the race detector watches both or
+// neither.
 func buildFlags() []string {
 	args := []string{"build", "-buildvcs=false"}
 	info, _ := debug.ReadBuildInfo() // nil only for a binary that was built without modules
@@ -89,8 +91,9 @@ func findModule() (string, error) {
 	}
 }
 
-// spawns are the calls that start processes. One thread runs them all and lives as long as this process:
-// Linux signals a child when the thread that started it ends, and Go ends threads as it pleases.
+// spawns are the calls that start processes. One thread runs them all and lives as long as this
+// process: Linux signals a child when the thread that started it ends, and Go ends threads as it
+// pleases.
 var spawns = make(chan func())
 
 func spawner() {

@@ -85,7 +85,8 @@ func shopping(t *testing.T, root, alice user, name string) {
 	wantEqual(t, "to in the end", root.balance(t, to), 300)
 }
 
-// TestShutdownLetsRequestsFinish stops a server under load: whoever is being served gets an answer, nobody's lock stays.
+// TestShutdownLetsRequestsFinish stops a server under load: each request that is being served gets an answer, and no
+// lock stays behind.
 func TestShutdownLetsRequestsFinish(t *testing.T) {
 	noLeaks(t)
 	s := stores{database: sqliteFile(t), redis: testenv.Redis(t).URL}
@@ -156,8 +157,8 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	s.audit(t)
 }
 
-// TestShutdownIsBounded stops a server that has an order at a gateway which takes its time. The order is cut off: its client is
-// told to repeat it, and then it continues where it was.
+// TestShutdownIsBounded stops a server while a slow payment gateway works on an order. The order is cut off: its client is told
+// to repeat it. When the client does, the order goes on from where it was.
 func TestShutdownIsBounded(t *testing.T) {
 	noLeaks(t)
 	s := openSQLite(t)
@@ -192,7 +193,8 @@ func TestShutdownIsBounded(t *testing.T) {
 	s.audit(t)
 }
 
-// TestRedisThatEvictsIsRefused: what lua and queue have only there would be gone, and nobody would be told.
+// TestRedisThatEvictsIsRefused: lua and queue keep changes there that are nowhere else, and Redis would drop them
+// without a word.
 func TestRedisThatEvictsIsRefused(t *testing.T) {
 	noLeaks(t)
 	server := testenv.Redis(t, "--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru")

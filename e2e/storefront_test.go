@@ -74,7 +74,7 @@ func TestStorefrontAsksForAToken(t *testing.T) {
 	server.stop()
 }
 
-// TestStorefrontInProduction signs in where nobody is let in without a token, and buys what was imported.
+// TestStorefrontInProduction signs in with a token, which production requires, and buys what was imported.
 func TestStorefrontInProduction(t *testing.T) {
 	s := browserScript(t, "tests/shop.mjs")
 	noLeaks(t)
@@ -119,7 +119,7 @@ func npmScript(t *testing.T, dir, path string) script {
 	return script{node: node, dir: filepath.Join(moduleRoot, dir), path: path, env: os.Environ()}
 }
 
-// browserScript also skips the test where there is no Chromium.
+// browserScript is npmScript for a script that drives a browser. It also skips the test if there is no Chromium.
 func browserScript(t *testing.T, path string) script {
 	t.Helper()
 	s := npmScript(t, "web", path)

@@ -13,9 +13,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/app"
 	"holdfast/auth"
-	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/config"
 	"holdfast/experiment"
 	"holdfast/experiment/audit"
 	"holdfast/experiment/plans"
@@ -136,36 +137,22 @@ const testSecret = "a secret of the tests, 32 bytes or longer"
 func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) {
 	t.Helper()
 	database = "sqlite://" + filepath.Join(t.TempDir(), "shop.db")
-	ctx := t.Context()
-	db, err := clients.OpenDatabase(ctx, database, clients.DatabaseOptions{})
+	lock := config.Lock{Provider: lockprovider.RowLock, Wait: 2 * time.Minute, Attempts: 10, Backoff: time.Millisecond}
+	faulty := lock
+	faulty.Provider = stock
+	cfg := config.Default()
+	cfg.Database.URL, cfg.Locks = database, config.Locks{Stock: faulty, Coupons: lock, Points: lock, Accounts: lock}
+	shop, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{})
 	must(t, err)
-	t.Cleanup(func() { must(t, db.Close()) })
-	_, err = db.Migrate(ctx)
-	must(t, err)
-	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
-	bounds := lockprovider.Settings{Wait: 2 * time.Minute, Attempts: 10, Backoff: time.Millisecond}
-	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
-	for _, f := range lockprovider.Families {
-		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.RowLock, Settings: bounds}
-	}
-	families[lockprovider.Stock] = lockprovider.FamilyConfig{Strategy: stock, Settings: bounds}
-	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger}, families)
-	must(t, err)
-	t.Cleanup(func() { must(t, providers.Close()) })
+	t.Cleanup(func() { must(t, shop.Close()) })
 	verifier, err := auth.NewVerifier([]byte(testSecret), "holdfast")
 	must(t, err)
-	services := commerce.New(commerce.Deps{
-		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: commerce.SimulatedGateway{},
-		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: time.Minute,
-		},
-	})
 	strategies := map[lockprovider.Family]lockprovider.Strategy{} // the API has no name for a fault
 	for _, f := range lockprovider.Families {
 		strategies[f] = stock
 	}
 	server := httptest.NewServer(graph.NewHandler(graph.Options{
-		Services: services, Client: db.Ent, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
+		Services: shop.Services, Client: shop.DB.Ent, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
 		Limits: transport.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 5 * time.Minute},
 	}))
 	t.Cleanup(server.Close)
