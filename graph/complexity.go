@@ -44,7 +44,7 @@ func complexities() generated.ComplexityRoot {
 	return c
 }
 
-// maxCost bounds a field's cost, so that the sum of many is still an int.
+// maxCost bounds what a list multiplies, so that the cost of an operation does not overflow an int.
 const maxCost = 1 << 30
 
 func pageOnly(child int, first *int, _ *string) int { return pageCost(child, first) }
