@@ -14,24 +14,28 @@ import (
 
 type bearerKey struct{}
 
-// Bearer is who bears an access token, and for how long.
+// Bearer is the viewer that an access token names.
 type Bearer struct {
 	commerce.Viewer
+	// Expires is when the token is no longer accepted: its expiry plus the leeway for clocks that
+	// differ.
 	Expires time.Time
 }
 
-// WithBearer puts the bearer of a token into a context.
+// WithBearer returns a context that carries a bearer.
 func WithBearer(ctx context.Context, b Bearer) context.Context {
 	return context.WithValue(ctx, bearerKey{}, b)
 }
 
-// Viewer returns who asks; the zero value, anonymous, where nobody said.
+// Viewer returns the viewer of a context. Without a bearer it is the zero value, which is
+// anonymous.
 func Viewer(ctx context.Context) commerce.Viewer {
 	b, _ := ctx.Value(bearerKey{}).(Bearer)
 	return b.Viewer
 }
 
-// Expires returns until when the viewer may be believed; the zero time where nobody said.
+// Expires returns when the token of a context's bearer is no longer accepted, or the zero time if
+// there is no bearer.
 func Expires(ctx context.Context) time.Time {
 	b, _ := ctx.Value(bearerKey{}).(Bearer)
 	return b.Expires
@@ -39,7 +43,8 @@ func Expires(ctx context.Context) time.Time {
 
 var errScheme = errors.New("no bearer token")
 
-// Bearer reads "Bearer <token>", as it comes outside of a header.
+// Bearer checks an authorization of the form "Bearer <token>". Use it for one that does not come in
+// a header. Its errors are for [Reason].
 func (v *Verifier) Bearer(ctx context.Context, authorization string) (Bearer, error) {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
@@ -48,8 +53,9 @@ func (v *Verifier) Bearer(ctx context.Context, authorization string) (Bearer, er
 	return v.Check(ctx, token)
 }
 
-// Middleware puts the bearer of the request's token into its context. Without a token the caller is anonymous; a token
-// that is not valid is handed to refuse, and never treated as anonymous: its bearer believes to be somebody.
+// Middleware puts the bearer of a request's token into the request's context. Without an
+// Authorization header the caller is anonymous. If the token is not valid, Middleware calls refuse
+// instead of next: its caller does not expect to be anonymous.
 func Middleware(v *Verifier, refuse func(w http.ResponseWriter, r *http.Request, reason string), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		headers := r.Header.Values("Authorization")
@@ -71,7 +77,8 @@ func Middleware(v *Verifier, refuse func(w http.ResponseWriter, r *http.Request,
 	})
 }
 
-// Reason tells an honest client what to do, and a forger nothing.
+// Reason returns what a client may be told of an error. It helps an honest client and tells a
+// forger nothing.
 func Reason(err error) string {
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):

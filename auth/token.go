@@ -1,5 +1,3 @@
-// Package auth tells who asks: it issues and verifies access tokens, and carries the viewer from the HTTP request to the
-// resolvers.
 package auth
 
 import (
@@ -13,10 +11,10 @@ import (
 	"holdfast/commerce"
 )
 
-// Role is what a token lets its bearer do.
+// Role is a claim of a token that says what its bearer may do.
 type Role string
 
-// The roles; an administrator may do everything that a customer may.
+// The roles. An administrator may do everything that a customer may.
 const (
 	Customer Role = "CUSTOMER"
 	Admin    Role = "ADMIN"
@@ -25,13 +23,13 @@ const (
 // minSecret is the shortest secret that HMAC with SHA-256 is specified for (RFC 7518, section 3.2).
 const minSecret = 32
 
-// maxToken bounds what is parsed at all.
+// maxToken is the longest token that is parsed, in bytes. Tokens of this shop have some hundred.
 const maxToken = 8 << 10
 
-// leeway is how far the clocks of issuer and verifier may be apart.
+// leeway is how far the clocks of issuer and verifier may differ.
 const leeway = 30 * time.Second
 
-// ErrToken is every reason to refuse a token.
+// ErrToken is wrapped by every error that refuses a token.
 var ErrToken = errors.New("invalid access token")
 
 type claims struct {
@@ -40,7 +38,8 @@ type claims struct {
 	Roles []Role `json:"roles"`
 }
 
-// Issue makes a token for a subject. The secret must have at least 32 bytes.
+// Issue returns an HS256 token for a subject. It fails if the secret has fewer than 32 bytes, if
+// ttl is not positive, if the subject is not valid, or without a role.
 func Issue(secret []byte, issuer, subject string, roles []Role, ttl time.Duration) (string, error) {
 	if err := checkSecret(secret); err != nil {
 		return "", err
@@ -61,14 +60,15 @@ func Issue(secret []byte, issuer, subject string, roles []Role, ttl time.Duratio
 	return token.SignedString(secret)
 }
 
-// Verifier checks tokens of one issuer.
+// Verifier checks tokens of one issuer. It is safe for concurrent use.
 type Verifier struct {
 	secret []byte
 	keys   *KeySet
 	parser *jwt.Parser
 }
 
-// NewVerifier returns a verifier of HS256 tokens. The secret must have at least 32 bytes.
+// NewVerifier returns a verifier of HS256 tokens. It fails if the secret has fewer than 32 bytes or
+// the issuer is empty.
 func NewVerifier(secret []byte, issuer string) (*Verifier, error) {
 	if err := checkSecret(secret); err != nil {
 		return nil, err
@@ -76,8 +76,9 @@ func NewVerifier(secret []byte, issuer string) (*Verifier, error) {
 	return newVerifier(issuer, jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), Verifier{secret: secret})
 }
 
-// NewKeyVerifier returns a verifier of RS256 and ES256 tokens by the public keys of their issuer. Tokens must be meant for
-// the audience, unless that is empty: an issuer may serve others than this shop.
+// NewKeyVerifier returns a verifier of RS256 and ES256 tokens, which checks them with their
+// issuer's public keys. Tokens must name the audience, unless it is empty: an issuer may serve
+// other shops, too.
 func NewKeyVerifier(keys *KeySet, issuer, audience string) (*Verifier, error) {
 	methods := jwt.WithValidMethods([]string{jwt.SigningMethodRS256.Alg(), jwt.SigningMethodES256.Alg()})
 	if audience == "" {
@@ -86,22 +87,24 @@ func NewKeyVerifier(keys *KeySet, issuer, audience string) (*Verifier, error) {
 	return newVerifier(issuer, methods, Verifier{keys: keys}, jwt.WithAudience(audience))
 }
 
-// newVerifier allows some methods: never "none", nor one whose key is not the verifier's.
+// newVerifier returns a verifier that accepts the given signing methods only, so never "none".
 func newVerifier(issuer string, methods jwt.ParserOption, v Verifier, more ...jwt.ParserOption) (*Verifier, error) {
 	if issuer == "" {
-		return nil, errors.New("the issuer of access tokens has no name") // the parser would not compare it then
+		return nil, errors.New("the issuer of access tokens has no name") // the parser would accept any issuer
 	}
 	v.parser = jwt.NewParser(append(more, methods, jwt.WithIssuer(issuer), jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))...)
 	return &v, nil
 }
 
-// Verify returns who bears a token. Every error is an [ErrToken]. To a nil verifier no token is valid.
+// Verify returns the viewer that a token names. Every error is an [ErrToken]. A nil verifier
+// refuses every token.
 func (v *Verifier) Verify(token string) (commerce.Viewer, error) {
 	b, err := v.Check(context.Background(), token)
 	return b.Viewer, err
 }
 
-// Check is Verify that tells until when the token is valid. ctx bounds the wait for a key that is not known yet.
+// Check is Verify with the time of expiry. ctx bounds the wait for a public key that is not known
+// yet.
 func (v *Verifier) Check(ctx context.Context, token string) (Bearer, error) {
 	if v == nil {
 		return Bearer{}, fmt.Errorf("%w: none is expected", ErrToken)
@@ -126,7 +129,8 @@ func (v *Verifier) Check(ctx context.Context, token string) (Bearer, error) {
 	return Bearer{Viewer: viewer, Expires: c.ExpiresAt.Add(leeway)}, nil
 }
 
-// viewerOf refuses a token without a role of this shop: it was issued for something else.
+// viewerOf returns the viewer of a token's claims. It fails without a role of this shop: such a
+// token was issued for something else.
 func viewerOf(subject, name string, roles []Role) (commerce.Viewer, error) {
 	var customer, admin bool
 	for _, r := range roles {

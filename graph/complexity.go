@@ -6,19 +6,19 @@ import (
 	"holdfast/graph/model"
 )
 
-// The estimated lengths of lists that have no page size.
+// These are estimated lengths of lists that have no page size.
 const (
 	usualLines    = 5
 	usualAccounts = 5
 	usualIssues   = 20
-	// Of experiments everything is in memory.
+	// Experiments are in memory, so their fields are cheap.
 	usualRuns, usualExperiments = 20, 5
-	// lookup is the cost of a field that asks the database for one object alone.
+	// lookup is the cost of a field that queries the database for one object.
 	lookup = 5
 )
 
-// complexities estimates the fields of an answer: a list costs its length times what is selected of each element.
-// Everything else costs 1.
+// complexities returns functions that estimate the number of fields of a response. A list costs its
+// length times the cost of an element. Any other field costs 1.
 func complexities() generated.ComplexityRoot {
 	var c generated.ComplexityRoot
 	c.Query.Products = func(child int, first *int, _ *string, _ *model.ProductFilter, _ *model.ProductOrder) int {
@@ -44,7 +44,7 @@ func complexities() generated.ComplexityRoot {
 	return c
 }
 
-// maxCost bounds a field's cost, so that the sum of many is still an int.
+// maxCost bounds what a list multiplies, so that the cost of an operation does not overflow an int.
 const maxCost = 1 << 30
 
 func pageOnly(child int, first *int, _ *string) int { return pageCost(child, first) }
@@ -52,7 +52,7 @@ func pageOnly(child int, first *int, _ *string) int { return pageCost(child, fir
 func pageCost(child int, first *int) int {
 	n := defaultPage
 	if first != nil {
-		n = min(max(*first, 1), commerce.MaxPage) // what is beyond is refused later, and must not be cheap until then
+		n = min(max(*first, 1), commerce.MaxPage) // commerce refuses other sizes later; they must not be cheap until then
 	}
 	return times(n)(child)
 }

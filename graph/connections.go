@@ -6,7 +6,8 @@ import (
 	"holdfast/graph/model"
 )
 
-// defaultPage is the number of items where a caller says null; the schema says the same for a caller who says nothing.
+// defaultPage is the number of items if a client sends null. The schema has the same default for an
+// absent argument.
 const defaultPage = 20
 
 func pageOf(first *int, after *string) commerce.Page {
@@ -17,7 +18,7 @@ func pageOf(first *int, after *string) commerce.Page {
 	return page
 }
 
-// connect maps a page's items, and what it knows of its place, into the three lists of a connection.
+// connect maps a page to the edges, nodes and page info of a connection.
 func connect[Row, Node, Edge any](
 	page commerce.PageOf[Row], asked commerce.Page, node func(Row) Node, edge func(cursor string, node Node) Edge,
 ) (edges []Edge, nodes []Node, info *model.PageInfo) {

@@ -15,14 +15,15 @@ import (
 	"holdfast/graph/transport"
 )
 
-// This file is the one place where errors of the shop become GraphQL. Business failures are data, userErrors of a
-// mutation's payload; everything else is an entry of errors[] with a code, and what is our own fault says no more than
-// the request's ID.
+// Errors of the shop become GraphQL in this file only. A business failure is data: it is one of the
+// userErrors of a mutation's payload. Any other error is an entry of errors[] with a code. A defect
+// of the server shows nothing but the request's ID.
 
 // maxMessage bounds a message in Unicode characters: a message may quote the document.
 const maxMessage = 300
 
-// userErrors turns the business failures in err into data. The error that is left is none of them.
+// userErrors returns the business failures in err as data. It returns err itself if err is not a
+// business failure.
 func (r *Resolver) userErrors(ctx context.Context, err error) ([]model.UserError, error) {
 	if err == nil {
 		return []model.UserError{}, nil
@@ -34,15 +35,16 @@ func (r *Resolver) userErrors(ctx context.Context, err error) ([]model.UserError
 	list := make([]model.UserError, len(failures))
 	for i, f := range failures {
 		list[i] = toUserError(f)
-		if f.Code == commerce.Unavailable { // the caller only learns that; the cause is for the log
+		if f.Code == commerce.Unavailable { // the client is not told the cause
 			r.logger.WarnContext(ctx, "a store is unavailable", "request", transport.RequestOf(ctx).ID, "error", err)
 		}
 	}
 	return list, nil
 }
 
-// toUserError picks the type by what the failure tells. One that tells less than its code promises, such as the repeated
-// answer about an order that failed before, keeps the code in a type that promises less.
+// toUserError chooses the type by the details of a failure. A failure may lack the details of its
+// code: a repeated answer about an order that failed before does. Such a failure keeps its code and
+// becomes an InputError.
 func toUserError(e *commerce.Error) model.UserError {
 	code, retryAfter := model.ErrorCode(e.Code), (*int)(nil)
 	if e.RetryAfter > 0 {
@@ -92,7 +94,7 @@ func toUserError(e *commerce.Error) model.UserError {
 	}
 }
 
-// presentError turns any error into an entry of errors[].
+// presentError returns an error as an entry of errors[].
 func (r *Resolver) presentError(ctx context.Context, err error) *gqlerror.Error {
 	out := &gqlerror.Error{Path: graphql.GetPath(ctx)}
 	var located *gqlerror.Error
@@ -111,7 +113,7 @@ func (r *Resolver) presentError(ctx context.Context, err error) *gqlerror.Error 
 	return out
 }
 
-// explain tells code and message of an error.
+// explain returns the code and the message that the client is told of an error. It logs a defect.
 func (r *Resolver) explain(ctx context.Context, err error, located *gqlerror.Error) (code, message string) {
 	var badScalar *scalar.Error
 	failures, isBusiness := commerce.UserErrors(err)
@@ -122,8 +124,8 @@ func (r *Resolver) explain(ctx context.Context, err error, located *gqlerror.Err
 		return transport.CodeForbidden, "this is not allowed for your role"
 	case errors.As(err, &badScalar):
 		return transport.CodeBadUserInput, badScalar.Error()
-	case isBusiness: // outside of a mutation's payload, such as a page that is too large
-		if failures[0].Code == commerce.Unavailable { // the caller only learns that; the cause is for the log
+	case isBusiness: // not in a mutation's payload, such as a page that is too large
+		if failures[0].Code == commerce.Unavailable { // the client is not told the cause
 			r.logger.WarnContext(ctx, "a store is unavailable", "request", transport.RequestOf(ctx).ID, "error", err)
 		}
 		return businessCode(failures), businessMessage(failures)
@@ -134,7 +136,7 @@ func (r *Resolver) explain(ctx context.Context, err error, located *gqlerror.Err
 		if code, ok := located.Extensions["code"].(string); ok && code != transport.CodeInternal {
 			return code, r.withoutSuggestion(located.Message)
 		}
-		if len(located.Path) > len(graphql.GetPath(ctx)) { // below a field lie only its arguments: input that gqlgen refused
+		if len(located.Path) > len(graphql.GetPath(ctx)) { // a path below the field names an argument that gqlgen refused
 			return transport.CodeBadUserInput, located.Message
 		}
 	}
@@ -142,6 +144,7 @@ func (r *Resolver) explain(ctx context.Context, err error, located *gqlerror.Err
 	return transport.CodeInternal, transport.InternalMessage
 }
 
+// businessCode returns the code of business failures outside of a payload.
 func businessCode(failures []*commerce.Error) string {
 	if failures[0].Code == commerce.Unavailable {
 		return transport.CodeUnavailable
@@ -149,6 +152,7 @@ func businessCode(failures []*commerce.Error) string {
 	return transport.CodeBadUserInput
 }
 
+// businessMessage joins the messages of business failures.
 func businessMessage(failures []*commerce.Error) string {
 	messages := make([]string, len(failures))
 	for i, f := range failures {
@@ -157,7 +161,7 @@ func businessMessage(failures []*commerce.Error) string {
 	return strings.Join(messages, "; ")
 }
 
-// withoutSuggestion cuts what gqlparser guesses the caller meant, where the schema is not to be told.
+// withoutSuggestion removes gqlparser's suggestion of names, unless clients may read the schema.
 func (r *Resolver) withoutSuggestion(message string) string {
 	if r.introspection {
 		return message
@@ -166,6 +170,7 @@ func (r *Resolver) withoutSuggestion(message string) string {
 	return message
 }
 
+// shorten returns a message as valid UTF-8 of at most maxMessage characters.
 func shorten(message string) string {
 	message = strings.ToValidUTF8(message, "\uFFFD")
 	if utf8.RuneCountInString(message) <= maxMessage {

@@ -16,15 +16,15 @@ import (
 	"holdfast/lockprovider"
 )
 
-// What the API has of experiments: plans from input, and trials as data.
+// This file maps input to plans of experiments, and trials to data.
 
-// experimentPlan reads what to run. Bounds are checked by the lab.
+// experimentPlan returns the plan of an input. The lab checks its bounds.
 func experimentPlan(in model.StartExperimentInput) (plans.Plan, error) {
 	if in.Plan != nil {
 		if in.Workload != nil || in.Strategies != nil || in.Clients != nil || in.DurationMs != nil || in.Rounds != nil || in.Seed != nil {
 			return plans.Plan{}, badInput("plan", "a plan says everything: leave out the rest, or the plan")
 		}
-		// Checked here: plans.Load would read any file of that name.
+		// plans.Load would read any file of that name.
 		if shipped := plans.Shipped(); !slices.Contains(shipped, *in.Plan) {
 			return plans.Plan{}, badInput("plan", "there is no shipped plan %.80q: want one of %s", *in.Plan, strings.Join(shipped, ", "))
 		}
@@ -45,7 +45,7 @@ func experimentPlan(in model.StartExperimentInput) (plans.Plan, error) {
 		p.Clients = []int{*in.Clients}
 	}
 	if in.DurationMs != nil {
-		most := int(time.Hour / time.Millisecond) // a longer one could overflow, and is refused as well
+		most := int(time.Hour / time.Millisecond) // one hour: a number without a bound could overflow
 		if *in.DurationMs < 1 || *in.DurationMs > most {
 			return p, badInput("durationMs", "durationMs must be 1 to %d, not %d", most, *in.DurationMs)
 		}
@@ -95,7 +95,7 @@ func (r *Resolver) stopExperiment(id string) (*experiment.Trial, error) {
 	return &trial, nil
 }
 
-// findExperiment returns null for what nobody knows.
+// findExperiment returns nil for an unknown experiment.
 func (r *Resolver) findExperiment(id string) *model.Experiment {
 	if r.operations.Experiments == nil {
 		return nil
@@ -114,7 +114,8 @@ func (r *Resolver) listExperiments() []*model.Experiment {
 	return each(r.operations.Experiments.Trials(), func(t experiment.Trial) *model.Experiment { return toExperiment(&t) })
 }
 
-// watchExperiment looks at a steady rate: it costs nothing to look, and an experiment says something all the time.
+// watchExperiment reads at a steady rate: reading is cheap, and a running experiment changes all
+// the time.
 func (r *Resolver) watchExperiment(ctx context.Context, id string) (<-chan *model.Experiment, error) {
 	before := -1
 	return stream[*model.Experiment]{
@@ -178,7 +179,7 @@ func toExperimentRun(r report.Run) *model.ExperimentRun {
 }
 
 func toCase(s report.Summary) *model.ExperimentCase {
-	_, setting, _ := strings.Cut(s.Setting().String(), " on ") // the workload comes before
+	_, setting, _ := strings.Cut(s.Setting().String(), " on ") // without the workload, which comes first
 	return &model.ExperimentCase{
 		Workload: s.Workload, Strategy: toStrategy(s.Strategy), Setting: setting, Successes: s.Successes, Refusals: s.Refusals,
 		PerSecond: toInterval(s.PerSecond), P50Ms: toInterval(s.P50Ms), P99Ms: toInterval(s.P99Ms),

@@ -14,15 +14,17 @@ import (
 )
 
 const (
-	// loaderWait is how long a loader collects the keys of a list before it asks for all of them in one query. The
-	// elements of a list arrive within some ten microseconds; a single object waits for nothing, so this is kept short.
+	// loaderWait is how long a loader collects keys before it queries all of them at once. The
+	// elements of a list arrive within some ten microseconds. A single object waits as long for
+	// nothing, so the time is short.
 	loaderWait = 300 * time.Microsecond
 	// loaderBatch bounds the keys of one query.
 	loaderBatch = 500
 )
 
-// loaders read the numbers of objects, and the coupons of orders, for whole lists at once. They remember what they read, so they live as long as one
-// query, or as one field of a mutation: the next field must see what this one changed.
+// loaders read the balances of objects and the coupons of orders for a whole list in one query.
+// They cache what they read. So they live for one query, or for one field of a mutation: the next
+// field must see what this one changed.
 type loaders struct {
 	stock    *dataloadgen.Loader[string, stockRead]
 	issued   *dataloadgen.Loader[string, int64]
@@ -39,7 +41,7 @@ func newLoaders(s *commerce.Services) *loaders {
 	options := []dataloadgen.Option{dataloadgen.WithWait(loaderWait), dataloadgen.WithBatchCapacity(loaderBatch)}
 	return &loaders{
 		stock: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]stockRead, error) {
-			asOf := time.Now() // before reading: the number is at least this fresh
+			asOf := time.Now() // before reading: the amount is not older than this
 			amounts, err := s.Catalog.Stock(ctx, ids)
 			reads := make(map[string]stockRead, len(amounts))
 			for id, amount := range amounts {
@@ -57,18 +59,20 @@ func newLoaders(s *commerce.Services) *loaders {
 
 type loadersKey struct{}
 
-// loadersOf returns the loaders that one of the two functions below has put into the context of every operation.
+// loadersOf returns the loaders of the context. The functions below put them there for every
+// operation.
 func loadersOf(ctx context.Context) *loaders {
 	l, _ := ctx.Value(loadersKey{}).(*loaders)
 	return l
 }
 
-// aroundOperation gives a query its loaders.
+// aroundOperation gives each operation loaders.
 func (r *Resolver) aroundOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
 	return next(context.WithValue(ctx, loadersKey{}, newLoaders(r.services)))
 }
 
-// aroundResponse gives each event of a subscription loaders of its own: it is told because something has changed.
+// aroundResponse gives each event of a subscription its own loaders: an event means that something
+// has changed.
 func (r *Resolver) aroundResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	op := graphql.GetOperationContext(ctx)
 	if op.Operation != nil && op.Operation.Operation == ast.Subscription {
@@ -77,7 +81,7 @@ func (r *Resolver) aroundResponse(ctx context.Context, next graphql.ResponseHand
 	return next(ctx)
 }
 
-// aroundRootField gives each field of a mutation loaders of its own.
+// aroundRootField gives each field of a mutation its own loaders.
 func (r *Resolver) aroundRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
 	if graphql.GetOperationContext(ctx).Operation.Operation == ast.Mutation {
 		ctx = context.WithValue(ctx, loadersKey{}, newLoaders(r.services))

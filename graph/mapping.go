@@ -16,9 +16,11 @@ import (
 	"holdfast/lockprovider"
 )
 
-// What rows look like in the schema. Each function maps nil to nil, so that "there is none" needs no case of its own.
+// The functions of this file map rows of the database to types of the schema. Each maps nil to nil,
+// so that callers need no case for an object that does not exist.
 
-// The prefixes of identifiers that commerce knows without one: those of users, their wallets and journal lines.
+// These prefixes belong to identifiers that have none in commerce: those of users, wallets and
+// journal entries.
 const (
 	prefixCustomer = "user_"
 	prefixWallet   = "wallet_"
@@ -65,7 +67,7 @@ func toOrder(o *ent.Order) *model.Order {
 	return order
 }
 
-// toOrderAs is toOrder for an order that the database may not have confirmed.
+// toOrderAs is toOrder for an order that may not be in the database yet.
 func toOrderAs(o *ent.Order, p commerce.Persistence) *model.Order {
 	order := toOrder(o)
 	if order != nil && p != "" {
@@ -89,7 +91,7 @@ func toTicket(r commerce.OrderResult, refused []model.UserError) *model.QueueTic
 	return ticket
 }
 
-// orderedProducts are the products of an order, whose stock it has changed.
+// orderedProducts returns the products of an order, whose stock it has changed.
 func orderedProducts(o *ent.Order) []*model.Product {
 	products := []*model.Product{}
 	if o != nil {
@@ -129,7 +131,7 @@ func toCoupon(c *ent.Coupon) *model.Coupon {
 	}
 }
 
-// toCouponIssue needs the row's coupon to be loaded.
+// toCouponIssue needs a row whose coupon is loaded.
 func toCouponIssue(i *ent.CouponIssue) *model.CouponIssue {
 	if i == nil {
 		return nil
@@ -188,7 +190,7 @@ func toStrategy(s lockprovider.Strategy) model.Strategy {
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// fromPayment maps the input, where there is any.
+// fromPayment maps an optional input.
 func fromPayment(in *model.PaymentInput) *commerce.Payment {
 	if in == nil {
 		return nil
@@ -200,7 +202,7 @@ func fromMoney(in *model.MoneyInput) commerce.Money {
 	return commerce.Money{Minor: in.AmountMinor, Currency: in.Currency}
 }
 
-// orZero reads an optional input; null and absent are the same.
+// orZero returns the value of an optional input, or the zero value if it is null or absent.
 func orZero[T any](p *T) T {
 	if p == nil {
 		var zero T
@@ -209,7 +211,8 @@ func orZero[T any](p *T) T {
 	return *p
 }
 
-// orDefault reads an optional input whose schema gives a default: a caller may still say null.
+// orDefault returns the value of an optional input, or otherwise if it is null. A client may send
+// null even if the schema has a default.
 func orDefault[T any](p *T, otherwise T) T {
 	if p == nil {
 		return otherwise
@@ -217,7 +220,7 @@ func orDefault[T any](p *T, otherwise T) T {
 	return *p
 }
 
-// each maps a list; the result is a list even where there is nothing, as the schema promises.
+// each maps a list. The result is never nil: the schema promises a list.
 func each[Row, Node any](rows []Row, to func(Row) Node) []Node {
 	nodes := make([]Node, len(rows))
 	for i, row := range rows {
@@ -226,13 +229,13 @@ func each[Row, Node any](rows []Row, to func(Row) Node) []Node {
 	return nodes
 }
 
-// subjectOf reads the identifier of a customer, "user_alice", as what commerce knows, "alice".
+// subjectOf returns the subject of a customer's identifier: "alice" for "user_alice".
 func subjectOf(id *string) (string, error) {
 	if id == nil {
 		return "", nil
 	}
 	subject, ok := strings.CutPrefix(*id, prefixCustomer)
-	if !ok || subject == "" { // commerce takes no subject for the caller's own
+	if !ok || subject == "" { // to commerce, an empty subject means the caller
 		return "", &commerce.Error{
 			Code: commerce.InvalidInput, Field: []string{"input", "userId"},
 			Message: fmt.Sprintf("userId must be the identifier of a customer, such as %q, not %.80q", prefixCustomer+"alice", *id),
@@ -241,7 +244,8 @@ func subjectOf(id *string) (string, error) {
 	return subject, nil
 }
 
-// meta tells how an operation went. Where it was refused before a strategy was asked, the family's strategy is named.
+// meta returns how an operation went. If it was refused before a strategy ran, meta names the
+// strategy of its family.
 func (r *Resolver) meta(ctx context.Context, family lockprovider.Family, m commerce.Meta) *model.OperationMeta {
 	if m.Strategy == "" {
 		m.Strategy = r.strategies[family]

@@ -9,10 +9,11 @@ import (
 	"holdfast/graph/model"
 )
 
-// finder looks up one type of object. It returns nil, not an error, for what is unknown or somebody else's.
+// finder looks up an object of one type. It returns nil, not an error, if the object does not exist
+// or belongs to another user.
 type finder func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error)
 
-// finders are the types of objects by the prefix of their identifiers.
+// finders has a finder for each prefix of identifiers.
 var finders = map[string]finder{
 	"prod_": func(ctx context.Context, s *commerce.Services, _ commerce.Viewer, id string) (model.Node, error) {
 		row, err := s.Catalog.Product(ctx, id)
@@ -44,7 +45,7 @@ var finders = map[string]finder{
 	},
 	prefixEntry: func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
 		row, err := s.Accounts.Entry(ctx, v, strings.TrimPrefix(id, prefixEntry))
-		if row != nil && toEntry(row).ID != id { // "entry_007" is another spelling, and one object has one identifier
+		if row != nil && toEntry(row).ID != id { // "entry_007" is another spelling of an ID; an object has one ID
 			row = nil
 		}
 		return found(toEntry(row), err)
@@ -69,7 +70,8 @@ const (
 	prefixPayment = "pay_"
 )
 
-// findPayment goes by the order: a payment has no other owner, and shares what follows its prefix.
+// findPayment looks up the payment's order, which has its owner. Their identifiers differ in the
+// prefix only.
 func findPayment(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
 	row, err := s.Orders.Get(ctx, v, prefixOrder+strings.TrimPrefix(id, prefixPayment))
 	if err != nil || row == nil || row.Edges.Payment == nil || row.Edges.Payment.ID != id {
@@ -78,7 +80,8 @@ func findPayment(ctx context.Context, s *commerce.Services, v commerce.Viewer, i
 	return toPayment(row.Edges.Payment), nil
 }
 
-// findTicket maps the refusal of a ticket's order into the ticket; a ticket that is not the caller's is none.
+// findTicket returns a ticket, with the business failures of its order as data. It returns nil if
+// the ticket is not the viewer's.
 func findTicket(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (*model.QueueTicket, error) {
 	result, err := s.Orders.Ticket(ctx, v, id)
 	refused, isRefused := commerce.UserErrors(err)
@@ -88,7 +91,7 @@ func findTicket(ctx context.Context, s *commerce.Services, v commerce.Viewer, id
 	return toTicket(result, each(refused, toUserError)), nil
 }
 
-// found keeps a nil pointer from becoming an interface that is not nil.
+// found turns a nil pointer into a nil interface.
 func found[T any, P interface {
 	*T
 	model.Node
@@ -99,6 +102,8 @@ func found[T any, P interface {
 	return object, nil
 }
 
+// findNode looks up an object by its identifier. It returns nil if there is none that the viewer
+// may see.
 func findNode(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
 	prefix, _, ok := strings.Cut(id, "_")
 	find := finders[prefix+"_"]
@@ -106,7 +111,7 @@ func findNode(ctx context.Context, s *commerce.Services, v commerce.Viewer, id s
 		return nil, nil
 	}
 	object, err := find(ctx, s, v, id)
-	if errors.Is(err, commerce.ErrUnauthenticated) { // somebody else's, as everything is to an anonymous caller
+	if errors.Is(err, commerce.ErrUnauthenticated) { // to an anonymous caller every object belongs to another user
 		return nil, nil
 	}
 	return object, err

@@ -15,14 +15,16 @@ import (
 	"holdfast/lockprovider"
 )
 
-// Operations tell how the shop is run: its jobs, locks and experiments. Jobs stand beside this package, not below it, so it is
-// given functions. The answer of a nil function is empty.
+// Operations tell how the shop is run: its jobs, locks and experiments. Jobs stand beside this
+// package, not below it, so it is given functions. The answer of a nil function is empty.
 type Operations struct {
 	// Runs returns the last run of each job.
 	Runs func(ctx context.Context) ([]*ent.SchedulerRun, error)
-	// Drifts returns differences between Redis and the database. If onlyMismatched is true, it leaves out repaired ones.
+	// Drifts returns differences between Redis and the database. If onlyMismatched is true, it
+	// leaves out repaired ones.
 	Drifts func(ctx context.Context, onlyMismatched bool) ([]*ent.DriftReport, error)
-	// Reconcile runs a reconciliation and returns its run. It returns nil if another one is under way.
+	// Reconcile runs a reconciliation and returns its run. It returns nil if another one is under
+	// way.
 	Reconcile func(ctx context.Context) (*ent.SchedulerRun, error)
 	// Locks returns at most limit locks that are held now.
 	Locks func(ctx context.Context, limit int) ([]lockprovider.HeldLock, error)
@@ -51,8 +53,8 @@ func toDrift(d *ent.DriftReport) *model.DriftReport {
 	}
 }
 
-// popular returns the products that were ordered most within the last days, at most first of them. It leaves out a product
-// that no longer exists.
+// popular returns the products that were ordered most within the last days, at most first of them.
+// It leaves out a product that no longer exists.
 func (r *Resolver) popular(ctx context.Context, days, first int) ([]*model.PopularProduct, error) {
 	list := []*model.PopularProduct{}
 	if err := bounded("days", days, 365); err != nil {

@@ -10,15 +10,16 @@ import (
 	"holdfast/lockprovider"
 )
 
-// effects are what a mutation of an order has changed besides the order and its stock. What it has not changed is nil.
+// effects are what a mutation of an order has changed besides the order and its stock. What it has
+// not changed is nil.
 type effects struct {
 	wallet      *model.Wallet
 	account     *model.Account
 	couponIssue *model.CouponIssue
 }
 
-// orderEffects prepares the payload of a mutation of an order from the order, which may be nil, and the mutation's error. It
-// returns business failures as data. Any other error fails the field.
+// orderEffects prepares the payload of a mutation of an order from the order, which may be nil, and
+// the mutation's error. It returns business failures as data. Any other error fails the field.
 func (r *Resolver) orderEffects(ctx context.Context, o *ent.Order, failed error) (effects, []model.UserError, error) {
 	userErrors, err := r.userErrors(ctx, failed)
 	if err != nil {
@@ -56,7 +57,8 @@ func (r *Resolver) effectsOf(ctx context.Context, o *ent.Order) (e effects, err 
 	return e, nil
 }
 
-// paymentFamily is the family whose strategy serves a payment. A card moves no balance; its order is one of stock.
+// paymentFamily is the family whose strategy serves a payment. A card moves no balance; its order
+// is one of stock.
 func paymentFamily(method model.PaymentMethod) lockprovider.Family {
 	switch method {
 	case model.PaymentMethodPoints:

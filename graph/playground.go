@@ -15,12 +15,13 @@ import (
 //go:embed playground
 var playground embed.FS
 
-// Tabs are the prepared operations of the Playground, over the demo data, for an administrator named alice. They are made
-// anew at each call: a fixed idempotency key would only ever return what its first run did.
+// Tabs returns the prepared operations of the Playground. They use the demo data and suit an
+// administrator named alice. Each call returns new idempotency keys: a fixed key would only ever
+// repeat the first result.
 func Tabs() []web.Tab {
 	files, err := fs.Glob(playground, "playground/*.graphql")
 	if err != nil || len(files) == 0 {
-		panic(fmt.Sprintf("graph: no prepared operations: %v", err)) // embedded: a defect of the build
+		panic(fmt.Sprintf("graph: no prepared operations: %v", err)) // impossible: the files are embedded
 	}
 	tabs := make([]web.Tab, len(files))
 	for i, file := range files {
@@ -33,7 +34,7 @@ func Tabs() []web.Tab {
 	return tabs
 }
 
-// fill puts into variables what a file cannot know.
+// fill replaces the placeholders of a file of variables.
 func fill(variables string) string {
 	key := uuid.Must(uuid.NewRandom()).String()
 	return strings.NewReplacer(
@@ -47,7 +48,7 @@ func fill(variables string) string {
 func read(file string) string {
 	text, err := playground.ReadFile(file)
 	if err != nil {
-		panic(err) // embedded: a defect of the build
+		panic(err) // impossible: the files are embedded
 	}
 	return string(text)
 }

@@ -1,5 +1,3 @@
-// Package graph is the GraphQL API: the schema in *.graphqls, thin resolvers that parse, call a service of commerce and
-// map its answer, and the HTTP handler around them.
 package graph
 
 import (
@@ -29,7 +27,8 @@ type Resolver struct {
 	logger        *slog.Logger
 }
 
-// authDirective is @auth: it runs before the field's resolver.
+// authDirective implements @auth. It fails a field before its resolver runs if the viewer lacks the
+// role.
 func authDirective(ctx context.Context, _ any, next graphql.Resolver, role model.Role) (any, error) {
 	switch v := auth.Viewer(ctx); {
 	case v.UserID == "":

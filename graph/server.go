@@ -19,30 +19,24 @@ type Options struct {
 	Services *commerce.Services
 	// Client reads what the handlers of events have counted.
 	Client *ent.Client
-	// Strategies tell which strategy serves which family, for those who ask.
+	// Strategies are shown to clients: which strategy serves which family.
 	Strategies map[lockprovider.Family]lockprovider.Strategy
-	// Operations answer what the jobs and the events know.
+	// Operations tell administrators how the shop is run.
 	Operations Operations
-	// Verifier checks access tokens; without one, none is valid.
-	Verifier *auth.Verifier
-	// Limits bound a request; zero fields take their default.
-	Limits transport.Limits
-	// Streams bound subscriptions; zero fields take their default.
-	Streams transport.Streams
-	// Rates bound how often one may ask; they need Redis.
-	Rates transport.Rates
-	// Redis keeps persisted queries and counts for Rates; nil where there are neither.
-	Redis redis.UniversalClient
-	// Live tells subscriptions what changes; nil where nothing does.
+	// Live sends subscriptions news of changes. If it is nil, subscriptions read at a steady rate only.
 	Live *events.Live
-	// Origins are the sites whose pages may use the API, such as https://shop.example, besides its own.
-	Origins []string
-	// Proxies is how many proxies of one's own stand before the server, and append to X-Forwarded-For.
-	Proxies int
-	// Introspection lets clients read the schema, and errors guess at what they meant.
+
+	// The fields below are for the transport, see [transport.Options].
+
+	Verifier      *auth.Verifier
+	Limits        transport.Limits
+	Streams       transport.Streams
+	Rates         transport.Rates
+	Redis         redis.UniversalClient
+	Origins       []string
+	Proxies       int
 	Introspection bool
-	// Logger takes what callers are not told; nil discards it.
-	Logger *slog.Logger
+	Logger        *slog.Logger
 }
 
 // NewHandler returns the GraphQL endpoint. Close it when the server stops: [transport.Handler].

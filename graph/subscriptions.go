@@ -14,19 +14,21 @@ import (
 	"holdfast/graph/transport"
 )
 
-// What subscriptions have in common: each reads what it watches when it hears that it has changed, tells that, and waits.
-// What changes meanwhile is heard once, so that nothing piles up for a subscriber who takes long, and nobody waits for one.
+// Every subscription works alike. It waits for news that an object has changed, reads the object,
+// and sends it. Changes that happen meanwhile make one piece of news, so nothing queues for a slow
+// subscriber, and nobody waits for it.
 
-// stream is one subscription: what it reads with, and when.
+// stream is one subscription. It sends values of type T.
 type stream[T any] struct {
-	// read returns what is to be told about objects that may have changed, and whether that was the last of it.
+	// read returns what to send about objects that may have changed, and whether that is the last
+	// of it.
 	read func(ctx context.Context, changed []string) (told []T, last bool, err error)
-	// every is how often it reads without having heard anything.
+	// every is how often the stream reads without news.
 	every time.Duration
 }
 
-// run watches objects until ctx ends, or the stream does. The first reading is done before it returns, so that what cannot
-// be watched at all is refused at once.
+// run watches objects until ctx or the stream ends. It reads once before it returns, so that an
+// error of that reading refuses the subscription.
 func (s stream[T]) run(ctx context.Context, r *Resolver, ids ...string) (<-chan T, error) {
 	watch := r.live.Watch(ids...)
 	told, last, err := s.read(ctx, watch.Take())
@@ -50,7 +52,7 @@ func (s stream[T]) run(ctx context.Context, r *Resolver, ids ...string) (<-chan 
 				return
 			}
 			select {
-			case <-time.After(r.streams.Interval): // a hot product changes more often than anybody can look at
+			case <-time.After(r.streams.Interval): // a hot product changes faster than anybody can read
 			case <-ctx.Done():
 				return
 			}
@@ -67,7 +69,8 @@ func (s stream[T]) run(ctx context.Context, r *Resolver, ids ...string) (<-chan 
 	return out, nil
 }
 
-// wait returns what has changed, or everything once the time is over; nil where ctx has ended.
+// wait returns the IDs of objects that have changed. It returns all ids after s.every without news,
+// and nil if ctx ends.
 func (s stream[T]) wait(ctx context.Context, watch *events.Watch, ids []string) []string {
 	timer := time.NewTimer(s.every)
 	defer timer.Stop()
@@ -85,7 +88,7 @@ func (s stream[T]) wait(ctx context.Context, watch *events.Watch, ids []string) 
 	}
 }
 
-// watchStock tells products whose stock is not what was told last.
+// watchStock sends products whose stock or version is not the one sent last.
 func (r *Resolver) watchStock(ctx context.Context, ids []string) (<-chan *model.Product, error) {
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
@@ -129,7 +132,7 @@ func (r *Resolver) watchStock(ctx context.Context, ids []string) (<-chan *model.
 	}.run(ctx, r, ids...)
 }
 
-// watchOrder tells an order whenever it is not what was told last.
+// watchOrder sends an order whenever it is not the one sent last.
 func (r *Resolver) watchOrder(ctx context.Context, id string) (<-chan *model.Order, error) {
 	v := auth.Viewer(ctx)
 	var before string
@@ -141,7 +144,7 @@ func (r *Resolver) watchOrder(ctx context.Context, id string) (<-chan *model.Ord
 				return nil, false, err
 			}
 			order := toOrderAs(row, persistence)
-			if order == nil { // unknown, or somebody else's
+			if order == nil { // unknown, or another user's
 				return nil, false, badInput("id", "there is no order %.80q of yours", id)
 			}
 			now := fmt.Sprint(order.Status, order.Persistence, order.UpdatedAt.UnixNano(), orZero(order.Payment).Status)
@@ -155,7 +158,8 @@ func (r *Resolver) watchOrder(ctx context.Context, id string) (<-chan *model.Ord
 	}.run(ctx, r, id)
 }
 
-// mayChange tells an order that has not ended for good. A paid one may be cancelled, and an ended one may still be refunded.
+// mayChange reports whether an order may still change. A paid order may be cancelled, an ended one
+// may be refunded.
 func mayChange(o *model.Order) bool {
 	switch o.Status {
 	case model.OrderStatusPending, model.OrderStatusPaid:
@@ -164,8 +168,9 @@ func mayChange(o *model.Order) bool {
 	return o.Payment != nil && (o.Payment.Status == model.PaymentStatusAuthorized || o.Payment.Status == model.PaymentStatusCaptured)
 }
 
-// watchTicket looks at a place in line at a steady rate: places move all the time, and nothing tells of it. The order that is
-// made in the end is heard of at once; it is named like the ticket.
+// watchTicket reads a position in the queue at a steady rate: positions move all the time, without
+// news. News of the order comes at once, since the stream watches the order's ID, which differs
+// from the ticket's in the prefix only.
 func (r *Resolver) watchTicket(ctx context.Context, id string) (<-chan *model.QueueTicket, error) {
 	v := auth.Viewer(ctx)
 	var before string
@@ -190,6 +195,7 @@ func (r *Resolver) watchTicket(ctx context.Context, id string) (<-chan *model.Qu
 	}.run(ctx, r, prefixOrder+strings.TrimPrefix(id, "qt_"))
 }
 
+// badInput returns a business failure about an argument.
 func badInput(argument, format string, args ...any) error {
 	return &commerce.Error{Code: commerce.InvalidInput, Field: []string{argument}, Message: fmt.Sprintf(format, args...)}
 }

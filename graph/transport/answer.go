@@ -13,65 +13,70 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// envelope is the answer. Data is absent where the operation was not executed.
+// envelope is a GraphQL response. Data is absent if the operation was not executed.
 type envelope struct {
 	Errors     gqlerror.List   `json:"errors,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty"`
 	Extensions map[string]any  `json:"extensions,omitempty"`
 }
 
-// answer writes the result of a GraphQL request. With the older media type its status is always 200: clients that do not
-// know the newer one take another for a failure of the transport.
+// answer writes the response to a GraphQL request, compressed if the client accepts it. With
+// mediaJSON the status is always 200: older clients take another status for a failure of the
+// network.
 func answer(w http.ResponseWriter, to *http.Request, media string, r *graphql.Response) {
 	status := http.StatusOK
 	if r.Data == nil && media == mediaResponse && !isUnknownHash(r.Errors) {
 		status = http.StatusBadRequest
 	}
 	if len(r.Data) >= minCompressed && accepts(to, "gzip") {
-		zipped := newZipped(w)
-		defer zipped.close()
-		w = zipped
+		compressed := newGzipWriter(w)
+		defer compressed.close()
+		w = compressed
 	}
 	w.Header().Add("Vary", "Accept-Encoding")
 	write(w, media, status, envelope{Errors: r.Errors, Data: r.Data, Extensions: r.Extensions})
 }
 
-// refuse answers what is no GraphQL request.
+// refuse answers an HTTP request that is not a GraphQL request.
 func refuse(w http.ResponseWriter, media string, status int, message string) {
 	refuseWith(w, media, status, CodeBadRequest, message)
 }
 
+// refuseWith is refuse with another code.
 func refuseWith(w http.ResponseWriter, media string, status int, code, message string) {
 	write(w, media, status, envelope{Errors: gqlerror.List{Errorf(code, "%s", message)}})
 }
 
+// write writes a response. The client must read it within answerTimeout.
 func write(w http.ResponseWriter, media string, status int, e envelope) {
 	if len(e.Errors) > maxErrors {
 		e.Errors = e.Errors[:maxErrors]
 	}
 	body, err := json.Marshal(e)
-	if err != nil { // a resolver's own marshaler wrote what is no JSON
+	if err != nil { // a marshaler of a scalar wrote invalid JSON
 		status, body = http.StatusInternalServerError, []byte(`{"errors":[{"message":"`+InternalMessage+`","extensions":{"code":"`+CodeInternal+`"}}]}`)
 	}
 	h := w.Header()
 	h.Set("Content-Type", media+"; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store") // an answer may be somebody's own, and two headers tell whose
-	// Whoever reads too slowly is cut off: an http.Server's own WriteTimeout would end event streams as well. The next request
-	// on the connection lifts it.
+	h.Set("Cache-Control", "no-store") // a response may be for one user only
+	// A client that reads too slowly is disconnected. http.Server.WriteTimeout would end event
+	// streams, too. withRequest removes the deadline when the next request comes over this
+	// connection.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that has gone is not our problem
+	_, _ = w.Write(body) // an error means that the client is gone
 }
 
 const (
-	// answerTimeout is how long an answer may take to be read.
+	// answerTimeout bounds how long a client may take to read a response.
 	answerTimeout = 30 * time.Second
-	// minCompressed is the length of an answer from which compressing it is worth the while: a packet of the network.
+	// minCompressed is the shortest response that is compressed, in bytes. A shorter one fits into
+	// one Ethernet packet anyway.
 	minCompressed = 1400
 )
 
-// accepts tells whether an encoding may be used.
+// accepts reports whether a client accepts a content encoding.
 func accepts(r *http.Request, encoding string) bool {
 	for _, text := range strings.Split(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
 		name, params, _ := strings.Cut(text, ";")
@@ -87,34 +92,35 @@ func accepts(r *http.Request, encoding string) bool {
 	return false
 }
 
-// zipped compresses an answer. Event streams are not: they would sit in the compressor.
-type zipped struct {
+// gzipWriter compresses a response. Event streams do not use it: events would wait in the
+// compressor.
+type gzipWriter struct {
 	http.ResponseWriter
 	gzip *gzip.Writer
 }
 
-// compressors are kept: each is some hundred kilobytes.
+// compressors are reused: each takes some hundred kilobytes.
 var compressors = sync.Pool{New: func() any {
 	w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
 	if err != nil {
-		panic(err) // only for a level that there is none of
+		panic(err) // impossible: the level exists
 	}
 	return w
 }}
 
-func newZipped(w http.ResponseWriter) *zipped {
+func newGzipWriter(w http.ResponseWriter) *gzipWriter {
 	w.Header().Set("Content-Encoding", "gzip")
 	z, _ := compressors.Get().(*gzip.Writer)
 	z.Reset(w)
-	return &zipped{w, z}
+	return &gzipWriter{w, z}
 }
 
-func (z *zipped) Write(b []byte) (int, error) { return z.gzip.Write(b) }
+func (z *gzipWriter) Write(b []byte) (int, error) { return z.gzip.Write(b) }
 
-// Unwrap lets http.ResponseController reach the connection.
-func (z *zipped) Unwrap() http.ResponseWriter { return z.ResponseWriter }
+// Unwrap lets http.ResponseController find the connection.
+func (z *gzipWriter) Unwrap() http.ResponseWriter { return z.ResponseWriter }
 
-func (z *zipped) close() {
-	_ = z.gzip.Close() // a client that has gone is not our problem
+func (z *gzipWriter) close() {
+	_ = z.gzip.Close() // an error means that the client is gone
 	compressors.Put(z.gzip)
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// The codes of errors[].extensions.code. A code that gqlgen gives, such as GRAPHQL_PARSE_FAILED, is not repeated here.
+// The codes of errors[].extensions.code. A code that gqlgen gives, such as GRAPHQL_PARSE_FAILED, is
+// not repeated here.
 const (
 	CodeUnauthenticated = "UNAUTHENTICATED"
 	CodeForbidden       = "FORBIDDEN"
@@ -27,7 +28,8 @@ const (
 	codeValidation = errcode.ValidationFailed
 )
 
-// InternalMessage is all that a client is told of a defect of the server. The log has the rest, with the request's ID.
+// InternalMessage is all that a client is told of a defect of the server. The log has the rest,
+// with the request's ID.
 const InternalMessage = "something went wrong on our side; name the request ID when you report it"
 
 // maxErrors bounds the errors of one response: a broken document may be broken a thousand times.
@@ -38,8 +40,8 @@ func Errorf(code, format string, args ...any) *gqlerror.Error {
 	return &gqlerror.Error{Message: fmt.Sprintf(format, args...), Extensions: map[string]any{"code": code}}
 }
 
-// recoverWith returns a function that logs a panic and says what the client may know of it, so that a panic of a resolver
-// ends no more than its field.
+// recoverWith returns a function that logs a panic and says what the client may know of it, so that
+// a panic of a resolver ends no more than its field.
 func recoverWith(log *slog.Logger) graphql.RecoverFunc {
 	return func(ctx context.Context, panicked any) error {
 		log.ErrorContext(ctx, "panic", "request", RequestOf(ctx).ID, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))

@@ -9,9 +9,11 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// guard refuses operations that cost too much, before anything is resolved. It walks every fragment once and remembers
-// what it came to, so that its own work is linear in the document; only then may gqlgen's complexity walk run, which
-// expands every use of a fragment and is exponential in fragments that nest.
+// guard refuses an operation that costs too much before a resolver runs.
+//
+// It measures every fragment once and remembers the result, so its work is linear in the document.
+// gqlgen's complexity walk runs after it. That walk expands every use of a fragment, so nested
+// fragments would make it exponential; the bound on fields stops them.
 type guard struct {
 	limits        Limits
 	introspection bool
@@ -56,19 +58,22 @@ func (g *guard) MutateOperationContext(ctx context.Context, op *graphql.Operatio
 	return nil
 }
 
-// measure is the size of a selection set with its fragments expanded. Counts stop at tooMany: they may grow
-// exponentially.
+// measure is the size of a selection set with its fragments expanded. Counts stop at tooMany, since
+// they may grow exponentially.
 type measure struct {
 	depth, aliases, fields, directives int
 	introspects                        bool
 }
 
+// tooMany is above every limit. The sum of two fits into an int of 64 bits.
 const tooMany = 1 << 30
 
+// measurer measures selection sets of one document.
 type measurer struct{ fragments map[string]measure }
 
-// set measures a selection set. Depth does not count within introspection, whose standard query is deeper than any sane
-// query of data and whose answer does not grow; gqlparser bounds it with a rule of its own.
+// set measures a selection set. Depth does not count within introspection: its standard query is
+// deeper than queries of data, and its response does not grow. gqlparser bounds it with a rule of
+// its own.
 func (m *measurer) set(set ast.SelectionSet, introspecting bool) measure {
 	var total measure
 	for _, selection := range set {
@@ -90,7 +95,7 @@ func (m *measurer) set(set ast.SelectionSet, introspecting bool) measure {
 			part := m.set(s.SelectionSet, introspecting)
 			part.directives += len(s.Directives)
 			total.add(part)
-		case *ast.FragmentSpread: // validation has made sure that it exists and does not contain itself
+		case *ast.FragmentSpread: // validated: it exists and does not contain itself
 			part, known := m.fragments[s.Name]
 			if !known {
 				part = m.set(s.Definition.SelectionSet, introspecting || isMeta(s.Definition.TypeCondition))
@@ -103,7 +108,7 @@ func (m *measurer) set(set ast.SelectionSet, introspecting bool) measure {
 	return total
 }
 
-// isMeta tells a type of the introspection schema, such as __Type.
+// isMeta reports whether name is a type of the introspection schema, such as __Type.
 func isMeta(name string) bool { return len(name) > 2 && name[:2] == "__" }
 
 func (a *measure) add(b measure) {

@@ -18,9 +18,11 @@ import (
 type Options struct {
 	// Schema resolves what it is asked.
 	Schema graphql.ExecutableSchema
-	// PresentError turns an error of a resolver, of gqlgen or of this package into an entry of errors[].
+	// PresentError turns an error of a resolver, of gqlgen or of this package into an entry of
+	// errors[].
 	PresentError graphql.ErrorPresenterFunc
-	// AroundOperations, AroundResponses and AroundRootFields run around each of these; each may be nil.
+	// AroundOperations, AroundResponses and AroundRootFields run around each of these; each may be
+	// nil.
 	AroundOperations graphql.OperationMiddleware
 	AroundResponses  graphql.ResponseMiddleware
 	AroundRootFields graphql.RootFieldMiddleware
@@ -34,11 +36,14 @@ type Options struct {
 	Rates Rates
 	// Redis keeps persisted queries and counts for Rates. It is nil if there are neither.
 	Redis redis.UniversalClient
-	// Origins are the sites whose pages may use the API besides its own, such as https://shop.example.
+	// Origins are the sites whose pages may use the API besides its own, such as
+	// https://shop.example.
 	Origins []string
-	// Proxies is how many of the operator's own proxies stand before the server and append to X-Forwarded-For.
+	// Proxies is how many of the operator's own proxies stand before the server and append to
+	// X-Forwarded-For.
 	Proxies int
-	// Introspection lets clients read the schema. Without it, errors do not suggest names of the schema either.
+	// Introspection lets clients read the schema. Without it, errors do not suggest names of the
+	// schema either.
 	Introspection bool
 	// Logger takes what callers are not told; nil discards it.
 	Logger *slog.Logger
@@ -50,8 +55,8 @@ type Handler struct {
 	open *openStreams
 }
 
-// New returns a handler. Close it when the server stops: [http.Server.Shutdown] waits for event streams, which do not end by
-// themselves, and does not know WebSocket connections.
+// New returns a handler. Close it when the server stops: [http.Server.Shutdown] waits for event
+// streams, which do not end by themselves, and does not know WebSocket connections.
 func New(o Options) *Handler {
 	log := o.Logger
 	if log == nil {
@@ -88,8 +93,8 @@ func New(o Options) *Handler {
 	return &Handler{withRequest(o.Proxies, withOrigins(o.Origins, auth.Middleware(o.Verifier, refuseToken, s))), open}
 }
 
-// Close ends all open connections, each with a message that says so. It returns when they have ended, or with the error of
-// ctx. From then on the handler refuses new ones.
+// Close ends all connections that stay open, and refuses new ones from then on. It returns when
+// they have ended, or with the error of ctx.
 func (h *Handler) Close(ctx context.Context) error { return h.open.close(ctx) }
 
 // refuseToken answers a request whose token is not valid.

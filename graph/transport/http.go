@@ -19,8 +19,10 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// plainHTTP is GraphQL over HTTP, by GET for queries and by POST for everything. gqlgen's own transports echo a broken
-// body back, read bodies without a bound, and answer "data": null where the specification wants no data at all.
+// plainHTTP serves GraphQL over HTTP: queries by GET, every operation but subscriptions by POST.
+//
+// It replaces gqlgen's own transports for three reasons. They echo a broken body back, they read
+// bodies without a bound, and they answer "data": null if the specification wants no data at all.
 type plainHTTP struct {
 	limits  Limits
 	limiter *limiter
@@ -31,13 +33,14 @@ var _ graphql.Transport = plainHTTP{}
 // errRequestTimeout is the cause of a context that ended after [Limits.RequestTimeout].
 var errRequestTimeout = errors.New("the request took longer than it may")
 
-// The media types of answers. Of a client that takes both, the newer one tells failures of the request by its status.
+// The media types of responses. With the newer one, mediaResponse, the HTTP status tells whether
+// the request failed; with mediaJSON it is 200 for every GraphQL response.
 const (
 	mediaResponse = "application/graphql-response+json"
 	mediaJSON     = "application/json"
 )
 
-// Supports implements graphql.Transport: all but what wants to become a web socket.
+// Supports implements graphql.Transport. It takes every request that does not ask for a WebSocket.
 func (plainHTTP) Supports(r *http.Request) bool { return r.Header.Get("Upgrade") == "" }
 
 // Do implements graphql.Transport.
@@ -69,17 +72,17 @@ func (t plainHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	}
 	next, ctx := exec.DispatchOperation(ctx, op)
 	response := next(ctx)
-	if response == nil { // the time was over, or the client gone, before anything was resolved
+	if response == nil { // the time was over or the client gone before a resolver ran
 		refuseWith(w, media, http.StatusServiceUnavailable, CodeTimeout, "the request was ended before it was done")
 		return
 	}
 	answer(w, r, media, response)
 }
 
-// receive takes the parameters from a request that may be answered, or refuses it.
+// receive returns the parameters of a request, or answers it with an error and returns false.
 func (t plainHTTP) receive(w http.ResponseWriter, r *http.Request, media string) (*graphql.RawParams, bool) {
-	if !preflighted(r) {
-		refuse(w, media, http.StatusBadRequest, forgeable)
+	if !isPreflighted(r) {
+		refuse(w, media, http.StatusBadRequest, forgeableMessage)
 		return nil, false
 	}
 	if err := t.limiter.allow(r.Context()); err != nil {
@@ -105,7 +108,8 @@ func refuseMethod(w http.ResponseWriter, media string) {
 	refuse(w, media, http.StatusMethodNotAllowed, "GET is for queries only; send this by POST")
 }
 
-// read takes the parameters from the request. An error comes with the status to refuse with.
+// read returns the parameters of a request. With an error it returns the HTTP status to answer
+// with.
 func (t plainHTTP) read(w http.ResponseWriter, r *http.Request) (*graphql.RawParams, int, error) {
 	start := graphql.Now()
 	var params *graphql.RawParams
@@ -131,7 +135,8 @@ func (t plainHTTP) read(w http.ResponseWriter, r *http.Request) (*graphql.RawPar
 	return params, 0, nil
 }
 
-// parameters are those of the specification. A value of another type is refused; null is the same as absent.
+// parameters are those of the specification. A value of another type is refused; null is the same
+// as absent.
 type parameters struct {
 	Query         string         `json:"query"`
 	OperationName string         `json:"operationName"`
@@ -176,13 +181,14 @@ func (t plainHTTP) readBody(w http.ResponseWriter, r *http.Request) (*graphql.Ra
 	if r.ContentLength > t.limits.MaxBodyBytes {
 		return nil, http.StatusRequestEntityTooLarge, tooLarge
 	}
-	// Not every writer can set a deadline, such as a test's; the server's own timeouts are there besides.
+	// A writer that cannot set a deadline, such as a test's, is no error: the server has timeouts
+	// of its own.
 	connection := http.NewResponseController(w)
 	_ = connection.SetReadDeadline(time.Now().Add(t.limits.BodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, t.limits.MaxBodyBytes))
 	if err == nil {
 		_ = connection.SetReadDeadline(time.Time{})
-	} else { // the server would wait for the rest of the body, and without the deadline for ever
+	} else { // the server would wait for the rest of the body; without the deadline, for ever
 		w.Header().Set("Connection", "close")
 	}
 	var over *http.MaxBytesError
@@ -194,7 +200,7 @@ func (t plainHTTP) readBody(w http.ResponseWriter, r *http.Request) (*graphql.Ra
 		return nil, http.StatusBadRequest, errors.New("the body did not arrive")
 	case bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")):
 		return nil, http.StatusBadRequest, errors.New("send one operation a request: batches are not served")
-	case !utf8.Valid(body): // the decoder would put other characters in their place
+	case !utf8.Valid(body): // the decoder would replace such bytes
 		return nil, http.StatusBadRequest, errors.New("the body is not UTF-8")
 	case decode(bytes.NewReader(body), &p) != nil:
 		return nil, http.StatusBadRequest, errors.New("the body is not a JSON object with query, operationName, variables, extensions")
@@ -204,7 +210,7 @@ func (t plainHTTP) readBody(w http.ResponseWriter, r *http.Request) (*graphql.Ra
 	return p.raw(), 0, nil
 }
 
-// decode reads one JSON value and nothing else. Numbers stay as they were written: a float64 would round.
+// decode reads exactly one JSON value. Numbers keep their digits: a float64 would round them.
 func decode(r io.Reader, into any) error {
 	d := json.NewDecoder(r)
 	d.UseNumber()

@@ -17,23 +17,27 @@ type Limits struct {
 	BodyTimeout time.Duration
 	// RequestTimeout is how long a request may take once it has arrived.
 	RequestTimeout time.Duration
-	// MaxTokens bounds the document before it is parsed: the parser recurses, and the stack has an end.
+	// MaxTokens bounds the document before it is parsed: the parser recurses, and its stack is
+	// finite.
 	MaxTokens int
-	// MaxDepth is how deep selections may nest; introspection has a bound of its own.
+	// MaxDepth is how deep selections may nest. Introspection has a bound of its own.
 	MaxDepth int
 	// MaxAliases and MaxFields bound the document with its fragments expanded.
 	MaxAliases, MaxFields int
-	// MaxDirectives bounds @skip and @include, with fragments expanded.
+	// MaxDirectives bounds the uses of directives such as @skip, with fragments expanded.
 	MaxDirectives int
-	// MaxComplexity bounds the estimated number of fields of the answer.
+	// MaxComplexity bounds the estimated number of fields of the response.
 	MaxComplexity int
-	// CachedQueries and CachedQueryBytes bound the cache of parsed documents: how many, and how long each.
+	// CachedQueries and CachedQueryBytes bound the cache of parsed documents: how many, and how
+	// long each may be.
 	CachedQueries, CachedQueryBytes int
-	// PersistedQueries is how many documents Redis keeps for clients that send hashes, none longer than CachedQueryBytes.
+	// PersistedQueries is how many documents Redis keeps for clients that send hashes, none longer
+	// than CachedQueryBytes.
 	PersistedQueries int
 }
 
-// DefaultLimits leave room for GraphiQL and for pages of 100 with everything in them that a shop shows.
+// DefaultLimits leave room for GraphiQL and for pages of 100 products with all that a shop shows of
+// them.
 func DefaultLimits() Limits {
 	return Limits{
 		MaxBodyBytes: 128 << 10, BodyTimeout: 10 * time.Second, RequestTimeout: 30 * time.Second,
@@ -55,7 +59,8 @@ func (l Limits) withDefaults() Limits {
 	}
 }
 
-// boundedCache keeps long documents out of the cache of parsed queries, whose bound is a number of entries.
+// boundedCache keeps long documents out of the cache of parsed documents, which bounds the number
+// of entries only.
 type boundedCache struct {
 	graphql.Cache[*ast.QueryDocument]
 	maxBytes int

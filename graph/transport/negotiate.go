@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// negotiate picks the media type of the answer. Who does not ask gets the one that every client reads.
+// negotiate returns the media type for a response to a client with these Accept headers. Without a
+// header it is mediaJSON, which every client reads. It returns false if the client accepts neither.
 func negotiate(accept []string) (media string, ok bool) {
 	ranges := strings.Split(strings.Join(accept, ","), ",")
 	best := map[string]float64{} // the quality that the most specific range gives each media type
@@ -14,7 +15,8 @@ func negotiate(accept []string) (media string, ok bool) {
 		specific := -1
 		for _, text := range ranges {
 			name, params, err := mime.ParseMediaType(text)
-			level := strings.Count(strings.Replace(name, "*/*", "**", 1), "*") // 0 exact, 1 application/*, 2 */*
+			// wildcards is 0 for an exact name, 1 for application/*, 2 for */*.
+			wildcards := strings.Count(strings.Replace(name, "*/*", "**", 1), "*")
 			if err != nil || name != want && name != "application/*" && name != "*/*" {
 				continue
 			}
@@ -25,8 +27,8 @@ func negotiate(accept []string) (media string, ok bool) {
 			if err != nil {
 				quality = 1
 			}
-			if 2-level > specific {
-				specific, best[want] = 2-level, quality
+			if 2-wildcards > specific {
+				specific, best[want] = 2-wildcards, quality
 			}
 		}
 	}
@@ -36,14 +38,14 @@ func negotiate(accept []string) (media string, ok bool) {
 		return mediaJSON, true
 	case response <= 0 && plain <= 0:
 		return "", false
-	case response > plain, response == plain && named(ranges, mediaResponse):
+	case response > plain, response == plain && isNamed(ranges, mediaResponse):
 		return mediaResponse, true
 	}
 	return mediaJSON, true
 }
 
-// named tells a media type that was asked for by its name from one that a wildcard covers.
-func named(ranges []string, media string) bool {
+// isNamed reports whether a media type is in ranges by its name, not by a wildcard only.
+func isNamed(ranges []string, media string) bool {
 	for _, text := range ranges {
 		if name, _, err := mime.ParseMediaType(text); err == nil && name == media {
 			return true

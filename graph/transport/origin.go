@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// forgeable is what a request is told that the page of another site could have made a browser send.
-const forgeable = "this request could have been sent by the page of another site; send a Content-Type of " + mediaJSON +
+// forgeableMessage answers a request that the page of another site could have made a browser send.
+const forgeableMessage = "this request could have been sent by the page of another site; send a Content-Type of " + mediaJSON +
 	", or one of the headers Apollo-Require-Preflight and X-Apollo-Operation-Name with any value"
 
-// preflighted tells whether a browser would have asked first whether the page that sends this request may do so, as Apollo
-// Server checks it. Simple requests, in the sense of CORS, are sent without asking; only the answer is kept from the page.
-func preflighted(r *http.Request) bool {
+// isPreflighted reports whether a browser sends a CORS preflight before such a request, by the
+// rules of Apollo Server. A browser sends a simple request, in the sense of CORS, at once: it only
+// hides the response from the page.
+func isPreflighted(r *http.Request) bool {
 	for _, name := range []string{"Apollo-Require-Preflight", "X-Apollo-Operation-Name", "Authorization"} {
 		if r.Header.Get(name) != "" {
 			return true
@@ -21,18 +22,18 @@ func preflighted(r *http.Request) bool {
 	}
 	given := r.Header.Get("Content-Type")
 	if given == "" {
-		return r.Method != http.MethodGet // a POST without a type is refused for that, by a clearer message
+		return r.Method != http.MethodGet // readBody refuses such a POST with a clearer message
 	}
 	media, _, err := mime.ParseMediaType(given)
 	switch media {
 	case "application/x-www-form-urlencoded", "multipart/form-data", "text/plain":
-		return r.Method != http.MethodGet // again
+		return r.Method != http.MethodGet // as above
 	}
 	return err == nil
 }
 
-// withOrigins lets the pages of some sites read answers, and answers what browsers ask before they send: CORS. There are no
-// cookies here, so that credentials are never allowed.
+// withOrigins lets the pages of some sites read responses and answers CORS preflights. Credentials
+// are never allowed: the API uses no cookies.
 func withOrigins(origins []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -60,11 +61,12 @@ func withOrigins(origins []string, next http.Handler) http.Handler {
 	})
 }
 
-// originHosts are the patterns of a web socket's origin check.
+// originHosts returns the patterns for the origin check of WebSocket handshakes.
 func originHosts(origins []string) []string {
 	patterns := make([]string, len(origins))
 	for i, o := range origins {
-		patterns[i] = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(o) // it matches by path.Match
+		// The check uses path.Match.
+		patterns[i] = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(o)
 	}
 	return patterns
 }

@@ -15,12 +15,17 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// persisted is Automatic Persisted Queries, as Apollo's clients use them: a client sends a document's hash in its place, and
-// the document once, where the hash is not known. gqlgen's own extension stores a document before it is validated, so that
-// everybody may store anything. Documents are in Redis, for all instances; a few are remembered here as well.
+// persistedQueries implements Automatic Persisted Queries, as Apollo's clients use them. A client
+// sends the hash of a document instead of the document. If the server does not know the hash, the
+// client sends both.
 //
-// A hash that Redis has lost, or cannot be asked about, is unknown: the client then sends the document again.
-type persisted struct {
+// Documents are stored in Redis for all instances; each instance caches some. gqlgen's own
+// extension stores a document before validation, so anybody may store anything. This one stores it
+// after validation and the guard.
+//
+// If Redis has lost a hash or does not answer, the hash is unknown, and the client sends the
+// document again.
+type persistedQueries struct {
 	redis    redis.UniversalClient
 	known    *lru.Cache[string, string]
 	maxBytes int
@@ -33,21 +38,23 @@ var _ interface {
 	graphql.HandlerExtension
 	graphql.OperationParameterMutator
 	graphql.OperationContextMutator
-} = (*persisted)(nil)
+} = (*persistedQueries)(nil)
 
-// The keys have a common hash tag: in a cluster, the scripts need them on one node.
+// persistedKeys have a common hash tag: in a Redis cluster, a script needs its keys on one node.
 var persistedKeys = []string{"{persisted}:documents", "{persisted}:used"}
 
 const (
 	// persistedTimeout bounds what a request waits for Redis.
 	persistedTimeout = 300 * time.Millisecond
-	// persistedTTL is how long a document is kept that nobody asks for.
+	// persistedTTL is how long an unused document is stored.
 	persistedTTL = 7 * 24 * time.Hour
-	// maxPersisted is how many documents are kept, those used last. With the bound on their length, they fill 16 MB at most.
+	// maxPersisted is how many documents are stored. With the default bound on their length they
+	// fill at most 16 MB.
 	maxPersisted = 2000
 )
 
-// storeDocument keeps a document, and drops those that were not used for longest.
+// storeDocument stores a document. It deletes documents past their TTL, and the least recently used
+// above the bound.
 var storeDocument = redis.NewScript(`
 local documents, used = KEYS[1], KEYS[2]
 local hash, document, now, ttl, most = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -69,7 +76,7 @@ redis.call('EXPIRE', documents, ttl)
 redis.call('EXPIRE', used, ttl)
 return 1`)
 
-// findDocument returns a document, and notes that it was used.
+// findDocument returns a document and records its use.
 var findDocument = redis.NewScript(`
 local document = redis.call('HGET', KEYS[1], ARGV[1])
 if document then
@@ -77,24 +84,24 @@ if document then
 end
 return document`)
 
-func newPersisted(client redis.UniversalClient, limits Limits, log *slog.Logger) *persisted {
+func newPersisted(client redis.UniversalClient, limits Limits, log *slog.Logger) *persistedQueries {
 	known, err := lru.New[string, string](limits.CachedQueries)
 	if err != nil {
-		panic(err) // only for a size that is not positive
+		panic(err) // impossible: the size is positive
 	}
-	return &persisted{
+	return &persistedQueries{
 		redis: client, known: known, maxBytes: limits.CachedQueryBytes, most: limits.PersistedQueries, ttl: persistedTTL, log: log,
 	}
 }
 
 // ExtensionName implements graphql.HandlerExtension.
-func (*persisted) ExtensionName() string { return "PersistedQueries" }
+func (*persistedQueries) ExtensionName() string { return "PersistedQueries" }
 
 // Validate implements graphql.HandlerExtension.
-func (*persisted) Validate(graphql.ExecutableSchema) error { return nil }
+func (*persistedQueries) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters puts the document in the place of its hash.
-func (p *persisted) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+// MutateOperationParameters replaces a hash by its document.
+func (p *persistedQueries) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
 	extension, given := params.Extensions["persistedQuery"]
 	if !given || extension == nil {
 		return nil
@@ -112,22 +119,23 @@ func (p *persisted) MutateOperationParameters(ctx context.Context, params *graph
 	}
 	document, found := p.find(ctx, hash)
 	if !found {
-		return Errorf(CodeUnknownHash, "PersistedQueryNotFound") // clients look for this very message, or for the code
+		// Clients look for this message or for the code.
+		return Errorf(CodeUnknownHash, "PersistedQueryNotFound")
 	}
 	params.Query = document
 	return nil
 }
 
-// MutateOperationContext stores a document that has passed validation and, since it comes later, the guard. Also one that
-// is known here: its client would not have sent it, were it in Redis.
-func (p *persisted) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
+// MutateOperationContext stores a document after validation and the guard. It also stores a
+// document that this instance has cached: the client sent it because Redis does not have it.
+func (p *persistedQueries) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	if hash, sent := op.Stats.GetExtension(p.ExtensionName()).(string); sent && len(op.RawQuery) <= p.maxBytes {
 		p.store(ctx, hash, op.RawQuery)
 	}
 	return nil
 }
 
-// hashOf reads {"version": 1, "sha256Hash": "..."}.
+// hashOf returns the hash of {"version": 1, "sha256Hash": "..."}, as hexadecimal digits.
 func hashOf(extension any) (string, error) {
 	fields, _ := extension.(map[string]any)
 	hash, _ := fields["sha256Hash"].(string)
@@ -141,7 +149,8 @@ func hashOf(extension any) (string, error) {
 	return hash, nil
 }
 
-func (p *persisted) find(ctx context.Context, hash string) (string, bool) {
+// find returns the document of a hash, from the cache or from Redis.
+func (p *persistedQueries) find(ctx context.Context, hash string) (string, bool) {
 	if document, ok := p.known.Get(hash); ok {
 		return document, true
 	}
@@ -158,13 +167,14 @@ func (p *persisted) find(ctx context.Context, hash string) (string, bool) {
 		return "", false
 	}
 	if sum := sha256.Sum256([]byte(document)); hex.EncodeToString(sum[:]) != hash {
-		return "", false // somebody else wrote into Redis
+		return "", false // the value in Redis is not what store wrote
 	}
 	p.known.Add(hash, document)
 	return document, true
 }
 
-func (p *persisted) store(ctx context.Context, hash, document string) {
+// store writes a document into the cache and into Redis. If Redis fails, it logs that.
+func (p *persistedQueries) store(ctx context.Context, hash, document string) {
 	p.known.Add(hash, document)
 	if p.redis == nil {
 		return
@@ -173,12 +183,13 @@ func (p *persisted) store(ctx context.Context, hash, document string) {
 	defer cancel()
 	err := storeDocument.Run(ctx, p.redis, persistedKeys, hash, document, time.Now().Unix(), int64(p.ttl.Seconds()), p.most).Err()
 	if err != nil {
-		p.known.Remove(hash) // the next one tries again
+		p.known.Remove(hash) // so that the next request stores it
 		p.log.WarnContext(ctx, "a persisted query cannot be stored", "error", err)
 	}
 }
 
-// isUnknownHash tells the one refusal that is part of the ordinary course of things, and has the status 200 therefore.
+// isUnknownHash reports whether the only error is an unknown hash. That is part of the protocol, so
+// the status is 200.
 func isUnknownHash(errs gqlerror.List) bool {
 	return len(errs) == 1 && errs[0].Extensions["code"] == CodeUnknownHash
 }

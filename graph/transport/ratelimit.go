@@ -13,25 +13,28 @@ import (
 	"holdfast/auth"
 )
 
-// Rates are how many operations a minute are answered, all instances together; 0 is no limit. A fifth of it may come at once.
+// Rates bound the operations in a minute, over all instances; 0 means no limit. A fifth of a
+// minute's operations may come at once.
 type Rates struct {
-	// User is for each user.
+	// User is the limit for each user.
 	User int
-	// Address is for each address, of which many users may share one.
+	// Address is the limit for each address. Many users may share an address.
 	Address int
 }
 
-// rateTimeout bounds what a request waits for the count.
+// rateTimeout bounds how long a request waits for Redis to count it.
 const rateTimeout = 200 * time.Millisecond
 
-// limiter counts operations in Redis. Where Redis does not answer, it lets them pass: it is there to keep the shop open.
+// limiter counts operations in Redis. If Redis does not answer, it allows them: a limiter must not
+// close the shop.
 type limiter struct {
 	counts *redis_rate.Limiter
 	rates  Rates
 	log    *slog.Logger
 }
 
-// newLimiter returns nil, which allows everything, where there is nothing to limit or nothing to count with.
+// newLimiter returns a limiter, or nil if there is no limit or no Redis. A nil limiter allows
+// everything.
 func newLimiter(client redis.UniversalClient, rates Rates, log *slog.Logger) *limiter {
 	if client == nil || rates == (Rates{}) {
 		return nil
@@ -39,7 +42,8 @@ func newLimiter(client redis.UniversalClient, rates Rates, log *slog.Logger) *li
 	return &limiter{redis_rate.NewLimiter(client), rates, log}
 }
 
-// allow counts an operation of whoever asks.
+// allow counts an operation for the caller's address and user. It returns an error if one is over
+// its limit.
 func (l *limiter) allow(ctx context.Context) *gqlerror.Error {
 	if l == nil {
 		return nil

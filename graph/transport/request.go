@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Request is what all layers know about the HTTP request that they serve. An operation of a WebSocket connection counts as a
-// request of its own.
+// Request is what all layers know about the HTTP request that they serve. An operation of a
+// WebSocket connection counts as a request of its own.
 type Request struct {
 	ID      string
 	Start   time.Time // when it arrived
@@ -22,7 +22,8 @@ type Request struct {
 
 type requestKey struct{}
 
-// RequestOf returns the request of a context. Outside of a handler it returns one with the ID "none" that starts now.
+// RequestOf returns the request of a context. Outside of a handler it returns one with the ID
+// "none" that starts now.
 func RequestOf(ctx context.Context) Request {
 	if r, ok := ctx.Value(requestKey{}).(Request); ok {
 		return r
@@ -33,15 +34,17 @@ func RequestOf(ctx context.Context) Request {
 // RequestIDHeader is where a request ID may be given, and is returned.
 const RequestIDHeader = "X-Request-Id"
 
-// sane is what may go into logs and answers as it is.
-var sane = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
+// validRequestID matches what may go into logs and responses as it is.
+var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
-// withRequest notes when the request came, from where, and under which ID, its own or the caller's.
+// withRequest puts a [Request] into the context. Its ID is the caller's if that is valid, else a
+// new one.
 func withRequest(proxies int, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // the one of the answer before
+		// The deadline of the response before, see write, must not end this one.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		id := r.Header.Get(RequestIDHeader)
-		if !sane.MatchString(id) {
+		if !validRequestID.MatchString(id) {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
 		w.Header().Set(RequestIDHeader, id)
@@ -50,8 +53,9 @@ func withRequest(proxies int, next http.Handler) http.Handler {
 	})
 }
 
-// addressOf is where a request comes from. Each proxy appends the address that it was asked from to X-Forwarded-For; what is
-// before the entries of one's own proxies is the client's invention.
+// addressOf returns the client's address. Each proxy appends the address of its caller to
+// X-Forwarded-For, so the operator's proxies have written the last entries. Entries before those
+// may be forged by the client.
 func addressOf(r *http.Request, proxies int) string {
 	if proxies > 0 {
 		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -68,7 +72,7 @@ func addressOf(r *http.Request, proxies int) string {
 	return host
 }
 
-// withNewRequest is for an operation that came over a connection of longer life.
+// withNewRequest gives an operation of a WebSocket connection a [Request] of its own.
 func withNewRequest(ctx context.Context) context.Context {
 	return context.WithValue(ctx, requestKey{}, Request{
 		ID: uuid.Must(uuid.NewV7()).String(), Start: time.Now(), Address: RequestOf(ctx).Address,

@@ -16,8 +16,9 @@ import (
 	"holdfast/auth"
 )
 
-// eventStream is GraphQL over server-sent events, by the "distinct connections mode" of the npm package graphql-sse: a request
-// an operation, answered by events next and complete. It comes before the plain transport, which takes the same requests.
+// eventStream serves GraphQL over server-sent events by the "distinct connections mode" of the npm
+// package graphql-sse: each request is one operation, answered by events next and complete. It must
+// be registered before plainHTTP, which takes the same requests.
 type eventStream struct {
 	plainHTTP
 	streams Streams
@@ -28,10 +29,12 @@ var _ graphql.Transport = eventStream{}
 
 const mediaEvents = "text/event-stream"
 
-// Supports implements graphql.Transport: the client wants an event stream and says so by that name.
+// Supports implements graphql.Transport. It takes requests that name the media type of event
+// streams.
 func (eventStream) Supports(r *http.Request) bool { return wantsEvents(r) }
 
-// wantsEvents tells whether an event stream comes before JSON in what the client accepts: some clients name all they know.
+// wantsEvents reports whether the client names event streams before JSON in Accept. Some clients
+// name every type.
 func wantsEvents(r *http.Request) bool {
 	for _, text := range strings.Split(strings.Join(r.Header.Values("Accept"), ","), ",") {
 		switch media, _, _ := mime.ParseMediaType(text); media {
@@ -72,16 +75,17 @@ func (t eventStream) Do(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 	h := w.Header()
 	h.Set("Content-Type", mediaEvents+"; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // proxies of nginx's kind would hold events back
+	h.Set("X-Accel-Buffering", "no") // nginx would buffer events
 	h.Set("X-Content-Type-Options", "nosniff")
 	events := &eventWriter{w: w, control: http.NewResponseController(w), timeout: t.streams.WriteTimeout}
-	_ = events.control.SetReadDeadline(time.Time{}) // the server's own is for requests; this one is over
+	// The server's read deadline is for the request, which has been read.
+	_ = events.control.SetReadDeadline(time.Time{})
 	defer events.release()
-	if !events.write(":\n\n") { // the head, at once
+	if !events.write(":\n\n") { // sends the header at once
 		return
 	}
 	if failures != nil {
-		events.tell(exec.DispatchError(graphql.WithOperationContext(ctx, op), failures))
+		events.send(exec.DispatchError(graphql.WithOperationContext(ctx, op), failures))
 		events.write("event: complete\ndata:\n\n")
 		return
 	}
@@ -89,19 +93,20 @@ func (t eventStream) Do(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 	defer beating.Wait()
 	defer cancel()
 	beating.Go(func() { t.beat(ctx, cancel, events) })
-	asked := ctx // the beat goes by the other one
+	asked := ctx // beat ends with ctx, not with the request timeout
 	if op.Operation.Operation != ast.Subscription {
 		var ended context.CancelFunc
 		asked, ended = context.WithTimeoutCause(ctx, t.limits.RequestTimeout, errRequestTimeout)
 		defer ended()
 	}
-	responses(asked, exec, op, events.tell)
+	eachResponse(asked, exec, op, events.send)
 	if ctx.Err() == nil {
 		events.write("event: complete\ndata:\n\n")
 	}
 }
 
-// beat shows proxies that the connection lives, finds out when the client does not, and ends it with the server.
+// beat writes comments, so that proxies keep the connection open. It calls cancel if the client is
+// gone or the server stops.
 func (t eventStream) beat(ctx context.Context, cancel context.CancelFunc, events *eventWriter) {
 	ticker := time.NewTicker(t.streams.Ping)
 	defer ticker.Stop()
@@ -121,7 +126,8 @@ func (t eventStream) beat(ctx context.Context, cancel context.CancelFunc, events
 	}
 }
 
-// eventWriter writes whole events. A client that does not read is dropped, with the reason if it reads on in time.
+// eventWriter writes whole events. It drops a client that reads too slowly; see
+// [Streams.WriteTimeout].
 type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -131,7 +137,8 @@ type eventWriter struct {
 	over bool
 }
 
-// release leaves the connection to the next request, unless it is stuck.
+// release removes the write deadline for the next request of the connection, unless the client was
+// dropped.
 func (e *eventWriter) release() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -140,11 +147,13 @@ func (e *eventWriter) release() {
 	}
 }
 
-func (e *eventWriter) tell(r *graphql.Response) bool {
+// send writes a response as an event. It returns false if the connection is over.
+func (e *eventWriter) send(r *graphql.Response) bool {
 	payload, err := encode(r)
 	return err == nil && e.write("event: next\ndata: "+string(payload)+"\n\n")
 }
 
+// write writes text, and returns false if the connection is over.
 func (e *eventWriter) write(text string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -152,7 +161,7 @@ func (e *eventWriter) write(text string) bool {
 		return false
 	}
 	began := time.Now()
-	// Not every writer can set a deadline, such as a test's.
+	// A writer that cannot set a deadline, such as a test's, is no error.
 	_ = e.control.SetWriteDeadline(began.Add(2 * e.timeout))
 	_, err := e.w.Write([]byte(text))
 	if err == nil {
@@ -168,7 +177,7 @@ func (e *eventWriter) write(text string) bool {
 	return !e.over
 }
 
-// encode is an answer as JSON in one line: the encoder takes line breaks out of what it copies.
+// encode returns a response as JSON in one line: the encoder removes line breaks of raw data.
 func encode(r *graphql.Response) ([]byte, error) {
 	errs := r.Errors
 	if len(errs) > maxErrors {

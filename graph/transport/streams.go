@@ -10,33 +10,34 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// Streams bound connections that stay open, web sockets and event streams alike. Zero fields take the value of
-// [DefaultStreams].
+// Streams bound connections that stay open, WebSockets and event streams alike, and the
+// subscriptions that run over them. Zero fields take the value of [DefaultStreams].
 type Streams struct {
-	// MaxConnections is how many may be open at a time; more are refused with 503.
+	// MaxConnections is how many may be open at a time. More are refused with status 503.
 	MaxConnections int
-	// MaxOperations is how many operations one web socket may have under way at a time.
+	// MaxOperations is how many operations one WebSocket may run at a time.
 	MaxOperations int
-	// MaxMessages is how many messages one web socket may send in a second.
+	// MaxMessages is how many messages one WebSocket client may send in a second.
 	MaxMessages int
-	// InitTimeout is how long a web socket may take to send connection_init.
+	// InitTimeout is how long a WebSocket client may take to send connection_init.
 	InitTimeout time.Duration
-	// Ping is how often the other side is asked whether it is there still.
+	// Ping is how often the server checks that a client is still there.
 	Ping time.Duration
-	// WriteTimeout is how long a message may take to be written. Who takes longer is dropped: with the reason, if the
-	// message is through within as long again.
+	// WriteTimeout is how long a client may take to read a message. A slower client is
+	// disconnected. It is told the reason if it reads the message within twice this time.
 	WriteTimeout time.Duration
 	// Interval is the shortest time between two readings of a subscription.
 	Interval time.Duration
-	// Refresh is how often a subscription looks without having heard anything: what Redis lost is found then.
+	// Refresh is how often a subscription reads without news of a change. It finds changes whose
+	// news Redis lost.
 	Refresh time.Duration
-	// TicketPoll is how often the place of a ticket is looked at.
+	// TicketPoll is how often the position of a queue ticket is read.
 	TicketPoll time.Duration
 	// MaxProducts is how many products one subscription may watch.
 	MaxProducts int
 }
 
-// DefaultStreams are for a shop's pages, of which each watches a few things.
+// DefaultStreams suit a shop whose pages watch a few products or orders each.
 func DefaultStreams() Streams {
 	return Streams{
 		MaxConnections: 1000, MaxOperations: 20, MaxMessages: 50, InitTimeout: 5 * time.Second, Ping: 5 * time.Second,
@@ -57,7 +58,7 @@ func (s Streams) WithDefaults() Streams {
 	}
 }
 
-// openStreams counts the connections that stay open, and ends them with the server.
+// openStreams counts the connections that stay open and ends them when the server stops.
 type openStreams struct {
 	max     int
 	closing chan struct{}
@@ -72,7 +73,8 @@ func newOpenStreams(most int) *openStreams {
 	return &openStreams{max: most, closing: make(chan struct{})}
 }
 
-// enter admits a connection, unless there are too many or the server stops. Call leave when it has ended.
+// enter admits a connection. It returns false if there are too many or the server is stopping. Call
+// leave when the connection has ended.
 func (s *openStreams) enter() (leave func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +91,7 @@ func (s *openStreams) enter() (leave func(), ok bool) {
 	}, true
 }
 
-// close tells all connections to end, and returns when they have, or with ctx.
+// close tells all connections to end. It returns when they have ended, or with the error of ctx.
 func (s *openStreams) close(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closed {
@@ -110,10 +112,10 @@ func (s *openStreams) close(ctx context.Context) error {
 	}
 }
 
-// responses runs an operation and hands each of its responses to tell, until there are no more or tell wants none. The error
-// that ends a subscription before its time is the last response.
-func responses(
-	ctx context.Context, exec graphql.GraphExecutor, op *graphql.OperationContext, tell func(r *graphql.Response) bool,
+// eachResponse runs an operation and calls send with each of its responses, until there are no more
+// or send returns false. If [EndStream] ended the subscription, its error is the last response.
+func eachResponse(
+	ctx context.Context, exec graphql.GraphExecutor, op *graphql.OperationContext, send func(r *graphql.Response) bool,
 ) {
 	ctx, end := withStreamEnd(ctx)
 	next, ctx := exec.DispatchOperation(ctx, op)
@@ -122,16 +124,17 @@ func responses(
 		if r == nil {
 			break
 		}
-		if !tell(r) {
+		if !send(r) {
 			return
 		}
 	}
 	if err := end.reason(); err != nil {
-		tell(exec.DispatchError(graphql.WithOperationContext(ctx, op), gqlerror.List{gqlerror.WrapIfUnwrapped(err)}))
+		send(exec.DispatchError(graphql.WithOperationContext(ctx, op), gqlerror.List{gqlerror.WrapIfUnwrapped(err)}))
 	}
 }
 
-// streamEnd is why a subscription ended before its time: gqlgen's channels carry values only.
+// streamEnd carries the error that ended a subscription: the channel of a gqlgen subscription
+// carries values only.
 type streamEnd struct {
 	mu  sync.Mutex
 	err error
@@ -144,7 +147,8 @@ func withStreamEnd(ctx context.Context) (context.Context, *streamEnd) {
 	return context.WithValue(ctx, streamEndKey{}, end), end
 }
 
-// EndStream ends the subscription of ctx with an error, which its client is told. Close the subscription's channel afterwards.
+// EndStream sets the error that the client of the subscription of ctx receives last. Call it before
+// closing the subscription's channel. It does nothing if ctx has ended.
 func EndStream(ctx context.Context, err error) {
 	if end, ok := ctx.Value(streamEndKey{}).(*streamEnd); ok && ctx.Err() == nil {
 		end.mu.Lock()
@@ -153,6 +157,7 @@ func EndStream(ctx context.Context, err error) {
 	}
 }
 
+// reason returns the error, or nil if the subscription ended by itself.
 func (e *streamEnd) reason() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

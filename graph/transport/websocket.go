@@ -17,17 +17,20 @@ import (
 	"holdfast/auth"
 )
 
-// webSocket is GraphQL over WebSocket by the protocol graphql-transport-ws, as the npm package graphql-ws specifies it.
-// gqlgen's own transport sends complete after error, upon which clients end the wrong operation, knows other close codes, and
-// bounds neither operations nor messages.
+// webSocket serves GraphQL over WebSocket by the protocol graphql-transport-ws of the npm package
+// graphql-ws.
+//
+// It replaces gqlgen's own transport for three reasons. That one sends complete after error, so a
+// client may end another operation that reuses the ID; it uses other close codes; and it bounds
+// neither operations nor messages.
 type webSocket struct {
 	limits   Limits
 	streams  Streams
-	origins  []string // hosts that may connect besides this one
+	origins  []string // hosts whose pages may connect besides this one's
 	open     *openStreams
 	verifier *auth.Verifier
 	limiter  *limiter
-	// recovered logs a panic and says what the client may know of it.
+	// recovered logs a panic and returns the error for the client.
 	recovered func(ctx context.Context, panicked any) error
 	log       *slog.Logger
 }
@@ -36,7 +39,7 @@ var _ graphql.Transport = webSocket{}
 
 const subprotocol = "graphql-transport-ws"
 
-// The close codes of the protocol, and those of WebSocket that say more than that it is over.
+// The close codes of graphql-transport-ws, and two of WebSocket itself.
 const (
 	closeBadMessage      websocket.StatusCode = 4400
 	closeUnauthorized    websocket.StatusCode = 4401
@@ -49,21 +52,23 @@ const (
 	closeTooSlow                              = websocket.StatusTryAgainLater
 )
 
-// closing is why a connection is to be closed. Clients try again after some codes, and not after others.
-type closing struct {
+// closeError says why the server closes a connection. The code decides whether clients connect
+// again.
+type closeError struct {
 	code   websocket.StatusCode
 	reason string
 }
 
 // Error implements error.
-func (c *closing) Error() string { return c.reason }
+func (c *closeError) Error() string { return c.reason }
 
 // Supports implements graphql.Transport.
 func (webSocket) Supports(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// Do implements graphql.Transport. It returns when the connection is closed and all of its operations have ended.
+// Do implements graphql.Transport. It returns when the connection is closed and all its operations
+// have ended.
 func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
 	leave, ok := t.open.enter()
 	if !ok {
@@ -73,7 +78,7 @@ func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	defer leave()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}, OriginPatterns: t.origins})
 	if err != nil {
-		return // it has been answered: 403 for another origin, 426 and the like for what is no handshake
+		return // Accept has answered: 403 for another origin, 426 if it is no handshake
 	}
 	defer func() { _ = conn.CloseNow() }()
 	if conn.Subprotocol() != subprotocol {
@@ -81,7 +86,8 @@ func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		return
 	}
 	conn.SetReadLimit(t.limits.MaxBodyBytes)
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context())) // a hijacked request's ends at odd times
+	// The request's own context is of no use: net/http ends it at undefined times after a hijack.
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	c := &connection{
 		webSocket: t, conn: conn, exec: exec, ctx: ctx, asking: ctx, cancel: cancel, headers: r.Header,
 		out: make(chan []byte), operations: map[string]*operation{}, acknowledged: make(chan struct{}),
@@ -89,14 +95,15 @@ func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	c.serve()
 }
 
-// message is what both sides send.
+// message is a message of either side.
 type message struct {
 	Type    string          `json:"type"`
 	ID      string          `json:"id,omitempty"`
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
-// connection is one client. The reader handles its messages, one at a time; a writer owns the other direction.
+// connection serves one client. One goroutine reads and handles its messages, one at a time;
+// another writes.
 type connection struct {
 	webSocket
 	conn    *websocket.Conn
@@ -107,34 +114,36 @@ type connection struct {
 	out     chan []byte
 	running sync.WaitGroup // the goroutines of this connection
 
-	// The reader's own: who asks, and how many messages there were in this second.
-	asking      context.Context //nolint:containedctx // ctx, once connection_init has told who asks
+	// These belong to the reading goroutine: who asks, and how many messages came in this second.
+	asking      context.Context //nolint:containedctx // ctx, with the viewer after connection_init
 	initialised bool
 	window      time.Time
 	messages    int
 
-	acknowledged chan struct{} // closed once the client may ask
+	acknowledged chan struct{} // closed after connection_ack: operations are allowed
 
 	mu         sync.Mutex
 	operations map[string]*operation
 }
 
-// serve reads until the connection is over, then tells why, and waits for everything that it has started.
+// serve reads until the connection is over, logs why, and waits for the goroutines of the
+// connection.
 func (c *connection) serve() {
 	c.running.Go(c.write)
 	c.running.Go(c.watch)
 	c.running.Go(c.ping)
-	err := error(&closing{websocket.StatusInternalError, InternalMessage}) // of a panic
+	err := error(&closeError{websocket.StatusInternalError, InternalMessage}) // what a panic leaves
 	c.safely(c.ctx, func() { err = c.read() }, func(error) {})
-	c.cancel(err) // the first cause stays
-	var why *closing
+	c.cancel(err) // no effect if there was a cause before
+	var why *closeError
 	if cause := context.Cause(c.ctx); errors.As(cause, &why) {
 		c.log.InfoContext(c.ctx, "web socket closed", "request", RequestOf(c.ctx).ID, "code", int(why.code), "reason", why.reason)
 	}
 	c.running.Wait()
 }
 
-// safely keeps a panic from ending the server: these goroutines are not net/http's.
+// safely recovers a panic of f, which would end the server: net/http does not guard these
+// goroutines.
 func (t webSocket) safely(ctx context.Context, f func(), failed func(err error)) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
@@ -144,7 +153,7 @@ func (t webSocket) safely(ctx context.Context, f func(), failed func(err error))
 	f()
 }
 
-// watch closes the connection when its time is over: without connection_init, or with the server.
+// watch closes the connection if connection_init does not come in time, or when the server stops.
 func (c *connection) watch() {
 	timer := time.NewTimer(c.streams.InitTimeout)
 	defer timer.Stop()
@@ -182,13 +191,13 @@ func (c *connection) ping() {
 	}
 }
 
-// end closes the connection for a reason, once.
+// end closes the connection. Only the first reason counts.
 func (c *connection) end(code websocket.StatusCode, reason string) {
-	c.cancel(&closing{code, reason})
+	c.cancel(&closeError{code, reason})
 }
 
-// write writes messages one at a time. Whoever does not read holds up the operations of this connection only, and those
-// collect what happens meanwhile without growing.
+// write writes messages one at a time. A client that does not read stops the operations of this
+// connection only. They do not queue what happens meanwhile.
 func (c *connection) write() {
 	for {
 		select {
@@ -206,19 +215,20 @@ func (c *connection) write() {
 			}
 		case <-c.ctx.Done():
 		}
-		var why *closing
+		var why *closeError
 		if errors.As(context.Cause(c.ctx), &why) {
-			_ = c.conn.Close(why.code, why.reason) // waits some seconds for the answer, which the reader gets
+			// Close waits some seconds for the client's close frame, which read receives.
+			_ = c.conn.Close(why.code, why.reason)
 		}
-		_ = c.conn.CloseNow() // unblocks the reader
+		_ = c.conn.CloseNow() // unblocks read
 		return
 	}
 }
 
-// send hands a message to the writer, unless the connection is over.
+// send hands a message to the writing goroutine. It returns false if the connection is over.
 func (c *connection) send(m message) bool {
 	text, err := json.Marshal(m)
-	if err != nil { // a payload that is no JSON: a defect
+	if err != nil { // a payload that is invalid JSON: a defect
 		c.end(websocket.StatusInternalError, InternalMessage)
 		return false
 	}
@@ -230,7 +240,7 @@ func (c *connection) send(m message) bool {
 	}
 }
 
-// read handles messages until one of them, or the network, ends the connection.
+// read handles messages until one of them or the network ends the connection. It returns why.
 func (c *connection) read() error {
 	for {
 		kind, text, err := c.conn.Read(context.WithoutCancel(c.ctx))
@@ -242,7 +252,7 @@ func (c *connection) read() error {
 		}
 		var m *message
 		if kind != websocket.MessageText || decode(bytes.NewReader(text), &m) != nil || m == nil {
-			return &closing{closeBadMessage, "a message must be a JSON object with type, id and payload"}
+			return &closeError{closeBadMessage, "a message must be a JSON object with type, id and payload"}
 		}
 		if err := c.handle(*m); err != nil {
 			return err
@@ -250,18 +260,19 @@ func (c *connection) read() error {
 	}
 }
 
-// pace bounds the messages of a second: each costs something, if only an answer.
+// pace bounds the messages of a second: each costs something, if only a reply.
 func (c *connection) pace() error {
 	if now := time.Now(); now.Sub(c.window) >= time.Second {
 		c.window, c.messages = now, 0
 	}
 	c.messages++
 	if c.messages > c.streams.MaxMessages {
-		return &closing{closeTooManyRequests, "too many messages"}
+		return &closeError{closeTooManyRequests, "too many messages"}
 	}
 	return nil
 }
 
+// handle handles one message. It returns an error if the connection must be closed.
 func (c *connection) handle(m message) error {
 	switch m.Type {
 	case "connection_init":
@@ -275,11 +286,11 @@ func (c *connection) handle(m message) error {
 		c.mu.Lock()
 		if o := c.operations[m.ID]; o != nil {
 			o.cancel()
-			delete(c.operations, m.ID) // its ID is free at once, as the client thinks
+			delete(c.operations, m.ID) // the protocol lets the client use the ID again at once
 		}
 		c.mu.Unlock()
 	default:
-		return &closing{closeBadMessage, "a message of unknown type"}
+		return &closeError{closeBadMessage, "a message of unknown type"}
 	}
 	return nil
 }

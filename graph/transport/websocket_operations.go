@@ -14,30 +14,31 @@ import (
 	"holdfast/auth"
 )
 
-// maxOperationID bounds the names that clients give to operations.
+// maxOperationID bounds the IDs that clients give to operations, in bytes.
 const maxOperationID = 128
 
-// operation is one that is under way.
+// operation is a running operation.
 type operation struct {
 	id     string
 	cancel context.CancelFunc
 }
 
-// init lets the client in. Its access token is in the payload, as Authorization, which browsers cannot send as a header; a
-// header of the handshake has been verified before.
+// init handles connection_init. Its payload may carry an access token as Authorization, since
+// browsers cannot send it as a header. The middleware has already checked a header of the
+// handshake.
 func (c *connection) init(m message) error {
 	if c.initialised {
-		return &closing{closeTooManyRequests, "too many initialisation requests"}
+		return &closeError{closeTooManyRequests, "too many initialisation requests"}
 	}
 	c.initialised = true
 	var payload map[string]any
 	if len(m.Payload) > 0 && decode(bytes.NewReader(m.Payload), &payload) != nil {
-		return &closing{closeBadMessage, "the payload of connection_init is no JSON object"}
+		return &closeError{closeBadMessage, "the payload of connection_init is no JSON object"}
 	}
 	if authorization, given := authorizationIn(payload); given {
 		bearer, err := c.verifier.Bearer(c.ctx, authorization)
 		if err != nil {
-			return &closing{closeForbidden, auth.Reason(err)}
+			return &closeError{closeForbidden, auth.Reason(err)}
 		}
 		c.asking = auth.WithBearer(c.asking, bearer)
 	}
@@ -50,7 +51,8 @@ func (c *connection) init(m message) error {
 	return nil
 }
 
-// authorizationIn finds Authorization in the payload of connection_init; clients spell it in either case, as a header's name.
+// authorizationIn returns Authorization from the payload of connection_init. Like a header's name,
+// it may be in any case.
 func authorizationIn(payload map[string]any) (authorization string, given bool) {
 	for name, value := range payload {
 		if strings.EqualFold(name, "Authorization") {
@@ -61,17 +63,17 @@ func authorizationIn(payload map[string]any) (authorization string, given bool) 
 	return "", false
 }
 
-// subscribe begins an operation of whatever kind. What is wrong with the operation is told as an error of it; what is wrong
-// with the message ends the connection.
+// subscribe starts an operation of any kind. A wrong operation gets an error message; a wrong
+// message ends the connection.
 func (c *connection) subscribe(m message) error {
 	select {
 	case <-c.acknowledged:
 	default:
-		return &closing{closeUnauthorized, "connection_init comes first"}
+		return &closeError{closeUnauthorized, "connection_init comes first"}
 	}
 	var p *parameters
 	if m.ID == "" || len(m.ID) > maxOperationID || decode(bytes.NewReader(m.Payload), &p) != nil || p == nil {
-		return &closing{closeBadMessage, "subscribe needs an id, and a payload with query, operationName, variables, extensions"}
+		return &closeError{closeBadMessage, "subscribe needs an id, and a payload with query, operationName, variables, extensions"}
 	}
 	ctx, cancel := context.WithCancel(withNewRequest(c.asking))
 	o := &operation{id: m.ID, cancel: cancel}
@@ -85,7 +87,7 @@ func (c *connection) subscribe(m message) error {
 	switch {
 	case again:
 		cancel()
-		return &closing{closeDuplicate, "a subscriber with this id exists already"}
+		return &closeError{closeDuplicate, "a subscriber with this id exists already"}
 	case tooMany:
 		cancel()
 		c.fail(o, gqlerror.List{Errorf(CodeRateLimited, "this connection has %d operations under way, and may have no more",
@@ -100,7 +102,8 @@ func (c *connection) subscribe(m message) error {
 	raw.Headers = c.headers
 	now := graphql.Now()
 	raw.ReadTime = graphql.TraceTiming{Start: now, End: now}
-	// Parsing, validation and the guard are done here, one operation after the other: a flood of them gets one CPU.
+	// Parsing, validation and the guard run here, one operation after the other, so that a flood of
+	// operations takes one CPU at most.
 	ctx = graphql.StartOperationTrace(ctx)
 	op, failures := c.exec.CreateOperationContext(ctx, raw)
 	if failures != nil {
@@ -111,7 +114,7 @@ func (c *connection) subscribe(m message) error {
 	return nil
 }
 
-// run executes an operation and sends what it answers.
+// run executes an operation and sends its responses.
 func (c *connection) run(ctx context.Context, o *operation, op *graphql.OperationContext) {
 	if op.Operation.Operation != ast.Subscription {
 		var stop context.CancelFunc
@@ -119,8 +122,8 @@ func (c *connection) run(ctx context.Context, o *operation, op *graphql.Operatio
 		defer stop()
 	}
 	c.safely(ctx, func() {
-		responses(ctx, c.exec, op, func(r *graphql.Response) bool {
-			if r.Data == nil { // nothing was executed, or no more will be
+		eachResponse(ctx, c.exec, op, func(r *graphql.Response) bool {
+			if r.Data == nil { // nothing was executed, or the subscription has failed
 				c.fail(o, r.Errors)
 				return false
 			}
@@ -128,13 +131,14 @@ func (c *connection) run(ctx context.Context, o *operation, op *graphql.Operatio
 			return err == nil && c.send(message{Type: "next", ID: o.id, Payload: payload})
 		})
 	}, func(err error) { c.fail(o, gqlerror.List{gqlerror.WrapIfUnwrapped(err)}) })
-	// Not after an error, upon which clients would take it for the end of another operation, nor after the client's own.
+	// No complete after an error, since the client may use the ID for another operation already,
+	// nor after the client's own complete.
 	if c.finish(o) {
 		c.send(message{Type: "complete", ID: o.id})
 	}
 }
 
-// finish frees the ID of an operation, and tells whether it was still its own.
+// finish frees the ID of an operation. It returns false if the ID was free or another operation's.
 func (c *connection) finish(o *operation) bool {
 	o.cancel()
 	c.mu.Lock()
@@ -146,7 +150,7 @@ func (c *connection) finish(o *operation) bool {
 	return true
 }
 
-// fail ends an operation with errors.
+// fail ends an operation with an error message.
 func (c *connection) fail(o *operation, errs gqlerror.List) {
 	c.finish(o)
 	if len(errs) > maxErrors {
