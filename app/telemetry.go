@@ -3,16 +3,13 @@ package app
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	bridge "go.opentelemetry.io/contrib/bridges/prometheus"
-	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
-	"go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 
 	"holdfast/config"
+	"holdfast/internal/otlp"
 )
 
 // lastReport bounds the report that is sent when the server stops.
@@ -23,7 +20,7 @@ func (s *Shop) startReport(ctx context.Context) error {
 	if s.options.Metrics == nil || s.cfg.Metrics.OTLP == "" {
 		return nil
 	}
-	stop, err := reportMetrics(ctx, s.cfg.Metrics, s.options.Metrics, s.Deployment.Instance())
+	stop, err := reportMetrics(ctx, s.cfg.Metrics, s.options.Metrics, s.Deployment.Instance(), s.log)
 	if err != nil {
 		return err
 	}
@@ -32,22 +29,21 @@ func (s *Shop) startReport(ctx context.Context) error {
 }
 
 // reportMetrics also sends what /metrics shows to an OpenTelemetry collector, until stop is called.
-// There is one instrument of each kind, a Prometheus one; a bridge translates it.
-func reportMetrics(ctx context.Context, m config.Metrics, registry *prometheus.Registry, instance string) (stop func() error, err error) {
-	exporter, err := otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpointURL(m.OTLP), otlpmetrichttp.WithTimeout(m.Interval))
+// There is one instrument of each kind, a Prometheus one, which is translated.
+func reportMetrics(
+	ctx context.Context, m config.Metrics, registry *prometheus.Registry, instance string, log *slog.Logger,
+) (stop func() error, err error) {
+	reporter, err := otlp.Start(ctx, otlp.Settings{
+		URL: m.OTLP, Interval: m.Interval,
+		Resource: map[string]string{"service.name": "holdfast", "service.instance.id": instance},
+	}, registry, log)
 	if err != nil {
 		return nil, fmt.Errorf("metrics.otlp: %w", err)
 	}
-	provider := metric.NewMeterProvider(
-		metric.WithResource(resource.NewWithAttributes(semconv.SchemaURL,
-			semconv.ServiceName("holdfast"), semconv.ServiceInstanceID(instance))),
-		metric.WithReader(metric.NewPeriodicReader(exporter, metric.WithInterval(m.Interval),
-			metric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(registry))))),
-	)
 	return func() error {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastReport)
 		defer cancel()
-		_ = provider.Shutdown(last) // sends a last report; a collector that does not answer must not keep a server from stopping
+		_ = reporter.Stop(last) // sends a last report; a collector that does not answer must not keep a server from stopping
 		return nil
 	}, nil
 }
