@@ -41,7 +41,7 @@ func TestReportMetrics(t *testing.T) {
 	t.Cleanup(collector.Close)
 	registry := prometheus.NewRegistry()
 	lockprovider.NewMetrics(registry)
-	stop, err := reportMetrics(t.Context(), config.Metrics{OTLP: collector.URL + "/v1/metrics", Interval: time.Hour}, registry, "shop-1")
+	stop, err := reportMetrics(t.Context(), config.Metrics{OTLP: collector.URL + "/v1/metrics", Interval: time.Hour}, registry, "shop-1", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
