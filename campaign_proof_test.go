@@ -15,6 +15,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // losses tells what a fault may do to Redis: never to what was acknowledged.
@@ -77,7 +78,7 @@ func (c *campaign) settled(t *testing.T, db *clients.Database, l losses) {
 		})
 		return
 	}
-	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
+	dbLedger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
 	ctx := bounded(t)
 	for _, family := range lockprovider.Families {
 		var epoch int64
@@ -98,31 +99,31 @@ func (c *campaign) settled(t *testing.T, db *clients.Database, l losses) {
 				return backlog == 0 && len(inFlight) == 0
 			})
 		}
-		c.compare(t, ctx, db.Ent, ledger, admission, l)
+		c.compare(t, ctx, db.Ent, dbLedger, admission, l)
 	}
 }
 
 // compare asserts that what Redis holds is what the database holds. After some faults it may differ until the
 // reconciliation has been there, which is then done here.
 func (c *campaign) compare(
-	t *testing.T, ctx context.Context, db *ent.Client, ledger *lockprovider.Ledger, admission *lockprovider.Admission, l losses,
+	t *testing.T, ctx context.Context, db *ent.Client, dbLedger *lockprovider.Ledger, admission *lockprovider.Admission, l losses,
 ) {
 	t.Helper()
 	rows, err := db.Balance.Query().All(ctx)
 	must(t, err)
 	var keys []string
-	database := map[string]lockprovider.Level{}
+	database := map[string]ledger.Level{}
 	for _, row := range rows {
 		if row.Family != string(admission.Family()) {
 			continue
 		}
 		keys = append(keys, row.ID)
-		database[row.ID] = lockprovider.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
+		database[row.ID] = ledger.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
 	}
 	repaired := 0
 	if l != lossless {
 		for _, key := range keys {
-			cmp, err := ledger.Reconcile(ctx, admission, key)
+			cmp, err := admission.Reconcile(ctx, dbLedger, key)
 			must(t, err)
 			if cmp.Drifted() {
 				repaired++

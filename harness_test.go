@@ -21,6 +21,7 @@ import (
 	"holdfast/clients"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // asProgram makes the test binary behave as holdfast itself: so the tests run the real main in processes of its own, and
@@ -285,7 +286,7 @@ func (s stores) open(t *testing.T) *clients.Database {
 // audit proves every balance of the shop from its journal.
 func (s stores) audit(t *testing.T) {
 	t.Helper()
-	violations, err := lockprovider.Audit(t.Context(), s.open(t).Ent)
+	violations, err := ledger.Audit(t.Context(), s.open(t).Ent)
 	must(t, err)
 	for _, v := range violations {
 		t.Errorf("%s: %s", v.Balance, v.Problem)

@@ -21,6 +21,7 @@ import (
 	"holdfast/events"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // shop is a whole shop on an embedded database and Redis.
@@ -286,7 +287,7 @@ func (s *shop) wantCoupon(t testing.TB, owner commerce.Viewer, issueID, status s
 // audit proves every balance from its journal.
 func (s *shop) audit(t testing.TB) {
 	t.Helper()
-	violations, err := lockprovider.Audit(t.Context(), s.db.Ent)
+	violations, err := ledger.Audit(t.Context(), s.db.Ent)
 	must(t, err)
 	for _, v := range violations {
 		t.Errorf("%s: %s", v.Balance, v.Problem)

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // Persister writes the changes that Redis has admitted into the database, in groups: one transaction takes whatever has
@@ -107,7 +108,7 @@ func (p *Persister) Run(ctx context.Context) {
 		if err == nil && time.Since(claimed) >= s.ClaimIdle/2 {
 			claimed = time.Now()
 			var more bool
-			more, err = p.once(ctx, func() ([]lockprovider.Pending, error) {
+			more, err = p.once(ctx, func() ([]ledger.Admitted, error) {
 				return p.admission.Claim(ctx, p.d.Instance, s.Batch, s.ClaimIdle)
 			})
 			left = left || more
@@ -118,7 +119,7 @@ func (p *Persister) Run(ctx context.Context) {
 				block = s.Retry // what waits for other instances is looked at again soon
 			}
 			var more bool
-			more, err = p.once(ctx, func() ([]lockprovider.Pending, error) {
+			more, err = p.once(ctx, func() ([]ledger.Admitted, error) {
 				return p.admission.Read(ctx, p.d.Instance, s.Batch, block)
 			})
 			left = left || more
@@ -139,7 +140,7 @@ func (p *Persister) Run(ctx context.Context) {
 }
 
 // again reads what this instance has read before and not finished.
-func (p *Persister) again() ([]lockprovider.Pending, error) {
+func (p *Persister) again() ([]ledger.Admitted, error) {
 	return p.admission.ReadAgain(context.Background(), p.d.Instance, p.d.Settings.Batch)
 }
 
@@ -163,9 +164,9 @@ func (p *Persister) Drain(ctx context.Context) error {
 	}
 	batch := p.d.Settings.Batch
 	for {
-		for _, read := range []func() ([]lockprovider.Pending, error){
-			func() ([]lockprovider.Pending, error) { return p.admission.Claim(ctx, p.d.Instance, batch, 0) },
-			func() ([]lockprovider.Pending, error) { return p.admission.Read(ctx, p.d.Instance, batch, -1) },
+		for _, read := range []func() ([]ledger.Admitted, error){
+			func() ([]ledger.Admitted, error) { return p.admission.Claim(ctx, p.d.Instance, batch, 0) },
+			func() ([]ledger.Admitted, error) { return p.admission.Read(ctx, p.d.Instance, batch, -1) },
 		} {
 			if _, err := p.once(ctx, read); err != nil {
 				return err
@@ -183,7 +184,7 @@ func (p *Persister) Drain(ctx context.Context) error {
 //
 // Instances commit their batches in any order, so the database may refuse a change only because one that Redis admitted
 // before it is still on its way. Its word is final when nothing that the change could depend on is.
-func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pending, error)) (unfinished bool, err error) {
+func (p *Persister) once(ctx context.Context, read func() ([]ledger.Admitted, error)) (unfinished bool, err error) {
 	batch, err := read()
 	if err != nil || len(batch) == 0 {
 		return false, err
@@ -192,7 +193,7 @@ func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pendin
 	defer cancel()
 	batch = p.putMalformedAway(ctx, batch)
 	refused, err := p.commit(ctx, batch, func(verdict error) bool {
-		return verdict == nil || errors.Is(verdict, lockprovider.ErrAlreadyApplied)
+		return verdict == nil || errors.Is(verdict, ledger.ErrAlreadyApplied)
 	})
 	if err != nil || len(refused) == 0 {
 		return err != nil, err
@@ -201,7 +202,7 @@ func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pendin
 	if err != nil {
 		return true, err
 	}
-	var last []lockprovider.Pending
+	var last []ledger.Admitted
 	for _, pending := range refused {
 		if !waiting[pending.StreamID] {
 			last = append(last, pending)
@@ -214,8 +215,8 @@ func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pendin
 
 // commit has the database decide on changes; those whose verdict is final are told and forgotten, the others returned.
 func (p *Persister) commit(
-	ctx context.Context, batch []lockprovider.Pending, final func(verdict error) bool,
-) (refused []lockprovider.Pending, err error) {
+	ctx context.Context, batch []ledger.Admitted, final func(verdict error) bool,
+) (refused []ledger.Admitted, err error) {
 	if len(batch) == 0 {
 		return nil, nil
 	}
@@ -223,7 +224,7 @@ func (p *Persister) commit(
 	if err != nil {
 		return nil, err // nothing is known: they stay pending, are read and persisted again
 	}
-	var settled []lockprovider.Pending
+	var settled []ledger.Admitted
 	var words []error
 	for i, pending := range batch {
 		if final(verdicts[i]) {
@@ -237,15 +238,15 @@ func (p *Persister) commit(
 }
 
 // forget removes what the database has confirmed from Redis, and takes back what it has refused.
-func (p *Persister) forget(ctx context.Context, batch []lockprovider.Pending, verdicts []error) error {
+func (p *Persister) forget(ctx context.Context, batch []ledger.Admitted, verdicts []error) error {
 	metrics, family := p.d.Metrics, string(p.admission.Family())
-	confirmed := make([]lockprovider.Pending, 0, len(batch))
+	confirmed := make([]ledger.Admitted, 0, len(batch))
 	var errs []error
 	for i, pending := range batch {
 		switch verdict := verdicts[i]; {
 		case verdict == nil:
 			confirmed = append(confirmed, pending)
-		case errors.Is(verdict, lockprovider.ErrAlreadyApplied):
+		case errors.Is(verdict, ledger.ErrAlreadyApplied):
 			metrics.verdicts.WithLabelValues(family, "repeat").Inc()
 			errs = append(errs, p.admission.Undo(ctx, pending, nil))
 		default:
@@ -262,7 +263,7 @@ func (p *Persister) forget(ctx context.Context, batch []lockprovider.Pending, ve
 
 // putMalformedAway takes entries out of the batch that nothing can be made of, loudly: nobody but a stranger to this
 // program writes them. What cannot be put away stays pending and is claimed again.
-func (p *Persister) putMalformedAway(ctx context.Context, batch []lockprovider.Pending) []lockprovider.Pending {
+func (p *Persister) putMalformedAway(ctx context.Context, batch []ledger.Admitted) []ledger.Admitted {
 	good := batch[:0]
 	for _, pending := range batch {
 		if pending.Malformed == nil {

@@ -15,6 +15,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/order"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // Finding is something that must not be.
@@ -80,7 +81,7 @@ func (a *auditor) find(kind, subject string, units int64, format string, args ..
 
 // run audits a shop at rest.
 func (a *auditor) run(ctx context.Context) error {
-	violations, err := lockprovider.Audit(ctx, a.db)
+	violations, err := ledger.Audit(ctx, a.db)
 	if err != nil {
 		return err
 	}

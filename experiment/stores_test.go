@@ -10,6 +10,7 @@ import (
 	"holdfast/ent"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -99,13 +100,13 @@ func TestDriftIsFound(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, deployment.Leave(ctx)) }()
 	right, wrong := lockprovider.StockKey("prod_1"), lockprovider.StockKey("prod_2")
-	levels := map[string]lockprovider.Level{}
+	levels := map[string]ledger.Level{}
 	for _, key := range []string{right, wrong} {
-		levels[key] = lockprovider.Level{Amount: 10, Ceiling: 100}
+		levels[key] = ledger.Level{Amount: 10, Ceiling: 100}
 		must(t, db.Ent.Balance.Create().SetID(key).SetFamily(string(lockprovider.Stock)).SetAmount(10).SetFloor(0).
 			SetCeiling(100).SetOpening(10).Exec(ctx))
 	}
-	levels[wrong] = lockprovider.Level{Amount: 7, Ceiling: 100, Seq: 3}
+	levels[wrong] = ledger.Level{Amount: 7, Ceiling: 100, Seq: 3}
 	admission := lockprovider.NewAdmission(redis.Client, lockprovider.Stock, deployment.Epochs()[lockprovider.Stock], "test",
 		lockprovider.AdmissionSettings{})
 	_, _, err = admission.Prime(ctx, levels)

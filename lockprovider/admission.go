@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+
+	"holdfast/lockprovider/ledger"
 )
 
 // Admission is the Redis side of one family under the strategy lua: the balances as Redis sees them, and the stream of
@@ -65,25 +67,31 @@ const group = "persister"
 // Family tells whose changes these are.
 func (a *Admission) Family() Family { return a.family }
 
-// keyspace is the names of an epoch's keys.
-type keyspace string
+// keyspace is the names of an epoch's keys. A command takes it once: the epoch may change from one call of keys to the
+// next, and a key of one epoch says nothing about another.
+type keyspace struct {
+	prefix string
+	epoch  int64
+}
 
-// keys are to be taken once for a command: the epoch may change from one call to the next.
 func (a *Admission) keys() keyspace { return epochKeys(a.family, a.epoch.Load()) }
 
 func epochKeys(f Family, epoch int64) keyspace {
-	return keyspace(fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(f)), epoch))
+	return keyspace{fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(f)), epoch), epoch}
 }
+
+// of returns the keys of the epoch in which a change was admitted.
+func (a *Admission) of(p ledger.Admitted) keyspace { return epochKeys(a.family, p.Epoch) }
 
 func (a *Admission) stream() string            { return a.keys().stream() }
 func (a *Admission) inFlight() string          { return a.keys().inFlight() }
 func (a *Admission) memo(id uuid.UUID) string  { return a.keys().memo(id) }
 func (a *Admission) balance(key string) string { return a.keys().balance(key) }
 
-func (k keyspace) stream() string            { return string(k) + "changes" }
-func (k keyspace) inFlight() string          { return string(k) + "inflight" }
-func (k keyspace) memo(id uuid.UUID) string  { return string(k) + "memo:" + id.String() }
-func (k keyspace) balance(key string) string { return string(k) + "balance:" + key }
+func (k keyspace) stream() string            { return k.prefix + "changes" }
+func (k keyspace) inFlight() string          { return k.prefix + "inflight" }
+func (k keyspace) memo(id uuid.UUID) string  { return k.prefix + "memo:" + id.String() }
+func (k keyspace) balance(key string) string { return k.prefix + "balance:" + key }
 func (k keyspace) balances(m []Move) []string {
 	keys := make([]string, len(m))
 	for i := range m {
@@ -178,7 +186,7 @@ func amountsAfter(moves []Move, amounts []string, replayed bool) (admitted, erro
 
 // refusedBy puts the script's refusal into the words of the check in Go, which the suite holds it to.
 func refusedBy(moves []Move, reply []string) error {
-	states, asked := make([]state, 0, len(moves)), make([]Move, 0, len(moves))
+	states, asked := make([]ledger.Balance, 0, len(moves)), make([]Move, 0, len(moves))
 	for ; len(reply) >= 4; reply = reply[4:] {
 		n := make([]int64, 4)
 		for i := range n {
@@ -187,24 +195,18 @@ func refusedBy(moves []Move, reply []string) error {
 				return fmt.Errorf("script admit: refusal: %w", err)
 			}
 		}
-		states = append(states, state{amount: n[1], floor: n[2], ceiling: n[3]})
+		states = append(states, ledger.Balance{Amount: n[1], Floor: n[2], Ceiling: n[3]})
 		asked = append(asked, moves[n[0]-1])
 	}
-	if _, err := check(states, asked); err != nil {
+	if _, err := ledger.Check(states, asked); err != nil {
 		return err
 	}
 	return fmt.Errorf("script admit refused what fits: %v", asked)
 }
 
-// Level is what one store says of a balance.
-type Level struct {
-	Amount, Floor, Ceiling int64
-	Seq                    int64 // moves taken: seq in Redis, applied in the database
-}
-
 // Prime creates balances that Redis lacks. It returns how many could not be created because changes of them are in
 // flight.
-func (a *Admission) Prime(ctx context.Context, levels map[string]Level) (created, inFlight int, err error) {
+func (a *Admission) Prime(ctx context.Context, levels map[string]ledger.Level) (created, inFlight int, err error) {
 	k := a.keys()
 	keys, args := []string{k.inFlight()}, []any{}
 	for key, l := range levels {
@@ -219,7 +221,7 @@ func (a *Admission) Prime(ctx context.Context, levels map[string]Level) (created
 }
 
 // Levels reads balances; those that Redis does not hold are absent.
-func (a *Admission) Levels(ctx context.Context, keys []string) (map[string]Level, error) {
+func (a *Admission) Levels(ctx context.Context, keys []string) (map[string]ledger.Level, error) {
 	pipe := a.redis.Pipeline()
 	replies := make([]*redis.SliceCmd, len(keys))
 	for i, key := range keys {
@@ -228,7 +230,7 @@ func (a *Admission) Levels(ctx context.Context, keys []string) (map[string]Level
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, redisFailure(ctx, err)
 	}
-	levels := make(map[string]Level, len(keys))
+	levels := make(map[string]ledger.Level, len(keys))
 	for i, key := range keys {
 		var row struct {
 			Amount  *int64 `redis:"amount"`
@@ -240,14 +242,14 @@ func (a *Admission) Levels(ctx context.Context, keys []string) (map[string]Level
 			return nil, fmt.Errorf("balance %s in redis: %w", key, err)
 		}
 		if row.Amount != nil {
-			levels[key] = Level{Amount: *row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Seq}
+			levels[key] = ledger.Level{Amount: *row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Seq}
 		}
 	}
 	return levels, nil
 }
 
 // Repair replaces what Redis says of a balance by what is right, unless it has changed since it was seen.
-func (a *Admission) Repair(ctx context.Context, key string, seen, right Level) (bool, error) {
+func (a *Admission) Repair(ctx context.Context, key string, seen, right ledger.Level) (bool, error) {
 	n, err := repairScript.Run(ctx, a.redis, []string{a.balance(key)},
 		seen.Seq, seen.Amount, right.Amount, right.Floor, right.Ceiling, right.Seq).Int()
 	return n == 1, redisFailure(ctx, err)
@@ -282,19 +284,6 @@ func (a *Admission) InFlight(ctx context.Context) (map[string]int, error) {
 	return byKey, nil
 }
 
-// Pending is an admitted change that the database has still to confirm.
-type Pending struct {
-	StreamID string
-	keys     keyspace // of the epoch in which it was admitted
-	Change   Change   `json:"change"`
-	Instance string   `json:"instance"` // where somebody waits for it
-	After    []int64  `json:"after"`
-	Seq      []int64  `json:"seq"` // each move's number in its balance
-	// Malformed is why the entry cannot be read, and Raw what there is of it; then nothing else is set.
-	Malformed error  `json:"-"`
-	Raw       []byte `json:"-"`
-}
-
 // OpenGroup makes sure that the stream's consumer group exists; it is lost with the stream when Redis is emptied.
 func (a *Admission) OpenGroup(ctx context.Context) error {
 	err := a.redis.XGroupCreateMkStream(ctx, a.stream(), group, "0").Err()
@@ -308,16 +297,16 @@ func (a *Admission) OpenGroup(ctx context.Context) error {
 var ErrNoGroup = errors.New("consumer group is gone")
 
 // Read waits up to block for new changes and returns at most limit of them.
-func (a *Admission) Read(ctx context.Context, consumer string, limit int64, block time.Duration) ([]Pending, error) {
+func (a *Admission) Read(ctx context.Context, consumer string, limit int64, block time.Duration) ([]ledger.Admitted, error) {
 	return a.read(ctx, consumer, ">", limit, block)
 }
 
 // ReadAgain returns the first of what the consumer has read and not confirmed.
-func (a *Admission) ReadAgain(ctx context.Context, consumer string, limit int64) ([]Pending, error) {
+func (a *Admission) ReadAgain(ctx context.Context, consumer string, limit int64) ([]ledger.Admitted, error) {
 	return a.read(ctx, consumer, "0", limit, -1)
 }
 
-func (a *Admission) read(ctx context.Context, consumer, from string, limit int64, block time.Duration) ([]Pending, error) {
+func (a *Admission) read(ctx context.Context, consumer, from string, limit int64, block time.Duration) ([]ledger.Admitted, error) {
 	k := a.keys()
 	streams, err := a.redis.XReadGroup(ctx, &redis.XReadGroupArgs{
 		Group: group, Consumer: consumer, Streams: []string{k.stream(), from}, Count: limit, Block: block,
@@ -335,7 +324,7 @@ func (a *Admission) read(ctx context.Context, consumer, from string, limit int64
 
 // Claim takes over changes that another consumer, or an earlier life of this one, read at least idle ago and never
 // confirmed.
-func (a *Admission) Claim(ctx context.Context, consumer string, limit int64, idle time.Duration) ([]Pending, error) {
+func (a *Admission) Claim(ctx context.Context, consumer string, limit int64, idle time.Duration) ([]ledger.Admitted, error) {
 	k := a.keys()
 	messages, _, err := a.redis.XAutoClaim(ctx, &redis.XAutoClaimArgs{
 		Stream: k.stream(), Group: group, Consumer: consumer, MinIdle: idle, Start: "0", Count: limit,
@@ -346,16 +335,16 @@ func (a *Admission) Claim(ctx context.Context, consumer string, limit int64, idl
 	return k.parse(messages), redisFailure(ctx, err)
 }
 
-func (k keyspace) parse(messages []redis.XMessage) []Pending {
-	pending := make([]Pending, len(messages))
+func (k keyspace) parse(messages []redis.XMessage) []ledger.Admitted {
+	pending := make([]ledger.Admitted, len(messages))
 	for i, m := range messages {
 		body, _ := m.Values["payload"].(string)
 		if err := json.Unmarshal([]byte(body), &pending[i]); err != nil {
-			pending[i] = Pending{Malformed: fmt.Errorf("stream entry %s: %w", m.ID, err), Raw: rawEntry(m)}
+			pending[i] = ledger.Admitted{Malformed: fmt.Errorf("stream entry %s: %w", m.ID, err), Raw: rawEntry(m)}
 		} else if n := len(pending[i].Change.Moves); n == 0 || n != len(pending[i].Seq) || n != len(pending[i].After) {
-			pending[i] = Pending{Malformed: fmt.Errorf("stream entry %s is incomplete", m.ID), Raw: rawEntry(m)}
+			pending[i] = ledger.Admitted{Malformed: fmt.Errorf("stream entry %s is incomplete", m.ID), Raw: rawEntry(m)}
 		}
-		pending[i].StreamID, pending[i].keys = m.ID, k
+		pending[i].StreamID, pending[i].Epoch = m.ID, k.epoch
 	}
 	return pending
 }
@@ -372,7 +361,7 @@ func rawEntry(m redis.XMessage) []byte {
 // Behind tells, by stream ID, which of some pending changes have moves of the same balances before them in the stream:
 // admitted earlier and not confirmed yet. All of them must be of the epoch that is in force; those of an earlier one have
 // nobody before them that will still be confirmed.
-func (a *Admission) Behind(ctx context.Context, pending []Pending) (map[string]bool, error) {
+func (a *Admission) Behind(ctx context.Context, pending []ledger.Admitted) (map[string]bool, error) {
 	k := a.keys()
 	messages, err := a.redis.XRange(ctx, k.stream(), "-", "+").Result() // as long as the backlog
 	if err != nil {
@@ -397,18 +386,15 @@ func (a *Admission) Behind(ctx context.Context, pending []Pending) (map[string]b
 }
 
 // Done forgets changes that the database has confirmed.
-func (a *Admission) Done(ctx context.Context, confirmed []Pending) error {
-	if len(confirmed) == 0 {
-		return nil
-	}
+func (a *Admission) Done(ctx context.Context, confirmed []ledger.Admitted) error {
 	byEpoch := map[keyspace][]any{} // a batch may have been read right before a switch
 	for _, p := range confirmed {
-		args := byEpoch[p.keys]
-		args = append(args, p.StreamID, len(p.Change.Moves))
+		k := a.of(p)
+		args := append(byEpoch[k], p.StreamID, len(p.Change.Moves))
 		for _, m := range p.Change.Moves {
-			args = append(args, p.keys.balance(m.Balance))
+			args = append(args, k.balance(m.Balance))
 		}
-		byEpoch[p.keys] = args
+		byEpoch[k] = args
 	}
 	var errs []error
 	for k, args := range byEpoch {
@@ -420,8 +406,9 @@ func (a *Admission) Done(ctx context.Context, confirmed []Pending) error {
 
 // Undo takes back the moves of a change that the database refused; repeats of the change are told the reason. A nil
 // reason takes back an admission of a change that had been applied before, which stays applied.
-func (a *Admission) Undo(ctx context.Context, p Pending, reason error) error {
-	keys := append([]string{p.keys.stream(), p.keys.inFlight(), p.keys.memo(p.Change.ID)}, p.keys.balances(p.Change.Moves)...)
+func (a *Admission) Undo(ctx context.Context, p ledger.Admitted, reason error) error {
+	k := a.of(p)
+	keys := append([]string{k.stream(), k.inFlight(), k.memo(p.Change.ID)}, k.balances(p.Change.Moves)...)
 	args := []any{group, p.StreamID, encodeRejection(reason), []byte(p.Change.Record.Payload)}
 	for _, m := range p.Change.Moves {
 		args = append(args, m.Delta)
@@ -430,10 +417,11 @@ func (a *Admission) Undo(ctx context.Context, p Pending, reason error) error {
 }
 
 // Discard removes an entry that cannot be read.
-func (a *Admission) Discard(ctx context.Context, p Pending) error {
+func (a *Admission) Discard(ctx context.Context, p ledger.Admitted) error {
+	stream := a.of(p).stream()
 	pipe := a.redis.TxPipeline()
-	pipe.XAck(ctx, p.keys.stream(), group, p.StreamID)
-	pipe.XDel(ctx, p.keys.stream(), p.StreamID)
+	pipe.XAck(ctx, stream, group, p.StreamID)
+	pipe.XDel(ctx, stream, p.StreamID)
 	_, err := pipe.Exec(ctx)
 	return redisFailure(ctx, err)
 }
@@ -443,7 +431,7 @@ func (a *Admission) Discard(ctx context.Context, p Pending) error {
 func (a *Admission) Forget(ctx context.Context) error {
 	k := a.keys()
 	remove := func(ctx context.Context, node redis.UniversalClient) error {
-		keys := node.Scan(ctx, 0, string(k)+"*", forgetPage).Iterator()
+		keys := node.Scan(ctx, 0, k.prefix+"*", forgetPage).Iterator()
 		for keys.Next(ctx) {
 			if err := node.Unlink(ctx, keys.Val()).Err(); err != nil {
 				return err

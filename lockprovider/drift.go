@@ -14,6 +14,7 @@ import (
 
 	"holdfast/ent"
 	"holdfast/ent/changelog"
+	"holdfast/lockprovider/ledger"
 )
 
 var (
@@ -31,9 +32,9 @@ type Comparison struct {
 	Balance string
 	// Missing tells that Redis does not hold the balance; Redis is zero then.
 	Missing         bool
-	Redis, Database Level
+	Redis, Database ledger.Level
 	// Expected is what Redis has to say: the database, and on top of it the changes in flight.
-	Expected Level
+	Expected ledger.Level
 	// InFlight counts the changes that Redis has admitted and the database does not hold yet.
 	InFlight int
 	// Repaired tells that Redis says what is expected now.
@@ -58,11 +59,12 @@ var ErrBacklogLong = errors.New("too many changes in flight to compare")
 // serves it. The database then moves on without Redis, and there is nothing to compare.
 var ErrNotInForce = errors.New("another strategy or epoch is in force")
 
-// InForce returns ErrNotInForce where the admission does not serve its family at the moment.
-func (l *Ledger) InForce(ctx context.Context, a *Admission) error {
-	return l.failure(ctx, inForce(ctx, l.client.FamilyStrategy, a.family, a.keys()))
+// InForce returns ErrNotInForce if another strategy or epoch serves the family at the moment.
+func (a *Admission) InForce(ctx context.Context, client *ent.Client) error {
+	return ledger.Failure(ctx, inForce(ctx, client.FamilyStrategy, a.family, a.keys()))
 }
 
+// inForce reports whether the keyspace is that of the epoch in which the family's strategy serves.
 func inForce(ctx context.Context, c *ent.FamilyStrategyClient, f Family, k keyspace) error {
 	row, err := c.Get(ctx, string(f))
 	switch {
@@ -84,39 +86,41 @@ func inForce(ctx context.Context, c *ent.FamilyStrategyClient, f Family, k keysp
 //
 // The price is that the balance is not persisted to for the time of a few requests to Redis: it is for balances that look
 // wrong. Bound it by ctx. Errors: ErrBacklogLong, ErrNotInForce, ErrUnknownBalance, ErrUnavailable.
-func (l *Ledger) Reconcile(ctx context.Context, a *Admission, key string) (Comparison, error) {
+func (a *Admission) Reconcile(ctx context.Context, l *ledger.Ledger, key string) (Comparison, error) {
 	var c Comparison
 	k := a.keys()
-	_, err := l.transact(ctx, Lua, func(tx *ent.Tx) (map[string]int64, error) {
+	_, err := l.Run(ctx, reconciling, func(tx *ledger.Tx) error {
 		c = Comparison{Balance: key}
-		locked, err := l.read(ctx, tx.Balance, []Move{{Balance: key}}, true)
+		locked, err := tx.Read(ctx, []ledger.Move{{Balance: key}}, ledger.ForUpdate)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := inForce(ctx, tx.FamilyStrategy, a.family, k); err != nil {
-			return nil, err
+		if err := inForce(ctx, tx.Ent.FamilyStrategy, a.family, k); err != nil {
+			return err
 		}
-		row := locked[0]
-		c.Database = Level{Amount: row.amount, Floor: row.floor, Ceiling: row.ceiling, Seq: row.applied}
+		c.Database = locked[0].Level()
 		for range repairTries {
 			inStream, err := a.look(ctx, k, &c)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if err := expect(ctx, tx, &c, inStream); err != nil {
-				return nil, err
+			if err := expect(ctx, tx.Ent, &c, inStream); err != nil {
+				return err
 			}
 			if err := a.put(ctx, k, &c); err != nil || c.Repaired || !c.Drifted() {
-				return nil, err
+				return err
 			}
 		}
-		return nil, nil
+		return nil
 	})
 	return c, err
 }
 
+// reconciling stands for a strategy in the ledger's transaction. It is not written anywhere: nothing is changed there.
+const reconciling ledger.Strategy = "reconcile"
+
 // look reads the balance into c, and returns the changes of it that are in the stream.
-func (a *Admission) look(ctx context.Context, k keyspace, c *Comparison) ([]Pending, error) {
+func (a *Admission) look(ctx context.Context, k keyspace, c *Comparison) ([]ledger.Admitted, error) {
 	name, err := json.Marshal(c.Balance) // as in the entries, which admit encodes likewise
 	if err != nil {
 		return nil, err
@@ -130,7 +134,7 @@ func (a *Admission) look(ctx context.Context, k keyspace, c *Comparison) ([]Pend
 		return nil, ErrBacklogLong
 	}
 	c.Missing = reply[1] == ""
-	c.Redis = Level{}
+	c.Redis = ledger.Level{}
 	for i, field := range []*int64{&c.Redis.Amount, &c.Redis.Floor, &c.Redis.Ceiling, &c.Redis.Seq} {
 		if c.Missing {
 			break
@@ -147,7 +151,7 @@ func (a *Admission) look(ctx context.Context, k keyspace, c *Comparison) ([]Pend
 }
 
 // expect computes what Redis has to say, in the transaction that has locked the balance.
-func expect(ctx context.Context, tx *ent.Tx, c *Comparison, inStream []Pending) error {
+func expect(ctx context.Context, tx *ent.Tx, c *Comparison, inStream []ledger.Admitted) error {
 	ids := make([]uuid.UUID, len(inStream))
 	for i, p := range inStream {
 		if p.Malformed != nil {
@@ -188,7 +192,7 @@ func expect(ctx context.Context, tx *ent.Tx, c *Comparison, inStream []Pending) 
 func (a *Admission) put(ctx context.Context, k keyspace, c *Comparison) error {
 	switch {
 	case c.Missing && c.InFlight == 0:
-		created, _, err := a.Prime(ctx, map[string]Level{c.Balance: c.Database})
+		created, _, err := a.Prime(ctx, map[string]ledger.Level{c.Balance: c.Database})
 		c.Repaired = created == 1
 		return err
 	case c.Drifted():

@@ -5,54 +5,32 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
+
+	"holdfast/lockprovider/ledger"
 )
 
-// Errors a caller acts on; see [Provider] for what each means.
+// Errors that a caller acts on; see [Provider] for what each means.
 var (
-	ErrInsufficient   = errors.New("balance would fall below its floor")
-	ErrLimit          = errors.New("balance would rise above its ceiling")
-	ErrLockTimeout    = errors.New("lock not obtained within the configured wait")
-	ErrLockLost       = errors.New("lock lost before the commit")
-	ErrConflict       = errors.New("balance changed meanwhile, attempts exhausted")
-	ErrUnavailable    = errors.New("store unavailable")
-	ErrIDReused       = errors.New("change ID already used for another request")
-	ErrUnknownBalance = errors.New("unknown balance")
-	ErrInvalidChange  = errors.New("invalid change")
+	ErrInsufficient   = ledger.ErrInsufficient
+	ErrLimit          = ledger.ErrLimit
+	ErrLockTimeout    = ledger.ErrLockTimeout
+	ErrLockLost       = ledger.ErrLockLost
+	ErrConflict       = ledger.ErrConflict
+	ErrUnavailable    = ledger.ErrUnavailable
+	ErrIDReused       = ledger.ErrIDReused
+	ErrUnknownBalance = ledger.ErrUnknownBalance
+	ErrInvalidChange  = ledger.ErrInvalidChange
+	ErrBroken         = ledger.ErrBroken
 	// ErrNestedLock is returned instead of a self-deadlock where the context already holds one of the keys.
 	ErrNestedLock = errors.New("lock already held by this context")
-	// ErrBroken means that a strategy failed to keep others out and the database's referee caught it.
-	ErrBroken = errors.New("strategy broken: the database refused its write")
 )
 
-// Refusal is one move that a bound forbids.
-type Refusal struct {
-	Balance   string
-	Delta     int64 // asked
-	Available int64 // how much the bound still allows in this direction, at least 0
-	Reason    error // ErrInsufficient or ErrLimit
-}
-
-// Refused tells every move of a change that was refused. errors.Is finds ErrInsufficient and ErrLimit in it.
-type Refused struct{ Refusals []Refusal }
-
-func (r *Refused) Error() string {
-	parts := make([]string, len(r.Refusals))
-	for i, f := range r.Refusals {
-		parts[i] = fmt.Sprintf("%s: asked %+d, available %d: %v", f.Balance, f.Delta, f.Available, f.Reason)
-	}
-	return "refused: " + strings.Join(parts, "; ")
-}
-
-// Unwrap gives the reasons.
-func (r *Refused) Unwrap() []error {
-	errs := make([]error, len(r.Refusals))
-	for i, f := range r.Refusals {
-		errs[i] = f.Reason
-	}
-	return errs
-}
+// What a refused change tells; package ledger documents it.
+type (
+	Refusal = ledger.Refusal
+	Refused = ledger.Refused
+)
 
 // Retryable tells whether the same change, with the same ID, may succeed when it is sent again.
 func Retryable(err error) bool {

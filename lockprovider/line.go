@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+
+	"holdfast/lockprovider/ledger"
 )
 
 // Line is the waiting line of one family under the strategy queue: changes in the order in which they arrived, in a stream
@@ -149,7 +151,7 @@ func (l *Line) leave(ctx context.Context, id uuid.UUID, streamID string) (bool, 
 }
 
 // next returns the first in line, in their order, waiting up to block for somebody to come.
-func (l *Line) next(ctx context.Context, limit int64, block time.Duration) ([]Pending, error) {
+func (l *Line) next(ctx context.Context, limit int64, block time.Duration) ([]ledger.Admitted, error) {
 	streams, err := l.redis.XRead(ctx, &redis.XReadArgs{
 		Streams: []string{l.stream(), "0"}, Count: limit, Block: block,
 	}).Result()
@@ -159,11 +161,11 @@ func (l *Line) next(ctx context.Context, limit int64, block time.Duration) ([]Pe
 	if err != nil {
 		return nil, redisFailure(ctx, err)
 	}
-	batch := make([]Pending, len(streams[0].Messages))
+	batch := make([]ledger.Admitted, len(streams[0].Messages))
 	for i, m := range streams[0].Messages {
 		body, _ := m.Values["payload"].(string)
 		if err := json.Unmarshal([]byte(body), &batch[i]); err != nil || batch[i].Change.ID == uuid.Nil {
-			batch[i] = Pending{Malformed: fmt.Errorf("entry %s of the line: %w: %.200q", m.ID, err, body)}
+			batch[i] = ledger.Admitted{Malformed: fmt.Errorf("entry %s of the line: %w: %.200q", m.ID, err, body)}
 		}
 		batch[i].StreamID = m.ID
 	}
@@ -171,7 +173,7 @@ func (l *Line) next(ctx context.Context, limit int64, block time.Duration) ([]Pe
 }
 
 // expired tells whose tickets nobody has asked for any more.
-func (l *Line) expired(ctx context.Context, batch []Pending, now time.Time) ([]bool, error) {
+func (l *Line) expired(ctx context.Context, batch []ledger.Admitted, now time.Time) ([]bool, error) {
 	pipe := l.redis.Pipeline()
 	replies := make([]*redis.StringCmd, len(batch))
 	for i, p := range batch {
@@ -189,21 +191,21 @@ func (l *Line) expired(ctx context.Context, batch []Pending, now time.Time) ([]b
 }
 
 // served takes changes out of the line and remembers their answers, and marks what is sold out.
-func (l *Line) served(ctx context.Context, batch []Pending, verdicts []error, left []bool, amounts map[string]state) error {
+func (l *Line) served(ctx context.Context, batch []ledger.Admitted, verdicts []error, left []bool, amounts map[string]ledger.Balance) error {
 	pipe := l.redis.Pipeline()
 	for i, p := range batch {
 		state, answer := lineDone, ""
 		switch verdict := verdicts[i]; {
 		case left[i]:
 			state = lineLeft
-		case verdict != nil && !errors.Is(verdict, ErrAlreadyApplied):
+		case verdict != nil && !errors.Is(verdict, ledger.ErrAlreadyApplied):
 			state, answer = lineFailed, encodeRejection(verdict)
 		}
 		servedScript.Eval(ctx, pipe, []string{l.stream(), l.memo(p.Change.ID)},
 			p.StreamID, string(state), answer)
 	}
 	for balance, s := range amounts {
-		if s.amount <= s.floor && !s.missing {
+		if s.Amount <= s.Floor && !s.Missing {
 			pipe.Set(ctx, l.soldOut(balance), "1", soldOutFor)
 		} else {
 			pipe.Del(ctx, l.soldOut(balance))
@@ -241,7 +243,7 @@ const (
 
 // Enter puts a change in line without waiting for it; its ticket is kept until the given time, which Look prolongs.
 func (l *Line) Enter(ctx context.Context, c Change, until time.Time) (Place, error) {
-	c, err := c.normalize()
+	c, err := normalize(c)
 	if err != nil {
 		return Place{}, err
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+
+	"holdfast/lockprovider/ledger"
 )
 
 // lua keeps nobody out: one script in Redis checks and applies all moves at once, and appends the change to a stream that
@@ -71,7 +73,7 @@ func (p *lua) admit(ctx context.Context, c Change) (Receipt, error) {
 		}
 		levels, err := p.ledger.Levels(bounded, c.Moves)
 		if err != nil {
-			return Receipt{}, p.ledger.failure(bounded, err)
+			return Receipt{}, err
 		}
 		_, inFlight, err := p.admission.Prime(bounded, levels)
 		if err != nil {
@@ -124,7 +126,7 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, verdict 
 			case err == nil:
 				receipt.State = Committed
 				return receipt, nil
-			case errors.Is(err, ErrAlreadyApplied):
+			case errors.Is(err, ledger.ErrAlreadyApplied):
 				first, found, err := p.ledger.Replay(ctx, c)
 				if err == nil && !found {
 					err = fmt.Errorf("%w: change %s was applied before and is not in the change log", ErrUnavailable, c.ID)
@@ -138,7 +140,7 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, verdict 
 				return Receipt{}, err
 			} else if err == nil && found {
 				// The amounts stay those that Redis told: persisters on several instances commit in another order.
-				receipt.State, receipt.Payload, receipt.Admission = Committed, first.Payload, first.Admission
+				receipt.State, receipt.Payload, receipt.StreamID = Committed, first.Payload, first.StreamID
 				return receipt, nil
 			}
 			if err := p.admission.verdict(ctx, c.ID); err != nil {
@@ -279,7 +281,7 @@ func NewWaiters(r redis.UniversalClient, instance string) *Waiters {
 func (m verdictMessage) verdict() error {
 	switch {
 	case m.Applied:
-		return ErrAlreadyApplied
+		return ledger.ErrAlreadyApplied
 	case m.Reason != nil:
 		return decodeRejection(string(m.Reason))
 	}
@@ -320,14 +322,14 @@ func (w *Waiters) tell(id uuid.UUID, verdict error) {
 
 // Tell gives the verdicts on a batch to those who wait for them: here directly, elsewhere with one message an instance. A
 // lost message costs a waiter some time, not its answer.
-func (w *Waiters) Tell(ctx context.Context, here string, batch []Pending, verdicts []error) {
+func (w *Waiters) Tell(ctx context.Context, here string, batch []ledger.Admitted, verdicts []error) {
 	elsewhere := map[string][]verdictMessage{}
 	for i, p := range batch {
 		if p.Instance == here {
 			w.tell(p.Change.ID, verdicts[i])
 			continue
 		}
-		m := verdictMessage{ID: p.Change.ID, Applied: errors.Is(verdicts[i], ErrAlreadyApplied)}
+		m := verdictMessage{ID: p.Change.ID, Applied: errors.Is(verdicts[i], ledger.ErrAlreadyApplied)}
 		if verdicts[i] != nil && !m.Applied {
 			m.Reason = json.RawMessage(encodeRejection(verdicts[i]))
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"holdfast/lockprovider/ledger"
 )
 
 // queue lets one worker at a time do everything: changes stand in line, in the order in which they arrived, and the worker
@@ -52,7 +54,7 @@ func (p *queue) answer(ctx context.Context, c Change, place queued, verdict <-ch
 	for {
 		select {
 		case err := <-verdict:
-			if err != nil && !errors.Is(err, ErrAlreadyApplied) {
+			if err != nil && !errors.Is(err, ledger.ErrAlreadyApplied) {
 				return Receipt{}, err
 			}
 			receipt, found, rerr := p.ledger.Replay(ctx, c)
@@ -169,7 +171,7 @@ func (w *Worker) serve(ctx context.Context) error {
 }
 
 // serveBatch answers a batch: check in order → commit → remove from the line → tell.
-func (w *Worker) serveBatch(ctx context.Context, batch []Pending) error {
+func (w *Worker) serveBatch(ctx context.Context, batch []ledger.Admitted) error {
 	gone, err := w.line.expired(ctx, batch, time.Now())
 	if err != nil {
 		return err
@@ -187,7 +189,7 @@ func (w *Worker) serveBatch(ctx context.Context, batch []Pending) error {
 			todo = append(todo, i)
 		}
 	}
-	amounts, err := w.ledger.serve(ctx, Queue, batch, todo, verdicts)
+	amounts, err := w.ledger.ApplyInOrder(ctx, Queue, batch, todo, verdicts)
 	if err != nil {
 		return err // nothing is known: they stay in line, first
 	}

@@ -291,7 +291,7 @@ type front struct {
 }
 
 func (f *front) Execute(ctx context.Context, c Change) (Receipt, error) {
-	c, err := c.normalize()
+	c, err := normalize(c)
 	if err != nil {
 		return Receipt{}, err
 	}

@@ -19,6 +19,7 @@ import (
 	"holdfast/events"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 func TestMain(m *testing.M) {
@@ -262,7 +263,7 @@ func (i *process) wantAgreement(t *testing.T) {
 		a := i.providers.Admissions()[lockprovider.Family(row.Family)]
 		levels, err := a.Levels(t.Context(), []string{row.ID})
 		must(t, err)
-		want := lockprovider.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
+		want := ledger.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
 		if got, ok := levels[row.ID]; !ok || got != want {
 			t.Errorf("redis says %+v (%v) of %s, the database %+v", got, ok, row.ID, want)
 		}
@@ -271,7 +272,7 @@ func (i *process) wantAgreement(t *testing.T) {
 
 func (i *process) audit(t *testing.T) {
 	t.Helper()
-	violations, err := lockprovider.Audit(t.Context(), i.db.Ent)
+	violations, err := ledger.Audit(t.Context(), i.db.Ent)
 	must(t, err)
 	for _, v := range violations {
 		t.Errorf("%s: %s", v.Balance, v.Problem)

@@ -31,7 +31,7 @@ func (j *prime) runOnce(ctx context.Context) (Result, error) {
 }
 
 func (j *prime) family(ctx context.Context, a *lockprovider.Admission, result Result) error {
-	if err := j.ledger.InForce(ctx, a); errors.Is(err, lockprovider.ErrNotInForce) {
+	if err := a.InForce(ctx, j.client); errors.Is(err, lockprovider.ErrNotInForce) {
 		return nil // the epoch that comes next begins with nothing
 	} else if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"holdfast/ent/balance"
 	"holdfast/ent/driftreport"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // reconcile compares every balance of the families under lua in Redis with the database, and puts Redis right where it has
@@ -67,7 +68,7 @@ func (j *reconcile) runOnce(ctx context.Context) (Result, error) {
 
 func (j *reconcile) family(ctx context.Context, a *lockprovider.Admission, result Result) error {
 	began, family := j.now(), a.Family()
-	if err := j.ledger.InForce(ctx, a); errors.Is(err, lockprovider.ErrNotInForce) {
+	if err := a.InForce(ctx, j.client); errors.Is(err, lockprovider.ErrNotInForce) {
 		return nil
 	} else if err != nil {
 		return err
@@ -103,9 +104,9 @@ func (j *reconcile) family(ctx context.Context, a *lockprovider.Admission, resul
 // page compares one page of balances.
 func (j *reconcile) page(ctx context.Context, a *lockprovider.Admission, rows []*ent.Balance, result Result) error {
 	result[countBalances] += int64(len(rows))
-	database := make(map[string]lockprovider.Level, len(rows))
+	database := make(map[string]ledger.Level, len(rows))
 	for _, row := range rows {
-		database[row.ID] = lockprovider.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
+		database[row.ID] = ledger.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
 	}
 	for look := 1; ; look++ {
 		open, missing, err := differing(ctx, a, database)
@@ -140,7 +141,7 @@ func (j *reconcile) page(ctx context.Context, a *lockprovider.Admission, rows []
 // differing are the balances of which Redis says something else, and those that it does not hold. That both sides agree,
 // read one after the other, is no accident: seq and applied count the same moves.
 func differing(
-	ctx context.Context, a *lockprovider.Admission, database map[string]lockprovider.Level,
+	ctx context.Context, a *lockprovider.Admission, database map[string]ledger.Level,
 ) (open, missing []string, err error) {
 	keys := make([]string, 0, len(database))
 	for key := range database {
@@ -191,7 +192,7 @@ func (j *reconcile) lockAndCompare(ctx context.Context, a *lockprovider.Admissio
 func (j *reconcile) compare(ctx context.Context, a *lockprovider.Admission, key string, result Result) error {
 	bounded, cancel := context.WithTimeout(ctx, j.settings.Freeze)
 	defer cancel()
-	c, err := j.ledger.Reconcile(bounded, a, key)
+	c, err := a.Reconcile(bounded, j.ledger, key)
 	late := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 	if late || errors.Is(err, lockprovider.ErrBacklogLong) || errors.Is(err, lockprovider.ErrNotInForce) {
 		j.log.InfoContext(ctx, "balance not compared", "balance", key, "reason", err)
