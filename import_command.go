@@ -168,19 +168,19 @@ func openCatalog(ctx context.Context, cfg config.Config, stderr io.Writer, close
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, cfg.Database.TxRetries)
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes, Instance: deployment.Instance(),
-		Epochs: deployment.Epochs(), Deployment: deployment, Log: log,
+		Epochs: deployment.Epochs(), Deployment: deployment, Log: log, Worker: worker(cfg),
 	}, cfg.Families())
 	if err != nil {
 		return nil, err
 	}
 	closers.add("providers", providers.Close)
 
-	// Nobody else may be there to write what lua admits, and to serve the line of queue.
+	// No other instance may be there to do what the strategies need in the background.
 	persisting := events.PersisterDeps{
-		Ledger: ledger, Waiters: providers.Waiters(), Instance: deployment.Instance(), Settings: persister(cfg),
+		Ledger: ledger, Instance: deployment.Instance(), Settings: persister(cfg),
 		Metrics: events.NewPersisterMetrics(nil), Log: log,
 	}
-	if err := persistChanges(ctx, cfg, redis, deployment, providers, persisting, closers); err != nil {
+	if err := runStrategies(ctx, redis, deployment, providers, persisting, closers); err != nil {
 		return nil, err
 	}
 	return commerce.New(commerce.Deps{

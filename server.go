@@ -74,7 +74,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes, Metrics: lockprovider.NewMetrics(registry),
 		Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment, Log: log,
-		Failover: failover(cfg),
+		Failover: failover(cfg), Worker: worker(cfg),
 	}, cfg.Families())
 	if err != nil {
 		return err
@@ -102,15 +102,14 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	closers.add("events", happened.Close)
 	ledger.OnCommit(happened.Wake)
 
-	// Persisters write what lua admits into the database, workers serve the lines of queue.
+	// What strategies need in the background, such as persisters, after what earlier epochs left behind is persisted.
 	persisting := events.PersisterDeps{
-		Ledger: ledger, Waiters: providers.Waiters(), Instance: deployment.Instance(), Settings: persister(cfg),
+		Ledger: ledger, Instance: deployment.Instance(), Settings: persister(cfg),
 		Metrics: events.NewPersisterMetrics(registry), Log: log, Poison: happened.Poison,
 	}
-	if err := persistChanges(ctx, cfg, redis, deployment, providers, persisting, &closers); err != nil {
+	if err := runStrategies(ctx, redis, deployment, providers, persisting, &closers); err != nil {
 		return err
 	}
-	closers.add("failover", events.Background(ctx, providers.Watch))
 
 	// Services.
 	services := commerce.New(commerce.Deps{
@@ -133,7 +132,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 
 	// Schedulers.
 	runner, err := schedulers.New(schedulers.Deps{
-		Client: db.Ent, Ledger: ledger, Admissions: providers.Admissions, Orders: services.Orders,
+		Client: db.Ent, Ledger: ledger, Providers: providers, Orders: services.Orders,
 		Instance: deployment.Instance(), Settings: jobs(cfg), Metrics: schedulers.NewMetrics(registry), Log: log,
 	})
 	if err != nil {
@@ -188,25 +187,17 @@ func migrate(ctx context.Context, db *clients.Database, cfg config.Config, log *
 	return err
 }
 
-// persistChanges starts the persisters and workers of this process, after what earlier epochs have left behind is persisted.
-func persistChanges(
-	ctx context.Context, cfg config.Config, redis *clients.Redis, deployment *lockprovider.Deployment,
-	providers *lockprovider.Providers, d events.PersisterDeps, closers *closers,
+// runStrategies starts what the strategies of this process need in the background, after what earlier epochs have left
+// behind is persisted.
+func runStrategies(
+	ctx context.Context, redis *clients.Redis, deployment *lockprovider.Deployment, providers *lockprovider.Providers,
+	d events.PersisterDeps, closers *closers,
 ) error {
 	if err := events.DrainEarlier(ctx, redis.Client, deployment, d); err != nil {
 		return err
 	}
-	for _, admission := range providers.Admissions() {
-		p := events.NewPersister(admission, d)
-		admission.DrainWith(p.Drain)
-		closers.add("persister", events.Background(ctx, p.Run))
-	}
-	for _, line := range providers.Lines() {
-		worker := providers.Worker(line, lockprovider.WorkerSettings{
-			Batch: cfg.Pipeline.Batch, Block: d.Settings.Block, Retry: d.Settings.MaxRetry,
-		}, d.Log)
-		closers.add("worker", events.Background(ctx, worker.Run))
-	}
+	providers.PersistWith(events.Persisting(d))
+	closers.add("strategies", events.Background(ctx, providers.Run))
 	return nil
 }
 

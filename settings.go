@@ -31,6 +31,12 @@ func broker(cfg config.Config) events.Settings {
 	return s
 }
 
+// worker are the bounds of those who serve queues.
+func worker(cfg config.Config) lockprovider.WorkerSettings {
+	s := persister(cfg)
+	return lockprovider.WorkerSettings{Batch: cfg.Pipeline.Batch, Block: s.Block, Retry: s.MaxRetry}
+}
+
 // persister are the settings of the way of Redis-first changes into the database.
 func persister(cfg config.Config) events.PersisterSettings {
 	s := events.DefaultPersisterSettings()

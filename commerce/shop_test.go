@@ -74,34 +74,23 @@ func openShop(t testing.TB, cfg lockprovider.FamilyConfig, databaseURL, redisURL
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, deployment.Leave(context.WithoutCancel(ctx))) })
+	settings := events.DefaultPersisterSettings()
+	settings.Block = 50 * time.Millisecond
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: redis.Client, Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment,
+		Worker: lockprovider.WorkerSettings{Batch: settings.Batch, Block: settings.Block, Retry: settings.Retry},
 	}, families)
 	must(t, err)
 	t.Cleanup(func() { must(t, providers.Close()) })
 	s := &shop{db: db, redis: redis.Client, gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
-	settings, log := events.DefaultPersisterSettings(), slog.New(slog.DiscardHandler)
-	settings.Block = 50 * time.Millisecond
 	if cfg.Strategy == lockprovider.Lua {
 		ledger.OnCommit(func() { s.commits.Add(1) })
 	}
-	for _, admission := range providers.Admissions() {
-		persister := events.NewPersister(admission, events.PersisterDeps{
-			Ledger: ledger, Waiters: providers.Waiters(), Instance: deployment.Instance(), Settings: settings,
-			Metrics: events.NewPersisterMetrics(nil), Log: log,
-		})
-		admission.DrainWith(persister.Drain)
-		stop := events.Background(ctx, persister.Run)
-		t.Cleanup(func() { must(t, stop()) })
-	}
-	for _, line := range providers.Lines() {
-		worker := providers.Worker(line, lockprovider.WorkerSettings{
-			Batch: settings.Batch, Block: settings.Block, Retry: settings.Retry,
-		}, log)
-		stop := events.Background(ctx, worker.Run)
-		t.Cleanup(func() { must(t, stop()) })
-	}
-	stop := events.Background(ctx, providers.Watch)
+	providers.PersistWith(events.Persisting(events.PersisterDeps{
+		Ledger: ledger, Instance: deployment.Instance(), Settings: settings, Metrics: events.NewPersisterMetrics(nil),
+		Log: slog.New(slog.DiscardHandler),
+	}))
+	stop := events.Background(ctx, providers.Run)
 	t.Cleanup(func() { must(t, stop()) })
 	s.Services = commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway, Now: s.clock.Now,

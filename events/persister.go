@@ -11,6 +11,7 @@ import (
 
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // Persister writes the changes that Redis has admitted into the database, in groups: one transaction takes whatever has
@@ -20,15 +21,14 @@ import (
 // It reads the stream itself instead of through a Watermill subscriber: that hands out one message at a time and expects
 // each to be acknowledged before the next, which rules out one commit for many.
 type Persister struct {
-	admission *lockprovider.Admission
-	d         PersisterDeps
-	log       *slog.Logger
+	store *redisfirst.Store
+	d     PersisterDeps
+	log   *slog.Logger
 }
 
 // PersisterDeps is what the persisters of all families share.
 type PersisterDeps struct {
-	Ledger  *lockprovider.Ledger
-	Waiters *lockprovider.Waiters
+	Ledger *lockprovider.Ledger
 	// Instance is the name under which this process waits for its own changes.
 	Instance string
 	Settings PersisterSettings
@@ -37,6 +37,8 @@ type PersisterDeps struct {
 	// Poison puts away an entry that cannot be read, so that a person can look at it; see [Events.Poison]. Only then is it
 	// removed from the stream. With nil it is logged, no more.
 	Poison func(ctx context.Context, id string, entry []byte, reason error) error
+
+	confirmations *redisfirst.Confirmations
 }
 
 // PersisterSettings are the bounds of a Persister.
@@ -86,8 +88,16 @@ func NewPersisterMetrics(reg prometheus.Registerer) *PersisterMetrics {
 }
 
 // NewPersister returns the persister of a family.
-func NewPersister(a *lockprovider.Admission, d PersisterDeps) *Persister {
-	return &Persister{admission: a, d: d, log: d.Log.With("family", a.Family())}
+func NewPersister(store *redisfirst.Store, d PersisterDeps) *Persister {
+	return &Persister{store: store, d: d, log: d.Log.With("family", store.Family())}
+}
+
+// Persisting is what [lockprovider.Providers.PersistWith] wants: persisters that share their dependencies.
+func Persisting(d PersisterDeps) func(*redisfirst.Store, *redisfirst.Confirmations) lockprovider.Persister {
+	return func(store *redisfirst.Store, confirmations *redisfirst.Confirmations) lockprovider.Persister {
+		d.confirmations = confirmations
+		return NewPersister(store, d)
+	}
 }
 
 // Run persists until ctx ends; the batch in hand is finished then.
@@ -109,7 +119,7 @@ func (p *Persister) Run(ctx context.Context) {
 			claimed = time.Now()
 			var more bool
 			more, err = p.once(ctx, func() ([]ledger.Admitted, error) {
-				return p.admission.Claim(ctx, p.d.Instance, s.Batch, s.ClaimIdle)
+				return p.store.Claim(ctx, p.d.Instance, s.Batch, s.ClaimIdle)
 			})
 			left = left || more
 		}
@@ -120,7 +130,7 @@ func (p *Persister) Run(ctx context.Context) {
 			}
 			var more bool
 			more, err = p.once(ctx, func() ([]ledger.Admitted, error) {
-				return p.admission.Read(ctx, p.d.Instance, s.Batch, block)
+				return p.store.Read(ctx, p.d.Instance, s.Batch, block)
 			})
 			left = left || more
 		}
@@ -129,7 +139,7 @@ func (p *Persister) Run(ctx context.Context) {
 		case err == nil:
 			retry = s.Retry
 		case ctx.Err() != nil:
-		case errors.Is(err, lockprovider.ErrNoGroup) && p.admission.OpenGroup(ctx) == nil:
+		case errors.Is(err, redisfirst.ErrNoGroup) && p.store.OpenGroup(ctx) == nil:
 			p.log.InfoContext(ctx, "consumer group created")
 		default:
 			p.log.WarnContext(ctx, "changes wait to be persisted", "error", err, "retry", retry)
@@ -141,7 +151,7 @@ func (p *Persister) Run(ctx context.Context) {
 
 // again reads what this instance has read before and not finished.
 func (p *Persister) again() ([]ledger.Admitted, error) {
-	return p.admission.ReadAgain(context.Background(), p.d.Instance, p.d.Settings.Batch)
+	return p.store.ReadAgain(context.Background(), p.d.Instance, p.d.Settings.Batch)
 }
 
 // Background runs a loop until stop is called, which waits for it to end.
@@ -159,20 +169,20 @@ func Background(ctx context.Context, loop func(ctx context.Context)) (stop func(
 // Drain persists what is in the stream and returns when it is empty: before a family is taken away from lua, or at the
 // end of a test.
 func (p *Persister) Drain(ctx context.Context) error {
-	if err := p.admission.OpenGroup(ctx); err != nil {
+	if err := p.store.OpenGroup(ctx); err != nil {
 		return err
 	}
 	batch := p.d.Settings.Batch
 	for {
 		for _, read := range []func() ([]ledger.Admitted, error){
-			func() ([]ledger.Admitted, error) { return p.admission.Claim(ctx, p.d.Instance, batch, 0) },
-			func() ([]ledger.Admitted, error) { return p.admission.Read(ctx, p.d.Instance, batch, -1) },
+			func() ([]ledger.Admitted, error) { return p.store.Claim(ctx, p.d.Instance, batch, 0) },
+			func() ([]ledger.Admitted, error) { return p.store.Read(ctx, p.d.Instance, batch, -1) },
 		} {
 			if _, err := p.once(ctx, read); err != nil {
 				return err
 			}
 		}
-		left, err := p.admission.Backlog(ctx)
+		left, err := p.store.Backlog(ctx)
 		if err != nil || left == 0 {
 			return err
 		}
@@ -198,7 +208,7 @@ func (p *Persister) once(ctx context.Context, read func() ([]ledger.Admitted, er
 	if err != nil || len(refused) == 0 {
 		return err != nil, err
 	}
-	waiting, err := p.admission.Behind(ctx, refused)
+	waiting, err := p.store.Behind(ctx, refused)
 	if err != nil {
 		return true, err
 	}
@@ -233,13 +243,13 @@ func (p *Persister) commit(
 			refused = append(refused, pending)
 		}
 	}
-	p.d.Waiters.Tell(ctx, p.d.Instance, settled, words) // the commit is what counts; Redis may be tidied afterwards
+	p.d.confirmations.Tell(ctx, p.d.Instance, settled, words) // the commit is what counts; Redis may be tidied afterwards
 	return refused, p.forget(ctx, settled, words)
 }
 
 // forget removes what the database has confirmed from Redis, and takes back what it has refused.
 func (p *Persister) forget(ctx context.Context, batch []ledger.Admitted, verdicts []error) error {
-	metrics, family := p.d.Metrics, string(p.admission.Family())
+	metrics, family := p.d.Metrics, string(p.store.Family())
 	confirmed := make([]ledger.Admitted, 0, len(batch))
 	var errs []error
 	for i, pending := range batch {
@@ -248,17 +258,17 @@ func (p *Persister) forget(ctx context.Context, batch []ledger.Admitted, verdict
 			confirmed = append(confirmed, pending)
 		case errors.Is(verdict, ledger.ErrAlreadyApplied):
 			metrics.verdicts.WithLabelValues(family, "repeat").Inc()
-			errs = append(errs, p.admission.Undo(ctx, pending, nil))
+			errs = append(errs, p.store.Undo(ctx, pending, nil))
 		default:
 			metrics.verdicts.WithLabelValues(family, "refused").Inc()
 			p.log.WarnContext(ctx, "the database refused what redis had admitted", "change", pending.Change.ID,
 				"kind", pending.Change.Record.Kind, "reason", verdict)
-			errs = append(errs, p.admission.Undo(ctx, pending, verdict))
+			errs = append(errs, p.store.Undo(ctx, pending, verdict))
 		}
 	}
 	metrics.batch.WithLabelValues(family).Observe(float64(len(batch)))
 	metrics.verdicts.WithLabelValues(family, "confirmed").Add(float64(len(confirmed)))
-	return errors.Join(append(errs, p.admission.Done(ctx, confirmed))...)
+	return errors.Join(append(errs, p.store.Done(ctx, confirmed))...)
 }
 
 // putMalformedAway takes entries out of the batch that nothing can be made of, loudly: nobody but a stranger to this
@@ -270,14 +280,14 @@ func (p *Persister) putMalformedAway(ctx context.Context, batch []ledger.Admitte
 			good = append(good, pending)
 			continue
 		}
-		p.d.Metrics.verdicts.WithLabelValues(string(p.admission.Family()), "malformed").Inc()
+		p.d.Metrics.verdicts.WithLabelValues(string(p.store.Family()), "malformed").Inc()
 		p.log.ErrorContext(ctx, "entry cannot be read", "error", pending.Malformed)
 		var err error
 		if p.d.Poison != nil {
 			err = p.d.Poison(ctx, pending.StreamID, pending.Raw, pending.Malformed)
 		}
 		if err == nil {
-			err = p.admission.Discard(ctx, pending)
+			err = p.store.Discard(ctx, pending)
 		}
 		if err != nil {
 			p.log.WarnContext(ctx, "entry not put away", "error", err)

@@ -11,6 +11,7 @@ import (
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -107,9 +108,9 @@ func TestDriftIsFound(t *testing.T) {
 			SetCeiling(100).SetOpening(10).Exec(ctx))
 	}
 	levels[wrong] = ledger.Level{Amount: 7, Ceiling: 100, Seq: 3}
-	admission := lockprovider.NewAdmission(redis.Client, lockprovider.Stock, deployment.Epochs()[lockprovider.Stock], "test",
-		lockprovider.AdmissionSettings{})
-	_, _, err = admission.Prime(ctx, levels)
+	store := redisfirst.NewStore(redis.Client, lockprovider.Stock, deployment.Epochs()[lockprovider.Stock], "test",
+		redisfirst.StoreSettings{})
+	_, _, err = store.Prime(ctx, levels)
 	must(t, err)
 	findings, err := settle(ctx, db.Ent, redis)
 	must(t, err)

@@ -2,12 +2,12 @@ package lockprovider
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // Errors that a caller acts on; see [Provider] for what each means.
@@ -26,10 +26,11 @@ var (
 	ErrNestedLock = errors.New("lock already held by this context")
 )
 
-// What a refused change tells; package ledger documents it.
+// What a refused change tells; packages ledger and redisfirst document it.
 type (
-	Refusal = ledger.Refusal
-	Refused = ledger.Refused
+	Refusal  = ledger.Refusal
+	Refused  = ledger.Refused
+	Rejected = redisfirst.Rejected
 )
 
 // Retryable tells whether the same change, with the same ID, may succeed when it is sent again.
@@ -53,73 +54,4 @@ func unavailable(ctx context.Context, store string, err error) error {
 		return cerr
 	}
 	return fmt.Errorf("%w: %s: %w", ErrUnavailable, store, err)
-}
-
-// Rejected is the refusal of a change by the [RecordWriter] under a Redis-first strategy, or by the database after Redis
-// had admitted it: a failure with a code that survives the way through Redis to the process that waits.
-type Rejected struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
-func (r *Rejected) Error() string { return r.Code + ": " + r.Message }
-
-// rejectedByDatabase is the code of a rejection that is no business failure.
-const rejectedByDatabase = "REJECTED"
-
-// rejection is how a reason is remembered in Redis and sent to other processes: a Rejected, or the moves that did not fit.
-type rejection struct {
-	Rejected *Rejected         `json:"rejected,omitempty"`
-	Refusals []rejectedRefusal `json:"refusals,omitempty"`
-}
-
-type rejectedRefusal struct {
-	Balance   string `json:"balance"`
-	Delta     int64  `json:"delta"`
-	Available int64  `json:"available"`
-}
-
-func encodeRejection(reason error) string {
-	if reason == nil {
-		return ""
-	}
-	var refused *Refused
-	var rejected *Rejected
-	var r rejection
-	switch {
-	case errors.As(reason, &refused):
-		for _, f := range refused.Refusals {
-			r.Refusals = append(r.Refusals, rejectedRefusal{Balance: f.Balance, Delta: f.Delta, Available: f.Available})
-		}
-	case errors.As(reason, &rejected):
-		r.Rejected = rejected
-	default:
-		r.Rejected = &Rejected{Code: rejectedByDatabase, Message: reason.Error()}
-	}
-	body, err := json.Marshal(r)
-	if err != nil {
-		panic(err) // plain values
-	}
-	return string(body)
-}
-
-func decodeRejection(body string) error {
-	var r rejection
-	if err := json.Unmarshal([]byte(body), &r); err != nil || r.Rejected == nil && r.Refusals == nil {
-		return fmt.Errorf("rejection %q cannot be read: %w", body, err)
-	}
-	if r.Rejected != nil {
-		return r.Rejected
-	}
-	refused := &Refused{}
-	for _, f := range r.Refusals {
-		reason := ErrInsufficient // only a move downwards falls below a floor
-		if f.Delta > 0 {
-			reason = ErrLimit
-		}
-		refused.Refusals = append(refused.Refusals, Refusal{
-			Balance: f.Balance, Delta: f.Delta, Available: f.Available, Reason: reason,
-		})
-	}
-	return refused
 }

@@ -20,6 +20,7 @@ import (
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 func TestMain(m *testing.M) {
@@ -81,6 +82,7 @@ type process struct {
 	ledger    *lockprovider.Ledger
 	providers *lockprovider.Providers
 	clock     *clockwork.FakeClock
+	admitted  map[lockprovider.Family]*redisfirst.Store // of the families under lua
 
 	stopPersisting func()
 }
@@ -110,6 +112,8 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 	i.providers, err = lockprovider.Build(lockprovider.Deps{Ledger: i.ledger, Redis: i.redis, Instance: name}, families)
 	must(t, err)
 	t.Cleanup(func() { must(t, i.providers.Close()) })
+	i.admitted = map[lockprovider.Family]*redisfirst.Store{}
+	i.persistsWith()
 	i.stopPersisting = func() {}
 	i.persist()
 	t.Cleanup(func() { i.stopPersisting() })
@@ -126,18 +130,24 @@ const reservation = 15 * time.Minute
 
 // persist starts the persisters.
 func (i *process) persist() {
+	persisting, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { i.providers.Run(persisting) })
+	i.stopPersisting = sync.OnceFunc(func() { stop(); running.Wait() })
+}
+
+// persistsWith notes the stores of the process, and returns its persisters.
+func (i *process) persistsWith() {
 	settings := events.DefaultPersisterSettings()
 	settings.Block = 50 * time.Millisecond // and so how long a stop takes
-	persisting, stop := context.WithCancel(context.Background())
-	var persisters sync.WaitGroup
-	for _, admission := range i.providers.Admissions() {
-		p := events.NewPersister(admission, events.PersisterDeps{
-			Ledger: i.ledger, Waiters: i.providers.Waiters(), Instance: i.name, Settings: settings,
-			Metrics: events.NewPersisterMetrics(nil), Log: slog.New(slog.DiscardHandler),
-		})
-		persisters.Go(func() { p.Run(persisting) })
-	}
-	i.stopPersisting = sync.OnceFunc(func() { stop(); persisters.Wait() })
+	persister := events.Persisting(events.PersisterDeps{
+		Ledger: i.ledger, Instance: i.name, Settings: settings, Metrics: events.NewPersisterMetrics(nil),
+		Log: slog.New(slog.DiscardHandler),
+	})
+	i.providers.PersistWith(func(s *redisfirst.Store, c *redisfirst.Confirmations) lockprovider.Persister {
+		i.admitted[s.Family()] = s
+		return persister(s, c)
+	})
 }
 
 // settings are those of the tests: as few looks as possible, so that everything busy is locked and compared exactly.
@@ -159,7 +169,7 @@ const longEnough = 30 * time.Second
 
 func (i *process) deps(s Settings) Deps {
 	return Deps{
-		Client: i.db.Ent, Ledger: i.ledger, Admissions: i.providers.Admissions, Orders: i.Orders, Instance: i.name, Settings: s,
+		Client: i.db.Ent, Ledger: i.ledger, Providers: i.providers, Orders: i.Orders, Instance: i.name, Settings: s,
 		Metrics: NewMetrics(nil), Log: slog.New(slog.DiscardHandler), Clock: i.clock,
 	}
 }
@@ -250,8 +260,8 @@ func stockInRedis(product string) string {
 	return redisKey(lockprovider.Stock, "balance:"+lockprovider.StockKey(product))
 }
 
-func (i *process) stock() *lockprovider.Admission {
-	return i.providers.Admissions()[lockprovider.Stock]
+func (i *process) stock() *redisfirst.Store {
+	return i.admitted[lockprovider.Stock]
 }
 
 // wantAgreement proves that Redis and the database say the same of every balance of the stock.
@@ -260,7 +270,7 @@ func (i *process) wantAgreement(t *testing.T) {
 	rows, err := i.db.Ent.Balance.Query().All(t.Context())
 	must(t, err)
 	for _, row := range rows {
-		a := i.providers.Admissions()[lockprovider.Family(row.Family)]
+		a := i.admitted[lockprovider.Family(row.Family)]
 		levels, err := a.Levels(t.Context(), []string{row.ID})
 		must(t, err)
 		want := ledger.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
@@ -282,7 +292,7 @@ func (i *process) audit(t *testing.T) {
 // settle waits until everything that Redis has admitted is persisted, and forgotten.
 func (i *process) settle(t *testing.T) {
 	t.Helper()
-	for family, a := range i.providers.Admissions() {
+	for family, a := range i.admitted {
 		until(t, "the stream of "+string(family)+" to be empty", func() bool {
 			n, err := a.Backlog(t.Context())
 			must(t, err)

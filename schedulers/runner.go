@@ -49,9 +49,9 @@ type job interface {
 type Deps struct {
 	Client *ent.Client
 	Ledger *lockprovider.Ledger
-	// Admissions are the Redis sides of the families under lua, asked for by each run: Providers.Admissions.
-	Admissions func() map[lockprovider.Family]*lockprovider.Admission
-	Orders     *commerce.Orders
+	// Providers tell which families have balances in Redis as well, which are to be compared with the database.
+	Providers *lockprovider.Providers
+	Orders    *commerce.Orders
 	// Sweep publishes changes that were left unpublished; nil means that there is no such job.
 	Sweep func(ctx context.Context) error
 	// Instance names this process among those that share the database.
@@ -114,7 +114,7 @@ func New(d Deps) (*Runner, error) {
 	stopping, stop := context.WithCancel(context.Background())
 	r := &Runner{
 		client: d.Client, settings: d.Settings, instance: d.Instance, metrics: d.Metrics, log: d.Log, clock: d.Clock,
-		prime: &prime{client: d.Client, ledger: d.Ledger, admissions: d.Admissions, page: d.Settings.Page},
+		prime: &prime{client: d.Client, ledger: d.Ledger, providers: d.Providers, page: d.Settings.Page},
 		stop:  stop, attempted: func(Job, string) {},
 	}
 	r.bound = func(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -131,7 +131,7 @@ func New(d Deps) (*Runner, error) {
 		Expire:    &expire{orders: d.Orders, batch: d.Settings.ExpireBatch},
 		Reconcile: newReconcile(d),
 		Prime:     r.prime,
-		Retention: &retention{client: d.Client, admissions: d.Admissions, settings: d.Settings, now: r.now},
+		Retention: &retention{client: d.Client, providers: d.Providers, settings: d.Settings, now: r.now},
 	}
 	if d.Sweep != nil {
 		periods[Sweep] = d.Settings.SweepEvery
@@ -360,4 +360,15 @@ func (r *Runner) Drifts(ctx context.Context, onlyMismatched bool) ([]*ent.DriftR
 		return nil, fmt.Errorf("read drift reports: %w", err)
 	}
 	return rows, nil
+}
+
+// reconcilers are the providers that keep balances in Redis as well, by family.
+func reconcilers(p *lockprovider.Providers) map[lockprovider.Family]lockprovider.Reconciler {
+	found := map[lockprovider.Family]lockprovider.Reconciler{}
+	for _, family := range lockprovider.Families {
+		if r, ok := lockprovider.As[lockprovider.Reconciler](p.For(family)); ok {
+			found[family] = r
+		}
+	}
+	return found
 }

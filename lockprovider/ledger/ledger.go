@@ -44,6 +44,9 @@ type Ledger struct {
 // New returns the ledger of a database.
 func New(c Config) *Ledger { return &Ledger{config: c, committed: func() {}} }
 
+// Ent returns the client of the database, for other tables.
+func (l *Ledger) Ent() *ent.Client { return l.config.Client }
+
 // OnCommit has f called after each commit of changes. It must be set before the first, and must not block.
 func (l *Ledger) OnCommit(f func()) { l.committed = f }
 
