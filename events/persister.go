@@ -189,7 +189,7 @@ func (p *Persister) Drain(ctx context.Context) error {
 	}
 }
 
-// once persists one batch: read → commit → tell → forget. It tells whether some of the batch has to be persisted again. A
+// once persists one batch: read → commit → tell → forget; refusals are told last. It tells whether some of the batch has to be persisted again. A
 // batch that was read is finished, within its bound, even when ctx ends.
 //
 // Instances commit their batches in any order, so the database may refuse a change only because one that Redis admitted
@@ -243,8 +243,24 @@ func (p *Persister) commit(
 			refused = append(refused, pending)
 		}
 	}
-	p.d.confirmations.Tell(ctx, p.d.Instance, settled, words) // the commit is what counts; Redis may be tidied afterwards
-	return refused, p.forget(ctx, settled, words)
+	// A commit is told at once: Redis may be tidied afterwards. A refusal is told after Redis has taken the change back, or
+	// a caller that tries another way would still find the change there.
+	p.tell(ctx, settled, words, true)
+	err = p.forget(ctx, settled, words)
+	p.tell(ctx, settled, words, false)
+	return refused, err
+}
+
+// tell gives the callers the results of those changes of a batch that the database holds, or of the others.
+func (p *Persister) tell(ctx context.Context, batch []ledger.Admitted, results []error, held bool) {
+	var changes []ledger.Admitted
+	var told []error
+	for i, result := range results {
+		if (result == nil || errors.Is(result, ledger.ErrAlreadyApplied)) == held {
+			changes, told = append(changes, batch[i]), append(told, result)
+		}
+	}
+	p.d.confirmations.Tell(ctx, p.d.Instance, changes, told)
 }
 
 // forget removes what the database has confirmed from Redis, and takes back what it has refused.
