@@ -65,7 +65,9 @@ type switchDuring struct {
 
 func (h switchDuring) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (h switchDuring) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook { return next }
+func (h switchDuring) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
 
 func (h switchDuring) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
