@@ -29,7 +29,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	defer stop()
 
 	shop, err := app.Open(ctx, cfg, log, app.Options{
-		Takeover: cfg.Deployment.Takeover, Metrics: app.NewMetrics(), Events: true, Failover: true,
+		Takeover: cfg.Deployment.Takeover, Metrics: app.NewMetrics(), Events: true,
 	})
 	if err != nil {
 		return err

@@ -49,11 +49,6 @@ type Options struct {
 	// Without it, committed events wait in the database for an instance that does so.
 	Events bool
 
-	// Failover watches Redis for the families that have a fallback strategy, and follows the other
-	// instances to the strategy in force. Without it, a family stays with the strategy it began
-	// with.
-	Failover bool
-
 	// Gateway takes the payments. If it is nil, the simulated gateway of the configuration does.
 	Gateway commerce.Gateway
 
@@ -101,7 +96,7 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (
 	if err := s.startEvents(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.startPersisters(ctx); err != nil {
+	if err := s.runStrategies(ctx); err != nil {
 		return nil, err
 	}
 	s.openServices()
@@ -145,7 +140,7 @@ func (s *Shop) buildProviders(ctx context.Context) error {
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: s.Redis.Client, RedisNodes: s.Redis.Nodes, Metrics: lockprovider.NewMetrics(s.registerer()),
 		Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment, Log: s.log,
-		Failover: failover(s.cfg),
+		Failover: failover(s.cfg), Worker: worker(s.cfg),
 	}, s.cfg.Families())
 	if err != nil {
 		return err
@@ -176,45 +171,21 @@ func (s *Shop) startEvents(ctx context.Context) error {
 	return nil
 }
 
-// startPersisters starts what writes the changes that lua admits into the database, and what works
-// through the waiting lines of queue. Even a command does so: it may be the only instance.
-func (s *Shop) startPersisters(ctx context.Context) error {
+// runStrategies starts what the strategies need in the background, such as persisters and queue workers, after
+// what earlier epochs have left behind is persisted. Even a command does so: it may be the only instance.
+func (s *Shop) runStrategies(ctx context.Context) error {
 	persisting := events.PersisterDeps{
-		Ledger: s.Ledger, Waiters: s.Providers.Waiters(), Instance: s.Deployment.Instance(), Settings: persister(s.cfg),
+		Ledger: s.Ledger, Instance: s.Deployment.Instance(), Settings: persister(s.cfg),
 		Metrics: events.NewPersisterMetrics(s.registerer()), Log: s.log,
 	}
 	if s.Events != nil {
 		persisting.Poison = s.Events.Poison
 	}
-	if err := persistChanges(ctx, s.cfg, s.Redis, s.Deployment, s.Providers, persisting, &s.closers); err != nil {
+	if err := events.DrainEarlier(ctx, s.Redis.Client, s.Deployment, persisting); err != nil {
 		return err
 	}
-	if s.options.Failover {
-		s.closers.add("failover", events.Background(ctx, s.Providers.Watch))
-	}
-	return nil
-}
-
-// persistChanges starts the persisters and workers of this process, after it has persisted what
-// earlier epochs have left behind.
-func persistChanges(
-	ctx context.Context, cfg config.Config, redis *clients.Redis, deployment *lockprovider.Deployment,
-	providers *lockprovider.Providers, d events.PersisterDeps, closers *closers,
-) error {
-	if err := events.DrainEarlier(ctx, redis.Client, deployment, d); err != nil {
-		return err
-	}
-	for _, admission := range providers.Admissions() {
-		p := events.NewPersister(admission, d)
-		admission.DrainWith(p.Drain)
-		closers.add("persister", events.Background(ctx, p.Run))
-	}
-	for _, line := range providers.Lines() {
-		worker := providers.Worker(line, lockprovider.WorkerSettings{
-			Batch: cfg.Pipeline.Batch, Block: d.Settings.Block, Retry: d.Settings.MaxRetry,
-		}, d.Log)
-		closers.add("worker", events.Background(ctx, worker.Run))
-	}
+	s.Providers.PersistWith(events.Persisting(persisting))
+	s.closers.add("strategies", events.Background(ctx, s.Providers.Run))
 	return nil
 }
 

@@ -10,7 +10,7 @@ import (
 // also run when Redis is back after an outage.
 func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 	runner, err := schedulers.New(schedulers.Deps{
-		Client: s.DB.Ent, Ledger: s.Ledger, Admissions: s.Providers.Admissions, Orders: s.Services.Orders,
+		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Orders: s.Services.Orders,
 		Instance: s.Deployment.Instance(), Settings: jobs(s.cfg), Metrics: schedulers.NewMetrics(s.registerer()), Log: s.log,
 	})
 	if err != nil {

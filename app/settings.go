@@ -32,6 +32,12 @@ func broker(cfg config.Config) events.Settings {
 	return s
 }
 
+// worker are the bounds of what serves queues.
+func worker(cfg config.Config) lockprovider.WorkerSettings {
+	s := persister(cfg)
+	return lockprovider.WorkerSettings{Batch: cfg.Pipeline.Batch, Block: s.Block, Retry: s.MaxRetry}
+}
+
 // persister are the settings of what writes Redis-first changes into the database.
 func persister(cfg config.Config) events.PersisterSettings {
 	s := events.DefaultPersisterSettings()

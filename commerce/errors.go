@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // Code names a business failure, as the GraphQL enum ErrorCode does.
@@ -100,7 +101,7 @@ func UserErrors(err error) ([]*Error, bool) {
 	if errors.As(err, &one) {
 		return []*Error{one}, true
 	}
-	if errors.Is(err, lockprovider.ErrUnavailable) || lockprovider.DatabaseDown(err) {
+	if errors.Is(err, lockprovider.ErrUnavailable) || ledger.DatabaseDown(err) {
 		return []*Error{unavailable(err)}, true
 	}
 	return nil, false

@@ -97,10 +97,10 @@ func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResul
 	id, fp := operationID(v, "placeOrder", in.Key), fingerprint(in)
 	d, err := s.draft(ctx, v, in, id, fp)
 	var receipt lockprovider.Receipt
-	line := s.Providers.Lines()[lockprovider.Stock]
+	tickets, queued := lockprovider.As[lockprovider.Ticketer](s.Providers.For(lockprovider.Stock))
 	switch {
-	case err == nil && in.NoWait && line != nil:
-		return s.enter(ctx, line, d)
+	case err == nil && in.NoWait && queued:
+		return s.enter(ctx, tickets, d)
 	case err == nil:
 		receipt, err = s.execute(ctx, d.change)
 		err = refusals(err, d.stockRefused)
@@ -399,33 +399,33 @@ func (s *Orders) Find(ctx context.Context, v Viewer, id string) (*ent.Order, Per
 	return row, persistence, nil
 }
 
-// accepted looks for an order where Redis-first strategies keep what the database does not hold.
+// accepted looks for an order that was accepted and that the database does not hold, if the strategy of the stock has such.
 func (s *Orders) accepted(ctx context.Context, id string) (*ent.Order, Persistence, error) {
-	admission := s.Providers.Admissions()[lockprovider.Stock]
+	tracker, tracked := lockprovider.As[lockprovider.Tracker](s.Providers.For(lockprovider.Stock))
 	change, ok := uuidOf(prefixOrder, id)
-	if admission == nil || !ok {
+	if !tracked || !ok {
 		return nil, "", nil
 	}
-	fate, err := admission.Fate(ctx, change)
+	outcome, err := tracker.Outcome(ctx, change)
 	if err != nil {
 		return nil, "", translate(err, lockprovider.Receipt{})
 	}
-	if fate.Payload == nil { // unknown, or persisted since we looked
+	if outcome.Payload == nil { // unknown, or persisted since we looked
 		row, err := orNil(s.load(ctx, id))
 		return row, Persisted, err
 	}
 	var p orderPlaced
-	if err := json.Unmarshal(fate.Payload, &p); err != nil {
+	if err := json.Unmarshal(outcome.Payload, &p); err != nil {
 		return nil, "", err
 	}
 	products, err := s.catalog.ProductsByID(ctx, p.productIDs())
 	row := p.order(products)
-	if fate.State != lockprovider.FateFailed {
+	if outcome.State != lockprovider.OutcomeFailed {
 		return row, PersistAccepted, err
 	}
 	row.Status, row.Settled = order.StatusFAILED, true
 	row.FailureCode, row.FailureReason = string(Unavailable), "the database refused the order; nothing was taken"
-	if errors.Is(fate.Reason, lockprovider.ErrInsufficient) {
+	if errors.Is(outcome.Reason, lockprovider.ErrInsufficient) {
 		row.FailureCode = string(OutOfStock)
 	}
 	return row, FailedCompensated, err

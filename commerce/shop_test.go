@@ -22,6 +22,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // shop is a whole shop on an embedded database and Redis.
@@ -66,7 +67,7 @@ func openShop(t testing.TB, family lockprovider.FamilyConfig, databaseURL, redis
 
 	s := &shop{gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
 	opened, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{
-		Failover: true, Gateway: s.gateway, Now: s.clock.Now,
+		Gateway: s.gateway, Now: s.clock.Now,
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, opened.Close()) })
@@ -252,7 +253,7 @@ func (s *shop) wantCoupon(t testing.TB, owner commerce.Viewer, issueID, status s
 // audit proves every balance from its journal.
 func (s *shop) audit(t testing.TB) {
 	t.Helper()
-	violations, err := lockprovider.Audit(t.Context(), s.db.Ent)
+	violations, err := ledger.Audit(t.Context(), s.db.Ent)
 	must(t, err)
 	for _, v := range violations {
 		t.Errorf("%s: %s", v.Balance, v.Problem)

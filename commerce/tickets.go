@@ -11,13 +11,13 @@ import (
 	"holdfast/lockprovider"
 )
 
-// Ticket is a place in the waiting line for an order, under the strategy queue.
+// Ticket is a position in the queue for an order, if the strategy of the stock has a queue.
 type Ticket struct {
 	ID       string
 	Status   TicketStatus
-	Position int           // 1 is served next; 0 where it waits no more
-	ETA      time.Duration // estimated; 0 where nothing is known
-	// ExpiresAt is until when the place is kept; each look at the ticket prolongs it.
+	Position int           // 1 is served next; 0 if it waits no more
+	ETA      time.Duration // estimated; 0 if nothing is known
+	// ExpiresAt is until when the position is kept; each look at the ticket prolongs it.
 	ExpiresAt time.Time
 }
 
@@ -32,71 +32,76 @@ const (
 	TicketExpired TicketStatus = "EXPIRED" // nobody asked for it any more
 )
 
-// ticketTTL is how long a place is kept that nobody asks for: clients that left must not hold up the others.
+// ticketTTL is how long a position is kept that nobody asks for: clients that left must not hold up the others.
 const ticketTTL = time.Minute
 
 const prefixTicket = "qt_"
 
-// enter puts an order in line and returns its ticket. Who finds the stock sold out is told at once.
-func (s *Orders) enter(ctx context.Context, line *lockprovider.Line, d *draft) (OrderResult, error) {
-	meta := Meta{Strategy: lockprovider.Queue, Attempts: 1}
+// enter puts an order in the queue and returns its ticket. A customer who finds the stock sold out is told at once.
+func (s *Orders) enter(ctx context.Context, tickets lockprovider.Ticketer, d *draft) (OrderResult, error) {
+	meta := s.ticketMeta()
 	until := time.Now().Add(ticketTTL) // Redis compares it with the wall clock
-	place, err := line.Enter(ctx, d.change, until)
+	position, err := tickets.Enter(ctx, d.change, until)
 	if err != nil {
-		err = refusals(translate(err, lockprovider.Receipt{Strategy: lockprovider.Queue}), d.stockRefused)
+		err = refusals(translate(err, lockprovider.Receipt{Strategy: meta.Strategy}), d.stockRefused)
 		receipt, rerr := s.replayedOr(ctx, d.change.ID, KindOrderPlaced, d.change.Record.Fingerprint, err)
 		if rerr != nil {
 			return OrderResult{Meta: meta}, rerr
 		}
 		return s.proceed(ctx, d.payload.OrderID, d.payload.payment(), d.payload.OrderID, metaOf(receipt))
 	}
-	return s.followed(ctx, d.change.ID, place, until, meta)
+	return s.followed(ctx, d.change.ID, position, until, meta)
 }
 
-// Ticket looks after an order in line, keeps its place, and once it has been served goes on with coupon and payment.
-// Errors: NOT_FOUND where the ticket is unknown or another's; those of Place where the order was refused.
+// ticketMeta tells how an order is served that waits in a queue.
+func (s *Orders) ticketMeta() Meta {
+	return Meta{Strategy: s.Providers.Strategies()[lockprovider.Stock], Attempts: 1}
+}
+
+// Ticket looks after an order in the queue, keeps its position, and goes on with coupon and payment once it has been served.
+// Errors: NOT_FOUND if the ticket is unknown or another customer's; those of Place if the order was refused.
 func (s *Orders) Ticket(ctx context.Context, v Viewer, id string) (OrderResult, error) {
 	if err := v.customer(); err != nil {
 		return OrderResult{}, err
 	}
 	change, ok := uuidOf(prefixTicket, id)
-	line := s.Providers.Lines()[lockprovider.Stock]
-	if !ok || line == nil {
+	tickets, queued := lockprovider.As[lockprovider.Ticketer](s.Providers.For(lockprovider.Stock))
+	if !ok || !queued {
 		return OrderResult{}, notFound([]string{"id"}, "ticket", id)
 	}
-	until := time.Now().Add(ticketTTL)
-	place, err := line.Look(ctx, change, until)
+	until, meta := time.Now().Add(ticketTTL), s.ticketMeta()
+	position, err := tickets.Look(ctx, change, until)
 	if err != nil {
-		return OrderResult{}, translate(err, lockprovider.Receipt{Strategy: lockprovider.Queue})
+		return OrderResult{}, translate(err, lockprovider.Receipt{Strategy: meta.Strategy})
 	}
 	var p orderPlaced
-	if place.State == lockprovider.PlaceUnknown || json.Unmarshal(place.Payload, &p) != nil || !v.may(p.UserID) {
+	if position.State == lockprovider.PositionUnknown || json.Unmarshal(position.Payload, &p) != nil || !v.may(p.UserID) {
 		return OrderResult{}, notFound([]string{"id"}, "ticket", id)
 	}
-	return s.followed(ctx, change, place, until, Meta{Strategy: lockprovider.Queue, Attempts: 1})
+	return s.followed(ctx, change, position, until, meta)
 }
 
-// followed is what a place in line means for its order.
+// followed is what a position in the queue means for its order.
 func (s *Orders) followed(
-	ctx context.Context, change uuid.UUID, place lockprovider.Place, until time.Time, meta Meta,
+	ctx context.Context, change uuid.UUID, position lockprovider.Position, until time.Time, meta Meta,
 ) (OrderResult, error) {
 	result := OrderResult{Meta: meta, Ticket: &Ticket{ID: idOf(prefixTicket, change), ExpiresAt: until.UTC()}}
 	var p orderPlaced
-	if err := json.Unmarshal(place.Payload, &p); err != nil {
+	if err := json.Unmarshal(position.Payload, &p); err != nil {
 		return result, err
 	}
-	switch place.State {
-	case lockprovider.PlaceWaiting:
-		result.Ticket.Status, result.Ticket.Position, result.Ticket.ETA = TicketWaiting, place.Position, place.ETA
+	switch position.State {
+	case lockprovider.PositionWaiting:
+		result.Ticket.Status, result.Ticket.Position, result.Ticket.ETA = TicketWaiting, position.Number, position.ETA
 		return result, nil
-	case lockprovider.PlaceDone:
+	case lockprovider.PositionDone:
 		done, err := s.proceed(ctx, p.OrderID, p.payment(), p.OrderID, meta)
 		result.Ticket.Status = TicketDone
 		done.Ticket = result.Ticket
 		return done, err
-	case lockprovider.PlaceFailed:
+	case lockprovider.PositionFailed:
 		result.Ticket.Status = TicketFailed
-		return result, refusals(translate(place.Reason, lockprovider.Receipt{Strategy: lockprovider.Queue}), p.stockRefused)
+		return result, refusals(translate(position.Reason, lockprovider.Receipt{Strategy: meta.Strategy}), p.stockRefused)
 	}
 	result.Ticket.Status = TicketExpired
 	return result, nil

@@ -15,6 +15,8 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // losses tells what a fault may do to Redis: never to what was acknowledged.
@@ -80,7 +82,7 @@ func (c *campaign) settled(t *testing.T, db *clients.Database, l losses) {
 		})
 		return
 	}
-	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
+	dbLedger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
 	ctx := bounded(t)
 	for _, family := range lockprovider.Families {
 		var epoch int64
@@ -90,56 +92,56 @@ func (c *campaign) settled(t *testing.T, db *clients.Database, l losses) {
 			epoch = row.Epoch
 			return !row.Fallback
 		})
-		var admission *lockprovider.Admission
+		var store *redisfirst.Store
 		for e := int64(1); e <= epoch; e++ {
-			admission = lockprovider.NewAdmission(redis.Client, family, e, "campaign", lockprovider.AdmissionSettings{Backlog: 10_000})
+			store = redisfirst.NewStore(redis.Client, family, e, "campaign", redisfirst.StoreSettings{Backlog: 10_000})
 			eventually(t, fmt.Sprintf("the stream of %s in epoch %d is empty", family, e), func() bool {
-				backlog, err := admission.Backlog(ctx)
+				backlog, err := store.Backlog(ctx)
 				must(t, err)
-				inFlight, err := admission.InFlight(ctx)
+				inFlight, err := store.InFlight(ctx)
 				must(t, err)
 				return backlog == 0 && len(inFlight) == 0
 			})
 		}
-		c.compare(t, ctx, db.Ent, ledger, admission, l)
+		c.compare(t, ctx, db.Ent, dbLedger, store, l)
 	}
 }
 
 // compare asserts that what Redis holds is what the database holds. After some faults it may differ until the
 // reconciliation has been there, which is then done here.
 func (c *campaign) compare(
-	t *testing.T, ctx context.Context, db *ent.Client, ledger *lockprovider.Ledger, admission *lockprovider.Admission, l losses,
+	t *testing.T, ctx context.Context, db *ent.Client, dbLedger *lockprovider.Ledger, store *redisfirst.Store, l losses,
 ) {
 	t.Helper()
 	rows, err := db.Balance.Query().All(ctx)
 	must(t, err)
 	var keys []string
-	database := map[string]lockprovider.Level{}
+	database := map[string]ledger.Level{}
 	for _, row := range rows {
-		if row.Family != string(admission.Family()) {
+		if row.Family != string(store.Family()) {
 			continue
 		}
 		keys = append(keys, row.ID)
-		database[row.ID] = lockprovider.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
+		database[row.ID] = ledger.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
 	}
 	repaired := 0
 	if l != lossless {
 		for _, key := range keys {
-			cmp, err := ledger.Reconcile(ctx, admission, key)
+			cmp, err := store.Reconcile(ctx, dbLedger, key)
 			must(t, err)
 			if cmp.Drifted() {
 				repaired++
 			}
 		}
 	}
-	levels, err := admission.Levels(ctx, keys)
+	levels, err := store.Levels(ctx, keys)
 	must(t, err)
 	for key, level := range levels {
 		if level != database[key] {
 			t.Errorf("%s: Redis has %+v, the database %+v", key, level, database[key])
 		}
 	}
-	t.Logf("%s: %d of %d balances are in Redis as in the database, %d had to be repaired", admission.Family(), len(levels), len(keys), repaired)
+	t.Logf("%s: %d of %d balances are in Redis as in the database, %d had to be repaired", store.Family(), len(levels), len(keys), repaired)
 }
 
 // books are what the database says.

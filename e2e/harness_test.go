@@ -21,6 +21,7 @@ import (
 	"holdfast/clients"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 func TestMain(m *testing.M) {
@@ -274,7 +275,7 @@ func (s stores) open(t *testing.T) *clients.Database {
 // audit proves every balance of the shop from its journal.
 func (s stores) audit(t *testing.T) {
 	t.Helper()
-	violations, err := lockprovider.Audit(t.Context(), s.open(t).Ent)
+	violations, err := ledger.Audit(t.Context(), s.open(t).Ent)
 	must(t, err)
 	for _, v := range violations {
 		t.Errorf("%s: %s", v.Balance, v.Problem)

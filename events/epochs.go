@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // earlierEpochs bounds how many ended epochs are looked at: each was drained when the next began, but for crashes.
@@ -17,13 +18,13 @@ const earlierEpochs = 8
 // epochs from Redis. It is to be called before changes are served.
 func DrainEarlier(ctx context.Context, r redis.UniversalClient, d *lockprovider.Deployment, p PersisterDeps) error {
 	log := p.Log
-	p.Waiters = lockprovider.NewWaiters(r, d.Instance())
-	defer func() { _ = p.Waiters.Close() }()
+	p.confirmations = redisfirst.NewConfirmations(r, d.Instance())
+	defer func() { _ = p.confirmations.Close() }()
 	for family, current := range d.Epochs() {
 		for epoch := current - 1; epoch > 0 && epoch >= current-earlierEpochs; epoch-- {
-			admission := lockprovider.NewAdmission(r, family, epoch, d.Instance(), lockprovider.AdmissionSettings{})
+			store := redisfirst.NewStore(r, family, epoch, d.Instance(), redisfirst.StoreSettings{})
 			p.Log = log.With("epoch", epoch)
-			if err := drainEpoch(ctx, admission, p); err != nil {
+			if err := drainEpoch(ctx, store, p); err != nil {
 				return fmt.Errorf("drain what %s admitted in epoch %d: %w", family, epoch, err)
 			}
 		}
@@ -32,17 +33,17 @@ func DrainEarlier(ctx context.Context, r redis.UniversalClient, d *lockprovider.
 }
 
 // drainEpoch persists what an ended epoch has admitted, and removes it. Instances that start together do so together.
-func drainEpoch(ctx context.Context, a *lockprovider.Admission, p PersisterDeps) error {
+func drainEpoch(ctx context.Context, store *redisfirst.Store, p PersisterDeps) error {
 	for {
-		used, err := a.Used(ctx)
+		used, err := store.Used(ctx)
 		if err != nil || !used {
 			return err
 		}
-		p.Log.InfoContext(ctx, "draining an earlier epoch", "family", a.Family())
-		switch err := NewPersister(a, p).Drain(ctx); {
+		p.Log.InfoContext(ctx, "draining an earlier epoch", "family", store.Family())
+		switch err := NewPersister(store, p).Drain(ctx); {
 		case err == nil:
-			return a.Forget(ctx)
-		case !errors.Is(err, lockprovider.ErrNoGroup): // else another instance was faster, and has removed it
+			return store.Forget(ctx)
+		case !errors.Is(err, redisfirst.ErrNoGroup): // else another instance was faster, and has removed it
 			return err
 		}
 	}

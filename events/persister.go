@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // Persister writes the changes that Redis has admitted into the database, in groups: one transaction takes whatever has
@@ -19,15 +21,14 @@ import (
 // It reads the stream itself instead of through a Watermill subscriber: that hands out one message at a time and expects
 // each to be acknowledged before the next, which rules out one commit for many.
 type Persister struct {
-	admission *lockprovider.Admission
-	d         PersisterDeps
-	log       *slog.Logger
+	store *redisfirst.Store
+	d     PersisterDeps
+	log   *slog.Logger
 }
 
 // PersisterDeps is what the persisters of all families share.
 type PersisterDeps struct {
-	Ledger  *lockprovider.Ledger
-	Waiters *lockprovider.Waiters
+	Ledger *lockprovider.Ledger
 	// Instance is the name under which this process waits for its own changes.
 	Instance string
 	Settings PersisterSettings
@@ -36,6 +37,8 @@ type PersisterDeps struct {
 	// Poison puts away an entry that cannot be read, so that a person can look at it; see [Events.Poison]. Only then is it
 	// removed from the stream. With nil it is logged, no more.
 	Poison func(ctx context.Context, id string, entry []byte, reason error) error
+
+	confirmations *redisfirst.Confirmations
 }
 
 // PersisterSettings are the bounds of a Persister.
@@ -85,8 +88,16 @@ func NewPersisterMetrics(reg prometheus.Registerer) *PersisterMetrics {
 }
 
 // NewPersister returns the persister of a family.
-func NewPersister(a *lockprovider.Admission, d PersisterDeps) *Persister {
-	return &Persister{admission: a, d: d, log: d.Log.With("family", a.Family())}
+func NewPersister(store *redisfirst.Store, d PersisterDeps) *Persister {
+	return &Persister{store: store, d: d, log: d.Log.With("family", store.Family())}
+}
+
+// Persisting is what [lockprovider.Providers.PersistWith] wants: persisters that share their dependencies.
+func Persisting(d PersisterDeps) func(*redisfirst.Store, *redisfirst.Confirmations) lockprovider.Persister {
+	return func(store *redisfirst.Store, confirmations *redisfirst.Confirmations) lockprovider.Persister {
+		d.confirmations = confirmations
+		return NewPersister(store, d)
+	}
 }
 
 // Run persists until ctx ends; the batch in hand is finished then.
@@ -107,8 +118,8 @@ func (p *Persister) Run(ctx context.Context) {
 		if err == nil && time.Since(claimed) >= s.ClaimIdle/2 {
 			claimed = time.Now()
 			var more bool
-			more, err = p.once(ctx, func() ([]lockprovider.Pending, error) {
-				return p.admission.Claim(ctx, p.d.Instance, s.Batch, s.ClaimIdle)
+			more, err = p.once(ctx, func() ([]ledger.Admitted, error) {
+				return p.store.Claim(ctx, p.d.Instance, s.Batch, s.ClaimIdle)
 			})
 			left = left || more
 		}
@@ -118,8 +129,8 @@ func (p *Persister) Run(ctx context.Context) {
 				block = s.Retry // what waits for other instances is looked at again soon
 			}
 			var more bool
-			more, err = p.once(ctx, func() ([]lockprovider.Pending, error) {
-				return p.admission.Read(ctx, p.d.Instance, s.Batch, block)
+			more, err = p.once(ctx, func() ([]ledger.Admitted, error) {
+				return p.store.Read(ctx, p.d.Instance, s.Batch, block)
 			})
 			left = left || more
 		}
@@ -128,7 +139,7 @@ func (p *Persister) Run(ctx context.Context) {
 		case err == nil:
 			retry = s.Retry
 		case ctx.Err() != nil:
-		case errors.Is(err, lockprovider.ErrNoGroup) && p.admission.OpenGroup(ctx) == nil:
+		case errors.Is(err, redisfirst.ErrNoGroup) && p.store.OpenGroup(ctx) == nil:
 			p.log.InfoContext(ctx, "consumer group created")
 		default:
 			p.log.WarnContext(ctx, "changes wait to be persisted", "error", err, "retry", retry)
@@ -139,8 +150,8 @@ func (p *Persister) Run(ctx context.Context) {
 }
 
 // again reads what this instance has read before and not finished.
-func (p *Persister) again() ([]lockprovider.Pending, error) {
-	return p.admission.ReadAgain(context.Background(), p.d.Instance, p.d.Settings.Batch)
+func (p *Persister) again() ([]ledger.Admitted, error) {
+	return p.store.ReadAgain(context.Background(), p.d.Instance, p.d.Settings.Batch)
 }
 
 // Background runs a loop until stop is called, which waits for it to end.
@@ -158,32 +169,32 @@ func Background(ctx context.Context, loop func(ctx context.Context)) (stop func(
 // Drain persists what is in the stream and returns when it is empty: before a family is taken away from lua, or at the
 // end of a test.
 func (p *Persister) Drain(ctx context.Context) error {
-	if err := p.admission.OpenGroup(ctx); err != nil {
+	if err := p.store.OpenGroup(ctx); err != nil {
 		return err
 	}
 	batch := p.d.Settings.Batch
 	for {
-		for _, read := range []func() ([]lockprovider.Pending, error){
-			func() ([]lockprovider.Pending, error) { return p.admission.Claim(ctx, p.d.Instance, batch, 0) },
-			func() ([]lockprovider.Pending, error) { return p.admission.Read(ctx, p.d.Instance, batch, -1) },
+		for _, read := range []func() ([]ledger.Admitted, error){
+			func() ([]ledger.Admitted, error) { return p.store.Claim(ctx, p.d.Instance, batch, 0) },
+			func() ([]ledger.Admitted, error) { return p.store.Read(ctx, p.d.Instance, batch, -1) },
 		} {
 			if _, err := p.once(ctx, read); err != nil {
 				return err
 			}
 		}
-		left, err := p.admission.Backlog(ctx)
+		left, err := p.store.Backlog(ctx)
 		if err != nil || left == 0 {
 			return err
 		}
 	}
 }
 
-// once persists one batch: read → commit → tell → forget. It tells whether some of the batch has to be persisted again. A
+// once persists one batch: read → commit → tell → forget; refusals are told last. It tells whether some of the batch has to be persisted again. A
 // batch that was read is finished, within its bound, even when ctx ends.
 //
 // Instances commit their batches in any order, so the database may refuse a change only because one that Redis admitted
 // before it is still on its way. Its word is final when nothing that the change could depend on is.
-func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pending, error)) (unfinished bool, err error) {
+func (p *Persister) once(ctx context.Context, read func() ([]ledger.Admitted, error)) (unfinished bool, err error) {
 	batch, err := read()
 	if err != nil || len(batch) == 0 {
 		return false, err
@@ -192,16 +203,16 @@ func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pendin
 	defer cancel()
 	batch = p.putMalformedAway(ctx, batch)
 	refused, err := p.commit(ctx, batch, func(verdict error) bool {
-		return verdict == nil || errors.Is(verdict, lockprovider.ErrAlreadyApplied)
+		return verdict == nil || errors.Is(verdict, ledger.ErrAlreadyApplied)
 	})
 	if err != nil || len(refused) == 0 {
 		return err != nil, err
 	}
-	waiting, err := p.admission.Behind(ctx, refused)
+	waiting, err := p.store.Behind(ctx, refused)
 	if err != nil {
 		return true, err
 	}
-	var last []lockprovider.Pending
+	var last []ledger.Admitted
 	for _, pending := range refused {
 		if !waiting[pending.StreamID] {
 			last = append(last, pending)
@@ -214,8 +225,8 @@ func (p *Persister) once(ctx context.Context, read func() ([]lockprovider.Pendin
 
 // commit has the database decide on changes; those whose verdict is final are told and forgotten, the others returned.
 func (p *Persister) commit(
-	ctx context.Context, batch []lockprovider.Pending, final func(verdict error) bool,
-) (refused []lockprovider.Pending, err error) {
+	ctx context.Context, batch []ledger.Admitted, final func(verdict error) bool,
+) (refused []ledger.Admitted, err error) {
 	if len(batch) == 0 {
 		return nil, nil
 	}
@@ -223,7 +234,7 @@ func (p *Persister) commit(
 	if err != nil {
 		return nil, err // nothing is known: they stay pending, are read and persisted again
 	}
-	var settled []lockprovider.Pending
+	var settled []ledger.Admitted
 	var words []error
 	for i, pending := range batch {
 		if final(verdicts[i]) {
@@ -232,51 +243,67 @@ func (p *Persister) commit(
 			refused = append(refused, pending)
 		}
 	}
-	p.d.Waiters.Tell(ctx, p.d.Instance, settled, words) // the commit is what counts; Redis may be tidied afterwards
-	return refused, p.forget(ctx, settled, words)
+	// A commit is told at once: Redis may be tidied afterwards. A refusal is told after Redis has taken the change back, or
+	// a caller that tries another way would still find the change there.
+	p.tell(ctx, settled, words, true)
+	err = p.forget(ctx, settled, words)
+	p.tell(ctx, settled, words, false)
+	return refused, err
+}
+
+// tell gives the callers the results of those changes of a batch that the database holds, or of the others.
+func (p *Persister) tell(ctx context.Context, batch []ledger.Admitted, results []error, held bool) {
+	var changes []ledger.Admitted
+	var told []error
+	for i, result := range results {
+		if (result == nil || errors.Is(result, ledger.ErrAlreadyApplied)) == held {
+			changes, told = append(changes, batch[i]), append(told, result)
+		}
+	}
+	p.d.confirmations.Tell(ctx, p.d.Instance, changes, told)
 }
 
 // forget removes what the database has confirmed from Redis, and takes back what it has refused.
-func (p *Persister) forget(ctx context.Context, batch []lockprovider.Pending, verdicts []error) error {
-	metrics, family := p.d.Metrics, string(p.admission.Family())
-	confirmed := make([]lockprovider.Pending, 0, len(batch))
+func (p *Persister) forget(ctx context.Context, batch []ledger.Admitted, verdicts []error) error {
+	metrics, family := p.d.Metrics, string(p.store.Family())
+	confirmed := make([]ledger.Admitted, 0, len(batch))
 	var errs []error
 	for i, pending := range batch {
 		switch verdict := verdicts[i]; {
 		case verdict == nil:
 			confirmed = append(confirmed, pending)
-		case errors.Is(verdict, lockprovider.ErrAlreadyApplied):
+		case errors.Is(verdict, ledger.ErrAlreadyApplied):
 			metrics.verdicts.WithLabelValues(family, "repeat").Inc()
-			errs = append(errs, p.admission.Undo(ctx, pending, nil))
+			errs = append(errs, p.store.Undo(ctx, pending, nil))
 		default:
 			metrics.verdicts.WithLabelValues(family, "refused").Inc()
 			p.log.WarnContext(ctx, "the database refused what redis had admitted", "change", pending.Change.ID,
 				"kind", pending.Change.Record.Kind, "reason", verdict)
-			errs = append(errs, p.admission.Undo(ctx, pending, verdict))
+			errs = append(errs, p.store.Undo(ctx, pending, verdict))
 		}
 	}
 	metrics.batch.WithLabelValues(family).Observe(float64(len(batch)))
 	metrics.verdicts.WithLabelValues(family, "confirmed").Add(float64(len(confirmed)))
-	return errors.Join(append(errs, p.admission.Done(ctx, confirmed))...)
+	return errors.Join(append(errs, p.store.Done(ctx, confirmed))...)
 }
 
 // putMalformedAway takes entries out of the batch that nothing can be made of, loudly: nobody but a stranger to this
 // program writes them. What cannot be put away stays pending and is claimed again.
-func (p *Persister) putMalformedAway(ctx context.Context, batch []lockprovider.Pending) []lockprovider.Pending {
+func (p *Persister) putMalformedAway(ctx context.Context, batch []ledger.Admitted) []ledger.Admitted {
 	good := batch[:0]
 	for _, pending := range batch {
 		if pending.Malformed == nil {
 			good = append(good, pending)
 			continue
 		}
-		p.d.Metrics.verdicts.WithLabelValues(string(p.admission.Family()), "malformed").Inc()
+		p.d.Metrics.verdicts.WithLabelValues(string(p.store.Family()), "malformed").Inc()
 		p.log.ErrorContext(ctx, "entry cannot be read", "error", pending.Malformed)
 		var err error
 		if p.d.Poison != nil {
 			err = p.d.Poison(ctx, pending.StreamID, pending.Raw, pending.Malformed)
 		}
 		if err == nil {
-			err = p.admission.Discard(ctx, pending)
+			err = p.store.Discard(ctx, pending)
 		}
 		if err != nil {
 			p.log.WarnContext(ctx, "entry not put away", "error", err)

@@ -19,18 +19,19 @@ import (
 	"holdfast/clients"
 	generated "holdfast/ent"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // redisFirst is a family under lua, whose receipts come before the commit, and whatever persists it.
 type redisFirst struct {
 	*testing.T
 
-	client    *generated.Client
-	redis     redis.UniversalClient
-	ledger    *lockprovider.Ledger
-	admission *lockprovider.Admission
-	provider  lockprovider.Provider
-	deps      PersisterDeps
+	client   *generated.Client
+	redis    redis.UniversalClient
+	ledger   *lockprovider.Ledger
+	store    *redisfirst.Store
+	provider lockprovider.Provider
+	deps     PersisterDeps
 }
 
 func newRedisFirst(t *testing.T) *redisFirst {
@@ -56,14 +57,21 @@ func newRedisFirst(t *testing.T) *redisFirst {
 	t.Cleanup(func() { must(t, providers.Close()) })
 	settings := DefaultPersisterSettings()
 	settings.Block = settings.Retry
-	return &redisFirst{
-		T: t, client: db.Ent, redis: server.Client, ledger: ledger,
-		admission: providers.Admissions()[lockprovider.Stock], provider: providers.For(lockprovider.Stock),
+	r := &redisFirst{
+		T: t, client: db.Ent, redis: server.Client, ledger: ledger, provider: providers.For(lockprovider.Stock),
 		deps: PersisterDeps{
-			Ledger: ledger, Waiters: providers.Waiters(), Instance: "here", Settings: settings,
-			Metrics: NewPersisterMetrics(nil), Log: slog.New(slog.DiscardHandler),
+			Ledger: ledger, Instance: "here", Settings: settings, Metrics: NewPersisterMetrics(nil),
+			Log: slog.New(slog.DiscardHandler),
 		},
 	}
+	providers.PersistWith(func(s *redisfirst.Store, c *redisfirst.Confirmations) lockprovider.Persister {
+		r.deps.confirmations = c
+		if s.Family() == lockprovider.Stock {
+			r.store = s
+		}
+		return NewPersister(s, r.deps)
+	})
+	return r
 }
 
 // admit has Redis admit a change of one balance.
@@ -87,11 +95,11 @@ func TestPersistedInAnyOrder(t *testing.T) {
 	noLeaks(t)
 	r := newRedisFirst(t)
 	const balance = "stock:product:any-order"
-	must(t, r.admission.OpenGroup(t.Context()))
+	must(t, r.store.OpenGroup(t.Context()))
 	r.open(balance)
 	first, second := r.admit(balance, +5), r.admit(balance, -22)
 
-	theirs, err := r.admission.Read(t.Context(), "elsewhere", 1, -1)
+	theirs, err := r.store.Read(t.Context(), "elsewhere", 1, -1)
 	must(t, err)
 	if len(theirs) != 1 || theirs[0].Change.ID != first.ID {
 		t.Fatalf("read %+v", theirs)
@@ -104,7 +112,7 @@ func TestPersistedInAnyOrder(t *testing.T) {
 			return v, err
 		})
 	})
-	stop := Background(t.Context(), NewPersister(r.admission, r.deps).Run)
+	stop := Background(t.Context(), NewPersister(r.store, r.deps).Run)
 	timeout := time.After(longEnough)
 	for range 4 { // it is tried, held back, and tried again
 		select {
@@ -118,7 +126,7 @@ func TestPersistedInAnyOrder(t *testing.T) {
 	if verdicts[0] != nil {
 		t.Fatalf("the first: %v", verdicts[0])
 	}
-	must(t, r.admission.Done(t.Context(), theirs))
+	must(t, r.store.Done(t.Context(), theirs))
 	second.Confirm = true // a repeat that returns when it is committed
 	_, err = r.provider.Execute(t.Context(), second)
 	must(t, err)
@@ -140,17 +148,17 @@ func TestRefusedForGood(t *testing.T) {
 	must(t, r.client.Balance.UpdateOneID(balance).SetAmount(6).Exec(t.Context()))
 	tooMany := r.admit(balance, -10)
 	after := r.admit(balance, -1)
-	must(t, NewPersister(r.admission, r.deps).Drain(t.Context()))
+	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
 	r.checkCommitted(fits, after)
 	if _, found, err := r.ledger.Replay(t.Context(), tooMany); found || err != nil {
 		t.Errorf("what does not fit was committed: %v, %v", found, err)
 	}
-	fate, err := r.admission.Fate(t.Context(), tooMany.ID)
+	outcome, err := r.store.Outcome(t.Context(), tooMany.ID)
 	must(t, err)
-	if fate.State != lockprovider.FateFailed || fate.Reason == nil {
-		t.Errorf("its fate: %+v", fate)
+	if outcome.State != lockprovider.OutcomeFailed || outcome.Reason == nil {
+		t.Errorf("its outcome: %+v", outcome)
 	}
-	if levels, err := r.admission.Levels(t.Context(), []string{balance}); err != nil || levels[balance].Amount != 14 {
+	if levels, err := r.store.Levels(t.Context(), []string{balance}); err != nil || levels[balance].Amount != 14 {
 		t.Errorf("redis says %+v, %v; want 14", levels, err)
 	}
 }
@@ -172,7 +180,7 @@ func TestMalformedChangeIsPoison(t *testing.T) {
 	}
 	must(t, r.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: streams[0], Values: []string{"payload", "no JSON"}}).Err())
 	second := r.admit(balance, -1)
-	must(t, NewPersister(r.admission, r.deps).Drain(t.Context()))
+	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
 	r.checkCommitted(first, second)
 	m := e.next(poison)
 	if reason := m.Metadata.Get(middleware.ReasonForPoisonedKey); !strings.Contains(reason, "stream entry") {
@@ -199,7 +207,7 @@ func TestMalformedChangeWaitsForThePoisonTopic(t *testing.T) {
 		}
 		return nil
 	}
-	must(t, NewPersister(r.admission, r.deps).Drain(t.Context()))
+	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
 	if tries.Load() != 2 {
 		t.Errorf("put away %d times", tries.Load())
 	}
@@ -237,13 +245,13 @@ func TestEndedEpochIsDrainedTogether(t *testing.T) {
 			running.Go(func() {
 				deps := r.deps
 				deps.Instance = fmt.Sprint("instance", i)
-				errs[i] = drainEpoch(t.Context(), r.admission, deps)
+				errs[i] = drainEpoch(t.Context(), r.store, deps)
 			})
 		}
 		running.Wait()
 		must(t, errors.Join(errs...))
 		r.checkCommitted(changes...)
-		if used, err := r.admission.Used(t.Context()); used || err != nil {
+		if used, err := r.store.Used(t.Context()); used || err != nil {
 			t.Fatalf("something is left: %v, %v", used, err)
 		}
 	}

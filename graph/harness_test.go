@@ -122,7 +122,10 @@ func newAPI(t *testing.T, s settings) *api {
 	t.Cleanup(func() { _ = happened.Close() }) // a test may have closed what it works with
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
 	ledger.OnCommit(happened.Wake)
-	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes},
+	providers, err := lockprovider.Build(lockprovider.Deps{
+		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes,
+		Worker: lockprovider.WorkerSettings{Batch: 100, Block: 20 * time.Millisecond, Retry: 20 * time.Millisecond},
+	},
 		map[lockprovider.Family]lockprovider.FamilyConfig{
 			lockprovider.Stock:    {Strategy: cmp.Or(s.stock, lockprovider.SetNX), Settings: bounds},
 			lockprovider.Coupons:  {Strategy: lockprovider.AtomicSQL, Settings: bounds},
@@ -131,13 +134,8 @@ func newAPI(t *testing.T, s settings) *api {
 		})
 	must(t, err)
 	t.Cleanup(func() { _ = providers.Close() })
-	for _, line := range providers.Lines() {
-		worker := providers.Worker(line, lockprovider.WorkerSettings{
-			Batch: 100, Block: 20 * time.Millisecond, Retry: 20 * time.Millisecond,
-		}, slog.New(slog.DiscardHandler))
-		stop := events.Background(ctx, worker.Run)
-		t.Cleanup(func() { _ = stop() })
-	}
+	stopStrategies := events.Background(ctx, providers.Run)
+	t.Cleanup(func() { _ = stopStrategies() })
 	if s.gateway == nil {
 		s.gateway = commerce.SimulatedGateway{}
 	}

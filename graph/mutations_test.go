@@ -12,6 +12,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // The mutations as the tests send them: with everything that tells what they did.
@@ -413,7 +414,7 @@ func TestLedgerHolds(t *testing.T) {
 		a.do(alice, placeOrder, vars(object{"idempotencyKey": uuid.NewString(), "lines": line("prod_7", 4), "payment": object{"method": "POINTS"}}))
 	}
 	a.ok(nobody, `{ product(id: "prod_7") { stock { available } } }`, nil).want("product.stock.available", 2)
-	violations, err := lockprovider.Audit(context.Background(), a.db.Ent)
+	violations, err := ledger.Audit(context.Background(), a.db.Ent)
 	must(t, err)
 	for _, v := range violations {
 		t.Errorf("%s: %s", v.Balance, v.Problem)

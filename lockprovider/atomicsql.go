@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"holdfast/ent"
+	"holdfast/lockprovider/ledger"
 )
 
 // atomicsql lets the database check and write in one statement: UPDATE ... SET amount = amount + δ WHERE amount + δ is
@@ -20,27 +20,27 @@ func newAtomicSQL(d Deps) (Provider, error) {
 }
 
 func (p *atomicsql) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.settle(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func() (Receipt, error) {
 		bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 		defer cancel()
 		for attempt := 1; ; attempt++ {
-			receipt, err := p.ledger.transact(bounded, AtomicSQL, func(tx *ent.Tx) (map[string]int64, error) {
-				return p.ledger.addDeltas(bounded, tx, c, AtomicSQL)
+			receipt, err := p.ledger.Run(bounded, AtomicSQL, func(tx *ledger.Tx) error {
+				return tx.Add(bounded, c)
 			})
 			receipt.Attempts = max(receipt.Attempts, attempt)
-			if !errors.Is(err, errNoFit) {
+			if !errors.Is(err, ledger.ErrNoFit) {
 				return receipt, err
 			}
 			// The statement only says that it did not fit. Read outside of the transaction to say what did not.
-			read, err := p.ledger.read(bounded, p.ledger.client.Balance, c.Moves, false)
+			read, err := p.ledger.Read(bounded, c.Moves)
 			if err != nil {
-				return Receipt{}, p.ledger.failure(bounded, err)
+				return Receipt{}, err
 			}
-			if _, err := check(read, c.Moves); err != nil {
+			if _, err := ledger.Check(read, c.Moves); err != nil {
 				return Receipt{}, err
 			}
 			if attempt >= p.settings.Attempts { // it fits by now: somebody gave back in between
-				return receipt, fmt.Errorf("%w: %w", ErrConflict, errNoFit)
+				return receipt, fmt.Errorf("%w: %w", ErrConflict, ledger.ErrNoFit)
 			}
 		}
 	})

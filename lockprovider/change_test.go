@@ -23,7 +23,7 @@ func TestNormalizeMergesAndSorts(t *testing.T) {
 		{Balance: "stock:product:b", Delta: -3, Open: &Bounds{Ceiling: 7}},
 	}
 	before := slices.Clone(given)
-	got, err := changeOf(given...).normalize()
+	got, err := normalize(changeOf(given...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,13 +59,13 @@ func TestNormalizeRefusesDeltas(t *testing.T) {
 			for _, d := range deltas {
 				moves = append(moves, Move{Balance: key, Delta: d})
 			}
-			if c, err := changeOf(moves...).normalize(); !errors.Is(err, ErrInvalidChange) {
+			if c, err := normalize(changeOf(moves...)); !errors.Is(err, ErrInvalidChange) {
 				t.Errorf("normalized to %+v, %v", c.Moves, err)
 			}
 		})
 	}
 	for _, d := range []int64{MaxAmount, -MaxAmount, 0} {
-		if _, err := changeOf(Move{Balance: key, Delta: d}).normalize(); err != nil {
+		if _, err := normalize(changeOf(Move{Balance: key, Delta: d})); err != nil {
 			t.Errorf("delta %d: %v", d, err)
 		}
 	}
@@ -86,11 +86,11 @@ func TestNormalizeProperties(t *testing.T) {
 		}
 
 		c := changeOf(moves...)
-		got, err := c.normalize()
+		got, err := normalize(c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys := got.balances()
+		keys := got.Balances()
 		if !slices.IsSorted(keys) || len(slices.Compact(slices.Clone(keys))) != len(keys) || len(keys) != len(want) {
 			t.Fatalf("keys %q of %+v", keys, moves)
 		}
@@ -99,7 +99,7 @@ func TestNormalizeProperties(t *testing.T) {
 				t.Fatalf("%s %+d, want %+d", m.Balance, m.Delta, want[m.Balance])
 			}
 		}
-		if again, err := got.normalize(); err != nil || !slices.Equal(again.Moves, got.Moves) ||
+		if again, err := normalize(got); err != nil || !slices.Equal(again.Moves, got.Moves) ||
 			again.Record.Fingerprint != got.Record.Fingerprint {
 			t.Fatalf("normalized twice: %+v, %v", again, err)
 		}
@@ -107,7 +107,7 @@ func TestNormalizeProperties(t *testing.T) {
 		// The same request in another order has the same fingerprint; another request has another one.
 		shuffled := c
 		shuffled.Moves = rapid.Permutation(moves).Draw(t, "shuffled")
-		if other, err := shuffled.normalize(); err != nil || other.Record.Fingerprint != got.Record.Fingerprint {
+		if other, err := normalize(shuffled); err != nil || other.Record.Fingerprint != got.Record.Fingerprint {
 			t.Fatalf("the order of the moves changes the fingerprint: %v", err)
 		}
 		for name, alter := range map[string]func(*Change){
@@ -118,7 +118,7 @@ func TestNormalizeProperties(t *testing.T) {
 		} {
 			altered := c
 			alter(&altered)
-			if other, err := altered.normalize(); err != nil || other.Record.Fingerprint == got.Record.Fingerprint {
+			if other, err := normalize(altered); err != nil || other.Record.Fingerprint == got.Record.Fingerprint {
 				t.Fatalf("another %s has the same fingerprint, %v", name, err)
 			}
 		}

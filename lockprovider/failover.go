@@ -11,6 +11,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"holdfast/ent/familystrategy"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // failover serves a family by its strategy for as long as Redis answers, and by a strategy that needs the database alone
@@ -104,8 +105,15 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 	return p.fallback.Execute(ctx, c)
 }
 
-// Run follows the regime in force, and ends the fallback once Redis is back, until ctx ends.
+// Unwrap lets [As] find what the strategy can do that serves while Redis answers.
+func (p *failover) Unwrap() Provider { return p.primary }
+
+// Run follows the regime in force, and ends the fallback once Redis is back, until ctx ends. Without a fallback there is
+// nothing to follow.
 func (p *failover) Run(ctx context.Context) {
+	if p.fallback == nil {
+		return
+	}
 	healthy := 0
 	for pause(ctx, jitter(p.settings.Watch)) == nil {
 		if err := p.watchOnce(ctx, &healthy); err != nil && ctx.Err() == nil {
@@ -168,7 +176,7 @@ func (p *failover) switchTo(ctx context.Context, fallback bool) error {
 }
 
 // errRedisDown marks the failures that open the circuit.
-var errRedisDown = errors.New("redis does not answer")
+var errRedisDown = redisfirst.ErrRedisDown
 
 // regime implements regimes.
 func (d *Deployment) regime(ctx context.Context, f Family) (Regime, error) {

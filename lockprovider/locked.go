@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"holdfast/ent"
+	"holdfast/lockprovider/ledger"
 )
 
 // Locker keeps others out of a set of keys, whatever process they run in.
@@ -48,11 +48,11 @@ func newLocked(s Strategy, d Deps) *locked {
 // Execute: lock → begin → read → check → write → commit → unlock. Never unlock before the commit; the transaction begins
 // after the lock is held.
 func (p *locked) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.settle(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func() (Receipt, error) {
 		for attempt := 1; ; attempt++ {
 			receipt, err := p.once(ctx, c)
 			receipt.Attempts = attempt
-			if !errors.Is(err, errStale) {
+			if !errors.Is(err, ledger.ErrStale) {
 				return receipt, err
 			}
 			// Somebody wrote while we held the lock. The version comparison kept the data right; the lock failed.
@@ -68,7 +68,7 @@ func (p *locked) once(ctx context.Context, c Change) (receipt Receipt, err error
 	began := time.Now()
 	waiting := p.metrics.waiting.WithLabelValues(string(p.strategy), string(c.Family))
 	waiting.Inc()
-	held, lease, err := p.locker.Lock(ctx, lockKeys(c.balances()))
+	held, lease, err := p.locker.Lock(ctx, lockKeys(c.Balances()))
 	waiting.Dec()
 	waited := time.Since(began)
 	p.metrics.waited(p.strategy, c.Family, waited)
@@ -83,16 +83,16 @@ func (p *locked) once(ctx context.Context, c Change) (receipt Receipt, err error
 		p.metrics.held(p.strategy, c.Family, time.Since(began)-waited)
 	}()
 
-	receipt, err = p.ledger.transact(held, p.strategy, func(tx *ent.Tx) (map[string]int64, error) {
-		read, err := p.ledger.read(held, tx.Balance, c.Moves, false)
+	receipt, err = p.ledger.Run(held, p.strategy, func(tx *ledger.Tx) error {
+		read, err := tx.Read(held, c.Moves, ledger.Plain)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		after, err := check(read, c.Moves)
+		after, err := ledger.Check(read, c.Moves)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return p.ledger.writeAmounts(held, tx, c, p.strategy, read, after, sameVersion)
+		return tx.Write(held, c, read, after, ledger.SameVersion)
 	})
 	receipt.Waited = waited
 	return receipt, err

@@ -116,7 +116,7 @@ func connectTo(urls []string) func(*testing.T) []redis.UniversalClient {
 func openEnv(t *testing.T, name, databaseURL string, kind redisKind) *providertest.Env {
 	t.Helper()
 	db := openDatabase(t, databaseURL)
-	env := &providertest.Env{Name: name, Client: db.Ent, Dialect: db.Dialect, Serve: serve}
+	env := &providertest.Env{Name: name, Client: db.Ent, Dialect: db.Dialect, Serve: serve, Worker: workers}
 	if kind.name != "" {
 		urls, _ := kind.start(t)
 		env.Redis = connectTo(urls)
@@ -129,25 +129,27 @@ func openEnv(t *testing.T, name, databaseURL string, kind redisKind) *providerte
 	return env.Open()
 }
 
-// serve runs the product's own persister or worker.
+// block is how long a stop of what runs in the background takes.
+const block = 50 * time.Millisecond
+
+// workers are the bounds of the workers that serve queues.
+var workers = lockprovider.WorkerSettings{Batch: 256, Block: block, Retry: 20 * time.Millisecond}
+
+// serve runs what the strategies need in the background, with the product's own persister.
 func serve(b providertest.Background) (stop func()) {
-	const block = 50 * time.Millisecond // and so how long a stop takes
-	log := slog.New(slog.DiscardHandler)
-	var run func(context.Context)
-	if admission, ok := b.Providers.Admissions()[b.Family]; ok {
-		settings := events.DefaultPersisterSettings()
-		settings.Block = block
-		run = events.NewPersister(admission, events.PersisterDeps{
-			Ledger: b.Ledger, Waiters: b.Providers.Waiters(), Instance: b.Instance, Settings: settings,
-			Metrics: events.NewPersisterMetrics(nil), Log: log,
-		}).Run
-	} else {
-		settings := lockprovider.WorkerSettings{Batch: 256, Block: block, Retry: 20 * time.Millisecond}
-		run = b.Providers.Worker(b.Providers.Lines()[b.Family], settings, log).Run
-	}
+	settings := events.DefaultPersisterSettings()
+	settings.Block = block
+	b.Providers.PersistWith(events.Persisting(events.PersisterDeps{
+		Ledger: b.Ledger, Instance: b.Instance, Settings: settings, Metrics: events.NewPersisterMetrics(nil),
+		Log: slog.New(slog.DiscardHandler),
+	}))
+	return inBackground(b.Providers)
+}
+
+func inBackground(providers *lockprovider.Providers) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { run(ctx) })
+	running.Go(func() { providers.Run(ctx) })
 	return func() {
 		cancel()
 		running.Wait()

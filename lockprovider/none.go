@@ -3,7 +3,7 @@ package lockprovider
 import (
 	"context"
 
-	"holdfast/ent"
+	"holdfast/lockprovider/ledger"
 )
 
 // none keeps nobody out: it reads, checks, and writes what it computed. It exists to reproduce the lost update, as the
@@ -13,17 +13,17 @@ type none struct{ ledger *Ledger }
 func newNone(d Deps) (Provider, error) { return &none{ledger: d.Ledger}, nil }
 
 func (p *none) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.settle(ctx, c, func() (Receipt, error) {
-		read, err := p.ledger.read(ctx, p.ledger.client.Balance, c.Moves, false)
-		if err != nil {
-			return Receipt{}, p.ledger.failure(ctx, err)
-		}
-		after, err := check(read, c.Moves)
+	return p.ledger.Once(ctx, c, func() (Receipt, error) {
+		read, err := p.ledger.Read(ctx, c.Moves)
 		if err != nil {
 			return Receipt{}, err
 		}
-		return p.ledger.transact(ctx, None, func(tx *ent.Tx) (map[string]int64, error) {
-			return p.ledger.writeAmounts(ctx, tx, c, None, read, after, unconditional)
+		after, err := ledger.Check(read, c.Moves)
+		if err != nil {
+			return Receipt{}, err
+		}
+		return p.ledger.Run(ctx, None, func(tx *ledger.Tx) error {
+			return tx.Write(ctx, c, read, after, ledger.Unconditional)
 		})
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"holdfast/ent"
+	"holdfast/lockprovider/ledger"
 )
 
 // optimistic keeps nobody out either, but writes only where the versions are still those it read, and otherwise starts
@@ -20,36 +20,36 @@ func newOptimistic(d Deps) (Provider, error) {
 }
 
 func (p *optimistic) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.settle(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func() (Receipt, error) {
 		// It takes no lock, but its write waits for the row, or for SQLite's one writer, as every write does.
 		bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 		defer cancel()
 		for attempt := 1; ; attempt++ {
 			receipt, err := p.once(bounded, c)
 			receipt.Attempts = attempt
-			if !errors.Is(err, errStale) {
+			if !errors.Is(err, ledger.ErrStale) {
 				return receipt, err
 			}
 			if attempt >= p.settings.Attempts {
 				return receipt, fmt.Errorf("%w: %w", ErrConflict, err)
 			}
 			if err := pause(bounded, jitter(p.settings.Backoff)); err != nil {
-				return Receipt{}, p.ledger.failure(bounded, err)
+				return Receipt{}, ledger.Failure(bounded, err)
 			}
 		}
 	})
 }
 
 func (p *optimistic) once(ctx context.Context, c Change) (Receipt, error) {
-	read, err := p.ledger.read(ctx, p.ledger.client.Balance, c.Moves, false)
-	if err != nil {
-		return Receipt{}, p.ledger.failure(ctx, err)
-	}
-	after, err := check(read, c.Moves)
+	read, err := p.ledger.Read(ctx, c.Moves)
 	if err != nil {
 		return Receipt{}, err
 	}
-	return p.ledger.transact(ctx, Optimistic, func(tx *ent.Tx) (map[string]int64, error) {
-		return p.ledger.writeAmounts(ctx, tx, c, Optimistic, read, after, sameVersion)
+	after, err := ledger.Check(read, c.Moves)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return p.ledger.Run(ctx, Optimistic, func(tx *ledger.Tx) error {
+		return tx.Write(ctx, c, read, after, ledger.SameVersion)
 	})
 }

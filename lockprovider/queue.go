@@ -6,44 +6,83 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
-// queue lets one worker at a time do everything: changes stand in line, in the order in which they arrived, and the worker
+// queue lets one worker at a time do everything: changes wait in a queue, in the order in which they arrived, and the worker
 // takes them in batches, checks one after the other, and commits those that fit in one transaction. Nobody contends for
-// anything, the first to come is the first served, and who finds the stock sold out is told without joining the line.
+// anything, the first to come is the first served, and a caller who finds the stock sold out is told without joining.
 type queue struct {
-	line     *Line
-	waiters  *Waiters
-	ledger   *Ledger
-	settings Settings
+	changes       *redisfirst.Queue
+	confirmations *redisfirst.Confirmations
+	ledger        *Ledger
+	settings      Settings
+	worker        *worker
 }
 
+// abandonTimeout bounds how long a change is taken out of the queue after its caller has gone.
+const abandonTimeout = 2 * time.Second
+
 func newQueue(d Deps) (Provider, error) {
-	return &queue{line: d.line, waiters: d.waiters, ledger: d.Ledger, settings: d.Settings}, nil
+	changes := redisfirst.NewQueue(d.Redis, d.family, d.Epochs[d.family], d.Instance, redisfirst.QueueSettings{
+		Length: d.Settings.Backlog, Remember: d.Settings.Remember,
+	})
+	return &queue{
+		changes: changes, confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings,
+		worker: &worker{
+			changes: changes, locker: exclusiveLocker(d.hub), ledger: d.Ledger, confirmations: d.confirmations,
+			instance: d.Instance, settings: d.Worker, log: d.Log,
+		},
+	}, nil
 }
 
 func (p *queue) Execute(ctx context.Context, c Change) (Receipt, error) {
-	verdict, forget := p.waiters.expect(c.ID) // before joining: the answer may come at once
+	result, forget := p.confirmations.Expect(c.ID) // before joining: the result may come at once
 	defer forget()
 	began := time.Now()
-	place, err := p.line.enqueue(ctx, c, time.Time{})
+	entry, err := p.changes.Join(ctx, c, time.Time{})
 	if err != nil {
 		return refusedUnlessApplied(ctx, p.ledger, c, err)
 	}
-	if place.state == lineFailed {
-		return Receipt{Strategy: Queue}, place.failure
+	if entry.State == redisfirst.EntryFailed {
+		return Receipt{Strategy: Queue}, entry.Failure
 	}
-	receipt, err := p.answer(ctx, c, place, verdict)
+	receipt, err := p.served(ctx, c, entry, result)
 	receipt.Waited = time.Since(began)
 	return receipt, err
 }
 
-// answer waits for the worker. Who waits longer than the bound leaves the line, unless he is being served by then.
-func (p *queue) answer(ctx context.Context, c Change, place queued, verdict <-chan error) (Receipt, error) {
+// Enter implements [Ticketer].
+func (p *queue) Enter(ctx context.Context, c Change, until time.Time) (Position, error) {
+	c, err := normalize(c)
+	if err != nil {
+		return Position{}, err
+	}
+	if _, err := p.changes.Join(ctx, c, until); err != nil {
+		return Position{}, err
+	}
+	return p.Look(ctx, c.ID, until)
+}
+
+// Look implements [Ticketer].
+func (p *queue) Look(ctx context.Context, id uuid.UUID, until time.Time) (Position, error) {
+	return p.changes.Look(ctx, id, until)
+}
+
+// Run serves the queue whenever no other instance does, until ctx ends.
+func (p *queue) Run(ctx context.Context) { p.worker.Run(ctx) }
+
+// served waits for the worker. A caller that waits longer than the bound leaves the queue, unless its change is being served
+// by then.
+func (p *queue) served(ctx context.Context, c Change, entry redisfirst.Entry, result <-chan error) (Receipt, error) {
 	patience := time.NewTimer(p.settings.Wait)
 	defer patience.Stop()
 	next := firstLook
-	if place.state == lineDone {
+	if entry.State == redisfirst.EntryDone {
 		next = 0
 	}
 	look := time.NewTimer(next)
@@ -51,90 +90,95 @@ func (p *queue) answer(ctx context.Context, c Change, place queued, verdict <-ch
 	leaving := false
 	for {
 		select {
-		case err := <-verdict:
-			if err != nil && !errors.Is(err, ErrAlreadyApplied) {
+		case err := <-result:
+			if err != nil && !errors.Is(err, ledger.ErrAlreadyApplied) {
 				return Receipt{}, err
 			}
 			receipt, found, rerr := p.ledger.Replay(ctx, c)
 			if rerr == nil && !found {
 				rerr = fmt.Errorf("%w: change %s was served and is not in the change log", ErrUnavailable, c.ID)
 			}
-			receipt.Replayed = place.replayed || err != nil
+			receipt.Replayed = entry.Replayed || err != nil
 			return receipt, rerr
 		case <-look.C:
-			if receipt, done, err := p.look(ctx, c); done || err != nil {
-				receipt.Replayed = place.replayed
+			if receipt, done, err := p.lookForResult(ctx, c); done || err != nil {
+				receipt.Replayed = entry.Replayed
 				return receipt, err
 			}
 			next = max(2*next, firstLook)
 			look.Reset(next)
 		case <-patience.C:
 			if leaving {
-				return Receipt{}, fmt.Errorf("%w: being served, and the answer did not come", ErrUnavailable)
+				return Receipt{}, fmt.Errorf("%w: being served, and the result did not come", ErrUnavailable)
 			}
-			left, err := p.line.leave(context.WithoutCancel(ctx), c.ID, place.streamID)
+			left, err := p.changes.Leave(context.WithoutCancel(ctx), c.ID, entry.StreamID)
 			if left || err != nil {
 				return Receipt{}, errors.Join(ErrLockTimeout, err)
 			}
-			leaving = true // too late to leave: the answer is on its way
+			leaving = true // too late to leave: the result is on its way
 			patience.Reset(p.settings.PersistWait)
 		case <-ctx.Done():
-			p.abandon(ctx, c, place)
+			p.abandon(ctx, c, entry)
 			return Receipt{}, ctx.Err()
 		}
 	}
 }
 
-// abandon leaves the line for a caller who has gone.
-func (p *queue) abandon(ctx context.Context, c Change, place queued) {
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+// abandon leaves the queue for a caller that has gone.
+func (p *queue) abandon(ctx context.Context, c Change, entry redisfirst.Entry) {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
 	defer cancel()
-	_, _ = p.line.leave(bounded, c.ID, place.streamID) // too late to leave: the change is applied, as a repeat will tell
+	_, _ = p.changes.Leave(bounded, c.ID, entry.StreamID) // too late to leave: the change is applied, as a repeat will tell
 }
 
-// look finds an answer whose word was lost.
-func (p *queue) look(ctx context.Context, c Change) (Receipt, bool, error) {
+// lookForResult finds a result whose message was lost.
+func (p *queue) lookForResult(ctx context.Context, c Change) (receipt Receipt, done bool, err error) {
 	if receipt, found, err := p.ledger.Replay(ctx, c); found || errors.Is(err, ErrIDReused) {
 		return receipt, found, err
 	}
-	place, err := p.line.Look(ctx, c.ID, time.Time{})
+	position, err := p.changes.Look(ctx, c.ID, time.Time{})
 	switch {
 	case err != nil:
 		return Receipt{}, false, nil //nolint:nilerr // Redis does not answer: go on waiting, within the bound
-	case place.State == PlaceFailed:
-		return Receipt{}, false, place.Reason
-	case place.State == PlaceExpired, place.State == PlaceUnknown:
-		return Receipt{}, false, fmt.Errorf("%w: the place in the line is lost", ErrLockTimeout)
+	case position.State == PositionFailed:
+		return Receipt{}, false, position.Reason
+	case position.State == PositionExpired, position.State == PositionUnknown:
+		return Receipt{}, false, fmt.Errorf("%w: the position in the queue is lost", ErrLockTimeout)
 	}
 	return Receipt{}, false, nil
 }
 
-// Worker serves the line of a family. Any number of instances may run one; a lock makes sure that one at a time serves,
-// and change IDs and conditional updates keep the data right where that lock fails.
-type Worker struct {
-	line     *Line
-	locker   Locker
-	ledger   *Ledger
-	waiters  *Waiters
-	instance string
-	settings WorkerSettings
-	log      *slog.Logger
+// worker serves the queue of a family. Any number of instances may run one. A lock makes sure that one at a time serves;
+// change IDs and conditional updates keep the data right if that lock fails.
+type worker struct {
+	changes       *redisfirst.Queue
+	confirmations *redisfirst.Confirmations
+	locker        Locker
+	ledger        *Ledger
+	instance      string
+	settings      WorkerSettings
+	log           *slog.Logger
 }
 
-// WorkerSettings are the bounds of a Worker.
+// WorkerSettings are the bounds of the worker that serves a queue.
 type WorkerSettings struct {
 	// Batch is the most changes of one transaction.
 	Batch int64
-	// Block is how long to wait for somebody to come before looking around.
+	// Block is how long to wait for a change to come before looking around.
 	Block time.Duration
 	// Retry is the pause after a failure of Redis or the database.
 	Retry time.Duration
 }
 
+// DefaultWorkerSettings suit a database that commits in milliseconds.
+func DefaultWorkerSettings() WorkerSettings {
+	return WorkerSettings{Batch: 256, Block: 500 * time.Millisecond, Retry: time.Second}
+}
+
 // Run serves whenever no other worker does, until ctx ends.
-func (w *Worker) Run(ctx context.Context) {
+func (w *worker) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		held, lease, err := w.locker.Lock(ctx, []string{"exclusive:queue:" + w.line.prefix})
+		held, lease, err := w.locker.Lock(ctx, []string{"exclusive:queue:" + w.changes.Name()})
 		if errors.Is(err, ErrLockTimeout) {
 			continue // another instance serves
 		}
@@ -143,16 +187,16 @@ func (w *Worker) Run(ctx context.Context) {
 			_ = lease.Unlock(ctx) // a lease that was lost has been taken over
 		}
 		if err != nil && ctx.Err() == nil {
-			w.log.WarnContext(ctx, "the line waits", "family", w.line.family, "error", err)
+			w.log.WarnContext(ctx, "the queue waits", "family", w.changes.Family(), "error", err)
 			_ = pause(ctx, w.settings.Retry)
 		}
 	}
 }
 
 // serve takes batches for as long as the lock is held.
-func (w *Worker) serve(ctx context.Context) error {
+func (w *worker) serve(ctx context.Context) error {
 	for ctx.Err() == nil {
-		batch, err := w.line.next(ctx, w.settings.Batch, w.settings.Block)
+		batch, err := w.changes.Next(ctx, w.settings.Batch, w.settings.Block)
 		if err != nil {
 			return err
 		}
@@ -163,36 +207,36 @@ func (w *Worker) serve(ctx context.Context) error {
 		if err := w.serveBatch(ctx, batch); err != nil {
 			return err
 		}
-		w.line.pace(ctx, float64(len(batch))/time.Since(began).Seconds())
+		w.changes.Pace(ctx, float64(len(batch))/time.Since(began).Seconds())
 	}
 	return nil
 }
 
-// serveBatch answers a batch: check in order → commit → remove from the line → tell.
-func (w *Worker) serveBatch(ctx context.Context, batch []Pending) error {
-	gone, err := w.line.expired(ctx, batch, time.Now())
+// serveBatch serves a batch: check in order → commit → remove from the queue → tell.
+func (w *worker) serveBatch(ctx context.Context, batch []ledger.Admitted) error {
+	expired, err := w.changes.Expired(ctx, batch, time.Now())
 	if err != nil {
 		return err
 	}
-	verdicts := make([]error, len(batch))
+	results := make([]error, len(batch))
 	var todo []int
-	for i, p := range batch {
+	for i, a := range batch {
 		switch {
-		case gone[i]:
-			verdicts[i] = ErrLockTimeout
-		case p.Malformed != nil:
-			w.log.ErrorContext(ctx, "entry discarded", "error", p.Malformed)
-			verdicts[i] = p.Malformed
+		case expired[i]:
+			results[i] = ErrLockTimeout
+		case a.Malformed != nil:
+			w.log.ErrorContext(ctx, "entry discarded", "error", a.Malformed)
+			results[i] = a.Malformed
 		default:
 			todo = append(todo, i)
 		}
 	}
-	amounts, err := w.ledger.serve(ctx, Queue, batch, todo, verdicts)
+	balances, err := w.ledger.ApplyInOrder(ctx, Queue, batch, todo, results)
 	if err != nil {
-		return err // nothing is known: they stay in line, first
+		return err // nothing is known: they stay in the queue, first
 	}
-	// Marks before answers: who is told that something was given back must not find it still sold out.
-	err = w.line.served(ctx, batch, verdicts, gone, amounts)
-	w.waiters.Tell(ctx, w.instance, batch, verdicts)
+	// Marks before results: a caller that is told that something was given back must not find it still sold out.
+	err = w.changes.Served(ctx, batch, results, expired, balances)
+	w.confirmations.Tell(ctx, w.instance, batch, results)
 	return err
 }

@@ -1,12 +1,9 @@
 package lockprovider_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,8 +27,8 @@ type shop struct {
 	instances []*lockprovider.Providers
 }
 
-// newShop has two instances and nobody who serves yet.
-func newShop(t *testing.T, url string, kind redisKind, stock int64) *shop {
+// newShop has two instances, and no worker that serves yet. batch is the most changes that a worker takes at a time.
+func newShop(t *testing.T, url string, kind redisKind, stock, batch int64) *shop {
 	t.Helper()
 	s := &shop{t: t, db: openDatabase(t, url), stock: lockprovider.StockKey("scarce")}
 	s.ledger = lockprovider.NewLedger(s.db.Ent, s.db.Dialect, nil, 5)
@@ -56,13 +53,15 @@ func newShop(t *testing.T, url string, kind redisKind, stock int64) *shop {
 	s.redis = connect()
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
 	for _, f := range lockprovider.Families {
-		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.Queue, Settings: lockprovider.Settings{
-			Wait: longEnough, PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour, Poll: 20 * time.Millisecond,
-		}}
+		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}
 	}
+	families[lockprovider.Stock] = lockprovider.FamilyConfig{Strategy: lockprovider.Queue, Settings: lockprovider.Settings{
+		Wait: longEnough, PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour, Poll: 20 * time.Millisecond,
+	}}
 	for range 2 {
 		providers, err := lockprovider.Build(lockprovider.Deps{
 			Ledger: s.ledger, Redis: connect(), Instance: uuid.NewString(),
+			Worker: lockprovider.WorkerSettings{Batch: batch, Block: block, Retry: 20 * time.Millisecond},
 		}, families)
 		if err != nil {
 			t.Fatal(err)
@@ -78,25 +77,27 @@ func newShop(t *testing.T, url string, kind redisKind, stock int64) *shop {
 }
 
 // serve runs a worker on each of some instances until stop is called, at the latest when the test ends.
-func (s *shop) serve(batch int64, instances ...*lockprovider.Providers) (stop func()) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
-	var running sync.WaitGroup
+func (s *shop) serve(instances ...*lockprovider.Providers) (stop func()) {
+	var stops []func()
 	for _, providers := range instances {
-		worker := providers.Worker(providers.Lines()[lockprovider.Stock], lockprovider.WorkerSettings{
-			Batch: batch, Block: 50 * time.Millisecond, Retry: 20 * time.Millisecond,
-		}, slog.New(slog.DiscardHandler))
-		running.Go(func() { worker.Run(ctx) })
+		stops = append(stops, inBackground(providers))
 	}
 	stop = func() {
-		cancel()
-		running.Wait()
+		for _, stop := range stops {
+			stop()
+		}
 	}
 	s.t.Cleanup(stop)
 	return stop
 }
 
-func (s *shop) line(i int) *lockprovider.Line {
-	return s.instances[i%len(s.instances)].Lines()[lockprovider.Stock]
+func (s *shop) queue(i int) lockprovider.Ticketer {
+	s.t.Helper()
+	queue, ok := lockprovider.As[lockprovider.Ticketer](s.instances[i%len(s.instances)].For(lockprovider.Stock))
+	if !ok {
+		s.t.Fatal("the stock has no queue")
+	}
+	return queue
 }
 
 // buy is a change that takes one unit.
@@ -121,54 +122,54 @@ func (s *shop) sold() (ids []uuid.UUID, last time.Time) {
 }
 
 // place waits until a change does not wait any more. It does not prolong its ticket.
-func (s *shop) place(c lockprovider.Change) lockprovider.Place {
+func (s *shop) place(c lockprovider.Change) lockprovider.Position {
 	s.t.Helper()
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for ctx := bounded(s.t); ; <-ticker.C {
-		place, err := s.line(0).Look(ctx, c.ID, time.Time{})
+		place, err := s.queue(0).Look(ctx, c.ID, time.Time{})
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if place.State != lockprovider.PlaceWaiting {
+		if place.State != lockprovider.PositionWaiting {
 			return place
 		}
 	}
 }
 
 // everywhere runs a test of the line with every database and a real Redis, and with what `go run .` uses.
-func everywhere(t *testing.T, stock int64, test func(t *testing.T, s *shop)) {
-	t.Run("sqlite+embedded", func(t *testing.T) { test(t, newShop(t, "sqlite://:memory:", embedded, stock)) })
+func everywhere(t *testing.T, stock, batch int64, test func(t *testing.T, s *shop)) {
+	t.Run("sqlite+embedded", func(t *testing.T) { test(t, newShop(t, "sqlite://:memory:", embedded, stock, batch)) })
 	for _, db := range databases {
-		t.Run(db.name+"+redis", func(t *testing.T) { test(t, newShop(t, db.url(t), realRedis, stock)) })
+		t.Run(db.name+"+redis", func(t *testing.T) { test(t, newShop(t, db.url(t), realRedis, stock, batch)) })
 	}
 }
 
 // Who is first in line is served first, whichever instance he came to and whichever serves: no inversion, over batches,
 // while others join, and when another instance goes on serving.
 func TestFirstComeFirstServed(t *testing.T) {
-	const waiting, joining, stock = 60, 60, 100
-	everywhere(t, stock, func(t *testing.T, s *shop) {
+	const waiting, joining, stock = 60, 60, 100 // in batches of 7
+	everywhere(t, stock, 7, func(t *testing.T, s *shop) {
 		var queue []lockprovider.Change
 		join := func(n int) {
 			for range n {
 				c := s.buy()
-				place, err := s.line(len(queue)).Enter(t.Context(), c, time.Now().Add(time.Hour))
+				place, err := s.queue(len(queue)).Enter(t.Context(), c, time.Now().Add(time.Hour))
 				if err != nil && !errors.Is(err, lockprovider.ErrInsufficient) { // told at the door
 					t.Fatal(err)
 				}
-				if len(queue) < waiting && place.Position != len(queue)+1 {
-					t.Errorf("the place of number %d is %d", len(queue)+1, place.Position)
+				if len(queue) < waiting && place.Number != len(queue)+1 {
+					t.Errorf("the place of number %d is %d", len(queue)+1, place.Number)
 				}
 				queue = append(queue, c)
 			}
 		}
 		join(waiting)
-		stop := s.serve(7, s.instances...) // many batches, the last of them not full
+		stop := s.serve(s.instances...) // many batches, the last of them not full
 		join(joining / 2)
 		s.place(queue[waiting/2])
 		stop()
-		s.serve(7, s.instances[1])
+		s.serve(s.instances[1])
 		join(joining / 2)
 		s.place(queue[stock-1])
 		var want []uuid.UUID
@@ -179,7 +180,7 @@ func TestFirstComeFirstServed(t *testing.T) {
 			t.Errorf("served in the order\n%v, want that of the line\n%v", got, want)
 		}
 		for _, c := range queue[stock:] {
-			if place := s.place(c); place.State != lockprovider.PlaceUnknown && !errors.Is(place.Reason, lockprovider.ErrInsufficient) {
+			if place := s.place(c); place.State != lockprovider.PositionUnknown && !errors.Is(place.Reason, lockprovider.ErrInsufficient) {
 				t.Errorf("who came after the last unit: %+v", place)
 			}
 		}
@@ -192,7 +193,7 @@ const soldOutWithin = 2 * time.Second
 // When the last unit is gone, all who still stand in line are told so, whichever instance they came to.
 func TestSoldOutIsTold(t *testing.T) {
 	const waiting, stock = 150, 20 // few enough for the race detector and a Redis in this process to take no part in the time
-	everywhere(t, stock, func(t *testing.T, s *shop) {
+	everywhere(t, stock, 64, func(t *testing.T, s *shop) {
 		ctx := bounded(t)
 		type answer struct {
 			err error
@@ -217,7 +218,7 @@ func TestSoldOutIsTold(t *testing.T) {
 				break
 			}
 		}
-		s.serve(64, s.instances...)
+		s.serve(s.instances...)
 		sold, refused := 0, 0
 		var late time.Time
 		for range waiting {
@@ -248,7 +249,7 @@ func TestSoldOutIsTold(t *testing.T) {
 
 // A ticket that nobody asks for holds up nobody, and buys nothing; each look prolongs it.
 func TestTicketsExpire(t *testing.T) {
-	everywhere(t, 10, func(t *testing.T, s *shop) {
+	everywhere(t, 10, 10, func(t *testing.T, s *shop) {
 		ctx := t.Context()
 		gone, back, there := s.buy(), s.buy(), s.buy()
 		past, future := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
@@ -257,20 +258,20 @@ func TestTicketsExpire(t *testing.T) {
 			if c.ID == there.ID {
 				until = future
 			}
-			if place, err := s.line(0).Enter(ctx, c, until); err != nil || place.State != lockprovider.PlaceWaiting {
+			if place, err := s.queue(0).Enter(ctx, c, until); err != nil || place.State != lockprovider.PositionWaiting {
 				t.Fatalf("%+v, %v", place, err)
 			}
 		}
-		if place, err := s.line(1).Look(ctx, back.ID, future); err != nil || place.Position != 2 {
+		if place, err := s.queue(1).Look(ctx, back.ID, future); err != nil || place.Number != 2 {
 			t.Errorf("%+v, %v, want the second place", place, err)
 		}
-		s.serve(10, s.instances...)
+		s.serve(s.instances...)
 		for _, want := range []struct {
 			lockprovider.Change
-			lockprovider.PlaceState
-		}{{gone, lockprovider.PlaceExpired}, {back, lockprovider.PlaceDone}, {there, lockprovider.PlaceDone}} {
-			if place := s.place(want.Change); place.State != want.PlaceState {
-				t.Errorf("%+v, want %s", place, want.PlaceState)
+			lockprovider.PositionState
+		}{{gone, lockprovider.PositionExpired}, {back, lockprovider.PositionDone}, {there, lockprovider.PositionDone}} {
+			if place := s.place(want.Change); place.State != want.PositionState {
+				t.Errorf("%+v, want %s", place, want.PositionState)
 			}
 		}
 		want := []uuid.UUID{back.ID, there.ID}
@@ -278,10 +279,10 @@ func TestTicketsExpire(t *testing.T) {
 			t.Errorf("sold to %v, want %v", got, want)
 		}
 		// Who comes back after all joins anew.
-		if _, err := s.line(1).Enter(ctx, gone, future); err != nil {
+		if _, err := s.queue(1).Enter(ctx, gone, future); err != nil {
 			t.Fatal(err)
 		}
-		if place := s.place(gone); place.State != lockprovider.PlaceDone {
+		if place := s.place(gone); place.State != lockprovider.PositionDone {
 			t.Errorf("%+v, want it done", place)
 		}
 	})

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"holdfast/lockprovider/redisfirst"
 )
 
 // Registry is every strategy there is. The conformance suite ranges over it, so that none escapes.
@@ -86,10 +88,12 @@ type Deps struct {
 	// Log takes what operators should know; nil discards it.
 	Log *slog.Logger
 
-	hub       *lockHub
-	admission *Admission
-	line      *Line
-	waiters   *Waiters
+	// Worker are the bounds of the worker that serves a queue; [DefaultWorkerSettings] where they are zero.
+	Worker WorkerSettings
+
+	family        Family
+	hub           *lockHub
+	confirmations *redisfirst.Confirmations
 }
 
 // FamilyConfig is one family's strategy and its bounds.
@@ -102,14 +106,11 @@ type FamilyConfig struct {
 
 // Providers are the families' providers and what they share.
 type Providers struct {
-	byFamily   map[Family]Provider
-	strategies map[Family]Strategy
-	admissions map[Family]*Admission
-	lines      map[Family]*Line
-	failovers  []*failover
-	hub        *lockHub
-	deps       Deps
-	waiters    *Waiters
+	byFamily      map[Family]Provider
+	strategies    map[Family]Strategy
+	hub           *lockHub
+	confirmations *redisfirst.Confirmations // nil if no family needs them
+	deps          Deps
 }
 
 // Build constructs one provider a family.
@@ -120,13 +121,13 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 	if d.Failover == (FailoverSettings{}) {
 		d.Failover = DefaultFailoverSettings()
 	}
+	if d.Worker == (WorkerSettings{}) {
+		d.Worker = DefaultWorkerSettings()
+	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Providers{
-		byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}, admissions: map[Family]*Admission{},
-		lines: map[Family]*Line{}, deps: d,
-	}
+	p := &Providers{byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}, deps: d}
 	if d.Redis != nil {
 		p.hub = openLockHub(d.Redis, d.Instance, d.Metrics.lock) // one connection a process, whatever the number of families
 	}
@@ -142,21 +143,10 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		if NeedsRedis(cfg.Strategy) && d.Redis == nil {
 			return nil, fmt.Errorf("family %s: strategy %s needs Redis", family, cfg.Strategy)
 		}
-		if KeepsInRedis(cfg.Strategy) && p.waiters == nil {
-			p.waiters = NewWaiters(d.Redis, d.Instance)
+		if KeepsInRedis(cfg.Strategy) && p.confirmations == nil {
+			p.confirmations = redisfirst.NewConfirmations(d.Redis, d.Instance)
 		}
-		switch cfg.Strategy {
-		case Lua:
-			p.admissions[family] = NewAdmission(d.Redis, family, d.Epochs[family], d.Instance, AdmissionSettings{
-				Backlog: cfg.Settings.Backlog, Remember: cfg.Settings.Remember,
-			})
-		case Queue:
-			p.lines[family] = NewLine(d.Redis, family, d.Epochs[family], d.Instance, LineSettings{
-				Length: cfg.Settings.Backlog, Remember: cfg.Settings.Remember,
-			})
-		}
-		d.Settings, d.hub = cfg.Settings, p.hub
-		d.admission, d.line, d.waiters = p.admissions[family], p.lines[family], p.waiters
+		d.family, d.Settings, d.hub, d.confirmations = family, cfg.Settings, p.hub, p.confirmations
 		provider, err := construct(d)
 		if err != nil {
 			_ = p.Close()
@@ -191,22 +181,40 @@ func (p *Providers) withFailover(f Family, cfg FamilyConfig, primary Provider) (
 		}
 	}
 	enter := func(context.Context, int64) error { return nil }
-	if admission := p.admissions[f]; admission != nil {
-		enter = admission.enter
+	if b, ok := primary.(beginner); ok {
+		enter = b.BeginEpoch
 	}
-	fo := newFailover(f, primary, fallback, p.deps.Deployment, p.deps.Epochs[f],
-		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, enter, p.deps.Failover, p.deps.Log)
-	if fallback != nil {
-		p.failovers = append(p.failovers, fo)
-	}
-	return fo, nil
+	return newFailover(f, primary, fallback, p.deps.Deployment, p.deps.Epochs[f],
+		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, enter, p.deps.Failover, p.deps.Log), nil
 }
 
-// Watch follows which strategy is in force for the families that have a fallback, until ctx ends.
-func (p *Providers) Watch(ctx context.Context) {
+// PersistWith sets who writes in this process what a write-behind store has admitted into the database: persister is
+// called once for each store, now. It must be called before changes are served. Without it, other processes persist.
+func (p *Providers) PersistWith(persister func(*redisfirst.Store, *redisfirst.Confirmations) Persister) {
+	for _, provider := range p.byFamily {
+		if l, ok := As[*lua](provider); ok {
+			l.persister = persister(l.Store, l.confirmations)
+			l.DrainWith(l.persister.Drain)
+		}
+	}
+}
+
+// Run does what the strategies need in the background, until ctx ends: it persists what write-behind stores have admitted,
+// serves queues, and follows which strategy is active for the families that have a fallback. It returns when all of that
+// has ended.
+func (p *Providers) Run(ctx context.Context) {
 	var running sync.WaitGroup
-	for _, fo := range p.failovers {
-		running.Go(func() { fo.Run(ctx) })
+	for _, provider := range p.byFamily {
+		for provider != nil {
+			if r, ok := provider.(runner); ok {
+				running.Go(func() { r.Run(ctx) })
+			}
+			wrapper, ok := provider.(interface{ Unwrap() Provider })
+			if !ok {
+				break
+			}
+			provider = wrapper.Unwrap()
+		}
 	}
 	running.Wait()
 }
@@ -216,12 +224,6 @@ func (p *Providers) For(f Family) Provider { return p.byFamily[f] }
 
 // Strategies tells which strategy serves which family.
 func (p *Providers) Strategies() map[Family]Strategy { return maps.Clone(p.strategies) }
-
-// Admissions are the Redis sides of the families under lua: each needs a persister.
-func (p *Providers) Admissions() map[Family]*Admission { return maps.Clone(p.admissions) }
-
-// Lines are the waiting lines of the families under queue: each needs a worker.
-func (p *Providers) Lines() map[Family]*Line { return maps.Clone(p.lines) }
 
 // OnReconnect has f called, and not waited for, whenever Redis is back after it was away.
 func (p *Providers) OnReconnect(f func()) {
@@ -233,33 +235,22 @@ func (p *Providers) OnReconnect(f func()) {
 	p.hub.reconnected = func() { go f() }
 }
 
-// Worker serves a line of this process's.
-func (p *Providers) Worker(line *Line, s WorkerSettings, log *slog.Logger) *Worker {
-	return &Worker{
-		line: line, locker: p.exclusive(), ledger: p.deps.Ledger, waiters: p.waiters, instance: p.deps.Instance,
-		settings: s, log: log,
-	}
-}
-
 // Exclusive runs a function on one instance at a time, under a lock of our own in Redis. Its context ends when that is no
 // longer certain. ErrLockTimeout where another instance is at it for longer than this one waits.
 func (p *Providers) Exclusive(ctx context.Context, name string, run func(ctx context.Context) error) error {
-	held, lease, err := p.exclusive().Lock(ctx, []string{"exclusive:" + name})
+	held, lease, err := exclusiveLocker(p.hub).Lock(ctx, []string{"exclusive:" + name})
 	if err != nil {
 		return err
 	}
 	return errors.Join(run(held), lease.Unlock(ctx))
 }
 
-func (p *Providers) exclusive() Locker {
-	return newPubSubLocker(Deps{hub: p.hub, Settings: workerLock})
+func exclusiveLocker(hub *lockHub) Locker {
+	return newPubSubLocker(Deps{hub: hub, Settings: workerLock})
 }
 
 // workerLock are the bounds of the lock that makes one instance do what one should: a dead one is replaced within the lease.
 var workerLock = Settings{Wait: 30 * time.Second, Lease: 3 * time.Second, Poll: 300 * time.Millisecond}
-
-// Waiters are to be told what has been persisted; nil where no family is under lua.
-func (p *Providers) Waiters() *Waiters { return p.waiters }
 
 // Close frees what the providers share. Locks that are still held are freed by their holders.
 func (p *Providers) Close() error {
@@ -267,8 +258,8 @@ func (p *Providers) Close() error {
 	if p.hub != nil {
 		errs = append(errs, p.hub.close())
 	}
-	if p.waiters != nil {
-		errs = append(errs, p.waiters.Close())
+	if p.confirmations != nil {
+		errs = append(errs, p.confirmations.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -290,8 +281,11 @@ type front struct {
 	metrics  *Metrics
 }
 
+// Unwrap lets [As] find what the strategy can do.
+func (f *front) Unwrap() Provider { return f.next }
+
 func (f *front) Execute(ctx context.Context, c Change) (Receipt, error) {
-	c, err := c.normalize()
+	c, err := normalize(c)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -312,6 +306,9 @@ func (f *front) Execute(ctx context.Context, c Change) (Receipt, error) {
 	}
 	return receipt, nil
 }
+
+// scriptTimeout bounds one script of a lock: a Redis that takes longer is as good as gone.
+const scriptTimeout = time.Second
 
 // pause waits, or returns ctx.Err() where the context ends first.
 func pause(ctx context.Context, d time.Duration) error {

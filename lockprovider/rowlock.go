@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"holdfast/ent"
+	"holdfast/lockprovider/ledger"
 )
 
 // rowlock lets the database keep others out: SELECT ... FOR UPDATE in key order, held until the commit. On SQLite, which
@@ -22,13 +22,13 @@ func newRowLock(d Deps) (Provider, error) {
 }
 
 func (p *rowlock) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.settle(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func() (Receipt, error) {
 		bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 		defer cancel()
 		for attempt := 1; ; attempt++ {
 			receipt, err := p.once(bounded, c)
 			receipt.Attempts = max(receipt.Attempts, attempt)
-			if !errors.Is(err, errStale) {
+			if !errors.Is(err, ledger.ErrStale) {
 				return receipt, err
 			}
 			// Only a row that was not there to be locked can change: now it is there.
@@ -41,18 +41,18 @@ func (p *rowlock) Execute(ctx context.Context, c Change) (Receipt, error) {
 
 func (p *rowlock) once(ctx context.Context, c Change) (Receipt, error) {
 	began, waited := time.Now(), time.Duration(0)
-	receipt, err := p.ledger.transact(ctx, RowLock, func(tx *ent.Tx) (map[string]int64, error) {
-		read, err := p.ledger.read(ctx, tx.Balance, c.Moves, true) // locks
+	receipt, err := p.ledger.Run(ctx, RowLock, func(tx *ledger.Tx) error {
+		read, err := tx.Read(ctx, c.Moves, ledger.ForUpdate)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		waited = time.Since(began)
 		p.metrics.waited(RowLock, c.Family, waited)
-		after, err := check(read, c.Moves)
+		after, err := ledger.Check(read, c.Moves)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return p.ledger.writeAmounts(ctx, tx, c, RowLock, read, after, sameVersion)
+		return tx.Write(ctx, c, read, after, ledger.SameVersion)
 	})
 	receipt.Waited = waited
 	return receipt, err

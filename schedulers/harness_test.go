@@ -19,6 +19,8 @@ import (
 	"holdfast/events"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 func TestMain(m *testing.M) {
@@ -114,6 +116,7 @@ type process struct {
 	ledger    *lockprovider.Ledger
 	providers *lockprovider.Providers
 	clock     *clock
+	admitted  map[lockprovider.Family]*redisfirst.Store // of the families under lua
 
 	stopPersisting func()
 }
@@ -147,6 +150,8 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 	i.providers, err = lockprovider.Build(lockprovider.Deps{Ledger: i.ledger, Redis: i.redis, Instance: name}, families)
 	must(t, err)
 	t.Cleanup(func() { must(t, i.providers.Close()) })
+	i.admitted = map[lockprovider.Family]*redisfirst.Store{}
+	i.persistsWith()
 	i.stopPersisting = func() {}
 	i.persist()
 	t.Cleanup(func() { i.stopPersisting() })
@@ -163,18 +168,24 @@ const reservation = 15 * time.Minute
 
 // persist starts the persisters.
 func (i *process) persist() {
+	persisting, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { i.providers.Run(persisting) })
+	i.stopPersisting = sync.OnceFunc(func() { stop(); running.Wait() })
+}
+
+// persistsWith notes the stores of the process, and returns its persisters.
+func (i *process) persistsWith() {
 	settings := events.DefaultPersisterSettings()
 	settings.Block = 50 * time.Millisecond // and so how long a stop takes
-	persisting, stop := context.WithCancel(context.Background())
-	var persisters sync.WaitGroup
-	for _, admission := range i.providers.Admissions() {
-		p := events.NewPersister(admission, events.PersisterDeps{
-			Ledger: i.ledger, Waiters: i.providers.Waiters(), Instance: i.name, Settings: settings,
-			Metrics: events.NewPersisterMetrics(nil), Log: slog.New(slog.DiscardHandler),
-		})
-		persisters.Go(func() { p.Run(persisting) })
-	}
-	i.stopPersisting = sync.OnceFunc(func() { stop(); persisters.Wait() })
+	persister := events.Persisting(events.PersisterDeps{
+		Ledger: i.ledger, Instance: i.name, Settings: settings, Metrics: events.NewPersisterMetrics(nil),
+		Log: slog.New(slog.DiscardHandler),
+	})
+	i.providers.PersistWith(func(s *redisfirst.Store, c *redisfirst.Confirmations) lockprovider.Persister {
+		i.admitted[s.Family()] = s
+		return persister(s, c)
+	})
 }
 
 // settings are those of the tests: as few looks as possible, so that everything busy is locked and compared exactly.
@@ -196,7 +207,7 @@ const longEnough = 2 * time.Minute
 
 func (i *process) deps(s Settings) Deps {
 	return Deps{
-		Client: i.db.Ent, Ledger: i.ledger, Admissions: i.providers.Admissions, Orders: i.Orders, Instance: i.name, Settings: s,
+		Client: i.db.Ent, Ledger: i.ledger, Providers: i.providers, Orders: i.Orders, Instance: i.name, Settings: s,
 		Metrics: NewMetrics(nil), Log: slog.New(slog.DiscardHandler), Now: i.clock.Now,
 	}
 }
@@ -287,8 +298,8 @@ func stockInRedis(product string) string {
 	return redisKey(lockprovider.Stock, "balance:"+lockprovider.StockKey(product))
 }
 
-func (i *process) stock() *lockprovider.Admission {
-	return i.providers.Admissions()[lockprovider.Stock]
+func (i *process) stock() *redisfirst.Store {
+	return i.admitted[lockprovider.Stock]
 }
 
 // wantAgreement proves that Redis and the database say the same of every balance of the stock.
@@ -297,10 +308,10 @@ func (i *process) wantAgreement(t *testing.T) {
 	rows, err := i.db.Ent.Balance.Query().All(t.Context())
 	must(t, err)
 	for _, row := range rows {
-		a := i.providers.Admissions()[lockprovider.Family(row.Family)]
+		a := i.admitted[lockprovider.Family(row.Family)]
 		levels, err := a.Levels(t.Context(), []string{row.ID})
 		must(t, err)
-		want := lockprovider.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
+		want := ledger.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
 		if got, ok := levels[row.ID]; !ok || got != want {
 			t.Errorf("redis says %+v (%v) of %s, the database %+v", got, ok, row.ID, want)
 		}
@@ -309,7 +320,7 @@ func (i *process) wantAgreement(t *testing.T) {
 
 func (i *process) audit(t *testing.T) {
 	t.Helper()
-	violations, err := lockprovider.Audit(t.Context(), i.db.Ent)
+	violations, err := ledger.Audit(t.Context(), i.db.Ent)
 	must(t, err)
 	for _, v := range violations {
 		t.Errorf("%s: %s", v.Balance, v.Problem)
@@ -319,7 +330,7 @@ func (i *process) audit(t *testing.T) {
 // settle waits until everything that Redis has admitted is persisted, and forgotten.
 func (i *process) settle(t *testing.T) {
 	t.Helper()
-	for family, a := range i.providers.Admissions() {
+	for family, a := range i.admitted {
 		until(t, "the stream of "+string(family)+" to be empty", func() bool {
 			n, err := a.Backlog(t.Context())
 			must(t, err)

@@ -12,23 +12,25 @@ import (
 	"holdfast/ent/balance"
 	"holdfast/ent/driftreport"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
-// reconcile compares every balance of the families under lua in Redis with the database, and puts Redis right where it has
+// reconcile compares every balance that is in Redis as well with the database, and puts Redis right where it has
 // drifted: somebody wrote to it, or it lost its last moments in a crash. The database is what counts; a wrong number in Redis
 // sells nothing twice, but it turns customers away, or admits them only to be refused.
 //
 // Most balances are at rest, and a look at both sides tells that they agree. Those with changes in flight are looked at a few
 // times more, as those changes arrive. What still does not agree is either very busy or has drifted: there, the database's
-// row is locked for a moment, in which the two can be told apart exactly; see Ledger.Reconcile.
+// row is locked for a moment, in which the two can be told apart exactly; see redisfirst.Store.Reconcile.
 type reconcile struct {
-	client     *ent.Client
-	ledger     *lockprovider.Ledger
-	admissions func() map[lockprovider.Family]*lockprovider.Admission
-	settings   Settings
-	metrics    *Metrics
-	log        *slog.Logger
-	now        func() time.Time
+	client    *ent.Client
+	ledger    *lockprovider.Ledger
+	providers *lockprovider.Providers
+	settings  Settings
+	metrics   *Metrics
+	log       *slog.Logger
+	now       func() time.Time
 
 	mu     sync.Mutex
 	resume map[lockprovider.Family]string // where a run was cut off: the next one goes on there
@@ -36,7 +38,7 @@ type reconcile struct {
 
 func newReconcile(d Deps) *reconcile {
 	return &reconcile{
-		client: d.Client, ledger: d.Ledger, admissions: d.Admissions, settings: d.Settings, metrics: d.Metrics, log: d.Log,
+		client: d.Client, ledger: d.Ledger, providers: d.Providers, settings: d.Settings, metrics: d.Metrics, log: d.Log,
 		now:    microseconds(d.Now),
 		resume: map[lockprovider.Family]string{},
 	}
@@ -57,19 +59,17 @@ func (j *reconcile) runOnce(ctx context.Context) (Result, error) {
 	defer j.mu.Unlock()
 	result := Result{countBalances: 0, countMissing: 0, countLocked: 0, countSkipped: 0, countDrifts: 0, countRepaired: 0}
 	var errs []error
-	for family, admission := range j.admissions() {
-		if err := j.family(ctx, admission, result); err != nil {
+	for family, r := range reconcilers(j.providers) {
+		if err := j.family(ctx, family, r, result); err != nil {
 			errs = append(errs, fmt.Errorf("reconcile %s: %w", family, err))
 		}
 	}
 	return result, errors.Join(errs...)
 }
 
-func (j *reconcile) family(ctx context.Context, a *lockprovider.Admission, result Result) error {
-	began, family := j.now(), a.Family()
-	if err := j.ledger.InForce(ctx, a); errors.Is(err, lockprovider.ErrNotInForce) {
-		return nil
-	} else if err != nil {
+func (j *reconcile) family(ctx context.Context, family lockprovider.Family, r lockprovider.Reconciler, result Result) error {
+	began := j.now()
+	if active, err := r.Active(ctx); err != nil || !active {
 		return err
 	}
 	skipped, whole := result[countSkipped], j.resume[family] == ""
@@ -84,7 +84,7 @@ func (j *reconcile) family(ctx context.Context, a *lockprovider.Admission, resul
 		if len(rows) == 0 {
 			break
 		}
-		err = j.page(ctx, a, rows, result)
+		err = j.page(ctx, family, r, rows, result)
 		if ctx.Err() != nil || errors.Is(err, lockprovider.ErrUnavailable) {
 			return errors.Join(append(errs, err)...) // this page is compared again
 		}
@@ -101,20 +101,22 @@ func (j *reconcile) family(ctx context.Context, a *lockprovider.Admission, resul
 }
 
 // page compares one page of balances.
-func (j *reconcile) page(ctx context.Context, a *lockprovider.Admission, rows []*ent.Balance, result Result) error {
+func (j *reconcile) page(
+	ctx context.Context, family lockprovider.Family, r lockprovider.Reconciler, rows []*ent.Balance, result Result,
+) error {
 	result[countBalances] += int64(len(rows))
-	database := make(map[string]lockprovider.Level, len(rows))
+	database := make(map[string]ledger.Level, len(rows))
 	for _, row := range rows {
-		database[row.ID] = lockprovider.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
+		database[row.ID] = ledger.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
 	}
 	for look := 1; ; look++ {
-		open, missing, err := differing(ctx, a, database)
+		open, missing, err := differing(ctx, r, database)
 		if err != nil {
 			return err
 		}
 		if look == 1 && len(missing) > 0 {
 			result[countMissing] += int64(len(missing))
-			if open, err = j.withStuck(ctx, a, open, missing); err != nil {
+			if open, err = j.withStuck(ctx, r, open, missing); err != nil {
 				return err
 			}
 		}
@@ -122,7 +124,7 @@ func (j *reconcile) page(ctx context.Context, a *lockprovider.Admission, rows []
 			return nil
 		}
 		if look >= j.settings.Looks {
-			return j.lockAndCompare(ctx, a, open, result)
+			return j.lockAndCompare(ctx, family, r, open, result)
 		}
 		if err := pause(ctx, j.settings.LookPause); err != nil {
 			return err
@@ -140,13 +142,13 @@ func (j *reconcile) page(ctx context.Context, a *lockprovider.Admission, rows []
 // differing are the balances of which Redis says something else, and those that it does not hold. That both sides agree,
 // read one after the other, is no accident: seq and applied count the same moves.
 func differing(
-	ctx context.Context, a *lockprovider.Admission, database map[string]lockprovider.Level,
+	ctx context.Context, r lockprovider.Reconciler, database map[string]ledger.Level,
 ) (open, missing []string, err error) {
 	keys := make([]string, 0, len(database))
 	for key := range database {
 		keys = append(keys, key)
 	}
-	redis, err := a.Levels(ctx, keys)
+	redis, err := r.Levels(ctx, keys)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -162,8 +164,8 @@ func differing(
 }
 
 // withStuck adds the missing balances that are said to have changes in flight. If that is wrong, nothing ever creates them.
-func (j *reconcile) withStuck(ctx context.Context, a *lockprovider.Admission, open, missing []string) ([]string, error) {
-	inFlight, err := a.InFlight(ctx)
+func (j *reconcile) withStuck(ctx context.Context, r lockprovider.Reconciler, open, missing []string) ([]string, error) {
+	inFlight, err := r.InFlight(ctx)
 	for _, key := range missing {
 		if inFlight[key] > 0 {
 			open = append(open, key)
@@ -173,11 +175,13 @@ func (j *reconcile) withStuck(ctx context.Context, a *lockprovider.Admission, op
 }
 
 // lockAndCompare compares balances one by one, and repairs and reports what has drifted.
-func (j *reconcile) lockAndCompare(ctx context.Context, a *lockprovider.Admission, keys []string, result Result) error {
+func (j *reconcile) lockAndCompare(
+	ctx context.Context, family lockprovider.Family, r lockprovider.Reconciler, keys []string, result Result,
+) error {
 	var errs []error
 	for _, key := range keys {
 		result[countLocked]++
-		err := j.compare(ctx, a, key, result)
+		err := j.compare(ctx, family, r, key, result)
 		if ctx.Err() != nil || errors.Is(err, lockprovider.ErrUnavailable) {
 			return errors.Join(append(errs, err)...) // the others will fare no better
 		}
@@ -188,12 +192,14 @@ func (j *reconcile) lockAndCompare(ctx context.Context, a *lockprovider.Admissio
 	return errors.Join(errs...)
 }
 
-func (j *reconcile) compare(ctx context.Context, a *lockprovider.Admission, key string, result Result) error {
+func (j *reconcile) compare(
+	ctx context.Context, family lockprovider.Family, r lockprovider.Reconciler, key string, result Result,
+) error {
 	bounded, cancel := context.WithTimeout(ctx, j.settings.Freeze)
 	defer cancel()
-	c, err := j.ledger.Reconcile(bounded, a, key)
+	c, err := r.Reconcile(bounded, key)
 	late := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
-	if late || errors.Is(err, lockprovider.ErrBacklogLong) || errors.Is(err, lockprovider.ErrNotInForce) {
+	if late || errors.Is(err, redisfirst.ErrBacklogLong) || errors.Is(err, redisfirst.ErrNotActive) {
 		j.log.InfoContext(ctx, "balance not compared", "balance", key, "reason", err)
 		result[countSkipped]++
 		return nil
@@ -205,10 +211,10 @@ func (j *reconcile) compare(ctx context.Context, a *lockprovider.Admission, key 
 	if c.Repaired {
 		result[countRepaired]++
 	}
-	j.metrics.drift(a.Family(), c.Repaired)
+	j.metrics.drift(family, c.Repaired)
 	j.log.WarnContext(ctx, "redis had drifted from the database", "balance", key, "redis", c.Redis, "database", c.Database,
 		"in_flight", c.InFlight, "expected", c.Expected, "repaired", c.Repaired)
-	return errors.Join(err, j.report(ctx, a.Family(), c))
+	return errors.Join(err, j.report(ctx, family, c))
 }
 
 // report keeps one row a balance for as long as it is not repaired.

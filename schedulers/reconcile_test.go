@@ -13,6 +13,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // Redis is told by hand that there is more, or less, than there is. One run finds and repairs it while customers are buying
@@ -261,8 +262,8 @@ func TestDriftReportsAreClosed(t *testing.T) {
 	i.settle(t)
 	job := newReconcile(i.deps(settings()))
 	drifted := lockprovider.Comparison{
-		Balance: lockprovider.StockKey(product), Redis: lockprovider.Level{Amount: 7}, Database: lockprovider.Level{Amount: 9},
-		Expected: lockprovider.Level{Amount: 9},
+		Balance: lockprovider.StockKey(product), Redis: ledger.Level{Amount: 7}, Database: ledger.Level{Amount: 9},
+		Expected: ledger.Level{Amount: 9},
 	}
 	for range 2 {
 		must(t, job.report(t.Context(), lockprovider.Stock, drifted))
@@ -319,7 +320,7 @@ func TestReconcileLeavesAFallbackAlone(t *testing.T) {
 		wantResult(t, result, err, Result{countBalances: 0, countDrifts: 0})
 		result, err = priming.runOnce(t.Context())
 		wantResult(t, result, err, Result{"balances": 0})
-		if _, err := i.ledger.Reconcile(t.Context(), i.stock(), lockprovider.StockKey(product)); err == nil {
+		if _, err := i.stock().Reconcile(t.Context(), i.ledger, lockprovider.StockKey(product)); err == nil {
 			t.Error("compared nevertheless")
 		}
 	}

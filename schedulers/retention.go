@@ -17,10 +17,10 @@ import (
 
 // retention deletes what nobody needs any more, a batch at a time. The journal is not among it: it proves every balance.
 type retention struct {
-	client     *ent.Client
-	admissions func() map[lockprovider.Family]*lockprovider.Admission
-	settings   Settings
-	now        func() time.Time
+	client    *ent.Client
+	providers *lockprovider.Providers
+	settings  Settings
+	now       func() time.Time
 }
 
 func (j *retention) runOnce(ctx context.Context) (Result, error) {
@@ -41,8 +41,8 @@ func (j *retention) runOnce(ctx context.Context) (Result, error) {
 			more = err == nil && n == j.settings.DeleteBatch
 		}
 	}
-	for family, admission := range j.admissions() {
-		n, err := admission.DismissIdle(ctx, j.settings.KeepInstances)
+	for family, r := range reconcilers(j.providers) {
+		n, err := r.DismissIdle(ctx, j.settings.KeepInstances)
 		result["consumers"] += int64(n)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("dismiss idle consumers of %s: %w", family, err))

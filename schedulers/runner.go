@@ -46,9 +46,9 @@ type job interface {
 type Deps struct {
 	Client *ent.Client
 	Ledger *lockprovider.Ledger
-	// Admissions are the Redis sides of the families under lua, asked for by each run: Providers.Admissions.
-	Admissions func() map[lockprovider.Family]*lockprovider.Admission
-	Orders     *commerce.Orders
+	// Providers tell which families have balances in Redis as well, which are to be compared with the database.
+	Providers *lockprovider.Providers
+	Orders    *commerce.Orders
 	// Sweep publishes changes that were left unpublished; nil means that there is no such job.
 	Sweep func(ctx context.Context) error
 	// Instance names this process among those that share the database.
@@ -109,7 +109,7 @@ func New(d Deps) (*Runner, error) {
 	stopping, stop := context.WithCancel(context.Background())
 	r := &Runner{
 		client: d.Client, settings: d.Settings, instance: d.Instance, metrics: d.Metrics, log: d.Log,
-		prime: &prime{client: d.Client, ledger: d.Ledger, admissions: d.Admissions, page: d.Settings.Page},
+		prime: &prime{client: d.Client, ledger: d.Ledger, providers: d.Providers, page: d.Settings.Page},
 		claims: &claims{
 			client: d.Client, now: microseconds(d.Now), instance: d.Instance, lease: d.Settings.Lease, mine: map[Job]bool{},
 		},
@@ -124,7 +124,7 @@ func New(d Deps) (*Runner, error) {
 		Expire:    &expire{orders: d.Orders, batch: d.Settings.ExpireBatch},
 		Reconcile: newReconcile(d),
 		Prime:     r.prime,
-		Retention: &retention{client: d.Client, admissions: d.Admissions, settings: d.Settings, now: r.claims.now},
+		Retention: &retention{client: d.Client, providers: d.Providers, settings: d.Settings, now: r.claims.now},
 	}
 	if d.Sweep != nil {
 		r.claims.periods[Sweep] = d.Settings.SweepEvery
@@ -358,4 +358,15 @@ func (r *Runner) Drifts(ctx context.Context, onlyMismatched bool) ([]*ent.DriftR
 		return nil, fmt.Errorf("read drift reports: %w", err)
 	}
 	return rows, nil
+}
+
+// reconcilers are the providers that keep balances in Redis as well, by family.
+func reconcilers(p *lockprovider.Providers) map[lockprovider.Family]lockprovider.Reconciler {
+	found := map[lockprovider.Family]lockprovider.Reconciler{}
+	for _, family := range lockprovider.Families {
+		if r, ok := lockprovider.As[lockprovider.Reconciler](p.For(family)); ok {
+			found[family] = r
+		}
+	}
+	return found
 }

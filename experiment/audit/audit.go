@@ -16,6 +16,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/experiment/load"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // books are what the database says of the customers' requests.
@@ -62,7 +63,7 @@ func (a *Auditor) find(kind, subject string, units int64, format string, args ..
 // Run audits the database. The servers of the shop must have stopped, unless Shared is set. It returns an error only if the
 // database cannot be read; what is wrong with the data is in the findings.
 func (a *Auditor) Run(ctx context.Context) (Result, error) {
-	violations, err := lockprovider.Audit(ctx, a.DB)
+	violations, err := ledger.Audit(ctx, a.DB)
 	if err != nil {
 		return Result{}, err
 	}

@@ -9,6 +9,8 @@ import (
 	"holdfast/ent"
 	"holdfast/experiment/load"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // TestDriftIsFound lets Redis say something else than the database.
@@ -30,16 +32,16 @@ func TestDriftIsFound(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, deployment.Leave(ctx)) }()
 	right, wrong := lockprovider.StockKey("prod_1"), lockprovider.StockKey("prod_2")
-	levels := map[string]lockprovider.Level{}
+	levels := map[string]ledger.Level{}
 	for _, key := range []string{right, wrong} {
-		levels[key] = lockprovider.Level{Amount: 10, Ceiling: 100}
+		levels[key] = ledger.Level{Amount: 10, Ceiling: 100}
 		must(t, db.Ent.Balance.Create().SetID(key).SetFamily(string(lockprovider.Stock)).SetAmount(10).SetFloor(0).
 			SetCeiling(100).SetOpening(10).Exec(ctx))
 	}
-	levels[wrong] = lockprovider.Level{Amount: 7, Ceiling: 100, Seq: 3}
-	admission := lockprovider.NewAdmission(redis.Client, lockprovider.Stock, deployment.Epochs()[lockprovider.Stock], "test",
-		lockprovider.AdmissionSettings{})
-	_, _, err = admission.Prime(ctx, levels)
+	levels[wrong] = ledger.Level{Amount: 7, Ceiling: 100, Seq: 3}
+	store := redisfirst.NewStore(redis.Client, lockprovider.Stock, deployment.Epochs()[lockprovider.Stock], "test",
+		redisfirst.StoreSettings{})
+	_, _, err = store.Prime(ctx, levels)
 	must(t, err)
 	findings, err := CompareStores(ctx, db.Ent, redis)
 	must(t, err)

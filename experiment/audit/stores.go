@@ -9,6 +9,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/balance"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/redisfirst"
 )
 
 const (
@@ -32,8 +33,8 @@ func CompareStores(ctx context.Context, db *ent.Client, redis *clients.Redis) ([
 		if err != nil {
 			return nil, fmt.Errorf("compare the stores: %w", err)
 		}
-		admission := lockprovider.NewAdmission(redis.Client, family, row.Epoch, "experiment", lockprovider.AdmissionSettings{})
-		left, err := drained(ctx, admission)
+		store := redisfirst.NewStore(redis.Client, family, row.Epoch, "experiment", redisfirst.StoreSettings{})
+		left, err := drained(ctx, store)
 		if err != nil {
 			return nil, fmt.Errorf("compare the stores: %w", err)
 		}
@@ -42,7 +43,7 @@ func CompareStores(ctx context.Context, db *ent.Client, redis *clients.Redis) ([
 				"%d changes that Redis had admitted were not in the database after %s", left, settleTimeout), left})
 			continue
 		}
-		different, err := compareFamily(ctx, db, admission)
+		different, err := compareFamily(ctx, db, store)
 		if err != nil {
 			return nil, fmt.Errorf("compare the stores: %w", err)
 		}
@@ -52,15 +53,15 @@ func CompareStores(ctx context.Context, db *ent.Client, redis *clients.Redis) ([
 }
 
 // drained waits for an empty stream, and returns how many changes are left in it.
-func drained(ctx context.Context, a *lockprovider.Admission) (int64, error) {
+func drained(ctx context.Context, store *redisfirst.Store) (int64, error) {
 	deadline := time.NewTimer(settleTimeout)
 	defer deadline.Stop()
 	for {
-		left, err := a.Backlog(ctx)
+		left, err := store.Backlog(ctx)
 		if err != nil {
 			return 0, err
 		}
-		inFlight, err := a.InFlight(ctx)
+		inFlight, err := store.InFlight(ctx)
 		if err != nil || left == 0 && len(inFlight) == 0 {
 			return 0, err
 		}
@@ -74,10 +75,10 @@ func drained(ctx context.Context, a *lockprovider.Admission) (int64, error) {
 	}
 }
 
-func compareFamily(ctx context.Context, db *ent.Client, a *lockprovider.Admission) ([]Finding, error) {
+func compareFamily(ctx context.Context, db *ent.Client, store *redisfirst.Store) ([]Finding, error) {
 	var findings []Finding
 	for last := ""; ; {
-		rows, err := db.Balance.Query().Where(balance.Family(string(a.Family())), balance.IDGT(last)).
+		rows, err := db.Balance.Query().Where(balance.Family(string(store.Family())), balance.IDGT(last)).
 			Order(balance.ByID()).Limit(comparePage).All(ctx)
 		if err != nil || len(rows) == 0 {
 			return findings, err
@@ -86,7 +87,7 @@ func compareFamily(ctx context.Context, db *ent.Client, a *lockprovider.Admissio
 		for i, row := range rows {
 			keys[i] = row.ID
 		}
-		levels, err := a.Levels(ctx, keys)
+		levels, err := store.Levels(ctx, keys)
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // Who is answered before the database has the change is told so, and finds it there soon.
@@ -53,11 +54,11 @@ func (h *Harness) settle(t *testing.T) {
 }
 
 // streamOf is what a Redis has admitted of the harness's family.
-func (h *Harness) streamOf(node redis.UniversalClient) *lockprovider.Admission {
-	return lockprovider.NewAdmission(node, h.Family, 0, "observer", lockprovider.AdmissionSettings{})
+func (h *Harness) streamOf(node redis.UniversalClient) *redisfirst.Store {
+	return redisfirst.NewStore(node, h.Family, 0, "observer", redisfirst.StoreSettings{})
 }
 
-func (h *Harness) drained(t *testing.T, stream *lockprovider.Admission) {
+func (h *Harness) drained(t *testing.T, stream *redisfirst.Store) {
 	t.Helper()
 	eventually(t, "the stream to be persisted", func() bool {
 		backlog, err := stream.Backlog(t.Context())

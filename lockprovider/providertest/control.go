@@ -11,6 +11,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/entry"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // catchRounds bounds how often the control is given the chance to lose an update.
@@ -56,13 +57,13 @@ func Catch(t *testing.T, h *Harness) {
 	t.Errorf("%s was not caught in %d rounds of %d racers", h.Strategy, catchRounds, racers)
 }
 
-func violationsOf(t *testing.T, h *Harness, key string) []lockprovider.Violation {
+func violationsOf(t *testing.T, h *Harness, key string) []ledger.Violation {
 	t.Helper()
-	all, err := lockprovider.Audit(t.Context(), h.Env.Client)
+	all, err := ledger.Audit(t.Context(), h.Env.Client)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(all, func(v lockprovider.Violation) bool { return v.Balance != key })
+	return slices.DeleteFunc(all, func(v ledger.Violation) bool { return v.Balance != key })
 }
 
 // forget removes a balance and its history.

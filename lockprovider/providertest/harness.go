@@ -17,6 +17,7 @@ import (
 
 	"holdfast/ent"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/redisfirst"
 )
 
 const (
@@ -41,8 +42,11 @@ type Env struct {
 	// Doomed starts a Redis of its own that kill ends at once.
 	Doomed func(t *testing.T) (connect func(t *testing.T) []redis.UniversalClient, kill func())
 
-	// Serve runs what an instance does in the background, a persister or a worker, until stop is called.
+	// Serve runs what an instance does in the background, with a persister of the environment's choice, until stop is
+	// called.
 	Serve func(Background) (stop func())
+	// Worker are the bounds of the workers that serve queues; those by default if they are zero.
+	Worker lockprovider.WorkerSettings
 	// Families are those to run with; all where there are none.
 	Families []lockprovider.Family
 	// Small keeps the races small with every family.
@@ -56,10 +60,9 @@ type Env struct {
 	records sync.Map // of the change's ID to a recordFunc
 }
 
-// Background is what persisters and workers work with.
+// Background is what the providers of an instance need in the background.
 type Background struct {
 	Instance  string
-	Family    lockprovider.Family
 	Ledger    *lockprovider.Ledger
 	Providers *lockprovider.Providers
 }
@@ -108,7 +111,7 @@ type Harness struct {
 	Family lockprovider.Family
 	Traits Traits
 
-	stream *lockprovider.Admission // the observer's own, see settle
+	stream *redisfirst.Store // the observer's own, see settle
 }
 
 // first tells whether this is the family that an environment is tested with in full: the families share all code but their
@@ -175,6 +178,7 @@ func (h *Harness) startOn(
 	i := &Instance{redis: &redisHook{}, registry: prometheus.NewRegistry()}
 	deps := lockprovider.Deps{
 		Ledger: h.Env.ledger, Metrics: lockprovider.NewMetrics(i.registry), Instance: "instance-" + newID(),
+		Worker: h.Env.Worker,
 	}
 	if h.Traits.NeedsRedis {
 		deps.RedisNodes = connect(t)
@@ -184,9 +188,10 @@ func (h *Harness) startOn(
 		}
 	}
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
-	for _, f := range lockprovider.Families {
-		families[f] = lockprovider.FamilyConfig{Strategy: h.Strategy, Settings: s}
+	for _, f := range lockprovider.Families { // the others need nothing in the background
+		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.AtomicSQL, Settings: s}
 	}
+	families[h.Family] = lockprovider.FamilyConfig{Strategy: h.Strategy, Settings: s}
 	var err error
 	if i.providers, err = lockprovider.Build(deps, families); err != nil {
 		t.Fatal(err)
@@ -195,7 +200,7 @@ func (h *Harness) startOn(
 	stop := func() {}
 	if h.Traits.Detached {
 		stop = h.Env.Serve(Background{
-			Instance: deps.Instance, Family: h.Family, Ledger: h.Env.ledger, Providers: i.providers,
+			Instance: deps.Instance, Ledger: h.Env.ledger, Providers: i.providers,
 		})
 	}
 	t.Cleanup(func() {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // Traits are what a strategy promises, so that a scenario knows what to ask of it.
@@ -151,7 +152,7 @@ func Run(t *testing.T, env *Env, variant Variant) []Result {
 			h := &Harness{Env: env, Variant: variant, Family: family, Traits: traits}
 			t.Run(string(family), func(t *testing.T) { results = append(results, h.run(t)) })
 		}
-		violations, err := lockprovider.Audit(t.Context(), env.Client)
+		violations, err := ledger.Audit(t.Context(), env.Client)
 		if err != nil {
 			t.Fatal(err)
 		}

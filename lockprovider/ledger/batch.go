@@ -1,11 +1,9 @@
-package lockprovider
+package ledger
 
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -17,21 +15,32 @@ import (
 	"holdfast/ent/changelog"
 )
 
-// ErrAlreadyApplied is the verdict on a change that the database held before, from another admission: Redis forgot that it
-// had seen it.
-var ErrAlreadyApplied = errors.New("change applied before")
+// Admitted is a change that Redis has admitted and the database has still to confirm, as it stands in a stream.
+type Admitted struct {
+	StreamID string  `json:"-"`
+	Epoch    int64   `json:"-"` // of its family, when it was admitted
+	Change   Change  `json:"change"`
+	Instance string  `json:"instance"` // where a caller waits for it
+	After    []int64 `json:"after"`
+	Seq      []int64 `json:"seq"` // each move's number in its balance
+	// Malformed is why the entry cannot be read, and Raw what there is of it; then only StreamID and Epoch are set.
+	Malformed error  `json:"-"`
+	Raw       []byte `json:"-"`
+}
 
 // insertChunk bounds the rows of one INSERT: databases bound its parameters.
 const insertChunk = 500
 
-// Persist writes admitted changes in as few transactions as it can: one where the database confirms all of them. It
-// returns one verdict a change: nil where the database holds it now, [ErrAlreadyApplied] where it held it before from
-// another admission, or why the database refused it. A refused change never takes others with it: the batch is split
-// around it. An error means that the database does not answer: nothing is known, and persisting again is safe.
+// Persist writes admitted changes in as few transactions as it can: in one if the database confirms all of them.
 //
-// Deltas commute and change IDs are unique, so repeats change nothing, nor does the order of batches, but for bounds: a change
-// may be refused only because one that Redis admitted before it is still to come.
-func (l *Ledger) Persist(ctx context.Context, s Strategy, batch []Pending) ([]error, error) {
+// It returns one verdict a change: nil if the database holds the change now, [ErrAlreadyApplied] if it held the change
+// before from another stream entry, or why it refused the change. A refused change never takes others with it: the
+// batch is split around it. An error means that the database does not answer. Nothing is known then, and persisting
+// again is safe.
+//
+// Deltas commute and change IDs are unique. So repeats change nothing, and the order of batches changes nothing but
+// which bounds are met: the database may refuse a change only because one that Redis admitted before it is still to come.
+func (l *Ledger) Persist(ctx context.Context, s Strategy, batch []Admitted) ([]error, error) {
 	verdicts := make([]error, len(batch))
 	todo, err := l.notApplied(ctx, batch, verdicts)
 	if err != nil || len(todo) == 0 {
@@ -41,27 +50,27 @@ func (l *Ledger) Persist(ctx context.Context, s Strategy, batch []Pending) ([]er
 }
 
 // notApplied returns the indexes of the changes that the change log does not hold; of the others it sets the verdicts.
-func (l *Ledger) notApplied(ctx context.Context, batch []Pending, verdicts []error) ([]int, error) {
+func (l *Ledger) notApplied(ctx context.Context, batch []Admitted, verdicts []error) ([]int, error) {
 	ids := make([]uuid.UUID, len(batch))
 	for i, p := range batch {
 		ids[i] = p.Change.ID
 	}
-	rows, err := l.client.ChangeLog.Query().Where(changelog.ChangeIDIn(ids...)).
+	rows, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeIDIn(ids...)).
 		Select(changelog.FieldChangeID, changelog.FieldAdmission).All(ctx)
 	if err != nil {
-		return nil, l.failure(ctx, err)
+		return nil, Failure(ctx, err)
 	}
-	admissions := make(map[uuid.UUID]string, len(rows))
+	streamIDs := make(map[uuid.UUID]string, len(rows))
 	for _, row := range rows {
-		admissions[row.ChangeID] = row.Admission
+		streamIDs[row.ChangeID] = row.Admission
 	}
 	var todo []int
 	for i, p := range batch {
-		switch admission, applied := admissions[p.Change.ID]; {
+		switch streamID, applied := streamIDs[p.Change.ID]; {
 		case !applied:
 			todo = append(todo, i)
-			admissions[p.Change.ID] = p.StreamID // a second admission in the same batch
-		case admission != p.StreamID:
+			streamIDs[p.Change.ID] = p.StreamID // the same change may be twice in a batch
+		case streamID != p.StreamID:
 			verdicts[i] = ErrAlreadyApplied
 		}
 	}
@@ -69,9 +78,9 @@ func (l *Ledger) notApplied(ctx context.Context, batch []Pending, verdicts []err
 }
 
 // persist writes the changes at the indexes todo, splitting in halves what the database does not take as a whole.
-func (l *Ledger) persist(ctx context.Context, s Strategy, batch []Pending, todo []int, verdicts []error) error {
-	_, err := l.transact(ctx, s, func(tx *ent.Tx) (map[string]int64, error) {
-		return nil, l.writeBatch(ctx, tx, s, batch, todo)
+func (l *Ledger) persist(ctx context.Context, s Strategy, batch []Admitted, todo []int, verdicts []error) error {
+	_, err := l.Run(ctx, s, func(tx *Tx) error {
+		return tx.writeBatch(ctx, batch, todo)
 	})
 	switch {
 	case err == nil:
@@ -87,14 +96,14 @@ func (l *Ledger) persist(ctx context.Context, s Strategy, batch []Pending, todo 
 			l.persist(ctx, s, batch, todo[half:], verdicts))
 	}
 	i := todo[0]
-	first, found, rerr := l.Replay(ctx, batch[i].Change) // somebody else may have written it since we looked
+	first, found, rerr := l.Replay(ctx, batch[i].Change) // another process may have written it since we looked
 	switch {
 	case rerr != nil && !errors.Is(rerr, ErrIDReused):
 		return rerr
-	case found && first.Admission == batch[i].StreamID:
+	case found && first.StreamID == batch[i].StreamID:
 	case found || errors.Is(rerr, ErrIDReused):
 		verdicts[i] = ErrAlreadyApplied
-	case errors.Is(err, errNoFit):
+	case errors.Is(err, ErrNoFit):
 		verdicts[i] = l.namedRefusal(ctx, batch[i].Change, err)
 	default:
 		verdicts[i] = err
@@ -104,9 +113,9 @@ func (l *Ledger) persist(ctx context.Context, s Strategy, batch []Pending, todo 
 
 // namedRefusal says which balances did not fit.
 func (l *Ledger) namedRefusal(ctx context.Context, c Change, err error) error {
-	read, rerr := l.read(ctx, l.client.Balance, c.Moves, false)
+	read, rerr := l.Read(ctx, c.Moves)
 	if rerr == nil {
-		if _, cerr := check(read, c.Moves); cerr != nil {
+		if _, cerr := Check(read, c.Moves); cerr != nil {
 			return cerr
 		}
 	}
@@ -114,7 +123,7 @@ func (l *Ledger) namedRefusal(ctx context.Context, c Change, err error) error {
 }
 
 // writeBatch writes several changes as one: the deltas of a balance are summed to one update.
-func (l *Ledger) writeBatch(ctx context.Context, tx *ent.Tx, s Strategy, batch []Pending, todo []int) error {
+func (tx *Tx) writeBatch(ctx context.Context, batch []Admitted, todo []int) error {
 	deltas, counts, open := map[string]int64{}, map[string]int64{}, map[string]*Bounds{}
 	changes := make([]Change, len(todo))
 	for n, i := range todo {
@@ -129,11 +138,11 @@ func (l *Ledger) writeBatch(ctx context.Context, tx *ent.Tx, s Strategy, batch [
 	}
 	keys := slices.Sorted(maps.Keys(deltas)) // the order of every path
 	for _, key := range keys {
-		if err := addDeltaOrOpen(ctx, tx, Move{Balance: key, Delta: deltas[key], Open: open[key]}, counts[key]); err != nil {
+		if err := tx.addOrOpen(ctx, Move{Balance: key, Delta: deltas[key], Open: open[key]}, counts[key]); err != nil {
 			return err
 		}
 	}
-	rows, err := tx.Balance.Query().Where(balance.IDIn(keys...)).All(ctx)
+	rows, err := tx.Ent.Balance.Query().Where(balance.IDIn(keys...)).All(ctx)
 	if err != nil {
 		return err
 	}
@@ -141,33 +150,13 @@ func (l *Ledger) writeBatch(ctx context.Context, tx *ent.Tx, s Strategy, batch [
 	for _, row := range rows {
 		amounts[row.ID] = row.Amount
 	}
-	return l.logBatch(ctx, tx, s, batch, todo, changes, amounts)
-}
-
-func addDeltaOrOpen(ctx context.Context, tx *ent.Tx, m Move, moves int64) error {
-	n, err := addDelta(ctx, tx, m, moves)
-	if err != nil {
-		return err
-	}
-	if n == 0 && m.Open != nil { // a row that does not exist cannot be updated: insert its zero row first
-		err := openingRow(tx, m.Balance, *m.Open).OnConflict().DoNothing().Exec(ctx)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if n, err = addDelta(ctx, tx, m, moves); err != nil {
-			return err
-		}
-	}
-	if n == 0 {
-		return fmt.Errorf("%w: %s", errNoFit, m.Balance)
-	}
-	return nil
+	return tx.logBatch(ctx, batch, todo, changes, amounts)
 }
 
 // logBatch appends journal, records and change log of several changes. Within the batch, the moves of a balance are
 // journalled in the order in which Redis numbered them, so that every amount after is one that there was.
-func (l *Ledger) logBatch(
-	ctx context.Context, tx *ent.Tx, s Strategy, batch []Pending, todo []int, changes []Change, amounts map[string]int64,
+func (tx *Tx) logBatch(
+	ctx context.Context, batch []Admitted, todo []int, changes []Change, amounts map[string]int64,
 ) error {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	type numbered struct {
@@ -188,35 +177,36 @@ func (l *Ledger) logBatch(
 	for i, m := range moves {
 		after := amounts[m.move.Balance]
 		amounts[m.move.Balance] -= m.move.Delta
-		entries[len(moves)-1-i] = tx.Entry.Create().SetBalance(m.move.Balance).SetChangeID(m.of.ID).SetDelta(m.move.Delta).
+		entries[len(moves)-1-i] = tx.Ent.Entry.Create().SetBalance(m.move.Balance).SetChangeID(m.of.ID).SetDelta(m.move.Delta).
 			SetAmountAfter(after).SetKind(m.of.Record.Kind).SetCreatedAt(now)
 	}
 	for chunk := range slices.Chunk(entries, insertChunk) {
-		if err := tx.Entry.CreateBulk(chunk...).Exec(ctx); err != nil {
+		if err := tx.Ent.Entry.CreateBulk(chunk...).Exec(ctx); err != nil {
 			return err
 		}
 	}
-	if l.records != nil {
-		if err := l.records(ctx, tx, changes); err != nil {
-			return err
-		}
+	if err := tx.writeRecords(ctx, changes); err != nil {
+		return err
 	}
 	logs := make([]*ent.ChangeLogCreate, len(todo))
 	for n, i := range todo {
-		logs[n] = changeLogRow(tx, batch[i].Change, s, now).SetAdmission(batch[i].StreamID)
+		logs[n] = tx.changeLogRow(batch[i].Change, now).SetAdmission(batch[i].StreamID)
 	}
 	for chunk := range slices.Chunk(logs, insertChunk) {
-		if err := tx.ChangeLog.CreateBulk(chunk...).Exec(ctx); err != nil {
+		if err := tx.Ent.ChangeLog.CreateBulk(chunk...).Exec(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// serve applies the changes at the indexes todo in their order: each is checked against what those before it left, and
-// those that fit are committed together. It sets their verdicts and returns the balances as they stand then.
-func (l *Ledger) serve(ctx context.Context, s Strategy, batch []Pending, todo []int, verdicts []error) (map[string]state, error) {
-	fresh := make([]Pending, len(todo))
+// ApplyInOrder applies the changes at the indexes todo in their order. Each is checked against what those before it
+// left, and those that fit are committed together. It sets their verdicts, as [Ledger.Persist] does, and returns the
+// balances after the commit. An error means that the database does not answer.
+func (l *Ledger) ApplyInOrder(
+	ctx context.Context, s Strategy, batch []Admitted, todo []int, verdicts []error,
+) (map[string]Balance, error) {
+	fresh := make([]Admitted, len(todo))
 	applied := make([]error, len(todo))
 	for n, i := range todo {
 		fresh[n] = batch[i]
@@ -246,29 +236,29 @@ func (l *Ledger) serve(ctx context.Context, s Strategy, batch []Pending, todo []
 	}
 }
 
-// checkInOrder tells which changes fit one after the other, and sets the verdicts of those that do not.
+// checkInOrder returns which changes fit one after the other, and sets the verdicts of those that do not.
 func (l *Ledger) checkInOrder(
-	ctx context.Context, batch []Pending, todo []int, verdicts []error,
-) (amounts map[string]state, fits, refused []int, err error) {
+	ctx context.Context, batch []Admitted, todo []int, verdicts []error,
+) (amounts map[string]Balance, fits, refused []int, err error) {
 	var keys []string
 	for _, i := range todo {
-		keys = append(keys, batch[i].Change.balances()...)
+		keys = append(keys, batch[i].Change.Balances()...)
 	}
 	slices.Sort(keys)
-	rows, err := l.client.Balance.Query().Where(balance.IDIn(slices.Compact(keys)...)).All(ctx)
+	rows, err := l.config.Client.Balance.Query().Where(balance.IDIn(slices.Compact(keys)...)).All(ctx)
 	if err != nil {
-		return nil, nil, nil, l.failure(ctx, err)
+		return nil, nil, nil, Failure(ctx, err)
 	}
-	amounts = make(map[string]state, len(rows))
+	amounts = make(map[string]Balance, len(rows))
 	for _, row := range rows {
-		amounts[row.ID] = stateOf(row)
+		amounts[row.ID] = balanceOf(row)
 	}
 	for _, i := range todo {
 		moves := batch[i].Change.Moves
-		read, err := statesFor(moves, amounts)
+		read, err := balancesFor(moves, amounts)
 		var after []int64
 		if err == nil {
-			after, err = check(read, moves)
+			after, err = Check(read, moves)
 		}
 		if verdicts[i] = err; err != nil {
 			refused = append(refused, i)
@@ -276,9 +266,9 @@ func (l *Ledger) checkInOrder(
 		}
 		batch[i].Seq = make([]int64, len(moves))
 		for n, m := range moves {
-			read[n].amount, read[n].missing = after[n], false
-			read[n].applied++
-			amounts[m.Balance], batch[i].Seq[n] = read[n], read[n].applied
+			read[n].Amount, read[n].Missing = after[n], false
+			read[n].Applied++
+			amounts[m.Balance], batch[i].Seq[n] = read[n], read[n].Applied
 		}
 		fits = append(fits, i)
 	}

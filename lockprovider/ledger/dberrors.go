@@ -1,4 +1,4 @@
-package lockprovider
+package ledger
 
 import (
 	"context"
@@ -38,7 +38,7 @@ func codeOf(err error) dbCode {
 	return code
 }
 
-// isAborted tells that the database gave up the transaction to resolve a deadlock or a serialization failure: running
+// isAborted reports whether the database gave up the transaction to resolve a deadlock or a serialization failure: running
 // it again is right.
 func isAborted(err error) bool {
 	code := codeOf(err)
@@ -48,25 +48,26 @@ func isAborted(err error) bool {
 		code.sqlite&0xff == sqlite3.SQLITE_BUSY || code.sqlite&0xff == sqlite3.SQLITE_LOCKED
 }
 
-// isCheckViolation tells that the referee refused: a strategy let something through that it should have stopped.
+// isCheckViolation reports whether a CHECK constraint refused the write: a strategy let something through that it should have stopped.
 func isCheckViolation(err error) bool {
 	code := codeOf(err)
 	return code.postgres == "23514" || code.mysql == 3819 || code.mysql == 4025 || // MySQL, MariaDB
 		code.sqlite == sqlite3.SQLITE_CONSTRAINT_CHECK
 }
 
-// isLockWait tells that a row lock was not granted within the database's own bound.
+// isLockWait reports whether a row lock was not granted within the database's own bound.
 func isLockWait(err error) bool {
 	code := codeOf(err)
 	return code.postgres == "55P03" || code.mysql == 1205
 }
 
-// DatabaseDown tells that err is of a database that cannot be reached or cannot write, and not of a request that was ended.
+// DatabaseDown reports whether err is of a database that cannot be reached or cannot write, and not of a request that
+// was ended.
 func DatabaseDown(err error) bool {
 	return err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) && isDown(err)
 }
 
-// isDown tells that the database cannot be reached or cannot write.
+// isDown reports whether the database cannot be reached or cannot write.
 func isDown(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, mysql.ErrInvalidConn) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
@@ -97,13 +98,12 @@ func isDown(err error) bool {
 	return false
 }
 
-// failure gives a database error the meaning that a caller acts on. What is no database error passes as it is.
-func (l *Ledger) failure(ctx context.Context, err error) error {
-	if cerr := ended(ctx); cerr != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, ErrLockLost) || errors.Is(cause, ErrLockTimeout) {
-			return cause
-		}
-		return cerr
+// Failure gives an error of the database the meaning that a caller acts on: [ErrLockTimeout] if a row lock was not
+// granted, [ErrUnavailable] if the database cannot be reached, and what [Ended] says if ctx has ended. Any other error
+// is returned as it is.
+func Failure(ctx context.Context, err error) error {
+	if ended := Ended(ctx); ended != nil {
+		return ended
 	}
 	switch {
 	case errors.Is(err, ErrUnavailable):
@@ -111,7 +111,7 @@ func (l *Ledger) failure(ctx context.Context, err error) error {
 	case isLockWait(err):
 		return errors.Join(ErrLockTimeout, err)
 	case isDown(err):
-		return unavailable(ctx, "database", err)
+		return Unavailable(ctx, "database", err)
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package lockprovider
+package ledger
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package lockprovider
+package redisfirst
 
 import (
 	"context"
@@ -7,74 +7,76 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/ent"
 	"holdfast/ent/changelog"
+	"holdfast/lockprovider/ledger"
 )
 
 var (
 	//go:embed scripts/look.lua
 	lookSource string
-	//go:embed scripts/dismiss.lua
-	dismissSource string
+	//go:embed scripts/repair.lua
+	repairSource string
 
-	lookScript    = redis.NewScript(lookSource)
-	dismissScript = redis.NewScript(dismissSource)
+	lookScript   = redis.NewScript(lookSource)
+	repairScript = redis.NewScript(repairSource)
 )
 
 // Comparison is one balance in Redis and in the database at one moment.
 type Comparison struct {
 	Balance string
-	// Missing tells that Redis does not hold the balance; Redis is zero then.
+	// Missing is true if Redis does not hold the balance; Redis is zero then.
 	Missing         bool
-	Redis, Database Level
+	Redis, Database ledger.Level
 	// Expected is what Redis has to say: the database, and on top of it the changes in flight.
-	Expected Level
+	Expected ledger.Level
 	// InFlight counts the changes that Redis has admitted and the database does not hold yet.
 	InFlight int
-	// Repaired tells that Redis says what is expected now.
+	// Repaired is true if Redis says what is expected now, and did not before.
 	Repaired bool
 }
 
-// Drifted tells that Redis says what cannot be.
+// Drifted reports whether Redis says what cannot be.
 func (c Comparison) Drifted() bool { return !c.Missing && c.Redis != c.Expected }
 
 const (
 	// compareEntries bounds the stream that is looked through for the changes of one balance: Redis does nothing else
 	// meanwhile, some 5 to 10 ms a thousand entries.
 	compareEntries = 2_000
-	// repairTries bounds how often a balance is looked at anew that Redis has admitted a change of before the repair.
+	// repairTries bounds how often one balance is looked at anew, because Redis admitted a change of it before the repair.
 	repairTries = 50
 )
 
 // ErrBacklogLong means that too many changes wait to be persisted to look through all of them.
 var ErrBacklogLong = errors.New("too many changes in flight to compare")
 
-// ErrNotInForce means that a family is not served by this admission at the moment: another epoch has begun, or a fallback
+// ErrNotActive means that this store does not serve its family at the moment: another epoch has begun, or a fallback
 // serves it. The database then moves on without Redis, and there is nothing to compare.
-var ErrNotInForce = errors.New("another strategy or epoch is in force")
+var ErrNotActive = errors.New("another strategy or epoch is active")
 
-// InForce returns ErrNotInForce where the admission does not serve its family at the moment.
-func (l *Ledger) InForce(ctx context.Context, a *Admission) error {
-	return l.failure(ctx, inForce(ctx, l.client.FamilyStrategy, a.family, a.keys()))
-}
-
-func inForce(ctx context.Context, c *ent.FamilyStrategyClient, f Family, k keyspace) error {
-	row, err := c.Get(ctx, string(f))
-	switch {
-	case ent.IsNotFound(err): // no deployment: one process, and no epochs
-		return nil
-	case err == nil && (row.Fallback || k != epochKeys(f, row.Epoch)):
-		return ErrNotInForce
+// Active reports whether this store serves its family at the moment; see [ErrNotActive].
+func (s *Store) Active(ctx context.Context, l *ledger.Ledger) (bool, error) {
+	active, err := isActive(ctx, l.Ent().FamilyStrategy, s.family, s.keys())
+	if err != nil {
+		return false, ledger.Failure(ctx, err)
 	}
-	return err
+	return active, nil
 }
 
-// Reconcile compares a balance in Redis with the database and puts Redis right where it has drifted.
+// isActive reports whether the keyspace is of the epoch that is active, and no fallback serves the family.
+func isActive(ctx context.Context, c *ent.FamilyStrategyClient, f ledger.Family, k keyspace) (bool, error) {
+	row, err := c.Get(ctx, string(f))
+	if ent.IsNotFound(err) { // no deployment: one process, and no epochs
+		return true, nil
+	}
+	return err == nil && !row.Fallback && row.Epoch == k.epoch, err
+}
+
+// Reconcile compares a balance in Redis with the database, and repairs Redis if it has drifted.
 //
 // It is exact however busy the balance is. While the database's row is locked, nothing of the balance is persisted. What
 // Redis has admitted is then what the database holds, plus those changes in the stream that the change log does not know:
@@ -83,54 +85,61 @@ func inForce(ctx context.Context, c *ent.FamilyStrategyClient, f Family, k keysp
 // keeps two repairs of the same balance apart.
 //
 // The price is that the balance is not persisted to for the time of a few requests to Redis: it is for balances that look
-// wrong. Bound it by ctx. Errors: ErrBacklogLong, ErrNotInForce, ErrUnknownBalance, ErrUnavailable.
-func (l *Ledger) Reconcile(ctx context.Context, a *Admission, key string) (Comparison, error) {
+// wrong. The caller bounds that time by ctx. Errors: [ErrBacklogLong], [ErrNotActive], [ledger.ErrUnknownBalance],
+// [ledger.ErrUnavailable].
+func (s *Store) Reconcile(ctx context.Context, l *ledger.Ledger, key string) (Comparison, error) {
 	var c Comparison
-	k := a.keys()
-	_, err := l.transact(ctx, Lua, func(tx *ent.Tx) (map[string]int64, error) {
+	k := s.keys()
+	_, err := l.Run(ctx, reconciling, func(tx *ledger.Tx) error {
 		c = Comparison{Balance: key}
-		locked, err := l.read(ctx, tx.Balance, []Move{{Balance: key}}, true)
+		locked, err := tx.Read(ctx, []ledger.Move{{Balance: key}}, ledger.ForUpdate)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := inForce(ctx, tx.FamilyStrategy, a.family, k); err != nil {
-			return nil, err
+		active, err := isActive(ctx, tx.Ent.FamilyStrategy, s.family, k)
+		if err != nil {
+			return err
 		}
-		row := locked[0]
-		c.Database = Level{Amount: row.amount, Floor: row.floor, Ceiling: row.ceiling, Seq: row.applied}
+		if !active {
+			return ErrNotActive
+		}
+		c.Database = locked[0].Level()
 		for range repairTries {
-			inStream, err := a.look(ctx, k, &c)
+			inStream, err := s.look(ctx, k, &c)
 			if err != nil {
-				return nil, err
+				return err
 			}
-			if err := expect(ctx, tx, &c, inStream); err != nil {
-				return nil, err
+			if err := expect(ctx, tx.Ent, &c, inStream); err != nil {
+				return err
 			}
-			if err := a.put(ctx, k, &c); err != nil || c.Repaired || !c.Drifted() {
-				return nil, err
+			if err := s.put(ctx, k, &c); err != nil || c.Repaired || !c.Drifted() {
+				return err
 			}
 		}
-		return nil, nil
+		return nil
 	})
 	return c, err
 }
 
+// reconciling stands for a strategy in the ledger's transaction. It is not written anywhere: nothing is changed there.
+const reconciling ledger.Strategy = "reconcile"
+
 // look reads the balance into c, and returns the changes of it that are in the stream.
-func (a *Admission) look(ctx context.Context, k keyspace, c *Comparison) ([]Pending, error) {
+func (s *Store) look(ctx context.Context, k keyspace, c *Comparison) ([]ledger.Admitted, error) {
 	name, err := json.Marshal(c.Balance) // as in the entries, which admit encodes likewise
 	if err != nil {
 		return nil, err
 	}
-	reply, err := lookScript.Run(ctx, a.redis, []string{k.stream(), k.inFlight(), k.balance(c.Balance)},
-		`"balance":`+string(name), min(a.settings.Backlog, compareEntries)).StringSlice()
+	reply, err := lookScript.Run(ctx, s.redis, []string{k.stream(), k.inFlight(), k.balance(c.Balance)},
+		`"balance":`+string(name), min(s.settings.Backlog, compareEntries)).StringSlice()
 	if err != nil {
-		return nil, redisFailure(ctx, err)
+		return nil, failure(ctx, err)
 	}
 	if reply[0] == "long" {
 		return nil, ErrBacklogLong
 	}
 	c.Missing = reply[1] == ""
-	c.Redis = Level{}
+	c.Redis = ledger.Level{}
 	for i, field := range []*int64{&c.Redis.Amount, &c.Redis.Floor, &c.Redis.Ceiling, &c.Redis.Seq} {
 		if c.Missing {
 			break
@@ -147,7 +156,7 @@ func (a *Admission) look(ctx context.Context, k keyspace, c *Comparison) ([]Pend
 }
 
 // expect computes what Redis has to say, in the transaction that has locked the balance.
-func expect(ctx context.Context, tx *ent.Tx, c *Comparison, inStream []Pending) error {
+func expect(ctx context.Context, tx *ent.Tx, c *Comparison, inStream []ledger.Admitted) error {
 	ids := make([]uuid.UUID, len(inStream))
 	for i, p := range inStream {
 		if p.Malformed != nil {
@@ -185,24 +194,17 @@ func expect(ctx context.Context, tx *ent.Tx, c *Comparison, inStream []Pending) 
 }
 
 // put makes Redis say what is expected, unless it has admitted a change since it was looked at.
-func (a *Admission) put(ctx context.Context, k keyspace, c *Comparison) error {
+func (s *Store) put(ctx context.Context, k keyspace, c *Comparison) error {
 	switch {
 	case c.Missing && c.InFlight == 0:
-		created, _, err := a.Prime(ctx, map[string]Level{c.Balance: c.Database})
+		created, _, err := s.prime(ctx, k, map[string]ledger.Level{c.Balance: c.Database})
 		c.Repaired = created == 1
 		return err
 	case c.Drifted():
-		n, err := repairScript.Run(ctx, a.redis, []string{k.balance(c.Balance)}, c.Redis.Seq, c.Redis.Amount,
+		n, err := repairScript.Run(ctx, s.redis, []string{k.balance(c.Balance)}, c.Redis.Seq, c.Redis.Amount,
 			c.Expected.Amount, c.Expected.Floor, c.Expected.Ceiling, c.Expected.Seq).Int()
 		c.Repaired = n == 1
-		return redisFailure(ctx, err)
+		return failure(ctx, err)
 	}
 	return nil
-}
-
-// DismissIdle removes consumers of the stream that have read nothing for the given time and have nothing left to confirm:
-// those of instances that are gone. It returns how many.
-func (a *Admission) DismissIdle(ctx context.Context, idle time.Duration) (int, error) {
-	n, err := dismissScript.Run(ctx, a.redis, []string{a.stream()}, group, idle.Milliseconds()).Int()
-	return n, redisFailure(ctx, err)
 }

@@ -1,0 +1,186 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"holdfast/ent"
+	"holdfast/ent/balance"
+	"holdfast/ent/changelog"
+	"holdfast/ent/entry"
+)
+
+// RecordWriter turns the records of changes into rows (orders, issued coupons, transfers, ...) inside the transaction
+// that moves the balances. An error rolls everything back, and Execute returns it as it is.
+type RecordWriter func(ctx context.Context, tx *ent.Tx, changes []Change) error
+
+// Config is what a ledger is built from.
+type Config struct {
+	Client *ent.Client
+	// Dialect is ent's name of the database.
+	Dialect string
+	// Records may be nil: then every record is taken, and nothing but the change log tells of it.
+	Records RecordWriter
+	// Retries bounds how often a transaction that the database aborted (a deadlock, a serialization failure) is run
+	// again within one attempt.
+	Retries int
+	// FamilyOf and Normalize come from the table of families, which is above this package. FamilyOf returns the family
+	// of a balance. Normalize merges and sorts the moves of a change, and refuses what no strategy could execute.
+	FamilyOf  func(balance string) Family
+	Normalize func(Change) (Change, error)
+}
+
+// Ledger writes changes into the database. It is safe for concurrent use.
+type Ledger struct {
+	config Config
+	// committed is called after each commit of changes.
+	committed func()
+}
+
+// New returns the ledger of a database.
+func New(c Config) *Ledger { return &Ledger{config: c, committed: func() {}} }
+
+// Ent returns the client of the database, for other tables.
+func (l *Ledger) Ent() *ent.Client { return l.config.Client }
+
+// OnCommit has f called after each commit of changes. It must be set before the first, and must not block.
+func (l *Ledger) OnCommit(f func()) { l.committed = f }
+
+// Open creates balances inside a transaction of the caller, such as the one that creates their product.
+func (l *Ledger) Open(ctx context.Context, tx *ent.Tx, bounds map[string]Bounds) error {
+	var rows []*ent.BalanceCreate
+	for _, key := range slices.Sorted(maps.Keys(bounds)) {
+		rows = append(rows, l.openingRow(tx, key, bounds[key]))
+	}
+	if err := tx.Balance.CreateBulk(rows...).Exec(ctx); err != nil {
+		return fmt.Errorf("open balances: %w", err)
+	}
+	return nil
+}
+
+func (l *Ledger) openingRow(tx *ent.Tx, key string, b Bounds) *ent.BalanceCreate {
+	return tx.Balance.Create().SetID(key).SetFamily(string(l.config.FamilyOf(key))).
+		SetAmount(b.Opening).SetOpening(b.Opening).SetFloor(b.Floor).SetCeiling(b.Ceiling)
+}
+
+// Amounts reads balances outside of any change. Keys that do not exist are absent from the result.
+func (l *Ledger) Amounts(ctx context.Context, keys []string) (map[string]int64, error) {
+	rows, err := l.config.Client.Balance.Query().Where(balance.IDIn(keys...)).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read balances: %w", err)
+	}
+	amounts := make(map[string]int64, len(rows))
+	for _, row := range rows {
+		amounts[row.ID] = row.Amount
+	}
+	return amounts, nil
+}
+
+// Level is what one store says of a balance.
+type Level struct {
+	Amount, Floor, Ceiling int64
+	Seq                    int64 // moves taken: seq in Redis, applied in the database
+}
+
+// Levels reads the balances of moves, to create them in Redis. One that does not exist yet has the bounds of its move's
+// Open, else it is [ErrUnknownBalance].
+func (l *Ledger) Levels(ctx context.Context, moves []Move) (map[string]Level, error) {
+	balances, err := l.Read(ctx, moves)
+	if err != nil {
+		return nil, err
+	}
+	levels := make(map[string]Level, len(moves))
+	for i, m := range moves {
+		levels[m.Balance] = balances[i].Level()
+	}
+	return levels, nil
+}
+
+// Read returns the balances of moves in their order, outside of any transaction. A balance that does not exist yet has
+// the bounds of its move's Open, else it is [ErrUnknownBalance].
+func (l *Ledger) Read(ctx context.Context, moves []Move) ([]Balance, error) {
+	balances, err := l.read(ctx, l.config.Client.Balance, moves, Plain)
+	if err != nil {
+		return nil, Failure(ctx, err)
+	}
+	return balances, nil
+}
+
+// ledgerItself is the strategy that the change log names for changes without moves.
+const ledgerItself Strategy = "ledger"
+
+// Apply executes a change that moves no balance, such as an order paid by a card: there is nothing to contend for, but
+// the record, its idempotency and its event are the same as for every other change.
+func (l *Ledger) Apply(ctx context.Context, c Change) (Receipt, error) {
+	c, err := l.config.Normalize(c)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if len(c.Moves) != 0 {
+		return Receipt{}, fmt.Errorf("%w: %d moves outside a strategy", ErrInvalidChange, len(c.Moves))
+	}
+	return l.Once(ctx, c, func() (Receipt, error) {
+		return l.Run(ctx, ledgerItself, func(tx *Tx) error { return tx.log(ctx, c) })
+	})
+}
+
+// Once makes execution idempotent. If execute fails, Once looks the change ID up in the change log; if the change was
+// applied before, it returns that receipt instead of the error. Two errors are returned without a look: the end of ctx,
+// and [ErrLockTimeout], since the database was not asked and should not get more load.
+func (l *Ledger) Once(ctx context.Context, c Change, execute func() (Receipt, error)) (Receipt, error) {
+	receipt, err := execute()
+	if err == nil {
+		receipt.ChangeID, receipt.State, receipt.Payload = c.ID, Committed, c.Record.Payload
+		return receipt, nil
+	}
+	if cerr := ctx.Err(); cerr != nil {
+		return receipt, cerr
+	}
+	if errors.Is(err, ErrLockTimeout) {
+		return receipt, err
+	}
+	first, found, rerr := l.Replay(ctx, c)
+	switch {
+	case errors.Is(rerr, ErrIDReused):
+		return receipt, rerr
+	case rerr != nil:
+		return receipt, err
+	case found:
+		first.Waited = receipt.Waited
+		return first, nil
+	case isCheckViolation(err):
+		return receipt, fmt.Errorf("%w: %w", ErrBroken, err)
+	}
+	return receipt, err
+}
+
+// Replay returns the receipt of a change that has been applied before, and whether it has. It is [ErrIDReused] if the
+// ID was used for another request.
+func (l *Ledger) Replay(ctx context.Context, c Change) (Receipt, bool, error) {
+	row, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeID(c.ID)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return Receipt{}, false, nil
+	}
+	if err != nil {
+		return Receipt{}, false, Failure(ctx, err)
+	}
+	if row.PayloadHash != c.Record.Fingerprint || row.Kind != c.Record.Kind {
+		return Receipt{}, false, ErrIDReused
+	}
+	entries, err := l.config.Client.Entry.Query().Where(entry.ChangeID(c.ID)).All(ctx)
+	if err != nil {
+		return Receipt{}, false, Failure(ctx, err)
+	}
+	amounts := make(map[string]int64, len(entries))
+	for _, e := range entries {
+		amounts[e.Balance] = e.AmountAfter
+	}
+	return Receipt{
+		ChangeID: c.ID, State: Committed, Strategy: Strategy(row.Strategy), Attempts: 1, Replayed: true,
+		Balances: amounts, Payload: json.RawMessage(row.Payload), StreamID: row.Admission,
+	}, true, nil
+}

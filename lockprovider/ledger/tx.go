@@ -1,0 +1,231 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
+
+	"holdfast/ent"
+	"holdfast/ent/balance"
+)
+
+// Tx is one transaction of a ledger. It lives as long as the function that [Ledger.Run] was given.
+type Tx struct {
+	// Ent is the transaction itself, for other tables. Only Run commits it or rolls it back.
+	Ent *ent.Tx
+
+	ledger   *Ledger
+	strategy Strategy
+	amounts  map[string]int64 // after the change that was written
+}
+
+// Run runs write in one transaction and commits. If the database aborts the transaction to resolve a deadlock, Run
+// runs write again, a bounded number of times, and then returns [ErrConflict]. Any error of write rolls back. The
+// receipt has the amounts that write left. This is the only place that begins and commits transactions of changes.
+func (l *Ledger) Run(ctx context.Context, s Strategy, write func(tx *Tx) error) (Receipt, error) {
+	for attempt := 1; ; attempt++ {
+		amounts, err := l.inTransaction(ctx, s, write)
+		if err == nil {
+			l.committed()
+			return Receipt{Strategy: s, Attempts: attempt, Balances: amounts}, nil
+		}
+		if !isAborted(err) {
+			return Receipt{}, Failure(ctx, err)
+		}
+		if attempt > l.config.Retries {
+			return Receipt{}, fmt.Errorf("%w: transaction aborted %d times: %w", ErrConflict, attempt, err)
+		}
+	}
+}
+
+func (l *Ledger) inTransaction(ctx context.Context, s Strategy, write func(tx *Tx) error) (map[string]int64, error) {
+	begun, err := l.config.Client.Tx(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tx := &Tx{Ent: begun, ledger: l, strategy: s}
+	if err := write(tx); err != nil {
+		_ = begun.Rollback() // a failed rollback ends the connection, and with it the transaction
+		return nil, err
+	}
+	return tx.amounts, begun.Commit()
+}
+
+// Locking says whether a read locks the rows that it reads.
+type Locking bool
+
+const (
+	// ForUpdate locks the rows, in the order of their keys, until the transaction ends.
+	ForUpdate Locking = true
+	// Plain locks nothing.
+	Plain Locking = false
+)
+
+// Read returns the balances of moves in their order. A balance that does not exist yet has the bounds of its move's
+// Open, and no row that could be locked; without Open it is [ErrUnknownBalance].
+func (tx *Tx) Read(ctx context.Context, moves []Move, locking Locking) ([]Balance, error) {
+	return tx.ledger.read(ctx, tx.Ent.Balance, moves, locking)
+}
+
+func (l *Ledger) read(ctx context.Context, c *ent.BalanceClient, moves []Move, locking Locking) ([]Balance, error) {
+	query := c.Query().Where(balance.IDIn(Change{Moves: moves}.Balances()...)).Order(balance.ByID())
+	if locking == ForUpdate && l.config.Dialect != dialect.SQLite { // SQLite has no row locks: BEGIN IMMEDIATE admits one writer at a time
+		query = query.ForUpdate()
+	}
+	rows, err := query.All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]Balance, len(rows))
+	for _, row := range rows {
+		known[row.ID] = balanceOf(row)
+	}
+	return balancesFor(moves, known)
+}
+
+// Compare says what a write of an amount is conditional on.
+type Compare bool
+
+const (
+	// SameVersion writes only if the version is still the one that was read, else the write fails with [ErrStale].
+	SameVersion Compare = true
+	// Unconditional overwrites what others wrote. Only the strategy none does this.
+	Unconditional Compare = false
+)
+
+// Write writes the amounts that the strategy computed from the balances that it read, in key order, then journal,
+// records and change log. read and after are in the order of the change's moves.
+func (tx *Tx) Write(ctx context.Context, c Change, read []Balance, after []int64, compare Compare) error {
+	if err := tx.openMissing(ctx, c.Moves, read); err != nil {
+		return err
+	}
+	tx.amounts = make(map[string]int64, len(after))
+	for i, m := range c.Moves {
+		update := tx.Ent.Balance.Update().Where(balance.ID(m.Balance)).
+			SetAmount(after[i]).AddVersion(1).AddApplied(1)
+		if compare == SameVersion {
+			update.Where(balance.Version(read[i].Version))
+		}
+		n, err := update.Save(ctx)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%w: %s", ErrStale, m.Balance)
+		}
+		tx.amounts[m.Balance] = after[i]
+	}
+	return tx.log(ctx, c)
+}
+
+// Add lets the database check and add in one statement a balance, in key order, then writes journal, records and change
+// log. It fails with [ErrNoFit] at the first move that does not fit.
+func (tx *Tx) Add(ctx context.Context, c Change) error {
+	for _, m := range c.Moves {
+		if err := tx.addOrOpen(ctx, m, 1); err != nil {
+			return err
+		}
+	}
+	balances, err := tx.Read(ctx, c.Moves, Plain)
+	if err != nil {
+		return err
+	}
+	tx.amounts = make(map[string]int64, len(c.Moves))
+	for i, m := range c.Moves {
+		tx.amounts[m.Balance] = balances[i].Amount
+	}
+	return tx.log(ctx, c)
+}
+
+// addOrOpen adds a delta, which may be the sum of several moves, and creates the row if it does not exist.
+func (tx *Tx) addOrOpen(ctx context.Context, m Move, moves int64) error {
+	n, err := tx.add(ctx, m, moves)
+	if err != nil {
+		return err
+	}
+	if n == 0 && m.Open != nil { // a row that does not exist cannot be updated: insert its opening row first
+		if err := tx.open(ctx, m); err != nil {
+			return err
+		}
+		if n, err = tx.add(ctx, m, moves); err != nil {
+			return err
+		}
+	}
+	if n == 0 {
+		return fmt.Errorf("%w: %s", ErrNoFit, m.Balance)
+	}
+	return nil
+}
+
+// add returns how many rows were updated: 0 if there is no such balance, or if the delta does not fit.
+func (tx *Tx) add(ctx context.Context, m Move, moves int64) (int, error) {
+	return tx.Ent.Balance.Update().
+		Where(balance.ID(m.Balance), func(sel *entsql.Selector) {
+			amount, floor, ceiling := sel.C(balance.FieldAmount), sel.C(balance.FieldFloor), sel.C(balance.FieldCeiling)
+			sel.Where(entsql.P(func(b *entsql.Builder) {
+				b.WriteString(amount + " + ").Arg(m.Delta).WriteString(" BETWEEN " + floor + " AND " + ceiling)
+			}))
+		}).
+		AddAmount(m.Delta).AddVersion(1).AddApplied(moves).Save(ctx)
+}
+
+// openMissing inserts the rows that were not there to be read, in key order.
+func (tx *Tx) openMissing(ctx context.Context, moves []Move, read []Balance) error {
+	for i, m := range moves {
+		if !read[i].Missing {
+			continue
+		}
+		if err := tx.open(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open inserts the opening row of a move's balance. Another transaction may have been faster: the update that follows
+// compares the version, or adds.
+func (tx *Tx) open(ctx context.Context, m Move) error {
+	err := tx.ledger.openingRow(tx.Ent, m.Balance, *m.Open).OnConflict().DoNothing().Exec(ctx)
+	if errors.Is(err, sql.ErrNoRows) { // ent's word for a row that was there
+		return nil
+	}
+	return err
+}
+
+// log appends the journal, the records' rows and the change log. The change log comes last: while the rows of the
+// balances are locked, so that its IDs rise in commit order for changes that share a balance.
+func (tx *Tx) log(ctx context.Context, c Change) error {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	if len(c.Moves) > 0 {
+		entries := make([]*ent.EntryCreate, len(c.Moves))
+		for i, m := range c.Moves {
+			entries[i] = tx.Ent.Entry.Create().SetBalance(m.Balance).SetChangeID(c.ID).SetDelta(m.Delta).
+				SetAmountAfter(tx.amounts[m.Balance]).SetKind(c.Record.Kind).SetCreatedAt(now)
+		}
+		if err := tx.Ent.Entry.CreateBulk(entries...).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	if err := tx.writeRecords(ctx, []Change{c}); err != nil {
+		return err
+	}
+	return tx.changeLogRow(c, now).Exec(ctx)
+}
+
+func (tx *Tx) writeRecords(ctx context.Context, changes []Change) error {
+	if tx.ledger.config.Records == nil {
+		return nil
+	}
+	return tx.ledger.config.Records(ctx, tx.Ent, changes)
+}
+
+func (tx *Tx) changeLogRow(c Change, now time.Time) *ent.ChangeLogCreate {
+	return tx.Ent.ChangeLog.Create().SetChangeID(c.ID).SetFamily(string(c.Family)).SetKind(c.Record.Kind).
+		SetStrategy(string(tx.strategy)).SetPayload(string(c.Record.Payload)).SetPayloadHash(c.Record.Fingerprint).
+		SetCreatedAt(now)
+}

@@ -1,0 +1,86 @@
+package redisfirst
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/google/uuid"
+)
+
+// Outcome is what Redis knows of a change.
+type Outcome struct {
+	State   OutcomeState
+	Reason  error           // of OutcomeFailed
+	Payload json.RawMessage // the record's, if it is still known
+}
+
+// OutcomeState is how far a change has come in Redis.
+type OutcomeState string
+
+// What Redis may know of a change.
+const (
+	OutcomeUnknown  OutcomeState = ""
+	OutcomeAdmitted OutcomeState = "admitted" // and perhaps persisted: the change log tells
+	OutcomeFailed   OutcomeState = "failed"   // admitted, refused by the database, taken back
+)
+
+// Outcome looks up what became of a change.
+func (s *Store) Outcome(ctx context.Context, id uuid.UUID) (Outcome, error) {
+	k := s.keys()
+	record, err := s.redis.HMGet(ctx, k.dedup(id), "state", "answer", "payload").Result()
+	if err != nil {
+		return Outcome{}, failure(ctx, err)
+	}
+	state, _ := record[0].(string)
+	switch OutcomeState(state) {
+	case OutcomeFailed:
+		answer, _ := record[1].(string)
+		payload, _ := record[2].(string)
+		return Outcome{State: OutcomeFailed, Reason: decodeRejection(answer), Payload: json.RawMessage(payload)}, nil
+	case OutcomeAdmitted:
+		payload, err := s.waiting(ctx, k, id)
+		return Outcome{State: OutcomeAdmitted, Payload: payload}, err
+	}
+	return Outcome{}, nil
+}
+
+// Refusal returns why the database refused a change, or nil if Redis does not know of a refusal. A Redis that does not
+// answer knows of none: the caller goes on waiting, within its bound.
+func (s *Store) Refusal(ctx context.Context, id uuid.UUID) error {
+	record, err := s.redis.HMGet(ctx, s.keys().dedup(id), "state", "answer").Result()
+	if err != nil || record[0] != string(OutcomeFailed) {
+		return nil //nolint:nilerr // see above
+	}
+	answer, _ := record[1].(string)
+	return decodeRejection(answer)
+}
+
+// Known reports whether Redis remembers a change, in a bounded time. A Redis that was emptied does not.
+func (s *Store) Known(ctx context.Context, id uuid.UUID) (bool, error) {
+	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	defer cancel()
+	n, err := s.redis.Exists(bounded, s.keys().dedup(id)).Result()
+	return n > 0, failure(ctx, err)
+}
+
+// Waiting returns the payload of a change that waits to be persisted, in a bounded time. It is nil if the change does not
+// wait any more.
+func (s *Store) Waiting(ctx context.Context, id uuid.UUID) (json.RawMessage, error) {
+	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	defer cancel()
+	return s.waiting(bounded, s.keys(), id)
+}
+
+// waiting reads the whole stream, which is as long as the backlog.
+func (s *Store) waiting(ctx context.Context, k keyspace, id uuid.UUID) (json.RawMessage, error) {
+	messages, err := s.redis.XRangeN(ctx, k.stream(), "-", "+", s.settings.Backlog).Result()
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	for _, a := range k.parse(messages) {
+		if a.Change.ID == id {
+			return a.Change.Record.Payload, nil
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,274 @@
+package redisfirst
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/lockprovider/ledger"
+)
+
+// Queue is the queue of one family under the strategy queue: changes in the order in which they arrived, in a stream that
+// one worker at a time serves. It is safe for concurrent use.
+type Queue struct {
+	redis    redis.UniversalClient
+	family   ledger.Family
+	prefix   string
+	instance string
+	settings QueueSettings
+}
+
+// QueueSettings are the bounds of a Queue.
+type QueueSettings struct {
+	// Length bounds the changes that wait; more are refused as busy.
+	Length int64
+	// Remember is how long a result is known to Redis; the database's change log knows it for longer.
+	Remember time.Duration
+}
+
+// soldOutFor bounds how long a sold-out mark is believed without being renewed by a worker.
+const soldOutFor = 10 * time.Second
+
+// NewQueue returns the queue of a family in an epoch. instance names this process to the worker.
+func NewQueue(r redis.UniversalClient, f ledger.Family, epoch int64, instance string, s QueueSettings) *Queue {
+	return &Queue{
+		redis: r, family: f, instance: instance, settings: s,
+		prefix: fmt.Sprintf("{holdfast:queue:%s:%d}:", strings.ToLower(string(f)), epoch),
+	}
+}
+
+// Family returns the family whose changes these are.
+func (q *Queue) Family() ledger.Family { return q.family }
+
+// Name is the same for all processes that share this queue, and differs from that of every other.
+func (q *Queue) Name() string { return q.prefix }
+
+func (q *Queue) stream() string                { return q.prefix + "line" }
+func (q *Queue) rate() string                  { return q.prefix + "rate" }
+func (q *Queue) dedup(id uuid.UUID) string     { return q.prefix + "memo:" + id.String() }
+func (q *Queue) soldOut(balance string) string { return q.prefix + "soldout:" + balance }
+
+var (
+	//go:embed scripts/enqueue.lua
+	enqueueSource string
+	//go:embed scripts/leave.lua
+	leaveSource string
+	//go:embed scripts/served.lua
+	servedSource string
+	//go:embed scripts/place.lua
+	placeSource string
+
+	enqueueScript = redis.NewScript(enqueueSource)
+	leaveScript   = redis.NewScript(leaveSource)
+	servedScript  = redis.NewScript(servedSource)
+	placeScript   = redis.NewScript(placeSource)
+)
+
+// EntryState is how far a change has come in the queue.
+type EntryState string
+
+// The states of an entry, as they stand in Redis.
+const (
+	EntryUnknown EntryState = ""
+	EntryQueued  EntryState = "queued"
+	EntryDone    EntryState = "done"
+	EntryFailed  EntryState = "failed"
+	EntryLeft    EntryState = "left" // its caller gave up, or its ticket expired
+)
+
+// Entry is what [Queue.Join] says of a change.
+type Entry struct {
+	State    EntryState
+	StreamID string
+	Replayed bool  // it had joined before
+	Failure  error // of EntryFailed
+}
+
+// Join puts a change at the end of the queue. until is when its ticket expires if no caller looks at it; the zero time
+// means that a caller waits for the result and calls [Queue.Leave] if it gives up.
+//
+// Errors: *[ledger.Refused] if what is asked is known to be sold out; [ledger.ErrIDReused]; [ledger.ErrLockTimeout] if the
+// queue is full; [ledger.ErrUnavailable].
+func (q *Queue) Join(ctx context.Context, c ledger.Change, until time.Time) (Entry, error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return Entry{}, fmt.Errorf("%w: %w", ledger.ErrInvalidChange, err)
+	}
+	keys := []string{q.stream(), q.dedup(c.ID)}
+	var taking []ledger.Move
+	for _, m := range c.Moves {
+		if m.Delta < 0 {
+			taking = append(taking, m)
+			keys = append(keys, q.soldOut(m.Balance))
+		}
+	}
+	reply, err := enqueueScript.Run(ctx, q.redis, keys, c.ID.String(), c.Record.Fingerprint, body, q.instance,
+		q.settings.Length, q.settings.Remember.Milliseconds(), deadline(until), []byte(c.Record.Payload)).Slice()
+	if err != nil {
+		return Entry{}, failure(ctx, err)
+	}
+	switch reply[0] {
+	case "queued":
+		return Entry{State: EntryQueued, StreamID: fmt.Sprint(reply[1])}, nil
+	case "replayed":
+		e := Entry{State: EntryState(fmt.Sprint(reply[1])), StreamID: fmt.Sprint(reply[3]), Replayed: true}
+		if e.State == EntryFailed {
+			e.Failure = decodeRejection(fmt.Sprint(reply[2]))
+		}
+		return e, nil
+	case "reused":
+		return Entry{}, ledger.ErrIDReused
+	case "full":
+		return Entry{}, fmt.Errorf("%w: %d wait in the queue already", ledger.ErrLockTimeout, q.settings.Length)
+	case "soldout":
+		refused := &ledger.Refused{}
+		for _, index := range reply[1:] {
+			i, err := strconv.Atoi(fmt.Sprint(index))
+			if err != nil {
+				return Entry{}, fmt.Errorf("script enqueue: %w", err)
+			}
+			m := taking[i-1]
+			refused.Refusals = append(refused.Refusals, ledger.Refusal{Balance: m.Balance, Delta: m.Delta, Reason: ledger.ErrInsufficient})
+		}
+		return Entry{}, refused
+	}
+	return Entry{}, fmt.Errorf("script enqueue said %q", reply)
+}
+
+func deadline(until time.Time) int64 {
+	if until.IsZero() {
+		return 0
+	}
+	return until.UnixMilli()
+}
+
+// Leave gives up a change's position. It returns false if it is too late: the change is being served, or has been.
+func (q *Queue) Leave(ctx context.Context, id uuid.UUID, streamID string) (bool, error) {
+	n, err := leaveScript.Run(ctx, q.redis, []string{q.stream(), q.dedup(id)}, streamID).Int()
+	return n == 1, failure(ctx, err)
+}
+
+// Next returns the first changes of the queue, in their order. It waits up to block for the queue to have any.
+func (q *Queue) Next(ctx context.Context, limit int64, block time.Duration) ([]ledger.Admitted, error) {
+	streams, err := q.redis.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{q.stream(), "0"}, Count: limit, Block: block,
+	}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	batch := make([]ledger.Admitted, len(streams[0].Messages))
+	for i, m := range streams[0].Messages {
+		body, _ := m.Values["payload"].(string)
+		if err := json.Unmarshal([]byte(body), &batch[i]); err != nil || batch[i].Change.ID == uuid.Nil {
+			batch[i] = ledger.Admitted{Malformed: fmt.Errorf("entry %s of the queue: %w: %.200q", m.ID, err, body)}
+		}
+		batch[i].StreamID = m.ID
+	}
+	return batch, nil
+}
+
+// Expired reports for each change of a batch whether its ticket has expired.
+func (q *Queue) Expired(ctx context.Context, batch []ledger.Admitted, now time.Time) ([]bool, error) {
+	pipe := q.redis.Pipeline()
+	replies := make([]*redis.StringCmd, len(batch))
+	for i, p := range batch {
+		replies[i] = pipe.HGet(ctx, q.dedup(p.Change.ID), "until")
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return nil, failure(ctx, err)
+	}
+	gone := make([]bool, len(batch))
+	for i, reply := range replies {
+		until, err := reply.Int64()
+		gone[i] = err == nil && until != 0 && until < now.UnixMilli()
+	}
+	return gone, nil
+}
+
+// Served removes changes from the queue and remembers their results, and marks the balances that are sold out. expired
+// says which changes were not served because their ticket had expired.
+func (q *Queue) Served(
+	ctx context.Context, batch []ledger.Admitted, results []error, expired []bool, balances map[string]ledger.Balance,
+) error {
+	pipe := q.redis.Pipeline()
+	for i, a := range batch {
+		state, answer := EntryDone, ""
+		switch result := results[i]; {
+		case expired[i]:
+			state = EntryLeft
+		case result != nil && !errors.Is(result, ledger.ErrAlreadyApplied):
+			state, answer = EntryFailed, encodeRejection(result)
+		}
+		servedScript.Eval(ctx, pipe, []string{q.stream(), q.dedup(a.Change.ID)}, a.StreamID, string(state), answer)
+	}
+	for key, b := range balances {
+		if b.Amount <= b.Floor && !b.Missing {
+			pipe.Set(ctx, q.soldOut(key), "1", soldOutFor)
+		} else {
+			pipe.Del(ctx, q.soldOut(key))
+		}
+	}
+	_, err := pipe.Exec(ctx)
+	return failure(ctx, err)
+}
+
+// Pace remembers how many changes a second are served, for estimates.
+func (q *Queue) Pace(ctx context.Context, perSecond float64) {
+	_ = q.redis.Set(ctx, q.rate(), strconv.FormatFloat(perSecond, 'f', 3, 64), time.Minute).Err() // an estimate may be missing
+}
+
+// Position is where a change stands in the queue.
+type Position struct {
+	State   PositionState
+	Number  int             // 1 is served next; 0 if the change does not wait any more
+	ETA     time.Duration   // estimated; 0 if nothing is known
+	Reason  error           // of PositionFailed
+	Payload json.RawMessage // the record's; empty if the change is not known
+}
+
+// PositionState is how far a change in the queue has come.
+type PositionState string
+
+// The states of a position.
+const (
+	PositionUnknown PositionState = "UNKNOWN"
+	PositionWaiting PositionState = "WAITING"
+	PositionDone    PositionState = "DONE"
+	PositionFailed  PositionState = "FAILED"
+	PositionExpired PositionState = "EXPIRED"
+)
+
+// Look returns where a change stands, and keeps its ticket until the given time. The zero time leaves the ticket as it is.
+func (q *Queue) Look(ctx context.Context, id uuid.UUID, until time.Time) (Position, error) {
+	reply, err := placeScript.Run(ctx, q.redis, []string{q.stream(), q.dedup(id)}, deadline(until)).Slice()
+	if err != nil {
+		return Position{}, failure(ctx, err)
+	}
+	position := Position{State: PositionUnknown, Payload: json.RawMessage(fmt.Sprint(reply[2]))}
+	switch EntryState(fmt.Sprint(reply[0])) {
+	case EntryQueued:
+		before, _ := reply[3].(int64)
+		position.State, position.Number = PositionWaiting, int(before)+1
+		if rate, err := q.redis.Get(ctx, q.rate()).Float64(); err == nil && rate > 0 {
+			position.ETA = time.Duration(float64(position.Number) / rate * float64(time.Second))
+		}
+	case EntryDone:
+		position.State = PositionDone
+	case EntryFailed:
+		position.State, position.Reason = PositionFailed, decodeRejection(fmt.Sprint(reply[1]))
+	case EntryLeft:
+		position.State = PositionExpired
+	}
+	return position, nil
+}

@@ -1,0 +1,78 @@
+package redisfirst
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"holdfast/lockprovider/ledger"
+)
+
+// Rejected is the refusal of a change by the [ledger.RecordWriter] under a Redis-first strategy, or by the database after
+// Redis had admitted it: a failure with a code that survives the way through Redis to the process that waits.
+type Rejected struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func (r *Rejected) Error() string { return r.Code + ": " + r.Message }
+
+// rejectedByDatabase is the code of a rejection that is no business failure.
+const rejectedByDatabase = "REJECTED"
+
+// rejection is how a reason is remembered in Redis and sent to other processes: a Rejected, or the moves that did not fit.
+type rejection struct {
+	Rejected *Rejected         `json:"rejected,omitempty"`
+	Refusals []rejectedRefusal `json:"refusals,omitempty"`
+}
+
+type rejectedRefusal struct {
+	Balance   string `json:"balance"`
+	Delta     int64  `json:"delta"`
+	Available int64  `json:"available"`
+}
+
+func encodeRejection(reason error) string {
+	if reason == nil {
+		return ""
+	}
+	var refused *ledger.Refused
+	var rejected *Rejected
+	var r rejection
+	switch {
+	case errors.As(reason, &refused):
+		for _, f := range refused.Refusals {
+			r.Refusals = append(r.Refusals, rejectedRefusal{Balance: f.Balance, Delta: f.Delta, Available: f.Available})
+		}
+	case errors.As(reason, &rejected):
+		r.Rejected = rejected
+	default:
+		r.Rejected = &Rejected{Code: rejectedByDatabase, Message: reason.Error()}
+	}
+	body, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // plain values
+	}
+	return string(body)
+}
+
+func decodeRejection(body string) error {
+	var r rejection
+	if err := json.Unmarshal([]byte(body), &r); err != nil || r.Rejected == nil && r.Refusals == nil {
+		return fmt.Errorf("rejection %q cannot be read: %w", body, err)
+	}
+	if r.Rejected != nil {
+		return r.Rejected
+	}
+	refused := &ledger.Refused{}
+	for _, f := range r.Refusals {
+		reason := ledger.ErrInsufficient // only a move downwards falls below a floor
+		if f.Delta > 0 {
+			reason = ledger.ErrLimit
+		}
+		refused.Refusals = append(refused.Refusals, ledger.Refusal{
+			Balance: f.Balance, Delta: f.Delta, Available: f.Available, Reason: reason,
+		})
+	}
+	return refused
+}

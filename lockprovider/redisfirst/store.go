@@ -1,0 +1,292 @@
+package redisfirst
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/lockprovider/ledger"
+)
+
+// Store is the write-behind store of one family: its balances in Redis, and the stream of changes that are not in the
+// database yet. It is safe for concurrent use.
+type Store struct {
+	redis    redis.UniversalClient
+	family   ledger.Family
+	epoch    atomic.Int64
+	instance string
+	settings StoreSettings
+	drain    func(ctx context.Context) error
+}
+
+// StoreSettings are the bounds of a Store.
+type StoreSettings struct {
+	// Backlog bounds the changes that wait to be persisted; beyond it, new ones are refused as busy.
+	Backlog int64
+	// Remember is how long a change ID is known to Redis; the database's change log knows it for longer.
+	Remember time.Duration
+}
+
+// NewStore returns the store of a family in an epoch. instance names this process to those who persist its changes.
+func NewStore(r redis.UniversalClient, f ledger.Family, epoch int64, instance string, s StoreSettings) *Store {
+	store := &Store{redis: r, family: f, instance: instance, settings: s}
+	store.epoch.Store(epoch)
+	return store
+}
+
+// DrainWith sets the function that persists what is in the stream. It must be called before changes are served.
+func (s *Store) DrainWith(drain func(ctx context.Context) error) { s.drain = drain }
+
+// BeginEpoch goes on under another epoch, after what the one before had admitted has been persisted.
+func (s *Store) BeginEpoch(ctx context.Context, epoch int64) error {
+	if s.drain != nil {
+		if err := s.drain(ctx); err != nil {
+			return fmt.Errorf("drain %s: %w", s.family, err)
+		}
+	}
+	s.epoch.Store(epoch)
+	return nil
+}
+
+// Family returns the family whose changes these are.
+func (s *Store) Family() ledger.Family { return s.family }
+
+// keyspace is the names of an epoch's keys. A command takes it once: the epoch may change from one call of keys to the
+// next, and a key of one epoch says nothing about another.
+type keyspace struct {
+	prefix string
+	epoch  int64
+}
+
+func (s *Store) keys() keyspace { return epochKeys(s.family, s.epoch.Load()) }
+
+// keysOf returns the keys of the epoch in which a change was admitted.
+func (s *Store) keysOf(a ledger.Admitted) keyspace { return epochKeys(s.family, a.Epoch) }
+
+func epochKeys(f ledger.Family, epoch int64) keyspace {
+	return keyspace{fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(f)), epoch), epoch}
+}
+
+func (k keyspace) stream() string   { return k.prefix + "changes" }
+func (k keyspace) inFlight() string { return k.prefix + "inflight" }
+
+// dedup is the dedup record of a change: what Redis remembers of its ID.
+func (k keyspace) dedup(id uuid.UUID) string { return k.prefix + "memo:" + id.String() }
+
+func (k keyspace) balance(key string) string { return k.prefix + "balance:" + key }
+
+func (k keyspace) balances(moves []ledger.Move) []string {
+	keys := make([]string, len(moves))
+	for i := range moves {
+		keys[i] = k.balance(moves[i].Balance)
+	}
+	return keys
+}
+
+var (
+	//go:embed scripts/admit.lua
+	admitSource string
+	//go:embed scripts/prime.lua
+	primeSource string
+
+	admitScript = redis.NewScript(admitSource)
+	primeScript = redis.NewScript(primeSource)
+)
+
+// Admission is what Redis says of a change that it has admitted.
+type Admission struct {
+	// Amounts are those after the change, by balance.
+	Amounts map[string]int64
+	// Replayed is true if Redis had admitted the change before; the amounts are those of then.
+	Replayed bool
+}
+
+// ErrMissing means that Redis lacks balances of the change. They are to be created with [Store.Prime] from what the
+// database says; then the change may be tried again.
+var ErrMissing = errors.New("balances missing in redis")
+
+// Admit checks and applies all moves of a change in Redis, or none, and appends the change to the stream.
+//
+// Errors: *[ledger.Refused]; [ledger.ErrIDReused]; *[Rejected] if it is a repeat of a change that the database refused;
+// [ledger.ErrLockTimeout] if the backlog is full; [ErrMissing]; [ledger.ErrUnavailable].
+func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
+	body, err := json.Marshal(c)
+	if err != nil {
+		return Admission{}, fmt.Errorf("%w: %w", ledger.ErrInvalidChange, err)
+	}
+	k := s.keys()
+	keys := append([]string{k.stream(), k.inFlight(), k.dedup(c.ID)}, k.balances(c.Moves)...)
+	args := []any{
+		c.ID.String(), c.Record.Fingerprint, body, s.instance, s.settings.Backlog, s.settings.Remember.Milliseconds(),
+	}
+	for _, m := range c.Moves {
+		args = append(args, m.Delta)
+	}
+	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	defer cancel()
+	reply, err := admitScript.Run(bounded, s.redis, keys, args...).StringSlice()
+	if err != nil {
+		return Admission{}, failure(ctx, err)
+	}
+	switch reply[0] {
+	case "admitted":
+		return amountsAfter(c.Moves, reply[2:], false)
+	case "replayed":
+		if reply[1] == "failed" {
+			return Admission{}, decodeRejection(reply[2])
+		}
+		return amountsAfter(c.Moves, strings.Split(reply[2], ","), true)
+	case "reused":
+		return Admission{}, ledger.ErrIDReused
+	case "backlog":
+		return Admission{}, fmt.Errorf("%w: %d changes wait to be persisted", ledger.ErrLockTimeout, s.settings.Backlog)
+	case "missing":
+		return Admission{}, ErrMissing
+	case "refused":
+		return Admission{}, refusedBy(c.Moves, reply[1:])
+	}
+	return Admission{}, fmt.Errorf("script admit said %q", reply)
+}
+
+func amountsAfter(moves []ledger.Move, amounts []string, replayed bool) (Admission, error) {
+	a := Admission{Amounts: make(map[string]int64, len(moves)), Replayed: replayed}
+	for i, m := range moves {
+		n, err := strconv.ParseInt(amounts[i], 10, 64)
+		if err != nil {
+			return Admission{}, fmt.Errorf("script admit: amount: %w", err)
+		}
+		a.Amounts[m.Balance] = n
+	}
+	return a, nil
+}
+
+// refusedBy puts the refusal of the script into the words of ledger.Check. The conformance suite holds the script to it.
+func refusedBy(moves []ledger.Move, reply []string) error {
+	states, asked := make([]ledger.Balance, 0, len(moves)), make([]ledger.Move, 0, len(moves))
+	for ; len(reply) >= 4; reply = reply[4:] {
+		n := make([]int64, 4)
+		for i := range n {
+			var err error
+			if n[i], err = strconv.ParseInt(reply[i], 10, 64); err != nil {
+				return fmt.Errorf("script admit: refusal: %w", err)
+			}
+		}
+		states = append(states, ledger.Balance{Amount: n[1], Floor: n[2], Ceiling: n[3]})
+		asked = append(asked, moves[n[0]-1])
+	}
+	if _, err := ledger.Check(states, asked); err != nil {
+		return err
+	}
+	return fmt.Errorf("script admit refused what fits: %v", asked)
+}
+
+// Prime creates balances that Redis lacks. It returns how many it created, and how many it could not create because
+// changes of them are in flight.
+func (s *Store) Prime(ctx context.Context, levels map[string]ledger.Level) (created, inFlight int, err error) {
+	return s.prime(ctx, s.keys(), levels)
+}
+
+func (s *Store) prime(ctx context.Context, k keyspace, levels map[string]ledger.Level) (created, inFlight int, err error) {
+	keys, args := []string{k.inFlight()}, []any{}
+	for key, l := range levels {
+		keys = append(keys, k.balance(key))
+		args = append(args, l.Amount, l.Floor, l.Ceiling, l.Seq)
+	}
+	counts, err := primeScript.Run(ctx, s.redis, keys, args...).Int64Slice()
+	if err != nil {
+		return 0, 0, failure(ctx, err)
+	}
+	return int(counts[0]), int(counts[2]), nil
+}
+
+// Levels reads balances; those that Redis does not hold are absent.
+func (s *Store) Levels(ctx context.Context, keys []string) (map[string]ledger.Level, error) {
+	k := s.keys()
+	pipe := s.redis.Pipeline()
+	replies := make([]*redis.SliceCmd, len(keys))
+	for i, key := range keys {
+		replies[i] = pipe.HMGet(ctx, k.balance(key), "amount", "floor", "ceiling", "seq")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, failure(ctx, err)
+	}
+	levels := make(map[string]ledger.Level, len(keys))
+	for i, key := range keys {
+		var row struct {
+			Amount  *int64 `redis:"amount"`
+			Floor   int64  `redis:"floor"`
+			Ceiling int64  `redis:"ceiling"`
+			Seq     int64  `redis:"seq"`
+		}
+		if err := replies[i].Scan(&row); err != nil {
+			return nil, fmt.Errorf("balance %s in redis: %w", key, err)
+		}
+		if row.Amount != nil {
+			levels[key] = ledger.Level{Amount: *row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Seq}
+		}
+	}
+	return levels, nil
+}
+
+// Backlog returns how many changes wait to be persisted.
+func (s *Store) Backlog(ctx context.Context) (int64, error) {
+	n, err := s.redis.XLen(ctx, s.keys().stream()).Result()
+	return n, failure(ctx, err)
+}
+
+// Used reports whether anything has ever been admitted here, and not been forgotten since.
+func (s *Store) Used(ctx context.Context) (bool, error) {
+	n, err := s.redis.Exists(ctx, s.keys().stream()).Result()
+	return n > 0, failure(ctx, err)
+}
+
+// InFlight returns how many changes of each balance wait to be persisted; balances without any are absent.
+func (s *Store) InFlight(ctx context.Context) (map[string]int, error) {
+	k := s.keys()
+	counts, err := s.redis.HGetAll(ctx, k.inFlight()).Result()
+	if err != nil {
+		return nil, failure(ctx, err)
+	}
+	byKey := make(map[string]int, len(counts))
+	for key, count := range counts {
+		n, err := strconv.Atoi(count)
+		if err != nil {
+			return nil, fmt.Errorf("count in flight of %s: %w", key, err)
+		}
+		byKey[strings.TrimPrefix(key, k.balance(""))] = n
+	}
+	return byKey, nil
+}
+
+// Forget removes all that this family and epoch have in Redis. It is only for an epoch that has ended, after its stream
+// has been drained.
+func (s *Store) Forget(ctx context.Context) error {
+	k := s.keys()
+	remove := func(ctx context.Context, node redis.UniversalClient) error {
+		keys := node.Scan(ctx, 0, k.prefix+"*", forgetPage).Iterator()
+		for keys.Next(ctx) {
+			if err := node.Unlink(ctx, keys.Val()).Err(); err != nil {
+				return err
+			}
+		}
+		return keys.Err()
+	}
+	if cluster, ok := s.redis.(*redis.ClusterClient); ok {
+		return failure(ctx, cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+			return remove(ctx, node)
+		}))
+	}
+	return failure(ctx, remove(ctx, s.redis))
+}
+
+// forgetPage is how many keys one step of a scan looks at.
+const forgetPage = 1000

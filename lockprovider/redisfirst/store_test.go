@@ -1,0 +1,150 @@
+package redisfirst_test
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"holdfast/clients"
+	"holdfast/internal/testenv"
+	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+const family ledger.Family = "STOCK"
+
+var settings = redisfirst.StoreSettings{Backlog: 100, Remember: time.Hour}
+
+func openRedis(t *testing.T) redis.UniversalClient {
+	t.Helper()
+	server, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: clients.EmbeddedRedis})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server.Client
+}
+
+// admit has a store admit a change of balances that it does not hold yet.
+func admit(t *testing.T, s *redisfirst.Store, moves ...ledger.Move) ledger.Change {
+	t.Helper()
+	levels := map[string]ledger.Level{}
+	for _, m := range moves {
+		levels[m.Balance] = ledger.Level{Amount: 10, Ceiling: 100}
+	}
+	if _, _, err := s.Prime(t.Context(), levels); err != nil {
+		t.Fatal(err)
+	}
+	c := ledger.Change{
+		ID: uuid.New(), Family: family, Moves: moves,
+		Record: ledger.Record{Kind: "test", Payload: json.RawMessage(`{"n":1}`), Fingerprint: "x"},
+	}
+	if _, err := s.Admit(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// switchDuring begins another epoch of a store right after Redis has run a command of the given name.
+type switchDuring struct {
+	command string
+	store   *redisfirst.Store
+	epoch   int64
+}
+
+func (h switchDuring) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (h switchDuring) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (h switchDuring) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if cmd.Name() == h.command {
+			err = h.store.BeginEpoch(ctx, h.epoch)
+		}
+		return err
+	}
+}
+
+// A command of a store is about one epoch, whichever begins meanwhile.
+func TestAnEpochBeginsDuringACommand(t *testing.T) {
+	t.Parallel()
+	const balance = "stock:product:a"
+	move := ledger.Move{Balance: balance, Delta: -3}
+
+	t.Run("InFlight", func(t *testing.T) {
+		t.Parallel()
+		client := openRedis(t)
+		store := redisfirst.NewStore(client, family, 9, "here", settings) // the name of epoch 10 is longer
+		admit(t, store, move)
+		client.AddHook(switchDuring{"hgetall", store, 10})
+		inFlight, err := store.InFlight(t.Context())
+		if want := map[string]int{balance: 1}; err != nil || !maps.Equal(inFlight, want) {
+			t.Errorf("%v, %v, want %v", inFlight, err, want)
+		}
+	})
+
+	t.Run("Outcome", func(t *testing.T) {
+		t.Parallel()
+		client := openRedis(t)
+		store := redisfirst.NewStore(client, family, 9, "here", settings)
+		c := admit(t, store, move)
+		client.AddHook(switchDuring{"hmget", store, 10})
+		outcome, err := store.Outcome(t.Context(), c.ID)
+		if err != nil || outcome.State != redisfirst.OutcomeAdmitted || string(outcome.Payload) != `{"n":1}` {
+			t.Errorf("%+v, %v, want it admitted, with its payload", outcome, err)
+		}
+	})
+}
+
+// What an epoch has admitted is confirmed and taken back in that epoch, whichever is active by then.
+func TestChangesKeepTheirEpoch(t *testing.T) {
+	t.Parallel()
+	client := openRedis(t)
+	store := redisfirst.NewStore(client, family, 1, "here", settings)
+	earlier := redisfirst.NewStore(client, family, 1, "observer", settings) // stays in epoch 1
+	if err := store.OpenGroup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	confirmed := admit(t, store, ledger.Move{Balance: "stock:product:a", Delta: -3})
+	refused := admit(t, store, ledger.Move{Balance: "stock:product:b", Delta: -3})
+	batch, err := store.Read(t.Context(), "here", 10, -1)
+	if err != nil || len(batch) != 2 || batch[0].Change.ID != confirmed.ID || batch[1].Change.ID != refused.ID {
+		t.Fatalf("read %+v, %v", batch, err)
+	}
+	if err := store.BeginEpoch(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Done(t.Context(), batch[:1]); err != nil {
+		t.Error(err)
+	}
+	if err := store.Undo(t.Context(), batch[1], &redisfirst.Rejected{Code: "X", Message: "no"}); err != nil {
+		t.Error(err)
+	}
+	if n, err := earlier.Backlog(t.Context()); err != nil || n != 0 {
+		t.Errorf("%d changes wait, %v, want none", n, err)
+	}
+	levels, err := earlier.Levels(t.Context(), []string{"stock:product:a", "stock:product:b"})
+	if err != nil || levels["stock:product:a"].Amount != 7 || levels["stock:product:b"].Amount != 10 {
+		t.Errorf("balances %+v, %v, want 7 and 10", levels, err)
+	}
+	if outcome, err := earlier.Outcome(t.Context(), refused.ID); err != nil || outcome.State != redisfirst.OutcomeFailed {
+		t.Errorf("outcome %+v, %v, want it failed", outcome, err)
+	}
+	if used, err := store.Used(t.Context()); used || err != nil {
+		t.Errorf("epoch 2 is used: %t, %v", used, err)
+	}
+}
