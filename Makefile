@@ -159,7 +159,8 @@ test-short: ## The tests that need no database server, without the race detector
 .PHONY: campaign
 campaign: ## The long campaign: 100 servers killed, every fault five times, 500 faults of each lock; a quarter of an hour
 	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) .
-	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestSimulation)$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider -simulations 10000
+	HOLDFAST_CAMPAIGN=long go test -run '^TestLockers$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider/lock/locktest/redistest
+	go test -run '^TestSimulation$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider/lock/handoff -simulations 10000
 
 .PHONY: conformance
 conformance: ## Run every strategy on every database and Redis, and print the table
@@ -167,7 +168,7 @@ conformance: ## Run every strategy on every database and Redis, and print the ta
 
 .PHONY: lockbench
 lockbench: ## Measure the locks against each other and check what ours must reach; some minutes on a quiet machine
-	go run ./lockprovider/lockbench --check
+	go run ./lockprovider/lock/lockbench --check
 
 .PHONY: bench
 bench: ## Run the benchmarks

@@ -7,21 +7,23 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"holdfast/lockprovider/lock"
 )
 
 // Errors a caller acts on; see [Provider] for what each means.
 var (
 	ErrInsufficient   = errors.New("balance would fall below its floor")
 	ErrLimit          = errors.New("balance would rise above its ceiling")
-	ErrLockTimeout    = errors.New("lock not obtained within the configured wait")
-	ErrLockLost       = errors.New("lock lost before the commit")
+	ErrLockTimeout    = lock.ErrTimeout
+	ErrLockLost       = lock.ErrLost
 	ErrConflict       = errors.New("balance changed meanwhile, attempts exhausted")
-	ErrUnavailable    = errors.New("store unavailable")
+	ErrUnavailable    = lock.ErrUnavailable
 	ErrIDReused       = errors.New("change ID already used for another request")
 	ErrUnknownBalance = errors.New("unknown balance")
 	ErrInvalidChange  = errors.New("invalid change")
 	// ErrNestedLock is returned instead of a self-deadlock where the context already holds one of the keys.
-	ErrNestedLock = errors.New("lock already held by this context")
+	ErrNestedLock = lock.ErrNested
 	// ErrBroken means that a strategy failed to keep others out and the database's referee caught it.
 	ErrBroken = errors.New("strategy broken: the database refused its write")
 )

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+
+	"holdfast/lockprovider/lock/subscription"
 )
 
 // lua keeps nobody out: one script in Redis checks and applies all moves at once, and appends the change to a stream that
@@ -244,8 +246,8 @@ func (a *Admission) verdict(ctx context.Context, id uuid.UUID) error {
 
 // Waiters are those in this process who wait for the database to confirm their changes.
 type Waiters struct {
-	redis    redis.UniversalClient
-	listener *listener
+	redis        redis.UniversalClient
+	subscription *subscription.Subscription
 
 	mu   sync.Mutex
 	byID map[uuid.UUID][]chan error
@@ -264,7 +266,7 @@ type verdictMessage struct {
 // NewWaiters listens for what other processes persisted for this instance. Close ends it.
 func NewWaiters(r redis.UniversalClient, instance string) *Waiters {
 	w := &Waiters{redis: r, byID: map[uuid.UUID][]chan error{}}
-	w.listener = listen(r.Subscribe(context.Background(), persistedChannel+instance), func(_, payload string) {
+	w.subscription = subscription.Open(r, persistedChannel+instance, func(payload string) {
 		var messages []verdictMessage
 		if json.Unmarshal([]byte(payload), &messages) != nil {
 			return // not ours: waiters look for themselves
@@ -287,7 +289,7 @@ func (m verdictMessage) verdict() error {
 }
 
 // Close stops listening.
-func (w *Waiters) Close() error { return w.listener.close() }
+func (w *Waiters) Close() error { return w.subscription.Close() }
 
 // expect returns where the verdict on a change will be told; leave must be called when nobody waits any more.
 func (w *Waiters) expect(id uuid.UUID) (verdict <-chan error, leave func()) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"holdfast/lockprovider/lock"
 )
 
 // queue lets one worker at a time do everything: changes stand in line, in the order in which they arrived, and the worker
@@ -87,7 +89,7 @@ func (p *queue) answer(ctx context.Context, c Change, place queued, verdict <-ch
 
 // abandon leaves the line for a caller who has gone.
 func (p *queue) abandon(ctx context.Context, c Change, place queued) {
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lock.UnlockTimeout)
 	defer cancel()
 	_, _ = p.line.leave(bounded, c.ID, place.streamID) // too late to leave: the change is applied, as a repeat will tell
 }
@@ -113,7 +115,7 @@ func (p *queue) look(ctx context.Context, c Change) (Receipt, bool, error) {
 // and change IDs and conditional updates keep the data right where that lock fails.
 type Worker struct {
 	line     *Line
-	locker   Locker
+	locker   lock.Locker
 	ledger   *Ledger
 	waiters  *Waiters
 	instance string

@@ -1,6 +1,7 @@
 package lockprovider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"holdfast/lockprovider/lock"
+	"holdfast/lockprovider/lock/handoff"
 )
 
 // Registry is every strategy there is. The conformance suite ranges over it, so that none escapes.
@@ -86,7 +90,7 @@ type Deps struct {
 	// Log takes what operators should know; nil discards it.
 	Log *slog.Logger
 
-	hub       *lockHub
+	handoff   *handoff.Client
 	admission *Admission
 	line      *Line
 	waiters   *Waiters
@@ -107,7 +111,7 @@ type Providers struct {
 	admissions map[Family]*Admission
 	lines      map[Family]*Line
 	failovers  []*failover
-	hub        *lockHub
+	handoff    *handoff.Client
 	deps       Deps
 	waiters    *Waiters
 }
@@ -128,7 +132,8 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		lines: map[Family]*Line{}, deps: d,
 	}
 	if d.Redis != nil {
-		p.hub = openLockHub(d.Redis, d.Instance, d.Metrics.lock) // one connection a process, whatever the number of families
+		// One connection a process, whatever the number of families.
+		p.handoff = handoff.Open(d.Redis, handoff.Options{Instance: d.Instance, Metrics: d.Metrics.lock.of(PubSub)})
 	}
 	for _, family := range Families {
 		cfg, ok := families[family]
@@ -155,7 +160,7 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 				Length: cfg.Settings.Backlog, Remember: cfg.Settings.Remember,
 			})
 		}
-		d.Settings, d.hub = cfg.Settings, p.hub
+		d.Settings, d.handoff = cfg.Settings, p.handoff
 		d.admission, d.line, d.waiters = p.admissions[family], p.lines[family], p.waiters
 		provider, err := construct(d)
 		if err != nil {
@@ -225,12 +230,9 @@ func (p *Providers) Lines() map[Family]*Line { return maps.Clone(p.lines) }
 
 // OnReconnect has f called, and not waited for, whenever Redis is back after it was away.
 func (p *Providers) OnReconnect(f func()) {
-	if p.hub == nil {
-		return
+	if p.handoff != nil {
+		p.handoff.OnReconnect(f)
 	}
-	p.hub.mu.Lock()
-	defer p.hub.mu.Unlock()
-	p.hub.reconnected = func() { go f() }
 }
 
 // Worker serves a line of this process's.
@@ -251,12 +253,41 @@ func (p *Providers) Exclusive(ctx context.Context, name string, run func(ctx con
 	return errors.Join(run(held), lease.Unlock(ctx))
 }
 
-func (p *Providers) exclusive() Locker {
-	return newPubSubLocker(Deps{hub: p.hub, Settings: workerLock})
+func (p *Providers) exclusive() lock.Locker { return p.handoff.Locker(workerLock) }
+
+// lockPrefixes begin the keys of locks: those that guard balances, and those of [Providers.Exclusive].
+var lockPrefixes = []string{"lock:", "exclusive:"}
+
+// HeldLock is a lock in Redis that somebody holds or waits for, as it was at one moment.
+type HeldLock = lock.Held
+
+// Locks finds the locks in Redis, at most limit of them, by key. It goes through all keys of Redis in small steps: it
+// is for people who look for what is stuck.
+func (p *Providers) Locks(ctx context.Context, limit int) ([]HeldLock, error) {
+	if p.deps.Redis == nil {
+		return nil, nil
+	}
+	var locks []HeldLock
+	for _, inspect := range []func(context.Context, redis.UniversalClient, string, int) ([]HeldLock, error){
+		handoff.Inspect, lock.Inspect,
+	} {
+		for _, prefix := range lockPrefixes {
+			if len(locks) >= limit {
+				break
+			}
+			found, err := inspect(ctx, p.deps.Redis, prefix, limit-len(locks))
+			if err != nil {
+				return nil, lockError(err)
+			}
+			locks = append(locks, found...)
+		}
+	}
+	slices.SortFunc(locks, func(a, b HeldLock) int { return cmp.Compare(a.Key, b.Key) })
+	return locks, nil
 }
 
 // workerLock are the bounds of the lock that makes one instance do what one should: a dead one is replaced within the lease.
-var workerLock = Settings{Wait: 30 * time.Second, Lease: 3 * time.Second, Poll: 300 * time.Millisecond}
+var workerLock = lock.Settings{Wait: 30 * time.Second, Lease: 3 * time.Second, Poll: 300 * time.Millisecond}
 
 // Waiters are to be told what has been persisted; nil where no family is under lua.
 func (p *Providers) Waiters() *Waiters { return p.waiters }
@@ -264,8 +295,8 @@ func (p *Providers) Waiters() *Waiters { return p.waiters }
 // Close frees what the providers share. Locks that are still held are freed by their holders.
 func (p *Providers) Close() error {
 	var errs []error
-	if p.hub != nil {
-		errs = append(errs, p.hub.close())
+	if p.handoff != nil {
+		errs = append(errs, p.handoff.Close())
 	}
 	if p.waiters != nil {
 		errs = append(errs, p.waiters.Close())

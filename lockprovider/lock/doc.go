@@ -1,0 +1,2 @@
+// Package lock is a lock over processes.
+package lock

@@ -1,0 +1,9 @@
+package handoff_test
+
+import (
+	"testing"
+
+	"holdfast/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
