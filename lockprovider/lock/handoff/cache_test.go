@@ -11,16 +11,16 @@ import (
 )
 
 // inProcess are two processes at a model of Redis, and how to lock in each of them.
-func inProcess(t *testing.T, f faults) (m *lockModel, locks [2]func(keys ...string) (unlock func())) {
+func inProcess(t *testing.T, f faults) (m *modelStore, locks [2]func(keys ...string) (unlock func())) {
 	t.Helper()
-	m = newLockModel(f)
+	m = newModelStore(f)
 	bounds := simBounds
-	bounds.lease = time.Minute // whoever waits for its end, or for a renewal, waits for too long
+	bounds.lease = time.Minute // whoever waits for its end, or for a renewRequest, waits for too long
 	for p := range locks {
 		link := m.open(string(rune('p'+p)), 1)
-		locker := &pubsub{hub: link.hub, bounds: bounds, wait: 2 * time.Minute}
+		locker := &locker{client: link.client, bounds: bounds, wait: 2 * time.Minute}
 		t.Cleanup(func() {
-			if err := link.hub.Close(); err != nil {
+			if err := link.client.Close(); err != nil {
 				t.Error(err)
 			}
 		})
@@ -93,13 +93,13 @@ func TestPassedOnIsKept(t *testing.T) {
 		synctest.Wait()
 		before := requests()
 		for range 3 {
-			time.Sleep(simBounds.turn - time.Millisecond)
+			time.Sleep(simBounds.tenure - time.Millisecond)
 			locks[0]("a")()
 		}
 		if n := requests() - before; n > 0 {
 			t.Errorf("%d requests for what is kept", n)
 		}
-		time.Sleep(simBounds.turn + alarmStep + 5*time.Millisecond)
+		time.Sleep(simBounds.tenure + timerStep + 5*time.Millisecond)
 		if known() > 0 {
 			t.Error("it is kept for longer than a turn")
 		}
@@ -115,7 +115,7 @@ func TestKeptIsFreedForOthers(t *testing.T) {
 		within time.Duration
 	}{
 		{"asked for", faults{delay: time.Millisecond}, 10 * time.Millisecond},
-		{"message lost", faults{delay: time.Millisecond, messageLost: 1}, simBounds.turn + simBounds.poll + 10*time.Millisecond},
+		{"message lost", faults{delay: time.Millisecond, messageLost: 1}, simBounds.tenure + simBounds.poll + 10*time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestTryOnceFreesWhatIsKept(t *testing.T) {
 		go func() { locks[0]("a", "c")() }() // behind both
 		synctest.Wait()
 		first() // keeps a
-		once := &pubsub{hub: m.hubs["q"].hub, bounds: simBounds}
+		once := &locker{client: m.links["q"].client, bounds: simBounds}
 		if _, _, err := once.Lock(t.Context(), []string{"a"}); !errors.Is(err, lock.ErrTimeout) {
 			t.Errorf("got %v: nothing is kept", err)
 		}
@@ -214,7 +214,7 @@ func TestKeptIsFreedOnClose(t *testing.T) {
 			t.Fatal("nothing is kept")
 		}
 		began := time.Now()
-		if err := m.hubs["p"].hub.Close(); err != nil {
+		if err := m.links["p"].client.Close(); err != nil {
 			t.Error(err)
 		}
 		if kept() || time.Since(began) > 10*time.Millisecond {

@@ -9,394 +9,314 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
-// line is one lock in one process: those here who wait for it, in order, and who holds it. To Redis they are one waiter at a
-// time, with the name id; each grant of Redis begins with a new one. All fields are guarded by the hub's mutex.
-//
-//	asking ──► waiting in Redis ──► held ──► passed on here, or kept a while ──► … ──► released, or released and asking again
-//
-// A line that nobody waits in and nobody holds is gone.
-type line struct {
-	hub    *Client
-	name   string
-	bounds lockBounds
+// localQueue is one lock in one process: the callers of this process that wait for it, in order, and the one that holds
+// it. To Redis they are one waiter. All fields are guarded by the client's mutex.
+type localQueue struct {
+	client *Client
+	name   string // of the lock in Redis
+	bounds bounds
+	state  state // see state.go for what changes it
 
-	id       string
-	asked    string // the id of the request that is under way, or ""
-	answers  bool   // Redis has answered before: it knows us
-	failures int    // requests in a row that failed
-	late     bool   // a request of id's was not answered in time, and may still come to Redis
-	waiting  []*turn
+	// waiterID is the name under which Redis knows this process. Each grant of Redis begins with a new one.
+	waiterID string
+	waiters  []*waiter
 	poll     *time.Timer
-	gone     bool
+	// known: Redis has replied before. Without that, the first failure is told to the callers at once.
+	known    bool
+	failures int // requests in a row that failed
+	// uncertain: an acquire of waiterID was not answered in time, or was sent twice. It may still reach Redis.
+	uncertain bool
+	// contended: another process waits for the lock.
+	contended bool
 
-	holder    *turn // nil while waiting
-	kept      bool  // nobody holds the lock, and Redis does not know: somebody here may want it soon
-	keptUntil time.Time
-	until     time.Time
-	token     int64 // of the grant
-	handed    int64 // how often it has been passed on here since
-	began     time.Time
-	contended bool // another process waits
-	renewAt   time.Time
-	renewing  bool
+	// What follows is the grant. It means something while the lock is held or cached.
+
+	holder       *waiter // nil while cached
+	token        int64   // of the grant
+	handoffs     int64   // how often the lock was handed off in this process since
+	grantedAt    time.Time
+	expiry       time.Time
+	renewAt      time.Time
+	renewing     bool
+	replyPending bool // the lock was granted by a message, and the acquire is still in flight
+	cachedUntil  time.Time
 }
 
-// claim is what a caller wants of each of its locks.
-type claim struct {
-	bounds lockBounds
-	until  time.Time // when the wait is over
-	lose   context.CancelCauseFunc
+// acquireOptions are what a caller wants of each of its locks.
+type acquireOptions struct {
+	bounds   bounds
+	deadline time.Time // when the wait is over
+	lose     context.CancelCauseFunc
 }
 
-// turn is one caller's place in a line, and then its hold on the lock.
-type turn struct {
-	*claim
-	line  *line
+// waiter is one caller in a local queue. Once the lock is granted, it is that caller's hold on the lock.
+type waiter struct {
+	*acquireOptions
+	queue *localQueue
 	ready chan struct{} // closed when the lock is held, or err is set
 	err   error
-	// forgotten, where it is not nil, is closed when Redis has forgotten a line in which nobody waits any more.
-	forgotten <-chan struct{}
-	owner     string // the name under which Redis knows the holder
-	late      bool   // as the line's
+	// withdrawn is closed when Redis has forgotten a queue that this waiter was the last to leave, nil if it need not.
+	withdrawn <-chan struct{}
+
+	// What follows is the hold.
+
+	owner     string // the waiter ID under which Redis granted the lock
 	token     int64
+	uncertain bool // as the queue's
 }
 
-// errTaken means that a lock is not free, to those who do not wait.
-var errTaken = errors.New("lock is taken")
+// errTryFailed means that a lock is not free, to a caller that does not wait.
+var errTryFailed = errors.New("lock is taken")
 
-func (h *Client) newLine(name string, b lockBounds) *line {
-	ln := &line{hub: h, name: name, bounds: b, id: h.nextID()}
-	h.lines[name] = ln
-	return ln
+// newQueue adds a queue whose first request is about to be sent.
+func (c *Client) newQueue(name string, b bounds) *localQueue {
+	q := &localQueue{client: c, name: name, bounds: b, waiterID: c.nextWaiterID()}
+	c.queues[name] = q
+	q.become(acquiring)
+	return q
 }
 
-// append is a place at the end of the line.
-func (ln *line) append(c *claim) *turn {
-	t := &turn{claim: c, line: ln, ready: make(chan struct{})}
-	ln.waiting = append(ln.waiting, t)
-	ln.hub.wakeAfter(c.until)
-	return t
+// add appends a caller to the queue.
+func (q *localQueue) add(o *acquireOptions) *waiter {
+	w := &waiter{acquireOptions: o, queue: q, ready: make(chan struct{})}
+	q.waiters = append(q.waiters, w)
+	q.client.wakeSoonAfter(o.deadline)
+	return w
 }
 
-func (t *turn) settle(err error) {
-	t.err = err
-	close(t.ready)
+func (w *waiter) finish(err error) {
+	w.err = err
+	close(w.ready)
 }
 
-// await returns when the turn has come, its time is over, or the context ends; then a turn that has come nevertheless is passed
-// on.
-func (t *turn) await(ctx context.Context) error {
+// wait returns when the lock is held, the wait is over, or the context ends. A lock that was granted nevertheless is then
+// released.
+func (w *waiter) wait(ctx context.Context) error {
 	select {
-	case <-t.ready:
+	case <-w.ready:
 	case <-ctx.Done():
-		h := t.line.hub
-		h.mu.Lock()
-		still := t.line.dismiss(t, ctx.Err())
-		h.mu.Unlock()
-		if !still {
-			if t.err == nil {
-				h.giveUp(ctx, []*turn{t})
+		c := w.queue.client
+		c.mu.Lock()
+		canceled := w.queue.cancel(w, ctx.Err())
+		c.mu.Unlock()
+		if !canceled {
+			if w.err == nil {
+				c.releaseUnused(ctx, []*waiter{w})
 			}
 			return ctx.Err()
 		}
 	}
-	if t.forgotten != nil {
-		timer := time.NewTimer(tidyUp)
+	if w.withdrawn != nil {
+		timer := time.NewTimer(withdrawWait)
 		defer timer.Stop()
 		select {
-		case <-t.forgotten:
+		case <-w.withdrawn:
 		case <-timer.C:
 		}
 	}
-	return t.err
+	return w.err
 }
 
-// dismiss ends a turn that has not come. It returns false where it has.
-func (ln *line) dismiss(t *turn, err error) bool {
-	i := slices.Index(ln.waiting, t)
+// withdrawWait is how long a caller that gives up waits for Redis to forget it: long enough for a Redis that is there.
+const withdrawWait = 25 * time.Millisecond
+
+// cancel removes a waiter from the queue. It returns false if the waiter had left the queue before.
+func (q *localQueue) cancel(w *waiter, err error) bool {
+	i := slices.Index(q.waiters, w)
 	if i < 0 {
 		return false
 	}
-	ln.waiting = slices.Delete(ln.waiting, i, i+1)
-	t.forgotten = ln.abandonIfEmpty()
-	t.settle(err)
+	q.waiters = slices.Delete(q.waiters, i, i+1)
+	w.withdrawn = q.removeIfUnused()
+	w.finish(err)
 	return true
 }
 
-// expire dismisses those whose time is over. The others have theirs.
-func (ln *line) expire(now time.Time) {
-	var over []*turn
-	for _, t := range ln.waiting {
-		if now.Before(t.until) {
-			ln.hub.wakeAfter(t.until)
+// expireWaits cancels the waiters whose time is over. Each has its own.
+func (q *localQueue) expireWaits(now time.Time) {
+	var over []*waiter
+	for _, w := range q.waiters {
+		if now.Before(w.deadline) {
+			q.client.wakeSoonAfter(w.deadline)
 		} else {
-			over = append(over, t)
+			over = append(over, w)
 		}
 	}
-	for _, t := range over {
-		ln.dismiss(t, lock.ErrTimeout)
+	for _, w := range over {
+		q.cancel(w, lock.ErrTimeout)
 	}
 }
 
-// tidyUp is how long a caller who gives up waits for Redis to forget it: with a Redis that is there, until it has.
-const tidyUp = 25 * time.Millisecond
-
-// abandonIfEmpty gives up a line that nobody waits in any more. It returns nil where Redis has nothing to forget.
-func (ln *line) abandonIfEmpty() (forgotten <-chan struct{}) {
-	if len(ln.waiting) > 0 || ln.held() || ln.gone {
+// removeIfUnused removes a queue that nobody waits in any more. It returns nil if Redis has nothing to forget.
+func (q *localQueue) removeIfUnused() (withdrawn <-chan struct{}) {
+	if len(q.waiters) > 0 || q.owned() || q.state == idle {
 		return nil
 	}
-	ln.remove()
-	if ln.asked == ln.id {
-		return nil // the answer finds that the line is gone
+	inFlight := q.state == acquiring
+	q.remove()
+	if inFlight {
+		return nil // the reply handler finds that the queue is idle, and withdraws
 	}
-	return ln.hub.forget(ln, ln.id, ln.late)
+	return q.client.withdraw(q, q.waiterID, q.uncertain)
 }
 
-func (ln *line) remove() {
-	ln.gone = true
-	ln.stopPolling()
-	if ln.hub.lines[ln.name] == ln {
-		delete(ln.hub.lines, ln.name)
-	}
-}
-
-// ask asks Redis for the lock, in the background.
-func (ln *line) ask() {
-	if ln.asked == ln.id {
-		return
-	}
-	ln.asked = ln.id
-	ln.stopPolling()
-	id := ln.id
-	ln.hub.spawn(func() { ln.request(id) })
-}
-
-// request asks Redis for the lock, and takes its answer. h.mu is not held.
-func (ln *line) request(id string) {
-	h := ln.hub
-	var a acquired
+// request sends an acquire and handles its reply. The client's mutex is not held.
+func (q *localQueue) request(id string) {
+	c := q.client
+	var result acquireResult
 	var err error
 	var sent time.Time
 	repeated := false
-	for ; ; repeated = true { // the first may have met a connection that broke while it was idle
+	for ; ; repeated = true { // the first request may have met a connection that broke while it was idle
 		sent = time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), lock.RequestTimeout)
-		a, err = h.store.acquire(ctx, ln.name, id, ln.bounds)
+		result, err = c.store.acquire(ctx, q.name, id, q.bounds)
 		late := ctx.Err() != nil
 		cancel()
 		if err == nil || late || repeated {
 			break
 		}
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	ln.heard(id)
-	ln.answered(id, sent, a, err, err != nil || repeated)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q.replied(id)
+	q.onReply(id, sent, result, err, err != nil || repeated)
 }
 
-// heard notes that the request of id is not under way any more.
-func (ln *line) heard(id string) {
-	if ln.asked == id {
-		ln.asked = ""
-	}
-}
+// maxFailures is how many requests in a row may fail before the local waiters are told that Redis does not answer. The
+// first request of a queue has no such patience: its callers are told at once.
+const maxFailures = 2
 
-// patience is how many requests in a row may fail for those who wait to go on waiting. The first request of all is none of
-// them: it tells callers quickly that Redis is away.
-const patience = 2
-
-// answered takes Redis' answer to the request of a waiter. Where it was late, a request of the waiter's may still come to Redis.
-func (ln *line) answered(id string, sent time.Time, a acquired, err error, late bool) {
-	h := ln.hub
+// onReply handles the reply to an acquire of a waiter ID. uncertain means that an acquire of that ID may still reach Redis.
+func (q *localQueue) onReply(id string, sent time.Time, result acquireResult, err error, uncertain bool) {
+	c := q.client
 	if err == nil {
-		h.clock.saw(sent, a.now)
-		ln.answers, ln.failures = true, 0
+		c.clock.observe(sent, result.now)
+		q.known, q.failures = true, 0
 	}
-	if ln.id == id {
-		ln.late = ln.late || late
-		late = ln.late
+	if q.waiterID == id {
+		q.uncertain = q.uncertain || uncertain
+		uncertain = q.uncertain
 	}
 	switch {
-	case ln.gone || ln.id != id: // a message came first, and the request may have come to Redis after the release
-		h.forget(ln, id, late)
-	case ln.held():
+	case q.state == idle || q.waiterID != id:
+		// The lock was granted by a message and released since. The acquire may have reached Redis after the release.
+		c.withdraw(q, id, uncertain)
+	case q.owned():
 	case err != nil:
-		ln.failures++
-		if !ln.answers || ln.failures >= patience {
-			ln.fail(err)
+		q.failures++
+		if !q.known || q.failures >= maxFailures {
+			q.fail(err)
 			return
 		}
-		ln.pollLater()
-	case a.owned:
-		h.metrics.Granted(lock.GrantReply)
-		ln.granted(a.token, sent, sent.Add(between(a.now, a.until)), a.waiting)
+		q.pollLater()
+	case result.owned:
+		c.metrics.Granted(lock.GrantReply)
+		q.granted(result.token, sent, sent.Add(between(result.now, result.until)), result.waiting)
 	default:
-		ln.pollLater()
+		q.pollLater()
 	}
 }
 
-// stepAside takes one who does not stand in line out of it: the lock is not free. Those who came after it ask.
-func (ln *line) stepAside(t *turn) {
-	if i := slices.Index(ln.waiting, t); i >= 0 {
-		ln.waiting = slices.Delete(ln.waiting, i, i+1)
-		t.settle(errTaken)
+// tryFailed removes a waiter that does not queue in Redis: the lock is not free. Waiters that came after it ask.
+func (q *localQueue) tryFailed(w *waiter) {
+	if i := slices.Index(q.waiters, w); i >= 0 {
+		q.waiters = slices.Delete(q.waiters, i, i+1)
+		w.finish(errTryFailed)
 	}
 	switch {
-	case ln.gone:
-	case len(ln.waiting) > 0:
-		ln.ask()
+	case q.state == idle:
+	case len(q.waiters) > 0:
+		q.ask()
 	default:
-		ln.remove()
+		q.remove()
 	}
 }
 
-// probe asks whether Redis is there, for those who wait for a holder here and would not notice.
-func (ln *line) probe() {
-	if ln.holder != nil && len(ln.waiting) > 0 && !ln.renewing {
-		ln.renewing = true
-		lease := ln.lease()
-		ln.hub.spawn(func() { ln.hub.renew([]*line{ln}, []renewal{lease}) })
+// probe renews a held lock to see whether Redis is there. Local waiters behind a local holder would not notice otherwise.
+func (q *localQueue) probe() {
+	if q.holder != nil && len(q.waiters) > 0 && !q.renewing {
+		q.renewing = true
+		request := q.renewRequest()
+		q.client.spawn(func() { q.client.renew([]*localQueue{q}, []renewRequest{request}) })
 	}
 }
 
-func (ln *line) lease() renewal {
-	return renewal{key: ln.name, owner: ln.id, lease: ln.bounds.lease}
+func (q *localQueue) renewRequest() renewRequest {
+	return renewRequest{key: q.name, owner: q.waiterID, lease: q.bounds.lease}
 }
 
-// fence is the token of the holder, or of the last one.
-func (ln *line) fence() int64 { return ln.token + ln.handed }
+// fence returns the token of the holder, or of the last holder.
+func (q *localQueue) fence() int64 { return q.token + q.handoffs }
 
-// departure gives back what the line holds.
-func (ln *line) departure() departure {
-	return departure{key: ln.name, owner: ln.id, token: ln.token, used: ln.fence(), late: ln.late, bounds: ln.bounds}
-}
-
-// fail gives up a line that waits: Redis does not answer.
-func (ln *line) fail(err error) {
-	ln.remove()
-	ln.turnAway(err)
-	ln.hub.forget(ln, ln.id, ln.late)
-}
-
-// turnAway tells all who wait that Redis does not answer.
-func (ln *line) turnAway(err error) {
-	for _, t := range ln.waiting {
-		t.settle(lock.StoreError(context.Background(), "redis", err))
+func (q *localQueue) releaseRequest() releaseRequest {
+	return releaseRequest{
+		key: q.name, owner: q.waiterID, token: q.token, lastToken: q.fence(), refuseLate: q.uncertain, bounds: q.bounds,
 	}
-	ln.waiting = nil
 }
 
-// granted begins to hold the lock, from some time until another by the local clock.
-func (ln *line) granted(token int64, from, until time.Time, waiting int) {
-	if !time.Now().Before(early(from, until)) {
-		ln.ask() // too late: it may have been given to somebody else
-		return
+// fail ends a queue that waits for a Redis that does not answer.
+func (q *localQueue) fail(err error) {
+	q.remove()
+	q.failWaiters(err)
+	q.client.withdraw(q, q.waiterID, q.uncertain)
+}
+
+// failWaiters tells all local waiters that Redis does not answer.
+func (q *localQueue) failWaiters(err error) {
+	for _, w := range q.waiters {
+		w.finish(lock.StoreError(context.Background(), "redis", err))
 	}
-	ln.stopPolling()
-	ln.token, ln.handed, ln.began = token, 0, time.Now()
-	ln.contended = ln.contended || waiting > 0 // a message may have been faster than the answer
-	ln.prolong(from, until)
-	ln.next()
+	q.waiters = nil
 }
 
-// early is when a lease from some time until another ends here: by a margin earlier, in spite of clocks that run at slightly
-// different speeds.
-func early(from, until time.Time) time.Time { return until.Add(-until.Sub(from) / lock.ExpiryMargin) }
-
-// prolong notes that the lease lasts from some time until another.
-func (ln *line) prolong(from, until time.Time) {
-	ln.until = early(from, until)
-	ln.renewAt = from.Add(until.Sub(from) / 3)
-	ln.hub.wakeAt(ln.renewAt)
+// withMargin returns when a lease ends for its holder. That is earlier than in Redis, by a margin for clocks that run at
+// slightly different speeds.
+func withMargin(from, until time.Time) time.Time {
+	return until.Add(-until.Sub(from) / lock.ExpiryMargin)
 }
 
-// next gives the lock to the first who waits here.
-func (ln *line) next() {
-	t := ln.waiting[0]
-	ln.waiting[0] = nil
-	ln.waiting = ln.waiting[1:]
-	ln.holder = t
-	t.owner, t.token, t.late = ln.id, ln.fence(), ln.late
-	t.settle(nil)
+// prolong notes that the lease lasts from one local time until another.
+func (q *localQueue) prolong(from, until time.Time) {
+	q.expiry = withMargin(from, until)
+	q.renewAt = from.Add(until.Sub(from) / 3)
+	q.client.wakeAt(q.renewAt)
 }
 
-// held tells whether Redis knows this process as the owner.
-func (ln *line) held() bool { return ln.holder != nil || ln.kept }
-
-// passOn gives the lock to the first who waits here, after another holder.
-func (ln *line) passOn() {
-	ln.kept = false
-	ln.handed++
-	ln.next()
-	ln.hub.metrics.Granted(lock.GrantLocal)
-}
-
-// keep ends the turn of a holder without an heir who is there already.
-func (ln *line) keep(now time.Time) {
-	ln.holder, ln.kept, ln.keptUntil = nil, true, now.Add(ln.bounds.turn)
-	ln.hub.wakeAfter(ln.keptUntil)
-}
-
-// mayPassOn tells whether the next holder may be one of this process: as long as nobody waits elsewhere; else a turn of the
-// process is so many holders, or so much time. Each has a token of its own: one that the grant reserved, or one that Redis'
-// clock has passed, since the next grant begins with what that shows.
-func (ln *line) mayPassOn(now time.Time) bool {
-	switch next := ln.handed + 1; {
-	case !now.Before(ln.until):
+// canHandOff reports whether the next holder may be in this process. It always may while no other process waits. If one
+// does, a process may hand off the lock a number of times, for a limited time.
+//
+// Each holder needs a token of its own. The grant reserves some. Beyond these, a token is good if Redis' clock has passed
+// it, since the next grant begins with what the clock shows.
+func (q *localQueue) canHandOff(now time.Time) bool {
+	switch n := q.handoffs + 1; {
+	case !now.Before(q.expiry):
 		return false
-	case ln.contended && (next >= int64(ln.bounds.passes) || now.Sub(ln.began) >= ln.bounds.turn):
+	case q.contended && (n >= int64(q.bounds.handoffs) || now.Sub(q.grantedAt) >= q.bounds.tenure):
 		return false
-	case next >= tokensReserved:
-		return ln.token+next < ln.hub.clock.passed(now)
+	case n >= tokensReserved:
+		return q.token+n < q.client.clock.passed(now)
 	}
 	return true
 }
 
-// tokensReserved is how many tokens a grant reserves; the scripts know it too.
+// tokensReserved is how many tokens a grant reserves. RESERVED in scripts/lock.lua is the same number.
 const tokensReserved = 64
 
-// renameAndWait goes on waiting under another name, which a request under way enqueues.
-func (ln *line) renameAndWait() {
-	ln.holder = nil
-	ln.id = ln.hub.nextID()
-	ln.asked, ln.late, ln.renewing, ln.contended = ln.id, false, false, false
-}
-
-// lapse is the end of a lease that was not released: the holder is told, those who wait ask anew.
-func (ln *line) lapse() {
-	if t := ln.holder; t != nil {
-		t.late = ln.late
-		t.lose(lock.ErrLost)
-	} else if ln.late {
-		ln.hub.forget(ln, ln.id, true)
-	}
-	ln.holder, ln.kept = nil, false
-	if len(ln.waiting) == 0 {
-		ln.remove()
+func (q *localQueue) pollLater() {
+	if q.client.closed {
 		return
 	}
-	ln.renameAndWait()
-	ln.asked = ""
-	ln.ask()
-}
-
-func (ln *line) pollLater() {
-	if ln.hub.closed {
-		return
-	}
-	ln.poll = time.AfterFunc(ln.bounds.poll, func() {
-		ln.hub.mu.Lock()
-		defer ln.hub.mu.Unlock()
-		if !ln.gone && !ln.held() {
-			ln.ask()
-		}
+	q.poll = time.AfterFunc(q.bounds.poll, func() {
+		q.client.mu.Lock()
+		defer q.client.mu.Unlock()
+		q.ask()
 	})
 }
 
-func (ln *line) stopPolling() {
-	if ln.poll != nil {
-		ln.poll.Stop()
-		ln.poll = nil
+func (q *localQueue) stopPolling() {
+	if q.poll != nil {
+		q.poll.Stop()
+		q.poll = nil
 	}
 }

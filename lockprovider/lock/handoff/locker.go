@@ -1,4 +1,3 @@
-// Package handoff is a lock in Redis whose holders hand it off to the next waiter.
 package handoff
 
 import (
@@ -11,76 +10,77 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
-// pubsub is our own Redis lock. A release makes the next in line the owner and tells it, so there is no herd and nobody barges
-// in; those who wait in one process pass the lock on among themselves. docs/pubsub-lock.md tells how and why; the hub
-// (pubsub_hub.go) is what the locks of a process share, and a line (pubsub_line.go) is one key in one process.
-type pubsub struct {
-	hub    *Client
-	bounds lockBounds
+// locker implements [lock.Locker].
+type locker struct {
+	client *Client
+	bounds bounds
 	wait   time.Duration
 }
 
-// lockBounds are the bounds of a Pub/Sub lock.
-type lockBounds struct {
+// bounds are the times and numbers that a lock keeps to.
+type bounds struct {
 	// lease is how long Redis keeps the lock for a holder that does not renew it.
 	lease time.Duration
-	// grant is the lease of a lock that was handed over, until its new holder has shown that it is alive.
+	// grant is the lease of a lock that was handed off to another process. Its renewal shows that the process is alive.
 	grant time.Duration
-	// poll is how long a waiter goes without news before it asks: what a lost message costs.
+	// poll is how long a waiter waits for a message before it asks Redis: what a lost message costs.
 	poll time.Duration
-	// heartbeat is how long a place in line is kept for a process that does not ask.
+	// heartbeat is how long Redis keeps an entry in the wait queue for a process that does not ask again.
 	heartbeat time.Duration
-	// passes bounds how often, and turn for how long, a process passes the lock on to its own waiters while another waits. While
-	// nobody does, turn is how long it is kept for those to come.
-	passes int
-	turn   time.Duration
+	// handoffs bounds how often a process hands off the lock to its own waiters while another process waits; tenure
+	// bounds for how long. tenure is also how long a lock is cached.
+	handoffs int
+	tenure   time.Duration
 }
 
-// Bounds that are not configured: what they bound is inside of one wait or lease.
+// Bounds that are not configured. They matter within one wait or lease.
 const (
 	longestGrant = 1500 * time.Millisecond
-	heartbeats   = 4 // polls for which a place in line is kept, but at least
-	shortestBeat = time.Second
-	passesInTurn = 16
-	longestTurn  = 20 * time.Millisecond
+	// An entry in the wait queue is kept for four polls, so that three may be lost, and for a second at least.
+	heartbeats        = 4
+	shortestHeartbeat = time.Second
+	maxHandoffs       = 16
+	maxTenure         = 20 * time.Millisecond
 )
 
 // Locker returns a lock with these bounds. All lockers of a client share their locks.
-func (h *Client) Locker(s lock.Settings) lock.Locker {
-	return lock.RefuseNesting(&pubsub{hub: h, wait: s.Wait, bounds: lockBounds{
+func (c *Client) Locker(s lock.Settings) lock.Locker {
+	return lock.RefuseNesting(&locker{client: c, wait: s.Wait, bounds: bounds{
 		lease: s.Lease, grant: min(longestGrant, s.Lease), poll: s.Poll,
-		heartbeat: max(heartbeats*s.Poll, shortestBeat), passes: passesInTurn, turn: longestTurn,
+		heartbeat: max(heartbeats*s.Poll, shortestHeartbeat), handoffs: maxHandoffs, tenure: maxTenure,
 	}})
 }
 
-// Lock takes several keys at once where nobody holds or waits for any of them; else one by one in their order, which is the
-// same for everyone.
-func (l *pubsub) Lock(ctx context.Context, keys []string) (context.Context, lock.Lease, error) {
+// Lock acquires several keys with one request if nobody holds or waits for any of them. Otherwise it acquires one after
+// the other, in an order that is the same for all callers.
+func (l *locker) Lock(ctx context.Context, keys []string) (context.Context, lock.Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
 	keys = lock.SortedKeys(keys)
-	names := l.hub.names(keys)
-	until := time.Now().Add(lock.WaitBound(l.wait))
-	lease := &pubsubLease{hub: l.hub, keys: keys, leaveGates: func() {}}
-	var err error
-	if len(keys) > 1 && l.wait > 0 && !lock.HoldsAny(ctx) { // else those in front may wait for what it holds
-		if lease.leaveGates, err = l.hub.gates.enter(ctx, until, names, l.bounds.poll); err != nil {
+	names := l.client.names(keys)
+	deadline := time.Now().Add(lock.WaitBound(l.wait))
+	lease := &lease{client: l.client, keys: keys, leaveQueue: func() {}}
+	// A caller that holds keys does not queue: the callers in front may be waiting for what it holds.
+	if len(keys) > 1 && l.wait > 0 && !lock.HoldsAny(ctx) {
+		leave, err := l.client.multiKeys.enter(ctx, deadline, names, l.bounds.poll)
+		if err != nil {
 			return nil, nil, lock.StoreError(ctx, "redis", err)
 		}
+		lease.leaveQueue = leave
 	}
-	held, err := l.take(ctx, names, until, lease)
+	held, err := l.acquire(ctx, names, deadline, lease)
 	if err != nil {
-		lease.leaveGates()
+		lease.leaveQueue()
 		return nil, nil, lock.StoreError(ctx, "redis", err)
 	}
 	return held, lease, nil
 }
 
-// take takes the locks for a lease, or returns lock.ErrTimeout.
-func (l *pubsub) take(ctx context.Context, names []string, until time.Time, lease *pubsubLease) (context.Context, error) {
+// acquire acquires the locks of a lease, or returns [lock.ErrTimeout].
+func (l *locker) acquire(ctx context.Context, names []string, deadline time.Time, lease *lease) (context.Context, error) {
 	if len(names) > 1 || l.wait <= 0 {
-		held, err := l.attempt(ctx, names, until, lease, (*Client).takeAll)
+		held, err := l.attempt(ctx, names, deadline, lease, l.client.acquireAll)
 		switch {
 		case held != nil || err != nil:
 			return held, err
@@ -88,56 +88,56 @@ func (l *pubsub) take(ctx context.Context, names []string, until time.Time, leas
 			return nil, lock.ErrTimeout
 		}
 	}
-	return l.attempt(ctx, names, until, lease, (*Client).joinEach)
+	return l.attempt(ctx, names, deadline, lease, l.client.acquireEach)
 }
 
-// attempt takes the locks for a lease, or returns nil. The context that it returns is its own: of what another attempt had to give
-// up again, something may have been lost.
-func (l *pubsub) attempt(ctx context.Context, names []string, until time.Time, lease *pubsubLease,
-	ask func(*Client, context.Context, []string, *claim) ([]*turn, error),
+// attempt acquires the locks of a lease in one way, or returns nil. Each attempt has a context of its own: an attempt that
+// gave up may have lost a lock.
+func (l *locker) attempt(ctx context.Context, names []string, deadline time.Time, lease *lease,
+	acquire func(context.Context, []string, *acquireOptions) ([]*waiter, error),
 ) (context.Context, error) {
 	held, lose := context.WithCancelCause(ctx)
-	turns, err := ask(l.hub, ctx, names, &claim{bounds: l.bounds, until: until, lose: lose})
-	if turns == nil {
+	holds, err := acquire(ctx, names, &acquireOptions{bounds: l.bounds, deadline: deadline, lose: lose})
+	if holds == nil {
 		lose(nil)
 		return nil, err
 	}
-	lease.turns, lease.lose = turns, lose
+	lease.holds, lease.lose = holds, lose
 	return held, nil
 }
 
-// pubsubLease is a lock on some keys that is held.
-type pubsubLease struct {
-	hub   *Client
-	keys  []string
-	turns []*turn // one a key
-	lose  context.CancelCauseFunc
-	// leaveGates lets others of this process go on to Redis.
-	leaveGates func()
+// lease implements [lock.Lease].
+type lease struct {
+	client *Client
+	keys   []string
+	holds  []*waiter // one a key
+	lose   context.CancelCauseFunc
+	// leaveQueue lets other callers of this process that want several keys go on.
+	leaveQueue func()
 
 	mu       sync.Mutex
 	unlocked bool
 }
 
-// Unlock passes each key on, or frees it in Redis.
-func (l *pubsubLease) Unlock(ctx context.Context) error {
+// Unlock hands each lock off to the next waiter, caches it, or releases it in Redis.
+func (l *lease) Unlock(ctx context.Context) error {
 	l.mu.Lock()
-	again := l.unlocked
+	before := l.unlocked
 	l.unlocked = true
 	l.mu.Unlock()
-	if again {
+	if before {
 		return fmt.Errorf("%w: it has been unlocked before", lock.ErrLost)
 	}
-	err := l.hub.leave(ctx, l.turns, true)
-	l.leaveGates()
+	err := l.client.unlock(ctx, l.holds, true)
+	l.leaveQueue()
 	l.lose(nil)
 	return err
 }
 
-// Fence is the token of a key.
-func (l *pubsubLease) Fence(key string) int64 {
+// Fence returns the token of a key, 0 if the lease does not hold it.
+func (l *lease) Fence(key string) int64 {
 	if i, ok := slices.BinarySearch(l.keys, key); ok {
-		return l.turns[i].token
+		return l.holds[i].token
 	}
 	return 0
 }

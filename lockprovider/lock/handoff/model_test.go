@@ -14,16 +14,16 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
-// lockModel is a lockStore in memory that does what the scripts do, over a network that delays, and loses what it is told to.
+// modelStore is a lockStore in memory that does what the scripts do, over a network that delays, and loses what it is told to.
 // With it the rest of the lock runs in a synctest bubble, where time passes only when everybody waits.
-type lockModel struct {
+type modelStore struct {
 	faults faults
 	clock  time.Duration // by which Redis' clock is ahead
 
 	mu    sync.Mutex
 	calls int // requests that came through
 	locks map[string]*modelLock
-	hubs  map[string]*modelLink
+	links map[string]*modelLink
 }
 
 // faults are probabilities, and bounds of delays.
@@ -48,24 +48,24 @@ type modelWaiter struct {
 
 // modelLink is one process's way to the model.
 type modelLink struct {
-	model *lockModel
-	hub   *Client
+	model  *modelStore
+	client *Client
 
 	mu   sync.Mutex
 	rand *rand.Rand
 	cut  bool // nothing comes through any more
 }
 
-func newLockModel(f faults) *lockModel {
-	return &lockModel{faults: f, clock: 5 * time.Minute, locks: map[string]*modelLock{}, hubs: map[string]*modelLink{}}
+func newModelStore(f faults) *modelStore {
+	return &modelStore{faults: f, clock: 5 * time.Minute, locks: map[string]*modelLock{}, links: map[string]*modelLink{}}
 }
 
 // open is the hub of a new process. All that its network does is drawn from the seed.
-func (m *lockModel) open(name string, seed uint64) *modelLink {
-	l := &modelLink{model: m, rand: rand.New(rand.NewPCG(seed, uint64(len(m.hubs))))}
-	l.hub = newClient(l, name, lock.NoMetrics{})
-	m.hubs[name] = l
-	l.hub.gap(true) // it hears
+func (m *modelStore) open(name string, seed uint64) *modelLink {
+	l := &modelLink{model: m, rand: rand.New(rand.NewPCG(seed, uint64(len(m.links))))}
+	l.client = newClient(l, name, lock.NoMetrics{})
+	m.links[name] = l
+	l.client.onGap(true) // it hears
 	return l
 }
 
@@ -113,9 +113,9 @@ func call[T any](ctx context.Context, l *modelLink, do func(now time.Time) T) (a
 }
 
 // stamp is a time as Redis' clock shows it.
-func (m *lockModel) stamp(t time.Time) int64 { return t.Add(m.clock).UnixMicro() }
+func (m *modelStore) stamp(t time.Time) int64 { return t.Add(m.clock).UnixMicro() }
 
-func (m *lockModel) lock(name string, now time.Time) *modelLock {
+func (m *modelStore) lock(name string, now time.Time) *modelLock {
 	lock := m.locks[name]
 	if lock == nil {
 		lock = &modelLock{}
@@ -127,15 +127,15 @@ func (m *lockModel) lock(name string, now time.Time) *modelLock {
 	return lock
 }
 
-func (m *lockModel) take(lock *modelLock, id string, lease time.Duration, now time.Time) {
+func (m *modelStore) take(lock *modelLock, id string, lease time.Duration, now time.Time) {
 	lock.token = max(lock.token+tokensReserved, m.stamp(now))
 	lock.owner, lock.until = id, now.Add(lease)
 }
 
 // tell delivers a message later, to a process that is there. It tells whether it is.
-func (m *lockModel) tell(id, message string) bool {
+func (m *modelStore) tell(id, message string) bool {
 	name, _, _ := strings.Cut(id, "|")
-	l := m.hubs[name]
+	l := m.links[name]
 	delay, lost := l.draw(m.faults.messageLost)
 	l.mu.Lock()
 	dead := l.cut
@@ -144,12 +144,12 @@ func (m *lockModel) tell(id, message string) bool {
 		return false
 	}
 	if !lost {
-		time.AfterFunc(delay, func() { l.hub.hear(message) })
+		time.AfterFunc(delay, func() { l.client.onMessage(message) })
 	}
 	return true
 }
 
-func (m *lockModel) pass(name string, lock *modelLock, caller string, b lockBounds, now time.Time) {
+func (m *modelStore) pass(name string, lock *modelLock, caller string, b bounds, now time.Time) {
 	for len(lock.line) > 0 {
 		w := lock.line[0]
 		lock.line = lock.line[1:]
@@ -171,14 +171,14 @@ func (m *lockModel) pass(name string, lock *modelLock, caller string, b lockBoun
 	}
 }
 
-func (m *lockModel) idle(name string, lock *modelLock, now time.Time) {
+func (m *modelStore) idle(name string, lock *modelLock, now time.Time) {
 	if len(lock.line) == 0 && lock.token < m.stamp(now) && len(lock.given) == 0 {
 		delete(m.locks, name)
 	}
 }
 
 // enqueue puts a waiter in line, and tells whether it is new there.
-func (m *lockModel) enqueue(name string, lock *modelLock, id string, heartbeat time.Duration, now time.Time) bool {
+func (m *modelStore) enqueue(name string, lock *modelLock, id string, heartbeat time.Duration, now time.Time) bool {
 	w := modelWaiter{id, now.Add(heartbeat)}
 	if i := slices.IndexFunc(lock.line, func(w modelWaiter) bool { return w.id == id }); i >= 0 {
 		lock.line[i] = w
@@ -213,20 +213,20 @@ func splitID(id string) (instance string, number int) {
 	return instance, number
 }
 
-func (m *lockModel) answer(lock *modelLock, id string, now time.Time) acquired {
+func (m *modelStore) answer(lock *modelLock, id string, now time.Time) acquireResult {
 	if lock.owner != id {
-		return acquired{now: m.stamp(now)}
+		return acquireResult{now: m.stamp(now)}
 	}
-	return acquired{now: m.stamp(now), until: m.stamp(lock.until), token: lock.token, owned: true, waiting: len(lock.line)}
+	return acquireResult{now: m.stamp(now), until: m.stamp(lock.until), token: lock.token, owned: true, waiting: len(lock.line)}
 }
 
 func (*modelLink) name(key string) string { return key }
 
 func (*modelLink) node(string) int { return 0 }
 
-func (l *modelLink) acquire(ctx context.Context, key, id string, b lockBounds) (acquired, error) {
+func (l *modelLink) acquire(ctx context.Context, key, id string, b bounds) (acquireResult, error) {
 	m := l.model
-	return call(ctx, l, func(now time.Time) acquired {
+	return call(ctx, l, func(now time.Time) acquireResult {
 		lock := m.lock(key, now)
 		switch {
 		case lock.givenUp(id):
@@ -248,9 +248,9 @@ func (l *modelLink) acquire(ctx context.Context, key, id string, b lockBounds) (
 	})
 }
 
-func (l *modelLink) acquireAll(ctx context.Context, keys, ids []string, b lockBounds) ([]acquired, error) {
+func (l *modelLink) acquireAll(ctx context.Context, keys, ids []string, b bounds) ([]acquireResult, error) {
 	m := l.model
-	return call(ctx, l, func(now time.Time) (all []acquired) {
+	return call(ctx, l, func(now time.Time) (all []acquireResult) {
 		for i, key := range keys {
 			lock := m.lock(key, now)
 			if lock.owner != ids[i] && (lock.owner != "" || len(lock.line) > 0) {
@@ -272,38 +272,38 @@ func (l *modelLink) acquireAll(ctx context.Context, keys, ids []string, b lockBo
 	})
 }
 
-func (l *modelLink) release(ctx context.Context, leaving []departure) ([]released, error) {
+func (l *modelLink) release(ctx context.Context, leaving []releaseRequest) ([]releaseResult, error) {
 	m := l.model
-	return call(ctx, l, func(now time.Time) (answers []released) {
+	return call(ctx, l, func(now time.Time) (answers []releaseResult) {
 		for _, d := range leaving {
 			lock := m.lock(d.key, now)
 			was := lock.owner == d.owner
 			if was {
-				lock.owner, lock.token = "", max(lock.token, d.used)
+				lock.owner, lock.token = "", max(lock.token, d.lastToken)
 			} else {
 				lock.line = slices.DeleteFunc(lock.line, func(w modelWaiter) bool { return w.id == d.owner })
 			}
-			if d.again != "" && lock.owner != d.again && !lock.givenUp(d.again) {
-				m.enqueue(d.key, lock, d.again, d.bounds.heartbeat, now)
+			if d.enqueue != "" && lock.owner != d.enqueue && !lock.givenUp(d.enqueue) {
+				m.enqueue(d.key, lock, d.enqueue, d.bounds.heartbeat, now)
 			}
-			if d.late {
+			if d.refuseLate {
 				lock.giveUp(d.owner)
 			}
 			if lock.owner == "" {
-				m.pass(d.key, lock, d.again, d.bounds, now)
+				m.pass(d.key, lock, d.enqueue, d.bounds, now)
 			}
-			answers = append(answers, released{acquired: m.answer(lock, d.again, now), lost: !was})
+			answers = append(answers, releaseResult{acquireResult: m.answer(lock, d.enqueue, now), lost: !was})
 		}
 		return answers
 	})
 }
 
-func (l *modelLink) renew(ctx context.Context, leases []renewal) ([]renewed, error) {
+func (l *modelLink) renew(ctx context.Context, leases []renewRequest) ([]renewResult, error) {
 	m := l.model
-	return call(ctx, l, func(now time.Time) (answers []renewed) {
+	return call(ctx, l, func(now time.Time) (answers []renewResult) {
 		for _, r := range leases {
 			lock := m.lock(r.key, now)
-			answer := renewed{now: m.stamp(now), lost: lock.owner != r.owner, waiting: len(lock.line)}
+			answer := renewResult{now: m.stamp(now), lost: lock.owner != r.owner, waiting: len(lock.line)}
 			if !answer.lost {
 				lock.until = now.Add(r.lease)
 				answer.until = m.stamp(lock.until)

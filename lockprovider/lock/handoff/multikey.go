@@ -9,45 +9,51 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
-// gates order those of this process who want several keys, before any of them asks Redis: who has passed the gates of all its
-// keys takes them with one request, or without, instead of one after the other while it keeps the first from everybody.
-// They make that likely, and exclude nobody: the lines do. So nobody stands at them for long.
-type gates struct {
+// multiKeyQueue orders the callers of this process that want several keys, before any of them asks Redis. The caller that
+// is first for all its keys acquires them with one request, or with none if they are cached. Otherwise it would acquire
+// one after the other, and keep the first from everybody meanwhile.
+//
+// The queue makes that likely. It excludes nobody: the local queues do. So no caller waits in it for long.
+type multiKeyQueue struct {
 	mu sync.Mutex
-	// at are those at each gate in order of arrival; the first has passed it. A gate that nobody is at is not there.
-	at map[string][]*passage
+	// byName has the entries for each lock in their order of arrival. The first entry may go on.
+	byName map[string][]*entry
 }
 
-// passage is one who wants to pass several gates. It stands at all of them at once: so of two that meet at any of their gates
-// the same one is first at all, and nobody waits for somebody who waits for it.
-type passage struct {
+// entry is one caller. It arrives at all its locks at once. So if two entries share any locks, the same entry is in front
+// at all of them, and no two entries wait for each other.
+type entry struct {
 	names  []string
-	behind int           // at how many gates it is not the first
-	open   chan struct{} // closed when it is the first at all
+	behind int           // at how many locks it is not the first
+	first  chan struct{} // closed when it is the first at all of them
 }
 
-// enter returns when all gates have been passed, or after a time, in which whoever is in front may have waited for something
-// else. leave must be called after the locks have been released.
-func (g *gates) enter(ctx context.Context, until time.Time, names []string, limit time.Duration) (leave func(), err error) {
-	p := &passage{names: names, open: make(chan struct{})}
-	g.mu.Lock()
+func newMultiKeyQueue() multiKeyQueue { return multiKeyQueue{byName: map[string][]*entry{}} }
+
+// enter returns when the caller is the first for all its locks, or after limit: the caller in front may be waiting for
+// something else. leave must be called after the locks have been released.
+func (m *multiKeyQueue) enter(
+	ctx context.Context, deadline time.Time, names []string, limit time.Duration,
+) (leave func(), err error) {
+	e := &entry{names: names, first: make(chan struct{})}
+	m.mu.Lock()
 	for _, name := range names {
-		if len(g.at[name]) > 0 {
-			p.behind++
+		if len(m.byName[name]) > 0 {
+			e.behind++
 		}
-		g.at[name] = append(g.at[name], p)
+		m.byName[name] = append(m.byName[name], e)
 	}
-	blocked := p.behind > 0
-	g.mu.Unlock()
+	blocked := e.behind > 0
+	m.mu.Unlock()
 	if !blocked {
-		return func() { g.leave(p) }, nil
+		return func() { m.leave(e) }, nil
 	}
-	left := time.Until(until)
+	left := time.Until(deadline)
 	timer := time.NewTimer(min(limit, left))
 	defer timer.Stop()
 	select {
-	case <-p.open:
-		return func() { g.leave(p) }, nil
+	case <-e.first:
+		return func() { m.leave(e) }, nil
 	case <-timer.C:
 		if left <= limit {
 			err = lock.ErrTimeout
@@ -55,32 +61,32 @@ func (g *gates) enter(ctx context.Context, until time.Time, names []string, limi
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	g.leave(p)
+	m.leave(e)
 	return func() {}, err
 }
 
-func (g *gates) leave(p *passage) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, name := range p.names {
-		i := slices.Index(g.at[name], p)
-		rest := slices.Delete(g.at[name], i, i+1)
-		g.at[name] = rest
+func (m *multiKeyQueue) leave(e *entry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range e.names {
+		i := slices.Index(m.byName[name], e)
+		rest := slices.Delete(m.byName[name], i, i+1)
+		m.byName[name] = rest
 		switch {
 		case len(rest) == 0:
-			delete(g.at, name)
+			delete(m.byName, name)
 		case i == 0:
 			rest[0].behind--
 			if rest[0].behind == 0 {
-				close(rest[0].open)
+				close(rest[0].first)
 			}
 		}
 	}
 }
 
-// wanted tells whether somebody is behind the one who has passed a gate.
-func (g *gates) wanted(name string) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return len(g.at[name]) > 1
+// wanted reports whether an entry waits behind the first one for a lock.
+func (m *multiKeyQueue) wanted(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.byName[name]) > 1
 }

@@ -11,56 +11,59 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// lockStore is what the lines of a process have outside of it: Redis, or a model of it in the simulation. A method that
-// returns an error may have done its work or not.
-type lockStore interface {
-	// acquire asks for a lock, and stands in line for it where b.heartbeat is positive.
-	acquire(ctx context.Context, key, waiter string, b lockBounds) (acquired, error)
-	// acquireAll takes all locks or none.
-	acquireAll(ctx context.Context, keys, waiters []string, b lockBounds) (all []acquired, err error)
-	// release frees locks with the same bounds, and enqueues other waiters of the process; one answer each.
-	release(ctx context.Context, leaving []departure) ([]released, error)
-	// renew prolongs leases; one answer each.
-	renew(ctx context.Context, leases []renewal) ([]renewed, error)
-	// name is the key's name in messages.
+// store is the other side of the local queues: Redis, or a model of it in the simulation. If a method returns an error,
+// its request may have been served or not.
+type store interface {
+	// acquire requests a lock. If b.heartbeat is positive, the waiter enters the wait queue of a lock that is taken.
+	acquire(ctx context.Context, key, waiter string, b bounds) (acquireResult, error)
+	// acquireAll requests all locks or none. It returns nil if one of them is taken.
+	acquireAll(ctx context.Context, keys, waiters []string, b bounds) ([]acquireResult, error)
+	// release rerequests locks with the same bounds, and returns one result for each.
+	release(ctx context.Context, requests []releaseRequest) ([]releaseResult, error)
+	// renew prolongs requests, and returns one result for each.
+	renew(ctx context.Context, requests []renewRequest) ([]renewResult, error)
+	// name returns the name of a key in Redis.
 	name(key string) string
-	// node tells apart locks that may be on servers which fail apart.
+	// node returns a number that is the same for locks that are on one server for certain.
 	node(name string) int
 }
 
-// acquired is the answer to a request for a lock. Times are Redis' own, in µs.
-type acquired struct {
+// acquireResult is the reply to an acquire. Times are Redis' own, in µs.
+type acquireResult struct {
 	now, until, token int64
 	owned             bool
-	waiting           int // others in line
+	waiting           int // how many others are in the wait queue
 }
 
-// departure is a lock to release.
-type departure struct {
+// releaseRequest rerequests a lock, or takes a waiter out of the wait queue.
+type releaseRequest struct {
 	key, owner string
-	token      int64  // of the grant, 0 where it is not known
-	used       int64  // the last token that was used
-	again      string // the waiter to enqueue, or ""
-	late       bool   // a request of the owner's was not answered in time, and may still come to Redis
-	bounds     lockBounds
-	// asked: a request of the owner's is still under way, since a message was faster. Its answer frees the lock once more, in
-	// case that the request came to Redis after the release; so one of the two finds nothing to free.
-	asked bool
+	token      int64 // of the grant, 0 if it is not known
+	lastToken  int64 // the last one that a holder was given
+	// enqueue is a waiter ID to put into the wait queue in the same step, "" for none.
+	enqueue string
+	// refuseLate: an acquire of the owner was not answered in time and may still reach Redis, which then refuses it.
+	refuseLate bool
+	bounds     bounds
+	// acquireInFlight: the grant arrived as a message before the reply to acquire. Redis may still run that acquire
+	// after this release, so its reply handler rerequests again. One of the two rerequests finds nothing; that is not a
+	// lost lock.
+	acquireInFlight bool
 }
 
-// released is the answer to a departure, and to the request for the waiter that was enqueued.
-type released struct {
-	acquired
+// releaseResult is the reply to a release request, and to the acquire of the waiter that was enqueued.
+type releaseResult struct {
+	acquireResult
 	lost bool
 }
 
-// renewal is a lease to prolong.
-type renewal struct {
+// renewRequest prolongs a lease.
+type renewRequest struct {
 	key, owner string
 	lease      time.Duration
 }
 
-type renewed struct {
+type renewResult struct {
 	now, until int64
 	lost       bool
 	waiting    int
@@ -72,41 +75,41 @@ var (
 	//go:embed scripts/lock.lua
 	lockSource string
 	//go:embed scripts/acquire.lua
-	lockAcquireSource string
+	acquireSource string
 	//go:embed scripts/acquire_all.lua
-	lockAcquireAllSource string
+	acquireAllSource string
 	//go:embed scripts/release.lua
-	lockReleaseSource string
+	releaseSource string
 	//go:embed scripts/renew.lua
-	lockRenewSource string
+	renewSource string
 
-	lockAcquireScript    = withLockSource(lockAcquireSource)
-	lockAcquireAllScript = withLockSource(lockAcquireAllSource)
-	lockReleaseScript    = withLockSource(lockReleaseSource)
-	lockRenewScript      = withLockSource(lockRenewSource)
+	acquireScript    = withShared(acquireSource)
+	acquireAllScript = withShared(acquireAllSource)
+	releaseScript    = withShared(releaseSource)
+	renewScript      = withShared(renewSource)
 )
 
-// withLockSource puts in what the scripts share.
-func withLockSource(source string) *redis.Script {
+// withShared puts in what the scripts share.
+func withShared(source string) *redis.Script {
 	return redis.NewScript(strings.NewReplacer("--[[clock.lua]]", clockSource, "--[[lock.lua]]", lockSource).Replace(source))
 }
 
-// lockChannel is the prefix of the channel on which an instance hears; its name follows. The scripts know it too.
-const lockChannel = "holdfast:lock:"
+// channelPrefix is the prefix of the channel on which an instance hears; its name follows. The scripts know it too.
+const channelPrefix = "holdfast:lock:"
 
-// redisLocks is the lockStore that the scripts are.
-type redisLocks struct {
+// redisStore is the lockStore that the scripts are.
+type redisStore struct {
 	redis   redis.UniversalClient
 	cluster bool // locks of different slots cannot be touched by one script
 }
 
-func newRedisLocks(r redis.UniversalClient) *redisLocks {
+func newRedisStore(r redis.UniversalClient) *redisStore {
 	_, cluster := r.(*redis.ClusterClient)
-	return &redisLocks{redis: r, cluster: cluster}
+	return &redisStore{redis: r, cluster: cluster}
 }
 
 // strings tells the scripts whether a lock may be a string: see scripts/lock.lua.
-func (s *redisLocks) strings() string {
+func (s *redisStore) strings() string {
 	if s.cluster {
 		return ""
 	}
@@ -114,24 +117,24 @@ func (s *redisLocks) strings() string {
 }
 
 // name gives a lock a hash tag of its own, unless its key has one: locks with the same tag can be taken at once in a cluster.
-func (s *redisLocks) name(key string) string {
+func (s *redisStore) name(key string) string {
 	if strings.Contains(key, "{") {
 		return "holdfast:" + key
 	}
 	return "holdfast:{" + key + "}"
 }
 
-func (s *redisLocks) node(name string) int {
+func (s *redisStore) node(name string) int {
 	if s.cluster {
 		return int(slotOf(name))
 	}
 	return 0
 }
 
-func (s *redisLocks) acquire(ctx context.Context, key, waiter string, b lockBounds) (acquired, error) {
-	r := s.run(ctx, "acquire", lockAcquireScript, []string{key}, waiter, b.lease.Milliseconds(), b.grant.Milliseconds(),
+func (s *redisStore) acquire(ctx context.Context, key, waiter string, b bounds) (acquireResult, error) {
+	r := s.run(ctx, "acquire", acquireScript, []string{key}, waiter, b.lease.Milliseconds(), b.grant.Milliseconds(),
 		b.heartbeat.Milliseconds(), s.strings())
-	a := acquired{now: r.number()}
+	a := acquireResult{now: r.number()}
 	switch {
 	case r.done():
 		a.grantedAtOnce(b)
@@ -142,11 +145,11 @@ func (s *redisLocks) acquire(ctx context.Context, key, waiter string, b lockBoun
 }
 
 // grantedAtOnce: nothing was known of the lock.
-func (a *acquired) grantedAtOnce(b lockBounds) {
+func (a *acquireResult) grantedAtOnce(b bounds) {
 	a.owned, a.token, a.until = true, a.now, a.now+b.lease.Milliseconds()*1000
 }
 
-func (s *redisLocks) acquireAll(ctx context.Context, keys, waiters []string, b lockBounds) ([]acquired, error) {
+func (s *redisStore) acquireAll(ctx context.Context, keys, waiters []string, b bounds) ([]acquireResult, error) {
 	if s.cluster {
 		for _, key := range keys[1:] {
 			if slotOf(key) != slotOf(keys[0]) {
@@ -159,12 +162,12 @@ func (s *redisLocks) acquireAll(ctx context.Context, keys, waiters []string, b l
 	for _, w := range waiters {
 		args = append(args, w)
 	}
-	r := s.run(ctx, "acquire_all", lockAcquireAllScript, keys, args...)
+	r := s.run(ctx, "acquire_all", acquireAllScript, keys, args...)
 	now, atOnce := r.number(), r.done()
 	if !atOnce && r.next() != "owned" {
 		return nil, r.err
 	}
-	all := make([]acquired, len(keys))
+	all := make([]acquireResult, len(keys))
 	for i := range all {
 		all[i].now = now
 		if atOnce {
@@ -176,29 +179,29 @@ func (s *redisLocks) acquireAll(ctx context.Context, keys, waiters []string, b l
 	return all, r.err
 }
 
-func (s *redisLocks) release(ctx context.Context, leaving []departure) ([]released, error) {
-	answers := make([]released, 0, len(leaving))
-	for len(leaving) > 0 {
-		n := s.together(len(leaving), func(i int) string { return leaving[i].key })
-		b := leaving[0].bounds
+func (s *redisStore) release(ctx context.Context, requests []releaseRequest) ([]releaseResult, error) {
+	answers := make([]releaseResult, 0, len(requests))
+	for len(requests) > 0 {
+		n := s.together(len(requests), func(i int) string { return requests[i].key })
+		b := requests[0].bounds
 		keys, args := make([]string, n), make([]any, 1, 1+4*n)
 		args[0] = words(b.lease.Milliseconds(), b.grant.Milliseconds(), b.heartbeat.Milliseconds())
-		for i, d := range leaving[:n] {
+		for i, d := range requests[:n] {
 			keys[i] = d.key
 			late := ""
-			if d.late {
+			if d.refuseLate {
 				late = "1"
 			}
-			args = append(args, words(d.token, b.lease.Milliseconds())+" "+d.owner, d.used, d.again, late)
+			args = append(args, words(d.token, b.lease.Milliseconds())+" "+d.owner, d.lastToken, d.enqueue, late)
 		}
-		r := s.run(ctx, "release", lockReleaseScript, keys, args...)
+		r := s.run(ctx, "release", releaseScript, keys, args...)
 		if r.done() { // all released, and nothing else to tell
-			leaving, answers = leaving[n:], answers[:len(answers)+n]
+			requests, answers = requests[n:], answers[:len(answers)+n]
 			continue
 		}
 		now := r.number()
 		for range n {
-			answer := released{lost: r.next() == "lost"}
+			answer := releaseResult{lost: r.next() == "lost"}
 			answer.now = now
 			if token := r.next(); token != "-" {
 				answer.owned, answer.token = true, r.parse(token)
@@ -209,24 +212,24 @@ func (s *redisLocks) release(ctx context.Context, leaving []departure) ([]releas
 		if r.err != nil {
 			return nil, r.err
 		}
-		leaving = leaving[n:]
+		requests = requests[n:]
 	}
 	return answers, nil
 }
 
-func (s *redisLocks) renew(ctx context.Context, leases []renewal) ([]renewed, error) {
-	answers := make([]renewed, 0, len(leases))
-	for len(leases) > 0 {
-		n := s.together(len(leases), func(i int) string { return leases[i].key })
+func (s *redisStore) renew(ctx context.Context, requests []renewRequest) ([]renewResult, error) {
+	answers := make([]renewResult, 0, len(requests))
+	for len(requests) > 0 {
+		n := s.together(len(requests), func(i int) string { return requests[i].key })
 		keys, args := make([]string, n), make([]any, 0, 2*n)
-		for i, l := range leases[:n] {
+		for i, l := range requests[:n] {
 			keys[i] = l.key
 			args = append(args, l.owner, l.lease.Milliseconds())
 		}
-		r := s.run(ctx, "renew", lockRenewScript, keys, args...)
+		r := s.run(ctx, "renew", renewScript, keys, args...)
 		now := r.number()
 		for range n {
-			answer := renewed{now: now}
+			answer := renewResult{now: now}
 			if until := r.next(); until == "-" {
 				answer.lost = true
 			} else {
@@ -238,13 +241,13 @@ func (s *redisLocks) renew(ctx context.Context, leases []renewal) ([]renewed, er
 		if r.err != nil {
 			return nil, r.err
 		}
-		leases = leases[n:]
+		requests = requests[n:]
 	}
 	return answers, nil
 }
 
 // run runs a script. Its reply is one string of words: Redis writes an array in several pieces, and each costs.
-func (s *redisLocks) run(ctx context.Context, name string, script *redis.Script, keys []string, args ...any) replyReader {
+func (s *redisStore) run(ctx context.Context, name string, script *redis.Script, keys []string, args ...any) replyReader {
 	reply, err := script.Run(ctx, s.redis, keys, args...).Text()
 	return replyReader{script: name, rest: reply, err: err}
 }
@@ -265,7 +268,7 @@ func words(numbers ...int64) string {
 const keysInScript = 100
 
 // together tells how many of the first n keys one script may touch: in a cluster, those of one slot.
-func (s *redisLocks) together(n int, key func(i int) string) int {
+func (s *redisStore) together(n int, key func(i int) string) int {
 	n = min(n, keysInScript)
 	if s.cluster {
 		for i := 1; i < n; i++ {

@@ -10,177 +10,211 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
-// giveUp is leave for turns that nobody has made use of, in a bounded time.
-func (h *Client) giveUp(ctx context.Context, turns []*turn) {
-	if len(turns) > 0 {
-		_ = h.leave(ctx, turns, false) // what it cannot free expires
+// releaseUnused unlocks holds of which no caller has made use. What it cannot release expires.
+func (c *Client) releaseUnused(ctx context.Context, holds []*waiter) {
+	if len(holds) > 0 {
+		_ = c.unlock(ctx, holds, false)
 	}
 }
 
-// leave ends turns: each lock goes to the next in line here, or back to Redis, unless it may be kept. lock.ErrLost where one was not
-// held any more.
-func (h *Client) leave(ctx context.Context, turns []*turn, keep bool) error {
-	var lost error
-	var leaving []departure
-	var again []*line // for each departure, the line that goes on waiting; nil for none
-	h.mu.Lock()
-	now := time.Now()
-	for _, t := range slices.Backward(turns) {
-		ln := t.line
-		switch {
-		case ln.holder != t || !now.Before(ln.until): // the line has lost it: free what Redis may still keep for us
-			lost = fmt.Errorf("%w: %s", lock.ErrLost, ln.name)
-			if ln.holder == t {
-				ln.lapse()
-			}
-			leaving, again = append(leaving, departure{key: ln.name, owner: t.owner, used: t.token, late: t.late, bounds: ln.bounds}), append(again, nil)
-		case len(ln.waiting) > 0 && ln.mayPassOn(now):
-			ln.passOn()
-		case keep && h.mayKeep(ln):
-			ln.keep(now)
-		default:
-			d := ln.departure()
-			d.asked = ln.asked == ln.id
-			ln.holder = nil
-			if len(ln.waiting) > 0 {
-				ln.renameAndWait()
-				d.again = ln.id
-				again = append(again, ln)
-			} else {
-				ln.remove()
-				again = append(again, nil)
-			}
-			leaving = append(leaving, d)
-		}
+// pendingRelease is a release request, and the local queue that it puts into the wait queue again, nil if none.
+type pendingRelease struct {
+	releaseRequest
+	requeued *localQueue
+}
+
+// unlock ends holds. Each lock is handed off to the next local waiter. Without one it stays cached, if mayCache, or is
+// released in Redis. It returns [lock.ErrLost] if any lock was no longer held.
+func (c *Client) unlock(ctx context.Context, holds []*waiter, mayCache bool) error {
+	pending, err := c.endHolds(holds, mayCache)
+	if len(pending) == 0 {
+		return err
 	}
-	h.mu.Unlock()
-	if len(leaving) == 0 {
-		return lost
+	requests := make([]releaseRequest, len(pending))
+	for i, p := range pending {
+		requests[i] = p.releaseRequest
 	}
-	answers := h.release(context.WithoutCancel(ctx), lock.UnlockTimeout, leaving) // even if the caller has gone
+	replies := c.release(context.WithoutCancel(ctx), lock.UnlockTimeout, requests) // even if the caller has gone
 	var failed error
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for i, a := range answers {
-		if ln, id := again[i], leaving[i].again; ln != nil {
-			ln.heard(id)
-			switch {
-			case ln.id == id || ln.gone:
-				ln.answered(id, a.sent, a.acquired, a.err, a.repeated)
-			case a.repeated: // a message was faster, that turn is over, and the repeated request has put it in line again
-				h.forget(ln, id, true)
-			}
-		}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, reply := range replies {
+		p := pending[i]
+		p.onReply(reply)
 		switch {
-		case a.err != nil:
-			failed = lock.StoreError(ctx, "redis", a.err)
-		case a.lost && !leaving[i].asked && lost == nil:
-			lost = fmt.Errorf("%w: %s", lock.ErrLost, leaving[i].key)
+		case reply.err != nil:
+			failed = lock.StoreError(ctx, "redis", reply.err)
+		case reply.lost && !p.acquireInFlight && err == nil:
+			err = fmt.Errorf("%w: %s", lock.ErrLost, p.key)
 		}
 	}
-	if lost == nil {
-		lost = failed
+	if err == nil {
+		err = failed
 	}
-	return lost
+	return err
 }
 
-// mayKeep tells whether a lock that nobody here waits for is kept for a while instead of being freed: for those behind the gates,
-// of whom one will take it next, or since it has been passed on here, and may be wanted here again. It is not while somebody
-// waits for it elsewhere, or if that would not be heard.
-func (h *Client) mayKeep(ln *line) bool {
-	return len(ln.waiting) == 0 && !ln.contended && h.heard && !h.deaf && !h.closed && (ln.handed > 0 || h.gates.wanted(ln.name))
-}
-
-// freeKept frees the locks that are kept, of those that are meant.
-func (h *Client) freeKept(meant func(*line) bool) {
-	var free []*line
-	for _, ln := range h.lines {
-		if ln.kept && meant(ln) {
-			free = append(free, ln)
+// endHolds ends holds in this process, and returns what is to be released in Redis.
+func (c *Client) endHolds(holds []*waiter, mayCache bool) (pending []pendingRelease, lost error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for _, w := range slices.Backward(holds) {
+		q := w.queue
+		switch {
+		case q.holder != w || !now.Before(q.expiry): // lost: release what Redis may still keep for the holder
+			lost = fmt.Errorf("%w: %s", lock.ErrLost, q.name)
+			if q.holder == w {
+				q.expire()
+			}
+			pending = append(pending, pendingRelease{releaseRequest: releaseRequest{
+				key: q.name, owner: w.owner, lastToken: w.token, refuseLate: w.uncertain, bounds: q.bounds,
+			}})
+		case len(q.waiters) > 0 && q.canHandOff(now):
+			q.handOff()
+		case mayCache && c.canCache(q):
+			q.cache(now)
+		default:
+			p := pendingRelease{releaseRequest: q.releaseRequest()}
+			p.acquireInFlight = q.replyPending
+			if len(q.waiters) > 0 {
+				q.requeue()
+				p.enqueue, p.requeued = q.waiterID, q
+			} else {
+				q.remove()
+			}
+			pending = append(pending, p)
 		}
 	}
-	h.free(free...)
+	return pending, lost
 }
 
-// free gives up, in the background, locks that are kept. h.mu is held.
-func (h *Client) free(lines ...*line) {
-	if len(lines) == 0 {
+// onReply handles the part of a reply that is about the queue that was put into the wait queue again.
+func (p *pendingRelease) onReply(r releaseReply) {
+	q := p.requeued
+	if q == nil {
 		return
 	}
-	leaving := make([]departure, len(lines))
-	for i, ln := range lines {
-		leaving[i] = ln.departure()
-		ln.kept = false
-		ln.remove()
+	q.replied(p.enqueue)
+	switch {
+	case q.waiterID == p.enqueue || q.state == idle:
+		q.onReply(p.enqueue, r.sent, r.acquireResult, r.err, r.repeated)
+	case r.repeated: // a message was faster, that hold is over, and the repeated request has enqueued the waiter again
+		q.client.withdraw(q, p.enqueue, true)
 	}
-	h.spawn(func() { h.release(context.Background(), lock.UnlockTimeout, leaving) })
 }
 
-// handedBack is the answer to a departure.
-type handedBack struct {
-	released
-	sent     time.Time
-	err      error
-	repeated bool // it was sent more than once, or failed: an earlier request of the same may still come to Redis
+// canCache reports whether a lock that no local caller waits for stays cached instead of being released: if a caller in
+// the multi-key queue wants it, or if it was handed off here, and so may be wanted here again. It is not cached while
+// another process waits, or if this process would not hear that one does.
+func (c *Client) canCache(q *localQueue) bool {
+	return len(q.waiters) == 0 && !q.contended && c.wasSubscribed && !c.disconnected && !c.closed &&
+		(q.handoffs > 0 || c.multiKeys.wanted(q.name))
 }
 
-// release frees locks in Redis, and asks again where an answer was lost, for a time or until the context ends; what it cannot
-// free expires. Servers that do not answer keep it from none of the others.
-func (h *Client) release(ctx context.Context, limit time.Duration, leaving []departure) []handedBack {
-	type together struct {
+// releaseCached releases the cached locks that match. c.mu is held.
+func (c *Client) releaseCached(match func(*localQueue) bool) {
+	var queues []*localQueue
+	for _, q := range c.queues {
+		if q.state == cached && match(q) {
+			queues = append(queues, q)
+		}
+	}
+	c.releaseInBackground(queues...)
+}
+
+// releaseInBackground releases cached locks. c.mu is held.
+func (c *Client) releaseInBackground(queues ...*localQueue) {
+	if len(queues) == 0 {
+		return
+	}
+	requests := make([]releaseRequest, len(queues))
+	for i, q := range queues {
+		requests[i] = q.releaseRequest()
+		q.remove()
+	}
+	c.spawn(func() { c.release(context.Background(), lock.UnlockTimeout, requests) })
+}
+
+// withdraw releases, in the background, a waiter ID that may be in the wait queue in Redis, or own the lock by now. If
+// refuseLate, Redis is told to refuse acquires of that ID that are still to come. withdrawn is closed when that is done.
+func (c *Client) withdraw(q *localQueue, id string, refuseLate bool) (withdrawn <-chan struct{}) {
+	done := make(chan struct{})
+	request := releaseRequest{key: q.name, owner: id, refuseLate: refuseLate, bounds: q.bounds}
+	ctx, limit := context.Background(), lock.UnlockTimeout
+	if refuseLate && !c.closed {
+		// Redis stands still. What it grants when it goes on would be nobody's for a lease, so try for that long.
+		ctx, limit = c.lifetime, lock.UnlockTimeout+q.bounds.lease
+	}
+	c.background.Go(func() { // even when closing: a request in flight may have acquired the lock for nobody
+		defer close(done)
+		c.release(ctx, limit, []releaseRequest{request})
+	})
+	return done
+}
+
+// releaseReply is the reply to a release request.
+type releaseReply struct {
+	releaseResult
+	sent time.Time
+	err  error
+	// repeated: the request was sent more than once, or failed. An earlier copy may still reach Redis.
+	repeated bool
+}
+
+// release sends release requests until they are answered, for a limited time or until the context ends. What it cannot
+// release expires. A server that does not answer keeps it from no other server.
+func (c *Client) release(ctx context.Context, limit time.Duration, requests []releaseRequest) []releaseReply {
+	type group struct {
 		node   int
-		bounds lockBounds
+		bounds bounds
 	}
 	until := time.Now().Add(limit)
-	groups := groupsOf(leaving, func(d departure) together { return together{h.store.node(d.key), d.bounds} })
+	groups := groupsOf(requests, func(r releaseRequest) group { return group{c.store.node(r.key), r.bounds} })
 	if len(groups) == 1 {
-		return h.releaseTogether(ctx, until, leaving)
+		return c.releaseTogether(ctx, until, requests)
 	}
-	answers := make([]handedBack, len(leaving))
+	replies := make([]releaseReply, len(requests))
 	var running sync.WaitGroup
-	for _, group := range groups {
+	for _, indices := range groups {
 		running.Go(func() {
-			for n, a := range h.releaseTogether(ctx, until, pick(leaving, group)) {
-				answers[group[n]] = a
+			for n, reply := range c.releaseTogether(ctx, until, pick(requests, indices)) {
+				replies[indices[n]] = reply
 			}
 		})
 	}
 	running.Wait()
-	return answers
+	return replies
 }
 
-// releaseTogether is release for locks that one request may touch.
-func (h *Client) releaseTogether(ctx context.Context, until time.Time, leaving []departure) []handedBack {
-	answers := make([]handedBack, len(leaving))
-	for wait := releaseRetry; ; wait = min(2*wait, max(releaseRetry, leaving[0].bounds.poll)) {
+// releaseTogether sends requests that one script may serve.
+func (c *Client) releaseTogether(ctx context.Context, until time.Time, requests []releaseRequest) []releaseReply {
+	replies := make([]releaseReply, len(requests))
+	for wait := releaseRetry; ; wait = min(2*wait, max(releaseRetry, requests[0].bounds.poll)) {
 		sent := time.Now()
 		bounded, stop := context.WithDeadline(ctx, earlier(until, sent.Add(lock.RequestTimeout)))
-		got, err := h.store.release(bounded, leaving)
+		results, err := c.store.release(bounded, requests)
 		stop()
-		for i := range answers {
-			a := &answers[i]
-			a.sent, a.err = sent, err
+		for i := range replies {
+			r := &replies[i]
+			r.sent, r.err = sent, err
 			if err != nil {
-				a.repeated = true
+				r.repeated = true
 				continue
 			}
-			a.released = got[i]
-			a.lost = a.lost && !a.repeated // the one whose answer was lost may have freed it
+			r.releaseResult = results[i]
+			r.lost = r.lost && !r.repeated // the copy whose reply was lost may have released it
 		}
 		if err == nil || time.Until(until) < wait || lock.Pause(ctx, wait) != nil {
-			return answers
+			return replies
 		}
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
+// releaseRetry is the first pause before a release is sent again. A broken connection is replaced at once.
+const releaseRetry = 10 * time.Millisecond
 
-// groupsOf are the indices of all elements, those with the same key together.
+// groupsOf returns the indices of all elements, those with the same key together.
 func groupsOf[T any, K comparable](all []T, key func(T) K) [][]int {
 	if len(all) == 1 {
 		return [][]int{{0}}
@@ -205,22 +239,4 @@ func pick[T any](all []T, indices []int) []T {
 		picked[n] = all[i]
 	}
 	return picked
-}
-
-// releaseRetry is the pause before a release is sent again, at first; a broken connection is replaced at once.
-const releaseRetry = 10 * time.Millisecond
-
-// forget gives up, in the background, a waiter that may be in line in Redis or own the lock by now.
-func (h *Client) forget(ln *line, waiter string, late bool) (forgotten <-chan struct{}) {
-	done := make(chan struct{})
-	d := departure{key: ln.name, owner: waiter, late: late, bounds: ln.bounds}
-	ctx, limit := context.Background(), lock.UnlockTimeout
-	if late && !h.closed { // Redis stands still: what it takes when it goes on would be nobody's for a lease
-		ctx, limit = h.life, lock.UnlockTimeout+ln.bounds.lease
-	}
-	h.running.Go(func() { // even when closing: a request that was under way then may have taken the lock for nobody
-		defer close(done)
-		h.release(ctx, limit, []departure{d})
-	})
-	return done
 }

@@ -7,123 +7,136 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
-// wakeAfter makes the alarm ring soon after a time that need not be met exactly: for many of them at once.
-func (h *Client) wakeAfter(at time.Time) {
-	h.wakeAt(h.opened.Add(at.Sub(h.opened).Truncate(alarmStep) + alarmStep))
+// wakeSoonAfter has the timer fire soon after a time that need not be met exactly, so that it fires once for many.
+func (c *Client) wakeSoonAfter(at time.Time) {
+	c.wakeAt(c.opened.Add(at.Sub(c.opened).Truncate(timerStep) + timerStep))
 }
 
-// alarmStep is by how much a wait may be longer than it was meant to be.
-const alarmStep = 5 * time.Millisecond
+// timerStep is by how much a wait may be longer than its bound.
+const timerStep = 5 * time.Millisecond
 
-// wakeAt makes the alarm ring no later than that. h.mu is held.
-func (h *Client) wakeAt(at time.Time) {
-	if !h.alarmAt.IsZero() && !at.Before(h.alarmAt) {
+// wakeAt has the timer fire no later than at. c.mu is held.
+func (c *Client) wakeAt(at time.Time) {
+	if !c.timerAt.IsZero() && !at.Before(c.timerAt) {
 		return
 	}
-	h.alarmAt = at
-	if h.alarm == nil {
-		h.alarm = time.AfterFunc(time.Until(at), h.ring)
+	c.timerAt = at
+	if c.timer == nil {
+		c.timer = time.AfterFunc(time.Until(at), c.onTimer)
 	} else {
-		h.alarm.Reset(time.Until(at))
+		c.timer.Reset(time.Until(at))
 	}
 }
 
-// ring renews the leases that are due, all at once, and ends those that could not be renewed in time, and waits that are over.
-func (h *Client) ring() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.alarmAt = time.Time{}
+// onTimer renews the leases that are due, together. It ends leases that could not be renewed in time, cached locks whose
+// time is over, and waits that are over.
+func (c *Client) onTimer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timerAt = time.Time{}
 	now := time.Now()
-	var due []*line
-	var leases []renewal
-	h.freeKept(func(ln *line) bool { return !now.Before(ln.keptUntil) })
-	for _, ln := range h.lines {
-		ln.expire(now)
-		if !ln.held() {
+	var due []*localQueue
+	var requests []renewRequest
+	c.releaseCached(func(q *localQueue) bool { return !now.Before(q.cachedUntil) })
+	for _, q := range c.queues {
+		q.expireWaits(now)
+		if !q.owned() {
 			continue
 		}
-		if !now.Before(ln.until) {
-			ln.lapse()
+		if !now.Before(q.expiry) {
+			q.expire()
 			continue
 		}
-		if !ln.renewing && !now.Before(ln.renewAt.Add(-ln.bounds.lease/renewTogether)) {
-			ln.renewing = true
-			due, leases = append(due, ln), append(leases, ln.lease())
+		if !q.renewing && !now.Before(q.renewAt.Add(-q.bounds.lease/renewTogether)) {
+			q.renewing = true
+			due, requests = append(due, q), append(requests, q.renewRequest())
 		}
-		h.wakeAt(ln.until)
-		if ln.kept {
-			h.wakeAfter(ln.keptUntil)
+		c.wakeAt(q.expiry)
+		if q.state == cached {
+			c.wakeSoonAfter(q.cachedUntil)
 		}
-		if !ln.renewing {
-			h.wakeAt(ln.renewAt)
+		if !q.renewing {
+			c.wakeAt(q.renewAt)
 		}
 	}
-	for _, group := range groupsOf(due, func(ln *line) int { return h.store.node(ln.name) }) {
-		h.spawn(func() { h.renew(pick(due, group), pick(leases, group)) })
+	for _, group := range groupsOf(due, func(q *localQueue) int { return c.store.node(q.name) }) {
+		c.spawn(func() { c.renew(pick(due, group), pick(requests, group)) })
 	}
 }
 
-// renewTogether is the share of a lease by which one is renewed early, together with another.
+// renewTogether is the part of a lease, one in so many, by which it is renewed early, together with another.
 const renewTogether = 10
 
-// renew prolongs leases, and ends those that Redis does not know any more.
-func (h *Client) renew(due []*line, leases []renewal) {
+// renew prolongs leases. It ends those that Redis does not know any more.
+func (c *Client) renew(due []*localQueue, requests []renewRequest) {
 	sent := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), lock.RequestTimeout)
-	answers, err := h.store.renew(ctx, leases)
+	results, err := c.store.renew(ctx, requests)
 	cancel()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for i, ln := range due {
-		ln.renewing = false
-		if !ln.held() || ln.id != leases[i].owner {
-			continue // it has been released meanwhile
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, q := range due {
+		if q.waiterID != requests[i].owner {
+			continue // released meanwhile, and requested again
+		}
+		q.renewing = false
+		if !q.owned() {
+			continue // released meanwhile
 		}
 		switch {
-		case err != nil: // unreachable: try again soon; the lease ends when it ends
-			h.metrics.Renewed(err)
-			ln.failures++
-			if h.deaf || ln.failures >= patience {
-				ln.turnAway(err)
-			}
-			ln.renewAt = time.Now().Add(ln.bounds.lease / 10)
-			h.wakeAt(ln.renewAt)
-		case answers[i].lost:
-			h.metrics.Renewed(lock.ErrLost)
-			ln.lapse()
+		case err != nil:
+			c.metrics.Renewed(err)
+			q.renewalFailed(err)
+		case results[i].lost:
+			c.metrics.Renewed(lock.ErrLost)
+			q.expire()
 		default:
-			h.metrics.Renewed(nil)
-			h.clock.saw(sent, answers[i].now)
-			ln.failures = 0
-			ln.contended = ln.contended || answers[i].waiting > 0
-			ln.prolong(sent, sent.Add(between(answers[i].now, answers[i].until)))
+			c.metrics.Renewed(nil)
+			c.clock.observe(sent, results[i].now)
+			q.failures = 0
+			q.contended = q.contended || results[i].waiting > 0
+			q.prolong(sent, sent.Add(between(results[i].now, results[i].until)))
 		}
 	}
 }
 
-// between is the time from one time of Redis' to another.
-func between(from, to int64) time.Duration { return time.Duration(to-from) * time.Microsecond }
-
-// redisClock tells when, by the local clock, Redis' shows some time: not before that.
-type redisClock struct {
-	sent, received time.Time
-	now            int64 // Redis' time between the two, in µs
+// renewalFailed tries again soon. The lease ends when it ends. Local waiters are told that Redis does not answer.
+func (q *localQueue) renewalFailed(err error) {
+	q.failures++
+	if q.client.disconnected || q.failures >= maxFailures {
+		q.failWaiters(err)
+	}
+	q.renewAt = time.Now().Add(q.bounds.lease / 10)
+	q.client.wakeAt(q.renewAt)
 }
 
-// freshness is for how long an exchange with Redis tells its time: drift is far below the margins by which leases end early.
+// between is the time from one of Redis' times to another, both in µs.
+func between(from, to int64) time.Duration { return time.Duration(to-from) * time.Microsecond }
+
+// redisClock translates Redis' times to local times. It knows Redis' time as of the last exchange.
+type redisClock struct {
+	sent, received time.Time
+	now            int64 // Redis' time at some moment between the two, in µs
+}
+
+// freshness is for how long an exchange tells Redis' time. The drift in that time is far below the margins by which leases
+// end early.
 const freshness = 5 * time.Second
 
-func (c *redisClock) saw(sent time.Time, now int64) {
+// observe notes Redis' time in the reply to a request.
+func (c *redisClock) observe(sent time.Time, now int64) {
 	if sent.After(c.sent) {
 		c.sent, c.received, c.now = sent, time.Now(), now
 	}
 }
 
-func (c *redisClock) local(redisTime int64) (notBefore time.Time, ok bool) {
+// local returns a local time at which Redis' clock does not yet show redisTime. It returns false if the last exchange is
+// too long ago.
+func (c *redisClock) local(redisTime int64) (notAfter time.Time, ok bool) {
 	return c.sent.Add(between(c.now, redisTime)), !c.sent.IsZero() && time.Since(c.sent) < freshness
 }
 
-// passed is what Redis' clock shows by now, at least.
+// passed returns what Redis' clock shows at least by now, in µs.
 func (c *redisClock) passed(now time.Time) int64 {
 	elapsed := now.Sub(c.received)
 	return c.now + (elapsed - elapsed/lock.ExpiryMargin).Microseconds()

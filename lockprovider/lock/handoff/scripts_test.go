@@ -13,7 +13,7 @@ import (
 )
 
 // eachRedis runs a test of the scripts on a real Redis, and on the one that is embedded.
-func eachRedis(t *testing.T, test func(t *testing.T, s *redisLocks)) {
+func eachRedis(t *testing.T, test func(t *testing.T, s *redisStore)) {
 	t.Helper()
 	for name, addr := range map[string]func(t *testing.T) string{
 		"redis": func(t *testing.T) string {
@@ -28,7 +28,7 @@ func eachRedis(t *testing.T, test func(t *testing.T, s *redisLocks)) {
 		t.Run(name, func(t *testing.T) {
 			client := redis.NewClient(&redis.Options{Addr: addr(t)})
 			t.Cleanup(func() { _ = client.Close() })
-			test(t, newRedisLocks(client))
+			test(t, newRedisStore(client))
 		})
 	}
 }
@@ -36,9 +36,9 @@ func eachRedis(t *testing.T, test func(t *testing.T, s *redisLocks)) {
 // TestLateRequests: a request that comes to Redis after its waiter has been given up takes nothing, and stands in no line.
 // What the same instance asks for later is served.
 func TestLateRequests(t *testing.T) {
-	eachRedis(t, func(t *testing.T, s *redisLocks) {
+	eachRedis(t, func(t *testing.T, s *redisStore) {
 		ctx := context.Background()
-		b := lockBounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
+		b := bounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
 		name := s.name("k")
 		acquire := func(waiter string) bool {
 			t.Helper()
@@ -48,9 +48,9 @@ func TestLateRequests(t *testing.T) {
 			}
 			return a.owned
 		}
-		release := func(owner string, late bool) released {
+		release := func(owner string, late bool) releaseResult {
 			t.Helper()
-			all, err := s.release(ctx, []departure{{key: name, owner: owner, late: late, bounds: b}})
+			all, err := s.release(ctx, []releaseRequest{{key: name, owner: owner, refuseLate: late, bounds: b}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -80,14 +80,14 @@ func TestLateRequests(t *testing.T) {
 			t.Error("it was held")
 		}
 		if acquire("p|9") {
-			t.Error("a late request took the lock after somebody else had released it")
+			t.Error("a late request took the lock after somebody else had releaseResult it")
 		}
 		if !acquire("p|11") {
 			t.Error("the lock was passed to a late request")
 		}
 		release("p|11", false)
 		release("q|2", true)
-		if all, err := s.release(ctx, []departure{{key: name, owner: "q|1", again: "q|2", bounds: b}}); err != nil || all[0].owned {
+		if all, err := s.release(ctx, []releaseRequest{{key: name, owner: "q|1", enqueue: "q|2", bounds: b}}); err != nil || all[0].owned {
 			t.Errorf("a late release took the lock for one who had been given up: %v, %v", all, err)
 		}
 		for _, late := range []string{"p|9", "p|10", "q|1", "q|2"} {
@@ -103,12 +103,12 @@ func TestLateRequests(t *testing.T) {
 
 // TestFormsOfALock: a lock that nobody else wants is a string, which becomes a hash where there is more to say, and loses nothing.
 func TestFormsOfALock(t *testing.T) {
-	eachRedis(t, func(t *testing.T, s *redisLocks) {
+	eachRedis(t, func(t *testing.T, s *redisStore) {
 		ctx := context.Background()
-		b := lockBounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
-		once := lockBounds{lease: b.lease, grant: b.grant}
+		b := bounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
+		once := bounds{lease: b.lease, grant: b.grant}
 		one, two := s.name("{k}1"), s.name("{k}2")
-		acquire := func(name, waiter string, b lockBounds) acquired {
+		acquire := func(name, waiter string, b bounds) acquireResult {
 			t.Helper()
 			a, err := s.acquire(ctx, name, waiter, b)
 			if err != nil {
@@ -116,7 +116,7 @@ func TestFormsOfALock(t *testing.T) {
 			}
 			return a
 		}
-		release := func(leaving ...departure) []released {
+		release := func(leaving ...releaseRequest) []releaseResult {
 			t.Helper()
 			for i := range leaving {
 				leaving[i].bounds = b
@@ -142,31 +142,31 @@ func TestFormsOfALock(t *testing.T) {
 		if again := acquire(one, "p|1", b); !again.owned || again.token != held.token || again.until != held.until {
 			t.Errorf("was %+v, and is %+v", held, again)
 		}
-		renewed, err := s.renew(ctx, []renewal{{key: one, owner: "p|1", lease: 2 * time.Minute}})
+		renewed, err := s.renew(ctx, []renewRequest{{key: one, owner: "p|1", lease: 2 * time.Minute}})
 		if err != nil || renewed[0].lost || renewed[0].until <= held.until {
 			t.Errorf("renewed: %+v, %v", renewed, err)
 		}
-		if release(departure{key: one, owner: "p|1", token: held.token, used: held.token})[0].lost || form(one) != "none" {
+		if release(releaseRequest{key: one, owner: "p|1", token: held.token, lastToken: held.token})[0].lost || form(one) != "none" {
 			t.Errorf("it was lost, or is still a %s", form(one))
 		}
 
 		// A token that the clock has not passed is remembered.
 		last := acquire(one, "p|2", b)
 		ahead := last.token + time.Second.Microseconds()
-		release(departure{key: one, owner: "p|2", token: last.token, used: ahead})
+		release(releaseRequest{key: one, owner: "p|2", token: last.token, lastToken: ahead})
 		next := acquire(one, "q|2", b)
 		if !next.owned || next.token <= ahead {
 			t.Errorf("token %d comes after %d", next.token, ahead)
 		}
-		release(departure{key: one, owner: "q|2", token: next.token, used: next.token})
+		release(releaseRequest{key: one, owner: "q|2", token: next.token, lastToken: next.token})
 
 		// Of several, one is wanted by somebody else.
 		all, err := s.acquireAll(ctx, []string{one, two}, []string{"p|3", "p|4"}, b)
 		if err != nil || len(all) != 2 || form(one) != "hash" || form(two) != "hash" { // the last token is still remembered
 			t.Fatalf("%+v, %v: %s and %s", all, err, form(one), form(two))
 		}
-		release(departure{key: one, owner: "p|3", token: all[0].token, used: all[0].token},
-			departure{key: two, owner: "p|4", token: all[1].token, used: all[1].token})
+		release(releaseRequest{key: one, owner: "p|3", token: all[0].token, lastToken: all[0].token},
+			releaseRequest{key: two, owner: "p|4", token: all[1].token, lastToken: all[1].token})
 		if err := s.redis.FlushAll(ctx).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -177,12 +177,12 @@ func TestFormsOfALock(t *testing.T) {
 		if others, err := s.acquireAll(ctx, []string{two, one}, []string{"q|6", "q|5"}, b); err != nil || others != nil {
 			t.Errorf("two hold the locks: %+v, %v", others, err)
 		}
-		answers := release(departure{key: one, owner: "p|5", token: all[0].token, used: all[0].token},
-			departure{key: two, owner: "p|6", token: all[1].token, used: all[1].token, again: "p|7"})
+		answers := release(releaseRequest{key: one, owner: "p|5", token: all[0].token, lastToken: all[0].token},
+			releaseRequest{key: two, owner: "p|6", token: all[1].token, lastToken: all[1].token, enqueue: "p|7"})
 		if answers[0].lost || answers[1].lost || !answers[1].owned || answers[1].token <= all[1].token {
 			t.Errorf("released: %+v", answers)
 		}
-		release(departure{key: two, owner: "p|7", token: answers[1].token, used: answers[1].token})
+		release(releaseRequest{key: two, owner: "p|7", token: answers[1].token, lastToken: answers[1].token})
 		if form(one) != "none" || form(two) != "none" {
 			t.Errorf("left: %s and %s", form(one), form(two))
 		}
@@ -191,9 +191,9 @@ func TestFormsOfALock(t *testing.T) {
 
 // TestForeignKeyIsLeftAlone: what is not a lock is an error to whoever asks for it as one, and stays as it is.
 func TestForeignKeyIsLeftAlone(t *testing.T) {
-	eachRedis(t, func(t *testing.T, s *redisLocks) {
+	eachRedis(t, func(t *testing.T, s *redisStore) {
 		ctx := context.Background()
-		b := lockBounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
+		b := bounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
 		name := s.name("k")
 		const foreign = "somebody else"
 		if err := s.redis.Set(ctx, name, foreign, 0).Err(); err != nil {
@@ -203,10 +203,13 @@ func TestForeignKeyIsLeftAlone(t *testing.T) {
 			"acquire":     func() error { _, err := s.acquire(ctx, name, "p|1", b); return err },
 			"acquire all": func() error { _, err := s.acquireAll(ctx, []string{name}, []string{"p|1"}, b); return err },
 			"renew": func() error {
-				_, err := s.renew(ctx, []renewal{{key: name, owner: "p|1", lease: b.lease}})
+				_, err := s.renew(ctx, []renewRequest{{key: name, owner: "p|1", lease: b.lease}})
 				return err
 			},
-			"release": func() error { _, err := s.release(ctx, []departure{{key: name, owner: "p|1", bounds: b}}); return err },
+			"release": func() error {
+				_, err := s.release(ctx, []releaseRequest{{key: name, owner: "p|1", bounds: b}})
+				return err
+			},
 		} {
 			if err := ask(); err == nil || !strings.Contains(err.Error(), "not a lock") {
 				t.Errorf("%s: %v", what, err)

@@ -19,11 +19,14 @@ var (
 	simulated   = flag.Uint64("simulation", 0, "the one seed to simulate, as a failure has told; 0 for all")
 )
 
+// enoughSeeds is how many seeds see every transition of a local queue.
+const enoughSeeds = 300
+
 // world is one simulated run: processes with goroutines that want the same few keys, and what they may not see.
 type world struct {
 	t     *testing.T
 	seed  uint64
-	model *lockModel
+	model *modelStore
 
 	mu      sync.Mutex
 	inside  map[string]int // goroutines in the section of a key whose context has not ended
@@ -31,9 +34,9 @@ type world struct {
 	entered int
 }
 
-var simBounds = lockBounds{
+var simBounds = bounds{
 	lease: 2 * time.Second, grant: time.Second, poll: 300 * time.Millisecond, heartbeat: 1200 * time.Millisecond,
-	passes: 4, turn: 20 * time.Millisecond,
+	handoffs: 4, tenure: 20 * time.Millisecond,
 }
 
 // TestSimulation explores interleavings of grants, cancellations, lost requests, replies and messages, late answers, expired
@@ -55,8 +58,11 @@ func TestSimulation(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { entered += simulate(t, seed) })
 		})
 		if !ok {
-			t.Fatalf("again: go test ./lockprovider/lock/handoff -run TestSimulation -simulation %d", seed)
+			t.Fatalf("enqueue: go test ./lockprovider/lock/handoff -run TestSimulation -simulation %d", seed)
 		}
+	}
+	if *simulated == 0 && *simulations >= enoughSeeds {
+		checkTransitionsSeen(t)
 	}
 	if entered < 20*len(seeds) {
 		t.Errorf("%d sections in %d runs: the simulation does not simulate", entered, len(seeds))
@@ -73,7 +79,7 @@ func simulate(t *testing.T, seed uint64) (entered int) {
 	if random.IntN(3) == 0 {
 		f.requestLost, f.replyLost = random.Float64()/10, random.Float64()/10
 	}
-	w := &world{t: t, seed: seed, model: newLockModel(f), inside: map[string]int{}, fences: map[string]int64{}}
+	w := &world{t: t, seed: seed, model: newModelStore(f), inside: map[string]int{}, fences: map[string]int64{}}
 	var links []*modelLink
 	for p := range 2 + random.IntN(2) {
 		links = append(links, w.model.open(fmt.Sprintf("p%d", p), seed))
@@ -85,25 +91,25 @@ func simulate(t *testing.T, seed uint64) (entered int) {
 			running.Go(func() {
 				time.Sleep(after)
 				link.setCut(true)
-				link.hub.gap(false)
+				link.client.onGap(false)
 				time.Sleep(length)
 				link.setCut(false)
-				link.hub.gap(true)
+				link.client.onGap(true)
 			})
 		}
 		for g := range 1 + random.IntN(4) {
 			mine := rand.New(rand.NewPCG(seed, uint64(100*(p+1)+g)))
-			running.Go(func() { w.live(link.hub, mine) })
+			running.Go(func() { w.live(link.client, mine) })
 		}
 	}
 	running.Wait()
 	time.Sleep(time.Minute) // what was cut off expires
-	for _, link := range w.model.hubs {
-		if err := link.hub.Close(); err != nil {
+	for _, link := range w.model.links {
+		if err := link.client.Close(); err != nil {
 			t.Error(err)
 		}
-		if n := len(link.hub.lines); n != 0 {
-			t.Errorf("%d lines left in %s", n, link.hub.instance)
+		if n := len(link.client.queues); n != 0 {
+			t.Errorf("%d queues left in %s", n, link.client.instance)
 		}
 	}
 	w.model.mu.Lock()
@@ -122,7 +128,7 @@ func (w *world) live(h *Client, random *rand.Rand) {
 	for range 12 {
 		random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		keys := append([]string(nil), all[:1+random.IntN(2)*random.IntN(3)]...)
-		locker := &pubsub{hub: h, bounds: simBounds, wait: 2 * time.Minute}
+		locker := &locker{client: h, bounds: simBounds, wait: 2 * time.Minute}
 		ctx, cancel := context.WithCancel(context.Background())
 		cancelled := random.IntN(3) == 0
 		if cancelled {

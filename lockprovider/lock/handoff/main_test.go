@@ -1,9 +1,0 @@
-package handoff_test
-
-import (
-	"testing"
-
-	"holdfast/internal/testenv"
-)
-
-func TestMain(m *testing.M) { testenv.Main(m) }
