@@ -1,11 +1,11 @@
--- acquire: take the lock, or stand in line for it. Asking again changes nothing but deadlines: it is also how a waiter shows
--- that it is alive, and how it learns of a grant whose message was lost.
+-- acquire: acquire the lock, or enter its wait queue. Repeating it changes nothing but deadlines. A waiter repeats it to show
+-- that it is alive, and to learn of a grant whose message was lost.
 --
 -- KEYS  1 lock
--- ARGV  1 waiter   2 lease in ms   3 lease in ms of a grant to somebody else   4 heartbeat in ms: how long a place in line is
---       kept without being asked for again; 0 not to stand in line   5 '1' where the lock may be a string or ''
+-- ARGV  1 waiter   2 lease in ms   3 lease in ms of a grant to another waiter   4 heartbeat in ms: how long the wait queue
+--       keeps a waiter that does not ask again; 0 not to enter the queue   5 '1' if the lock may be a string, else ''
 -- Returns words, times in us of Redis' time: now, 'owned', token, until, number waiting; now, 'queued'; now, 'taken'.
---         Only now where nothing was known of the lock: it is owned, the token is now, and nobody waits
+--         Only now if nothing was known of the lock: it is owned, the token is now, and nobody waits
 
 --[[clock.lua]]
 -- What is most common comes first: nobody holds the lock, nobody waits for it, and nothing is known of it.
@@ -18,7 +18,7 @@ local lock = read(KEYS[1])
 local me, lease, grant, heartbeat = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 if given_up(lock, me) then return stamp .. ' taken' end
 if lock.owner == me then
-  -- It was handed over meanwhile, or the answer was lost. Whoever asked may have been stopped since: it renews, or loses it soon.
+  -- It was handed off meanwhile, or the reply was lost. The process may have been stopped since: it renews, or loses the lock soon.
   lock.till = math.max(lock.till, now + math.min(lease, grant) * 1000)
   redis.call('HSET', lock.key, 'u', text(lock.till))
   expires(lock, (lock.till - now) / 1000)
@@ -28,7 +28,7 @@ else
   if heartbeat > 0 then
     local alone = lock.head >= lock.tail
     local new = enqueue(lock, me, heartbeat)
-    -- Whoever asks again may have been forgotten: the holder's process may not have heard the first message.
+    -- If a waiter asks again, the owner's process may have missed the first message.
     if lock.owner and (alone or not new) then tell(lock.owner, 'wanted ' .. lock.key) end
   end
   if not lock.owner then pass(lock, me, lease, grant) end

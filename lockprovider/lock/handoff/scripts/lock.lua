@@ -1,27 +1,33 @@
--- What the scripts of the Pub/Sub lock share. A lock is one key, so that it expires as a whole, moves to another node of a cluster
--- as a whole, and one script may touch it there. Where somebody holds it and nobody else wants it, it is a string, "token lease
--- owner", which expires with its lease, in ms. Where there is more to say, and always in a cluster, it is a hash. (A string that
--- becomes a hash is deleted first, and a node that its slot is leaving would refuse to write it again.)
+-- What the scripts share. A lock is one key, so that it expires as a whole, moves to another node of a cluster as a whole,
+-- and one script may touch it there.
 --
---   o  who holds it: a waiter "instance|number", '' for nobody      t  its fencing token, the last one when nobody holds it
---   u  until when, in us of Redis' time
---   h  the first number of the line, e  the next free one      q<n>  the waiter with number n      w<waiter>  "n deadline"
---   g<instance>  the number of the last waiter that an instance has given up while a request of its was still under way
---   g  there is one of these
+-- If one waiter holds the lock and no other wants it, the key is a string, "token lease owner". It expires with its lease,
+-- in ms. Otherwise, and always in a cluster, the key is a hash. (A string that becomes a hash is deleted first. A node that
+-- its slot is leaving would refuse to write it again.) The fields of the hash:
 --
--- A lock that nobody holds or waits for leaves nothing behind. A waiter whose deadline has passed has not asked for too long:
--- it is skipped. All time is Redis' own (clock.lua).
+--   o            the owner: a waiter ID "instance|number", '' for none
+--   t            the owner's fencing token; the last token if there is no owner
+--   u            when the owner's lease ends, in us of Redis' time
+--   h, e         the first number of the wait queue, and the next free one
+--   q<n>         the waiter with number n in the wait queue
+--   w<waiter>    "n deadline" of a waiter in the wait queue
+--   g<instance>  the highest waiter number of that instance whose caller gave up during an acquire. Acquires up to this
+--                number are refused
+--   g            set if there is any g<instance>
+--
+-- A lock that nobody holds or waits for leaves nothing behind. A waiter whose deadline has passed has not asked for too
+-- long and is skipped. All times are Redis' own (clock.lua).
 local now = tonumber(stamp)
 
-local REMEMBER = 5000 -- ms for which the hash outlives all that stands in it: a client's clock may be behind
-local RESERVED = 64   -- tokens of one grant: its holder may pass the lock on in its own process so many times
+local REMEMBER = 5000 -- ms for which the hash outlives its contents: a client's clock may be behind
+local RESERVED = 64   -- tokens of one grant: so many holders in the owner's process may have one
 
 local function text(n) return string.format('%.0f', n) end
 
--- spread makes a hash of a lock that is a string.
+-- spread turns a lock that is a string into a hash.
 local function spread(key, plain)
   local token, lease, owner = string.match(plain, '^(%d+) (%d+) (.*)$')
-  if not token then error('not a lock: ' .. key) end -- somebody else's: it is left alone
+  if not token then error('not a lock: ' .. key) end -- another program's key: it is left alone
   redis.call('DEL', key)
   redis.call('HSET', key, 'o', owner, 'u', text(token + lease * 1000), 't', token)
   redis.call('PEXPIRE', key, text(lease + REMEMBER))
@@ -38,10 +44,10 @@ local function read(key)
   return lock
 end
 
--- expires keeps the hash for as long as its holder or those in line may still come back.
+-- expires keeps the hash for as long as its owner or a waiter may still come back.
 local function expires(lock, ms) redis.call('PEXPIRE', lock.key, text(ms + REMEMBER)) end
 
--- take makes a waiter the owner. The token grows by what a grant reserves, and keeps up with the clock: so it also grows when
+-- take makes a waiter the owner. The token grows by what a grant reserves, and keeps up with the clock. So it also grows if
 -- Redis has forgotten the last one, as long as a key is not granted more than once in 64 us.
 local function take(lock, waiter, ms)
   lock.token, lock.owner, lock.till = math.max(lock.token + RESERVED, now), waiter, now + ms * 1000
@@ -51,7 +57,7 @@ end
 
 local function waiting(lock) return math.max(lock.tail - lock.head, 0) end
 
--- enqueue puts a waiter at the end of the line, or renews its deadline where it stands. True where it is new.
+-- enqueue adds a waiter to the end of the wait queue and returns true, or renews the deadline of one that is there.
 local function enqueue(lock, waiter, heartbeat)
   local place = redis.call('HGET', lock.key, 'w' .. waiter)
   local deadline = text(now + heartbeat * 1000)
@@ -77,8 +83,8 @@ local function number(waiter) return tonumber(string.match(waiter, '%d+$')) end
 
 local function tell(waiter, message) return redis.call('PUBLISH', 'holdfast:lock:' .. instance(waiter), message) end
 
--- give_up notes that requests of a waiter, and of earlier ones of its instance, come late: Redis stood still, and nobody
--- waits for their answers any more. What they took would be nobody's until it expires.
+-- give_up has Redis refuse acquires of a waiter, and of earlier ones of its instance, that are still to come: Redis stood
+-- still, and nobody waits for their replies any more. What they acquired would be nobody's until it expires.
 local function give_up(lock, waiter)
   local last = redis.call('HGET', lock.key, 'g' .. instance(waiter))
   redis.call('HSET', lock.key, 'g', '1', 'g' .. instance(waiter), text(math.max(tonumber(last or '0'), number(waiter))))
@@ -92,8 +98,8 @@ local function given_up(lock, waiter)
   return last and number(waiter) <= tonumber(last)
 end
 
--- idle is the end of a lock that nobody holds or waits for. Its last token is kept only where Redis' clock has not passed it:
--- else the next one is greater anyway. Requests that were given up may still come.
+-- idle ends a lock that nobody holds or waits for. Its last token is kept only if Redis' clock has not passed it: otherwise
+-- the next token is greater anyway. Acquires to refuse are remembered, since they may still come.
 local function idle(lock)
   if lock.gave_up then
     redis.call('HDEL', lock.key, 'o', 'u', 't', 'h', 'e')
@@ -104,8 +110,8 @@ local function idle(lock)
   if lock.gave_up or lock.token >= now then expires(lock, 0) end
 end
 
--- pass gives a lock that nobody holds to the first in line who is alive: to the caller for a full lease, to others for a
--- short one, which they renew, and with a message. Whose process does not hear the message is dead.
+-- pass hands a lock without an owner off to the first waiter that is alive. The caller gets a full lease. Another waiter
+-- gets a short one, which it renews, and a message. A process that does not receive the message is dead.
 local function pass(lock, caller, lease, grant)
   while lock.head < lock.tail do
     local n = lock.head

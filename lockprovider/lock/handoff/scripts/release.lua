@@ -1,13 +1,13 @@
--- release: free locks, or give up places in line, and pass what is free to the next in line. A release may be repeated: it never
--- touches what is somebody else's by now. In the same step the caller may stand in line again, behind those who wait: for
--- others of its process.
+-- release: release locks, or take waiters out of the wait queue, and hand each free lock off to the next waiter. A release may
+-- be repeated: it never touches what another waiter owns by now. In the same step the caller may enqueue another waiter,
+-- for other callers of its process.
 --
 -- KEYS  the locks
--- ARGV  1 "lease grant heartbeat" in ms: of a lock that is taken here, by the caller or by somebody else, and of a place in
---       line; then for each lock: its string "token lease owner" where nobody else wants it, the last token that the owner
---       has used, the waiter to enqueue or '', '1' where a request of the owner's may still come or ''
--- Returns words: now, then for each lock 'released' or 'lost', and token, until and number waiting where the enqueued waiter
---         has become the owner, else '-'. '' where all were released and nothing else was to do
+-- ARGV  1 "lease grant heartbeat" in ms: of a lock that the enqueued waiter gets, of one that another waiter gets, and of an
+--       entry in the wait queue; then for each lock: the string "token lease owner" that it is if nobody else wants it, the
+--       last token that a holder was given, the waiter to enqueue or '', '1' if an acquire of the owner may still come or ''
+-- Returns words: now, then for each lock 'released' or 'lost', and token, until and number waiting if the enqueued waiter
+--         has become the owner, else '-'. '' if all were released and nothing else was to do
 
 --[[clock.lua]]
 -- What is most common comes first: all locks are the caller's, and nobody else wants any. A token that the clock has not

@@ -1,8 +1,8 @@
--- renew: prolong leases, if they are still their owners'.
+-- renew: prolong leases that have not been lost.
 --
 -- KEYS  the locks
 -- ARGV  for each lock: owner, lease in ms
--- Returns words: now, then for each lock until, or '-' where it is lost, and the number waiting
+-- Returns words: now, then for each lock until, or '-' if it is lost, and the number waiting
 
 --[[clock.lua]]
 --[[lock.lua]]
