@@ -31,7 +31,7 @@ func NewRedsync(nodes []redis.UniversalClient, s Settings, m Metrics) Locker {
 	return RefuseNesting(&redsyncLocker{redsync: redsync.New(pools...), settings: s, metrics: m})
 }
 
-// Lock takes one mutex a key in their order, which is the same for everyone.
+// Lock acquires one mutex a key, in an order that is the same for all callers.
 func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
 	keys = SortedKeys(keys)
 	waiting, cancel := WithWait(ctx, l.settings.Wait)
@@ -74,8 +74,8 @@ func (l *redsyncLocker) timeoutFactor() float64 {
 	return min(max(0.05, nodeTimeout.Seconds()/l.settings.Lease.Seconds()), 1.0/3)
 }
 
-// lockOne asks until the mutex is ours. Each try is bounded by the library and not cancelled half-way: cancelled, it could
-// not remove what it had set on some nodes.
+// lockOne asks until the mutex is ours. The library bounds each attempt. An attempt is not canceled: it could not remove
+// what it had set on some nodes.
 func (l *redsyncLocker) lockOne(ctx context.Context, mutex *redsync.Mutex, taken *partial) (asked time.Time, err error) {
 	for {
 		asked = time.Now()

@@ -13,7 +13,7 @@ import (
 // counted from before the last request that Redis confirmed, ends the held context before the key can expire.
 type keptAlive struct {
 	term    time.Duration
-	extend  func(ctx context.Context) error // ErrLost where the lock is not ours any more
+	extend  func(ctx context.Context) error // returns ErrLost if the lock is not ours any more
 	release func(ctx context.Context) error
 	lose    context.CancelCauseFunc
 
@@ -88,16 +88,16 @@ func (k *keptAlive) Unlock(ctx context.Context) error {
 // Fence is 0: a key with a random value has no order.
 func (k *keptAlive) Fence(string) int64 { return 0 }
 
-// partial keeps alive what a locker holds while it waits for the next key. Otherwise a wait that is longer than the lease
-// would lose the first keys, every time that it is tried.
+// partial renews the keys that a locker holds while it waits for the next one. Otherwise a wait that is longer than the
+// lease would lose the first keys, in every attempt.
 type partial struct {
 	term   time.Duration
-	asked  time.Time                                 // before the oldest confirmation of any key
-	extend func(ctx context.Context, held int) error // of the first so many keys
+	asked  time.Time                                 // before the oldest reply for any key
+	extend func(ctx context.Context, held int) error // renews the first so many keys
 	held   int
 }
 
-// add notes the next key, which was asked for at some time and is held now.
+// add notes that the next key, which was requested at a time, is held now.
 func (p *partial) add(asked time.Time) {
 	if p.held == 0 {
 		p.asked = asked // the keys that are asked for later expire later
@@ -105,7 +105,7 @@ func (p *partial) add(asked time.Time) {
 	p.held++
 }
 
-// keep extends what is held where a third of the term has passed. It is called while waiting, more often than that.
+// keep renews what is held if a third of the term has passed. A waiter calls it more often than that.
 func (p *partial) keep(ctx context.Context) error {
 	if p.held == 0 || time.Since(p.asked) < p.term/3 {
 		return nil
@@ -118,7 +118,7 @@ func (p *partial) keep(ctx context.Context) error {
 	return nil
 }
 
-// giveUp frees what a Lock that failed may have taken, in a bounded time and even if the caller has gone.
+// giveUp releases what a failed Lock may have acquired, in a bounded time and even if the caller has gone.
 func giveUp(ctx context.Context, release func(ctx context.Context) error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), UnlockTimeout)
 	defer cancel()

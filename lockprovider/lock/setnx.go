@@ -23,8 +23,8 @@ func NewSetNX(r redis.UniversalClient, s Settings, m Metrics) Locker {
 	return RefuseNesting(&setnx{redis: r, settings: s, metrics: m})
 }
 
-// Lock takes the keys one by one in their order, which is the same for everyone, and frees what it has where it cannot
-// have all.
+// Lock acquires the keys one after the other, in an order that is the same for all callers. If it cannot have all, it
+// releases those that it has.
 func (l *setnx) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
 	keys = SortedKeys(keys)
 	waiting, cancel := WithWait(ctx, l.settings.Wait)
@@ -55,7 +55,7 @@ func (l *setnx) Lock(ctx context.Context, keys []string) (context.Context, Lease
 
 func (l *setnx) lockOne(ctx context.Context, key, token string, taken *partial) (asked time.Time, err error) {
 	for {
-		// Not cancelled half-way: a SET that comes to Redis after the release that follows would keep the key for a lease.
+		// Not canceled: a SET that reached Redis after the release that follows would hold the key for a lease.
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), RequestTimeout)
 		asked = time.Now()
 		err := l.redis.SetArgs(bounded, key, token, redis.SetArgs{Mode: "NX", TTL: l.settings.Lease}).Err()
@@ -78,7 +78,7 @@ func (l *setnx) lockOne(ctx context.Context, key, token string, taken *partial) 
 	}
 }
 
-// Both scripts act only on a key that still holds the caller's token: a lock that has expired belongs to somebody else.
+// Both scripts act only on a key that still holds the caller's token: a lock that has expired may be another holder's.
 var (
 	releaseScript = redis.NewScript(`
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
@@ -88,7 +88,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[
 return 0`)
 )
 
-// releaseKeys frees the keys in reverse order. It tries all of them and returns ErrLost where one was not held.
+// releaseKeys releases the keys in reverse order. It tries all of them, and returns ErrLost if one was not held.
 func releaseKeys(ctx context.Context, r redis.UniversalClient, keys []string, token string) error {
 	var errs []error
 	for i := len(keys) - 1; i >= 0; i-- {

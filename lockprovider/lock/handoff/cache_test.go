@@ -40,8 +40,8 @@ func inProcess(t *testing.T, f faults) (m *modelStore, locks [2]func(keys ...str
 	return m, locks
 }
 
-// TestSeveralKeysAreKept: of those who want several keys in one process, the next takes what the last has had without Redis.
-func TestSeveralKeysAreKept(t *testing.T) {
+// TestSeveralKeysAreCached: of the callers of a process that want several keys, the next acquires without Redis what the last held.
+func TestSeveralKeysAreCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, locks := inProcess(t, faults{delay: time.Millisecond})
 		const rounds = 10
@@ -57,7 +57,7 @@ func TestSeveralKeysAreKept(t *testing.T) {
 		time.Sleep(time.Second)
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		// b is asked for once, and freed once; a and c are kept as long as somebody stands behind their gate.
+		// b is acquired once and released once; a and c are cached as long as an entry waits for them.
 		if m.calls > rounds {
 			t.Errorf("%d requests for %d sections", m.calls, rounds)
 		}
@@ -67,9 +67,9 @@ func TestSeveralKeysAreKept(t *testing.T) {
 	})
 }
 
-// TestPassedOnIsKept: what has been passed on in the process is kept for a turn, and taken again without Redis. What has not is
-// freed at once.
-func TestPassedOnIsKept(t *testing.T) {
+// TestHandedOffIsCached: a lock that was handed off in the process is cached for a time, and acquired again without Redis. One
+// that was not is released at once.
+func TestHandedOffIsCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, locks := inProcess(t, faults{delay: time.Millisecond})
 		requests := func() int {
@@ -84,7 +84,7 @@ func TestPassedOnIsKept(t *testing.T) {
 		}
 		locks[0]("a")()
 		if known() > 0 {
-			t.Error("nobody else wanted it, and it is kept")
+			t.Error("nobody else wanted it, and it is cached")
 		}
 		first := locks[0]("a")
 		go func() { locks[0]("a")() }()
@@ -97,18 +97,18 @@ func TestPassedOnIsKept(t *testing.T) {
 			locks[0]("a")()
 		}
 		if n := requests() - before; n > 0 {
-			t.Errorf("%d requests for what is kept", n)
+			t.Errorf("%d requests for what is cached", n)
 		}
 		time.Sleep(simBounds.tenure + timerStep + 5*time.Millisecond)
 		if known() > 0 {
-			t.Error("it is kept for longer than a turn")
+			t.Error("it is cached for longer than a turn")
 		}
 	})
 }
 
-// TestKeptIsFreedForOthers: a lock that nobody holds, but is kept for somebody who waits for another one, goes to a process
+// TestCachedIsReleasedForOthers: a lock that nobody holds, but is cached for a caller that waits for another one, goes to a process
 // that wants it: at once, or when the turn is over if the message is lost.
-func TestKeptIsFreedForOthers(t *testing.T) {
+func TestCachedIsReleasedForOthers(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		faults faults
@@ -123,7 +123,7 @@ func TestKeptIsFreedForOthers(t *testing.T) {
 				first, second := locks[0]("a", "b"), locks[0]("c", "d")
 				go func() { locks[0]("a", "c")() }() // behind both
 				synctest.Wait()
-				first() // keeps a
+				first() // caches a
 				began := time.Now()
 				unlock := locks[1]("a")
 				if took := time.Since(began); took > test.within {
@@ -172,17 +172,17 @@ func TestWantedIsRepeated(t *testing.T) {
 	})
 }
 
-// TestTryOnceFreesWhatIsKept: whoever does not wait is told that the lock is taken, and it is free when it asks again.
-func TestTryOnceFreesWhatIsKept(t *testing.T) {
+// TestTryOnceReleasesWhatIsCached: whoever does not wait is told that the lock is taken, and it is free when it asks again.
+func TestTryOnceReleasesWhatIsCached(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, locks := inProcess(t, faults{delay: time.Millisecond})
 		first, second := locks[0]("a", "b"), locks[0]("c", "d")
 		go func() { locks[0]("a", "c")() }() // behind both
 		synctest.Wait()
-		first() // keeps a
+		first() // caches a
 		once := &locker{client: m.links["q"].client, bounds: simBounds}
 		if _, _, err := once.Lock(t.Context(), []string{"a"}); !errors.Is(err, lock.ErrTimeout) {
-			t.Errorf("got %v: nothing is kept", err)
+			t.Errorf("got %v: nothing is cached", err)
 		}
 		time.Sleep(5 * time.Millisecond)
 		_, lease, err := once.Lock(t.Context(), []string{"a"})
@@ -197,28 +197,28 @@ func TestTryOnceFreesWhatIsKept(t *testing.T) {
 	})
 }
 
-// TestKeptIsFreedOnClose: who ends while it keeps a lock frees it.
-func TestKeptIsFreedOnClose(t *testing.T) {
+// TestCachedIsReleasedOnClose: a process that ends while it has cached a lock releases it.
+func TestCachedIsReleasedOnClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, locks := inProcess(t, faults{delay: time.Millisecond})
 		first, second := locks[0]("a", "b"), locks[0]("c", "d")
 		go func() { locks[0]("a", "c")() }()
 		synctest.Wait()
 		first()
-		kept := func() bool {
+		cached := func() bool {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			return m.locks["a"] != nil && m.locks["a"].owner != ""
 		}
-		if !kept() {
-			t.Fatal("nothing is kept")
+		if !cached() {
+			t.Fatal("nothing is cached")
 		}
 		began := time.Now()
 		if err := m.links["p"].client.Close(); err != nil {
 			t.Error(err)
 		}
-		if kept() || time.Since(began) > 10*time.Millisecond {
-			t.Errorf("after %v: kept %v", time.Since(began), kept())
+		if cached() || time.Since(began) > 10*time.Millisecond {
+			t.Errorf("after %v: cached %v", time.Since(began), cached())
 		}
 		second()
 		time.Sleep(time.Minute)
