@@ -37,9 +37,9 @@ TEST_TIMEOUT := 30m
 
 # The packages and tests of the long campaign, and of single suites.
 CAMPAIGN_SERVERS := ./e2e
-CAMPAIGN_LOCKS   := ./lockprovider
+CAMPAIGN_LOCKS   := ./lockprovider ./lockprovider/lock/locktest/redistest
 CONFORMANCE      := lockprovider
-LOCKBENCH        := ./lockprovider/lockbench
+LOCKBENCH        := ./lockprovider/lock/lockbench
 
 # Most packages of ent have no tests, and say so one by one.
 DROP_UNTESTED := sed '/\[no test files\]$$/d'
@@ -207,7 +207,8 @@ test-short: ## The tests that need no database server, without the race detector
 .PHONY: campaign
 campaign: ## The long campaign: 100 servers killed, every fault five times, 500 faults of each lock; a quarter of an hour
 	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) $(CAMPAIGN_SERVERS)
-	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestSimulation|TestConformance)$$' -count 1 -timeout 60m $(TESTFLAGS) $(CAMPAIGN_LOCKS) -simulations 10000
+	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestConformance)$$' -count 1 -timeout 60m $(TESTFLAGS) $(CAMPAIGN_LOCKS)
+	go test -run '^TestSimulation$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider/lock/handoff -simulations 10000
 
 .PHONY: conformance
 conformance: ## Run every strategy on every database and Redis, and print the table

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/lock"
 )
 
 // Broken lockers: what the comparison of versions must catch, and make good.
@@ -17,7 +18,7 @@ import (
 // openDoor keeps nobody out.
 type openDoor struct{}
 
-func (openDoor) Lock(ctx context.Context, _ []string) (context.Context, lockprovider.Lease, error) {
+func (openDoor) Lock(ctx context.Context, _ []string) (context.Context, lock.Lease, error) {
 	return ctx, openDoor{}, nil
 }
 
@@ -33,7 +34,7 @@ type ownerless struct {
 
 const tooShort = time.Millisecond
 
-func (l *ownerless) Lock(ctx context.Context, _ []string) (context.Context, lockprovider.Lease, error) {
+func (l *ownerless) Lock(ctx context.Context, _ []string) (context.Context, lock.Lease, error) {
 	ticker := time.NewTicker(tooShort / 4)
 	defer ticker.Stop()
 	for {
@@ -68,13 +69,13 @@ func TestBrokenLockIsCaught(t *testing.T) {
 		if db.name == "sqlite" {
 			continue
 		}
-		for name, locker := range map[string]lockprovider.Locker{"open door": openDoor{}, "ownerless": &ownerless{}} {
+		for name, locker := range map[string]lock.Locker{"open door": openDoor{}, "ownerless": &ownerless{}} {
 			t.Run(db.name+"/"+name, func(t *testing.T) { catchBrokenLock(t, db.url(t), locker) })
 		}
 	}
 }
 
-func catchBrokenLock(t *testing.T, url string, locker lockprovider.Locker) {
+func catchBrokenLock(t *testing.T, url string, locker lock.Locker) {
 	t.Helper()
 	const racers, rounds = 32, 20
 	db := openDatabase(t, url)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -23,7 +24,7 @@ var (
 	ErrInvalidChange  = ledger.ErrInvalidChange
 	ErrBroken         = ledger.ErrBroken
 	// ErrNestedLock is returned instead of a self-deadlock where the context already holds one of the keys.
-	ErrNestedLock = errors.New("lock already held by this context")
+	ErrNestedLock = lock.ErrNested
 )
 
 // What a refused change tells; packages ledger and redisfirst document it.

@@ -1,6 +1,10 @@
 package lockprovider
 
-import "strings"
+import (
+	"strings"
+
+	"holdfast/lockprovider/lock"
+)
 
 // All keys are built here: the balances, the locks that guard them, and the family each belongs to.
 
@@ -44,7 +48,7 @@ func lockKeys(balances []string) []string {
 	for _, b := range balances {
 		keys = append(keys, lockKey(b))
 	}
-	return inOrder(keys)
+	return lock.SortedKeys(keys)
 }
 
 func lockKey(balance string) string {

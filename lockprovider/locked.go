@@ -4,36 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 )
-
-// Locker keeps others out of a set of keys, whatever process they run in.
-type Locker interface {
-	// Lock holds all keys or none, in whatever order they are named, within the bound configured for the locker, else
-	// [ErrLockTimeout]; with a bound of 0 it takes them only if they are free. The returned context ends, with cause
-	// [ErrLockLost], before the lock could pass to anyone else without having been unlocked; locking one of its keys with it
-	// again is [ErrNestedLock]. Cancelling ctx ends the wait; after Lock has returned it also ends the held context, but not
-	// the lock: only Unlock or the lease's expiry frees it.
-	Lock(ctx context.Context, keys []string) (held context.Context, lease Lease, err error)
-}
-
-// Lease is a lock that is held.
-type Lease interface {
-	// Unlock frees all keys or passes them on, in a bounded time and even if ctx has been cancelled. It returns [ErrLockLost]
-	// where the lease had already ended, and never frees what somebody else holds by now.
-	Unlock(ctx context.Context) error
-	// Fence is the fencing token of a key that is held: greater than that of every lease of the key before, so that a
-	// store that remembers the greatest one can refuse a holder who came late. 0 where the lock has none.
-	Fence(key string) int64
-}
 
 // locked is every strategy that is a lock around a transaction. Its Execute is the story of all of them.
 type locked struct {
 	strategy Strategy
-	locker   Locker
+	locker   lock.Locker
 	ledger   *Ledger
 	metrics  *Metrics
 	attempts int
@@ -41,7 +21,7 @@ type locked struct {
 
 func newLocked(s Strategy, d Deps) *locked {
 	return &locked{
-		strategy: s, locker: noNesting{lockers[s](d)}, ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
+		strategy: s, locker: lockers[s](d), ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
 	}
 }
 
@@ -73,7 +53,7 @@ func (p *locked) once(ctx context.Context, c Change) (receipt Receipt, err error
 	waited := time.Since(began)
 	p.metrics.waited(p.strategy, c.Family, waited)
 	if err != nil {
-		return Receipt{Waited: waited}, err
+		return Receipt{Waited: waited}, lockError(err)
 	}
 	defer func() {
 		// After the commit, the result stands whatever becomes of the lock.
@@ -96,34 +76,4 @@ func (p *locked) once(ctx context.Context, c Change) (receipt Receipt, err error
 	})
 	receipt.Waited = waited
 	return receipt, err
-}
-
-// inOrder is the keys in the order in which everybody takes them, each once.
-func inOrder(keys []string) []string {
-	keys = slices.Clone(keys)
-	slices.Sort(keys)
-	return slices.Compact(keys)
-}
-
-// heldKey marks a context with the keys it holds.
-type heldKey struct{}
-
-// noNesting notes the keys in the held context, so that locking one of them again is an error and not a self-deadlock.
-type noNesting struct{ Locker }
-
-// Lock returns [ErrNestedLock] where ctx holds one of the keys already.
-func (l noNesting) Lock(ctx context.Context, keys []string) (context.Context, Lease, error) {
-	outer, _ := ctx.Value(heldKey{}).([]string)
-	for _, k := range keys {
-		if slices.Contains(outer, k) {
-			return nil, nil, fmt.Errorf("%w: %s", ErrNestedLock, k)
-		}
-	}
-	held, lease, err := l.Locker.Lock(ctx, keys)
-	if err != nil {
-		return nil, nil, err
-	}
-	// Not slices.Concat: it grows what it makes, at 120 ns for each lock.
-	all := append(make([]string, 0, len(outer)+len(keys)), outer...)
-	return context.WithValue(held, heldKey{}, append(all, keys...)), lease, nil
 }

@@ -1,34 +1,42 @@
 package lockprovider
 
 import (
+	"errors"
 	"fmt"
-	"maps"
-	"slices"
+
+	"holdfast/lockprovider/lock"
 )
 
-// lockers are the strategies that are a [Locker] around a transaction, and work without the database.
-var lockers = map[Strategy]func(Deps) Locker{
-	SetNX:   func(d Deps) Locker { return &setnx{redis: d.Redis, settings: d.Settings, metrics: d.Metrics.lock} },
-	Redsync: newRedsyncLocker,
-	PubSub:  newPubSubLocker,
+// The strategies setnx, redsync and pubsub are a lock of package lock around one transaction.
+
+// lockers open the lock of each of these strategies. Of [Deps] they use Redis, RedisNodes, Settings and Metrics.
+var lockers = map[Strategy]func(Deps) lock.Locker{
+	SetNX: func(d Deps) lock.Locker {
+		return lock.NewSetNX(d.Redis, d.Settings.lock(), d.Metrics.lock.of(SetNX))
+	},
+	Redsync: func(d Deps) lock.Locker {
+		nodes := d.RedisNodes
+		if len(nodes) == 0 {
+			nodes = append(nodes, d.Redis)
+		}
+		return lock.NewRedsync(nodes, d.Settings.lock(), d.Metrics.lock.of(Redsync))
+	},
+	PubSub: func(d Deps) lock.Locker { return d.handoff.Locker(d.Settings.lock()) },
 }
 
-// Lockers are the strategies that [OpenLocker] opens, sorted.
-func Lockers() []Strategy { return slices.Sorted(maps.Keys(lockers)) }
+// lock returns the bounds that concern a lock.
+func (s Settings) lock() lock.Settings {
+	return lock.Settings{Wait: s.Wait, Lease: s.Lease, Poll: s.Poll}
+}
 
-// OpenLocker returns the lock of a strategy on its own, without a ledger: for experiments with locks. Of d it uses Redis,
-// RedisNodes, Settings, Instance and Metrics. Close it when nobody holds a lock or waits for one any more.
-func OpenLocker(s Strategy, d Deps) (locker Locker, closeLocker func() error, err error) {
-	open, ok := lockers[s]
-	if !ok {
-		return nil, nil, fmt.Errorf("%s is not a lock; have %v", s, Lockers())
+func newSetNX(d Deps) (Provider, error)   { return newLocked(SetNX, d), nil }
+func newRedsync(d Deps) (Provider, error) { return newLocked(Redsync, d), nil }
+func newPubSub(d Deps) (Provider, error)  { return newLocked(PubSub, d), nil }
+
+// lockError marks an error of a lock that opens the circuit: the lock's store does not answer.
+func lockError(err error) error {
+	if errors.Is(err, lock.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", errRedisDown, err)
 	}
-	if d.Redis == nil {
-		return nil, nil, fmt.Errorf("lock %s needs Redis", s)
-	}
-	if d.Metrics == nil {
-		d.Metrics = NewMetrics(nil)
-	}
-	d.hub = openLockHub(d.Redis, d.Instance, d.Metrics.lock)
-	return noNesting{open(d)}, d.hub.close, nil
+	return err
 }

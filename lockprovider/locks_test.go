@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/lock"
+	"holdfast/lockprovider/lock/handoff"
 )
 
 // Whoever looks for what is stuck sees who holds a lock, since when, until when, and who waits.
@@ -31,27 +33,23 @@ func TestLocks(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = providers.Close() }()
-			open := func(s lockprovider.Strategy, instance string) lockprovider.Locker {
-				locker, closeLocker, err := lockprovider.OpenLocker(s, lockprovider.Deps{
-					Redis: nodes[0], Instance: instance, Settings: settings,
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = closeLocker() })
-				return locker
+			bounds := lock.Settings{Wait: settings.Wait, Lease: settings.Lease, Poll: settings.Poll}
+			open := func(instance string) lock.Locker {
+				client := handoff.Open(nodes[0], handoff.Options{Instance: instance})
+				t.Cleanup(func() { _ = client.Close() })
+				return client.Locker(bounds)
 			}
 			before := time.Now().Add(-time.Second)
-			_, held, err := open(lockprovider.PubSub, "holder").Lock(t.Context(), []string{"lock:product:a"})
+			_, held, err := open("holder").Lock(t.Context(), []string{"lock:product:a"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := open(lockprovider.SetNX, "other").Lock(t.Context(), []string{"lock:product:b"}); err != nil {
+			if _, _, err := lock.NewSetNX(nodes[0], bounds, lock.NoMetrics{}).Lock(t.Context(), []string{"lock:product:b"}); err != nil {
 				t.Fatal(err)
 			}
-			next := make(chan lockprovider.Lease)
+			next := make(chan lock.Lease)
 			go func() {
-				_, lease, _ := open(lockprovider.PubSub, "waiter").Lock(t.Context(), []string{"lock:product:a"})
+				_, lease, _ := open("waiter").Lock(t.Context(), []string{"lock:product:a"})
 				next <- lease
 			}()
 			look := func() []lockprovider.HeldLock {
@@ -94,5 +92,14 @@ func TestLocks(t *testing.T) {
 				t.Errorf("at most one: %v, %v", locks, err)
 			}
 		})
+	}
+}
+
+// TestEveryLockIsProven: the suite of locks names the locks of its own package, so a new one could be forgotten there.
+func TestEveryLockIsProven(t *testing.T) {
+	t.Parallel()
+	proven := []lockprovider.Strategy{lockprovider.PubSub, lockprovider.Redsync, lockprovider.SetNX}
+	if lockers := lockprovider.Lockers(); !slices.Equal(lockers, proven) {
+		t.Errorf("locks %v, but lock/locktest/redistest proves %v: add it to the subjects there, and here", lockers, proven)
 	}
 }

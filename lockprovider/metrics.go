@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"holdfast/lockprovider/lock"
 )
 
 // Metrics are the Prometheus instruments of the strategies. Times are in seconds.
@@ -52,52 +54,59 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.lock = newLockMetrics()
 	if reg != nil {
 		reg.MustRegister(m.changes, m.duration, m.wait, m.hold, m.violations, m.losses)
-		reg.MustRegister(m.waiting, m.lock.handOffs, m.lock.renewals)
+		reg.MustRegister(m.waiting, m.lock.grants, m.lock.renewals)
 	}
 	return m
 }
 
 // lockMetrics are the instruments of the Redis locks as such, whatever they guard.
 type lockMetrics struct {
-	grants   map[string]prometheus.Counter // by kind, resolved once: a hand-off takes less than a microsecond
-	handOffs *prometheus.CounterVec
+	grants   *prometheus.CounterVec
 	renewals *prometheus.CounterVec
 }
 
-// How a Pub/Sub lock came to its holder.
-const (
-	handOffLocal   = "local"   // from another holder in this process
-	handOffMessage = "message" // from another process, by its release
-	handOffAnswer  = "answer"  // by asking: it was free, or the message is late
-)
-
 func newLockMetrics() *lockMetrics {
 	m := &lockMetrics{
-		handOffs: prometheus.NewCounterVec(prometheus.CounterOpts{
+		grants: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_pubsub_grants_total", Help: "Pub/Sub locks granted, by the way they came.",
 		}, []string{"kind"}),
 		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_lock_renewals_total", Help: "Renewals of Redis locks: ok, lost, or failed since Redis did not answer.",
 		}, []string{"strategy", "outcome"}),
-		grants: map[string]prometheus.Counter{},
 	}
-	for _, kind := range []string{handOffLocal, handOffMessage, handOffAnswer} {
-		m.grants[kind] = m.handOffs.WithLabelValues(kind)
-	}
+	m.of(PubSub) // its grants are shown from the start, at 0
 	return m
 }
 
-func (m *lockMetrics) handOff(kind string) { m.grants[kind].Inc() }
+// of returns the instruments of one strategy's lock.
+func (m *lockMetrics) of(s Strategy) lock.Metrics {
+	l := &lockCounters{strategy: s, renewals: m.renewals, grants: map[lock.Grant]prometheus.Counter{}}
+	for _, g := range []lock.Grant{lock.GrantLocal, lock.GrantMessage, lock.GrantReply} {
+		l.grants[g] = m.grants.WithLabelValues(string(g))
+	}
+	return l
+}
 
-func (m *lockMetrics) renewed(s Strategy, err error) {
+// lockCounters implements [lock.Metrics] for one strategy.
+type lockCounters struct {
+	strategy Strategy
+	grants   map[lock.Grant]prometheus.Counter // resolved once: a handoff takes less than a microsecond
+	renewals *prometheus.CounterVec
+}
+
+// Granted counts a lock that came to a holder.
+func (l *lockCounters) Granted(g lock.Grant) { l.grants[g].Inc() }
+
+// Renewed counts the renewal of a lease.
+func (l *lockCounters) Renewed(err error) {
 	outcome := "ok"
 	switch {
-	case errors.Is(err, ErrLockLost):
+	case errors.Is(err, lock.ErrLost):
 		outcome = "lost"
 	case err != nil:
 		outcome = "failed"
 	}
-	m.renewals.WithLabelValues(string(s), outcome).Inc()
+	l.renewals.WithLabelValues(string(l.strategy), outcome).Inc()
 }
 
 func (m *Metrics) outcome(s Strategy, f Family, r Receipt, err error, took time.Duration) {

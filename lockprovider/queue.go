@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -24,9 +25,6 @@ type queue struct {
 	worker        *worker
 }
 
-// abandonTimeout bounds how long a change is taken out of the queue after its caller has gone.
-const abandonTimeout = 2 * time.Second
-
 func newQueue(d Deps) (Provider, error) {
 	changes := redisfirst.NewQueue(d.Redis, d.family, d.Epochs[d.family], d.Instance, redisfirst.QueueSettings{
 		Length: d.Settings.Backlog, Remember: d.Settings.Remember,
@@ -34,7 +32,7 @@ func newQueue(d Deps) (Provider, error) {
 	return &queue{
 		changes: changes, confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings,
 		worker: &worker{
-			changes: changes, locker: exclusiveLocker(d.hub), ledger: d.Ledger, confirmations: d.confirmations,
+			changes: changes, locker: d.handoff.Locker(workerLock), ledger: d.Ledger, confirmations: d.confirmations,
 			instance: d.Instance, settings: d.Worker, log: d.Log,
 		},
 	}, nil
@@ -126,7 +124,7 @@ func (p *queue) served(ctx context.Context, c Change, entry redisfirst.Entry, re
 
 // abandon leaves the queue for a caller that has gone.
 func (p *queue) abandon(ctx context.Context, c Change, entry redisfirst.Entry) {
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTimeout)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lock.UnlockTimeout)
 	defer cancel()
 	_, _ = p.changes.Leave(bounded, c.ID, entry.StreamID) // too late to leave: the change is applied, as a repeat will tell
 }
@@ -153,7 +151,7 @@ func (p *queue) lookForResult(ctx context.Context, c Change) (receipt Receipt, d
 type worker struct {
 	changes       *redisfirst.Queue
 	confirmations *redisfirst.Confirmations
-	locker        Locker
+	locker        lock.Locker
 	ledger        *Ledger
 	instance      string
 	settings      WorkerSettings

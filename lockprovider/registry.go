@@ -1,6 +1,7 @@
 package lockprovider
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"holdfast/lockprovider/lock"
+	"holdfast/lockprovider/lock/handoff"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -92,7 +95,7 @@ type Deps struct {
 	Worker WorkerSettings
 
 	family        Family
-	hub           *lockHub
+	handoff       *handoff.Client
 	confirmations *redisfirst.Confirmations
 }
 
@@ -108,7 +111,7 @@ type FamilyConfig struct {
 type Providers struct {
 	byFamily      map[Family]Provider
 	strategies    map[Family]Strategy
-	hub           *lockHub
+	handoff       *handoff.Client
 	confirmations *redisfirst.Confirmations // nil if no family needs them
 	deps          Deps
 }
@@ -129,7 +132,8 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 	}
 	p := &Providers{byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}, deps: d}
 	if d.Redis != nil {
-		p.hub = openLockHub(d.Redis, d.Instance, d.Metrics.lock) // one connection a process, whatever the number of families
+		// One connection a process, whatever the number of families.
+		p.handoff = handoff.Open(d.Redis, handoff.Options{Instance: d.Instance, Metrics: d.Metrics.lock.of(PubSub)})
 	}
 	for _, family := range Families {
 		cfg, ok := families[family]
@@ -146,7 +150,7 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		if KeepsInRedis(cfg.Strategy) && p.confirmations == nil {
 			p.confirmations = redisfirst.NewConfirmations(d.Redis, d.Instance)
 		}
-		d.family, d.Settings, d.hub, d.confirmations = family, cfg.Settings, p.hub, p.confirmations
+		d.family, d.Settings, d.handoff, d.confirmations = family, cfg.Settings, p.handoff, p.confirmations
 		provider, err := construct(d)
 		if err != nil {
 			_ = p.Close()
@@ -227,36 +231,60 @@ func (p *Providers) Strategies() map[Family]Strategy { return maps.Clone(p.strat
 
 // OnReconnect has f called, and not waited for, whenever Redis is back after it was away.
 func (p *Providers) OnReconnect(f func()) {
-	if p.hub == nil {
-		return
+	if p.handoff != nil {
+		p.handoff.OnReconnect(f)
 	}
-	p.hub.mu.Lock()
-	defer p.hub.mu.Unlock()
-	p.hub.reconnected = func() { go f() }
 }
 
 // Exclusive runs a function on one instance at a time, under a lock of our own in Redis. Its context ends when that is no
 // longer certain. ErrLockTimeout where another instance is at it for longer than this one waits.
 func (p *Providers) Exclusive(ctx context.Context, name string, run func(ctx context.Context) error) error {
-	held, lease, err := exclusiveLocker(p.hub).Lock(ctx, []string{"exclusive:" + name})
+	held, lease, err := p.handoff.Locker(workerLock).Lock(ctx, []string{"exclusive:" + name})
 	if err != nil {
 		return err
 	}
 	return errors.Join(run(held), lease.Unlock(ctx))
 }
 
-func exclusiveLocker(hub *lockHub) Locker {
-	return newPubSubLocker(Deps{hub: hub, Settings: workerLock})
+// lockPrefixes begin the keys of locks: those that guard balances, and those of [Providers.Exclusive].
+var lockPrefixes = []string{"lock:", "exclusive:"}
+
+// HeldLock is a lock in Redis that somebody holds or waits for, as it was at one moment.
+type HeldLock = lock.Held
+
+// Locks finds the locks in Redis, at most limit of them, by key. It goes through all keys of Redis in small steps: it
+// is for people who look for what is stuck.
+func (p *Providers) Locks(ctx context.Context, limit int) ([]HeldLock, error) {
+	if p.deps.Redis == nil {
+		return nil, nil
+	}
+	var locks []HeldLock
+	for _, inspect := range []func(context.Context, redis.UniversalClient, string, int) ([]HeldLock, error){
+		handoff.Inspect, lock.Inspect,
+	} {
+		for _, prefix := range lockPrefixes {
+			if len(locks) >= limit {
+				break
+			}
+			found, err := inspect(ctx, p.deps.Redis, prefix, limit-len(locks))
+			if err != nil {
+				return nil, lockError(err)
+			}
+			locks = append(locks, found...)
+		}
+	}
+	slices.SortFunc(locks, func(a, b HeldLock) int { return cmp.Compare(a.Key, b.Key) })
+	return locks, nil
 }
 
 // workerLock are the bounds of the lock that makes one instance do what one should: a dead one is replaced within the lease.
-var workerLock = Settings{Wait: 30 * time.Second, Lease: 3 * time.Second, Poll: 300 * time.Millisecond}
+var workerLock = lock.Settings{Wait: 30 * time.Second, Lease: 3 * time.Second, Poll: 300 * time.Millisecond}
 
 // Close frees what the providers share. Locks that are still held are freed by their holders.
 func (p *Providers) Close() error {
 	var errs []error
-	if p.hub != nil {
-		errs = append(errs, p.hub.close())
+	if p.handoff != nil {
+		errs = append(errs, p.handoff.Close())
 	}
 	if p.confirmations != nil {
 		errs = append(errs, p.confirmations.Close())

@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"holdfast/lockprovider/lock"
 )
 
 // Errors that a caller acts on. Package lockprovider says in the contract of its Provider what each one means.
 var (
 	ErrInsufficient   = errors.New("balance would fall below its floor")
 	ErrLimit          = errors.New("balance would rise above its ceiling")
-	ErrLockTimeout    = errors.New("lock not obtained within the configured wait")
-	ErrLockLost       = errors.New("lock lost before the commit")
+	ErrLockTimeout    = lock.ErrTimeout
+	ErrLockLost       = lock.ErrLost
 	ErrConflict       = errors.New("balance changed meanwhile, attempts exhausted")
-	ErrUnavailable    = errors.New("store unavailable")
+	ErrUnavailable    = lock.ErrUnavailable
 	ErrIDReused       = errors.New("change ID already used for another request")
 	ErrUnknownBalance = errors.New("unknown balance")
 	ErrInvalidChange  = errors.New("invalid change")
