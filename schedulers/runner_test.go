@@ -183,7 +183,7 @@ func TestALongRunKeepsItsClaim(t *testing.T) {
 	}
 	must(t, p.db.Ent.SchedulerJob.Update().Where(schedulerjob.ID(string(Expire))).SetHolder("two").Exec(t.Context()))
 	advance()
-	<-held.Done()
+	testenv.Receive(t, held.Done(), "the run to be cut off")
 	if !errors.Is(context.Cause(held), ErrElsewhere) {
 		t.Errorf("cut off because of %v", context.Cause(held))
 	}
@@ -251,12 +251,12 @@ func TestRunNow(t *testing.T) {
 		}
 		ended <- err
 	}()
-	<-begun
+	testenv.Receive(t, begun, "the job to begin")
 	if _, err := r.RunNow(t.Context(), Prime); !errors.Is(err, ErrElsewhere) {
 		t.Errorf("a second run: %v", err)
 	}
 	stop(t, r)
-	must(t, <-ended)
+	must(t, testenv.Receive(t, ended, "the job to be cut off"))
 	if _, err := r.RunNow(t.Context(), Expire); !errors.Is(err, ErrStopped) {
 		t.Errorf("after the end: %v", err)
 	}
