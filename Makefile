@@ -207,7 +207,7 @@ test-short: ## The tests that need no database server, without the race detector
 
 .PHONY: campaign
 campaign: ## The long campaign: 100 servers killed, every fault five times, 500 faults of each lock; a quarter of an hour
-	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) $(CAMPAIGN_SERVERS)
+	HOLDFAST_CAMPAIGN=long go test -run '^Test(Campaign|Kill9)' -count 1 -timeout 60m -v $(TESTFLAGS) $(CAMPAIGN_SERVERS)
 	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestSimulation|TestConformance)$$' -count 1 -timeout 60m $(TESTFLAGS) $(CAMPAIGN_LOCKS) -simulations 10000
 
 .PHONY: conformance
