@@ -164,19 +164,20 @@ test-loaded: servers npm ## Prove that no test takes slowness for failure: all t
 	go build -o $(TOOLS)/load ./internal/testenv/load
 	$(TOOLS)/load -for 4h -times 5 $(MAKE) --no-print-directory go-test TESTFLAGS='-count=1 $(TESTFLAGS)'
 
+# Without go test's own vet, which is a part of the step before.
 .PHONY: go-test
 go-test:
 	$(shell_functions)
 	raced=$$(go list $(RACED))
 	if [ "$$(go env CGO_ENABLED)" = 1 ]; then
 		step 'go test -race'
-		go test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced | $(DROP_UNTESTED)
+		go test -race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced | $(DROP_UNTESTED)
 	else
 		echo 'No C compiler: testing without the race detector'
 		raced=
 	fi
 	step 'go test'
-	go test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list ./... | grep -vxF "$${raced:-none}") | $(DROP_UNTESTED)
+	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list ./... | grep -vxF "$${raced:-none}") | $(DROP_UNTESTED)
 	summarise 'tests ok'
 
 .PHONY: go-test-race
@@ -189,7 +190,7 @@ go-test-race:
 		echo 'No C compiler: testing without the race detector'
 		race=
 	fi
-	go test $$race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED)
+	go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED)
 	summarise "tests$${race:+ with $$race} ok"
 
 .PHONY: start-summary
@@ -206,7 +207,7 @@ test-short: ## The tests that need no database server, without the race detector
 
 .PHONY: campaign
 campaign: ## The long campaign: 100 servers killed, every fault five times, 500 faults of each lock; a quarter of an hour
-	HOLDFAST_CAMPAIGN=long go test -run '^TestCampaign' -count 1 -timeout 60m -v $(TESTFLAGS) $(CAMPAIGN_SERVERS)
+	HOLDFAST_CAMPAIGN=long go test -run '^Test(Campaign|Kill9)' -count 1 -timeout 60m -v $(TESTFLAGS) $(CAMPAIGN_SERVERS)
 	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestConformance)$$' -count 1 -timeout 60m $(TESTFLAGS) $(CAMPAIGN_LOCKS)
 	go test -run '^TestSimulation$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider/lock/handoff -simulations 10000
 

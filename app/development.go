@@ -7,10 +7,10 @@ import (
 	"net/netip"
 	"time"
 
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/config"
 	"holdfast/graph"
-	"holdfast/auth"
 	"holdfast/web"
 )
 

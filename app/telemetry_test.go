@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/config"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -48,7 +50,7 @@ func TestReportMetrics(t *testing.T) {
 	if err := stop(); err != nil { // not before it has reported once more
 		t.Fatal(err)
 	}
-	report := <-reports
+	report := testenv.Receive(t, reports, "the last report")
 	for _, want := range []string{"holdfast_pubsub_grants_total", "shop-1"} {
 		if !bytes.Contains(report, []byte(want)) {
 			t.Errorf("no %s in the report", want)

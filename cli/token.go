@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"holdfast/app"
-	"holdfast/config"
 	"holdfast/auth"
+	"holdfast/config"
 )
 
 type tokenCommand struct {

@@ -33,9 +33,9 @@ func TestCampaignKills(t *testing.T) {
 	for _, strategy := range []lockprovider.Strategy{lockprovider.Lua, lockprovider.PubSub} {
 		t.Run(string(strategy), func(t *testing.T) {
 			noLeaks(t)
-			victims := 20
+			victims := 10
 			if strategy != lockprovider.Lua {
-				victims = 8
+				victims = 5
 			}
 			if longCampaign() {
 				victims = 100

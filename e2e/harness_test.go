@@ -77,7 +77,7 @@ func start(t *testing.T, env []string, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		p.signal(syscall.SIGKILL)
-		<-p.exited
+		testenv.Receive(t, p.exited, "holdfast to end after SIGKILL")
 		if strings.Contains(p.stderr.String(), "DATA RACE") || t.Failed() {
 			t.Errorf("holdfast %q wrote\n%s", args, tail(p.stderr.String()))
 		}

@@ -16,8 +16,8 @@ func TestThousandRepeats(t *testing.T) {
 	const repeats = 1000
 	// A strategy of each kind: in Redis, by a lock, without one. All wait for as long as it takes.
 	settings := set("locks.stock.provider=lua", "locks.coupons.provider=pubsub", "locks.points.provider=optimistic",
-		"locks.accounts.provider=rowlock", "locks.coupons.wait=2m", "locks.coupons.lease=10s", "locks.accounts.wait=2m",
-		"pipeline.persistWait=2m", "http.requestTimeout=4m")
+		"locks.accounts.provider=rowlock", "locks.coupons.wait=1m", "locks.coupons.lease=10s", "locks.accounts.wait=1m",
+		"pipeline.persistWait=1m", "http.requestTimeout=3m")
 	one, two := start(t, s.production(), serveArgs(settings)...), start(t, s.production(), serveArgs(settings)...)
 	browser := browser(t)
 	root, ann := signIn(t, browser, "root", true, one.ready(), two.ready()), signIn(t, browser, "ann", false, one, two)

@@ -41,13 +41,20 @@ func TestKill9LosesNothingAcknowledged(t *testing.T) {
 
 // Sizes of a rampage.
 const (
-	kills        = 5
 	perRound     = 48 // requests that are new in each round
 	impatient    = 12 // clients at a time
 	price        = 7
 	openingMoney = 1_000_000
 	openingStock = 1_000
 )
+
+// kills is how many times the server is killed.
+func kills() int {
+	if longCampaign() {
+		return 20
+	}
+	return 3
+}
 
 // rampage is a shop that is killed, and what its one customer wants of it.
 type rampage struct {
@@ -89,7 +96,7 @@ func newRampage(t *testing.T, s stores, dice *rand.Rand, strategies []string) *r
 
 func (r *rampage) run(t *testing.T) {
 	t.Helper()
-	for range kills {
+	for range kills() {
 		server := boot(t, r.production(), r.args...)
 		for range perRound {
 			r.open = append(r.open, r.wish())

@@ -133,7 +133,7 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 
 	server.signal(syscall.SIGTERM)
 	server.logged("stopping: requests in flight finish")
-	if err := <-answered; err != nil {
+	if err := testenv.Receive(t, answered, "the order in flight"); err != nil {
 		t.Errorf("the order in flight: %v", err)
 	}
 	if code := server.wait(); code != 0 {
@@ -181,7 +181,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	server.signal(syscall.SIGTERM)
 	wantEqual(t, "exit code", server.wait(), exitFailed)
 	server.logged("requests were cut off after 50ms")
-	if err := <-answered; err != nil {
+	if err := testenv.Receive(t, answered, "the order in flight"); err != nil {
 		t.Errorf("the order in flight was not told to be repeated: %v", err)
 	}
 

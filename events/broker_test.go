@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/commerce"
+	"holdfast/internal/testenv"
 )
 
 func TestSettings(t *testing.T) {
@@ -74,10 +75,10 @@ func TestChannelReportsWhatIsNotHandled(t *testing.T) {
 	m.SetContext(ctx)
 	result := make(chan error)
 	go func() { result <- b.Publish("topic", m) }()
-	(<-out).Nack()
-	again := <-out
+	testenv.Receive(t, out, "the message").Nack()
+	again := testenv.Receive(t, out, "the message once more")
 	cancel()
-	if err := <-result; !errors.Is(err, context.Canceled) {
+	if err := testenv.Receive(t, result, "Publish to return"); !errors.Is(err, context.Canceled) {
 		t.Errorf("not acknowledged in time: %v", err)
 	}
 	if again.Context().Err() == nil {
@@ -86,9 +87,9 @@ func TestChannelReportsWhatIsNotHandled(t *testing.T) {
 
 	m.SetContext(t.Context())
 	go func() { result <- b.Publish("topic", m) }()
-	<-out
+	testenv.Receive(t, out, "the second message")
 	must(t, b.Close())
-	if err := <-result; !errors.Is(err, errBrokerClosed) {
+	if err := testenv.Receive(t, result, "Publish to return"); !errors.Is(err, errBrokerClosed) {
 		t.Errorf("not acknowledged before Close: %v", err)
 	}
 	if _, open := <-out; open {

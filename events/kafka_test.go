@@ -57,7 +57,7 @@ func TestKafkaTakeover(t *testing.T) {
 	product := e.product(1, 10)
 	e.order(alice, nil, line(product, 1))
 	first.Wake()
-	<-read
+	testenv.Receive(t, read, "the first consumer to read")
 
 	silent := make(chan struct{}, plenty)
 	refuse(cluster.ControlKey, cluster.KeepControl, leaveGroup, func() { silent <- struct{}{} })

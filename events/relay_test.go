@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
+	"holdfast/internal/testenv"
 )
 
 // failingBroker refuses every n-th message, and remembers the others.
@@ -176,7 +177,7 @@ func TestOneRelayAtATime(t *testing.T) {
 			second := e.deps
 			second.Instance = uuid.NewString()
 			e.startAs(second)
-			lose := <-l.holders
+			lose := testenv.Receive(t, l.holders, "a relay that holds the lease")
 			orders := e.listen(first, TopicOrders)
 			product := e.product(1, 1000)
 			e.rich(alice)
@@ -187,7 +188,7 @@ func TestOneRelayAtATime(t *testing.T) {
 				first.Wake()
 			}
 			lose()
-			lose = <-l.holders
+			lose = testenv.Receive(t, l.holders, "the next relay")
 			for range rounds {
 				ids = append(ids, e.order(alice, byPoints, line(product, 1)))
 			}
@@ -234,7 +235,7 @@ func TestWakeAndStop(t *testing.T) {
 	e.awaitMarked(1)
 	e.order(alice, nil, line(product, 1))
 	running.Wake()
-	<-hangs
+	testenv.Receive(t, hangs, "the handler")
 	must(t, running.Close())
 	if n := marked(e); n != 0 {
 		t.Errorf("%d changes marked as published that nobody has handled", n)

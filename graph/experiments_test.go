@@ -11,6 +11,7 @@ import (
 	"holdfast/experiment/host"
 	"holdfast/experiment/plans"
 	"holdfast/experiment/report"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -90,7 +91,7 @@ func TestExperiment(t *testing.T) {
 	r := a.ok(admin, startExperiment, vars(input)).want("startExperiment.experiment.state", "RUNNING",
 		"startExperiment.experiment.workloads", "[transfers]", "startExperiment.experiment.strategies", "[NONE ROWLOCK]")
 	id := r.text("startExperiment.experiment.id")
-	plan := <-s.plans
+	plan := testenv.Receive(t, s.plans, "the experiment to begin")
 	if plan.Duration != plans.Duration(250*time.Millisecond) || plan.Seed != 42 || plan.Rounds != 2 || plan.Clients[0] != 8 ||
 		plan.Strategies[1] != lockprovider.RowLock || plan.Databases[0] != host.SQLite {
 		t.Errorf("the plan is %+v", plan)
@@ -127,7 +128,7 @@ func TestStopExperiment(t *testing.T) {
 	a := newAPI(t, settings{streams: quick, lab: s.lab})
 	a.do(admin, stopExperiment, vars(object{})).want("stopExperiment.userErrors.0.code", "NOT_FOUND")
 	id := a.ok(admin, startExperiment, vars(object{"plan": "coupon-rush"})).text("startExperiment.experiment.id")
-	if plan := <-s.plans; plan.Workloads[0] != "coupon-rush" || plan.Clients[0] != 64 {
+	if plan := testenv.Receive(t, s.plans, "the experiment to begin"); plan.Workloads[0] != "coupon-rush" || plan.Clients[0] != 64 {
 		t.Errorf("the plan is %+v, want the shipped one", plan)
 	}
 	watch := a.socket(admin)

@@ -11,7 +11,6 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/internal/testenv"
-	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 )
 

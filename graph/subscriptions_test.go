@@ -13,6 +13,7 @@ import (
 
 	"holdfast/graph/generated"
 	"holdfast/graph/transport"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -239,7 +240,7 @@ func TestEventStream(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- a.handler.Close(t.Context()) }()
 	stream.wantEnd()
-	must(t, <-done)
+	must(t, testenv.Receive(t, done, "the handler to close"))
 	if again := a.events(nobody, watchStock, object{"ids": []string{"prod_1"}}); again.status != http.StatusServiceUnavailable {
 		t.Errorf("a stream of a server that stops: status %d", again.status)
 	}

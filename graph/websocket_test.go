@@ -272,7 +272,7 @@ func TestWebSocketEnds(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- a.handler.Close(t.Context()) }()
 	s.wantClosed(websocket.StatusGoingAway, "the server stops")
-	must(t, <-done)
+	must(t, testenv.Receive(t, done, "the handler to close"))
 	if _, resp, err := a.dial(nil, "graphql-transport-ws"); err == nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("a connection to a server that stops: %v", err)
 	}

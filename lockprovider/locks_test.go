@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/lock/handoff"
@@ -82,7 +83,7 @@ func TestLocks(t *testing.T) {
 			if err := held.Unlock(t.Context()); err != nil {
 				t.Error(err)
 			}
-			if err := (<-next).Unlock(t.Context()); err != nil {
+			if err := testenv.Receive(t, next, "the second holder").Unlock(t.Context()); err != nil {
 				t.Error(err)
 			}
 			if locks := look(); len(locks) != 1 {

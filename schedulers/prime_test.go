@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -65,7 +66,7 @@ func TestPrimeWaitsForChangesInFlight(t *testing.T) {
 			wantResult(t, result, err, Result{countMissing: 1, countLocked: 1, countDrifts: 0})
 		}
 		i.persist()
-		must(t, <-customer)
+		must(t, testenv.Receive(t, customer, "the order in flight"))
 		i.settle(t)
 		result, err := r.Prime(t.Context())
 		wantResult(t, result, err, Result{"created": 1, "inFlight": 0})
@@ -108,7 +109,7 @@ func TestReconcileFreesWhatALostStreamBlocks(t *testing.T) {
 		i.wantAgreement(t)
 		i.audit(t)
 		leave()
-		if err := <-customer; !errors.Is(err, context.Canceled) {
+		if err := testenv.Receive(t, customer, "the order that is lost"); !errors.Is(err, context.Canceled) {
 			t.Errorf("the customer whose order is lost got %v", err)
 		}
 	})

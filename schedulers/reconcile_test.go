@@ -12,6 +12,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/ent/order"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 )
@@ -183,7 +184,7 @@ func TestReconcileTellsChangesInFlightFromDrift(t *testing.T) {
 
 		i.persist()
 		for range cap(customers) {
-			must(t, <-customers)
+			must(t, testenv.Receive(t, customers, "an order in flight"))
 		}
 		i.settle(t)
 		check("at rest", Result{countDrifts: 0, countLocked: 0})

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/ent/changelog"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -136,7 +137,7 @@ func TestRetentionDismissesIdleConsumers(t *testing.T) {
 			t.Errorf("%s are left of %s", got, before)
 		}
 		p.persist()
-		must(t, <-customer)
+		must(t, testenv.Receive(t, customer, "the order in flight"))
 		p.settle(t)
 		p.wantAgreement(t)
 		must(t, p.redis.FlushAll(t.Context()).Err())

@@ -316,12 +316,12 @@ func TestRunNow(t *testing.T) {
 		}
 		ended <- err
 	}()
-	<-begun
+	testenv.Receive(t, begun, "the job to begin")
 	if _, err := r.RunNow(t.Context(), Prime); !errors.Is(err, ErrElsewhere) {
 		t.Errorf("a second run: %v", err)
 	}
 	stop(t, r)
-	must(t, <-ended)
+	must(t, testenv.Receive(t, ended, "the job to be cut off"))
 	if _, err := r.RunNow(t.Context(), Expire); !errors.Is(err, ErrStopped) {
 		t.Errorf("after the end: %v", err)
 	}

@@ -199,3 +199,21 @@ func database(t testing.TB, kind Kind) string {
 	})
 	return s.DatabaseURL(name)
 }
+
+// Patience bounds everything that must happen in a test, on a loaded machine too: only what hangs should fail.
+const Patience = 3 * time.Minute
+
+// Receive takes the next value from a channel, or the zero value from a closed one. It fails the test if there is none within
+// [Patience], and says what it waited for.
+func Receive[T any](t testing.TB, from <-chan T, what string) T {
+	t.Helper()
+	timer := time.NewTimer(Patience)
+	defer timer.Stop()
+	select {
+	case v := <-from:
+		return v
+	case <-timer.C:
+		t.Fatalf("waited %s for %s", Patience, what)
+		panic("unreachable")
+	}
+}
