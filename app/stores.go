@@ -64,12 +64,12 @@ func migrate(ctx context.Context, db *clients.Database, cfg config.Config, log *
 	return err
 }
 
-// requireNoEviction fails unless Redis runs with maxmemory-policy noeviction. lua and queue keep
-// changes there before the database has them. If Redis does not tell its policy, it warns.
+// requireNoEviction fails unless Redis runs with maxmemory-policy noeviction. Strategies that
+// write behind keep changes there before the database has them. If Redis does not tell its policy, it warns.
 func requireNoEviction(ctx context.Context, redis *clients.Redis, cfg config.Config, log *slog.Logger) error {
 	strategies := cfg.Strategies()
 	for _, family := range lockprovider.Families {
-		if !lockprovider.KeepsInRedis(strategies[family]) {
+		if info, _ := lockprovider.Lookup(strategies[family]); !info.WritesBehind {
 			continue
 		}
 		err := redis.NeverEvicts(ctx)
@@ -89,7 +89,7 @@ func requireNoEviction(ctx context.Context, redis *clients.Redis, cfg config.Con
 // see the locks of the other.
 func aloneOrShared(ctx context.Context, db *clients.Database, cfg config.Config) error {
 	strategy := cfg.Strategies()[lockprovider.Stock]
-	if cfg.Redis.URL != clients.EmbeddedRedis || !lockprovider.NeedsRedis(strategy) {
+	if info, _ := lockprovider.Lookup(strategy); cfg.Redis.URL != clients.EmbeddedRedis || !info.Needs.Redis {
 		return nil
 	}
 	live, err := db.Ent.Instance.Query().

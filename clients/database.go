@@ -63,6 +63,19 @@ func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database
 	return d, nil
 }
 
+// DialectOf returns ent's name of the database that a URL leads to, by its scheme; "" if no database has that scheme.
+func DialectOf(url string) string {
+	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
+	case "sqlite":
+		return dialect.SQLite
+	case "postgres", "postgresql":
+		return dialect.Postgres
+	case "mysql", "mariadb":
+		return dialect.MySQL
+	}
+	return ""
+}
+
 func open(ctx context.Context, url string, o DatabaseOptions) (*Database, error) {
 	scheme, rest, found := strings.Cut(url, "://")
 	if !found {
@@ -70,17 +83,15 @@ func open(ctx context.Context, url string, o DatabaseOptions) (*Database, error)
 	}
 	var (
 		pool *sql.DB
-		name string
 		err  error
 	)
-	switch scheme {
-	case "sqlite":
+	name := DialectOf(url)
+	switch name {
+	case dialect.SQLite:
 		return openSQLite(ctx, rest, o)
-	case "postgres", "postgresql":
-		name = dialect.Postgres
+	case dialect.Postgres:
 		pool, err = openPostgres(url)
-	case "mysql", "mariadb":
-		name = dialect.MySQL
+	case dialect.MySQL:
 		pool, err = openMySQL(rest)
 	default:
 		return nil, fmt.Errorf("unknown scheme %q: want sqlite, postgres, postgresql, mysql or mariadb", scheme)

@@ -96,14 +96,14 @@ type Lock struct {
 	// Lease is how long a lock in Redis lives without renewal, and so how long a dead holder blocks the others:
 	// 100ms to 10m.
 	Lease time.Duration `koanf:"lease"`
-	// Poll is how long to wait before asking for a lock again: 1ms to 10s, or 0s for the provider's own: setnx 50ms,
-	// redsync 150ms (its jitter of ±50 % makes about the library's 50 to 250ms), others 300ms.
+	// Poll is how long to wait before asking for a lock again: 1ms to 10s, or 0s for the provider's own, see
+	// lockprovider.Info.Poll.
 	Poll time.Duration `koanf:"poll"`
 	// Attempts is how often to try a change whose balances somebody else changed meanwhile: 1 to 100.
 	Attempts int `koanf:"attempts"`
 	// Backoff is the pause between such attempts, ±50 %: 1ms to 10s.
 	Backoff time.Duration `koanf:"backoff"`
-	// Fallback serves the family while Redis is away: rowlock, optimistic or atomicsql; empty for none, then operations are
+	// Fallback serves the family while Redis is away: one of lockprovider.Fallbacks; empty for none, then operations are
 	// refused as retryable.
 	Fallback lockprovider.Strategy `koanf:"fallback"`
 	// Ack says when lua answers: persisted, after the commit; accepted, when Redis has admitted the change.
@@ -318,8 +318,12 @@ func unresolved(p Profile) Config {
 }
 
 func development() Config {
-	lock := func(provider lockprovider.Strategy, wait, lease time.Duration) Lock {
-		return Lock{Provider: provider, Wait: wait, Lease: lease, Attempts: 3, Backoff: 50 * time.Millisecond, Ack: lockprovider.AckPersisted}
+	lock := func(family lockprovider.Family) Lock {
+		info, _ := lockprovider.LookupFamily(family)
+		return Lock{
+			Provider: info.Defaults.Strategy, Wait: info.Defaults.Wait, Lease: info.Defaults.Lease,
+			Attempts: 3, Backoff: 50 * time.Millisecond, Ack: lockprovider.AckPersisted,
+		}
 	}
 	return Config{
 		Profile:     Development,
@@ -329,10 +333,8 @@ func development() Config {
 		Redis:       Redis{URL: "embedded", PoolSize: 64},
 		Shop:        Shop{Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 50, MaxQuantity: 1000},
 		Locks: Locks{
-			Stock:    lock(lockprovider.PubSub, 5*time.Second, 3*time.Second),
-			Coupons:  lock(lockprovider.PubSub, 5*time.Second, time.Second),
-			Points:   lock(lockprovider.Redsync, 5*time.Second, 10*time.Second),
-			Accounts: lock(lockprovider.Redsync, 2*time.Second, 3*time.Second),
+			Stock: lock(lockprovider.Stock), Coupons: lock(lockprovider.Coupons),
+			Points: lock(lockprovider.Points), Accounts: lock(lockprovider.Accounts),
 		},
 		Pipeline: Pipeline{
 			PersistWait: 5 * time.Second, Backlog: 10_000, Remember: 24 * time.Hour, Batch: 256,
@@ -368,19 +370,9 @@ func development() Config {
 func (c *Config) resolve() {
 	for _, lock := range []*Lock{&c.Locks.Stock, &c.Locks.Coupons, &c.Locks.Points, &c.Locks.Accounts} {
 		if lock.Poll == 0 {
-			lock.Poll = defaultPoll(lock.Provider)
+			info, _ := lockprovider.Lookup(lock.Provider)
+			lock.Poll = info.Poll()
 		}
-	}
-}
-
-func defaultPoll(s lockprovider.Strategy) time.Duration {
-	switch s {
-	case lockprovider.SetNX:
-		return 50 * time.Millisecond
-	case lockprovider.Redsync:
-		return 150 * time.Millisecond
-	default: // pubsub hears of a release; polling is for a lost message or a dead holder
-		return 300 * time.Millisecond
 	}
 }
 

@@ -64,7 +64,7 @@ func TestExample(t *testing.T) {
 	if got, want := keys(string(content)), keys(config.Default().YAML()); !slices.Equal(got, want) {
 		t.Errorf("example.yaml has the keys %v, want %v", got, want)
 	}
-	for _, s := range lockprovider.Strategies() {
+	for _, s := range lockprovider.Names() {
 		if !strings.Contains(string(content), "\n#   "+string(s)+" ") {
 			t.Errorf("example.yaml does not explain the provider %s", s)
 		}

@@ -147,34 +147,45 @@ func (v *checker) stores(c Config) {
 	}
 }
 
-func (v *checker) locks(c Config) {
-	names := make([]string, 0, len(lockprovider.Registry))
-	for _, s := range lockprovider.Strategies() {
-		names = append(names, string(s))
+func texts(names []lockprovider.Strategy) []string {
+	list := make([]string, len(names))
+	for i, name := range names {
+		list[i] = string(name)
 	}
+	return list
+}
+
+func (v *checker) locks(c Config) {
+	names := texts(lockprovider.Names())
+	fallbacks := texts(lockprovider.Fallbacks())
+	last := len(fallbacks) - 1
+	fallbackNames := strings.Join(fallbacks[:last], ", ") + " or " + fallbacks[last]
+	database := clients.DialectOf(c.Database.URL)
 	nodes := strings.Count(c.Redis.URL, ",") + 1
 	families := c.locks()
 	for _, family := range lockprovider.Families {
 		lock, path := families[family], "locks."+strings.ToLower(string(family))
 		key := path + ".provider"
+		info, _ := lockprovider.Lookup(lock.Provider)
 		v.oneOf(key, string(lock.Provider), names...)
-		v.that(key, lock.Provider != lockprovider.None || c.AllowNone, "none",
+		v.that(key, info.Needs.Allow(database) || database == "", string(lock.Provider),
+			fmt.Sprintf("another, or a database.url of what it needs: %s", info.Needs))
+		v.that(key, !info.Control || c.AllowNone, string(lock.Provider),
 			"another: it loses updates, and is for experiments with allowNone: true or --allow-none only")
-		v.that(key, nodes == 1 || lock.Provider == lockprovider.Redsync || !lockprovider.NeedsRedis(lock.Provider),
+		v.that(key, nodes == 1 || info.Quorum || !info.Needs.Redis,
 			string(lock.Provider), fmt.Sprintf("redsync with the %d independent nodes of redis.url: "+
 				"%s needs one logical Redis (redis://, redis+sentinel:// or redis+cluster://)", nodes, lock.Provider))
 		// Each process has an embedded Redis of its own: instances that share a database would not see each other's locks.
 		v.that(key, c.Development || c.Redis.URL != clients.EmbeddedRedis || strings.HasPrefix(c.Database.URL, "sqlite:") ||
-			!lockprovider.NeedsRedis(lock.Provider), string(lock.Provider),
+			!info.Needs.Redis, string(lock.Provider),
 			"a provider that works without Redis, or a redis.url: an embedded Redis excludes nobody but this instance")
 		within(v, path+".wait", lock.Wait, time.Millisecond, time.Minute)
 		within(v, path+".lease", lock.Lease, 100*time.Millisecond, 10*time.Minute)
 		within(v, path+".poll", lock.Poll, time.Millisecond, 10*time.Second)
 		within(v, path+".attempts", lock.Attempts, 1, 100)
 		within(v, path+".backoff", lock.Backoff, time.Millisecond, 10*time.Second)
-		v.that(path+".fallback", lock.Fallback == "" || slices.Contains(names, string(lock.Fallback)) &&
-			lock.Fallback != lockprovider.None && !lockprovider.NeedsRedis(lock.Fallback), quote(string(lock.Fallback)),
-			"nothing, rowlock, optimistic or atomicsql: a fallback works without Redis")
+		v.that(path+".fallback", lock.Fallback == "" || slices.Contains(fallbacks, string(lock.Fallback)), quote(string(lock.Fallback)),
+			"nothing, "+fallbackNames+": a fallback works without Redis")
 		v.oneOf(path+".ack", string(lock.Ack), string(lockprovider.AckPersisted), string(lockprovider.AckAccepted))
 	}
 	within(v, "pipeline.persistWait", c.Pipeline.PersistWait, 10*time.Millisecond, time.Minute)

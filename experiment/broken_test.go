@@ -97,11 +97,14 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			const fault lockprovider.Strategy = "fault"
-			lockprovider.Registry[fault] = func(d lockprovider.Deps) (lockprovider.Provider, error) {
-				next, err := lockprovider.Registry[lockprovider.RowLock](d)
-				return &breakage{Provider: next, every: 7, do: test.do}, err
-			}
-			defer delete(lockprovider.Registry, fault)
+			right, _ := lockprovider.Lookup(lockprovider.RowLock)
+			defer lockprovider.Register(lockprovider.Info{
+				Name: fault,
+				New: func(d lockprovider.Deps) (lockprovider.Provider, error) {
+					next, err := right.New(d)
+					return &breakage{Provider: next, every: 7, do: test.do}, err
+				},
+			})()
 			url, database := openShop(t, fault)
 			plan := plans.Default()
 			plan.Workloads, plan.Clients, plan.Rounds = []string{"flash-sale"}, []int{4}, 1

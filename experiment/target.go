@@ -59,7 +59,7 @@ func (r *Runner) launch(ctx context.Context, p plans.Plan, c plans.Case) (_ *tar
 // serverArgs are what makes a server of a case. Later settings win: those of the plan cannot replace the strategy.
 func serverArgs(p plans.Plan, c plans.Case) []string {
 	args := []string{"serve", "--listen", "127.0.0.1:0"}
-	if c.Strategy == lockprovider.None {
+	if info, _ := lockprovider.Lookup(c.Strategy); info.Control {
 		args = append(args, "--allow-none") // what is refused everywhere else is the control here
 	}
 	settings := slices.Clone(p.Settings)

@@ -93,7 +93,7 @@ func TestSchemaConventions(t *testing.T) {
 
 // TestEnumsCoverTheCode finds values that Go code knows and the schema does not.
 func TestEnumsCoverTheCode(t *testing.T) {
-	for s := range lockprovider.Registry {
+	for _, s := range lockprovider.Names() {
 		if !model.Strategy(strings.ToUpper(string(s))).IsValid() {
 			t.Errorf("Strategy has no %s", s)
 		}

@@ -2,7 +2,8 @@
 //
 // A service describes what it wants as data, a [Change]: moves of bounded numbers plus one record that says what they
 // mean. A [Provider] executes changes so that those that share a balance behave as if they ran one after another; how it
-// does that is its strategy. `ls` of this directory is the comparison: one file a strategy, and [Registry] names them all.
+// does that is its strategy. `ls` of this directory is the comparison: one file a strategy, and [Strategies] is the table of
+// them all.
 //
 // Beneath it, package ledger writes changes into the database, and package redisfirst keeps in Redis what the strategies
 // lua and queue admit before the database has it. Neither imports this package.
@@ -53,7 +54,7 @@ const (
 	MaxMoves = ledger.MaxMoves
 )
 
-// The families.
+// The families; see [FamilyTable].
 const (
 	Stock    Family = "STOCK"
 	Coupons  Family = "COUPONS"
@@ -61,10 +62,7 @@ const (
 	Accounts Family = "ACCOUNTS"
 )
 
-// Families lists all families in display order.
-var Families = []Family{Stock, Coupons, Points, Accounts}
-
-// The strategies; see [Registry].
+// The strategies; see [Strategies].
 const (
 	None       Strategy = "none"
 	SetNX      Strategy = "setnx"

@@ -19,11 +19,10 @@ var printTable = flag.Bool("conformance.table", false, "print how each strategy 
 // too much to do lets leases end that should not.
 const sideBySide = 4
 
-// TestConformance runs every scenario with every strategy in the registry, database and Redis. Each environment has a database
+// TestConformance runs every scenario with every strategy, database and Redis. Each environment has a database
 // of its own. With the first family, all scenarios run in each environment. With the others, a third of them does on each
 // database, and so each of them on one; with HOLDFAST_CAMPAIGN=long all of them on all.
 func TestConformance(t *testing.T) {
-	providertest.CheckDeclared(t)
 	defer goleak.VerifyNone(t, testenv.LeakOption(), goleak.IgnoreCurrent())
 
 	var (
@@ -44,7 +43,7 @@ func TestConformance(t *testing.T) {
 					name += "+" + kind.name
 				}
 				columns = append(columns, name)
-				variants := variantsFor(kind)
+				variants := variantsFor(kind, db.dialect)
 				envs.Go(func() {
 					turns <- struct{}{}
 					defer func() { <-turns }()
@@ -80,13 +79,14 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// variantsFor are those that have a use for a kind of Redis: without one, those that ask the database alone; with
-// several nodes, the one that takes a quorum.
-func variantsFor(kind redisKind) []providertest.Variant {
+// variantsFor are those that work on a database and have a use for a kind of Redis: without one, those that ask the
+// database alone; with several nodes, those that take a quorum.
+func variantsFor(kind redisKind, database string) []providertest.Variant {
 	var list []providertest.Variant
 	for _, v := range providertest.Variants() {
+		info, _ := lockprovider.Lookup(v.Strategy)
 		quorum := kind.name == threeEmbedded.name
-		if lockprovider.NeedsRedis(v.Strategy) == (kind.name != "") && (!quorum || v.Strategy == lockprovider.Redsync) {
+		if info.Needs.Allow(database) && info.Needs.Redis == (kind.name != "") && (!quorum || info.Quorum) {
 			list = append(list, v)
 		}
 	}

@@ -12,11 +12,12 @@ func headline(t *testing.T, run func(*testing.T, *providertest.Harness)) {
 	t.Helper()
 	env := openEnv(t, "sqlite+embedded", "sqlite://:memory:", embedded)
 	for _, v := range providertest.Variants() {
-		if v.Strategy == lockprovider.None {
+		traits := providertest.TraitsOf(v)
+		if info, _ := lockprovider.Lookup(v.Strategy); info.Control || !info.Needs.Allow(env.Dialect) {
 			continue
 		}
 		t.Run(v.String(), func(t *testing.T) {
-			run(t, &providertest.Harness{Env: env, Variant: v, Traits: providertest.Declared[v]})
+			run(t, &providertest.Harness{Env: env, Variant: v, Traits: traits})
 		})
 	}
 }

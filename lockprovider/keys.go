@@ -6,7 +6,7 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
-// All keys are built here: the balances, the locks that guard them, and the family each belongs to.
+// All keys are built here: the balances and the locks that guard them. The table of families says which belong to whom.
 
 // StockKey is the stock of a product.
 func StockKey(productID string) string { return "stock:product:" + productID }
@@ -28,21 +28,11 @@ func AccountKey(accountID string) string { return "account:" + accountID }
 
 // FamilyOf tells the family of a balance key, "" where it has none.
 func FamilyOf(balance string) Family {
-	switch kind, _, _ := strings.Cut(balance, ":"); kind {
-	case "stock":
-		return Stock
-	case "coupon":
-		return Coupons
-	case "points":
-		return Points
-	case "account":
-		return Accounts
-	}
-	return ""
+	info, _ := familyOf(balance)
+	return info.Name
 }
 
 // lockKeys are the locks that guard the balances, sorted and without duplicates: everyone takes them in this order.
-// What a user holds of a coupon is guarded by the coupon's lock, since both move together.
 func lockKeys(balances []string) []string {
 	keys := make([]string, 0, len(balances))
 	for _, b := range balances {
@@ -52,9 +42,25 @@ func lockKeys(balances []string) []string {
 }
 
 func lockKey(balance string) string {
-	if id, ok := strings.CutPrefix(balance, "stock:product:"); ok {
-		return "lock:product:" + id
+	if info, ok := familyOf(balance); ok {
+		return info.LockKey(balance)
 	}
+	return ownLock(balance)
+}
+
+// ownLock guards one balance alone.
+func ownLock(balance string) string { return "lock:" + balance }
+
+func stockLock(balance string) string {
+	return "lock:product:" + strings.TrimPrefix(balance, "stock:product:")
+}
+
+func pointsLock(balance string) string {
+	return "lock:user:" + strings.TrimPrefix(balance, "points:user:")
+}
+
+// couponLock guards the quota of a coupon together with what a user holds of the coupon, since both move together.
+func couponLock(balance string) string {
 	if id, ok := strings.CutPrefix(balance, "coupon:issue:"); ok {
 		return "lock:coupon:" + id
 	}
@@ -62,8 +68,5 @@ func lockKey(balance string) string {
 		id, _, _ = strings.Cut(id, ":") // identifiers hold no colon: commerce refuses it
 		return "lock:coupon:" + id
 	}
-	if id, ok := strings.CutPrefix(balance, "points:user:"); ok {
-		return "lock:user:" + id
-	}
-	return "lock:" + balance // account:{id}, coupon:use:{issue}
+	return ownLock(balance) // coupon:use:{issue}
 }

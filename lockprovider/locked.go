@@ -19,9 +19,9 @@ type locked struct {
 	attempts int
 }
 
-func newLocked(s Strategy, d Deps) *locked {
+func newLocked(s Strategy, locker lock.Locker, d Deps) *locked {
 	return &locked{
-		strategy: s, locker: lockers[s](d), ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
+		strategy: s, locker: locker, ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
 	}
 }
 

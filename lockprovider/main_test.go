@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
@@ -27,12 +28,12 @@ func (quiet) Printf(context.Context, string, ...any) {}
 
 // databases are those that the strategies are tested with; a test is skipped where one is not installed.
 var databases = []struct {
-	name string
-	url  func(testing.TB) string
+	name, dialect string
+	url           func(testing.TB) string
 }{
-	{"sqlite", func(testing.TB) string { return "sqlite://:memory:" }},
-	{"postgres", testenv.Postgres},
-	{"mariadb", testenv.MariaDB},
+	{"sqlite", dialect.SQLite, func(testing.TB) string { return "sqlite://:memory:" }},
+	{"postgres", dialect.Postgres, testenv.Postgres},
+	{"mariadb", dialect.MySQL, testenv.MariaDB},
 }
 
 // maxOpen is the number of database connections: fewer than racers, so that the pool is contended as well.

@@ -20,33 +20,6 @@ import (
 	"holdfast/lockprovider/redisfirst"
 )
 
-// Registry is every strategy there is. The conformance suite ranges over it, so that none escapes.
-var Registry = map[Strategy]Constructor{
-	None:       newNone,
-	SetNX:      newSetNX,
-	Redsync:    newRedsync,
-	PubSub:     newPubSub,
-	RowLock:    newRowLock,
-	Optimistic: newOptimistic,
-	AtomicSQL:  newAtomicSQL,
-	Queue:      newQueue,
-	Lua:        newLua,
-}
-
-// NeedsRedis tells whether a strategy works with Redis; the others ask the database alone.
-func NeedsRedis(s Strategy) bool {
-	return s == SetNX || s == Redsync || s == PubSub || s == Queue || s == Lua
-}
-
-// KeepsInRedis tells whether Redis is, for a while, the only one to know of a change: a Redis that evicts keys loses it.
-func KeepsInRedis(s Strategy) bool { return s == Lua || s == Queue }
-
-// Strategies are the names in the registry, sorted.
-func Strategies() []Strategy { return slices.Sorted(maps.Keys(Registry)) }
-
-// Constructor builds a provider for one family.
-type Constructor func(Deps) (Provider, error)
-
 // Settings are the bounds of one family's strategy; each strategy uses those that concern it.
 type Settings struct {
 	// Wait is the longest time to wait for a lock, of whatever kind.
@@ -140,23 +113,26 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 		if !ok {
 			return nil, fmt.Errorf("family %s has no strategy", family)
 		}
-		construct, ok := Registry[cfg.Strategy]
+		info, ok := Lookup(cfg.Strategy)
 		if !ok {
 			return nil, fmt.Errorf("family %s: unknown strategy %q (have %s)", family, cfg.Strategy, names())
 		}
-		if NeedsRedis(cfg.Strategy) && d.Redis == nil {
+		if info.Needs.Redis && d.Redis == nil {
 			return nil, fmt.Errorf("family %s: strategy %s needs Redis", family, cfg.Strategy)
 		}
-		if KeepsInRedis(cfg.Strategy) && p.confirmations == nil {
+		if d.Ledger != nil && !info.Needs.Allow(d.Ledger.Dialect()) {
+			return nil, fmt.Errorf("family %s: strategy %s needs %s", family, cfg.Strategy, info.Needs)
+		}
+		if info.WritesBehind && p.confirmations == nil {
 			p.confirmations = redisfirst.NewConfirmations(d.Redis, d.Instance)
 		}
 		d.family, d.Settings, d.handoff, d.confirmations = family, cfg.Settings, p.handoff, p.confirmations
-		provider, err := construct(d)
+		provider, err := info.provider(d)
 		if err != nil {
 			_ = p.Close()
 			return nil, fmt.Errorf("family %s: %w", family, err)
 		}
-		if provider, err = p.withFailover(family, cfg, provider); err != nil {
+		if provider, err = p.withFailover(family, cfg, info, provider); err != nil {
 			_ = p.Close()
 			return nil, err
 		}
@@ -167,20 +143,20 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 }
 
 // withFailover puts a circuit, and the fallback where there is one, before a strategy that needs Redis.
-func (p *Providers) withFailover(f Family, cfg FamilyConfig, primary Provider) (Provider, error) {
-	if !NeedsRedis(cfg.Strategy) || p.deps.Deployment == nil {
+func (p *Providers) withFailover(f Family, cfg FamilyConfig, info Info, primary Provider) (Provider, error) {
+	if !info.Needs.Redis || p.deps.Deployment == nil {
 		return primary, nil
 	}
 	var fallback Provider
 	if cfg.Fallback != "" {
-		construct, ok := Registry[cfg.Fallback]
-		if !ok || NeedsRedis(cfg.Fallback) || cfg.Fallback == None {
-			return nil, fmt.Errorf("family %s: %q is no fallback: it must work without Redis", f, cfg.Fallback)
+		second, ok := Lookup(cfg.Fallback)
+		if !ok || !second.Fallback() || !second.Needs.Allow(p.deps.Ledger.Dialect()) {
+			return nil, fmt.Errorf("family %s: %q is no fallback: it must work without Redis, on this database", f, cfg.Fallback)
 		}
 		d := p.deps
 		d.Settings = cfg.Settings
 		var err error
-		if fallback, err = construct(d); err != nil {
+		if fallback, err = second.provider(d); err != nil {
 			return nil, fmt.Errorf("family %s: %w", f, err)
 		}
 	}
@@ -293,8 +269,8 @@ func (p *Providers) Close() error {
 }
 
 func names() string {
-	list := make([]string, 0, len(Registry))
-	for _, s := range Strategies() {
+	list := make([]string, 0, len(Strategies))
+	for _, s := range Names() {
 		list = append(list, string(s))
 	}
 	return strings.Join(list, ", ")

@@ -21,17 +21,20 @@ const (
 )
 
 // CompareStores waits until Redis holds no change that the database lacks, and then compares the balances of the two. It
-// looks only at families under the strategy lua, because only lua keeps balances in Redis. The servers must still run, and
+// looks only at families whose strategy keeps balances in Redis. The servers must still run, and
 // no client may send them requests. Changes that are still missing after 30 seconds are a finding, not an error.
 func CompareStores(ctx context.Context, db *ent.Client, redis *clients.Redis) ([]Finding, error) {
 	var findings []Finding
 	for _, family := range lockprovider.Families {
 		row, err := db.FamilyStrategy.Get(ctx, string(family))
-		if ent.IsNotFound(err) || err == nil && (row.Strategy != string(lockprovider.Lua) || row.Fallback) {
+		if ent.IsNotFound(err) {
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("compare the stores: %w", err)
+		}
+		if info, _ := lockprovider.Lookup(lockprovider.Strategy(row.Strategy)); !info.BalancesInRedis || row.Fallback {
+			continue
 		}
 		store := redisfirst.NewStore(redis.Client, family, row.Epoch, "experiment", redisfirst.StoreSettings{})
 		left, err := drained(ctx, store)

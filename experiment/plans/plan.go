@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"entgo.io/ent/dialect"
+
 	"holdfast/experiment/host"
 	"holdfast/experiment/load"
 	"holdfast/lockprovider"
@@ -64,23 +66,15 @@ func Default() Plan {
 	}
 }
 
-// allStrategies begins with the control.
+// allStrategies are those that work on SQLite. They begin with the control.
 func allStrategies() []lockprovider.Strategy {
-	all := lockprovider.Strategies()
-	slices.SortStableFunc(all, func(a, b lockprovider.Strategy) int {
-		return boolOrder(b == lockprovider.None, a == lockprovider.None)
-	})
-	return all
-}
-
-func boolOrder(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return 1
+	var names []lockprovider.Strategy
+	for _, info := range lockprovider.Strategies {
+		if info.Control {
+			names = append(names, info.Name)
+		}
 	}
-	return -1
+	return append(names, lockprovider.Usable(dialect.SQLite)...)
 }
 
 // Validate returns all that is out of bounds, each with its key and what is allowed.
@@ -92,14 +86,20 @@ func (p Plan) Validate() error {
 		names = append(names, w.Name)
 	}
 	each(&c, "workloads", p.Workloads, func(w string) bool { return slices.Contains(names, w) }, strings.Join(names, ", "))
-	known := make([]string, 0, len(lockprovider.Registry))
-	for _, s := range lockprovider.Strategies() {
+	known := make([]string, 0, len(lockprovider.Strategies))
+	for _, s := range lockprovider.Names() {
 		known = append(known, string(s))
 	}
 	each(&c, "strategies", p.Strategies, func(s lockprovider.Strategy) bool { return slices.Contains(known, string(s)) },
 		strings.Join(known, ", "))
 	databases := []string{host.SQLite, host.Postgres, host.MariaDB}
 	each(&c, "databases", p.Databases, func(d string) bool { return slices.Contains(databases, d) }, strings.Join(databases, ", "))
+	for _, s := range p.Strategies {
+		info, _ := lockprovider.Lookup(s)
+		for _, d := range p.Databases {
+			c.that("strategies", info.Needs.Allow(dialects[d]), s, "a strategy that works on "+d)
+		}
+	}
 	c.that("redis", p.Redis == host.EmbeddedRedis || p.Redis == host.RealRedis, p.Redis, "embedded or real")
 	each(&c, "clients", p.Clients, func(n int) bool { return n >= 1 && n <= 10_000 }, "1 to 10000")
 	each(&c, "rates", p.Rates, func(r float64) bool { return r >= 0 && r <= 100_000 }, "0 (closed loop) to 100000 a second")
@@ -122,6 +122,9 @@ func (p Plan) Validate() error {
 	}
 	return errors.Join(c.errs...)
 }
+
+// dialects are ent's names of the databases.
+var dialects = map[string]string{host.SQLite: dialect.SQLite, host.Postgres: dialect.Postgres, host.MariaDB: dialect.MySQL}
 
 // ownSettings of servers are not a plan's business.
 var ownSettings = []string{"database.url", "redis.url", "listen", "development", "allowNone", "log.level", "log.format"}

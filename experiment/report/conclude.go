@@ -36,17 +36,17 @@ func (r *Report) safety() []string {
 	audited := true
 	for _, run := range r.Runs {
 		audited = audited && run.Audited()
-		if exact[run.Strategy] && run.Strategy != lockprovider.None {
+		if exact[run.Strategy] && !control(run.Strategy) {
 			runs++
 		}
 	}
 	var names []string
 	for _, strategy := range sortedStrategies(exact) {
 		switch {
-		case exact[strategy] && strategy != lockprovider.None:
+		case exact[strategy] && !control(strategy):
 			names = append(names, string(strategy))
 		case exact[strategy]:
-			lines = append(lines, "none lost nothing this time, which proves nothing: there was too little contention.")
+			lines = append(lines, string(strategy)+" lost nothing this time, which proves nothing: there was too little contention.")
 		}
 	}
 	switch {
@@ -90,25 +90,22 @@ func (s Summary) Damage() string {
 	return strings.Join(parts, ", ")
 }
 
-// why is what makes a strategy as fast or slow as it is.
-var why = map[lockprovider.Strategy]string{
-	lockprovider.Lua:        "a script in Redis admits, and one commit carries many changes",
-	lockprovider.Queue:      "one worker commits many changes at once, and nobody contends",
-	lockprovider.RowLock:    "the database hands its row lock on as soon as a commit is done",
-	lockprovider.AtomicSQL:  "one conditional UPDATE: the fewest round trips",
-	lockprovider.PubSub:     "a released lock wakes the next in line",
-	lockprovider.SetNX:      "whoever finds the lock taken asks again after a pause, in which nobody may hold it",
-	lockprovider.Redsync:    "whoever finds the lock taken asks again after a random pause",
-	lockprovider.Optimistic: "nobody waits, and all but one of those who collide start over",
+// control tells whether a strategy is the control, which loses updates on purpose.
+func control(s lockprovider.Strategy) bool {
+	info, _ := lockprovider.Lookup(s)
+	return info.Control
 }
 
-// kinds are the strategies that need the same: who has chosen a kind, or has no Redis, compares within it.
-var kinds = []struct {
-	name       string
-	strategies []lockprovider.Strategy
-}{
-	{"of the Redis locks", []lockprovider.Strategy{lockprovider.SetNX, lockprovider.Redsync, lockprovider.PubSub}},
-	{"with the database alone", []lockprovider.Strategy{lockprovider.RowLock, lockprovider.Optimistic, lockprovider.AtomicSQL}},
+// kinds are the groups of strategies that need the same, in display order: a reader who has chosen a kind, or has no Redis,
+// compares within it.
+func kinds() []lockprovider.Kind {
+	var kinds []lockprovider.Kind
+	for _, info := range lockprovider.Strategies {
+		if info.Kind != "" && !slices.Contains(kinds, info.Kind) {
+			kinds = append(kinds, info.Kind)
+		}
+	}
+	return kinds
 }
 
 // speed compares the strategies that lost nothing, setting by setting: all of them, then those of a kind.
@@ -116,15 +113,18 @@ func (r *Report) speed() []string {
 	var lines []string
 	for _, setting := range r.settings() {
 		rivals := slices.DeleteFunc(r.of(setting), func(s Summary) bool {
-			return s.Violations > 0 || s.Strategy == lockprovider.None || s.Successes == 0
+			return s.Violations > 0 || control(s.Strategy) || s.Successes == 0
 		})
 		if len(rivals) > 0 {
 			lines = append(lines, setting.String()+": "+ranking(rivals, setting.Rate > 0))
 		}
-		for _, kind := range kinds {
-			same := slices.DeleteFunc(slices.Clone(rivals), func(s Summary) bool { return !slices.Contains(kind.strategies, s.Strategy) })
+		for _, kind := range kinds() {
+			same := slices.DeleteFunc(slices.Clone(rivals), func(s Summary) bool {
+				info, _ := lockprovider.Lookup(s.Strategy)
+				return info.Kind != kind
+			})
 			if len(same) > 1 && len(same) < len(rivals) {
-				lines = append(lines, fmt.Sprintf("%s, %s: %s", setting, kind.name, ranking(same, setting.Rate > 0)))
+				lines = append(lines, fmt.Sprintf("%s, %s: %s", setting, kind, ranking(same, setting.Rate > 0)))
 			}
 		}
 		for _, s := range r.of(setting) {
@@ -178,7 +178,8 @@ func ranking(rivals []Summary, open bool) string {
 	}
 	if len(behind) > 0 {
 		text += ahead + strings.Join(behind, ", ")
-		if reason := why[best.Strategy]; reason != "" && best.Workload != "catalogue" { // where nobody waits, it is not the reason
+		info, _ := lockprovider.Lookup(best.Strategy)
+		if reason := info.Why; reason != "" && best.Workload != "catalogue" { // where nobody waits, it is not the reason
 			text += " (" + reason + ")"
 		}
 	}
@@ -206,7 +207,7 @@ func times(s lockprovider.Strategy, a, b Interval) string {
 func (r Report) Violated() []lockprovider.Strategy {
 	found := map[lockprovider.Strategy]bool{}
 	for _, s := range r.Cases {
-		if s.Violations > 0 && s.Strategy != lockprovider.None {
+		if s.Violations > 0 && !control(s.Strategy) {
 			found[s.Strategy] = true
 		}
 	}

@@ -3790,7 +3790,7 @@ type ExperimentCase {
   audited: Boolean!
 }
 
-"The median of some rounds, and where it would lie with 95 % confidence."
+"The median of some rounds, and how far they spread: their range or, from six rounds on, the 95 % confidence interval of the median."
 type Interval {
   "The median."
   median: Float!
@@ -3807,6 +3807,7 @@ type Interval {
 
 "A group of contended numbers that one concurrency strategy serves."
 enum Family {
+  # families:begin (written by: go generate ./graph)
   "Stock of products."
   STOCK
   "Quotas of coupons, what a customer holds of them, and whether an issued coupon is spent."
@@ -3815,10 +3816,12 @@ enum Family {
   POINTS
   "Money in accounts."
   ACCOUNTS
+  # families:end
 }
 
 "How changes of the same number are kept apart."
 enum Strategy {
+  # strategies:begin (written by: go generate ./graph)
   "Not at all: the control of experiments, which loses updates."
   NONE
   "A Redis lock of one SET NX PX command, asked for again until it is free."
@@ -3837,6 +3840,7 @@ enum Strategy {
   QUEUE
   "No lock: a script admits the change in Redis, and the database follows."
   LUA
+  # strategies:end
 }
 
 "The strategy that serves a family."

@@ -47,6 +47,9 @@ func New(c Config) *Ledger { return &Ledger{config: c, committed: func() {}} }
 // Ent returns the client of the database, for other tables.
 func (l *Ledger) Ent() *ent.Client { return l.config.Client }
 
+// Dialect is ent\'s name of the database.
+func (l *Ledger) Dialect() string { return l.config.Dialect }
+
 // OnCommit has f called after each commit of changes. It must be set before the first, and must not block.
 func (l *Ledger) OnCommit(f func()) { l.committed = f }
 

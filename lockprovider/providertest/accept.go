@@ -110,7 +110,7 @@ func acceptedAndTakenBack(t *testing.T, h *Harness) {
 
 	// Somebody sells the last unit behind the back of Redis.
 	behind := Variant{Strategy: lockprovider.AtomicSQL}
-	other := &Harness{Env: h.Env, Variant: behind, Family: h.Family, Traits: Declared[behind]}
+	other := &Harness{Env: h.Env, Variant: behind, Family: h.Family, Traits: TraitsOf(behind)}
 	other.start(t).mustExecute(t, h.change(move(balance, -1)))
 	c := h.change(move(balance, -1))
 	if receipt, err := instance.Execute(t.Context(), c); err != nil || receipt.State != lockprovider.Accepted {

@@ -3,6 +3,7 @@ package providertest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,11 +45,9 @@ var failureScenarios = []Scenario{
 
 func invalidChange(t *testing.T, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
-	others := map[lockprovider.Family]lockprovider.Family{
-		lockprovider.Stock: lockprovider.Coupons, lockprovider.Coupons: lockprovider.Points,
-		lockprovider.Points: lockprovider.Accounts, lockprovider.Accounts: lockprovider.Stock,
-	}
-	foreign := keyOf(others[h.Family], newID())
+	next := slices.Index(lockprovider.Families, h.Family) + 1
+	other := lockprovider.Families[next%len(lockprovider.Families)]
+	foreign := keyOf(other, newID())
 	opening := func(b lockprovider.Bounds) func(*lockprovider.Change) {
 		absent := h.unopened()
 		return func(c *lockprovider.Change) {
@@ -60,9 +59,9 @@ func invalidChange(t *testing.T, h *Harness) {
 		"no kind":           func(c *lockprovider.Change) { c.Record.Kind = "" },
 		"no moves":          func(c *lockprovider.Change) { c.Moves = nil },
 		"unknown family":    func(c *lockprovider.Change) { c.Family = "GHOSTS" },
-		"family of another": func(c *lockprovider.Change) { c.Family = others[h.Family] },
+		"family of another": func(c *lockprovider.Change) { c.Family = other },
 		"all of another family": func(c *lockprovider.Change) {
-			c.Family, c.Moves = others[h.Family], []lockprovider.Move{move(foreign, 1)}
+			c.Family, c.Moves = other, []lockprovider.Move{move(foreign, 1)}
 		},
 		"balance of another":      func(c *lockprovider.Change) { c.Moves = append(c.Moves, move(foreign, 1)) },
 		"unknown kind of balance": func(c *lockprovider.Change) { c.Moves = append(c.Moves, move("ghost:1", 1)) },

@@ -357,16 +357,8 @@ func newID() string { return strings.ToLower(rand.Text()[:12]) }
 
 // keyOf is the balance of an identifier in a family.
 func keyOf(f lockprovider.Family, id string) string {
-	switch f {
-	case lockprovider.Coupons:
-		return lockprovider.CouponKey(id)
-	case lockprovider.Points:
-		return lockprovider.PointsKey(id)
-	case lockprovider.Accounts:
-		return lockprovider.AccountKey(id)
-	default:
-		return lockprovider.StockKey(id)
-	}
+	info, _ := lockprovider.LookupFamily(f)
+	return info.TestKey(id)
 }
 
 func idOf(balance string) string { return balance[strings.LastIndexByte(balance, ':')+1:] }

@@ -1,4 +1,4 @@
-// Package providertest is the conformance suite that every strategy of [lockprovider.Registry] passes, whatever the
+// Package providertest is the conformance suite that every strategy of [lockprovider.Strategies] passes, whatever the
 // database and the Redis.
 //
 // A concurrency bug first becomes a [Scenario] here, then it is fixed. Scenarios wait for events (somebody has reached a
@@ -15,22 +15,13 @@ import (
 	"holdfast/lockprovider/ledger"
 )
 
-// Traits are what a strategy promises, so that a scenario knows what to ask of it.
+// Traits are what a variant promises, so that a scenario knows what to ask of it.
 type Traits struct {
+	lockprovider.Traits
+
 	// Excludes: changes of one balance behave as if they ran one after another. False for the control alone, which must
 	// be caught at losing updates.
 	Excludes bool
-	// Locks: a change of existing balances reads them under a lock, and so never finds that they have changed.
-	Locks bool
-	// Detached: somebody else does the work, a persister or a worker: a change that has been taken up goes on when its caller
-	// has gone, and one that the database has refused stays refused.
-	Detached bool
-	// Immediate: who comes second does not wait for the first.
-	Immediate bool
-	// KeepsRefusals: a refusal is the answer to its change ID for good, for those who ask for it later.
-	KeepsRefusals bool
-	// Leases: a lock in Redis keeps others out; it lives for a limited time, is renewed, and can be lost.
-	Leases bool
 	// NeedsRedis: the strategy does not work without Redis.
 	NeedsRedis bool
 	// Accepts: a change is answered before the database has it, unless its caller needs that. What the database then refuses
@@ -53,45 +44,24 @@ func (v Variant) String() string {
 	return string(v.Strategy) + "/" + string(v.Ack)
 }
 
-// Variants are all that are declared, sorted by name.
+// Variants are all variants of all strategies, sorted by name.
 func Variants() []Variant {
-	return slices.SortedFunc(maps.Keys(Declared), func(a, b Variant) int { return cmp.Compare(a.String(), b.String()) })
-}
-
-// Declared are the traits of every strategy. A strategy that is registered and not declared here fails the suite.
-var Declared = map[Variant]Traits{
-	{Strategy: lockprovider.None}:       {},
-	{Strategy: lockprovider.SetNX}:      {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
-	{Strategy: lockprovider.Redsync}:    {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
-	{Strategy: lockprovider.PubSub}:     {Excludes: true, Locks: true, Leases: true, NeedsRedis: true},
-	{Strategy: lockprovider.RowLock}:    {Excludes: true, Locks: true},
-	{Strategy: lockprovider.Optimistic}: {Excludes: true},
-	{Strategy: lockprovider.AtomicSQL}:  {Excludes: true},
-	{Strategy: lockprovider.Queue}:      {Excludes: true, Detached: true, KeepsRefusals: true, NeedsRedis: true},
-	{Strategy: lockprovider.Lua}:        {Excludes: true, Detached: true, Immediate: true, NeedsRedis: true},
-	{Strategy: lockprovider.Lua, Ack: lockprovider.AckAccepted}: {
-		Excludes: true, Detached: true, Immediate: true, NeedsRedis: true, Accepts: true,
-	},
-}
-
-// CheckDeclared fails the test where registry and traits disagree.
-func CheckDeclared(t *testing.T) {
-	t.Helper()
-	for s := range lockprovider.Registry {
-		if _, ok := Declared[Variant{Strategy: s}]; !ok {
-			t.Errorf("strategy %s is registered, but its traits are not declared", s)
+	var list []Variant
+	for _, info := range lockprovider.Strategies {
+		list = append(list, Variant{Strategy: info.Name})
+		if info.Traits.HeedsAck {
+			list = append(list, Variant{Strategy: info.Name, Ack: lockprovider.AckAccepted})
 		}
 	}
-	for v, traits := range Declared {
-		if _, ok := lockprovider.Registry[v.Strategy]; !ok {
-			t.Errorf("traits of %s are declared, but it is not registered", v)
-		}
-		if needs := lockprovider.NeedsRedis(v.Strategy); traits.NeedsRedis != needs {
-			t.Errorf("%s: needs Redis: declared %v, registered %v", v, traits.NeedsRedis, needs)
-		}
-		if accepts := v.Ack == lockprovider.AckAccepted; traits.Accepts != accepts {
-			t.Errorf("%s: accepts: declared %v, want %v", v, traits.Accepts, accepts)
-		}
+	slices.SortFunc(list, func(a, b Variant) int { return cmp.Compare(a.String(), b.String()) })
+	return list
+}
+
+// TraitsOf returns what a variant promises, by the table of strategies.
+func TraitsOf(v Variant) Traits {
+	info, _ := lockprovider.Lookup(v.Strategy)
+	return Traits{
+		Traits: info.Traits, Excludes: !info.Control, NeedsRedis: info.Needs.Redis, Accepts: v.Ack == lockprovider.AckAccepted,
 	}
 }
 
@@ -144,12 +114,11 @@ type Result struct {
 func Run(t *testing.T, env *Env, variant Variant) []Result {
 	var results []Result
 	t.Run(variant.String(), func(t *testing.T) {
-		traits, ok := Declared[variant]
-		if !ok {
-			t.Fatalf("the traits of %s are not declared", variant)
+		if _, ok := lockprovider.Lookup(variant.Strategy); !ok {
+			t.Fatalf("%s is not in the table of strategies", variant)
 		}
 		for _, family := range env.families() {
-			h := &Harness{Env: env, Variant: variant, Family: family, Traits: traits}
+			h := &Harness{Env: env, Variant: variant, Family: family, Traits: TraitsOf(variant)}
 			t.Run(string(family), func(t *testing.T) { results = append(results, h.run(t)) })
 		}
 		violations, err := ledger.Audit(t.Context(), env.Client)

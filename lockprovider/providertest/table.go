@@ -65,7 +65,7 @@ func (r Result) cell() string {
 		return fmt.Sprintf("✗ %d of %d", len(r.Failed), total)
 	case r.Caught:
 		return fmt.Sprintf("✓ %d, caught", total)
-	case !Declared[r.Variant].Excludes:
+	case !TraitsOf(r.Variant).Excludes:
 		return "✗ not caught"
 	}
 	return fmt.Sprintf("✓ %d", total)
