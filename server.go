@@ -61,7 +61,7 @@ func listen(
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	server := httpserver.New(handler, cfg.HTTP.RequestTimeout, log)
+	server := httpserver.New(handler, cfg.HTTP.Limits.RequestTimeout, log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	ready(listener.Addr().String())

@@ -125,9 +125,9 @@ func (s *Shop) registerer() prometheus.Registerer {
 
 // buildProviders joins the other instances: one strategy a family, the same on every live instance.
 func (s *Shop) buildProviders(ctx context.Context) error {
-	deployment, err := lockprovider.Join(ctx, s.DB.Ent, s.cfg.Strategies(), lockprovider.DeploymentSettings{
-		Heartbeat: s.cfg.Deployment.Heartbeat, Expiry: s.cfg.Deployment.Expiry, Takeover: s.options.Takeover,
-	})
+	membership := s.cfg.Deployment
+	membership.Takeover = s.options.Takeover
+	deployment, err := lockprovider.Join(ctx, s.DB.Ent, s.cfg.Strategies(), membership)
 	if err != nil {
 		return err
 	}
@@ -137,10 +137,13 @@ func (s *Shop) buildProviders(ctx context.Context) error {
 		return deployment.Leave(leaving)
 	})
 	ledger := lockprovider.NewLedger(s.DB.Ent, s.DB.Dialect, commerce.WriteRecords, s.cfg.Database.TxRetries)
+	pipeline := s.cfg.Pipeline
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: s.Redis.Client, RedisNodes: s.Redis.Nodes, Metrics: lockprovider.NewMetrics(s.registerer()),
 		Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment, Log: s.log,
-		Failover: failover(s.cfg), Worker: worker(s.cfg),
+		Failover: s.cfg.Failover, Worker: lockprovider.WorkerSettings{
+			Batch: pipeline.Batch, Block: pipeline.Block, Retry: pipeline.MaxRetry,
+		},
 	}, s.cfg.Families())
 	if err != nil {
 		return err
@@ -160,7 +163,7 @@ func (s *Shop) startEvents(ctx context.Context) error {
 	s.closers.add("live", events.Background(ctx, live.Run))
 	happened, err := events.Start(ctx, events.Deps{
 		Client: s.DB.Ent, Redis: s.Redis.Client, Exclusive: s.Providers.Exclusive, Live: live,
-		Instance: s.Deployment.Instance(), Metrics: s.registerer(), Log: s.log, Settings: broker(s.cfg),
+		Instance: s.Deployment.Instance(), Metrics: s.registerer(), Log: s.log, Settings: s.cfg.Broker,
 	})
 	if err != nil {
 		return err
@@ -175,7 +178,7 @@ func (s *Shop) startEvents(ctx context.Context) error {
 // what earlier epochs have left behind is persisted. Even a command does so: it may be the only instance.
 func (s *Shop) runStrategies(ctx context.Context) error {
 	persisting := events.PersisterDeps{
-		Ledger: s.Ledger, Instance: s.Deployment.Instance(), Settings: persister(s.cfg),
+		Ledger: s.Ledger, Instance: s.Deployment.Instance(), Settings: s.cfg.Pipeline.PersisterSettings,
 		Metrics: events.NewPersisterMetrics(s.registerer()), Log: s.log,
 	}
 	if s.Events != nil {
@@ -192,18 +195,11 @@ func (s *Shop) runStrategies(ctx context.Context) error {
 func (s *Shop) openServices() {
 	cfg, gateway := s.cfg, s.options.Gateway
 	if gateway == nil {
-		gateway = commerce.SimulatedGateway{
-			Latency:                  cfg.Payment.Latency,
-			AuthorizationFailureRate: cfg.Payment.AuthorizationFailureRate,
-			CaptureFailureRate:       cfg.Payment.CaptureFailureRate,
-		}
+		gateway = cfg.Payment.SimulatedGateway
 	}
 	s.Services = commerce.New(commerce.Deps{
 		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Gateway: gateway, Now: s.options.Now,
-		Shop: commerce.ShopSettings{
-			Currency: cfg.Shop.Currency, Reservation: cfg.Shop.Reservation, MaxLines: cfg.Shop.MaxLines,
-			MaxQuantity: cfg.Shop.MaxQuantity, PaymentTimeout: cfg.Payment.Timeout,
-		},
+		Shop: cfg.Shop, Payment: cfg.Payment.PaymentSettings,
 	})
 }
 

@@ -91,12 +91,7 @@ func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*transport.
 		return nil, err
 	}
 	o.Logger, o.Introspection = log, cfg.HTTP.Introspection
-	o.Limits = transport.Limits{
-		MaxBodyBytes: cfg.HTTP.MaxBodyBytes, MaxDepth: cfg.HTTP.MaxDepth, MaxComplexity: cfg.HTTP.MaxComplexity,
-		RequestTimeout: cfg.HTTP.RequestTimeout,
-	}
-	o.Streams = streams(cfg)
-	o.Rates = transport.Rates{User: cfg.HTTP.UserRate, Address: cfg.HTTP.AddressRate}
+	o.Limits, o.Rates, o.Streams = cfg.HTTP.Limits, cfg.HTTP.Rates, cfg.Subscriptions
 	o.Origins, o.Proxies = cfg.HTTP.OriginList(), cfg.HTTP.Proxies
 	return graph.NewHandler(o), nil
 }

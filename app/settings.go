@@ -4,73 +4,23 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 
 	"holdfast/auth"
 	"holdfast/config"
 	"holdfast/ent"
-	"holdfast/events"
 	"holdfast/graph"
-	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 	"holdfast/schedulers"
 )
 
 // What the configuration means to packages that do not know it.
 
-// broker are the settings of the events. broker.url is a kind of broker, or a kind and its
-// addresses.
-func broker(cfg config.Config) events.Settings {
-	s := events.DefaultSettings()
-	kind, addresses, _ := strings.Cut(cfg.Broker.URL, "://")
-	s.Broker.Kind, s.Broker.Redelivery, s.Broker.MaxLen = events.BrokerKind(kind), cfg.Broker.Redelivery, cfg.Broker.MaxLen
-	s.Broker.Partitions = int32(cfg.Broker.Partitions) // at most 1000
-	if addresses != "" {
-		s.Broker.Brokers = strings.Split(addresses, ",")
-	}
-	s.LowStock, s.Poll, s.Batch = cfg.Broker.LowStock, cfg.Broker.Poll, cfg.Broker.Batch
-	return s
-}
-
-// worker are the bounds of what serves queues.
-func worker(cfg config.Config) lockprovider.WorkerSettings {
-	s := persister(cfg)
-	return lockprovider.WorkerSettings{Batch: cfg.Pipeline.Batch, Block: s.Block, Retry: s.MaxRetry}
-}
-
-// persister are the settings of what writes Redis-first changes into the database.
-func persister(cfg config.Config) events.PersisterSettings {
-	s := events.DefaultPersisterSettings()
-	s.Batch, s.Block, s.ClaimIdle = cfg.Pipeline.Batch, cfg.Pipeline.Block, cfg.Pipeline.ClaimIdle
-	return s
-}
-
-// failover are the settings of the way out of an outage of Redis, and back.
-func failover(cfg config.Config) lockprovider.FailoverSettings {
-	return lockprovider.FailoverSettings{
-		Failures: uint32(cfg.Failover.Failures), // at most 1000
-		Retry:    cfg.Failover.Retry, Watch: cfg.Failover.Watch, Healthy: cfg.Failover.Healthy,
-	}
-}
-
 // jobs are the settings of the schedulers. The database remembers a change for at least as long as
 // Redis.
 func jobs(cfg config.Config) schedulers.Settings {
-	s := schedulers.DefaultSettings()
-	s.ReconcileEvery, s.PrimeEvery = cfg.Jobs.Reconcile, cfg.Jobs.Prime
-	s.ExpireEvery, s.RetainEvery = cfg.Jobs.Expire, cfg.Jobs.Retention
+	s := cfg.Jobs
 	s.Remember = max(s.Remember, cfg.Pipeline.Remember)
 	return s
-}
-
-// streams are the bounds of subscriptions.
-func streams(cfg config.Config) transport.Streams {
-	s := cfg.Subscriptions
-	return transport.Streams{
-		MaxConnections: s.MaxConnections, MaxOperations: s.MaxOperations, MaxMessages: s.MaxMessages, InitTimeout: s.InitTimeout,
-		Ping: s.Ping, WriteTimeout: s.WriteTimeout, Interval: s.Interval, Refresh: s.Refresh, TicketPoll: s.TicketPoll,
-		MaxProducts: s.MaxProducts,
-	}
 }
 
 // verifier checks access tokens: by the keys that the issuer publishes if auth.jwks is set, else by
@@ -79,7 +29,7 @@ func verifier(cfg config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	if cfg.Auth.JWKS == "" {
 		return auth.NewVerifier(TokenSecret(cfg), cfg.Auth.Issuer)
 	}
-	keys := auth.NewKeySet(cfg.Auth.JWKS, auth.KeySettings{Refresh: cfg.Auth.JWKSRefresh}, log)
+	keys := auth.NewKeySet(cfg.Auth.JWKS, cfg.Auth.Keys, log)
 	return auth.NewKeyVerifier(keys, cfg.Auth.Issuer, cfg.Auth.Audience)
 }
 

@@ -18,7 +18,7 @@ import (
 // openStores opens the database and Redis, and refuses what the shop could not be safe on.
 func (s *Shop) openStores(ctx context.Context) error {
 	cfg := s.cfg
-	db, err := clients.OpenDatabase(ctx, cfg.Database.URL, clients.DatabaseOptions{MaxOpen: cfg.Database.MaxOpen})
+	db, err := clients.OpenDatabase(ctx, cfg.Database.URL, cfg.Database.DatabaseOptions)
 	if err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (s *Shop) openStores(ctx context.Context) error {
 			return err
 		}
 	}
-	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: cfg.Redis.URL, PoolSize: cfg.Redis.PoolSize})
+	redis, err := clients.OpenRedis(ctx, cfg.Redis)
 	if err != nil {
 		return err
 	}

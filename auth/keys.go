@@ -17,6 +17,8 @@ import (
 
 	"github.com/MicahParks/jwkset"
 	"github.com/golang-jwt/jwt/v5"
+
+	"holdfast/config/setting"
 )
 
 // KeySet is the public keys of an issuer, from its JSON Web Key Set (RFC 7517). The keys are fetched when a token first needs
@@ -37,21 +39,18 @@ type KeySet struct {
 	tried   time.Time                   // when they were last asked for
 }
 
-// KeySettings bound how often keys are fetched. Zero fields take the value of [DefaultKeySettings].
+// KeySettings bound how often keys are fetched. Zero fields take their default, which suits issuers that announce a key some
+// minutes before they sign with it, as all large ones do.
 type KeySettings struct {
-	// Refresh is the age from which keys are fetched anew: how long a key lives on that the issuer has withdrawn.
-	Refresh time.Duration
+	// Refresh is the age from which keys are fetched anew: how long a key is accepted that the issuer has withdrawn. New keys are
+	// found at once.
+	Refresh time.Duration `key:"jwksRefresh" default:"10m" min:"1m" max:"24h"`
 	// MinRefetch is the shortest time between two fetches, successful or not.
-	MinRefetch time.Duration
+	MinRefetch time.Duration `default:"30s"`
 	// MaxStale is the age to which keys are used while the issuer does not answer.
-	MaxStale time.Duration
+	MaxStale time.Duration `default:"24h"`
 	// Timeout bounds one fetch.
-	Timeout time.Duration
-}
-
-// DefaultKeySettings suit issuers that announce a key some minutes before they sign with it, as all large ones do.
-func DefaultKeySettings() KeySettings {
-	return KeySettings{Refresh: 10 * time.Minute, MinRefetch: 30 * time.Second, MaxStale: 24 * time.Hour, Timeout: 5 * time.Second}
+	Timeout time.Duration `default:"5s"`
 }
 
 const (
@@ -65,14 +64,7 @@ var errUnknownKey = errors.New("signed with a key that the issuer does not publi
 
 // NewKeySet returns the keys at a URL. It fetches nothing yet, so that a shop starts while its issuer does not.
 func NewKeySet(url string, s KeySettings, log *slog.Logger) *KeySet {
-	d := DefaultKeySettings()
-	for _, field := range []struct{ value, otherwise *time.Duration }{
-		{&s.Refresh, &d.Refresh}, {&s.MinRefetch, &d.MinRefetch}, {&s.MaxStale, &d.MaxStale}, {&s.Timeout, &d.Timeout},
-	} {
-		if *field.value == 0 {
-			*field.value = *field.otherwise
-		}
-	}
+	setting.Fill(&s)
 	return &KeySet{
 		url: url, settings: s, log: log, now: time.Now, fetching: make(chan struct{}, 1),
 		client: &http.Client{Timeout: s.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error {

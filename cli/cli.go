@@ -14,11 +14,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"holdfast/clients"
 	"holdfast/config"
+	"holdfast/lockprovider"
 )
 
 // Serve runs a server until ctx ends or the process is told to stop. It calls ready with its
@@ -106,10 +108,14 @@ func (c *serveCommand) Run(e *environment) error {
 	}
 	log := logger(cfg, e.stderr)
 	return e.serve(e.ctx, cfg, log, func(address string) {
-		log.InfoContext(e.ctx, "holdfast is ready", "graphql", "http://"+address+"/graphql", "playground", "http://"+address+"/",
+		served := []any{
+			"graphql", "http://" + address + "/graphql", "playground", "http://" + address + "/",
 			"database", clients.RedactURL(cfg.Database.URL), "redis", clients.RedactURL(cfg.Redis.URL),
-			"stock", cfg.Locks.Stock.Provider, "coupons", cfg.Locks.Coupons.Provider,
-			"points", cfg.Locks.Points.Provider, "accounts", cfg.Locks.Accounts.Provider)
+		}
+		for _, family := range lockprovider.Families {
+			served = append(served, strings.ToLower(string(family)), cfg.Locks[family].Strategy)
+		}
+		log.InfoContext(e.ctx, "holdfast is ready", served...)
 	})
 }
 

@@ -12,12 +12,12 @@ import (
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 
+	"holdfast/config/setting"
 	"holdfast/ent"
 	"holdfast/ent/migrations"
 )
 
 const (
-	defaultMaxOpen = 32
 	// connectTimeout bounds one attempt to connect, where the URL says nothing else. Without a bound, a host that drops
 	// packets keeps a start waiting for minutes.
 	connectTimeout = 5 * time.Second
@@ -28,9 +28,8 @@ const (
 
 // DatabaseOptions are the bounds of a database's connection pool.
 type DatabaseOptions struct {
-	// MaxOpen is the number of connections of PostgreSQL and MySQL, and of readers of SQLite, which has exactly one
-	// writer besides. 32 where it is 0.
-	MaxOpen int
+	// MaxOpen is the number of connections of PostgreSQL and MySQL, and of readers of SQLite, which has exactly one writer besides.
+	MaxOpen int `key:"maxOpen" default:"32" min:"1" max:"10000"`
 }
 
 // Database is an open database.
@@ -53,9 +52,7 @@ type Database struct {
 //	postgres://user:password@host:port/name?sslmode=...   also postgresql://; parameters are those of pgx
 //	mysql://user:password@host:port/name?tls=...          also mariadb://; parameters are those of go-sql-driver/mysql
 func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database, error) {
-	if o.MaxOpen <= 0 {
-		o.MaxOpen = defaultMaxOpen
-	}
+	setting.Fill(&o)
 	d, err := open(ctx, url, o)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", RedactURL(url), err)

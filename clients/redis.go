@@ -9,18 +9,18 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"holdfast/config/setting"
 )
 
 // EmbeddedRedis in the place of a URL asks for a Redis inside this process.
 const EmbeddedRedis = "embedded"
 
-const defaultPoolSize = 64
-
 // RedisOptions name a Redis and bound its connection pool.
 type RedisOptions struct {
 	// URL is one of
 	//
-	//	embedded, or empty                            inside this process, gone at Close
+	//	embedded                                      inside this process, for one instance only
 	//	redis://user:password@host:port/db            one server; rediss:// with TLS
 	//	redis+sentinel://host:port/db?master=name&addr=host2:port2
 	//	                                              user and password are those of the Sentinels; those of the servers
@@ -28,10 +28,11 @@ type RedisOptions struct {
 	//	redis+cluster://user:password@host:port?addr=host2:port2
 	//	redis://host1:port,redis://host2:port,...     independent nodes, for redsync's quorum
 	//
-	// rediss+sentinel and rediss+cluster add TLS. Further parameters are those of go-redis, such as read_timeout=1s.
-	URL string
-	// PoolSize is the number of connections to a server. 64 where it is 0; the parameter pool_size of the URL wins.
-	PoolSize int
+	// rediss+sentinel and rediss+cluster add TLS. Further parameters are those of go-redis, such as read_timeout=1s. The variable
+	// REDIS_URL sets it as well.
+	URL string `key:"url" default:"embedded" secret:"url"`
+	// PoolSize is the number of connections to one server. The parameter pool_size of the URL wins.
+	PoolSize int `key:"poolSize" default:"64" min:"1" max:"10000"`
 }
 
 // Redis is an open connection to Redis.
@@ -51,12 +52,10 @@ type Redis struct {
 // The clients never repeat a command on their own: where a reply is lost, the command may have been executed, and a
 // script would run twice. Callers see the error and decide.
 func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
-	if o.PoolSize <= 0 {
-		o.PoolSize = defaultPoolSize
-	}
+	setting.Fill(&o)
 	r := &Redis{closeServer: func() {}}
 	urls := strings.Split(o.URL, ",")
-	if o.URL == "" || o.URL == EmbeddedRedis {
+	if o.URL == EmbeddedRedis {
 		address, stop, err := startEmbedded()
 		if err != nil {
 			return nil, fmt.Errorf("start the embedded Redis: %w", err)

@@ -20,22 +20,29 @@ type Deps struct {
 	Providers *lockprovider.Providers
 	Gateway   Gateway
 	Shop      ShopSettings
+	Payment   PaymentSettings
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
 
 // ShopSettings are the bounds of the shop.
 type ShopSettings struct {
-	// Currency is that of prices and payments by points, ISO 4217. One point is worth one minor unit of it.
-	Currency string
+	// Currency is that of prices and of payments by points: three upper-case letters (ISO 4217). One point is worth one minor
+	// unit of it.
+	Currency string `key:"currency" default:"USD"`
 	// Reservation is how long an unpaid order keeps its stock.
-	Reservation time.Duration
-	// MaxLines bounds the distinct products of an order.
-	MaxLines int
-	// MaxQuantity bounds the quantity of one order line.
-	MaxQuantity int64
-	// PaymentTimeout bounds one call of the payment gateway.
-	PaymentTimeout time.Duration
+	Reservation time.Duration `key:"reservation" default:"15m" min:"1s" max:"168h"`
+	// MaxLines is how many products one order may have.
+	MaxLines int `key:"maxLines" default:"50" min:"1" max:"200"`
+	// MaxQuantity is the largest quantity of one order line. maxLines × maxQuantity is at most 90000: the dearest order still adds
+	// up in 64 bits.
+	MaxQuantity int64 `key:"maxQuantity" default:"1000" min:"1" max:"90000"`
+}
+
+// PaymentSettings are the bounds of the payment gateway, whichever it is.
+type PaymentSettings struct {
+	// Timeout bounds one call of the gateway.
+	Timeout time.Duration `key:"timeout" default:"5s" min:"1ms" max:"5m"`
 }
 
 // Services are all services of the shop.

@@ -26,9 +26,12 @@ var ErrDeclined = errors.New("payment declined")
 // SimulatedGateway answers after a latency and declines at given rates, decided by the reference: as a real gateway, it
 // gives the same answer to a repeated call, here without having to remember.
 type SimulatedGateway struct {
-	Latency                  time.Duration // of each call
-	AuthorizationFailureRate float64       // 0 to 1
-	CaptureFailureRate       float64       // 0 to 1
+	// Latency is how long each call takes.
+	Latency time.Duration `key:"latency" min:"0s" max:"1m"`
+	// AuthorizationFailureRate is the share of authorisations that are declined.
+	AuthorizationFailureRate float64 `key:"authorizationFailureRate" min:"0" max:"1"`
+	// CaptureFailureRate is the share of captures that fail.
+	CaptureFailureRate float64 `key:"captureFailureRate" min:"0" max:"1"`
 }
 
 // Authorize implements Gateway.

@@ -210,7 +210,7 @@ func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, made paymentMad
 
 // ask calls the gateway within its bound.
 func (s *Orders) ask(ctx context.Context, call func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.Shop.PaymentTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.Payment.Timeout)
 	defer cancel()
 	return call(ctx)
 }

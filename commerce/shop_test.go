@@ -54,15 +54,16 @@ func newShop(t testing.TB, strategy lockprovider.Strategy) *shop {
 // those of the tests.
 func openShop(t testing.TB, family lockprovider.FamilyConfig, databaseURL, redisURL string) *shop {
 	t.Helper()
-	lock := config.Lock{
-		Provider: family.Strategy, Fallback: family.Fallback, Wait: longEnough, Lease: time.Minute,
-		Poll: 20 * time.Millisecond, Attempts: 100, Backoff: time.Millisecond, Ack: lockprovider.AckPersisted,
-	}
 	cfg := config.Default()
 	cfg.Database.URL, cfg.Redis.URL, cfg.Redis.PoolSize = databaseURL, redisURL, 256
-	cfg.Locks = config.Locks{Stock: lock, Coupons: lock, Points: lock, Accounts: lock}
+	for _, lock := range cfg.Locks {
+		*lock = lockprovider.FamilyConfig{Strategy: family.Strategy, Fallback: family.Fallback, Settings: lockprovider.Settings{
+			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond,
+			Attempts: 100, Backoff: time.Millisecond, Ack: lockprovider.AckPersisted,
+		}}
+	}
 	cfg.Pipeline.PersistWait, cfg.Pipeline.Block, cfg.Pipeline.Remember = longEnough, 50*time.Millisecond, time.Hour
-	cfg.Deployment = config.Deployment{Heartbeat: time.Second, Expiry: 5 * time.Second}
+	cfg.Deployment = lockprovider.DeploymentSettings{Heartbeat: time.Second, Expiry: 5 * time.Second}
 	cfg.Payment.Timeout = longEnough
 
 	s := &shop{gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}

@@ -100,7 +100,7 @@ func TestPrecedence(t *testing.T) {
 			Set:    []string{"listen=localhost:3", "deployment.takeover=false", "allowNone=false", "locks.stock.provider=none"},
 			Listen: "localhost:4", Takeover: true, AllowNone: true,
 		}, func(c *config.Config) {
-			c.Listen, c.Deployment.Takeover, c.AllowNone, c.Locks.Stock.Provider = "localhost:4", true, true, lockprovider.None
+			c.Listen, c.Deployment.Takeover, c.AllowNone, c.Locks[lockprovider.Stock].Strategy = "localhost:4", true, true, lockprovider.None
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestKindsOfValues(t *testing.T) {
 	want := config.Default()
 	want.Development, want.Auth.Secret = false, strings.Repeat("s", 32)
 	want.Shop.MaxQuantity, want.Payment.CaptureFailureRate = 7, 0.2
-	want.Payment.AuthorizationFailureRate, want.HTTP.RequestTimeout, want.Log.Level = 1, 90*time.Second, slog.LevelDebug
+	want.Payment.AuthorizationFailureRate, want.HTTP.Limits.RequestTimeout, want.Log.Level = 1, 90*time.Second, slog.LevelDebug
 	t.Run("file", func(t *testing.T) {
 		got := load(t, config.Sources{File: write(t, `
 development: false
@@ -156,7 +156,7 @@ func TestPollFollowsTheProvider(t *testing.T) {
 		{[]string{"locks.stock.provider=redsync", "locks.stock.poll=1s"}, time.Second},
 		{[]string{"locks.stock.poll=0s"}, 300 * time.Millisecond},
 	} {
-		if got := load(t, config.Sources{Set: test.set}).Locks.Stock.Poll; got != test.want {
+		if got := load(t, config.Sources{Set: test.set}).Locks[lockprovider.Stock].Settings.Poll; got != test.want {
 			t.Errorf("%v: %s, want %s", test.set, got, test.want)
 		}
 	}
@@ -173,7 +173,8 @@ func TestFamilies(t *testing.T) {
 	}
 	want := lockprovider.FamilyConfig{Strategy: lockprovider.RowLock, Settings: lockprovider.Settings{
 		Wait: time.Second, Lease: 2 * time.Second, Poll: 3 * time.Second, Attempts: 4, Backoff: 5 * time.Second,
-		Ack: lockprovider.AckPersisted, PersistWait: 5 * time.Second, Backlog: 10_000, Remember: 24 * time.Hour,
+		Ack:      lockprovider.AckPersisted,
+		Pipeline: lockprovider.PipelineSettings{PersistWait: 5 * time.Second, Backlog: 10_000, Remember: 24 * time.Hour},
 	}}
 	if families[lockprovider.Accounts] != want {
 		t.Errorf("%+v, want %+v", families[lockprovider.Accounts], want)

@@ -2,14 +2,14 @@ package config
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"unicode"
 
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/env/v2"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/v2"
+	"go.yaml.in/yaml/v3"
+
+	"holdfast/config/setting"
 )
 
 // Sources are where the configuration comes from. Later ones win: defaults, File, Environ, Set, the other fields.
@@ -62,7 +62,7 @@ func Load(s Sources) (Config, error) {
 
 // load puts the sources on top of the defaults of a profile.
 func load(s Sources, p Profile) *loader {
-	l := &loader{config: unresolved(p), origins: map[string]string{}}
+	l := &loader{config: Defaults(p), origins: map[string]string{}}
 	l.fields = fieldsOf(&l.config)
 	l.file(s.File)
 	l.environment(s.Environ)
@@ -72,7 +72,7 @@ func load(s Sources, p Profile) *loader {
 
 type loader struct {
 	config  Config
-	fields  map[string]field
+	fields  map[string]setting.Field
 	origins map[string]string // of each key that a source has set: which one
 	failed  map[string]bool   // keys whose value could not be read: it is not checked, but for the default that it left
 	errs    Errors
@@ -86,7 +86,7 @@ func (l *loader) set(key string, value any, origin string) {
 		return
 	}
 	l.origins[key] = origin
-	if err := f.set(value); err != nil {
+	if err := f.Set(value); err != nil {
 		if l.failed == nil {
 			l.failed = map[string]bool{}
 		}
@@ -110,15 +110,32 @@ func (l *loader) file(path string) {
 	if path == "" {
 		return
 	}
-	k := koanf.New(".")
-	if err := k.Load(file.Provider(path), yaml.Parser()); err != nil {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		l.errs = append(l.errs, err) // it names the path
+		return
+	}
+	var document map[string]any
+	if err := yaml.Unmarshal(content, &document); err != nil {
 		l.errs = append(l.errs, fmt.Errorf("read %s: %w", path, err))
 		return
 	}
-	values := k.All()
+	values := map[string]any{}
+	flatten(document, "", values)
 	for _, key := range sortedKeys(values) {
 		if value := values[key]; value != nil || !l.known(key) { // a key without a value keeps its default
 			l.set(key, value, path)
+		}
+	}
+}
+
+// flatten gives each value of a YAML document its full key. A section without keys counts as a value.
+func flatten(section map[string]any, path string, values map[string]any) {
+	for name, value := range section {
+		if below, ok := value.(map[string]any); ok && len(below) > 0 {
+			flatten(below, path+name+".", values)
+		} else {
+			values[path+name] = value
 		}
 	}
 }
@@ -136,31 +153,18 @@ var wellKnown = map[string]string{"DATABASE_URL": "database.url", "REDIS_URL": "
 func (l *loader) environment(environ []string) {
 	ours := map[string]string{}
 	for key := range l.fields {
-		ours[variable(key)] = key
+		ours[Variable(key)] = key
 	}
+	entries := slices.Sorted(slices.Values(environ))
 	for _, keys := range []map[string]string{wellKnown, ours} {
-		k := koanf.New(".")
-		names := map[string]string{}
-		err := k.Load(env.Provider(".", env.Opt{
-			EnvironFunc: func() []string { return environ },
-			TransformFunc: func(name, value string) (string, any) {
-				key := keys[name]
-				if value == "" {
-					key = ""
-				}
-				names[key] = name
-				return key, value
-			},
-		}), nil)
-		if err != nil {
-			l.errs = append(l.errs, fmt.Errorf("read the environment: %w", err))
-		}
-		values := k.All()
-		for _, key := range sortedKeys(values) {
-			l.set(key, values[key], names[key])
+		for _, entry := range entries {
+			name, value, _ := strings.Cut(entry, "=")
+			if key := keys[name]; key != "" && value != "" {
+				l.set(key, value, name)
+			}
 		}
 	}
-	for _, entry := range slices.Sorted(slices.Values(environ)) {
+	for _, entry := range entries {
 		name, value, _ := strings.Cut(entry, "=")
 		if _, known := ours[name]; known || !strings.HasPrefix(name, prefix) || value == "" || foreign(name) {
 			continue
@@ -175,8 +179,8 @@ func foreign(name string) bool {
 		name == prefix+"PORT" || strings.HasPrefix(name, prefix+"PORT_")
 }
 
-// variable is the name of a key's environment variable: http.maxBodyBytes is HOLDFAST_HTTP_MAX_BODY_BYTES.
-func variable(key string) string {
+// Variable is the name of a key's environment variable: http.maxBodyBytes is HOLDFAST_HTTP_MAX_BODY_BYTES.
+func Variable(key string) string {
 	var b strings.Builder
 	b.WriteString(prefix)
 	previous := '.'

@@ -16,14 +16,14 @@ func TestProductionProfile(t *testing.T) {
 		"file": {Set: []string{secret}, File: write(t, "profile: production\n")},
 	} {
 		c := load(t, s)
-		if c.Development || c.HTTP.Playground || c.HTTP.Introspection || c.HTTP.UserRate == 0 || c.HTTP.AddressRate == 0 || c.Log.Format != "json" {
+		if c.Development || c.HTTP.Playground || c.HTTP.Introspection || c.HTTP.Rates.User == 0 || c.HTTP.Rates.Address == 0 || c.Log.Format != "json" {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
 	c := load(t, config.Sources{
 		File: write(t, "http: {playground: true, userRate: 5}\nprofile: production\n"), Set: []string{secret, "http.addressRate=0"},
 	})
-	if !c.HTTP.Playground || c.HTTP.UserRate != 5 || c.HTTP.AddressRate != 0 || c.HTTP.Introspection {
+	if !c.HTTP.Playground || c.HTTP.Rates.User != 5 || c.HTTP.Rates.Address != 0 || c.HTTP.Introspection {
 		t.Errorf("what is set is not in force: %+v", c.HTTP)
 	}
 	for _, bad := range [][]string{

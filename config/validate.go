@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/lockprovider"
 )
 
@@ -25,28 +25,26 @@ func (c Config) Validate() error {
 // validate does not report keys that have failed before.
 func (c Config) validate(failed map[string]bool, origins map[string]string) Errors {
 	v := checker{failed: failed, origins: origins}
+	setting.Fields(&c, func(f setting.Field) {
+		if want := f.Want(); want != "" {
+			v.that(f.Key, false, f.Shown(), want)
+		}
+	})
 	v.server(c)
 	v.stores(c)
 	v.locks(c)
 
-	v.that("shop.currency", currency.MatchString(c.Shop.Currency), quote(c.Shop.Currency),
+	v.that("shop.currency", currency.MatchString(c.Shop.Currency), setting.Quote(c.Shop.Currency),
 		"three upper-case letters, such as USD")
-	within(&v, "shop.reservation", c.Shop.Reservation, time.Second, 7*24*time.Hour)
-	within(&v, "shop.maxLines", c.Shop.MaxLines, 1, lockprovider.MaxMoves)
-	within(&v, "shop.maxQuantity", c.Shop.MaxQuantity, 1, maxUnits)
 	if lines := int64(c.Shop.MaxLines); lines >= 1 && lines <= lockprovider.MaxMoves && c.Shop.MaxQuantity <= maxUnits {
 		v.that("shop.maxQuantity", lines*c.Shop.MaxQuantity <= maxUnits, fmt.Sprint(c.Shop.MaxQuantity),
 			fmt.Sprintf("at most %d with shop.maxLines: %d, for %d units in an order", maxUnits/lines, lines, maxUnits))
 	}
 
-	within(&v, "payment.latency", c.Payment.Latency, 0, time.Minute)
-	within(&v, "payment.authorizationFailureRate", c.Payment.AuthorizationFailureRate, 0, 1)
-	within(&v, "payment.captureFailureRate", c.Payment.CaptureFailureRate, 0, 1)
-	within(&v, "payment.timeout", c.Payment.Timeout, time.Millisecond, 5*time.Minute)
-
-	within(&v, "deployment.heartbeat", c.Deployment.Heartbeat, 100*time.Millisecond, time.Minute)
 	// One heartbeat may be lost or late without the instance being taken for dead.
-	within(&v, "deployment.expiry", c.Deployment.Expiry, 2*c.Deployment.Heartbeat, 10*time.Minute)
+	least := 2 * c.Deployment.Heartbeat
+	v.that("deployment.expiry", c.Deployment.Expiry >= least, setting.Duration(c.Deployment.Expiry),
+		setting.Duration(least)+" to 10m")
 	return v.errs
 }
 
@@ -76,45 +74,29 @@ func (v *checker) that(key string, ok bool, value, want string) {
 	v.errs = append(v.errs, fmt.Errorf("%s%s: %s: want %s", key, where, value, want))
 }
 
-func within[T int | int64 | float64 | time.Duration](v *checker, key string, value, least, most T) {
-	show := func(x T) string {
-		if d, ok := any(x).(time.Duration); ok {
-			return duration(d)
-		}
-		return fmt.Sprint(x)
-	}
-	v.that(key, value >= least && value <= most, show(value), show(least)+" to "+show(most))
-}
-
 func (v *checker) oneOf(key, value string, allowed ...string) {
-	v.that(key, slices.Contains(allowed, value), quote(value), "one of "+strings.Join(allowed, ", "))
+	v.that(key, slices.Contains(allowed, value), setting.Quote(value), "one of "+strings.Join(allowed, ", "))
 }
 
 func (v *checker) server(c Config) {
 	host, port, err := net.SplitHostPort(c.Listen)
 	number, portErr := strconv.ParseUint(port, 10, 16)
 	valid := err == nil && portErr == nil && number <= 65535
-	v.that("listen", valid, quote(c.Listen), "host:port, such as 127.0.0.1:8080, with a port of 0 to 65535")
+	v.that("listen", valid, setting.Quote(c.Listen), "host:port, such as 127.0.0.1:8080, with a port of 0 to 65535")
 	if valid && c.Development && !c.AllowRemoteDevelopment {
-		v.that("listen", loopback(host), quote(c.Listen),
+		v.that("listen", loopback(host), setting.Quote(c.Listen),
 			"a loopback address, since development hands out tokens; or development: false, or allowRemoteDevelopment: true")
 	}
 
-	v.oneOf("profile", string(c.Profile), string(Development), string(Production))
 	v.that("development", c.Profile != Production || !c.Development, "true",
 		"false in the profile production: it adds demo data, and hands out tokens to everybody")
 	v.auth(c)
 	v.http(c.HTTP)
-	v.subscriptions(c.Subscriptions)
-	within(v, "experiments.maxDuration", c.Experiments.MaxDuration, time.Second, 24*time.Hour)
-	within(v, "experiments.maxClients", c.Experiments.MaxClients, 1, 10_000)
 
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
-	v.that("log.level", slices.Contains(levels, c.Log.Level), quote(level(c.Log.Level)), "debug, info, warn or error")
-	v.oneOf("log.format", c.Log.Format, "text", "json")
-	v.that("metrics.otlp", c.Metrics.OTLP == "" || isCollectorURL(c.Metrics.OTLP), quote(c.Metrics.OTLP),
+	v.that("log.level", slices.Contains(levels, c.Log.Level), setting.Quote(strings.ToLower(c.Log.Level.String())), "debug, info, warn or error")
+	v.that("metrics.otlp", c.Metrics.OTLP == "" || isCollectorURL(c.Metrics.OTLP), setting.Quote(c.Metrics.OTLP),
 		"a URL such as http://127.0.0.1:4318/v1/metrics")
-	within(v, "metrics.interval", c.Metrics.Interval, time.Second, time.Hour)
 }
 
 func loopback(host string) bool {
@@ -126,11 +108,8 @@ func (v *checker) stores(c Config) {
 	schemes := []string{"sqlite", "postgres", "postgresql", "mysql", "mariadb"}
 	scheme, rest, found := strings.Cut(c.Database.URL, "://")
 	v.that("database.url", found && rest != "" && slices.Contains(schemes, scheme),
-		quote(clients.RedactURL(c.Database.URL)), "a URL with one of the schemes "+strings.Join(schemes, ", "))
-	within(v, "database.maxOpen", c.Database.MaxOpen, 1, 10_000)
-	within(v, "database.txRetries", c.Database.TxRetries, 0, 100)
+		setting.Quote(clients.RedactURL(c.Database.URL)), "a URL with one of the schemes "+strings.Join(schemes, ", "))
 
-	within(v, "redis.poolSize", c.Redis.PoolSize, 1, 10_000)
 	if c.Redis.URL == clients.EmbeddedRedis {
 		return
 	}
@@ -143,7 +122,7 @@ func (v *checker) stores(c Config) {
 	}
 	for _, node := range nodes {
 		scheme, rest, found := strings.Cut(strings.TrimSpace(node), "://")
-		v.that("redis.url", found && rest != "" && slices.Contains(schemes, scheme), quote(clients.RedactURL(node)), want)
+		v.that("redis.url", found && rest != "" && slices.Contains(schemes, scheme), setting.Quote(clients.RedactURL(node)), want)
 	}
 }
 
@@ -162,54 +141,26 @@ func (v *checker) locks(c Config) {
 	fallbackNames := strings.Join(fallbacks[:last], ", ") + " or " + fallbacks[last]
 	database := clients.DialectOf(c.Database.URL)
 	nodes := strings.Count(c.Redis.URL, ",") + 1
-	families := c.locks()
 	for _, family := range lockprovider.Families {
-		lock, path := families[family], "locks."+strings.ToLower(string(family))
+		lock, path := c.Locks[family], "locks."+familyKey(family)
 		key := path + ".provider"
-		info, _ := lockprovider.Lookup(lock.Provider)
-		v.oneOf(key, string(lock.Provider), names...)
-		v.that(key, info.Needs.Allow(database) || database == "", string(lock.Provider),
+		info, _ := lockprovider.Lookup(lock.Strategy)
+		v.oneOf(key, string(lock.Strategy), names...)
+		v.that(key, info.Needs.Allow(database) || database == "", string(lock.Strategy),
 			fmt.Sprintf("another, or a database.url of what it needs: %s", info.Needs))
-		v.that(key, !info.Control || c.AllowNone, string(lock.Provider),
+		v.that(key, !info.Control || c.AllowNone, string(lock.Strategy),
 			"another: it loses updates, and is for experiments with allowNone: true or --allow-none only")
 		v.that(key, nodes == 1 || info.Quorum || !info.Needs.Redis,
-			string(lock.Provider), fmt.Sprintf("redsync with the %d independent nodes of redis.url: "+
-				"%s needs one logical Redis (redis://, redis+sentinel:// or redis+cluster://)", nodes, lock.Provider))
+			string(lock.Strategy), fmt.Sprintf("redsync with the %d independent nodes of redis.url: "+
+				"%s needs one logical Redis (redis://, redis+sentinel:// or redis+cluster://)", nodes, lock.Strategy))
 		// Each process has an embedded Redis of its own: instances that share a database would not see each other's locks.
 		v.that(key, c.Development || c.Redis.URL != clients.EmbeddedRedis || strings.HasPrefix(c.Database.URL, "sqlite:") ||
-			!info.Needs.Redis, string(lock.Provider),
+			!info.Needs.Redis, string(lock.Strategy),
 			"a provider that works without Redis, or a redis.url: an embedded Redis excludes nobody but this instance")
-		within(v, path+".wait", lock.Wait, time.Millisecond, time.Minute)
-		within(v, path+".lease", lock.Lease, 100*time.Millisecond, 10*time.Minute)
-		within(v, path+".poll", lock.Poll, time.Millisecond, 10*time.Second)
-		within(v, path+".attempts", lock.Attempts, 1, 100)
-		within(v, path+".backoff", lock.Backoff, time.Millisecond, 10*time.Second)
-		v.that(path+".fallback", lock.Fallback == "" || slices.Contains(fallbacks, string(lock.Fallback)), quote(string(lock.Fallback)),
+		v.that(path+".fallback", lock.Fallback == "" || slices.Contains(fallbacks, string(lock.Fallback)), setting.Quote(string(lock.Fallback)),
 			"nothing, "+fallbackNames+": a fallback works without Redis")
-		v.oneOf(path+".ack", string(lock.Ack), string(lockprovider.AckPersisted), string(lockprovider.AckAccepted))
 	}
-	within(v, "pipeline.persistWait", c.Pipeline.PersistWait, 10*time.Millisecond, time.Minute)
-	within(v, "pipeline.backlog", c.Pipeline.Backlog, 256, 1_000_000)
-	within(v, "pipeline.remember", c.Pipeline.Remember, time.Minute, 30*24*time.Hour)
-	within(v, "pipeline.batch", c.Pipeline.Batch, 1, 1000)
-	within(v, "pipeline.block", c.Pipeline.Block, 10*time.Millisecond, time.Second)
-	within(v, "failover.failures", c.Failover.Failures, 1, 1000)
-	within(v, "failover.retry", c.Failover.Retry, 10*time.Millisecond, time.Minute)
-	within(v, "failover.watch", c.Failover.Watch, 50*time.Millisecond, time.Minute)
-	within(v, "failover.healthy", c.Failover.Healthy, 1, 1000)
-	scheme, addresses, found := strings.Cut(c.Broker.URL, "://")
-	v.that("broker.url", c.Broker.URL == "channel" || c.Broker.URL == "redis" ||
-		found && scheme == "kafka" && addresses != "", quote(c.Broker.URL),
-		"channel, redis, or kafka://host:port,host:port")
-	within(v, "broker.redelivery", c.Broker.Redelivery, time.Second, 10*time.Minute)
-	within(v, "broker.maxLen", c.Broker.MaxLen, 1000, 100_000_000)
-	within(v, "broker.partitions", c.Broker.Partitions, 0, 1000)
-	within(v, "broker.lowStock", c.Broker.LowStock, 0, 1_000_000)
-	within(v, "broker.poll", c.Broker.Poll, 10*time.Millisecond, time.Minute)
-	within(v, "broker.batch", c.Broker.Batch, 1, 1000)
-	within(v, "jobs.reconcile", c.Jobs.Reconcile, time.Second, time.Hour)
-	within(v, "jobs.prime", c.Jobs.Prime, time.Second, 24*time.Hour)
-	within(v, "jobs.expire", c.Jobs.Expire, time.Second, time.Hour)
-	within(v, "jobs.retention", c.Jobs.Retention, time.Minute, 7*24*time.Hour)
-	within(v, "pipeline.claimIdle", c.Pipeline.ClaimIdle, 100*time.Millisecond, time.Minute)
+	if want := c.Broker.Broker.URL.Check(); want != nil {
+		v.that("broker.url", false, setting.Quote(string(c.Broker.Broker.URL)), want.Error())
+	}
 }

@@ -40,7 +40,7 @@ func TestCampaignBroker(t *testing.T) {
 		return func(t *testing.T, redis *testenv.Server) outbreak {
 			t.Helper()
 			return outbreak{
-				url: "redis", settings: events.BrokerSettings{Kind: events.RedisStreams},
+				url: "redis", settings: events.BrokerSettings{URL: events.BrokerURL(events.RedisStreams)},
 				down: func() { must(t, down(redis)) }, up: func() { must(t, up(redis)) },
 			}
 		}
@@ -92,13 +92,13 @@ func kafka(t *testing.T, _ *testenv.Server) outbreak {
 	must(t, err)
 	t.Cleanup(func() { cluster.Close() })
 	settings := events.DefaultSettings().Broker
-	settings.Kind, settings.Brokers = events.Kafka, cluster.ListenAddrs()
-	_, text, err := net.SplitHostPort(settings.Brokers[0])
+	settings.URL = events.KafkaURL(cluster.ListenAddrs()...)
+	_, text, err := net.SplitHostPort(settings.URL.Addresses()[0])
 	must(t, err)
 	port, err := strconv.Atoi(text)
 	must(t, err)
 	return outbreak{
-		url: "kafka://" + strings.Join(settings.Brokers, ","), settings: settings,
+		url: "kafka://" + strings.Join(settings.URL.Addresses(), ","), settings: settings,
 		down: func() { cluster.Close() },
 		up: func() {
 			cluster, err = kfake.NewCluster(append(options, kfake.Ports(port))...)
@@ -130,7 +130,7 @@ type listeners struct {
 func (c *campaign) listen(t *testing.T, b outbreak) *listeners {
 	t.Helper()
 	settings := events.DefaultSettings().Broker
-	settings.Kind, settings.Brokers = b.settings.Kind, b.settings.Brokers
+	settings.URL = b.settings.URL
 	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
 	must(t, err)
 	broker, err := events.OpenBroker(settings, events.BrokerDeps{Redis: redis.Client, Instance: "listeners"})

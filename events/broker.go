@@ -3,7 +3,6 @@ package events
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -48,19 +47,18 @@ type BrokerDeps struct {
 
 // OpenBroker connects to the broker that the settings name.
 func OpenBroker(s BrokerSettings, d BrokerDeps) (Broker, error) {
-	if err := s.validate(); err != nil {
+	if err := s.Validate(); err != nil {
 		return nil, err
 	}
 	if d.Log == nil {
 		d.Log = watermill.NopLogger{}
 	}
-	switch s.Kind {
+	switch s.URL.Kind() {
 	case RedisStreams:
 		return newRedisBroker(s, d)
 	case Kafka:
 		return newKafkaBroker(s, d)
-	case Channel:
+	default:
 		return newChannelBroker(), nil
 	}
-	return nil, fmt.Errorf("broker of unknown kind %q", s.Kind)
 }

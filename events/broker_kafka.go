@@ -65,7 +65,7 @@ func newKafkaBroker(s BrokerSettings, d BrokerDeps) (*kafkaBroker, error) {
 
 func kafkaOptions(s BrokerSettings, d BrokerDeps) []kgo.Opt {
 	return []kgo.Opt{
-		kgo.SeedBrokers(s.Brokers...), kgo.ClientID("holdfast"), kgo.WithLogger(kafkaLog{d.Log}), kgo.AllowAutoTopicCreation(),
+		kgo.SeedBrokers(s.URL.Addresses()...), kgo.ClientID("holdfast"), kgo.WithLogger(kafkaLog{d.Log}), kgo.AllowAutoTopicCreation(),
 		kgo.DialTimeout(kafkaTimeout), kgo.RequestTimeoutOverhead(kafkaTimeout), kgo.RetryTimeout(kafkaDelivery),
 		kgo.RetryBackoffFn(func(int) time.Duration { return kafkaPause }), kgo.MetadataMinAge(kafkaPause),
 	}

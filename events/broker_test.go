@@ -20,21 +20,21 @@ import (
 func TestSettings(t *testing.T) {
 	must(t, DefaultSettings().Validate())
 	for want, change := range map[string]func(*Settings){
-		"poll":                     func(s *Settings) { s.Poll = 0 },
-		"batch":                    func(s *Settings) { s.Batch = 1001 },
-		"lanes":                    func(s *Settings) { s.Lanes = 0 },
-		"publishTimeout":           func(s *Settings) { s.PublishTimeout = time.Hour },
-		"maxBackoff":               func(s *Settings) { s.MaxBackoff = 0 },
-		"retries":                  func(s *Settings) { s.Retries = -1 },
-		"retryDelay":               func(s *Settings) { s.RetryDelay = time.Minute },
-		"handlerTimeout":           func(s *Settings) { s.HandlerTimeout = 0 },
-		"closeTimeout":             func(s *Settings) { s.CloseTimeout = 0 },
-		"lowStock":                 func(s *Settings) { s.LowStock = -1 },
-		"broker.kind":              func(s *Settings) { s.Broker.Kind = "pigeon" },
-		"broker.redelivery":        func(s *Settings) { s.Broker = BrokerSettings{Kind: RedisStreams, MaxLen: 1000} },
-		"broker.maxLen":            func(s *Settings) { s.Broker = BrokerSettings{Kind: RedisStreams, Redelivery: time.Second} },
-		"number of broker.brokers": func(s *Settings) { s.Broker = BrokerSettings{Kind: Kafka, Redelivery: time.Second} },
-		"broker.partitions":        func(s *Settings) { s.Broker = BrokerSettings{Kind: Kafka, Partitions: -1} },
+		"poll":           func(s *Settings) { s.Poll = 0 },
+		"batch":          func(s *Settings) { s.Batch = 1001 },
+		"lanes":          func(s *Settings) { s.Lanes = 0 },
+		"publishTimeout": func(s *Settings) { s.PublishTimeout = time.Hour },
+		"maxBackoff":     func(s *Settings) { s.MaxBackoff = 0 },
+		"retries":        func(s *Settings) { s.Retries = -1 },
+		"retryDelay":     func(s *Settings) { s.RetryDelay = time.Minute },
+		"handlerTimeout": func(s *Settings) { s.HandlerTimeout = 0 },
+		"closeTimeout":   func(s *Settings) { s.CloseTimeout = 0 },
+		"lowStock":       func(s *Settings) { s.LowStock = -1 },
+		"url":            func(s *Settings) { s.Broker.URL = "pigeon" },
+		"redelivery":     func(s *Settings) { s.Broker.Redelivery = 0 },
+		"maxLen":         func(s *Settings) { s.Broker.MaxLen = 0 },
+		"1 to 100":       func(s *Settings) { s.Broker.URL = "kafka://" },
+		"partitions":     func(s *Settings) { s.Broker.Partitions = -1 },
 	} {
 		s := DefaultSettings()
 		change(&s)
@@ -54,7 +54,7 @@ func TestStartWithoutBroker(t *testing.T) {
 		t.Errorf("broker redis without Redis: %v", err)
 	}
 	e.deps.Settings.Broker = brokerSettings(Kafka)
-	e.deps.Settings.Broker.Brokers = []string{"127.0.0.1:1"}
+	e.deps.Settings.Broker.URL = KafkaURL("127.0.0.1:1")
 	if _, err := Start(t.Context(), e.deps); err == nil || !strings.Contains(err.Error(), "broker kafka") {
 		t.Errorf("Kafka where nobody listens: %v", err)
 	}

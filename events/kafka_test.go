@@ -45,7 +45,7 @@ func TestKafkaTakeover(t *testing.T) {
 		must(t, err)
 		t.Cleanup(cluster.Close)
 		settings := brokerSettings(Kafka)
-		settings.Brokers, settings.Redelivery = cluster.ListenAddrs(), redelivery
+		settings.URL, settings.Redelivery = KafkaURL(cluster.ListenAddrs()...), redelivery
 		return &testBroker{settings: settings}
 	}})
 	read := make(chan struct{}, plenty)

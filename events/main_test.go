@@ -54,7 +54,7 @@ var (
 
 func brokerSettings(k BrokerKind) BrokerSettings {
 	s := DefaultSettings().Broker
-	s.Kind = k
+	s.URL = BrokerURL(k)
 	return s
 }
 
@@ -92,8 +92,8 @@ func startKafka(t *testing.T) *testBroker {
 	must(t, err)
 	t.Cleanup(func() { cluster.Close() })
 	settings := brokerSettings(Kafka)
-	settings.Brokers = cluster.ListenAddrs()
-	_, text, err := net.SplitHostPort(settings.Brokers[0])
+	settings.URL = KafkaURL(cluster.ListenAddrs()...)
+	_, text, err := net.SplitHostPort(settings.URL.Addresses()[0])
 	must(t, err)
 	port, err := strconv.Atoi(text)
 	must(t, err)
@@ -169,8 +169,9 @@ func newEnvOn(t *testing.T, kind brokerKind, databaseURL string) *env {
 	e.Services = commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: e.ledger, Providers: providers, Gateway: commerce.SimulatedGateway{},
 		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: longEnough,
+			Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000,
 		},
+		Payment: commerce.PaymentSettings{Timeout: longEnough},
 	})
 	db.Ent.ChangeLog.Use(e.observeMarks)
 	settings := DefaultSettings()

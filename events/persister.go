@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"holdfast/config/setting"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/redisfirst"
@@ -44,25 +45,21 @@ type PersisterDeps struct {
 // PersisterSettings are the bounds of a Persister.
 type PersisterSettings struct {
 	// Batch is the most changes of one transaction.
-	Batch int64
+	Batch int64 `key:"batch" default:"256" min:"1" max:"1000"`
 	// Block is how long one read waits for changes, and so how long a stop may take.
-	Block time.Duration
-	// ClaimIdle is how long a change may lie read but unconfirmed before another instance takes it over: the time after
-	// which a crash is made good.
-	ClaimIdle time.Duration
-	// Retry is the first pause after a failure of Redis or the database; it doubles up to MaxRetry.
-	Retry, MaxRetry time.Duration
+	Block time.Duration `key:"block" default:"500ms" min:"10ms" max:"1s"`
+	// ClaimIdle is how long a change may lie read but unconfirmed before another instance takes it over: the time after which a
+	// crash is made good.
+	ClaimIdle time.Duration `key:"claimIdle" default:"3s" min:"100ms" max:"1m"`
+	// Retry is the first pause after a failure of Redis or the database. It doubles up to MaxRetry.
+	Retry    time.Duration `default:"20ms" min:"1ms" max:"1m"`
+	MaxRetry time.Duration `default:"1s" min:"1ms" max:"1m"`
 	// Finish bounds the batch in hand when the persister is told to stop.
-	Finish time.Duration
+	Finish time.Duration `default:"10s" min:"1ms" max:"10m"`
 }
 
 // DefaultPersisterSettings suit a database that commits in milliseconds.
-func DefaultPersisterSettings() PersisterSettings {
-	return PersisterSettings{
-		Batch: 256, Block: 500 * time.Millisecond, ClaimIdle: 3 * time.Second,
-		Retry: 20 * time.Millisecond, MaxRetry: time.Second, Finish: 10 * time.Second,
-	}
-}
+func DefaultPersisterSettings() PersisterSettings { return setting.Default[PersisterSettings]() }
 
 // PersisterMetrics count what is persisted.
 type PersisterMetrics struct {

@@ -49,7 +49,8 @@ func newRedisFirst(t *testing.T) *redisFirst {
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
 	for _, f := range lockprovider.Families {
 		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.Lua, Settings: lockprovider.Settings{
-			Wait: longEnough, Poll: 1, Ack: lockprovider.AckAccepted, PersistWait: longEnough, Backlog: 100, Remember: longEnough,
+			Wait: longEnough, Poll: 1, Ack: lockprovider.AckAccepted,
+			Pipeline: lockprovider.PipelineSettings{PersistWait: longEnough, Backlog: 100, Remember: longEnough},
 		}}
 	}
 	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: server.Client, Instance: "here"}, families)

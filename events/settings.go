@@ -3,32 +3,52 @@ package events
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"holdfast/config/setting"
 )
 
 // Settings are the bounds of the relay and the handlers.
 type Settings struct {
-	Broker BrokerSettings
-	// Poll is how often the relay looks for changes that nobody woke it for, such as those of other instances: 10ms to 1m.
-	Poll time.Duration
-	// Batch is the most changes that the relay holds in memory and marks at once: 1 to 1000.
-	Batch int
-	// Lanes is how many messages, each of another key, may be on their way at a time: 1 to 64.
-	Lanes int
-	// PublishTimeout bounds the publication of one message; with the kind channel that includes handling it: 100ms to 10m.
-	PublishTimeout time.Duration
-	// MaxBackoff bounds the pause, which begins with Poll and doubles, while the broker is down: 100ms to 10m.
-	MaxBackoff time.Duration
-	// Retries is how often a handler that fails is tried again before its message goes to the poison topic: 0 to 20.
-	Retries int
-	// RetryDelay is the pause before the first of them, which doubles up to a second: 1ms to 1s.
-	RetryDelay time.Duration
-	// HandlerTimeout bounds one try: 100ms to 10m.
-	HandlerTimeout time.Duration
-	// CloseTimeout bounds the wait for handlers at the end: 100ms to 10m.
-	CloseTimeout time.Duration
-	// LowStock is how many of a product are left when its stock counts as low: 0 to 1000000.
-	LowStock int64
+	Broker BrokerSettings `key:",inline"`
+
+	// LowStock is how many of a product are left when its stock counts as low.
+	LowStock int64 `key:"lowStock" default:"5" min:"0" max:"1000000"`
+	// Poll is how often the relay looks for changes that nobody woke it for, such as those of other instances.
+	Poll time.Duration `key:"poll" default:"500ms" min:"10ms" max:"1m"`
+	// Batch is the most changes whose events the relay publishes and then marks together.
+	Batch int `key:"batch" default:"256" min:"1" max:"1000"`
+
+	// Lanes is how many messages, each of another key, may be on their way at a time.
+	Lanes int `default:"8" min:"1" max:"64"`
+	// PublishTimeout bounds the publication of one message; with the broker channel that includes handling it.
+	PublishTimeout time.Duration `default:"30s" min:"100ms" max:"10m"`
+	// MaxBackoff bounds the pause, which begins with Poll and doubles, while the broker is down.
+	MaxBackoff time.Duration `default:"10s" min:"100ms" max:"10m"`
+	// Retries is how often a handler that fails is tried again before its message goes to the poison topic.
+	Retries int `default:"5" min:"0" max:"20"`
+	// RetryDelay is the pause before the first retry. It doubles up to a second.
+	RetryDelay time.Duration `default:"50ms" min:"1ms" max:"1s"`
+	// HandlerTimeout bounds one try.
+	HandlerTimeout time.Duration `default:"5s" min:"100ms" max:"10m"`
+	// CloseTimeout bounds the wait for handlers at the end.
+	CloseTimeout time.Duration `default:"10s" min:"100ms" max:"10m"`
+}
+
+// BrokerSettings say which broker, and within which bounds.
+type BrokerSettings struct {
+	// URL is channel (inside this process), redis (streams of the Redis that is configured already) or
+	// kafka://host:port,host:port. The variable BROKER sets it as well.
+	URL BrokerURL `key:"url" default:"channel"`
+	// Redelivery is how long a message may lie unhandled with a consumer before another one takes it over: the time in which a
+	// crash is made good. A Kafka broker refuses what is below its group.min.session.timeout.ms, usually 6s.
+	Redelivery time.Duration `key:"redelivery" default:"6s" min:"1s" max:"10m"`
+	// MaxLen is how many messages a Redis stream keeps, handled ones included. The relay waits if this program's handlers have
+	// not had the oldest of them yet.
+	MaxLen int64 `key:"maxLen" default:"100000" min:"1000" max:"100000000"`
+	// Partitions is how many partitions a new Kafka topic gets; 0 creates no topics.
+	Partitions int32 `key:"partitions" default:"6" min:"0" max:"1000"`
 }
 
 // BrokerKind names a kind of broker.
@@ -44,71 +64,57 @@ const (
 	Kafka BrokerKind = "kafka"
 )
 
-// BrokerSettings say which broker, and within which bounds.
-type BrokerSettings struct {
-	// Kind is channel, redis or kafka.
-	Kind BrokerKind
-	// Redelivery is how long a message may lie unhandled with a consumer before another one takes it over, so the time in
-	// which a crash is made good: 1s to 10m. A Kafka broker refuses what is below its group.min.session.timeout.ms,
-	// usually 6s.
-	Redelivery time.Duration
-	// MaxLen is the number of messages that a Redis stream keeps, handled ones included: 1000 to 100000000. The relay
-	// waits rather than have messages dropped that this program's handlers have not had yet.
-	MaxLen int64
-	// Brokers are the addresses of Kafka, host:port: 1 to 100 of them.
-	Brokers []string
-	// Partitions is how many partitions a topic gets in Kafka that does not exist yet: 1 to 1000, or 0 to create none.
-	Partitions int32
+// maxBrokers bounds the addresses in a URL.
+const maxBrokers = 100
+
+// BrokerURL names a broker: its kind, and the addresses of a Kafka cluster.
+type BrokerURL string
+
+// KafkaURL is the URL of a Kafka cluster, of which at least one address is known.
+func KafkaURL(addresses ...string) BrokerURL {
+	return BrokerURL(string(Kafka) + "://" + strings.Join(addresses, ","))
+}
+
+// Kind is the part before "://".
+func (u BrokerURL) Kind() BrokerKind {
+	kind, _, _ := strings.Cut(string(u), "://")
+	return BrokerKind(kind)
+}
+
+// Addresses are those after "://", host:port each.
+func (u BrokerURL) Addresses() []string {
+	_, list, _ := strings.Cut(string(u), "://")
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, ",")
+}
+
+// Check returns an error that says what is wanted if the URL names no broker.
+func (u BrokerURL) Check() error {
+	valid := u == BrokerURL(Channel) || u == BrokerURL(RedisStreams)
+	if u.Kind() == Kafka {
+		n := len(u.Addresses())
+		valid = n >= 1 && n <= maxBrokers
+	}
+	if valid {
+		return nil
+	}
+	return fmt.Errorf("channel, redis, or kafka://host:port,host:port with 1 to %d addresses", maxBrokers)
 }
 
 // DefaultSettings need no broker.
-func DefaultSettings() Settings {
-	return Settings{
-		Broker: BrokerSettings{Kind: Channel, Redelivery: 6 * time.Second, MaxLen: 100_000, Partitions: 6},
-		Poll:   500 * time.Millisecond, Batch: 256, Lanes: 8, PublishTimeout: 30 * time.Second, MaxBackoff: 10 * time.Second,
-		Retries: 5, RetryDelay: 50 * time.Millisecond, HandlerTimeout: 5 * time.Second, CloseTimeout: 10 * time.Second,
-		LowStock: 5,
-	}
-}
+func DefaultSettings() Settings { return setting.Default[Settings]() }
 
 // Validate names every setting that is out of bounds.
-func (s Settings) Validate() error {
-	const long = 10 * time.Minute
-	return errors.Join(
-		s.Broker.validate(),
-		within("poll", s.Poll, 10*time.Millisecond, time.Minute),
-		within("batch", s.Batch, 1, 1000),
-		within("lanes", s.Lanes, 1, 64),
-		within("publishTimeout", s.PublishTimeout, 100*time.Millisecond, long),
-		within("maxBackoff", s.MaxBackoff, 100*time.Millisecond, long),
-		within("retries", s.Retries, 0, 20),
-		within("retryDelay", s.RetryDelay, time.Millisecond, maxRetryDelay),
-		within("handlerTimeout", s.HandlerTimeout, 100*time.Millisecond, long),
-		within("closeTimeout", s.CloseTimeout, 100*time.Millisecond, long),
-		within("lowStock", s.LowStock, 0, 1_000_000),
-	)
-}
+func (s Settings) Validate() error { return errors.Join(setting.Check(&s), s.Broker.URL.validate()) }
 
-func (b BrokerSettings) validate() error {
-	switch b.Kind {
-	case Channel:
-		return nil
-	case RedisStreams:
-		return errors.Join(
-			within("broker.redelivery", b.Redelivery, time.Second, 10*time.Minute),
-			within("broker.maxLen", b.MaxLen, 1000, 100_000_000))
-	case Kafka:
-		return errors.Join(
-			within("broker.redelivery", b.Redelivery, time.Second, 10*time.Minute),
-			within("number of broker.brokers", len(b.Brokers), 1, 100),
-			within("broker.partitions", b.Partitions, 0, 1000))
-	}
-	return fmt.Errorf("broker.kind %q: want %s, %s or %s", b.Kind, Channel, RedisStreams, Kafka)
-}
+// Validate names every setting that is out of bounds.
+func (s BrokerSettings) Validate() error { return errors.Join(setting.Check(&s), s.URL.validate()) }
 
-func within[T time.Duration | int | int32 | int64](name string, value, least, most T) error {
-	if value < least || value > most {
-		return fmt.Errorf("%s: %v, want %v to %v", name, value, least, most)
+func (u BrokerURL) validate() error {
+	if want := u.Check(); want != nil {
+		return fmt.Errorf("url: %q: want %w", u, want)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func TestUniversalBrokers(t *testing.T) {
 			features.ConsumerGroups, features.Persistent = true, true
 			features.GuaranteedOrder = true
 			// The consumers of a group share a stream of Redis message by message, and one of Kafka partition by partition.
-			features.GuaranteedOrderWithSingleSubscriber = broker.settings.Kind == RedisStreams
+			features.GuaranteedOrderWithSingleSubscriber = broker.settings.URL.Kind() == RedisStreams
 			tests.TestPubSub(t, features,
 				func(t *testing.T) (message.Publisher, message.Subscriber) { t.Helper(); return open(t, "group") }, open)
 		})
@@ -56,7 +56,7 @@ func startAutoKafka(t *testing.T) *testBroker {
 	must(t, err)
 	t.Cleanup(cluster.Close)
 	settings := brokerSettings(Kafka)
-	settings.Brokers, settings.Partitions = cluster.ListenAddrs(), 0 // the suite makes up topics as it goes
+	settings.URL, settings.Partitions = KafkaURL(cluster.ListenAddrs()...), 0 // the suite makes up topics as it goes
 	return &testBroker{settings: settings, kafka: cluster}
 }
 

@@ -140,11 +140,16 @@ const testSecret = "a secret of the tests, 32 bytes or longer"
 func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) {
 	t.Helper()
 	database = "sqlite://" + filepath.Join(t.TempDir(), "shop.db")
-	lock := config.Lock{Provider: lockprovider.RowLock, Wait: 2 * time.Minute, Attempts: 10, Backoff: time.Millisecond}
-	faulty := lock
-	faulty.Provider = stock
 	cfg := config.Default()
-	cfg.Database.URL, cfg.Locks = database, config.Locks{Stock: faulty, Coupons: lock, Points: lock, Accounts: lock}
+	cfg.Database.URL = database
+	for family, lock := range cfg.Locks {
+		*lock = lockprovider.FamilyConfig{Strategy: lockprovider.RowLock, Settings: lockprovider.Settings{
+			Wait: 2 * time.Minute, Attempts: 10, Backoff: time.Millisecond,
+		}}
+		if family == lockprovider.Stock {
+			lock.Strategy = stock
+		}
+	}
 	shop, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{})
 	must(t, err)
 	t.Cleanup(func() { must(t, shop.Close()) })

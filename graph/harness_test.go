@@ -109,7 +109,8 @@ func newAPI(t *testing.T, s settings) *api {
 	}
 	bounds := lockprovider.Settings{
 		Wait: s.wait, Lease: time.Minute, Poll: 5 * time.Millisecond, Attempts: 50, Backoff: time.Millisecond,
-		PersistWait: s.wait, Backlog: 1000, Remember: time.Hour,
+
+		Pipeline: lockprovider.PipelineSettings{PersistWait: s.wait, Backlog: 1000, Remember: time.Hour},
 	}
 	log := &logBuffer{}
 	live := events.NewLive(redis.Client, uuid.NewString(), textLogger(log))
@@ -142,8 +143,9 @@ func newAPI(t *testing.T, s settings) *api {
 	services := commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway,
 		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 20, MaxQuantity: 1000, PaymentTimeout: longEnough,
+			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 20, MaxQuantity: 1000,
 		},
+		Payment: commerce.PaymentSettings{Timeout: longEnough},
 	})
 	if !s.bare {
 		must(t, commerce.SeedDemo(ctx, services))

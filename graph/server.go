@@ -7,6 +7,7 @@ import (
 
 	"holdfast/auth"
 	"holdfast/commerce"
+	"holdfast/config/setting"
 	"holdfast/ent"
 	"holdfast/events"
 	"holdfast/graph/generated"
@@ -47,9 +48,10 @@ func NewHandler(o Options) *transport.Handler {
 	if o.Live == nil {
 		o.Live = events.NewLive(nil, "", o.Logger)
 	}
+	setting.Fill(&o.Streams)
 	r := &Resolver{
 		services: o.Services, client: o.Client, operations: o.Operations, strategies: o.Strategies, introspection: o.Introspection,
-		live: o.Live, streams: o.Streams.WithDefaults(), logger: o.Logger,
+		live: o.Live, streams: o.Streams, logger: o.Logger,
 	}
 	return transport.New(transport.Options{
 		Schema: generated.NewExecutableSchema(generated.Config{

@@ -38,11 +38,12 @@ type Deployment struct {
 // DeploymentSettings are the bounds of the membership.
 type DeploymentSettings struct {
 	// Heartbeat is how often an instance says that it lives.
-	Heartbeat time.Duration
-	// Expiry is how long after its last heartbeat an instance counts as live.
-	Expiry time.Duration
-	// Takeover replaces the strategies of live instances instead of refusing to start; those instances then stop.
-	Takeover bool
+	Heartbeat time.Duration `key:"heartbeat" default:"5s" min:"100ms" max:"1m"`
+	// Expiry is how long after its last heartbeat an instance counts as live, at least twice the heartbeat.
+	Expiry time.Duration `key:"expiry" default:"15s" max:"10m"`
+	// Takeover replaces the strategies of live instances, which then stop, instead of refusing to start. For one start, use
+	// --takeover.
+	Takeover bool `key:"takeover"`
 }
 
 // Join registers this process with its strategies, or returns ErrStrategyMismatch where a live instance runs others.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"holdfast/config/setting"
 	"holdfast/ent/familystrategy"
 	"holdfast/lockprovider/redisfirst"
 )
@@ -39,20 +40,19 @@ type failover struct {
 
 // FailoverSettings are the bounds of the way out of an outage of Redis, and back.
 type FailoverSettings struct {
-	// Failures in a row open the circuit: changes are refused, or sent to the fallback, without asking Redis.
-	Failures uint32
+	// Failures is how many failures in a row open the circuit of a family: its changes are then refused, or sent to the fallback,
+	// without asking Redis.
+	Failures uint32 `key:"failures" default:"3" min:"1" max:"1000"`
 	// Retry is how long the circuit stays open before one change tries again.
-	Retry time.Duration
-	// Watch is how often an instance looks which strategy is in force.
-	Watch time.Duration
-	// Healthy is how many looks in a row must find Redis answering before a family goes back to its strategy.
-	Healthy int
+	Retry time.Duration `key:"retry" default:"1s" min:"10ms" max:"1m"`
+	// Watch is how often an instance looks which strategy is in force, and whether Redis is back.
+	Watch time.Duration `key:"watch" default:"500ms" min:"50ms" max:"1m"`
+	// Healthy is how many looks in a row must find Redis answering before a family leaves its fallback.
+	Healthy int `key:"healthy" default:"3" min:"1" max:"1000"`
 }
 
 // DefaultFailoverSettings leave an outage within a second or two of its end.
-func DefaultFailoverSettings() FailoverSettings {
-	return FailoverSettings{Failures: 3, Retry: time.Second, Watch: 500 * time.Millisecond, Healthy: 3}
-}
+func DefaultFailoverSettings() FailoverSettings { return setting.Default[FailoverSettings]() }
 
 // Regime is which strategy is in force for a family.
 type Regime struct {

@@ -24,7 +24,7 @@ func TestLocks(t *testing.T) {
 					_ = node.Close()
 				}
 			})
-			settings := lockprovider.Settings{Wait: time.Minute, Lease: time.Minute, Poll: 300 * time.Millisecond, Backlog: 1}
+			settings := lockprovider.Settings{Wait: time.Minute, Lease: time.Minute, Poll: 300 * time.Millisecond, Pipeline: lockprovider.PipelineSettings{Backlog: 1}}
 			families := map[lockprovider.Family]lockprovider.FamilyConfig{}
 			for _, f := range lockprovider.Families {
 				families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.PubSub, Settings: settings}

@@ -46,7 +46,7 @@ const firstLook = 250 * time.Millisecond
 
 func newLua(d Deps) (Provider, error) {
 	store := redisfirst.NewStore(d.Redis, d.family, d.Epochs[d.family], d.Instance, redisfirst.StoreSettings{
-		Backlog: d.Settings.Backlog, Remember: d.Settings.Remember,
+		Backlog: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember,
 	})
 	return &lua{Store: store, confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings}, nil
 }
@@ -132,7 +132,7 @@ func refusedUnlessApplied(ctx context.Context, l *Ledger, c Change, err error) (
 // confirmed waits for the database's result, which the persister delivers. If the message is lost, the result is found in
 // the change log. After the bound, the answer is that the change is accepted.
 func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, result <-chan error) (Receipt, error) {
-	deadline := time.NewTimer(p.settings.PersistWait)
+	deadline := time.NewTimer(p.settings.Pipeline.PersistWait)
 	defer deadline.Stop()
 	next := firstLook
 	if receipt.Replayed {
@@ -184,7 +184,7 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, result <
 // persist it, the answer is ErrUnavailable.
 func (p *lua) unconfirmed(ctx context.Context, c Change, receipt Receipt) (Receipt, error) {
 	if c.Confirm {
-		return Receipt{}, fmt.Errorf("%w: change %s is not committed after %s", ErrUnavailable, c.ID, p.settings.PersistWait)
+		return Receipt{}, fmt.Errorf("%w: change %s is not committed after %s", ErrUnavailable, c.ID, p.settings.Pipeline.PersistWait)
 	}
 	known, err := p.Known(ctx, c.ID)
 	if err != nil {

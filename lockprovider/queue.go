@@ -27,7 +27,7 @@ type queue struct {
 
 func newQueue(d Deps) (Provider, error) {
 	changes := redisfirst.NewQueue(d.Redis, d.family, d.Epochs[d.family], d.Instance, redisfirst.QueueSettings{
-		Length: d.Settings.Backlog, Remember: d.Settings.Remember,
+		Length: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember,
 	})
 	return &queue{
 		changes: changes, confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings,
@@ -114,7 +114,7 @@ func (p *queue) served(ctx context.Context, c Change, entry redisfirst.Entry, re
 				return Receipt{}, errors.Join(ErrLockTimeout, err)
 			}
 			leaving = true // too late to leave: the result is on its way
-			patience.Reset(p.settings.PersistWait)
+			patience.Reset(p.settings.Pipeline.PersistWait)
 		case <-ctx.Done():
 			p.abandon(ctx, c, entry)
 			return Receipt{}, ctx.Err()

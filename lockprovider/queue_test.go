@@ -56,7 +56,8 @@ func newShop(t *testing.T, url string, kind redisKind, stock, batch int64) *shop
 		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}
 	}
 	families[lockprovider.Stock] = lockprovider.FamilyConfig{Strategy: lockprovider.Queue, Settings: lockprovider.Settings{
-		Wait: longEnough, PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour, Poll: 20 * time.Millisecond,
+		Wait: longEnough, Poll: 20 * time.Millisecond,
+		Pipeline: lockprovider.PipelineSettings{PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour},
 	}}
 	for range 2 {
 		providers, err := lockprovider.Build(lockprovider.Deps{

@@ -22,24 +22,31 @@ import (
 
 // Settings are the bounds of one family's strategy; each strategy uses those that concern it.
 type Settings struct {
-	// Wait is the longest time to wait for a lock, of whatever kind.
-	Wait time.Duration
-	// Lease is how long a Redis lock lives without renewal: how long a dead holder blocks the others.
-	Lease time.Duration
-	// Poll is how long setnx and pubsub wait before they ask again on their own, and redsync's longest retry delay.
-	Poll time.Duration
-	// Attempts bounds how often a change is tried whose balances somebody else changed meanwhile.
-	Attempts int
-	// Backoff is the pause between the attempts of optimistic, ±50 % jitter.
-	Backoff time.Duration
-	// Ack says when lua returns.
-	Ack Ack
-	// PersistWait is how long lua waits for the commit; then the answer is that the change is accepted.
-	PersistWait time.Duration
-	// Backlog bounds the changes that lua has admitted and the database has not confirmed yet.
-	Backlog int64
-	// Remember is how long Redis knows the ID of a change that lua admitted.
-	Remember time.Duration
+	// Wait is the longest time to wait for a lock of whatever kind.
+	Wait time.Duration `key:"wait" default:"5s" min:"1ms" max:"1m"`
+	// Lease is how long a lock in Redis lives without renewal: how long a dead holder blocks the others.
+	Lease time.Duration `key:"lease" default:"3s" min:"100ms" max:"10m"`
+	// Poll is how long setnx and pubsub wait before they ask for a lock again on their own, and redsync's longest retry delay.
+	// 0s is the strategy's own: setnx 50ms, redsync 150ms (±50 %), others 300ms.
+	Poll time.Duration `key:"poll" min:"1ms" max:"10s"`
+	// Attempts is how often a change is tried if somebody else changes its balances meanwhile.
+	Attempts int `key:"attempts" default:"3" min:"1" max:"100"`
+	// Backoff is the pause of optimistic between such attempts, ±50 %.
+	Backoff time.Duration `key:"backoff" default:"50ms" min:"1ms" max:"10s"`
+	// Ack says when lua answers. persisted: after the commit. accepted: when Redis has admitted the change.
+	Ack Ack `key:"ack" default:"persisted" oneof:"persisted accepted"`
+	// Pipeline are the bounds of lua and queue, the same for all families.
+	Pipeline PipelineSettings
+}
+
+// PipelineSettings are the bounds of changes on their way from Redis into the database.
+type PipelineSettings struct {
+	// PersistWait is how long an operation waits for its commit; then it is answered as accepted.
+	PersistWait time.Duration `key:"persistWait" default:"5s" min:"10ms" max:"1m"`
+	// Backlog is how many changes of a family may wait to be persisted; more are refused as busy.
+	Backlog int64 `key:"backlog" default:"10000" min:"256" max:"1000000"`
+	// Remember is how long Redis knows the ID of a change. The database knows it at least as long.
+	Remember time.Duration `key:"remember" default:"24h" min:"1m" max:"720h"`
 }
 
 // Deps is what strategies are built from.
@@ -74,10 +81,12 @@ type Deps struct {
 
 // FamilyConfig is one family's strategy and its bounds.
 type FamilyConfig struct {
-	Strategy Strategy
-	Settings Settings
-	// Fallback serves the family while Redis is away; "" for none. It must work without Redis.
-	Fallback Strategy
+	// Strategy is the name of the strategy.
+	Strategy Strategy `key:"provider"`
+	Settings Settings `key:",inline"`
+	// Fallback is the strategy that serves the family while Redis is away: rowlock, optimistic or atomicsql. If it is empty,
+	// operations are refused as retryable. All instances switch together, and back once Redis has answered for a while.
+	Fallback Strategy `key:"fallback"`
 }
 
 // Providers are the families' providers and what they share.

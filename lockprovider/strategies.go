@@ -10,7 +10,7 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
-//go:generate go run ./document ../README.md ../docs/strategies.md ../config/example.yaml
+//go:generate go run ./document ../README.md ../docs/strategies.md
 
 // Constructor builds a provider for one family.
 type Constructor func(Deps) (Provider, error)

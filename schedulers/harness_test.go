@@ -143,7 +143,8 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 		families[f] = lockprovider.FamilyConfig{Strategy: strategy, Settings: lockprovider.Settings{
 			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond,
 			Attempts: 100, Backoff: time.Millisecond,
-			Ack: lockprovider.AckPersisted, PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour,
+			Ack:      lockprovider.AckPersisted,
+			Pipeline: lockprovider.PipelineSettings{PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour},
 		}}
 	}
 	var err error
@@ -158,8 +159,9 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 	i.Services = commerce.New(commerce.Deps{
 		Client: s.db.Ent, Ledger: i.ledger, Providers: i.providers, Gateway: commerce.SimulatedGateway{}, Now: i.clock.Now,
 		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: reservation, MaxLines: 50, MaxQuantity: 1000, PaymentTimeout: longEnough,
+			Currency: "USD", Reservation: reservation, MaxLines: 50, MaxQuantity: 1000,
 		},
+		Payment: commerce.PaymentSettings{Timeout: longEnough},
 	})
 	return i
 }

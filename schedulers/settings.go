@@ -1,98 +1,59 @@
 package schedulers
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
 	"time"
+
+	"holdfast/config/setting"
 )
 
 // Settings are the periods and bounds of the jobs.
 type Settings struct {
-	// ReconcileEvery is how often Redis is compared with the database: 1s to 1h.
-	ReconcileEvery time.Duration
-	// PrimeEvery is how often balances that Redis lacks are created from the database: 1s to 24h.
-	PrimeEvery time.Duration
-	// ExpireEvery is how often orders that were not paid in time are ended: 100ms to 1h.
-	ExpireEvery time.Duration
-	// SweepEvery is how often Deps.Sweep is called: 100ms to 1h.
-	SweepEvery time.Duration
-	// RetainEvery is how often rows that nobody needs any more are deleted: 1m to 168h.
-	RetainEvery time.Duration
+	// ReconcileEvery is how often the balances that lua keeps in Redis are compared with the database, and repaired.
+	ReconcileEvery time.Duration `key:"reconcile" default:"1m" min:"1s" max:"1h"`
+	// PrimeEvery is how often balances that Redis lacks are created from the database.
+	PrimeEvery time.Duration `key:"prime" default:"5m" min:"1s" max:"24h"`
+	// ExpireEvery is how often orders that were not paid in time are ended, and orders finished that a crash left half-done.
+	ExpireEvery time.Duration `key:"expire" default:"10s" min:"100ms" max:"1h"`
+	// SweepEvery is how often Deps.Sweep is called.
+	SweepEvery time.Duration `default:"10s" min:"100ms" max:"1h"`
+	// RetainEvery is how often rows that nobody needs any more are deleted.
+	RetainEvery time.Duration `key:"retention" default:"24h" min:"1m" max:"168h"`
 
-	// Timeout bounds one run; what it leaves over is done by the next: 1s to 1h.
-	Timeout time.Duration
-	// Lease is how long a job is blocked that its instance died of: 1s to 10m. A run that takes longer renews it.
-	Lease time.Duration
+	// Timeout bounds one run; what it leaves over is done by the next.
+	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`
+	// Lease is how long a job is blocked that its instance died of. A run that takes longer renews it.
+	Lease time.Duration `default:"30s" min:"1s" max:"10m"`
 
-	// Page is how many balances are compared at a time: 1 to 5000.
-	Page int
-	// Looks is how often balances with changes in flight are looked at before they are locked and compared: 1 to 100.
-	Looks int
-	// LookPause is the time between these looks, in which a group commit should end: 0s to 10s.
-	LookPause time.Duration
-	// Freeze is how long one balance may be kept from being persisted to while it is compared: 10ms to 1m.
-	Freeze time.Duration
+	// Page is how many balances are compared at a time.
+	Page int `default:"500" min:"1" max:"5000"`
+	// Looks is how often balances with changes in flight are looked at before they are locked and compared.
+	Looks int `default:"3" min:"1" max:"100"`
+	// LookPause is the time between these looks, in which a group commit should end.
+	LookPause time.Duration `default:"10ms" min:"0s" max:"10s"`
+	// Freeze is how long one balance may be kept from being persisted to while it is compared.
+	Freeze time.Duration `default:"1s" min:"10ms" max:"1m"`
 
-	// ExpireBatch is how many orders are finished at a time: 1 to 1000.
-	ExpireBatch int
+	// ExpireBatch is how many orders are finished at a time.
+	ExpireBatch int `default:"200" min:"1" max:"1000"`
 
-	// DeleteBatch is how many rows are deleted at a time: 1 to 5000.
-	DeleteBatch int
+	// DeleteBatch is how many rows are deleted at a time.
+	DeleteBatch int `default:"500" min:"1" max:"5000"`
 	// Remember is how long the database knows an applied change, and so how long a repeated request is told the first
-	// result: 1m to 720h. It must not be shorter than Redis remembers.
-	Remember time.Duration
+	// result. It must not be shorter than Redis remembers.
+	Remember time.Duration `default:"24h" min:"1m" max:"720h"`
 	// Unrelayed tells that no relay publishes changes; otherwise those are kept that are not published yet.
 	Unrelayed bool
-	// KeepEvents is how long it is known that a handler has taken effect for an event: 1h to 8760h. Until then, the broker
+	// KeepEvents is how long it is known that a handler has taken effect for an event. Until then, the broker
 	// must have stopped delivering it again.
-	KeepEvents time.Duration
-	// KeepHistory is how long runs and drift reports are kept: 1h to 8760h.
-	KeepHistory time.Duration
-	// KeepInstances is how long after its last sign of life an instance, and what it read streams as, is kept: 1m to 8760h.
-	KeepInstances time.Duration
+	KeepEvents time.Duration `default:"168h" min:"1h" max:"8760h"`
+	// KeepHistory is how long runs and drift reports are kept.
+	KeepHistory time.Duration `default:"168h" min:"1h" max:"8760h"`
+	// KeepInstances is how long after its last sign of life an instance, and what it read streams as, is kept.
+	KeepInstances time.Duration `default:"24h" min:"1m" max:"8760h"`
 }
 
 // DefaultSettings suit a shop of any size.
-func DefaultSettings() Settings {
-	return Settings{
-		ReconcileEvery: time.Minute, PrimeEvery: 5 * time.Minute, ExpireEvery: 10 * time.Second,
-		SweepEvery: 10 * time.Second, RetainEvery: 24 * time.Hour,
-		Timeout: 5 * time.Minute, Lease: 30 * time.Second,
-		Page: 500, Looks: 3, LookPause: 10 * time.Millisecond, Freeze: time.Second,
-		ExpireBatch: 200,
-		DeleteBatch: 500, Remember: 24 * time.Hour,
-		KeepEvents: 7 * 24 * time.Hour, KeepHistory: 7 * 24 * time.Hour, KeepInstances: 24 * time.Hour,
-	}
-}
+func DefaultSettings() Settings { return setting.Default[Settings]() }
 
 // Validate names every setting that is out of bounds.
-func (s Settings) Validate() error {
-	const year = 8760 * time.Hour
-	return errors.Join(
-		within("reconcileEvery", s.ReconcileEvery, time.Second, time.Hour),
-		within("primeEvery", s.PrimeEvery, time.Second, 24*time.Hour),
-		within("expireEvery", s.ExpireEvery, 100*time.Millisecond, time.Hour),
-		within("sweepEvery", s.SweepEvery, 100*time.Millisecond, time.Hour),
-		within("retainEvery", s.RetainEvery, time.Minute, 168*time.Hour),
-		within("timeout", s.Timeout, time.Second, time.Hour),
-		within("lease", s.Lease, time.Second, 10*time.Minute),
-		within("page", s.Page, 1, 5000),
-		within("looks", s.Looks, 1, 100),
-		within("lookPause", s.LookPause, 0, 10*time.Second),
-		within("freeze", s.Freeze, 10*time.Millisecond, time.Minute),
-		within("expireBatch", s.ExpireBatch, 1, 1000),
-		within("deleteBatch", s.DeleteBatch, 1, 5000),
-		within("remember", s.Remember, time.Minute, 720*time.Hour),
-		within("keepEvents", s.KeepEvents, time.Hour, year),
-		within("keepHistory", s.KeepHistory, time.Hour, year),
-		within("keepInstances", s.KeepInstances, time.Minute, year),
-	)
-}
-
-func within[T cmp.Ordered](name string, value, least, most T) error {
-	if value < least || value > most {
-		return fmt.Errorf("%s: %v, want %v to %v", name, value, least, most)
-	}
-	return nil
-}
+func (s Settings) Validate() error { return setting.Check(&s) }

@@ -12,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"holdfast/auth"
+	"holdfast/config/setting"
 )
 
 // Options is what a handler is built from.
@@ -62,7 +63,9 @@ func New(o Options) *Handler {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	limits, streams := o.Limits.withDefaults(), o.Streams.WithDefaults()
+	limits, streams := o.Limits, o.Streams
+	setting.Fill(&limits)
+	setting.Fill(&streams)
 	limiter, open, recovered := newLimiter(o.Redis, o.Rates, log), newOpenStreams(streams.MaxConnections), recoverWith(log)
 	plain := plainHTTP{limits: limits, limiter: limiter}
 	s := handler.New(o.Schema)

@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -9,54 +8,34 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// Limits bound what one request may cost. Zero fields take the value of [DefaultLimits].
+// Limits bound what one request may cost. Zero fields take their default, which leaves room for GraphiQL and for pages of 100
+// products with all that a shop shows of them.
 type Limits struct {
-	// MaxBodyBytes is the longest body of a POST.
-	MaxBodyBytes int64
-	// BodyTimeout is how long the body may take to arrive.
-	BodyTimeout time.Duration
 	// RequestTimeout is how long a request may take once it has arrived.
-	RequestTimeout time.Duration
-	// MaxTokens bounds the document before it is parsed: the parser recurses, and its stack is
-	// finite.
-	MaxTokens int
-	// MaxDepth is how deep selections may nest. Introspection has a bound of its own.
-	MaxDepth int
+	RequestTimeout time.Duration `key:"requestTimeout" default:"30s" min:"10ms" max:"10m"`
+	// MaxBodyBytes is the size of the longest body of a request.
+	MaxBodyBytes int64 `key:"maxBodyBytes" default:"131072" min:"1024" max:"16777216"`
+	// MaxDepth is how deep a query may nest. Introspection has a bound of its own.
+	MaxDepth int `key:"maxDepth" default:"12" min:"1" max:"100"`
+	// MaxComplexity is the number of fields that a query may ask for, those of list items multiplied.
+	MaxComplexity int `key:"maxComplexity" default:"10000" min:"1" max:"1000000"`
+
+	// BodyTimeout is how long the body may take to arrive.
+	BodyTimeout time.Duration `default:"10s"`
+	// MaxTokens bounds the document before it is parsed: the parser recurses, and its stack is finite.
+	MaxTokens int `default:"1000"`
 	// MaxAliases and MaxFields bound the document with its fragments expanded.
-	MaxAliases, MaxFields int
+	MaxAliases int `default:"30"`
+	MaxFields  int `default:"1000"`
 	// MaxDirectives bounds the uses of directives such as @skip, with fragments expanded.
-	MaxDirectives int
-	// MaxComplexity bounds the estimated number of fields of the response.
-	MaxComplexity int
-	// CachedQueries and CachedQueryBytes bound the cache of parsed documents: how many, and how
-	// long each may be.
-	CachedQueries, CachedQueryBytes int
-	// PersistedQueries is how many documents Redis keeps for clients that send hashes, none longer
-	// than CachedQueryBytes.
-	PersistedQueries int
-}
-
-// DefaultLimits leave room for GraphiQL and for pages of 100 products with all that a shop shows of
-// them.
-func DefaultLimits() Limits {
-	return Limits{
-		MaxBodyBytes: 128 << 10, BodyTimeout: 10 * time.Second, RequestTimeout: 30 * time.Second,
-		MaxTokens: 1000, MaxDepth: 12, MaxAliases: 30, MaxFields: 1000, MaxDirectives: 30, MaxComplexity: 10_000,
-		CachedQueries: 1000, CachedQueryBytes: 8 << 10, PersistedQueries: maxPersisted,
-	}
-}
-
-func (l Limits) withDefaults() Limits {
-	d := DefaultLimits()
-	return Limits{
-		MaxBodyBytes: cmp.Or(l.MaxBodyBytes, d.MaxBodyBytes), BodyTimeout: cmp.Or(l.BodyTimeout, d.BodyTimeout),
-		RequestTimeout: cmp.Or(l.RequestTimeout, d.RequestTimeout), MaxTokens: cmp.Or(l.MaxTokens, d.MaxTokens),
-		MaxDepth: cmp.Or(l.MaxDepth, d.MaxDepth), MaxAliases: cmp.Or(l.MaxAliases, d.MaxAliases), MaxFields: cmp.Or(l.MaxFields, d.MaxFields),
-		MaxDirectives: cmp.Or(l.MaxDirectives, d.MaxDirectives),
-		MaxComplexity: cmp.Or(l.MaxComplexity, d.MaxComplexity),
-		CachedQueries: cmp.Or(l.CachedQueries, d.CachedQueries), CachedQueryBytes: cmp.Or(l.CachedQueryBytes, d.CachedQueryBytes),
-		PersistedQueries: cmp.Or(l.PersistedQueries, d.PersistedQueries),
-	}
+	MaxDirectives int `default:"30"`
+	// CachedQueries bounds the cache of parsed documents.
+	CachedQueries int `default:"1000"`
+	// CachedQueryBytes is the length of the longest document that is cached.
+	CachedQueryBytes int `default:"8192"`
+	// PersistedQueries is how many documents Redis keeps for clients that send hashes, those used last, none longer than
+	// CachedQueryBytes: they fill 16 MB at most.
+	PersistedQueries int `default:"2000"`
 }
 
 // boundedCache keeps long documents out of the cache of parsed documents, which bounds the number

@@ -48,9 +48,6 @@ const (
 	persistedTimeout = 300 * time.Millisecond
 	// persistedTTL is how long an unused document is stored.
 	persistedTTL = 7 * 24 * time.Hour
-	// maxPersisted is how many documents are stored. With the default bound on their length they
-	// fill at most 16 MB.
-	maxPersisted = 2000
 )
 
 // storeDocument stores a document. It deletes documents past their TTL, and the least recently used

@@ -13,13 +13,14 @@ import (
 	"holdfast/auth"
 )
 
-// Rates bound the operations in a minute, over all instances; 0 means no limit. A fifth of a
-// minute's operations may come at once.
+// Rates are how many operations a minute are answered, all instances together.
 type Rates struct {
-	// User is the limit for each user.
-	User int
-	// Address is the limit for each address. Many users may share an address.
-	Address int
+	// User is how many operations a minute are answered to one user, all instances together. A fifth of them may come at once. 0 is
+	// no limit.
+	User int `key:"userRate" production:"600" min:"0" max:"1000000"`
+	// Address is how many operations a minute are answered to one address, which many users may share. A fifth of them may come at
+	// once. 0 is no limit.
+	Address int `key:"addressRate" production:"6000" min:"0" max:"1000000"`
 }
 
 // rateTimeout bounds how long a request waits for Redis to count it.

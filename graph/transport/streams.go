@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -11,51 +10,31 @@ import (
 )
 
 // Streams bound connections that stay open, WebSockets and event streams alike, and the
-// subscriptions that run over them. Zero fields take the value of [DefaultStreams].
+// subscriptions that run over them. Zero fields take their default.
 type Streams struct {
-	// MaxConnections is how many may be open at a time. More are refused with status 503.
-	MaxConnections int
+	// MaxConnections is how many an instance keeps open at a time. More are refused with status 503.
+	MaxConnections int `key:"maxConnections" default:"1000" min:"1" max:"1000000"`
 	// MaxOperations is how many operations one WebSocket may run at a time.
-	MaxOperations int
+	MaxOperations int `key:"maxOperations" default:"20" min:"1" max:"1000"`
 	// MaxMessages is how many messages one WebSocket client may send in a second.
-	MaxMessages int
+	MaxMessages int `key:"maxMessages" default:"50" min:"1" max:"10000"`
 	// InitTimeout is how long a WebSocket client may take to send connection_init.
-	InitTimeout time.Duration
+	InitTimeout time.Duration `key:"initTimeout" default:"5s" min:"100ms" max:"1m"`
 	// Ping is how often the server checks that a client is still there.
-	Ping time.Duration
+	Ping time.Duration `key:"ping" default:"5s" min:"100ms" max:"10m"`
 	// WriteTimeout is how long a client may take to read a message. A slower client is
 	// disconnected. It is told the reason if it reads the message within twice this time.
-	WriteTimeout time.Duration
-	// Interval is the shortest time between two readings of a subscription.
-	Interval time.Duration
+	WriteTimeout time.Duration `key:"writeTimeout" default:"5s" min:"10ms" max:"1m"`
+	// Interval is the shortest time between two readings of a subscription. What changes in between is told
+	// as one.
+	Interval time.Duration `key:"interval" default:"100ms" min:"1ms" max:"1m"`
 	// Refresh is how often a subscription reads without news of a change. It finds changes whose
 	// news Redis lost.
-	Refresh time.Duration
-	// TicketPoll is how often the position of a queue ticket is read.
-	TicketPoll time.Duration
+	Refresh time.Duration `key:"refresh" default:"15s" min:"100ms" max:"1h"`
+	// TicketPoll is how often the position of a queue ticket is read. A position is kept for a minute.
+	TicketPoll time.Duration `key:"ticketPoll" default:"1s" min:"50ms" max:"30s"`
 	// MaxProducts is how many products one subscription may watch.
-	MaxProducts int
-}
-
-// DefaultStreams suit a shop whose pages watch a few products or orders each.
-func DefaultStreams() Streams {
-	return Streams{
-		MaxConnections: 1000, MaxOperations: 20, MaxMessages: 50, InitTimeout: 5 * time.Second, Ping: 5 * time.Second,
-		WriteTimeout: 5 * time.Second, Interval: 100 * time.Millisecond, Refresh: 15 * time.Second, TicketPoll: time.Second,
-		MaxProducts: 100,
-	}
-}
-
-// WithDefaults returns s with its zero fields replaced by those of [DefaultStreams].
-func (s Streams) WithDefaults() Streams {
-	d := DefaultStreams()
-	return Streams{
-		MaxConnections: cmp.Or(s.MaxConnections, d.MaxConnections), MaxOperations: cmp.Or(s.MaxOperations, d.MaxOperations),
-		MaxMessages: cmp.Or(s.MaxMessages, d.MaxMessages), InitTimeout: cmp.Or(s.InitTimeout, d.InitTimeout),
-		Ping: cmp.Or(s.Ping, d.Ping), WriteTimeout: cmp.Or(s.WriteTimeout, d.WriteTimeout),
-		Interval: cmp.Or(s.Interval, d.Interval), Refresh: cmp.Or(s.Refresh, d.Refresh),
-		TicketPoll: cmp.Or(s.TicketPoll, d.TicketPoll), MaxProducts: cmp.Or(s.MaxProducts, d.MaxProducts),
-	}
+	MaxProducts int `key:"maxProducts" default:"100" min:"1" max:"1000"`
 }
 
 // openStreams counts the connections that stay open and ends them when the server stops.

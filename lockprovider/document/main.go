@@ -1,5 +1,5 @@
-// Command document writes what the tables of strategies and families say into other files: the schema of the API, the
-// example configuration, and documents. It is run by go generate, with the files as arguments.
+// Command document writes what the tables of strategies and families say into other files: the schema of the API, and
+// documents. It is run by go generate, with the files as arguments.
 //
 // In each file it replaces the lines between two markers, which name a block: "strategies:begin" and "strategies:end".
 // A file that has none of the blocks is an error.
@@ -50,7 +50,6 @@ type block struct {
 // blocks are the generated parts of each file, by its name.
 var blocks = map[string][]block{
 	"meta.graphqls": {{"families", familyEnum}, {"strategies", strategyEnum}},
-	"example.yaml":  {{"strategies", providerList}},
 	"README.md":     {{"strategies", overview}},
 	"strategies.md": {{"strategies", comparison}, {"faults", faults}},
 }
@@ -90,30 +89,6 @@ func familyEnum([]string) []string {
 
 func enumValue(name, description string) []string {
 	return []string{"  " + strconv.Quote(description), "  " + strings.ToUpper(name)}
-}
-
-// providerList explains the values of locks.<family>.provider; the control is the last.
-func providerList([]string) []string {
-	rows := slices.Clone(lockprovider.Strategies)
-	slices.SortStableFunc(rows, func(a, b lockprovider.Info) int {
-		switch {
-		case a.Control == b.Control:
-			return 0
-		case a.Control:
-			return 1
-		default:
-			return -1
-		}
-	})
-	width := 0
-	for _, info := range rows {
-		width = max(width, len(info.Name))
-	}
-	var lines []string
-	for _, info := range rows {
-		lines = append(lines, fmt.Sprintf("#   %-*s  %s", width, info.Name, info.Summary))
-	}
-	return lines
 }
 
 // overview is the table of the README. Its last column is measured and not generated: it is kept, and orders the rows. A
@@ -177,7 +152,9 @@ func faults([]string) []string {
 
 func code(s lockprovider.Strategy) string { return "`" + string(s) + "`" }
 
-func header(titles ...string) []string { return []string{row(titles...), strings.Repeat("|---", len(titles)) + "|"} }
+func header(titles ...string) []string {
+	return []string{row(titles...), strings.Repeat("|---", len(titles)) + "|"}
+}
 
 func row(cells ...string) string {
 	var b strings.Builder

@@ -151,7 +151,7 @@ func confirmWaits(t *testing.T, h *Harness) {
 	late := h.change(move(balance, -1))
 	late.Confirm = true
 	stopped = h.Env.stopAtRecord(t, late)
-	impatient := h.start(t, func(s *lockprovider.Settings) { s.PersistWait = 100 * time.Millisecond })
+	impatient := h.start(t, func(s *lockprovider.Settings) { s.Pipeline.PersistWait = 100 * time.Millisecond })
 	if receipt, err := impatient.begin(t.Context(), late).end(t); !errors.Is(err, lockprovider.ErrUnavailable) {
 		t.Errorf("receipt %+v, error %v, want ErrUnavailable", receipt, err)
 	}

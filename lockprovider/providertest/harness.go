@@ -144,7 +144,8 @@ type Instance struct {
 func settings() lockprovider.Settings {
 	return lockprovider.Settings{
 		Wait: 10 * time.Second, Lease: 20 * time.Second, Poll: 20 * time.Millisecond, Attempts: 10, Backoff: time.Millisecond,
-		Ack: lockprovider.AckPersisted, PersistWait: patience, Backlog: 1000, Remember: time.Hour,
+		Ack:      lockprovider.AckPersisted,
+		Pipeline: lockprovider.PipelineSettings{PersistWait: patience, Backlog: 1000, Remember: time.Hour},
 	}
 }
 
