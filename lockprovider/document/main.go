@@ -177,7 +177,9 @@ func faults([]string) []string {
 
 func code(s lockprovider.Strategy) string { return "`" + string(s) + "`" }
 
-func header(titles ...string) []string { return []string{row(titles...), strings.Repeat("|---", len(titles)) + "|"} }
+func header(titles ...string) []string {
+	return []string{row(titles...), strings.Repeat("|---", len(titles)) + "|"}
+}
 
 func row(cells ...string) string {
 	var b strings.Builder
