@@ -1,6 +1,6 @@
 // Command lockbench measures the locks of this repository beside other Redis locks for Go, in one run, side by side:
 //
-//	go run ./lockprovider/lock/lockbench [--redis URL] [--duration 1s] [--rounds 3] [--json FILE] [--check]
+//	go -C lockprovider/lock/peers run ./lockbench [--redis URL] [--duration 1s] [--rounds 3] [--json FILE] [--check]
 //
 // Without a URL it starts a redis-server of its own from PATH. Absolute figures depend on the machine, and on what else it
 // does: the rounds of all contenders are interleaved and their medians compared, so look at the ratios.

@@ -97,7 +97,7 @@ func printVerdicts(w io.Writer, verdicts []verdict) error {
 		return err
 	}
 	_, err := fmt.Fprintln(w, "\nThe suite proves that held contexts end in time (500 trials), and that tokens increase over a restart and a\n"+
-		"promotion: HOLDFAST_CAMPAIGN=long go test ./lockprovider -run TestLockers")
+		"promotion: HOLDFAST_CAMPAIGN=long go -C lockprovider/lock/peers test ./redistest -run TestLockers")
 	if err != nil {
 		return err
 	}
