@@ -22,7 +22,7 @@
 //
 // # Locks of your own
 //
-// The interfaces can be implemented outside of this module. [SortedKeys], [WithWait], [StoreError], and [RefuseNesting] do
+// The interfaces can be implemented outside of this module. [SortedKeys], [WithWait], [KeepAlive], [StoreError], and [RefuseNesting] do
 // what all implementations have in common. Package [holdfast/lockprovider/lock/locktest] holds an implementation to what
 // [Locker] promises.
 //

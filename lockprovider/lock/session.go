@@ -45,7 +45,7 @@ func (l *sessionLocker) Lock(ctx context.Context, keys []string) (context.Contex
 			return nil, nil, err
 		}
 	}
-	held, lease := keepAlive(ctx, time.Now(), l.settings.Lease,
+	held, lease := KeepAlive(ctx, time.Now(), l.settings.Lease,
 		func(ctx context.Context) error {
 			err := l.ask(ctx, session)
 			l.metrics.Renewed(err)
