@@ -27,9 +27,14 @@ SUMMARY := .cache/summary
 # Extra flags for the tests: make test TESTFLAGS='-run TestTransfer -v'
 TESTFLAGS ?=
 
+# The locks that ours are compared with, and what tests of locks need, are a module of their own: the go.mod of the shop lists what
+# the shop runs on. All checks and tests are of both modules. gofumpt goes by directories, and finds both by itself.
+PEERS   := lockprovider/lock/peers
+MODULES := . $(PEERS)
+
 # The packages that make test tests under the race detector: concurrency is their subject, and they import little. The detector
 # wants another build of everything that a package imports, which for the others takes longer than their tests. make check runs
-# it everywhere.
+# it everywhere. The module of the peers is about nothing else.
 RACED := ./internal/httpserver $(if $(wildcard lockprovider/lock),./lockprovider/lock/...)
 
 # A package that takes longer hangs. Alone on a machine, none takes more than a few minutes.
@@ -37,9 +42,8 @@ TEST_TIMEOUT := 30m
 
 # The packages and tests of the long campaign, and of single suites.
 CAMPAIGN_SERVERS := ./e2e
-CAMPAIGN_LOCKS   := ./lockprovider ./lockprovider/lock/locktest/redistest
+CAMPAIGN_LOCKS   := ./lockprovider
 CONFORMANCE      := lockprovider
-LOCKBENCH        := ./lockprovider/lock/lockbench
 
 # Most packages of ent have no tests, and say so one by one.
 DROP_UNTESTED := sed '/\[no test files\]$$/d'
@@ -92,7 +96,7 @@ run: ## Run it with everything embedded: nothing else needs to be installed
 
 .PHONY: generate
 generate: ## Generate the code that comes from ent/schema and graph/schema/*.graphqls
-	go generate ./...
+	for module in $(MODULES); do go -C "$$module" generate ./...; done
 
 .PHONY: fmt
 fmt: ## Format all Go code
@@ -105,14 +109,14 @@ lint: ## Run golangci-lint
 	$(shell_functions)
 	step 'golangci-lint'
 	lint=$$($(call tool,$(GOLANGCI_LINT))) || skip_or_fail lint
-	"$$lint" run ./...
+	for module in $(MODULES); do (cd "$$module" && "$$lint" run ./...); done
 	summarise 'lint ok'
 
 .PHONY: vet
 vet:
 	$(shell_functions)
 	step 'go vet'
-	go vet ./...
+	for module in $(MODULES); do go -C "$$module" vet ./...; done
 	summarise 'vet ok'
 
 .PHONY: check-format
@@ -140,7 +144,7 @@ check-generated:
 	git init --quiet
 	snapshot() { git -c core.autocrlf=false -c core.safecrlf=false add --all . && git write-tree; }
 	before=$$(snapshot)
-	env -u GIT_DIR -u GIT_WORK_TREE go generate ./...
+	for module in $(MODULES); do env -u GIT_DIR -u GIT_WORK_TREE go -C "$$module" generate ./...; done
 	after=$$(snapshot)
 	if [ "$$before" != "$$after" ]; then
 		echo 'Generated code was out of date. It has just been brought up to date; review and commit:'
@@ -168,16 +172,17 @@ test-loaded: servers npm ## Prove that no test takes slowness for failure: all t
 .PHONY: go-test
 go-test:
 	$(shell_functions)
+	race=-race
 	raced=$$(go list $(RACED))
-	if [ "$$(go env CGO_ENABLED)" = 1 ]; then
-		step 'go test -race'
-		go test -race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced | $(DROP_UNTESTED)
-	else
+	if [ "$$(go env CGO_ENABLED)" != 1 ]; then
 		echo 'No C compiler: testing without the race detector'
-		raced=
+		race=
 	fi
+	step "go test $$race"
+	go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced | $(DROP_UNTESTED)
+	go -C $(PEERS) test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED)
 	step 'go test'
-	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list ./... | grep -vxF "$${raced:-none}") | $(DROP_UNTESTED)
+	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list ./... | grep -vxF "$$raced") | $(DROP_UNTESTED)
 	summarise 'tests ok'
 
 .PHONY: go-test-race
@@ -190,7 +195,9 @@ go-test-race:
 		echo 'No C compiler: testing without the race detector'
 		race=
 	fi
-	go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED)
+	for module in $(MODULES); do
+		go -C "$$module" test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED)
+	done
 	summarise "tests$${race:+ with $$race} ok"
 
 .PHONY: start-summary
@@ -203,12 +210,13 @@ summary:
 
 .PHONY: test-short
 test-short: ## The tests that need no database server, without the race detector
-	go test -short $(TESTFLAGS) ./... | $(DROP_UNTESTED)
+	for module in $(MODULES); do go -C "$$module" test -short $(TESTFLAGS) ./... | $(DROP_UNTESTED); done
 
 .PHONY: campaign
 campaign: ## The long campaign: 100 servers killed, every fault five times, 500 faults of each lock; a quarter of an hour
 	HOLDFAST_CAMPAIGN=long go test -run '^Test(Campaign|Kill9)' -count 1 -timeout 60m -v $(TESTFLAGS) $(CAMPAIGN_SERVERS)
-	HOLDFAST_CAMPAIGN=long go test -run '^(TestLockers|TestConformance)$$' -count 1 -timeout 60m $(TESTFLAGS) $(CAMPAIGN_LOCKS)
+	HOLDFAST_CAMPAIGN=long go test -run '^TestConformance$$' -count 1 -timeout 60m $(TESTFLAGS) $(CAMPAIGN_LOCKS)
+	HOLDFAST_CAMPAIGN=long go -C $(PEERS) test -run '^TestLockers$$' -count 1 -timeout 60m $(TESTFLAGS) ./redistest
 	go test -run '^TestSimulation$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider/lock/handoff -simulations 10000
 
 .PHONY: conformance
@@ -217,11 +225,11 @@ conformance: ## Run every strategy on every database and Redis, and print the ta
 
 .PHONY: lockbench
 lockbench: ## Measure the locks against each other and check what ours must reach; some minutes on a quiet machine
-	go run $(LOCKBENCH) --check
+	go -C $(PEERS) run ./lockbench --check
 
 .PHONY: bench
 bench: ## Run the benchmarks
-	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+	for module in $(MODULES); do go -C "$$module" test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...; done
 
 .PHONY: servers
 servers: ## Find redis-server, PostgreSQL and MariaDB for the tests; as root on Debian, install what is missing

@@ -54,7 +54,7 @@ func read(t *testing.T, path string) string {
 }
 
 // forTests are the directories whose code runs in tests only, or is generated from a table.
-var forTests = regexp.MustCompile(`(^|/)(testenv|servers|providertest|lockertest|locktest|lockbench)/|^ent/`)
+var forTests = regexp.MustCompile(`(^|/)(testenv|servers|providertest|locktest|peers)/|^ent/`)
 
 // sources parses the code of the server, without tests. visit is called with each file and its path.
 func sources(t *testing.T, visit func(path string, file *ast.File)) {

@@ -101,6 +101,6 @@ func TestEveryLockIsProven(t *testing.T) {
 	t.Parallel()
 	proven := []lockprovider.Strategy{lockprovider.PubSub, lockprovider.Redsync, lockprovider.SetNX}
 	if lockers := lockprovider.Lockers(); !slices.Equal(lockers, proven) {
-		t.Errorf("locks %v, but lock/locktest/redistest proves %v: add it to the subjects there, and here", lockers, proven)
+		t.Errorf("locks %v, but lock/peers/redistest proves %v: add it to the subjects there, and here", lockers, proven)
 	}
 }

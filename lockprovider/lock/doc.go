@@ -4,12 +4,17 @@
 // and returns a context for the work: it is canceled before anybody else can have the lock, so work that keeps to it ends
 // in time. A lease is renewed while its holder lives. If the holder dies, the lease ends, and others go on.
 //
-// There are three implementations in this module, all in Redis:
+// There are five implementations in this module. Three are in Redis:
 //
 //   - [NewSetNX] is the lock everybody writes first: SET key token NX PX lease, asked for again and again.
 //   - [NewRedsync] is go-redsync, over one node or a quorum of several.
 //   - Package [holdfast/lockprovider/lock/handoff] hands the lock off to the next waiter. It serves waiters in their
 //     order, has fencing tokens, and asks Redis only when it must.
+//
+// Two are in databases. They need a connection a holder and a waiter, and no Redis:
+//
+//   - [NewPostgres] is PostgreSQL's advisory locks.
+//   - [NewMariaDB] is MariaDB's GET_LOCK.
 //
 // No lock in a store excludes with certainty: a process may stand still for longer than its lease, and a store may forget.
 // A holder that comes late must therefore be refused by what it writes to, for instance by comparing versions, or by
@@ -17,7 +22,7 @@
 //
 // # Locks of your own
 //
-// The interfaces can be implemented outside of this module. [SortedKeys], [WithWait], [StoreError], and [RefuseNesting] do
+// The interfaces can be implemented outside of this module. [SortedKeys], [WithWait], [KeepAlive], [StoreError], and [RefuseNesting] do
 // what all implementations have in common. Package [holdfast/lockprovider/lock/locktest] holds an implementation to what
 // [Locker] promises.
 //

@@ -2,6 +2,7 @@ package lock_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
@@ -93,3 +94,37 @@ func (l *channelLease) Unlock(context.Context) error {
 }
 
 func (*channelLease) Fence(string) int64 { return 0 }
+
+// A lock in a PostgreSQL, over a pool of its own. The driver is of your choice: pgx here, which the program imports.
+func ExampleNewPostgres() {
+	db, err := sql.Open("pgx", "postgres://user:password@localhost/locks")
+	if err != nil {
+		panic(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(50) // so many hold or wait at once
+
+	locks := lock.NewPostgres(db, lock.Settings{Wait: 2 * time.Second, Lease: 10 * time.Second}, lock.NoMetrics{})
+	_, lease, err := locks.Lock(context.Background(), []string{"invoice:42"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("unlock:", lease.Unlock(context.Background()))
+}
+
+// A lock in a MariaDB, over a pool of its own. The driver is go-sql-driver/mysql here, which the program imports.
+func ExampleNewMariaDB() {
+	db, err := sql.Open("mysql", "user:password@tcp(localhost:3306)/locks")
+	if err != nil {
+		panic(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(50) // so many hold or wait at once
+
+	locks := lock.NewMariaDB(db, lock.Settings{Wait: 2 * time.Second, Lease: 10 * time.Second}, lock.NoMetrics{})
+	_, lease, err := locks.Lock(context.Background(), []string{"invoice:42"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("unlock:", lease.Unlock(context.Background()))
+}

@@ -55,7 +55,7 @@ func (l *redsyncLocker) Lock(ctx context.Context, keys []string) (context.Contex
 		taken.add(asked)
 		mutexes = append(mutexes, mutex)
 	}
-	held, lease := keepAlive(ctx, taken.asked, l.settings.Lease,
+	held, lease := KeepAlive(ctx, taken.asked, l.settings.Lease,
 		func(ctx context.Context) error {
 			err := extendMutexes(ctx, mutexes)
 			l.metrics.Renewed(err)

@@ -24,10 +24,13 @@ type keptAlive struct {
 	deadline *time.Timer
 }
 
-// keepAlive starts renewing a lock that was granted for term at some time after asked.
-func keepAlive(
+// KeepAlive renews a lock that a store granted for term, in answer to a request of the time asked, until it is unlocked. It calls
+// extend after each third of the term, and again soon if extend fails. If extend returns [ErrLost], or the term ends before the
+// store has confirmed a renewal, the returned context is canceled with the cause [ErrLost]. Unlock calls release, never beside
+// extend. The lease has no fencing tokens.
+func KeepAlive(
 	ctx context.Context, asked time.Time, term time.Duration, extend, release func(ctx context.Context) error,
-) (context.Context, *keptAlive) {
+) (context.Context, Lease) {
 	held, lose := context.WithCancelCause(ctx)
 	k := &keptAlive{term: term, extend: extend, release: release, lose: lose}
 	k.mu.Lock()

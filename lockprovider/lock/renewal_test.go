@@ -54,7 +54,7 @@ func TestKeepAliveRenews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		redis := &fakeRedis{}
-		held, lease := keepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
+		held, lease := KeepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
 		time.Sleep(10*term + time.Millisecond)
 		synctest.Wait()
 		if err := held.Err(); err != nil {
@@ -83,7 +83,7 @@ func TestHeldContextEndsBeforeTheTerm(t *testing.T) {
 		redis := &fakeRedis{extend: func(context.Context) error { return errors.New("unreachable") }}
 		asked := time.Now()
 		time.Sleep(50 * time.Millisecond) // the answer took this long: the term counts from the question
-		held, lease := keepAlive(t.Context(), asked, term, redis.doExtend, redis.doRelease)
+		held, lease := KeepAlive(t.Context(), asked, term, redis.doExtend, redis.doRelease)
 		<-held.Done()
 		if took := time.Since(asked); took >= term || took < term-term/ExpiryMargin {
 			t.Errorf("the held context ended after %v of %v", took, term)
@@ -107,7 +107,7 @@ func TestHeldContextEndsBeforeTheTermThoughRenewalHangs(t *testing.T) {
 			return ctx.Err()
 		}}
 		asked := time.Now()
-		held, lease := keepAlive(t.Context(), asked, term, redis.doExtend, redis.doRelease)
+		held, lease := KeepAlive(t.Context(), asked, term, redis.doExtend, redis.doRelease)
 		<-held.Done()
 		if took := time.Since(asked); took >= term {
 			t.Errorf("the held context ended after %v of %v", took, term)
@@ -127,7 +127,7 @@ func TestRenewalRecovers(t *testing.T) {
 			}
 			return nil
 		}
-		held, lease := keepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
+		held, lease := KeepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
 		time.Sleep(20 * term)
 		synctest.Wait()
 		if held.Err() != nil {
@@ -144,7 +144,7 @@ func TestLossIsToldAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		redis := &fakeRedis{extend: func(context.Context) error { return ErrLost }}
 		began := time.Now()
-		held, lease := keepAlive(t.Context(), began, term, redis.doExtend, redis.doRelease)
+		held, lease := KeepAlive(t.Context(), began, term, redis.doExtend, redis.doRelease)
 		<-held.Done()
 		if took := time.Since(began); took != term/3 {
 			t.Errorf("told after %v, want at the first renewal, %v", took, term/3)
@@ -162,7 +162,7 @@ func TestLateGrantIsNoLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		redis := &fakeRedis{}
-		held, lease := keepAlive(t.Context(), time.Now().Add(-term), term, redis.doExtend, redis.doRelease)
+		held, lease := KeepAlive(t.Context(), time.Now().Add(-term), term, redis.doExtend, redis.doRelease)
 		synctest.Wait()
 		checkLost(t, held)
 		_ = lease.Unlock(t.Context())
@@ -176,7 +176,7 @@ func TestLateRenewalBringsNothingBack(t *testing.T) {
 			time.Sleep(term) // and does not heed its context
 			return nil
 		}}
-		held, lease := keepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
+		held, lease := KeepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
 		time.Sleep(3 * term)
 		synctest.Wait()
 		checkLost(t, held)
@@ -195,7 +195,7 @@ func TestUnlockWaitsForTheRenewalUnderWay(t *testing.T) {
 			<-answer
 			return nil
 		}}
-		_, lease := keepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
+		_, lease := KeepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
 		time.Sleep(term / 3)
 		synctest.Wait() // the renewal is under way
 		unlocked := make(chan error, 1)
@@ -221,7 +221,7 @@ func TestUnlockServesACallerWhoHasGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		redis := &fakeRedis{}
 		ctx, cancel := context.WithCancel(t.Context())
-		held, lease := keepAlive(ctx, time.Now(), term, redis.doExtend, redis.doRelease)
+		held, lease := KeepAlive(ctx, time.Now(), term, redis.doExtend, redis.doRelease)
 		cancel()
 		if !errors.Is(context.Cause(held), context.Canceled) {
 			t.Errorf("cause %v, want the caller's", context.Cause(held))
@@ -267,7 +267,7 @@ func TestHeldContextNeverOutlivesTheLock(t *testing.T) {
 				}
 				return nil
 			}
-			held, lease := keepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
+			held, lease := KeepAlive(t.Context(), time.Now(), term, redis.doExtend, redis.doRelease)
 			select {
 			case <-held.Done():
 				if late := time.Now().UnixNano() - expires.Load(); late >= 0 {

@@ -43,7 +43,7 @@ func (l *setnx) Lock(ctx context.Context, keys []string) (context.Context, Lease
 		}
 		taken.add(asked)
 	}
-	held, lease := keepAlive(ctx, taken.asked, l.settings.Lease,
+	held, lease := KeepAlive(ctx, taken.asked, l.settings.Lease,
 		func(ctx context.Context) error {
 			err := extendKeys(ctx, l.redis, keys, token, l.settings.Lease)
 			l.metrics.Renewed(err)

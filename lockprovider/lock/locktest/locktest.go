@@ -19,7 +19,7 @@
 // cannot do. What is not listed in Lacks is proven.
 //
 // The scenarios need nothing but the interface. Whether a lock survives a failing network, store or process depends on
-// what it is built of. For locks in Redis, package redistest has those scenarios.
+// what it is built of. For locks in Redis, package redistest in the module lockprovider/lock/peers has those scenarios.
 //
 // No scenario decides by how fast the machine is. A scenario about leases or order that fails is tried again with longer
 // times, and only the last failure counts.

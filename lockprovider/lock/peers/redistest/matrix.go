@@ -91,7 +91,7 @@ func filtered() bool {
 
 // The matrix in the documentation stands between these lines.
 const (
-	matrixBegin = "<!-- lockers:begin (written by: go test ./lockprovider/lock/locktest/redistest -run TestLockerMatrix -lockers.update) -->"
+	matrixBegin = "<!-- lockers:begin (written by: go -C lockprovider/lock/peers test ./redistest -run TestLockerMatrix -lockers.update) -->"
 	matrixEnd   = "<!-- lockers:end -->"
 )
 
@@ -134,7 +134,7 @@ func CheckDocument(t *testing.T, path string, subjects []Subject, update bool) {
 	}
 	if !update {
 		t.Fatalf("the matrix of lockers in %s is not what is declared; bring it up to date with\n\n"+
-			"\tgo test ./lockprovider/lock/locktest/redistest -run TestLockerMatrix -lockers.update", path)
+			"\tgo -C lockprovider/lock/peers test ./redistest -run TestLockerMatrix -lockers.update", path)
 	}
 	text := before + matrixBegin + "\n" + Markdown(subjects) + matrixEnd + after
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

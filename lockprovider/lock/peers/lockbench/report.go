@@ -15,8 +15,12 @@ func printTables(w io.Writer, results []result) error {
 			if r.Load != l.Name {
 				continue
 			}
-			fmt.Fprintf(&text, "%s\t%.2f\t%s\t%s\t%.3f\t%.0f %%\t",
-				count(r.PerSecond), r.Requests, millis(r.P50), millis(r.P99), r.Jain, r.RedisCPU)
+			requests, cpu := "–", "–"
+			if r.Requests != unknown {
+				requests, cpu = fmt.Sprintf("%.2f", r.Requests), fmt.Sprintf("%.0f %%", r.RedisCPU)
+			}
+			fmt.Fprintf(&text, "%s\t%s\t%s\t%s\t%.3f\t%s\t",
+				count(r.PerSecond), requests, millis(r.P50), millis(r.P99), r.Jain, cpu)
 			if l.Processes > 0 {
 				fmt.Fprintf(&text, "%.2f\t", r.Ratio)
 			}
@@ -97,7 +101,7 @@ func printVerdicts(w io.Writer, verdicts []verdict) error {
 		return err
 	}
 	_, err := fmt.Fprintln(w, "\nThe suite proves that held contexts end in time (500 trials), and that tokens increase over a restart and a\n"+
-		"promotion: HOLDFAST_CAMPAIGN=long go test ./lockprovider -run TestLockers")
+		"promotion: HOLDFAST_CAMPAIGN=long go -C lockprovider/lock/peers test ./redistest -run TestLockers")
 	if err != nil {
 		return err
 	}

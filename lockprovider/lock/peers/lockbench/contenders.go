@@ -32,7 +32,7 @@ const (
 type contender interface {
 	// lock takes the keys, which are sorted and distinct.
 	lock(ctx context.Context, keys []string) (unlock func() error, err error)
-	// requests is what has been sent to Redis, -1 where only Redis knows.
+	// requests is what has been sent to Redis, -1 if only Redis knows or the store is another one.
 	requests() int64
 	close()
 }
@@ -51,6 +51,7 @@ type entry struct {
 	name string
 	// local does not reach over processes: it is the ideal, or the floor.
 	local bool
+	store store
 	open  func(url string, name string) (contender, error)
 }
 
@@ -65,6 +66,9 @@ var entries = []entry{
 	{name: "redsync, 5 ms", open: openRedsync(redsync.WithRetryDelay(pollDelay))},
 	{name: "bsm/redislock, 5 ms", open: openRedislock},
 	{name: nameRueidis, open: openRueidis},
+	{name: "postgresql", store: inPostgres, open: openPostgres},
+	{name: "mariadb", store: inMariaDB, open: openMariaDB},
+	{name: "etcd", store: inEtcd, open: openEtcd},
 }
 
 func open(name, url, instance string) (contender, error) {

@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/lock/handoff"
-	"holdfast/lockprovider/lock/locktest/redistest"
+	"holdfast/lockprovider/lock/peers/redistest"
 )
 
 var (

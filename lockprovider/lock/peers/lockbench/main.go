@@ -1,11 +1,12 @@
-// Command lockbench measures the locks of this repository beside other Redis locks for Go, in one run, side by side:
+// Command lockbench measures the locks of this repository beside other locks for Go, in one run, side by side:
 //
-//	go run ./lockprovider/lock/lockbench [--redis URL] [--duration 1s] [--rounds 3] [--json FILE] [--check]
+//	go -C lockprovider/lock/peers run ./lockbench [--redis URL] [--duration 1s] [--rounds 3] [--json FILE] [--check]
 //
 // Without a URL it starts a redis-server of its own from PATH. Absolute figures depend on the machine, and on what else it
 // does: the rounds of all contenders are interleaved and their medians compared, so look at the ratios.
 //
-// A request is one command or script sent to Redis, whatever the script does.
+// A request is one command or script sent to Redis, whatever the script does. Locks in PostgreSQL, MariaDB and etcd have their store
+// on this machine, too: the databases are started if they are installed, and etcd runs in the process of the benchmark.
 package main
 
 import (
@@ -70,6 +71,12 @@ func run() error {
 		return err
 	}
 	defer b.close()
+	others, stopOthers, err := startStores(ctx, pick(*only))
+	if err != nil {
+		return err
+	}
+	defer stopOthers()
+	b.others = others
 	results, err := b.measureAll(ctx, *rounds, pick(*only), pick(*loads))
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 // bench measures at one Redis.
 type bench struct {
 	url      string
+	others   map[store]string // the URLs of the stores beside Redis; the contenders of one that is missing are not measured
 	duration time.Duration
 	admin    *redis.Client
 
@@ -102,6 +103,9 @@ func newBench(ctx context.Context, url string, duration time.Duration) (*bench, 
 
 func (b *bench) close() { _ = b.admin.Close() }
 
+// unknown is a figure that only a contender in Redis has.
+const unknown = -1
+
 // result is one contender under one load: the median of each figure.
 type result struct {
 	Contender  string  `json:"contender"`
@@ -128,7 +132,7 @@ func (b *bench) measureAll(ctx context.Context, rounds int, wanted, loaded func(
 	for round := range rounds {
 		for _, l := range loads {
 			for _, e := range entries {
-				if !l.suits(e) || !wanted(e.name) || !loaded(l.ID) {
+				if !l.suits(e) || b.storeOf(e) == "" || !wanted(e.name) || !loaded(l.ID) {
 					continue
 				}
 				fmt.Fprintf(os.Stderr, "\r\033[Kround %d of %d: %s: %s", round+1, rounds, l.Name, e.name)
@@ -150,6 +154,14 @@ func (b *bench) measureAll(ctx context.Context, rounds int, wanted, loaded func(
 		results = append(results, medians(measured[key]))
 	}
 	return results, nil
+}
+
+// storeOf returns the URL of a contender's store, "" if that does not run.
+func (b *bench) storeOf(e entry) string {
+	if e.store == inRedis {
+		return b.url
+	}
+	return b.others[e.store]
 }
 
 // middle is the median.
@@ -195,11 +207,11 @@ func (b *bench) measure(ctx context.Context, e entry, l load) (result, error) {
 	var samples []sample
 	if l.Processes > 0 {
 		var err error
-		if samples, err = b.runProcesses(ctx, e.name, l); err != nil {
+		if samples, err = b.runProcesses(ctx, e.name, b.storeOf(e), l); err != nil {
 			return result{}, err
 		}
 	} else {
-		c, err := open(e.name, b.url, "bench")
+		c, err := open(e.name, b.storeOf(e), "bench")
 		if err != nil {
 			return result{}, err
 		}
@@ -270,6 +282,9 @@ func (b *bench) evaluate(ctx context.Context, e entry, l load, samples []sample)
 		return r, errNoSections
 	}
 	r.Requests = float64(requests) / float64(sections)
+	if e.store != inRedis {
+		r.Requests, r.RedisCPU = unknown, unknown
+	}
 	slices.Sort(waits)
 	percentile := func(p float64) float64 {
 		return float64(waits[min(len(waits)-1, int(p*float64(len(waits))))]) / 1e6

@@ -107,7 +107,7 @@ func (w *worker) end() {
 }
 
 // runProcesses puts a load on a lock from several processes at once.
-func (b *bench) runProcesses(ctx context.Context, name string, l load) ([]sample, error) {
+func (b *bench) runProcesses(ctx context.Context, name, url string, l load) ([]sample, error) {
 	var samples []sample
 	workers := make([]*worker, 0, l.Processes)
 	defer func() {
@@ -117,7 +117,7 @@ func (b *bench) runProcesses(ctx context.Context, name string, l load) ([]sample
 	}()
 	for n := range l.Processes {
 		w, err := startWorker(ctx, workerTask{
-			Contender: name, URL: b.url, Instance: fmt.Sprintf("bench-%d", n), Load: l, Duration: b.duration,
+			Contender: name, URL: url, Instance: fmt.Sprintf("bench-%d", n), Load: l, Duration: b.duration,
 		})
 		if err != nil {
 			return nil, err
