@@ -98,6 +98,11 @@ run: ## Run it with everything embedded: nothing else needs to be installed
 generate: ## Generate the code that comes from ent/schema and graph/schema/*.graphqls
 	for module in $(MODULES); do go -C "$$module" generate ./...; done
 
+.PHONY: module-path
+module-path: ## Rename the module everywhere: make module-path MODULE=example.com/you/holdfast
+	go run ./internal/modulepath "$${MODULE:-}"
+	go generate ./...
+
 .PHONY: fmt
 fmt: ## Format all Go code
 	$(shell_functions)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"runtime"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"holdfast/graph"
 	"holdfast/graph/transport"
 	"holdfast/internal/testenv"
 )
@@ -172,7 +174,8 @@ func harmless(t *testing.T, a *api, body string, closed bool) {
 			t.Errorf("%v: %.300s", e.Extensions, e.Message)
 		}
 	}
-	inside := []string{"goroutine ", ".go:", "runtime error", "sqlite", "SQL logic", "holdfast/", "redis:"}
+	module := strings.TrimSuffix(reflect.TypeFor[graph.Resolver]().PkgPath(), "graph")
+	inside := []string{"goroutine ", ".go:", "runtime error", "sqlite", "SQL logic", module, "redis:"}
 	if closed {
 		inside = append(inside, "Did you mean")
 	}
