@@ -7,63 +7,63 @@ import (
 	"testing"
 )
 
-// before is a module in which the word holdfast stands for its path, and for much else.
+// before is a module in which the word shop stands for its path, and for much else.
 var before = map[string]string{
-	"go.mod": "module holdfast\n\ngo 1.26.0\n\nrequire example.com/holdfast v1.0.0\n",
-	"graph/graph.go": `// Package graph is described in [holdfast/graph/model], not in [holdfast/other].
+	"go.mod": "module shop\n\ngo 1.26.0\n\nrequire example.com/shop v1.0.0\n",
+	"graph/graph.go": `// Package graph is described in [shop/graph/model], not in [shop/other].
 package graph
 
 import (
 	"fmt"
 
-	"example.com/holdfast/graph"
-	"holdfast/ent"
-	model "holdfast/graph/model"
-	"other/holdfast/graph"
+	"example.com/shop/graph"
+	"shop/ent"
+	model "shop/graph/model"
+	"other/shop/graph"
 )
 
-// holdfast is no path, and holdfast_changes_total, holdfast:lock and HOLDFAST_URL are none.
-const function, name, file = "holdfast/graph.Run", "holdfast", "/tmp/holdfast/graph"
+// shop is no path, and shop_changes_total, shop:lock and SHOP_URL are none.
+const function, name, file = "shop/graph.Run", "shop", "/tmp/shop/graph"
 `,
 	"graph/model/model.go": "package model\n",
 	"ent/ent.go":           "package ent\n",
-	"lock/peers/go.mod": "module holdfast/lock/peers\n\ngo 1.26.0\n\nrequire (\n\texample.com/redis v1.0.0\n\tholdfast v0.0.0\n)\n\n" +
-		"replace holdfast => ../..\n",
-	"lint.yml": "name: holdfast\nmodule-path: holdfast\nlocal-prefixes: [holdfast]\nlocal_prefix: holdfast\n" +
-		"pkgs: [{pkg: holdfast/ent$}, (*holdfast/ent.Tx).Rollback, holdfast/unknown]\nimage: example.com/holdfast/ent\n",
-	"README.md":               "# holdfast\n\nImport `holdfast/lock/peers`; run `bin/holdfast`, see https://example.com/holdfast/lock.\n",
-	"lock/testdata/input.txt": "holdfast/ent",
-	"picture":                 "\x00holdfast/ent",
+	"lock/peers/go.mod": "module shop/lock/peers\n\ngo 1.26.0\n\nrequire (\n\texample.com/redis v1.0.0\n\tshop v0.0.0\n)\n\n" +
+		"replace shop => ../..\n",
+	"lint.yml": "name: shop\nmodule-path: shop\nlocal-prefixes: [shop]\nlocal_prefix: shop\n" +
+		"pkgs: [{pkg: shop/ent$}, (*shop/ent.Tx).Rollback, shop/unknown]\nimage: example.com/shop/ent\n",
+	"README.md":               "# shop\n\nImport `shop/lock/peers`; run `bin/shop`, see https://example.com/shop/lock.\n",
+	"lock/testdata/input.txt": "shop/ent",
+	"picture":                 "\x00shop/ent",
 }
 
 var after = map[string]string{
-	"go.mod": "module example.com/you/holdfast\n\ngo 1.26.0\n\nrequire example.com/holdfast v1.0.0\n",
-	"graph/graph.go": `// Package graph is described in [example.com/you/holdfast/graph/model], not in [holdfast/other].
+	"go.mod": "module example.com/you/shop\n\ngo 1.26.0\n\nrequire example.com/shop v1.0.0\n",
+	"graph/graph.go": `// Package graph is described in [example.com/you/shop/graph/model], not in [shop/other].
 package graph
 
 import (
 	"fmt"
 
-	"example.com/holdfast/graph"
-	"example.com/you/holdfast/ent"
-	model "example.com/you/holdfast/graph/model"
-	"other/holdfast/graph"
+	"example.com/shop/graph"
+	"example.com/you/shop/ent"
+	model "example.com/you/shop/graph/model"
+	"other/shop/graph"
 )
 
-// holdfast is no path, and holdfast_changes_total, holdfast:lock and HOLDFAST_URL are none.
-const function, name, file = "example.com/you/holdfast/graph.Run", "holdfast", "/tmp/holdfast/graph"
+// shop is no path, and shop_changes_total, shop:lock and SHOP_URL are none.
+const function, name, file = "example.com/you/shop/graph.Run", "shop", "/tmp/shop/graph"
 `,
 	"graph/model/model.go": "package model\n",
 	"ent/ent.go":           "package ent\n",
-	"lock/peers/go.mod": "module example.com/you/holdfast/lock/peers\n\ngo 1.26.0\n\nrequire (\n\texample.com/redis v1.0.0\n" +
-		"\texample.com/you/holdfast v0.0.0\n)\n\nreplace example.com/you/holdfast => ../..\n",
-	"lint.yml": "name: holdfast\nmodule-path: example.com/you/holdfast\nlocal-prefixes: [example.com/you/holdfast]\n" +
-		"local_prefix: example.com/you/holdfast\npkgs: [{pkg: example.com/you/holdfast/ent$}, " +
-		"(*example.com/you/holdfast/ent.Tx).Rollback, holdfast/unknown]\nimage: example.com/holdfast/ent\n",
-	"README.md": "# holdfast\n\nImport `example.com/you/holdfast/lock/peers`; run `bin/holdfast`, " +
-		"see https://example.com/holdfast/lock.\n",
-	"lock/testdata/input.txt": "holdfast/ent",
-	"picture":                 "\x00holdfast/ent",
+	"lock/peers/go.mod": "module example.com/you/shop/lock/peers\n\ngo 1.26.0\n\nrequire (\n\texample.com/redis v1.0.0\n" +
+		"\texample.com/you/shop v0.0.0\n)\n\nreplace example.com/you/shop => ../..\n",
+	"lint.yml": "name: shop\nmodule-path: example.com/you/shop\nlocal-prefixes: [example.com/you/shop]\n" +
+		"local_prefix: example.com/you/shop\npkgs: [{pkg: example.com/you/shop/ent$}, " +
+		"(*example.com/you/shop/ent.Tx).Rollback, shop/unknown]\nimage: example.com/shop/ent\n",
+	"README.md": "# shop\n\nImport `example.com/you/shop/lock/peers`; run `bin/shop`, " +
+		"see https://example.com/shop/lock.\n",
+	"lock/testdata/input.txt": "shop/ent",
+	"picture":                 "\x00shop/ent",
 }
 
 func write(t *testing.T, files map[string]string) (root string) {
@@ -97,20 +97,20 @@ func expect(t *testing.T, root string, files map[string]string) {
 func TestRename(t *testing.T) {
 	t.Parallel()
 	root := write(t, before)
-	from, changed, err := rename(root, "example.com/you/holdfast")
-	if from != "holdfast" || changed != 5 || err != nil {
-		t.Errorf("renamed %q in %d files, %v; want holdfast in 5", from, changed, err)
+	from, changed, err := rename(root, "example.com/you/shop")
+	if from != "shop" || changed != 5 || err != nil {
+		t.Errorf("renamed %q in %d files, %v; want shop in 5", from, changed, err)
 	}
 	expect(t, root, after)
 
 	// Again, to a path of which the one before is a part.
-	for _, to := range []string{"example.com/you/holdfast/graph", "example.com/you/holdfast"} {
+	for _, to := range []string{"example.com/you/shop/graph", "example.com/you/shop"} {
 		if _, changed, err = rename(root, to); changed != 5 || err != nil {
 			t.Errorf("renamed to %s in %d files, %v; want 5", to, changed, err)
 		}
 	}
 	expect(t, root, after)
-	if _, changed, err = rename(root, "example.com/you/holdfast"); changed != 0 || err != nil {
+	if _, changed, err = rename(root, "example.com/you/shop"); changed != 0 || err != nil {
 		t.Errorf("renamed to the same path in %d files, %v", changed, err)
 	}
 }
@@ -118,7 +118,7 @@ func TestRename(t *testing.T) {
 func TestRenameRefuses(t *testing.T) {
 	t.Parallel()
 	root := write(t, before)
-	for _, path := range []string{"", "holdfast", "example.com/", "example.com/a b", "https://example.com/x", "example.com/../x", "Example.com/x"} {
+	for _, path := range []string{"", "shop", "example.com/", "example.com/a b", "https://example.com/x", "example.com/../x", "Example.com/x"} {
 		if _, _, err := rename(root, path); err == nil || !strings.Contains(err.Error(), "a path looks like example.com/you/holdfast") {
 			t.Errorf("path %q: %v", path, err)
 		}
@@ -130,7 +130,7 @@ func TestRenameRefuses(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := rename(root, "example.com/you/holdfast"); err == nil || !strings.Contains(err.Error(), name) {
+		if _, _, err := rename(root, "example.com/you/shop"); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("a faulty %s: %v", name, err)
 		}
 	}
