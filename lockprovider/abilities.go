@@ -28,8 +28,8 @@ func As[T any](p Provider) (found T, ok bool) {
 	return found, false
 }
 
-// The words of these interfaces; package redisfirst documents them.
 type (
+	// Position and the types below are the words of these interfaces. Package redisfirst documents them.
 	Position      = redisfirst.Position
 	PositionState = redisfirst.PositionState
 	Outcome       = redisfirst.Outcome

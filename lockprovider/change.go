@@ -26,8 +26,8 @@ import (
 	"holdfast/lockprovider/ledger"
 )
 
-// The words that this package shares with the ledger beneath it; package ledger documents them.
 type (
+	// Family and the types below are the words that this package shares with the ledger beneath it. Package ledger documents them.
 	Family       = ledger.Family
 	Strategy     = ledger.Strategy
 	Bounds       = ledger.Bounds

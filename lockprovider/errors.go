@@ -27,8 +27,8 @@ var (
 	ErrNestedLock = lock.ErrNested
 )
 
-// What a refused change tells; packages ledger and redisfirst document it.
 type (
+	// Refusal and the types below say what a refused change tells. Packages ledger and redisfirst document them.
 	Refusal  = ledger.Refusal
 	Refused  = ledger.Refused
 	Rejected = redisfirst.Rejected

@@ -68,5 +68,5 @@ func couponLock(balance string) string {
 		id, _, _ = strings.Cut(id, ":") // identifiers hold no colon: commerce refuses it
 		return "lock:coupon:" + id
 	}
-	return ownLock(balance) // coupon:use:{issue}
+	return ownLock(balance) // that an issued coupon is spent
 }

@@ -320,9 +320,6 @@ func (f *front) Execute(ctx context.Context, c Change) (Receipt, error) {
 	return receipt, nil
 }
 
-// scriptTimeout bounds one script of a lock: a Redis that takes longer is as good as gone.
-const scriptTimeout = time.Second
-
 // pause waits, or returns ctx.Err() where the context ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -71,7 +71,7 @@ type Runner struct {
 	metrics  *Metrics
 	log      *slog.Logger
 
-	stopping context.Context // ends with Stop
+	stopping context.Context //nolint:containedctx // the life of the runner: it ends with Stop
 	stop     context.CancelFunc
 	mu       sync.Mutex
 	stopped  bool

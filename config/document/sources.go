@@ -75,7 +75,7 @@ func (s *sources) comments(path string) (map[string]string, error) {
 		return known, nil
 	}
 	dir := filepath.Join(s.root, filepath.FromSlash(strings.TrimPrefix(path, s.module)))
-	parsed, err := parser.ParseDir(token.NewFileSet(), dir, //nolint:staticcheck // no build tags decide on settings
+	parsed, err := parser.ParseDir(token.NewFileSet(), dir,
 		func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, parser.ParseComments)
 	if err != nil {
 		return nil, err

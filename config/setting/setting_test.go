@@ -128,11 +128,10 @@ func TestSet(t *testing.T) {
 			if f.Key != test.key {
 				return
 			}
-			got := ""
-			if err := f.Set(test.value); err != nil {
+			err := f.Set(test.value)
+			got := f.Shown()
+			if err != nil {
 				got = err.Error()
-			} else {
-				got = f.Shown()
 			}
 			if !strings.Contains(got, test.want) {
 				t.Errorf("%s = %v: %s, want %s", test.key, test.value, got, test.want)

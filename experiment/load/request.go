@@ -38,6 +38,7 @@ type Line struct {
 // Outcome tells how the shop has answered a request.
 type Outcome int
 
+// The outcomes.
 const (
 	Unanswered Outcome = iota // either may be true
 	Granted                   // answered with success

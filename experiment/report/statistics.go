@@ -125,6 +125,7 @@ func Quantile(sorted []float64, q float64) float64 {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
+// Mean is the arithmetic mean; 0 of nothing.
 func Mean(values []float64) float64 {
 	if len(values) == 0 {
 		return 0

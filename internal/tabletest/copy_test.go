@@ -104,9 +104,9 @@ func TestStrategyIsOneFileAndOneRow(t *testing.T) {
 	c.generateAndBuild()
 	c.mustName("ADVISORY", "graph/schema.graphql", "graph/model/models_gen.go")
 	c.mustName("`advisory`", "README.md", "docs/strategies.md")
-	c.run("go", "test", "./lockprovider/document", "./config", "./experiment/plans", "./experiment/report")
-	c.run("go", "test", "./graph", "-run", "Schema|Enum|Described")
-	out := c.run("go", "test", "./lockprovider", "-count=1", "-v", "-run", "^Test(StrategiesAreComplete|Conformance)$/^env$/^"+dialect.Postgres+"$/^advisory$")
+	c.run("test", "./lockprovider/document", "./config", "./experiment/plans", "./experiment/report")
+	c.run("test", "./graph", "-run", "Schema|Enum|Described")
+	out := c.run("test", "./lockprovider", "-count=1", "-v", "-run", "^Test(StrategiesAreComplete|Conformance)$/^env$/^"+dialect.Postgres+"$/^advisory$")
 	if strings.Contains(out, "--- SKIP: TestConformance/env/postgres") {
 		t.Skip("PostgreSQL is not installed: built and generated, but conformance was not run")
 	}
@@ -119,9 +119,9 @@ func TestFamilyIsOneRow(t *testing.T) {
 	c.addRow("lockprovider/families.go", "var FamilyTable = ", seatsRow)
 	c.generateAndBuild()
 	c.mustName("SEATS", "graph/schema.graphql", "graph/model/models_gen.go")
-	c.run("go", "test", "./lockprovider/document")
-	c.run("go", "test", "./graph", "-run", "Schema|Enum|Described")
-	out := c.run("go", "test", "./lockprovider", "-count=1", "-v", "-run",
+	c.run("test", "./lockprovider/document", "./config")
+	c.run("test", "./graph", "-run", "Schema|Enum|Described")
+	out := c.run("test", "./lockprovider", "-count=1", "-v", "-run",
 		"^Test(FamiliesAreComplete|Conformance)$/^env$/^"+`sqlite(\+embedded)?`+"$/.*/^SEATS$")
 	c.mustHavePassed(out, "TestConformance/env/sqlite/rowlock/SEATS", "TestConformance/env/sqlite+embedded/lua/SEATS",
 		"TestConformance/env/sqlite+embedded/pubsub/SEATS")
@@ -200,16 +200,16 @@ func (c *sourceCopy) addRow(name, declaration, row string) {
 
 func (c *sourceCopy) generateAndBuild() {
 	c.t.Helper()
-	c.run("go", "generate", "./lockprovider", "./graph")
-	c.run("go", "build", "./...")
+	c.run("generate", "./lockprovider", "./graph", "./config")
+	c.run("build", "./...")
 }
 
-// run runs a command in the copy and returns what it printed. A command that fails ends the test.
-func (c *sourceCopy) run(name string, args ...string) string {
+// run runs a go command in the copy and returns what it printed. A command that fails ends the test.
+func (c *sourceCopy) run(args ...string) string {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), bound)
 	defer cancel()
-	command := exec.CommandContext(ctx, name, args...)
+	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir = c.dir
 	// With -trimpath, the copy finds in the build cache what the tree has built. The copy's own tests of this kind are skipped.
 	command.Env = append(os.Environ(), "GOFLAGS=-trimpath", "HOLDFAST_CHECK=", "PWD="+c.dir)

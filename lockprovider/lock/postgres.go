@@ -39,7 +39,7 @@ func NewPostgres(db *sql.DB, s Settings, m Metrics) Locker {
 // held by two where they should not be. Other users of advisory locks in the same database have the same numbers.
 func PostgresKey(key string) int64 {
 	sum := sha256.Sum256([]byte(key))
-	return int64(binary.BigEndian.Uint64(sum[:8])) //nolint:gosec // All 64 bits are used.
+	return int64(binary.BigEndian.Uint64(sum[:8])) // all 64 bits are used
 }
 
 // postgresNames sorts by number: two keys of one number would stand in two places in an order by key.

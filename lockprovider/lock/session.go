@@ -64,11 +64,12 @@ func (l *sessionLocker) lockOne(waiting context.Context, session *sql.Conn, name
 	deadline, _ := waiting.Deadline() // the locker's or the caller's, whichever is earlier
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(waiting), deadline.Add(RequestTimeout))
 	defer cancel()
-	defer context.AfterFunc(waiting, func() {
+	stop := context.AfterFunc(waiting, func() {
 		if errors.Is(waiting.Err(), context.Canceled) { // The caller has gone before the deadline.
 			cancel()
 		}
-	})()
+	})
+	defer stop()
 	err := l.locks.lock(ctx, session, name, max(time.Until(deadline), time.Millisecond))
 	if errors.Is(err, ErrTimeout) {
 		<-waiting.Done() // now; it knows whose deadline it was

@@ -138,7 +138,8 @@ func (s *Store) Done(ctx context.Context, confirmed []ledger.Admitted) error {
 	byEpoch := map[keyspace][]any{} // a batch may have been read right before a switch
 	for _, p := range confirmed {
 		k := s.keysOf(p)
-		args := append(byEpoch[k], p.StreamID, len(p.Change.Moves))
+		args := byEpoch[k]
+		args = append(args, p.StreamID, len(p.Change.Moves))
 		for _, m := range p.Change.Moves {
 			args = append(args, k.balance(m.Balance))
 		}
