@@ -62,7 +62,7 @@ func openShop(t testing.TB, family lockprovider.FamilyConfig, databaseURL, redis
 			Attempts: 100, Backoff: time.Millisecond, Ack: lockprovider.AckPersisted,
 		}}
 	}
-	cfg.Pipeline.PersistWait, cfg.Pipeline.Block, cfg.Pipeline.Remember = longEnough, 50*time.Millisecond, time.Hour
+	cfg.Pipeline.PersistWait, cfg.Pipeline.Block, cfg.Pipeline.Remember = testenv.Scaled(20*time.Second), 50*time.Millisecond, time.Hour
 	cfg.Deployment = lockprovider.DeploymentSettings{Heartbeat: time.Second, Expiry: 5 * time.Second}
 	cfg.Payment.Timeout = longEnough
 
@@ -289,17 +289,20 @@ func wantCodes(t testing.TB, err error, want ...string) []*commerce.Error {
 	return errs
 }
 
+// settling is longer than a change that Redis has lost is waited for, several times.
+const settling = 10 * time.Minute
+
 // untilSettled repeats an operation, with the same key, as long as its error says that it may succeed later.
 func untilSettled[T any](t testing.TB, operation func() (T, error)) (T, error) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	for deadline := time.Now().Add(settling); ; {
 		result, err := operation()
 		errs, ok := commerce.UserErrors(err)
 		if err == nil || !ok || !errs[0].Retryable {
 			return result, err
 		}
 		if time.Now().After(deadline) {
-			t.Error("still contended after a minute")
+			t.Errorf("still contended after %s", settling)
 			return result, err
 		}
 	}

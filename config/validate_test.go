@@ -6,7 +6,17 @@ import (
 	"testing"
 
 	"holdfast/config"
+	"holdfast/lockprovider"
 )
+
+// strategies are the names of all strategies, as an error lists them.
+func strategies() string {
+	var names []string
+	for _, name := range lockprovider.Names() {
+		names = append(names, string(name))
+	}
+	return strings.Join(names, ", ")
+}
 
 func TestValidation(t *testing.T) {
 	secret := "auth.secret=" + strings.Repeat("s", 32)
@@ -75,7 +85,7 @@ func TestValidation(t *testing.T) {
 		{"shop.maxLines=90 shop.maxQuantity=1001", "shop.maxQuantity (--set): 1001: want at most 1000 with shop.maxLines: 90, for 90000 units"},
 		{"shop.maxQuantity=90001", "shop.maxQuantity (--set): 90001: want 1 to 90000"},
 
-		{"locks.stock.provider=", "locks.stock.provider (--set): \"\": want one of atomicsql, lua, none, optimistic"},
+		{"locks.stock.provider=", "locks.stock.provider (--set): \"\": want one of " + strategies()},
 		{"locks.stock.provider=mutex", `"mutex": want one of`},
 		{"locks.stock.provider=none", "none: want another: it loses updates"},
 		{"locks.stock.provider=none allowNone=true", ""},

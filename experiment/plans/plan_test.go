@@ -73,7 +73,7 @@ func TestPlanErrorsNameTheKeyAndTheFix(t *testing.T) {
 		{"not a mapping", "- a", "want keys and values"},
 		{"empty", "", "is empty"},
 		{"workload", "workloads: [flashsale]", "workloads: flashsale: want one of flash-sale, mixed-cart"},
-		{"strategy", "strategies: [mutex]", "strategies: mutex: want one of atomicsql, lua"},
+		{"strategy", "strategies: [mutex]", "strategies: mutex: want one of " + string(lockprovider.Names()[0]) + ", "},
 		{"database", "databases: [oracle]", "databases: oracle: want one of sqlite, postgres, mariadb"},
 		{"redis", "redis: fake", "redis: fake: want embedded or real"},
 		{"clients", "clients: [0]", "clients: 0: want one of 1 to 10000"},
