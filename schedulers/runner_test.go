@@ -394,7 +394,7 @@ func TestSettings(t *testing.T) {
 	must(t, DefaultSettings().Validate())
 	bad := Settings{Page: 1, LookPause: -1}
 	err := bad.Validate()
-	for _, name := range []string{"reconcileEvery", "lookPause", "remember", "keepInstances"} {
+	for _, name := range []string{"reconcile", "lookPause", "remember", "keepInstances"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named: %v", name, err)
 		}
