@@ -64,11 +64,11 @@ func TestKeysWithSlashes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", key, err)
 		}
-		defer func() {
+		t.Cleanup(func() {
 			if err := lease.Unlock(context.WithoutCancel(t.Context())); err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 	}
 }
 
