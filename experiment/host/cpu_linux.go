@@ -47,7 +47,7 @@ func listenerCPU(port uint16) *float64 {
 
 // listening is the inode of the socket that listens on a port.
 func listening(proc procfs.FS, port uint16) (inode uint64, ok bool) {
-	const listen = 0x0A // TCP_LISTEN
+	const listen = 0x0A                                                               // TCP_LISTEN
 	for _, read := range []func() (procfs.NetTCP, error){proc.NetTCP, proc.NetTCP6} { //nolint:staticcheck // one port is looked up once a run: netlink would be another dependency
 		sockets, _ := read() // a kernel without IPv6 lacks one of them
 		for _, s := range sockets {
