@@ -60,8 +60,8 @@ func TestExperimentCommand(t *testing.T) {
 	agree(t, measured)
 }
 
-// agree compares a report with itself, as it was written and read again: no difference may be seen. Two runs of one plan would
-// differ by chance: with six rounds each, in one of twenty comparisons.
+// agree compares a report with itself, as it was written and read again: no difference may be seen. Two runs of one plan may
+// differ by chance.
 func agree(t *testing.T, measured report.Report) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "again.json")
