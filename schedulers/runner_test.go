@@ -111,45 +111,68 @@ func TestLoop(t *testing.T) {
 		r := p.runner(t, d)
 		var tried attempts
 		r.attempted = tried.of("one")
-		began := time.Now()
-		var at []time.Duration
-		var cutOff bool
-		lasts := 35 * time.Second
+		job := longJob{began: time.Now(), lasts: 35 * time.Second}
 		r.names = []Job{Expire}
-		r.jobs[Expire] = chore(func(ctx context.Context) (Result, error) {
-			at = append(at, time.Since(began))
-			select {
-			case <-ctx.Done():
-				cutOff = true
-				return nil, ctx.Err()
-			case <-time.After(lasts):
-				lasts = time.Second
-				return nil, nil
-			}
-		})
+		r.jobs[Expire] = &job
 		r.Start()
 		time.Sleep(time.Minute - time.Second)
 		synctest.Wait()
-		if want := []time.Duration{0, 35 * time.Second, 50 * time.Second}; !slices.Equal(at, want) {
-			t.Errorf("runs began after %v, want %v", at, want)
+		if got, want := job.runs(), []time.Duration{0, 35 * time.Second, 50 * time.Second}; !slices.Equal(got, want) {
+			t.Errorf("runs began after %v, want %v", got, want)
 		}
 		if got := strings.Join(tried.take(), ", "); got != "one expire elsewhere, one expire ok, one expire ok, one expire ok" {
 			t.Errorf("attempts: %s", got)
 		}
-		lasts = time.Hour
+		job.last(time.Hour)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		stopped := time.Now()
 		stop(t, r)
-		if !cutOff || time.Since(stopped) != 0 || len(at) != 4 {
-			t.Errorf("stopped after %s, cut off: %v, runs: %v", time.Since(stopped), cutOff, at)
+		if runs := len(job.runs()); !job.cutOff || time.Since(stopped) != 0 || runs != 4 {
+			t.Errorf("stopped after %s, cut off: %v, runs: %d", time.Since(stopped), job.cutOff, runs)
 		}
 		r.Start() // of a runner that has ended
 		synctest.Wait()
-		if len(at) != 4 {
+		if len(job.runs()) != 4 {
 			t.Error("a job ran after Stop")
 		}
 	})
+}
+
+// longJob is a job whose next run lasts for a given time, and the runs after it for a second.
+type longJob struct {
+	began  time.Time
+	mu     sync.Mutex
+	lasts  time.Duration
+	at     []time.Duration // when each run began, since began
+	cutOff bool            // whether a run was; to be read after Stop
+}
+
+func (j *longJob) runOnce(ctx context.Context) (Result, error) {
+	j.mu.Lock()
+	j.at = append(j.at, time.Since(j.began))
+	lasts := j.lasts
+	j.lasts = time.Second
+	j.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		j.cutOff = true
+		return nil, ctx.Err()
+	case <-time.After(lasts):
+		return nil, nil
+	}
+}
+
+func (j *longJob) last(d time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lasts = d
+}
+
+func (j *longJob) runs() []time.Duration {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.at)
 }
 
 func TestClaims(t *testing.T) {

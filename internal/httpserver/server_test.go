@@ -89,6 +89,7 @@ func on(t *testing.T, handler http.HandlerFunc, test func(*testing.T, pipes, *Se
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(p) }()
 		test(t, p, s)
+		synctest.Wait() // until the server, too, is done with the last request: its client has the answer a little before
 		if err := s.Shutdown(context.Background(), 0); err != nil {
 			t.Errorf("Shutdown of a server that serves nobody: %v", err)
 		}
