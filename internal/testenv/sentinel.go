@@ -120,6 +120,19 @@ func (set *SentinelSet) ready(ctx context.Context) error {
 	})
 }
 
+// ReplaceAfter sets how long a master must have been silent before the Sentinels replace it. It is half a second at first.
+func (set *SentinelSet) ReplaceAfter(ctx context.Context, silent time.Duration) error {
+	for _, s := range set.Sentinels {
+		err := withClient(s, func(c *redis.Client) error {
+			return c.Do(ctx, "SENTINEL", "SET", sentinelMaster, "down-after-milliseconds", silent.Milliseconds()).Err()
+		})
+		if err != nil {
+			return fmt.Errorf("testenv: %w", err)
+		}
+	}
+	return nil
+}
+
 // Master returns the server that most Sentinels call the master.
 func (set *SentinelSet) Master(ctx context.Context) (*Server, error) {
 	votes := map[string]int{}

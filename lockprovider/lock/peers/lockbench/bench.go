@@ -216,6 +216,9 @@ func (b *bench) measure(ctx context.Context, e entry, l load) (result, error) {
 			return result{}, err
 		}
 		defer c.close()
+		if err := l.warmUp(ctx, c); err != nil {
+			return result{}, fmt.Errorf("first locks: %w", err)
+		}
 		if err := b.startClock(ctx); err != nil {
 			return result{}, err
 		}

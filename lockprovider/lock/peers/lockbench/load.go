@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -72,11 +73,8 @@ type sample struct {
 	Lost     int   // releases of a lock that was not held any more
 }
 
-// run puts a load on a contender for a time.
+// run puts a load on a contender for a time. It is to be warm.
 func (l load) run(ctx context.Context, c contender, duration time.Duration) (sample, error) {
-	if err := l.warmUp(ctx, c); err != nil {
-		return sample{}, err
-	}
 	var (
 		s       = sample{Sections: make([]int, l.Goroutines)}
 		waits   = make([][]int64, l.Goroutines)
@@ -142,13 +140,14 @@ func (l load) lasts(duration time.Duration) time.Duration {
 // bound is when a measurement must be over, the start of its processes included, also on a machine that is busy.
 func (l load) bound(duration time.Duration) time.Duration { return l.lasts(duration) + 2*waitBound }
 
-// warmUp opens connections and loads scripts.
+// warmUp opens connections and loads scripts. Nobody else wants its locks: a contender that forgets to wake a waiter would not
+// end it.
 func (l load) warmUp(ctx context.Context, c contender) error {
 	var running sync.WaitGroup
 	errs := make([]error, l.Goroutines)
 	for g := range l.Goroutines {
 		running.Go(func() {
-			unlock, err := c.lock(ctx, []string{fmt.Sprintf("warm-%d", g)})
+			unlock, err := c.lock(ctx, []string{fmt.Sprintf("warm-%d-%d", os.Getpid(), g)})
 			if err == nil {
 				err = unlock()
 			}

@@ -179,14 +179,17 @@ func sentinelMasterKilled(t testing.TB, h *Harness) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// No replica is promoted before the lease has ended: nobody can have renewed it.
+	if err := h.redis.Sentinel.ReplaceAfter(t.Context(), 2*h.shortLease); err != nil {
+		t.Fatal(err)
+	}
 	if err := master.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// Replicas take longer to be promoted than the lease lives: nobody can have renewed it.
+	await(t, o.held.Done(), "the holder to be told")
 	if _, err := h.redis.Sentinel.AwaitPromotion(t.Context(), master); err != nil {
 		t.Fatal(err)
 	}
-	await(t, o.held.Done(), "the holder to be told")
 	_ = o.lease.Unlock(t.Context())
 	eventually(t, "the lock to serve again", func() bool {
 		o := i.begin(t.Context(), key).end(t)
