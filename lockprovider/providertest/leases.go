@@ -161,6 +161,15 @@ func cutOff(t *testing.T, h *Harness) {
 	h.checkApplied(t, c, 0)
 	h.checkAmount(t, balance, 90)
 	h.checkConsistent(t, balance)
+	// The next one needs a quorum only: on the other nodes the victim's lock is left, which cannot release it, until it expires.
+	if nodes := h.redisNodes(t); len(nodes) > 1 {
+		for _, node := range nodes {
+			eventually(t, "the lock of the victim to expire", func() bool {
+				keys, err := lockKeys(t.Context(), node, "")
+				return err == nil && len(keys) == 0
+			})
+		}
+	}
 }
 
 func pausedBeforeTheSection(t *testing.T, h *Harness) {
