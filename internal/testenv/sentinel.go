@@ -71,7 +71,6 @@ func (set *SentinelSet) connect(ctx context.Context) error {
 		err := withClient(s, func(c *redis.Client) error {
 			for _, command := range [][]any{
 				{"SENTINEL", "MONITOR", sentinelMaster, host, port, "2"},
-				{"SENTINEL", "SET", sentinelMaster, "down-after-milliseconds", sentinelDownAfter.Milliseconds()},
 				{"SENTINEL", "SET", sentinelMaster, "failover-timeout", sentinelFailover.Milliseconds()},
 			} {
 				if err := c.Do(ctx, command...).Err(); err != nil {
@@ -83,6 +82,9 @@ func (set *SentinelSet) connect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := set.ReplaceAfter(ctx, sentinelDownAfter); err != nil {
+		return err
 	}
 	query := url.Values{"master": {sentinelMaster}, "addr": addrs[1:]}
 	set.URL = "redis+sentinel://" + addrs[0] + "/0?" + query.Encode()

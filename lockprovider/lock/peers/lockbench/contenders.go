@@ -270,9 +270,6 @@ func (l *bsmRedislock) lock(ctx context.Context, keys []string) (func() error, e
 	return unlock, err
 }
 
-// rueidisAttempt bounds one attempt at a lock: a waiter whose wake-up is lost would wait for ever, and is to ask again.
-const rueidisAttempt = 5 * time.Second
-
 type rueidisLock struct{ locker rueidislock.Locker }
 
 func openRueidis(url, _ string) (contender, error) {
@@ -292,21 +289,11 @@ func openRueidis(url, _ string) (contender, error) {
 
 func (l *rueidisLock) lock(ctx context.Context, keys []string) (func() error, error) {
 	return oneByOne(keys, func(key string) (func() error, error) {
-		for {
-			attempt, giveUp := context.WithCancel(ctx)
-			bound := time.AfterFunc(rueidisAttempt, giveUp)
-			_, cancel, err := l.locker.WithContext(attempt, key)
-			switch {
-			case bound.Stop() && err == nil:
-				return func() error { cancel(); giveUp(); return nil }, nil
-			case err == nil:
-				cancel()
-			}
-			giveUp()
-			if ctx.Err() != nil || err != nil && !errors.Is(err, context.Canceled) {
-				return nil, errors.Join(ctx.Err(), err)
-			}
+		_, cancel, err := l.locker.WithContext(ctx, key)
+		if err != nil {
+			return nil, err
 		}
+		return func() error { cancel(); return nil }, nil
 	})
 }
 
