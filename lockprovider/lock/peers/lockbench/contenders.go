@@ -277,9 +277,11 @@ func openRueidis(url, _ string) (contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	// One key, as the others have one, and its own recommendation for Redis 7.0.5 and later.
+	// One key, as the others have one, and its own recommendation for Redis 7.0.5 and later. It gives up an answer that takes longer
+	// than TryNextAfter, 20 ms by default, and then waits to hear that the key is free. Because of NoLoopTracking it does not hear
+	// so of what it has freed itself, and would wait for ever.
 	locker, err := rueidislock.NewLocker(rueidislock.LockerOption{
-		ClientOption: options, KeyMajority: 1, NoLoopTracking: true, KeyValidity: leaseTerm,
+		ClientOption: options, KeyMajority: 1, NoLoopTracking: true, KeyValidity: leaseTerm, TryNextAfter: leaseTerm,
 	})
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ type sample struct {
 	Lost     int   // releases of a lock that was not held any more
 }
 
-// run puts a load on a contender for a time. It is to be warm.
+// run puts a load on a contender for a time. The contender is to be warm; see [load.warmUp].
 func (l load) run(ctx context.Context, c contender, duration time.Duration) (sample, error) {
 	var (
 		s       = sample{Sections: make([]int, l.Goroutines)}
@@ -140,8 +140,7 @@ func (l load) lasts(duration time.Duration) time.Duration {
 // bound is when a measurement must be over, the start of its processes included, also on a machine that is busy.
 func (l load) bound(duration time.Duration) time.Duration { return l.lasts(duration) + 2*waitBound }
 
-// warmUp opens connections and loads scripts. Nobody else wants its locks: a contender that forgets to wake a waiter would not
-// end it.
+// warmUp opens connections and loads scripts. Its locks are wanted by nobody else, other processes included: it is no contest.
 func (l load) warmUp(ctx context.Context, c contender) error {
 	var running sync.WaitGroup
 	errs := make([]error, l.Goroutines)

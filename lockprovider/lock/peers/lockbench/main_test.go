@@ -286,3 +286,35 @@ func TestCompare(t *testing.T) {
 		t.Error("a figure that was not measured passes")
 	}
 }
+
+// TestSlowFirstAnswer: a Redis that takes long over its first answer keeps nobody from a lock that is free.
+func TestSlowFirstAnswer(t *testing.T) {
+	for _, e := range entries {
+		if e.local || e.store != inRedis {
+			continue
+		}
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			server := testenv.Redis(t)
+			c, err := open(e.name, server.URL, "slow")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(c.close)
+			if err := server.Pause(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), waitBound)
+			defer cancel()
+			warm := make(chan error, 1)
+			go func() { warm <- load{Goroutines: 1}.warmUp(ctx, c) }()
+			time.Sleep(200 * time.Millisecond) // the fault: ten times as long as rueidislock gives an answer by default
+			if err := server.Resume(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-warm; err != nil {
+				t.Errorf("waited for a free lock: %v", err)
+			}
+		})
+	}
+}
