@@ -136,7 +136,7 @@ func (s *Shop) buildProviders(ctx context.Context) error {
 		defer cancel()
 		return deployment.Leave(leaving)
 	})
-	ledger := lockprovider.NewLedger(s.DB.Ent, s.DB.Dialect, commerce.WriteRecords, s.cfg.Database.TxRetries)
+	ledger := lockprovider.NewLedger(s.DB.Ent, s.DB.Dialect, commerce.WriteRecords, s.cfg.Database.Ledger)
 	pipeline := s.cfg.Pipeline
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: s.Redis.Client, RedisNodes: s.Redis.Nodes, Metrics: lockprovider.NewMetrics(s.registerer()),

@@ -108,10 +108,14 @@ func UserErrors(err error) ([]*Error, bool) {
 }
 
 func unavailable(cause error) *Error {
-	return &Error{
+	e := &Error{
 		Code: Unavailable, Message: "the shop cannot complete this at the moment; try again with the same key",
 		Retryable: true, RetryAfter: retryLater, cause: cause,
 	}
+	if errors.Is(cause, lockprovider.ErrUnknown) {
+		e.Message = "it is not known whether this was done; repeat it with the same key to find out"
+	}
+	return e
 }
 
 func invalid(field []string, format string, args ...any) *Error {

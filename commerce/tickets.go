@@ -27,6 +27,7 @@ type TicketStatus string
 // The statuses of a ticket.
 const (
 	TicketWaiting TicketStatus = "WAITING"
+	TicketServing TicketStatus = "SERVING" // its position cannot be given up any more
 	TicketDone    TicketStatus = "DONE"
 	TicketFailed  TicketStatus = "FAILED"
 	TicketExpired TicketStatus = "EXPIRED" // nobody asked for it any more
@@ -93,6 +94,9 @@ func (s *Orders) followed(
 	switch position.State {
 	case lockprovider.PositionWaiting:
 		result.Ticket.Status, result.Ticket.Position, result.Ticket.ETA = TicketWaiting, position.Number, position.ETA
+		return result, nil
+	case lockprovider.PositionServing:
+		result.Ticket.Status = TicketServing
 		return result, nil
 	case lockprovider.PositionDone:
 		done, err := s.proceed(ctx, p.OrderID, p.payment(), p.OrderID, meta)

@@ -82,8 +82,7 @@ type Database struct {
 
 	clients.DatabaseOptions
 
-	// TxRetries is how often a transaction is run again that the database aborted, as in a deadlock.
-	TxRetries int `key:"txRetries" default:"10" min:"0" max:"100"`
+	Ledger lockprovider.LedgerSettings `key:",inline"`
 	// Migrate brings the tables up to date at the start. If it is false, run "holdfast migrate" first.
 	Migrate bool `key:"migrate" default:"true"`
 }

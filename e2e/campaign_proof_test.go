@@ -82,7 +82,7 @@ func (c *campaign) settled(t *testing.T, db *clients.Database, l losses) {
 		})
 		return
 	}
-	dbLedger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
+	dbLedger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 10})
 	ctx := bounded(t)
 	for _, family := range lockprovider.Families {
 		var epoch int64

@@ -155,7 +155,7 @@ func newEnvOn(t *testing.T, kind brokerKind, databaseURL string) *env {
 	e := &env{
 		t: t, db: db, broker: kind.start(t), handled: make(chan handledEvent, plenty), marked: make(chan int, plenty),
 		known:  map[string]bool{},
-		ledger: lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10),
+		ledger: lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 10}),
 	}
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
 	for _, f := range lockprovider.Families {

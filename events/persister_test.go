@@ -45,7 +45,7 @@ func newRedisFirst(t *testing.T) *redisFirst {
 	server, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: clients.EmbeddedRedis})
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Close()) })
-	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, nil, 10)
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, nil, lockprovider.LedgerSettings{TxRetries: 10})
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
 	for _, f := range lockprovider.Families {
 		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.Lua, Settings: lockprovider.Settings{

@@ -236,7 +236,7 @@ func putUnrelayableAway(e *env) {
 	t := e.t
 	running := e.start()
 	poison := e.listen(running, TopicPoison)
-	ledger := lockprovider.NewLedger(e.db.Ent, e.db.Dialect, nil, 0) // which takes any record
+	ledger := lockprovider.NewLedger(e.db.Ent, e.db.Dialect, nil, lockprovider.LedgerSettings{TxRetries: 0}) // which takes any record
 	for kind, want := range map[string]string{"mystery": "unknown kind", commerce.KindOrderPaid: "without userId"} {
 		change := lockprovider.Change{
 			ID: uuid.New(), Family: lockprovider.Stock,

@@ -121,7 +121,7 @@ func newAPI(t *testing.T, s settings) *api {
 	})
 	must(t, err)
 	t.Cleanup(func() { _ = happened.Close() }) // a test may have closed what it works with
-	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 10)
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 10})
 	ledger.OnCommit(happened.Wake)
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes,

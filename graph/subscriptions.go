@@ -184,7 +184,7 @@ func (r *Resolver) watchTicket(ctx context.Context, id string) (<-chan *model.Qu
 			if ticket == nil {
 				return nil, false, badInput("id", "there is no ticket %.80q of yours", id)
 			}
-			last := ticket.Status != model.TicketStatusWaiting
+			last := ticket.Status != model.TicketStatusWaiting && ticket.Status != model.TicketStatusServing
 			now := fmt.Sprint(ticket.Status, ticket.Position)
 			if now == before {
 				return nil, last, nil

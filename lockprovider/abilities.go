@@ -42,6 +42,7 @@ type (
 const (
 	PositionUnknown = redisfirst.PositionUnknown
 	PositionWaiting = redisfirst.PositionWaiting
+	PositionServing = redisfirst.PositionServing
 	PositionDone    = redisfirst.PositionDone
 	PositionFailed  = redisfirst.PositionFailed
 	PositionExpired = redisfirst.PositionExpired

@@ -38,6 +38,8 @@ type (
 	State        = ledger.State
 	RecordWriter = ledger.RecordWriter
 	Ledger       = ledger.Ledger
+	// LedgerSettings are the bounds of the transactions of changes.
+	LedgerSettings = ledger.Settings
 )
 
 // How far a change has come when Execute returns; see [State].
@@ -75,11 +77,10 @@ const (
 	Lua        Strategy = "lua"
 )
 
-// NewLedger returns the ledger of a database, for the families of this package. txRetries bounds how often a
-// transaction that the database aborted (a deadlock, a serialization failure) is run again within one attempt.
-func NewLedger(client *ent.Client, dialectName string, records RecordWriter, txRetries int) *Ledger {
+// NewLedger returns the ledger of a database, for the families of this package.
+func NewLedger(client *ent.Client, dialectName string, records RecordWriter, s LedgerSettings) *Ledger {
 	return ledger.New(ledger.Config{
-		Client: client, Dialect: dialectName, Records: records, Retries: txRetries,
+		Client: client, Dialect: dialectName, Records: records, Settings: s,
 		FamilyOf: FamilyOf, Normalize: normalize,
 	})
 }
@@ -148,9 +149,12 @@ func fingerprint(c Change) string {
 // Committed, the change has been committed to the database. It never holds a lock beyond its return.
 //
 // Errors: a [*Refused] if a bound would be broken ([ErrInsufficient], [ErrLimit]); [ErrLockTimeout] or [ErrConflict] if
-// others were in the way for longer than the configured bound; [ErrLockLost] if the lease ended before the commit;
-// [ErrUnavailable] if Redis or the database cannot be reached; ctx.Err() as itself; and what the [RecordWriter]
-// returned. All but the refusals leave it to the caller to repeat with the same ID; see [Retryable].
+// others were in the way for longer than the configured bound; [ErrLockLost] if the lease ended before the commit was sent;
+// [ErrUnavailable] if Redis or the database cannot be reached; [ErrUnknown] with it if the change had been sent and the
+// answer did not come; ctx.Err() as itself; and what the [RecordWriter] returned. [EffectOf] says what an error means for the
+// balances. All but the refusals leave it to the caller to repeat with the same ID; see [Retryable].
+//
+// The configured bound is one of the wait for others. It does not end a commit, or a script in Redis, that has been sent.
 //
 // Execute must be safe for concurrent use.
 type Provider interface {

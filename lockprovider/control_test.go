@@ -79,7 +79,7 @@ func catchBrokenLock(t *testing.T, url string, locker lock.Locker) {
 	t.Helper()
 	const racers, rounds = 32, 20
 	db := openDatabase(t, url)
-	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, nil, 5)
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, nil, lockprovider.LedgerSettings{TxRetries: 5})
 	registry := prometheus.NewRegistry()
 	provider := lockprovider.NewLocked(lockprovider.SetNX, lockprovider.Stock, locker, lockprovider.Deps{
 		Ledger: ledger, Metrics: lockprovider.NewMetrics(registry), Settings: lockprovider.Settings{Attempts: 1000},

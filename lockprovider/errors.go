@@ -19,6 +19,7 @@ var (
 	ErrLockLost       = ledger.ErrLockLost
 	ErrConflict       = ledger.ErrConflict
 	ErrUnavailable    = ledger.ErrUnavailable
+	ErrUnknown        = ledger.ErrUnknown
 	ErrIDReused       = ledger.ErrIDReused
 	ErrUnknownBalance = ledger.ErrUnknownBalance
 	ErrInvalidChange  = ledger.ErrInvalidChange
@@ -38,6 +39,39 @@ type (
 func Retryable(err error) bool {
 	return errors.Is(err, ErrLockTimeout) || errors.Is(err, ErrLockLost) || errors.Is(err, ErrConflict) ||
 		errors.Is(err, ErrUnavailable)
+}
+
+// Effect is what an answer of [Provider.Execute] says of the balances.
+type Effect string
+
+// The effects.
+const (
+	// EffectApplied: the change is applied, or accepted, now or before.
+	EffectApplied Effect = "applied"
+	// EffectRefused: the change was decided about and refused. It was not applied and will not be.
+	EffectRefused Effect = "refused"
+	// EffectNotStarted: the change was not decided about, and nothing was changed or will be, unless it is sent again.
+	EffectNotStarted Effect = "not started"
+	// EffectUnknown: the change may be applied now or later. A repeat with the same ID finds out.
+	EffectUnknown Effect = "unknown"
+)
+
+// EffectOf returns the effect of a change by the error of Execute. What is not known to have none counts as unknown.
+func EffectOf(err error) Effect {
+	var refused *Refused
+	var rejected *Rejected
+	switch {
+	case err == nil:
+		return EffectApplied
+	case errors.Is(err, ErrUnknown):
+		return EffectUnknown
+	case errors.As(err, &refused), errors.As(err, &rejected), errors.Is(err, ErrIDReused), errors.Is(err, ErrUnknownBalance),
+		errors.Is(err, ErrInvalidChange), errors.Is(err, ErrBroken), errors.Is(err, ErrNestedLock):
+		return EffectRefused
+	case errors.Is(err, ErrLockTimeout), errors.Is(err, ErrLockLost), errors.Is(err, ErrConflict), errors.Is(err, ErrUnavailable):
+		return EffectNotStarted
+	}
+	return EffectUnknown
 }
 
 // ended is ctx.Err(), except that it counts a deadline that has passed: a connection with that deadline may time out

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/config/setting"
 	"holdfast/ent/familystrategy"
+	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -102,7 +103,12 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 	if serr := p.switchTo(ctx, true); serr != nil {
 		return receipt, errors.Join(err, serr)
 	}
-	return p.fallback.Execute(ctx, c)
+	receipt, ferr := p.fallback.Execute(ctx, c)
+	if errors.Is(err, ErrUnknown) && EffectOf(ferr) != EffectApplied {
+		// What the fallback refuses, Redis may have admitted, to be applied when it is back.
+		return receipt, ledger.Unknown("the change was sent to redis, and the fallback says", ferr)
+	}
+	return receipt, ferr
 }
 
 // Unwrap lets [As] find what the strategy can do that serves while Redis answers.

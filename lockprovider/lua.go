@@ -3,7 +3,6 @@ package lockprovider
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"holdfast/lockprovider/ledger"
@@ -113,7 +112,7 @@ func (p *lua) admit(ctx context.Context, c Change) (Receipt, error) {
 
 // refusedUnlessApplied makes sure that a refusal by Redis is not one of a change that succeeded before Redis forgot it.
 func refusedUnlessApplied(ctx context.Context, l *Ledger, c Change, err error) (Receipt, error) {
-	if cerr := ctx.Err(); cerr != nil {
+	if cerr := ctx.Err(); cerr != nil && !errors.Is(err, ErrUnknown) {
 		return Receipt{}, cerr
 	}
 	if errors.Is(err, ErrLockTimeout) || errors.Is(err, ErrIDReused) {
@@ -152,7 +151,7 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, result <
 			case errors.Is(err, ledger.ErrAlreadyApplied):
 				first, found, err := p.ledger.Replay(ctx, c)
 				if err == nil && !found {
-					err = fmt.Errorf("%w: change %s was applied before and is not in the change log", ErrUnavailable, c.ID)
+					err = ledger.Unknown("a change that was applied before", errNotLogged)
 				}
 				return first, err
 			default:
@@ -184,19 +183,19 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, result <
 // persist it, the answer is ErrUnavailable.
 func (p *lua) unconfirmed(ctx context.Context, c Change, receipt Receipt) (Receipt, error) {
 	if c.Confirm {
-		return Receipt{}, fmt.Errorf("%w: change %s is not committed after %s", ErrUnavailable, c.ID, p.settings.Pipeline.PersistWait)
+		return Receipt{}, ledger.Unknown("the change is accepted and not committed", errNoResult)
 	}
 	known, err := p.Known(ctx, c.ID)
 	if err != nil {
-		return Receipt{}, err
+		return Receipt{}, ledger.Unknown("the change was accepted", err)
 	}
 	if !known {
-		return Receipt{}, fmt.Errorf("%w: redis has lost change %s before its commit", ErrUnavailable, c.ID)
+		return Receipt{}, ledger.Unknown("redis has lost the change, perhaps before its commit", errNoResult)
 	}
 	if receipt.Replayed {
 		first, err := p.Waiting(ctx, c.ID)
 		if err != nil {
-			return Receipt{}, err
+			return Receipt{}, ledger.Unknown("the change was accepted", err)
 		}
 		if first != nil { // else it is being persisted this very moment
 			receipt.Payload = first

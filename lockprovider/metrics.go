@@ -120,6 +120,8 @@ func outcomeOf(r Receipt, err error) string {
 		return "replayed"
 	case err == nil:
 		return "applied"
+	case errors.Is(err, ErrUnknown):
+		return "unknown"
 	case errors.Is(err, ErrInsufficient), errors.Is(err, ErrLimit):
 		return "refused"
 	case errors.Is(err, ErrLockTimeout):

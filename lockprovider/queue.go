@@ -94,7 +94,7 @@ func (p *queue) served(ctx context.Context, c Change, entry redisfirst.Entry, re
 			}
 			receipt, found, rerr := p.ledger.Replay(ctx, c)
 			if rerr == nil && !found {
-				rerr = fmt.Errorf("%w: change %s was served and is not in the change log", ErrUnavailable, c.ID)
+				rerr = ledger.Unknown("a change that was served", errNotLogged)
 			}
 			receipt.Replayed = entry.Replayed || err != nil
 			return receipt, rerr
@@ -107,11 +107,14 @@ func (p *queue) served(ctx context.Context, c Change, entry redisfirst.Entry, re
 			look.Reset(next)
 		case <-patience.C:
 			if leaving {
-				return Receipt{}, fmt.Errorf("%w: being served, and the result did not come", ErrUnavailable)
+				return Receipt{}, ledger.Unknown("the change is being served", errNoResult)
 			}
 			left, err := p.changes.Leave(context.WithoutCancel(ctx), c.ID, entry.StreamID)
-			if left || err != nil {
-				return Receipt{}, errors.Join(ErrLockTimeout, err)
+			if err != nil {
+				return Receipt{}, err
+			}
+			if left {
+				return Receipt{}, ErrLockTimeout
 			}
 			leaving = true // too late to leave: the result is on its way
 			patience.Reset(p.settings.Pipeline.PersistWait)
@@ -140,11 +143,19 @@ func (p *queue) lookForResult(ctx context.Context, c Change) (receipt Receipt, d
 		return Receipt{}, false, nil //nolint:nilerr // Redis does not answer: go on waiting, within the bound
 	case position.State == PositionFailed:
 		return Receipt{}, false, position.Reason
-	case position.State == PositionExpired, position.State == PositionUnknown:
-		return Receipt{}, false, fmt.Errorf("%w: the position in the queue is lost", ErrLockTimeout)
+	case position.State == PositionExpired:
+		return Receipt{}, false, fmt.Errorf("%w: the position in the queue was given up", ErrLockTimeout)
+	case position.State == PositionUnknown:
+		return Receipt{}, false, ledger.Unknown("redis has forgotten the change", errNoResult)
 	}
 	return Receipt{}, false, nil
 }
+
+// errNotLogged is what a caller knows of a change that is said to be applied.
+var errNotLogged = errors.New("it is not in the change log")
+
+// errNoResult is what a caller knows of a change that it has handed over.
+var errNoResult = errors.New("no result within the bound")
 
 // worker serves the queue of a family. Any number of instances may run one. A lock makes sure that one at a time serves;
 // change IDs and conditional updates keep the data right if that lock fails.
@@ -212,16 +223,17 @@ func (w *worker) serve(ctx context.Context) error {
 
 // serveBatch serves a batch: check in order → commit → remove from the queue → tell.
 func (w *worker) serveBatch(ctx context.Context, batch []ledger.Admitted) error {
-	expired, err := w.changes.Expired(ctx, batch, time.Now())
+	batch, err := w.changes.Serve(ctx, batch, time.Now())
 	if err != nil {
 		return err
+	}
+	if len(batch) == 0 {
+		return nil // all have left
 	}
 	results := make([]error, len(batch))
 	var todo []int
 	for i, a := range batch {
 		switch {
-		case expired[i]:
-			results[i] = ErrLockTimeout
 		case a.Malformed != nil:
 			w.log.ErrorContext(ctx, "entry discarded", "error", a.Malformed)
 			results[i] = a.Malformed
@@ -234,7 +246,7 @@ func (w *worker) serveBatch(ctx context.Context, batch []ledger.Admitted) error 
 		return err // nothing is known: they stay in the queue, first
 	}
 	// Marks before results: a caller that is told that something was given back must not find it still sold out.
-	err = w.changes.Served(ctx, batch, results, expired, balances)
+	err = w.changes.Served(ctx, batch, results, balances)
 	w.confirmations.Tell(ctx, w.instance, batch, results)
 	return err
 }

@@ -31,7 +31,7 @@ type shop struct {
 func newShop(t *testing.T, url string, kind redisKind, stock, batch int64) *shop {
 	t.Helper()
 	s := &shop{t: t, db: openDatabase(t, url), stock: lockprovider.StockKey("scarce")}
-	s.ledger = lockprovider.NewLedger(s.db.Ent, s.db.Dialect, nil, 5)
+	s.ledger = lockprovider.NewLedger(s.db.Ent, s.db.Dialect, nil, lockprovider.LedgerSettings{TxRetries: 5})
 	tx, err := s.db.Ent.Tx(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func (s *shop) place(c lockprovider.Change) lockprovider.Position {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if place.State != lockprovider.PositionWaiting {
+		if place.State != lockprovider.PositionWaiting && place.State != lockprovider.PositionServing {
 			return place
 		}
 	}

@@ -80,7 +80,7 @@ func TestNeeds(t *testing.T) {
 	for _, f := range lockprovider.Families {
 		families[f] = lockprovider.FamilyConfig{Strategy: "picky"}
 	}
-	_, err := lockprovider.Build(lockprovider.Deps{Ledger: lockprovider.NewLedger(db.Ent, db.Dialect, nil, 1)}, families)
+	_, err := lockprovider.Build(lockprovider.Deps{Ledger: lockprovider.NewLedger(db.Ent, db.Dialect, nil, lockprovider.LedgerSettings{TxRetries: 1})}, families)
 	if err == nil || !strings.Contains(err.Error(), "strategy picky needs PostgreSQL") {
 		t.Errorf("built on SQLite: %v", err)
 	}

@@ -130,7 +130,7 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 	t.Helper()
 	i := &process{
 		stores: s, name: name, clock: newClock(),
-		ledger: lockprovider.NewLedger(s.db.Ent, s.db.Dialect, commerce.WriteRecords, 10),
+		ledger: lockprovider.NewLedger(s.db.Ent, s.db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 10}),
 	}
 	if s.redisURL != "" {
 		opened, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: s.redisURL, PoolSize: 64})

@@ -59,7 +59,7 @@ func TestUnaskedChangesAreFound(t *testing.T) {
 	_, err = db.Migrate(ctx)
 	must(t, err)
 	asked := load.NewRequest(load.ChargePoints, "alice")
-	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, 1)
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 1})
 	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger}, everywhere(lockprovider.AtomicSQL))
 	must(t, err)
 	defer func() { must(t, providers.Close()) }()

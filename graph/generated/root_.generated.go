@@ -3402,7 +3402,10 @@ type Customer implements Node {
   createdAt: DateTime!
 }
 `, BuiltIn: false},
-	{Name: "../schema/errors.graphqls", Input: `"Why the shop refuses a request. Nothing was changed, unless the payload shows otherwise."
+	{Name: "../schema/errors.graphqls", Input: `"""
+Why the shop refuses a request. Nothing was changed, unless the payload shows otherwise. If the code is UNAVAILABLE, the
+request may have been carried out all the same.
+"""
 interface UserError {
   "The reason, for programs."
   code: ErrorCode!
@@ -3430,9 +3433,9 @@ enum ErrorCode {
   INSUFFICIENT_FUNDS
   "Somebody else has changed the object since the given version."
   VERSION_CONFLICT
-  "Too many others wanted the same for too long."
+  "Too many others wanted the same for too long. Nothing was changed."
   LOCK_TIMEOUT
-  "Somebody else changed the same meanwhile."
+  "Somebody else changed the same meanwhile. Nothing was changed."
   LOCK_LOST
   "The idempotency key was used for another request."
   IDEMPOTENCY_MISMATCH
@@ -3444,7 +3447,10 @@ enum ErrorCode {
   NOT_FOUND
   "The input is out of its bounds or contradicts itself."
   INVALID_INPUT
-  "A part of the shop cannot be reached at the moment."
+  """
+  A part of the shop cannot be reached, or its answer did not come: the request may have been carried out. Repeat it with the
+  same idempotency key: the repeat is told.
+  """
   UNAVAILABLE
 }
 
@@ -4119,6 +4125,8 @@ type QueueTicket implements Node {
 enum TicketStatus {
   "It stands in line."
   WAITING
+  "It is being served: its place cannot be given up any more."
+  SERVING
   "It has been served: see the result."
   DONE
   "It was refused: see userErrors."

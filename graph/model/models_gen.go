@@ -16,7 +16,8 @@ type Node interface {
 	IsNode()
 }
 
-// Why the shop refuses a request. Nothing was changed, unless the payload shows otherwise.
+// Why the shop refuses a request. Nothing was changed, unless the payload shows otherwise. If the code is UNAVAILABLE, the
+// request may have been carried out all the same.
 type UserError interface {
 	IsUserError()
 }
@@ -1259,9 +1260,9 @@ const (
 	ErrorCodeInsufficientFunds ErrorCode = "INSUFFICIENT_FUNDS"
 	// Somebody else has changed the object since the given version.
 	ErrorCodeVersionConflict ErrorCode = "VERSION_CONFLICT"
-	// Too many others wanted the same for too long.
+	// Too many others wanted the same for too long. Nothing was changed.
 	ErrorCodeLockTimeout ErrorCode = "LOCK_TIMEOUT"
-	// Somebody else changed the same meanwhile.
+	// Somebody else changed the same meanwhile. Nothing was changed.
 	ErrorCodeLockLost ErrorCode = "LOCK_LOST"
 	// The idempotency key was used for another request.
 	ErrorCodeIdempotencyMismatch ErrorCode = "IDEMPOTENCY_MISMATCH"
@@ -1273,7 +1274,8 @@ const (
 	ErrorCodeNotFound ErrorCode = "NOT_FOUND"
 	// The input is out of its bounds or contradicts itself.
 	ErrorCodeInvalidInput ErrorCode = "INVALID_INPUT"
-	// A part of the shop cannot be reached at the moment.
+	// A part of the shop cannot be reached, or its answer did not come: the request may have been carried out. Repeat it with the
+	// same idempotency key: the repeat is told.
 	ErrorCodeUnavailable ErrorCode = "UNAVAILABLE"
 )
 
@@ -1785,6 +1787,8 @@ type TicketStatus string
 const (
 	// It stands in line.
 	TicketStatusWaiting TicketStatus = "WAITING"
+	// It is being served: its place cannot be given up any more.
+	TicketStatusServing TicketStatus = "SERVING"
 	// It has been served: see the result.
 	TicketStatusDone TicketStatus = "DONE"
 	// It was refused: see userErrors.
@@ -1795,6 +1799,7 @@ const (
 
 var AllTicketStatus = []TicketStatus{
 	TicketStatusWaiting,
+	TicketStatusServing,
 	TicketStatusDone,
 	TicketStatusFailed,
 	TicketStatusExpired,
@@ -1802,7 +1807,7 @@ var AllTicketStatus = []TicketStatus{
 
 func (e TicketStatus) IsValid() bool {
 	switch e {
-	case TicketStatusWaiting, TicketStatusDone, TicketStatusFailed, TicketStatusExpired:
+	case TicketStatusWaiting, TicketStatusServing, TicketStatusDone, TicketStatusFailed, TicketStatusExpired:
 		return true
 	}
 	return false

@@ -98,10 +98,26 @@ func isDown(err error) bool {
 	return false
 }
 
+// rolledBack reports whether an error of COMMIT is the database's word that it has rolled back. After any other error the
+// transaction may be committed. PostgreSQL, for example, ends a session that waits for a synchronous standby with a FATAL
+// error, after the commit on its own disk.
+func rolledBack(err error) bool {
+	if pg := new(pgconn.PgError); errors.As(err, &pg) {
+		return pg.SeverityUnlocalized == "ERROR" && pg.Code != "40003" && !strings.HasPrefix(pg.Code, "08") // "unknown" by the standard's own words
+	}
+	if lite := new(sqlite.Error); errors.As(err, &lite) {
+		return lite.Code()&0xff != sqlite3.SQLITE_IOERR
+	}
+	return isAborted(err) || isCheckViolation(err)
+}
+
 // Failure gives an error of the database the meaning that a caller acts on: [ErrLockTimeout] if a row lock was not
 // granted, [ErrUnavailable] if the database cannot be reached, and what [Ended] says if ctx has ended. Any other error
-// is returned as it is.
+// is returned as it is, and [ErrUnknown] in any case.
 func Failure(ctx context.Context, err error) error {
+	if errors.Is(err, ErrUnknown) {
+		return err
+	}
 	if ended := Ended(ctx); ended != nil {
 		return ended
 	}

@@ -21,6 +21,9 @@ var (
 	ErrIDReused       = errors.New("change ID already used for another request")
 	ErrUnknownBalance = errors.New("unknown balance")
 	ErrInvalidChange  = errors.New("invalid change")
+	// ErrUnknown means that the change was sent to the store that decides about it, and that its answer did not come: it may be
+	// applied now, be applied later, or never be. A repeat with the same ID finds out. It never comes without [ErrUnavailable].
+	ErrUnknown = errors.New("outcome unknown")
 	// ErrBroken means that a strategy failed to keep others out and the database's CHECK constraint caught it.
 	ErrBroken = errors.New("strategy broken: the database refused its write")
 )
@@ -76,6 +79,13 @@ func Ended(ctx context.Context) error {
 		return cause
 	}
 	return ctx.Err()
+}
+
+// Unknown wraps the error that came instead of the answer to a change that had been sent: [ErrUnavailable] and
+// [ErrUnknown]. What caused it is told as text only. It says nothing about the change, whichever error it is: the end of
+// a wait for an answer must not pass for the end of a wait for a lock.
+func Unknown(what string, err error) error {
+	return fmt.Errorf("%w: %w: %s: %v", ErrUnavailable, ErrUnknown, what, err) //nolint:errorlint // see above
 }
 
 // Unavailable wraps the error of a store that cannot be reached. The end of ctx is returned as it is; see [Ended].

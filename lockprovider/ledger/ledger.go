@@ -1,13 +1,16 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"holdfast/config/setting"
 	"holdfast/ent"
 	"holdfast/ent/balance"
 	"holdfast/ent/changelog"
@@ -25,14 +28,25 @@ type Config struct {
 	Dialect string
 	// Records may be nil: then every record is taken, and nothing but the change log tells of it.
 	Records RecordWriter
-	// Retries bounds how often a transaction that the database aborted (a deadlock, a serialization failure) is run
-	// again within one attempt.
-	Retries int
+	// Settings are the bounds of transactions. A CommitTimeout of 0 is the default.
+	Settings Settings
 	// FamilyOf and Normalize come from the table of families, which is above this package. FamilyOf returns the family
 	// of a balance. Normalize merges and sorts the moves of a change, and refuses what no strategy could execute.
 	FamilyOf  func(balance string) Family
 	Normalize func(Change) (Change, error)
 }
+
+// Settings are the bounds of the transactions of changes.
+type Settings struct {
+	// TxRetries is how often a transaction is run again that the database aborted, as in a deadlock.
+	TxRetries int `key:"txRetries" default:"10" min:"0" max:"100"`
+	// CommitTimeout is how long a commit may take, as when a synchronous standby is lost. Then the request is answered with
+	// UNAVAILABLE, and a repeat with the same key tells what became of it.
+	CommitTimeout time.Duration `key:"commitTimeout" default:"5s" min:"100ms" max:"5m"`
+}
+
+// DefaultSettings suit a database that commits in milliseconds.
+func DefaultSettings() Settings { return setting.Default[Settings]() }
 
 // Ledger writes changes into the database. It is safe for concurrent use.
 type Ledger struct {
@@ -42,7 +56,10 @@ type Ledger struct {
 }
 
 // New returns the ledger of a database.
-func New(c Config) *Ledger { return &Ledger{config: c, committed: func() {}} }
+func New(c Config) *Ledger {
+	c.Settings.CommitTimeout = cmp.Or(c.Settings.CommitTimeout, DefaultSettings().CommitTimeout)
+	return &Ledger{config: c, committed: func() {}}
+}
 
 // Ent returns the client of the database, for other tables.
 func (l *Ledger) Ent() *ent.Client { return l.config.Client }
@@ -132,15 +149,16 @@ func (l *Ledger) Apply(ctx context.Context, c Change) (Receipt, error) {
 }
 
 // Once makes execution idempotent. If execute fails, Once looks the change ID up in the change log; if the change was
-// applied before, it returns that receipt instead of the error. Two errors are returned without a look: the end of ctx,
-// and [ErrLockTimeout], since the database was not asked and should not get more load.
+// applied, before or now, it returns that receipt instead of the error. Two errors are returned without a look: the end of
+// ctx, and [ErrLockTimeout], since nothing was changed and the database should not get more load. An [ErrUnknown] that the
+// look does not explain remains one: a commit that has not ended is not to be seen.
 func (l *Ledger) Once(ctx context.Context, c Change, execute func() (Receipt, error)) (Receipt, error) {
 	receipt, err := execute()
 	if err == nil {
 		receipt.ChangeID, receipt.State, receipt.Payload = c.ID, Committed, c.Record.Payload
 		return receipt, nil
 	}
-	if cerr := ctx.Err(); cerr != nil {
+	if cerr := ctx.Err(); cerr != nil && !errors.Is(err, ErrUnknown) {
 		return receipt, cerr
 	}
 	if errors.Is(err, ErrLockTimeout) {

@@ -27,6 +27,11 @@ type Tx struct {
 // Run runs write in one transaction and commits. If the database aborts the transaction to resolve a deadlock, Run
 // runs write again, a bounded number of times, and then returns [ErrConflict]. Any error of write rolls back. The
 // receipt has the amounts that write left. This is the only place that begins and commits transactions of changes.
+//
+// The end of ctx rolls back, as long as COMMIT has not been sent. From then on the database decides, and Run waits for its
+// answer: ctx, which bounds the wait for locks, does not bound the commit. If the answer does not come within
+// [Settings.CommitTimeout], or the connection breaks before, the error is [ErrUnknown]; after every other error nothing was
+// changed.
 func (l *Ledger) Run(ctx context.Context, s Strategy, write func(tx *Tx) error) (Receipt, error) {
 	for attempt := 1; ; attempt++ {
 		amounts, err := l.inTransaction(ctx, s, write)
@@ -37,23 +42,53 @@ func (l *Ledger) Run(ctx context.Context, s Strategy, write func(tx *Tx) error) 
 		if !isAborted(err) {
 			return Receipt{}, Failure(ctx, err)
 		}
-		if attempt > l.config.Retries {
+		if attempt > l.config.Settings.TxRetries {
 			return Receipt{}, fmt.Errorf("%w: transaction aborted %d times: %w", ErrConflict, attempt, err)
 		}
 	}
 }
 
 func (l *Ledger) inTransaction(ctx context.Context, s Strategy, write func(tx *Tx) error) (map[string]int64, error) {
-	begun, err := l.config.Client.Tx(ctx)
+	life, end := context.WithCancel(context.WithoutCancel(ctx)) // of the transaction: database/sql rolls back at its end
+	defer end()
+	keep := context.AfterFunc(ctx, end)
+	defer keep()
+	begun, err := l.config.Client.Tx(life)
 	if err != nil {
 		return nil, err
 	}
 	tx := &Tx{Ent: begun, ledger: l, strategy: s}
-	if err := write(tx); err != nil {
+	err = write(tx)
+	if err == nil && !keep() {
+		err = context.Cause(ctx) // Run tells which end it was
+	}
+	if err != nil {
 		_ = begun.Rollback() // a failed rollback ends the connection, and with it the transaction
 		return nil, err
 	}
-	return tx.amounts, begun.Commit()
+	if err := l.commit(begun, end); err != nil {
+		return nil, err
+	}
+	return tx.amounts, nil
+}
+
+// commit commits, and returns [ErrUnknown] if the database does not say what became of it. It waits in another goroutine:
+// the driver of MariaDB cannot be told to give a commit up.
+func (l *Ledger) commit(tx *ent.Tx, end context.CancelFunc) error {
+	committed := make(chan error, 1)
+	go func() { committed <- tx.Commit() }()
+	timeout := time.NewTimer(l.config.Settings.CommitTimeout)
+	defer timeout.Stop()
+	select {
+	case err := <-committed:
+		if err == nil || rolledBack(err) {
+			return err
+		}
+		return Unknown("commit", err)
+	case <-timeout.C:
+		end() // PostgreSQL's driver closes the connection
+		return Unknown("commit", fmt.Errorf("no answer within %s", l.config.Settings.CommitTimeout))
+	}
 }
 
 // Locking says whether a read locks the rows that it reads.

@@ -148,7 +148,7 @@ func recordFails(t *testing.T, h *Harness) {
 func commitFails(t *testing.T, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	c := h.change(move(balance, -1))
-	failure := errors.New("the commit failed")
+	failure := refusedCommit()
 	h.Env.onRecord(t, c, func(_ context.Context, tx *ent.Tx) error {
 		tx.OnCommit(func(ent.Committer) ent.Committer {
 			return ent.CommitFunc(func(_ context.Context, tx *ent.Tx) error { return errors.Join(failure, tx.Rollback()) })

@@ -26,8 +26,6 @@ const (
 	patience = 2 * time.Minute
 	// pollEvery is how often the suite looks where it cannot be told.
 	pollEvery = 5 * time.Millisecond
-	// txRetries is the ledger's bound, see lockprovider.NewLedger.
-	txRetries = 5
 )
 
 // Env is one database and, for the strategies that need it, one Redis.
@@ -72,7 +70,7 @@ type recordFunc func(ctx context.Context, tx *ent.Tx) error
 
 // Open readies an environment. The client must not be used by another one: the suite hooks into it.
 func (e *Env) Open() *Env {
-	e.ledger = lockprovider.NewLedger(e.Client, e.Dialect, e.writeRecords, txRetries)
+	e.ledger = lockprovider.NewLedger(e.Client, e.Dialect, e.writeRecords, lockprovider.LedgerSettings{TxRetries: 5, CommitTimeout: patience})
 	e.Client.Balance.Use(beforeWrite)
 	return e
 }

@@ -1,11 +1,14 @@
 package providertest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
+	"sync/atomic"
 	"testing"
 
+	"holdfast/ent"
 	"holdfast/lockprovider"
 )
 
@@ -26,6 +29,10 @@ var identityScenarios = []Scenario{
 	{
 		Name: "id_of_another_request", Func: idOfAnotherRequest,
 		Why: "a client that reuses an ID is told that its order exists, while it is a different one",
+	},
+	{
+		Name: "id_of_a_refused_request", Func: idOfARefusedRequest,
+		Why: "the end of an order was refused once, and then nobody can cancel the order any more",
 	},
 }
 
@@ -136,5 +143,28 @@ func idOfAnotherRequest(t *testing.T, h *Harness) {
 	if _, err := instance.Execute(t.Context(), stamped); !errors.Is(err, lockprovider.ErrIDReused) {
 		t.Errorf("another fingerprint: error %v, want ErrIDReused", err)
 	}
+	h.checkAmount(t, balance, 8)
+}
+
+func idOfARefusedRequest(t *testing.T, h *Harness) {
+	balance := h.open(t, 10, 0, unlimited)
+	first := h.change(move(balance, -1))
+	var repaired atomic.Bool
+	h.Env.onRecord(t, first, func(context.Context, *ent.Tx) error {
+		if repaired.Load() {
+			return nil
+		}
+		return errors.New("refused")
+	})
+	if receipt, err := persist(t.Context(), h.start(t), first); err == nil && !h.Traits.Accepts {
+		t.Errorf("receipt %+v, want a refusal", receipt)
+	}
+	h.checkApplied(t, first, 0)
+
+	repaired.Store(true)
+	other := h.change(move(balance, -2))
+	other.ID = first.ID
+	h.start(t).mustExecute(t, other)
+	h.checkApplied(t, other, 1)
 	h.checkAmount(t, balance, 8)
 }

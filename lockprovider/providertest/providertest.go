@@ -80,7 +80,7 @@ type Scenario struct {
 // Scenarios lists every scenario, in the order in which they run.
 func Scenarios() []Scenario {
 	return slices.Concat(
-		boundScenarios, identityScenarios, failureScenarios, waitingScenarios, leaseScenarios, unlockScenarios,
+		boundScenarios, identityScenarios, failureScenarios, claimScenarios, waitingScenarios, leaseScenarios, unlockScenarios,
 		acceptScenarios,
 	)
 }

@@ -3,6 +3,7 @@ package providertest
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -54,6 +55,21 @@ func (e *Env) stopAtRecord(t *testing.T, c lockprovider.Change) *stop {
 	return s
 }
 
+// stopAtCommit holds a change in its commit: its COMMIT counts as sent, and the answer has not come.
+func (e *Env) stopAtCommit(t *testing.T, c lockprovider.Change) *stop {
+	s := e.newStop(t)
+	e.onRecord(t, c, func(_ context.Context, tx *ent.Tx) error {
+		tx.OnCommit(func(next ent.Committer) ent.Committer {
+			return ent.CommitFunc(func(ctx context.Context, tx *ent.Tx) error {
+				s.here()
+				return next.Commit(ctx, tx)
+			})
+		})
+		return nil
+	})
+	return s
+}
+
 type beforeWriteKey struct{}
 
 // stopBeforeWrite holds a change that runs with the context in its transaction, after it has read and before it writes.
@@ -74,7 +90,37 @@ func beforeWrite(next ent.Mutator) ent.Mutator {
 // redisHook is between an instance and its Redis.
 type redisHook struct {
 	after atomic.Pointer[func(cmd redis.Cmder)]
+	held  atomic.Pointer[heldReply]
 	cut   atomic.Bool
+}
+
+// heldReply is the first reply to a command with an argument. It is held until the stop is released, and comes if lost is nil.
+type heldReply struct {
+	*stop
+
+	argument string
+	lost     error
+}
+
+// holdReply holds the reply of Redis to the script that decides about a change; see [heldReply].
+func (h *redisHook) holdReply(s *stop, c lockprovider.Change, lost error) {
+	h.held.Store(&heldReply{stop: s, argument: c.ID.String(), lost: lost})
+}
+
+// pass waits for a reply that is held. If the context ends before, the caller does not get the reply.
+func (r *heldReply) pass(ctx context.Context, cmd redis.Cmder) {
+	if r == nil || cmd.Err() != nil || !slices.Contains(cmd.Args(), any(r.argument)) || !r.first.CompareAndSwap(false, true) {
+		return
+	}
+	close(r.reached)
+	select {
+	case <-r.resume:
+		if r.lost != nil {
+			cmd.SetErr(r.lost)
+		}
+	case <-ctx.Done():
+		cmd.SetErr(ctx.Err())
+	}
 }
 
 // onReply calls a function after each reply, before the instance sees it.
@@ -96,6 +142,10 @@ func (h *redisHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		err := next(ctx, cmd)
 		if f := h.after.Load(); f != nil {
 			(*f)(cmd)
+		}
+		if err == nil {
+			h.held.Load().pass(ctx, cmd)
+			err = cmd.Err()
 		}
 		return err
 	}

@@ -61,6 +61,8 @@ var (
 	enqueueSource string
 	//go:embed scripts/leave.lua
 	leaveSource string
+	//go:embed scripts/serve.lua
+	serveSource string
 	//go:embed scripts/served.lua
 	servedSource string
 	//go:embed scripts/place.lua
@@ -68,6 +70,7 @@ var (
 
 	enqueueScript = redis.NewScript(enqueueSource)
 	leaveScript   = redis.NewScript(leaveSource)
+	serveScript   = redis.NewScript(serveSource)
 	servedScript  = redis.NewScript(servedSource)
 	placeScript   = redis.NewScript(placeSource)
 )
@@ -79,6 +82,7 @@ type EntryState string
 const (
 	EntryUnknown EntryState = ""
 	EntryQueued  EntryState = "queued"
+	EntryServing EntryState = "serving" // the worker has it: too late to leave
 	EntryDone    EntryState = "done"
 	EntryFailed  EntryState = "failed"
 	EntryLeft    EntryState = "left" // its caller gave up, or its ticket expired
@@ -96,7 +100,7 @@ type Entry struct {
 // means that a caller waits for the result and calls [Queue.Leave] if it gives up.
 //
 // Errors: *[ledger.Refused] if what is asked is known to be sold out; [ledger.ErrIDReused]; [ledger.ErrLockTimeout] if the
-// queue is full; [ledger.ErrUnavailable].
+// queue is full; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if it came before anything was sent.
 func (q *Queue) Join(ctx context.Context, c ledger.Change, until time.Time) (Entry, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
@@ -110,10 +114,10 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, until time.Time) (Ent
 			keys = append(keys, q.soldOut(m.Balance))
 		}
 	}
-	reply, err := enqueueScript.Run(ctx, q.redis, keys, c.ID.String(), c.Record.Fingerprint, body, q.instance,
+	reply, err := ask(ctx, q.redis, enqueueScript, keys, c.ID.String(), c.Record.Fingerprint, body, q.instance,
 		q.settings.Length, q.settings.Remember.Milliseconds(), deadline(until), []byte(c.Record.Payload)).Slice()
 	if err != nil {
-		return Entry{}, failure(ctx, err)
+		return Entry{}, err
 	}
 	switch reply[0] {
 	case "queued":
@@ -150,10 +154,11 @@ func deadline(until time.Time) int64 {
 	return until.UnixMilli()
 }
 
-// Leave gives up a change's position. It returns false if it is too late: the change is being served, or has been.
+// Leave gives up a change's position. It returns true if the change will not be served from there. It returns false if it is
+// too late: the change is being served, or has been. If Redis does not answer, the error is [ledger.ErrUnknown].
 func (q *Queue) Leave(ctx context.Context, id uuid.UUID, streamID string) (bool, error) {
-	n, err := leaveScript.Run(ctx, q.redis, []string{q.stream(), q.dedup(id)}, streamID).Int()
-	return n == 1, failure(ctx, err)
+	n, err := ask(ctx, q.redis, leaveScript, []string{q.stream(), q.dedup(id)}, streamID).Int()
+	return n == 1, err
 }
 
 // Next returns the first changes of the queue, in their order. It waits up to block for the queue to have any.
@@ -178,36 +183,36 @@ func (q *Queue) Next(ctx context.Context, limit int64, block time.Duration) ([]l
 	return batch, nil
 }
 
-// Expired reports for each change of a batch whether its ticket has expired.
-func (q *Queue) Expired(ctx context.Context, batch []ledger.Admitted, now time.Time) ([]bool, error) {
+// Serve begins to serve a batch, and returns what is to be served: a caller may have left, and a ticket may have expired,
+// which removes it from the queue. From now on nobody can leave. A worker that takes over from another one repeats it.
+func (q *Queue) Serve(ctx context.Context, batch []ledger.Admitted, now time.Time) ([]ledger.Admitted, error) {
 	pipe := q.redis.Pipeline()
-	replies := make([]*redis.StringCmd, len(batch))
-	for i, p := range batch {
-		replies[i] = pipe.HGet(ctx, q.dedup(p.Change.ID), "until")
+	replies := make([]*redis.Cmd, len(batch))
+	for i, a := range batch {
+		replies[i] = serveScript.Eval(ctx, pipe, []string{q.stream(), q.dedup(a.Change.ID)}, a.StreamID, now.UnixMilli())
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, failure(ctx, err)
 	}
-	gone := make([]bool, len(batch))
+	var serving []ledger.Admitted
 	for i, reply := range replies {
-		until, err := reply.Int64()
-		gone[i] = err == nil && until != 0 && until < now.UnixMilli()
+		if n, err := reply.Int(); err != nil {
+			return nil, failure(ctx, err)
+		} else if n == 1 {
+			serving = append(serving, batch[i])
+		}
 	}
-	return gone, nil
+	return serving, nil
 }
 
-// Served removes changes from the queue and remembers their results, and marks the balances that are sold out. expired
-// says which changes were not served because their ticket had expired.
+// Served removes changes from the queue and remembers their results, and marks the balances that are sold out.
 func (q *Queue) Served(
-	ctx context.Context, batch []ledger.Admitted, results []error, expired []bool, balances map[string]ledger.Balance,
+	ctx context.Context, batch []ledger.Admitted, results []error, balances map[string]ledger.Balance,
 ) error {
 	pipe := q.redis.Pipeline()
 	for i, a := range batch {
 		state, answer := EntryDone, ""
-		switch result := results[i]; {
-		case expired[i]:
-			state = EntryLeft
-		case result != nil && !errors.Is(result, ledger.ErrAlreadyApplied):
+		if result := results[i]; result != nil && !errors.Is(result, ledger.ErrAlreadyApplied) {
 			state, answer = EntryFailed, encodeRejection(result)
 		}
 		servedScript.Eval(ctx, pipe, []string{q.stream(), q.dedup(a.Change.ID)}, a.StreamID, string(state), answer)
@@ -244,6 +249,7 @@ type PositionState string
 const (
 	PositionUnknown PositionState = "UNKNOWN"
 	PositionWaiting PositionState = "WAITING"
+	PositionServing PositionState = "SERVING" // it cannot be left any more
 	PositionDone    PositionState = "DONE"
 	PositionFailed  PositionState = "FAILED"
 	PositionExpired PositionState = "EXPIRED"
@@ -263,6 +269,8 @@ func (q *Queue) Look(ctx context.Context, id uuid.UUID, until time.Time) (Positi
 		if rate, err := q.redis.Get(ctx, q.rate()).Float64(); err == nil && rate > 0 {
 			position.ETA = time.Duration(float64(position.Number) / rate * float64(time.Second))
 		}
+	case EntryServing:
+		position.State = PositionServing
 	case EntryDone:
 		position.State = PositionDone
 	case EntryFailed:

@@ -117,7 +117,8 @@ var ErrMissing = errors.New("balances missing in redis")
 // Admit checks and applies all moves of a change in Redis, or none, and appends the change to the stream.
 //
 // Errors: *[ledger.Refused]; [ledger.ErrIDReused]; *[Rejected] if it is a repeat of a change that the database refused;
-// [ledger.ErrLockTimeout] if the backlog is full; [ErrMissing]; [ledger.ErrUnavailable].
+// [ledger.ErrLockTimeout] if the backlog is full; [ErrMissing]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if
+// it came before anything was sent.
 func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
@@ -131,11 +132,9 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 	for _, m := range c.Moves {
 		args = append(args, m.Delta)
 	}
-	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
-	defer cancel()
-	reply, err := admitScript.Run(bounded, s.redis, keys, args...).StringSlice()
+	reply, err := ask(ctx, s.redis, admitScript, keys, args...).StringSlice()
 	if err != nil {
-		return Admission{}, failure(ctx, err)
+		return Admission{}, err
 	}
 	switch reply[0] {
 	case "admitted":

@@ -14,7 +14,7 @@ export function Ticket({ id }: { id: string }) {
   const { data, startPolling, stopPolling } = useQuery(QueueTicketDocument, { variables: { id } });
   const ticket = data?.queueTicket;
   const status = ticket?.status;
-  const waiting = status === 'WAITING';
+  const waiting = status === 'WAITING' || status === 'SERVING';
   const live = useLive(QueueTicketUpdatedDocument, { id }, !waiting);
 
   useEffect(() => {
@@ -24,18 +24,19 @@ export function Ticket({ id }: { id: string }) {
     }
   }, [waiting, live, startPolling, stopPolling]);
   useEffect(() => {
-    if (status && status !== 'WAITING') {
+    if (status && !waiting) {
       // A ticket tells the order, and not what the order has left of stock, coupons and money.
       void client.refetchQueries({ include: 'active' });
     }
-  }, [client, status]);
+  }, [client, status, waiting]);
 
   if (!ticket) {
     return null;
   }
   return (
     <div role="status" className="card ticket">
-      {waiting && (
+      {ticket.status === 'SERVING' && <p>Your order is being placed.</p>}
+      {ticket.status === 'WAITING' && (
         <p>
           Your place: <strong>{ticket.position}</strong>
           {ticket.etaMs != null && <>, about {Math.max(1, Math.round(ticket.etaMs / 1000))} s</>}

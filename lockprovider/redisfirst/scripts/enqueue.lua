@@ -5,14 +5,15 @@
 --       7 deadline in ms of Unix time until which somebody waits, 0 for as long as it takes   8 the record's payload
 -- Returns one of
 --   {'queued', stream ID, length of the line}
---   {'replayed', state, answer, stream ID}   it was here before: 'queued', 'done' or 'failed'
---   {'reused'}                               the ID was here before with another fingerprint
+--   {'replayed', state, answer, stream ID}   it was here before: 'queued', 'serving', 'done' or 'failed'
+--   {'reused'}                               the ID was here before with another fingerprint; what was refused then, or left
+--                                            the line, was never applied, and leaves the ID to whoever comes next
 --   {'full'}                                 the line is as long as it may be
 --   {'soldout', index, ...}                  marks that are set; indexes from 1
 local memo = redis.call('HMGET', KEYS[2], 'fingerprint', 'state', 'answer', 'id')
-if memo[1] then
-  if memo[1] ~= ARGV[2] then return {'reused'} end
-  if memo[2] ~= 'left' then return {'replayed', memo[2], memo[3] or '', memo[4]} end
+if memo[1] and memo[2] ~= 'left' then
+  if memo[1] == ARGV[2] then return {'replayed', memo[2], memo[3] or '', memo[4]} end
+  if memo[2] ~= 'failed' then return {'reused'} end
 end
 local soldout = {'soldout'}
 for i = 3, #KEYS do
@@ -22,6 +23,7 @@ if #soldout > 1 then return soldout end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return {'full'} end
 local payload = '{"change":' .. ARGV[3] .. ',"instance":"' .. ARGV[4] .. '"}'
 local id = redis.call('XADD', KEYS[1], '*', 'payload', payload)
+redis.call('HDEL', KEYS[2], 'answer') -- of one that was refused
 redis.call('HSET', KEYS[2], 'fingerprint', ARGV[2], 'state', 'queued', 'id', id, 'until', ARGV[7], 'payload', ARGV[8])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
 return {'queued', id, redis.call('XLEN', KEYS[1])}

@@ -1,4 +1,4 @@
--- leave: give up a place in the line; nothing happens where the change is being served already or has been.
+-- leave: give up a place in the line; nothing happens if the change is being served or has been.
 --
 -- KEYS  1 the line   2 memo of the change
 -- ARGV  1 stream ID

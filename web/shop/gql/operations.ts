@@ -65,9 +65,9 @@ export type ErrorCode =
   | 'INVALID_INPUT'
   /** The object is not in a state that allows this. */
   | 'INVALID_STATE'
-  /** Somebody else changed the same meanwhile. */
+  /** Somebody else changed the same meanwhile. Nothing was changed. */
   | 'LOCK_LOST'
-  /** Too many others wanted the same for too long. */
+  /** Too many others wanted the same for too long. Nothing was changed. */
   | 'LOCK_TIMEOUT'
   /** An object that the input names does not exist, or belongs to somebody else. */
   | 'NOT_FOUND'
@@ -75,7 +75,10 @@ export type ErrorCode =
   | 'OUT_OF_STOCK'
   /** The payment was declined. */
   | 'PAYMENT_DECLINED'
-  /** A part of the shop cannot be reached at the moment. */
+  /**
+   * A part of the shop cannot be reached, or its answer did not come: the request may have been carried out. Repeat it with the
+   * same idempotency key: the repeat is told.
+   */
   | 'UNAVAILABLE'
   /** Somebody else has changed the object since the given version. */
   | 'VERSION_CONFLICT';
@@ -218,6 +221,8 @@ export type TicketStatus =
   | 'EXPIRED'
   /** It was refused: see userErrors. */
   | 'FAILED'
+  /** It is being served: its place cannot be given up any more. */
+  | 'SERVING'
   /** It stands in line. */
   | 'WAITING';
 
