@@ -6,7 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,5 +88,27 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLinksNoTools: the server applies migrations. The packages that plan them would only make it slower to compile.
+func TestLinksNoTools(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", ".")
+	var failure strings.Builder
+	cmd.Stderr = &failure
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, failure.String())
+	}
+	packages := strings.Fields(string(out))
+	if !slices.Contains(packages, "ariga.io/atlas/sql/migrate") {
+		t.Errorf("the server does not link what applies migrations: %d packages", len(packages))
+	}
+	for _, tool := range []string{
+		"entgo.io/ent/dialect/sql/schema", "ariga.io/atlas/schemahcl", "github.com/hashicorp/hcl/v2", "google.golang.org/grpc",
+	} {
+		if slices.Contains(packages, tool) {
+			t.Errorf("the server links %s", tool)
+		}
 	}
 }

@@ -253,9 +253,8 @@ func (_q *BalanceQuery) Clone() *BalanceQuery {
 		inters:     append([]Interceptor{}, _q.inters...),
 		predicates: append([]predicate.Balance{}, _q.predicates...),
 		// clone intermediate query.
-		sql:       _q.sql.Clone(),
-		path:      _q.path,
-		modifiers: append([]func(*sql.Selector){}, _q.modifiers...),
+		sql:  _q.sql.Clone(),
+		path: _q.path,
 	}
 }
 
@@ -474,12 +473,6 @@ func (_q *BalanceQuery) ForShare(opts ...sql.LockOption) *BalanceQuery {
 	return _q
 }
 
-// Modify adds a query modifier for attaching custom logic to queries.
-func (_q *BalanceQuery) Modify(modifiers ...func(s *sql.Selector)) *BalanceSelect {
-	_q.modifiers = append(_q.modifiers, modifiers...)
-	return _q.Select()
-}
-
 // BalanceGroupBy is the group-by builder for Balance entities.
 type BalanceGroupBy struct {
 	selector
@@ -568,10 +561,4 @@ func (_s *BalanceSelect) sqlScan(ctx context.Context, root *BalanceQuery, v any)
 	}
 	defer rows.Close()
 	return sql.ScanSlice(rows, v)
-}
-
-// Modify adds a query modifier for attaching custom logic to queries.
-func (_s *BalanceSelect) Modify(modifiers ...func(s *sql.Selector)) *BalanceSelect {
-	_s.modifiers = append(_s.modifiers, modifiers...)
-	return _s
 }

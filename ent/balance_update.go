@@ -17,9 +17,8 @@ import (
 // BalanceUpdate is the builder for updating Balance entities.
 type BalanceUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *BalanceMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *BalanceMutation
 }
 
 // Where appends a list predicates to the BalanceUpdate builder.
@@ -165,12 +164,6 @@ func (_u *BalanceUpdate) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *BalanceUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *BalanceUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	_spec := sqlgraph.NewUpdateSpec(balance.Table, balance.Columns, sqlgraph.NewFieldSpec(balance.FieldID, field.TypeString))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
@@ -210,7 +203,6 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.AddedApplied(); ok {
 		_spec.AddField(balance.FieldApplied, field.TypeInt64, value)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{balance.Label}
@@ -226,10 +218,9 @@ func (_u *BalanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 // BalanceUpdateOne is the builder for updating a single Balance entity.
 type BalanceUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *BalanceMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *BalanceMutation
 }
 
 // SetAmount sets the "amount" field.
@@ -382,12 +373,6 @@ func (_u *BalanceUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *BalanceUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *BalanceUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err error) {
 	_spec := sqlgraph.NewUpdateSpec(balance.Table, balance.Columns, sqlgraph.NewFieldSpec(balance.FieldID, field.TypeString))
 	id, ok := _u.mutation.ID()
@@ -444,7 +429,6 @@ func (_u *BalanceUpdateOne) sqlSave(ctx context.Context) (_node *Balance, err er
 	if value, ok := _u.mutation.AddedApplied(); ok {
 		_spec.AddField(balance.FieldApplied, field.TypeInt64, value)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &Balance{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

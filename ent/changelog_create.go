@@ -9,7 +9,6 @@ import (
 	"holdfast/ent/changelog"
 	"time"
 
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
@@ -20,7 +19,6 @@ type ChangeLogCreate struct {
 	config
 	mutation *ChangeLogMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetChangeID sets the "change_id" field.
@@ -231,7 +229,6 @@ func (_c *ChangeLogCreate) createSpec() (*ChangeLog, *sqlgraph.CreateSpec) {
 		_node = &ChangeLog{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(changelog.Table, sqlgraph.NewFieldSpec(changelog.FieldID, field.TypeInt64))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -275,205 +272,11 @@ func (_c *ChangeLogCreate) createSpec() (*ChangeLog, *sqlgraph.CreateSpec) {
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.ChangeLog.Create().
-//		SetChangeID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.ChangeLogUpsert) {
-//			SetChangeID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *ChangeLogCreate) OnConflict(opts ...sql.ConflictOption) *ChangeLogUpsertOne {
-	_c.conflict = opts
-	return &ChangeLogUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.ChangeLog.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *ChangeLogCreate) OnConflictColumns(columns ...string) *ChangeLogUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &ChangeLogUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// ChangeLogUpsertOne is the builder for "upsert"-ing
-	//  one ChangeLog node.
-	ChangeLogUpsertOne struct {
-		create *ChangeLogCreate
-	}
-
-	// ChangeLogUpsert is the "OnConflict" setter.
-	ChangeLogUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// SetPublishedAt sets the "published_at" field.
-func (u *ChangeLogUpsert) SetPublishedAt(v time.Time) *ChangeLogUpsert {
-	u.Set(changelog.FieldPublishedAt, v)
-	return u
-}
-
-// UpdatePublishedAt sets the "published_at" field to the value that was provided on create.
-func (u *ChangeLogUpsert) UpdatePublishedAt() *ChangeLogUpsert {
-	u.SetExcluded(changelog.FieldPublishedAt)
-	return u
-}
-
-// ClearPublishedAt clears the value of the "published_at" field.
-func (u *ChangeLogUpsert) ClearPublishedAt() *ChangeLogUpsert {
-	u.SetNull(changelog.FieldPublishedAt)
-	return u
-}
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.ChangeLog.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(changelog.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *ChangeLogUpsertOne) UpdateNewValues() *ChangeLogUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(changelog.FieldID)
-		}
-		if _, exists := u.create.mutation.ChangeID(); exists {
-			s.SetIgnore(changelog.FieldChangeID)
-		}
-		if _, exists := u.create.mutation.Family(); exists {
-			s.SetIgnore(changelog.FieldFamily)
-		}
-		if _, exists := u.create.mutation.Kind(); exists {
-			s.SetIgnore(changelog.FieldKind)
-		}
-		if _, exists := u.create.mutation.Strategy(); exists {
-			s.SetIgnore(changelog.FieldStrategy)
-		}
-		if _, exists := u.create.mutation.Payload(); exists {
-			s.SetIgnore(changelog.FieldPayload)
-		}
-		if _, exists := u.create.mutation.PayloadHash(); exists {
-			s.SetIgnore(changelog.FieldPayloadHash)
-		}
-		if _, exists := u.create.mutation.Admission(); exists {
-			s.SetIgnore(changelog.FieldAdmission)
-		}
-		if _, exists := u.create.mutation.CreatedAt(); exists {
-			s.SetIgnore(changelog.FieldCreatedAt)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.ChangeLog.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *ChangeLogUpsertOne) Ignore() *ChangeLogUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *ChangeLogUpsertOne) DoNothing() *ChangeLogUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the ChangeLogCreate.OnConflict
-// documentation for more info.
-func (u *ChangeLogUpsertOne) Update(set func(*ChangeLogUpsert)) *ChangeLogUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&ChangeLogUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetPublishedAt sets the "published_at" field.
-func (u *ChangeLogUpsertOne) SetPublishedAt(v time.Time) *ChangeLogUpsertOne {
-	return u.Update(func(s *ChangeLogUpsert) {
-		s.SetPublishedAt(v)
-	})
-}
-
-// UpdatePublishedAt sets the "published_at" field to the value that was provided on create.
-func (u *ChangeLogUpsertOne) UpdatePublishedAt() *ChangeLogUpsertOne {
-	return u.Update(func(s *ChangeLogUpsert) {
-		s.UpdatePublishedAt()
-	})
-}
-
-// ClearPublishedAt clears the value of the "published_at" field.
-func (u *ChangeLogUpsertOne) ClearPublishedAt() *ChangeLogUpsertOne {
-	return u.Update(func(s *ChangeLogUpsert) {
-		s.ClearPublishedAt()
-	})
-}
-
-// Exec executes the query.
-func (u *ChangeLogUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for ChangeLogCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *ChangeLogUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *ChangeLogUpsertOne) ID(ctx context.Context) (id int64, err error) {
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *ChangeLogUpsertOne) IDX(ctx context.Context) int64 {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // ChangeLogCreateBulk is the builder for creating many ChangeLog entities in bulk.
 type ChangeLogCreateBulk struct {
 	config
 	err      error
 	builders []*ChangeLogCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the ChangeLog entities in the database.
@@ -503,7 +306,6 @@ func (_c *ChangeLogCreateBulk) Save(ctx context.Context) ([]*ChangeLog, error) {
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -554,165 +356,6 @@ func (_c *ChangeLogCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *ChangeLogCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.ChangeLog.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.ChangeLogUpsert) {
-//			SetChangeID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *ChangeLogCreateBulk) OnConflict(opts ...sql.ConflictOption) *ChangeLogUpsertBulk {
-	_c.conflict = opts
-	return &ChangeLogUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.ChangeLog.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *ChangeLogCreateBulk) OnConflictColumns(columns ...string) *ChangeLogUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &ChangeLogUpsertBulk{
-		create: _c,
-	}
-}
-
-// ChangeLogUpsertBulk is the builder for "upsert"-ing
-// a bulk of ChangeLog nodes.
-type ChangeLogUpsertBulk struct {
-	create *ChangeLogCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.ChangeLog.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(changelog.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *ChangeLogUpsertBulk) UpdateNewValues() *ChangeLogUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(changelog.FieldID)
-			}
-			if _, exists := b.mutation.ChangeID(); exists {
-				s.SetIgnore(changelog.FieldChangeID)
-			}
-			if _, exists := b.mutation.Family(); exists {
-				s.SetIgnore(changelog.FieldFamily)
-			}
-			if _, exists := b.mutation.Kind(); exists {
-				s.SetIgnore(changelog.FieldKind)
-			}
-			if _, exists := b.mutation.Strategy(); exists {
-				s.SetIgnore(changelog.FieldStrategy)
-			}
-			if _, exists := b.mutation.Payload(); exists {
-				s.SetIgnore(changelog.FieldPayload)
-			}
-			if _, exists := b.mutation.PayloadHash(); exists {
-				s.SetIgnore(changelog.FieldPayloadHash)
-			}
-			if _, exists := b.mutation.Admission(); exists {
-				s.SetIgnore(changelog.FieldAdmission)
-			}
-			if _, exists := b.mutation.CreatedAt(); exists {
-				s.SetIgnore(changelog.FieldCreatedAt)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.ChangeLog.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *ChangeLogUpsertBulk) Ignore() *ChangeLogUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *ChangeLogUpsertBulk) DoNothing() *ChangeLogUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the ChangeLogCreateBulk.OnConflict
-// documentation for more info.
-func (u *ChangeLogUpsertBulk) Update(set func(*ChangeLogUpsert)) *ChangeLogUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&ChangeLogUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetPublishedAt sets the "published_at" field.
-func (u *ChangeLogUpsertBulk) SetPublishedAt(v time.Time) *ChangeLogUpsertBulk {
-	return u.Update(func(s *ChangeLogUpsert) {
-		s.SetPublishedAt(v)
-	})
-}
-
-// UpdatePublishedAt sets the "published_at" field to the value that was provided on create.
-func (u *ChangeLogUpsertBulk) UpdatePublishedAt() *ChangeLogUpsertBulk {
-	return u.Update(func(s *ChangeLogUpsert) {
-		s.UpdatePublishedAt()
-	})
-}
-
-// ClearPublishedAt clears the value of the "published_at" field.
-func (u *ChangeLogUpsertBulk) ClearPublishedAt() *ChangeLogUpsertBulk {
-	return u.Update(func(s *ChangeLogUpsert) {
-		s.ClearPublishedAt()
-	})
-}
-
-// Exec executes the query.
-func (u *ChangeLogUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the ChangeLogCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for ChangeLogCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *ChangeLogUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

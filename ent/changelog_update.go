@@ -18,9 +18,8 @@ import (
 // ChangeLogUpdate is the builder for updating ChangeLog entities.
 type ChangeLogUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *ChangeLogMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *ChangeLogMutation
 }
 
 // Where appends a list predicates to the ChangeLogUpdate builder.
@@ -81,12 +80,6 @@ func (_u *ChangeLogUpdate) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *ChangeLogUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *ChangeLogUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *ChangeLogUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	_spec := sqlgraph.NewUpdateSpec(changelog.Table, changelog.Columns, sqlgraph.NewFieldSpec(changelog.FieldID, field.TypeInt64))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
@@ -102,7 +95,6 @@ func (_u *ChangeLogUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.PublishedAtCleared() {
 		_spec.ClearField(changelog.FieldPublishedAt, field.TypeTime)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{changelog.Label}
@@ -118,10 +110,9 @@ func (_u *ChangeLogUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 // ChangeLogUpdateOne is the builder for updating a single ChangeLog entity.
 type ChangeLogUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *ChangeLogMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *ChangeLogMutation
 }
 
 // SetPublishedAt sets the "published_at" field.
@@ -189,12 +180,6 @@ func (_u *ChangeLogUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *ChangeLogUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *ChangeLogUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *ChangeLogUpdateOne) sqlSave(ctx context.Context) (_node *ChangeLog, err error) {
 	_spec := sqlgraph.NewUpdateSpec(changelog.Table, changelog.Columns, sqlgraph.NewFieldSpec(changelog.FieldID, field.TypeInt64))
 	id, ok := _u.mutation.ID()
@@ -227,7 +212,6 @@ func (_u *ChangeLogUpdateOne) sqlSave(ctx context.Context) (_node *ChangeLog, er
 	if _u.mutation.PublishedAtCleared() {
 		_spec.ClearField(changelog.FieldPublishedAt, field.TypeTime)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &ChangeLog{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

@@ -9,8 +9,6 @@ import (
 	"log"
 	"reflect"
 
-	"holdfast/ent/migrate"
-
 	"holdfast/ent/account"
 	"holdfast/ent/balance"
 	"holdfast/ent/changelog"
@@ -43,8 +41,6 @@ import (
 // Client is the client that holds all ent builders.
 type Client struct {
 	config
-	// Schema is the client for creating, migrating and dropping schema.
-	Schema *migrate.Schema
 	// Account is the client for interacting with the Account builders.
 	Account *AccountClient
 	// Balance is the client for interacting with the Balance builders.
@@ -95,7 +91,6 @@ func NewClient(opts ...Option) *Client {
 }
 
 func (c *Client) init() {
-	c.Schema = migrate.NewSchema(c.driver)
 	c.Account = NewAccountClient(c.config)
 	c.Balance = NewBalanceClient(c.config)
 	c.ChangeLog = NewChangeLogClient(c.config)

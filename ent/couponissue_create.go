@@ -11,8 +11,6 @@ import (
 	"holdfast/ent/user"
 	"time"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -22,7 +20,6 @@ type CouponIssueCreate struct {
 	config
 	mutation *CouponIssueMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetCouponID sets the "coupon_id" field.
@@ -216,7 +213,6 @@ func (_c *CouponIssueCreate) createSpec() (*CouponIssue, *sqlgraph.CreateSpec) {
 		_node = &CouponIssue{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(couponissue.Table, sqlgraph.NewFieldSpec(couponissue.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -270,221 +266,11 @@ func (_c *CouponIssueCreate) createSpec() (*CouponIssue, *sqlgraph.CreateSpec) {
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.CouponIssue.Create().
-//		SetCouponID(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.CouponIssueUpsert) {
-//			SetCouponID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *CouponIssueCreate) OnConflict(opts ...sql.ConflictOption) *CouponIssueUpsertOne {
-	_c.conflict = opts
-	return &CouponIssueUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.CouponIssue.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *CouponIssueCreate) OnConflictColumns(columns ...string) *CouponIssueUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &CouponIssueUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// CouponIssueUpsertOne is the builder for "upsert"-ing
-	//  one CouponIssue node.
-	CouponIssueUpsertOne struct {
-		create *CouponIssueCreate
-	}
-
-	// CouponIssueUpsert is the "OnConflict" setter.
-	CouponIssueUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// SetStatus sets the "status" field.
-func (u *CouponIssueUpsert) SetStatus(v couponissue.Status) *CouponIssueUpsert {
-	u.Set(couponissue.FieldStatus, v)
-	return u
-}
-
-// UpdateStatus sets the "status" field to the value that was provided on create.
-func (u *CouponIssueUpsert) UpdateStatus() *CouponIssueUpsert {
-	u.SetExcluded(couponissue.FieldStatus)
-	return u
-}
-
-// SetOrderID sets the "order_id" field.
-func (u *CouponIssueUpsert) SetOrderID(v string) *CouponIssueUpsert {
-	u.Set(couponissue.FieldOrderID, v)
-	return u
-}
-
-// UpdateOrderID sets the "order_id" field to the value that was provided on create.
-func (u *CouponIssueUpsert) UpdateOrderID() *CouponIssueUpsert {
-	u.SetExcluded(couponissue.FieldOrderID)
-	return u
-}
-
-// ClearOrderID clears the value of the "order_id" field.
-func (u *CouponIssueUpsert) ClearOrderID() *CouponIssueUpsert {
-	u.SetNull(couponissue.FieldOrderID)
-	return u
-}
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.CouponIssue.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(couponissue.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *CouponIssueUpsertOne) UpdateNewValues() *CouponIssueUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(couponissue.FieldID)
-		}
-		if _, exists := u.create.mutation.CouponID(); exists {
-			s.SetIgnore(couponissue.FieldCouponID)
-		}
-		if _, exists := u.create.mutation.UserID(); exists {
-			s.SetIgnore(couponissue.FieldUserID)
-		}
-		if _, exists := u.create.mutation.IssuedAt(); exists {
-			s.SetIgnore(couponissue.FieldIssuedAt)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.CouponIssue.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *CouponIssueUpsertOne) Ignore() *CouponIssueUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *CouponIssueUpsertOne) DoNothing() *CouponIssueUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the CouponIssueCreate.OnConflict
-// documentation for more info.
-func (u *CouponIssueUpsertOne) Update(set func(*CouponIssueUpsert)) *CouponIssueUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&CouponIssueUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetStatus sets the "status" field.
-func (u *CouponIssueUpsertOne) SetStatus(v couponissue.Status) *CouponIssueUpsertOne {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.SetStatus(v)
-	})
-}
-
-// UpdateStatus sets the "status" field to the value that was provided on create.
-func (u *CouponIssueUpsertOne) UpdateStatus() *CouponIssueUpsertOne {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.UpdateStatus()
-	})
-}
-
-// SetOrderID sets the "order_id" field.
-func (u *CouponIssueUpsertOne) SetOrderID(v string) *CouponIssueUpsertOne {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.SetOrderID(v)
-	})
-}
-
-// UpdateOrderID sets the "order_id" field to the value that was provided on create.
-func (u *CouponIssueUpsertOne) UpdateOrderID() *CouponIssueUpsertOne {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.UpdateOrderID()
-	})
-}
-
-// ClearOrderID clears the value of the "order_id" field.
-func (u *CouponIssueUpsertOne) ClearOrderID() *CouponIssueUpsertOne {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.ClearOrderID()
-	})
-}
-
-// Exec executes the query.
-func (u *CouponIssueUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for CouponIssueCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *CouponIssueUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *CouponIssueUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: CouponIssueUpsertOne.ID is not supported by MySQL driver. Use CouponIssueUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *CouponIssueUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // CouponIssueCreateBulk is the builder for creating many CouponIssue entities in bulk.
 type CouponIssueCreateBulk struct {
 	config
 	err      error
 	builders []*CouponIssueCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the CouponIssue entities in the database.
@@ -514,7 +300,6 @@ func (_c *CouponIssueCreateBulk) Save(ctx context.Context) ([]*CouponIssue, erro
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -561,164 +346,6 @@ func (_c *CouponIssueCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *CouponIssueCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.CouponIssue.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.CouponIssueUpsert) {
-//			SetCouponID(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *CouponIssueCreateBulk) OnConflict(opts ...sql.ConflictOption) *CouponIssueUpsertBulk {
-	_c.conflict = opts
-	return &CouponIssueUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.CouponIssue.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *CouponIssueCreateBulk) OnConflictColumns(columns ...string) *CouponIssueUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &CouponIssueUpsertBulk{
-		create: _c,
-	}
-}
-
-// CouponIssueUpsertBulk is the builder for "upsert"-ing
-// a bulk of CouponIssue nodes.
-type CouponIssueUpsertBulk struct {
-	create *CouponIssueCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.CouponIssue.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(couponissue.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *CouponIssueUpsertBulk) UpdateNewValues() *CouponIssueUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(couponissue.FieldID)
-			}
-			if _, exists := b.mutation.CouponID(); exists {
-				s.SetIgnore(couponissue.FieldCouponID)
-			}
-			if _, exists := b.mutation.UserID(); exists {
-				s.SetIgnore(couponissue.FieldUserID)
-			}
-			if _, exists := b.mutation.IssuedAt(); exists {
-				s.SetIgnore(couponissue.FieldIssuedAt)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.CouponIssue.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *CouponIssueUpsertBulk) Ignore() *CouponIssueUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *CouponIssueUpsertBulk) DoNothing() *CouponIssueUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the CouponIssueCreateBulk.OnConflict
-// documentation for more info.
-func (u *CouponIssueUpsertBulk) Update(set func(*CouponIssueUpsert)) *CouponIssueUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&CouponIssueUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// SetStatus sets the "status" field.
-func (u *CouponIssueUpsertBulk) SetStatus(v couponissue.Status) *CouponIssueUpsertBulk {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.SetStatus(v)
-	})
-}
-
-// UpdateStatus sets the "status" field to the value that was provided on create.
-func (u *CouponIssueUpsertBulk) UpdateStatus() *CouponIssueUpsertBulk {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.UpdateStatus()
-	})
-}
-
-// SetOrderID sets the "order_id" field.
-func (u *CouponIssueUpsertBulk) SetOrderID(v string) *CouponIssueUpsertBulk {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.SetOrderID(v)
-	})
-}
-
-// UpdateOrderID sets the "order_id" field to the value that was provided on create.
-func (u *CouponIssueUpsertBulk) UpdateOrderID() *CouponIssueUpsertBulk {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.UpdateOrderID()
-	})
-}
-
-// ClearOrderID clears the value of the "order_id" field.
-func (u *CouponIssueUpsertBulk) ClearOrderID() *CouponIssueUpsertBulk {
-	return u.Update(func(s *CouponIssueUpsert) {
-		s.ClearOrderID()
-	})
-}
-
-// Exec executes the query.
-func (u *CouponIssueUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the CouponIssueCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for CouponIssueCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *CouponIssueUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

@@ -17,9 +17,8 @@ import (
 // CouponIssueUpdate is the builder for updating CouponIssue entities.
 type CouponIssueUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *CouponIssueMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *CouponIssueMutation
 }
 
 // Where appends a list predicates to the CouponIssueUpdate builder.
@@ -115,12 +114,6 @@ func (_u *CouponIssueUpdate) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *CouponIssueUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *CouponIssueUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *CouponIssueUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -142,7 +135,6 @@ func (_u *CouponIssueUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	if _u.mutation.OrderIDCleared() {
 		_spec.ClearField(couponissue.FieldOrderID, field.TypeString)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{couponissue.Label}
@@ -158,10 +150,9 @@ func (_u *CouponIssueUpdate) sqlSave(ctx context.Context) (_node int, err error)
 // CouponIssueUpdateOne is the builder for updating a single CouponIssue entity.
 type CouponIssueUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *CouponIssueMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *CouponIssueMutation
 }
 
 // SetStatus sets the "status" field.
@@ -264,12 +255,6 @@ func (_u *CouponIssueUpdateOne) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *CouponIssueUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *CouponIssueUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *CouponIssueUpdateOne) sqlSave(ctx context.Context) (_node *CouponIssue, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -308,7 +293,6 @@ func (_u *CouponIssueUpdateOne) sqlSave(ctx context.Context) (_node *CouponIssue
 	if _u.mutation.OrderIDCleared() {
 		_spec.ClearField(couponissue.FieldOrderID, field.TypeString)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &CouponIssue{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

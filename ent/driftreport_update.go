@@ -18,9 +18,8 @@ import (
 // DriftReportUpdate is the builder for updating DriftReport entities.
 type DriftReportUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *DriftReportMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *DriftReportMutation
 }
 
 // Where appends a list predicates to the DriftReportUpdate builder.
@@ -225,12 +224,6 @@ func (_u *DriftReportUpdate) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *DriftReportUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *DriftReportUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *DriftReportUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -285,7 +278,6 @@ func (_u *DriftReportUpdate) sqlSave(ctx context.Context) (_node int, err error)
 	if value, ok := _u.mutation.SeenAt(); ok {
 		_spec.SetField(driftreport.FieldSeenAt, field.TypeTime, value)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{driftreport.Label}
@@ -301,10 +293,9 @@ func (_u *DriftReportUpdate) sqlSave(ctx context.Context) (_node int, err error)
 // DriftReportUpdateOne is the builder for updating a single DriftReport entity.
 type DriftReportUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *DriftReportMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *DriftReportMutation
 }
 
 // SetRedisAmount sets the "redis_amount" field.
@@ -516,12 +507,6 @@ func (_u *DriftReportUpdateOne) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *DriftReportUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *DriftReportUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *DriftReportUpdateOne) sqlSave(ctx context.Context) (_node *DriftReport, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -593,7 +578,6 @@ func (_u *DriftReportUpdateOne) sqlSave(ctx context.Context) (_node *DriftReport
 	if value, ok := _u.mutation.SeenAt(); ok {
 		_spec.SetField(driftreport.FieldSeenAt, field.TypeTime, value)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &DriftReport{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

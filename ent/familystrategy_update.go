@@ -18,9 +18,8 @@ import (
 // FamilyStrategyUpdate is the builder for updating FamilyStrategy entities.
 type FamilyStrategyUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *FamilyStrategyMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *FamilyStrategyMutation
 }
 
 // Where appends a list predicates to the FamilyStrategyUpdate builder.
@@ -134,12 +133,6 @@ func (_u *FamilyStrategyUpdate) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *FamilyStrategyUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *FamilyStrategyUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *FamilyStrategyUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -167,7 +160,6 @@ func (_u *FamilyStrategyUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(familystrategy.FieldUpdatedAt, field.TypeTime, value)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{familystrategy.Label}
@@ -183,10 +175,9 @@ func (_u *FamilyStrategyUpdate) sqlSave(ctx context.Context) (_node int, err err
 // FamilyStrategyUpdateOne is the builder for updating a single FamilyStrategy entity.
 type FamilyStrategyUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *FamilyStrategyMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *FamilyStrategyMutation
 }
 
 // SetStrategy sets the "strategy" field.
@@ -307,12 +298,6 @@ func (_u *FamilyStrategyUpdateOne) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *FamilyStrategyUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *FamilyStrategyUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *FamilyStrategyUpdateOne) sqlSave(ctx context.Context) (_node *FamilyStrategy, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -357,7 +342,6 @@ func (_u *FamilyStrategyUpdateOne) sqlSave(ctx context.Context) (_node *FamilySt
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(familystrategy.FieldUpdatedAt, field.TypeTime, value)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &FamilyStrategy{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

@@ -1,4 +1,4 @@
 // Package ent is the data model: the schema under ent/schema is written by hand, the rest is generated from it.
 package ent
 
-//go:generate go tool ent generate --feature sql/lock,sql/execquery,sql/upsert,sql/modifier ./schema
+//go:generate go run ./generate

@@ -17,9 +17,8 @@ import (
 // OrderLineUpdate is the builder for updating OrderLine entities.
 type OrderLineUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *OrderLineMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *OrderLineMutation
 }
 
 // Where appends a list predicates to the OrderLineUpdate builder.
@@ -71,12 +70,6 @@ func (_u *OrderLineUpdate) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *OrderLineUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *OrderLineUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *OrderLineUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -89,7 +82,6 @@ func (_u *OrderLineUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{orderline.Label}
@@ -105,10 +97,9 @@ func (_u *OrderLineUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 // OrderLineUpdateOne is the builder for updating a single OrderLine entity.
 type OrderLineUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *OrderLineMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *OrderLineMutation
 }
 
 // Mutation returns the OrderLineMutation object of the builder.
@@ -167,12 +158,6 @@ func (_u *OrderLineUpdateOne) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *OrderLineUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *OrderLineUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *OrderLineUpdateOne) sqlSave(ctx context.Context) (_node *OrderLine, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -202,7 +187,6 @@ func (_u *OrderLineUpdateOne) sqlSave(ctx context.Context) (_node *OrderLine, er
 			}
 		}
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &OrderLine{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

@@ -9,8 +9,6 @@ import (
 	"holdfast/ent/processedevent"
 	"time"
 
-	"entgo.io/ent/dialect"
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -20,7 +18,6 @@ type ProcessedEventCreate struct {
 	config
 	mutation *ProcessedEventMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetProcessedAt sets the "processed_at" field.
@@ -125,7 +122,6 @@ func (_c *ProcessedEventCreate) createSpec() (*ProcessedEvent, *sqlgraph.CreateS
 		_node = &ProcessedEvent{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(processedevent.Table, sqlgraph.NewFieldSpec(processedevent.FieldID, field.TypeString))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -137,150 +133,11 @@ func (_c *ProcessedEventCreate) createSpec() (*ProcessedEvent, *sqlgraph.CreateS
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.ProcessedEvent.Create().
-//		SetProcessedAt(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.ProcessedEventUpsert) {
-//			SetProcessedAt(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *ProcessedEventCreate) OnConflict(opts ...sql.ConflictOption) *ProcessedEventUpsertOne {
-	_c.conflict = opts
-	return &ProcessedEventUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.ProcessedEvent.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *ProcessedEventCreate) OnConflictColumns(columns ...string) *ProcessedEventUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &ProcessedEventUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// ProcessedEventUpsertOne is the builder for "upsert"-ing
-	//  one ProcessedEvent node.
-	ProcessedEventUpsertOne struct {
-		create *ProcessedEventCreate
-	}
-
-	// ProcessedEventUpsert is the "OnConflict" setter.
-	ProcessedEventUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.ProcessedEvent.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(processedevent.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *ProcessedEventUpsertOne) UpdateNewValues() *ProcessedEventUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(processedevent.FieldID)
-		}
-		if _, exists := u.create.mutation.ProcessedAt(); exists {
-			s.SetIgnore(processedevent.FieldProcessedAt)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.ProcessedEvent.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *ProcessedEventUpsertOne) Ignore() *ProcessedEventUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *ProcessedEventUpsertOne) DoNothing() *ProcessedEventUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the ProcessedEventCreate.OnConflict
-// documentation for more info.
-func (u *ProcessedEventUpsertOne) Update(set func(*ProcessedEventUpsert)) *ProcessedEventUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&ProcessedEventUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *ProcessedEventUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for ProcessedEventCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *ProcessedEventUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *ProcessedEventUpsertOne) ID(ctx context.Context) (id string, err error) {
-	if u.create.driver.Dialect() == dialect.MySQL {
-		// In case of "ON CONFLICT", there is no way to get back non-numeric ID
-		// fields from the database since MySQL does not support the RETURNING clause.
-		return id, errors.New("ent: ProcessedEventUpsertOne.ID is not supported by MySQL driver. Use ProcessedEventUpsertOne.Exec instead")
-	}
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *ProcessedEventUpsertOne) IDX(ctx context.Context) string {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // ProcessedEventCreateBulk is the builder for creating many ProcessedEvent entities in bulk.
 type ProcessedEventCreateBulk struct {
 	config
 	err      error
 	builders []*ProcessedEventCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the ProcessedEvent entities in the database.
@@ -310,7 +167,6 @@ func (_c *ProcessedEventCreateBulk) Save(ctx context.Context) ([]*ProcessedEvent
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -357,123 +213,6 @@ func (_c *ProcessedEventCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *ProcessedEventCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.ProcessedEvent.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.ProcessedEventUpsert) {
-//			SetProcessedAt(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *ProcessedEventCreateBulk) OnConflict(opts ...sql.ConflictOption) *ProcessedEventUpsertBulk {
-	_c.conflict = opts
-	return &ProcessedEventUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.ProcessedEvent.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *ProcessedEventCreateBulk) OnConflictColumns(columns ...string) *ProcessedEventUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &ProcessedEventUpsertBulk{
-		create: _c,
-	}
-}
-
-// ProcessedEventUpsertBulk is the builder for "upsert"-ing
-// a bulk of ProcessedEvent nodes.
-type ProcessedEventUpsertBulk struct {
-	create *ProcessedEventCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.ProcessedEvent.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(processedevent.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *ProcessedEventUpsertBulk) UpdateNewValues() *ProcessedEventUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(processedevent.FieldID)
-			}
-			if _, exists := b.mutation.ProcessedAt(); exists {
-				s.SetIgnore(processedevent.FieldProcessedAt)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.ProcessedEvent.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *ProcessedEventUpsertBulk) Ignore() *ProcessedEventUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *ProcessedEventUpsertBulk) DoNothing() *ProcessedEventUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the ProcessedEventCreateBulk.OnConflict
-// documentation for more info.
-func (u *ProcessedEventUpsertBulk) Update(set func(*ProcessedEventUpsert)) *ProcessedEventUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&ProcessedEventUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *ProcessedEventUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the ProcessedEventCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for ProcessedEventCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *ProcessedEventUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

@@ -17,9 +17,8 @@ import (
 // ProcessedEventUpdate is the builder for updating ProcessedEvent entities.
 type ProcessedEventUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *ProcessedEventMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *ProcessedEventMutation
 }
 
 // Where appends a list predicates to the ProcessedEventUpdate builder.
@@ -60,12 +59,6 @@ func (_u *ProcessedEventUpdate) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *ProcessedEventUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *ProcessedEventUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *ProcessedEventUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	_spec := sqlgraph.NewUpdateSpec(processedevent.Table, processedevent.Columns, sqlgraph.NewFieldSpec(processedevent.FieldID, field.TypeString))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
@@ -75,7 +68,6 @@ func (_u *ProcessedEventUpdate) sqlSave(ctx context.Context) (_node int, err err
 			}
 		}
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{processedevent.Label}
@@ -91,10 +83,9 @@ func (_u *ProcessedEventUpdate) sqlSave(ctx context.Context) (_node int, err err
 // ProcessedEventUpdateOne is the builder for updating a single ProcessedEvent entity.
 type ProcessedEventUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *ProcessedEventMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *ProcessedEventMutation
 }
 
 // Mutation returns the ProcessedEventMutation object of the builder.
@@ -142,12 +133,6 @@ func (_u *ProcessedEventUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *ProcessedEventUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *ProcessedEventUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *ProcessedEventUpdateOne) sqlSave(ctx context.Context) (_node *ProcessedEvent, err error) {
 	_spec := sqlgraph.NewUpdateSpec(processedevent.Table, processedevent.Columns, sqlgraph.NewFieldSpec(processedevent.FieldID, field.TypeString))
 	id, ok := _u.mutation.ID()
@@ -174,7 +159,6 @@ func (_u *ProcessedEventUpdateOne) sqlSave(ctx context.Context) (_node *Processe
 			}
 		}
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &ProcessedEvent{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

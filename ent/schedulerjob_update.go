@@ -18,9 +18,8 @@ import (
 // SchedulerJobUpdate is the builder for updating SchedulerJob entities.
 type SchedulerJobUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *SchedulerJobMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *SchedulerJobMutation
 }
 
 // Where appends a list predicates to the SchedulerJobUpdate builder.
@@ -125,12 +124,6 @@ func (_u *SchedulerJobUpdate) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *SchedulerJobUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *SchedulerJobUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *SchedulerJobUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -158,7 +151,6 @@ func (_u *SchedulerJobUpdate) sqlSave(ctx context.Context) (_node int, err error
 	if _u.mutation.HeldUntilCleared() {
 		_spec.ClearField(schedulerjob.FieldHeldUntil, field.TypeTime)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{schedulerjob.Label}
@@ -174,10 +166,9 @@ func (_u *SchedulerJobUpdate) sqlSave(ctx context.Context) (_node int, err error
 // SchedulerJobUpdateOne is the builder for updating a single SchedulerJob entity.
 type SchedulerJobUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *SchedulerJobMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *SchedulerJobMutation
 }
 
 // SetHolder sets the "holder" field.
@@ -289,12 +280,6 @@ func (_u *SchedulerJobUpdateOne) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *SchedulerJobUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *SchedulerJobUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *SchedulerJobUpdateOne) sqlSave(ctx context.Context) (_node *SchedulerJob, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -339,7 +324,6 @@ func (_u *SchedulerJobUpdateOne) sqlSave(ctx context.Context) (_node *SchedulerJ
 	if _u.mutation.HeldUntilCleared() {
 		_spec.ClearField(schedulerjob.FieldHeldUntil, field.TypeTime)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &SchedulerJob{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

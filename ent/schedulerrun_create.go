@@ -9,7 +9,6 @@ import (
 	"holdfast/ent/schedulerrun"
 	"time"
 
-	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
 )
@@ -19,7 +18,6 @@ type SchedulerRunCreate struct {
 	config
 	mutation *SchedulerRunMutation
 	hooks    []Hook
-	conflict []sql.ConflictOption
 }
 
 // SetJob sets the "job" field.
@@ -193,7 +191,6 @@ func (_c *SchedulerRunCreate) createSpec() (*SchedulerRun, *sqlgraph.CreateSpec)
 		_node = &SchedulerRun{config: _c.config}
 		_spec = sqlgraph.NewCreateSpec(schedulerrun.Table, sqlgraph.NewFieldSpec(schedulerrun.FieldID, field.TypeInt64))
 	)
-	_spec.OnConflict = _c.conflict
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
@@ -225,160 +222,11 @@ func (_c *SchedulerRunCreate) createSpec() (*SchedulerRun, *sqlgraph.CreateSpec)
 	return _node, _spec
 }
 
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.SchedulerRun.Create().
-//		SetJob(v).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.SchedulerRunUpsert) {
-//			SetJob(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *SchedulerRunCreate) OnConflict(opts ...sql.ConflictOption) *SchedulerRunUpsertOne {
-	_c.conflict = opts
-	return &SchedulerRunUpsertOne{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.SchedulerRun.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *SchedulerRunCreate) OnConflictColumns(columns ...string) *SchedulerRunUpsertOne {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &SchedulerRunUpsertOne{
-		create: _c,
-	}
-}
-
-type (
-	// SchedulerRunUpsertOne is the builder for "upsert"-ing
-	//  one SchedulerRun node.
-	SchedulerRunUpsertOne struct {
-		create *SchedulerRunCreate
-	}
-
-	// SchedulerRunUpsert is the "OnConflict" setter.
-	SchedulerRunUpsert struct {
-		*sql.UpdateSet
-	}
-)
-
-// UpdateNewValues updates the mutable fields using the new values that were set on create except the ID field.
-// Using this option is equivalent to using:
-//
-//	client.SchedulerRun.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(schedulerrun.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *SchedulerRunUpsertOne) UpdateNewValues() *SchedulerRunUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		if _, exists := u.create.mutation.ID(); exists {
-			s.SetIgnore(schedulerrun.FieldID)
-		}
-		if _, exists := u.create.mutation.Job(); exists {
-			s.SetIgnore(schedulerrun.FieldJob)
-		}
-		if _, exists := u.create.mutation.Instance(); exists {
-			s.SetIgnore(schedulerrun.FieldInstance)
-		}
-		if _, exists := u.create.mutation.StartedAt(); exists {
-			s.SetIgnore(schedulerrun.FieldStartedAt)
-		}
-		if _, exists := u.create.mutation.DurationMicros(); exists {
-			s.SetIgnore(schedulerrun.FieldDurationMicros)
-		}
-		if _, exists := u.create.mutation.Result(); exists {
-			s.SetIgnore(schedulerrun.FieldResult)
-		}
-		if _, exists := u.create.mutation.Error(); exists {
-			s.SetIgnore(schedulerrun.FieldError)
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.SchedulerRun.Create().
-//	    OnConflict(sql.ResolveWithIgnore()).
-//	    Exec(ctx)
-func (u *SchedulerRunUpsertOne) Ignore() *SchedulerRunUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *SchedulerRunUpsertOne) DoNothing() *SchedulerRunUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the SchedulerRunCreate.OnConflict
-// documentation for more info.
-func (u *SchedulerRunUpsertOne) Update(set func(*SchedulerRunUpsert)) *SchedulerRunUpsertOne {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&SchedulerRunUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *SchedulerRunUpsertOne) Exec(ctx context.Context) error {
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for SchedulerRunCreate.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *SchedulerRunUpsertOne) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// Exec executes the UPSERT query and returns the inserted/updated ID.
-func (u *SchedulerRunUpsertOne) ID(ctx context.Context) (id int64, err error) {
-	node, err := u.create.Save(ctx)
-	if err != nil {
-		return id, err
-	}
-	return node.ID, nil
-}
-
-// IDX is like ID, but panics if an error occurs.
-func (u *SchedulerRunUpsertOne) IDX(ctx context.Context) int64 {
-	id, err := u.ID(ctx)
-	if err != nil {
-		panic(err)
-	}
-	return id
-}
-
 // SchedulerRunCreateBulk is the builder for creating many SchedulerRun entities in bulk.
 type SchedulerRunCreateBulk struct {
 	config
 	err      error
 	builders []*SchedulerRunCreate
-	conflict []sql.ConflictOption
 }
 
 // Save creates the SchedulerRun entities in the database.
@@ -408,7 +256,6 @@ func (_c *SchedulerRunCreateBulk) Save(ctx context.Context) ([]*SchedulerRun, er
 					_, err = mutators[i+1].Mutate(root, _c.builders[i+1].mutation)
 				} else {
 					spec := &sqlgraph.BatchCreateSpec{Nodes: specs}
-					spec.OnConflict = _c.conflict
 					// Invoke the actual operation on the latest mutation in the chain.
 					if err = sqlgraph.BatchCreate(ctx, _c.driver, spec); err != nil {
 						if sqlgraph.IsConstraintError(err) {
@@ -459,138 +306,6 @@ func (_c *SchedulerRunCreateBulk) Exec(ctx context.Context) error {
 // ExecX is like Exec, but panics if an error occurs.
 func (_c *SchedulerRunCreateBulk) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
-		panic(err)
-	}
-}
-
-// OnConflict allows configuring the `ON CONFLICT` / `ON DUPLICATE KEY` clause
-// of the `INSERT` statement. For example:
-//
-//	client.SchedulerRun.CreateBulk(builders...).
-//		OnConflict(
-//			// Update the row with the new values
-//			// the was proposed for insertion.
-//			sql.ResolveWithNewValues(),
-//		).
-//		// Override some of the fields with custom
-//		// update values.
-//		Update(func(u *ent.SchedulerRunUpsert) {
-//			SetJob(v+v).
-//		}).
-//		Exec(ctx)
-func (_c *SchedulerRunCreateBulk) OnConflict(opts ...sql.ConflictOption) *SchedulerRunUpsertBulk {
-	_c.conflict = opts
-	return &SchedulerRunUpsertBulk{
-		create: _c,
-	}
-}
-
-// OnConflictColumns calls `OnConflict` and configures the columns
-// as conflict target. Using this option is equivalent to using:
-//
-//	client.SchedulerRun.Create().
-//		OnConflict(sql.ConflictColumns(columns...)).
-//		Exec(ctx)
-func (_c *SchedulerRunCreateBulk) OnConflictColumns(columns ...string) *SchedulerRunUpsertBulk {
-	_c.conflict = append(_c.conflict, sql.ConflictColumns(columns...))
-	return &SchedulerRunUpsertBulk{
-		create: _c,
-	}
-}
-
-// SchedulerRunUpsertBulk is the builder for "upsert"-ing
-// a bulk of SchedulerRun nodes.
-type SchedulerRunUpsertBulk struct {
-	create *SchedulerRunCreateBulk
-}
-
-// UpdateNewValues updates the mutable fields using the new values that
-// were set on create. Using this option is equivalent to using:
-//
-//	client.SchedulerRun.Create().
-//		OnConflict(
-//			sql.ResolveWithNewValues(),
-//			sql.ResolveWith(func(u *sql.UpdateSet) {
-//				u.SetIgnore(schedulerrun.FieldID)
-//			}),
-//		).
-//		Exec(ctx)
-func (u *SchedulerRunUpsertBulk) UpdateNewValues() *SchedulerRunUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithNewValues())
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(s *sql.UpdateSet) {
-		for _, b := range u.create.builders {
-			if _, exists := b.mutation.ID(); exists {
-				s.SetIgnore(schedulerrun.FieldID)
-			}
-			if _, exists := b.mutation.Job(); exists {
-				s.SetIgnore(schedulerrun.FieldJob)
-			}
-			if _, exists := b.mutation.Instance(); exists {
-				s.SetIgnore(schedulerrun.FieldInstance)
-			}
-			if _, exists := b.mutation.StartedAt(); exists {
-				s.SetIgnore(schedulerrun.FieldStartedAt)
-			}
-			if _, exists := b.mutation.DurationMicros(); exists {
-				s.SetIgnore(schedulerrun.FieldDurationMicros)
-			}
-			if _, exists := b.mutation.Result(); exists {
-				s.SetIgnore(schedulerrun.FieldResult)
-			}
-			if _, exists := b.mutation.Error(); exists {
-				s.SetIgnore(schedulerrun.FieldError)
-			}
-		}
-	}))
-	return u
-}
-
-// Ignore sets each column to itself in case of conflict.
-// Using this option is equivalent to using:
-//
-//	client.SchedulerRun.Create().
-//		OnConflict(sql.ResolveWithIgnore()).
-//		Exec(ctx)
-func (u *SchedulerRunUpsertBulk) Ignore() *SchedulerRunUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWithIgnore())
-	return u
-}
-
-// DoNothing configures the conflict_action to `DO NOTHING`.
-// Supported only by SQLite and PostgreSQL.
-func (u *SchedulerRunUpsertBulk) DoNothing() *SchedulerRunUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.DoNothing())
-	return u
-}
-
-// Update allows overriding fields `UPDATE` values. See the SchedulerRunCreateBulk.OnConflict
-// documentation for more info.
-func (u *SchedulerRunUpsertBulk) Update(set func(*SchedulerRunUpsert)) *SchedulerRunUpsertBulk {
-	u.create.conflict = append(u.create.conflict, sql.ResolveWith(func(update *sql.UpdateSet) {
-		set(&SchedulerRunUpsert{UpdateSet: update})
-	}))
-	return u
-}
-
-// Exec executes the query.
-func (u *SchedulerRunUpsertBulk) Exec(ctx context.Context) error {
-	if u.create.err != nil {
-		return u.create.err
-	}
-	for i, b := range u.create.builders {
-		if len(b.conflict) != 0 {
-			return fmt.Errorf("ent: OnConflict was set for builder %d. Set it on the SchedulerRunCreateBulk instead", i)
-		}
-	}
-	if len(u.create.conflict) == 0 {
-		return errors.New("ent: missing options for SchedulerRunCreateBulk.OnConflict")
-	}
-	return u.create.Exec(ctx)
-}
-
-// ExecX is like Exec, but panics if an error occurs.
-func (u *SchedulerRunUpsertBulk) ExecX(ctx context.Context) {
-	if err := u.create.Exec(ctx); err != nil {
 		panic(err)
 	}
 }

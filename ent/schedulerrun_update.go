@@ -17,9 +17,8 @@ import (
 // SchedulerRunUpdate is the builder for updating SchedulerRun entities.
 type SchedulerRunUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *SchedulerRunMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *SchedulerRunMutation
 }
 
 // Where appends a list predicates to the SchedulerRunUpdate builder.
@@ -60,12 +59,6 @@ func (_u *SchedulerRunUpdate) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *SchedulerRunUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *SchedulerRunUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *SchedulerRunUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	_spec := sqlgraph.NewUpdateSpec(schedulerrun.Table, schedulerrun.Columns, sqlgraph.NewFieldSpec(schedulerrun.FieldID, field.TypeInt64))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
@@ -75,7 +68,6 @@ func (_u *SchedulerRunUpdate) sqlSave(ctx context.Context) (_node int, err error
 			}
 		}
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{schedulerrun.Label}
@@ -91,10 +83,9 @@ func (_u *SchedulerRunUpdate) sqlSave(ctx context.Context) (_node int, err error
 // SchedulerRunUpdateOne is the builder for updating a single SchedulerRun entity.
 type SchedulerRunUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *SchedulerRunMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *SchedulerRunMutation
 }
 
 // Mutation returns the SchedulerRunMutation object of the builder.
@@ -142,12 +133,6 @@ func (_u *SchedulerRunUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *SchedulerRunUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *SchedulerRunUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *SchedulerRunUpdateOne) sqlSave(ctx context.Context) (_node *SchedulerRun, err error) {
 	_spec := sqlgraph.NewUpdateSpec(schedulerrun.Table, schedulerrun.Columns, sqlgraph.NewFieldSpec(schedulerrun.FieldID, field.TypeInt64))
 	id, ok := _u.mutation.ID()
@@ -174,7 +159,6 @@ func (_u *SchedulerRunUpdateOne) sqlSave(ctx context.Context) (_node *SchedulerR
 			}
 		}
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &SchedulerRun{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

@@ -18,9 +18,8 @@ import (
 // StockAlertUpdate is the builder for updating StockAlert entities.
 type StockAlertUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *StockAlertMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *StockAlertMutation
 }
 
 // Where appends a list predicates to the StockAlertUpdate builder.
@@ -131,12 +130,6 @@ func (_u *StockAlertUpdate) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *StockAlertUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *StockAlertUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *StockAlertUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	_spec := sqlgraph.NewUpdateSpec(stockalert.Table, stockalert.Columns, sqlgraph.NewFieldSpec(stockalert.FieldID, field.TypeString))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
@@ -164,7 +157,6 @@ func (_u *StockAlertUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 	if value, ok := _u.mutation.Since(); ok {
 		_spec.SetField(stockalert.FieldSince, field.TypeTime, value)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{stockalert.Label}
@@ -180,10 +172,9 @@ func (_u *StockAlertUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 // StockAlertUpdateOne is the builder for updating a single StockAlert entity.
 type StockAlertUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *StockAlertMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *StockAlertMutation
 }
 
 // SetLow sets the "low" field.
@@ -301,12 +292,6 @@ func (_u *StockAlertUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *StockAlertUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *StockAlertUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *StockAlertUpdateOne) sqlSave(ctx context.Context) (_node *StockAlert, err error) {
 	_spec := sqlgraph.NewUpdateSpec(stockalert.Table, stockalert.Columns, sqlgraph.NewFieldSpec(stockalert.FieldID, field.TypeString))
 	id, ok := _u.mutation.ID()
@@ -351,7 +336,6 @@ func (_u *StockAlertUpdateOne) sqlSave(ctx context.Context) (_node *StockAlert, 
 	if value, ok := _u.mutation.Since(); ok {
 		_spec.SetField(stockalert.FieldSince, field.TypeTime, value)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &StockAlert{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

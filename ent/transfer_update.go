@@ -17,9 +17,8 @@ import (
 // TransferUpdate is the builder for updating Transfer entities.
 type TransferUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *TransferMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *TransferMutation
 }
 
 // Where appends a list predicates to the TransferUpdate builder.
@@ -60,12 +59,6 @@ func (_u *TransferUpdate) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *TransferUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *TransferUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *TransferUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	_spec := sqlgraph.NewUpdateSpec(transfer.Table, transfer.Columns, sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeString))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
@@ -75,7 +68,6 @@ func (_u *TransferUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{transfer.Label}
@@ -91,10 +83,9 @@ func (_u *TransferUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 // TransferUpdateOne is the builder for updating a single Transfer entity.
 type TransferUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *TransferMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *TransferMutation
 }
 
 // Mutation returns the TransferMutation object of the builder.
@@ -142,12 +133,6 @@ func (_u *TransferUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *TransferUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *TransferUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *TransferUpdateOne) sqlSave(ctx context.Context) (_node *Transfer, err error) {
 	_spec := sqlgraph.NewUpdateSpec(transfer.Table, transfer.Columns, sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeString))
 	id, ok := _u.mutation.ID()
@@ -174,7 +159,6 @@ func (_u *TransferUpdateOne) sqlSave(ctx context.Context) (_node *Transfer, err 
 			}
 		}
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &Transfer{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

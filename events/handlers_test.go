@@ -169,7 +169,8 @@ func TestForgetProcessed(t *testing.T) {
 func TestOutageIsNoPoison(t *testing.T) {
 	db, err := clients.OpenDatabase(t.Context(), "sqlite://:memory:", clients.DatabaseOptions{})
 	must(t, err)
-	must(t, db.Ent.Schema.Create(t.Context()))
+	_, err = db.Migrate(t.Context())
+	must(t, err)
 	fail := func(err error) error {
 		h := waitForDatabase(db.Ent, time.Second)(func(*message.Message) ([]*message.Message, error) { return nil, err })
 		_, err = h(message.NewMessage("id", nil))

@@ -103,7 +103,8 @@ func openDatabase(t *testing.T, url string) *clients.Database {
 	db, err := clients.OpenDatabase(t.Context(), url, clients.DatabaseOptions{})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
-	must(t, db.Ent.Schema.Create(t.Context()))
+	_, err = db.Migrate(t.Context())
+	must(t, err)
 	return db
 }
 

@@ -3,6 +3,7 @@ package migrations
 import (
 	"context"
 	"database/sql"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"ariga.io/atlas/sql/migrate"
 	"entgo.io/ent/dialect"
+	"github.com/go-sql-driver/mysql"
 	_ "modernc.org/sqlite" // registers "sqlite"
 
 	"holdfast/internal/testenv"
@@ -102,6 +104,45 @@ func TestFailedMigrationLeavesNoTrace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// MySQL commits each statement: what was done before the failure is not done again.
+func TestFailedMigrationGoesOnInMySQL(t *testing.T) {
+	db := openMariaDB(t)
+	dir := memDir(t, map[string]string{"0001_a.sql": "CREATE TABLE a (id int);\nINSERT INTO b VALUES (1);\nCREATE TABLE c (id int);\n"})
+	if applied, err := apply(t.Context(), db, dialect.MySQL, dir); err == nil || applied != nil {
+		t.Fatalf("%v, %v, want an error: there is no table b", applied, err)
+	}
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE b (id int)"); err != nil {
+		t.Fatal(err)
+	}
+	applied, err := apply(t.Context(), db, dialect.MySQL, dir)
+	if err != nil || strings.Join(applied, " ") != "0001_a" {
+		t.Fatalf("%v, %v", applied, err)
+	}
+	if n := query(t, db, "SELECT count(*) FROM a, b, c"); n != "0" {
+		t.Errorf("%s rows, want none in a and c", n)
+	}
+	if n := query(t, db, "SELECT count(*) FROM b"); n != "1" {
+		t.Errorf("%s rows in b, want 1", n)
+	}
+}
+
+func openMariaDB(t *testing.T) *sql.DB {
+	t.Helper()
+	address, err := url.Parse(testenv.MariaDB(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := mysql.NewConfig()
+	config.Net, config.Addr, config.User, config.DBName = "tcp", address.Host, address.User.Username(), address.Path[1:]
+	config.Passwd, _ = address.User.Password()
+	db, err := sql.Open("mysql", config.FormatDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
 }
 
 func TestChangedMigrationIsRefused(t *testing.T) {

@@ -21,10 +21,6 @@ import (
 	"time"
 
 	"ariga.io/atlas/sql/migrate"
-	"ariga.io/atlas/sql/mysql"
-	"ariga.io/atlas/sql/postgres"
-	atlas "ariga.io/atlas/sql/schema"
-	"ariga.io/atlas/sql/sqlite"
 	"entgo.io/ent/dialect"
 )
 
@@ -102,15 +98,10 @@ var ErrNewer = errors.New("the database has migrations that this program does no
 func plan(
 	ctx context.Context, conn *sql.Conn, dir migrate.Dir, store revisions,
 ) (*migrate.Executor, []migrate.File, error) {
-	driver, err := open(conn, store.dialect)
-	if err != nil {
-		return nil, nil, err
-	}
 	if err := refuseNewer(ctx, dir, store); err != nil {
 		return nil, nil, err
 	}
-	// Other tables in the database are no reason to refuse: the first CREATE TABLE that meets one of them fails.
-	executor, err := migrate.NewExecutor(driver, dir, store, migrate.WithAllowDirty(true))
+	executor, err := migrate.NewExecutor(driver{conn: conn, scanner: scanners[store.dialect]}, dir, store)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -137,17 +128,6 @@ func refuseNewer(ctx context.Context, dir migrate.Dir, store revisions) error {
 		}
 	}
 	return nil
-}
-
-func open(conn atlas.ExecQuerier, dialectName string) (migrate.Driver, error) {
-	switch dialectName {
-	case dialect.SQLite:
-		return sqlite.Open(conn)
-	case dialect.Postgres:
-		return postgres.Open(conn)
-	default:
-		return mysql.Open(conn)
-	}
 }
 
 // folders are the directories of the dialects, named as people call them.
