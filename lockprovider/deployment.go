@@ -213,3 +213,30 @@ func (d *Deployment) beatOnce(ctx context.Context) error {
 	}
 	return nil
 }
+
+// activeMode says whether a family runs on its strategy or on its fallback, and under which epoch.
+type activeMode struct {
+	epoch    int64
+	fallback bool
+}
+
+// activeMode reads the active mode of a family.
+func (d *Deployment) activeMode(ctx context.Context, f Family) (activeMode, error) {
+	row, err := d.client.FamilyStrategy.Get(ctx, string(f))
+	if err != nil {
+		return activeMode{}, fmt.Errorf("read the active mode of %s: %w", f, err)
+	}
+	return activeMode{epoch: row.Epoch, fallback: row.Fallback}, nil
+}
+
+// switchMode switches a family from its strategy to its fallback, or back, under the next epoch. If the active mode is not
+// from any more, it does nothing: another instance has switched.
+func (d *Deployment) switchMode(ctx context.Context, f Family, from activeMode) error {
+	err := d.client.FamilyStrategy.Update().
+		Where(familystrategy.ID(string(f)), familystrategy.Epoch(from.epoch)).
+		SetFallback(!from.fallback).AddEpoch(1).SetUpdatedAt(time.Now().UTC()).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("switch the active mode of %s: %w", f, err)
+	}
+	return nil
+}

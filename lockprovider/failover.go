@@ -11,32 +11,30 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"holdfast/config/setting"
-	"holdfast/ent/familystrategy"
 	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/redisfirst"
 )
 
-// failover serves a family by its strategy for as long as Redis answers, and by a strategy that needs the database alone
-// while it does not.
+// failover serves a family by its strategy while Redis answers. While Redis does not answer, it serves the family by a
+// strategy that needs the database alone.
 //
-// Which of the two is in force stands in the database, under an epoch, so that all instances follow: whoever finds Redis
-// gone switches the family for everybody. When Redis has been back for a while, what it had admitted is persisted, and the
-// family goes back under a new epoch, which begins without any balances in Redis: nothing is sold from what was true
-// before the outage. An instance that has not noticed a switch cannot oversell meanwhile: every change, whoever admitted
-// it, is confirmed by the database.
+// The database holds the active mode, so that all instances follow: the instance that finds Redis gone switches the family
+// for all of them. When Redis has been back for a while, the changes that it had admitted are persisted. Then the family
+// goes back under a new epoch, which begins without any balance in Redis: nothing is sold from what was true before the
+// outage. An instance that has not noticed a switch cannot oversell meanwhile, since the database confirms every change.
 type failover struct {
-	family   Family
-	primary  Provider
-	fallback Provider // nil: errors are honest, and quick
-	breaker  *gobreaker.CircuitBreaker[Receipt]
-	regimes  regimes
-	ping     func(ctx context.Context) error
-	// enter prepares the primary strategy for an epoch: it drains what the one before admitted.
-	enter    func(ctx context.Context, epoch int64) error
-	settings FailoverSettings
-	log      *slog.Logger
+	family     Family
+	primary    Provider
+	fallback   Provider // nil: while the circuit is open, changes are refused at once
+	breaker    *gobreaker.CircuitBreaker[Receipt]
+	deployment *Deployment
+	ping       func(ctx context.Context) error
+	// beginEpoch prepares the primary strategy for an epoch: it drains what Redis admitted in the one before.
+	beginEpoch func(ctx context.Context, epoch int64) error
+	settings   FailoverSettings
+	log        *slog.Logger
 
-	now atomic.Pointer[Regime]
+	active atomic.Pointer[activeMode] // as this instance knows it
 }
 
 // FailoverSettings are the bounds of the way out of an outage of Redis, and back.
@@ -46,7 +44,7 @@ type FailoverSettings struct {
 	Failures uint32 `key:"failures" default:"3" min:"1" max:"1000"`
 	// Retry is how long the circuit stays open before one change tries again.
 	Retry time.Duration `key:"retry" default:"1s" min:"10ms" max:"1m"`
-	// Watch is how often an instance looks which strategy is in force, and whether Redis is back.
+	// Watch is how often an instance reads the active mode, and looks whether Redis is back.
 	Watch time.Duration `key:"watch" default:"500ms" min:"50ms" max:"1m"`
 	// Healthy is how many looks in a row must find Redis answering before a family leaves its fallback.
 	Healthy int `key:"healthy" default:"3" min:"1" max:"1000"`
@@ -55,28 +53,15 @@ type FailoverSettings struct {
 // DefaultFailoverSettings leave an outage within a second or two of its end.
 func DefaultFailoverSettings() FailoverSettings { return setting.Default[FailoverSettings]() }
 
-// Regime is which strategy is in force for a family.
-type Regime struct {
-	Epoch    int64
-	Fallback bool
-}
-
-// regimes is where instances agree on regimes: the database.
-type regimes interface {
-	regime(ctx context.Context, f Family) (Regime, error)
-	// change switches from a regime to the other, and tells false where somebody else has switched meanwhile.
-	change(ctx context.Context, f Family, from Regime) (bool, error)
-}
-
 func newFailover(
-	f Family, primary, fallback Provider, r regimes, epoch int64, ping func(context.Context) error,
-	enter func(context.Context, int64) error, s FailoverSettings, log *slog.Logger,
+	f Family, primary, fallback Provider, d *Deployment, epoch int64, ping func(context.Context) error,
+	beginEpoch func(context.Context, int64) error, s FailoverSettings, log *slog.Logger,
 ) *failover {
 	fo := &failover{
-		family: f, primary: primary, fallback: fallback, regimes: r, ping: ping, enter: enter, settings: s,
+		family: f, primary: primary, fallback: fallback, deployment: d, ping: ping, beginEpoch: beginEpoch, settings: s,
 		log: log.With("family", f),
 	}
-	fo.now.Store(&Regime{Epoch: epoch})
+	fo.active.Store(&activeMode{epoch: epoch})
 	fo.breaker = gobreaker.NewCircuitBreaker[Receipt](gobreaker.Settings{
 		Name: string(f), Timeout: s.Retry,
 		ReadyToTrip:  func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= s.Failures },
@@ -89,7 +74,7 @@ func newFailover(
 }
 
 func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
-	if p.now.Load().Fallback {
+	if p.active.Load().fallback {
 		return p.fallback.Execute(ctx, c)
 	}
 	receipt, err := p.breaker.Execute(func() (Receipt, error) { return p.primary.Execute(ctx, c) })
@@ -114,8 +99,8 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 // Unwrap lets [As] find what the strategy can do that serves while Redis answers.
 func (p *failover) Unwrap() Provider { return p.primary }
 
-// Run follows the regime in force, and ends the fallback once Redis is back, until ctx ends. Without a fallback there is
-// nothing to follow.
+// Run follows the active mode, and ends the fallback once Redis is back, until ctx ends. Without a fallback the mode never
+// changes.
 func (p *failover) Run(ctx context.Context) {
 	if p.fallback == nil {
 		return
@@ -123,7 +108,7 @@ func (p *failover) Run(ctx context.Context) {
 	healthy := 0
 	for pause(ctx, jitter(p.settings.Watch)) == nil {
 		if err := p.watchOnce(ctx, &healthy); err != nil && ctx.Err() == nil {
-			p.log.WarnContext(ctx, "regime not known", "error", err)
+			p.log.WarnContext(ctx, "active mode not known", "error", err)
 		}
 	}
 }
@@ -132,7 +117,7 @@ func (p *failover) watchOnce(ctx context.Context, healthy *int) error {
 	if err := p.follow(ctx); err != nil {
 		return err
 	}
-	if !p.now.Load().Fallback {
+	if !p.active.Load().fallback {
 		*healthy = 0
 		return nil
 	}
@@ -150,32 +135,32 @@ func (p *failover) watchOnce(ctx context.Context, healthy *int) error {
 	return p.switchTo(ctx, false)
 }
 
-// follow adopts the regime that stands in the database.
+// follow adopts the active mode that the database holds.
 func (p *failover) follow(ctx context.Context) error {
-	regime, err := p.regimes.regime(ctx, p.family)
+	mode, err := p.deployment.activeMode(ctx, p.family)
 	if err != nil {
 		return err
 	}
-	if mine := p.now.Load(); regime == *mine {
+	if mode == *p.active.Load() {
 		return nil
 	}
-	if !regime.Fallback {
-		if err := p.enter(ctx, regime.Epoch); err != nil {
+	if !mode.fallback {
+		if err := p.beginEpoch(ctx, mode.epoch); err != nil {
 			return err
 		}
 	}
-	p.log.WarnContext(ctx, "regime changed", "fallback", regime.Fallback, "epoch", regime.Epoch)
-	p.now.Store(&regime)
+	p.log.WarnContext(ctx, "active mode changed", "fallback", mode.fallback, "epoch", mode.epoch)
+	p.active.Store(&mode)
 	return nil
 }
 
-// switchTo changes the regime for all instances, unless another one has.
+// switchTo changes the active mode for all instances, unless another instance has changed it meanwhile.
 func (p *failover) switchTo(ctx context.Context, fallback bool) error {
-	from := *p.now.Load()
-	if from.Fallback == fallback {
+	from := *p.active.Load()
+	if from.fallback == fallback {
 		return nil
 	}
-	if _, err := p.regimes.change(ctx, p.family, from); err != nil {
+	if err := p.deployment.switchMode(ctx, p.family, from); err != nil {
 		return err
 	}
 	return p.follow(ctx)
@@ -183,23 +168,3 @@ func (p *failover) switchTo(ctx context.Context, fallback bool) error {
 
 // errRedisDown marks the failures that open the circuit.
 var errRedisDown = redisfirst.ErrRedisDown
-
-// regime implements regimes.
-func (d *Deployment) regime(ctx context.Context, f Family) (Regime, error) {
-	row, err := d.client.FamilyStrategy.Get(ctx, string(f))
-	if err != nil {
-		return Regime{}, fmt.Errorf("read the regime of %s: %w", f, err)
-	}
-	return Regime{Epoch: row.Epoch, Fallback: row.Fallback}, nil
-}
-
-// change implements regimes.
-func (d *Deployment) change(ctx context.Context, f Family, from Regime) (bool, error) {
-	n, err := d.client.FamilyStrategy.Update().
-		Where(familystrategy.ID(string(f)), familystrategy.Epoch(from.Epoch)).
-		SetFallback(!from.Fallback).AddEpoch(1).SetUpdatedAt(time.Now().UTC()).Save(ctx)
-	if err != nil {
-		return false, fmt.Errorf("switch the regime of %s: %w", f, err)
-	}
-	return n == 1, nil
-}

@@ -95,12 +95,3 @@ func TestLocks(t *testing.T) {
 		})
 	}
 }
-
-// TestEveryLockIsProven: the suite of locks names the locks of its own package, so a new one could be forgotten there.
-func TestEveryLockIsProven(t *testing.T) {
-	t.Parallel()
-	proven := []lockprovider.Strategy{lockprovider.PubSub, lockprovider.Redsync, lockprovider.SetNX}
-	if lockers := lockprovider.Lockers(); !slices.Equal(lockers, proven) {
-		t.Errorf("locks %v, but lock/peers/redistest proves %v: add it to the subjects there, and here", lockers, proven)
-	}
-}

@@ -145,7 +145,7 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 			_ = p.Close()
 			return nil, err
 		}
-		p.byFamily[family] = &front{next: provider, strategy: cfg.Strategy, family: family, metrics: d.Metrics}
+		p.byFamily[family] = &middleware{next: provider, strategy: cfg.Strategy, family: family, metrics: d.Metrics}
 		p.strategies[family] = cfg.Strategy
 	}
 	return p, nil
@@ -169,12 +169,12 @@ func (p *Providers) withFailover(f Family, cfg FamilyConfig, info Info, primary 
 			return nil, fmt.Errorf("family %s: %w", f, err)
 		}
 	}
-	enter := func(context.Context, int64) error { return nil }
+	beginEpoch := func(context.Context, int64) error { return nil }
 	if b, ok := primary.(beginner); ok {
-		enter = b.BeginEpoch
+		beginEpoch = b.BeginEpoch
 	}
 	return newFailover(f, primary, fallback, p.deps.Deployment, p.deps.Epochs[f],
-		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, enter, p.deps.Failover, p.deps.Log), nil
+		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, beginEpoch, p.deps.Failover, p.deps.Log), nil
 }
 
 // PersistWith sets who writes in this process what a write-behind store has admitted into the database: persister is
@@ -285,9 +285,9 @@ func names() string {
 	return strings.Join(list, ", ")
 }
 
-// front is what all strategies have in common before they begin: a well-formed change of the right family, a name on
-// the receipt, and a count of the outcome.
-type front struct {
+// middleware is what all strategies have in common. It refuses a change that is malformed or of another family, counts the
+// outcome, and names the strategy in the receipt of an error.
+type middleware struct {
 	next     Provider
 	strategy Strategy
 	family   Family
@@ -295,15 +295,15 @@ type front struct {
 }
 
 // Unwrap lets [As] find what the strategy can do.
-func (f *front) Unwrap() Provider { return f.next }
+func (m *middleware) Unwrap() Provider { return m.next }
 
-func (f *front) Execute(ctx context.Context, c Change) (Receipt, error) {
+func (m *middleware) Execute(ctx context.Context, c Change) (Receipt, error) {
 	c, err := normalize(c)
 	if err != nil {
 		return Receipt{}, err
 	}
-	if c.Family != f.family {
-		return Receipt{}, fmt.Errorf("%w: family %s sent to the provider of %s", ErrInvalidChange, c.Family, f.family)
+	if c.Family != m.family {
+		return Receipt{}, fmt.Errorf("%w: family %s sent to the provider of %s", ErrInvalidChange, c.Family, m.family)
 	}
 	if len(c.Moves) == 0 {
 		return Receipt{}, fmt.Errorf("%w: no moves", ErrInvalidChange)
@@ -312,10 +312,10 @@ func (f *front) Execute(ctx context.Context, c Change) (Receipt, error) {
 		return Receipt{}, err
 	}
 	began := time.Now()
-	receipt, err := f.next.Execute(ctx, c)
-	f.metrics.outcome(f.strategy, f.family, receipt, err, time.Since(began))
+	receipt, err := m.next.Execute(ctx, c)
+	m.metrics.outcome(m.strategy, m.family, receipt, err, time.Since(began))
 	if err != nil {
-		return Receipt{Strategy: f.strategy, Attempts: receipt.Attempts, Waited: receipt.Waited}, err
+		return Receipt{Strategy: m.strategy, Attempts: receipt.Attempts, Waited: receipt.Waited}, err
 	}
 	return receipt, nil
 }
