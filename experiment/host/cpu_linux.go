@@ -47,13 +47,13 @@ func listenerCPU(port uint16) *float64 {
 
 // listening is the inode of the socket that listens on a port.
 func listening(proc procfs.FS, port uint16) (inode uint64, ok bool) {
-	const listen = 0x0A                                                               // TCP_LISTEN
-	for _, read := range []func() (procfs.NetTCP, error){proc.NetTCP, proc.NetTCP6} { //nolint:staticcheck // one port is looked up once a run: netlink would be another dependency
-		sockets, _ := read() // a kernel without IPv6 lacks one of them
-		for _, s := range sockets {
-			if s.LocalPort == uint64(port) && s.St == listen {
-				return s.Inode, true
-			}
+	const listen = 0x0A // TCP_LISTEN
+	// Both are deprecated for a library over netlink. A kernel without IPv6 lacks one of them.
+	tcp, _ := proc.NetTCP()   //nolint:staticcheck // A dependency for one look a run is too much.
+	tcp6, _ := proc.NetTCP6() //nolint:staticcheck // the same
+	for _, s := range slices.Concat(tcp, tcp6) {
+		if s.LocalPort == uint64(port) && s.St == listen {
+			return s.Inode, true
 		}
 	}
 	return 0, false
