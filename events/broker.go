@@ -11,20 +11,20 @@ import (
 
 // Broker carries messages from the relay to the handlers, of this program and of others.
 //
-// Publish returns nil only when a crash of this process cannot lose the messages any more: they are with the broker, or,
-// where the broker is this process, they have been handled. It publishes in the order of its arguments, and is bounded by
-// the context of each message or by a timeout of its own.
+// Publish returns nil only when a crash of this process cannot lose the messages any more. The broker has them then, or, if
+// the broker is this process, they have been handled. Publish keeps the order of its arguments. The context of each message
+// bounds it, or a timeout of its own.
 //
-// A subscriber's Subscribe delivers each message of a topic to one consumer of its group, at least once, and a message
-// that is not acknowledged again; so, a message that cannot be decoded is delivered as well, with [MetaMalformed]. A
-// group that is new begins with the oldest message there is.
+// A subscriber's Subscribe delivers each message of a topic to one consumer of its group, at least once. It delivers a message
+// that is not acknowledged again. It also delivers a message that cannot be decoded, with [MetaMalformed]. A new group begins
+// with the oldest message there is.
 //
 // Brokers are safe for concurrent use.
 type Broker interface {
 	message.Publisher
 	// Subscriber returns a consumer of a group. It ends with the broker.
 	Subscriber(group string) (message.Subscriber, error)
-	// Ready tells whether more can be published without pushing out what the groups have not handled yet.
+	// Ready returns an error if publishing more would push out messages that the groups have not handled yet.
 	Ready(ctx context.Context, groups []Subscription) error
 }
 

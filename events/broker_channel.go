@@ -7,12 +7,12 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// channelBroker hands messages over within the process. Publish returns when every subscriber has acknowledged, so that a
-// change counts as published only when it has been handled: nothing needs to be stored, and a crash loses nothing.
+// channelBroker delivers messages within the process. Publish returns when every subscriber has acknowledged, so that a change
+// counts as published only when it has been handled. Nothing needs to be stored, and a crash loses nothing.
 //
-// Watermill's gochannel cannot promise that: either it delivers each message from a goroutine of its own, in any order and
-// without bound, or it waits for acknowledgements, but then without end, and at Close it reports success for messages
-// that nobody has handled.
+// Watermill's gochannel cannot promise that. Either it delivers each message from a goroutine of its own, in any order and
+// without bound. Or it waits for acknowledgements, but then without end, and at Close it reports success for messages that no
+// subscriber has handled.
 type channelBroker struct {
 	mu            sync.Mutex
 	closed        bool
@@ -49,7 +49,7 @@ func (b *channelBroker) Subscriber(string) (message.Subscriber, error) {
 	return channelSubscriber{b}, nil
 }
 
-// Close ends all subscriptions. What is being delivered is reported as not delivered.
+// Close ends all subscriptions. A Publish that is delivering returns an error.
 func (b *channelBroker) Close() error {
 	b.mu.Lock()
 	b.closed = true
@@ -113,7 +113,7 @@ type channelSubscription struct {
 	senders sync.WaitGroup
 }
 
-// deliver returns when the message has been acknowledged. It may be called by many at a time: each waits for its own.
+// deliver returns when the message has been acknowledged. It is safe for concurrent use: each call waits for its own message.
 func (s *channelSubscription) deliver(m *message.Message) error {
 	s.mu.Lock()
 	if s.ended {
@@ -133,7 +133,7 @@ func (s *channelSubscription) deliver(m *message.Message) error {
 	}
 }
 
-// attempt delivers a copy, whose acknowledgement is its own, and tells whether it was acknowledged.
+// attempt delivers a copy of the message, and tells whether the copy was acknowledged.
 func (s *channelSubscription) attempt(ctx context.Context, m *message.Message) (bool, error) {
 	attempt := m.Copy()
 	attempt.SetContext(ctx)
@@ -156,7 +156,7 @@ func (s *channelSubscription) attempt(ctx context.Context, m *message.Message) (
 	}
 }
 
-// end closes the channel once nobody sends to it any more.
+// end closes the channel when no Publish sends to it any more.
 func (s *channelSubscription) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -67,7 +67,7 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 		return nil, fmt.Errorf("events: %w", err)
 	}
 	if d.Exclusive == nil {
-		d.Exclusive = alone
+		d.Exclusive = singleInstance
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)

@@ -13,44 +13,45 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Live tells the subscribers of every instance which objects have changed. It says no more than that: who hears of a change
-// reads the object, and so sees what is there now, however late, doubled or out of order the news came.
+// Live tells the subscribers of every instance which objects have changed, and nothing else. A subscriber then reads the
+// object. So it sees what is there now, even if a notification comes late, twice, or out of order.
 //
-// The relay, of which one instance at a time has the work, tells its own Live what it has published, and that one tells all
-// others over a channel of Redis Pub/Sub. A consumer group for each instance would do the same with two of the brokers, at
-// the price of reading every event once more on each of them, and of groups that dead instances leave behind; the broker
-// channel reaches one process only. What Pub/Sub loses, since it promises nothing, subscribers find when they look on their
-// own account, see Watch.
+// The relay runs on one instance at a time. It tells the Live of its instance what it has published, and that Live tells the
+// other instances over a channel of Redis Pub/Sub. A consumer group for each instance would do the same with two of the
+// brokers. But each instance would read every event once more, dead instances would leave groups behind, and the third
+// broker, the channel, reaches one process only. Pub/Sub may lose messages: subscribers also look from time to time without
+// a notification, see Watch.
 //
-// Nothing here makes anybody wait: news is collected in sets, and a set that grows too large becomes "look at everything".
+// Nothing here makes a caller wait: changed objects are collected in sets, and a set that grows too large becomes "all
+// objects".
 type Live struct {
 	redis    redis.UniversalClient
 	instance string
 	log      *slog.Logger
 
 	mu      sync.Mutex
-	watches map[string]map[*Watch]struct{} // by the object
+	watches map[string]map[*Watch]struct{} // by object
 	all     map[*Watch]struct{}
-	unsent  news          // for the other instances
-	wake    chan struct{} // there is something unsent
+	unsent  changedObjects // for the other instances
+	wake    chan struct{}  // unsent is not empty
 }
 
 const (
-	// liveChannel carries news between instances.
+	// liveChannel is the Pub/Sub channel between the instances.
 	liveChannel = "holdfast:live"
-	// maxUnsent bounds the objects whose news waits to be sent.
+	// maxUnsent bounds the set of objects for the other instances. It is chosen: a message has less than half a megabyte.
 	maxUnsent = 10_000
 	// livePause is the time between attempts while Redis does not answer; liveTimeout bounds one.
 	livePause, liveTimeout = 250 * time.Millisecond, 2 * time.Second
 )
 
-// news is a set of changed objects.
-type news struct {
+// changedObjects is a set of objects.
+type changedObjects struct {
 	ids map[string]struct{}
-	all bool // some are unknown
+	all bool // every object may have changed
 }
 
-func (n *news) add(ids ...string) {
+func (n *changedObjects) add(ids ...string) {
 	if n.ids == nil {
 		n.ids = map[string]struct{}{}
 	}
@@ -62,10 +63,10 @@ func (n *news) add(ids ...string) {
 	}
 }
 
-func (n *news) empty() bool { return len(n.ids) == 0 && !n.all }
+func (n *changedObjects) empty() bool { return len(n.ids) == 0 && !n.all }
 
-// bulletin is what one instance tells the others.
-type bulletin struct {
+// liveMessage is what one instance tells the others.
+type liveMessage struct {
 	From string   `json:"from"`
 	IDs  []string `json:"ids,omitempty"`
 	All  bool     `json:"all,omitempty"`
@@ -80,7 +81,7 @@ func NewLive(client redis.UniversalClient, instance string, log *slog.Logger) *L
 	}
 }
 
-// Run exchanges news with the other instances until ctx ends.
+// Run exchanges messages with the other instances until ctx ends.
 func (l *Live) Run(ctx context.Context) {
 	if l.redis == nil {
 		<-ctx.Done()
@@ -99,12 +100,12 @@ func (l *Live) Run(ctx context.Context) {
 	}
 }
 
-// sendAll sends what is unsent; where Redis does not answer it goes on collecting.
+// sendAll sends what is unsent. While Redis does not answer, the set grows, and sendAll tries again.
 func (l *Live) sendAll(ctx context.Context) {
 	for ctx.Err() == nil {
 		l.mu.Lock()
 		unsent := l.unsent
-		l.unsent = news{}
+		l.unsent = changedObjects{}
 		l.mu.Unlock()
 		if unsent.empty() {
 			return
@@ -120,8 +121,8 @@ func (l *Live) sendAll(ctx context.Context) {
 	}
 }
 
-func (l *Live) send(ctx context.Context, n news) error {
-	text, err := json.Marshal(bulletin{From: l.instance, IDs: slices.Sorted(maps.Keys(n.ids)), All: n.all})
+func (l *Live) send(ctx context.Context, n changedObjects) error {
+	text, err := json.Marshal(liveMessage{From: l.instance, IDs: slices.Sorted(maps.Keys(n.ids)), All: n.all})
 	if err != nil {
 		return err
 	}
@@ -130,44 +131,44 @@ func (l *Live) send(ctx context.Context, n news) error {
 	return l.redis.Publish(ctx, liveChannel, text).Err()
 }
 
-// listen hears what others send. go-redis connects and subscribes again by itself; what was said meanwhile is lost, so that
-// everybody looks at everything after each subscription.
+// listen receives the messages of the other instances. go-redis connects and subscribes again by itself. Messages in between
+// are lost, so that all objects count as changed after each subscription.
 func (l *Live) listen(ctx context.Context) {
 	channel := l.redis.Subscribe(ctx, liveChannel)
 	defer channel.Close()
-	heard := channel.ChannelWithSubscriptions()
+	messages := channel.ChannelWithSubscriptions()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case m, open := <-heard:
+		case m, open := <-messages:
 			if !open {
 				return
 			}
 			switch m := m.(type) {
 			case *redis.Subscription:
-				l.tell(news{all: true})
+				l.notify(changedObjects{all: true})
 			case *redis.Message:
-				var b bulletin
-				if err := json.Unmarshal([]byte(m.Payload), &b); err != nil {
+				var received liveMessage
+				if err := json.Unmarshal([]byte(m.Payload), &received); err != nil {
 					l.log.WarnContext(ctx, "another instance sent what cannot be read", "error", err)
 					continue
 				}
-				if b.From != l.instance {
-					n := news{all: b.All}
-					n.add(b.IDs...)
-					l.tell(n)
+				if received.From != l.instance {
+					n := changedObjects{all: received.All}
+					n.add(received.IDs...)
+					l.notify(n)
 				}
 			}
 		}
 	}
 }
 
-// Changed tells everybody, here and elsewhere, that objects have changed. It never waits.
+// Changed tells the subscribers of all instances that objects have changed. It never waits.
 func (l *Live) Changed(ids ...string) {
-	var n news
+	var n changedObjects
 	n.add(ids...)
-	l.tell(n)
+	l.notify(n)
 	l.mu.Lock()
 	l.unsent.add(ids...)
 	l.mu.Unlock()
@@ -177,26 +178,26 @@ func (l *Live) Changed(ids ...string) {
 	}
 }
 
-// tell hands news to the watches of this process.
-func (l *Live) tell(n news) {
+// notify notifies the watches of this process.
+func (l *Live) notify(n changedObjects) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if n.all {
 		for w := range l.all {
-			w.hear(w.ids...)
+			w.notify(w.ids...)
 		}
 		return
 	}
 	for id := range n.ids {
 		for w := range l.watches[id] {
-			w.hear(id)
+			w.notify(id)
 		}
 	}
 }
 
-// Watch looks at objects until it is closed. Everything counts as changed at first.
+// Watch returns a watch of objects, which must be closed. All of them count as changed at first.
 func (l *Live) Watch(ids ...string) *Watch {
-	w := &Watch{live: l, ids: ids, heard: map[string]struct{}{}, signal: make(chan struct{}, 1)}
+	w := &Watch{live: l, ids: ids, changed: map[string]struct{}{}, signal: make(chan struct{}, 1)}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, id := range ids {
@@ -206,25 +207,25 @@ func (l *Live) Watch(ids ...string) *Watch {
 		l.watches[id][w] = struct{}{}
 	}
 	l.all[w] = struct{}{}
-	w.hear(ids...)
+	w.notify(ids...)
 	return w
 }
 
-// Watch is somebody who wants to know when some objects change. Look from time to time without having heard anything: news
-// may be lost between instances.
+// Watch notifies a subscriber when some objects change. A notification from another instance may be lost, so that subscribers
+// look from time to time without one.
 type Watch struct {
 	live   *Live
 	ids    []string
 	signal chan struct{}
 
-	mu    sync.Mutex
-	heard map[string]struct{} // at most the watched ones, however slow the watcher is
+	mu      sync.Mutex
+	changed map[string]struct{} // since Take; at most the watched ones, however slow the subscriber is
 }
 
-func (w *Watch) hear(ids ...string) {
+func (w *Watch) notify(ids ...string) {
 	w.mu.Lock()
 	for _, id := range ids {
-		w.heard[id] = struct{}{}
+		w.changed[id] = struct{}{}
 	}
 	w.mu.Unlock()
 	select {
@@ -233,8 +234,8 @@ func (w *Watch) hear(ids ...string) {
 	}
 }
 
-// Heard receives when there may be something to [Watch.Take].
-func (w *Watch) Heard() <-chan struct{} { return w.signal }
+// Notified receives when there may be something to [Watch.Take].
+func (w *Watch) Notified() <-chan struct{} { return w.signal }
 
 // Take returns the objects that have changed since it was called before, in the order in which they are watched.
 func (w *Watch) Take() []string {
@@ -242,11 +243,11 @@ func (w *Watch) Take() []string {
 	defer w.mu.Unlock()
 	var changed []string
 	for _, id := range w.ids {
-		if _, ok := w.heard[id]; ok {
+		if _, ok := w.changed[id]; ok {
 			changed = append(changed, id)
 		}
 	}
-	clear(w.heard)
+	clear(w.changed)
 	return changed
 }
 
@@ -270,7 +271,7 @@ type livePublisher struct {
 	live *Live
 }
 
-// Publish publishes, and tells what the messages are about.
+// Publish publishes, and tells Live which objects the messages are about.
 func (p livePublisher) Publish(topic string, messages ...*message.Message) error {
 	err := p.Publisher.Publish(topic, messages...)
 	for _, m := range messages { // after a failure too: some may have been published, and looking once more is harmless

@@ -10,32 +10,32 @@ import (
 	"holdfast/clients"
 )
 
-// runLive connects a Live with the others, and returns when it listens, which its watch hears as news of everything.
+// runLive connects a Live with the others, and returns when it listens, of which its watch is notified by a change of all objects.
 func runLive(t *testing.T, l *Live, w *Watch, all ...string) {
 	t.Helper()
-	takes(t, w, all...) // everything is news at first
+	takes(t, w, all...) // all count as changed at first
 	stop := Background(t.Context(), l.Run)
 	t.Cleanup(func() { _ = stop() })
 	takes(t, w, all...)
 }
 
-// takes waits until a watch has heard of all of these, and of nothing else.
+// takes waits until a watch was notified of all of these, and of nothing else.
 func takes(t *testing.T, w *Watch, want ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), longEnough)
 	defer cancel()
-	var heard []string
-	for !slices.Equal(heard, want) {
+	var changed []string
+	for !slices.Equal(changed, want) {
 		select {
-		case <-w.Heard():
-			heard = append(heard, w.Take()...)
-			slices.Sort(heard)
-			heard = slices.Compact(heard)
-			if slices.ContainsFunc(heard, func(id string) bool { return !slices.Contains(want, id) }) {
-				t.Fatalf("heard of %v, want %v", heard, want)
+		case <-w.Notified():
+			changed = append(changed, w.Take()...)
+			slices.Sort(changed)
+			changed = slices.Compact(changed)
+			if slices.ContainsFunc(changed, func(id string) bool { return !slices.Contains(want, id) }) {
+				t.Fatalf("notified of %v, want %v", changed, want)
 			}
 		case <-ctx.Done():
-			t.Fatalf("heard of %v, want %v", heard, want)
+			t.Fatalf("notified of %v, want %v", changed, want)
 		}
 	}
 }
@@ -59,16 +59,16 @@ func TestLive(t *testing.T) {
 	takes(t, here, "a")
 	takes(t, there, "a")
 
-	// Whoever does not listen hears once what happened often.
+	// A watch that is not read is notified once of many changes.
 	for range 1000 {
 		one.Changed("a")
 	}
 	takes(t, here, "a")
 	if more := here.Take(); more != nil {
-		t.Errorf("heard of %v again", more)
+		t.Errorf("notified of %v again", more)
 	}
 
-	// More than can be collected becomes "everything".
+	// More than can be collected becomes "all objects".
 	many := make([]string, 20_000)
 	for i := range many {
 		many[i] = "x" + time.Duration(i).String()
@@ -80,12 +80,12 @@ func TestLive(t *testing.T) {
 	here.Close()
 	two.Changed("a")
 	takes(t, there, "a")
-	if heard := here.Take(); heard != nil {
-		t.Errorf("a closed watch heard of %v", heard)
+	if changed := here.Take(); changed != nil {
+		t.Errorf("a closed watch notified of %v", changed)
 	}
 }
 
-// TestLiveSurvivesRedis loses Redis: who is in the same process hears as before.
+// TestLiveSurvivesRedis loses Redis: watches of the same process are notified as before.
 func TestLiveSurvivesRedis(t *testing.T) {
 	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: clients.EmbeddedRedis})
 	if err != nil {

@@ -21,11 +21,11 @@ const (
 	MetaOccurredAt  = "occurred_at"   // RFC 3339, when the change was committed
 	MetaKey         = "partition_key" // events with the same key stay in order
 	MetaCorrelation = middleware.CorrelationIDMetadataKey
-	// MetaMalformed is why a message of a broker could not be decoded; then its payload is what there was of it.
+	// MetaMalformed is why a message of a broker could not be decoded. The payload is then what was there of it.
 	MetaMalformed = "malformed"
 )
 
-// outgoing is a message and where it goes.
+// outgoing is a message and its topic.
 type outgoing struct {
 	topic   string
 	message *message.Message
@@ -34,9 +34,9 @@ type outgoing struct {
 func (o outgoing) key() string  { return o.message.Metadata.Get(MetaKey) }
 func (o outgoing) kind() string { return o.message.Metadata.Get(MetaKind) }
 
-// eventsOf makes the messages of an applied change: its record, and one for each stock in entries. Message IDs are derived
-// from the change, so that a change that is relayed twice gives the same messages. A record that cannot be relayed gives
-// one for the poison topic: to wait for it to become better would hold up all others.
+// eventsOf returns the messages of an applied change: one for its record, and one for each stock in entries. Message IDs are
+// derived from the change, so that a change that is relayed twice gives the same messages. A record that cannot be relayed
+// gives a message for the poison topic, so that it does not hold up all others.
 func eventsOf(row *ent.ChangeLog, entries []*ent.Entry) []outgoing {
 	record, err := recordEvent(row)
 	if err != nil {
@@ -80,7 +80,8 @@ func stockEvent(row *ent.ChangeLog, entry *ent.Entry, correlation string) outgoi
 	return outgoing{TopicStock, newMessage(row, id, KindStockChanged, productID, correlation, payload)}
 }
 
-// newMessage addresses a payload. The steps of an order correlate by the order, other changes stand alone.
+// newMessage makes a message of a payload. The correlation ID of an order's steps is the order, that of other changes is the
+// change itself.
 func newMessage(row *ent.ChangeLog, id uuid.UUID, kind, key, correlation string, payload []byte) *message.Message {
 	if correlation == "" {
 		correlation = row.ChangeID.String()
@@ -101,7 +102,7 @@ type Event struct {
 	Payload []byte
 }
 
-// errPermanent marks failures that no repetition cures.
+// errPermanent marks failures that would come again with each retry.
 var errPermanent = errors.New("permanent")
 
 func eventOf(m *message.Message) (Event, error) {

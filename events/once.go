@@ -9,8 +9,9 @@ import (
 	"holdfast/ent/processedevent"
 )
 
-// once runs the effect of an event and notes that in the same transaction: either both are there or neither. An event that
-// has been noted is done. (Noting it before, as Watermill's Deduplicator does, would lose those whose handler then fails.)
+// once makes the effect of an event and a row of ProcessedEvent in one transaction, so that either both are there or neither.
+// If the row is there already, once does nothing. Watermill's Deduplicator writes its record before the handler runs: an event
+// whose handler then fails would be lost.
 func once(ctx context.Context, client *ent.Client, name string, e Event, effect func(tx *ent.Tx) error) error {
 	tx, err := client.Tx(ctx)
 	if err != nil {
@@ -21,7 +22,7 @@ func once(ctx context.Context, client *ent.Client, name string, e Event, effect 
 		if ent.IsConstraintError(err) {
 			return nil
 		}
-		return fmt.Errorf("note event: %w", err)
+		return fmt.Errorf("record event: %w", err)
 	}
 	if err := effect(tx); err != nil {
 		_ = tx.Rollback()
@@ -30,8 +31,8 @@ func once(ctx context.Context, client *ent.Client, name string, e Event, effect 
 	return tx.Commit()
 }
 
-// ForgetProcessed deletes the notes about events that were processed before a time, and returns how many. An event that is
-// delivered again after that counts twice: keep them for longer than the broker keeps its messages.
+// ForgetProcessed deletes the rows of events that were processed before a time, and returns how many. If an event is delivered
+// again after that, its effect is made twice. So keep the rows for longer than the broker redelivers messages.
 func ForgetProcessed(ctx context.Context, client *ent.Client, before time.Time) (int, error) {
 	n, err := client.ProcessedEvent.Delete().Where(processedevent.ProcessedAtLT(before)).Exec(ctx)
 	if err != nil {

@@ -17,11 +17,11 @@ type (
 		CouponIssueID string      `json:"couponIssueId,omitempty"`
 		CreatedAt     time.Time   `json:"createdAt"`
 		ExpiresAt     time.Time   `json:"expiresAt"`
-		// Payment is how the customer asked to pay; nil where that was left open.
-		Payment *PaymentAsked `json:"payment,omitempty"`
+		// Payment is how the customer wants to pay. It is nil if the order is to be paid later.
+		Payment *PaymentRequest `json:"payment,omitempty"`
 	}
-	// PaymentAsked is how an order is to be paid.
-	PaymentAsked struct {
+	// PaymentRequest is how an order is to be paid.
+	PaymentRequest struct {
 		Method    string `json:"method"` // POINTS, ACCOUNT or CARD
 		AccountID string `json:"accountId,omitempty"`
 	}
@@ -62,7 +62,7 @@ type (
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`
 	}
-	// CouponIssued is a coupon in a customer's hand.
+	// CouponIssued is a coupon that was issued to a customer.
 	CouponIssued struct {
 		IssueID  string    `json:"issueId"`
 		CouponID string    `json:"couponId"`
@@ -104,7 +104,7 @@ type (
 		ProductID   string `json:"productId"`
 		Delta       int64  `json:"delta"`
 		AmountAfter int64  `json:"amountAfter"`
-		// Position rises with every change of the product's stock: what has a lower one than the last is old news.
+		// Position rises with every change of the product's stock. An event with a lower position than the last is out of date.
 		Position int64     `json:"position"`
 		ChangeID string    `json:"changeId"`
 		Cause    string    `json:"cause"` // the kind of the change, such as order.placed

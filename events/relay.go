@@ -21,23 +21,25 @@ import (
 )
 
 // Exclusive runs a function on one instance of the deployment at a time. The function's context ends when that is no
-// longer certain. It returns what the function returned, or an error at once or after some waiting where another instance
-// is at it; it is called again later.
+// longer certain. It returns what the function returned. If another instance is running the function, it returns an error, at
+// once or after some time, and the caller calls it again later.
 type Exclusive func(ctx context.Context, name string, run func(ctx context.Context) error) error
 
-// alone is Exclusive for a deployment of one instance.
-func alone(ctx context.Context, _ string, run func(ctx context.Context) error) error { return run(ctx) }
+// singleInstance is Exclusive for a deployment of one instance.
+func singleInstance(ctx context.Context, _ string, run func(ctx context.Context) error) error {
+	return run(ctx)
+}
 
-// relayName is what instances exclude each other by.
+// relayName is the name that the relay of one instance excludes those of the others by.
 const relayName = "event-relay"
 
 // Relay publishes the changes that the database has and the brokers do not: the rows of the change log without
 // published_at, in the order of their IDs. It is the outbox's only way out, whatever strategy wrote the change.
 //
-// Each event is published at least once. Events with the same key are published in their order: on one instance at a time,
-// one after another, and after a failure nothing later counts as published, so that what is repeated is the end of the
-// sequence and not something from its middle. Rows may become visible in another order than that of their IDs; they are
-// published when they do, since a row is found by not being published and not by its place.
+// Each event is published at least once. Events with the same key are published in their order, on one instance at a time, one
+// after the other. After a failure no later event counts as published, so that a repetition begins where the failure was and
+// leaves nothing out. Rows may become visible in another order than that of their IDs. The relay finds them then, because it
+// looks for rows without published_at and does not keep a position.
 type Relay struct {
 	client    *ent.Client
 	broker    Broker
@@ -50,7 +52,7 @@ type Relay struct {
 	wake      chan struct{}
 }
 
-// Wake makes the relay look at once: changes have been committed. It never waits, and may be called by everybody.
+// Wake makes the relay look at once, because changes have been committed. It never waits, and is safe for concurrent use.
 func (r *Relay) Wake() {
 	select {
 	case r.wake <- struct{}{}:
@@ -73,8 +75,8 @@ func (r *Relay) run(ctx context.Context) {
 	}
 }
 
-// work relays until ctx ends: at once while there is a backlog, else when woken or every Poll. After a failure it pauses
-// whoever wakes it, or every commit would beat on a broker that is down.
+// work relays until ctx ends: at once while there is a backlog, else when woken or every Poll. After a failure it pauses, even if
+// it is woken. Otherwise every commit would make it try a broker that is down.
 func (r *Relay) work(ctx context.Context) {
 	pause := r.settings.Poll
 	for ctx.Err() == nil {
@@ -153,16 +155,16 @@ func (r *Relay) stockEntries(ctx context.Context, rows []*ent.ChangeLog) (map[uu
 	return byChange, nil
 }
 
-// numbered is a message and the row of the batch that it belongs to.
-type numbered struct {
+// batchMessage is a message and the number of its row in the batch.
+type batchMessage struct {
 	outgoing
 	row int
 }
 
-// publish sends the messages of the rows, those with the same key one after another and others side by side. It returns
-// how many rows from the beginning are published for certain.
+// publish sends the messages of the rows: those with the same key one after the other, others at the same time. It returns the
+// number of rows, from the first one on, that are published for certain.
 func (r *Relay) publish(ctx context.Context, rows []*ent.ChangeLog, entries map[uuid.UUID][]*ent.Entry) (int, error) {
-	lanes := make([][]numbered, r.settings.Lanes)
+	lanes := make([][]batchMessage, r.settings.Lanes)
 	for i, row := range rows {
 		for _, o := range eventsOf(row, entries[row.ChangeID]) {
 			if o.topic == TopicPoison {
@@ -170,7 +172,7 @@ func (r *Relay) publish(ctx context.Context, rows []*ent.ChangeLog, entries map[
 				r.log.ErrorContext(ctx, "change cannot be relayed", "change", row.ChangeID, "kind", row.Kind)
 			}
 			lane := laneOf(o.topic, o.key(), len(lanes))
-			lanes[lane] = append(lanes[lane], numbered{o, i})
+			lanes[lane] = append(lanes[lane], batchMessage{o, i})
 		}
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -201,7 +203,7 @@ func (r *Relay) publish(ctx context.Context, rows []*ent.ChangeLog, entries map[
 	return first, firstCause(errs)
 }
 
-// firstCause is the error that stopped the others, where there is one.
+// firstCause returns the error that stopped the others, or nil if there is none.
 func firstCause(errs []error) error {
 	var cause error
 	for _, err := range errs {
@@ -220,7 +222,7 @@ func laneOf(topic, key string, lanes int) int {
 
 func (r *Relay) send(ctx context.Context, o outgoing) error {
 	if err := ctx.Err(); err != nil {
-		return err // stopped, or no longer the only one
+		return err // another lane has failed, the relay stops, or another instance may be relaying
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.settings.PublishTimeout)
 	defer cancel()
@@ -232,7 +234,7 @@ func (r *Relay) send(ctx context.Context, o outgoing) error {
 	return nil
 }
 
-// markTimeout bounds the mark, which is made even when the relay is told to stop: it spares a repetition.
+// markTimeout bounds the write that marks rows as published. It is made even if the relay stops: it spares a repetition.
 const markTimeout = 5 * time.Second
 
 func (r *Relay) mark(ctx context.Context, rows []*ent.ChangeLog) error {

@@ -15,7 +15,7 @@ type Settings struct {
 
 	// LowStock is how many of a product are left when its stock counts as low.
 	LowStock int64 `key:"lowStock" default:"5" min:"0" max:"1000000"`
-	// Poll is how often the relay looks for changes that nobody woke it for, such as those of other instances.
+	// Poll is how often the relay looks for changes that did not wake it, such as those of other instances.
 	Poll time.Duration `key:"poll" default:"500ms" min:"10ms" max:"1m"`
 	// Batch is the most changes whose events the relay publishes and then marks together.
 	Batch int `key:"batch" default:"256" min:"1" max:"1000"`

@@ -13,7 +13,7 @@ const (
 	TopicCoupons  = "holdfast.coupons"  // keyed by user
 	TopicPoints   = "holdfast.points"   // keyed by user
 	TopicAccounts = "holdfast.accounts" // keyed by user
-	// TopicPoison takes what no retry could handle, with the reason in its metadata.
+	// TopicPoison takes the messages that no retry could handle, with the reason in their metadata.
 	TopicPoison = "holdfast.poison"
 )
 
@@ -23,13 +23,13 @@ var Topics = []string{TopicOrders, TopicStock, TopicCoupons, TopicPoints, TopicA
 // KindStockChanged is derived: one event for each stock that a change has moved, whatever the change was.
 const KindStockChanged = "stock.changed"
 
-// kind is what there is to know about one kind of event.
+// kind describes a kind of event.
 type kind struct {
 	topic   string
 	payload func() any // a pointer to the type of the payload
 }
 
-// kinds is every kind of event. A record of a kind that is missing here goes to the poison topic, loudly.
+// kinds is every kind of event. A record of a kind that is missing here goes to the poison topic, with an ERROR in the log.
 var kinds = map[string]kind{
 	commerce.KindOrderPlaced:       {TopicOrders, func() any { return new(OrderPlaced) }},
 	commerce.KindOrderPaid:         {TopicOrders, func() any { return new(OrderPaid) }},
@@ -45,14 +45,14 @@ var kinds = map[string]kind{
 	KindStockChanged:               {TopicStock, func() any { return new(StockChanged) }},
 }
 
-// subject is what every payload has some of: whose order is kept, and which events belong together.
+// subject has the fields of a payload that give its message a key and a correlation ID. Each payload has some of them.
 type subject struct {
 	UserID    string `json:"userId"`
 	ProductID string `json:"productId"`
 	OrderID   string `json:"orderId"`
 }
 
-// key is what the events of a topic are kept in order by.
+// key returns the key of a message. Events of a topic with the same key stay in order.
 func (s subject) key(topic string) (string, error) {
 	key, name := s.UserID, "userId"
 	if topic == TopicStock {

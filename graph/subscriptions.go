@@ -14,16 +14,16 @@ import (
 	"holdfast/graph/transport"
 )
 
-// Every subscription works alike. It waits for news that an object has changed, reads the object,
-// and sends it. Changes that happen meanwhile make one piece of news, so nothing queues for a slow
-// subscriber, and nobody waits for it.
+// Every subscription works alike. It waits for a notification that an object has changed, reads the
+// object, and sends it. Changes that happen meanwhile make one notification. So nothing queues for
+// a slow subscriber, and no other subscriber waits for it.
 
 // stream is one subscription. It sends values of type T.
 type stream[T any] struct {
 	// read returns what to send about objects that may have changed, and whether that is the last
 	// of it.
 	read func(ctx context.Context, changed []string) (told []T, last bool, err error)
-	// every is how often the stream reads without news.
+	// every is how often the stream reads without a notification.
 	every time.Duration
 }
 
@@ -69,14 +69,14 @@ func (s stream[T]) run(ctx context.Context, r *Resolver, ids ...string) (<-chan 
 	return out, nil
 }
 
-// wait returns the IDs of objects that have changed. It returns all ids after s.every without news,
-// and nil if ctx ends.
+// wait returns the IDs of objects that have changed. It returns all ids after s.every without a
+// notification, and nil if ctx ends.
 func (s stream[T]) wait(ctx context.Context, watch *events.Watch, ids []string) []string {
 	timer := time.NewTimer(s.every)
 	defer timer.Stop()
 	for {
 		select {
-		case <-watch.Heard():
+		case <-watch.Notified():
 			if changed := watch.Take(); len(changed) > 0 {
 				return changed
 			}
@@ -168,9 +168,9 @@ func mayChange(o *model.Order) bool {
 	return o.Payment != nil && (o.Payment.Status == model.PaymentStatusAuthorized || o.Payment.Status == model.PaymentStatusCaptured)
 }
 
-// watchTicket reads a position in the queue at a steady rate: positions move all the time, without
-// news. News of the order comes at once, since the stream watches the order's ID, which differs
-// from the ticket's in the prefix only.
+// watchTicket reads a position in the queue at a steady rate: positions move all the time, without a
+// notification. A notification of the order comes at once, since the stream watches the order's ID,
+// which differs from the ticket's in the prefix only.
 func (r *Resolver) watchTicket(ctx context.Context, id string) (<-chan *model.QueueTicket, error) {
 	v := auth.Viewer(ctx)
 	var before string

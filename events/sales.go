@@ -15,9 +15,9 @@ import (
 	"holdfast/ent/salesstatistic"
 )
 
-// sales keeps SalesStatistic from the topic of orders. An order counts when it is paid, and stops counting when it is
-// refunded, which happens to paid orders only, once. Both are added to the day on which the order was placed: sums of
-// that kind come out the same in whatever order the events arrive.
+// sales keeps SalesStatistic from the topic of orders. An order counts when it is paid, and does not count any more when it is
+// refunded, which happens to paid orders only, once. Both are added to the day on which the order was placed. So the sums are
+// the same in whatever order the events arrive.
 type sales struct{ client *ent.Client }
 
 func (s sales) handle(ctx context.Context, e Event) error {

@@ -34,17 +34,17 @@ func (s stockAlerts) handle(ctx context.Context, e Event) error {
 	if err != nil && !ent.IsNotFound(err) {
 		return err
 	}
-	if !decides(alert, p, s.threshold) {
+	if !mustRecord(alert, p, s.threshold) {
 		return nil
 	}
-	return s.decide(ctx, p)
+	return s.record(ctx, p)
 }
 
-// decides tells whether an event has to be written down. alert is nil where the product has none yet.
+// mustRecord tells whether an event must be recorded in the alert, which is nil if the product has none yet.
 //
-// Most events have not: they leave the product on the side of the threshold where it was. Those that cross it are written
-// down even if they change nothing, since their position is what tells that others, which arrive later, are older.
-func decides(alert *ent.StockAlert, p StockChanged, threshold int64) bool {
+// Most events need not: they leave the product on its side of the threshold. An event that crosses the threshold is recorded
+// even if it changes nothing. Its position then shows that an event which arrives later is older.
+func mustRecord(alert *ent.StockAlert, p StockChanged, threshold int64) bool {
 	low := p.AmountAfter <= threshold
 	crosses := low != (p.AmountAfter-p.Delta <= threshold)
 	if alert == nil {
@@ -53,8 +53,8 @@ func decides(alert *ent.StockAlert, p StockChanged, threshold int64) bool {
 	return p.Position > alert.Position && (low != alert.Low || crosses)
 }
 
-// decide writes the alert unless a later event has; each statement stands alone, so that no transaction is needed.
-func (s stockAlerts) decide(ctx context.Context, p StockChanged) error {
+// record writes the alert, unless a later event has. Each statement is valid by itself, so that no transaction is needed.
+func (s stockAlerts) record(ctx context.Context, p StockChanged) error {
 	low := p.AmountAfter <= s.threshold
 	update := func() (int, error) {
 		return s.client.StockAlert.Update().Where(stockalert.ID(p.ProductID), stockalert.PositionLT(p.Position)).
@@ -73,7 +73,7 @@ func (s stockAlerts) decide(ctx context.Context, p StockChanged) error {
 	return err
 }
 
-// LowProduct is a product of which little is left.
+// LowProduct is a product whose stock is low.
 type LowProduct struct {
 	ProductID string
 	Left      int64 // now
