@@ -25,7 +25,7 @@ type Transfer struct {
 	Amount   Money
 }
 
-// TransferResult is what a transfer did. To is nil where the receiving account is another customer's.
+// TransferResult is what a transfer did. To is nil if the receiving account is another customer's.
 type TransferResult struct {
 	Transfer *ent.Transfer
 	From, To *ent.Account
@@ -178,7 +178,7 @@ func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Acc
 	return row, err
 }
 
-// Get returns an account of the viewer's, nil where there is none or it is another's.
+// Get returns an account of the viewer. It returns nil if there is none or it is another customer's.
 func (s *Accounts) Get(ctx context.Context, v Viewer, id string) (*ent.Account, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
@@ -190,7 +190,7 @@ func (s *Accounts) Get(ctx context.Context, v Viewer, id string) (*ent.Account, 
 	return row, nil
 }
 
-// GetTransfer returns a transfer from or to an account of the viewer's, nil where there is none.
+// GetTransfer returns a transfer from or to an account of the viewer, or nil if there is none.
 func (s *Accounts) GetTransfer(ctx context.Context, v Viewer, id string) (*ent.Transfer, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
@@ -233,7 +233,7 @@ func (s *Accounts) Entries(ctx context.Context, v Viewer, accountID string, page
 	return s.entries(ctx, lockprovider.AccountKey(row.ID), page)
 }
 
-// Entry returns a line of the viewer's wallet or of one of their accounts, nil where there is none.
+// Entry returns an entry of the viewer's wallet or of one of their accounts, or nil if there is none.
 func (s *Accounts) Entry(ctx context.Context, v Viewer, id string) (*ent.Entry, error) {
 	if err := v.customer(); err != nil {
 		return nil, err

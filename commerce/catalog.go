@@ -110,7 +110,7 @@ type UpdateProduct struct {
 	PriceMinor  *int64
 }
 
-// Update changes a product. Admins only. Errors: NOT_FOUND, INVALID_INPUT, VERSION_CONFLICT where somebody else changed
+// Update changes a product. Admins only. Errors: NOT_FOUND, INVALID_INPUT, VERSION_CONFLICT if somebody else changed
 // it since the caller looked.
 func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.Product, error) {
 	if err := v.admin(); err != nil {
@@ -187,7 +187,7 @@ type StockResult struct {
 }
 
 // AdjustStock changes the stock through the same strategy as every sale. Admins only. Errors: NOT_FOUND, INVALID_INPUT,
-// OUT_OF_STOCK where less is left than is to be taken.
+// OUT_OF_STOCK if less is left than is to be taken.
 func (s *Catalog) AdjustStock(ctx context.Context, v Viewer, in AdjustStock) (StockResult, error) {
 	if err := v.admin(); err != nil {
 		return StockResult{}, err
@@ -230,7 +230,7 @@ func outOfStock(productID string, requested, available int64, field []string) *E
 	return e
 }
 
-// Product returns a product, archived ones included; nil where there is none.
+// Product returns a product, archived ones included, or nil if there is none.
 func (s *Catalog) Product(ctx context.Context, id string) (*ent.Product, error) {
 	return orNil(s.Client.Product.Get(ctx, id))
 }

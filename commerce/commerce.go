@@ -39,7 +39,7 @@ type ShopSettings struct {
 	MaxQuantity int64 `key:"maxQuantity" default:"1000" min:"1" max:"90000"`
 }
 
-// PaymentSettings are the bounds of the payment gateway, whichever it is.
+// PaymentSettings are the bounds of calls of the payment gateway.
 type PaymentSettings struct {
 	// Timeout bounds one call of the gateway.
 	Timeout time.Duration `key:"timeout" default:"5s" min:"1ms" max:"5m"`
@@ -84,7 +84,7 @@ type Meta struct {
 	Attempts int
 	Waited   time.Duration
 	Replayed bool
-	// Persistence is "" where nothing was done.
+	// Persistence is "" if nothing was done.
 	Persistence Persistence
 }
 

@@ -34,7 +34,7 @@ type IssueResult struct {
 }
 
 // Issue gives the viewer a coupon. Errors: NOT_FOUND, COUPON_NOT_VALID outside of its time, COUPON_EXHAUSTED,
-// COUPON_ALREADY_ISSUED where the user has as many as allowed.
+// COUPON_ALREADY_ISSUED if the user has as many as allowed.
 func (s *Coupons) Issue(ctx context.Context, v Viewer, in IssueCoupon) (IssueResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return IssueResult{}, err
@@ -64,7 +64,7 @@ func (s *Coupons) Issue(ctx context.Context, v Viewer, in IssueCoupon) (IssueRes
 	return IssueResult{Issue: issue, Coupon: row, Meta: metaOf(receipt)}, err
 }
 
-// issued is what a receipt says was issued: of a repeat, as it stands by now.
+// issued returns the coupon that a receipt is about. If the request was a repeat, it returns the row as it is now.
 func (s *Coupons) issued(ctx context.Context, receipt lockprovider.Receipt) (*ent.CouponIssue, error) {
 	var p couponIssued
 	if err := json.Unmarshal(receipt.Payload, &p); err != nil {
@@ -192,12 +192,13 @@ func (in CreateCoupon) check() error {
 	return nil
 }
 
-// Get returns a coupon, nil where there is none.
+// Get returns a coupon, or nil if there is none.
 func (s *Coupons) Get(ctx context.Context, id string) (*ent.Coupon, error) {
 	return orNil(s.Client.Coupon.Get(ctx, id))
 }
 
-// GetIssue returns an issued coupon of the viewer, with its coupon; nil where there is none or it is another's.
+// GetIssue returns an issued coupon of the viewer, with its coupon. It returns nil if there is none or it is another
+// customer's.
 func (s *Coupons) GetIssue(ctx context.Context, v Viewer, id string) (*ent.CouponIssue, error) {
 	row, err := orNil(s.Client.CouponIssue.Query().Where(couponissue.ID(id)).WithCoupon().Only(ctx))
 	if err != nil || row == nil || !v.may(row.UserID) {

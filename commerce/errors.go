@@ -35,16 +35,16 @@ const (
 type Error struct {
 	Code    Code
 	Message string
-	// Field is the path of the input field at fault, from the mutation's argument on; nil where it is no field's fault.
+	// Field is the path of the input field at fault, from the mutation's argument on. It is nil if no field is at fault.
 	Field []string
 	// Retryable tells that the same request, with the same idempotency key, may succeed later.
 	Retryable bool
-	// RetryAfter is a hint how much later; 0 where there is none.
+	// RetryAfter is a hint how much later. 0 means that there is no hint.
 	RetryAfter time.Duration
 	// Details is one of the *Details types below, or nil.
 	Details any
 
-	cause error // for the log; callers see the rest
+	cause error // for the log; clients see the other fields
 }
 
 func (e *Error) Error() string {
@@ -66,7 +66,7 @@ type OutOfStockDetails struct {
 // CouponExhaustedDetails names the coupon whose quota is used up.
 type CouponExhaustedDetails struct{ CouponID string }
 
-// InsufficientFundsDetails tells what was asked and what is there, in points or minor units.
+// InsufficientFundsDetails tells how much was requested and how much there is, in points or minor units.
 type InsufficientFundsDetails struct{ Requested, Available int64 }
 
 // VersionConflictDetails tells the version to start from.
@@ -89,9 +89,9 @@ func (es Errors) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// UserErrors returns the business failures in err; false means that err is a failure of the system, of the caller's
-// rights, or of the request's time. That a store does not answer is a business failure too, whoever asked it: nothing is
-// wrong with the request, nor with this program.
+// UserErrors returns the business failures in err. It returns false if err is a failure of the system, a lack of rights, or
+// the end of the request's time. A store that does not answer is a business failure too: nothing is wrong with the request,
+// nor with this program.
 func UserErrors(err error) ([]*Error, bool) {
 	var several Errors
 	if errors.As(err, &several) {
@@ -129,22 +129,22 @@ func notFound(field []string, what, id string) *Error {
 // input is the path of a field of a mutation's input.
 func input(path ...string) []string { return append([]string{"input"}, path...) }
 
-// retrySoon is the hint given with contention: the time in which a queue of this depth usually drains.
+// retrySoon is the hint given with contention. Chosen: several transactions long, and short for a customer.
 const retrySoon = 200 * time.Millisecond
 
 // retryLater is the hint given while a store is away.
 const retryLater = 2 * time.Second
 
-// translate puts what a provider says into the shop's words. Refusals stay as they are: what a refused balance means is
-// known to the service that asked.
+// translate turns an error of a provider into a business failure. Refusals stay as they are: only the service that built the
+// change knows what a refused balance means.
 func translate(err error, r lockprovider.Receipt) error {
 	contention := ContentionDetails{Strategy: r.Strategy, Waited: r.Waited}
-	var rejected, moved *lockprovider.Rejected
+	var rejected, advanced *lockprovider.Rejected
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &rejected) && errors.As(errOrderMoved, &moved) && rejected.Code == moved.Code:
-		return errOrderMoved // perhaps from another process
+	case errors.As(err, &rejected) && errors.As(errOrderAdvanced, &advanced) && rejected.Code == advanced.Code:
+		return errOrderAdvanced // perhaps from another process
 	case errors.Is(err, lockprovider.ErrLockTimeout):
 		return &Error{
 			Code: LockTimeout, Message: "too many others want the same at the moment; nothing was changed, try again",

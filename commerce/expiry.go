@@ -14,17 +14,17 @@ import (
 	"holdfast/ent/predicate"
 )
 
-// expiryWorkers bounds how many orders are finished at a time. A gateway or a group commit is waited for by all of them
-// together, and an instance that is serving customers is not taken over.
+// expiryWorkers bounds how many orders are finished at a time. It is chosen: several orders share the wait for a gateway or a
+// group commit, and most of the instance stays free for customers.
 const expiryWorkers = 8
 
-// ExpireOverdue finishes the orders that nobody else will: those that were not paid in time, and those of which a crash, or
-// a gateway that did not answer, left something to be given back. An order whose card payment was authorized is asked to
-// be captured again, and becomes PAID or FAILED; any other that is overdue becomes EXPIRED.
+// ExpireOverdue finishes the orders that no request will finish: those that were not paid in time, and those of which a crash,
+// or a gateway that did not answer, left something to be given back. An order whose card payment was authorized is captured
+// again, and becomes PAID or FAILED. Any other order that is overdue becomes EXPIRED.
 //
-// It takes the oldest first, at most limit of those that the payment gateway is asked about and limit of the others: while
-// the gateway is away, these are still expired. It returns how many are finished now, together with the errors of those
-// that are not; they are tried again by the next call. Calls may overlap, on any number of instances.
+// It takes the oldest first: at most limit of those that need the payment gateway, and limit of the others. So the others
+// expire while the gateway is away. It returns how many are finished now, and the errors of those that are not. The next
+// call tries these again. Calls may overlap, on any number of instances.
 func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done int, err error) {
 	byCard := order.HasPaymentWith(payment.MethodEQ(payment.MethodCARD))
 	var rows []*ent.Order
@@ -52,14 +52,14 @@ func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done int, err er
 			} else if settled {
 				done++
 			}
-			return nil // or the others would not be begun
+			return nil // an error would keep the group from beginning the others
 		})
 	}
 	_ = workers.Wait()
 	return done, errors.Join(append(errs, ctx.Err())...)
 }
 
-// overdue are the oldest orders of a kind that have something to be finished.
+// overdue returns the oldest orders of a kind that are to be finished.
 func (s *Orders) overdue(ctx context.Context, kind predicate.Order, limit int) ([]*ent.Order, error) {
 	return s.Client.Order.Query().
 		Where(order.Settled(false), order.Or(order.StatusNEQ(order.StatusPENDING), order.ExpiresAtLTE(s.now())), kind).
@@ -67,8 +67,8 @@ func (s *Orders) overdue(ctx context.Context, kind predicate.Order, limit int) (
 		Order(order.ByExpiresAt(), order.ByID()).Limit(limit).All(ctx)
 }
 
-// finish takes an overdue order, or one that has ended, to its end, and tells whether it got there. Whoever else is at the
-// same order at the same time, its customer included, each step is done once.
+// finish does what is left to do for an order that is overdue or has ended, and tells whether the order is settled then. Each
+// step is done once, even if the customer or another instance does it at the same time.
 func (s *Orders) finish(ctx context.Context, row *ent.Order) (bool, error) {
 	made := row.Edges.Payment
 	switch {
@@ -83,7 +83,7 @@ func (s *Orders) finish(ctx context.Context, row *ent.Order) (bool, error) {
 		_, err := s.end(ctx, row, ending{
 			status: order.StatusEXPIRED, reason: "the order was not paid in time", fingerprint: row.ID,
 		})
-		if err := ignoreMoved(err); err != nil {
+		if err := ignoreAdvanced(err); err != nil {
 			return false, err
 		}
 	}

@@ -11,9 +11,9 @@ import (
 // Gateway takes card payments. Calls are idempotent by reference, which is the order's ID: a call repeated after a
 // crash or a lost answer returns the first result.
 type Gateway interface {
-	// Authorize reserves the amount; ErrDeclined where the payer's bank refuses.
+	// Authorize reserves the amount. It returns ErrDeclined if the payer's bank refuses.
 	Authorize(ctx context.Context, reference string, amount Money) error
-	// Capture takes what was authorized; ErrDeclined where that has become impossible.
+	// Capture takes what was authorized. It returns ErrDeclined if that has become impossible.
 	Capture(ctx context.Context, reference string) error
 	// Cancel ends a payment whatever its state: an authorization is voided, a capture refunded. A later Capture is
 	// declined.

@@ -27,7 +27,7 @@ var lowerBase32 = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPad
 
 func idOf(prefix string, id uuid.UUID) string { return prefix + lowerBase32.EncodeToString(id[:]) }
 
-// uuidOf is the inverse of idOf; false where the ID was not made by it.
+// uuidOf is the inverse of idOf. It returns false if idOf did not make the ID.
 func uuidOf(prefix, id string) (uuid.UUID, bool) {
 	rest, ok := strings.CutPrefix(id, prefix)
 	raw, err := lowerBase32.DecodeString(rest)
@@ -47,7 +47,7 @@ func operationID(v Viewer, operation string, key uuid.UUID) uuid.UUID {
 	return uuid.NewSHA1(namespace, []byte(strings.Join([]string{"op", operation, v.UserID, key.String()}, "\x00")))
 }
 
-// stepID names a step of an order's saga. There is one release, one refund, ... an order, whoever gets to it first.
+// stepID names a step of an order's saga. An order has one release, one refund and so on, whoever makes it.
 func stepID(orderID, step string) uuid.UUID {
 	return uuid.NewSHA1(namespace, []byte(strings.Join([]string{"step", orderID, step}, "\x00")))
 }

@@ -25,7 +25,7 @@ const (
 // Import brings one product in line with a file: its SKU tells which it is. So it may be repeated, and a second time finds
 // nothing to do. Admins only. Errors: those of Create, Update and AdjustStock.
 //
-// Name, description and price are set where they differ. Stock is adjusted by the difference between the file and what can
+// Name, description and price are set if they differ. Stock is adjusted by the difference between the file and what can
 // be bought now, through the same strategy as every sale: what is sold meanwhile stays sold.
 func (s *Catalog) Import(ctx context.Context, v Viewer, in ImportRow) (ImportOutcome, error) {
 	if err := v.admin(); err != nil {

@@ -20,7 +20,7 @@ import (
 // LineError tells what is wrong with one line of a file, where, and what to do about it.
 type LineError struct {
 	Line    int
-	Column  string // its header; "" where the whole line is meant
+	Column  string // its header; "" means the whole line
 	Problem string
 	Fix     string
 }

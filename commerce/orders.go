@@ -27,14 +27,14 @@ type Orders struct {
 	customers *Customers
 }
 
-// PlaceOrder asks for products. Lines of the same product are merged.
+// PlaceOrder requests products. Lines of the same product are merged.
 type PlaceOrder struct {
 	Key           uuid.UUID
 	Lines         []Line
-	CouponIssueID string   // an issued coupon of the viewer's; "" for none
+	CouponIssueID string   // a coupon that was issued to the viewer, or ""
 	Payment       *Payment // nil leaves the order PENDING until it is paid or expires
-	// NoWait asks for a ticket instead of an answer, where the stock is served from a waiting line.
-	NoWait bool `json:"-"` // how to be answered is not part of what is asked
+	// NoWait requests a ticket instead of an answer, if the strategy of the stock has a queue.
+	NoWait bool `json:"-"` // not in the fingerprint: it is the same order either way
 
 	reservation time.Duration // demo data keep theirs for longer; 0 means the shop's
 }
@@ -57,7 +57,7 @@ type OrderResult struct {
 	Order       *ent.Order // with lines and their products, and payment
 	Meta        Meta
 	Persistence Persistence
-	Ticket      *Ticket // instead of the order, while it waits in line
+	Ticket      *Ticket // instead of the order, while it waits in the queue
 }
 
 // Persistence tells whether the database has confirmed what an operation did.
@@ -86,8 +86,8 @@ type draft struct {
 	requested map[string]int
 }
 
-// Place reserves the stock of all lines or of none, spends the coupon, takes the payment, and gives everything back
-// where a step fails. Errors: INVALID_INPUT, NOT_FOUND, OUT_OF_STOCK (one for each line that is short), COUPON_NOT_VALID,
+// Place reserves the stock of all lines or of none, spends the coupon, and takes the payment. If a step is refused, it gives
+// everything back. Errors: INVALID_INPUT, NOT_FOUND, OUT_OF_STOCK (one for each line that is short), COUPON_NOT_VALID,
 // INSUFFICIENT_FUNDS, PAYMENT_DECLINED; LOCK_TIMEOUT and the like leave an order that a repeat with the same key
 // continues.
 func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResult, error) {
@@ -100,12 +100,12 @@ func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResul
 	tickets, queued := lockprovider.As[lockprovider.Ticketer](s.Providers.For(lockprovider.Stock))
 	switch {
 	case err == nil && in.NoWait && queued:
-		return s.enter(ctx, tickets, d)
+		return s.enqueue(ctx, tickets, d)
 	case err == nil:
 		receipt, err = s.execute(ctx, d.change)
 		err = refusals(err, d.stockRefused)
 	default:
-		// What does not fit the catalogue any more may be a repeat of what did.
+		// A request that the catalogue does not allow any more may be the repeat of one that it allowed.
 		receipt, err = s.replayedOr(ctx, id, KindOrderPlaced, fp, err)
 	}
 	if err != nil {
@@ -117,8 +117,8 @@ func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResul
 	return s.proceed(ctx, idOf(prefixOrder, id), in.Payment, idOf(prefixOrder, id), metaOf(receipt))
 }
 
-// result is the order that has just been placed, as it stands in the database or, where Redis has only accepted it, as it
-// will: reading it back would say nothing new.
+// result returns the order that has just been placed as the database has it, or will have it if only Redis has accepted it.
+// Reading it back would say nothing new.
 func (d *draft) result(receipt lockprovider.Receipt) OrderResult {
 	return OrderResult{Order: d.payload.order(d.products), Meta: metaOf(receipt), Persistence: persistenceOf(receipt)}
 }
@@ -162,7 +162,7 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 		CouponIssueID: in.CouponIssueID, CreatedAt: now, ExpiresAt: now.Add(reservation),
 	}
 	if in.Payment != nil {
-		p.Payment = &paymentAsked{Method: in.Payment.Method.String(), AccountID: in.Payment.AccountID}
+		p.Payment = &paymentRequest{Method: in.Payment.Method.String(), AccountID: in.Payment.AccountID}
 	}
 	var moves []lockprovider.Move
 	var errs Errors
@@ -250,7 +250,7 @@ func (d *draft) stockRefused(r lockprovider.Refusal) *Error {
 	return e
 }
 
-// checkPayment refuses what could not be paid with, before stock is reserved for it.
+// checkPayment refuses a way to pay that cannot work, before stock is reserved.
 func (s *Orders) checkPayment(ctx context.Context, v Viewer, p *Payment, currency string) error {
 	switch {
 	case p == nil:
@@ -274,7 +274,7 @@ func (s *Orders) checkPayment(ctx context.Context, v Viewer, p *Payment, currenc
 	return nil
 }
 
-// discount is what the viewer's issued coupon takes off. Whether it is still unspent is decided when it is spent.
+// discount returns what a coupon of the viewer takes off, in minor units. Spending the coupon decides whether it is unspent.
 func (s *Orders) discount(ctx context.Context, v Viewer, issueID string, subtotal int64) (int64, error) {
 	if issueID == "" {
 		return 0, nil
@@ -309,8 +309,8 @@ type PayOrder struct {
 	Payment Payment
 }
 
-// Pay pays an order that was placed without payment. Errors: NOT_FOUND, INVALID_STATE where it is not pending, and those
-// of a payment; an order whose payment fails has FAILED.
+// Pay pays an order that was placed without payment. Errors: NOT_FOUND, INVALID_STATE if the order is not PENDING, and those
+// of a payment. An order whose payment is declined becomes FAILED.
 func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, error) {
 	row, err := s.owned(ctx, v, in.OrderID)
 	if err != nil {
@@ -344,13 +344,13 @@ func notPending(row *ent.Order) *Error {
 	}
 }
 
-// CancelOrder cancels an order of the viewer's.
+// CancelOrder cancels an order of the viewer.
 type CancelOrder struct {
 	Key     uuid.UUID
 	OrderID string
 }
 
-// Cancel gives back stock, coupon and payment of a pending or paid order. Errors: NOT_FOUND, INVALID_STATE where the order
+// Cancel gives back stock, coupon and payment of a pending or paid order. Errors: NOT_FOUND, INVALID_STATE if the order
 // has ended already.
 func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderResult, error) {
 	row, err := s.owned(ctx, v, in.OrderID)
@@ -368,7 +368,7 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 	return OrderResult{Order: result, Meta: metaOf(receipt)}, err
 }
 
-// owned returns an order of the viewer's, or NOT_FOUND.
+// owned returns an order of the viewer, or NOT_FOUND.
 func (s *Orders) owned(ctx context.Context, v Viewer, id string) (*ent.Order, error) {
 	row, err := s.Get(ctx, v, id)
 	if err == nil && row == nil {
@@ -377,13 +377,14 @@ func (s *Orders) owned(ctx context.Context, v Viewer, id string) (*ent.Order, er
 	return row, err
 }
 
-// Get returns an order of the viewer's, with lines and payment; nil where there is none or it is another's.
+// Get returns an order of the viewer, with lines and payment. It returns nil if there is none or it is another customer's.
 func (s *Orders) Get(ctx context.Context, v Viewer, id string) (*ent.Order, error) {
 	row, _, err := s.Find(ctx, v, id)
 	return row, err
 }
 
-// Find is Get for orders that Redis may have accepted and the database not confirmed, or refused, and tells which.
+// Find is Get that also finds an order which Redis has accepted, and the database has not confirmed yet or has refused. It
+// tells which of them it is.
 func (s *Orders) Find(ctx context.Context, v Viewer, id string) (*ent.Order, Persistence, error) {
 	if err := v.customer(); err != nil {
 		return nil, "", err
@@ -399,7 +400,8 @@ func (s *Orders) Find(ctx context.Context, v Viewer, id string) (*ent.Order, Per
 	return row, persistence, nil
 }
 
-// accepted looks for an order that was accepted and that the database does not hold, if the strategy of the stock has such.
+// accepted looks for an order that was accepted and that the database does not hold. It finds none if the strategy of the
+// stock accepts nothing before the database has it.
 func (s *Orders) accepted(ctx context.Context, id string) (*ent.Order, Persistence, error) {
 	tracker, tracked := lockprovider.As[lockprovider.Tracker](s.Providers.For(lockprovider.Stock))
 	change, ok := uuidOf(prefixOrder, id)

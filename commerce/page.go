@@ -22,7 +22,7 @@ type PageOf[T any] struct {
 	HasNext bool
 }
 
-// position is what a cursor says: the sort key of the last item, and its ID where keys are equal.
+// position is what a cursor says: the sort key of the last item, and its ID, because keys may be equal.
 type position struct {
 	Time   time.Time `json:"t,omitzero"`
 	Number int64     `json:"n,omitempty"`

@@ -29,7 +29,7 @@ type PointsResult struct {
 	Meta    Meta
 }
 
-// Charge adds points. Errors: INVALID_INPUT where the amount is not positive or the wallet would overflow.
+// Charge adds points. Errors: INVALID_INPUT if the amount is not positive or the wallet would overflow.
 func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return PointsResult{}, err
@@ -89,7 +89,7 @@ func (c *core) entries(ctx context.Context, balance string, page Page) (PageOf[*
 	return pageOf(rows, page.First, func(e *ent.Entry) position { return position{Number: e.ID} }), nil
 }
 
-// Entry returns a journal line that the viewer may see, nil where there is none.
+// Entry returns an entry of the journal that the viewer may see, or nil if there is none.
 func (c *core) entry(ctx context.Context, id string) (*ent.Entry, error) {
 	number, err := strconv.ParseInt(id, 10, 64)
 	if err != nil {

@@ -42,10 +42,10 @@ type (
 		CouponIssueID string      `json:"couponIssueId,omitempty"`
 		CreatedAt     time.Time   `json:"createdAt"`
 		ExpiresAt     time.Time   `json:"expiresAt"`
-		// Payment is how the customer asked to pay, for whoever goes on with an order that waited in line.
-		Payment *paymentAsked `json:"payment,omitempty"`
+		// Payment is how the customer wants to pay. The instance that continues an order from the queue needs it.
+		Payment *paymentRequest `json:"payment,omitempty"`
 	}
-	paymentAsked struct {
+	paymentRequest struct {
 		Method    string `json:"method"`
 		AccountID string `json:"accountId,omitempty"`
 	}
@@ -115,8 +115,8 @@ type (
 	}
 )
 
-// errOrderMoved means that an order is not in the state that a step requires: another step was faster.
-var errOrderMoved = &Error{
+// errOrderAdvanced means that an order is not in the state that a step requires: another step was faster.
+var errOrderAdvanced = &Error{
 	Code: InvalidState, Message: "the order has moved on meanwhile; look at its status",
 	cause: &lockprovider.Rejected{Code: "ORDER_MOVED", Message: "the order's status does not allow this step"},
 }
@@ -255,7 +255,7 @@ func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
 		return err
 	}
 	if n == 0 {
-		return errOrderMoved
+		return errOrderAdvanced
 	}
 	authorized, err := tx.Payment.Query().Where(payment.OrderID(p.OrderID)).Exist(ctx)
 	switch {
@@ -264,7 +264,7 @@ func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
 	case !authorized:
 		return createPayment(tx, p, payment.StatusCAPTURED).Exec(ctx)
 	case p.Payment.Method != payment.MethodCARD.String():
-		return errOrderMoved // a card payment is under way: do not take the money twice
+		return errOrderAdvanced // a card payment is under way: do not take the money twice
 	}
 	return tx.Payment.Update().Where(payment.OrderID(p.OrderID)).
 		SetStatus(payment.StatusCAPTURED).SetUpdatedAt(p.At).Exec(ctx)
@@ -277,7 +277,7 @@ func writePaymentAuthorized(ctx context.Context, tx *ent.Tx, p orderPaid) error 
 		return err
 	}
 	if n == 0 {
-		return errOrderMoved
+		return errOrderAdvanced
 	}
 	return createPayment(tx, p, payment.StatusAUTHORIZED).Exec(ctx)
 }
@@ -305,7 +305,7 @@ func writeOrderEnded(ctx context.Context, tx *ent.Tx, p orderEnded) error {
 		return err
 	}
 	if n == 0 {
-		return errOrderMoved
+		return errOrderAdvanced
 	}
 	return nil
 }
@@ -314,7 +314,7 @@ func writeOrderRefunded(ctx context.Context, tx *ent.Tx, p orderRefunded) error 
 	n, err := tx.Payment.Update().Where(payment.OrderID(p.OrderID), payment.StatusEQ(payment.StatusCAPTURED)).
 		SetStatus(payment.StatusREFUNDED).SetUpdatedAt(p.At).Save(ctx)
 	if err == nil && n == 0 {
-		return errOrderMoved
+		return errOrderAdvanced
 	}
 	return err
 }
@@ -323,7 +323,7 @@ func writeCouponSpent(ctx context.Context, tx *ent.Tx, p couponUsed) error {
 	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(order.StatusPENDING)).
 		SetCouponSpent(true).SetUpdatedAt(p.At).Save(ctx)
 	if err == nil && n == 0 {
-		return errOrderMoved
+		return errOrderAdvanced
 	}
 	if err != nil {
 		return err
@@ -335,7 +335,7 @@ func writeCouponReturned(ctx context.Context, tx *ent.Tx, p couponUsed) error {
 	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.CouponSpent(true)).
 		SetCouponSpent(false).SetUpdatedAt(p.At).Save(ctx)
 	if err == nil && n == 0 {
-		return errOrderMoved
+		return errOrderAdvanced
 	}
 	if err != nil {
 		return err

@@ -16,13 +16,13 @@ import (
 //	stock reserved (PENDING) → coupon spent → payment taken (PAID)
 //	                         ↘ a step refused → stock released (FAILED) → coupon and payment given back (settled)
 //
-// Each step is one change with an ID derived from the order, so that whoever repeats it — the client, another instance,
-// a job after a crash — does nothing twice; and each transition is conditional on the order's status in the transaction
-// that moves the balance, so that of payment, cancellation and expiry only one happens. No lock is held from one step to
-// the next, nor while the payment gateway is asked.
+// Each step is one change whose ID is derived from the order. So nothing happens twice if the client, another instance, or a
+// job after a crash repeats the step. Each transition is conditional on the order's status, in the transaction that moves
+// the balance. So of payment, cancellation and expiry only one happens. No lock is held from one step to the next, nor
+// during a call of the payment gateway.
 
-// proceed takes an order from where it is to where it can get: right after its stock was reserved, and again by every
-// repeat. request is the fingerprint of who asks for the payment.
+// proceed does the steps of an order that are still to be done. It is called after the stock was reserved, and again by every
+// repeat. request is the fingerprint of the request that pays.
 func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, request string, meta Meta) (OrderResult, error) {
 	row, err := s.load(ctx, orderID)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 				status: order.StatusFAILED, code: refused.why.Code, reason: refused.why.Message, fingerprint: row.ID,
 			})
 		}
-		err = ignoreMoved(err)
+		err = ignoreAdvanced(err)
 	}
 	if err == nil {
 		err = s.giveBack(ctx, orderID)
@@ -54,9 +54,9 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 	return OrderResult{Order: row, Meta: meta, Persistence: Persisted}, err
 }
 
-// ignoreMoved drops the error of a step that lost to another one: the order's status tells the result.
-func ignoreMoved(err error) error {
-	if errors.Is(err, errOrderMoved) {
+// ignoreAdvanced drops the error of a step that came after another one: the order's status tells the result.
+func ignoreAdvanced(err error) error {
+	if errors.Is(err, errOrderAdvanced) {
 		return nil
 	}
 	return err
@@ -84,7 +84,7 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 	switch {
 	case row.TotalMinor == 0: // a discount may cover everything
 		return s.recordPaid(ctx, row, paymentMade{Method: payment.MethodPOINTS.String(), Currency: row.Currency}, request)
-	case row.Edges.Payment != nil: // authorized before: finish that, whatever is asked now
+	case row.Edges.Payment != nil: // authorized before: finish that payment, whatever this request says
 		return s.payByCard(ctx, row, request)
 	case pay == nil:
 		return nil // stays PENDING until it is paid or expires
@@ -133,10 +133,10 @@ func (s *Orders) payByBalance(ctx context.Context, row *ent.Order, pay Payment, 
 	return paidOtherwise(err)
 }
 
-// paidOtherwise tells a payment that another request made first, from this one.
+// paidOtherwise returns errOrderAdvanced if another request has paid the order.
 func paidOtherwise(err error) error {
 	if hasCode(err, IdempotencyMismatch) {
-		return errOrderMoved
+		return errOrderAdvanced
 	}
 	return err
 }
@@ -150,14 +150,14 @@ func (s *Orders) paymentMove(userID string, made paymentMade, delta int64) (lock
 	return lockprovider.Accounts, lockprovider.Move{Balance: lockprovider.AccountKey(made.AccountID), Delta: delta}
 }
 
-// payByCard authorizes, notes that, captures, and marks the order paid. The note is what lets a crash between capture and
-// mark be finished: an authorized payment is captured again, which changes nothing, and then marked.
+// payByCard authorizes the payment, records the authorization, captures the payment, and marks the order paid. The record
+// is there for a crash after the capture: a job then captures again, which changes nothing, and marks the order.
 func (s *Orders) payByCard(ctx context.Context, row *ent.Order, request string) error {
 	made := paymentMade{
 		Method: payment.MethodCARD.String(), AmountMinor: row.TotalMinor, Currency: row.Currency, Reference: row.ID,
 	}
 	if row.Edges.Payment == nil {
-		err := s.ask(ctx, func(ctx context.Context) error {
+		err := s.callGateway(ctx, func(ctx context.Context) error {
 			return s.Gateway.Authorize(ctx, row.ID, Money{Minor: row.TotalMinor, Currency: row.Currency})
 		})
 		if err != nil {
@@ -171,32 +171,31 @@ func (s *Orders) payByCard(ctx context.Context, row *ent.Order, request string) 
 			},
 		})
 		if err != nil {
-			return s.cancelIfMoved(ctx, row, translate(err, lockprovider.Receipt{}))
+			return s.cancelIfAdvanced(ctx, row, translate(err, lockprovider.Receipt{}))
 		}
 	}
-	if err := s.ask(ctx, func(ctx context.Context) error { return s.Gateway.Capture(ctx, row.ID) }); err != nil {
+	if err := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Capture(ctx, row.ID) }); err != nil {
 		return declined(err, "the authorized payment could not be captured")
 	}
-	return s.cancelIfMoved(ctx, row, s.recordPaid(ctx, row, made, request))
+	return s.cancelIfAdvanced(ctx, row, s.recordPaid(ctx, row, made, request))
 }
 
-// cancelIfMoved gives the gateway's money back where the order was cancelled, expired or paid otherwise while the gateway
-// was asked.
-func (s *Orders) cancelIfMoved(ctx context.Context, row *ent.Order, err error) error {
-	if !errors.Is(err, errOrderMoved) {
+// cancelIfAdvanced cancels the payment at the gateway if the order was cancelled, expired, or paid otherwise during the call.
+func (s *Orders) cancelIfAdvanced(ctx context.Context, row *ent.Order, err error) error {
+	if !errors.Is(err, errOrderAdvanced) {
 		return err
 	}
 	if current, lerr := s.load(ctx, row.ID); lerr == nil && current.Status == order.StatusPAID &&
 		current.Edges.Payment.Method == payment.MethodCARD {
 		return err // a repeat of this very payment was faster
 	}
-	if cerr := s.ask(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, row.ID) }); cerr != nil {
+	if cerr := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, row.ID) }); cerr != nil {
 		return declined(cerr, "the payment could not be given back")
 	}
 	return err
 }
 
-// recordPaid marks an order paid where no balance moves.
+// recordPaid marks an order paid whose payment moves no balance.
 func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, made paymentMade, request string) error {
 	_, err := s.Ledger.Apply(ctx, lockprovider.Change{
 		ID: stepID(row.ID, "payment"), Family: lockprovider.Stock,
@@ -208,15 +207,15 @@ func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, made paymentMad
 	return paidOtherwise(translate(err, lockprovider.Receipt{}))
 }
 
-// ask calls the gateway within its bound.
-func (s *Orders) ask(ctx context.Context, call func(ctx context.Context) error) error {
+// callGateway bounds one call of the payment gateway.
+func (s *Orders) callGateway(ctx context.Context, call func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.Payment.Timeout)
 	defer cancel()
 	return call(ctx)
 }
 
-// declined tells a refusal for good from a gateway that did not answer: then the order stays pending, and a repeat asks
-// again.
+// declined turns an error of the gateway into a refusal of the step if the gateway declined the payment. If the gateway did
+// not answer, the order stays PENDING, and a repeat calls the gateway again.
 func declined(err error, message string) error {
 	if errors.Is(err, ErrDeclined) {
 		return &stepRefused{&Error{Code: PaymentDeclined, Field: input("payment"), Message: message}}
@@ -236,7 +235,7 @@ type ending struct {
 	fingerprint string
 }
 
-// end gives the stock back and ends the order, in one change. There is one such change an order, whoever comes first.
+// end gives the stock back and ends the order, in one change. An order has one such change, whoever makes it.
 func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovider.Receipt, error) {
 	p := orderEnded{
 		OrderID: row.ID, UserID: row.UserID, Status: e.status.String(), Code: string(e.code),
@@ -252,12 +251,13 @@ func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovide
 		Record: lockprovider.Record{Kind: KindOrderEnded, Payload: mustJSON(p), Fingerprint: e.fingerprint},
 	})
 	if hasCode(err, IdempotencyMismatch) {
-		err = errOrderMoved // ended before, by another request
+		err = errOrderAdvanced // ended before, by another request
 	}
 	return receipt, err
 }
 
-// giveBack returns the coupon and the payment of an order that has ended, and settles it. It does nothing to others.
+// giveBack returns the coupon and the payment of an order that has ended, and settles the order. It does nothing if the order
+// has not ended or is settled.
 func (s *Orders) giveBack(ctx context.Context, orderID string) error {
 	row, err := s.load(ctx, orderID)
 	if err != nil {
@@ -281,7 +281,7 @@ func (s *Orders) giveBack(ctx context.Context, orderID string) error {
 }
 
 func (s *Orders) returnCoupon(ctx context.Context, row *ent.Order) error {
-	return ignoreMoved(s.step(ctx, nil, lockprovider.Change{
+	return ignoreAdvanced(s.step(ctx, nil, lockprovider.Change{
 		ID: stepID(row.ID, "coupon-return"), Family: lockprovider.Coupons,
 		Moves: []lockprovider.Move{{Balance: lockprovider.CouponUseKey(*row.CouponIssueID), Delta: -1}},
 		Record: lockprovider.Record{
@@ -297,7 +297,7 @@ func (s *Orders) refund(ctx context.Context, row *ent.Order, made *ent.Payment) 
 	case made.Status == payment.StatusREFUNDED || made.Status == payment.StatusDECLINED:
 		return nil
 	case made.Method == payment.MethodCARD:
-		if err := s.ask(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, row.ID) }); err != nil {
+		if err := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, row.ID) }); err != nil {
 			return declined(err, "the payment could not be given back")
 		}
 	}
@@ -314,14 +314,14 @@ func (s *Orders) refund(ctx context.Context, row *ent.Order, made *ent.Payment) 
 	}
 	if made.Method == payment.MethodCARD || made.AmountMinor == 0 {
 		_, err := s.Ledger.Apply(ctx, change)
-		return ignoreMoved(translate(err, lockprovider.Receipt{}))
+		return ignoreAdvanced(translate(err, lockprovider.Receipt{}))
 	}
 	var move lockprovider.Move
 	change.Family, move = s.paymentMove(row.UserID, paymentMade{
 		Method: made.Method.String(), AccountID: deref(made.AccountID),
 	}, made.AmountMinor)
 	change.Moves = []lockprovider.Move{move}
-	return ignoreMoved(s.step(ctx, nil, change))
+	return ignoreAdvanced(s.step(ctx, nil, change))
 }
 
 // step executes a change of the saga and adds what it cost to the operation's meta.

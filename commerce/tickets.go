@@ -15,9 +15,9 @@ import (
 type Ticket struct {
 	ID       string
 	Status   TicketStatus
-	Position int           // 1 is served next; 0 if it waits no more
-	ETA      time.Duration // estimated; 0 if nothing is known
-	// ExpiresAt is until when the position is kept; each look at the ticket prolongs it.
+	Position int           // 1 is served next; 0 if it does not wait any more
+	ETA      time.Duration // estimated; 0 if unknown
+	// ExpiresAt is when the position is given up. Each look at the ticket moves it into the future.
 	ExpiresAt time.Time
 }
 
@@ -30,16 +30,16 @@ const (
 	TicketServing TicketStatus = "SERVING" // its position cannot be given up any more
 	TicketDone    TicketStatus = "DONE"
 	TicketFailed  TicketStatus = "FAILED"
-	TicketExpired TicketStatus = "EXPIRED" // nobody asked for it any more
+	TicketExpired TicketStatus = "EXPIRED" // the client had stopped looking at it
 )
 
-// ticketTTL is how long a position is kept that nobody asks for: clients that left must not hold up the others.
+// ticketTTL is how long a position is kept without a look at its ticket: clients that left must not hold up the others.
 const ticketTTL = time.Minute
 
 const prefixTicket = "qt_"
 
-// enter puts an order in the queue and returns its ticket. A customer who finds the stock sold out is told at once.
-func (s *Orders) enter(ctx context.Context, tickets lockprovider.Ticketer, d *draft) (OrderResult, error) {
+// enqueue puts an order in the queue and returns its ticket. If the stock is sold out, it says so at once.
+func (s *Orders) enqueue(ctx context.Context, tickets lockprovider.Ticketer, d *draft) (OrderResult, error) {
 	meta := s.ticketMeta()
 	until := time.Now().Add(ticketTTL) // Redis compares it with the wall clock
 	position, err := tickets.Enter(ctx, d.change, until)
@@ -51,16 +51,17 @@ func (s *Orders) enter(ctx context.Context, tickets lockprovider.Ticketer, d *dr
 		}
 		return s.proceed(ctx, d.payload.OrderID, d.payload.payment(), d.payload.OrderID, metaOf(receipt))
 	}
-	return s.followed(ctx, d.change.ID, position, until, meta)
+	return s.ticketResult(ctx, d.change.ID, position, until, meta)
 }
 
-// ticketMeta tells how an order is served that waits in a queue.
+// ticketMeta returns the meta of an order that waits in the queue.
 func (s *Orders) ticketMeta() Meta {
 	return Meta{Strategy: s.Providers.Strategies()[lockprovider.Stock], Attempts: 1}
 }
 
-// Ticket looks after an order in the queue, keeps its position, and goes on with coupon and payment once it has been served.
-// Errors: NOT_FOUND if the ticket is unknown or another customer's; those of Place if the order was refused.
+// Ticket looks at an order in the queue and keeps its position. Once the worker has served the order, Ticket continues with
+// coupon and payment. Errors: NOT_FOUND if the ticket is unknown or another customer's, and those of Place if the order was
+// refused.
 func (s *Orders) Ticket(ctx context.Context, v Viewer, id string) (OrderResult, error) {
 	if err := v.customer(); err != nil {
 		return OrderResult{}, err
@@ -79,11 +80,11 @@ func (s *Orders) Ticket(ctx context.Context, v Viewer, id string) (OrderResult, 
 	if position.State == lockprovider.PositionUnknown || json.Unmarshal(position.Payload, &p) != nil || !v.may(p.UserID) {
 		return OrderResult{}, notFound([]string{"id"}, "ticket", id)
 	}
-	return s.followed(ctx, change, position, until, meta)
+	return s.ticketResult(ctx, change, position, until, meta)
 }
 
-// followed is what a position in the queue means for its order.
-func (s *Orders) followed(
+// ticketResult returns what a position in the queue means for its order.
+func (s *Orders) ticketResult(
 	ctx context.Context, change uuid.UUID, position lockprovider.Position, until time.Time, meta Meta,
 ) (OrderResult, error) {
 	result := OrderResult{Meta: meta, Ticket: &Ticket{ID: idOf(prefixTicket, change), ExpiresAt: until.UTC()}}
@@ -111,7 +112,7 @@ func (s *Orders) followed(
 	return result, nil
 }
 
-// payment is how the customer asked to pay; nil where he did not.
+// payment returns how the customer wants to pay, or nil if the order is to be paid later.
 func (p orderPlaced) payment() *Payment {
 	if p.Payment == nil {
 		return nil
@@ -119,7 +120,7 @@ func (p orderPlaced) payment() *Payment {
 	return &Payment{Method: payment.Method(p.Payment.Method), AccountID: p.Payment.AccountID}
 }
 
-// stockRefused names the product that is short; which line of the request it was is not known any more.
+// stockRefused names the product that is short. The line of the request is not known here.
 func (p orderPlaced) stockRefused(r lockprovider.Refusal) *Error {
 	for _, l := range p.Lines {
 		if r.Balance == lockprovider.StockKey(l.ProductID) {

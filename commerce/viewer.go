@@ -18,7 +18,7 @@ var (
 	ErrForbidden       = errors.New("not allowed for this role")
 )
 
-// Viewer is who asks. The zero value is anonymous.
+// Viewer is the user that a request comes from. The zero value is anonymous.
 type Viewer struct {
 	UserID string
 	Name   string
@@ -28,7 +28,7 @@ type Viewer struct {
 // userIDPattern leaves out the colon, which separates the parts of balance and lock keys.
 var userIDPattern = regexp.MustCompile(`^[A-Za-z0-9_.@|+-]{1,56}$`)
 
-// NewViewer returns the viewer of an access token's subject, or an error where the subject cannot be a user ID.
+// NewViewer returns the viewer of an access token's subject, or an error if the subject cannot be a user ID.
 func NewViewer(subject, name string, admin bool) (Viewer, error) {
 	if !userIDPattern.MatchString(subject) {
 		return Viewer{}, fmt.Errorf("subject %.80q is no user ID: 1 to 56 letters, digits or any of _.@|+-", subject)
@@ -47,7 +47,7 @@ func (v Viewer) customer() error {
 	return nil
 }
 
-// admin refuses everyone who is none.
+// admin refuses callers that are no administrators.
 func (v Viewer) admin() error {
 	if err := v.customer(); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (v Viewer) admin() error {
 // may tells whether the viewer may see and use what belongs to owner.
 func (v Viewer) may(owner string) bool { return v.UserID == owner || v.Admin }
 
-// Customers keeps a row for everybody who has ever done something.
+// Customers keeps a row for each user that has done something.
 type Customers struct {
 	*core
 	known *lru.Cache[string, struct{}]
