@@ -15,15 +15,16 @@ import (
 // ErrElsewhere means that a job runs already, or has been run in this period.
 var ErrElsewhere = errors.New("the job runs elsewhere, or has been run already")
 
-// claims let each job run on one instance at a time, and once in a period, whichever instance comes first. They are rows of
-// the database: that is what the instances of a deployment certainly share (each may have a Redis of its own embedded), and
-// without it no job has anything to do. While Redis is down, orders still expire.
+// claims let each job run on one instance at a time, and once in a period, on the instance that comes first. They are rows of
+// the database. The instances of a deployment share the database for certain, while each may have an embedded Redis of its
+// own, and without the database no job has anything to do. While Redis is down, orders still expire.
 //
-// They save work. That two runs of a job could overlap after all, because a clock has jumped, does no harm: each job does its
-// effects so that they happen once.
+// Claims save work. Two runs of a job may overlap after all if a clock has jumped. That does no harm: each job makes each of its
+// effects once.
 //
-// A lock that is freed when a job of a millisecond ends would let every instance run it, each at its own moment. So it is not
-// the end of a run that admits the next one, but the time since the run began; and a lease makes up for an instance that died.
+// A lock would not do. It is free when a job of a millisecond ends, so that every instance would run the job, each at its own
+// moment. So the next run may begin a period after the last one began, and not when that one ends. A claim has a lease, for
+// the case that its instance dies.
 type claims struct {
 	client   *ent.Client
 	now      func() time.Time // see microseconds
@@ -32,7 +33,7 @@ type claims struct {
 	periods  map[Job]time.Duration
 
 	mu   sync.Mutex
-	mine map[Job]bool // claimed by this process
+	held map[Job]bool // by this process
 }
 
 // claim is a job that this process may run.
@@ -46,12 +47,12 @@ type claim struct {
 func (c *claims) claim(ctx context.Context, job Job, due bool) (*claim, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.mine[job] {
+	if c.held[job] {
 		return nil, ErrElsewhere
 	}
 	claimed, err := c.take(ctx, job, due)
 	if err == nil && !claimed {
-		claimed, err = c.first(ctx, job, due)
+		claimed, err = c.createAndTake(ctx, job, due)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("claim job %s: %w", job, err)
@@ -59,14 +60,16 @@ func (c *claims) claim(ctx context.Context, job Job, due bool) (*claim, error) {
 	if !claimed {
 		return nil, ErrElsewhere
 	}
-	c.mine[job] = true
+	c.held[job] = true
 	return &claim{claims: c, job: job}, nil
 }
 
-// early is the part of a period that may be missing, so that an instance whose timer runs a little late does not push the
-// run to its next tick.
-const early = 10
+// tolerance is the part of a period, one in so many, that a run may begin too early. Without it, an instance whose timer was a
+// little late the last time would find the job not due, and come back a whole period later.
+const tolerance = 10
 
+// take claims the row of a job, if the row is there and no instance holds it. If the job must be due, no instance may have
+// begun a run in this period either.
 func (c *claims) take(ctx context.Context, job Job, due bool) (bool, error) {
 	now, period := c.now(), c.periods[job]
 	update := c.client.SchedulerJob.Update().Where(
@@ -80,7 +83,7 @@ func (c *claims) take(ctx context.Context, job Job, due bool) (bool, error) {
 	if due {
 		update.Where(schedulerjob.Or(
 			schedulerjob.ClaimedAtIsNil(),
-			schedulerjob.ClaimedAtLTE(now.Add(period/early-period)),
+			schedulerjob.ClaimedAtLTE(now.Add(period/tolerance-period)),
 			schedulerjob.ClaimedAtGT(now.Add(period)),
 		))
 	}
@@ -88,8 +91,8 @@ func (c *claims) take(ctx context.Context, job Job, due bool) (bool, error) {
 	return n == 1, err
 }
 
-// first makes sure that the job has its row, and tries again where it had none.
-func (c *claims) first(ctx context.Context, job Job, due bool) (bool, error) {
+// createAndTake creates the row of a job that has none, and takes it.
+func (c *claims) createAndTake(ctx context.Context, job Job, due bool) (bool, error) {
 	exists, err := c.client.SchedulerJob.Query().Where(schedulerjob.ID(string(job))).Exist(ctx)
 	if err != nil || exists {
 		return false, err
@@ -101,8 +104,8 @@ func (c *claims) first(ctx context.Context, job Job, due bool) (bool, error) {
 	return c.take(ctx, job, due)
 }
 
-// keep renews the claim until stop is called. The context ends if it can no longer be renewed.
-func (cl *claim) keep(ctx context.Context) (held context.Context, stop func()) {
+// keepRenewed renews the claim until stop is called. The context that it returns ends when the claim is lost.
+func (cl *claim) keepRenewed(ctx context.Context) (held context.Context, stop func()) {
 	held, lose := context.WithCancelCause(ctx)
 	ticker := time.NewTicker(cl.claims.lease / 3)
 	var renewing sync.WaitGroup
@@ -115,11 +118,11 @@ func (cl *claim) keep(ctx context.Context) (held context.Context, stop func()) {
 				return
 			case <-ticker.C:
 			}
-			asked := cl.claims.now()
-			kept, err := cl.renew(held, asked)
+			requested := cl.claims.now()
+			renewed, err := cl.renew(held, requested)
 			switch {
-			case err == nil && kept:
-				until = asked.Add(cl.claims.lease)
+			case err == nil && renewed:
+				until = requested.Add(cl.claims.lease)
 			case err == nil, !cl.claims.now().Before(until):
 				lose(fmt.Errorf("job %s: the claim was lost: %w", cl.job, errors.Join(ErrElsewhere, err)))
 				return
@@ -143,13 +146,13 @@ func (cl *claim) renew(ctx context.Context, now time.Time) (bool, error) {
 
 // release lets other instances run the job once it is due again. A claim that cannot be released ends with its lease.
 func (cl *claim) release(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterRunTimeout)
 	defer cancel()
 	err := cl.claims.client.SchedulerJob.Update().
 		Where(schedulerjob.ID(string(cl.job)), schedulerjob.Holder(cl.claims.instance)).
 		ClearHeldUntil().Exec(ctx)
 	cl.claims.mu.Lock()
 	defer cl.claims.mu.Unlock()
-	delete(cl.claims.mine, cl.job)
+	delete(cl.claims.held, cl.job)
 	return err
 }

@@ -6,14 +6,14 @@ import (
 	"holdfast/commerce"
 )
 
-// expire ends orders that were not paid in time, and finishes what a crash left of others; see Orders.ExpireOverdue.
+// expire ends orders that were not paid in time, and finishes orders that a crash left half-done; see Orders.ExpireOverdue.
 type expire struct {
 	orders *commerce.Orders
 	batch  int
 }
 
-// runOnce goes on while there is more and nothing stands in the way; after a failure the next run goes on, so that a gateway
-// that is down is not asked all the time.
+// runOnce finishes one batch after the other, until a batch is not full. After a failure the next run continues, so that a
+// gateway that is down is not called all the time.
 func (j *expire) runOnce(ctx context.Context) (Result, error) {
 	result := Result{"orders": 0}
 	for {

@@ -15,7 +15,7 @@ type Metrics struct {
 	drifts  *prometheus.CounterVec
 }
 
-// NewMetrics registers the instruments; with a nil registerer they count for nobody.
+// NewMetrics registers the instruments; with a nil registerer nothing reads them.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -10,8 +10,8 @@ import (
 	"holdfast/lockprovider"
 )
 
-// prime creates balances that Redis lacks from what the database says, so that the first customers after a loss of Redis need
-// not wait for that. Balances of which changes are in flight are left alone: the database does not know those yet.
+// prime creates the balances that Redis lacks from the database, so that the first customers after a loss of Redis need not
+// wait. It leaves out balances with changes in flight, since the database does not have these changes yet.
 type prime struct {
 	client    *ent.Client
 	ledger    *lockprovider.Ledger
@@ -32,7 +32,7 @@ func (j *prime) runOnce(ctx context.Context) (Result, error) {
 
 func (j *prime) family(ctx context.Context, family lockprovider.Family, r lockprovider.Reconciler, result Result) error {
 	if active, err := r.Active(ctx); err != nil || !active {
-		return err // the epoch that comes next begins with nothing
+		return err // the next epoch begins without any balance
 	}
 	for last := ""; ; {
 		keys, err := j.client.Balance.Query().Where(balance.Family(string(family)), balance.IDGT(last)).

@@ -16,13 +16,13 @@ import (
 	"holdfast/lockprovider/redisfirst"
 )
 
-// reconcile compares every balance that is in Redis as well with the database, and puts Redis right where it has
-// drifted: somebody wrote to it, or it lost its last moments in a crash. The database is what counts; a wrong number in Redis
-// sells nothing twice, but it turns customers away, or admits them only to be refused.
+// reconcile compares every balance in Redis with the database, and repairs balances that have drifted: somebody wrote to
+// Redis, or Redis lost its last moments in a crash. The database is right. A wrong number in Redis sells nothing twice, but it
+// turns customers away, or admits changes that the database then refuses.
 //
-// Most balances are at rest, and a look at both sides tells that they agree. Those with changes in flight are looked at a few
-// times more, as those changes arrive. What still does not agree is either very busy or has drifted: there, the database's
-// row is locked for a moment, in which the two can be told apart exactly; see redisfirst.Store.Reconcile.
+// Most balances are at rest, and one look at both sides shows that they agree. reconcile looks a few times more at those with
+// changes in flight, until these changes have arrived. A balance that still differs is either very busy or has drifted. To
+// tell which, reconcile locks the row of the database for a moment; see redisfirst.Store.Reconcile.
 type reconcile struct {
 	client    *ent.Client
 	ledger    *lockprovider.Ledger
@@ -33,7 +33,7 @@ type reconcile struct {
 	now       func() time.Time
 
 	mu     sync.Mutex
-	resume map[lockprovider.Family]string // where a run was cut off: the next one goes on there
+	resume map[lockprovider.Family]string // the last key that a run compared before it was cut off; the next run continues there
 }
 
 func newReconcile(d Deps) *reconcile {
@@ -47,9 +47,9 @@ func newReconcile(d Deps) *reconcile {
 // What a run counts.
 const (
 	countBalances = "balances" // compared
-	countMissing  = "missing"  // that Redis lacks: prime creates them, or the first customer
-	countLocked   = "locked"   // that had to be locked to be compared
-	countSkipped  = "skipped"  // that could not be compared now, such as because too much waits to be persisted
+	countMissing  = "missing"  // not in Redis: prime creates them, or the first change
+	countLocked   = "locked"   // locked to be compared
+	countSkipped  = "skipped"  // not compared, for example because too many changes wait to be persisted
 	countDrifts   = "drifts"
 	countRepaired = "repaired"
 )
@@ -88,14 +88,14 @@ func (j *reconcile) family(ctx context.Context, family lockprovider.Family, r lo
 		if ctx.Err() != nil || errors.Is(err, lockprovider.ErrUnavailable) {
 			return errors.Join(append(errs, err)...) // this page is compared again
 		}
-		if err != nil { // of single balances: the others are compared
+		if err != nil { // it is about single balances; the others have been compared
 			errs = append(errs, err)
 		}
 		j.resume[family] = rows[len(rows)-1].ID
 	}
 	delete(j.resume, family)
 	if whole && errs == nil && result[countSkipped] == skipped {
-		errs = append(errs, j.close(ctx, family, began))
+		errs = append(errs, j.closeReports(ctx, family, began))
 	}
 	return errors.Join(errs...)
 }
@@ -110,27 +110,27 @@ func (j *reconcile) page(
 		database[row.ID] = ledger.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
 	}
 	for look := 1; ; look++ {
-		open, missing, err := differing(ctx, r, database)
+		differing, missing, err := compareLevels(ctx, r, database)
 		if err != nil {
 			return err
 		}
 		if look == 1 && len(missing) > 0 {
 			result[countMissing] += int64(len(missing))
-			if open, err = j.withStuck(ctx, r, open, missing); err != nil {
+			if differing, err = j.withStuck(ctx, r, differing, missing); err != nil {
 				return err
 			}
 		}
-		if len(open) == 0 {
+		if len(differing) == 0 {
 			return nil
 		}
 		if look >= j.settings.Looks {
-			return j.lockAndCompare(ctx, family, r, open, result)
+			return j.lockAndCompare(ctx, family, r, differing, result)
 		}
 		if err := pause(ctx, j.settings.LookPause); err != nil {
 			return err
 		}
-		moves := make([]lockprovider.Move, len(open))
-		for i, key := range open {
+		moves := make([]lockprovider.Move, len(differing))
+		for i, key := range differing {
 			moves[i].Balance = key
 		}
 		if database, err = j.ledger.Levels(ctx, moves); err != nil {
@@ -139,11 +139,11 @@ func (j *reconcile) page(
 	}
 }
 
-// differing are the balances of which Redis says something else, and those that it does not hold. That both sides agree,
-// read one after the other, is no accident: seq and applied count the same moves.
-func differing(
+// compareLevels returns the balances that differ in Redis, and those that Redis does not hold. If both sides agree although they
+// were read one after the other, that is no accident: seq and applied count the same moves.
+func compareLevels(
 	ctx context.Context, r lockprovider.Reconciler, database map[string]ledger.Level,
-) (open, missing []string, err error) {
+) (differing, missing []string, err error) {
 	keys := make([]string, 0, len(database))
 	for key := range database {
 		keys = append(keys, key)
@@ -157,24 +157,25 @@ func differing(
 		case !ok:
 			missing = append(missing, key)
 		case level != database[key]:
-			open = append(open, key)
+			differing = append(differing, key)
 		}
 	}
-	return open, missing, nil
+	return differing, missing, nil
 }
 
-// withStuck adds the missing balances that are said to have changes in flight. If that is wrong, nothing ever creates them.
-func (j *reconcile) withStuck(ctx context.Context, r lockprovider.Reconciler, open, missing []string) ([]string, error) {
+// withStuck adds the missing balances that Redis counts changes in flight for. If that count is wrong, nothing else ever creates
+// these balances.
+func (j *reconcile) withStuck(ctx context.Context, r lockprovider.Reconciler, differing, missing []string) ([]string, error) {
 	inFlight, err := r.InFlight(ctx)
 	for _, key := range missing {
 		if inFlight[key] > 0 {
-			open = append(open, key)
+			differing = append(differing, key)
 		}
 	}
-	return open, err
+	return differing, err
 }
 
-// lockAndCompare compares balances one by one, and repairs and reports what has drifted.
+// lockAndCompare locks and compares balances one by one. It repairs and reports those that have drifted.
 func (j *reconcile) lockAndCompare(
 	ctx context.Context, family lockprovider.Family, r lockprovider.Reconciler, keys []string, result Result,
 ) error {
@@ -183,7 +184,7 @@ func (j *reconcile) lockAndCompare(
 		result[countLocked]++
 		err := j.compare(ctx, family, r, key, result)
 		if ctx.Err() != nil || errors.Is(err, lockprovider.ErrUnavailable) {
-			return errors.Join(append(errs, err)...) // the others will fare no better
+			return errors.Join(append(errs, err)...) // the others would fail as well
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("balance %s: %w", key, err))
@@ -217,7 +218,7 @@ func (j *reconcile) compare(
 	return errors.Join(err, j.report(ctx, family, c))
 }
 
-// report keeps one row a balance for as long as it is not repaired.
+// report writes a drift report. A balance has one report until it is repaired.
 func (j *reconcile) report(ctx context.Context, family lockprovider.Family, c lockprovider.Comparison) error {
 	n, err := j.client.DriftReport.Update().
 		Where(driftreport.Repaired(false), driftreport.Family(string(family)), driftreport.Balance(c.Balance)).
@@ -233,14 +234,14 @@ func (j *reconcile) report(ctx context.Context, family lockprovider.Family, c lo
 		SetExpectedAmount(c.Expected.Amount).SetInFlight(c.InFlight).SetRepaired(c.Repaired).SetSeenAt(j.now()).Exec(ctx)
 }
 
-// close marks what earlier runs could not repair and this one, which has compared everything, found in order.
-func (j *reconcile) close(ctx context.Context, family lockprovider.Family, began time.Time) error {
+// closeReports marks reports of earlier runs as repaired. This run has compared every balance, and did not report these again.
+func (j *reconcile) closeReports(ctx context.Context, family lockprovider.Family, began time.Time) error {
 	return j.client.DriftReport.Update().
 		Where(driftreport.Repaired(false), driftreport.Family(string(family)), driftreport.SeenAtLT(began)).
 		SetRepaired(true).Exec(ctx)
 }
 
-// pause waits, or returns ctx.Err() where the context ends first.
+// pause waits, or returns ctx.Err() if the context ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -15,7 +15,7 @@ import (
 	"holdfast/lockprovider"
 )
 
-// retention deletes what nobody needs any more, a batch at a time. The journal is not among it: it proves every balance.
+// retention deletes rows that are not needed any more, in batches. It keeps the journal, which proves every balance.
 type retention struct {
 	client    *ent.Client
 	providers *lockprovider.Providers
@@ -51,7 +51,7 @@ func (j *retention) runOnce(ctx context.Context) (Result, error) {
 	return result, errors.Join(errs...)
 }
 
-// batch deletes the rows that find returns. Each batch is a transaction of its own, so that nobody waits for a long one.
+// batch deletes the rows that find returns. Each batch is a transaction of its own, so that no request waits for a long one.
 func batch[ID any](
 	ctx context.Context, find func(context.Context) ([]ID, error), remove func(context.Context, []ID) (int, error),
 ) (int, error) {
@@ -62,15 +62,14 @@ func batch[ID any](
 	return remove(ctx, ids)
 }
 
-// before is the time from which on rows are kept.
+// before returns the time before which rows are deleted.
 func (j *retention) before(keep time.Duration) time.Time { return j.now().Add(-keep) }
 
-// changes are what lets a repeated request be told the first result, and what the relay publishes.
+// changes deletes rows of the change log. A repeat of a request gets the first result while the row is
+// there, and a row that is not published yet is part of the outbox.
 func (j *retention) changes(ctx context.Context) (int, error) {
-	old := j.client.ChangeLog.Query().Where(changelog.CreatedAtLT(j.before(j.settings.Remember)))
-	if !j.settings.Unrelayed {
-		old.Where(changelog.PublishedAtNotNil())
-	}
+	old := j.client.ChangeLog.Query().
+		Where(changelog.CreatedAtLT(j.before(j.settings.Remember)), changelog.PublishedAtNotNil())
 	return batch(ctx, old.Order(changelog.ByCreatedAt()).Limit(j.settings.DeleteBatch).IDs,
 		func(ctx context.Context, ids []int64) (int, error) {
 			return j.client.ChangeLog.Delete().Where(changelog.IDIn(ids...)).Exec(ctx)
@@ -102,7 +101,8 @@ func (j *retention) drifts(ctx context.Context) (int, error) {
 		})
 }
 
-// instances that stopped without a word. One that does live, but could not say so, goes on without its row.
+// instances deletes the rows of instances that died. An instance that lives, but could not renew its heartbeat, goes on
+// without its row.
 func (j *retention) instances(ctx context.Context) (int, error) {
 	old := j.client.Instance.Query().Where(instance.HeartbeatAtLT(j.before(j.settings.KeepInstances)))
 	return batch(ctx, old.Limit(j.settings.DeleteBatch).IDs,

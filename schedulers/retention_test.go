@@ -68,14 +68,14 @@ func TestRetention(t *testing.T) {
 	})
 }
 
-func TestRetentionWithoutRelay(t *testing.T) {
+func TestForgottenRequestDoesNothingAgain(t *testing.T) {
 	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
 	product := p.product(t, 2)
 	in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: product, Quantity: 1}}}
 	_, err := p.Orders.Place(t.Context(), shopper, in)
 	must(t, err)
+	must(t, p.db.Ent.ChangeLog.Update().Where(changelog.IDGT(0)).SetPublishedAt(p.clock.Now()).Exec(t.Context()))
 	set := settings()
-	set.Unrelayed = true
 	job := p.runner(t, p.deps(set)).jobs[Retention]
 	p.clock.Advance(set.Remember + time.Minute)
 	result, err := job.runOnce(t.Context())

@@ -1,7 +1,7 @@
 // Package schedulers runs the jobs that keep a shop in order: it compares Redis with the database and repairs what has
-// drifted, creates what Redis has lost, ends what was not paid, and deletes what is not needed any more.
+// drifted, creates balances that Redis has lost, ends orders that were not paid, and deletes rows that are not needed any more.
 //
-// One file a job. Each job has a runOnce, which does the work; when it runs, and on which instance, is the Runner's.
+// One file a job. Each job has a runOnce, which does the work. The Runner decides when it runs, and on which instance.
 package schedulers
 
 import (
@@ -29,15 +29,14 @@ const (
 	Reconcile Job = "reconcile"
 	Prime     Job = "prime"
 	Expire    Job = "expire"
-	Sweep     Job = "sweep"
 	Retention Job = "retention"
 )
 
 // Result is what a run did, as counts.
 type Result map[string]int64
 
-// job does one chore. runOnce must be safe to cut off at any point and to run on several instances at the same time; it
-// returns what it did, with an error where it could not do all of it.
+// job is one kind of work. runOnce may be cut off at any point, and may run on several instances at the same time: it makes
+// each effect once. It returns what it did, with an error if it could not do all of it.
 type job interface {
 	runOnce(ctx context.Context) (Result, error)
 }
@@ -46,15 +45,13 @@ type job interface {
 type Deps struct {
 	Client *ent.Client
 	Ledger *lockprovider.Ledger
-	// Providers tell which families have balances in Redis as well, which are to be compared with the database.
+	// Providers are those of all families. Jobs work on the families whose provider is a lockprovider.Reconciler.
 	Providers *lockprovider.Providers
 	Orders    *commerce.Orders
-	// Sweep publishes changes that were left unpublished; nil means that there is no such job.
-	Sweep func(ctx context.Context) error
 	// Instance names this process among those that share the database.
 	Instance string
 	Settings Settings
-	Metrics  *Metrics         // nil counts for nobody
+	Metrics  *Metrics         // nil counts nothing
 	Log      *slog.Logger     // nil means slog.Default
 	Now      func() time.Time // nil means time.Now
 }
@@ -77,8 +74,8 @@ type Runner struct {
 	stopped  bool
 	running  sync.WaitGroup // the loops, and the calls of RunNow and Prime
 
-	// attempted hears of every run and of every time that another instance had run a job; for tests.
-	attempted func(name Job, outcome string)
+	// onAttempt is called after each attempt to run a job, with one of the outcomes below; for tests.
+	onAttempt func(name Job, outcome string)
 }
 
 // Outcomes of a run, as counted.
@@ -89,8 +86,8 @@ const (
 	outcomeUnclaimed = "unclaimed" // the database did not answer
 )
 
-// afterwards bounds what is written after a run, also one that was cut off.
-const afterwards = 5 * time.Second
+// afterRunTimeout bounds each write after a run. These are written even if the run was cut off.
+const afterRunTimeout = 5 * time.Second
 
 // New returns a runner that has not started yet. Stop must be called in any case.
 func New(d Deps) (*Runner, error) {
@@ -111,9 +108,9 @@ func New(d Deps) (*Runner, error) {
 		client: d.Client, settings: d.Settings, instance: d.Instance, metrics: d.Metrics, log: d.Log,
 		prime: &prime{client: d.Client, ledger: d.Ledger, providers: d.Providers, page: d.Settings.Page},
 		claims: &claims{
-			client: d.Client, now: microseconds(d.Now), instance: d.Instance, lease: d.Settings.Lease, mine: map[Job]bool{},
+			client: d.Client, now: microseconds(d.Now), instance: d.Instance, lease: d.Settings.Lease, held: map[Job]bool{},
 		},
-		stopping: stopping, stop: stop, attempted: func(Job, string) {},
+		stopping: stopping, stop: stop, onAttempt: func(Job, string) {},
 	}
 	r.claims.periods = map[Job]time.Duration{
 		Expire: d.Settings.ExpireEvery, Reconcile: d.Settings.ReconcileEvery, Prime: d.Settings.PrimeEvery,
@@ -126,15 +123,10 @@ func New(d Deps) (*Runner, error) {
 		Prime:     r.prime,
 		Retention: &retention{client: d.Client, providers: d.Providers, settings: d.Settings, now: r.claims.now},
 	}
-	if d.Sweep != nil {
-		r.claims.periods[Sweep] = d.Settings.SweepEvery
-		r.names = append(r.names, Sweep)
-		r.jobs[Sweep] = sweep(d.Sweep)
-	}
 	return r, nil
 }
 
-// microseconds is a clock in UTC with the precision that every database keeps.
+// microseconds returns a clock in UTC with the precision that every database keeps.
 func microseconds(now func() time.Time) func() time.Time {
 	return func() time.Time { return now().UTC().Truncate(time.Microsecond) }
 }
@@ -142,7 +134,7 @@ func microseconds(now func() time.Time) func() time.Time {
 // Start begins to run the jobs, each in a loop of its own. It returns at once.
 func (r *Runner) Start() {
 	for _, name := range r.names {
-		if !r.enter() {
+		if !r.begin() {
 			return
 		}
 		go func() {
@@ -190,10 +182,10 @@ func (r *Runner) bound(ctx context.Context) (context.Context, context.CancelFunc
 
 func (r *Runner) count(name Job, outcome string) {
 	r.metrics.runs.WithLabelValues(string(name), outcome).Inc()
-	r.attempted(name, outcome)
+	r.onAttempt(name, outcome)
 }
 
-// Stop ends the runner: runs under way are cut off, which they are made for, and waited for until ctx ends.
+// Stop ends the runner. It cuts off the runs under way, and waits for them until ctx ends.
 func (r *Runner) Stop(ctx context.Context) error {
 	r.mu.Lock()
 	r.stopped = true
@@ -218,13 +210,13 @@ var (
 	ErrStopped    = errors.New("the jobs have been stopped")
 )
 
-// RunNow runs a job at once, due or not, and returns the run; where the job failed, that says so. Errors: ErrUnknownJob,
-// ErrElsewhere where it is being run, ErrStopped.
+// RunNow runs a job at once, due or not, and returns the run. If the job fails, the run says so. Errors: ErrUnknownJob,
+// ErrElsewhere if an instance is running the job, ErrStopped.
 func (r *Runner) RunNow(ctx context.Context, name Job) (*ent.SchedulerRun, error) {
 	if r.jobs[name] == nil {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownJob, name)
 	}
-	if !r.enter() {
+	if !r.begin() {
 		return nil, ErrStopped
 	}
 	defer r.running.Done()
@@ -235,7 +227,8 @@ func (r *Runner) RunNow(ctx context.Context, name Job) (*ent.SchedulerRun, error
 	return r.run(ctx, claim), nil
 }
 
-func (r *Runner) enter() bool {
+// begin counts a loop or a call as running, unless the runner has been stopped. If it returns true, running.Done must follow.
+func (r *Runner) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.stopped {
@@ -244,10 +237,10 @@ func (r *Runner) enter() bool {
 	return !r.stopped
 }
 
-// Prime creates the balances that Redis lacks from the database: to be called when Redis is back. It needs no claim:
-// whoever creates a balance first has created it.
+// Prime creates the balances that Redis lacks from the database. The caller calls it when Redis is back. It needs no claim:
+// the first instance that creates a balance has created it for all.
 func (r *Runner) Prime(ctx context.Context) (Result, error) {
-	if !r.enter() {
+	if !r.begin() {
 		return nil, ErrStopped
 	}
 	defer r.running.Done()
@@ -256,7 +249,7 @@ func (r *Runner) Prime(ctx context.Context) (Result, error) {
 	return r.prime.runOnce(ctx)
 }
 
-// run runs a job that has been claimed, records the run, and gives the claim back.
+// run runs a job that has been claimed, records the run, and releases the claim.
 func (r *Runner) run(ctx context.Context, claim *claim) *ent.SchedulerRun {
 	defer func() {
 		if err := claim.release(ctx); err != nil {
@@ -265,7 +258,7 @@ func (r *Runner) run(ctx context.Context, claim *claim) *ent.SchedulerRun {
 	}()
 	ctx, cancel := r.bound(ctx)
 	defer cancel()
-	held, stopRenewing := claim.keep(ctx)
+	held, stopRenewing := claim.keepRenewed(ctx)
 	name, began := claim.job, r.claims.now()
 	result, err := guarded(held, r.jobs[name])
 	if err != nil && held.Err() != nil {
@@ -290,7 +283,7 @@ func (r *Runner) run(ctx context.Context, claim *claim) *ent.SchedulerRun {
 	return run
 }
 
-// guarded is runOnce for a job that may panic: it fails then, and no more.
+// guarded calls runOnce. A panic of the job becomes an error.
 func guarded(ctx context.Context, j job) (result Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -312,7 +305,7 @@ func truncate(s string) string {
 
 // record writes the run, if it can: a run that is not recorded has still been done.
 func (r *Runner) record(ctx context.Context, run *ent.SchedulerRun) *ent.SchedulerRun {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterRunTimeout)
 	defer cancel()
 	if run.Result == nil {
 		run.Result = Result{}
@@ -329,7 +322,7 @@ func (r *Runner) record(ctx context.Context, run *ent.SchedulerRun) *ent.Schedul
 // lastRuns is how many runs of each job are shown.
 const lastRuns = 10
 
-// LastRuns are the last runs of each job on whatever instance, the newest of a job first.
+// LastRuns returns the last runs of each job on all instances, the newest run of a job first.
 func (r *Runner) LastRuns(ctx context.Context) ([]*ent.SchedulerRun, error) {
 	var runs []*ent.SchedulerRun
 	for _, name := range r.names {
@@ -346,7 +339,7 @@ func (r *Runner) LastRuns(ctx context.Context) ([]*ent.SchedulerRun, error) {
 // maxDrifts bounds how many drift reports are shown.
 const maxDrifts = 200
 
-// Drifts are the balances that were found to have drifted, the newest first; onlyMismatched leaves out those that have been
+// Drifts returns the reports of balances that had drifted, the newest first. onlyMismatched leaves out those that have been
 // repaired.
 func (r *Runner) Drifts(ctx context.Context, onlyMismatched bool) ([]*ent.DriftReport, error) {
 	query := r.client.DriftReport.Query()
@@ -360,7 +353,7 @@ func (r *Runner) Drifts(ctx context.Context, onlyMismatched bool) ([]*ent.DriftR
 	return rows, nil
 }
 
-// reconcilers are the providers that keep balances in Redis as well, by family.
+// reconcilers returns the providers that keep balances in Redis, by family.
 func reconcilers(p *lockprovider.Providers) map[lockprovider.Family]lockprovider.Reconciler {
 	found := map[lockprovider.Family]lockprovider.Reconciler{}
 	for _, family := range lockprovider.Families {

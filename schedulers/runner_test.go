@@ -62,7 +62,7 @@ func TestAJobRunsOnOneInstance(t *testing.T) {
 			d := p.deps(settings())
 			d.Now = time.Now
 			r := p.runner(t, d)
-			r.attempted = tried.of(name)
+			r.onAttempt = tried.of(name)
 			return r
 		}
 		first, second := runner("one"), runner("two")
@@ -110,7 +110,7 @@ func TestLoop(t *testing.T) {
 		d.Now, d.Settings.ExpireEvery = time.Now, 10*time.Second
 		r := p.runner(t, d)
 		var tried attempts
-		r.attempted = tried.of("one")
+		r.onAttempt = tried.of("one")
 		job := longJob{began: time.Now(), lasts: 35 * time.Second}
 		r.names = []Job{Expire}
 		r.jobs[Expire] = &job
@@ -182,7 +182,7 @@ func TestClaims(t *testing.T) {
 		for n, name := range []string{"one", "two"} {
 			instances[n] = &claims{
 				client: p.db.Ent, now: microseconds(p.clock.Now), instance: name, lease: 30 * time.Second,
-				periods: map[Job]time.Duration{Expire: 10 * time.Second}, mine: map[Job]bool{},
+				periods: map[Job]time.Duration{Expire: 10 * time.Second}, held: map[Job]bool{},
 			}
 		}
 		one, two := instances[0], instances[1]
@@ -227,7 +227,7 @@ func TestClaims(t *testing.T) {
 		p.clock.Advance(time.Second)
 		taken := want(two, true, nil)
 		must(t, held.release(t.Context())) // it was not its own any more
-		delete(two.mine, Expire)
+		delete(two.held, Expire)
 		want(two, false, ErrElsewhere)
 		must(t, taken.release(t.Context()))
 
@@ -247,7 +247,7 @@ func TestALongRunKeepsItsClaim(t *testing.T) {
 		r := p.runner(t, d)
 		c, err := r.claims.claim(t.Context(), Expire, false)
 		must(t, err)
-		held, stopRenewing := c.keep(t.Context())
+		held, stopRenewing := c.keepRenewed(t.Context())
 		defer stopRenewing()
 		heldUntil := func() time.Time {
 			row, err := p.db.Ent.SchedulerJob.Get(t.Context(), string(Expire))
@@ -284,9 +284,8 @@ func (c chore) runOnce(ctx context.Context) (Result, error) { return c(ctx) }
 
 func TestRunNow(t *testing.T) {
 	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
-	d := p.deps(settings())
-	d.Sweep = func(context.Context) error { return errBroken }
-	r := p.runner(t, d)
+	r := p.runner(t, p.deps(settings()))
+	r.jobs[Reconcile] = chore(func(context.Context) (Result, error) { return nil, errBroken })
 	product := p.product(t, 3)
 	must(t, p.order(t.Context(), product))
 	p.clock.Advance(reservation)
@@ -296,7 +295,7 @@ func TestRunNow(t *testing.T) {
 	if run.Result["orders"] != 1 || run.Error != "" || run.Instance != "one" || run.ID == 0 {
 		t.Errorf("run: %+v", run)
 	}
-	run, err = r.RunNow(t.Context(), Sweep)
+	run, err = r.RunNow(t.Context(), Reconcile)
 	must(t, err)
 	if run.Error != errBroken.Error() {
 		t.Errorf("error %q", run.Error)
@@ -320,7 +319,7 @@ func TestRunNow(t *testing.T) {
 	for _, run := range runs {
 		byJob[run.Job]++
 	}
-	if byJob["expire"] != lastRuns || byJob["sweep"] != 1 || byJob["prime"] != 1 {
+	if byJob["expire"] != lastRuns || byJob["reconcile"] != 1 || byJob["prime"] != 1 {
 		t.Errorf("last runs: %v", byJob)
 	}
 
@@ -383,7 +382,7 @@ func TestJobsWithoutDatabase(t *testing.T) {
 	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
 	r := p.runner(t, p.deps(settings()))
 	var tried attempts
-	r.attempted = tried.of("one")
+	r.onAttempt = tried.of("one")
 	must(t, p.db.Close())
 	r.Start()
 	for _, got := range tried.next(t, 4) {
@@ -403,7 +402,7 @@ func TestNothingIsLeftOfARunner(t *testing.T) {
 	for _, start := range []bool{true, false} {
 		r, err := New(p.deps(settings()))
 		must(t, err)
-		r.attempted = tried.of("one")
+		r.onAttempt = tried.of("one")
 		if start {
 			r.Start()
 			tried.next(t, 4)

@@ -14,23 +14,21 @@ type Settings struct {
 	PrimeEvery time.Duration `key:"prime" default:"5m" min:"1s" max:"24h"`
 	// ExpireEvery is how often orders that were not paid in time are ended, and orders finished that a crash left half-done.
 	ExpireEvery time.Duration `key:"expire" default:"10s" min:"100ms" max:"1h"`
-	// SweepEvery is how often Deps.Sweep is called.
-	SweepEvery time.Duration `default:"10s" min:"100ms" max:"1h"`
 	// RetainEvery is how often rows that nobody needs any more are deleted.
 	RetainEvery time.Duration `key:"retention" default:"24h" min:"1m" max:"168h"`
 
-	// Timeout bounds one run; what it leaves over is done by the next.
+	// Timeout bounds one run. The next run does what is left over.
 	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`
-	// Lease is how long a job is blocked that its instance died of. A run that takes longer renews it.
+	// Lease is how long a job is blocked after the instance that ran it has died. A run that takes longer renews it.
 	Lease time.Duration `default:"30s" min:"1s" max:"10m"`
 
 	// Page is how many balances are compared at a time.
 	Page int `default:"500" min:"1" max:"5000"`
-	// Looks is how often balances with changes in flight are looked at before they are locked and compared.
+	// Looks is how often reconcile looks at a balance that differs before it locks and compares it.
 	Looks int `default:"3" min:"1" max:"100"`
 	// LookPause is the time between these looks, in which a group commit should end.
 	LookPause time.Duration `default:"10ms" min:"0s" max:"10s"`
-	// Freeze is how long one balance may be kept from being persisted to while it is compared.
+	// Freeze is how long comparing one balance may keep the persister from writing to it.
 	Freeze time.Duration `default:"1s" min:"10ms" max:"1m"`
 
 	// ExpireBatch is how many orders are finished at a time.
@@ -41,10 +39,8 @@ type Settings struct {
 	// Remember is how long the database knows an applied change, and so how long a repeated request is told the first
 	// result. It must not be shorter than Redis remembers.
 	Remember time.Duration `default:"24h" min:"1m" max:"720h"`
-	// Unrelayed tells that no relay publishes changes; otherwise those are kept that are not published yet.
-	Unrelayed bool
-	// KeepEvents is how long it is known that a handler has taken effect for an event. Until then, the broker
-	// must have stopped delivering it again.
+	// KeepEvents is how long the database knows that a handler has processed an event. The broker must have stopped
+	// redelivering the event by then.
 	KeepEvents time.Duration `default:"168h" min:"1h" max:"8760h"`
 	// KeepHistory is how long runs and drift reports are kept.
 	KeepHistory time.Duration `default:"168h" min:"1h" max:"8760h"`
