@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -201,14 +200,6 @@ func costs(t *testing.T, f func()) {
 	if used > testenv.Scaled(maxCPU) {
 		t.Errorf("took %s of CPU", used)
 	}
-}
-
-// cpu is what this process has used.
-func cpu(t *testing.T) time.Duration {
-	t.Helper()
-	var usage syscall.Rusage
-	must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // TestSlowBody sends a body byte by byte, and then no more.

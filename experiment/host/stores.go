@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
+	"holdfast/internal/servers"
 )
 
 // Kinds of stores that an experiment provides.
@@ -38,13 +39,7 @@ type Stores struct {
 	// RedisURL names a Redis whose database must be empty: each run begins and ends with an empty one.
 	RedisURL string
 
-	started map[string]server
-}
-
-// server is one that was started.
-type server struct {
-	url  string
-	stop func() error
+	started map[string]*servers.Server
 }
 
 // RunStores are the database and the Redis of one run. Both are empty at its start. Close removes them.
@@ -114,30 +109,31 @@ func (s *Stores) Open(ctx context.Context, database, redisKind string) (_ *RunSt
 	return out, s.openRedis(ctx, out)
 }
 
-// server returns the URL of a server, which is started where none is named.
+// server returns the URL of a server, which is started from PATH if none is named. If this process is killed, the server
+// ends too on Linux, and its data are removed.
 func (s *Stores) server(ctx context.Context, kind, given, flag string) (string, error) {
 	if given != "" {
 		return given, nil
 	}
 	if running, found := s.started[kind]; found {
-		return running.url, nil
+		return running.URL, nil
 	}
-	started, err := startServer(ctx, kind)
+	started, err := servers.Start(ctx, servers.Kind(kind))
 	if err != nil {
 		return "", fmt.Errorf("%w; a running server can be named with %s", err, flag)
 	}
 	if s.started == nil {
-		s.started = map[string]server{}
+		s.started = map[string]*servers.Server{}
 	}
 	s.started[kind] = started
-	return started.url, nil
+	return started.URL, nil
 }
 
 // Close stops the servers that were started.
 func (s *Stores) Close() error {
 	var errs []error
 	for _, server := range s.started {
-		errs = append(errs, server.stop())
+		errs = append(errs, server.Stop())
 	}
 	s.started = nil
 	return errors.Join(errs...)

@@ -22,7 +22,7 @@ func (p process) stopped() bool { return p.state == 'T' || p.state == 't' || p.d
 // freeze stops the server and its children and returns the children's process IDs. It is done when the parent has
 // stopped, so that it cannot fork, and a look at the table finds no child that is not stopped.
 func (s *Server) freeze() ([]int, error) {
-	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := s.cmd.Process.Signal(sigStop); err != nil {
 		if errors.Is(err, os.ErrProcessDone) {
 			return nil, nil
 		}
@@ -45,7 +45,7 @@ func (s *Server) freeze() ([]int, error) {
 				continue
 			}
 			done = false
-			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
+			if err := sendSignal(pid, sigStop); err != nil {
 				return false, err
 			}
 		}
@@ -64,7 +64,7 @@ func (s *Server) signalFamily(signal syscall.Signal) error {
 		return err
 	}
 	for _, pid := range childrenOf(table, s.cmd.Process.Pid) {
-		if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		if err := sendSignal(pid, signal); err != nil {
 			return err
 		}
 	}

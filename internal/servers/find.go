@@ -10,10 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
-// ErrNotInstalled is wrapped by the error of [Start] where the program is missing.
+// ErrNotInstalled is wrapped by the error of [Start] if the program is missing.
 var ErrNotInstalled = errors.New("not found on PATH")
 
 // Have says whether the programs of this kind of server are installed.
@@ -39,6 +38,9 @@ func Missing(kind Kind) error {
 
 // find returns the paths of the program's files by name.
 func (p *program) find() (map[string]string, error) {
+	if !canRun {
+		return nil, fmt.Errorf("%s: servers are started on Unix only: %w", p.files[0], errors.ErrUnsupported)
+	}
 	paths := make(map[string]string, len(p.files))
 	for _, name := range p.files {
 		path, ok := lookup(name, p.places)
@@ -81,8 +83,11 @@ func versionIn(path string) float64 {
 	return 0
 }
 
-// credential returns the first of the users that exists.
-func credential(names []string) (*syscall.Credential, error) {
+// owner is the user that a server runs as.
+type owner struct{ uid, gid uint32 }
+
+// ownerOf returns the first of the users that exists.
+func ownerOf(names []string) (*owner, error) {
 	for _, name := range names {
 		u, err := user.Lookup(name)
 		if err != nil {
@@ -96,7 +101,7 @@ func credential(names []string) (*syscall.Credential, error) {
 		if err != nil {
 			return nil, fmt.Errorf("user %s: %w", name, err)
 		}
-		return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+		return &owner{uint32(uid), uint32(gid)}, nil
 	}
 	return nil, fmt.Errorf("it does not run as root, and none of the users %s exists", strings.Join(names, ", "))
 }

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
-	"syscall"
 )
 
 // household is what this process keeps for its servers: one temporary directory, the janitor that removes it, and the
@@ -64,7 +63,7 @@ func (h *household) open() error {
 	}
 	janitor := exec.Command("/bin/sh", "-c", janitorScript, "sh", root) //nolint:noctx // It must outlive this process.
 	janitor.Dir = "/"
-	janitor.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // Ctrl-C in a terminal must not reach it.
+	newSession(janitor, nil)
 	lifeline, err := janitor.StdinPipe()
 	if err == nil {
 		err = janitor.Start()

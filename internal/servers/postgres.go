@@ -113,5 +113,5 @@ func (s *Server) writeFile(path, text string) error {
 	if s.owner == nil {
 		return nil
 	}
-	return os.Chown(path, int(s.owner.Uid), int(s.owner.Gid))
+	return os.Chown(path, int(s.owner.uid), int(s.owner.gid))
 }

@@ -41,7 +41,7 @@ type Server struct {
 	dir      string            // all that the server writes is below
 	port     int
 	password string
-	owner    *syscall.Credential // nil: the user of this process
+	owner    *owner // nil: the user of this process
 
 	mu      sync.Mutex // guards what follows, and makes the methods take turns
 	cmd     *exec.Cmd
@@ -106,10 +106,10 @@ func (s *Server) start(ctx context.Context) error {
 		return err
 	}
 	if os.Geteuid() == 0 && len(s.program.users) > 0 {
-		if s.owner, err = credential(s.program.users); err != nil {
+		if s.owner, err = ownerOf(s.program.users); err != nil {
 			return err
 		}
-		if err := os.Chown(s.dir, int(s.owner.Uid), int(s.owner.Gid)); err != nil {
+		if err := os.Chown(s.dir, int(s.owner.uid), int(s.owner.gid)); err != nil {
 			return err
 		}
 	}
@@ -186,11 +186,10 @@ func (s *Server) pingOnce(ctx context.Context) error {
 	return s.program.ping(ctx, s)
 }
 
-// confine gives cmd the server's user and directory, its own session, so that Ctrl-C in a terminal reaches only the
-// test, and, on Linux, an end when this process ends.
+// confine gives cmd the server's user and directory, its own session, and, on Linux, an end when this process ends.
 func (s *Server) confine(cmd *exec.Cmd) {
 	cmd.Dir = s.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: s.owner}
+	newSession(cmd, s.owner)
 	dieWithParent(cmd.SysProcAttr, s.program.stop)
 }
 
@@ -217,7 +216,7 @@ func (s *Server) end() error {
 	if !s.running() {
 		return nil
 	}
-	if err := s.signalFamily(syscall.SIGCONT); err != nil { // A paused server would not act on the signal.
+	if err := s.signalFamily(sigContinue); err != nil { // A paused server would not act on the signal.
 		return err
 	}
 	if err := s.cmd.Process.Signal(s.program.stop); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -254,7 +253,7 @@ func (s *Server) kill() error {
 		return err
 	}
 	for _, pid := range children {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		if err := sendSignal(pid, syscall.SIGKILL); err != nil {
 			return err
 		}
 	}
@@ -323,7 +322,7 @@ func (s *Server) Resume() error {
 	if !s.running() {
 		return fmt.Errorf("resume %s: it is not running", s.Kind)
 	}
-	if err := s.signalFamily(syscall.SIGCONT); err != nil {
+	if err := s.signalFamily(sigContinue); err != nil {
 		return fmt.Errorf("resume %s: %w", s.Kind, err)
 	}
 	return nil

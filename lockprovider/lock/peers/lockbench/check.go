@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"holdfast/lockprovider/lock"
@@ -127,15 +126,15 @@ func (b *bench) deadWaiter(ctx context.Context) ([]verdict, error) {
 	var verdicts []verdict
 	for _, fault := range []struct {
 		name   string
-		signal syscall.Signal
+		strike func(*worker) error
 		bound  time.Duration
 	}{
-		{"4 dead waiter: the next one's extra wait", syscall.SIGKILL, 5 * time.Millisecond},
-		{"4 stopped waiter: the next one's extra wait", syscall.SIGSTOP, 2 * time.Second},
+		{"4 dead waiter: the next one's extra wait", (*worker).kill, 5 * time.Millisecond},
+		{"4 stopped waiter: the next one's extra wait", (*worker).stop, 2 * time.Second},
 	} {
 		var took []time.Duration
 		for range tries {
-			d, err := b.overtakeFaulty(ctx, fault.signal)
+			d, err := b.overtakeFaulty(ctx, fault.strike)
 			if err != nil {
 				return nil, err
 			}
@@ -151,7 +150,7 @@ func bounded(name string, took []time.Duration, bound time.Duration) verdict {
 	return verdict{name, got.Round(100 * time.Microsecond).String(), "≤ " + bound.String(), got <= bound}
 }
 
-func (b *bench) overtakeFaulty(ctx context.Context, signal syscall.Signal) (time.Duration, error) {
+func (b *bench) overtakeFaulty(ctx context.Context, strike func(*worker) error) (time.Duration, error) {
 	holder, err := b.openOurs("holder")
 	if err != nil {
 		return 0, err
@@ -183,13 +182,8 @@ func (b *bench) overtakeFaulty(ctx context.Context, signal syscall.Signal) (time
 		granted <- err
 	}()
 	time.Sleep(queueing)
-	if err := w.cmd.Process.Signal(signal); err != nil {
+	if err := strike(w); err != nil {
 		return 0, err
-	}
-	if signal == syscall.SIGKILL {
-		_ = w.cmd.Wait()
-	} else {
-		time.Sleep(50 * time.Millisecond) // until it stands still
 	}
 	began := time.Now()
 	if err := unlock(); err != nil {

@@ -106,6 +106,13 @@ func (w *worker) end() {
 	_ = w.cmd.Wait() // "signal: killed", or what has been read from its output
 }
 
+// kill ends the process as a crash does, and waits until it has ended.
+func (w *worker) kill() error {
+	err := w.cmd.Process.Kill()
+	_ = w.cmd.Wait() // "signal: killed"
+	return err
+}
+
 // runProcesses puts a load on a lock from several processes at once.
 func (b *bench) runProcesses(ctx context.Context, name, url string, l load) ([]sample, error) {
 	var samples []sample

@@ -1,0 +1,7 @@
+//go:build !unix
+
+package main
+
+import "errors"
+
+func (w *worker) stop() error { return errors.ErrUnsupported }
