@@ -184,10 +184,10 @@ func (s *Shop) runStrategies(ctx context.Context) error {
 	if s.Events != nil {
 		persisting.Poison = s.Events.Poison
 	}
-	if err := events.DrainEarlier(ctx, s.Redis.Client, s.Deployment, persisting); err != nil {
+	s.Providers.PersistWith(events.Persisting(persisting))
+	if err := s.Providers.EndEarlier(ctx); err != nil {
 		return err
 	}
-	s.Providers.PersistWith(events.Persisting(persisting))
 	s.closers.add("strategies", events.Background(ctx, s.Providers.Run))
 	return nil
 }

@@ -2,11 +2,8 @@ package events
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -229,34 +226,5 @@ func (r *redisFirst) checkCommitted(changes ...lockprovider.Change) {
 		if _, found, err := r.ledger.Replay(r.Context(), c); !found || err != nil {
 			r.Errorf("%+v is not committed: %v", c.Moves, err)
 		}
-	}
-}
-
-// Instances that start together find the same ended epoch. Each returns when nothing of it is left, whoever removes it.
-func TestEndedEpochIsDrainedTogether(t *testing.T) {
-	noLeaks(t)
-	r := newRedisFirst(t)
-	const balance, rounds, instances = "stock:product:ended", 30, 3
-	r.open(balance)
-	for range rounds {
-		changes := []lockprovider.Change{r.admit(balance, +1), r.admit(balance, -1)}
-		errs := make([]error, instances)
-		var running sync.WaitGroup
-		for i := range instances {
-			running.Go(func() {
-				deps := r.deps
-				deps.Instance = fmt.Sprint("instance", i)
-				errs[i] = drainEpoch(t.Context(), r.store, deps)
-			})
-		}
-		running.Wait()
-		must(t, errors.Join(errs...))
-		r.checkCommitted(changes...)
-		if used, err := r.store.Used(t.Context()); used || err != nil {
-			t.Fatalf("something is left: %v, %v", used, err)
-		}
-	}
-	if row := r.client.Balance.GetX(t.Context(), balance); row.Amount != 20 || row.Applied != 2*rounds {
-		t.Errorf("%+v", row)
 	}
 }

@@ -99,5 +99,5 @@ type runner interface {
 
 // beginner is implemented by providers that leave something behind when an epoch ends.
 type beginner interface {
-	BeginEpoch(ctx context.Context, epoch int64) error
+	BeginEpoch(epoch int64)
 }

@@ -16,6 +16,8 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
+	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // ErrStrategyMismatch means that a live instance of the same deployment runs another strategy for a family. Two
@@ -220,11 +222,14 @@ type activeMode struct {
 	fallback bool
 }
 
-// activeMode reads the active mode of a family.
+// activeMode reads the active mode of a family. It is [ErrStrategyMismatch] if another strategy has taken the family over.
 func (d *Deployment) activeMode(ctx context.Context, f Family) (activeMode, error) {
 	row, err := d.client.FamilyStrategy.Get(ctx, string(f))
 	if err != nil {
 		return activeMode{}, fmt.Errorf("read the active mode of %s: %w", f, err)
+	}
+	if mine := d.strategies[f]; Strategy(row.Strategy) != mine {
+		return activeMode{}, fmt.Errorf("%w: %s was switched from %q to %q", ErrStrategyMismatch, f, mine, row.Strategy)
 	}
 	return activeMode{epoch: row.Epoch, fallback: row.Fallback}, nil
 }
@@ -237,6 +242,34 @@ func (d *Deployment) switchMode(ctx context.Context, f Family, from activeMode) 
 		SetFallback(!from.fallback).AddEpoch(1).SetUpdatedAt(time.Now().UTC()).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("switch the active mode of %s: %w", f, err)
+	}
+	return nil
+}
+
+// WhileCurrent runs a function in a transaction that has locked the family's row, if its epoch is the current one and this
+// instance's strategy serves it. Otherwise the error is [redisfirst.ErrClosed]. A switch waits for the function to end, so
+// what the function does comes before all that follows the switch.
+func (d *Deployment) WhileCurrent(ctx context.Context, f Family, epoch int64, do func(ctx context.Context) error) error {
+	tx, err := d.client.Tx(ctx)
+	if err != nil {
+		return ledger.Failure(ctx, err)
+	}
+	n, err := tx.FamilyStrategy.Update().
+		Where(familystrategy.ID(string(f)), familystrategy.Epoch(epoch), familystrategy.Fallback(false),
+			familystrategy.Strategy(string(d.strategies[f]))).
+		SetUpdatedAt(time.Now().UTC()).Save(ctx)
+	if err == nil && n == 0 {
+		err = redisfirst.ErrClosed
+	}
+	if err == nil {
+		err = do(ctx)
+	}
+	if err != nil {
+		_ = tx.Rollback()
+		return ledger.Failure(ctx, err)
+	}
+	if err := tx.Commit(); err != nil {
+		return ledger.Failure(ctx, err)
 	}
 	return nil
 }

@@ -1,10 +1,24 @@
 package lockprovider
 
-import "holdfast/lockprovider/lock"
+import (
+	"context"
+	"errors"
+
+	"holdfast/lockprovider/lock"
+)
 
 // NewLocked is the lock-shaped strategy around any locker: for the tests that build a broken one.
 func NewLocked(s Strategy, f Family, locker lock.Locker, d Deps) Provider {
 	return &middleware{
 		next: newLocked(s, locker, d), strategy: s, family: f, metrics: d.Metrics,
 	}
+}
+
+// FallBackAndReturn has an instance switch a family to its fallback and back, as an outage of Redis does.
+func FallBackAndReturn(ctx context.Context, p *Providers, f Family) error {
+	fo, ok := As[*failover](p.For(f))
+	if !ok {
+		return errors.New("no fallback")
+	}
+	return errors.Join(fo.switchTo(ctx, true), fo.switchTo(ctx, false))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,8 @@ type failover struct {
 	settings   FailoverSettings
 	log        *slog.Logger
 
-	active atomic.Pointer[activeMode] // as this instance knows it
+	following sync.Mutex                 // so that an epoch is begun once
+	active    atomic.Pointer[activeMode] // as this instance knows it
 }
 
 // FailoverSettings are the bounds of the way out of an outage of Redis, and back.
@@ -78,6 +80,9 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 		return p.fallback.Execute(ctx, c)
 	}
 	receipt, err := p.breaker.Execute(func() (Receipt, error) { return p.primary.Execute(ctx, c) })
+	if errors.Is(err, redisfirst.ErrClosed) {
+		return p.followed(ctx, c, err)
+	}
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = fmt.Errorf("%w: %w: circuit open", ErrUnavailable, errRedisDown)
 	}
@@ -94,6 +99,17 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 		return receipt, ledger.Unknown("the change was sent to redis, and the fallback says", ferr)
 	}
 	return receipt, ferr
+}
+
+// followed executes a change that was refused because its epoch has ended, in the epoch that is active by now.
+func (p *failover) followed(ctx context.Context, c Change, closed error) (Receipt, error) {
+	if err := p.follow(ctx); err != nil {
+		return Receipt{}, errors.Join(closed, err)
+	}
+	if p.active.Load().fallback {
+		return p.fallback.Execute(ctx, c)
+	}
+	return p.primary.Execute(ctx, c)
 }
 
 // Unwrap lets [As] find what the strategy can do that serves while Redis answers.
@@ -137,6 +153,8 @@ func (p *failover) watchOnce(ctx context.Context, healthy *int) error {
 
 // follow adopts the active mode that the database holds.
 func (p *failover) follow(ctx context.Context) error {
+	p.following.Lock()
+	defer p.following.Unlock()
 	mode, err := p.deployment.activeMode(ctx, p.family)
 	if err != nil {
 		return err

@@ -47,6 +47,7 @@ func newLua(d Deps) (Provider, error) {
 	store := redisfirst.NewStore(d.Redis, d.family, d.Epochs[d.family], d.Instance, redisfirst.StoreSettings{
 		Backlog: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember,
 	})
+	store.OpenWith(d.whileCurrent())
 	return &lua{Store: store, confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings}, nil
 }
 

@@ -138,13 +138,18 @@ var workers = lockprovider.WorkerSettings{Batch: 256, Block: block, Retry: 20 * 
 
 // serve runs what the strategies need in the background, with the product's own persister.
 func serve(b providertest.Background) (stop func()) {
+	persist(b)
+	return inBackground(b.Providers)
+}
+
+// persist has providers persist with the product's own persister, as soon as they run.
+func persist(b providertest.Background) {
 	settings := events.DefaultPersisterSettings()
 	settings.Block = block
 	b.Providers.PersistWith(events.Persisting(events.PersisterDeps{
 		Ledger: b.Ledger, Instance: b.Instance, Settings: settings, Metrics: events.NewPersisterMetrics(nil),
 		Log: slog.New(slog.DiscardHandler),
 	}))
-	return inBackground(b.Providers)
 }
 
 func inBackground(providers *lockprovider.Providers) (stop func()) {

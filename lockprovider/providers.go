@@ -96,6 +96,7 @@ type Providers struct {
 	handoff       *handoff.Client
 	confirmations *redisfirst.Confirmations // nil if no family needs them
 	deps          Deps
+	persister     func(*redisfirst.Store, *redisfirst.Confirmations) Persister // nil: other processes persist
 }
 
 // Build constructs one provider a family.
@@ -169,21 +170,30 @@ func (p *Providers) withFailover(f Family, cfg FamilyConfig, info Info, primary 
 			return nil, fmt.Errorf("family %s: %w", f, err)
 		}
 	}
-	beginEpoch := func(context.Context, int64) error { return nil }
-	if b, ok := primary.(beginner); ok {
-		beginEpoch = b.BeginEpoch
+	beginEpoch := func(ctx context.Context, epoch int64) error {
+		if b, ok := primary.(beginner); ok {
+			if err := p.endEpochs(ctx, f, epoch); err != nil {
+				return err
+			}
+			b.BeginEpoch(epoch)
+		}
+		return nil
 	}
-	return newFailover(f, primary, fallback, p.deps.Deployment, p.deps.Epochs[f],
-		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, beginEpoch, p.deps.Failover, p.deps.Log), nil
+	fo := newFailover(f, primary, fallback, p.deps.Deployment, p.deps.Epochs[f],
+		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, beginEpoch, p.deps.Failover, p.deps.Log)
+	if q, ok := primary.(*queue); ok {
+		q.follow = fo.follow
+	}
+	return fo, nil
 }
 
 // PersistWith sets who writes in this process what a write-behind store has admitted into the database: persister is
 // called once for each store, now. It must be called before changes are served. Without it, other processes persist.
 func (p *Providers) PersistWith(persister func(*redisfirst.Store, *redisfirst.Confirmations) Persister) {
+	p.persister = persister
 	for _, provider := range p.byFamily {
 		if l, ok := As[*lua](provider); ok {
 			l.persister = persister(l.Store, l.confirmations)
-			l.DrainWith(l.persister.Drain)
 		}
 	}
 }

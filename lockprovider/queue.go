@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,7 +19,9 @@ import (
 // takes them in batches, checks one after the other, and commits those that fit in one transaction. Nobody contends for
 // anything, the first to come is the first served, and a caller who finds the stock sold out is told without joining.
 type queue struct {
-	changes       *redisfirst.Queue
+	changes       atomic.Pointer[redisfirst.Queue] // of the epoch that is current
+	inEpoch       func(epoch int64) *redisfirst.Queue
+	follow        func(ctx context.Context) error // adopts the epoch that is current
 	confirmations *redisfirst.Confirmations
 	ledger        *Ledger
 	settings      Settings
@@ -26,30 +29,49 @@ type queue struct {
 }
 
 func newQueue(d Deps) (Provider, error) {
-	changes := redisfirst.NewQueue(d.Redis, d.family, d.Epochs[d.family], d.Instance, redisfirst.QueueSettings{
+	p := &queue{
+		inEpoch:       func(epoch int64) *redisfirst.Queue { return d.queueOf(d.family, epoch) },
+		confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings,
+		worker: d.worker(d.confirmations),
+	}
+	p.BeginEpoch(d.Epochs[d.family])
+	return p, nil
+}
+
+// BeginEpoch goes on under another epoch, in another queue.
+func (p *queue) BeginEpoch(epoch int64) { p.changes.Store(p.inEpoch(epoch)) }
+
+// queueOf returns the queue of a family in an epoch.
+func (d Deps) queueOf(f Family, epoch int64) *redisfirst.Queue {
+	changes := redisfirst.NewQueue(d.Redis, f, epoch, d.Instance, redisfirst.QueueSettings{
 		Length: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember,
 	})
-	return &queue{
-		changes: changes, confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings,
-		worker: &worker{
-			changes: changes, locker: d.handoff.Locker(workerLock), ledger: d.Ledger, confirmations: d.confirmations,
-			instance: d.Instance, settings: d.Worker, log: d.Log,
-		},
-	}, nil
+	d.family = f
+	changes.OpenWith(d.whileCurrent())
+	return changes
+}
+
+// worker returns what serves queues in this process.
+func (d Deps) worker(confirmations *redisfirst.Confirmations) *worker {
+	return &worker{
+		locker: d.handoff.Locker(workerLock), ledger: d.Ledger, confirmations: confirmations,
+		instance: d.Instance, settings: d.Worker, log: d.Log,
+	}
 }
 
 func (p *queue) Execute(ctx context.Context, c Change) (Receipt, error) {
 	result, forget := p.confirmations.Expect(c.ID) // before joining: the result may come at once
 	defer forget()
 	began := time.Now()
-	entry, err := p.changes.Join(ctx, c, time.Time{})
+	changes := p.changes.Load()
+	entry, err := changes.Join(ctx, c, time.Time{})
 	if err != nil {
 		return refusedUnlessApplied(ctx, p.ledger, c, err)
 	}
 	if entry.State == redisfirst.EntryFailed {
 		return Receipt{Strategy: Queue}, entry.Failure
 	}
-	receipt, err := p.served(ctx, c, entry, result)
+	receipt, err := p.served(ctx, changes, c, entry, result)
 	receipt.Waited = time.Since(began)
 	return receipt, err
 }
@@ -60,23 +82,34 @@ func (p *queue) Enter(ctx context.Context, c Change, until time.Time) (Position,
 	if err != nil {
 		return Position{}, err
 	}
-	if _, err := p.changes.Join(ctx, c, until); err != nil {
+	changes := p.changes.Load()
+	_, err = changes.Join(ctx, c, until)
+	if errors.Is(err, redisfirst.ErrClosed) && p.follow != nil {
+		if ferr := p.follow(ctx); ferr != nil {
+			return Position{}, errors.Join(err, ferr)
+		}
+		changes = p.changes.Load()
+		_, err = changes.Join(ctx, c, until)
+	}
+	if err != nil {
 		return Position{}, err
 	}
-	return p.Look(ctx, c.ID, until)
+	return changes.Look(ctx, c.ID, until)
 }
 
 // Look implements [Ticketer].
 func (p *queue) Look(ctx context.Context, id uuid.UUID, until time.Time) (Position, error) {
-	return p.changes.Look(ctx, id, until)
+	return p.changes.Load().Look(ctx, id, until)
 }
 
 // Run serves the queue whenever no other instance does, until ctx ends.
-func (p *queue) Run(ctx context.Context) { p.worker.Run(ctx) }
+func (p *queue) Run(ctx context.Context) { p.worker.Run(ctx, p.changes.Load) }
 
 // served waits for the worker. A caller that waits longer than the bound leaves the queue, unless its change is being served
 // by then.
-func (p *queue) served(ctx context.Context, c Change, entry redisfirst.Entry, result <-chan error) (Receipt, error) {
+func (p *queue) served(
+	ctx context.Context, changes *redisfirst.Queue, c Change, entry redisfirst.Entry, result <-chan error,
+) (Receipt, error) {
 	patience := time.NewTimer(p.settings.Wait)
 	defer patience.Stop()
 	next := firstLook
@@ -99,7 +132,7 @@ func (p *queue) served(ctx context.Context, c Change, entry redisfirst.Entry, re
 			receipt.Replayed = entry.Replayed || err != nil
 			return receipt, rerr
 		case <-look.C:
-			if receipt, done, err := p.lookForResult(ctx, c); done || err != nil {
+			if receipt, done, err := p.lookForResult(ctx, changes, c); done || err != nil {
 				receipt.Replayed = entry.Replayed
 				return receipt, err
 			}
@@ -109,7 +142,7 @@ func (p *queue) served(ctx context.Context, c Change, entry redisfirst.Entry, re
 			if leaving {
 				return Receipt{}, ledger.Unknown("the change is being served", errNoResult)
 			}
-			left, err := p.changes.Leave(context.WithoutCancel(ctx), c.ID, entry.StreamID)
+			left, err := changes.Leave(context.WithoutCancel(ctx), c.ID, entry.StreamID)
 			if err != nil {
 				return Receipt{}, err
 			}
@@ -119,25 +152,27 @@ func (p *queue) served(ctx context.Context, c Change, entry redisfirst.Entry, re
 			leaving = true // too late to leave: the result is on its way
 			patience.Reset(p.settings.Pipeline.PersistWait)
 		case <-ctx.Done():
-			p.abandon(ctx, c, entry)
+			abandon(ctx, changes, c, entry)
 			return Receipt{}, ctx.Err()
 		}
 	}
 }
 
 // abandon leaves the queue for a caller that has gone.
-func (p *queue) abandon(ctx context.Context, c Change, entry redisfirst.Entry) {
+func abandon(ctx context.Context, changes *redisfirst.Queue, c Change, entry redisfirst.Entry) {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), lock.UnlockTimeout)
 	defer cancel()
-	_, _ = p.changes.Leave(bounded, c.ID, entry.StreamID) // too late to leave: the change is applied, as a repeat will tell
+	_, _ = changes.Leave(bounded, c.ID, entry.StreamID) // too late to leave: the change is applied, as a repeat will tell
 }
 
 // lookForResult finds a result whose message was lost.
-func (p *queue) lookForResult(ctx context.Context, c Change) (receipt Receipt, done bool, err error) {
+func (p *queue) lookForResult(
+	ctx context.Context, changes *redisfirst.Queue, c Change,
+) (receipt Receipt, done bool, err error) {
 	if receipt, found, err := p.ledger.Replay(ctx, c); found || errors.Is(err, ErrIDReused) {
 		return receipt, found, err
 	}
-	position, err := p.changes.Look(ctx, c.ID, time.Time{})
+	position, err := changes.Look(ctx, c.ID, time.Time{})
 	switch {
 	case err != nil:
 		return Receipt{}, false, nil //nolint:nilerr // Redis does not answer: go on waiting, within the bound
@@ -160,7 +195,6 @@ var errNoResult = errors.New("no result within the bound")
 // worker serves the queue of a family. Any number of instances may run one. A lock makes sure that one at a time serves;
 // change IDs and conditional updates keep the data right if that lock fails.
 type worker struct {
-	changes       *redisfirst.Queue
 	confirmations *redisfirst.Confirmations
 	locker        lock.Locker
 	ledger        *Ledger
@@ -184,46 +218,73 @@ func DefaultWorkerSettings() WorkerSettings {
 	return WorkerSettings{Batch: 256, Block: 500 * time.Millisecond, Retry: time.Second}
 }
 
-// Run serves whenever no other worker does, until ctx ends.
-func (w *worker) Run(ctx context.Context) {
+// Run serves the current queue whenever no other worker does, until ctx ends.
+func (w *worker) Run(ctx context.Context, current func() *redisfirst.Queue) {
 	for ctx.Err() == nil {
-		held, lease, err := w.locker.Lock(ctx, []string{"exclusive:queue:" + w.changes.Name()})
-		if errors.Is(err, ErrLockTimeout) {
-			continue // another instance serves
-		}
-		if err == nil {
-			err = w.serve(held)
-			_ = lease.Unlock(ctx) // a lease that was lost has been taken over
-		}
-		if err != nil && ctx.Err() == nil {
-			w.log.WarnContext(ctx, "the queue waits", "family", w.changes.Family(), "error", err)
+		changes := current()
+		err := w.alone(ctx, changes, func(held context.Context) error {
+			for held.Err() == nil && current() == changes {
+				if _, err := w.serve(held, changes, w.settings.Block); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrLockTimeout) { // else another instance serves
+			w.log.WarnContext(ctx, "the queue waits", "family", changes.Family(), "error", err)
 			_ = pause(ctx, w.settings.Retry)
 		}
 	}
 }
 
-// serve takes batches for as long as the lock is held.
-func (w *worker) serve(ctx context.Context) error {
-	for ctx.Err() == nil {
-		batch, err := w.changes.Next(ctx, w.settings.Batch, w.settings.Block)
-		if err != nil {
+// Drain has a queue that nothing comes to any more served to its end, by this worker or another.
+func (w *worker) Drain(ctx context.Context, changes *redisfirst.Queue) error {
+	for {
+		left, err := changes.Len(ctx)
+		if err != nil || left == 0 {
 			return err
 		}
-		if len(batch) == 0 {
-			continue
-		}
-		began := time.Now()
-		if err := w.serveBatch(ctx, batch); err != nil {
+		err = w.alone(ctx, changes, func(held context.Context) error {
+			for {
+				if served, err := w.serve(held, changes, -1); err != nil || served == 0 {
+					return err
+				}
+			}
+		})
+		if err != nil && !errors.Is(err, ErrLockTimeout) {
 			return err
 		}
-		w.changes.Pace(ctx, float64(len(batch))/time.Since(began).Seconds())
 	}
-	return nil
+}
+
+// alone serves a queue under its lock. It returns [ErrLockTimeout] if another worker has the lock.
+func (w *worker) alone(ctx context.Context, changes *redisfirst.Queue, serve func(held context.Context) error) error {
+	held, lease, err := w.locker.Lock(ctx, []string{"exclusive:queue:" + changes.Name()})
+	if err != nil {
+		return err
+	}
+	err = serve(held)
+	_ = lease.Unlock(ctx) // a lease that was lost has been taken over
+	return err
+}
+
+// serve takes one batch, waits up to block for it, and returns how many changes it had.
+func (w *worker) serve(ctx context.Context, changes *redisfirst.Queue, block time.Duration) (int, error) {
+	batch, err := changes.Next(ctx, w.settings.Batch, block)
+	if err != nil || len(batch) == 0 {
+		return 0, err
+	}
+	began := time.Now()
+	if err := w.serveBatch(ctx, changes, batch); err != nil {
+		return 0, err
+	}
+	changes.Pace(ctx, float64(len(batch))/time.Since(began).Seconds())
+	return len(batch), nil
 }
 
 // serveBatch serves a batch: check in order → commit → remove from the queue → tell.
-func (w *worker) serveBatch(ctx context.Context, batch []ledger.Admitted) error {
-	batch, err := w.changes.Serve(ctx, batch, time.Now())
+func (w *worker) serveBatch(ctx context.Context, changes *redisfirst.Queue, batch []ledger.Admitted) error {
+	batch, err := changes.Serve(ctx, batch, time.Now())
 	if err != nil {
 		return err
 	}
@@ -246,7 +307,7 @@ func (w *worker) serveBatch(ctx context.Context, batch []ledger.Admitted) error 
 		return err // nothing is known: they stay in the queue, first
 	}
 	// Marks before results: a caller that is told that something was given back must not find it still sold out.
-	err = w.changes.Served(ctx, batch, results, balances)
+	err = changes.Served(ctx, batch, results, balances)
 	w.confirmations.Tell(ctx, w.instance, batch, results)
 	return err
 }

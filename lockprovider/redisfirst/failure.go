@@ -29,7 +29,9 @@ func ask(ctx context.Context, r redis.Scripter, script *redis.Script, keys []str
 		return refused
 	}
 	reply := script.Run(bounded, r, keys, args...)
-	if err := reply.Err(); err != nil {
+	if err := reply.Err(); isClosed(err) {
+		reply.SetErr(ErrClosed)
+	} else if err != nil {
 		reply.SetErr(fmt.Errorf("%w: %w", ErrRedisDown, ledger.Unknown("redis", err)))
 	}
 	return reply
@@ -40,6 +42,9 @@ func ask(ctx context.Context, r redis.Scripter, script *redis.Script, keys []str
 func failure(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, ledger.ErrLockLost) || errors.Is(err, ledger.ErrLockTimeout) {
 		return err
+	}
+	if isClosed(err) {
+		return ErrClosed
 	}
 	if ended := ledger.Ended(ctx); ended != nil {
 		return ended

@@ -19,9 +19,9 @@ import (
 // Queue is the queue of one family under the strategy queue: changes in the order in which they arrived, in a stream that
 // one worker at a time serves. It is safe for concurrent use.
 type Queue struct {
-	redis    redis.UniversalClient
+	epoch
+
 	family   ledger.Family
-	prefix   string
 	instance string
 	settings QueueSettings
 }
@@ -38,12 +38,32 @@ type QueueSettings struct {
 const soldOutFor = 10 * time.Second
 
 // NewQueue returns the queue of a family in an epoch. instance names this process to the worker.
-func NewQueue(r redis.UniversalClient, f ledger.Family, epoch int64, instance string, s QueueSettings) *Queue {
+func NewQueue(r redis.UniversalClient, f ledger.Family, number int64, instance string, s QueueSettings) *Queue {
 	return &Queue{
-		redis: r, family: f, instance: instance, settings: s,
-		prefix: fmt.Sprintf("{holdfast:queue:%s:%d}:", strings.ToLower(string(f)), epoch),
+		family: f, instance: instance, settings: s, epoch: epoch{
+			redis: r, prefix: fmt.Sprintf("{holdfast:queue:%s:%d}:", strings.ToLower(string(f)), number), number: number,
+			current: always,
+		},
 	}
 }
+
+// OpenWith sets who says whether the epoch is the current one. It must be called before changes are served.
+func (q *Queue) OpenWith(current WhileCurrent) { q.current = current }
+
+// Used reports whether anything waits here or may come to.
+func (q *Queue) Used(ctx context.Context) (bool, error) { return q.used(ctx, q.stream()) }
+
+// Close has Redis refuse to put anything more into the queue.
+func (q *Queue) Close(ctx context.Context) error { return q.close(ctx) }
+
+// Len returns how many changes are in the queue.
+func (q *Queue) Len(ctx context.Context) (int64, error) {
+	n, err := q.redis.XLen(ctx, q.stream()).Result()
+	return n, failure(ctx, err)
+}
+
+// Forget removes the queue from Redis. It is only for one that has been closed, and is empty.
+func (q *Queue) Forget(ctx context.Context) error { return q.forget(ctx) }
 
 // Family returns the family whose changes these are.
 func (q *Queue) Family() ledger.Family { return q.family }
@@ -100,13 +120,13 @@ type Entry struct {
 // means that a caller waits for the result and calls [Queue.Leave] if it gives up.
 //
 // Errors: *[ledger.Refused] if what is asked is known to be sold out; [ledger.ErrIDReused]; [ledger.ErrLockTimeout] if the
-// queue is full; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if it came before anything was sent.
+// queue is full; [ErrClosed]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if it came before anything was sent.
 func (q *Queue) Join(ctx context.Context, c ledger.Change, until time.Time) (Entry, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ledger.ErrInvalidChange, err)
 	}
-	keys := []string{q.stream(), q.dedup(c.ID)}
+	keys := []string{q.stream(), q.dedup(c.ID), q.mark()}
 	var taking []ledger.Move
 	for _, m := range c.Moves {
 		if m.Delta < 0 {
@@ -114,8 +134,12 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, until time.Time) (Ent
 			keys = append(keys, q.soldOut(m.Balance))
 		}
 	}
-	reply, err := ask(ctx, q.redis, enqueueScript, keys, c.ID.String(), c.Record.Fingerprint, body, q.instance,
-		q.settings.Length, q.settings.Remember.Milliseconds(), deadline(until), []byte(c.Record.Payload)).Slice()
+	var reply []any
+	err = q.opened(ctx, func() (err error) {
+		reply, err = ask(ctx, q.redis, enqueueScript, keys, c.ID.String(), c.Record.Fingerprint, body, q.instance,
+			q.settings.Length, q.settings.Remember.Milliseconds(), deadline(until), []byte(c.Record.Payload)).Slice()
+		return err
+	})
 	if err != nil {
 		return Entry{}, err
 	}

@@ -73,7 +73,7 @@ func isActive(ctx context.Context, c *ent.FamilyStrategyClient, f ledger.Family,
 	if ent.IsNotFound(err) { // no deployment: one process, and no epochs
 		return true, nil
 	}
-	return err == nil && !row.Fallback && row.Epoch == k.epoch, err
+	return err == nil && !row.Fallback && row.Epoch == k.number, err
 }
 
 // Reconcile compares a balance in Redis with the database, and repairs Redis if it has drifted.
@@ -90,6 +90,12 @@ func isActive(ctx context.Context, c *ent.FamilyStrategyClient, f ledger.Family,
 func (s *Store) Reconcile(ctx context.Context, l *ledger.Ledger, key string) (Comparison, error) {
 	var c Comparison
 	k := s.keys()
+	if err := k.ensureOpen(ctx); err != nil { // before the transaction, since it asks the database
+		if errors.Is(err, ErrClosed) {
+			err = ErrNotActive
+		}
+		return c, err
+	}
 	_, err := l.Run(ctx, reconciling, func(tx *ledger.Tx) error {
 		c = Comparison{Balance: key}
 		locked, err := tx.Read(ctx, []ledger.Move{{Balance: key}}, ledger.ForUpdate)
@@ -201,7 +207,7 @@ func (s *Store) put(ctx context.Context, k keyspace, c *Comparison) error {
 		c.Repaired = created == 1
 		return err
 	case c.Drifted():
-		n, err := repairScript.Run(ctx, s.redis, []string{k.balance(c.Balance)}, c.Redis.Seq, c.Redis.Amount,
+		n, err := repairScript.Run(ctx, s.redis, []string{k.balance(c.Balance), k.mark()}, c.Redis.Seq, c.Redis.Amount,
 			c.Expected.Amount, c.Expected.Floor, c.Expected.Ceiling, c.Expected.Seq).Int()
 		c.Repaired = n == 1
 		return failure(ctx, err)

@@ -25,7 +25,7 @@ type Store struct {
 	epoch    atomic.Int64
 	instance string
 	settings StoreSettings
-	drain    func(ctx context.Context) error
+	current  WhileCurrent
 }
 
 // StoreSettings are the bounds of a Store.
@@ -38,42 +38,34 @@ type StoreSettings struct {
 
 // NewStore returns the store of a family in an epoch. instance names this process to those who persist its changes.
 func NewStore(r redis.UniversalClient, f ledger.Family, epoch int64, instance string, s StoreSettings) *Store {
-	store := &Store{redis: r, family: f, instance: instance, settings: s}
+	store := &Store{redis: r, family: f, instance: instance, settings: s, current: always}
 	store.epoch.Store(epoch)
 	return store
 }
 
-// DrainWith sets the function that persists what is in the stream. It must be called before changes are served.
-func (s *Store) DrainWith(drain func(ctx context.Context) error) { s.drain = drain }
+// OpenWith sets who says whether an epoch is the current one. It must be called before changes are served.
+func (s *Store) OpenWith(current WhileCurrent) { s.current = current }
 
-// BeginEpoch goes on under another epoch, after what the one before had admitted has been persisted.
-func (s *Store) BeginEpoch(ctx context.Context, epoch int64) error {
-	if s.drain != nil {
-		if err := s.drain(ctx); err != nil {
-			return fmt.Errorf("drain %s: %w", s.family, err)
-		}
-	}
-	s.epoch.Store(epoch)
-	return nil
-}
+// BeginEpoch goes on under another epoch.
+func (s *Store) BeginEpoch(epoch int64) { s.epoch.Store(epoch) }
 
 // Family returns the family whose changes these are.
 func (s *Store) Family() ledger.Family { return s.family }
 
 // keyspace is the names of an epoch's keys. A command takes it once: the epoch may change from one call of keys to the
 // next, and a key of one epoch says nothing about another.
-type keyspace struct {
-	prefix string
-	epoch  int64
-}
+type keyspace struct{ epoch }
 
-func (s *Store) keys() keyspace { return epochKeys(s.family, s.epoch.Load()) }
+func (s *Store) keys() keyspace { return s.keysIn(s.epoch.Load()) }
 
 // keysOf returns the keys of the epoch in which a change was admitted.
-func (s *Store) keysOf(a ledger.Admitted) keyspace { return epochKeys(s.family, a.Epoch) }
+func (s *Store) keysOf(a ledger.Admitted) keyspace { return s.keysIn(a.Epoch) }
 
-func epochKeys(f ledger.Family, epoch int64) keyspace {
-	return keyspace{fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(f)), epoch), epoch}
+func (s *Store) keysIn(number int64) keyspace {
+	return keyspace{epoch{
+		redis: s.redis, prefix: fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(s.family)), number), number: number,
+		current: s.current,
+	}}
 }
 
 func (k keyspace) stream() string   { return k.prefix + "changes" }
@@ -117,7 +109,7 @@ var ErrMissing = errors.New("balances missing in redis")
 // Admit checks and applies all moves of a change in Redis, or none, and appends the change to the stream.
 //
 // Errors: *[ledger.Refused]; [ledger.ErrIDReused]; *[Rejected] if it is a repeat of a change that the database refused;
-// [ledger.ErrLockTimeout] if the backlog is full; [ErrMissing]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if
+// [ledger.ErrLockTimeout] if the backlog is full; [ErrMissing]; [ErrClosed]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if
 // it came before anything was sent.
 func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 	body, err := json.Marshal(c)
@@ -125,14 +117,18 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 		return Admission{}, fmt.Errorf("%w: %w", ledger.ErrInvalidChange, err)
 	}
 	k := s.keys()
-	keys := append([]string{k.stream(), k.inFlight(), k.dedup(c.ID)}, k.balances(c.Moves)...)
+	keys := append([]string{k.stream(), k.inFlight(), k.dedup(c.ID), k.mark()}, k.balances(c.Moves)...)
 	args := []any{
 		c.ID.String(), c.Record.Fingerprint, body, s.instance, s.settings.Backlog, s.settings.Remember.Milliseconds(),
 	}
 	for _, m := range c.Moves {
 		args = append(args, m.Delta)
 	}
-	reply, err := ask(ctx, s.redis, admitScript, keys, args...).StringSlice()
+	var reply []string
+	err = k.opened(ctx, func() (err error) {
+		reply, err = ask(ctx, s.redis, admitScript, keys, args...).StringSlice()
+		return err
+	})
 	if err != nil {
 		return Admission{}, err
 	}
@@ -191,11 +187,16 @@ func refusedBy(moves []ledger.Move, reply []string) error {
 // Prime creates balances that Redis lacks. It returns how many it created, and how many it could not create because
 // changes of them are in flight.
 func (s *Store) Prime(ctx context.Context, levels map[string]ledger.Level) (created, inFlight int, err error) {
-	return s.prime(ctx, s.keys(), levels)
+	k := s.keys()
+	err = k.opened(ctx, func() (err error) {
+		created, inFlight, err = s.prime(ctx, k, levels)
+		return err
+	})
+	return created, inFlight, err
 }
 
 func (s *Store) prime(ctx context.Context, k keyspace, levels map[string]ledger.Level) (created, inFlight int, err error) {
-	keys, args := []string{k.inFlight()}, []any{}
+	keys, args := []string{k.inFlight(), k.mark()}, []any{}
 	for key, l := range levels {
 		keys = append(keys, k.balance(key))
 		args = append(args, l.Amount, l.Floor, l.Ceiling, l.Seq)
@@ -242,10 +243,10 @@ func (s *Store) Backlog(ctx context.Context) (int64, error) {
 	return n, failure(ctx, err)
 }
 
-// Used reports whether anything has ever been admitted here, and not been forgotten since.
+// Used reports whether anything has been admitted here or may be, and not been forgotten since.
 func (s *Store) Used(ctx context.Context) (bool, error) {
-	n, err := s.redis.Exists(ctx, s.keys().stream()).Result()
-	return n > 0, failure(ctx, err)
+	k := s.keys()
+	return k.used(ctx, k.stream())
 }
 
 // InFlight returns how many changes of each balance wait to be persisted; balances without any are absent.
@@ -266,26 +267,9 @@ func (s *Store) InFlight(ctx context.Context) (map[string]int, error) {
 	return byKey, nil
 }
 
-// Forget removes all that this family and epoch have in Redis. It is only for an epoch that has ended, after its stream
-// has been drained.
-func (s *Store) Forget(ctx context.Context) error {
-	k := s.keys()
-	remove := func(ctx context.Context, node redis.UniversalClient) error {
-		keys := node.Scan(ctx, 0, k.prefix+"*", forgetPage).Iterator()
-		for keys.Next(ctx) {
-			if err := node.Unlink(ctx, keys.Val()).Err(); err != nil {
-				return err
-			}
-		}
-		return keys.Err()
-	}
-	if cluster, ok := s.redis.(*redis.ClusterClient); ok {
-		return failure(ctx, cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
-			return remove(ctx, node)
-		}))
-	}
-	return failure(ctx, remove(ctx, s.redis))
-}
+// Close has Redis refuse to admit anything more into the epoch.
+func (s *Store) Close(ctx context.Context) error { return s.keys().close(ctx) }
 
-// forgetPage is how many keys one step of a scan looks at.
-const forgetPage = 1000
+// Forget removes all that this family and epoch have in Redis. It is only for an epoch that has been closed, after its
+// stream has been drained.
+func (s *Store) Forget(ctx context.Context) error { return s.keys().forget(ctx) }

@@ -3,6 +3,7 @@ package redisfirst_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func (h switchDuring) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if cmd.Name() == h.command {
-			err = h.store.BeginEpoch(ctx, h.epoch)
+			h.store.BeginEpoch(h.epoch)
 		}
 		return err
 	}
@@ -125,9 +126,7 @@ func TestChangesKeepTheirEpoch(t *testing.T) {
 	if err != nil || len(batch) != 2 || batch[0].Change.ID != confirmed.ID || batch[1].Change.ID != refused.ID {
 		t.Fatalf("read %+v, %v", batch, err)
 	}
-	if err := store.BeginEpoch(t.Context(), 2); err != nil {
-		t.Fatal(err)
-	}
+	store.BeginEpoch(2)
 	if err := store.Done(t.Context(), batch[:1]); err != nil {
 		t.Error(err)
 	}
@@ -146,5 +145,62 @@ func TestChangesKeepTheirEpoch(t *testing.T) {
 	}
 	if used, err := store.Used(t.Context()); used || err != nil {
 		t.Errorf("epoch 2 is used: %t, %v", used, err)
+	}
+}
+
+// A closed epoch admits nothing more, not even from an instance that has not heard of it, and is opened by nobody again.
+func TestAClosedEpochAdmitsNothing(t *testing.T) {
+	t.Parallel()
+	client := openRedis(t)
+	ended := redisfirst.NewStore(client, family, 1, "here", settings)
+	c := admit(t, ended, ledger.Move{Balance: "stock:product:a", Delta: -3})
+	if err := redisfirst.NewStore(client, family, 1, "another", settings).Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	late := c
+	late.ID = uuid.New()
+	if _, err := ended.Admit(t.Context(), late); !errors.Is(err, redisfirst.ErrClosed) || !errors.Is(err, ledger.ErrUnavailable) {
+		t.Errorf("admitted late: %v, want ErrClosed", err)
+	}
+	level := map[string]ledger.Level{"stock:product:b": {Amount: 1, Ceiling: 10}}
+	if _, _, err := ended.Prime(t.Context(), level); !errors.Is(err, redisfirst.ErrClosed) {
+		t.Errorf("primed late: %v, want ErrClosed", err)
+	}
+	if n, err := ended.Backlog(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d changes wait, %v, want the one from before", n, err)
+	}
+	queue := redisfirst.NewQueue(client, family, 1, "here", redisfirst.QueueSettings{Length: 10, Remember: time.Hour})
+	if _, err := queue.Join(t.Context(), c, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := queue.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := queue.Join(t.Context(), late, time.Time{}); !errors.Is(err, redisfirst.ErrClosed) {
+		t.Errorf("joined late: %v, want ErrClosed", err)
+	}
+}
+
+// An emptied Redis opens the current epoch again, and no other.
+func TestAnEmptiedRedisOpensTheCurrentEpoch(t *testing.T) {
+	t.Parallel()
+	client := openRedis(t)
+	current := int64(1)
+	store := redisfirst.NewStore(client, family, 1, "here", settings)
+	store.OpenWith(func(ctx context.Context, epoch int64, do func(context.Context) error) error {
+		if epoch != current {
+			return redisfirst.ErrClosed
+		}
+		return do(ctx)
+	})
+	level := map[string]ledger.Level{"stock:product:a": {Amount: 10, Ceiling: 10}}
+	for _, want := range []error{nil, redisfirst.ErrClosed} {
+		if err := client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := store.Prime(t.Context(), level); !errors.Is(err, want) {
+			t.Errorf("epoch %d is current: %v, want %v", current, err, want)
+		}
+		current++
 	}
 }

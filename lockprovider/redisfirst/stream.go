@@ -92,7 +92,7 @@ func (k keyspace) parse(messages []redis.XMessage) []ledger.Admitted {
 		} else if n := len(pending[i].Change.Moves); n == 0 || n != len(pending[i].Seq) || n != len(pending[i].After) {
 			pending[i] = ledger.Admitted{Malformed: fmt.Errorf("stream entry %s is incomplete", m.ID), Raw: rawEntry(m)}
 		}
-		pending[i].StreamID, pending[i].Epoch = m.ID, k.epoch
+		pending[i].StreamID, pending[i].Epoch = m.ID, k.number
 	}
 	return pending
 }
@@ -135,18 +135,19 @@ func (s *Store) Behind(ctx context.Context, pending []ledger.Admitted) (map[stri
 
 // Done forgets changes that the database has confirmed.
 func (s *Store) Done(ctx context.Context, confirmed []ledger.Admitted) error {
-	byEpoch := map[keyspace][]any{} // a batch may have been read right before a switch
+	byEpoch := map[int64][]any{} // a batch may have been read right before a switch
 	for _, p := range confirmed {
 		k := s.keysOf(p)
-		args := byEpoch[k]
+		args := byEpoch[p.Epoch]
 		args = append(args, p.StreamID, len(p.Change.Moves))
 		for _, m := range p.Change.Moves {
 			args = append(args, k.balance(m.Balance))
 		}
-		byEpoch[k] = args
+		byEpoch[p.Epoch] = args
 	}
 	var errs []error
-	for k, args := range byEpoch {
+	for number, args := range byEpoch {
+		k := s.keysIn(number)
 		err := doneScript.Run(ctx, s.redis, []string{k.stream(), k.inFlight()}, append([]any{group}, args...)...).Err()
 		errs = append(errs, failure(ctx, err))
 	}

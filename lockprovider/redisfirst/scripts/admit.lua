@@ -1,7 +1,8 @@
 -- admit: check and apply all moves of one change, or none; number them; remember the change; append it to the stream.
 -- One script, so that a crash between decrement and publication cannot exist.
 --
--- KEYS  1 stream of changes   2 counts of changes in flight, by balance   3 memo of this change   4... balances, sorted
+-- KEYS  1 stream of changes   2 counts of changes in flight, by balance   3 memo of this change   4 mark of an open epoch
+--       5... balances, sorted
 -- ARGV  1 change ID   2 fingerprint   3 the change as JSON   4 instance   5 bound of the backlog   6 memo's life in ms
 --       7... one delta a balance
 -- Returns one of
@@ -12,20 +13,22 @@
 --   {'backlog'}                            too much waits to be persisted
 --   {'missing', index, ...}                balances that Redis does not hold; indexes from 1
 --   {'refused', index, amount, floor, ceiling, ...}   every balance that the change does not fit
+-- or the error CLOSED if the epoch is not open
+if redis.call('EXISTS', KEYS[4]) == 0 then return redis.error_reply('CLOSED the epoch is not open') end
 local memo = redis.call('HMGET', KEYS[3], 'fingerprint', 'state', 'answer')
 if memo[1] == ARGV[2] then return {'replayed', memo[2], memo[3]} end
 if memo[1] and memo[2] ~= 'failed' then return {'reused'} end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return {'backlog'} end
 
 local missing, refused, after, seqs = {'missing'}, {'refused'}, {}, {}
-for i = 4, #KEYS do
+for i = 5, #KEYS do
   local b = redis.call('HMGET', KEYS[i], 'amount', 'floor', 'ceiling', 'seq')
   if not b[1] then
-    missing[#missing + 1] = tostring(i - 3)
+    missing[#missing + 1] = tostring(i - 4)
   else
-    local amount = tonumber(b[1]) + tonumber(ARGV[i + 3])
+    local amount = tonumber(b[1]) + tonumber(ARGV[i + 2])
     if amount < tonumber(b[2]) or amount > tonumber(b[3]) then
-      for _, v in ipairs({tostring(i - 3), b[1], b[2], b[3]}) do refused[#refused + 1] = v end
+      for _, v in ipairs({tostring(i - 4), b[1], b[2], b[3]}) do refused[#refused + 1] = v end
     end
     after[#after + 1] = string.format('%.0f', amount)
     seqs[#seqs + 1] = string.format('%.0f', tonumber(b[4]) + 1)
@@ -34,8 +37,8 @@ end
 if #missing > 1 then return missing end
 if #refused > 1 then return refused end
 
-for i = 4, #KEYS do
-  redis.call('HSET', KEYS[i], 'amount', after[i - 3], 'seq', seqs[i - 3])
+for i = 5, #KEYS do
+  redis.call('HSET', KEYS[i], 'amount', after[i - 4], 'seq', seqs[i - 4])
   redis.call('HINCRBY', KEYS[2], KEYS[i], 1)
 end
 local payload = '{"change":' .. ARGV[3] .. ',"instance":"' .. ARGV[4] .. '","after":[' .. table.concat(after, ',') ..

@@ -1,6 +1,7 @@
 -- enqueue: put a change at the end of the line, unless it was here before, or what it wants is known to be sold out.
 --
--- KEYS  1 the line (a stream)   2 memo of this change   3... sold-out marks of the balances it takes from
+-- KEYS  1 the line (a stream)   2 memo of this change   3 mark of an open epoch
+--       4... sold-out marks of the balances it takes from
 -- ARGV  1 change ID   2 fingerprint   3 the change as JSON   4 instance   5 bound of the line   6 memo's life in ms
 --       7 deadline in ms of Unix time until which somebody waits, 0 for as long as it takes   8 the record's payload
 -- Returns one of
@@ -10,14 +11,16 @@
 --                                            the line, was never applied, and leaves the ID to whoever comes next
 --   {'full'}                                 the line is as long as it may be
 --   {'soldout', index, ...}                  marks that are set; indexes from 1
+-- or the error CLOSED if the epoch is not open
+if redis.call('EXISTS', KEYS[3]) == 0 then return redis.error_reply('CLOSED the epoch is not open') end
 local memo = redis.call('HMGET', KEYS[2], 'fingerprint', 'state', 'answer', 'id')
 if memo[1] and memo[2] ~= 'left' then
   if memo[1] == ARGV[2] then return {'replayed', memo[2], memo[3] or '', memo[4]} end
   if memo[2] ~= 'failed' then return {'reused'} end
 end
 local soldout = {'soldout'}
-for i = 3, #KEYS do
-  if redis.call('EXISTS', KEYS[i]) == 1 then soldout[#soldout + 1] = tostring(i - 2) end
+for i = 4, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 1 then soldout[#soldout + 1] = tostring(i - 3) end
 end
 if #soldout > 1 then return soldout end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return {'full'} end

@@ -1,0 +1,93 @@
+package lockprovider
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"holdfast/lockprovider/redisfirst"
+)
+
+// earlierEpochs bounds how many ended epochs are looked at: each is ended when the next begins, but for crashes.
+const earlierEpochs = 8
+
+// whileCurrent is what the strategies that keep something in Redis ask before they open an epoch of their family there.
+func (d Deps) whileCurrent() redisfirst.WhileCurrent {
+	if d.Deployment == nil {
+		return func(ctx context.Context, _ int64, do func(context.Context) error) error { return do(ctx) }
+	}
+	family := d.family
+	return func(ctx context.Context, epoch int64, do func(context.Context) error) error {
+		return d.Deployment.WhileCurrent(ctx, family, epoch, do)
+	}
+}
+
+// EndEarlier ends what the epochs before the current ones have left in Redis: nothing is admitted into them any more, by
+// whichever instance; what they admitted is persisted, who waits in their queues is served; then they are removed. It is to be
+// called after [Providers.PersistWith], and before changes are served.
+func (p *Providers) EndEarlier(ctx context.Context) error {
+	for _, f := range Families {
+		if err := p.endEpochs(ctx, f, p.deps.Epochs[f]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// endEpochs ends the epochs of a family before the current one. Several instances may do so at once.
+func (p *Providers) endEpochs(ctx context.Context, f Family, current int64) error {
+	if p.deps.Redis == nil {
+		return nil
+	}
+	confirmations := p.confirmations
+	if confirmations == nil {
+		confirmations = redisfirst.NewConfirmations(p.deps.Redis, p.deps.Instance)
+		defer func() { _ = confirmations.Close() }()
+	}
+	d := p.deps
+	d.handoff = p.handoff
+	for number := current - 1; number > 0 && number >= current-earlierEpochs; number-- {
+		store := redisfirst.NewStore(d.Redis, f, number, d.Instance, redisfirst.StoreSettings{})
+		err := p.endEpoch(ctx, f, number, store, func() error {
+			if p.persister == nil {
+				return errors.New("no persister in this process")
+			}
+			return p.persister(store, confirmations).Drain(ctx)
+		})
+		if err != nil {
+			return fmt.Errorf("persist what %s admitted in epoch %d: %w", f, number, err)
+		}
+		queue := d.queueOf(f, number)
+		if err := p.endEpoch(ctx, f, number, queue, func() error { return d.worker(confirmations).Drain(ctx, queue) }); err != nil {
+			return fmt.Errorf("serve the queue of %s of epoch %d: %w", f, number, err)
+		}
+	}
+	return nil
+}
+
+// leftover is what an epoch that has ended has left in Redis.
+type leftover interface {
+	Used(ctx context.Context) (bool, error)
+	Close(ctx context.Context) error
+	Forget(ctx context.Context) error
+}
+
+// endEpoch closes, drains and forgets, in this order.
+func (p *Providers) endEpoch(ctx context.Context, f Family, number int64, l leftover, drain func() error) error {
+	for {
+		used, err := l.Used(ctx)
+		if err != nil || !used {
+			return err
+		}
+		p.deps.Log.InfoContext(ctx, "an earlier epoch is ended", "family", f, "epoch", number)
+		if err := l.Close(ctx); err != nil {
+			return err
+		}
+		switch err := drain(); {
+		case err == nil:
+			return l.Forget(ctx)
+		case !errors.Is(err, redisfirst.ErrNoGroup): // else another instance was faster, and has removed it
+			return err
+		}
+	}
+}
