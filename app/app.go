@@ -182,7 +182,7 @@ func (s *Shop) runStrategies(ctx context.Context) error {
 		Metrics: events.NewPersisterMetrics(s.registerer()), Log: s.log,
 	}
 	if s.Events != nil {
-		persisting.Poison = s.Events.Poison
+		persisting.Poison = s.Events.Poison()
 	}
 	s.Providers.PersistWith(events.Persisting(persisting))
 	if err := s.Providers.EndEarlier(ctx); err != nil {

@@ -13,10 +13,7 @@ import (
 	"log/slog"
 	"sync"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
@@ -72,10 +69,7 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	// What the library finds worth telling is of interest to those who look for a fault.
-	log := watermill.NewSlogLoggerWithLevelMapping(d.Log, map[slog.Level]slog.Level{
-		slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelWarn,
-	})
+	log := routerLog(d.Log)
 	broker, err := OpenBroker(d.Settings.Broker, BrokerDeps{Redis: d.Redis, Instance: d.Instance, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("events: %w", err)
@@ -95,13 +89,14 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 		publisher = livePublisher{publisher, d.Live}
 	}
 	metrics := newRelayMetrics(d.Metrics)
-	router, err := newRouter(d, broker, publisher, table, metrics, log) //nolint:contextcheck // messages have their own
+	poison := poisonPublisher{publisher, d.Settings.PublishTimeout, metrics, d.Log}
+	router, err := newEventRouter(d, broker, poison, table, log) //nolint:contextcheck // messages have their own
 	if err != nil {
 		return nil, err
 	}
 	e := &Events{
-		broker: broker, router: router, log: d.Log, routed: make(chan struct{}), closing: make(chan struct{}),
-		poison: poisonPublisher{publisher, d.Settings.PublishTimeout, metrics, d.Log},
+		broker: broker, poison: poison, router: router, log: d.Log,
+		routed: make(chan struct{}), closing: make(chan struct{}),
 		relay: &Relay{
 			client: d.Client, broker: broker, publisher: publisher, exclusive: d.Exclusive, settings: d.Settings,
 			metrics: metrics, log: d.Log, wake: make(chan struct{}, 1),
@@ -148,16 +143,8 @@ func (e *Events) route(ctx context.Context) error {
 // Wake makes the relay look at once. Call it after a commit; it never waits.
 func (e *Events) Wake() { e.relay.Wake() }
 
-// Poison puts an entry of the stream of changes that cannot be read on the poison topic, with the reason. The same entry gives
-// the same message ID.
-func (e *Events) Poison(ctx context.Context, id string, entry []byte, reason error) error {
-	m := message.NewMessage(uuid.NewSHA1(uuid.Nil, []byte(id)).String(), entry)
-	m.SetContext(ctx)
-	m.Metadata.Set(MetaKey, id)
-	m.Metadata.Set(middleware.PoisonedHandlerKey, "persister")
-	m.Metadata.Set(middleware.ReasonForPoisonedKey, reason.Error())
-	return e.poison.publish(TopicPoison, m)
-}
+// Poison publishes to the poison topic, and says so aloud. It ends with Close.
+func (e *Events) Poison() message.Publisher { return e.poison }
 
 // Check tells whether the handlers are running, for a readiness probe.
 func (e *Events) Check() error {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/config/setting"
@@ -17,10 +20,11 @@ import (
 
 // Persister writes the changes that Redis has admitted into the database, in groups: one transaction takes whatever has
 // come in while the one before was committed. Any number of instances may run one for the same family; each change is
-// applied once, whoever reads it, however often.
+// applied once, whichever instance reads it, however often.
 //
-// It reads the stream itself instead of through a Watermill subscriber: that hands out one message at a time and expects
-// each to be acknowledged before the next, which rules out one commit for many.
+// It is a handler of a Watermill router. Its subscriber hands out the entries of the stream in batches, and a collector
+// commits all handler calls of a batch in one transaction. The router has the middlewares of the event handlers, but for
+// Retry: see [streamSubscriber].
 type Persister struct {
 	store *redisfirst.Store
 	d     PersisterDeps
@@ -35,9 +39,9 @@ type PersisterDeps struct {
 	Settings PersisterSettings
 	Metrics  *PersisterMetrics
 	Log      *slog.Logger
-	// Poison puts away an entry that cannot be read, so that a person can look at it; see [Events.Poison]. Only then is it
-	// removed from the stream. With nil it is logged, no more.
-	Poison func(ctx context.Context, id string, entry []byte, reason error) error
+	// Poison takes an entry that cannot be read, so that a person can look at it; see [Events.Poison]. Only then is the entry
+	// removed from the stream. If Poison is nil, the entry is logged, no more.
+	Poison message.Publisher
 
 	confirmations *redisfirst.Confirmations
 }
@@ -65,11 +69,13 @@ func DefaultPersisterSettings() PersisterSettings { return setting.Default[Persi
 type PersisterMetrics struct {
 	batch    *prometheus.HistogramVec
 	verdicts *prometheus.CounterVec
+	measure  message.HandlerMiddleware // nil if nobody counts
 }
 
 // NewPersisterMetrics registers the instruments; with a nil registerer they count for nobody.
 func NewPersisterMetrics(reg prometheus.Registerer) *PersisterMetrics {
 	m := &PersisterMetrics{
+		measure: measureHandlers(reg),
 		batch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "holdfast_persist_batch_changes", Help: "Changes persisted by one group commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
@@ -97,58 +103,172 @@ func Persisting(d PersisterDeps) func(*redisfirst.Store, *redisfirst.Confirmatio
 	}
 }
 
-// Run persists until ctx ends; the batch in hand is finished then.
-//
-// What a batch leaves unfinished, because the database did not answer or because changes wait for earlier ones that another
-// instance has read, is still pending under this consumer's name, and is read again before anything new.
+// Run persists until ctx ends; the batch in hand is finished then. After a failure of Redis or the database it tries again,
+// with pauses that double up to MaxRetry.
 func (p *Persister) Run(ctx context.Context) {
-	s := p.d.Settings
-	retry := s.Retry
-	claimed := time.Time{} // at the start: what an earlier life of this instance left behind
-	unfinished := false
-	for ctx.Err() == nil {
-		var left bool
-		var err error
-		if unfinished {
-			left, err = p.once(ctx, p.again)
-		}
-		if err == nil && time.Since(claimed) >= s.ClaimIdle/2 {
-			claimed = time.Now()
-			var more bool
-			more, err = p.once(ctx, func() ([]ledger.Admitted, error) {
-				return p.store.Claim(ctx, p.d.Instance, s.Batch, s.ClaimIdle)
-			})
-			left = left || more
-		}
-		if err == nil {
-			block := s.Block
-			if left {
-				block = s.Retry // what waits for other instances is looked at again soon
-			}
-			var more bool
-			more, err = p.once(ctx, func() ([]ledger.Admitted, error) {
-				return p.store.Read(ctx, p.d.Instance, s.Batch, block)
-			})
-			left = left || more
-		}
-		unfinished = left || err != nil
-		switch {
-		case err == nil:
-			retry = s.Retry
-		case ctx.Err() != nil:
-		case errors.Is(err, redisfirst.ErrNoGroup) && p.store.OpenGroup(ctx) == nil:
-			p.log.InfoContext(ctx, "consumer group created")
-		default:
-			p.log.WarnContext(ctx, "changes wait to be persisted", "error", err, "retry", retry)
-			rest(ctx, retry)
-			retry = min(2*retry, s.MaxRetry)
-		}
+	s := p.newSubscriber()
+	if err := p.route(ctx, s, s.follow); err != nil {
+		panic(err) // of a router that cannot be built or cannot subscribe; follow returns none
 	}
 }
 
-// again reads what this instance has read before and not finished.
-func (p *Persister) again() ([]ledger.Admitted, error) {
-	return p.store.ReadAgain(context.Background(), p.d.Instance, p.d.Settings.Batch)
+// Drain persists what is in the stream and returns when it is empty: before a family is taken away from lua, or at the
+// end of a test.
+func (p *Persister) Drain(ctx context.Context) error {
+	if err := p.store.OpenGroup(ctx); err != nil {
+		return err
+	}
+	s := p.newSubscriber()
+	return p.route(ctx, s, s.drain)
+}
+
+// persisterName is the name of the handler, in metrics and on the poison topic.
+const persisterName = "persister"
+
+// route runs a router for as long as a loop of the subscriber hands out messages, and returns the error of the loop.
+func (p *Persister) route(ctx context.Context, s *streamSubscriber, loop func(context.Context) error) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	s.loop, s.end = loop, end
+	var poison message.Publisher = nowhere{}
+	if p.d.Poison != nil {
+		poison = p.d.Poison
+	}
+	router, err := newRouter(p.d.Settings.Finish, routerLog(p.log), poison, p.d.Metrics.measure, collect)
+	if err != nil {
+		return err
+	}
+	router.AddConsumerHandler(persisterName, string(p.store.Family()), s, p.handle)
+	return errors.Join(router.Run(ctx), s.err)
+}
+
+// nowhere is the poison topic of a process that has none.
+type nowhere struct{}
+
+func (nowhere) Publish(string, ...*message.Message) error { return nil }
+func (nowhere) Close() error                              { return nil }
+
+// collect counts a handler call at its collector, however the call ends. A message that has to wait is left to the subscriber:
+// the router would log each message of a batch, whereas the subscriber logs the batch.
+func collect(h message.HandlerFunc) message.HandlerFunc {
+	return func(m *message.Message) ([]*message.Message, error) {
+		defer deliveryOf(m).leave()
+		produced, err := h(m)
+		if err != nil && waits(err) {
+			m.Nack()
+			return nil, nil
+		}
+		return produced, err
+	}
+}
+
+// handle returns when the change of a message is committed or refused, with all of its batch, or has to be handed out again.
+// Any other error is that of an entry that cannot be read.
+func (p *Persister) handle(m *message.Message) error {
+	d := deliveryOf(m)
+	reason := d.change().Malformed
+	if reason == nil {
+		return d.commit()
+	}
+	p.d.Metrics.verdicts.WithLabelValues(string(p.store.Family()), "malformed").Inc()
+	p.log.ErrorContext(m.Context(), "entry cannot be read", "error", reason)
+	m.Metadata.Set(MetaKey, m.UUID)
+	m.UUID = uuid.NewSHA1(uuid.Nil, []byte(m.UUID)).String() // the same at every delivery
+	return reason
+}
+
+// settle persists one group: commit → tell → forget; refusals are told last. It returns those that have to be persisted again,
+// by stream ID, because they depend on changes that are still on their way.
+//
+// Instances commit their groups in any order, so the database may refuse a change only because one that Redis admitted
+// before it is still on its way. Its word is final when nothing that the change could depend on is.
+func (p *Persister) settle(ctx context.Context, group []ledger.Admitted) (waiting map[string]bool, err error) {
+	refused, err := p.commit(ctx, group, func(verdict error) bool {
+		return verdict == nil || errors.Is(verdict, ledger.ErrAlreadyApplied)
+	})
+	if err != nil || len(refused) == 0 {
+		return nil, err
+	}
+	if waiting, err = p.store.Behind(ctx, refused); err != nil {
+		return nil, err
+	}
+	var last []ledger.Admitted
+	for _, pending := range refused {
+		if !waiting[pending.StreamID] {
+			last = append(last, pending)
+		}
+	}
+	// Those before them may have been committed right after the database refused them: it is asked once more.
+	_, err = p.commit(ctx, last, func(error) bool { return true })
+	return waiting, err
+}
+
+// commit has the database decide on changes; those whose verdict is final are told and forgotten, the others
+// returned.
+func (p *Persister) commit(
+	ctx context.Context, batch []ledger.Admitted, final func(verdict error) bool,
+) (refused []ledger.Admitted, err error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	verdicts, err := p.d.Ledger.Persist(ctx, lockprovider.Lua, batch)
+	if err != nil {
+		return nil, err // nothing is known: they stay pending, are read and persisted again
+	}
+	decided, open := results{batch, verdicts}.split(final)
+	held, taken := decided.split(func(verdict error) bool {
+		return verdict == nil || errors.Is(verdict, ledger.ErrAlreadyApplied)
+	})
+	// A commit is told at once: Redis may be tidied afterwards. A refusal is told after Redis has taken the change back, or
+	// a caller that tries another way would still find the change there.
+	p.d.confirmations.Tell(ctx, p.d.Instance, held.changes, held.verdicts)
+	err = p.forget(ctx, decided)
+	p.d.confirmations.Tell(ctx, p.d.Instance, taken.changes, taken.verdicts)
+	return open.changes, err
+}
+
+// results are changes and what the database said of each.
+type results struct {
+	changes  []ledger.Admitted
+	verdicts []error
+}
+
+// split returns those whose verdict is of a kind, and the others. If all are of that kind, which is the rule, it copies none.
+func (r results) split(isOfKind func(verdict error) bool) (ofKind, others results) {
+	isOther := func(verdict error) bool { return !isOfKind(verdict) }
+	if !slices.ContainsFunc(r.verdicts, isOther) {
+		return r, results{}
+	}
+	for i, verdict := range r.verdicts {
+		side := &others
+		if isOfKind(verdict) {
+			side = &ofKind
+		}
+		side.changes, side.verdicts = append(side.changes, r.changes[i]), append(side.verdicts, verdict)
+	}
+	return ofKind, others
+}
+
+// forget removes what the database has confirmed from Redis, and takes back what it has refused.
+func (p *Persister) forget(ctx context.Context, decided results) error {
+	metrics, family := p.d.Metrics, string(p.store.Family())
+	confirmed, others := decided.split(func(verdict error) bool { return verdict == nil })
+	var errs []error
+	for i, pending := range others.changes {
+		verdict := others.verdicts[i]
+		if errors.Is(verdict, ledger.ErrAlreadyApplied) {
+			metrics.verdicts.WithLabelValues(family, "repeat").Inc()
+			errs = append(errs, p.store.Undo(ctx, pending, nil))
+			continue
+		}
+		metrics.verdicts.WithLabelValues(family, "refused").Inc()
+		p.log.WarnContext(ctx, "the database refused what redis had admitted", "change", pending.Change.ID,
+			"kind", pending.Change.Record.Kind, "reason", verdict)
+		errs = append(errs, p.store.Undo(ctx, pending, verdict))
+	}
+	metrics.batch.WithLabelValues(family).Observe(float64(len(decided.changes)))
+	metrics.verdicts.WithLabelValues(family, "confirmed").Add(float64(len(confirmed.changes)))
+	return errors.Join(append(errs, p.store.Done(ctx, confirmed.changes))...)
 }
 
 // Background runs a loop until stop is called, which waits for it to end.
@@ -161,152 +281,6 @@ func Background(ctx context.Context, loop func(ctx context.Context)) (stop func(
 		running.Wait()
 		return nil
 	}
-}
-
-// Drain persists what is in the stream and returns when it is empty: before a family is taken away from lua, or at the
-// end of a test.
-func (p *Persister) Drain(ctx context.Context) error {
-	if err := p.store.OpenGroup(ctx); err != nil {
-		return err
-	}
-	batch := p.d.Settings.Batch
-	for {
-		for _, read := range []func() ([]ledger.Admitted, error){
-			func() ([]ledger.Admitted, error) { return p.store.Claim(ctx, p.d.Instance, batch, 0) },
-			func() ([]ledger.Admitted, error) { return p.store.Read(ctx, p.d.Instance, batch, -1) },
-		} {
-			if _, err := p.once(ctx, read); err != nil {
-				return err
-			}
-		}
-		left, err := p.store.Backlog(ctx)
-		if err != nil || left == 0 {
-			return err
-		}
-	}
-}
-
-// once persists one batch: read → commit → tell → forget; refusals are told last. It tells whether some of the batch has to be persisted again. A
-// batch that was read is finished, within its bound, even when ctx ends.
-//
-// Instances commit their batches in any order, so the database may refuse a change only because one that Redis admitted
-// before it is still on its way. Its word is final when nothing that the change could depend on is.
-func (p *Persister) once(ctx context.Context, read func() ([]ledger.Admitted, error)) (unfinished bool, err error) {
-	batch, err := read()
-	if err != nil || len(batch) == 0 {
-		return false, err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.d.Settings.Finish)
-	defer cancel()
-	batch = p.putMalformedAway(ctx, batch)
-	refused, err := p.commit(ctx, batch, func(verdict error) bool {
-		return verdict == nil || errors.Is(verdict, ledger.ErrAlreadyApplied)
-	})
-	if err != nil || len(refused) == 0 {
-		return err != nil, err
-	}
-	waiting, err := p.store.Behind(ctx, refused)
-	if err != nil {
-		return true, err
-	}
-	var last []ledger.Admitted
-	for _, pending := range refused {
-		if !waiting[pending.StreamID] {
-			last = append(last, pending)
-		}
-	}
-	// Those before them may have been committed right after the database refused them: it is asked once more.
-	_, err = p.commit(ctx, last, func(error) bool { return true })
-	return err != nil || len(last) < len(refused), err
-}
-
-// commit has the database decide on changes; those whose verdict is final are told and forgotten, the others returned.
-func (p *Persister) commit(
-	ctx context.Context, batch []ledger.Admitted, final func(verdict error) bool,
-) (refused []ledger.Admitted, err error) {
-	if len(batch) == 0 {
-		return nil, nil
-	}
-	verdicts, err := p.d.Ledger.Persist(ctx, lockprovider.Lua, batch)
-	if err != nil {
-		return nil, err // nothing is known: they stay pending, are read and persisted again
-	}
-	var settled []ledger.Admitted
-	var words []error
-	for i, pending := range batch {
-		if final(verdicts[i]) {
-			settled, words = append(settled, pending), append(words, verdicts[i])
-		} else {
-			refused = append(refused, pending)
-		}
-	}
-	// A commit is told at once: Redis may be tidied afterwards. A refusal is told after Redis has taken the change back, or
-	// a caller that tries another way would still find the change there.
-	p.tell(ctx, settled, words, true)
-	err = p.forget(ctx, settled, words)
-	p.tell(ctx, settled, words, false)
-	return refused, err
-}
-
-// tell gives the callers the results of those changes of a batch that the database holds, or of the others.
-func (p *Persister) tell(ctx context.Context, batch []ledger.Admitted, results []error, held bool) {
-	var changes []ledger.Admitted
-	var told []error
-	for i, result := range results {
-		if (result == nil || errors.Is(result, ledger.ErrAlreadyApplied)) == held {
-			changes, told = append(changes, batch[i]), append(told, result)
-		}
-	}
-	p.d.confirmations.Tell(ctx, p.d.Instance, changes, told)
-}
-
-// forget removes what the database has confirmed from Redis, and takes back what it has refused.
-func (p *Persister) forget(ctx context.Context, batch []ledger.Admitted, verdicts []error) error {
-	metrics, family := p.d.Metrics, string(p.store.Family())
-	confirmed := make([]ledger.Admitted, 0, len(batch))
-	var errs []error
-	for i, pending := range batch {
-		switch verdict := verdicts[i]; {
-		case verdict == nil:
-			confirmed = append(confirmed, pending)
-		case errors.Is(verdict, ledger.ErrAlreadyApplied):
-			metrics.verdicts.WithLabelValues(family, "repeat").Inc()
-			errs = append(errs, p.store.Undo(ctx, pending, nil))
-		default:
-			metrics.verdicts.WithLabelValues(family, "refused").Inc()
-			p.log.WarnContext(ctx, "the database refused what redis had admitted", "change", pending.Change.ID,
-				"kind", pending.Change.Record.Kind, "reason", verdict)
-			errs = append(errs, p.store.Undo(ctx, pending, verdict))
-		}
-	}
-	metrics.batch.WithLabelValues(family).Observe(float64(len(batch)))
-	metrics.verdicts.WithLabelValues(family, "confirmed").Add(float64(len(confirmed)))
-	return errors.Join(append(errs, p.store.Done(ctx, confirmed))...)
-}
-
-// putMalformedAway takes entries out of the batch that nothing can be made of, loudly: nobody but a stranger to this
-// program writes them. What cannot be put away stays pending and is claimed again.
-func (p *Persister) putMalformedAway(ctx context.Context, batch []ledger.Admitted) []ledger.Admitted {
-	good := batch[:0]
-	for _, pending := range batch {
-		if pending.Malformed == nil {
-			good = append(good, pending)
-			continue
-		}
-		p.d.Metrics.verdicts.WithLabelValues(string(p.store.Family()), "malformed").Inc()
-		p.log.ErrorContext(ctx, "entry cannot be read", "error", pending.Malformed)
-		var err error
-		if p.d.Poison != nil {
-			err = p.d.Poison(ctx, pending.StreamID, pending.Raw, pending.Malformed)
-		}
-		if err == nil {
-			err = p.store.Discard(ctx, pending)
-		}
-		if err != nil {
-			p.log.WarnContext(ctx, "entry not put away", "error", err)
-		}
-	}
-	return good
 }
 
 // rest waits, or until ctx ends.

@@ -4,24 +4,29 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"entgo.io/ent"
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
 	generated "holdfast/ent"
+	"holdfast/ent/changelog"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/redisfirst"
 )
 
 // redisFirst is a family under lua, whose receipts come before the commit, and whatever persists it.
 type redisFirst struct {
-	*testing.T
+	testing.TB
 
 	client   *generated.Client
 	redis    redis.UniversalClient
@@ -31,15 +36,20 @@ type redisFirst struct {
 	deps     PersisterDeps
 }
 
-func newRedisFirst(t *testing.T) *redisFirst {
+func newRedisFirst(t testing.TB) *redisFirst {
+	t.Helper()
+	return newRedisFirstOn(t, "sqlite://:memory:", clients.EmbeddedRedis)
+}
+
+func newRedisFirstOn(t testing.TB, databaseURL, redisURL string) *redisFirst {
 	t.Helper()
 	ctx := t.Context()
-	db, err := clients.OpenDatabase(ctx, "sqlite://:memory:", clients.DatabaseOptions{})
+	db, err := clients.OpenDatabase(ctx, databaseURL, clients.DatabaseOptions{})
 	must(t, err)
 	t.Cleanup(func() { must(t, db.Close()) })
 	_, err = db.Migrate(ctx)
 	must(t, err)
-	server, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: clients.EmbeddedRedis})
+	server, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: redisURL})
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Close()) })
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, nil, lockprovider.LedgerSettings{TxRetries: 10})
@@ -47,7 +57,7 @@ func newRedisFirst(t *testing.T) *redisFirst {
 	for _, f := range lockprovider.Families {
 		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.Lua, Settings: lockprovider.Settings{
 			Wait: longEnough, Poll: 1, Ack: lockprovider.AckAccepted,
-			Pipeline: lockprovider.PipelineSettings{PersistWait: longEnough, Backlog: 100, Remember: longEnough},
+			Pipeline: lockprovider.PipelineSettings{PersistWait: longEnough, Backlog: 1_000_000, Remember: longEnough},
 		}}
 	}
 	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: server.Client, Instance: "here"}, families)
@@ -56,7 +66,7 @@ func newRedisFirst(t *testing.T) *redisFirst {
 	settings := DefaultPersisterSettings()
 	settings.Block = settings.Retry
 	r := &redisFirst{
-		T: t, client: db.Ent, redis: server.Client, ledger: ledger, provider: providers.For(lockprovider.Stock),
+		TB: t, client: db.Ent, redis: server.Client, ledger: ledger, provider: providers.For(lockprovider.Stock),
 		deps: PersisterDeps{
 			Ledger: ledger, Instance: "here", Settings: settings, Metrics: NewPersisterMetrics(nil),
 			Log: slog.New(slog.DiscardHandler),
@@ -167,22 +177,20 @@ func TestMalformedChangeIsPoison(t *testing.T) {
 	running := e.start()
 	poison := e.listen(running, TopicPoison)
 	r := newRedisFirst(t)
-	r.deps.Poison = running.Poison
+	r.deps.Poison = running.Poison()
 	const balance = "stock:product:next"
 	r.open(balance)
 	first := r.admit(balance, -1)
-	streams, _, err := r.redis.ScanType(t.Context(), 0, "*", 100, "stream").Result()
-	must(t, err)
-	if len(streams) != 1 {
-		t.Fatalf("streams: %q", streams)
-	}
-	must(t, r.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: streams[0], Values: []string{"payload", "no JSON"}}).Err())
+	r.addEntry("no JSON")
 	second := r.admit(balance, -1)
 	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
 	r.checkCommitted(first, second)
 	m := e.next(poison)
 	if reason := m.Metadata.Get(middleware.ReasonForPoisonedKey); !strings.Contains(reason, "stream entry") {
 		t.Errorf("reason %q", reason)
+	}
+	if from := m.Metadata.Get(middleware.PoisonedTopicKey); from != string(lockprovider.Stock) {
+		t.Errorf("poison from %q", from)
 	}
 	if by := m.Metadata.Get(middleware.PoisonedHandlerKey); by != "persister" || !strings.Contains(string(m.Payload), "no JSON") {
 		t.Errorf("poison by %q: %s", by, m.Payload)
@@ -195,19 +203,208 @@ func TestMalformedChangeWaitsForThePoisonTopic(t *testing.T) {
 	r := newRedisFirst(t)
 	r.open("stock:product:waits")
 	r.admit("stock:product:waits", -1)
-	streams, _, err := r.redis.ScanType(t.Context(), 0, "*", 100, "stream").Result()
-	must(t, err)
-	must(t, r.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: streams[0], Values: []string{"payload", "no JSON"}}).Err())
-	var tries atomic.Int32
-	r.deps.Poison = func(context.Context, string, []byte, error) error {
-		if tries.Add(1) == 1 {
-			return context.DeadlineExceeded
+	r.addEntry("no JSON")
+	poison := &refusingPoison{refusals: 1}
+	r.deps.Poison = poison
+	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
+	if n := len(poison.messages); n != 2 || poison.messages[0].UUID != poison.messages[1].UUID {
+		t.Errorf("put away %d times: %+v", n, poison.messages)
+	}
+}
+
+// refusingPoison is a poison topic that does not take the first messages.
+type refusingPoison struct {
+	sync.Mutex
+
+	refusals int
+	messages []*message.Message
+}
+
+func (p *refusingPoison) Publish(_ string, messages ...*message.Message) error {
+	p.Lock()
+	defer p.Unlock()
+	p.messages = append(p.messages, messages...)
+	if len(p.messages) <= p.refusals {
+		return errOnPurpose
+	}
+	return nil
+}
+
+func (p *refusingPoison) Close() error { return nil }
+
+// While the database is away, what Redis admits waits. Then it is committed in its order, each change once.
+func TestChangesWaitForTheDatabase(t *testing.T) {
+	noLeaks(t)
+	server := testenv.PostgresServer(t)
+	must(t, server.CreateDatabase(t.Context(), "waiting"))
+	r := newRedisFirstOn(t, server.DatabaseURL("waiting"), clients.EmbeddedRedis)
+	log := newLogWatch("changes wait to be persisted")
+	r.deps.Log = slog.New(log)
+	const balance = "stock:product:waits"
+	r.open(balance)
+	var changes []lockprovider.Change
+	admit := func() {
+		for range 20 {
+			changes = append(changes, r.admit(balance, +1), r.admit(balance, -1))
 		}
-		return nil
+	}
+	admit()
+	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
+	must(t, server.Kill())
+	stop := Background(t.Context(), NewPersister(r.store, r.deps).Run)
+	admit()
+	testenv.Receive(t, log.seen, "the persister to find the database gone")
+	admit()
+	must(t, server.Restart())
+	last := changes[len(changes)-1]
+	last.Confirm = true
+	_, err := r.provider.Execute(t.Context(), last)
+	must(t, err)
+	must(t, stop())
+	r.checkOrder(changes)
+	if row := r.client.Balance.GetX(t.Context(), balance); row.Amount != 20 || row.Applied != int64(len(changes)) {
+		t.Errorf("%+v after %d changes", row, len(changes))
+	}
+}
+
+// The router handles each message on its own, and still one transaction takes them all.
+func TestHandlerCallsAreOneTransaction(t *testing.T) {
+	noLeaks(t)
+	r := newRedisFirst(t)
+	registry := prometheus.NewRegistry()
+	r.deps.Metrics = NewPersisterMetrics(registry)
+	const balance = "stock:product:together"
+	r.open(balance)
+	var commits atomic.Int32
+	r.ledger.OnCommit(func() { commits.Add(1) })
+	var changes []lockprovider.Change
+	for range 50 {
+		changes = append(changes, r.admit(balance, +1), r.admit(balance, -1))
 	}
 	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
-	if tries.Load() != 2 {
-		t.Errorf("put away %d times", tries.Load())
+	r.checkOrder(changes)
+	if n := commits.Load(); n != 1 {
+		t.Errorf("%d transactions", n)
+	}
+	families, err := registry.Gather()
+	must(t, err)
+	for _, f := range families {
+		if f.GetName() == "holdfast_events_handler_execution_time_seconds" {
+			if n := f.GetMetric()[0].GetHistogram().GetSampleCount(); n != uint64(len(changes)) {
+				t.Errorf("%d handler calls counted for %d changes", n, len(changes))
+			}
+			return
+		}
+	}
+	t.Errorf("handler calls are not measured: %v", families)
+}
+
+// A panic in the database's code fails the whole group; the group is tried again, and loses nothing.
+func TestPanicFailsTheGroup(t *testing.T) {
+	noLeaks(t)
+	r := newRedisFirst(t)
+	log := newLogWatch("changes wait to be persisted")
+	r.deps.Log = slog.New(log)
+	const balance = "stock:product:panic"
+	r.open(balance)
+	changes := []lockprovider.Change{r.admit(balance, -1), r.admit(balance, -1), r.admit(balance, -1)}
+	var panicked atomic.Bool
+	r.client.ChangeLog.Use(func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if panicked.CompareAndSwap(false, true) {
+				panic(errOnPurpose)
+			}
+			return next.Mutate(ctx, m)
+		})
+	})
+	stop := Background(t.Context(), NewPersister(r.store, r.deps).Run)
+	if reason := testenv.Receive(t, log.seen, "the panic"); !strings.Contains(reason, errOnPurpose.Error()) {
+		t.Errorf("reason %q", reason)
+	}
+	last := changes[len(changes)-1]
+	last.Confirm = true
+	_, err := r.provider.Execute(t.Context(), last)
+	must(t, err)
+	must(t, stop())
+	r.checkOrder(changes)
+}
+
+// A handler call that panics before it has a change to commit holds nobody up: its entry is poison.
+func TestPanicOfOneCallIsPoison(t *testing.T) {
+	noLeaks(t)
+	r := newRedisFirst(t)
+	const balance = "stock:product:one-panics"
+	r.open(balance)
+	changes := []lockprovider.Change{r.admit(balance, -1)}
+	r.addEntry("no JSON")
+	changes = append(changes, r.admit(balance, -1))
+	poison := &refusingPoison{}
+	r.deps.Poison = poison
+	log := newLogWatch("entry cannot be read")
+	log.panics = true
+	r.deps.Log = slog.New(log)
+	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
+	r.checkOrder(changes)
+	if len(poison.messages) != 1 ||
+		!strings.Contains(poison.messages[0].Metadata.Get(middleware.ReasonForPoisonedKey), "panic") {
+		t.Errorf("poison: %+v", poison.messages)
+	}
+}
+
+// logWatch tells the errors of the log lines with one text.
+type logWatch struct {
+	slog.Handler
+
+	text   string
+	panics bool // instead of logging it
+	seen   chan string
+}
+
+func newLogWatch(text string) *logWatch {
+	return &logWatch{Handler: slog.DiscardHandler, text: text, seen: make(chan string, plenty)}
+}
+
+func (w *logWatch) Enabled(context.Context, slog.Level) bool { return true }
+func (w *logWatch) WithAttrs([]slog.Attr) slog.Handler       { return w }
+
+func (w *logWatch) Handle(_ context.Context, record slog.Record) error {
+	if record.Message != w.text {
+		return nil
+	}
+	if w.panics {
+		panic(errOnPurpose)
+	}
+	record.Attrs(func(a slog.Attr) bool {
+		if a.Key == "error" {
+			w.seen <- a.Value.String()
+		}
+		return true
+	})
+	return nil
+}
+
+// addEntry writes into the stream what Redis has not admitted.
+func (r *redisFirst) addEntry(payload string) {
+	r.Helper()
+	streams, _, err := r.redis.ScanType(r.Context(), 0, "*", 100, "stream").Result()
+	must(r, err)
+	if len(streams) != 1 {
+		r.Fatalf("streams: %q", streams)
+	}
+	must(r, r.redis.XAdd(r.Context(), &redis.XAddArgs{Stream: streams[0], Values: []string{"payload", payload}}).Err())
+}
+
+// checkOrder makes sure that the change log has these changes and no other, in this order.
+func (r *redisFirst) checkOrder(changes []lockprovider.Change) {
+	r.Helper()
+	rows := r.client.ChangeLog.Query().Order(changelog.ByID()).AllX(r.Context())
+	if len(rows) != len(changes) {
+		r.Fatalf("%d changes are committed, want %d", len(rows), len(changes))
+	}
+	for i, row := range rows {
+		if row.ChangeID != changes[i].ID {
+			r.Errorf("change %d of the change log is not the one that was admitted in that place", i)
+		}
 	}
 }
 

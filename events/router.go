@@ -46,36 +46,73 @@ const (
 	metricsNamespace = "holdfast_events"
 )
 
-// newRouter connects the handlers with the broker.
+// newRouter returns a router for handlers of one kind. All kinds have the same middlewares, the first one the outermost:
+// correlation, the poison topic, those of the kind, metrics, and recovery from panics. measure is nil if nobody counts.
 func newRouter(
-	d Deps, b Broker, publisher message.Publisher, table []handler, m *relayMetrics, log watermill.LoggerAdapter,
+	closeTimeout time.Duration, log watermill.LoggerAdapter, poison message.Publisher, measure message.HandlerMiddleware,
+	ofKind ...message.HandlerMiddleware,
 ) (*message.Router, error) {
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: d.Settings.CloseTimeout}, log)
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: closeTimeout}, log)
 	if err != nil {
 		return nil, err
 	}
-	poison, err := middleware.PoisonQueueWithFilter(
-		poisonPublisher{publisher, d.Settings.PublishTimeout, m, d.Log}, TopicPoison, func(err error) bool { return !waits(err) })
+	putAway, err := middleware.PoisonQueueWithFilter(poison, TopicPoison, func(err error) bool { return !waits(err) })
 	if err != nil {
 		return nil, err
 	}
-	measure := func(h message.HandlerFunc) message.HandlerFunc { return h }
-	if d.Metrics != nil {
-		router.AddSubscriberDecorators(metricsOf(d.Metrics).DecorateSubscriber)
-		measure = metricsOf(d.Metrics).NewRouterMiddleware().Middleware
+	router.AddMiddleware(middleware.CorrelationID, putAway)
+	router.AddMiddleware(ofKind...)
+	if measure != nil {
+		router.AddMiddleware(measure) // each try, as it failed: outside, all would look like successes
 	}
-	router.AddMiddleware( // the first one is the outermost
-		middleware.CorrelationID,
-		poison,
+	// The innermost, so that a panic is tried again and put away like any other failure.
+	router.AddMiddleware(middleware.Recoverer)
+	return router, nil
+}
+
+// routerLog is how Watermill logs: what it finds worth telling is of interest to those who look for a fault.
+func routerLog(log *slog.Logger) watermill.LoggerAdapter {
+	return quietLog{log, watermill.NewSlogLoggerWithLevelMapping(log, map[slog.Level]slog.Level{
+		slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelWarn,
+	})}
+}
+
+// quietLog does not collect the fields of a line that nobody wants. The router has two of these for each message.
+type quietLog struct {
+	log *slog.Logger
+	watermill.LoggerAdapter
+}
+
+// Trace implements [watermill.LoggerAdapter].
+func (l quietLog) Trace(text string, fields watermill.LogFields) {
+	if l.log.Enabled(context.Background(), watermill.LevelTrace) {
+		l.LoggerAdapter.Trace(text, fields)
+	}
+}
+
+// With implements [watermill.LoggerAdapter].
+func (l quietLog) With(fields watermill.LogFields) watermill.LoggerAdapter {
+	return quietLog{l.log, l.LoggerAdapter.With(fields)}
+}
+
+// newEventRouter connects the handlers with the broker.
+func newEventRouter(
+	d Deps, b Broker, poison message.Publisher, table []handler, log watermill.LoggerAdapter,
+) (*message.Router, error) {
+	router, err := newRouter(d.Settings.CloseTimeout, log, poison, measureHandlers(d.Metrics),
 		waitForDatabase(d.Client, d.Settings.HandlerTimeout),
 		middleware.Retry{
 			MaxRetries: d.Settings.Retries, InitialInterval: d.Settings.RetryDelay, MaxInterval: maxRetryDelay,
 			Multiplier: 2,
 		}.Middleware,
-		measure, // each try, as it failed: outside, all would look like successes
 		timeout(d.Settings.HandlerTimeout),
-		middleware.Recoverer, // the innermost, so that a panic is tried again and put away like any other failure
 	)
+	if err != nil {
+		return nil, err
+	}
+	if d.Metrics != nil {
+		router.AddSubscriberDecorators(metricsOf(d.Metrics).DecorateSubscriber)
+	}
 	for _, h := range table {
 		subscriber, err := b.Subscriber(h.subscription().Group)
 		if err != nil {
@@ -94,6 +131,14 @@ func newRouter(
 		})
 	}
 	return router, nil
+}
+
+// measureHandlers is the middleware that counts and times the tries of handlers, or nil.
+func measureHandlers(reg prometheus.Registerer) message.HandlerMiddleware {
+	if reg == nil {
+		return nil
+	}
+	return metricsOf(reg).NewRouterMiddleware().Middleware
 }
 
 func metricsOf(reg prometheus.Registerer) metrics.PrometheusMetricsBuilder {

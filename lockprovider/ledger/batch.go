@@ -23,9 +23,11 @@ type Admitted struct {
 	Instance string  `json:"instance"` // where a caller waits for it
 	After    []int64 `json:"after"`
 	Seq      []int64 `json:"seq"` // each move's number in its balance
-	// Malformed is why the entry cannot be read, and Raw what there is of it; then only StreamID and Epoch are set.
-	Malformed error  `json:"-"`
-	Raw       []byte `json:"-"`
+	// Malformed is why the entry cannot be read; then only StreamID, Epoch and Raw are set.
+	Malformed error `json:"-"`
+	// Raw is the entry as it stands in the stream, for those who carry it on: the change as JSON, or all there is of a
+	// malformed entry.
+	Raw []byte `json:"-"`
 }
 
 // insertChunk bounds the rows of one INSERT: databases bound its parameters.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,11 +87,14 @@ func (s *Store) Claim(ctx context.Context, consumer string, limit int64, idle ti
 func (k keyspace) parse(messages []redis.XMessage) []ledger.Admitted {
 	pending := make([]ledger.Admitted, len(messages))
 	for i, m := range messages {
-		body, _ := m.Values["payload"].(string)
-		if err := json.Unmarshal([]byte(body), &pending[i]); err != nil {
+		text, _ := m.Values["payload"].(string)
+		body := []byte(text)
+		if err := json.Unmarshal(body, &pending[i]); err != nil {
 			pending[i] = ledger.Admitted{Malformed: fmt.Errorf("stream entry %s: %w", m.ID, err), Raw: rawEntry(m)}
 		} else if n := len(pending[i].Change.Moves); n == 0 || n != len(pending[i].Seq) || n != len(pending[i].After) {
 			pending[i] = ledger.Admitted{Malformed: fmt.Errorf("stream entry %s is incomplete", m.ID), Raw: rawEntry(m)}
+		} else {
+			pending[i].Raw = body
 		}
 		pending[i].StreamID, pending[i].Epoch = m.ID, k.number
 	}
@@ -135,23 +139,30 @@ func (s *Store) Behind(ctx context.Context, pending []ledger.Admitted) (map[stri
 
 // Done forgets changes that the database has confirmed.
 func (s *Store) Done(ctx context.Context, confirmed []ledger.Admitted) error {
-	byEpoch := map[int64][]any{} // a batch may have been read right before a switch
+	var errs []error
+	for len(confirmed) > 0 {
+		epoch := confirmed[0].Epoch
+		isOther := func(p ledger.Admitted) bool { return p.Epoch != epoch } // a batch may have been read right before a switch
+		n := slices.IndexFunc(confirmed, isOther)
+		if n < 0 {
+			n = len(confirmed)
+		}
+		errs = append(errs, s.doneInEpoch(ctx, s.keysIn(epoch), confirmed[:n]))
+		confirmed = confirmed[n:]
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) doneInEpoch(ctx context.Context, k keyspace, confirmed []ledger.Admitted) error {
+	args := make([]any, 0, 1+3*len(confirmed)) // most have one move
+	args = append(args, group)
 	for _, p := range confirmed {
-		k := s.keysOf(p)
-		args := byEpoch[p.Epoch]
 		args = append(args, p.StreamID, len(p.Change.Moves))
 		for _, m := range p.Change.Moves {
 			args = append(args, k.balance(m.Balance))
 		}
-		byEpoch[p.Epoch] = args
 	}
-	var errs []error
-	for number, args := range byEpoch {
-		k := s.keysIn(number)
-		err := doneScript.Run(ctx, s.redis, []string{k.stream(), k.inFlight()}, append([]any{group}, args...)...).Err()
-		errs = append(errs, failure(ctx, err))
-	}
-	return errors.Join(errs...)
+	return failure(ctx, doneScript.Run(ctx, s.redis, []string{k.stream(), k.inFlight()}, args...).Err())
 }
 
 // Undo takes back the moves of a change that the database refused; repeats of the change are told the reason. A nil
