@@ -205,13 +205,18 @@ func (f function) callee(module string, call *ast.CallExpr) (key string) {
 	return ""
 }
 
-// lockMakers are the functions that return a lock which they were not given, but for those of programs and of the suites.
+// shared are the functions that make a lock which several may hold: the suites prove that one holds it.
+var shared = []string{"().RLocker"}
+
+// lockMakers are the functions that return a lock which they were not given, but for those of programs and of the suites, and
+// those that a package beneath this one keeps to itself.
 func (s *sources) lockMakers() []function {
 	var makers []function
 	for _, f := range s.functions {
 		suite := slices.Contains([]string{lockSuite, redisSuite, "providertest"}, f.dir)
 		isLock := func(key string) bool { return key == "lock.Locker" || slices.Contains(s.lockers, key) }
-		if !f.isTest && !suite && f.file.Name.Name != "main" &&
+		exported := ast.IsExported(f.key[strings.LastIndexByte(f.key, '.')+1:]) && !slices.Contains(shared, f.key)
+		if !f.isTest && !suite && f.file.Name.Name != "main" && (exported || f.dir == ".") &&
 			slices.ContainsFunc(f.types(s.path, f.signs.Results), isLock) && !slices.ContainsFunc(f.types(s.path, f.signs.Params), isLock) {
 			makers = append(makers, f)
 		}

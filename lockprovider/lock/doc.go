@@ -9,7 +9,7 @@
 //   - [NewSetNX] is the lock everybody writes first: SET key token NX PX lease, asked for again and again.
 //   - [NewRedsync] is go-redsync, over one node or a quorum of several.
 //   - Package [holdfast/lockprovider/lock/handoff] hands the lock off to the next waiter. It serves waiters in their
-//     order, has fencing tokens, and asks Redis only when it must.
+//     order, has fencing tokens, and asks Redis only when it must. It has read-write locks and semaphores as well.
 //
 // Two are in databases. They need a connection a holder and a waiter, and no Redis:
 //

@@ -22,6 +22,7 @@ type Client struct {
 	metrics     lock.Metrics
 	unsubscribe func() error
 	multiKeys   multiKeyQueue
+	semaphores  *semaphores // and read-write locks
 
 	mu         sync.Mutex
 	queues     map[string]*localQueue // by the lock's name in Redis; none is idle
@@ -59,7 +60,9 @@ func Open(r redis.UniversalClient, o Options) *Client {
 	if o.Metrics == nil {
 		o.Metrics = lock.NoMetrics{}
 	}
-	c := newClient(newRedisStore(r), o.Instance+"."+lock.NewToken()[:8], o.Metrics)
+	locks := newRedisStore(r)
+	c := newClient(locks, o.Instance+"."+lock.NewToken()[:8], o.Metrics)
+	c.semaphores.store = redisSemaphores{locks}
 	c.unsubscribe = subscription.OpenEverywhere(r, channelPrefix+c.instance, c.onMessage, c.onGap)
 	timer := time.NewTimer(subscribeTimeout)
 	defer timer.Stop()
@@ -77,6 +80,7 @@ func newClient(s store, instance string, m lock.Metrics) *Client {
 	c := &Client{
 		opened: time.Now(), store: s, instance: instance, metrics: m, unsubscribe: func() error { return nil },
 		queues: map[string]*localQueue{}, subscribed: make(chan struct{}), multiKeys: newMultiKeyQueue(),
+		semaphores: newSemaphores(instance, m),
 	}
 	c.lifetime, c.endLifetime = context.WithCancel(context.Background())
 	return c
@@ -102,6 +106,7 @@ func (c *Client) Close() error {
 	c.mu.Unlock()
 	c.endLifetime()
 	err := c.unsubscribe()
+	c.semaphores.close()
 	c.background.Wait()
 	return err
 }
@@ -140,12 +145,17 @@ func (c *Client) queue(name string) *localQueue {
 	return q
 }
 
-// onMessage handles a message of the scripts. They send two:
+// onMessage handles a message of the scripts. They send three:
 //
 //	wanted <name>                                      another process waits for a lock that this one owns
 //	granted <waiter ID> <token> <until> <waiting> <name>  another process handed off a lock to this one
+//	units <token> <until> <waiter ID>                  units of a semaphore were handed off to this process
 func (c *Client) onMessage(message string) {
 	kind, rest, _ := strings.Cut(message, " ")
+	if kind == "units" {
+		c.semaphores.onGranted(rest)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch kind {
@@ -174,6 +184,7 @@ func (c *Client) onMessage(message string) {
 
 // onGap handles a time in which messages may have been missed: every queue asks Redis for its lock.
 func (c *Client) onGap(subscribed bool) {
+	c.semaphores.onGap(subscribed)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.disconnected = !subscribed

@@ -16,11 +16,20 @@
 //
 // Each grant has a fencing token, which grows even if Redis forgets the last one ([lock.Lease.Fence]).
 //
+// # Read-write locks and semaphores
+//
+// [Client.RWLocker] returns a read-write lock, and [Client.Semaphore] a counting semaphore. They are handed off in the same
+// way, have leases and fencing tokens, and wait on the same subscription. Their queue is fair: a writer, or a large request, is
+// not overtaken by those that came later. Each caller is a waiter of its own in Redis.
+//
 // # The code
 //
 // A [Client] has a local queue for each lock that is in use in its process. The state of such a queue is one of idle,
 // acquiring, queued, held, and cached; state.go has everything that changes it. acquire.go and release.go are the ways in
 // and out, renewal.go is what happens by itself. What Redis keeps is described in scripts/lock.lua.
+//
+// The semaphores of a process are independent of that: semaphores.go has the callers that hold or wait for units, and
+// scripts/semaphore.lua what Redis keeps.
 //
 // The tests run the package on a model of Redis with simulated time, delays, losses, and processes that are cut off.
 // docs/pubsub-lock.md in the repository says what each failure costs, and how fast the lock is.

@@ -50,18 +50,43 @@ func TestOurs(t *testing.T) {
 			})
 			t.Run("handoff", func(t *testing.T) {
 				t.Parallel()
-				proveInRedis(t, addr, nil, func(t testing.TB, r redis.UniversalClient, s lock.Settings) lock.Locker {
-					client := handoff.Open(r, handoff.Options{Instance: "locktest"})
-					t.Cleanup(func() {
-						if err := client.Close(); err != nil {
-							t.Error(err)
-						}
-					})
-					return client.Locker(s)
+				proveHandOff(t, addr, nil, func(c *handoff.Client, s lock.Settings) lock.Locker { return c.Locker(s) })
+			})
+			t.Run("rw writer", func(t *testing.T) {
+				t.Parallel()
+				proveHandOff(t, addr, nil, func(c *handoff.Client, s lock.Settings) lock.Locker { return c.RWLocker(s) })
+			})
+			t.Run("semaphore", func(t *testing.T) {
+				t.Parallel()
+				proveHandOff(t, addr, []locktest.Trait{locktest.MultiKey}, func(c *handoff.Client, s lock.Settings) lock.Locker {
+					return exclusive{c.Semaphore(3, s)}
 				})
 			})
 		})
 	}
+}
+
+// proveHandOff proves a lock of a client of its own for each instance.
+func proveHandOff(
+	t *testing.T, addr string, lacks []locktest.Trait, open func(c *handoff.Client, s lock.Settings) lock.Locker,
+) {
+	t.Helper()
+	proveInRedis(t, addr, lacks, func(t testing.TB, r redis.UniversalClient, s lock.Settings) lock.Locker {
+		client := handoff.Open(r, handoff.Options{Instance: "locktest"})
+		t.Cleanup(func() {
+			if err := client.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return open(client, s)
+	})
+}
+
+// exclusive is a semaphore as a lock: of three units, only one caller can have two.
+type exclusive struct{ *handoff.Semaphore }
+
+func (e exclusive) Lock(ctx context.Context, keys []string) (context.Context, lock.Lease, error) {
+	return e.Acquire(ctx, keys[0], 2)
 }
 
 func proveInRedis(
@@ -77,8 +102,10 @@ func proveInRedis(
 		Lacks: lacks,
 		Open:  func(t testing.TB, s lock.Settings) lock.Locker { return open(t, connect(t), s) },
 		Forget: func(t testing.TB, key string) {
-			if err := connect(t).Del(context.WithoutCancel(t.Context()), key, "holdfast:{"+key+"}").Err(); err != nil {
-				t.Error(err)
+			for _, name := range []string{key, "holdfast:{" + key + "}", "holdfast-rw:{" + key + "}", "holdfast-semaphore:{" + key + "}"} {
+				if err := connect(t).Del(context.WithoutCancel(t.Context()), name).Err(); err != nil {
+					t.Error(err)
+				}
 			}
 		},
 	})

@@ -45,6 +45,16 @@ func subjects() []redistest.Subject {
 			},
 		},
 		{
+			Name: "pubsub rw",
+			Traits: redistest.Traits{
+				FIFO: true, Fences: true, RepeatsRelease: true, Remembers: true, RefusesLate: true, Listens: true,
+			},
+			Open: func(c redistest.Config) (lock.Locker, func() error, error) {
+				client := handoff.Open(c.Redis, handoff.Options{Instance: c.Instance})
+				return client.RWLocker(c.Settings), client.Close, nil
+			},
+		},
+		{
 			Name: "redsync",
 			Open: func(c redistest.Config) (lock.Locker, func() error, error) {
 				return lock.NewRedsync([]redis.UniversalClient{c.Redis}, c.Settings, lock.NoMetrics{}), nothing, nil
