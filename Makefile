@@ -129,6 +129,14 @@ vet:
 	go -C $(PEERS) vet $(if $(filter test,$(MAKECMDGOALS)),$(PEERS_TESTED),./...)
 	summarise 'vet ok'
 
+# go vet for Windows would check the tests as well, but takes minutes after a change of a package that most others import.
+.PHONY: build-windows
+build-windows:
+	$(shell_functions)
+	step 'go build, for Windows'
+	GOOS=windows go build -o /dev/null .
+	summarise 'build for Windows ok'
+
 .PHONY: check-format
 check-format:
 	$(shell_functions)
@@ -169,7 +177,7 @@ test: start-summary servers npm vet go-test summary ## All tests but those that 
 # With HOLDFAST_CHECK=1, those tests run as well that build copies of this tree.
 .PHONY: check
 check: export HOLDFAST_CHECK = 1
-check: start-summary servers npm check-generated check-format vet lint go-test-race summary ## All checks, and all tests with the race detector
+check: start-summary servers npm check-generated check-format vet build-windows lint go-test-race summary ## All checks, and all tests with the race detector
 
 .PHONY: test-loaded
 test-loaded: servers npm ## Prove that no test takes slowness for failure: all tests 5 times, beside a load on all cores
