@@ -10,12 +10,12 @@ import (
 	"holdfast/lockprovider"
 )
 
-// followTicket asks for a ticket until it waits no more.
+// followTicket looks at a ticket until the order has been served, refused or given up.
 func followTicket(t *testing.T, s *shop, v commerce.Viewer, id string) (commerce.OrderResult, error) {
 	t.Helper()
 	for {
 		result, err := s.Orders.Ticket(t.Context(), v, id)
-		if err != nil || result.Ticket.Status != commerce.TicketWaiting {
+		if err != nil || result.Ticket.Status != commerce.TicketWaiting && result.Ticket.Status != commerce.TicketServing {
 			return result, err
 		}
 	}
