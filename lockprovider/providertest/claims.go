@@ -18,11 +18,11 @@ import (
 // What a caller is told is true, whatever is cut off in the middle.
 var claimScenarios = []Scenario{
 	{
-		Name: "wait_ends_in_the_transaction", Func: waitEndsInTheTransaction,
+		Name: "wait_ends_in_the_transaction", Slow: true, Func: waitEndsInTheTransaction,
 		Why: "a buyer is told that nothing was changed, by a queue whose worker is about to change it",
 	},
 	{
-		Name: "wait_ends_in_the_commit", Func: waitEndsInTheCommit,
+		Name: "wait_ends_in_the_commit", Slow: true, Func: waitEndsInTheCommit,
 		Why: "a buyer is told that nothing was changed while the database commits it",
 	},
 	{
@@ -30,7 +30,7 @@ var claimScenarios = []Scenario{
 		Why: "the connection breaks during the commit, and the buyer is told that nothing was changed",
 	},
 	{
-		Name: "wait_ends_in_redis", Needs: decidedInRedis, Func: waitEndsInRedis,
+		Name: "wait_ends_in_redis", Needs: decidedInRedis, Slow: true, Func: waitEndsInRedis,
 		Why: "Redis stands still for a moment, and a buyer is told that nothing was changed of what it then admits",
 	},
 	{
@@ -43,7 +43,7 @@ var claimScenarios = []Scenario{
 func decidedInRedis(h *Harness) bool { return h.Traits.Detached }
 
 // shortWait is a wait that ends during what a scenario stops.
-func shortWait() time.Duration { return testenv.Scaled(200 * time.Millisecond) }
+func shortWait() time.Duration { return testenv.Scaled(100 * time.Millisecond) }
 
 // beginBriefly starts a change that waits for shortWait at most, until it is stopped. It may have been answered by then, if it was accepted.
 func beginBriefly(t *testing.T, h *Harness, c lockprovider.Change, at *stop, point string) *call {
@@ -60,7 +60,7 @@ func beginBriefly(t *testing.T, h *Harness, c lockprovider.Change, at *stop, poi
 // outlast holds a change at a stop until its wait of shortWait is over, lets it go on, and returns the answer.
 func outlast(t *testing.T, running *call, at *stop) error {
 	t.Helper()
-	over := time.NewTimer(3 * shortWait())
+	over := time.NewTimer(2 * shortWait())
 	defer over.Stop()
 	select {
 	case <-over.C:
