@@ -18,10 +18,10 @@ import (
 // With it the rest of the lock runs in a synctest bubble, where time passes only when everybody waits.
 type modelStore struct {
 	faults faults
-	clock  time.Duration // by which Redis' clock is ahead
 
 	mu    sync.Mutex
-	calls int // requests that came through
+	clock time.Duration // by which Redis' clock is ahead
+	calls int           // requests that came through
 	locks map[string]*modelLock
 	links map[string]*modelLink
 }
@@ -110,6 +110,26 @@ func call[T any](ctx context.Context, l *modelLink, do func(now time.Time) T) (a
 		return answer, errModelNetwork
 	}
 	return answer, lock.Pause(ctx, delay)
+}
+
+// setBack sets Redis' clock back, as an administrator or a time server may. Leases and deadlines end when the clock shows
+// their end. It calls known with each lock that is held at this moment, or whose token Redis remembers.
+func (m *modelStore) setBack(by time.Duration, known func(name string)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for name := range m.locks {
+		if lock := m.lock(name, now); lock.owner != "" || lock.token >= m.stamp(now) {
+			known(name)
+		}
+	}
+	m.clock -= by
+	for _, lock := range m.locks {
+		lock.until = lock.until.Add(by)
+		for i := range lock.line {
+			lock.line[i].deadline = lock.line[i].deadline.Add(by)
+		}
+	}
 }
 
 // stamp is a time as Redis' clock shows it.

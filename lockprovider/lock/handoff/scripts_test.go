@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +186,96 @@ func TestFormsOfALock(t *testing.T) {
 		release(releaseRequest{key: two, owner: "p|7", token: answers[1].token, lastToken: answers[1].token})
 		if form(one) != "none" || form(two) != "none" {
 			t.Errorf("left: %s and %s", form(one), form(two))
+		}
+	})
+}
+
+// TestReleaseLeavesTheLocksOfOthers: a release of a lock that is another waiter's by now, or nobody's, says so and changes
+// nothing.
+func TestReleaseLeavesTheLocksOfOthers(t *testing.T) {
+	eachRedis(t, func(t *testing.T, s *redisStore) {
+		ctx := context.Background()
+		b := bounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
+		one, two := s.name("{k}1"), s.name("{k}2")
+		held, err := s.acquireAll(ctx, []string{one, two}, []string{"q|1", "q|2"}, b)
+		if err != nil || len(held) != 2 {
+			t.Fatal(held, err)
+		}
+		late := func(name, owner string) releaseRequest {
+			return releaseRequest{key: name, owner: owner, token: held[0].token, lastToken: held[0].token, bounds: b}
+		}
+		for _, requests := range [][]releaseRequest{
+			{late(one, "p|1")},
+			{late(one, "p|1"), late(two, "q|2")},
+			{late(s.name("{k}3"), "p|3")},
+		} {
+			replies, err := s.release(ctx, requests)
+			if err != nil || !replies[0].lost {
+				t.Errorf("%+v: %+v, %v", requests, replies, err)
+			}
+		}
+		for name, owner := range map[string]string{one: "q|1", two: ""} {
+			if found, err := readLock(ctx, s.redis, name); err != nil || (found != nil) != (owner != "") {
+				t.Errorf("%s: %+v, %v: want %q as its owner", name, found, err, owner)
+			}
+		}
+	})
+}
+
+// TestTokenIsRememberedUntilTheClockPassesIt: a holder's token may be ahead of Redis' clock, since the clock was set back.
+// Redis remembers it for as long as the clock shows less, and so the next token is greater.
+func TestTokenIsRememberedUntilTheClockPassesIt(t *testing.T) {
+	const ahead = time.Hour
+	eachRedis(t, func(t *testing.T, s *redisStore) {
+		ctx := context.Background()
+		b := bounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
+		one, two := s.name("{k}1"), s.name("{k}2")
+		all, err := s.acquireAll(ctx, []string{one, two}, []string{"p|1", "p|2"}, b)
+		if err != nil || len(all) != 2 {
+			t.Fatal(all, err)
+		}
+		last := all[0].token + ahead.Microseconds()
+		for _, requests := range [][]releaseRequest{ // alone, and as one of several
+			{{key: one, owner: "p|1", token: all[0].token, lastToken: last, bounds: b}},
+			{
+				{key: one, owner: "p|3", lastToken: last + 1000, bounds: b}, // it does not hold the lock
+				{key: two, owner: "p|2", token: all[1].token, lastToken: last, bounds: b},
+			},
+		} {
+			if _, err := s.release(ctx, requests); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, name := range []string{one, two} {
+			if ttl := s.redis.PTTL(ctx, name).Val(); ttl < ahead-time.Minute || ttl > ahead+time.Minute {
+				t.Errorf("the token of %s is remembered for %v, and is %v ahead", name, ttl, ahead)
+			}
+			next, err := s.acquire(ctx, name, "q|1", b)
+			if err != nil || !next.owned || next.token <= last {
+				t.Errorf("%s: %+v, %v: want a token after %d", name, next, err, last)
+			}
+		}
+	})
+}
+
+// TestScriptsAreLoadedAgain: Redis forgets the scripts when it restarts.
+func TestScriptsAreLoadedAgain(t *testing.T) {
+	eachRedis(t, func(t *testing.T, s *redisStore) {
+		ctx := context.Background()
+		b := bounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
+		for n := range 2 {
+			if err := s.redis.ScriptFlush(ctx).Err(); err != nil {
+				t.Fatal(err)
+			}
+			name, owner := s.name("k"), "p|"+strconv.Itoa(n)
+			a, err := s.acquire(ctx, name, owner, b)
+			if err != nil || !a.owned {
+				t.Fatal(a, err)
+			}
+			all, err := s.release(ctx, []releaseRequest{{key: name, owner: owner, token: a.token, lastToken: a.token, bounds: b}})
+			if err != nil || all[0].lost {
+				t.Fatal(all, err)
+			}
 		}
 	})
 }

@@ -40,7 +40,7 @@ var simBounds = bounds{
 }
 
 // TestSimulation explores interleavings of grants, cancellations, lost requests, replies and messages, late answers, expired
-// leases and processes that are cut off. Never are two in a section whose leases both still last; tokens only grow; whoever
+// leases, processes that are cut off, and a clock of Redis that is set back. Never are two in a section whose leases both still last; tokens only grow; whoever
 // waits without being cancelled has its turn, or an error; and nothing is left behind.
 //
 // Time is simulated, and every delay and fault is drawn from the seed: -simulation N runs one again.
@@ -80,6 +80,10 @@ func simulate(t *testing.T, seed uint64) (entered int) {
 		f.requestLost, f.replyLost = random.Float64()/10, random.Float64()/10
 	}
 	w := &world{t: t, seed: seed, model: newModelStore(f), inside: map[string]int{}, fences: map[string]int64{}}
+	if random.IntN(3) == 0 {
+		after, by := time.Duration(random.Int64N(int64(3*time.Second))), time.Duration(random.Int64N(int64(time.Second)))
+		time.AfterFunc(after, func() { w.setBack(by) })
+	}
 	var links []*modelLink
 	for p := range 2 + random.IntN(2) {
 		links = append(links, w.model.open(fmt.Sprintf("p%d", p), seed))
@@ -120,6 +124,15 @@ func simulate(t *testing.T, seed uint64) (entered int) {
 		}
 	}
 	return w.entered
+}
+
+// setBack sets Redis' clock back. Tokens grow nevertheless if Redis knows the lock at that moment.
+func (w *world) setBack(by time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fences := map[string]int64{}
+	w.model.setBack(by, func(known string) { fences[known] = w.fences[known] })
+	w.fences = fences
 }
 
 // live is one goroutine that locks, works and unlocks.

@@ -107,7 +107,7 @@ local function idle(lock)
     redis.call('DEL', lock.key)
   end
   if lock.token >= now then redis.call('HSET', lock.key, 'o', '', 't', text(lock.token)) end
-  if lock.gave_up or lock.token >= now then expires(lock, 0) end
+  if lock.gave_up or lock.token >= now then expires(lock, math.max(0, (lock.token - now) / 1000)) end
 end
 
 -- pass hands a lock without an owner off to the first waiter that is alive. The caller gets a full lease. Another waiter
