@@ -109,9 +109,7 @@ func (c *Client) requestAll(waiters []*waiter, b bounds) {
 	}
 	c.mu.Unlock()
 	sent := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), lock.RequestTimeout)
-	results, err := c.store.acquireAll(ctx, names, ids, b)
-	cancel()
+	results, err := c.store.acquireAll(c.requests.at(sent), names, ids, b)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, w := range waiters {

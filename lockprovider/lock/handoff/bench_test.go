@@ -2,8 +2,10 @@ package handoff_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -69,5 +71,64 @@ func BenchmarkHandoff(b *testing.B) {
 				b.Error(err)
 			}
 		})
+	}
+}
+
+// BenchmarkUncontended compares an uncontended lock with what its requests cost at least, one after the other in each round:
+// the load of the machine changes from round to round. It reports the 10th percentile and the median of each, in µs.
+//
+//	go test ./lockprovider/lock/handoff -run '^$' -bench Uncontended -benchtime 200x
+func BenchmarkUncontended(b *testing.B) {
+	options, err := redis.ParseURL(testenv.Redis(b).URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := context.Background()
+	client := redis.NewClient(options)
+	defer client.Close()
+	locks := handoff.Open(client, handoff.Options{Instance: "bench"})
+	locker := locks.Locker(lock.Settings{Lease: 10 * time.Second, Wait: time.Minute, Poll: 300 * time.Millisecond})
+	compareAndDelete := redis.NewScript("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0")
+	sections := []struct {
+		name  string
+		run   func() error
+		times []time.Duration
+	}{
+		{name: "round-trips", run: func() error {
+			return errors.Join(client.Echo(ctx, "key").Err(), client.Echo(ctx, "key").Err())
+		}},
+		{name: "bare-lock", run: func() error { // without fencing tokens, a queue, or a bound on either request
+			return errors.Join(client.SetNX(ctx, "bare", "owner", 10*time.Second).Err(),
+				compareAndDelete.Run(ctx, client, []string{"bare"}, "owner").Err())
+		}},
+		{name: "lock", run: func() error {
+			_, lease, err := locker.Lock(ctx, []string{"key"})
+			if err != nil {
+				return err
+			}
+			return lease.Unlock(ctx)
+		}},
+	}
+	const round = 50 // sections of a kind in a row: the first of them find its code and data out of the caches
+	for b.Loop() {
+		for i := range sections {
+			s := &sections[i]
+			for range round {
+				began := time.Now()
+				if err := s.run(); err != nil {
+					b.Fatal(s.name, err)
+				}
+				s.times = append(s.times, time.Since(began))
+			}
+		}
+	}
+	b.StopTimer()
+	for _, s := range sections {
+		slices.Sort(s.times)
+		b.ReportMetric(float64(s.times[len(s.times)/10].Nanoseconds())/1000, s.name+"-p10-µs")
+		b.ReportMetric(float64(s.times[len(s.times)/2].Nanoseconds())/1000, s.name+"-p50-µs")
+	}
+	if err := locks.Close(); err != nil {
+		b.Error(err)
 	}
 }

@@ -37,6 +37,8 @@ type Client struct {
 	disconnected  bool          // the subscription is broken
 	onReconnect   func()
 
+	requests sharedContext
+
 	closed      bool
 	background  sync.WaitGroup
 	lifetime    context.Context //nolint:containedctx // It ends what would go on in the background for long.
@@ -108,6 +110,7 @@ func (c *Client) Close() error {
 	err := c.unsubscribe()
 	c.semaphores.close()
 	c.background.Wait()
+	c.requests.end()
 	return err
 }
 
@@ -122,7 +125,9 @@ func (c *Client) spawn(f func()) {
 // those of all earlier waiters of the instance. c.mu is held.
 func (c *Client) nextWaiterID() string {
 	c.lastWaiter++
-	return c.instance + "|" + strconv.FormatUint(c.lastWaiter, 10)
+	id := make([]byte, 0, len(c.instance)+12)
+	id = append(append(id, c.instance...), '|')
+	return string(strconv.AppendUint(id, c.lastWaiter, 10))
 }
 
 // names returns the names of keys in Redis, in the same order.

@@ -20,6 +20,7 @@ type localQueue struct {
 	// waiterID is the name under which Redis knows this process. Each grant of Redis begins with a new one.
 	waiterID string
 	waiters  []*waiter
+	first    [1]*waiter // where waiters begins: most queues have one waiter
 	poll     *time.Timer
 	// known: Redis has replied before. Without that, the first failure is told to the callers at once.
 	known    bool
@@ -71,6 +72,7 @@ var errTryFailed = errors.New("lock is taken")
 // newQueue adds a queue whose first request is about to be sent.
 func (c *Client) newQueue(name string, b bounds) *localQueue {
 	q := &localQueue{client: c, name: name, bounds: b, waiterID: c.nextWaiterID()}
+	q.waiters = q.first[:0]
 	c.queues[name] = q
 	q.become(acquiring)
 	return q
@@ -93,17 +95,21 @@ func (w *waiter) finish(err error) {
 // released.
 func (w *waiter) wait(ctx context.Context) error {
 	select {
-	case <-w.ready:
-	case <-ctx.Done():
-		c := w.queue.client
-		c.mu.Lock()
-		canceled := w.queue.cancel(w, ctx.Err())
-		c.mu.Unlock()
-		if !canceled {
-			if w.err == nil {
-				c.releaseUnused(ctx, []*waiter{w})
+	case <-w.ready: // the caller's own request was granted
+	default:
+		select {
+		case <-w.ready:
+		case <-ctx.Done():
+			c := w.queue.client
+			c.mu.Lock()
+			canceled := w.queue.cancel(w, ctx.Err())
+			c.mu.Unlock()
+			if !canceled {
+				if w.err == nil {
+					c.releaseUnused(ctx, []*waiter{w})
+				}
+				return ctx.Err()
 			}
-			return ctx.Err()
 		}
 	}
 	if w.withdrawn != nil {
@@ -169,11 +175,9 @@ func (q *localQueue) request(id string) {
 	repeated := false
 	for ; ; repeated = true { // the first request may have met a connection that broke while it was idle
 		sent = time.Now()
-		ctx, cancel := context.WithTimeout(context.Background(), lock.RequestTimeout)
+		ctx := c.requests.at(sent)
 		result, err = c.store.acquire(ctx, q.name, id, q.bounds)
-		late := ctx.Err() != nil
-		cancel()
-		if err == nil || late || repeated {
+		if err == nil || ctx.Err() != nil || repeated {
 			break
 		}
 	}

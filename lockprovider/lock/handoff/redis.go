@@ -40,8 +40,9 @@ type releaseRequest struct {
 	key, owner string
 	token      int64 // of the grant, 0 if it is not known
 	lastToken  int64 // the last one that a holder was given
-	// enqueue is a waiter ID to put into the wait queue in the same step, "" for none.
-	enqueue string
+	// enqueue is a waiter ID to put into the wait queue in the same step, "" for none. requeued is its local queue.
+	enqueue  string
+	requeued *localQueue
 	// refuseLate: an acquire of the owner was not answered in time and may still reach Redis, which then refuses it.
 	refuseLate bool
 	bounds     bounds
@@ -188,11 +189,13 @@ func (s *redisStore) release(ctx context.Context, requests []releaseRequest) ([]
 		args[0] = words(b.lease.Milliseconds(), b.grant.Milliseconds(), b.heartbeat.Milliseconds())
 		for i, d := range requests[:n] {
 			keys[i] = d.key
-			late := ""
-			if d.refuseLate {
-				late = "1"
+			args = append(args, words(d.token, b.lease.Milliseconds())+" "+d.owner, d.lastToken)
+			switch {
+			case d.refuseLate:
+				args = append(args, d.enqueue, "1")
+			case d.enqueue != "" || n > 1:
+				args = append(args, d.enqueue, "")
 			}
-			args = append(args, words(d.token, b.lease.Milliseconds())+" "+d.owner, d.lastToken, d.enqueue, late)
 		}
 		r := s.run(ctx, "release", releaseScript, keys, args...)
 		if r.done() { // all released, and nothing else to tell

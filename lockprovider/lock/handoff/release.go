@@ -17,12 +17,6 @@ func (c *Client) releaseUnused(ctx context.Context, holds []*waiter) {
 	}
 }
 
-// pendingRelease is a release request, and the local queue that it puts into the wait queue again, nil if none.
-type pendingRelease struct {
-	releaseRequest
-	requeued *localQueue
-}
-
 // unlock ends holds. Each lock is handed off to the next local waiter. Without one it stays cached, if mayCache, or is
 // released in Redis. It returns [lock.ErrLost] if any lock was no longer held.
 func (c *Client) unlock(ctx context.Context, holds []*waiter, mayCache bool) error {
@@ -30,22 +24,20 @@ func (c *Client) unlock(ctx context.Context, holds []*waiter, mayCache bool) err
 	if len(pending) == 0 {
 		return err
 	}
-	requests := make([]releaseRequest, len(pending))
-	for i, p := range pending {
-		requests[i] = p.releaseRequest
-	}
-	replies := c.release(context.WithoutCancel(ctx), lock.UnlockTimeout, requests) // even if the caller has gone
+	replies := c.release(context.Background(), lock.UnlockTimeout, pending) // even if the caller has gone
 	var failed error
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	for i, reply := range replies {
-		p := pending[i]
-		p.onReply(reply)
+		request := &pending[i]
+		if request.requeued != nil {
+			c.mu.Lock()
+			request.onReply(reply)
+			c.mu.Unlock()
+		}
 		switch {
 		case reply.err != nil:
 			failed = lock.StoreError(ctx, "redis", reply.err)
-		case reply.lost && !p.acquireInFlight && err == nil:
-			err = fmt.Errorf("%w: %s", lock.ErrLost, p.key)
+		case reply.lost && !request.acquireInFlight && err == nil:
+			err = fmt.Errorf("%w: %s", lock.ErrLost, request.key)
 		}
 	}
 	if err == nil {
@@ -55,7 +47,7 @@ func (c *Client) unlock(ctx context.Context, holds []*waiter, mayCache bool) err
 }
 
 // endHolds ends holds in this process, and returns what is to be released in Redis.
-func (c *Client) endHolds(holds []*waiter, mayCache bool) (pending []pendingRelease, lost error) {
+func (c *Client) endHolds(holds []*waiter, mayCache bool) (pending []releaseRequest, lost error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -67,40 +59,37 @@ func (c *Client) endHolds(holds []*waiter, mayCache bool) (pending []pendingRele
 			if q.holder == w {
 				q.expire()
 			}
-			pending = append(pending, pendingRelease{releaseRequest: releaseRequest{
+			pending = append(pending, releaseRequest{
 				key: q.name, owner: w.owner, lastToken: w.token, refuseLate: w.uncertain, bounds: q.bounds,
-			}})
+			})
 		case len(q.waiters) > 0 && q.canHandOff(now):
 			q.handOff()
 		case mayCache && c.canCache(q):
 			q.cache(now)
 		default:
-			p := pendingRelease{releaseRequest: q.releaseRequest()}
-			p.acquireInFlight = q.replyPending
+			request := q.releaseRequest()
+			request.acquireInFlight = q.replyPending
 			if len(q.waiters) > 0 {
 				q.requeue()
-				p.enqueue, p.requeued = q.waiterID, q
+				request.enqueue, request.requeued = q.waiterID, q
 			} else {
 				q.remove()
 			}
-			pending = append(pending, p)
+			pending = append(pending, request)
 		}
 	}
 	return pending, lost
 }
 
 // onReply handles the part of a reply that is about the queue that was put into the wait queue again.
-func (p *pendingRelease) onReply(r releaseReply) {
-	q := p.requeued
-	if q == nil {
-		return
-	}
-	q.replied(p.enqueue)
+func (request *releaseRequest) onReply(r releaseReply) {
+	q, id := request.requeued, request.enqueue
+	q.replied(id)
 	switch {
-	case q.waiterID == p.enqueue || q.state == idle:
-		q.onReply(p.enqueue, r.sent, r.acquireResult, r.err, r.repeated)
+	case q.waiterID == id || q.state == idle:
+		q.onReply(id, r.sent, r.acquireResult, r.err, r.repeated)
 	case r.repeated: // a message was faster, that hold is over, and the repeated request has enqueued the waiter again
-		q.client.withdraw(q, p.enqueue, true)
+		q.client.withdraw(q, id, true)
 	}
 }
 
@@ -169,16 +158,20 @@ func (c *Client) release(ctx context.Context, limit time.Duration, requests []re
 		node   int
 		bounds bounds
 	}
-	until := time.Now().Add(limit)
+	now := time.Now()
+	until := now.Add(limit)
+	if len(requests) == 1 {
+		return c.releaseTogether(ctx, now, until, requests)
+	}
 	groups := groupsOf(requests, func(r releaseRequest) group { return group{c.store.node(r.key), r.bounds} })
 	if len(groups) == 1 {
-		return c.releaseTogether(ctx, until, requests)
+		return c.releaseTogether(ctx, now, until, requests)
 	}
 	replies := make([]releaseReply, len(requests))
 	var running sync.WaitGroup
 	for _, indices := range groups {
 		running.Go(func() {
-			for n, reply := range c.releaseTogether(ctx, until, pick(requests, indices)) {
+			for n, reply := range c.releaseTogether(ctx, now, until, pick(requests, indices)) {
 				replies[indices[n]] = reply
 			}
 		})
@@ -188,13 +181,10 @@ func (c *Client) release(ctx context.Context, limit time.Duration, requests []re
 }
 
 // releaseTogether sends requests that one script may serve.
-func (c *Client) releaseTogether(ctx context.Context, until time.Time, requests []releaseRequest) []releaseReply {
+func (c *Client) releaseTogether(ctx context.Context, sent, until time.Time, requests []releaseRequest) []releaseReply {
 	replies := make([]releaseReply, len(requests))
 	for wait := releaseRetry; ; wait = min(2*wait, max(releaseRetry, requests[0].bounds.poll)) {
-		sent := time.Now()
-		bounded, stop := context.WithDeadline(ctx, earlier(until, sent.Add(lock.RequestTimeout)))
-		results, err := c.store.release(bounded, requests)
-		stop()
+		results, err := c.releaseOnce(ctx, sent, until, requests)
 		for i := range replies {
 			r := &replies[i]
 			r.sent, r.err = sent, err
@@ -208,7 +198,18 @@ func (c *Client) releaseTogether(ctx context.Context, until time.Time, requests 
 		if err == nil || time.Until(until) < wait || lock.Pause(ctx, wait) != nil {
 			return replies
 		}
+		sent = time.Now()
 	}
+}
+
+// releaseOnce sends requests that one script may serve, once.
+func (c *Client) releaseOnce(ctx context.Context, sent, until time.Time, requests []releaseRequest) ([]releaseResult, error) {
+	if ctx.Done() == nil && until.Sub(sent) >= lock.RequestTimeout {
+		return c.store.release(c.requests.at(sent), requests)
+	}
+	bounded, stop := context.WithDeadline(ctx, earlier(until, sent.Add(lock.RequestTimeout)))
+	defer stop()
+	return c.store.release(bounded, requests)
 }
 
 // releaseRetry is the first pause before a release is sent again. A broken connection is replaced at once.
@@ -216,9 +217,6 @@ const releaseRetry = 10 * time.Millisecond
 
 // groupsOf returns the indices of all elements, those with the same key together.
 func groupsOf[T any, K comparable](all []T, key func(T) K) [][]int {
-	if len(all) == 1 {
-		return [][]int{{0}}
-	}
 	var groups [][]int
 	index := map[K]int{}
 	for i, x := range all {

@@ -1,7 +1,6 @@
 package handoff
 
 import (
-	"context"
 	"time"
 
 	"holdfast/lockprovider/lock"
@@ -70,9 +69,7 @@ const renewTogether = 10
 // renew prolongs leases. It ends those that Redis does not know any more.
 func (c *Client) renew(due []*localQueue, requests []renewRequest) {
 	sent := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), lock.RequestTimeout)
-	results, err := c.store.renew(ctx, requests)
-	cancel()
+	results, err := c.store.renew(c.requests.at(sent), requests)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, q := range due {

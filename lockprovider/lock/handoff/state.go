@@ -82,13 +82,14 @@ func (q *localQueue) replied(id string) {
 // granted begins to hold the lock. The lease lasts from one local time until another; waiting is how many others are in
 // the wait queue in Redis.
 func (q *localQueue) granted(token int64, from, until time.Time, waiting int) {
-	if !time.Now().Before(withMargin(from, until)) {
+	now := time.Now()
+	if !now.Before(withMargin(from, until)) {
 		q.ask() // too late: Redis may have given the lock to somebody else
 		return
 	}
 	q.stopPolling()
 	q.replyPending = q.state == acquiring // a message was faster than the reply
-	q.token, q.handoffs, q.grantedAt = token, 0, time.Now()
+	q.token, q.handoffs, q.grantedAt = token, 0, now
 	q.contended = q.contended || waiting > 0 // the message "wanted" may have been faster, too
 	q.prolong(from, until)
 	q.become(held)

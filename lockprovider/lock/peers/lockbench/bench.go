@@ -204,6 +204,13 @@ func (b *bench) measure(ctx context.Context, e entry, l load) (result, error) {
 	if err := b.admin.FlushAll(ctx).Err(); err != nil {
 		return result{}, err
 	}
+	if l.Awake {
+		stop, err := keepAwake(ctx, bound)
+		if err != nil {
+			return result{}, err
+		}
+		defer stop()
+	}
 	var samples []sample
 	if l.Processes > 0 {
 		var err error

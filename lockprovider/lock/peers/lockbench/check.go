@@ -83,6 +83,7 @@ func compare(results []result) ([]verdict, error) {
 		"1 uncontended: requests a section", fmt.Sprintf("%.3f", alone), "2.000", alone > 1.999 && alone < 2.001,
 	})
 	share("1 uncontended: of "+nameRoundTrip, loadAlone, nameRoundTrip, 0.9)
+	share("1 uncontended, cores awake: of "+nameRoundTrip, loadAwake, nameRoundTrip, 0.6)
 	share("2 think, hold 0: of the "+nameMutex, loadThink0, nameMutex, 0.95)
 	share("2 think, hold 1 ms: of the "+nameMutex, loadThink1, nameMutex, 0.95)
 	share("2 4 × 16, hold 0: of "+nameRedsync, loadProc0, nameRedsync, 5)

@@ -28,11 +28,14 @@ type load struct {
 	Times int
 	// excludes: two bare round trips do not wait for anybody, and so are no floor of it.
 	Excludes bool
+	// Awake: no core goes to sleep meanwhile. Waking one takes longer than a request, and hides what a lock costs beside it.
+	Awake bool
 }
 
 // The names that the check reads.
 const (
 	loadAlone   = "uncontended"
+	loadAwake   = "uncontended, cores kept awake"
 	loadThink0  = "64 goroutines, 10 ms think, hold 0"
 	loadThink1  = "64 goroutines, 10 ms think, hold 1 ms"
 	loadProc0   = "4 × 16, hold 0"
@@ -43,6 +46,7 @@ const (
 
 var loads = []load{
 	{ID: "alone", Name: loadAlone, Goroutines: 1, Keys: 1, Of: 1},
+	{ID: "awake", Name: loadAwake, Goroutines: 1, Keys: 1, Of: 1, Awake: true},
 	{ID: "think0", Name: loadThink0, Goroutines: 64, Think: 10 * time.Millisecond, Keys: 1, Of: 1, Excludes: true},
 	{ID: "think1", Name: loadThink1, Goroutines: 64, Think: 10 * time.Millisecond, Hold: time.Millisecond, Keys: 1, Of: 1, Excludes: true},
 	{ID: "processes0", Name: loadProc0, Processes: 4, Goroutines: 16, Keys: 1, Of: 1, Excludes: true},

@@ -38,7 +38,7 @@ func measureQuickly(t *testing.T) []result {
 		}
 		t.Cleanup(stop)
 	}
-	wanted := map[string]bool{"alone": true, "processes0": true, "keys": true}
+	wanted := map[string]bool{"alone": true, "awake": true, "processes0": true, "keys": true}
 	for {
 		results, err := b.measureAll(t.Context(), 1, pick(""), func(id string) bool { return wanted[id] })
 		switch {
@@ -228,6 +228,8 @@ func reached() []result {
 	results := []result{
 		{Contender: nameRoundTrip, Load: loadAlone, PerSecond: 1000},
 		{Contender: nameOurs, Load: loadAlone, PerSecond: 901, Requests: 2},
+		{Contender: nameRoundTrip, Load: loadAwake, PerSecond: 1000},
+		{Contender: nameOurs, Load: loadAwake, PerSecond: 601},
 		{Contender: nameMutex, Load: loadThink0, PerSecond: 1000},
 		{Contender: nameOurs, Load: loadThink0, PerSecond: 951},
 		{Contender: nameMutex, Load: loadThink1, PerSecond: 1000},

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,12 +25,17 @@ type workerTask struct {
 	// Lock is a key to lock instead, for good.
 	Lock  string
 	Lease time.Duration
+	// Spin is for how long to keep a core busy instead, if nobody else wants it.
+	Spin time.Duration
 }
 
 func work(text string) error {
 	var task workerTask
 	if err := json.Unmarshal([]byte(text), &task); err != nil {
 		return err
+	}
+	if task.Spin > 0 {
+		return spin(task.Spin)
 	}
 	if task.Lock != "" {
 		return hold(task)
@@ -98,6 +105,42 @@ func orCause(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// keepAwake keeps each core busy, for a bounded time, with a process that gives way to everybody.
+func keepAwake(ctx context.Context, bound time.Duration) (stop func(), err error) {
+	var workers []*worker
+	stop = func() {
+		for _, w := range workers {
+			w.end()
+		}
+	}
+	for range runtime.NumCPU() {
+		w, err := startWorker(ctx, workerTask{Spin: bound})
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		workers = append(workers, w)
+	}
+	return stop, nil
+}
+
+// spin is what such a process does. It ends with its parent.
+func spin(bound time.Duration) error {
+	runtime.LockOSThread() // on Linux a priority is a thread's
+	if err := giveWay(); err != nil {
+		return fmt.Errorf("lower the priority: %w", err)
+	}
+	var over atomic.Bool
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		over.Store(true)
+	}()
+	fmt.Println("ready")
+	for began := time.Now(); !over.Load() && time.Since(began) < bound; {
+	}
+	return nil
 }
 
 // end kills the worker where it has not ended by itself.

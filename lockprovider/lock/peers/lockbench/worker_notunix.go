@@ -5,3 +5,5 @@ package main
 import "errors"
 
 func (w *worker) stop() error { return errors.ErrUnsupported }
+
+func giveWay() error { return errors.ErrUnsupported }
