@@ -145,14 +145,16 @@ func translate(err error, r lockprovider.Receipt) error {
 		return nil
 	case errors.As(err, &rejected) && errors.As(errOrderAdvanced, &advanced) && rejected.Code == advanced.Code:
 		return errOrderAdvanced // perhaps from another process
+	case errors.Is(err, lockprovider.ErrUnknown):
+		return unavailable(err)
 	case errors.Is(err, lockprovider.ErrLockTimeout):
 		return &Error{
-			Code: LockTimeout, Message: "too many others want the same at the moment; nothing was changed, try again",
+			Code: LockTimeout, Message: "too many others want the same at the moment; this attempt changed nothing, try again",
 			Retryable: true, RetryAfter: retrySoon, Details: contention,
 		}
 	case errors.Is(err, lockprovider.ErrLockLost), errors.Is(err, lockprovider.ErrConflict):
 		return &Error{
-			Code: LockLost, Message: "somebody else changed the same meanwhile; nothing was changed, try again",
+			Code: LockLost, Message: "somebody else changed the same meanwhile; this attempt changed nothing, try again",
 			Retryable: true, RetryAfter: retrySoon, Details: contention,
 		}
 	case errors.Is(err, lockprovider.ErrUnavailable):

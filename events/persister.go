@@ -139,7 +139,8 @@ func (p *Persister) route(ctx context.Context, s *streamSubscriber, loop func(co
 		return err
 	}
 	router.AddConsumerHandler(persisterName, string(p.store.Family()), s, p.handle)
-	return errors.Join(router.Run(ctx), s.err)
+	err = router.Run(ctx) // and the loop with it
+	return errors.Join(err, s.err)
 }
 
 // nowhere is the poison topic of a process that has none.

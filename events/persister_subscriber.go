@@ -118,7 +118,7 @@ func (s *streamSubscriber) again() ([]ledger.Admitted, error) {
 
 // drain hands out what is in the stream until it is empty.
 func (s *streamSubscriber) drain(ctx context.Context) error {
-	batch := s.d.Settings.Batch
+	batch, before := s.d.Settings.Batch, int64(0)
 	for {
 		for _, read := range []func() ([]ledger.Admitted, error){
 			func() ([]ledger.Admitted, error) { return s.store.Claim(ctx, s.d.Instance, batch, 0) },
@@ -132,6 +132,10 @@ func (s *streamSubscriber) drain(ctx context.Context) error {
 		if err != nil || left == 0 {
 			return err
 		}
+		if left >= before { // such as an entry that the poison topic does not take
+			rest(ctx, s.d.Settings.Retry)
+		}
+		before = left
 	}
 }
 

@@ -48,7 +48,8 @@ func (p *Providers) endEpochs(ctx context.Context, f Family, current int64) erro
 	d.handoff = p.handoff
 	for number := current - 1; number > 0 && number >= current-earlierEpochs; number-- {
 		store := redisfirst.NewStore(d.Redis, f, number, d.Instance, redisfirst.StoreSettings{})
-		err := p.endEpoch(ctx, f, number, store, func() error {
+		last := number == current-1
+		err := p.endEpoch(ctx, f, number, last, store, func() error {
 			if p.persister == nil {
 				return errors.New("no persister in this process")
 			}
@@ -58,7 +59,8 @@ func (p *Providers) endEpochs(ctx context.Context, f Family, current int64) erro
 			return fmt.Errorf("persist what %s admitted in epoch %d: %w", f, number, err)
 		}
 		queue := d.queueOf(f, number)
-		if err := p.endEpoch(ctx, f, number, queue, func() error { return d.worker(confirmations).Drain(ctx, queue) }); err != nil {
+		err = p.endEpoch(ctx, f, number, last, queue, func() error { return d.worker(confirmations).Drain(ctx, queue) })
+		if err != nil {
 			return fmt.Errorf("serve the queue of %s of epoch %d: %w", f, number, err)
 		}
 	}
@@ -73,16 +75,24 @@ type leftover interface {
 }
 
 // endEpoch closes, drains and forgets, in this order.
-func (p *Providers) endEpoch(ctx context.Context, f Family, number int64, l leftover, drain func() error) error {
+func (p *Providers) endEpoch(
+	ctx context.Context, f Family, number int64, last bool, l leftover, drain func() error,
+) error {
 	for {
 		used, err := l.Used(ctx)
-		if err != nil || !used {
+		if err != nil {
 			return err
+		}
+		// The last one is closed in any case: an instance may be about to open it.
+		if used || last {
+			if err := l.Close(ctx); err != nil {
+				return err
+			}
+		}
+		if !used {
+			return nil
 		}
 		p.deps.Log.InfoContext(ctx, "an earlier epoch is ended", "family", f, "epoch", number)
-		if err := l.Close(ctx); err != nil {
-			return err
-		}
 		switch err := drain(); {
 		case err == nil:
 			return l.Forget(ctx)

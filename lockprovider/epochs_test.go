@@ -283,3 +283,79 @@ func followAnEpoch(e *epochs, s lockprovider.Strategy) {
 	}
 	e.checkApplied([]lockprovider.Change{after})
 }
+
+// TestFallbackThatIsNotConfigured: the configuration had a fallback when Redis went away, and has none when it is back. Changes
+// are refused as retryable until the instance has ended the fallback by itself.
+func TestFallbackThatIsNotConfigured(t *testing.T) {
+	onEachRedis(t, func(e *epochs) {
+		ctx := bounded(e.T)
+		before := e.join(lockprovider.Lua, lockprovider.RowLock)
+		if err := lockprovider.FallBack(ctx, before.Providers, lockprovider.Stock); err != nil {
+			e.Fatal(err)
+		}
+		after := e.join(lockprovider.Lua, "")
+		c := e.change()
+		if _, err := after.For(lockprovider.Stock).Execute(ctx, c); lockprovider.EffectOf(err) != lockprovider.EffectNotStarted {
+			e.Errorf("in the fallback: %v, want one that asks for a repeat", err)
+		}
+		running, stop := context.WithCancel(ctx)
+		var background sync.WaitGroup
+		background.Go(func() { after.Run(running) })
+		defer func() {
+			stop()
+			background.Wait()
+		}()
+		for {
+			_, err := after.For(lockprovider.Stock).Execute(ctx, c)
+			if err == nil {
+				return
+			}
+			if !lockprovider.Retryable(err) {
+				e.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestTakeoverBesideAWorker: the worker of the strategy that is switched off goes on serving, and has its lock; who comes meanwhile
+// is served by it, or told to try again.
+func TestTakeoverBesideAWorker(t *testing.T) {
+	onEachRedis(t, func(e *epochs) {
+		ctx := bounded(e.T)
+		old := e.join(lockprovider.Queue, "")
+		running, stop := context.WithCancel(ctx)
+		var background sync.WaitGroup
+		background.Go(func() { old.Run(running) })
+		served := make(chan []lockprovider.Change)
+		first := make(chan struct{})
+		go func() {
+			var changes []lockprovider.Change
+			for {
+				c := e.change()
+				if _, err := old.For(lockprovider.Stock).Execute(ctx, c); err != nil {
+					if lockprovider.EffectOf(err) != lockprovider.EffectNotStarted {
+						e.Errorf("after the switch: %v, want one that asks for a repeat", err)
+					}
+					served <- changes
+					return
+				}
+				if changes = append(changes, c); len(changes) == 1 {
+					close(first)
+				}
+			}
+		}()
+		select {
+		case <-first:
+		case <-ctx.Done():
+			e.Fatal("nothing was served")
+		}
+		next := e.join(lockprovider.RowLock, "")
+		if err := next.EndEarlier(ctx); err != nil {
+			e.Fatal(err)
+		}
+		changes := <-served
+		stop()
+		background.Wait()
+		e.checkApplied(changes)
+	})
+}

@@ -48,9 +48,11 @@ type Effect string
 const (
 	// EffectApplied: the change is applied, or accepted, now or before.
 	EffectApplied Effect = "applied"
-	// EffectRefused: the change was decided about and refused. It was not applied and will not be.
+	// EffectRefused: the change was decided about and refused. It was not applied and will not be. One case is open: the fallback
+	// cannot know of a change that Redis admitted before its outage, and whose outcome was unknown to the caller.
 	EffectRefused Effect = "refused"
-	// EffectNotStarted: the change was not decided about, and nothing was changed or will be, unless it is sent again.
+	// EffectNotStarted: the change was not decided about. This attempt changed nothing, and will not. An attempt before it whose
+	// outcome is unknown may still be applied.
 	EffectNotStarted Effect = "not started"
 	// EffectUnknown: the change may be applied now or later. A repeat with the same ID finds out.
 	EffectUnknown Effect = "unknown"

@@ -14,6 +14,15 @@ func NewLocked(s Strategy, f Family, locker lock.Locker, d Deps) Provider {
 	}
 }
 
+// FallBack has an instance switch a family to its fallback, as an outage of Redis does.
+func FallBack(ctx context.Context, p *Providers, f Family) error {
+	fo, ok := As[*failover](p.For(f))
+	if !ok {
+		return errors.New("no fallback")
+	}
+	return fo.switchTo(ctx, true)
+}
+
 // FallBackAndReturn has an instance switch a family to its fallback and back, as an outage of Redis does.
 func FallBackAndReturn(ctx context.Context, p *Providers, f Family) error {
 	fo, ok := As[*failover](p.For(f))

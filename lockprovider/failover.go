@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +34,7 @@ type failover struct {
 	settings   FailoverSettings
 	log        *slog.Logger
 
-	following sync.Mutex                 // so that an epoch is begun once
+	following chan struct{}              // has room for one: an epoch is begun once
 	active    atomic.Pointer[activeMode] // as this instance knows it
 }
 
@@ -63,6 +62,7 @@ func newFailover(
 		family: f, primary: primary, fallback: fallback, deployment: d, ping: ping, beginEpoch: beginEpoch, settings: s,
 		log: log.With("family", f),
 	}
+	fo.following = make(chan struct{}, 1)
 	fo.active.Store(&activeMode{epoch: epoch})
 	fo.breaker = gobreaker.NewCircuitBreaker[Receipt](gobreaker.Settings{
 		Name: string(f), Timeout: s.Retry,
@@ -76,7 +76,7 @@ func newFailover(
 }
 
 func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
-	if p.active.Load().fallback {
+	if p.fallback != nil && p.active.Load().fallback {
 		return p.fallback.Execute(ctx, c)
 	}
 	receipt, err := p.breaker.Execute(func() (Receipt, error) { return p.primary.Execute(ctx, c) })
@@ -91,7 +91,7 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 	}
 	// Redis is gone. The change may have been admitted all the same: its ID makes sure that it is applied once.
 	if serr := p.switchTo(ctx, true); serr != nil {
-		return receipt, errors.Join(err, serr)
+		return receipt, fmt.Errorf("%w: %v", err, serr) //nolint:errorlint // what became of the change, only the first tells
 	}
 	receipt, ferr := p.fallback.Execute(ctx, c)
 	if errors.Is(err, ErrUnknown) && EffectOf(ferr) != EffectApplied {
@@ -104,25 +104,28 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 // followed executes a change that was refused because its epoch has ended, in the epoch that is active by now.
 func (p *failover) followed(ctx context.Context, c Change, closed error) (Receipt, error) {
 	if err := p.follow(ctx); err != nil {
-		return Receipt{}, errors.Join(closed, err)
+		return Receipt{}, fmt.Errorf("%w: %v", closed, err) //nolint:errorlint // what became of the change, only the first tells
 	}
-	if p.active.Load().fallback {
-		return p.fallback.Execute(ctx, c)
+	switch active := p.active.Load(); {
+	case !active.fallback:
+		return p.primary.Execute(ctx, c)
+	case p.fallback == nil: // another configuration had one; Run ends it
+		return Receipt{}, closed
 	}
-	return p.primary.Execute(ctx, c)
+	return p.fallback.Execute(ctx, c)
 }
 
 // Unwrap lets [As] find what the strategy can do that serves while Redis answers.
 func (p *failover) Unwrap() Provider { return p.primary }
 
-// Run follows the active mode, and ends the fallback once Redis is back, until ctx ends. Without a fallback the mode never
-// changes.
+// Run follows the active mode, and ends the fallback once Redis is back, until ctx ends. Without a fallback the mode changes
+// only if instances with another configuration had one.
 func (p *failover) Run(ctx context.Context) {
-	if p.fallback == nil {
-		return
-	}
 	healthy := 0
 	for pause(ctx, jitter(p.settings.Watch)) == nil {
+		if p.fallback == nil && !p.active.Load().fallback {
+			continue
+		}
 		if err := p.watchOnce(ctx, &healthy); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "active mode not known", "error", err)
 		}
@@ -153,8 +156,12 @@ func (p *failover) watchOnce(ctx context.Context, healthy *int) error {
 
 // follow adopts the active mode that the database holds.
 func (p *failover) follow(ctx context.Context) error {
-	p.following.Lock()
-	defer p.following.Unlock()
+	select {
+	case p.following <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.following }()
 	mode, err := p.deployment.activeMode(ctx, p.family)
 	if err != nil {
 		return err

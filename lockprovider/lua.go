@@ -125,6 +125,8 @@ func refusedUnlessApplied(ctx context.Context, l *Ledger, c Change, err error) (
 		return Receipt{}, rerr
 	case rerr == nil && found:
 		return first, nil
+	case rerr != nil && EffectOf(err) == EffectRefused: // which would be wrong if this is a repeat of a change that was applied
+		return Receipt{}, ledger.Unknown("whether the change was applied before", rerr)
 	}
 	return Receipt{}, err
 }

@@ -275,6 +275,9 @@ func (p *Providers) Locks(ctx context.Context, limit int) ([]HeldLock, error) {
 // workerLock are the bounds of the lock that makes one instance do what one should: a dead one is replaced within the lease.
 var workerLock = lock.Settings{Wait: 30 * time.Second, Lease: 3 * time.Second, Poll: 300 * time.Millisecond}
 
+// drainLock are those of an instance that looks, between one wait and the next, whether there is anything left to do.
+var drainLock = lock.Settings{Wait: 300 * time.Millisecond, Lease: 3 * time.Second, Poll: 100 * time.Millisecond}
+
 // Close frees what the providers share. Locks that are still held are freed by their holders.
 func (p *Providers) Close() error {
 	var errs []error

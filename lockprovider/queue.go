@@ -54,7 +54,7 @@ func (d Deps) queueOf(f Family, epoch int64) *redisfirst.Queue {
 // worker returns what serves queues in this process.
 func (d Deps) worker(confirmations *redisfirst.Confirmations) *worker {
 	return &worker{
-		locker: d.handoff.Locker(workerLock), ledger: d.Ledger, confirmations: confirmations,
+		locker: d.handoff.Locker(workerLock), drainer: d.handoff.Locker(drainLock), ledger: d.Ledger, confirmations: confirmations,
 		instance: d.Instance, settings: d.Worker, log: d.Log,
 	}
 }
@@ -86,7 +86,7 @@ func (p *queue) Enter(ctx context.Context, c Change, until time.Time) (Position,
 	_, err = changes.Join(ctx, c, until)
 	if errors.Is(err, redisfirst.ErrClosed) && p.follow != nil {
 		if ferr := p.follow(ctx); ferr != nil {
-			return Position{}, errors.Join(err, ferr)
+			return Position{}, fmt.Errorf("%w: %v", err, ferr) //nolint:errorlint // what became of the change, only the first tells
 		}
 		changes = p.changes.Load()
 		_, err = changes.Join(ctx, c, until)
@@ -94,12 +94,25 @@ func (p *queue) Enter(ctx context.Context, c Change, until time.Time) (Position,
 	if err != nil {
 		return Position{}, err
 	}
-	return changes.Look(ctx, c.ID, until)
+	position, err := changes.Look(ctx, c.ID, until)
+	if err != nil {
+		return Position{}, ledger.Unknown("the change has joined the queue", err)
+	}
+	return position, nil
 }
 
 // Look implements [Ticketer].
 func (p *queue) Look(ctx context.Context, id uuid.UUID, until time.Time) (Position, error) {
-	return p.changes.Load().Look(ctx, id, until)
+	position, err := p.changes.Load().Look(ctx, id, until)
+	if err != nil || position.State != PositionUnknown {
+		return position, err
+	}
+	// The queue of an epoch that has ended is forgotten; its changes were served before.
+	payload, found, err := p.ledger.Payload(ctx, id)
+	if found {
+		position.State, position.Payload = PositionDone, payload
+	}
+	return position, err
 }
 
 // Run serves the queue whenever no other instance does, until ctx ends.
@@ -196,7 +209,8 @@ var errNoResult = errors.New("no result within the bound")
 // change IDs and conditional updates keep the data right if that lock fails.
 type worker struct {
 	confirmations *redisfirst.Confirmations
-	locker        lock.Locker
+	locker        lock.Locker // waits for long, to take over
+	drainer       lock.Locker // waits briefly: the one who has the lock serves as well
 	ledger        *Ledger
 	instance      string
 	settings      WorkerSettings
@@ -222,7 +236,7 @@ func DefaultWorkerSettings() WorkerSettings {
 func (w *worker) Run(ctx context.Context, current func() *redisfirst.Queue) {
 	for ctx.Err() == nil {
 		changes := current()
-		err := w.alone(ctx, changes, func(held context.Context) error {
+		err := w.alone(ctx, w.locker, changes, func(held context.Context) error {
 			for held.Err() == nil && current() == changes {
 				if _, err := w.serve(held, changes, w.settings.Block); err != nil {
 					return err
@@ -244,7 +258,7 @@ func (w *worker) Drain(ctx context.Context, changes *redisfirst.Queue) error {
 		if err != nil || left == 0 {
 			return err
 		}
-		err = w.alone(ctx, changes, func(held context.Context) error {
+		err = w.alone(ctx, w.drainer, changes, func(held context.Context) error {
 			for {
 				if served, err := w.serve(held, changes, -1); err != nil || served == 0 {
 					return err
@@ -258,8 +272,10 @@ func (w *worker) Drain(ctx context.Context, changes *redisfirst.Queue) error {
 }
 
 // alone serves a queue under its lock. It returns [ErrLockTimeout] if another worker has the lock.
-func (w *worker) alone(ctx context.Context, changes *redisfirst.Queue, serve func(held context.Context) error) error {
-	held, lease, err := w.locker.Lock(ctx, []string{"exclusive:queue:" + changes.Name()})
+func (w *worker) alone(
+	ctx context.Context, locker lock.Locker, changes *redisfirst.Queue, serve func(held context.Context) error,
+) error {
+	held, lease, err := locker.Lock(ctx, []string{"exclusive:queue:" + changes.Name()})
 	if err != nil {
 		return err
 	}

@@ -3433,9 +3433,9 @@ enum ErrorCode {
   INSUFFICIENT_FUNDS
   "Somebody else has changed the object since the given version."
   VERSION_CONFLICT
-  "Too many others wanted the same for too long. Nothing was changed."
+  "Too many others wanted the same for too long. This attempt changed nothing."
   LOCK_TIMEOUT
-  "Somebody else changed the same meanwhile. Nothing was changed."
+  "Somebody else changed the same meanwhile. This attempt changed nothing."
   LOCK_LOST
   "The idempotency key was used for another request."
   IDEMPOTENCY_MISMATCH
@@ -3524,7 +3524,7 @@ type VersionConflictError implements UserError {
   currentVersion: Int!
 }
 
-"Others were in the way for longer than the shop waits. Nothing was changed."
+"Others were in the way for longer than the shop waits. This attempt changed nothing."
 type ContentionError implements UserError {
   "LOCK_TIMEOUT or LOCK_LOST."
   code: ErrorCode!

@@ -99,7 +99,7 @@ type ChargePointsPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// Others were in the way for longer than the shop waits. Nothing was changed.
+// Others were in the way for longer than the shop waits. This attempt changed nothing.
 type ContentionError struct {
 	// LOCK_TIMEOUT or LOCK_LOST.
 	Code ErrorCode `json:"code"`
@@ -1260,9 +1260,9 @@ const (
 	ErrorCodeInsufficientFunds ErrorCode = "INSUFFICIENT_FUNDS"
 	// Somebody else has changed the object since the given version.
 	ErrorCodeVersionConflict ErrorCode = "VERSION_CONFLICT"
-	// Too many others wanted the same for too long. Nothing was changed.
+	// Too many others wanted the same for too long. This attempt changed nothing.
 	ErrorCodeLockTimeout ErrorCode = "LOCK_TIMEOUT"
-	// Somebody else changed the same meanwhile. Nothing was changed.
+	// Somebody else changed the same meanwhile. This attempt changed nothing.
 	ErrorCodeLockLost ErrorCode = "LOCK_LOST"
 	// The idempotency key was used for another request.
 	ErrorCodeIdempotencyMismatch ErrorCode = "IDEMPOTENCY_MISMATCH"

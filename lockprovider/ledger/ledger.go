@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"holdfast/config/setting"
 	"holdfast/ent"
 	"holdfast/ent/balance"
@@ -168,8 +170,10 @@ func (l *Ledger) Once(ctx context.Context, c Change, execute func() (Receipt, er
 	switch {
 	case errors.Is(rerr, ErrIDReused):
 		return receipt, rerr
-	case rerr != nil:
+	case rerr != nil && (Ended(ctx) != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || errors.Is(err, ErrLockLost)):
 		return receipt, err
+	case rerr != nil: // a refusal would be wrong if this is a repeat of a change that was applied
+		return receipt, Unknown("whether the change was applied before", rerr)
 	case found:
 		first.Waited = receipt.Waited
 		return first, nil
@@ -177,6 +181,18 @@ func (l *Ledger) Once(ctx context.Context, c Change, execute func() (Receipt, er
 		return receipt, fmt.Errorf("%w: %w", ErrBroken, err)
 	}
 	return receipt, err
+}
+
+// Payload returns the payload of a change's record, and whether the change has been applied.
+func (l *Ledger) Payload(ctx context.Context, id uuid.UUID) (json.RawMessage, bool, error) {
+	row, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeID(id)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, Failure(ctx, err)
+	}
+	return json.RawMessage(row.Payload), true, nil
 }
 
 // Replay returns the receipt of a change that has been applied before, and whether it has. It is [ErrIDReused] if the

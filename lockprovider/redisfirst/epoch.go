@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,8 @@ func (e epoch) marks() []string { return []string{e.mark(), e.prefix + "closed"}
 
 // open opens the epoch if it is the current one, else it returns [ErrClosed].
 func (e epoch) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, scriptTimeout)
+	defer cancel()
 	return e.current(ctx, e.number, func(ctx context.Context) error {
 		opened, err := openScript.Run(ctx, e.redis, e.marks()).Int()
 		if err != nil {
@@ -110,16 +113,21 @@ func (e epoch) used(ctx context.Context, stream string) (bool, error) {
 func (e epoch) forget(ctx context.Context) error {
 	closed := e.marks()[1]
 	remove := func(ctx context.Context, node redis.UniversalClient) error {
-		keys := node.Scan(ctx, 0, e.prefix+"*", forgetPage).Iterator()
-		for keys.Next(ctx) {
-			if keys.Val() == closed {
-				continue
-			}
-			if err := node.Unlink(ctx, keys.Val()).Err(); err != nil {
+		for cursor := uint64(0); ; {
+			keys, next, err := node.Scan(ctx, cursor, e.prefix+"*", forgetPage).Result()
+			if err != nil {
 				return err
 			}
+			keys = slices.DeleteFunc(keys, func(key string) bool { return key == closed })
+			if len(keys) > 0 {
+				if err := node.Unlink(ctx, keys...).Err(); err != nil { // all in one slot
+					return err
+				}
+			}
+			if cursor = next; cursor == 0 {
+				return nil
+			}
 		}
-		return keys.Err()
 	}
 	if cluster, ok := e.redis.(*redis.ClusterClient); ok {
 		return failure(ctx, cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {

@@ -77,6 +77,10 @@ func (l *unitsLocker) Lock(ctx context.Context, names []string) (context.Context
 		}
 		lease.holds = append(lease.holds, h)
 	}
+	if cause := context.Cause(held); errors.Is(cause, lock.ErrLost) { // of one key, while the caller waited for the next
+		_ = l.semaphores.unlock(ctx, lease.holds)
+		return nil, nil, cause
+	}
 	return held, lease, nil
 }
 

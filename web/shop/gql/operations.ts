@@ -65,9 +65,9 @@ export type ErrorCode =
   | 'INVALID_INPUT'
   /** The object is not in a state that allows this. */
   | 'INVALID_STATE'
-  /** Somebody else changed the same meanwhile. Nothing was changed. */
+  /** Somebody else changed the same meanwhile. This attempt changed nothing. */
   | 'LOCK_LOST'
-  /** Too many others wanted the same for too long. Nothing was changed. */
+  /** Too many others wanted the same for too long. This attempt changed nothing. */
   | 'LOCK_TIMEOUT'
   /** An object that the input names does not exist, or belongs to somebody else. */
   | 'NOT_FOUND'
