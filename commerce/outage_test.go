@@ -104,9 +104,10 @@ func (s *shop) changes(t *testing.T, strategy lockprovider.Strategy) int {
 
 func (s *shop) waitForChanges(t *testing.T, strategy lockprovider.Strategy, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); s.changes(t, strategy) < n; {
+	bound := testenv.Scaled(time.Minute) // all customers may wait for their commits at the moment, for pipeline.persistWait
+	for deadline := time.Now().Add(bound); s.changes(t, strategy) < n; {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d changes by %s after a minute, want %d", s.changes(t, strategy), strategy, n)
+			t.Fatalf("%d changes by %s after %s, want %d", s.changes(t, strategy), strategy, bound, n)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package lockprovider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"holdfast/lockprovider/ledger"
@@ -190,7 +191,7 @@ func (p *lua) unconfirmed(ctx context.Context, c Change, receipt Receipt) (Recei
 	}
 	known, err := p.Known(ctx, c.ID)
 	if err != nil {
-		return Receipt{}, ledger.Unknown("the change was accepted", err)
+		return Receipt{}, accepted(err)
 	}
 	if !known {
 		return Receipt{}, ledger.Unknown("redis has lost the change, perhaps before its commit", errNoResult)
@@ -198,11 +199,20 @@ func (p *lua) unconfirmed(ctx context.Context, c Change, receipt Receipt) (Recei
 	if receipt.Replayed {
 		first, err := p.Waiting(ctx, c.ID)
 		if err != nil {
-			return Receipt{}, ledger.Unknown("the change was accepted", err)
+			return Receipt{}, accepted(err)
 		}
 		if first != nil { // else it is being persisted this very moment
 			receipt.Payload = first
 		}
 	}
 	return receipt, nil
+}
+
+// accepted is the answer to a change that was accepted, if Redis does not say what became of it. It counts as a failure of Redis.
+func accepted(err error) error {
+	unknown := ledger.Unknown("the change was accepted", err)
+	if errors.Is(err, errRedisDown) {
+		return fmt.Errorf("%w: %w", errRedisDown, unknown)
+	}
+	return unknown
 }
