@@ -100,4 +100,6 @@ type runner interface {
 // beginner is implemented by providers that leave something behind when an epoch ends.
 type beginner interface {
 	BeginEpoch(epoch int64)
+	// Open opens the current epoch in Redis, so that the first change needs no database for that.
+	Open(ctx context.Context) error
 }

@@ -23,12 +23,17 @@ func (d Deps) whileCurrent() redisfirst.WhileCurrent {
 }
 
 // EndEarlier ends what the epochs before the current ones have left in Redis: nothing is admitted into them any more, by
-// whichever instance; what they admitted is persisted, who waits in their queues is served; then they are removed. It is to be
-// called after [Providers.PersistWith], and before changes are served.
+// whichever instance; what they admitted is persisted, who waits in their queues is served; then they are removed. It opens the
+// current epochs. It is to be called after [Providers.PersistWith], and before changes are served.
 func (p *Providers) EndEarlier(ctx context.Context) error {
 	for _, f := range Families {
 		if err := p.endEpochs(ctx, f, p.deps.Epochs[f]); err != nil {
 			return err
+		}
+		if b, ok := As[beginner](p.byFamily[f]); ok {
+			if err := b.Open(ctx); err != nil { // as while a fallback serves the family; else the first change opens it
+				p.deps.Log.InfoContext(ctx, "an epoch is not open yet", "family", f, "error", err)
+			}
 		}
 	}
 	return nil

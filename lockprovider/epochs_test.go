@@ -359,3 +359,22 @@ func TestTakeoverBesideAWorker(t *testing.T) {
 		e.checkApplied(changes)
 	})
 }
+
+// TestQueueNeedsNoDatabaseToJoin: an instance that has started takes changes into its queue while the database does not answer.
+func TestQueueNeedsNoDatabaseToJoin(t *testing.T) {
+	e := newEpochs(t, "sqlite://:memory:", embedded)
+	instance := e.join(lockprovider.Queue, "")
+	if err := instance.EndEarlier(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := e.db.Ent.Tx(t.Context()) // holds SQLite's one writer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	tickets, _ := lockprovider.As[lockprovider.Ticketer](instance.For(lockprovider.Stock))
+	place, err := tickets.Enter(bounded(t), e.change(), time.Now().Add(time.Hour))
+	if err != nil || place.State != lockprovider.PositionWaiting {
+		t.Errorf("%+v, %v, want a place", place, err)
+	}
+}

@@ -41,6 +41,9 @@ func newQueue(d Deps) (Provider, error) {
 // BeginEpoch goes on under another epoch, in another queue.
 func (p *queue) BeginEpoch(epoch int64) { p.changes.Store(p.inEpoch(epoch)) }
 
+// Open opens the current epoch.
+func (p *queue) Open(ctx context.Context) error { return p.changes.Load().Open(ctx) }
+
 // queueOf returns the queue of a family in an epoch.
 func (d Deps) queueOf(f Family, epoch int64) *redisfirst.Queue {
 	changes := redisfirst.NewQueue(d.Redis, f, epoch, d.Instance, redisfirst.QueueSettings{

@@ -50,6 +50,9 @@ func NewQueue(r redis.UniversalClient, f ledger.Family, number int64, instance s
 // OpenWith sets who says whether the epoch is the current one. It must be called before changes are served.
 func (q *Queue) OpenWith(current WhileCurrent) { q.current = current }
 
+// Open opens the epoch if it is the current one, else it returns [ErrClosed].
+func (q *Queue) Open(ctx context.Context) error { return q.ensureOpen(ctx) }
+
 // Used reports whether anything waits here or may come to.
 func (q *Queue) Used(ctx context.Context) (bool, error) { return q.used(ctx, q.stream()) }
 

@@ -49,6 +49,9 @@ func (s *Store) OpenWith(current WhileCurrent) { s.current = current }
 // BeginEpoch goes on under another epoch.
 func (s *Store) BeginEpoch(epoch int64) { s.epoch.Store(epoch) }
 
+// Open opens the epoch if it is the current one, else it returns [ErrClosed].
+func (s *Store) Open(ctx context.Context) error { return s.keys().ensureOpen(ctx) }
+
 // Family returns the family whose changes these are.
 func (s *Store) Family() ledger.Family { return s.family }
 
