@@ -2,6 +2,8 @@ package events
 
 import (
 	"context"
+	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -148,18 +150,29 @@ func (r *relayOfTest) topic(name string) *relayedTopic {
 	return topic
 }
 
+// relay publishes each message until a subscription has taken it. A subscription that ends meanwhile makes Publish fail, or leaves
+// nobody to publish to. The end of the broker ends the relay.
 func (r *relayOfTest) relay(name string, waiting <-chan *message.Message) {
 	for m := range waiting {
-		// A subscription that ends meanwhile makes Publish fail, and so does the end of the broker.
-		for r.broker.Publish(name, m) != nil {
-			r.broker.mu.Lock()
-			closed := r.broker.closed
-			r.broker.mu.Unlock()
+		for delivered := false; !delivered; {
+			before, closed := r.subscriptions(name)
 			if closed {
 				return
 			}
+			err := r.broker.Publish(name, m)
+			after, _ := r.subscriptions(name)
+			delivered = err == nil && len(before) > 0 && slices.Contains(after, before[0])
+			if !delivered {
+				runtime.Gosched()
+			}
 		}
 	}
+}
+
+func (r *relayOfTest) subscriptions(name string) (open []*channelSubscription, closed bool) {
+	r.broker.mu.Lock()
+	defer r.broker.mu.Unlock()
+	return r.broker.subscriptions[name], r.broker.closed
 }
 
 func (r *relayOfTest) Publish(name string, messages ...*message.Message) error {
