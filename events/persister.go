@@ -15,6 +15,7 @@ import (
 	"holdfast/config/setting"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -286,10 +287,5 @@ func Background(ctx context.Context, loop func(ctx context.Context)) (stop func(
 
 // rest waits, or until ctx ends.
 func rest(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	_ = lock.Pause(ctx, d)
 }

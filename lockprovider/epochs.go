@@ -11,15 +11,14 @@ import (
 // earlierEpochs bounds how many ended epochs are looked at: each is ended when the next begins, but for crashes.
 const earlierEpochs = 8
 
-// whileCurrent is what the strategies that keep something in Redis ask before they open an epoch of their family there.
-func (d Deps) whileCurrent() redisfirst.WhileCurrent {
+// openWith has what a family keeps in Redis ask the deployment, if there is one, before it opens an epoch there.
+func (d Deps) openWith(f Family, kept interface{ OpenWith(redisfirst.WhileCurrent) }) {
 	if d.Deployment == nil {
-		return func(ctx context.Context, _ int64, do func(context.Context) error) error { return do(ctx) }
+		return
 	}
-	family := d.family
-	return func(ctx context.Context, epoch int64, do func(context.Context) error) error {
-		return d.Deployment.WhileCurrent(ctx, family, epoch, do)
-	}
+	kept.OpenWith(func(ctx context.Context, epoch int64, do func(context.Context) error) error {
+		return d.Deployment.WhileCurrent(ctx, f, epoch, do)
+	})
 }
 
 // EndEarlier ends what the epochs before the current ones have left in Redis: nothing is admitted into them any more, by
@@ -44,32 +43,39 @@ func (p *Providers) endEpochs(ctx context.Context, f Family, current int64) erro
 	if p.deps.Redis == nil {
 		return nil
 	}
-	confirmations := p.confirmations
-	if confirmations == nil {
-		confirmations = redisfirst.NewConfirmations(p.deps.Redis, p.deps.Instance)
-		defer func() { _ = confirmations.Close() }()
-	}
 	d := p.deps
 	d.handoff = p.handoff
 	for number := current - 1; number > 0 && number >= current-earlierEpochs; number-- {
 		store := redisfirst.NewStore(d.Redis, f, number, d.Instance, redisfirst.StoreSettings{})
 		last := number == current-1
-		err := p.endEpoch(ctx, f, number, last, store, func() error {
+		err := p.endEpoch(ctx, f, number, last, store, func(c *redisfirst.Confirmations) error {
 			if p.persister == nil {
 				return errors.New("no persister in this process")
 			}
-			return p.persister(store, confirmations).Drain(ctx)
+			return p.persister(store, c).Drain(ctx)
 		})
 		if err != nil {
 			return fmt.Errorf("persist what %s admitted in epoch %d: %w", f, number, err)
 		}
 		queue := d.queueOf(f, number)
-		err = p.endEpoch(ctx, f, number, last, queue, func() error { return d.worker(confirmations).Drain(ctx, queue) })
+		err = p.endEpoch(ctx, f, number, last, queue, func(c *redisfirst.Confirmations) error {
+			return d.worker(c).Drain(ctx, queue)
+		})
 		if err != nil {
 			return fmt.Errorf("serve the queue of %s of epoch %d: %w", f, number, err)
 		}
 	}
 	return nil
+}
+
+// withConfirmations runs a function that tells callers their results, with confirmations of its own if no strategy here has any.
+func (p *Providers) withConfirmations(run func(*redisfirst.Confirmations) error) error {
+	if p.confirmations != nil {
+		return run(p.confirmations)
+	}
+	confirmations := redisfirst.NewConfirmations(p.deps.Redis, p.deps.Instance)
+	defer func() { _ = confirmations.Close() }()
+	return run(confirmations)
 }
 
 // leftover is what an epoch that has ended has left in Redis.
@@ -81,7 +87,7 @@ type leftover interface {
 
 // endEpoch closes, drains and forgets, in this order.
 func (p *Providers) endEpoch(
-	ctx context.Context, f Family, number int64, last bool, l leftover, drain func() error,
+	ctx context.Context, f Family, number int64, last bool, l leftover, drain func(*redisfirst.Confirmations) error,
 ) error {
 	for {
 		used, err := l.Used(ctx)
@@ -98,7 +104,7 @@ func (p *Providers) endEpoch(
 			return nil
 		}
 		p.deps.Log.InfoContext(ctx, "an earlier epoch is ended", "family", f, "epoch", number)
-		switch err := drain(); {
+		switch err := p.withConfirmations(drain); {
 		case err == nil:
 			return l.Forget(ctx)
 		case !errors.Is(err, redisfirst.ErrNoGroup): // else another instance was faster, and has removed it

@@ -1,10 +1,7 @@
 package lockprovider
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"time"
 
 	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/lock"
@@ -74,21 +71,4 @@ func EffectOf(err error) Effect {
 		return EffectNotStarted
 	}
 	return EffectUnknown
-}
-
-// ended is ctx.Err(), except that it counts a deadline that has passed: a connection with that deadline may time out
-// before the context's own timer has fired, and that is the caller's doing and not the store's.
-func ended(ctx context.Context) error {
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		<-ctx.Done() // now
-	}
-	return ctx.Err()
-}
-
-// unavailable wraps an error of a store that cannot be reached, but lets the caller's own cancellation through.
-func unavailable(ctx context.Context, store string, err error) error {
-	if cerr := ended(ctx); cerr != nil {
-		return cerr
-	}
-	return fmt.Errorf("%w: %s: %w", ErrUnavailable, store, err)
 }

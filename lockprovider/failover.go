@@ -12,6 +12,7 @@ import (
 
 	"holdfast/config/setting"
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -122,7 +123,7 @@ func (p *failover) Unwrap() Provider { return p.primary }
 // only if instances with another configuration had one.
 func (p *failover) Run(ctx context.Context) {
 	healthy := 0
-	for pause(ctx, jitter(p.settings.Watch)) == nil {
+	for lock.Pause(ctx, lock.Jitter(p.settings.Watch)) == nil {
 		if p.fallback == nil && !p.active.Load().fallback {
 			continue
 		}

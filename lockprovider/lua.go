@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -48,7 +49,7 @@ func newLua(d Deps) (Provider, error) {
 	store := redisfirst.NewStore(d.Redis, d.family, d.Epochs[d.family], d.Instance, redisfirst.StoreSettings{
 		Backlog: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember,
 	})
-	store.OpenWith(d.whileCurrent())
+	d.openWith(d.family, store)
 	return &lua{Store: store, confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings}, nil
 }
 
@@ -106,7 +107,7 @@ func (p *lua) admit(ctx context.Context, c Change) (Receipt, error) {
 		if inFlight == 0 {
 			continue
 		}
-		if pause(bounded, jitter(p.settings.Poll)) != nil { // until they are persisted
+		if lock.Pause(bounded, lock.Jitter(p.settings.Poll)) != nil { // until they are persisted
 			return Receipt{}, ledger.Ended(bounded)
 		}
 	}

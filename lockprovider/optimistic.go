@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 )
 
 // optimistic keeps nobody out either, but writes only where the versions are still those it read, and otherwise starts
@@ -33,7 +34,7 @@ func (p *optimistic) Execute(ctx context.Context, c Change) (Receipt, error) {
 			if attempt >= p.settings.Attempts {
 				return receipt, fmt.Errorf("%w: %w", ErrConflict, err)
 			}
-			if err := pause(bounded, jitter(p.settings.Backoff)); err != nil {
+			if err := lock.Pause(bounded, lock.Jitter(p.settings.Backoff)); err != nil {
 				return Receipt{}, ledger.Failure(bounded, err)
 			}
 		}

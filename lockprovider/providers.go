@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -331,38 +330,4 @@ func (m *middleware) Execute(ctx context.Context, c Change) (Receipt, error) {
 		return Receipt{Strategy: m.strategy, Attempts: receipt.Attempts, Waited: receipt.Waited}, err
 	}
 	return receipt, nil
-}
-
-// pause waits, or returns ctx.Err() where the context ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// jitter spreads a delay by ±50 %, so that those who failed together do not come back together.
-func jitter(d time.Duration) time.Duration {
-	return d/2 + rand.N(d+1)
-}
-
-// redisFailure gives an error of Redis the meaning that a caller acts on, and marks what opens the circuit.
-func redisFailure(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, ErrLockLost) || errors.Is(err, ErrLockTimeout) {
-		return err
-	}
-	if gone := ended(ctx); gone != nil { // which says nothing about Redis: callers who leave do not open its circuit
-		if cause := context.Cause(ctx); errors.Is(cause, ErrLockTimeout) {
-			return cause
-		}
-		return gone
-	}
-	return fmt.Errorf("%w: %w", errRedisDown, unavailable(ctx, "redis", err))
 }

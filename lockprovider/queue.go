@@ -49,8 +49,7 @@ func (d Deps) queueOf(f Family, epoch int64) *redisfirst.Queue {
 	changes := redisfirst.NewQueue(d.Redis, f, epoch, d.Instance, redisfirst.QueueSettings{
 		Length: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember,
 	})
-	d.family = f
-	changes.OpenWith(d.whileCurrent())
+	d.openWith(f, changes)
 	return changes
 }
 
@@ -249,7 +248,7 @@ func (w *worker) Run(ctx context.Context, current func() *redisfirst.Queue) {
 		})
 		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrLockTimeout) { // else another instance serves
 			w.log.WarnContext(ctx, "the queue waits", "family", changes.Family(), "error", err)
-			_ = pause(ctx, w.settings.Retry)
+			_ = lock.Pause(ctx, w.settings.Retry)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"holdfast/ent/driftreport"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -126,7 +127,7 @@ func (j *reconcile) page(
 		if look >= j.settings.Looks {
 			return j.lockAndCompare(ctx, family, r, differing, result)
 		}
-		if err := pause(ctx, j.settings.LookPause); err != nil {
+		if err := lock.Pause(ctx, j.settings.LookPause); err != nil {
 			return err
 		}
 		moves := make([]lockprovider.Move, len(differing))
@@ -239,16 +240,4 @@ func (j *reconcile) closeReports(ctx context.Context, family lockprovider.Family
 	return j.client.DriftReport.Update().
 		Where(driftreport.Repaired(false), driftreport.Family(string(family)), driftreport.SeenAtLT(began)).
 		SetRepaired(true).Exec(ctx)
-}
-
-// pause waits, or returns ctx.Err() if the context ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

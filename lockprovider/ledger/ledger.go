@@ -185,25 +185,31 @@ func (l *Ledger) Once(ctx context.Context, c Change, execute func() (Receipt, er
 
 // Payload returns the payload of a change's record, and whether the change has been applied.
 func (l *Ledger) Payload(ctx context.Context, id uuid.UUID) (json.RawMessage, bool, error) {
-	row, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeID(id)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, false, nil
-	}
-	if err != nil {
-		return nil, false, Failure(ctx, err)
+	row, err := l.logged(ctx, id)
+	if row == nil {
+		return nil, false, err
 	}
 	return json.RawMessage(row.Payload), true, nil
+}
+
+// logged returns the row of a change in the change log, or nil if there is none.
+func (l *Ledger) logged(ctx context.Context, id uuid.UUID) (*ent.ChangeLog, error) {
+	row, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeID(id)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, Failure(ctx, err)
+	}
+	return row, nil
 }
 
 // Replay returns the receipt of a change that has been applied before, and whether it has. It is [ErrIDReused] if the
 // ID was used for another request.
 func (l *Ledger) Replay(ctx context.Context, c Change) (Receipt, bool, error) {
-	row, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeID(c.ID)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return Receipt{}, false, nil
-	}
-	if err != nil {
-		return Receipt{}, false, Failure(ctx, err)
+	row, err := l.logged(ctx, c.ID)
+	if row == nil {
+		return Receipt{}, false, err
 	}
 	if row.PayloadHash != c.Record.Fingerprint || row.Kind != c.Record.Kind {
 		return Receipt{}, false, ErrIDReused

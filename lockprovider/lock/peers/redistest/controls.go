@@ -83,7 +83,7 @@ func (l *ownerless) Lock(ctx context.Context, keys []string) (context.Context, l
 		if !errors.Is(err, redis.Nil) {
 			return nil, nil, err
 		}
-		if err := pauseFor(waiting, l.settings.Poll); err != nil {
+		if err := lock.Pause(waiting, l.settings.Poll); err != nil {
 			return nil, nil, context.Cause(waiting)
 		}
 	}

@@ -137,7 +137,7 @@ func (c *competitor) run(ctx context.Context, worker int) {
 		})
 		last := c.work(ctx, held, section, key, call, keep)
 		if held.Err() != nil && ctx.Err() == nil {
-			_ = pauseFor(ctx, c.lease/8) // comes late: by now the lock is somebody else's, and not to be released
+			_ = lock.Pause(ctx, c.lease/8) // comes late: by now the lock is somebody else's, and not to be released
 		}
 		// An unlock that fails has freed nothing: the lock ends with its lease, before somebody else gets it.
 		_ = lease.Unlock(context.WithoutCancel(ctx))
@@ -158,18 +158,7 @@ func (c *competitor) work(ctx, held context.Context, section, key string, entere
 		if time.Since(began) >= keep || ctx.Err() != nil {
 			return last
 		}
-		_ = pauseFor(held, min(keep/2+time.Microsecond, c.lease/20))
-	}
-}
-
-func pauseFor(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+		_ = lock.Pause(held, min(keep/2+time.Microsecond, c.lease/20))
 	}
 }
 

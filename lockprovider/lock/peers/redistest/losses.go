@@ -80,7 +80,7 @@ func noRenewalAfterRelease(t testing.TB, h *Harness) {
 	}
 	answers := i.wire.answers.Load()
 	other := h.open(t).mustLock(t, "other")
-	_ = pauseFor(t.Context(), h.shortLease) // in which a renewal would be due three times
+	_ = lock.Pause(t.Context(), h.shortLease) // in which a renewal would be due three times
 	if n := i.wire.answers.Load() - answers; n != 0 {
 		t.Errorf("%d requests after the last release", n)
 	}
@@ -164,7 +164,7 @@ func givenUpWhileRedisStands(t testing.TB, h *Harness) {
 			t.Error("a Redis that stands still gave a lock")
 		}
 	})
-	_ = pauseFor(t.Context(), time.Duration(size(0, 4))*time.Second) // longer than a release is waited for
+	_ = lock.Pause(t.Context(), time.Duration(size(0, 4))*time.Second) // longer than a release is waited for
 	if err := h.redis.Server.Resume(); err != nil {
 		t.Fatal(err)
 	}
@@ -227,14 +227,14 @@ func faultTrials(t testing.TB, h *Harness) {
 		meter.Worst()
 		all(keysATime, func(n int) {
 			// The leases of the trials are renewed at different times.
-			_ = pauseFor(t.Context(), rand.N(term/3))
+			_ = lock.Pause(t.Context(), rand.N(term/3))
 			name := fmt.Sprintf("%d-%d", round, n)
 			o := victim.begin(t.Context(), name).end(t)
 			mu.Lock()
 			defer mu.Unlock()
 			held[name] = o
 		})
-		_ = pauseFor(t.Context(), rand.N(term))
+		_ = lock.Pause(t.Context(), rand.N(term))
 		switch round % 4 {
 		case 0:
 			network.blackhole(t, "")

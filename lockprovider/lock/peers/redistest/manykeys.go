@@ -181,7 +181,7 @@ func firstKeyIsKept(t testing.TB, h *Harness) {
 	holder := h.open(t).mustLock(t, "b")
 	i := h.open(t, lease(h.shortLease))
 	w := i.begin(t.Context(), "a", "b")
-	_ = pauseFor(t.Context(), 2*h.shortLease) // more than the lease of the first key, which it may have
+	_ = lock.Pause(t.Context(), 2*h.shortLease) // more than the lease of the first key, which it may have
 	mustUnlock(t, holder)
 	o := w.mustEnd(t)
 	if o.held.Err() != nil {

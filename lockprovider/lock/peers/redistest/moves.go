@@ -75,7 +75,7 @@ func scriptsAreLoadedAgain(t testing.TB, h *Harness) {
 	// A renewal finds them missing as well.
 	short := h.open(t, lease(h.shortLease)).mustLock(t, key)
 	flush()
-	_ = pauseFor(t.Context(), 2*h.shortLease)
+	_ = lock.Pause(t.Context(), 2*h.shortLease)
 	if short.held.Err() != nil {
 		t.Errorf("held: %v", context.Cause(short.held))
 	}
@@ -225,7 +225,7 @@ func clusterSlotMoves(t testing.TB, h *Harness) {
 			t.Fatal(err)
 		}
 		h.checkTaken(t, key)
-		_ = pauseFor(t.Context(), h.shortLease) // it is renewed at the new place
+		_ = lock.Pause(t.Context(), h.shortLease) // it is renewed at the new place
 		if o.held.Err() != nil {
 			t.Errorf("held: %v", context.Cause(o.held))
 		}
@@ -239,7 +239,7 @@ func clusterSlotIsAboutToMove(t testing.TB, h *Harness) {
 	i, other := h.open(t, lease(h.shortLease)), h.open(t, lease(h.shortLease))
 	var w *waiter
 	for _, during := range []func(){
-		func() { _ = pauseFor(t.Context(), h.shortLease) }, // it is renewed
+		func() { _ = lock.Pause(t.Context(), h.shortLease) }, // it is renewed
 		func() { h.checkTaken(t, key) },
 		func() { w = other.inLine(t, key) },
 	} {

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"holdfast/lockprovider/lock"
 )
 
 var orderScenarios = []Scenario{
@@ -109,7 +111,7 @@ func goroutinesInOrder(t testing.TB, h *Harness) {
 	for n := range waiters {
 		w := i.begin(t.Context(), key)
 		// Inside one process only time tells that somebody stands in line: this is a hundred times what it takes.
-		_ = pauseFor(t.Context(), h.scaled(50*time.Millisecond))
+		_ = lock.Pause(t.Context(), h.scaled(50*time.Millisecond))
 		running.Go(func() {
 			o := w.end(t)
 			f.add(n)
@@ -143,7 +145,7 @@ func overtakingIsBounded(t testing.TB, h *Harness) {
 					continue
 				}
 				sections.Add(1)
-				_ = pauseFor(ctx, section)
+				_ = lock.Pause(ctx, section)
 				_ = lease.Unlock(ctx)
 			}
 		})

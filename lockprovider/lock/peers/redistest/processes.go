@@ -72,7 +72,7 @@ func (h *Harness) helperInLine(t testing.TB, p *process, k string) <-chan word {
 	before := h.commands(t)
 	_, answer := p.tell(t, order{Do: "lock", Keys: []string{k}})
 	if before < 0 {
-		_ = pauseFor(t.Context(), h.scaled(300*time.Millisecond)) // the embedded Redis keeps no count
+		_ = lock.Pause(t.Context(), h.scaled(300*time.Millisecond)) // the embedded Redis keeps no count
 		return answer
 	}
 	eventually(t, "the helper to be in line", func() bool {
@@ -135,7 +135,7 @@ func waiterStopped(t testing.TB, h *Harness) {
 
 	// When it goes on it may have lost its turn, but it waits as before, and is not let in beside the other.
 	p.resume(t)
-	_ = pauseFor(t.Context(), h.shortLease)
+	_ = lock.Pause(t.Context(), h.shortLease)
 	h.checkTaken(t, key)
 	select {
 	case w := <-answer:

@@ -154,7 +154,7 @@ func cancelRacesTheGrant(t testing.TB, h *Harness) {
 		staying := stayer.begin(t.Context(), key)
 		// Together, and a little before and after: the cancel crosses the release, the grant, and the message.
 		go func() {
-			_ = pauseFor(t.Context(), time.Duration(round%20)*20*time.Microsecond)
+			_ = lock.Pause(t.Context(), time.Duration(round%20)*20*time.Microsecond)
 			cancel()
 		}()
 		mustUnlock(t, holder)
