@@ -30,47 +30,63 @@ func BenchmarkHandoff(b *testing.B) {
 		{"3 of 20 keys", 64, 3, 20},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			options, err := redis.ParseURL(testenv.Redis(b).URL)
-			if err != nil {
-				b.Fatal(err)
-			}
-			client := redis.NewClient(options)
-			defer client.Close()
-			locks := handoff.Open(client, handoff.Options{Instance: "bench"})
-			locker := locks.Locker(lock.Settings{Lease: 10 * time.Second, Wait: time.Minute, Poll: 300 * time.Millisecond})
-			names := make([]string, c.of)
-			for i := range names {
-				names[i] = fmt.Sprintf("{many}%02d", i)
-			}
-			each := (b.N + c.goroutines - 1) / c.goroutines
-			b.ReportAllocs()
-			b.ResetTimer()
-			var running sync.WaitGroup
-			for range c.goroutines {
-				running.Go(func() {
-					ctx := context.Background()
-					for range each {
-						keys := make([]string, 0, c.keys)
-						for _, n := range rand.Perm(c.of)[:c.keys] {
-							keys = append(keys, names[n])
-						}
-						_, lease, err := locker.Lock(ctx, keys)
-						if err == nil {
-							err = lease.Unlock(ctx)
-						}
-						if err != nil {
-							b.Error(err)
-							return
-						}
+			benchmarkSections(b, c.goroutines, func(locks *handoff.Client) acquire {
+				locker := locks.Locker(benchSettings)
+				names := make([]string, c.of)
+				for i := range names {
+					names[i] = fmt.Sprintf("{many}%02d", i)
+				}
+				return func(ctx context.Context) (context.Context, lock.Lease, error) {
+					keys := make([]string, 0, c.keys)
+					for _, n := range rand.Perm(c.of)[:c.keys] {
+						keys = append(keys, names[n])
 					}
-				})
-			}
-			running.Wait()
-			b.StopTimer()
-			if err := locks.Close(); err != nil {
-				b.Error(err)
+					return locker.Lock(ctx, keys)
+				}
+			})
+		})
+	}
+}
+
+// acquire begins a section.
+type acquire func(ctx context.Context) (context.Context, lock.Lease, error)
+
+var benchSettings = lock.Settings{Lease: 10 * time.Second, Wait: time.Minute, Poll: 300 * time.Millisecond}
+
+// benchmarkSections times b.N empty sections of goroutines of one process.
+func benchmarkSections(b *testing.B, goroutines int, open func(*handoff.Client) acquire) {
+	b.Helper()
+	options, err := redis.ParseURL(testenv.Redis(b).URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	defer client.Close()
+	locks := handoff.Open(client, handoff.Options{Instance: "bench"})
+	begin := open(locks)
+	each := (b.N + goroutines - 1) / goroutines
+	b.ReportAllocs()
+	b.ResetTimer()
+	var running sync.WaitGroup
+	for range goroutines {
+		running.Go(func() {
+			ctx := context.Background()
+			for range each {
+				_, lease, err := begin(ctx)
+				if err == nil {
+					err = lease.Unlock(ctx)
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
 			}
 		})
+	}
+	running.Wait()
+	b.StopTimer()
+	if err := locks.Close(); err != nil {
+		b.Error(err)
 	}
 }
 
@@ -87,7 +103,7 @@ func BenchmarkUncontended(b *testing.B) {
 	client := redis.NewClient(options)
 	defer client.Close()
 	locks := handoff.Open(client, handoff.Options{Instance: "bench"})
-	locker := locks.Locker(lock.Settings{Lease: 10 * time.Second, Wait: time.Minute, Poll: 300 * time.Millisecond})
+	locker := locks.Locker(benchSettings)
 	compareAndDelete := redis.NewScript("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0")
 	sections := []struct {
 		name  string

@@ -28,9 +28,7 @@ type Client struct {
 	queues     map[string]*localQueue // by the lock's name in Redis; none is idle
 	lastWaiter uint64                 // the number of the last waiter ID
 	clock      redisClock
-	// timer fires at timerAt: when a lease has to be renewed or ends, or a wait is over.
-	timer   *time.Timer
-	timerAt time.Time
+	alarm      alarm // rings when a lease has to be renewed or ends, or a wait is over
 
 	wasSubscribed bool          // each later subscription means that Redis is back
 	subscribed    chan struct{} // closed with the first subscription
@@ -84,6 +82,7 @@ func newClient(s store, instance string, m lock.Metrics) *Client {
 		queues: map[string]*localQueue{}, subscribed: make(chan struct{}), multiKeys: newMultiKeyQueue(),
 		semaphores: newSemaphores(instance, m),
 	}
+	c.alarm.ring = c.onTimer
 	c.lifetime, c.endLifetime = context.WithCancel(context.Background())
 	return c
 }

@@ -108,7 +108,7 @@ func (h *hold) grant(from, until time.Time, token int64, way lock.Grant) bool {
 		return false
 	}
 	h.held, h.token = true, token
-	s.wakeAt(h.renewAt)
+	s.alarm.set(h.renewAt)
 	s.metrics.Granted(way)
 	return true
 }

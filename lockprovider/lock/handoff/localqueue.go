@@ -284,7 +284,7 @@ func withMargin(from, until time.Time) time.Time {
 func (q *localQueue) prolong(from, until time.Time) {
 	q.expiry = withMargin(from, until)
 	q.renewAt = from.Add(until.Sub(from) / 3)
-	q.client.wakeAt(q.renewAt)
+	q.client.alarm.set(q.renewAt)
 }
 
 // canHandOff reports whether the next holder may be in this process. It always may while no other process waits. If one

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/lockprovider/lock"
@@ -106,6 +106,9 @@ func (l *locker) attempt(ctx context.Context, names []string, deadline time.Time
 	return held, nil
 }
 
+// errUnlockedBefore is what a second Unlock of a lease returns.
+var errUnlockedBefore = fmt.Errorf("%w: it has been unlocked before", lock.ErrLost)
+
 // lease implements [lock.Lease].
 type lease struct {
 	client *Client
@@ -115,18 +118,13 @@ type lease struct {
 	// leaveQueue lets other callers of this process that want several keys go on.
 	leaveQueue func()
 
-	mu       sync.Mutex
-	unlocked bool
+	unlocked atomic.Bool
 }
 
 // Unlock hands each lock off to the next waiter, caches it, or releases it in Redis.
 func (l *lease) Unlock(ctx context.Context) error {
-	l.mu.Lock()
-	before := l.unlocked
-	l.unlocked = true
-	l.mu.Unlock()
-	if before {
-		return fmt.Errorf("%w: it has been unlocked before", lock.ErrLost)
+	if l.unlocked.Swap(true) {
+		return errUnlockedBefore
 	}
 	err := l.client.unlock(ctx, l.holds, true)
 	l.leaveQueue()

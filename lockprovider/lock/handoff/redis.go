@@ -18,9 +18,9 @@ type store interface {
 	acquire(ctx context.Context, key, waiter string, b bounds) (acquireResult, error)
 	// acquireAll requests all locks or none. It returns nil if one of them is taken.
 	acquireAll(ctx context.Context, keys, waiters []string, b bounds) ([]acquireResult, error)
-	// release rerequests locks with the same bounds, and returns one result for each.
+	// release releases locks with the same bounds, and returns one result for each.
 	release(ctx context.Context, requests []releaseRequest) ([]releaseResult, error)
-	// renew prolongs requests, and returns one result for each.
+	// renew prolongs leases, and returns one result for each.
 	renew(ctx context.Context, requests []renewRequest) ([]renewResult, error)
 	// name returns the name of a key in Redis.
 	name(key string) string
@@ -35,7 +35,7 @@ type acquireResult struct {
 	waiting           int // how many others are in the wait queue
 }
 
-// releaseRequest rerequests a lock, or takes a waiter out of the wait queue.
+// releaseRequest releases a lock, or takes a waiter out of the wait queue.
 type releaseRequest struct {
 	key, owner string
 	token      int64 // of the grant, 0 if it is not known
@@ -47,7 +47,7 @@ type releaseRequest struct {
 	refuseLate bool
 	bounds     bounds
 	// acquireInFlight: the grant arrived as a message before the reply to acquire. Redis may still run that acquire
-	// after this release, so its reply handler rerequests again. One of the two rerequests finds nothing; that is not a
+	// after this release, so its reply handler releases again. One of the two releases finds nothing; that is not a
 	// lost lock.
 	acquireInFlight bool
 }
@@ -92,7 +92,9 @@ var (
 
 // withShared puts in what the scripts share.
 func withShared(source string) *redis.Script {
-	return redis.NewScript(strings.NewReplacer("--[[clock.lua]]", clockSource, "--[[lock.lua]]", lockSource).Replace(source))
+	return redis.NewScript(strings.NewReplacer(
+		"--[[clock.lua]]", clockSource, "--[[lock.lua]]", lockSource, "--[[semaphore.lua]]", semaphoreSource,
+	).Replace(source))
 }
 
 // channelPrefix is the prefix of the channel on which an instance hears; its name follows. The scripts know it too.
@@ -117,13 +119,10 @@ func (s *redisStore) strings() string {
 	return "1"
 }
 
-// name gives a lock a hash tag of its own, unless its key has one: locks with the same tag can be taken at once in a cluster.
-func (s *redisStore) name(key string) string {
-	if strings.Contains(key, "{") {
-		return "holdfast:" + key
-	}
-	return "holdfast:{" + key + "}"
-}
+// lockPrefix begins the names of locks in Redis.
+const lockPrefix = "holdfast:"
+
+func (s *redisStore) name(key string) string { return nameOf(lockPrefix, key) }
 
 func (s *redisStore) node(name string) int {
 	if s.cluster {
@@ -221,6 +220,13 @@ func (s *redisStore) release(ctx context.Context, requests []releaseRequest) ([]
 }
 
 func (s *redisStore) renew(ctx context.Context, requests []renewRequest) ([]renewResult, error) {
+	return s.renewBy(ctx, "renew", renewScript, requests, func(r *replyReader, a *renewResult) { a.waiting = int(r.number()) })
+}
+
+// renewBy renews by a script. rest reads what the reply has for each request besides the end of its lease.
+func (s *redisStore) renewBy(
+	ctx context.Context, name string, script *redis.Script, requests []renewRequest, rest func(*replyReader, *renewResult),
+) ([]renewResult, error) {
 	answers := make([]renewResult, 0, len(requests))
 	for len(requests) > 0 {
 		n := s.together(len(requests), func(i int) string { return requests[i].key })
@@ -229,7 +235,7 @@ func (s *redisStore) renew(ctx context.Context, requests []renewRequest) ([]rene
 			keys[i] = l.key
 			args = append(args, l.owner, l.lease.Milliseconds())
 		}
-		r := s.run(ctx, "renew", renewScript, keys, args...)
+		r := s.run(ctx, name, script, keys, args...)
 		now := r.number()
 		for range n {
 			answer := renewResult{now: now}
@@ -238,7 +244,7 @@ func (s *redisStore) renew(ctx context.Context, requests []renewRequest) ([]rene
 			} else {
 				answer.until = r.parse(until)
 			}
-			answer.waiting = int(r.number())
+			rest(&r, &answer)
 			answers = append(answers, answer)
 		}
 		if r.err != nil {

@@ -6,33 +6,20 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
-// wakeSoonAfter has the timer fire soon after a time that need not be met exactly, so that it fires once for many.
+// wakeSoonAfter has the alarm ring soon after a time that need not be met exactly, so that it rings once for many.
 func (c *Client) wakeSoonAfter(at time.Time) {
-	c.wakeAt(c.opened.Add(at.Sub(c.opened).Truncate(timerStep) + timerStep))
+	c.alarm.set(c.opened.Add(at.Sub(c.opened).Truncate(timerStep) + timerStep))
 }
 
 // timerStep is by how much a wait may be longer than its bound.
 const timerStep = 5 * time.Millisecond
-
-// wakeAt has the timer fire no later than at. c.mu is held.
-func (c *Client) wakeAt(at time.Time) {
-	if !c.timerAt.IsZero() && !at.Before(c.timerAt) {
-		return
-	}
-	c.timerAt = at
-	if c.timer == nil {
-		c.timer = time.AfterFunc(time.Until(at), c.onTimer)
-	} else {
-		c.timer.Reset(time.Until(at))
-	}
-}
 
 // onTimer renews the leases that are due, together. It ends leases that could not be renewed in time, cached locks whose
 // time is over, and waits that are over.
 func (c *Client) onTimer() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timerAt = time.Time{}
+	c.alarm.rung()
 	now := time.Now()
 	var due []*localQueue
 	var requests []renewRequest
@@ -50,12 +37,12 @@ func (c *Client) onTimer() {
 			q.renewing = true
 			due, requests = append(due, q), append(requests, q.renewRequest())
 		}
-		c.wakeAt(q.expiry)
+		c.alarm.set(q.expiry)
 		if q.state == cached {
 			c.wakeSoonAfter(q.cachedUntil)
 		}
 		if !q.renewing {
-			c.wakeAt(q.renewAt)
+			c.alarm.set(q.renewAt)
 		}
 	}
 	for _, group := range groupsOf(due, func(q *localQueue) int { return c.store.node(q.name) }) {
@@ -104,7 +91,7 @@ func (q *localQueue) renewalFailed(err error) {
 		q.failWaiters(err)
 	}
 	q.renewAt = time.Now().Add(q.bounds.lease / 10)
-	q.client.wakeAt(q.renewAt)
+	q.client.alarm.set(q.renewAt)
 }
 
 // between is the time from one of Redis' times to another, both in µs.

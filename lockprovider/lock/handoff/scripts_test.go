@@ -13,19 +13,22 @@ import (
 	"holdfast/internal/testenv"
 )
 
+// RedisAddresses start a Redis each, the real one and the one that is embedded, and return its address.
+var RedisAddresses = map[string]func(t *testing.T) string{
+	"redis": func(t *testing.T) string {
+		options, err := redis.ParseURL(testenv.Redis(t).URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return options.Addr
+	},
+	"embedded": func(t *testing.T) string { return miniredis.RunT(t).Addr() },
+}
+
 // eachRedis runs a test of the scripts on a real Redis, and on the one that is embedded.
 func eachRedis(t *testing.T, test func(t *testing.T, s *redisStore)) {
 	t.Helper()
-	for name, addr := range map[string]func(t *testing.T) string{
-		"redis": func(t *testing.T) string {
-			options, err := redis.ParseURL(testenv.Redis(t).URL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return options.Addr
-		},
-		"embedded": func(t *testing.T) string { return miniredis.RunT(t).Addr() },
-	} {
+	for name, addr := range RedisAddresses {
 		t.Run(name, func(t *testing.T) {
 			client := redis.NewClient(&redis.Options{Addr: addr(t)})
 			t.Cleanup(func() { _ = client.Close() })

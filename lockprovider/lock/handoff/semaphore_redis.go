@@ -3,10 +3,7 @@ package handoff
 import (
 	"context"
 	_ "embed"
-	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // semaphoreStore is the other side of the holds: Redis, or a model of it in the simulation. If a method returns an error, its
@@ -60,16 +57,10 @@ var (
 	//go:embed scripts/semaphore_renew.lua
 	semaphoreRenewSource string
 
-	semaphoreAcquireScript = withSemaphore(semaphoreAcquireSource)
-	semaphoreReleaseScript = withSemaphore(semaphoreReleaseSource)
-	semaphoreRenewScript   = withSemaphore(semaphoreRenewSource)
+	semaphoreAcquireScript = withShared(semaphoreAcquireSource)
+	semaphoreReleaseScript = withShared(semaphoreReleaseSource)
+	semaphoreRenewScript   = withShared(semaphoreRenewSource)
 )
-
-// withSemaphore puts in what the scripts of semaphores share.
-func withSemaphore(source string) *redis.Script {
-	return redis.NewScript(
-		strings.NewReplacer("--[[clock.lua]]", clockSource, "--[[semaphore.lua]]", semaphoreSource).Replace(source))
-}
 
 // redisSemaphores is the semaphoreStore that the scripts are.
 type redisSemaphores struct{ redis *redisStore }
@@ -116,29 +107,5 @@ func (s redisSemaphores) release(ctx context.Context, requests []holdRelease) ([
 }
 
 func (s redisSemaphores) renew(ctx context.Context, requests []renewRequest) ([]renewResult, error) {
-	results := make([]renewResult, 0, len(requests))
-	for len(requests) > 0 {
-		n := s.redis.together(len(requests), func(i int) string { return requests[i].key })
-		keys, args := make([]string, n), make([]any, 0, 2*n)
-		for i, q := range requests[:n] {
-			keys[i] = q.key
-			args = append(args, q.owner, q.lease.Milliseconds())
-		}
-		r := s.redis.run(ctx, "semaphore_renew", semaphoreRenewScript, keys, args...)
-		now := r.number()
-		for range n {
-			result := renewResult{now: now}
-			if until := r.next(); until == "-" {
-				result.lost = true
-			} else {
-				result.until = r.parse(until)
-			}
-			results = append(results, result)
-		}
-		if r.err != nil {
-			return nil, r.err
-		}
-		requests = requests[n:]
-	}
-	return results, nil
+	return s.redis.renewBy(ctx, "semaphore_renew", semaphoreRenewScript, requests, func(*replyReader, *renewResult) {})
 }

@@ -36,18 +36,6 @@ func (w *semaphoreWorld) fail(format string, args ...any) {
 	w.failures = append(w.failures, fmt.Sprintf(format, args...))
 }
 
-// semaphoreFaults are faults of a network, drawn from a seed.
-func semaphoreFaults(random *rand.Rand) faults {
-	f := faults{delay: time.Duration(1+random.IntN(40)) * time.Millisecond}
-	if random.IntN(3) > 0 {
-		f.messageLost = random.Float64() / 2
-	}
-	if random.IntN(3) == 0 {
-		f.requestLost, f.replyLost = random.Float64()/10, random.Float64()/10
-	}
-	return f
-}
-
 // TestSemaphoreSimulation explores what TestSimulation does, with read-write locks and semaphores. Never are more units in use
 // than there are, by holders whose leases still last; a writer is alone; waiters are served in their order, or have an error;
 // no units go to a waiter that gave up; tokens grow; and nothing is left behind.
@@ -101,7 +89,7 @@ func simulateSemaphores(t *testing.T, seed uint64, f flaw) *semaphoreWorld {
 func (w *semaphoreWorld) run(t *testing.T, seed uint64, f flaw) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 0))
-	model := newModelStore(semaphoreFaults(random))
+	model := newModelStore(drawFaults(random))
 	sems := newModelSemaphores(model, f, w.fail)
 	var links []*modelLink
 	for p := range 2 + random.IntN(3) {
@@ -111,16 +99,8 @@ func (w *semaphoreWorld) run(t *testing.T, seed uint64, f flaw) {
 	}
 	var running sync.WaitGroup
 	for p, link := range links {
-		if random.IntN(4) == 0 { // cut off once, for longer than a lease or shorter
-			after, length := time.Duration(random.Int64N(int64(5*time.Second))), time.Duration(random.Int64N(int64(5*time.Second)))
-			running.Go(func() {
-				time.Sleep(after)
-				link.setCut(true)
-				link.client.onGap(false)
-				time.Sleep(length)
-				link.setCut(false)
-				link.client.onGap(true)
-			})
+		if random.IntN(4) == 0 {
+			cutOff(&running, random, link)
 		}
 		for g := range 1 + random.IntN(4) {
 			mine := rand.New(rand.NewPCG(seed, uint64(100*(p+1)+g)))

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/internal/testenv"
@@ -27,16 +26,7 @@ var inMessages = lock.Settings{Wait: patience, Lease: time.Hour, Poll: time.Hour
 // onEachRedis runs a test on a real Redis, and on the one that is embedded. open opens the client of another process.
 func onEachRedis(t *testing.T, test func(t *testing.T, r *redis.Client, open func() *handoff.Client)) {
 	t.Helper()
-	for name, addr := range map[string]func(t *testing.T) string{
-		"redis": func(t *testing.T) string {
-			options, err := redis.ParseURL(testenv.Redis(t).URL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return options.Addr
-		},
-		"embedded": func(t *testing.T) string { return miniredis.RunT(t).Addr() },
-	} {
+	for name, addr := range handoff.RedisAddresses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			at := addr(t)

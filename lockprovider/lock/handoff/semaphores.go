@@ -22,9 +22,7 @@ type semaphores struct {
 	mu         sync.Mutex
 	holds      map[string]*hold // by waiter ID: those that wait, and those that are held
 	lastWaiter uint64
-	// timer fires at timerAt: when a lease has to be renewed or ends.
-	timer   *time.Timer
-	timerAt time.Time
+	alarm      alarm // rings when a lease has to be renewed or ends
 
 	closed      bool
 	background  sync.WaitGroup
@@ -34,6 +32,7 @@ type semaphores struct {
 
 func newSemaphores(instance string, m lock.Metrics) *semaphores {
 	s := &semaphores{instance: instance, metrics: m, holds: map[string]*hold{}}
+	s.alarm.ring = s.onTimer
 	s.lifetime, s.endLifetime = context.WithCancel(context.Background())
 	return s
 }
@@ -73,7 +72,7 @@ func (s *semaphores) onGap(subscribed bool) {
 			h.wakeUp()
 		case subscribed:
 			h.renewAt = now
-			s.wakeAt(now)
+			s.alarm.set(now)
 		}
 	}
 }
@@ -214,24 +213,11 @@ func (s *semaphores) releaseTogether(ctx context.Context, until time.Time, holds
 	}
 }
 
-// wakeAt has the timer fire no later than at. s.mu is held.
-func (s *semaphores) wakeAt(at time.Time) {
-	if !s.timerAt.IsZero() && !at.Before(s.timerAt) {
-		return
-	}
-	s.timerAt = at
-	if s.timer == nil {
-		s.timer = time.AfterFunc(time.Until(at), s.onTimer)
-	} else {
-		s.timer.Reset(time.Until(at))
-	}
-}
-
 // onTimer renews the leases that are due, together. It ends leases that could not be renewed in time.
 func (s *semaphores) onTimer() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.timerAt = time.Time{}
+	s.alarm.rung()
 	now := time.Now()
 	var due []*hold
 	for _, h := range s.holds {
@@ -246,9 +232,9 @@ func (s *semaphores) onTimer() {
 			h.renewing = true
 			due = append(due, h)
 		}
-		s.wakeAt(h.expiry)
+		s.alarm.set(h.expiry)
 		if !h.renewing && !s.closed {
-			s.wakeAt(h.renewAt)
+			s.alarm.set(h.renewAt)
 		}
 	}
 	for _, group := range groupsOf(due, func(h *hold) int { return s.store.node(h.name) }) {
@@ -285,7 +271,7 @@ func (s *semaphores) renew(due []*hold) {
 			s.metrics.Renewed(nil)
 			h.prolong(sent, sent.Add(between(results[i].now, results[i].until)))
 		}
-		s.wakeAt(h.renewAt)
+		s.alarm.set(h.renewAt)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestSimulation(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { entered += simulate(t, seed) })
 		})
 		if !ok {
-			t.Fatalf("enqueue: go test ./lockprovider/lock/handoff -run TestSimulation -simulation %d", seed)
+			t.Fatalf("again: go test ./lockprovider/lock/handoff -run TestSimulation -simulation %d", seed)
 		}
 	}
 	if *simulated == 0 && *simulations >= enoughSeeds {
@@ -69,9 +69,8 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-func simulate(t *testing.T, seed uint64) (entered int) {
-	t.Helper()
-	random := rand.New(rand.NewPCG(seed, 0))
+// drawFaults draws the faults of a network.
+func drawFaults(random *rand.Rand) faults {
 	f := faults{delay: time.Duration(1+random.IntN(40)) * time.Millisecond}
 	if random.IntN(3) > 0 {
 		f.messageLost = random.Float64() / 2
@@ -79,7 +78,26 @@ func simulate(t *testing.T, seed uint64) (entered int) {
 	if random.IntN(3) == 0 {
 		f.requestLost, f.replyLost = random.Float64()/10, random.Float64()/10
 	}
-	w := &world{t: t, seed: seed, model: newModelStore(f), inside: map[string]int{}, fences: map[string]int64{}}
+	return f
+}
+
+// cutOff cuts a process off once, for longer than a lease or shorter.
+func cutOff(running *sync.WaitGroup, random *rand.Rand, link *modelLink) {
+	after, length := time.Duration(random.Int64N(int64(5*time.Second))), time.Duration(random.Int64N(int64(5*time.Second)))
+	running.Go(func() {
+		time.Sleep(after)
+		link.setCut(true)
+		link.client.onGap(false)
+		time.Sleep(length)
+		link.setCut(false)
+		link.client.onGap(true)
+	})
+}
+
+func simulate(t *testing.T, seed uint64) (entered int) {
+	t.Helper()
+	random := rand.New(rand.NewPCG(seed, 0))
+	w := &world{t: t, seed: seed, model: newModelStore(drawFaults(random)), inside: map[string]int{}, fences: map[string]int64{}}
 	if random.IntN(3) == 0 {
 		after, by := time.Duration(random.Int64N(int64(3*time.Second))), time.Duration(random.Int64N(int64(time.Second)))
 		time.AfterFunc(after, func() { w.setBack(by) })
@@ -90,16 +108,8 @@ func simulate(t *testing.T, seed uint64) (entered int) {
 	}
 	var running sync.WaitGroup
 	for p, link := range links {
-		if random.IntN(4) == 0 { // cut off once, for longer than a lease or shorter
-			after, length := time.Duration(random.Int64N(int64(5*time.Second))), time.Duration(random.Int64N(int64(5*time.Second)))
-			running.Go(func() {
-				time.Sleep(after)
-				link.setCut(true)
-				link.client.onGap(false)
-				time.Sleep(length)
-				link.setCut(false)
-				link.client.onGap(true)
-			})
+		if random.IntN(4) == 0 {
+			cutOff(&running, random, link)
 		}
 		for g := range 1 + random.IntN(4) {
 			mine := rand.New(rand.NewPCG(seed, uint64(100*(p+1)+g)))

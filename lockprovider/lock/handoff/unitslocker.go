@@ -3,9 +3,8 @@ package handoff
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/lockprovider/lock"
@@ -37,7 +36,7 @@ func (p prefixed) Lock(ctx context.Context, keys []string) (context.Context, loc
 	return p.Locker.Lock(ctx, names)
 }
 
-// nameOf gives a key a hash tag of its own, unless it has one.
+// nameOf gives a key a hash tag of its own, unless it has one: keys with the same tag can be acquired at once in a cluster.
 func nameOf(prefix, key string) string {
 	if strings.Contains(key, "{") {
 		return prefix + key
@@ -91,18 +90,13 @@ type unitsLease struct {
 	holds      []*hold
 	lose       context.CancelCauseFunc
 
-	mu       sync.Mutex
-	unlocked bool
+	unlocked atomic.Bool
 }
 
 // Unlock releases all units.
 func (l *unitsLease) Unlock(ctx context.Context) error {
-	l.mu.Lock()
-	before := l.unlocked
-	l.unlocked = true
-	l.mu.Unlock()
-	if before {
-		return fmt.Errorf("%w: it has been unlocked before", lock.ErrLost)
+	if l.unlocked.Swap(true) {
+		return errUnlockedBefore
 	}
 	err := l.semaphores.unlock(ctx, l.holds)
 	l.lose(nil)
