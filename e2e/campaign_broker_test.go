@@ -21,6 +21,7 @@ import (
 	"holdfast/events"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // outbreak is a broker that goes away, and comes back with what it had.
@@ -189,7 +190,7 @@ func (l *listeners) hear(topic string, m *message.Message) {
 func (l *listeners) heardAll(t *testing.T, c *campaign) {
 	t.Helper()
 	db := c.open(t).Ent
-	rows, err := db.ChangeLog.Query().All(t.Context())
+	rows, err := db.ChangeLog.Query().Where(changelog.KindNEQ(ledger.KindRefused)).All(t.Context())
 	must(t, err)
 	moves, err := db.Entry.Query().Where(entry.BalanceHasPrefix(lockprovider.StockKey(""))).Order(entry.ByID()).All(t.Context())
 	must(t, err)

@@ -12,6 +12,7 @@ import (
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/ent"
+	"holdfast/ent/changelog"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/lockprovider"
@@ -165,7 +166,7 @@ func readBooks(t *testing.T, db *clients.Database) books {
 	for _, row := range balances {
 		b.amounts[row.ID] = row.Amount
 	}
-	changes, err := db.Ent.ChangeLog.Query().All(ctx)
+	changes, err := db.Ent.ChangeLog.Query().Where(changelog.KindNEQ(ledger.KindRefused)).All(ctx)
 	must(t, err)
 	for _, row := range changes {
 		if b.applied[row.ChangeID] != "" {

@@ -31,7 +31,7 @@ type ChangeLog struct {
 	Payload string `json:"payload,omitempty"`
 	// Tells a repeat from another request under the same ID.
 	PayloadHash string `json:"payload_hash,omitempty"`
-	// The stream entry that a Redis-first change was persisted from.
+	// The stream entry that a Redis-first change was persisted from, or the last admission that is refused.
 	Admission string `json:"admission,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`

@@ -218,6 +218,10 @@ func (p *Persister) commit(
 		return nil, err // nothing is known: they stay pending, are read and persisted again
 	}
 	decided, open := results{batch, verdicts}.split(final)
+	// Another process may hold an entry that is refused here, and apply it later: it must not, once the caller is told.
+	if err := p.d.Ledger.RefuseAdmitted(ctx, lockprovider.Lua, decided.changes, decided.verdicts); err != nil {
+		return nil, err
+	}
 	held, taken := decided.split(func(verdict error) bool {
 		return verdict == nil || errors.Is(verdict, ledger.ErrAlreadyApplied)
 	})

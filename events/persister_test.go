@@ -21,6 +21,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -169,6 +170,70 @@ func TestRefusedForGood(t *testing.T) {
 	if levels, err := r.store.Levels(t.Context(), []string{balance}); err != nil || levels[balance].Amount != 14 {
 		t.Errorf("redis says %+v, %v; want 14", levels, err)
 	}
+}
+
+// Two instances hold one entry, because the first has stalled and the second has claimed it. The second is told that the change
+// does not fit, and tells its caller. When the first goes on, it fits; the first says the same nevertheless.
+func TestHoldersOfAnEntryAgree(t *testing.T) {
+	noLeaks(t)
+	r := newRedisFirst(t)
+	const balance = "stock:product:two-holders"
+	must(t, r.store.OpenGroup(t.Context()))
+	r.open(balance)
+	change := r.admit(balance, -15)
+	stalled, err := r.store.Read(t.Context(), "stalled", 1, -1)
+	must(t, err)
+	must(t, r.client.Balance.UpdateOneID(balance).SetAmount(6).Exec(t.Context())) // drift
+	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
+	outcome, err := r.store.Outcome(t.Context(), change.ID)
+	must(t, err)
+	if outcome.State != lockprovider.OutcomeFailed {
+		t.Fatalf("the second instance: %+v, want a refusal", outcome)
+	}
+	must(t, r.client.Balance.UpdateOneID(balance).SetAmount(20).Exec(t.Context()))
+	_, err = NewPersister(r.store, r.deps).settle(t.Context(), stalled)
+	must(t, err)
+	if _, found, err := r.ledger.Replay(t.Context(), change); found || err != nil {
+		t.Errorf("what was refused is applied: %v, %v", found, err)
+	}
+}
+
+// A caller hears of an entry of an attempt before, which was refused, while its own is on the way. It waits for its own.
+func TestResultOfAnotherEntry(t *testing.T) {
+	noLeaks(t)
+	r := newRedisFirst(t)
+	r.open("stock:product:late-news")
+	change := lockprovider.Change{
+		ID: uuid.New(), Family: lockprovider.Stock, Moves: []lockprovider.Move{{Balance: "stock:product:late-news", Delta: -1}},
+		Record: lockprovider.Record{Kind: "test", Payload: []byte("{}"), Fingerprint: "x"}, Confirm: true,
+	}
+	answer := make(chan error, 1)
+	go func() {
+		_, err := r.provider.Execute(t.Context(), change)
+		answer <- err
+	}()
+	for began := time.Now(); ; {
+		if n, err := r.store.Backlog(t.Context()); err != nil || time.Since(began) > longEnough {
+			t.Fatalf("waited %v for the change: %v", longEnough, err)
+		} else if n == 1 {
+			break
+		}
+	}
+	refusal := &lockprovider.Rejected{Code: "LATE", Message: "it is of an attempt before"}
+	for _, instance := range []string{"here", "elsewhere"} { // told directly, and by a message
+		earlier := ledger.Admitted{StreamID: "1-0", Change: change, Instance: "here"}
+		r.deps.confirmations.Tell(t.Context(), instance, []ledger.Admitted{earlier}, []error{refusal})
+	}
+	must(t, NewPersister(r.store, r.deps).Drain(t.Context()))
+	select {
+	case err := <-answer:
+		if err != nil {
+			t.Errorf("the answer is %v, and the change is applied", err)
+		}
+	case <-time.After(longEnough):
+		t.Errorf("no answer within %v", longEnough)
+	}
+	r.checkCommitted(change)
 }
 
 // An entry that nobody can read is put on the poison topic with its reason, and holds nobody up.

@@ -82,9 +82,9 @@ type Reconciler interface {
 	Levels(ctx context.Context, balances []string) (map[string]Level, error)
 	// InFlight returns how many changes of each balance the database does not hold yet; balances without any are absent.
 	InFlight(ctx context.Context) (map[string]int, error)
-	// Prime creates balances that Redis lacks. It returns how many it created, and how many it could not create because
-	// changes of them are in flight.
-	Prime(ctx context.Context, levels map[string]Level) (created, inFlight int, err error)
+	// Prime creates those of some balances that Redis lacks, as read returns them. It returns how many it created, and how many
+	// it could not create because changes of them are in flight.
+	Prime(ctx context.Context, balances []string, read redisfirst.ReadLevels) (created, inFlight int, err error)
 	// Reconcile compares one balance exactly, and repairs Redis if it has drifted. Errors: redisfirst.ErrBacklogLong,
 	// redisfirst.ErrNotActive, [ErrUnknownBalance], [ErrUnavailable].
 	Reconcile(ctx context.Context, balance string) (Comparison, error)

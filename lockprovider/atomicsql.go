@@ -20,7 +20,7 @@ func newAtomicSQL(d Deps) (Provider, error) {
 }
 
 func (p *atomicsql) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.Once(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func(ctx context.Context) (Receipt, error) {
 		bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 		defer cancel()
 		for attempt := 1; ; attempt++ {

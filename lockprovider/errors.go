@@ -5,7 +5,6 @@ import (
 
 	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/lock"
-	"holdfast/lockprovider/redisfirst"
 )
 
 // Errors that a caller acts on; see [Provider] for what each means.
@@ -26,10 +25,10 @@ var (
 )
 
 type (
-	// Refusal and the types below say what a refused change tells. Packages ledger and redisfirst document them.
+	// Refusal and the types below say what a refused change tells. Package ledger documents them.
 	Refusal  = ledger.Refusal
 	Refused  = ledger.Refused
-	Rejected = redisfirst.Rejected
+	Rejected = ledger.Rejected
 )
 
 // Retryable tells whether the same change, with the same ID, may succeed when it is sent again.
@@ -45,8 +44,7 @@ type Effect string
 const (
 	// EffectApplied: the change is applied, or accepted, now or before.
 	EffectApplied Effect = "applied"
-	// EffectRefused: the change was decided about and refused. It was not applied and will not be. One case is open: the fallback
-	// cannot know of a change that Redis admitted before its outage, and whose outcome was unknown to the caller.
+	// EffectRefused: the change was decided about and refused. It was not applied and will not be, unless it is sent again.
 	EffectRefused Effect = "refused"
 	// EffectNotStarted: the change was not decided about. This attempt changed nothing, and will not. An attempt before it whose
 	// outcome is unknown may still be applied.

@@ -25,9 +25,14 @@ func FallBack(ctx context.Context, p *Providers, f Family) error {
 
 // FallBackAndReturn has an instance switch a family to its fallback and back, as an outage of Redis does.
 func FallBackAndReturn(ctx context.Context, p *Providers, f Family) error {
+	return errors.Join(FallBack(ctx, p, f), Return(ctx, p, f))
+}
+
+// Return has an instance end the fallback of a family, as when Redis is back.
+func Return(ctx context.Context, p *Providers, f Family) error {
 	fo, ok := As[*failover](p.For(f))
 	if !ok {
 		return errors.New("no fallback")
 	}
-	return errors.Join(fo.switchTo(ctx, true), fo.switchTo(ctx, false))
+	return fo.switchTo(ctx, false)
 }

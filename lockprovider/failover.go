@@ -24,12 +24,15 @@ import (
 // goes back under a new epoch, which begins without any balance in Redis: nothing is sold from what was true before the
 // outage. An instance that has not noticed a switch cannot oversell meanwhile, since the database confirms every change.
 type failover struct {
-	family     Family
-	primary    Provider
-	fallback   Provider // nil: while the circuit is open, changes are refused at once
-	breaker    *gobreaker.CircuitBreaker[Receipt]
-	deployment *Deployment
-	ping       func(ctx context.Context) error
+	family   Family
+	primary  Provider
+	fallback Provider // nil: while the circuit is open, changes are refused at once
+	// fallbackName and ledger are what a refusal of the fallback is written down with.
+	fallbackName Strategy
+	ledger       *Ledger
+	breaker      *gobreaker.CircuitBreaker[Receipt]
+	deployment   *Deployment
+	ping         func(ctx context.Context) error
 	// beginEpoch prepares the primary strategy for an epoch: it drains what Redis admitted in the one before.
 	beginEpoch func(ctx context.Context, epoch int64) error
 	settings   FailoverSettings
@@ -78,7 +81,7 @@ func newFailover(
 
 func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 	if p.fallback != nil && p.active.Load().fallback {
-		return p.fallback.Execute(ctx, c)
+		return p.fallBack(ctx, c)
 	}
 	receipt, err := p.breaker.Execute(func() (Receipt, error) { return p.primary.Execute(ctx, c) })
 	if errors.Is(err, redisfirst.ErrClosed) {
@@ -94,12 +97,35 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 	if serr := p.switchTo(ctx, true); serr != nil {
 		return receipt, fmt.Errorf("%w: %v", err, serr) //nolint:errorlint // what became of the change, only the first tells
 	}
-	receipt, ferr := p.fallback.Execute(ctx, c)
-	if errors.Is(err, ErrUnknown) && EffectOf(ferr) != EffectApplied {
-		// What the fallback refuses, Redis may have admitted, to be applied when it is back.
+	receipt, ferr := p.fallBack(ctx, c)
+	if errors.Is(err, ErrUnknown) && EffectOf(ferr) == EffectNotStarted {
 		return receipt, ledger.Unknown("the change was sent to redis, and the fallback says", ferr)
 	}
 	return receipt, ferr
+}
+
+// fallBack executes a change without Redis. What the fallback refuses, Redis may have admitted before its outage, to be
+// persisted when it is back. So a refusal is made final before it is told.
+func (p *failover) fallBack(ctx context.Context, c Change) (Receipt, error) {
+	until := ledger.Admission{Epoch: p.active.Load().epoch}
+	receipt, err := p.fallback.Execute(ctx, c)
+	var refused *Refused
+	var rejected *Rejected
+	if !errors.As(err, &refused) && !errors.As(err, &rejected) {
+		return receipt, err
+	}
+	final, rerr := p.ledger.Refuse(ctx, p.fallbackName, c, until, err)
+	switch {
+	case rerr != nil:
+		return receipt, ledger.Unknown("whether redis had admitted the change", rerr)
+	case !final:
+		first, found, rerr := p.ledger.Replay(ctx, c)
+		if rerr == nil && !found {
+			rerr = ledger.Unknown("a change that was applied before", errNotLogged)
+		}
+		return first, rerr
+	}
+	return receipt, err
 }
 
 // followed executes a change that was refused because its epoch has ended, in the epoch that is active by now.
@@ -113,7 +139,7 @@ func (p *failover) followed(ctx context.Context, c Change, closed error) (Receip
 	case p.fallback == nil: // another configuration had one; Run ends it
 		return Receipt{}, closed
 	}
-	return p.fallback.Execute(ctx, c)
+	return p.fallBack(ctx, c)
 }
 
 // Unwrap lets [As] find what the strategy can do that serves while Redis answers.

@@ -28,7 +28,7 @@ func newLocked(s Strategy, locker lock.Locker, d Deps) *locked {
 // Execute: lock → begin → read → check → write → commit → unlock. Never unlock before the commit; the transaction begins
 // after the lock is held.
 func (p *locked) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.Once(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func(ctx context.Context) (Receipt, error) {
 		for attempt := 1; ; attempt++ {
 			receipt, err := p.once(ctx, c)
 			receipt.Attempts = attempt

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"holdfast/lockprovider/ledger"
@@ -54,7 +55,7 @@ func newLua(d Deps) (Provider, error) {
 }
 
 func (p *lua) Execute(ctx context.Context, c Change) (Receipt, error) {
-	result, forget := p.confirmations.Expect(c.ID) // before the script: the result may come at once
+	results, forget := p.confirmations.Expect(c.ID) // before the script: the result may come at once
 	defer forget()
 	receipt, err := p.admit(ctx, c)
 	if err != nil {
@@ -63,7 +64,7 @@ func (p *lua) Execute(ctx context.Context, c Change) (Receipt, error) {
 	if p.settings.Ack == AckAccepted && !c.Confirm && !receipt.Replayed {
 		return receipt, nil
 	}
-	return p.confirmed(ctx, c, receipt, result)
+	return p.confirmed(ctx, c, receipt, results)
 }
 
 // Run persists until ctx ends, if this process is to do so.
@@ -90,17 +91,17 @@ func (p *lua) admit(ctx context.Context, c Change) (Receipt, error) {
 		if err == nil {
 			return Receipt{
 				ChangeID: c.ID, State: Accepted, Strategy: Lua, Attempts: 1, Replayed: admission.Replayed,
-				Balances: admission.Amounts, Payload: c.Record.Payload,
+				Balances: admission.Amounts, Payload: c.Record.Payload, StreamID: admission.StreamID,
 			}, nil
 		}
 		if !errors.Is(err, redisfirst.ErrMissing) {
 			return Receipt{}, err
 		}
-		levels, err := p.ledger.Levels(bounded, c.Moves)
-		if err != nil {
-			return Receipt{}, err
-		}
-		_, inFlight, err := p.Prime(bounded, levels)
+		_, inFlight, err := p.Prime(bounded, c.Balances(), func(ctx context.Context, balances []string) (map[string]Level, error) {
+			return p.ledger.Levels(ctx, slices.DeleteFunc(slices.Clone(c.Moves), func(m Move) bool {
+				return !slices.Contains(balances, m.Balance)
+			}))
+		})
 		if err != nil {
 			return Receipt{}, err
 		}
@@ -135,7 +136,9 @@ func refusedUnlessApplied(ctx context.Context, l *Ledger, c Change, err error) (
 
 // confirmed waits for the database's result, which the persister delivers. If the message is lost, the result is found in
 // the change log. After the bound, the answer is that the change is accepted.
-func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, result <-chan error) (Receipt, error) {
+func (p *lua) confirmed(
+	ctx context.Context, c Change, receipt Receipt, results <-chan redisfirst.Result,
+) (Receipt, error) {
 	deadline := time.NewTimer(p.settings.Pipeline.PersistWait)
 	defer deadline.Stop()
 	next := firstLook
@@ -146,21 +149,23 @@ func (p *lua) confirmed(ctx context.Context, c Change, receipt Receipt, result <
 	defer look.Stop()
 	for {
 		select {
-		case err := <-result:
+		case result := <-results:
 			switch {
-			case err == nil && receipt.Replayed:
+			case result.StreamID == "" || result.StreamID != receipt.StreamID:
+				look.Reset(0) // it is of another entry, perhaps of an attempt before, or nobody knows of which
+			case result.Err == nil && receipt.Replayed:
 				look.Reset(0) // the record that was written is that of the first request, not of this repeat
-			case err == nil:
+			case result.Err == nil:
 				receipt.State = Committed
 				return receipt, nil
-			case errors.Is(err, ledger.ErrAlreadyApplied):
+			case errors.Is(result.Err, ledger.ErrAlreadyApplied):
 				first, found, err := p.ledger.Replay(ctx, c)
 				if err == nil && !found {
 					err = ledger.Unknown("a change that was applied before", errNotLogged)
 				}
 				return first, err
 			default:
-				return Receipt{}, err
+				return Receipt{}, result.Err
 			}
 		case <-look.C:
 			if first, found, err := p.ledger.Replay(ctx, c); errors.Is(err, ErrIDReused) {

@@ -13,7 +13,7 @@ type none struct{ ledger *Ledger }
 func newNone(d Deps) (Provider, error) { return &none{ledger: d.Ledger}, nil }
 
 func (p *none) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.Once(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func(ctx context.Context) (Receipt, error) {
 		read, err := p.ledger.Read(ctx, c.Moves)
 		if err != nil {
 			return Receipt{}, err

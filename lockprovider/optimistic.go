@@ -21,7 +21,7 @@ func newOptimistic(d Deps) (Provider, error) {
 }
 
 func (p *optimistic) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.Once(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func(ctx context.Context) (Receipt, error) {
 		// It takes no lock, but its write waits for the row, or for SQLite's one writer, as every write does.
 		bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 		defer cancel()

@@ -180,6 +180,7 @@ func (p *Providers) withFailover(f Family, cfg FamilyConfig, info Info, primary 
 	}
 	fo := newFailover(f, primary, fallback, p.deps.Deployment, p.deps.Epochs[f],
 		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, beginEpoch, p.deps.Failover, p.deps.Log)
+	fo.fallbackName, fo.ledger = cfg.Fallback, p.deps.Ledger
 	if q, ok := primary.(*queue); ok {
 		q.follow = fo.follow
 	}

@@ -62,7 +62,7 @@ func (d Deps) worker(confirmations *redisfirst.Confirmations) *worker {
 }
 
 func (p *queue) Execute(ctx context.Context, c Change) (Receipt, error) {
-	result, forget := p.confirmations.Expect(c.ID) // before joining: the result may come at once
+	results, forget := p.confirmations.Expect(c.ID) // before joining: the result may come at once
 	defer forget()
 	began := time.Now()
 	changes := p.changes.Load()
@@ -73,7 +73,7 @@ func (p *queue) Execute(ctx context.Context, c Change) (Receipt, error) {
 	if entry.State == redisfirst.EntryFailed {
 		return Receipt{Strategy: Queue}, entry.Failure
 	}
-	receipt, err := p.served(ctx, changes, c, entry, result)
+	receipt, err := p.served(ctx, changes, c, entry, results)
 	receipt.Waited = time.Since(began)
 	return receipt, err
 }
@@ -123,7 +123,8 @@ func (p *queue) Run(ctx context.Context) { p.worker.Run(ctx, p.changes.Load) }
 // served waits for the worker. A caller that waits longer than the bound leaves the queue, unless its change is being served
 // by then.
 func (p *queue) served(
-	ctx context.Context, changes *redisfirst.Queue, c Change, entry redisfirst.Entry, result <-chan error,
+	ctx context.Context, changes *redisfirst.Queue, c Change, entry redisfirst.Entry,
+	results <-chan redisfirst.Result,
 ) (Receipt, error) {
 	patience := time.NewTimer(p.settings.Wait)
 	defer patience.Stop()
@@ -136,16 +137,20 @@ func (p *queue) served(
 	leaving := false
 	for {
 		select {
-		case err := <-result:
-			if err != nil && !errors.Is(err, ledger.ErrAlreadyApplied) {
-				return Receipt{}, err
+		case result := <-results:
+			if result.StreamID != entry.StreamID {
+				look.Reset(0) // it is of another entry, perhaps of an attempt before, or nobody knows of which
+				continue
 			}
-			receipt, found, rerr := p.ledger.Replay(ctx, c)
-			if rerr == nil && !found {
-				rerr = ledger.Unknown("a change that was served", errNotLogged)
+			if result.Err != nil && !errors.Is(result.Err, ledger.ErrAlreadyApplied) {
+				return Receipt{}, result.Err
 			}
-			receipt.Replayed = entry.Replayed || err != nil
-			return receipt, rerr
+			receipt, found, err := p.ledger.Replay(ctx, c)
+			if err == nil && !found {
+				err = ledger.Unknown("a change that was served", errNotLogged)
+			}
+			receipt.Replayed = entry.Replayed || result.Err != nil
+			return receipt, err
 		case <-look.C:
 			if receipt, done, err := p.lookForResult(ctx, changes, c); done || err != nil {
 				receipt.Replayed = entry.Replayed

@@ -22,7 +22,7 @@ func newRowLock(d Deps) (Provider, error) {
 }
 
 func (p *rowlock) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.Once(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func(ctx context.Context) (Receipt, error) {
 		bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 		defer cancel()
 		for attempt := 1; ; attempt++ {

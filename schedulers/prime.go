@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"holdfast/ent"
 	"holdfast/ent/balance"
@@ -41,10 +42,10 @@ func (j *prime) family(ctx context.Context, family lockprovider.Family, r lockpr
 			return err
 		}
 		result["balances"] += int64(len(keys))
+		last = keys[len(keys)-1]
 		if err := j.create(ctx, r, keys, result); err != nil {
 			return err
 		}
-		last = keys[len(keys)-1]
 	}
 }
 
@@ -53,20 +54,17 @@ func (j *prime) create(ctx context.Context, r lockprovider.Reconciler, keys []st
 	if err != nil {
 		return err
 	}
-	var lacking []lockprovider.Move
-	for _, key := range keys {
-		if _, ok := there[key]; !ok {
-			lacking = append(lacking, lockprovider.Move{Balance: key})
-		}
-	}
+	lacking := slices.DeleteFunc(keys, func(key string) bool { _, ok := there[key]; return ok })
 	if len(lacking) == 0 {
 		return nil
 	}
-	levels, err := j.ledger.Levels(ctx, lacking) // now, not when the page was read
-	if err != nil {
-		return err
-	}
-	created, inFlight, err := r.Prime(ctx, levels)
+	created, inFlight, err := r.Prime(ctx, lacking, func(ctx context.Context, balances []string) (map[string]lockprovider.Level, error) {
+		moves := make([]lockprovider.Move, len(balances))
+		for i, key := range balances {
+			moves[i].Balance = key
+		}
+		return j.ledger.Levels(ctx, moves)
+	})
 	result["created"] += int64(created)
 	result["inFlight"] += int64(inFlight)
 	return err

@@ -73,7 +73,8 @@ func (Entry) Indexes() []ent.Index {
 	}
 }
 
-// ChangeLog is one applied change: the idempotency record and the transactional outbox in one row.
+// ChangeLog is one applied change: the idempotency record and the transactional outbox in one row. A row of the kind "refused" is
+// no change, but keeps one from being applied; see ledger.Refuse.
 type ChangeLog struct{ ent.Schema }
 
 // Annotations of the ChangeLog.
@@ -92,7 +93,7 @@ func (ChangeLog) Fields() []ent.Field {
 		field.Text("payload").Immutable().Comment("The record as JSON; relayed to the event topics."),
 		field.String("payload_hash").MaxLen(64).Immutable().Comment("Tells a repeat from another request under the same ID."),
 		field.String("admission").MaxLen(32).Default("").Immutable().
-			Comment("The stream entry that a Redis-first change was persisted from."),
+			Comment("The stream entry that a Redis-first change was persisted from, or the last admission that is refused."),
 		fixedTimestamp("created_at"),
 		optionalTimestamp("published_at"),
 	}

@@ -109,7 +109,7 @@ func (a *Auditor) read(ctx context.Context) error {
 	for _, e := range extremes {
 		b.low[e.Balance], b.high[e.Balance] = min(b.low[e.Balance], e.Low), max(b.high[e.Balance], e.High)
 	}
-	changes, err := a.DB.ChangeLog.Query().
+	changes, err := a.DB.ChangeLog.Query().Where(changelog.KindNEQ(ledger.KindRefused)).
 		Select(changelog.FieldChangeID, changelog.FieldKind, changelog.FieldCreatedAt).All(ctx)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"slices"
 	"testing"
 
@@ -41,7 +42,9 @@ func TestDriftIsFound(t *testing.T) {
 	levels[wrong] = ledger.Level{Amount: 7, Ceiling: 100, Seq: 3}
 	store := redisfirst.NewStore(redis.Client, lockprovider.Stock, deployment.Epochs()[lockprovider.Stock], "test",
 		redisfirst.StoreSettings{})
-	_, _, err = store.Prime(ctx, levels)
+	_, _, err = store.Prime(ctx, []string{right, wrong}, func(context.Context, []string) (map[string]ledger.Level, error) {
+		return levels, nil
+	})
 	must(t, err)
 	findings, err := CompareStores(ctx, db.Ent, redis)
 	must(t, err)

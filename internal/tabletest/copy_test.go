@@ -39,7 +39,7 @@ type advisory struct {
 func newAdvisory(d Deps) (Provider, error) { return &advisory{ledger: d.Ledger, settings: d.Settings}, nil }
 
 func (p *advisory) Execute(ctx context.Context, c Change) (Receipt, error) {
-	return p.ledger.Once(ctx, c, func() (Receipt, error) {
+	return p.ledger.Once(ctx, c, func(ctx context.Context) (Receipt, error) {
 		bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 		defer cancel()
 		for attempt := 1; ; attempt++ {

@@ -28,6 +28,8 @@ type Admitted struct {
 	// Raw is the entry as it stands in the stream, for those who carry it on: the change as JSON, or all there is of a
 	// malformed entry.
 	Raw []byte `json:"-"`
+
+	refusal int64 // the row of KindRefused of an earlier admission, or 0
 }
 
 // insertChunk bounds the rows of one INSERT: databases bound its parameters.
@@ -44,39 +46,61 @@ const insertChunk = 500
 // which bounds are met: the database may refuse a change only because one that Redis admitted before it is still to come.
 func (l *Ledger) Persist(ctx context.Context, s Strategy, batch []Admitted) ([]error, error) {
 	verdicts := make([]error, len(batch))
-	todo, err := l.notApplied(ctx, batch, verdicts)
-	if err != nil || len(todo) == 0 {
+	todo, twins, err := l.undecided(ctx, batch, verdicts)
+	if err == nil && len(todo) > 0 {
+		err = l.persist(ctx, s, batch, todo, verdicts)
+	}
+	if err != nil || len(twins) == 0 {
 		return verdicts, err
 	}
-	return verdicts, l.persist(ctx, s, batch, todo, verdicts)
+	again := make([]Admitted, len(twins))
+	for n, i := range twins {
+		again[n] = batch[i]
+	}
+	later, err := l.Persist(ctx, s, again)
+	for n, i := range twins {
+		verdicts[i] = later[n]
+	}
+	return verdicts, err
 }
 
-// notApplied returns the indexes of the changes that the change log does not hold; of the others it sets the verdicts.
-func (l *Ledger) notApplied(ctx context.Context, batch []Admitted, verdicts []error) ([]int, error) {
+// undecided returns the indexes of the changes that the change log neither holds nor refuses; of the others it sets the verdicts. It
+// notes which refusals of earlier admissions are in the way of those that it returns. Twins are further admissions of a change in
+// the same batch: they are to be looked at when the first has been decided about.
+func (l *Ledger) undecided(ctx context.Context, batch []Admitted, verdicts []error) (todo, twins []int, err error) {
 	ids := make([]uuid.UUID, len(batch))
 	for i, p := range batch {
 		ids[i] = p.Change.ID
 	}
-	rows, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeIDIn(ids...)).
-		Select(changelog.FieldChangeID, changelog.FieldAdmission).All(ctx)
+	rows, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeIDIn(ids...)).All(ctx)
 	if err != nil {
-		return nil, Failure(ctx, err)
+		return nil, nil, Failure(ctx, err)
 	}
-	streamIDs := make(map[uuid.UUID]string, len(rows))
+	byID := make(map[uuid.UUID]*ent.ChangeLog, len(rows))
 	for _, row := range rows {
-		streamIDs[row.ChangeID] = row.Admission
+		byID[row.ChangeID] = row
 	}
-	var todo []int
+	first := make(map[uuid.UUID]bool, len(batch))
 	for i, p := range batch {
-		switch streamID, applied := streamIDs[p.Change.ID]; {
-		case !applied:
+		row := byID[p.Change.ID]
+		switch {
+		case row != nil && row.Kind != KindRefused:
+			if row.Admission != p.StreamID {
+				verdicts[i] = ErrAlreadyApplied
+			}
+		case first[p.Change.ID]:
+			twins = append(twins, i)
+		case row != nil && p.admission().before(admissionOf(row.Admission)):
+			verdicts[i] = DecodeRejection(row.Payload)
+		default:
+			first[p.Change.ID] = true
 			todo = append(todo, i)
-			streamIDs[p.Change.ID] = p.StreamID // the same change may be twice in a batch
-		case streamID != p.StreamID:
-			verdicts[i] = ErrAlreadyApplied
+			if batch[i].refusal = 0; row != nil {
+				batch[i].refusal = row.ID
+			}
 		}
 	}
-	return todo, nil
+	return todo, twins, nil
 }
 
 // persist writes the changes at the indexes todo, splitting in halves what the database does not take as a whole.
@@ -97,14 +121,14 @@ func (l *Ledger) persist(ctx context.Context, s Strategy, batch []Admitted, todo
 			l.persist(ctx, s, batch, todo[:half], verdicts),
 			l.persist(ctx, s, batch, todo[half:], verdicts))
 	}
-	i := todo[0]
-	first, found, rerr := l.Replay(ctx, batch[i].Change) // another process may have written it since we looked
+	i, inTheWay := todo[0], batch[todo[0]].refusal
+	still, _, rerr := l.undecided(ctx, batch[i:i+1], verdicts[i:i+1]) // another process may have decided since we looked
 	switch {
-	case rerr != nil && !errors.Is(rerr, ErrIDReused):
+	case rerr != nil:
 		return rerr
-	case found && first.StreamID == batch[i].StreamID:
-	case found || errors.Is(rerr, ErrIDReused):
-		verdicts[i] = ErrAlreadyApplied
+	case len(still) == 0:
+	case batch[i].refusal != inTheWay:
+		return l.persist(ctx, s, batch, todo, verdicts)
 	case errors.Is(err, ErrNoFit):
 		verdicts[i] = l.namedRefusal(ctx, batch[i].Change, err)
 	default:
@@ -191,8 +215,15 @@ func (tx *Tx) logBatch(
 		return err
 	}
 	logs := make([]*ent.ChangeLogCreate, len(todo))
+	var inTheWay []int64
 	for n, i := range todo {
 		logs[n] = tx.changeLogRow(batch[i].Change, now).SetAdmission(batch[i].StreamID)
+		if batch[i].refusal != 0 {
+			inTheWay = append(inTheWay, batch[i].refusal)
+		}
+	}
+	if err := tx.removeRefusals(ctx, inTheWay...); err != nil {
+		return err
 	}
 	for chunk := range slices.Chunk(logs, insertChunk) {
 		if err := tx.Ent.ChangeLog.CreateBulk(chunk...).Exec(ctx); err != nil {
@@ -203,8 +234,8 @@ func (tx *Tx) logBatch(
 }
 
 // ApplyInOrder applies the changes at the indexes todo in their order. Each is checked against what those before it
-// left, and those that fit are committed together. It sets their verdicts, as [Ledger.Persist] does, and returns the
-// balances after the commit. An error means that the database does not answer.
+// left, and those that fit are committed together. It sets their verdicts, as [Ledger.Persist] does, makes the refusals final,
+// and returns the balances after the commit. An error means that the database does not answer.
 func (l *Ledger) ApplyInOrder(
 	ctx context.Context, s Strategy, batch []Admitted, todo []int, verdicts []error,
 ) (map[string]Balance, error) {
@@ -213,16 +244,29 @@ func (l *Ledger) ApplyInOrder(
 	for n, i := range todo {
 		fresh[n] = batch[i]
 	}
-	open, err := l.notApplied(ctx, fresh, applied)
+	open, twins, err := l.undecided(ctx, fresh, applied)
 	if err != nil {
 		return nil, err
 	}
 	for n, i := range todo {
-		verdicts[i] = applied[n]
+		batch[i].refusal, verdicts[i] = fresh[n].refusal, applied[n]
+	}
+	for _, n := range twins {
+		verdicts[todo[n]] = ErrAlreadyApplied // or refused: the first tells
 	}
 	for n := range open {
 		open[n] = todo[open[n]]
 	}
+	amounts, err := l.applyInOrder(ctx, s, batch, open, verdicts)
+	if err != nil {
+		return nil, err
+	}
+	return amounts, l.RefuseAdmitted(ctx, s, batch, verdicts)
+}
+
+func (l *Ledger) applyInOrder(
+	ctx context.Context, s Strategy, batch []Admitted, open []int, verdicts []error,
+) (map[string]Balance, error) {
 	for {
 		amounts, fits, refused, err := l.checkInOrder(ctx, batch, open, verdicts)
 		if err != nil || len(fits) == 0 {

@@ -15,7 +15,6 @@ import (
 	"holdfast/config/setting"
 	"holdfast/ent"
 	"holdfast/ent/balance"
-	"holdfast/ent/changelog"
 	"holdfast/ent/entry"
 )
 
@@ -145,7 +144,7 @@ func (l *Ledger) Apply(ctx context.Context, c Change) (Receipt, error) {
 	if len(c.Moves) != 0 {
 		return Receipt{}, fmt.Errorf("%w: %d moves outside a strategy", ErrInvalidChange, len(c.Moves))
 	}
-	return l.Once(ctx, c, func() (Receipt, error) {
+	return l.Once(ctx, c, func(ctx context.Context) (Receipt, error) {
 		return l.Run(ctx, ledgerItself, func(tx *Tx) error { return tx.log(ctx, c) })
 	})
 }
@@ -154,8 +153,10 @@ func (l *Ledger) Apply(ctx context.Context, c Change) (Receipt, error) {
 // applied, before or now, it returns that receipt instead of the error. Two errors are returned without a look: the end of
 // ctx, and [ErrLockTimeout], since nothing was changed and the database should not get more load. An [ErrUnknown] that the
 // look does not explain remains one: a commit that has not ended is not to be seen.
-func (l *Ledger) Once(ctx context.Context, c Change, execute func() (Receipt, error)) (Receipt, error) {
-	receipt, err := execute()
+func (l *Ledger) Once(
+	ctx context.Context, c Change, execute func(ctx context.Context) (Receipt, error),
+) (Receipt, error) {
+	receipt, err := l.overRefusals(ctx, c, execute)
 	if err == nil {
 		receipt.ChangeID, receipt.State, receipt.Payload = c.ID, Committed, c.Record.Payload
 		return receipt, nil
@@ -192,16 +193,13 @@ func (l *Ledger) Payload(ctx context.Context, id uuid.UUID) (json.RawMessage, bo
 	return json.RawMessage(row.Payload), true, nil
 }
 
-// logged returns the row of a change in the change log, or nil if there is none.
+// logged returns the row of an applied change in the change log, or nil if there is none.
 func (l *Ledger) logged(ctx context.Context, id uuid.UUID) (*ent.ChangeLog, error) {
-	row, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeID(id)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return nil, nil
+	row, err := l.row(ctx, id)
+	if row != nil && row.Kind == KindRefused {
+		return nil, err
 	}
-	if err != nil {
-		return nil, Failure(ctx, err)
-	}
-	return row, nil
+	return row, err
 }
 
 // Replay returns the receipt of a change that has been applied before, and whether it has. It is [ErrIDReused] if the

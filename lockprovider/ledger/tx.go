@@ -249,6 +249,11 @@ func (tx *Tx) log(ctx context.Context, c Change) error {
 	if err := tx.writeRecords(ctx, []Change{c}); err != nil {
 		return err
 	}
+	if row, ok := ctx.Value(refusalKey{}).(int64); ok {
+		if err := tx.removeRefusals(ctx, row); err != nil {
+			return err
+		}
+	}
 	return tx.changeLogRow(c, now).Exec(ctx)
 }
 

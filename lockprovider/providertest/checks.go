@@ -11,6 +11,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/entry"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // amount reads a balance from the database.
@@ -37,7 +38,7 @@ func (h *Harness) checkAmount(t *testing.T, balance string, want int64) {
 
 // footprint counts what the database knows of a change.
 func (h *Harness) footprint(ctx context.Context, c lockprovider.Change) (logs, entries int, err error) {
-	logs, err = h.Env.Client.ChangeLog.Query().Where(changelog.ChangeID(c.ID)).Count(ctx)
+	logs, err = h.Env.Client.ChangeLog.Query().Where(changelog.ChangeID(c.ID), changelog.KindNEQ(ledger.KindRefused)).Count(ctx)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -15,8 +15,7 @@ import (
 )
 
 // Confirmations delivers the results of changes to the callers in this process that wait for them, and to other processes.
-// A result is nil if the database holds the change, [ledger.ErrAlreadyApplied] if it held the change before, or why
-// the database refused it. It is safe for concurrent use.
+// It is safe for concurrent use.
 type Confirmations struct {
 	redis    redis.UniversalClient
 	messages *redis.PubSub
@@ -24,7 +23,16 @@ type Confirmations struct {
 	done     chan struct{}
 
 	mu   sync.Mutex
-	byID map[uuid.UUID][]chan error
+	byID map[uuid.UUID][]chan Result
+}
+
+// Result is what became of one stream entry of a change. A change may have several entries: what was refused may be sent
+// again. So a result says nothing about another entry of the same change.
+type Result struct {
+	StreamID string // "" if the process that tells is of an earlier version
+	// Err is nil if the database holds the change, [ledger.ErrAlreadyApplied] if it held the change before, or why it refused
+	// this entry.
+	Err error
 }
 
 // persistedChannel is the prefix of the channels on which processes tell each other; the instance follows.
@@ -36,18 +44,20 @@ const resubscribePause = 100 * time.Millisecond
 // resultMessage is one change's result on its way to another process.
 type resultMessage struct {
 	ID      uuid.UUID       `json:"id"`
+	Entry   string          `json:"entry,omitempty"`
 	Applied bool            `json:"applied,omitempty"` // before, from another stream entry
 	Reason  json.RawMessage `json:"reason,omitempty"`  // a rejection
 }
 
-func (m resultMessage) result() error {
+func (m resultMessage) result() Result {
+	r := Result{StreamID: m.Entry}
 	switch {
 	case m.Applied:
-		return ledger.ErrAlreadyApplied
+		r.Err = ledger.ErrAlreadyApplied
 	case m.Reason != nil:
-		return decodeRejection(string(m.Reason))
+		r.Err = ledger.DecodeRejection(string(m.Reason))
 	}
-	return nil
+	return r
 }
 
 // NewConfirmations subscribes to what other processes tell this instance, until Close is called.
@@ -55,7 +65,7 @@ func NewConfirmations(r redis.UniversalClient, instance string) *Confirmations {
 	open, stop := context.WithCancel(context.Background())
 	c := &Confirmations{
 		redis: r, messages: r.Subscribe(open, persistedChannel+instance), stop: stop, done: make(chan struct{}),
-		byID: map[uuid.UUID][]chan error{},
+		byID: map[uuid.UUID][]chan Result{},
 	}
 	go c.listen(open)
 	return c
@@ -101,17 +111,20 @@ func (c *Confirmations) Close() error {
 	return err
 }
 
-// Expect returns the channel on which the result of a change is delivered. The caller must call forget when it does not
-// wait any more.
-func (c *Confirmations) Expect(id uuid.UUID) (result <-chan error, forget func()) {
-	ch := make(chan error, 1)
+// undelivered is how many results of one change wait for one caller. They are of different entries; few changes have two.
+const undelivered = 4
+
+// Expect returns the channel on which the results of a change's entries are delivered. The caller must call forget when it
+// does not wait any more.
+func (c *Confirmations) Expect(id uuid.UUID) (results <-chan Result, forget func()) {
+	ch := make(chan Result, undelivered)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.byID[id] = append(c.byID[id], ch)
 	return ch, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		rest := slices.DeleteFunc(c.byID[id], func(other chan error) bool { return other == ch })
+		rest := slices.DeleteFunc(c.byID[id], func(other chan Result) bool { return other == ch })
 		if len(rest) == 0 {
 			delete(c.byID, id)
 			return
@@ -120,13 +133,13 @@ func (c *Confirmations) Expect(id uuid.UUID) (result <-chan error, forget func()
 	}
 }
 
-func (c *Confirmations) deliver(id uuid.UUID, result error) {
+func (c *Confirmations) deliver(id uuid.UUID, result Result) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, ch := range c.byID[id] {
 		select {
 		case ch <- result:
-		default: // delivered before
+		default: // the caller is busy, and will look for itself
 		}
 	}
 }
@@ -137,12 +150,12 @@ func (c *Confirmations) Tell(ctx context.Context, here string, batch []ledger.Ad
 	elsewhere := map[string][]resultMessage{}
 	for i, a := range batch {
 		if a.Instance == here {
-			c.deliver(a.Change.ID, results[i])
+			c.deliver(a.Change.ID, Result{StreamID: a.StreamID, Err: results[i]})
 			continue
 		}
-		m := resultMessage{ID: a.Change.ID, Applied: errors.Is(results[i], ledger.ErrAlreadyApplied)}
+		m := resultMessage{ID: a.Change.ID, Entry: a.StreamID, Applied: errors.Is(results[i], ledger.ErrAlreadyApplied)}
 		if results[i] != nil && !m.Applied {
-			m.Reason = json.RawMessage(encodeRejection(results[i]))
+			m.Reason = json.RawMessage(ledger.EncodeRejection(results[i]))
 		}
 		elsewhere[a.Instance] = append(elsewhere[a.Instance], m)
 	}

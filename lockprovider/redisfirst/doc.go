@@ -7,6 +7,8 @@
 // strategy queue: changes in the order in which they arrived. A worker checks one after the other against the
 // database and removes them with their results.
 //
+// A refusal that is told is final, whoever else still has the stream entry; see [ledger.Ledger.Refuse].
+//
 // Whoever asked for a change waits for its result. [Confirmations] delivers it, from whichever process commits
 // the change to the process where the caller waits. A message that is lost costs time and not the result, because
 // callers look for themselves as well: in the change log, with [Store.Refusal] and [Queue.Look].

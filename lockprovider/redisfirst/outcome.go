@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 
 	"github.com/google/uuid"
+
+	"holdfast/lockprovider/ledger"
 )
 
 // Outcome is what Redis knows of a change.
@@ -36,7 +38,7 @@ func (s *Store) Outcome(ctx context.Context, id uuid.UUID) (Outcome, error) {
 	case OutcomeFailed:
 		answer, _ := record[1].(string)
 		payload, _ := record[2].(string)
-		return Outcome{State: OutcomeFailed, Reason: decodeRejection(answer), Payload: json.RawMessage(payload)}, nil
+		return Outcome{State: OutcomeFailed, Reason: ledger.DecodeRejection(answer), Payload: json.RawMessage(payload)}, nil
 	case OutcomeAdmitted:
 		payload, err := s.waiting(ctx, k, id)
 		return Outcome{State: OutcomeAdmitted, Payload: payload}, err
@@ -52,7 +54,7 @@ func (s *Store) Refusal(ctx context.Context, id uuid.UUID) error {
 		return nil //nolint:nilerr // see above
 	}
 	answer, _ := record[1].(string)
-	return decodeRejection(answer)
+	return ledger.DecodeRejection(answer)
 }
 
 // Known reports whether Redis remembers a change, in a bounded time. A Redis that was emptied does not.

@@ -152,7 +152,7 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, until time.Time) (Ent
 	case "replayed":
 		e := Entry{State: EntryState(fmt.Sprint(reply[1])), StreamID: fmt.Sprint(reply[3]), Replayed: true}
 		if e.State == EntryFailed {
-			e.Failure = decodeRejection(fmt.Sprint(reply[2]))
+			e.Failure = ledger.DecodeRejection(fmt.Sprint(reply[2]))
 		}
 		return e, nil
 	case "reused":
@@ -205,7 +205,7 @@ func (q *Queue) Next(ctx context.Context, limit int64, block time.Duration) ([]l
 		if err := json.Unmarshal([]byte(body), &batch[i]); err != nil || batch[i].Change.ID == uuid.Nil {
 			batch[i] = ledger.Admitted{Malformed: fmt.Errorf("entry %s of the queue: %w: %.200q", m.ID, err, body)}
 		}
-		batch[i].StreamID = m.ID
+		batch[i].StreamID, batch[i].Epoch = m.ID, q.number
 	}
 	return batch, nil
 }
@@ -240,7 +240,7 @@ func (q *Queue) Served(
 	for i, a := range batch {
 		state, answer := EntryDone, ""
 		if result := results[i]; result != nil && !errors.Is(result, ledger.ErrAlreadyApplied) {
-			state, answer = EntryFailed, encodeRejection(result)
+			state, answer = EntryFailed, ledger.EncodeRejection(result)
 		}
 		servedScript.Eval(ctx, pipe, []string{q.stream(), q.dedup(a.Change.ID)}, a.StreamID, string(state), answer)
 	}
@@ -301,7 +301,7 @@ func (q *Queue) Look(ctx context.Context, id uuid.UUID, until time.Time) (Positi
 	case EntryDone:
 		position.State = PositionDone
 	case EntryFailed:
-		position.State, position.Reason = PositionFailed, decodeRejection(fmt.Sprint(reply[1]))
+		position.State, position.Reason = PositionFailed, ledger.DecodeRejection(fmt.Sprint(reply[1]))
 	case EntryLeft:
 		position.State = PositionExpired
 	}

@@ -173,7 +173,7 @@ func expect(ctx context.Context, tx *ent.Tx, c *Comparison, inStream []ledger.Ad
 	var rows []*ent.ChangeLog
 	if len(ids) > 0 {
 		var err error
-		rows, err = tx.ChangeLog.Query().Where(changelog.ChangeIDIn(ids...)).
+		rows, err = tx.ChangeLog.Query().Where(changelog.ChangeIDIn(ids...), changelog.KindNEQ(ledger.KindRefused)).
 			Select(changelog.FieldChangeID, changelog.FieldAdmission).All(ctx)
 		if err != nil {
 			return err

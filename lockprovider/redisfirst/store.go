@@ -79,10 +79,10 @@ func (k keyspace) dedup(id uuid.UUID) string { return k.prefix + "memo:" + id.St
 
 func (k keyspace) balance(key string) string { return k.prefix + "balance:" + key }
 
-func (k keyspace) balances(moves []ledger.Move) []string {
-	keys := make([]string, len(moves))
-	for i := range moves {
-		keys[i] = k.balance(moves[i].Balance)
+func (k keyspace) balances(names []string) []string {
+	keys := make([]string, len(names))
+	for i, name := range names {
+		keys[i] = k.balance(name)
 	}
 	return keys
 }
@@ -103,6 +103,8 @@ type Admission struct {
 	Amounts map[string]int64
 	// Replayed is true if Redis had admitted the change before; the amounts are those of then.
 	Replayed bool
+	// StreamID is the entry of the change in the stream. It is empty if an earlier version admitted the change.
+	StreamID string
 }
 
 // ErrMissing means that Redis lacks balances of the change. They are to be created with [Store.Prime] from what the
@@ -111,7 +113,7 @@ var ErrMissing = errors.New("balances missing in redis")
 
 // Admit checks and applies all moves of a change in Redis, or none, and appends the change to the stream.
 //
-// Errors: *[ledger.Refused]; [ledger.ErrIDReused]; *[Rejected] if it is a repeat of a change that the database refused;
+// Errors: *[ledger.Refused]; [ledger.ErrIDReused]; *[ledger.Rejected] if it is a repeat of a change that the database refused;
 // [ledger.ErrLockTimeout] if the backlog is full; [ErrMissing]; [ErrClosed]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if
 // it came before anything was sent.
 func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
@@ -120,7 +122,7 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 		return Admission{}, fmt.Errorf("%w: %w", ledger.ErrInvalidChange, err)
 	}
 	k := s.keys()
-	keys := append([]string{k.stream(), k.inFlight(), k.dedup(c.ID), k.mark()}, k.balances(c.Moves)...)
+	keys := append([]string{k.stream(), k.inFlight(), k.dedup(c.ID), k.mark()}, k.balances(c.Balances())...)
 	args := []any{
 		c.ID.String(), c.Record.Fingerprint, body, s.instance, s.settings.Backlog, s.settings.Remember.Milliseconds(),
 	}
@@ -137,12 +139,12 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 	}
 	switch reply[0] {
 	case "admitted":
-		return amountsAfter(c.Moves, reply[2:], false)
+		return amountsAfter(c.Moves, reply[2:], Admission{StreamID: reply[1]})
 	case "replayed":
 		if reply[1] == "failed" {
-			return Admission{}, decodeRejection(reply[2])
+			return Admission{}, ledger.DecodeRejection(reply[2])
 		}
-		return amountsAfter(c.Moves, strings.Split(reply[2], ","), true)
+		return amountsAfter(c.Moves, strings.Split(reply[2], ","), Admission{StreamID: reply[3], Replayed: true})
 	case "reused":
 		return Admission{}, ledger.ErrIDReused
 	case "backlog":
@@ -155,8 +157,8 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 	return Admission{}, fmt.Errorf("script admit said %q", reply)
 }
 
-func amountsAfter(moves []ledger.Move, amounts []string, replayed bool) (Admission, error) {
-	a := Admission{Amounts: make(map[string]int64, len(moves)), Replayed: replayed}
+func amountsAfter(moves []ledger.Move, amounts []string, a Admission) (Admission, error) {
+	a.Amounts = make(map[string]int64, len(moves))
 	for i, m := range moves {
 		n, err := strconv.ParseInt(amounts[i], 10, 64)
 		if err != nil {
@@ -187,15 +189,39 @@ func refusedBy(moves []ledger.Move, reply []string) error {
 	return fmt.Errorf("script admit refused what fits: %v", asked)
 }
 
-// Prime creates balances that Redis lacks. It returns how many it created, and how many it could not create because
-// changes of them are in flight.
-func (s *Store) Prime(ctx context.Context, levels map[string]ledger.Level) (created, inFlight int, err error) {
+// ReadLevels reads what the database says of balances.
+type ReadLevels func(ctx context.Context, balances []string) (map[string]ledger.Level, error)
+
+// Prime creates those of some balances that Redis lacks. It returns how many it created, and how many it could not create
+// because changes of them are in flight.
+//
+// A balance whose changes are in flight is not read at all. It must be seen to have none before it is read: else a change may
+// be committed after the read, leave the stream, and be missing from the balance that is created.
+func (s *Store) Prime(ctx context.Context, balances []string, read ReadLevels) (created, inFlight int, err error) {
 	k := s.keys()
+	counts, err := s.redis.HMGet(ctx, k.inFlight(), k.balances(balances)...).Result()
+	if err != nil {
+		return 0, 0, failure(ctx, err)
+	}
+	var quiet []string
+	for i, balance := range balances {
+		if counts[i] == nil {
+			quiet = append(quiet, balance)
+		}
+	}
+	before := len(balances) - len(quiet)
+	if len(quiet) == 0 {
+		return 0, before, nil
+	}
+	levels, err := read(ctx, quiet)
+	if err != nil {
+		return 0, 0, err
+	}
 	err = k.opened(ctx, func() (err error) {
 		created, inFlight, err = s.prime(ctx, k, levels)
 		return err
 	})
-	return created, inFlight, err
+	return created, before + inFlight, err
 }
 
 func (s *Store) prime(ctx context.Context, k keyspace, levels map[string]ledger.Level) (created, inFlight int, err error) {

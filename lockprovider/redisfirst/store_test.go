@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,6 +38,14 @@ func openRedis(t *testing.T) redis.UniversalClient {
 	return server.Client
 }
 
+// prime has a store create balances from a database that says what is given.
+func prime(t *testing.T, s *redisfirst.Store, levels map[string]ledger.Level) (created, inFlight int, err error) {
+	t.Helper()
+	return s.Prime(t.Context(), slices.Collect(maps.Keys(levels)), func(context.Context, []string) (map[string]ledger.Level, error) {
+		return levels, nil
+	})
+}
+
 // admit has a store admit a change of balances that it does not hold yet.
 func admit(t *testing.T, s *redisfirst.Store, moves ...ledger.Move) ledger.Change {
 	t.Helper()
@@ -44,7 +53,7 @@ func admit(t *testing.T, s *redisfirst.Store, moves ...ledger.Move) ledger.Chang
 	for _, m := range moves {
 		levels[m.Balance] = ledger.Level{Amount: 10, Ceiling: 100}
 	}
-	if _, _, err := s.Prime(t.Context(), levels); err != nil {
+	if _, _, err := prime(t, s, levels); err != nil {
 		t.Fatal(err)
 	}
 	c := ledger.Change{
@@ -130,7 +139,7 @@ func TestChangesKeepTheirEpoch(t *testing.T) {
 	if err := store.Done(t.Context(), batch[:1]); err != nil {
 		t.Error(err)
 	}
-	if err := store.Undo(t.Context(), batch[1], &redisfirst.Rejected{Code: "X", Message: "no"}); err != nil {
+	if err := store.Undo(t.Context(), batch[1], &ledger.Rejected{Code: "X", Message: "no"}); err != nil {
 		t.Error(err)
 	}
 	if n, err := earlier.Backlog(t.Context()); err != nil || n != 0 {
@@ -163,7 +172,7 @@ func TestAClosedEpochAdmitsNothing(t *testing.T) {
 		t.Errorf("admitted late: %v, want ErrClosed", err)
 	}
 	level := map[string]ledger.Level{"stock:product:b": {Amount: 1, Ceiling: 10}}
-	if _, _, err := ended.Prime(t.Context(), level); !errors.Is(err, redisfirst.ErrClosed) {
+	if _, _, err := prime(t, ended, level); !errors.Is(err, redisfirst.ErrClosed) {
 		t.Errorf("primed late: %v, want ErrClosed", err)
 	}
 	if n, err := ended.Backlog(t.Context()); err != nil || n != 1 {
@@ -198,9 +207,55 @@ func TestAnEmptiedRedisOpensTheCurrentEpoch(t *testing.T) {
 		if err := client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := store.Prime(t.Context(), level); !errors.Is(err, want) {
+		if _, _, err := prime(t, store, level); !errors.Is(err, want) {
 			t.Errorf("epoch %d is current: %v, want %v", current, err, want)
 		}
 		current++
+	}
+}
+
+// Redis loses a balance while a change of it is in flight. The change is committed, and forgotten in Redis, while another
+// process creates the balance again from what the database said before. That balance would lack the change.
+func TestPrimeBesideACommit(t *testing.T) {
+	t.Parallel()
+	client := openRedis(t)
+	store := redisfirst.NewStore(client, family, 1, "here", settings)
+	if err := store.OpenGroup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const balance = "stock:product:a"
+	admit(t, store, ledger.Move{Balance: balance, Delta: -3})
+	if n, err := client.Del(t.Context(), "{holdfast:stock:1}:balance:"+balance).Result(); err != nil || n != 1 {
+		t.Fatalf("lost %d balances, %v", n, err)
+	}
+	database := ledger.Level{Amount: 10, Ceiling: 100}
+	commit := func() {
+		entries, err := store.Read(t.Context(), "here", 10, -1)
+		if err != nil || len(entries) != 1 {
+			t.Fatalf("%v, %v, want the change", entries, err)
+		}
+		database.Amount, database.Seq = 7, 1
+		if err := store.Done(t.Context(), entries); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create := func(beside func()) {
+		_, _, err := store.Prime(t.Context(), []string{balance}, func(context.Context, []string) (map[string]ledger.Level, error) {
+			read := map[string]ledger.Level{balance: database}
+			beside()
+			return read, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	create(commit)
+	if database.Seq == 0 { // it was not read while the change was in flight
+		commit()
+	}
+	create(func() {})
+	levels, err := store.Levels(t.Context(), []string{balance})
+	if err != nil || levels[balance] != database {
+		t.Errorf("redis says %+v, %v; the database %+v", levels, err, database)
 	}
 }

@@ -169,8 +169,8 @@ func (s *Store) doneInEpoch(ctx context.Context, k keyspace, confirmed []ledger.
 // reason takes back an admission of a change that had been applied before, which stays applied.
 func (s *Store) Undo(ctx context.Context, p ledger.Admitted, reason error) error {
 	k := s.keysOf(p)
-	keys := append([]string{k.stream(), k.inFlight(), k.dedup(p.Change.ID)}, k.balances(p.Change.Moves)...)
-	args := []any{group, p.StreamID, encodeRejection(reason), []byte(p.Change.Record.Payload)}
+	keys := append([]string{k.stream(), k.inFlight(), k.dedup(p.Change.ID)}, k.balances(p.Change.Balances())...)
+	args := []any{group, p.StreamID, ledger.EncodeRejection(reason), []byte(p.Change.Record.Payload)}
 	for _, m := range p.Change.Moves {
 		args = append(args, m.Delta)
 	}

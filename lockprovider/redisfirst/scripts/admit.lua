@@ -7,7 +7,8 @@
 --       7... one delta a balance
 -- Returns one of
 --   {'admitted', stream ID, amount after, ...}
---   {'replayed', state, answer}            the same change was here before; state is 'admitted' or 'failed'
+--   {'replayed', state, answer, stream ID} the same change was here before; state is 'admitted' or 'failed'; the ID is ''
+--                                          if an earlier version of this script admitted it
 --   {'reused'}                             the ID was here before with another fingerprint; what the database refused then
 --                                          was never applied, and leaves the ID to whoever comes next
 --   {'backlog'}                            too much waits to be persisted
@@ -15,8 +16,8 @@
 --   {'refused', index, amount, floor, ceiling, ...}   every balance that the change does not fit
 -- or the error CLOSED if the epoch is not open
 if redis.call('EXISTS', KEYS[4]) == 0 then return redis.error_reply('CLOSED the epoch is not open') end
-local memo = redis.call('HMGET', KEYS[3], 'fingerprint', 'state', 'answer')
-if memo[1] == ARGV[2] then return {'replayed', memo[2], memo[3]} end
+local memo = redis.call('HMGET', KEYS[3], 'fingerprint', 'state', 'answer', 'id')
+if memo[1] == ARGV[2] then return {'replayed', memo[2], memo[3], memo[4] or ''} end
 if memo[1] and memo[2] ~= 'failed' then return {'reused'} end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return {'backlog'} end
 
@@ -45,7 +46,7 @@ local payload = '{"change":' .. ARGV[3] .. ',"instance":"' .. ARGV[4] .. '","aft
   '],"seq":[' .. table.concat(seqs, ',') .. ']}'
 local id = redis.call('XADD', KEYS[1], '*', '_watermill_message_uuid', ARGV[1], 'payload', payload)
 redis.call('HDEL', KEYS[3], 'payload') -- of one that was refused
-redis.call('HSET', KEYS[3], 'fingerprint', ARGV[2], 'state', 'admitted', 'answer', table.concat(after, ','))
+redis.call('HSET', KEYS[3], 'fingerprint', ARGV[2], 'state', 'admitted', 'answer', table.concat(after, ','), 'id', id)
 redis.call('PEXPIRE', KEYS[3], ARGV[6])
 
 local reply = {'admitted', id}

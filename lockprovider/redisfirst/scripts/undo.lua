@@ -14,7 +14,8 @@ for i = 4, #KEYS do
   end
   if redis.call('HINCRBY', KEYS[2], KEYS[i], -1) <= 0 then redis.call('HDEL', KEYS[2], KEYS[i]) end
 end
-if ARGV[3] ~= '' and redis.call('EXISTS', KEYS[3]) == 1 then
+local memo = redis.call('HMGET', KEYS[3], 'fingerprint', 'id')
+if ARGV[3] ~= '' and memo[1] and (not memo[2] or memo[2] == ARGV[2]) then -- else the memo is of a later entry
   redis.call('HSET', KEYS[3], 'state', 'failed', 'answer', ARGV[3], 'payload', ARGV[4])
 end
 return 1

@@ -1,14 +1,12 @@
-package redisfirst
+package ledger
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"holdfast/lockprovider/ledger"
 )
 
-// Rejected is the refusal of a change by the [ledger.RecordWriter] under a Redis-first strategy, or by the database after
+// Rejected is the refusal of a change by the [RecordWriter] under a Redis-first strategy, or by the database after
 // Redis had admitted it: a failure with a code that survives the way through Redis to the process that waits.
 type Rejected struct {
 	Code    string `json:"code"`
@@ -32,11 +30,12 @@ type rejectedRefusal struct {
 	Available int64  `json:"available"`
 }
 
-func encodeRejection(reason error) string {
+// EncodeRejection returns why a change was refused in the form in which Redis, messages and the change log keep it; "" for nil.
+func EncodeRejection(reason error) string {
 	if reason == nil {
 		return ""
 	}
-	var refused *ledger.Refused
+	var refused *Refused
 	var rejected *Rejected
 	var r rejection
 	switch {
@@ -56,7 +55,8 @@ func encodeRejection(reason error) string {
 	return string(body)
 }
 
-func decodeRejection(body string) error {
+// DecodeRejection is the inverse of [EncodeRejection]. A reason of another kind than *[Refused] comes back as a *[Rejected].
+func DecodeRejection(body string) error {
 	var r rejection
 	if err := json.Unmarshal([]byte(body), &r); err != nil || r.Rejected == nil && r.Refusals == nil {
 		return fmt.Errorf("rejection %q cannot be read: %w", body, err)
@@ -64,13 +64,13 @@ func decodeRejection(body string) error {
 	if r.Rejected != nil {
 		return r.Rejected
 	}
-	refused := &ledger.Refused{}
+	refused := &Refused{}
 	for _, f := range r.Refusals {
-		reason := ledger.ErrInsufficient // only a move downwards falls below a floor
+		reason := ErrInsufficient // only a move downwards falls below a floor
 		if f.Delta > 0 {
-			reason = ledger.ErrLimit
+			reason = ErrLimit
 		}
-		refused.Refusals = append(refused.Refusals, ledger.Refusal{
+		refused.Refusals = append(refused.Refusals, Refusal{
 			Balance: f.Balance, Delta: f.Delta, Available: f.Available, Reason: reason,
 		})
 	}

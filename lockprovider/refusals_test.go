@@ -1,0 +1,231 @@
+package lockprovider_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/ent/balance"
+	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
+)
+
+// refusals is a ledger with a balance of 1, and a change that takes 1.
+type refusals struct {
+	*testing.T
+
+	ledger  *lockprovider.Ledger
+	rowlock lockprovider.Provider
+	change  lockprovider.Change
+}
+
+var errTooLate = &lockprovider.Rejected{Code: "TOO_LATE", Message: "it is too late"}
+
+func withRefusals(t *testing.T, test func(r refusals)) {
+	t.Helper()
+	for _, database := range databases {
+		t.Run(database.name, func(t *testing.T) {
+			db := openDatabase(t, database.url(t))
+			provider, ledger, c := oneChange(t, db, lockprovider.RowLock, longEnough, longEnough)
+			c.Record = lockprovider.Record{Kind: "test", Fingerprint: "test", Payload: json.RawMessage("{}")}
+			c.Moves[0].Open = &lockprovider.Bounds{Opening: 1, Ceiling: 100}
+			test(refusals{t, ledger, provider, c})
+		})
+	}
+}
+
+// admitted is an admission of the change.
+func (r refusals) admitted(epoch int64, streamID string) ledger.Admitted {
+	return ledger.Admitted{Epoch: epoch, StreamID: streamID, Change: r.change, Seq: []int64{1}, After: []int64{0}}
+}
+
+// persist returns the verdict on an admission.
+func (r refusals) persist(a ledger.Admitted) error {
+	r.Helper()
+	verdicts, err := r.ledger.Persist(r.Context(), lockprovider.Lua, []ledger.Admitted{a})
+	if err != nil {
+		r.Fatal(err)
+	}
+	return verdicts[0]
+}
+
+// refuse makes a refusal final, and returns whether it is.
+func (r refusals) refuse(until ledger.Admission) bool {
+	r.Helper()
+	refused, err := r.ledger.Refuse(r.Context(), lockprovider.Lua, r.change, until, errTooLate)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return refused
+}
+
+func (r refusals) wantApplied(want bool) {
+	r.Helper()
+	_, found, err := r.ledger.Replay(r.Context(), r.change)
+	if err != nil || found != want {
+		r.Errorf("applied: %v, %v; want %v", found, err, want)
+	}
+	amount, err := r.ledger.Ent().Balance.Query().Where(balance.ID(r.change.Moves[0].Balance)).All(r.Context())
+	if left := 1; err != nil || want && (len(amount) != 1 || amount[0].Amount != 0) || !want && len(amount) == 1 && amount[0].Amount != int64(left) {
+		r.Errorf("the balance is %v, %v", amount, err)
+	}
+}
+
+// A refusal holds for the admissions until the one that was refused, in the order of epochs and of their streams.
+func TestARefusalIsFinal(t *testing.T) {
+	withRefusals(t, func(r refusals) {
+		if !r.refuse(ledger.Admission{Epoch: 2, StreamID: "1700000000000-10"}) {
+			r.Fatal("not refused")
+		}
+		for _, early := range []ledger.Admitted{
+			r.admitted(1, "1800000000000-0"), r.admitted(2, "900000000000-99"), r.admitted(2, "1700000000000-9"), r.admitted(2, "1700000000000-10"),
+		} {
+			var rejected *lockprovider.Rejected
+			if err := r.persist(early); !errors.As(err, &rejected) || rejected.Code != errTooLate.Code {
+				r.Errorf("admission %d %s: %v, want the refusal", early.Epoch, early.StreamID, err)
+			}
+		}
+		r.wantApplied(false)
+		if err := r.persist(r.admitted(2, "1700000000000-11")); err != nil {
+			r.Errorf("a later admission: %v", err)
+		}
+		r.wantApplied(true)
+		if err := r.persist(r.admitted(1, "1800000000000-0")); !errors.Is(err, ledger.ErrAlreadyApplied) {
+			r.Errorf("an earlier admission, afterwards: %v, want ErrAlreadyApplied", err)
+		}
+		if r.refuse(ledger.Admission{Epoch: 3}) {
+			r.Error("refused though it is applied")
+		}
+	})
+}
+
+// A refusal reaches as far as the last one that was told.
+func TestRefusalsAdvance(t *testing.T) {
+	withRefusals(t, func(r refusals) {
+		for _, until := range []ledger.Admission{{Epoch: 1, StreamID: "5-0"}, {Epoch: 2}, {Epoch: 1, StreamID: "7-0"}} {
+			if !r.refuse(until) {
+				r.Errorf("not refused until %v", until)
+			}
+		}
+		if err := r.persist(r.admitted(2, "9999-0")); err == nil {
+			r.Error("an admission of the second epoch is applied")
+		}
+		r.wantApplied(false)
+		if err := r.persist(r.admitted(3, "1-0")); err != nil {
+			r.Error(err)
+		}
+		r.wantApplied(true)
+	})
+}
+
+// A strategy without Redis executes what was refused before, if it fits by now, and once.
+func TestARefusedChangeIsExecutedLater(t *testing.T) {
+	withRefusals(t, func(r refusals) {
+		r.refuse(ledger.Admission{Epoch: 1})
+		for range 2 {
+			if _, err := r.rowlock.Execute(r.Context(), r.change); err != nil {
+				r.Error(err)
+			}
+		}
+		r.wantApplied(true)
+	})
+}
+
+// Of a process that refuses a change and one that applies it at the same moment, one wins, and both know which.
+func TestRefusalAndCommitRace(t *testing.T) {
+	withRefusals(t, func(r refusals) {
+		for range 20 {
+			r.change.ID = uuid.New()
+			r.change.Moves[0].Balance = lockprovider.StockKey(uuid.NewString())
+			var running sync.WaitGroup
+			var verdict error
+			var refused bool
+			running.Go(func() { verdict = r.persist(r.admitted(1, "1-0")) })
+			running.Go(func() { refused = r.refuse(ledger.Admission{Epoch: 1, StreamID: "1-0"}) })
+			running.Wait()
+			if refused == (verdict == nil) {
+				r.Errorf("refused: %v, and the verdict is %v", refused, verdict)
+			}
+			r.wantApplied(!refused)
+		}
+	})
+}
+
+// Two workers have one entry of a queue, because the first has stalled and lost its lock. What one refuses, the other does not
+// apply afterwards, though it would fit by then.
+func TestWorkersAgree(t *testing.T) {
+	withRefusals(t, func(r refusals) {
+		r.change.Moves[0].Open.Opening = 0
+		entry := []ledger.Admitted{r.admitted(1, "1-0")}
+		work := func() error {
+			verdicts := make([]error, 1)
+			if _, err := r.ledger.ApplyInOrder(r.Context(), lockprovider.Queue, entry, []int{0}, verdicts); err != nil {
+				r.Fatal(err)
+			}
+			return verdicts[0]
+		}
+		if err := work(); !errors.Is(err, lockprovider.ErrInsufficient) {
+			r.Fatalf("the first worker: %v, want a refusal", err)
+		}
+		r.change.Moves[0].Open.Opening = 1 // as if somebody had given one back
+		entry = []ledger.Admitted{r.admitted(1, "1-0")}
+		if err := work(); !errors.Is(err, lockprovider.ErrInsufficient) {
+			r.Errorf("the second worker: %v, want the refusal of the first", err)
+		}
+		r.wantApplied(false)
+	})
+}
+
+// The fallback refuses a change that Redis has admitted before its outage, and whose caller was not told so. The change is not
+// applied when Redis is back, though it would fit: the caller was told that it is refused. If the caller asks again, it is.
+func TestWhatTheFallbackRefusesIsNotApplied(t *testing.T) {
+	for _, strategy := range []lockprovider.Strategy{lockprovider.Lua, lockprovider.Queue} {
+		t.Run(string(strategy), func(t *testing.T) {
+			onEachRedis(t, func(e *epochs) { refusedByTheFallback(e, strategy) })
+		})
+	}
+}
+
+func refusedByTheFallback(e *epochs, s lockprovider.Strategy) {
+	ctx := bounded(e.T)
+	p := e.join(s, lockprovider.RowLock)
+	add, take := e.change(), e.change()
+	take.Moves[0].Delta = -1
+	for _, c := range []lockprovider.Change{add, take} {
+		if tickets, ok := lockprovider.As[lockprovider.Ticketer](p.For(lockprovider.Stock)); ok {
+			if _, err := tickets.Enter(ctx, c, time.Now().Add(time.Hour)); err != nil {
+				e.Fatal(err)
+			}
+		} else if _, err := p.For(lockprovider.Stock).Execute(ctx, c); err != nil {
+			e.Fatal(err)
+		}
+	}
+	if err := lockprovider.FallBack(ctx, p.Providers, lockprovider.Stock); err != nil {
+		e.Fatal(err)
+	}
+	if _, err := p.For(lockprovider.Stock).Execute(ctx, take); lockprovider.EffectOf(err) != lockprovider.EffectRefused {
+		e.Fatalf("the fallback says %v, want a refusal", err)
+	}
+	if err := lockprovider.Return(ctx, p.Providers, lockprovider.Stock); err != nil {
+		e.Fatal(err)
+	}
+	e.checkApplied([]lockprovider.Change{add})
+	if _, found, err := e.ledger.Replay(ctx, take); found || err != nil {
+		e.Errorf("what was refused is applied: %v, %v", found, err)
+	}
+	running, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	background.Go(func() { p.Run(running) })
+	defer background.Wait()
+	defer stop()
+	take.Confirm = true
+	if _, err := p.For(lockprovider.Stock).Execute(ctx, take); err != nil {
+		e.Errorf("asked again: %v", err)
+	}
+	e.checkApplied([]lockprovider.Change{take})
+}
