@@ -18,14 +18,18 @@ import (
 type importCommand struct {
 	File  string `arg:"" type:"path" help:"Shopify's product export; - reads the standard input."`
 	Check bool   `help:"Only tell what is wrong with the file; change nothing."`
+	Stock string `enum:"difference,set,ignore" default:"difference" help:"What to do with the quantities: move the difference to the file before, set them, or ignore them (${enum})."`
 }
 
 // Help is shown by holdfast import --help.
 func (*importCommand) Help() string {
 	return `Each variant becomes a product, known by its SKU, so that an import may be repeated: products that are there are
-updated, and those that the file does not name stay. Name, description and price are set where they differ; stock is adjusted
-by the difference between the file and what can be bought now. An empty quantity leaves the stock alone. Drafts, archived and
+updated, and those that the file does not name stay. Name, description and price are set where they differ. Drafts, archived and
 unpublished products are archived where they are known, and left out where not.
+
+Stock is adjusted by the difference between this file and the one before, so that what has been sold in between stays sold. The
+first file that names a product sets its stock. With --stock set, the file is compared with what can be bought now. An empty
+quantity leaves the stock alone.
 
 Lines that cannot be imported are told one by one, with what to do about them; the others are imported all the same. Correct
 the file and import it again.`
@@ -49,7 +53,7 @@ func (c *importCommand) Run(e *environment) error {
 		ctx, stop := signal.NotifyContext(e.ctx, syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		var failed []*commerce.LineError
-		if done, failed, err = importRows(ctx, cfg, e.stderr, rows); err != nil {
+		if done, failed, err = importRows(ctx, cfg, e.stderr, rows, commerce.StockMode(c.Stock)); err != nil {
 			return err
 		}
 		refused = append(refused, failed...)
@@ -96,7 +100,7 @@ func (c *importCommand) summary(rows int, done map[commerce.ImportOutcome]int) s
 // the shop as one more instance: stock is adjusted by the strategy of the live instances, and Open
 // fails if they run another. Only a failure of the system, or the user, ends it early.
 func importRows(
-	ctx context.Context, cfg config.Config, progress io.Writer, rows []commerce.ImportRow,
+	ctx context.Context, cfg config.Config, progress io.Writer, rows []commerce.ImportRow, mode commerce.StockMode,
 ) (done map[commerce.ImportOutcome]int, failed []*commerce.LineError, err error) {
 	shop, err := app.Open(ctx, cfg, logger(cfg, progress), app.Options{BesideServers: true})
 	if err != nil {
@@ -107,7 +111,7 @@ func importRows(
 	bar := newProgressBar(progress, len(rows), "products")
 	defer bar.end()
 	for i, row := range rows {
-		outcome, err := shop.Services.Catalog.Import(ctx, importer, row)
+		outcome, err := shop.Services.Catalog.Import(ctx, importer, row, mode)
 		refusals, refused := commerce.UserErrors(err)
 		switch {
 		case refused && ctx.Err() == nil:

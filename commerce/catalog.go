@@ -2,6 +2,7 @@ package commerce
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/google/uuid"
@@ -34,6 +35,7 @@ type CreateProduct struct {
 	Price                  Money
 	Stock                  int64
 	id                     string // demo data choose theirs
+	imported               *int64 // the quantity of the file that the product is from
 }
 
 // Create adds a product with its stock. Admins only. Errors: INVALID_INPUT, also for an SKU that exists.
@@ -51,17 +53,21 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 	var row *ent.Product
 	err := s.inTx(ctx, func(tx *ent.Tx) (err error) {
 		row, err = tx.Product.Create().SetID(in.id).SetSku(in.SKU).SetName(in.Name).SetDescription(in.Description).
-			SetPriceMinor(in.Price.Minor).SetCurrency(in.Price.Currency).SetCreatedAt(s.now()).SetUpdatedAt(s.now()).Save(ctx)
+			SetPriceMinor(in.Price.Minor).SetCurrency(in.Price.Currency).SetNillableImportedStock(in.imported).SetCreatedAt(s.now()).SetUpdatedAt(s.now()).Save(ctx)
 		if err != nil {
 			return err
 		}
 		return s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{lockprovider.StockKey(row.ID): unbounded(in.Stock)})
 	})
 	if ent.IsConstraintError(err) {
-		return nil, invalid(input("sku"), "a product with the SKU %.64q exists", in.SKU)
+		exists := invalid(input("sku"), "a product with the SKU %.64q exists", in.SKU)
+		exists.cause = errSKUExists
+		return nil, exists
 	}
 	return row, err
 }
+
+var errSKUExists = errors.New("the SKU is taken")
 
 func (s *Catalog) checkProduct(in CreateProduct) error {
 	var errs Errors

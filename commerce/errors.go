@@ -143,8 +143,12 @@ func translate(err error, r lockprovider.Receipt) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &rejected) && errors.As(errOrderAdvanced, &advanced) && rejected.Code == advanced.Code:
-		return errOrderAdvanced // perhaps from another process
+	case errors.As(err, &rejected):
+		for _, known := range []*Error{errOrderAdvanced, errImportedMeanwhile} { // perhaps from another process
+			if errors.As(known, &advanced) && rejected.Code == advanced.Code {
+				return known
+			}
+		}
 	case errors.Is(err, lockprovider.ErrUnknown):
 		return unavailable(err)
 	case errors.Is(err, lockprovider.ErrLockTimeout):

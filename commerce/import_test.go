@@ -3,10 +3,14 @@ package commerce_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"holdfast/commerce"
 	"holdfast/ent/entry"
+	"holdfast/ent/product"
 	"holdfast/lockprovider"
 )
 
@@ -112,7 +116,7 @@ func TestImport(t *testing.T) {
 				if problems != nil {
 					t.Fatal(problems)
 				}
-				outcome, err := s.Catalog.Import(t.Context(), admin, rows[0])
+				outcome, err := s.Catalog.Import(t.Context(), admin, rows[0], commerce.StockDifference)
 				must(t, err)
 				return outcome
 			}
@@ -157,10 +161,102 @@ func TestImport(t *testing.T) {
 				t.Errorf("archiving again: %s", outcome)
 			}
 			rows, _ := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,MUG,1,1,,active\n")
-			_, err := s.Catalog.Import(t.Context(), admin, rows[0])
+			_, err := s.Catalog.Import(t.Context(), admin, rows[0], commerce.StockDifference)
 			wantCodes(t, err, string(commerce.InvalidState))
-			if _, err := s.Catalog.Import(t.Context(), alice, rows[0]); err == nil {
+			if _, err := s.Catalog.Import(t.Context(), alice, rows[0], commerce.StockDifference); err == nil {
 				t.Error("a customer may import")
+			}
+		})
+	}
+}
+
+// file is a file of one product.
+func file(t *testing.T, sku, stock string) commerce.ImportRow {
+	t.Helper()
+	rows, problems := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,"+sku+","+stock+",12,,active\n")
+	if problems != nil {
+		t.Fatal(problems)
+	}
+	return rows[0]
+}
+
+func (s *shop) stockOf(t *testing.T, sku string) (id string, stock int64) {
+	t.Helper()
+	row, err := s.db.Ent.Product.Query().Where(product.Sku(sku)).Only(t.Context())
+	must(t, err)
+	amounts, err := s.Catalog.Stock(t.Context(), []string{row.ID})
+	must(t, err)
+	return row.ID, amounts[row.ID]
+}
+
+// Several imports of one file at the same time, the first of them of products that are not there yet, do what one does.
+func TestParallelImports(t *testing.T) {
+	for _, strategy := range []lockprovider.Strategy{lockprovider.RowLock, lockprovider.Lua, lockprovider.Queue} {
+		for _, mode := range []commerce.StockMode{commerce.StockDifference, commerce.StockSet} {
+			t.Run(string(strategy)+"/"+string(mode), func(t *testing.T) {
+				s := newShop(t, strategy)
+				for _, stock := range []string{"0", "100", "40"} {
+					var running sync.WaitGroup
+					for range 4 {
+						running.Go(func() {
+							for _, sku := range []string{"A", "B"} {
+								if _, err := s.Catalog.Import(t.Context(), admin, file(t, sku, stock), mode); err != nil {
+									t.Errorf("%s: %v", stock, err)
+								}
+							}
+						})
+					}
+					running.Wait()
+					for _, sku := range []string{"A", "B"} {
+						if _, got := s.stockOf(t, sku); fmt.Sprint(got) != stock {
+							t.Errorf("%s: the stock is %d, and the file says %s", sku, got, stock)
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
+// What is sold between one file and the next stays sold: a file is compared with the file before.
+func TestImportAfterSales(t *testing.T) {
+	for _, strategy := range []lockprovider.Strategy{lockprovider.RowLock, lockprovider.Lua, lockprovider.Queue} {
+		t.Run(string(strategy), func(t *testing.T) {
+			s := newShop(t, strategy)
+			for _, step := range []struct {
+				stock string
+				mode  commerce.StockMode
+				sell  int64
+				want  int64
+				err   commerce.Code
+			}{
+				{"10", commerce.StockDifference, 4, 6, ""},
+				{"10", commerce.StockDifference, 0, 6, ""}, // the same file again, perhaps with another price
+				{"12", commerce.StockDifference, 0, 8, ""},
+				{"30", commerce.StockIgnore, 0, 8, ""},
+				{"12", commerce.StockSet, 2, 10, ""},
+				{"11", commerce.StockDifference, 0, 9, ""},
+				{"0", commerce.StockDifference, 0, 9, commerce.OutOfStock}, // 11 less than before, and 9 are left
+				{"11", commerce.StockDifference, 0, 9, ""},
+				{"0", commerce.StockSet, 0, 0, ""},
+				{"5", commerce.StockDifference, 0, 5, ""},
+			} {
+				_, err := s.Catalog.Import(t.Context(), admin, file(t, "MUG", step.stock), step.mode)
+				if step.err != "" {
+					wantCodes(t, err, string(step.err))
+				} else {
+					must(t, err)
+				}
+				id, _ := s.stockOf(t, "MUG")
+				if step.sell > 0 {
+					_, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+						Key: uuid.New(), Lines: []commerce.Line{{ProductID: id, Quantity: step.sell}},
+					})
+					must(t, err)
+				}
+				if _, got := s.stockOf(t, "MUG"); got != step.want {
+					t.Errorf("after %s (%s): %d, want %d", step.stock, step.mode, got, step.want)
+				}
 			}
 		})
 	}

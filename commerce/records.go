@@ -112,6 +112,12 @@ type (
 		Delta     int64     `json:"delta"`
 		Reason    string    `json:"reason,omitempty"`
 		At        time.Time `json:"at"`
+		// Imported is set if the adjustment brings the stock in line with a file.
+		Imported *importedStock `json:"imported,omitempty"`
+	}
+	importedStock struct {
+		Quantity int64 `json:"quantity"` // that the file gives
+		Import   int   `json:"import"`   // how many imports had changed the stock when it was compared
 	}
 )
 
@@ -140,7 +146,7 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 			err = read(r, func(p couponIssued) { issues = append(issues, p.row(tx)) })
 		case KindTransferCompleted:
 			err = read(r, func(p transferCompleted) { transfers = append(transfers, p.row(tx)) })
-		case KindPointsCharged, KindStockAdjusted: // the journal says it all
+		case KindPointsCharged: // the journal says it all
 		default:
 			transitions = append(transitions, r)
 		}
@@ -194,6 +200,8 @@ func read[T any](r lockprovider.Record, use func(T)) error {
 
 func writeTransition(ctx context.Context, tx *ent.Tx, r lockprovider.Record) error {
 	switch r.Kind {
+	case KindStockAdjusted:
+		return with(ctx, tx, r, writeStockAdjusted)
 	case KindOrderPaid:
 		return with(ctx, tx, r, writeOrderPaid)
 	case KindOrderEnded:
@@ -246,6 +254,14 @@ func (p couponIssued) row(tx *ent.Tx) *ent.CouponIssueCreate {
 func (p transferCompleted) row(tx *ent.Tx) *ent.TransferCreate {
 	return tx.Transfer.Create().SetID(p.TransferID).SetUserID(p.UserID).SetFromAccountID(p.FromAccountID).
 		SetToAccountID(p.ToAccountID).SetAmountMinor(p.AmountMinor).SetCurrency(p.Currency).SetCreatedAt(p.At)
+}
+
+// writeStockAdjusted writes what the journal does not say of an adjustment.
+func writeStockAdjusted(ctx context.Context, tx *ent.Tx, p stockAdjusted) error {
+	if p.Imported == nil {
+		return nil
+	}
+	return writeImported(ctx, tx, p.ProductID, *p.Imported, p.At)
 }
 
 func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {

@@ -9969,6 +9969,10 @@ type ProductMutation struct {
 	currency           *string
 	version            *int
 	addversion         *int
+	imported_stock     *int64
+	addimported_stock  *int64
+	imports            *int
+	addimports         *int
 	archived_at        *time.Time
 	created_at         *time.Time
 	updated_at         *time.Time
@@ -10341,6 +10345,132 @@ func (m *ProductMutation) ResetVersion() {
 	m.addversion = nil
 }
 
+// SetImportedStock sets the "imported_stock" field.
+func (m *ProductMutation) SetImportedStock(i int64) {
+	m.imported_stock = &i
+	m.addimported_stock = nil
+}
+
+// ImportedStock returns the value of the "imported_stock" field in the mutation.
+func (m *ProductMutation) ImportedStock() (r int64, exists bool) {
+	v := m.imported_stock
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldImportedStock returns the old "imported_stock" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldImportedStock(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldImportedStock is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldImportedStock requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldImportedStock: %w", err)
+	}
+	return oldValue.ImportedStock, nil
+}
+
+// AddImportedStock adds i to the "imported_stock" field.
+func (m *ProductMutation) AddImportedStock(i int64) {
+	if m.addimported_stock != nil {
+		*m.addimported_stock += i
+	} else {
+		m.addimported_stock = &i
+	}
+}
+
+// AddedImportedStock returns the value that was added to the "imported_stock" field in this mutation.
+func (m *ProductMutation) AddedImportedStock() (r int64, exists bool) {
+	v := m.addimported_stock
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearImportedStock clears the value of the "imported_stock" field.
+func (m *ProductMutation) ClearImportedStock() {
+	m.imported_stock = nil
+	m.addimported_stock = nil
+	m.clearedFields[product.FieldImportedStock] = struct{}{}
+}
+
+// ImportedStockCleared returns if the "imported_stock" field was cleared in this mutation.
+func (m *ProductMutation) ImportedStockCleared() bool {
+	_, ok := m.clearedFields[product.FieldImportedStock]
+	return ok
+}
+
+// ResetImportedStock resets all changes to the "imported_stock" field.
+func (m *ProductMutation) ResetImportedStock() {
+	m.imported_stock = nil
+	m.addimported_stock = nil
+	delete(m.clearedFields, product.FieldImportedStock)
+}
+
+// SetImports sets the "imports" field.
+func (m *ProductMutation) SetImports(i int) {
+	m.imports = &i
+	m.addimports = nil
+}
+
+// Imports returns the value of the "imports" field in the mutation.
+func (m *ProductMutation) Imports() (r int, exists bool) {
+	v := m.imports
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldImports returns the old "imports" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldImports(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldImports is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldImports requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldImports: %w", err)
+	}
+	return oldValue.Imports, nil
+}
+
+// AddImports adds i to the "imports" field.
+func (m *ProductMutation) AddImports(i int) {
+	if m.addimports != nil {
+		*m.addimports += i
+	} else {
+		m.addimports = &i
+	}
+}
+
+// AddedImports returns the value that was added to the "imports" field in this mutation.
+func (m *ProductMutation) AddedImports() (r int, exists bool) {
+	v := m.addimports
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetImports resets all changes to the "imports" field.
+func (m *ProductMutation) ResetImports() {
+	m.imports = nil
+	m.addimports = nil
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (m *ProductMutation) SetArchivedAt(t time.Time) {
 	m.archived_at = &t
@@ -10550,7 +10680,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 9)
+	fields := make([]string, 0, 11)
 	if m.sku != nil {
 		fields = append(fields, product.FieldSku)
 	}
@@ -10568,6 +10698,12 @@ func (m *ProductMutation) Fields() []string {
 	}
 	if m.version != nil {
 		fields = append(fields, product.FieldVersion)
+	}
+	if m.imported_stock != nil {
+		fields = append(fields, product.FieldImportedStock)
+	}
+	if m.imports != nil {
+		fields = append(fields, product.FieldImports)
 	}
 	if m.archived_at != nil {
 		fields = append(fields, product.FieldArchivedAt)
@@ -10598,6 +10734,10 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.Currency()
 	case product.FieldVersion:
 		return m.Version()
+	case product.FieldImportedStock:
+		return m.ImportedStock()
+	case product.FieldImports:
+		return m.Imports()
 	case product.FieldArchivedAt:
 		return m.ArchivedAt()
 	case product.FieldCreatedAt:
@@ -10625,6 +10765,10 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCurrency(ctx)
 	case product.FieldVersion:
 		return m.OldVersion(ctx)
+	case product.FieldImportedStock:
+		return m.OldImportedStock(ctx)
+	case product.FieldImports:
+		return m.OldImports(ctx)
 	case product.FieldArchivedAt:
 		return m.OldArchivedAt(ctx)
 	case product.FieldCreatedAt:
@@ -10682,6 +10826,20 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetVersion(v)
 		return nil
+	case product.FieldImportedStock:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetImportedStock(v)
+		return nil
+	case product.FieldImports:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetImports(v)
+		return nil
 	case product.FieldArchivedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -10717,6 +10875,12 @@ func (m *ProductMutation) AddedFields() []string {
 	if m.addversion != nil {
 		fields = append(fields, product.FieldVersion)
 	}
+	if m.addimported_stock != nil {
+		fields = append(fields, product.FieldImportedStock)
+	}
+	if m.addimports != nil {
+		fields = append(fields, product.FieldImports)
+	}
 	return fields
 }
 
@@ -10729,6 +10893,10 @@ func (m *ProductMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPriceMinor()
 	case product.FieldVersion:
 		return m.AddedVersion()
+	case product.FieldImportedStock:
+		return m.AddedImportedStock()
+	case product.FieldImports:
+		return m.AddedImports()
 	}
 	return nil, false
 }
@@ -10752,6 +10920,20 @@ func (m *ProductMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddVersion(v)
 		return nil
+	case product.FieldImportedStock:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddImportedStock(v)
+		return nil
+	case product.FieldImports:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddImports(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Product numeric field %s", name)
 }
@@ -10760,6 +10942,9 @@ func (m *ProductMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *ProductMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(product.FieldImportedStock) {
+		fields = append(fields, product.FieldImportedStock)
+	}
 	if m.FieldCleared(product.FieldArchivedAt) {
 		fields = append(fields, product.FieldArchivedAt)
 	}
@@ -10777,6 +10962,9 @@ func (m *ProductMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *ProductMutation) ClearField(name string) error {
 	switch name {
+	case product.FieldImportedStock:
+		m.ClearImportedStock()
+		return nil
 	case product.FieldArchivedAt:
 		m.ClearArchivedAt()
 		return nil
@@ -10805,6 +10993,12 @@ func (m *ProductMutation) ResetField(name string) error {
 		return nil
 	case product.FieldVersion:
 		m.ResetVersion()
+		return nil
+	case product.FieldImportedStock:
+		m.ResetImportedStock()
+		return nil
+	case product.FieldImports:
+		m.ResetImports()
 		return nil
 	case product.FieldArchivedAt:
 		m.ResetArchivedAt()

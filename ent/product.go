@@ -29,6 +29,10 @@ type Product struct {
 	Currency string `json:"currency,omitempty"`
 	// Counts updates; productUpdate compares it.
 	Version int `json:"version,omitempty"`
+	// The quantity that the last imported file gave: the next file is compared with it.
+	ImportedStock *int64 `json:"imported_stock,omitempty"`
+	// Counts changes of imported_stock; an import compares it.
+	Imports int `json:"imports,omitempty"`
 	// ArchivedAt holds the value of the "archived_at" field.
 	ArchivedAt *time.Time `json:"archived_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -64,7 +68,7 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case product.FieldPriceMinor, product.FieldVersion:
+		case product.FieldPriceMinor, product.FieldVersion, product.FieldImportedStock, product.FieldImports:
 			values[i] = new(sql.NullInt64)
 		case product.FieldID, product.FieldSku, product.FieldName, product.FieldDescription, product.FieldCurrency:
 			values[i] = new(sql.NullString)
@@ -126,6 +130,19 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field version", values[i])
 			} else if value.Valid {
 				_m.Version = int(value.Int64)
+			}
+		case product.FieldImportedStock:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field imported_stock", values[i])
+			} else if value.Valid {
+				_m.ImportedStock = new(int64)
+				*_m.ImportedStock = value.Int64
+			}
+		case product.FieldImports:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field imports", values[i])
+			} else if value.Valid {
+				_m.Imports = int(value.Int64)
 			}
 		case product.FieldArchivedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -204,6 +221,14 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Version))
+	builder.WriteString(", ")
+	if v := _m.ImportedStock; v != nil {
+		builder.WriteString("imported_stock=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("imports=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Imports))
 	builder.WriteString(", ")
 	if v := _m.ArchivedAt; v != nil {
 		builder.WriteString("archived_at=")

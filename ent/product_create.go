@@ -73,6 +73,34 @@ func (_c *ProductCreate) SetNillableVersion(v *int) *ProductCreate {
 	return _c
 }
 
+// SetImportedStock sets the "imported_stock" field.
+func (_c *ProductCreate) SetImportedStock(v int64) *ProductCreate {
+	_c.mutation.SetImportedStock(v)
+	return _c
+}
+
+// SetNillableImportedStock sets the "imported_stock" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableImportedStock(v *int64) *ProductCreate {
+	if v != nil {
+		_c.SetImportedStock(*v)
+	}
+	return _c
+}
+
+// SetImports sets the "imports" field.
+func (_c *ProductCreate) SetImports(v int) *ProductCreate {
+	_c.mutation.SetImports(v)
+	return _c
+}
+
+// SetNillableImports sets the "imports" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableImports(v *int) *ProductCreate {
+	if v != nil {
+		_c.SetImports(*v)
+	}
+	return _c
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_c *ProductCreate) SetArchivedAt(v time.Time) *ProductCreate {
 	_c.mutation.SetArchivedAt(v)
@@ -179,6 +207,10 @@ func (_c *ProductCreate) defaults() {
 		v := product.DefaultVersion
 		_c.mutation.SetVersion(v)
 	}
+	if _, ok := _c.mutation.Imports(); !ok {
+		v := product.DefaultImports
+		_c.mutation.SetImports(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := product.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
@@ -233,6 +265,14 @@ func (_c *ProductCreate) check() error {
 	}
 	if _, ok := _c.mutation.Version(); !ok {
 		return &ValidationError{Name: "version", err: errors.New(`ent: missing required field "Product.version"`)}
+	}
+	if v, ok := _c.mutation.ImportedStock(); ok {
+		if err := product.ImportedStockValidator(v); err != nil {
+			return &ValidationError{Name: "imported_stock", err: fmt.Errorf(`ent: validator failed for field "Product.imported_stock": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Imports(); !ok {
+		return &ValidationError{Name: "imports", err: errors.New(`ent: missing required field "Product.imports"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Product.created_at"`)}
@@ -303,6 +343,14 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Version(); ok {
 		_spec.SetField(product.FieldVersion, field.TypeInt, value)
 		_node.Version = value
+	}
+	if value, ok := _c.mutation.ImportedStock(); ok {
+		_spec.SetField(product.FieldImportedStock, field.TypeInt64, value)
+		_node.ImportedStock = &value
+	}
+	if value, ok := _c.mutation.Imports(); ok {
+		_spec.SetField(product.FieldImports, field.TypeInt, value)
+		_node.Imports = value
 	}
 	if value, ok := _c.mutation.ArchivedAt(); ok {
 		_spec.SetField(product.FieldArchivedAt, field.TypeTime, value)

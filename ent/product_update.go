@@ -99,6 +99,54 @@ func (_u *ProductUpdate) AddVersion(v int) *ProductUpdate {
 	return _u
 }
 
+// SetImportedStock sets the "imported_stock" field.
+func (_u *ProductUpdate) SetImportedStock(v int64) *ProductUpdate {
+	_u.mutation.ResetImportedStock()
+	_u.mutation.SetImportedStock(v)
+	return _u
+}
+
+// SetNillableImportedStock sets the "imported_stock" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableImportedStock(v *int64) *ProductUpdate {
+	if v != nil {
+		_u.SetImportedStock(*v)
+	}
+	return _u
+}
+
+// AddImportedStock adds value to the "imported_stock" field.
+func (_u *ProductUpdate) AddImportedStock(v int64) *ProductUpdate {
+	_u.mutation.AddImportedStock(v)
+	return _u
+}
+
+// ClearImportedStock clears the value of the "imported_stock" field.
+func (_u *ProductUpdate) ClearImportedStock() *ProductUpdate {
+	_u.mutation.ClearImportedStock()
+	return _u
+}
+
+// SetImports sets the "imports" field.
+func (_u *ProductUpdate) SetImports(v int) *ProductUpdate {
+	_u.mutation.ResetImports()
+	_u.mutation.SetImports(v)
+	return _u
+}
+
+// SetNillableImports sets the "imports" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableImports(v *int) *ProductUpdate {
+	if v != nil {
+		_u.SetImports(*v)
+	}
+	return _u
+}
+
+// AddImports adds value to the "imports" field.
+func (_u *ProductUpdate) AddImports(v int) *ProductUpdate {
+	_u.mutation.AddImports(v)
+	return _u
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_u *ProductUpdate) SetArchivedAt(v time.Time) *ProductUpdate {
 	_u.mutation.SetArchivedAt(v)
@@ -218,6 +266,11 @@ func (_u *ProductUpdate) check() error {
 			return &ValidationError{Name: "price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.price_minor": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.ImportedStock(); ok {
+		if err := product.ImportedStockValidator(v); err != nil {
+			return &ValidationError{Name: "imported_stock", err: fmt.Errorf(`ent: validator failed for field "Product.imported_stock": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -250,6 +303,21 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedVersion(); ok {
 		_spec.AddField(product.FieldVersion, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.ImportedStock(); ok {
+		_spec.SetField(product.FieldImportedStock, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedImportedStock(); ok {
+		_spec.AddField(product.FieldImportedStock, field.TypeInt64, value)
+	}
+	if _u.mutation.ImportedStockCleared() {
+		_spec.ClearField(product.FieldImportedStock, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.Imports(); ok {
+		_spec.SetField(product.FieldImports, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedImports(); ok {
+		_spec.AddField(product.FieldImports, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(product.FieldArchivedAt, field.TypeTime, value)
@@ -395,6 +463,54 @@ func (_u *ProductUpdateOne) AddVersion(v int) *ProductUpdateOne {
 	return _u
 }
 
+// SetImportedStock sets the "imported_stock" field.
+func (_u *ProductUpdateOne) SetImportedStock(v int64) *ProductUpdateOne {
+	_u.mutation.ResetImportedStock()
+	_u.mutation.SetImportedStock(v)
+	return _u
+}
+
+// SetNillableImportedStock sets the "imported_stock" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableImportedStock(v *int64) *ProductUpdateOne {
+	if v != nil {
+		_u.SetImportedStock(*v)
+	}
+	return _u
+}
+
+// AddImportedStock adds value to the "imported_stock" field.
+func (_u *ProductUpdateOne) AddImportedStock(v int64) *ProductUpdateOne {
+	_u.mutation.AddImportedStock(v)
+	return _u
+}
+
+// ClearImportedStock clears the value of the "imported_stock" field.
+func (_u *ProductUpdateOne) ClearImportedStock() *ProductUpdateOne {
+	_u.mutation.ClearImportedStock()
+	return _u
+}
+
+// SetImports sets the "imports" field.
+func (_u *ProductUpdateOne) SetImports(v int) *ProductUpdateOne {
+	_u.mutation.ResetImports()
+	_u.mutation.SetImports(v)
+	return _u
+}
+
+// SetNillableImports sets the "imports" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableImports(v *int) *ProductUpdateOne {
+	if v != nil {
+		_u.SetImports(*v)
+	}
+	return _u
+}
+
+// AddImports adds value to the "imports" field.
+func (_u *ProductUpdateOne) AddImports(v int) *ProductUpdateOne {
+	_u.mutation.AddImports(v)
+	return _u
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_u *ProductUpdateOne) SetArchivedAt(v time.Time) *ProductUpdateOne {
 	_u.mutation.SetArchivedAt(v)
@@ -527,6 +643,11 @@ func (_u *ProductUpdateOne) check() error {
 			return &ValidationError{Name: "price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.price_minor": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.ImportedStock(); ok {
+		if err := product.ImportedStockValidator(v); err != nil {
+			return &ValidationError{Name: "imported_stock", err: fmt.Errorf(`ent: validator failed for field "Product.imported_stock": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -576,6 +697,21 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if value, ok := _u.mutation.AddedVersion(); ok {
 		_spec.AddField(product.FieldVersion, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.ImportedStock(); ok {
+		_spec.SetField(product.FieldImportedStock, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedImportedStock(); ok {
+		_spec.AddField(product.FieldImportedStock, field.TypeInt64, value)
+	}
+	if _u.mutation.ImportedStockCleared() {
+		_spec.ClearField(product.FieldImportedStock, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.Imports(); ok {
+		_spec.SetField(product.FieldImports, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedImports(); ok {
+		_spec.AddField(product.FieldImports, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(product.FieldArchivedAt, field.TypeTime, value)

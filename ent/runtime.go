@@ -695,12 +695,20 @@ func init() {
 	productDescVersion := productFields[6].Descriptor()
 	// product.DefaultVersion holds the default value on creation for the version field.
 	product.DefaultVersion = productDescVersion.Default.(int)
+	// productDescImportedStock is the schema descriptor for imported_stock field.
+	productDescImportedStock := productFields[7].Descriptor()
+	// product.ImportedStockValidator is a validator for the "imported_stock" field. It is called by the builders before save.
+	product.ImportedStockValidator = productDescImportedStock.Validators[0].(func(int64) error)
+	// productDescImports is the schema descriptor for imports field.
+	productDescImports := productFields[8].Descriptor()
+	// product.DefaultImports holds the default value on creation for the imports field.
+	product.DefaultImports = productDescImports.Default.(int)
 	// productDescCreatedAt is the schema descriptor for created_at field.
-	productDescCreatedAt := productFields[8].Descriptor()
+	productDescCreatedAt := productFields[10].Descriptor()
 	// product.DefaultCreatedAt holds the default value on creation for the created_at field.
 	product.DefaultCreatedAt = productDescCreatedAt.Default.(func() time.Time)
 	// productDescUpdatedAt is the schema descriptor for updated_at field.
-	productDescUpdatedAt := productFields[9].Descriptor()
+	productDescUpdatedAt := productFields[11].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
 	// productDescID is the schema descriptor for id field.

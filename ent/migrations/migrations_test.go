@@ -155,7 +155,7 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 			}
 			_, err := d.Ent.ExecContext(t.Context(), `INSERT INTO holdfast_schema_revisions
 				SELECT '9999', 'later', kind, applied, total, executed_at, execution_ms, error, error_stmt, hash, partial_hashes
-				FROM holdfast_schema_revisions`)
+				FROM holdfast_schema_revisions WHERE version = '0001'`)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -26,6 +26,10 @@ const (
 	FieldCurrency = "currency"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
+	// FieldImportedStock holds the string denoting the imported_stock field in the database.
+	FieldImportedStock = "imported_stock"
+	// FieldImports holds the string denoting the imports field in the database.
+	FieldImports = "imports"
 	// FieldArchivedAt holds the string denoting the archived_at field in the database.
 	FieldArchivedAt = "archived_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -54,6 +58,8 @@ var Columns = []string{
 	FieldPriceMinor,
 	FieldCurrency,
 	FieldVersion,
+	FieldImportedStock,
+	FieldImports,
 	FieldArchivedAt,
 	FieldCreatedAt,
 	FieldUpdatedAt,
@@ -84,6 +90,10 @@ var (
 	CurrencyValidator func(string) error
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int
+	// ImportedStockValidator is a validator for the "imported_stock" field. It is called by the builders before save.
+	ImportedStockValidator func(int64) error
+	// DefaultImports holds the default value on creation for the "imports" field.
+	DefaultImports int
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 	// DefaultUpdatedAt holds the default value on creation for the "updated_at" field.
@@ -128,6 +138,16 @@ func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 // ByVersion orders the results by the version field.
 func ByVersion(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldVersion, opts...).ToFunc()
+}
+
+// ByImportedStock orders the results by the imported_stock field.
+func ByImportedStock(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldImportedStock, opts...).ToFunc()
+}
+
+// ByImports orders the results by the imports field.
+func ByImports(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldImports, opts...).ToFunc()
 }
 
 // ByArchivedAt orders the results by the archived_at field.

@@ -95,6 +95,16 @@ func Version(v int) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldVersion, v))
 }
 
+// ImportedStock applies equality check predicate on the "imported_stock" field. It's identical to ImportedStockEQ.
+func ImportedStock(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldImportedStock, v))
+}
+
+// Imports applies equality check predicate on the "imports" field. It's identical to ImportsEQ.
+func Imports(v int) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldImports, v))
+}
+
 // ArchivedAt applies equality check predicate on the "archived_at" field. It's identical to ArchivedAtEQ.
 func ArchivedAt(v time.Time) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldArchivedAt, v))
@@ -448,6 +458,96 @@ func VersionLT(v int) predicate.Product {
 // VersionLTE applies the LTE predicate on the "version" field.
 func VersionLTE(v int) predicate.Product {
 	return predicate.Product(sql.FieldLTE(FieldVersion, v))
+}
+
+// ImportedStockEQ applies the EQ predicate on the "imported_stock" field.
+func ImportedStockEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldImportedStock, v))
+}
+
+// ImportedStockNEQ applies the NEQ predicate on the "imported_stock" field.
+func ImportedStockNEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldImportedStock, v))
+}
+
+// ImportedStockIn applies the In predicate on the "imported_stock" field.
+func ImportedStockIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldImportedStock, vs...))
+}
+
+// ImportedStockNotIn applies the NotIn predicate on the "imported_stock" field.
+func ImportedStockNotIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldImportedStock, vs...))
+}
+
+// ImportedStockGT applies the GT predicate on the "imported_stock" field.
+func ImportedStockGT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldImportedStock, v))
+}
+
+// ImportedStockGTE applies the GTE predicate on the "imported_stock" field.
+func ImportedStockGTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldImportedStock, v))
+}
+
+// ImportedStockLT applies the LT predicate on the "imported_stock" field.
+func ImportedStockLT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldImportedStock, v))
+}
+
+// ImportedStockLTE applies the LTE predicate on the "imported_stock" field.
+func ImportedStockLTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldImportedStock, v))
+}
+
+// ImportedStockIsNil applies the IsNil predicate on the "imported_stock" field.
+func ImportedStockIsNil() predicate.Product {
+	return predicate.Product(sql.FieldIsNull(FieldImportedStock))
+}
+
+// ImportedStockNotNil applies the NotNil predicate on the "imported_stock" field.
+func ImportedStockNotNil() predicate.Product {
+	return predicate.Product(sql.FieldNotNull(FieldImportedStock))
+}
+
+// ImportsEQ applies the EQ predicate on the "imports" field.
+func ImportsEQ(v int) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldImports, v))
+}
+
+// ImportsNEQ applies the NEQ predicate on the "imports" field.
+func ImportsNEQ(v int) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldImports, v))
+}
+
+// ImportsIn applies the In predicate on the "imports" field.
+func ImportsIn(vs ...int) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldImports, vs...))
+}
+
+// ImportsNotIn applies the NotIn predicate on the "imports" field.
+func ImportsNotIn(vs ...int) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldImports, vs...))
+}
+
+// ImportsGT applies the GT predicate on the "imports" field.
+func ImportsGT(v int) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldImports, v))
+}
+
+// ImportsGTE applies the GTE predicate on the "imports" field.
+func ImportsGTE(v int) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldImports, v))
+}
+
+// ImportsLT applies the LT predicate on the "imports" field.
+func ImportsLT(v int) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldImports, v))
+}
+
+// ImportsLTE applies the LTE predicate on the "imports" field.
+func ImportsLTE(v int) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldImports, v))
 }
 
 // ArchivedAtEQ applies the EQ predicate on the "archived_at" field.

@@ -20,6 +20,9 @@ func (Product) Fields() []ent.Field {
 		field.Int64("price_minor").NonNegative(),
 		currency(),
 		field.Int("version").Default(1).Comment("Counts updates; productUpdate compares it."),
+		field.Int64("imported_stock").NonNegative().Optional().Nillable().
+			Comment("The quantity that the last imported file gave: the next file is compared with it."),
+		field.Int("imports").Default(0).Comment("Counts changes of imported_stock; an import compares it."),
 		optionalTimestamp("archived_at"),
 		fixedTimestamp("created_at"),
 		timestamp("updated_at"),
