@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
 
 	"holdfast/lockprovider/ledger"
 )
@@ -52,6 +53,7 @@ type epoch struct {
 	prefix  string // of all its keys, with a hash tag
 	number  int64
 	current WhileCurrent
+	opening *singleflight.Group // of the process, by prefix
 }
 
 // mark is the key that says that the epoch is open.
@@ -59,10 +61,23 @@ func (e epoch) mark() string { return e.prefix + "open" }
 
 func (e epoch) marks() []string { return []string{e.mark(), e.prefix + "closed"} }
 
-// open opens the epoch if it is the current one, else it returns [ErrClosed].
+// open opens the epoch if it is the current one, else it returns [ErrClosed]. All who want to at the same time, as after a loss of
+// Redis, do it once.
 func (e epoch) open(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, scriptTimeout)
-	defer cancel()
+	opened := e.opening.DoChan(e.prefix, func() (any, error) {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), scriptTimeout) // the first may leave; the others stay
+		defer cancel()
+		return nil, e.openOnce(bounded)
+	})
+	select {
+	case result := <-opened:
+		return result.Err
+	case <-ctx.Done():
+		return ledger.Ended(ctx)
+	}
+}
+
+func (e epoch) openOnce(ctx context.Context) error {
 	return e.current(ctx, e.number, func(ctx context.Context) error {
 		opened, err := openScript.Run(ctx, e.redis, e.marks()).Int()
 		if err != nil {

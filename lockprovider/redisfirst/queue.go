@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
 
 	"holdfast/lockprovider/ledger"
 )
@@ -42,7 +43,7 @@ func NewQueue(r redis.UniversalClient, f ledger.Family, number int64, instance s
 	return &Queue{
 		family: f, instance: instance, settings: s, epoch: epoch{
 			redis: r, prefix: fmt.Sprintf("{holdfast:queue:%s:%d}:", strings.ToLower(string(f)), number), number: number,
-			current: always,
+			current: always, opening: &singleflight.Group{},
 		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
 
 	"holdfast/lockprovider/ledger"
 )
@@ -26,6 +27,7 @@ type Store struct {
 	instance string
 	settings StoreSettings
 	current  WhileCurrent
+	opening  singleflight.Group
 }
 
 // StoreSettings are the bounds of a Store.
@@ -67,7 +69,7 @@ func (s *Store) keysOf(a ledger.Admitted) keyspace { return s.keysIn(a.Epoch) }
 func (s *Store) keysIn(number int64) keyspace {
 	return keyspace{epoch{
 		redis: s.redis, prefix: fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(s.family)), number), number: number,
-		current: s.current,
+		current: s.current, opening: &s.opening,
 	}}
 }
 

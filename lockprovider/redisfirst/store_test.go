@@ -6,6 +6,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -257,5 +260,59 @@ func TestPrimeBesideACommit(t *testing.T) {
 	levels, err := store.Levels(t.Context(), []string{balance})
 	if err != nil || levels[balance] != database {
 		t.Errorf("redis says %+v, %v; the database %+v", levels, err, database)
+	}
+}
+
+// Customers who find that Redis was emptied have the epoch opened once, and not each for himself: that locks a row.
+func TestAnEpochIsOpenedTogether(t *testing.T) {
+	t.Parallel()
+	client := openRedis(t)
+	store := redisfirst.NewStore(client, family, 1, "here", settings)
+	const customers = 20
+	var asked atomic.Int64
+	turnedAway := make(chan struct{}, customers)
+	client.AddHook(afterScript(func() { turnedAway <- struct{}{} }))
+	store.OpenWith(func(ctx context.Context, _ int64, do func(context.Context) error) error {
+		if asked.Add(1) == 1 {
+			for range customers {
+				<-turnedAway
+			}
+		}
+		return do(ctx)
+	})
+	var running sync.WaitGroup
+	for range customers {
+		running.Go(func() {
+			c := ledger.Change{
+				ID: uuid.New(), Family: family, Moves: []ledger.Move{{Balance: "stock:product:a", Delta: -1}},
+				Record: ledger.Record{Kind: "test", Payload: json.RawMessage("{}"), Fingerprint: "x"},
+			}
+			if _, err := store.Admit(t.Context(), c); !errors.Is(err, redisfirst.ErrMissing) {
+				t.Errorf("%v, want ErrMissing", err)
+			}
+		})
+	}
+	running.Wait()
+	if n := asked.Load(); n > customers/2 { // one that comes late asks again
+		t.Errorf("the database was asked %d times whether the epoch is current, by %d customers", n, customers)
+	}
+}
+
+// afterScript is called after each script that was refused because the epoch is not open.
+type afterScript func()
+
+func (f afterScript) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (f afterScript) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (f afterScript) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if err != nil && strings.Contains(err.Error(), "CLOSED") {
+			f()
+		}
+		return err
 	}
 }
