@@ -83,6 +83,25 @@ skip_or_fail() {
 	summarise "$$1 skipped"
 	exit 0
 }
+# beside COMMAND: run it beside what follows until all_done, which shows its output, and fails if the command has failed. Tests
+# wait a lot; what waits leaves the processors to others.
+beside_pids=() beside_outputs=()
+beside() {
+	local output
+	output=$$(mktemp)
+	beside_outputs+=("$$output")
+	("$$@" | $(DROP_UNTESTED)) >"$$output" 2>&1 &
+	beside_pids+=($$!)
+}
+all_done() {
+	local i failed=0
+	for i in "$${!beside_pids[@]}"; do
+		wait "$${beside_pids[$$i]}" || failed=1
+		cat "$${beside_outputs[$$i]}"
+		rm -f "$${beside_outputs[$$i]}"
+	done
+	return $$failed
+}
 step() { echo "== $$1"; }
 summarise() {
 	mkdir -p .cache
@@ -199,11 +218,13 @@ go-test:
 		echo 'No C compiler: testing without the race detector'
 		race=
 	fi
-	step "go test $$race"
-	go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced | $(DROP_UNTESTED)
-	go -C $(PEERS) test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PEERS_TESTED) | $(DROP_UNTESTED)
-	step 'go test'
-	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list ./... | grep -vxF "$$raced") | $(DROP_UNTESTED)
+	step "go test, and go test $$race of the locks"
+	beside go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced
+	beside go -C $(PEERS) test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PEERS_TESTED)
+	failed=0
+	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list ./... | grep -vxF "$$raced") | $(DROP_UNTESTED) || failed=1
+	all_done || failed=1
+	[ $$failed = 0 ]
 	summarise 'tests ok'
 
 .PHONY: go-test-race
@@ -216,9 +237,11 @@ go-test-race:
 		echo 'No C compiler: testing without the race detector'
 		race=
 	fi
-	for module in $(MODULES); do
-		go -C "$$module" test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED)
-	done
+	failed=0
+	beside go -C $(PEERS) test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+	go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED) || failed=1
+	all_done || failed=1
+	[ $$failed = 0 ]
 	summarise "tests$${race:+ with $$race} ok"
 
 .PHONY: start-summary
