@@ -9,6 +9,7 @@ import (
 
 	"holdfast/ent"
 	"holdfast/ent/account"
+	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 )
 
@@ -142,9 +143,7 @@ func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Acc
 		return nil, ErrForbidden
 	}
 	var errs Errors
-	if n := len([]rune(in.Name)); n < 1 || n > 200 {
-		errs = append(errs, invalid(input("name"), "name must have 1 to 200 characters, not %d", n))
-	}
+	errs = append(errs, checkText("name", in.Name, 1, schema.MaxName)...)
 	if !currencyPattern.MatchString(in.Currency) {
 		errs = append(errs, invalid(input("currency"), "currency must be three capital letters (ISO 4217), not %.10q", in.Currency))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
@@ -11,6 +12,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/predicate"
 	"holdfast/ent/product"
+	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 )
 
@@ -20,8 +22,11 @@ const maxPrice = 1_000_000_000_00
 // maxStock bounds the stock a product is created with or adjusted by.
 const maxStock = 1_000_000_000_000
 
-// maxSearch is the length of the longest name.
-const maxSearch = 200
+// maxSearch is the length of the longest name, in characters.
+const maxSearch = schema.MaxName
+
+// maxAdjustReason is the most characters of the reason of an adjustment.
+const maxAdjustReason = 200
 
 // Catalog is the products and their stock.
 type Catalog struct {
@@ -71,9 +76,7 @@ var errSKUExists = errors.New("the SKU is taken")
 
 func (s *Catalog) checkProduct(in CreateProduct) error {
 	var errs Errors
-	if n := len([]rune(in.SKU)); n < 1 || n > 64 {
-		errs = append(errs, invalid(input("sku"), "sku must have 1 to 64 characters, not %d", n))
-	}
+	errs = append(errs, checkText("sku", in.SKU, 1, schema.MaxSKU)...)
 	errs = append(errs, checkTexts(in.Name, in.Description)...)
 	errs = append(errs, checkPrice(in.Price.Minor, input("price", "amountMinor"))...)
 	if in.Price.Currency != s.Shop.Currency {
@@ -90,14 +93,19 @@ func (s *Catalog) checkProduct(in CreateProduct) error {
 }
 
 func checkTexts(name, description string) Errors {
-	var errs Errors
-	if n := len([]rune(name)); n < 1 || n > 200 {
-		errs = append(errs, invalid(input("name"), "name must have 1 to 200 characters, not %d", n))
+	return append(checkText("name", name, 1, schema.MaxName), checkText("description", description, 0, schema.MaxDescription)...)
+}
+
+// checkText refuses a text of an input field that has too few characters or too many. A character is a Unicode code point.
+func checkText(field, text string, atLeast, atMost int) Errors {
+	n := utf8.RuneCountInString(text)
+	switch {
+	case n >= atLeast && n <= atMost:
+		return nil
+	case atLeast == 0:
+		return Errors{invalid(input(field), "%s must have at most %d characters, not %d", field, atMost, n)}
 	}
-	if n := len([]rune(description)); n > 2000 {
-		errs = append(errs, invalid(input("description"), "description must have at most 2000 characters, not %d", n))
-	}
-	return errs
+	return Errors{invalid(input(field), "%s must have %d to %d characters, not %d", field, atLeast, atMost, n)}
 }
 
 func checkPrice(minor int64, field []string) Errors {
@@ -201,8 +209,8 @@ func (s *Catalog) AdjustStock(ctx context.Context, v Viewer, in AdjustStock) (St
 	if in.Delta == 0 || in.Delta > maxStock || in.Delta < -maxStock {
 		return StockResult{}, invalid(input("delta"), "delta must be 1 to %d, up or down, not %d", int64(maxStock), in.Delta)
 	}
-	if n := len([]rune(in.Reason)); n > 200 {
-		return StockResult{}, invalid(input("reason"), "reason must have at most 200 characters, not %d", n)
+	if errs := checkText("reason", in.Reason, 0, maxAdjustReason); errs != nil {
+		return StockResult{}, errs
 	}
 	row, err := s.Product(ctx, in.ProductID)
 	if err != nil {
@@ -298,7 +306,7 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	if n := len([]rune(q.Search)); n > maxSearch { // databases refuse patterns that are too long, each in its own way
+	if n := utf8.RuneCountInString(q.Search); n > maxSearch { // databases refuse patterns that are too long, each in its own way
 		return PageOf[*ent.Product]{}, invalid([]string{"filter", "search"}, "search must have at most %d characters, not %d", maxSearch, n)
 	}
 	query := s.Client.Product.Query()

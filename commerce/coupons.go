@@ -11,6 +11,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 )
 
@@ -169,9 +170,7 @@ func (s *Coupons) Create(ctx context.Context, v Viewer, in CreateCoupon) (*ent.C
 
 func (in CreateCoupon) check() error {
 	var errs Errors
-	if n := len([]rune(in.Name)); n < 1 || n > 200 {
-		errs = append(errs, invalid(input("name"), "name must have 1 to 200 characters, not %d", n))
-	}
+	errs = append(errs, checkText("name", in.Name, 1, schema.MaxName)...)
 	if in.DiscountKind == coupon.DiscountKindPERCENT && (in.DiscountValue < 1 || in.DiscountValue > 100) {
 		errs = append(errs, invalid(input("discountValue"), "a percentage must be 1 to 100, not %d", in.DiscountValue))
 	} else if in.DiscountValue < 1 || in.DiscountValue > maxPrice {

@@ -15,6 +15,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"holdfast/ent/schema"
 )
 
 // LineError tells what is wrong with one line of a file, where, and what to do about it.
@@ -222,11 +224,11 @@ func (p *importParser) variant(line int, field func(string) string) {
 }
 
 func (p *importParser) texts(row ImportRow) {
-	if n := utf8.RuneCountInString(row.SKU); n > 64 {
-		p.refuse(row.Line, colSKU, fmt.Sprintf("%.20q… has %d characters", row.SKU, n), "use an SKU of at most 64")
+	if n := utf8.RuneCountInString(row.SKU); n > schema.MaxSKU {
+		p.refuse(row.Line, colSKU, fmt.Sprintf("%.20q… has %d characters", row.SKU, n), fmt.Sprintf("use an SKU of at most %d", schema.MaxSKU))
 	}
-	if n := utf8.RuneCountInString(row.Name); n > 200 {
-		p.refuse(row.Line, colTitle, fmt.Sprintf("the name with its options has %d characters", n), "shorten it to at most 200")
+	if n := utf8.RuneCountInString(row.Name); n > schema.MaxName {
+		p.refuse(row.Line, colTitle, fmt.Sprintf("the name with its options has %d characters", n), fmt.Sprintf("shorten it to at most %d", schema.MaxName))
 	}
 }
 
@@ -299,16 +301,13 @@ func isOff(status, published string) bool {
 	return status != "" && !strings.EqualFold(status, "active") || strings.EqualFold(published, "false")
 }
 
-// maxDescription is the length of a product's description; a longer one is cut.
-const maxDescription = 2000
-
 // unseen are the elements whose text browsers do not show.
 var unseen = map[atom.Atom]bool{
 	atom.Iframe: true, atom.Noembed: true, atom.Noframes: true, atom.Script: true, atom.Style: true, atom.Template: true,
 	atom.Title: true,
 }
 
-// plainText is what a reader sees of HTML, on one line. Every tag parts words.
+// plainText is what a reader sees of HTML, on one line. Every tag parts words. A text longer than a description may be is cut.
 func plainText(source string) string {
 	var text strings.Builder
 	var hiding []atom.Atom // the unseen elements that are open
@@ -332,8 +331,8 @@ func plainText(source string) string {
 		}
 	}
 	line := strings.Join(strings.Fields(text.String()), " ")
-	if utf8.RuneCountInString(line) > maxDescription {
-		line = truncate(line, maxDescription-1) + "…"
+	if utf8.RuneCountInString(line) > schema.MaxDescription {
+		line = truncate(line, schema.MaxDescription-1) + "…"
 	}
 	return line
 }

@@ -3,6 +3,8 @@ package commerce
 import (
 	"strings"
 	"testing"
+
+	"holdfast/ent/schema"
 )
 
 func TestPlainText(t *testing.T) {
@@ -41,7 +43,7 @@ func TestPlainText(t *testing.T) {
 			t.Errorf("%q: %q, want %q", source, got, want)
 		}
 	}
-	if got := plainText(strings.Repeat("ä", maxDescription+1)); got != strings.Repeat("ä", maxDescription-1)+"…" {
+	if got := plainText(strings.Repeat("ä", schema.MaxDescription+1)); got != strings.Repeat("ä", schema.MaxDescription-1)+"…" {
 		t.Errorf("%d bytes", len(got))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
+	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 )
 
@@ -239,7 +240,7 @@ type ending struct {
 func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovider.Receipt, error) {
 	p := orderEnded{
 		OrderID: row.ID, UserID: row.UserID, Status: e.status.String(), Code: string(e.code),
-		Reason: truncate(e.reason, 500), At: s.now(),
+		Reason: truncate(e.reason, schema.MaxReason), At: s.now(),
 	}
 	var moves []lockprovider.Move
 	for _, l := range row.Edges.Lines {

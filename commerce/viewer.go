@@ -9,6 +9,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"holdfast/ent"
+	"holdfast/ent/schema"
 	"holdfast/ent/user"
 )
 
@@ -106,7 +107,7 @@ func (s *Customers) add(ctx context.Context, id, name string) error {
 	if err != nil || exists {
 		return err
 	}
-	err = s.Client.User.Create().SetID(id).SetName(truncate(name, 200)).Exec(ctx)
+	err = s.Client.User.Create().SetID(id).SetName(truncate(name, schema.MaxName)).Exec(ctx)
 	if ent.IsConstraintError(err) { // somebody was faster
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/schedulerrun"
+	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 )
 
@@ -293,14 +294,14 @@ func guarded(ctx context.Context, j job) (result Result, err error) {
 	return j.runOnce(ctx)
 }
 
-const maxError = 1000 // bytes, of the database's column
-
+// truncate cuts an error to the characters that the database's column holds. Databases refuse text that is not valid.
 func truncate(s string) string {
 	const more = "..."
-	if len(s) <= maxError {
-		return s
+	s = strings.ToValidUTF8(s, "")
+	if r := []rune(s); len(r) > schema.MaxJobError {
+		return string(r[:schema.MaxJobError-len(more)]) + more
 	}
-	return strings.ToValidUTF8(s[:maxError-len(more)], "") + more
+	return s
 }
 
 // record writes the run, if it can: a run that is not recorded has still been done.

@@ -14,6 +14,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/ent/schedulerjob"
+	"holdfast/ent/schema"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
@@ -300,7 +301,7 @@ func TestRunNow(t *testing.T) {
 	if run.Error != errBroken.Error() {
 		t.Errorf("error %q", run.Error)
 	}
-	r.jobs[Prime] = chore(func(context.Context) (Result, error) { panic("ein Käfer" + strings.Repeat("ä", maxError)) })
+	r.jobs[Prime] = chore(func(context.Context) (Result, error) { panic("ein Käfer" + strings.Repeat("ä", schema.MaxJobError)) })
 	run, err = r.RunNow(t.Context(), Prime)
 	must(t, err)
 	if !strings.HasPrefix(run.Error, "panic: ein Käfer") || run.ID == 0 {

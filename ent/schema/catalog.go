@@ -14,9 +14,9 @@ type Product struct{ ent.Schema }
 func (Product) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
-		field.String("sku").MaxLen(64).NotEmpty().Unique().Immutable(),
-		field.String("name").MaxLen(200).NotEmpty(),
-		field.String("description").MaxLen(2000).Default(""),
+		field.String("sku").Validate(upTo(MaxSKU)).Annotations(wide(MaxSKU)).NotEmpty().Unique().Immutable(),
+		field.String("name").Validate(upTo(MaxName)).Annotations(wide(MaxName)).NotEmpty(),
+		field.String("description").Validate(upTo(MaxDescription)).Annotations(wide(MaxDescription)).Default(""),
 		field.Int64("price_minor").NonNegative(),
 		currency(),
 		field.Int("version").Default(1).Comment("Counts updates; productUpdate compares it."),
@@ -41,7 +41,7 @@ type Coupon struct{ ent.Schema }
 func (Coupon) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
-		field.String("name").MaxLen(200).NotEmpty(),
+		field.String("name").Validate(upTo(MaxName)).Annotations(wide(MaxName)).NotEmpty(),
 		field.Enum("discount_kind").Values("FIXED", "PERCENT").Immutable(),
 		field.Int64("discount_value").Positive().Immutable().Comment("Minor units for FIXED, 1 to 100 for PERCENT."),
 		field.Int64("quota").NonNegative().Immutable(),

@@ -14,7 +14,7 @@ type User struct{ ent.Schema }
 func (User) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
-		field.String("name").MaxLen(200),
+		field.String("name").Validate(upTo(MaxName)).Annotations(wide(MaxName)),
 		fixedTimestamp("created_at"),
 	}
 }
@@ -36,7 +36,7 @@ func (Account) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
 		ref("user_id"),
-		field.String("name").MaxLen(200),
+		field.String("name").Validate(upTo(MaxName)).Annotations(wide(MaxName)),
 		currency(),
 		fixedTimestamp("created_at"),
 	}

@@ -5,10 +5,13 @@
 package schema
 
 import (
+	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema/field"
 )
 
@@ -17,6 +20,29 @@ const idLen = 64
 
 // keyLen bounds a balance key: "coupon:user:" and two identifiers.
 const keyLen = 160
+
+// The most characters of what people write. Whoever takes such a text from outside refuses or cuts what is longer; the schema
+// makes sure of it. A character is a Unicode code point: so count all three databases.
+const (
+	MaxSKU         = 64
+	MaxName        = 200
+	MaxDescription = 2000
+	MaxReason      = 500
+	MaxJobError    = 1000
+)
+
+// upTo bounds a text in characters, whereas ent's MaxLen counts bytes.
+func upTo(characters int) func(string) error {
+	return func(text string) error {
+		if n := utf8.RuneCountInString(text); n > characters {
+			return fmt.Errorf("%d characters, at most %d", n, characters)
+		}
+		return nil
+	}
+}
+
+// wide is the size of the column of a text that is bounded by upTo.
+func wide(characters int) entsql.Annotation { return entsql.Annotation{Size: int64(characters)} }
 
 // microseconds keeps times precise in all three databases; MySQL's default would cut them to seconds.
 var microseconds = map[string]string{dialect.MySQL: "datetime(6)"}

@@ -35,7 +35,7 @@ func (SchedulerRun) Fields() []ent.Field {
 		fixedTimestamp("started_at"),
 		field.Int64("duration_micros").NonNegative().Immutable(),
 		field.JSON("result", map[string]int64{}).Immutable().Comment(`What was done, as counts: {"orders": 3}.`),
-		field.String("error").MaxLen(1000).Default("").Immutable(),
+		field.String("error").Validate(upTo(MaxJobError)).Annotations(wide(MaxJobError)).Default("").Immutable(),
 	}
 }
 

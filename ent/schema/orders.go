@@ -21,7 +21,7 @@ func (Order) Fields() []ent.Field {
 		field.Bool("settled").Default(false).
 			Comment("False while a step is still owed: payment of a PENDING order, or giving back of an ended one."),
 		field.String("failure_code").MaxLen(64).Default(""),
-		field.String("failure_reason").MaxLen(500).Default(""),
+		field.String("failure_reason").Validate(upTo(MaxReason)).Annotations(wide(MaxReason)).Default(""),
 		field.Int64("subtotal_minor").NonNegative().Immutable(),
 		field.Int64("discount_minor").NonNegative().Immutable(),
 		field.Int64("total_minor").NonNegative().Immutable(),
@@ -98,7 +98,7 @@ func (Payment) Fields() []ent.Field {
 		currency(),
 		optionalRef("account_id"),
 		field.String("reference").MaxLen(100).Default("").Comment("The gateway's reference."),
-		field.String("failure_reason").MaxLen(500).Default(""),
+		field.String("failure_reason").Validate(upTo(MaxReason)).Annotations(wide(MaxReason)).Default(""),
 		fixedTimestamp("created_at"),
 		timestamp("updated_at"),
 	}
