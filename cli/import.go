@@ -5,19 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
 	"holdfast/app"
+	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/config"
+	"holdfast/lockprovider"
 )
 
 type importCommand struct {
 	File  string `arg:"" type:"path" help:"Shopify's product export; - reads the standard input."`
-	Check bool   `help:"Only tell what is wrong with the file; change nothing."`
+	Check bool   `help:"Only tell what is wrong with the file, and what would be done with the rest; change nothing."`
 	Stock string `enum:"difference,set,ignore" default:"difference" help:"What to do with the quantities: move the difference to the file before, set them, or ignore them (${enum})."`
 }
 
@@ -49,11 +52,16 @@ func (c *importCommand) Run(e *environment) error {
 		return err
 	}
 	done := map[commerce.ImportOutcome]int{}
-	if !c.Check && len(rows) > 0 {
+	if len(rows) > 0 {
 		ctx, stop := signal.NotifyContext(e.ctx, syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
 		var failed []*commerce.LineError
-		if done, failed, err = importRows(ctx, cfg, e.stderr, rows, commerce.StockMode(c.Stock)); err != nil {
+		if c.Check {
+			done, failed, err = planRows(ctx, cfg, e, rows, commerce.StockMode(c.Stock))
+		} else {
+			done, failed, err = importRows(ctx, cfg, e.stderr, rows, commerce.StockMode(c.Stock))
+		}
+		if err != nil {
 			return err
 		}
 		refused = append(refused, failed...)
@@ -82,7 +90,7 @@ func (c *importCommand) read(currency string) (_ []commerce.ImportRow, _ []*comm
 }
 
 func (c *importCommand) summary(rows int, done map[commerce.ImportOutcome]int) string {
-	if c.Check {
+	if c.Check && done == nil {
 		return fmt.Sprintf("%d products can be imported", rows)
 	}
 	var parts []string
@@ -93,7 +101,68 @@ func (c *importCommand) summary(rows int, done map[commerce.ImportOutcome]int) s
 			parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
 		}
 	}
+	if c.Check {
+		return "nothing is changed; it would be: " + strings.Join(parts, ", ")
+	}
 	return strings.Join(parts, ", ")
+}
+
+// planRows tells what an import would do with the rows, each move of a stock in a line of its own. It reads the database, and
+// writes nothing.
+func planRows(
+	ctx context.Context, cfg config.Config, e *environment, rows []commerce.ImportRow, mode commerce.StockMode,
+) (planned map[commerce.ImportOutcome]int, failed []*commerce.LineError, err error) {
+	if path, ok := strings.CutPrefix(cfg.Database.URL, "sqlite://"); ok {
+		path, _, _ = strings.Cut(path, "?")
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) { // to open it would create it
+			return nil, nil, e.print("there is no database yet: all products would be created")
+		}
+	}
+	db, err := clients.OpenDatabase(ctx, cfg.Database.URL, clients.DatabaseOptions{MaxOpen: 1})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	pending, err := db.Pending(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(pending) > 0 {
+		return nil, nil, e.print("what would be done is not known before holdfast migrate has brought the database up to date")
+	}
+	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{})
+	catalog := commerce.New(commerce.Deps{Client: db.Ent, Ledger: ledger, Shop: cfg.Shop}).Catalog
+	planned = map[commerce.ImportOutcome]int{}
+	for _, row := range rows {
+		plan, err := catalog.PlanImport(ctx, importer, row, mode)
+		refusals, refused := commerce.UserErrors(err)
+		switch {
+		case refused && ctx.Err() == nil:
+			failed = append(failed, lineErrors(row, refusals)...)
+			continue
+		case err != nil:
+			return nil, nil, fmt.Errorf("line %d: %w", row.Line, err)
+		}
+		planned[plan.Outcome]++
+		if plan.Delta != 0 {
+			err = e.print(fmt.Sprintf("line %d, %s: stock %d %+d", row.Line, row.SKU, plan.Available, plan.Delta))
+		}
+		if plan.Outcome == commerce.ImportCreated && row.Stock != nil {
+			err = e.print(fmt.Sprintf("line %d, %s: new, stock %d", row.Line, row.SKU, *row.Stock))
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return planned, failed, nil
+}
+
+func lineErrors(row commerce.ImportRow, refusals []*commerce.Error) []*commerce.LineError {
+	lines := make([]*commerce.LineError, len(refusals))
+	for i, r := range refusals {
+		lines[i] = &commerce.LineError{Line: row.Line, Problem: r.Message, Fix: fixOf(r)}
+	}
+	return lines
 }
 
 // importRows imports the rows that it can, and returns a problem for each that it cannot. It joins
@@ -115,9 +184,7 @@ func importRows(
 		refusals, refused := commerce.UserErrors(err)
 		switch {
 		case refused && ctx.Err() == nil:
-			for _, r := range refusals {
-				failed = append(failed, &commerce.LineError{Line: row.Line, Problem: r.Message, Fix: fixOf(r)})
-			}
+			failed = append(failed, lineErrors(row, refusals)...)
 		case err != nil:
 			return nil, nil, fmt.Errorf("line %d: %w; import the file again to go on", row.Line, err)
 		default:

@@ -73,69 +73,97 @@ func (s *Catalog) Import(ctx context.Context, v Viewer, in ImportRow, mode Stock
 	}
 }
 
-func (s *Catalog) importOnce(ctx context.Context, v Viewer, in ImportRow, mode StockMode) (ImportOutcome, error) {
+// ImportPlan is what an import would do about one product.
+type ImportPlan struct {
+	Outcome ImportOutcome
+	// Delta is by how much the stock of a product that is there would move, and Available what can be bought now.
+	Delta, Available int64
+
+	row    *ent.Product // nil if there is none yet
+	texts  bool         // name, description or price differ
+	counts bool         // the quantity of the file is to be noted
+}
+
+// PlanImport tells what Import would do now, and does nothing. Admins only. Errors: those of Import that are known before.
+func (s *Catalog) PlanImport(ctx context.Context, v Viewer, in ImportRow, mode StockMode) (ImportPlan, error) {
+	if err := v.admin(); err != nil {
+		return ImportPlan{}, err
+	}
 	row, err := s.Client.Product.Query().Where(product.Sku(in.SKU)).Only(ctx)
-	if ent.IsNotFound(err) {
-		return s.importNew(ctx, v, in)
-	}
 	switch {
+	case ent.IsNotFound(err) && in.Off:
+		return ImportPlan{Outcome: ImportSkipped}, nil
+	case ent.IsNotFound(err):
+		create := in.product()
+		return ImportPlan{Outcome: ImportCreated}, s.checkProduct(create)
 	case err != nil:
-		return "", err
+		return ImportPlan{}, err
 	case in.Off && row.ArchivedAt != nil:
-		return ImportUnchanged, nil
+		return ImportPlan{Outcome: ImportUnchanged, row: row}, nil
 	case in.Off:
-		_, err := s.Archive(ctx, v, row.ID)
-		return ImportArchived, err
+		return ImportPlan{Outcome: ImportArchived, row: row}, nil
 	case row.ArchivedAt != nil:
-		return "", &Error{Code: InvalidState, Message: fmt.Sprintf("%q was taken off sale for good; use another SKU", in.SKU)}
+		return ImportPlan{}, &Error{Code: InvalidState, Message: fmt.Sprintf("%q was taken off sale for good; use another SKU", in.SKU)}
 	}
-	return s.importChanges(ctx, v, row, in, mode)
-}
-
-func (s *Catalog) importNew(ctx context.Context, v Viewer, in ImportRow) (ImportOutcome, error) {
-	if in.Off {
-		return ImportSkipped, nil
+	plan := ImportPlan{
+		Outcome: ImportUnchanged, row: row,
+		texts: row.Name != in.Name || row.Description != in.Description || row.PriceMinor != in.Price.Minor,
 	}
-	create := CreateProduct{SKU: in.SKU, Name: in.Name, Description: in.Description, Price: in.Price, imported: in.Stock}
-	if in.Stock != nil {
-		create.Stock = *in.Stock
-	}
-	_, err := s.Create(ctx, v, create)
-	return ImportCreated, err
-}
-
-func (s *Catalog) importChanges(
-	ctx context.Context, v Viewer, row *ent.Product, in ImportRow, mode StockMode,
-) (ImportOutcome, error) {
-	outcome := ImportUnchanged
-	if row.Name != in.Name || row.Description != in.Description || row.PriceMinor != in.Price.Minor {
-		outcome = ImportUpdated
-		_, err := s.Update(ctx, v, UpdateProduct{
-			ID: row.ID, Version: row.Version, Name: &in.Name, Description: &in.Description, PriceMinor: &in.Price.Minor,
-		})
-		if err != nil {
-			return "", err
+	if in.Stock != nil && mode != StockIgnore {
+		if err := s.planStock(ctx, &plan, *in.Stock, mode); err != nil {
+			return ImportPlan{}, err
 		}
 	}
-	if in.Stock == nil || mode == StockIgnore {
-		return outcome, nil
+	if plan.texts || plan.Delta != 0 {
+		plan.Outcome = ImportUpdated
 	}
-	before := row.ImportedStock
+	return plan, nil
+}
+
+func (s *Catalog) planStock(ctx context.Context, plan *ImportPlan, quantity int64, mode StockMode) error {
+	stock, err := s.Stock(ctx, []string{plan.row.ID})
+	if err != nil {
+		return err
+	}
+	plan.Available = stock[plan.row.ID]
+	before := plan.row.ImportedStock
+	plan.counts = before == nil || *before != quantity
 	if mode == StockSet || before == nil {
-		stock, err := s.Stock(ctx, []string{row.ID})
-		if err != nil {
-			return "", err
-		}
-		now := stock[row.ID]
-		before = &now
+		before = &plan.Available
 	}
-	delta := *in.Stock - *before
-	if delta != 0 {
-		outcome = ImportUpdated
-	} else if row.ImportedStock != nil && *row.ImportedStock == *in.Stock {
-		return outcome, nil
+	plan.Delta = quantity - *before
+	return nil
+}
+
+// product is the product that a row makes if there is none yet.
+func (r ImportRow) product() CreateProduct {
+	create := CreateProduct{SKU: r.SKU, Name: r.Name, Description: r.Description, Price: r.Price, imported: r.Stock}
+	if r.Stock != nil {
+		create.Stock = *r.Stock
 	}
-	return outcome, s.moveImported(ctx, row, importedStock{Quantity: *in.Stock, Import: row.Imports}, delta)
+	return create
+}
+
+func (s *Catalog) importOnce(ctx context.Context, v Viewer, in ImportRow, mode StockMode) (ImportOutcome, error) {
+	plan, err := s.PlanImport(ctx, v, in, mode)
+	if err != nil {
+		return "", err
+	}
+	switch plan.Outcome {
+	case ImportCreated:
+		_, err = s.Create(ctx, v, in.product())
+	case ImportArchived:
+		_, err = s.Archive(ctx, v, plan.row.ID)
+	}
+	if plan.texts {
+		_, err = s.Update(ctx, v, UpdateProduct{
+			ID: plan.row.ID, Version: plan.row.Version, Name: &in.Name, Description: &in.Description, PriceMinor: &in.Price.Minor,
+		})
+	}
+	if err == nil && (plan.Delta != 0 || plan.counts) {
+		err = s.moveImported(ctx, plan.row, importedStock{Quantity: *in.Stock, Import: plan.row.Imports}, plan.Delta)
+	}
+	return plan.Outcome, err
 }
 
 // moveImported moves the stock of a product and notes the quantity of the file, unless another import was faster.

@@ -26,9 +26,19 @@ func TestImportCommand(t *testing.T) {
 	}
 
 	write("mug,Mug,MUG,7,12.00\nplate,Plate,PLATE,9,15.00\n")
-	wantEqual(t, "printed", command(t, stores.production(), "import", "--check", file), "2 products can be imported\n")
+	checked := func(want string, flags ...string) {
+		t.Helper()
+		wantEqual(t, "printed", command(t, stores.production(), append([]string{"import", "--check", file}, flags...)...), want+"\n")
+	}
+	checked("there is no database yet: all products would be created\n2 products can be imported")
 	imported("2 created, 0 updated, 0 unchanged")
+	checked("nothing is changed; it would be: 0 created, 0 updated, 2 unchanged")
 	imported("0 created, 0 updated, 2 unchanged")
+	write("mug,Mug,MUG,7,12.50\nplate,Plate,PLATE,8,15.00\nfork,Fork,FORK,4,2.00\n")
+	for range 2 { // it changes nothing, so that it may be repeated
+		checked("line 3, PLATE: stock 9 -1\nline 4, FORK: new, stock 4\nnothing is changed; it would be: 1 created, 2 updated, 0 unchanged")
+	}
+	checked("line 4, FORK: new, stock 4\nnothing is changed; it would be: 1 created, 1 updated, 1 unchanged", "--stock", "ignore")
 	write("mug,Mug,MUG,7,12.50\nplate,Plate,PLATE,8,15.00\n")
 	imported("0 created, 2 updated, 0 unchanged")
 
