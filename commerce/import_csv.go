@@ -236,7 +236,7 @@ var pricePattern = regexp.MustCompile(`^(\d{1,13})(?:\.(\d*))?$`)
 
 // price reads a decimal number as minor units.
 func (p *importParser) price(line int, text string) int64 {
-	digits := minorDigits(p.currency)
+	digits := MinorDigits(p.currency)
 	match := pricePattern.FindStringSubmatch(text)
 	if match == nil {
 		p.refuse(line, colPrice, fmt.Sprintf("%.40q is no price", text), "write digits and a decimal point, such as 1299.00")
@@ -266,21 +266,6 @@ func (p *importParser) stock(line int, text string) *int64 {
 		return nil
 	}
 	return &stock
-}
-
-// minorDigits is how many decimals a currency has, by ISO 4217. golang.org/x/text/currency does not serve here: it has
-// the decimals that CLDR shows people, which are 0 for IDR, COP or PKR, where ISO 4217 and payment gateways count in hundredths.
-func minorDigits(currency string) int {
-	switch currency {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
-		return 0
-	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
-		return 3
-	case "CLF", "UYW":
-		return 4
-	default:
-		return 2
-	}
 }
 
 func optionsOf(field func(string) string) []string {

@@ -12,6 +12,22 @@ type Money struct {
 	Currency string
 }
 
+// MinorDigits is how many decimals a currency has, by ISO 4217: 2 for USD, whose minor unit is the cent. Whoever shows an amount
+// to people, or reads one, goes by it. golang.org/x/text/currency does not serve here, nor does a browser: both have the decimals
+// that CLDR shows people, which are 0 for HUF, IDR, COP or PKR, where ISO 4217 and payment gateways count in hundredths.
+func MinorDigits(currency string) int {
+	switch currency {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
+		return 0
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		return 3
+	case "CLF", "UYW":
+		return 4
+	default:
+		return 2
+	}
+}
+
 var currencyPattern = regexp.MustCompile(`^[A-Z]{3}$`)
 
 // unbounded are the bounds of a balance that must not be overdrawn and may grow as far as numbers are exact.

@@ -28,7 +28,7 @@ const (
 )
 
 func money(minor int64, currency string) *model.Money {
-	return &model.Money{AmountMinor: minor, Currency: currency}
+	return &model.Money{AmountMinor: minor, Currency: currency, MinorDigits: commerce.MinorDigits(currency)}
 }
 
 func toProduct(p *ent.Product) *model.Product {

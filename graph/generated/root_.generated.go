@@ -289,6 +289,7 @@ type ComplexityRoot struct {
 	Money struct {
 		AmountMinor func(childComplexity int) int
 		Currency    func(childComplexity int) int
+		MinorDigits func(childComplexity int) int
 	}
 
 	Mutation struct {
@@ -1573,6 +1574,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Money.Currency(childComplexity), true
+	case "Money.minorDigits":
+		if e.ComplexityRoot.Money.MinorDigits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Money.MinorDigits(childComplexity), true
 
 	case "Mutation.accountOpen":
 		if e.ComplexityRoot.Mutation.AccountOpen == nil {
@@ -3881,6 +3888,8 @@ type Money {
   amountMinor: Int64!
   "The currency, ISO 4217."
   currency: String!
+  "How many decimals the currency has, ISO 4217: 2 for USD, 0 for JPY, 3 for KWD. Browsers know other numbers for some currencies."
+  minorDigits: Int!
 }
 
 "An amount of money."
@@ -4939,6 +4948,8 @@ func (ec *executionContext) childFields_Money(ctx context.Context, field graphql
 		return ec.fieldContext_Money_amountMinor(ctx, field)
 	case "currency":
 		return ec.fieldContext_Money_currency(ctx, field)
+	case "minorDigits":
+		return ec.fieldContext_Money_minorDigits(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Money", field.Name)
 }

@@ -522,6 +522,8 @@ type Money struct {
 	AmountMinor int64 `json:"amountMinor"`
 	// The currency, ISO 4217.
 	Currency string `json:"currency"`
+	// How many decimals the currency has, ISO 4217: 2 for USD, 0 for JPY, 3 for KWD. Browsers know other numbers for some currencies.
+	MinorDigits int `json:"minorDigits"`
 }
 
 // An amount of money.

@@ -19,10 +19,11 @@ export function Transfer() {
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    const { currency } = from.balance;
-    const amountMinor = parseMoney(amount, currency);
+    const { currency, minorDigits } = from.balance;
+    const amountMinor = parseMoney(amount, minorDigits);
     if (amountMinor === null) {
-      amountField.current?.setCustomValidity(`An amount of ${currency}, such as 12.50.`);
+      const example = (12.5).toFixed(minorDigits);
+      amountField.current?.setCustomValidity(`An amount of ${currency}, such as ${example}.`);
       amountField.current?.reportValidity();
       return;
     }

@@ -1,9 +1,5 @@
 import type { PriceFragment } from './gql/operations';
 
-function digitsOf(currency: string): number {
-  return new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2;
-}
-
 /** Minor units are integers as text; a float in between would lose cents of large amounts. */
 function decimal(minor: string, digits: number): string {
   const negative = minor.startsWith('-');
@@ -13,14 +9,19 @@ function decimal(minor: string, digits: number): string {
   return negative ? `-${text}` : text;
 }
 
-export function formatMoney({ amountMinor, currency }: PriceFragment): string {
-  const format = new Intl.NumberFormat('en', { style: 'currency', currency });
-  return format.format(decimal(amountMinor, digitsOf(currency)) as Intl.StringNumericLiteral);
+/** The decimals are those that the server tells: the browser's own are not those of ISO 4217 for every currency. */
+export function formatMoney({ amountMinor, currency, minorDigits }: PriceFragment): string {
+  const format = new Intl.NumberFormat('en', {
+    style: 'currency',
+    currency,
+    minimumFractionDigits: minorDigits,
+    maximumFractionDigits: minorDigits,
+  });
+  return format.format(decimal(amountMinor, minorDigits) as Intl.StringNumericLiteral);
 }
 
-/** Reads "12", "12.5" or "12,50" as minor units of the currency; null where it is no such amount. */
-export function parseMoney(text: string, currency: string): string | null {
-  const digits = digitsOf(currency);
+/** Reads "12", "12.5" or "12,50" as minor units of a currency with so many decimals; null where it is no such amount. */
+export function parseMoney(text: string, digits: number): string | null {
   const match = /^(\d{1,12})(?:[.,](\d*))?$/.exec(text.trim());
   const fraction = match?.[2] ?? '';
   if (!match || fraction.length > digits) {
@@ -35,7 +36,7 @@ export function sum(items: { price: PriceFragment; quantity: number }[]): PriceF
     return null;
   }
   const total = items.reduce((n, { price, quantity }) => n + BigInt(price.amountMinor) * BigInt(quantity), 0n);
-  return { amountMinor: total.toString(), currency: items[0].price.currency };
+  return { ...items[0].price, amountMinor: total.toString() };
 }
 
 export function formatCount(count: string): string {

@@ -252,6 +252,38 @@ async function shop() {
     assert(numberOf(await balance.innerText()) === before - 12.5, 'a refused transfer moved money');
   });
 
+  // Of these currencies, browsers show HUF without decimals, and CLF with another number of them.
+  await check('money has the decimals of its currency', async () => {
+    for (const [currency, digits, text] of [
+      ['JPY', 0, '¥100'],
+      ['HUF', 2, 'HUF 100.00'],
+      ['KWD', 3, 'KWD 100.000'],
+      ['CLF', 4, 'CLF 100.0000'],
+    ]) {
+      const open = async (userId, openingMinor) => {
+        const { accountOpen } = await api(
+          options.admin,
+          'mutation ($input: AccountOpenInput!) { accountOpen(input: $input) { account { id } userErrors { message } } }',
+          { input: { name: currency, currency, userId, openingMinor } },
+        );
+        assert(accountOpen.userErrors.length === 0, JSON.stringify(accountOpen.userErrors));
+        return accountOpen.account.id;
+      };
+      const [from, to] = [await open('user_alice', (300n * 10n ** BigInt(digits)).toString()), await open('user_alice', '0')];
+      await page.reload();
+      await go('Transfer');
+      await page.getByRole('combobox', { name: 'From' }).selectOption(from);
+      await page.getByLabel('To account').fill(to);
+      await page.getByLabel(`Amount in ${currency}`).fill('100');
+      await page.getByRole('button', { name: 'Transfer' }).click();
+      await told().getByText('went to').waitFor();
+      const { node } = await api(options.admin, 'query ($id: ID!) { node(id: $id) { ... on Account { balance { amountMinor } } } }', { id: to });
+      assert(node.balance.amountMinor === (100n * 10n ** BigInt(digits)).toString(), `100 ${currency} moved ${node.balance.amountMinor}`);
+      const shown = (await page.getByTestId(to).innerText()).replaceAll('\u00a0', ' ');
+      assert(shown === text, `100 ${currency} are shown as ${shown}`);
+    }
+  });
+
   await check('order history', async () => {
     await go('Orders');
     const orders = page.getByRole('list', { name: 'Your orders' }).getByRole('article');
