@@ -60,7 +60,7 @@ func TestCampaignBroker(t *testing.T) {
 			redis := testenv.Redis(t, "--appendonly", "yes")
 			broker := test.broker(t, redis)
 			s := stores{database: testenv.Postgres(t), redis: redis.URL, broker: broker.url}
-			c := newCampaign(t, s, test.strategy)
+			c := newCampaign(t, s, variant{strategy: test.strategy})
 			c.refill(t)
 			listeners := c.listen(t, broker)
 			rounds := 1
@@ -80,7 +80,7 @@ func TestCampaignBroker(t *testing.T) {
 				c.unpublished(t, func(n int) bool { return n == 0 })
 				listeners.heardAll(t, c)
 			}
-			c.stopAll(t)
+			c.end(t)
 		})
 	}
 }

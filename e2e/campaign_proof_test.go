@@ -3,11 +3,13 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"holdfast/clients"
 	"holdfast/commerce"
@@ -15,6 +17,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
+	"holdfast/experiment/claims"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/redisfirst"
@@ -32,19 +35,48 @@ const (
 // refusalsForGood are the honest answers to customers who come late.
 var refusalsForGood = []string{"OUT_OF_STOCK", "COUPON_EXHAUSTED", "COUPON_ALREADY_ISSUED", "INSUFFICIENT_FUNDS"}
 
-// prove compares the shop at rest with what its customers were told: all of it, once, and nothing else.
+// prove compares the shop at rest with what its customers were told: all of it, once, and nothing else. Customers who do not know what
+// was done ask again before that.
 func (c *campaign) prove(t *testing.T, phase string, l losses, allowed ...string) {
 	t.Helper()
+	c.worst = max(c.worst, l)
+	db := c.open(t)
+	c.drained(t, db)
+	c.look(readBooks(t, db))
+	c.askAgain(t)
+	c.drained(t, db)
+	c.compare(t, db, l)
+	c.audit(t)
+	b := readBooks(t, db)
+	c.look(b)
+	c.reportCodes(t, phase, allowed...)
+	c.reportFalse(t, phase)
+	for _, a := range c.asked {
+		c.check(t, a, b)
+	}
+	c.checkTotals(t, c.asked, b, l)
+	if t.Failed() {
+		t.FailNow() // the next fault would only say the same again
+	}
+}
+
+// reportCodes fails on answers that customers must not get in a phase.
+func (c *campaign) reportCodes(t *testing.T, phase string, allowed ...string) {
+	t.Helper()
 	c.mu.Lock()
-	codes, samples, asked := c.codes, c.samples, c.asked
+	codes, samples := c.codes, c.samples
 	c.codes, c.samples = map[string]int{}, map[string]string{}
 	if c.slow {
 		allowed = append(slices.Clone(allowed), slowCodes...)
 	}
 	c.mu.Unlock()
-	t.Logf("%s: %d requests, other answers than success: %v", phase, len(asked), codes)
+	allowed = slices.Concat(allowed, refusalsForGood, []string{claims.NoAnswer})
+	if slices.Contains(c.settings, "ack="+string(lockprovider.AckAccepted)) {
+		allowed = append(allowed, accepted)
+	}
+	t.Logf("%s: %d requests, other answers than success: %v", phase, len(c.asked), codes)
 	for code := range codes {
-		if !slices.Contains(allowed, code) && !slices.Contains(refusalsForGood, code) {
+		if !slices.Contains(allowed, code) {
 			t.Errorf("%s: clients were told %s: %s", phase, code, samples[code])
 			for _, p := range c.instances() {
 				if line, found, _ := p.stderr.line("internal error"); found {
@@ -53,64 +85,140 @@ func (c *campaign) prove(t *testing.T, phase string, l losses, allowed ...string
 			}
 		}
 	}
-	db := c.open(t)
-	c.settled(t, db, l)
-	c.audit(t)
-	b := readBooks(t, db)
-	for _, a := range asked {
-		c.check(t, a, b)
+}
+
+// untrue are the answers that were false up to now, by request.
+func (c *campaign) untrue() map[*ask][]claims.False {
+	found := map[*ask][]claims.False{}
+	for _, a := range c.asked {
+		// Where Redis is behind, what it has accepted is refused by the database if others were served with the last one.
+		lost := claims.Allowed{AcceptedLost: c.worst == lossy || c.worst == drifting && a.scarce}
+		if untrue := a.told.Check(a.request(), lost); untrue != nil {
+			found[a] = untrue
+		}
 	}
-	c.checkTotals(t, asked, b, l)
-	if t.Failed() {
-		t.FailNow() // the next fault would only say the same again
+	return found
+}
+
+// reportFalse fails if any answer was false.
+func (c *campaign) reportFalse(t *testing.T, phase string) {
+	t.Helper()
+	answers, untrue := int64(0), 0
+	for _, a := range c.asked {
+		answers += a.told.Answers()
+	}
+	for a, all := range c.untrue() {
+		untrue += len(all)
+		for _, f := range all {
+			t.Errorf("%s: %s: %s: %s", phase, a, f.Kind, f.Text)
+		}
+	}
+	t.Logf("%s: %d of %d answers were false", phase, untrue, answers)
+}
+
+// look keeps what the database has of each request.
+func (c *campaign) look(b books) {
+	for _, a := range c.asked {
+		a.told.Found(b.found(a))
 	}
 }
 
-// settled waits until nothing is in flight, and compares Redis with the database.
-func (c *campaign) settled(t *testing.T, db *clients.Database, l losses) {
+// askAgain lets the customers ask who do not know what was done, each until the answer is definite. The look before has found what
+// the answer has to agree with. Who was told that something is accepted, and does not find it, asks too.
+func (c *campaign) askAgain(t *testing.T) {
+	t.Helper()
+	byShopper := make([][]*ask, shoppers)
+	for _, a := range c.asked {
+		if a.told.Open(a.request()) || a.told.Lost() {
+			byShopper[a.by] = append(byShopper[a.by], a)
+		}
+	}
+	c.loads++
+	ctx := bounded(t)
+	asking := errgroup.Group{}
+	n := 0
+	for i, all := range byShopper {
+		dice := rand.New(rand.NewPCG(c.seed, c.loads*shoppers+uint64(i)))
+		n += len(all)
+		asking.Go(func() error {
+			for _, a := range all {
+				err := c.repeat(ctx, dice, a, func(reply claims.Reply) bool {
+					return reply.Change() > claims.NotStarted && !a.told.Open(a.request())
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	must(t, asking.Wait())
+	t.Logf("%d customers asked again", n)
+}
+
+// drained waits until everything that was under way has come to its end.
+func (c *campaign) drained(t *testing.T, db *clients.Database) {
 	t.Helper()
 	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
 	must(t, err)
 	defer redis.Close()
-	if c.strategy != lockprovider.Lua {
-		eventually(t, "all balances are free", func() bool { // those that the dead have locked, when their leases end
-			locks, err := redis.Client.Keys(t.Context(), "lock:*").Result()
-			must(t, err)
-			return !slices.ContainsFunc(locks, func(lock string) bool { // jobs have locks too
-				kind, _, _ := strings.Cut(strings.TrimPrefix(lock, "lock:"), ":")
-				return slices.Contains([]string{"product", "coupon", "user", "account"}, kind)
-			})
-		})
-		return
-	}
-	dbLedger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 10})
 	ctx := bounded(t)
+	eventually(t, "all balances are free", func() bool { // those that the dead have locked, when their leases end
+		locks, err := redis.Client.Keys(ctx, "lock:*").Result()
+		must(t, err)
+		return !slices.ContainsFunc(locks, func(lock string) bool { // jobs have locks too
+			kind, _, _ := strings.Cut(strings.TrimPrefix(lock, "lock:"), ":")
+			return slices.Contains([]string{"product", "coupon", "user", "account"}, kind)
+		})
+	})
 	for _, family := range lockprovider.Families {
-		var epoch int64
 		eventually(t, "redis serves "+string(family), func() bool {
 			row, err := db.Ent.FamilyStrategy.Get(ctx, string(family))
 			must(t, err)
-			epoch = row.Epoch
 			return !row.Fallback
 		})
-		var store *redisfirst.Store
-		for e := int64(1); e <= epoch; e++ {
-			store = redisfirst.NewStore(redis.Client, family, e, "campaign", redisfirst.StoreSettings{Backlog: 10_000})
-			eventually(t, fmt.Sprintf("the stream of %s in epoch %d is empty", family, e), func() bool {
+		for e := c.epoch(t, db, family); e > 0; e-- {
+			store := redisfirst.NewStore(redis.Client, family, e, "campaign", redisfirst.StoreSettings{})
+			queue := redisfirst.NewQueue(redis.Client, family, e, "campaign", redisfirst.QueueSettings{})
+			eventually(t, fmt.Sprintf("stream and queue of %s in epoch %d are empty", family, e), func() bool {
 				backlog, err := store.Backlog(ctx)
 				must(t, err)
 				inFlight, err := store.InFlight(ctx)
 				must(t, err)
-				return backlog == 0 && len(inFlight) == 0
+				waiting, err := queue.Len(ctx)
+				must(t, err)
+				return backlog == 0 && len(inFlight) == 0 && waiting == 0
 			})
 		}
-		c.compare(t, ctx, db.Ent, dbLedger, store, l)
 	}
 }
 
-// compare asserts that what Redis holds is what the database holds. After some faults it may differ until the
+func (c *campaign) epoch(t *testing.T, db *clients.Database, family lockprovider.Family) int64 {
+	t.Helper()
+	row, err := db.Ent.FamilyStrategy.Get(t.Context(), string(family))
+	must(t, err)
+	return row.Epoch
+}
+
+// compare compares Redis with the database, if Redis has balances.
+func (c *campaign) compare(t *testing.T, db *clients.Database, l losses) {
+	t.Helper()
+	if !c.info().BalancesInRedis {
+		return
+	}
+	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
+	must(t, err)
+	defer redis.Close()
+	dbLedger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 10})
+	for _, family := range lockprovider.Families {
+		store := redisfirst.NewStore(redis.Client, family, c.epoch(t, db, family), "campaign", redisfirst.StoreSettings{})
+		c.compareFamily(t, bounded(t), db.Ent, dbLedger, store, l)
+	}
+}
+
+// compareFamily asserts that what Redis holds is what the database holds. After some faults it may differ until the
 // reconciliation has been there, which is then done here.
-func (c *campaign) compare(
+func (c *campaign) compareFamily(
 	t *testing.T, ctx context.Context, db *ent.Client, dbLedger *lockprovider.Ledger, store *redisfirst.Store, l losses,
 ) {
 	t.Helper()
@@ -192,62 +300,34 @@ func readBooks(t *testing.T, db *clients.Database) books {
 	return b
 }
 
-// check holds one answer against the books.
-func (c *campaign) check(t *testing.T, a *ask, b books) {
-	t.Helper()
-	applied := b.applied[a.change] != ""
-	var id string
-	var exists bool
-	switch a.operation {
-	case "placeOrder":
-		id = objectID("ord_", a.change)
-		exists = b.orders[id] != nil
-	case "issueCoupon":
-		id = objectID("cpi_", a.change)
-		exists = b.issues[id] != nil
-	case "transfer":
-		id = objectID("tr_", a.change)
-		exists = b.transfer[id] != nil
-	default:
-		exists = applied
+// found is what the database has of a request.
+func (b books) found(a *ask) claims.Found {
+	f := claims.Found{Applied: b.applied[a.change] != ""}
+	if row := b.orders[a.request().Object]; row != nil {
+		f.Order = &claims.Order{Status: row.Status.String(), FailureCode: row.FailureCode, Settled: row.Settled}
+		f.Order.Captured = row.Edges.Payment != nil && row.Edges.Payment.Status == payment.StatusCAPTURED
 	}
-	what := fmt.Sprintf("%s %s", a.operation, a.change)
-	if exists != applied {
-		t.Errorf("%s: in the change log %t, its row exists %t", what, applied, exists)
-		return
-	}
-	switch a.state {
-	case granted:
-		if !applied {
-			t.Errorf("%s was granted and is not in the database: %+v", what, a.answer)
-		} else if a.answer.object() != id {
-			t.Errorf("%s was granted as %q, want %q", what, a.answer.object(), id)
-		}
-	case refused:
-		if applied && a.operation != "placeOrder" {
-			t.Errorf("%s was refused (%s) and is in the database", what, a.code)
-		}
-	case open:
-	}
-	if a.operation == "placeOrder" && applied {
-		c.checkOrder(t, what, a, b.orders[id])
-	}
+	return f
 }
 
-func (c *campaign) checkOrder(t *testing.T, what string, a *ask, row *ent.Order) {
+// check looks whether what a request has made agrees with itself.
+func (c *campaign) check(t *testing.T, a *ask, b books) {
 	t.Helper()
-	switch {
-	case a.state == refused && (row.Status != order.StatusFAILED || !row.Settled || row.FailureCode != a.code):
-		t.Errorf("%s was refused (%s), and is %s (%s), settled %t", what, a.code, row.Status, row.FailureCode, row.Settled)
-	case a.state == granted && a.answer.Order.Status != row.Status.String():
-		t.Errorf("%s was answered as %s, and is %s (%s)", what, a.answer.Order.Status, row.Status, row.FailureCode)
-	case a.state == granted && a.input["payment"] == nil && row.Status != order.StatusPENDING:
-		t.Errorf("%s was placed, and is %s", what, row.Status)
-	case a.state == granted && a.input["payment"] != nil &&
-		(row.Status != order.StatusPAID || row.Edges.Payment == nil || row.Edges.Payment.Status != payment.StatusCAPTURED):
-		t.Errorf("%s was paid, and is %s: %v", what, row.Status, row.Edges.Payment)
-	case row.Status == order.StatusFAILED && row.FailureCode != "INSUFFICIENT_FUNDS":
-		t.Errorf("%s has failed: %s %s", what, row.FailureCode, row.FailureReason)
+	applied, id := b.applied[a.change] != "", a.request().Object
+	exists := applied
+	switch a.operation {
+	case "placeOrder":
+		exists = b.orders[id] != nil
+	case "issueCoupon":
+		exists = b.issues[id] != nil
+	case "transfer":
+		exists = b.transfer[id] != nil
+	}
+	if exists != applied {
+		t.Errorf("%s: in the change log %t, its row exists %t", a, applied, exists)
+	}
+	if row := b.orders[id]; row != nil && row.Status == order.StatusFAILED && row.FailureCode != "INSUFFICIENT_FUNDS" {
+		t.Errorf("%s has failed: %s %s", a, row.FailureCode, row.FailureReason)
 	}
 }
 
@@ -265,8 +345,8 @@ func (c *campaign) checkTotals(t *testing.T, asked []*ask, b books, l losses) {
 	known, late := map[uuid.UUID]bool{}, map[string]bool{}
 	for _, a := range asked {
 		known[a.change] = true
-		if a.state == refused {
-			late[fmt.Sprint(a.code, " ", a.by, " ", a.input["couponId"])] = true
+		if last, _ := a.told.Last(); last.Change() == claims.Refused {
+			late[fmt.Sprint(last.Code, " ", a.by, " ", a.input["couponId"])] = true
 		}
 		if b.applied[a.change] == "" {
 			continue

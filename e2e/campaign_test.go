@@ -15,33 +15,71 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
 
+	"holdfast/experiment/claims"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
-// The campaign kills, empties and freezes everything that a shop consists of while customers fight over what is
-// scarce. It then proves from the database that every answer was true. HOLDFAST_CAMPAIGN=long makes it longer;
-// see make campaign.
+// The campaign kills, empties and freezes everything that a shop consists of, and switches its strategies, while customers fight over
+// what is scarce. It keeps every answer, and then proves from the database that each of them was true. HOLDFAST_CAMPAIGN=long makes it
+// longer; see make campaign.
+
+// variant is a strategy with what is special about it.
+type variant struct {
+	strategy lockprovider.Strategy
+	settings []string // of each family
+}
+
+func (v variant) String() string {
+	return strings.Join(append([]string{string(v.strategy)}, v.settings...), " ")
+}
+
+func (v variant) info() lockprovider.Info {
+	info, _ := lockprovider.Lookup(v.strategy)
+	return info
+}
+
+// with is the same strategy with more settings.
+func (v variant) with(settings ...string) variant {
+	return variant{v.strategy, slices.Concat(v.settings, settings)}
+}
+
+// variants are all strategies with each acknowledgement that they know. The first ones are those that keep changes in Redis.
+func variants() []variant {
+	var first, then []variant
+	for _, strategy := range lockprovider.Usable(dialect.Postgres) {
+		v := variant{strategy: strategy}
+		switch info := v.info(); {
+		case info.Traits.HeedsAck:
+			first = append(first, v.with("ack="+string(lockprovider.AckAccepted)), v)
+		case info.WritesBehind:
+			first = append(first, v)
+		default:
+			then = append(then, v)
+		}
+	}
+	return append(first, then...)
+}
 
 // TestCampaignKills kills servers with SIGKILL at random moments, of two that serve the same shop mostly one, at times both.
 func TestCampaignKills(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills many servers")
 	}
-	for _, strategy := range []lockprovider.Strategy{lockprovider.Lua, lockprovider.PubSub} {
-		t.Run(string(strategy), func(t *testing.T) {
+	for _, v := range variants() {
+		t.Run(v.String(), func(t *testing.T) {
 			noLeaks(t)
-			victims := 10
-			if strategy != lockprovider.Lua {
-				victims = 5
-			}
-			if longCampaign() {
+			victims := 1
+			switch {
+			case longCampaign():
 				victims = 100
+			case v.info().WritesBehind:
+				victims = 4
 			}
-			c := newCampaign(t, openPostgres(t), strategy)
-			c.unfaithful = true
+			c := newCampaign(t, openPostgres(t), v)
 			c.refill(t)
 			load := c.load(t)
 			for killed := 0; killed < victims; {
@@ -55,12 +93,12 @@ func TestCampaignKills(t *testing.T) {
 				c.refill(t)
 			}
 			load.finish(t)
-			allowed := []string{noAnswer}
-			if strategy != lockprovider.Lua { // a dead holder is in the way until its lease ends
-				allowed = append(allowed, "LOCK_TIMEOUT", "LOCK_LOST")
+			allowed := []string{}
+			if !v.info().BalancesInRedis { // a dead holder is in the way until its lease ends, as a dead worker is
+				allowed = append(allowed, "LOCK_TIMEOUT", "LOCK_LOST", "UNAVAILABLE")
 			}
 			c.prove(t, "kills", lossless, allowed...)
-			c.stopAll(t)
+			c.end(t)
 		})
 	}
 }
@@ -80,13 +118,12 @@ const (
 // campaign is a shop whose servers and stores come and go, and what its customers asked of it.
 type campaign struct {
 	stores
-	strategy lockprovider.Strategy
+	variant
 	dice     *rand.Rand // of the test's own goroutine
 	seed     uint64
 	args     []string
 	shoppers []shopper
-	// unfaithful customers sometimes give up if they get no answer.
-	unfaithful bool
+	patient  bool // customers wait for every answer
 
 	plenty, scarce, common, rare string
 	accounts                     []string // that of each shopper
@@ -101,6 +138,8 @@ type campaign struct {
 	changed  chan struct{} // closed with the next change of any of these
 	loads    uint64
 	slow     bool // the machine was, at times
+
+	worst losses // of all faults up to now
 }
 
 // notSlow is the slowness up to which a shop keeps its timeouts.
@@ -122,35 +161,33 @@ type ask struct {
 	change    uuid.UUID // what the shop calls it
 	amount    int64     // of points or money
 	to        int       // whose account a transfer goes to
-	state     askState
-	code      string // of a refusal
-	answer    payload
+	scarce    bool      // there is less than customers ask for
+	told      claims.Record
 }
 
-type askState int
+// request is what the answers are about.
+func (a *ask) request() claims.Request {
+	r := claims.Request{Pays: a.input["payment"] != nil}
+	if prefix := map[string]string{"placeOrder": "ord_", "issueCoupon": "cpi_", "transfer": "tr_"}[a.operation]; prefix != "" {
+		r.Object = objectID(prefix, a.change)
+	}
+	return r
+}
 
-const (
-	open    askState = iota // never answered: the customer has given up, and either may be true
-	granted                 // answered with success
-	refused                 // answered with a refusal for good
-)
+func (a *ask) String() string { return a.operation + " " + a.change.String() }
 
-// What is counted besides the codes of answers.
-const (
-	noAnswer = "no answer"
-	accepted = "ACCEPTED" // an order that is not persisted yet
-)
+// accepted is what is counted, besides the codes of answers, of changes that are not persisted yet.
+const accepted = "ACCEPTED"
 
-func newCampaign(t *testing.T, s stores, strategy lockprovider.Strategy, settings ...string) *campaign {
+func newCampaign(t *testing.T, s stores, v variant) *campaign {
 	t.Helper()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	c := &campaign{
-		stores: s, strategy: strategy, dice: rand.New(rand.NewPCG(seed, 0)), seed: seed, dead: map[string]bool{},
+		stores: s, variant: v, dice: rand.New(rand.NewPCG(seed, 0)), seed: seed, dead: map[string]bool{},
 		codes: map[string]int{}, samples: map[string]string{}, changed: make(chan struct{}),
 	}
-	c.args = slices.Concat(all(strategy, append(settings, "lease=1s", "poll=20ms", "attempts=10", "backoff=5ms")...),
-		set("pipeline.claimIdle=300ms", "pipeline.persistWait=2s", "payment.latency=2ms", "redis.poolSize=32"))
+	c.args = campaignArgs(v)
 	server := boot(t, s.production(), c.args...)
 	c.add(server)
 	browser := browser(t)
@@ -166,6 +203,13 @@ func newCampaign(t *testing.T, s stores, strategy lockprovider.Strategy, setting
 	return c
 }
 
+// campaignArgs are those of a server that notices soon what happens.
+func campaignArgs(v variant) []string {
+	return slices.Concat(all(v.strategy, append(v.settings, "lease=1s", "poll=20ms", "attempts=10", "backoff=5ms")...),
+		set("pipeline.claimIdle=300ms", "pipeline.persistWait=2s", "payment.latency=2ms", "redis.poolSize=32",
+			"deployment.heartbeat=500ms", "failover.retry=300ms", "failover.watch=200ms"))
+}
+
 // make returns a random request of a shopper.
 func (c *campaign) make(dice *rand.Rand, by int) *ask {
 	a := &ask{by: by, amount: 1 + dice.Int64N(60)}
@@ -175,12 +219,12 @@ func (c *campaign) make(dice *rand.Rand, by int) *ask {
 	case 2:
 		a.operation, a.input = "placeOrder", buy(c.plenty, 1+dice.IntN(3), "CARD")
 	case 3, 4: // paid by card or later: a customer who gets one keeps it
-		a.operation, a.input = "placeOrder", buy(c.scarce, 1, "CARD")
+		a.operation, a.input, a.scarce = "placeOrder", buy(c.scarce, 1, "CARD"), true
 		if dice.IntN(2) == 0 {
 			delete(a.input, "payment")
 		}
 	case 5:
-		a.operation, a.input = "issueCoupon", take(c.rare)
+		a.operation, a.input, a.scarce = "issueCoupon", take(c.rare), true
 		if dice.IntN(3) == 0 {
 			a.input = take(c.common)
 		}
@@ -189,7 +233,7 @@ func (c *campaign) make(dice *rand.Rand, by int) *ask {
 		a.amount = a.amount%20 + 1
 	default:
 		a.to = (by + 1 + dice.IntN(shoppers-1)) % shoppers
-		a.operation, a.input = "transfer", move(c.accounts[by], c.accounts[a.to], a.amount)
+		a.operation, a.input, a.scarce = "transfer", move(c.accounts[by], c.accounts[a.to], a.amount), true
 	}
 	a.change = changeID(a.operation, c.shoppers[by].id, a.input["idempotencyKey"].(string))
 	return a
@@ -233,7 +277,7 @@ func (c *campaign) load(t *testing.T) *load {
 					return
 				default:
 				}
-				if err := c.settle(l.ctx, dice, c.make(dice, i)); err != nil {
+				if err := c.ask(l.ctx, dice, c.make(dice, i)); err != nil {
 					l.mu.Lock()
 					l.errs = append(l.errs, err)
 					l.mu.Unlock()
@@ -259,76 +303,95 @@ func (l *load) finish(t *testing.T) {
 	}
 }
 
-// settle repeats a request under one key until it has a final answer.
-func (c *campaign) settle(ctx context.Context, dice *rand.Rand, a *ask) error {
+// ask sends a request, and repeats it under its key until the customer is done with it.
+func (c *campaign) ask(ctx context.Context, dice *rand.Rand, a *ask) error {
 	c.note(func() { c.asked = append(c.asked, a) })
+	return c.repeat(ctx, dice, a, func(reply claims.Reply) bool { return goesAway(dice, reply) })
+}
+
+// goesAway tells whether a customer is done with a request. Some go away without knowing what was done; some go away because
+// nothing was done, and must not find it done later; some do not believe what they are told, and ask again.
+func goesAway(dice *rand.Rand, reply claims.Reply) bool {
+	switch {
+	case reply.Code == "" && reply.Accepted:
+		return dice.IntN(2) == 0
+	case reply.Code == "" || claims.Of(reply.Code) == claims.Refused:
+		return dice.IntN(10) > 0
+	}
+	return dice.IntN(4) == 0
+}
+
+// repeat sends a request until the customer is done with it.
+func (c *campaign) repeat(ctx context.Context, dice *rand.Rand, a *ask, done func(claims.Reply) bool) error {
 	for turn := dice.IntN(2); ; turn++ {
 		server, err := c.server(ctx, turn)
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.operation, err)
 		}
-		code, final, err := c.once(ctx, server, a)
-		if err != nil && !c.isDead(server) {
-			return fmt.Errorf("%s: a server that lives does not answer: %w", a.operation, err)
-		}
+		reply, err := c.once(ctx, server, dice, a)
 		if err != nil {
-			code = noAnswer
+			return err
 		}
-		giveUp := c.unfaithful && code == noAnswer && dice.IntN(4) == 0
+		satisfied := done(reply)
 		c.note(func() {
-			if code != "" {
-				c.codes[code]++
+			switch {
+			case reply.Code != "":
+				c.codes[reply.Code]++
+			case reply.Accepted:
+				c.codes[accepted]++
 			}
-			if final {
+			if satisfied {
 				c.answered++
 			}
 		})
-		if final || giveUp {
+		if satisfied {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: no answer for good, last %s: %w", a.operation, code, ctx.Err())
+			return fmt.Errorf("%s: no answer for good, but %s: %w", a, &a.told, ctx.Err())
 		case <-time.After(time.Duration(dice.Int64N(int64(30 * time.Millisecond)))):
 		}
 	}
 }
 
-// placeOrder also asks whether the order is persisted.
-var placeOrder = strings.Replace(mutations["placeOrder"], "status", "status persistence", 1)
+// impatience is the longest that a customer waits who does not wait for long.
+const impatience = 40 * time.Millisecond
 
-// once sends a request once. An error means that there was no answer.
-func (c *campaign) once(ctx context.Context, server string, a *ask) (code string, final bool, err error) {
-	query := mutations[a.operation]
-	if a.operation == "placeOrder" {
-		query = placeOrder
+// once sends a request once, and keeps what was told. An error means that a server which has to answer does not.
+func (c *campaign) once(ctx context.Context, server string, dice *rand.Rand, a *ask) (claims.Reply, error) {
+	bounded, cancel := ctx, context.CancelFunc(func() {})
+	if !c.patient && dice.IntN(20) == 0 {
+		bounded, cancel = context.WithTimeout(ctx, time.Duration(dice.Int64N(int64(impatience))))
 	}
-	r, err := c.shoppers[a.by].send(ctx, server, query, object{"input": a.input})
-	if err != nil {
-		return "", false, err
-	}
-	if len(r.Errors) > 0 {
-		c.note(func() { c.samples[r.Errors[0].Extensions.Code] = a.operation + ": " + r.body })
-		return r.Errors[0].Extensions.Code, false, nil
-	}
+	defer cancel()
+	r, err := c.shoppers[a.by].send(bounded, server, mutations[a.operation], object{"input": a.input})
 	var p payload
-	var persistence struct{ Order *struct{ Persistence string } }
-	if err := errors.Join(json.Unmarshal(r.Data[a.operation], &p), json.Unmarshal(r.Data[a.operation], &persistence)); err != nil {
-		return "", false, err
+	switch {
+	case err == nil && len(r.Errors) == 0:
+		if err := json.Unmarshal(r.Data[a.operation], &p); err != nil {
+			return claims.Reply{}, fmt.Errorf("%s: %w: %s", a.operation, err, r.body)
+		}
+	case err != nil && bounded.Err() == nil && !c.isDead(server):
+		return claims.Reply{}, fmt.Errorf("%s: a server that lives does not answer: %w", a.operation, err)
+	}
+	reply := claims.Reply{
+		Code: p.code(), Object: p.object(), Replayed: p.Meta.Replayed, Accepted: p.Meta.Persistence == accepted,
+	}
+	if p.Order != nil {
+		reply.Status, reply.Payment = p.Order.Status, p.Order.Payment != nil
 	}
 	switch {
-	case p.retryable():
-	case p.code() != "":
-		a.state, a.code, final = refused, p.code(), true
-	case persistence.Order != nil && persistence.Order.Persistence == accepted:
-		return accepted, false, nil
-	default:
-		a.state, a.answer, final = granted, p, true
+	case err != nil:
+		reply = claims.Reply{Code: claims.NoAnswer}
+	case len(r.Errors) > 0:
+		reply = claims.Reply{Code: r.Errors[0].Extensions.Code}
 	}
-	if p.code() != "" {
-		c.note(func() { c.samples[p.code()] = a.operation + ": " + r.body })
+	a.told.Told(reply)
+	if reply.Code != "" && err == nil {
+		c.note(func() { c.samples[reply.Code] = a.operation + ": " + r.body })
 	}
-	return p.code(), final, nil
+	return reply, nil
 }
 
 // note changes what the mutex guards, and wakes the goroutines that wait for a change of it.
@@ -402,6 +465,13 @@ func (c *campaign) add(p *process) {
 	})
 }
 
+// remove sends no more requests to servers that have ended, or are about to.
+func (c *campaign) remove(ended ...*process) {
+	c.note(func() {
+		c.live = slices.DeleteFunc(c.live, func(p *process) bool { return slices.Contains(ended, p) })
+	})
+}
+
 // refill starts servers until two are alive.
 func (c *campaign) refill(t *testing.T) {
 	t.Helper()
@@ -419,9 +489,9 @@ func (c *campaign) kill(t *testing.T, victims ...*process) {
 	c.note(func() {
 		for _, p := range victims {
 			c.dead[p.url] = true
-			c.live = slices.DeleteFunc(c.live, func(l *process) bool { return l == p })
 		}
 	})
+	c.remove(victims...)
 	for _, p := range victims {
 		p.signal(syscall.SIGKILL)
 	}
@@ -432,9 +502,13 @@ func (c *campaign) kill(t *testing.T, victims ...*process) {
 	}
 }
 
-func (c *campaign) stopAll(t *testing.T) {
+// end stops all servers, and looks for the last time: nothing is left that could do what customers were told was not done.
+func (c *campaign) end(t *testing.T) {
 	t.Helper()
 	for _, p := range c.instances() {
 		p.stop()
 	}
+	db := c.open(t)
+	c.look(readBooks(t, db))
+	c.reportFalse(t, "the end")
 }

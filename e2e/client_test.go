@@ -31,7 +31,7 @@ var mutations = map[string]string{
 }
 
 const (
-	outcome  = `meta { strategy attempts replayed } ` + refusals
+	outcome  = `meta { strategy attempts replayed persistence } ` + refusals
 	refusals = `userErrors { code message field retryable retryAfterMs } } }`
 )
 
@@ -61,9 +61,10 @@ type payload struct {
 		}
 	}
 	Meta struct {
-		Strategy string
-		Attempts int
-		Replayed bool
+		Strategy    string
+		Attempts    int
+		Replayed    bool
+		Persistence string
 	}
 	UserErrors []refusal
 }

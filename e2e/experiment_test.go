@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -30,6 +31,9 @@ func TestExperimentCommand(t *testing.T) {
 		if !strings.Contains(table, want) {
 			t.Errorf("the table does not say %q:\n%s", want, table)
 		}
+	}
+	if !regexp.MustCompile(`• 0 of \d+ answers to customers were false\.`).MatchString(table) {
+		t.Errorf("the table does not say that no answer was false:\n%s", table)
 	}
 	measured, err := report.Read(file("r.json"))
 	must(t, err)

@@ -2,6 +2,7 @@ package experiment_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
@@ -44,9 +45,10 @@ func (b *breakage) Execute(ctx context.Context, c lockprovider.Change) (lockprov
 // by concurrent customers, as real ones are.
 func TestBrokenProvidersAreCaught(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		do   func(ctx context.Context, next lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error)
-		want []string // kinds of findings
+		name  string
+		do    func(ctx context.Context, next lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error)
+		want  []string // kinds of findings
+		truth bool     // no answer is false, whatever else is wrong
 	}{
 		{
 			name: "confirms what it does not do",
@@ -54,6 +56,38 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 				return lockprovider.Receipt{ChangeID: c.ID, State: lockprovider.Committed, Attempts: 1}, nil
 			},
 			want: []string{audit.Missing},
+		},
+		{
+			name: "accepts what it forgets",
+			do: func(_ context.Context, _ lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
+				return lockprovider.Receipt{ChangeID: c.ID, State: lockprovider.Accepted, Attempts: 1}, nil
+			},
+			want: []string{audit.Missing},
+		},
+		{
+			name: "does it, and says that the wait was too long",
+			do:   then(lockprovider.ErrLockTimeout),
+			want: []string{audit.Phantom},
+		},
+		{
+			name: "does it, and says that the lock was lost",
+			do:   then(lockprovider.ErrLockLost),
+			want: []string{audit.Phantom},
+		},
+		{
+			name: "does it, and says that others were in the way",
+			do:   then(lockprovider.ErrConflict),
+			want: []string{audit.Phantom},
+		},
+		{
+			name: "does it, and says that this is not known",
+			do:   then(fmt.Errorf("%w: %w", lockprovider.ErrUnavailable, lockprovider.ErrUnknown)),
+		},
+		{
+			name: "does nothing, and says so",
+			do: func(context.Context, lockprovider.Provider, lockprovider.Change) (lockprovider.Receipt, error) {
+				return lockprovider.Receipt{}, lockprovider.ErrLockTimeout
+			},
 		},
 		{
 			name: "refuses while there are units left",
@@ -86,7 +120,7 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 				}
 				return receipt, err
 			},
-			want: []string{audit.LostUnits},
+			want: []string{audit.LostUnits}, truth: true,
 		},
 		{
 			name: "is right",
@@ -126,11 +160,28 @@ func TestBrokenProvidersAreCaught(t *testing.T) {
 					t.Errorf("no finding %q, but %v", kind, run.Findings)
 				}
 			}
+			if truth := test.truth || len(test.want) == 0; run.Answers < 40 || truth != (run.FalseAnswers == 0) {
+				t.Errorf("%d of %d answers are said to be false", run.FalseAnswers, run.Answers)
+			}
 			said := strings.Join(report.Conclusion, "\n")
+			if line := fmt.Sprintf("%d of %d answers to customers were false.", run.FalseAnswers, run.Answers); !strings.Contains(said, line) {
+				t.Errorf("%q is not in the conclusion %s", line, said)
+			}
 			if broken := len(test.want) > 0; broken != strings.Contains(said, "FAULT under flash-sale") || broken != (len(report.Violated()) == 1) {
 				t.Errorf("the conclusion is %s", said)
 			}
 		})
+	}
+}
+
+// then does what it is asked for, and says something else.
+func then(lie error) func(ctx context.Context, next lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
+	return func(ctx context.Context, next lockprovider.Provider, c lockprovider.Change) (lockprovider.Receipt, error) {
+		receipt, err := next.Execute(ctx, c)
+		if err != nil || receipt.Replayed {
+			return receipt, err
+		}
+		return lockprovider.Receipt{}, lie
 	}
 }
 

@@ -92,6 +92,7 @@ func judge(r *report.Run, found audit.Result, w *load.Dataset, rec *load.Recordi
 	r.Violations = len(found.Findings)
 	r.Findings = audit.LoudestFirst(found.Findings)[:min(len(found.Findings), mostFindings)]
 	r.LostMoney, r.LostUnits, r.Oversold, r.Missing = found.LostMoney, found.LostUnits, found.Oversold, found.Missing
+	r.Answers, r.FalseAnswers = found.Answers, found.FalseAnswers
 	interval := load.NewHistogram()
 	for _, ms := range found.PersistedMs {
 		load.Record(interval, time.Duration(ms*float64(time.Millisecond)))

@@ -14,6 +14,8 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/entry"
 	"holdfast/ent/order"
+	"holdfast/ent/payment"
+	"holdfast/experiment/claims"
 	"holdfast/experiment/load"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
@@ -26,6 +28,7 @@ type books struct {
 	high         map[string]int64
 	applied      map[uuid.UUID]applied
 	orders       map[string]*ent.Order
+	captured     map[string]bool // orders whose payment was taken
 	couponIssues map[string]bool
 	transfers    map[string]bool
 }
@@ -53,7 +56,9 @@ type Result struct {
 	// LostMoney is by how much accounts and wallets differ from what the moves of their owners make, LostUnits the same of
 	// stock and coupons, Oversold how many units are promised that never were.
 	LostMoney, LostUnits, Oversold, Missing int64
-	PersistedMs                             []float64 // milliseconds from the intended start of a request until its row was written
+	// Answers are how many the customers got, and FalseAnswers how many of them were not true.
+	Answers, FalseAnswers int64
+	PersistedMs           []float64 // milliseconds from the intended start of a request until its row was written
 }
 
 func (a *Auditor) find(kind, subject string, units int64, format string, args ...any) {
@@ -74,7 +79,7 @@ func (a *Auditor) Run(ctx context.Context) (Result, error) {
 		return Result{}, fmt.Errorf("audit: %w", err)
 	}
 	for _, asked := range a.Requests {
-		a.answer(asked)
+		a.answers(asked)
 	}
 	a.totals()
 	if !a.Shared {
@@ -86,7 +91,8 @@ func (a *Auditor) Run(ctx context.Context) (Result, error) {
 func (a *Auditor) read(ctx context.Context) error {
 	b := books{
 		balances: map[string]*ent.Balance{}, low: map[string]int64{}, high: map[string]int64{},
-		applied: map[uuid.UUID]applied{}, orders: map[string]*ent.Order{}, couponIssues: map[string]bool{}, transfers: map[string]bool{},
+		applied: map[uuid.UUID]applied{}, orders: map[string]*ent.Order{}, captured: map[string]bool{}, couponIssues: map[string]bool{},
+		transfers: map[string]bool{},
 	}
 	balances, err := a.DB.Balance.Query().Where(balance.FamilyNEQ("")).All(ctx)
 	if err != nil {
@@ -120,12 +126,19 @@ func (a *Auditor) read(ctx context.Context) error {
 		}
 		b.applied[row.ChangeID] = applied{row.Kind, row.CreatedAt}
 	}
-	orders, err := a.DB.Order.Query().Select(order.FieldStatus, order.FieldFailureCode).All(ctx)
+	orders, err := a.DB.Order.Query().Select(order.FieldStatus, order.FieldFailureCode, order.FieldSettled).All(ctx)
 	if err != nil {
 		return err
 	}
 	for _, row := range orders {
 		b.orders[row.ID] = row
+	}
+	captured, err := a.DB.Payment.Query().Where(payment.StatusEQ(payment.StatusCAPTURED)).Select(payment.FieldOrderID).Strings(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range captured {
+		b.captured[id] = true
 	}
 	issues, err := a.DB.CouponIssue.Query().IDs(ctx)
 	if err != nil {
@@ -142,8 +155,8 @@ func (a *Auditor) read(ctx context.Context) error {
 	return err
 }
 
-// answer holds one answer against the books.
-func (a *Auditor) answer(asked *load.Request) {
+// answers holds the answers to one request against the books.
+func (a *Auditor) answers(asked *load.Request) {
 	change, done := a.books.applied[asked.Change]
 	exists := done
 	switch asked.Operation {
@@ -155,42 +168,42 @@ func (a *Auditor) answer(asked *load.Request) {
 		exists = a.books.transfers[asked.ID()]
 	}
 	what := asked.Operation + " " + asked.Key.String()
-	switch {
-	case exists != done:
+	if exists != done {
 		a.find(Missing, what, 0, "in the change log: %t, its row: %t", done, exists)
-	case asked.Outcome == load.Granted && !done:
-		a.result.Missing++
-		a.find(Missing, what, 1, "was confirmed to %s and is not in the database", asked.User)
-	case asked.Outcome == load.Granted && asked.Operation != load.ChargePoints && asked.Answered != asked.ID():
-		a.find(Missing, what, 0, "was confirmed as %s, and is %s", asked.Answered, asked.ID())
-	case asked.Outcome == load.Refused && asked.Operation != load.PlaceOrder && done:
-		a.find(Phantom, what, 0, "was refused (%s) and is in the database", asked.Code)
 	}
-	if asked.Operation == load.PlaceOrder && done && exists {
-		a.orderState(asked, a.books.orders[asked.ID()])
+	asked.Told.Found(a.found(asked, done))
+	a.result.Answers += asked.Told.Answers()
+	untrue := asked.Told.Check(claims.Request{Object: asked.ID(), Pays: asked.Payment != ""}, claims.Allowed{})
+	for _, f := range untrue {
+		units := int64(0)
+		if f.Kind == Missing && !done {
+			units = 1
+			a.result.Missing++
+		}
+		a.find(f.Kind, what, units, "%s was told what is not true: %s", asked.User, f.Text)
 	}
 	if asked.Outcome == load.Granted && done && !asked.Began.IsZero() {
 		a.result.PersistedMs = append(a.result.PersistedMs, max(0, change.at.Sub(asked.Began).Seconds()*1000))
 	}
-	if asked.Outcome == load.Refused {
-		a.refusal(asked, done)
+	a.result.FalseAnswers += int64(len(untrue))
+	if asked.Outcome == load.Refused && !a.refusal(asked, done) && len(untrue) == 0 {
+		a.result.FalseAnswers++
 	}
 }
 
-func (a *Auditor) orderState(asked *load.Request, row *ent.Order) {
-	alive := row.Status == order.StatusPENDING || row.Status == order.StatusPAID
-	switch {
-	case asked.Outcome == load.Granted && !alive:
-		a.find(Missing, row.ID, 0, "was confirmed and is %s (%s)", row.Status, row.FailureCode)
-	case asked.Outcome == load.Granted && asked.Payment != "" && row.Status != order.StatusPAID:
-		a.find(Missing, row.ID, 0, "was paid, and is %s", row.Status)
-	case asked.Outcome == load.Refused && (row.Status != order.StatusFAILED || row.FailureCode != asked.Code):
-		a.find(Phantom, row.ID, 0, "was refused (%s), and is %s (%s)", asked.Code, row.Status, row.FailureCode)
+// found is what the database has of a request.
+func (a *Auditor) found(asked *load.Request, done bool) claims.Found {
+	out := claims.Found{Applied: done}
+	if row := a.books.orders[asked.ID()]; row != nil {
+		out.Order = &claims.Order{
+			Status: row.Status.String(), FailureCode: row.FailureCode, Settled: row.Settled, Captured: a.books.captured[row.ID],
+		}
 	}
+	return out
 }
 
 // refusal checks that there was a moment at which it was right: the journal knows the least that ever was there.
-func (a *Auditor) refusal(asked *load.Request, done bool) {
+func (a *Auditor) refusal(asked *load.Request, done bool) bool {
 	low, high := a.books.low, a.books.high
 	right, why := false, ""
 	switch asked.Code {
@@ -215,13 +228,14 @@ func (a *Auditor) refusal(asked *load.Request, done bool) {
 		right = asked.Operation == load.Transfer && left < asked.Amount
 		why = fmt.Sprintf("the account never had less than %d, and %d was asked for", left, asked.Amount)
 	case "PAYMENT_DECLINED":
-		right = done // as a failed order, which orderState has looked at
+		right = done // as a failed order, which the check of the answers has looked at
 		why = "there is no failed order"
 	}
 	if !right {
 		a.find(WrongRefusal, asked.Operation+" "+asked.Key.String(), 0, "%s was told %s: %s",
 			asked.User, asked.Code, strings.TrimSuffix(why, "; "))
 	}
+	return right
 }
 
 func (a *Auditor) quota(key string) int64 {

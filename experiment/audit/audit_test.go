@@ -8,6 +8,7 @@ import (
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/ent"
+	"holdfast/experiment/claims"
 	"holdfast/experiment/load"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
@@ -87,6 +88,7 @@ func TestUnaskedChangesAreFound(t *testing.T) {
 		t.Errorf("%v", found)
 	}
 	asked.Outcome, asked.Amount = load.Granted, 5
+	asked.Told.Told(claims.Reply{Object: "wallet_alice"})
 	if found := kinds(&Auditor{Requests: []*load.Request{asked}}, db.Ent); found != nil {
 		t.Errorf("%v", found)
 	}

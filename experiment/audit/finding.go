@@ -1,5 +1,7 @@
 package audit
 
+import "holdfast/experiment/claims"
+
 // Finding is something that must not be.
 type Finding struct {
 	// Kind is one of the kinds below.
@@ -17,8 +19,9 @@ const (
 	Oversold     = "oversold"
 	LostUnits    = "units lost or invented"
 	Journal      = "journal does not add up"
-	Missing      = "confirmed and missing"
-	Phantom      = "refused and done all the same"
+	Missing      = claims.Missing
+	Phantom      = claims.Phantom
+	Contradicted = claims.Contradiction
 	WrongRefusal = "refused without a reason"
 	Unasked      = "nobody asked for it"
 	Drift        = "redis and database differ"

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"holdfast/experiment/claims"
 )
 
 // Generator is customers who send the shop one request after another.
@@ -141,6 +143,7 @@ func (l *Generator) operation(ctx context.Context, r *recorder, dice *rand.Rand,
 func (l *Generator) once(ctx context.Context, r *recorder, instance int, a *Request) time.Duration {
 	var reply answer
 	if err := l.Shop.send(ctx, instance, a.User, mutations[a.Operation], a.input(l.Shop.currency), &reply); err != nil {
+		a.Told.Told(claims.Reply{Code: claims.NoAnswer}) // also where the time was up: it may be done all the same
 		if ctx.Err() == nil {
 			r.retried("NO_ANSWER", err.Error())
 		}
@@ -152,6 +155,7 @@ func (l *Generator) once(ctx context.Context, r *recorder, instance int, a *Requ
 		if len(reply.Errors) > 0 {
 			code, message = reply.Errors[0].Extensions.Code, reply.Errors[0].Message
 		}
+		a.Told.Told(claims.Reply{Code: code})
 		r.retried(code, message)
 		return unknownPause
 	}
@@ -160,15 +164,15 @@ func (l *Generator) once(ctx context.Context, r *recorder, instance int, a *Requ
 	r.answers++
 	if len(p.UserErrors) == 0 {
 		if a.Operation == PlaceOrder && p.Object == nil { // still in the waiting line: ask again
+			a.Told.Told(claims.Reply{Code: "WAITING"})
 			r.retried("WAITING", "")
 			return unknownPause
 		}
+		a.Told.Told(p.reply())
 		a.Outcome = Granted
-		if p.Object != nil && a.Operation != ChargePoints {
-			a.Answered = p.Object.ID
-		}
 		return 0
 	}
+	a.Told.Told(p.reply())
 	e := p.UserErrors[0]
 	if e.Retryable {
 		r.retried(e.Code, "")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"holdfast/experiment/claims"
 )
 
 // Request is one request of a customer under one idempotency key, and its outcome.
@@ -23,10 +25,10 @@ type Request struct {
 	From, To  string    // accounts
 	Amount    int64     // points or money
 
-	Outcome  Outcome
-	Code     string    // of a refusal
-	Answered string    // the identifier that the shop gave to what it made
-	Began    time.Time // when it was meant to be asked; zero if its time is of no interest
+	Outcome Outcome
+	Code    string        // of a refusal
+	Told    claims.Record // every answer
+	Began   time.Time     // when it was meant to be asked; zero if its time is of no interest
 }
 
 // Line is a product of an order.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/auth"
+	"holdfast/experiment/claims"
 	"holdfast/lockprovider"
 )
 
@@ -89,12 +90,16 @@ type answer struct {
 }
 
 type payload struct {
-	Object *struct{ ID, Status string }
+	Object *struct {
+		ID, Status string
+		Payment    *struct{ Status string }
+	}
 	Ticket *struct{ Status string }
 	Meta   struct {
 		Attempts    int
 		LockWaitMs  float64
 		Persistence string
+		Replayed    bool
 	}
 	UserErrors []struct {
 		Code, Message string
@@ -104,15 +109,27 @@ type payload struct {
 }
 
 // outcomeFields are what every contended mutation is asked for.
-const outcomeFields = ` meta { attempts lockWaitMs persistence } userErrors { code message retryable retryAfterMs } } }`
+const outcomeFields = ` meta { attempts lockWaitMs persistence replayed } userErrors { code message retryable retryAfterMs } } }`
 
 var mutations = map[string]string{
-	PlaceOrder: `mutation($input: PlaceOrderInput!) { r: placeOrder(input: $input) { object: order { id status } ticket { status }` +
+	PlaceOrder: `mutation($input: PlaceOrderInput!) { r: placeOrder(input: $input) { object: order { id status payment { status } } ticket { status }` +
 		outcomeFields,
 	IssueCoupon: `mutation($input: IssueCouponInput!) { r: issueCoupon(input: $input) { object: couponIssue { id }` + outcomeFields,
 	ChargePoints: `mutation($input: ChargePointsInput!) { r: chargePoints(input: $input) { object: wallet { id }` +
 		outcomeFields,
 	Transfer: `mutation($input: TransferInput!) { r: transfer(input: $input) { object: transfer { id }` + outcomeFields,
+}
+
+// reply is what the payload of a mutation says.
+func (p *payload) reply() claims.Reply {
+	out := claims.Reply{Accepted: p.Meta.Persistence == "ACCEPTED", Replayed: p.Meta.Replayed}
+	if len(p.UserErrors) > 0 {
+		out.Code = p.UserErrors[0].Code
+	}
+	if o := p.Object; o != nil {
+		out.Object, out.Status, out.Payment = o.ID, o.Status, o.Payment != nil
+	}
+	return out
 }
 
 type object = map[string]any

@@ -34,8 +34,13 @@ func (r *Report) safety() []string {
 		}
 	}
 	audited := true
+	var answers, untrue int64 // of strategies that must keep what they say
 	for _, run := range r.Runs {
 		audited = audited && run.Audited()
+		if !control(run.Strategy) {
+			answers += run.Answers
+			untrue += run.FalseAnswers
+		}
 		if exact[run.Strategy] && !control(run.Strategy) {
 			runs++
 		}
@@ -55,6 +60,9 @@ func (r *Report) safety() []string {
 		lines = append(lines, "The stores were not audited: only the answers are known.")
 	default:
 		lines = append(lines, fmt.Sprintf("Exact, with no finding of the audit in %s: %s.", plural(runs, "run"), strings.Join(names, ", ")))
+	}
+	if audited && answers > 0 {
+		lines = append(lines, fmt.Sprintf("%d of %d answers to customers were false.", untrue, answers))
 	}
 	return lines
 }
@@ -85,6 +93,9 @@ func (s Summary) Damage() string {
 	}
 	if s.Missing > 0 {
 		parts = append(parts, fmt.Sprintf("%d confirmed requests missing", s.Missing))
+	}
+	if s.FalseAnswers > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d answers false", s.FalseAnswers, s.Answers))
 	}
 	parts = append(parts, plural(s.Violations, "finding"))
 	return strings.Join(parts, ", ")

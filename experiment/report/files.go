@@ -52,6 +52,8 @@ var columns = []struct {
 	{"lostMoney", func(r Run) string { return strconv.FormatInt(r.LostMoney, 10) }},
 	{"lostUnits", func(r Run) string { return strconv.FormatInt(r.LostUnits, 10) }},
 	{"oversold", func(r Run) string { return strconv.FormatInt(r.Oversold, 10) }},
+	{"answers", func(r Run) string { return strconv.FormatInt(r.Answers, 10) }},
+	{"falseAnswers", func(r Run) string { return strconv.FormatInt(r.FalseAnswers, 10) }},
 	{"missing", func(r Run) string { return strconv.FormatInt(r.Missing, 10) }},
 }
 

@@ -100,6 +100,9 @@ type Run struct {
 	LostUnits int64 `json:"lostUnits"`
 	Oversold  int64 `json:"oversold"`
 	Missing   int64 `json:"missing"`
+	// Answers are how many the customers got, those to repeats included, and FalseAnswers how many of them were not true.
+	Answers      int64 `json:"answers"`
+	FalseAnswers int64 `json:"falseAnswers"`
 	// Audit says how far the audit could look.
 	Audit string `json:"audit"`
 
@@ -148,6 +151,9 @@ type Summary struct {
 	LostUnits int64 `json:"lostUnits"`
 	Oversold  int64 `json:"oversold"`
 	Missing   int64 `json:"missing"`
+	// Answers and FalseAnswers are those of [Run].
+	Answers      int64 `json:"answers"`
+	FalseAnswers int64 `json:"falseAnswers"`
 	// Percentiles are the medians of the rounds', Timeline their sums.
 	Percentiles []Percentile  `json:"percentiles,omitempty"`
 	Timeline    []load.Moment `json:"timeline,omitempty"`
@@ -231,6 +237,8 @@ func summary(c plans.Case, runs []Run) Summary {
 		s.LostUnits += r.LostUnits
 		s.Oversold += r.Oversold
 		s.Missing += r.Missing
+		s.Answers += r.Answers
+		s.FalseAnswers += r.FalseAnswers
 	}
 	for i, p := range runs[0].Percentiles {
 		s.Percentiles = append(s.Percentiles, Percentile{p.Percent, median(func(r Run) float64 {

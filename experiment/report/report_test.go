@@ -38,12 +38,12 @@ func sample(rates map[lockprovider.Strategy]float64) Report {
 			run := Run{
 				Case: c, Round: round, Successes: 100, PerSecond: rates[c.Strategy] * (1 + float64(round-2)/50), P50Ms: 5, P99Ms: 20 + float64(round),
 				Units: &units, Winners: &units,
-				Audit: "journal, answers", Percentiles: []Percentile{{50, 5}, {99, 20}, {100, 30}},
+				Answers: 150, Audit: "journal, answers", Percentiles: []Percentile{{50, 5}, {99, 20}, {100, 30}},
 				Timeline: []load.Moment{{At: 0.5, Successes: 60}, {At: 1, Successes: 40}},
 			}
 			if c.Strategy == lockprovider.None {
 				run.Findings = []audit.Finding{{Kind: audit.Journal, Subject: "account:a", Text: "amount 1"}, {Kind: audit.LostMoney, Subject: "account:b", Text: "12 lost", Units: 12}}
-				run.Violations, run.LostMoney = 2, 12
+				run.Violations, run.LostMoney, run.FalseAnswers = 2, 12, 1
 			}
 			r.Runs = append(r.Runs, run)
 		}
@@ -56,7 +56,8 @@ func TestConclusion(t *testing.T) {
 	r := sample(map[lockprovider.Strategy]float64{lockprovider.None: 5000, lockprovider.RowLock: 500, lockprovider.Lua: 2000})
 	said := strings.Join(r.Conclusion, "\n")
 	for _, want := range []string{
-		"NONE under transfers: 36 of money or points lost or invented, 6 findings.", "Exact, with no finding of the audit in 12 runs: lua, rowlock.",
+		"NONE under transfers: 36 of money or points lost or invented, 3 of 450 answers false, 6 findings.", "0 of 1800 answers to customers were false.",
+		"Exact, with no finding of the audit in 12 runs: lua, rowlock.",
 		"lua did 2000", "faster than rowlock (4.00 times)",
 	} {
 		if !strings.Contains(said, want) {
@@ -65,6 +66,11 @@ func TestConclusion(t *testing.T) {
 	}
 	if strings.Contains(said, "none did") {
 		t.Errorf("recommends the control:\n%s", said)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	must(t, err)
+	if line := regexp.MustCompile(`\d+ of \d+ answers to customers were false\.`); !line.MatchString(said) || !line.Match(readme) {
+		t.Errorf("the README does not quote what is said of answers:\n%s", said)
 	}
 	open := r
 	for i := range open.Runs {
@@ -82,7 +88,7 @@ func TestConclusion(t *testing.T) {
 	}
 	r.Runs[0].Audit = NotAudited + ": no database"
 	r.Conclude()
-	if said := strings.Join(r.Conclusion, "\n"); strings.Contains(said, "Exact") || verdictOf(Summary{}) != NotAudited {
+	if said := strings.Join(r.Conclusion, "\n"); strings.Contains(said, "Exact") || strings.Contains(said, "answers to customers") || verdictOf(Summary{}) != NotAudited {
 		t.Errorf("claims to have audited:\n%s", said)
 	}
 	if strings.Contains(said, "with the database alone") {
@@ -183,7 +189,7 @@ func TestTableIsLoud(t *testing.T) {
 	if !strings.Contains(text.String(), " 30/30 ") {
 		t.Errorf("no winners of three rounds:\n%s", text.String())
 	}
-	loud := "!!! transfers under NONE: 36 of money or points lost or invented, 6 findings, in 3 of 3 rounds\n    MONEY LOST OR INVENTED: account:b 12 lost"
+	loud := "!!! transfers under NONE: 36 of money or points lost or invented, 3 of 450 answers false, 6 findings, in 3 of 3 rounds\n    MONEY LOST OR INVENTED: account:b 12 lost"
 	if !strings.Contains(text.String(), loud) {
 		t.Errorf("not loud enough:\n%s", text.String())
 	}

@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"holdfast/internal/testenv"
+	"holdfast/lockprovider"
+)
+
+// every is how often a campaign switches.
+const every = 2 * time.Second
+
+// TestCampaignTakeover replaces the strategy of a shop every two seconds, by instances that take over, while customers go on at the
+// instances that are replaced until these have stopped.
+func TestCampaignTakeover(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many servers")
+	}
+	noLeaks(t)
+	all := variants()
+	c := newCampaign(t, openPostgres(t), all[0])
+	takeovers := 4
+	if longCampaign() {
+		takeovers = 50
+	}
+	c.refill(t)
+	load := c.load(t)
+	ticks := time.NewTicker(every)
+	defer ticks.Stop()
+	for i := range takeovers {
+		testenv.Receive(t, ticks.C, "the time of the next takeover")
+		next := all[0] // which loses most if it is not drained
+		if i%2 == 0 {
+			next = all[1+i/2%(len(all)-1)]
+		}
+		c.takeOver(t, next)
+	}
+	c.await(t, 50)
+	load.finish(t)
+	c.prove(t, "takeovers", lossless, "UNAVAILABLE", "LOCK_TIMEOUT", "LOCK_LOST", accepted)
+	c.end(t)
+}
+
+// takeOver starts two instances with another strategy, and waits until those that they replace have stopped.
+func (c *campaign) takeOver(t *testing.T, v variant) {
+	t.Helper()
+	replaced := c.instances()
+	c.note(func() {
+		c.variant, c.args = v, campaignArgs(v)
+		for _, p := range replaced {
+			c.dead[p.url] = true // it stops when it notices
+		}
+	})
+	for range replaced {
+		c.add(boot(t, c.production(), append(c.args, "--takeover")...))
+	}
+	for _, p := range replaced {
+		wantEqual(t, "exit code of one that was replaced", p.wait(), exitFailed)
+		p.logged("stopping: another instance has taken over")
+	}
+	c.remove(replaced...)
+}
+
+// TestCampaignFallback takes Redis away every two seconds, killed or frozen in turn, and gives it back as soon as all families are
+// served without it.
+func TestCampaignFallback(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts and kills many servers")
+	}
+	for _, v := range variants() {
+		switch info := v.info(); {
+		case !info.Needs.Redis:
+			continue
+		case !longCampaign() && !info.WritesBehind:
+			continue
+		}
+		v = v.with("fallback=" + string(lockprovider.RowLock))
+		t.Run(v.String(), func(t *testing.T) {
+			noLeaks(t)
+			redis := testenv.Redis(t, "--appendonly", "yes")
+			c := newCampaign(t, stores{database: testenv.Postgres(t), redis: redis.URL}, v)
+			outages := 2
+			if longCampaign() {
+				outages = 20
+			}
+			c.refill(t)
+			load := c.load(t)
+			ticks := time.NewTicker(every)
+			defer ticks.Stop()
+			for i := range outages {
+				testenv.Receive(t, ticks.C, "the time of the next outage")
+				down, up := redis.Kill, redis.Restart
+				if i%2 == 1 {
+					down, up = redis.Pause, redis.Resume
+				}
+				must(t, down())
+				c.served(t, len(lockprovider.Families))
+				c.await(t, 20) // answers, while redis is away
+				must(t, up())
+				c.served(t, 0)
+			}
+			c.await(t, 50)
+			load.finish(t)
+			c.prove(t, "fallback and back", drifting, redisAway.codes...)
+			c.end(t)
+		})
+	}
+}
