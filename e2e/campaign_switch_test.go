@@ -18,8 +18,15 @@ func TestCampaignTakeover(t *testing.T) {
 		t.Skip("starts many servers")
 	}
 	noLeaks(t)
-	all := variants()
-	c := newCampaign(t, openPostgres(t), all[0])
+	var behind, others []variant // lua, which loses most if it is not drained, in turn with each other strategy
+	for _, v := range variants() {
+		if v.strategy == lockprovider.Lua {
+			behind = append(behind, v)
+		} else {
+			others = append(others, v)
+		}
+	}
+	c := newCampaign(t, openPostgres(t), behind[0])
 	takeovers := 4
 	if longCampaign() {
 		takeovers = 50
@@ -30,15 +37,16 @@ func TestCampaignTakeover(t *testing.T) {
 	defer ticks.Stop()
 	for i := range takeovers {
 		testenv.Receive(t, ticks.C, "the time of the next takeover")
-		next := all[0] // which loses most if it is not drained
-		if i%2 == 0 {
-			next = all[1+i/2%(len(all)-1)]
+		next := others[i/2%len(others)]
+		if i%2 == 1 {
+			next = behind[i/2%len(behind)]
 		}
 		c.takeOver(t, next)
 	}
 	c.await(t, 50)
 	load.finish(t)
-	c.prove(t, "takeovers", lossless, "UNAVAILABLE", "LOCK_TIMEOUT", "LOCK_LOST", accepted)
+	// An instance without Redis that has not noticed yet writes to the database what the next strategy's Redis does not know.
+	c.prove(t, "takeovers", drifting, "UNAVAILABLE", "LOCK_TIMEOUT", "LOCK_LOST", accepted)
 	c.end(t)
 }
 
@@ -58,8 +66,8 @@ func (c *campaign) takeOver(t *testing.T, v variant) {
 	for _, p := range replaced {
 		wantEqual(t, "exit code of one that was replaced", p.wait(), exitFailed)
 		p.logged("stopping: another instance has taken over")
+		c.remove(p)
 	}
-	c.remove(replaced...)
 }
 
 // TestCampaignFallback takes Redis away every two seconds, killed or frozen in turn, and gives it back as soon as all families are

@@ -378,3 +378,22 @@ func TestQueueNeedsNoDatabaseToJoin(t *testing.T) {
 		t.Errorf("%+v, %v, want a place", place, err)
 	}
 }
+
+// TestRepeatOfWhatAnotherStrategyApplied: the change was applied before the strategy was switched. A repeat that finds this in the change
+// log, since nobody serves what it has sent to Redis, is told so.
+func TestRepeatOfWhatAnotherStrategyApplied(t *testing.T) {
+	for _, s := range []lockprovider.Strategy{lockprovider.Lua, lockprovider.Queue} {
+		onEachRedis(t, func(e *epochs) {
+			c := e.change()
+			c.Confirm = true
+			before := e.join(lockprovider.RowLock, "")
+			if first, err := before.For(lockprovider.Stock).Execute(bounded(e.T), c); err != nil || first.Replayed {
+				e.Fatalf("receipt %+v, error %v", first, err)
+			}
+			now := e.join(s, "")
+			if again, err := now.For(lockprovider.Stock).Execute(bounded(e.T), c); err != nil || !again.Replayed {
+				e.Errorf("%s: receipt %+v, error %v, want that of a repeat", s, again, err)
+			}
+		})
+	}
+}

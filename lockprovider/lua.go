@@ -170,6 +170,8 @@ func (p *lua) confirmed(
 		case <-look.C:
 			if first, found, err := p.ledger.Replay(ctx, c); errors.Is(err, ErrIDReused) {
 				return Receipt{}, err
+			} else if err == nil && found && !receipt.Replayed && first.StreamID != receipt.StreamID {
+				return first, nil // applied before, by another strategy or when Redis had not forgotten it
 			} else if err == nil && found {
 				// The amounts stay those that Redis told: persisters on several instances commit in another order.
 				receipt.State, receipt.Payload, receipt.StreamID = Committed, first.Payload, first.StreamID

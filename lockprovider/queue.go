@@ -152,9 +152,13 @@ func (p *queue) served(
 			receipt.Replayed = entry.Replayed || result.Err != nil
 			return receipt, err
 		case <-look.C:
-			if receipt, done, err := p.lookForResult(ctx, changes, c); done || err != nil {
-				receipt.Replayed = entry.Replayed
-				return receipt, err
+			receipt, done, err := p.lookForResult(ctx, changes, c)
+			if err != nil {
+				return Receipt{}, err
+			}
+			if done { // by this entry, or before by another one or by another strategy
+				receipt.Replayed = entry.Replayed || receipt.StreamID != entry.StreamID
+				return receipt, nil
 			}
 			next = max(2*next, firstLook)
 			look.Reset(next)
