@@ -362,8 +362,8 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 		err = s.giveBack(ctx, row.ID)
 	}
 	result, lerr := s.load(ctx, row.ID)
-	if err == nil {
-		err = lerr
+	if lerr != nil {
+		err = unshown(err, lerr)
 	}
 	return OrderResult{Order: result, Meta: metaOf(receipt)}, err
 }

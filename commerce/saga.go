@@ -44,7 +44,7 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 	}
 	row, lerr := s.load(ctx, orderID)
 	if lerr != nil {
-		return OrderResult{Meta: meta}, errors.Join(err, lerr)
+		return OrderResult{Meta: meta}, unshown(err, lerr)
 	}
 	if err == nil && row.Status == order.StatusFAILED {
 		err = &Error{Code: Code(row.FailureCode), Message: row.FailureReason, Field: failureField(row.FailureCode)}
@@ -53,6 +53,15 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 		}
 	}
 	return OrderResult{Order: row, Meta: meta, Persistence: Persisted}, err
+}
+
+// unshown is the error of an operation whose order cannot be read. A step may have been done: the step that was not must not speak
+// for all, as a LOCK_TIMEOUT would.
+func unshown(step, load error) error {
+	if step == nil {
+		return load
+	}
+	return fmt.Errorf("%w; before that: %v", load, step) //nolint:errorlint // see above
 }
 
 // ignoreAdvanced drops the error of a step that came after another one: the order's status tells the result.

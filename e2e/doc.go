@@ -8,9 +8,9 @@
 //   - what a newcomer does: servers, commands, imports, experiments, mistakes;
 //   - clients: the pages in Chromium, Apollo Client, urql and others (see web/tests); these need Node and
 //     what npm installs, and are skipped without;
-//   - the campaign (campaign_*_test.go): servers, Redis and the broker are killed, emptied and frozen under
-//     load, and the database is audited afterwards. HOLDFAST_CAMPAIGN=long makes it longer; `make campaign`
-//     runs it so.
+//   - the campaign (campaign_*_test.go): servers, Redis and the broker are killed, emptied and frozen, and
+//     strategies are switched, under load. The database is audited afterwards, and every answer compared with
+//     it (package experiment/claims). HOLDFAST_CAMPAIGN=long makes it longer; `make campaign` runs it so.
 //
 // With -short, tests that need a database server, Node or much time are skipped.
 package e2e

@@ -258,6 +258,40 @@ func TestAnswersAreCounted(t *testing.T) {
 	}
 }
 
+// TestDocument: the table of docs/api.md says of each code what is checked here.
+func TestDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "<!-- claims:begin")
+	table, _, _ = strings.Cut(table, "<!-- claims:end -->")
+	names := map[string]claims.Claim{"refused": claims.Refused, "not started": claims.NotStarted, "unknown": claims.Unknown}
+	said := map[string]bool{claims.NoAnswer: true}
+	for row := range strings.Lines(table) {
+		cells := strings.Split(row, "|")
+		if len(cells) != 4 || !strings.Contains(cells[1], "`") {
+			continue
+		}
+		name, _, _ := strings.Cut(strings.TrimSpace(cells[2]), ":")
+		claim, known := names[name]
+		if !known {
+			t.Errorf("%q is no claim", name)
+		}
+		for _, code := range regexp.MustCompile("`([A-Z_]+)`").FindAllStringSubmatch(cells[1], -1) {
+			if !claims.Listed(code[1]) || claims.Of(code[1]) != claim {
+				t.Errorf("%s is not %s", code[1], name)
+			}
+			said[code[1]] = true
+		}
+	}
+	for _, code := range claims.Codes() {
+		if !said[code] {
+			t.Errorf("docs/api.md does not tell what %s says", code)
+		}
+	}
+}
+
 // documented finds the codes in the first column of the tables in docs/api.md.
 var documented = regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|")
 
