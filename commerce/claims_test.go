@@ -36,13 +36,13 @@ func TestStepsThatWereDoneAreNotDenied(t *testing.T) {
 	const strategy lockprovider.Strategy = "contended"
 	right, _ := lockprovider.Lookup(lockprovider.RowLock)
 	var on, unreadable atomic.Bool
-	defer lockprovider.Register(lockprovider.Info{
+	t.Cleanup(lockprovider.Register(lockprovider.Info{
 		Name: strategy,
 		New: func(d lockprovider.Deps) (lockprovider.Provider, error) {
 			next, err := right.New(d)
 			return &contended{next, &on, &unreadable}, err
 		},
-	})()
+	}))
 	s := openShop(t, lockprovider.FamilyConfig{Strategy: strategy}, "sqlite://:memory:", clients.EmbeddedRedis)
 	s.db.Ent.Order.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
 		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {

@@ -135,7 +135,8 @@ type campaign struct {
 	samples  map[string]string // an answer for each code
 	asked    []*ask
 	answered int
-	changed  chan struct{} // closed with the next change of any of these
+	definite map[string]int // answers by operation that said whether it was done
+	changed  chan struct{}  // closed with the next change of any of these
 	loads    uint64
 	slow     bool // the machine was, at times
 
@@ -185,7 +186,7 @@ func newCampaign(t *testing.T, s stores, v variant) *campaign {
 	t.Logf("seed %d", seed)
 	c := &campaign{
 		stores: s, variant: v, dice: rand.New(rand.NewPCG(seed, 0)), seed: seed, dead: map[string]bool{},
-		codes: map[string]int{}, samples: map[string]string{}, changed: make(chan struct{}),
+		codes: map[string]int{}, samples: map[string]string{}, definite: map[string]int{}, changed: make(chan struct{}),
 	}
 	c.args = campaignArgs(v)
 	server := boot(t, s.production(), c.args...)
@@ -339,6 +340,9 @@ func (c *campaign) repeat(ctx context.Context, dice *rand.Rand, a *ask, done fun
 				c.codes[reply.Code]++
 			case reply.Accepted:
 				c.codes[accepted]++
+			}
+			if reply.Change() > claims.NotStarted {
+				c.definite[a.operation]++
 			}
 			if satisfied {
 				c.answered++
