@@ -164,11 +164,20 @@ type ask struct {
 	to        int       // whose account a transfer goes to
 	scarce    bool      // there is less than customers ask for
 	told      claims.Record
+
+	follows *ask // places the order that this one pays or cancels
+	follow  bool // another request pays or cancels the order
 }
 
 // request is what the answers are about.
 func (a *ask) request() claims.Request {
-	r := claims.Request{Pays: a.input["payment"] != nil}
+	switch a.operation {
+	case "payOrder":
+		return claims.Request{Object: a.follows.request().Object, Pays: true, Placed: true}
+	case "cancelOrder":
+		return claims.Request{Object: a.follows.request().Object, Unmarked: true}
+	}
+	r := claims.Request{Pays: a.input["payment"] != nil, Followed: a.follow}
 	if prefix := map[string]string{"placeOrder": "ord_", "issueCoupon": "cpi_", "transfer": "tr_"}[a.operation]; prefix != "" {
 		r.Object = objectID(prefix, a.change)
 	}
@@ -219,6 +228,9 @@ func (c *campaign) make(dice *rand.Rand, by int) *ask {
 		a.operation, a.input = "placeOrder", buy(c.plenty, 1, "POINTS")
 	case 2:
 		a.operation, a.input = "placeOrder", buy(c.plenty, 1+dice.IntN(3), "CARD")
+		if dice.IntN(2) == 0 {
+			delete(a.input, "payment")
+		}
 	case 3, 4: // paid by card or later: a customer who gets one keeps it
 		a.operation, a.input, a.scarce = "placeOrder", buy(c.scarce, 1, "CARD"), true
 		if dice.IntN(2) == 0 {
@@ -238,6 +250,27 @@ func (c *campaign) make(dice *rand.Rand, by int) *ask {
 	}
 	a.change = changeID(a.operation, c.shoppers[by].id, a.input["idempotencyKey"].(string))
 	return a
+}
+
+// next returns how a customer goes on with an order of what there is plenty of: it is paid or cancelled. It returns nil if there is
+// nothing to go on with.
+func (c *campaign) next(dice *rand.Rand, a *ask) *ask {
+	last, _ := a.told.Last()
+	if a.operation != "placeOrder" || a.scarce || a.input["payment"] != nil || last.Code != "" || last.Accepted {
+		return nil
+	}
+	a.follow = true
+	n := &ask{by: a.by, follows: a, input: object{"idempotencyKey": key(), "orderId": last.Object}}
+	switch dice.IntN(3) {
+	case 0:
+		n.operation = "cancelOrder"
+	case 1:
+		n.operation, n.input["payment"] = "payOrder", object{"method": "POINTS"}
+	default:
+		n.operation, n.input["payment"] = "payOrder", object{"method": "CARD"}
+	}
+	n.change = changeID(n.operation, c.shoppers[n.by].id, n.input["idempotencyKey"].(string))
+	return n
 }
 
 // changeID derives the ID of a change as commerce does: from the operation, the user and the key.
@@ -278,7 +311,12 @@ func (c *campaign) load(t *testing.T) *load {
 					return
 				default:
 				}
-				if err := c.ask(l.ctx, dice, c.make(dice, i)); err != nil {
+				a := c.make(dice, i)
+				err := c.ask(l.ctx, dice, a)
+				if n := c.next(dice, a); err == nil && n != nil {
+					err = c.ask(l.ctx, dice, n)
+				}
+				if err != nil {
 					l.mu.Lock()
 					l.errs = append(l.errs, err)
 					l.mu.Unlock()
@@ -384,6 +422,9 @@ func (c *campaign) once(ctx context.Context, server string, dice *rand.Rand, a *
 	}
 	if p.Order != nil {
 		reply.Status, reply.Payment = p.Order.Status, p.Order.Payment != nil
+	}
+	if a.operation == "cancelOrder" && reply.Code != "" && reply.Status != "CANCELLED" {
+		reply.Object = "" // an error that comes with the order, as it was
 	}
 	switch {
 	case err != nil:

@@ -21,6 +21,7 @@ import (
 var mutations = map[string]string{
 	"placeOrder":    `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
 	"payOrder":      `mutation($input: PayOrderInput!) { payOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
+	"cancelOrder":   `mutation($input: CancelOrderInput!) { cancelOrder(input: $input) { order { id status payment { method status } } ` + outcome,
 	"issueCoupon":   `mutation($input: IssueCouponInput!) { issueCoupon(input: $input) { couponIssue { id status } coupon { issued } ` + outcome,
 	"chargePoints":  `mutation($input: ChargePointsInput!) { chargePoints(input: $input) { wallet { balance } ` + outcome,
 	"transfer":      `mutation($input: TransferInput!) { transfer(input: $input) { transfer { id } fromAccount { id balance { amountMinor } } ` + outcome,

@@ -22,14 +22,21 @@ type False struct {
 type Request struct {
 	// Object is the identifier of what the request makes, "" if it makes nothing.
 	Object string
-	// Pays tells that the request pays the order that it places.
-	Pays bool
+	// Pays tells that the request pays an order: the one that it places, or, if Placed is set, one that was placed before.
+	Pays, Placed bool
+	// Followed tells that other requests pay or cancel the order that this one places.
+	Followed bool
+	// Unmarked tells that replayed is said of the key alone, and not of what was done.
+	Unmarked bool
 }
 
 // Allowed is what a fault may do.
 type Allowed struct {
 	// AcceptedLost: what only Redis had may be lost with it, or be refused by the database.
 	AcceptedLost bool
+	// Retried: the shop may itself have tried an attempt twice, first in Redis and then in the database. It cannot tell whether what it
+	// then finds done was done by the first try, or by an earlier attempt.
+	Retried bool
 }
 
 // Check returns the answers that were false, each once.
@@ -39,8 +46,10 @@ func (r *Record) Check(request Request, allowed Allowed) []False {
 	replies := 0
 	for _, e := range r.events {
 		if e.found != nil {
-			c.add(change.found(e.found.Applied, allowed))
-			if e.found.Order != nil {
+			if !request.Placed {
+				c.add(change.found(e.found.Applied, allowed))
+			}
+			if e.found.Order != nil && !request.Followed {
 				c.add(pay.found(e.found.Order.Captured || e.found.Order.Status == paid, allowed))
 				c.add(c.order(*e.found.Order))
 			}
@@ -48,9 +57,13 @@ func (r *Record) Check(request Request, allowed Allowed) []False {
 		}
 		i := replies
 		replies++
-		c.add(change.told(i, e.reply.Change(), allowed))
-		c.add(change.repeated(i, e.reply))
-		change.follow(i, e.reply.Change())
+		if !request.Placed {
+			c.add(change.told(i, e.reply.Change(), allowed))
+			if !request.Unmarked && !allowed.Retried {
+				c.add(change.repeated(i, e.reply))
+			}
+			change.follow(i, e.reply.Change())
+		}
 		if request.Pays {
 			c.add(pay.told(i, e.reply.payment(), allowed))
 			pay.follow(i, e.reply.payment())

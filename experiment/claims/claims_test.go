@@ -70,6 +70,12 @@ type (
 	}
 )
 
+var (
+	paysLater = claims.Request{Object: id, Pays: true, Placed: true}
+	followed  = claims.Request{Object: id, Followed: true}
+	unmarked  = claims.Request{Object: id, Unmarked: true}
+)
+
 // TestFalseAnswersAreFound has each kind of false claim.
 func TestFalseAnswersAreFound(t *testing.T) {
 	plain, pays := claims.Request{Object: id}, claims.Request{Object: id, Pays: true}
@@ -119,6 +125,11 @@ func TestFalseAnswersAreFound(t *testing.T) {
 		{"payment not started and taken", pays, story{payLater, isPaid}, wrong{claims.Phantom, 0}},
 		{"order not started and paid", pays, story{timeout, isPaid}, wrong{claims.Phantom, 0}},
 		{"paid, then declined", pays, story{bought, declinedAgain}, wrong{claims.Contradiction, 1}},
+		{"not paid by a later request, and paid", paysLater, story{payLater, isPaid}, wrong{claims.Phantom, 0}},
+		{"paid by a later request, and not", paysLater, story{bought, isOpen}, wrong{claims.Missing, 0}},
+		{"failed by a later request, and paid", paysLater, story{declined, isPaid}, wrong{claims.Phantom, 0}},
+		{"placed, followed, and missing", followed, story{order, absent}, wrong{claims.Missing, 0}},
+		{"cancelled twice, unmarked, and missing", unmarked, story{timeout, done, absent}, wrong{claims.Missing, 1}},
 		{"paid without being asked to", plain, story{order, isPaid}, wrong{claims.Phantom, -1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -143,6 +154,12 @@ func TestTrueAnswersAreNot(t *testing.T) {
 		story   story
 	}{
 		{"nothing", plain, story{absent, absent}},
+		{"placed, then paid by another request", followed, story{order, isPaid}},
+		{"placed, then failed by another request", followed, story{order, isFailed}},
+		{"paid by a later request", paysLater, story{payLater, bought, isPaid}},
+		{"declined by a later request", paysLater, story{payAway, declined, isFailed}},
+		{"paid, repeated, by a request whose key had failed before", paysLater, story{timeout, claims.Reply{Object: id, Status: "PAID", Replayed: true}, isPaid}},
+		{"a key that had failed before", unmarked, story{timeout, again, present}},
 		{"success", plain, story{done, present, present}},
 		{"success and a repeat", plain, story{done, again, present}},
 		{"success without a name", claims.Request{}, story{claims.Reply{Object: "wallet_1"}, claims.Reply{Replayed: true}, present}},
@@ -198,6 +215,21 @@ func TestAcceptedMayBeLost(t *testing.T) {
 		}
 	}
 	for _, s := range []story{{done, absent}, {taken, again, absent}, {taken, soldOut, present}, {timeout, present}} {
+		if found := record(t, s).Check(request, allowed); len(found) != 1 {
+			t.Errorf("%v: found %+v", s, found)
+		}
+	}
+}
+
+// TestRetriedByTheShop: a first attempt may find done what it did itself. What the database says counts all the same.
+func TestRetriedByTheShop(t *testing.T) {
+	allowed, request := claims.Allowed{Retried: true}, claims.Request{Object: id}
+	for _, s := range []story{{again, present}, {timeout, again, present}} {
+		if found := record(t, s).Check(request, allowed); found != nil {
+			t.Errorf("found %+v", found)
+		}
+	}
+	for _, s := range []story{{again, absent}, {timeout, present}, {done, soldOut, present}} {
 		if found := record(t, s).Check(request, allowed); len(found) != 1 {
 			t.Errorf("%v: found %+v", s, found)
 		}

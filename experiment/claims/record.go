@@ -69,7 +69,7 @@ func (r *Record) Open(request Request) bool {
 			pay.follow(i, e.reply.payment())
 		}
 	}
-	return change.belief == maybe || request.Pays && pay.belief == maybe
+	return !request.Placed && change.belief == maybe || request.Pays && pay.belief == maybe
 }
 
 // Lost tells that the database lacked, when it was last looked into, what the shop had accepted last.

@@ -71,6 +71,9 @@ func (e epoch) open(ctx context.Context) error {
 	})
 	select {
 	case result := <-opened:
+		if errors.Is(result.Err, context.DeadlineExceeded) { // of the bound above, and not of this caller
+			return fmt.Errorf("%w: the epoch was not opened within %s", ledger.ErrUnavailable, scriptTimeout)
+		}
 		return result.Err
 	case <-ctx.Done():
 		return ledger.Ended(ctx)

@@ -298,6 +298,23 @@ func TestAnEpochIsOpenedTogether(t *testing.T) {
 	}
 }
 
+// TestAnEpochThatIsNotOpenedInTime: the stores take too long to open an epoch. That is not the end of the customer's own time.
+func TestAnEpochThatIsNotOpenedInTime(t *testing.T) {
+	t.Parallel()
+	store := redisfirst.NewStore(openRedis(t), family, 1, "here", settings)
+	store.OpenWith(func(ctx context.Context, _ int64, _ func(context.Context) error) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	c := ledger.Change{
+		ID: uuid.New(), Family: family, Moves: []ledger.Move{{Balance: "stock:product:a", Delta: -1}},
+		Record: ledger.Record{Kind: "test", Payload: json.RawMessage("{}"), Fingerprint: "x"},
+	}
+	if _, err := store.Admit(t.Context(), c); !errors.Is(err, ledger.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v, want ErrUnavailable", err)
+	}
+}
+
 // afterScript is called after each script that was refused because the epoch is not open.
 type afterScript func()
 
