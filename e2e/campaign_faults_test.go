@@ -61,7 +61,7 @@ var (
 			must(t, postgres.Kill())
 			<-time.After(outage)
 			must(t, postgres.Restart())
-		}, []string{"UNAVAILABLE", "LOCK_TIMEOUT", accepted},
+		}, []string{"UNAVAILABLE", "LOCK_TIMEOUT", "LOCK_LOST", accepted},
 	}
 	redisAway = fault{
 		// One instance may go back to Redis a moment before the other stops writing to the database alone.
@@ -112,6 +112,7 @@ func TestCampaignFaults(t *testing.T) {
 			redis := testenv.Redis(t, test.redis...)
 			s := stores{database: anotherDatabase(t, postgres, fmt.Sprintf("campaign_%d", i)), redis: redis.URL}
 			c := newCampaign(t, s, test.variant)
+			c.redisFails = true
 			c.refill(t)
 			rounds := 1
 			if longCampaign() && test.strategy == lockprovider.Lua {
@@ -119,6 +120,7 @@ func TestCampaignFaults(t *testing.T) {
 			}
 			for range rounds {
 				for _, f := range test.faults {
+					c.restock(t)
 					load := c.load(t)
 					c.await(t, 50)
 					f.strike(t, c, redis, postgres)

@@ -43,6 +43,7 @@ func TestCampaignTakeover(t *testing.T) {
 			next = behind[i/2%len(behind)]
 		}
 		c.takeOver(t, next)
+		c.restock(t)
 	}
 	c.await(t, 50)
 	load.finish(t)
@@ -89,6 +90,7 @@ func TestCampaignFallback(t *testing.T) {
 			noLeaks(t)
 			redis := testenv.Redis(t, "--appendonly", "yes")
 			c := newCampaign(t, stores{database: testenv.Postgres(t), redis: redis.URL}, v)
+			c.redisFails = true
 			outages := 2
 			if longCampaign() {
 				outages = 20
@@ -99,6 +101,7 @@ func TestCampaignFallback(t *testing.T) {
 			defer ticks.Stop()
 			for i := range outages {
 				testenv.Receive(t, ticks.C, "the time of the next outage")
+				c.restock(t)
 				down, up := redis.Kill, redis.Restart
 				if i%2 == 1 {
 					down, up = redis.Pause, redis.Resume

@@ -91,6 +91,9 @@ func TestCampaignKills(t *testing.T) {
 				c.kill(t, victims...)
 				killed += len(victims)
 				c.refill(t)
+				if c.dice.IntN(10) == 0 {
+					c.restock(t)
+				}
 			}
 			load.finish(t)
 			allowed := []string{}
@@ -125,8 +128,9 @@ type campaign struct {
 	shoppers []shopper
 	patient  bool // customers wait for every answer
 
-	plenty, scarce, common, rare string
-	accounts                     []string // that of each shopper
+	root                 user
+	plenty, common, rare string
+	accounts             []string // that of each shopper
 
 	mu       sync.Mutex // guards what follows
 	live     []*process
@@ -137,10 +141,12 @@ type campaign struct {
 	answered int
 	definite map[string]int // answers by operation that said whether it was done
 	changed  chan struct{}  // closed with the next change of any of these
+	scarce   []string       // products; customers want the last one
 	loads    uint64
 	slow     bool // the machine was, at times
 
-	worst losses // of all faults up to now
+	worst      losses // of all faults up to now
+	redisFails bool
 }
 
 // notSlow is the slowness up to which a shop keeps its timeouts.
@@ -201,14 +207,15 @@ func newCampaign(t *testing.T, s stores, v variant) *campaign {
 	server := boot(t, s.production(), c.args...)
 	c.add(server)
 	browser := browser(t)
-	root := signIn(t, browser, "root", true, server)
-	c.plenty, c.scarce = root.product(t, 7, plentyOfStock), root.product(t, 3, scarceStock)
-	c.common, c.rare = root.coupon(t, 1_000_000, perShopper), root.coupon(t, rareQuota, 1000)
+	c.root = signIn(t, browser, "root", true, server)
+	c.plenty = c.root.product(t, 7, plentyOfStock)
+	c.common, c.rare = c.root.coupon(t, 1_000_000, perShopper), c.root.coupon(t, rareQuota, 1000)
+	c.restock(t)
 	for i := range shoppers {
 		name := fmt.Sprintf("shopper%d", i)
 		who := shopper{signIn(t, browser, name, false), name}
 		c.shoppers = append(c.shoppers, who)
-		c.accounts = append(c.accounts, root.account(t, name, openingSaving))
+		c.accounts = append(c.accounts, c.root.account(t, name, openingSaving))
 	}
 	return c
 }
@@ -218,6 +225,19 @@ func campaignArgs(v variant) []string {
 	return slices.Concat(all(v.strategy, append(v.settings, "lease=1s", "poll=20ms", "attempts=10", "backoff=5ms")...),
 		set("pipeline.claimIdle=300ms", "pipeline.persistWait=2s", "payment.latency=2ms", "redis.poolSize=32",
 			"deployment.heartbeat=500ms", "failover.retry=300ms", "failover.watch=200ms"))
+}
+
+// restock offers another product of which there are few: customers are refused before, during and after each fault.
+func (c *campaign) restock(t *testing.T) {
+	t.Helper()
+	product := c.root.at(c.instances()...).product(t, 3, scarceStock)
+	c.note(func() { c.scarce = append(c.scarce, product) })
+}
+
+func (c *campaign) wanted() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.scarce[len(c.scarce)-1]
 }
 
 // make returns a random request of a shopper.
@@ -232,7 +252,7 @@ func (c *campaign) make(dice *rand.Rand, by int) *ask {
 			delete(a.input, "payment")
 		}
 	case 3, 4: // paid by card or later: a customer who gets one keeps it
-		a.operation, a.input, a.scarce = "placeOrder", buy(c.scarce, 1, "CARD"), true
+		a.operation, a.input, a.scarce = "placeOrder", buy(c.wanted(), 1, "CARD"), true
 		if dice.IntN(2) == 0 {
 			delete(a.input, "payment")
 		}

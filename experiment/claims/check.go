@@ -34,8 +34,8 @@ type Request struct {
 type Allowed struct {
 	// AcceptedLost: what only Redis had may be lost with it, or be refused by the database.
 	AcceptedLost bool
-	// Retried: the shop may itself have tried an attempt twice, first in Redis and then in the database. It cannot tell whether what it
-	// then finds done was done by the first try, or by an earlier attempt.
+	// Retried: the shop may have tried an attempt twice by itself, since the first try had no reply from Redis. It cannot tell whether
+	// what it then finds done was done by this try, or by an earlier attempt.
 	Retried bool
 }
 
