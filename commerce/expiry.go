@@ -4,34 +4,74 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
+	"time"
 
+	"entgo.io/ent/dialect/sql"
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/ent/predicate"
+	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 )
 
 // expiryWorkers bounds how many orders are finished at a time. It is chosen: several orders share the wait for a gateway or a
 // group commit, and most of the instance stays free for customers.
 const expiryWorkers = 8
 
+// The pauses after failed attempts to finish an order double from the first to the longest, ±50 %. They are chosen: an order
+// that can be finished again waits for ten minutes or so at most, and a thousand orders that never can cost two attempts a
+// second.
+const (
+	firstPause   = 10 * time.Second
+	longestPause = 10 * time.Minute
+)
+
+// failedAttempts is after how many failed attempts in a row the settlement of an order counts as [SettlementFailed]: after
+// about five minutes. It is chosen to be longer than a gateway or a store usually restarts.
+const failedAttempts = 6
+
+// Settlement is how far the job has come with an order that it could not finish at once.
+type Settlement string
+
+// The settlements.
+const (
+	SettlementRetrying Settlement = "RETRYING"
+	// SettlementFailed is for an operator to look at. The order is still tried, at the longest pause.
+	SettlementFailed Settlement = "FAILED"
+)
+
+// SettlementOf returns the settlement of an order that [Orders.Unsettled] has returned.
+func SettlementOf(o *ent.Order) Settlement {
+	if o.Attempts >= failedAttempts {
+		return SettlementFailed
+	}
+	return SettlementRetrying
+}
+
 // ExpireOverdue finishes the orders that no request will finish: those that were not paid in time, and those of which a crash,
 // or a gateway that did not answer, left something to be given back. An order whose card payment was authorized is captured
 // again, and becomes PAID or FAILED. Any other order that is overdue becomes EXPIRED.
 //
-// It takes the oldest first: at most limit of those that need the payment gateway, and limit of the others. So the others
-// expire while the gateway is away. It returns how many are finished now, and the errors of those that are not. The next
-// call tries these again. Calls may overlap, on any number of instances.
-func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done int, err error) {
+// It takes those that have been due for longest: at most limit of those that need the payment gateway, and limit of the
+// others. So the others expire while the gateway is away. An order that cannot be finished is due again after a pause, which
+// grows with each attempt: so it keeps nobody waiting. The order notes why.
+//
+// It returns how many are finished now, and how many could not be. The error is that of a store, or the end of ctx. Calls may
+// overlap, on any number of instances.
+func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done, failed int, err error) {
+	now := s.now()
 	byCard := order.HasPaymentWith(payment.MethodEQ(payment.MethodCARD))
 	var rows []*ent.Order
 	for _, kind := range []predicate.Order{order.Not(byCard), byCard} {
-		some, err := s.overdue(ctx, kind, limit)
+		some, err := s.due(ctx, now, kind, limit)
 		if err != nil {
-			return 0, fmt.Errorf("find overdue orders: %w", err)
+			return 0, 0, fmt.Errorf("find overdue orders: %w", err)
 		}
 		rows = append(rows, some...)
 	}
@@ -44,31 +84,87 @@ func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done int, err er
 			break
 		}
 		workers.Go(func() error {
-			settled, err := s.finish(ctx, row)
+			finished, err := s.attempt(ctx, row)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil {
+			switch {
+			case err != nil:
 				errs = append(errs, fmt.Errorf("order %s: %w", row.ID, err))
-			} else if settled {
+			case finished:
 				done++
+			default:
+				failed++
 			}
 			return nil // an error would keep the group from beginning the others
 		})
 	}
 	_ = workers.Wait()
-	return done, errors.Join(append(errs, ctx.Err())...)
+	return done, failed, errors.Join(append(errs, ctx.Err())...)
 }
 
-// overdue returns the oldest orders of a kind that are to be finished.
-func (s *Orders) overdue(ctx context.Context, kind predicate.Order, limit int) ([]*ent.Order, error) {
+// due returns the orders of a kind that are to be finished, those first that have been due for longest.
+func (s *Orders) due(ctx context.Context, now time.Time, kind predicate.Order, limit int) ([]*ent.Order, error) {
 	return s.Client.Order.Query().
-		Where(order.Settled(false), order.Or(order.StatusNEQ(order.StatusPENDING), order.ExpiresAtLTE(s.now())), kind).
+		Where(order.Settled(false), order.NextAttemptAtLTE(now), kind).
 		WithPayment().WithLines().
-		Order(order.ByExpiresAt(), order.ByID()).Limit(limit).All(ctx)
+		Order(order.ByNextAttemptAt(), order.ByID()).Limit(limit).All(ctx)
 }
 
-// finish does what is left to do for an order that is overdue or has ended, and tells whether the order is settled then. Each
-// step is done once, even if the customer or another instance does it at the same time.
+// attempt finishes an order, or notes when to try again. The error is one that says nothing about the order: a store is away,
+// or ctx has ended.
+func (s *Orders) attempt(ctx context.Context, row *ent.Order) (finished bool, err error) {
+	finished, err = s.finish(ctx, row)
+	if ctx.Err() != nil {
+		return finished, ctx.Err()
+	}
+	if err == nil && !finished {
+		err = errStillOwed
+	}
+	if err == nil {
+		return true, nil
+	}
+	storeAway := !errors.Is(err, errGateway) && (errors.Is(err, lockprovider.ErrUnavailable) || ledger.DatabaseDown(err))
+	if perr := s.postpone(ctx, row, err, !storeAway); perr != nil || storeAway {
+		return false, errors.Join(err, perr)
+	}
+	return false, nil
+}
+
+// errStillOwed is why an order is tried again of which no step has failed.
+var errStillOwed = errors.New("something is still owed")
+
+// maxLastError is the length of the database's column, in bytes.
+const maxLastError = 500
+
+// postpone notes why an order could not be finished, and when to try again. An attempt that does not count has failed for a
+// reason that concerns all orders.
+func (s *Orders) postpone(ctx context.Context, row *ent.Order, cause error, counts bool) error {
+	attempts := row.Attempts
+	if counts {
+		attempts++
+	}
+	text := cause.Error()
+	err := s.Client.Order.Update().
+		Where(order.ID(row.ID), order.Settled(false), order.Attempts(row.Attempts)). // else another instance has tried as well
+		SetAttempts(attempts).SetNextAttemptAt(s.now().Add(lock.Jitter(pauseAfter(attempts)).Truncate(time.Microsecond))).
+		SetLastError(strings.ToValidUTF8(text[:min(len(text), maxLastError)], "")).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("postpone the order: %w", err)
+	}
+	return nil
+}
+
+// pauseAfter is the pause after so many failed attempts in a row.
+func pauseAfter(attempts int) time.Duration {
+	pause := firstPause
+	for n := 1; n < attempts && pause < longestPause; n++ {
+		pause *= 2
+	}
+	return min(pause, longestPause)
+}
+
+// finish does what is left to do for an order that is due, and tells whether the order is settled then. Each step is done
+// once, even if the customer or another instance does it at the same time.
 func (s *Orders) finish(ctx context.Context, row *ent.Order) (bool, error) {
 	made := row.Edges.Payment
 	switch {
@@ -91,4 +187,19 @@ func (s *Orders) finish(ctx context.Context, row *ent.Order) (bool, error) {
 		return false, err
 	}
 	return s.Client.Order.Query().Where(order.ID(row.ID), order.Settled(true)).Exist(ctx)
+}
+
+// Unsettled returns the orders that the job has failed to finish, the most failed attempts first, at most limit of them.
+// Admins only.
+func (s *Orders) Unsettled(ctx context.Context, v Viewer, limit int) ([]*ent.Order, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	return withDetails(s.Client.Order.Query().Where(order.Settled(false), order.AttemptsGT(0))).
+		Order(order.ByAttempts(sql.OrderDesc()), order.ByID()).Limit(limit).All(ctx)
+}
+
+// CountFailed returns how many orders there are whose settlement is [SettlementFailed].
+func (s *Orders) CountFailed(ctx context.Context) (int, error) {
+	return s.Client.Order.Query().Where(order.Settled(false), order.AttemptsGTE(failedAttempts)).Count(ctx)
 }

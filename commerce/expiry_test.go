@@ -1,6 +1,8 @@
 package commerce_test
 
 import (
+	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,12 +45,21 @@ func (s *shop) stuck(t *testing.T, productID string) *ent.Order {
 
 func (s *shop) expire(t *testing.T, want int) {
 	t.Helper()
-	done, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
+	s.expireSome(t, expiryLimit, want, 0)
+}
+
+// expireSome runs the job once, with a limit, and wants so many orders finished and so many postponed.
+func (s *shop) expireSome(t *testing.T, limit, wantDone, wantFailed int) {
+	t.Helper()
+	done, failed, err := s.Orders.ExpireOverdue(t.Context(), limit)
 	must(t, err)
-	if done != want {
-		t.Errorf("%d orders finished, want %d", done, want)
+	if done != wantDone || failed != wantFailed {
+		t.Errorf("%d orders finished and %d postponed, want %d and %d", done, failed, wantDone, wantFailed)
 	}
 }
+
+// nextAttempt moves the clock behind the longest pause of an order that could not be finished.
+func (s *shop) nextAttempt() { s.clock.advance(time.Hour) }
 
 func (s *shop) wantOrder(t *testing.T, id string, status order.Status, settled bool) {
 	t.Helper()
@@ -90,7 +101,7 @@ func testExpiryGivesBackOnce(t *testing.T, s *shop) {
 
 	var done atomic.Int64
 	together(4, func(int) { // of four instances
-		n, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
+		n, _, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
 		done.Add(int64(n))
 		if err != nil {
 			t.Error(err)
@@ -128,7 +139,7 @@ func TestExpiryIsBounded(t *testing.T) {
 	}
 	s.clock.advance(reservation)
 	for i := 0; i < len(ids); i += 2 {
-		_, err := s.Orders.ExpireOverdue(t.Context(), 2)
+		_, _, err := s.Orders.ExpireOverdue(t.Context(), 2)
 		must(t, err)
 		for n, id := range ids {
 			if n < i+2 {
@@ -163,7 +174,7 @@ func testPayCancelAndExpiryRace(t *testing.T, s *shop) {
 			},
 			func() {
 				s.clock.advance(reservation)
-				_, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
+				_, _, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
 				if err != nil {
 					t.Error(err)
 				}
@@ -175,7 +186,8 @@ func testPayCancelAndExpiryRace(t *testing.T, s *shop) {
 			},
 		}
 		together(len(racers), func(i int) { racers[i]() })
-		_, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
+		s.nextAttempt()
+		_, _, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
 		must(t, err)
 
 		row, err := s.Orders.Get(t.Context(), alice, id)
@@ -219,10 +231,7 @@ func testExpiryFinishesAuthorizedPayments(t *testing.T, s *shop) {
 	captured, refused := s.stuck(t, a), s.stuck(t, a)
 	s.clock.advance(reservation)
 
-	done, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
-	if errs := wantCodes(t, err, "UNAVAILABLE"); done != 0 || !errs[0].Retryable {
-		t.Errorf("%d orders finished while the gateway is down", done)
-	}
+	s.expireSome(t, expiryLimit, 0, 2) // while the gateway is down
 	s.wantOrder(t, captured.ID, order.StatusPENDING, false)
 	s.wantStock(t, a, 1)
 
@@ -234,6 +243,7 @@ func testExpiryFinishesAuthorizedPayments(t *testing.T, s *shop) {
 		return nil
 	}
 	s.gateway.mu.Unlock()
+	s.nextAttempt()
 	s.expire(t, 2)
 	s.wantOrder(t, captured.ID, order.StatusPAID, true)
 	s.wantOrder(t, refused.ID, order.StatusFAILED, true)
@@ -265,9 +275,9 @@ func testExpirySettlesWhatAnEndLeftOpen(t *testing.T, s *shop) {
 	wantCodes(t, err, "UNAVAILABLE")
 	s.wantOrder(t, placed.Order.ID, order.StatusCANCELLED, false)
 
-	_, err = s.Orders.ExpireOverdue(t.Context(), expiryLimit)
-	wantCodes(t, err, "UNAVAILABLE")
+	s.expireSome(t, expiryLimit, 0, 1)
 	down.Store("")
+	s.nextAttempt()
 	s.expire(t, 1)
 	s.expire(t, 0)
 	s.wantOrder(t, placed.Order.ID, order.StatusCANCELLED, true)
@@ -291,18 +301,136 @@ func TestExpiryPassesOrdersThatAreStuck(t *testing.T) {
 	plain := s.unpaid(t, a, 1, "")
 	s.clock.advance(reservation)
 
-	done, err := s.Orders.ExpireOverdue(t.Context(), 1)
-	wantCodes(t, err, "UNAVAILABLE")
-	if done != 1 {
-		t.Errorf("%d orders finished, want the one that can be", done)
-	}
+	s.expireSome(t, 1, 1, 1) // the one that can be finished is, and the gateway is asked for the oldest of the others
 	s.wantOrder(t, plain.ID, order.StatusEXPIRED, true)
 	for _, o := range stuck {
 		s.wantOrder(t, o.ID, order.StatusPENDING, false)
 	}
 	down.Store("")
+	s.nextAttempt()
 	s.expire(t, 2)
 	s.wantStock(t, a, 8)
+	s.audit(t)
+}
+
+// refusedRefunds cancels paid orders whose cards take nothing back any more, and counts how often the gateway is asked. It takes
+// the payments back once taken is true.
+func (s *shop) refusedRefunds(t *testing.T, productID string, n int) (ids []string, asked *atomic.Int64, taken *atomic.Bool) {
+	t.Helper()
+	asked, taken = new(atomic.Int64), new(atomic.Bool)
+	closed := map[string]bool{}
+	for range n {
+		placed, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+			Key: uuid.New(), Lines: []commerce.Line{{ProductID: productID, Quantity: 1}}, Payment: byCard(),
+		})
+		must(t, err)
+		ids, closed[placed.Order.ID] = append(ids, placed.Order.ID), true
+	}
+	s.gateway.mu.Lock()
+	s.gateway.fail = func(call, reference string) error {
+		if call == "capture" && !closed[reference] && !taken.Load() {
+			return errGatewayDown
+		}
+		if call != "cancel" || !closed[reference] || taken.Load() {
+			return nil
+		}
+		asked.Add(1)
+		return commerce.ErrDeclined
+	}
+	s.gateway.mu.Unlock()
+	for _, id := range ids {
+		_, err := s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: id})
+		if errs := wantCodes(t, err, "PAYMENT_DECLINED"); errs[0].Retryable {
+			t.Error("a refund that the gateway refuses is said to be retryable")
+		}
+		s.wantOrder(t, id, order.StatusCANCELLED, false)
+	}
+	return ids, asked, taken
+}
+
+// Refunds that fail for ever keep nobody waiting, although they are the oldest and as many as the job takes at a time.
+func TestOrdersThatFailBlockNobody(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	a := s.product(t, 1000, 10)
+	ids, _, _ := s.refusedRefunds(t, a, 2)
+	s.clock.advance(time.Minute)
+	later := s.stuck(t, a) // authorized, and not captured: the gateway was away
+	s.clock.advance(reservation)
+	s.gateway.mu.Lock()
+	s.gateway.fail = func(call, _ string) error {
+		if call == "cancel" {
+			return commerce.ErrDeclined
+		}
+		return nil
+	}
+	s.gateway.mu.Unlock()
+	s.expireSome(t, 2, 0, 2)
+	s.expireSome(t, 2, 1, 0)
+	s.wantOrder(t, later.ID, order.StatusPAID, true)
+	for _, id := range ids {
+		s.wantOrder(t, id, order.StatusCANCELLED, false) // and not forgotten
+	}
+}
+
+// An order that cannot be finished is tried after pauses that grow to a bound, is shown to administrators as FAILED after some
+// attempts, and is finished when that becomes possible.
+func TestFailedSettlement(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	a := s.product(t, 1000, 10)
+	ids, asked, taken := s.refusedRefunds(t, a, 1)
+	unsettled := func() []*ent.Order {
+		t.Helper()
+		rows, err := s.Orders.Unsettled(t.Context(), admin, 10)
+		must(t, err)
+		return rows
+	}
+	if _, err := s.Orders.Unsettled(t.Context(), alice, 10); !errors.Is(err, commerce.ErrForbidden) {
+		t.Errorf("a customer sees them: %v", err)
+	}
+	if rows := unsettled(); len(rows) != 0 { // the customer's request was no attempt of the job's
+		t.Errorf("unsettled before the first attempt: %v", rows)
+	}
+	asked.Store(0)
+	var pauses []time.Duration
+	failedAfter := 0
+	for attempt := 1; attempt <= 12; attempt++ {
+		s.expireSome(t, 1, 0, 1)
+		s.expireSome(t, 1, 0, 0) // not again before the pause is over
+		if n := asked.Load(); n != int64(attempt) {
+			t.Fatalf("the gateway was asked %d times in %d attempts", n, attempt)
+		}
+		rows := unsettled()
+		if len(rows) != 1 || rows[0].ID != ids[0] || rows[0].Attempts != attempt || !strings.Contains(rows[0].LastError, "declined") {
+			t.Fatalf("after %d attempts: %+v", attempt, rows)
+		}
+		failed, err := s.Orders.CountFailed(t.Context())
+		must(t, err)
+		if isFailed := commerce.SettlementOf(rows[0]) == commerce.SettlementFailed; isFailed != (failed == 1) {
+			t.Errorf("after %d attempts: %s, and %d are counted as failed", attempt, commerce.SettlementOf(rows[0]), failed)
+		} else if isFailed && failedAfter == 0 {
+			failedAfter = attempt
+		}
+		pause := rows[0].NextAttemptAt.Sub(s.clock.Now())
+		pauses = append(pauses, pause)
+		s.clock.advance(pause)
+	}
+	t.Logf("pauses: %v", pauses)
+	if first, last := pauses[0], pauses[len(pauses)-1]; first > 15*time.Second || last < 5*time.Minute || last > 15*time.Minute {
+		t.Errorf("the pauses are %v, want 10 s at first and 10 min at last, ±50 %%", pauses)
+	}
+	if failedAfter < 3 || failedAfter > 10 {
+		t.Errorf("FAILED after %d attempts", failedAfter)
+	}
+
+	taken.Store(true)
+	s.expire(t, 1)
+	s.wantOrder(t, ids[0], order.StatusCANCELLED, true)
+	if failed, err := s.Orders.CountFailed(t.Context()); err != nil || failed != 0 || len(unsettled()) != 0 {
+		t.Errorf("%d are failed after the last one is settled, %v", failed, err)
+	}
+	if got := s.gateway.stateOf(ids[0]); got != "cancelled" {
+		t.Errorf("the gateway says %s", got)
+	}
 	s.audit(t)
 }
 

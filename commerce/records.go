@@ -230,7 +230,8 @@ func with[T any](
 func (p orderPlaced) row(tx *ent.Tx) *ent.OrderCreate {
 	create := tx.Order.Create().SetID(p.OrderID).SetUserID(p.UserID).SetStatus(order.StatusPENDING).
 		SetSubtotalMinor(p.SubtotalMinor).SetDiscountMinor(p.DiscountMinor).SetTotalMinor(p.TotalMinor).
-		SetCurrency(p.Currency).SetExpiresAt(p.ExpiresAt).SetCreatedAt(p.CreatedAt).SetUpdatedAt(p.CreatedAt)
+		SetCurrency(p.Currency).SetExpiresAt(p.ExpiresAt).SetNextAttemptAt(p.ExpiresAt).
+		SetCreatedAt(p.CreatedAt).SetUpdatedAt(p.CreatedAt)
 	if p.CouponIssueID != "" {
 		create.SetCouponIssueID(p.CouponIssueID)
 	}
@@ -315,7 +316,8 @@ func writeOrderEnded(ctx context.Context, tx *ent.Tx, p orderEnded) error {
 	}
 	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusIn(from...)).
 		SetStatus(order.Status(p.Status)).SetFailureCode(p.Code).SetFailureReason(p.Reason).
-		SetSettled(false). // until coupon and payment are given back as well
+		// Until coupon and payment are given back as well, by the one who ends the order or by the job.
+		SetSettled(false).SetNextAttemptAt(p.At).SetAttempts(0).SetLastError("").
 		SetUpdatedAt(p.At).Save(ctx)
 	if err != nil {
 		return err

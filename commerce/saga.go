@@ -199,8 +199,8 @@ func (s *Orders) cancelIfAdvanced(ctx context.Context, row *ent.Order, err error
 		current.Edges.Payment.Method == payment.MethodCARD {
 		return err // a repeat of this very payment was faster
 	}
-	if cerr := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, row.ID) }); cerr != nil {
-		return declined(cerr, "the payment could not be given back")
+	if cerr := s.cancelAtGateway(ctx, row.ID); cerr != nil {
+		return cerr
 	}
 	return err
 }
@@ -224,16 +224,40 @@ func (s *Orders) callGateway(ctx context.Context, call func(ctx context.Context)
 	return call(ctx)
 }
 
+// cancelAtGateway has the gateway give a payment back. That the gateway refuses it does not end anything: the order still owes
+// the payment, and the job goes on asking.
+func (s *Orders) cancelAtGateway(ctx context.Context, orderID string) error {
+	err := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, orderID) })
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrDeclined):
+		return &Error{
+			Code: PaymentDeclined, Message: "the payment could not be given back yet; the shop goes on trying",
+			cause: fmt.Errorf("%w: %w", errGateway, err),
+		}
+	default:
+		return gatewayAway(err)
+	}
+}
+
 // declined turns an error of the gateway into a refusal of the step if the gateway declined the payment. If the gateway did
 // not answer, the order stays PENDING, and a repeat calls the gateway again.
 func declined(err error, message string) error {
 	if errors.Is(err, ErrDeclined) {
 		return &stepRefused{&Error{Code: PaymentDeclined, Field: input("payment"), Message: message}}
 	}
+	return gatewayAway(err)
+}
+
+// errGateway marks what went wrong at the payment gateway, whose connection fails with the same errors as that of a store.
+var errGateway = errors.New("payment gateway")
+
+func gatewayAway(err error) *Error {
 	return &Error{
 		Code: Unavailable, Field: input("payment"), Retryable: true, RetryAfter: retryLater,
 		Message: "the payment gateway did not answer; try again with the same key",
-		cause:   fmt.Errorf("payment gateway: %w", err),
+		cause:   fmt.Errorf("%w: %w", errGateway, err),
 	}
 }
 
@@ -307,8 +331,8 @@ func (s *Orders) refund(ctx context.Context, row *ent.Order, made *ent.Payment) 
 	case made.Status == payment.StatusREFUNDED || made.Status == payment.StatusDECLINED:
 		return nil
 	case made.Method == payment.MethodCARD:
-		if err := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, row.ID) }); err != nil {
-			return declined(err, "the payment could not be given back")
+		if err := s.cancelAtGateway(ctx, row.ID); err != nil {
+			return err
 		}
 	}
 	if made.Status == payment.StatusAUTHORIZED { // never captured: nothing to journal

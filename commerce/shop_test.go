@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -332,4 +333,5 @@ func must(t testing.TB, err error) {
 	}
 }
 
-var errGatewayDown = errors.New("connection refused")
+// errGatewayDown is what the client of a gateway returns that does not listen.
+var errGatewayDown error = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}

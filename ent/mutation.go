@@ -6607,6 +6607,10 @@ type OrderMutation struct {
 	coupon_issue_id   *string
 	coupon_spent      *bool
 	expires_at        *time.Time
+	next_attempt_at   *time.Time
+	attempts          *int
+	addattempts       *int
+	last_error        *string
 	created_at        *time.Time
 	updated_at        *time.Time
 	clearedFields     map[string]struct{}
@@ -7231,6 +7235,147 @@ func (m *OrderMutation) ResetExpiresAt() {
 	m.expires_at = nil
 }
 
+// SetNextAttemptAt sets the "next_attempt_at" field.
+func (m *OrderMutation) SetNextAttemptAt(t time.Time) {
+	m.next_attempt_at = &t
+}
+
+// NextAttemptAt returns the value of the "next_attempt_at" field in the mutation.
+func (m *OrderMutation) NextAttemptAt() (r time.Time, exists bool) {
+	v := m.next_attempt_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNextAttemptAt returns the old "next_attempt_at" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldNextAttemptAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNextAttemptAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNextAttemptAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNextAttemptAt: %w", err)
+	}
+	return oldValue.NextAttemptAt, nil
+}
+
+// ClearNextAttemptAt clears the value of the "next_attempt_at" field.
+func (m *OrderMutation) ClearNextAttemptAt() {
+	m.next_attempt_at = nil
+	m.clearedFields[order.FieldNextAttemptAt] = struct{}{}
+}
+
+// NextAttemptAtCleared returns if the "next_attempt_at" field was cleared in this mutation.
+func (m *OrderMutation) NextAttemptAtCleared() bool {
+	_, ok := m.clearedFields[order.FieldNextAttemptAt]
+	return ok
+}
+
+// ResetNextAttemptAt resets all changes to the "next_attempt_at" field.
+func (m *OrderMutation) ResetNextAttemptAt() {
+	m.next_attempt_at = nil
+	delete(m.clearedFields, order.FieldNextAttemptAt)
+}
+
+// SetAttempts sets the "attempts" field.
+func (m *OrderMutation) SetAttempts(i int) {
+	m.attempts = &i
+	m.addattempts = nil
+}
+
+// Attempts returns the value of the "attempts" field in the mutation.
+func (m *OrderMutation) Attempts() (r int, exists bool) {
+	v := m.attempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttempts returns the old "attempts" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldAttempts(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttempts is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttempts requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttempts: %w", err)
+	}
+	return oldValue.Attempts, nil
+}
+
+// AddAttempts adds i to the "attempts" field.
+func (m *OrderMutation) AddAttempts(i int) {
+	if m.addattempts != nil {
+		*m.addattempts += i
+	} else {
+		m.addattempts = &i
+	}
+}
+
+// AddedAttempts returns the value that was added to the "attempts" field in this mutation.
+func (m *OrderMutation) AddedAttempts() (r int, exists bool) {
+	v := m.addattempts
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAttempts resets all changes to the "attempts" field.
+func (m *OrderMutation) ResetAttempts() {
+	m.attempts = nil
+	m.addattempts = nil
+}
+
+// SetLastError sets the "last_error" field.
+func (m *OrderMutation) SetLastError(s string) {
+	m.last_error = &s
+}
+
+// LastError returns the value of the "last_error" field in the mutation.
+func (m *OrderMutation) LastError() (r string, exists bool) {
+	v := m.last_error
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastError returns the old "last_error" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldLastError(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastError is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastError requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastError: %w", err)
+	}
+	return oldValue.LastError, nil
+}
+
+// ResetLastError resets all changes to the "last_error" field.
+func (m *OrderMutation) ResetLastError() {
+	m.last_error = nil
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *OrderMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -7457,7 +7602,7 @@ func (m *OrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderMutation) Fields() []string {
-	fields := make([]string, 0, 14)
+	fields := make([]string, 0, 17)
 	if m.user != nil {
 		fields = append(fields, order.FieldUserID)
 	}
@@ -7493,6 +7638,15 @@ func (m *OrderMutation) Fields() []string {
 	}
 	if m.expires_at != nil {
 		fields = append(fields, order.FieldExpiresAt)
+	}
+	if m.next_attempt_at != nil {
+		fields = append(fields, order.FieldNextAttemptAt)
+	}
+	if m.attempts != nil {
+		fields = append(fields, order.FieldAttempts)
+	}
+	if m.last_error != nil {
+		fields = append(fields, order.FieldLastError)
 	}
 	if m.created_at != nil {
 		fields = append(fields, order.FieldCreatedAt)
@@ -7532,6 +7686,12 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 		return m.CouponSpent()
 	case order.FieldExpiresAt:
 		return m.ExpiresAt()
+	case order.FieldNextAttemptAt:
+		return m.NextAttemptAt()
+	case order.FieldAttempts:
+		return m.Attempts()
+	case order.FieldLastError:
+		return m.LastError()
 	case order.FieldCreatedAt:
 		return m.CreatedAt()
 	case order.FieldUpdatedAt:
@@ -7569,6 +7729,12 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldCouponSpent(ctx)
 	case order.FieldExpiresAt:
 		return m.OldExpiresAt(ctx)
+	case order.FieldNextAttemptAt:
+		return m.OldNextAttemptAt(ctx)
+	case order.FieldAttempts:
+		return m.OldAttempts(ctx)
+	case order.FieldLastError:
+		return m.OldLastError(ctx)
 	case order.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case order.FieldUpdatedAt:
@@ -7666,6 +7832,27 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetExpiresAt(v)
 		return nil
+	case order.FieldNextAttemptAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNextAttemptAt(v)
+		return nil
+	case order.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttempts(v)
+		return nil
+	case order.FieldLastError:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastError(v)
+		return nil
 	case order.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -7697,6 +7884,9 @@ func (m *OrderMutation) AddedFields() []string {
 	if m.addtotal_minor != nil {
 		fields = append(fields, order.FieldTotalMinor)
 	}
+	if m.addattempts != nil {
+		fields = append(fields, order.FieldAttempts)
+	}
 	return fields
 }
 
@@ -7711,6 +7901,8 @@ func (m *OrderMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedDiscountMinor()
 	case order.FieldTotalMinor:
 		return m.AddedTotalMinor()
+	case order.FieldAttempts:
+		return m.AddedAttempts()
 	}
 	return nil, false
 }
@@ -7741,6 +7933,13 @@ func (m *OrderMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddTotalMinor(v)
 		return nil
+	case order.FieldAttempts:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAttempts(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Order numeric field %s", name)
 }
@@ -7751,6 +7950,9 @@ func (m *OrderMutation) ClearedFields() []string {
 	var fields []string
 	if m.FieldCleared(order.FieldCouponIssueID) {
 		fields = append(fields, order.FieldCouponIssueID)
+	}
+	if m.FieldCleared(order.FieldNextAttemptAt) {
+		fields = append(fields, order.FieldNextAttemptAt)
 	}
 	return fields
 }
@@ -7768,6 +7970,9 @@ func (m *OrderMutation) ClearField(name string) error {
 	switch name {
 	case order.FieldCouponIssueID:
 		m.ClearCouponIssueID()
+		return nil
+	case order.FieldNextAttemptAt:
+		m.ClearNextAttemptAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Order nullable field %s", name)
@@ -7812,6 +8017,15 @@ func (m *OrderMutation) ResetField(name string) error {
 		return nil
 	case order.FieldExpiresAt:
 		m.ResetExpiresAt()
+		return nil
+	case order.FieldNextAttemptAt:
+		m.ResetNextAttemptAt()
+		return nil
+	case order.FieldAttempts:
+		m.ResetAttempts()
+		return nil
+	case order.FieldLastError:
+		m.ResetLastError()
 		return nil
 	case order.FieldCreatedAt:
 		m.ResetCreatedAt()

@@ -43,6 +43,12 @@ type Order struct {
 	CouponSpent bool `json:"coupon_spent,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
+	// NextAttemptAt holds the value of the "next_attempt_at" field.
+	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
+	// How often in a row the job has failed to do what is owed.
+	Attempts int `json:"attempts,omitempty"`
+	// Why the last of these attempts failed.
+	LastError string `json:"last_error,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
@@ -104,11 +110,11 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case order.FieldSettled, order.FieldCouponSpent:
 			values[i] = new(sql.NullBool)
-		case order.FieldSubtotalMinor, order.FieldDiscountMinor, order.FieldTotalMinor:
+		case order.FieldSubtotalMinor, order.FieldDiscountMinor, order.FieldTotalMinor, order.FieldAttempts:
 			values[i] = new(sql.NullInt64)
-		case order.FieldID, order.FieldUserID, order.FieldStatus, order.FieldFailureCode, order.FieldFailureReason, order.FieldCurrency, order.FieldCouponIssueID:
+		case order.FieldID, order.FieldUserID, order.FieldStatus, order.FieldFailureCode, order.FieldFailureReason, order.FieldCurrency, order.FieldCouponIssueID, order.FieldLastError:
 			values[i] = new(sql.NullString)
-		case order.FieldExpiresAt, order.FieldCreatedAt, order.FieldUpdatedAt:
+		case order.FieldExpiresAt, order.FieldNextAttemptAt, order.FieldCreatedAt, order.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -203,6 +209,25 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field expires_at", values[i])
 			} else if value.Valid {
 				_m.ExpiresAt = value.Time
+			}
+		case order.FieldNextAttemptAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field next_attempt_at", values[i])
+			} else if value.Valid {
+				_m.NextAttemptAt = new(time.Time)
+				*_m.NextAttemptAt = value.Time
+			}
+		case order.FieldAttempts:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field attempts", values[i])
+			} else if value.Valid {
+				_m.Attempts = int(value.Int64)
+			}
+		case order.FieldLastError:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field last_error", values[i])
+			} else if value.Valid {
+				_m.LastError = value.String
 			}
 		case order.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -304,6 +329,17 @@ func (_m *Order) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("expires_at=")
 	builder.WriteString(_m.ExpiresAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	if v := _m.NextAttemptAt; v != nil {
+		builder.WriteString("next_attempt_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("attempts=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Attempts))
+	builder.WriteString(", ")
+	builder.WriteString("last_error=")
+	builder.WriteString(_m.LastError)
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

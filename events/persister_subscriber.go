@@ -65,6 +65,10 @@ func (d *delivery) leave()                  { d.group.leave(d.position) }
 //
 // What a batch leaves unfinished, because the database did not answer or because changes wait for earlier ones that another
 // instance has read, is still pending under this consumer's name, and is read again before anything new.
+//
+// No single entry holds up the others. One that the database refuses gets its result, whatever the reason: Ledger.Persist
+// splits the batch around it. One that cannot be read is discarded once it is on the poison topic. While that topic takes nothing,
+// such entries stay pending, and new changes are read past them; a drain waits for the topic.
 func (s *streamSubscriber) follow(ctx context.Context) error {
 	settings := s.d.Settings
 	retry := settings.Retry

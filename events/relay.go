@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -40,6 +41,11 @@ const relayName = "event-relay"
 // after the other. After a failure no later event counts as published, so that a repetition begins where the failure was and
 // leaves nothing out. Rows may become visible in another order than that of their IDs. The relay finds them then, because it
 // looks for rows without published_at and does not keep a position.
+//
+// No single event holds up the others. One that cannot be made goes to the poison topic, and so does one whose handler fails
+// or hangs (with the broker channel, where Publish waits for the handler; see [Settings]). An order of the most lines makes a
+// message of some 20 KB, which every broker takes. What does hold up all events, in their order, is a broker that does not
+// answer, or refuses a topic: holdfast_relay_oldest_seconds tells.
 type Relay struct {
 	client    *ent.Client
 	broker    Broker
@@ -78,6 +84,7 @@ func (r *Relay) run(ctx context.Context) {
 // work relays until ctx ends: at once while there is a backlog, else when woken or every Poll. After a failure it pauses, even if
 // it is woken. Otherwise every commit would make it try a broker that is down.
 func (r *Relay) work(ctx context.Context) {
+	defer r.metrics.oldest.Store(nil)
 	pause := r.settings.Poll
 	for ctx.Err() == nil {
 		relayed, err := r.runOnce(ctx)
@@ -115,8 +122,10 @@ func (r *Relay) runOnce(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("read changes: %w", err)
 	}
 	if len(rows) == 0 {
+		r.metrics.oldest.Store(nil)
 		return 0, nil
 	}
+	r.metrics.oldest.Store(&rows[0].CreatedAt)
 	if err := r.broker.Ready(ctx, r.groups); err != nil {
 		return 0, err
 	}
@@ -224,7 +233,7 @@ func (r *Relay) send(ctx context.Context, o outgoing) error {
 	if err := ctx.Err(); err != nil {
 		return err // another lane has failed, the relay stops, or another instance may be relaying
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.settings.PublishTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.settings.publishTimeout())
 	defer cancel()
 	o.message.SetContext(ctx)
 	if err := r.publisher.Publish(o.topic, o.message); err != nil {
@@ -261,6 +270,8 @@ type relayMetrics struct {
 	failures prometheus.Counter
 	lag      prometheus.Histogram
 	poisoned *prometheus.CounterVec
+
+	oldest atomic.Pointer[time.Time] // when the first change that waits was committed; nil if none does
 }
 
 func newRelayMetrics(reg prometheus.Registerer) *relayMetrics {
@@ -280,7 +291,19 @@ func newRelayMetrics(reg prometheus.Registerer) *relayMetrics {
 		}, []string{"handler"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.events, m.failures, m.lag, m.poisoned)
+		reg.MustRegister(m.events, m.failures, m.lag, m.poisoned, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "holdfast_relay_oldest_seconds",
+			Help: "Time since the commit of the first change whose events wait to be published; 0 if none does, or another instance relays.",
+		}, m.waiting))
 	}
 	return m
+}
+
+// waiting is how many seconds the first change that waits has waited.
+func (m *relayMetrics) waiting() float64 {
+	oldest := m.oldest.Load()
+	if oldest == nil {
+		return 0
+	}
+	return max(0, time.Since(*oldest).Seconds())
 }

@@ -244,3 +244,63 @@ func TestWakeAndStop(t *testing.T) {
 	e.awaitHandled(map[string]int{commerce.KindOrderPlaced: 1})
 	e.awaitMarked(1)
 }
+
+// An event whose handler hangs goes to the poison topic, and holds up no other: with the broker channel, the relay waits for
+// the handler for longer than all of its tries take.
+func TestAHangingHandlerHoldsUpNobody(t *testing.T) {
+	e := newEnv(t, channelKind)
+	s := &e.deps.Settings
+	s.HandlerTimeout, s.Retries, s.PublishTimeout = testenv.Scaled(200*time.Millisecond), 2, testenv.Scaled(200*time.Millisecond)
+	product, hangs := e.product(1, 100), e.product(1, 100)
+	table := handlers(e.deps.Client, e.deps.Settings)
+	handle := table[0].handle
+	table[0].handle = func(ctx context.Context, event Event) error {
+		if p, err := payloadOf[OrderPlaced](event); err == nil && p.Lines[0].ProductID == hangs {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return handle(ctx, event)
+	}
+	running, err := start(t.Context(), e.deps, table)
+	must(t, err)
+	t.Cleanup(func() { must(t, running.Close()) })
+	poisoned := e.listen(running, TopicPoison)
+	stuck := e.order(alice, nil, line(hangs, 1))
+	for range 5 {
+		e.order(alice, nil, line(product, 1)) // the same key, and so behind it
+	}
+	running.Wake()
+	m := testenv.Receive(t, poisoned, "the event on the poison topic")
+	if p := decode[OrderPlaced](t, m); p.OrderID != stuck {
+		t.Errorf("on the poison topic: %s", m.Payload)
+	}
+	e.awaitMarked(6)
+}
+
+// The relay tells for how long the first event has waited, while the broker takes nothing.
+func TestRelayTellsWhatWaits(t *testing.T) {
+	e := newEnv(t, channelKind)
+	e.rich(alice)
+	broker := &failingBroker{channelBroker: newChannelBroker(), every: 1}
+	relay := relayTo(e, broker)
+	if waited := relay.metrics.waiting(); waited != 0 {
+		t.Errorf("%v s before there is anything", waited)
+	}
+	if _, err := relay.runOnce(t.Context()); err == nil {
+		t.Fatal("the broker takes what it should not")
+	}
+	if relay.metrics.waiting() <= 0 {
+		t.Error("nothing is said to wait")
+	}
+	broker.every = 0
+	for {
+		n, err := relay.runOnce(t.Context())
+		must(t, err)
+		if n == 0 {
+			break
+		}
+	}
+	if waited := relay.metrics.waiting(); waited != 0 {
+		t.Errorf("%v s after everything was published", waited)
+	}
+}

@@ -22,7 +22,7 @@ type Settings struct {
 
 	// Lanes is how many messages, each of another key, may be on their way at a time.
 	Lanes int `default:"8" min:"1" max:"64"`
-	// PublishTimeout bounds the publication of one message; with the broker channel that includes handling it.
+	// PublishTimeout bounds the publication of one message; with the broker channel, see publishTimeout.
 	PublishTimeout time.Duration `default:"30s" min:"100ms" max:"10m"`
 	// MaxBackoff bounds the pause, which begins with Poll and doubles, while the broker is down.
 	MaxBackoff time.Duration `default:"10s" min:"100ms" max:"10m"`
@@ -101,6 +101,17 @@ func (u BrokerURL) Check() error {
 		return nil
 	}
 	return fmt.Errorf("channel, redis, or kafka://host:port,host:port with 1 to %d addresses", maxBrokers)
+}
+
+// publishTimeout bounds the publication of one message by the relay. With the broker channel, Publish waits for the handler: then
+// the bound is longer than the handler may take until its message is on the poison topic. If it were shorter, the relay would
+// publish an event whose handler hangs again and again, and hold up all others behind it.
+func (s Settings) publishTimeout() time.Duration {
+	if s.Broker.URL.Kind() != Channel {
+		return s.PublishTimeout
+	}
+	tries := time.Duration(s.Retries+1) * (s.HandlerTimeout + maxRetryDelay)
+	return tries + s.HandlerTimeout + s.PublishTimeout // the look at the database, and the poison topic
 }
 
 // DefaultSettings need no broker.

@@ -36,6 +36,7 @@ func TestOperationsByRole(t *testing.T) {
 		"stockDrift":      {administrator, `{ stockDrift { balance } }`, nil},
 		"locks":           {administrator, `{ locks { key } }`, nil},
 		"lowStock":        {administrator, `{ lowStock { threshold } }`, nil},
+		"unsettledOrders": {administrator, `{ unsettledOrders { attempts } }`, nil},
 		"reconcileNow":    {administrator, `mutation { reconcileNow { run { job } userErrors { code } } }`, nil},
 		"experiment":      {administrator, `{ experiment { id } }`, nil},
 		"experiments":     {administrator, `{ experiments { id } }`, nil},

@@ -25,6 +25,7 @@ func complexities() generated.ComplexityRoot {
 		return pageCost(child, first)
 	}
 	c.Query.Coupons = pageOnly
+	c.Query.UnsettledOrders = pageCost
 	c.Customer.Orders = pageOnly
 	c.Wallet.Entries = pageOnly
 	c.Account.Entries = pageOnly

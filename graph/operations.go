@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/events"
@@ -95,6 +96,20 @@ func (r *Resolver) low(ctx context.Context, first int) ([]*model.LowStockProduct
 		}
 	}
 	return list, err
+}
+
+// unsettled returns orders that a job has failed to finish, at most first of them.
+func (r *Resolver) unsettled(ctx context.Context, first int) ([]*model.UnsettledOrder, error) {
+	if err := bounded("first", first, commerce.MaxPage); err != nil {
+		return []*model.UnsettledOrder{}, err
+	}
+	rows, err := r.services.Orders.Unsettled(ctx, auth.Viewer(ctx), first)
+	return each(rows, func(o *ent.Order) *model.UnsettledOrder {
+		return &model.UnsettledOrder{
+			Order: toOrder(o), Settlement: model.Settlement(commerce.SettlementOf(o)), Attempts: o.Attempts,
+			NextAttemptAt: orZero(o.NextAttemptAt), LastError: o.LastError,
+		}
+	}), err
 }
 
 // heldLocks returns locks that are held now, at most first of them.

@@ -58,6 +58,11 @@ func (r *queryResolver) LowStock(ctx context.Context, first *int) ([]*model.LowS
 	return r.low(ctx, orDefault(first, 20))
 }
 
+// UnsettledOrders is the resolver for the unsettledOrders field.
+func (r *queryResolver) UnsettledOrders(ctx context.Context, first *int) ([]*model.UnsettledOrder, error) {
+	return r.unsettled(ctx, orDefault(first, 20))
+}
+
 // Locks is the resolver for the locks field.
 func (r *queryResolver) Locks(ctx context.Context, first *int) ([]*model.HeldLock, error) {
 	return r.heldLocks(ctx, orDefault(first, 20))

@@ -218,6 +218,9 @@ var errNoResult = errors.New("no result within the bound")
 
 // worker serves the queue of a family. Any number of instances may run one. A lock makes sure that one at a time serves;
 // change IDs and conditional updates keep the data right if that lock fails.
+//
+// No single change holds up the others. One that the database refuses gets its result, whatever the reason, and leaves the
+// queue; so does one whose caller has left or whose ticket has expired. An entry that cannot be read is discarded.
 type worker struct {
 	confirmations *redisfirst.Confirmations
 	locker        lock.Locker // waits for long, to take over

@@ -2,25 +2,43 @@ package schedulers
 
 import (
 	"context"
+	"log/slog"
 
 	"holdfast/commerce"
 )
 
 // expire ends orders that were not paid in time, and finishes orders that a crash left half-done; see Orders.ExpireOverdue.
 type expire struct {
-	orders *commerce.Orders
-	batch  int
+	orders  *commerce.Orders
+	batch   int
+	metrics *Metrics
+	log     *slog.Logger
 }
 
-// runOnce finishes one batch after the other, until a batch is not full. After a failure the next run continues, so that a
-// gateway that is down is not called all the time.
+// runOnce finishes one batch after the other, until a batch is not full. An order that cannot be finished is not tried again in
+// this run: it is due after a pause. So it does not make the run fail either; whoever wants to know looks at the metric, and at
+// the order. After a failure of a store the next run continues.
 func (j *expire) runOnce(ctx context.Context) (Result, error) {
-	result := Result{"orders": 0}
+	result := Result{"orders": 0, "postponed": 0}
 	for {
-		done, err := j.orders.ExpireOverdue(ctx, j.batch)
+		done, failed, err := j.orders.ExpireOverdue(ctx, j.batch)
 		result["orders"] += int64(done)
-		if err != nil || done < j.batch {
+		result["postponed"] += int64(failed)
+		if err != nil || done+failed < j.batch {
 			return result, err
 		}
+	}
+}
+
+// observe counts the orders that cannot be finished. Each instance looks, whichever runs the job: they tell the same.
+func (j *expire) observe(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, afterRunTimeout)
+	defer cancel()
+	failed, err := j.orders.CountFailed(ctx)
+	if err != nil {
+		return // the database is away: the claim of the job has said so
+	}
+	if before := j.metrics.failed.Swap(int64(failed)); int64(failed) > before {
+		j.log.WarnContext(ctx, "orders cannot be settled", "orders", failed)
 	}
 }

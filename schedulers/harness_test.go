@@ -215,6 +215,11 @@ func (i *process) deps(s Settings) Deps {
 	}
 }
 
+// expiring is the job that ends orders, with so many orders at a time.
+func (i *process) expiring(batch int) *expire {
+	return &expire{orders: i.Orders, batch: batch, metrics: NewMetrics(nil), log: slog.New(slog.DiscardHandler)}
+}
+
 // runner is stopped when the test ends.
 func (i *process) runner(t *testing.T, d Deps) *Runner {
 	t.Helper()

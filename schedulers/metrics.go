@@ -2,6 +2,7 @@ package schedulers
 
 import (
 	"strconv"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -13,6 +14,8 @@ type Metrics struct {
 	runs    *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 	drifts  *prometheus.CounterVec
+
+	failed atomic.Int64 // settlements
 }
 
 // NewMetrics registers the instruments; with a nil registerer nothing reads them.
@@ -32,7 +35,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"family", "repaired"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.runs, m.seconds, m.drifts)
+		reg.MustRegister(m.runs, m.seconds, m.drifts, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "holdfast_settlements_failed",
+			Help: "Orders of all instances that the job expire has failed to finish several times. It goes on trying.",
+		}, func() float64 { return float64(m.failed.Load()) }))
 	}
 	return m
 }

@@ -9,6 +9,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/balance"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // prime creates the balances that Redis lacks from the database, so that the first customers after a loss of Redis need not
@@ -35,28 +36,31 @@ func (j *prime) family(ctx context.Context, family lockprovider.Family, r lockpr
 	if active, err := r.Active(ctx); err != nil || !active {
 		return err // the next epoch begins without any balance
 	}
+	var unreadable error
 	for last := ""; ; {
 		keys, err := j.client.Balance.Query().Where(balance.Family(string(family)), balance.IDGT(last)).
 			Order(balance.ByID()).Limit(j.page).IDs(ctx)
 		if err != nil || len(keys) == 0 {
-			return err
+			return errors.Join(unreadable, err)
 		}
 		result["balances"] += int64(len(keys))
 		last = keys[len(keys)-1]
-		if err := j.create(ctx, r, keys, result); err != nil {
-			return err
+		if err := j.create(ctx, r, keys, result); errors.Is(err, redisfirst.ErrUnreadable) && !errors.Is(err, lockprovider.ErrUnavailable) {
+			unreadable = errors.Join(unreadable, err) // it says nothing about the others
+		} else if err != nil {
+			return errors.Join(unreadable, err)
 		}
 	}
 }
 
 func (j *prime) create(ctx context.Context, r lockprovider.Reconciler, keys []string, result Result) error {
-	there, err := r.Levels(ctx, keys)
-	if err != nil {
-		return err
+	there, unreadable := r.Levels(ctx, keys)
+	if unreadable != nil && !errors.Is(unreadable, redisfirst.ErrUnreadable) {
+		return unreadable
 	}
 	lacking := slices.DeleteFunc(keys, func(key string) bool { _, ok := there[key]; return ok })
 	if len(lacking) == 0 {
-		return nil
+		return unreadable
 	}
 	created, inFlight, err := r.Prime(ctx, lacking, func(ctx context.Context, balances []string) (map[string]lockprovider.Level, error) {
 		moves := make([]lockprovider.Move, len(balances))
@@ -67,5 +71,5 @@ func (j *prime) create(ctx context.Context, r lockprovider.Reconciler, keys []st
 	})
 	result["created"] += int64(created)
 	result["inFlight"] += int64(inFlight)
-	return err
+	return errors.Join(unreadable, err)
 }

@@ -24,6 +24,9 @@ import (
 // Most balances are at rest, and one look at both sides shows that they agree. reconcile looks a few times more at those with
 // changes in flight, until these changes have arrived. A balance that still differs is either very busy or has drifted. To
 // tell which, reconcile locks the row of the database for a moment; see redisfirst.Store.Reconcile.
+//
+// It goes through the balances in the order of their keys and begins again after the last. So no balance waits for another: one
+// that cannot be compared is skipped, or named in the error of the run.
 type reconcile struct {
 	client    *ent.Client
 	ledger    *lockprovider.Ledger
@@ -110,8 +113,12 @@ func (j *reconcile) page(
 	for _, row := range rows {
 		database[row.ID] = ledger.Level{Amount: row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Applied}
 	}
+	var unreadable error
 	for look := 1; ; look++ {
 		differing, missing, err := compareLevels(ctx, r, database)
+		if errors.Is(err, redisfirst.ErrUnreadable) { // it says nothing about the others
+			unreadable, err = errors.Join(unreadable, err), nil
+		}
 		if err != nil {
 			return err
 		}
@@ -122,10 +129,10 @@ func (j *reconcile) page(
 			}
 		}
 		if len(differing) == 0 {
-			return nil
+			return unreadable
 		}
 		if look >= j.settings.Looks {
-			return j.lockAndCompare(ctx, family, r, differing, result)
+			return errors.Join(unreadable, j.lockAndCompare(ctx, family, r, differing, result))
 		}
 		if err := lock.Pause(ctx, j.settings.LookPause); err != nil {
 			return err
@@ -141,7 +148,8 @@ func (j *reconcile) page(
 }
 
 // compareLevels returns the balances that differ in Redis, and those that Redis does not hold. If both sides agree although they
-// were read one after the other, that is no accident: seq and applied count the same moves.
+// were read one after the other, that is no accident: seq and applied count the same moves. A balance that cannot be read counts
+// as missing; the error names it, and is [redisfirst.ErrUnreadable].
 func compareLevels(
 	ctx context.Context, r lockprovider.Reconciler, database map[string]ledger.Level,
 ) (differing, missing []string, err error) {
@@ -150,7 +158,7 @@ func compareLevels(
 		keys = append(keys, key)
 	}
 	redis, err := r.Levels(ctx, keys)
-	if err != nil {
+	if err != nil && !errors.Is(err, redisfirst.ErrUnreadable) {
 		return nil, nil, err
 	}
 	for _, key := range keys {
@@ -161,7 +169,7 @@ func compareLevels(
 			differing = append(differing, key)
 		}
 	}
-	return differing, missing, nil
+	return differing, missing, err
 }
 
 // withStuck adds the missing balances that Redis counts changes in flight for. If that count is wrong, nothing else ever creates

@@ -1,8 +1,11 @@
 package schedulers
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/redisfirst"
 )
 
 // Redis is told by hand that there is more, or less, than there is. One run finds and repairs it while customers are buying
@@ -225,7 +229,7 @@ func TestReconcileDuringExpiry(t *testing.T) {
 		must(t, i.order(t.Context(), product))
 	}
 	i.clock.Advance(reservation)
-	reconciling, expiring := newReconcile(i.deps(settings())), &expire{orders: i.Orders, batch: 7}
+	reconciling, expiring := newReconcile(i.deps(settings())), i.expiring(7)
 	expired := make(chan error, 1)
 	go func() {
 		result, err := expiring.runOnce(t.Context())
@@ -328,4 +332,53 @@ func TestReconcileLeavesAFallbackAlone(t *testing.T) {
 	must(t, i.db.Ent.FamilyStrategy.UpdateOneID(string(lockprovider.Stock)).SetEpoch(0).Exec(t.Context()))
 	result, err := reconciling.runOnce(t.Context())
 	wantResult(t, result, err, Result{countDrifts: 1, countRepaired: 1})
+}
+
+// A key of Redis that holds something else than a balance is named, and keeps no other balance from being created, compared and
+// repaired: neither those of the same page, nor those behind it.
+func TestUnreadableBalancesHoldUpNobody(t *testing.T) {
+	everywhere(t, func(t *testing.T, s stores) {
+		ctx := t.Context()
+		i := s.process(t, "only", lockprovider.Lua)
+		var products []string
+		for range 9 { // three pages
+			products = append(products, i.product(t, 100))
+		}
+		slices.Sort(products)
+		broken := map[string]bool{products[0]: true, products[1]: true}
+		must(t, i.redis.Set(ctx, stockInRedis(products[0]), "nonsense", 0).Err())
+		must(t, i.redis.HSet(ctx, stockInRedis(products[1]), "amount", "nonsense").Err())
+		named := func(err error) {
+			t.Helper()
+			if !errors.Is(err, redisfirst.ErrUnreadable) || errors.Is(err, lockprovider.ErrUnavailable) {
+				t.Fatalf("error %v, want that two balances cannot be read", err)
+			}
+			for id := range broken {
+				if !strings.Contains(err.Error(), stockInRedis(id)) {
+					t.Errorf("%s is not named: %v", stockInRedis(id), err)
+				}
+			}
+		}
+		d := i.deps(settings())
+		job := &prime{client: d.Client, ledger: d.Ledger, providers: d.Providers, page: d.Settings.Page}
+		result, err := job.runOnce(ctx)
+		named(err)
+		if created := result["created"]; created < 7 {
+			t.Errorf("%d balances created, want the 7 of the other products", created)
+		}
+		for _, id := range products[2:] {
+			must(t, i.redis.HIncrBy(ctx, stockInRedis(id), "amount", 50).Err())
+		}
+		result, err = newReconcile(d).runOnce(ctx)
+		named(err)
+		if result[countRepaired] != 7 {
+			t.Errorf("%d balances repaired, want 7", result[countRepaired])
+		}
+		for id := range broken { // as the error says
+			must(t, i.redis.Del(ctx, stockInRedis(id)).Err())
+		}
+		_, err = job.runOnce(ctx)
+		must(t, err)
+		i.wantAgreement(t)
+	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/ent/changelog"
+	"holdfast/ent/migrate"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
@@ -146,4 +147,23 @@ func TestRetentionDismissesIdleConsumers(t *testing.T) {
 			t.Errorf("%d dismissed, %v", n, err)
 		}
 	})
+}
+
+// Nothing refers to a row that retention deletes. A row that cannot be deleted, and is the oldest, would hold up all others.
+func TestNothingRefersToWhatRetentionDeletes(t *testing.T) {
+	deleted := map[string]bool{"change_logs": true, "processed_events": true, "scheduler_runs": true, "drift_reports": true, "instances": true}
+	found := 0
+	for _, table := range migrate.Tables {
+		if deleted[table.Name] {
+			found++
+		}
+		for _, key := range table.ForeignKeys {
+			if deleted[key.RefTable.Name] {
+				t.Errorf("%s refers to %s", table.Name, key.RefTable.Name)
+			}
+		}
+	}
+	if found != len(deleted) {
+		t.Errorf("%d of %d tables found", found, len(deleted))
+	}
 }

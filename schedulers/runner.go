@@ -42,6 +42,11 @@ type job interface {
 	runOnce(ctx context.Context) (Result, error)
 }
 
+// observer is a job that looks at something after each of its periods, on each instance.
+type observer interface {
+	observe(ctx context.Context)
+}
+
 // Deps is what the jobs work with.
 type Deps struct {
 	Client *ent.Client
@@ -119,7 +124,7 @@ func New(d Deps) (*Runner, error) {
 	}
 	r.names = []Job{Expire, Reconcile, Prime, Retention}
 	r.jobs = map[Job]job{
-		Expire:    &expire{orders: d.Orders, batch: d.Settings.ExpireBatch},
+		Expire:    &expire{orders: d.Orders, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
 		Reconcile: newReconcile(d),
 		Prime:     r.prime,
 		Retention: &retention{client: d.Client, providers: d.Providers, settings: d.Settings, now: r.claims.now},
@@ -152,6 +157,9 @@ func (r *Runner) loop(ctx context.Context, name Job) {
 	defer ticker.Stop()
 	for {
 		r.attempt(ctx, name)
+		if o, ok := r.jobs[name].(observer); ok {
+			o.observe(ctx)
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

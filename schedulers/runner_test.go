@@ -3,6 +3,7 @@ package schedulers
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"holdfast/commerce"
@@ -378,6 +380,89 @@ func TestJobsWithoutRedis(t *testing.T) {
 	sql.audit(t)
 }
 
+// That Redis is gone is no fault of the orders: the run fails, and no attempt to finish one of them counts. They wait for a
+// moment, so that orders that need no Redis do not wait behind them.
+func TestExpireWithoutRedis(t *testing.T) {
+	s := stores{openDatabase(t, "sqlite://:memory:"), testenv.Redis(t).URL}
+	p := s.process(t, "one", lockprovider.SetNX)
+	product := p.product(t, 3)
+	must(t, p.order(t.Context(), product))
+	p.redis.ShutdownNoSave(t.Context())
+	p.clock.Advance(reservation)
+	for range 10 {
+		if result, err := p.expiring(10).runOnce(t.Context()); err == nil || result["orders"]+result["postponed"] != 0 {
+			t.Errorf("expired without Redis: %v, %v", result, err)
+		}
+		row, err := s.db.Ent.Order.Query().Only(t.Context())
+		must(t, err)
+		if wait := row.NextAttemptAt.Sub(p.clock.Now()); row.Attempts != 0 || wait <= 0 || wait > time.Minute || row.LastError == "" {
+			t.Fatalf("the order was tried %d times, and waits for %s: %q", row.Attempts, wait, row.LastError)
+		}
+		p.clock.Advance(time.Minute)
+	}
+}
+
+// Each instance tells how many orders cannot be finished, and says so when there are more.
+func TestFailedSettlementsAreTold(t *testing.T) {
+	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
+	registry := prometheus.NewRegistry()
+	var log lines
+	d := p.deps(settings())
+	d.Metrics, d.Log = NewMetrics(registry), slog.New(slog.NewTextHandler(&log, nil))
+	r := p.runner(t, d)
+	product := p.product(t, 10)
+	told := func() float64 {
+		t.Helper()
+		r.jobs[Expire].(observer).observe(t.Context())
+		families, err := registry.Gather()
+		must(t, err)
+		for _, f := range families {
+			if f.GetName() == "holdfast_settlements_failed" {
+				return f.GetMetric()[0].GetGauge().GetValue()
+			}
+		}
+		t.Fatal("no such metric")
+		return 0
+	}
+	if n := told(); n != 0 || log.count("orders cannot be settled") != 0 {
+		t.Errorf("%v failed settlements at first", n)
+	}
+	for want := 1; want <= 2; want++ {
+		must(t, p.order(t.Context(), product))
+		must(t, p.db.Ent.Order.Update().SetAttempts(100).Exec(t.Context())) // as after many failures
+		for range 2 {
+			if n := told(); n != float64(want) {
+				t.Errorf("%v failed settlements, want %d", n, want)
+			}
+		}
+		if n := log.count("orders cannot be settled"); n != want {
+			t.Errorf("said %d times that there are more, want %d", n, want)
+		}
+	}
+	must(t, p.db.Ent.Order.Update().SetSettled(true).Exec(t.Context()))
+	if n := told(); n != 0 {
+		t.Errorf("%v failed settlements after the last is settled", n)
+	}
+}
+
+// lines counts lines of a log.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) count(part string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), part)
+}
+
 // The database does not answer: nothing runs, nothing breaks.
 func TestJobsWithoutDatabase(t *testing.T) {
 	p := embedded(t).process(t, "one", lockprovider.AtomicSQL)
@@ -435,7 +520,7 @@ func TestExpireGoesOnUntilNothingIsLeft(t *testing.T) {
 		must(t, p.order(t.Context(), product))
 	}
 	p.clock.Advance(reservation)
-	result, err := (&expire{orders: p.Orders, batch: 3}).runOnce(t.Context())
+	result, err := p.expiring(3).runOnce(t.Context())
 	wantResult(t, result, err, Result{"orders": 10})
 	page, err := p.Orders.List(t.Context(), shopper, commerce.Page{First: 20})
 	must(t, err)

@@ -29,6 +29,12 @@ func (Order) Fields() []ent.Field {
 		field.String("coupon_issue_id").MaxLen(idLen).Optional().Nillable().Immutable(),
 		field.Bool("coupon_spent").Default(false).Comment("True while the order holds its coupon."),
 		fixedTimestamp("expires_at"),
+		// When a job does what is owed, unless a request does it before: at the end of the reservation, at once if the order has
+		// ended, and after a pause if the job has failed.
+		optionalTimestamp("next_attempt_at"),
+		field.Int("attempts").NonNegative().Default(0).
+			Comment("How often in a row the job has failed to do what is owed."),
+		field.String("last_error").MaxLen(500).Default("").Comment("Why the last of these attempts failed."),
 		fixedTimestamp("created_at"),
 		timestamp("updated_at"),
 	}
@@ -43,11 +49,12 @@ func (Order) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of the Order: a customer's history, and what the expiry job has to finish.
+// Indexes of the Order: a customer's history, what the expiry job has to finish, and what it has failed to finish.
 func (Order) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id", "created_at", "id"),
-		index.Fields("settled", "expires_at"),
+		index.Fields("settled", "next_attempt_at"),
+		index.Fields("settled", "attempts"),
 	}
 }
 

@@ -472,6 +472,7 @@ type ComplexityRoot struct {
 		SchedulerRuns   func(childComplexity int) int
 		StockDrift      func(childComplexity int, onlyMismatched *bool) int
 		Strategies      func(childComplexity int) int
+		UnsettledOrders func(childComplexity int, first *int) int
 	}
 
 	QueueTicket struct {
@@ -548,6 +549,14 @@ type ComplexityRoot struct {
 		Message      func(childComplexity int) int
 		RetryAfterMs func(childComplexity int) int
 		Retryable    func(childComplexity int) int
+	}
+
+	UnsettledOrder struct {
+		Attempts      func(childComplexity int) int
+		LastError     func(childComplexity int) int
+		NextAttemptAt func(childComplexity int) int
+		Order         func(childComplexity int) int
+		Settlement    func(childComplexity int) int
 	}
 
 	VersionConflictError struct {
@@ -2485,6 +2494,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Strategies(childComplexity), true
+	case "Query.unsettledOrders":
+		if e.ComplexityRoot.Query.UnsettledOrders == nil {
+			break
+		}
+
+		args, err := ec.field_Query_unsettledOrders_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.UnsettledOrders(childComplexity, args["first"].(*int)), true
 
 	case "QueueTicket.etaMs":
 		if e.ComplexityRoot.QueueTicket.EtaMs == nil {
@@ -2774,6 +2794,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UnavailableError.Retryable(childComplexity), true
+
+	case "UnsettledOrder.attempts":
+		if e.ComplexityRoot.UnsettledOrder.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledOrder.Attempts(childComplexity), true
+	case "UnsettledOrder.lastError":
+		if e.ComplexityRoot.UnsettledOrder.LastError == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledOrder.LastError(childComplexity), true
+	case "UnsettledOrder.nextAttemptAt":
+		if e.ComplexityRoot.UnsettledOrder.NextAttemptAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledOrder.NextAttemptAt(childComplexity), true
+	case "UnsettledOrder.order":
+		if e.ComplexityRoot.UnsettledOrder.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledOrder.Order(childComplexity), true
+	case "UnsettledOrder.settlement":
+		if e.ComplexityRoot.UnsettledOrder.Settlement == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledOrder.Settlement(childComplexity), true
 
 	case "VersionConflictError.code":
 		if e.ComplexityRoot.VersionConflictError.Code == nil {
@@ -3936,6 +3987,12 @@ type PageInfo {
     first: Int = 20
   ): [LowStockProduct!]! @auth(role: ADMIN)
 
+  "Orders of which something is owed, such as a refund, that a job has failed to finish. Those with most failed attempts first."
+  unsettledOrders(
+    "How many orders, 1 to 100."
+    first: Int = 20
+  ): [UnsettledOrder!]! @auth(role: ADMIN)
+
   "The locks in Redis that are held or waited for at this moment, by key. It goes through all keys of Redis, in small steps."
   locks(
     "How many locks, 1 to 100."
@@ -4002,6 +4059,28 @@ type PopularProduct {
   units: Int64!
   "What they cost, before discounts."
   revenue: Money!
+}
+
+"An order that a job has failed to finish. The job goes on trying."
+type UnsettledOrder {
+  "The order."
+  order: Order!
+  "How far the job has come."
+  settlement: Settlement!
+  "How often in a row the job has failed."
+  attempts: Int!
+  "When the job tries again."
+  nextAttemptAt: DateTime!
+  "Why the last attempt failed."
+  lastError: String!
+}
+
+"How far a job has come with an order that it could not finish at once."
+enum Settlement {
+  "It has failed, and tries again after a pause that grows."
+  RETRYING
+  "It has failed several times. Somebody should look; it goes on trying at the longest pause."
+  FAILED
 }
 
 "A product of which little is left."
@@ -5324,6 +5403,22 @@ func (ec *executionContext) childFields_TransferPayload(ctx context.Context, fie
 		return ec.fieldContext_TransferPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TransferPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UnsettledOrder(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "order":
+		return ec.fieldContext_UnsettledOrder_order(ctx, field)
+	case "settlement":
+		return ec.fieldContext_UnsettledOrder_settlement(ctx, field)
+	case "attempts":
+		return ec.fieldContext_UnsettledOrder_attempts(ctx, field)
+	case "nextAttemptAt":
+		return ec.fieldContext_UnsettledOrder_nextAttemptAt(ctx, field)
+	case "lastError":
+		return ec.fieldContext_UnsettledOrder_lastError(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UnsettledOrder", field.Name)
 }
 
 func (ec *executionContext) childFields_Wallet(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -1064,6 +1064,20 @@ type UnavailableError struct {
 
 func (UnavailableError) IsUserError() {}
 
+// An order that a job has failed to finish. The job goes on trying.
+type UnsettledOrder struct {
+	// The order.
+	Order *Order `json:"order"`
+	// How far the job has come.
+	Settlement Settlement `json:"settlement"`
+	// How often in a row the job has failed.
+	Attempts int `json:"attempts"`
+	// When the job tries again.
+	NextAttemptAt time.Time `json:"nextAttemptAt"`
+	// Why the last attempt failed.
+	LastError string `json:"lastError"`
+}
+
 // Somebody else has changed the object since the given version.
 type VersionConflictError struct {
 	// VERSION_CONFLICT.
@@ -1715,6 +1729,50 @@ func (e *Role) UnmarshalGQL(v any) error {
 }
 
 func (e Role) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// How far a job has come with an order that it could not finish at once.
+type Settlement string
+
+const (
+	// It has failed, and tries again after a pause that grows.
+	SettlementRetrying Settlement = "RETRYING"
+	// It has failed several times. Somebody should look; it goes on trying at the longest pause.
+	SettlementFailed Settlement = "FAILED"
+)
+
+var AllSettlement = []Settlement{
+	SettlementRetrying,
+	SettlementFailed,
+}
+
+func (e Settlement) IsValid() bool {
+	switch e {
+	case SettlementRetrying, SettlementFailed:
+		return true
+	}
+	return false
+}
+
+func (e Settlement) String() string {
+	return string(e)
+}
+
+func (e *Settlement) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = Settlement(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid Settlement", str)
+	}
+	return nil
+}
+
+func (e Settlement) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 

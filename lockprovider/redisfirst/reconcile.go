@@ -138,6 +138,9 @@ func (s *Store) look(ctx context.Context, k keyspace, c *Comparison) ([]ledger.A
 	}
 	reply, err := lookScript.Run(ctx, s.redis, []string{k.stream(), k.inFlight(), k.balance(c.Balance)},
 		`"balance":`+string(name), min(s.settings.Backlog, compareEntries)).StringSlice()
+	if isWrongType(err) {
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnreadable, k.balance(c.Balance), err)
+	}
 	if err != nil {
 		return nil, failure(ctx, err)
 	}

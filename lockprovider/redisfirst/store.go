@@ -239,7 +239,14 @@ func (s *Store) prime(ctx context.Context, k keyspace, levels map[string]ledger.
 	return int(counts[0]), int(counts[2]), nil
 }
 
-// Levels reads balances; those that Redis does not hold are absent.
+// ErrUnreadable means that a key of Redis that should hold a balance holds something else: a stranger has written to it.
+var ErrUnreadable = errors.New("redis does not hold a balance there, delete the key")
+
+// isWrongType reports whether a command met a key of another type, in a script or not.
+func isWrongType(err error) bool { return err != nil && strings.Contains(err.Error(), "WRONGTYPE") }
+
+// Levels reads balances; those that Redis does not hold are absent. If the error is [ErrUnreadable], the balances that it does
+// not name have been read.
 func (s *Store) Levels(ctx context.Context, keys []string) (map[string]ledger.Level, error) {
 	k := s.keys()
 	pipe := s.redis.Pipeline()
@@ -247,11 +254,15 @@ func (s *Store) Levels(ctx context.Context, keys []string) (map[string]ledger.Le
 	for i, key := range keys {
 		replies[i] = pipe.HMGet(ctx, k.balance(key), "amount", "floor", "ceiling", "seq")
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if _, err := pipe.Exec(ctx); err != nil && !isWrongType(err) {
 		return nil, failure(ctx, err)
 	}
 	levels := make(map[string]ledger.Level, len(keys))
+	var unreadable []error
 	for i, key := range keys {
+		if err := replies[i].Err(); err != nil && !isWrongType(err) {
+			return nil, failure(ctx, err)
+		}
 		var row struct {
 			Amount  *int64 `redis:"amount"`
 			Floor   int64  `redis:"floor"`
@@ -259,13 +270,14 @@ func (s *Store) Levels(ctx context.Context, keys []string) (map[string]ledger.Le
 			Seq     int64  `redis:"seq"`
 		}
 		if err := replies[i].Scan(&row); err != nil {
-			return nil, fmt.Errorf("balance %s in redis: %w", key, err)
+			unreadable = append(unreadable, fmt.Errorf("%w: %s: %w", ErrUnreadable, k.balance(key), err))
+			continue
 		}
 		if row.Amount != nil {
 			levels[key] = ledger.Level{Amount: *row.Amount, Floor: row.Floor, Ceiling: row.Ceiling, Seq: row.Seq}
 		}
 	}
-	return levels, nil
+	return levels, errors.Join(unreadable...)
 }
 
 // Backlog returns how many changes wait to be persisted.
