@@ -96,10 +96,10 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (
 	if err := s.startEvents(ctx); err != nil {
 		return nil, err
 	}
+	s.openServices()
 	if err := s.runStrategies(ctx); err != nil {
 		return nil, err
 	}
-	s.openServices()
 	return s, nil
 }
 
@@ -175,7 +175,8 @@ func (s *Shop) startEvents(ctx context.Context) error {
 }
 
 // runStrategies starts what the strategies need in the background, such as persisters and queue workers, after
-// what earlier epochs have left behind is persisted. Even a command does so: it may be the only instance.
+// what earlier epochs have left behind is persisted. Even a command does so: it may be the only instance. Orders that came by
+// ticket go on once the queue has served them.
 func (s *Shop) runStrategies(ctx context.Context) error {
 	persisting := events.PersisterDeps{
 		Ledger: s.Ledger, Instance: s.Deployment.Instance(), Settings: s.cfg.Pipeline.PersisterSettings,
@@ -185,9 +186,11 @@ func (s *Shop) runStrategies(ctx context.Context) error {
 		persisting.Poison = s.Events.Poison()
 	}
 	s.Providers.PersistWith(events.Persisting(persisting))
+	s.Providers.OnServed(s.Services.Orders.Served)
 	if err := s.Providers.EndEarlier(ctx); err != nil {
 		return err
 	}
+	s.closers.add("orders", events.Background(ctx, s.Services.Orders.Run))
 	s.closers.add("strategies", events.Background(ctx, s.Providers.Run))
 	return nil
 }

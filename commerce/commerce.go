@@ -68,7 +68,7 @@ func New(d Deps) *Services {
 		Coupons:   &Coupons{core: c, customers: customers},
 		Points:    &Points{core: c, customers: customers},
 		Accounts:  &Accounts{core: c, customers: customers},
-		Orders:    &Orders{core: c, catalog: catalog, customers: customers},
+		Orders:    &Orders{core: c, catalog: catalog, customers: customers, served: make(chan string, maxServed)},
 		Customers: customers,
 	}
 }

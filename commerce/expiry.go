@@ -54,9 +54,10 @@ func SettlementOf(o *ent.Order) Settlement {
 	return SettlementRetrying
 }
 
-// ExpireOverdue finishes the orders that no request will finish: those that were not paid in time, and those of which a crash,
-// or a gateway that did not answer, left something to be given back. An order whose card payment was authorized is captured
-// again, and becomes PAID or FAILED. Any other order that is overdue becomes EXPIRED.
+// ExpireOverdue finishes the orders that no request will finish: those that were not paid in time, those that came by ticket and
+// whose coupon or payment is still to be taken, and those of which a crash, or a gateway that did not answer, left something to
+// be given back. An order whose card payment was authorized is captured again, and becomes PAID or FAILED. Any other order that
+// is overdue becomes EXPIRED.
 //
 // It takes those that have been due for longest: at most limit of those that need the payment gateway, and limit of the
 // others. So the others expire while the gateway is away. An order that cannot be finished is due again after a pause, which
@@ -66,7 +67,8 @@ func SettlementOf(o *ent.Order) Settlement {
 // overlap, on any number of instances.
 func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done, failed int, err error) {
 	now := s.now()
-	byCard := order.HasPaymentWith(payment.MethodEQ(payment.MethodCARD))
+	payable := order.And(order.StatusEQ(order.StatusPENDING), order.Unattended(true), order.ExpiresAtGT(now)) // by card, perhaps
+	byCard := order.Or(order.HasPaymentWith(payment.MethodEQ(payment.MethodCARD)), payable)
 	var rows []*ent.Order
 	for _, kind := range []predicate.Order{order.Not(byCard), byCard} {
 		some, err := s.due(ctx, now, kind, limit)
@@ -143,10 +145,14 @@ func (s *Orders) postpone(ctx context.Context, row *ent.Order, cause error, coun
 	if counts {
 		attempts++
 	}
+	next := s.now().Add(lock.Jitter(pauseAfter(attempts)).Truncate(time.Microsecond))
+	if row.Status == order.StatusPENDING && s.now().Before(row.ExpiresAt) && next.After(row.ExpiresAt) {
+		next = row.ExpiresAt // when its stock is given back
+	}
 	text := cause.Error()
 	err := s.Client.Order.Update().
 		Where(order.ID(row.ID), order.Settled(false), order.Attempts(row.Attempts)). // else another instance has tried as well
-		SetAttempts(attempts).SetNextAttemptAt(s.now().Add(lock.Jitter(pauseAfter(attempts)).Truncate(time.Microsecond))).
+		SetAttempts(attempts).SetNextAttemptAt(next).
 		SetLastError(strings.ToValidUTF8(text[:min(len(text), maxLastError)], "")).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("postpone the order: %w", err)
@@ -169,12 +175,8 @@ func (s *Orders) finish(ctx context.Context, row *ent.Order) (bool, error) {
 	made := row.Edges.Payment
 	switch {
 	case row.Status != order.StatusPENDING:
-	case made != nil && made.Status == payment.StatusAUTHORIZED:
-		result, err := s.proceed(ctx, row.ID, nil, row.ID, Meta{})
-		if result.Order != nil && result.Order.Settled {
-			return true, nil // a payment that was refused is an end as well
-		}
-		return false, err
+	case made != nil && made.Status == payment.StatusAUTHORIZED, row.Unattended && s.now().Before(row.ExpiresAt):
+		return s.resume(ctx, row.ID)
 	default:
 		_, err := s.end(ctx, row, ending{
 			status: order.StatusEXPIRED, reason: "the order was not paid in time", fingerprint: row.ID,

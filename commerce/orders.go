@@ -25,6 +25,7 @@ type Orders struct {
 	*core
 	catalog   *Catalog
 	customers *Customers
+	served    chan string // IDs of unattended orders; see Run
 }
 
 // PlaceOrder requests products. Lines of the same product are merged.
@@ -191,7 +192,7 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 		change: lockprovider.Change{
 			ID: id, Family: lockprovider.Stock, Moves: moves,
 			Record:  lockprovider.Record{Kind: KindOrderPlaced, Payload: mustJSON(p), Fingerprint: fp},
-			Confirm: in.Payment != nil || in.CouponIssueID != "" || p.TotalMinor == 0, // steps follow that need the row
+			Confirm: p.hasSteps(), // which need the row
 		},
 	}, nil
 }

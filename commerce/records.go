@@ -44,6 +44,8 @@ type (
 		ExpiresAt     time.Time   `json:"expiresAt"`
 		// Payment is how the customer wants to pay. The instance that continues an order from the queue needs it.
 		Payment *paymentRequest `json:"payment,omitempty"`
+		// Ticket is true if the customer has a ticket, and no request waits for the order.
+		Ticket bool `json:"ticket,omitempty"`
 	}
 	paymentRequest struct {
 		Method    string `json:"method"`
@@ -227,11 +229,20 @@ func with[T any](
 	return err
 }
 
+// hasSteps reports whether steps follow the reservation of the stock: a coupon is to be spent, or a payment to be made.
+func (p orderPlaced) hasSteps() bool { return p.Payment != nil || p.CouponIssueID != "" || p.TotalMinor == 0 }
+
+// unattended reports whether a worker takes these steps.
+func (p orderPlaced) unattended() bool { return p.Ticket && p.hasSteps() }
+
 func (p orderPlaced) row(tx *ent.Tx) *ent.OrderCreate {
 	create := tx.Order.Create().SetID(p.OrderID).SetUserID(p.UserID).SetStatus(order.StatusPENDING).
 		SetSubtotalMinor(p.SubtotalMinor).SetDiscountMinor(p.DiscountMinor).SetTotalMinor(p.TotalMinor).
-		SetCurrency(p.Currency).SetExpiresAt(p.ExpiresAt).SetNextAttemptAt(p.ExpiresAt).
+		SetCurrency(p.Currency).SetExpiresAt(p.ExpiresAt).SetNextAttemptAt(p.ExpiresAt).SetUnattended(p.unattended()).
 		SetCreatedAt(p.CreatedAt).SetUpdatedAt(p.CreatedAt)
+	if p.unattended() {
+		create.SetNextAttemptAt(p.CreatedAt)
+	}
 	if p.CouponIssueID != "" {
 		create.SetCouponIssueID(p.CouponIssueID)
 	}

@@ -1,15 +1,23 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
+	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/lockprovider"
 )
+
+// An order that comes by ticket waits in the queue of the stock, and no request waits for it. The worker of the queue places it.
+// If steps follow, because the customer wants to spend a coupon or to pay, the order is unattended: [Orders.Run] takes the
+// steps as soon as the worker says that the order is placed, and [Orders.ExpireOverdue] takes those that Run has missed, or that
+// have failed. Looking at a ticket takes none.
 
 // Ticket is a position in the queue for an order, if the strategy of the stock has a queue.
 type Ticket struct {
@@ -28,7 +36,7 @@ type TicketStatus string
 const (
 	TicketWaiting TicketStatus = "WAITING"
 	TicketServing TicketStatus = "SERVING" // its position cannot be given up any more
-	TicketDone    TicketStatus = "DONE"
+	TicketDone    TicketStatus = "DONE"    // and so are the steps that the customer wanted
 	TicketFailed  TicketStatus = "FAILED"
 	TicketExpired TicketStatus = "EXPIRED" // the client had stopped looking at it
 )
@@ -41,6 +49,8 @@ const prefixTicket = "qt_"
 // enqueue puts an order in the queue and returns its ticket. If the stock is sold out, it says so at once.
 func (s *Orders) enqueue(ctx context.Context, tickets lockprovider.Ticketer, d *draft) (OrderResult, error) {
 	meta := s.ticketMeta()
+	d.payload.Ticket = true
+	d.change.Record.Payload = mustJSON(d.payload)
 	until := time.Now().Add(ticketTTL) // Redis compares it with the wall clock
 	position, err := tickets.Enter(ctx, d.change, until)
 	if err != nil {
@@ -59,9 +69,8 @@ func (s *Orders) ticketMeta() Meta {
 	return Meta{Strategy: s.Providers.Strategies()[lockprovider.Stock], Attempts: 1}
 }
 
-// Ticket looks at an order in the queue and keeps its position. Once the worker has served the order, Ticket continues with
-// coupon and payment. Errors: NOT_FOUND if the ticket is unknown or another customer's, and those of Place if the order was
-// refused.
+// Ticket looks at an order in the queue and keeps its position. It changes nothing else. Errors: NOT_FOUND if the ticket is
+// unknown or another customer's, and those of Place if the order was refused or has failed.
 func (s *Orders) Ticket(ctx context.Context, v Viewer, id string) (OrderResult, error) {
 	if err := v.customer(); err != nil {
 		return OrderResult{}, err
@@ -83,7 +92,7 @@ func (s *Orders) Ticket(ctx context.Context, v Viewer, id string) (OrderResult, 
 	return s.ticketResult(ctx, change, position, until, meta)
 }
 
-// ticketResult returns what a position in the queue means for its order.
+// ticketResult returns what a position in the queue means for its order. It reads.
 func (s *Orders) ticketResult(
 	ctx context.Context, change uuid.UUID, position lockprovider.Position, until time.Time, meta Meta,
 ) (OrderResult, error) {
@@ -100,16 +109,109 @@ func (s *Orders) ticketResult(
 		result.Ticket.Status = TicketServing
 		return result, nil
 	case lockprovider.PositionDone:
-		done, err := s.proceed(ctx, p.OrderID, p.payment(), p.OrderID, meta)
-		result.Ticket.Status = TicketDone
-		done.Ticket = result.Ticket
-		return done, err
+		err := s.placed(ctx, p.OrderID, &result)
+		return result, err
 	case lockprovider.PositionFailed:
 		result.Ticket.Status = TicketFailed
 		return result, refusals(translate(position.Reason, lockprovider.Receipt{Strategy: meta.Strategy}), p.stockRefused)
 	}
 	result.Ticket.Status = TicketExpired
 	return result, nil
+}
+
+// placed completes the result of a ticket whose order has been placed. Until its steps are taken, the ticket is being served.
+func (s *Orders) placed(ctx context.Context, orderID string, result *OrderResult) error {
+	row, err := s.load(ctx, orderID)
+	if err != nil {
+		return err
+	}
+	if row.Unattended && row.Status == order.StatusPENDING {
+		result.Ticket.Status = TicketServing
+		return nil
+	}
+	result.Order, result.Persistence, result.Ticket.Status = row, Persisted, TicketDone
+	if row.Status == order.StatusFAILED || row.Unattended && row.Status == order.StatusEXPIRED {
+		result.Ticket.Status = TicketFailed
+		code := Code(cmp.Or(row.FailureCode, string(Unavailable))) // it has expired while the gateway or a store was away
+		return &Error{Code: code, Message: row.FailureReason, Field: failureField(string(code))}
+	}
+	return nil
+}
+
+// maxServed is how many orders may wait for Run. More are left to ExpireOverdue.
+const maxServed = 1024
+
+// Served tells Run of a change that the worker of a queue has applied. It does not wait.
+func (s *Orders) Served(c lockprovider.Change) {
+	if c.Record.Kind != KindOrderPlaced {
+		return
+	}
+	var p orderPlaced
+	if err := json.Unmarshal(c.Record.Payload, &p); err != nil || !p.unattended() {
+		return
+	}
+	select {
+	case s.served <- p.OrderID:
+	default:
+	}
+}
+
+// Run takes the steps of unattended orders as soon as [Orders.Served] tells of them, until ctx ends. It is only faster than
+// [Orders.ExpireOverdue], which finds in the database what Run misses.
+func (s *Orders) Run(ctx context.Context) {
+	var workers errgroup.Group
+	workers.SetLimit(expiryWorkers)
+	for {
+		select {
+		case id := <-s.served:
+			workers.Go(func() error {
+				row, err := s.load(ctx, id)
+				if err == nil && row.Unattended && row.Status == order.StatusPENDING {
+					_, _ = s.attempt(ctx, row) // the order notes why it failed
+				}
+				return nil
+			})
+		case <-ctx.Done():
+			_ = workers.Wait()
+			return
+		}
+	}
+}
+
+// resume takes the steps of a pending order that no request takes: of one that is unattended, or whose payment is authorized. It
+// returns whether nothing is left to be done for the order but by its customer.
+func (s *Orders) resume(ctx context.Context, orderID string) (bool, error) {
+	pay, err := s.wantedPayment(ctx, orderID)
+	if err != nil {
+		return false, err
+	}
+	result, err := s.proceed(ctx, orderID, pay, orderID, Meta{})
+	if result.Order != nil && result.Order.Settled {
+		return true, nil // a payment that was refused is an end as well
+	}
+	if err != nil || result.Order.Status != order.StatusPENDING || !s.now().Before(result.Order.ExpiresAt) {
+		return false, err
+	}
+	// The customer wants to pay later.
+	err = s.Client.Order.Update().Where(order.ID(orderID), order.StatusEQ(order.StatusPENDING)).
+		SetUnattended(false).SetNextAttemptAt(result.Order.ExpiresAt).SetAttempts(0).SetLastError("").Exec(ctx)
+	return err == nil, err
+}
+
+// wantedPayment returns how the customer of an order wanted to pay when the order was placed. It is nil if the customer has not
+// said so, or if the database does not remember the request any more.
+func (s *Orders) wantedPayment(ctx context.Context, orderID string) (*Payment, error) {
+	change, ok := uuidOf(prefixOrder, orderID)
+	if !ok {
+		return nil, nil
+	}
+	payload, found, err := s.Ledger.Payload(ctx, change)
+	if err != nil || !found {
+		return nil, err
+	}
+	var p orderPlaced
+	err = json.Unmarshal(payload, &p)
+	return p.payment(), err
 }
 
 // payment returns how the customer wants to pay, or nil if the order is to be paid later.

@@ -6607,6 +6607,7 @@ type OrderMutation struct {
 	coupon_issue_id   *string
 	coupon_spent      *bool
 	expires_at        *time.Time
+	unattended        *bool
 	next_attempt_at   *time.Time
 	attempts          *int
 	addattempts       *int
@@ -7235,6 +7236,42 @@ func (m *OrderMutation) ResetExpiresAt() {
 	m.expires_at = nil
 }
 
+// SetUnattended sets the "unattended" field.
+func (m *OrderMutation) SetUnattended(b bool) {
+	m.unattended = &b
+}
+
+// Unattended returns the value of the "unattended" field in the mutation.
+func (m *OrderMutation) Unattended() (r bool, exists bool) {
+	v := m.unattended
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUnattended returns the old "unattended" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldUnattended(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUnattended is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUnattended requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUnattended: %w", err)
+	}
+	return oldValue.Unattended, nil
+}
+
+// ResetUnattended resets all changes to the "unattended" field.
+func (m *OrderMutation) ResetUnattended() {
+	m.unattended = nil
+}
+
 // SetNextAttemptAt sets the "next_attempt_at" field.
 func (m *OrderMutation) SetNextAttemptAt(t time.Time) {
 	m.next_attempt_at = &t
@@ -7602,7 +7639,7 @@ func (m *OrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderMutation) Fields() []string {
-	fields := make([]string, 0, 17)
+	fields := make([]string, 0, 18)
 	if m.user != nil {
 		fields = append(fields, order.FieldUserID)
 	}
@@ -7638,6 +7675,9 @@ func (m *OrderMutation) Fields() []string {
 	}
 	if m.expires_at != nil {
 		fields = append(fields, order.FieldExpiresAt)
+	}
+	if m.unattended != nil {
+		fields = append(fields, order.FieldUnattended)
 	}
 	if m.next_attempt_at != nil {
 		fields = append(fields, order.FieldNextAttemptAt)
@@ -7686,6 +7726,8 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 		return m.CouponSpent()
 	case order.FieldExpiresAt:
 		return m.ExpiresAt()
+	case order.FieldUnattended:
+		return m.Unattended()
 	case order.FieldNextAttemptAt:
 		return m.NextAttemptAt()
 	case order.FieldAttempts:
@@ -7729,6 +7771,8 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldCouponSpent(ctx)
 	case order.FieldExpiresAt:
 		return m.OldExpiresAt(ctx)
+	case order.FieldUnattended:
+		return m.OldUnattended(ctx)
 	case order.FieldNextAttemptAt:
 		return m.OldNextAttemptAt(ctx)
 	case order.FieldAttempts:
@@ -7831,6 +7875,13 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetExpiresAt(v)
+		return nil
+	case order.FieldUnattended:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUnattended(v)
 		return nil
 	case order.FieldNextAttemptAt:
 		v, ok := value.(time.Time)
@@ -8017,6 +8068,9 @@ func (m *OrderMutation) ResetField(name string) error {
 		return nil
 	case order.FieldExpiresAt:
 		m.ResetExpiresAt()
+		return nil
+	case order.FieldUnattended:
+		m.ResetUnattended()
 		return nil
 	case order.FieldNextAttemptAt:
 		m.ResetNextAttemptAt()

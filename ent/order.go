@@ -43,6 +43,8 @@ type Order struct {
 	CouponSpent bool `json:"coupon_spent,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
+	// True if no request takes the steps that follow the reservation, because the order came by ticket.
+	Unattended bool `json:"unattended,omitempty"`
 	// NextAttemptAt holds the value of the "next_attempt_at" field.
 	NextAttemptAt *time.Time `json:"next_attempt_at,omitempty"`
 	// How often in a row the job has failed to do what is owed.
@@ -108,7 +110,7 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case order.FieldSettled, order.FieldCouponSpent:
+		case order.FieldSettled, order.FieldCouponSpent, order.FieldUnattended:
 			values[i] = new(sql.NullBool)
 		case order.FieldSubtotalMinor, order.FieldDiscountMinor, order.FieldTotalMinor, order.FieldAttempts:
 			values[i] = new(sql.NullInt64)
@@ -209,6 +211,12 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field expires_at", values[i])
 			} else if value.Valid {
 				_m.ExpiresAt = value.Time
+			}
+		case order.FieldUnattended:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field unattended", values[i])
+			} else if value.Valid {
+				_m.Unattended = value.Bool
 			}
 		case order.FieldNextAttemptAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -329,6 +337,9 @@ func (_m *Order) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("expires_at=")
 	builder.WriteString(_m.ExpiresAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("unattended=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Unattended))
 	builder.WriteString(", ")
 	if v := _m.NextAttemptAt; v != nil {
 		builder.WriteString("next_attempt_at=")

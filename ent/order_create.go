@@ -151,6 +151,20 @@ func (_c *OrderCreate) SetNillableExpiresAt(v *time.Time) *OrderCreate {
 	return _c
 }
 
+// SetUnattended sets the "unattended" field.
+func (_c *OrderCreate) SetUnattended(v bool) *OrderCreate {
+	_c.mutation.SetUnattended(v)
+	return _c
+}
+
+// SetNillableUnattended sets the "unattended" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableUnattended(v *bool) *OrderCreate {
+	if v != nil {
+		_c.SetUnattended(*v)
+	}
+	return _c
+}
+
 // SetNextAttemptAt sets the "next_attempt_at" field.
 func (_c *OrderCreate) SetNextAttemptAt(v time.Time) *OrderCreate {
 	_c.mutation.SetNextAttemptAt(v)
@@ -325,6 +339,10 @@ func (_c *OrderCreate) defaults() {
 		v := order.DefaultExpiresAt()
 		_c.mutation.SetExpiresAt(v)
 	}
+	if _, ok := _c.mutation.Unattended(); !ok {
+		v := order.DefaultUnattended
+		_c.mutation.SetUnattended(v)
+	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		v := order.DefaultAttempts
 		_c.mutation.SetAttempts(v)
@@ -422,6 +440,9 @@ func (_c *OrderCreate) check() error {
 	}
 	if _, ok := _c.mutation.ExpiresAt(); !ok {
 		return &ValidationError{Name: "expires_at", err: errors.New(`ent: missing required field "Order.expires_at"`)}
+	}
+	if _, ok := _c.mutation.Unattended(); !ok {
+		return &ValidationError{Name: "unattended", err: errors.New(`ent: missing required field "Order.unattended"`)}
 	}
 	if _, ok := _c.mutation.Attempts(); !ok {
 		return &ValidationError{Name: "attempts", err: errors.New(`ent: missing required field "Order.attempts"`)}
@@ -531,6 +552,10 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ExpiresAt(); ok {
 		_spec.SetField(order.FieldExpiresAt, field.TypeTime, value)
 		_node.ExpiresAt = value
+	}
+	if value, ok := _c.mutation.Unattended(); ok {
+		_spec.SetField(order.FieldUnattended, field.TypeBool, value)
+		_node.Unattended = value
 	}
 	if value, ok := _c.mutation.NextAttemptAt(); ok {
 		_spec.SetField(order.FieldNextAttemptAt, field.TypeTime, value)

@@ -100,6 +100,20 @@ func (_u *OrderUpdate) SetNillableCouponSpent(v *bool) *OrderUpdate {
 	return _u
 }
 
+// SetUnattended sets the "unattended" field.
+func (_u *OrderUpdate) SetUnattended(v bool) *OrderUpdate {
+	_u.mutation.SetUnattended(v)
+	return _u
+}
+
+// SetNillableUnattended sets the "unattended" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableUnattended(v *bool) *OrderUpdate {
+	if v != nil {
+		_u.SetUnattended(*v)
+	}
+	return _u
+}
+
 // SetNextAttemptAt sets the "next_attempt_at" field.
 func (_u *OrderUpdate) SetNextAttemptAt(v time.Time) *OrderUpdate {
 	_u.mutation.SetNextAttemptAt(v)
@@ -325,6 +339,9 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
 	}
+	if value, ok := _u.mutation.Unattended(); ok {
+		_spec.SetField(order.FieldUnattended, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.NextAttemptAt(); ok {
 		_spec.SetField(order.FieldNextAttemptAt, field.TypeTime, value)
 	}
@@ -503,6 +520,20 @@ func (_u *OrderUpdateOne) SetCouponSpent(v bool) *OrderUpdateOne {
 func (_u *OrderUpdateOne) SetNillableCouponSpent(v *bool) *OrderUpdateOne {
 	if v != nil {
 		_u.SetCouponSpent(*v)
+	}
+	return _u
+}
+
+// SetUnattended sets the "unattended" field.
+func (_u *OrderUpdateOne) SetUnattended(v bool) *OrderUpdateOne {
+	_u.mutation.SetUnattended(v)
+	return _u
+}
+
+// SetNillableUnattended sets the "unattended" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableUnattended(v *bool) *OrderUpdateOne {
+	if v != nil {
+		_u.SetUnattended(*v)
 	}
 	return _u
 }
@@ -761,6 +792,9 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	}
 	if value, ok := _u.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Unattended(); ok {
+		_spec.SetField(order.FieldUnattended, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.NextAttemptAt(); ok {
 		_spec.SetField(order.FieldNextAttemptAt, field.TypeTime, value)

@@ -19,6 +19,8 @@ type (
 		ExpiresAt     time.Time   `json:"expiresAt"`
 		// Payment is how the customer wants to pay. It is nil if the order is to be paid later.
 		Payment *PaymentRequest `json:"payment,omitempty"`
+		// Ticket is true if the order came by a ticket of the queue.
+		Ticket bool `json:"ticket,omitempty"`
 	}
 	// PaymentRequest is how an order is to be paid.
 	PaymentRequest struct {

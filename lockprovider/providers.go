@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -76,6 +77,7 @@ type Deps struct {
 	family        Family
 	handoff       *handoff.Client
 	confirmations *redisfirst.Confirmations
+	served        func(Change)
 }
 
 // FamilyConfig is one family's strategy and its bounds.
@@ -95,6 +97,7 @@ type Providers struct {
 	handoff       *handoff.Client
 	confirmations *redisfirst.Confirmations // nil if no family needs them
 	deps          Deps
+	served        atomic.Pointer[func(Change)]
 	persister     func(*redisfirst.Store, *redisfirst.Confirmations) Persister // nil: other processes persist
 }
 
@@ -112,7 +115,13 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
-	p := &Providers{byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}, deps: d}
+	p := &Providers{byFamily: map[Family]Provider{}, strategies: map[Family]Strategy{}}
+	d.served = func(c Change) {
+		if tell := p.served.Load(); tell != nil {
+			(*tell)(c)
+		}
+	}
+	p.deps = d
 	if d.Redis != nil {
 		// One connection a process, whatever the number of families.
 		p.handoff = handoff.Open(d.Redis, handoff.Options{Instance: d.Instance, Metrics: d.Metrics.lock.of(PubSub)})
@@ -223,6 +232,10 @@ func (p *Providers) For(f Family) Provider { return p.byFamily[f] }
 
 // Strategies tells which strategy serves which family.
 func (p *Providers) Strategies() map[Family]Strategy { return maps.Clone(p.strategies) }
+
+// OnServed has f called with each change that a worker of this process takes from a queue and applies, after its callers have
+// been told. A change may be told twice, and after a crash not at all. f must not wait.
+func (p *Providers) OnServed(f func(Change)) { p.served.Store(&f) }
 
 // OnReconnect has f called, and not waited for, whenever Redis is back after it was away.
 func (p *Providers) OnReconnect(f func()) {

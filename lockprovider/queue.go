@@ -57,7 +57,7 @@ func (d Deps) queueOf(f Family, epoch int64) *redisfirst.Queue {
 func (d Deps) worker(confirmations *redisfirst.Confirmations) *worker {
 	return &worker{
 		locker: d.handoff.Locker(workerLock), drainer: d.handoff.Locker(drainLock), ledger: d.Ledger, confirmations: confirmations,
-		instance: d.Instance, settings: d.Worker, log: d.Log,
+		instance: d.Instance, settings: d.Worker, log: d.Log, served: d.served,
 	}
 }
 
@@ -229,6 +229,7 @@ type worker struct {
 	instance      string
 	settings      WorkerSettings
 	log           *slog.Logger
+	served        func(Change)
 }
 
 // WorkerSettings are the bounds of the worker that serves a queue.
@@ -312,7 +313,7 @@ func (w *worker) serve(ctx context.Context, changes *redisfirst.Queue, block tim
 	return len(batch), nil
 }
 
-// serveBatch serves a batch: check in order → commit → remove from the queue → tell.
+// serveBatch serves a batch: check in order → commit → remove from the queue → tell, first those who wait, then the listener.
 func (w *worker) serveBatch(ctx context.Context, changes *redisfirst.Queue, batch []ledger.Admitted) error {
 	batch, err := changes.Serve(ctx, batch, time.Now())
 	if err != nil {
@@ -339,5 +340,10 @@ func (w *worker) serveBatch(ctx context.Context, changes *redisfirst.Queue, batc
 	// Marks before results: a caller that is told that something was given back must not find it still sold out.
 	err = changes.Served(ctx, batch, results, balances)
 	w.confirmations.Tell(ctx, w.instance, batch, results)
+	for i, a := range batch {
+		if results[i] == nil || errors.Is(results[i], ledger.ErrAlreadyApplied) {
+			w.served(a.Change)
+		}
+	}
 	return err
 }

@@ -39,6 +39,8 @@ const (
 	FieldCouponSpent = "coupon_spent"
 	// FieldExpiresAt holds the string denoting the expires_at field in the database.
 	FieldExpiresAt = "expires_at"
+	// FieldUnattended holds the string denoting the unattended field in the database.
+	FieldUnattended = "unattended"
 	// FieldNextAttemptAt holds the string denoting the next_attempt_at field in the database.
 	FieldNextAttemptAt = "next_attempt_at"
 	// FieldAttempts holds the string denoting the attempts field in the database.
@@ -95,6 +97,7 @@ var Columns = []string{
 	FieldCouponIssueID,
 	FieldCouponSpent,
 	FieldExpiresAt,
+	FieldUnattended,
 	FieldNextAttemptAt,
 	FieldAttempts,
 	FieldLastError,
@@ -139,6 +142,8 @@ var (
 	DefaultCouponSpent bool
 	// DefaultExpiresAt holds the default value on creation for the "expires_at" field.
 	DefaultExpiresAt func() time.Time
+	// DefaultUnattended holds the default value on creation for the "unattended" field.
+	DefaultUnattended bool
 	// DefaultAttempts holds the default value on creation for the "attempts" field.
 	DefaultAttempts int
 	// AttemptsValidator is a validator for the "attempts" field. It is called by the builders before save.
@@ -250,6 +255,11 @@ func ByCouponSpent(opts ...sql.OrderTermOption) OrderOption {
 // ByExpiresAt orders the results by the expires_at field.
 func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExpiresAt, opts...).ToFunc()
+}
+
+// ByUnattended orders the results by the unattended field.
+func ByUnattended(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUnattended, opts...).ToFunc()
 }
 
 // ByNextAttemptAt orders the results by the next_attempt_at field.

@@ -120,6 +120,11 @@ func ExpiresAt(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldExpiresAt, v))
 }
 
+// Unattended applies equality check predicate on the "unattended" field. It's identical to UnattendedEQ.
+func Unattended(v bool) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldUnattended, v))
+}
+
 // NextAttemptAt applies equality check predicate on the "next_attempt_at" field. It's identical to NextAttemptAtEQ.
 func NextAttemptAt(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldNextAttemptAt, v))
@@ -678,6 +683,16 @@ func ExpiresAtLT(v time.Time) predicate.Order {
 // ExpiresAtLTE applies the LTE predicate on the "expires_at" field.
 func ExpiresAtLTE(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldLTE(FieldExpiresAt, v))
+}
+
+// UnattendedEQ applies the EQ predicate on the "unattended" field.
+func UnattendedEQ(v bool) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldUnattended, v))
+}
+
+// UnattendedNEQ applies the NEQ predicate on the "unattended" field.
+func UnattendedNEQ(v bool) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldUnattended, v))
 }
 
 // NextAttemptAtEQ applies the EQ predicate on the "next_attempt_at" field.

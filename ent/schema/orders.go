@@ -29,8 +29,10 @@ func (Order) Fields() []ent.Field {
 		field.String("coupon_issue_id").MaxLen(idLen).Optional().Nillable().Immutable(),
 		field.Bool("coupon_spent").Default(false).Comment("True while the order holds its coupon."),
 		fixedTimestamp("expires_at"),
+		field.Bool("unattended").Default(false).
+			Comment("True if no request takes the steps that follow the reservation, because the order came by ticket."),
 		// When a job does what is owed, unless a request does it before: at the end of the reservation, at once if the order has
-		// ended, and after a pause if the job has failed.
+		// ended or is unattended, and after a pause if the job has failed.
 		optionalTimestamp("next_attempt_at"),
 		field.Int("attempts").NonNegative().Default(0).
 			Comment("How often in a row the job has failed to do what is owed."),

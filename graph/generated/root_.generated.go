@@ -3456,7 +3456,7 @@ type Customer implements Node {
   ): OrderConnection!
   "The coupons taken, spent or not, the latest first."
   couponIssues: [CouponIssue!]!
-  "When the customer was first seen."
+  "When the customer first did something; before that, the present."
   createdAt: DateTime!
 }
 `, BuiltIn: false},
@@ -4124,7 +4124,7 @@ type ReconcilePayload {
     id: ID!
   ): Order @auth
 
-  "A place in the waiting line. Looking at it keeps the place, and goes on with the order once it has been served."
+  "A place in the waiting line. Looking at it keeps the place, and changes nothing else."
   queueTicket(
     "The identifier of the ticket."
     id: ID!
@@ -4201,11 +4201,11 @@ type QueueTicket implements Node {
   position: Int!
   "How long it will probably take, in milliseconds; null where nothing is known."
   etaMs: Int
-  "The order, once it has been served."
+  "The order, once the ticket is done; also where its coupon or payment was refused."
   result: Order
   "Until when the place is kept if nobody looks at it."
   expiresAt: DateTime!
-  "Why there is no order, once it is refused."
+  "Why there is no order, or why it has failed."
   userErrors: [UserError!]!
 }
 
@@ -4213,11 +4213,11 @@ type QueueTicket implements Node {
 enum TicketStatus {
   "It stands in line."
   WAITING
-  "It is being served: its place cannot be given up any more."
+  "It is being served: its place cannot be given up any more. Its order is placed, and paid if that was asked for, by itself."
   SERVING
-  "It has been served: see the result."
+  "Its order is placed, and paid if that was asked for: see the result."
   DONE
-  "It was refused: see userErrors."
+  "It was refused, or its coupon or payment was: see userErrors."
   FAILED
   "Nobody looked at the ticket for too long."
   EXPIRED

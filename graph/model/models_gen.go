@@ -235,7 +235,7 @@ type Customer struct {
 	ID string `json:"id"`
 	// The name.
 	Name string `json:"name"`
-	// When the customer was first seen.
+	// When the customer first did something; before that, the present.
 	CreatedAt time.Time `json:"createdAt"`
 }
 
@@ -896,11 +896,11 @@ type QueueTicket struct {
 	Position int `json:"position"`
 	// How long it will probably take, in milliseconds; null where nothing is known.
 	EtaMs *int `json:"etaMs,omitempty"`
-	// The order, once it has been served.
+	// The order, once the ticket is done; also where its coupon or payment was refused.
 	Result *Order `json:"result,omitempty"`
 	// Until when the place is kept if nobody looks at it.
 	ExpiresAt time.Time `json:"expiresAt"`
-	// Why there is no order, once it is refused.
+	// Why there is no order, or why it has failed.
 	UserErrors []UserError `json:"userErrors"`
 }
 
@@ -1847,11 +1847,11 @@ type TicketStatus string
 const (
 	// It stands in line.
 	TicketStatusWaiting TicketStatus = "WAITING"
-	// It is being served: its place cannot be given up any more.
+	// It is being served: its place cannot be given up any more. Its order is placed, and paid if that was asked for, by itself.
 	TicketStatusServing TicketStatus = "SERVING"
-	// It has been served: see the result.
+	// Its order is placed, and paid if that was asked for: see the result.
 	TicketStatusDone TicketStatus = "DONE"
-	// It was refused: see userErrors.
+	// It was refused, or its coupon or payment was: see userErrors.
 	TicketStatusFailed TicketStatus = "FAILED"
 	// Nobody looked at the ticket for too long.
 	TicketStatusExpired TicketStatus = "EXPIRED"

@@ -1,0 +1,2 @@
+-- Modify "orders" table
+ALTER TABLE "orders" ADD COLUMN "unattended" boolean NOT NULL DEFAULT false;
