@@ -52,13 +52,18 @@ type Options struct {
 	// Gateway takes the payments. If it is nil, the simulated gateway of the configuration does.
 	Gateway commerce.Gateway
 
-	// Now is the clock of the services. If it is nil, they use time.Now.
+	// Now replaces the clock of the services, which is that of the database.
 	Now func() time.Time
+
+	// Local is the clock of this process; nil means time.Now. It need not be right.
+	Local func() time.Time
 }
 
 // Shop is one open shop. Its fields are for reading; Close ends what uses them.
 type Shop struct {
-	DB         *clients.Database
+	DB *clients.Database
+	// Clock is that of the database, which all instances go by.
+	Clock      *clients.Clock
 	Redis      *clients.Redis
 	Deployment *lockprovider.Deployment
 	Ledger     *lockprovider.Ledger
@@ -127,7 +132,7 @@ func (s *Shop) registerer() prometheus.Registerer {
 func (s *Shop) buildProviders(ctx context.Context) error {
 	membership := s.cfg.Deployment
 	membership.Takeover = s.options.Takeover
-	deployment, err := lockprovider.Join(ctx, s.DB.Ent, s.cfg.Strategies(), membership)
+	deployment, err := lockprovider.Join(ctx, s.DB.Ent, s.cfg.Strategies(), membership, lockprovider.ByClock(s.Clock.Now))
 	if err != nil {
 		return err
 	}
@@ -137,6 +142,7 @@ func (s *Shop) buildProviders(ctx context.Context) error {
 		return deployment.Leave(leaving)
 	})
 	ledger := lockprovider.NewLedger(s.DB.Ent, s.DB.Dialect, commerce.WriteRecords, s.cfg.Database.Ledger)
+	ledger.UseClock(s.Clock.Now)
 	pipeline := s.cfg.Pipeline
 	providers, err := lockprovider.Build(lockprovider.Deps{
 		Ledger: ledger, Redis: s.Redis.Client, RedisNodes: s.Redis.Nodes, Metrics: lockprovider.NewMetrics(s.registerer()),
@@ -163,7 +169,7 @@ func (s *Shop) startEvents(ctx context.Context) error {
 	s.closers.add("live", events.Background(ctx, live.Run))
 	happened, err := events.Start(ctx, events.Deps{
 		Client: s.DB.Ent, Redis: s.Redis.Client, Exclusive: s.Providers.Exclusive, Live: live,
-		Instance: s.Deployment.Instance(), Metrics: s.registerer(), Log: s.log, Settings: s.cfg.Broker,
+		Instance: s.Deployment.Instance(), Metrics: s.registerer(), Log: s.log, Settings: s.cfg.Broker, Now: s.Clock.Now,
 	})
 	if err != nil {
 		return err
@@ -196,12 +202,15 @@ func (s *Shop) runStrategies(ctx context.Context) error {
 }
 
 func (s *Shop) openServices() {
-	cfg, gateway := s.cfg, s.options.Gateway
+	cfg, gateway, now := s.cfg, s.options.Gateway, s.options.Now
 	if gateway == nil {
 		gateway = cfg.Payment.SimulatedGateway
 	}
+	if now == nil {
+		now = s.Clock.Now
+	}
 	s.Services = commerce.New(commerce.Deps{
-		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Gateway: gateway, Now: s.options.Now,
+		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Gateway: gateway, Now: now,
 		Shop: cfg.Shop, Payment: cfg.Payment.PaymentSettings,
 	})
 }

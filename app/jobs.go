@@ -12,6 +12,7 @@ func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 	runner, err := schedulers.New(schedulers.Deps{
 		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Orders: s.Services.Orders,
 		Instance: s.Deployment.Instance(), Settings: jobs(s.cfg), Metrics: schedulers.NewMetrics(s.registerer()), Log: s.log,
+		Now: s.Clock.Now,
 	})
 	if err != nil {
 		return nil, err

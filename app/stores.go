@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"holdfast/clients"
 	"holdfast/config"
 	"holdfast/ent/instance"
+	"holdfast/events"
 	"holdfast/lockprovider"
 )
 
@@ -26,8 +27,13 @@ func (s *Shop) openStores(ctx context.Context) error {
 	if err := migrate(ctx, db, cfg, s.log); err != nil {
 		return err
 	}
+	clock, err := clients.OpenClock(ctx, db, s.options.Local)
+	if err != nil {
+		return err
+	}
+	s.closers.add("clock", events.Background(ctx, clock.Run))
 	if s.options.BesideServers {
-		if err := aloneOrShared(ctx, db, cfg); err != nil {
+		if err := aloneOrShared(ctx, db, clock, cfg); err != nil {
 			return err
 		}
 	}
@@ -43,8 +49,11 @@ func (s *Shop) openStores(ctx context.Context) error {
 		for name, pool := range db.Pools() {
 			s.options.Metrics.MustRegister(collectors.NewDBStatsCollector(pool, name))
 		}
+		s.options.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "holdfast_clock_offset_seconds", Help: "By how much the clock of the database is ahead of that of this instance.",
+		}, func() float64 { return clock.Offset().Seconds() }))
 	}
-	s.DB, s.Redis = db, redis
+	s.DB, s.Clock, s.Redis = db, clock, redis
 	return nil
 }
 
@@ -87,13 +96,13 @@ func requireNoEviction(ctx context.Context, redis *clients.Redis, cfg config.Con
 
 // aloneOrShared refuses to work beside a server whose Redis is inside of it: neither process would
 // see the locks of the other.
-func aloneOrShared(ctx context.Context, db *clients.Database, cfg config.Config) error {
+func aloneOrShared(ctx context.Context, db *clients.Database, clock *clients.Clock, cfg config.Config) error {
 	strategy := cfg.Strategies()[lockprovider.Stock]
 	if info, _ := lockprovider.Lookup(strategy); cfg.Redis.URL != clients.EmbeddedRedis || !info.Needs.Redis {
 		return nil
 	}
 	live, err := db.Ent.Instance.Query().
-		Where(instance.HeartbeatAtGT(time.Now().UTC().Add(-cfg.Deployment.Expiry))).Exist(ctx)
+		Where(instance.HeartbeatAtGT(clock.Now().Add(-cfg.Deployment.Expiry))).Exist(ctx)
 	if err != nil || !live {
 		return err
 	}

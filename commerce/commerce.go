@@ -21,7 +21,7 @@ type Deps struct {
 	Gateway   Gateway
 	Shop      ShopSettings
 	Payment   PaymentSettings
-	// Now is the clock; nil means time.Now.
+	// Now is the clock of all instances, such as that of their database; nil means time.Now.
 	Now func() time.Time
 }
 

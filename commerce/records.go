@@ -230,7 +230,9 @@ func with[T any](
 }
 
 // hasSteps reports whether steps follow the reservation of the stock: a coupon is to be spent, or a payment to be made.
-func (p orderPlaced) hasSteps() bool { return p.Payment != nil || p.CouponIssueID != "" || p.TotalMinor == 0 }
+func (p orderPlaced) hasSteps() bool {
+	return p.Payment != nil || p.CouponIssueID != "" || p.TotalMinor == 0
+}
 
 // unattended reports whether a worker takes these steps.
 func (p orderPlaced) unattended() bool { return p.Ticket && p.hasSteps() }

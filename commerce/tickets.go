@@ -25,7 +25,8 @@ type Ticket struct {
 	Status   TicketStatus
 	Position int           // 1 is served next; 0 if it does not wait any more
 	ETA      time.Duration // estimated; 0 if unknown
-	// ExpiresAt is when the position is given up. Each look at the ticket moves it into the future.
+	// ExpiresAt is when the position is given up, to a moment: Redis decides by its own clock. Each look at the ticket moves it
+	// into the future.
 	ExpiresAt time.Time
 }
 
@@ -51,8 +52,8 @@ func (s *Orders) enqueue(ctx context.Context, tickets lockprovider.Ticketer, d *
 	meta := s.ticketMeta()
 	d.payload.Ticket = true
 	d.change.Record.Payload = mustJSON(d.payload)
-	until := time.Now().Add(ticketTTL) // Redis compares it with the wall clock
-	position, err := tickets.Enter(ctx, d.change, until)
+	until := s.now().Add(ticketTTL)
+	position, err := tickets.Enter(ctx, d.change, ticketTTL)
 	if err != nil {
 		err = refusals(translate(err, lockprovider.Receipt{Strategy: meta.Strategy}), d.stockRefused)
 		receipt, rerr := s.replayedOr(ctx, d.change.ID, KindOrderPlaced, d.change.Record.Fingerprint, err)
@@ -80,8 +81,8 @@ func (s *Orders) Ticket(ctx context.Context, v Viewer, id string) (OrderResult, 
 	if !ok || !queued {
 		return OrderResult{}, notFound([]string{"id"}, "ticket", id)
 	}
-	until, meta := time.Now().Add(ticketTTL), s.ticketMeta()
-	position, err := tickets.Look(ctx, change, until)
+	until, meta := s.now().Add(ticketTTL), s.ticketMeta()
+	position, err := tickets.Look(ctx, change, ticketTTL)
 	if err != nil {
 		return OrderResult{}, translate(err, lockprovider.Receipt{Strategy: meta.Strategy})
 	}

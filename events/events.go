@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,17 @@ type Deps struct {
 	Metrics  prometheus.Registerer
 	Log      *slog.Logger
 	Settings Settings
+	// Now is the clock of all instances, such as that of their database; nil means time.Now.
+	Now func() time.Time
+}
+
+// clock returns the clock, in UTC with the precision that every database keeps.
+func (d Deps) clock() func() time.Time {
+	now := d.Now
+	if now == nil {
+		now = time.Now
+	}
+	return func() time.Time { return now().UTC().Truncate(time.Microsecond) }
 }
 
 // Events is the running way out.
@@ -56,7 +68,7 @@ type Events struct {
 // Start opens the broker, subscribes the handlers, and then lets the relay publish. ctx bounds the start only; Close ends
 // what was started.
 func Start(ctx context.Context, d Deps) (*Events, error) {
-	return start(ctx, d, handlers(d.Client, d.Settings))
+	return start(ctx, d, handlers(d))
 }
 
 func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) {
@@ -69,6 +81,7 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
+	metrics := newRelayMetrics(d.Metrics, d.clock())
 	log := routerLog(d.Log)
 	broker, err := OpenBroker(d.Settings.Broker, BrokerDeps{Redis: d.Redis, Instance: d.Instance, Log: log})
 	if err != nil {
@@ -88,7 +101,6 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 	if d.Live != nil {
 		publisher = livePublisher{publisher, d.Live}
 	}
-	metrics := newRelayMetrics(d.Metrics)
 	poison := poisonPublisher{publisher, d.Settings.PublishTimeout, metrics, d.Log}
 	router, err := newEventRouter(d, broker, poison, table, log) //nolint:contextcheck // messages have their own
 	if err != nil {
@@ -99,7 +111,7 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 		routed: make(chan struct{}), closing: make(chan struct{}),
 		relay: &Relay{
 			client: d.Client, broker: broker, publisher: publisher, exclusive: d.Exclusive, settings: d.Settings,
-			metrics: metrics, log: d.Log, wake: make(chan struct{}, 1),
+			metrics: metrics, log: d.Log, wake: make(chan struct{}, 1), now: d.clock(),
 		},
 	}
 	e.close = sync.OnceValue(e.closeOnce)

@@ -95,7 +95,7 @@ func TestSalesConcurrentlyAndOutOfOrder(t *testing.T) {
 			event := func(kind, orderID string) Event {
 				return Event{ID: kind + orderID, Kind: kind, Payload: fmt.Appendf(nil, `{"orderId": %q}`, orderID)}
 			}
-			handler := sales{e.db.Ent}
+			handler := sales{e.db.Ent, time.Now}
 			must(t, handler.handle(t.Context(), event(commerce.KindOrderRefunded, returned)))
 			if sold := e.popular(); len(sold) != 0 {
 				t.Errorf("sold %v before anything was paid", sold)

@@ -201,7 +201,7 @@ func (e *env) start() *Events {
 
 func (e *env) startAs(d Deps) *Events {
 	e.t.Helper()
-	table := handlers(d.Client, d.Settings)
+	table := handlers(d)
 	for i, h := range table {
 		handle := h.handle
 		table[i].handle = func(ctx context.Context, event Event) error {

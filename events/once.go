@@ -12,12 +12,14 @@ import (
 // once makes the effect of an event and a row of ProcessedEvent in one transaction, so that either both are there or neither.
 // If the row is there already, once does nothing. Watermill's Deduplicator writes its record before the handler runs: an event
 // whose handler then fails would be lost.
-func once(ctx context.Context, client *ent.Client, name string, e Event, effect func(tx *ent.Tx) error) error {
+func once(
+	ctx context.Context, client *ent.Client, now time.Time, name string, e Event, effect func(tx *ent.Tx) error,
+) error {
 	tx, err := client.Tx(ctx)
 	if err != nil {
 		return err
 	}
-	if err := tx.ProcessedEvent.Create().SetID(name + ":" + e.ID).Exec(ctx); err != nil {
+	if err := tx.ProcessedEvent.Create().SetID(name + ":" + e.ID).SetProcessedAt(now).Exec(ctx); err != nil {
 		_ = tx.Rollback() // a failed rollback ends the connection, and with it the transaction
 		if ent.IsConstraintError(err) {
 			return nil

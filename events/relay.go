@@ -56,6 +56,7 @@ type Relay struct {
 	metrics   *relayMetrics
 	log       *slog.Logger
 	wake      chan struct{}
+	now       func() time.Time
 }
 
 // Wake makes the relay look at once, because changes have been committed. It never waits, and is safe for concurrent use.
@@ -207,7 +208,7 @@ func (r *Relay) publish(ctx context.Context, rows []*ent.ChangeLog, entries map[
 		first = min(first, row)
 	}
 	for _, row := range rows[:first] {
-		r.metrics.lag.Observe(time.Since(row.CreatedAt).Seconds())
+		r.metrics.lag.Observe(max(0, r.now().Sub(row.CreatedAt).Seconds()))
 	}
 	return first, firstCause(errs)
 }
@@ -257,7 +258,7 @@ func (r *Relay) mark(ctx context.Context, rows []*ent.ChangeLog) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTimeout)
 	defer cancel()
 	err := r.client.ChangeLog.Update().Where(changelog.IDIn(ids...)).
-		SetPublishedAt(time.Now().UTC().Truncate(time.Microsecond)).Exec(ctx)
+		SetPublishedAt(r.now()).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("mark changes as published: %w", err)
 	}
@@ -272,10 +273,12 @@ type relayMetrics struct {
 	poisoned *prometheus.CounterVec
 
 	oldest atomic.Pointer[time.Time] // when the first change that waits was committed; nil if none does
+	now    func() time.Time
 }
 
-func newRelayMetrics(reg prometheus.Registerer) *relayMetrics {
+func newRelayMetrics(reg prometheus.Registerer, now func() time.Time) *relayMetrics {
 	m := &relayMetrics{
+		now: now,
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_relayed_events_total", Help: "Events handed to the broker, repetitions included.",
 		}, []string{"kind"}),
@@ -305,5 +308,5 @@ func (m *relayMetrics) waiting() float64 {
 	if oldest == nil {
 		return 0
 	}
-	return max(0, time.Since(*oldest).Seconds())
+	return max(0, m.now().Sub(*oldest).Seconds())
 }

@@ -40,7 +40,7 @@ func (b *failingBroker) Publish(_ string, messages ...*message.Message) error {
 func relayTo(e *env, b Broker) *Relay {
 	return &Relay{
 		client: e.db.Ent, broker: b, publisher: b, exclusive: singleInstance, settings: e.deps.Settings,
-		metrics: newRelayMetrics(nil), log: e.deps.Log, wake: make(chan struct{}, 1),
+		metrics: newRelayMetrics(nil, time.Now), log: e.deps.Log, wake: make(chan struct{}, 1), now: time.Now,
 	}
 }
 
@@ -221,7 +221,7 @@ func TestWakeAndStop(t *testing.T) {
 	e.deps.Settings.Poll = time.Minute
 	hangs := make(chan struct{})
 	hang := sync.OnceFunc(func() { close(hangs) })
-	table := handlers(e.deps.Client, e.deps.Settings)
+	table := handlers(e.deps)
 	table[0].handle = func(ctx context.Context, _ Event) error {
 		hang()
 		<-ctx.Done()
@@ -252,7 +252,7 @@ func TestAHangingHandlerHoldsUpNobody(t *testing.T) {
 	s := &e.deps.Settings
 	s.HandlerTimeout, s.Retries, s.PublishTimeout = testenv.Scaled(200*time.Millisecond), 2, testenv.Scaled(200*time.Millisecond)
 	product, hangs := e.product(1, 100), e.product(1, 100)
-	table := handlers(e.deps.Client, e.deps.Settings)
+	table := handlers(e.deps)
 	handle := table[0].handle
 	table[0].handle = func(ctx context.Context, event Event) error {
 		if p, err := payloadOf[OrderPlaced](event); err == nil && p.Lines[0].ProductID == hangs {

@@ -27,10 +27,10 @@ type handler struct {
 }
 
 // handlers is everybody who listens.
-func handlers(client *ent.Client, s Settings) []handler {
+func handlers(d Deps) []handler {
 	return []handler{
-		{name: "sales", topic: TopicOrders, handle: sales{client}.handle},
-		{name: "stock-alerts", topic: TopicStock, handle: stockAlerts{client, s.LowStock}.handle},
+		{name: "sales", topic: TopicOrders, handle: sales{d.Client, d.clock()}.handle},
+		{name: "stock-alerts", topic: TopicStock, handle: stockAlerts{d.Client, d.Settings.LowStock}.handle},
 	}
 }
 

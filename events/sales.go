@@ -18,7 +18,10 @@ import (
 // sales keeps SalesStatistic from the topic of orders. An order counts when it is paid, and does not count any more when it is
 // refunded, which happens to paid orders only, once. Both are added to the day on which the order was placed. So the sums are
 // the same in whatever order the events arrive.
-type sales struct{ client *ent.Client }
+type sales struct {
+	client *ent.Client
+	now    func() time.Time
+}
 
 func (s sales) handle(ctx context.Context, e Event) error {
 	var orderID string
@@ -49,7 +52,7 @@ func (s sales) handle(ctx context.Context, e Event) error {
 	}
 	lines := row.Edges.Lines
 	slices.SortFunc(lines, func(a, b *ent.OrderLine) int { return cmp.Compare(a.ProductID, b.ProductID) }) // no deadlocks
-	return once(ctx, s.client, "sales", e, func(tx *ent.Tx) error {
+	return once(ctx, s.client, s.now(), "sales", e, func(tx *ent.Tx) error {
 		for _, l := range lines {
 			err := tx.SalesStatistic.Create().SetProductID(l.ProductID).SetDay(day(row.CreatedAt)).
 				SetOrders(sign).SetUnits(sign*l.Quantity).SetRevenueMinor(sign*l.Quantity*l.UnitPriceMinor).

@@ -55,14 +55,14 @@ const (
 // Ticketer is implemented by providers that execute changes in the order in which they came, and whose callers need not
 // wait for that.
 type Ticketer interface {
-	// Enter puts a change in the queue and returns its position. The change's ticket expires at the given time, and
+	// Enter puts a change in the queue and returns its position. The change's ticket expires after the given time, and
 	// then the change is not executed.
 	//
 	// Errors: those of Execute that say what is known at once: *[Refused] if what is asked is known to be sold out,
 	// [ErrIDReused], [ErrLockTimeout] if the queue is full, [ErrUnavailable].
-	Enter(ctx context.Context, c Change, until time.Time) (Position, error)
-	// Look returns the position of a change, and keeps its ticket until the given time.
-	Look(ctx context.Context, id uuid.UUID, until time.Time) (Position, error)
+	Enter(ctx context.Context, c Change, keep time.Duration) (Position, error)
+	// Look returns the position of a change, and keeps its ticket for the given time from now.
+	Look(ctx context.Context, id uuid.UUID, keep time.Duration) (Position, error)
 }
 
 // Tracker is implemented by providers that may accept a change before the database has it.

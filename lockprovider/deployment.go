@@ -31,6 +31,7 @@ type Deployment struct {
 	strategies map[Family]Strategy
 	epochs     map[Family]int64
 	settings   DeploymentSettings
+	clock      func() time.Time
 
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
@@ -48,13 +49,23 @@ type DeploymentSettings struct {
 	Takeover bool `key:"takeover"`
 }
 
+// JoinOption is an option of Join.
+type JoinOption func(*Deployment)
+
+// ByClock sets the clock that heartbeats are written and compared by: all instances need the same, such as that of their
+// database. Without it, that is time.Now.
+func ByClock(now func() time.Time) JoinOption { return func(d *Deployment) { d.clock = now } }
+
 // Join registers this process with its strategies, or returns ErrStrategyMismatch where a live instance runs others.
 func Join(
-	ctx context.Context, client *ent.Client, strategies map[Family]Strategy, settings DeploymentSettings,
+	ctx context.Context, client *ent.Client, strategies map[Family]Strategy, settings DeploymentSettings, options ...JoinOption,
 ) (*Deployment, error) {
 	d := &Deployment{
-		client: client, id: "inst_" + uuid.NewString(), strategies: strategies, settings: settings,
+		client: client, id: "inst_" + uuid.NewString(), strategies: strategies, settings: settings, clock: time.Now,
 		replaced: make(chan error, 1),
+	}
+	for _, o := range options {
+		o(d)
 	}
 	if err := d.openFamilies(ctx); err != nil {
 		return nil, err
@@ -67,6 +78,9 @@ func Join(
 	d.stopped.Go(func() { d.beat(beating) })
 	return d, nil
 }
+
+// now is the time, with the precision that every database keeps.
+func (d *Deployment) now() time.Time { return d.clock().UTC().Truncate(time.Microsecond) }
 
 // Instance is the name of this process among the instances.
 func (d *Deployment) Instance() string { return d.id }
@@ -121,7 +135,7 @@ func (d *Deployment) register(ctx context.Context) error {
 func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 	// An update locks the row in every database, SQLite included.
 	for _, f := range Families {
-		if err := tx.FamilyStrategy.UpdateOneID(string(f)).SetUpdatedAt(time.Now().UTC()).Exec(ctx); err != nil {
+		if err := tx.FamilyStrategy.UpdateOneID(string(f)).SetUpdatedAt(d.now()).Exec(ctx); err != nil {
 			return fmt.Errorf("register strategies: %w", err)
 		}
 	}
@@ -129,7 +143,7 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 	if err != nil {
 		return fmt.Errorf("register strategies: %w", err)
 	}
-	live, err := tx.Instance.Query().Where(instance.HeartbeatAtGT(time.Now().UTC().Add(-d.settings.Expiry))).All(ctx)
+	live, err := tx.Instance.Query().Where(instance.HeartbeatAtGT(d.now().Add(-d.settings.Expiry))).All(ctx)
 	if err != nil {
 		return fmt.Errorf("register strategies: %w", err)
 	}
@@ -165,7 +179,8 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 	for f, s := range d.strategies {
 		byFamily[string(f)] = string(s)
 	}
-	return tx.Instance.Create().SetID(d.id).SetHost(host).SetStrategies(byFamily).Exec(ctx)
+	now := d.now()
+	return tx.Instance.Create().SetID(d.id).SetHost(host).SetStrategies(byFamily).SetStartedAt(now).SetHeartbeatAt(now).Exec(ctx)
 }
 
 func holders(live []*ent.Instance, family, strategy string) []string {
@@ -200,7 +215,7 @@ func (d *Deployment) beat(ctx context.Context) {
 func (d *Deployment) beatOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, d.settings.Heartbeat)
 	defer cancel()
-	err := d.client.Instance.UpdateOneID(d.id).SetHeartbeatAt(time.Now().UTC()).Exec(ctx)
+	err := d.client.Instance.UpdateOneID(d.id).SetHeartbeatAt(d.now()).Exec(ctx)
 	if err != nil && !ent.IsNotFound(err) {
 		return err
 	}
@@ -239,7 +254,7 @@ func (d *Deployment) activeMode(ctx context.Context, f Family) (activeMode, erro
 func (d *Deployment) switchMode(ctx context.Context, f Family, from activeMode) error {
 	err := d.client.FamilyStrategy.Update().
 		Where(familystrategy.ID(string(f)), familystrategy.Epoch(from.epoch)).
-		SetFallback(!from.fallback).AddEpoch(1).SetUpdatedAt(time.Now().UTC()).Exec(ctx)
+		SetFallback(!from.fallback).AddEpoch(1).SetUpdatedAt(d.now()).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("switch the active mode of %s: %w", f, err)
 	}
@@ -257,7 +272,7 @@ func (d *Deployment) WhileCurrent(ctx context.Context, f Family, epoch int64, do
 	n, err := tx.FamilyStrategy.Update().
 		Where(familystrategy.ID(string(f)), familystrategy.Epoch(epoch), familystrategy.Fallback(false),
 			familystrategy.Strategy(string(d.strategies[f]))).
-		SetUpdatedAt(time.Now().UTC()).Save(ctx)
+		SetUpdatedAt(d.now()).Save(ctx)
 	if err == nil && n == 0 {
 		err = redisfirst.ErrClosed
 	}

@@ -211,7 +211,7 @@ func TestTakeoverServesTheQueue(t *testing.T) {
 		var waiting []lockprovider.Change
 		for range 300 {
 			c := e.change()
-			if _, err := tickets.Enter(bounded(e.T), c, time.Now().Add(time.Hour)); err != nil {
+			if _, err := tickets.Enter(bounded(e.T), c, time.Hour); err != nil {
 				e.Fatal(err)
 			}
 			waiting = append(waiting, c)
@@ -222,7 +222,7 @@ func TestTakeoverServesTheQueue(t *testing.T) {
 		}
 		e.checkApplied(waiting)
 		late := e.change()
-		if _, err := tickets.Enter(bounded(e.T), late, time.Now().Add(time.Hour)); lockprovider.EffectOf(err) != lockprovider.EffectNotStarted {
+		if _, err := tickets.Enter(bounded(e.T), late, time.Hour); lockprovider.EffectOf(err) != lockprovider.EffectNotStarted {
 			e.Errorf("joined late: %v, want one that asks for a repeat", err)
 		}
 	})
@@ -244,7 +244,7 @@ func followAnEpoch(e *epochs, s lockprovider.Strategy) {
 	tickets, queued := lockprovider.As[lockprovider.Ticketer](unaware.For(lockprovider.Stock))
 	send := func(c lockprovider.Change) error {
 		if queued {
-			_, err := tickets.Enter(ctx, c, time.Now().Add(time.Hour))
+			_, err := tickets.Enter(ctx, c, time.Hour)
 			return err
 		}
 		_, err := unaware.For(lockprovider.Stock).Execute(ctx, c)
@@ -264,7 +264,7 @@ func followAnEpoch(e *epochs, s lockprovider.Strategy) {
 	}
 	if queued {
 		others, _ := lockprovider.As[lockprovider.Ticketer](aware.For(lockprovider.Stock))
-		place, err := others.Look(ctx, after.ID, time.Time{})
+		place, err := others.Look(ctx, after.ID, 0)
 		if err != nil || place.State != lockprovider.PositionWaiting || place.Number != 1 {
 			e.Errorf("at the other instance: %+v, %v, want the first place", place, err)
 		}
@@ -373,7 +373,7 @@ func TestQueueNeedsNoDatabaseToJoin(t *testing.T) {
 	}
 	defer func() { _ = tx.Rollback() }()
 	tickets, _ := lockprovider.As[lockprovider.Ticketer](instance.For(lockprovider.Stock))
-	place, err := tickets.Enter(bounded(t), e.change(), time.Now().Add(time.Hour))
+	place, err := tickets.Enter(bounded(t), e.change(), time.Hour)
 	if err != nil || place.State != lockprovider.PositionWaiting {
 		t.Errorf("%+v, %v, want a place", place, err)
 	}

@@ -66,7 +66,7 @@ func (p *queue) Execute(ctx context.Context, c Change) (Receipt, error) {
 	defer forget()
 	began := time.Now()
 	changes := p.changes.Load()
-	entry, err := changes.Join(ctx, c, time.Time{})
+	entry, err := changes.Join(ctx, c, 0)
 	if err != nil {
 		return refusedUnlessApplied(ctx, p.ledger, c, err)
 	}
@@ -79,24 +79,24 @@ func (p *queue) Execute(ctx context.Context, c Change) (Receipt, error) {
 }
 
 // Enter implements [Ticketer].
-func (p *queue) Enter(ctx context.Context, c Change, until time.Time) (Position, error) {
+func (p *queue) Enter(ctx context.Context, c Change, keep time.Duration) (Position, error) {
 	c, err := normalize(c)
 	if err != nil {
 		return Position{}, err
 	}
 	changes := p.changes.Load()
-	_, err = changes.Join(ctx, c, until)
+	_, err = changes.Join(ctx, c, keep)
 	if errors.Is(err, redisfirst.ErrClosed) && p.follow != nil {
 		if ferr := p.follow(ctx); ferr != nil {
 			return Position{}, fmt.Errorf("%w: %v", err, ferr) //nolint:errorlint // what became of the change, only the first tells
 		}
 		changes = p.changes.Load()
-		_, err = changes.Join(ctx, c, until)
+		_, err = changes.Join(ctx, c, keep)
 	}
 	if err != nil {
 		return Position{}, err
 	}
-	position, err := changes.Look(ctx, c.ID, until)
+	position, err := changes.Look(ctx, c.ID, keep)
 	if err != nil {
 		return Position{}, ledger.Unknown("the change has joined the queue", err)
 	}
@@ -104,8 +104,8 @@ func (p *queue) Enter(ctx context.Context, c Change, until time.Time) (Position,
 }
 
 // Look implements [Ticketer].
-func (p *queue) Look(ctx context.Context, id uuid.UUID, until time.Time) (Position, error) {
-	position, err := p.changes.Load().Look(ctx, id, until)
+func (p *queue) Look(ctx context.Context, id uuid.UUID, keep time.Duration) (Position, error) {
+	position, err := p.changes.Load().Look(ctx, id, keep)
 	if err != nil || position.State != PositionUnknown {
 		return position, err
 	}
@@ -196,7 +196,7 @@ func (p *queue) lookForResult(
 	if receipt, found, err := p.ledger.Replay(ctx, c); found || errors.Is(err, ErrIDReused) {
 		return receipt, found, err
 	}
-	position, err := changes.Look(ctx, c.ID, time.Time{})
+	position, err := changes.Look(ctx, c.ID, 0)
 	switch {
 	case err != nil:
 		return Receipt{}, false, nil //nolint:nilerr // Redis does not answer: go on waiting, within the bound
@@ -315,7 +315,7 @@ func (w *worker) serve(ctx context.Context, changes *redisfirst.Queue, block tim
 
 // serveBatch serves a batch: check in order → commit → remove from the queue → tell, first those who wait, then the listener.
 func (w *worker) serveBatch(ctx context.Context, changes *redisfirst.Queue, batch []ledger.Admitted) error {
-	batch, err := changes.Serve(ctx, batch, time.Now())
+	batch, err := changes.Serve(ctx, batch)
 	if err != nil {
 		return err
 	}

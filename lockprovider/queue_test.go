@@ -128,7 +128,7 @@ func (s *shop) place(c lockprovider.Change) lockprovider.Position {
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for ctx := bounded(s.t); ; <-ticker.C {
-		place, err := s.queue(0).Look(ctx, c.ID, time.Time{})
+		place, err := s.queue(0).Look(ctx, c.ID, 0)
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -155,7 +155,7 @@ func TestFirstComeFirstServed(t *testing.T) {
 		join := func(n int) {
 			for range n {
 				c := s.buy()
-				place, err := s.queue(len(queue)).Enter(t.Context(), c, time.Now().Add(time.Hour))
+				place, err := s.queue(len(queue)).Enter(t.Context(), c, time.Hour)
 				if err != nil && !errors.Is(err, lockprovider.ErrInsufficient) { // told at the door
 					t.Fatal(err)
 				}
@@ -253,13 +253,13 @@ func TestTicketsExpire(t *testing.T) {
 	everywhere(t, 10, 10, func(t *testing.T, s *shop) {
 		ctx := t.Context()
 		gone, back, there := s.buy(), s.buy(), s.buy()
-		past, future := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
+		const past, future = -time.Second, time.Hour
 		for _, c := range []lockprovider.Change{gone, back, there} {
-			until := past
+			keep := past
 			if c.ID == there.ID {
-				until = future
+				keep = future
 			}
-			if place, err := s.queue(0).Enter(ctx, c, until); err != nil || place.State != lockprovider.PositionWaiting {
+			if place, err := s.queue(0).Enter(ctx, c, keep); err != nil || place.State != lockprovider.PositionWaiting {
 				t.Fatalf("%+v, %v", place, err)
 			}
 		}

@@ -19,8 +19,8 @@ var ErrElsewhere = errors.New("the job runs elsewhere, or has been run already")
 // the database. The instances of a deployment share the database for certain, while each may have an embedded Redis of its
 // own, and without the database no job has anything to do. While Redis is down, orders still expire.
 //
-// Claims save work. Two runs of a job may overlap after all if a clock has jumped. That does no harm: each job makes each of its
-// effects once.
+// Claims save work. They are written and compared by the clock of the database. Two runs of a job may overlap after all if that
+// clock has jumped. That does no harm: each job makes each of its effects once.
 //
 // A lock would not do. It is free when a job of a millisecond ends, so that every instance would run the job, each at its own
 // moment. So the next run may begin a period after the last one began, and not when that one ends. A claim has a lease, for

@@ -57,9 +57,10 @@ type Deps struct {
 	// Instance names this process among those that share the database.
 	Instance string
 	Settings Settings
-	Metrics  *Metrics         // nil counts nothing
-	Log      *slog.Logger     // nil means slog.Default
-	Now      func() time.Time // nil means time.Now
+	Metrics  *Metrics     // nil counts nothing
+	Log      *slog.Logger // nil means slog.Default
+	// Now is the clock of all instances, such as that of their database; nil means time.Now.
+	Now func() time.Time
 }
 
 // Runner runs the jobs of one instance.

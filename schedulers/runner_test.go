@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schema"
@@ -238,6 +239,37 @@ func TestClaims(t *testing.T) {
 		must(t, p.db.Ent.SchedulerJob.Update().SetHolder("ahead").SetClaimedAt(p.clock.Now().AddDate(1, 0, 0)).
 			SetHeldUntil(p.clock.Now().AddDate(1, 0, 0)).Exec(t.Context()))
 		must(t, want(one, true, nil).release(t.Context()))
+	})
+}
+
+// Instances whose clocks are wrong by more than a lease and a period keep each other's claims: they go by the database's clock.
+func TestClaimsOfInstancesWhoseClocksAreWrong(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, s stores) {
+		p := s.process(t, "one", lockprovider.AtomicSQL)
+		of := func(name string, skew time.Duration) *claims {
+			clock, err := clients.OpenClock(t.Context(), s.db, func() time.Time { return time.Now().Add(skew) })
+			must(t, err)
+			return &claims{
+				client: p.db.Ent, now: microseconds(clock.Now), instance: name, lease: 10 * time.Minute,
+				periods: map[Job]time.Duration{Expire: 10 * time.Minute}, held: map[Job]bool{},
+			}
+		}
+		instances := []*claims{of("right", 0), of("ahead", time.Hour), of("behind", -time.Hour)}
+		for _, holder := range instances {
+			held, err := holder.claim(t.Context(), Expire, false)
+			must(t, err)
+			for _, other := range instances {
+				if _, err := other.claim(t.Context(), Expire, false); !errors.Is(err, ErrElsewhere) {
+					t.Errorf("%s takes the claim of %s: %v", other.instance, holder.instance, err)
+				}
+			}
+			must(t, held.release(t.Context()))
+			for _, other := range instances {
+				if _, err := other.claim(t.Context(), Expire, true); !errors.Is(err, ErrElsewhere) {
+					t.Errorf("%s runs the job again in the period in which %s has run it: %v", other.instance, holder.instance, err)
+				}
+			}
+		}
 	})
 }
 

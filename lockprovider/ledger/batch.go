@@ -184,7 +184,7 @@ func (tx *Tx) writeBatch(ctx context.Context, batch []Admitted, todo []int) erro
 func (tx *Tx) logBatch(
 	ctx context.Context, batch []Admitted, todo []int, changes []Change, amounts map[string]int64,
 ) error {
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now := tx.ledger.now().UTC().Truncate(time.Microsecond)
 	type numbered struct {
 		seq  int64
 		move Move

@@ -54,12 +54,13 @@ type Ledger struct {
 	config Config
 	// committed is called after each commit of changes.
 	committed func()
+	now       func() time.Time
 }
 
 // New returns the ledger of a database.
 func New(c Config) *Ledger {
 	c.Settings.CommitTimeout = cmp.Or(c.Settings.CommitTimeout, DefaultSettings().CommitTimeout)
-	return &Ledger{config: c, committed: func() {}}
+	return &Ledger{config: c, committed: func() {}, now: time.Now}
 }
 
 // Ent returns the client of the database, for other tables.
@@ -70,6 +71,9 @@ func (l *Ledger) Dialect() string { return l.config.Dialect }
 
 // OnCommit has f called after each commit of changes. It must be set before the first, and must not block.
 func (l *Ledger) OnCommit(f func()) { l.committed = f }
+
+// UseClock sets the clock that says when a change was made. It must be set before the first. Without it, that is time.Now.
+func (l *Ledger) UseClock(now func() time.Time) { l.now = now }
 
 // Open creates balances inside a transaction of the caller, such as the one that creates their product.
 func (l *Ledger) Open(ctx context.Context, tx *ent.Tx, bounds map[string]Bounds) error {

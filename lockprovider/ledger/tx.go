@@ -235,7 +235,7 @@ func (tx *Tx) open(ctx context.Context, m Move) error {
 // log appends the journal, the records' rows and the change log. The change log comes last: while the rows of the
 // balances are locked, so that its IDs rise in commit order for changes that share a balance.
 func (tx *Tx) log(ctx context.Context, c Change) error {
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now := tx.ledger.now().UTC().Truncate(time.Microsecond)
 	if len(c.Moves) > 0 {
 		entries := make([]*ent.EntryCreate, len(c.Moves))
 		for i, m := range c.Moves {

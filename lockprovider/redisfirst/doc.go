@@ -17,6 +17,9 @@
 // family's strategy begins a new epoch, and a new epoch begins with no keys at all: what an earlier one left behind
 // cannot be sold from.
 //
+// Deadlines of tickets go by the clock of Redis, which the scripts read: they need Redis 5 or later, which replicates what a script
+// has done and not the script.
+//
 // [Store.Reconcile] compares a balance in Redis with the database, however busy the balance is, and repairs it.
 //
 // The names of keys and what the scripts do are part of what instances of different versions agree on while they run

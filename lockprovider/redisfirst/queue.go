@@ -120,12 +120,12 @@ type Entry struct {
 	Failure  error // of EntryFailed
 }
 
-// Join puts a change at the end of the queue. until is when its ticket expires if no caller looks at it; the zero time
-// means that a caller waits for the result and calls [Queue.Leave] if it gives up.
+// Join puts a change at the end of the queue. keep is after what time, by the clock of Redis, its ticket expires if no caller
+// looks at it; 0 means that a caller waits for the result and calls [Queue.Leave] if it gives up.
 //
 // Errors: *[ledger.Refused] if what is asked is known to be sold out; [ledger.ErrIDReused]; [ledger.ErrLockTimeout] if the
 // queue is full; [ErrClosed]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if it came before anything was sent.
-func (q *Queue) Join(ctx context.Context, c ledger.Change, until time.Time) (Entry, error) {
+func (q *Queue) Join(ctx context.Context, c ledger.Change, keep time.Duration) (Entry, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ledger.ErrInvalidChange, err)
@@ -141,7 +141,7 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, until time.Time) (Ent
 	var reply []any
 	err = q.opened(ctx, func() (err error) {
 		reply, err = ask(ctx, q.redis, enqueueScript, keys, c.ID.String(), c.Record.Fingerprint, body, q.instance,
-			q.settings.Length, q.settings.Remember.Milliseconds(), deadline(until), []byte(c.Record.Payload)).Slice()
+			q.settings.Length, q.settings.Remember.Milliseconds(), keep.Milliseconds(), []byte(c.Record.Payload)).Slice()
 		return err
 	})
 	if err != nil {
@@ -175,13 +175,6 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, until time.Time) (Ent
 	return Entry{}, fmt.Errorf("script enqueue said %q", reply)
 }
 
-func deadline(until time.Time) int64 {
-	if until.IsZero() {
-		return 0
-	}
-	return until.UnixMilli()
-}
-
 // Leave gives up a change's position. It returns true if the change will not be served from there. It returns false if it is
 // too late: the change is being served, or has been. If Redis does not answer, the error is [ledger.ErrUnknown].
 func (q *Queue) Leave(ctx context.Context, id uuid.UUID, streamID string) (bool, error) {
@@ -213,11 +206,11 @@ func (q *Queue) Next(ctx context.Context, limit int64, block time.Duration) ([]l
 
 // Serve begins to serve a batch, and returns what is to be served: a caller may have left, and a ticket may have expired,
 // which removes it from the queue. From now on nobody can leave. A worker that takes over from another one repeats it.
-func (q *Queue) Serve(ctx context.Context, batch []ledger.Admitted, now time.Time) ([]ledger.Admitted, error) {
+func (q *Queue) Serve(ctx context.Context, batch []ledger.Admitted) ([]ledger.Admitted, error) {
 	pipe := q.redis.Pipeline()
 	replies := make([]*redis.Cmd, len(batch))
 	for i, a := range batch {
-		replies[i] = serveScript.Eval(ctx, pipe, []string{q.stream(), q.dedup(a.Change.ID)}, a.StreamID, now.UnixMilli())
+		replies[i] = serveScript.Eval(ctx, pipe, []string{q.stream(), q.dedup(a.Change.ID)}, a.StreamID)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, failure(ctx, err)
@@ -283,9 +276,9 @@ const (
 	PositionExpired PositionState = "EXPIRED"
 )
 
-// Look returns where a change stands, and keeps its ticket until the given time. The zero time leaves the ticket as it is.
-func (q *Queue) Look(ctx context.Context, id uuid.UUID, until time.Time) (Position, error) {
-	reply, err := placeScript.Run(ctx, q.redis, []string{q.stream(), q.dedup(id)}, deadline(until)).Slice()
+// Look returns where a change stands, and keeps its ticket for the given time from now. 0 leaves the ticket as it is.
+func (q *Queue) Look(ctx context.Context, id uuid.UUID, keep time.Duration) (Position, error) {
+	reply, err := placeScript.Run(ctx, q.redis, []string{q.stream(), q.dedup(id)}, keep.Milliseconds()).Slice()
 	if err != nil {
 		return Position{}, failure(ctx, err)
 	}

@@ -182,13 +182,13 @@ func TestAClosedEpochAdmitsNothing(t *testing.T) {
 		t.Errorf("%d changes wait, %v, want the one from before", n, err)
 	}
 	queue := redisfirst.NewQueue(client, family, 1, "here", redisfirst.QueueSettings{Length: 10, Remember: time.Hour})
-	if _, err := queue.Join(t.Context(), c, time.Time{}); err != nil {
+	if _, err := queue.Join(t.Context(), c, 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := queue.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := queue.Join(t.Context(), late, time.Time{}); !errors.Is(err, redisfirst.ErrClosed) {
+	if _, err := queue.Join(t.Context(), late, 0); !errors.Is(err, redisfirst.ErrClosed) {
 		t.Errorf("joined late: %v, want ErrClosed", err)
 	}
 }

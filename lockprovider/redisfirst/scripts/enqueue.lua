@@ -3,7 +3,7 @@
 -- KEYS  1 the line (a stream)   2 memo of this change   3 mark of an open epoch
 --       4... sold-out marks of the balances it takes from
 -- ARGV  1 change ID   2 fingerprint   3 the change as JSON   4 instance   5 bound of the line   6 memo's life in ms
---       7 deadline in ms of Unix time until which somebody waits, 0 for as long as it takes   8 the record's payload
+--       7 ms from now until which the ticket is kept, 0 for as long as it takes   8 the record's payload
 -- Returns one of
 --   {'queued', stream ID, length of the line}
 --   {'replayed', state, answer, stream ID}   it was here before: 'queued', 'serving', 'done' or 'failed'
@@ -24,9 +24,14 @@ for i = 4, #KEYS do
 end
 if #soldout > 1 then return soldout end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return {'full'} end
+local deadline = '0' -- in ms of Unix time, by the clock of Redis
+if ARGV[7] ~= '0' then
+  local clock = redis.call('TIME')
+  deadline = string.format('%.0f', tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000) + tonumber(ARGV[7]))
+end
 local payload = '{"change":' .. ARGV[3] .. ',"instance":"' .. ARGV[4] .. '"}'
 local id = redis.call('XADD', KEYS[1], '*', 'payload', payload)
 redis.call('HDEL', KEYS[2], 'answer') -- of one that was refused
-redis.call('HSET', KEYS[2], 'fingerprint', ARGV[2], 'state', 'queued', 'id', id, 'until', ARGV[7], 'payload', ARGV[8])
+redis.call('HSET', KEYS[2], 'fingerprint', ARGV[2], 'state', 'queued', 'id', id, 'until', deadline, 'payload', ARGV[8])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
 return {'queued', id, redis.call('XLEN', KEYS[1])}
