@@ -215,13 +215,13 @@ export type Strategy =
 
 /** How far the order of a ticket has come. */
 export type TicketStatus =
-  /** It has been served: see the result. */
+  /** Its order is placed, and paid if that was asked for: see the result. */
   | 'DONE'
   /** Nobody looked at the ticket for too long. */
   | 'EXPIRED'
-  /** It was refused: see userErrors. */
+  /** It was refused, or its coupon or payment was: see userErrors. */
   | 'FAILED'
-  /** It is being served: its place cannot be given up any more. */
+  /** It is being served: its place cannot be given up any more. Its order is placed, and paid if that was asked for, by itself. */
   | 'SERVING'
   /** It stands in line. */
   | 'WAITING';
