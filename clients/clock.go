@@ -60,7 +60,8 @@ func OpenClock(ctx context.Context, d *Database, local func() time.Time) (*Clock
 		database, err = databaseTime(ctx, conn, d.Dialect)
 		return asked, local(), database, err
 	}
-	return c, c.refresh(ctx)
+	err := c.refresh(ctx)
+	return c, err
 }
 
 // databaseTime is the time of a server, as whole microseconds of Unix time: no time zone of a session can be in the way.

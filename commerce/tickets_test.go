@@ -132,7 +132,8 @@ func TestLookingAtATicketTakesNothing(t *testing.T) {
 	var asked atomic.Int64
 	var up atomic.Bool
 	s.gateway.fail = func(string, string) error {
-		if asked.Add(1); up.Load() {
+		asked.Add(1)
+		if up.Load() {
 			return nil
 		}
 		return errGatewayDown

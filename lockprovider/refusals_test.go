@@ -198,7 +198,7 @@ func refusedByTheFallback(e *epochs, s lockprovider.Strategy) {
 	take.Moves[0].Delta = -1
 	for _, c := range []lockprovider.Change{add, take} {
 		if tickets, ok := lockprovider.As[lockprovider.Ticketer](p.For(lockprovider.Stock)); ok {
-			if _, err := tickets.Enter(ctx, c, time.Now().Add(time.Hour)); err != nil {
+			if _, err := tickets.Enter(ctx, c, time.Hour); err != nil {
 				e.Fatal(err)
 			}
 		} else if _, err := p.For(lockprovider.Stock).Execute(ctx, c); err != nil {
