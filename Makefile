@@ -276,7 +276,7 @@ bench: ## Run the benchmarks
 	for module in $(MODULES); do go -C "$$module" test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...; done
 
 .PHONY: servers
-servers: ## Find redis-server, PostgreSQL and MariaDB for the tests; as root on Debian, install what is missing
+servers: ## Find redis-server, PostgreSQL, PgBouncer and MariaDB for the tests; as root on Debian, install what is missing
 	go run ./internal/testenv/install
 
 .PHONY: npm

@@ -49,7 +49,8 @@ type Database struct {
 //
 //	sqlite://path/to/file.db         a file, created where it does not exist; sqlite:///path for an absolute path
 //	sqlite://:memory:                an empty database of its own at each open, gone at Close
-//	postgres://user:password@host:port/name?sslmode=...   also postgresql://; parameters are those of pgx
+//	postgres://user:password@host:port/name?sslmode=...   also postgresql://; parameters are those of pgx, and pool=transaction
+//	                                                      or pool=session if PgBouncer or another pooler stands before it
 //	mysql://user:password@host:port/name?tls=...          also mariadb://; parameters are those of go-sql-driver/mysql
 func OpenDatabase(ctx context.Context, url string, o DatabaseOptions) (*Database, error) {
 	setting.Fill(&o)

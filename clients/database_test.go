@@ -38,6 +38,15 @@ func empty(t *testing.T, kind string) *clients.Database {
 
 func openMigrated(t *testing.T, address string) *clients.Database {
 	t.Helper()
+	d := open(t, address)
+	if _, err := d.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func open(t *testing.T, address string) *clients.Database {
+	t.Helper()
 	d, err := clients.OpenDatabase(t.Context(), address, clients.DatabaseOptions{MaxOpen: 8})
 	if err != nil {
 		t.Fatal(err)
@@ -47,9 +56,6 @@ func openMigrated(t *testing.T, address string) *clients.Database {
 			t.Error(err)
 		}
 	})
-	if _, err := d.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	return d
 }
 

@@ -228,6 +228,7 @@ var kinds = []struct {
 }{
 	{"sqlite", openSQLite},
 	{"postgres", openPostgres},
+	{"pgbouncer", openPgBouncer},
 	{"mariadb", openMariaDB},
 }
 
@@ -239,6 +240,13 @@ func openSQLite(t *testing.T) stores {
 func openPostgres(t *testing.T) stores {
 	t.Helper()
 	return stores{database: testenv.Postgres(t), redis: testenv.Redis(t).URL}
+}
+
+// openPgBouncer is a PostgreSQL whose sessions are shared, transaction by transaction.
+func openPgBouncer(t *testing.T) stores {
+	t.Helper()
+	address := testenv.PgBouncer(t, testenv.Postgres(t), "pool_mode = transaction")
+	return stores{database: address + "&pool=transaction", redis: testenv.Redis(t).URL}
 }
 
 func openMariaDB(t *testing.T) stores {

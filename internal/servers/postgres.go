@@ -29,15 +29,12 @@ var postgresProgram = program{
 	stop:  syscall.SIGQUIT, // "Immediate shutdown": no checkpoint, yet the shared memory is given back.
 
 	database: "postgres",
-	url: func(s *Server, database string) string {
-		u := url.URL{
-			Scheme: "postgres", User: url.UserPassword(databaseUser, s.password), Host: s.Addr, Path: database,
-			RawQuery: "sslmode=disable",
-		}
-		return u.String()
-	},
+	url:      postgresURL,
 
 	prepare: func(ctx context.Context, s *Server) error {
+		if s.upstream != nil {
+			return s.copyUpstream(ctx)
+		}
 		password := filepath.Join(s.dir, "password")
 		if err := s.writeFile(password, s.password); err != nil {
 			return err
@@ -48,11 +45,7 @@ var postgresProgram = program{
 	},
 
 	command: func(s *Server) (string, []string) {
-		initdb := s.programs["initdb"]
-		if path, err := filepath.EvalSymlinks(initdb); err == nil {
-			initdb = path
-		}
-		return filepath.Join(filepath.Dir(initdb), "postgres"), []string{
+		return s.besideInitdb("postgres"), []string{
 			"-D", s.dataDir(), "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-k", "",
 			// Data need to survive the death of the process, not of the machine. synchronous_commit stays on: without
 			// it a killed server forgets what it has confirmed.
@@ -65,14 +58,7 @@ var postgresProgram = program{
 		}
 	},
 
-	ping: func(ctx context.Context, s *Server) error {
-		db, err := s.openPostgres()
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		return db.PingContext(ctx)
-	},
+	ping: pingPostgres,
 
 	createDatabase: func(ctx context.Context, s *Server, name string) error {
 		// template0 admits no connections; template1 may be in use, and then cannot be copied.
@@ -82,6 +68,56 @@ var postgresProgram = program{
 		// FORCE ends the sessions that a test has left open.
 		return s.execPostgres(ctx, fmt.Sprintf("DROP DATABASE IF EXISTS %s WITH (FORCE)", name))
 	},
+}
+
+func postgresURL(s *Server, database string) string {
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(databaseUser, s.password), Host: s.Addr, Path: database,
+		RawQuery: "sslmode=disable",
+	}
+	return u.String()
+}
+
+func pingPostgres(ctx context.Context, s *Server) error {
+	db, err := s.openPostgres()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return db.PingContext(ctx)
+}
+
+// besideInitdb is the path of a program of the same version as initdb.
+func (s *Server) besideInitdb(name string) string {
+	initdb := s.programs["initdb"]
+	if path, err := filepath.EvalSymlinks(initdb); err == nil {
+		initdb = path
+	}
+	return filepath.Join(filepath.Dir(initdb), name)
+}
+
+// StartStandby starts a PostgreSQL that follows another one (https://www.postgresql.org/docs/current/warm-standby.html),
+// and returns when it answers. Its application_name is "standby". A commit at the primary waits for it if
+// synchronous_standby_names there names it. [Server.Promote] makes it a primary of its own.
+func StartStandby(ctx context.Context, primary *Server, args ...string) (*Server, error) {
+	return startServer(ctx, KindPostgres, &Server{args: args, password: primary.password, upstream: primary})
+}
+
+// copyUpstream makes the data directory of a standby.
+func (s *Server) copyUpstream(ctx context.Context) error {
+	passwords := filepath.Join(s.dir, "pgpass")
+	if err := s.writeFile(passwords, fmt.Sprintf("%s:*:%s:%s\n", s.upstream.Addr, databaseUser, s.password)); err != nil {
+		return err
+	}
+	primary := fmt.Sprintf("host=127.0.0.1 port=%d user=%s passfile=%s application_name=standby",
+		s.upstream.port, databaseUser, passwords)
+	return s.runTool(ctx, s.besideInitdb("pg_basebackup"), "--dbname", primary, "--pgdata", s.dataDir(),
+		"--write-recovery-conf", "--wal-method", "stream", "--checkpoint", "fast", "--no-sync")
+}
+
+// Promote makes a standby a primary of its own, and returns when it takes writes.
+func (s *Server) Promote(ctx context.Context) error {
+	return s.execPostgres(ctx, fmt.Sprintf("SELECT pg_promote(true, %d)", int(startTimeout.Seconds())))
 }
 
 func (s *Server) openPostgres() (*sql.DB, error) {

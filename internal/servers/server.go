@@ -38,6 +38,8 @@ type Server struct {
 	program  *program
 	programs map[string]string // name → path
 	args     []string          // of the caller
+	settings []string          // of the caller, for the program's configuration file
+	upstream *Server           // the server that a pooler stands before, or that a standby follows; else nil
 	dir      string            // all that the server writes is below
 	port     int
 	password string
@@ -61,9 +63,11 @@ type program struct {
 	stop syscall.Signal
 
 	prepare func(ctx context.Context, s *Server) error // creates the data directory; optional
-	command func(s *Server) (path string, args []string)
-	ping    func(ctx context.Context, s *Server) error
-	url     func(s *Server, database string) string
+	// configure writes the files that name the port; optional
+	configure func(s *Server) error
+	command   func(s *Server) (path string, args []string)
+	ping      func(ctx context.Context, s *Server) error
+	url       func(s *Server, database string) string
 
 	database       string // the one that Server.URL names
 	createDatabase func(ctx context.Context, s *Server, name string) error
@@ -71,10 +75,11 @@ type program struct {
 }
 
 var programs = map[Kind]*program{
-	KindRedis:    &redisProgram,
-	KindPostgres: &postgresProgram,
-	KindMariaDB:  &mariadbProgram,
-	KindSentinel: &sentinelProgram,
+	KindRedis:     &redisProgram,
+	KindPostgres:  &postgresProgram,
+	KindMariaDB:   &mariadbProgram,
+	KindSentinel:  &sentinelProgram,
+	KindPgBouncer: &pgbouncerProgram,
 }
 
 // Start starts a server and waits until it answers, for two minutes at most after its data directory has been set up.
@@ -82,6 +87,11 @@ var programs = map[Kind]*program{
 // program. The error wraps [ErrNotInstalled] where the program is missing, and otherwise carries the end of the
 // server's log.
 func Start(ctx context.Context, kind Kind, args ...string) (*Server, error) {
+	return startServer(ctx, kind, &Server{args: args, password: rand.Text()})
+}
+
+// startServer starts a server of which the caller has filled in what is its own.
+func startServer(ctx context.Context, kind Kind, s *Server) (*Server, error) {
 	p, ok := programs[kind]
 	if !ok {
 		return nil, fmt.Errorf("unknown kind of server %q", kind)
@@ -90,7 +100,7 @@ func Start(ctx context.Context, kind Kind, args ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Kind: kind, program: p, programs: paths, args: args, password: rand.Text()}
+	s.Kind, s.program, s.programs = kind, p, paths
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w\n%s", kind, err, s.LogTail()), s.Stop())
 	}
@@ -146,6 +156,11 @@ func (s *Server) launch(ctx context.Context) error {
 		return err
 	}
 	defer logFile.Close() //nolint:errcheck // The child has its own descriptor; nothing is written to this one.
+	if s.program.configure != nil {
+		if err := s.program.configure(s); err != nil {
+			return err
+		}
+	}
 	path, args := s.program.command(s)
 	cmd := exec.Command(path, append(args, s.args...)...) //nolint:noctx // The server outlives the call: Stop ends it.
 	cmd.Stdout, cmd.Stderr = logFile, logFile

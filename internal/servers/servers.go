@@ -1,4 +1,4 @@
-// Package servers boots redis-server, PostgreSQL and MariaDB, found on PATH or where Debian puts them, on a free port of
+// Package servers boots redis-server, PostgreSQL, PgBouncer and MariaDB, found on PATH or where Debian puts them, on a free port of
 // 127.0.0.1, with their data in a temporary directory. Nothing that runs already is touched, and nothing stays behind.
 // Experiments and the generator of migrations use it; package testenv makes it convenient for tests.
 //
@@ -20,13 +20,15 @@ const (
 	KindRedis    Kind = "redis"
 	KindPostgres Kind = "postgres"
 	KindMariaDB  Kind = "mariadb"
+	// KindPgBouncer stands before a PostgreSQL: see [StartPgBouncer].
+	KindPgBouncer Kind = "pgbouncer"
 
 	// KindSentinel is redis-server as a Sentinel. It is not in Kinds: it is the same program, from the same package.
 	KindSentinel Kind = "redis-sentinel"
 )
 
 // Kinds lists every Kind that is a package of its own.
-func Kinds() []Kind { return []Kind{KindRedis, KindPostgres, KindMariaDB} }
+func Kinds() []Kind { return []Kind{KindRedis, KindPostgres, KindPgBouncer, KindMariaDB} }
 
 // CreateDatabase makes an empty database in a PostgreSQL or MariaDB; see [Server.DatabaseURL].
 func (s *Server) CreateDatabase(ctx context.Context, name string) error {

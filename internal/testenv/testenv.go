@@ -1,4 +1,4 @@
-// Package testenv boots real servers for tests: redis-server, PostgreSQL and MariaDB, found on PATH or where Debian
+// Package testenv boots real servers for tests: redis-server, PostgreSQL, PgBouncer and MariaDB, found on PATH or where Debian
 // puts them, on a free port of 127.0.0.1, with their data in a temporary directory. Nothing that runs already is
 // touched, and nothing stays behind.
 //
@@ -21,7 +21,9 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,6 +47,8 @@ const (
 	KindPostgres = servers.KindPostgres
 	KindMariaDB  = servers.KindMariaDB
 	KindSentinel = servers.KindSentinel
+
+	KindPgBouncer = servers.KindPgBouncer
 )
 
 // Have says whether the programs of this kind of server are installed.
@@ -130,10 +134,39 @@ func need(t testing.TB, kind Kind) {
 	}
 }
 
+// PostgresStandby starts a private PostgreSQL that follows another one as "standby" and stops with the test.
+func PostgresStandby(t testing.TB, primary *Server, args ...string) *Server {
+	t.Helper()
+	return stopped(t, func() (*Server, error) { return servers.StartStandby(t.Context(), primary, args...) })
+}
+
+// PgBouncer starts a PgBouncer before the server of [Postgres], which stops with the test, and returns the URL at which a
+// database of that server is there. The settings are lines of PgBouncer's configuration, such as "pool_mode = transaction".
+func PgBouncer(t testing.TB, databaseURL string, settings ...string) string {
+	t.Helper()
+	need(t, KindPgBouncer)
+	upstream, err := sharedServers[KindPostgres].get(KindPostgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(databaseURL)
+	if err != nil || u.Host != upstream.Addr {
+		t.Fatalf("%s (%v) is no database of the server at %s", databaseURL, err, upstream.Addr)
+	}
+	pooler := stopped(t, func() (*Server, error) { return servers.StartPgBouncer(t.Context(), upstream, settings...) })
+	return pooler.DatabaseURL(strings.TrimPrefix(u.Path, "/"))
+}
+
 func private(t testing.TB, kind Kind, args []string) *Server {
 	t.Helper()
 	need(t, kind)
-	s, err := servers.Start(t.Context(), kind, args...)
+	return stopped(t, func() (*Server, error) { return servers.Start(t.Context(), kind, args...) })
+}
+
+// stopped starts a server that stops with the test.
+func stopped(t testing.TB, start func() (*Server, error)) *Server {
+	t.Helper()
+	s, err := start()
 	if err != nil {
 		t.Fatal(err)
 	}

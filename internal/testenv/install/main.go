@@ -52,7 +52,7 @@ func run() error {
 		fmt.Println("servers: tests that need Chromium are skipped")
 	}
 	if len(missing) == 0 {
-		fmt.Println("servers: redis-server, PostgreSQL, MariaDB and a C compiler are installed")
+		fmt.Println("servers: redis-server, PostgreSQL, PgBouncer, MariaDB and a C compiler are installed")
 		return nil
 	}
 	advice := "install them with: apt-get install " + strings.Join(missing, " ")

@@ -11,38 +11,19 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// Both servers run READ COMMITTED: under MySQL's default, REPEATABLE READ, a transaction that waited for a row lock
-// goes on to read the other rows as they were before it waited. Both speak UTC.
-
-func openPostgres(address string) (*sql.DB, error) {
-	config, err := pgx.ParseConfig(address)
-	if err != nil {
-		return nil, withoutURL(err)
-	}
-	if !strings.Contains(address, "connect_timeout=") {
-		config.ConnectTimeout = connectTimeout
-	}
-	set := func(name, value string) {
-		if _, given := config.RuntimeParams[name]; !given {
-			config.RuntimeParams[name] = value
-		}
-	}
-	set("application_name", "holdfast")
-	config.RuntimeParams["timezone"] = "UTC"
-	config.RuntimeParams["default_transaction_isolation"] = "read committed"
-	return stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(_ context.Context, c *pgx.Conn) error {
-		// Without it, pgx returns times in the zone of the process.
-		c.TypeMap().RegisterType(&pgtype.Type{
-			Name: "timestamptz", OID: pgtype.TimestamptzOID,
-			Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
-		})
-		return nil
-	})), nil
+// sessionVariables are those that a shop relies on, set in each session: a server may have other defaults, and each of these
+// has one that loses or changes data without a word.
+var sessionVariables = map[string]string{
+	"time_zone":       "'+00:00'",
+	"autocommit":      "1", // else what is written outside of a transaction is rolled back when the session ends
+	"completion_type": "0", // else a transaction begins at the end of another one, and is never committed
+	"unique_checks":   "1",
+	// Without a strict mode, what does not fit into a column is cut to what does. Other modes change the language.
+	"sql_mode": "'STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+	// Of tables that migrations create: others have no transactions.
+	"default_storage_engine": "InnoDB",
 }
 
 // lockWait is how many seconds MySQL lets a statement wait for a row lock. Callers have bounds of their own, but MySQL does
@@ -84,7 +65,9 @@ func openMySQL(rest string) (*sql.DB, error) {
 	if config.Params == nil {
 		config.Params = map[string]string{}
 	}
-	config.Params["time_zone"] = "'+00:00'"
+	for name, value := range sessionVariables {
+		config.Params[name] = value
+	}
 	if _, given := config.Params["innodb_lock_wait_timeout"]; !given {
 		config.Params["innodb_lock_wait_timeout"] = lockWait
 	}
@@ -92,14 +75,21 @@ func openMySQL(rest string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sql.OpenDB(readCommitted{connector}), nil
+	return sql.OpenDB(mysqlConnector{connector}), nil
 }
 
-// readCommitted sets the isolation level with a statement, as MySQL 8 and MariaDB before 11.1 have no common name for the
-// variable.
-type readCommitted struct{ driver.Connector }
+// mysqlSession sets the isolation level with a statement, as MySQL 8 and MariaDB before 11.1 have no common name for the
+// variable. Under MySQL's default, REPEATABLE READ, a transaction that waited for a row lock goes on to read the other rows
+// as they were before it waited. What is between the stars only MariaDB executes: it can leave CHECK constraints unchecked.
+var mysqlSession = []string{
+	"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+	"SET SESSION foreign_key_checks = 1 /*M! , check_constraint_checks = 1 */",
+}
 
-func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
+// mysqlConnector opens sessions that are the same whatever the defaults of the server.
+type mysqlConnector struct{ driver.Connector }
+
+func (c mysqlConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -108,8 +98,10 @@ func (c readCommitted) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%T cannot execute statements", conn), conn.Close())
 	}
-	if _, err := session.ExecContext(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", nil); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	for _, statement := range mysqlSession {
+		if _, err := session.ExecContext(ctx, statement, nil); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
 	}
 	return conn, nil
 }
