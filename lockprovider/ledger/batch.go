@@ -76,6 +76,11 @@ func (l *Ledger) undecided(ctx context.Context, batch []Admitted, verdicts []err
 	if err != nil {
 		return nil, nil, Failure(ctx, err)
 	}
+	if len(rows) > 0 {
+		if err := l.replicated(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
 	byID := make(map[uuid.UUID]*ent.ChangeLog, len(rows))
 	for _, row := range rows {
 		byID[row.ChangeID] = row

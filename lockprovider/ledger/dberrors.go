@@ -86,7 +86,8 @@ func isDown(err error) bool {
 	code := codeOf(err)
 	switch {
 	case strings.HasPrefix(code.postgres, "08"), strings.HasPrefix(code.postgres, "57P"),
-		strings.HasPrefix(code.postgres, "53"): // connection, shutdown, out of connections or disk
+		strings.HasPrefix(code.postgres, "53"), // connection, shutdown, out of connections or disk
+		code.postgres == "25006":               // it is a standby now
 		return true
 	case code.mysql == 1040, code.mysql == 1053, code.mysql == 1021, code.mysql == 1114: // connections, shutdown, disk
 		return true

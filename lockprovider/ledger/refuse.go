@@ -147,6 +147,9 @@ func (l *Ledger) row(ctx context.Context, id uuid.UUID) (*ent.ChangeLog, error) 
 	if err != nil {
 		return nil, Failure(ctx, err)
 	}
+	if err := l.replicated(ctx); err != nil {
+		return nil, err
+	}
 	return row, nil
 }
 
