@@ -27,6 +27,7 @@ import (
 	"holdfast/config"
 	"holdfast/events"
 	"holdfast/lockprovider"
+	"holdfast/schedulers"
 )
 
 // Options say what a process does in its shop beside opening it. The zero value suits a command,
@@ -168,8 +169,9 @@ func (s *Shop) startEvents(ctx context.Context) error {
 	live := events.NewLive(s.Redis.Client, s.Deployment.Instance(), s.log)
 	s.closers.add("live", events.Background(ctx, live.Run))
 	happened, err := events.Start(ctx, events.Deps{
-		Client: s.DB.Ent, Redis: s.Redis.Client, Exclusive: s.Providers.Exclusive, Live: live,
-		Instance: s.Deployment.Instance(), Metrics: s.registerer(), Log: s.log, Settings: s.cfg.Broker, Now: s.Clock.Now,
+		Client: s.DB.Ent, Redis: s.Redis.Client, Live: live,
+		Exclusive: schedulers.Exclusive(s.DB.Ent, s.Deployment.Instance(), schedulers.ExclusiveLease, s.Clock.Now),
+		Instance:  s.Deployment.Instance(), Metrics: s.registerer(), Log: s.log, Settings: s.cfg.Broker, Now: s.Clock.Now,
 	})
 	if err != nil {
 		return err

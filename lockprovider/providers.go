@@ -244,17 +244,7 @@ func (p *Providers) OnReconnect(f func()) {
 	}
 }
 
-// Exclusive runs a function on one instance at a time, under a lock of our own in Redis. Its context ends when that is no
-// longer certain. ErrLockTimeout where another instance is at it for longer than this one waits.
-func (p *Providers) Exclusive(ctx context.Context, name string, run func(ctx context.Context) error) error {
-	held, lease, err := p.handoff.Locker(workerLock).Lock(ctx, []string{"exclusive:" + name})
-	if err != nil {
-		return err
-	}
-	return errors.Join(run(held), lease.Unlock(ctx))
-}
-
-// lockPrefixes begin the keys of locks: those that guard balances, and those of [Providers.Exclusive].
+// lockPrefixes begin the keys of locks: those that guard balances, and those of the workers of queues.
 var lockPrefixes = []string{"lock:", "exclusive:"}
 
 // HeldLock is a lock in Redis that somebody holds or waits for, as it was at one moment.
