@@ -38,9 +38,9 @@ type Options struct {
 	// if a live instance runs another strategy.
 	Takeover bool
 
-	// BesideServers says that servers of the shop may be running. Open then fails if stock is under
-	// a strategy that needs Redis while the Redis of those servers is inside of them.
-	BesideServers bool
+	// StockOnly says that the process changes nothing but stock: only the strategy of stock decides
+	// whether it must share the Redis of live instances.
+	StockOnly bool
 
 	// Metrics receives the instruments of all parts; see [NewMetrics]. It is also sent to the
 	// collector that metrics.otlp names. If it is nil, nothing is counted and nothing is sent.
@@ -133,7 +133,12 @@ func (s *Shop) registerer() prometheus.Registerer {
 func (s *Shop) buildProviders(ctx context.Context) error {
 	membership := s.cfg.Deployment
 	membership.Takeover = s.options.Takeover
-	deployment, err := lockprovider.Join(ctx, s.DB.Ent, s.cfg.Strategies(), membership, lockprovider.ByClock(s.Clock.Now))
+	shared := lockprovider.SharedRedis{Nodes: s.Redis.Nodes, Embedded: s.Redis.Embedded}
+	if s.options.StockOnly {
+		shared.Families = []lockprovider.Family{lockprovider.Stock}
+	}
+	deployment, err := lockprovider.Join(ctx, s.DB.Ent, s.cfg.Strategies(), membership,
+		lockprovider.ByClock(s.Clock.Now), lockprovider.Sharing(shared))
 	if err != nil {
 		return err
 	}

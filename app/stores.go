@@ -11,7 +11,6 @@ import (
 
 	"holdfast/clients"
 	"holdfast/config"
-	"holdfast/ent/instance"
 	"holdfast/events"
 	"holdfast/lockprovider"
 )
@@ -32,11 +31,6 @@ func (s *Shop) openStores(ctx context.Context) error {
 		return err
 	}
 	s.closers.add("clock", events.Background(ctx, clock.Run))
-	if s.options.BesideServers {
-		if err := aloneOrShared(ctx, db, clock, cfg); err != nil {
-			return err
-		}
-	}
 	redis, err := clients.OpenRedis(ctx, cfg.Redis)
 	if err != nil {
 		return err
@@ -92,20 +86,4 @@ func requireNoEviction(ctx context.Context, redis *clients.Redis, cfg config.Con
 		return nil
 	}
 	return nil
-}
-
-// aloneOrShared refuses to work beside a server whose Redis is inside of it: neither process would
-// see the locks of the other.
-func aloneOrShared(ctx context.Context, db *clients.Database, clock *clients.Clock, cfg config.Config) error {
-	strategy := cfg.Strategies()[lockprovider.Stock]
-	if info, _ := lockprovider.Lookup(strategy); cfg.Redis.URL != clients.EmbeddedRedis || !info.Needs.Redis {
-		return nil
-	}
-	live, err := db.Ent.Instance.Query().
-		Where(instance.HeartbeatAtGT(clock.Now().Add(-cfg.Deployment.Expiry))).Exist(ctx)
-	if err != nil || !live {
-		return err
-	}
-	return fmt.Errorf("a server is running, and the strategy %s of its stock works with a Redis inside of it, "+
-		"which cannot be reached from here: stop it first, or set redis.url for both", strategy)
 }

@@ -171,7 +171,7 @@ func lineErrors(row commerce.ImportRow, refusals []*commerce.Error) []*commerce.
 func importRows(
 	ctx context.Context, cfg config.Config, progress io.Writer, rows []commerce.ImportRow, mode commerce.StockMode,
 ) (done map[commerce.ImportOutcome]int, failed []*commerce.LineError, err error) {
-	shop, err := app.Open(ctx, cfg, logger(cfg, progress), app.Options{BesideServers: true})
+	shop, err := app.Open(ctx, cfg, logger(cfg, progress), app.Options{StockOnly: true})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/clients"
 	"holdfast/config/setting"
+	"holdfast/events"
 	"holdfast/lockprovider"
 )
 
@@ -160,6 +161,8 @@ func (v *checker) locks(c Config) {
 		v.that(path+".fallback", lock.Fallback == "" || slices.Contains(fallbacks, string(lock.Fallback)), setting.Quote(string(lock.Fallback)),
 			"nothing, "+fallbackNames+": a fallback works without Redis")
 	}
+	v.that("broker.url", c.Development || c.Broker.Broker.URL.Kind() != events.RedisStreams || c.Redis.URL != clients.EmbeddedRedis,
+		string(c.Broker.Broker.URL), "another broker, or a redis.url: an embedded Redis loses what waits in it when its process ends")
 	if want := c.Broker.Broker.URL.Check(); want != nil {
 		v.that("broker.url", false, setting.Quote(string(c.Broker.Broker.URL)), want.Error())
 	}

@@ -106,6 +106,9 @@ func TestValidation(t *testing.T) {
 		{"failover.retry=1ms", "want 10ms to 1m"},
 		{"failover.watch=1ms", "want 50ms to 1m"},
 		{"failover.healthy=0", "want 1 to 1000"},
+		{"broker.url=redis", ""},
+		{"broker.url=redis development=false " + secret, "broker.url (--set): redis: want another broker, or a redis.url"},
+		{"broker.url=redis redis.url=redis://h development=false " + secret, ""},
 		{"broker.poll=1ms", "want 10ms to 1m"},
 		{"broker.batch=1001", "want 1 to 1000"},
 

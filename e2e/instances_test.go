@@ -5,10 +5,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"entgo.io/ent/dialect"
 
+	"holdfast/clients"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -201,4 +204,30 @@ func TestInstancesRefuseDifferentStrategies(t *testing.T) {
 	// After it has left, no instance is live, and --takeover is not needed.
 	second.stop()
 	boot(t, s.production(), rows...).stop()
+}
+
+// TestInstancesRefuseToShareNoRedis: the second server of a database with a Redis inside of each does not start, unless no
+// strategy needs Redis. One that takes the place of a server that was killed does.
+func TestInstancesRefuseToShareNoRedis(t *testing.T) {
+	noLeaks(t)
+	for name, s := range map[string]stores{
+		"sqlite":   openSQLite(t),
+		"postgres": {database: testenv.Postgres(t), redis: clients.EmbeddedRedis},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := boot(t, s.development())
+			refused := start(t, s.development(), serveArgs(nil)...)
+			wantEqual(t, "exit code", refused.wait(), exitFailed)
+			if !strings.Contains(refused.stderr.String(), "stop it first, or set redis.url for both") {
+				t.Errorf("the refusal does not say what to do: %s", refused.stderr.String())
+			}
+			first.signal(syscall.SIGKILL)
+			first.wait()
+			boot(t, s.development()).stop()
+
+			one, two := boot(t, s.development(), all(lockprovider.RowLock)...), boot(t, s.development(), all(lockprovider.RowLock)...)
+			one.stop()
+			two.stop()
+		})
+	}
 }

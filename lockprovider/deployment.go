@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +31,7 @@ type Deployment struct {
 	epochs     map[Family]int64
 	settings   DeploymentSettings
 	clock      func() time.Time
+	redis      SharedRedis
 
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
@@ -56,7 +56,8 @@ type JoinOption func(*Deployment)
 // database. Without it, that is time.Now.
 func ByClock(now func() time.Time) JoinOption { return func(d *Deployment) { d.clock = now } }
 
-// Join registers this process with its strategies, or returns ErrStrategyMismatch where a live instance runs others.
+// Join registers this process with its strategies. It returns ErrStrategyMismatch if a live instance runs others, and
+// ErrRedisNotShared if one has another Redis than that of [Sharing].
 func Join(
 	ctx context.Context, client *ent.Client, strategies map[Family]Strategy, settings DeploymentSettings, options ...JoinOption,
 ) (*Deployment, error) {
@@ -70,7 +71,13 @@ func Join(
 	if err := d.openFamilies(ctx); err != nil {
 		return nil, err
 	}
-	if err := d.register(ctx); err != nil {
+	// In Redis before it is in the database: who finds it there looks for it in Redis.
+	if err := d.mark(ctx); err != nil {
+		return nil, fmt.Errorf("register with Redis: %w", err)
+	}
+	instancesHere.Store(d.id, nil)
+	if err := d.redis.patiently(ctx, settings.Heartbeat, func() error { return d.register(ctx) }); err != nil {
+		d.forget(ctx)
 		return nil, err
 	}
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -92,10 +99,24 @@ func (d *Deployment) Epochs() map[Family]int64 { return maps.Clone(d.epochs) }
 // Replaced delivers an error once another instance has taken over with other strategies: this one must stop.
 func (d *Deployment) Replaced() <-chan error { return d.replaced }
 
+// mark tells those that share Redis that this instance lives, for longer than its heartbeat in the database does.
+func (d *Deployment) mark(ctx context.Context) error {
+	return d.redis.mark(ctx, d.id, d.settings.Expiry+d.settings.Heartbeat)
+}
+
+// forget takes back what mark has told.
+func (d *Deployment) forget(ctx context.Context) {
+	instancesHere.Delete(d.id)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.settings.Heartbeat)
+	defer cancel()
+	d.redis.unmark(ctx, d.id)
+}
+
 // Leave ends the membership.
 func (d *Deployment) Leave(ctx context.Context) error {
 	d.stop()
 	d.stopped.Wait()
+	d.forget(ctx)
 	if err := d.client.Instance.DeleteOneID(d.id).Exec(ctx); err != nil && !ent.IsNotFound(err) {
 		return fmt.Errorf("leave the deployment: %w", err)
 	}
@@ -147,6 +168,10 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 	if err != nil {
 		return fmt.Errorf("register strategies: %w", err)
 	}
+	live = slices.DeleteFunc(live, ended)
+	if err := d.redis.check(ctx, d.strategies, live); err != nil {
+		return err
+	}
 	var differences []string
 	d.epochs = make(map[Family]int64, len(rows))
 	for _, row := range rows {
@@ -171,16 +196,9 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 		return fmt.Errorf("%w: %s; configure the same, stop the others, or start with --takeover",
 			ErrStrategyMismatch, strings.Join(differences, "; "))
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	byFamily := make(map[string]string, len(d.strategies))
-	for f, s := range d.strategies {
-		byFamily[string(f)] = string(s)
-	}
 	now := d.now()
-	return tx.Instance.Create().SetID(d.id).SetHost(host).SetStrategies(byFamily).SetStartedAt(now).SetHeartbeatAt(now).Exec(ctx)
+	return tx.Instance.Create().SetID(d.id).SetHost(hostAndProcess()).SetStrategies(d.redis.used(d.strategies)).
+		SetStartedAt(now).SetHeartbeatAt(now).Exec(ctx)
 }
 
 func holders(live []*ent.Instance, family, strategy string) []string {
@@ -215,6 +233,7 @@ func (d *Deployment) beat(ctx context.Context) {
 func (d *Deployment) beatOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, d.settings.Heartbeat)
 	defer cancel()
+	defer func() { _ = d.mark(ctx) }() // a Redis that does not answer is no reason to stop either
 	err := d.client.Instance.UpdateOneID(d.id).SetHeartbeatAt(d.now()).Exec(ctx)
 	if err != nil && !ent.IsNotFound(err) {
 		return err
