@@ -101,9 +101,10 @@ func (s *Accounts) parties(ctx context.Context, v Viewer, in Transfer) (from, to
 		return nil, nil, err
 	}
 	for _, row := range rows {
-		if row.ID == in.From {
+		switch row.ID {
+		case in.From:
 			from = row
-		} else {
+		case in.To:
 			to = row
 		}
 	}
@@ -183,7 +184,7 @@ func (s *Accounts) Get(ctx context.Context, v Viewer, id string) (*ent.Account, 
 		return nil, err
 	}
 	row, err := orNil(s.Client.Account.Get(ctx, id))
-	if err != nil || row == nil || !v.may(row.UserID) {
+	if err != nil || row == nil || padded(id) || !v.may(row.UserID) {
 		return nil, err
 	}
 	return row, nil
@@ -193,6 +194,9 @@ func (s *Accounts) Get(ctx context.Context, v Viewer, id string) (*ent.Account, 
 func (s *Accounts) GetTransfer(ctx context.Context, v Viewer, id string) (*ent.Transfer, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
+	}
+	if padded(id) {
+		return nil, nil
 	}
 	row, err := orNil(s.Client.Transfer.Get(ctx, id))
 	if err != nil || row == nil || v.may(row.UserID) {

@@ -148,6 +148,9 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 	if errs != nil {
 		return nil, errs
 	}
+	if padded(in.ID) {
+		return nil, notFound(input("id"), "product", in.ID)
+	}
 	n, err := s.Client.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
 		SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
 		AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
@@ -173,6 +176,9 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 func (s *Catalog) Archive(ctx context.Context, v Viewer, id string) (*ent.Product, error) {
 	if err := v.admin(); err != nil {
 		return nil, err
+	}
+	if padded(id) {
+		return nil, notFound(input("id"), "product", id)
 	}
 	_, err := s.Client.Product.Update().Where(product.ID(id), product.ArchivedAtIsNil()).
 		SetArchivedAt(s.now()).AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
@@ -246,6 +252,9 @@ func outOfStock(productID string, requested, available int64, field []string) *E
 
 // Product returns a product, archived ones included, or nil if there is none.
 func (s *Catalog) Product(ctx context.Context, id string) (*ent.Product, error) {
+	if padded(id) {
+		return nil, nil
+	}
 	return orNil(s.Client.Product.Get(ctx, id))
 }
 

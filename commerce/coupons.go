@@ -193,6 +193,9 @@ func (in CreateCoupon) check() error {
 
 // Get returns a coupon, or nil if there is none.
 func (s *Coupons) Get(ctx context.Context, id string) (*ent.Coupon, error) {
+	if padded(id) {
+		return nil, nil
+	}
 	return orNil(s.Client.Coupon.Get(ctx, id))
 }
 
@@ -200,7 +203,7 @@ func (s *Coupons) Get(ctx context.Context, id string) (*ent.Coupon, error) {
 // customer's.
 func (s *Coupons) GetIssue(ctx context.Context, v Viewer, id string) (*ent.CouponIssue, error) {
 	row, err := orNil(s.Client.CouponIssue.Query().Where(couponissue.ID(id)).WithCoupon().Only(ctx))
-	if err != nil || row == nil || !v.may(row.UserID) {
+	if err != nil || row == nil || padded(id) || !v.may(row.UserID) {
 		return nil, err
 	}
 	return row, nil

@@ -37,6 +37,9 @@ func uuidOf(prefix, id string) (uuid.UUID, bool) {
 	return uuid.UUID(raw), true
 }
 
+// padded tells an ID with a space at its end. It names nothing, but MariaDB compares text without such spaces.
+func padded(id string) bool { return strings.HasSuffix(id, " ") }
+
 func newID(prefix string) string { return idOf(prefix, uuid.Must(uuid.NewV7())) }
 
 // namespace makes the change IDs of this program its own.

@@ -267,7 +267,7 @@ func (s *Orders) checkPayment(ctx context.Context, v Viewer, p *Payment, currenc
 	switch {
 	case err != nil:
 		return err
-	case row == nil || row.UserID != v.UserID: // even admins pay from their own
+	case row == nil || padded(p.AccountID) || row.UserID != v.UserID: // even admins pay from their own
 		return notFound(input("payment", "accountId"), "account", p.AccountID)
 	case row.Currency != currency:
 		return invalid(input("payment", "accountId"), "the account holds %s, the order costs %s", row.Currency, currency)
@@ -285,7 +285,7 @@ func (s *Orders) discount(ctx context.Context, v Viewer, issueID string, subtota
 	switch {
 	case err != nil:
 		return 0, err
-	case row == nil || row.UserID != v.UserID:
+	case row == nil || padded(issueID) || row.UserID != v.UserID:
 		return 0, notFound(field, "coupon", issueID)
 	case row.Status != couponissue.StatusISSUED:
 		return 0, &Error{Code: CouponNotValid, Field: field, Message: "this coupon has been used"}
@@ -389,6 +389,9 @@ func (s *Orders) Get(ctx context.Context, v Viewer, id string) (*ent.Order, erro
 func (s *Orders) Find(ctx context.Context, v Viewer, id string) (*ent.Order, Persistence, error) {
 	if err := v.customer(); err != nil {
 		return nil, "", err
+	}
+	if padded(id) {
+		return nil, "", nil
 	}
 	row, err := orNil(s.load(ctx, id))
 	persistence := Persisted
