@@ -174,7 +174,7 @@ func (s *Shop) startEvents(ctx context.Context) error {
 	live := events.NewLive(s.Redis.Client, s.Deployment.Instance(), s.log)
 	s.closers.add("live", events.Background(ctx, live.Run))
 	happened, err := events.Start(ctx, events.Deps{
-		Client: s.DB.Ent, Redis: s.Redis.Client, Live: live,
+		Client: s.DB.Ent, Redis: s.Redis.Client, Live: live, Durable: s.Ledger.Replicated,
 		Exclusive: schedulers.Exclusive(s.DB.Ent, s.Deployment.Instance(), schedulers.ExclusiveLease, s.Clock.Now),
 		Instance:  s.Deployment.Instance(), Metrics: s.registerer(), Log: s.log, Settings: s.cfg.Broker, Now: s.Clock.Now,
 	})

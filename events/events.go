@@ -28,6 +28,8 @@ type Deps struct {
 	Redis redis.UniversalClient
 	// Exclusive keeps the relays of other instances out; nil where there are no others.
 	Exclusive Exclusive
+	// Durable returns when all that the database shows would survive a failover; nil where there is none.
+	Durable func(ctx context.Context) error
 	// Live is told what has been published; nil where nobody watches.
 	Live *Live
 	// Instance names this process among those that share the broker; it is unique.
@@ -78,6 +80,9 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 	if d.Exclusive == nil {
 		d.Exclusive = singleInstance
 	}
+	if d.Durable == nil {
+		d.Durable = func(context.Context) error { return nil }
+	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
 	}
@@ -110,7 +115,7 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 		broker: broker, poison: poison, router: router, log: d.Log,
 		routed: make(chan struct{}), closing: make(chan struct{}),
 		relay: &Relay{
-			client: d.Client, broker: broker, publisher: publisher, exclusive: d.Exclusive, settings: d.Settings,
+			client: d.Client, broker: broker, publisher: publisher, exclusive: d.Exclusive, durable: d.Durable, settings: d.Settings,
 			metrics: metrics, log: d.Log, wake: make(chan struct{}, 1), now: d.clock(),
 		},
 	}

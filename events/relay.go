@@ -52,6 +52,7 @@ type Relay struct {
 	publisher message.Publisher // the broker's, measured
 	groups    []Subscription
 	exclusive Exclusive
+	durable   func(ctx context.Context) error
 	settings  Settings
 	metrics   *relayMetrics
 	log       *slog.Logger
@@ -115,7 +116,7 @@ func (r *Relay) await(ctx context.Context) {
 	}
 }
 
-// runOnce relays one batch: read → publish → mark. It returns how many changes it has marked.
+// runOnce relays one batch: read → wait for a standby → publish → mark. It returns how many changes it has marked.
 func (r *Relay) runOnce(ctx context.Context) (int, error) {
 	rows, err := r.client.ChangeLog.Query().Where(changelog.PublishedAtIsNil()).
 		Order(changelog.ByID()).Limit(r.settings.Batch).All(ctx)
@@ -127,6 +128,9 @@ func (r *Relay) runOnce(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	r.metrics.oldest.Store(&rows[0].CreatedAt)
+	if err := r.durable(ctx); err != nil { // an event must not tell of what a failover undoes
+		return 0, err
+	}
 	if err := r.broker.Ready(ctx, r.groups); err != nil {
 		return 0, err
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,46 +16,6 @@ import (
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/providertest"
 )
-
-// pair is a PostgreSQL and the synchronous standby that its commits wait for.
-type pair struct {
-	primary, standby *testenv.Server
-	url              string // names both
-}
-
-func startPair(t *testing.T) *pair {
-	t.Helper()
-	p := &pair{primary: testenv.PostgresServer(t)}
-	p.standby = testenv.PostgresStandby(t, p.primary)
-	p.url = strings.Replace(p.primary.URL, p.primary.Addr, p.primary.Addr+","+p.standby.Addr, 1) + "&target_session_attrs=read-write"
-	admin, err := sql.Open("pgx", p.primary.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer admin.Close()
-	for _, statement := range []string{"ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()"} {
-		if _, err := admin.ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	wait(t, "the standby to be a synchronous one", func() (bool, error) {
-		var n int
-		err := admin.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").Scan(&n)
-		return n > 0, err
-	})
-	return p
-}
-
-// promote ends the primary, as a crash does, and makes the standby take its place.
-func (p *pair) promote(t *testing.T) {
-	t.Helper()
-	if err := p.primary.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.standby.Promote(bounded(t)); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // wait polls until a condition holds.
 func wait(t *testing.T, what string, done func() (bool, error)) {
@@ -87,10 +46,10 @@ var withStandby = []lockprovider.Strategy{
 func TestStandbyIsLost(t *testing.T) {
 	for _, strategy := range withStandby {
 		t.Run(string(strategy), func(t *testing.T) {
-			p := startPair(t)
-			load := newLoad(t, openDatabase(t, p.url), strategy)
+			p := testenv.PostgresWithStandby(t)
+			load := newLoad(t, openDatabase(t, p.URL), strategy)
 			load.buy(t)
-			if err := p.standby.Kill(); err != nil {
+			if err := p.Standby.Kill(); err != nil {
 				t.Fatal(err)
 			}
 			c := load.change()
@@ -102,13 +61,13 @@ func TestStandbyIsLost(t *testing.T) {
 					t.Errorf("attempt %d without a standby: %+v, error %v, want an unknown outcome that asks for a repeat", i+1, receipt, err)
 				}
 			}
-			if err := p.primary.Kill(); err != nil {
+			if err := p.Primary.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			if err := p.standby.Restart(); err != nil {
+			if err := p.Standby.Restart(); err != nil {
 				t.Fatal(err)
 			}
-			p.promote(t)
+			p.Promote(t)
 			load.repeat(t, c)
 			load.check(t)
 		})
@@ -117,16 +76,16 @@ func TestStandbyIsLost(t *testing.T) {
 
 // TestStandbyComesBack: commits that had no answer are there when the standby is back, and repeats are told so.
 func TestStandbyComesBack(t *testing.T) {
-	p := startPair(t)
-	db := openDatabase(t, p.url)
+	p := testenv.PostgresWithStandby(t)
+	db := openDatabase(t, p.URL)
 	provider, ledger, c := oneChange(t, db, lockprovider.RowLock, longEnough, testenv.Scaled(500*time.Millisecond))
-	if err := p.standby.Kill(); err != nil {
+	if err := p.Standby.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := provider.Execute(bounded(t), c); lockprovider.EffectOf(err) != lockprovider.EffectUnknown {
 		t.Errorf("without a standby: %v, want an unknown outcome", err)
 	}
-	if err := p.standby.Restart(); err != nil {
+	if err := p.Standby.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	if err := untilKnown(t, provider, c); err != nil {
@@ -137,13 +96,13 @@ func TestStandbyComesBack(t *testing.T) {
 
 // TestWaitForStandbyIsCanceled: an administrator who ends the wait of a commit for the standby does not make it a success.
 func TestWaitForStandbyIsCanceled(t *testing.T) {
-	p := startPair(t)
-	db := openDatabase(t, p.url)
+	p := testenv.PostgresWithStandby(t)
+	db := openDatabase(t, p.URL)
 	provider, _, c := oneChange(t, db, lockprovider.RowLock, longEnough, longEnough)
-	if err := p.standby.Kill(); err != nil {
+	if err := p.Standby.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	admin, err := sql.Open("pgx", p.primary.URL)
+	admin, err := sql.Open("pgx", p.Primary.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,8 +153,8 @@ func TestPromotionUnderLoad(t *testing.T) {
 
 func promoteUnderLoad(t *testing.T, strategy lockprovider.Strategy) {
 	const customers, before, after = 8, 20, 5
-	p := startPair(t)
-	db := openDatabase(t, p.url)
+	p := testenv.PostgresWithStandby(t)
+	db := openDatabase(t, p.URL)
 	load := newLoad(t, db, strategy)
 	var buying sync.WaitGroup
 	promoted := make(chan struct{})
@@ -221,7 +180,7 @@ func promoteUnderLoad(t *testing.T, strategy lockprovider.Strategy) {
 	for range customers {
 		testenv.Receive(t, halfway, fmt.Sprintf("%d purchases of each customer", before))
 	}
-	p.promote(t)
+	p.Promote(t)
 	close(promoted)
 	buying.Wait()
 	load.check(t)

@@ -7,6 +7,7 @@
 //	db := testenv.MariaDBServer(t)  // the same for a database
 //	set := testenv.RedisSentinel(t) // a master, two replicas, three Sentinels: set.Promote(ctx)
 //	c := testenv.RedisCluster(t)    // three masters: c.MoveSlot(ctx, key)
+//	p := testenv.PostgresWithStandby(t) // p.Promote(t)
 //
 // Where a program is missing the test is skipped, and the message names the Debian package. With REQUIRE_SERVERS=1 in
 // the environment it fails instead, so that continuous integration cannot pass by skipping. Databases, which take
@@ -132,12 +133,6 @@ func need(t testing.TB, kind Kind) {
 	default:
 		t.Skipf("%v to run this test", err)
 	}
-}
-
-// PostgresStandby starts a private PostgreSQL that follows another one as "standby" and stops with the test.
-func PostgresStandby(t testing.TB, primary *Server, args ...string) *Server {
-	t.Helper()
-	return stopped(t, func() (*Server, error) { return servers.StartStandby(t.Context(), primary, args...) })
 }
 
 // PgBouncer starts a PgBouncer before the server of [Postgres], which stops with the test, and returns the URL at which a

@@ -77,7 +77,7 @@ func (l *Ledger) undecided(ctx context.Context, batch []Admitted, verdicts []err
 		return nil, nil, Failure(ctx, err)
 	}
 	if len(rows) > 0 {
-		if err := l.replicated(ctx); err != nil {
+		if err := l.Replicated(ctx); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -147,7 +147,7 @@ func (l *Ledger) row(ctx context.Context, id uuid.UUID) (*ent.ChangeLog, error) 
 	if err != nil {
 		return nil, Failure(ctx, err)
 	}
-	if err := l.replicated(ctx); err != nil {
+	if err := l.Replicated(ctx); err != nil {
 		return nil, err
 	}
 	return row, nil

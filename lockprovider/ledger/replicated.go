@@ -10,11 +10,11 @@ import (
 // that was committed before it. A commit that wrote nothing would not wait.
 const awaitStandby = "SELECT pg_logical_emit_message(true, 'holdfast', ''::text) WHERE current_setting('synchronous_standby_names') <> ''"
 
-// replicated returns when all that the database shows would survive the promotion of a synchronous standby. A commit that waits
+// Replicated returns when all that the database shows would survive the promotion of a synchronous standby. A commit that waits
 // for its standby is not to be seen. But when something ends the wait (a client that gave it up, an administrator, a crash),
 // PostgreSQL shows the commit like every other, and the standby may never have heard of it. Who is told of a change because it is
 // there must not be told too early. The error is [ErrUnknown].
-func (l *Ledger) replicated(ctx context.Context) error {
+func (l *Ledger) Replicated(ctx context.Context) error {
 	if l.config.Dialect != dialect.Postgres {
 		return nil
 	}
