@@ -11,6 +11,7 @@ import (
 
 	"holdfast/ent"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // Deps is what the services work with.
@@ -120,15 +121,9 @@ func (c *core) replayedOr(
 	return receipt, err
 }
 
-// inTx runs f in a transaction of its own, for writes that move no existing balance.
+// inTx runs f in a transaction of its own, for writes that move no existing balance. If the database aborts the
+// transaction, as in a deadlock, f runs again.
 func (c *core) inTx(ctx context.Context, f func(tx *ent.Tx) error) error {
-	tx, err := c.Client.Tx(ctx)
-	if err != nil {
-		return err
-	}
-	if err := f(tx); err != nil {
-		_ = tx.Rollback() // a failed rollback ends the connection, and with it the transaction
-		return err
-	}
-	return tx.Commit()
+	_, err := c.Ledger.Run(ctx, "", func(tx *ledger.Tx) error { return f(tx.Ent) })
+	return translate(err, lockprovider.Receipt{})
 }

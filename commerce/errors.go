@@ -24,6 +24,7 @@ const (
 	LockTimeout         Code = "LOCK_TIMEOUT"
 	LockLost            Code = "LOCK_LOST"
 	IdempotencyMismatch Code = "IDEMPOTENCY_MISMATCH"
+	IdempotencyExpired  Code = "IDEMPOTENCY_EXPIRED"
 	PaymentDeclined     Code = "PAYMENT_DECLINED"
 	InvalidState        Code = "INVALID_STATE"
 	NotFound            Code = "NOT_FOUND"
@@ -164,12 +165,25 @@ func translate(err error, r lockprovider.Receipt) error {
 	case errors.Is(err, lockprovider.ErrUnavailable):
 		return unavailable(err)
 	case errors.Is(err, lockprovider.ErrIDReused):
-		return &Error{
-			Code: IdempotencyMismatch, Field: input("idempotencyKey"),
-			Message: "this idempotency key was used for another request; use a new key for a new request",
-		}
+		return keyReused()
+	case errors.Is(err, lockprovider.ErrIDExpired):
+		return keyExpired()
 	}
 	return err
+}
+
+func keyReused() *Error {
+	return &Error{
+		Code: IdempotencyMismatch, Field: input("idempotencyKey"),
+		Message: "this idempotency key was used for another request; use a new key for a new request",
+	}
+}
+
+func keyExpired() *Error {
+	return &Error{
+		Code: IdempotencyExpired, Field: input("idempotencyKey"),
+		Message: "this idempotency key was used long ago, for a request that was carried out; look at what there is, and use a new key for a new request",
+	}
 }
 
 // refusals gives each refused balance of a change its meaning; other errors pass.

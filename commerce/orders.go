@@ -317,26 +317,50 @@ func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, e
 	if err != nil {
 		return OrderResult{}, err
 	}
-	if err := s.checkPayment(ctx, v, &in.Payment, row.Currency); err != nil {
+	op := newOperation(v, "payOrder", in.Key, in)
+	repeat, err := s.recorded(ctx, op)
+	if err != nil {
 		return OrderResult{}, err
 	}
-	fp := fingerprint(in)
-	receipt, done, err := s.replayed(ctx, stepID(row.ID, "payment"), KindOrderPaid, fp)
+	if !repeat {
+		if err := s.checkPayment(ctx, v, &in.Payment, row.Currency); err != nil {
+			return OrderResult{}, err
+		}
+		if row.Status != order.StatusPENDING {
+			return OrderResult{Order: row}, notPending(row)
+		}
+	}
 	switch {
-	case hasCode(err, IdempotencyMismatch): // paid, but not by this request
-		return OrderResult{Order: row}, notPending(row)
-	case err != nil:
-		return OrderResult{}, err
-	case done:
-		return OrderResult{Order: row, Meta: metaOf(receipt)}, nil
-	case row.Status != order.StatusPENDING && row.Status != order.StatusFAILED:
-		return OrderResult{Order: row}, notPending(row)
-	case row.Status == order.StatusPENDING && !s.now().Before(row.ExpiresAt):
+	case row.Status == order.StatusPENDING && row.Edges.Payment == nil && !s.now().Before(row.ExpiresAt):
 		return OrderResult{Order: row}, &Error{
 			Code: InvalidState, Field: input("orderId"), Message: "the reservation has expired",
 		}
+	case row.Status == order.StatusPAID: // a repeat
+		return s.paidBefore(ctx, row, in.Payment, op)
+	case row.Status != order.StatusPENDING && row.Status != order.StatusFAILED:
+		return OrderResult{Order: row}, notPending(row)
+	case !repeat:
+		if repeat, err = s.begin(ctx, op); err != nil {
+			return OrderResult{}, err
+		}
 	}
-	return s.proceed(ctx, row.ID, &in.Payment, fp, Meta{})
+	return s.proceed(ctx, row.ID, &in.Payment, op.request(), Meta{Replayed: repeat})
+}
+
+// paidBefore answers the repeat of a request to pay an order that is PAID by now: by this request, unless another request paid
+// it first. A payment by card is one for each order, whichever request or job has finished it.
+func (s *Orders) paidBefore(ctx context.Context, row *ent.Order, pay Payment, op operation) (OrderResult, error) {
+	receipt, done, err := s.replayed(ctx, stepID(row.ID, "payment"), KindOrderPaid, op.request())
+	byCard := pay.Method == payment.MethodCARD && row.Edges.Payment != nil && row.Edges.Payment.Method == payment.MethodCARD
+	switch {
+	case done:
+		return OrderResult{Order: row, Meta: metaOf(receipt)}, nil
+	case err != nil && !errors.Is(doneOtherwise(err), errOrderAdvanced):
+		return OrderResult{}, err
+	case byCard:
+		return OrderResult{Order: row, Meta: Meta{Replayed: true}}, nil
+	}
+	return OrderResult{Order: row}, notPending(row)
 }
 
 func notPending(row *ent.Order) *Error {
@@ -358,7 +382,22 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 	if err != nil {
 		return OrderResult{}, err
 	}
-	receipt, err := s.end(ctx, row, ending{status: order.StatusCANCELLED, fingerprint: fingerprint(in)})
+	op := newOperation(v, "cancelOrder", in.Key, in)
+	repeat, err := s.recorded(ctx, op)
+	if err != nil {
+		return OrderResult{}, err
+	}
+	if !repeat {
+		if row.Status != order.StatusPENDING && row.Status != order.StatusPAID {
+			return OrderResult{Order: row}, &Error{
+				Code: InvalidState, Field: input("orderId"), Message: "the order is " + row.Status.String() + " already",
+			}
+		}
+		if repeat, err = s.begin(ctx, op); err != nil {
+			return OrderResult{}, err
+		}
+	}
+	receipt, err := s.end(ctx, row, ending{status: order.StatusCANCELLED, fingerprint: op.request()})
 	if err == nil {
 		err = s.giveBack(ctx, row.ID)
 	}
@@ -366,7 +405,9 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 	if lerr != nil {
 		err = unshown(err, lerr)
 	}
-	return OrderResult{Order: result, Meta: metaOf(receipt)}, err
+	meta := metaOf(receipt)
+	meta.Replayed = meta.Replayed || repeat
+	return OrderResult{Order: result, Meta: meta}, err
 }
 
 // owned returns an order of the viewer, or NOT_FOUND.

@@ -140,12 +140,12 @@ func (s *Orders) payByBalance(ctx context.Context, row *ent.Order, pay Payment, 
 		r := refused.Refusals[0]
 		return &stepRefused{insufficientFunds(r, input("payment"), "the wallet or account")}
 	}
-	return paidOtherwise(err)
+	return err
 }
 
-// paidOtherwise returns errOrderAdvanced if another request has paid the order.
-func paidOtherwise(err error) error {
-	if hasCode(err, IdempotencyMismatch) {
+// doneOtherwise returns errOrderAdvanced if another request has done the step, or one so long ago that nobody knows which.
+func doneOtherwise(err error) error {
+	if hasCode(err, IdempotencyMismatch) || hasCode(err, IdempotencyExpired) {
 		return errOrderAdvanced
 	}
 	return err
@@ -214,7 +214,7 @@ func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, made paymentMad
 			Payload: mustJSON(orderPaid{OrderID: row.ID, UserID: row.UserID, Payment: made, At: s.now()}),
 		},
 	})
-	return paidOtherwise(translate(err, lockprovider.Receipt{}))
+	return doneOtherwise(translate(err, lockprovider.Receipt{}))
 }
 
 // callGateway bounds one call of the payment gateway.
@@ -284,10 +284,7 @@ func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovide
 		ID: stepID(row.ID, "end"), Family: lockprovider.Stock, Moves: moves, Confirm: true,
 		Record: lockprovider.Record{Kind: KindOrderEnded, Payload: mustJSON(p), Fingerprint: e.fingerprint},
 	})
-	if hasCode(err, IdempotencyMismatch) {
-		err = errOrderAdvanced // ended before, by another request
-	}
-	return receipt, err
+	return receipt, doneOtherwise(err)
 }
 
 // giveBack returns the coupon and the payment of an order that has ended, and settles the order. It does nothing if the order
@@ -366,7 +363,7 @@ func (s *Orders) step(ctx context.Context, meta *Meta, change lockprovider.Chang
 		meta.Waited += receipt.Waited
 		meta.Attempts = max(meta.Attempts, receipt.Attempts)
 	}
-	return err
+	return doneOtherwise(err)
 }
 
 func paymentID(orderID string) string { return prefixPayment + orderID[len(prefixOrder):] }

@@ -29,6 +29,7 @@ import (
 // shop is a whole shop on an embedded database and Redis.
 type shop struct {
 	*commerce.Services
+	opened  *app.Shop
 	db      *clients.Database
 	redis   goredis.UniversalClient
 	gateway *gateway
@@ -76,7 +77,7 @@ func openShop(t testing.TB, family lockprovider.FamilyConfig, databaseURL, redis
 	if family.Strategy == lockprovider.Lua {
 		opened.Ledger.OnCommit(func() { s.commits.Add(1) })
 	}
-	s.db, s.redis, s.Services = opened.DB, opened.Redis.Client, opened.Services
+	s.opened, s.db, s.redis, s.Services = opened, opened.DB, opened.Redis.Client, opened.Services
 	return s
 }
 

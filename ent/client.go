@@ -18,6 +18,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
+	"holdfast/ent/operation"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
@@ -34,6 +35,7 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/google/uuid"
 
 	stdsql "database/sql"
 )
@@ -59,6 +61,8 @@ type Client struct {
 	FamilyStrategy *FamilyStrategyClient
 	// Instance is the client for interacting with the Instance builders.
 	Instance *InstanceClient
+	// Operation is the client for interacting with the Operation builders.
+	Operation *OperationClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
 	// OrderLine is the client for interacting with the OrderLine builders.
@@ -100,6 +104,7 @@ func (c *Client) init() {
 	c.Entry = NewEntryClient(c.config)
 	c.FamilyStrategy = NewFamilyStrategyClient(c.config)
 	c.Instance = NewInstanceClient(c.config)
+	c.Operation = NewOperationClient(c.config)
 	c.Order = NewOrderClient(c.config)
 	c.OrderLine = NewOrderLineClient(c.config)
 	c.Payment = NewPaymentClient(c.config)
@@ -212,6 +217,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Entry:          NewEntryClient(cfg),
 		FamilyStrategy: NewFamilyStrategyClient(cfg),
 		Instance:       NewInstanceClient(cfg),
+		Operation:      NewOperationClient(cfg),
 		Order:          NewOrderClient(cfg),
 		OrderLine:      NewOrderLineClient(cfg),
 		Payment:        NewPaymentClient(cfg),
@@ -251,6 +257,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Entry:          NewEntryClient(cfg),
 		FamilyStrategy: NewFamilyStrategyClient(cfg),
 		Instance:       NewInstanceClient(cfg),
+		Operation:      NewOperationClient(cfg),
 		Order:          NewOrderClient(cfg),
 		OrderLine:      NewOrderLineClient(cfg),
 		Payment:        NewPaymentClient(cfg),
@@ -292,9 +299,9 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.DriftReport,
-		c.Entry, c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment,
-		c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
-		c.StockAlert, c.Transfer, c.User,
+		c.Entry, c.FamilyStrategy, c.Instance, c.Operation, c.Order, c.OrderLine,
+		c.Payment, c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob,
+		c.SchedulerRun, c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -305,9 +312,9 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.DriftReport,
-		c.Entry, c.FamilyStrategy, c.Instance, c.Order, c.OrderLine, c.Payment,
-		c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
-		c.StockAlert, c.Transfer, c.User,
+		c.Entry, c.FamilyStrategy, c.Instance, c.Operation, c.Order, c.OrderLine,
+		c.Payment, c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob,
+		c.SchedulerRun, c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -334,6 +341,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.FamilyStrategy.mutate(ctx, m)
 	case *InstanceMutation:
 		return c.Instance.mutate(ctx, m)
+	case *OperationMutation:
+		return c.Operation.mutate(ctx, m)
 	case *OrderMutation:
 		return c.Order.mutate(ctx, m)
 	case *OrderLineMutation:
@@ -1619,6 +1628,139 @@ func (c *InstanceClient) mutate(ctx context.Context, m *InstanceMutation) (Value
 		return (&InstanceDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Instance mutation op: %q", m.Op())
+	}
+}
+
+// OperationClient is a client for the Operation schema.
+type OperationClient struct {
+	config
+}
+
+// NewOperationClient returns a client for the Operation from the given config.
+func NewOperationClient(c config) *OperationClient {
+	return &OperationClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `operation.Hooks(f(g(h())))`.
+func (c *OperationClient) Use(hooks ...Hook) {
+	c.hooks.Operation = append(c.hooks.Operation, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `operation.Intercept(f(g(h())))`.
+func (c *OperationClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Operation = append(c.inters.Operation, interceptors...)
+}
+
+// Create returns a builder for creating a Operation entity.
+func (c *OperationClient) Create() *OperationCreate {
+	mutation := newOperationMutation(c.config, OpCreate)
+	return &OperationCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Operation entities.
+func (c *OperationClient) CreateBulk(builders ...*OperationCreate) *OperationCreateBulk {
+	return &OperationCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *OperationClient) MapCreateBulk(slice any, setFunc func(*OperationCreate, int)) *OperationCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &OperationCreateBulk{err: fmt.Errorf("calling to OperationClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*OperationCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &OperationCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Operation.
+func (c *OperationClient) Update() *OperationUpdate {
+	mutation := newOperationMutation(c.config, OpUpdate)
+	return &OperationUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *OperationClient) UpdateOne(_m *Operation) *OperationUpdateOne {
+	mutation := newOperationMutation(c.config, OpUpdateOne, withOperation(_m))
+	return &OperationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *OperationClient) UpdateOneID(id uuid.UUID) *OperationUpdateOne {
+	mutation := newOperationMutation(c.config, OpUpdateOne, withOperationID(id))
+	return &OperationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Operation.
+func (c *OperationClient) Delete() *OperationDelete {
+	mutation := newOperationMutation(c.config, OpDelete)
+	return &OperationDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *OperationClient) DeleteOne(_m *Operation) *OperationDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *OperationClient) DeleteOneID(id uuid.UUID) *OperationDeleteOne {
+	builder := c.Delete().Where(operation.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &OperationDeleteOne{builder}
+}
+
+// Query returns a query builder for Operation.
+func (c *OperationClient) Query() *OperationQuery {
+	return &OperationQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeOperation},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Operation entity by its id.
+func (c *OperationClient) Get(ctx context.Context, id uuid.UUID) (*Operation, error) {
+	return c.Query().Where(operation.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *OperationClient) GetX(ctx context.Context, id uuid.UUID) *Operation {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *OperationClient) Hooks() []Hook {
+	return c.hooks.Operation
+}
+
+// Interceptors returns the client interceptors.
+func (c *OperationClient) Interceptors() []Interceptor {
+	return c.inters.Operation
+}
+
+func (c *OperationClient) mutate(ctx context.Context, m *OperationMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&OperationCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&OperationUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&OperationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&OperationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Operation mutation op: %q", m.Op())
 	}
 }
 
@@ -3249,14 +3391,14 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 type (
 	hooks struct {
 		Account, Balance, ChangeLog, Coupon, CouponIssue, DriftReport, Entry,
-		FamilyStrategy, Instance, Order, OrderLine, Payment, ProcessedEvent, Product,
-		SalesStatistic, SchedulerJob, SchedulerRun, StockAlert, Transfer,
+		FamilyStrategy, Instance, Operation, Order, OrderLine, Payment, ProcessedEvent,
+		Product, SalesStatistic, SchedulerJob, SchedulerRun, StockAlert, Transfer,
 		User []ent.Hook
 	}
 	inters struct {
 		Account, Balance, ChangeLog, Coupon, CouponIssue, DriftReport, Entry,
-		FamilyStrategy, Instance, Order, OrderLine, Payment, ProcessedEvent, Product,
-		SalesStatistic, SchedulerJob, SchedulerRun, StockAlert, Transfer,
+		FamilyStrategy, Instance, Operation, Order, OrderLine, Payment, ProcessedEvent,
+		Product, SalesStatistic, SchedulerJob, SchedulerRun, StockAlert, Transfer,
 		User []ent.Interceptor
 	}
 )

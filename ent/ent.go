@@ -15,6 +15,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
+	"holdfast/ent/operation"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
@@ -101,6 +102,7 @@ func checkColumn(t, c string) error {
 			entry.Table:          entry.ValidColumn,
 			familystrategy.Table: familystrategy.ValidColumn,
 			instance.Table:       instance.ValidColumn,
+			operation.Table:      operation.ValidColumn,
 			order.Table:          order.ValidColumn,
 			orderline.Table:      orderline.ValidColumn,
 			payment.Table:        payment.ValidColumn,

@@ -12,6 +12,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
+	"holdfast/ent/operation"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
@@ -363,6 +364,16 @@ func init() {
 			return nil
 		}
 	}()
+	operationFields := schema.Operation{}.Fields()
+	_ = operationFields
+	// operationDescFingerprint is the schema descriptor for fingerprint field.
+	operationDescFingerprint := operationFields[1].Descriptor()
+	// operation.FingerprintValidator is a validator for the "fingerprint" field. It is called by the builders before save.
+	operation.FingerprintValidator = operationDescFingerprint.Validators[0].(func(string) error)
+	// operationDescCreatedAt is the schema descriptor for created_at field.
+	operationDescCreatedAt := operationFields[2].Descriptor()
+	// operation.DefaultCreatedAt holds the default value on creation for the created_at field.
+	operation.DefaultCreatedAt = operationDescCreatedAt.Default.(func() time.Time)
 	orderFields := schema.Order{}.Fields()
 	_ = orderFields
 	// orderDescUserID is the schema descriptor for user_id field.

@@ -32,6 +32,8 @@ type Tx struct {
 	FamilyStrategy *FamilyStrategyClient
 	// Instance is the client for interacting with the Instance builders.
 	Instance *InstanceClient
+	// Operation is the client for interacting with the Operation builders.
+	Operation *OperationClient
 	// Order is the client for interacting with the Order builders.
 	Order *OrderClient
 	// OrderLine is the client for interacting with the OrderLine builders.
@@ -194,6 +196,7 @@ func (tx *Tx) init() {
 	tx.Entry = NewEntryClient(tx.config)
 	tx.FamilyStrategy = NewFamilyStrategyClient(tx.config)
 	tx.Instance = NewInstanceClient(tx.config)
+	tx.Operation = NewOperationClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
 	tx.OrderLine = NewOrderLineClient(tx.config)
 	tx.Payment = NewPaymentClient(tx.config)

@@ -145,7 +145,8 @@ func fingerprint(c Change) string {
 // Provider executes changes so that those that share a balance behave as if they ran one after another.
 //
 // Execute applies all moves and the record, or nothing. It applies a change ID at most once: a repeat returns the first
-// result with Replayed set, a repeat with another fingerprint is [ErrIDReused]. When it returns a nil error with state
+// result with Replayed set, a repeat with another fingerprint is [ErrIDReused]. A repeat of a change that the change log has
+// forgotten is [ErrIDExpired]. When it returns a nil error with state
 // Committed, the change has been committed to the database. It never holds a lock beyond its return.
 //
 // Errors: a [*Refused] if a bound would be broken ([ErrInsufficient], [ErrLimit]); [ErrLockTimeout] or [ErrConflict] if

@@ -17,6 +17,7 @@ var (
 	ErrUnavailable    = ledger.ErrUnavailable
 	ErrUnknown        = ledger.ErrUnknown
 	ErrIDReused       = ledger.ErrIDReused
+	ErrIDExpired      = ledger.ErrIDExpired
 	ErrUnknownBalance = ledger.ErrUnknownBalance
 	ErrInvalidChange  = ledger.ErrInvalidChange
 	ErrBroken         = ledger.ErrBroken
@@ -42,7 +43,7 @@ type Effect string
 
 // The effects.
 const (
-	// EffectApplied: the change is applied, or accepted, now or before.
+	// EffectApplied: the change is applied, or accepted, now or before. After [ErrIDExpired] it is one with the same ID.
 	EffectApplied Effect = "applied"
 	// EffectRefused: the change was decided about and refused. It was not applied and will not be, unless it is sent again.
 	EffectRefused Effect = "refused"
@@ -58,7 +59,7 @@ func EffectOf(err error) Effect {
 	var refused *Refused
 	var rejected *Rejected
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, ErrIDExpired):
 		return EffectApplied
 	case errors.Is(err, ErrUnknown):
 		return EffectUnknown

@@ -119,12 +119,12 @@ func refusedUnlessApplied(ctx context.Context, l *Ledger, c Change, err error) (
 	if cerr := ctx.Err(); cerr != nil && !errors.Is(err, ErrUnknown) {
 		return Receipt{}, cerr
 	}
-	if errors.Is(err, ErrLockTimeout) || errors.Is(err, ErrIDReused) {
+	if errors.Is(err, ErrLockTimeout) || ledger.IDUsed(err) {
 		return Receipt{}, err
 	}
-	first, found, rerr := l.Replay(ctx, c)
+	first, found, rerr := l.ReplayAfter(ctx, c, err)
 	switch {
-	case errors.Is(rerr, ErrIDReused):
+	case ledger.IDUsed(rerr):
 		return Receipt{}, rerr
 	case rerr == nil && found:
 		return first, nil
@@ -168,7 +168,7 @@ func (p *lua) confirmed(
 				return Receipt{}, result.Err
 			}
 		case <-look.C:
-			if first, found, err := p.ledger.Replay(ctx, c); errors.Is(err, ErrIDReused) {
+			if first, found, err := p.ledger.Replay(ctx, c); ledger.IDUsed(err) {
 				return Receipt{}, err
 			} else if err == nil && found && !receipt.Replayed && first.StreamID != receipt.StreamID {
 				return first, nil // applied before, by another strategy or when Redis had not forgotten it

@@ -193,7 +193,7 @@ func abandon(ctx context.Context, changes *redisfirst.Queue, c Change, entry red
 func (p *queue) lookForResult(
 	ctx context.Context, changes *redisfirst.Queue, c Change,
 ) (receipt Receipt, done bool, err error) {
-	if receipt, found, err := p.ledger.Replay(ctx, c); found || errors.Is(err, ErrIDReused) {
+	if receipt, found, err := p.ledger.Replay(ctx, c); found || ledger.IDUsed(err) {
 		return receipt, found, err
 	}
 	position, err := changes.Look(ctx, c.ID, 0)

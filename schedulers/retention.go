@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"holdfast/ent"
 	"holdfast/ent/changelog"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/instance"
+	"holdfast/ent/operation"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/schedulerrun"
 	"holdfast/lockprovider"
@@ -32,7 +35,7 @@ func (j *retention) runOnce(ctx context.Context) (Result, error) {
 		name   string
 		delete func(ctx context.Context) (int, error) // one batch
 	}{
-		{"changes", j.changes}, {"events", j.events}, {"runs", j.runs}, {"drifts", j.drifts}, {"instances", j.instances},
+		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"runs", j.runs}, {"drifts", j.drifts}, {"instances", j.instances},
 	} {
 		for more := true; more; {
 			n, err := kind.delete(ctx)
@@ -75,6 +78,15 @@ func (j *retention) changes(ctx context.Context) (int, error) {
 	return batch(ctx, old.Order(changelog.ByCreatedAt()).Limit(j.settings.DeleteBatch).IDs,
 		func(ctx context.Context, ids []int64) (int, error) {
 			return j.client.ChangeLog.Delete().Where(changelog.IDIn(ids...)).Exec(ctx)
+		})
+}
+
+// operations deletes the keys of mutations that are no single change, for which the same holds.
+func (j *retention) operations(ctx context.Context) (int, error) {
+	old := j.client.Operation.Query().Where(operation.CreatedAtLT(j.before(j.settings.Remember)))
+	return batch(ctx, old.Order(operation.ByCreatedAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []uuid.UUID) (int, error) {
+			return j.client.Operation.Delete().Where(operation.IDIn(ids...)).Exec(ctx)
 		})
 }
 

@@ -32,6 +32,7 @@ func TestRetention(t *testing.T) {
 		must(t, err)
 		for n := range 4 {
 			must(t, p.db.Ent.ProcessedEvent.Create().SetID(fmt.Sprint("sales:", n)).Exec(t.Context()))
+			must(t, p.db.Ent.Operation.Create().SetID(uuid.New()).SetFingerprint("request").Exec(t.Context()))
 		}
 		must(t, p.db.Ent.Instance.Create().SetID("inst_dead").SetHost("h").SetStrategies(map[string]string{}).Exec(t.Context()))
 		_, err = r.RunNow(t.Context(), Reconcile)
@@ -46,12 +47,12 @@ func TestRetention(t *testing.T) {
 			wantResult(t, result, err, want)
 		}
 		retain := r.jobs[Retention]
-		nothing := Result{"changes": 0, "events": 0, "runs": 0, "drifts": 0, "instances": 0, "consumers": 0}
+		nothing := Result{"operations": 0, "changes": 0, "events": 0, "runs": 0, "drifts": 0, "instances": 0, "consumers": 0}
 		run(retain, nothing)
 
 		// Remembered for long enough, but not published yet.
 		p.clock.Advance(set.Remember + time.Minute)
-		run(retain, Result{"changes": 0, "events": 0, "runs": 0, "instances": 1})
+		run(retain, Result{"operations": 4, "changes": 0, "events": 0, "runs": 0, "instances": 1})
 		must(t, p.db.Ent.ChangeLog.Update().Where(changelog.IDGT(0)).SetPublishedAt(p.clock.Now()).Exec(t.Context()))
 		run(retain, Result{"changes": 8})
 		run(retain, nothing)
@@ -82,9 +83,10 @@ func TestForgottenRequestDoesNothingAgain(t *testing.T) {
 	result, err := job.runOnce(t.Context())
 	wantResult(t, result, err, Result{"changes": 1})
 
-	// A request that is repeated after all this time gets an error, and does nothing.
-	if _, err := p.Orders.Place(t.Context(), shopper, in); err == nil {
-		t.Error("a second order under the same key")
+	// A request that is repeated after all this time is told so, and does nothing.
+	_, err = p.Orders.Place(t.Context(), shopper, in)
+	if refused, ok := commerce.UserErrors(err); !ok || refused[0].Code != commerce.IdempotencyExpired {
+		t.Errorf("the repeat is told %v", err)
 	}
 	left, err := p.Catalog.Stock(t.Context(), []string{product})
 	must(t, err)

@@ -36,7 +36,7 @@ type Settings struct {
 
 	// DeleteBatch is how many rows are deleted at a time.
 	DeleteBatch int `default:"500" min:"1" max:"5000"`
-	// Remember is how long the database knows an applied change, and so how long a repeated request is told the first
+	// Remember is how long the database knows idempotency keys, and so how long a repeated request is told the first
 	// result. It must not be shorter than Redis remembers.
 	Remember time.Duration `default:"24h" min:"1m" max:"720h"`
 	// KeepEvents is how long the database knows that a handler has processed an event. The broker must have stopped

@@ -106,3 +106,21 @@ func (ChangeLog) Indexes() []ent.Index {
 		index.Fields("created_at"),
 	}
 }
+
+// Operation is a mutation that a client has sent under an idempotency key, and that is no single change: the change log knows
+// the key of a change. The ID is made of the user, the mutation and the key.
+type Operation struct{ ent.Schema }
+
+// Fields of the Operation.
+func (Operation) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("id", uuid.UUID{}).SchemaType(uuidType).Immutable(),
+		field.String("fingerprint").MaxLen(64).Immutable().Comment("Tells a repeat from another request under the same key."),
+		fixedTimestamp("created_at"),
+	}
+}
+
+// Indexes of the Operation: retention looks for old ones.
+func (Operation) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("created_at")}
+}

@@ -3497,6 +3497,11 @@ enum ErrorCode {
   LOCK_LOST
   "The idempotency key was used for another request."
   IDEMPOTENCY_MISMATCH
+  """
+  The idempotency key was used so long ago that the shop has forgotten the answer. What it was used for was carried out; this
+  attempt changed nothing. Look at what there is, and use a new key for a new request.
+  """
+  IDEMPOTENCY_EXPIRED
   "The payment was declined."
   PAYMENT_DECLINED
   "The object is not in a state that allows this."

@@ -1282,6 +1282,9 @@ const (
 	ErrorCodeLockLost ErrorCode = "LOCK_LOST"
 	// The idempotency key was used for another request.
 	ErrorCodeIdempotencyMismatch ErrorCode = "IDEMPOTENCY_MISMATCH"
+	// The idempotency key was used so long ago that the shop has forgotten the answer. What it was used for was carried out; this
+	// attempt changed nothing. Look at what there is, and use a new key for a new request.
+	ErrorCodeIdempotencyExpired ErrorCode = "IDEMPOTENCY_EXPIRED"
 	// The payment was declined.
 	ErrorCodePaymentDeclined ErrorCode = "PAYMENT_DECLINED"
 	// The object is not in a state that allows this.
@@ -1305,6 +1308,7 @@ var AllErrorCode = []ErrorCode{
 	ErrorCodeLockTimeout,
 	ErrorCodeLockLost,
 	ErrorCodeIdempotencyMismatch,
+	ErrorCodeIdempotencyExpired,
 	ErrorCodePaymentDeclined,
 	ErrorCodeInvalidState,
 	ErrorCodeNotFound,
@@ -1314,7 +1318,7 @@ var AllErrorCode = []ErrorCode{
 
 func (e ErrorCode) IsValid() bool {
 	switch e {
-	case ErrorCodeOutOfStock, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodePaymentDeclined, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
+	case ErrorCodeOutOfStock, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodeIdempotencyExpired, ErrorCodePaymentDeclined, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
 		return true
 	}
 	return false

@@ -13,6 +13,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/balance"
 	"holdfast/ent/changelog"
+	"holdfast/ent/entry"
 )
 
 // Admitted is a change that Redis has admitted and the database has still to confirm, as it stands in a stream.
@@ -38,7 +39,7 @@ const insertChunk = 500
 // Persist writes admitted changes in as few transactions as it can: in one if the database confirms all of them.
 //
 // It returns one verdict a change: nil if the database holds the change now, [ErrAlreadyApplied] if it held the change
-// before from another stream entry, or why it refused the change. A refused change never takes others with it: the
+// before from another stream entry, [ErrIDExpired] if only the journal knows of it, or why it refused the change. A refused change never takes others with it: the
 // batch is split around it. An error means that the database does not answer. Nothing is known then, and persisting
 // again is safe.
 //
@@ -127,6 +128,10 @@ func (l *Ledger) persist(ctx context.Context, s Strategy, batch []Admitted, todo
 			l.persist(ctx, s, batch, todo[half:], verdicts))
 	}
 	i, inTheWay := todo[0], batch[todo[0]].refusal
+	expired, rerr := l.journalled(ctx, batch[i].Change.ID) // before the change log: one commit writes both, and may come in between
+	if rerr != nil {
+		return rerr
+	}
 	still, _, rerr := l.undecided(ctx, batch[i:i+1], verdicts[i:i+1]) // another process may have decided since we looked
 	switch {
 	case rerr != nil:
@@ -134,6 +139,8 @@ func (l *Ledger) persist(ctx context.Context, s Strategy, batch []Admitted, todo
 	case len(still) == 0:
 	case batch[i].refusal != inTheWay:
 		return l.persist(ctx, s, batch, todo, verdicts)
+	case expired:
+		verdicts[i] = ErrIDExpired
 	case errors.Is(err, ErrNoFit):
 		verdicts[i] = l.namedRefusal(ctx, batch[i].Change, err)
 	default:
@@ -323,5 +330,39 @@ func (l *Ledger) checkInOrder(
 		}
 		fits = append(fits, i)
 	}
-	return amounts, fits, refused, nil
+	return amounts, fits, refused, l.correctRefusals(ctx, batch, refused, verdicts)
+}
+
+// correctRefusals gives another verdict to those of the refused changes that the database holds, because they were applied
+// since it was asked, or so long ago that the change log has forgotten them.
+func (l *Ledger) correctRefusals(ctx context.Context, batch []Admitted, refused []int, verdicts []error) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	ids := make([]uuid.UUID, len(refused))
+	for n, i := range refused {
+		ids[n] = batch[i].Change.ID
+	}
+	rows, err := l.config.Client.Entry.Query().Where(entry.ChangeIDIn(ids...)).Select(entry.FieldChangeID).All(ctx)
+	if err != nil {
+		return Failure(ctx, err)
+	}
+	journalled := make(map[uuid.UUID]bool, len(rows)) // hardly ever any
+	for _, row := range rows {
+		journalled[row.ChangeID] = true
+	}
+	for _, i := range refused {
+		if !journalled[batch[i].Change.ID] {
+			continue
+		}
+		verdicts[i] = nil
+		still, _, err := l.undecided(ctx, batch[i:i+1], verdicts[i:i+1])
+		if err != nil {
+			return err
+		}
+		if len(still) > 0 {
+			verdicts[i] = ErrIDExpired
+		}
+	}
+	return nil
 }

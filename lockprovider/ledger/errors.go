@@ -19,6 +19,7 @@ var (
 	ErrConflict       = errors.New("balance changed meanwhile, attempts exhausted")
 	ErrUnavailable    = lock.ErrUnavailable
 	ErrIDReused       = errors.New("change ID already used for another request")
+	ErrIDExpired      = errors.New("change ID already used, so long ago that the change log has forgotten for which request")
 	ErrUnknownBalance = errors.New("unknown balance")
 	ErrInvalidChange  = errors.New("invalid change")
 	// ErrUnknown means that the change was sent to the store that decides about it, and that its answer did not come: it may be
@@ -39,6 +40,9 @@ var (
 	// forgot that it had seen the change.
 	ErrAlreadyApplied = errors.New("change applied before")
 )
+
+// IDUsed reports whether an error says that the ID of a change was used before, for another request as far as is known.
+func IDUsed(err error) bool { return errors.Is(err, ErrIDReused) || errors.Is(err, ErrIDExpired) }
 
 // Refusal is one move that a bound forbids.
 type Refusal struct {

@@ -171,9 +171,9 @@ func (l *Ledger) Once(
 	if errors.Is(err, ErrLockTimeout) {
 		return receipt, err
 	}
-	first, found, rerr := l.Replay(ctx, c)
+	first, found, rerr := l.ReplayAfter(ctx, c, err)
 	switch {
-	case errors.Is(rerr, ErrIDReused):
+	case IDUsed(rerr):
 		return receipt, rerr
 	case rerr != nil && (Ended(ctx) != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || errors.Is(err, ErrLockLost)):
 		return receipt, err
@@ -207,13 +207,22 @@ func (l *Ledger) logged(ctx context.Context, id uuid.UUID) (*ent.ChangeLog, erro
 }
 
 // Replay returns the receipt of a change that has been applied before, and whether it has. It is [ErrIDReused] if the
-// ID was used for another request.
+// ID was used for another request, and [ErrIDExpired] if only the journal knows that the ID was used. The journal is kept
+// for ever, so that a change is never applied a second time; rows of the change log are deleted after a while.
 func (l *Ledger) Replay(ctx context.Context, c Change) (Receipt, bool, error) {
-	row, err := l.logged(ctx, c.ID)
-	if row == nil {
+	expired, err := l.journalled(ctx, c.ID) // before the change log: one commit writes both, and may come in between
+	if err != nil {
 		return Receipt{}, false, err
 	}
-	if row.PayloadHash != c.Record.Fingerprint || row.Kind != c.Record.Kind {
+	row, err := l.logged(ctx, c.ID)
+	switch {
+	case err != nil:
+		return Receipt{}, false, err
+	case row == nil && expired:
+		return Receipt{}, false, ErrIDExpired
+	case row == nil:
+		return Receipt{}, false, nil
+	case row.PayloadHash != c.Record.Fingerprint || row.Kind != c.Record.Kind:
 		return Receipt{}, false, ErrIDReused
 	}
 	entries, err := l.config.Client.Entry.Query().Where(entry.ChangeID(c.ID)).All(ctx)
@@ -228,4 +237,24 @@ func (l *Ledger) Replay(ctx context.Context, c Change) (Receipt, bool, error) {
 		ChangeID: c.ID, State: Committed, Strategy: Strategy(row.Strategy), Attempts: 1, Replayed: true,
 		Balances: amounts, Payload: json.RawMessage(row.Payload), StreamID: row.Admission,
 	}, true, nil
+}
+
+// ReplayAfter is [Ledger.Replay] for a change that has just failed. After a refusal, of which there are many when something
+// is sold out, it asks one query unless the change is a repeat: the moves of an applied change are in the journal.
+func (l *Ledger) ReplayAfter(ctx context.Context, c Change, failure error) (Receipt, bool, error) {
+	if refused := (*Refused)(nil); errors.As(failure, &refused) {
+		if applied, err := l.journalled(ctx, c.ID); err != nil || !applied {
+			return Receipt{}, false, err
+		}
+	}
+	return l.Replay(ctx, c)
+}
+
+// journalled reports whether the journal has a move of a change.
+func (l *Ledger) journalled(ctx context.Context, id uuid.UUID) (bool, error) {
+	found, err := l.config.Client.Entry.Query().Where(entry.ChangeID(id)).Exist(ctx)
+	if err != nil {
+		return false, Failure(ctx, err)
+	}
+	return found, nil
 }

@@ -111,7 +111,7 @@ func (l *Ledger) RefuseAdmitted(ctx context.Context, s Strategy, batch []Admitte
 	var refused []int
 	var rows []*ent.ChangeLogCreate
 	for i, a := range batch {
-		if verdicts[i] != nil && !errors.Is(verdicts[i], ErrAlreadyApplied) && a.Malformed == nil {
+		if verdicts[i] != nil && !errors.Is(verdicts[i], ErrAlreadyApplied) && !errors.Is(verdicts[i], ErrIDExpired) && a.Malformed == nil {
 			refused = append(refused, i)
 			rows = append(rows, l.refusalRow(s, a.Change, a.admission(), verdicts[i]))
 		}

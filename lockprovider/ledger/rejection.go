@@ -15,8 +15,12 @@ type Rejected struct {
 
 func (r *Rejected) Error() string { return r.Code + ": " + r.Message }
 
-// rejectedByDatabase is the code of a rejection that is no business failure.
-const rejectedByDatabase = "REJECTED"
+const (
+	// rejectedByDatabase is the code of a rejection that is no business failure.
+	rejectedByDatabase = "REJECTED"
+	// rejectedAsExpired is the code of [ErrIDExpired].
+	rejectedAsExpired = "EXPIRED"
+)
 
 // rejection is how a reason is remembered in Redis and sent to other processes: a Rejected, or the moves that did not fit.
 type rejection struct {
@@ -45,6 +49,8 @@ func EncodeRejection(reason error) string {
 		}
 	case errors.As(reason, &rejected):
 		r.Rejected = rejected
+	case errors.Is(reason, ErrIDExpired):
+		r.Rejected = &Rejected{Code: rejectedAsExpired}
 	default:
 		r.Rejected = &Rejected{Code: rejectedByDatabase, Message: reason.Error()}
 	}
@@ -61,7 +67,11 @@ func DecodeRejection(body string) error {
 	if err := json.Unmarshal([]byte(body), &r); err != nil || r.Rejected == nil && r.Refusals == nil {
 		return fmt.Errorf("rejection %q cannot be read: %w", body, err)
 	}
-	if r.Rejected != nil {
+	switch {
+	case r.Rejected == nil:
+	case r.Rejected.Code == rejectedAsExpired:
+		return ErrIDExpired
+	default:
 		return r.Rejected
 	}
 	refused := &Refused{}

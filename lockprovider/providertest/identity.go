@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"holdfast/ent"
+	"holdfast/ent/changelog"
 	"holdfast/lockprovider"
 )
 
@@ -29,6 +30,10 @@ var identityScenarios = []Scenario{
 	{
 		Name: "id_of_another_request", Func: idOfAnotherRequest,
 		Why: "a client that reuses an ID is told that its order exists, while it is a different one",
+	},
+	{
+		Name: "id_of_long_ago", Func: idOfLongAgo,
+		Why: "a client that repeats a request of last week orders twice, or is told that it was refused",
 	},
 	{
 		Name: "id_of_a_refused_request", Func: idOfARefusedRequest,
@@ -144,6 +149,58 @@ func idOfAnotherRequest(t *testing.T, h *Harness) {
 		t.Errorf("another fingerprint: error %v, want ErrIDReused", err)
 	}
 	h.checkAmount(t, balance, 8)
+}
+
+func idOfLongAgo(t *testing.T, h *Harness) {
+	balance := h.open(t, 5, 0, unlimited)
+	instance := h.start(t)
+	c := h.change(move(balance, -3))
+	instance.mustExecute(t, c)
+	h.checkApplied(t, c, 1)
+	h.forgetID(t, c)
+	repeat := func(i *Instance, when string) {
+		t.Helper()
+		receipt, err := persist(t.Context(), i, c)
+		if err == nil && receipt.State == lockprovider.Accepted { // Redis cannot know; the database does
+			h.settle(t)
+			receipt, err = persist(t.Context(), i, c)
+		}
+		if !errors.Is(err, lockprovider.ErrIDExpired) || lockprovider.EffectOf(err) != lockprovider.EffectApplied {
+			t.Errorf("%s: receipt %+v, error %v, want ErrIDExpired", when, receipt, err)
+		}
+	}
+	repeat(instance, "while it would be refused")
+	instance.mustExecute(t, h.change(move(balance, +10)))
+	repeat(instance, "while it would fit")
+	repeat(h.start(t), "at another instance")
+	h.settle(t)
+	if logs, entries, err := h.footprint(t.Context(), c); err != nil || logs != 0 || entries != 1 {
+		t.Errorf("%d log rows, %d entries, %v", logs, entries, err)
+	}
+	h.checkAmount(t, balance, 12)
+	h.checkConsistent(t, balance)
+}
+
+// forgetID removes what knows the ID of a change, but for the journal, as time does.
+func (h *Harness) forgetID(t *testing.T, c lockprovider.Change) {
+	t.Helper()
+	if _, err := h.Env.Client.ChangeLog.Delete().Where(changelog.ChangeID(c.ID)).Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !h.Traits.NeedsRedis {
+		return
+	}
+	for _, node := range h.redisNodes(t) {
+		keys, err := node.Keys(t.Context(), "*"+c.ID.String()).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			if err := node.Del(t.Context(), key).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 func idOfARefusedRequest(t *testing.T, h *Harness) {

@@ -57,6 +57,11 @@ export type ErrorCode =
   | 'COUPON_EXHAUSTED'
   /** The coupon cannot be taken or spent: not yet, no longer, or not on this. */
   | 'COUPON_NOT_VALID'
+  /**
+   * The idempotency key was used so long ago that the shop has forgotten the answer. What it was used for was carried out; this
+   * attempt changed nothing. Look at what there is, and use a new key for a new request.
+   */
+  | 'IDEMPOTENCY_EXPIRED'
   /** The idempotency key was used for another request. */
   | 'IDEMPOTENCY_MISMATCH'
   /** There are not enough points, or there is not enough money. */

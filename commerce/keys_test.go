@@ -1,0 +1,292 @@
+package commerce_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/clients"
+	"holdfast/commerce"
+	"holdfast/ent/order"
+	"holdfast/internal/testenv"
+	"holdfast/lockprovider"
+	"holdfast/schedulers"
+)
+
+// A key stands for one request of one user: with another input it is refused, and does nothing.
+func TestAKeyStandsForOneRequest(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 10)
+		s.points(t, alice, 5000)
+		one, two := s.unpaid(t, a, 1, "").ID, s.unpaid(t, a, 2, "").ID
+		pay := commerce.PayOrder{Key: uuid.New(), OrderID: one, Payment: *byPoints()}
+		for i := range 2 {
+			result, err := s.Orders.Pay(t.Context(), alice, pay)
+			must(t, err)
+			wantStatus(t, result.Order, order.StatusPAID)
+			if result.Meta.Replayed != (i == 1) {
+				t.Errorf("replayed is %v", result.Meta.Replayed)
+			}
+		}
+		for name, other := range map[string]commerce.PayOrder{
+			"order":   {Key: pay.Key, OrderID: two, Payment: *byPoints()},
+			"payment": {Key: pay.Key, OrderID: one, Payment: *byCard()},
+		} {
+			_, err := s.Orders.Pay(t.Context(), alice, other)
+			if errs, ok := commerce.UserErrors(err); !ok || errs[0].Code != commerce.IdempotencyMismatch {
+				t.Errorf("another %s under the key of a payment: %v", name, err)
+			}
+		}
+		s.wantOrder(t, two, order.StatusPENDING, false)
+		s.wantPoints(t, alice, 4000)
+
+		cancel := commerce.CancelOrder{Key: pay.Key, OrderID: one} // another operation's same key is another key
+		for i := range 2 {
+			result, err := s.Orders.Cancel(t.Context(), alice, cancel)
+			must(t, err)
+			wantStatus(t, result.Order, order.StatusCANCELLED)
+			if result.Meta.Replayed != (i == 1) {
+				t.Errorf("replayed is %v", result.Meta.Replayed)
+			}
+		}
+		_, err := s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: pay.Key, OrderID: two})
+		wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")
+		s.wantOrder(t, two, order.StatusPENDING, false)
+		result, err := s.Orders.Cancel(t.Context(), admin, commerce.CancelOrder{Key: pay.Key, OrderID: two}) // so is another user's
+		must(t, err)
+		wantStatus(t, result.Order, order.StatusCANCELLED)
+		s.wantPoints(t, alice, 5000)
+		s.wantStock(t, a, 10)
+		s.audit(t)
+	})
+}
+
+// The owner of an order and an administrator have keys of their own, also if these are the same.
+func TestKeysOfTwoUsersForOneOrder(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	a := s.product(t, 1000, 10)
+	s.points(t, alice, 5000)
+	id, key := s.unpaid(t, a, 1, "").ID, uuid.New()
+	pay := commerce.PayOrder{Key: key, OrderID: id, Payment: *byPoints()}
+	_, err := s.Orders.Pay(t.Context(), alice, pay)
+	must(t, err)
+	_, err = s.Orders.Pay(t.Context(), admin, pay)
+	wantCodes(t, err, "INVALID_STATE:input.orderId")
+	cancel := commerce.CancelOrder{Key: key, OrderID: id}
+	_, err = s.Orders.Cancel(t.Context(), alice, cancel)
+	must(t, err)
+	_, err = s.Orders.Cancel(t.Context(), admin, cancel)
+	wantCodes(t, err, "INVALID_STATE:input.orderId")
+}
+
+// Of requests that come at the same moment with one key, only those for one order are carried out.
+func TestOneKeyForTwoOrdersAtOnce(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.AtomicSQL}, url, clients.EmbeddedRedis)
+		a := s.product(t, 1000, 1000)
+		s.points(t, alice, 1_000_000)
+		points := int64(1_000_000)
+		for range 8 {
+			orders := []string{s.unpaid(t, a, 1, "").ID, s.unpaid(t, a, 1, "").ID}
+			key := uuid.New()
+			var paid, cancelled [2]atomic.Int32
+			together(8, func(i int) {
+				in := commerce.PayOrder{Key: key, OrderID: orders[i%2], Payment: *byPoints()}
+				result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Orders.Pay(t.Context(), alice, in) })
+				countOrMismatch(t, &paid[i%2], order.StatusPAID, result, err)
+			})
+			together(8, func(i int) {
+				in := commerce.CancelOrder{Key: key, OrderID: orders[i%2]}
+				result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Orders.Cancel(t.Context(), alice, in) })
+				countOrMismatch(t, &cancelled[i%2], order.StatusCANCELLED, result, err)
+			})
+			for n, counts := range [][2]int32{{paid[0].Load(), paid[1].Load()}, {cancelled[0].Load(), cancelled[1].Load()}} {
+				if counts != [2]int32{4, 0} && counts != [2]int32{0, 4} {
+					t.Errorf("%s: %v of 4 and 4 requests were carried out", []string{"payOrder", "cancelOrder"}[n], counts)
+				}
+			}
+			for i := range orders {
+				if paid[i].Load() > 0 && cancelled[i].Load() == 0 {
+					points -= 1000
+				}
+			}
+		}
+		s.wantPoints(t, alice, points)
+		s.audit(t)
+	})
+}
+
+func countOrMismatch(t *testing.T, done *atomic.Int32, want order.Status, result commerce.OrderResult, err error) {
+	t.Helper()
+	errs, _ := commerce.UserErrors(err)
+	switch {
+	case err == nil && result.Order.Status == want:
+		done.Add(1)
+	case errs == nil || errs[0].Code != commerce.IdempotencyMismatch:
+		t.Errorf("got %v, %v", result.Order, err)
+	}
+}
+
+// A request that was cut off has its key all the same: a repeat goes on, and another request is refused.
+func TestAKeyIsRecordedBeforeTheFirstStep(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 10)
+		one, two := s.unpaid(t, a, 1, "").ID, s.unpaid(t, a, 1, "").ID
+		var down atomic.Value
+		down.Store("authorize")
+		s.failing(errGatewayDown, &down)
+		in := commerce.PayOrder{Key: uuid.New(), OrderID: one, Payment: *byCard()}
+		_, err := s.Orders.Pay(t.Context(), alice, in)
+		wantCodes(t, err, "UNAVAILABLE")
+		down.Store("")
+		other := in
+		other.OrderID = two
+		_, err = s.Orders.Pay(t.Context(), alice, other)
+		wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")
+		result, err := s.Orders.Pay(t.Context(), alice, in)
+		must(t, err)
+		wantStatus(t, result.Order, order.StatusPAID)
+		if !result.Meta.Replayed {
+			t.Error("the repeat is not marked as one")
+		}
+		s.wantOrder(t, two, order.StatusPENDING, false)
+
+		down.Store("cancel")
+		cancel := commerce.CancelOrder{Key: uuid.New(), OrderID: one}
+		_, err = s.Orders.Cancel(t.Context(), alice, cancel)
+		wantCodes(t, err, "UNAVAILABLE")
+		down.Store("")
+		_, err = s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: cancel.Key, OrderID: two})
+		wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")
+		result, err = s.Orders.Cancel(t.Context(), alice, cancel)
+		must(t, err)
+		wantStatus(t, result.Order, order.StatusCANCELLED)
+		s.wantOrder(t, one, order.StatusCANCELLED, true)
+		s.audit(t)
+	})
+}
+
+// A card payment that the gateway left open, and that a job has finished, is that of the request that began it.
+func TestARepeatIsToldThatAJobFinishedItsPayment(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	a := s.product(t, 1000, 10)
+	id := s.unpaid(t, a, 1, "").ID
+	var down atomic.Value
+	down.Store("capture")
+	s.failing(errGatewayDown, &down)
+	in := commerce.PayOrder{Key: uuid.New(), OrderID: id, Payment: *byCard()}
+	_, err := s.Orders.Pay(t.Context(), alice, in)
+	wantCodes(t, err, "UNAVAILABLE")
+	s.clock.advance(reservation)
+	_, err = s.Orders.Pay(t.Context(), alice, in) // not "the reservation has expired": the payment is under way
+	wantCodes(t, err, "UNAVAILABLE")
+	down.Store("")
+	s.expire(t, 1)
+	s.wantOrder(t, id, order.StatusPAID, true)
+	result, err := s.Orders.Pay(t.Context(), alice, in)
+	must(t, err)
+	wantStatus(t, result.Order, order.StatusPAID)
+	if !result.Meta.Replayed {
+		t.Error("the repeat is not marked as one")
+	}
+	_, err = s.Orders.Pay(t.Context(), alice, commerce.PayOrder{Key: uuid.New(), OrderID: id, Payment: *byCard()})
+	wantCodes(t, err, "INVALID_STATE:input.orderId")
+}
+
+// Keys are forgotten after a while. A request that is repeated then does nothing, and its client is told why.
+func TestOldKeys(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 10)
+		from, to := s.account(t, alice, 100), s.account(t, bob, 0)
+		couponID := s.coupon(t, commerce.CreateCoupon{Quota: 1})
+		place := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 2}}}
+		placed, err := s.Orders.Place(t.Context(), alice, place)
+		must(t, err)
+		pay := commerce.PayOrder{Key: uuid.New(), OrderID: s.unpaid(t, a, 1, "").ID, Payment: *byPoints()}
+		cancel := commerce.CancelOrder{Key: uuid.New(), OrderID: s.unpaid(t, a, 4, "").ID}
+		points := commerce.ChargePoints{Key: uuid.New(), Amount: 5000}
+		money := commerce.Transfer{Key: uuid.New(), From: from, To: to, Amount: commerce.Money{Minor: 60, Currency: "USD"}}
+		issue := commerce.IssueCoupon{Key: uuid.New(), CouponID: couponID}
+		adjust := commerce.AdjustStock{Key: uuid.New(), ProductID: a, Delta: -6}
+		operations := []struct {
+			name string
+			do   func() error
+			old  string // what the repeat is told
+		}{
+			{"placeOrder", func() error { _, err := s.Orders.Place(t.Context(), alice, place); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
+			{"chargePoints", func() error { _, err := s.Points.Charge(t.Context(), alice, points); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
+			{"transfer", func() error { _, err := s.Accounts.Transfer(t.Context(), alice, money); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"}, // 40 are left: it would be refused
+			{"issueCoupon", func() error { _, err := s.Coupons.Issue(t.Context(), alice, issue); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
+			{"payOrder", func() error { _, err := s.Orders.Pay(t.Context(), alice, pay); return err }, "INVALID_STATE:input.orderId"},
+			{"cancelOrder", func() error { _, err := s.Orders.Cancel(t.Context(), alice, cancel); return err }, "INVALID_STATE:input.orderId"},
+			{"stockAdjust", func() error { _, err := s.Catalog.AdjustStock(t.Context(), admin, adjust); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
+		}
+		for _, o := range operations {
+			for range 2 { // while the key is known, the repeat is told of the first
+				if err := o.do(); err != nil {
+					t.Fatalf("%s: %v", o.name, err)
+				}
+			}
+		}
+		s.forgetKeys(t)
+		for _, o := range operations {
+			t.Run(o.name, func(t *testing.T) {
+				for range 2 {
+					wantCodes(t, o.do(), o.old)
+				}
+			})
+		}
+		s.wantOrder(t, placed.Order.ID, order.StatusPENDING, false)
+		s.wantStock(t, a, 1) // 10 - 2 - 1 - 6
+		s.wantPoints(t, alice, 4000)
+		s.wantMoney(t, to, 60)
+		s.audit(t)
+	})
+}
+
+// forgetKeys has all keys forgotten, by the job in the database and as by their expiry in Redis.
+func (s *shop) forgetKeys(t *testing.T) {
+	t.Helper()
+	settings := schedulers.DefaultSettings()
+	old := time.Now().UTC().Add(-settings.Remember - time.Hour)
+	for _, statement := range []string{
+		"UPDATE change_logs SET published_at = created_at, created_at = ?", // the relay has published all
+		"UPDATE operations SET created_at = ?",
+	} {
+		_, err := s.db.Ent.ExecContext(t.Context(), statement, old)
+		must(t, err)
+	}
+	runner, err := schedulers.New(schedulers.Deps{
+		Client: s.db.Ent, Orders: s.Orders, Providers: s.opened.Providers, Ledger: s.opened.Ledger, Instance: "retention",
+		Settings: settings,
+	})
+	must(t, err)
+	run, err := runner.RunNow(t.Context(), schedulers.Retention)
+	must(t, err)
+	must(t, runner.Stop(t.Context()))
+	if run.Result["changes"] == 0 || run.Result["operations"] == 0 {
+		t.Fatalf("retention deleted %v", run.Result)
+	}
+	keys, err := s.redis.Keys(t.Context(), "*").Result()
+	must(t, err)
+	for _, key := range keys {
+		if strings.Contains(key, ":memo:") {
+			must(t, s.redis.Del(t.Context(), key).Err())
+		}
+	}
+}
+
+// everyDatabase runs a test on each database that there is.
+func everyDatabase(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	for name, url := range map[string]func(t *testing.T) string{
+		"sqlite":   func(*testing.T) string { return "sqlite://:memory:" },
+		"postgres": func(t *testing.T) string { t.Helper(); return testenv.Postgres(t) },
+		"mariadb":  func(t *testing.T) string { t.Helper(); return testenv.MariaDB(t) },
+	} {
+		t.Run(name, func(t *testing.T) { test(t, url(t)) })
+	}
+}
