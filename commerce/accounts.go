@@ -198,7 +198,9 @@ func (s *Accounts) GetTransfer(ctx context.Context, v Viewer, id string) (*ent.T
 	if padded(id) {
 		return nil, nil
 	}
-	row, err := orNil(s.Client.Transfer.Get(ctx, id))
+	row, err := awaited(ctx, s.core, lockprovider.Accounts, prefixTransfer, id, func(ctx context.Context) (*ent.Transfer, error) {
+		return s.Client.Transfer.Get(ctx, id)
+	})
 	if err != nil || row == nil || v.may(row.UserID) {
 		return row, err
 	}

@@ -5,6 +5,7 @@ package commerce
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -110,15 +111,55 @@ func (c *core) replayed(ctx context.Context, id uuid.UUID, kind, fingerprint str
 }
 
 // replayedOr returns err unless the operation has been done before: what was valid then (a coupon, an archived product)
-// need not be valid now.
+// need not be valid now. If a strategy has taken the operation over and the database does not have it yet, replayedOr waits
+// for that.
 func (c *core) replayedOr(
-	ctx context.Context, id uuid.UUID, kind, fingerprint string, err error,
+	ctx context.Context, family lockprovider.Family, id uuid.UUID, kind, fingerprint string, err error,
 ) (lockprovider.Receipt, error) {
 	receipt, found, rerr := c.replayed(ctx, id, kind, fingerprint)
+	if rerr == nil && !found {
+		var held bool
+		if held, rerr = c.await(ctx, family, id); held {
+			receipt, found, rerr = c.replayed(ctx, id, kind, fingerprint)
+		}
+	}
 	if rerr != nil || found {
 		return receipt, rerr
 	}
 	return receipt, err
+}
+
+// await waits until the database has decided on a change that a strategy has taken over, and reports whether the database
+// holds the change. The error is UNAVAILABLE if that takes too long. It does not wait for a change that nobody knows of.
+func (c *core) await(ctx context.Context, family lockprovider.Family, id uuid.UUID) (held bool, err error) {
+	awaiter, ok := lockprovider.As[lockprovider.Awaiter](c.Providers.For(family))
+	if !ok {
+		return false, nil
+	}
+	held, err = awaiter.Await(ctx, id)
+	switch {
+	case errors.Is(err, lockprovider.ErrUnknown):
+		return false, notConfirmed(err)
+	case lockprovider.EffectOf(err) == lockprovider.EffectRefused:
+		return false, nil
+	}
+	return held, translate(err, lockprovider.Receipt{})
+}
+
+// awaited returns what load finds, or nil. If the database does not hold the object, and it is one that a change of the
+// family makes, awaited waits for a change that was accepted, and then loads again.
+func awaited[T any](
+	ctx context.Context, c *core, family lockprovider.Family, prefix, id string, load func(ctx context.Context) (*T, error),
+) (*T, error) {
+	row, err := orNil(load(ctx))
+	change, ok := uuidOf(prefix, id)
+	if err != nil || row != nil || !ok {
+		return row, err
+	}
+	if held, err := c.await(ctx, family, change); err != nil || !held {
+		return nil, err
+	}
+	return orNil(load(ctx))
 }
 
 // inTx runs f in a transaction of its own, for writes that move no existing balance. If the database aborts the

@@ -53,7 +53,7 @@ func (s *Coupons) Issue(ctx context.Context, v Viewer, in IssueCoupon) (IssueRes
 		receipt, err = s.execute(ctx, s.issueChange(id, fp, v, row))
 		err = refusals(err, func(r lockprovider.Refusal) *Error { return issueRefused(row, r) })
 	} else {
-		receipt, err = s.replayedOr(ctx, id, KindCouponIssued, fp, err)
+		receipt, err = s.replayedOr(ctx, lockprovider.Coupons, id, KindCouponIssued, fp, err)
 	}
 	if err != nil {
 		return IssueResult{Meta: metaOf(receipt)}, err
@@ -202,11 +202,19 @@ func (s *Coupons) Get(ctx context.Context, id string) (*ent.Coupon, error) {
 // GetIssue returns an issued coupon of the viewer, with its coupon. It returns nil if there is none or it is another
 // customer's.
 func (s *Coupons) GetIssue(ctx context.Context, v Viewer, id string) (*ent.CouponIssue, error) {
-	row, err := orNil(s.Client.CouponIssue.Query().Where(couponissue.ID(id)).WithCoupon().Only(ctx))
-	if err != nil || row == nil || padded(id) || !v.may(row.UserID) {
+	if v.UserID == "" || padded(id) { // nothing to wait for
+		return nil, nil
+	}
+	row, err := s.couponIssue(ctx, id)
+	if err != nil || row == nil || !v.may(row.UserID) {
 		return nil, err
 	}
 	return row, nil
+}
+
+// couponIssue returns an issued coupon with its coupon, or nil if there is none. It waits for one that was accepted.
+func (c *core) couponIssue(ctx context.Context, id string) (*ent.CouponIssue, error) {
+	return awaited(ctx, c, lockprovider.Coupons, prefixIssue, id, c.Client.CouponIssue.Query().Where(couponissue.ID(id)).WithCoupon().Only)
 }
 
 // Issues returns issued coupons of the viewer by their IDs, with their coupons; those of others are left out.

@@ -119,6 +119,14 @@ func unavailable(cause error) *Error {
 	return e
 }
 
+// notConfirmed is the answer to a request about something that was accepted, and that the database does not confirm in time.
+func notConfirmed(cause error) *Error {
+	return &Error{
+		Code: Unavailable, Message: "what this needs was accepted, and is not confirmed yet; try again with the same key",
+		Retryable: true, RetryAfter: retryLater, cause: cause,
+	}
+}
+
 func invalid(field []string, format string, args ...any) *Error {
 	return &Error{Code: InvalidInput, Field: field, Message: fmt.Sprintf(format, args...)}
 }

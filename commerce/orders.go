@@ -107,21 +107,28 @@ func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResul
 		err = refusals(err, d.stockRefused)
 	default:
 		// A request that the catalogue does not allow any more may be the repeat of one that it allowed.
-		receipt, err = s.replayedOr(ctx, id, KindOrderPlaced, fp, err)
+		receipt, err = s.replayedOr(ctx, lockprovider.Stock, id, KindOrderPlaced, fp, err)
 	}
 	if err != nil {
 		return OrderResult{Meta: metaOf(receipt)}, err
 	}
-	if d != nil && !receipt.Replayed && !d.change.Confirm {
-		return d.result(receipt), nil
+	if d != nil && !d.change.Confirm && (!receipt.Replayed || receipt.State == lockprovider.Accepted) {
+		return d.result(receipt)
 	}
 	return s.proceed(ctx, idOf(prefixOrder, id), in.Payment, idOf(prefixOrder, id), metaOf(receipt))
 }
 
-// result returns the order that has just been placed as the database has it, or will have it if only Redis has accepted it.
-// Reading it back would say nothing new.
-func (d *draft) result(receipt lockprovider.Receipt) OrderResult {
-	return OrderResult{Order: d.payload.order(d.products), Meta: metaOf(receipt), Persistence: persistenceOf(receipt)}
+// result returns the order that has just been placed as the database has it, or will have it if only Redis has accepted it,
+// now or before. Reading it back would say nothing new, or find nothing yet.
+func (d *draft) result(receipt lockprovider.Receipt) (OrderResult, error) {
+	placed := d.payload
+	if receipt.Replayed { // the first request's: prices may have changed since
+		placed = orderPlaced{}
+		if err := json.Unmarshal(receipt.Payload, &placed); err != nil {
+			return OrderResult{Meta: metaOf(receipt)}, err
+		}
+	}
+	return OrderResult{Order: placed.order(d.products), Meta: metaOf(receipt), Persistence: persistenceOf(receipt)}, nil
 }
 
 // order is the order that the record makes.
@@ -280,7 +287,7 @@ func (s *Orders) discount(ctx context.Context, v Viewer, issueID string, subtota
 	if issueID == "" {
 		return 0, nil
 	}
-	row, err := orNil(s.Client.CouponIssue.Query().Where(couponissue.ID(issueID)).WithCoupon().Only(ctx))
+	row, err := s.couponIssue(ctx, issueID)
 	field := input("couponIssueId")
 	switch {
 	case err != nil:
@@ -313,7 +320,7 @@ type PayOrder struct {
 // Pay pays an order that was placed without payment. Errors: NOT_FOUND, INVALID_STATE if the order is not PENDING, and those
 // of a payment. An order whose payment is declined becomes FAILED.
 func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, error) {
-	row, err := s.owned(ctx, v, in.OrderID)
+	row, persistence, err := s.owned(ctx, v, in.OrderID)
 	if err != nil {
 		return OrderResult{}, err
 	}
@@ -327,7 +334,7 @@ func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, e
 			return OrderResult{}, err
 		}
 		if row.Status != order.StatusPENDING {
-			return OrderResult{Order: row}, notPending(row)
+			return OrderResult{Order: row, Persistence: persistence}, notPending(row)
 		}
 	}
 	switch {
@@ -378,7 +385,7 @@ type CancelOrder struct {
 // Cancel gives back stock, coupon and payment of a pending or paid order. Errors: NOT_FOUND, INVALID_STATE if the order
 // has ended already.
 func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderResult, error) {
-	row, err := s.owned(ctx, v, in.OrderID)
+	row, persistence, err := s.owned(ctx, v, in.OrderID)
 	if err != nil {
 		return OrderResult{}, err
 	}
@@ -389,7 +396,7 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 	}
 	if !repeat {
 		if row.Status != order.StatusPENDING && row.Status != order.StatusPAID {
-			return OrderResult{Order: row}, &Error{
+			return OrderResult{Order: row, Persistence: persistence}, &Error{
 				Code: InvalidState, Field: input("orderId"), Message: "the order is " + row.Status.String() + " already",
 			}
 		}
@@ -410,13 +417,25 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 	return OrderResult{Order: result, Meta: meta}, err
 }
 
-// owned returns an order of the viewer, or NOT_FOUND.
-func (s *Orders) owned(ctx context.Context, v Viewer, id string) (*ent.Order, error) {
-	row, err := s.Get(ctx, v, id)
-	if err == nil && row == nil {
-		return nil, notFound(input("orderId"), "order", id)
+// owned returns an order of the viewer, or NOT_FOUND. It waits for the database to confirm an order that was accepted. One that
+// the database has refused is FAILED, and only Redis knows of it.
+func (s *Orders) owned(ctx context.Context, v Viewer, id string) (*ent.Order, Persistence, error) {
+	row, persistence, err := s.Find(ctx, v, id)
+	if change, ok := uuidOf(prefixOrder, id); ok && persistence == PersistAccepted {
+		if _, err := s.await(ctx, lockprovider.Stock, change); err != nil {
+			return nil, "", err
+		}
+		row, persistence, err = s.Find(ctx, v, id)
 	}
-	return row, err
+	switch {
+	case err != nil:
+		return nil, "", err
+	case row == nil:
+		return nil, "", notFound(input("orderId"), "order", id)
+	case persistence == PersistAccepted:
+		return nil, "", notConfirmed(nil)
+	}
+	return row, persistence, nil
 }
 
 // Get returns an order of the viewer, with lines and payment. It returns nil if there is none or it is another customer's.

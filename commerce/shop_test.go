@@ -53,8 +53,10 @@ func newShop(t testing.TB, strategy lockprovider.Strategy) *shop {
 }
 
 // openShop is a shop on any database and Redis. Of family, the strategy and its fallback are used; the bounds are
-// those of the tests.
-func openShop(t testing.TB, family lockprovider.FamilyConfig, databaseURL, redisURL string) *shop {
+// those of the tests, which adjust changes.
+func openShop(
+	t testing.TB, family lockprovider.FamilyConfig, databaseURL, redisURL string, adjust ...func(*config.Config),
+) *shop {
 	t.Helper()
 	cfg := config.Default()
 	cfg.Database.URL, cfg.Redis.URL, cfg.Redis.PoolSize = databaseURL, redisURL, 256
@@ -67,6 +69,9 @@ func openShop(t testing.TB, family lockprovider.FamilyConfig, databaseURL, redis
 	cfg.Pipeline.PersistWait, cfg.Pipeline.Block, cfg.Pipeline.Remember = testenv.Scaled(20*time.Second), 50*time.Millisecond, time.Hour
 	cfg.Deployment = lockprovider.DeploymentSettings{Heartbeat: time.Second, Expiry: 5 * time.Second}
 	cfg.Payment.Timeout = longEnough
+	for _, a := range adjust {
+		a(&cfg)
+	}
 
 	s := &shop{gateway: &gateway{}, clock: &clock{now: time.Date(2030, 1, 1, 12, 0, 0, 0, time.UTC)}}
 	opened, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{

@@ -56,7 +56,7 @@ func (s *Orders) enqueue(ctx context.Context, tickets lockprovider.Ticketer, d *
 	position, err := tickets.Enter(ctx, d.change, ticketTTL)
 	if err != nil {
 		err = refusals(translate(err, lockprovider.Receipt{Strategy: meta.Strategy}), d.stockRefused)
-		receipt, rerr := s.replayedOr(ctx, d.change.ID, KindOrderPlaced, d.change.Record.Fingerprint, err)
+		receipt, rerr := s.replayedOr(ctx, lockprovider.Stock, d.change.ID, KindOrderPlaced, d.change.Record.Fingerprint, err)
 		if rerr != nil {
 			return OrderResult{Meta: meta}, rerr
 		}

@@ -49,8 +49,9 @@ func (r *mutationResolver) PayOrder(ctx context.Context, input model.PayOrderInp
 		return nil, err
 	}
 	return &model.PayOrderPayload{
-		Order: toOrder(result.Order), Products: orderedProducts(result.Order), Wallet: also.wallet, Account: also.account,
-		CouponIssue: also.couponIssue, Meta: r.meta(ctx, paymentFamily(input.Payment.Method), result.Meta),
+		Order: toOrderAs(result.Order, result.Persistence), Products: orderedProducts(result.Order),
+		Wallet: also.wallet, Account: also.account, CouponIssue: also.couponIssue,
+		Meta: r.meta(ctx, paymentFamily(input.Payment.Method), result.Meta),
 		UserErrors: userErrors,
 	}, nil
 }
@@ -65,8 +66,9 @@ func (r *mutationResolver) CancelOrder(ctx context.Context, input model.CancelOr
 		return nil, err
 	}
 	return &model.CancelOrderPayload{
-		Order: toOrder(result.Order), Products: orderedProducts(result.Order), Wallet: also.wallet, Account: also.account,
-		CouponIssue: also.couponIssue, Meta: r.meta(ctx, lockprovider.Stock, result.Meta), UserErrors: userErrors,
+		Order: toOrderAs(result.Order, result.Persistence), Products: orderedProducts(result.Order),
+		Wallet: also.wallet, Account: also.account, CouponIssue: also.couponIssue,
+		Meta: r.meta(ctx, lockprovider.Stock, result.Meta), UserErrors: userErrors,
 	}, nil
 }
 

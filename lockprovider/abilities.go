@@ -72,6 +72,16 @@ type Tracker interface {
 	Outcome(ctx context.Context, id uuid.UUID) (Outcome, error)
 }
 
+// Awaiter is implemented by providers that take a change over before the database has it.
+type Awaiter interface {
+	// Await waits until it is decided what becomes of a change that was taken over, and reports whether the database holds it.
+	// It returns false and no error if nothing is known of such a change.
+	//
+	// The wait is bounded by [PipelineSettings.PersistWait]; then the error is [ErrUnknown]. Other errors: why the change was
+	// refused; [ErrUnavailable]; ctx.Err().
+	Await(ctx context.Context, id uuid.UUID) (held bool, err error)
+}
+
 // Reconciler is implemented by providers that keep balances in Redis as well, which may therefore differ from the
 // database. The database is what counts.
 type Reconciler interface {

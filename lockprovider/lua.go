@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/redisfirst"
@@ -114,6 +116,34 @@ func (p *lua) admit(ctx context.Context, c Change) (Receipt, error) {
 	}
 }
 
+// Await implements [Awaiter].
+func (p *lua) Await(ctx context.Context, id uuid.UUID) (bool, error) {
+	results, forget := p.confirmations.Expect(id) // before the first look: the result may come at once
+	defer forget()
+	held, err := awaitResult(ctx, p.settings.Pipeline.PersistWait, results, func(ctx context.Context) (open, held bool, err error) {
+		state, reason, err := p.State(ctx, id)
+		switch {
+		case err != nil:
+			return false, false, err
+		case state == OutcomeFailed:
+			return false, false, reason
+		case state == OutcomeUnknown:
+			return false, false, nil
+		}
+		_, held, err = p.ledger.Payload(ctx, id)
+		return !held, held, err
+	})
+	if !errors.Is(err, errNoResult) {
+		return held, err
+	}
+	// What is not in the stream any more is committed, or was lost: an entry that cannot be read is discarded.
+	if waiting, werr := p.Waiting(ctx, id); werr != nil || waiting != nil {
+		return false, err
+	}
+	_, held, err = p.ledger.Payload(ctx, id)
+	return held, err
+}
+
 // refusedUnlessApplied makes sure that a refusal by Redis is not one of a change that succeeded before Redis forgot it.
 func refusedUnlessApplied(ctx context.Context, l *Ledger, c Change, err error) (Receipt, error) {
 	if cerr := ctx.Err(); cerr != nil && !errors.Is(err, ErrUnknown) {
@@ -204,16 +234,22 @@ func (p *lua) unconfirmed(ctx context.Context, c Change, receipt Receipt) (Recei
 	if !known {
 		return Receipt{}, ledger.Unknown("redis has lost the change, perhaps before its commit", errNoResult)
 	}
-	if receipt.Replayed {
-		first, err := p.Waiting(ctx, c.ID)
-		if err != nil {
-			return Receipt{}, accepted(err)
-		}
-		if first != nil { // else it is being persisted this very moment
-			receipt.Payload = first
-		}
+	if !receipt.Replayed {
+		return receipt, nil
 	}
-	return receipt, nil
+	first, err := p.Waiting(ctx, c.ID)
+	if err != nil {
+		return Receipt{}, accepted(err)
+	}
+	if first != nil {
+		receipt.Payload = first
+		return receipt, nil
+	}
+	committed, found, err := p.ledger.Replay(ctx, c) // it has left the stream this very moment
+	if err == nil && !found {
+		err = ledger.Unknown("the change was accepted", errNotLogged)
+	}
+	return committed, err
 }
 
 // accepted is the answer to a change that was accepted, if Redis does not say what became of it. It counts as a failure of Redis.

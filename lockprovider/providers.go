@@ -41,7 +41,8 @@ type Settings struct {
 
 // PipelineSettings are the bounds of changes on their way from Redis into the database.
 type PipelineSettings struct {
-	// PersistWait is how long an operation waits for its commit; then it is answered as accepted.
+	// PersistWait is how long an operation waits for its commit; then it is answered as accepted. What needs a change that was
+	// accepted waits as long, and is then refused as retryable.
 	PersistWait time.Duration `key:"persistWait" default:"5s" min:"10ms" max:"1m"`
 	// Backlog is how many changes of a family may wait to be persisted; more are refused as busy.
 	Backlog int64 `key:"backlog" default:"10000" min:"256" max:"1000000"`

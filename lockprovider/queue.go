@@ -117,6 +117,26 @@ func (p *queue) Look(ctx context.Context, id uuid.UUID, keep time.Duration) (Pos
 	return position, err
 }
 
+// Await implements [Awaiter].
+func (p *queue) Await(ctx context.Context, id uuid.UUID) (bool, error) {
+	results, forget := p.confirmations.Expect(id) // before the first look: the result may come at once
+	defer forget()
+	changes := p.changes.Load()
+	return awaitResult(ctx, p.settings.Pipeline.PersistWait, results, func(ctx context.Context) (open, held bool, err error) {
+		position, err := changes.Look(ctx, id, 0) // the ticket is not this caller's to keep
+		if err != nil {
+			return false, false, err
+		}
+		switch position.State {
+		case PositionWaiting, PositionServing:
+			return true, false, nil
+		case PositionFailed:
+			return false, false, position.Reason
+		}
+		return false, position.State == PositionDone, nil
+	})
+}
+
 // Run serves the queue whenever no other instance does, until ctx ends.
 func (p *queue) Run(ctx context.Context) { p.worker.Run(ctx, p.changes.Load) }
 

@@ -46,15 +46,27 @@ func (s *Store) Outcome(ctx context.Context, id uuid.UUID) (Outcome, error) {
 	return Outcome{}, nil
 }
 
+// State returns how far a change has come in Redis, and the reason of OutcomeFailed, in a bounded time.
+func (s *Store) State(ctx context.Context, id uuid.UUID) (state OutcomeState, reason error, err error) {
+	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	defer cancel()
+	record, err := s.redis.HMGet(bounded, s.keys().dedup(id), "state", "answer").Result()
+	if err != nil {
+		return OutcomeUnknown, nil, failure(ctx, err)
+	}
+	name, _ := record[0].(string)
+	if state = OutcomeState(name); state == OutcomeFailed {
+		answer, _ := record[1].(string)
+		reason = ledger.DecodeRejection(answer)
+	}
+	return state, reason, nil
+}
+
 // Refusal returns why the database refused a change, or nil if Redis does not know of a refusal. A Redis that does not
 // answer knows of none: the caller goes on waiting, within its bound.
 func (s *Store) Refusal(ctx context.Context, id uuid.UUID) error {
-	record, err := s.redis.HMGet(ctx, s.keys().dedup(id), "state", "answer").Result()
-	if err != nil || record[0] != string(OutcomeFailed) {
-		return nil //nolint:nilerr // see above
-	}
-	answer, _ := record[1].(string)
-	return ledger.DecodeRejection(answer)
+	_, reason, _ := s.State(ctx, id)
+	return reason
 }
 
 // Known reports whether Redis remembers a change, in a bounded time. A Redis that was emptied does not.
