@@ -110,7 +110,7 @@ func TestWhatFollowsAnAcceptedChange(t *testing.T) {
 			},
 		}
 		if s.db.Dialect != dialect.SQLite { // whose one writer stands still
-			_, err := s.Catalog.Archive(t.Context(), admin, gone)
+			_, err := s.Catalog.Archive(t.Context(), admin, commerce.ArchiveProduct{ID: gone})
 			must(t, err)
 			later["the repeat of an order that would be refused by now"] = func() error {
 				result, err := s.Orders.Place(t.Context(), alice, archived)

@@ -124,6 +124,7 @@ func (s *Accounts) parties(ctx context.Context, v Viewer, in Transfer) (from, to
 
 // OpenAccount describes a new account.
 type OpenAccount struct {
+	Key      uuid.UUID // the nil UUID for none: then each call opens an account
 	Name     string
 	Currency string
 	UserID   string // whose; "" means the viewer's own. Others' only for admins
@@ -131,7 +132,8 @@ type OpenAccount struct {
 	id       string // demo data choose theirs
 }
 
-// Open adds an account.
+// Open adds an account. A repeat with the same key returns the first one. Errors: INVALID_INPUT, IDEMPOTENCY_MISMATCH,
+// IDEMPOTENCY_EXPIRED.
 func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Account, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return nil, err
@@ -161,11 +163,12 @@ func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Acc
 	if err := s.customers.add(ctx, in.UserID, in.UserID); err != nil {
 		return nil, err
 	}
+	op := newOperation(v, "accountOpen", in.Key, in)
 	if in.id == "" {
-		in.id = newID(prefixAccount)
+		in.id = op.objectID(prefixAccount)
 	}
 	var row *ent.Account
-	err := s.inTx(ctx, func(tx *ent.Tx) (err error) {
+	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
 		row, err = tx.Account.Create().SetID(in.id).SetUserID(in.UserID).SetName(in.Name).SetCurrency(in.Currency).
 			SetCreatedAt(s.now()).Save(ctx)
 		if err != nil {
@@ -175,7 +178,15 @@ func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Acc
 			lockprovider.AccountKey(row.ID): unbounded(in.Opening),
 		})
 	})
-	return row, err
+	switch {
+	case repeat:
+		return s.Client.Account.Get(ctx, in.id)
+	case op.keyed() && ent.IsConstraintError(err): // the account is there
+		return nil, keyExpired()
+	case err != nil:
+		return nil, err
+	}
+	return row, nil
 }
 
 // Get returns an account of the viewer. It returns nil if there is none or it is another customer's.

@@ -36,6 +36,7 @@ type Catalog struct {
 
 // CreateProduct describes a new product.
 type CreateProduct struct {
+	Key                    uuid.UUID // the nil UUID for none
 	SKU, Name, Description string
 	Price                  Money
 	Stock                  int64
@@ -43,7 +44,8 @@ type CreateProduct struct {
 	imported               *int64 // the quantity of the file that the product is from
 }
 
-// Create adds a product with its stock. Admins only. Errors: INVALID_INPUT, also for an SKU that exists.
+// Create adds a product with its stock. Admins only. A repeat with the same key returns the first one, as it is now. Errors:
+// INVALID_INPUT, also for an SKU that exists, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_EXPIRED.
 func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.Product, error) {
 	if err := v.admin(); err != nil {
 		return nil, err
@@ -52,11 +54,12 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 	if err := s.checkProduct(in); err != nil {
 		return nil, err
 	}
+	op := newOperation(v, "productCreate", in.Key, in)
 	if in.id == "" {
-		in.id = newID(prefixProduct)
+		in.id = op.objectID(prefixProduct)
 	}
 	var row *ent.Product
-	err := s.inTx(ctx, func(tx *ent.Tx) (err error) {
+	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
 		row, err = tx.Product.Create().SetID(in.id).SetSku(in.SKU).SetName(in.Name).SetDescription(in.Description).
 			SetPriceMinor(in.Price.Minor).SetCurrency(in.Price.Currency).SetNillableImportedStock(in.imported).SetCreatedAt(s.now()).SetUpdatedAt(s.now()).Save(ctx)
 		if err != nil {
@@ -64,12 +67,24 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 		}
 		return s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{lockprovider.StockKey(row.ID): unbounded(in.Stock)})
 	})
-	if ent.IsConstraintError(err) {
-		exists := invalid(input("sku"), "a product with the SKU %.64q exists", in.SKU)
-		exists.cause = errSKUExists
-		return nil, exists
+	switch {
+	case repeat:
+		return s.Client.Product.Get(ctx, in.id)
+	case err == nil:
+		return row, nil
+	case !ent.IsConstraintError(err):
+		return nil, err
 	}
-	return row, err
+	made, err := s.Product(ctx, in.id)
+	switch {
+	case err != nil:
+		return nil, err
+	case made != nil && op.keyed():
+		return nil, keyExpired()
+	}
+	exists := invalid(input("sku"), "a product with the SKU %.64q exists", in.SKU)
+	exists.cause = errSKUExists
+	return nil, exists
 }
 
 var errSKUExists = errors.New("the SKU is taken")
@@ -117,6 +132,7 @@ func checkPrice(minor int64, field []string) Errors {
 
 // UpdateProduct changes what is given; nil leaves as it is.
 type UpdateProduct struct {
+	Key         uuid.UUID // the nil UUID for none
 	ID          string
 	Version     int // the version that the caller saw
 	Name        *string
@@ -124,8 +140,8 @@ type UpdateProduct struct {
 	PriceMinor  *int64
 }
 
-// Update changes a product. Admins only. Errors: NOT_FOUND, INVALID_INPUT, VERSION_CONFLICT if somebody else changed
-// it since the caller looked.
+// Update changes a product. Admins only. A repeat with the same key changes nothing and returns the product as it is now. Errors:
+// NOT_FOUND, INVALID_INPUT, IDEMPOTENCY_MISMATCH, VERSION_CONFLICT if somebody else changed it since the caller looked.
 func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.Product, error) {
 	if err := v.admin(); err != nil {
 		return nil, err
@@ -148,48 +164,70 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 	if errs != nil {
 		return nil, errs
 	}
-	if padded(in.ID) {
-		return nil, notFound(input("id"), "product", in.ID)
-	}
-	n, err := s.Client.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
-		SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
-		AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
-	if err != nil {
-		return nil, err
-	}
-	row, err := s.Product(ctx, in.ID)
+	var row *ent.Product
+	repeat, err := s.once(ctx, newOperation(v, "productUpdate", in.Key, in), func(tx *ent.Tx) error {
+		n, err := tx.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
+			SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
+			AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
+		if err != nil {
+			return err
+		}
+		row, err = existing(ctx, tx, in.ID)
+		if err == nil && n == 0 {
+			return &Error{
+				Code: VersionConflict, Field: input("version"), Details: VersionConflictDetails{Current: row.Version},
+				Message: "somebody else changed this product; read it again and start from its version",
+			}
+		}
+		return err
+	})
 	switch {
+	case repeat:
+		return s.Client.Product.Get(ctx, in.ID)
 	case err != nil:
 		return nil, err
-	case row == nil:
-		return nil, notFound(input("id"), "product", in.ID)
-	case n == 0:
-		return nil, &Error{
-			Code: VersionConflict, Field: input("version"), Details: VersionConflictDetails{Current: row.Version},
-			Message: "somebody else changed this product; read it again and start from its version",
-		}
 	}
 	return row, nil
 }
 
-// Archive takes a product out of sale; its history stays. Admins only.
-func (s *Catalog) Archive(ctx context.Context, v Viewer, id string) (*ent.Product, error) {
-	if err := v.admin(); err != nil {
-		return nil, err
-	}
-	if padded(id) {
-		return nil, notFound(input("id"), "product", id)
-	}
-	_, err := s.Client.Product.Update().Where(product.ID(id), product.ArchivedAtIsNil()).
-		SetArchivedAt(s.now()).AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
-	if err != nil {
-		return nil, err
-	}
-	row, err := s.Product(ctx, id)
-	if err == nil && row == nil {
+// existing returns a product as a transaction sees it, or NOT_FOUND.
+func existing(ctx context.Context, tx *ent.Tx, id string) (*ent.Product, error) {
+	row, err := orNil(tx.Product.Get(ctx, id))
+	if err == nil && (row == nil || padded(id)) {
 		return nil, notFound(input("id"), "product", id)
 	}
 	return row, err
+}
+
+// ArchiveProduct names a product to take out of sale.
+type ArchiveProduct struct {
+	Key uuid.UUID // the nil UUID for none
+	ID  string
+}
+
+// Archive takes a product out of sale; its history stays. Admins only. It does nothing to one that is off sale. Errors:
+// NOT_FOUND, IDEMPOTENCY_MISMATCH.
+func (s *Catalog) Archive(ctx context.Context, v Viewer, in ArchiveProduct) (*ent.Product, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	var row *ent.Product
+	repeat, err := s.once(ctx, newOperation(v, "productArchive", in.Key, in), func(tx *ent.Tx) error {
+		_, err := tx.Product.Update().Where(product.ID(in.ID), product.ArchivedAtIsNil()).
+			SetArchivedAt(s.now()).AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
+		if err != nil {
+			return err
+		}
+		row, err = existing(ctx, tx, in.ID)
+		return err
+	})
+	switch {
+	case repeat:
+		return s.Client.Product.Get(ctx, in.ID)
+	case err != nil:
+		return nil, err
+	}
+	return row, nil
 }
 
 // AdjustStock adds to the stock of a product, or takes from it.

@@ -131,6 +131,7 @@ func validAt(row *ent.Coupon, now time.Time) error {
 
 // CreateCoupon describes a new coupon.
 type CreateCoupon struct {
+	Key           uuid.UUID // the nil UUID for none: then each call creates a coupon
 	Name          string
 	DiscountKind  coupon.DiscountKind
 	DiscountValue int64 // minor units for FIXED, 1 to 100 for PERCENT
@@ -141,7 +142,8 @@ type CreateCoupon struct {
 	id            string // demo data choose theirs
 }
 
-// Create adds a coupon. Admins only.
+// Create adds a coupon. Admins only. A repeat with the same key returns the first one. Errors: INVALID_INPUT,
+// IDEMPOTENCY_MISMATCH, IDEMPOTENCY_EXPIRED.
 func (s *Coupons) Create(ctx context.Context, v Viewer, in CreateCoupon) (*ent.Coupon, error) {
 	if err := v.admin(); err != nil {
 		return nil, err
@@ -150,11 +152,12 @@ func (s *Coupons) Create(ctx context.Context, v Viewer, in CreateCoupon) (*ent.C
 	if err := in.check(); err != nil {
 		return nil, err
 	}
+	op := newOperation(v, "couponCreate", in.Key, in)
 	if in.id == "" {
-		in.id = newID(prefixCoupon)
+		in.id = op.objectID(prefixCoupon)
 	}
 	var row *ent.Coupon
-	err := s.inTx(ctx, func(tx *ent.Tx) (err error) {
+	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
 		row, err = tx.Coupon.Create().SetID(in.id).SetName(in.Name).SetDiscountKind(in.DiscountKind).
 			SetDiscountValue(in.DiscountValue).SetQuota(in.Quota).SetPerUserLimit(in.PerUserLimit).
 			SetNillableValidFrom(in.ValidFrom).SetNillableValidUntil(in.ValidUntil).SetCreatedAt(s.now()).Save(ctx)
@@ -165,7 +168,15 @@ func (s *Coupons) Create(ctx context.Context, v Viewer, in CreateCoupon) (*ent.C
 			lockprovider.CouponKey(row.ID): {Ceiling: row.Quota},
 		})
 	})
-	return row, err
+	switch {
+	case repeat:
+		return s.Client.Coupon.Get(ctx, in.id)
+	case op.keyed() && ent.IsConstraintError(err): // the coupon is there
+		return nil, keyExpired()
+	case err != nil:
+		return nil, err
+	}
+	return row, nil
 }
 
 func (in CreateCoupon) check() error {

@@ -153,7 +153,7 @@ func (s *Catalog) importOnce(ctx context.Context, v Viewer, in ImportRow, mode S
 	case ImportCreated:
 		_, err = s.Create(ctx, v, in.product())
 	case ImportArchived:
-		_, err = s.Archive(ctx, v, plan.row.ID)
+		_, err = s.Archive(ctx, v, ArchiveProduct{ID: plan.row.ID})
 	}
 	if plan.texts {
 		_, err = s.Update(ctx, v, UpdateProduct{

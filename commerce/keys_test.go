@@ -1,7 +1,9 @@
 package commerce_test
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -10,6 +12,8 @@ import (
 
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/ent/coupon"
 	"holdfast/ent/order"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -245,6 +249,186 @@ func TestOldKeys(t *testing.T) {
 		s.wantMoney(t, to, 60)
 		s.audit(t)
 	})
+}
+
+// Mutations that move no balance take keys, too. Of several that come at once with one key, one is carried out.
+func TestKeysOfTheCatalogue(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.AtomicSQL}, url, clients.EmbeddedRedis)
+		other := commerce.Viewer{UserID: "root2", Name: "Root 2", Admin: true}
+		for _, m := range s.keyed(t) {
+			t.Run(m.name, func(t *testing.T) {
+				key := uuid.New()
+				before := m.effects(t)
+				var ids sync.Map
+				together(6, func(int) {
+					id, err := m.do(admin, key, "Thing")
+					if err != nil {
+						t.Errorf("a repeat is told %v", err)
+					}
+					ids.Store(id, nil)
+				})
+				first, err := m.do(admin, key, "Thing")
+				must(t, err)
+				ids.Range(func(id, _ any) bool {
+					if id != first {
+						t.Errorf("repeats are told of %v and %v", id, first)
+					}
+					return true
+				})
+				if n := m.effects(t) - before; n != 1 {
+					t.Errorf("it was carried out %d times", n)
+				}
+				_, err = m.do(admin, key, "Other thing")
+				wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")
+				_, err = m.do(other, key, "Thing")
+				if m.another == "" {
+					must(t, err)
+				} else {
+					wantCodes(t, err, m.another)
+				}
+				_, err = m.do(admin, uuid.Nil, "Thing") // without a key
+				if m.another == "" {
+					must(t, err)
+				} else {
+					wantCodes(t, err, m.another)
+				}
+			})
+		}
+	})
+}
+
+// A refusal takes no key.
+func TestARefusedRequestLeavesItsKey(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	row, err := s.Catalog.Create(t.Context(), admin, commerce.CreateProduct{SKU: "A", Name: "Thing", Price: commerce.Money{Minor: 1, Currency: "USD"}})
+	must(t, err)
+	in := commerce.UpdateProduct{Key: uuid.New(), ID: row.ID, Version: row.Version + 1, Name: &row.Name}
+	_, err = s.Catalog.Update(t.Context(), admin, in)
+	wantCodes(t, err, "VERSION_CONFLICT:input.version")
+	in.Version = row.Version
+	_, err = s.Catalog.Update(t.Context(), admin, in)
+	must(t, err)
+	_, err = s.Catalog.Archive(t.Context(), admin, commerce.ArchiveProduct{Key: in.Key, ID: "prod_no"})
+	wantCodes(t, err, "NOT_FOUND:input.id")
+	_, err = s.Catalog.Archive(t.Context(), admin, commerce.ArchiveProduct{Key: in.Key, ID: row.ID})
+	must(t, err)
+}
+
+func TestOldKeysOfTheCatalogue(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	for _, m := range s.keyed(t) {
+		t.Run(m.name, func(t *testing.T) {
+			key := uuid.New()
+			_, err := m.do(admin, key, "Thing")
+			must(t, err)
+			s.points(t, alice, 1)
+			s.forgetKeys(t)
+			before := m.effects(t)
+			for range 2 {
+				_, err := m.do(admin, key, "Thing")
+				if m.old == "" {
+					must(t, err)
+				} else {
+					wantCodes(t, err, m.old)
+				}
+			}
+			if n := m.effects(t) - before; n != 0 {
+				t.Errorf("it was carried out %d times more", n)
+			}
+		})
+	}
+}
+
+// keyedMutation is a mutation that moves no balance and takes a key.
+type keyedMutation struct {
+	name string
+	// do sends it, with a name that tells requests apart, and returns the ID of its object.
+	do func(v commerce.Viewer, key uuid.UUID, name string) (string, error)
+	// effects counts what it has done.
+	effects func(t *testing.T) int
+	// another is what the same request is told under another key: "" if it is carried out.
+	another string
+	// old is what a repeat is told when the key is forgotten: "" for success.
+	old string
+}
+
+func (s *shop) keyed(t *testing.T) []keyedMutation {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	idOf := func(p *ent.Product, err error) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		return p.ID, nil
+	}
+	rows := func(count func(context.Context) (int, error)) func(t *testing.T) int {
+		return func(t *testing.T) int {
+			t.Helper()
+			n, err := count(ctx)
+			must(t, err)
+			return n
+		}
+	}
+	updated, archived := s.product(t, 100, 1), s.product(t, 100, 1)
+	version := func(id string) func(t *testing.T) int {
+		return func(t *testing.T) int {
+			t.Helper()
+			row, err := s.db.Ent.Product.Get(ctx, id)
+			must(t, err)
+			return row.Version
+		}
+	}
+	return []keyedMutation{
+		{
+			name: "productCreate", effects: rows(s.db.Ent.Product.Query().Count),
+			another: "INVALID_INPUT:input.sku", old: "IDEMPOTENCY_EXPIRED:input.idempotencyKey",
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				return idOf(s.Catalog.Create(ctx, v, commerce.CreateProduct{
+					Key: key, SKU: "keyed", Name: name, Price: commerce.Money{Minor: 100, Currency: "USD"}, Stock: 5,
+				}))
+			},
+		},
+		{
+			name: "productUpdate", effects: version(updated),
+			another: "VERSION_CONFLICT:input.version", old: "VERSION_CONFLICT:input.version",
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				return idOf(s.Catalog.Update(ctx, v, commerce.UpdateProduct{Key: key, ID: updated, Version: 1, Name: &name}))
+			},
+		},
+		{
+			name: "productArchive", effects: version(archived),
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				id := archived
+				if name != "Thing" {
+					id = updated
+				}
+				return idOf(s.Catalog.Archive(ctx, v, commerce.ArchiveProduct{Key: key, ID: id}))
+			},
+		},
+		{
+			name: "couponCreate", effects: rows(s.db.Ent.Coupon.Query().Count), old: "IDEMPOTENCY_EXPIRED:input.idempotencyKey",
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				row, err := s.Coupons.Create(ctx, v, commerce.CreateCoupon{
+					Key: key, Name: name, DiscountKind: coupon.DiscountKindFIXED, DiscountValue: 1, Quota: 1, PerUserLimit: 1,
+				})
+				if err != nil {
+					return "", err
+				}
+				return row.ID, nil
+			},
+		},
+		{
+			name: "accountOpen", effects: rows(s.db.Ent.Account.Query().Count), old: "IDEMPOTENCY_EXPIRED:input.idempotencyKey",
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				row, err := s.Accounts.Open(ctx, v, commerce.OpenAccount{Key: key, Name: name, Currency: "USD", UserID: "alice", Opening: 7})
+				if err != nil {
+					return "", err
+				}
+				return row.ID, nil
+			},
+		},
+	}
 }
 
 // forgetKeys has all keys forgotten, by the job in the database and as by their expiry in Redis.

@@ -77,7 +77,7 @@ func testPlaceOrderPaysAndMovesEverything(t *testing.T, s *shop) {
 func TestPlaceOrderRefusals(t *testing.T) {
 	s := newShop(t, lockprovider.AtomicSQL)
 	a, b, gone := s.product(t, 1000, 3), s.product(t, 250, 0), s.product(t, 1, 5)
-	_, err := s.Catalog.Archive(t.Context(), admin, gone)
+	_, err := s.Catalog.Archive(t.Context(), admin, commerce.ArchiveProduct{ID: gone})
 	must(t, err)
 	foreign := s.account(t, bob, 1_000_000)
 	euros, err := s.Accounts.Open(t.Context(), alice, commerce.OpenAccount{Name: "Euros", Currency: "EUR"})

@@ -56,7 +56,8 @@ func (r *mutationResolver) AccountOpen(ctx context.Context, input model.AccountO
 	userID, err := subjectOf(input.UserID)
 	if err == nil {
 		row, err = r.services.Accounts.Open(ctx, auth.Viewer(ctx), commerce.OpenAccount{
-			Name: input.Name, Currency: input.Currency, UserID: userID, Opening: orZero(input.OpeningMinor),
+			Key: orZero(input.IdempotencyKey), Name: input.Name, Currency: input.Currency, UserID: userID,
+			Opening: orZero(input.OpeningMinor),
 		})
 	}
 	userErrors, err := r.userErrors(ctx, err)

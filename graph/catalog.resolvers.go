@@ -18,8 +18,8 @@ import (
 // ProductCreate is the resolver for the productCreate field.
 func (r *mutationResolver) ProductCreate(ctx context.Context, input model.ProductCreateInput) (*model.ProductPayload, error) {
 	row, err := r.services.Catalog.Create(ctx, auth.Viewer(ctx), commerce.CreateProduct{
-		SKU: input.Sku, Name: input.Name, Description: orZero(input.Description), Price: fromMoney(input.Price),
-		Stock: input.Stock,
+		Key: orZero(input.IdempotencyKey), SKU: input.Sku, Name: input.Name, Description: orZero(input.Description),
+		Price: fromMoney(input.Price), Stock: input.Stock,
 	})
 	userErrors, err := r.userErrors(ctx, err)
 	if err != nil {
@@ -31,8 +31,8 @@ func (r *mutationResolver) ProductCreate(ctx context.Context, input model.Produc
 // ProductUpdate is the resolver for the productUpdate field.
 func (r *mutationResolver) ProductUpdate(ctx context.Context, input model.ProductUpdateInput) (*model.ProductPayload, error) {
 	row, err := r.services.Catalog.Update(ctx, auth.Viewer(ctx), commerce.UpdateProduct{
-		ID: input.ID, Version: input.Version, Name: input.Name, Description: input.Description,
-		PriceMinor: input.PriceMinor,
+		Key: orZero(input.IdempotencyKey), ID: input.ID, Version: input.Version, Name: input.Name,
+		Description: input.Description, PriceMinor: input.PriceMinor,
 	})
 	userErrors, err := r.userErrors(ctx, err)
 	if err != nil {
@@ -43,7 +43,9 @@ func (r *mutationResolver) ProductUpdate(ctx context.Context, input model.Produc
 
 // ProductArchive is the resolver for the productArchive field.
 func (r *mutationResolver) ProductArchive(ctx context.Context, input model.ProductArchiveInput) (*model.ProductPayload, error) {
-	row, err := r.services.Catalog.Archive(ctx, auth.Viewer(ctx), input.ID)
+	row, err := r.services.Catalog.Archive(ctx, auth.Viewer(ctx), commerce.ArchiveProduct{
+		Key: orZero(input.IdempotencyKey), ID: input.ID,
+	})
 	userErrors, err := r.userErrors(ctx, err)
 	if err != nil {
 		return nil, err

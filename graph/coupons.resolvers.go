@@ -39,7 +39,7 @@ func (r *mutationResolver) IssueCoupon(ctx context.Context, input model.IssueCou
 // CouponCreate is the resolver for the couponCreate field.
 func (r *mutationResolver) CouponCreate(ctx context.Context, input model.CouponCreateInput) (*model.CouponPayload, error) {
 	row, err := r.services.Coupons.Create(ctx, auth.Viewer(ctx), commerce.CreateCoupon{
-		Name: input.Name, DiscountKind: coupon.DiscountKind(input.DiscountKind), DiscountValue: input.DiscountValue,
+		Key: orZero(input.IdempotencyKey), Name: input.Name, DiscountKind: coupon.DiscountKind(input.DiscountKind), DiscountValue: input.DiscountValue,
 		Quota: input.Quota, PerUserLimit: orDefault(input.PerUserLimit, 1), ValidFrom: input.ValidFrom,
 		ValidUntil: input.ValidUntil,
 	})

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -188,6 +189,48 @@ func TestCouponCreate(t *testing.T) {
 	a.ok(admin, couponCreate, vars(object{
 		"name": "Null is the default", "discountKind": "FIXED", "discountValue": 1, "quota": 1, "perUserLimit": nil,
 	})).want("couponCreate.coupon.perUserLimit", 1)
+}
+
+// TestOptionalKeys repeats mutations that move no balance, with a key and without.
+func TestOptionalKeys(t *testing.T) {
+	a := newAPI(t, settings{})
+	for name, m := range map[string]struct {
+		query, object string
+		input         object
+		twice         bool // without a key, a repeat makes another object
+	}{
+		"productCreate": {productCreate, "product", object{
+			"sku": "KEYED", "name": "Keyed", "price": object{"amountMinor": "1", "currency": "USD"}, "stock": "1",
+		}, false},
+		"productUpdate":  {productUpdate, "product", object{"id": "prod_1", "version": 1, "name": "Keyed"}, false},
+		"productArchive": {productArchive, "product", object{"id": "prod_2"}, false},
+		"couponCreate": {couponCreate, "coupon", object{
+			"name": "Keyed", "discountKind": "FIXED", "discountValue": "1", "quota": "1",
+		}, true},
+		"accountOpen": {accountOpen, "account", object{"name": "Keyed", "currency": "USD"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := name + "." + m.object + ".id"
+			m.input["idempotencyKey"] = key()
+			first := a.ok(admin, m.query, vars(m.input)).text(id)
+			a.ok(admin, m.query, vars(m.input)).want(id, first)
+			for _, field := range []string{"name", "id"} {
+				if _, ok := m.input[field]; !ok {
+					continue
+				}
+				other := maps.Clone(m.input)
+				other[field] = "prod_3"
+				a.do(admin, m.query, vars(other)).want(name+"."+m.object, nil,
+					name+".userErrors.0.code", "IDEMPOTENCY_MISMATCH", name+".userErrors.0.field", []any{"input", "idempotencyKey"})
+			}
+			delete(m.input, "idempotencyKey")
+			if m.twice {
+				if again := a.ok(admin, m.query, vars(m.input)).text(id); again == first {
+					t.Error("without a key, a repeat made nothing")
+				}
+			}
+		})
+	}
 }
 
 // TestUserErrors sends what the shop refuses, and names the type, the code and the field of each refusal.

@@ -51,8 +51,7 @@ func (r *mutationResolver) PayOrder(ctx context.Context, input model.PayOrderInp
 	return &model.PayOrderPayload{
 		Order: toOrderAs(result.Order, result.Persistence), Products: orderedProducts(result.Order),
 		Wallet: also.wallet, Account: also.account, CouponIssue: also.couponIssue,
-		Meta: r.meta(ctx, paymentFamily(input.Payment.Method), result.Meta),
-		UserErrors: userErrors,
+		Meta: r.meta(ctx, paymentFamily(input.Payment.Method), result.Meta), UserErrors: userErrors,
 	}, nil
 }
 

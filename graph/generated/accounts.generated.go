@@ -565,13 +565,20 @@ func (ec *executionContext) unmarshalInputAccountOpenInput(ctx context.Context, 
 		asMap["openingMinor"] = "0"
 	}
 
-	fieldsInOrder := [...]string{"name", "currency", "userId", "openingMinor"}
+	fieldsInOrder := [...]string{"idempotencyKey", "name", "currency", "userId", "openingMinor"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalOUUID2ᚖgithubᚗcomᚋgoogleᚋuuidᚐUUID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
 		case "name":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
 			data, err := ec.unmarshalNString2string(ctx, v)

@@ -746,13 +746,20 @@ func (ec *executionContext) unmarshalInputCouponCreateInput(ctx context.Context,
 		asMap["perUserLimit"] = 1
 	}
 
-	fieldsInOrder := [...]string{"name", "discountKind", "discountValue", "quota", "perUserLimit", "validFrom", "validUntil"}
+	fieldsInOrder := [...]string{"idempotencyKey", "name", "discountKind", "discountValue", "quota", "perUserLimit", "validFrom", "validUntil"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalOUUID2ᚖgithubᚗcomᚋgoogleᚋuuidᚐUUID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
 		case "name":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
 			data, err := ec.unmarshalNString2string(ctx, v)

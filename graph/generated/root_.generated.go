@@ -3074,6 +3074,8 @@ input TransferInput {
 
 "An account to open."
 input AccountOpenInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat opens another account."
+  idempotencyKey: UUID
   "The name, at most 200 characters."
   name: String!
   "The currency, ISO 4217."
@@ -3222,6 +3224,8 @@ type ProductEdge {
 
 "A new product."
 input ProductCreateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is refused: the SKU exists."
+  idempotencyKey: UUID
   "The number in the catalogue: unique, at most 64 characters."
   sku: String!
   "The name, at most 200 characters."
@@ -3236,6 +3240,8 @@ input ProductCreateInput {
 
 "A change of a product; what is not given, or null, stays."
 input ProductUpdateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is a VersionConflictError."
+  idempotencyKey: UUID
   "The product."
   id: ID!
   "The version that the change starts from; another one is a VersionConflictError."
@@ -3250,6 +3256,8 @@ input ProductUpdateInput {
 
 "A product to take off sale."
 input ProductArchiveInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either."
+  idempotencyKey: UUID
   "The product."
   id: ID!
 }
@@ -3396,6 +3404,8 @@ input IssueCouponInput {
 
 "A new coupon."
 input CouponCreateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat offers another coupon."
+  idempotencyKey: UUID
   "The name, at most 200 characters."
   name: String!
   "What kind of discount it gives."

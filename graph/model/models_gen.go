@@ -37,6 +37,8 @@ func (Account) IsNode() {}
 
 // An account to open.
 type AccountOpenInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat opens another account.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
 	// The name, at most 200 characters.
 	Name string `json:"name"`
 	// The currency, ISO 4217.
@@ -163,6 +165,8 @@ type CouponConnection struct {
 
 // A new coupon.
 type CouponCreateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat offers another coupon.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
 	// The name, at most 200 characters.
 	Name string `json:"name"`
 	// What kind of discount it gives.
@@ -816,6 +820,8 @@ func (Product) IsNode() {}
 
 // A product to take off sale.
 type ProductArchiveInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
 	// The product.
 	ID string `json:"id"`
 }
@@ -832,6 +838,8 @@ type ProductConnection struct {
 
 // A new product.
 type ProductCreateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is refused: the SKU exists.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
 	// The number in the catalogue: unique, at most 64 characters.
 	Sku string `json:"sku"`
 	// The name, at most 200 characters.
@@ -870,6 +878,8 @@ type ProductPayload struct {
 
 // A change of a product; what is not given, or null, stays.
 type ProductUpdateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is a VersionConflictError.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
 	// The product.
 	ID string `json:"id"`
 	// The version that the change starts from; another one is a VersionConflictError.
