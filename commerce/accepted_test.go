@@ -221,27 +221,6 @@ func TestWhatFollowsAnOrderThatTheDatabaseRefused(t *testing.T) {
 	s.audit(t)
 }
 
-// settle waits until the database has confirmed all that was accepted.
-func (s *shop) settle(t *testing.T) {
-	t.Helper()
-	for _, family := range lockprovider.Families {
-		store, ok := lockprovider.As[lockprovider.Reconciler](s.opened.Providers.For(family))
-		if !ok {
-			continue
-		}
-		for deadline := time.Now().Add(longEnough); ; {
-			inFlight, err := store.InFlight(t.Context())
-			must(t, err)
-			if len(inFlight) == 0 {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%v are in flight after %s", inFlight, longEnough)
-			}
-		}
-	}
-}
-
 // onLook tells of a look at what Redis knows of a change.
 type onLook struct{ looked chan<- struct{} }
 

@@ -1,6 +1,7 @@
 package commerce_test
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -9,23 +10,68 @@ import (
 	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
 
+	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/config"
 	"holdfast/ent/coupon"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
-// under runs a test in a shop under each of the strategies.
-func under(t *testing.T, test func(t *testing.T, s *shop), strategies ...lockprovider.Strategy) {
+// variant is a strategy of the table, and when it answers, if it heeds that.
+type variant struct {
+	strategy lockprovider.Strategy
+	ack      lockprovider.Ack
+}
+
+func (v variant) String() string {
+	if v.ack == lockprovider.AckAccepted {
+		return string(v.strategy) + "-" + string(v.ack)
+	}
+	return string(v.strategy)
+}
+
+// variants are all strategies that are allowed in a shop, each in all its ways to answer.
+func variants(database string) []variant {
+	var list []variant
+	for _, name := range lockprovider.Usable(database) {
+		list = append(list, variant{name, lockprovider.AckPersisted})
+		if info, _ := lockprovider.Lookup(name); info.Traits.HeedsAck {
+			list = append(list, variant{name, lockprovider.AckAccepted})
+		}
+	}
+	return list
+}
+
+// open is a shop that runs all families in the variant.
+func (v variant) open(t testing.TB, databaseURL, redisURL string) *shop {
 	t.Helper()
-	for _, strategy := range strategies {
-		t.Run(string(strategy), func(t *testing.T) { test(t, newShop(t, strategy)) })
+	return openShop(t, lockprovider.FamilyConfig{Strategy: v.strategy}, databaseURL, redisURL, func(cfg *config.Config) {
+		for _, lock := range cfg.Locks {
+			lock.Settings.Ack = v.ack
+		}
+	})
+}
+
+// everyStrategy runs a test under each strategy, on the embedded stores.
+func everyStrategy(t *testing.T, test func(t *testing.T, s *shop)) {
+	t.Helper()
+	for _, v := range variants(dialect.SQLite) {
+		t.Run(v.String(), func(t *testing.T) { test(t, v.open(t, "sqlite://:memory:", clients.EmbeddedRedis)) })
 	}
 }
 
-// everyStrategy runs a test under each strategy that is allowed in a shop.
-func everyStrategy(t *testing.T, test func(t *testing.T, s *shop)) {
+// everyStrategyOnServers runs a test under each strategy, on PostgreSQL and a Redis of its own.
+func everyStrategyOnServers(t *testing.T, test func(t *testing.T, s *shop)) {
 	t.Helper()
-	under(t, test, lockprovider.Usable(dialect.SQLite)...)
+	redis := testenv.Redis(t)
+	for _, v := range variants(dialect.Postgres) {
+		t.Run(v.String(), func(t *testing.T) {
+			s := v.open(t, testenv.Postgres(t), redis.URL)
+			t.Cleanup(func() { must(t, s.redis.FlushAll(context.WithoutCancel(t.Context())).Err()) }) // it ends before the shop
+			test(t, s)
+		})
+	}
 }
 
 func TestTransfers(t *testing.T) {

@@ -63,6 +63,7 @@ func (s *shop) nextAttempt() { s.clock.advance(time.Hour) }
 
 func (s *shop) wantOrder(t *testing.T, id string, status order.Status, settled bool) {
 	t.Helper()
+	s.settle(t)
 	row, err := s.Orders.Get(t.Context(), alice, id)
 	must(t, err)
 	if row.Status != status || row.Settled != settled {
@@ -83,7 +84,7 @@ func (s *shop) failing(err error, down *atomic.Value) {
 }
 
 func TestExpiryGivesBackOnce(t *testing.T) {
-	under(t, testExpiryGivesBackOnce, lockprovider.PubSub, lockprovider.AtomicSQL, lockprovider.Lua)
+	everyStrategy(t, testExpiryGivesBackOnce)
 }
 
 func testExpiryGivesBackOnce(t *testing.T, s *shop) {
@@ -153,7 +154,7 @@ func TestExpiryIsBounded(t *testing.T) {
 
 // Of payment, cancellation and expiry at the same moment one happens, and everything is where the order says it is.
 func TestPayCancelAndExpiryRace(t *testing.T) {
-	under(t, testPayCancelAndExpiryRace, lockprovider.PubSub, lockprovider.Lua)
+	everyStrategy(t, testPayCancelAndExpiryRace)
 }
 
 func testPayCancelAndExpiryRace(t *testing.T, s *shop) {
@@ -220,7 +221,7 @@ func testPayCancelAndExpiryRace(t *testing.T, s *shop) {
 
 // A card payment that was authorized when everything stopped is finished, one way or the other.
 func TestExpiryFinishesAuthorizedPayments(t *testing.T) {
-	under(t, testExpiryFinishesAuthorizedPayments, lockprovider.PubSub, lockprovider.Lua)
+	everyStrategy(t, testExpiryFinishesAuthorizedPayments)
 }
 
 func testExpiryFinishesAuthorizedPayments(t *testing.T, s *shop) {
@@ -257,7 +258,7 @@ func testExpiryFinishesAuthorizedPayments(t *testing.T, s *shop) {
 
 // What an order has to give back after it has ended is given back when that becomes possible, and only once.
 func TestExpirySettlesWhatAnEndLeftOpen(t *testing.T) {
-	under(t, testExpirySettlesWhatAnEndLeftOpen, lockprovider.PubSub, lockprovider.Lua)
+	everyStrategy(t, testExpirySettlesWhatAnEndLeftOpen)
 }
 
 func testExpirySettlesWhatAnEndLeftOpen(t *testing.T, s *shop) {
@@ -436,7 +437,7 @@ func TestFailedSettlement(t *testing.T) {
 
 // That the end of an order was refused, because its payment was faster, does not keep the customer from cancelling it.
 func TestARefusedEndLeavesTheOrderToItsCustomer(t *testing.T) {
-	under(t, testARefusedEndLeavesTheOrderToItsCustomer, lockprovider.PubSub, lockprovider.Lua)
+	everyStrategy(t, testARefusedEndLeavesTheOrderToItsCustomer)
 }
 
 func testARefusedEndLeavesTheOrderToItsCustomer(t *testing.T, s *shop) {

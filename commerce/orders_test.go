@@ -34,7 +34,7 @@ func wantStatus(t *testing.T, o *ent.Order, want order.Status) {
 }
 
 func TestPlaceOrderPaysAndMovesEverything(t *testing.T) {
-	under(t, testPlaceOrderPaysAndMovesEverything, lockprovider.PubSub, lockprovider.Lua)
+	everyStrategy(t, testPlaceOrderPaysAndMovesEverything)
 }
 
 func testPlaceOrderPaysAndMovesEverything(t *testing.T, s *shop) {
@@ -151,37 +151,38 @@ func TestFailedPaymentGivesEverythingBack(t *testing.T) {
 		"capture declined":       {byCard(), "capture", "PAYMENT_DECLINED"},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "-"), func(t *testing.T) {
-			s := newShop(t, lockprovider.Redsync)
-			a := s.product(t, 1000, 3)
-			issue := s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{}))
-			s.points(t, alice, 10)
-			s.gateway.fail = func(call, _ string) error {
-				if call == test.decline {
-					return commerce.ErrDeclined
+			everyStrategy(t, func(t *testing.T, s *shop) {
+				a := s.product(t, 1000, 3)
+				issue := s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{}))
+				s.points(t, alice, 10)
+				s.gateway.fail = func(call, _ string) error {
+					if call == test.decline {
+						return commerce.ErrDeclined
+					}
+					return nil
 				}
-				return nil
-			}
-			in := commerce.PlaceOrder{
-				Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 2}}, CouponIssueID: issue, Payment: test.pay,
-			}
-			for range 3 { // the repeats are replays
-				result, err := s.Orders.Place(t.Context(), alice, in)
-				wantCodes(t, err, test.want)
-				wantStatus(t, result.Order, order.StatusFAILED)
-				if !result.Order.Settled {
-					t.Error("not settled")
+				in := commerce.PlaceOrder{
+					Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 2}}, CouponIssueID: issue, Payment: test.pay,
 				}
-			}
-			s.wantStock(t, a, 3)
-			s.wantPoints(t, alice, 10)
-			s.wantCoupon(t, alice, issue, "ISSUED")
-			if test.decline == "capture" {
-				id := orderIDs(t, s)[0]
-				if got := s.gateway.stateOf(id); got != "cancelled" {
-					t.Errorf("the authorization is %s", got)
+				for range 3 { // the repeats are replays
+					result, err := s.Orders.Place(t.Context(), alice, in)
+					wantCodes(t, err, test.want)
+					wantStatus(t, result.Order, order.StatusFAILED)
+					if !result.Order.Settled {
+						t.Error("not settled")
+					}
 				}
-			}
-			s.audit(t)
+				s.wantStock(t, a, 3)
+				s.wantPoints(t, alice, 10)
+				s.wantCoupon(t, alice, issue, "ISSUED")
+				if test.decline == "capture" {
+					id := orderIDs(t, s)[0]
+					if got := s.gateway.stateOf(id); got != "cancelled" {
+						t.Errorf("the authorization is %s", got)
+					}
+				}
+				s.audit(t)
+			})
 		})
 	}
 }
@@ -197,38 +198,39 @@ func orderIDs(t *testing.T, s *shop) []string {
 func TestRepeatFinishesWhatAGatewayLeftOpen(t *testing.T) {
 	for _, down := range []string{"authorize", "capture"} {
 		t.Run(down, func(t *testing.T) {
-			s := newShop(t, lockprovider.RowLock)
-			a := s.product(t, 1000, 3)
-			var healthy atomic.Bool
-			s.gateway.fail = func(call, _ string) error {
-				if call == down && !healthy.Load() {
-					return errGatewayDown
+			everyStrategy(t, func(t *testing.T, s *shop) {
+				a := s.product(t, 1000, 3)
+				var healthy atomic.Bool
+				s.gateway.fail = func(call, _ string) error {
+					if call == down && !healthy.Load() {
+						return errGatewayDown
+					}
+					return nil
 				}
-				return nil
-			}
-			in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byCard()}
-			result, err := s.Orders.Place(t.Context(), alice, in)
-			if errs := wantCodes(t, err, "UNAVAILABLE"); !errs[0].Retryable {
-				t.Error("not retryable")
-			}
-			wantStatus(t, result.Order, order.StatusPENDING)
-			s.wantStock(t, a, 2)
+				in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byCard()}
+				result, err := s.Orders.Place(t.Context(), alice, in)
+				if errs := wantCodes(t, err, "UNAVAILABLE"); !errs[0].Retryable {
+					t.Error("not retryable")
+				}
+				wantStatus(t, result.Order, order.StatusPENDING)
+				s.wantStock(t, a, 2)
 
-			healthy.Store(true)
-			result, err = s.Orders.Place(t.Context(), alice, in)
-			must(t, err)
-			wantStatus(t, result.Order, order.StatusPAID)
-			if !result.Meta.Replayed {
-				t.Error("the reservation was made twice")
-			}
-			s.wantStock(t, a, 2)
-			s.audit(t)
+				healthy.Store(true)
+				result, err = s.Orders.Place(t.Context(), alice, in)
+				must(t, err)
+				wantStatus(t, result.Order, order.StatusPAID)
+				if !result.Meta.Replayed {
+					t.Error("the reservation was made twice")
+				}
+				s.wantStock(t, a, 2)
+				s.audit(t)
+			})
 		})
 	}
 }
 
 func TestCancelGivesBack(t *testing.T) {
-	under(t, testCancelGivesBack, lockprovider.SetNX, lockprovider.Lua)
+	everyStrategy(t, testCancelGivesBack)
 }
 
 func testCancelGivesBack(t *testing.T, s *shop) {
@@ -275,7 +277,7 @@ func testCancelGivesBack(t *testing.T, s *shop) {
 }
 
 func TestPayOrder(t *testing.T) {
-	under(t, testPayOrder, lockprovider.PubSub, lockprovider.Lua, lockprovider.Queue)
+	everyStrategy(t, testPayOrder)
 }
 
 func testPayOrder(t *testing.T, s *shop) {
@@ -319,7 +321,7 @@ func testPayOrder(t *testing.T, s *shop) {
 
 // Of payment and cancellation at the same moment, one happens; and the money is where the order says it is.
 func TestPayAndCancelRace(t *testing.T) {
-	under(t, testPayAndCancelRace, lockprovider.PubSub, lockprovider.Lua)
+	everyStrategy(t, testPayAndCancelRace)
 }
 
 func testPayAndCancelRace(t *testing.T, s *shop) {
@@ -357,41 +359,41 @@ func testPayAndCancelRace(t *testing.T, s *shop) {
 
 // Repeats of one key at the same moment make one order, and all get the same answer.
 func TestConcurrentRepeatsPlaceOneOrder(t *testing.T) {
-	for _, strategy := range []lockprovider.Strategy{lockprovider.PubSub, lockprovider.AtomicSQL, lockprovider.Optimistic, lockprovider.Lua, lockprovider.Queue} {
-		t.Run(string(strategy), func(t *testing.T) {
-			s := newShop(t, strategy)
-			a := s.product(t, 1000, 1)
-			s.points(t, alice, 1000)
-			in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byPoints()}
-			var replays atomic.Int32
-			together(32, func(int) {
-				result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Orders.Place(t.Context(), alice, in) })
-				if err != nil || result.Order.Status != order.StatusPAID {
-					t.Errorf("got %v, %v", result.Order, err)
-				}
-				if result.Meta.Replayed {
-					replays.Add(1)
-				}
-			})
-			if replays.Load() != 31 {
-				t.Errorf("%d replays, want 31", replays.Load())
-			}
-			s.wantPoints(t, alice, 0)
-			if n := len(orderIDs(t, s)); n != 1 {
-				t.Errorf("%d orders", n)
-			}
-			other := in
-			other.Lines = []commerce.Line{{ProductID: a, Quantity: 2}}
-			_, err := s.Orders.Place(t.Context(), alice, other)
-			wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")
-			s.audit(t)
-		})
+	t.Run("embedded", func(t *testing.T) { everyStrategy(t, testConcurrentRepeatsPlaceOneOrder) })
+	t.Run("servers", func(t *testing.T) { everyStrategyOnServers(t, testConcurrentRepeatsPlaceOneOrder) })
+}
+
+func testConcurrentRepeatsPlaceOneOrder(t *testing.T, s *shop) {
+	a := s.product(t, 1000, 1)
+	s.points(t, alice, 1000)
+	in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byPoints()}
+	var replays atomic.Int32
+	together(32, func(int) {
+		result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Orders.Place(t.Context(), alice, in) })
+		if err != nil || result.Order.Status != order.StatusPAID {
+			t.Errorf("got %v, %v", result.Order, err)
+		}
+		if result.Meta.Replayed {
+			replays.Add(1)
+		}
+	})
+	if replays.Load() != 31 {
+		t.Errorf("%d replays, want 31", replays.Load())
 	}
+	s.wantPoints(t, alice, 0)
+	if n := len(orderIDs(t, s)); n != 1 {
+		t.Errorf("%d orders", n)
+	}
+	other := in
+	other.Lines = []commerce.Line{{ProductID: a, Quantity: 2}}
+	_, err := s.Orders.Place(t.Context(), alice, other)
+	wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")
+	s.audit(t)
 }
 
 // One coupon cannot pay for two orders.
 func TestACouponIsSpentOnce(t *testing.T) {
-	under(t, testACouponIsSpentOnce, lockprovider.Redsync, lockprovider.Lua)
+	everyStrategy(t, testACouponIsSpentOnce)
 }
 
 func testACouponIsSpentOnce(t *testing.T, s *shop) {
@@ -421,7 +423,7 @@ func testACouponIsSpentOnce(t *testing.T, s *shop) {
 }
 
 func TestDiscountMayCoverEverything(t *testing.T) {
-	under(t, testDiscountMayCoverEverything, lockprovider.RowLock, lockprovider.Lua)
+	everyStrategy(t, testDiscountMayCoverEverything)
 }
 
 func testDiscountMayCoverEverything(t *testing.T, s *shop) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
@@ -66,10 +67,13 @@ func TestFallbackServesAnOutageOfRedis(t *testing.T) {
 
 // Without a fallback, the answer to an outage is quick, honest and retryable, and afterwards everything goes on.
 func TestOutageWithoutFallbackIsHonest(t *testing.T) {
-	for _, strategy := range []lockprovider.Strategy{lockprovider.Lua, lockprovider.Queue, lockprovider.PubSub} {
-		t.Run(string(strategy), func(t *testing.T) {
+	for _, v := range variants(dialect.SQLite) {
+		if info, _ := lockprovider.Lookup(v.strategy); !info.Needs.Redis {
+			continue
+		}
+		t.Run(v.String(), func(t *testing.T) {
 			redis := testenv.Redis(t, "--appendonly", "yes")
-			s := openShop(t, lockprovider.FamilyConfig{Strategy: strategy}, "sqlite://:memory:", redis.URL)
+			s := v.open(t, "sqlite://:memory:", redis.URL)
 			a := s.product(t, 100, 10)
 			place := func() (commerce.OrderResult, error) {
 				return s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{

@@ -35,6 +35,7 @@ type shop struct {
 	gateway *gateway
 	clock   *clock
 	commits atomic.Int64 // group commits of lua
+	accepts bool         // changes are answered before the database has them
 }
 
 var (
@@ -82,6 +83,7 @@ func openShop(
 	if family.Strategy == lockprovider.Lua {
 		opened.Ledger.OnCommit(func() { s.commits.Add(1) })
 	}
+	s.accepts = family.Strategy == lockprovider.Lua && cfg.Locks[lockprovider.Stock].Settings.Ack == lockprovider.AckAccepted
 	s.opened, s.db, s.redis, s.Services = opened, opened.DB, opened.Redis.Client, opened.Services
 	return s
 }
@@ -210,8 +212,30 @@ func (s *shop) issue(t testing.TB, to commerce.Viewer, couponID string) string {
 	return result.Issue.ID
 }
 
+// settle waits until the database has confirmed all that was accepted.
+func (s *shop) settle(t testing.TB) {
+	t.Helper()
+	for _, family := range lockprovider.Families {
+		store, ok := lockprovider.As[lockprovider.Reconciler](s.opened.Providers.For(family))
+		if !ok {
+			continue
+		}
+		for deadline := time.Now().Add(longEnough); ; {
+			inFlight, err := store.InFlight(t.Context())
+			must(t, err)
+			if len(inFlight) == 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%v are in flight after %s", inFlight, longEnough)
+			}
+		}
+	}
+}
+
 func (s *shop) wantStock(t testing.TB, productID string, want int64) {
 	t.Helper()
+	s.settle(t)
 	stock, err := s.Catalog.Stock(t.Context(), []string{productID})
 	must(t, err)
 	if stock[productID] != want {
@@ -221,6 +245,7 @@ func (s *shop) wantStock(t testing.TB, productID string, want int64) {
 
 func (s *shop) wantPoints(t testing.TB, owner commerce.Viewer, want int64) {
 	t.Helper()
+	s.settle(t)
 	balance, err := s.Points.Balance(t.Context(), owner)
 	must(t, err)
 	if balance != want {
@@ -230,6 +255,7 @@ func (s *shop) wantPoints(t testing.TB, owner commerce.Viewer, want int64) {
 
 func (s *shop) wantMoney(t testing.TB, accountID string, want int64) {
 	t.Helper()
+	s.settle(t)
 	balances, err := s.Accounts.Balances(t.Context(), []string{accountID})
 	must(t, err)
 	if balances[accountID] != want {
@@ -240,6 +266,7 @@ func (s *shop) wantMoney(t testing.TB, accountID string, want int64) {
 // wantUnspent proves that an issued coupon can be used.
 func (s *shop) wantCoupon(t testing.TB, owner commerce.Viewer, issueID, status string) {
 	t.Helper()
+	s.settle(t)
 	row, err := s.Coupons.GetIssue(t.Context(), owner, issueID)
 	must(t, err)
 	if row.Status.String() != status {
@@ -261,6 +288,7 @@ func (s *shop) wantCoupon(t testing.TB, owner commerce.Viewer, issueID, status s
 // audit proves every balance from its journal.
 func (s *shop) audit(t testing.TB) {
 	t.Helper()
+	s.settle(t)
 	violations, err := ledger.Audit(t.Context(), s.db.Ent)
 	must(t, err)
 	for _, v := range violations {
