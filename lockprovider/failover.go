@@ -114,6 +114,12 @@ func (p *failover) fallBack(ctx context.Context, c Change) (Receipt, error) {
 	if !errors.As(err, &refused) && !errors.As(err, &rejected) {
 		return receipt, err
 	}
+	// Other instances may have gone back to Redis, and admitted the change in an epoch that this one has not heard of.
+	mode, rerr := p.deployment.activeMode(ctx, p.family)
+	if rerr != nil {
+		return receipt, ledger.Unknown("whether redis had admitted the change", rerr)
+	}
+	until.Epoch = max(until.Epoch, mode.epoch)
 	final, rerr := p.ledger.Refuse(ctx, p.fallbackName, c, until, err)
 	switch {
 	case rerr != nil:

@@ -229,3 +229,36 @@ func refusedByTheFallback(e *epochs, s lockprovider.Strategy) {
 	}
 	e.checkApplied([]lockprovider.Change{take})
 }
+
+// An instance has not gone back from the fallback, and refuses a change that another instance has admitted since then.
+func TestWhatALateFallbackRefusesIsNotApplied(t *testing.T) {
+	onEachRedis(t, func(e *epochs) {
+		ctx := bounded(e.T)
+		late, p := e.join(lockprovider.Lua, lockprovider.RowLock), e.join(lockprovider.Lua, lockprovider.RowLock)
+		for _, instance := range []member{late, p} {
+			if err := lockprovider.FallBack(ctx, instance.Providers, lockprovider.Stock); err != nil {
+				e.Fatal(err)
+			}
+		}
+		if err := lockprovider.Return(ctx, p.Providers, lockprovider.Stock); err != nil {
+			e.Fatal(err)
+		}
+		add, take := e.change(), e.change()
+		take.Moves[0].Delta = -1
+		for _, c := range []lockprovider.Change{add, take} {
+			if _, err := p.For(lockprovider.Stock).Execute(ctx, c); err != nil {
+				e.Fatal(err)
+			}
+		}
+		if _, err := late.For(lockprovider.Stock).Execute(ctx, take); lockprovider.EffectOf(err) != lockprovider.EffectRefused {
+			e.Fatalf("the fallback says %v, want a refusal", err)
+		}
+		if err := lockprovider.FallBackAndReturn(ctx, p.Providers, lockprovider.Stock); err != nil {
+			e.Fatal(err)
+		}
+		e.checkApplied([]lockprovider.Change{add})
+		if _, found, err := e.ledger.Replay(ctx, take); found || err != nil {
+			e.Errorf("what was refused is applied: %v, %v", found, err)
+		}
+	})
+}
