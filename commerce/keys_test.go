@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -17,7 +16,6 @@ import (
 	"holdfast/ent/order"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
-	"holdfast/schedulers"
 )
 
 // A key stands for one request of one user: with another input it is refused, and does nothing.
@@ -436,28 +434,17 @@ func (s *shop) keyed(t *testing.T) []keyedMutation {
 	}
 }
 
-// forgetKeys has all keys forgotten, by the job in the database and as by their expiry in Redis.
+// forgetKeys has all keys forgotten: in the database as by the job of retention, which TestRetention tests, and in Redis as by
+// their expiry.
 func (s *shop) forgetKeys(t *testing.T) {
 	t.Helper()
-	settings := schedulers.DefaultSettings()
-	old := time.Now().UTC().Add(-settings.Remember - time.Hour)
-	for _, statement := range []string{
-		"UPDATE change_logs SET published_at = created_at, created_at = ?", // the relay has published all
-		"UPDATE operations SET created_at = ?",
-	} {
-		_, err := s.db.Ent.ExecContext(t.Context(), statement, old)
-		must(t, err)
-	}
-	runner, err := schedulers.New(schedulers.Deps{
-		Client: s.db.Ent, Orders: s.Orders, Providers: s.opened.Providers, Ledger: s.opened.Ledger, Instance: "retention",
-		Settings: settings,
-	})
+	s.settle(t)
+	n, err := s.db.Ent.ChangeLog.Delete().Exec(t.Context())
 	must(t, err)
-	run, err := runner.RunNow(t.Context(), schedulers.Retention)
+	m, err := s.db.Ent.Operation.Delete().Exec(t.Context())
 	must(t, err)
-	must(t, runner.Stop(t.Context()))
-	if run.Result["changes"] == 0 || run.Result["operations"] == 0 {
-		t.Fatalf("retention deleted %v", run.Result)
+	if n == 0 || m == 0 {
+		t.Fatalf("%d changes and %d operations were forgotten", n, m)
 	}
 	keys, err := s.redis.Keys(t.Context(), "*").Result()
 	must(t, err)
