@@ -99,7 +99,7 @@ func (l *Ledger) Refuse(ctx context.Context, s Strategy, c Change, until Admissi
 const refuseTries = 10
 
 func (l *Ledger) refusalRow(s Strategy, c Change, until Admission, reason error) *ent.ChangeLogCreate {
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now := l.now().UTC().Truncate(time.Microsecond)
 	return l.config.Client.ChangeLog.Create().SetChangeID(c.ID).SetFamily(string(c.Family)).SetKind(KindRefused).
 		SetStrategy(string(s)).SetPayload(EncodeRejection(reason)).SetPayloadHash(c.Record.Fingerprint).
 		SetAdmission(until.String()).SetCreatedAt(now).SetPublishedAt(now) // there is no event to relay
