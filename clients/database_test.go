@@ -285,7 +285,8 @@ func TestSQLiteRefusesToWriteOnAReader(t *testing.T) {
 	if err != nil {
 		t.Fatalf("INSERT ... RETURNING: %v", err)
 	}
-	if err := returning.Close(); err != nil {
+	defer func() { _ = returning.Close() }()
+	if err := returning.Err(); err != nil {
 		t.Error(err)
 	}
 }

@@ -153,8 +153,8 @@ func hostAndProcess() string {
 // instance on another machine, only its heartbeat tells.
 func ended(other *ent.Instance) bool {
 	here := hostAndProcess()
-	host, process, _ := cutLast(other.Host)
-	mine, me, _ := cutLast(here)
+	host, process := cutLast(other.Host)
+	mine, me := cutLast(here)
 	pid, err := strconv.Atoi(process)
 	switch {
 	case err != nil || host != mine:
@@ -170,10 +170,10 @@ func ended(other *ent.Instance) bool {
 	return errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
-func cutLast(hostAndProcess string) (host, process string, found bool) {
+func cutLast(hostAndProcess string) (host, process string) {
 	at := strings.LastIndexByte(hostAndProcess, ':')
 	if at < 0 {
-		return hostAndProcess, "", false
+		return hostAndProcess, ""
 	}
-	return hostAndProcess[:at], hostAndProcess[at+1:], true
+	return hostAndProcess[:at], hostAndProcess[at+1:]
 }

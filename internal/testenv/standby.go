@@ -38,7 +38,7 @@ func (p *PostgresPair) synchronize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer primary.Close(ctx)
+	defer func() { _ = primary.Close(ctx) }()
 	for _, statement := range []string{"ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()"} {
 		if _, err := primary.Exec(ctx, statement); err != nil {
 			return err
