@@ -107,7 +107,10 @@ func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done, failed int
 // due returns the orders of a kind that are to be finished, those first that have been due for longest.
 func (s *Orders) due(ctx context.Context, now time.Time, kind predicate.Order, limit int) ([]*ent.Order, error) {
 	return s.Client.Order.Query().
-		Where(order.Settled(false), order.NextAttemptAtLTE(now), kind).
+		Where(order.Settled(false), kind, order.Or(
+			order.NextAttemptAtLTE(now),
+			order.And(order.NextAttemptAtIsNil(), order.ExpiresAtLTE(now)), // written by an instance of an earlier version
+		)).
 		WithPayment().WithLines().
 		Order(order.ByNextAttemptAt(), order.ByID()).Limit(limit).All(ctx)
 }

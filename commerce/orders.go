@@ -89,7 +89,7 @@ type draft struct {
 
 // Place reserves the stock of all lines or of none, spends the coupon, and takes the payment. If a step is refused, it gives
 // everything back. Errors: INVALID_INPUT, NOT_FOUND, OUT_OF_STOCK (one for each line that is short), COUPON_NOT_VALID,
-// INSUFFICIENT_FUNDS, PAYMENT_DECLINED; LOCK_TIMEOUT and the like leave an order that a repeat with the same key
+// INSUFFICIENT_FUNDS, PAYMENT_DECLINED, INVALID_STATE if the order was cancelled or has expired before it was paid; LOCK_TIMEOUT and the like leave an order that a repeat with the same key
 // continues.
 func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
@@ -115,7 +115,13 @@ func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResul
 	if d != nil && !d.change.Confirm && (!receipt.Replayed || receipt.State == lockprovider.Accepted) {
 		return d.result(receipt)
 	}
-	return s.proceed(ctx, idOf(prefixOrder, id), in.Payment, idOf(prefixOrder, id), metaOf(receipt))
+	result, err := s.proceed(ctx, idOf(prefixOrder, id), in.Payment, idOf(prefixOrder, id), metaOf(receipt))
+	if err == nil && in.Payment != nil && !receipt.Replayed && endedUnpaid(result.Order) {
+		err = &Error{
+			Code: InvalidState, Message: "the order is " + result.Order.Status.String() + ": it came to its end before it was paid",
+		}
+	}
+	return result, err
 }
 
 // result returns the order that has just been placed as the database has it, or will have it if only Redis has accepted it,
@@ -351,7 +357,17 @@ func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, e
 			return OrderResult{}, err
 		}
 	}
-	return s.proceed(ctx, row.ID, &in.Payment, op.request(), Meta{Replayed: repeat})
+	result, err := s.proceed(ctx, row.ID, &in.Payment, op.request(), Meta{Replayed: repeat})
+	if err == nil && endedUnpaid(result.Order) {
+		err = notPending(result.Order)
+	}
+	return result, err
+}
+
+// endedUnpaid reports whether an order has come to another end than the payment that was requested: it was cancelled or has expired
+// meanwhile, and the payment was given back.
+func endedUnpaid(row *ent.Order) bool {
+	return row.Status == order.StatusCANCELLED || row.Status == order.StatusEXPIRED
 }
 
 // paidBefore answers the repeat of a request to pay an order that is PAID by now: by this request, unless another request paid

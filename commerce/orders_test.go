@@ -479,3 +479,45 @@ func TestOrderHistoryPages(t *testing.T) {
 		wantCodes(t, err, "INVALID_INPUT")
 	}
 }
+
+// A payment that loses to a cancellation is not told as a success, whenever that happens, and takes no money.
+func TestPaymentThatLosesToACancellation(t *testing.T) {
+	for _, call := range []string{"authorize", "capture"} {
+		for _, operation := range []string{"payOrder", "placeOrder"} {
+			t.Run(operation+" during "+call, func(t *testing.T) {
+				s := newShop(t, lockprovider.RowLock)
+				product := s.product(t, 1000, 10)
+				card := commerce.Payment{Method: payment.MethodCARD}
+				var orderID string
+				s.gateway.fail = func(at, reference string) error {
+					if at == call {
+						orderID = reference
+						_, err := s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: reference})
+						return err
+					}
+					return nil
+				}
+				in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: product, Quantity: 1}}}
+				var result commerce.OrderResult
+				var err error
+				if operation == "placeOrder" {
+					in.Payment = &card
+					result, err = s.Orders.Place(t.Context(), alice, in)
+				} else {
+					placed, perr := s.Orders.Place(t.Context(), alice, in)
+					must(t, perr)
+					result, err = s.Orders.Pay(t.Context(), alice, commerce.PayOrder{Key: uuid.New(), OrderID: placed.Order.ID, Payment: card})
+				}
+				wantCodes(t, err, string(commerce.InvalidState))
+				if result.Order == nil || result.Order.Status != order.StatusCANCELLED {
+					t.Errorf("the order is %+v, want CANCELLED", result.Order)
+				}
+				if state := s.gateway.stateOf(orderID); state != "cancelled" {
+					t.Errorf("the payment is %q at the gateway, want cancelled", state)
+				}
+				s.wantStock(t, product, 10)
+				s.audit(t)
+			})
+		}
+	}
+}
