@@ -154,7 +154,8 @@ func (s *Orders) postpone(ctx context.Context, row *ent.Order, cause error, coun
 	}
 	text := cause.Error()
 	err := s.Client.Order.Update().
-		Where(order.ID(row.ID), order.Settled(false), order.Attempts(row.Attempts)). // else another instance has tried as well
+		Where(order.ID(row.ID), order.Settled(false), order.Attempts(row.Attempts), // else another instance has tried as well
+			order.StatusEQ(row.Status), order.Unattended(row.Unattended)). // or a step was done
 		SetAttempts(attempts).SetNextAttemptAt(next).
 		SetLastError(strings.ToValidUTF8(text[:min(len(text), maxLastError)], "")).Exec(ctx)
 	if err != nil {
@@ -180,6 +181,10 @@ func (s *Orders) finish(ctx context.Context, row *ent.Order) (bool, error) {
 	case row.Status != order.StatusPENDING:
 	case made != nil && made.Status == payment.StatusAUTHORIZED, row.Unattended && s.now().Before(row.ExpiresAt):
 		return s.resume(ctx, row.ID)
+	case s.now().Before(row.ExpiresAt): // nothing is to be done before its end
+		err := s.Client.Order.Update().Where(order.ID(row.ID), order.StatusEQ(order.StatusPENDING)).
+			SetNextAttemptAt(row.ExpiresAt).Exec(ctx)
+		return err == nil, err
 	default:
 		_, err := s.end(ctx, row, ending{
 			status: order.StatusEXPIRED, reason: "the order was not paid in time", fingerprint: row.ID,

@@ -463,3 +463,25 @@ func testARefusedEndLeavesTheOrderToItsCustomer(t *testing.T, s *shop) {
 	s.wantPoints(t, alice, 1000)
 	s.audit(t)
 }
+
+// An order that is looked at too early, because a failed attempt was noted after a step had been done, keeps its reservation.
+func TestNoOrderExpiresBeforeItsEnd(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	placed, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+		Key: uuid.New(), Lines: []commerce.Line{{ProductID: s.product(t, 1000, 10), Quantity: 1}},
+	})
+	must(t, err)
+	must(t, s.db.Ent.Order.UpdateOneID(placed.Order.ID).SetNextAttemptAt(s.clock.Now()).Exec(t.Context()))
+	_, _, err = s.Orders.ExpireOverdue(t.Context(), 10)
+	must(t, err)
+	row := s.db.Ent.Order.GetX(t.Context(), placed.Order.ID)
+	if row.Status != order.StatusPENDING || row.NextAttemptAt == nil || !row.NextAttemptAt.Equal(row.ExpiresAt) {
+		t.Errorf("it is %s, and is looked at again at %v, want PENDING until %v", row.Status, row.NextAttemptAt, row.ExpiresAt)
+	}
+	s.clock.advance(16 * time.Minute)
+	_, _, err = s.Orders.ExpireOverdue(t.Context(), 10)
+	must(t, err)
+	if row := s.db.Ent.Order.GetX(t.Context(), placed.Order.ID); row.Status != order.StatusEXPIRED {
+		t.Errorf("it is %s after its end, want EXPIRED", row.Status)
+	}
+}

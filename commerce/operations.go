@@ -3,10 +3,12 @@ package commerce
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
 	"holdfast/ent"
+	"holdfast/lockprovider"
 )
 
 // operation is a mutation under an idempotency key of a user. A mutation that is one change needs no row for it: the change
@@ -39,8 +41,8 @@ func (o operation) objectID(prefix string) string {
 	return idOf(prefix, o.id)
 }
 
-func (o operation) record(ctx context.Context, c *ent.OperationClient) error {
-	return c.Create().SetID(o.id).SetFingerprint(o.fingerprint).Exec(ctx)
+func (o operation) record(ctx context.Context, c *ent.OperationClient, now time.Time) error {
+	return c.Create().SetID(o.id).SetFingerprint(o.fingerprint).SetCreatedAt(now).Exec(ctx)
 }
 
 // recorded reports whether an operation has been recorded. The error is IDEMPOTENCY_MISMATCH if its key was used for another
@@ -58,6 +60,9 @@ func (c *core) recorded(ctx context.Context, o operation) (bool, error) {
 	case row.Fingerprint != o.fingerprint:
 		return false, keyReused()
 	}
+	if err := c.Ledger.Replicated(ctx); err != nil { // or it may be lost with this server, and what it stands for
+		return false, translate(err, lockprovider.Receipt{})
+	}
 	return true, nil
 }
 
@@ -67,7 +72,7 @@ func (c *core) begin(ctx context.Context, o operation) (repeat bool, err error) 
 	if !o.keyed() {
 		return false, nil
 	}
-	err = o.record(ctx, c.Client.Operation)
+	err = o.record(ctx, c.Client.Operation, c.now())
 	if ent.IsConstraintError(err) {
 		return c.recorded(ctx, o)
 	}
@@ -81,7 +86,7 @@ func (c *core) once(ctx context.Context, o operation, write func(tx *ent.Tx) err
 		return false, c.inTx(ctx, write)
 	}
 	err = c.inTx(ctx, func(tx *ent.Tx) error {
-		if err := o.record(ctx, tx.Operation); err != nil {
+		if err := o.record(ctx, tx.Operation, c.now()); err != nil {
 			return err
 		}
 		return write(tx)

@@ -59,6 +59,8 @@ type OrderResult struct {
 	Meta        Meta
 	Persistence Persistence
 	Ticket      *Ticket // instead of the order, while it waits in the queue
+
+	advanced bool // a step came after that of another request
 }
 
 // Persistence tells whether the database has confirmed what an operation did.
@@ -358,8 +360,11 @@ func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, e
 		}
 	}
 	result, err := s.proceed(ctx, row.ID, &in.Payment, op.request(), Meta{Replayed: repeat})
-	if err == nil && endedUnpaid(result.Order) {
+	switch {
+	case err == nil && endedUnpaid(result.Order):
 		err = notPending(result.Order)
+	case err == nil && result.advanced && result.Order.Status == order.StatusPAID: // by whom?
+		return s.paidBefore(ctx, result.Order, in.Payment, op)
 	}
 	return result, err
 }

@@ -521,3 +521,62 @@ func TestPaymentThatLosesToACancellation(t *testing.T) {
 		}
 	}
 }
+
+// Of two requests with keys of their own that pay one order at the same time, one has paid it, and the other is told so. Its
+// repeat says the same.
+func TestTwoPaymentsOfOneOrder(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	s.points(t, alice, 5000)
+	placed, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+		Key: uuid.New(), Lines: []commerce.Line{{ProductID: s.product(t, 1000, 10), Quantity: 1}},
+	})
+	must(t, err)
+	id := placed.Order.ID
+	s.gateway.fail = func(call, _ string) error {
+		if call != "authorize" {
+			return nil
+		}
+		_, err := s.Orders.Pay(t.Context(), alice, commerce.PayOrder{
+			Key: uuid.New(), OrderID: id, Payment: commerce.Payment{Method: payment.MethodPOINTS},
+		})
+		return err
+	}
+	byCard := commerce.PayOrder{Key: uuid.New(), OrderID: id, Payment: commerce.Payment{Method: payment.MethodCARD}}
+	for range 2 {
+		result, err := s.Orders.Pay(t.Context(), alice, byCard)
+		wantCodes(t, err, string(commerce.InvalidState))
+		if result.Order == nil || result.Order.Status != order.StatusPAID {
+			t.Errorf("the order is %+v, want PAID", result.Order)
+		}
+	}
+	if state := s.gateway.stateOf(id); state != "cancelled" {
+		t.Errorf("the payment is %q at the gateway, want cancelled", state)
+	}
+	s.wantPoints(t, alice, 4000)
+}
+
+// After a refusal, the same request with the same key is decided about anew, whatever the strategy.
+func TestARefusalLeavesTheKey(t *testing.T) {
+	for _, strategy := range []lockprovider.Strategy{lockprovider.RowLock, lockprovider.PubSub, lockprovider.Lua, lockprovider.Queue} {
+		t.Run(string(strategy), func(t *testing.T) {
+			s := newShop(t, strategy)
+			product := s.product(t, 1000, 5)
+			in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: product, Quantity: 6}}}
+			for range 2 {
+				_, err := s.Orders.Place(t.Context(), alice, in)
+				wantCodes(t, err, string(commerce.OutOfStock))
+			}
+			_, err := s.Catalog.AdjustStock(t.Context(), admin, commerce.AdjustStock{Key: uuid.New(), ProductID: product, Delta: 10})
+			must(t, err)
+			for range 2 {
+				placed, err := s.Orders.Place(t.Context(), alice, in)
+				must(t, err)
+				if placed.Order.Status != order.StatusPENDING {
+					t.Errorf("the order is %s", placed.Order.Status)
+				}
+			}
+			s.wantStock(t, product, 9)
+			s.audit(t)
+		})
+	}
+}

@@ -30,6 +30,7 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 		return OrderResult{Meta: meta}, err
 	}
 	var refused *stepRefused
+	advanced := row.Status != order.StatusPENDING
 	if row.Status == order.StatusPENDING {
 		err = s.complete(ctx, row, pay, request, &meta)
 		if errors.As(err, &refused) {
@@ -37,6 +38,7 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 				status: order.StatusFAILED, code: refused.why.Code, reason: refused.why.Message, fingerprint: row.ID,
 			})
 		}
+		advanced = errors.Is(err, errOrderAdvanced)
 		err = ignoreAdvanced(err)
 	}
 	if err == nil {
@@ -52,7 +54,7 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 			err = refused.why // with its details
 		}
 	}
-	return OrderResult{Order: row, Meta: meta, Persistence: Persisted}, err
+	return OrderResult{Order: row, Meta: meta, Persistence: Persisted, advanced: advanced}, err
 }
 
 // unshown is the error of an operation whose order cannot be read. A step may have been done: the step that was not must not speak

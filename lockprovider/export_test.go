@@ -36,3 +36,6 @@ func Return(ctx context.Context, p *Providers, f Family) error {
 	}
 	return fo.switchTo(ctx, false)
 }
+
+// HostAndProcess is what an instance of this process tells of where it runs.
+func HostAndProcess() string { return hostAndProcess() }

@@ -107,20 +107,22 @@ func (p *failover) Execute(ctx context.Context, c Change) (Receipt, error) {
 // fallBack executes a change without Redis. What the fallback refuses, Redis may have admitted before its outage, to be
 // persisted when it is back. So a refusal is made final before it is told.
 func (p *failover) fallBack(ctx context.Context, c Change) (Receipt, error) {
-	until := ledger.Admission{Epoch: p.active.Load().epoch}
 	receipt, err := p.fallback.Execute(ctx, c)
 	var refused *Refused
 	var rejected *Rejected
 	if !errors.As(err, &refused) && !errors.As(err, &rejected) {
 		return receipt, err
 	}
-	// Other instances may have gone back to Redis, and admitted the change in an epoch that this one has not heard of.
 	mode, rerr := p.deployment.activeMode(ctx, p.family)
+	if rerr == nil && !mode.fallback { // other instances have gone back to Redis, which decides again
+		if rerr = p.follow(ctx); rerr == nil {
+			return p.primary.Execute(ctx, c)
+		}
+	}
 	if rerr != nil {
 		return receipt, ledger.Unknown("whether redis had admitted the change", rerr)
 	}
-	until.Epoch = max(until.Epoch, mode.epoch)
-	final, rerr := p.ledger.Refuse(ctx, p.fallbackName, c, until, err)
+	final, rerr := p.ledger.Refuse(ctx, p.fallbackName, c, ledger.Admission{Epoch: mode.epoch}, err)
 	switch {
 	case rerr != nil:
 		return receipt, ledger.Unknown("whether redis had admitted the change", rerr)

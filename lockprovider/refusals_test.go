@@ -230,8 +230,9 @@ func refusedByTheFallback(e *epochs, s lockprovider.Strategy) {
 	e.checkApplied([]lockprovider.Change{take})
 }
 
-// An instance has not gone back from the fallback, and refuses a change that another instance has admitted since then.
-func TestWhatALateFallbackRefusesIsNotApplied(t *testing.T) {
+// An instance is still served by its fallback, while others have gone back to Redis under an epoch that it has not heard of. It
+// does not refuse what Redis has admitted there, and leaves the decision about all else to Redis.
+func TestALateFallbackLeavesTheDecisionToRedis(t *testing.T) {
 	onEachRedis(t, func(e *epochs) {
 		ctx := bounded(e.T)
 		late, p := e.join(lockprovider.Lua, lockprovider.RowLock), e.join(lockprovider.Lua, lockprovider.RowLock)
@@ -243,22 +244,31 @@ func TestWhatALateFallbackRefusesIsNotApplied(t *testing.T) {
 		if err := lockprovider.Return(ctx, p.Providers, lockprovider.Stock); err != nil {
 			e.Fatal(err)
 		}
-		add, take := e.change(), e.change()
-		take.Moves[0].Delta = -1
+		add, take, next := e.change(), e.change(), e.change()
+		take.Moves[0].Delta, next.Moves[0].Delta = -1, -1
 		for _, c := range []lockprovider.Change{add, take} {
 			if _, err := p.For(lockprovider.Stock).Execute(ctx, c); err != nil {
 				e.Fatal(err)
 			}
 		}
-		if _, err := late.For(lockprovider.Stock).Execute(ctx, take); lockprovider.EffectOf(err) != lockprovider.EffectRefused {
-			e.Fatalf("the fallback says %v, want a refusal", err)
+		running, stop := context.WithCancel(ctx)
+		var background sync.WaitGroup
+		background.Go(func() { p.Run(running) })
+		defer background.Wait()
+		defer stop()
+		if _, err := late.For(lockprovider.Stock).Execute(ctx, take); err != nil {
+			e.Errorf("a repeat of what redis has admitted: %v", err)
 		}
-		if err := lockprovider.FallBackAndReturn(ctx, p.Providers, lockprovider.Stock); err != nil {
+		if _, err := late.For(lockprovider.Stock).Execute(ctx, next); lockprovider.EffectOf(err) != lockprovider.EffectRefused {
+			e.Errorf("what does not fit: %v, want a refusal", err)
+		}
+		if _, err := p.For(lockprovider.Stock).Execute(ctx, e.change()); err != nil { // one more to take
 			e.Fatal(err)
 		}
-		e.checkApplied([]lockprovider.Change{add})
-		if _, found, err := e.ledger.Replay(ctx, take); found || err != nil {
-			e.Errorf("what was refused is applied: %v, %v", found, err)
+		next.Confirm = true
+		if _, err := p.For(lockprovider.Stock).Execute(ctx, next); err != nil {
+			e.Errorf("asked again, in the same epoch: %v", err)
 		}
+		e.checkApplied([]lockprovider.Change{add, take, next})
 	})
 }

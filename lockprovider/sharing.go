@@ -146,18 +146,32 @@ func hostAndProcess() string {
 	if err != nil {
 		host = "unknown"
 	}
-	return host + ":" + strconv.Itoa(os.Getpid())
+	return host + processSpace() + ":" + strconv.Itoa(os.Getpid())
 }
 
-// ended tells whether the process of an instance has ended on this machine, so that its last heartbeat says nothing. Of an
-// instance on another machine, only its heartbeat tells.
+// processSpace names the system in which the ID of this process is one of its own: containers may have the same host name, and each
+// its own numbers. It is empty if the system does not tell.
+func processSpace() string {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	namespace, err := os.Readlink("/proc/self/ns/pid") // pid:[4026531836]
+	if err != nil {
+		return ""
+	}
+	return "/" + strings.TrimSpace(string(boot)) + "/" + strings.Trim(namespace, "pid:[]")
+}
+
+// ended tells whether the process of an instance has ended in this system, so that its last heartbeat says nothing. Of an
+// instance elsewhere, only its heartbeat tells.
 func ended(other *ent.Instance) bool {
 	here := hostAndProcess()
 	host, process := cutLast(other.Host)
 	mine, me := cutLast(here)
 	pid, err := strconv.Atoi(process)
 	switch {
-	case err != nil || host != mine:
+	case err != nil || host != mine || processSpace() == "":
 		return false
 	case process == me:
 		_, here := instancesHere.Load(other.ID)

@@ -40,6 +40,7 @@ type claims struct {
 type claim struct {
 	claims *claims
 	job    Job
+	until  time.Time // the end of the first lease
 }
 
 // claim takes a job that no instance runs. If it must be due, no instance may have begun a run in this period either.
@@ -50,6 +51,7 @@ func (c *claims) claim(ctx context.Context, job Job, due bool) (*claim, error) {
 	if c.held[job] {
 		return nil, ErrElsewhere
 	}
+	until := c.now().Add(c.lease) // or a little later
 	claimed, err := c.take(ctx, job, due)
 	if err == nil && !claimed {
 		claimed, err = c.createAndTake(ctx, job, due)
@@ -61,7 +63,7 @@ func (c *claims) claim(ctx context.Context, job Job, due bool) (*claim, error) {
 		return nil, ErrElsewhere
 	}
 	c.held[job] = true
-	return &claim{claims: c, job: job}, nil
+	return &claim{claims: c, job: job, until: until}, nil
 }
 
 // tolerance is the part of a period, one in so many, that a run may begin too early. Without it, an instance whose timer was a
@@ -108,10 +110,14 @@ func (c *claims) createAndTake(ctx context.Context, job Job, due bool) (bool, er
 func (cl *claim) keepRenewed(ctx context.Context) (held context.Context, stop func()) {
 	held, lose := context.WithCancelCause(ctx)
 	ticker := time.NewTicker(cl.claims.lease / 3)
+	lost := fmt.Errorf("job %s: the claim was lost: %w", cl.job, ErrElsewhere)
+	// By the end of the lease another instance may begin, whatever a renewal is waiting for.
+	end := time.AfterFunc(cl.until.Sub(cl.claims.now()), func() { lose(lost) })
 	var renewing sync.WaitGroup
 	renewing.Go(func() {
 		defer ticker.Stop()
-		until := cl.claims.now().Add(cl.claims.lease)
+		defer end.Stop()
+		until := cl.until
 		for {
 			select {
 			case <-held.Done():
@@ -123,8 +129,9 @@ func (cl *claim) keepRenewed(ctx context.Context) (held context.Context, stop fu
 			switch {
 			case err == nil && renewed:
 				until = requested.Add(cl.claims.lease)
+				end.Reset(until.Sub(cl.claims.now()))
 			case err == nil, !cl.claims.now().Before(until):
-				lose(fmt.Errorf("job %s: the claim was lost: %w", cl.job, errors.Join(ErrElsewhere, err)))
+				lose(errors.Join(lost, err))
 				return
 			}
 		}

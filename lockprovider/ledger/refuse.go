@@ -79,28 +79,39 @@ func (l *Ledger) Refuse(ctx context.Context, s Strategy, c Change, until Admissi
 			return false, nil
 		case until.before(admissionOf(row.Admission)):
 			return true, nil
-		default: // somebody may apply the change between this and the next statement; then it is applied, and not refused
-			if _, err := l.config.Client.ChangeLog.Delete().Where(changelog.ID(row.ID)).Exec(ctx); err != nil {
-				return false, Failure(ctx, err)
-			}
 		}
-		err = l.refusalRow(s, c, until, reason).Exec(ctx)
+		// In a transaction, whose commit tells whether a standby has it.
+		_, err = l.Run(ctx, s, func(tx *Tx) error {
+			if row != nil {
+				n, err := tx.Ent.ChangeLog.Delete().Where(changelog.ID(row.ID)).Exec(ctx)
+				if err != nil {
+					return err
+				}
+				if n == 0 {
+					return errReplaced
+				}
+			}
+			return l.refusalRow(tx.Ent, s, c, until, reason).Exec(ctx)
+		})
 		if err == nil {
 			return true, nil
 		}
-		if !ent.IsConstraintError(err) && !isAborted(err) {
-			return false, Failure(ctx, err)
+		if !ent.IsConstraintError(err) && !errors.Is(err, errReplaced) {
+			return false, err
 		}
 	}
 	return false, fmt.Errorf("%w: the refusal of change %s", ErrConflict, c.ID)
 }
 
+// errReplaced means that another process has replaced a row of [KindRefused], or has applied the change.
+var errReplaced = errors.New("another process has decided meanwhile")
+
 // refuseTries bounds how often one refusal is written anew because of others of the same change.
 const refuseTries = 10
 
-func (l *Ledger) refusalRow(s Strategy, c Change, until Admission, reason error) *ent.ChangeLogCreate {
+func (l *Ledger) refusalRow(tx *ent.Tx, s Strategy, c Change, until Admission, reason error) *ent.ChangeLogCreate {
 	now := l.now().UTC().Truncate(time.Microsecond)
-	return l.config.Client.ChangeLog.Create().SetChangeID(c.ID).SetFamily(string(c.Family)).SetKind(KindRefused).
+	return tx.ChangeLog.Create().SetChangeID(c.ID).SetFamily(string(c.Family)).SetKind(KindRefused).
 		SetStrategy(string(s)).SetPayload(EncodeRejection(reason)).SetPayloadHash(c.Record.Fingerprint).
 		SetAdmission(until.String()).SetCreatedAt(now).SetPublishedAt(now) // there is no event to relay
 }
@@ -109,18 +120,25 @@ func (l *Ledger) refusalRow(s Strategy, c Change, until Admission, reason error)
 // on changes that another process has applied meanwhile. After an error, no verdict that is a refusal may be told.
 func (l *Ledger) RefuseAdmitted(ctx context.Context, s Strategy, batch []Admitted, verdicts []error) error {
 	var refused []int
-	var rows []*ent.ChangeLogCreate
 	for i, a := range batch {
-		if verdicts[i] != nil && !errors.Is(verdicts[i], ErrAlreadyApplied) && !errors.Is(verdicts[i], ErrIDExpired) && a.Malformed == nil {
+		if verdicts[i] != nil && !errors.Is(verdicts[i], ErrAlreadyApplied) && a.Malformed == nil {
 			refused = append(refused, i)
-			rows = append(rows, l.refusalRow(s, a.Change, a.admission(), verdicts[i]))
 		}
 	}
 	if len(refused) == 0 {
 		return nil
 	}
-	if len(rows) <= insertChunk && l.config.Client.ChangeLog.CreateBulk(rows...).Exec(ctx) == nil {
-		return nil // no other row was in the way of any of them
+	if len(refused) <= insertChunk {
+		_, err := l.Run(ctx, s, func(tx *Tx) error {
+			rows := make([]*ent.ChangeLogCreate, len(refused))
+			for n, i := range refused {
+				rows[n] = l.refusalRow(tx.Ent, s, batch[i].Change, batch[i].admission(), verdicts[i])
+			}
+			return tx.Ent.ChangeLog.CreateBulk(rows...).Exec(ctx)
+		})
+		if err == nil || !ent.IsConstraintError(err) { // else another row is in the way of one of them
+			return err
+		}
 	}
 	for _, i := range refused {
 		final, err := l.Refuse(ctx, s, batch[i].Change, batch[i].admission(), verdicts[i])
