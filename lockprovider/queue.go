@@ -70,6 +70,9 @@ func (p *queue) Execute(ctx context.Context, c Change) (Receipt, error) {
 	if err != nil {
 		return refusedUnlessApplied(ctx, p.ledger, c, err)
 	}
+	if entry.State == redisfirst.EntryFailed {
+		return refusedUnlessApplied(ctx, p.ledger, c, entry.Failure)
+	}
 	receipt, err := p.served(ctx, changes, c, entry, results)
 	receipt.Waited = time.Since(began)
 	return receipt, err

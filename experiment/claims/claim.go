@@ -35,6 +35,7 @@ var byCode = map[string]Claim{
 	"LOCK_TIMEOUT":          NotStarted,
 	"LOCK_LOST":             NotStarted,
 	mismatch:                Refused,
+	"IDEMPOTENCY_EXPIRED":   NotStarted, // an attempt of long ago was carried out
 	"PAYMENT_DECLINED":      Refused,
 	"INVALID_STATE":         Refused,
 	"NOT_FOUND":             Refused,

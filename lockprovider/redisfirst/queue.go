@@ -116,10 +116,11 @@ const (
 type Entry struct {
 	State    EntryState
 	StreamID string
-	Replayed bool // it had joined before, and has not been refused
+	Replayed bool  // it had joined before
+	Failure  error // of EntryFailed
 }
 
-// Join puts a change at the end of the queue, also one that was refused before. keep is after what time, by the clock of Redis, its ticket expires if no caller
+// Join puts a change at the end of the queue. keep is after what time, by the clock of Redis, its ticket expires if no caller
 // looks at it; 0 means that a caller waits for the result and calls [Queue.Leave] if it gives up.
 //
 // Errors: *[ledger.Refused] if what is asked is known to be sold out; [ledger.ErrIDReused]; [ledger.ErrLockTimeout] if the
@@ -150,7 +151,11 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, keep time.Duration) (
 	case "queued":
 		return Entry{State: EntryQueued, StreamID: fmt.Sprint(reply[1])}, nil
 	case "replayed":
-		return Entry{State: EntryState(fmt.Sprint(reply[1])), StreamID: fmt.Sprint(reply[3]), Replayed: true}, nil
+		e := Entry{State: EntryState(fmt.Sprint(reply[1])), StreamID: fmt.Sprint(reply[3]), Replayed: true}
+		if e.State == EntryFailed {
+			e.Failure = ledger.DecodeRejection(fmt.Sprint(reply[2]))
+		}
+		return e, nil
 	case "reused":
 		return Entry{}, ledger.ErrIDReused
 	case "full":

@@ -115,9 +115,8 @@ var ErrMissing = errors.New("balances missing in redis")
 
 // Admit checks and applies all moves of a change in Redis, or none, and appends the change to the stream.
 //
-// A repeat of a change that the database has refused is admitted like a new one.
-//
-// Errors: *[ledger.Refused]; [ledger.ErrIDReused]; [ledger.ErrLockTimeout] if the backlog is full; [ErrMissing]; [ErrClosed]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if
+// Errors: *[ledger.Refused]; [ledger.ErrIDReused]; *[ledger.Rejected] if it is a repeat of a change that the database refused;
+// [ledger.ErrLockTimeout] if the backlog is full; [ErrMissing]; [ErrClosed]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if
 // it came before anything was sent.
 func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 	body, err := json.Marshal(c)
@@ -144,6 +143,9 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 	case "admitted":
 		return amountsAfter(c.Moves, reply[2:], Admission{StreamID: reply[1]})
 	case "replayed":
+		if reply[1] == "failed" {
+			return Admission{}, ledger.DecodeRejection(reply[2])
+		}
 		return amountsAfter(c.Moves, strings.Split(reply[2], ","), Admission{StreamID: reply[3], Replayed: true})
 	case "reused":
 		return Admission{}, ledger.ErrIDReused

@@ -7,20 +7,18 @@
 --       7... one delta a balance
 -- Returns one of
 --   {'admitted', stream ID, amount after, ...}
---   {'replayed', state, answer, stream ID} the same change was here before; state is 'admitted'; the ID is '' if an earlier
---                                          version of this script admitted it
---   {'reused'}                             the ID was here before with another fingerprint. What the database refused then
---                                          was never applied, and leaves the ID to whoever comes next, the same request too
+--   {'replayed', state, answer, stream ID} the same change was here before; state is 'admitted' or 'failed'; the ID is ''
+--                                          if an earlier version of this script admitted it
+--   {'reused'}                             the ID was here before with another fingerprint; what the database refused then
+--                                          was never applied, and leaves the ID to whoever comes next
 --   {'backlog'}                            too much waits to be persisted
 --   {'missing', index, ...}                balances that Redis does not hold; indexes from 1
 --   {'refused', index, amount, floor, ceiling, ...}   every balance that the change does not fit
 -- or the error CLOSED if the epoch is not open
 if redis.call('EXISTS', KEYS[4]) == 0 then return redis.error_reply('CLOSED the epoch is not open') end
 local memo = redis.call('HMGET', KEYS[3], 'fingerprint', 'state', 'answer', 'id')
-if memo[1] and memo[2] ~= 'failed' then
-  if memo[1] ~= ARGV[2] then return {'reused'} end
-  return {'replayed', memo[2], memo[3], memo[4] or ''}
-end
+if memo[1] == ARGV[2] then return {'replayed', memo[2], memo[3], memo[4] or ''} end
+if memo[1] and memo[2] ~= 'failed' then return {'reused'} end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[5]) then return {'backlog'} end
 
 local missing, refused, after, seqs = {'missing'}, {'refused'}, {}, {}

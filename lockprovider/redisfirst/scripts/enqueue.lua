@@ -6,17 +6,17 @@
 --       7 ms from now until which the ticket is kept, 0 for as long as it takes   8 the record's payload
 -- Returns one of
 --   {'queued', stream ID, length of the line}
---   {'replayed', state, answer, stream ID}   it was here before: 'queued', 'serving' or 'done'
---   {'reused'}                               the ID was here before with another fingerprint. What was refused then, or left the
---                                            line, was never applied, and leaves the ID to whoever comes next, the same request too
+--   {'replayed', state, answer, stream ID}   it was here before: 'queued', 'serving', 'done' or 'failed'
+--   {'reused'}                               the ID was here before with another fingerprint; what was refused then, or left
+--                                            the line, was never applied, and leaves the ID to whoever comes next
 --   {'full'}                                 the line is as long as it may be
 --   {'soldout', index, ...}                  marks that are set; indexes from 1
 -- or the error CLOSED if the epoch is not open
 if redis.call('EXISTS', KEYS[3]) == 0 then return redis.error_reply('CLOSED the epoch is not open') end
 local memo = redis.call('HMGET', KEYS[2], 'fingerprint', 'state', 'answer', 'id')
-if memo[1] and memo[2] ~= 'left' and memo[2] ~= 'failed' then
-  if memo[1] ~= ARGV[2] then return {'reused'} end
-  return {'replayed', memo[2], memo[3] or '', memo[4]}
+if memo[1] and memo[2] ~= 'left' then
+  if memo[1] == ARGV[2] then return {'replayed', memo[2], memo[3] or '', memo[4]} end
+  if memo[2] ~= 'failed' then return {'reused'} end
 end
 local soldout = {'soldout'}
 for i = 4, #KEYS do
