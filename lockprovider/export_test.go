@@ -39,3 +39,6 @@ func Return(ctx context.Context, p *Providers, f Family) error {
 
 // HostAndProcess is what an instance of this process tells of where it runs.
 func HostAndProcess() string { return hostAndProcess() }
+
+// IsZombie tells whether a process has ended without its parent having noticed.
+func IsZombie(pid int) bool { return isZombie(pid) }

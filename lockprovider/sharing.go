@@ -1,6 +1,7 @@
 package lockprovider
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -181,7 +182,18 @@ func ended(other *ent.Instance) bool {
 	if err != nil {
 		return true
 	}
-	return errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
+	return errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone) || isZombie(pid)
+}
+
+// isZombie tells whether a process has ended, and its parent has not asked for the result. In some containers nobody does. The state
+// is the first field behind the name, which stands in parentheses: see proc(5).
+func isZombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	_, state, found := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	return found && strings.HasPrefix(state, "Z")
 }
 
 func cutLast(hostAndProcess string) (host, process string) {

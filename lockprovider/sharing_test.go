@@ -137,8 +137,19 @@ func TestJoinAfterACrash(t *testing.T) {
 	if err := process.Run(); err != nil {
 		t.Fatal(err)
 	}
+	zombie := exec.CommandContext(t.Context(), "true")
+	if err := zombie.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = zombie.Wait() }()
+	for began := time.Now(); !lockprovider.IsZombie(zombie.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Since(began) > longEnough {
+			t.Fatalf("waited %v for process %d to end", longEnough, zombie.Process.Pid)
+		}
+	}
 	for where, refused := range map[string]bool{
 		host + ":" + strconv.Itoa(process.Process.Pid):                    false,
+		host + ":" + strconv.Itoa(zombie.Process.Pid):                     false,
 		host + ":" + strconv.Itoa(os.Getpid()):                            false, // the process before this one, as in a container
 		host + ":" + strconv.Itoa(os.Getppid()):                           true,
 		"elsewhere:1":                                                     true,
