@@ -127,11 +127,7 @@ func (p *failover) fallBack(ctx context.Context, c Change) (Receipt, error) {
 	case rerr != nil:
 		return receipt, ledger.Unknown("whether redis had admitted the change", rerr)
 	case !final:
-		first, found, rerr := p.ledger.Replay(ctx, c)
-		if rerr == nil && !found {
-			rerr = ledger.Unknown("a change that was applied before", errNotLogged)
-		}
-		return first, rerr
+		return firstReceipt(ctx, p.ledger, c, "a change that was applied before")
 	}
 	return receipt, err
 }

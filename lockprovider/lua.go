@@ -164,6 +164,19 @@ func refusedUnlessApplied(ctx context.Context, l *Ledger, c Change, err error) (
 	return Receipt{}, err
 }
 
+// firstReceipt returns the receipt of a change that is said to be applied. If the change log does not have it, the error is
+// ErrUnknown, and what says why it should.
+func firstReceipt(ctx context.Context, l *Ledger, c Change, what string) (Receipt, error) {
+	first, found, err := l.Replay(ctx, c)
+	if err == nil && !found {
+		err = ledger.Unknown(what, errNotLogged)
+	}
+	return first, err
+}
+
+// errNotLogged is what a caller knows of a change that is said to be applied.
+var errNotLogged = errors.New("it is not in the change log")
+
 // confirmed waits for the database's result, which the persister delivers. If the message is lost, the result is found in
 // the change log. After the bound, the answer is that the change is accepted.
 func (p *lua) confirmed(
@@ -189,11 +202,7 @@ func (p *lua) confirmed(
 				receipt.State = Committed
 				return receipt, nil
 			case errors.Is(result.Err, ledger.ErrAlreadyApplied):
-				first, found, err := p.ledger.Replay(ctx, c)
-				if err == nil && !found {
-					err = ledger.Unknown("a change that was applied before", errNotLogged)
-				}
-				return first, err
+				return firstReceipt(ctx, p.ledger, c, "a change that was applied before")
 			default:
 				return Receipt{}, result.Err
 			}
@@ -245,11 +254,7 @@ func (p *lua) unconfirmed(ctx context.Context, c Change, receipt Receipt) (Recei
 		receipt.Payload = first
 		return receipt, nil
 	}
-	committed, found, err := p.ledger.Replay(ctx, c) // it has left the stream this very moment
-	if err == nil && !found {
-		err = ledger.Unknown("the change was accepted", errNotLogged)
-	}
-	return committed, err
+	return firstReceipt(ctx, p.ledger, c, "the change was accepted") // it has left the stream this very moment
 }
 
 // accepted is the answer to a change that was accepted, if Redis does not say what became of it. It counts as a failure of Redis.

@@ -165,10 +165,7 @@ func (p *queue) served(
 			if result.Err != nil && !errors.Is(result.Err, ledger.ErrAlreadyApplied) {
 				return Receipt{}, result.Err
 			}
-			receipt, found, err := p.ledger.Replay(ctx, c)
-			if err == nil && !found {
-				err = ledger.Unknown("a change that was served", errNotLogged)
-			}
+			receipt, err := firstReceipt(ctx, p.ledger, c, "a change that was served")
 			receipt.Replayed = entry.Replayed || result.Err != nil
 			return receipt, err
 		case <-look.C:
@@ -229,9 +226,6 @@ func (p *queue) lookForResult(
 	}
 	return Receipt{}, false, nil
 }
-
-// errNotLogged is what a caller knows of a change that is said to be applied.
-var errNotLogged = errors.New("it is not in the change log")
 
 // errNoResult is what a caller knows of a change that it has handed over.
 var errNoResult = errors.New("no result within the bound")
