@@ -147,6 +147,12 @@ func (s *Shop) buildProviders(ctx context.Context) error {
 		defer cancel()
 		return deployment.Leave(leaving)
 	})
+	err = deployment.AwaitReplaced(ctx, func(others []string) {
+		s.log.Info("waiting for the instances that were replaced to stop", "instances", others)
+	})
+	if err != nil {
+		return err
+	}
 	ledger := lockprovider.NewLedger(s.DB.Ent, s.DB.Dialect, commerce.WriteRecords, s.cfg.Database.Ledger)
 	ledger.UseClock(s.Clock.Now)
 	pipeline := s.cfg.Pipeline

@@ -276,7 +276,7 @@ func (c *campaign) make(dice *rand.Rand, by int) *ask {
 // nothing to go on with.
 func (c *campaign) next(dice *rand.Rand, a *ask) *ask {
 	last, _ := a.told.Last()
-	if a.operation != "placeOrder" || a.scarce || a.input["payment"] != nil || last.Code != "" || last.Accepted {
+	if a.operation != "placeOrder" || a.scarce || a.input["payment"] != nil || last.Code != "" {
 		return nil
 	}
 	a.follow = true

@@ -16,6 +16,7 @@ import (
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
 	"holdfast/lockprovider/ledger"
+	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/redisfirst"
 )
 
@@ -164,11 +165,10 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 	if err != nil {
 		return fmt.Errorf("register strategies: %w", err)
 	}
-	live, err := tx.Instance.Query().Where(instance.HeartbeatAtGT(d.now().Add(-d.settings.Expiry))).All(ctx)
+	live, err := d.live(ctx, tx.Instance.Query())
 	if err != nil {
 		return fmt.Errorf("register strategies: %w", err)
 	}
-	live = slices.DeleteFunc(live, ended)
 	if err := d.redis.check(ctx, d.strategies, live); err != nil {
 		return err
 	}
@@ -205,12 +205,70 @@ func holders(live []*ent.Instance, family, strategy string) []string {
 	var ids []string
 	for _, other := range live {
 		if other.Strategies[family] == strategy {
-			ids = append(ids, other.ID+" ("+other.Host+")")
+			ids = append(ids, nameOf(other))
 		}
 	}
 	slices.Sort(ids)
 	return ids
 }
+
+// AwaitReplaced waits, after a takeover, until the instances that were replaced have stopped. It waits only for those that run
+// another strategy for a family whose balances this instance keeps in Redis: such an instance sells from the database until it
+// notices, and Redis does not know of it. So it would accept orders that the database refuses. What it waits for goes to waiting,
+// which may be nil. It returns ErrStrategyMismatch if this instance is replaced itself.
+func (d *Deployment) AwaitReplaced(ctx context.Context, waiting func(others []string)) error {
+	for told := false; ; {
+		if err := d.current(ctx); err != nil {
+			return err
+		}
+		others, err := d.beside(ctx)
+		if err != nil {
+			return fmt.Errorf("look for the instances that were replaced: %w", err)
+		}
+		if len(others) == 0 {
+			return nil
+		}
+		if !told && waiting != nil {
+			waiting(others)
+		}
+		told = true
+		if err := lock.Pause(ctx, d.settings.Heartbeat/looksPerHeartbeat); err != nil {
+			return err
+		}
+	}
+}
+
+// looksPerHeartbeat is how often AwaitReplaced looks in the time in which an instance notices that it is replaced.
+const looksPerHeartbeat = 50
+
+// beside are the live instances that write to balances which this instance keeps in Redis, and do not keep them there.
+func (d *Deployment) beside(ctx context.Context) ([]string, error) {
+	live, err := d.live(ctx, d.client.Instance.Query())
+	if err != nil {
+		return nil, err
+	}
+	var others []string
+	for _, other := range live {
+		for family, mine := range d.redis.used(d.strategies) {
+			theirs, used := other.Strategies[family]
+			if info, _ := Lookup(Strategy(mine)); used && theirs != mine && info.BalancesInRedis {
+				others = append(others, nameOf(other))
+				break
+			}
+		}
+	}
+	slices.Sort(others)
+	return others, nil
+}
+
+// live are the instances that have not ended, as far as their last heartbeat tells.
+func (d *Deployment) live(ctx context.Context, q *ent.InstanceQuery) ([]*ent.Instance, error) {
+	live, err := q.Where(instance.HeartbeatAtGT(d.now().Add(-d.settings.Expiry))).All(ctx)
+	return slices.DeleteFunc(live, ended), err
+}
+
+// nameOf is what people call an instance by.
+func nameOf(i *ent.Instance) string { return i.ID + " (" + i.Host + ")" }
 
 func (d *Deployment) beat(ctx context.Context) {
 	ticker := time.NewTicker(d.settings.Heartbeat)
@@ -238,14 +296,27 @@ func (d *Deployment) beatOnce(ctx context.Context) error {
 	if err != nil && !ent.IsNotFound(err) {
 		return err
 	}
+	return d.current(ctx)
+}
+
+// current is [ErrStrategyMismatch] if another strategy has taken a family over.
+func (d *Deployment) current(ctx context.Context) error {
 	rows, err := d.client.FamilyStrategy.Query().All(ctx)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		if mine := d.strategies[Family(row.ID)]; Strategy(row.Strategy) != mine {
-			return fmt.Errorf("%w: %s was switched from %q to %q", ErrStrategyMismatch, row.ID, mine, row.Strategy)
+		if err := d.switched(row); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// switched is [ErrStrategyMismatch] if another strategy than this instance's has a family.
+func (d *Deployment) switched(row *ent.FamilyStrategy) error {
+	if mine := d.strategies[Family(row.ID)]; Strategy(row.Strategy) != mine {
+		return fmt.Errorf("%w: %s was switched from %q to %q", ErrStrategyMismatch, row.ID, mine, row.Strategy)
 	}
 	return nil
 }
@@ -262,8 +333,8 @@ func (d *Deployment) activeMode(ctx context.Context, f Family) (activeMode, erro
 	if err != nil {
 		return activeMode{}, fmt.Errorf("read the active mode of %s: %w", f, err)
 	}
-	if mine := d.strategies[f]; Strategy(row.Strategy) != mine {
-		return activeMode{}, fmt.Errorf("%w: %s was switched from %q to %q", ErrStrategyMismatch, f, mine, row.Strategy)
+	if err := d.switched(row); err != nil {
+		return activeMode{}, err
 	}
 	return activeMode{epoch: row.Epoch, fallback: row.Fallback}, nil
 }

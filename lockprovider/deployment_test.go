@@ -206,3 +206,72 @@ func TestTakeoverTellsTheOther(t *testing.T) {
 		}
 	})
 }
+
+// TestTakeoverWaits: an instance that keeps balances in Redis does not sell beside one that it has replaced.
+func TestTakeoverWaits(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, client *ent.Client) {
+		beating := lockprovider.DeploymentSettings{Heartbeat: 100 * time.Millisecond, Expiry: never}
+		takeover := beating
+		takeover.Takeover = true
+		old := mustJoin(t, client, strategies(lockprovider.RowLock), beating)
+		first := mustJoin(t, client, strategies(lockprovider.Lua), takeover)
+		second := mustJoin(t, client, strategies(lockprovider.Lua), beating) // not the one that switched: it waits as well
+		type ended struct {
+			who string
+			err error
+		}
+		waiting, done := make(chan []string, 2), make(chan ended, 2)
+		for who, d := range map[string]*lockprovider.Deployment{"who took over": first, "who came after": second} {
+			go func() {
+				done <- ended{who, d.AwaitReplaced(bounded(t), func(others []string) { waiting <- others })}
+			}()
+		}
+		for range 2 {
+			select {
+			case others := <-waiting:
+				if len(others) != 1 || !strings.HasPrefix(others[0], old.Instance()) {
+					t.Errorf("waits for %v, want %s alone", others, old.Instance())
+				}
+			case e := <-done:
+				t.Fatalf("%s does not wait for the instance that was replaced: %v", e.who, e.err)
+			}
+		}
+		<-old.Replaced()
+		select {
+		case e := <-done:
+			t.Fatalf("%s did not wait until the instance had stopped: %v", e.who, e.err)
+		default:
+		}
+		leave(t, old)
+		for range 2 {
+			if e := <-done; e.err != nil {
+				t.Errorf("%s: %v", e.who, e.err)
+			}
+		}
+	})
+}
+
+// TestTakeoverBesideOthers: strategies that keep no balances in Redis go by the rows of the database, and need not wait.
+func TestTakeoverBesideOthers(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, client *ent.Client) {
+		takeover := lockprovider.DeploymentSettings{Heartbeat: never, Expiry: never, Takeover: true}
+		mustJoin(t, client, strategies(lockprovider.RowLock), takeover)
+		d := mustJoin(t, client, strategies(lockprovider.PubSub), takeover)
+		if err := d.AwaitReplaced(bounded(t), nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestReplacedWhileItWaits: who waits for others and is replaced itself does not go on.
+func TestReplacedWhileItWaits(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, client *ent.Client) {
+		takeover := lockprovider.DeploymentSettings{Heartbeat: 100 * time.Millisecond, Expiry: never, Takeover: true}
+		mustJoin(t, client, strategies(lockprovider.RowLock), takeover)
+		d := mustJoin(t, client, strategies(lockprovider.Lua), takeover)
+		err := d.AwaitReplaced(bounded(t), func([]string) { mustJoin(t, client, strategies(lockprovider.Optimistic), takeover) })
+		if !errors.Is(err, lockprovider.ErrStrategyMismatch) {
+			t.Errorf("error %v, want ErrStrategyMismatch", err)
+		}
+	})
+}
