@@ -3,6 +3,7 @@ package commerce
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -312,7 +313,7 @@ func (s *Catalog) ProductsByID(ctx context.Context, ids []string) (map[string]*e
 // shared is ProductsByID for the way to an order: those who ask for the same products while they are being read get the same
 // answer. In a flash sale, that is one query for hundreds of customers. The rows are not to be written to.
 func (s *Catalog) shared(ctx context.Context, ids []string) (map[string]*ent.Product, error) {
-	ch := s.reads.DoChan(strings.Join(ids, " "), func() (any, error) {
+	ch := s.reads.DoChan(fmt.Sprintf("%q", ids), func() (any, error) {
 		return s.ProductsByID(context.WithoutCancel(ctx), ids) // the first to ask may leave; the others stay
 	})
 	select {

@@ -26,6 +26,7 @@ const (
 	IdempotencyMismatch Code = "IDEMPOTENCY_MISMATCH"
 	IdempotencyExpired  Code = "IDEMPOTENCY_EXPIRED"
 	PaymentDeclined     Code = "PAYMENT_DECLINED"
+	PriceChanged        Code = "PRICE_CHANGED"
 	InvalidState        Code = "INVALID_STATE"
 	NotFound            Code = "NOT_FOUND"
 	InvalidInput        Code = "INVALID_INPUT"
@@ -69,6 +70,9 @@ type CouponExhaustedDetails struct{ CouponID string }
 
 // InsufficientFundsDetails tells how much was requested and how much there is, in points or minor units.
 type InsufficientFundsDetails struct{ Requested, Available int64 }
+
+// PriceChangedDetails tells which total was expected, and what the order would cost.
+type PriceChangedDetails struct{ Expected, Actual Money }
 
 // VersionConflictDetails tells the version to start from.
 type VersionConflictDetails struct{ Current int }

@@ -2,6 +2,8 @@ package commerce
 
 import (
 	"regexp"
+	"strconv"
+	"strings"
 
 	"holdfast/lockprovider"
 )
@@ -10,6 +12,21 @@ import (
 type Money struct {
 	Minor    int64
 	Currency string
+}
+
+// String is the amount as ISO 4217 writes it: 12.50 USD, 1250 JPY.
+func (m Money) String() string {
+	digits := MinorDigits(m.Currency)
+	minor := strconv.FormatInt(m.Minor, 10)
+	sign := ""
+	if m.Minor < 0 {
+		sign, minor = "-", minor[1:]
+	}
+	if digits > 0 {
+		minor = strings.Repeat("0", max(0, digits+1-len(minor))) + minor
+		minor = minor[:len(minor)-digits] + "." + minor[len(minor)-digits:]
+	}
+	return sign + minor + " " + m.Currency
 }
 
 // MinorDigits is how many decimals a currency has, by ISO 4217: 2 for USD, whose minor unit is the cent. Whoever shows an amount

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -34,6 +35,8 @@ type PlaceOrder struct {
 	Lines         []Line
 	CouponIssueID string   // a coupon that was issued to the viewer, or ""
 	Payment       *Payment // nil leaves the order PENDING until it is paid or expires
+	// ExpectedTotal is the total that the customer has seen. If the order would cost anything else, it is not placed.
+	ExpectedTotal *Money `json:",omitempty"` // without it, the fingerprint is as it was before there was such a field
 	// NoWait requests a ticket instead of an answer, if the strategy of the stock has a queue.
 	NoWait bool `json:"-"` // not in the fingerprint: it is the same order either way
 
@@ -90,9 +93,9 @@ type draft struct {
 }
 
 // Place reserves the stock of all lines or of none, spends the coupon, and takes the payment. If a step is refused, it gives
-// everything back. Errors: INVALID_INPUT, NOT_FOUND, OUT_OF_STOCK (one for each line that is short), COUPON_NOT_VALID,
-// INSUFFICIENT_FUNDS, PAYMENT_DECLINED, INVALID_STATE if the order was cancelled or has expired before it was paid; LOCK_TIMEOUT and the like leave an order that a repeat with the same key
-// continues.
+// everything back. Errors: INVALID_INPUT, NOT_FOUND, PRICE_CHANGED, OUT_OF_STOCK (one for each line that is short),
+// COUPON_NOT_VALID, INSUFFICIENT_FUNDS, PAYMENT_DECLINED, INVALID_STATE if the order was cancelled or has expired before it was
+// paid; LOCK_TIMEOUT and the like leave an order that a repeat with the same key continues.
 func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return OrderResult{}, err
@@ -202,6 +205,9 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 		return nil, err
 	}
 	p.TotalMinor = p.SubtotalMinor - p.DiscountMinor
+	if err := priceUnchanged(in.ExpectedTotal, Money{Minor: p.TotalMinor, Currency: p.Currency}); err != nil {
+		return nil, err
+	}
 	return &draft{
 		payload: p, products: products, requested: requested,
 		change: lockprovider.Change{
@@ -210,6 +216,17 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 			Confirm: p.hasSteps(), // which need the row
 		},
 	}, nil
+}
+
+// priceUnchanged refuses an order that costs anything else than the customer has seen.
+func priceUnchanged(expected *Money, actual Money) error {
+	if expected == nil || *expected == actual {
+		return nil
+	}
+	return &Error{
+		Code: PriceChanged, Field: input("expectedTotal"), Details: PriceChangedDetails{Expected: *expected, Actual: actual},
+		Message: fmt.Sprintf("the order costs %s, not %s; nothing was ordered", actual, *expected),
+	}
 }
 
 // mergeLines adds up the lines of the same product and keeps their order.

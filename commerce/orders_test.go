@@ -187,6 +187,88 @@ func TestFailedPaymentGivesEverythingBack(t *testing.T) {
 	}
 }
 
+// An order costs what the customer has seen, or is not placed. A repeat is answered as the first request was, whatever the price is by
+// then.
+func TestExpectedTotal(t *testing.T) { everyStrategy(t, testExpectedTotal) }
+
+func testExpectedTotal(t *testing.T, s *shop) {
+	a := s.product(t, 1000, 10)
+	percent := s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{DiscountKind: coupon.DiscountKindPERCENT, DiscountValue: 10}))
+	in := commerce.PlaceOrder{
+		Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 2}}, CouponIssueID: percent,
+		ExpectedTotal: &commerce.Money{Minor: 1800, Currency: "USD"},
+	}
+	first, err := s.Orders.Place(t.Context(), alice, in)
+	must(t, err)
+
+	price := int64(9999)
+	_, err = s.Catalog.Update(t.Context(), admin, commerce.UpdateProduct{ID: a, Version: 1, PriceMinor: &price})
+	must(t, err)
+	again, err := s.Orders.Place(t.Context(), alice, in)
+	must(t, err)
+	if again.Order.ID != first.Order.ID || again.Order.TotalMinor != 1800 || !again.Meta.Replayed {
+		t.Errorf("the repeat is answered with order %s of %d, replayed %v", again.Order.ID, again.Order.TotalMinor, again.Meta.Replayed)
+	}
+
+	for name, expected := range map[string]commerce.Money{
+		"the old price": {Minor: 1000, Currency: "USD"}, "a higher one": {Minor: price + 1, Currency: "USD"},
+		"another currency": {Minor: price, Currency: "EUR"},
+	} {
+		result, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+			Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, ExpectedTotal: &expected, Payment: byCard(),
+		})
+		errs := wantCodes(t, err, "PRICE_CHANGED:input.expectedTotal")
+		want := commerce.PriceChangedDetails{Expected: expected, Actual: commerce.Money{Minor: price, Currency: "USD"}}
+		if errs[0].Details != want || !strings.Contains(errs[0].Message, "99.99 USD, not "+expected.String()) {
+			t.Errorf("%s: told %q, %+v", name, errs[0].Message, errs[0].Details)
+		}
+		if result.Order != nil {
+			t.Errorf("%s: an order was made: %v", name, result.Order)
+		}
+	}
+	s.wantStock(t, a, 8)
+	s.audit(t)
+}
+
+// Customers who order other products at the same moment do not get each other's: an ID may contain what separates IDs.
+func TestConcurrentOrdersOfStrangeIDs(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	a, b := s.product(t, 1000, 1000), s.product(t, 250, 1000)
+	done := make(chan error, 2)
+	stop := make(chan struct{})
+	t.Cleanup(func() { <-done })
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			_, _ = s.Orders.Place(t.Context(), bob, commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a + " " + b, Quantity: 1}}})
+		}
+	}()
+	defer close(stop)
+	for range 200 {
+		_, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+			Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}, {ProductID: b, Quantity: 1}},
+		})
+		must(t, err)
+	}
+}
+
+func TestMoneyAsText(t *testing.T) {
+	for want, m := range map[string]commerce.Money{
+		"12.50 USD": {Minor: 1250, Currency: "USD"}, "0.05 USD": {Minor: 5, Currency: "USD"}, "-0.05 USD": {Minor: -5, Currency: "USD"},
+		"1250 JPY": {Minor: 1250, Currency: "JPY"}, "1.250 KWD": {Minor: 1250, Currency: "KWD"}, "0.0001 CLF": {Minor: 1, Currency: "CLF"},
+		"1.00 HUF": {Minor: 100, Currency: "HUF"},
+	} {
+		if got := m.String(); got != want {
+			t.Errorf("%d %s is written %q, want %q", m.Minor, m.Currency, got, want)
+		}
+	}
+}
+
 func orderIDs(t *testing.T, s *shop) []string {
 	t.Helper()
 	ids, err := s.db.Ent.Order.Query().IDs(t.Context())

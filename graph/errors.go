@@ -67,6 +67,11 @@ func toUserError(e *commerce.Error) model.UserError {
 			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
 			Requested: d.Requested, Available: d.Available,
 		}
+	case commerce.PriceChangedDetails:
+		return &model.PriceChangedError{
+			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
+			Expected: money(d.Expected.Minor, d.Expected.Currency), Actual: money(d.Actual.Minor, d.Actual.Currency),
+		}
 	case commerce.VersionConflictDetails:
 		return &model.VersionConflictError{
 			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,

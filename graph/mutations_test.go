@@ -22,6 +22,7 @@ const (
 		... on CouponExhaustedError { couponId }
 		... on InsufficientFundsError { requested available }
 		... on VersionConflictError { currentVersion }
+		... on PriceChangedError { expected { amountMinor currency minorDigits } actual { amountMinor } }
 		... on ContentionError { strategy waitedMs } } `
 	meta  = ` meta { requestId strategy attempts lockWaitMs totalMs replayed } `
 	order = ` order { id status subtotal { amountMinor } discount { amountMinor } total { amountMinor currency }
@@ -404,6 +405,11 @@ func TestUserErrorDetails(t *testing.T) {
 		"placeOrder.meta.strategy", "SETNX")
 	a.do(admin, productUpdate, vars(object{"id": "prod_1", "version": 7, "name": "Y"})).
 		want("productUpdate.product", nil, "productUpdate.userErrors.0.currentVersion", 1)
+	shown := object{"amountMinor": "1000", "currency": "USD"}
+	a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "expectedTotal": shown})).want(
+		"placeOrder.order", nil, "placeOrder.userErrors.0.__typename", "PriceChangedError", "placeOrder.userErrors.0.code", "PRICE_CHANGED",
+		"placeOrder.userErrors.0.retryable", false, "placeOrder.userErrors.0.expected.amountMinor", "1000",
+		"placeOrder.userErrors.0.expected.minorDigits", 2, "placeOrder.userErrors.0.actual.amountMinor", "8900")
 	a.do(alice, issueCoupon, vars(object{"idempotencyKey": key(), "couponId": "coup_0"})).
 		want("issueCoupon.meta.strategy", "ATOMICSQL", "issueCoupon.meta.attempts", 0)
 	a.do(admin, stockAdjust, vars(object{"idempotencyKey": key(), "productId": "prod_8", "delta": "-2"})).

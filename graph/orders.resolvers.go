@@ -24,6 +24,10 @@ func (r *mutationResolver) PlaceOrder(ctx context.Context, input model.PlaceOrde
 		Key: input.IdempotencyKey, CouponIssueID: orZero(input.CouponIssueID), Payment: fromPayment(input.Payment),
 		NoWait: !orDefault(input.Wait, true),
 	}
+	if input.ExpectedTotal != nil {
+		expected := fromMoney(input.ExpectedTotal)
+		in.ExpectedTotal = &expected
+	}
 	for _, line := range input.Lines {
 		in.Lines = append(in.Lines, commerce.Line{ProductID: line.ProductID, Quantity: int64(line.Quantity)})
 	}

@@ -114,7 +114,7 @@ func TestEnumsCoverTheCode(t *testing.T) {
 	}
 	for _, code := range []commerce.Code{
 		commerce.OutOfStock, commerce.CouponExhausted, commerce.CouponAlreadyIssued, commerce.CouponNotValid,
-		commerce.InsufficientFunds, commerce.VersionConflict, commerce.LockTimeout, commerce.LockLost,
+		commerce.InsufficientFunds, commerce.VersionConflict, commerce.PriceChanged, commerce.LockTimeout, commerce.LockLost,
 		commerce.IdempotencyMismatch, commerce.IdempotencyExpired, commerce.PaymentDeclined, commerce.InvalidState, commerce.NotFound,
 		commerce.InvalidInput, commerce.Unavailable,
 	} {

@@ -32,6 +32,7 @@ var byCode = map[string]Claim{
 	"COUPON_NOT_VALID":      Refused,
 	"INSUFFICIENT_FUNDS":    Refused,
 	"VERSION_CONFLICT":      Refused,
+	"PRICE_CHANGED":         Refused,
 	"LOCK_TIMEOUT":          NotStarted,
 	"LOCK_LOST":             NotStarted,
 	mismatch:                Refused,

@@ -769,6 +769,14 @@ func (ec *executionContext) marshalNStrategy2ᚕholdfastᚋgraphᚋmodelᚐStrat
 	return ret
 }
 
+func (ec *executionContext) unmarshalOMoneyInput2ᚖholdfastᚋgraphᚋmodelᚐMoneyInput(ctx context.Context, v any) (*model.MoneyInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputMoneyInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalOStrategy2ᚕholdfastᚋgraphᚋmodelᚐStrategyᚄ(ctx context.Context, v any) ([]model.Strategy, error) {
 	if v == nil {
 		return nil, nil

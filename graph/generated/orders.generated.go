@@ -1981,7 +1981,7 @@ func (ec *executionContext) unmarshalInputPlaceOrderInput(ctx context.Context, o
 		asMap["wait"] = true
 	}
 
-	fieldsInOrder := [...]string{"idempotencyKey", "lines", "couponIssueId", "payment", "wait"}
+	fieldsInOrder := [...]string{"idempotencyKey", "lines", "couponIssueId", "payment", "expectedTotal", "wait"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -2016,6 +2016,13 @@ func (ec *executionContext) unmarshalInputPlaceOrderInput(ctx context.Context, o
 				return it, err
 			}
 			it.Payment = data
+		case "expectedTotal":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedTotal"))
+			data, err := ec.unmarshalOMoneyInput2ᚖholdfastᚋgraphᚋmodelᚐMoneyInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedTotal = data
 		case "wait":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("wait"))
 			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)

@@ -425,6 +425,16 @@ type ComplexityRoot struct {
 		Units   func(childComplexity int) int
 	}
 
+	PriceChangedError struct {
+		Actual       func(childComplexity int) int
+		Code         func(childComplexity int) int
+		Expected     func(childComplexity int) int
+		Field        func(childComplexity int) int
+		Message      func(childComplexity int) int
+		RetryAfterMs func(childComplexity int) int
+		Retryable    func(childComplexity int) int
+	}
+
 	Product struct {
 		ArchivedAt  func(childComplexity int) int
 		CreatedAt   func(childComplexity int) int
@@ -2220,6 +2230,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PopularProduct.Units(childComplexity), true
 
+	case "PriceChangedError.actual":
+		if e.ComplexityRoot.PriceChangedError.Actual == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriceChangedError.Actual(childComplexity), true
+	case "PriceChangedError.code":
+		if e.ComplexityRoot.PriceChangedError.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriceChangedError.Code(childComplexity), true
+	case "PriceChangedError.expected":
+		if e.ComplexityRoot.PriceChangedError.Expected == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriceChangedError.Expected(childComplexity), true
+	case "PriceChangedError.field":
+		if e.ComplexityRoot.PriceChangedError.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriceChangedError.Field(childComplexity), true
+	case "PriceChangedError.message":
+		if e.ComplexityRoot.PriceChangedError.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriceChangedError.Message(childComplexity), true
+	case "PriceChangedError.retryAfterMs":
+		if e.ComplexityRoot.PriceChangedError.RetryAfterMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriceChangedError.RetryAfterMs(childComplexity), true
+	case "PriceChangedError.retryable":
+		if e.ComplexityRoot.PriceChangedError.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriceChangedError.Retryable(childComplexity), true
+
 	case "Product.archivedAt":
 		if e.ComplexityRoot.Product.ArchivedAt == nil {
 			break
@@ -3514,6 +3567,8 @@ enum ErrorCode {
   IDEMPOTENCY_EXPIRED
   "The payment was declined."
   PAYMENT_DECLINED
+  "The order would cost something else than ` + "`" + `expectedTotal` + "`" + `. Show the customer the new total, and send it with a new key."
+  PRICE_CHANGED
   "The object is not in a state that allows this."
   INVALID_STATE
   "An object that the input names does not exist, or belongs to somebody else."
@@ -3579,6 +3634,24 @@ type InsufficientFundsError implements UserError {
   requested: Int64!
   "How much there was, in points or minor units."
   available: Int64!
+}
+
+"The order would cost something else than the customer was shown. Nothing was ordered."
+type PriceChangedError implements UserError {
+  "PRICE_CHANGED."
+  code: ErrorCode!
+  "The reason, for people."
+  message: String!
+  "The path of the input field at fault."
+  field: [String!]
+  "Whether the same request may succeed later."
+  retryable: Boolean!
+  "How many milliseconds to wait before that."
+  retryAfterMs: Int
+  "The total that was expected."
+  expected: Money!
+  "What the order would cost."
+  actual: Money!
 }
 
 "Somebody else has changed the object since the given version."
@@ -4344,6 +4417,11 @@ input PlaceOrderInput {
   couponIssueId: ID
   "How to pay at once; without it the order waits for payOrder."
   payment: PaymentInput
+  """
+  The total that the customer was shown, discount included. If the order would cost anything else by now, it is not placed: the
+  answer is PRICE_CHANGED, with both amounts. Without it, the order costs what the products cost at this moment.
+  """
+  expectedTotal: MoneyInput
   "False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always."
   wait: Boolean = true
 }

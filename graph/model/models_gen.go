@@ -758,6 +758,9 @@ type PlaceOrderInput struct {
 	CouponIssueID *string `json:"couponIssueId,omitempty"`
 	// How to pay at once; without it the order waits for payOrder.
 	Payment *PaymentInput `json:"payment,omitempty"`
+	// The total that the customer was shown, discount included. If the order would cost anything else by now, it is not placed: the
+	// answer is PRICE_CHANGED, with both amounts. Without it, the order costs what the products cost at this moment.
+	ExpectedTotal *MoneyInput `json:"expectedTotal,omitempty"`
 	// False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always.
 	Wait *bool `json:"wait,omitempty"`
 }
@@ -793,6 +796,26 @@ type PopularProduct struct {
 	// What they cost, before discounts.
 	Revenue *Money `json:"revenue"`
 }
+
+// The order would cost something else than the customer was shown. Nothing was ordered.
+type PriceChangedError struct {
+	// PRICE_CHANGED.
+	Code ErrorCode `json:"code"`
+	// The reason, for people.
+	Message string `json:"message"`
+	// The path of the input field at fault.
+	Field []string `json:"field,omitempty"`
+	// Whether the same request may succeed later.
+	Retryable bool `json:"retryable"`
+	// How many milliseconds to wait before that.
+	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
+	// The total that was expected.
+	Expected *Money `json:"expected"`
+	// What the order would cost.
+	Actual *Money `json:"actual"`
+}
+
+func (PriceChangedError) IsUserError() {}
 
 // Something to buy.
 type Product struct {
@@ -1297,6 +1320,8 @@ const (
 	ErrorCodeIdempotencyExpired ErrorCode = "IDEMPOTENCY_EXPIRED"
 	// The payment was declined.
 	ErrorCodePaymentDeclined ErrorCode = "PAYMENT_DECLINED"
+	// The order would cost something else than `expectedTotal`. Show the customer the new total, and send it with a new key.
+	ErrorCodePriceChanged ErrorCode = "PRICE_CHANGED"
 	// The object is not in a state that allows this.
 	ErrorCodeInvalidState ErrorCode = "INVALID_STATE"
 	// An object that the input names does not exist, or belongs to somebody else.
@@ -1320,6 +1345,7 @@ var AllErrorCode = []ErrorCode{
 	ErrorCodeIdempotencyMismatch,
 	ErrorCodeIdempotencyExpired,
 	ErrorCodePaymentDeclined,
+	ErrorCodePriceChanged,
 	ErrorCodeInvalidState,
 	ErrorCodeNotFound,
 	ErrorCodeInvalidInput,
@@ -1328,7 +1354,7 @@ var AllErrorCode = []ErrorCode{
 
 func (e ErrorCode) IsValid() bool {
 	switch e {
-	case ErrorCodeOutOfStock, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodeIdempotencyExpired, ErrorCodePaymentDeclined, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
+	case ErrorCodeOutOfStock, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodeIdempotencyExpired, ErrorCodePaymentDeclined, ErrorCodePriceChanged, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
 		return true
 	}
 	return false

@@ -2,8 +2,8 @@ import { useApolloClient, useQuery } from '@apollo/client/react';
 import { type FormEvent, useState } from 'react';
 
 import { addOrder } from './cache';
-import { CheckoutDocument, type PaymentInput, PlaceOrderDocument } from './gql/operations';
-import { formatMoney, sum } from './money';
+import { CheckoutDocument, type PaymentInput, PlaceOrderDocument, ProductDocument } from './gql/operations';
+import { discounted, formatMoney, sum } from './money';
 import { Failure, Outcome } from './Outcome';
 import { PaymentChoice } from './PaymentChoice';
 import { type Line, usePurchase } from './purchase';
@@ -25,7 +25,18 @@ export function Basket() {
   const coupons = me?.couponIssues.filter((issue) => issue.status === 'ISSUED') ?? [];
   const coupon = coupons.find((issue) => issue.id === couponIssueId);
   const queued = checkout.data?.strategies.some((s) => s.family === 'STOCK' && s.strategy === 'QUEUE') ?? false;
-  const total = sum(lines.map(({ product, quantity }) => ({ price: product.price, quantity })));
+  const subtotal = sum(lines.map(({ product, quantity }) => ({ price: product.price, quantity })));
+  const total = subtotal && discounted(subtotal, coupon?.coupon);
+
+  /** Shows the prices of this moment, for the customer to agree to or not. */
+  const refreshPrices = async () => {
+    const ids = lines.map((line) => line.product.id);
+    const answers = await Promise.all(
+      ids.map((id) => client.query({ query: ProductDocument, variables: { id }, fetchPolicy: 'network-only' }).catch(() => null)),
+    );
+    const current = new Map(answers.flatMap((answer) => (answer?.data?.product ? [[answer.data.product.id, answer.data.product]] : [])));
+    setLines((before) => before.map((line) => ({ ...line, product: current.get(line.product.id) ?? line.product })));
+  };
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -33,10 +44,14 @@ export function Basket() {
       lines: lines.map(({ product, quantity }) => ({ productId: product.id, quantity })),
       couponIssueId: coupon?.id,
       payment,
+      expectedTotal: total && { amountMinor: total.amountMinor, currency: total.currency },
       wait: !(queued && watch),
     });
     if (payload?.order && me) {
       addOrder(client.cache, me.id, payload.order.id);
+    }
+    if (payload?.userErrors.some((e) => e.code === 'PRICE_CHANGED')) {
+      await refreshPrices();
     }
     if (payload && payload.userErrors.length === 0) {
       setLines(() => []);
@@ -58,7 +73,6 @@ export function Basket() {
             <BasketLine key={line.product.id} line={line} onChange={(changed) => setLines((before) => replace(before, line, changed))} />
           ))}
         </ul>
-        {total && <p className="price">Sum: {formatMoney(total)}</p>}
         <label className="field">
           <span>Coupon</span>
           <select value={coupon?.id ?? ''} onChange={(e) => setCouponIssueId(e.target.value)}>
@@ -70,6 +84,7 @@ export function Basket() {
             ))}
           </select>
         </label>
+        {total && <p className="price">Total: {formatMoney(total)}</p>}
         {me && <PaymentChoice wallet={me.wallet} accounts={me.accounts} onChange={setPayment} />}
         {queued && (
           <label className="row">

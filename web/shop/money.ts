@@ -39,6 +39,16 @@ export function sum(items: { price: PriceFragment; quantity: number }[]): PriceF
   return { ...items[0].price, amountMinor: total.toString() };
 }
 
+/** What an order costs after a discount, rounded as the server does. */
+export function discounted(subtotal: PriceFragment, coupon?: { discountKind: string; discountValue: string }): PriceFragment {
+  if (!coupon) {
+    return subtotal;
+  }
+  const [amount, value] = [BigInt(subtotal.amountMinor), BigInt(coupon.discountValue)];
+  const full = coupon.discountKind === 'PERCENT' ? (amount * value) / 100n : value;
+  return { ...subtotal, amountMinor: (full > amount ? 0n : amount - full).toString() };
+}
+
 export function formatCount(count: string): string {
   return new Intl.NumberFormat('en').format(BigInt(count));
 }

@@ -103,6 +103,17 @@ async function adjustStock(productId, delta) {
   assert(stockAdjust.userErrors.length === 0, JSON.stringify(stockAdjust.userErrors));
 }
 
+async function setPrice(sku, amountMinor) {
+  const { products } = await api(options.admin, '{ products(first: 100) { nodes { id sku version } } }');
+  const { id, version } = products.nodes.find((product) => product.sku === sku);
+  const { productUpdate } = await api(
+    options.admin,
+    'mutation ($input: ProductUpdateInput!) { productUpdate(input: $input) { userErrors { message } } }',
+    { input: { id, version, priceMinor: String(amountMinor) } },
+  );
+  assert(productUpdate.userErrors.length === 0, JSON.stringify(productUpdate.userErrors));
+}
+
 function assert(condition, message) {
   if (!condition) {
     throw new Error(message);
@@ -164,7 +175,7 @@ async function shop() {
     const before = await stockOf('MS-01');
     await addToBasket('Silent mouse').click();
     await addToBasket('Silent mouse').click();
-    await basket.getByText('Sum: $48.00').waitFor();
+    await basket.getByText('Total: $48.00').waitFor();
     await placeOrder.click();
     await told(basket).getByText('Order placed and paid: $48.00').waitFor();
     await eventually('stock', () => stockOf('MS-01'), (n) => n === before - 2);
@@ -185,6 +196,17 @@ async function shop() {
     await placeOrder.click();
     await alerted(basket).getByText('OUT_OF_STOCK').waitFor();
     await basket.getByRole('button', { name: 'Remove Desk lamp' }).click();
+  });
+
+  await check('a price that changes is agreed to first', async () => {
+    await addToBasket('Silent mouse').click();
+    await setPrice('MS-01', 2450);
+    await placeOrder.click();
+    await alerted(basket).getByText('the order costs 24.50 USD, not 24.00 USD').waitFor();
+    await basket.getByText('Total: $24.50').waitFor();
+    await placeOrder.click();
+    await told(basket).getByText('placed and paid: $24.50').waitFor();
+    await setPrice('MS-01', 2400);
   });
 
   await check('stock changes without reload', async () => {
@@ -211,6 +233,7 @@ async function shop() {
     await go('Points');
     await go('Products'); // The basket is still there.
     await basket.getByLabel('Coupon').selectOption({ label: 'Half price, ten only' });
+    await basket.getByText('Total: $39.50').waitFor();
     await placeOrder.click();
     await told(basket).getByText('placed and paid: $39.50').waitFor();
     await eventually('coupons to spend', () => basket.getByLabel('Coupon').innerText(), (t) => !t.includes('Half price'));
@@ -289,8 +312,8 @@ async function shop() {
     const orders = page.getByRole('list', { name: 'Your orders' }).getByRole('article');
     const ids = () => orders.evaluateAll((cards) => cards.map((card) => card.dataset.order));
     await orders.first().waitFor();
-    // Three were placed here, and one came with the demo data.
-    assert((await orders.count()) === 4, `${await orders.count()} orders`);
+    // Four were placed here, and one came with the demo data.
+    assert((await orders.count()) === 5, `${await orders.count()} orders`);
     await go('Products');
     for (let i = 0; i < 3; i++) {
       await addToBasket('USB-C hub').click();
@@ -301,9 +324,9 @@ async function shop() {
     await go('Orders');
     await eventually('orders', () => orders.count(), (n) => n === 5);
     await page.getByRole('button', { name: 'Show more orders' }).click();
-    await eventually('orders', () => orders.count(), (n) => n === 7);
+    await eventually('orders', () => orders.count(), (n) => n === 8);
     const all = await ids();
-    assert(new Set(all).size === 7, `twice the same order: ${all}`);
+    assert(new Set(all).size === 8, `twice the same order: ${all}`);
     assert((await page.getByRole('button', { name: 'Show more orders' }).count()) === 0, 'more than all orders');
 
     const newest = orders.first();

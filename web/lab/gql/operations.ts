@@ -80,6 +80,7 @@ export type StartExperimentMutation = { startExperiment: { experiment: { id: str
       | { message: string }
       | { message: string }
       | { message: string }
+      | { message: string }
     > } | null };
 
 export type StopExperimentMutationVariables = Exact<{
@@ -88,6 +89,7 @@ export type StopExperimentMutationVariables = Exact<{
 
 
 export type StopExperimentMutation = { stopExperiment: { experiment: { id: string, state: ExperimentState } | null, userErrors: Array<
+      | { message: string }
       | { message: string }
       | { message: string }
       | { message: string }

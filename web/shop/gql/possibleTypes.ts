@@ -26,6 +26,7 @@
       "InsufficientFundsError",
       "OutOfStockError",
       "PaymentDeclinedError",
+      "PriceChangedError",
       "UnavailableError",
       "VersionConflictError"
     ]
