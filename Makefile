@@ -41,6 +41,9 @@ RACED := ./internal/httpserver $(if $(wildcard lockprovider/lock),./lockprovider
 # make check needs etcd, whose build takes longer than all of these tests.
 PEERS_TESTED := ./redistest
 
+# The packages whose tests take longest. They are tested first: alone at the end, they would leave the processors idle.
+LONGEST := $(foreach package,lockprovider e2e commerce events,$(if $(wildcard $(package)),./$(package)))
+
 # A package that takes longer hangs. Alone on a machine, none takes more than a few minutes.
 TEST_TIMEOUT := 30m
 
@@ -222,7 +225,7 @@ go-test:
 	beside go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced
 	beside go -C $(PEERS) test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PEERS_TESTED)
 	failed=0
-	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list ./... | grep -vxF "$$raced") | $(DROP_UNTESTED) || failed=1
+	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$raced") | $(DROP_UNTESTED) || failed=1
 	all_done || failed=1
 	[ $$failed = 0 ]
 	summarise 'tests ok'
@@ -239,7 +242,7 @@ go-test-race:
 	fi
 	failed=0
 	beside go -C $(PEERS) test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
-	go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./... | $(DROP_UNTESTED) || failed=1
+	go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(LONGEST) ./... | $(DROP_UNTESTED) || failed=1
 	all_done || failed=1
 	[ $$failed = 0 ]
 	summarise "tests$${race:+ with $$race} ok"
@@ -259,7 +262,7 @@ test-short: ## The tests that need no database server, without the race detector
 .PHONY: campaign
 campaign: ## The long campaign: 100 servers killed and every fault under each strategy, 50 takeovers, 20 fallbacks, 500 faults of each lock; an hour
 	HOLDFAST_CAMPAIGN=long go test -run '^Test(Campaign|Kill9)' -count 1 -timeout 60m -v $(TESTFLAGS) $(CAMPAIGN_SERVERS)
-	HOLDFAST_CAMPAIGN=long go test -run '^TestConformance$$' -count 1 -timeout 60m $(TESTFLAGS) $(CAMPAIGN_LOCKS)
+	HOLDFAST_CAMPAIGN=long go test -run '^TestConformance' -count 1 -timeout 60m $(TESTFLAGS) $(CAMPAIGN_LOCKS)
 	HOLDFAST_CAMPAIGN=long go -C $(PEERS) test -run '^TestLockers$$' -count 1 -timeout 60m $(TESTFLAGS) ./redistest
 	go test -run '^TestSimulation$$' -count 1 -timeout 60m $(TESTFLAGS) ./lockprovider/lock/handoff -simulations 10000
 

@@ -3,6 +3,7 @@ package lockprovider_test
 import (
 	"database/sql"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -63,11 +64,13 @@ func withDefault(t *testing.T, address, setting string) string {
 	return address
 }
 
-// TestConformanceOfServers runs every scenario, with one family, on servers that are not set up as usual.
+// TestConformanceOfServers runs the scenarios with one family on servers that are not set up as usual: a third of them on each
+// server, in turn, and with HOLDFAST_CAMPAIGN=long all of them on all.
 func TestConformanceOfServers(t *testing.T) {
 	var envs sync.WaitGroup
 	turns := make(chan struct{}, sideBySide)
-	for _, server := range serverKinds {
+	const parts = 3
+	for i, server := range serverKinds {
 		envs.Go(func() {
 			turns <- struct{}{}
 			defer func() { <-turns }()
@@ -76,6 +79,9 @@ func TestConformanceOfServers(t *testing.T) {
 				for _, kind := range server.redis {
 					env := openEnv(t, server.name, address, kind)
 					env.Families, env.Small = lockprovider.Families[1:2], true
+					if os.Getenv("HOLDFAST_CAMPAIGN") != "long" {
+						env.Share, env.Of = i%parts, parts
+					}
 					for _, v := range variantsFor(kind, server.dialect) {
 						if v.Strategy != lockprovider.SetNX && v.Strategy != lockprovider.Redsync { // they do the same in the database as pubsub
 							providertest.Run(t, env, v)

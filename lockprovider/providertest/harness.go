@@ -50,7 +50,8 @@ type Env struct {
 	// Small keeps the races small with every family.
 	Small bool
 	// Share and Of shorten the suite: of the families after the first, which share all code but their keys, every Of-th
-	// scenario runs, beginning with the one numbered Share. Environments with other shares run the rest. 0: all run.
+	// scenario runs, beginning with the one numbered Share; of the first family as well if Small is set. Environments with other
+	// shares run the rest. 0: all run.
 	Share, Of int
 
 	ledger  *lockprovider.Ledger
@@ -118,7 +119,7 @@ func (h *Harness) first() bool { return h.Family == h.Env.families()[0] }
 
 // skips tells whether a scenario, by its number, is left to another environment.
 func (h *Harness) skips(number int) bool {
-	return !h.first() && h.Env.Of > 0 && number%h.Env.Of != h.Env.Share
+	return (!h.first() || h.Env.Small) && h.Env.Of > 0 && number%h.Env.Of != h.Env.Share
 }
 
 // size scales the races.
