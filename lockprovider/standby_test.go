@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -36,42 +37,50 @@ func wait(t *testing.T, what string, done func() (bool, error)) {
 	}
 }
 
-// withStandby are strategies that differ in what they do in the database.
-var withStandby = []lockprovider.Strategy{
-	lockprovider.RowLock, lockprovider.AtomicSQL, lockprovider.Optimistic, lockprovider.PubSub, lockprovider.Lua, lockprovider.Queue,
+// withStandby runs a test under each strategy that differs from the others in what it does in the database, side by side: they
+// mostly wait. The short form has three, which commit through a transaction of their own, a persister and a worker.
+func withStandby(t *testing.T, test func(t *testing.T, strategy lockprovider.Strategy)) {
+	t.Helper()
+	strategies := []lockprovider.Strategy{lockprovider.AtomicSQL, lockprovider.Lua, lockprovider.Queue}
+	if os.Getenv("HOLDFAST_CAMPAIGN") == "long" {
+		strategies = append(strategies, lockprovider.RowLock, lockprovider.Optimistic, lockprovider.PubSub)
+	}
+	var tests sync.WaitGroup
+	for _, strategy := range strategies {
+		tests.Go(func() { t.Run(string(strategy), func(t *testing.T) { test(t, strategy) }) })
+	}
+	tests.Wait()
 }
 
 // TestStandbyIsLost: while a synchronous standby is away, a commit has no answer, and a repeat must not take what only the primary
 // has for applied: the standby may come back as the new primary, without it.
 func TestStandbyIsLost(t *testing.T) {
-	for _, strategy := range withStandby {
-		t.Run(string(strategy), func(t *testing.T) {
-			p := testenv.PostgresWithStandby(t)
-			load := newLoad(t, openDatabase(t, p.URL), strategy)
-			load.buy(t)
-			if err := p.Standby.Kill(); err != nil {
-				t.Fatal(err)
+	withStandby(t, func(t *testing.T, strategy lockprovider.Strategy) {
+		p := testenv.PostgresWithStandby(t)
+		load := newLoad(t, openDatabase(t, p.URL), strategy)
+		load.buy(t)
+		if err := p.Standby.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		c := load.change()
+		for i := range 3 {
+			receipt, err := load.provider.Execute(bounded(t), c)
+			effect := lockprovider.EffectOf(err)
+			unknown := effect == lockprovider.EffectUnknown || i > 0 && effect == lockprovider.EffectNotStarted
+			if !unknown || !lockprovider.Retryable(err) {
+				t.Errorf("attempt %d without a standby: %+v, error %v, want an unknown outcome that asks for a repeat", i+1, receipt, err)
 			}
-			c := load.change()
-			for i := range 3 {
-				receipt, err := load.provider.Execute(bounded(t), c)
-				effect := lockprovider.EffectOf(err)
-				unknown := effect == lockprovider.EffectUnknown || i > 0 && effect == lockprovider.EffectNotStarted
-				if !unknown || !lockprovider.Retryable(err) {
-					t.Errorf("attempt %d without a standby: %+v, error %v, want an unknown outcome that asks for a repeat", i+1, receipt, err)
-				}
-			}
-			if err := p.Primary.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			if err := p.Standby.Restart(); err != nil {
-				t.Fatal(err)
-			}
-			p.Promote(t)
-			load.repeat(t, c)
-			load.check(t)
-		})
-	}
+		}
+		if err := p.Primary.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Standby.Restart(); err != nil {
+			t.Fatal(err)
+		}
+		p.Promote(t)
+		load.repeat(t, c)
+		load.check(t)
+	})
 }
 
 // TestStandbyComesBack: commits that had no answer are there when the standby is back, and repeats are told so.
@@ -146,9 +155,7 @@ func untilKnown(t *testing.T, p lockprovider.Provider, c lockprovider.Change) er
 // TestPromotionUnderLoad: the synchronous standby takes the primary's place while customers buy. Nothing that somebody was told
 // of is lost, and nothing is done twice.
 func TestPromotionUnderLoad(t *testing.T) {
-	for _, strategy := range withStandby {
-		t.Run(string(strategy), func(t *testing.T) { promoteUnderLoad(t, strategy) })
-	}
+	withStandby(t, promoteUnderLoad)
 }
 
 func promoteUnderLoad(t *testing.T, strategy lockprovider.Strategy) {
