@@ -269,7 +269,7 @@ func (s *Catalog) AdjustStock(ctx context.Context, v Viewer, in AdjustStock) (St
 		Moves: []lockprovider.Move{{Balance: lockprovider.StockKey(row.ID), Delta: in.Delta}},
 		Record: lockprovider.Record{
 			Kind:        KindStockAdjusted,
-			Payload:     mustJSON(stockAdjusted{ProductID: row.ID, Delta: in.Delta, Reason: in.Reason, At: s.now()}),
+			Payload:     mustJSON(stockAdjusted{ProductID: row.ID, Delta: in.Delta, Reason: in.Reason, By: v.UserID, At: s.now()}),
 			Fingerprint: fingerprint(in),
 		},
 	})

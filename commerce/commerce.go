@@ -55,6 +55,8 @@ type Services struct {
 	Accounts  *Accounts
 	Orders    *Orders
 	Customers *Customers
+	// Adjustments are the corrections by hand.
+	Adjustments *Adjustments
 }
 
 // New wires the services.
@@ -71,7 +73,7 @@ func New(d Deps) *Services {
 		Points:    &Points{core: c, customers: customers},
 		Accounts:  &Accounts{core: c, customers: customers},
 		Orders:    &Orders{core: c, catalog: catalog, customers: customers, served: make(chan string, maxServed)},
-		Customers: customers,
+		Customers: customers, Adjustments: &Adjustments{core: c},
 	}
 }
 

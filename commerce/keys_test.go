@@ -75,6 +75,7 @@ func TestKeysOfTwoUsersForOneOrder(t *testing.T) {
 	pay := commerce.PayOrder{Key: key, OrderID: id, Payment: *byPoints()}
 	_, err := s.Orders.Pay(t.Context(), alice, pay)
 	must(t, err)
+	pay.Payment = *byCard() // an administrator does not pay from what is the customer's
 	_, err = s.Orders.Pay(t.Context(), admin, pay)
 	wantCodes(t, err, "INVALID_STATE:input.orderId")
 	cancel := commerce.CancelOrder{Key: key, OrderID: id}
@@ -213,6 +214,8 @@ func TestOldKeys(t *testing.T) {
 		money := commerce.Transfer{Key: uuid.New(), From: from, To: to, Amount: commerce.Money{Minor: 60, Currency: "USD"}}
 		issue := commerce.IssueCoupon{Key: uuid.New(), CouponID: couponID}
 		adjust := commerce.AdjustStock{Key: uuid.New(), ProductID: a, Delta: -6}
+		correct := commerce.AdjustPoints{Key: uuid.New(), UserID: alice.UserID, Delta: -100, Reason: "charged twice"}
+		refund := commerce.AdjustAccount{Key: uuid.New(), AccountID: to, Delta: -5, Reason: "a mistake"}
 		operations := []struct {
 			name string
 			do   func() error
@@ -225,6 +228,8 @@ func TestOldKeys(t *testing.T) {
 			{"payOrder", func() error { _, err := s.Orders.Pay(t.Context(), alice, pay); return err }, "INVALID_STATE:input.orderId"},
 			{"cancelOrder", func() error { _, err := s.Orders.Cancel(t.Context(), alice, cancel); return err }, "INVALID_STATE:input.orderId"},
 			{"stockAdjust", func() error { _, err := s.Catalog.AdjustStock(t.Context(), admin, adjust); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
+			{"pointsAdjust", func() error { _, err := s.Points.Adjust(t.Context(), admin, correct); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
+			{"accountAdjust", func() error { _, err := s.Accounts.Adjust(t.Context(), admin, refund); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
 		}
 		for _, o := range operations {
 			for range 2 { // while the key is known, the repeat is told of the first
@@ -248,8 +253,8 @@ func TestOldKeys(t *testing.T) {
 		}
 		s.wantOrder(t, placed.Order.ID, order.StatusPENDING, false)
 		s.wantStock(t, a, 1) // 10 - 2 - 1 - 6
-		s.wantPoints(t, alice, 4000)
-		s.wantMoney(t, to, 60)
+		s.wantPoints(t, alice, 3900)
+		s.wantMoney(t, to, 55)
 		s.audit(t)
 	})
 }

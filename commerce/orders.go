@@ -342,7 +342,8 @@ type PayOrder struct {
 	Payment Payment
 }
 
-// Pay pays an order that was placed without payment. Errors: NOT_FOUND, INVALID_STATE if the order is not PENDING, and those
+// Pay pays an order that was placed without payment. Only its owner pays by points or from an account. Errors: NOT_FOUND,
+// INVALID_INPUT, INVALID_STATE if the order is not PENDING, and those
 // of a payment. An order whose payment is declined becomes FAILED.
 func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, error) {
 	row, persistence, err := s.owned(ctx, v, in.OrderID)
@@ -355,6 +356,9 @@ func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, e
 		return OrderResult{}, err
 	}
 	if !repeat {
+		if in.Payment.Method != payment.MethodCARD && !v.owns(row.UserID) { // an administrator
+			return OrderResult{}, invalid(input("payment", "method"), "only the customer can pay this order by points or from an account")
+		}
 		if err := s.checkPayment(ctx, v, &in.Payment, row.Currency); err != nil {
 			return OrderResult{}, err
 		}

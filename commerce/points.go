@@ -3,11 +3,13 @@ package commerce
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
 	"holdfast/ent"
 	"holdfast/ent/entry"
+	"holdfast/ent/user"
 	"holdfast/lockprovider"
 )
 
@@ -54,22 +56,60 @@ func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsR
 	return PointsResult{Balance: receipt.Balances[key], Meta: metaOf(receipt)}, err
 }
 
-// Balance returns the viewer's points.
-func (s *Points) Balance(ctx context.Context, v Viewer) (int64, error) {
-	if err := v.customer(); err != nil {
+// AdjustPoints corrects the points of a customer.
+type AdjustPoints struct {
+	Key    uuid.UUID
+	UserID string
+	Delta  int64 // negative to take
+	Reason string
+}
+
+// Adjust corrects the points of any customer, with a reason that is kept. Admins only. Errors: NOT_FOUND if no such customer has
+// ever done anything, INVALID_INPUT, INSUFFICIENT_FUNDS if there are fewer points than are to be taken.
+func (s *Points) Adjust(ctx context.Context, v Viewer, in AdjustPoints) (PointsResult, error) {
+	if err := v.admin(); err != nil {
+		return PointsResult{}, err
+	}
+	in.Reason = strings.TrimSpace(in.Reason)
+	if err := checkAdjustment(in.Delta, input("delta"), in.Reason); err != nil {
+		return PointsResult{}, err
+	}
+	known, err := s.Client.User.Query().Where(user.ID(in.UserID)).Exist(ctx)
+	if err != nil {
+		return PointsResult{}, err
+	}
+	if !known || !userIDPattern.MatchString(in.UserID) {
+		return PointsResult{}, notFound(input("userId"), "customer", in.UserID)
+	}
+	key := lockprovider.PointsKey(in.UserID)
+	open := unbounded(0)
+	receipt, err := s.execute(ctx, lockprovider.Change{
+		ID: operationID(v, "pointsAdjust", in.Key), Family: lockprovider.Points,
+		Moves: []lockprovider.Move{{Balance: key, Delta: in.Delta, Open: &open}},
+		Record: lockprovider.Record{
+			Kind: KindPointsAdjusted, Fingerprint: fingerprint(in),
+			Payload: mustJSON(pointsAdjusted{UserID: in.UserID, Delta: in.Delta, Reason: in.Reason, By: v.UserID, At: s.now()}),
+		},
+	})
+	return PointsResult{Balance: receipt.Balances[key], Meta: metaOf(receipt)}, adjustmentRefused(err, input("delta"), "the wallet")
+}
+
+// Balance returns the points of a customer: the viewer's own, or anybody's for admins.
+func (s *Points) Balance(ctx context.Context, v Viewer, userID string) (int64, error) {
+	if err := v.mayAsk(userID); err != nil {
 		return 0, err
 	}
-	key := lockprovider.PointsKey(v.UserID)
+	key := lockprovider.PointsKey(userID)
 	amounts, err := s.Ledger.Amounts(ctx, []string{key})
 	return amounts[key], err
 }
 
-// Entries is the viewer's point history, newest first.
-func (s *Points) Entries(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Entry], error) {
-	if err := v.customer(); err != nil {
+// Entries is the point history of a customer, newest first: the viewer's own, or anybody's for admins.
+func (s *Points) Entries(ctx context.Context, v Viewer, userID string, page Page) (PageOf[*ent.Entry], error) {
+	if err := v.mayAsk(userID); err != nil {
 		return PageOf[*ent.Entry]{}, err
 	}
-	return s.entries(ctx, lockprovider.PointsKey(v.UserID), page)
+	return s.entries(ctx, lockprovider.PointsKey(userID), page)
 }
 
 // entries is the journal of one balance, newest first.

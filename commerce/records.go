@@ -27,6 +27,8 @@ const (
 	KindPointsCharged     = "points.charged"
 	KindTransferCompleted = "transfer.completed"
 	KindStockAdjusted     = "stock.adjusted"
+	KindPointsAdjusted    = "points.adjusted"
+	KindAccountAdjusted   = "account.adjusted"
 )
 
 // The payloads of the records.
@@ -113,9 +115,26 @@ type (
 		ProductID string    `json:"productId"`
 		Delta     int64     `json:"delta"`
 		Reason    string    `json:"reason,omitempty"`
+		By        string    `json:"by,omitempty"` // the administrator
 		At        time.Time `json:"at"`
 		// Imported is set if the adjustment brings the stock in line with a file.
 		Imported *importedStock `json:"imported,omitempty"`
+	}
+	pointsAdjusted struct {
+		UserID string    `json:"userId"`
+		Delta  int64     `json:"delta"`
+		Reason string    `json:"reason"`
+		By     string    `json:"by"` // the administrator
+		At     time.Time `json:"at"`
+	}
+	accountAdjusted struct {
+		AccountID  string    `json:"accountId"`
+		UserID     string    `json:"userId"`
+		DeltaMinor int64     `json:"deltaMinor"`
+		Currency   string    `json:"currency"`
+		Reason     string    `json:"reason"`
+		By         string    `json:"by"` // the administrator
+		At         time.Time `json:"at"`
 	}
 	importedStock struct {
 		Quantity int64 `json:"quantity"` // that the file gives
@@ -137,6 +156,7 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 	var lines []*ent.OrderLineCreate
 	var issues []*ent.CouponIssueCreate
 	var transfers []*ent.TransferCreate
+	var adjustments []*ent.AdjustmentCreate
 	var transitions []lockprovider.Record
 	for _, c := range changes {
 		r := c.Record
@@ -149,6 +169,18 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 		case KindTransferCompleted:
 			err = read(r, func(p transferCompleted) { transfers = append(transfers, p.row(tx)) })
 		case KindPointsCharged: // the journal says it all
+		case KindPointsAdjusted:
+			err = read(r, func(p pointsAdjusted) { adjustments = append(adjustments, p.row(tx, c)) })
+		case KindAccountAdjusted:
+			err = read(r, func(p accountAdjusted) { adjustments = append(adjustments, p.row(tx, c)) })
+		case KindStockAdjusted:
+			err = read(r, func(p stockAdjusted) {
+				if p.Imported == nil {
+					adjustments = append(adjustments, p.row(tx, c))
+				} else {
+					transitions = append(transitions, r)
+				}
+			})
 		default:
 			transitions = append(transitions, r)
 		}
@@ -166,6 +198,9 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 		return err
 	}
 	if err := insert(ctx, transfers, tx.Transfer.CreateBulk); err != nil {
+		return err
+	}
+	if err := insert(ctx, adjustments, tx.Adjustment.CreateBulk); err != nil {
 		return err
 	}
 	for _, r := range transitions {
@@ -270,11 +305,8 @@ func (p transferCompleted) row(tx *ent.Tx) *ent.TransferCreate {
 		SetToAccountID(p.ToAccountID).SetAmountMinor(p.AmountMinor).SetCurrency(p.Currency).SetCreatedAt(p.At)
 }
 
-// writeStockAdjusted writes what the journal does not say of an adjustment.
+// writeStockAdjusted writes what the journal does not say of an import.
 func writeStockAdjusted(ctx context.Context, tx *ent.Tx, p stockAdjusted) error {
-	if p.Imported == nil {
-		return nil
-	}
 	return writeImported(ctx, tx, p.ProductID, *p.Imported, p.At)
 }
 

@@ -246,7 +246,7 @@ func (s *shop) wantStock(t testing.TB, productID string, want int64) {
 func (s *shop) wantPoints(t testing.TB, owner commerce.Viewer, want int64) {
 	t.Helper()
 	s.settle(t)
-	balance, err := s.Points.Balance(t.Context(), owner)
+	balance, err := s.Points.Balance(t.Context(), owner, owner.UserID)
 	must(t, err)
 	if balance != want {
 		t.Errorf("%s has %d points, want %d", owner.UserID, balance, want)

@@ -59,8 +59,22 @@ func (v Viewer) admin() error {
 	return nil
 }
 
-// may tells whether the viewer may see and use what belongs to owner.
+// may tells whether the viewer may see what belongs to owner. Administrators see all, and spend nothing of others; see owns.
 func (v Viewer) may(owner string) bool { return v.UserID == owner || v.Admin }
+
+// owns tells whether the viewer may spend what belongs to owner.
+func (v Viewer) owns(owner string) bool { return v.UserID == owner && owner != "" }
+
+// mayAsk refuses viewers who may not see what belongs to owner.
+func (v Viewer) mayAsk(owner string) error {
+	if err := v.customer(); err != nil {
+		return err
+	}
+	if !v.may(owner) {
+		return ErrForbidden
+	}
+	return nil
+}
 
 // Customers keeps a row for each user that has done something.
 type Customers struct {

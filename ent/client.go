@@ -10,6 +10,7 @@ import (
 	"reflect"
 
 	"holdfast/ent/account"
+	"holdfast/ent/adjustment"
 	"holdfast/ent/balance"
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
@@ -45,6 +46,8 @@ type Client struct {
 	config
 	// Account is the client for interacting with the Account builders.
 	Account *AccountClient
+	// Adjustment is the client for interacting with the Adjustment builders.
+	Adjustment *AdjustmentClient
 	// Balance is the client for interacting with the Balance builders.
 	Balance *BalanceClient
 	// ChangeLog is the client for interacting with the ChangeLog builders.
@@ -96,6 +99,7 @@ func NewClient(opts ...Option) *Client {
 
 func (c *Client) init() {
 	c.Account = NewAccountClient(c.config)
+	c.Adjustment = NewAdjustmentClient(c.config)
 	c.Balance = NewBalanceClient(c.config)
 	c.ChangeLog = NewChangeLogClient(c.config)
 	c.Coupon = NewCouponClient(c.config)
@@ -209,6 +213,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ctx:            ctx,
 		config:         cfg,
 		Account:        NewAccountClient(cfg),
+		Adjustment:     NewAdjustmentClient(cfg),
 		Balance:        NewBalanceClient(cfg),
 		ChangeLog:      NewChangeLogClient(cfg),
 		Coupon:         NewCouponClient(cfg),
@@ -249,6 +254,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ctx:            ctx,
 		config:         cfg,
 		Account:        NewAccountClient(cfg),
+		Adjustment:     NewAdjustmentClient(cfg),
 		Balance:        NewBalanceClient(cfg),
 		ChangeLog:      NewChangeLogClient(cfg),
 		Coupon:         NewCouponClient(cfg),
@@ -298,10 +304,10 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.DriftReport,
-		c.Entry, c.FamilyStrategy, c.Instance, c.Operation, c.Order, c.OrderLine,
-		c.Payment, c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob,
-		c.SchedulerRun, c.StockAlert, c.Transfer, c.User,
+		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
+		c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance, c.Operation, c.Order,
+		c.OrderLine, c.Payment, c.ProcessedEvent, c.Product, c.SalesStatistic,
+		c.SchedulerJob, c.SchedulerRun, c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -311,10 +317,10 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Account, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue, c.DriftReport,
-		c.Entry, c.FamilyStrategy, c.Instance, c.Operation, c.Order, c.OrderLine,
-		c.Payment, c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob,
-		c.SchedulerRun, c.StockAlert, c.Transfer, c.User,
+		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
+		c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance, c.Operation, c.Order,
+		c.OrderLine, c.Payment, c.ProcessedEvent, c.Product, c.SalesStatistic,
+		c.SchedulerJob, c.SchedulerRun, c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -325,6 +331,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
 	case *AccountMutation:
 		return c.Account.mutate(ctx, m)
+	case *AdjustmentMutation:
+		return c.Adjustment.mutate(ctx, m)
 	case *BalanceMutation:
 		return c.Balance.mutate(ctx, m)
 	case *ChangeLogMutation:
@@ -516,6 +524,139 @@ func (c *AccountClient) mutate(ctx context.Context, m *AccountMutation) (Value, 
 		return (&AccountDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Account mutation op: %q", m.Op())
+	}
+}
+
+// AdjustmentClient is a client for the Adjustment schema.
+type AdjustmentClient struct {
+	config
+}
+
+// NewAdjustmentClient returns a client for the Adjustment from the given config.
+func NewAdjustmentClient(c config) *AdjustmentClient {
+	return &AdjustmentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `adjustment.Hooks(f(g(h())))`.
+func (c *AdjustmentClient) Use(hooks ...Hook) {
+	c.hooks.Adjustment = append(c.hooks.Adjustment, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `adjustment.Intercept(f(g(h())))`.
+func (c *AdjustmentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Adjustment = append(c.inters.Adjustment, interceptors...)
+}
+
+// Create returns a builder for creating a Adjustment entity.
+func (c *AdjustmentClient) Create() *AdjustmentCreate {
+	mutation := newAdjustmentMutation(c.config, OpCreate)
+	return &AdjustmentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Adjustment entities.
+func (c *AdjustmentClient) CreateBulk(builders ...*AdjustmentCreate) *AdjustmentCreateBulk {
+	return &AdjustmentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *AdjustmentClient) MapCreateBulk(slice any, setFunc func(*AdjustmentCreate, int)) *AdjustmentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &AdjustmentCreateBulk{err: fmt.Errorf("calling to AdjustmentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*AdjustmentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &AdjustmentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Adjustment.
+func (c *AdjustmentClient) Update() *AdjustmentUpdate {
+	mutation := newAdjustmentMutation(c.config, OpUpdate)
+	return &AdjustmentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *AdjustmentClient) UpdateOne(_m *Adjustment) *AdjustmentUpdateOne {
+	mutation := newAdjustmentMutation(c.config, OpUpdateOne, withAdjustment(_m))
+	return &AdjustmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *AdjustmentClient) UpdateOneID(id int64) *AdjustmentUpdateOne {
+	mutation := newAdjustmentMutation(c.config, OpUpdateOne, withAdjustmentID(id))
+	return &AdjustmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Adjustment.
+func (c *AdjustmentClient) Delete() *AdjustmentDelete {
+	mutation := newAdjustmentMutation(c.config, OpDelete)
+	return &AdjustmentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *AdjustmentClient) DeleteOne(_m *Adjustment) *AdjustmentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *AdjustmentClient) DeleteOneID(id int64) *AdjustmentDeleteOne {
+	builder := c.Delete().Where(adjustment.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &AdjustmentDeleteOne{builder}
+}
+
+// Query returns a query builder for Adjustment.
+func (c *AdjustmentClient) Query() *AdjustmentQuery {
+	return &AdjustmentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeAdjustment},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Adjustment entity by its id.
+func (c *AdjustmentClient) Get(ctx context.Context, id int64) (*Adjustment, error) {
+	return c.Query().Where(adjustment.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *AdjustmentClient) GetX(ctx context.Context, id int64) *Adjustment {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *AdjustmentClient) Hooks() []Hook {
+	return c.hooks.Adjustment
+}
+
+// Interceptors returns the client interceptors.
+func (c *AdjustmentClient) Interceptors() []Interceptor {
+	return c.inters.Adjustment
+}
+
+func (c *AdjustmentClient) mutate(ctx context.Context, m *AdjustmentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&AdjustmentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&AdjustmentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&AdjustmentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&AdjustmentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Adjustment mutation op: %q", m.Op())
 	}
 }
 
@@ -3390,16 +3531,16 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, Balance, ChangeLog, Coupon, CouponIssue, DriftReport, Entry,
-		FamilyStrategy, Instance, Operation, Order, OrderLine, Payment, ProcessedEvent,
-		Product, SalesStatistic, SchedulerJob, SchedulerRun, StockAlert, Transfer,
-		User []ent.Hook
+		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DriftReport,
+		Entry, FamilyStrategy, Instance, Operation, Order, OrderLine, Payment,
+		ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
+		StockAlert, Transfer, User []ent.Hook
 	}
 	inters struct {
-		Account, Balance, ChangeLog, Coupon, CouponIssue, DriftReport, Entry,
-		FamilyStrategy, Instance, Operation, Order, OrderLine, Payment, ProcessedEvent,
-		Product, SalesStatistic, SchedulerJob, SchedulerRun, StockAlert, Transfer,
-		User []ent.Interceptor
+		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DriftReport,
+		Entry, FamilyStrategy, Instance, Operation, Order, OrderLine, Payment,
+		ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
+		StockAlert, Transfer, User []ent.Interceptor
 	}
 )
 

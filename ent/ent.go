@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"holdfast/ent/account"
+	"holdfast/ent/adjustment"
 	"holdfast/ent/balance"
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
@@ -94,6 +95,7 @@ func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
 			account.Table:        account.ValidColumn,
+			adjustment.Table:     adjustment.ValidColumn,
 			balance.Table:        balance.ValidColumn,
 			changelog.Table:      changelog.ValidColumn,
 			coupon.Table:         coupon.ValidColumn,

@@ -4,6 +4,7 @@ package ent
 
 import (
 	"holdfast/ent/account"
+	"holdfast/ent/adjustment"
 	"holdfast/ent/balance"
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
@@ -96,6 +97,30 @@ func init() {
 			return nil
 		}
 	}()
+	adjustmentFields := schema.Adjustment{}.Fields()
+	_ = adjustmentFields
+	// adjustmentDescFamily is the schema descriptor for family field.
+	adjustmentDescFamily := adjustmentFields[2].Descriptor()
+	// adjustment.FamilyValidator is a validator for the "family" field. It is called by the builders before save.
+	adjustment.FamilyValidator = adjustmentDescFamily.Validators[0].(func(string) error)
+	// adjustmentDescSubject is the schema descriptor for subject field.
+	adjustmentDescSubject := adjustmentFields[3].Descriptor()
+	// adjustment.SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
+	adjustment.SubjectValidator = adjustmentDescSubject.Validators[0].(func(string) error)
+	// adjustmentDescReason is the schema descriptor for reason field.
+	adjustmentDescReason := adjustmentFields[5].Descriptor()
+	// adjustment.DefaultReason holds the default value on creation for the reason field.
+	adjustment.DefaultReason = adjustmentDescReason.Default.(string)
+	// adjustment.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	adjustment.ReasonValidator = adjustmentDescReason.Validators[0].(func(string) error)
+	// adjustmentDescAdministrator is the schema descriptor for administrator field.
+	adjustmentDescAdministrator := adjustmentFields[6].Descriptor()
+	// adjustment.AdministratorValidator is a validator for the "administrator" field. It is called by the builders before save.
+	adjustment.AdministratorValidator = adjustmentDescAdministrator.Validators[0].(func(string) error)
+	// adjustmentDescCreatedAt is the schema descriptor for created_at field.
+	adjustmentDescCreatedAt := adjustmentFields[7].Descriptor()
+	// adjustment.DefaultCreatedAt holds the default value on creation for the created_at field.
+	adjustment.DefaultCreatedAt = adjustmentDescCreatedAt.Default.(func() time.Time)
 	balanceFields := schema.Balance{}.Fields()
 	_ = balanceFields
 	// balanceDescFamily is the schema descriptor for family field.

@@ -16,6 +16,8 @@ type Tx struct {
 	config
 	// Account is the client for interacting with the Account builders.
 	Account *AccountClient
+	// Adjustment is the client for interacting with the Adjustment builders.
+	Adjustment *AdjustmentClient
 	// Balance is the client for interacting with the Balance builders.
 	Balance *BalanceClient
 	// ChangeLog is the client for interacting with the ChangeLog builders.
@@ -188,6 +190,7 @@ func (tx *Tx) Client() *Client {
 
 func (tx *Tx) init() {
 	tx.Account = NewAccountClient(tx.config)
+	tx.Adjustment = NewAdjustmentClient(tx.config)
 	tx.Balance = NewBalanceClient(tx.config)
 	tx.ChangeLog = NewChangeLogClient(tx.config)
 	tx.Coupon = NewCouponClient(tx.config)

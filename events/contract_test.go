@@ -97,6 +97,10 @@ func TestRecordsKeepThePromise(t *testing.T) {
 		Key: uuid.New(), From: accounts[0], To: accounts[1], Amount: commerce.Money{Minor: 10, Currency: "USD"},
 	})
 	must(t, err)
+	_, err = e.Points.Adjust(ctx, admin, commerce.AdjustPoints{Key: uuid.New(), UserID: alice.UserID, Delta: -5, Reason: "a mistake"})
+	must(t, err)
+	_, err = e.Accounts.Adjust(ctx, admin, commerce.AdjustAccount{Key: uuid.New(), AccountID: accounts[0], Delta: 5, Reason: "goodwill"})
+	must(t, err)
 	e.order(alice, &commerce.Payment{Method: payment.MethodACCOUNT, AccountID: accounts[0]}, line(product, 1))
 
 	rows, err := e.db.Ent.ChangeLog.Query().All(ctx)

@@ -99,7 +99,26 @@ type (
 		ProductID string    `json:"productId"`
 		Delta     int64     `json:"delta"`
 		Reason    string    `json:"reason,omitempty"`
+		By        string    `json:"by,omitempty"` // the administrator
 		At        time.Time `json:"at"`
+	}
+	// PointsAdjusted is a correction of a customer's points by an administrator.
+	PointsAdjusted struct {
+		UserID string    `json:"userId"`
+		Delta  int64     `json:"delta"`
+		Reason string    `json:"reason"`
+		By     string    `json:"by"` // the administrator
+		At     time.Time `json:"at"`
+	}
+	// AccountAdjusted is a correction of the money in an account by an administrator.
+	AccountAdjusted struct {
+		AccountID  string    `json:"accountId"`
+		UserID     string    `json:"userId"`
+		DeltaMinor int64     `json:"deltaMinor"`
+		Currency   string    `json:"currency"`
+		Reason     string    `json:"reason"`
+		By         string    `json:"by"` // the administrator
+		At         time.Time `json:"at"`
 	}
 	// StockChanged is the stock of one product after one change.
 	StockChanged struct {

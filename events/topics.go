@@ -42,6 +42,8 @@ var kinds = map[string]kind{
 	commerce.KindPointsCharged:     {TopicPoints, func() any { return new(PointsCharged) }},
 	commerce.KindTransferCompleted: {TopicAccounts, func() any { return new(TransferCompleted) }},
 	commerce.KindStockAdjusted:     {TopicStock, func() any { return new(StockAdjusted) }},
+	commerce.KindPointsAdjusted:    {TopicPoints, func() any { return new(PointsAdjusted) }},
+	commerce.KindAccountAdjusted:   {TopicAccounts, func() any { return new(AccountAdjusted) }},
 	KindStockChanged:               {TopicStock, func() any { return new(StockChanged) }},
 }
 

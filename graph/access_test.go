@@ -57,6 +57,9 @@ func TestOperationsByRole(t *testing.T) {
 		"productUpdate":   {administrator, productUpdate, object{"id": "prod_0", "version": 1}},
 		"productArchive":  {administrator, productArchive, object{"id": "prod_0"}},
 		"stockAdjust":     {administrator, stockAdjust, object{"idempotencyKey": key(), "productId": "prod_0", "delta": 1}},
+		"pointsAdjust":    {administrator, pointsAdjust, object{"idempotencyKey": key(), "userId": "user_0", "delta": 1, "reason": ""}},
+		"accountAdjust":   {administrator, accountAdjust, object{"idempotencyKey": key(), "accountId": "acct_0", "deltaMinor": 1, "reason": ""}},
+		"adjustments":     {administrator, `{ adjustments { nodes { reason } } }`, nil},
 		"couponCreate":    {administrator, couponCreate, object{"name": "", "discountKind": "FIXED", "discountValue": 0, "quota": 0}},
 	}
 	schema := generated.NewExecutableSchema(generated.Config{}).Schema()

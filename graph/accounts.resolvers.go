@@ -67,6 +67,22 @@ func (r *mutationResolver) AccountOpen(ctx context.Context, input model.AccountO
 	return &model.AccountPayload{Account: toAccount(row), UserErrors: userErrors}, nil
 }
 
+// AccountAdjust is the resolver for the accountAdjust field.
+func (r *mutationResolver) AccountAdjust(ctx context.Context, input model.AccountAdjustInput) (*model.AccountAdjustPayload, error) {
+	result, err := r.services.Accounts.Adjust(ctx, auth.Viewer(ctx), commerce.AdjustAccount{
+		Key: input.IdempotencyKey, AccountID: input.AccountID, Delta: input.DeltaMinor, Reason: input.Reason,
+	})
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	payload := &model.AccountAdjustPayload{Meta: r.meta(ctx, lockprovider.Accounts, result.Meta), UserErrors: userErrors}
+	if len(userErrors) == 0 {
+		payload.Account = toAccount(result.Account)
+	}
+	return payload, nil
+}
+
 // Account is the resolver for the account field.
 func (r *queryResolver) Account(ctx context.Context, id string) (*model.Account, error) {
 	row, err := r.services.Accounts.Get(ctx, auth.Viewer(ctx), id)

@@ -26,6 +26,7 @@ func complexities() generated.ComplexityRoot {
 	}
 	c.Query.Coupons = pageOnly
 	c.Query.UnsettledOrders = pageCost
+	c.Query.Adjustments = pageOnly
 	c.Customer.Orders = pageOnly
 	c.Wallet.Entries = pageOnly
 	c.Account.Entries = pageOnly

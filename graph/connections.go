@@ -61,3 +61,10 @@ func entryConnection(page commerce.PageOf[*ent.Entry], asked commerce.Page) *mod
 	})
 	return &model.EntryConnection{Edges: edges, Nodes: nodes, PageInfo: info}
 }
+
+func adjustmentConnection(page commerce.PageOf[*ent.Adjustment], asked commerce.Page) *model.AdjustmentConnection {
+	edges, nodes, info := connect(page, asked, toAdjustment, func(cursor string, node *model.Adjustment) *model.AdjustmentEdge {
+		return &model.AdjustmentEdge{Cursor: cursor, Node: node}
+	})
+	return &model.AdjustmentConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+}

@@ -15,7 +15,7 @@ import (
 
 // Wallet is the resolver for the wallet field.
 func (r *customerResolver) Wallet(ctx context.Context, obj *model.Customer) (*model.Wallet, error) {
-	return toWallet(auth.Viewer(ctx)), nil // a Customer is only ever the caller
+	return toWallet(auth.Viewer(ctx).UserID), nil // a Customer is only ever the caller
 }
 
 // Accounts is the resolver for the accounts field.

@@ -181,7 +181,21 @@ func toCustomer(u *ent.User) *model.Customer {
 	return &model.Customer{ID: prefixCustomer + u.ID, Name: u.Name, CreatedAt: u.CreatedAt}
 }
 
-func toWallet(v commerce.Viewer) *model.Wallet { return &model.Wallet{ID: prefixWallet + v.UserID} }
+func toWallet(userID string) *model.Wallet { return &model.Wallet{ID: prefixWallet + userID} }
+
+// walletOwner is the customer whose wallet it is.
+func walletOwner(w *model.Wallet) string { return strings.TrimPrefix(w.ID, prefixWallet) }
+
+func toAdjustment(a *ent.Adjustment) *model.Adjustment {
+	subject := a.Subject
+	if a.Family == string(lockprovider.Points) {
+		subject = prefixCustomer + subject
+	}
+	return &model.Adjustment{
+		Family: model.Family(a.Family), SubjectID: subject, Delta: a.Delta, Reason: a.Reason,
+		AdministratorID: prefixCustomer + a.Administrator, ChangeID: a.ChangeID, CreatedAt: a.CreatedAt,
+	}
+}
 
 // toStrategy turns "setnx" into SETNX.
 func toStrategy(s lockprovider.Strategy) model.Strategy {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,8 @@ const (
 	productUpdate  = `mutation($input: ProductUpdateInput!) { productUpdate(input: $input) {` + product + failures + `} }`
 	productArchive = `mutation($input: ProductArchiveInput!) { productArchive(input: $input) {` + product + failures + `} }`
 	stockAdjust    = `mutation($input: StockAdjustInput!) { stockAdjust(input: $input) {` + product + meta + failures + `} }`
+	pointsAdjust   = `mutation($input: PointsAdjustInput!) { pointsAdjust(input: $input) { wallet { id balance entries { nodes { kind delta } } }` + meta + failures + `} }`
+	accountAdjust  = `mutation($input: AccountAdjustInput!) { accountAdjust(input: $input) { account { id balance { amountMinor } }` + meta + failures + `} }`
 	couponCreate   = `mutation($input: CouponCreateInput!) { couponCreate(input: $input) { coupon { id name discountKind discountValue quota issued perUserLimit validFrom validUntil }` + failures + `} }`
 )
 
@@ -134,6 +137,35 @@ func TestChargePoints(t *testing.T) {
 		a: chargePoints(input: {idempotencyKey: $a, amount: 1}) { wallet { balance } userErrors { code } }
 		b: chargePoints(input: {idempotencyKey: $b, amount: 1}) { wallet { balance } userErrors { code } }
 	}`, object{"a": key(), "b": key()}).want("a.wallet.balance", 301, "b.wallet.balance", 302)
+}
+
+// Administrators see what is others', and spend nothing of it. What they correct has a reason that is kept.
+func TestAdministratorsAndTheMoneyOfOthers(t *testing.T) {
+	a := newAPI(t, settings{})
+	pending := a.ok(bob, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1)})).text("placeOrder.order.id")
+	a.do(admin, transfer, vars(object{
+		"idempotencyKey": key(), "fromAccountId": "acct_bob", "toAccountId": "acct_alice", "amount": object{"amountMinor": "1", "currency": "USD"},
+	})).want("transfer.transfer", nil, "transfer.userErrors.0.code", "NOT_FOUND", "transfer.userErrors.0.field", []any{"input", "fromAccountId"})
+	for _, payment := range []object{{"method": "POINTS"}, {"method": "ACCOUNT", "accountId": "acct_bob"}} {
+		r := a.do(admin, payOrder, vars(object{"idempotencyKey": key(), "orderId": pending, "payment": payment}))
+		r.want("payOrder.order", nil, "payOrder.userErrors.0.code", "INVALID_INPUT")
+	}
+
+	before, err := strconv.Atoi(fmt.Sprint(a.ok(bob, `{ me { wallet { balance } } }`, nil).at("me.wallet.balance")))
+	must(t, err)
+	points := object{"idempotencyKey": key(), "userId": "user_bob", "delta": "-7", "reason": " charged twice "}
+	for _, replayed := range []bool{false, true} {
+		a.ok(admin, pointsAdjust, vars(points)).want("pointsAdjust.wallet.id", "wallet_bob", "pointsAdjust.wallet.balance", before-7,
+			"pointsAdjust.wallet.entries.nodes.0.kind", "POINTS_ADJUSTED", "pointsAdjust.meta.replayed", replayed)
+	}
+	money := object{"idempotencyKey": key(), "accountId": "acct_bob", "deltaMinor": "250", "reason": "goodwill"}
+	a.ok(admin, accountAdjust, vars(money)).want("accountAdjust.account.id", "acct_bob")
+	a.ok(admin, stockAdjust, vars(object{"idempotencyKey": key(), "productId": "prod_1", "delta": 1}))
+	a.ok(admin, `{ adjustments(first: 3) { nodes { family subjectId delta reason administratorId } } }`, nil).want(
+		"adjustments.nodes.0.family", "STOCK", "adjustments.nodes.0.subjectId", "prod_1", "adjustments.nodes.0.reason", "",
+		"adjustments.nodes.1.family", "ACCOUNTS", "adjustments.nodes.1.subjectId", "acct_bob", "adjustments.nodes.1.delta", 250,
+		"adjustments.nodes.2.subjectId", "user_bob", "adjustments.nodes.2.delta", -7, "adjustments.nodes.2.reason", "charged twice",
+		"adjustments.nodes.2.administratorId", "user_admin")
 }
 
 func TestTransfer(t *testing.T) {
@@ -337,6 +369,14 @@ func TestUserErrors(t *testing.T) {
 		{"old version", admin, productUpdate, object{"id": "prod_1", "version": 0, "name": "Y"}, "VersionConflictError VERSION_CONFLICT input.version"},
 		{"update of nothing", admin, productUpdate, object{"id": "prod_0", "version": 1}, "InputError NOT_FOUND input.id"},
 		{"archive nothing", admin, productArchive, object{"id": "prod_0"}, "InputError NOT_FOUND input.id"},
+		{"points without a reason", admin, pointsAdjust, object{"idempotencyKey": key(), "userId": "user_bob", "delta": 1, "reason": " "}, "InputError INVALID_INPUT input.reason"},
+		{"points of nobody", admin, pointsAdjust, object{"idempotencyKey": key(), "userId": "user_0", "delta": 1, "reason": "x"}, "InputError NOT_FOUND input.userId"},
+		{"points of no customer", admin, pointsAdjust, object{"idempotencyKey": key(), "userId": "bob", "delta": 1, "reason": "x"}, "InputError INVALID_INPUT input.userId"},
+		{"no points to correct", admin, pointsAdjust, object{"idempotencyKey": key(), "userId": "user_bob", "delta": 0, "reason": "x"}, "InputError INVALID_INPUT input.delta"},
+		{"more points than there are", admin, pointsAdjust, object{"idempotencyKey": key(), "userId": "user_bob", "delta": "-900000000", "reason": "x"}, "InsufficientFundsError INSUFFICIENT_FUNDS input.delta"},
+		{"money without a reason", admin, accountAdjust, object{"idempotencyKey": key(), "accountId": "acct_bob", "deltaMinor": 1, "reason": ""}, "InputError INVALID_INPUT input.reason"},
+		{"money of no account", admin, accountAdjust, object{"idempotencyKey": key(), "accountId": "acct_0", "deltaMinor": 1, "reason": "x"}, "InputError NOT_FOUND input.accountId"},
+		{"more money than there is", admin, accountAdjust, object{"idempotencyKey": key(), "accountId": "acct_bob", "deltaMinor": "-900000000000", "reason": "x"}, "InsufficientFundsError INSUFFICIENT_FUNDS input.deltaMinor"},
 		{"adjust nothing", admin, stockAdjust, object{"idempotencyKey": key(), "productId": "prod_0", "delta": "1"}, "InputError NOT_FOUND input.productId"},
 		{"adjust by nothing", admin, stockAdjust, object{"idempotencyKey": key(), "productId": "prod_1", "delta": "0"}, "InputError INVALID_INPUT input.delta"},
 		{"adjust below zero", admin, stockAdjust, object{"idempotencyKey": key(), "productId": "prod_7", "delta": "-11"}, "OutOfStockError OUT_OF_STOCK input.delta"},

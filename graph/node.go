@@ -61,7 +61,7 @@ var finders = map[string]finder{
 		if v.UserID == "" || id != prefixWallet+v.UserID {
 			return nil, nil
 		}
-		return toWallet(v), nil
+		return toWallet(v.UserID), nil
 	},
 }
 

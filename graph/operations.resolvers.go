@@ -8,6 +8,7 @@ package graph
 import (
 	"context"
 
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/graph/model"
 )
@@ -61,6 +62,16 @@ func (r *queryResolver) LowStock(ctx context.Context, first *int) ([]*model.LowS
 // UnsettledOrders is the resolver for the unsettledOrders field.
 func (r *queryResolver) UnsettledOrders(ctx context.Context, first *int) ([]*model.UnsettledOrder, error) {
 	return r.unsettled(ctx, orDefault(first, 20))
+}
+
+// Adjustments is the resolver for the adjustments field.
+func (r *queryResolver) Adjustments(ctx context.Context, first *int, after *string) (*model.AdjustmentConnection, error) {
+	asked := pageOf(first, after)
+	page, err := r.services.Adjustments.List(ctx, auth.Viewer(ctx), asked)
+	if err != nil {
+		return nil, err
+	}
+	return adjustmentConnection(page, asked), nil
 }
 
 // Locks is the resolver for the locks field.

@@ -38,7 +38,7 @@ func (r *Resolver) effectsOf(ctx context.Context, o *ent.Order) (e effects, err 
 	if paid := o.Edges.Payment; paid != nil {
 		switch {
 		case paid.Method == payment.MethodPOINTS && o.UserID == v.UserID: // a wallet is shown to its owner only
-			e.wallet = toWallet(v)
+			e.wallet = toWallet(v.UserID)
 		case paid.Method == payment.MethodACCOUNT && paid.AccountID != nil:
 			row, err := r.services.Accounts.Get(ctx, v, *paid.AccountID)
 			if err != nil {

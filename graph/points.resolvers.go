@@ -27,20 +27,40 @@ func (r *mutationResolver) ChargePoints(ctx context.Context, input model.ChargeP
 	}
 	payload := &model.ChargePointsPayload{Meta: r.meta(ctx, lockprovider.Points, result.Meta), UserErrors: userErrors}
 	if len(userErrors) == 0 {
-		payload.Wallet = toWallet(viewer)
+		payload.Wallet = toWallet(viewer.UserID)
+	}
+	return payload, nil
+}
+
+// PointsAdjust is the resolver for the pointsAdjust field.
+func (r *mutationResolver) PointsAdjust(ctx context.Context, input model.PointsAdjustInput) (*model.PointsAdjustPayload, error) {
+	var result commerce.PointsResult
+	userID, err := subjectOf(&input.UserID)
+	if err == nil {
+		result, err = r.services.Points.Adjust(ctx, auth.Viewer(ctx), commerce.AdjustPoints{
+			Key: input.IdempotencyKey, UserID: userID, Delta: input.Delta, Reason: input.Reason,
+		})
+	}
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	payload := &model.PointsAdjustPayload{Meta: r.meta(ctx, lockprovider.Points, result.Meta), UserErrors: userErrors}
+	if len(userErrors) == 0 {
+		payload.Wallet = toWallet(userID)
 	}
 	return payload, nil
 }
 
 // Balance is the resolver for the balance field.
 func (r *walletResolver) Balance(ctx context.Context, obj *model.Wallet) (int64, error) {
-	return r.services.Points.Balance(ctx, auth.Viewer(ctx)) // whoever holds a Wallet is its owner
+	return r.services.Points.Balance(ctx, auth.Viewer(ctx), walletOwner(obj))
 }
 
 // Entries is the resolver for the entries field.
 func (r *walletResolver) Entries(ctx context.Context, obj *model.Wallet, first *int, after *string) (*model.EntryConnection, error) {
 	asked := pageOf(first, after)
-	page, err := r.services.Points.Entries(ctx, auth.Viewer(ctx), asked)
+	page, err := r.services.Points.Entries(ctx, auth.Viewer(ctx), walletOwner(obj), asked)
 	if err != nil {
 		return nil, err
 	}

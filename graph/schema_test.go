@@ -106,7 +106,7 @@ func TestEnumsCoverTheCode(t *testing.T) {
 	for _, kind := range []string{
 		commerce.KindOrderPlaced, commerce.KindOrderPaid, commerce.KindOrderEnded, commerce.KindOrderRefunded,
 		commerce.KindCouponIssued, commerce.KindCouponSpent, commerce.KindCouponReturned, commerce.KindPointsCharged,
-		commerce.KindTransferCompleted, commerce.KindStockAdjusted,
+		commerce.KindTransferCompleted, commerce.KindStockAdjusted, commerce.KindPointsAdjusted, commerce.KindAccountAdjusted,
 	} {
 		if !model.EntryKind(strings.ToUpper(strings.ReplaceAll(kind, ".", "_"))).IsValid() {
 			t.Errorf("EntryKind has no %s", kind)

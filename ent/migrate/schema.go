@@ -31,6 +31,23 @@ var (
 			},
 		},
 	}
+	// AdjustmentsColumns holds the columns for the "adjustments" table.
+	AdjustmentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "change_id", Type: field.TypeUUID, Unique: true, SchemaType: map[string]string{"mysql": "char(36)"}},
+		{Name: "family", Type: field.TypeString, Size: 16},
+		{Name: "subject", Type: field.TypeString, Size: 64},
+		{Name: "delta", Type: field.TypeInt64},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "administrator", Type: field.TypeString, Size: 64},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// AdjustmentsTable holds the schema information for the "adjustments" table.
+	AdjustmentsTable = &schema.Table{
+		Name:       "adjustments",
+		Columns:    AdjustmentsColumns,
+		PrimaryKey: []*schema.Column{AdjustmentsColumns[0]},
+	}
 	// BalancesColumns holds the columns for the "balances" table.
 	BalancesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 160},
@@ -535,6 +552,7 @@ var (
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
 		AccountsTable,
+		AdjustmentsTable,
 		BalancesTable,
 		ChangeLogsTable,
 		CouponsTable,

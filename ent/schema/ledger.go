@@ -107,6 +107,23 @@ func (ChangeLog) Indexes() []ent.Index {
 	}
 }
 
+// Adjustment is a correction of a balance that an administrator has made by hand. It is kept for as long as the journal.
+type Adjustment struct{ ent.Schema }
+
+// Fields of the Adjustment.
+func (Adjustment) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable(),
+		field.UUID("change_id", uuid.UUID{}).SchemaType(uuidType).Immutable().Unique(),
+		field.String("family").MaxLen(16).Immutable(),
+		field.String("subject").MaxLen(idLen).Immutable().Comment("The product, the customer whose points they are, or the account."),
+		field.Int64("delta").Immutable(),
+		field.String("reason").Validate(upTo(MaxReason)).Annotations(wide(MaxReason)).Default("").Immutable(),
+		field.String("administrator").MaxLen(idLen).Immutable().Comment("Who did it."),
+		fixedTimestamp("created_at"),
+	}
+}
+
 // Operation is a mutation that a client has sent under an idempotency key, and that is no single change: the change log knows
 // the key of a change. The ID is made of the user, the mutation and the key.
 type Operation struct{ ent.Schema }

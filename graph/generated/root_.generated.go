@@ -47,9 +47,36 @@ type ComplexityRoot struct {
 		Name      func(childComplexity int) int
 	}
 
+	AccountAdjustPayload struct {
+		Account    func(childComplexity int) int
+		Meta       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	AccountPayload struct {
 		Account    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	Adjustment struct {
+		AdministratorID func(childComplexity int) int
+		ChangeID        func(childComplexity int) int
+		CreatedAt       func(childComplexity int) int
+		Delta           func(childComplexity int) int
+		Family          func(childComplexity int) int
+		Reason          func(childComplexity int) int
+		SubjectID       func(childComplexity int) int
+	}
+
+	AdjustmentConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	AdjustmentEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	CancelOrderPayload struct {
@@ -293,6 +320,7 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		AccountAdjust   func(childComplexity int, input model.AccountAdjustInput) int
 		AccountOpen     func(childComplexity int, input model.AccountOpenInput) int
 		CancelOrder     func(childComplexity int, input model.CancelOrderInput) int
 		ChargePoints    func(childComplexity int, input model.ChargePointsInput) int
@@ -300,6 +328,7 @@ type ComplexityRoot struct {
 		IssueCoupon     func(childComplexity int, input model.IssueCouponInput) int
 		PayOrder        func(childComplexity int, input model.PayOrderInput) int
 		PlaceOrder      func(childComplexity int, input model.PlaceOrderInput) int
+		PointsAdjust    func(childComplexity int, input model.PointsAdjustInput) int
 		ProductArchive  func(childComplexity int, input model.ProductArchiveInput) int
 		ProductCreate   func(childComplexity int, input model.ProductCreateInput) int
 		ProductUpdate   func(childComplexity int, input model.ProductUpdateInput) int
@@ -418,6 +447,12 @@ type ComplexityRoot struct {
 		Wallet      func(childComplexity int) int
 	}
 
+	PointsAdjustPayload struct {
+		Meta       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+		Wallet     func(childComplexity int) int
+	}
+
 	PopularProduct struct {
 		Orders  func(childComplexity int) int
 		Product func(childComplexity int) int
@@ -466,6 +501,7 @@ type ComplexityRoot struct {
 
 	Query struct {
 		Account         func(childComplexity int, id string) int
+		Adjustments     func(childComplexity int, first *int, after *string) int
 		Coupon          func(childComplexity int, id string) int
 		Coupons         func(childComplexity int, first *int, after *string) int
 		Experiment      func(childComplexity int, id *string) int
@@ -635,6 +671,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Account.Name(childComplexity), true
 
+	case "AccountAdjustPayload.account":
+		if e.ComplexityRoot.AccountAdjustPayload.Account == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountAdjustPayload.Account(childComplexity), true
+	case "AccountAdjustPayload.meta":
+		if e.ComplexityRoot.AccountAdjustPayload.Meta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountAdjustPayload.Meta(childComplexity), true
+	case "AccountAdjustPayload.userErrors":
+		if e.ComplexityRoot.AccountAdjustPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountAdjustPayload.UserErrors(childComplexity), true
+
 	case "AccountPayload.account":
 		if e.ComplexityRoot.AccountPayload.Account == nil {
 			break
@@ -647,6 +702,81 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AccountPayload.UserErrors(childComplexity), true
+
+	case "Adjustment.administratorId":
+		if e.ComplexityRoot.Adjustment.AdministratorID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Adjustment.AdministratorID(childComplexity), true
+	case "Adjustment.changeId":
+		if e.ComplexityRoot.Adjustment.ChangeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Adjustment.ChangeID(childComplexity), true
+	case "Adjustment.createdAt":
+		if e.ComplexityRoot.Adjustment.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Adjustment.CreatedAt(childComplexity), true
+	case "Adjustment.delta":
+		if e.ComplexityRoot.Adjustment.Delta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Adjustment.Delta(childComplexity), true
+	case "Adjustment.family":
+		if e.ComplexityRoot.Adjustment.Family == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Adjustment.Family(childComplexity), true
+	case "Adjustment.reason":
+		if e.ComplexityRoot.Adjustment.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Adjustment.Reason(childComplexity), true
+	case "Adjustment.subjectId":
+		if e.ComplexityRoot.Adjustment.SubjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Adjustment.SubjectID(childComplexity), true
+
+	case "AdjustmentConnection.edges":
+		if e.ComplexityRoot.AdjustmentConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AdjustmentConnection.Edges(childComplexity), true
+	case "AdjustmentConnection.nodes":
+		if e.ComplexityRoot.AdjustmentConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AdjustmentConnection.Nodes(childComplexity), true
+	case "AdjustmentConnection.pageInfo":
+		if e.ComplexityRoot.AdjustmentConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AdjustmentConnection.PageInfo(childComplexity), true
+
+	case "AdjustmentEdge.cursor":
+		if e.ComplexityRoot.AdjustmentEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AdjustmentEdge.Cursor(childComplexity), true
+	case "AdjustmentEdge.node":
+		if e.ComplexityRoot.AdjustmentEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AdjustmentEdge.Node(childComplexity), true
 
 	case "CancelOrderPayload.account":
 		if e.ComplexityRoot.CancelOrderPayload.Account == nil {
@@ -1600,6 +1730,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Money.MinorDigits(childComplexity), true
 
+	case "Mutation.accountAdjust":
+		if e.ComplexityRoot.Mutation.AccountAdjust == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_accountAdjust_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AccountAdjust(childComplexity, args["input"].(model.AccountAdjustInput)), true
 	case "Mutation.accountOpen":
 		if e.ComplexityRoot.Mutation.AccountOpen == nil {
 			break
@@ -1677,6 +1818,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PlaceOrder(childComplexity, args["input"].(model.PlaceOrderInput)), true
+	case "Mutation.pointsAdjust":
+		if e.ComplexityRoot.Mutation.PointsAdjust == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_pointsAdjust_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PointsAdjust(childComplexity, args["input"].(model.PointsAdjustInput)), true
 	case "Mutation.productArchive":
 		if e.ComplexityRoot.Mutation.ProductArchive == nil {
 			break
@@ -2205,6 +2357,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PlaceOrderPayload.Wallet(childComplexity), true
 
+	case "PointsAdjustPayload.meta":
+		if e.ComplexityRoot.PointsAdjustPayload.Meta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PointsAdjustPayload.Meta(childComplexity), true
+	case "PointsAdjustPayload.userErrors":
+		if e.ComplexityRoot.PointsAdjustPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PointsAdjustPayload.UserErrors(childComplexity), true
+	case "PointsAdjustPayload.wallet":
+		if e.ComplexityRoot.PointsAdjustPayload.Wallet == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PointsAdjustPayload.Wallet(childComplexity), true
+
 	case "PopularProduct.orders":
 		if e.ComplexityRoot.PopularProduct.Orders == nil {
 			break
@@ -2390,6 +2561,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Account(childComplexity, args["id"].(string)), true
+	case "Query.adjustments":
+		if e.ComplexityRoot.Query.Adjustments == nil {
+			break
+		}
+
+		args, err := ec.field_Query_adjustments_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Adjustments(childComplexity, args["first"].(*int), args["after"].(*string)), true
 	case "Query.coupon":
 		if e.ComplexityRoot.Query.Coupon == nil {
 			break
@@ -2948,6 +3130,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
+		ec.unmarshalInputAccountAdjustInput,
 		ec.unmarshalInputAccountOpenInput,
 		ec.unmarshalInputCancelOrderInput,
 		ec.unmarshalInputChargePointsInput,
@@ -2958,6 +3141,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputPayOrderInput,
 		ec.unmarshalInputPaymentInput,
 		ec.unmarshalInputPlaceOrderInput,
+		ec.unmarshalInputPointsAdjustInput,
 		ec.unmarshalInputProductArchiveInput,
 		ec.unmarshalInputProductCreateInput,
 		ec.unmarshalInputProductFilter,
@@ -3078,6 +3262,12 @@ extend type Mutation {
     "Which account to open."
     input: AccountOpenInput!
   ): AccountPayload @auth
+
+  "Correct the money in an account. The reason is kept; see adjustments."
+  accountAdjust(
+    "Which account, by how much, and why."
+    input: AccountAdjustInput!
+  ): AccountAdjustPayload @auth(role: ADMIN)
 }
 
 "An account of money in one currency."
@@ -3137,6 +3327,28 @@ input AccountOpenInput {
   userId: ID
   "The minor units it opens with. For administrators only."
   openingMinor: Int64 = "0"
+}
+
+"Money of an account to correct."
+input AccountAdjustInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
+  idempotencyKey: UUID!
+  "The account."
+  accountId: ID!
+  "How many minor units to add, or to take if it is negative."
+  deltaMinor: Int64!
+  "Why, 1 to 500 characters."
+  reason: String!
+}
+
+"What became of money that was to be corrected."
+type AccountAdjustPayload {
+  "The account as it is now, null where it was refused."
+  account: Account
+  "How the operation went."
+  meta: OperationMeta!
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
 }
 
 "What became of money that was to be moved."
@@ -4081,6 +4293,14 @@ type PageInfo {
     first: Int = 20
   ): [UnsettledOrder!]! @auth(role: ADMIN)
 
+  "What administrators have corrected by hand: stock, points and money. The latest first."
+  adjustments(
+    "How many, 1 to 100."
+    first: Int = 20
+    "The cursor behind which to continue."
+    after: String
+  ): AdjustmentConnection @auth(role: ADMIN)
+
   "The locks in Redis that are held or waited for at this moment, by key. It goes through all keys of Redis, in small steps."
   locks(
     "How many locks, 1 to 100."
@@ -4203,6 +4423,42 @@ type ReconcilePayload {
   run: SchedulerRun
   "Why it was not run; empty on success."
   userErrors: [UserError!]!
+}
+
+"A correction that an administrator has made by hand."
+type Adjustment {
+  "What was corrected: STOCK, POINTS or ACCOUNTS."
+  family: Family!
+  "The identifier of the product, of the customer whose points they are, or of the account."
+  subjectId: ID!
+  "How much was added, or taken where it is negative: units, points or minor units."
+  delta: Int64!
+  "Why. Stock may be corrected without a reason."
+  reason: String!
+  "The identifier of the administrator, \"user_...\"."
+  administratorId: ID!
+  "The change that this was; the same in the journal."
+  changeId: UUID!
+  "When."
+  createdAt: DateTime!
+}
+
+"A page of corrections."
+type AdjustmentConnection {
+  "The corrections with their cursors."
+  edges: [AdjustmentEdge!]!
+  "The corrections."
+  nodes: [Adjustment!]!
+  "Where the page lies in the list."
+  pageInfo: PageInfo!
+}
+
+"A correction in a list."
+type AdjustmentEdge {
+  "Where it stands in the list."
+  cursor: String!
+  "The correction."
+  node: Adjustment!
 }
 `, BuiltIn: false},
 	{Name: "../schema/orders.graphqls", Input: `extend type Query {
@@ -4522,6 +4778,12 @@ type CancelOrderPayload {
     "How many points."
     input: ChargePointsInput!
   ): ChargePointsPayload @auth
+
+  "Correct the points of a customer. The reason is kept; see adjustments."
+  pointsAdjust(
+    "Whose points, by how many, and why."
+    input: PointsAdjustInput!
+  ): PointsAdjustPayload @auth(role: ADMIN)
 }
 
 "The points of a customer."
@@ -4559,6 +4821,10 @@ type Entry implements Node {
 enum EntryKind {
   "Points were added."
   POINTS_CHARGED
+  "An administrator has corrected the points."
+  POINTS_ADJUSTED
+  "An administrator has corrected the money in an account."
+  ACCOUNT_ADJUSTED
   "An order was paid."
   ORDER_PAID
   "The payment of an order was given back."
@@ -4608,6 +4874,28 @@ input ChargePointsInput {
 "What became of points that were to be added."
 type ChargePointsPayload {
   "The caller's wallet as it is now, null where it was refused."
+  wallet: Wallet
+  "How the operation went."
+  meta: OperationMeta!
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"Points to correct."
+input PointsAdjustInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
+  idempotencyKey: UUID!
+  "Whose points they are, \"user_...\"."
+  userId: ID!
+  "How many points to add, or to take if it is negative."
+  delta: Int64!
+  "Why, 1 to 500 characters."
+  reason: String!
+}
+
+"What became of points that were to be corrected."
+type PointsAdjustPayload {
+  "The customer's wallet as it is now, null where it was refused."
   wallet: Wallet
   "How the operation went."
   meta: OperationMeta!
@@ -4710,6 +4998,18 @@ func (ec *executionContext) childFields_Account(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Account", field.Name)
 }
 
+func (ec *executionContext) childFields_AccountAdjustPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "account":
+		return ec.fieldContext_AccountAdjustPayload_account(ctx, field)
+	case "meta":
+		return ec.fieldContext_AccountAdjustPayload_meta(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_AccountAdjustPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AccountAdjustPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_AccountPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "account":
@@ -4718,6 +5018,48 @@ func (ec *executionContext) childFields_AccountPayload(ctx context.Context, fiel
 		return ec.fieldContext_AccountPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AccountPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Adjustment(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "family":
+		return ec.fieldContext_Adjustment_family(ctx, field)
+	case "subjectId":
+		return ec.fieldContext_Adjustment_subjectId(ctx, field)
+	case "delta":
+		return ec.fieldContext_Adjustment_delta(ctx, field)
+	case "reason":
+		return ec.fieldContext_Adjustment_reason(ctx, field)
+	case "administratorId":
+		return ec.fieldContext_Adjustment_administratorId(ctx, field)
+	case "changeId":
+		return ec.fieldContext_Adjustment_changeId(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Adjustment_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Adjustment", field.Name)
+}
+
+func (ec *executionContext) childFields_AdjustmentConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_AdjustmentConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_AdjustmentConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_AdjustmentConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AdjustmentConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_AdjustmentEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_AdjustmentEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_AdjustmentEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AdjustmentEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_CancelOrderPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5302,6 +5644,18 @@ func (ec *executionContext) childFields_PlaceOrderPayload(ctx context.Context, f
 		return ec.fieldContext_PlaceOrderPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PlaceOrderPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_PointsAdjustPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "wallet":
+		return ec.fieldContext_PointsAdjustPayload_wallet(ctx, field)
+	case "meta":
+		return ec.fieldContext_PointsAdjustPayload_meta(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_PointsAdjustPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PointsAdjustPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_PopularProduct(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -35,6 +35,28 @@ type Account struct {
 
 func (Account) IsNode() {}
 
+// Money of an account to correct.
+type AccountAdjustInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
+	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
+	// The account.
+	AccountID string `json:"accountId"`
+	// How many minor units to add, or to take if it is negative.
+	DeltaMinor int64 `json:"deltaMinor"`
+	// Why, 1 to 500 characters.
+	Reason string `json:"reason"`
+}
+
+// What became of money that was to be corrected.
+type AccountAdjustPayload struct {
+	// The account as it is now, null where it was refused.
+	Account *Account `json:"account,omitempty"`
+	// How the operation went.
+	Meta *OperationMeta `json:"meta"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
 // An account to open.
 type AccountOpenInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat opens another account.
@@ -55,6 +77,42 @@ type AccountPayload struct {
 	Account *Account `json:"account,omitempty"`
 	// Why the shop refused; empty on success.
 	UserErrors []UserError `json:"userErrors"`
+}
+
+// A correction that an administrator has made by hand.
+type Adjustment struct {
+	// What was corrected: STOCK, POINTS or ACCOUNTS.
+	Family Family `json:"family"`
+	// The identifier of the product, of the customer whose points they are, or of the account.
+	SubjectID string `json:"subjectId"`
+	// How much was added, or taken where it is negative: units, points or minor units.
+	Delta int64 `json:"delta"`
+	// Why. Stock may be corrected without a reason.
+	Reason string `json:"reason"`
+	// The identifier of the administrator, "user_...".
+	AdministratorID string `json:"administratorId"`
+	// The change that this was; the same in the journal.
+	ChangeID uuid.UUID `json:"changeId"`
+	// When.
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+// A page of corrections.
+type AdjustmentConnection struct {
+	// The corrections with their cursors.
+	Edges []*AdjustmentEdge `json:"edges"`
+	// The corrections.
+	Nodes []*Adjustment `json:"nodes"`
+	// Where the page lies in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A correction in a list.
+type AdjustmentEdge struct {
+	// Where it stands in the list.
+	Cursor string `json:"cursor"`
+	// The correction.
+	Node *Adjustment `json:"node"`
 }
 
 // An order to cancel.
@@ -785,6 +843,28 @@ type PlaceOrderPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
+// Points to correct.
+type PointsAdjustInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
+	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
+	// Whose points they are, "user_...".
+	UserID string `json:"userId"`
+	// How many points to add, or to take if it is negative.
+	Delta int64 `json:"delta"`
+	// Why, 1 to 500 characters.
+	Reason string `json:"reason"`
+}
+
+// What became of points that were to be corrected.
+type PointsAdjustPayload struct {
+	// The customer's wallet as it is now, null where it was refused.
+	Wallet *Wallet `json:"wallet,omitempty"`
+	// How the operation went.
+	Meta *OperationMeta `json:"meta"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
 // What a product sold.
 type PopularProduct struct {
 	// The product.
@@ -1231,6 +1311,10 @@ type EntryKind string
 const (
 	// Points were added.
 	EntryKindPointsCharged EntryKind = "POINTS_CHARGED"
+	// An administrator has corrected the points.
+	EntryKindPointsAdjusted EntryKind = "POINTS_ADJUSTED"
+	// An administrator has corrected the money in an account.
+	EntryKindAccountAdjusted EntryKind = "ACCOUNT_ADJUSTED"
 	// An order was paid.
 	EntryKindOrderPaid EntryKind = "ORDER_PAID"
 	// The payment of an order was given back.
@@ -1253,6 +1337,8 @@ const (
 
 var AllEntryKind = []EntryKind{
 	EntryKindPointsCharged,
+	EntryKindPointsAdjusted,
+	EntryKindAccountAdjusted,
 	EntryKindOrderPaid,
 	EntryKindOrderRefunded,
 	EntryKindTransferCompleted,
@@ -1266,7 +1352,7 @@ var AllEntryKind = []EntryKind{
 
 func (e EntryKind) IsValid() bool {
 	switch e {
-	case EntryKindPointsCharged, EntryKindOrderPaid, EntryKindOrderRefunded, EntryKindTransferCompleted, EntryKindOrderPlaced, EntryKindOrderEnded, EntryKindStockAdjusted, EntryKindCouponIssued, EntryKindCouponSpent, EntryKindCouponReturned:
+	case EntryKindPointsCharged, EntryKindPointsAdjusted, EntryKindAccountAdjusted, EntryKindOrderPaid, EntryKindOrderRefunded, EntryKindTransferCompleted, EntryKindOrderPlaced, EntryKindOrderEnded, EntryKindStockAdjusted, EntryKindCouponIssued, EntryKindCouponSpent, EntryKindCouponReturned:
 		return true
 	}
 	return false

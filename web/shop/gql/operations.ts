@@ -35,6 +35,8 @@ export type DiscountKind =
 
 /** What happened to a balance. Lines of stock and coupons are for administrators, by their identifier. */
 export type EntryKind =
+  /** An administrator has corrected the money in an account. */
+  | 'ACCOUNT_ADJUSTED'
   /** A coupon was taken by a customer. */
   | 'COUPON_ISSUED'
   /** A coupon was given back with an order. */
@@ -49,6 +51,8 @@ export type EntryKind =
   | 'ORDER_PLACED'
   /** The payment of an order was given back. */
   | 'ORDER_REFUNDED'
+  /** An administrator has corrected the points. */
+  | 'POINTS_ADJUSTED'
   /** Points were added. */
   | 'POINTS_CHARGED'
   /** Stock was added or taken. */

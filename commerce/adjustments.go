@@ -1,0 +1,74 @@
+package commerce
+
+import (
+	"context"
+	"errors"
+
+	"holdfast/ent"
+	"holdfast/ent/adjustment"
+	"holdfast/ent/schema"
+	"holdfast/lockprovider"
+)
+
+// Adjustments are the corrections that administrators have made by hand: of stock, points and money. Each has its row, with a
+// reason and a name, for as long as the journal has its entry.
+type Adjustments struct{ *core }
+
+// List is all adjustments, newest first. Admins only.
+func (s *Adjustments) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Adjustment], error) {
+	if err := v.admin(); err != nil {
+		return PageOf[*ent.Adjustment]{}, err
+	}
+	from, err := page.from()
+	if err != nil {
+		return PageOf[*ent.Adjustment]{}, err
+	}
+	query := s.Client.Adjustment.Query()
+	if from != nil {
+		query.Where(adjustment.IDLT(from.Number))
+	}
+	rows, err := query.Order(ent.Desc(adjustment.FieldID)).Limit(page.First + 1).All(ctx)
+	if err != nil {
+		return PageOf[*ent.Adjustment]{}, err
+	}
+	return pageOf(rows, page.First, func(a *ent.Adjustment) position { return position{Number: a.ID} }), nil
+}
+
+// checkAdjustment checks what is to be corrected, and that there is a reason.
+func checkAdjustment(delta int64, field []string, reason string) error {
+	errs := Errors(checkText("reason", reason, 1, schema.MaxReason))
+	if delta == 0 || delta > lockprovider.MaxAmount || delta < -lockprovider.MaxAmount {
+		errs = append(errs, invalid(field, "the correction must be 1 to %d, up or down, not %d", int64(lockprovider.MaxAmount), delta))
+	}
+	if errs != nil {
+		return errs
+	}
+	return nil
+}
+
+// adjustmentRefused says what a bound means that forbids a correction.
+func adjustmentRefused(err error, field []string, what string) error {
+	return refusals(err, func(r lockprovider.Refusal) *Error {
+		if errors.Is(r.Reason, lockprovider.ErrInsufficient) {
+			return insufficientFunds(r, field, what)
+		}
+		return invalid(field, "%s can take %d more, not %d", what, r.Available, r.Delta)
+	})
+}
+
+func (p stockAdjusted) row(tx *ent.Tx, c lockprovider.Change) *ent.AdjustmentCreate {
+	return adjustmentRow(tx, c, p.ProductID, p.Delta, p.Reason, p.By).SetCreatedAt(p.At)
+}
+
+func (p pointsAdjusted) row(tx *ent.Tx, c lockprovider.Change) *ent.AdjustmentCreate {
+	return adjustmentRow(tx, c, p.UserID, p.Delta, p.Reason, p.By).SetCreatedAt(p.At)
+}
+
+func (p accountAdjusted) row(tx *ent.Tx, c lockprovider.Change) *ent.AdjustmentCreate {
+	return adjustmentRow(tx, c, p.AccountID, p.DeltaMinor, p.Reason, p.By).SetCreatedAt(p.At)
+}
+
+func adjustmentRow(tx *ent.Tx, c lockprovider.Change, subject string, delta int64, reason, by string) *ent.AdjustmentCreate {
+	return tx.Adjustment.Create().SetChangeID(c.ID).SetFamily(string(c.Family)).SetSubject(subject).SetDelta(delta).
+		SetReason(reason).SetAdministrator(by)
+}
