@@ -46,7 +46,6 @@ CREATE DATABASE IF NOT EXISTS %[3]s;
 			"--no-defaults", // /etc/mysql is about somebody else's server, and must come first.
 			"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.port),
 			"--socket=" + filepath.Join(s.dir, "sock"), "--pid-file=" + filepath.Join(s.dir, "pid"),
-			"--tmpdir=" + s.dir,
 			"--init-file=" + s.initFile(),
 			"--skip-name-resolve",
 			"--max-connections=300",
@@ -83,6 +82,8 @@ func (s *Server) initFile() string { return filepath.Join(s.dir, "init.sql") }
 func (s *Server) mariadbStorage() []string {
 	return []string{
 		"--datadir=" + s.dataDir(),
+		// A server that starts deletes the temporary tables that it finds there, which may be those of another one in /tmp.
+		"--tmpdir=" + s.dir,
 		"--innodb-buffer-pool-size=64M",
 		"--innodb-log-file-size=32M",
 		// 2: written at every commit, not synced. Data need to survive the death of the process, not of the machine.
