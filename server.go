@@ -48,7 +48,12 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	if err != nil {
 		return err
 	}
-	return listen(ctx, cfg, log, handler, api, shop.Deployment.Replaced(), ready)
+	return listen(ctx, cfg, log, handler, api, shop.Deployment.Replaced(), func(address string) {
+		if err := shop.Deployment.Announce(ctx, address); err != nil { // then imports have to be told with --server
+			log.InfoContext(ctx, "the address of this server is not in the database", "error", err)
+		}
+		ready(address)
+	})
 }
 
 // listen answers requests until ctx ends or another deployment takes over. It then lets the

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -19,180 +21,311 @@ import (
 )
 
 type importCommand struct {
-	File  string `arg:"" type:"path" help:"Shopify's product export; - reads the standard input."`
-	Check bool   `help:"Only tell what is wrong with the file, and what would be done with the rest; change nothing."`
-	Stock string `enum:"difference,set,ignore" default:"difference" help:"What to do with the quantities: move the difference to the file before, set them, or ignore them (${enum})."`
+	File     string `arg:"" type:"path" help:"Shopify's product or inventory export; - reads the standard input."`
+	Check    bool   `help:"Only tell what is wrong with the file, and what would be done with the rest; change nothing."`
+	Stock    string `default:"difference" placeholder:"MODE" help:"What to do with the quantities: difference moves the difference to the file before, set sets them, ignore ignores them. A number is the quantity of variants of which the file gives none."`
+	Encoding string `placeholder:"NAME" help:"The encoding of the file, such as windows-1252, if it is neither UTF-8 nor UTF-16."`
+	Server   string `placeholder:"URL" help:"Import over the API of this server, such as http://127.0.0.1:8080."`
+	Token    string `help:"The access token of an administrator for --server; by default, one that auth.secret makes."`
 }
 
 // Help is shown by holdfast import --help.
 func (*importCommand) Help() string {
 	return `Each variant becomes a product, known by its SKU, so that an import may be repeated: products that are there are
 updated, and those that the file does not name stay. Name, description and price are set where they differ. Drafts, archived and
-unpublished products are archived where they are known, and left out where not.
+unpublished products are archived, and come back when the file has them on sale again.
 
 Stock is adjusted by the difference between this file and the one before, so that what has been sold in between stays sold. The
 first file that names a product sets its stock. With --stock set, the file is compared with what can be bought now. An empty
 quantity leaves the stock alone.
 
 Lines that cannot be imported are told one by one, with what to do about them; the others are imported all the same. Correct
-the file and import it again.`
+the file and import it again. An import that was cut off goes on when it is repeated.
+
+Beside a server whose Redis is inside of it, the import goes over the server's API. See docs/import.md.`
 }
 
 // importer is the administrator whom the records of an import name.
 var importer = commerce.Viewer{UserID: "import", Name: "holdfast import", Admin: true}
 
-// Run imports the file. It fails if any line could not be imported.
-func (c *importCommand) Run(e *environment) error {
+// importBatch imports some rows, at most commerce.MaxImport, or tells what it would do.
+type importBatch func(ctx context.Context, rows []commerce.ImportRow) ([]commerce.ImportResult, error)
+
+// Run imports the file. It fails if a line could not be imported, or none of those that there are.
+func (c *importCommand) Run(e *environment) (err error) {
 	cfg, err := e.load(config.Sources{})
 	if err != nil {
 		return err
 	}
-	rows, refused, err := c.read(cfg.Shop.Currency)
+	mode, fallback, err := stockMode(c.Stock)
 	if err != nil {
 		return err
 	}
-	done := map[commerce.ImportOutcome]int{}
-	if len(rows) > 0 {
-		ctx, stop := signal.NotifyContext(e.ctx, syscall.SIGINT, syscall.SIGTERM)
-		defer stop()
-		var failed []*commerce.LineError
-		if c.Check {
-			done, failed, err = planRows(ctx, cfg, e, rows, commerce.StockMode(c.Stock))
-		} else {
-			done, failed, err = importRows(ctx, cfg, e.stderr, rows, commerce.StockMode(c.Stock))
-		}
+	file, err := c.read(commerce.ImportFormat{Currency: cfg.Shop.Currency, Encoding: c.Encoding, Stock: fallback})
+	if err != nil {
+		return err
+	}
+	if len(file.Unused) > 0 {
+		c.tell(e, "columns that are not used: "+strings.Join(file.Unused, ", "))
+	}
+	ctx, stop := signal.NotifyContext(e.ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	report := importReport{check: c.Check, problems: file.Problems, notes: file.Notes, done: map[commerce.ImportOutcome]int{}}
+	if len(file.Rows) > 0 {
+		imports, closing, err := c.open(ctx, cfg, e, mode)
 		if err != nil {
 			return err
 		}
-		refused = append(refused, failed...)
+		err = report.run(ctx, e, file.Rows, imports)
+		if err = errors.Join(err, closing()); err != nil {
+			return err
+		}
 	}
-	for _, r := range refused {
-		_, _ = fmt.Fprintln(e.stderr, r) // the exit code tells as well
+	report.tell(e)
+	if imports := report.summary(); imports != "" {
+		if err := e.print(imports); err != nil {
+			return err
+		}
 	}
-	if err := e.print(c.summary(len(rows), done)); err != nil {
-		return err
-	}
-	if len(refused) > 0 {
-		return fmt.Errorf("lines that could not be imported: %d; correct them and import the file again", len(refused))
-	}
-	return nil
+	return report.verdict(file)
 }
 
-func (c *importCommand) read(currency string) (_ []commerce.ImportRow, _ []*commerce.LineError, err error) {
+// stockMode reads --stock.
+func stockMode(text string) (commerce.StockMode, *int64, error) {
+	switch mode := commerce.StockMode(text); mode {
+	case commerce.StockDifference, commerce.StockSet, commerce.StockIgnore:
+		return mode, nil, nil
+	}
+	if n, err := strconv.ParseUint(text, 10, 32); err == nil {
+		quantity := int64(n)
+		return commerce.StockDifference, &quantity, nil
+	}
+	return "", nil, fmt.Errorf("--stock must be difference, set, ignore, or a number such as 100, not %q", text)
+}
+
+func (c *importCommand) read(format commerce.ImportFormat) (_ *commerce.ImportFile, err error) {
 	var file io.ReadCloser = os.Stdin
 	if c.File != "-" {
 		if file, err = os.Open(c.File); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	rows, refused := commerce.ReadShopifyCSV(file, currency)
-	return rows, refused, file.Close()
+	read, err := commerce.ReadShopifyCSV(file, format)
+	return read, errors.Join(err, file.Close())
 }
 
-func (c *importCommand) summary(rows int, done map[commerce.ImportOutcome]int) string {
-	if c.Check && done == nil {
-		return fmt.Sprintf("%d products can be imported", rows)
+func (*importCommand) tell(e *environment, line string) {
+	_, _ = fmt.Fprintln(e.stderr, line) // the exit code tells what matters
+}
+
+// open returns what imports rows, and what ends it.
+func (c *importCommand) open(ctx context.Context, cfg config.Config, e *environment, mode commerce.StockMode) (importBatch, func() error, error) {
+	nothing := func() error { return nil }
+	if c.Server != "" {
+		imports, err := c.overAPI(cfg, c.Server, mode)
+		return imports, nothing, err
 	}
-	var parts []string
-	for _, outcome := range []commerce.ImportOutcome{
-		commerce.ImportCreated, commerce.ImportUpdated, commerce.ImportUnchanged, commerce.ImportArchived, commerce.ImportSkipped,
-	} {
-		if n := done[outcome]; n > 0 || outcome != commerce.ImportArchived && outcome != commerce.ImportSkipped {
-			parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
-		}
+	if strings.HasPrefix(cfg.Database.URL, "sqlite://:memory:") {
+		return nil, nil, errors.New("the database would be in the memory of this command, and gone with it: " +
+			"import into a server with --server, or set database.url")
 	}
 	if c.Check {
-		return "nothing is changed; it would be: " + strings.Join(parts, ", ")
+		return c.openToCheck(ctx, cfg, e, mode)
 	}
-	return strings.Join(parts, ", ")
+	// It joins the shop as one more instance: stock is adjusted by the strategy of the live instances, and Open fails if they run
+	// another.
+	shop, err := app.Open(ctx, cfg, logger(cfg, e.stderr), app.Options{StockOnly: true})
+	var beside *lockprovider.NotSharedError
+	if errors.As(err, &beside) && beside.Address != "" {
+		server := "http://" + reachable(beside.Address)
+		c.tell(e, "importing over the API of the server that runs here, "+server)
+		imports, err := c.overAPI(cfg, server, mode)
+		return imports, nothing, err
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return func(ctx context.Context, rows []commerce.ImportRow) ([]commerce.ImportResult, error) {
+		return shop.Services.Catalog.Import(ctx, importer, rows, mode)
+	}, shop.Close, nil
 }
 
-// planRows tells what an import would do with the rows, each move of a stock in a line of its own. It reads the database, and
-// writes nothing.
-func planRows(
-	ctx context.Context, cfg config.Config, e *environment, rows []commerce.ImportRow, mode commerce.StockMode,
-) (planned map[commerce.ImportOutcome]int, failed []*commerce.LineError, err error) {
+// openToCheck reads the database, and writes nothing.
+func (c *importCommand) openToCheck(
+	ctx context.Context, cfg config.Config, e *environment, mode commerce.StockMode,
+) (_ importBatch, _ func() error, err error) {
 	if path, ok := strings.CutPrefix(cfg.Database.URL, "sqlite://"); ok {
 		path, _, _ = strings.Cut(path, "?")
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) { // to open it would create it
-			return nil, nil, e.print("there is no database yet: all products would be created")
+			return nil, func() error { return nil }, e.print("there is no database yet: all products would be created")
 		}
 	}
 	db, err := clients.OpenDatabase(ctx, cfg.Database.URL, clients.DatabaseOptions{MaxOpen: 1})
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
 	pending, err := db.Pending(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, errors.Join(err, db.Close())
 	}
 	if len(pending) > 0 {
-		return nil, nil, e.print("what would be done is not known before holdfast migrate has brought the database up to date")
+		return nil, db.Close, e.print("what would be done is not known before holdfast migrate has brought the database up to date")
 	}
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{})
 	catalog := commerce.New(commerce.Deps{Client: db.Ent, Ledger: ledger, Shop: cfg.Shop}).Catalog
-	planned = map[commerce.ImportOutcome]int{}
-	for _, row := range rows {
-		plan, err := catalog.PlanImport(ctx, importer, row, mode)
-		refusals, refused := commerce.UserErrors(err)
-		switch {
-		case refused && ctx.Err() == nil:
-			failed = append(failed, lineErrors(row, refusals)...)
-			continue
-		case err != nil:
-			return nil, nil, fmt.Errorf("line %d: %w", row.Line, err)
-		}
-		planned[plan.Outcome]++
-		if plan.Delta != 0 {
-			err = e.print(fmt.Sprintf("line %d, %s: stock %d %+d", row.Line, row.SKU, plan.Available, plan.Delta))
-		}
-		if plan.Outcome == commerce.ImportCreated && row.Stock != nil {
-			err = e.print(fmt.Sprintf("line %d, %s: new, stock %d", row.Line, row.SKU, *row.Stock))
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-	return planned, failed, nil
+	return func(ctx context.Context, rows []commerce.ImportRow) ([]commerce.ImportResult, error) {
+		return catalog.PlanImport(ctx, importer, rows, mode)
+	}, db.Close, nil
 }
 
-func lineErrors(row commerce.ImportRow, refusals []*commerce.Error) []*commerce.LineError {
-	lines := make([]*commerce.LineError, len(refusals))
-	for i, r := range refusals {
-		lines[i] = &commerce.LineError{Line: row.Line, Problem: r.Message, Fix: fixOf(r)}
+// importReport is what there is to tell of an import.
+type importReport struct {
+	check    bool
+	rows     int // that can be imported, if nothing is known of the database
+	done     map[commerce.ImportOutcome]int
+	empty    int // new products without a quantity
+	problems []*commerce.LineError
+	notes    []commerce.ImportNote
+}
+
+// run imports the rows that it can. Only a failure of the system, or the user, ends it early.
+func (r *importReport) run(ctx context.Context, e *environment, rows []commerce.ImportRow, imports importBatch) error {
+	if imports == nil {
+		r.rows = len(rows)
+		return nil
+	}
+	bar := newProgressBar(e.stderr, len(rows), "products")
+	defer bar.end()
+	finished := 0
+	for batch := range slices.Chunk(rows, commerce.MaxImport) {
+		results, err := imports(ctx, batch)
+		if err = cmpErr(err, ctx.Err()); err != nil {
+			return fmt.Errorf("after %d of %d: %w; import the file again to go on", finished, len(rows), err)
+		}
+		for i, result := range results {
+			if err := r.add(e, batch[i], result); err != nil {
+				return err
+			}
+		}
+		finished += len(batch)
+		bar.show(finished)
+	}
+	return nil
+}
+
+func cmpErr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+func (r *importReport) add(e *environment, row commerce.ImportRow, result commerce.ImportResult) error {
+	if result.Err != nil {
+		refusals, _ := commerce.UserErrors(result.Err)
+		for _, refusal := range refusals {
+			r.problems = append(r.problems, &commerce.LineError{Line: row.Line, Problem: refusal.Message, Fix: fixOf(refusal)})
+		}
+		return nil
+	}
+	r.done[result.Outcome]++
+	switch {
+	case result.Outcome == commerce.ImportCreated && row.Stock == nil:
+		r.empty++
+	case result.Outcome == commerce.ImportSkipped:
+		r.notes = append(r.notes, commerce.ImportNote{
+			Line: row.Line, Text: "no product here has this SKU, and the file has no prices to make one: import the product export first",
+		})
+	}
+	switch {
+	case !r.check:
+		return nil
+	case result.Outcome == commerce.ImportCreated && row.Stock != nil:
+		return e.print(fmt.Sprintf("line %d, %s: new, stock %d", row.Line, row.SKU, *row.Stock))
+	case result.Outcome != commerce.ImportCreated && result.Delta != 0:
+		return e.print(fmt.Sprintf("line %d, %s: stock %d %+d", row.Line, result.SKU, result.Available, result.Delta))
+	}
+	return nil
+}
+
+// toldLines bounds the lines that a note names.
+const toldLines = 10
+
+// tell prints each problem, and each kind of note with its lines.
+func (r *importReport) tell(e *environment) {
+	for _, problem := range r.problems {
+		_, _ = fmt.Fprintln(e.stderr, problem) // the exit code tells as well
+	}
+	lines := map[string][]string{}
+	var texts []string
+	for _, note := range r.notes {
+		if lines[note.Text] == nil {
+			texts = append(texts, note.Text)
+		}
+		lines[note.Text] = append(lines[note.Text], strconv.Itoa(note.Line))
+	}
+	for _, text := range texts {
+		named, more := lines[text], ""
+		if len(named) > toldLines {
+			more = fmt.Sprintf(" and %d more", len(named)-toldLines)
+			named = named[:toldLines]
+		}
+		word := "line"
+		if len(lines[text]) > 1 {
+			word = "lines"
+		}
+		_, _ = fmt.Fprintf(e.stderr, "%s %s%s: %s\n", word, strings.Join(named, ", "), more, text)
+	}
+	if r.empty > 0 {
+		_, _ = fmt.Fprintf(e.stderr, "%d new products have no stock: give them one with --stock N, or by an inventory export\n", r.empty)
+	}
+}
+
+func (r *importReport) summary() string {
+	if r.rows > 0 {
+		return fmt.Sprintf("%d products can be imported", r.rows)
+	}
+	var parts []string
+	for _, outcome := range []commerce.ImportOutcome{
+		commerce.ImportCreated, commerce.ImportUpdated, commerce.ImportUnchanged, commerce.ImportArchived, commerce.ImportUnarchived,
+		commerce.ImportSkipped,
+	} {
+		n := r.done[outcome]
+		always := outcome == commerce.ImportCreated || outcome == commerce.ImportUpdated || outcome == commerce.ImportUnchanged
+		if n > 0 || always {
+			parts = append(parts, fmt.Sprintf("%d %s", n, outcome))
+		}
+	}
+	if n := len(r.failed()); n > 0 {
+		parts = append(parts, fmt.Sprintf("%d failed", n))
+	}
+	if r.empty > 0 {
+		parts = append(parts, fmt.Sprintf("%d without stock", r.empty))
+	}
+	if r.check {
+		return "nothing is changed; it would be: " + strings.Join(parts, ", ")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// failed are the lines that have problems.
+func (r *importReport) failed() map[int]bool {
+	lines := map[int]bool{}
+	for _, problem := range r.problems {
+		lines[problem.Line] = true
 	}
 	return lines
 }
 
-// importRows imports the rows that it can, and returns a problem for each that it cannot. It joins
-// the shop as one more instance: stock is adjusted by the strategy of the live instances, and Open
-// fails if they run another. Only a failure of the system, or the user, ends it early.
-func importRows(
-	ctx context.Context, cfg config.Config, progress io.Writer, rows []commerce.ImportRow, mode commerce.StockMode,
-) (done map[commerce.ImportOutcome]int, failed []*commerce.LineError, err error) {
-	shop, err := app.Open(ctx, cfg, logger(cfg, progress), app.Options{StockOnly: true})
-	if err != nil {
-		return nil, nil, err
+// verdict is why the command fails, if it does.
+func (r *importReport) verdict(file *commerce.ImportFile) error {
+	if n := len(r.failed()); n > 0 {
+		return fmt.Errorf("lines that could not be imported: %d; correct them and import the file again", n)
 	}
-	defer func() { err = errors.Join(err, shop.Close()) }()
-	done = map[commerce.ImportOutcome]int{}
-	bar := newProgressBar(progress, len(rows), "products")
-	defer bar.end()
-	for i, row := range rows {
-		outcome, err := shop.Services.Catalog.Import(ctx, importer, row, mode)
-		refusals, refused := commerce.UserErrors(err)
-		switch {
-		case refused && ctx.Err() == nil:
-			failed = append(failed, lineErrors(row, refusals)...)
-		case err != nil:
-			return nil, nil, fmt.Errorf("line %d: %w; import the file again to go on", row.Line, err)
-		default:
-			done[outcome]++
-		}
-		bar.show(i + 1)
+	if file.Variants > 0 && r.rows == 0 && r.done[commerce.ImportSkipped] == len(file.Rows) {
+		return fmt.Errorf("nothing of the file was imported, although it has %d lines", file.Variants)
 	}
-	return done, failed, nil
+	return nil
 }
 
 func fixOf(e *commerce.Error) string {

@@ -23,8 +23,8 @@ const maxPrice = 1_000_000_000_00
 // maxStock bounds the stock a product is created with or adjusted by.
 const maxStock = 1_000_000_000_000
 
-// maxSearch is the length of the longest name, in characters.
-const maxSearch = schema.MaxName
+// maxSearch bounds what is searched for, in characters: databases refuse patterns that are too long, each in its own way.
+const maxSearch = 200
 
 // maxAdjustReason is the most characters of the reason of an adjustment.
 const maxAdjustReason = 200
@@ -42,7 +42,6 @@ type CreateProduct struct {
 	Price                  Money
 	Stock                  int64
 	id                     string // demo data choose theirs
-	imported               *int64 // the quantity of the file that the product is from
 }
 
 // Create adds a product with its stock. Admins only. A repeat with the same key returns the first one, as it is now. Errors:
@@ -61,8 +60,7 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 	}
 	var row *ent.Product
 	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
-		row, err = tx.Product.Create().SetID(in.id).SetSku(in.SKU).SetName(in.Name).SetDescription(in.Description).
-			SetPriceMinor(in.Price.Minor).SetCurrency(in.Price.Currency).SetNillableImportedStock(in.imported).SetCreatedAt(s.now()).SetUpdatedAt(s.now()).Save(ctx)
+		row, err = s.creation(tx, in).Save(ctx)
 		if err != nil {
 			return err
 		}
@@ -88,6 +86,11 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 	return nil, exists
 }
 
+func (s *Catalog) creation(tx *ent.Tx, in CreateProduct) *ent.ProductCreate {
+	return tx.Product.Create().SetID(in.id).SetSku(in.SKU).SetName(in.Name).SetDescription(in.Description).
+		SetPriceMinor(in.Price.Minor).SetCurrency(in.Price.Currency).SetCreatedAt(s.now()).SetUpdatedAt(s.now())
+}
+
 var errSKUExists = errors.New("the SKU is taken")
 
 func (s *Catalog) checkProduct(in CreateProduct) error {
@@ -109,7 +112,7 @@ func (s *Catalog) checkProduct(in CreateProduct) error {
 }
 
 func checkTexts(name, description string) Errors {
-	return append(checkText("name", name, 1, schema.MaxName), checkText("description", description, 0, schema.MaxDescription)...)
+	return append(checkText("name", name, 1, schema.MaxProductName), checkText("description", description, 0, schema.MaxDescription)...)
 }
 
 // checkText refuses a text of an input field that has too few characters or too many. A character is a Unicode code point.
@@ -200,25 +203,40 @@ func existing(ctx context.Context, tx *ent.Tx, id string) (*ent.Product, error) 
 	return row, err
 }
 
-// ArchiveProduct names a product to take out of sale.
+// ArchiveProduct names a product to take off sale, or to put back on sale.
 type ArchiveProduct struct {
 	Key uuid.UUID // the nil UUID for none
 	ID  string
 }
 
-// Archive takes a product out of sale; its history stays. Admins only. It does nothing to one that is off sale. Errors:
+// Archive takes a product off sale; its history stays. Admins only. It does nothing to one that is off sale. Errors:
 // NOT_FOUND, IDEMPOTENCY_MISMATCH.
 func (s *Catalog) Archive(ctx context.Context, v Viewer, in ArchiveProduct) (*ent.Product, error) {
+	return s.setArchived(ctx, v, "productArchive", in, true)
+}
+
+// Unarchive puts a product back on sale, with the stock that it has. Admins only. It does nothing to one that is on sale. Errors:
+// NOT_FOUND, IDEMPOTENCY_MISMATCH.
+func (s *Catalog) Unarchive(ctx context.Context, v Viewer, in ArchiveProduct) (*ent.Product, error) {
+	return s.setArchived(ctx, v, "productUnarchive", in, false)
+}
+
+func (s *Catalog) setArchived(ctx context.Context, v Viewer, operation string, in ArchiveProduct, archived bool) (*ent.Product, error) {
 	if err := v.admin(); err != nil {
 		return nil, err
 	}
 	var row *ent.Product
-	repeat, err := s.once(ctx, newOperation(v, "productArchive", in.Key, in), func(tx *ent.Tx) error {
-		_, err := tx.Product.Update().Where(product.ID(in.ID), product.ArchivedAtIsNil()).
-			SetArchivedAt(s.now()).AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
-		if err != nil {
+	repeat, err := s.once(ctx, newOperation(v, operation, in.Key, in), func(tx *ent.Tx) error {
+		update := tx.Product.Update().Where(product.ID(in.ID)).AddVersion(1).SetUpdatedAt(s.now())
+		if archived {
+			update.Where(product.ArchivedAtIsNil()).SetArchivedAt(s.now())
+		} else {
+			update.Where(product.ArchivedAtNotNil()).ClearArchivedAt()
+		}
+		if err := update.Exec(ctx); err != nil {
 			return err
 		}
+		var err error
 		row, err = existing(ctx, tx, in.ID)
 		return err
 	})
@@ -354,7 +372,7 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	if n := utf8.RuneCountInString(q.Search); n > maxSearch { // databases refuse patterns that are too long, each in its own way
+	if n := utf8.RuneCountInString(q.Search); n > maxSearch {
 		return PageOf[*ent.Product]{}, invalid([]string{"filter", "search"}, "search must have at most %d characters, not %d", maxSearch, n)
 	}
 	query := s.Client.Product.Query()

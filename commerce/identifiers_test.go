@@ -113,6 +113,7 @@ func (s *shop) idsAreExact(t *testing.T) {
 			return s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: id, Version: 1, Name: &name})
 		}},
 		"archive":    {product, func(id string) (any, error) { return s.Catalog.Archive(ctx, admin, commerce.ArchiveProduct{ID: id}) }},
+		"unarchive":  {product, func(id string) (any, error) { return s.Catalog.Unarchive(ctx, admin, commerce.ArchiveProduct{ID: id}) }},
 		"a product":  {product, func(id string) (any, error) { return s.Catalog.Product(ctx, id) }},
 		"an order":   {order, func(id string) (any, error) { return s.Orders.Get(ctx, alice, id) }},
 		"an account": {account, func(id string) (any, error) { return s.Accounts.Get(ctx, alice, id) }},

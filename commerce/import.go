@@ -1,12 +1,17 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"holdfast/ent"
 	"holdfast/ent/product"
@@ -19,11 +24,12 @@ type ImportOutcome string
 
 // The outcomes.
 const (
-	ImportCreated   ImportOutcome = "created"
-	ImportUpdated   ImportOutcome = "updated"
-	ImportUnchanged ImportOutcome = "unchanged"
-	ImportArchived  ImportOutcome = "archived"
-	ImportSkipped   ImportOutcome = "skipped" // off sale, and unknown here
+	ImportCreated    ImportOutcome = "created" // on sale, or archived if the file has it off sale
+	ImportUpdated    ImportOutcome = "updated"
+	ImportUnchanged  ImportOutcome = "unchanged"
+	ImportArchived   ImportOutcome = "archived"
+	ImportUnarchived ImportOutcome = "unarchived" // and updated, if more differs
+	ImportSkipped    ImportOutcome = "skipped"    // a quantity of a product that is not here
 )
 
 // StockMode is what an import does with the quantities of a file.
@@ -49,128 +55,352 @@ const importPause = 10 * time.Millisecond
 
 // errImportedMeanwhile means that another import has changed the stock since the product was read.
 var errImportedMeanwhile = &Error{
-	Code: VersionConflict, Message: "another import changed this product at the same time", Retryable: true,
+	Code: VersionConflict, Message: "somebody else changed this product at the same time", Retryable: true,
 	cause: &lockprovider.Rejected{Code: "IMPORTED_MEANWHILE", Message: "another import has changed the stock meanwhile"},
 }
 
-// Import brings one product in line with a file: its SKU tells which it is. So it may be repeated, and a second time finds
-// nothing to do. Imports of one file or of several may run at the same time: the stock is moved only if no other import has
-// moved it since it was compared. Admins only. Errors: those of Create, Update and AdjustStock.
-//
-// Name, description and price are set if they differ. Stock is adjusted through the same strategy as every sale.
-func (s *Catalog) Import(ctx context.Context, v Viewer, in ImportRow, mode StockMode) (ImportOutcome, error) {
-	if err := v.admin(); err != nil {
-		return "", err
-	}
-	for try := 1; ; try++ {
-		outcome, err := s.importOnce(ctx, v, in, mode)
-		if try == importTries || !errors.Is(err, errSKUExists) && !hasCode(err, VersionConflict) {
-			return outcome, err
-		}
-		if err := lock.Pause(ctx, lock.Jitter(time.Duration(try)*importPause)); err != nil {
-			return "", err
-		}
-	}
+// MaxImport is the most rows of one call of Import. With it, each statement has fewer parameters than every database takes.
+const MaxImport = 500
+
+// maxFormerSKUs bounds those of one row. A file makes five at most.
+const maxFormerSKUs = 10
+
+// importParallel is how many stocks of one call move at the same time. Chosen: more do not make a database of two cores faster.
+const importParallel = 8
+
+// ImportResult is what an import did, or would do, about one row.
+type ImportResult struct {
+	Outcome ImportOutcome
+	// ProductID and SKU are those of the product here; the ID is "" if there is none yet.
+	ProductID, SKU string
+	// Delta is by how much the stock moves, and Available what could be bought before. For a new product, Delta is its stock.
+	Delta, Available int64
+	// Err tells why the row cannot be imported; then nothing but the SKU is set.
+	Err error
 }
 
-// ImportPlan is what an import would do about one product.
-type ImportPlan struct {
-	Outcome ImportOutcome
-	// Delta is by how much the stock of a product that is there would move, and Available what can be bought now.
-	Delta, Available int64
-
-	row    *ent.Product // nil if there is none yet
-	texts  bool         // name, description or price differ
-	counts bool         // the quantity of the file is to be noted
+// Import brings products in line with a file, at most MaxImport of them; a product is known by its SKU. So it may be repeated, and
+// a second time finds nothing to do, also if the first was cut off in its middle. Imports of one file or of several may run at
+// the same time: the stock is moved only if no other import has moved it since it was compared. Admins only.
+//
+// Name, description and price are set if they differ, and the product is archived or put back on sale. Stock is adjusted through
+// the same strategy as every sale. A row that cannot be imported does not keep the others back: its result has the error, which
+// is one of Create, Update and AdjustStock. Import itself fails if the system does; some rows may be imported by then.
+func (s *Catalog) Import(ctx context.Context, v Viewer, rows []ImportRow, mode StockMode) ([]ImportResult, error) {
+	plans, err := s.planImport(ctx, v, rows, mode)
+	if err != nil {
+		return nil, err
+	}
+	s.together(ctx, plans, func(p *importPlan) bool { return p.Outcome == ImportCreated }, s.createImported)
+	s.together(ctx, plans, func(p *importPlan) bool { return p.writes() && p.Delta == 0 }, s.writeImported)
+	var moving errgroup.Group
+	moving.SetLimit(importParallel)
+	for _, p := range plans {
+		if !p.done && p.Err == nil {
+			moving.Go(func() error {
+				p.Err = s.importAlone(ctx, v, p, mode)
+				return nil
+			})
+		}
+	}
+	_ = moving.Wait() // each row has its own error
+	return importResults(plans)
 }
 
 // PlanImport tells what Import would do now, and does nothing. Admins only. Errors: those of Import that are known before.
-func (s *Catalog) PlanImport(ctx context.Context, v Viewer, in ImportRow, mode StockMode) (ImportPlan, error) {
-	if err := v.admin(); err != nil {
-		return ImportPlan{}, err
+func (s *Catalog) PlanImport(ctx context.Context, v Viewer, rows []ImportRow, mode StockMode) ([]ImportResult, error) {
+	plans, err := s.planImport(ctx, v, rows, mode)
+	if err != nil {
+		return nil, err
 	}
-	row, err := s.Client.Product.Query().Where(product.Sku(in.SKU)).Only(ctx)
-	switch {
-	case ent.IsNotFound(err) && in.Off:
-		return ImportPlan{Outcome: ImportSkipped}, nil
-	case ent.IsNotFound(err):
-		create := in.product()
-		return ImportPlan{Outcome: ImportCreated}, s.checkProduct(create)
-	case err != nil:
-		return ImportPlan{}, err
-	case in.Off && row.ArchivedAt != nil:
-		return ImportPlan{Outcome: ImportUnchanged, row: row}, nil
-	case in.Off:
-		return ImportPlan{Outcome: ImportArchived, row: row}, nil
-	case row.ArchivedAt != nil:
-		return ImportPlan{}, &Error{Code: InvalidState, Message: fmt.Sprintf("%q was taken off sale for good; use another SKU", in.SKU)}
-	}
-	plan := ImportPlan{
-		Outcome: ImportUnchanged, row: row,
-		texts: row.Name != in.Name || row.Description != in.Description || row.PriceMinor != in.Price.Minor,
-	}
-	if in.Stock != nil && mode != StockIgnore {
-		if err := s.planStock(ctx, &plan, *in.Stock, mode); err != nil {
-			return ImportPlan{}, err
-		}
-	}
-	if plan.texts || plan.Delta != 0 {
-		plan.Outcome = ImportUpdated
-	}
-	return plan, nil
+	return importResults(plans)
 }
 
-func (s *Catalog) planStock(ctx context.Context, plan *ImportPlan, quantity int64, mode StockMode) error {
-	stock, err := s.Stock(ctx, []string{plan.row.ID})
+func importResults(plans []*importPlan) ([]ImportResult, error) {
+	results := make([]ImportResult, len(plans))
+	var failure error
+	for i, p := range plans {
+		results[i] = p.ImportResult
+		if p.Err == nil {
+			continue
+		}
+		refusals, refused := UserErrors(p.Err)
+		if !refused && failure == nil {
+			failure = fmt.Errorf("line %d: %w", p.in.Line, p.Err)
+		}
+		results[i] = ImportResult{SKU: p.in.SKU, Err: p.Err}
+		if refused {
+			results[i].Err = inProduct(i, refusals)
+		}
+	}
+	return results, failure
+}
+
+// inProduct names the row in the fields of its refusals.
+func inProduct(i int, refusals []*Error) Errors {
+	named := make(Errors, len(refusals))
+	for j, r := range refusals {
+		e := *r
+		if len(e.Field) > 0 {
+			e.Field = append(input("products", strconv.Itoa(i)), e.Field[1:]...)
+		}
+		named[j] = &e
+	}
+	return named
+}
+
+// importPlan is what an import is going to do about one row.
+type importPlan struct {
+	ImportResult
+	file   ImportRow    // as the file has it
+	in     ImportRow    // with what the file does not say, as it is here
+	row    *ent.Product // nil if there is none yet
+	texts  bool         // name, description or price differ
+	counts bool         // the quantity of the file is to be noted
+	done   bool
+}
+
+// writes reports whether the product that is there, or what is noted of it, is to be changed.
+func (p *importPlan) writes() bool {
+	return p.row != nil && (p.texts || p.counts || p.Outcome == ImportArchived || p.Outcome == ImportUnarchived)
+}
+
+func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mode StockMode) ([]*importPlan, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	if len(rows) > MaxImport {
+		return nil, invalid(input("products"), "at most %d products come in at once, not %d", MaxImport, len(rows))
+	}
+	var skus, ids []string
+	for _, row := range rows {
+		if len(row.FormerSKUs) > maxFormerSKUs {
+			return nil, invalid(input("products"), "a product has at most %d former SKUs, not %d", maxFormerSKUs, len(row.FormerSKUs))
+		}
+		skus = append(append(skus, strings.TrimSpace(row.SKU)), row.FormerSKUs...)
+	}
+	found, err := s.Client.Product.Query().Where(product.SkuIn(skus...)).All(ctx)
 	if err != nil {
+		return nil, err
+	}
+	bySKU := make(map[string]*ent.Product, len(found))
+	for _, row := range found {
+		bySKU[row.Sku] = row
+	}
+	plans := make([]*importPlan, len(rows))
+	for i, in := range rows {
+		in.SKU, in.Name = strings.TrimSpace(in.SKU), strings.TrimSpace(in.Name)
+		plans[i] = &importPlan{file: rows[i], in: in, row: in.find(bySKU)}
+		if plans[i].row != nil && in.Stock != nil && mode != StockIgnore {
+			ids = append(ids, plans[i].row.ID)
+		}
+	}
+	var stock map[string]int64
+	if len(ids) > 0 {
+		if stock, err = s.Stock(ctx, ids); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range plans {
+		p.Err = s.decide(p, stock, mode)
+		p.done = p.Err == nil && (p.Outcome == ImportSkipped || p.Outcome == ImportUnchanged && !p.writes())
+	}
+	return plans, nil
+}
+
+// find returns the product of a row, or nil if there is none yet: the one that has one of its SKUs and its name, or else the one
+// that has its SKU.
+func (r ImportRow) find(bySKU map[string]*ent.Product) *ent.Product {
+	for _, sku := range append([]string{r.SKU}, r.FormerSKUs...) {
+		if row := bySKU[sku]; row != nil && row.Name == r.Name {
+			return row
+		}
+	}
+	return bySKU[r.SKU]
+}
+
+// decide compares a row with its product and the stock of that. It returns why the row cannot be imported, if that is known.
+func (s *Catalog) decide(p *importPlan, stock map[string]int64, mode StockMode) error {
+	p.SKU, p.Outcome = p.in.SKU, ImportUnchanged
+	off := p.in.OffSale != nil && *p.in.OffSale
+	if p.row == nil {
+		if p.in.Price == nil {
+			p.Outcome = ImportSkipped
+			return nil
+		}
+		p.Outcome = ImportCreated
+		if p.in.Stock != nil {
+			p.Delta = *p.in.Stock
+		}
+		if p.in.Name == "" {
+			return invalid(input("name"), "the product is not here yet, and no line gives its title")
+		}
+		return s.checkProduct(p.in.product())
+	}
+	p.ProductID, p.SKU = p.row.ID, p.row.Sku
+	if off { // nothing else of it matters before it comes back
+		if p.row.ArchivedAt == nil {
+			p.Outcome = ImportArchived
+		}
+		return nil
+	}
+	if err := s.completeImport(p); err != nil {
 		return err
 	}
-	plan.Available = stock[plan.row.ID]
-	before := plan.row.ImportedStock
-	plan.counts = before == nil || *before != quantity
-	if mode == StockSet || before == nil {
-		before = &plan.Available
+	if p.in.Stock != nil && mode != StockIgnore {
+		p.Available = stock[p.row.ID]
+		before := p.row.ImportedStock
+		p.counts = before == nil || *before != *p.in.Stock
+		if mode == StockSet || before == nil {
+			before = &p.Available
+		}
+		p.Delta = *p.in.Stock - *before
 	}
-	plan.Delta = quantity - *before
+	switch {
+	case p.in.OffSale != nil && p.row.ArchivedAt != nil:
+		p.Outcome = ImportUnarchived
+	case p.texts || p.Delta != 0:
+		p.Outcome = ImportUpdated
+	}
 	return nil
+}
+
+// completeImport fills in what the file does not say, and tells whether the rest differs.
+func (s *Catalog) completeImport(p *importPlan) error {
+	if p.in.Name == "" {
+		p.in.Name = p.row.Name
+	}
+	if p.in.Description == nil {
+		p.in.Description = &p.row.Description
+	}
+	if p.in.Price == nil {
+		p.in.Price = &Money{Minor: p.row.PriceMinor, Currency: s.Shop.Currency}
+	}
+	p.texts = p.row.Name != p.in.Name || p.row.Description != *p.in.Description || p.row.PriceMinor != p.in.Price.Minor
+	return s.checkProduct(p.in.product())
 }
 
 // product is the product that a row makes if there is none yet.
 func (r ImportRow) product() CreateProduct {
-	create := CreateProduct{SKU: r.SKU, Name: r.Name, Description: r.Description, Price: r.Price, imported: r.Stock}
+	create := CreateProduct{SKU: r.SKU, Name: r.Name, Price: *r.Price}
+	if r.Description != nil {
+		create.Description = *r.Description
+	}
 	if r.Stock != nil {
 		create.Stock = *r.Stock
 	}
 	return create
 }
 
-func (s *Catalog) importOnce(ctx context.Context, v Viewer, in ImportRow, mode StockMode) (ImportOutcome, error) {
-	plan, err := s.PlanImport(ctx, v, in, mode)
-	if err != nil {
-		return "", err
+// together writes some of the plans in one transaction. If that fails, nothing is done: each of them is tried alone then.
+func (s *Catalog) together(
+	ctx context.Context, plans []*importPlan, which func(*importPlan) bool, write func(context.Context, *ent.Tx, []*importPlan) error,
+) {
+	var some []*importPlan
+	for _, p := range plans {
+		if !p.done && p.Err == nil && which(p) {
+			some = append(some, p)
+		}
 	}
-	switch plan.Outcome {
-	case ImportCreated:
-		_, err = s.Create(ctx, v, in.product())
-	case ImportArchived:
-		_, err = s.Archive(ctx, v, ArchiveProduct{ID: plan.row.ID})
+	if len(some) < 2 {
+		return
 	}
-	if plan.texts {
-		_, err = s.Update(ctx, v, UpdateProduct{
-			ID: plan.row.ID, Version: plan.row.Version, Name: &in.Name, Description: &in.Description, PriceMinor: &in.Price.Minor,
-		})
+	slices.SortFunc(some, func(a, b *importPlan) int { return cmp.Compare(a.SKU, b.SKU) })
+	if err := s.inTx(ctx, func(tx *ent.Tx) error { return write(ctx, tx, some) }); err != nil {
+		return
 	}
-	if err == nil && (plan.Delta != 0 || plan.counts) {
-		err = s.moveImported(ctx, plan.row, importedStock{Quantity: *in.Stock, Import: plan.row.Imports}, plan.Delta)
+	for _, p := range some {
+		p.done = true
 	}
-	return plan.Outcome, err
+}
+
+// importAlone carries out one plan, and makes a new one if somebody else was faster.
+func (s *Catalog) importAlone(ctx context.Context, v Viewer, p *importPlan, mode StockMode) error {
+	for try := 1; ; try++ {
+		err := s.carryOut(ctx, p)
+		if err == nil || try == importTries || !ent.IsConstraintError(err) && !hasCode(err, VersionConflict) {
+			return err
+		}
+		if err := lock.Pause(ctx, lock.Jitter(time.Duration(try)*importPause)); err != nil {
+			return err
+		}
+		again, err := s.planImport(ctx, v, []ImportRow{p.file}, mode)
+		if err != nil {
+			return err
+		}
+		*p = *again[0]
+		if p.Err != nil || p.done {
+			return p.Err
+		}
+	}
+}
+
+func (s *Catalog) carryOut(ctx context.Context, p *importPlan) error {
+	if p.row == nil {
+		return s.inTx(ctx, func(tx *ent.Tx) error { return s.createImported(ctx, tx, []*importPlan{p}) })
+	}
+	write := *p
+	write.counts = p.counts && p.Delta == 0 // else together with the move
+	if write.writes() {
+		if err := s.inTx(ctx, func(tx *ent.Tx) error { return s.writeImported(ctx, tx, []*importPlan{&write}) }); err != nil {
+			return err
+		}
+	}
+	if p.Delta == 0 {
+		return nil
+	}
+	return s.moveImported(ctx, p.row, importedStock{Quantity: *p.in.Stock, Import: p.row.Imports}, p.Delta)
+}
+
+func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*importPlan) error {
+	creations := make([]*ent.ProductCreate, len(plans))
+	bounds := make(map[string]lockprovider.Bounds, len(plans))
+	for i, p := range plans {
+		product := p.in.product()
+		product.id = newID(prefixProduct)
+		p.ProductID = product.id
+		creations[i] = s.creation(tx, product).SetNillableImportedStock(p.in.Stock)
+		if p.in.OffSale != nil && *p.in.OffSale {
+			creations[i].SetArchivedAt(s.now())
+		}
+		bounds[lockprovider.StockKey(product.id)] = unbounded(product.Stock)
+	}
+	if err := insert(ctx, creations, tx.Product.CreateBulk); err != nil {
+		return err
+	}
+	return s.Ledger.Open(ctx, tx, bounds)
+}
+
+// writeImported writes what is not stock. It fails if somebody else has changed one of the products since it was read.
+func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*importPlan) error {
+	for _, p := range plans {
+		if p.texts || p.Outcome == ImportArchived || p.Outcome == ImportUnarchived {
+			update := tx.Product.Update().Where(product.ID(p.row.ID), product.Version(p.row.Version)).AddVersion(1).SetUpdatedAt(s.now())
+			switch p.Outcome {
+			case ImportArchived:
+				update.SetArchivedAt(s.now())
+			case ImportUnarchived:
+				update.ClearArchivedAt()
+			}
+			if p.texts {
+				update.SetName(p.in.Name).SetDescription(*p.in.Description).SetPriceMinor(p.in.Price.Minor)
+			}
+			if n, err := update.Save(ctx); err != nil || n == 0 {
+				return cmp.Or(err, error(errImportedMeanwhile))
+			}
+		}
+		if p.counts {
+			imported := importedStock{Quantity: *p.in.Stock, Import: p.row.Imports}
+			if err := noteImported(ctx, tx, p.row.ID, imported, s.now()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // moveImported moves the stock of a product and notes the quantity of the file, unless another import was faster.
 func (s *Catalog) moveImported(ctx context.Context, row *ent.Product, imported importedStock, delta int64) error {
-	if delta == 0 {
-		return s.inTx(ctx, func(tx *ent.Tx) error { return writeImported(ctx, tx, row.ID, imported, s.now()) })
-	}
 	_, err := s.execute(ctx, lockprovider.Change{
 		ID: uuid.Must(uuid.NewRandom()), Family: lockprovider.Stock,
 		Moves: []lockprovider.Move{{Balance: lockprovider.StockKey(row.ID), Delta: delta}},
@@ -214,8 +444,8 @@ func (s *Catalog) importedMeanwhile(ctx context.Context, row *ent.Product, delta
 	return !same || after >= 0 && after <= lockprovider.MaxAmount, err
 }
 
-// writeImported notes the quantity of a file, unless another import has done so since the product was read.
-func writeImported(ctx context.Context, tx *ent.Tx, productID string, imported importedStock, at time.Time) error {
+// noteImported notes the quantity of a file, unless another import has done so since the product was read.
+func noteImported(ctx context.Context, tx *ent.Tx, productID string, imported importedStock, at time.Time) error {
 	n, err := tx.Product.Update().Where(product.ID(productID), product.Imports(imported.Import)).
 		SetImportedStock(imported.Quantity).AddImports(1).SetUpdatedAt(at).Save(ctx)
 	if err == nil && n == 0 {

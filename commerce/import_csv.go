@@ -1,9 +1,7 @@
 package commerce
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +34,8 @@ func (e *LineError) Error() string {
 	return where + ": " + e.Problem + "; " + e.Fix
 }
 
-// The columns that are read, by the header of Shopify's product export, with the names that its newer exports give them.
+// The columns that are read, by the header of Shopify's product export, with the names that its other exports and its newer
+// templates give them.
 const (
 	colHandle      = "Handle"
 	colTitle       = "Title"
@@ -46,205 +45,374 @@ const (
 	colSKU         = "Variant SKU"
 	colPrice       = "Variant Price"
 	colStock       = "Variant Inventory Qty"
+	colTracker     = "Variant Inventory Tracker"
+	// Those of the inventory export.
+	colLocation  = "Location"
+	colAvailable = "Available"
+	colOnHand    = "On hand"
 )
 
 var optionColumns = []string{"Option1 Value", "Option2 Value", "Option3 Value"}
 
+var importColumns = append([]string{
+	colHandle, colTitle, colDescription, colStatus, colPublished, colSKU, colPrice, colStock, colTracker,
+	colLocation, colAvailable, colOnHand,
+}, optionColumns...)
+
 var columnAliases = map[string]string{
-	"url handle": colHandle, "description": colDescription, "sku": colSKU, "price": colPrice,
-	"inventory quantity": colStock, "published on online store": colPublished,
-	"option1 value": optionColumns[0], "option2 value": optionColumns[1], "option3 value": optionColumns[2],
+	"url handle": colHandle, "description": colDescription, "body html": colDescription, "body": colDescription,
+	"sku": colSKU, "price": colPrice, "inventory quantity": colStock, "variant inventory quantity": colStock,
+	"inventory tracker": colTracker, "published on online store": colPublished,
+	"available (not editable)": colAvailable, "on hand (current)": colOnHand,
 }
+
+// columnOf is the name of a column under which it is read, or "".
+func columnOf(header string) string {
+	name := strings.ToLower(strings.Join(strings.Fields(header), " "))
+	for _, known := range importColumns {
+		if strings.ToLower(known) == name {
+			return known
+		}
+	}
+	return columnAliases[name]
+}
+
+// Columns of the inventory export that hold no quantity: in older files, the others behind them are locations.
+var inventoryColumns = []string{"option1 name", "option2 name", "option3 name", "hs code", "coo"}
 
 // onlyVariant is what Shopify calls the option of a product that has no options.
 const onlyVariant = "Default Title"
 
-// ImportRow is one variant of a file: one product here.
+// notStocked is what Shopify's inventory export says of a location that does not keep a variant.
+const notStocked = "not stocked"
+
+// ImportRow is one variant of a file: one product here. What the file does not say, such as the price in a file of quantities, is
+// left as it is.
 type ImportRow struct {
-	Line        int
-	SKU, Name   string
-	Description string
-	Price       Money
-	Stock       *int64 // nil: the file does not say
-	Off         bool   // not for sale: a draft, archived, or not published
+	Line int
+	// SKU is that of the variant, unique in the file: see [ReadShopifyCSV].
+	SKU string
+	// FormerSKUs are those under which an earlier file may have had the variant. A product with one of them is this variant if it
+	// has the name of the row.
+	FormerSKUs  []string
+	Name        string // "": the file does not say
+	Description *string
+	Price       *Money
+	Stock       *int64
+	OffSale     *bool // a draft, archived, or not published
 }
 
-// ReadShopifyCSV reads Shopify's product export: a line a variant, of which the first of each product also holds the title
-// and the description; lines that only add a picture are passed over. It returns what can be imported and what cannot.
+// ImportFormat says how a file is read. Only its currency has no default.
+type ImportFormat struct {
+	// Currency is that of the prices.
+	Currency string
+	// Encoding is the name of the file's encoding, such as "windows-1252"; "" means UTF-8, or UTF-16 with a byte order mark.
+	Encoding string
+	// Stock is the quantity of variants of which the file gives none; nil leaves theirs alone.
+	Stock *int64
+}
+
+// ImportFile is what a file holds.
+type ImportFile struct {
+	Rows []ImportRow
+	// Problems are those of lines that cannot be imported.
+	Problems []*LineError
+	Notes    []ImportNote
+	// Unused are the columns that are not read.
+	Unused []string
+	// Variants are the lines of variants, those that cannot be imported too.
+	Variants int
+}
+
+// ImportNote tells of a line that is imported otherwise than it stands there. The text is the same for all lines of the kind.
+type ImportNote struct {
+	Line int
+	Text string
+}
+
+// The notes.
+const (
+	noteNegative  = "the quantity is negative: on sale with 0"
+	noteCut       = "the description is longer than a product's may be: its end is cut off"
+	noteNameCut   = "title and options are longer than a product's name may be: their end is cut off"
+	noteShared    = "another variant has the same SKU: handle and options are added to it"
+	noteLongSKU   = "the SKU is longer than a product's may be: its end is replaced by a checksum"
+	noteRepeated  = "the line says the same as one before"
+	noteUntracked = "the file gives no quantity, or its quantity is not tracked"
+)
+
+// ReadShopifyCSV reads Shopify's product export, of today or of earlier years: a line a variant, of which one of each product
+// also holds the title and the description; lines that only add a picture are passed over. It also reads the inventory export,
+// whose lines give the quantity of a variant at one location.
 //
-// A variant without an SKU gets one made of its product's handle and its options, which stays the same in every export.
-func ReadShopifyCSV(r io.Reader, currency string) ([]ImportRow, []*LineError) {
-	text := bufio.NewReader(r)
-	if mark, err := text.Peek(3); err == nil && string(mark) == "\ufeff" {
-		_, _ = text.Discard(len(mark)) // what was peeked at is there
+// Delimiter and ends of lines are found out. A line that cannot be read does not keep the others from being read. The error is
+// that of r, or of an encoding that is not known.
+//
+// Each variant gets an SKU that no other has, and that is the same in the next file, in whatever order its lines are. That is its
+// own; made of handle and options if it has none; or both if several have the same.
+func ReadShopifyCSV(r io.Reader, format ImportFormat) (*ImportFile, error) {
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
 	}
-	file := csv.NewReader(text)
-	file.FieldsPerRecord = -1
-	p := &importParser{currency: currency, lines: map[string]int{}, products: map[string]shopifyProduct{}}
+	text, err := decodeFile(raw, format.Encoding)
+	if err != nil {
+		return nil, err
+	}
+	p := &importParser{format: format, file: &ImportFile{}, products: map[string]*shopifyProduct{}}
+	p.read(text)
+	slices.SortStableFunc(p.file.Problems, func(a, b *LineError) int { return cmp.Compare(a.Line, b.Line) })
+	return p.file, nil
+}
+
+type importParser struct {
+	format   ImportFormat
+	file     *ImportFile
+	comma    rune
+	columns  map[string]int
+	places   []int // columns of locations, in an older inventory export
+	lines    []fileLine
+	products map[string]*shopifyProduct
+	variants []*shopifyVariant
+}
+
+// fileLine is a line with its cells.
+type fileLine struct {
+	number int
+	cells  []string
+	handle string
+}
+
+type shopifyProduct struct {
+	title       string
+	description *string
+	offSale     *bool
+	variants    int // lines that name one
+	cut         bool
+}
+
+// shopifyVariant is a variant before it is known which SKUs the others have.
+type shopifyVariant struct {
+	row     ImportRow
+	sku     string // that of the file
+	handle  string
+	options []string
+}
+
+func (p *importParser) refuse(line int, column, problem, fix string) {
+	p.file.Problems = append(p.file.Problems, &LineError{Line: line, Column: column, Problem: problem, Fix: fix})
+}
+
+func (p *importParser) note(line int, text string) {
+	p.file.Notes = append(p.file.Notes, ImportNote{Line: line, Text: text})
+}
+
+// read reads the products first: the line that gives the title need not be the first one of its product.
+func (p *importParser) read(text string) {
+	records, header, line := headerOf(text, func(column string) bool { return columnOf(column) != "" })
+	switch {
+	case header == nil:
+		p.refuse(1, "", "the file is empty", "export the products from Shopify as a CSV file")
+		return
+	case !p.header(line, header):
+		return
+	}
+	p.comma = records.comma
 	for {
-		record, err := file.Read()
+		cells, number, err := records.next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			p.refuse(parseLine(err), "", "not readable as CSV: "+parseReason(err),
-				"nothing behind it was read; put a text with commas, quotes or line breaks in quotes, and double the quotes in it")
-			break
-		}
-		line, _ := file.FieldPos(0)
-		if p.columns == nil {
-			if !p.header(line, record) {
-				break
-			}
+			p.file.Variants++
+			p.refuse(number, "", "not readable as CSV: "+err.Error(),
+				"put a text with commas, quotes or line breaks in quotes, and double the quotes in it")
 			continue
 		}
-		p.line(line, record)
+		p.line(fileLine{number: number, cells: cells})
 	}
-	if p.columns == nil && p.refused == nil {
-		p.refuse(1, "", "the file is empty", "export the products from Shopify as a CSV file")
+	for _, l := range p.lines {
+		p.variant(l)
 	}
-	return p.rows, p.refused
+	p.identify()
 }
 
-func parseLine(err error) int {
-	var at *csv.ParseError
-	if errors.As(err, &at) {
-		return at.StartLine
-	}
-	return 0
-}
-
-func parseReason(err error) string {
-	var at *csv.ParseError
-	if errors.As(err, &at) {
-		return at.Err.Error()
-	}
-	return err.Error()
-}
-
-type shopifyProduct struct {
-	title, description string
-	off                bool
-}
-
-type importParser struct {
-	currency string
-	columns  map[string]int
-	lines    map[string]int // of each SKU
-	products map[string]shopifyProduct
-	rows     []ImportRow
-	refused  []*LineError
-}
-
-func (p *importParser) refuse(line int, column, problem, fix string) {
-	p.refused = append(p.refused, &LineError{Line: line, Column: column, Problem: problem, Fix: fix})
-}
-
-func (p *importParser) header(line int, record []string) bool {
-	known := map[string]string{}
-	for _, name := range append([]string{colHandle, colTitle, colDescription, colStatus, colPublished, colSKU, colPrice, colStock}, optionColumns...) {
-		known[strings.ToLower(name)] = name
-	}
+func (p *importParser) header(line int, header []string) bool {
 	columns := map[string]int{}
-	for i, name := range record {
-		name = strings.ToLower(strings.TrimSpace(name))
-		if name = cmp.Or(known[name], columnAliases[name]); name != "" {
+	for i, title := range header {
+		name := columnOf(title)
+		if _, twice := columns[name]; name != "" && !twice {
 			columns[name] = i
 		}
 	}
-	for _, name := range []string{colHandle, colTitle, colPrice} {
-		if _, ok := columns[name]; !ok {
-			p.refuse(line, name, "the column is missing",
-				"keep the header of Shopify's export, which names the columns, with commas in between")
-			return false
-		}
-	}
+	has := func(column string) bool { _, ok := columns[column]; return ok }
 	p.columns = columns
-	return true
-}
-
-func (p *importParser) line(line int, record []string) {
-	if !slices.ContainsFunc(record, func(field string) bool { return strings.TrimSpace(field) != "" }) {
-		return
-	}
-	field := func(column string) string {
-		if i, ok := p.columns[column]; ok && i < len(record) {
-			return strings.TrimSpace(record[i])
+	stocks := p.byLocation(header, has)
+	for i, title := range header {
+		used := columns[columnOf(title)] == i && has(columnOf(title)) || slices.Contains(p.places, i)
+		if title = strings.TrimSpace(title); title != "" && !used {
+			p.file.Unused = append(p.file.Unused, title)
 		}
-		return ""
 	}
-	if !slices.ContainsFunc(record, func(text string) bool { return !utf8.ValidString(text) }) {
-		p.variant(line, field)
-		return
+	const fix = "keep the header of Shopify's export, which names the columns"
+	switch {
+	case !has(colHandle) && !has(colTitle):
+		p.refuse(line, colHandle, "the column is missing", fix)
+	case !has(colPrice) && !has(colStock) && !stocks:
+		p.refuse(line, colPrice, "the column is missing", fix)
+	default:
+		return true
 	}
-	p.refuse(line, "", "the text is not UTF-8", "save the file as CSV UTF-8")
+	return false
 }
 
-func (p *importParser) variant(line int, field func(string) string) {
-	handle := field(colHandle)
-	if handle == "" {
-		p.refuse(line, colHandle, "is empty", "give every line the handle of its product")
-		return
+// byLocation tells an inventory export, and finds the columns of its locations.
+func (p *importParser) byLocation(header []string, has func(string) bool) bool {
+	if has(colPrice) {
+		return false
 	}
-	product, known := p.products[handle]
-	if title := field(colTitle); title != "" && !known {
-		product = shopifyProduct{
-			title: title, description: plainText(field(colDescription)),
-			off: isOff(field(colStatus), field(colPublished)),
+	if has(colAvailable) || has(colOnHand) {
+		return true
+	}
+	last := -1
+	for i, title := range header {
+		name := strings.ToLower(strings.TrimSpace(title))
+		switch {
+		case slices.Contains(inventoryColumns, name) || columnOf(title) != "":
+			if name == "coo" {
+				last = i
+			}
+		case last >= 0 && name != "":
+			p.places = append(p.places, i)
 		}
-		p.products[handle] = product
 	}
-	options := optionsOf(field)
-	if field(colPrice) == "" && field(colSKU) == "" && len(options) == 0 && known {
-		return // one more picture of the product
+	return p.places != nil
+}
+
+func (p *importParser) isInventory() bool {
+	_, priced := p.columns[colPrice]
+	_, counted := p.columns[colStock]
+	return !priced && !counted
+}
+
+func (p *importParser) cell(l fileLine, column string) string {
+	if i, ok := p.columns[column]; ok && i < len(l.cells) {
+		return strings.TrimSpace(l.cells[i])
 	}
-	before := len(p.refused)
-	if product.title == "" {
-		p.refuse(line, colTitle, fmt.Sprintf("no line up to here gives the title of %.64q", handle),
-			"give the first line of each product its title")
-		p.products[handle] = shopifyProduct{title: handle} // said once
+	return ""
+}
+
+// line takes what a line says of its product.
+func (p *importParser) line(l fileLine) {
+	if !slices.ContainsFunc(l.cells, func(cell string) bool { return strings.TrimSpace(cell) != "" }) {
+		return
 	}
-	row := ImportRow{
-		Line: line, SKU: cmp.Or(field(colSKU), skuOf(handle, options)), Name: product.title, Description: product.description,
-		Price: Money{Currency: p.currency}, Off: product.off,
+	for _, column := range importColumns {
+		if !utf8.ValidString(p.cell(l, column)) {
+			p.file.Variants++
+			p.refuse(l.number, column, "the text is not UTF-8", "save the file as CSV UTF-8, or name its encoding, as with --encoding windows-1252")
+			return
+		}
 	}
-	if len(options) > 0 {
-		row.Name += " – " + strings.Join(options, " / ")
+	title := p.cell(l, colTitle)
+	if l.handle = cmp.Or(p.cell(l, colHandle), slug(title)); l.handle == "" {
+		p.file.Variants++
+		p.refuse(l.number, colHandle, "is empty", "give every line the handle of its product")
+		return
 	}
-	p.texts(row)
-	row.Price.Minor = p.price(line, field(colPrice))
-	row.Stock = p.stock(line, field(colStock))
-	if other, twice := p.lines[row.SKU]; twice {
-		p.refuse(line, colSKU, fmt.Sprintf("%.64q is the SKU of line %d as well", row.SKU, other), "give every variant an SKU of its own")
+	product := p.products[l.handle]
+	if product == nil {
+		product = &shopifyProduct{}
+		p.products[l.handle] = product
 	}
-	if len(p.refused) == before {
-		p.lines[row.SKU] = line
-		p.rows = append(p.rows, row)
+	if product.title == "" && title != "" {
+		product.title = title
+		if _, ok := p.columns[colDescription]; ok {
+			var text string
+			text, product.cut = shortened(plainText(p.cell(l, colDescription)), schema.MaxDescription)
+			product.description = &text
+		}
+	}
+	if product.offSale == nil {
+		product.offSale = offSale(p.cell(l, colStatus), p.cell(l, colPublished))
+	}
+	if p.namesVariant(l) {
+		product.variants++
+	}
+	p.lines = append(p.lines, l)
+}
+
+// namesVariant tells the line of a variant from one that adds a picture to its product.
+func (p *importParser) namesVariant(l fileLine) bool {
+	return p.isInventory() || p.cell(l, colPrice) != "" || p.cell(l, colSKU) != "" || p.cell(l, colStock) != "" || len(p.options(l)) > 0
+}
+
+func (p *importParser) variant(l fileLine) {
+	product := p.products[l.handle]
+	if !p.namesVariant(l) {
+		if product.variants > 0 {
+			return
+		}
+		product.variants++ // of a product without variants, the first line counts
+	}
+	p.file.Variants++
+	before := len(p.file.Problems)
+	v := &shopifyVariant{sku: p.cell(l, colSKU), handle: l.handle, options: p.options(l)}
+	v.row = ImportRow{Line: l.number, Name: product.title, Description: product.description, OffSale: product.offSale}
+	if v.row.Name != "" && len(v.options) > 0 {
+		v.row.Name += " – " + strings.Join(v.options, " / ")
+	}
+	var cut bool
+	if v.row.Name, cut = shortened(v.row.Name, schema.MaxProductName); cut {
+		p.note(l.number, noteNameCut)
+	}
+	if product.cut {
+		p.note(l.number, noteCut)
+		product.cut = false // said once
+	}
+	if _, ok := p.columns[colPrice]; ok {
+		v.row.Price = &Money{Currency: p.format.Currency, Minor: p.price(l.number, p.cell(l, colPrice))}
+	}
+	v.row.Stock = p.quantity(l)
+	if len(p.file.Problems) == before {
+		p.variants = append(p.variants, v)
 	}
 }
 
-func (p *importParser) texts(row ImportRow) {
-	if n := utf8.RuneCountInString(row.SKU); n > schema.MaxSKU {
-		p.refuse(row.Line, colSKU, fmt.Sprintf("%.20q… has %d characters", row.SKU, n), fmt.Sprintf("use an SKU of at most %d", schema.MaxSKU))
+// A price is digits with a decimal mark. Either mark may part the thousands if the other one is that of the decimals.
+var (
+	pricePattern = regexp.MustCompile(`^(\d{1,13})(?:\.(\d*))?$`)
+	thousands    = map[string]*regexp.Regexp{
+		",": regexp.MustCompile(`^\d{1,3}(,\d{3})+(\.\d*)?$`),
+		".": regexp.MustCompile(`^\d{1,3}(\.\d{3})+(,\d*)?$`),
 	}
-	if n := utf8.RuneCountInString(row.Name); n > schema.MaxName {
-		p.refuse(row.Line, colTitle, fmt.Sprintf("the name with its options has %d characters", n), fmt.Sprintf("shorten it to at most %d", schema.MaxName))
-	}
-}
+	decimalComma = regexp.MustCompile(`^\d+,\d{1,2}$`)
+)
 
-var pricePattern = regexp.MustCompile(`^(\d{1,13})(?:\.(\d*))?$`)
-
-// price reads a decimal number as minor units.
+// price reads a decimal number as minor units. In a file with semicolons, the comma is the decimal mark.
 func (p *importParser) price(line int, text string) int64 {
-	digits := MinorDigits(p.currency)
-	match := pricePattern.FindStringSubmatch(text)
+	digits := MinorDigits(p.format.Currency)
+	number := text
+	switch {
+	case strings.Contains(text, ",") && strings.Contains(text, "."):
+		mark := ","
+		if strings.LastIndex(text, ",") > strings.LastIndex(text, ".") {
+			mark = "."
+		}
+		if thousands[mark].MatchString(text) {
+			number = strings.ReplaceAll(strings.ReplaceAll(text, mark, ""), ",", ".")
+		}
+	case p.comma == ';' || decimalComma.MatchString(text):
+		number = strings.Replace(text, ",", ".", 1)
+	}
+	match := pricePattern.FindStringSubmatch(number)
 	if match == nil {
 		p.refuse(line, colPrice, fmt.Sprintf("%.40q is no price", text), "write digits and a decimal point, such as 1299.00")
 		return 0
 	}
 	fraction := strings.TrimRight(match[2], "0")
 	if len(fraction) > digits {
-		p.refuse(line, colPrice, fmt.Sprintf("%q has more decimals than %s has", text, p.currency), fmt.Sprintf("use at most %d", digits))
+		p.refuse(line, colPrice, fmt.Sprintf("%q has more decimals than %s has", text, p.format.Currency), fmt.Sprintf("use at most %d", digits))
 		return 0
 	}
 	minor, err := strconv.ParseInt(match[1]+fraction+strings.Repeat("0", digits-len(fraction)), 10, 64)
@@ -255,35 +423,81 @@ func (p *importParser) price(line int, text string) int64 {
 	return minor
 }
 
-func (p *importParser) stock(line int, text string) *int64 {
-	if text == "" {
-		return nil
+// quantity is how many of a variant there are, nil if the line does not say.
+func (p *importParser) quantity(l fileLine) *int64 {
+	if !p.isInventory() {
+		quantity := p.number(l.number, colStock, p.cell(l, colStock))
+		if _, tracks := p.columns[colTracker]; quantity != nil && *quantity <= 0 && tracks && p.cell(l, colTracker) == "" {
+			return nil // Shopify sells what it does not track without counting it
+		}
+		return quantity
 	}
-	stock, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || stock < 0 || stock > maxStock {
-		p.refuse(line, colStock, fmt.Sprintf("%.40q is no stock", text),
-			fmt.Sprintf("write a whole number from 0 to %d, or leave it empty to keep what there is", int64(maxStock)))
-		return nil
+	if p.places == nil {
+		column := colOnHand
+		if _, ok := p.columns[colAvailable]; ok {
+			column = colAvailable
+		}
+		return p.number(l.number, column, p.cell(l, column))
 	}
-	return &stock
+	var sum *int64
+	for _, place := range p.places {
+		if place < len(l.cells) {
+			sum = add(sum, p.number(l.number, "", strings.TrimSpace(l.cells[place])))
+		}
+	}
+	return sum
 }
 
-func optionsOf(field func(string) string) []string {
+func add(sum, quantity *int64) *int64 {
+	if sum == nil || quantity == nil {
+		return cmp.Or(sum, quantity)
+	}
+	total := *sum + *quantity
+	return &total
+}
+
+var quantityPattern = regexp.MustCompile(`^(-?\d{1,15})(?:\.0*)?$`)
+
+func (p *importParser) number(line int, column, text string) *int64 {
+	if text == "" || strings.EqualFold(text, notStocked) {
+		return nil
+	}
+	match := quantityPattern.FindStringSubmatch(text)
+	if match != nil {
+		if quantity, err := strconv.ParseInt(match[1], 10, 64); err == nil && quantity <= maxStock {
+			return &quantity
+		}
+	}
+	p.refuse(line, column, fmt.Sprintf("%.40q is no stock", text),
+		fmt.Sprintf("write a whole number up to %d, or leave it empty to keep what there is", int64(maxStock)))
+	return nil
+}
+
+func (p *importParser) options(l fileLine) []string {
 	var options []string
 	for _, column := range optionColumns {
-		if value := field(column); value != "" && value != onlyVariant {
+		if value := p.cell(l, column); value != "" && value != onlyVariant {
 			options = append(options, value)
 		}
 	}
 	return options
 }
 
-func skuOf(handle string, options []string) string {
-	return strings.ToLower(strings.ReplaceAll(strings.Join(append([]string{handle}, options...), "-"), " ", "-"))
+// offSale tells whether a product is a draft, archived or not published; nil if the file does not say.
+func offSale(status, published string) *bool {
+	if status == "" && published == "" {
+		return nil
+	}
+	off := status != "" && !strings.EqualFold(status, "active") || strings.EqualFold(published, "false")
+	return &off
 }
 
-func isOff(status, published string) bool {
-	return status != "" && !strings.EqualFold(status, "active") || strings.EqualFold(published, "false")
+// shortened cuts a text that has more characters than it may have, and tells whether it did.
+func shortened(text string, atMost int) (string, bool) {
+	if utf8.RuneCountInString(text) <= atMost {
+		return text, false
+	}
+	return truncate(text, atMost-1) + "…", true
 }
 
 // unseen are the elements whose text browsers do not show.
@@ -292,7 +506,7 @@ var unseen = map[atom.Atom]bool{
 	atom.Title: true,
 }
 
-// plainText is what a reader sees of HTML, on one line. Every tag parts words. A text longer than a description may be is cut.
+// plainText is what a reader sees of HTML, on one line. Every tag parts words.
 func plainText(source string) string {
 	var text strings.Builder
 	var hiding []atom.Atom // the unseen elements that are open
@@ -315,11 +529,7 @@ func plainText(source string) string {
 			text.WriteByte(' ')
 		}
 	}
-	line := strings.Join(strings.Fields(text.String()), " ")
-	if utf8.RuneCountInString(line) > schema.MaxDescription {
-		line = truncate(line, schema.MaxDescription-1) + "…"
-	}
-	return line
+	return strings.Join(strings.Fields(text.String()), " ")
 }
 
 func tagOf(tokens *html.Tokenizer) atom.Atom {

@@ -17,14 +17,50 @@ import (
 const shopifyHeader = "Handle,Title,Body (HTML),Vendor,Published,Option1 Name,Option1 Value,Option2 Value,Variant SKU," +
 	"Variant Inventory Qty,Variant Price,Image Src,Status\n"
 
+// readFile reads a file of the shop's currency.
+func readFile(t *testing.T, text string, format commerce.ImportFormat) *commerce.ImportFile {
+	t.Helper()
+	format.Currency = "USD"
+	file, err := commerce.ReadShopifyCSV(strings.NewReader(text), format)
+	must(t, err)
+	return file
+}
+
+func problemsOf(file *commerce.ImportFile) []string {
+	var problems []string
+	for _, p := range file.Problems {
+		problems = append(problems, p.Error())
+	}
+	return problems
+}
+
 func readCSV(t *testing.T, text string) ([]commerce.ImportRow, []string) {
 	t.Helper()
-	rows, refused := commerce.ReadShopifyCSV(strings.NewReader(text), "USD")
-	var problems []string
-	for _, r := range refused {
-		problems = append(problems, r.Error())
+	file := readFile(t, text, commerce.ImportFormat{})
+	return file.Rows, problemsOf(file)
+}
+
+// rowsOf writes rows as text: line, SKU, name, description, price, stock, and "off" for what is off sale. "?" is what the file does
+// not say.
+func rowsOf(rows []commerce.ImportRow) string {
+	var lines []string
+	for _, r := range rows {
+		description, price, stock, sale := "?", "?", "?", "?"
+		if r.Description != nil {
+			description = fmt.Sprintf("%q", *r.Description)
+		}
+		if r.Price != nil {
+			price = fmt.Sprint(r.Price.Minor)
+		}
+		if r.Stock != nil {
+			stock = fmt.Sprint(*r.Stock)
+		}
+		if r.OffSale != nil {
+			sale = map[bool]string{true: "off", false: "on"}[*r.OffSale]
+		}
+		lines = append(lines, fmt.Sprintf("%d %s %q %s %s %s %s", r.Line, r.SKU, r.Name, description, price, stock, sale))
 	}
-	return rows, problems
+	return strings.Join(lines, "\n")
 }
 
 func TestReadShopifyCSV(t *testing.T) {
@@ -41,23 +77,15 @@ vase,Vase,,Acme,FALSE,Title,Default Title,,VASE,3,10.50,,active
 	if problems != nil {
 		t.Fatalf("refused: %s", problems)
 	}
-	var got []string
-	for _, r := range rows {
-		stock := "?"
-		if r.Stock != nil {
-			stock = fmt.Sprint(*r.Stock)
-		}
-		got = append(got, fmt.Sprintf("%d %s %q %q %d %s off=%t", r.Line, r.SKU, r.Name, r.Description, r.Price.Minor, stock, r.Off))
-	}
-	want := []string{
-		`2 SH-M "Linen shirt – M / Sand" "Cool & light. Wash at 30°." 5990 5 off=false`,
-		`4 SH-L "Linen shirt – L / Sand" "Cool & light. Wash at 30°." 5990 0 off=false`,
-		`7 mug "Mug" "" 1200 ? off=false`,
-		`8 LAMP "Old lamp" "" 1050 3 off=true`,
-		`9 VASE "Vase" "" 1050 3 off=true`,
-	}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
-		t.Errorf("read\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	want := strings.Join([]string{
+		`2 SH-M "Linen shirt – M / Sand" "Cool & light. Wash at 30°." 5990 5 on`,
+		`4 SH-L "Linen shirt – L / Sand" "Cool & light. Wash at 30°." 5990 0 on`,
+		`7 mug "Mug" "" 1200 ? on`,
+		`8 LAMP "Old lamp" "" 1050 3 off`,
+		`9 VASE "Vase" "" 1050 3 off`,
+	}, "\n")
+	if got := rowsOf(rows); got != want {
+		t.Errorf("read\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -67,41 +95,44 @@ func TestReadShopifyCSVNamesTheFault(t *testing.T) {
 		return fmt.Sprintf("%s,%s,,,TRUE,,,,%s,%s,%s,,active\n", handle, title, sku, stock, price)
 	}
 	good := row("good", "Good", "GOOD", "1", "1.00")
+	better := row("better", "Better", "BETTER", "1", `"1,000.00"`)
 	for name, test := range map[string]struct {
-		file string
+		bad  string
 		want string // the beginning of the only problem
-		read int
 	}{
-		"price with $":  {good + row("a", "A", "A", "1", "$5"), `line 3, column "Variant Price": "$5" is no price; write digits`, 1},
-		"no price":      {good + row("a", "A", "A", "1", ""), `line 3, column "Variant Price": "" is no price`, 1},
-		"decimals":      {good + row("a", "A", "A", "1", "1.005"), `line 3, column "Variant Price": "1.005" has more decimals than USD has; use at most 2`, 1},
-		"high price":    {good + row("a", "A", "A", "1", "9999999999999"), `line 3, column "Variant Price": "9999999999999" is too much`, 1},
-		"stock":         {good + row("a", "A", "A", "-3", "1"), `line 3, column "Variant Inventory Qty": "-3" is no stock; write a whole number`, 1},
-		"fraction":      {good + row("a", "A", "A", "1.5", "1"), `line 3, column "Variant Inventory Qty": "1.5" is no stock`, 1},
-		"no handle":     {good + row("", "A", "A", "1", "1"), `line 3, column "Handle": is empty; give`, 1},
-		"no title":      {good + row("a", "", "A", "1", "1"), `line 3, column "Title": no line up to here gives the title of "a"; give`, 1},
-		"twice":         {good + row("a", "A", "GOOD", "1", "1"), `line 3, column "Variant SKU": "GOOD" is the SKU of line 2 as well; give`, 1},
-		"long SKU":      {good + row("a", "A", strings.Repeat("S", 65), "1", "1"), `line 3, column "Variant SKU": "SSSSSSSSSSSSSSSSSSSS"… has 65 characters; use`, 1},
-		"long title":    {good + row("a", strings.Repeat("T", 201), "A", "1", "1"), `line 3, column "Title": the name with its options has 201 characters; shorten`, 1},
-		"not UTF-8":     {good + row("a", "A\xff", "A", "1", "1"), `line 3: the text is not UTF-8; save the file as CSV UTF-8`, 1},
-		"an open quote": {good + "a,\"A\n" + good, `line 3: not readable as CSV: `, 1},
+		"price with $":  {row("a", "A", "A", "1", "$5"), `line 3, column "Variant Price": "$5" is no price; write digits`},
+		"no price":      {row("a", "A", "A", "1", ""), `line 3, column "Variant Price": "" is no price`},
+		"thousands":     {row("a", "A", "A", "1", `"1,234"`), `line 3, column "Variant Price": "1,234" is no price`},
+		"decimals":      {row("a", "A", "A", "1", "1.005"), `line 3, column "Variant Price": "1.005" has more decimals than USD has; use at most 2`},
+		"high price":    {row("a", "A", "A", "1", "9999999999999"), `line 3, column "Variant Price": "9999999999999" is too much`},
+		"stock":         {row("a", "A", "A", "many", "1"), `line 3, column "Variant Inventory Qty": "many" is no stock; write a whole number`},
+		"fraction":      {row("a", "A", "A", "1.5", "1"), `line 3, column "Variant Inventory Qty": "1.5" is no stock`},
+		"no handle":     {row("", "", "A", "1", "1"), `line 3, column "Handle": is empty; give`},
+		"another price": {row("good", "Good", "GOOD", "1", "1.01"), `line 3, column "Variant SKU": the same variant as in line 2, with another price`},
+		"not UTF-8":     {row("a", "A\xff", "A", "1", "1"), `line 3, column "Title": the text is not UTF-8; save the file as CSV UTF-8, or name its encoding, as with --encoding windows-1252`},
+		"an open quote": {"a,\"A\n", `line 3: not readable as CSV: `},
+		"a stray quote": {row("a", `"A"B`, "A", "1", "1"), `line 3: not readable as CSV: `},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rows, problems := readCSV(t, shopifyHeader+test.file)
+			rows, problems := readCSV(t, shopifyHeader+good+test.bad+better)
 			if len(problems) != 1 || !strings.HasPrefix(problems[0], test.want) {
 				t.Errorf("refused: %q, want %q", problems, test.want)
 			}
-			if len(rows) != test.read {
-				t.Errorf("read %d products, want %d", len(rows), test.read)
+			if len(rows) != 2 || rows[0].SKU != "GOOD" || rows[1].SKU != "BETTER" || rows[1].Price.Minor != 100000 {
+				t.Errorf("read\n%s", rowsOf(rows))
 			}
 		})
 	}
-	if _, problems := readCSV(t, "Handle;Title\n"); len(problems) != 1 ||
-		!strings.HasPrefix(problems[0], `line 1, column "Handle": the column is missing; keep the header`) {
+	if _, problems := readCSV(t, "Title;Vendor\n"); len(problems) != 1 ||
+		!strings.HasPrefix(problems[0], `line 1, column "Variant Price": the column is missing; keep the header`) {
 		t.Errorf("a file without columns: %q", problems)
 	}
 	if _, problems := readCSV(t, ""); len(problems) != 1 || !strings.Contains(problems[0], "the file is empty") {
 		t.Errorf("an empty file: %q", problems)
+	}
+	if _, err := commerce.ReadShopifyCSV(strings.NewReader(good), commerce.ImportFormat{Currency: "USD", Encoding: "klingon"}); err == nil ||
+		!strings.Contains(err.Error(), `"klingon" is no encoding that is known here`) {
+		t.Errorf("an unknown encoding: %v", err)
 	}
 }
 
@@ -116,7 +147,7 @@ func TestImport(t *testing.T) {
 				if problems != nil {
 					t.Fatal(problems)
 				}
-				outcome, err := s.Catalog.Import(t.Context(), admin, rows[0], commerce.StockDifference)
+				outcome, err := s.importRow(t, rows[0], commerce.StockDifference)
 				must(t, err)
 				return outcome
 			}
@@ -140,9 +171,6 @@ func TestImport(t *testing.T) {
 				return n
 			}
 
-			if outcome := imported("7", "12", "draft"); outcome != commerce.ImportSkipped {
-				t.Errorf("a draft was %s", outcome)
-			}
 			check("first", imported("7", "12.00", "active"), commerce.ImportCreated, 1200, 7)
 			check("again", imported("7", "12.00", "active"), commerce.ImportUnchanged, 1200, 7)
 			check("price", imported("7", "13.50", "active"), commerce.ImportUpdated, 1350, 7)
@@ -160,14 +188,65 @@ func TestImport(t *testing.T) {
 			if outcome := imported("4", "13.50", "archived"); outcome != commerce.ImportUnchanged {
 				t.Errorf("archiving again: %s", outcome)
 			}
-			rows, _ := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,MUG,1,1,,active\n")
-			_, err := s.Catalog.Import(t.Context(), admin, rows[0], commerce.StockDifference)
-			wantCodes(t, err, string(commerce.InvalidState))
-			if _, err := s.Catalog.Import(t.Context(), alice, rows[0], commerce.StockDifference); err == nil {
-				t.Error("a customer may import")
+			check("back on sale", imported("5", "14", "active"), commerce.ImportUnarchived, 1400, 5)
+			check("still on sale", imported("5", "14", "active"), commerce.ImportUnchanged, 1400, 5)
+			if results, err := s.Catalog.Import(t.Context(), alice, nil, commerce.StockDifference); err == nil {
+				t.Errorf("a customer may import: %v", results)
 			}
 		})
 	}
+}
+
+// importRow imports one row.
+func (s *shop) importRow(t *testing.T, row commerce.ImportRow, mode commerce.StockMode) (commerce.ImportOutcome, error) {
+	t.Helper()
+	results, err := s.Catalog.Import(t.Context(), admin, []commerce.ImportRow{row}, mode)
+	if err != nil {
+		return "", err
+	}
+	return results[0].Outcome, results[0].Err
+}
+
+// A draft comes in off sale with its stock, and is put on sale by the file that has it active.
+func TestImportOfADraft(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	for _, step := range []struct {
+		status string
+		want   commerce.ImportOutcome
+		onSale int
+	}{
+		{"draft", commerce.ImportCreated, 0},
+		{"draft", commerce.ImportUnchanged, 0},
+		{"active", commerce.ImportUnarchived, 1},
+		{"archived", commerce.ImportArchived, 0},
+		{"active", commerce.ImportUnarchived, 1},
+	} {
+		rows, _ := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,MUG,7,12,,"+step.status+"\n")
+		got, err := s.importRow(t, rows[0], commerce.StockDifference)
+		must(t, err)
+		page, err := s.Catalog.Products(t.Context(), commerce.ProductQuery{Page: commerce.Page{First: 10}})
+		must(t, err)
+		if _, stock := s.stockOf(t, "MUG"); got != step.want || len(page.Items) != step.onSale || stock != 7 {
+			t.Errorf("%s: %s, %d on sale, stock %d", step.status, got, len(page.Items), stock)
+		}
+	}
+	// A file that does not say leaves it as it is.
+	rows, _ := readCSV(t, "Handle,Title,Variant SKU,Variant Inventory Qty,Variant Price\nmug,Mug,MUG,9,12\n")
+	_, err := s.Catalog.Archive(t.Context(), admin, commerce.ArchiveProduct{ID: s.idOf(t, "MUG")})
+	must(t, err)
+	got, err := s.importRow(t, rows[0], commerce.StockDifference)
+	must(t, err)
+	row, err := s.Catalog.Product(t.Context(), s.idOf(t, "MUG"))
+	must(t, err)
+	if got != commerce.ImportUpdated || row.ArchivedAt == nil {
+		t.Errorf("%s, archived at %v", got, row.ArchivedAt)
+	}
+}
+
+func (s *shop) idOf(t *testing.T, sku string) string {
+	t.Helper()
+	id, _ := s.stockOf(t, sku)
+	return id
 }
 
 // file is a file of one product.
@@ -200,7 +279,7 @@ func TestParallelImports(t *testing.T) {
 					for range 4 {
 						running.Go(func() {
 							for _, sku := range []string{"A", "B"} {
-								if _, err := s.Catalog.Import(t.Context(), admin, file(t, sku, stock), mode); err != nil {
+								if _, err := s.importRow(t, file(t, sku, stock), mode); err != nil {
 									t.Errorf("%s: %v", stock, err)
 								}
 							}
@@ -241,7 +320,7 @@ func TestImportAfterSales(t *testing.T) {
 				{"0", commerce.StockSet, 0, 0, ""},
 				{"5", commerce.StockDifference, 0, 5, ""},
 			} {
-				_, err := s.Catalog.Import(t.Context(), admin, file(t, "MUG", step.stock), step.mode)
+				_, err := s.importRow(t, file(t, "MUG", step.stock), step.mode)
 				if step.err != "" {
 					wantCodes(t, err, string(step.err))
 				} else {

@@ -43,8 +43,12 @@ func TestPlainText(t *testing.T) {
 			t.Errorf("%q: %q, want %q", source, got, want)
 		}
 	}
-	if got := plainText(strings.Repeat("ä", schema.MaxDescription+1)); got != strings.Repeat("ä", schema.MaxDescription-1)+"…" {
-		t.Errorf("%d bytes", len(got))
+	text, cut := shortened(strings.Repeat("ä", schema.MaxDescription+1), schema.MaxDescription)
+	if text != strings.Repeat("ä", schema.MaxDescription-1)+"…" || !cut {
+		t.Errorf("%d bytes", len(text))
+	}
+	if text, cut := shortened(strings.Repeat("ä", schema.MaxDescription), schema.MaxDescription); len(text) != 2*schema.MaxDescription || cut {
+		t.Errorf("%d bytes of a text that fits", len(text))
 	}
 }
 

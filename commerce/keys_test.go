@@ -378,7 +378,9 @@ func (s *shop) keyed(t *testing.T) []keyedMutation {
 			return n
 		}
 	}
-	updated, archived := s.product(t, 100, 1), s.product(t, 100, 1)
+	updated, archived, unarchived := s.product(t, 100, 1), s.product(t, 100, 1), s.product(t, 100, 1)
+	_, err := s.Catalog.Archive(ctx, admin, commerce.ArchiveProduct{ID: unarchived})
+	must(t, err)
 	version := func(id string) func(t *testing.T) int {
 		return func(t *testing.T) int {
 			t.Helper()
@@ -412,6 +414,16 @@ func (s *shop) keyed(t *testing.T) []keyedMutation {
 					id = updated
 				}
 				return idOf(s.Catalog.Archive(ctx, v, commerce.ArchiveProduct{Key: key, ID: id}))
+			},
+		},
+		{
+			name: "productUnarchive", effects: version(unarchived),
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				id := unarchived
+				if name != "Thing" {
+					id = updated
+				}
+				return idOf(s.Catalog.Unarchive(ctx, v, commerce.ArchiveProduct{Key: key, ID: id}))
 			},
 		},
 		{

@@ -307,7 +307,7 @@ func (p transferCompleted) row(tx *ent.Tx) *ent.TransferCreate {
 
 // writeStockAdjusted writes what the journal does not say of an import.
 func writeStockAdjusted(ctx context.Context, tx *ent.Tx, p stockAdjusted) error {
-	return writeImported(ctx, tx, p.ProductID, *p.Imported, p.At)
+	return noteImported(ctx, tx, p.ProductID, *p.Imported, p.At)
 }
 
 func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {

@@ -60,7 +60,7 @@ func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 			row, err = s.Catalog.Product(ctx, row.ID)
 			return row.Sku, err
 		}},
-		"name": {schema.MaxName, func(text string) (string, error) {
+		"name": {schema.MaxProductName, func(text string) (string, error) {
 			row, err := s.Catalog.Create(ctx, admin, commerce.CreateProduct{SKU: uuid.NewString(), Name: text, Price: usd})
 			if err != nil {
 				return "", err
@@ -88,7 +88,7 @@ func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 		t.Run(field, func(t *testing.T) { atTheLimit(t, field, alphabet, limit.characters, limit.write) })
 	}
 	t.Run("name of an update", func(t *testing.T) {
-		atTheLimit(t, "name", alphabet, schema.MaxName, func(text string) (string, error) {
+		atTheLimit(t, "name", alphabet, schema.MaxProductName, func(text string) (string, error) {
 			row, err := s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: s.product(t, 100, 1), Version: 1, Name: &text})
 			if err != nil {
 				return "", err
@@ -137,7 +137,7 @@ func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 		if problems != nil {
 			t.Fatal(problems)
 		}
-		if _, err := s.Catalog.Import(ctx, admin, rows[0], commerce.StockDifference); err != nil {
+		if _, err := s.importRow(t, rows[0], commerce.StockDifference); err != nil {
 			t.Fatal(err)
 		}
 		id, _ := s.stockOf(t, sku)

@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"holdfast/ent/product"
@@ -45,7 +48,7 @@ func TestImportCommand(t *testing.T) {
 	write("mug,Mug,MUG,7,free\nbowl,Bowl,BOWL,3,9.00\n")
 	p := start(t, stores.production(), "import", file)
 	wantEqual(t, "exit code", p.wait(), exitFailed)
-	wantEqual(t, "printed", p.stdout.String(), "1 created, 0 updated, 0 unchanged\n")
+	wantEqual(t, "printed", p.stdout.String(), "1 created, 0 updated, 0 unchanged, 1 failed\n")
 	for _, part := range []string{
 		`line 2, column "Variant Price": "free" is no price; write digits and a decimal point, such as 1299.00`,
 		"lines that could not be imported: 1",
@@ -65,27 +68,121 @@ func TestImportCommand(t *testing.T) {
 	stores.audit(t)
 }
 
-// TestImportBesideAServer: an import and a server that share no Redis do not see each other's locks, so the import
-// refuses to start. Under row locks they need no Redis.
+// TestImportBesideAServer: an import and a server that share no Redis do not see each other's locks, so the import goes over the
+// server's API, which it finds by itself or is told. Under row locks they need no Redis.
 func TestImportBesideAServer(t *testing.T) {
 	noLeaks(t)
 	file := filepath.Join(t.TempDir(), "products.csv")
-	must(t, os.WriteFile(file, []byte(importHeader+"keyboard,Mechanical keyboard,KB-75,240,89.00\n"), 0o600))
+	write := func(stock string) {
+		t.Helper()
+		must(t, os.WriteFile(file, []byte(importHeader+"keyboard,Mechanical keyboard,KB-75,"+stock+",89.00\nfree,Free,FREE,1,none\n"), 0o600))
+	}
+	imported := func(env []string, want string, args ...string) *process {
+		t.Helper()
+		p := start(t, env, append([]string{"import", file}, args...)...)
+		wantEqual(t, "exit code", p.wait(), exitFailed) // for the line without a price
+		wantEqual(t, "printed", p.stdout.String(), want+"\n")
+		return p
+	}
 
+	write("240")
 	stores := openSQLite(t)
 	server := boot(t, stores.development())
-	p := start(t, stores.development(), "import", file)
-	wantEqual(t, "exit code", p.wait(), exitFailed)
-	if !strings.Contains(p.stderr.String(), "stop it first, or set redis.url for both") {
+	p := imported(stores.development(), "0 created, 1 updated, 0 unchanged, 1 failed")
+	if !strings.Contains(p.stderr.String(), "importing over the API of the server that runs here, "+server.url) {
 		t.Errorf("wrote\n%s", p.stderr.String())
+	}
+	imported(stores.development(), "0 created, 0 updated, 1 unchanged, 1 failed")
+	write("235")
+	elsewhere := openSQLite(t)
+	told := []string{"--server", server.url, "--token", adminToken(t, stores)}
+	imported(elsewhere.development(), "line 2, KB-75: stock 240 -5\nnothing is changed; it would be: 0 created, 1 updated, 0 unchanged, 1 failed",
+		append(told, "--check")...)
+	imported(elsewhere.development(), "0 created, 1 updated, 0 unchanged, 1 failed", told...)
+	if p := start(t, elsewhere.development(), "import", file, "--server", server.url, "--token", "no"); p.wait() != exitFailed ||
+		!strings.Contains(p.stderr.String(), "refuses: ") {
+		t.Errorf("with a false token: %s", p.stderr.String())
 	}
 	server.stop()
 
 	rowlock := set("locks.stock.provider=rowlock")
 	server = boot(t, stores.development(), rowlock...)
-	wantEqual(t, "printed", command(t, stores.development(), append(rowlock, "import", file)...),
-		"0 created, 1 updated, 0 unchanged\n")
+	imported(stores.development(), "0 created, 0 updated, 1 unchanged, 1 failed", rowlock...)
 	server.stop()
+	stores.audit(t)
+}
+
+// TestImportOfNothing: a file of which nothing came in is a failure, as it is for a script that only looks at the exit code.
+func TestImportOfNothing(t *testing.T) {
+	noLeaks(t)
+	stores := openSQLite(t)
+	file := filepath.Join(t.TempDir(), "inventory.csv")
+	must(t, os.WriteFile(file, []byte("Handle,Title,SKU,HS Code,COO,Location,Available\nmug,Mug,MUG,,,Shop,5\n"), 0o600))
+	p := start(t, stores.production(), "import", file)
+	wantEqual(t, "exit code", p.wait(), exitFailed)
+	for _, part := range []string{
+		"line 2: no product here has this SKU, and the file has no prices to make one: import the product export first",
+		"columns that are not used: HS Code, COO", "nothing of the file was imported, although it has 1 lines",
+	} {
+		if !strings.Contains(p.stderr.String(), part) {
+			t.Errorf("does not say %q:\n%s", part, p.stderr.String())
+		}
+	}
+	products := filepath.Join(t.TempDir(), "products.csv")
+	must(t, os.WriteFile(products, []byte("Handle,Title,Variant SKU,Variant Price\nmug,Mug,MUG,12\nCup,Cup,CUP,9\n"), 0o600))
+	wantEqual(t, "printed", command(t, stores.production(), "import", products), "2 created, 0 updated, 0 unchanged, 2 without stock\n")
+	wantEqual(t, "printed", command(t, stores.production(), "import", file), "0 created, 1 updated, 0 unchanged\n")
+	wantEqual(t, "printed", command(t, stores.production(), "import", products, "--stock", "30"), "0 created, 2 updated, 0 unchanged\n")
+	stores.audit(t)
+}
+
+// TestImportThatWasKilled kills an import in its middle, and repeats it: then everything is as the file says. It does so for a file
+// that makes products, and for one that moves the stock of each.
+func TestImportThatWasKilled(t *testing.T) {
+	noLeaks(t)
+	stores := openPostgres(t)
+	file := filepath.Join(t.TempDir(), "products.csv")
+	write := func(rows, more int) {
+		t.Helper()
+		text := strings.Builder{}
+		text.WriteString(importHeader)
+		for i := range rows {
+			fmt.Fprintf(&text, "p,Product %d,P-%d,%d,1.00\n", i, i, i+more)
+		}
+		must(t, os.WriteFile(file, []byte(text.String()), 0o600))
+	}
+	killed := func(what string, count func(context.Context) (int, error), of int) {
+		t.Helper()
+		p := start(t, stores.production(), "import", file)
+		n := 0
+		eventually(t, what+" to have begun", func() (begun bool) {
+			var err error
+			n, err = count(t.Context())
+			return err == nil && n > 0 // until the tables are there, it is an error
+		})
+		p.signal(syscall.SIGKILL)
+		p.wait()
+		n, err := count(t.Context())
+		must(t, err)
+		if n == of {
+			t.Fatalf("%s was over before it was killed", what)
+		}
+		t.Logf("%s was killed after %d of %d", what, n, of)
+	}
+	const created, moved = 20_000, 3_000
+	command(t, stores.production(), "migrate")
+	db := stores.open(t)
+	write(created, 0)
+	killed("creation", db.Ent.Product.Query().Count, created)
+	command(t, stores.production(), "import", file)
+	wantEqual(t, "again", command(t, stores.production(), "import", file), fmt.Sprintf("0 created, 0 updated, %d unchanged\n", created))
+	write(moved, 7)
+	killed("the moves", db.Ent.Entry.Query().Count, moved)
+	command(t, stores.production(), "import", file)
+	n, err := db.Ent.Entry.Query().Count(t.Context())
+	must(t, err)
+	wantEqual(t, "moves", n, moved) // one for each, and none twice
+	wantEqual(t, "again", command(t, stores.production(), "import", file), fmt.Sprintf("0 created, 0 updated, %d unchanged\n", moved))
 	stores.audit(t)
 }
 

@@ -20,6 +20,8 @@ type Instance struct {
 	ID string `json:"id,omitempty"`
 	// Host holds the value of the "host" field.
 	Host string `json:"host,omitempty"`
+	// Where it answers requests, host and port; empty if it does not.
+	Address string `json:"address,omitempty"`
 	// Strategies holds the value of the "strategies" field.
 	Strategies map[string]string `json:"strategies,omitempty"`
 	// StartedAt holds the value of the "started_at" field.
@@ -36,7 +38,7 @@ func (*Instance) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case instance.FieldStrategies:
 			values[i] = new([]byte)
-		case instance.FieldID, instance.FieldHost:
+		case instance.FieldID, instance.FieldHost, instance.FieldAddress:
 			values[i] = new(sql.NullString)
 		case instance.FieldStartedAt, instance.FieldHeartbeatAt:
 			values[i] = new(sql.NullTime)
@@ -66,6 +68,12 @@ func (_m *Instance) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field host", values[i])
 			} else if value.Valid {
 				_m.Host = value.String
+			}
+		case instance.FieldAddress:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field address", values[i])
+			} else if value.Valid {
+				_m.Address = value.String
 			}
 		case instance.FieldStrategies:
 			if value, ok := values[i].(*[]byte); !ok {
@@ -125,6 +133,9 @@ func (_m *Instance) String() string {
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
 	builder.WriteString("host=")
 	builder.WriteString(_m.Host)
+	builder.WriteString(", ")
+	builder.WriteString("address=")
+	builder.WriteString(_m.Address)
 	builder.WriteString(", ")
 	builder.WriteString("strategies=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Strategies))

@@ -26,6 +26,20 @@ func (_c *InstanceCreate) SetHost(v string) *InstanceCreate {
 	return _c
 }
 
+// SetAddress sets the "address" field.
+func (_c *InstanceCreate) SetAddress(v string) *InstanceCreate {
+	_c.mutation.SetAddress(v)
+	return _c
+}
+
+// SetNillableAddress sets the "address" field if the given value is not nil.
+func (_c *InstanceCreate) SetNillableAddress(v *string) *InstanceCreate {
+	if v != nil {
+		_c.SetAddress(*v)
+	}
+	return _c
+}
+
 // SetStrategies sets the "strategies" field.
 func (_c *InstanceCreate) SetStrategies(v map[string]string) *InstanceCreate {
 	_c.mutation.SetStrategies(v)
@@ -101,6 +115,10 @@ func (_c *InstanceCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *InstanceCreate) defaults() {
+	if _, ok := _c.mutation.Address(); !ok {
+		v := instance.DefaultAddress
+		_c.mutation.SetAddress(v)
+	}
 	if _, ok := _c.mutation.StartedAt(); !ok {
 		v := instance.DefaultStartedAt()
 		_c.mutation.SetStartedAt(v)
@@ -119,6 +137,14 @@ func (_c *InstanceCreate) check() error {
 	if v, ok := _c.mutation.Host(); ok {
 		if err := instance.HostValidator(v); err != nil {
 			return &ValidationError{Name: "host", err: fmt.Errorf(`ent: validator failed for field "Instance.host": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Address(); !ok {
+		return &ValidationError{Name: "address", err: errors.New(`ent: missing required field "Instance.address"`)}
+	}
+	if v, ok := _c.mutation.Address(); ok {
+		if err := instance.AddressValidator(v); err != nil {
+			return &ValidationError{Name: "address", err: fmt.Errorf(`ent: validator failed for field "Instance.address": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.Strategies(); !ok {
@@ -173,6 +199,10 @@ func (_c *InstanceCreate) createSpec() (*Instance, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Host(); ok {
 		_spec.SetField(instance.FieldHost, field.TypeString, value)
 		_node.Host = value
+	}
+	if value, ok := _c.mutation.Address(); ok {
+		_spec.SetField(instance.FieldAddress, field.TypeString, value)
+		_node.Address = value
 	}
 	if value, ok := _c.mutation.Strategies(); ok {
 		_spec.SetField(instance.FieldStrategies, field.TypeJSON, value)

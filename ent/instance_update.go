@@ -28,6 +28,20 @@ func (_u *InstanceUpdate) Where(ps ...predicate.Instance) *InstanceUpdate {
 	return _u
 }
 
+// SetAddress sets the "address" field.
+func (_u *InstanceUpdate) SetAddress(v string) *InstanceUpdate {
+	_u.mutation.SetAddress(v)
+	return _u
+}
+
+// SetNillableAddress sets the "address" field if the given value is not nil.
+func (_u *InstanceUpdate) SetNillableAddress(v *string) *InstanceUpdate {
+	if v != nil {
+		_u.SetAddress(*v)
+	}
+	return _u
+}
+
 // SetHeartbeatAt sets the "heartbeat_at" field.
 func (_u *InstanceUpdate) SetHeartbeatAt(v time.Time) *InstanceUpdate {
 	_u.mutation.SetHeartbeatAt(v)
@@ -74,7 +88,20 @@ func (_u *InstanceUpdate) ExecX(ctx context.Context) {
 	}
 }
 
+// check runs all checks and user-defined validators on the builder.
+func (_u *InstanceUpdate) check() error {
+	if v, ok := _u.mutation.Address(); ok {
+		if err := instance.AddressValidator(v); err != nil {
+			return &ValidationError{Name: "address", err: fmt.Errorf(`ent: validator failed for field "Instance.address": %w`, err)}
+		}
+	}
+	return nil
+}
+
 func (_u *InstanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
+	if err := _u.check(); err != nil {
+		return _node, err
+	}
 	_spec := sqlgraph.NewUpdateSpec(instance.Table, instance.Columns, sqlgraph.NewFieldSpec(instance.FieldID, field.TypeString))
 	if ps := _u.mutation.predicates; len(ps) > 0 {
 		_spec.Predicate = func(selector *sql.Selector) {
@@ -82,6 +109,9 @@ func (_u *InstanceUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.Address(); ok {
+		_spec.SetField(instance.FieldAddress, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.HeartbeatAt(); ok {
 		_spec.SetField(instance.FieldHeartbeatAt, field.TypeTime, value)
@@ -104,6 +134,20 @@ type InstanceUpdateOne struct {
 	fields   []string
 	hooks    []Hook
 	mutation *InstanceMutation
+}
+
+// SetAddress sets the "address" field.
+func (_u *InstanceUpdateOne) SetAddress(v string) *InstanceUpdateOne {
+	_u.mutation.SetAddress(v)
+	return _u
+}
+
+// SetNillableAddress sets the "address" field if the given value is not nil.
+func (_u *InstanceUpdateOne) SetNillableAddress(v *string) *InstanceUpdateOne {
+	if v != nil {
+		_u.SetAddress(*v)
+	}
+	return _u
 }
 
 // SetHeartbeatAt sets the "heartbeat_at" field.
@@ -165,7 +209,20 @@ func (_u *InstanceUpdateOne) ExecX(ctx context.Context) {
 	}
 }
 
+// check runs all checks and user-defined validators on the builder.
+func (_u *InstanceUpdateOne) check() error {
+	if v, ok := _u.mutation.Address(); ok {
+		if err := instance.AddressValidator(v); err != nil {
+			return &ValidationError{Name: "address", err: fmt.Errorf(`ent: validator failed for field "Instance.address": %w`, err)}
+		}
+	}
+	return nil
+}
+
 func (_u *InstanceUpdateOne) sqlSave(ctx context.Context) (_node *Instance, err error) {
+	if err := _u.check(); err != nil {
+		return _node, err
+	}
 	_spec := sqlgraph.NewUpdateSpec(instance.Table, instance.Columns, sqlgraph.NewFieldSpec(instance.FieldID, field.TypeString))
 	id, ok := _u.mutation.ID()
 	if !ok {
@@ -190,6 +247,9 @@ func (_u *InstanceUpdateOne) sqlSave(ctx context.Context) (_node *Instance, err 
 				ps[i](selector)
 			}
 		}
+	}
+	if value, ok := _u.mutation.Address(); ok {
+		_spec.SetField(instance.FieldAddress, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.HeartbeatAt(); ok {
 		_spec.SetField(instance.FieldHeartbeatAt, field.TypeTime, value)

@@ -6796,6 +6796,7 @@ type InstanceMutation struct {
 	typ           string
 	id            *string
 	host          *string
+	address       *string
 	strategies    *map[string]string
 	started_at    *time.Time
 	heartbeat_at  *time.Time
@@ -6945,6 +6946,42 @@ func (m *InstanceMutation) ResetHost() {
 	m.host = nil
 }
 
+// SetAddress sets the "address" field.
+func (m *InstanceMutation) SetAddress(s string) {
+	m.address = &s
+}
+
+// Address returns the value of the "address" field in the mutation.
+func (m *InstanceMutation) Address() (r string, exists bool) {
+	v := m.address
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAddress returns the old "address" field's value of the Instance entity.
+// If the Instance object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *InstanceMutation) OldAddress(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAddress is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAddress requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAddress: %w", err)
+	}
+	return oldValue.Address, nil
+}
+
+// ResetAddress resets all changes to the "address" field.
+func (m *InstanceMutation) ResetAddress() {
+	m.address = nil
+}
+
 // SetStrategies sets the "strategies" field.
 func (m *InstanceMutation) SetStrategies(value map[string]string) {
 	m.strategies = &value
@@ -7087,9 +7124,12 @@ func (m *InstanceMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *InstanceMutation) Fields() []string {
-	fields := make([]string, 0, 4)
+	fields := make([]string, 0, 5)
 	if m.host != nil {
 		fields = append(fields, instance.FieldHost)
+	}
+	if m.address != nil {
+		fields = append(fields, instance.FieldAddress)
 	}
 	if m.strategies != nil {
 		fields = append(fields, instance.FieldStrategies)
@@ -7110,6 +7150,8 @@ func (m *InstanceMutation) Field(name string) (ent.Value, bool) {
 	switch name {
 	case instance.FieldHost:
 		return m.Host()
+	case instance.FieldAddress:
+		return m.Address()
 	case instance.FieldStrategies:
 		return m.Strategies()
 	case instance.FieldStartedAt:
@@ -7127,6 +7169,8 @@ func (m *InstanceMutation) OldField(ctx context.Context, name string) (ent.Value
 	switch name {
 	case instance.FieldHost:
 		return m.OldHost(ctx)
+	case instance.FieldAddress:
+		return m.OldAddress(ctx)
 	case instance.FieldStrategies:
 		return m.OldStrategies(ctx)
 	case instance.FieldStartedAt:
@@ -7148,6 +7192,13 @@ func (m *InstanceMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetHost(v)
+		return nil
+	case instance.FieldAddress:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAddress(v)
 		return nil
 	case instance.FieldStrategies:
 		v, ok := value.(map[string]string)
@@ -7221,6 +7272,9 @@ func (m *InstanceMutation) ResetField(name string) error {
 	switch name {
 	case instance.FieldHost:
 		m.ResetHost()
+		return nil
+	case instance.FieldAddress:
+		m.ResetAddress()
 		return nil
 	case instance.FieldStrategies:
 		m.ResetStrategies()

@@ -363,12 +363,18 @@ func init() {
 	instanceDescHost := instanceFields[1].Descriptor()
 	// instance.HostValidator is a validator for the "host" field. It is called by the builders before save.
 	instance.HostValidator = instanceDescHost.Validators[0].(func(string) error)
+	// instanceDescAddress is the schema descriptor for address field.
+	instanceDescAddress := instanceFields[2].Descriptor()
+	// instance.DefaultAddress holds the default value on creation for the address field.
+	instance.DefaultAddress = instanceDescAddress.Default.(string)
+	// instance.AddressValidator is a validator for the "address" field. It is called by the builders before save.
+	instance.AddressValidator = instanceDescAddress.Validators[0].(func(string) error)
 	// instanceDescStartedAt is the schema descriptor for started_at field.
-	instanceDescStartedAt := instanceFields[3].Descriptor()
+	instanceDescStartedAt := instanceFields[4].Descriptor()
 	// instance.DefaultStartedAt holds the default value on creation for the started_at field.
 	instance.DefaultStartedAt = instanceDescStartedAt.Default.(func() time.Time)
 	// instanceDescHeartbeatAt is the schema descriptor for heartbeat_at field.
-	instanceDescHeartbeatAt := instanceFields[4].Descriptor()
+	instanceDescHeartbeatAt := instanceFields[5].Descriptor()
 	// instance.DefaultHeartbeatAt holds the default value on creation for the heartbeat_at field.
 	instance.DefaultHeartbeatAt = instanceDescHeartbeatAt.Default.(func() time.Time)
 	// instanceDescID is the schema descriptor for id field.

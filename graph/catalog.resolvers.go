@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"strings"
 
 	"holdfast/auth"
 	"holdfast/commerce"
@@ -51,6 +52,45 @@ func (r *mutationResolver) ProductArchive(ctx context.Context, input model.Produ
 		return nil, err
 	}
 	return &model.ProductPayload{Product: toProduct(row), UserErrors: userErrors}, nil
+}
+
+// ProductUnarchive is the resolver for the productUnarchive field.
+func (r *mutationResolver) ProductUnarchive(ctx context.Context, input model.ProductUnarchiveInput) (*model.ProductPayload, error) {
+	row, err := r.services.Catalog.Unarchive(ctx, auth.Viewer(ctx), commerce.ArchiveProduct{
+		Key: orZero(input.IdempotencyKey), ID: input.ID,
+	})
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.ProductPayload{Product: toProduct(row), UserErrors: userErrors}, nil
+}
+
+// ProductsImport is the resolver for the productsImport field.
+func (r *mutationResolver) ProductsImport(ctx context.Context, input model.ProductsImportInput) (*model.ProductsImportPayload, error) {
+	rows := make([]commerce.ImportRow, len(input.Products))
+	for i, product := range input.Products {
+		rows[i] = fromImport(product)
+	}
+	mode, imports := commerce.StockDifference, r.services.Catalog.Import
+	if input.Stock != nil {
+		mode = commerce.StockMode(strings.ToLower(string(*input.Stock)))
+	}
+	if orZero(input.Check) {
+		imports = r.services.Catalog.PlanImport
+	}
+	results, err := imports(ctx, auth.Viewer(ctx), rows, mode)
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	payload := &model.ProductsImportPayload{Results: make([]*model.ProductImportResult, len(results)), UserErrors: userErrors}
+	for i, result := range results {
+		if payload.Results[i], err = r.importResult(ctx, result); err != nil {
+			return nil, err
+		}
+	}
+	return payload, nil
 }
 
 // StockAdjust is the resolver for the stockAdjust field.

@@ -34,6 +34,7 @@ func complexities() generated.ComplexityRoot {
 	c.Customer.CouponIssues = times(usualIssues)
 	c.Order.Lines = times(usualLines)
 	c.Order.CouponIssue = func(child int) int { return child + lookup }
+	c.Mutation.ProductsImport = func(child int, input model.ProductsImportInput) int { return times(len(input.Products))(child) }
 	c.Subscription.StockChanged = func(child int, _ []string) int { return child + lookup }
 	c.Subscription.OrderUpdated = func(child int, _ string) int { return child + lookup }
 	c.Subscription.QueueTicketUpdated = func(child int, _ string) int { return child + lookup }

@@ -42,6 +42,23 @@ func (r *Resolver) userErrors(ctx context.Context, err error) ([]model.UserError
 	return list, nil
 }
 
+// importResult returns what became of one row of an import. It returns an error if the system has failed.
+func (r *Resolver) importResult(ctx context.Context, result commerce.ImportResult) (*model.ProductImportResult, error) {
+	userErrors, err := r.userErrors(ctx, result.Err)
+	if err != nil {
+		return nil, err
+	}
+	out := &model.ProductImportResult{Sku: result.SKU, Delta: result.Delta, Available: result.Available, UserErrors: userErrors}
+	if result.ProductID != "" {
+		out.ProductID = &result.ProductID
+	}
+	if result.Err == nil {
+		outcome := model.ImportOutcome(strings.ToUpper(string(result.Outcome)))
+		out.Outcome = &outcome
+	}
+	return out, nil
+}
+
 // toUserError chooses the type by the details of a failure. A failure may lack the details of its
 // code: a repeated answer about an order that failed before does. Such a failure keeps its code and
 // becomes an InputError.

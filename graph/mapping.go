@@ -216,6 +216,17 @@ func fromMoney(in *model.MoneyInput) commerce.Money {
 	return commerce.Money{Minor: in.AmountMinor, Currency: in.Currency}
 }
 
+func fromImport(in *model.ProductImport) commerce.ImportRow {
+	row := commerce.ImportRow{
+		SKU: in.Sku, FormerSKUs: in.FormerSkus, Name: orZero(in.Name), Description: in.Description, Stock: in.Stock, OffSale: in.Archived,
+	}
+	if in.Price != nil {
+		price := fromMoney(in.Price)
+		row.Price = &price
+	}
+	return row
+}
+
 // orZero returns the value of an optional input, or the zero value if it is null or absent.
 func orZero[T any](p *T) T {
 	if p == nil {

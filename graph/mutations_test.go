@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,20 +34,22 @@ const (
 		couponIssue { id status orderId } `
 	product = ` product { id sku name description version price { amountMinor currency } stock { available } archivedAt } `
 
-	placeOrder     = `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { ticket { id status result { id persistence } }` + order + meta + failures + `} }`
-	payOrder       = `mutation($input: PayOrderInput!) { payOrder(input: $input) {` + order + meta + failures + `} }`
-	cancelOrder    = `mutation($input: CancelOrderInput!) { cancelOrder(input: $input) {` + order + meta + failures + `} }`
-	issueCoupon    = `mutation($input: IssueCouponInput!) { issueCoupon(input: $input) { couponIssue { id status coupon { id } } coupon { id quota issued }` + meta + failures + `} }`
-	chargePoints   = `mutation($input: ChargePointsInput!) { chargePoints(input: $input) { wallet { id balance }` + meta + failures + `} }`
-	transfer       = `mutation($input: TransferInput!) { transfer(input: $input) { transfer { id fromAccountId toAccountId amount { amountMinor currency } } fromAccount { id balance { amountMinor } } toAccount { id balance { amountMinor } }` + meta + failures + `} }`
-	accountOpen    = `mutation($input: AccountOpenInput!) { accountOpen(input: $input) { account { id name balance { amountMinor currency } }` + failures + `} }`
-	productCreate  = `mutation($input: ProductCreateInput!) { productCreate(input: $input) {` + product + failures + `} }`
-	productUpdate  = `mutation($input: ProductUpdateInput!) { productUpdate(input: $input) {` + product + failures + `} }`
-	productArchive = `mutation($input: ProductArchiveInput!) { productArchive(input: $input) {` + product + failures + `} }`
-	stockAdjust    = `mutation($input: StockAdjustInput!) { stockAdjust(input: $input) {` + product + meta + failures + `} }`
-	pointsAdjust   = `mutation($input: PointsAdjustInput!) { pointsAdjust(input: $input) { wallet { id balance entries { nodes { kind delta } } }` + meta + failures + `} }`
-	accountAdjust  = `mutation($input: AccountAdjustInput!) { accountAdjust(input: $input) { account { id balance { amountMinor } }` + meta + failures + `} }`
-	couponCreate   = `mutation($input: CouponCreateInput!) { couponCreate(input: $input) { coupon { id name discountKind discountValue quota issued perUserLimit validFrom validUntil }` + failures + `} }`
+	placeOrder       = `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { ticket { id status result { id persistence } }` + order + meta + failures + `} }`
+	payOrder         = `mutation($input: PayOrderInput!) { payOrder(input: $input) {` + order + meta + failures + `} }`
+	cancelOrder      = `mutation($input: CancelOrderInput!) { cancelOrder(input: $input) {` + order + meta + failures + `} }`
+	issueCoupon      = `mutation($input: IssueCouponInput!) { issueCoupon(input: $input) { couponIssue { id status coupon { id } } coupon { id quota issued }` + meta + failures + `} }`
+	chargePoints     = `mutation($input: ChargePointsInput!) { chargePoints(input: $input) { wallet { id balance }` + meta + failures + `} }`
+	transfer         = `mutation($input: TransferInput!) { transfer(input: $input) { transfer { id fromAccountId toAccountId amount { amountMinor currency } } fromAccount { id balance { amountMinor } } toAccount { id balance { amountMinor } }` + meta + failures + `} }`
+	accountOpen      = `mutation($input: AccountOpenInput!) { accountOpen(input: $input) { account { id name balance { amountMinor currency } }` + failures + `} }`
+	productCreate    = `mutation($input: ProductCreateInput!) { productCreate(input: $input) {` + product + failures + `} }`
+	productUpdate    = `mutation($input: ProductUpdateInput!) { productUpdate(input: $input) {` + product + failures + `} }`
+	productArchive   = `mutation($input: ProductArchiveInput!) { productArchive(input: $input) {` + product + failures + `} }`
+	productUnarchive = `mutation($input: ProductUnarchiveInput!) { productUnarchive(input: $input) {` + product + failures + `} }`
+	productsImport   = `mutation($input: ProductsImportInput!) { productsImport(input: $input) { results { sku productId outcome delta available` + failures + `}` + failures + `} }`
+	stockAdjust      = `mutation($input: StockAdjustInput!) { stockAdjust(input: $input) {` + product + meta + failures + `} }`
+	couponCreate     = `mutation($input: CouponCreateInput!) { couponCreate(input: $input) { coupon { id name discountKind discountValue quota issued perUserLimit validFrom validUntil }` + failures + `} }`
+	pointsAdjust     = `mutation($input: PointsAdjustInput!) { pointsAdjust(input: $input) { wallet { id balance entries { nodes { kind delta } } }` + meta + failures + `} }`
+	accountAdjust    = `mutation($input: AccountAdjustInput!) { accountAdjust(input: $input) { account { id balance { amountMinor } }` + meta + failures + `} }`
 )
 
 func line(productID string, quantity any) []object {
@@ -208,6 +211,9 @@ func TestCatalogueMutations(t *testing.T) {
 	if when := a.ok(admin, productArchive, vars(object{"id": id})).text("productArchive.product.archivedAt"); !strings.HasSuffix(when, "Z") {
 		t.Errorf("archivedAt is %s, want a time in UTC", when)
 	}
+	a.ok(admin, productUnarchive, vars(object{"id": id})).want("productUnarchive.product.archivedAt", nil)
+	a.ok(nobody, `{ products(filter: {search: "new-1"}) { nodes { sku } } }`, nil).want("products.nodes.0.sku", "NEW-1")
+	a.ok(admin, productArchive, vars(object{"id": id}))
 	a.ok(nobody, `query($id: ID!) { product(id: $id) { id archivedAt } products(filter: {search: "NEW-1"}) { nodes { id } }
 		all: products(filter: {search: "new-1", includeArchived: true}) { nodes { id } } }`, object{"id": id}).
 		want("product.id", id, "products.nodes", []any{}, "all.nodes.0.id", id)
@@ -224,6 +230,42 @@ func TestCouponCreate(t *testing.T) {
 	})).want("couponCreate.coupon.perUserLimit", 1)
 }
 
+// TestProductsImport imports the same twice, then something else, and looks without changing anything.
+func TestProductsImport(t *testing.T) {
+	a := newAPI(t, settings{})
+	price := object{"amountMinor": "1200", "currency": "USD"}
+	mug := object{"sku": "MUG", "name": "Mug", "price": price, "stock": "7"}
+	imported := func(want string, input object, products ...object) result {
+		t.Helper()
+		input["products"] = products
+		r := a.ok(admin, productsImport, vars(input))
+		results, _ := r.at("productsImport.results").([]any)
+		var outcomes []string
+		for i := range results {
+			outcomes = append(outcomes, fmt.Sprint(r.at(fmt.Sprintf("productsImport.results.%d.outcome", i))))
+		}
+		if got := strings.Join(outcomes, " "); got != want {
+			t.Errorf("%s, want %s: %s", got, want, r.body)
+		}
+		return r
+	}
+	imported("CREATED", object{"check": true}, mug).want("productsImport.results.0.productId", nil, "productsImport.results.0.delta", 7)
+	first := imported("CREATED CREATED", object{}, mug, object{"sku": "CUP", "name": "Cup", "price": price, "archived": true})
+	id := first.text("productsImport.results.0.productId")
+	imported("UNCHANGED UNCHANGED", object{}, mug, object{"sku": "CUP", "archived": true})
+	mug["stock"] = "4"
+	imported("UPDATED", object{"check": true}, mug).want("productsImport.results.0.delta", -3, "productsImport.results.0.available", 7)
+	imported("UNCHANGED", object{"stock": "IGNORE"}, mug)
+	imported("UPDATED UNARCHIVED ARCHIVED SKIPPED", object{}, mug, object{"sku": "CUP", "archived": false},
+		object{"sku": "KB-75", "archived": true}, object{"sku": "NONE", "stock": 1})
+	a.ok(nobody, `query($id: ID!) { product(id: $id) { stock { available } } }`, object{"id": id}).want("product.stock.available", 4)
+	// It is known by the SKU that it had before; and one refusal keeps nothing else back.
+	imported("UPDATED <nil>", object{}, object{"sku": "MUG-2", "formerSkus": []string{"MUG"}, "name": "Mug", "stock": 5},
+		object{"sku": "NEW", "price": price}).
+		want("productsImport.results.0.productId", id, "productsImport.results.0.sku", "MUG",
+			"productsImport.results.1.userErrors.0.field", []any{"input", "products", "1", "name"})
+}
+
 // TestOptionalKeys repeats mutations that move no balance, with a key and without.
 func TestOptionalKeys(t *testing.T) {
 	a := newAPI(t, settings{})
@@ -235,8 +277,9 @@ func TestOptionalKeys(t *testing.T) {
 		"productCreate": {productCreate, "product", object{
 			"sku": "KEYED", "name": "Keyed", "price": object{"amountMinor": "1", "currency": "USD"}, "stock": "1",
 		}, false},
-		"productUpdate":  {productUpdate, "product", object{"id": "prod_1", "version": 1, "name": "Keyed"}, false},
-		"productArchive": {productArchive, "product", object{"id": "prod_2"}, false},
+		"productUpdate":    {productUpdate, "product", object{"id": "prod_1", "version": 1, "name": "Keyed"}, false},
+		"productUnarchive": {productUnarchive, "product", object{"id": "prod_2"}, false},
+		"productArchive":   {productArchive, "product", object{"id": "prod_2"}, false},
 		"couponCreate": {couponCreate, "coupon", object{
 			"name": "Keyed", "discountKind": "FIXED", "discountValue": "1", "quota": "1",
 		}, true},
@@ -362,12 +405,14 @@ func TestUserErrors(t *testing.T) {
 		{"account of a bad user", admin, accountOpen, object{"name": "A", "currency": "USD", "userId": "user_a:b"}, "InputError INVALID_INPUT input.userId"},
 		{"negative opening", admin, accountOpen, object{"name": "A", "currency": "USD", "openingMinor": "-1"}, "InputError INVALID_INPUT input.openingMinor"},
 		{"SKU that exists", admin, productCreate, newProduct(object{"sku": "KB-75"}), "InputError INVALID_INPUT input.sku"},
-		{"long name", admin, productCreate, newProduct(object{"name": strings.Repeat("é", 201)}), "InputError INVALID_INPUT input.name"},
+		{"long name", admin, productCreate, newProduct(object{"name": strings.Repeat("é", 1031)}), "InputError INVALID_INPUT input.name"},
 		{"negative price", admin, productCreate, newProduct(object{"price": usd("-1")}), "InputError INVALID_INPUT input.price.amountMinor"},
 		{"price in another currency", admin, productCreate, newProduct(object{"price": object{"amountMinor": "1", "currency": "EUR"}}), "InputError INVALID_INPUT input.price.currency"},
 		{"negative stock", admin, productCreate, newProduct(object{"stock": "-1"}), "InputError INVALID_INPUT input.stock"},
 		{"old version", admin, productUpdate, object{"id": "prod_1", "version": 0, "name": "Y"}, "VersionConflictError VERSION_CONFLICT input.version"},
 		{"update of nothing", admin, productUpdate, object{"id": "prod_0", "version": 1}, "InputError NOT_FOUND input.id"},
+		{"unarchive nothing", admin, productUnarchive, object{"id": "prod_0"}, "InputError NOT_FOUND input.id"},
+		{"many former SKUs", admin, productsImport, object{"products": []object{{"sku": "X", "formerSkus": slices.Repeat([]string{"Y"}, 11)}}}, "InputError INVALID_INPUT input.products"},
 		{"archive nothing", admin, productArchive, object{"id": "prod_0"}, "InputError NOT_FOUND input.id"},
 		{"points without a reason", admin, pointsAdjust, object{"idempotencyKey": key(), "userId": "user_bob", "delta": 1, "reason": " "}, "InputError INVALID_INPUT input.reason"},
 		{"points of nobody", admin, pointsAdjust, object{"idempotencyKey": key(), "userId": "user_0", "delta": 1, "reason": "x"}, "InputError NOT_FOUND input.userId"},

@@ -100,6 +100,11 @@ func (d *Deployment) Epochs() map[Family]int64 { return maps.Clone(d.epochs) }
 // Replaced delivers an error once another instance has taken over with other strategies: this one must stop.
 func (d *Deployment) Replaced() <-chan error { return d.replaced }
 
+// Announce tells other processes the address at which this one answers requests, host and port.
+func (d *Deployment) Announce(ctx context.Context, address string) error {
+	return d.client.Instance.UpdateOneID(d.id).SetAddress(address).Exec(ctx)
+}
+
 // mark tells those that share Redis that this instance lives, for longer than its heartbeat in the database does.
 func (d *Deployment) mark(ctx context.Context) error {
 	return d.redis.mark(ctx, d.id, d.settings.Expiry+d.settings.Heartbeat)

@@ -23,6 +23,30 @@ import (
 // cannot be seen from here.
 var ErrRedisNotShared = errors.New("the Redis is not that of a live instance")
 
+// NotSharedError is an [ErrRedisNotShared] that tells of the live instance.
+type NotSharedError struct {
+	Instance, Host string
+	// Address is where the instance answers requests of this machine; "" if it does not.
+	Address string
+}
+
+func (e *NotSharedError) Error() string {
+	return fmt.Sprintf("%s: %s (%s) works with another one, or has one inside of it: stop it first, or set redis.url for both",
+		ErrRedisNotShared.Error(), e.Instance, e.Host)
+}
+
+// Is reports whether target is ErrRedisNotShared.
+func (e *NotSharedError) Is(target error) bool { return target == ErrRedisNotShared }
+
+func notShared(other *ent.Instance) error {
+	e := &NotSharedError{Instance: other.ID, Host: other.Host}
+	theirs, _ := cutLast(other.Host)
+	if here, _ := cutLast(hostAndProcess()); theirs == here {
+		e.Address = other.Address
+	}
+	return e
+}
+
 // SharedRedis is the Redis of an instance. All live instances must have the same if their strategies need one.
 type SharedRedis struct {
 	// Nodes are the clients of independent nodes, or of the one Redis.
@@ -115,8 +139,7 @@ func (s SharedRedis) check(ctx context.Context, strategies map[Family]Strategy, 
 		case err != nil:
 			return fmt.Errorf("look for the other instances in Redis: %w", err)
 		case !found:
-			return fmt.Errorf("%w: %s (%s) works with another one, or has one inside of it: "+
-				"stop it first, or set redis.url for both", ErrRedisNotShared, other.ID, other.Host)
+			return notShared(other)
 		}
 	}
 	return nil

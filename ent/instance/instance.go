@@ -15,6 +15,8 @@ const (
 	FieldID = "id"
 	// FieldHost holds the string denoting the host field in the database.
 	FieldHost = "host"
+	// FieldAddress holds the string denoting the address field in the database.
+	FieldAddress = "address"
 	// FieldStrategies holds the string denoting the strategies field in the database.
 	FieldStrategies = "strategies"
 	// FieldStartedAt holds the string denoting the started_at field in the database.
@@ -29,6 +31,7 @@ const (
 var Columns = []string{
 	FieldID,
 	FieldHost,
+	FieldAddress,
 	FieldStrategies,
 	FieldStartedAt,
 	FieldHeartbeatAt,
@@ -47,6 +50,10 @@ func ValidColumn(column string) bool {
 var (
 	// HostValidator is a validator for the "host" field. It is called by the builders before save.
 	HostValidator func(string) error
+	// DefaultAddress holds the default value on creation for the "address" field.
+	DefaultAddress string
+	// AddressValidator is a validator for the "address" field. It is called by the builders before save.
+	AddressValidator func(string) error
 	// DefaultStartedAt holds the default value on creation for the "started_at" field.
 	DefaultStartedAt func() time.Time
 	// DefaultHeartbeatAt holds the default value on creation for the "heartbeat_at" field.
@@ -66,6 +73,11 @@ func ByID(opts ...sql.OrderTermOption) OrderOption {
 // ByHost orders the results by the host field.
 func ByHost(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldHost, opts...).ToFunc()
+}
+
+// ByAddress orders the results by the address field.
+func ByAddress(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAddress, opts...).ToFunc()
 }
 
 // ByStartedAt orders the results by the started_at field.

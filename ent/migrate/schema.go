@@ -235,6 +235,7 @@ var (
 	InstancesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
 		{Name: "host", Type: field.TypeString, Size: 255},
+		{Name: "address", Type: field.TypeString, Size: 255, Default: ""},
 		{Name: "strategies", Type: field.TypeJSON},
 		{Name: "started_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "heartbeat_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
@@ -402,8 +403,8 @@ var (
 	// ProductsColumns holds the columns for the "products" table.
 	ProductsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
-		{Name: "sku", Type: field.TypeString, Unique: true, Size: 64},
-		{Name: "name", Type: field.TypeString, Size: 200},
+		{Name: "sku", Type: field.TypeString, Unique: true, Size: 255},
+		{Name: "name", Type: field.TypeString, Size: 1030},
 		{Name: "description", Type: field.TypeString, Size: 2000, Default: ""},
 		{Name: "price_minor", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3},

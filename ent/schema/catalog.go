@@ -15,7 +15,7 @@ func (Product) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
 		field.String("sku").Validate(upTo(MaxSKU)).Annotations(wide(MaxSKU)).NotEmpty().Unique().Immutable(),
-		field.String("name").Validate(upTo(MaxName)).Annotations(wide(MaxName)).NotEmpty(),
+		field.String("name").Validate(upTo(MaxProductName)).Annotations(wide(MaxProductName)).NotEmpty(),
 		field.String("description").Validate(upTo(MaxDescription)).Annotations(wide(MaxDescription)).Default(""),
 		field.Int64("price_minor").NonNegative(),
 		currency(),

@@ -27,6 +27,7 @@ func (Instance) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
 		field.String("host").MaxLen(255).Immutable(),
+		field.String("address").MaxLen(255).Default("").Comment("Where it answers requests, host and port; empty if it does not."),
 		field.JSON("strategies", map[string]string{}).Immutable(),
 		fixedTimestamp("started_at"),
 		timestamp("heartbeat_at"),

@@ -24,8 +24,9 @@ const keyLen = 160
 // The most characters of what people write. Whoever takes such a text from outside refuses or cuts what is longer; the schema
 // makes sure of it. A character is a Unicode code point: so count all three databases.
 const (
-	MaxSKU         = 64
+	MaxSKU         = 255 // as in Shopify; all three databases can index it
 	MaxName        = 200
+	MaxProductName = 1030 // Shopify's longest title and three options of the greatest length
 	MaxDescription = 2000
 	MaxReason      = 500
 	MaxJobError    = 1000

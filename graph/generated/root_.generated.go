@@ -320,23 +320,25 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AccountAdjust   func(childComplexity int, input model.AccountAdjustInput) int
-		AccountOpen     func(childComplexity int, input model.AccountOpenInput) int
-		CancelOrder     func(childComplexity int, input model.CancelOrderInput) int
-		ChargePoints    func(childComplexity int, input model.ChargePointsInput) int
-		CouponCreate    func(childComplexity int, input model.CouponCreateInput) int
-		IssueCoupon     func(childComplexity int, input model.IssueCouponInput) int
-		PayOrder        func(childComplexity int, input model.PayOrderInput) int
-		PlaceOrder      func(childComplexity int, input model.PlaceOrderInput) int
-		PointsAdjust    func(childComplexity int, input model.PointsAdjustInput) int
-		ProductArchive  func(childComplexity int, input model.ProductArchiveInput) int
-		ProductCreate   func(childComplexity int, input model.ProductCreateInput) int
-		ProductUpdate   func(childComplexity int, input model.ProductUpdateInput) int
-		ReconcileNow    func(childComplexity int) int
-		StartExperiment func(childComplexity int, input model.StartExperimentInput) int
-		StockAdjust     func(childComplexity int, input model.StockAdjustInput) int
-		StopExperiment  func(childComplexity int, input model.StopExperimentInput) int
-		Transfer        func(childComplexity int, input model.TransferInput) int
+		AccountAdjust    func(childComplexity int, input model.AccountAdjustInput) int
+		AccountOpen      func(childComplexity int, input model.AccountOpenInput) int
+		CancelOrder      func(childComplexity int, input model.CancelOrderInput) int
+		ChargePoints     func(childComplexity int, input model.ChargePointsInput) int
+		CouponCreate     func(childComplexity int, input model.CouponCreateInput) int
+		IssueCoupon      func(childComplexity int, input model.IssueCouponInput) int
+		PayOrder         func(childComplexity int, input model.PayOrderInput) int
+		PlaceOrder       func(childComplexity int, input model.PlaceOrderInput) int
+		PointsAdjust     func(childComplexity int, input model.PointsAdjustInput) int
+		ProductArchive   func(childComplexity int, input model.ProductArchiveInput) int
+		ProductCreate    func(childComplexity int, input model.ProductCreateInput) int
+		ProductUnarchive func(childComplexity int, input model.ProductUnarchiveInput) int
+		ProductUpdate    func(childComplexity int, input model.ProductUpdateInput) int
+		ProductsImport   func(childComplexity int, input model.ProductsImportInput) int
+		ReconcileNow     func(childComplexity int) int
+		StartExperiment  func(childComplexity int, input model.StartExperimentInput) int
+		StockAdjust      func(childComplexity int, input model.StockAdjustInput) int
+		StopExperiment   func(childComplexity int, input model.StopExperimentInput) int
+		Transfer         func(childComplexity int, input model.TransferInput) int
 	}
 
 	OperationMeta struct {
@@ -494,8 +496,22 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	ProductImportResult struct {
+		Available  func(childComplexity int) int
+		Delta      func(childComplexity int) int
+		Outcome    func(childComplexity int) int
+		ProductID  func(childComplexity int) int
+		Sku        func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	ProductPayload struct {
 		Product    func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	ProductsImportPayload struct {
+		Results    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -1851,6 +1867,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ProductCreate(childComplexity, args["input"].(model.ProductCreateInput)), true
+	case "Mutation.productUnarchive":
+		if e.ComplexityRoot.Mutation.ProductUnarchive == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_productUnarchive_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProductUnarchive(childComplexity, args["input"].(model.ProductUnarchiveInput)), true
 	case "Mutation.productUpdate":
 		if e.ComplexityRoot.Mutation.ProductUpdate == nil {
 			break
@@ -1862,6 +1889,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ProductUpdate(childComplexity, args["input"].(model.ProductUpdateInput)), true
+	case "Mutation.productsImport":
+		if e.ComplexityRoot.Mutation.ProductsImport == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_productsImport_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProductsImport(childComplexity, args["input"].(model.ProductsImportInput)), true
 	case "Mutation.reconcileNow":
 		if e.ComplexityRoot.Mutation.ReconcileNow == nil {
 			break
@@ -2537,6 +2575,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ProductEdge.Node(childComplexity), true
 
+	case "ProductImportResult.available":
+		if e.ComplexityRoot.ProductImportResult.Available == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductImportResult.Available(childComplexity), true
+	case "ProductImportResult.delta":
+		if e.ComplexityRoot.ProductImportResult.Delta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductImportResult.Delta(childComplexity), true
+	case "ProductImportResult.outcome":
+		if e.ComplexityRoot.ProductImportResult.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductImportResult.Outcome(childComplexity), true
+	case "ProductImportResult.productId":
+		if e.ComplexityRoot.ProductImportResult.ProductID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductImportResult.ProductID(childComplexity), true
+	case "ProductImportResult.sku":
+		if e.ComplexityRoot.ProductImportResult.Sku == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductImportResult.Sku(childComplexity), true
+	case "ProductImportResult.userErrors":
+		if e.ComplexityRoot.ProductImportResult.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductImportResult.UserErrors(childComplexity), true
+
 	case "ProductPayload.product":
 		if e.ComplexityRoot.ProductPayload.Product == nil {
 			break
@@ -2549,6 +2624,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProductPayload.UserErrors(childComplexity), true
+
+	case "ProductsImportPayload.results":
+		if e.ComplexityRoot.ProductsImportPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductsImportPayload.Results(childComplexity), true
+	case "ProductsImportPayload.userErrors":
+		if e.ComplexityRoot.ProductsImportPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductsImportPayload.UserErrors(childComplexity), true
 
 	case "Query.account":
 		if e.ComplexityRoot.Query.Account == nil {
@@ -3145,7 +3233,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputProductArchiveInput,
 		ec.unmarshalInputProductCreateInput,
 		ec.unmarshalInputProductFilter,
+		ec.unmarshalInputProductImport,
+		ec.unmarshalInputProductUnarchiveInput,
 		ec.unmarshalInputProductUpdateInput,
+		ec.unmarshalInputProductsImportInput,
 		ec.unmarshalInputStartExperimentInput,
 		ec.unmarshalInputStockAdjustInput,
 		ec.unmarshalInputStopExperimentInput,
@@ -3412,6 +3503,18 @@ extend type Mutation {
     input: ProductArchiveInput!
   ): ProductPayload @auth(role: ADMIN)
 
+  "Put a product back on sale, with the stock that it has."
+  productUnarchive(
+    "Which product to put back on sale."
+    input: ProductUnarchiveInput!
+  ): ProductPayload @auth(role: ADMIN)
+
+  "Bring products in line with a file, such as an export of another shop. A repeat changes nothing, so it needs no idempotency key."
+  productsImport(
+    "The products, and what to do with their stock."
+    input: ProductsImportInput!
+  ): ProductsImportPayload @auth(role: ADMIN)
+
   "Add to the stock of a product, or take from it."
   stockAdjust(
     "Which product, and how much."
@@ -3491,9 +3594,9 @@ type ProductEdge {
 input ProductCreateInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is refused: the SKU exists."
   idempotencyKey: UUID
-  "The number in the catalogue: unique, at most 64 characters."
+  "The number in the catalogue: unique, at most 255 characters."
   sku: String!
-  "The name, at most 200 characters."
+  "The name, at most 1,030 characters."
   name: String!
   "What it is, in plain text, at most 2,000 characters."
   description: String = ""
@@ -3511,7 +3614,7 @@ input ProductUpdateInput {
   id: ID!
   "The version that the change starts from; another one is a VersionConflictError."
   version: Int!
-  "The new name, at most 200 characters."
+  "The new name, at most 1,030 characters."
   name: String
   "The new description, at most 2,000 characters."
   description: String
@@ -3525,6 +3628,68 @@ input ProductArchiveInput {
   idempotencyKey: UUID
   "The product."
   id: ID!
+}
+
+"A product to put back on sale."
+input ProductUnarchiveInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either."
+  idempotencyKey: UUID
+  "The product."
+  id: ID!
+}
+
+"Products of a file."
+input ProductsImportInput {
+  "The products, at most 500."
+  products: [ProductImport!]!
+  "What to do with the stock of products that are here."
+  stock: StockImport = DIFFERENCE
+  "Only tell what would be done."
+  check: Boolean = false
+}
+
+"What a file says of one product. What is not given, or null, stays as it is."
+input ProductImport {
+  "The number in the catalogue. It tells which product this is; if there is none with it, a new one is made."
+  sku: String!
+  "Other SKUs under which an earlier file may have had it. A product with one of them, and with this name, is this one."
+  formerSkus: [String!]
+  "The name, at most 1,030 characters. A new product needs one."
+  name: String
+  "What it is, in plain text, at most 2,000 characters."
+  description: String
+  "The price of one, in the shop's currency. Without one, no new product is made."
+  price: MoneyInput
+  "How many there are, as the file says."
+  stock: Int64
+  "Whether it is off sale. One that is archived comes back with false."
+  archived: Boolean
+}
+
+"What an import does with the quantities of a file."
+enum StockImport {
+  "Move the difference to the file before, so that what was sold in between stays sold."
+  DIFFERENCE
+  "Move the difference to what can be bought now."
+  SET
+  "Leave the stock of products alone that are here. New products get theirs."
+  IGNORE
+}
+
+"What an import did about a product."
+enum ImportOutcome {
+  "The product is new; archived, where the file has it off sale."
+  CREATED
+  "Name, description, price or stock differed."
+  UPDATED
+  "Nothing differed."
+  UNCHANGED
+  "It was taken off sale."
+  ARCHIVED
+  "It was put back on sale, and updated where more differed."
+  UNARCHIVED
+  "There is no such product, and no price to make one."
+  SKIPPED
 }
 
 "A change of a product's stock."
@@ -3544,6 +3709,30 @@ type ProductPayload {
   "The product as it is now, null where it was refused."
   product: Product
   "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of the products of a file."
+type ProductsImportPayload {
+  "One result a product, in the order of the input; empty where all were refused."
+  results: [ProductImportResult!]!
+  "Why the shop refused all of them; empty on success. What is wrong with one product stands in its result."
+  userErrors: [UserError!]!
+}
+
+"What became of one product of a file."
+type ProductImportResult {
+  "The SKU that it has here."
+  sku: String!
+  "The product, null where there is none."
+  productId: ID
+  "What was done, or would be; null where it was refused."
+  outcome: ImportOutcome
+  "By how much its stock moved, or would. Of a new product, its stock."
+  delta: Int64!
+  "How many could be bought before."
+  available: Int64!
+  "Why the shop refused this product; empty on success."
   userErrors: [UserError!]!
 }
 
@@ -5720,6 +5909,24 @@ func (ec *executionContext) childFields_ProductEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type ProductEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_ProductImportResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "sku":
+		return ec.fieldContext_ProductImportResult_sku(ctx, field)
+	case "productId":
+		return ec.fieldContext_ProductImportResult_productId(ctx, field)
+	case "outcome":
+		return ec.fieldContext_ProductImportResult_outcome(ctx, field)
+	case "delta":
+		return ec.fieldContext_ProductImportResult_delta(ctx, field)
+	case "available":
+		return ec.fieldContext_ProductImportResult_available(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ProductImportResult_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProductImportResult", field.Name)
+}
+
 func (ec *executionContext) childFields_ProductPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "product":
@@ -5728,6 +5935,16 @@ func (ec *executionContext) childFields_ProductPayload(ctx context.Context, fiel
 		return ec.fieldContext_ProductPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProductPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ProductsImportPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_ProductsImportPayload_results(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ProductsImportPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProductsImportPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_QueueTicket(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

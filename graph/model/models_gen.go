@@ -943,9 +943,9 @@ type ProductConnection struct {
 type ProductCreateInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is refused: the SKU exists.
 	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
-	// The number in the catalogue: unique, at most 64 characters.
+	// The number in the catalogue: unique, at most 255 characters.
 	Sku string `json:"sku"`
-	// The name, at most 200 characters.
+	// The name, at most 1,030 characters.
 	Name string `json:"name"`
 	// What it is, in plain text, at most 2,000 characters.
 	Description *string `json:"description,omitempty"`
@@ -971,12 +971,54 @@ type ProductFilter struct {
 	IncludeArchived *bool `json:"includeArchived,omitempty"`
 }
 
+// What a file says of one product. What is not given, or null, stays as it is.
+type ProductImport struct {
+	// The number in the catalogue. It tells which product this is; if there is none with it, a new one is made.
+	Sku string `json:"sku"`
+	// Other SKUs under which an earlier file may have had it. A product with one of them, and with this name, is this one.
+	FormerSkus []string `json:"formerSkus,omitempty"`
+	// The name, at most 1,030 characters. A new product needs one.
+	Name *string `json:"name,omitempty"`
+	// What it is, in plain text, at most 2,000 characters.
+	Description *string `json:"description,omitempty"`
+	// The price of one, in the shop's currency. Without one, no new product is made.
+	Price *MoneyInput `json:"price,omitempty"`
+	// How many there are, as the file says.
+	Stock *int64 `json:"stock,omitempty"`
+	// Whether it is off sale. One that is archived comes back with false.
+	Archived *bool `json:"archived,omitempty"`
+}
+
+// What became of one product of a file.
+type ProductImportResult struct {
+	// The SKU that it has here.
+	Sku string `json:"sku"`
+	// The product, null where there is none.
+	ProductID *string `json:"productId,omitempty"`
+	// What was done, or would be; null where it was refused.
+	Outcome *ImportOutcome `json:"outcome,omitempty"`
+	// By how much its stock moved, or would. Of a new product, its stock.
+	Delta int64 `json:"delta"`
+	// How many could be bought before.
+	Available int64 `json:"available"`
+	// Why the shop refused this product; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
 // What became of a product.
 type ProductPayload struct {
 	// The product as it is now, null where it was refused.
 	Product *Product `json:"product,omitempty"`
 	// Why the shop refused; empty on success.
 	UserErrors []UserError `json:"userErrors"`
+}
+
+// A product to put back on sale.
+type ProductUnarchiveInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The product.
+	ID string `json:"id"`
 }
 
 // A change of a product; what is not given, or null, stays.
@@ -987,12 +1029,30 @@ type ProductUpdateInput struct {
 	ID string `json:"id"`
 	// The version that the change starts from; another one is a VersionConflictError.
 	Version int `json:"version"`
-	// The new name, at most 200 characters.
+	// The new name, at most 1,030 characters.
 	Name *string `json:"name,omitempty"`
 	// The new description, at most 2,000 characters.
 	Description *string `json:"description,omitempty"`
 	// The new price in minor units; the currency stays.
 	PriceMinor *int64 `json:"priceMinor,omitempty"`
+}
+
+// Products of a file.
+type ProductsImportInput struct {
+	// The products, at most 500.
+	Products []*ProductImport `json:"products"`
+	// What to do with the stock of products that are here.
+	Stock *StockImport `json:"stock,omitempty"`
+	// Only tell what would be done.
+	Check *bool `json:"check,omitempty"`
+}
+
+// What became of the products of a file.
+type ProductsImportPayload struct {
+	// One result a product, in the order of the input; empty where all were refused.
+	Results []*ProductImportResult `json:"results"`
+	// Why the shop refused all of them; empty on success. What is wrong with one product stands in its result.
+	UserErrors []UserError `json:"userErrors"`
 }
 
 // What can be read.
@@ -1570,6 +1630,62 @@ func (e Family) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 
+// What an import did about a product.
+type ImportOutcome string
+
+const (
+	// The product is new; archived, where the file has it off sale.
+	ImportOutcomeCreated ImportOutcome = "CREATED"
+	// Name, description, price or stock differed.
+	ImportOutcomeUpdated ImportOutcome = "UPDATED"
+	// Nothing differed.
+	ImportOutcomeUnchanged ImportOutcome = "UNCHANGED"
+	// It was taken off sale.
+	ImportOutcomeArchived ImportOutcome = "ARCHIVED"
+	// It was put back on sale, and updated where more differed.
+	ImportOutcomeUnarchived ImportOutcome = "UNARCHIVED"
+	// There is no such product, and no price to make one.
+	ImportOutcomeSkipped ImportOutcome = "SKIPPED"
+)
+
+var AllImportOutcome = []ImportOutcome{
+	ImportOutcomeCreated,
+	ImportOutcomeUpdated,
+	ImportOutcomeUnchanged,
+	ImportOutcomeArchived,
+	ImportOutcomeUnarchived,
+	ImportOutcomeSkipped,
+}
+
+func (e ImportOutcome) IsValid() bool {
+	switch e {
+	case ImportOutcomeCreated, ImportOutcomeUpdated, ImportOutcomeUnchanged, ImportOutcomeArchived, ImportOutcomeUnarchived, ImportOutcomeSkipped:
+		return true
+	}
+	return false
+}
+
+func (e ImportOutcome) String() string {
+	return string(e)
+}
+
+func (e *ImportOutcome) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ImportOutcome(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ImportOutcome", str)
+	}
+	return nil
+}
+
+func (e ImportOutcome) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
 // How far an order has come.
 type OrderStatus string
 
@@ -1899,6 +2015,53 @@ func (e *Settlement) UnmarshalGQL(v any) error {
 }
 
 func (e Settlement) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// What an import does with the quantities of a file.
+type StockImport string
+
+const (
+	// Move the difference to the file before, so that what was sold in between stays sold.
+	StockImportDifference StockImport = "DIFFERENCE"
+	// Move the difference to what can be bought now.
+	StockImportSet StockImport = "SET"
+	// Leave the stock of products alone that are here. New products get theirs.
+	StockImportIgnore StockImport = "IGNORE"
+)
+
+var AllStockImport = []StockImport{
+	StockImportDifference,
+	StockImportSet,
+	StockImportIgnore,
+}
+
+func (e StockImport) IsValid() bool {
+	switch e {
+	case StockImportDifference, StockImportSet, StockImportIgnore:
+		return true
+	}
+	return false
+}
+
+func (e StockImport) String() string {
+	return string(e)
+}
+
+func (e *StockImport) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = StockImport(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid StockImport", str)
+	}
+	return nil
+}
+
+func (e StockImport) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 
