@@ -26,8 +26,7 @@ const (
 	apiTimeout    = time.Minute
 )
 
-// apiTries is how often a request is sent that is answered with 429 or not at all. It may be repeated: a second time, it finds
-// nothing to do.
+// apiTries is how often a request is sent that is answered with 429: too many of one user.
 const apiTries = 20
 
 const importMutation = `mutation Import($input: ProductsImportInput!) { productsImport(input: $input) {

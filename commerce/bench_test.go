@@ -3,12 +3,16 @@ package commerce_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
 
+	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -76,4 +80,44 @@ func benchmarkOrders(b *testing.B, strategy lockprovider.Strategy, products int)
 		b.ReportMetric(float64(b.N)/float64(commits), "orders/commit")
 	}
 	s.audit(b)
+}
+
+// BenchmarkImport imports a file of 100,000 variants of 20,000 products into PostgreSQL: the first time, when nothing of it is there,
+// the same again, and with another quantity of each.
+func BenchmarkImport(b *testing.B) {
+	const variants = 100_000
+	read := func(more int) []commerce.ImportRow {
+		b.Helper()
+		var text strings.Builder
+		text.WriteString(shopifyHeader)
+		for i := range variants {
+			fmt.Fprintf(&text, "p-%d,Product %d,<p>%s</p>,Acme,TRUE,Size,%d,,SKU-%d,%d,12.00,,active\n",
+				i/5, i/5, strings.Repeat("text ", 60), i%5, i, i%100+more)
+		}
+		file, err := commerce.ReadShopifyCSV(strings.NewReader(text.String()), commerce.ImportFormat{Currency: "USD"})
+		must(b, err)
+		return file.Rows
+	}
+	for range b.N {
+		s := openShop(b, lockprovider.FamilyConfig{Strategy: lockprovider.SetNX}, testenv.Postgres(b), clients.EmbeddedRedis)
+		for _, pass := range []struct {
+			name string
+			more int
+			want commerce.ImportOutcome
+		}{
+			{"new", 0, commerce.ImportCreated}, {"same", 0, commerce.ImportUnchanged}, {"moved", 1, commerce.ImportUpdated},
+		} {
+			began := time.Now()
+			for batch := range slices.Chunk(read(pass.more), commerce.MaxImport) {
+				results, err := s.Catalog.Import(b.Context(), admin, batch, commerce.StockDifference)
+				must(b, err)
+				for _, r := range results {
+					if r.Err != nil || r.Outcome != pass.want {
+						b.Fatalf("%s: %s, %v", pass.name, r.Outcome, r.Err)
+					}
+				}
+			}
+			b.ReportMetric(time.Since(began).Seconds(), pass.name+"-s")
+		}
+	}
 }
