@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ var importer = commerce.Viewer{UserID: "import", Name: "holdfast import", Admin:
 type importBatch func(ctx context.Context, rows []commerce.ImportRow) ([]commerce.ImportResult, error)
 
 // Run imports the file. It fails if a line could not be imported, or none of those that there are.
-func (c *importCommand) Run(e *environment) (err error) {
+func (c *importCommand) Run(e *environment) error {
 	cfg, err := e.load(config.Sources{})
 	if err != nil {
 		return err
@@ -71,21 +72,20 @@ func (c *importCommand) Run(e *environment) (err error) {
 	ctx, stop := signal.NotifyContext(e.ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	report := importReport{check: c.Check, problems: file.Problems, notes: file.Notes, done: map[commerce.ImportOutcome]int{}}
+	var failure error // after which it is told what was done before
 	if len(file.Rows) > 0 {
 		imports, closing, err := c.open(ctx, cfg, e, mode)
 		if err != nil {
 			return err
 		}
-		err = report.run(ctx, e, file.Rows, imports)
-		if err = errors.Join(err, closing()); err != nil {
-			return err
-		}
+		failure = errors.Join(report.run(ctx, e, file.Rows, imports), closing())
 	}
 	report.tell(e)
-	if imports := report.summary(); imports != "" {
-		if err := e.print(imports); err != nil {
-			return err
-		}
+	if err := e.print(report.summary()); err != nil {
+		return errors.Join(failure, err)
+	}
+	if failure != nil {
+		return failure
 	}
 	return report.verdict(file)
 }
@@ -199,7 +199,7 @@ func (r *importReport) run(ctx context.Context, e *environment, rows []commerce.
 	finished := 0
 	for batch := range slices.Chunk(rows, commerce.MaxImport) {
 		results, err := imports(ctx, batch)
-		if err = cmpErr(err, ctx.Err()); err != nil {
+		if err = cmp.Or(err, ctx.Err()); err != nil {
 			return fmt.Errorf("after %d of %d: %w; import the file again to go on", finished, len(rows), err)
 		}
 		for i, result := range results {
@@ -211,13 +211,6 @@ func (r *importReport) run(ctx context.Context, e *environment, rows []commerce.
 		bar.show(finished)
 	}
 	return nil
-}
-
-func cmpErr(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
 }
 
 func (r *importReport) add(e *environment, row commerce.ImportRow, result commerce.ImportResult) error {
