@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/text/encoding/charmap"
@@ -294,5 +295,47 @@ func TestImportOfManyRows(t *testing.T) {
 		}
 		_, err := s.Catalog.Import(t.Context(), admin, append(rows, rows[0]), commerce.StockDifference)
 		wantCodes(t, err, "INVALID_INPUT:input.products")
+	})
+}
+
+// TestParallelBatches: several imports of one file at the same time, each in an order of its own, do what one does.
+func TestParallelBatches(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, url, clients.EmbeddedRedis)
+		for round, price := range []int64{100, 200, 200} {
+			rows := make([]commerce.ImportRow, 60)
+			for i := range rows {
+				stock := int64(i + 10*(round%2))
+				rows[i] = commerce.ImportRow{
+					SKU: fmt.Sprintf("M-%d", i), Name: "Mug", Price: &commerce.Money{Minor: price, Currency: "USD"}, Stock: &stock,
+				}
+			}
+			var running sync.WaitGroup
+			for i := range 4 {
+				shuffled := append(slices.Clone(rows[15*i:]), rows[:15*i]...)
+				running.Go(func() {
+					results, err := s.Catalog.Import(t.Context(), admin, shuffled, commerce.StockDifference)
+					if err != nil {
+						t.Error(err)
+					}
+					for j, r := range results {
+						if r.Err != nil {
+							t.Errorf("round %d, %s: %v", round, shuffled[j].SKU, r.Err)
+						}
+					}
+				})
+			}
+			running.Wait()
+			all, err := s.db.Ent.Product.Query().All(t.Context())
+			must(t, err)
+			if len(all) != len(rows) {
+				t.Errorf("%d products, want %d", len(all), len(rows))
+			}
+			for _, row := range rows {
+				if _, stock := s.stockOf(t, row.SKU); stock != *row.Stock {
+					t.Errorf("round %d, %s: stock %d, want %d", round, row.SKU, stock, *row.Stock)
+				}
+			}
+		}
 	})
 }

@@ -112,6 +112,28 @@ func TestImportBesideAServer(t *testing.T) {
 	stores.audit(t)
 }
 
+// TestImportOverALimitedAPI sends more requests than one user may at once: it waits, and leaves none out.
+func TestImportOverALimitedAPI(t *testing.T) {
+	noLeaks(t)
+	stores := openSQLite(t)
+	server := boot(t, stores.production(), set("http.userRate=60")...) // 12 at once, and then one a second
+	const rows = 14 * 200
+	text := strings.Builder{}
+	text.WriteString(importHeader)
+	for i := range rows {
+		fmt.Fprintf(&text, "p,Product %d,P-%d,%d,1.00\n", i, i, i)
+	}
+	file := filepath.Join(t.TempDir(), "products.csv")
+	must(t, os.WriteFile(file, []byte(text.String()), 0o600))
+	wantEqual(t, "printed", command(t, stores.production(), "import", file, "--server", server.url),
+		fmt.Sprintf("%d created, 0 updated, 0 unchanged\n", rows))
+	server.stop()
+	n, err := stores.open(t).Ent.Product.Query().Count(t.Context())
+	must(t, err)
+	wantEqual(t, "products", n, rows)
+	stores.audit(t)
+}
+
 // TestImportOfNothing: a file of which nothing came in is a failure, as it is for a script that only looks at the exit code.
 func TestImportOfNothing(t *testing.T) {
 	noLeaks(t)
