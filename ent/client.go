@@ -15,6 +15,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/databasemark"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
@@ -56,6 +57,8 @@ type Client struct {
 	Coupon *CouponClient
 	// CouponIssue is the client for interacting with the CouponIssue builders.
 	CouponIssue *CouponIssueClient
+	// DatabaseMark is the client for interacting with the DatabaseMark builders.
+	DatabaseMark *DatabaseMarkClient
 	// DriftReport is the client for interacting with the DriftReport builders.
 	DriftReport *DriftReportClient
 	// Entry is the client for interacting with the Entry builders.
@@ -104,6 +107,7 @@ func (c *Client) init() {
 	c.ChangeLog = NewChangeLogClient(c.config)
 	c.Coupon = NewCouponClient(c.config)
 	c.CouponIssue = NewCouponIssueClient(c.config)
+	c.DatabaseMark = NewDatabaseMarkClient(c.config)
 	c.DriftReport = NewDriftReportClient(c.config)
 	c.Entry = NewEntryClient(c.config)
 	c.FamilyStrategy = NewFamilyStrategyClient(c.config)
@@ -218,6 +222,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ChangeLog:      NewChangeLogClient(cfg),
 		Coupon:         NewCouponClient(cfg),
 		CouponIssue:    NewCouponIssueClient(cfg),
+		DatabaseMark:   NewDatabaseMarkClient(cfg),
 		DriftReport:    NewDriftReportClient(cfg),
 		Entry:          NewEntryClient(cfg),
 		FamilyStrategy: NewFamilyStrategyClient(cfg),
@@ -259,6 +264,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ChangeLog:      NewChangeLogClient(cfg),
 		Coupon:         NewCouponClient(cfg),
 		CouponIssue:    NewCouponIssueClient(cfg),
+		DatabaseMark:   NewDatabaseMarkClient(cfg),
 		DriftReport:    NewDriftReportClient(cfg),
 		Entry:          NewEntryClient(cfg),
 		FamilyStrategy: NewFamilyStrategyClient(cfg),
@@ -305,9 +311,10 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
-		c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance, c.Operation, c.Order,
-		c.OrderLine, c.Payment, c.ProcessedEvent, c.Product, c.SalesStatistic,
-		c.SchedulerJob, c.SchedulerRun, c.StockAlert, c.Transfer, c.User,
+		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
+		c.Operation, c.Order, c.OrderLine, c.Payment, c.ProcessedEvent, c.Product,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.StockAlert, c.Transfer,
+		c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -318,9 +325,10 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
-		c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance, c.Operation, c.Order,
-		c.OrderLine, c.Payment, c.ProcessedEvent, c.Product, c.SalesStatistic,
-		c.SchedulerJob, c.SchedulerRun, c.StockAlert, c.Transfer, c.User,
+		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
+		c.Operation, c.Order, c.OrderLine, c.Payment, c.ProcessedEvent, c.Product,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.StockAlert, c.Transfer,
+		c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -341,6 +349,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Coupon.mutate(ctx, m)
 	case *CouponIssueMutation:
 		return c.CouponIssue.mutate(ctx, m)
+	case *DatabaseMarkMutation:
+		return c.DatabaseMark.mutate(ctx, m)
 	case *DriftReportMutation:
 		return c.DriftReport.mutate(ctx, m)
 	case *EntryMutation:
@@ -1237,6 +1247,139 @@ func (c *CouponIssueClient) mutate(ctx context.Context, m *CouponIssueMutation) 
 		return (&CouponIssueDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown CouponIssue mutation op: %q", m.Op())
+	}
+}
+
+// DatabaseMarkClient is a client for the DatabaseMark schema.
+type DatabaseMarkClient struct {
+	config
+}
+
+// NewDatabaseMarkClient returns a client for the DatabaseMark from the given config.
+func NewDatabaseMarkClient(c config) *DatabaseMarkClient {
+	return &DatabaseMarkClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `databasemark.Hooks(f(g(h())))`.
+func (c *DatabaseMarkClient) Use(hooks ...Hook) {
+	c.hooks.DatabaseMark = append(c.hooks.DatabaseMark, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `databasemark.Intercept(f(g(h())))`.
+func (c *DatabaseMarkClient) Intercept(interceptors ...Interceptor) {
+	c.inters.DatabaseMark = append(c.inters.DatabaseMark, interceptors...)
+}
+
+// Create returns a builder for creating a DatabaseMark entity.
+func (c *DatabaseMarkClient) Create() *DatabaseMarkCreate {
+	mutation := newDatabaseMarkMutation(c.config, OpCreate)
+	return &DatabaseMarkCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of DatabaseMark entities.
+func (c *DatabaseMarkClient) CreateBulk(builders ...*DatabaseMarkCreate) *DatabaseMarkCreateBulk {
+	return &DatabaseMarkCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DatabaseMarkClient) MapCreateBulk(slice any, setFunc func(*DatabaseMarkCreate, int)) *DatabaseMarkCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DatabaseMarkCreateBulk{err: fmt.Errorf("calling to DatabaseMarkClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DatabaseMarkCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DatabaseMarkCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for DatabaseMark.
+func (c *DatabaseMarkClient) Update() *DatabaseMarkUpdate {
+	mutation := newDatabaseMarkMutation(c.config, OpUpdate)
+	return &DatabaseMarkUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DatabaseMarkClient) UpdateOne(_m *DatabaseMark) *DatabaseMarkUpdateOne {
+	mutation := newDatabaseMarkMutation(c.config, OpUpdateOne, withDatabaseMark(_m))
+	return &DatabaseMarkUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DatabaseMarkClient) UpdateOneID(id int64) *DatabaseMarkUpdateOne {
+	mutation := newDatabaseMarkMutation(c.config, OpUpdateOne, withDatabaseMarkID(id))
+	return &DatabaseMarkUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for DatabaseMark.
+func (c *DatabaseMarkClient) Delete() *DatabaseMarkDelete {
+	mutation := newDatabaseMarkMutation(c.config, OpDelete)
+	return &DatabaseMarkDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DatabaseMarkClient) DeleteOne(_m *DatabaseMark) *DatabaseMarkDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DatabaseMarkClient) DeleteOneID(id int64) *DatabaseMarkDeleteOne {
+	builder := c.Delete().Where(databasemark.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DatabaseMarkDeleteOne{builder}
+}
+
+// Query returns a query builder for DatabaseMark.
+func (c *DatabaseMarkClient) Query() *DatabaseMarkQuery {
+	return &DatabaseMarkQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDatabaseMark},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a DatabaseMark entity by its id.
+func (c *DatabaseMarkClient) Get(ctx context.Context, id int64) (*DatabaseMark, error) {
+	return c.Query().Where(databasemark.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DatabaseMarkClient) GetX(ctx context.Context, id int64) *DatabaseMark {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *DatabaseMarkClient) Hooks() []Hook {
+	return c.hooks.DatabaseMark
+}
+
+// Interceptors returns the client interceptors.
+func (c *DatabaseMarkClient) Interceptors() []Interceptor {
+	return c.inters.DatabaseMark
+}
+
+func (c *DatabaseMarkClient) mutate(ctx context.Context, m *DatabaseMarkMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DatabaseMarkCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DatabaseMarkUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DatabaseMarkUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DatabaseMarkDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown DatabaseMark mutation op: %q", m.Op())
 	}
 }
 
@@ -3531,15 +3674,15 @@ func (c *UserClient) mutate(ctx context.Context, m *UserMutation) (Value, error)
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DriftReport,
-		Entry, FamilyStrategy, Instance, Operation, Order, OrderLine, Payment,
-		ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
+		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
+		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
+		Payment, ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
 		StockAlert, Transfer, User []ent.Hook
 	}
 	inters struct {
-		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DriftReport,
-		Entry, FamilyStrategy, Instance, Operation, Order, OrderLine, Payment,
-		ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
+		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
+		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
+		Payment, ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
 		StockAlert, Transfer, User []ent.Interceptor
 	}
 )

@@ -12,6 +12,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/databasemark"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
@@ -52,6 +53,7 @@ const (
 	TypeChangeLog      = "ChangeLog"
 	TypeCoupon         = "Coupon"
 	TypeCouponIssue    = "CouponIssue"
+	TypeDatabaseMark   = "DatabaseMark"
 	TypeDriftReport    = "DriftReport"
 	TypeEntry          = "Entry"
 	TypeFamilyStrategy = "FamilyStrategy"
@@ -4567,6 +4569,462 @@ func (m *CouponIssueMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown CouponIssue edge %s", name)
+}
+
+// DatabaseMarkMutation represents an operation that mutates the DatabaseMark nodes in the graph.
+type DatabaseMarkMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	name          *string
+	moments       *[]string
+	appendmoments []string
+	updated_at    *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*DatabaseMark, error)
+	predicates    []predicate.DatabaseMark
+}
+
+var _ ent.Mutation = (*DatabaseMarkMutation)(nil)
+
+// databasemarkOption allows management of the mutation configuration using functional options.
+type databasemarkOption func(*DatabaseMarkMutation)
+
+// newDatabaseMarkMutation creates new mutation for the DatabaseMark entity.
+func newDatabaseMarkMutation(c config, op Op, opts ...databasemarkOption) *DatabaseMarkMutation {
+	m := &DatabaseMarkMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDatabaseMark,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDatabaseMarkID sets the ID field of the mutation.
+func withDatabaseMarkID(id int64) databasemarkOption {
+	return func(m *DatabaseMarkMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *DatabaseMark
+		)
+		m.oldValue = func(ctx context.Context) (*DatabaseMark, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().DatabaseMark.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDatabaseMark sets the old DatabaseMark of the mutation.
+func withDatabaseMark(node *DatabaseMark) databasemarkOption {
+	return func(m *DatabaseMarkMutation) {
+		m.oldValue = func(context.Context) (*DatabaseMark, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DatabaseMarkMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DatabaseMarkMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of DatabaseMark entities.
+func (m *DatabaseMarkMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DatabaseMarkMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DatabaseMarkMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().DatabaseMark.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetName sets the "name" field.
+func (m *DatabaseMarkMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *DatabaseMarkMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the DatabaseMark entity.
+// If the DatabaseMark object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DatabaseMarkMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *DatabaseMarkMutation) ResetName() {
+	m.name = nil
+}
+
+// SetMoments sets the "moments" field.
+func (m *DatabaseMarkMutation) SetMoments(s []string) {
+	m.moments = &s
+	m.appendmoments = nil
+}
+
+// Moments returns the value of the "moments" field in the mutation.
+func (m *DatabaseMarkMutation) Moments() (r []string, exists bool) {
+	v := m.moments
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMoments returns the old "moments" field's value of the DatabaseMark entity.
+// If the DatabaseMark object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DatabaseMarkMutation) OldMoments(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMoments is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMoments requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMoments: %w", err)
+	}
+	return oldValue.Moments, nil
+}
+
+// AppendMoments adds s to the "moments" field.
+func (m *DatabaseMarkMutation) AppendMoments(s []string) {
+	m.appendmoments = append(m.appendmoments, s...)
+}
+
+// AppendedMoments returns the list of values that were appended to the "moments" field in this mutation.
+func (m *DatabaseMarkMutation) AppendedMoments() ([]string, bool) {
+	if len(m.appendmoments) == 0 {
+		return nil, false
+	}
+	return m.appendmoments, true
+}
+
+// ResetMoments resets all changes to the "moments" field.
+func (m *DatabaseMarkMutation) ResetMoments() {
+	m.moments = nil
+	m.appendmoments = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *DatabaseMarkMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *DatabaseMarkMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the DatabaseMark entity.
+// If the DatabaseMark object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DatabaseMarkMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *DatabaseMarkMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// Where appends a list predicates to the DatabaseMarkMutation builder.
+func (m *DatabaseMarkMutation) Where(ps ...predicate.DatabaseMark) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DatabaseMarkMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DatabaseMarkMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.DatabaseMark, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DatabaseMarkMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DatabaseMarkMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (DatabaseMark).
+func (m *DatabaseMarkMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DatabaseMarkMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.name != nil {
+		fields = append(fields, databasemark.FieldName)
+	}
+	if m.moments != nil {
+		fields = append(fields, databasemark.FieldMoments)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, databasemark.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DatabaseMarkMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case databasemark.FieldName:
+		return m.Name()
+	case databasemark.FieldMoments:
+		return m.Moments()
+	case databasemark.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DatabaseMarkMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case databasemark.FieldName:
+		return m.OldName(ctx)
+	case databasemark.FieldMoments:
+		return m.OldMoments(ctx)
+	case databasemark.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown DatabaseMark field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DatabaseMarkMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case databasemark.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case databasemark.FieldMoments:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMoments(v)
+		return nil
+	case databasemark.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DatabaseMark field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DatabaseMarkMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DatabaseMarkMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DatabaseMarkMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown DatabaseMark numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DatabaseMarkMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DatabaseMarkMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DatabaseMarkMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown DatabaseMark nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DatabaseMarkMutation) ResetField(name string) error {
+	switch name {
+	case databasemark.FieldName:
+		m.ResetName()
+		return nil
+	case databasemark.FieldMoments:
+		m.ResetMoments()
+		return nil
+	case databasemark.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown DatabaseMark field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DatabaseMarkMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DatabaseMarkMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DatabaseMarkMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DatabaseMarkMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DatabaseMarkMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DatabaseMarkMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DatabaseMarkMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown DatabaseMark unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DatabaseMarkMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown DatabaseMark edge %s", name)
 }
 
 // DriftReportMutation represents an operation that mutates the DriftReport nodes in the graph.

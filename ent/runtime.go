@@ -9,6 +9,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/databasemark"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
@@ -299,6 +300,16 @@ func init() {
 			return nil
 		}
 	}()
+	databasemarkFields := schema.DatabaseMark{}.Fields()
+	_ = databasemarkFields
+	// databasemarkDescName is the schema descriptor for name field.
+	databasemarkDescName := databasemarkFields[1].Descriptor()
+	// databasemark.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	databasemark.NameValidator = databasemarkDescName.Validators[0].(func(string) error)
+	// databasemarkDescUpdatedAt is the schema descriptor for updated_at field.
+	databasemarkDescUpdatedAt := databasemarkFields[3].Descriptor()
+	// databasemark.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	databasemark.DefaultUpdatedAt = databasemarkDescUpdatedAt.Default.(func() time.Time)
 	driftreportFields := schema.DriftReport{}.Fields()
 	_ = driftreportFields
 	// driftreportDescFamily is the schema descriptor for family field.

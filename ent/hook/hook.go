@@ -80,6 +80,18 @@ func (f CouponIssueFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value,
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.CouponIssueMutation", m)
 }
 
+// The DatabaseMarkFunc type is an adapter to allow the use of ordinary
+// function as DatabaseMark mutator.
+type DatabaseMarkFunc func(context.Context, *ent.DatabaseMarkMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f DatabaseMarkFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.DatabaseMarkMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.DatabaseMarkMutation", m)
+}
+
 // The DriftReportFunc type is an adapter to allow the use of ordinary
 // function as DriftReport mutator.
 type DriftReportFunc func(context.Context, *ent.DriftReportMutation) (ent.Value, error)

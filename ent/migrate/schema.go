@@ -157,6 +157,19 @@ var (
 			},
 		},
 	}
+	// DatabaseMarksColumns holds the columns for the "database_marks" table.
+	DatabaseMarksColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "name", Type: field.TypeString, Size: 64},
+		{Name: "moments", Type: field.TypeJSON},
+		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// DatabaseMarksTable holds the schema information for the "database_marks" table.
+	DatabaseMarksTable = &schema.Table{
+		Name:       "database_marks",
+		Columns:    DatabaseMarksColumns,
+		PrimaryKey: []*schema.Column{DatabaseMarksColumns[0]},
+	}
 	// DriftReportsColumns holds the columns for the "drift_reports" table.
 	DriftReportsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -558,6 +571,7 @@ var (
 		ChangeLogsTable,
 		CouponsTable,
 		CouponIssuesTable,
+		DatabaseMarksTable,
 		DriftReportsTable,
 		EntriesTable,
 		FamilyStrategiesTable,

@@ -24,6 +24,9 @@ type Coupon func(*sql.Selector)
 // CouponIssue is the predicate function for couponissue builders.
 type CouponIssue func(*sql.Selector)
 
+// DatabaseMark is the predicate function for databasemark builders.
+type DatabaseMark func(*sql.Selector)
+
 // DriftReport is the predicate function for driftreport builders.
 type DriftReport func(*sql.Selector)
 

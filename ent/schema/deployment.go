@@ -33,3 +33,16 @@ func (Instance) Fields() []ent.Field {
 		timestamp("heartbeat_at"),
 	}
 }
+
+// DatabaseMark tells this database from every other one, and from itself at another time. There is one row.
+type DatabaseMark struct{ ent.Schema }
+
+// Fields of the DatabaseMark.
+func (DatabaseMark) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable().Comment("Always 1."),
+		field.String("name").MaxLen(idLen).Immutable().Comment("Drawn by the first start. A copy of the database has the same."),
+		field.JSON("moments", []string{}).Comment("Drawn every few seconds, and written here and then to Redis; the newest first."),
+		timestamp("updated_at"),
+	}
+}
