@@ -138,7 +138,7 @@ func (s *Shop) buildProviders(ctx context.Context) error {
 		shared.Families = []lockprovider.Family{lockprovider.Stock}
 	}
 	deployment, err := lockprovider.Join(ctx, s.DB.Ent, s.cfg.Strategies(), membership,
-		lockprovider.ByClock(s.Clock.Now), lockprovider.Sharing(shared))
+		lockprovider.ByClock(s.Clock.Now), lockprovider.Sharing(shared), lockprovider.LogTo(s.log))
 	if err != nil {
 		return err
 	}

@@ -166,6 +166,8 @@ func (c *campaign) drained(t *testing.T, db *clients.Database) {
 	must(t, err)
 	defer redis.Close()
 	ctx := bounded(t)
+	name, err := lockprovider.DatabaseName(ctx, db.Ent)
+	must(t, err)
 	eventually(t, "all balances are free", func() bool { // those that the dead have locked, when their leases end
 		locks, err := redis.Client.Keys(ctx, "lock:*").Result()
 		must(t, err)
@@ -181,8 +183,8 @@ func (c *campaign) drained(t *testing.T, db *clients.Database) {
 			return !row.Fallback
 		})
 		for e := c.epoch(t, db, family); e > 0; e-- {
-			store := redisfirst.NewStore(redis.Client, family, e, "campaign", redisfirst.StoreSettings{})
-			queue := redisfirst.NewQueue(redis.Client, family, e, "campaign", redisfirst.QueueSettings{})
+			store := redisfirst.NewStore(redis.Client, family, e, "campaign", redisfirst.StoreSettings{Database: name})
+			queue := redisfirst.NewQueue(redis.Client, family, e, "campaign", redisfirst.QueueSettings{Database: name})
 			eventually(t, fmt.Sprintf("stream and queue of %s in epoch %d are empty", family, e), func() bool {
 				backlog, err := store.Backlog(ctx)
 				must(t, err)
@@ -212,9 +214,11 @@ func (c *campaign) compare(t *testing.T, db *clients.Database, l losses) {
 	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
 	must(t, err)
 	defer redis.Close()
+	name, err := lockprovider.DatabaseName(t.Context(), db.Ent)
+	must(t, err)
 	dbLedger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 10})
 	for _, family := range lockprovider.Families {
-		store := redisfirst.NewStore(redis.Client, family, c.epoch(t, db, family), "campaign", redisfirst.StoreSettings{})
+		store := redisfirst.NewStore(redis.Client, family, c.epoch(t, db, family), "campaign", redisfirst.StoreSettings{Database: name})
 		c.compareFamily(t, bounded(t), db.Ent, dbLedger, store, l)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,6 +35,10 @@ type Deployment struct {
 	settings   DeploymentSettings
 	clock      func() time.Time
 	redis      SharedRedis
+	log        *slog.Logger
+	database   string // its name
+	joined     atomic.Bool
+	beatsApart int // of the heartbeat's own goroutine
 
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
@@ -57,14 +63,18 @@ type JoinOption func(*Deployment)
 // database. Without it, that is time.Now.
 func ByClock(now func() time.Time) JoinOption { return func(d *Deployment) { d.clock = now } }
 
-// Join registers this process with its strategies. It returns ErrStrategyMismatch if a live instance runs others, and
-// ErrRedisNotShared if one has another Redis than that of [Sharing].
+// LogTo sets who is told what operators should know. Without it, nobody is.
+func LogTo(log *slog.Logger) JoinOption { return func(d *Deployment) { d.log = log } }
+
+// Join registers this process with its strategies. It returns ErrStrategyMismatch if a live instance runs others,
+// ErrRedisNotShared if one has another Redis than that of [Sharing], and ErrRedisOfAnotherDatabase if one of another database
+// works with this Redis. If Redis or the database was restored, all families begin a new epoch.
 func Join(
 	ctx context.Context, client *ent.Client, strategies map[Family]Strategy, settings DeploymentSettings, options ...JoinOption,
 ) (*Deployment, error) {
 	d := &Deployment{
 		client: client, id: "inst_" + uuid.NewString(), strategies: strategies, settings: settings, clock: time.Now,
-		replaced: make(chan error, 1),
+		replaced: make(chan error, 1), log: slog.New(slog.DiscardHandler),
 	}
 	for _, o := range options {
 		o(d)
@@ -72,12 +82,15 @@ func Join(
 	if err := d.openFamilies(ctx); err != nil {
 		return nil, err
 	}
+	if err := d.identify(ctx); err != nil {
+		return nil, err
+	}
 	// In Redis before it is in the database: who finds it there looks for it in Redis.
 	if err := d.mark(ctx); err != nil {
 		return nil, fmt.Errorf("register with Redis: %w", err)
 	}
 	instancesHere.Store(d.id, nil)
-	if err := d.redis.patiently(ctx, settings.Heartbeat, func() error { return d.register(ctx) }); err != nil {
+	if err := d.enter(ctx); err != nil {
 		d.forget(ctx)
 		return nil, err
 	}
@@ -85,6 +98,22 @@ func Join(
 	d.stop = stop
 	d.stopped.Go(func() { d.beat(beating) })
 	return d, nil
+}
+
+// enter makes the instance one of the deployment.
+func (d *Deployment) enter(ctx context.Context) error {
+	if err := d.alone(ctx); err != nil {
+		return err
+	}
+	if err := d.serve(ctx); err != nil {
+		return err
+	}
+	if err := d.redis.patiently(ctx, d.settings.Heartbeat, func() error { return d.register(ctx) }); err != nil {
+		return err
+	}
+	d.joined.Store(true)
+	_, _ = d.mark(ctx), d.renew(ctx) // the next heartbeat does it otherwise
+	return nil
 }
 
 // now is the time, with the precision that every database keeps.
@@ -107,7 +136,9 @@ func (d *Deployment) Announce(ctx context.Context, address string) error {
 
 // mark tells those that share Redis that this instance lives, for longer than its heartbeat in the database does.
 func (d *Deployment) mark(ctx context.Context) error {
-	return d.redis.mark(ctx, d.id, d.settings.Expiry+d.settings.Heartbeat)
+	ttl := d.settings.Expiry + d.settings.Heartbeat
+	err := d.redis.mark(ctx, d.id, ttl)
+	return errors.Join(err, d.present(ctx, ttl))
 }
 
 // forget takes back what mark has told.
@@ -116,12 +147,16 @@ func (d *Deployment) forget(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.settings.Heartbeat)
 	defer cancel()
 	d.redis.unmark(ctx, d.id)
+	if node := d.redis.node(); node != nil {
+		_ = node.HDel(ctx, instancesKey, d.id).Err() // it would end by itself
+	}
 }
 
 // Leave ends the membership.
 func (d *Deployment) Leave(ctx context.Context) error {
 	d.stop()
 	d.stopped.Wait()
+	_ = d.renew(ctx) // so that a backup from before can be told from this end
 	d.forget(ctx)
 	if err := d.client.Instance.DeleteOneID(d.id).Exec(ctx); err != nil && !ent.IsNotFound(err) {
 		return fmt.Errorf("leave the deployment: %w", err)
@@ -160,13 +195,7 @@ func (d *Deployment) register(ctx context.Context) error {
 }
 
 func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
-	// An update locks the row in every database, SQLite included.
-	for _, f := range Families {
-		if err := tx.FamilyStrategy.UpdateOneID(string(f)).SetUpdatedAt(d.now()).Exec(ctx); err != nil {
-			return fmt.Errorf("register strategies: %w", err)
-		}
-	}
-	rows, err := tx.FamilyStrategy.Query().Order(familystrategy.ByID()).All(ctx)
+	rows, err := d.lockFamilies(ctx, tx)
 	if err != nil {
 		return fmt.Errorf("register strategies: %w", err)
 	}
@@ -176,6 +205,9 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 	}
 	if err := d.redis.check(ctx, d.strategies, live); err != nil {
 		return err
+	}
+	if err := d.meet(ctx, tx, rows, len(live) > 0); err != nil {
+		return fmt.Errorf("compare Redis with the database: %w", err)
 	}
 	var differences []string
 	d.epochs = make(map[Family]int64, len(rows))
@@ -201,9 +233,24 @@ func (d *Deployment) registerIn(ctx context.Context, tx *ent.Tx) error {
 		return fmt.Errorf("%w: %s; configure the same, stop the others, or start with --takeover",
 			ErrStrategyMismatch, strings.Join(differences, "; "))
 	}
+	return d.row(tx.Instance).Exec(ctx)
+}
+
+// row is what the database knows of the instance.
+func (d *Deployment) row(in *ent.InstanceClient) *ent.InstanceCreate {
 	now := d.now()
-	return tx.Instance.Create().SetID(d.id).SetHost(hostAndProcess()).SetStrategies(d.redis.used(d.strategies)).
-		SetStartedAt(now).SetHeartbeatAt(now).Exec(ctx)
+	return in.Create().SetID(d.id).SetHost(hostAndProcess()).SetStrategies(d.redis.used(d.strategies)).
+		SetStartedAt(now).SetHeartbeatAt(now)
+}
+
+// lockFamilies locks the rows of all families, and returns them.
+func (d *Deployment) lockFamilies(ctx context.Context, tx *ent.Tx) ([]*ent.FamilyStrategy, error) {
+	for _, f := range Families { // an update locks the row in every database, SQLite included
+		if err := tx.FamilyStrategy.UpdateOneID(string(f)).SetUpdatedAt(d.now()).Exec(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return tx.FamilyStrategy.Query().Order(familystrategy.ByID()).All(ctx)
 }
 
 func holders(live []*ent.Instance, family, strategy string) []string {
@@ -298,7 +345,10 @@ func (d *Deployment) beatOnce(ctx context.Context) error {
 	defer cancel()
 	defer func() { _ = d.mark(ctx) }() // a Redis that does not answer is no reason to stop either
 	err := d.client.Instance.UpdateOneID(d.id).SetHeartbeatAt(d.now()).Exec(ctx)
-	if err != nil && !ent.IsNotFound(err) {
+	if ent.IsNotFound(err) { // the database was restored, or it did not hear from this instance for long
+		err = d.row(d.client.Instance).Exec(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	return d.current(ctx)
@@ -315,6 +365,7 @@ func (d *Deployment) current(ctx context.Context) error {
 			return err
 		}
 	}
+	d.watchStores(ctx)
 	return nil
 }
 
@@ -358,8 +409,11 @@ func (d *Deployment) switchMode(ctx context.Context, f Family, from activeMode) 
 
 // WhileCurrent runs a function in a transaction that has locked the family's row, if its epoch is the current one and this
 // instance's strategy serves it. Otherwise the error is [redisfirst.ErrClosed]. A switch waits for the function to end, so
-// what the function does comes before all that follows the switch.
-func (d *Deployment) WhileCurrent(ctx context.Context, f Family, epoch int64, do func(ctx context.Context) error) error {
+// what the function does comes before all that follows the switch. fresh
+// tells the function that the database knows of no change.
+func (d *Deployment) WhileCurrent(
+	ctx context.Context, f Family, epoch int64, do func(ctx context.Context, fresh bool) error,
+) error {
 	tx, err := d.client.Tx(ctx)
 	if err != nil {
 		return ledger.Failure(ctx, err)
@@ -371,8 +425,12 @@ func (d *Deployment) WhileCurrent(ctx context.Context, f Family, epoch int64, do
 	if err == nil && n == 0 {
 		err = redisfirst.ErrClosed
 	}
+	var used bool
 	if err == nil {
-		err = do(ctx)
+		used, err = tx.ChangeLog.Query().Exist(ctx)
+	}
+	if err == nil {
+		err = do(ctx, !used)
 	}
 	if err != nil {
 		_ = tx.Rollback()

@@ -16,9 +16,17 @@ func (d Deps) openWith(f Family, kept interface{ OpenWith(redisfirst.WhileCurren
 	if d.Deployment == nil {
 		return
 	}
-	kept.OpenWith(func(ctx context.Context, epoch int64, do func(context.Context) error) error {
+	kept.OpenWith(func(ctx context.Context, epoch int64, do func(context.Context, bool) error) error {
 		return d.Deployment.WhileCurrent(ctx, f, epoch, do)
 	})
+}
+
+// database is the name of the database in keys of Redis.
+func (d Deps) database() string {
+	if d.Deployment == nil {
+		return ""
+	}
+	return d.Deployment.Database()
 }
 
 // EndEarlier ends what the epochs before the current ones have left in Redis: nothing is admitted into them any more, by
@@ -46,7 +54,7 @@ func (p *Providers) endEpochs(ctx context.Context, f Family, current int64) erro
 	d := p.deps
 	d.handoff = p.handoff
 	for number := current - 1; number > 0 && number >= current-earlierEpochs; number-- {
-		store := redisfirst.NewStore(d.Redis, f, number, d.Instance, redisfirst.StoreSettings{})
+		store := redisfirst.NewStore(d.Redis, f, number, d.Instance, redisfirst.StoreSettings{Database: d.database()})
 		last := number == current-1
 		err := p.endEpoch(ctx, f, number, last, store, func(c *redisfirst.Confirmations) error {
 			if p.persister == nil {

@@ -149,12 +149,15 @@ func (p *failover) followed(ctx context.Context, c Change, closed error) (Receip
 // Unwrap lets [As] find what the strategy can do that serves while Redis answers.
 func (p *failover) Unwrap() Provider { return p.primary }
 
+// seldom is how many times Watch an instance waits before it looks at the active mode of a family that has no fallback.
+const seldom = 10
+
 // Run follows the active mode, and ends the fallback once Redis is back, until ctx ends. Without a fallback the mode changes
-// only if instances with another configuration had one.
+// only if instances with another configuration had one, or if Redis or the database was restored: then it looks seldom.
 func (p *failover) Run(ctx context.Context) {
 	healthy := 0
-	for lock.Pause(ctx, lock.Jitter(p.settings.Watch)) == nil {
-		if p.fallback == nil && !p.active.Load().fallback {
+	for looks := 1; lock.Pause(ctx, lock.Jitter(p.settings.Watch)) == nil; looks++ {
+		if p.fallback == nil && !p.active.Load().fallback && looks%seldom != 0 {
 			continue
 		}
 		if err := p.watchOnce(ctx, &healthy); err != nil && ctx.Err() == nil {

@@ -50,7 +50,7 @@ const firstLook = 250 * time.Millisecond
 
 func newLua(d Deps) (Provider, error) {
 	store := redisfirst.NewStore(d.Redis, d.family, d.Epochs[d.family], d.Instance, redisfirst.StoreSettings{
-		Backlog: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember,
+		Backlog: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember, Database: d.database(),
 	})
 	d.openWith(d.family, store)
 	return &lua{Store: store, confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings}, nil
@@ -59,14 +59,69 @@ func newLua(d Deps) (Provider, error) {
 func (p *lua) Execute(ctx context.Context, c Change) (Receipt, error) {
 	results, forget := p.confirmations.Expect(c.ID) // before the script: the result may come at once
 	defer forget()
-	receipt, err := p.admit(ctx, c)
+	stale := ""
+	for range staleTries {
+		receipt, err := p.executeOver(ctx, c, stale, results)
+		if !errors.Is(err, errStale) {
+			return receipt, err
+		}
+		stale = receipt.StreamID
+	}
+	return Receipt{}, ledger.Unknown("redis", errStale)
+}
+
+// errStale means that what Redis remembers of a change says nothing: the database knows nothing of the change, and it is not on
+// its way there. Redis or the database was restored. The receipt that comes with it names the stream entry that Redis remembers.
+var errStale = errors.New("redis remembers a change that the database does not know")
+
+// staleTries bounds how often a change is sent to Redis because of what it remembers.
+const staleTries = 3
+
+// waiters tell whether a change, by its entry, waits to be written into the database: a [redisfirst.Store] or a [redisfirst.Queue].
+type waiters interface {
+	Has(ctx context.Context, streamID string) (bool, error)
+}
+
+// isStale reports whether what Redis remembers of a change is of a time that the database has forgotten. The entry is looked for first:
+// it leaves when the database knows the change.
+func isStale(ctx context.Context, l *Ledger, in waiters, id uuid.UUID, streamID string) (bool, error) {
+	if streamID == "" {
+		return false, nil
+	}
+	if waits, err := in.Has(ctx, streamID); err != nil || waits {
+		return false, err
+	}
+	known, err := l.Knows(ctx, id)
+	return err == nil && !known, err
+}
+
+// executeOver executes a change. stale is the stream entry of what Redis remembers of it, and must not, or "".
+func (p *lua) executeOver(ctx context.Context, c Change, stale string, results <-chan redisfirst.Result) (Receipt, error) {
+	receipt, unsure, err := p.admit(ctx, c, stale)
 	if err != nil {
+		if old, serr := isStale(ctx, p.ledger, p.Store, c.ID, receipt.StreamID); serr == nil && old {
+			return receipt, errStale
+		}
 		return refusedUnlessApplied(ctx, p.ledger, c, err)
 	}
 	if p.settings.Ack == AckAccepted && !c.Confirm && !receipt.Replayed {
+		if unsure { // or a repeat would be told that it is the first
+			if first, before, err := p.firstResult(ctx, c, receipt); before || ledger.IDUsed(err) {
+				return first, err
+			}
+		}
 		return receipt, nil
 	}
 	return p.confirmed(ctx, c, receipt, results)
+}
+
+// firstResult returns the receipt of a change that the database had before Redis admitted it now. A database that does not answer
+// knows of none: what Redis has admitted is accepted meanwhile.
+func (p *lua) firstResult(ctx context.Context, c Change, now Receipt) (first Receipt, before bool, err error) {
+	bounded, cancel := context.WithTimeout(ctx, p.settings.Wait)
+	defer cancel()
+	first, found, err := p.ledger.Replay(bounded, c)
+	return first, found && first.StreamID != now.StreamID, err
 }
 
 // Run persists until ctx ends, if this process is to do so.
@@ -85,19 +140,21 @@ func (p *lua) Reconcile(ctx context.Context, balance string) (Comparison, error)
 }
 
 // admit runs the script, and first creates from the database what Redis lacks.
-func (p *lua) admit(ctx context.Context, c Change) (Receipt, error) {
+// stale is as for [redisfirst.Store.Admit]. unsure tells that Redis may have forgotten that the change was there before. With some
+// errors, the receipt names the stream entry that Redis remembers.
+func (p *lua) admit(ctx context.Context, c Change, stale string) (receipt Receipt, unsure bool, err error) {
 	bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 	defer cancel()
 	for {
-		admission, err := p.Admit(bounded, c)
+		admission, err := p.Admit(bounded, c, stale)
 		if err == nil {
 			return Receipt{
 				ChangeID: c.ID, State: Accepted, Strategy: Lua, Attempts: 1, Replayed: admission.Replayed,
 				Balances: admission.Amounts, Payload: c.Record.Payload, StreamID: admission.StreamID,
-			}, nil
+			}, admission.Unsure, nil
 		}
 		if !errors.Is(err, redisfirst.ErrMissing) {
-			return Receipt{}, err
+			return Receipt{StreamID: admission.StreamID}, false, err
 		}
 		_, inFlight, err := p.Prime(bounded, c.Balances(), func(ctx context.Context, balances []string) (map[string]Level, error) {
 			return p.ledger.Levels(ctx, slices.DeleteFunc(slices.Clone(c.Moves), func(m Move) bool {
@@ -105,13 +162,13 @@ func (p *lua) admit(ctx context.Context, c Change) (Receipt, error) {
 			}))
 		})
 		if err != nil {
-			return Receipt{}, err
+			return Receipt{}, false, err
 		}
 		if inFlight == 0 {
 			continue
 		}
 		if lock.Pause(bounded, lock.Jitter(p.settings.Poll)) != nil { // until they are persisted
-			return Receipt{}, ledger.Ended(bounded)
+			return Receipt{}, false, ledger.Ended(bounded)
 		}
 	}
 }
@@ -120,28 +177,29 @@ func (p *lua) admit(ctx context.Context, c Change) (Receipt, error) {
 func (p *lua) Await(ctx context.Context, id uuid.UUID) (bool, error) {
 	results, forget := p.confirmations.Expect(id) // before the first look: the result may come at once
 	defer forget()
-	held, err := awaitResult(ctx, p.settings.Pipeline.PersistWait, results, func(ctx context.Context) (open, held bool, err error) {
-		state, reason, err := p.State(ctx, id)
+	return awaitResult(ctx, p.settings.Pipeline.PersistWait, results, func(ctx context.Context) (open, held bool, err error) {
+		memory, err := p.State(ctx, id)
 		switch {
 		case err != nil:
 			return false, false, err
-		case state == OutcomeFailed:
-			return false, false, reason
-		case state == OutcomeUnknown:
+		case memory.State == OutcomeFailed:
+			return false, false, memory.Reason
+		case memory.State == OutcomeUnknown:
 			return false, false, nil
 		}
-		_, held, err = p.ledger.Payload(ctx, id)
-		return !held, held, err
+		// What is not in the stream any more is committed, or was lost: the database was restored, or the entry could not be read.
+		if open, err = p.Has(ctx, memory.StreamID); err != nil || open {
+			return open, false, err
+		}
+		if _, held, err = p.ledger.Payload(ctx, id); err != nil || held {
+			return false, held, err
+		}
+		again, err := p.State(ctx, id) // it was refused this very moment, or sent again
+		if err == nil && again.State == OutcomeFailed {
+			err = again.Reason
+		}
+		return again.StreamID != memory.StreamID, false, err
 	})
-	if !errors.Is(err, errNoResult) {
-		return held, err
-	}
-	// What is not in the stream any more is committed, or was lost: an entry that cannot be read is discarded.
-	if waiting, werr := p.Waiting(ctx, id); werr != nil || waiting != nil {
-		return false, err
-	}
-	_, held, err = p.ledger.Payload(ctx, id)
-	return held, err
 }
 
 // refusedUnlessApplied makes sure that a refusal by Redis is not one of a change that succeeded before Redis forgot it.
@@ -219,6 +277,11 @@ func (p *lua) confirmed(
 			if err := p.Refusal(ctx, c.ID); err != nil {
 				return Receipt{}, err
 			}
+			if receipt.Replayed {
+				if old, err := isStale(ctx, p.ledger, p.Store, c.ID, receipt.StreamID); err == nil && old {
+					return receipt, errStale
+				}
+			}
 			next = max(2*next, firstLook)
 			look.Reset(next)
 		case <-deadline.C:
@@ -240,8 +303,15 @@ func (p *lua) unconfirmed(ctx context.Context, c Change, receipt Receipt) (Recei
 	if err != nil {
 		return Receipt{}, accepted(err)
 	}
+	if known {
+		var lost bool
+		if lost, err = isStale(ctx, p.ledger, p.Store, c.ID, receipt.StreamID); err != nil {
+			return Receipt{}, accepted(err)
+		}
+		known = !lost
+	}
 	if !known {
-		return Receipt{}, ledger.Unknown("redis has lost the change, perhaps before its commit", errNoResult)
+		return Receipt{}, ledger.Unknown("the change was lost, perhaps before its commit", errNoResult)
 	}
 	if !receipt.Replayed {
 		return receipt, nil

@@ -47,7 +47,7 @@ func (p *queue) Open(ctx context.Context) error { return p.changes.Load().Open(c
 // queueOf returns the queue of a family in an epoch.
 func (d Deps) queueOf(f Family, epoch int64) *redisfirst.Queue {
 	changes := redisfirst.NewQueue(d.Redis, f, epoch, d.Instance, redisfirst.QueueSettings{
-		Length: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember,
+		Length: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember, Database: d.database(),
 	})
 	d.openWith(f, changes)
 	return changes
@@ -65,17 +65,50 @@ func (p *queue) Execute(ctx context.Context, c Change) (Receipt, error) {
 	results, forget := p.confirmations.Expect(c.ID) // before joining: the result may come at once
 	defer forget()
 	began := time.Now()
+	stale := ""
+	for range staleTries {
+		receipt, err := p.executeOver(ctx, c, stale, results)
+		if !errors.Is(err, errStale) {
+			receipt.Waited = time.Since(began)
+			return receipt, err
+		}
+		stale = receipt.StreamID
+	}
+	return Receipt{}, ledger.Unknown("redis", errStale)
+}
+
+// executeOver executes a change. stale is the stream entry of what Redis remembers of it, and must not, or "".
+func (p *queue) executeOver(ctx context.Context, c Change, stale string, results <-chan redisfirst.Result) (Receipt, error) {
 	changes := p.changes.Load()
-	entry, err := changes.Join(ctx, c, 0)
+	entry, err := changes.Join(ctx, c, p.settings.Wait, stale)
+	if err == nil && entry.State == redisfirst.EntryFailed {
+		err = entry.Failure
+	}
 	if err != nil {
+		if old, serr := isStale(ctx, p.ledger, changes, c.ID, entry.StreamID); serr == nil && old {
+			return Receipt{StreamID: entry.StreamID}, errStale
+		}
 		return refusedUnlessApplied(ctx, p.ledger, c, err)
 	}
-	if entry.State == redisfirst.EntryFailed {
-		return refusedUnlessApplied(ctx, p.ledger, c, entry.Failure)
-	}
 	receipt, err := p.served(ctx, changes, c, entry, results)
-	receipt.Waited = time.Since(began)
+	if errors.Is(err, errStale) {
+		receipt.StreamID = entry.StreamID
+	}
 	return receipt, err
+}
+
+// join has a change join the queue for a ticket, and does not believe what Redis remembers of a time that the database has forgotten.
+func (p *queue) join(ctx context.Context, changes *redisfirst.Queue, c Change, keep time.Duration) error {
+	entry, err := changes.Join(ctx, c, keep, "")
+	ended := entry.State == redisfirst.EntryDone || entry.State == redisfirst.EntryFailed
+	if !ended && !errors.Is(err, ErrIDReused) {
+		return err
+	}
+	if old, serr := isStale(ctx, p.ledger, changes, c.ID, entry.StreamID); serr != nil || !old {
+		return err
+	}
+	_, err = changes.Join(ctx, c, keep, entry.StreamID)
+	return err
 }
 
 // Enter implements [Ticketer].
@@ -85,13 +118,13 @@ func (p *queue) Enter(ctx context.Context, c Change, keep time.Duration) (Positi
 		return Position{}, err
 	}
 	changes := p.changes.Load()
-	_, err = changes.Join(ctx, c, keep)
+	err = p.join(ctx, changes, c, keep)
 	if errors.Is(err, redisfirst.ErrClosed) && p.follow != nil {
 		if ferr := p.follow(ctx); ferr != nil {
 			return Position{}, fmt.Errorf("%w: %v", err, ferr) //nolint:errorlint // what became of the change, only the first tells
 		}
 		changes = p.changes.Load()
-		_, err = changes.Join(ctx, c, keep)
+		err = p.join(ctx, changes, c, keep)
 	}
 	if err != nil {
 		return Position{}, err
@@ -106,15 +139,16 @@ func (p *queue) Enter(ctx context.Context, c Change, keep time.Duration) (Positi
 // Look implements [Ticketer].
 func (p *queue) Look(ctx context.Context, id uuid.UUID, keep time.Duration) (Position, error) {
 	position, err := p.changes.Load().Look(ctx, id, keep)
-	if err != nil || position.State != PositionUnknown {
+	if err != nil || position.State != PositionUnknown && position.State != PositionDone {
 		return position, err
 	}
-	// The queue of an epoch that has ended is forgotten; its changes were served before.
+	// The queue of an epoch that has ended is forgotten; its changes were served before. A database that was restored does not
+	// have what Redis calls done.
 	payload, found, err := p.ledger.Payload(ctx, id)
 	if found {
-		position.State, position.Payload = PositionDone, payload
+		return Position{State: PositionDone, Payload: payload}, nil
 	}
-	return position, err
+	return Position{State: PositionUnknown}, err
 }
 
 // Await implements [Awaiter].
@@ -133,7 +167,10 @@ func (p *queue) Await(ctx context.Context, id uuid.UUID) (bool, error) {
 		case PositionFailed:
 			return false, false, position.Reason
 		}
-		return false, position.State == PositionDone, nil
+		if position.State == PositionDone { // unless the database was restored since
+			_, held, err = p.ledger.Payload(ctx, id)
+		}
+		return false, held, err
 	})
 }
 
@@ -190,8 +227,9 @@ func (p *queue) served(
 			if left {
 				return Receipt{}, ErrLockTimeout
 			}
-			leaving = true // too late to leave: the result is on its way
+			leaving = true // too late to leave: the result is on its way, or the worker has given the place up this very moment
 			patience.Reset(p.settings.Pipeline.PersistWait)
+			look.Reset(0)
 		case <-ctx.Done():
 			abandon(ctx, changes, c, entry)
 			return Receipt{}, ctx.Err()
@@ -223,6 +261,10 @@ func (p *queue) lookForResult(
 		return Receipt{}, false, fmt.Errorf("%w: the position in the queue was given up", ErrLockTimeout)
 	case position.State == PositionUnknown:
 		return Receipt{}, false, ledger.Unknown("redis has forgotten the change", errNoResult)
+	case position.State == PositionDone:
+		if known, err := p.ledger.Knows(ctx, c.ID); err == nil && !known {
+			return Receipt{}, false, errStale
+		}
 	}
 	return Receipt{}, false, nil
 }

@@ -190,12 +190,11 @@ func processSpace() string {
 // ended tells whether the process of an instance has ended in this system, so that its last heartbeat says nothing. Of an
 // instance elsewhere, only its heartbeat tells.
 func ended(other *ent.Instance) bool {
-	here := hostAndProcess()
-	host, process := cutLast(other.Host)
-	mine, me := cutLast(here)
+	_, process := cutLast(other.Host)
+	_, me := cutLast(hostAndProcess())
 	pid, err := strconv.Atoi(process)
 	switch {
-	case err != nil || host != mine || processSpace() == "":
+	case err != nil || !isHere(other.Host):
 		return false
 	case process == me:
 		_, here := instancesHere.Load(other.ID)
@@ -206,6 +205,13 @@ func ended(other *ent.Instance) bool {
 		return true
 	}
 	return errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone) || isZombie(pid)
+}
+
+// isHere tells whether a process is, or was, one of this system, so that its ID says which.
+func isHere(hostOfProcess string) bool {
+	host, _ := cutLast(hostOfProcess)
+	mine, _ := cutLast(hostAndProcess())
+	return host == mine && processSpace() != ""
 }
 
 // isZombie tells whether a process has ended, and its parent has not asked for the result. In some containers nobody does. The state

@@ -42,7 +42,7 @@ func TestDriftIsFound(t *testing.T) {
 	}
 	levels[wrong] = ledger.Level{Amount: 7, Ceiling: 100, Seq: 3}
 	store := redisfirst.NewStore(redis.Client, lockprovider.Stock, deployment.Epochs()[lockprovider.Stock], "test",
-		redisfirst.StoreSettings{})
+		redisfirst.StoreSettings{Database: deployment.Database()})
 	_, _, err = store.Prime(ctx, []string{right, wrong}, func(context.Context, []string) (map[string]ledger.Level, error) {
 		return levels, nil
 	})

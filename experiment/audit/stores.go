@@ -24,6 +24,10 @@ const (
 // looks only at families whose strategy keeps balances in Redis. The servers must still run, and
 // no client may send them requests. Changes that are still missing after 30 seconds are a finding, not an error.
 func CompareStores(ctx context.Context, db *ent.Client, redis *clients.Redis) ([]Finding, error) {
+	name, err := lockprovider.DatabaseName(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("compare the stores: %w", err)
+	}
 	var findings []Finding
 	for _, family := range lockprovider.Families {
 		row, err := db.FamilyStrategy.Get(ctx, string(family))
@@ -36,7 +40,7 @@ func CompareStores(ctx context.Context, db *ent.Client, redis *clients.Redis) ([
 		if info, _ := lockprovider.Lookup(lockprovider.Strategy(row.Strategy)); !info.BalancesInRedis || row.Fallback {
 			continue
 		}
-		store := redisfirst.NewStore(redis.Client, family, row.Epoch, "experiment", redisfirst.StoreSettings{})
+		store := redisfirst.NewStore(redis.Client, family, row.Epoch, "experiment", redisfirst.StoreSettings{Database: name})
 		left, err := drained(ctx, store)
 		if err != nil {
 			return nil, fmt.Errorf("compare the stores: %w", err)

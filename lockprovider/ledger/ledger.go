@@ -197,6 +197,16 @@ func (l *Ledger) Payload(ctx context.Context, id uuid.UUID) (json.RawMessage, bo
 	return json.RawMessage(row.Payload), true, nil
 }
 
+// Knows reports whether the database knows anything of a change: that it is applied, now or long ago, or that it is refused.
+func (l *Ledger) Knows(ctx context.Context, id uuid.UUID) (bool, error) {
+	applied, err := l.journalled(ctx, id) // before the change log: one commit writes both, and may come in between
+	if err != nil || applied {
+		return applied, err
+	}
+	row, err := l.row(ctx, id)
+	return row != nil, err
+}
+
 // logged returns the row of an applied change in the change log, or nil if there is none.
 func (l *Ledger) logged(ctx context.Context, id uuid.UUID) (*ent.ChangeLog, error) {
 	row, err := l.row(ctx, id)

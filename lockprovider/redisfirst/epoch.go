@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -41,11 +42,13 @@ var (
 )
 
 // WhileCurrent runs a function while the database holds it for certain that the epoch of a family is the current one, and
-// returns [ErrClosed] if it is not.
-type WhileCurrent func(ctx context.Context, epoch int64, do func(ctx context.Context) error) error
+// returns [ErrClosed] if it is not. fresh tells the function that the database knows of no change at all.
+type WhileCurrent func(ctx context.Context, epoch int64, do func(ctx context.Context, fresh bool) error) error
 
 // always is the word on the only epoch of a process that shares its database with nobody.
-func always(ctx context.Context, _ int64, do func(ctx context.Context) error) error { return do(ctx) }
+func always(ctx context.Context, _ int64, do func(ctx context.Context, fresh bool) error) error {
+	return do(ctx, true)
+}
 
 // epoch is one epoch of a family in Redis.
 type epoch struct {
@@ -54,6 +57,8 @@ type epoch struct {
 	number  int64
 	current WhileCurrent
 	opening *singleflight.Group // of the process, by prefix
+	// remember is for how long a change may be repeated whose memo is not here, since the database has it from before.
+	remember time.Duration
 }
 
 // mark is the key that says that the epoch is open.
@@ -81,8 +86,12 @@ func (e epoch) open(ctx context.Context) error {
 }
 
 func (e epoch) openOnce(ctx context.Context) error {
-	return e.current(ctx, e.number, func(ctx context.Context) error {
-		opened, err := openScript.Run(ctx, e.redis, e.marks()).Int()
+	return e.current(ctx, e.number, func(ctx context.Context, fresh bool) error {
+		unknown := int64(math.Ceil(e.remember.Seconds()))
+		if fresh {
+			unknown = 0
+		}
+		opened, err := openScript.Run(ctx, e.redis, e.marks(), unknown).Int()
 		if err != nil {
 			return failure(ctx, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"holdfast/lockprovider/ledger"
 )
@@ -46,27 +47,48 @@ func (s *Store) Outcome(ctx context.Context, id uuid.UUID) (Outcome, error) {
 	return Outcome{}, nil
 }
 
-// State returns how far a change has come in Redis, and the reason of OutcomeFailed, in a bounded time.
-func (s *Store) State(ctx context.Context, id uuid.UUID) (state OutcomeState, reason error, err error) {
+// Memory is what Redis remembers of a change, in short.
+type Memory struct {
+	State    OutcomeState
+	Reason   error  // of OutcomeFailed
+	StreamID string // of the entry
+}
+
+// State returns how far a change has come in Redis, in a bounded time.
+func (s *Store) State(ctx context.Context, id uuid.UUID) (Memory, error) {
 	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
 	defer cancel()
-	record, err := s.redis.HMGet(bounded, s.keys().dedup(id), "state", "answer").Result()
+	record, err := s.redis.HMGet(bounded, s.keys().dedup(id), "state", "answer", "id").Result()
 	if err != nil {
-		return OutcomeUnknown, nil, failure(ctx, err)
+		return Memory{}, failure(ctx, err)
 	}
 	name, _ := record[0].(string)
-	if state = OutcomeState(name); state == OutcomeFailed {
+	m := Memory{State: OutcomeState(name)}
+	m.StreamID, _ = record[2].(string)
+	if m.State == OutcomeFailed {
 		answer, _ := record[1].(string)
-		reason = ledger.DecodeRejection(answer)
+		m.Reason = ledger.DecodeRejection(answer)
 	}
-	return state, reason, nil
+	return m, nil
+}
+
+// Has reports whether an entry is in the stream, in a bounded time.
+func (s *Store) Has(ctx context.Context, streamID string) (bool, error) {
+	return hasEntry(ctx, s.redis, s.keys().stream(), streamID)
+}
+
+func hasEntry(ctx context.Context, r redis.UniversalClient, stream, id string) (bool, error) {
+	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	defer cancel()
+	entries, err := r.XRangeN(bounded, stream, id, id, 1).Result()
+	return len(entries) > 0, failure(ctx, err)
 }
 
 // Refusal returns why the database refused a change, or nil if Redis does not know of a refusal. A Redis that does not
 // answer knows of none: the caller goes on waiting, within its bound.
 func (s *Store) Refusal(ctx context.Context, id uuid.UUID) error {
-	_, reason, _ := s.State(ctx, id)
-	return reason
+	m, _ := s.State(ctx, id)
+	return m.Reason
 }
 
 // Known reports whether Redis remembers a change, in a bounded time. A Redis that was emptied does not.

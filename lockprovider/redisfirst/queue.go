@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,6 +32,8 @@ type QueueSettings struct {
 	Length int64
 	// Remember is how long a result is known to Redis; the database's change log knows it for longer.
 	Remember time.Duration
+	// Database is the identity of the database, as in [StoreSettings].
+	Database string
 }
 
 // soldOutFor bounds how long a sold-out mark is believed without being renewed by a worker.
@@ -42,10 +43,15 @@ const soldOutFor = 10 * time.Second
 func NewQueue(r redis.UniversalClient, f ledger.Family, number int64, instance string, s QueueSettings) *Queue {
 	return &Queue{
 		family: f, instance: instance, settings: s, epoch: epoch{
-			redis: r, prefix: fmt.Sprintf("{holdfast:queue:%s:%d}:", strings.ToLower(string(f)), number), number: number,
+			redis: r, prefix: queuePrefixOf(f, s.Database, number), number: number,
 			current: always, opening: &singleflight.Group{},
 		},
 	}
+}
+
+// queuePrefixOf begins the keys of a queue.
+func queuePrefixOf(f ledger.Family, database string, number int64) string {
+	return fmt.Sprintf("{holdfast:queue:%s:%d}:", nameOf(f, database), number)
 }
 
 // OpenWith sets who says whether the epoch is the current one. It must be called before changes are served.
@@ -75,7 +81,10 @@ func (q *Queue) Family() ledger.Family { return q.family }
 // Name is the same for all processes that share this queue, and differs from that of every other.
 func (q *Queue) Name() string { return q.prefix }
 
-func (q *Queue) stream() string                { return q.prefix + "line" }
+// lineName ends the key of the queue.
+const lineName = "line"
+
+func (q *Queue) stream() string                { return q.prefix + lineName }
 func (q *Queue) rate() string                  { return q.prefix + "rate" }
 func (q *Queue) dedup(id uuid.UUID) string     { return q.prefix + "memo:" + id.String() }
 func (q *Queue) soldOut(balance string) string { return q.prefix + "soldout:" + balance }
@@ -120,12 +129,16 @@ type Entry struct {
 	Failure  error // of EntryFailed
 }
 
-// Join puts a change at the end of the queue. keep is after what time, by the clock of Redis, its ticket expires if no caller
-// looks at it; 0 means that a caller waits for the result and calls [Queue.Leave] if it gives up.
+// Join puts a change at the end of the queue. keep is after what time, by the clock of Redis, its place is given up unless a caller
+// looks at it: for as long as a ticket lives, or as a caller waits who then calls [Queue.Leave]. A place without such a bound could be
+// served after its caller has left, from a Redis that was restored to the time before.
+//
+// If Redis remembers the change, or another one of the same ID, the entry has the stream entry of that one, with an error or without.
+// stale is as for [Store.Admit].
 //
 // Errors: *[ledger.Refused] if what is asked is known to be sold out; [ledger.ErrIDReused]; [ledger.ErrLockTimeout] if the
 // queue is full; [ErrClosed]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if it came before anything was sent.
-func (q *Queue) Join(ctx context.Context, c ledger.Change, keep time.Duration) (Entry, error) {
+func (q *Queue) Join(ctx context.Context, c ledger.Change, keep time.Duration, stale string) (Entry, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
 		return Entry{}, fmt.Errorf("%w: %w", ledger.ErrInvalidChange, err)
@@ -141,7 +154,7 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, keep time.Duration) (
 	var reply []any
 	err = q.opened(ctx, func() (err error) {
 		reply, err = ask(ctx, q.redis, enqueueScript, keys, c.ID.String(), c.Record.Fingerprint, body, q.instance,
-			q.settings.Length, q.settings.Remember.Milliseconds(), keep.Milliseconds(), []byte(c.Record.Payload)).Slice()
+			q.settings.Length, q.settings.Remember.Milliseconds(), keep.Milliseconds(), []byte(c.Record.Payload), stale).Slice()
 		return err
 	})
 	if err != nil {
@@ -157,7 +170,7 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, keep time.Duration) (
 		}
 		return e, nil
 	case "reused":
-		return Entry{}, ledger.ErrIDReused
+		return Entry{StreamID: fmt.Sprint(reply[1])}, ledger.ErrIDReused
 	case "full":
 		return Entry{}, fmt.Errorf("%w: %d wait in the queue already", ledger.ErrLockTimeout, q.settings.Length)
 	case "soldout":
@@ -180,6 +193,11 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, keep time.Duration) (
 func (q *Queue) Leave(ctx context.Context, id uuid.UUID, streamID string) (bool, error) {
 	n, err := ask(ctx, q.redis, leaveScript, []string{q.stream(), q.dedup(id)}, streamID).Int()
 	return n == 1, err
+}
+
+// Has reports whether an entry is in the queue.
+func (q *Queue) Has(ctx context.Context, streamID string) (bool, error) {
+	return hasEntry(ctx, q.redis, q.stream(), streamID)
 }
 
 // Next returns the first changes of the queue, in their order. It waits up to block for the queue to have any.

@@ -36,6 +36,9 @@ type StoreSettings struct {
 	Backlog int64
 	// Remember is how long a change ID is known to Redis; the database's change log knows it for longer.
 	Remember time.Duration
+	// Database is the identity of the database, which is a part of all keys: databases that use one Redis after the other do not
+	// see what each other has left there.
+	Database string
 }
 
 // NewStore returns the store of a family in an epoch. instance names this process to those who persist its changes.
@@ -68,12 +71,29 @@ func (s *Store) keysOf(a ledger.Admitted) keyspace { return s.keysIn(a.Epoch) }
 
 func (s *Store) keysIn(number int64) keyspace {
 	return keyspace{epoch{
-		redis: s.redis, prefix: fmt.Sprintf("{holdfast:%s:%d}:", strings.ToLower(string(s.family)), number), number: number,
-		current: s.current, opening: &s.opening,
+		redis: s.redis, prefix: prefixOf(s.family, s.settings.Database, number), number: number,
+		current: s.current, opening: &s.opening, remember: s.settings.Remember,
 	}}
 }
 
-func (k keyspace) stream() string   { return k.prefix + "changes" }
+// prefixOf begins the keys of a store.
+func prefixOf(f ledger.Family, database string, number int64) string {
+	return fmt.Sprintf("{holdfast:%s:%d}:", nameOf(f, database), number)
+}
+
+// nameOf names a family of a database in keys.
+func nameOf(f ledger.Family, database string) string {
+	name := strings.ToLower(string(f))
+	if database != "" {
+		name += ":" + database
+	}
+	return name
+}
+
+// streamName ends the key of the stream.
+const streamName = "changes"
+
+func (k keyspace) stream() string   { return k.prefix + streamName }
 func (k keyspace) inFlight() string { return k.prefix + "inflight" }
 
 // dedup is the dedup record of a change: what Redis remembers of its ID.
@@ -107,6 +127,9 @@ type Admission struct {
 	Replayed bool
 	// StreamID is the entry of the change in the stream. It is empty if an earlier version admitted the change.
 	StreamID string
+	// Unsure is true if Redis may not know the IDs of all changes of the last time: the epoch began a short while ago, with a
+	// database that had changes. Then the change may be a repeat all the same.
+	Unsure bool
 }
 
 // ErrMissing means that Redis lacks balances of the change. They are to be created with [Store.Prime] from what the
@@ -118,7 +141,11 @@ var ErrMissing = errors.New("balances missing in redis")
 // Errors: *[ledger.Refused]; [ledger.ErrIDReused]; *[ledger.Rejected] if it is a repeat of a change that the database refused;
 // [ledger.ErrLockTimeout] if the backlog is full; [ErrMissing]; [ErrClosed]; [ledger.ErrUnknown] if Redis does not answer; the end of ctx, if
 // it came before anything was sent.
-func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
+//
+// If Redis remembers the change, or another one of the same ID, the admission has the stream entry of that one, with an error or
+// without. What it remembers may be of a time that the database has forgotten, since it was restored. stale is the stream entry of a
+// memory that the caller has found to be so, or "": Redis then forgets it, unless the entry is still in the stream.
+func (s *Store) Admit(ctx context.Context, c ledger.Change, stale string) (Admission, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
 		return Admission{}, fmt.Errorf("%w: %w", ledger.ErrInvalidChange, err)
@@ -127,6 +154,7 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 	keys := append([]string{k.stream(), k.inFlight(), k.dedup(c.ID), k.mark()}, k.balances(c.Balances())...)
 	args := []any{
 		c.ID.String(), c.Record.Fingerprint, body, s.instance, s.settings.Backlog, s.settings.Remember.Milliseconds(),
+		stale,
 	}
 	for _, m := range c.Moves {
 		args = append(args, m.Delta)
@@ -141,14 +169,14 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change) (Admission, error) {
 	}
 	switch reply[0] {
 	case "admitted":
-		return amountsAfter(c.Moves, reply[2:], Admission{StreamID: reply[1]})
+		return amountsAfter(c.Moves, reply[3:], Admission{StreamID: reply[1], Unsure: reply[2] == "0"})
 	case "replayed":
 		if reply[1] == "failed" {
-			return Admission{}, ledger.DecodeRejection(reply[2])
+			return Admission{StreamID: reply[3]}, ledger.DecodeRejection(reply[2])
 		}
 		return amountsAfter(c.Moves, strings.Split(reply[2], ","), Admission{StreamID: reply[3], Replayed: true})
 	case "reused":
-		return Admission{}, ledger.ErrIDReused
+		return Admission{StreamID: reply[1]}, ledger.ErrIDReused
 	case "backlog":
 		return Admission{}, fmt.Errorf("%w: %d changes wait to be persisted", ledger.ErrLockTimeout, s.settings.Backlog)
 	case "missing":

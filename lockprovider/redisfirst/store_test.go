@@ -63,7 +63,7 @@ func admit(t *testing.T, s *redisfirst.Store, moves ...ledger.Move) ledger.Chang
 		ID: uuid.New(), Family: family, Moves: moves,
 		Record: ledger.Record{Kind: "test", Payload: json.RawMessage(`{"n":1}`), Fingerprint: "x"},
 	}
-	if _, err := s.Admit(t.Context(), c); err != nil {
+	if _, err := s.Admit(t.Context(), c, ""); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -171,7 +171,7 @@ func TestAClosedEpochAdmitsNothing(t *testing.T) {
 	}
 	late := c
 	late.ID = uuid.New()
-	if _, err := ended.Admit(t.Context(), late); !errors.Is(err, redisfirst.ErrClosed) || !errors.Is(err, ledger.ErrUnavailable) {
+	if _, err := ended.Admit(t.Context(), late, ""); !errors.Is(err, redisfirst.ErrClosed) || !errors.Is(err, ledger.ErrUnavailable) {
 		t.Errorf("admitted late: %v, want ErrClosed", err)
 	}
 	level := map[string]ledger.Level{"stock:product:b": {Amount: 1, Ceiling: 10}}
@@ -182,13 +182,13 @@ func TestAClosedEpochAdmitsNothing(t *testing.T) {
 		t.Errorf("%d changes wait, %v, want the one from before", n, err)
 	}
 	queue := redisfirst.NewQueue(client, family, 1, "here", redisfirst.QueueSettings{Length: 10, Remember: time.Hour})
-	if _, err := queue.Join(t.Context(), c, 0); err != nil {
+	if _, err := queue.Join(t.Context(), c, 0, ""); err != nil {
 		t.Fatal(err)
 	}
 	if err := queue.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := queue.Join(t.Context(), late, 0); !errors.Is(err, redisfirst.ErrClosed) {
+	if _, err := queue.Join(t.Context(), late, 0, ""); !errors.Is(err, redisfirst.ErrClosed) {
 		t.Errorf("joined late: %v, want ErrClosed", err)
 	}
 }
@@ -199,11 +199,11 @@ func TestAnEmptiedRedisOpensTheCurrentEpoch(t *testing.T) {
 	client := openRedis(t)
 	current := int64(1)
 	store := redisfirst.NewStore(client, family, 1, "here", settings)
-	store.OpenWith(func(ctx context.Context, epoch int64, do func(context.Context) error) error {
+	store.OpenWith(func(ctx context.Context, epoch int64, do func(context.Context, bool) error) error {
 		if epoch != current {
 			return redisfirst.ErrClosed
 		}
-		return do(ctx)
+		return do(ctx, true)
 	})
 	level := map[string]ledger.Level{"stock:product:a": {Amount: 10, Ceiling: 10}}
 	for _, want := range []error{nil, redisfirst.ErrClosed} {
@@ -272,13 +272,13 @@ func TestAnEpochIsOpenedTogether(t *testing.T) {
 	var asked atomic.Int64
 	turnedAway := make(chan struct{}, customers)
 	client.AddHook(afterScript(func() { turnedAway <- struct{}{} }))
-	store.OpenWith(func(ctx context.Context, _ int64, do func(context.Context) error) error {
+	store.OpenWith(func(ctx context.Context, _ int64, do func(context.Context, bool) error) error {
 		if asked.Add(1) == 1 {
 			for range customers {
 				<-turnedAway
 			}
 		}
-		return do(ctx)
+		return do(ctx, true)
 	})
 	var running sync.WaitGroup
 	for range customers {
@@ -287,7 +287,7 @@ func TestAnEpochIsOpenedTogether(t *testing.T) {
 				ID: uuid.New(), Family: family, Moves: []ledger.Move{{Balance: "stock:product:a", Delta: -1}},
 				Record: ledger.Record{Kind: "test", Payload: json.RawMessage("{}"), Fingerprint: "x"},
 			}
-			if _, err := store.Admit(t.Context(), c); !errors.Is(err, redisfirst.ErrMissing) {
+			if _, err := store.Admit(t.Context(), c, ""); !errors.Is(err, redisfirst.ErrMissing) {
 				t.Errorf("%v, want ErrMissing", err)
 			}
 		})
@@ -302,7 +302,7 @@ func TestAnEpochIsOpenedTogether(t *testing.T) {
 func TestAnEpochThatIsNotOpenedInTime(t *testing.T) {
 	t.Parallel()
 	store := redisfirst.NewStore(openRedis(t), family, 1, "here", settings)
-	store.OpenWith(func(ctx context.Context, _ int64, _ func(context.Context) error) error {
+	store.OpenWith(func(ctx context.Context, _ int64, _ func(context.Context, bool) error) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})
@@ -310,7 +310,7 @@ func TestAnEpochThatIsNotOpenedInTime(t *testing.T) {
 		ID: uuid.New(), Family: family, Moves: []ledger.Move{{Balance: "stock:product:a", Delta: -1}},
 		Record: ledger.Record{Kind: "test", Payload: json.RawMessage("{}"), Fingerprint: "x"},
 	}
-	if _, err := store.Admit(t.Context(), c); !errors.Is(err, ledger.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
+	if _, err := store.Admit(t.Context(), c, ""); !errors.Is(err, ledger.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want ErrUnavailable", err)
 	}
 }

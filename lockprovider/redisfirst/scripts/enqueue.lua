@@ -3,20 +3,25 @@
 -- KEYS  1 the line (a stream)   2 memo of this change   3 mark of an open epoch
 --       4... sold-out marks of the balances it takes from
 -- ARGV  1 change ID   2 fingerprint   3 the change as JSON   4 instance   5 bound of the line   6 memo's life in ms
---       7 ms from now until which the ticket is kept, 0 for as long as it takes   8 the record's payload
+--       7 ms from now until which the place is kept, 0 for as long as it takes   8 the record's payload
+--       9 stream ID of a memo that is stale, or ''
 -- Returns one of
 --   {'queued', stream ID, length of the line}
 --   {'replayed', state, answer, stream ID}   it was here before: 'queued', 'serving', 'done' or 'failed'
---   {'reused'}                               the ID was here before with another fingerprint; what was refused then, or left
+--   {'reused', stream ID}                    the ID was here before with another fingerprint; what was refused then, or left
 --                                            the line, was never applied, and leaves the ID to whoever comes next
 --   {'full'}                                 the line is as long as it may be
 --   {'soldout', index, ...}                  marks that are set; indexes from 1
 -- or the error CLOSED if the epoch is not open
+--
+-- A memo is stale if the caller has found that the database knows nothing of it, and its entry is not in the line: the
+-- database was restored. It counts as forgotten.
 if redis.call('EXISTS', KEYS[3]) == 0 then return redis.error_reply('CLOSED the epoch is not open') end
 local memo = redis.call('HMGET', KEYS[2], 'fingerprint', 'state', 'answer', 'id')
+if ARGV[9] ~= '' and memo[4] == ARGV[9] and #redis.call('XRANGE', KEYS[1], ARGV[9], ARGV[9]) == 0 then memo = {} end
 if memo[1] and memo[2] ~= 'left' then
   if memo[1] == ARGV[2] then return {'replayed', memo[2], memo[3] or '', memo[4]} end
-  if memo[2] ~= 'failed' then return {'reused'} end
+  if memo[2] ~= 'failed' then return {'reused', memo[4]} end
 end
 local soldout = {'soldout'}
 for i = 4, #KEYS do
