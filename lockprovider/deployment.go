@@ -351,7 +351,11 @@ func (d *Deployment) beatOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return d.current(ctx)
+	if err := d.current(ctx); err != nil {
+		return err
+	}
+	d.watchStores(ctx)
+	return nil
 }
 
 // current is [ErrStrategyMismatch] if another strategy has taken a family over.
@@ -365,7 +369,6 @@ func (d *Deployment) current(ctx context.Context) error {
 			return err
 		}
 	}
-	d.watchStores(ctx)
 	return nil
 }
 
