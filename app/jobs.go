@@ -6,11 +6,11 @@ import (
 	"holdfast/schedulers"
 )
 
-// StartJobs runs the jobs until the shop is closed: reconciliation, expiry, retention. They are
+// StartJobs runs the jobs until the shop is closed: reconciliation, expiry, retention, the search index. They are
 // also run when Redis is back after an outage.
 func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 	runner, err := schedulers.New(schedulers.Deps{
-		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Orders: s.Services.Orders,
+		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Orders: s.Services.Orders, Catalog: s.Services.Catalog,
 		Instance: s.Deployment.Instance(), Settings: jobs(s.cfg), Metrics: schedulers.NewMetrics(s.registerer()), Log: s.log,
 		Now: s.Clock.Now,
 	})

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 
+	"holdfast/commerce/textsearch"
 	"holdfast/ent"
 	"holdfast/ent/predicate"
 	"holdfast/ent/product"
@@ -32,7 +33,8 @@ const maxAdjustReason = 200
 // Catalog is the products and their stock.
 type Catalog struct {
 	*core
-	reads singleflight.Group
+	reads      singleflight.Group
+	searchStep int
 }
 
 // CreateProduct describes a new product.
@@ -62,6 +64,9 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
 		row, err = s.creation(tx, in).Save(ctx)
 		if err != nil {
+			return err
+		}
+		if err := s.index(ctx, tx, row); err != nil {
 			return err
 		}
 		return s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{lockprovider.StockKey(row.ID): unbounded(in.Stock)})
@@ -183,7 +188,10 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 				Message: "somebody else changed this product; read it again and start from its version",
 			}
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.index(ctx, tx, row)
 	})
 	switch {
 	case repeat:
@@ -238,7 +246,10 @@ func (s *Catalog) setArchived(ctx context.Context, v Viewer, operation string, i
 		}
 		var err error
 		row, err = existing(ctx, tx, in.ID)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.index(ctx, tx, row)
 	})
 	switch {
 	case repeat:
@@ -360,43 +371,71 @@ const (
 
 // ProductQuery asks for a list of products.
 type ProductQuery struct {
-	Search          string // part of the name or the SKU, in whatever case
+	// Search finds the products that have, for each of its words, a word in their name or SKU that begins with it, whatever the
+	// case and the accents; see package textsearch. Nothing and blanks find all.
+	Search          string
 	IncludeArchived bool
 	Order           ProductOrder // "" means NewestFirst
 	Page            Page
 }
 
-// Products is one page of the catalogue.
+// Products is one page of the catalogue. Errors: INVALID_INPUT of a page, and of a search that is too long or has no words.
 func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Product], error) {
 	from, err := q.Page.from()
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	if n := utf8.RuneCountInString(q.Search); n > maxSearch {
-		return PageOf[*ent.Product]{}, invalid([]string{"filter", "search"}, "search must have at most %d characters, not %d", maxSearch, n)
+	words, err := searchWords(q.Search)
+	if err != nil {
+		return PageOf[*ent.Product]{}, err
 	}
+	order := q.Order
+	if _, known := productOrders[order]; !known {
+		order = NewestFirst
+	}
+	var rows []*ent.Product
+	if words != nil {
+		rows, err = s.search(ctx, words, q, order, from, q.Page.First+1)
+	} else {
+		rows, err = s.list(ctx, q, order, from, q.Page.First+1)
+	}
+	if err != nil {
+		return PageOf[*ent.Product]{}, err
+	}
+	return pageOf(rows, q.Page.First, productOrders[order].at), nil
+}
+
+// searchWords returns the words of a search; nil if there is nothing to search for.
+func searchWords(search string) ([]string, error) {
+	field := []string{"filter", "search"}
+	if n := utf8.RuneCountInString(search); n > maxSearch {
+		return nil, invalid(field, "search must have at most %d characters, not %d", maxSearch, n)
+	}
+	if strings.TrimSpace(search) == "" {
+		return nil, nil
+	}
+	words := textsearch.Query(search)
+	if len(words) == 0 {
+		return nil, invalid(field, "search must have a letter, a digit or a symbol; leave it out to list all products")
+	}
+	return words, nil
+}
+
+// list returns up to limit products in an order, behind a position.
+func (s *Catalog) list(ctx context.Context, q ProductQuery, order ProductOrder, from *position, limit int) ([]*ent.Product, error) {
 	query := s.Client.Product.Query()
 	if !q.IncludeArchived {
 		query.Where(product.ArchivedAtIsNil())
 	}
-	if q.Search != "" {
-		query.Where(product.Or(product.NameContainsFold(q.Search), product.SkuContainsFold(q.Search)))
-	}
-	sorting := productOrders[q.Order]
-	if sorting.at == nil {
-		sorting = productOrders[NewestFirst]
-	}
+	sorting := productOrders[order]
 	if from != nil {
 		query.Where(sorting.after(*from))
 	}
-	rows, err := query.Order(sorting.order...).Limit(q.Page.First + 1).All(ctx)
-	if err != nil {
-		return PageOf[*ent.Product]{}, err
-	}
-	return pageOf(rows, q.Page.First, sorting.at), nil
+	return query.Order(sorting.order...).Limit(limit).All(ctx)
 }
 
-// productOrders are keyset orders: each sorts by a key and the ID, and continues after a position.
+// productOrders are keyset orders: each sorts by a key and the ID, and continues after a position. The first of the two conditions
+// on the key is what an index can begin with.
 var productOrders = map[ProductOrder]struct {
 	order []product.OrderOption
 	at    func(*ent.Product) position
@@ -406,22 +445,22 @@ var productOrders = map[ProductOrder]struct {
 		order: []product.OrderOption{ent.Desc(product.FieldCreatedAt, product.FieldID)},
 		at:    func(p *ent.Product) position { return position{Time: p.CreatedAt, ID: p.ID} },
 		after: func(at position) predicate.Product {
-			return product.Or(product.CreatedAtLT(at.Time), product.And(product.CreatedAt(at.Time), product.IDLT(at.ID)))
+			return product.And(product.CreatedAtLTE(at.Time), product.Or(product.CreatedAtLT(at.Time), product.IDLT(at.ID)))
 		},
 	},
 	ByName: {
 		order: []product.OrderOption{ent.Asc(product.FieldName, product.FieldID)},
 		at:    func(p *ent.Product) position { return position{Text: p.Name, ID: p.ID} },
 		after: func(at position) predicate.Product {
-			return product.Or(product.NameGT(at.Text), product.And(product.Name(at.Text), product.IDGT(at.ID)))
+			return product.And(product.NameGTE(at.Text), product.Or(product.NameGT(at.Text), product.IDGT(at.ID)))
 		},
 	},
 	PriceAscending: {
 		order: []product.OrderOption{ent.Asc(product.FieldPriceMinor, product.FieldID)},
 		at:    func(p *ent.Product) position { return position{Number: p.PriceMinor, ID: p.ID} },
 		after: func(at position) predicate.Product {
-			return product.Or(product.PriceMinorGT(at.Number),
-				product.And(product.PriceMinor(at.Number), product.IDGT(at.ID)))
+			return product.And(product.PriceMinorGTE(at.Number),
+				product.Or(product.PriceMinorGT(at.Number), product.IDGT(at.ID)))
 		},
 	},
 }

@@ -66,7 +66,7 @@ func New(d Deps) *Services {
 	}
 	c := &core{Deps: d}
 	customers := newCustomers(c)
-	catalog := &Catalog{core: c}
+	catalog := &Catalog{core: c, searchStep: searchStep}
 	return &Services{
 		Catalog:   catalog,
 		Coupons:   &Coupons{core: c, customers: customers},

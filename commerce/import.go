@@ -365,14 +365,23 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 		}
 		bounds[lockprovider.StockKey(product.id)] = unbounded(product.Stock)
 	}
-	if err := insert(ctx, creations, tx.Product.CreateBulk); err != nil {
+	var rows []*ent.Product
+	for chunk := range slices.Chunk(creations, insertChunk) {
+		created, err := tx.Product.CreateBulk(chunk...).Save(ctx)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, created...)
+	}
+	if err := s.Ledger.Open(ctx, tx, bounds); err != nil {
 		return err
 	}
-	return s.Ledger.Open(ctx, tx, bounds)
+	return s.index(ctx, tx, rows...)
 }
 
 // writeImported writes what is not stock. It fails if somebody else has changed one of the products since it was read.
 func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*importPlan) error {
+	var changed []string
 	for _, p := range plans {
 		if p.texts || p.Outcome == ImportArchived || p.Outcome == ImportUnarchived {
 			update := tx.Product.Update().Where(product.ID(p.row.ID), product.Version(p.row.Version)).AddVersion(1).SetUpdatedAt(s.now())
@@ -388,6 +397,7 @@ func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*import
 			if n, err := update.Save(ctx); err != nil || n == 0 {
 				return cmp.Or(err, error(errImportedMeanwhile))
 			}
+			changed = append(changed, p.row.ID)
 		}
 		if p.counts {
 			imported := importedStock{Quantity: *p.in.Stock, Import: p.row.Imports}
@@ -396,7 +406,14 @@ func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*import
 			}
 		}
 	}
-	return nil
+	if changed == nil {
+		return nil
+	}
+	rows, err := tx.Product.Query().Where(product.IDIn(changed...)).All(ctx)
+	if err != nil {
+		return err
+	}
+	return s.index(ctx, tx, rows...)
 }
 
 // moveImported moves the stock of a product and notes the quantity of the file, unless another import was faster.

@@ -29,6 +29,7 @@ import (
 	"holdfast/ent/salesstatistic"
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schedulerrun"
+	"holdfast/ent/searchdocument"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -85,6 +86,8 @@ type Client struct {
 	SchedulerJob *SchedulerJobClient
 	// SchedulerRun is the client for interacting with the SchedulerRun builders.
 	SchedulerRun *SchedulerRunClient
+	// SearchDocument is the client for interacting with the SearchDocument builders.
+	SearchDocument *SearchDocumentClient
 	// StockAlert is the client for interacting with the StockAlert builders.
 	StockAlert *StockAlertClient
 	// Transfer is the client for interacting with the Transfer builders.
@@ -121,6 +124,7 @@ func (c *Client) init() {
 	c.SalesStatistic = NewSalesStatisticClient(c.config)
 	c.SchedulerJob = NewSchedulerJobClient(c.config)
 	c.SchedulerRun = NewSchedulerRunClient(c.config)
+	c.SearchDocument = NewSearchDocumentClient(c.config)
 	c.StockAlert = NewStockAlertClient(c.config)
 	c.Transfer = NewTransferClient(c.config)
 	c.User = NewUserClient(c.config)
@@ -236,6 +240,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		SalesStatistic: NewSalesStatisticClient(cfg),
 		SchedulerJob:   NewSchedulerJobClient(cfg),
 		SchedulerRun:   NewSchedulerRunClient(cfg),
+		SearchDocument: NewSearchDocumentClient(cfg),
 		StockAlert:     NewStockAlertClient(cfg),
 		Transfer:       NewTransferClient(cfg),
 		User:           NewUserClient(cfg),
@@ -278,6 +283,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		SalesStatistic: NewSalesStatisticClient(cfg),
 		SchedulerJob:   NewSchedulerJobClient(cfg),
 		SchedulerRun:   NewSchedulerRunClient(cfg),
+		SearchDocument: NewSearchDocumentClient(cfg),
 		StockAlert:     NewStockAlertClient(cfg),
 		Transfer:       NewTransferClient(cfg),
 		User:           NewUserClient(cfg),
@@ -313,8 +319,8 @@ func (c *Client) Use(hooks ...Hook) {
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
 		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
 		c.Operation, c.Order, c.OrderLine, c.Payment, c.ProcessedEvent, c.Product,
-		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.StockAlert, c.Transfer,
-		c.User,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
+		c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -327,8 +333,8 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
 		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
 		c.Operation, c.Order, c.OrderLine, c.Payment, c.ProcessedEvent, c.Product,
-		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.StockAlert, c.Transfer,
-		c.User,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
+		c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -377,6 +383,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.SchedulerJob.mutate(ctx, m)
 	case *SchedulerRunMutation:
 		return c.SchedulerRun.mutate(ctx, m)
+	case *SearchDocumentMutation:
+		return c.SearchDocument.mutate(ctx, m)
 	case *StockAlertMutation:
 		return c.StockAlert.mutate(ctx, m)
 	case *TransferMutation:
@@ -3224,6 +3232,139 @@ func (c *SchedulerRunClient) mutate(ctx context.Context, m *SchedulerRunMutation
 	}
 }
 
+// SearchDocumentClient is a client for the SearchDocument schema.
+type SearchDocumentClient struct {
+	config
+}
+
+// NewSearchDocumentClient returns a client for the SearchDocument from the given config.
+func NewSearchDocumentClient(c config) *SearchDocumentClient {
+	return &SearchDocumentClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `searchdocument.Hooks(f(g(h())))`.
+func (c *SearchDocumentClient) Use(hooks ...Hook) {
+	c.hooks.SearchDocument = append(c.hooks.SearchDocument, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `searchdocument.Intercept(f(g(h())))`.
+func (c *SearchDocumentClient) Intercept(interceptors ...Interceptor) {
+	c.inters.SearchDocument = append(c.inters.SearchDocument, interceptors...)
+}
+
+// Create returns a builder for creating a SearchDocument entity.
+func (c *SearchDocumentClient) Create() *SearchDocumentCreate {
+	mutation := newSearchDocumentMutation(c.config, OpCreate)
+	return &SearchDocumentCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of SearchDocument entities.
+func (c *SearchDocumentClient) CreateBulk(builders ...*SearchDocumentCreate) *SearchDocumentCreateBulk {
+	return &SearchDocumentCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *SearchDocumentClient) MapCreateBulk(slice any, setFunc func(*SearchDocumentCreate, int)) *SearchDocumentCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &SearchDocumentCreateBulk{err: fmt.Errorf("calling to SearchDocumentClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*SearchDocumentCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &SearchDocumentCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for SearchDocument.
+func (c *SearchDocumentClient) Update() *SearchDocumentUpdate {
+	mutation := newSearchDocumentMutation(c.config, OpUpdate)
+	return &SearchDocumentUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *SearchDocumentClient) UpdateOne(_m *SearchDocument) *SearchDocumentUpdateOne {
+	mutation := newSearchDocumentMutation(c.config, OpUpdateOne, withSearchDocument(_m))
+	return &SearchDocumentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *SearchDocumentClient) UpdateOneID(id int64) *SearchDocumentUpdateOne {
+	mutation := newSearchDocumentMutation(c.config, OpUpdateOne, withSearchDocumentID(id))
+	return &SearchDocumentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for SearchDocument.
+func (c *SearchDocumentClient) Delete() *SearchDocumentDelete {
+	mutation := newSearchDocumentMutation(c.config, OpDelete)
+	return &SearchDocumentDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *SearchDocumentClient) DeleteOne(_m *SearchDocument) *SearchDocumentDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *SearchDocumentClient) DeleteOneID(id int64) *SearchDocumentDeleteOne {
+	builder := c.Delete().Where(searchdocument.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &SearchDocumentDeleteOne{builder}
+}
+
+// Query returns a query builder for SearchDocument.
+func (c *SearchDocumentClient) Query() *SearchDocumentQuery {
+	return &SearchDocumentQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeSearchDocument},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a SearchDocument entity by its id.
+func (c *SearchDocumentClient) Get(ctx context.Context, id int64) (*SearchDocument, error) {
+	return c.Query().Where(searchdocument.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *SearchDocumentClient) GetX(ctx context.Context, id int64) *SearchDocument {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *SearchDocumentClient) Hooks() []Hook {
+	return c.hooks.SearchDocument
+}
+
+// Interceptors returns the client interceptors.
+func (c *SearchDocumentClient) Interceptors() []Interceptor {
+	return c.inters.SearchDocument
+}
+
+func (c *SearchDocumentClient) mutate(ctx context.Context, m *SearchDocumentMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&SearchDocumentCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&SearchDocumentUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&SearchDocumentUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&SearchDocumentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown SearchDocument mutation op: %q", m.Op())
+	}
+}
+
 // StockAlertClient is a client for the StockAlert schema.
 type StockAlertClient struct {
 	config
@@ -3677,13 +3818,13 @@ type (
 		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
 		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
 		Payment, ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
-		StockAlert, Transfer, User []ent.Hook
+		SearchDocument, StockAlert, Transfer, User []ent.Hook
 	}
 	inters struct {
 		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
 		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
 		Payment, ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
-		StockAlert, Transfer, User []ent.Interceptor
+		SearchDocument, StockAlert, Transfer, User []ent.Interceptor
 	}
 )
 

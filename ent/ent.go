@@ -26,6 +26,7 @@ import (
 	"holdfast/ent/salesstatistic"
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schedulerrun"
+	"holdfast/ent/searchdocument"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -115,6 +116,7 @@ func checkColumn(t, c string) error {
 			salesstatistic.Table: salesstatistic.ValidColumn,
 			schedulerjob.Table:   schedulerjob.ValidColumn,
 			schedulerrun.Table:   schedulerrun.ValidColumn,
+			searchdocument.Table: searchdocument.ValidColumn,
 			stockalert.Table:     stockalert.ValidColumn,
 			transfer.Table:       transfer.ValidColumn,
 			user.Table:           user.ValidColumn,

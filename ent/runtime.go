@@ -24,6 +24,7 @@ import (
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schedulerrun"
 	"holdfast/ent/schema"
+	"holdfast/ent/searchdocument"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -912,6 +913,56 @@ func init() {
 	schedulerrun.DefaultError = schedulerrunDescError.Default.(string)
 	// schedulerrun.ErrorValidator is a validator for the "error" field. It is called by the builders before save.
 	schedulerrun.ErrorValidator = schedulerrunDescError.Validators[0].(func(string) error)
+	searchdocumentFields := schema.SearchDocument{}.Fields()
+	_ = searchdocumentFields
+	// searchdocumentDescProductID is the schema descriptor for product_id field.
+	searchdocumentDescProductID := searchdocumentFields[1].Descriptor()
+	// searchdocument.ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
+	searchdocument.ProductIDValidator = func() func(string) error {
+		validators := searchdocumentDescProductID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(product_id string) error {
+			for _, fn := range fns {
+				if err := fn(product_id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// searchdocumentDescName is the schema descriptor for name field.
+	searchdocumentDescName := searchdocumentFields[2].Descriptor()
+	// searchdocument.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	searchdocument.NameValidator = func() func(string) error {
+		validators := searchdocumentDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// searchdocumentDescPriceMinor is the schema descriptor for price_minor field.
+	searchdocumentDescPriceMinor := searchdocumentFields[3].Descriptor()
+	// searchdocument.PriceMinorValidator is a validator for the "price_minor" field. It is called by the builders before save.
+	searchdocument.PriceMinorValidator = searchdocumentDescPriceMinor.Validators[0].(func(int64) error)
+	// searchdocumentDescCreatedAt is the schema descriptor for created_at field.
+	searchdocumentDescCreatedAt := searchdocumentFields[4].Descriptor()
+	// searchdocument.DefaultCreatedAt holds the default value on creation for the created_at field.
+	searchdocument.DefaultCreatedAt = searchdocumentDescCreatedAt.Default.(func() time.Time)
+	// searchdocumentDescArchived is the schema descriptor for archived field.
+	searchdocumentDescArchived := searchdocumentFields[5].Descriptor()
+	// searchdocument.DefaultArchived holds the default value on creation for the archived field.
+	searchdocument.DefaultArchived = searchdocumentDescArchived.Default.(bool)
 	stockalertFields := schema.StockAlert{}.Fields()
 	_ = stockalertFields
 	// stockalertDescLow is the schema descriptor for low field.

@@ -54,6 +54,8 @@ type Tx struct {
 	SchedulerJob *SchedulerJobClient
 	// SchedulerRun is the client for interacting with the SchedulerRun builders.
 	SchedulerRun *SchedulerRunClient
+	// SearchDocument is the client for interacting with the SearchDocument builders.
+	SearchDocument *SearchDocumentClient
 	// StockAlert is the client for interacting with the StockAlert builders.
 	StockAlert *StockAlertClient
 	// Transfer is the client for interacting with the Transfer builders.
@@ -211,6 +213,7 @@ func (tx *Tx) init() {
 	tx.SalesStatistic = NewSalesStatisticClient(tx.config)
 	tx.SchedulerJob = NewSchedulerJobClient(tx.config)
 	tx.SchedulerRun = NewSchedulerRunClient(tx.config)
+	tx.SearchDocument = NewSearchDocumentClient(tx.config)
 	tx.StockAlert = NewStockAlertClient(tx.config)
 	tx.Transfer = NewTransferClient(tx.config)
 	tx.User = NewUserClient(tx.config)

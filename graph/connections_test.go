@@ -140,3 +140,22 @@ func TestListsHaveNoQueryPerElement(t *testing.T) {
 		}
 	}
 }
+
+// A search that cannot find anything for what it is says so; what looks like a pattern or like SQL is none.
+func TestSearchInput(t *testing.T) {
+	a := newAPI(t, settings{})
+	const query = `query($search: String) { products(filter: {search: $search}) { nodes { sku } } }`
+	for search, want := range map[string]string{
+		"%": "letter, a digit or a symbol", `\_'"`: "letter, a digit or a symbol", strings.Repeat("ü", 201): "at most 200 characters, not 201",
+	} {
+		if message := a.do(nobody, query, object{"search": search}).wantError("BAD_USER_INPUT"); !strings.Contains(message, want) {
+			t.Errorf("%.10q: %s, want %s", search, message, want)
+		}
+	}
+	all := a.ok(nobody, query, nil).at("products.nodes")
+	for search, want := range map[string]any{
+		"": all, "  ": all, "kb-75": []any{object{"sku": "KB-75"}}, "KÉYBOARD mech": []any{object{"sku": "KB-75"}}, "k%b": []any{}, "%' OR 1=1 --": []any{},
+	} {
+		a.ok(nobody, query, object{"search": search}).want("products.nodes", want)
+	}
+}

@@ -1,5 +1,6 @@
 // Package schedulers runs the jobs that keep a shop in order: it compares Redis with the database and repairs what has
-// drifted, creates balances that Redis has lost, ends orders that were not paid, and deletes rows that are not needed any more.
+// drifted, creates balances that Redis has lost, ends orders that were not paid, deletes rows that are not needed any more, and
+// indexes products that the search does not know.
 //
 // One file a job. Each job has a runOnce, which does the work. The Runner decides when it runs, and on which instance.
 package schedulers
@@ -31,6 +32,7 @@ const (
 	Prime     Job = "prime"
 	Expire    Job = "expire"
 	Retention Job = "retention"
+	Index     Job = "index"
 )
 
 // Result is what a run did, as counts.
@@ -54,6 +56,7 @@ type Deps struct {
 	// Providers are those of all families. Jobs work on the families whose provider is a lockprovider.Reconciler.
 	Providers *lockprovider.Providers
 	Orders    *commerce.Orders
+	Catalog   *commerce.Catalog
 	// Instance names this process among those that share the database.
 	Instance string
 	Settings Settings
@@ -121,14 +124,15 @@ func New(d Deps) (*Runner, error) {
 	}
 	r.claims.periods = map[Job]time.Duration{
 		Expire: d.Settings.ExpireEvery, Reconcile: d.Settings.ReconcileEvery, Prime: d.Settings.PrimeEvery,
-		Retention: d.Settings.RetainEvery,
+		Retention: d.Settings.RetainEvery, Index: d.Settings.IndexEvery,
 	}
-	r.names = []Job{Expire, Reconcile, Prime, Retention}
+	r.names = []Job{Expire, Reconcile, Prime, Retention, Index}
 	r.jobs = map[Job]job{
 		Expire:    &expire{orders: d.Orders, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
 		Reconcile: newReconcile(d),
 		Prime:     r.prime,
 		Retention: &retention{client: d.Client, providers: d.Providers, settings: d.Settings, now: r.claims.now},
+		Index:     &index{catalog: d.Catalog, batch: d.Settings.IndexBatch},
 	}
 	return r, nil
 }

@@ -73,12 +73,12 @@ func TestAJobRunsOnOneInstance(t *testing.T) {
 
 		first.Start()
 		synctest.Wait()
-		if got := strings.Join(tried.take(), ", "); got != "one expire ok, one prime ok, one reconcile ok, one retention ok" {
+		if got := strings.Join(tried.take(), ", "); got != "one expire ok, one index ok, one prime ok, one reconcile ok, one retention ok" {
 			t.Errorf("at the start of one: %s", got)
 		}
 		second.Start()
 		synctest.Wait()
-		if got := tried.take(); len(got) != 4 || slices.ContainsFunc(got, func(s string) bool {
+		if got := tried.take(); len(got) != 5 || slices.ContainsFunc(got, func(s string) bool {
 			return !strings.HasPrefix(s, "two") || !strings.HasSuffix(s, "elsewhere")
 		}) {
 			t.Errorf("at the start of two: %v", got)

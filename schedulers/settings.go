@@ -17,6 +17,10 @@ type Settings struct {
 	// RetainEvery is how often rows that nobody needs any more are deleted.
 	RetainEvery time.Duration `key:"retention" default:"24h" min:"1m" max:"168h"`
 
+	// IndexEvery is how often products are looked for that the search does not know yet: those from before an upgrade, and what
+	// instances of a version without a search index write.
+	IndexEvery time.Duration `key:"index" default:"1m" min:"1s" max:"24h"`
+
 	// Timeout bounds one run. The next run does what is left over.
 	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`
 	// Lease is how long a job is blocked after the instance that ran it has died. A run that takes longer renews it.
@@ -33,6 +37,9 @@ type Settings struct {
 
 	// ExpireBatch is how many orders are finished at a time.
 	ExpireBatch int `default:"200" min:"1" max:"1000"`
+
+	// IndexBatch is how many products are indexed at a time.
+	IndexBatch int `default:"200" min:"1" max:"1000"`
 
 	// DeleteBatch is how many rows are deleted at a time.
 	DeleteBatch int `default:"500" min:"1" max:"5000"`

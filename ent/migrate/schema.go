@@ -417,7 +417,7 @@ var (
 	ProductsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
 		{Name: "sku", Type: field.TypeString, Unique: true, Size: 255},
-		{Name: "name", Type: field.TypeString, Size: 1030},
+		{Name: "name", Type: field.TypeString, Size: 600},
 		{Name: "description", Type: field.TypeString, Size: 2000, Default: ""},
 		{Name: "price_minor", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3},
@@ -433,6 +433,23 @@ var (
 		Name:       "products",
 		Columns:    ProductsColumns,
 		PrimaryKey: []*schema.Column{ProductsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "product_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[10], ProductsColumns[0]},
+			},
+			{
+				Name:    "product_name_id",
+				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[2], ProductsColumns[0]},
+			},
+			{
+				Name:    "product_price_minor_id",
+				Unique:  false,
+				Columns: []*schema.Column{ProductsColumns[4], ProductsColumns[0]},
+			},
+		},
 	}
 	// SalesStatisticsColumns holds the columns for the "sales_statistics" table.
 	SalesStatisticsColumns = []*schema.Column{
@@ -499,6 +516,45 @@ var (
 				Name:    "schedulerrun_started_at",
 				Unique:  false,
 				Columns: []*schema.Column{SchedulerRunsColumns[3]},
+			},
+		},
+	}
+	// SearchDocumentsColumns holds the columns for the "search_documents" table.
+	SearchDocumentsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "product_id", Type: field.TypeString, Size: 64},
+		{Name: "name", Type: field.TypeString, Size: 600},
+		{Name: "price_minor", Type: field.TypeInt64},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "archived", Type: field.TypeBool, Default: false},
+		{Name: "version", Type: field.TypeInt},
+		{Name: "words", Type: field.TypeString, Size: 2147483647},
+	}
+	// SearchDocumentsTable holds the schema information for the "search_documents" table.
+	SearchDocumentsTable = &schema.Table{
+		Name:       "search_documents",
+		Columns:    SearchDocumentsColumns,
+		PrimaryKey: []*schema.Column{SearchDocumentsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "searchdocument_product_id",
+				Unique:  true,
+				Columns: []*schema.Column{SearchDocumentsColumns[1]},
+			},
+			{
+				Name:    "searchdocument_created_at_product_id",
+				Unique:  false,
+				Columns: []*schema.Column{SearchDocumentsColumns[4], SearchDocumentsColumns[1]},
+			},
+			{
+				Name:    "searchdocument_name_product_id",
+				Unique:  false,
+				Columns: []*schema.Column{SearchDocumentsColumns[2], SearchDocumentsColumns[1]},
+			},
+			{
+				Name:    "searchdocument_price_minor_product_id",
+				Unique:  false,
+				Columns: []*schema.Column{SearchDocumentsColumns[3], SearchDocumentsColumns[1]},
 			},
 		},
 	}
@@ -585,6 +641,7 @@ var (
 		SalesStatisticsTable,
 		SchedulerJobsTable,
 		SchedulerRunsTable,
+		SearchDocumentsTable,
 		StockAlertsTable,
 		TransfersTable,
 		UsersTable,

@@ -66,6 +66,9 @@ type SchedulerJob func(*sql.Selector)
 // SchedulerRun is the predicate function for schedulerrun builders.
 type SchedulerRun func(*sql.Selector)
 
+// SearchDocument is the predicate function for searchdocument builders.
+type SearchDocument func(*sql.Selector)
+
 // StockAlert is the predicate function for stockalert builders.
 type StockAlert func(*sql.Selector)
 

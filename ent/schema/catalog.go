@@ -34,6 +34,40 @@ func (Product) Edges() []ent.Edge {
 	return []ent.Edge{edge.To("order_lines", OrderLine.Type)}
 }
 
+// Indexes of the Product: one for each order of its lists.
+func (Product) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("created_at", "id"), index.Fields("name", "id"), index.Fields("price_minor", "id"),
+	}
+}
+
+// SearchDocument is what a search needs of a product: what lists are sorted by, and the words that the product is found by. It is
+// written together with the product. Its postings, in the table search_postings, are no type of ent: their primary key is the word
+// and the document. See the migration search.
+type SearchDocument struct{ ent.Schema }
+
+// Fields of the SearchDocument.
+func (SearchDocument) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Comment("What postings name the product by: shorter than its ID."),
+		ref("product_id"),
+		field.String("name").Validate(upTo(MaxProductName)).Annotations(wide(MaxProductName)).NotEmpty(),
+		field.Int64("price_minor").NonNegative(),
+		fixedTimestamp("created_at"),
+		field.Bool("archived").Default(false),
+		field.Int("version").Comment("The version of the product that this was made of; another one makes it anew."),
+		field.Text("words").Comment("Each word has a space before it: a space and the beginning of a word are a part of this text."),
+	}
+}
+
+// Indexes of the SearchDocument: one for each order of a list of products.
+func (SearchDocument) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("product_id").Unique(),
+		index.Fields("created_at", "product_id"), index.Fields("name", "product_id"), index.Fields("price_minor", "product_id"),
+	}
+}
+
 // Coupon is a discount with a limited quota; what is issued is the balance "coupon:issue:{id}".
 type Coupon struct{ ent.Schema }
 

@@ -26,7 +26,7 @@ const keyLen = 160
 const (
 	MaxSKU         = 255 // as in Shopify; all three databases can index it
 	MaxName        = 200
-	MaxProductName = 1030 // Shopify's longest title and three options of the greatest length
+	MaxProductName = 600 // Shopify's longest title and some options; PostgreSQL and InnoDB can still index it
 	MaxDescription = 2000
 	MaxReason      = 500
 	MaxJobError    = 1000

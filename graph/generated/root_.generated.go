@@ -3556,7 +3556,7 @@ type StockLevel {
 
 "Which products to list."
 input ProductFilter {
-  "Part of the name or the SKU, in any case."
+  "Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 200 characters. Empty finds all."
   search: String
   "Also list products that are off sale."
   includeArchived: Boolean = false
@@ -3596,7 +3596,7 @@ input ProductCreateInput {
   idempotencyKey: UUID
   "The number in the catalogue: unique, at most 255 characters."
   sku: String!
-  "The name, at most 1,030 characters."
+  "The name, at most 600 characters."
   name: String!
   "What it is, in plain text, at most 2,000 characters."
   description: String = ""
@@ -3614,7 +3614,7 @@ input ProductUpdateInput {
   id: ID!
   "The version that the change starts from; another one is a VersionConflictError."
   version: Int!
-  "The new name, at most 1,030 characters."
+  "The new name, at most 600 characters."
   name: String
   "The new description, at most 2,000 characters."
   description: String
@@ -3654,7 +3654,7 @@ input ProductImport {
   sku: String!
   "Other SKUs under which an earlier file may have had it. A product with one of them, and with this name, is this one."
   formerSkus: [String!]
-  "The name, at most 1,030 characters. A new product needs one."
+  "The name, at most 600 characters. A new product needs one."
   name: String
   "What it is, in plain text, at most 2,000 characters."
   description: String

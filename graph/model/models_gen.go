@@ -945,7 +945,7 @@ type ProductCreateInput struct {
 	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
 	// The number in the catalogue: unique, at most 255 characters.
 	Sku string `json:"sku"`
-	// The name, at most 1,030 characters.
+	// The name, at most 600 characters.
 	Name string `json:"name"`
 	// What it is, in plain text, at most 2,000 characters.
 	Description *string `json:"description,omitempty"`
@@ -965,7 +965,7 @@ type ProductEdge struct {
 
 // Which products to list.
 type ProductFilter struct {
-	// Part of the name or the SKU, in any case.
+	// Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 200 characters. Empty finds all.
 	Search *string `json:"search,omitempty"`
 	// Also list products that are off sale.
 	IncludeArchived *bool `json:"includeArchived,omitempty"`
@@ -977,7 +977,7 @@ type ProductImport struct {
 	Sku string `json:"sku"`
 	// Other SKUs under which an earlier file may have had it. A product with one of them, and with this name, is this one.
 	FormerSkus []string `json:"formerSkus,omitempty"`
-	// The name, at most 1,030 characters. A new product needs one.
+	// The name, at most 600 characters. A new product needs one.
 	Name *string `json:"name,omitempty"`
 	// What it is, in plain text, at most 2,000 characters.
 	Description *string `json:"description,omitempty"`
@@ -1029,7 +1029,7 @@ type ProductUpdateInput struct {
 	ID string `json:"id"`
 	// The version that the change starts from; another one is a VersionConflictError.
 	Version int `json:"version"`
-	// The new name, at most 1,030 characters.
+	// The new name, at most 600 characters.
 	Name *string `json:"name,omitempty"`
 	// The new description, at most 2,000 characters.
 	Description *string `json:"description,omitempty"`

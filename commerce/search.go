@@ -1,0 +1,302 @@
+package commerce
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"entgo.io/ent/dialect"
+
+	"holdfast/ent"
+	"holdfast/ent/searchdocument"
+)
+
+// A search reads in one of two ways, whichever is short: it gathers the documents of a rare word and sorts them, or it walks along
+// the order of the list until the page is full. Which one is short depends on how frequent the words are, and on where in the order
+// the products are that have them; no database knows the latter. So a search takes steps. In each it gathers if a word has few
+// postings, or else walks on past few documents, and "few" is searchGrowth times as many as in the step before. So it reads no more
+// than some times what the better way reads, and the better way is short for words that are rare, and for words that are frequent.
+const (
+	// searchStep is how many postings or documents are few in the first step. Reading so many takes a millisecond or two.
+	searchStep = 1000
+	// searchGrowth was chosen with BenchmarkSearch.
+	searchGrowth = 4
+	// maxCandidates is how many words of a search, the longest, may be those that are gathered.
+	maxCandidates = 4
+)
+
+// beyond is the last character of Unicode, which no word has: words that begin with x are from x to x + beyond.
+const beyond = "\U0010ffff"
+
+// search returns up to limit products in the order of a list, behind a position, that have words beginning with each of the words.
+func (s *Catalog) search(
+	ctx context.Context, words []string, q ProductQuery, order ProductOrder, from *position, limit int,
+) ([]*ent.Product, error) {
+	found := &searching{
+		query: s.Client.QueryContext, dialect: s.Ledger.Dialect(), words: words, includeArchived: q.IncludeArchived,
+		order: documentOrders[order], step: s.searchStep, limit: limit,
+	}
+	ids, err := found.page(ctx, from)
+	if err != nil {
+		return nil, fmt.Errorf("search products: %w", err)
+	}
+	byID, err := s.ProductsByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]*ent.Product, len(ids))
+	for i, id := range ids {
+		if rows[i] = byID[id]; rows[i] == nil {
+			return nil, fmt.Errorf("search products: %q has a search document and does not exist", id)
+		}
+	}
+	return rows, nil
+}
+
+// documentOrder is the order of a list, as search documents have it.
+type documentOrder struct {
+	column, index string
+	descending    bool
+	key           func(*position) any // the sort key of a position
+	scan          func(*position) any // where a sort key that is read goes to
+}
+
+var documentOrders = map[ProductOrder]documentOrder{
+	NewestFirst: {
+		column: searchdocument.FieldCreatedAt, index: "searchdocument_created_at_product_id", descending: true,
+		key: func(at *position) any { return at.Time }, scan: func(at *position) any { return &at.Time },
+	},
+	ByName: {
+		column: searchdocument.FieldName, index: "searchdocument_name_product_id",
+		key: func(at *position) any { return at.Text }, scan: func(at *position) any { return &at.Text },
+	},
+	PriceAscending: {
+		column: searchdocument.FieldPriceMinor, index: "searchdocument_price_minor_product_id",
+		key: func(at *position) any { return at.Number }, scan: func(at *position) any { return &at.Number },
+	},
+}
+
+// searching is one search.
+type searching struct {
+	query           func(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	dialect         string
+	words           []string
+	includeArchived bool
+	order           documentOrder
+	step            int
+	limit           int
+}
+
+// page returns the IDs of a page.
+func (s *searching) page(ctx context.Context, from *position) ([]string, error) {
+	candidates := slices.Clone(s.words) // the longest first, as it is likely the rarest
+	slices.SortStableFunc(candidates, func(a, b string) int { return len(b) - len(a) })
+	candidates = candidates[:min(len(candidates), maxCandidates)]
+	var found []string
+	for few := s.step; ; few *= searchGrowth {
+		for _, word := range candidates {
+			rare, err := s.isRare(ctx, word, few)
+			if err != nil {
+				return nil, err
+			}
+			if rare {
+				rest, err := s.gather(ctx, word, few, from, s.limit-len(found))
+				return append(found, rest...), err
+			}
+		}
+		until, more, err := s.skip(ctx, from, few)
+		if err != nil {
+			return nil, err
+		}
+		passed, err := s.walk(ctx, from, until, s.limit-len(found))
+		found = append(found, passed...)
+		if err != nil || !more || len(found) == s.limit {
+			return found, err
+		}
+		from = until
+	}
+}
+
+// isRare reports whether few postings, at most, begin with a word.
+func (s *searching) isRare(ctx context.Context, word string, few int) (bool, error) {
+	st := s.statement()
+	st.text("SELECT " + postingDocument + " FROM " + postingsTable + " WHERE ")
+	st.beginning(word)
+	st.text(" ORDER BY " + postingWord + ", " + postingDocument + " LIMIT 1 OFFSET " + strconv.Itoa(few))
+	rare := true
+	err := st.each(ctx, func(*sql.Rows) error {
+		rare = false
+		return nil
+	})
+	return rare, err
+}
+
+// gather finds the documents of the postings that begin with a rare word, and sorts those that have the other words.
+func (s *searching) gather(ctx context.Context, word string, few int, from *position, limit int) ([]string, error) {
+	st := s.statement()
+	// So many are not there, even if some have come since they were counted: the bound is for PostgreSQL, which can only guess.
+	st.text("SELECT d.product_id FROM (SELECT DISTINCT document_id FROM (SELECT document_id FROM " + postingsTable + " WHERE ")
+	st.beginning(word)
+	st.text(" LIMIT " + strconv.Itoa(2*few+searchStep) + ") r) p ")
+	// Each database is told to begin with the postings.
+	switch s.dialect {
+	case dialect.Postgres:
+		st.text("CROSS JOIN LATERAL (SELECT * FROM " + searchdocument.Table + " WHERE id = p.document_id OFFSET 0) d WHERE ")
+	case dialect.MySQL:
+		st.text("STRAIGHT_JOIN " + searchdocument.Table + " d ON d.id = p.document_id WHERE ")
+	default:
+		st.text("CROSS JOIN " + searchdocument.Table + " d ON d.id = p.document_id WHERE ")
+	}
+	st.matching(word)
+	st.after(from)
+	st.sorted(limit)
+	return st.productIDs(ctx)
+}
+
+// walk looks at documents in their order.
+func (s *searching) walk(ctx context.Context, from, until *position, limit int) ([]string, error) {
+	st := s.statement()
+	st.text("SELECT d.product_id FROM " + s.inOrder() + " WHERE ")
+	st.matching("")
+	st.after(from)
+	st.until(until)
+	st.sorted(limit)
+	return st.productIDs(ctx)
+}
+
+// skip returns the position a few documents further on, and false if there are not that many.
+func (s *searching) skip(ctx context.Context, from *position, few int) (until *position, more bool, err error) {
+	st := s.statement()
+	st.text("SELECT d." + s.order.column + ", d.product_id FROM " + s.inOrder() + " WHERE 1 = 1")
+	st.after(from)
+	st.sorted(1)
+	st.text(" OFFSET " + strconv.Itoa(few-1))
+	err = st.each(ctx, func(rows *sql.Rows) error {
+		until, more = new(position), true
+		return rows.Scan(s.order.scan(until), &until.ID)
+	})
+	return until, more, err
+}
+
+// inOrder is the table of documents, as d, to be read along the order of the list.
+func (s *searching) inOrder() string {
+	if s.dialect == dialect.MySQL {
+		return searchdocument.Table + " d FORCE INDEX (" + s.order.index + ")"
+	}
+	return searchdocument.Table + " d"
+}
+
+// statement is an SQL statement that is being written. Values are always parameters.
+type statement struct {
+	*searching
+	sql  strings.Builder
+	args []any
+}
+
+func (s *searching) statement() *statement { return &statement{searching: s} }
+
+func (st *statement) text(sql string) { st.sql.WriteString(sql) }
+
+// value adds a parameter.
+func (st *statement) value(value any) {
+	st.args = append(st.args, value)
+	if st.dialect == dialect.Postgres {
+		st.text("$" + strconv.Itoa(len(st.args)))
+		return
+	}
+	st.text("?")
+}
+
+// beginning selects the postings whose words begin with a word.
+func (st *statement) beginning(word string) {
+	st.text(postingWord + " >= ")
+	st.value(word)
+	st.text(" AND " + postingWord + " < ")
+	st.value(word + beyond)
+}
+
+// matching selects the documents that the list shows, and that have words beginning with all words but one.
+func (st *statement) matching(but string) {
+	if st.includeArchived {
+		st.text("1 = 1")
+	} else {
+		st.text("NOT d." + searchdocument.FieldArchived)
+	}
+	in := "instr"
+	if st.dialect == dialect.Postgres {
+		in = "strpos"
+	}
+	for _, word := range st.words {
+		if word != but {
+			st.text(" AND " + in + "(d." + searchdocument.FieldWords + ", ")
+			st.value(" " + word)
+			st.text(") > 0")
+		}
+	}
+}
+
+// after selects the documents behind a position, until those up to it and with it. The first of the two conditions on the sort key
+// is what an index can begin with.
+func (st *statement) after(from *position) { st.beside(from, !st.order.descending, false) }
+
+func (st *statement) until(last *position) { st.beside(last, st.order.descending, true) }
+
+func (st *statement) beside(at *position, greater, with bool) {
+	if at == nil {
+		return
+	}
+	than := " <"
+	if greater {
+		than = " >"
+	}
+	key, thanID := "d."+st.order.column, than
+	if with {
+		thanID += "="
+	}
+	st.text(" AND " + key + than + "= ")
+	st.value(st.order.key(at))
+	st.text(" AND (" + key + than + " ")
+	st.value(st.order.key(at))
+	st.text(" OR d." + searchdocument.FieldProductID + thanID + " ")
+	st.value(at.ID)
+	st.text(")")
+}
+
+func (st *statement) sorted(limit int) {
+	direction := ""
+	if st.order.descending {
+		direction = " DESC"
+	}
+	st.text(" ORDER BY d." + st.order.column + direction + ", d." + searchdocument.FieldProductID + direction +
+		" LIMIT " + strconv.Itoa(limit))
+}
+
+// each runs the statement and calls scan for each row.
+func (st *statement) each(ctx context.Context, scan func(*sql.Rows) error) error {
+	rows, err := st.query(ctx, st.sql.String(), st.args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// productIDs runs a statement that selects IDs.
+func (st *statement) productIDs(ctx context.Context) ([]string, error) {
+	var list []string
+	err := st.each(ctx, func(rows *sql.Rows) error {
+		var one string
+		err := rows.Scan(&one)
+		list = append(list, one)
+		return err
+	})
+	return list, err
+}
