@@ -29,7 +29,7 @@ func everyCatalog(t *testing.T, test func(t *testing.T, s *shop)) {
 func (s *shop) sell(t testing.TB, sku, name string, minor int64) string {
 	t.Helper()
 	row, err := s.Catalog.Create(t.Context(), admin, commerce.CreateProduct{
-		SKU: sku, Name: name, Price: commerce.Money{Minor: minor, Currency: "USD"},
+		SKU: sku, Name: name, Price: &commerce.Money{Minor: minor, Currency: "USD"},
 	})
 	must(t, err)
 	return row.ID
@@ -180,7 +180,7 @@ func TestSearchFollowsTheProduct(t *testing.T) {
 			t.Errorf("by price: %v", got)
 		}
 
-		row := commerce.ImportRow{SKU: "A-1", Name: "Sofa", Price: commerce.Money{Minor: 5, Currency: "USD"}}
+		row := commerce.ImportRow{SKU: "A-1", Name: "Sofa", Price: &commerce.Money{Minor: 5, Currency: "USD"}}
 		_, err = s.Catalog.Import(ctx, admin, row, commerce.StockDifference)
 		must(t, err)
 		want("green", false)

@@ -1,4 +1,5 @@
 import { useQuery } from '@apollo/client/react';
+import { useEffect, useState } from 'react';
 
 import { Basket, basketHeading } from './Basket';
 import { type ProductCardFragment, ProductsDocument, ProductStocksDocument, StockChangedDocument } from './gql/operations';
@@ -12,12 +13,20 @@ const pageSize = 12;
 /** What the server gives at once, at most. */
 const mostAtOnce = 100;
 const pollInterval = 2_000;
+/** How long nobody types before the shop searches, in milliseconds. */
+const typingPause = 250;
+/** What the server takes, at most. */
+const longestSearch = 200;
 
 export function Products() {
   const { setLines } = usePurchase();
-  const { data, error, fetchMore } = useQuery(ProductsDocument, { variables: { first: pageSize } });
-  const products = data?.products.edges.map((edge) => edge.node) ?? [];
-  const live = useLiveStock(products.map((product) => product.id));
+  const [typed, setTyped] = useState('');
+  const search = usePaused(typed);
+  const { data, previousData, error, fetchMore } = useQuery(ProductsDocument, { variables: { first: pageSize, search } });
+  // While a search is under way, what was found before stays in place.
+  const list = error ? undefined : (data ?? previousData)?.products;
+  const products = list?.edges.map((edge) => edge.node) ?? [];
+  const live = useLiveStock(products.map((product) => product.id), search);
   const add = (product: ProductCardFragment) =>
     setLines((before) =>
       before.some((line) => line.product.id === product.id)
@@ -30,9 +39,22 @@ export function Products() {
         <p className="quiet">{live ? 'Stock is live.' : 'Stock is looked up every two seconds.'}</p>
         <BasketLink />
       </div>
+      <form role="search" className="row" onSubmit={(e) => e.preventDefault()}>
+        <label className="field">
+          <span>Search products</span>
+          <input
+            type="search"
+            placeholder="Beginnings of words"
+            maxLength={longestSearch}
+            value={typed}
+            onChange={(e) => setTyped(e.target.value)}
+          />
+        </label>
+      </form>
       <Failure error={error} />
       <div className="columns">
         <div>
+          <p role="status">{search && data?.products.edges.length === 0 && `No product has words that begin like “${search}”.`}</p>
           <ul className="cards">
             {products.map((product) => (
               <li key={product.id}>
@@ -40,7 +62,7 @@ export function Products() {
               </li>
             ))}
           </ul>
-          <More pageInfo={data?.products.pageInfo} what="products" fetchMore={(after) => fetchMore({ variables: { after } })} />
+          <More pageInfo={list?.pageInfo} what="products" fetchMore={(after) => fetchMore({ variables: { after } })} />
         </div>
         <Basket />
       </div>
@@ -64,11 +86,22 @@ function BasketLink() {
   );
 }
 
-function useLiveStock(productIds: string[]): boolean {
+/** What was typed last, once nobody has typed for a moment. Blanks around it do not count. */
+function usePaused(typed: string): string {
+  const text = typed.trim();
+  const [paused, setPaused] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setPaused(text), typingPause);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return paused;
+}
+
+function useLiveStock(productIds: string[], search: string): boolean {
   const none = productIds.length === 0;
   const live = useLive(StockChangedDocument, { productIds }, none);
   useQuery(ProductStocksDocument, {
-    variables: { first: Math.min(productIds.length, mostAtOnce) },
+    variables: { first: Math.min(productIds.length, mostAtOnce), search },
     fetchPolicy: 'network-only',
     pollInterval,
     skip: none || live,

@@ -49,7 +49,7 @@ function createCache() {
   return new InMemoryCache({
     ...possibleTypes,
     typePolicies: {
-      Query: { fields: { products: relayStylePagination(['orderBy']), coupons: relayStylePagination() } },
+      Query: { fields: { products: relayStylePagination(['filter', 'orderBy']), coupons: relayStylePagination() } },
       Customer: { fields: { orders: relayStylePagination() } },
       Wallet: { fields: { entries: relayStylePagination() } },
     },

@@ -171,6 +171,20 @@ async function shop() {
     });
   });
 
+  await check('search', async () => {
+    const box = page.getByRole('searchbox', { name: 'Search products' });
+    const names = async () => (await page.getByRole('article').getByRole('heading').allInnerTexts()).join();
+    await box.fill('KÉYB mech');
+    await eventually('search', names, (found) => found === 'Mechanical keyboard');
+    await accessible('search');
+    await box.fill('🦀');
+    await main.getByText('No product has words that begin like “🦀”.').waitFor();
+    await box.fill('%');
+    await alerted(main).getByText('must have a letter').waitFor();
+    await box.fill('');
+    await eventually('all products', names, (found) => found.split(',').length === 8);
+  });
+
   await check('order', async () => {
     const before = await stockOf('MS-01');
     await addToBasket('Silent mouse').click();
