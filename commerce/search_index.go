@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -47,14 +48,14 @@ func (s *Catalog) index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 	var (
 		missing []*ent.SearchDocumentCreate
 		added   []posting
-		fresh   [][]string // the words of missing
+		fresh   = map[string][]string{} // the words of missing, by product
 	)
 	for _, row := range rows {
 		words := textsearch.Words(row.Name + "\n" + row.Sku)
 		document := documents[row.ID]
 		switch {
 		case document == nil:
-			fresh = append(fresh, words)
+			fresh[row.ID] = words
 			missing = append(missing, tx.SearchDocument.Create().SetProductID(row.ID).SetName(row.Name).SetPriceMinor(row.PriceMinor).
 				SetCreatedAt(row.CreatedAt).SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(joinWords(words)))
 		case document.Version != row.Version:
@@ -65,12 +66,19 @@ func (s *Catalog) index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 			added = append(added, gained...)
 		}
 	}
-	created, err := tx.SearchDocument.CreateBulk(missing...).Save(ctx)
-	if err != nil {
-		return fmt.Errorf("create search documents: %w", err)
-	}
-	for i, document := range created {
-		added = append(added, postingsOf(document.ID, fresh[i])...)
+	if len(missing) > 0 {
+		if err := tx.SearchDocument.CreateBulk(missing...).Exec(ctx); err != nil {
+			return fmt.Errorf("create search documents: %w", err)
+		}
+		// Their numbers are read: where MySQL counts by more than one, as servers of a group do, ent takes them for consecutive.
+		created, err := tx.SearchDocument.Query().Where(searchdocument.ProductIDIn(slices.Collect(maps.Keys(fresh))...)).
+			Select(searchdocument.FieldID, searchdocument.FieldProductID).All(ctx)
+		if err != nil {
+			return fmt.Errorf("read search documents: %w", err)
+		}
+		for _, document := range created {
+			added = append(added, postingsOf(document.ID, fresh[document.ProductID])...)
+		}
 	}
 	return s.addPostings(ctx, tx, added)
 }

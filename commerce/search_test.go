@@ -14,6 +14,7 @@ import (
 	"holdfast/commerce/textsearch"
 	"holdfast/ent/product"
 	"holdfast/ent/searchdocument"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -298,4 +299,21 @@ func TestIndexProducts(t *testing.T) {
 			t.Errorf("indexed %d again: %v", n, err)
 		}
 	})
+}
+
+// Servers of a group of MySQL count by more than one, so that no two of them give the same number.
+func TestIndexOnAGroupOfServers(t *testing.T) {
+	server := testenv.MariaDBServer(t, "--auto-increment-increment=3")
+	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, server.URL, "")
+	for i := range 5 {
+		s.sell(t, fmt.Sprint("G-", i), fmt.Sprint("Thing ", i), 100)
+	}
+	s.wantIndexed(t)
+	for _, statement := range []string{"DELETE FROM search_documents", "DELETE FROM search_postings"} {
+		_, err := s.db.Ent.ExecContext(t.Context(), statement)
+		must(t, err)
+	}
+	_, err := s.indexAll(t.Context(), 10)
+	must(t, err)
+	s.wantIndexed(t)
 }
