@@ -65,7 +65,7 @@ var inEveryScript = map[string]string{
 	"JP-1": "ガラスコップ", "JP-2": "カラス", "JP-3": "ＤＥＳＫ　ＬＡＭＰ", "KR-1": "한국 김치", "CN-1": "机械键盘",
 	"IN-1": "हिन्दी किताब", "TH-1": "น้ำปลา", "SA-1": "مَرْحَبًا", "IL-1": "שָׁלוֹם",
 	"CRAB": "🦀 Crab", "GIFT": "🎁 Gift box", "ASTRO": "👩🏽‍🚀 Astronaut", "FLAG": "🇩🇪 Flag",
-	"USB-C7": `Hub, 100% metal_body \o/`, "CPP": "C++ in a week",
+	"USB-C7": `Hub, 100% metal_body \o/`, "CPP": "C++ in a week", "LONG": strings.Repeat("w", 70),
 }
 
 // What is found is the same on all databases, and knows neither case nor accents.
@@ -86,6 +86,7 @@ func TestSearchInEveryScript(t *testing.T) {
 			"usb-c7": "USB-C7", "c7": "USB-C7", "usbc7": "USB-C7", "usb": "USB-C7", "100%": "USB-C7", "metal": "USB-C7", "body": "USB-C7",
 			"l%mp": "", "l_mp": "", `\o`: "USB-C7", "c++": "CPP", "'; DROP TABLE products": "",
 			"ecl -- choco!": "FR-1", "\u200beclair\u00a0": "FR-1", strings.Repeat("a", 200): "",
+			strings.Repeat("w", 64) + "x": "LONG", strings.Repeat("w", 63) + "x": "", // 64 characters of a word are compared
 		} {
 			if got := strings.Join(s.found(t, commerce.ProductQuery{Search: query, Order: commerce.ByName}, 100), " "); got != want {
 				t.Errorf("%q finds %q, want %q", query, got, want)
@@ -194,6 +195,10 @@ func TestSearchFollowsTheProduct(t *testing.T) {
 		must(t, err)
 		want("sofa", false)
 		want("sofa", true, "A-1")
+
+		_, err = s.Catalog.Create(ctx, admin, commerce.CreateProduct{SKU: "A-4", Name: "Desk", Description: "Hidden", Price: row.Price})
+		must(t, err)
+		want("hidden", true)
 
 		_, err = s.Catalog.Create(ctx, admin, commerce.CreateProduct{SKU: "A-3", Name: "Bed", Price: row.Price})
 		wantCodes(t, err, "INVALID_INPUT:input.sku")
