@@ -30,7 +30,7 @@ func everyCatalog(t *testing.T, test func(t *testing.T, s *shop)) {
 func (s *shop) sell(t testing.TB, sku, name string, minor int64) string {
 	t.Helper()
 	row, err := s.Catalog.Create(t.Context(), admin, commerce.CreateProduct{
-		SKU: sku, Name: name, Price: &commerce.Money{Minor: minor, Currency: "USD"},
+		SKU: sku, Name: name, Price: commerce.Money{Minor: minor, Currency: "USD"},
 	})
 	must(t, err)
 	return row.ID
@@ -182,25 +182,34 @@ func TestSearchFollowsTheProduct(t *testing.T) {
 			t.Errorf("by price: %v", got)
 		}
 
-		row := commerce.ImportRow{SKU: "A-1", Name: "Sofa", Price: &commerce.Money{Minor: 5, Currency: "USD"}}
-		_, err = s.Catalog.Import(ctx, admin, row, commerce.StockDifference)
-		must(t, err)
+		five, off := commerce.Money{Minor: 5, Currency: "USD"}, true
+		load := func(rows ...commerce.ImportRow) {
+			t.Helper()
+			results, err := s.Catalog.Import(ctx, admin, rows, commerce.StockDifference)
+			must(t, err)
+			for _, result := range results {
+				must(t, result.Err)
+			}
+		}
+		load(commerce.ImportRow{SKU: "A-1", Name: "Sofa", Price: &five}, commerce.ImportRow{SKU: "A-3", Name: "Stool", Price: &five},
+			commerce.ImportRow{SKU: "A-5", Name: "Shelf", Price: &five})
 		want("green", false)
 		want("sofa", false, "A-1")
-		_, err = s.Catalog.Import(ctx, admin, commerce.ImportRow{SKU: "A-3", Name: "Stool", Price: row.Price}, commerce.StockDifference)
-		must(t, err)
 		want("stool", false, "A-3")
+		load(commerce.ImportRow{SKU: "A-5", OffSale: &off})
+		want("shelf", false)
+		want("shelf", true, "A-5")
 
 		_, err = s.Catalog.Archive(ctx, admin, commerce.ArchiveProduct{ID: id})
 		must(t, err)
 		want("sofa", false)
 		want("sofa", true, "A-1")
 
-		_, err = s.Catalog.Create(ctx, admin, commerce.CreateProduct{SKU: "A-4", Name: "Desk", Description: "Hidden", Price: row.Price})
+		_, err = s.Catalog.Create(ctx, admin, commerce.CreateProduct{SKU: "A-4", Name: "Desk", Description: "Hidden", Price: five})
 		must(t, err)
 		want("hidden", true)
 
-		_, err = s.Catalog.Create(ctx, admin, commerce.CreateProduct{SKU: "A-3", Name: "Bed", Price: row.Price})
+		_, err = s.Catalog.Create(ctx, admin, commerce.CreateProduct{SKU: "A-3", Name: "Bed", Price: five})
 		wantCodes(t, err, "INVALID_INPUT:input.sku")
 		want("bed", true)
 		s.wantIndexed(t)
