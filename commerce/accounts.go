@@ -85,6 +85,7 @@ func insufficientFunds(r lockprovider.Refusal, field []string, what string) *Err
 	asked := -r.Delta
 	e := invalid(field, "%s holds %d, %d were asked", what, r.Available, asked)
 	e.Code, e.Details = InsufficientFunds, InsufficientFundsDetails{Requested: asked, Available: r.Available}
+	e.Retryable = true // after a deposit
 	return e
 }
 

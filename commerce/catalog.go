@@ -313,7 +313,7 @@ func (s *Catalog) AdjustStock(ctx context.Context, v Viewer, in AdjustStock) (St
 
 func outOfStock(productID string, requested, available int64, field []string) *Error {
 	e := invalid(field, "%d are left, %d were asked", available, requested)
-	e.Code = OutOfStock
+	e.Code, e.Retryable = OutOfStock, true // after a restock
 	e.Details = OutOfStockDetails{ProductID: productID, Requested: requested, Available: available}
 	return e
 }

@@ -117,7 +117,7 @@ func validAt(row *ent.Coupon, now time.Time) error {
 	switch {
 	case row.ValidFrom != nil && now.Before(*row.ValidFrom):
 		return &Error{
-			Code: CouponNotValid, Field: input("couponId"),
+			Code: CouponNotValid, Field: input("couponId"), Retryable: true, // when it begins
 			Message: "this coupon is valid from " + row.ValidFrom.Format(time.RFC3339),
 		}
 	case row.ValidUntil != nil && !now.Before(*row.ValidUntil):

@@ -39,9 +39,9 @@ type Error struct {
 	Message string
 	// Field is the path of the input field at fault, from the mutation's argument on. It is nil if no field is at fault.
 	Field []string
-	// Retryable tells that the same request, with the same idempotency key, may succeed later.
+	// Retryable tells that the same request, with the same idempotency key, may succeed later: a refusal is no result of the key.
 	Retryable bool
-	// RetryAfter is a hint how much later. 0 means that there is no hint.
+	// RetryAfter is how much later it may succeed by itself. 0 means that something must change first, such as the stock.
 	RetryAfter time.Duration
 	// Details is one of the *Details types below, or nil.
 	Details any

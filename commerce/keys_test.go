@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -303,6 +304,73 @@ func TestKeysOfTheCatalogue(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// A refusal is no result: the same request with the same key is carried out when what was short is there, as its answer says.
+func TestARefusalIsNoResult(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a, from, to := s.product(t, 1000, 1), s.account(t, alice, 10), s.account(t, bob, 0)
+		begins := s.clock.Now().Add(time.Hour)
+		couponID := s.coupon(t, commerce.CreateCoupon{Quota: 1, ValidFrom: &begins})
+		place := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 2}}}
+		money := commerce.Transfer{Key: uuid.New(), From: from, To: to, Amount: commerce.Money{Minor: 60, Currency: "USD"}}
+		issue := commerce.IssueCoupon{Key: uuid.New(), CouponID: couponID}
+		take := commerce.AdjustStock{Key: uuid.New(), ProductID: a, Delta: -2}
+		correct := commerce.AdjustAccount{Key: uuid.New(), AccountID: from, Delta: -20, Reason: "a mistake"}
+		operations := []struct {
+			name string
+			do   func() (commerce.Meta, error)
+			code string
+		}{
+			{"placeOrder", func() (commerce.Meta, error) {
+				result, err := s.Orders.Place(t.Context(), alice, place)
+				return result.Meta, err
+			}, "OUT_OF_STOCK:input.lines.0.quantity"},
+			{"transfer", func() (commerce.Meta, error) {
+				result, err := s.Accounts.Transfer(t.Context(), alice, money)
+				return result.Meta, err
+			}, "INSUFFICIENT_FUNDS:input.amount.amountMinor"},
+			{"issueCoupon", func() (commerce.Meta, error) {
+				result, err := s.Coupons.Issue(t.Context(), alice, issue)
+				return result.Meta, err
+			}, "COUPON_NOT_VALID:input.couponId"},
+			{"stockAdjust", func() (commerce.Meta, error) {
+				result, err := s.Catalog.AdjustStock(t.Context(), admin, take)
+				return result.Meta, err
+			}, "OUT_OF_STOCK:input.delta"},
+			{"accountAdjust", func() (commerce.Meta, error) {
+				result, err := s.Accounts.Adjust(t.Context(), admin, correct)
+				return result.Meta, err
+			}, "INSUFFICIENT_FUNDS:input.deltaMinor"},
+		}
+		for range 2 {
+			for _, o := range operations {
+				_, err := o.do()
+				e := wantCodes(t, err, o.code)[0]
+				if !e.Retryable || e.RetryAfter != 0 {
+					t.Errorf("%s: retryable %v after %v, want a repeat to be of use when something has changed", o.name, e.Retryable, e.RetryAfter)
+				}
+			}
+		}
+		_, err := s.Catalog.AdjustStock(t.Context(), admin, commerce.AdjustStock{Key: uuid.New(), ProductID: a, Delta: 9})
+		must(t, err)
+		_, err = s.Accounts.Adjust(t.Context(), admin, commerce.AdjustAccount{Key: uuid.New(), AccountID: from, Delta: 100, Reason: "a deposit"})
+		must(t, err)
+		s.clock.advance(time.Hour)
+		for _, replayed := range []bool{false, true} {
+			for _, o := range operations {
+				meta, err := o.do()
+				if err != nil || meta.Replayed != replayed {
+					t.Errorf("%s, when it fits: replayed %v, %v; want %v", o.name, meta.Replayed, err, replayed)
+				}
+			}
+		}
+		s.settle(t)
+		s.wantStock(t, a, 6) // 1 + 9 - 2 - 2
+		s.wantMoney(t, from, 30)
+		s.wantMoney(t, to, 60)
+		s.audit(t)
 	})
 }
 

@@ -140,7 +140,9 @@ func (s *Orders) payByBalance(ctx context.Context, row *ent.Order, pay Payment, 
 	var refused *lockprovider.Refused
 	if errors.As(err, &refused) {
 		r := refused.Refusals[0]
-		return &stepRefused{insufficientFunds(r, input("payment"), "the wallet or account")}
+		why := insufficientFunds(r, input("payment"), "the wallet or account")
+		why.Retryable = false // the order fails
+		return &stepRefused{why}
 	}
 	return err
 }

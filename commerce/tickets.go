@@ -230,5 +230,5 @@ func (p orderPlaced) stockRefused(r lockprovider.Refusal) *Error {
 			return outOfStock(l.ProductID, -r.Delta, r.Available, input("lines"))
 		}
 	}
-	return &Error{Code: OutOfStock, Message: "out of stock"}
+	return &Error{Code: OutOfStock, Message: "out of stock", Retryable: true}
 }

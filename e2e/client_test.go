@@ -78,6 +78,7 @@ type refusal struct {
 	Code, Message string
 	Field         []string
 	Retryable     bool
+	RetryAfterMs  *int
 }
 
 // code is the code of the only refusal, or "" if the mutation succeeded.
@@ -89,9 +90,10 @@ func (p payload) code() string {
 	return strings.Join(codes, " ")
 }
 
+// retryable tells whether a repeat may succeed by itself.
 func (p payload) retryable() bool {
 	for _, e := range p.UserErrors {
-		if !e.Retryable {
+		if !e.Retryable || e.RetryAfterMs == nil {
 			return false
 		}
 	}

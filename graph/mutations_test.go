@@ -486,7 +486,7 @@ func TestUserErrorDetails(t *testing.T) {
 	a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_8", 3)})).want(
 		"placeOrder.order", nil, "placeOrder.products", []any{}, "placeOrder.userErrors.0.productId", "prod_8",
 		"placeOrder.userErrors.0.requested", 3, "placeOrder.userErrors.0.available", 1,
-		"placeOrder.userErrors.0.retryable", false, "placeOrder.userErrors.0.retryAfterMs", nil,
+		"placeOrder.userErrors.0.retryable", true, "placeOrder.userErrors.0.retryAfterMs", nil,
 		"placeOrder.meta.strategy", "SETNX")
 	a.do(admin, productUpdate, vars(object{"id": "prod_1", "version": 7, "name": "Y"})).
 		want("productUpdate.product", nil, "productUpdate.userErrors.0.currentVersion", 1)

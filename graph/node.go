@@ -85,7 +85,7 @@ func findPayment(ctx context.Context, s *commerce.Services, v commerce.Viewer, i
 func findTicket(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (*model.QueueTicket, error) {
 	result, err := s.Orders.Ticket(ctx, v, id)
 	refused, isRefused := commerce.UserErrors(err)
-	if err != nil && (!isRefused || refused[0].Retryable) {
+	if err != nil && (!isRefused || refused[0].RetryAfter > 0) {
 		return nil, err
 	}
 	return toTicket(result, each(refused, toUserError)), nil

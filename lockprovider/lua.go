@@ -70,9 +70,17 @@ func (p *lua) Execute(ctx context.Context, c Change) (Receipt, error) {
 	return Receipt{}, ledger.Unknown("redis", errStale)
 }
 
-// errStale means that what Redis remembers of a change says nothing: the database knows nothing of the change, and it is not on
-// its way there. Redis or the database was restored. The receipt that comes with it names the stream entry that Redis remembers.
-var errStale = errors.New("redis remembers a change that the database does not know")
+// errStale means that what Redis remembers of a change is no answer to its repeat. The database knows nothing of the change, and it
+// is not on its way there, since Redis or the database was restored; or it did not fit. The receipt that comes with it names the
+// stream entry that Redis remembers.
+var errStale = errors.New("what redis remembers of the change is no answer")
+
+// isMisfit reports whether Redis remembers, by its stream entry, that a change did not fit. That is no result of its ID: the repeat is
+// tried anew, as by the strategies that remember nothing.
+func isMisfit(err error, streamID string) bool {
+	var refused *Refused
+	return streamID != "" && errors.As(err, &refused)
+}
 
 // staleTries bounds how often a change is sent to Redis because of what it remembers.
 const staleTries = 3
@@ -99,12 +107,15 @@ func isStale(ctx context.Context, l *Ledger, in waiters, id uuid.UUID, streamID 
 func (p *lua) executeOver(ctx context.Context, c Change, stale string, results <-chan redisfirst.Result) (Receipt, error) {
 	receipt, unsure, err := p.admit(ctx, c, stale)
 	if err != nil {
+		if isMisfit(err, receipt.StreamID) && !p.accepts(c) { // else it was accepted: that it did not fit then is what became of it
+			return receipt, errStale
+		}
 		if old, serr := isStale(ctx, p.ledger, p.Store, c.ID, receipt.StreamID); serr == nil && old {
 			return receipt, errStale
 		}
 		return refusedUnlessApplied(ctx, p.ledger, c, err)
 	}
-	if p.settings.Ack == AckAccepted && !c.Confirm && !receipt.Replayed {
+	if p.accepts(c) && !receipt.Replayed {
 		if unsure { // or a repeat would be told that it is the first
 			if first, before, err := p.firstResult(ctx, c, receipt); before || ledger.IDUsed(err) {
 				return first, err
@@ -114,6 +125,9 @@ func (p *lua) executeOver(ctx context.Context, c Change, stale string, results <
 	}
 	return p.confirmed(ctx, c, receipt, results)
 }
+
+// accepts reports whether a change is answered as soon as Redis has admitted it.
+func (p *lua) accepts(c Change) bool { return p.settings.Ack == AckAccepted && !c.Confirm }
 
 // firstResult returns the receipt of a change that the database had before Redis admitted it now. A database that does not answer
 // knows of none: what Redis has admitted is accepted meanwhile.

@@ -85,6 +85,9 @@ func (p *queue) executeOver(ctx context.Context, c Change, stale string, results
 		err = entry.Failure
 	}
 	if err != nil {
+		if isMisfit(err, entry.StreamID) {
+			return Receipt{StreamID: entry.StreamID}, errStale
+		}
 		if old, serr := isStale(ctx, p.ledger, changes, c.ID, entry.StreamID); serr == nil && old {
 			return Receipt{StreamID: entry.StreamID}, errStale
 		}
@@ -97,15 +100,17 @@ func (p *queue) executeOver(ctx context.Context, c Change, stale string, results
 	return receipt, err
 }
 
-// join has a change join the queue for a ticket, and does not believe what Redis remembers of a time that the database has forgotten.
+// join has a change join the queue for a ticket, unless Redis remembers it; see [errStale] for what is not believed.
 func (p *queue) join(ctx context.Context, changes *redisfirst.Queue, c Change, keep time.Duration) error {
 	entry, err := changes.Join(ctx, c, keep, "")
 	ended := entry.State == redisfirst.EntryDone || entry.State == redisfirst.EntryFailed
 	if !ended && !errors.Is(err, ErrIDReused) {
 		return err
 	}
-	if old, serr := isStale(ctx, p.ledger, changes, c.ID, entry.StreamID); serr != nil || !old {
-		return err
+	if !isMisfit(entry.Failure, entry.StreamID) {
+		if old, serr := isStale(ctx, p.ledger, changes, c.ID, entry.StreamID); serr != nil || !old {
+			return err
+		}
 	}
 	_, err = changes.Join(ctx, c, keep, entry.StreamID)
 	return err

@@ -85,8 +85,6 @@ type Traits struct {
 	Detached bool
 	// Immediate: the caller who comes second does not wait for the first.
 	Immediate bool
-	// KeepsRefusals: a refusal is the answer to its change ID for good.
-	KeepsRefusals bool
 	// HeedsAck: the strategy heeds [Settings.Ack], and can answer before the database has the change.
 	HeedsAck bool
 }
@@ -207,7 +205,7 @@ var Strategies = []Info{
 		},
 	},
 	{
-		Name: Queue, New: newQueue, Needs: Needs{Redis: true}, Traits: Traits{Detached: true, KeepsRefusals: true},
+		Name: Queue, New: newQueue, Needs: Needs{Redis: true}, Traits: Traits{Detached: true},
 		WritesBehind: true,
 		Summary:      "no lock; one worker takes changes in the order in which they arrived",
 		Description:  "No lock: one worker serves a waiting line, in the order of arrival.",

@@ -174,13 +174,9 @@ func (l *Generator) once(ctx context.Context, r *recorder, instance int, a *Requ
 	}
 	a.Told.Told(p.reply())
 	e := p.UserErrors[0]
-	if e.Retryable {
+	if e.Retryable && e.RetryAfterMs != nil { // else something must change first, which this load does not wait for
 		r.retried(e.Code, "")
-		pause := unknownPause
-		if e.RetryAfterMs != nil {
-			pause = min(time.Duration(*e.RetryAfterMs)*time.Millisecond, insist)
-		}
-		return pause
+		return min(time.Duration(*e.RetryAfterMs)*time.Millisecond, insist)
 	}
 	a.Outcome, a.Code = Refused, e.Code
 	return 0

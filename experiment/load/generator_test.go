@@ -42,7 +42,7 @@ func stub(t *testing.T, answer func(n int, key string) string) *Shop {
 const (
 	yes  = `{"data":{"r":{"object":{"id":"wallet_1"},"meta":{"attempts":2,"lockWaitMs":3.5},"userErrors":[]}}}`
 	busy = `{"data":{"r":{"meta":{"attempts":1,"lockWaitMs":9},"userErrors":[{"code":"LOCK_TIMEOUT","retryable":true,"retryAfterMs":1}]}}}`
-	gone = `{"data":{"r":{"meta":{},"userErrors":[{"code":"OUT_OF_STOCK","retryable":false}]}}}`
+	gone = `{"data":{"r":{"meta":{},"userErrors":[{"code":"OUT_OF_STOCK","retryable":true,"retryAfterMs":null}]}}}`
 )
 
 func pointsLoad(t *testing.T, s *Shop) *Generator {

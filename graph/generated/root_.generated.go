@@ -3937,7 +3937,7 @@ interface UserError {
   field: [String!]
   "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that, null where there is no hint."
+  "How many milliseconds to wait before that. It is null if something must change first, such as the stock."
   retryAfterMs: Int
 }
 
@@ -3991,9 +3991,9 @@ type OutOfStockError implements UserError {
   message: String!
   "The path of the input field at fault."
   field: [String!]
-  "Whether the same request may succeed later."
+  "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that."
+  "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
   "The product that is short."
   productId: ID!
@@ -4011,9 +4011,9 @@ type CouponExhaustedError implements UserError {
   message: String!
   "The path of the input field at fault."
   field: [String!]
-  "Whether the same request may succeed later."
+  "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that."
+  "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
   "The coupon."
   couponId: ID!
@@ -4027,9 +4027,9 @@ type InsufficientFundsError implements UserError {
   message: String!
   "The path of the input field at fault."
   field: [String!]
-  "Whether the same request may succeed later."
+  "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that."
+  "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
   "How much was asked for, in points or minor units."
   requested: Int64!
@@ -4045,9 +4045,9 @@ type PriceChangedError implements UserError {
   message: String!
   "The path of the input field at fault."
   field: [String!]
-  "Whether the same request may succeed later."
+  "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that."
+  "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
   "The total that was expected."
   expected: Money!
@@ -4063,9 +4063,9 @@ type VersionConflictError implements UserError {
   message: String!
   "The path of the input field at fault."
   field: [String!]
-  "Whether the same request may succeed later."
+  "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that."
+  "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
   "The version to start from."
   currentVersion: Int!
@@ -4079,9 +4079,9 @@ type ContentionError implements UserError {
   message: String!
   "The path of the input field at fault."
   field: [String!]
-  "Whether the same request may succeed later."
+  "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that."
+  "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
   "The strategy that could not get through."
   strategy: Strategy!
@@ -4097,9 +4097,9 @@ type PaymentDeclinedError implements UserError {
   message: String!
   "The path of the input field at fault."
   field: [String!]
-  "Whether the same request may succeed later."
+  "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that."
+  "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
 }
 
@@ -4111,9 +4111,9 @@ type UnavailableError implements UserError {
   message: String!
   "The path of the input field at fault."
   field: [String!]
-  "Whether the same request may succeed later."
+  "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that."
+  "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
 }
 
@@ -4128,9 +4128,9 @@ type InputError implements UserError {
   message: String!
   "The path of the input field at fault."
   field: [String!]
-  "Whether the same request may succeed later."
+  "Whether the same request, with the same idempotency key, may succeed later."
   retryable: Boolean!
-  "How many milliseconds to wait before that."
+  "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
 }
 `, BuiltIn: false},

@@ -167,9 +167,9 @@ type ContentionError struct {
 	Message string `json:"message"`
 	// The path of the input field at fault.
 	Field []string `json:"field,omitempty"`
-	// Whether the same request may succeed later.
+	// Whether the same request, with the same idempotency key, may succeed later.
 	Retryable bool `json:"retryable"`
-	// How many milliseconds to wait before that.
+	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 	// The strategy that could not get through.
 	Strategy Strategy `json:"strategy"`
@@ -257,9 +257,9 @@ type CouponExhaustedError struct {
 	Message string `json:"message"`
 	// The path of the input field at fault.
 	Field []string `json:"field,omitempty"`
-	// Whether the same request may succeed later.
+	// Whether the same request, with the same idempotency key, may succeed later.
 	Retryable bool `json:"retryable"`
-	// How many milliseconds to wait before that.
+	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 	// The coupon.
 	CouponID string `json:"couponId"`
@@ -510,9 +510,9 @@ type InputError struct {
 	Message string `json:"message"`
 	// The path of the input field at fault.
 	Field []string `json:"field,omitempty"`
-	// Whether the same request may succeed later.
+	// Whether the same request, with the same idempotency key, may succeed later.
 	Retryable bool `json:"retryable"`
-	// How many milliseconds to wait before that.
+	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 }
 
@@ -526,9 +526,9 @@ type InsufficientFundsError struct {
 	Message string `json:"message"`
 	// The path of the input field at fault.
 	Field []string `json:"field,omitempty"`
-	// Whether the same request may succeed later.
+	// Whether the same request, with the same idempotency key, may succeed later.
 	Retryable bool `json:"retryable"`
-	// How many milliseconds to wait before that.
+	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 	// How much was asked for, in points or minor units.
 	Requested int64 `json:"requested"`
@@ -704,9 +704,9 @@ type OutOfStockError struct {
 	Message string `json:"message"`
 	// The path of the input field at fault.
 	Field []string `json:"field,omitempty"`
-	// Whether the same request may succeed later.
+	// Whether the same request, with the same idempotency key, may succeed later.
 	Retryable bool `json:"retryable"`
-	// How many milliseconds to wait before that.
+	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 	// The product that is short.
 	ProductID string `json:"productId"`
@@ -790,9 +790,9 @@ type PaymentDeclinedError struct {
 	Message string `json:"message"`
 	// The path of the input field at fault.
 	Field []string `json:"field,omitempty"`
-	// Whether the same request may succeed later.
+	// Whether the same request, with the same idempotency key, may succeed later.
 	Retryable bool `json:"retryable"`
-	// How many milliseconds to wait before that.
+	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 }
 
@@ -885,9 +885,9 @@ type PriceChangedError struct {
 	Message string `json:"message"`
 	// The path of the input field at fault.
 	Field []string `json:"field,omitempty"`
-	// Whether the same request may succeed later.
+	// Whether the same request, with the same idempotency key, may succeed later.
 	Retryable bool `json:"retryable"`
-	// How many milliseconds to wait before that.
+	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 	// The total that was expected.
 	Expected *Money `json:"expected"`
@@ -1229,9 +1229,9 @@ type UnavailableError struct {
 	Message string `json:"message"`
 	// The path of the input field at fault.
 	Field []string `json:"field,omitempty"`
-	// Whether the same request may succeed later.
+	// Whether the same request, with the same idempotency key, may succeed later.
 	Retryable bool `json:"retryable"`
-	// How many milliseconds to wait before that.
+	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 }
 
@@ -1259,9 +1259,9 @@ type VersionConflictError struct {
 	Message string `json:"message"`
 	// The path of the input field at fault.
 	Field []string `json:"field,omitempty"`
-	// Whether the same request may succeed later.
+	// Whether the same request, with the same idempotency key, may succeed later.
 	Retryable bool `json:"retryable"`
-	// How many milliseconds to wait before that.
+	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 	// The version to start from.
 	CurrentVersion int `json:"currentVersion"`

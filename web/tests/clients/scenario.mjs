@@ -167,7 +167,7 @@ async function errors(open, token) {
     { idempotencyKey: key(), lines: [{ productId: 'prod_7', quantity: 1000 }] },
     {
       __typename: 'OutOfStockError', code: 'OUT_OF_STOCK', productId: 'prod_7', requested: '1000',
-      available: before.stock.available, retryable: false, field: ['input', 'lines', '0', 'quantity'],
+      available: before.stock.available, retryable: true, field: ['input', 'lines', '0', 'quantity'],
     },
   );
   await refused(
