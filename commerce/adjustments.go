@@ -36,7 +36,7 @@ func (s *Adjustments) List(ctx context.Context, v Viewer, page Page) (PageOf[*en
 
 // checkAdjustment checks what is to be corrected, and that there is a reason.
 func checkAdjustment(delta int64, field []string, reason string) error {
-	errs := Errors(checkText("reason", reason, 1, schema.MaxReason))
+	errs := checkText("reason", reason, 1, schema.MaxReason)
 	if delta == 0 || delta > lockprovider.MaxAmount || delta < -lockprovider.MaxAmount {
 		errs = append(errs, invalid(field, "the correction must be 1 to %d, up or down, not %d", int64(lockprovider.MaxAmount), delta))
 	}

@@ -68,7 +68,7 @@ var columnAliases = map[string]string{
 func columnOf(header string) string {
 	name := strings.ToLower(strings.Join(strings.Fields(header), " "))
 	for _, known := range importColumns {
-		if strings.ToLower(known) == name {
+		if strings.EqualFold(known, name) {
 			return known
 		}
 	}

@@ -293,7 +293,7 @@ func TestImportOfManyRows(t *testing.T) {
 				t.Errorf("%s: stock %d, want %d", row.SKU, stock, i+i%2)
 			}
 		}
-		_, err := s.Catalog.Import(t.Context(), admin, append(rows, rows[0]), commerce.StockDifference)
+		_, err := s.Catalog.Import(t.Context(), admin, slices.Concat(rows, rows[:1]), commerce.StockDifference)
 		wantCodes(t, err, "INVALID_INPUT:input.products")
 	})
 }

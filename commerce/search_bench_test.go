@@ -83,7 +83,7 @@ type goods struct {
 }
 
 func newGoods(n int) *goods {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same products in each run
+	random := rand.New(rand.NewPCG(1, 2))
 	g := &goods{n: n, names: make([]string, n)}
 	syllables := []string{"ka", "lo", "mi", "ser", "tan", "ru", "bel", "do", "fin", "gra", "ho", "jet", "nu", "pol", "qua", "vi"}
 	invent := func(count int) []string {
@@ -138,7 +138,7 @@ func (g *goods) searches() []struct{ name, query string } {
 // load fills tables as Catalog.Create does, many rows a statement.
 func (g *goods) load(b testing.TB, s *shop) {
 	b.Helper()
-	random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same products in each run
+	random := rand.New(rand.NewPCG(3, 4))
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	type posting struct {
 		word     string

@@ -30,8 +30,12 @@ func TestDevelopmentStartBesideAnotherDatabase(t *testing.T) {
 			file, shared := sqliteFile(t), testenv.Redis(t).URL
 			another := sqliteFile(t)
 			for n, s := range []stores{
-				{database: file, redis: shared}, {database: another, redis: shared}, {database: file, redis: shared},
-				{database: file, redis: clients.EmbeddedRedis}, {database: file, redis: clients.EmbeddedRedis}, {database: file, redis: shared},
+				{database: file, redis: shared},
+				{database: another, redis: shared},
+				{database: file, redis: shared},
+				{database: file, redis: clients.EmbeddedRedis},
+				{database: file, redis: clients.EmbeddedRedis},
+				{database: file, redis: shared},
 			} {
 				server := boot(t, s.development(), all(v.strategy, v.settings...)...)
 				token := strings.TrimSpace(command(t, s.development(), "token", "--user", "ann", "--admin"))

@@ -243,7 +243,8 @@ func (d *Deployment) watchStores(ctx context.Context) {
 		d.beatsApart = 0
 		return
 	}
-	if d.beatsApart++; d.beatsApart < apartBeats {
+	d.beatsApart++
+	if d.beatsApart < apartBeats {
 		return
 	}
 	d.beatsApart = 0

@@ -156,16 +156,16 @@ const (
 )
 
 func kindOf(text string) kind {
-	for _, r := range text {
-		switch {
-		case strings.ContainsRune(joiners, r):
-			return joiner
-		case unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsNumber(r):
-			return letters
-		case unicode.IsSymbol(r) && !unicode.Is(unicode.Sk, r) && r != unicode.ReplacementChar:
-			return symbol
-		}
+	r, size := utf8.DecodeRuneInString(text)
+	switch {
+	case size == 0:
 		return gap
+	case strings.ContainsRune(joiners, r):
+		return joiner
+	case unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsNumber(r):
+		return letters
+	case unicode.IsSymbol(r) && !unicode.Is(unicode.Sk, r) && r != unicode.ReplacementChar:
+		return symbol
 	}
 	return gap
 }
