@@ -198,16 +198,19 @@ func (r *importReport) run(ctx context.Context, e *environment, rows []commerce.
 	defer bar.end()
 	finished := 0
 	for batch := range slices.Chunk(rows, commerce.MaxImport) {
-		results, err := imports(ctx, batch)
-		if err = cmp.Or(err, ctx.Err()); err != nil {
-			return fmt.Errorf("after %d of %d: %w; import the file again to go on", finished, len(rows), err)
-		}
+		results, err := imports(ctx, batch) // with an error, of those rows that were imported by then
 		for i, result := range results {
+			if _, told := commerce.UserErrors(result.Err); result.Err != nil && !told {
+				continue // err says so
+			}
 			if err := r.add(e, batch[i], result); err != nil {
 				return err
 			}
+			finished++
 		}
-		finished += len(batch)
+		if err = cmp.Or(err, ctx.Err()); err != nil {
+			return fmt.Errorf("after %d of %d: %w; import the file again to go on", finished, len(rows), err)
+		}
 		bar.show(finished)
 	}
 	return nil

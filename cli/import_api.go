@@ -154,7 +154,7 @@ func apiProductOf(row commerce.ImportRow) apiProduct {
 	return p
 }
 
-// send sends one request, again if the server is busy or the connection breaks, and maps the answer.
+// send sends one request, again if the server is busy, and maps the answer.
 func (a *apiImport) send(ctx context.Context, products []json.RawMessage) ([]commerce.ImportResult, error) {
 	body, err := json.Marshal(map[string]any{
 		"query": importMutation,

@@ -25,7 +25,7 @@ const maxPrice = 1_000_000_000_00
 const maxStock = 1_000_000_000_000
 
 // maxSearch bounds what is searched for, in characters: databases refuse patterns that are too long, each in its own way.
-const maxSearch = 200
+const maxSearch = schema.MaxSKU
 
 // maxAdjustReason is the most characters of the reason of an adjustment.
 const maxAdjustReason = 200
@@ -241,12 +241,12 @@ func (s *Catalog) setArchived(ctx context.Context, v Viewer, operation string, i
 		} else {
 			update.Where(product.ArchivedAtNotNil()).ClearArchivedAt()
 		}
-		if err := update.Exec(ctx); err != nil {
+		changed, err := update.Save(ctx)
+		if err != nil {
 			return err
 		}
-		var err error
 		row, err = existing(ctx, tx, in.ID)
-		if err != nil {
+		if err != nil || changed == 0 { // then the row is not locked
 			return err
 		}
 		return s.index(ctx, tx, row)

@@ -206,7 +206,9 @@ func refusals(err error, meaning func(r lockprovider.Refusal) *Error) error {
 	}
 	var all Errors
 	for _, r := range refused.Refusals {
-		all = append(all, meaning(r))
+		e := meaning(r)
+		e.Retryable = e.Retryable && !refused.Final
+		all = append(all, e)
 	}
 	if len(all) == 1 {
 		return all[0]

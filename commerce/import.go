@@ -13,6 +13,8 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"entgo.io/ent/dialect"
+
 	"holdfast/ent"
 	"holdfast/ent/product"
 	"holdfast/lockprovider"
@@ -80,7 +82,7 @@ type ImportResult struct {
 }
 
 // Import brings products in line with a file, at most MaxImport of them; a product is known by its SKU. So it may be repeated, and
-// a second time finds nothing to do, also if the first was cut off in its middle. Imports of one file or of several may run at
+// a second time finds nothing to do, also if the first was cut off in its middle; but [StockSet] sets the stock once more. Imports of one file or of several may run at
 // the same time: the stock is moved only if no other import has moved it since it was compared. Admins only.
 //
 // Name, description and price are set if they differ, and the product is archived or put back on sale. Stock is adjusted through
@@ -292,7 +294,7 @@ func (r ImportRow) product() CreateProduct {
 	return create
 }
 
-// together writes some of the plans in one transaction. If that fails, nothing is done: each of them is tried alone then.
+// together writes some of the plans in one transaction, or in few. What is not written so is tried alone then, one after the other.
 func (s *Catalog) together(
 	ctx context.Context, plans []*importPlan, which func(*importPlan) bool, write func(context.Context, *ent.Tx, []*importPlan) error,
 ) {
@@ -306,13 +308,23 @@ func (s *Catalog) together(
 		return
 	}
 	slices.SortFunc(some, func(a, b *importPlan) int { return cmp.Compare(a.SKU, b.SKU) })
-	if err := s.inTx(ctx, func(tx *ent.Tx) error { return write(ctx, tx, some) }); err != nil {
-		return
+	size := len(some)
+	if s.Ledger.Dialect() == dialect.MySQL {
+		size = lockedTogether
 	}
-	for _, p := range some {
-		p.done = true
+	for part := range slices.Chunk(some, size) {
+		if err := s.inTx(ctx, func(tx *ent.Tx) error { return write(ctx, tx, part) }); err != nil {
+			continue
+		}
+		for _, p := range part {
+			p.done = true
+		}
 	}
 }
+
+// lockedTogether bounds the products that are written in one transaction of MySQL and MariaDB, where an order of a product waits for
+// the end of a transaction that has written the product.
+const lockedTogether = 25
 
 // importAlone carries out one plan, and makes a new one if somebody else was faster.
 func (s *Catalog) importAlone(ctx context.Context, v Viewer, p *importPlan, mode StockMode) error {

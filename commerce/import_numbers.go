@@ -18,9 +18,16 @@ var (
 	decimalComma = regexp.MustCompile(`^\d+,\d{1,2}$`)
 )
 
+// ambiguous are numbers whose only mark may part thousands or decimals.
+var ambiguous = regexp.MustCompile(`^[1-9]\d{0,2}[.,]\d{3}$`)
+
 // price reads a decimal number as minor units. In a file with semicolons, the comma is the decimal mark.
 func (p *importParser) price(line int, text string) int64 {
 	digits := MinorDigits(p.format.Currency)
+	if digits != 3 && ambiguous.MatchString(text) {
+		p.refuse(line, colPrice, fmt.Sprintf("%q could be thousands or decimals", text), "write it without a mark, or with two decimals")
+		return 0
+	}
 	number := text
 	switch {
 	case strings.Contains(text, ",") && strings.Contains(text, "."):
@@ -85,7 +92,8 @@ func add(sum, quantity *int64) *int64 {
 	return &total
 }
 
-var quantityPattern = regexp.MustCompile(`^(-?\d{1,15})(?:\.0*)?$`)
+// Three zeros behind the point could be thousands.
+var quantityPattern = regexp.MustCompile(`^(-?\d{1,15})(?:\.0{0,2})?$`)
 
 func (p *importParser) number(line int, column, text string) *int64 {
 	if text == "" || strings.EqualFold(text, notStocked) {

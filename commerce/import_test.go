@@ -100,18 +100,21 @@ func TestReadShopifyCSVNamesTheFault(t *testing.T) {
 		bad  string
 		want string // the beginning of the only problem
 	}{
-		"price with $":  {row("a", "A", "A", "1", "$5"), `line 3, column "Variant Price": "$5" is no price; write digits`},
-		"no price":      {row("a", "A", "A", "1", ""), `line 3, column "Variant Price": "" is no price`},
-		"thousands":     {row("a", "A", "A", "1", `"1,234"`), `line 3, column "Variant Price": "1,234" is no price`},
-		"decimals":      {row("a", "A", "A", "1", "1.005"), `line 3, column "Variant Price": "1.005" has more decimals than USD has; use at most 2`},
-		"high price":    {row("a", "A", "A", "1", "9999999999999"), `line 3, column "Variant Price": "9999999999999" is too much`},
-		"stock":         {row("a", "A", "A", "many", "1"), `line 3, column "Variant Inventory Qty": "many" is no stock; write a whole number`},
-		"fraction":      {row("a", "A", "A", "1.5", "1"), `line 3, column "Variant Inventory Qty": "1.5" is no stock`},
-		"no handle":     {row("", "", "A", "1", "1"), `line 3, column "Handle": is empty; give`},
-		"another price": {row("good", "Good", "GOOD", "1", "1.01"), `line 3, column "Variant SKU": the same variant as in line 2, with another price`},
-		"not UTF-8":     {row("a", "A\xff", "A", "1", "1"), `line 3, column "Title": the text is not UTF-8; save the file as CSV UTF-8, or name its encoding, as with --encoding windows-1252`},
-		"an open quote": {"a,\"A\n", `line 3: not readable as CSV: `},
-		"a stray quote": {row("a", `"A"B`, "A", "1", "1"), `line 3: not readable as CSV: `},
+		"price with $":       {row("a", "A", "A", "1", "$5"), `line 3, column "Variant Price": "$5" is no price; write digits`},
+		"no price":           {row("a", "A", "A", "1", ""), `line 3, column "Variant Price": "" is no price`},
+		"thousands":          {row("a", "A", "A", "1", `"1,234"`), `line 3, column "Variant Price": "1,234" could be thousands or decimals`},
+		"decimals":           {row("a", "A", "A", "1", "0.005"), `line 3, column "Variant Price": "0.005" has more decimals than USD has; use at most 2`},
+		"a thousand, or one": {row("a", "A", "A", "1", "1.000"), `line 3, column "Variant Price": "1.000" could be thousands or decimals; write it without a mark, or with two decimals`},
+		"2,500 pieces, or 2": {row("a", "A", "A", "2.500", "1.00"), `line 3, column "Variant Inventory Qty": "2.500" is no stock; write a whole number up to 1000000000000, or leave it empty to keep what there is`},
+		"2,000 pieces, or 2": {row("a", "A", "A", "2.000", "1.00"), `line 3, column "Variant Inventory Qty": "2.000" is no stock; write a whole number up to 1000000000000, or leave it empty to keep what there is`},
+		"high price":         {row("a", "A", "A", "1", "9999999999999"), `line 3, column "Variant Price": "9999999999999" is too much`},
+		"stock":              {row("a", "A", "A", "many", "1"), `line 3, column "Variant Inventory Qty": "many" is no stock; write a whole number`},
+		"fraction":           {row("a", "A", "A", "1.5", "1"), `line 3, column "Variant Inventory Qty": "1.5" is no stock`},
+		"no handle":          {row("", "", "A", "1", "1"), `line 3, column "Handle": is empty; give`},
+		"another price":      {row("good", "Good", "GOOD", "1", "1.01"), `line 3, column "Variant SKU": the same variant as in line 2, with another price`},
+		"not UTF-8":          {row("a", "A\xff", "A", "1", "1"), `line 3, column "Title": the text is not UTF-8; save the file as CSV UTF-8, or name its encoding, as with --encoding windows-1252`},
+		"an open quote":      {"a,\"A\n", `line 3: not readable as CSV: `},
+		"a stray quote":      {row("a", `"A"B`, "A", "1", "1"), `line 3: not readable as CSV: `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rows, problems := readCSV(t, shopifyHeader+good+test.bad+better)

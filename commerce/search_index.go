@@ -167,7 +167,7 @@ func (s *Catalog) IndexProducts(ctx context.Context, after string, limit int) (l
 	err = s.inTx(ctx, func(tx *ent.Tx) error {
 		query := tx.Product.Query().Where(product.IDIn(ids...)).Order(product.ByID())
 		if s.Ledger.Dialect() != dialect.SQLite { // SQLite has no row locks: BEGIN IMMEDIATE admits one writer at a time
-			query = query.ForUpdate()
+			query = query.Where(func(s *entsql.Selector) { s.For(lockFor[s.Dialect()]) })
 		}
 		rows, err := query.All(ctx)
 		if err != nil {
@@ -180,6 +180,10 @@ func (s *Catalog) IndexProducts(ctx context.Context, after string, limit int) (l
 	}
 	return ids[len(ids)-1], len(ids), nil
 }
+
+// lockFor is how rows of products are locked for their documents to be written: so that no order of them has to wait, where the
+// database can do that. An order locks the keys of its products.
+var lockFor = map[string]entsql.LockStrength{dialect.Postgres: "NO KEY UPDATE", dialect.MySQL: entsql.LockUpdate}
 
 // unindexed selects products that have no search document, or one of another version.
 func unindexed(products *entsql.Selector) {

@@ -95,7 +95,7 @@ func (c *campaign) untrue() map[*ask][]claims.False {
 	found := map[*ask][]claims.False{}
 	for _, a := range c.asked {
 		// Where Redis is behind, what it has accepted is refused by the database if others were served with the last one.
-		lost := claims.Allowed{AcceptedLost: c.worst == lossy || c.worst == drifting && a.scarce, Retried: c.redisFails || c.slow}
+		lost := claims.Allowed{AcceptedLost: c.worst == lossy || c.worst == drifting && a.scarce, Retried: c.redisFails || c.slow && c.info().Needs.Redis}
 		if untrue := a.told.Check(a.request(), lost); untrue != nil {
 			found[a] = untrue
 		}

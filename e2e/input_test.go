@@ -164,7 +164,7 @@ func (c *stickler) refusals(t *testing.T) {
 		p, err := c.alice.ask(bounded(t), 0, "transfer", with(input, object{"amount": object{"amountMinor": "2", "currency": "USD"}}))
 		must(t, err)
 		wantEqual(t, "code", p.code(), "IDEMPOTENCY_MISMATCH")
-		c.root.do(t, "transfer", move(c.bobs, c.purse, 1))
+		signIn(t, browser(t), "bob", false, c.server).do(t, "transfer", move(c.bobs, c.purse, 1))
 	})
 }
 

@@ -13,6 +13,8 @@ const (
 	usualIssues   = 20
 	// Experiments are in memory, so their fields are cheap.
 	usualRuns, usualExperiments = 20, 5
+	// search is the cost of a search besides its page: it may read many rows to find one.
+	search = 500
 	// lookup is the cost of a field that queries the database for one object.
 	lookup = 5
 )
@@ -21,7 +23,10 @@ const (
 // length times the cost of an element. Any other field costs 1.
 func complexities() generated.ComplexityRoot {
 	var c generated.ComplexityRoot
-	c.Query.Products = func(child int, first *int, _ *string, _ *model.ProductFilter, _ *model.ProductOrder) int {
+	c.Query.Products = func(child int, first *int, _ *string, filter *model.ProductFilter, _ *model.ProductOrder) int {
+		if filter != nil && orZero(filter.Search) != "" {
+			return pageCost(child, first) + search
+		}
 		return pageCost(child, first)
 	}
 	c.Query.Coupons = pageOnly

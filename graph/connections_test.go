@@ -146,7 +146,7 @@ func TestSearchInput(t *testing.T) {
 	a := newAPI(t, settings{})
 	const query = `query($search: String) { products(filter: {search: $search}) { nodes { sku } } }`
 	for search, want := range map[string]string{
-		"%": "letter, a digit or a symbol", `\_'"`: "letter, a digit or a symbol", strings.Repeat("ü", 201): "at most 200 characters, not 201",
+		"%": "letter, a digit or a symbol", `\_'"`: "letter, a digit or a symbol", strings.Repeat("ü", 256): "at most 255 characters, not 256",
 	} {
 		if message := a.do(nobody, query, object{"search": search}).wantError("BAD_USER_INPUT"); !strings.Contains(message, want) {
 			t.Errorf("%.10q: %s, want %s", search, message, want)

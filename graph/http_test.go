@@ -183,6 +183,7 @@ func TestLimits(t *testing.T) {
 			`{ ...A ...A } fragment A on Query { ...B @skip(if: false) } fragment B on Query { __typename @skip(if: false) }`, "4 directives",
 		},
 		{"complexity", pages(80), pages(100), "complexity"},
+		{"complexity of a search", `{ products { nodes { id } } }`, `{ products(filter: {search: "lamp"}) { nodes { id } } }`, "complexity"},
 		{"complexity of the default page", `{ products { nodes { id } } }`, `{ products { nodes {` + strings.Repeat(" id", 25) + `} } }`, "complexity"},
 		{"tokens", `{ __typename }`, "{" + strings.Repeat(" __typename", 1000) + "}", "token"},
 		{"recursion of the parser", `{ __typename }`, `{ products(filter: ` + strings.Repeat("[", 15000), "token"},

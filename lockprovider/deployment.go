@@ -156,9 +156,10 @@ func (d *Deployment) forget(ctx context.Context) {
 func (d *Deployment) Leave(ctx context.Context) error {
 	d.stop()
 	d.stopped.Wait()
-	_ = d.renew(ctx) // so that a backup from before can be told from this end
+	err := d.client.Instance.DeleteOneID(d.id).Exec(ctx) // first: a Redis that hangs takes all the time that there is
+	_ = d.renew(ctx)                                     // so that a backup from before can be told from this end
 	d.forget(ctx)
-	if err := d.client.Instance.DeleteOneID(d.id).Exec(ctx); err != nil && !ent.IsNotFound(err) {
+	if err != nil && !ent.IsNotFound(err) {
 		return fmt.Errorf("leave the deployment: %w", err)
 	}
 	return nil

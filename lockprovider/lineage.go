@@ -144,9 +144,10 @@ func (d *Deployment) closed(ctx context.Context, rows []*ent.FamilyStrategy) (bo
 }
 
 // meet begins a new epoch of all families if Redis and the database are of different times. The rows are those of the
-// families, which the transaction has locked; meet changes them.
+// families, which the transaction has locked; meet changes them. It does so under every strategy: what Redis has accepted under
+// another one is drained by this start.
 func (d *Deployment) meet(ctx context.Context, tx *ent.Tx, rows []*ent.FamilyStrategy, others bool) error {
-	if !d.keepsChanges() {
+	if d.redis.node() == nil {
 		return nil
 	}
 	apart, noted, err := d.apart(ctx, tx, rows, others)
@@ -344,7 +345,11 @@ func (d *Deployment) alone(ctx context.Context) error {
 	if d.redis.node() == nil || d.redis.Embedded {
 		return nil
 	}
-	first := map[string]int64{}
+	type sight struct {
+		until int64 // of the last look
+		lives int   // how often it has said that it lives, since the first look
+	}
+	seen := map[string]*sight{}
 	for {
 		strangers, err := d.strangers(ctx)
 		if err != nil {
@@ -354,12 +359,21 @@ func (d *Deployment) alone(ctx context.Context) error {
 			return nil
 		}
 		for _, s := range strangers {
-			until, seen := first[s.id]
-			if !seen {
-				first[s.id] = s.Until
+			before := seen[s.id]
+			if before == nil {
+				seen[s.id] = &sight{until: s.Until}
 				d.log.InfoContext(ctx, "waiting until an instance of another database says that it lives, or has ended", "instance", s.String())
+				continue // it may be leaving at this moment
 			}
-			if seen && s.Until > until || isHere(s.Host) {
+			if s.Until > before.until {
+				before.until = s.Until
+				before.lives++
+			}
+			lives := before.lives > 0 || isHere(s.Host)
+			if s.Database == d.database { // if it was restored, its instances write their rows again with the next heartbeat
+				lives = before.lives > 1
+			}
+			if lives {
 				return fmt.Errorf("%w: %s works with it, and this is database %s: stop that instance, or set redis.url of one of them "+
 					"to another Redis, such as another number at the end of the URL", ErrRedisOfAnotherDatabase, s, d.database)
 			}

@@ -107,8 +107,11 @@ func isStale(ctx context.Context, l *Ledger, in waiters, id uuid.UUID, streamID 
 func (p *lua) executeOver(ctx context.Context, c Change, stale string, results <-chan redisfirst.Result) (Receipt, error) {
 	receipt, unsure, err := p.admit(ctx, c, stale)
 	if err != nil {
-		if isMisfit(err, receipt.StreamID) && !p.accepts(c) { // else it was accepted: that it did not fit then is what became of it
-			return receipt, errStale
+		if isMisfit(err, receipt.StreamID) {
+			if !p.accepts(c) {
+				return receipt, errStale
+			}
+			err = p.refusal(c, err)
 		}
 		if old, serr := isStale(ctx, p.ledger, p.Store, c.ID, receipt.StreamID); serr == nil && old {
 			return receipt, errStale
@@ -124,6 +127,15 @@ func (p *lua) executeOver(ctx context.Context, c Change, stale string, results <
 		return receipt, nil
 	}
 	return p.confirmed(ctx, c, receipt, results)
+}
+
+// refusal is why the database refused a change. If the change had been accepted, that it did not fit is what became of it.
+func (p *lua) refusal(c Change, err error) error {
+	var refused *Refused
+	if p.accepts(c) && errors.As(err, &refused) {
+		return &Refused{Refusals: refused.Refusals, Final: true}
+	}
+	return err
 }
 
 // accepts reports whether a change is answered as soon as Redis has admitted it.
@@ -276,7 +288,7 @@ func (p *lua) confirmed(
 			case errors.Is(result.Err, ledger.ErrAlreadyApplied):
 				return firstReceipt(ctx, p.ledger, c, "a change that was applied before")
 			default:
-				return Receipt{}, result.Err
+				return Receipt{}, p.refusal(c, result.Err)
 			}
 		case <-look.C:
 			if first, found, err := p.ledger.Replay(ctx, c); ledger.IDUsed(err) {
@@ -289,7 +301,7 @@ func (p *lua) confirmed(
 				return receipt, nil
 			}
 			if err := p.Refusal(ctx, c.ID); err != nil {
-				return Receipt{}, err
+				return Receipt{}, p.refusal(c, err)
 			}
 			if receipt.Replayed {
 				if old, err := isStale(ctx, p.ledger, p.Store, c.ID, receipt.StreamID); err == nil && old {

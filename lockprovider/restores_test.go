@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/providertest"
@@ -58,7 +59,7 @@ func (j *journal) String() string {
 }
 
 // beat is how often moments are drawn in these tests.
-const beat = 20 * time.Millisecond
+func beat() time.Duration { return testenv.Scaled(100 * time.Millisecond) }
 
 // opening is the stock at first.
 const opening = 1000
@@ -67,7 +68,7 @@ func newRestored(t *testing.T, s lockprovider.Strategy, ack lockprovider.Ack) *r
 	t.Helper()
 	urls, _ := realRedis.start(t)
 	r := &restored{
-		T: t, strategy: s, ack: ack, heartbeat: beat, directory: t.TempDir(), url: urls[0], balance: lockprovider.StockKey("hot"),
+		T: t, strategy: s, ack: ack, heartbeat: beat(), directory: t.TempDir(), url: urls[0], balance: lockprovider.StockKey("hot"),
 		log:   &journal{},
 		redis: connectTo(urls)(t)[0],
 	}
@@ -157,7 +158,7 @@ func (r *restored) tryStart(client redis.UniversalClient) (*running, error) {
 		}}
 	}
 	failover := lockprovider.DefaultFailoverSettings()
-	failover.Watch = beat
+	failover.Watch = beat()
 	i.Providers, err = lockprovider.Build(lockprovider.Deps{
 		Ledger: i.ledger, Redis: client, Instance: deployment.Instance(), Epochs: deployment.Epochs(), Deployment: deployment,
 		Worker: workers, Failover: failover, Log: log,
@@ -612,7 +613,7 @@ func TestJoinAfterAnotherDatabase(t *testing.T) {
 		for renewing.Err() == nil {
 			tell(name, 2*longEnough)
 			select {
-			case <-time.After(beat):
+			case <-time.After(beat()):
 			case <-renewing.Done():
 			}
 		}

@@ -19,7 +19,7 @@ type Settings struct {
 
 	// IndexEvery is how often products are looked for that the search does not know yet: those from before an upgrade, and what
 	// instances of a version without a search index write.
-	IndexEvery time.Duration `key:"index" default:"1m" min:"1s" max:"24h"`
+	IndexEvery time.Duration `key:"index" default:"10m" min:"1s" max:"24h"`
 
 	// Timeout bounds one run. The next run does what is left over.
 	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// MaxWord is the most characters of a word. What follows is not compared. It is the length of the longest SKU.
+// MaxWord is the most characters of a word. What follows is not compared: SKUs that are alike so far are found together.
 const MaxWord = 64
 
 // Fold returns a text such that texts that differ only in what a search should not heed become the same text:

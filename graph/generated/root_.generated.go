@@ -3509,7 +3509,10 @@ extend type Mutation {
     input: ProductUnarchiveInput!
   ): ProductPayload @auth(role: ADMIN)
 
-  "Bring products in line with a file, such as an export of another shop. A repeat changes nothing, so it needs no idempotency key."
+  """
+  Bring products in line with a file, such as an export of another shop. A repeat with DIFFERENCE or IGNORE changes nothing, so it needs
+  no idempotency key. A repeat with SET sets the stock once more, whatever was sold in between.
+  """
   productsImport(
     "The products, and what to do with their stock."
     input: ProductsImportInput!
@@ -3556,7 +3559,7 @@ type StockLevel {
 
 "Which products to list."
 input ProductFilter {
-  "Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 200 characters. Empty finds all."
+  "Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 255 characters. Empty finds all."
   search: String
   "Also list products that are off sale."
   includeArchived: Boolean = false
@@ -3670,7 +3673,7 @@ input ProductImport {
 enum StockImport {
   "Move the difference to the file before, so that what was sold in between stays sold."
   DIFFERENCE
-  "Move the difference to what can be bought now."
+  "Move the difference to what can be bought now. A repeat does so again: what was sold in between can be bought again."
   SET
   "Leave the stock of products alone that are here. New products get theirs."
   IGNORE

@@ -965,7 +965,7 @@ type ProductEdge struct {
 
 // Which products to list.
 type ProductFilter struct {
-	// Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 200 characters. Empty finds all.
+	// Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 255 characters. Empty finds all.
 	Search *string `json:"search,omitempty"`
 	// Also list products that are off sale.
 	IncludeArchived *bool `json:"includeArchived,omitempty"`
@@ -2024,7 +2024,7 @@ type StockImport string
 const (
 	// Move the difference to the file before, so that what was sold in between stays sold.
 	StockImportDifference StockImport = "DIFFERENCE"
-	// Move the difference to what can be bought now.
+	// Move the difference to what can be bought now. A repeat does so again: what was sold in between can be bought again.
 	StockImportSet StockImport = "SET"
 	// Leave the stock of products alone that are here. New products get theirs.
 	StockImportIgnore StockImport = "IGNORE"

@@ -53,7 +53,11 @@ type Refusal struct {
 }
 
 // Refused tells every move of a change that was refused. errors.Is finds ErrInsufficient and ErrLimit in it.
-type Refused struct{ Refusals []Refusal }
+type Refused struct {
+	Refusals []Refusal
+	// Final is true if the refusal is what became of a change that had been accepted: a repeat with the same ID is told the same.
+	Final bool
+}
 
 func (r *Refused) Error() string {
 	parts := make([]string, len(r.Refusals))

@@ -117,8 +117,9 @@ func acceptedAndTakenBack(t *testing.T, h *Harness) {
 		t.Fatalf("receipt %+v, error %v, want accepted", receipt, err)
 	}
 	h.checkApplied(t, c, 0)
-	if _, err := instance.begin(t.Context(), c).end(t); !errors.Is(err, lockprovider.ErrInsufficient) {
-		t.Errorf("repeat: error %v, want ErrInsufficient", err)
+	_, err := instance.begin(t.Context(), c).end(t)
+	if refused := new(lockprovider.Refused); !errors.As(err, &refused) || !errors.Is(err, lockprovider.ErrInsufficient) || !refused.Final {
+		t.Errorf("repeat: error %v, want a final one that is ErrInsufficient", err)
 	}
 	levels, err := h.stream.Levels(t.Context(), []string{balance})
 	if err != nil || levels[balance].Amount != 1 { // given back; that it is one too many is the reconciliation's business

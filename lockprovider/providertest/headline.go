@@ -71,7 +71,9 @@ func TwoOrdersTwoProducts(t *testing.T, h *Harness) {
 func Stock100With400Buyers(t *testing.T, h *Harness) {
 	h.Family = lockprovider.Stock
 	stock := h.open(t, 100, 0, unlimited)
-	calm := polling(400 * time.Millisecond) // 400 who ask every 20 ms are too much for the embedded Redis
+	calm := func(s *lockprovider.Settings) { // 400 who ask every 20 ms, or anew after 10 s, are too much for the embedded Redis
+		s.Poll, s.Wait = 400*time.Millisecond, patience/2
+	}
 	outcomes := race(t, 400, func(int) lockprovider.Change { return h.change(move(stock, -1)) },
 		h.start(t, calm), h.start(t, calm))
 	checkWon(t, outcomes, 100, lockprovider.ErrInsufficient)
