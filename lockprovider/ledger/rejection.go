@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Rejected is the refusal of a change by the [RecordWriter] under a Redis-first strategy, or by the database after
@@ -20,6 +21,8 @@ const (
 	rejectedByDatabase = "REJECTED"
 	// rejectedAsExpired is the code of [ErrIDExpired].
 	rejectedAsExpired = "EXPIRED"
+	// rejectedAsUnknown is the code of [ErrUnknownBalance].
+	rejectedAsUnknown = "UNKNOWN_BALANCE"
 )
 
 // rejection is how a reason is remembered in Redis and sent to other processes: a Rejected, or the moves that did not fit.
@@ -51,6 +54,8 @@ func EncodeRejection(reason error) string {
 		r.Rejected = rejected
 	case errors.Is(reason, ErrIDExpired):
 		r.Rejected = &Rejected{Code: rejectedAsExpired}
+	case errors.Is(reason, ErrUnknownBalance):
+		r.Rejected = &Rejected{Code: rejectedAsUnknown, Message: strings.TrimPrefix(reason.Error(), ErrUnknownBalance.Error()+": ")}
 	default:
 		r.Rejected = &Rejected{Code: rejectedByDatabase, Message: reason.Error()}
 	}
@@ -71,6 +76,8 @@ func DecodeRejection(body string) error {
 	case r.Rejected == nil:
 	case r.Rejected.Code == rejectedAsExpired:
 		return ErrIDExpired
+	case r.Rejected.Code == rejectedAsUnknown:
+		return fmt.Errorf("%w: %s", ErrUnknownBalance, r.Rejected.Message)
 	default:
 		return r.Rejected
 	}
