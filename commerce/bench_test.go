@@ -66,7 +66,7 @@ func benchmarkOrders(b *testing.B, strategy lockprovider.Strategy, products int)
 					break
 				}
 				var e *commerce.Error
-				if !errors.As(err, &e) || !e.Retryable {
+				if !errors.As(err, &e) || e.RetryAfter == 0 {
 					b.Error(err)
 					return
 				}

@@ -333,7 +333,7 @@ func untilSettled[T any](t testing.TB, operation func() (T, error)) (T, error) {
 	for deadline := time.Now().Add(settling); ; {
 		result, err := operation()
 		errs, ok := commerce.UserErrors(err)
-		if err == nil || !ok || !errs[0].Retryable {
+		if err == nil || !ok || errs[0].RetryAfter == 0 {
 			return result, err
 		}
 		if time.Now().After(deadline) {
