@@ -17,6 +17,7 @@ import (
 	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/config"
+	"holdfast/lockprovider/lock"
 )
 
 // Bounds of one request: below the smallest http.maxBodyBytes that a shop has a reason to set, and of the time that it takes.
@@ -213,10 +214,8 @@ func (a *apiImport) post(ctx context.Context, body []byte) (answer apiAnswer, er
 		if err == nil || pause == 0 || try == apiTries {
 			return answer, err
 		}
-		select {
-		case <-ctx.Done():
-			return answer, ctx.Err()
-		case <-time.After(pause):
+		if err := lock.Pause(ctx, pause); err != nil {
+			return answer, err
 		}
 	}
 }

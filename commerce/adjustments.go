@@ -3,6 +3,7 @@ package commerce
 import (
 	"context"
 	"errors"
+	"time"
 
 	"holdfast/ent"
 	"holdfast/ent/adjustment"
@@ -57,18 +58,20 @@ func adjustmentRefused(err error, field []string, what string) error {
 }
 
 func (p stockAdjusted) row(tx *ent.Tx, c lockprovider.Change) *ent.AdjustmentCreate {
-	return adjustmentRow(tx, c, p.ProductID, p.Delta, p.Reason, p.By).SetCreatedAt(p.At)
+	return adjustmentRow(tx, c, p.ProductID, p.Delta, p.Reason, p.By, p.At)
 }
 
 func (p pointsAdjusted) row(tx *ent.Tx, c lockprovider.Change) *ent.AdjustmentCreate {
-	return adjustmentRow(tx, c, p.UserID, p.Delta, p.Reason, p.By).SetCreatedAt(p.At)
+	return adjustmentRow(tx, c, p.UserID, p.Delta, p.Reason, p.By, p.At)
 }
 
 func (p accountAdjusted) row(tx *ent.Tx, c lockprovider.Change) *ent.AdjustmentCreate {
-	return adjustmentRow(tx, c, p.AccountID, p.DeltaMinor, p.Reason, p.By).SetCreatedAt(p.At)
+	return adjustmentRow(tx, c, p.AccountID, p.DeltaMinor, p.Reason, p.By, p.At)
 }
 
-func adjustmentRow(tx *ent.Tx, c lockprovider.Change, subject string, delta int64, reason, by string) *ent.AdjustmentCreate {
+func adjustmentRow(
+	tx *ent.Tx, c lockprovider.Change, subject string, delta int64, reason, by string, at time.Time,
+) *ent.AdjustmentCreate {
 	return tx.Adjustment.Create().SetChangeID(c.ID).SetFamily(string(c.Family)).SetSubject(subject).SetDelta(delta).
-		SetReason(reason).SetAdministrator(by)
+		SetReason(reason).SetAdministrator(by).SetCreatedAt(at)
 }

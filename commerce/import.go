@@ -377,13 +377,9 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 		}
 		bounds[lockprovider.StockKey(product.id)] = unbounded(product.Stock)
 	}
-	var rows []*ent.Product
-	for chunk := range slices.Chunk(creations, insertChunk) {
-		created, err := tx.Product.CreateBulk(chunk...).Save(ctx)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, created...)
+	rows, err := tx.Product.CreateBulk(creations...).Save(ctx) // MaxImport at most
+	if err != nil {
+		return err
 	}
 	if err := s.Ledger.Open(ctx, tx, bounds); err != nil {
 		return err

@@ -183,7 +183,7 @@ func (s *Catalog) IndexProducts(ctx context.Context, after string, limit int) (l
 
 // lockFor is how rows of products are locked for their documents to be written: so that no order of them has to wait, where the
 // database can do that. An order locks the keys of its products.
-var lockFor = map[string]entsql.LockStrength{dialect.Postgres: "NO KEY UPDATE", dialect.MySQL: entsql.LockUpdate}
+var lockFor = map[string]entsql.LockStrength{dialect.Postgres: entsql.LockNoKeyUpdate, dialect.MySQL: entsql.LockUpdate}
 
 // unindexed selects products that have no search document, or one of another version.
 func unindexed(products *entsql.Selector) {

@@ -55,7 +55,7 @@ func TestConformance(t *testing.T) {
 							env.Families = lockprovider.Families[1:2] // the others differ in nothing that this adds
 							env.Small = true
 						}
-						if os.Getenv("HOLDFAST_CAMPAIGN") != "long" && kind.name != threeEmbedded.name {
+						if !longCampaign() && kind.name != threeEmbedded.name {
 							env.Share, env.Of = share, len(databases)
 						}
 						for _, v := range variants {
@@ -79,6 +79,9 @@ func TestConformance(t *testing.T) {
 		}
 	}
 }
+
+// longCampaign tells whether the suites run in their long form.
+func longCampaign() bool { return os.Getenv("HOLDFAST_CAMPAIGN") == "long" }
 
 // variantsFor are those that work on a database and have a use for a kind of Redis: without one, those that ask the
 // database alone; with several nodes, those that take a quorum.

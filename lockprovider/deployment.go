@@ -413,8 +413,7 @@ func (d *Deployment) switchMode(ctx context.Context, f Family, from activeMode) 
 
 // WhileCurrent runs a function in a transaction that has locked the family's row, if its epoch is the current one and this
 // instance's strategy serves it. Otherwise the error is [redisfirst.ErrClosed]. A switch waits for the function to end, so
-// what the function does comes before all that follows the switch. fresh
-// tells the function that the database knows of no change.
+// what the function does comes before all that follows the switch. fresh tells the function that the database knows of no change.
 func (d *Deployment) WhileCurrent(
 	ctx context.Context, f Family, epoch int64, do func(ctx context.Context, fresh bool) error,
 ) error {

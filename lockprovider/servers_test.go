@@ -3,7 +3,6 @@ package lockprovider_test
 import (
 	"database/sql"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -79,7 +78,7 @@ func TestConformanceOfServers(t *testing.T) {
 				for _, kind := range server.redis {
 					env := openEnv(t, server.name, address, kind)
 					env.Families, env.Small = lockprovider.Families[1:2], true
-					if os.Getenv("HOLDFAST_CAMPAIGN") != "long" {
+					if !longCampaign() {
 						env.Share, env.Of = i%parts, parts
 					}
 					for _, v := range variantsFor(kind, server.dialect) {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -42,7 +41,7 @@ func wait(t *testing.T, what string, done func() (bool, error)) {
 func withStandby(t *testing.T, test func(t *testing.T, strategy lockprovider.Strategy)) {
 	t.Helper()
 	strategies := []lockprovider.Strategy{lockprovider.AtomicSQL, lockprovider.Lua, lockprovider.Queue}
-	if os.Getenv("HOLDFAST_CAMPAIGN") == "long" {
+	if longCampaign() {
 		strategies = append(strategies, lockprovider.RowLock, lockprovider.Optimistic, lockprovider.PubSub)
 	}
 	var tests sync.WaitGroup
