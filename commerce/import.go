@@ -97,16 +97,43 @@ func (s *Catalog) Import(ctx context.Context, v Viewer, rows []ImportRow, mode S
 	s.together(ctx, plans, func(p *importPlan) bool { return p.writes() && p.Delta == 0 }, s.writeImported)
 	var moving errgroup.Group
 	moving.SetLimit(importParallel)
-	for _, p := range plans {
-		if !p.done && p.Err == nil {
-			moving.Go(func() error {
-				p.Err = s.importAlone(ctx, v, p, mode)
-				return nil
-			})
+	for _, same := range byProduct(plans) {
+		if len(same) == 1 && same[0].done {
+			continue
 		}
+		moving.Go(func() error {
+			for i, p := range same {
+				if i > 0 { // the row before has changed the product
+					p.Err = s.planAgain(ctx, v, p, mode)
+				}
+				if p.Err == nil && !p.done {
+					p.Err = s.importAlone(ctx, v, p, mode)
+				}
+			}
+			return nil // each row has its own error
+		})
 	}
-	_ = moving.Wait() // each row has its own error
+	_ = moving.Wait()
 	return importResults(plans)
+}
+
+// byProduct returns the plans that can be carried out. Those of one product follow each other as their rows do: the last row is
+// what the product is like then.
+func byProduct(plans []*importPlan) [][]*importPlan {
+	var products [][]*importPlan
+	place := map[string]int{} // of a product in products
+	for _, p := range plans {
+		if p.Err != nil {
+			continue
+		}
+		at, known := place[p.SKU]
+		if !known {
+			at = len(products)
+			place[p.SKU], products = at, append(products, nil)
+		}
+		products[at] = append(products[at], p)
+	}
+	return products
 }
 
 // PlanImport tells what Import would do now, and does nothing. Admins only. Errors: those of Import that are known before.
@@ -159,6 +186,7 @@ type importPlan struct {
 	row    *ent.Product // nil if there is none yet
 	texts  bool         // name, description or price differ
 	counts bool         // the quantity of the file is to be noted
+	shared bool         // another row is of the same product
 	done   bool
 }
 
@@ -206,6 +234,11 @@ func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mo
 	for _, p := range plans {
 		p.Err = s.decide(p, stock, mode)
 		p.done = p.Err == nil && (p.Outcome == ImportSkipped || p.Outcome == ImportUnchanged && !p.writes())
+	}
+	for _, same := range byProduct(plans) {
+		for _, p := range same {
+			p.shared = len(same) > 1
+		}
 	}
 	return plans, nil
 }
@@ -294,13 +327,14 @@ func (r ImportRow) product() CreateProduct {
 	return create
 }
 
-// together writes some of the plans in one transaction, or in few. What is not written so is tried alone then, one after the other.
+// together writes some of the plans in one transaction, or in few: of products that have one row. What is not written so is tried
+// alone then.
 func (s *Catalog) together(
 	ctx context.Context, plans []*importPlan, which func(*importPlan) bool, write func(context.Context, *ent.Tx, []*importPlan) error,
 ) {
 	var some []*importPlan
 	for _, p := range plans {
-		if !p.done && p.Err == nil && which(p) {
+		if !p.done && p.Err == nil && !p.shared && which(p) {
 			some = append(some, p)
 		}
 	}
@@ -336,15 +370,20 @@ func (s *Catalog) importAlone(ctx context.Context, v Viewer, p *importPlan, mode
 		if err := lock.Pause(ctx, lock.Jitter(time.Duration(try)*importPause)); err != nil {
 			return err
 		}
-		again, err := s.planImport(ctx, v, []ImportRow{p.file}, mode)
-		if err != nil {
+		if err := s.planAgain(ctx, v, p, mode); err != nil || p.done {
 			return err
 		}
-		*p = *again[0]
-		if p.Err != nil || p.done {
-			return p.Err
-		}
 	}
+}
+
+// planAgain makes a new plan of the same row.
+func (s *Catalog) planAgain(ctx context.Context, v Viewer, p *importPlan, mode StockMode) error {
+	again, err := s.planImport(ctx, v, []ImportRow{p.file}, mode)
+	if err != nil {
+		return err
+	}
+	*p = *again[0]
+	return p.Err
 }
 
 func (s *Catalog) carryOut(ctx context.Context, p *importPlan) error {

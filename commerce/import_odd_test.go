@@ -264,6 +264,9 @@ func TestImportOfManyRows(t *testing.T) {
 		}
 		rows[7].Price, rows[8].Name = &commerce.Money{Minor: -1, Currency: "USD"}, ""
 		rows[9].SKU = rows[10].SKU // the second one finds the first
+		for i := 20; i < 30; i++ {
+			rows[i].SKU = "TEN" // the last one counts
+		}
 		counts := func(what, want string) {
 			t.Helper()
 			results, err := s.Catalog.Import(t.Context(), admin, rows, commerce.StockDifference)
@@ -276,9 +279,17 @@ func TestImportOfManyRows(t *testing.T) {
 				t.Errorf("%s: %s, want %s", what, got, want)
 			}
 		}
-		counts("first", "map[:2 created:497 updated:1]")
+		counts("first", "map[:2 created:488 updated:10]")
 		rows[7].Price, rows[8].Name, rows[9].SKU = &commerce.Money{Minor: 1, Currency: "USD"}, "Eight", "M-9"
-		counts("corrected", "map[created:3 unchanged:497]")
+		if id, stock := s.stockOf(t, "TEN"); stock != 29 {
+			t.Errorf("stock %d, want that of the last row", stock)
+		} else if row, err := s.db.Ent.Product.Get(t.Context(), id); err != nil || row.PriceMinor != 29 {
+			t.Errorf("price %d, want that of the last row (%v)", row.PriceMinor, err)
+		}
+		for i := 20; i < 29; i++ {
+			rows[i].SKU = fmt.Sprintf("M-%d", i)
+		}
+		counts("corrected", "map[created:12 unchanged:488]")
 		counts("again", "map[unchanged:500]")
 		for i := range rows {
 			stock := int64(i + i%2)
@@ -288,12 +299,21 @@ func TestImportOfManyRows(t *testing.T) {
 			}
 		}
 		counts("another file", "map[unchanged:125 updated:375]")
+		rows[40].SKU, rows[40].Price = rows[41].SKU, &commerce.Money{Minor: 6, Currency: "USD"} // and row 41 says what is true now
+		counts("there and back", "map[unchanged:498 updated:2]")
+		counts("there and back again", "map[unchanged:498 updated:2]")
+		rows[40].SKU = "M-40"
 		for i, row := range rows {
 			if _, stock := s.stockOf(t, row.SKU); stock != int64(i+i%2) {
 				t.Errorf("%s: stock %d, want %d", row.SKU, stock, i+i%2)
 			}
 		}
-		_, err := s.Catalog.Import(t.Context(), admin, slices.Concat(rows, rows[:1]), commerce.StockDifference)
+		row, err := s.db.Ent.Product.Query().Where(product.Sku("M-41")).Only(t.Context())
+		must(t, err)
+		if row.PriceMinor != 41 {
+			t.Errorf("price %d, want that of the last row", row.PriceMinor)
+		}
+		_, err = s.Catalog.Import(t.Context(), admin, slices.Concat(rows, rows[:1]), commerce.StockDifference)
 		wantCodes(t, err, "INVALID_INPUT:input.products")
 	})
 }
