@@ -230,21 +230,28 @@ func (w *waiter) end(t testing.TB) outcome {
 // by less than a second, which Redis on a busy machine may exceed although nothing is wrong.
 const repeats = 5
 
-// mustEnd is end of a call that succeeds. The lock is released with the test, if not before.
-func (w *waiter) mustEnd(t testing.TB) outcome {
+// patientEnd is end of a call that is repeated if Redis took too long to answer.
+func (w *waiter) patientEnd(t testing.TB) outcome {
 	t.Helper()
 	for n := 0; ; n++ {
 		o := w.end(t)
-		if o.err == nil {
-			t.Cleanup(func() { _ = o.lease.Unlock(context.Background()) })
+		if o.err == nil || !tookTooLong(o.err) || n == repeats {
 			return o
-		}
-		if !tookTooLong(o.err) || n == repeats {
-			t.Fatalf("Lock: %v", o.err)
 		}
 		t.Logf("Lock: %v; once more", o.err)
 		w = w.again()
 	}
+}
+
+// mustEnd is patientEnd of a call that succeeds. The lock is released with the test, if not before.
+func (w *waiter) mustEnd(t testing.TB) outcome {
+	t.Helper()
+	o := w.patientEnd(t)
+	if o.err != nil {
+		t.Fatalf("Lock: %v", o.err)
+	}
+	t.Cleanup(func() { _ = o.lease.Unlock(context.Background()) })
+	return o
 }
 
 // tookTooLong tells a Redis that was slow from one that is away, or that answered with an error.
@@ -273,12 +280,12 @@ func (h *Harness) checkFree(t testing.TB, keys ...string) {
 	t.Helper()
 	i := h.open(t, wait(h.soon))
 	for _, key := range keys {
-		_, lease, err := i.Lock(t.Context(), []string{key})
-		if err != nil {
-			t.Errorf("%s is not free: %v", key, err)
+		o := i.begin(t.Context(), key).patientEnd(t)
+		if o.err != nil {
+			t.Errorf("%s is not free: %v", key, o.err)
 			continue
 		}
-		if err := lease.Unlock(t.Context()); err != nil {
+		if err := o.lease.Unlock(t.Context()); err != nil && !tookTooLong(err) {
 			t.Errorf("unlock %s: %v", key, err)
 		}
 	}
