@@ -8,7 +8,7 @@ import (
 )
 
 // headline runs a case with every strategy but the control, on what `go run .` uses.
-func headline(t *testing.T, run func(*testing.T, *providertest.Harness)) {
+func headline(t *testing.T, run func(testing.TB, *providertest.Harness)) {
 	t.Helper()
 	env := openEnv(t, "sqlite+embedded", "sqlite://:memory:", embedded)
 	for _, v := range providertest.Variants() {

@@ -60,13 +60,13 @@ func openDatabase(t *testing.T, url string) *clients.Database {
 type redisKind struct {
 	name string
 	// start starts a Redis that lives as long as the test. It returns the address of every node, and ends them at once.
-	start func(*testing.T) (urls []string, kill func())
+	start func(testing.TB) (urls []string, kill func())
 }
 
 var (
-	embedded      = redisKind{"embedded", func(t *testing.T) ([]string, func()) { return startEmbedded(t, 1) }}
-	threeEmbedded = redisKind{"3 embedded", func(t *testing.T) ([]string, func()) { return startEmbedded(t, 3) }}
-	realRedis     = redisKind{"redis", func(t *testing.T) ([]string, func()) {
+	embedded      = redisKind{"embedded", func(t testing.TB) ([]string, func()) { return startEmbedded(t, 1) }}
+	threeEmbedded = redisKind{"3 embedded", func(t testing.TB) ([]string, func()) { return startEmbedded(t, 3) }}
+	realRedis     = redisKind{"redis", func(t testing.TB) ([]string, func()) {
 		server := testenv.Redis(t)
 		return []string{server.URL}, func() {
 			if err := server.Kill(); err != nil {
@@ -97,8 +97,8 @@ func startEmbedded(t testing.TB, nodes int) (urls []string, kill func()) {
 }
 
 // connectTo connects to all nodes, as a process does.
-func connectTo(urls []string) func(*testing.T) []redis.UniversalClient {
-	return func(t *testing.T) []redis.UniversalClient {
+func connectTo(urls []string) func(testing.TB) []redis.UniversalClient {
+	return func(t testing.TB) []redis.UniversalClient {
 		t.Helper()
 		var nodes []redis.UniversalClient
 		for _, url := range urls {
@@ -121,7 +121,7 @@ func openEnv(t *testing.T, name, databaseURL string, kind redisKind) *providerte
 	if kind.name != "" {
 		urls, _ := kind.start(t)
 		env.Redis = connectTo(urls)
-		env.Doomed = func(t *testing.T) (func(*testing.T) []redis.UniversalClient, func()) {
+		env.Doomed = func(t testing.TB) (func(testing.TB) []redis.UniversalClient, func()) {
 			t.Helper()
 			urls, kill := kind.start(t)
 			return connectTo(urls), kill

@@ -41,7 +41,7 @@ func (h *Harness) state(r lockprovider.Receipt) lockprovider.State {
 
 // settle waits until the database has said yes or no to everything that Redis has admitted, where an answer comes before
 // that: from then on it can be asked.
-func (h *Harness) settle(t *testing.T) {
+func (h *Harness) settle(t testing.TB) {
 	t.Helper()
 	if !h.Traits.Accepts {
 		return
@@ -58,7 +58,7 @@ func (h *Harness) streamOf(node redis.UniversalClient) *redisfirst.Store {
 	return redisfirst.NewStore(node, h.Family, 0, "observer", redisfirst.StoreSettings{})
 }
 
-func (h *Harness) drained(t *testing.T, stream *redisfirst.Store) {
+func (h *Harness) drained(t testing.TB, stream *redisfirst.Store) {
 	t.Helper()
 	eventually(t, "the stream to be persisted", func() bool {
 		backlog, err := stream.Backlog(t.Context())
@@ -69,7 +69,7 @@ func (h *Harness) drained(t *testing.T, stream *redisfirst.Store) {
 	})
 }
 
-func acceptedThenPersisted(t *testing.T, h *Harness) {
+func acceptedThenPersisted(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	instance := h.start(t)
 	c := h.change(move(balance, -1))
@@ -101,7 +101,7 @@ func acceptedThenPersisted(t *testing.T, h *Harness) {
 	h.checkConsistent(t, balance)
 }
 
-func acceptedAndTakenBack(t *testing.T, h *Harness) {
+func acceptedAndTakenBack(t testing.TB, h *Harness) {
 	balance := h.open(t, 1, 0, unlimited)
 	instance := h.start(t)
 	instance.mustExecute(t, h.change(move(balance, -1)))
@@ -129,7 +129,7 @@ func acceptedAndTakenBack(t *testing.T, h *Harness) {
 	h.checkConsistent(t, balance)
 }
 
-func confirmWaits(t *testing.T, h *Harness) {
+func confirmWaits(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	instance := h.start(t)
 	c := h.change(move(balance, -1))

@@ -38,7 +38,7 @@ var boundScenarios = []Scenario{
 	},
 }
 
-func exactFloor(t *testing.T, h *Harness) {
+func exactFloor(t testing.TB, h *Harness) {
 	units, racers := h.size(20, 3), h.size(64, 8)
 	balance := h.open(t, int64(units), 0, unlimited)
 	outcomes := race(t, racers, func(int) lockprovider.Change { return h.change(move(balance, -1)) }, h.start(t), h.start(t))
@@ -46,7 +46,7 @@ func exactFloor(t *testing.T, h *Harness) {
 	h.checkAmount(t, balance, 0)
 }
 
-func exactCeiling(t *testing.T, h *Harness) {
+func exactCeiling(t testing.TB, h *Harness) {
 	units, racers := h.size(10, 3), h.size(64, 8)
 	balance := h.open(t, 0, 0, int64(units))
 	outcomes := race(t, racers, func(int) lockprovider.Change { return h.change(move(balance, +1)) }, h.start(t), h.start(t))
@@ -54,7 +54,7 @@ func exactCeiling(t *testing.T, h *Harness) {
 	h.checkAmount(t, balance, int64(units))
 }
 
-func openOnce(t *testing.T, h *Harness) {
+func openOnce(t testing.TB, h *Harness) {
 	units, racers := h.size(10, 3), h.size(64, 8)
 	balance := h.unopened()
 	outcomes := race(t, racers, func(int) lockprovider.Change {
@@ -68,7 +68,7 @@ func openOnce(t *testing.T, h *Harness) {
 
 // checkWinners: as many racers as there are units have won, each saw an amount of its own, and the others were refused
 // for the reason, when nothing was left.
-func checkWinners(t *testing.T, h *Harness, outcomes []outcome, balance string, units int, reason error) {
+func checkWinners(t testing.TB, h *Harness, outcomes []outcome, balance string, units int, reason error) {
 	t.Helper()
 	seen := map[int64]bool{}
 	winners := 0
@@ -98,7 +98,7 @@ func checkWinners(t *testing.T, h *Harness, outcomes []outcome, balance string, 
 	h.checkConsistent(t, balance)
 }
 
-func oppositeOrders(t *testing.T, h *Harness) {
+func oppositeOrders(t testing.TB, h *Harness) {
 	const opening = 1000
 	balances := []string{
 		h.open(t, opening, 0, unlimited), h.open(t, opening, 0, unlimited), h.open(t, opening, 0, unlimited),
@@ -127,7 +127,7 @@ func oppositeOrders(t *testing.T, h *Harness) {
 	}
 }
 
-func refusalLeavesNothing(t *testing.T, h *Harness) {
+func refusalLeavesNothing(t testing.TB, h *Harness) {
 	enough, short, full := h.open(t, 10, 0, unlimited), h.open(t, 7, 5, unlimited), h.open(t, 8, 0, 9)
 	absent := h.unopened()
 	instance := h.start(t)
@@ -186,7 +186,7 @@ func refusalLeavesNothing(t *testing.T, h *Harness) {
 	h.checkAmount(t, full, 9)
 }
 
-func mergedMoves(t *testing.T, h *Harness) {
+func mergedMoves(t testing.TB, h *Harness) {
 	balance, other := h.open(t, 5, 0, unlimited), h.open(t, 5, 0, unlimited)
 	instance := h.start(t)
 

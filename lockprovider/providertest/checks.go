@@ -15,7 +15,7 @@ import (
 )
 
 // amount reads a balance from the database.
-func (h *Harness) amount(t *testing.T, balance string) int64 {
+func (h *Harness) amount(t testing.TB, balance string) int64 {
 	t.Helper()
 	h.settle(t)
 	amounts, err := h.Env.ledger.Amounts(t.Context(), []string{balance})
@@ -29,7 +29,7 @@ func (h *Harness) amount(t *testing.T, balance string) int64 {
 	return amount
 }
 
-func (h *Harness) checkAmount(t *testing.T, balance string, want int64) {
+func (h *Harness) checkAmount(t testing.TB, balance string, want int64) {
 	t.Helper()
 	if got := h.amount(t, balance); got != want {
 		t.Errorf("%s = %d, want %d", balance, got, want)
@@ -47,7 +47,7 @@ func (h *Harness) footprint(ctx context.Context, c lockprovider.Change) (logs, e
 }
 
 // checkApplied: a change is in the database once, with an entry for each of so many moves; with 0, not at all.
-func (h *Harness) checkApplied(t *testing.T, c lockprovider.Change, moves int) {
+func (h *Harness) checkApplied(t testing.TB, c lockprovider.Change, moves int) {
 	t.Helper()
 	h.settle(t)
 	logs, entries, err := h.footprint(t.Context(), c)
@@ -60,7 +60,7 @@ func (h *Harness) checkApplied(t *testing.T, c lockprovider.Change, moves int) {
 }
 
 // checkConsistent: journal and amount of one balance agree. [Run] audits all of them in the end.
-func (h *Harness) checkConsistent(t *testing.T, key string) {
+func (h *Harness) checkConsistent(t testing.TB, key string) {
 	t.Helper()
 	h.settle(t)
 	row, err := h.Env.Client.Balance.Get(t.Context(), key)
@@ -81,7 +81,7 @@ func (h *Harness) checkConsistent(t *testing.T, key string) {
 }
 
 // redisNodes are connections of the observer's own, without the instance's hooks.
-func (h *Harness) redisNodes(t *testing.T) []redis.UniversalClient {
+func (h *Harness) redisNodes(t testing.TB) []redis.UniversalClient {
 	t.Helper()
 	nodes := h.Env.Redis(t)
 	t.Cleanup(func() {
@@ -102,7 +102,7 @@ func lockKeys(ctx context.Context, node redis.UniversalClient, balance string) (
 }
 
 // lockHeld is a function that tells whether somebody holds the lock of a balance, according to any node.
-func lockHeld(t *testing.T, nodes []redis.UniversalClient, balance string) func() bool {
+func lockHeld(t testing.TB, nodes []redis.UniversalClient, balance string) func() bool {
 	return func() bool {
 		for _, node := range nodes {
 			keys, err := lockKeys(t.Context(), node, balance)
@@ -118,7 +118,7 @@ func lockHeld(t *testing.T, nodes []redis.UniversalClient, balance string) func(
 }
 
 // steal deletes the lock of a balance from every node, as an operator or a failover would.
-func steal(t *testing.T, nodes []redis.UniversalClient, balance string) []string {
+func steal(t testing.TB, nodes []redis.UniversalClient, balance string) []string {
 	t.Helper()
 	var stolen []string
 	for _, node := range nodes {
@@ -138,7 +138,7 @@ func steal(t *testing.T, nodes []redis.UniversalClient, balance string) []string
 }
 
 // checkNoLockLeft: once everybody is done, no lock is left in Redis. It leaves nothing at all there.
-func (h *Harness) checkNoLockLeft(t *testing.T) {
+func (h *Harness) checkNoLockLeft(t testing.TB) {
 	t.Helper()
 	if !h.Traits.NeedsRedis {
 		return
@@ -163,7 +163,7 @@ func (h *Harness) checkNoLockLeft(t *testing.T) {
 }
 
 // await waits for an event.
-func await(t *testing.T, event <-chan struct{}, what string) {
+func await(t testing.TB, event <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-event:
@@ -173,7 +173,7 @@ func await(t *testing.T, event <-chan struct{}, what string) {
 }
 
 // eventually looks until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
@@ -188,7 +188,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // checkRetryable: a change that others were in the way of says so.
-func checkRetryable(t *testing.T, err error) {
+func checkRetryable(t testing.TB, err error) {
 	t.Helper()
 	if err != nil && !lockprovider.Retryable(err) {
 		t.Errorf("error %v does not tell the caller to try again", err)
@@ -196,7 +196,7 @@ func checkRetryable(t *testing.T, err error) {
 }
 
 // refusedOf is the refusal in an error.
-func refusedOf(t *testing.T, err error) *lockprovider.Refused {
+func refusedOf(t testing.TB, err error) *lockprovider.Refused {
 	t.Helper()
 	refused := new(lockprovider.Refused)
 	if !errors.As(err, &refused) {

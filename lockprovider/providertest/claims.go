@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"holdfast/ent"
-	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -43,12 +42,12 @@ var claimScenarios = []Scenario{
 func decidedInRedis(h *Harness) bool { return h.Traits.Detached }
 
 // shortWait is a wait that ends during what a scenario stops.
-func shortWait() time.Duration { return testenv.Scaled(100 * time.Millisecond) }
+func (h *Harness) shortWait() time.Duration { return h.scaled(100 * time.Millisecond) }
 
 // beginBriefly starts a change that waits for shortWait at most, until it is stopped. It may have been answered by then, if it was accepted.
-func beginBriefly(t *testing.T, h *Harness, c lockprovider.Change, at *stop, point string) *call {
+func beginBriefly(t testing.TB, h *Harness, c lockprovider.Change, at *stop, point string) *call {
 	t.Helper()
-	instance := h.start(t, waiting(shortWait()))
+	instance := h.start(t, waiting(h.shortWait()))
 	if h.Ack != lockprovider.AckAccepted {
 		return instance.beginUntil(t.Context(), t, c, at.reached, point)
 	}
@@ -58,9 +57,9 @@ func beginBriefly(t *testing.T, h *Harness, c lockprovider.Change, at *stop, poi
 }
 
 // outlast holds a change at a stop until its wait of shortWait is over, lets it go on, and returns the answer.
-func outlast(t *testing.T, running *call, at *stop) error {
+func (h *Harness) outlast(t testing.TB, running *call, at *stop) error {
 	t.Helper()
-	over := time.NewTimer(2 * shortWait())
+	over := time.NewTimer(2 * h.shortWait())
 	defer over.Stop()
 	select {
 	case <-over.C:
@@ -73,7 +72,7 @@ func outlast(t *testing.T, running *call, at *stop) error {
 
 // checkClaim compares an answer with what the database has, once all that was on its way has come. Then it repeats the
 // change: a repeat is always told what the first request did.
-func checkClaim(t *testing.T, h *Harness, c lockprovider.Change, err error) {
+func checkClaim(t testing.TB, h *Harness, c lockprovider.Change, err error) {
 	t.Helper()
 	effect := lockprovider.EffectOf(err)
 	h.start(t).mustExecute(t, h.change(c.Moves...)) // behind c in any queue
@@ -96,18 +95,18 @@ func checkClaim(t *testing.T, h *Harness, c lockprovider.Change, err error) {
 	h.checkConsistent(t, c.Moves[0].Balance)
 }
 
-func waitEndsInTheTransaction(t *testing.T, h *Harness) {
+func waitEndsInTheTransaction(t testing.TB, h *Harness) {
 	c := h.change(move(h.open(t, 10, 0, unlimited), -1))
 	stopped := h.Env.stopAtRecord(t, c)
 	running := beginBriefly(t, h, c, stopped, "its record")
-	checkClaim(t, h, c, outlast(t, running, stopped))
+	checkClaim(t, h, c, h.outlast(t, running, stopped))
 }
 
-func waitEndsInTheCommit(t *testing.T, h *Harness) {
+func waitEndsInTheCommit(t testing.TB, h *Harness) {
 	c := h.change(move(h.open(t, 10, 0, unlimited), -1))
 	stopped := h.Env.stopAtCommit(t, c)
 	running := beginBriefly(t, h, c, stopped, "its commit")
-	err := outlast(t, running, stopped)
+	err := h.outlast(t, running, stopped)
 	if err != nil && !h.Traits.Detached {
 		t.Errorf("error %v, want none: a commit that has begun is waited for", err)
 	}
@@ -115,7 +114,7 @@ func waitEndsInTheCommit(t *testing.T, h *Harness) {
 }
 
 // commitUnanswered loses the answer to a commit, once after the database has committed and once before.
-func commitUnanswered(t *testing.T, h *Harness) {
+func commitUnanswered(t testing.TB, h *Harness) {
 	for _, committed := range []bool{true, false} {
 		c := h.change(move(h.open(t, 10, 0, unlimited), -1))
 		var lost atomic.Bool
@@ -141,16 +140,16 @@ func commitUnanswered(t *testing.T, h *Harness) {
 	}
 }
 
-func waitEndsInRedis(t *testing.T, h *Harness) {
+func waitEndsInRedis(t testing.TB, h *Harness) {
 	c := h.change(move(h.open(t, 10, 0, unlimited), -1))
-	instance := h.start(t, waiting(shortWait()))
+	instance := h.start(t, waiting(h.shortWait()))
 	stopped := h.Env.newStop(t)
 	instance.redis.holdReply(stopped, c, nil)
 	running := instance.beginUntil(t.Context(), t, c, stopped.reached, "Redis")
-	checkClaim(t, h, c, outlast(t, running, stopped))
+	checkClaim(t, h, c, h.outlast(t, running, stopped))
 }
 
-func replyOfRedisLost(t *testing.T, h *Harness) {
+func replyOfRedisLost(t testing.TB, h *Harness) {
 	c := h.change(move(h.open(t, 10, 0, unlimited), -1))
 	instance := h.start(t)
 	stopped := h.Env.newStop(t)

@@ -19,7 +19,7 @@ const catchRounds = 20
 
 // Catch fails the test unless the control is caught at losing updates: by the audit, by more winners than units, or by
 // the database's referee. It proves that the suite would see a strategy that does not keep others out.
-func Catch(t *testing.T, h *Harness) {
+func Catch(t testing.TB, h *Harness) {
 	const units, racers = 40, 64
 	instances := []*Instance{h.start(t), h.start(t)}
 	for round := range catchRounds {
@@ -57,7 +57,7 @@ func Catch(t *testing.T, h *Harness) {
 	t.Errorf("%s was not caught in %d rounds of %d racers", h.Strategy, catchRounds, racers)
 }
 
-func violationsOf(t *testing.T, h *Harness, key string) []ledger.Violation {
+func violationsOf(t testing.TB, h *Harness, key string) []ledger.Violation {
 	t.Helper()
 	all, err := ledger.Audit(t.Context(), h.Env.Client)
 	if err != nil {
@@ -67,7 +67,7 @@ func violationsOf(t *testing.T, h *Harness, key string) []ledger.Violation {
 }
 
 // forget removes a balance and its history.
-func (h *Harness) forget(t *testing.T, key string) {
+func (h *Harness) forget(t testing.TB, key string) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	entries, err := h.Env.Client.Entry.Query().Where(entry.Balance(key)).All(ctx)

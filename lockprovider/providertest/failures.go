@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/ent"
-	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -43,7 +42,7 @@ var failureScenarios = []Scenario{
 	},
 }
 
-func invalidChange(t *testing.T, h *Harness) {
+func invalidChange(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	next := slices.Index(lockprovider.Families, h.Family) + 1
 	other := lockprovider.Families[next%len(lockprovider.Families)]
@@ -90,7 +89,7 @@ func invalidChange(t *testing.T, h *Harness) {
 	h.checkAmount(t, balance, 10)
 }
 
-func unknownBalance(t *testing.T, h *Harness) {
+func unknownBalance(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	c := h.change(move(balance, -1), move(h.unopened(), +1))
 	if _, err := h.start(t).Execute(t.Context(), c); !errors.Is(err, lockprovider.ErrUnknownBalance) ||
@@ -101,7 +100,7 @@ func unknownBalance(t *testing.T, h *Harness) {
 	h.checkAmount(t, balance, 10)
 }
 
-func recordFails(t *testing.T, h *Harness) {
+func recordFails(t testing.TB, h *Harness) {
 	balance, absent := h.open(t, 10, 0, unlimited), h.unopened()
 	instance := h.start(t)
 	c := h.change(move(balance, -1),
@@ -145,7 +144,7 @@ func recordFails(t *testing.T, h *Harness) {
 	h.checkApplied(t, c, 2)
 }
 
-func commitFails(t *testing.T, h *Harness) {
+func commitFails(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	c := h.change(move(balance, -1))
 	failure := refusedCommit()
@@ -168,9 +167,9 @@ func commitFails(t *testing.T, h *Harness) {
 }
 
 // downBound is how long a caller may wait for the news that Redis is away.
-func downBound() time.Duration { return testenv.Scaled(8 * time.Second) }
+func (h *Harness) downBound() time.Duration { return h.scaled(8 * time.Second) }
 
-func redisDown(t *testing.T, h *Harness) {
+func redisDown(t testing.TB, h *Harness) {
 	connect, kill := h.Env.Doomed(t)
 	balance := h.open(t, 10, 0, unlimited)
 	instance := h.startOn(t, connect)
@@ -217,23 +216,23 @@ func redisDown(t *testing.T, h *Harness) {
 }
 
 // checkDown: a change is told in time that Redis is away, and has done nothing.
-func checkDown(t *testing.T, h *Harness, instance *Instance, balance string) {
+func checkDown(t testing.TB, h *Harness, instance *Instance, balance string) {
 	t.Helper()
 	c := h.change(move(balance, -1))
 	asked := time.Now()
 	if _, err := instance.begin(t.Context(), c).end(t); !errors.Is(err, lockprovider.ErrUnavailable) {
 		t.Errorf("error %v, want ErrUnavailable", err)
 	}
-	if took := time.Since(asked); took > downBound() {
+	if took := time.Since(asked); took > h.downBound() {
 		t.Errorf("it took %v to say that Redis is away", took)
 	}
 	h.checkApplied(t, c, 0)
 }
 
-func redisDiesUnderTheLock(t *testing.T, h *Harness) {
+func redisDiesUnderTheLock(t testing.TB, h *Harness) {
 	connect, kill := h.Env.Doomed(t)
 	balance := h.open(t, 10, 0, unlimited)
-	instance := h.startOn(t, connect, lease(shortLease()))
+	instance := h.startOn(t, connect, lease(h.shortLease()))
 	c := h.change(move(balance, -1))
 	lost := make(chan struct{})
 	h.Env.onRecord(t, c, func(ctx context.Context, _ *ent.Tx) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/ent"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/redisfirst"
 )
@@ -36,9 +37,9 @@ type Env struct {
 
 	// Redis connects to every node of the environment's Redis (one, or several independent ones), as another process
 	// would. Nil: no Redis.
-	Redis func(t *testing.T) []redis.UniversalClient
+	Redis func(t testing.TB) []redis.UniversalClient
 	// Doomed starts a Redis of its own that kill ends at once.
-	Doomed func(t *testing.T) (connect func(t *testing.T) []redis.UniversalClient, kill func())
+	Doomed func(t testing.TB) (connect func(t testing.TB) []redis.UniversalClient, kill func())
 
 	// Serve runs what an instance does in the background, with a persister of the environment's choice, until stop is
 	// called.
@@ -88,7 +89,7 @@ func (e *Env) writeRecords(ctx context.Context, tx *ent.Tx, changes []lockprovid
 }
 
 // onRecord runs a function where the record of a change is written: in the transaction, after the balances.
-func (e *Env) onRecord(t *testing.T, c lockprovider.Change, write recordFunc) {
+func (e *Env) onRecord(t testing.TB, c lockprovider.Change, write recordFunc) {
 	e.records.Store(c.ID, write)
 	t.Cleanup(func() { e.records.Delete(c.ID) })
 }
@@ -110,7 +111,16 @@ type Harness struct {
 	Family lockprovider.Family
 	Traits Traits
 
-	stream *redisfirst.Store // the observer's own, see settle
+	slowness float64           // of the machine, see scaled
+	stream   *redisfirst.Store // the observer's own, see settle
+}
+
+// scaled is a duration as the machine can keep it: a lease that is shorter ends although nothing is wrong.
+func (h *Harness) scaled(d time.Duration) time.Duration {
+	if h.slowness == 0 {
+		return testenv.Scaled(d)
+	}
+	return time.Duration(float64(d) * h.slowness)
 }
 
 // first tells whether this is the family that an environment is tested with in full: the families share all code but their
@@ -161,13 +171,13 @@ func lease(d time.Duration) func(*lockprovider.Settings) {
 }
 
 // start starts an instance that ends with the test.
-func (h *Harness) start(t *testing.T, adjust ...func(*lockprovider.Settings)) *Instance {
+func (h *Harness) start(t testing.TB, adjust ...func(*lockprovider.Settings)) *Instance {
 	t.Helper()
 	return h.startOn(t, h.Env.Redis, adjust...)
 }
 
 func (h *Harness) startOn(
-	t *testing.T, connect func(*testing.T) []redis.UniversalClient, adjust ...func(*lockprovider.Settings),
+	t testing.TB, connect func(testing.TB) []redis.UniversalClient, adjust ...func(*lockprovider.Settings),
 ) *Instance {
 	t.Helper()
 	s := settings()
@@ -217,7 +227,7 @@ func (h *Harness) startOn(
 }
 
 // counter is the sum of a metric over its labels.
-func (i *Instance) counter(t *testing.T, name string) int {
+func (i *Instance) counter(t testing.TB, name string) int {
 	t.Helper()
 	gathered, err := i.registry.Gather()
 	if err != nil {
@@ -234,7 +244,7 @@ func (i *Instance) counter(t *testing.T, name string) int {
 	return int(sum)
 }
 
-func (i *Instance) violations(t *testing.T) int {
+func (i *Instance) violations(t testing.TB) int {
 	t.Helper()
 	return i.counter(t, "holdfast_lock_violations_total")
 }
@@ -255,7 +265,7 @@ func (i *Instance) begin(ctx context.Context, c lockprovider.Change) *call {
 	return running
 }
 
-func (c *call) end(t *testing.T) (lockprovider.Receipt, error) {
+func (c *call) end(t testing.TB) (lockprovider.Receipt, error) {
 	t.Helper()
 	await(t, c.done, "the change to end")
 	return c.receipt, c.err
@@ -272,7 +282,7 @@ func (c *call) ended() bool {
 
 // beginUntil starts a change and waits until it has reached a point. What may succeed when it is sent again is.
 func (i *Instance) beginUntil(
-	ctx context.Context, t *testing.T, c lockprovider.Change, reached <-chan struct{}, point string,
+	ctx context.Context, t testing.TB, c lockprovider.Change, reached <-chan struct{}, point string,
 ) *call {
 	t.Helper()
 	timeout := time.After(patience)
@@ -292,7 +302,7 @@ func (i *Instance) beginUntil(
 }
 
 // mustEnd fails the test where the change did not commit.
-func (c *call) mustEnd(t *testing.T) lockprovider.Receipt {
+func (c *call) mustEnd(t testing.TB) lockprovider.Receipt {
 	t.Helper()
 	receipt, err := c.end(t)
 	if err != nil {
@@ -301,7 +311,7 @@ func (c *call) mustEnd(t *testing.T) lockprovider.Receipt {
 	return receipt
 }
 
-func (i *Instance) mustExecute(t *testing.T, c lockprovider.Change) lockprovider.Receipt {
+func (i *Instance) mustExecute(t testing.TB, c lockprovider.Change) lockprovider.Receipt {
 	t.Helper()
 	receipt, err := persist(t.Context(), i, c)
 	if err != nil {
@@ -331,7 +341,7 @@ type outcome struct {
 }
 
 // race releases n racers together, spread over the instances, and returns what became of each.
-func race(t *testing.T, n int, change func(racer int) lockprovider.Change, instances ...*Instance) []outcome {
+func race(t testing.TB, n int, change func(racer int) lockprovider.Change, instances ...*Instance) []outcome {
 	t.Helper()
 	outcomes := make([]outcome, n)
 	start := make(chan struct{})
@@ -367,7 +377,7 @@ func idOf(balance string) string { return balance[strings.LastIndexByte(balance,
 func (h *Harness) unopened() string { return keyOf(h.Family, newID()) }
 
 // open creates a balance.
-func (h *Harness) open(t *testing.T, amount, floor, ceiling int64) string {
+func (h *Harness) open(t testing.TB, amount, floor, ceiling int64) string {
 	t.Helper()
 	key := h.unopened()
 	tx, err := h.Env.Client.Tx(t.Context())

@@ -12,7 +12,7 @@ import (
 // The cases that the source studies of this project became known for, at the level of a strategy.
 
 // Transfers100Of1 makes 100 transfers of 1 between two accounts at once. Without a lock, a study was left with 31.
-func Transfers100Of1(t *testing.T, h *Harness) {
+func Transfers100Of1(t testing.TB, h *Harness) {
 	h.Family = lockprovider.Accounts
 	from, to := h.open(t, 100, 0, unlimited), h.open(t, 0, 0, unlimited)
 	calm := polling(100 * time.Millisecond)
@@ -26,7 +26,7 @@ func Transfers100Of1(t *testing.T, h *Harness) {
 }
 
 // Users15ForACouponOf10 lets 15 users ask at once for a coupon of which there are 10, one a user.
-func Users15ForACouponOf10(t *testing.T, h *Harness) {
+func Users15ForACouponOf10(t testing.TB, h *Harness) {
 	h.Family = lockprovider.Coupons
 	quota := h.open(t, 0, 0, 10)
 	outcomes := race(t, 15, func(racer int) lockprovider.Change {
@@ -39,7 +39,7 @@ func Users15ForACouponOf10(t *testing.T, h *Harness) {
 }
 
 // Charges10Of1000 charges the points of one user 10 times at once.
-func Charges10Of1000(t *testing.T, h *Harness) {
+func Charges10Of1000(t testing.TB, h *Harness) {
 	h.Family = lockprovider.Points
 	points := h.open(t, 0, 0, unlimited)
 	outcomes := race(t, 10, func(int) lockprovider.Change { return h.change(move(points, +1000)) }, h.start(t), h.start(t))
@@ -49,7 +49,7 @@ func Charges10Of1000(t *testing.T, h *Harness) {
 }
 
 // TwoOrdersTwoProducts orders two products at once in opposite order, again and again.
-func TwoOrdersTwoProducts(t *testing.T, h *Harness) {
+func TwoOrdersTwoProducts(t testing.TB, h *Harness) {
 	const rounds = 20
 	h.Family = lockprovider.Stock
 	one, two := h.open(t, 2*rounds, 0, unlimited), h.open(t, 2*rounds, 0, unlimited)
@@ -68,7 +68,7 @@ func TwoOrdersTwoProducts(t *testing.T, h *Harness) {
 }
 
 // Stock100With400Buyers lets 400 buyers ask at once for 100 units.
-func Stock100With400Buyers(t *testing.T, h *Harness) {
+func Stock100With400Buyers(t testing.TB, h *Harness) {
 	h.Family = lockprovider.Stock
 	stock := h.open(t, 100, 0, unlimited)
 	calm := func(s *lockprovider.Settings) { // 400 who ask every 20 ms, or anew after 10 s, are too much for the embedded Redis
@@ -81,7 +81,7 @@ func Stock100With400Buyers(t *testing.T, h *Harness) {
 	h.checkConsistent(t, stock)
 }
 
-func checkWon(t *testing.T, outcomes []outcome, want int, refusal error) {
+func checkWon(t testing.TB, outcomes []outcome, want int, refusal error) {
 	t.Helper()
 	won := 0
 	for _, o := range outcomes {

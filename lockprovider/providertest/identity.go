@@ -42,7 +42,7 @@ var identityScenarios = []Scenario{
 }
 
 // checkReplay: the answer is the first one.
-func checkReplay(t *testing.T, got, first lockprovider.Receipt) {
+func checkReplay(t testing.TB, got, first lockprovider.Receipt) {
 	t.Helper()
 	if !got.Replayed || got.State != lockprovider.Committed {
 		t.Errorf("the repeat is not marked as one, or not committed: %+v", got)
@@ -50,7 +50,7 @@ func checkReplay(t *testing.T, got, first lockprovider.Receipt) {
 	checkSameAnswer(t, got, first)
 }
 
-func checkSameAnswer(t *testing.T, got, first lockprovider.Receipt) {
+func checkSameAnswer(t testing.TB, got, first lockprovider.Receipt) {
 	t.Helper()
 	if !maps.Equal(got.Balances, first.Balances) || string(got.Payload) != string(first.Payload) ||
 		got.ChangeID != first.ChangeID || got.Strategy != first.Strategy {
@@ -58,7 +58,7 @@ func checkSameAnswer(t *testing.T, got, first lockprovider.Receipt) {
 	}
 }
 
-func sameIDAgain(t *testing.T, h *Harness) {
+func sameIDAgain(t testing.TB, h *Harness) {
 	from, to := h.open(t, 100, 0, unlimited), h.open(t, 0, 0, unlimited)
 	instance := h.start(t)
 	c := h.change(move(from, -30), move(to, +30))
@@ -81,7 +81,7 @@ func sameIDAgain(t *testing.T, h *Harness) {
 	h.checkAmount(t, to, 31)
 }
 
-func sameIDAtOnce(t *testing.T, h *Harness) {
+func sameIDAtOnce(t testing.TB, h *Harness) {
 	balance := h.open(t, 1, 0, unlimited) // one unit: those that come second would also be refused
 	c := h.change(move(balance, -1))
 	outcomes := race(t, h.size(32, 6), func(int) lockprovider.Change { return c }, h.start(t), h.start(t))
@@ -106,7 +106,7 @@ func sameIDAtOnce(t *testing.T, h *Harness) {
 	h.checkAmount(t, balance, 0)
 }
 
-func lastUnitAgain(t *testing.T, h *Harness) {
+func lastUnitAgain(t testing.TB, h *Harness) {
 	balance, full := h.open(t, 3, 0, unlimited), h.open(t, 4, 0, 5)
 	instance := h.start(t)
 	for _, c := range []lockprovider.Change{h.change(move(balance, -3)), h.change(move(full, +1))} {
@@ -116,7 +116,7 @@ func lastUnitAgain(t *testing.T, h *Harness) {
 	}
 }
 
-func idOfAnotherRequest(t *testing.T, h *Harness) {
+func idOfAnotherRequest(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	instance := h.start(t)
 	first := h.change(move(balance, -1))
@@ -151,7 +151,7 @@ func idOfAnotherRequest(t *testing.T, h *Harness) {
 	h.checkAmount(t, balance, 8)
 }
 
-func idOfLongAgo(t *testing.T, h *Harness) {
+func idOfLongAgo(t testing.TB, h *Harness) {
 	balance := h.open(t, 5, 0, unlimited)
 	instance := h.start(t)
 	c := h.change(move(balance, -3))
@@ -182,7 +182,7 @@ func idOfLongAgo(t *testing.T, h *Harness) {
 }
 
 // forgetID removes what knows the ID of a change, but for the journal, as time does.
-func (h *Harness) forgetID(t *testing.T, c lockprovider.Change) {
+func (h *Harness) forgetID(t testing.TB, c lockprovider.Change) {
 	t.Helper()
 	if _, err := h.Env.Client.ChangeLog.Delete().Where(changelog.ChangeID(c.ID)).Exec(t.Context()); err != nil {
 		t.Fatal(err)
@@ -203,7 +203,7 @@ func (h *Harness) forgetID(t *testing.T, c lockprovider.Change) {
 	}
 }
 
-func idOfARefusedRequest(t *testing.T, h *Harness) {
+func idOfARefusedRequest(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	first := h.change(move(balance, -1))
 	var repaired atomic.Bool

@@ -10,7 +10,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/ent"
-	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -46,11 +45,13 @@ var leaseScenarios = []Scenario{
 	},
 }
 
-// shortLease is for those that must see a lease end or be renewed. It is the longer, the slower the machine is: a third of it,
-// at which it is renewed, is as long as a loaded machine may keep a timer waiting.
-func shortLease() time.Duration { return testenv.Scaled(1500 * time.Millisecond) }
+// shortLease is for those that must see a lease end or be renewed, on an idle machine: a third of it, at which it is renewed, is as
+// long as a loaded machine may keep a timer waiting.
+const shortLease = 1500 * time.Millisecond
 
-func stolenBeforeTheWrite(t *testing.T, h *Harness) {
+func (h *Harness) shortLease() time.Duration { return h.scaled(shortLease) }
+
+func stolenBeforeTheWrite(t testing.TB, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
 	victim := h.start(t)
@@ -78,7 +79,7 @@ func stolenBeforeTheWrite(t *testing.T, h *Harness) {
 	h.checkConsistent(t, balance)
 }
 
-func stolenWhileWriting(t *testing.T, h *Harness) {
+func stolenWhileWriting(t testing.TB, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
 	victim, thief := h.start(t), h.start(t)
@@ -108,10 +109,10 @@ func stolenWhileWriting(t *testing.T, h *Harness) {
 	h.checkConsistent(t, balance)
 }
 
-func lossIsNoticed(t *testing.T, h *Harness) {
+func lossIsNoticed(t testing.TB, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
-	victim := h.start(t, lease(shortLease()))
+	victim := h.start(t, lease(h.shortLease()))
 	c := h.change(move(balance, -1))
 	inside, noticed := make(chan struct{}), make(chan struct{})
 	h.Env.onRecord(t, c, func(ctx context.Context, _ *ent.Tx) error {
@@ -139,9 +140,9 @@ func lossIsNoticed(t *testing.T, h *Harness) {
 	h.checkConsistent(t, balance)
 }
 
-func cutOff(t *testing.T, h *Harness) {
+func cutOff(t testing.TB, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
-	victim := h.start(t, lease(shortLease()))
+	victim := h.start(t, lease(h.shortLease()))
 	c := h.change(move(balance, -1))
 	inside, noticed := make(chan struct{}), make(chan struct{})
 	h.Env.onRecord(t, c, func(ctx context.Context, _ *ent.Tx) error {
@@ -172,10 +173,10 @@ func cutOff(t *testing.T, h *Harness) {
 	}
 }
 
-func pausedBeforeTheSection(t *testing.T, h *Harness) {
+func pausedBeforeTheSection(t testing.TB, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
-	victim := h.start(t, lease(shortLease()))
+	victim := h.start(t, lease(h.shortLease()))
 	stopped := h.Env.newStop(t)
 	granted := lockHeld(t, nodes, balance)
 	victim.redis.onReply(func(redis.Cmder) {
@@ -202,11 +203,11 @@ func pausedBeforeTheSection(t *testing.T, h *Harness) {
 	h.checkConsistent(t, balance)
 }
 
-func foreignLockIsLeftAlone(t *testing.T, h *Harness) {
+func foreignLockIsLeftAlone(t testing.TB, h *Harness) {
 	const foreign = "somebody else"
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
-	victim := h.start(t, lease(shortLease()))
+	victim := h.start(t, lease(h.shortLease()))
 	c := h.change(move(balance, -1))
 	inside, noticed := make(chan struct{}), make(chan struct{})
 	h.Env.onRecord(t, c, func(ctx context.Context, _ *ent.Tx) error {
@@ -245,10 +246,10 @@ func foreignLockIsLeftAlone(t *testing.T, h *Harness) {
 	h.checkAmount(t, balance, 100)
 }
 
-func renewal(t *testing.T, h *Harness) {
+func renewal(t testing.TB, h *Harness) {
 	balance := h.open(t, 100, 0, unlimited)
 	nodes := h.redisNodes(t)
-	worker, other := h.start(t, lease(shortLease())), h.start(t)
+	worker, other := h.start(t, lease(h.shortLease())), h.start(t)
 	c := h.change(move(balance, -1))
 	stopped := h.Env.stopAtRecord(t, c)
 	running := worker.beginUntil(t.Context(), t, c, stopped.reached, "its record")
@@ -287,7 +288,7 @@ type watch struct {
 }
 
 // watchLock begins to watch the lock of a balance once somebody holds it.
-func watchLock(t *testing.T, node redis.UniversalClient, balance string) *watch {
+func watchLock(t testing.TB, node redis.UniversalClient, balance string) *watch {
 	t.Helper()
 	w := &watch{node: node}
 	eventually(t, "somebody to hold the lock", func() bool {
@@ -316,7 +317,7 @@ func lockHolder(ctx context.Context, node redis.UniversalClient, key string) str
 }
 
 // renewals waits until the lock's time to live has been prolonged n times, by one holder without a gap.
-func (w *watch) renewals(t *testing.T, n int) {
+func (w *watch) renewals(t testing.TB, n int) {
 	t.Helper()
 	seen := 0
 	eventually(t, "the lock to be renewed", func() bool {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"testing"
 
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 )
@@ -71,8 +72,8 @@ type Scenario struct {
 	Why  string // what a user sees if it is wrong
 	// Needs tells whether the scenario makes sense for a strategy; nil: for all, the control included.
 	Needs func(*Harness) bool
-	Func  func(*testing.T, *Harness)
-	// Slow scenarios take as long as leases do. They run with an environment's first family: the families share all code
+	Func  func(testing.TB, *Harness)
+	// Slow scenarios take as long as leases do, and begin again with longer ones if the machine keeps them waiting. They run with an environment's first family: the families share all code
 	// but their keys.
 	Slow bool
 }
@@ -132,6 +133,10 @@ func Run(t *testing.T, env *Env, variant Variant) []Result {
 	return results
 }
 
+// toleratedOf is the part of a lease for which a process may be kept waiting. If it waits for longer, a lease may end although
+// nothing is wrong.
+const toleratedOf = 100
+
 func (h *Harness) run(t *testing.T) Result {
 	result := Result{Env: h.Env.Name, Variant: h.Variant, Family: h.Family}
 	for number, s := range Scenarios() {
@@ -139,10 +144,20 @@ func (h *Harness) run(t *testing.T) Result {
 			continue
 		}
 		passed := t.Run(s.Name, func(t *testing.T) {
-			t.Cleanup(func() { h.checkNoLockLeft(t) }) // the last thing, when all instances have ended
-			s.Func(t, h)
-			if t.Failed() {
-				t.Logf("why it matters: %s", s.Why)
+			defer func() {
+				if t.Failed() {
+					t.Logf("why it matters: %s", s.Why)
+				}
+			}()
+			run := func(t testing.TB, slowness float64) {
+				h.slowness = slowness
+				t.Cleanup(func() { h.checkNoLockLeft(t) }) // the last thing, when all instances have ended
+				s.Func(t, h)
+			}
+			if s.Slow {
+				testenv.Paced(t, shortLease/toleratedOf, run)
+			} else {
+				run(t, testenv.Slowness())
 			}
 		})
 		if passed {

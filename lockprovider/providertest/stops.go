@@ -22,7 +22,7 @@ type stop struct {
 	release func()
 }
 
-func (e *Env) newStop(t *testing.T) *stop {
+func (e *Env) newStop(t testing.TB) *stop {
 	s := &stop{reached: make(chan struct{}), resume: make(chan struct{})}
 	s.release = sync.OnceFunc(func() { close(s.resume) })
 	e.stops = append(e.stops, s)
@@ -46,7 +46,7 @@ func (s *stop) here() {
 }
 
 // stopAtRecord holds a change in its transaction, after the balances have been written and before the commit.
-func (e *Env) stopAtRecord(t *testing.T, c lockprovider.Change) *stop {
+func (e *Env) stopAtRecord(t testing.TB, c lockprovider.Change) *stop {
 	s := e.newStop(t)
 	e.onRecord(t, c, func(context.Context, *ent.Tx) error {
 		s.here()
@@ -56,7 +56,7 @@ func (e *Env) stopAtRecord(t *testing.T, c lockprovider.Change) *stop {
 }
 
 // stopAtCommit holds a change in its commit: its COMMIT counts as sent, and the answer has not come.
-func (e *Env) stopAtCommit(t *testing.T, c lockprovider.Change) *stop {
+func (e *Env) stopAtCommit(t testing.TB, c lockprovider.Change) *stop {
 	s := e.newStop(t)
 	e.onRecord(t, c, func(_ context.Context, tx *ent.Tx) error {
 		tx.OnCommit(func(next ent.Committer) ent.Committer {

@@ -38,7 +38,7 @@ func once(c chan struct{}) func(redis.Cmder) {
 	return func(redis.Cmder) { closeIt() }
 }
 
-func commitBeforeUnlock(t *testing.T, h *Harness) {
+func commitBeforeUnlock(t testing.TB, h *Harness) {
 	balance, other := h.open(t, 10, 0, unlimited), h.open(t, 10, 0, unlimited)
 	nodes := h.redisNodes(t)
 	held, heldOther := lockHeld(t, nodes, balance), lockHeld(t, nodes, other)
@@ -74,7 +74,7 @@ func commitBeforeUnlock(t *testing.T, h *Harness) {
 	}
 }
 
-func handOver(t *testing.T, h *Harness) {
+func handOver(t testing.TB, h *Harness) {
 	rounds := h.size(100, 8)
 	balance := h.open(t, 0, 0, unlimited)
 	instances := []*Instance{h.start(t), h.start(t)}
@@ -104,7 +104,7 @@ func handOver(t *testing.T, h *Harness) {
 	}
 }
 
-func nestedLock(t *testing.T, h *Harness) {
+func nestedLock(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	instance := h.start(t)
 	outer, inner := h.change(move(balance, -1)), h.change(move(balance, -1))
@@ -122,7 +122,7 @@ func nestedLock(t *testing.T, h *Harness) {
 
 // nothingLostUnderLoad mixes everything that can happen to changes of a few balances: takes, gives and transfers, those
 // that do not fit, callers who go away, and repeats.
-func nothingLostUnderLoad(t *testing.T, h *Harness) {
+func nothingLostUnderLoad(t testing.TB, h *Harness) {
 	const opening = 20
 	var balances []string
 	for range 3 {

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -44,16 +43,16 @@ var waitingScenarios = []Scenario{
 
 // promptly is how long a caller whose wait has ended may have to wait for the answer. Generous, for a loaded machine, and
 // yet far from the bounds that it is told apart from.
-func promptly() time.Duration { return testenv.Scaled(5 * time.Second) }
+func (h *Harness) promptly() time.Duration { return h.scaled(5 * time.Second) }
 
-func checkPrompt(t *testing.T, since time.Time) {
+func (h *Harness) checkPrompt(t testing.TB, since time.Time) {
 	t.Helper()
-	if took := time.Since(since); took > promptly() {
+	if took := time.Since(since); took > h.promptly() {
 		t.Errorf("the answer took %v", took)
 	}
 }
 
-func cancelledBefore(t *testing.T, h *Harness) {
+func cancelledBefore(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	c := h.change(move(balance, -1))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -68,7 +67,7 @@ func cancelledBefore(t *testing.T, h *Harness) {
 // contend starts a change that holds everything, stopped before its commit, and another one that waits for it, with
 // the context. It returns once the waiter has begun to wait.
 func contend(
-	ctx context.Context, t *testing.T, h *Harness, balance string, adjust ...func(*lockprovider.Settings),
+	ctx context.Context, t testing.TB, h *Harness, balance string, adjust ...func(*lockprovider.Settings),
 ) (holder *call, stopped *stop, waiter *call, waiting lockprovider.Change) {
 	t.Helper()
 	held := h.change(move(balance, -1))
@@ -92,7 +91,7 @@ func contend(
 	return holder, stopped, waiter, waiting
 }
 
-func cancelledWhileWaiting(t *testing.T, h *Harness) {
+func cancelledWhileWaiting(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -102,11 +101,11 @@ func cancelledWhileWaiting(t *testing.T, h *Harness) {
 	if _, err := waiter.end(t); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
-	checkPrompt(t, cancelled)
+	h.checkPrompt(t, cancelled)
 	checkOnlyHolder(t, h, balance, holder, stopped, queued)
 }
 
-func deadlineWhileWaiting(t *testing.T, h *Harness) {
+func deadlineWhileWaiting(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
@@ -116,11 +115,11 @@ func deadlineWhileWaiting(t *testing.T, h *Harness) {
 		t.Errorf("error %v, want context.DeadlineExceeded", err)
 	}
 	deadline, _ := ctx.Deadline()
-	checkPrompt(t, deadline)
+	h.checkPrompt(t, deadline)
 	checkOnlyHolder(t, h, balance, holder, stopped, queued)
 }
 
-func boundedWait(t *testing.T, h *Harness) {
+func boundedWait(t testing.TB, h *Harness) {
 	const bound = 200 * time.Millisecond
 	balance := h.open(t, 10, 0, unlimited)
 	began := time.Now()
@@ -132,13 +131,13 @@ func boundedWait(t *testing.T, h *Harness) {
 	if took := time.Since(began); took < bound {
 		t.Errorf("gave up after %v, before its bound of %v", took, bound)
 	}
-	checkPrompt(t, began.Add(bound))
+	h.checkPrompt(t, began.Add(bound))
 	checkOnlyHolder(t, h, balance, holder, stopped, queued)
 }
 
 // checkOnlyHolder: who gave up has left nothing and freed nothing, and the holder goes on as if it had not been there.
 func checkOnlyHolder(
-	t *testing.T, h *Harness, balance string, holder *call, stopped *stop, gaveUp lockprovider.Change,
+	t testing.TB, h *Harness, balance string, holder *call, stopped *stop, gaveUp lockprovider.Change,
 ) {
 	t.Helper()
 	if h.Traits.Leases && !lockHeld(t, h.redisNodes(t), balance)() {
@@ -156,7 +155,7 @@ func checkOnlyHolder(
 	h.checkConsistent(t, balance)
 }
 
-func cancelledUnderTheLock(t *testing.T, h *Harness) {
+func cancelledUnderTheLock(t testing.TB, h *Harness) {
 	balance := h.open(t, 10, 0, unlimited)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -177,7 +176,7 @@ func cancelledUnderTheLock(t *testing.T, h *Harness) {
 	h.checkApplied(t, c, 1)
 }
 
-func givingUpFreesTheRest(t *testing.T, h *Harness) {
+func givingUpFreesTheRest(t testing.TB, h *Harness) {
 	first, second := h.open(t, 10, 0, unlimited), h.open(t, 10, 0, unlimited)
 	if first > second {
 		first, second = second, first // the order in which locks are taken
@@ -202,7 +201,7 @@ func givingUpFreesTheRest(t *testing.T, h *Harness) {
 	h.checkAmount(t, second, 9)
 }
 
-func waitingKeepsTheRest(t *testing.T, h *Harness) {
+func waitingKeepsTheRest(t testing.TB, h *Harness) {
 	first, second := h.open(t, 10, 0, unlimited), h.open(t, 10, 0, unlimited)
 	if first > second {
 		first, second = second, first // the order in which locks are taken
@@ -212,7 +211,7 @@ func waitingKeepsTheRest(t *testing.T, h *Harness) {
 	stopped := h.Env.stopAtRecord(t, held)
 	holder := h.start(t).beginUntil(t.Context(), t, held, stopped.reached, "its record")
 
-	instance := h.start(t, lease(shortLease()), waiting(patience))
+	instance := h.start(t, lease(h.shortLease()), waiting(patience))
 	both := h.change(move(first, -1), move(second, -1))
 	waiter := instance.begin(t.Context(), both)
 	watchLock(t, nodes[0], first).renewals(t, 5) // more than a term, at a third each
