@@ -37,9 +37,12 @@ MODULES := . $(PEERS)
 # it everywhere.
 RACED := ./internal/httpserver $(if $(wildcard lockprovider/lock),./lockprovider/lock/...)
 
-# The packages of the peers that make test tests, under the race detector: our lock among those that work alike. What is left to
-# make check needs etcd, whose build takes longer than all of these tests.
+# The packages of the peers that make test tests: our lock among those that work alike. What is left to make check needs etcd, whose
+# build takes longer than all of these tests. make check has the race detector here too; it would build all of the peers once more.
 PEERS_TESTED := ./redistest
+
+# The packages whose tests start the program as a process of its own.
+E2E := ./e2e
 
 # The packages whose tests take longest. They are tested first: alone at the end, they would leave the processors idle.
 LONGEST := $(foreach package,lockprovider e2e commerce events,$(if $(wildcard $(package)),./$(package)))
@@ -48,7 +51,7 @@ LONGEST := $(foreach package,lockprovider e2e commerce events,$(if $(wildcard $(
 TEST_TIMEOUT := 30m
 
 # The packages and tests of the long campaign, and of single suites.
-CAMPAIGN_SERVERS := ./e2e
+CAMPAIGN_SERVERS := $(E2E)
 CAMPAIGN_LOCKS   := ./lockprovider
 CONFORMANCE      := lockprovider
 
@@ -223,13 +226,16 @@ go-test:
 	fi
 	step "go test, and go test $$race of the locks"
 	beside go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced
-	beside go -C $(PEERS) test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PEERS_TESTED)
+	beside go -C $(PEERS) test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PEERS_TESTED)
 	failed=0
 	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$raced") | $(DROP_UNTESTED) || failed=1
 	all_done || failed=1
 	[ $$failed = 0 ]
 	summarise 'tests ok'
 
+# The tests of package e2e start many servers, which take several times as much of the processors under the race detector: with
+# HOLDFAST_CHECK=1 they do. Otherwise the servers are as users have them, and the detector watches the same code in the tests of all
+# other packages.
 .PHONY: go-test-race
 go-test-race:
 	$(shell_functions)
@@ -241,8 +247,11 @@ go-test-race:
 		race=
 	fi
 	failed=0
+	e2e=
+	[ "$$HOLDFAST_CHECK" = 1 ] || e2e=$$(go list $(E2E))
 	beside go -C $(PEERS) test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
-	go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(LONGEST) ./... | $(DROP_UNTESTED) || failed=1
+	[ -z "$$e2e" ] || beside go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$e2e
+	go test $$race -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$e2e") | $(DROP_UNTESTED) || failed=1
 	all_done || failed=1
 	[ $$failed = 0 ]
 	summarise "tests$${race:+ with $$race} ok"

@@ -207,8 +207,12 @@ func (o *output) line(text string) (line string, found bool, changed <-chan stru
 }
 
 // tail is the end of a log, for messages.
+// tail is the end of a log, or all of it from the first report of the race detector on.
 func tail(log string) string {
 	const most = 6000
+	if race := strings.Index(log, "WARNING: DATA RACE"); race >= 0 {
+		return log[race:]
+	}
 	if len(log) > most {
 		log = "..." + log[len(log)-most:]
 	}
