@@ -15,12 +15,14 @@ import (
 // reason and a name, for as long as the journal has its entry.
 type Adjustments struct{ *core }
 
+var allAdjustments = listing{"adjustments", numberOnly}
+
 // List is all adjustments, newest first. Admins only.
 func (s *Adjustments) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Adjustment], error) {
 	if err := v.admin(); err != nil {
 		return PageOf[*ent.Adjustment]{}, err
 	}
-	from, err := page.from()
+	from, err := page.from(allAdjustments)
 	if err != nil {
 		return PageOf[*ent.Adjustment]{}, err
 	}
@@ -32,7 +34,7 @@ func (s *Adjustments) List(ctx context.Context, v Viewer, page Page) (PageOf[*en
 	if err != nil {
 		return PageOf[*ent.Adjustment]{}, err
 	}
-	return pageOf(rows, page.First, func(a *ent.Adjustment) position { return position{Number: a.ID} }), nil
+	return pageOf(rows, page.First, allAdjustments, func(a *ent.Adjustment) position { return position{Number: a.ID} }), nil
 }
 
 // checkAdjustment checks what is to be corrected, and that there is a reason.

@@ -381,17 +381,18 @@ type ProductQuery struct {
 
 // Products is one page of the catalogue. Errors: INVALID_INPUT of a page, and of a search that is too long or has no words.
 func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Product], error) {
-	from, err := q.Page.from()
+	order := q.Order
+	if _, known := productOrders[order]; !known {
+		order = NewestFirst
+	}
+	listed := listing{"products:" + string(order), productOrders[order].by}
+	from, err := q.Page.from(listed)
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
 	words, err := searchWords(q.Search)
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
-	}
-	order := q.Order
-	if _, known := productOrders[order]; !known {
-		order = NewestFirst
 	}
 	var rows []*ent.Product
 	if words != nil {
@@ -402,7 +403,7 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	return pageOf(rows, q.Page.First, productOrders[order].at), nil
+	return pageOf(rows, q.Page.First, listed, productOrders[order].at), nil
 }
 
 // searchWords returns the words of a search; nil if there is nothing to search for.
@@ -437,11 +438,13 @@ func (s *Catalog) list(ctx context.Context, q ProductQuery, order ProductOrder, 
 // productOrders are keyset orders: each sorts by a key and the ID, and continues after a position. The first of the two conditions
 // on the key is what an index can begin with.
 var productOrders = map[ProductOrder]struct {
+	by    sortKey
 	order []product.OrderOption
 	at    func(*ent.Product) position
 	after func(position) predicate.Product
 }{
 	NewestFirst: {
+		by:    timeAndID,
 		order: []product.OrderOption{ent.Desc(product.FieldCreatedAt, product.FieldID)},
 		at:    func(p *ent.Product) position { return position{Time: p.CreatedAt, ID: p.ID} },
 		after: func(at position) predicate.Product {
@@ -449,6 +452,7 @@ var productOrders = map[ProductOrder]struct {
 		},
 	},
 	ByName: {
+		by:    textAndID,
 		order: []product.OrderOption{ent.Asc(product.FieldName, product.FieldID)},
 		at:    func(p *ent.Product) position { return position{Text: p.Name, ID: p.ID} },
 		after: func(at position) predicate.Product {
@@ -456,6 +460,7 @@ var productOrders = map[ProductOrder]struct {
 		},
 	},
 	PriceAscending: {
+		by:    numberAndID,
 		order: []product.OrderOption{ent.Asc(product.FieldPriceMinor, product.FieldID)},
 		at:    func(p *ent.Product) position { return position{Number: p.PriceMinor, ID: p.ID} },
 		after: func(at position) predicate.Product {

@@ -243,9 +243,11 @@ func (s *Coupons) Issues(ctx context.Context, v Viewer, ids []string) (map[strin
 	return byID, nil
 }
 
+var allCoupons = listing{"coupons", timeAndID}
+
 // List is all coupons, newest first.
 func (s *Coupons) List(ctx context.Context, page Page) (PageOf[*ent.Coupon], error) {
-	from, err := page.from()
+	from, err := page.from(allCoupons)
 	if err != nil {
 		return PageOf[*ent.Coupon]{}, err
 	}
@@ -260,7 +262,7 @@ func (s *Coupons) List(ctx context.Context, page Page) (PageOf[*ent.Coupon], err
 	if err != nil {
 		return PageOf[*ent.Coupon]{}, err
 	}
-	return pageOf(rows, page.First, func(c *ent.Coupon) position { return position{Time: c.CreatedAt, ID: c.ID} }), nil
+	return pageOf(rows, page.First, allCoupons, func(c *ent.Coupon) position { return position{Time: c.CreatedAt, ID: c.ID} }), nil
 }
 
 // maxHeld bounds how many issued coupons of one user are listed.

@@ -561,7 +561,8 @@ func (s *Orders) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Ord
 	if err := v.customer(); err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
-	from, err := page.from()
+	listed := listing{"orders:" + v.UserID, timeAndID}
+	from, err := page.from(listed)
 	if err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
@@ -573,5 +574,5 @@ func (s *Orders) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Ord
 	if err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
-	return pageOf(rows, page.First, func(o *ent.Order) position { return position{Time: o.CreatedAt, ID: o.ID} }), nil
+	return pageOf(rows, page.First, listed, func(o *ent.Order) position { return position{Time: o.CreatedAt, ID: o.ID} }), nil
 }

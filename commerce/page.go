@@ -3,6 +3,7 @@ package commerce
 import (
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -22,18 +23,59 @@ type PageOf[T any] struct {
 	HasNext bool
 }
 
-// position is what a cursor says: the sort key of the last item, and its ID, because keys may be equal.
+// listing is one list in one order. A cursor belongs to one listing: in another one, its position means nothing. Filters do not
+// make another listing, since they leave out items and keep the order.
+type listing struct {
+	// name is unique among all listings. That of a list within an object, such as a journal, has the name of the object in it.
+	name string
+	by   sortKey
+}
+
+// sortKey is what a listing is sorted by.
+type sortKey int
+
+const (
+	timeAndID sortKey = iota
+	textAndID
+	numberAndID
+	numberOnly // of rows whose number is unique
+)
+
+// position is what a cursor says: a listing, the sort key of the last item, and its ID, because keys may be equal.
 type position struct {
+	List   string    `json:"l"`
 	Time   time.Time `json:"t,omitzero"`
 	Number int64     `json:"n,omitempty"`
 	Text   string    `json:"s,omitempty"`
 	ID     string    `json:"i,omitempty"`
 }
 
+// in returns the position with no other parts than the listing has, in the form that its cursors have.
+func (p position) in(l listing) position {
+	own := position{List: l.name}
+	switch l.by {
+	case timeAndID:
+		own.Time, own.ID = p.Time.UTC(), p.ID
+	case textAndID:
+		own.Text, own.ID = p.Text, p.ID
+	case numberAndID:
+		own.Number, own.ID = p.Number, p.ID
+	case numberOnly:
+		own.Number = p.Number
+	}
+	return own
+}
+
+// storable reports whether every database can compare with the position. PostgreSQL has no NUL, and no year before 1 as Go
+// writes it.
+func (p position) storable() bool {
+	return !strings.ContainsRune(p.Text+p.ID, 0) && (p.Time.IsZero() || p.Time.Year() >= 1)
+}
+
 func (p position) cursor() string { return base64.RawURLEncoding.EncodeToString(mustJSON(p)) }
 
-// from checks the page and decodes its cursor; nil means from the beginning.
-func (p Page) from() (*position, error) {
+// from checks the page and decodes its cursor, which must be one that the listing gives out; nil means from the beginning.
+func (p Page) from(l listing) (*position, error) {
 	if p.First < 1 || p.First > MaxPage {
 		return nil, invalid([]string{"first"}, "first must be 1 to %d, not %d", MaxPage, p.First)
 	}
@@ -45,21 +87,22 @@ func (p Page) from() (*position, error) {
 	if err == nil {
 		err = json.Unmarshal(raw, &at)
 	}
-	if err != nil {
-		return nil, invalid([]string{"after"}, "after is not a cursor that this list gave out")
+	// A cursor has one spelling: what is encoded again is another text if there was anything else in it.
+	if err != nil || at.in(l).cursor() != p.After || !at.storable() {
+		return nil, invalid([]string{"after"}, "after is not a cursor of this list in this order; leave it out to begin at the first page")
 	}
 	return &at, nil
 }
 
 // pageOf cuts rows, of which one more than asked was read, to a page.
-func pageOf[T any](rows []T, first int, at func(T) position) PageOf[T] {
+func pageOf[T any](rows []T, first int, l listing, at func(T) position) PageOf[T] {
 	var page PageOf[T]
 	if len(rows) > first {
 		rows, page.HasNext = rows[:first], true
 	}
 	page.Items, page.Cursors = rows, make([]string, len(rows))
 	for i, row := range rows {
-		page.Cursors[i] = at(row).cursor()
+		page.Cursors[i] = at(row).in(l).cursor()
 	}
 	return page
 }

@@ -114,7 +114,8 @@ func (s *Points) Entries(ctx context.Context, v Viewer, userID string, page Page
 
 // entries is the journal of one balance, newest first.
 func (c *core) entries(ctx context.Context, balance string, page Page) (PageOf[*ent.Entry], error) {
-	from, err := page.from()
+	listed := listing{"entries:" + balance, numberOnly}
+	from, err := page.from(listed)
 	if err != nil {
 		return PageOf[*ent.Entry]{}, err
 	}
@@ -126,7 +127,7 @@ func (c *core) entries(ctx context.Context, balance string, page Page) (PageOf[*
 	if err != nil {
 		return PageOf[*ent.Entry]{}, err
 	}
-	return pageOf(rows, page.First, func(e *ent.Entry) position { return position{Number: e.ID} }), nil
+	return pageOf(rows, page.First, listed, func(e *ent.Entry) position { return position{Number: e.ID} }), nil
 }
 
 // Entry returns an entry of the journal that the viewer may see, or nil if there is none.

@@ -1,6 +1,8 @@
 package graph_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,15 +13,34 @@ import (
 	"holdfast/commerce"
 )
 
-// lists are all connections, each with the path of its page.
-var lists = []struct{ name, query, path string }{
-	{"products", `query($first: Int, $after: String) { page: products(first: $first, after: $after) %s }`, "page"},
-	{"products by name", `query($first: Int, $after: String) { page: products(first: $first, after: $after, orderBy: NAME) %s }`, "page"},
-	{"products by price", `query($first: Int, $after: String) { page: products(first: $first, after: $after, orderBy: PRICE_ASC) %s }`, "page"},
-	{"coupons", `query($first: Int, $after: String) { page: coupons(first: $first, after: $after) %s }`, "page"},
-	{"orders", `query($first: Int, $after: String) { me { page: orders(first: $first, after: $after) %s } }`, "me.page"},
-	{"wallet", `query($first: Int, $after: String) { me { wallet { page: entries(first: $first, after: $after) %s } } }`, "me.wallet.page"},
-	{"account", `query($first: Int, $after: String) { account(id: "acct_alice") { page: entries(first: $first, after: $after) %s } }`, "account.page"},
+// list is a connection in one order: its field, and the path of its page.
+type list struct{ name, field, query, path string }
+
+var lists = []list{
+	{"products", "Query.products", `query($first: Int, $after: String) { page: products(first: $first, after: $after) %s }`, "page"},
+	{"products by name", "Query.products", `query($first: Int, $after: String) { page: products(first: $first, after: $after, orderBy: NAME) %s }`, "page"},
+	{"products by price", "Query.products", `query($first: Int, $after: String) { page: products(first: $first, after: $after, orderBy: PRICE_ASC) %s }`, "page"},
+	{"coupons", "Query.coupons", `query($first: Int, $after: String) { page: coupons(first: $first, after: $after) %s }`, "page"},
+	{"adjustments", "Query.adjustments", `query($first: Int, $after: String) { page: adjustments(first: $first, after: $after) %s }`, "page"},
+	{"orders", "Customer.orders", `query($first: Int, $after: String) { me { page: orders(first: $first, after: $after) %s } }`, "me.page"},
+	{"wallet", "Wallet.entries", `query($first: Int, $after: String) { me { wallet { page: entries(first: $first, after: $after) %s } } }`, "me.wallet.page"},
+	{"account", "Account.entries", `query($first: Int, $after: String) { account(id: "acct_alice") { page: entries(first: $first, after: $after) %s } }`, "account.page"},
+}
+
+// document is a query for a page of the list. A correction has no identifier but that of its change.
+func (l list) document() string {
+	if l.name == "adjustments" {
+		return fmt.Sprintf(l.query, strings.ReplaceAll(page, "{ id }", "{ id: changeId }"))
+	}
+	return fmt.Sprintf(l.query, page)
+}
+
+// user is somebody who may read the list.
+func (l list) user() string {
+	if l.name == "adjustments" {
+		return admin
+	}
+	return alice
 }
 
 const page = `{ edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }`
@@ -35,6 +56,7 @@ func stocked(t *testing.T) *api {
 		})
 		must(t, err)
 		a.coupon(t, commerce.CreateCoupon{Name: "Coupon", Quota: 10, PerUserLimit: 10})
+		a.ok(admin, pointsAdjust, vars(object{"idempotencyKey": key(), "userId": "user_bob", "delta": 1, "reason": "a test"}))
 	}
 	ctx, v = a.as(alice)
 	coupon := a.coupon(t, commerce.CreateCoupon{Name: "Coupon", Quota: 10, PerUserLimit: 10})
@@ -59,12 +81,12 @@ func stocked(t *testing.T) *api {
 func TestPaging(t *testing.T) {
 	a := stocked(t)
 	for _, list := range lists {
-		query := fmt.Sprintf(list.query, page)
+		query := list.document()
 		var all []string
 		for _, size := range []int{100, 1, 2, 3, 7} {
 			var seen []string
 			for after := any(nil); ; {
-				r := a.ok(alice, query, object{"first": size, "after": after})
+				r := a.ok(list.user(), query, object{"first": size, "after": after})
 				nodes, _ := r.at(list.path + ".nodes").([]any)
 				for i := range nodes {
 					seen = append(seen, r.text(fmt.Sprintf("%s.nodes.%d.id", list.path, i)))
@@ -95,24 +117,103 @@ func TestPaging(t *testing.T) {
 func TestPageBounds(t *testing.T) {
 	a := newAPI(t, settings{})
 	for _, list := range lists {
-		query := fmt.Sprintf(list.query, page)
+		query := list.document()
 		for _, first := range []int{0, -1, 101, 2147483647} {
-			if message := a.do(alice, query, object{"first": first}).wantError("BAD_USER_INPUT"); !strings.Contains(message, "1 to 100") {
+			if message := a.do(list.user(), query, object{"first": first}).wantError("BAD_USER_INPUT"); !strings.Contains(message, "1 to 100") {
 				t.Errorf("%s: first %d: %s", list.name, first, message)
 			}
 		}
-		for _, after := range []string{"x", "e30", "bnVsbA", "eyJ0IjoieCJ9"} {
-			r := a.do(alice, query, object{"first": 1, "after": after})
-			if len(r.Errors) > 0 {
-				r.wantError("BAD_USER_INPUT")
-			}
-		}
-		a.ok(alice, query, nil)                               // the default
-		a.ok(alice, query, object{"first": nil, "after": ""}) // null is the default, and "" the beginning
+		a.ok(list.user(), query, nil)                               // the default
+		a.ok(list.user(), query, object{"first": nil, "after": ""}) // null is the default, and "" the beginning
 	}
 	r := a.ok(carol, `{ me { orders `+page+` accounts { id } couponIssues { id } wallet { balance entries { nodes { id } } } } }`, nil)
 	r.want("me.orders.nodes", []any{}, "me.orders.edges", []any{}, "me.orders.pageInfo.startCursor", nil,
 		"me.orders.pageInfo.hasNextPage", false, "me.accounts", []any{}, "me.couponIssues", []any{}, "me.wallet.balance", 0)
+}
+
+// TestCursors gives every list the cursors of all others, and some that nobody gave out: each is refused by the name of its
+// argument. An answer would begin anew, or leave something out, and nobody would notice.
+func TestCursors(t *testing.T) {
+	tested := map[string]bool{}
+	for _, list := range lists {
+		tested[list.field] = true
+	}
+	for _, d := range schema.Types {
+		for _, f := range d.Fields {
+			if strings.HasSuffix(f.Type.Name(), "Connection") && !tested[d.Name+"."+f.Name] {
+				t.Errorf("no test pages through %s.%s", d.Name, f.Name)
+			}
+		}
+	}
+
+	a := stocked(t)
+	cursors := map[string]string{}
+	for _, list := range lists {
+		r := a.ok(list.user(), list.document(), object{"first": 1})
+		cursors[list.name] = r.text(list.path + ".pageInfo.endCursor")
+	}
+	for _, list := range lists {
+		query := list.document()
+		refused := func(what, cursor string) {
+			t.Helper()
+			r := a.do(list.user(), query, object{"first": 1, "after": cursor})
+			message := r.wantError("BAD_USER_INPUT")
+			if got := fmt.Sprint(r.Errors[0].Extensions["field"]); got != "[after]" || !strings.Contains(message, "after is not a cursor") {
+				t.Errorf("%s, %s: field %s: %s", list.name, what, got, message)
+			}
+		}
+		own := cursors[list.name]
+		if r := a.do(list.user(), query, object{"first": 1, "after": own}); len(r.Errors) > 0 {
+			t.Errorf("%s: its own cursor: %s", list.name, r.body)
+		}
+		for other, cursor := range cursors {
+			if other != list.name {
+				refused("of "+other, cursor)
+			}
+		}
+		for _, garbage := range []string{"x", "%", "e30", "bnVsbA", "eyJ0IjoieCJ9", own + "=", own + "A", " " + own, strings.Repeat("A", 50_000)} {
+			refused("garbage", garbage)
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(own)
+		must(t, err)
+		refused("spaced", base64.RawURLEncoding.EncodeToString(append(raw, ' ')))
+		for _, forged := range []struct {
+			part  string
+			value any
+		}{
+			{"i", "a\x00b"}, {"i", 1}, {"s", "a\x00b"}, {"s", []any{}}, {"t", "0000-01-01T00:00:00Z"}, {"t", "soon"}, {"n", 1.5}, {"n", "7"},
+		} {
+			refused(fmt.Sprintf("%q as %s", forged.value, forged.part), forgedCursor(t, raw, forged.part, forged.value))
+		}
+	}
+	// The lists of another customer, and another journal, are other lists.
+	for name, list := range map[string]string{
+		"orders": `query($after: String) { me { orders(after: $after) { nodes { id } } } }`,
+		"wallet": `query($after: String) { me { wallet { entries(after: $after) { nodes { id } } } } }`,
+	} {
+		a.do(bob, list, object{"after": cursors[name]}).wantError("BAD_USER_INPUT")
+	}
+	// A filter leaves out products and keeps the order.
+	a.ok(alice, `query($after: String) { products(after: $after, filter: {search: "same"}) { nodes { id } } }`, object{"after": cursors["products"]})
+}
+
+// forgedCursor is a cursor in which one part is replaced, and which is spelled as cursors are.
+func forgedCursor(t *testing.T, cursor []byte, part string, value any) string {
+	t.Helper()
+	var parts struct {
+		List   json.RawMessage `json:"l"`
+		Time   json.RawMessage `json:"t,omitempty"`
+		Number json.RawMessage `json:"n,omitempty"`
+		Text   json.RawMessage `json:"s,omitempty"`
+		ID     json.RawMessage `json:"i,omitempty"`
+	}
+	must(t, json.Unmarshal(cursor, &parts))
+	replaced, err := json.Marshal(value)
+	must(t, err)
+	*map[string]*json.RawMessage{"t": &parts.Time, "n": &parts.Number, "s": &parts.Text, "i": &parts.ID}[part] = replaced
+	forged, err := json.Marshal(parts)
+	must(t, err)
+	return base64.RawURLEncoding.EncodeToString(forged)
 }
 
 // TestListsHaveNoQueryPerElement counts the queries of the database for a list of one and of many.

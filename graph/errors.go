@@ -129,10 +129,21 @@ func (r *Resolver) presentError(ctx context.Context, err error) *gqlerror.Error 
 	code, message := r.explain(ctx, err, located)
 	out.Message = shorten(message)
 	out.Extensions = map[string]any{"code": code}
+	if field := fieldOf(err); field != nil && code == transport.CodeBadUserInput {
+		out.Extensions["field"] = field
+	}
 	if code == transport.CodeInternal {
 		out.Extensions["requestId"] = transport.RequestOf(ctx).ID
 	}
 	return out
+}
+
+// fieldOf returns the path of the argument at fault, as UserError.field has it, or nil if none is.
+func fieldOf(err error) []string {
+	if failures, ok := commerce.UserErrors(err); ok {
+		return failures[0].Field
+	}
+	return nil
 }
 
 // explain returns the code and the message that the client is told of an error. It logs a defect.
