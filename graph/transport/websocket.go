@@ -90,7 +90,7 @@ func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	c := &connection{
 		webSocket: t, conn: conn, exec: exec, ctx: ctx, asking: ctx, cancel: cancel, headers: r.Header,
-		out: make(chan []byte), operations: map[string]*operation{}, acknowledged: make(chan struct{}),
+		out: make(chan outgoing), operations: map[string]*operation{}, acknowledged: make(chan struct{}),
 	}
 	c.serve()
 }
@@ -111,7 +111,7 @@ type connection struct {
 	ctx     context.Context //nolint:containedctx // of the connection, which is this object's life
 	cancel  context.CancelCauseFunc
 	headers http.Header
-	out     chan []byte
+	out     chan outgoing
 	running sync.WaitGroup // the goroutines of this connection
 
 	// These belong to the reading goroutine: who asks, and how many messages came in this second.
@@ -122,8 +122,19 @@ type connection struct {
 
 	acknowledged chan struct{} // closed after connection_ack: operations are allowed
 
+	// mu is held while a message of an operation is written: whoever ends the operation then knows that
+	// no message of it follows.
 	mu         sync.Mutex
 	operations map[string]*operation
+}
+
+// outgoing is a message to the client.
+type outgoing struct {
+	text []byte
+	// of is the operation that the message belongs to, or nil. It is not sent once the operation has ended.
+	of *operation
+	// last reports whether the message ends its operation.
+	last bool
 }
 
 // serve reads until the connection is over, logs why, and waits for the goroutines of the
@@ -201,12 +212,9 @@ func (c *connection) end(code websocket.StatusCode, reason string) {
 func (c *connection) write() {
 	for {
 		select {
-		case text := <-c.out:
-			began := time.Now()
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 2*c.streams.WriteTimeout)
-			err := c.conn.Write(ctx, websocket.MessageText, text)
-			cancel()
-			if took := time.Since(began); err == nil && took < c.streams.WriteTimeout {
+		case m := <-c.out:
+			took, err := c.deliver(m)
+			if err == nil && took < c.streams.WriteTimeout {
 				continue
 			} else if took >= c.streams.WriteTimeout {
 				c.end(closeTooSlow, "too slow: a message took "+took.Round(time.Millisecond).String()+" to be read")
@@ -225,15 +233,36 @@ func (c *connection) write() {
 	}
 }
 
-// send hands a message to the writing goroutine. It returns false if the connection is over.
-func (c *connection) send(m message) bool {
+// deliver writes a message, unless it belongs to an operation that has ended. It returns how long
+// that took.
+func (c *connection) deliver(m outgoing) (time.Duration, error) {
+	if m.of != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.operations[m.of.id] != m.of { // the client has completed it, and may use its ID for another one
+			return 0, nil
+		}
+		if m.last {
+			delete(c.operations, m.of.id)
+		}
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), 2*c.streams.WriteTimeout)
+	defer cancel()
+	err := c.conn.Write(ctx, websocket.MessageText, m.text)
+	return time.Since(began), err
+}
+
+// send hands a message to the writing goroutine; see outgoing for the operation. It returns false if
+// the connection is over.
+func (c *connection) send(m message, of *operation, last bool) bool {
 	text, err := json.Marshal(m)
 	if err != nil { // a payload that is invalid JSON: a defect
 		c.end(websocket.StatusInternalError, InternalMessage)
 		return false
 	}
 	select {
-	case c.out <- text:
+	case c.out <- outgoing{text, of, last}:
 		return true
 	case <-c.ctx.Done():
 		return false
@@ -278,7 +307,7 @@ func (c *connection) handle(m message) error {
 	case "connection_init":
 		return c.init(m)
 	case "ping":
-		c.send(message{Type: "pong"})
+		c.send(message{Type: "pong"}, nil, false)
 	case "pong":
 	case "subscribe":
 		return c.subscribe(m)

@@ -47,7 +47,7 @@ func (c *connection) init(m message) error {
 		context.AfterFunc(c.ctx, func() { timer.Stop() })
 	}
 	close(c.acknowledged)
-	c.send(message{Type: "connection_ack"})
+	c.send(message{Type: "connection_ack"}, nil, false)
 	return nil
 }
 
@@ -90,12 +90,12 @@ func (c *connection) subscribe(m message) error {
 		return &closeError{closeDuplicate, "a subscriber with this id exists already"}
 	case tooMany:
 		cancel()
-		c.fail(o, gqlerror.List{Errorf(CodeRateLimited, "this connection has %d operations under way, and may have no more",
+		c.fail(m.ID, nil, gqlerror.List{Errorf(CodeRateLimited, "this connection has %d operations under way, and may have no more",
 			c.streams.MaxOperations)})
 		return nil
 	}
 	if err := c.limiter.allow(ctx); err != nil {
-		c.fail(o, gqlerror.List{err})
+		c.fail(m.ID, o, gqlerror.List{err})
 		return nil
 	}
 	raw := p.raw()
@@ -107,15 +107,17 @@ func (c *connection) subscribe(m message) error {
 	ctx = graphql.StartOperationTrace(ctx)
 	op, failures := c.exec.CreateOperationContext(ctx, raw)
 	if failures != nil {
-		c.fail(o, c.exec.DispatchError(graphql.WithOperationContext(ctx, op), failures).Errors)
+		c.fail(m.ID, o, c.exec.DispatchError(graphql.WithOperationContext(ctx, op), failures).Errors)
 		return nil
 	}
 	c.running.Go(func() { c.run(ctx, o, op) })
 	return nil
 }
 
-// run executes an operation and sends its responses.
+// run executes an operation and sends its responses. Nothing follows an error, nor the client's own
+// complete: then the client may use the ID for another operation already.
 func (c *connection) run(ctx context.Context, o *operation, op *graphql.OperationContext) {
+	defer o.cancel()
 	if op.Operation.Operation != ast.Subscription {
 		var stop context.CancelFunc
 		ctx, stop = context.WithTimeoutCause(ctx, c.limits.RequestTimeout, errRequestTimeout)
@@ -124,35 +126,21 @@ func (c *connection) run(ctx context.Context, o *operation, op *graphql.Operatio
 	c.safely(ctx, func() {
 		eachResponse(ctx, c.exec, op, func(r *graphql.Response) bool {
 			if r.Data == nil { // nothing was executed, or the subscription has failed
-				c.fail(o, r.Errors)
+				c.fail(o.id, o, r.Errors)
 				return false
 			}
 			payload, err := encode(r)
-			return err == nil && c.send(message{Type: "next", ID: o.id, Payload: payload})
+			return err == nil && c.send(message{Type: "next", ID: o.id, Payload: payload}, o, false)
 		})
-	}, func(err error) { c.fail(o, gqlerror.List{gqlerror.WrapIfUnwrapped(err)}) })
-	// No complete after an error, since the client may use the ID for another operation already,
-	// nor after the client's own complete.
-	if c.finish(o) {
-		c.send(message{Type: "complete", ID: o.id})
-	}
+	}, func(err error) { c.fail(o.id, o, gqlerror.List{gqlerror.WrapIfUnwrapped(err)}) })
+	c.send(message{Type: "complete", ID: o.id}, o, true)
 }
 
-// finish frees the ID of an operation. It returns false if the ID was free or another operation's.
-func (c *connection) finish(o *operation) bool {
-	o.cancel()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.operations[o.id] != o {
-		return false
+// fail ends an operation with an error message. The operation is nil if it was not begun.
+func (c *connection) fail(id string, o *operation, errs gqlerror.List) {
+	if o != nil {
+		defer o.cancel()
 	}
-	delete(c.operations, o.id)
-	return true
-}
-
-// fail ends an operation with an error message.
-func (c *connection) fail(o *operation, errs gqlerror.List) {
-	c.finish(o)
 	if len(errs) > maxErrors {
 		errs = errs[:maxErrors]
 	}
@@ -161,5 +149,5 @@ func (c *connection) fail(o *operation, errs gqlerror.List) {
 		c.end(closeBadMessage, InternalMessage)
 		return
 	}
-	c.send(message{Type: "error", ID: o.id, Payload: payload})
+	c.send(message{Type: "error", ID: id, Payload: payload}, o, true)
 }
