@@ -56,6 +56,7 @@ func NewHandler(o Options) *transport.Handler {
 	return transport.New(transport.Options{
 		Schema: generated.NewExecutableSchema(generated.Config{
 			Resolvers:  r,
+			Schema:     servedSchema(),
 			Directives: generated.DirectiveRoot{Auth: authDirective},
 			Complexity: complexities(),
 		}),
