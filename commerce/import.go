@@ -57,7 +57,8 @@ const importPause = 10 * time.Millisecond
 
 // errImportedMeanwhile means that another import has changed the stock since the product was read.
 var errImportedMeanwhile = &Error{
-	Code: VersionConflict, Message: "somebody else changed this product at the same time", Retryable: true,
+	Code: VersionConflict, Message: "somebody else changed this product at the same time",
+	Retryable: true, RetryAfter: retrySoon,
 	cause: &lockprovider.Rejected{Code: "IMPORTED_MEANWHILE", Message: "another import has changed the stock meanwhile"},
 }
 

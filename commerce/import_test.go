@@ -1,6 +1,7 @@
 package commerce_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
+	"holdfast/ent"
 	"holdfast/ent/entry"
 	"holdfast/ent/product"
 	"holdfast/lockprovider"
@@ -16,6 +18,31 @@ import (
 
 const shopifyHeader = "Handle,Title,Body (HTML),Vendor,Published,Option1 Name,Option1 Value,Option2 Value,Variant SKU," +
 	"Variant Inventory Qty,Variant Price,Image Src,Status\n"
+
+// TestImportThatIsAlwaysLate has somebody else change a product after each look at it. The refusal says when to come again: nothing
+// has to be changed for that.
+func TestImportThatIsAlwaysLate(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	id := s.sell(t, "LAMP", "Lamp", 100)
+	s.db.Ent.Product.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+			found, err := next.Query(ctx, q)
+			if err == nil {
+				err = s.db.Ent.Product.Update().Where(product.ID(id)).AddVersion(1).Exec(ctx)
+			}
+			return found, err
+		})
+	}))
+	description := "of brass"
+	results, err := s.Catalog.Import(t.Context(), admin, []commerce.ImportRow{
+		{Line: 2, SKU: "LAMP", Name: "Lamp of brass", Description: &description, Price: &commerce.Money{Minor: 100, Currency: "USD"}},
+	}, commerce.StockIgnore)
+	must(t, err)
+	refused, _ := commerce.UserErrors(results[0].Err)
+	if len(refused) != 1 || refused[0].Code != commerce.VersionConflict || !refused[0].Retryable || refused[0].RetryAfter <= 0 {
+		t.Errorf("got %+v, want VERSION_CONFLICT that says when to try again", refused)
+	}
+}
 
 // readFile reads a file of the shop's currency.
 func readFile(t *testing.T, text string, format commerce.ImportFormat) *commerce.ImportFile {

@@ -66,6 +66,9 @@ var errExperimentsOff = &commerce.Error{
 	Message: "experiments are off on this server: set experiments.enabled, and mind that they share the machine with the shop",
 }
 
+// retryExperiment is the hint given while an experiment runs. Chosen: a short one ends within it, and asking costs nothing.
+const retryExperiment = 10 * time.Second
+
 func (r *Resolver) startExperiment(in model.StartExperimentInput) (*experiment.Trial, error) {
 	if r.operations.Experiments == nil {
 		return nil, errExperimentsOff
@@ -77,7 +80,7 @@ func (r *Resolver) startExperiment(in model.StartExperimentInput) (*experiment.T
 	trial, err := r.operations.Experiments.Start(plan)
 	switch {
 	case errors.Is(err, experiment.ErrBusy), errors.Is(err, experiment.ErrClosed):
-		return nil, &commerce.Error{Code: commerce.InvalidState, Message: err.Error(), Retryable: true}
+		return nil, &commerce.Error{Code: commerce.InvalidState, Message: err.Error(), Retryable: true, RetryAfter: retryExperiment}
 	case err != nil:
 		return nil, badInput("input", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}

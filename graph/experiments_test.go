@@ -17,7 +17,7 @@ import (
 
 const (
 	startExperiment = `mutation($input: StartExperimentInput!) { startExperiment(input: $input) {
-		experiment { id state workloads strategies } userErrors { code message field retryable } } }`
+		experiment { id state workloads strategies } userErrors { code message field retryable retryAfterMs } } }`
 	stopExperiment = `mutation($input: StopExperimentInput!) { stopExperiment(input: $input) {
 		experiment { id state } userErrors { code message } } }`
 	watchExperiment = `subscription($id: ID!) { experimentProgress(id: $id) { id state progress { run } report { runs { strategy } } } }`
@@ -99,7 +99,8 @@ func TestExperiment(t *testing.T) {
 
 	// A second one has to wait.
 	a.do(admin, startExperiment, vars(input)).want("startExperiment.experiment", nil,
-		"startExperiment.userErrors.0.code", "INVALID_STATE", "startExperiment.userErrors.0.retryable", true)
+		"startExperiment.userErrors.0.code", "INVALID_STATE", "startExperiment.userErrors.0.retryable", true,
+		"startExperiment.userErrors.0.retryAfterMs", 10_000) // it ends by itself
 
 	watch := a.socket(admin)
 	watch.subscribe("1", watchExperiment, object{"id": id})
