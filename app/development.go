@@ -68,7 +68,7 @@ func demoToken(cfg config.Config, roles ...auth.Role) (string, error) {
 	if !cfg.Development || cfg.Auth.JWKS != "" { // only the issuer who publishes the keys can sign
 		return "", nil
 	}
-	return auth.Issue(TokenSecret(cfg), cfg.Auth.Issuer, commerce.DemoAlice.UserID, roles, demoTokenTTL)
+	return auth.Issue(TokenSecret(cfg), cfg.Auth.Issuer, cfg.Auth.Audience, commerce.DemoAlice.UserID, roles, demoTokenTTL)
 }
 
 // SeedDemo adds the demo data that is missing. If several instances start at the same moment, one

@@ -13,6 +13,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/config"
+	"holdfast/config/setting"
 	"holdfast/ent/changelog"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -27,7 +28,7 @@ type oneOfMany struct {
 func openInstance(t *testing.T, databaseURL string, strategy lockprovider.Strategy, o Options) (*oneOfMany, error) {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Database.URL = databaseURL
+	cfg.Database.URL = setting.URL(databaseURL)
 	for _, lock := range cfg.Locks {
 		lock.Strategy = strategy
 	}

@@ -27,9 +27,9 @@ func jobs(cfg config.Config) schedulers.Settings {
 // the secret.
 func verifier(cfg config.Config, log *slog.Logger) (*auth.Verifier, error) {
 	if cfg.Auth.JWKS == "" {
-		return auth.NewVerifier(TokenSecret(cfg), cfg.Auth.Issuer)
+		return auth.NewVerifier(TokenSecret(cfg), cfg.Auth.Issuer, cfg.Auth.Audience)
 	}
-	keys := auth.NewKeySet(cfg.Auth.JWKS, cfg.Auth.Keys, log)
+	keys := auth.NewKeySet(string(cfg.Auth.JWKS), cfg.Auth.Keys, log)
 	return auth.NewKeyVerifier(keys, cfg.Auth.Issuer, cfg.Auth.Audience)
 }
 

@@ -18,7 +18,7 @@ import (
 // openStores opens the database and Redis, and refuses what the shop could not be safe on.
 func (s *Shop) openStores(ctx context.Context) error {
 	cfg := s.cfg
-	db, err := clients.OpenDatabase(ctx, cfg.Database.URL, cfg.Database.DatabaseOptions)
+	db, err := clients.OpenDatabase(ctx, string(cfg.Database.URL), cfg.Database.DatabaseOptions)
 	if err != nil {
 		return err
 	}

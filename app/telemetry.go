@@ -34,7 +34,7 @@ func reportMetrics(
 	ctx context.Context, m config.Metrics, registry *prometheus.Registry, instance string, log *slog.Logger,
 ) (stop func() error, err error) {
 	reporter, err := otlp.Start(ctx, otlp.Settings{
-		URL: m.OTLP, Interval: m.Interval,
+		URL: string(m.OTLP), Interval: m.Interval,
 		Resource: map[string]string{"service.name": "holdfast", "service.instance.id": instance},
 	}, registry, log)
 	if err != nil {

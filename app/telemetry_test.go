@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/config"
+	"holdfast/config/setting"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
@@ -43,7 +44,7 @@ func TestReportMetrics(t *testing.T) {
 	t.Cleanup(collector.Close)
 	registry := prometheus.NewRegistry()
 	lockprovider.NewMetrics(registry)
-	stop, err := reportMetrics(t.Context(), config.Metrics{OTLP: collector.URL + "/v1/metrics", Interval: time.Hour}, registry, "shop-1", slog.New(slog.DiscardHandler))
+	stop, err := reportMetrics(t.Context(), config.Metrics{OTLP: setting.URL(collector.URL + "/v1/metrics"), Interval: time.Hour}, registry, "shop-1", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

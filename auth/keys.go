@@ -152,7 +152,7 @@ func (s *KeySet) fetch(ctx context.Context) (map[string]crypto.PublicKey, error)
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, setting.WithoutURL(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

@@ -38,9 +38,9 @@ type claims struct {
 	Roles []Role `json:"roles"`
 }
 
-// Issue returns an HS256 token for a subject. It fails if the secret has fewer than 32 bytes, if
+// Issue returns an HS256 token for a subject, and for an audience unless that is empty. It fails if the secret has fewer than 32 bytes, if
 // ttl is not positive, if the subject is not valid, or without a role.
-func Issue(secret []byte, issuer, subject string, roles []Role, ttl time.Duration) (string, error) {
+func Issue(secret []byte, issuer, audience, subject string, roles []Role, ttl time.Duration) (string, error) {
 	if err := checkSecret(secret); err != nil {
 		return "", err
 	}
@@ -51,9 +51,13 @@ func Issue(secret []byte, issuer, subject string, roles []Role, ttl time.Duratio
 		return "", err
 	}
 	now := time.Now()
+	var audiences jwt.ClaimStrings
+	if audience != "" {
+		audiences = jwt.ClaimStrings{audience}
+	}
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
 		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: issuer, Subject: subject, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
+			Issuer: issuer, Audience: audiences, Subject: subject, IssuedAt: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(ttl)),
 		},
 		Roles: roles,
 	})
@@ -67,32 +71,37 @@ type Verifier struct {
 	parser *jwt.Parser
 }
 
-// NewVerifier returns a verifier of HS256 tokens. It fails if the secret has fewer than 32 bytes or
-// the issuer is empty.
-func NewVerifier(secret []byte, issuer string) (*Verifier, error) {
+// NewVerifier returns a verifier of HS256 tokens. Tokens must name the audience, unless it is empty.
+// It fails if the secret has fewer than 32 bytes or the issuer is empty.
+func NewVerifier(secret []byte, issuer, audience string) (*Verifier, error) {
 	if err := checkSecret(secret); err != nil {
 		return nil, err
 	}
-	return newVerifier(issuer, jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), Verifier{secret: secret})
+	return newVerifier(issuer, audience, []string{jwt.SigningMethodHS256.Alg()}, Verifier{secret: secret})
 }
 
 // NewKeyVerifier returns a verifier of RS256 and ES256 tokens, which checks them with their
-// issuer's public keys. Tokens must name the audience, unless it is empty: an issuer may serve
-// other shops, too.
+// issuer's public keys. Tokens must name the audience: an issuer may serve other shops, too. It
+// fails if the issuer or the audience is empty.
 func NewKeyVerifier(keys *KeySet, issuer, audience string) (*Verifier, error) {
-	methods := jwt.WithValidMethods([]string{jwt.SigningMethodRS256.Alg(), jwt.SigningMethodES256.Alg()})
 	if audience == "" {
-		return newVerifier(issuer, methods, Verifier{keys: keys})
+		return nil, errors.New("the audience of access tokens has no name: those for other shops would be accepted")
 	}
-	return newVerifier(issuer, methods, Verifier{keys: keys}, jwt.WithAudience(audience))
+	return newVerifier(issuer, audience, []string{jwt.SigningMethodRS256.Alg(), jwt.SigningMethodES256.Alg()}, Verifier{keys: keys})
 }
 
 // newVerifier returns a verifier that accepts the given signing methods only, so never "none".
-func newVerifier(issuer string, methods jwt.ParserOption, v Verifier, more ...jwt.ParserOption) (*Verifier, error) {
+func newVerifier(issuer, audience string, methods []string, v Verifier) (*Verifier, error) {
 	if issuer == "" {
 		return nil, errors.New("the issuer of access tokens has no name") // the parser would accept any issuer
 	}
-	v.parser = jwt.NewParser(append(more, methods, jwt.WithIssuer(issuer), jwt.WithExpirationRequired(), jwt.WithLeeway(leeway))...)
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods(methods), jwt.WithIssuer(issuer), jwt.WithExpirationRequired(), jwt.WithLeeway(leeway),
+	}
+	if audience != "" {
+		options = append(options, jwt.WithAudience(audience))
+	}
+	v.parser = jwt.NewParser(options...)
 	return &v, nil
 }
 
@@ -114,6 +123,11 @@ func (v *Verifier) Check(ctx context.Context, token string) (Bearer, error) {
 	}
 	var c claims
 	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+		// crit names extensions that a verifier must understand, or else refuse the token (RFC 7515,
+		// section 4.1.11). The parser passes over them, and this one knows none.
+		if _, critical := t.Header["crit"]; critical {
+			return nil, errors.New("the header crit names extensions that are not known")
+		}
 		if v.keys == nil {
 			return v.secret, nil
 		}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"holdfast/clients"
 	"holdfast/config"
 	"holdfast/lockprovider"
 )
@@ -110,7 +109,7 @@ func (c *serveCommand) Run(e *environment) error {
 	return e.serve(e.ctx, cfg, log, func(address string) {
 		served := []any{
 			"graphql", "http://" + address + "/graphql", "playground", "http://" + address + "/",
-			"database", clients.RedactURL(cfg.Database.URL), "redis", clients.RedactURL(cfg.Redis.URL),
+			"database", cfg.Database.URL, "redis", cfg.Redis.URL,
 		}
 		for _, family := range lockprovider.Families {
 			served = append(served, strings.ToLower(string(family)), cfg.Locks[family].Strategy)

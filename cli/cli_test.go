@@ -3,7 +3,10 @@ package cli
 import (
 	"io"
 	"os"
+	"strings"
 	"testing"
+
+	"holdfast/auth"
 )
 
 // TestFullDisk: a script that stores a token must be told if there is none.
@@ -16,6 +19,25 @@ func TestFullDisk(t *testing.T) {
 	for _, args := range [][]string{{"token", "--user", "ann"}, {"config"}, {"version"}} {
 		if err := Run(t.Context(), nil, args, nil, full, io.Discard); err == nil {
 			t.Errorf("holdfast %q found nothing wrong", args)
+		}
+	}
+}
+
+// TestTokenAudience prints a token that the server of the same configuration accepts.
+func TestTokenAudience(t *testing.T) {
+	const secret = "a secret of the tests, 32 bytes or longer"
+	args := []string{"--set", "auth.secret=" + secret, "--set", "auth.audience=shop", "token", "--user", "ann"}
+	var out strings.Builder
+	if err := Run(t.Context(), nil, args, nil, &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for audience, valid := range map[string]bool{"shop": true, "other": false} {
+		verifier, err := auth.NewVerifier([]byte(secret), "holdfast", audience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := verifier.Verify(strings.TrimSpace(out.String())); (err == nil) != valid {
+			t.Errorf("for %s: %v", audience, err)
 		}
 	}
 }

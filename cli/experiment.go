@@ -182,7 +182,7 @@ func (c *experimentCommand) runner(e *environment, plan *plans.Plan) (*experimen
 	if err != nil {
 		return nil, err
 	}
-	r.Issuer, r.Currency, r.Secret = cfg.Auth.Issuer, cfg.Shop.Currency, []byte(cfg.Auth.Secret)
+	r.Issuer, r.Audience, r.Currency, r.Secret = cfg.Auth.Issuer, cfg.Auth.Audience, cfg.Shop.Currency, []byte(cfg.Auth.Secret)
 	if len(c.URL) > 0 {
 		r.Secret, r.RunningDatabase, r.RunningRedis = app.TokenSecret(cfg), c.Database, c.RedisURL
 		return r, nil

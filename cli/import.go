@@ -125,7 +125,7 @@ func (c *importCommand) open(ctx context.Context, cfg config.Config, e *environm
 		imports, err := c.overAPI(cfg, c.Server, mode)
 		return imports, nothing, err
 	}
-	if strings.HasPrefix(cfg.Database.URL, "sqlite://:memory:") {
+	if strings.HasPrefix(string(cfg.Database.URL), "sqlite://:memory:") {
 		return nil, nil, errors.New("the database would be in the memory of this command, and gone with it: " +
 			"import into a server with --server, or set database.url")
 	}
@@ -154,13 +154,13 @@ func (c *importCommand) open(ctx context.Context, cfg config.Config, e *environm
 func (c *importCommand) openToCheck(
 	ctx context.Context, cfg config.Config, e *environment, mode commerce.StockMode,
 ) (_ importBatch, _ func() error, err error) {
-	if path, ok := strings.CutPrefix(cfg.Database.URL, "sqlite://"); ok {
+	if path, ok := strings.CutPrefix(string(cfg.Database.URL), "sqlite://"); ok {
 		path, _, _ = strings.Cut(path, "?")
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) { // to open it would create it
 			return nil, func() error { return nil }, e.print("there is no database yet: all products would be created")
 		}
 	}
-	db, err := clients.OpenDatabase(ctx, cfg.Database.URL, clients.DatabaseOptions{MaxOpen: 1})
+	db, err := clients.OpenDatabase(ctx, string(cfg.Database.URL), clients.DatabaseOptions{MaxOpen: 1})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -92,7 +92,7 @@ func (c *importCommand) overAPI(cfg config.Config, server string, mode commerce.
 		}
 		var err error
 		roles := []auth.Role{auth.Customer, auth.Admin}
-		if token, err = auth.Issue(app.TokenSecret(cfg), cfg.Auth.Issuer, importer.UserID, roles, cfg.Auth.TokenTTL); err != nil {
+		if token, err = auth.Issue(app.TokenSecret(cfg), cfg.Auth.Issuer, cfg.Auth.Audience, importer.UserID, roles, cfg.Auth.TokenTTL); err != nil {
 			return nil, err
 		}
 	}

@@ -15,7 +15,7 @@ func (*migrateCommand) Run(e *environment) (err error) {
 	if err != nil {
 		return err
 	}
-	db, err := clients.OpenDatabase(e.ctx, cfg.Database.URL, clients.DatabaseOptions{MaxOpen: 1})
+	db, err := clients.OpenDatabase(e.ctx, string(cfg.Database.URL), clients.DatabaseOptions{MaxOpen: 1})
 	if err != nil {
 		return err
 	}

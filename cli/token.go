@@ -31,7 +31,7 @@ func (c *tokenCommand) Run(e *environment) error {
 	if c.TTL == 0 {
 		c.TTL = cfg.Auth.TokenTTL
 	}
-	token, err := auth.Issue(app.TokenSecret(cfg), cfg.Auth.Issuer, c.User, roles, c.TTL)
+	token, err := auth.Issue(app.TokenSecret(cfg), cfg.Auth.Issuer, cfg.Auth.Audience, c.User, roles, c.TTL)
 	if err != nil {
 		return err
 	}

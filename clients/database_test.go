@@ -356,6 +356,13 @@ func TestRedactURL(t *testing.T) {
 		"mysql://u:p/q@h/db":                                  "mysql://xxxxx",
 		"u:p@tcp(h)/db":                                       "xxxxx",
 		"sqlite://a@b.db":                                     "sqlite://a@b.db",
+		"postgres://h/db?sslmode=require&sslpassword=p":       "postgres://h/db?sslmode=require&sslpassword=xxxxx",
+		"https://h/v1/metrics?api_key=p&a=b":                  "https://h/v1/metrics?a=b&api_key=xxxxx",
+		"kafka://u:p@h:1,u:q@h:2":                             "kafka://u:xxxxx@h:1,xxxxx",
+		"kafka://h:1,h:2":                                     "kafka://h:1,h:2",
+		"postgres://u:1,p@h/db":                               "postgres://xxxxx,xxxxx", // a comma in the password
+		"postgres://u:1,p,q@h/db":                             "postgres://xxxxx,xxxxx,xxxxx",
+		"redis://h:1,redis://:p@h:2":                          "redis://h:1,redis://:xxxxx@h:2",
 		"embedded":                                            "embedded",
 		"":                                                    "",
 	} {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"holdfast/config/setting"
 )
 
 // sessionVariables are those that a shop relies on, set in each session: a server may have other defaults, and each of these
@@ -33,7 +35,7 @@ const lockWait = "10"
 func openMySQL(rest string) (*sql.DB, error) {
 	u, err := url.Parse("mysql://" + rest)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, setting.WithoutURL(err)
 	}
 	if u.Host == "" {
 		return nil, errors.New("no host named, as in mysql://user:password@host:3306/name")

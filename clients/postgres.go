@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"holdfast/config/setting"
 )
 
 // pooler is what stands between the program and PostgreSQL, as the parameter pool of a URL says.
@@ -34,7 +36,7 @@ const isolation = "read committed"
 func openPostgres(address string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, setting.WithoutURL(err)
 	}
 	kind := pooler(config.RuntimeParams["pool"])
 	delete(config.RuntimeParams, "pool")

@@ -30,7 +30,7 @@ type RedisOptions struct {
 	//
 	// rediss+sentinel and rediss+cluster add TLS. Further parameters are those of go-redis, such as read_timeout=1s. The variable
 	// REDIS_URL sets it as well.
-	URL string `key:"url" default:"embedded" secret:"url"`
+	URL setting.URL `key:"url" default:"embedded"`
 	// PoolSize is the number of connections to one server. The parameter pool_size of the URL wins.
 	PoolSize int `key:"poolSize" default:"64" min:"1" max:"10000"`
 }
@@ -54,7 +54,7 @@ type Redis struct {
 func OpenRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	setting.Fill(&o)
 	r := &Redis{closeServer: func() {}}
-	urls := strings.Split(o.URL, ",")
+	urls := strings.Split(string(o.URL), ",")
 	if o.URL == EmbeddedRedis {
 		address, stop, err := startEmbedded()
 		if err != nil {
@@ -128,7 +128,7 @@ func openRedis(ctx context.Context, address string, poolSize int, oneOfMany bool
 		return nil, fmt.Errorf("unknown scheme %q: want redis, rediss, redis+sentinel or redis+cluster", scheme)
 	}
 	if err != nil {
-		return nil, withoutURL(err)
+		return nil, setting.WithoutURL(err)
 	}
 	if err := client.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(err, client.Close())

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/internal/testenv"
 )
 
@@ -20,7 +21,7 @@ const longEnough = 2 * time.Minute
 
 func openRedis(t *testing.T, address string) *clients.Redis {
 	t.Helper()
-	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: address})
+	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(address)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,7 @@ func TestOpenRedisErrors(t *testing.T) {
 		live + "," + "redis://:hunter2@127.0.0.1:1": "redis://:xxxxx@127.0.0.1:1",
 		live + "?no_such=1":                         "no_such",
 	} {
-		r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: address})
+		r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(address)})
 		if err == nil {
 			_ = r.Close()
 			t.Errorf("%s: opened", address)

@@ -12,6 +12,7 @@ import (
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/config"
+	"holdfast/config/setting"
 	"holdfast/ent/order"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -21,7 +22,7 @@ import (
 func instance(t *testing.T, databaseURL string, strategy lockprovider.Strategy, skew time.Duration) (*app.Shop, error) {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Database.URL, cfg.Redis.URL = databaseURL, clients.EmbeddedRedis
+	cfg.Database.URL, cfg.Redis.URL = setting.URL(databaseURL), clients.EmbeddedRedis
 	for _, l := range cfg.Locks {
 		l.Strategy = strategy
 	}

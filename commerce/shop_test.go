@@ -18,6 +18,7 @@ import (
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/config"
+	"holdfast/config/setting"
 	"holdfast/ent"
 	"holdfast/ent/coupon"
 	"holdfast/ent/entry"
@@ -60,7 +61,7 @@ func openShop(
 ) *shop {
 	t.Helper()
 	cfg := config.Default()
-	cfg.Database.URL, cfg.Redis.URL, cfg.Redis.PoolSize = databaseURL, redisURL, 256
+	cfg.Database.URL, cfg.Redis.URL, cfg.Redis.PoolSize = setting.URL(databaseURL), setting.URL(redisURL), 256
 	for _, lock := range cfg.Locks {
 		*lock = lockprovider.FamilyConfig{Strategy: family.Strategy, Fallback: family.Fallback, Settings: lockprovider.Settings{
 			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond,

@@ -78,7 +78,7 @@ type Config struct {
 type Database struct {
 	// URL is sqlite://path/to/file.db, postgres://user:password@host:5432/name or mysql://user:password@host:3306/name. The variable
 	// DATABASE_URL sets it as well.
-	URL string `key:"url" default:"sqlite://holdfast.db" secret:"url"`
+	URL setting.URL `key:"url" default:"sqlite://holdfast.db"`
 
 	clients.DatabaseOptions
 
@@ -118,9 +118,9 @@ type Payment struct {
 type Auth struct {
 	// JWKS is the URL of the issuer's public keys (JSON Web Key Set). If it is set, tokens are verified by these (RS256, ES256),
 	// and not by the secret. https, or http on this machine.
-	JWKS string `key:"jwks"`
-	// Audience is what the claim "aud" of tokens must name that are verified by JWKS, at most 200 bytes. If it is empty, any
-	// audience is accepted.
+	JWKS setting.URL `key:"jwks"`
+	// Audience is what the claim "aud" of valid tokens must name, at most 200 bytes; "holdfast token" writes it. With JWKS it is
+	// required: the issuer may serve other shops, too. With the secret, any audience is accepted if it is empty.
 	Audience string `key:"audience"`
 
 	Keys auth.KeySettings `key:",inline"`
@@ -143,7 +143,10 @@ type HTTP struct {
 	ShutdownTimeout time.Duration `key:"shutdownTimeout" default:"20s" min:"0s" max:"10m"`
 	// Origins are the sites whose pages may use the API (CORS, web sockets) besides its own, separated by commas:
 	// https://shop.example,https://app.example.
-	Origins string `key:"origins"`
+	Origins setting.URL `key:"origins"`
+	// OriginHeaders are the names of request headers that pages of these sites may send, separated by commas, besides those that
+	// Apollo Client, urql and Relay send by default: traceparent,tracestate.
+	OriginHeaders string `key:"originHeaders"`
 	// Proxies is how many proxies of yours stand before the server and append to X-Forwarded-For.
 	Proxies int `key:"proxies" min:"0" max:"10"`
 	// Playground serves GraphiQL at /.
@@ -168,7 +171,7 @@ type Experiments struct {
 type Metrics struct {
 	// OTLP is the URL of an OpenTelemetry collector that takes them over HTTP, such as http://127.0.0.1:4318/v1/metrics. If it is
 	// empty, none does.
-	OTLP string `key:"otlp"`
+	OTLP setting.URL `key:"otlp"`
 	// Interval is the time between two reports to it.
 	Interval time.Duration `key:"interval" default:"15s" min:"1s" max:"1h"`
 }

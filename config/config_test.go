@@ -1,7 +1,9 @@
 package config_test
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"holdfast/config"
+	"holdfast/config/setting"
 	"holdfast/lockprovider"
 )
 
@@ -192,7 +195,9 @@ func TestYAML(t *testing.T) {
 	c := load(t, config.Sources{Set: []string{
 		"database.url=postgres://shop:hunter2@db/shop", "redis.url=redis://:hunter2@a,redis://:hunter2@b",
 		"auth.secret=" + strings.Repeat("hunter2", 5), "locks.stock.provider=rowlock", "locks.coupons.provider=optimistic",
-		`auth.issuer=a "quoted": # issuer`,
+		`auth.issuer=a "quoted": # issuer`, "broker.url=kafka://shop:hunter2@k1:9092,shop:hunter2@k2:9092",
+		"metrics.otlp=https://shop:hunter2@collector.example/v1/metrics?api_key=hunter2",
+		"auth.jwks=https://issuer.example/keys?token=hunter2", "auth.audience=shop",
 	}})
 	text := c.YAML()
 	if strings.Contains(text, "hunter2") {
@@ -201,7 +206,9 @@ func TestYAML(t *testing.T) {
 	for _, line := range []string{
 		"listen: \"127.0.0.1:8080\"\n", "database:\n  url: \"postgres://shop:xxxxx@db/shop\"\n",
 		"  url: \"redis://:xxxxx@a,redis://:xxxxx@b\"\n", "locks:\n  stock:\n    provider: \"rowlock\"\n    wait: 5s\n",
-		"  coupons:\n    provider: \"optimistic\"\n", "  reservation: 15m\n", "  tokenTTL: 1h\n", "  level: info\n",
+		"  coupons:\n    provider: \"optimistic\"\n",
+		"  url: \"kafka://shop:xxxxx@k1:9092,xxxxx\"\n", "  otlp: \"https://shop:xxxxx@collector.example/v1/metrics?api_key=xxxxx\"\n",
+		"  jwks: \"https://issuer.example/keys?token=xxxxx\"\n", "  reservation: 15m\n", "  tokenTTL: 1h\n", "  level: info\n",
 	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("%q is missing in\n%s", line, text)
@@ -209,10 +216,45 @@ func TestYAML(t *testing.T) {
 	}
 	// But for what is redacted, it is a configuration file.
 	again := load(t, config.Sources{File: write(t, text), Set: []string{
-		"database.url=" + c.Database.URL, "redis.url=" + c.Redis.URL, "auth.secret=" + c.Auth.Secret,
+		"database.url=" + string(c.Database.URL), "redis.url=" + string(c.Redis.URL), "auth.secret=" + c.Auth.Secret,
+		"broker.url=" + string(c.Broker.Broker.URL), "metrics.otlp=" + string(c.Metrics.OTLP), "auth.jwks=" + string(c.Auth.JWKS),
 	}})
 	if !reflect.DeepEqual(again, c) {
 		t.Errorf("%+v\nwant %+v", again, c)
+	}
+}
+
+// TestTextsAreClassified finds settings of which nobody has said whether they may be shown: every text is a URL, which shows itself
+// without passwords, or a secret, or one of these.
+func TestTextsAreClassified(t *testing.T) {
+	plain := []string{"profile", "listen", "shop.currency", "auth.audience", "auth.issuer", "http.originHeaders", "log.format"}
+	c := config.Default()
+	setting.Fields(&c, func(f setting.Field) {
+		_, redacts := f.Value.Interface().(fmt.Stringer)
+		if f.Hidden || f.Value.Kind() != reflect.String || redacts || slices.Contains(plain, f.Key) ||
+			strings.HasPrefix(f.Key, "locks.") { // names of strategies
+			return
+		}
+		f.Value.SetString("hunter2")
+		if strings.Contains(f.Shown(), "hunter2") {
+			t.Errorf("%s shows what it is set to: give it the type setting.URL or the tag secret, or add it to the list of this test", f.Key)
+		}
+	})
+}
+
+// TestPrintedSettings prints a configuration in the ways of Go: none of them shows a password of a URL.
+func TestPrintedSettings(t *testing.T) {
+	c := load(t, config.Sources{Set: []string{"database.url=postgres://shop:hunter2@db/shop", "broker.url=kafka://shop:hunter2@k1:9092"}})
+	asJSON, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var logged strings.Builder
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("ready", "database", c.Database.URL, "broker", c.Broker.Broker.URL)
+	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%q", c.Database.URL), string(asJSON), logged.String()} {
+		if strings.Contains(text, "hunter2") || !strings.Contains(text, "shop:xxxxx@") {
+			t.Errorf("a password, or not the rest: %s", text)
+		}
 	}
 }
 

@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"holdfast/clients"
 	"holdfast/config/setting"
 )
-
-const redacted = "xxxxx"
 
 // YAML is the configuration in the form of a file, with secrets and the passwords of URLs replaced.
 func (c Config) YAML() string {
@@ -28,18 +25,7 @@ func (c Config) YAML() string {
 			}
 		}
 		open = open[:len(path)-1]
-		fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat("  ", len(path)-1), path[len(path)-1], Shown(f))
+		fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat("  ", len(path)-1), path[len(path)-1], f.Shown())
 	})
 	return b.String()
-}
-
-// Shown is a value as the configuration prints it, without what is secret in it.
-func Shown(f setting.Field) string {
-	switch text := f.Value.String(); {
-	case f.Secret() == "true" && text != "":
-		return setting.Quote(redacted)
-	case f.Secret() == "url":
-		return setting.Quote(clients.RedactURL(text))
-	}
-	return f.Shown()
 }

@@ -96,7 +96,7 @@ func (v *checker) server(c Config) {
 
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 	v.that("log.level", slices.Contains(levels, c.Log.Level), setting.Quote(strings.ToLower(c.Log.Level.String())), "debug, info, warn or error")
-	v.that("metrics.otlp", c.Metrics.OTLP == "" || isCollectorURL(c.Metrics.OTLP), setting.Quote(c.Metrics.OTLP),
+	v.that("metrics.otlp", c.Metrics.OTLP == "" || isCollectorURL(c.Metrics.OTLP), setting.Quote(c.Metrics.OTLP.String()),
 		"a URL such as http://127.0.0.1:4318/v1/metrics")
 }
 
@@ -107,16 +107,16 @@ func loopback(host string) bool {
 
 func (v *checker) stores(c Config) {
 	schemes := []string{"sqlite", "postgres", "postgresql", "mysql", "mariadb"}
-	scheme, rest, found := strings.Cut(c.Database.URL, "://")
+	scheme, rest, found := strings.Cut(string(c.Database.URL), "://")
 	v.that("database.url", found && rest != "" && slices.Contains(schemes, scheme),
-		setting.Quote(clients.RedactURL(c.Database.URL)), "a URL with one of the schemes "+strings.Join(schemes, ", "))
+		setting.Quote(c.Database.URL.String()), "a URL with one of the schemes "+strings.Join(schemes, ", "))
 
 	if c.Redis.URL == clients.EmbeddedRedis {
 		return
 	}
 	single := []string{"redis", "rediss"}
 	schemes = []string{"redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"}
-	nodes := strings.Split(c.Redis.URL, ",")
+	nodes := strings.Split(string(c.Redis.URL), ",")
 	want := "embedded, or a URL with one of the schemes " + strings.Join(schemes, ", ")
 	if len(nodes) > 1 {
 		schemes, want = single, "each of several nodes to be a redis:// or rediss:// URL"
@@ -140,8 +140,8 @@ func (v *checker) locks(c Config) {
 	fallbacks := texts(lockprovider.Fallbacks())
 	last := len(fallbacks) - 1
 	fallbackNames := strings.Join(fallbacks[:last], ", ") + " or " + fallbacks[last]
-	database := clients.DialectOf(c.Database.URL)
-	nodes := strings.Count(c.Redis.URL, ",") + 1
+	database := clients.DialectOf(string(c.Database.URL))
+	nodes := strings.Count(string(c.Redis.URL), ",") + 1
 	for _, family := range lockprovider.Families {
 		lock, path := c.Locks[family], "locks."+familyKey(family)
 		key := path + ".provider"
@@ -155,15 +155,15 @@ func (v *checker) locks(c Config) {
 			string(lock.Strategy), fmt.Sprintf("redsync with the %d independent nodes of redis.url: "+
 				"%s needs one logical Redis (redis://, redis+sentinel:// or redis+cluster://)", nodes, lock.Strategy))
 		// Each process has an embedded Redis of its own: instances that share a database would not see each other's locks.
-		v.that(key, c.Development || c.Redis.URL != clients.EmbeddedRedis || strings.HasPrefix(c.Database.URL, "sqlite:") ||
+		v.that(key, c.Development || c.Redis.URL != clients.EmbeddedRedis || strings.HasPrefix(string(c.Database.URL), "sqlite:") ||
 			!info.Needs.Redis, string(lock.Strategy),
 			"a provider that works without Redis, or a redis.url: an embedded Redis excludes nobody but this instance")
 		v.that(path+".fallback", lock.Fallback == "" || slices.Contains(fallbacks, string(lock.Fallback)), setting.Quote(string(lock.Fallback)),
 			"nothing, "+fallbackNames+": a fallback works without Redis")
 	}
 	v.that("broker.url", c.Development || c.Broker.Broker.URL.Kind() != events.RedisStreams || c.Redis.URL != clients.EmbeddedRedis,
-		string(c.Broker.Broker.URL), "another broker, or a redis.url: an embedded Redis loses what waits in it when its process ends")
+		c.Broker.Broker.URL.String(), "another broker, or a redis.url: an embedded Redis loses what waits in it when its process ends")
 	if want := c.Broker.Broker.URL.Check(); want != nil {
-		v.that("broker.url", false, setting.Quote(string(c.Broker.Broker.URL)), want.Error())
+		v.that("broker.url", false, setting.Quote(c.Broker.Broker.URL.String()), want.Error())
 	}
 }

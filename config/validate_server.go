@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"holdfast/config/setting"
@@ -17,18 +18,20 @@ func (v *checker) auth(c Config) {
 		v.that("auth.secret", len(c.Auth.Secret) >= minSecret, secret, fmt.Sprintf("at least %d", minSecret))
 	}
 	v.that("auth.issuer", len(c.Auth.Issuer) >= 1 && len(c.Auth.Issuer) <= 200, setting.Quote(c.Auth.Issuer), "1 to 200 bytes")
-	v.that("auth.jwks", c.Auth.JWKS == "" || isKeySetURL(c.Auth.JWKS), setting.Quote(c.Auth.JWKS), "an https:// URL, or http:// on this machine")
+	v.that("auth.jwks", c.Auth.JWKS == "" || isKeySetURL(c.Auth.JWKS), setting.Quote(c.Auth.JWKS.String()), "an https:// URL, or http:// on this machine")
 	v.that("auth.audience", len(c.Auth.Audience) <= 200, setting.Quote(c.Auth.Audience), "at most 200 bytes")
+	v.that("auth.audience", c.Auth.JWKS == "" || c.Auth.Audience != "", "nothing",
+		"the audience of this shop's tokens, with auth.jwks: the issuer may serve other shops, too")
 }
 
 // isKeySetURL refuses keys that come over a wire where they could be exchanged.
-func isKeySetURL(text string) bool {
-	u, err := url.Parse(text)
+func isKeySetURL(text setting.URL) bool {
+	u, err := url.Parse(string(text))
 	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()))
 }
 
-func isCollectorURL(text string) bool {
-	u, err := url.Parse(text)
+func isCollectorURL(text setting.URL) bool {
+	u, err := url.Parse(string(text))
 	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
@@ -36,18 +39,30 @@ func (v *checker) http(h HTTP) {
 	for _, origin := range h.OriginList() {
 		u, err := url.Parse(origin)
 		v.that("http.origins", err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" &&
-			origin == u.Scheme+"://"+u.Host && !strings.Contains(u.Host, "*"), setting.Quote(origin),
+			origin == u.Scheme+"://"+u.Host && !strings.Contains(u.Host, "*"), setting.Quote(setting.URL(origin).String()),
 			"origins such as https://shop.example, without a path, each by its name")
+	}
+	for _, name := range h.OriginHeaderList() {
+		v.that("http.originHeaders", headerName.MatchString(name), setting.Quote(name), "names of headers such as traceparent, each in full")
 	}
 }
 
+// headerName is the name of a header by RFC 9110, section 5.6.2, but for "*", which browsers take for all names.
+var headerName = regexp.MustCompile(`^[A-Za-z0-9!#$%&'+.^_|~` + "`" + `-]{1,100}$`)
+
 // OriginList is Origins as a list.
-func (h HTTP) OriginList() []string {
-	var list []string
-	for origin := range strings.SplitSeq(h.Origins, ",") {
-		if origin = strings.TrimSpace(origin); origin != "" {
-			list = append(list, origin)
+func (h HTTP) OriginList() []string { return list(string(h.Origins)) }
+
+// OriginHeaderList is OriginHeaders as a list.
+func (h HTTP) OriginHeaderList() []string { return list(h.OriginHeaders) }
+
+// list splits a text at its commas.
+func list(text string) []string {
+	var parts []string
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
 		}
 	}
-	return list
+	return parts
 }

@@ -42,6 +42,11 @@ func TestValidation(t *testing.T) {
 
 		{"metrics.otlp=collector:4318", "a URL such as"},
 		{"metrics.otlp=http://127.0.0.1:4318/v1/metrics", ""},
+		{"metrics.otlp=ftp://u:hunter2@collector/x", `metrics.otlp (--set): "ftp://u:xxxxx@collector/x": want a URL such as`},
+		{"auth.jwks=http://u:hunter2@issuer.example/keys auth.audience=shop", `auth.jwks (--set): "http://u:xxxxx@issuer.example/keys": want an https`},
+		{"http.origins=https://u:hunter2@shop.example", `http.origins (--set): "https://u:xxxxx@shop.example": want origins such as`},
+		{"broker.url=pigeon://u:hunter2@h", `broker.url (--set): "pigeon://u:xxxxx@h": want channel, redis, or kafka`},
+		{"redis.url=tedis://u:hunter2@h", `"tedis://u:xxxxx@h": want embedded, or a URL`},
 		{"metrics.interval=0s", "want 1s to 1h"},
 
 		{"database.url=oracle://u:hunter2@h/d", `"oracle://u:xxxxx@h/d": want a URL with one of the schemes sqlite`},
@@ -151,6 +156,8 @@ func TestFileErrors(t *testing.T) {
 	for content, want := range map[string]string{
 		"listen: [1, 2]":            "listen (%s): a list is no text",
 		"listen: 8080":              "listen (%s): 8080 is no text: put it in quotes",
+		"auth: {secret: 12345678}":  "auth.secret (%s): what is set is no text: put it in quotes",
+		"broker: {url: 12345678}":   "broker.url (%s): what is set is no text: put it in quotes",
 		"shop: {maxLines: 1.5}":     "1.5 is no whole number",
 		"shop: {maxLines: [1]}":     "a list is no whole number",
 		"database: {migrate: 1}":    "1: want true or false",

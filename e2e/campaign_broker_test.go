@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/ent/changelog"
 	"holdfast/ent/entry"
 	"holdfast/events"
@@ -132,7 +133,7 @@ func (c *campaign) listen(t *testing.T, b outbreak) *listeners {
 	t.Helper()
 	settings := events.DefaultSettings().Broker
 	settings.URL = b.settings.URL
-	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
+	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(c.redis)})
 	must(t, err)
 	broker, err := events.OpenBroker(settings, events.BrokerDeps{Redis: redis.Client, Instance: "listeners"})
 	must(t, err)

@@ -12,6 +12,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/ent/familystrategy"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -148,7 +149,7 @@ func (c *campaign) served(t *testing.T, without int) {
 // flush empties Redis.
 func (c *campaign) flush(t *testing.T) {
 	t.Helper()
-	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
+	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(c.redis)})
 	must(t, err)
 	defer redis.Close()
 	must(t, redis.Client.FlushAll(t.Context()).Err())

@@ -13,6 +13,7 @@ import (
 
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/config/setting"
 	"holdfast/ent"
 	"holdfast/ent/changelog"
 	"holdfast/ent/order"
@@ -162,7 +163,7 @@ func (c *campaign) askAgain(t *testing.T) {
 // drained waits until everything that was under way has come to its end.
 func (c *campaign) drained(t *testing.T, db *clients.Database) {
 	t.Helper()
-	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
+	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(c.redis)})
 	must(t, err)
 	defer redis.Close()
 	ctx := bounded(t)
@@ -211,7 +212,7 @@ func (c *campaign) compare(t *testing.T, db *clients.Database, l losses) {
 	if !c.info().BalancesInRedis {
 		return
 	}
-	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: c.redis})
+	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(c.redis)})
 	must(t, err)
 	defer redis.Close()
 	name, err := lockprovider.DatabaseName(t.Context(), db.Ent)

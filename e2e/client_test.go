@@ -141,7 +141,7 @@ func signIn(t *testing.T, browser *http.Client, name string, admin bool, servers
 	if admin {
 		roles = append(roles, auth.Admin)
 	}
-	token, err := auth.Issue([]byte(testSecret), "holdfast", name, roles, time.Hour)
+	token, err := auth.Issue([]byte(testSecret), "holdfast", "", name, roles, time.Hour)
 	must(t, err)
 	return user{http: browser, token: token}.at(servers...)
 }

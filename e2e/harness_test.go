@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
@@ -297,7 +298,7 @@ func (s stores) audit(t *testing.T) {
 // noLocksLeft asserts that no lock is held any more.
 func (s stores) noLocksLeft(t *testing.T) {
 	t.Helper()
-	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: s.redis})
+	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(s.redis)})
 	must(t, err)
 	defer redis.Close()
 	keys, err := redis.Client.Keys(t.Context(), "lock:*").Result()

@@ -238,7 +238,7 @@ func wantErrors(t *testing.T, r reply, codes string) {
 // tokens that are missing, expired or forged.
 func (c *stickler) tokens(t *testing.T) {
 	issue := func(secret, issuer string) string {
-		token, err := auth.Issue([]byte(secret), issuer, "alice", []auth.Role{auth.Customer, auth.Admin}, time.Hour)
+		token, err := auth.Issue([]byte(secret), issuer, "", "alice", []auth.Role{auth.Customer, auth.Admin}, time.Hour)
 		must(t, err)
 		return token
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/experiment/claims"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -164,7 +165,7 @@ func run(t *testing.T, program string, args ...string) {
 // client is a connection to Redis, and the directory of its files.
 func (d *drill) client(t *testing.T) (client redis.UniversalClient, directory string) {
 	t.Helper()
-	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: d.redis.URL})
+	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(d.redis.URL)})
 	must(t, err)
 	t.Cleanup(func() { _ = r.Close() })
 	config, err := r.Client.ConfigGet(t.Context(), "dir").Result()

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
@@ -213,7 +214,7 @@ func TestRedisThatEvictsIsRefused(t *testing.T) {
 	}
 	boot(t, s.production(), one(lockprovider.PubSub)...).stop() // a lock that is lost is noticed
 
-	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: server.URL})
+	redis, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(server.URL)})
 	must(t, err)
 	defer redis.Close()
 	must(t, redis.Client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())

@@ -18,6 +18,7 @@ import (
 
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/config/setting"
 	"holdfast/ent"
 	"holdfast/ent/payment"
 	"holdfast/internal/testenv"
@@ -74,7 +75,7 @@ func startEmbedded(t *testing.T) *testBroker {
 func startRedis(t *testing.T) *testBroker {
 	t.Helper()
 	server := testenv.Redis(t, "--appendonly", "yes")
-	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: server.URL})
+	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(server.URL)})
 	must(t, err)
 	t.Cleanup(func() { must(t, r.Close()) })
 	return &testBroker{settings: brokerSettings(RedisStreams), redis: r.Client, interrupt: func(t *testing.T, f func()) {

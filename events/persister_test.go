@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	generated "holdfast/ent"
 	"holdfast/ent/changelog"
 	"holdfast/internal/testenv"
@@ -50,7 +51,7 @@ func newRedisFirstOn(t testing.TB, databaseURL, redisURL string) *redisFirst {
 	t.Cleanup(func() { must(t, db.Close()) })
 	_, err = db.Migrate(ctx)
 	must(t, err)
-	server, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: redisURL})
+	server, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: setting.URL(redisURL)})
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Close()) })
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, nil, lockprovider.LedgerSettings{TxRetries: 10})

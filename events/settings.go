@@ -75,6 +75,12 @@ func KafkaURL(addresses ...string) BrokerURL {
 	return BrokerURL(string(Kafka) + "://" + strings.Join(addresses, ","))
 }
 
+// String shows the URL without passwords.
+func (u BrokerURL) String() string { return setting.URL(u).String() }
+
+// MarshalText implements encoding.TextMarshaler, without passwords.
+func (u BrokerURL) MarshalText() ([]byte, error) { return setting.URL(u).MarshalText() }
+
 // Kind is the part before "://".
 func (u BrokerURL) Kind() BrokerKind {
 	kind, _, _ := strings.Cut(string(u), "://")
@@ -125,7 +131,7 @@ func (s BrokerSettings) Validate() error { return errors.Join(setting.Check(&s),
 
 func (u BrokerURL) validate() error {
 	if want := u.Check(); want != nil {
-		return fmt.Errorf("url: %q: want %w", u, want)
+		return fmt.Errorf("url: %q: want %w", u.String(), want)
 	}
 	return nil
 }

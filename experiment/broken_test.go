@@ -18,6 +18,7 @@ import (
 	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/config"
+	"holdfast/config/setting"
 	"holdfast/experiment"
 	"holdfast/experiment/audit"
 	"holdfast/experiment/plans"
@@ -192,7 +193,7 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 	t.Helper()
 	database = "sqlite://" + filepath.Join(t.TempDir(), "shop.db")
 	cfg := config.Default()
-	cfg.Database.URL = database
+	cfg.Database.URL = setting.URL(database)
 	for family, lock := range cfg.Locks {
 		*lock = lockprovider.FamilyConfig{Strategy: lockprovider.RowLock, Settings: lockprovider.Settings{
 			Wait: 2 * time.Minute, Attempts: 10, Backoff: time.Millisecond,
@@ -204,7 +205,7 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 	shop, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{})
 	must(t, err)
 	t.Cleanup(func() { must(t, shop.Close()) })
-	verifier, err := auth.NewVerifier([]byte(testSecret), "holdfast")
+	verifier, err := auth.NewVerifier([]byte(testSecret), "holdfast", "")
 	must(t, err)
 	strategies := map[lockprovider.Family]lockprovider.Strategy{} // the API has no name for a fault
 	for _, f := range lockprovider.Families {

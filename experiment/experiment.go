@@ -36,15 +36,15 @@ type Runner struct {
 	Stores host.Stores
 
 	// URLs are servers that run already, http://host:port, of one shop. Then no server is started, strategies, databases
-	// and instances are theirs, and Secret, Issuer and Currency have to be.
+	// and instances are theirs, and Secret, Issuer, Audience and Currency have to be.
 	URLs []string
 	// RunningDatabase and RunningRedis are the stores of those servers, for the audit; "" if they are not to be audited.
 	RunningDatabase, RunningRedis string
 
 	// Secret signs the customers' tokens; random if it is empty and servers are started.
 	Secret []byte
-	// Issuer is that of the tokens, Currency that of the shop's prices: as the servers are configured.
-	Issuer, Currency string
+	// Issuer and Audience are those of the tokens, Currency that of the shop's prices: as the servers are configured.
+	Issuer, Audience, Currency string
 
 	// Progress is called before and during each run, from one goroutine at a time. It may be nil.
 	Progress func(Progress)
@@ -99,7 +99,7 @@ func (r *Runner) adopt(ctx context.Context, p plans.Plan) (plans.Plan, error) {
 	for i, u := range r.URLs {
 		r.URLs[i] = strings.TrimSuffix(strings.TrimSuffix(u, "/"), "/graphql")
 	}
-	s := load.NewShop(r.URLs, r.Secret, r.Issuer, r.Currency, 1)
+	s := load.NewShop(r.URLs, r.Secret, r.Issuer, r.Audience, r.Currency, 1)
 	defer s.Close()
 	strategies, err := s.Strategies(ctx)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/experiment/host"
 	"holdfast/experiment/load"
 	"holdfast/experiment/plans"
@@ -48,7 +49,7 @@ func (r *Runner) launch(ctx context.Context, p plans.Plan, c plans.Case) (_ *tar
 	for _, p := range out.processes {
 		urls = append(urls, p.URL)
 	}
-	out.shop = load.NewShop(urls, r.Secret, r.Issuer, r.Currency, c.Clients)
+	out.shop = load.NewShop(urls, r.Secret, r.Issuer, r.Audience, r.Currency, c.Clients)
 	if out.redis, err = out.stores.OpenRedis(ctx); err != nil {
 		return nil, err
 	}
@@ -75,14 +76,14 @@ func serverArgs(p plans.Plan, c plans.Case) []string {
 
 // connect takes servers that run already.
 func (r *Runner) connect(ctx context.Context) (_ *target, err error) {
-	out := &target{shop: load.NewShop(r.URLs, r.Secret, r.Issuer, r.Currency, r.connections), shared: true}
+	out := &target{shop: load.NewShop(r.URLs, r.Secret, r.Issuer, r.Audience, r.Currency, r.connections), shared: true}
 	if r.RunningDatabase != "" {
 		if out.db, err = clients.OpenDatabase(ctx, r.RunningDatabase, clients.DatabaseOptions{MaxOpen: 2}); err != nil {
 			return nil, err
 		}
 	}
 	if r.RunningRedis != "" {
-		if out.redis, err = clients.OpenRedis(ctx, clients.RedisOptions{URL: r.RunningRedis, PoolSize: 2}); err != nil {
+		if out.redis, err = clients.OpenRedis(ctx, clients.RedisOptions{URL: setting.URL(r.RunningRedis), PoolSize: 2}); err != nil {
 			return nil, errors.Join(err, out.close())
 		}
 	}

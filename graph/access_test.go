@@ -232,27 +232,27 @@ func TestTokens(t *testing.T) {
 
 // TestIssue makes what a command line prints.
 func TestIssue(t *testing.T) {
-	if _, err := auth.Issue([]byte("short"), issuer, alice, []auth.Role{auth.Customer}, time.Hour); err == nil {
+	if _, err := auth.Issue([]byte("short"), issuer, "", alice, []auth.Role{auth.Customer}, time.Hour); err == nil {
 		t.Error("a short secret is accepted")
 	}
 	for name, issue := range map[string]func() (string, error){
 		"subject": func() (string, error) {
-			return auth.Issue(secret, issuer, "a b", []auth.Role{auth.Customer}, time.Hour)
+			return auth.Issue(secret, issuer, "", "a b", []auth.Role{auth.Customer}, time.Hour)
 		},
-		"roles": func() (string, error) { return auth.Issue(secret, issuer, alice, nil, time.Hour) },
-		"ttl":   func() (string, error) { return auth.Issue(secret, issuer, alice, []auth.Role{auth.Customer}, 0) },
+		"roles": func() (string, error) { return auth.Issue(secret, issuer, "", alice, nil, time.Hour) },
+		"ttl":   func() (string, error) { return auth.Issue(secret, issuer, "", alice, []auth.Role{auth.Customer}, 0) },
 	} {
 		if text, err := issue(); err == nil {
 			t.Errorf("a bad %s is accepted: %s", name, text)
 		}
 	}
-	if _, err := auth.NewVerifier([]byte("short"), issuer); err == nil {
+	if _, err := auth.NewVerifier([]byte("short"), issuer, ""); err == nil {
 		t.Error("a verifier takes a short secret")
 	}
-	if _, err := auth.NewVerifier(secret, ""); err == nil {
+	if _, err := auth.NewVerifier(secret, "", ""); err == nil {
 		t.Error("a verifier takes any issuer")
 	}
-	verifier, err := auth.NewVerifier(secret, issuer)
+	verifier, err := auth.NewVerifier(secret, issuer, "")
 	must(t, err)
 	viewer, err := verifier.Verify(token(t, admin))
 	must(t, err)

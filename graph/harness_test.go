@@ -154,7 +154,7 @@ func newAPI(t *testing.T, s settings) *api {
 		s.lab = idleLab(t)
 	}
 	if s.verifier == nil {
-		s.verifier, err = auth.NewVerifier(secret, issuer)
+		s.verifier, err = auth.NewVerifier(secret, issuer, "")
 		must(t, err)
 	}
 	handler := graph.NewHandler(graph.Options{
@@ -178,7 +178,7 @@ func token(t *testing.T, user string) string {
 	if user == admin {
 		roles = []auth.Role{auth.Admin}
 	}
-	text, err := auth.Issue(secret, issuer, user, roles, time.Hour)
+	text, err := auth.Issue(secret, issuer, "", user, roles, time.Hour)
 	must(t, err)
 	return text
 }

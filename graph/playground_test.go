@@ -18,7 +18,7 @@ import (
 // TestPlaygroundTabs runs every prepared operation, in their order, as the Playground's user does.
 func TestPlaygroundTabs(t *testing.T) {
 	a := newAPI(t, settings{})
-	demo, err := auth.Issue(secret, issuer, alice, []auth.Role{auth.Customer, auth.Admin}, time.Hour)
+	demo, err := auth.Issue(secret, issuer, "", alice, []auth.Role{auth.Customer, auth.Admin}, time.Hour)
 	must(t, err)
 	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + demo}}
 	for _, tab := range graph.Tabs() {

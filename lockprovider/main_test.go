@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/events"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -103,7 +104,7 @@ func connectTo(urls []string) func(testing.TB) []redis.UniversalClient {
 		var nodes []redis.UniversalClient
 		for _, url := range urls {
 			ctx := context.WithoutCancel(t.Context()) // it is also used when the test has ended
-			r, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: url})
+			r, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: setting.URL(url)})
 			if err != nil {
 				t.Fatal(err)
 			}

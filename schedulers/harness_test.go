@@ -16,6 +16,7 @@ import (
 
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/config/setting"
 	"holdfast/events"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -134,7 +135,7 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 		ledger: lockprovider.NewLedger(s.db.Ent, s.db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 10}),
 	}
 	if s.redisURL != "" {
-		opened, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: s.redisURL, PoolSize: 64})
+		opened, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(s.redisURL), PoolSize: 64})
 		must(t, err)
 		t.Cleanup(func() { must(t, opened.Close()) })
 		i.redis = opened.Client

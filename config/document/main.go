@@ -55,7 +55,7 @@ func read(s *sources) ([]section, error) {
 		if f.Hidden || failure != nil {
 			return
 		}
-		e := entry{key: f.Key, name: f.Key[strings.LastIndexByte(f.Key, '.')+1:], value: config.Shown(f), bounds: f.Bounds()}
+		e := entry{key: f.Key, name: f.Key[strings.LastIndexByte(f.Key, '.')+1:], value: f.Shown(), bounds: f.Bounds()}
 		if value := production[f.Key]; value != e.value {
 			e.production = value
 		}
@@ -91,7 +91,7 @@ func read(s *sources) ([]section, error) {
 func shown(p config.Profile) map[string]string {
 	values := map[string]string{}
 	defaults := config.Defaults(p)
-	setting.Fields(&defaults, func(f setting.Field) { values[f.Key] = config.Shown(f) })
+	setting.Fields(&defaults, func(f setting.Field) { values[f.Key] = f.Shown() })
 	return values
 }
 

@@ -13,7 +13,8 @@
 //   - production: its default in the profile production, if that is another.
 //   - min, max: its bounds, both included.
 //   - oneof: the values that it may have, separated by spaces.
-//   - secret: "true" for a value that is never shown, "url" for a URL whose password is never shown.
+//   - secret: "true" for a value that is never shown. A URL has the type [URL], or another text type with a method String, which
+//     shows it without passwords.
 //
 // A struct in a field is a section: its key is put before the keys within. The fields of an embedded struct, and of one with
 // the key ",inline", belong to the struct around it. A section whose parts are counted at run time implements [Sectioned].
@@ -129,9 +130,6 @@ func Fill(of any) {
 
 // Default returns the default of the field in a profile as it is written in its tag, and whether it has one of its own.
 func (f Field) Default(profile string) (text string, ok bool) { return f.tag.Lookup(profile) }
-
-// Secret says how much of the value may be shown: "" for all, "url" for all but a password in it, "true" for nothing.
-func (f Field) Secret() string { return f.tag.Get("secret") }
 
 // Errors is everything that is wrong with the settings of a struct.
 type Errors []error

@@ -10,7 +10,7 @@ import (
 )
 
 type broker struct {
-	URL string `key:"url" default:"channel" secret:"url"`
+	URL setting.URL `key:"url" default:"channel"`
 }
 
 type queue struct {

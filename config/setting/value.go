@@ -53,7 +53,7 @@ func (f Field) Set(value any) error {
 	switch f.Value.Kind() {
 	case reflect.String:
 		if !isText {
-			return fmt.Errorf("%s is no text: put it in quotes", Quote(value))
+			return fmt.Errorf("%s is no text: put it in quotes", f.quote(value))
 		}
 		f.Value.SetString(text)
 	case reflect.Bool:
@@ -154,8 +154,33 @@ func order[T int64 | uint64 | float64](a, b T) int {
 	return 0
 }
 
-// Shown is the value as an error shows it: texts in quotes.
-func (f Field) Shown() string { return show(f.Value) }
+// Shown is the value as the configuration and errors show it: texts in quotes, and nothing that is secret.
+func (f Field) Shown() string {
+	if f.secret() && f.Value.String() != "" {
+		return strconv.Quote(redacted)
+	}
+	return show(f.Value)
+}
+
+// secret reports whether the value is never shown. It panics at a tag that means nothing: a mistake of the program.
+func (f Field) secret() bool {
+	switch tag := f.tag.Get("secret"); tag {
+	case "":
+		return false
+	case "true":
+		return true
+	default:
+		panic(fmt.Sprintf("setting: secret of %s in %s: %q; a URL has the type setting.URL", f.Key, f.Struct, tag))
+	}
+}
+
+// quote is how an error shows what somebody wrote for the value.
+func (f Field) quote(value any) string {
+	if _, isURL := f.Value.Interface().(fmt.Stringer); f.secret() || isURL && f.Value.Kind() == reflect.String {
+		return "what is set"
+	}
+	return Quote(value)
+}
 
 func show(value reflect.Value) string {
 	switch v := value.Interface().(type) {
@@ -165,6 +190,9 @@ func show(value reflect.Value) string {
 		return strings.ToLower(v.String())
 	}
 	if value.Kind() == reflect.String {
+		if redacting, ok := value.Interface().(fmt.Stringer); ok {
+			return strconv.Quote(redacting.String())
+		}
 		return strconv.Quote(value.String())
 	}
 	return fmt.Sprint(value.Interface())

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/internal/servers"
 )
 
@@ -189,7 +190,7 @@ func (s *Stores) openRedis(ctx context.Context, out *RunStores) error {
 		return fmt.Errorf("--redis-url %s: want a single server, Sentinel or independent nodes: of a cluster, an experiment "+
 			"could not remove what a run has left", clients.RedactURL(server))
 	}
-	r, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: server, PoolSize: 2})
+	r, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: setting.URL(server), PoolSize: 2})
 	if err != nil {
 		return err
 	}
@@ -206,7 +207,7 @@ func (s *Stores) openRedis(ctx context.Context, out *RunStores) error {
 	}
 	out.RedisURL = server
 	out.cleanups = append(out.cleanups, func(ctx context.Context) error {
-		r, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: server, PoolSize: 2})
+		r, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: setting.URL(server), PoolSize: 2})
 		if err != nil {
 			return err
 		}
@@ -234,5 +235,5 @@ func (s *RunStores) OpenRedis(ctx context.Context) (*clients.Redis, error) {
 	if s.Embedded != nil {
 		return s.Embedded.redis, nil
 	}
-	return clients.OpenRedis(ctx, clients.RedisOptions{URL: s.RedisURL, PoolSize: 4})
+	return clients.OpenRedis(ctx, clients.RedisOptions{URL: setting.URL(s.RedisURL), PoolSize: 4})
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/internal/testenv"
 )
 
@@ -12,7 +13,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 func TestRedisInUseIsRefused(t *testing.T) {
 	server := testenv.Redis(t)
-	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: server.URL})
+	r, err := clients.OpenRedis(t.Context(), clients.RedisOptions{URL: setting.URL(server.URL)})
 	must(t, err)
 	defer r.Close()
 	stores := Stores{RedisURL: server.URL}

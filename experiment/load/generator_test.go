@@ -34,7 +34,7 @@ func stub(t *testing.T, answer func(n int, key string) string) *Shop {
 		_, _ = w.Write([]byte(answer(turn, body.Variables.Input.IdempotencyKey)))
 	}))
 	t.Cleanup(server.Close)
-	s := NewShop([]string{server.URL}, []byte("a secret of the tests, 32 bytes or longer"), "holdfast", "USD", 16)
+	s := NewShop([]string{server.URL}, []byte("a secret of the tests, 32 bytes or longer"), "holdfast", "", "USD", 16)
 	t.Cleanup(s.Close)
 	return s
 }

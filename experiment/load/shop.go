@@ -28,7 +28,8 @@ type Shop struct {
 	HTTP   *http.Client
 	URLs   []string // http://host:port of each instance
 	secret []byte
-	issuer string
+	// issuer and audience are those of the tokens.
+	issuer, audience string
 	// currency is that of the shop's prices.
 	currency string
 
@@ -39,8 +40,8 @@ type Shop struct {
 // answerTimeout bounds one request: longer than servers take at most.
 const answerTimeout = 60 * time.Second
 
-// NewShop returns a client of the instances at urls. secret signs the tokens of the customers for that issuer.
-func NewShop(urls []string, secret []byte, issuer, currency string, connections int) *Shop {
+// NewShop returns a client of the instances at urls. secret signs the tokens of the customers, of that issuer and for that audience.
+func NewShop(urls []string, secret []byte, issuer, audience, currency string, connections int) *Shop {
 	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	return &Shop{
 		HTTP: &http.Client{
@@ -50,7 +51,7 @@ func NewShop(urls []string, secret []byte, issuer, currency string, connections 
 				DisableCompression: true,
 			},
 		},
-		URLs: urls, secret: secret, issuer: issuer, currency: currency, tokens: map[string]string{},
+		URLs: urls, secret: secret, issuer: issuer, audience: audience, currency: currency, tokens: map[string]string{},
 	}
 }
 
@@ -73,7 +74,7 @@ func (s *Shop) token(user string) (string, error) {
 	if user == administrator {
 		roles = append(roles, auth.Admin)
 	}
-	token, err := auth.Issue(s.secret, s.issuer, user, roles, tokenTTL)
+	token, err := auth.Issue(s.secret, s.issuer, s.audience, user, roles, tokenTTL)
 	s.tokens[user] = token
 	return token, err
 }

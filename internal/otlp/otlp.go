@@ -6,6 +6,7 @@ package otlp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +19,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
+
+	"holdfast/config/setting"
 )
 
 // Settings say where and how often to report.
@@ -47,7 +50,7 @@ type Reporter struct {
 // OTEL_EXPORTER_OTLP_METRICS_HEADERS add headers, such as for access to the collector.
 func Start(ctx context.Context, s Settings, gatherer prometheus.Gatherer, log *slog.Logger) (*Reporter, error) {
 	if u, err := url.Parse(s.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%q is no address of a collector, such as http://127.0.0.1:4318/v1/metrics", s.URL)
+		return nil, fmt.Errorf("%q is no address of a collector, such as http://127.0.0.1:4318/v1/metrics", setting.URL(s.URL).String())
 	}
 	headers := http.Header{}
 	for _, variable := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"} {
@@ -73,7 +76,7 @@ func addHeaders(headers http.Header, text string) error {
 		name, escaped, ok := strings.Cut(pair, "=")
 		value, err := url.PathUnescape(strings.TrimSpace(escaped))
 		if name = strings.TrimSpace(name); !ok || name == "" || err != nil {
-			return fmt.Errorf("%q is no list of name=value", text)
+			return errors.New("no list of name=value, separated by commas") // its values are secrets
 		}
 		headers.Set(name, value)
 	}
@@ -123,7 +126,7 @@ func (r *Reporter) report(ctx context.Context) error {
 	request.Header.Set("Content-Type", "application/x-protobuf")
 	response, err := r.client.Do(request)
 	if err != nil {
-		return err
+		return setting.WithoutURL(err)
 	}
 	defer response.Body.Close()
 	const most = 1 << 10 // of an answer: it is for people

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider/lock"
 )
@@ -111,7 +112,7 @@ func (h *Harness) scaled(d time.Duration) time.Duration {
 
 func connect(t testing.TB, url string) redis.UniversalClient {
 	t.Helper()
-	r, err := clients.OpenRedis(context.WithoutCancel(t.Context()), clients.RedisOptions{URL: url, PoolSize: 8})
+	r, err := clients.OpenRedis(context.WithoutCancel(t.Context()), clients.RedisOptions{URL: setting.URL(url), PoolSize: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,7 @@ func (h *Harness) options(opts []option) options {
 func (h *Harness) client(t testing.TB, addr string, w *wire) redis.UniversalClient {
 	t.Helper()
 	if h.Env.Sentinel || h.Env.Cluster {
-		r, err := clients.OpenRedis(context.WithoutCancel(t.Context()), clients.RedisOptions{URL: h.redis.URL})
+		r, err := clients.OpenRedis(context.WithoutCancel(t.Context()), clients.RedisOptions{URL: setting.URL(h.redis.URL)})
 		if err != nil {
 			t.Fatal(err)
 		}

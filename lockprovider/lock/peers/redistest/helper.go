@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"holdfast/clients"
+	"holdfast/config/setting"
 	"holdfast/lockprovider/lock"
 )
 
@@ -88,7 +89,7 @@ func runHelper(text string, subjects []Subject) error {
 	if at < 0 {
 		return fmt.Errorf("unknown locker %q", task.Subject)
 	}
-	r, err := clients.OpenRedis(context.Background(), clients.RedisOptions{URL: task.URL})
+	r, err := clients.OpenRedis(context.Background(), clients.RedisOptions{URL: setting.URL(task.URL)})
 	if err != nil {
 		return err
 	}
