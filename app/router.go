@@ -92,6 +92,6 @@ func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*transport.
 	}
 	o.Logger, o.Introspection = log, cfg.HTTP.Introspection
 	o.Limits, o.Rates, o.Streams = cfg.HTTP.Limits, cfg.HTTP.Rates, cfg.Subscriptions
-	o.Origins, o.Proxies = cfg.HTTP.OriginList(), cfg.HTTP.Proxies
+	o.Origins, o.OriginHeaders, o.Proxies = cfg.HTTP.OriginList(), cfg.HTTP.OriginHeaderList(), cfg.HTTP.Proxies
 	return graph.NewHandler(o), nil
 }

@@ -83,6 +83,7 @@ type settings struct {
 	streams transport.Streams
 	rates   transport.Rates
 	origins []string
+	headers []string // that pages of these origins may send, besides the usual ones
 	proxies int
 	// lab replaces one whose experiments end at once; noLab has none.
 	lab   *experiment.Lab
@@ -161,7 +162,7 @@ func newAPI(t *testing.T, s settings) *api {
 		Services: services, Client: db.Ent, Operations: graph.Operations{Experiments: s.lab},
 		Strategies: providers.Strategies(), Verifier: s.verifier, Limits: s.limits,
 		Introspection: !s.closed, Logger: textLogger(log), Streams: s.streams, Rates: s.rates, Redis: redis.Client, Live: live,
-		Origins: s.origins, Proxies: s.proxies,
+		Origins: s.origins, OriginHeaders: s.headers, Proxies: s.proxies,
 	})
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)

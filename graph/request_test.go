@@ -83,6 +83,42 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// TestOriginHeaders asks for the headers that well-known clients send from a page of another origin. A browser compares names
+// without regard to case, and sends nothing if one of them is missing in the answer.
+func TestOriginHeaders(t *testing.T) {
+	const ours = "https://shop.example"
+	a := newAPI(t, settings{bare: true, origins: []string{ours}, headers: []string{"traceparent"}})
+	for client, c := range map[string]struct {
+		sends   string
+		allowed bool
+	}{
+		"Apollo Client":             {"accept,content-type", true},
+		"Apollo Client with a name": {"accept,apollographql-client-name,apollographql-client-version,content-type", true},
+		"Apollo Client, uploading":  {"accept,apollo-require-preflight,content-type", true},
+		"Apollo Kotlin":             {"accept,content-type,x-apollo-operation-id,x-apollo-operation-name", true},
+		"urql":                      {"accept,authorization,content-type", true},
+		"Relay":                     {"accept,authorization,content-type,x-request-id", true},
+		"what is configured":        {"content-type,traceparent", true},
+		"what is not":               {"content-type,tracestate", false},
+		"any header":                {"*", false},
+	} {
+		r := a.send(http.MethodOptions, "", http.Header{
+			"Origin": {ours}, "Access-Control-Request-Method": {"POST"}, "Access-Control-Request-Headers": {c.sends},
+		}, nil)
+		allowed := map[string]bool{}
+		for name := range strings.SplitSeq(r.header.Get("Access-Control-Allow-Headers"), ",") {
+			allowed[strings.ToLower(strings.TrimSpace(name))] = true
+		}
+		all := true
+		for name := range strings.SplitSeq(c.sends, ",") {
+			all = all && allowed[name]
+		}
+		if all != c.allowed {
+			t.Errorf("%s sends %s: allowed is %s", client, c.sends, r.header.Get("Access-Control-Allow-Headers"))
+		}
+	}
+}
+
 func TestCompression(t *testing.T) {
 	a := newAPI(t, settings{})
 	ask := func(accept, query string) (*http.Response, string) {

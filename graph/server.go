@@ -35,6 +35,7 @@ type Options struct {
 	Rates         transport.Rates
 	Redis         redis.UniversalClient
 	Origins       []string
+	OriginHeaders []string
 	Proxies       int
 	Introspection bool
 	Logger        *slog.Logger
@@ -55,14 +56,14 @@ func NewHandler(o Options) *transport.Handler {
 	}
 	return transport.New(transport.Options{
 		Schema: generated.NewExecutableSchema(generated.Config{
-			Resolvers:  r,
 			Schema:     servedSchema(),
+			Resolvers:  r,
 			Directives: generated.DirectiveRoot{Auth: authDirective},
 			Complexity: complexities(),
 		}),
 		PresentError: r.presentError, AroundOperations: r.aroundOperation, AroundResponses: r.aroundResponse,
 		AroundRootFields: r.aroundRootField,
 		Verifier:         o.Verifier, Limits: o.Limits, Streams: o.Streams, Rates: o.Rates, Redis: o.Redis,
-		Origins: o.Origins, Proxies: o.Proxies, Introspection: o.Introspection, Logger: o.Logger,
+		Origins: o.Origins, OriginHeaders: o.OriginHeaders, Proxies: o.Proxies, Introspection: o.Introspection, Logger: o.Logger,
 	})
 }

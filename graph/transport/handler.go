@@ -40,6 +40,9 @@ type Options struct {
 	// Origins are the sites whose pages may use the API besides its own, such as
 	// https://shop.example.
 	Origins []string
+	// OriginHeaders are headers that these pages may send besides those that GraphQL clients send by
+	// default.
+	OriginHeaders []string
 	// Proxies is how many of the operator's own proxies stand before the server and append to
 	// X-Forwarded-For.
 	Proxies int
@@ -93,7 +96,7 @@ func New(o Options) *Handler {
 	if o.AroundRootFields != nil {
 		s.AroundRootFields(o.AroundRootFields)
 	}
-	return &Handler{withRequest(o.Proxies, withOrigins(o.Origins, auth.Middleware(o.Verifier, refuseToken, s))), open}
+	return &Handler{withRequest(o.Proxies, withOrigins(o.Origins, o.OriginHeaders, auth.Middleware(o.Verifier, refuseToken, s))), open}
 }
 
 // Close ends all connections that stay open, and refuses new ones from then on. It returns when

@@ -32,9 +32,18 @@ func isPreflighted(r *http.Request) bool {
 	return err == nil
 }
 
-// withOrigins lets the pages of some sites read responses and answers CORS preflights. Credentials
-// are never allowed: the API uses no cookies.
-func withOrigins(origins []string, next http.Handler) http.Handler {
+// clientHeaders are the headers that the pages of allowed origins may send: what Apollo Client, urql
+// and the network layers of Relay's documentation send by default, and what this API reads.
+var clientHeaders = []string{
+	"Accept", "Content-Type", "Authorization", RequestIDHeader,
+	"Apollo-Require-Preflight", "X-Apollo-Operation-Name", "X-Apollo-Operation-Id", "X-Apollo-Operation-Type",
+	"apollographql-client-name", "apollographql-client-version", // an Apollo Client with a name and a version
+}
+
+// withOrigins lets the pages of some sites read responses and answers CORS preflights. It allows
+// clientHeaders and more. Credentials are never allowed: the API uses no cookies.
+func withOrigins(origins, more []string, next http.Handler) http.Handler {
+	headers := strings.Join(slices.Concat(clientHeaders, more), ", ")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		if len(origins) > 0 {
@@ -53,8 +62,7 @@ func withOrigins(origins []string, next http.Handler) http.Handler {
 		h.Set("Allow", "GET, POST, OPTIONS")
 		if allowed {
 			h.Set("Access-Control-Allow-Methods", "GET, POST")
-			h.Set("Access-Control-Allow-Headers",
-				"Content-Type, Authorization, Apollo-Require-Preflight, X-Apollo-Operation-Name, "+RequestIDHeader)
+			h.Set("Access-Control-Allow-Headers", headers)
 			h.Set("Access-Control-Max-Age", "600")
 		}
 		w.WriteHeader(http.StatusNoContent)
