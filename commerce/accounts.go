@@ -3,13 +3,16 @@ package commerce
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 
+	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
 
 	"holdfast/ent"
 	"holdfast/ent/account"
 	"holdfast/ent/schema"
+	"holdfast/ent/user"
 	"holdfast/lockprovider"
 )
 
@@ -178,7 +181,7 @@ type OpenAccount struct {
 }
 
 // Open adds an account. A repeat with the same key returns the first one. Errors: INVALID_INPUT, IDEMPOTENCY_MISMATCH,
-// IDEMPOTENCY_EXPIRED.
+// IDEMPOTENCY_EXPIRED, INVALID_STATE if the customer has as many accounts as one may have.
 func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Account, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return nil, err
@@ -214,6 +217,9 @@ func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Acc
 	}
 	var row *ent.Account
 	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
+		if err := s.room(ctx, tx, in.UserID); err != nil {
+			return err
+		}
 		row, err = tx.Account.Create().SetID(in.id).SetUserID(in.UserID).SetName(in.Name).SetCurrency(in.Currency).
 			SetCreatedAt(s.now()).Save(ctx)
 		if err != nil {
@@ -232,6 +238,23 @@ func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Acc
 		return nil, err
 	}
 	return row, nil
+}
+
+// room fails if a customer has as many accounts as one may have. It locks the customer's row, so that of several accounts that are
+// opened at the same time none is one too many.
+func (s *Accounts) room(ctx context.Context, tx *ent.Tx, userID string) error {
+	owner := tx.User.Query().Where(user.ID(userID))
+	if s.Ledger.Dialect() != dialect.SQLite { // SQLite has no row locks: it admits one writer at a time
+		owner.ForUpdate()
+	}
+	if _, err := owner.Only(ctx); err != nil {
+		return err
+	}
+	n, err := tx.Account.Query().Where(account.UserID(userID)).Count(ctx)
+	if err == nil && n >= s.Shop.MaxAccounts {
+		err = &Error{Code: InvalidState, Message: fmt.Sprintf("a customer has at most %d accounts, and has as many already", s.Shop.MaxAccounts)}
+	}
+	return err
 }
 
 // Get returns an account of the viewer. It returns nil if there is none or it is another customer's.
@@ -268,16 +291,13 @@ func (s *Accounts) GetTransfer(ctx context.Context, v Viewer, id string) (*ent.T
 	return row, nil
 }
 
-// maxAccounts bounds how many accounts of one user are listed.
-const maxAccounts = 200
-
 // List is the viewer's accounts, oldest first.
 func (s *Accounts) List(ctx context.Context, v Viewer) ([]*ent.Account, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
 	}
 	return s.Client.Account.Query().Where(account.UserID(v.UserID)).
-		Order(ent.Asc(account.FieldCreatedAt, account.FieldID)).Limit(maxAccounts).All(ctx)
+		Order(ent.Asc(account.FieldCreatedAt, account.FieldID)).Limit(s.Shop.MaxAccounts).All(ctx)
 }
 
 // Balances tells the money in each account, in minor units.
@@ -287,11 +307,8 @@ func (s *Accounts) Balances(ctx context.Context, ids []string) (map[string]int64
 
 // Entries is the statement of an account of the viewer's, newest first.
 func (s *Accounts) Entries(ctx context.Context, v Viewer, accountID string, page Page) (PageOf[*ent.Entry], error) {
-	row, err := s.Get(ctx, v, accountID)
-	if err != nil || row == nil {
-		return PageOf[*ent.Entry]{}, err
-	}
-	return s.entries(ctx, lockprovider.AccountKey(row.ID), page)
+	pages, errs := s.Statements(ctx, v, []Statement{{AccountID: accountID, Page: page}})
+	return pages[0], errs[0]
 }
 
 // Entry returns an entry of the viewer's wallet or of one of their accounts, or nil if there is none.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/config/setting"
 	"holdfast/ent"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
@@ -39,6 +40,8 @@ type ShopSettings struct {
 	// MaxQuantity is the largest quantity of one order line. maxLines × maxQuantity is at most 90000: the dearest order still adds
 	// up in 64 bits.
 	MaxQuantity int64 `key:"maxQuantity" default:"1000" min:"1" max:"90000"`
+	// MaxAccounts is how many accounts one customer may have; so many are listed. Lower it only while nobody has more.
+	MaxAccounts int `key:"maxAccounts" default:"20" min:"1" max:"200"`
 }
 
 // PaymentSettings are the bounds of calls of the payment gateway.
@@ -57,6 +60,8 @@ type Services struct {
 	Customers *Customers
 	// Adjustments are the corrections by hand.
 	Adjustments *Adjustments
+
+	shop ShopSettings
 }
 
 // New wires the services.
@@ -64,6 +69,7 @@ func New(d Deps) *Services {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
+	setting.Fill(&d.Shop)
 	c := &core{Deps: d}
 	customers := newCustomers(c)
 	catalog := &Catalog{core: c, searchStep: searchStep}
@@ -73,9 +79,12 @@ func New(d Deps) *Services {
 		Points:    &Points{core: c, customers: customers},
 		Accounts:  &Accounts{core: c, customers: customers},
 		Orders:    &Orders{core: c, catalog: catalog, customers: customers, served: make(chan string, maxServed)},
-		Customers: customers, Adjustments: &Adjustments{core: c},
+		Customers: customers, Adjustments: &Adjustments{core: c}, shop: d.Shop,
 	}
 }
+
+// Shop is what customers may do.
+func (s *Services) Shop() ShopSettings { return s.shop }
 
 // core is what the services share.
 type core struct{ Deps }

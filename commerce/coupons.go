@@ -265,8 +265,8 @@ func (s *Coupons) List(ctx context.Context, page Page) (PageOf[*ent.Coupon], err
 	return pageOf(rows, page.First, allCoupons, func(c *ent.Coupon) position { return position{Time: c.CreatedAt, ID: c.ID} }), nil
 }
 
-// maxHeld bounds how many issued coupons of one user are listed.
-const maxHeld = 200
+// MaxHeld bounds how many issued coupons of one user are listed.
+const MaxHeld = 200
 
 // Held lists the viewer's issued coupons, newest first, with their coupons.
 func (s *Coupons) Held(ctx context.Context, v Viewer) ([]*ent.CouponIssue, error) {
@@ -274,7 +274,7 @@ func (s *Coupons) Held(ctx context.Context, v Viewer) ([]*ent.CouponIssue, error
 		return nil, err
 	}
 	return s.Client.CouponIssue.Query().Where(couponissue.UserID(v.UserID)).WithCoupon().
-		Order(ent.Desc(couponissue.FieldIssuedAt, couponissue.FieldID)).Limit(maxHeld).All(ctx)
+		Order(ent.Desc(couponissue.FieldIssuedAt, couponissue.FieldID)).Limit(MaxHeld).All(ctx)
 }
 
 // Issued tells how much of each coupon's quota is issued.

@@ -556,8 +556,8 @@ func withDetails(q *ent.OrderQuery) *ent.OrderQuery {
 	})
 }
 
-// List is the viewer's orders, newest first.
-func (s *Orders) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Order], error) {
+// List is the viewer's orders, newest first. Without lines, it does not read those: an order may have many.
+func (s *Orders) List(ctx context.Context, v Viewer, page Page, lines bool) (PageOf[*ent.Order], error) {
 	if err := v.customer(); err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
@@ -570,7 +570,12 @@ func (s *Orders) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Ord
 	if from != nil {
 		query.Where(order.Or(order.CreatedAtLT(from.Time), order.And(order.CreatedAt(from.Time), order.IDLT(from.ID))))
 	}
-	rows, err := withDetails(query).Order(ent.Desc(order.FieldCreatedAt, order.FieldID)).Limit(page.First + 1).All(ctx)
+	if lines {
+		withDetails(query)
+	} else {
+		query.WithPayment()
+	}
+	rows, err := query.Order(ent.Desc(order.FieldCreatedAt, order.FieldID)).Limit(page.First + 1).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Order]{}, err
 	}

@@ -114,7 +114,7 @@ func (s *Points) Entries(ctx context.Context, v Viewer, userID string, page Page
 
 // entries is the journal of one balance, newest first.
 func (c *core) entries(ctx context.Context, balance string, page Page) (PageOf[*ent.Entry], error) {
-	listed := listing{"entries:" + balance, numberOnly}
+	listed := journal(balance)
 	from, err := page.from(listed)
 	if err != nil {
 		return PageOf[*ent.Entry]{}, err
@@ -127,8 +127,13 @@ func (c *core) entries(ctx context.Context, balance string, page Page) (PageOf[*
 	if err != nil {
 		return PageOf[*ent.Entry]{}, err
 	}
-	return pageOf(rows, page.First, listed, func(e *ent.Entry) position { return position{Number: e.ID} }), nil
+	return pageOf(rows, page.First, listed, entryPosition), nil
 }
+
+// journal is the listing of the entries of one balance, newest first.
+func journal(balance string) listing { return listing{"entries:" + balance, numberOnly} }
+
+func entryPosition(e *ent.Entry) position { return position{Number: e.ID} }
 
 // Entry returns an entry of the journal that the viewer may see, or nil if there is none.
 func (c *core) entry(ctx context.Context, id string) (*ent.Entry, error) {

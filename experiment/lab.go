@@ -36,8 +36,12 @@ type LabSettings struct {
 	MaxClients int
 }
 
-// maxTrials is how many experiments a lab remembers.
-const maxTrials = 20
+const (
+	// MaxTrials is how many experiments a lab remembers.
+	MaxTrials = 20
+	// MaxRuns is how many runs an experiment of a lab may have. A report with more is for a file.
+	MaxRuns = 100
+)
 
 // Errors of a lab. Whatever else Start returns says what is wrong with the plan.
 var (
@@ -105,7 +109,7 @@ func (l *Lab) Start(p plans.Plan) (Trial, error) {
 		Progress: Progress{Runs: len(p.Cases()) * p.Rounds}, Report: report.Report{Plan: p},
 	}
 	l.trials = append(l.trials, t)
-	l.trials = l.trials[max(0, len(l.trials)-maxTrials):]
+	l.trials = l.trials[max(0, len(l.trials)-MaxTrials):]
 	// Not of a request's context: who has started it may go.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	l.cancel, l.ended = cancel, make(chan struct{})
@@ -126,7 +130,11 @@ func (l *Lab) bounded(p plans.Plan) error {
 		one += time.Duration(p.Duration)
 	}
 	// Both factors are bounded by Validate, unless it has complained already.
-	if runs := len(p.Cases()) * p.Rounds; runs > 0 && one > l.settings.MaxDuration/time.Duration(runs) {
+	runs := len(p.Cases()) * p.Rounds
+	if runs > MaxRuns {
+		errs = append(errs, fmt.Errorf("plan: %d runs: want at most %d; the command experiment takes more", runs, MaxRuns))
+	}
+	if runs > 0 && one > l.settings.MaxDuration/time.Duration(runs) {
 		errs = append(errs, fmt.Errorf("plan: duration: %d runs of %s take longer than %s, see experiments.maxDuration",
 			runs, one, l.settings.MaxDuration))
 	}

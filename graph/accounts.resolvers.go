@@ -28,7 +28,7 @@ func (r *accountResolver) Balance(ctx context.Context, obj *model.Account) (*mod
 // Entries is the resolver for the entries field.
 func (r *accountResolver) Entries(ctx context.Context, obj *model.Account, first *int, after *string) (*model.EntryConnection, error) {
 	asked := pageOf(first, after)
-	page, err := r.services.Accounts.Entries(ctx, auth.Viewer(ctx), obj.ID, asked)
+	page, err := loadersOf(ctx).entries.Load(ctx, commerce.Statement{AccountID: obj.ID, Page: asked})
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,7 @@ func (r *mutationResolver) ProductsImport(ctx context.Context, input model.Produ
 	if err != nil {
 		return nil, err
 	}
-	payload := &model.ProductsImportPayload{Results: make([]*model.ProductImportResult, len(results)), UserErrors: userErrors}
+	payload := &model.ProductsImportPayload{Results: make([]*model.ProductImportResult, len(results)), UserErrors: atMost(1, userErrors)}
 	for i, result := range results {
 		if payload.Results[i], err = r.importResult(ctx, result); err != nil {
 			return nil, err

@@ -1,28 +1,89 @@
 package graph
 
 import (
+	"reflect"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"holdfast/commerce"
+	"holdfast/experiment"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
+	"holdfast/lockprovider"
 )
 
-// These are estimated lengths of lists that have no page size.
+// These are the most elements of lists that nothing else bounds. What is longer is cut off; see atMost.
 const (
-	usualLines    = 5
-	usualAccounts = 5
-	usualIssues   = 20
-	// Experiments are in memory, so their fields are cheap.
-	usualRuns, usualExperiments = 20, 5
+	// maxUserErrors is above what an order can have wrong that is not the same in all of its lines.
+	maxUserErrors = 25
+	// maxRowErrors is how many of its errors an import tells of one row; the next import tells the others.
+	maxRowErrors = 3
+	// maxFieldPath is above the depth of every input.
+	maxFieldPath = 8
+	maxRuns      = 100 // of jobs: the last ten of each
+	maxCounts    = 20  // of one run of a job
+	maxDrifts    = 200
+	maxWaiting   = 100 // for one lock
+	maxFindings  = 10  // of one run of an experiment
+	maxNames     = 50  // of an experiment's workloads, or strategies
+	maxSentences = 100 // of an experiment's conclusion
+)
+
+const (
 	// search is the cost of a search besides its page: it may read many rows to find one.
 	search = 500
 	// lookup is the cost of a field that queries the database for one object.
 	lookup = 5
 )
 
-// complexities returns functions that estimate the number of fields of a response. A list costs its
-// length times the cost of an element. Any other field costs 1.
-func complexities() generated.ComplexityRoot {
+// listBounds returns the most elements of each list that has no page size, by its type and field. "*" stands for all types.
+func listBounds(shop commerce.ShopSettings) map[string]int {
+	return map[string]int{
+		"*.userErrors":                   maxUserErrors,
+		"ProductImportResult.userErrors": maxRowErrors,
+		// An import fails as a whole for one reason.
+		"ProductsImportPayload.userErrors": 1,
+		"*.field":                          maxFieldPath,
+
+		"Customer.accounts":           shop.MaxAccounts,
+		"Customer.couponIssues":       commerce.MaxHeld,
+		"Order.lines":                 shop.MaxLines,
+		"PlaceOrderPayload.products":  shop.MaxLines,
+		"PayOrderPayload.products":    shop.MaxLines,
+		"CancelOrderPayload.products": shop.MaxLines,
+
+		"Query.strategies":    len(lockprovider.Families),
+		"Query.schedulerRuns": maxRuns,
+		"SchedulerRun.result": maxCounts,
+		"HeldLock.waiting":    maxWaiting,
+
+		"Query.experiments":           experiment.MaxTrials,
+		"Experiment.workloads":        maxNames,
+		"Experiment.strategies":       maxNames,
+		"ExperimentReport.runs":       experiment.MaxRuns,
+		"ExperimentReport.cases":      experiment.MaxRuns,
+		"ExperimentReport.conclusion": maxSentences,
+		"ExperimentRun.findings":      maxFindings,
+	}
+}
+
+// complexities returns functions that give the most fields that a response may have. A list costs the most elements that it may
+// have times the cost of an element. Any other field costs 1.
+func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	var c generated.ComplexityRoot
+	bounds := listBounds(shop)
+	for _, definition := range generated.NewExecutableSchema(generated.Config{}).Schema().Types {
+		for _, field := range definition.Fields {
+			most, ok := bounds[definition.Name+"."+field.Name]
+			if !ok {
+				most, ok = bounds["*."+field.Name]
+			}
+			if ok && definition.Kind == ast.Object && field.Type.Elem != nil {
+				complexityOf(&c, definition.Name, field.Name).Set(reflect.ValueOf(times(most)))
+			}
+		}
+	}
 	c.Query.Products = func(child int, first *int, _ *string, filter *model.ProductFilter, _ *model.ProductOrder) int {
 		if filter != nil && orZero(filter.Search) != "" {
 			return pageCost(child, first) + search
@@ -30,26 +91,29 @@ func complexities() generated.ComplexityRoot {
 		return pageCost(child, first)
 	}
 	c.Query.Coupons = pageOnly
-	c.Query.UnsettledOrders = pageCost
 	c.Query.Adjustments = pageOnly
 	c.Customer.Orders = pageOnly
 	c.Wallet.Entries = pageOnly
 	c.Account.Entries = pageOnly
-	c.Customer.Accounts = times(usualAccounts)
-	c.Customer.CouponIssues = times(usualIssues)
-	c.Order.Lines = times(usualLines)
+	c.Query.UnsettledOrders = pageCost
+	c.Query.LowStock = pageCost
+	c.Query.Locks = pageCost
+	c.Query.PopularProducts = func(child int, _, first *int) int { return pageCost(child, first) }
+	c.Query.StockDrift = func(child int, _ *bool) int { return times(maxDrifts)(child) }
 	c.Order.CouponIssue = func(child int) int { return child + lookup }
+	// The payload has as many results as the input has products. A function is told its own arguments only, so this one multiplies
+	// the whole payload, and that of results nothing.
 	c.Mutation.ProductsImport = func(child int, input model.ProductsImportInput) int { return times(len(input.Products))(child) }
+	c.ProductsImportPayload.Results = times(1)
 	c.Subscription.StockChanged = func(child int, _ []string) int { return child + lookup }
 	c.Subscription.OrderUpdated = func(child int, _ string) int { return child + lookup }
 	c.Subscription.QueueTicketUpdated = func(child int, _ string) int { return child + lookup }
-	c.ExperimentReport.Runs = times(usualRuns)
-	c.ExperimentReport.Cases = times(usualRuns)
-	c.Query.Experiments = times(usualExperiments)
-	c.PlaceOrderPayload.Products = times(usualLines)
-	c.PayOrderPayload.Products = times(usualLines)
-	c.CancelOrderPayload.Products = times(usualLines)
 	return c
+}
+
+// complexityOf returns the place of the function of a field.
+func complexityOf(c *generated.ComplexityRoot, typeName, field string) reflect.Value {
+	return reflect.ValueOf(c).Elem().FieldByName(typeName).FieldByName(strings.ToUpper(field[:1]) + field[1:])
 }
 
 // maxCost bounds what a list multiplies, so that the cost of an operation does not overflow an int.
@@ -68,3 +132,6 @@ func pageCost(child int, first *int) int {
 func times(n int) func(child int) int {
 	return func(child int) int { return n * (min(child, maxCost) + 1) }
 }
+
+// atMost cuts a list off at its bound.
+func atMost[T any](n int, list []T) []T { return list[:min(n, len(list))] }

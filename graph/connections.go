@@ -1,6 +1,10 @@
 package graph
 
 import (
+	"slices"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/graph/model"
@@ -16,6 +20,21 @@ func pageOf(first *int, after *string) commerce.Page {
 		page.First = *first
 	}
 	return page
+}
+
+// selects reports whether a selection, or anything within it, has a field of this name. What is not selected need not be read.
+func selects(set ast.SelectionSet, name string) bool {
+	return slices.ContainsFunc(set, func(selection ast.Selection) bool {
+		switch s := selection.(type) {
+		case *ast.Field:
+			return s.Name == name || selects(s.SelectionSet, name)
+		case *ast.InlineFragment:
+			return selects(s.SelectionSet, name)
+		case *ast.FragmentSpread: // validated: it exists and does not contain itself
+			return selects(s.Definition.SelectionSet, name)
+		}
+		return false
+	})
 }
 
 // connect maps a page to the edges, nodes and page info of a connection.

@@ -1,16 +1,21 @@
 package graph_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/internal/testenv"
 )
 
 // list is a connection in one order: its field, and the path of its page.
@@ -219,11 +224,15 @@ func forgedCursor(t *testing.T, cursor []byte, part string, value any) string {
 // TestListsHaveNoQueryPerElement counts the queries of the database for a list of one and of many.
 func TestListsHaveNoQueryPerElement(t *testing.T) {
 	a := stocked(t)
+	for range 9 {
+		a.ok(alice, accountOpen, vars(object{"name": "One of many", "currency": "USD"}))
+	}
 	for name, query := range map[string]string{
 		"stock":    `query($first: Int) { products(first: $first) { nodes { id stock { available } } } }`,
 		"issued":   `query($first: Int) { coupons(first: $first) { nodes { id issued } } }`,
 		"lines":    `query($first: Int) { me { orders(first: $first) { nodes { lines { product { name stock { available } } } payment { id } } } } }`,
 		"coupons":  `query($first: Int) { me { orders(first: $first) { nodes { couponIssue { id coupon { issued } } } } } }`,
+		"entries":  `query($first: Int) { me { accounts { entries(first: $first) { nodes { id } } again: entries(first: 3) { nodes { id } } } } }`,
 		"balances": `{ me { accounts { balance { amountMinor } } couponIssues { coupon { name issued } } } }`,
 	} {
 		count := func(first int) int64 {
@@ -258,5 +267,109 @@ func TestSearchInput(t *testing.T) {
 		"": all, "  ": all, "kb-75": []any{object{"sku": "KB-75"}}, "KÉYBOARD mech": []any{object{"sku": "KB-75"}}, "k%b": []any{}, "%' OR 1=1 --": []any{},
 	} {
 		a.ok(nobody, query, object{"search": search}).want("products.nodes", want)
+	}
+}
+
+// TestCostsOfLists sends what would read more than one customer may have read: by nested lists, or by many lists of few fields.
+func TestCostsOfLists(t *testing.T) {
+	a := newAPI(t, settings{})
+	aliases := func(n int, field string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, " a%d: %s", i, field)
+		}
+		return b.String()
+	}
+	for _, query := range []string{
+		`{ me { accounts {` + aliases(30, `entries { nodes { id } }`) + ` } } }`,
+		`{ me { couponIssues {` + aliases(30, `coupon { issued }`) + ` } } }`,
+		`{ me {` + aliases(30, `orders { nodes { lines { quantity } } }`) + ` } }`,
+		`{ me { orders(first: 100) { nodes { lines { quantity product { id sku } } } } } }`,
+	} {
+		if message := a.do(alice, query, nil).wantError("GRAPHQL_VALIDATION_FAILED"); !strings.Contains(message, "complexity") {
+			t.Errorf("%.60s: %s", query, message)
+		}
+	}
+
+	// Lines that nobody asks for are not read.
+	const orders = `{ me { orders { nodes { id %s } } } }`
+	const fragments = ` fragment F on Order { ... on Node { id ... on Order { lines { quantity } } } }`
+	count := func(query string) int64 {
+		before := a.queries.Load()
+		a.ok(alice, query, nil)
+		return a.queries.Load() - before
+	}
+	count(fmt.Sprintf(orders, "")) // what is read once and remembered
+	without, with := count(fmt.Sprintf(orders, "")), count(fmt.Sprintf(orders, "lines { quantity }"))
+	if without >= with {
+		t.Errorf("%d queries without lines, %d with them", without, with)
+	}
+	if hidden := fmt.Sprintf(orders, "...F") + fragments; count(hidden) != with {
+		t.Error("lines within fragments are not read")
+	}
+	a.ok(alice, fmt.Sprintf(orders, "...F")+fragments, nil).want("me.orders.nodes.0.lines.0.quantity", 1)
+}
+
+// TestAccountsAreBounded opens as many accounts as one may have, several at the same time: none is one too many.
+func TestAccountsAreBounded(t *testing.T) {
+	const most = 20 // shop.maxAccounts
+	a := newAPI(t, settings{bare: true})
+	var opening sync.WaitGroup
+	for range most + 5 {
+		opening.Go(func() { a.with(t).do(alice, accountOpen, vars(object{"name": "One of many", "currency": "USD"})) })
+	}
+	opening.Wait()
+	listed, _ := a.ok(alice, `{ me { accounts { id } } }`, nil).at("me.accounts").([]any)
+	if len(listed) != most {
+		t.Errorf("%d accounts, want %d", len(listed), most)
+	}
+	for user, input := range map[string]object{
+		alice: {"name": "One too many", "currency": "USD"}, admin: {"name": "One too many", "currency": "USD", "userId": "user_alice"},
+	} {
+		a.do(user, accountOpen, vars(input)).want("accountOpen.account", nil, "accountOpen.userErrors.0.code", "INVALID_STATE",
+			"accountOpen.userErrors.0.message", "a customer has at most 20 accounts, and has as many already")
+	}
+	a.ok(bob, accountOpen, vars(object{"name": "The first", "currency": "USD"}))
+}
+
+// TestResolversAreBounded asks for many objects at once, and holds up the database until some resolvers wait for it. One customer
+// must not take all connections.
+func TestResolversAreBounded(t *testing.T) {
+	const most = 8
+	a := newAPI(t, settings{})
+	release, waiting := make(chan struct{}), make(chan int)
+	var now, highest atomic.Int64
+	a.db.Ent.Product.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+			n := now.Add(1)
+			defer now.Add(-1)
+			for h := highest.Load(); n > h && !highest.CompareAndSwap(h, n); h = highest.Load() {
+			}
+			waiting <- int(n)
+			<-release
+			return next.Query(ctx, q)
+		})
+	}))
+	var query strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&query, " a%d: product(id: \"prod_1\") { id }", i)
+	}
+	answered := make(chan result, 1)
+	go func() { answered <- a.with(t).do(nobody, "{"+query.String()+" }", nil) }()
+	for range most {
+		testenv.Receive(t, waiting, "a resolver to wait for the database")
+	}
+	for range 30 - most { // each that goes lets one come
+		release <- struct{}{}
+		testenv.Receive(t, waiting, "another resolver to wait for the database")
+	}
+	for range most {
+		release <- struct{}{}
+	}
+	if r := testenv.Receive(t, answered, "the answer"); len(r.Errors) > 0 || r.at("a29.id") != "prod_1" {
+		t.Errorf("the answer is %s", r.body)
+	}
+	if h := highest.Load(); h > most {
+		t.Errorf("%d resolvers waited for the database at once, want at most %d", h, most)
 	}
 }

@@ -8,6 +8,8 @@ package graph
 import (
 	"context"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"holdfast/auth"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
@@ -27,7 +29,7 @@ func (r *customerResolver) Accounts(ctx context.Context, obj *model.Customer) ([
 // Orders is the resolver for the orders field.
 func (r *customerResolver) Orders(ctx context.Context, obj *model.Customer, first *int, after *string) (*model.OrderConnection, error) {
 	asked := pageOf(first, after)
-	page, err := r.services.Orders.List(ctx, auth.Viewer(ctx), asked)
+	page, err := r.services.Orders.List(ctx, auth.Viewer(ctx), asked, selects(graphql.GetFieldContext(ctx).Field.Selections, "lines"))
 	if err != nil {
 		return nil, err
 	}

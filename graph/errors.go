@@ -32,6 +32,7 @@ func (r *Resolver) userErrors(ctx context.Context, err error) ([]model.UserError
 	if !ok {
 		return nil, err
 	}
+	failures = atMost(maxUserErrors, failures)
 	list := make([]model.UserError, len(failures))
 	for i, f := range failures {
 		list[i] = toUserError(f)
@@ -48,7 +49,7 @@ func (r *Resolver) importResult(ctx context.Context, result commerce.ImportResul
 	if err != nil {
 		return nil, err
 	}
-	out := &model.ProductImportResult{Sku: result.SKU, Delta: result.Delta, Available: result.Available, UserErrors: userErrors}
+	out := &model.ProductImportResult{Sku: result.SKU, Delta: result.Delta, Available: result.Available, UserErrors: atMost(maxRowErrors, userErrors)}
 	if result.ProductID != "" {
 		out.ProductID = &result.ProductID
 	}

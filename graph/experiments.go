@@ -147,7 +147,7 @@ func toExperiment(t *experiment.Trial) *model.Experiment {
 	plan := t.Report.Plan
 	out := &model.Experiment{
 		ID: t.ID, Name: plan.Name, About: orNull(strings.TrimSpace(plan.About)), State: model.ExperimentState(t.State),
-		StartedAt: t.Started, Workloads: plan.Workloads, Strategies: each(plan.Strategies, toStrategy),
+		StartedAt: t.Started, Workloads: atMost(maxNames, plan.Workloads), Strategies: each(atMost(maxNames, plan.Strategies), toStrategy),
 		Report: toReport(t.Report), Error: orNull(t.Problem),
 	}
 	if !t.Ended.IsZero() {
@@ -163,7 +163,7 @@ func toExperiment(t *experiment.Trial) *model.Experiment {
 }
 
 func toReport(r report.Report) *model.ExperimentReport {
-	out := &model.ExperimentReport{Runs: each(r.Runs, toExperimentRun), Cases: each(r.Cases, toCase), Conclusion: r.Conclusion}
+	out := &model.ExperimentReport{Runs: each(r.Runs, toExperimentRun), Cases: each(r.Cases, toCase), Conclusion: atMost(maxSentences, r.Conclusion)}
 	if out.Conclusion == nil {
 		out.Conclusion = []string{}
 	}
@@ -175,7 +175,7 @@ func toExperimentRun(r report.Run) *model.ExperimentRun {
 		Workload: r.Workload, Strategy: toStrategy(r.Strategy), Database: r.Database, Clients: r.Clients, Instances: r.Instances,
 		Round: r.Round, Successes: r.Successes, Refusals: r.Refusals, PerSecond: r.PerSecond, P50Ms: r.P50Ms, P99Ms: r.P99Ms,
 		Violations: r.Violations,
-		Findings: each(r.Findings, func(f audit.Finding) *model.ExperimentFinding {
+		Findings: each(atMost(maxFindings, r.Findings), func(f audit.Finding) *model.ExperimentFinding {
 			return &model.ExperimentFinding{Kind: f.Kind, Subject: f.Subject, Text: f.Text}
 		}),
 	}

@@ -30,7 +30,14 @@ type loaders struct {
 	issued   *dataloadgen.Loader[string, int64]
 	balances *dataloadgen.Loader[string, int64]
 	issues   *dataloadgen.Loader[string, *ent.CouponIssue]
+	entries  *dataloadgen.Loader[commerce.Statement, commerce.PageOf[*ent.Entry]]
+	// running bounds the resolvers of the operation that run at the same time; see aroundField.
+	running chan struct{}
 }
+
+// resolversAtOnce bounds the resolvers of one operation that run at the same time. Chosen: an operation of many fields is hardly
+// slower, and leaves connections of the pool to other customers.
+const resolversAtOnce = 8
 
 type stockRead struct {
 	available int64
@@ -54,6 +61,10 @@ func newLoaders(s *commerce.Services) *loaders {
 		issues: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]*ent.CouponIssue, error) {
 			return s.Coupons.Issues(ctx, auth.Viewer(ctx), ids) // an operation has one viewer
 		}, options...),
+		entries: dataloadgen.NewLoader(func(ctx context.Context, asked []commerce.Statement) ([]commerce.PageOf[*ent.Entry], []error) {
+			return s.Accounts.Statements(ctx, auth.Viewer(ctx), asked)
+		}, options...),
+		running: make(chan struct{}, resolversAtOnce),
 	}
 }
 
@@ -79,6 +90,28 @@ func (r *Resolver) aroundResponse(ctx context.Context, next graphql.ResponseHand
 		ctx = context.WithValue(ctx, loadersKey{}, newLoaders(r.services))
 	}
 	return next(ctx)
+}
+
+// batched are the fields whose resolvers wait for each other, so that a loader can ask for all of them at once. They are not counted:
+// if some had to wait for the others, each loader would ask several times.
+var batched = map[string]bool{
+	"Product.stock": true, "Coupon.issued": true, "Account.balance": true, "Account.entries": true, "Order.couponIssue": true,
+}
+
+// aroundField bounds how many resolvers of an operation run at the same time. A resolver has returned before those of its fields
+// run, so none waits for another with its place taken.
+func (r *Resolver) aroundField(ctx context.Context, next graphql.Resolver) (any, error) {
+	field, l := graphql.GetFieldContext(ctx), loadersOf(ctx)
+	if !field.IsResolver || l == nil || batched[field.Object+"."+field.Field.Name] {
+		return next(ctx)
+	}
+	select {
+	case l.running <- struct{}{}:
+		defer func() { <-l.running }()
+		return next(ctx)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // aroundRootField gives each field of a mutation its own loaders.

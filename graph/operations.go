@@ -41,7 +41,7 @@ func toRun(run *ent.SchedulerRun) *model.SchedulerRun {
 		Job: run.Job, Instance: run.Instance, StartedAt: run.StartedAt, DurationMs: float64(run.DurationMicros) / 1000,
 		Result: []*model.Count{}, Error: orNull(run.Error),
 	}
-	for _, name := range slices.Sorted(maps.Keys(run.Result)) {
+	for _, name := range atMost(maxCounts, slices.Sorted(maps.Keys(run.Result))) {
 		out.Result = append(out.Result, &model.Count{Name: name, Value: run.Result[name]})
 	}
 	return out
@@ -119,7 +119,7 @@ func (r *Resolver) heldLocks(ctx context.Context, first int) ([]*model.HeldLock,
 	}
 	locks, err := r.operations.Locks(ctx, first)
 	return each(locks, func(l lockprovider.HeldLock) *model.HeldLock {
-		out := &model.HeldLock{Key: l.Key, Holder: orNull(l.Holder), Waiting: append([]string{}, l.Waiting...)}
+		out := &model.HeldLock{Key: l.Key, Holder: orNull(l.Holder), Waiting: append([]string{}, atMost(maxWaiting, l.Waiting)...)}
 		if !l.Since.IsZero() {
 			out.Since, out.Fence = &l.Since, &l.Fence
 		}

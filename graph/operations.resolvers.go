@@ -37,7 +37,7 @@ func (r *queryResolver) SchedulerRuns(ctx context.Context) ([]*model.SchedulerRu
 		return []*model.SchedulerRun{}, nil
 	}
 	runs, err := r.operations.Runs(ctx)
-	return each(runs, toRun), err
+	return each(atMost(maxRuns, runs), toRun), err
 }
 
 // StockDrift is the resolver for the stockDrift field.
@@ -46,7 +46,7 @@ func (r *queryResolver) StockDrift(ctx context.Context, onlyMismatched *bool) ([
 		return []*model.DriftReport{}, nil
 	}
 	drifts, err := r.operations.Drifts(ctx, orDefault(onlyMismatched, true))
-	return each(drifts, toDrift), err
+	return each(atMost(maxDrifts, drifts), toDrift), err
 }
 
 // PopularProducts is the resolver for the popularProducts field.

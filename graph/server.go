@@ -59,11 +59,11 @@ func NewHandler(o Options) *transport.Handler {
 			Schema:     servedSchema(),
 			Resolvers:  r,
 			Directives: generated.DirectiveRoot{Auth: authDirective},
-			Complexity: complexities(),
+			Complexity: complexities(o.Services.Shop()),
 		}),
 		PresentError: r.presentError, AroundOperations: r.aroundOperation, AroundResponses: r.aroundResponse,
-		AroundRootFields: r.aroundRootField,
-		Verifier:         o.Verifier, Limits: o.Limits, Streams: o.Streams, Rates: o.Rates, Redis: o.Redis,
+		AroundRootFields: r.aroundRootField, AroundFields: r.aroundField,
+		Verifier: o.Verifier, Limits: o.Limits, Streams: o.Streams, Rates: o.Rates, Redis: o.Redis,
 		Origins: o.Origins, OriginHeaders: o.OriginHeaders, Proxies: o.Proxies, Introspection: o.Introspection, Logger: o.Logger,
 	})
 }

@@ -554,7 +554,7 @@ func TestExpireGoesOnUntilNothingIsLeft(t *testing.T) {
 	p.clock.Advance(reservation)
 	result, err := p.expiring(3).runOnce(t.Context())
 	wantResult(t, result, err, Result{"orders": 10})
-	page, err := p.Orders.List(t.Context(), shopper, commerce.Page{First: 20})
+	page, err := p.Orders.List(t.Context(), shopper, commerce.Page{First: 20}, true)
 	must(t, err)
 	for _, o := range page.Items {
 		if o.Status != "EXPIRED" || !o.Settled {

@@ -23,7 +23,7 @@ import (
 // typesWith are the types that have a feature. A type that is missing here has no method of that name.
 var typesWith = map[string][]string{
 	gen.FeatureUpsert.Name:   {"Balance", "SalesStatistic", "SchedulerJob", "StockAlert"}, // OnConflict
-	gen.FeatureLock.Name:     {"Balance", "Product"},                                      // ForUpdate
+	gen.FeatureLock.Name:     {"Balance", "Product", "User"},                              // ForUpdate
 	gen.FeatureModifier.Name: {"SalesStatistic"},                                          // Modify
 }
 

@@ -22,11 +22,12 @@ type Options struct {
 	// PresentError turns an error of a resolver, of gqlgen or of this package into an entry of
 	// errors[].
 	PresentError graphql.ErrorPresenterFunc
-	// AroundOperations, AroundResponses and AroundRootFields run around each of these; each may be
-	// nil.
+	// AroundOperations, AroundResponses, AroundRootFields and AroundFields run around each of these;
+	// each may be nil.
 	AroundOperations graphql.OperationMiddleware
 	AroundResponses  graphql.ResponseMiddleware
 	AroundRootFields graphql.RootFieldMiddleware
+	AroundFields     graphql.FieldMiddleware
 	// Verifier checks access tokens. A nil verifier refuses every token.
 	Verifier *auth.Verifier
 	// Limits bound a request; zero fields take their default.
@@ -95,6 +96,9 @@ func New(o Options) *Handler {
 	}
 	if o.AroundRootFields != nil {
 		s.AroundRootFields(o.AroundRootFields)
+	}
+	if o.AroundFields != nil {
+		s.AroundFields(o.AroundFields)
 	}
 	return &Handler{withRequest(o.Proxies, withOrigins(o.Origins, o.OriginHeaders, auth.Middleware(o.Verifier, refuseToken, s))), open}
 }

@@ -1,0 +1,43 @@
+package graph
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"holdfast/commerce"
+	"holdfast/config/setting"
+	"holdfast/graph/generated"
+)
+
+// TestEveryListHasABound finds lists whose cost would be that of one element: each has a function of its own, which multiplies.
+// The edges and nodes of a connection are as many as its field has been asked for.
+func TestEveryListHasABound(t *testing.T) {
+	costs := complexities(setting.Default[commerce.ShopSettings]())
+	bounds := listBounds(setting.Default[commerce.ShopSettings]())
+	lists := map[string]bool{}
+	for _, d := range generated.NewExecutableSchema(generated.Config{}).Schema().Types {
+		if d.Kind != ast.Object || strings.HasPrefix(d.Name, "__") {
+			continue
+		}
+		for _, f := range d.Fields {
+			connection := strings.HasSuffix(f.Type.Name(), "Connection")
+			if strings.HasPrefix(f.Name, "__") || f.Type.Elem == nil && !connection || strings.HasSuffix(d.Name, "Connection") {
+				continue
+			}
+			lists[d.Name+"."+f.Name], lists["*."+f.Name] = true, true
+			if complexityOf(&costs, d.Name, f.Name).IsNil() {
+				t.Errorf("%s.%s is a list, and nothing says how long it may be: see listBounds", d.Name, f.Name)
+			}
+		}
+	}
+	for field, most := range bounds {
+		if !lists[field] {
+			t.Errorf("%s is no list", field)
+		}
+		if most < 1 {
+			t.Errorf("%s has at most %d elements", field, most)
+		}
+	}
+}
