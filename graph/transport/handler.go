@@ -70,7 +70,7 @@ func New(o Options) *Handler {
 	limits, streams := o.Limits, o.Streams
 	setting.Fill(&limits)
 	setting.Fill(&streams)
-	limiter, open, recovered := newLimiter(o.Redis, o.Rates, log), newOpenStreams(streams.MaxConnections), recoverWith(log)
+	limiter, open, recovered := newLimiter(o.Redis, o.Rates, log), newOpenStreams(streams), recoverWith(log)
 	plain := plainHTTP{limits: limits, limiter: limiter}
 	s := handler.New(o.Schema)
 	s.AddTransport(webSocket{
@@ -100,19 +100,26 @@ func New(o Options) *Handler {
 	if o.AroundFields != nil {
 		s.AroundFields(o.AroundFields)
 	}
-	return &Handler{withRequest(o.Proxies, withOrigins(o.Origins, o.OriginHeaders, auth.Middleware(o.Verifier, refuseToken, s))), open}
+	return &Handler{withRequest(o.Proxies, withOrigins(o.Origins, o.OriginHeaders, auth.Middleware(o.Verifier, refuseToken(limiter), s))), open}
 }
 
 // Close ends all connections that stay open, and refuses new ones from then on. It returns when
 // they have ended, or with the error of ctx.
 func (h *Handler) Close(ctx context.Context) error { return h.open.close(ctx) }
 
-// refuseToken answers a request whose token is not valid.
-func refuseToken(w http.ResponseWriter, r *http.Request, reason string) {
-	w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-	media, ok := negotiate(r.Header.Values("Accept"))
-	if !ok {
-		media = mediaJSON
+// refuseToken returns what answers a request whose token is not valid. It counts such requests: somebody
+// may try many tokens.
+func refuseToken(limiter *limiter) func(w http.ResponseWriter, r *http.Request, reason string) {
+	return func(w http.ResponseWriter, r *http.Request, reason string) {
+		media, ok := negotiate(r.Header.Values("Accept"))
+		if !ok {
+			media = mediaJSON
+		}
+		if err := limiter.allow(r.Context()); err != nil {
+			refuseLimited(w, media, err)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		refuseWith(w, media, http.StatusUnauthorized, CodeUnauthenticated, reason)
 	}
-	refuseWith(w, media, http.StatusUnauthorized, CodeUnauthenticated, reason)
 }

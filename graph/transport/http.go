@@ -70,6 +70,10 @@ func (t plainHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		refuseMethod(w, media)
 		return
 	}
+	if err := t.limiter.allowMutations(ctx, op); err != nil {
+		refuseLimited(w, media, err)
+		return
+	}
 	next, ctx := exec.DispatchOperation(ctx, op)
 	response := next(ctx)
 	if response == nil { // the time was over or the client gone before a resolver ran
@@ -86,10 +90,7 @@ func (t plainHTTP) receive(w http.ResponseWriter, r *http.Request, media string)
 		return nil, false
 	}
 	if err := t.limiter.allow(r.Context()); err != nil {
-		if seconds, ok := err.Extensions["retryAfter"].(int); ok {
-			w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		}
-		write(w, media, http.StatusTooManyRequests, envelope{Errors: gqlerror.List{err}})
+		refuseLimited(w, media, err)
 		return nil, false
 	}
 	params, status, err := t.read(w, r)
@@ -101,6 +102,18 @@ func (t plainHTTP) receive(w http.ResponseWriter, r *http.Request, media string)
 		return nil, false
 	}
 	return params, true
+}
+
+// refuseLimited answers a request that is one too many.
+func refuseLimited(w http.ResponseWriter, media string, err *gqlerror.Error) {
+	if seconds, ok := err.Extensions["retryAfter"].(int); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+	}
+	status := http.StatusTooManyRequests
+	if err.Extensions["code"] == CodeUnavailable {
+		status = http.StatusServiceUnavailable
+	}
+	write(w, media, status, envelope{Errors: gqlerror.List{err}})
 }
 
 func refuseMethod(w http.ResponseWriter, media string) {

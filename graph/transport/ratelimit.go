@@ -6,14 +6,17 @@ import (
 	"math"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-redis/redis_rate/v10"
 	"github.com/redis/go-redis/v9"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"holdfast/auth"
 )
 
-// Rates are how many operations a minute are answered, all instances together.
+// Rates are how many operations a minute are answered, all instances together. Each mutation of an operation counts as one, and so do
+// a web socket's handshake and a token that is refused.
 type Rates struct {
 	// User is how many operations a minute are answered to one user, all instances together. A fifth of them may come at once. 0 is
 	// no limit.
@@ -43,28 +46,55 @@ func newLimiter(client redis.UniversalClient, rates Rates, log *slog.Logger) *li
 	return &limiter{redis_rate.NewLimiter(client), rates, log}
 }
 
-// allow counts an operation for the caller's address and user. It returns an error if one is over
-// its limit.
-func (l *limiter) allow(ctx context.Context) *gqlerror.Error {
-	if l == nil {
+// allow counts something for the caller's address and user. It returns an error if one is over its
+// limit.
+func (l *limiter) allow(ctx context.Context) *gqlerror.Error { return l.allowN(ctx, 1) }
+
+// allowMutations counts the mutations of an operation but the first, for which the operation was counted.
+func (l *limiter) allowMutations(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
+	if l == nil || op.Operation.Operation != ast.Mutation {
+		return nil
+	}
+	return l.allowN(ctx, rootFields(op.Operation.SelectionSet)-1)
+}
+
+// rootFields returns how many fields a selection has, with fragments expanded. The guard bounds it.
+func rootFields(set ast.SelectionSet) (n int) {
+	for _, selection := range set {
+		switch s := selection.(type) {
+		case *ast.Field:
+			n++
+		case *ast.InlineFragment:
+			n += rootFields(s.SelectionSet)
+		case *ast.FragmentSpread:
+			n += rootFields(s.Definition.SelectionSet)
+		}
+	}
+	return n
+}
+
+func (l *limiter) allowN(ctx context.Context, n int) *gqlerror.Error {
+	if l == nil || n < 1 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, rateTimeout)
 	defer cancel()
-	if err := l.count(ctx, "address:"+RequestOf(ctx).Address, l.rates.Address); err != nil {
+	if err := l.count(ctx, "address:"+network(RequestOf(ctx).Address), n, l.rates.Address); err != nil {
 		return err
 	}
 	if user := auth.Viewer(ctx).UserID; user != "" {
-		return l.count(ctx, "user:"+user, l.rates.User)
+		return l.count(ctx, "user:"+user, n, l.rates.User)
 	}
 	return nil
 }
 
-func (l *limiter) count(ctx context.Context, who string, perMinute int) *gqlerror.Error {
+func (l *limiter) count(ctx context.Context, who string, n, perMinute int) *gqlerror.Error {
 	if perMinute == 0 {
 		return nil
 	}
-	result, err := l.counts.Allow(ctx, who, redis_rate.Limit{Rate: perMinute, Burst: max(perMinute/5, 1), Period: time.Minute})
+	burst := max(perMinute/5, 1)
+	// More than a burst would never be allowed.
+	result, err := l.counts.AllowN(ctx, who, redis_rate.Limit{Rate: perMinute, Burst: burst, Period: time.Minute}, min(n, burst))
 	if err != nil {
 		if ctx.Err() == nil {
 			l.log.WarnContext(ctx, "operations are not counted", "error", err)

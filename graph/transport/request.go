@@ -72,6 +72,23 @@ func addressOf(r *http.Request, proxies int) string {
 	return host
 }
 
+// network returns what counts as one address: an IPv4 address, or an IPv6 network of 64 bits, of which a
+// provider gives one or many to each customer.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	if ip = ip.Unmap().WithZone(""); ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.Prefix(64)
+	if err != nil {
+		return address // impossible: an IPv6 address has 128 bits
+	}
+	return prefix.String()
+}
+
 // withNewRequest gives an operation of a WebSocket connection a [Request] of its own.
 func withNewRequest(ctx context.Context) context.Context {
 	return context.WithValue(ctx, requestKey{}, Request{

@@ -54,12 +54,15 @@ func (t eventStream) Do(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 	if !ok {
 		return
 	}
-	leave, ok := t.open.enter()
-	if !ok {
-		refuseWith(w, mediaJSON, http.StatusServiceUnavailable, CodeUnavailable, "there are too many connections; try again later")
+	place, tooMany := t.open.enter(network(RequestOf(ctx).Address))
+	if tooMany == nil {
+		defer place.leave()
+		tooMany = place.belongsTo(auth.Viewer(ctx).UserID)
+	}
+	if tooMany != nil {
+		refuseLimited(w, mediaJSON, tooMany)
 		return
 	}
-	defer leave()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if until := auth.Expires(ctx); !until.IsZero() {
@@ -70,6 +73,12 @@ func (t eventStream) Do(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 	if failures == nil && r.Method == http.MethodGet && op.Operation.Operation == ast.Mutation {
 		refuseMethod(w, mediaJSON)
 		return
+	}
+	if failures == nil {
+		if err := t.limiter.allowMutations(ctx, op); err != nil {
+			refuseLimited(w, mediaJSON, err)
+			return
+		}
 	}
 
 	h := w.Header()

@@ -14,6 +14,14 @@ import (
 type Streams struct {
 	// MaxConnections is how many an instance keeps open at a time. More are refused with status 503.
 	MaxConnections int `key:"maxConnections" default:"1000" min:"1" max:"1000000"`
+	// MaxPerAddress is how many of them one address may have; an IPv6 network of 64 bits counts as one. More are refused with
+	// status 429.
+	MaxPerAddress int `key:"maxPerAddress" default:"100" min:"1" max:"1000000"`
+	// MaxPerUser is how many of them one user may have.
+	MaxPerUser int `key:"maxPerUser" default:"50" min:"1" max:"1000000"`
+	// AnonymousPercent is how many of maxConnections, in percent, may be of those who have not signed in. The others are kept for
+	// those who have.
+	AnonymousPercent int `key:"anonymousPercent" default:"50" min:"1" max:"100"`
 	// MaxOperations is how many operations one WebSocket may run at a time.
 	MaxOperations int `key:"maxOperations" default:"20" min:"1" max:"1000"`
 	// MaxMessages is how many messages one WebSocket client may send in a second.
@@ -39,35 +47,94 @@ type Streams struct {
 
 // openStreams counts the connections that stay open and ends them when the server stops.
 type openStreams struct {
-	max     int
+	limits  Streams
 	closing chan struct{}
 
-	mu     sync.Mutex
-	open   int
-	closed bool
-	done   sync.WaitGroup
+	mu                sync.Mutex
+	open, anonymous   int
+	byAddress, byUser map[string]int
+	closed            bool
+	done              sync.WaitGroup
 }
 
-func newOpenStreams(most int) *openStreams {
-	return &openStreams{max: most, closing: make(chan struct{})}
+func newOpenStreams(limits Streams) *openStreams {
+	return &openStreams{limits: limits, closing: make(chan struct{}), byAddress: map[string]int{}, byUser: map[string]int{}}
 }
 
-// enter admits a connection. It returns false if there are too many or the server is stopping. Call
-// leave when the connection has ended.
-func (s *openStreams) enter() (leave func(), ok bool) {
+// mostAnonymous is how many connections may be of those who have not signed in.
+func (s *openStreams) mostAnonymous() int {
+	return max(s.limits.MaxConnections*s.limits.AnonymousPercent/100, 1)
+}
+
+// enter admits a connection from a network, of which nobody has said yet whose it is. It returns an
+// error if there are too many or the server is stopping. Call leave when the connection has ended.
+func (s *openStreams) enter(network string) (*place, *gqlerror.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.open >= s.max {
-		return nil, false
+	switch {
+	case s.closed || s.open >= s.limits.MaxConnections:
+		return nil, Errorf(CodeUnavailable, "there are too many connections; try again later")
+	case s.byAddress[network] >= s.limits.MaxPerAddress:
+		return nil, Errorf(CodeRateLimited, "there are %d connections from this address, and may be no more; close one first", s.limits.MaxPerAddress)
 	}
 	s.open++
+	s.byAddress[network]++
 	s.done.Add(1)
-	return func() {
-		s.mu.Lock()
-		s.open--
-		s.mu.Unlock()
-		s.done.Done()
-	}, true
+	return &place{of: s, network: network}, nil
+}
+
+// place is an admitted connection.
+type place struct {
+	of      *openStreams
+	network string
+
+	// These are guarded by of.mu.
+	anonymous bool
+	user      string
+}
+
+// belongsTo says once whose the connection is; "" stands for nobody who has signed in. It returns an
+// error if there are too many of those.
+func (p *place) belongsTo(user string) *gqlerror.Error {
+	s := p.of
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case user == "" && s.anonymous >= s.mostAnonymous():
+		return Errorf(CodeUnavailable, "there are too many connections without an access token; sign in, or try again later")
+	case user == "":
+		s.anonymous++
+		p.anonymous = true
+	case s.byUser[user] >= s.limits.MaxPerUser:
+		return Errorf(CodeRateLimited, "you have %d connections, and may have no more; close one first", s.limits.MaxPerUser)
+	default:
+		s.byUser[user]++
+		p.user = user
+	}
+	return nil
+}
+
+// leave ends the connection's place.
+func (p *place) leave() {
+	s := p.of
+	s.mu.Lock()
+	s.open--
+	drop(s.byAddress, p.network)
+	if p.anonymous {
+		s.anonymous--
+	}
+	if p.user != "" {
+		drop(s.byUser, p.user)
+	}
+	s.mu.Unlock()
+	s.done.Done()
+}
+
+// drop takes one from a count, and forgets a count of none.
+func drop(counts map[string]int, key string) {
+	if counts[key]--; counts[key] == 0 {
+		delete(counts, key)
+	}
 }
 
 // close tells all connections to end. It returns when they have ended, or with the error of ctx.

@@ -70,12 +70,16 @@ func (webSocket) Supports(r *http.Request) bool {
 // Do implements graphql.Transport. It returns when the connection is closed and all its operations
 // have ended.
 func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
-	leave, ok := t.open.enter()
-	if !ok {
-		refuseWith(w, mediaJSON, http.StatusServiceUnavailable, CodeUnavailable, "there are too many connections; try again later")
+	if err := t.limiter.allow(r.Context()); err != nil {
+		refuseLimited(w, mediaJSON, err)
 		return
 	}
-	defer leave()
+	place, tooMany := t.open.enter(network(RequestOf(r.Context()).Address))
+	if tooMany != nil {
+		refuseLimited(w, mediaJSON, tooMany)
+		return
+	}
+	defer place.leave()
 	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}, OriginPatterns: t.origins})
 	if err != nil {
 		return // Accept has answered: 403 for another origin, 426 if it is no handshake
@@ -89,7 +93,7 @@ func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	// The request's own context is of no use: net/http ends it at undefined times after a hijack.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
 	c := &connection{
-		webSocket: t, conn: conn, exec: exec, ctx: ctx, asking: ctx, cancel: cancel, headers: r.Header,
+		webSocket: t, place: place, conn: conn, exec: exec, ctx: ctx, asking: ctx, cancel: cancel, headers: r.Header,
 		out: make(chan outgoing), operations: map[string]*operation{}, acknowledged: make(chan struct{}),
 	}
 	c.serve()
@@ -106,6 +110,7 @@ type message struct {
 // another writes.
 type connection struct {
 	webSocket
+	place   *place
 	conn    *websocket.Conn
 	exec    graphql.GraphExecutor
 	ctx     context.Context //nolint:containedctx // of the connection, which is this object's life

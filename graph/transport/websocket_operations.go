@@ -38,9 +38,18 @@ func (c *connection) init(m message) error {
 	if authorization, given := authorizationIn(payload); given {
 		bearer, err := c.verifier.Bearer(c.ctx, authorization)
 		if err != nil {
+			if limited := c.limiter.allow(c.ctx); limited != nil { // whoever tries many tokens
+				return &closeError{closeTooManyRequests, limited.Message}
+			}
 			return &closeError{closeForbidden, auth.Reason(err)}
 		}
 		c.asking = auth.WithBearer(c.asking, bearer)
+	}
+	if err := c.place.belongsTo(auth.Viewer(c.asking).UserID); err != nil {
+		if err.Extensions["code"] == CodeUnavailable {
+			return &closeError{closeTooSlow, err.Message}
+		}
+		return &closeError{closeTooManyRequests, err.Message}
 	}
 	if until := auth.Expires(c.asking); !until.IsZero() {
 		timer := time.AfterFunc(time.Until(until), func() { c.end(closeForbidden, "the access token has expired") })
@@ -108,6 +117,10 @@ func (c *connection) subscribe(m message) error {
 	op, failures := c.exec.CreateOperationContext(ctx, raw)
 	if failures != nil {
 		c.fail(m.ID, o, c.exec.DispatchError(graphql.WithOperationContext(ctx, op), failures).Errors)
+		return nil
+	}
+	if err := c.limiter.allowMutations(ctx, op); err != nil {
+		c.fail(m.ID, o, gqlerror.List{err})
 		return nil
 	}
 	c.running.Go(func() { c.run(ctx, o, op) })

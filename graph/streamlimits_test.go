@@ -1,0 +1,162 @@
+package graph_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"holdfast/graph/transport"
+)
+
+// from connects a web socket from an address, and says who it is. It returns the HTTP status if the handshake is refused.
+func (a *api) from(address, user string) (*socket, int) {
+	a.t.Helper()
+	s, resp, err := a.dial(http.Header{"X-Forwarded-For": {address}}, "graphql-transport-ws")
+	if err != nil {
+		if resp == nil {
+			a.t.Fatal(err)
+		}
+		return nil, resp.StatusCode
+	}
+	init := object{"type": "connection_init"}
+	if user != nobody {
+		init["payload"] = object{"Authorization": "Bearer " + token(a.t, user)}
+	}
+	s.send(init)
+	return s, http.StatusSwitchingProtocols
+}
+
+// TestConnectionsAreShared opens as many connections as one address, one user and those without a token may have. None of them
+// takes what is kept for the others, and what is closed is free again.
+func TestConnectionsAreShared(t *testing.T) {
+	a := newAPI(t, settings{bare: true, proxies: 1, streams: transport.Streams{
+		MaxConnections: 10, MaxPerAddress: 3, MaxPerUser: 2, AnonymousPercent: 60,
+	}})
+	open := func(address, user string) *socket {
+		t.Helper()
+		s, status := a.from(address, user)
+		if status != http.StatusSwitchingProtocols {
+			t.Fatalf("%q from %s: status %d", user, address, status)
+		}
+		s.want("connection_ack", "")
+		return s
+	}
+	full := func(address string) {
+		t.Helper()
+		if _, status := a.from(address, nobody); status != http.StatusTooManyRequests {
+			t.Errorf("one too many from %s: status %d, want 429", address, status)
+		}
+	}
+	for i := range 3 { // an IPv6 network counts as one address
+		open("10.0.0.1", nobody)
+		open(fmt.Sprintf("2001:db8::%d", i+1), nobody)
+	}
+	full("10.0.0.1")
+	full("2001:db8::ffff:1")
+
+	// Six of ten are of nobody: no more of them, whatever the address.
+	s, _ := a.from("10.0.0.2", nobody)
+	s.wantClosed(1013, "without an access token")
+	stream := a.eventsFrom("10.0.0.2", nobody)
+	if stream.status != http.StatusServiceUnavailable {
+		t.Errorf("an event stream of nobody: status %d, want 503", stream.status)
+	}
+
+	first := open("2001:db8:0:1::1", alice) // another network
+	open("10.0.0.2", alice)
+	s, _ = a.from("10.0.0.3", alice)
+	s.wantClosed(4429, "you have 2 connections")
+	if stream := a.eventsFrom("10.0.0.3", alice); stream.status != http.StatusTooManyRequests {
+		t.Errorf("an event stream of alice: status %d, want 429", stream.status)
+	}
+	must(t, first.conn.CloseNow())
+	until(t, "alice to connect again", func() bool {
+		s, status := a.from("10.0.0.3", alice)
+		if status != http.StatusSwitchingProtocols {
+			return false
+		}
+		_, text, err := s.conn.Read(s.ctx)
+		return err == nil && strings.Contains(string(text), "connection_ack")
+	})
+	open("10.0.0.4", bob)
+}
+
+// eventsFrom is an event stream from an address.
+func (a *api) eventsFrom(address, user string) result {
+	a.t.Helper()
+	header := http.Header{"Content-Type": {jsonType}, "Accept": {"text/event-stream, application/json"}, "X-Forwarded-For": {address}}
+	if user != nobody {
+		header.Set("Authorization", "Bearer "+token(a.t, user))
+	}
+	return a.send(http.MethodPost, "", header, []byte(`{"query":"{ __typename }"}`))
+}
+
+// TestWhatIsCounted counts what is not a plain request: handshakes, tokens that are refused, and each mutation of an operation. An
+// IPv6 network counts as one address.
+func TestWhatIsCounted(t *testing.T) {
+	const burst = 4 // a fifth of a minute's
+	rates := transport.Rates{User: 5 * burst, Address: 5 * burst}
+	t.Run("handshakes", func(t *testing.T) {
+		a := newAPI(t, settings{bare: true, proxies: 1, rates: rates})
+		for i := range burst {
+			if _, status := a.from(fmt.Sprintf("2001:db8::%d", i), nobody); status != http.StatusSwitchingProtocols {
+				t.Fatalf("handshake %d: status %d", i, status)
+			}
+		}
+		if _, status := a.from("2001:db8::abcd", nobody); status != http.StatusTooManyRequests {
+			t.Errorf("status %d, want 429", status)
+		}
+		if _, status := a.from("2001:db8:0:1::1", nobody); status != http.StatusSwitchingProtocols {
+			t.Errorf("another network: status %d", status)
+		}
+	})
+	ask := func(a *api, address, authorization, query string) result {
+		return a.send(http.MethodPost, "", http.Header{
+			"Content-Type": {jsonType}, "X-Forwarded-For": {address}, "Authorization": {authorization},
+		}, []byte(`{"query":`+quote(query)+`}`))
+	}
+	t.Run("refused tokens", func(t *testing.T) {
+		a := newAPI(t, settings{bare: true, proxies: 1, rates: rates})
+		for range burst {
+			if r := ask(a, "10.0.0.1", "Bearer nonsense", "{ __typename }"); r.status != http.StatusUnauthorized {
+				t.Fatalf("status %d: %s", r.status, r.body)
+			}
+		}
+		if r := ask(a, "10.0.0.1", "Bearer nonsense", "{ __typename }"); r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") == "" {
+			t.Errorf("status %d, %v: %s", r.status, r.header, r.body)
+		}
+		for range burst / 2 { // each is a handshake, and a token that is refused
+			a.tokenFrom("10.0.0.2", "Bearer nonsense").wantClosed(4403, "not valid")
+		}
+		if _, status := a.from("10.0.0.2", nobody); status != http.StatusTooManyRequests {
+			t.Errorf("a handshake after %d refused tokens: status %d, want 429", burst/2, status)
+		}
+	})
+	t.Run("mutations", func(t *testing.T) {
+		a := newAPI(t, settings{bare: true, proxies: 1, rates: rates})
+		const one = `reconcileNow { userErrors { code } } `
+		bearer := "Bearer " + token(t, admin)
+		if r := ask(a, "10.0.0.1", bearer, `mutation { a: `+one+`...F } fragment F on Mutation { b: `+one+`... { c: `+one+`d: `+one+`} }`); r.status != http.StatusOK || len(r.Errors) > 0 {
+			t.Fatalf("status %d: %s", r.status, r.body)
+		}
+		if r := ask(a, "10.0.0.2", bearer, "{ __typename }"); r.status != http.StatusTooManyRequests {
+			t.Errorf("after %d mutations: status %d: %s", burst, r.status, r.body)
+		}
+		if r := ask(a, "10.0.0.3", "Bearer "+token(t, alice), "{ a: __typename b: __typename c: __typename d: __typename }"); r.status != http.StatusOK {
+			t.Errorf("queries: status %d", r.status)
+		}
+		if r := ask(a, "10.0.0.3", "Bearer "+token(t, alice), "{ __typename }"); r.status != http.StatusOK {
+			t.Errorf("a query of four fields counts as more than one: %s", r.body)
+		}
+	})
+}
+
+// tokenFrom connects from an address and sends an authorization.
+func (a *api) tokenFrom(address, authorization string) *socket {
+	a.t.Helper()
+	s, _, err := a.dial(http.Header{"X-Forwarded-For": {address}}, "graphql-transport-ws")
+	must(a.t, err)
+	s.send(object{"type": "connection_init", "payload": object{"Authorization": authorization}})
+	return s
+}
