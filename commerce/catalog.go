@@ -326,6 +326,16 @@ func (s *Catalog) Product(ctx context.Context, id string) (*ent.Product, error) 
 	return orNil(s.Client.Product.Get(ctx, id))
 }
 
+// Show returns a product that the viewer may look up, or nil if there is none: one that is off sale is for administrators. Orders
+// show it to their customers all the same.
+func (s *Catalog) Show(ctx context.Context, v Viewer, id string) (*ent.Product, error) {
+	row, err := s.Product(ctx, id)
+	if err != nil || row == nil || row.ArchivedAt != nil && !v.Admin {
+		return nil, err
+	}
+	return row, nil
+}
+
 // ProductsByID returns those of the products that exist.
 func (s *Catalog) ProductsByID(ctx context.Context, ids []string) (map[string]*ent.Product, error) {
 	rows, err := s.Client.Product.Query().Where(product.IDIn(ids...)).All(ctx)

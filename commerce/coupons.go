@@ -210,6 +210,15 @@ func (s *Coupons) Get(ctx context.Context, id string) (*ent.Coupon, error) {
 	return orNil(s.Client.Coupon.Get(ctx, id))
 }
 
+// Show returns a coupon that the viewer may look up, or nil if there is none: one that begins later is for administrators.
+func (s *Coupons) Show(ctx context.Context, v Viewer, id string) (*ent.Coupon, error) {
+	row, err := s.Get(ctx, id)
+	if err != nil || row == nil || row.ValidFrom != nil && row.ValidFrom.After(s.now()) && !v.Admin {
+		return nil, err
+	}
+	return row, nil
+}
+
 // GetIssue returns an issued coupon of the viewer, with its coupon. It returns nil if there is none or it is another
 // customer's.
 func (s *Coupons) GetIssue(ctx context.Context, v Viewer, id string) (*ent.CouponIssue, error) {
@@ -245,13 +254,16 @@ func (s *Coupons) Issues(ctx context.Context, v Viewer, ids []string) (map[strin
 
 var allCoupons = listing{"coupons", timeAndID}
 
-// List is all coupons, newest first.
-func (s *Coupons) List(ctx context.Context, page Page) (PageOf[*ent.Coupon], error) {
+// List is all coupons, newest first. Those that begin later are for administrators.
+func (s *Coupons) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Coupon], error) {
 	from, err := page.from(allCoupons)
 	if err != nil {
 		return PageOf[*ent.Coupon]{}, err
 	}
 	query := s.Client.Coupon.Query()
+	if !v.Admin {
+		query.Where(coupon.Or(coupon.ValidFromIsNil(), coupon.ValidFromLTE(s.now())))
+	}
 	if from != nil {
 		query.Where(coupon.Or(
 			coupon.CreatedAtLT(from.Time),

@@ -31,7 +31,7 @@ func TestOperationsByRole(t *testing.T) {
 		"coupon":           {public, `{ coupon(id: "coup_half") { id } }`, nil},
 		"coupons":          {public, `{ coupons { nodes { id } } }`, nil},
 		"strategies":       {public, `{ strategies { family } }`, nil},
-		"popularProducts":  {public, `{ popularProducts { units } }`, nil},
+		"popularProducts":  {public, `{ popularProducts { product { id } } }`, nil},
 		"schedulerRuns":    {administrator, `{ schedulerRuns { job } }`, nil},
 		"stockDrift":       {administrator, `{ stockDrift { balance } }`, nil},
 		"locks":            {administrator, `{ locks { key } }`, nil},
@@ -93,6 +93,78 @@ func TestOperationsByRole(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestFieldsByRole asks for every field below the root that needs a role, as everybody. Who may not see it is told so, and sees the
+// rest of the object.
+func TestFieldsByRole(t *testing.T) {
+	a := newAPI(t, settings{})
+	a.ok(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "POINTS"}}))
+	const popular = `{ popularProducts { product { id } %s } }`
+	until(t, "a sale to be counted", func() bool {
+		sold, _ := a.ok(nobody, fmt.Sprintf(popular, ""), nil).at("popularProducts").([]any)
+		return len(sold) > 0
+	})
+	fields := map[string]struct{ query, beside, path string }{
+		"PopularProduct.orders":  {fmt.Sprintf(popular, "orders"), "popularProducts.0.product.id", "popularProducts.0.orders"},
+		"PopularProduct.units":   {fmt.Sprintf(popular, "units"), "popularProducts.0.product.id", "popularProducts.0.units"},
+		"PopularProduct.revenue": {fmt.Sprintf(popular, "revenue { amountMinor }"), "popularProducts.0.product.id", "popularProducts.0.revenue.amountMinor"},
+	}
+	for _, d := range schema.Types {
+		for _, f := range d.Fields {
+			root := d == schema.Query || d == schema.Mutation || d == schema.Subscription
+			if _, ok := fields[d.Name+"."+f.Name]; !ok && !root && f.Directives.ForName("auth") != nil {
+				t.Errorf("no test asks for %s.%s", d.Name, f.Name)
+			}
+		}
+	}
+	for name, field := range fields {
+		for user, code := range map[string]string{nobody: "UNAUTHENTICATED", bob: "FORBIDDEN", admin: ""} {
+			r := a.do(user, field.query, nil)
+			if r.at(field.beside) == nil || (r.at(field.path) != nil) != (code == "") {
+				t.Errorf("%s as %q: %s", name, user, r.body)
+			}
+			if code != "" {
+				r.wantError(code)
+			}
+		}
+	}
+}
+
+// TestWhatIsNotOnSale looks for a product that is off sale, and for a coupon that begins later: both are for administrators. An order
+// shows its products to its customer, whatever has become of them.
+func TestWhatIsNotOnSale(t *testing.T) {
+	a := newAPI(t, settings{})
+	order := a.ok(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_2", 1), "payment": object{"method": "POINTS"}})).
+		text("placeOrder.order.id")
+	const popular = `{ popularProducts { product { id } } }`
+	until(t, "a sale to be counted", func() bool { return strings.Contains(a.ok(nobody, popular, nil).body, "prod_2") })
+	a.ok(admin, productArchive, vars(object{"id": "prod_2"}))
+	soon := a.coupon(t, commerce.CreateCoupon{Name: "Later", Quota: 1, PerUserLimit: 1, ValidFrom: at(time.Hour)})
+
+	for what, query := range map[string]string{
+		"product": `{ product(id: "prod_2") { id } }`, "product by node": `{ node(id: "prod_2") { id } }`, "popular": popular,
+		"coupon": `{ coupon(id: "` + soon + `") { id } }`, "coupon by node": `{ node(id: "` + soon + `") { id } }`,
+		"coupons": `{ coupons(first: 100) { nodes { id } } }`,
+	} {
+		for _, user := range []string{nobody, bob, alice, admin} {
+			r := a.ok(user, query, nil)
+			if seen := strings.Contains(r.body, "prod_2") || strings.Contains(r.body, soon); seen != (user == admin) {
+				t.Errorf("%s as %q: %s", what, user, r.body)
+			}
+		}
+	}
+	const all = `{ products(filter: {includeArchived: true}) { nodes { id } } }`
+	a.do(nobody, all, nil).wantError("UNAUTHENTICATED")
+	a.do(bob, all, nil).wantError("FORBIDDEN")
+	if r := a.ok(admin, all, nil); !strings.Contains(r.body, "prod_2") {
+		t.Errorf("an administrator sees %s", r.body)
+	}
+	s := a.socket(bob)
+	s.subscribe("1", watchStock, object{"ids": []string{"prod_2"}})
+	s.want("error", "1").wantError("BAD_USER_INPUT")
+	a.ok(alice, `query($id: ID!) { order(id: $id) { lines { product { id archivedAt } } } }`, object{"id": order}).
+		want("order.lines.0.product.id", "prod_2")
 }
 
 // TestAdminOnlyParts are those of an operation that customers may otherwise use.

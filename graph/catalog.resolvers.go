@@ -121,7 +121,7 @@ func (r *productResolver) Stock(ctx context.Context, obj *model.Product) (*model
 
 // Product is the resolver for the product field.
 func (r *queryResolver) Product(ctx context.Context, id string) (*model.Product, error) {
-	row, err := r.services.Catalog.Product(ctx, id)
+	row, err := r.services.Catalog.Show(ctx, auth.Viewer(ctx), id)
 	return toProduct(row), err
 }
 
@@ -130,6 +130,11 @@ func (r *queryResolver) Products(ctx context.Context, first *int, after *string,
 	query := commerce.ProductQuery{Order: commerce.ProductOrder(orZero(orderBy)), Page: pageOf(first, after)}
 	if filter != nil {
 		query.Search, query.IncludeArchived = orZero(filter.Search), orZero(filter.IncludeArchived)
+	}
+	if query.IncludeArchived {
+		if err := require(ctx, model.RoleAdmin); err != nil {
+			return nil, err
+		}
 	}
 	page, err := r.services.Catalog.Products(ctx, query)
 	if err != nil {

@@ -52,14 +52,14 @@ func (r *mutationResolver) CouponCreate(ctx context.Context, input model.CouponC
 
 // Coupon is the resolver for the coupon field.
 func (r *queryResolver) Coupon(ctx context.Context, id string) (*model.Coupon, error) {
-	row, err := r.services.Coupons.Get(ctx, id)
+	row, err := r.services.Coupons.Show(ctx, auth.Viewer(ctx), id)
 	return toCoupon(row), err
 }
 
 // Coupons is the resolver for the coupons field.
 func (r *queryResolver) Coupons(ctx context.Context, first *int, after *string) (*model.CouponConnection, error) {
 	asked := pageOf(first, after)
-	page, err := r.services.Coupons.List(ctx, asked)
+	page, err := r.services.Coupons.List(ctx, auth.Viewer(ctx), asked)
 	if err != nil {
 		return nil, err
 	}

@@ -15,12 +15,12 @@ type finder func(ctx context.Context, s *commerce.Services, v commerce.Viewer, i
 
 // finders has a finder for each prefix of identifiers.
 var finders = map[string]finder{
-	"prod_": func(ctx context.Context, s *commerce.Services, _ commerce.Viewer, id string) (model.Node, error) {
-		row, err := s.Catalog.Product(ctx, id)
+	"prod_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
+		row, err := s.Catalog.Show(ctx, v, id)
 		return found(toProduct(row), err)
 	},
-	"coup_": func(ctx context.Context, s *commerce.Services, _ commerce.Viewer, id string) (model.Node, error) {
-		row, err := s.Coupons.Get(ctx, id)
+	"coup_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
+		row, err := s.Coupons.Show(ctx, v, id)
 		return found(toCoupon(row), err)
 	},
 	"cpi_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {

@@ -70,9 +70,9 @@ func (r *Resolver) popular(ctx context.Context, days, first int) ([]*model.Popul
 	}
 	products, err := r.services.Catalog.ProductsByID(ctx, each(sales, func(s events.Sales) string { return s.ProductID }))
 	for _, s := range sales {
-		if p := products[s.ProductID]; p != nil {
+		if p := products[s.ProductID]; p != nil && (p.ArchivedAt == nil || auth.Viewer(ctx).Admin) {
 			list = append(list, &model.PopularProduct{
-				Product: toProduct(p), Orders: s.Orders, Units: s.Units, Revenue: money(s.RevenueMinor, p.Currency),
+				Product: toProduct(p), Orders: &s.Orders, Units: &s.Units, Revenue: money(s.RevenueMinor, p.Currency),
 			})
 		}
 	}

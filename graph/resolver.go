@@ -30,11 +30,19 @@ type Resolver struct {
 // authDirective implements @auth. It fails a field before its resolver runs if the viewer lacks the
 // role.
 func authDirective(ctx context.Context, _ any, next graphql.Resolver, role model.Role) (any, error) {
-	switch v := auth.Viewer(ctx); {
-	case v.UserID == "":
-		return nil, commerce.ErrUnauthenticated
-	case role == model.RoleAdmin && !v.Admin:
-		return nil, commerce.ErrForbidden
+	if err := require(ctx, role); err != nil {
+		return nil, err
 	}
 	return next(ctx)
+}
+
+// require returns an error if the viewer lacks the role.
+func require(ctx context.Context, role model.Role) error {
+	switch v := auth.Viewer(ctx); {
+	case v.UserID == "":
+		return commerce.ErrUnauthenticated
+	case role == model.RoleAdmin && !v.Admin:
+		return commerce.ErrForbidden
+	}
+	return nil
 }

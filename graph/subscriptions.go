@@ -100,7 +100,7 @@ func (r *Resolver) watchStock(ctx context.Context, ids []string) (<-chan *model.
 		return nil, err
 	}
 	for _, id := range ids {
-		if known[id] == nil {
+		if row := known[id]; row == nil || row.ArchivedAt != nil && !auth.Viewer(ctx).Admin {
 			return nil, badInput("productIds", "there is no product %.80q", id)
 		}
 	}

@@ -769,6 +769,13 @@ func (ec *executionContext) marshalNStrategy2ᚕholdfastᚋgraphᚋmodelᚐStrat
 	return ret
 }
 
+func (ec *executionContext) marshalOMoney2ᚖholdfastᚋgraphᚋmodelᚐMoney(ctx context.Context, sel ast.SelectionSet, v *model.Money) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Money(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOMoneyInput2ᚖholdfastᚋgraphᚋmodelᚐMoneyInput(ctx context.Context, v any) (*model.MoneyInput, error) {
 	if v == nil {
 		return nil, nil

@@ -3465,7 +3465,7 @@ type AccountPayload {
 }
 `, BuiltIn: false},
 	{Name: "../schema/catalog.graphqls", Input: `extend type Query {
-  "A product, archived or not."
+  "A product. An archived one is for administrators; orders keep showing it to their customers."
   product(
     "The identifier of the product."
     id: ID!
@@ -3561,7 +3561,7 @@ type StockLevel {
 input ProductFilter {
   "Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 255 characters. Empty finds all."
   search: String
-  "Also list products that are off sale."
+  "Also list products that are off sale. For administrators."
   includeArchived: Boolean = false
 }
 
@@ -3750,13 +3750,13 @@ type StockAdjustPayload {
 }
 `, BuiltIn: false},
 	{Name: "../schema/coupons.graphqls", Input: `extend type Query {
-  "A coupon."
+  "A coupon. One that begins later is for administrators."
   coupon(
     "The identifier of the coupon."
     id: ID!
   ): Coupon
 
-  "Coupons, the newest first."
+  "Coupons, the newest first. Those that begin later are for administrators."
   coupons(
     "How many, 1 to 100."
     first: Int = 20
@@ -4465,7 +4465,7 @@ type PageInfo {
     onlyMismatched: Boolean = true
   ): [DriftReport!]! @auth(role: ADMIN)
 
-  "The products that sold most units, the best-selling first. Counted from events: a moment behind."
+  "The products that sold most units, the best-selling first. Counted from events: a moment behind. What is off sale is left out for everybody but administrators."
   popularProducts(
     "Since how many days ago, 1 to 365."
     days: Int = 30
@@ -4553,12 +4553,12 @@ type DriftReport {
 type PopularProduct {
   "The product."
   product: Product!
-  "Orders that contain it."
-  orders: Int64!
-  "Units."
-  units: Int64!
-  "What they cost, before discounts."
-  revenue: Money!
+  "Orders that contain it. For administrators."
+  orders: Int64 @auth(role: ADMIN)
+  "Units. For administrators."
+  units: Int64 @auth(role: ADMIN)
+  "What they cost, before discounts. For administrators."
+  revenue: Money @auth(role: ADMIN)
 }
 
 "An order that a job has failed to finish. The job goes on trying."

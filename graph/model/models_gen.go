@@ -869,12 +869,12 @@ type PointsAdjustPayload struct {
 type PopularProduct struct {
 	// The product.
 	Product *Product `json:"product"`
-	// Orders that contain it.
-	Orders int64 `json:"orders"`
-	// Units.
-	Units int64 `json:"units"`
-	// What they cost, before discounts.
-	Revenue *Money `json:"revenue"`
+	// Orders that contain it. For administrators.
+	Orders *int64 `json:"orders,omitempty"`
+	// Units. For administrators.
+	Units *int64 `json:"units,omitempty"`
+	// What they cost, before discounts. For administrators.
+	Revenue *Money `json:"revenue,omitempty"`
 }
 
 // The order would cost something else than the customer was shown. Nothing was ordered.
@@ -967,7 +967,7 @@ type ProductEdge struct {
 type ProductFilter struct {
 	// Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 255 characters. Empty finds all.
 	Search *string `json:"search,omitempty"`
-	// Also list products that are off sale.
+	// Also list products that are off sale. For administrators.
 	IncludeArchived *bool `json:"includeArchived,omitempty"`
 }
 
