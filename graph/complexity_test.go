@@ -1,14 +1,19 @@
 package graph
 
 import (
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
+	"github.com/99designs/gqlgen/complexity"
+	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"holdfast/commerce"
 	"holdfast/config/setting"
 	"holdfast/graph/generated"
+	"holdfast/graph/transport"
 )
 
 // TestEveryListHasABound finds lists whose cost would be that of one element: each has a function of its own, which multiplies.
@@ -38,6 +43,29 @@ func TestEveryListHasABound(t *testing.T) {
 		}
 		if most < 1 {
 			t.Errorf("%s has at most %d elements", field, most)
+		}
+	}
+}
+
+// TestPagesAreAffordable computes what the operations of our own pages cost, with pages of 20: a shop with the default limits serves
+// them.
+func TestPagesAreAffordable(t *testing.T) {
+	executable := generated.NewExecutableSchema(generated.Config{Complexity: complexities(setting.Default[commerce.ShopSettings]())})
+	most := setting.Default[transport.Limits]().MaxComplexity
+	for _, file := range []string{"../web/shop/operations.graphql", "../web/lab/operations.graphql"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, errs := gqlparser.LoadQuery(executable.Schema(), string(text))
+		if errs != nil {
+			t.Fatal(errs)
+		}
+		for _, operation := range document.Operations {
+			cost := complexity.Calculate(t.Context(), executable, operation, map[string]any{"first": json.Number("20")})
+			if cost > most {
+				t.Errorf("%s in %s costs %d, and %d are allowed", operation.Name, file, cost, most)
+			}
 		}
 	}
 }
