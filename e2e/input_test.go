@@ -91,11 +91,7 @@ func (c *stickler) refusals(t *testing.T) {
 		{"unknown product", "placeOrder", lines("prod_unknown", 1), "NOT_FOUND", "input.lines.0.productId"},
 		{"ID of something else", "placeOrder", lines(c.coupon, 1), "NOT_FOUND", "input.lines.0.productId"},
 		{"empty ID", "placeOrder", lines("", 1), "NOT_FOUND", "input.lines.0.productId"},
-		{"ID with separators", "placeOrder", lines("prod_1:2' OR 1=1 --", 1), "NOT_FOUND", "input.lines.0.productId"},
-		{"long ID", "placeOrder", lines(strings.Repeat("x", 10_000), 1), "NOT_FOUND", "input.lines.0.productId"},
-		{"ID of other letters", "placeOrder", lines("prod_ü😀", 1), "NOT_FOUND", "input.lines.0.productId"},
 		{"ID in other case", "placeOrder", lines(strings.ToUpper(c.product), 1), "NOT_FOUND", "input.lines.0.productId"},
-		{"ID with a space", "placeOrder", lines(c.product+" ", 1), "NOT_FOUND", "input.lines.0.productId"},
 		{"quantity 0", "placeOrder", lines(c.product, 0), "INVALID_INPUT", "input.lines.0.quantity"},
 		{"negative quantity", "placeOrder", lines(c.product, -1), "INVALID_INPUT", "input.lines.0.quantity"},
 		{"huge quantity", "placeOrder", lines(c.product, 1<<31-1), "INVALID_INPUT", "input.lines.0.quantity"},
@@ -184,6 +180,10 @@ func (c *stickler) protocol(t *testing.T) {
 		{"fraction of a point", "chargePoints", with(charge(1), object{"amount": 1.5}), "BAD_USER_INPUT"},
 		{"amount beyond 53 bits", "chargePoints", charge(1 << 53), "BAD_USER_INPUT"},
 		{"amount beyond 64 bits", "chargePoints", with(charge(1), object{"amount": "9223372036854775808"}), "BAD_USER_INPUT"},
+		{"ID with separators", "placeOrder", buy("prod_1:2' OR 1=1 --", 1, "CARD"), "BAD_USER_INPUT"},
+		{"long ID", "placeOrder", buy(strings.Repeat("x", 10_000), 1, "CARD"), "BAD_USER_INPUT"},
+		{"ID of other letters", "placeOrder", buy("prod_ü😀", 1, "CARD"), "BAD_USER_INPUT"},
+		{"ID with a space", "placeOrder", buy(c.product+" ", 1, "CARD"), "BAD_USER_INPUT"},
 		{"ID that is an object", "issueCoupon", with(take(""), object{"couponId": object{}}), "BAD_USER_INPUT GRAPHQL_VALIDATION_FAILED"},
 		{"NUL in an ID", "issueCoupon", take("coup_\x00"), "BAD_USER_INPUT"},
 		{"quantity beyond 32 bits", "placeOrder", buy(c.product, 1<<31, "CARD"), "BAD_USER_INPUT"},
@@ -204,7 +204,7 @@ func (c *stickler) protocol(t *testing.T) {
 		wantErrors(t, r, "FORBIDDEN")
 	})
 	t.Run("nodes that are none", func(t *testing.T) {
-		for _, id := range []string{"", "_", "prod_", "what?", "entry_1x", "entry_-1", "entry_99999999999999999999", c.bobs} {
+		for _, id := range []string{"", "_", "prod_", "what", "entry_1x", "entry_-1", "entry_99999999999999999999", c.bobs} {
 			r, err := c.alice.send(bounded(t), c.server.url, `query($id: ID!) { node(id: $id) { id } }`, object{"id": id})
 			must(t, err)
 			if len(r.Errors) > 0 || string(r.Data["node"]) != "null" {

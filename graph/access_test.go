@@ -234,7 +234,7 @@ func TestNode(t *testing.T) {
 		}
 	}
 	a.ok(alice, query, object{"id": entries.text("me.account.0.entries.nodes.0.id")}).want("node.__typename", "Entry")
-	for _, id := range []string{"", "_", "prod_", "prod_0", "nothing", "user_", "wallet_", "entry_x", "entry_007", "entry_0", "pay_", "PROD_1", "ord_' OR ''='"} {
+	for _, id := range []string{"", "_", "prod_", "prod_0", "nothing", "user_", "wallet_", "entry_x", "entry_007", "entry_0", "pay_", "PROD_1"} {
 		a.ok(alice, query, object{"id": id}).want("node", nil)
 	}
 }

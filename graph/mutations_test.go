@@ -361,7 +361,6 @@ func TestUserErrors(t *testing.T) {
 		want              string // typename code field, of each error
 	}{
 		{"unknown product", alice, placeOrder, order(line("prod_0", 1)), "InputError NOT_FOUND input.lines.0.productId"},
-		{"malformed product", alice, placeOrder, order(line("' OR 1=1 --", 1)), "InputError NOT_FOUND input.lines.0.productId"},
 		{"no product", alice, placeOrder, order(line("", 1)), "InputError NOT_FOUND input.lines.0.productId"},
 		{"no lines", alice, placeOrder, order([]object{}), "InputError INVALID_INPUT input.lines"},
 		{"quantity 0", alice, placeOrder, order(line("prod_1", 0)), "InputError INVALID_INPUT input.lines.0.quantity"},
@@ -402,7 +401,6 @@ func TestUserErrors(t *testing.T) {
 		{"nameless account", alice, accountOpen, object{"name": " ", "currency": "usd"}, "InputError INVALID_INPUT input.name, InputError INVALID_INPUT input.currency"},
 		{"account of a wallet", admin, accountOpen, object{"name": "A", "currency": "USD", "userId": "wallet_bob"}, "InputError INVALID_INPUT input.userId"},
 		{"account of nobody", admin, accountOpen, object{"name": "A", "currency": "USD", "userId": "user_"}, "InputError INVALID_INPUT input.userId"},
-		{"account of a bad user", admin, accountOpen, object{"name": "A", "currency": "USD", "userId": "user_a:b"}, "InputError INVALID_INPUT input.userId"},
 		{"negative opening", admin, accountOpen, object{"name": "A", "currency": "USD", "openingMinor": "-1"}, "InputError INVALID_INPUT input.openingMinor"},
 		{"SKU that exists", admin, productCreate, newProduct(object{"sku": "KB-75"}), "InputError INVALID_INPUT input.sku"},
 		{"long name", admin, productCreate, newProduct(object{"name": strings.Repeat("é", 1031)}), "InputError INVALID_INPUT input.name"},

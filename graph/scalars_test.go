@@ -31,7 +31,14 @@ func TestScalarsAreStrict(t *testing.T) {
 		},
 		{"String", search, []string{`"1"`, `""`, `"ünïcode"`, `null`}, []string{`1`, `1.5`, `true`, `["a"]`, `{}`, `"a\u0000b"`}},
 		{"Boolean", all, []string{`true`, `false`, `null`}, []string{`"true"`, `1`, `0`, `{}`}},
-		{"ID", id, []string{`"prod_1"`, `1`, `""`}, []string{`1.5`, `1e3`, `true`, `["a"]`, `{}`, `"\u0000"`}},
+		{
+			"ID", id,
+			[]string{`"prod_1"`, `1`, `""`, `"user_auth0|A.b@c+d-e"`, `"` + strings.Repeat("a", 80) + `"`},
+			[]string{
+				`1.5`, `1e3`, `true`, `["a"]`, `{}`, `"\u0000"`, `"p1 p2"`, `"prod_1 "`, `"prod_1:2"`, `"prod_1\n"`, `"prodü"`, `"a,b"`, `"*"`,
+				`"` + strings.Repeat("a", 81) + `"`,
+			},
+		},
 		{
 			"Int64", amount,
 			[]string{`"0"`, `0`, `"-1"`, `-1`, `"9007199254740991"`, `9007199254740991`, `-9007199254740991`},
