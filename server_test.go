@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +64,95 @@ func TestServer(t *testing.T) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Errorf("stopped with %v\n%s", err, log.String())
+	}
+}
+
+// TestProductionIsNotForNothing: a server in the profile production, as it is without any setting of payments, gives nothing away.
+// Its customers can neither order by a card that nobody charges, nor credit themselves points. With the simulated gateway it does not
+// start, unless it is told to; then it says so.
+func TestProductionIsNotForNothing(t *testing.T) {
+	env := []string{
+		"DATABASE_URL=sqlite://" + filepath.Join(t.TempDir(), "shop.db"), "HOLDFAST_PROFILE=production",
+		"HOLDFAST_AUTH_SECRET=" + strings.Repeat("s", 32),
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), longEnough)
+	defer cancel()
+	start := func(env []string) (url string, stop func() string) {
+		ctx, end := context.WithCancel(ctx)
+		var log bytes.Buffer // read when the server has ended
+		ready, ended := make(chan string, 1), make(chan error, 1)
+		go func() {
+			ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(string)) error {
+				return serve(ctx, cfg, log, func(address string) { ready <- address })
+			}, []string{"serve", "--listen", "127.0.0.1:0"}, env, io.Discard, &log)
+		}()
+		select {
+		case address := <-ready:
+			url = "http://" + address
+		case err := <-ended:
+			t.Fatalf("the server ended before it was ready: %v\n%s", err, log.String())
+		}
+		return url, func() string {
+			http.DefaultClient.CloseIdleConnections()
+			end()
+			must(t, <-ended)
+			return log.String()
+		}
+	}
+	token := func(args ...string) string {
+		var token bytes.Buffer
+		must(t, cli.Run(ctx, nil, append([]string{"token"}, args...), env, &token, io.Discard))
+		return strings.TrimSpace(token.String())
+	}
+	root, alice := token("--user", "root", "--admin"), token("--user", "alice")
+	url, stop := start(env)
+	ask := func(token, query string) string {
+		body, err := json.Marshal(map[string]string{"query": query})
+		must(t, err)
+		return strings.TrimSpace(send(t, ctx, http.MethodPost, url+"/graphql", token, string(body)))
+	}
+	created := ask(root, `mutation { productCreate(input: {sku: "A", name: "A", price: {amountMinor: 100, currency: "USD"}, stock: 5}) { product { id } } }`)
+	product := regexp.MustCompile(`prod_\w+`).FindString(created)
+	if product == "" {
+		t.Fatalf("no product: %s", created)
+	}
+	const orderKey, pointsKey = "6f1c2e0a-3b0e-4a53-9d4c-0d4a4c2f7a10", "6f1c2e0a-3b0e-4a53-9d4c-0d4a4c2f7a11"
+	byCard := fmt.Sprintf(`mutation { placeOrder(input: {idempotencyKey: %q, lines: [{productId: %q, quantity: 1}], payment: {method: CARD}}) {
+		order { status } userErrors { code field } } }`, orderKey, product)
+	points := fmt.Sprintf(`mutation { chargePoints(input: {idempotencyKey: %q, amount: "1000"}) { wallet { balance } userErrors { code } } }`, pointsKey)
+	if got, want := ask(alice, byCard), `{"data":{"placeOrder":{"order":null,"userErrors":[{"code":"INVALID_INPUT","field":["input","payment","method"]}]}}}`; got != want {
+		t.Errorf("an order by card is answered %s, want %s", got, want)
+	}
+	if got, want := ask(alice, points), `{"data":{"chargePoints":{"wallet":null,"userErrors":[{"code":"INVALID_STATE"}]}}}`; got != want {
+		t.Errorf("points are answered %s, want %s", got, want)
+	}
+	if got := send(t, ctx, http.MethodGet, url+"/readyz", "", ""); strings.Contains(got, "simulated") {
+		t.Errorf("/readyz: %s", got)
+	}
+	if log := stop(); strings.Contains(log, "simulated") {
+		t.Errorf("the log speaks of what is not so:\n%s", log)
+	}
+
+	simulated := append(env, "HOLDFAST_PAYMENT_METHODS=CARD", "HOLDFAST_PAYMENT_GATEWAY=simulated")
+	err := cli.Run(ctx, func(context.Context, config.Config, *slog.Logger, func(string)) error {
+		t.Error("the simulated gateway is accepted")
+		return nil
+	}, []string{"serve"}, simulated, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "payment.gateway") || !strings.Contains(err.Error(), "payment.allowSimulated: true") {
+		t.Errorf("the simulated gateway is refused by %v", err)
+	}
+	url, stop = start(append(simulated, "HOLDFAST_PAYMENT_ALLOW_SIMULATED=true"))
+	if got := ask(alice, byCard); !strings.Contains(got, "PAID") {
+		t.Errorf("with the simulated gateway an order by card is answered %s", got)
+	}
+	if got := ask("", `{ shop { paymentsSimulated } }`); !strings.Contains(got, "true") {
+		t.Errorf("the API says %s", got)
+	}
+	if got := send(t, ctx, http.MethodGet, url+"/readyz", "", ""); !strings.Contains(got, "payments are simulated") {
+		t.Errorf("/readyz: %s", got)
+	}
+	if log := stop(); !strings.Contains(log, `"level":"WARN","msg":"payments are simulated`) {
+		t.Errorf("the log does not warn:\n%s", log)
 	}
 }
 

@@ -50,7 +50,7 @@ type Options struct {
 	// Without it, committed events wait in the database for an instance that does so.
 	Events bool
 
-	// Gateway takes the payments. If it is nil, the simulated gateway of the configuration does.
+	// Gateway takes card payments. If it is nil, the one that the configuration names does.
 	Gateway commerce.Gateway
 
 	// Now replaces the clock of the services, which is that of the database.
@@ -216,7 +216,7 @@ func (s *Shop) runStrategies(ctx context.Context) error {
 
 func (s *Shop) openServices() {
 	cfg, gateway, now := s.cfg, s.options.Gateway, s.options.Now
-	if gateway == nil {
+	if gateway == nil && cfg.Payment.Gateway == commerce.GatewaySimulated {
 		gateway = cfg.Payment.SimulatedGateway
 	}
 	if now == nil {

@@ -3,12 +3,14 @@ package app
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"holdfast/commerce"
 	"holdfast/config"
 	"holdfast/graph"
 	"holdfast/graph/transport"
@@ -19,6 +21,9 @@ import (
 // Handler returns everything that answers over HTTP, and the GraphQL endpoint in it, which the
 // caller closes when it stops to serve. The shop must have been opened with metrics and events.
 func (s *Shop) Handler(runner *schedulers.Runner) (http.Handler, *transport.Handler, error) {
+	if s.cfg.Profile == config.Production && s.Services.Payments.Simulated() {
+		s.log.Warn("payments are simulated: no money is taken, and all goods are for nothing", "setting", "payment.gateway")
+	}
 	ops := operations(s.Providers, runner)
 	var err error
 	if ops.Experiments, err = newLab(s.cfg); err != nil {
@@ -76,12 +81,23 @@ func router(
 		if err := check(r.Context()); err != nil {
 			log.WarnContext(r.Context(), "not ready", "error", err)
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
+			return
 		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, readiness(cfg))
 	})
 	if cfg.Development && !cfg.AllowRemoteDevelopment {
 		return onlyLoopback(mux), nil
 	}
 	return mux, nil
+}
+
+// readiness is what /readyz says of an instance that is ready.
+func readiness(cfg config.Config) string {
+	if cfg.Payment.Gateway == commerce.GatewaySimulated {
+		return "ready\nwarning: payments are simulated, no money is taken (payment.gateway: simulated)\n"
+	}
+	return "ready\n"
 }
 
 // endpoint is the GraphQL endpoint.

@@ -21,7 +21,7 @@ type Deps struct {
 	Client    *ent.Client
 	Ledger    *lockprovider.Ledger
 	Providers *lockprovider.Providers
-	Gateway   Gateway
+	Gateway   Gateway // nil for none
 	Shop      ShopSettings
 	Payment   PaymentSettings
 	// Now is the clock of all instances, such as that of their database; nil means time.Now.
@@ -44,8 +44,19 @@ type ShopSettings struct {
 	MaxAccounts int `key:"maxAccounts" default:"20" min:"1" max:"200"`
 }
 
-// PaymentSettings are the bounds of calls of the payment gateway.
+// PaymentSettings say how customers may pay, and bound the calls of the payment gateway.
 type PaymentSettings struct {
+	// Methods are the payment methods that the shop takes, separated by commas: POINTS, ACCOUNT, CARD. CARD, by which points are
+	// bought as well, needs a gateway. If it is empty, nothing can be paid.
+	Methods PaymentMethods `key:"methods" default:"POINTS,ACCOUNT,CARD" production:""`
+	// Gateway is what takes card payments. The simulated one takes no money: whoever pays by it gets the goods for nothing. The
+	// profile production refuses it unless payment.allowSimulated is true.
+	Gateway string `key:"gateway" default:"simulated" production:"none" oneof:"none simulated"`
+	// AllowSimulated lets the profile production run with the simulated gateway, for a rehearsal without real goods. The log, /readyz
+	// and the API then say that payments are simulated.
+	AllowSimulated bool `key:"allowSimulated"`
+	// PointsPrice is what customers pay for 100 points, in minor units of shop.currency. What a purchase costs is rounded up.
+	PointsPrice int64 `key:"pointsPrice" default:"100" min:"1" max:"10000"`
 	// Timeout bounds one call of the gateway.
 	Timeout time.Duration `key:"timeout" default:"5s" min:"1ms" max:"5m"`
 }
@@ -60,6 +71,8 @@ type Services struct {
 	Customers *Customers
 	// Adjustments are the corrections by hand.
 	Adjustments *Adjustments
+	// Payments are the ways to pay.
+	Payments *Payments
 
 	shop ShopSettings
 }
@@ -70,6 +83,9 @@ func New(d Deps) *Services {
 		d.Now = time.Now
 	}
 	setting.Fill(&d.Shop)
+	if d.Gateway == nil {
+		d.Gateway = noGateway{}
+	}
 	c := &core{Deps: d}
 	customers := newCustomers(c)
 	catalog := &Catalog{core: c, searchStep: searchStep}
@@ -79,7 +95,7 @@ func New(d Deps) *Services {
 		Points:    &Points{core: c, customers: customers},
 		Accounts:  &Accounts{core: c, customers: customers},
 		Orders:    &Orders{core: c, catalog: catalog, customers: customers, served: make(chan string, maxServed)},
-		Customers: customers, Adjustments: &Adjustments{core: c}, shop: d.Shop,
+		Customers: customers, Adjustments: &Adjustments{core: c}, Payments: &Payments{core: c}, shop: d.Shop,
 	}
 }
 

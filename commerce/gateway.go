@@ -26,11 +26,11 @@ var ErrDeclined = errors.New("payment declined")
 // SimulatedGateway answers after a latency and declines at given rates, decided by the reference: as a real gateway, it
 // gives the same answer to a repeated call, here without having to remember.
 type SimulatedGateway struct {
-	// Latency is how long each call takes.
+	// Latency is how long each call of the simulated gateway takes.
 	Latency time.Duration `key:"latency" min:"0s" max:"1m"`
-	// AuthorizationFailureRate is the share of authorisations that are declined.
+	// AuthorizationFailureRate is the share of authorisations that the simulated gateway declines.
 	AuthorizationFailureRate float64 `key:"authorizationFailureRate" min:"0" max:"1"`
-	// CaptureFailureRate is the share of captures that fail.
+	// CaptureFailureRate is the share of captures that the simulated gateway declines.
 	CaptureFailureRate float64 `key:"captureFailureRate" min:"0" max:"1"`
 }
 

@@ -21,6 +21,7 @@ const (
 	prefixPayment  = "pay_"
 	prefixAccount  = "acct_"
 	prefixTransfer = "tr_"
+	prefixTopUp    = "top_"
 )
 
 var lowerBase32 = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

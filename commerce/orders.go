@@ -285,9 +285,13 @@ func (d *draft) stockRefused(r lockprovider.Refusal) *Error {
 
 // checkPayment refuses a way to pay that cannot work, before stock is reserved.
 func (s *Orders) checkPayment(ctx context.Context, v Viewer, p *Payment, currency string) error {
-	switch {
-	case p == nil:
+	if p == nil {
 		return nil
+	}
+	if err := s.checkTaken(p.Method); err != nil {
+		return err
+	}
+	switch {
 	case p.Method != payment.MethodACCOUNT && p.AccountID != "":
 		return invalid(input("payment", "accountId"), "accountId goes with the method ACCOUNT only")
 	case p.Method != payment.MethodACCOUNT:

@@ -2,6 +2,7 @@ package commerce
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 
 	"holdfast/ent"
 	"holdfast/ent/entry"
+	"holdfast/ent/payment"
 	"holdfast/ent/user"
 	"holdfast/lockprovider"
 )
@@ -19,7 +21,7 @@ type Points struct {
 	customers *Customers
 }
 
-// ChargePoints adds points to the viewer's wallet.
+// ChargePoints buys points for the viewer's wallet.
 type ChargePoints struct {
 	Key    uuid.UUID
 	Amount int64
@@ -31,7 +33,9 @@ type PointsResult struct {
 	Meta    Meta
 }
 
-// Charge adds points. Errors: INVALID_INPUT if the amount is not positive or the wallet would overflow.
+// Charge has the viewer buy points: the payment gateway takes their price, and then the points are added. Errors: INVALID_INPUT if the
+// amount is not positive or the wallet would overflow, INVALID_STATE if the shop takes no cards, PAYMENT_DECLINED. If the gateway or a
+// store does not answer, a repeat with the same key goes on from there.
 func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return PointsResult{}, err
@@ -39,21 +43,74 @@ func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsR
 	if err := positive(in.Amount, input("amount")); err != nil {
 		return PointsResult{}, err
 	}
-	key := lockprovider.PointsKey(v.UserID)
+	id := operationID(v, "chargePoints", in.Key)
+	if s.checkTaken(payment.MethodCARD) != nil {
+		receipt, err := s.replayedOr(ctx, lockprovider.Points, id, KindPointsCharged, fingerprint(in), &Error{
+			Code: InvalidState, Message: "the shop sells no points, since it takes no card payments",
+		})
+		return chargeResult(v, receipt, err)
+	}
+	made := paymentMade{
+		Method: payment.MethodCARD.String(), AmountMinor: s.priceOf(in.Amount), Currency: s.Shop.Currency,
+		Reference: idOf(prefixTopUp, id),
+	}
+	if err := s.pay(ctx, made); err != nil {
+		return PointsResult{}, err
+	}
+	result, err := s.credit(ctx, v, in, &made)
+	if hasCode(err, InvalidInput) { // the wallet cannot take them
+		if cerr := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, made.Reference) }); cerr != nil {
+			return result, gatewayAway(cerr)
+		}
+	}
+	return result, err
+}
+
+// priceOf returns what points cost, in minor units. It is rounded up, so that no points are for nothing.
+func (s *Points) priceOf(points int64) int64 {
+	hundreds, rest := points/100, points%100 // the product of both factors could overflow
+	return hundreds*s.Payment.PointsPrice + (rest*s.Payment.PointsPrice+99)/100
+}
+
+// pay has the gateway take the price of points.
+func (s *Points) pay(ctx context.Context, made paymentMade) error {
+	err := s.callGateway(ctx, func(ctx context.Context) error {
+		return s.Gateway.Authorize(ctx, made.Reference, Money{Minor: made.AmountMinor, Currency: made.Currency})
+	})
+	if err == nil {
+		err = s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Capture(ctx, made.Reference) })
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrDeclined):
+		return &Error{Code: PaymentDeclined, Message: "the payment for the points was declined"}
+	}
+	away := gatewayAway(err)
+	away.Field = nil // the input names no payment
+	return away
+}
+
+// credit adds points to the viewer's wallet. made is the payment that they were bought by, nil for those of demo data.
+func (s *Points) credit(ctx context.Context, v Viewer, in ChargePoints, made *paymentMade) (PointsResult, error) {
 	open := unbounded(0)
 	receipt, err := s.execute(ctx, lockprovider.Change{
 		ID: operationID(v, "chargePoints", in.Key), Family: lockprovider.Points,
-		Moves: []lockprovider.Move{{Balance: key, Delta: in.Amount, Open: &open}},
+		Moves: []lockprovider.Move{{Balance: lockprovider.PointsKey(v.UserID), Delta: in.Amount, Open: &open}},
 		Record: lockprovider.Record{
 			Kind:        KindPointsCharged,
-			Payload:     mustJSON(pointsCharged{UserID: v.UserID, Amount: in.Amount, At: s.now()}),
+			Payload:     mustJSON(pointsCharged{UserID: v.UserID, Amount: in.Amount, Payment: made, At: s.now()}),
 			Fingerprint: fingerprint(in),
 		},
 	})
 	err = refusals(err, func(r lockprovider.Refusal) *Error {
 		return invalid(input("amount"), "the wallet can take %d more points, not %d", r.Available, r.Delta)
 	})
-	return PointsResult{Balance: receipt.Balances[key], Meta: metaOf(receipt)}, err
+	return chargeResult(v, receipt, err)
+}
+
+func chargeResult(v Viewer, receipt lockprovider.Receipt, err error) (PointsResult, error) {
+	return PointsResult{Balance: receipt.Balances[lockprovider.PointsKey(v.UserID)], Meta: metaOf(receipt)}, err
 }
 
 // AdjustPoints corrects the points of a customer.

@@ -98,9 +98,11 @@ type (
 		At      time.Time `json:"at"`
 	}
 	pointsCharged struct {
-		UserID string    `json:"userId"`
-		Amount int64     `json:"amount"`
-		At     time.Time `json:"at"`
+		UserID string `json:"userId"`
+		Amount int64  `json:"amount"`
+		// Payment is how the points were paid for. Those of demo data have none.
+		Payment *paymentMade `json:"payment,omitempty"`
+		At      time.Time    `json:"at"`
 	}
 	transferCompleted struct {
 		TransferID    string    `json:"transferId"`

@@ -100,11 +100,14 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 		return s.payByCard(ctx, row, request)
 	case pay == nil:
 		return nil // stays PENDING until it is paid or expires
-	case pay.Method == payment.MethodCARD:
-		return s.payByCard(ctx, row, request)
-	default:
-		return s.payByBalance(ctx, row, *pay, request, meta)
 	}
+	if err := s.checkTaken(pay.Method); err != nil {
+		return err // the shop took it when the order was placed; the order may still be paid otherwise
+	}
+	if pay.Method == payment.MethodCARD {
+		return s.payByCard(ctx, row, request)
+	}
+	return s.payByBalance(ctx, row, *pay, request, meta)
 }
 
 func (s *Orders) spendCoupon(ctx context.Context, row *ent.Order, meta *Meta) error {
@@ -222,8 +225,8 @@ func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, made paymentMad
 }
 
 // callGateway bounds one call of the payment gateway.
-func (s *Orders) callGateway(ctx context.Context, call func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.Payment.Timeout)
+func (c *core) callGateway(ctx context.Context, call func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Payment.Timeout)
 	defer cancel()
 	return call(ctx)
 }

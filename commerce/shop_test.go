@@ -115,7 +115,21 @@ type gateway struct {
 	mu    sync.Mutex
 	fail  func(call, reference string) error
 	state map[string]string // reference → authorized, captured or cancelled
+	price map[string]int64  // reference → what was authorized
 	calls []string
+}
+
+// taken is the sum of what is captured and not given back.
+func (g *gateway) taken() int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	sum := int64(0)
+	for reference, state := range g.state {
+		if state == "captured" {
+			sum += g.price[reference]
+		}
+	}
+	return sum
 }
 
 func (g *gateway) do(call, reference string, change func(state string) (string, error)) error {
@@ -140,9 +154,13 @@ func (g *gateway) do(call, reference string, change func(state string) (string, 
 	return err
 }
 
-func (g *gateway) Authorize(_ context.Context, reference string, _ commerce.Money) error {
+func (g *gateway) Authorize(_ context.Context, reference string, amount commerce.Money) error {
 	return g.do("authorize", reference, func(state string) (string, error) {
+		if g.price == nil {
+			g.price = map[string]int64{}
+		}
 		if state == "" {
+			g.price[reference] = amount.Minor
 			return "authorized", nil
 		}
 		return state, nil // idempotent

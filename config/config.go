@@ -52,7 +52,7 @@ type Config struct {
 	Broker events.Settings `key:"broker"`
 	// Jobs is how often each job runs, on one instance at a time.
 	Jobs schedulers.Settings `key:"jobs"`
-	// Payment is the embedded payment gateway, which simulates a real one.
+	// Payment is how customers may pay, and the payment gateway.
 	Payment Payment `key:"payment"`
 	// Auth is how access tokens are checked.
 	Auth Auth `key:"auth"`
@@ -108,10 +108,10 @@ type Pipeline struct {
 	events.PersisterSettings
 }
 
-// Payment is the embedded payment gateway, which simulates a real one.
+// Payment is how customers may pay, and the payment gateway.
 type Payment struct {
-	commerce.SimulatedGateway
 	commerce.PaymentSettings
+	commerce.SimulatedGateway
 }
 
 // Auth is how access tokens are checked.

@@ -35,6 +35,37 @@ func TestProductionProfile(t *testing.T) {
 	}
 }
 
+// TestPaymentsOfProfiles: in the profile production nothing is for nothing unless somebody has said so.
+func TestPaymentsOfProfiles(t *testing.T) {
+	secret := "auth.secret=" + strings.Repeat("s", 32)
+	c := load(t, config.Sources{Set: []string{secret, "profile=production"}})
+	if len(c.Payment.Methods.List()) != 0 || c.Payment.Gateway != "none" {
+		t.Errorf("the profile production takes %q by the gateway %s", c.Payment.Methods, c.Payment.Gateway)
+	}
+	c = load(t, config.Sources{})
+	if len(c.Payment.Methods.List()) != 3 || c.Payment.Gateway != "simulated" {
+		t.Errorf("the profile development takes %q by the gateway %s", c.Payment.Methods, c.Payment.Gateway)
+	}
+	for set, want := range map[string]string{
+		"payment.methods=POINTS,ACCOUNT payment.gateway=none": "",
+		"payment.methods= payment.gateway=none":               "",
+		"payment.gateway=none":                                "payment.methods", // CARD is its default
+		"payment.methods=CASH":                                "payment.methods",
+		"payment.methods=CARD,CARD":                           "payment.methods",
+		"payment.gateway=other":                               "payment.gateway",
+		"payment.pointsPrice=0":                               "payment.pointsPrice",
+		"profile=production payment.methods=POINTS,ACCOUNT":   "",
+		"profile=production payment.methods=CARD":             "payment.methods",
+		"profile=production payment.gateway=simulated":        "payment.allowSimulated: true",
+		"profile=production payment.gateway=simulated payment.methods=CARD payment.allowSimulated=1": "",
+	} {
+		_, err := config.Load(config.Sources{Set: append(strings.Fields(set), secret)})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", set, err, want)
+		}
+	}
+}
+
 func TestServerBounds(t *testing.T) {
 	for set, want := range map[string]string{
 		"auth.jwks=https://issuer.example/keys auth.audience=shop":                    "",

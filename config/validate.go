@@ -34,6 +34,7 @@ func (c Config) validate(failed map[string]bool, origins map[string]string) Erro
 	v.server(c)
 	v.stores(c)
 	v.locks(c)
+	v.payment(c)
 
 	v.that("shop.currency", currency.MatchString(c.Shop.Currency), setting.Quote(c.Shop.Currency),
 		"three upper-case letters, such as USD")

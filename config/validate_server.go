@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
+	"holdfast/commerce"
 	"holdfast/config/setting"
+	"holdfast/ent/payment"
 )
 
 func (v *checker) auth(c Config) {
@@ -22,6 +25,17 @@ func (v *checker) auth(c Config) {
 	v.that("auth.audience", len(c.Auth.Audience) <= 200, setting.Quote(c.Auth.Audience), "at most 200 bytes")
 	v.that("auth.audience", c.Auth.JWKS == "" || c.Auth.Audience != "", "nothing",
 		"the audience of this shop's tokens, with auth.jwks: the issuer may serve other shops, too")
+}
+
+func (v *checker) payment(c Config) {
+	methods, gateway := c.Payment.Methods, c.Payment.Gateway
+	v.that("payment.methods", methods.Valid(), setting.Quote(string(methods)), "POINTS, ACCOUNT and CARD, or some of them, each once, separated by commas")
+	byCard := slices.Contains(methods.List(), payment.MethodCARD)
+	v.that("payment.methods", !byCard || gateway != commerce.GatewayNone, setting.Quote(string(methods)),
+		"no CARD, since payment.gateway is none; or a payment.gateway that takes cards")
+	v.that("payment.gateway", c.Profile != Production || gateway != commerce.GatewaySimulated || c.Payment.AllowSimulated, setting.Quote(gateway),
+		"none in the profile production, since the simulated gateway takes no money and all goods would be free; "+
+			"or payment.allowSimulated: true, for a rehearsal without real goods")
 }
 
 // isKeySetURL refuses keys that come over a wire where they could be exchanged.

@@ -96,18 +96,6 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	root, alice := signIn(t, browser, "root", true, server), signIn(t, browser, "alice", false, server)
 	product := root.product(t, 250, 10)
 
-	// An order that waits for the payment gateway.
-	answered := make(chan error, 1)
-	order := buy(product, 1, "CARD")
-	go func() {
-		p, err := alice.ask(t.Context(), 0, "placeOrder", order)
-		if err == nil && (p.code() != "" || p.Order.Status != "PAID") {
-			err = fmt.Errorf("%+v, %v", p.Order, p.UserErrors)
-		}
-		answered <- err
-	}()
-	eventually(t, "the order is being paid", func() bool { return root.stock(t, product) == 9 })
-
 	// Charges of one wallet, one after another, until the server is gone. Which of the last ones were done is unknown.
 	const chargers = 8
 	var lost [chargers][]object
@@ -131,6 +119,18 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 		})
 	}
 	begun.Wait()
+
+	// An order that waits for the payment gateway.
+	answered := make(chan error, 1)
+	order := buy(product, 1, "CARD")
+	go func() {
+		p, err := alice.ask(t.Context(), 0, "placeOrder", order)
+		if err == nil && (p.code() != "" || p.Order.Status != "PAID") {
+			err = fmt.Errorf("%+v, %v", p.Order, p.UserErrors)
+		}
+		answered <- err
+	}()
+	eventually(t, "the order is being paid", func() bool { return root.stock(t, product) == 9 })
 
 	server.signal(syscall.SIGTERM)
 	server.logged("stopping: requests in flight finish")

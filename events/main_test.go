@@ -172,7 +172,7 @@ func newEnvOn(t *testing.T, kind brokerKind, databaseURL string) *env {
 		Shop: commerce.ShopSettings{
 			Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000,
 		},
-		Payment: commerce.PaymentSettings{Timeout: longEnough},
+		Payment: commerce.PaymentSettings{Methods: "POINTS,ACCOUNT,CARD", PointsPrice: 100, Timeout: longEnough},
 	})
 	db.Ent.ChangeLog.Use(e.observeMarks)
 	settings := DefaultSettings()

@@ -78,11 +78,13 @@ type (
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`
 	}
-	// PointsCharged is points added to a wallet.
+	// PointsCharged is points that a customer has bought.
 	PointsCharged struct {
-		UserID string    `json:"userId"`
-		Amount int64     `json:"amount"`
-		At     time.Time `json:"at"`
+		UserID string `json:"userId"`
+		Amount int64  `json:"amount"`
+		// Payment is how they were paid for. It is nil for points of demo data.
+		Payment *PaymentMade `json:"payment,omitempty"`
+		At      time.Time    `json:"at"`
 	}
 	// TransferCompleted is money moved from one account to another.
 	TransferCompleted struct {

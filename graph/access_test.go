@@ -31,6 +31,7 @@ func TestOperationsByRole(t *testing.T) {
 		"coupon":           {public, `{ coupon(id: "coup_half") { id } }`, nil},
 		"coupons":          {public, `{ coupons { nodes { id } } }`, nil},
 		"strategies":       {public, `{ strategies { family } }`, nil},
+		"shop":             {public, `{ shop { currency } }`, nil},
 		"popularProducts":  {public, `{ popularProducts { product { id } } }`, nil},
 		"schedulerRuns":    {administrator, `{ schedulerRuns { job } }`, nil},
 		"stockDrift":       {administrator, `{ stockDrift { balance } }`, nil},

@@ -90,6 +90,11 @@ func toUserError(e *commerce.Error) model.UserError {
 			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
 			Expected: money(d.Expected.Minor, d.Expected.Currency), Actual: money(d.Actual.Minor, d.Actual.Currency),
 		}
+	case commerce.MethodNotTakenDetails:
+		return &model.PaymentMethodError{
+			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
+			Method: model.PaymentMethod(d.Method), Taken: toPaymentMethods(d.Taken),
+		}
 	case commerce.VersionConflictDetails:
 		return &model.VersionConflictError{
 			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,

@@ -75,6 +75,7 @@ func countQueries(client *ent.Client) *atomic.Int64 {
 
 type settings struct {
 	gateway commerce.Gateway
+	methods commerce.PaymentMethods
 	limits  transport.Limits
 	closed  bool // no introspection
 	bare    bool // no demo data
@@ -146,7 +147,7 @@ func newAPI(t *testing.T, s settings) *api {
 		Shop: commerce.ShopSettings{
 			Currency: "USD", Reservation: 15 * time.Minute, MaxLines: 20, MaxQuantity: 1000,
 		},
-		Payment: commerce.PaymentSettings{Timeout: longEnough},
+		Payment: commerce.PaymentSettings{Methods: cmp.Or(s.methods, "POINTS,ACCOUNT,CARD"), PointsPrice: 100, Timeout: longEnough},
 	})
 	if !s.bare {
 		must(t, commerce.SeedDemo(ctx, services))

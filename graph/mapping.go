@@ -198,6 +198,14 @@ func toAdjustment(a *ent.Adjustment) *model.Adjustment {
 }
 
 // toStrategy turns "setnx" into SETNX.
+func toPaymentMethods(methods []payment.Method) []model.PaymentMethod {
+	list := make([]model.PaymentMethod, len(methods))
+	for i, m := range methods {
+		list[i] = model.PaymentMethod(m)
+	}
+	return list
+}
+
 func toStrategy(s lockprovider.Strategy) model.Strategy {
 	return model.Strategy(strings.ToUpper(string(s)))
 }

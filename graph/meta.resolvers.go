@@ -20,3 +20,13 @@ func (r *queryResolver) Strategies(ctx context.Context) ([]*model.FamilyStrategy
 	}
 	return list, nil
 }
+
+// Shop is the resolver for the shop field.
+func (r *queryResolver) Shop(ctx context.Context) (*model.Shop, error) {
+	payments := r.services.Payments
+	price := payments.PointsPrice()
+	return &model.Shop{
+		Currency: price.Currency, PaymentMethods: toPaymentMethods(payments.Methods()), PaymentsSimulated: payments.Simulated(),
+		PointsPrice: money(price.Minor, price.Currency),
+	}, nil
+}

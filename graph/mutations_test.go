@@ -25,6 +25,7 @@ const (
 		... on InsufficientFundsError { requested available }
 		... on VersionConflictError { currentVersion }
 		... on PriceChangedError { expected { amountMinor currency minorDigits } actual { amountMinor } }
+		... on PaymentMethodError { method taken }
 		... on ContentionError { strategy waitedMs } } `
 	meta  = ` meta { requestId strategy attempts lockWaitMs totalMs replayed } `
 	order = ` order { id status subtotal { amountMinor } discount { amountMinor } total { amountMinor currency }
@@ -515,6 +516,19 @@ func TestPaymentDeclined(t *testing.T) {
 	if got, want := r.userErrors(), "PaymentDeclinedError PAYMENT_DECLINED"; !strings.HasPrefix(got, want) {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// TestPaymentMethodsTaken: what the shop says it takes is what it takes.
+func TestPaymentMethodsTaken(t *testing.T) {
+	a := newAPI(t, settings{methods: "POINTS,ACCOUNT"})
+	a.ok(nobody, `{ shop { currency paymentMethods paymentsSimulated pointsPrice { amountMinor } } }`, nil).want(
+		"shop.currency", "USD", "shop.paymentMethods", "[POINTS ACCOUNT]", "shop.paymentsSimulated", false, "shop.pointsPrice.amountMinor", 100)
+	r := a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "CARD"}}))
+	r.want("placeOrder.order", nil, "placeOrder.userErrors.0.__typename", "PaymentMethodError",
+		"placeOrder.userErrors.0.code", "INVALID_INPUT", "placeOrder.userErrors.0.field", "[input payment method]",
+		"placeOrder.userErrors.0.method", "CARD", "placeOrder.userErrors.0.taken", "[POINTS ACCOUNT]")
+	a.do(alice, chargePoints, vars(object{"idempotencyKey": key(), "amount": "10"})).want(
+		"chargePoints.wallet", nil, "chargePoints.userErrors.0.code", "INVALID_STATE")
 }
 
 func TestContention(t *testing.T) {

@@ -163,7 +163,7 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 		Shop: commerce.ShopSettings{
 			Currency: "USD", Reservation: reservation, MaxLines: 50, MaxQuantity: 1000,
 		},
-		Payment: commerce.PaymentSettings{Timeout: longEnough},
+		Payment: commerce.PaymentSettings{Methods: "POINTS,ACCOUNT,CARD", PointsPrice: 100, Timeout: longEnough},
 	})
 	return i
 }

@@ -438,6 +438,16 @@ type ComplexityRoot struct {
 		Retryable    func(childComplexity int) int
 	}
 
+	PaymentMethodError struct {
+		Code         func(childComplexity int) int
+		Field        func(childComplexity int) int
+		Message      func(childComplexity int) int
+		Method       func(childComplexity int) int
+		RetryAfterMs func(childComplexity int) int
+		Retryable    func(childComplexity int) int
+		Taken        func(childComplexity int) int
+	}
+
 	PlaceOrderPayload struct {
 		Account     func(childComplexity int) int
 		CouponIssue func(childComplexity int) int
@@ -532,6 +542,7 @@ type ComplexityRoot struct {
 		Products        func(childComplexity int, first *int, after *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
 		QueueTicket     func(childComplexity int, id string) int
 		SchedulerRuns   func(childComplexity int) int
+		Shop            func(childComplexity int) int
 		StockDrift      func(childComplexity int, onlyMismatched *bool) int
 		Strategies      func(childComplexity int) int
 		UnsettledOrders func(childComplexity int, first *int) int
@@ -559,6 +570,13 @@ type ComplexityRoot struct {
 		Job        func(childComplexity int) int
 		Result     func(childComplexity int) int
 		StartedAt  func(childComplexity int) int
+	}
+
+	Shop struct {
+		Currency          func(childComplexity int) int
+		PaymentMethods    func(childComplexity int) int
+		PaymentsSimulated func(childComplexity int) int
+		PointsPrice       func(childComplexity int) int
 	}
 
 	StartExperimentPayload struct {
@@ -2346,6 +2364,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PaymentDeclinedError.Retryable(childComplexity), true
 
+	case "PaymentMethodError.code":
+		if e.ComplexityRoot.PaymentMethodError.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethodError.Code(childComplexity), true
+	case "PaymentMethodError.field":
+		if e.ComplexityRoot.PaymentMethodError.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethodError.Field(childComplexity), true
+	case "PaymentMethodError.message":
+		if e.ComplexityRoot.PaymentMethodError.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethodError.Message(childComplexity), true
+	case "PaymentMethodError.method":
+		if e.ComplexityRoot.PaymentMethodError.Method == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethodError.Method(childComplexity), true
+	case "PaymentMethodError.retryAfterMs":
+		if e.ComplexityRoot.PaymentMethodError.RetryAfterMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethodError.RetryAfterMs(childComplexity), true
+	case "PaymentMethodError.retryable":
+		if e.ComplexityRoot.PaymentMethodError.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethodError.Retryable(childComplexity), true
+	case "PaymentMethodError.taken":
+		if e.ComplexityRoot.PaymentMethodError.Taken == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentMethodError.Taken(childComplexity), true
+
 	case "PlaceOrderPayload.account":
 		if e.ComplexityRoot.PlaceOrderPayload.Account == nil {
 			break
@@ -2800,6 +2861,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.SchedulerRuns(childComplexity), true
+	case "Query.shop":
+		if e.ComplexityRoot.Query.Shop == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Shop(childComplexity), true
 	case "Query.stockDrift":
 		if e.ComplexityRoot.Query.StockDrift == nil {
 			break
@@ -2921,6 +2988,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SchedulerRun.StartedAt(childComplexity), true
+
+	case "Shop.currency":
+		if e.ComplexityRoot.Shop.Currency == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Shop.Currency(childComplexity), true
+	case "Shop.paymentMethods":
+		if e.ComplexityRoot.Shop.PaymentMethods == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Shop.PaymentMethods(childComplexity), true
+	case "Shop.paymentsSimulated":
+		if e.ComplexityRoot.Shop.PaymentsSimulated == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Shop.PaymentsSimulated(childComplexity), true
+	case "Shop.pointsPrice":
+		if e.ComplexityRoot.Shop.PointsPrice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Shop.PointsPrice(childComplexity), true
 
 	case "StartExperimentPayload.experiment":
 		if e.ComplexityRoot.StartExperimentPayload.Experiment == nil {
@@ -4058,6 +4150,24 @@ type PriceChangedError implements UserError {
   actual: Money!
 }
 
+"The shop does not take the payment method. Nothing was ordered or paid."
+type PaymentMethodError implements UserError {
+  "INVALID_INPUT."
+  code: ErrorCode!
+  "The reason, for people."
+  message: String!
+  "The path of the input field at fault."
+  field: [String!]
+  "Whether the same request, with the same idempotency key, may succeed later."
+  retryable: Boolean!
+  "How many milliseconds to wait before that. It is null if something must change first."
+  retryAfterMs: Int
+  "The method that was asked for."
+  method: PaymentMethod!
+  "The methods that the shop takes."
+  taken: [PaymentMethod!]!
+}
+
 "Somebody else has changed the object since the given version."
 type VersionConflictError implements UserError {
   "VERSION_CONFLICT."
@@ -4359,6 +4469,21 @@ type Interval {
 	{Name: "../schema/meta.graphqls", Input: `extend type Query {
   "Which concurrency strategy serves which family of balances."
   strategies: [FamilyStrategy!]!
+
+  "What the shop offers to everybody."
+  shop: Shop!
+}
+
+"What the shop offers to everybody."
+type Shop {
+  "The currency of prices, ISO 4217."
+  currency: String!
+  "The payment methods that the shop takes. It may take none."
+  paymentMethods: [PaymentMethod!]!
+  "True if card payments are simulated: no money is taken, so the goods are for nothing. A shop in production says false."
+  paymentsSimulated: Boolean!
+  "What 100 points cost. They are bought by card: a shop that does not take CARD sells none."
+  pointsPrice: Money!
 }
 
 "A group of contended numbers that one concurrency strategy serves."
@@ -4965,7 +5090,10 @@ type CancelOrderPayload {
 }
 `, BuiltIn: false},
 	{Name: "../schema/points.graphqls", Input: `extend type Mutation {
-  "Add points to the caller's wallet."
+  """
+  Buy points for the caller's wallet. The payment gateway takes their price, which is shop.pointsPrice for 100 points, rounded up, and
+  then the points are added.
+  """
   chargePoints(
     "How many points."
     input: ChargePointsInput!
@@ -5011,7 +5139,7 @@ type Entry implements Node {
 
 "What happened to a balance. Lines of stock and coupons are for administrators, by their identifier."
 enum EntryKind {
-  "Points were added."
+  "Points were bought."
   POINTS_CHARGED
   "An administrator has corrected the points."
   POINTS_ADJUSTED
@@ -5055,7 +5183,7 @@ type EntryEdge {
   node: Entry!
 }
 
-"Points to add to the caller's wallet."
+"Points to buy for the caller's wallet."
 input ChargePointsInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
@@ -5063,7 +5191,7 @@ input ChargePointsInput {
   amount: Int64!
 }
 
-"What became of points that were to be added."
+"What became of points that were to be bought."
 type ChargePointsPayload {
   "The caller's wallet as it is now, null where it was refused."
   wallet: Wallet
@@ -5996,6 +6124,20 @@ func (ec *executionContext) childFields_SchedulerRun(ctx context.Context, field 
 		return ec.fieldContext_SchedulerRun_error(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SchedulerRun", field.Name)
+}
+
+func (ec *executionContext) childFields_Shop(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "currency":
+		return ec.fieldContext_Shop_currency(ctx, field)
+	case "paymentMethods":
+		return ec.fieldContext_Shop_paymentMethods(ctx, field)
+	case "paymentsSimulated":
+		return ec.fieldContext_Shop_paymentsSimulated(ctx, field)
+	case "pointsPrice":
+		return ec.fieldContext_Shop_pointsPrice(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Shop", field.Name)
 }
 
 func (ec *executionContext) childFields_StartExperimentPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

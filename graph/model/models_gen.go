@@ -141,7 +141,7 @@ type CancelOrderPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// Points to add to the caller's wallet.
+// Points to buy for the caller's wallet.
 type ChargePointsInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
 	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
@@ -149,7 +149,7 @@ type ChargePointsInput struct {
 	Amount int64 `json:"amount"`
 }
 
-// What became of points that were to be added.
+// What became of points that were to be bought.
 type ChargePointsPayload struct {
 	// The caller's wallet as it is now, null where it was refused.
 	Wallet *Wallet `json:"wallet,omitempty"`
@@ -806,6 +806,26 @@ type PaymentInput struct {
 	AccountID *string `json:"accountId,omitempty"`
 }
 
+// The shop does not take the payment method. Nothing was ordered or paid.
+type PaymentMethodError struct {
+	// INVALID_INPUT.
+	Code ErrorCode `json:"code"`
+	// The reason, for people.
+	Message string `json:"message"`
+	// The path of the input field at fault.
+	Field []string `json:"field,omitempty"`
+	// Whether the same request, with the same idempotency key, may succeed later.
+	Retryable bool `json:"retryable"`
+	// How many milliseconds to wait before that. It is null if something must change first.
+	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
+	// The method that was asked for.
+	Method PaymentMethod `json:"method"`
+	// The methods that the shop takes.
+	Taken []PaymentMethod `json:"taken"`
+}
+
+func (PaymentMethodError) IsUserError() {}
+
 // An order to place.
 type PlaceOrderInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
@@ -1103,6 +1123,18 @@ type SchedulerRun struct {
 	Error *string `json:"error,omitempty"`
 }
 
+// What the shop offers to everybody.
+type Shop struct {
+	// The currency of prices, ISO 4217.
+	Currency string `json:"currency"`
+	// The payment methods that the shop takes. It may take none.
+	PaymentMethods []PaymentMethod `json:"paymentMethods"`
+	// True if card payments are simulated: no money is taken, so the goods are for nothing. A shop in production says false.
+	PaymentsSimulated bool `json:"paymentsSimulated"`
+	// What 100 points cost. They are bought by card: a shop that does not take CARD sells none.
+	PointsPrice *Money `json:"pointsPrice"`
+}
+
 // What to run: a plan that comes with holdfast, or what is chosen here. What is left out is as in holdfast's default plan.
 type StartExperimentInput struct {
 	// The name of a shipped plan, such as transfers. Nothing else may be given then.
@@ -1369,7 +1401,7 @@ func (e DiscountKind) MarshalGQL(w io.Writer) {
 type EntryKind string
 
 const (
-	// Points were added.
+	// Points were bought.
 	EntryKindPointsCharged EntryKind = "POINTS_CHARGED"
 	// An administrator has corrected the points.
 	EntryKindPointsAdjusted EntryKind = "POINTS_ADJUSTED"

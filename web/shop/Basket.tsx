@@ -2,10 +2,10 @@ import { useApolloClient, useQuery } from '@apollo/client/react';
 import { type FormEvent, useState } from 'react';
 
 import { addOrder } from './cache';
-import { CheckoutDocument, type PaymentInput, PlaceOrderDocument, ProductDocument } from './gql/operations';
+import { CheckoutDocument, PlaceOrderDocument, ProductDocument } from './gql/operations';
 import { discounted, formatMoney, sum } from './money';
 import { Failure, Outcome } from './Outcome';
-import { PaymentChoice } from './PaymentChoice';
+import { firstChoice, PaymentChoice, paymentOf } from './PaymentChoice';
 import { type Line, usePurchase } from './purchase';
 import { useOperation } from './useOperation';
 
@@ -17,11 +17,13 @@ export function Basket() {
   const client = useApolloClient();
   const checkout = useQuery(CheckoutDocument, { fetchPolicy: 'cache-and-network' });
   const order = useOperation(PlaceOrderDocument, (data) => data.placeOrder);
-  const [payment, setPayment] = useState<PaymentInput | null>({ method: 'POINTS' });
+  const [chosen, setChosen] = useState<string | null>(null);
   const [couponIssueId, setCouponIssueId] = useState('');
   const [watch, setWatch] = useState(true);
 
   const me = checkout.data?.me;
+  const shop = checkout.data?.shop;
+  const payment = chosen ?? firstChoice(shop?.paymentMethods ?? []);
   const coupons = me?.couponIssues.filter((issue) => issue.status === 'ISSUED') ?? [];
   const coupon = coupons.find((issue) => issue.id === couponIssueId);
   const queued = checkout.data?.strategies.some((s) => s.family === 'STOCK' && s.strategy === 'QUEUE') ?? false;
@@ -43,7 +45,7 @@ export function Basket() {
     const payload = await order.run({
       lines: lines.map(({ product, quantity }) => ({ productId: product.id, quantity })),
       couponIssueId: coupon?.id,
-      payment,
+      payment: paymentOf(payment),
       expectedTotal: total && { amountMinor: total.amountMinor, currency: total.currency },
       wait: !(queued && watch),
     });
@@ -85,7 +87,9 @@ export function Basket() {
           </select>
         </label>
         {total && <p className="price">Total: {formatMoney(total)}</p>}
-        {me && <PaymentChoice wallet={me.wallet} accounts={me.accounts} onChange={setPayment} />}
+        {me && shop && (
+          <PaymentChoice wallet={me.wallet} accounts={me.accounts} methods={shop.paymentMethods} chosen={payment} onChange={setChosen} />
+        )}
         {queued && (
           <label className="row">
             <input type="checkbox" checked={watch} onChange={(e) => setWatch(e.target.checked)} />
@@ -95,6 +99,7 @@ export function Basket() {
         <button type="submit" disabled={lines.length === 0 || order.busy}>
           Place order
         </button>
+        {shop?.paymentsSimulated && <p className="quiet">Card payments are simulated: no money is taken.</p>}
       </form>
       <Outcome error={order.error} payload={order.payload}>
         {order.payload?.ticket ? (

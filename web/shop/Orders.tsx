@@ -23,7 +23,7 @@ export function Orders() {
       <ol className="plain" aria-label="Your orders">
         {orders?.edges.map(({ node }) => (
           <li key={node.id}>
-            <OrderCard order={node} />
+            <OrderCard order={node} byPoints={data?.shop.paymentMethods.includes('POINTS') ?? false} />
           </li>
         ))}
       </ol>
@@ -32,7 +32,7 @@ export function Orders() {
   );
 }
 
-function OrderCard({ order }: { order: OrderCardFragment }) {
+function OrderCard({ order, byPoints }: { order: OrderCardFragment; byPoints: boolean }) {
   const pay = useOperation(PayOrderDocument, (d) => d.payOrder);
   const cancel = useOperation(CancelOrderDocument, (d) => d.cancelOrder);
   const label = `order of ${formatTime(order.createdAt)}, ${formatMoney(order.total)}`;
@@ -58,7 +58,7 @@ function OrderCard({ order }: { order: OrderCardFragment }) {
       {order.failure && <p>{order.failure.reason}</p>}
       {pending && <p className="quiet">Reserved until {formatTime(order.expiresAt)}.</p>}
       <div className="row">
-        {pending && (
+        {pending && byPoints && (
           <button
             type="button"
             disabled={pay.busy}

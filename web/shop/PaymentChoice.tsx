@@ -1,39 +1,40 @@
-import { useState } from 'react';
-
-import type { AccountBalanceFragment, PaymentInput } from './gql/operations';
+import type { AccountBalanceFragment, PaymentInput, PaymentMethod } from './gql/operations';
 import { formatCount, formatMoney } from './money';
 
 interface Props {
   wallet: { balance: string };
   accounts: readonly AccountBalanceFragment[];
-  /** null means: later. */
-  onChange: (payment: PaymentInput | null) => void;
+  /** The methods that the shop takes. */
+  methods: readonly PaymentMethod[];
+  chosen: string;
+  onChange: (chosen: string) => void;
 }
 
-export function PaymentChoice({ wallet, accounts, onChange }: Props) {
-  const [chosen, setChosen] = useState('POINTS');
-  const choose = (value: string) => {
-    setChosen(value);
-    onChange(paymentOf(value));
-  };
+/** What was not chosen yet is the first method that the shop takes and that needs no further choice. */
+export function firstChoice(methods: readonly PaymentMethod[]): string {
+  return methods.find((method) => method !== 'ACCOUNT') ?? '';
+}
+
+export function PaymentChoice({ wallet, accounts, methods, chosen, onChange }: Props) {
   return (
     <label className="field">
       <span>Payment</span>
-      <select value={chosen} onChange={(e) => choose(e.target.value)}>
-        <option value="POINTS">Points ({formatCount(wallet.balance)})</option>
-        {accounts.map((account) => (
-          <option key={account.id} value={account.id}>
-            {account.name} ({formatMoney(account.balance)})
-          </option>
-        ))}
-        <option value="CARD">Card</option>
+      <select value={chosen} onChange={(e) => onChange(e.target.value)}>
+        {methods.includes('POINTS') && <option value="POINTS">Points ({formatCount(wallet.balance)})</option>}
+        {methods.includes('ACCOUNT') &&
+          accounts.map((account) => (
+            <option key={account.id} value={account.id}>
+              {account.name} ({formatMoney(account.balance)})
+            </option>
+          ))}
+        {methods.includes('CARD') && <option value="CARD">Card</option>}
         <option value="">Later</option>
       </select>
     </label>
   );
 }
 
-function paymentOf(value: string): PaymentInput | null {
+export function paymentOf(value: string): PaymentInput | null {
   switch (value) {
     case '':
       return null;

@@ -3,7 +3,7 @@ import { type FormEvent, useState } from 'react';
 
 import { ChargePointsDocument, type JournalFragment, PointsDocument } from './gql/operations';
 import { More } from './More';
-import { formatCount, formatTime } from './money';
+import { formatCount, formatMoney, formatTime } from './money';
 import { Failure, Outcome } from './Outcome';
 import { useOperation } from './useOperation';
 
@@ -21,6 +21,7 @@ export function Points() {
     void charge.run({ amount }, { first: pageSize });
   };
   const wallet = data?.me?.wallet;
+  const shop = data?.shop;
   return (
     <>
       <Failure error={error} />
@@ -29,22 +30,30 @@ export function Points() {
           <span data-testid="points">{formatCount(wallet.balance)}</span> points
         </p>
       )}
-      <form onSubmit={submit} className="row">
-        <label className="field">
-          <span>Points to add</span>
-          <input
-            inputMode="numeric"
-            required
-            pattern="[1-9][0-9]{0,14}"
-            title="A whole number, at least 1."
-            value={amount}
-            onChange={(e) => setAmount(e.target.value)}
-          />
-        </label>
-        <button type="submit" disabled={charge.busy}>
-          Add points
-        </button>
-      </form>
+      {shop?.paymentMethods.includes('CARD') && (
+        <form onSubmit={submit} className="row">
+          <label className="field">
+            <span>Points to add</span>
+            <input
+              inputMode="numeric"
+              required
+              pattern="[1-9][0-9]{0,14}"
+              title="A whole number, at least 1."
+              value={amount}
+              onChange={(e) => setAmount(e.target.value)}
+            />
+          </label>
+          <button type="submit" disabled={charge.busy}>
+            Add points
+          </button>
+        </form>
+      )}
+      {shop?.paymentMethods.includes('CARD') && (
+        <p className="quiet">
+          100 points cost {formatMoney(shop.pointsPrice)}, paid by card.
+          {shop.paymentsSimulated && ' Card payments are simulated: no money is taken.'}
+        </p>
+      )}
       <Outcome error={charge.error} payload={charge.payload}>
         Points added.
       </Outcome>

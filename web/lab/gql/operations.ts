@@ -81,6 +81,7 @@ export type StartExperimentMutation = { startExperiment: { experiment: { id: str
       | { message: string }
       | { message: string }
       | { message: string }
+      | { message: string }
     > } | null };
 
 export type StopExperimentMutationVariables = Exact<{
@@ -89,6 +90,7 @@ export type StopExperimentMutationVariables = Exact<{
 
 
 export type StopExperimentMutation = { stopExperiment: { experiment: { id: string, state: ExperimentState } | null, userErrors: Array<
+      | { message: string }
       | { message: string }
       | { message: string }
       | { message: string }

@@ -26,6 +26,7 @@
       "InsufficientFundsError",
       "OutOfStockError",
       "PaymentDeclinedError",
+      "PaymentMethodError",
       "PriceChangedError",
       "UnavailableError",
       "VersionConflictError"

@@ -1,0 +1,185 @@
+package commerce_test
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"holdfast/clients"
+	"holdfast/commerce"
+	"holdfast/config"
+	"holdfast/ent/order"
+	"holdfast/ent/payment"
+	"holdfast/lockprovider"
+)
+
+// taking opens a shop that takes these payment methods.
+func (v variant) taking(t *testing.T, methods commerce.PaymentMethods) *shop {
+	t.Helper()
+	return openShop(t, lockprovider.FamilyConfig{Strategy: v.strategy}, "sqlite://:memory:", clients.EmbeddedRedis, func(cfg *config.Config) {
+		cfg.Payment.Methods = methods
+		for _, lock := range cfg.Locks {
+			lock.Settings.Ack = v.ack
+		}
+	})
+}
+
+// TestMethodsThatAreNotTaken: an order is neither placed nor paid by a method that the shop does not take.
+func TestMethodsThatAreNotTaken(t *testing.T) {
+	for _, v := range variants("sqlite3") {
+		t.Run(v.String(), func(t *testing.T) {
+			s := v.taking(t, "ACCOUNT, POINTS")
+			a := s.product(t, 1000, 3)
+			lines := []commerce.Line{{ProductID: a, Quantity: 1}}
+			result, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{Key: uuid.New(), Lines: lines, Payment: byCard()})
+			errs := wantCodes(t, err, "INVALID_INPUT:input.payment.method")
+			details, _ := errs[0].Details.(commerce.MethodNotTakenDetails)
+			if taken := []payment.Method{payment.MethodACCOUNT, payment.MethodPOINTS}; !slices.Equal(details.Taken, taken) ||
+				errs[0].Message != "the shop does not take CARD; it takes ACCOUNT, POINTS" {
+				t.Errorf("told %q, %+v", errs[0].Message, details)
+			}
+			if result.Order != nil {
+				t.Errorf("an order was made: %v", result.Order)
+			}
+			s.wantStock(t, a, 3)
+
+			result, err = s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{Key: uuid.New(), Lines: lines})
+			must(t, err)
+			s.settle(t)
+			_, err = s.Orders.Pay(t.Context(), alice, commerce.PayOrder{Key: uuid.New(), OrderID: result.Order.ID, Payment: *byCard()})
+			wantCodes(t, err, "INVALID_INPUT:input.payment.method")
+			result, err = s.Orders.Pay(t.Context(), alice, commerce.PayOrder{
+				Key: uuid.New(), OrderID: result.Order.ID, Payment: *byAccount(s.account(t, alice, 1000)),
+			})
+			must(t, err)
+			wantStatus(t, result.Order, order.StatusPAID)
+			if len(s.gateway.calls) > 0 {
+				t.Errorf("the gateway was asked: %v", s.gateway.calls)
+			}
+			s.audit(t)
+		})
+	}
+}
+
+// TestMethodThatIsTakenNoMore: a repeat does not pay by a method that the shop has ceased to take. The order can be paid otherwise.
+func TestMethodThatIsTakenNoMore(t *testing.T) {
+	database := "sqlite://" + filepath.Join(t.TempDir(), "shop.db")
+	open := func(methods commerce.PaymentMethods) *shop {
+		return openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.AtomicSQL}, database, clients.EmbeddedRedis,
+			func(cfg *config.Config) { cfg.Payment.Methods = methods })
+	}
+	before := open("CARD,ACCOUNT")
+	before.gateway.fail = func(string, string) error { return errGatewayDown }
+	in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: before.product(t, 1000, 3), Quantity: 1}}, Payment: byCard()}
+	_, err := before.Orders.Place(t.Context(), alice, in)
+	wantCodes(t, err, "UNAVAILABLE")
+
+	after := open("ACCOUNT")
+	result, err := after.Orders.Place(t.Context(), alice, in)
+	wantCodes(t, err, "INVALID_INPUT:input.payment.method")
+	wantStatus(t, result.Order, order.StatusPENDING)
+	if len(after.gateway.calls) > 0 {
+		t.Errorf("the gateway was asked: %v", after.gateway.calls)
+	}
+	result, err = after.Orders.Pay(t.Context(), alice, commerce.PayOrder{
+		Key: uuid.New(), OrderID: result.Order.ID, Payment: *byAccount(after.account(t, alice, 1000)),
+	})
+	must(t, err)
+	wantStatus(t, result.Order, order.StatusPAID)
+}
+
+// TestPointsAreBought: points come with a payment that was captured, and only then.
+func TestPointsAreBought(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		in := commerce.ChargePoints{Key: uuid.New(), Amount: 250}
+		s.gateway.fail = func(string, string) error { return commerce.ErrDeclined }
+		for range 2 {
+			_, err := s.Points.Charge(t.Context(), alice, in)
+			wantCodes(t, err, "PAYMENT_DECLINED")
+		}
+		s.wantPoints(t, alice, 0)
+
+		in.Key = uuid.New()
+		for _, down := range []string{"authorize", "capture"} {
+			s.gateway.fail = func(call, _ string) error {
+				if call == down {
+					return errGatewayDown
+				}
+				return nil
+			}
+			_, err := s.Points.Charge(t.Context(), alice, in)
+			wantCodes(t, err, "UNAVAILABLE")
+			s.wantPoints(t, alice, 0)
+		}
+		s.gateway.fail = nil
+		for range 2 { // the second one is a repeat
+			_, err := s.Points.Charge(t.Context(), alice, in)
+			must(t, err)
+			s.wantPoints(t, alice, 250)
+		}
+		if got := s.gateway.taken(); got != 250 {
+			t.Errorf("the gateway has taken %d, want 250", got)
+		}
+
+		// What the wallet cannot take is not paid for.
+		_, err := s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: lockprovider.MaxAmount})
+		wantCodes(t, err, "INVALID_INPUT:input.amount")
+		s.wantPoints(t, alice, 250)
+		if got := s.gateway.taken(); got != 250 {
+			t.Errorf("the gateway has taken %d, want 250", got)
+		}
+		s.audit(t)
+	})
+}
+
+// TestPriceOfPoints: the price is that of the configuration, rounded up.
+func TestPriceOfPoints(t *testing.T) {
+	for _, test := range []struct{ price, points, want int64 }{
+		{100, 1, 1},
+		{100, 1234, 1234},
+		{1, 1, 1},
+		{1, 100, 1},
+		{1, 101, 2},
+		{90, 10, 9},
+		{90, 11, 10},
+		{10_000, 3, 300},
+		{10_000, lockprovider.MaxAmount - 1, (lockprovider.MaxAmount - 1) * 100},
+	} {
+		s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.AtomicSQL}, "sqlite://:memory:", clients.EmbeddedRedis,
+			func(cfg *config.Config) { cfg.Payment.PointsPrice = test.price })
+		_, err := s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: test.points})
+		must(t, err)
+		if got := s.gateway.taken(); got != test.want {
+			t.Errorf("%d points at %d for 100 cost %d, want %d", test.points, test.price, got, test.want)
+		}
+	}
+}
+
+// TestShopWithoutCardsSellsNoPoints, but remembers those that it has sold.
+func TestShopWithoutCardsSellsNoPoints(t *testing.T) {
+	database := "sqlite://" + filepath.Join(t.TempDir(), "shop.db")
+	open := func(methods commerce.PaymentMethods) *shop {
+		return openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.AtomicSQL}, database, clients.EmbeddedRedis,
+			func(cfg *config.Config) { cfg.Payment.Methods = methods })
+	}
+	in := commerce.ChargePoints{Key: uuid.New(), Amount: 100}
+	_, err := open("CARD").Points.Charge(t.Context(), alice, in)
+	must(t, err)
+
+	s := open("POINTS,ACCOUNT")
+	_, err = s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: 100})
+	wantCodes(t, err, "INVALID_STATE")
+	result, err := s.Points.Charge(t.Context(), alice, in)
+	if err != nil || !result.Meta.Replayed {
+		t.Errorf("the repeat is told %+v, %v", result, err)
+	}
+	s.wantPoints(t, alice, 100)
+	if len(s.gateway.calls) > 0 {
+		t.Errorf("the gateway was asked: %v", s.gateway.calls)
+	}
+	_, err = s.Points.Adjust(t.Context(), admin, commerce.AdjustPoints{Key: uuid.New(), UserID: alice.UserID, Delta: 5, Reason: "goodwill"})
+	must(t, err)
+	s.wantPoints(t, alice, 105)
+}
