@@ -27,6 +27,7 @@ import (
 	"holdfast/config"
 	"holdfast/events"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 	"holdfast/schedulers"
 )
 
@@ -51,7 +52,7 @@ type Options struct {
 	Events bool
 
 	// Gateway takes card payments. If it is nil, the one that the configuration names does.
-	Gateway commerce.Gateway
+	Gateway payments.Gateway
 
 	// Now replaces the clock of the services, which is that of the database.
 	Now func() time.Time
@@ -217,7 +218,7 @@ func (s *Shop) runStrategies(ctx context.Context) error {
 func (s *Shop) openServices() {
 	cfg, gateway, now := s.cfg, s.options.Gateway, s.options.Now
 	if gateway == nil && cfg.Payment.Gateway == commerce.GatewaySimulated {
-		gateway = cfg.Payment.SimulatedGateway
+		gateway = payments.NewSimulated(cfg.Payment.SimulatedSettings)
 	}
 	if now == nil {
 		now = s.Clock.Now

@@ -14,6 +14,7 @@ import (
 	"holdfast/ent"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
+	"holdfast/payments"
 )
 
 // Deps is what the services work with.
@@ -21,7 +22,7 @@ type Deps struct {
 	Client    *ent.Client
 	Ledger    *lockprovider.Ledger
 	Providers *lockprovider.Providers
-	Gateway   Gateway // nil for none
+	Gateway   payments.Gateway // nil for none
 	Shop      ShopSettings
 	Payment   PaymentSettings
 	// Now is the clock of all instances, such as that of their database; nil means time.Now.

@@ -68,7 +68,7 @@ func SettlementOf(o *ent.Order) Settlement {
 func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done, failed int, err error) {
 	now := s.now()
 	payable := order.And(order.StatusEQ(order.StatusPENDING), order.Unattended(true), order.ExpiresAtGT(now)) // by card, perhaps
-	byCard := order.Or(order.HasPaymentWith(payment.MethodEQ(payment.MethodCARD)), payable)
+	byCard := order.Or(order.HasPaymentAttemptsWith(owed), payable)
 	var rows []*ent.Order
 	for _, kind := range []predicate.Order{order.Not(byCard), byCard} {
 		some, err := s.due(ctx, now, kind, limit)

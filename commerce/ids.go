@@ -22,6 +22,8 @@ const (
 	prefixAccount  = "acct_"
 	prefixTransfer = "tr_"
 	prefixTopUp    = "top_"
+	prefixAttempt  = "pat_"
+	prefixRefund   = "re_"
 )
 
 var lowerBase32 = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)

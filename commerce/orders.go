@@ -347,7 +347,8 @@ type PayOrder struct {
 }
 
 // Pay pays an order that was placed without payment. Only its owner pays by points or from an account. Errors: NOT_FOUND,
-// INVALID_INPUT, INVALID_STATE if the order is not PENDING, and those of a payment. An order whose payment is declined becomes FAILED.
+// INVALID_INPUT, INVALID_STATE if the order is not PENDING or is being paid by card, and those of a payment. An order whose card is not
+// authorized stays PENDING, and may be paid by another. One whose payment is refused otherwise becomes FAILED.
 func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, error) {
 	row, persistence, err := s.owned(ctx, v, in.OrderID)
 	if err != nil {

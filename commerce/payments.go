@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"holdfast/ent/payment"
+	"holdfast/payments"
 )
 
 // The values of payment.gateway.
@@ -86,6 +89,26 @@ type noGateway struct{}
 
 var errNoGateway = errors.New("no payment gateway is configured")
 
-func (noGateway) Authorize(context.Context, string, Money) error { return errNoGateway }
-func (noGateway) Capture(context.Context, string) error          { return errNoGateway }
-func (noGateway) Cancel(context.Context, string) error           { return errNoGateway }
+func (noGateway) Authorize(context.Context, payments.Authorization) (payments.Answer, error) {
+	return payments.Answer{}, errNoGateway
+}
+
+func (noGateway) Capture(context.Context, payments.Ref, payments.Amount) (payments.Answer, error) {
+	return payments.Answer{}, errNoGateway
+}
+
+func (noGateway) Void(context.Context, payments.Ref) (payments.Answer, error) {
+	return payments.Answer{}, errNoGateway
+}
+
+func (noGateway) Refund(context.Context, payments.Ref, string, payments.Amount) (payments.Answer, error) {
+	return payments.Answer{}, errNoGateway
+}
+
+func (noGateway) Lookup(context.Context, payments.Ref) (payments.Answer, error) {
+	return payments.Answer{}, errNoGateway
+}
+
+func (noGateway) ParseWebhook(http.Header, []byte, time.Time) ([]payments.Notification, error) {
+	return nil, errNoGateway
+}

@@ -13,6 +13,7 @@ import (
 	"holdfast/ent/payment"
 	"holdfast/ent/user"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 )
 
 // Points are the customers' wallets. One point is worth one minor unit of the shop's currency.
@@ -50,17 +51,18 @@ func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsR
 		})
 		return chargeResult(v, receipt, err)
 	}
-	made := paymentMade{
-		Method: payment.MethodCARD.String(), AmountMinor: s.priceOf(in.Amount), Currency: s.Shop.Currency,
-		Reference: idOf(prefixTopUp, id),
-	}
-	if err := s.pay(ctx, made); err != nil {
+	made, err := s.pay(ctx, idOf(prefixTopUp, id), Money{Minor: s.priceOf(in.Amount), Currency: s.Shop.Currency})
+	if err != nil {
 		return PointsResult{}, err
 	}
 	result, err := s.credit(ctx, v, in, &made)
 	if hasCode(err, InvalidInput) { // the wallet cannot take them
-		if cerr := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, made.Reference) }); cerr != nil {
-			return result, gatewayAway(cerr)
+		amount := payments.Amount{Minor: made.AmountMinor, Currency: made.Currency}
+		_, rerr := s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
+			return s.Gateway.Refund(ctx, payments.Ref{Attempt: idOf(prefixTopUp, id), Reference: made.Reference}, prefixRefund+idOf(prefixTopUp, id), amount)
+		})
+		if rerr != nil {
+			return result, gatewayAway(rerr)
 		}
 	}
 	return result, err
@@ -72,23 +74,35 @@ func (s *Points) priceOf(points int64) int64 {
 	return hundreds*s.Payment.PointsPrice + (rest*s.Payment.PointsPrice+99)/100
 }
 
-// pay has the gateway take the price of points.
-func (s *Points) pay(ctx context.Context, made paymentMade) error {
-	err := s.callGateway(ctx, func(ctx context.Context) error {
-		return s.Gateway.Authorize(ctx, made.Reference, Money{Minor: made.AmountMinor, Currency: made.Currency})
+// pay has the gateway take the price of points. attempt is the idempotency key.
+func (s *Points) pay(ctx context.Context, attempt string, price Money) (paymentMade, error) {
+	amount := payments.Amount(price)
+	answer, err := s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
+		return s.Gateway.Authorize(ctx, payments.Authorization{Attempt: attempt, Subject: attempt, Amount: amount})
 	})
-	if err == nil {
-		err = s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Capture(ctx, made.Reference) })
+	if err == nil && answer.State == payments.StateAuthorized {
+		answer, err = s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
+			return s.Gateway.Capture(ctx, payments.Ref{Attempt: attempt, Reference: answer.Reference}, amount)
+		})
 	}
 	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, ErrDeclined):
-		return &Error{Code: PaymentDeclined, Message: "the payment for the points was declined"}
+	case errors.Is(err, payments.ErrMismatch):
+		return paymentMade{}, &Error{
+			Code: IdempotencyMismatch, Field: input("idempotencyKey"), Message: "this key was used to buy another number of points",
+		}
+	case err != nil:
+	case answer.State == payments.StateCaptured:
+		return paymentMade{
+			Method: payment.MethodCARD.String(), AmountMinor: price.Minor, Currency: price.Currency, Reference: answer.Reference,
+		}, nil
+	case answer.State == payments.StateDeclined, answer.State == payments.StateVoided, answer.State == payments.StateRefunded:
+		return paymentMade{}, &Error{Code: PaymentDeclined, Message: "the payment for the points was declined"}
+	default:
+		err = errUndecided
 	}
 	away := gatewayAway(err)
 	away.Field = nil // the input names no payment
-	return away
+	return paymentMade{}, away
 }
 
 // credit adds points to the viewer's wallet. made is the payment that they were bought by, nil for those of demo data.

@@ -1,6 +1,7 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +12,9 @@ import (
 	"holdfast/ent/couponissue"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 )
 
 // The kinds of records, which are the kinds of events as well.
@@ -70,6 +73,7 @@ type (
 		Currency    string `json:"currency"`
 		AccountID   string `json:"accountId,omitempty"`
 		Reference   string `json:"reference,omitempty"`
+		AttemptID   string `json:"attemptId,omitempty"` // of a card
 	}
 	orderEnded struct {
 		OrderID string      `json:"orderId"`
@@ -321,6 +325,14 @@ func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
 	if n == 0 {
 		return errOrderAdvanced
 	}
+	if p.Payment.AttemptID != "" {
+		answer := payments.Answer{Reference: p.Payment.Reference}
+		if _, err := moveAttempt(ctx, tx, p.Payment.AttemptID, p.At, answer, payments.OnCaptured); err != nil {
+			return err
+		}
+	} else if open, err := tx.PaymentAttempt.Query().Where(paymentattempt.OpenOrderID(p.OrderID)).Exist(ctx); err != nil || open {
+		return cmp.Or[error](err, errOrderAdvanced) // a card payment is under way: do not take the money twice
+	}
 	authorized, err := tx.Payment.Query().Where(payment.OrderID(p.OrderID)).Exist(ctx)
 	switch {
 	case err != nil:
@@ -342,6 +354,10 @@ func writePaymentAuthorized(ctx context.Context, tx *ent.Tx, p orderPaid) error 
 	}
 	if n == 0 {
 		return errOrderAdvanced
+	}
+	answer := payments.Answer{Reference: p.Payment.Reference}
+	if _, err := moveAttempt(ctx, tx, p.Payment.AttemptID, p.At, answer, payments.OnAuthorized, payments.OnCapture); err != nil {
+		return err
 	}
 	return createPayment(tx, p, payment.StatusAUTHORIZED).Exec(ctx)
 }

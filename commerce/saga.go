@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/schema"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 )
 
 // An order is a saga over families of balances:
@@ -33,7 +37,10 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 	advanced := row.Status != order.StatusPENDING
 	if row.Status == order.StatusPENDING {
 		err = s.complete(ctx, row, pay, request, &meta)
-		if errors.As(err, &refused) {
+		switch {
+		case errors.As(err, &refused) && refused.stays:
+			return OrderResult{Order: row, Meta: meta, Persistence: Persisted}, refused.why
+		case refused != nil:
 			_, err = s.end(ctx, row, ending{
 				status: order.StatusFAILED, code: refused.why.Code, reason: refused.why.Message, fingerprint: row.ID,
 			})
@@ -81,8 +88,11 @@ func failureField(code string) []string {
 	return input("payment")
 }
 
-// stepRefused is the refusal of a step for good: the order has failed.
-type stepRefused struct{ why *Error }
+// stepRefused is the refusal of a step for good: the order has failed, unless it stays PENDING because it may be paid otherwise.
+type stepRefused struct {
+	why   *Error
+	stays bool
+}
 
 func (r *stepRefused) Error() string { return r.why.Error() }
 
@@ -95,8 +105,9 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 	}
 	switch {
 	case row.TotalMinor == 0: // a discount may cover everything
-		return s.recordPaid(ctx, row, paymentMade{Method: payment.MethodPOINTS.String(), Currency: row.Currency}, request)
-	case row.Edges.Payment != nil: // authorized before: finish that payment, whatever this request says
+		return s.recordPaid(ctx, row, stepID(row.ID, "payment"),
+			paymentMade{Method: payment.MethodPOINTS.String(), Currency: row.Currency}, request)
+	case row.Edges.Payment != nil && (pay == nil || pay.Method == payment.MethodCARD): // authorized before: finish that payment
 		return s.payByCard(ctx, row, request)
 	case pay == nil:
 		return nil // stays PENDING until it is paid or expires
@@ -107,7 +118,20 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 	if pay.Method == payment.MethodCARD {
 		return s.payByCard(ctx, row, request)
 	}
-	return s.payByBalance(ctx, row, *pay, request, meta)
+	open, err := s.hasOpenAttempt(ctx, row.ID)
+	if err == nil && !open {
+		if err = s.payByBalance(ctx, row, *pay, request, meta); !errors.Is(err, errOrderAdvanced) {
+			return err
+		}
+		open, err = s.hasOpenAttempt(ctx, row.ID) // since then
+	}
+	switch {
+	case err != nil:
+		return err
+	case open:
+		return underWay()
+	}
+	return errOrderAdvanced
 }
 
 func (s *Orders) spendCoupon(ctx context.Context, row *ent.Order, meta *Meta) error {
@@ -122,7 +146,7 @@ func (s *Orders) spendCoupon(ctx context.Context, row *ent.Order, meta *Meta) er
 		},
 	})
 	if errors.Is(err, lockprovider.ErrLimit) {
-		return &stepRefused{&Error{Code: CouponNotValid, Field: input("couponIssueId"), Message: "this coupon has been used"}}
+		return &stepRefused{why: &Error{Code: CouponNotValid, Field: input("couponIssueId"), Message: "this coupon has been used"}}
 	}
 	return err
 }
@@ -145,7 +169,7 @@ func (s *Orders) payByBalance(ctx context.Context, row *ent.Order, pay Payment, 
 		r := refused.Refusals[0]
 		why := insufficientFunds(r, input("payment"), "the wallet or account")
 		why.Retryable = false // the order fails
-		return &stepRefused{why}
+		return &stepRefused{why: why}
 	}
 	return err
 }
@@ -167,55 +191,10 @@ func (s *Orders) paymentMove(userID string, made paymentMade, delta int64) (lock
 	return lockprovider.Accounts, lockprovider.Move{Balance: lockprovider.AccountKey(made.AccountID), Delta: delta}
 }
 
-// payByCard authorizes the payment, records the authorization, captures the payment, and marks the order paid. The record
-// is there for a crash after the capture: a job then captures again, which changes nothing, and marks the order.
-func (s *Orders) payByCard(ctx context.Context, row *ent.Order, request string) error {
-	made := paymentMade{
-		Method: payment.MethodCARD.String(), AmountMinor: row.TotalMinor, Currency: row.Currency, Reference: row.ID,
-	}
-	if row.Edges.Payment == nil {
-		err := s.callGateway(ctx, func(ctx context.Context) error {
-			return s.Gateway.Authorize(ctx, row.ID, Money{Minor: row.TotalMinor, Currency: row.Currency})
-		})
-		if err != nil {
-			return declined(err, "the payment was not authorized")
-		}
-		_, err = s.Ledger.Apply(ctx, lockprovider.Change{
-			ID: stepID(row.ID, "authorization"), Family: lockprovider.Stock,
-			Record: lockprovider.Record{
-				Kind: KindPaymentAuthorized, Fingerprint: row.ID,
-				Payload: mustJSON(orderPaid{OrderID: row.ID, UserID: row.UserID, Payment: made, At: s.now()}),
-			},
-		})
-		if err != nil {
-			return s.cancelIfAdvanced(ctx, row, translate(err, lockprovider.Receipt{}))
-		}
-	}
-	if err := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Capture(ctx, row.ID) }); err != nil {
-		return declined(err, "the authorized payment could not be captured")
-	}
-	return s.cancelIfAdvanced(ctx, row, s.recordPaid(ctx, row, made, request))
-}
-
-// cancelIfAdvanced cancels the payment at the gateway if the order was cancelled, expired, or paid otherwise during the call.
-func (s *Orders) cancelIfAdvanced(ctx context.Context, row *ent.Order, err error) error {
-	if !errors.Is(err, errOrderAdvanced) {
-		return err
-	}
-	if current, lerr := s.load(ctx, row.ID); lerr == nil && current.Status == order.StatusPAID &&
-		current.Edges.Payment.Method == payment.MethodCARD {
-		return err // a repeat of this very payment was faster
-	}
-	if cerr := s.cancelAtGateway(ctx, row.ID); cerr != nil {
-		return cerr
-	}
-	return err
-}
-
 // recordPaid marks an order paid whose payment moves no balance.
-func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, made paymentMade, request string) error {
+func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, id uuid.UUID, made paymentMade, request string) error {
 	_, err := s.Ledger.Apply(ctx, lockprovider.Change{
-		ID: stepID(row.ID, "payment"), Family: lockprovider.Stock,
+		ID: id, Family: lockprovider.Stock,
 		Record: lockprovider.Record{
 			Kind: KindOrderPaid, Fingerprint: request,
 			Payload: mustJSON(orderPaid{OrderID: row.ID, UserID: row.UserID, Payment: made, At: s.now()}),
@@ -225,36 +204,12 @@ func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, made paymentMad
 }
 
 // callGateway bounds one call of the payment gateway.
-func (c *core) callGateway(ctx context.Context, call func(ctx context.Context) error) error {
+func (c *core) callGateway(
+	ctx context.Context, call func(ctx context.Context) (payments.Answer, error),
+) (payments.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Payment.Timeout)
 	defer cancel()
 	return call(ctx)
-}
-
-// cancelAtGateway has the gateway give a payment back. That the gateway refuses it does not end anything: the order still owes
-// the payment, and the job goes on asking.
-func (s *Orders) cancelAtGateway(ctx context.Context, orderID string) error {
-	err := s.callGateway(ctx, func(ctx context.Context) error { return s.Gateway.Cancel(ctx, orderID) })
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, ErrDeclined):
-		return &Error{
-			Code: PaymentDeclined, Message: "the payment could not be given back yet; the shop goes on trying",
-			cause: fmt.Errorf("%w: %w", errGateway, err),
-		}
-	default:
-		return gatewayAway(err)
-	}
-}
-
-// declined turns an error of the gateway into a refusal of the step if the gateway declined the payment. If the gateway did
-// not answer, the order stays PENDING, and a repeat calls the gateway again.
-func declined(err error, message string) error {
-	if errors.Is(err, ErrDeclined) {
-		return &stepRefused{&Error{Code: PaymentDeclined, Field: input("payment"), Message: message}}
-	}
-	return gatewayAway(err)
 }
 
 // errGateway marks what went wrong at the payment gateway, whose connection fails with the same errors as that of a store.
@@ -309,14 +264,22 @@ func (s *Orders) giveBack(ctx context.Context, orderID string) error {
 			return err
 		}
 	}
+	if err := s.endAttempts(ctx, row.ID); err != nil {
+		return err
+	}
 	if made := row.Edges.Payment; made != nil {
 		if err := s.refund(ctx, row, made); err != nil {
 			return err
 		}
 	}
-	return s.Client.Order.Update().Where(order.ID(row.ID), order.CouponSpent(false)).
+	return s.Client.Order.Update().
+		Where(order.ID(row.ID), order.CouponSpent(false), order.Not(order.HasPaymentAttemptsWith(owed))).
 		SetSettled(true).SetUpdatedAt(s.now()).Exec(ctx)
 }
+
+// owed are the attempts that the gateway has not ended yet.
+var owed = paymentattempt.StatusNotIn(
+	paymentattempt.StatusDECLINED, paymentattempt.StatusVOIDED, paymentattempt.StatusREFUNDED)
 
 func (s *Orders) returnCoupon(ctx context.Context, row *ent.Order) error {
 	return ignoreAdvanced(s.step(ctx, nil, lockprovider.Change{
@@ -329,15 +292,11 @@ func (s *Orders) returnCoupon(ctx context.Context, row *ent.Order) error {
 	}))
 }
 
-// refund gives back a payment: an authorization is voided, a capture refunded.
+// refund notes that a payment is given back. What was paid by points or from an account is given back by that; what was paid by card
+// has been.
 func (s *Orders) refund(ctx context.Context, row *ent.Order, made *ent.Payment) error {
-	switch {
-	case made.Status == payment.StatusREFUNDED || made.Status == payment.StatusDECLINED:
+	if made.Status == payment.StatusREFUNDED || made.Status == payment.StatusDECLINED {
 		return nil
-	case made.Method == payment.MethodCARD:
-		if err := s.cancelAtGateway(ctx, row.ID); err != nil {
-			return err
-		}
 	}
 	if made.Status == payment.StatusAUTHORIZED { // never captured: nothing to journal
 		return s.Client.Payment.Update().Where(payment.ID(made.ID), payment.StatusEQ(payment.StatusAUTHORIZED)).

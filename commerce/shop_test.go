@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ import (
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
+	"holdfast/payments"
 )
 
 // shop is a whole shop on an embedded database and Redis.
@@ -110,35 +112,44 @@ func (c *clock) advance(d time.Duration) {
 }
 
 // gateway is a payment gateway with a ledger of its own: what it has taken and given back can be compared with what the
-// shop believes. fail decides on each call; nil lets all succeed.
+// shop believes. fail decides on each call, which it is told with what is paid, such as the ID of an order; nil lets all succeed.
+// errDeclined has the gateway refuse the call.
 type gateway struct {
-	mu    sync.Mutex
-	fail  func(call, reference string) error
-	state map[string]string // reference → authorized, captured or cancelled
-	price map[string]int64  // reference → what was authorized
-	calls []string
+	mu       sync.Mutex
+	fail     func(call, subject string) error
+	state    map[string]string // attempt → authorized, captured, declined or cancelled
+	price    map[string]int64  // attempt → what was authorized
+	subjects map[string]string // attempt → what is paid
+	latest   map[string]string // what is paid → its last attempt
+	calls    []string
+	lose     string // the call whose next answer is lost
 }
+
+var errDeclined = errors.New("declined")
 
 // taken is the sum of what is captured and not given back.
 func (g *gateway) taken() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	sum := int64(0)
-	for reference, state := range g.state {
+	for attempt, state := range g.state {
 		if state == "captured" {
-			sum += g.price[reference]
+			sum += g.price[attempt]
 		}
 	}
 	return sum
 }
 
-func (g *gateway) do(call, reference string, change func(state string) (string, error)) error {
+func (g *gateway) do(call, attempt string, change func(state string) string) (payments.Answer, error) {
 	g.mu.Lock()
-	fail := g.fail
+	fail, subject := g.fail, g.subjects[attempt]
 	g.mu.Unlock()
+	refused := false
 	if fail != nil {
-		if err := fail(call, reference); err != nil {
-			return err
+		err := fail(call, subject)
+		refused = errors.Is(err, errDeclined)
+		if err != nil && !refused {
+			return payments.Answer{}, err
 		}
 	}
 	g.mu.Lock()
@@ -147,43 +158,85 @@ func (g *gateway) do(call, reference string, change func(state string) (string, 
 		g.state = map[string]string{}
 	}
 	g.calls = append(g.calls, call)
-	next, err := change(g.state[reference])
-	if err == nil {
-		g.state[reference] = next
+	state := g.state[attempt]
+	switch {
+	case state == "" && call != "authorize":
+		return payments.Answer{State: payments.StateNotFound}, nil
+	case refused && (state == "" || state == "authorized" && call == "capture"):
+		state = "declined"
+	case !refused:
+		state = change(state)
 	}
-	return err
+	g.state[attempt] = state
+	if g.lose == call {
+		g.lose = ""
+		return payments.Answer{}, errLost
+	}
+	answer := payments.Answer{Reference: "ref_" + attempt}
+	switch state {
+	case "authorized":
+		answer.State = payments.StateAuthorized
+	case "captured":
+		answer.State, answer.Captured = payments.StateCaptured, g.price[attempt]
+	case "declined":
+		answer.State, answer.Reason = payments.StateDeclined, "declined"
+	case "cancelled":
+		answer.State = payments.StateVoided
+	case "refunded":
+		answer.State, answer.Captured, answer.Refunded = payments.StateRefunded, g.price[attempt], g.price[attempt]
+	}
+	return answer, nil
 }
 
-func (g *gateway) Authorize(_ context.Context, reference string, amount commerce.Money) error {
-	return g.do("authorize", reference, func(state string) (string, error) {
-		if g.price == nil {
-			g.price = map[string]int64{}
-		}
+func (g *gateway) Authorize(_ context.Context, a payments.Authorization) (payments.Answer, error) {
+	g.mu.Lock()
+	if g.price == nil {
+		g.price, g.subjects, g.latest = map[string]int64{}, map[string]string{}, map[string]string{}
+	}
+	g.subjects[a.Attempt] = a.Subject
+	g.mu.Unlock()
+	return g.do("authorize", a.Attempt, func(state string) string {
 		if state == "" {
-			g.price[reference] = amount.Minor
-			return "authorized", nil
+			g.price[a.Attempt], g.latest[a.Subject] = a.Amount.Minor, a.Attempt
+			return "authorized"
 		}
-		return state, nil // idempotent
+		return state
 	})
 }
 
-func (g *gateway) Capture(_ context.Context, reference string) error {
-	return g.do("capture", reference, func(state string) (string, error) {
-		if state == "cancelled" {
-			return "", commerce.ErrDeclined
-		}
-		return "captured", nil
-	})
+func (g *gateway) Capture(_ context.Context, p payments.Ref, _ payments.Amount) (payments.Answer, error) {
+	return g.do("capture", p.Attempt, func(state string) string { return instead(state, "authorized", "captured") })
 }
 
-func (g *gateway) Cancel(_ context.Context, reference string) error {
-	return g.do("cancel", reference, func(string) (string, error) { return "cancelled", nil })
+func (g *gateway) Void(_ context.Context, p payments.Ref) (payments.Answer, error) {
+	return g.do("cancel", p.Attempt, func(state string) string { return instead(state, "authorized", "cancelled") })
 }
 
-func (g *gateway) stateOf(reference string) string {
+func (g *gateway) Refund(_ context.Context, p payments.Ref, _ string, _ payments.Amount) (payments.Answer, error) {
+	return g.do("cancel", p.Attempt, func(state string) string { return instead(state, "captured", "refunded") })
+}
+
+func (g *gateway) Lookup(_ context.Context, p payments.Ref) (payments.Answer, error) {
+	return g.do("lookup", p.Attempt, func(state string) string { return state })
+}
+
+func (g *gateway) ParseWebhook(http.Header, []byte, time.Time) ([]payments.Notification, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// instead is next if the state is from.
+func instead(state, from, next string) string {
+	if state == from {
+		return next
+	}
+	return state
+}
+
+// stateOf is the state of the last payment of something, such as an order: cancelled if it was voided or refunded.
+func (g *gateway) stateOf(subject string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.state[reference]
+	return instead(g.state[g.latest[subject]], "refunded", "cancelled")
 }
 
 func (s *shop) product(t testing.TB, price, stock int64) string {

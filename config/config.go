@@ -18,6 +18,7 @@ import (
 	"holdfast/events"
 	"holdfast/graph/transport"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 	"holdfast/schedulers"
 )
 
@@ -111,7 +112,7 @@ type Pipeline struct {
 // Payment is how customers may pay, and the payment gateway.
 type Payment struct {
 	commerce.PaymentSettings
-	commerce.SimulatedGateway
+	payments.SimulatedSettings
 }
 
 // Auth is how access tokens are checked.

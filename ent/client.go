@@ -24,6 +24,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/salesstatistic"
@@ -76,6 +77,8 @@ type Client struct {
 	OrderLine *OrderLineClient
 	// Payment is the client for interacting with the Payment builders.
 	Payment *PaymentClient
+	// PaymentAttempt is the client for interacting with the PaymentAttempt builders.
+	PaymentAttempt *PaymentAttemptClient
 	// ProcessedEvent is the client for interacting with the ProcessedEvent builders.
 	ProcessedEvent *ProcessedEventClient
 	// Product is the client for interacting with the Product builders.
@@ -119,6 +122,7 @@ func (c *Client) init() {
 	c.Order = NewOrderClient(c.config)
 	c.OrderLine = NewOrderLineClient(c.config)
 	c.Payment = NewPaymentClient(c.config)
+	c.PaymentAttempt = NewPaymentAttemptClient(c.config)
 	c.ProcessedEvent = NewProcessedEventClient(c.config)
 	c.Product = NewProductClient(c.config)
 	c.SalesStatistic = NewSalesStatisticClient(c.config)
@@ -235,6 +239,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Order:          NewOrderClient(cfg),
 		OrderLine:      NewOrderLineClient(cfg),
 		Payment:        NewPaymentClient(cfg),
+		PaymentAttempt: NewPaymentAttemptClient(cfg),
 		ProcessedEvent: NewProcessedEventClient(cfg),
 		Product:        NewProductClient(cfg),
 		SalesStatistic: NewSalesStatisticClient(cfg),
@@ -278,6 +283,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Order:          NewOrderClient(cfg),
 		OrderLine:      NewOrderLineClient(cfg),
 		Payment:        NewPaymentClient(cfg),
+		PaymentAttempt: NewPaymentAttemptClient(cfg),
 		ProcessedEvent: NewProcessedEventClient(cfg),
 		Product:        NewProductClient(cfg),
 		SalesStatistic: NewSalesStatisticClient(cfg),
@@ -318,9 +324,9 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
 		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
-		c.Operation, c.Order, c.OrderLine, c.Payment, c.ProcessedEvent, c.Product,
-		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
-		c.StockAlert, c.Transfer, c.User,
+		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
+		c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
+		c.SearchDocument, c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Use(hooks...)
 	}
@@ -332,9 +338,9 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
 		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
-		c.Operation, c.Order, c.OrderLine, c.Payment, c.ProcessedEvent, c.Product,
-		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
-		c.StockAlert, c.Transfer, c.User,
+		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
+		c.ProcessedEvent, c.Product, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
+		c.SearchDocument, c.StockAlert, c.Transfer, c.User,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -373,6 +379,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.OrderLine.mutate(ctx, m)
 	case *PaymentMutation:
 		return c.Payment.mutate(ctx, m)
+	case *PaymentAttemptMutation:
+		return c.PaymentAttempt.mutate(ctx, m)
 	case *ProcessedEventMutation:
 		return c.ProcessedEvent.mutate(ctx, m)
 	case *ProductMutation:
@@ -2212,6 +2220,22 @@ func (c *OrderClient) QueryPayment(_m *Order) *PaymentQuery {
 	return query
 }
 
+// QueryPaymentAttempts queries the payment_attempts edge of a Order.
+func (c *OrderClient) QueryPaymentAttempts(_m *Order) *PaymentAttemptQuery {
+	query := (&PaymentAttemptClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(order.Table, order.FieldID, id),
+			sqlgraph.To(paymentattempt.Table, paymentattempt.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, order.PaymentAttemptsTable, order.PaymentAttemptsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *OrderClient) Hooks() []Hook {
 	return c.hooks.Order
@@ -2548,6 +2572,155 @@ func (c *PaymentClient) mutate(ctx context.Context, m *PaymentMutation) (Value, 
 		return (&PaymentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Payment mutation op: %q", m.Op())
+	}
+}
+
+// PaymentAttemptClient is a client for the PaymentAttempt schema.
+type PaymentAttemptClient struct {
+	config
+}
+
+// NewPaymentAttemptClient returns a client for the PaymentAttempt from the given config.
+func NewPaymentAttemptClient(c config) *PaymentAttemptClient {
+	return &PaymentAttemptClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `paymentattempt.Hooks(f(g(h())))`.
+func (c *PaymentAttemptClient) Use(hooks ...Hook) {
+	c.hooks.PaymentAttempt = append(c.hooks.PaymentAttempt, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `paymentattempt.Intercept(f(g(h())))`.
+func (c *PaymentAttemptClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PaymentAttempt = append(c.inters.PaymentAttempt, interceptors...)
+}
+
+// Create returns a builder for creating a PaymentAttempt entity.
+func (c *PaymentAttemptClient) Create() *PaymentAttemptCreate {
+	mutation := newPaymentAttemptMutation(c.config, OpCreate)
+	return &PaymentAttemptCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PaymentAttempt entities.
+func (c *PaymentAttemptClient) CreateBulk(builders ...*PaymentAttemptCreate) *PaymentAttemptCreateBulk {
+	return &PaymentAttemptCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PaymentAttemptClient) MapCreateBulk(slice any, setFunc func(*PaymentAttemptCreate, int)) *PaymentAttemptCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PaymentAttemptCreateBulk{err: fmt.Errorf("calling to PaymentAttemptClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PaymentAttemptCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PaymentAttemptCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PaymentAttempt.
+func (c *PaymentAttemptClient) Update() *PaymentAttemptUpdate {
+	mutation := newPaymentAttemptMutation(c.config, OpUpdate)
+	return &PaymentAttemptUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PaymentAttemptClient) UpdateOne(_m *PaymentAttempt) *PaymentAttemptUpdateOne {
+	mutation := newPaymentAttemptMutation(c.config, OpUpdateOne, withPaymentAttempt(_m))
+	return &PaymentAttemptUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PaymentAttemptClient) UpdateOneID(id string) *PaymentAttemptUpdateOne {
+	mutation := newPaymentAttemptMutation(c.config, OpUpdateOne, withPaymentAttemptID(id))
+	return &PaymentAttemptUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PaymentAttempt.
+func (c *PaymentAttemptClient) Delete() *PaymentAttemptDelete {
+	mutation := newPaymentAttemptMutation(c.config, OpDelete)
+	return &PaymentAttemptDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PaymentAttemptClient) DeleteOne(_m *PaymentAttempt) *PaymentAttemptDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PaymentAttemptClient) DeleteOneID(id string) *PaymentAttemptDeleteOne {
+	builder := c.Delete().Where(paymentattempt.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PaymentAttemptDeleteOne{builder}
+}
+
+// Query returns a query builder for PaymentAttempt.
+func (c *PaymentAttemptClient) Query() *PaymentAttemptQuery {
+	return &PaymentAttemptQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePaymentAttempt},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PaymentAttempt entity by its id.
+func (c *PaymentAttemptClient) Get(ctx context.Context, id string) (*PaymentAttempt, error) {
+	return c.Query().Where(paymentattempt.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PaymentAttemptClient) GetX(ctx context.Context, id string) *PaymentAttempt {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryOrder queries the order edge of a PaymentAttempt.
+func (c *PaymentAttemptClient) QueryOrder(_m *PaymentAttempt) *OrderQuery {
+	query := (&OrderClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(paymentattempt.Table, paymentattempt.FieldID, id),
+			sqlgraph.To(order.Table, order.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, paymentattempt.OrderTable, paymentattempt.OrderColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *PaymentAttemptClient) Hooks() []Hook {
+	return c.hooks.PaymentAttempt
+}
+
+// Interceptors returns the client interceptors.
+func (c *PaymentAttemptClient) Interceptors() []Interceptor {
+	return c.inters.PaymentAttempt
+}
+
+func (c *PaymentAttemptClient) mutate(ctx context.Context, m *PaymentAttemptMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PaymentAttemptCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PaymentAttemptUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PaymentAttemptUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PaymentAttemptDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown PaymentAttempt mutation op: %q", m.Op())
 	}
 }
 
@@ -3817,14 +3990,14 @@ type (
 	hooks struct {
 		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
 		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
-		Payment, ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
-		SearchDocument, StockAlert, Transfer, User []ent.Hook
+		Payment, PaymentAttempt, ProcessedEvent, Product, SalesStatistic, SchedulerJob,
+		SchedulerRun, SearchDocument, StockAlert, Transfer, User []ent.Hook
 	}
 	inters struct {
 		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
 		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
-		Payment, ProcessedEvent, Product, SalesStatistic, SchedulerJob, SchedulerRun,
-		SearchDocument, StockAlert, Transfer, User []ent.Interceptor
+		Payment, PaymentAttempt, ProcessedEvent, Product, SalesStatistic, SchedulerJob,
+		SchedulerRun, SearchDocument, StockAlert, Transfer, User []ent.Interceptor
 	}
 )
 

@@ -21,6 +21,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/salesstatistic"
@@ -111,6 +112,7 @@ func checkColumn(t, c string) error {
 			order.Table:          order.ValidColumn,
 			orderline.Table:      orderline.ValidColumn,
 			payment.Table:        payment.ValidColumn,
+			paymentattempt.Table: paymentattempt.ValidColumn,
 			processedevent.Table: processedevent.ValidColumn,
 			product.Table:        product.ValidColumn,
 			salesstatistic.Table: salesstatistic.ValidColumn,

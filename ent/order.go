@@ -69,9 +69,11 @@ type OrderEdges struct {
 	Lines []*OrderLine `json:"lines,omitempty"`
 	// Payment holds the value of the payment edge.
 	Payment *Payment `json:"payment,omitempty"`
+	// PaymentAttempts holds the value of the payment_attempts edge.
+	PaymentAttempts []*PaymentAttempt `json:"payment_attempts,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [3]bool
+	loadedTypes [4]bool
 }
 
 // UserOrErr returns the User value or an error if the edge
@@ -103,6 +105,15 @@ func (e OrderEdges) PaymentOrErr() (*Payment, error) {
 		return nil, &NotFoundError{label: payment.Label}
 	}
 	return nil, &NotLoadedError{edge: "payment"}
+}
+
+// PaymentAttemptsOrErr returns the PaymentAttempts value or an error if the edge
+// was not loaded in eager-loading.
+func (e OrderEdges) PaymentAttemptsOrErr() ([]*PaymentAttempt, error) {
+	if e.loadedTypes[3] {
+		return e.PaymentAttempts, nil
+	}
+	return nil, &NotLoadedError{edge: "payment_attempts"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -275,6 +286,11 @@ func (_m *Order) QueryLines() *OrderLineQuery {
 // QueryPayment queries the "payment" edge of the Order entity.
 func (_m *Order) QueryPayment() *PaymentQuery {
 	return NewOrderClient(_m.config).QueryPayment(_m)
+}
+
+// QueryPaymentAttempts queries the "payment_attempts" edge of the Order entity.
+func (_m *Order) QueryPaymentAttempts() *PaymentAttemptQuery {
+	return NewOrderClient(_m.config).QueryPaymentAttempts(_m)
 }
 
 // Update returns a builder for updating this Order.

@@ -9,6 +9,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/user"
 	"time"
 
@@ -278,6 +279,21 @@ func (_c *OrderCreate) SetNillablePaymentID(id *string) *OrderCreate {
 // SetPayment sets the "payment" edge to the Payment entity.
 func (_c *OrderCreate) SetPayment(v *Payment) *OrderCreate {
 	return _c.SetPaymentID(v.ID)
+}
+
+// AddPaymentAttemptIDs adds the "payment_attempts" edge to the PaymentAttempt entity by IDs.
+func (_c *OrderCreate) AddPaymentAttemptIDs(ids ...string) *OrderCreate {
+	_c.mutation.AddPaymentAttemptIDs(ids...)
+	return _c
+}
+
+// AddPaymentAttempts adds the "payment_attempts" edges to the PaymentAttempt entity.
+func (_c *OrderCreate) AddPaymentAttempts(v ...*PaymentAttempt) *OrderCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddPaymentAttemptIDs(ids...)
 }
 
 // Mutation returns the OrderMutation object of the builder.
@@ -619,6 +635,22 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.PaymentAttemptsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentAttemptsTable,
+			Columns: []string{order.PaymentAttemptsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentattempt.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

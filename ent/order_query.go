@@ -9,6 +9,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/predicate"
 	"holdfast/ent/user"
 	"math"
@@ -22,13 +23,14 @@ import (
 // OrderQuery is the builder for querying Order entities.
 type OrderQuery struct {
 	config
-	ctx         *QueryContext
-	order       []order.OrderOption
-	inters      []Interceptor
-	predicates  []predicate.Order
-	withUser    *UserQuery
-	withLines   *OrderLineQuery
-	withPayment *PaymentQuery
+	ctx                 *QueryContext
+	order               []order.OrderOption
+	inters              []Interceptor
+	predicates          []predicate.Order
+	withUser            *UserQuery
+	withLines           *OrderLineQuery
+	withPayment         *PaymentQuery
+	withPaymentAttempts *PaymentAttemptQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -124,6 +126,28 @@ func (_q *OrderQuery) QueryPayment() *PaymentQuery {
 			sqlgraph.From(order.Table, order.FieldID, selector),
 			sqlgraph.To(payment.Table, payment.FieldID),
 			sqlgraph.Edge(sqlgraph.O2O, false, order.PaymentTable, order.PaymentColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryPaymentAttempts chains the current query on the "payment_attempts" edge.
+func (_q *OrderQuery) QueryPaymentAttempts() *PaymentAttemptQuery {
+	query := (&PaymentAttemptClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(order.Table, order.FieldID, selector),
+			sqlgraph.To(paymentattempt.Table, paymentattempt.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, order.PaymentAttemptsTable, order.PaymentAttemptsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -318,14 +342,15 @@ func (_q *OrderQuery) Clone() *OrderQuery {
 		return nil
 	}
 	return &OrderQuery{
-		config:      _q.config,
-		ctx:         _q.ctx.Clone(),
-		order:       append([]order.OrderOption{}, _q.order...),
-		inters:      append([]Interceptor{}, _q.inters...),
-		predicates:  append([]predicate.Order{}, _q.predicates...),
-		withUser:    _q.withUser.Clone(),
-		withLines:   _q.withLines.Clone(),
-		withPayment: _q.withPayment.Clone(),
+		config:              _q.config,
+		ctx:                 _q.ctx.Clone(),
+		order:               append([]order.OrderOption{}, _q.order...),
+		inters:              append([]Interceptor{}, _q.inters...),
+		predicates:          append([]predicate.Order{}, _q.predicates...),
+		withUser:            _q.withUser.Clone(),
+		withLines:           _q.withLines.Clone(),
+		withPayment:         _q.withPayment.Clone(),
+		withPaymentAttempts: _q.withPaymentAttempts.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -362,6 +387,17 @@ func (_q *OrderQuery) WithPayment(opts ...func(*PaymentQuery)) *OrderQuery {
 		opt(query)
 	}
 	_q.withPayment = query
+	return _q
+}
+
+// WithPaymentAttempts tells the query-builder to eager-load the nodes that are connected to
+// the "payment_attempts" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *OrderQuery) WithPaymentAttempts(opts ...func(*PaymentAttemptQuery)) *OrderQuery {
+	query := (&PaymentAttemptClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withPaymentAttempts = query
 	return _q
 }
 
@@ -443,10 +479,11 @@ func (_q *OrderQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Order,
 	var (
 		nodes       = []*Order{}
 		_spec       = _q.querySpec()
-		loadedTypes = [3]bool{
+		loadedTypes = [4]bool{
 			_q.withUser != nil,
 			_q.withLines != nil,
 			_q.withPayment != nil,
+			_q.withPaymentAttempts != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -483,6 +520,13 @@ func (_q *OrderQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Order,
 	if query := _q.withPayment; query != nil {
 		if err := _q.loadPayment(ctx, query, nodes, nil,
 			func(n *Order, e *Payment) { n.Edges.Payment = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withPaymentAttempts; query != nil {
+		if err := _q.loadPaymentAttempts(ctx, query, nodes,
+			func(n *Order) { n.Edges.PaymentAttempts = []*PaymentAttempt{} },
+			func(n *Order, e *PaymentAttempt) { n.Edges.PaymentAttempts = append(n.Edges.PaymentAttempts, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -560,6 +604,36 @@ func (_q *OrderQuery) loadPayment(ctx context.Context, query *PaymentQuery, node
 	}
 	query.Where(predicate.Payment(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(order.PaymentColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.OrderID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "order_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *OrderQuery) loadPaymentAttempts(ctx context.Context, query *PaymentAttemptQuery, nodes []*Order, init func(*Order), assign func(*Order, *PaymentAttempt)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Order)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(paymentattempt.FieldOrderID)
+	}
+	query.Where(predicate.PaymentAttempt(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(order.PaymentAttemptsColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

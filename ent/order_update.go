@@ -9,6 +9,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/predicate"
 	"time"
 
@@ -217,6 +218,21 @@ func (_u *OrderUpdate) SetPayment(v *Payment) *OrderUpdate {
 	return _u.SetPaymentID(v.ID)
 }
 
+// AddPaymentAttemptIDs adds the "payment_attempts" edge to the PaymentAttempt entity by IDs.
+func (_u *OrderUpdate) AddPaymentAttemptIDs(ids ...string) *OrderUpdate {
+	_u.mutation.AddPaymentAttemptIDs(ids...)
+	return _u
+}
+
+// AddPaymentAttempts adds the "payment_attempts" edges to the PaymentAttempt entity.
+func (_u *OrderUpdate) AddPaymentAttempts(v ...*PaymentAttempt) *OrderUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPaymentAttemptIDs(ids...)
+}
+
 // Mutation returns the OrderMutation object of the builder.
 func (_u *OrderUpdate) Mutation() *OrderMutation {
 	return _u.mutation
@@ -247,6 +263,27 @@ func (_u *OrderUpdate) RemoveLines(v ...*OrderLine) *OrderUpdate {
 func (_u *OrderUpdate) ClearPayment() *OrderUpdate {
 	_u.mutation.ClearPayment()
 	return _u
+}
+
+// ClearPaymentAttempts clears all "payment_attempts" edges to the PaymentAttempt entity.
+func (_u *OrderUpdate) ClearPaymentAttempts() *OrderUpdate {
+	_u.mutation.ClearPaymentAttempts()
+	return _u
+}
+
+// RemovePaymentAttemptIDs removes the "payment_attempts" edge to PaymentAttempt entities by IDs.
+func (_u *OrderUpdate) RemovePaymentAttemptIDs(ids ...string) *OrderUpdate {
+	_u.mutation.RemovePaymentAttemptIDs(ids...)
+	return _u
+}
+
+// RemovePaymentAttempts removes "payment_attempts" edges to PaymentAttempt entities.
+func (_u *OrderUpdate) RemovePaymentAttempts(v ...*PaymentAttempt) *OrderUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePaymentAttemptIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -427,6 +464,51 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PaymentAttemptsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentAttemptsTable,
+			Columns: []string{order.PaymentAttemptsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentattempt.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPaymentAttemptsIDs(); len(nodes) > 0 && !_u.mutation.PaymentAttemptsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentAttemptsTable,
+			Columns: []string{order.PaymentAttemptsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentattempt.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PaymentAttemptsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentAttemptsTable,
+			Columns: []string{order.PaymentAttemptsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentattempt.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -641,6 +723,21 @@ func (_u *OrderUpdateOne) SetPayment(v *Payment) *OrderUpdateOne {
 	return _u.SetPaymentID(v.ID)
 }
 
+// AddPaymentAttemptIDs adds the "payment_attempts" edge to the PaymentAttempt entity by IDs.
+func (_u *OrderUpdateOne) AddPaymentAttemptIDs(ids ...string) *OrderUpdateOne {
+	_u.mutation.AddPaymentAttemptIDs(ids...)
+	return _u
+}
+
+// AddPaymentAttempts adds the "payment_attempts" edges to the PaymentAttempt entity.
+func (_u *OrderUpdateOne) AddPaymentAttempts(v ...*PaymentAttempt) *OrderUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddPaymentAttemptIDs(ids...)
+}
+
 // Mutation returns the OrderMutation object of the builder.
 func (_u *OrderUpdateOne) Mutation() *OrderMutation {
 	return _u.mutation
@@ -671,6 +768,27 @@ func (_u *OrderUpdateOne) RemoveLines(v ...*OrderLine) *OrderUpdateOne {
 func (_u *OrderUpdateOne) ClearPayment() *OrderUpdateOne {
 	_u.mutation.ClearPayment()
 	return _u
+}
+
+// ClearPaymentAttempts clears all "payment_attempts" edges to the PaymentAttempt entity.
+func (_u *OrderUpdateOne) ClearPaymentAttempts() *OrderUpdateOne {
+	_u.mutation.ClearPaymentAttempts()
+	return _u
+}
+
+// RemovePaymentAttemptIDs removes the "payment_attempts" edge to PaymentAttempt entities by IDs.
+func (_u *OrderUpdateOne) RemovePaymentAttemptIDs(ids ...string) *OrderUpdateOne {
+	_u.mutation.RemovePaymentAttemptIDs(ids...)
+	return _u
+}
+
+// RemovePaymentAttempts removes "payment_attempts" edges to PaymentAttempt entities.
+func (_u *OrderUpdateOne) RemovePaymentAttempts(v ...*PaymentAttempt) *OrderUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemovePaymentAttemptIDs(ids...)
 }
 
 // Where appends a list predicates to the OrderUpdate builder.
@@ -881,6 +999,51 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.PaymentAttemptsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentAttemptsTable,
+			Columns: []string{order.PaymentAttemptsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentattempt.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedPaymentAttemptsIDs(); len(nodes) > 0 && !_u.mutation.PaymentAttemptsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentAttemptsTable,
+			Columns: []string{order.PaymentAttemptsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentattempt.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.PaymentAttemptsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.PaymentAttemptsTable,
+			Columns: []string{order.PaymentAttemptsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(paymentattempt.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

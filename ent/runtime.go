@@ -18,6 +18,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/salesstatistic"
@@ -658,6 +659,94 @@ func init() {
 	// payment.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	payment.IDValidator = func() func(string) error {
 		validators := paymentDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	paymentattemptFields := schema.PaymentAttempt{}.Fields()
+	_ = paymentattemptFields
+	// paymentattemptDescOrderID is the schema descriptor for order_id field.
+	paymentattemptDescOrderID := paymentattemptFields[1].Descriptor()
+	// paymentattempt.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
+	paymentattempt.OrderIDValidator = func() func(string) error {
+		validators := paymentattemptDescOrderID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(_order string) error {
+			for _, fn := range fns {
+				if err := fn(_order); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// paymentattemptDescOpenOrderID is the schema descriptor for open_order_id field.
+	paymentattemptDescOpenOrderID := paymentattemptFields[2].Descriptor()
+	// paymentattempt.OpenOrderIDValidator is a validator for the "open_order_id" field. It is called by the builders before save.
+	paymentattempt.OpenOrderIDValidator = paymentattemptDescOpenOrderID.Validators[0].(func(string) error)
+	// paymentattemptDescGateway is the schema descriptor for gateway field.
+	paymentattemptDescGateway := paymentattemptFields[3].Descriptor()
+	// paymentattempt.GatewayValidator is a validator for the "gateway" field. It is called by the builders before save.
+	paymentattempt.GatewayValidator = paymentattemptDescGateway.Validators[0].(func(string) error)
+	// paymentattemptDescAmountMinor is the schema descriptor for amount_minor field.
+	paymentattemptDescAmountMinor := paymentattemptFields[5].Descriptor()
+	// paymentattempt.AmountMinorValidator is a validator for the "amount_minor" field. It is called by the builders before save.
+	paymentattempt.AmountMinorValidator = paymentattemptDescAmountMinor.Validators[0].(func(int64) error)
+	// paymentattemptDescCurrency is the schema descriptor for currency field.
+	paymentattemptDescCurrency := paymentattemptFields[6].Descriptor()
+	// paymentattempt.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
+	paymentattempt.CurrencyValidator = func() func(string) error {
+		validators := paymentattemptDescCurrency.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(currency string) error {
+			for _, fn := range fns {
+				if err := fn(currency); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// paymentattemptDescReference is the schema descriptor for reference field.
+	paymentattemptDescReference := paymentattemptFields[7].Descriptor()
+	// paymentattempt.DefaultReference holds the default value on creation for the reference field.
+	paymentattempt.DefaultReference = paymentattemptDescReference.Default.(string)
+	// paymentattempt.ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
+	paymentattempt.ReferenceValidator = paymentattemptDescReference.Validators[0].(func(string) error)
+	// paymentattemptDescReason is the schema descriptor for reason field.
+	paymentattemptDescReason := paymentattemptFields[8].Descriptor()
+	// paymentattempt.DefaultReason holds the default value on creation for the reason field.
+	paymentattempt.DefaultReason = paymentattemptDescReason.Default.(string)
+	// paymentattempt.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	paymentattempt.ReasonValidator = paymentattemptDescReason.Validators[0].(func(string) error)
+	// paymentattemptDescCreatedAt is the schema descriptor for created_at field.
+	paymentattemptDescCreatedAt := paymentattemptFields[9].Descriptor()
+	// paymentattempt.DefaultCreatedAt holds the default value on creation for the created_at field.
+	paymentattempt.DefaultCreatedAt = paymentattemptDescCreatedAt.Default.(func() time.Time)
+	// paymentattemptDescUpdatedAt is the schema descriptor for updated_at field.
+	paymentattemptDescUpdatedAt := paymentattemptFields[10].Descriptor()
+	// paymentattempt.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	paymentattempt.DefaultUpdatedAt = paymentattemptDescUpdatedAt.Default.(func() time.Time)
+	// paymentattemptDescID is the schema descriptor for id field.
+	paymentattemptDescID := paymentattemptFields[0].Descriptor()
+	// paymentattempt.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	paymentattempt.IDValidator = func() func(string) error {
+		validators := paymentattemptDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),

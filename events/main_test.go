@@ -23,6 +23,7 @@ import (
 	"holdfast/ent/payment"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -168,7 +169,7 @@ func newEnvOn(t *testing.T, kind brokerKind, databaseURL string) *env {
 	must(t, err)
 	t.Cleanup(func() { must(t, providers.Close()) })
 	e.Services = commerce.New(commerce.Deps{
-		Client: db.Ent, Ledger: e.ledger, Providers: providers, Gateway: commerce.SimulatedGateway{},
+		Client: db.Ent, Ledger: e.ledger, Providers: providers, Gateway: payments.NewSimulated(payments.SimulatedSettings{}),
 		Shop: commerce.ShopSettings{
 			Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000,
 		},

@@ -46,7 +46,8 @@ type (
 		AmountMinor int64  `json:"amountMinor"`
 		Currency    string `json:"currency"`
 		AccountID   string `json:"accountId,omitempty"`
-		Reference   string `json:"reference,omitempty"`
+		Reference   string `json:"reference,omitempty"` // of the payment gateway
+		AttemptID   string `json:"attemptId,omitempty"` // the payment attempt of a card
 	}
 	// OrderEnded is an order that will not be fulfilled: its stock is given back.
 	OrderEnded struct {

@@ -30,6 +30,7 @@ import (
 	"holdfast/graph"
 	"holdfast/graph/transport"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 )
 
 // The users of the tests; "" is nobody.
@@ -74,7 +75,7 @@ func countQueries(client *ent.Client) *atomic.Int64 {
 }
 
 type settings struct {
-	gateway commerce.Gateway
+	gateway payments.Gateway
 	methods commerce.PaymentMethods
 	limits  transport.Limits
 	closed  bool // no introspection
@@ -140,7 +141,7 @@ func newAPI(t *testing.T, s settings) *api {
 	stopStrategies := events.Background(ctx, providers.Run)
 	t.Cleanup(func() { _ = stopStrategies() })
 	if s.gateway == nil {
-		s.gateway = commerce.SimulatedGateway{}
+		s.gateway = payments.NewSimulated(payments.SimulatedSettings{})
 	}
 	services := commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: ledger, Providers: providers, Gateway: s.gateway,

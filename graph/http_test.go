@@ -13,6 +13,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/graph"
 	"holdfast/graph/transport"
+	"holdfast/payments"
 )
 
 const (
@@ -334,7 +335,7 @@ func TestPanicsAreContained(t *testing.T) {
 // TestRequestTimeout lets a payment take longer than the request may.
 func TestRequestTimeout(t *testing.T) {
 	a := newAPI(t, settings{
-		gateway: commerce.SimulatedGateway{Latency: time.Hour}, limits: transport.Limits{RequestTimeout: 100 * time.Millisecond},
+		gateway: payments.NewSimulated(payments.SimulatedSettings{Latency: time.Hour}), limits: transport.Limits{RequestTimeout: 100 * time.Millisecond},
 	})
 	began := time.Now()
 	r := a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "CARD"}}))

@@ -15,6 +15,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider/ledger"
+	"holdfast/payments"
 )
 
 // The mutations as the tests send them: with everything that tells what they did.
@@ -113,9 +114,11 @@ func TestPayAndCancelOrder(t *testing.T) {
 			"me.wallet.entries.nodes.0.delta", 8900, "me.wallet.entries.nodes.1.kind", "ORDER_PAID")
 
 	// The demo order, by card.
-	a.ok(alice, payOrder, vars(object{"idempotencyKey": key(), "orderId": commerce.DemoOrderID, "payment": object{"method": "CARD"}})).
-		want("payOrder.order.payment.method", "CARD", "payOrder.order.payment.reference", commerce.DemoOrderID,
-			"payOrder.wallet", nil, "payOrder.account", nil)
+	paid := a.ok(alice, payOrder, vars(object{"idempotencyKey": key(), "orderId": commerce.DemoOrderID, "payment": object{"method": "CARD"}})).
+		want("payOrder.order.payment.method", "CARD", "payOrder.wallet", nil, "payOrder.account", nil)
+	if got := paid.text("payOrder.order.payment.reference"); !strings.HasPrefix(got, "sim_pat_") {
+		t.Errorf("the gateway's reference is %q", got)
+	}
 	a.ok(alice, cancelOrder, vars(object{"idempotencyKey": key(), "orderId": commerce.DemoOrderID})).
 		want("cancelOrder.order.payment.status", "REFUNDED")
 }
@@ -510,7 +513,7 @@ func TestUserErrorDetails(t *testing.T) {
 }
 
 func TestPaymentDeclined(t *testing.T) {
-	a := newAPI(t, settings{gateway: commerce.SimulatedGateway{AuthorizationFailureRate: 1}})
+	a := newAPI(t, settings{gateway: payments.NewSimulated(payments.SimulatedSettings{AuthorizationFailureRate: 1})})
 	r := a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "CARD"}}))
 	r.want("placeOrder.order.status", "FAILED", "placeOrder.products.0.stock.available", 250)
 	if got, want := r.userErrors(), "PaymentDeclinedError PAYMENT_DECLINED"; !strings.HasPrefix(got, want) {

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 	"holdfast/graph/generated"
 	"holdfast/graph/transport"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 )
 
 // TestUnsettledOrders shows administrators what a job cannot finish.
@@ -38,7 +40,7 @@ func TestUnsettledOrders(t *testing.T) {
 // is to be paid, which nobody but a worker may do. The database counts what its only writer writes.
 func TestQueriesChangeNothing(t *testing.T) {
 	a := newAPI(t, settings{
-		stock: lockprovider.Queue, streams: quick, gateway: noGateway{t}, limits: transport.Limits{MaxComplexity: 1_000_000}, // all fields at once
+		stock: lockprovider.Queue, streams: quick, gateway: noGateway{t: t}, limits: transport.Limits{MaxComplexity: 1_000_000}, // all fields at once
 	})
 	const card = "CARD"
 	ticket := a.ok(alice, placeOrder, vars(object{
@@ -194,15 +196,34 @@ func everythingOf(schema *ast.Schema, field *ast.FieldDefinition, depth int) str
 }
 
 // noGateway is a payment gateway that no query may call.
-type noGateway struct{ t *testing.T }
+type noGateway struct {
+	payments.Gateway
+	t *testing.T
+}
 
-func (g noGateway) Authorize(context.Context, string, commerce.Money) error { return g.called() }
-func (g noGateway) Capture(context.Context, string) error                   { return g.called() }
-func (g noGateway) Cancel(context.Context, string) error                    { return g.called() }
+func (g noGateway) Authorize(context.Context, payments.Authorization) (payments.Answer, error) {
+	return payments.Answer{}, g.called()
+}
+
+func (g noGateway) Capture(context.Context, payments.Ref, payments.Amount) (payments.Answer, error) {
+	return payments.Answer{}, g.called()
+}
+
+func (g noGateway) Void(context.Context, payments.Ref) (payments.Answer, error) {
+	return payments.Answer{}, g.called()
+}
+
+func (g noGateway) Refund(context.Context, payments.Ref, string, payments.Amount) (payments.Answer, error) {
+	return payments.Answer{}, g.called()
+}
+
+func (g noGateway) Lookup(context.Context, payments.Ref) (payments.Answer, error) {
+	return payments.Answer{}, g.called()
+}
 
 func (g noGateway) called() error {
 	g.t.Error("the payment gateway was called")
-	return commerce.ErrDeclined
+	return errors.New("the payment gateway was called")
 }
 
 // until waits for what other goroutines bring about.

@@ -22,6 +22,7 @@ import (
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 	"holdfast/lockprovider/redisfirst"
+	"holdfast/payments"
 )
 
 func TestMain(m *testing.M) {
@@ -159,7 +160,7 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 	i.persist()
 	t.Cleanup(func() { i.stopPersisting() })
 	i.Services = commerce.New(commerce.Deps{
-		Client: s.db.Ent, Ledger: i.ledger, Providers: i.providers, Gateway: commerce.SimulatedGateway{}, Now: i.clock.Now,
+		Client: s.db.Ent, Ledger: i.ledger, Providers: i.providers, Gateway: payments.NewSimulated(payments.SimulatedSettings{}), Now: i.clock.Now,
 		Shop: commerce.ShopSettings{
 			Currency: "USD", Reservation: reservation, MaxLines: 50, MaxQuantity: 1000,
 		},

@@ -395,6 +395,41 @@ var (
 			},
 		},
 	}
+	// PaymentAttemptsColumns holds the columns for the "payment_attempts" table.
+	PaymentAttemptsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "open_order_id", Type: field.TypeString, Unique: true, Nullable: true, Size: 64},
+		{Name: "gateway", Type: field.TypeString, Size: 64},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"CREATED", "AUTHORIZING", "REQUIRES_ACTION", "AUTHORIZED", "CAPTURING", "CAPTURED", "REFUNDING", "REFUNDED", "DECLINED", "VOIDING", "VOIDED", "UNKNOWN"}},
+		{Name: "amount_minor", Type: field.TypeInt64},
+		{Name: "currency", Type: field.TypeString, Size: 3},
+		{Name: "reference", Type: field.TypeString, Size: 255, Default: ""},
+		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "order_id", Type: field.TypeString, Size: 64},
+	}
+	// PaymentAttemptsTable holds the schema information for the "payment_attempts" table.
+	PaymentAttemptsTable = &schema.Table{
+		Name:       "payment_attempts",
+		Columns:    PaymentAttemptsColumns,
+		PrimaryKey: []*schema.Column{PaymentAttemptsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "payment_attempts_orders_payment_attempts",
+				Columns:    []*schema.Column{PaymentAttemptsColumns[10]},
+				RefColumns: []*schema.Column{OrdersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "paymentattempt_order_id",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentAttemptsColumns[10]},
+			},
+		},
+	}
 	// ProcessedEventsColumns holds the columns for the "processed_events" table.
 	ProcessedEventsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 128},
@@ -636,6 +671,7 @@ var (
 		OrdersTable,
 		OrderLinesTable,
 		PaymentsTable,
+		PaymentAttemptsTable,
 		ProcessedEventsTable,
 		ProductsTable,
 		SalesStatisticsTable,
@@ -671,4 +707,8 @@ func init() {
 		Table: "order_lines",
 	}
 	PaymentsTable.ForeignKeys[0].RefTable = OrdersTable
+	PaymentAttemptsTable.ForeignKeys[0].RefTable = OrdersTable
+	PaymentAttemptsTable.Annotation = &entsql.Annotation{
+		Table: "payment_attempts",
+	}
 }

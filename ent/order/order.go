@@ -57,6 +57,8 @@ const (
 	EdgeLines = "lines"
 	// EdgePayment holds the string denoting the payment edge name in mutations.
 	EdgePayment = "payment"
+	// EdgePaymentAttempts holds the string denoting the payment_attempts edge name in mutations.
+	EdgePaymentAttempts = "payment_attempts"
 	// Table holds the table name of the order in the database.
 	Table = "orders"
 	// UserTable is the table that holds the user relation/edge.
@@ -80,6 +82,13 @@ const (
 	PaymentInverseTable = "payments"
 	// PaymentColumn is the table column denoting the payment relation/edge.
 	PaymentColumn = "order_id"
+	// PaymentAttemptsTable is the table that holds the payment_attempts relation/edge.
+	PaymentAttemptsTable = "payment_attempts"
+	// PaymentAttemptsInverseTable is the table name for the PaymentAttempt entity.
+	// It exists in this package in order to avoid circular dependency with the "paymentattempt" package.
+	PaymentAttemptsInverseTable = "payment_attempts"
+	// PaymentAttemptsColumn is the table column denoting the payment_attempts relation/edge.
+	PaymentAttemptsColumn = "order_id"
 )
 
 // Columns holds all SQL columns for order fields.
@@ -314,6 +323,20 @@ func ByPaymentField(field string, opts ...sql.OrderTermOption) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newPaymentStep(), sql.OrderByField(field, opts...))
 	}
 }
+
+// ByPaymentAttemptsCount orders the results by payment_attempts count.
+func ByPaymentAttemptsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newPaymentAttemptsStep(), opts...)
+	}
+}
+
+// ByPaymentAttempts orders the results by payment_attempts terms.
+func ByPaymentAttempts(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newPaymentAttemptsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newUserStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -333,5 +356,12 @@ func newPaymentStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(PaymentInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2O, false, PaymentTable, PaymentColumn),
+	)
+}
+func newPaymentAttemptsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(PaymentAttemptsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, PaymentAttemptsTable, PaymentAttemptsColumn),
 	)
 }

@@ -999,6 +999,29 @@ func HasPaymentWith(preds ...predicate.Payment) predicate.Order {
 	})
 }
 
+// HasPaymentAttempts applies the HasEdge predicate on the "payment_attempts" edge.
+func HasPaymentAttempts() predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, PaymentAttemptsTable, PaymentAttemptsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasPaymentAttemptsWith applies the HasEdge predicate on the "payment_attempts" edge with a given conditions (other predicates).
+func HasPaymentAttemptsWith(preds ...predicate.PaymentAttempt) predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := newPaymentAttemptsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // And groups predicates with the AND operator between them.
 func And(predicates ...predicate.Order) predicate.Order {
 	return predicate.Order(sql.AndPredicates(predicates...))

@@ -1,0 +1,244 @@
+package commerce_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/ent/order"
+	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
+	"holdfast/lockprovider"
+)
+
+// attempts are those of an order, the first one first.
+func (s *shop) attempts(t *testing.T, orderID string) []*ent.PaymentAttempt {
+	t.Helper()
+	rows, err := s.db.Ent.PaymentAttempt.Query().Where(paymentattempt.OrderID(orderID)).
+		Order(ent.Asc(paymentattempt.FieldCreatedAt, paymentattempt.FieldID)).All(t.Context())
+	must(t, err)
+	return rows
+}
+
+// wantAttempts asserts the statuses of an order's attempts, in any order.
+func (s *shop) wantAttempts(t *testing.T, orderID string, want ...paymentattempt.Status) {
+	t.Helper()
+	var got []paymentattempt.Status
+	for _, a := range s.attempts(t, orderID) {
+		got = append(got, a.Status)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the attempts are %v, want %v", got, want)
+	}
+}
+
+// TestAttemptsComeBeforeCalls: whenever the gateway is asked, the database says so already. What is cut off can be found.
+func TestAttemptsComeBeforeCalls(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 3)
+		var seen []string
+		s.gateway.fail = func(call, subject string) error {
+			row, err := s.db.Ent.PaymentAttempt.Query().Where(paymentattempt.OrderID(subject)).Only(t.Context())
+			if err != nil {
+				t.Errorf("%s: the attempt is not in the database: %v", call, err)
+				return nil
+			}
+			seen = append(seen, call+" "+string(row.Status))
+			return nil
+		}
+		placed, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+			Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byCard(),
+		})
+		must(t, err)
+		wantStatus(t, placed.Order, order.StatusPAID)
+		s.wantAttempts(t, placed.Order.ID, paymentattempt.StatusCAPTURED)
+		attempt := s.attempts(t, placed.Order.ID)[0]
+		if attempt.Reference == "" || placed.Order.Edges.Payment.Reference != attempt.Reference {
+			t.Errorf("the gateway's reference is %q, and of the payment %q", attempt.Reference, placed.Order.Edges.Payment.Reference)
+		}
+		_, err = s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: placed.Order.ID})
+		must(t, err)
+		s.wantAttempts(t, placed.Order.ID, paymentattempt.StatusREFUNDED)
+		if want := []string{"authorize AUTHORIZING", "capture CAPTURING", "cancel REFUNDING"}; !slices.Equal(seen, want) {
+			t.Errorf("the gateway was asked: %v, want %v", seen, want)
+		}
+		if got := s.gateway.taken(); got != 0 {
+			t.Errorf("the gateway keeps %d", got)
+		}
+		s.audit(t)
+	})
+}
+
+// TestDeclinedCardIsFollowedByAnother: an order whose card was declined waits for another one, and its stock with it. The request that was
+// declined stays declined.
+func TestDeclinedCardIsFollowedByAnother(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 3)
+		id := s.unpaid(t, a, 1, "").ID
+		s.gateway.fail = func(string, string) error { return errDeclined }
+		first := commerce.PayOrder{Key: uuid.New(), OrderID: id, Payment: commerce.Payment{Method: payment.MethodCARD}}
+		for range 2 {
+			result, err := s.Orders.Pay(t.Context(), alice, first)
+			wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+			wantStatus(t, result.Order, order.StatusPENDING)
+		}
+		s.wantAttempts(t, id, paymentattempt.StatusDECLINED)
+		s.wantStock(t, a, 2)
+
+		s.gateway.fail = nil
+		_, err := s.Orders.Pay(t.Context(), alice, first)
+		wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+		second := first
+		second.Key = uuid.New()
+		for range 2 {
+			result, err := s.Orders.Pay(t.Context(), alice, second)
+			must(t, err)
+			wantStatus(t, result.Order, order.StatusPAID)
+		}
+		s.wantAttempts(t, id, paymentattempt.StatusDECLINED, paymentattempt.StatusCAPTURED)
+		if got := s.gateway.taken(); got != 1000 {
+			t.Errorf("the gateway has taken %d, want 1000", got)
+		}
+		s.audit(t)
+	})
+}
+
+// TestOneAttemptAtATime: of many cards at once one pays, once.
+func TestOneAttemptAtATime(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		id := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
+		together(8, func(int) {
+			in := commerce.PayOrder{Key: uuid.New(), OrderID: id, Payment: commerce.Payment{Method: payment.MethodCARD}}
+			result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Orders.Pay(t.Context(), alice, in) })
+			if failures, ok := commerce.UserErrors(err); err != nil && (!ok || failures[0].Code != commerce.InvalidState) {
+				t.Errorf("told %v", err)
+			}
+			if result.Order == nil || result.Order.Status != order.StatusPAID {
+				t.Errorf("the order is %v", result.Order)
+			}
+		})
+		s.wantAttempts(t, id, paymentattempt.StatusCAPTURED)
+		if got := s.gateway.taken(); got != 1000 {
+			t.Errorf("the gateway has taken %d, want 1000", got)
+		}
+		s.audit(t)
+	})
+}
+
+// TestTheDatabaseHasOneOpenAttempt: the referee of it is a constraint.
+func TestTheDatabaseHasOneOpenAttempt(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	id := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
+	open := func(attempt string) error {
+		return s.db.Ent.PaymentAttempt.Create().SetID(attempt).SetOrderID(id).SetOpenOrderID(id).SetGateway("test").
+			SetStatus(paymentattempt.StatusAUTHORIZING).SetAmountMinor(1).SetCurrency("USD").Exec(t.Context())
+	}
+	must(t, open("pat_1"))
+	if err := open("pat_2"); !ent.IsConstraintError(err) {
+		t.Errorf("a second open attempt: %v", err)
+	}
+}
+
+// TestLostAnswers: the gateway does what it is asked for, and its answer is lost, at each call of an order that is paid or cancelled. The
+// repeat, or the job, takes the money once or gives it back.
+func TestLostAnswers(t *testing.T) {
+	for _, lost := range []string{"authorize", "capture", "cancel"} {
+		for _, end := range []string{"repeat", "cancel", "expire"} {
+			t.Run(lost+" then "+end, func(t *testing.T) {
+				everyStrategy(t, func(t *testing.T, s *shop) {
+					a := s.product(t, 1000, 3)
+					in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byCard()}
+					s.gateway.lose = lost
+					placed, err := s.Orders.Place(t.Context(), alice, in)
+					if lost != "cancel" {
+						wantCodes(t, err, "UNAVAILABLE")
+						s.wantAttempts(t, placed.Order.ID, paymentattempt.StatusUNKNOWN)
+					}
+					id, taken := placed.Order.ID, int64(0)
+					switch end {
+					case "repeat":
+						result, err := s.Orders.Place(t.Context(), alice, in)
+						must(t, err)
+						wantStatus(t, result.Order, order.StatusPAID)
+						taken = 1000
+					case "cancel":
+						cancel := commerce.CancelOrder{Key: uuid.New(), OrderID: id}
+						if _, err = s.Orders.Cancel(t.Context(), alice, cancel); lost == "cancel" {
+							wantCodes(t, err, "UNAVAILABLE")
+							s.wantOrder(t, id, order.StatusCANCELLED, false)
+							_, err = s.Orders.Cancel(t.Context(), alice, cancel)
+						}
+						must(t, err)
+						s.wantOrder(t, id, order.StatusCANCELLED, true)
+					case "expire":
+						s.clock.advance(reservation)
+						if lost == "cancel" {
+							taken = 1000 // it was paid
+							break
+						}
+						s.expire(t, 1)
+						row, err := s.Orders.Get(t.Context(), alice, id)
+						must(t, err)
+						if row.Status == order.StatusPAID { // it was authorized in time
+							taken = 1000
+						}
+						if !row.Settled {
+							t.Error("not settled")
+						}
+					}
+					if got := s.gateway.taken(); got != taken {
+						t.Errorf("the gateway has taken %d, want %d", got, taken)
+					}
+					open, err := s.db.Ent.PaymentAttempt.Query().Where(paymentattempt.OpenOrderIDNotNil()).Count(t.Context())
+					if must(t, err); open != 0 {
+						t.Errorf("%d attempts are open", open)
+					}
+					for _, attempt := range s.attempts(t, id) {
+						if s.gateway.stateOf(id) == "authorized" {
+							t.Errorf("the gateway holds money for the attempt %s", attempt.Status)
+						}
+					}
+					s.audit(t)
+				})
+			})
+		}
+	}
+}
+
+// TestNotSettledWhileTheGatewayIsAway: an order whose payment is unknown gives its stock back in time. It is settled when the gateway has
+// said that it holds no money.
+func TestNotSettledWhileTheGatewayIsAway(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 3)
+		s.gateway.lose = "authorize" // it has the money, and the shop does not know
+		placed, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+			Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byCard(),
+		})
+		wantCodes(t, err, "UNAVAILABLE")
+		s.gateway.fail = func(string, string) error { return errGatewayDown }
+		s.clock.advance(reservation)
+		s.expireSome(t, expiryLimit, 0, 1)
+		s.wantOrder(t, placed.Order.ID, order.StatusEXPIRED, false)
+		s.wantStock(t, a, 3)
+		if got := s.gateway.stateOf(placed.Order.ID); got != "authorized" {
+			t.Errorf("the gateway has %q", got)
+		}
+		s.gateway.fail = nil
+		s.nextAttempt()
+		s.expire(t, 1)
+		s.wantOrder(t, placed.Order.ID, order.StatusEXPIRED, true)
+		s.wantAttempts(t, placed.Order.ID, paymentattempt.StatusVOIDED)
+		if got := s.gateway.stateOf(placed.Order.ID); got != "cancelled" {
+			t.Errorf("the gateway has %q", got)
+		}
+		s.audit(t)
+	})
+}
+
+var errLost = errors.New("the answer was lost")

@@ -1,0 +1,101 @@
+// Package payments is the seam between the shop and what takes card payments: the port [Gateway], the states of a
+// payment attempt with the one function that moves between them ([Next]), and the simulated adapter of the port.
+//
+// The package knows no orders and no database. Package gatewaytest has the conformance suite that any adapter passes.
+package payments
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Gateway is the port to what takes card payments. An adapter is safe for concurrent use.
+//
+// Each call names a payment attempt by the shop's own ID, which is the idempotency key at the gateway: a call that is
+// repeated, at whichever instance and after a crash, has no second effect and returns the state of the payment.
+//
+// The answer is the state of the payment after the call. A call that does not fit the state of the payment, such as a
+// capture of what was voided, changes nothing and returns the state as it is. That is no error.
+//
+// An error means that the outcome is unknown, unless it is [ErrMismatch]: the gateway may have done what it was asked
+// for. The caller repeats the call, or asks Lookup.
+type Gateway interface {
+	// Authorize reserves an amount. The state is AUTHORIZED, DECLINED, REQUIRES_ACTION or PENDING. It returns
+	// ErrMismatch if the attempt was made before with another amount.
+	Authorize(ctx context.Context, a Authorization) (Answer, error)
+
+	// Capture takes an authorized amount, or a part of it; the rest is released. The state is CAPTURED, DECLINED if the
+	// gateway cannot take it any more, or PENDING.
+	Capture(ctx context.Context, p Ref, amount Amount) (Answer, error)
+
+	// Void ends an authorization, or an attempt that is not authorized yet. The state is VOIDED; CAPTURED if it is too
+	// late; NOT_FOUND if the gateway knows no such attempt.
+	Void(ctx context.Context, p Ref) (Answer, error)
+
+	// Refund gives back an amount of what was captured. refund is the shop's ID of this refund: a repeat with the same ID
+	// gives nothing back twice. More than what is left of the captured amount is not given back. The answer's Refunded says
+	// how much was given back in all; a gateway that refuses the refund returns it unchanged.
+	Refund(ctx context.Context, p Ref, refund string, amount Amount) (Answer, error)
+
+	// Lookup returns the state of a payment: NOT_FOUND if the gateway knows no such attempt.
+	Lookup(ctx context.Context, p Ref) (Answer, error)
+
+	// ParseWebhook checks the signature of a message that the gateway has sent, and returns what it tells of payments. It
+	// returns errors.ErrUnsupported if the gateway sends none.
+	ParseWebhook(header http.Header, body []byte, now time.Time) ([]Notification, error)
+}
+
+// ErrMismatch means that the idempotency key of a call was used for another request. The call has done nothing.
+var ErrMismatch = errors.New("the payment attempt was made before with another amount")
+
+// Amount is an amount of money in minor units of a currency (ISO 4217).
+type Amount struct {
+	Minor    int64
+	Currency string
+}
+
+// Authorization is a payment that is to be authorized.
+type Authorization struct {
+	Attempt string // the shop's ID of the attempt, the idempotency key
+	Subject string // what is paid, such as the ID of an order, for the gateway's own lists
+	Amount  Amount
+}
+
+// Ref names a payment at the gateway.
+type Ref struct {
+	Attempt   string // the shop's ID of the attempt
+	Reference string // the gateway's, "" if no answer has told it yet
+}
+
+// State is what a gateway says of a payment.
+type State string
+
+// The states that a gateway tells.
+const (
+	StatePending        State = "PENDING"         // the gateway has taken over the call, and has not decided
+	StateRequiresAction State = "REQUIRES_ACTION" // the customer has something to do, such as 3-D Secure
+	StateAuthorized     State = "AUTHORIZED"
+	StateCaptured       State = "CAPTURED" // also if a part was given back: see Refunded
+	StateRefunded       State = "REFUNDED" // all that was captured was given back
+	StateDeclined       State = "DECLINED"
+	StateVoided         State = "VOIDED"
+	StateNotFound       State = "NOT_FOUND" // the gateway knows no such attempt
+)
+
+// Answer is the state of a payment.
+type Answer struct {
+	State     State
+	Reference string // the gateway's, "" if it has none
+	Captured  int64  // minor units that were captured
+	Refunded  int64  // minor units of these that were given back, in all
+	Reason    string // why it was declined, for people
+}
+
+// Notification is what a webhook tells of one payment.
+type Notification struct {
+	ID      string // of the message; a repeat has the same
+	Attempt string
+	Answer  Answer
+}

@@ -1,0 +1,192 @@
+package payments
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// SimulatedSettings are what the simulated gateway makes of payments.
+type SimulatedSettings struct {
+	// Latency is how long each call of the simulated gateway takes.
+	Latency time.Duration `key:"latency" min:"0s" max:"1m"`
+	// AuthorizationFailureRate is the share of authorisations that the simulated gateway declines.
+	AuthorizationFailureRate float64 `key:"authorizationFailureRate" min:"0" max:"1"`
+	// CaptureFailureRate is the share of captures that the simulated gateway declines.
+	CaptureFailureRate float64 `key:"captureFailureRate" min:"0" max:"1"`
+	// ErrorRate is the share of calls of the simulated gateway that fail before it has done anything.
+	ErrorRate float64 `key:"errorRate" min:"0" max:"1"`
+	// LostAnswerRate is the share of calls that the simulated gateway carries out without answering.
+	LostAnswerRate float64 `key:"lostAnswerRate" min:"0" max:"1"`
+}
+
+// Simulated is a gateway that takes no money. It decides by the ID of the attempt what it declines, so that all instances and every
+// repeat get the same answer. What it knows of a payment is in the memory of this process: a payment of another process, which the
+// reference tells, is taken to be authorized.
+type Simulated struct {
+	settings SimulatedSettings
+	mu       sync.Mutex
+	known    *lru.Cache[string, *simulatedPayment]
+}
+
+type simulatedPayment struct {
+	state    State
+	amount   Amount // 0 if another process has authorized it
+	captured int64
+	refunds  map[string]int64
+}
+
+// simulatedPayments bounds what a process remembers: about 50 MB. It is chosen to outlast the payments that are under way.
+const simulatedPayments = 200_000
+
+// NewSimulated returns a simulated gateway.
+func NewSimulated(settings SimulatedSettings) *Simulated {
+	known, err := lru.New[string, *simulatedPayment](simulatedPayments)
+	if err != nil {
+		panic(fmt.Sprintf("payments: %v", err)) // the size is a constant
+	}
+	return &Simulated{settings: settings, known: known}
+}
+
+// errSimulated is the failure of a call that gets no answer.
+var errSimulated = errors.New("the simulated gateway does not answer")
+
+// call waits for the latency and runs f, unless it fails before; the answer may be lost.
+func (g *Simulated) call(ctx context.Context, f func() (Answer, error)) (Answer, error) {
+	if g.settings.Latency > 0 {
+		timer := time.NewTimer(g.settings.Latency)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return Answer{}, ctx.Err()
+		}
+	}
+	if rand.Float64() < g.settings.ErrorRate { //nolint:gosec // nothing is secret here
+		return Answer{}, fmt.Errorf("%w: it has done nothing", errSimulated)
+	}
+	g.mu.Lock()
+	answer, err := f()
+	g.mu.Unlock()
+	if rand.Float64() < g.settings.LostAnswerRate { //nolint:gosec // nothing is secret here
+		return Answer{}, fmt.Errorf("%w: it has done what it was asked for", errSimulated)
+	}
+	return answer, err
+}
+
+// declines decides by the attempt, so that it decides alike whenever it is asked.
+func declines(call, attempt string, rate float64) bool {
+	sum := sha256.Sum256([]byte(call + "\x00" + attempt))
+	return float64(binary.BigEndian.Uint64(sum[:8])>>11)/(1<<53) < rate
+}
+
+// Authorize implements Gateway.
+func (g *Simulated) Authorize(ctx context.Context, a Authorization) (Answer, error) {
+	return g.call(ctx, func() (Answer, error) {
+		p, known := g.known.Get(a.Attempt)
+		switch {
+		case known && p.amount != (Amount{}) && p.amount != a.Amount:
+			return Answer{}, ErrMismatch
+		case known:
+		default:
+			p = &simulatedPayment{state: StateAuthorized, amount: a.Amount}
+			if declines("authorize", a.Attempt, g.settings.AuthorizationFailureRate) {
+				p.state = StateDeclined
+			}
+			g.known.Add(a.Attempt, p)
+		}
+		return p.answer(a.Attempt), nil
+	})
+}
+
+// Capture implements Gateway.
+func (g *Simulated) Capture(ctx context.Context, ref Ref, amount Amount) (Answer, error) {
+	return g.change(ctx, ref, func(p *simulatedPayment) {
+		switch {
+		case p.state != StateAuthorized, p.amount.Minor > 0 && amount.Minor > p.amount.Minor:
+		case declines("capture", ref.Attempt, g.settings.CaptureFailureRate):
+			p.state = StateDeclined
+		default:
+			p.state, p.captured = StateCaptured, amount.Minor
+		}
+	})
+}
+
+// Void implements Gateway.
+func (g *Simulated) Void(ctx context.Context, ref Ref) (Answer, error) {
+	return g.change(ctx, ref, func(p *simulatedPayment) {
+		if p.state == StateAuthorized {
+			p.state = StateVoided
+		}
+	})
+}
+
+// Refund implements Gateway.
+func (g *Simulated) Refund(ctx context.Context, ref Ref, refund string, amount Amount) (Answer, error) {
+	return g.change(ctx, ref, func(p *simulatedPayment) {
+		if p.state == StateAuthorized && p.amount == (Amount{}) { // of another process: it was captured there
+			p.state, p.captured = StateCaptured, amount.Minor
+		}
+		if _, repeated := p.refunds[refund]; repeated || p.state != StateCaptured || amount.Minor > p.captured-p.refunded() {
+			return
+		}
+		if p.refunds == nil {
+			p.refunds = map[string]int64{}
+		}
+		p.refunds[refund] = amount.Minor
+		if p.refunded() == p.captured {
+			p.state = StateRefunded
+		}
+	})
+}
+
+// Lookup implements Gateway.
+func (g *Simulated) Lookup(ctx context.Context, ref Ref) (Answer, error) {
+	return g.change(ctx, ref, func(*simulatedPayment) {})
+}
+
+// ParseWebhook implements Gateway. The simulated gateway sends none.
+func (g *Simulated) ParseWebhook(http.Header, []byte, time.Time) ([]Notification, error) {
+	return nil, errors.ErrUnsupported
+}
+
+// change applies f to a payment, and returns the payment's state.
+func (g *Simulated) change(ctx context.Context, ref Ref, f func(p *simulatedPayment)) (Answer, error) {
+	return g.call(ctx, func() (Answer, error) {
+		p, known := g.known.Get(ref.Attempt)
+		switch {
+		case known:
+		case ref.Reference == "":
+			return Answer{State: StateNotFound}, nil
+		default:
+			p = &simulatedPayment{state: StateAuthorized}
+			g.known.Add(ref.Attempt, p)
+		}
+		f(p)
+		return p.answer(ref.Attempt), nil
+	})
+}
+
+func (p *simulatedPayment) refunded() int64 {
+	sum := int64(0)
+	for _, amount := range p.refunds {
+		sum += amount
+	}
+	return sum
+}
+
+func (p *simulatedPayment) answer(attempt string) Answer {
+	a := Answer{State: p.state, Reference: "sim_" + attempt, Captured: p.captured, Refunded: p.refunded()}
+	if p.state == StateDeclined {
+		a.Reason = "the simulated gateway declines it"
+	}
+	return a
+}
