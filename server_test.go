@@ -133,7 +133,7 @@ func TestProductionIsNotForNothing(t *testing.T) {
 		t.Errorf("the log speaks of what is not so:\n%s", log)
 	}
 
-	simulated := append(env, "HOLDFAST_PAYMENT_METHODS=CARD", "HOLDFAST_PAYMENT_GATEWAY=simulated")
+	simulated := append(slices.Clone(env), "HOLDFAST_PAYMENT_METHODS=CARD", "HOLDFAST_PAYMENT_GATEWAY=simulated")
 	err := cli.Run(ctx, func(context.Context, config.Config, *slog.Logger, func(string)) error {
 		t.Error("the simulated gateway is accepted")
 		return nil

@@ -196,7 +196,8 @@ func TestLostAnswers(t *testing.T) {
 						t.Errorf("the gateway has taken %d, want %d", got, taken)
 					}
 					open, err := s.db.Ent.PaymentAttempt.Query().Where(paymentattempt.OpenOrderIDNotNil()).Count(t.Context())
-					if must(t, err); open != 0 {
+					must(t, err)
+					if open != 0 {
 						t.Errorf("%d attempts are open", open)
 					}
 					for _, attempt := range s.attempts(t, id) {

@@ -70,13 +70,13 @@ func (g *Simulated) call(ctx context.Context, f func() (Answer, error)) (Answer,
 			return Answer{}, ctx.Err()
 		}
 	}
-	if rand.Float64() < g.settings.ErrorRate { //nolint:gosec // nothing is secret here
+	if rand.Float64() < g.settings.ErrorRate {
 		return Answer{}, fmt.Errorf("%w: it has done nothing", errSimulated)
 	}
 	g.mu.Lock()
 	answer, err := f()
 	g.mu.Unlock()
-	if rand.Float64() < g.settings.LostAnswerRate { //nolint:gosec // nothing is secret here
+	if rand.Float64() < g.settings.LostAnswerRate {
 		return Answer{}, fmt.Errorf("%w: it has done what it was asked for", errSimulated)
 	}
 	return answer, err
