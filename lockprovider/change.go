@@ -66,15 +66,16 @@ const (
 
 // The strategies; see [Strategies].
 const (
-	None       Strategy = "none"
-	SetNX      Strategy = "setnx"
-	Redsync    Strategy = "redsync"
-	PubSub     Strategy = "pubsub"
-	RowLock    Strategy = "rowlock"
-	Optimistic Strategy = "optimistic"
-	AtomicSQL  Strategy = "atomicsql"
-	Queue      Strategy = "queue"
-	Lua        Strategy = "lua"
+	None        Strategy = "none"
+	SetNX       Strategy = "setnx"
+	Redsync     Strategy = "redsync"
+	PubSub      Strategy = "pubsub"
+	RowLock     Strategy = "rowlock"
+	Optimistic  Strategy = "optimistic"
+	AtomicSQL   Strategy = "atomicsql"
+	GroupCommit Strategy = "groupcommit"
+	Queue       Strategy = "queue"
+	Lua         Strategy = "lua"
 )
 
 // NewLedger returns the ledger of a database, for the families of this package.

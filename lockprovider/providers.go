@@ -35,7 +35,7 @@ type Settings struct {
 	Backoff time.Duration `key:"backoff" default:"50ms" min:"1ms" max:"10s"`
 	// Ack says when lua answers. persisted: after the commit. accepted: when Redis has admitted the change.
 	Ack Ack `key:"ack" default:"persisted" oneof:"persisted accepted"`
-	// Pipeline are the bounds of lua and queue, the same for all families.
+	// Pipeline are the bounds of lua, queue and groupcommit, the same for all families.
 	Pipeline PipelineSettings
 }
 
@@ -44,7 +44,8 @@ type PipelineSettings struct {
 	// PersistWait is how long an operation waits for its commit; then it is answered as accepted. What needs a change that was
 	// accepted waits as long, and is then refused as retryable.
 	PersistWait time.Duration `key:"persistWait" default:"5s" min:"10ms" max:"1m"`
-	// Backlog is how many changes of a family may wait to be persisted; more are refused as busy.
+	// Backlog is how many changes of a family may wait to be persisted; more are refused as busy. Under groupcommit, each instance
+	// counts its own.
 	Backlog int64 `key:"backlog" default:"10000" min:"256" max:"1000000"`
 	// Remember is how long Redis knows the ID of a change. The database knows it at least as long.
 	Remember time.Duration `key:"remember" default:"24h" min:"1m" max:"720h"`
@@ -86,7 +87,7 @@ type FamilyConfig struct {
 	// Strategy is the name of the strategy.
 	Strategy Strategy `key:"provider"`
 	Settings Settings `key:",inline"`
-	// Fallback is the strategy that serves the family while Redis is away: rowlock, optimistic or atomicsql. If it is empty,
+	// Fallback is the strategy that serves the family while Redis is away: rowlock, optimistic, atomicsql or groupcommit. If it is empty,
 	// operations are refused as retryable. All instances switch together, and back once Redis has answered for a while.
 	Fallback Strategy `key:"fallback"`
 }

@@ -205,6 +205,16 @@ var Strategies = []Info{
 		},
 	},
 	{
+		Name: GroupCommit, New: newGroupCommit, Traits: Traits{Locks: true}, Kind: DatabaseAlone,
+		Summary:     "row locks, and one commit for all changes that have come in during the commit before",
+		Description: "Row locks, and one commit for all changes that have come in during the commit before.",
+		Why:         "one transaction locks, checks and commits all changes that have come in during the one before",
+		Document: Document{
+			Exclusion: "a few committers in each process, each in the order of arrival; between them `SELECT … FOR UPDATE` in key order",
+			Check:     "Go, one change after another", Write: "the same transaction, for all of them", Confirmed: onReturn, Faults: faultsOfTheDatabase,
+		},
+	},
+	{
 		Name: Queue, New: newQueue, Needs: Needs{Redis: true}, Traits: Traits{Detached: true},
 		WritesBehind: true,
 		Summary:      "no lock; one worker takes changes in the order in which they arrived",

@@ -4517,6 +4517,8 @@ enum Strategy {
   OPTIMISTIC
   "No lock: one conditional UPDATE, decided by the database."
   ATOMICSQL
+  "Row locks, and one commit for all changes that have come in during the commit before."
+  GROUPCOMMIT
   "No lock: one worker serves a waiting line, in the order of arrival."
   QUEUE
   "No lock: a script admits the change in Redis, and the database follows."

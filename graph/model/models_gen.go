@@ -2115,6 +2115,8 @@ const (
 	StrategyOptimistic Strategy = "OPTIMISTIC"
 	// No lock: one conditional UPDATE, decided by the database.
 	StrategyAtomicsql Strategy = "ATOMICSQL"
+	// Row locks, and one commit for all changes that have come in during the commit before.
+	StrategyGroupcommit Strategy = "GROUPCOMMIT"
 	// No lock: one worker serves a waiting line, in the order of arrival.
 	StrategyQueue Strategy = "QUEUE"
 	// No lock: a script admits the change in Redis, and the database follows.
@@ -2129,13 +2131,14 @@ var AllStrategy = []Strategy{
 	StrategyRowlock,
 	StrategyOptimistic,
 	StrategyAtomicsql,
+	StrategyGroupcommit,
 	StrategyQueue,
 	StrategyLua,
 }
 
 func (e Strategy) IsValid() bool {
 	switch e {
-	case StrategyNone, StrategySetnx, StrategyRedsync, StrategyPubsub, StrategyRowlock, StrategyOptimistic, StrategyAtomicsql, StrategyQueue, StrategyLua:
+	case StrategyNone, StrategySetnx, StrategyRedsync, StrategyPubsub, StrategyRowlock, StrategyOptimistic, StrategyAtomicsql, StrategyGroupcommit, StrategyQueue, StrategyLua:
 		return true
 	}
 	return false

@@ -96,7 +96,7 @@ const seatsRow = `
 		Defaults: FamilyDefaults{Strategy: RowLock, Wait: 5 * time.Second, Lease: 3 * time.Second},
 	},`
 
-// TestStrategyIsOneFileAndOneRow adds a tenth strategy.
+// TestStrategyIsOneFileAndOneRow adds a strategy.
 func TestStrategyIsOneFileAndOneRow(t *testing.T) {
 	c := newCopy(t)
 	c.write("lockprovider/advisory.go", advisory)

@@ -303,30 +303,19 @@ func (l *Ledger) checkInOrder(
 		keys = append(keys, batch[i].Change.Balances()...)
 	}
 	slices.Sort(keys)
-	rows, err := l.config.Client.Balance.Query().Where(balance.IDIn(slices.Compact(keys)...)).All(ctx)
+	amounts, err = l.rows(ctx, l.config.Client.Balance, slices.Compact(keys), Plain)
 	if err != nil {
 		return nil, nil, nil, Failure(ctx, err)
 	}
-	amounts = make(map[string]Balance, len(rows))
-	for _, row := range rows {
-		amounts[row.ID] = balanceOf(row)
-	}
 	for _, i := range todo {
-		moves := batch[i].Change.Moves
-		read, err := balancesFor(moves, amounts)
-		var after []int64
-		if err == nil {
-			after, err = Check(read, moves)
-		}
+		after, err := fit(amounts, batch[i].Change.Moves)
 		if verdicts[i] = err; err != nil {
 			refused = append(refused, i)
 			continue
 		}
-		batch[i].Seq = make([]int64, len(moves))
-		for n, m := range moves {
-			read[n].Amount, read[n].Missing = after[n], false
-			read[n].Applied++
-			amounts[m.Balance], batch[i].Seq[n] = read[n], read[n].Applied
+		batch[i].Seq = make([]int64, len(after))
+		for n := range after {
+			batch[i].Seq[n] = after[n].Applied
 		}
 		fits = append(fits, i)
 	}

@@ -67,3 +67,24 @@ func Check(read []Balance, moves []Move) ([]int64, error) {
 	}
 	return after, nil
 }
+
+// fit checks the moves of one change, and if they fit has balances be what they leave. It returns that in the order of the moves,
+// with Missing set if a balance was missing before.
+func fit(balances map[string]Balance, moves []Move) ([]Balance, error) {
+	read, err := balancesFor(moves, balances)
+	if err != nil {
+		return nil, err
+	}
+	after, err := Check(read, moves)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range moves {
+		read[i].Amount = after[i]
+		read[i].Applied++
+		left := read[i]
+		left.Missing = false
+		balances[m.Balance] = left
+	}
+	return read, nil
+}

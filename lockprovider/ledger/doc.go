@@ -11,7 +11,8 @@
 // and add in one statement a balance, and fails with [ErrNoFit]. [Ledger.Read] reads without a transaction, and
 // [Failure] gives an error of the database the meaning that a caller acts on. A strategy that commits several
 // changes at a time calls [Ledger.Persist], if Redis has admitted them already, or [Ledger.ApplyInOrder], if
-// they still have to be checked one after another.
+// they still have to be checked one after another. If their callers wait in this process, it makes them a [Group] of one
+// transaction, with [Tx.Group].
 //
 // Two rules hold for every path through this package. Rows are written in the order of their keys, or two
 // changes could deadlock. And the change log is written last, while the rows of the balances are locked, so that its

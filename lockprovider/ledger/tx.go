@@ -108,7 +108,16 @@ func (tx *Tx) Read(ctx context.Context, moves []Move, locking Locking) ([]Balanc
 }
 
 func (l *Ledger) read(ctx context.Context, c *ent.BalanceClient, moves []Move, locking Locking) ([]Balance, error) {
-	query := c.Query().Where(balance.IDIn(Change{Moves: moves}.Balances()...)).Order(balance.ByID())
+	known, err := l.rows(ctx, c, Change{Moves: moves}.Balances(), locking)
+	if err != nil {
+		return nil, err
+	}
+	return balancesFor(moves, known)
+}
+
+// rows returns those of some balances that have a row.
+func (l *Ledger) rows(ctx context.Context, c *ent.BalanceClient, keys []string, locking Locking) (map[string]Balance, error) {
+	query := c.Query().Where(balance.IDIn(keys...)).Order(balance.ByID())
 	if locking == ForUpdate && l.config.Dialect != dialect.SQLite { // SQLite has no row locks: BEGIN IMMEDIATE admits one writer at a time
 		query = query.ForUpdate()
 	}
@@ -120,7 +129,7 @@ func (l *Ledger) read(ctx context.Context, c *ent.BalanceClient, moves []Move, l
 	for _, row := range rows {
 		known[row.ID] = balanceOf(row)
 	}
-	return balancesFor(moves, known)
+	return known, nil
 }
 
 // Compare says what a write of an amount is conditional on.

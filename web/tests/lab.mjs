@@ -124,7 +124,7 @@ async function demo() {
   await check('the form', async () => {
     await page.goto(`${base}/lab`);
     await start.waitFor();
-    assert((await page.getByRole('checkbox').count()) === 9, 'there are not nine strategies');
+    assert((await page.getByRole('checkbox').count()) === 10, 'there are not ten strategies');
     assert(await stop.isDisabled(), 'nothing runs, and it can be stopped');
     await what.selectOption('plan/coupon-rush');
     assert(!(await page.getByLabel('Rounds').isVisible()), 'a plan says how many rounds there are');

@@ -44,6 +44,8 @@ export type StopExperimentInput = {
 export type Strategy =
   /** No lock: one conditional UPDATE, decided by the database. */
   | 'ATOMICSQL'
+  /** Row locks, and one commit for all changes that have come in during the commit before. */
+  | 'GROUPCOMMIT'
   /** No lock: a script admits the change in Redis, and the database follows. */
   | 'LUA'
   /** Not at all: the control of experiments, which loses updates. */
