@@ -42,3 +42,15 @@ func HostAndProcess() string { return hostAndProcess() }
 
 // IsZombie tells whether a process has ended without its parent having noticed.
 func IsZombie(pid int) bool { return isZombie(pid) }
+
+// Waiting returns how many changes wait for a group of groupcommit.
+func Waiting(p Provider) int {
+	g, _ := As[*groupcommit](p)
+	return int(g.committers[0].backlog.taken.Load())
+}
+
+// LimitBacklog sets how many changes may wait for a group of groupcommit.
+func LimitBacklog(p Provider, size int64) {
+	g, _ := As[*groupcommit](p)
+	g.committers[0].backlog.size = size
+}
