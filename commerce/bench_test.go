@@ -27,35 +27,41 @@ import (
 // of contention; orders/commit is what one group commit of lua carries.
 func BenchmarkHotProduct(b *testing.B) {
 	for _, strategy := range lockprovider.Usable(dialect.Postgres) {
-		b.Run(string(strategy), func(b *testing.B) { benchmarkOrders(b, strategy, 1) })
+		b.Run(string(strategy), func(b *testing.B) { benchmarkOrders(b, strategy, 1, 256) })
 	}
 }
 
-// BenchmarkUniformProducts is the same without contention: 1000 products.
+// BenchmarkOneCustomer is the same with one customer, who waits for nobody.
+func BenchmarkOneCustomer(b *testing.B) {
+	for _, strategy := range lockprovider.Usable(dialect.Postgres) {
+		b.Run(string(strategy), func(b *testing.B) { benchmarkOrders(b, strategy, 1, 1) })
+	}
+}
+
+// BenchmarkUniformProducts is BenchmarkHotProduct without contention: 1000 products.
 func BenchmarkUniformProducts(b *testing.B) {
-	for _, strategy := range []lockprovider.Strategy{lockprovider.RowLock, lockprovider.PubSub, lockprovider.Lua} {
-		b.Run(string(strategy), func(b *testing.B) { benchmarkOrders(b, strategy, 1000) })
+	for _, strategy := range []lockprovider.Strategy{
+		lockprovider.RowLock, lockprovider.AtomicSQL, lockprovider.PubSub, lockprovider.GroupCommit, lockprovider.Lua,
+	} {
+		b.Run(string(strategy), func(b *testing.B) { benchmarkOrders(b, strategy, 1000, 256) })
 	}
 }
 
-func benchmarkOrders(b *testing.B, strategy lockprovider.Strategy, products int) {
+func benchmarkOrders(b *testing.B, strategy lockprovider.Strategy, products, customers int) {
 	s := openShop(b, lockprovider.FamilyConfig{Strategy: strategy}, testenv.Postgres(b), testenv.Redis(b).URL)
 	ids := make([]string, products)
 	for i := range ids {
 		ids[i] = s.product(b, 100, 1_000_000_000)
 	}
-	const customers = 256
 	viewers := make([]commerce.Viewer, customers)
 	for i := range viewers {
 		viewers[i] = commerce.Viewer{UserID: fmt.Sprint("user", i), Name: "User"}
 		s.points(b, viewers[i], 1) // so that the customer has a row
 	}
 	var next, tries atomic.Int64
-	b.SetParallelism(customers / 2) // times GOMAXPROCS, 2 where the figures in docs were taken
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
+	order := func(more func() bool) {
 		viewer := viewers[int(next.Add(1))%customers]
-		for pb.Next() {
+		for more() {
 			in := commerce.PlaceOrder{
 				Key: uuid.New(), Lines: []commerce.Line{{ProductID: ids[int(next.Add(1))%products], Quantity: 1}},
 			}
@@ -72,7 +78,14 @@ func benchmarkOrders(b *testing.B, strategy lockprovider.Strategy, products int)
 				}
 			}
 		}
-	})
+	}
+	b.ResetTimer()
+	if customers == 1 {
+		order(b.Loop)
+	} else {
+		b.SetParallelism(customers / 2) // times GOMAXPROCS, 2 where the figures in docs were taken
+		b.RunParallel(func(pb *testing.PB) { order(pb.Next) })
+	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "orders/s")
 	b.ReportMetric(float64(tries.Load())/float64(b.N), "tries/order")

@@ -2,13 +2,15 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
+	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
 
-	"holdfast/ent/balance"
 	"holdfast/ent/changelog"
 )
 
@@ -72,22 +74,56 @@ func (g *Group) Write(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(amounts)) {
-		if err := g.update(ctx, key, g.balances[key]); err != nil {
-			return err
-		}
+	if err := g.update(ctx, slices.Sorted(maps.Keys(amounts))); err != nil {
+		return err
 	}
 	return g.tx.logBatch(ctx, g.changes, all, changes, amounts)
 }
 
-// update writes what the group leaves of a balance, unless its version is another one than was read.
-func (g *Group) update(ctx context.Context, key string, left Balance) error {
-	n, err := g.tx.Ent.Balance.Update().Where(balance.ID(key), balance.Version(left.Version)).
-		SetAmount(left.Amount).SetApplied(left.Applied).AddVersion(1).Save(ctx)
-	if err == nil && n == 0 {
-		err = fmt.Errorf("%w: %s", ErrStale, key)
+// update writes what the group leaves of balances in one statement, which is the same for any number of
+// them. It fails with [ErrStale] if one has another version than was read.
+func (g *Group) update(ctx context.Context, keys []string) error {
+	rows := make([]groupRow, len(keys))
+	for i, key := range keys {
+		b := g.balances[key]
+		rows[i] = groupRow{ID: key, Amount: b.Amount, Applied: b.Applied, Version: b.Version}
 	}
-	return err
+	body, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	result, err := g.tx.Ent.ExecContext(ctx, updateGroup[g.tx.ledger.config.Dialect], string(body))
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n != int64(len(keys)) {
+		return errors.Join(fmt.Errorf("%w: %d of %d balances written", ErrStale, n, len(keys)), err)
+	}
+	return nil
+}
+
+// groupRow is what a group leaves of a balance.
+type groupRow struct {
+	ID      string `json:"id"`
+	Amount  int64  `json:"amount"`
+	Applied int64  `json:"applied"`
+	Version int64  `json:"version"` // as it was read
+}
+
+// updateGroup is the statement that writes rows of a group, given as JSON, by ent's name of the database. The balances are
+// locked already, so their order does not matter. STRAIGHT_JOIN has MariaDB look up the rows by their keys.
+var updateGroup = map[string]string{
+	dialect.Postgres: `UPDATE balances SET amount = n.amount, applied = n.applied, version = balances.version + 1
+		FROM jsonb_to_recordset($1::jsonb) AS n(id text, amount bigint, applied bigint, version bigint)
+		WHERE balances.id = n.id AND balances.version = n.version`,
+	dialect.MySQL: `UPDATE JSON_TABLE(?, '$[*]' COLUMNS (id VARCHAR(255) PATH '$.id', amount BIGINT PATH '$.amount',
+			applied BIGINT PATH '$.applied', version BIGINT PATH '$.version')) AS n
+		STRAIGHT_JOIN balances ON balances.id = n.id AND balances.version = n.version
+		SET balances.amount = n.amount, balances.applied = n.applied, balances.version = balances.version + 1`,
+	dialect.SQLite: `UPDATE balances SET amount = n.amount, applied = n.applied, version = balances.version + 1
+		FROM (SELECT value->>'id' AS id, value->>'amount' AS amount, value->>'applied' AS applied, value->>'version' AS version
+			FROM json_each(?)) AS n
+		WHERE balances.id = n.id AND balances.version = n.version`,
 }
 
 // Logged returns which of some changes have a row in the change log: they are applied, or a refusal of them is final.
