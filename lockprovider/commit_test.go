@@ -35,7 +35,9 @@ func TestCommitThatDoesNotAnswer(t *testing.T) {
 		if _, err := observer.ExecContext(t.Context(), heldCommits); err != nil {
 			t.Fatal(err)
 		}
-		for _, strategy := range []lockprovider.Strategy{lockprovider.RowLock, lockprovider.AtomicSQL, lockprovider.Optimistic} {
+		for _, strategy := range []lockprovider.Strategy{
+			lockprovider.RowLock, lockprovider.AtomicSQL, lockprovider.Optimistic, lockprovider.GroupCommit,
+		} {
 			t.Run(string(strategy)+"/answers late", func(t *testing.T) { commitAnswersLate(t, db, observer, strategy) })
 			t.Run(string(strategy)+"/never answers", func(t *testing.T) { commitNeverAnswers(t, db, observer, strategy) })
 		}
