@@ -29,7 +29,7 @@ import (
 // their arrival, each against what those before it leave, and writes those that fit. All callers are
 // answered after the commit.
 //
-// A process has a few committers for each family. The first balance of a change decides which of them
+// A process has two committers for each family. The first balance of a change decides which of them
 // commits it. The committers of one or several processes keep each other out by the row locks alone.
 //
 // A caller that has gone, or has waited too long, takes its change back as long as the transaction
@@ -44,8 +44,10 @@ type groupcommit struct {
 }
 
 // committersOfFamily is how many transactions of a family may be under way in one process: while one
-// waits for the disk, another uses the processor. SQLite has one writer.
-const committersOfFamily = 4
+// waits for the disk, the other uses the processor. More committers have smaller groups. With 1000
+// products, two did most orders of 1, 2, 4 and 8 (commerce, BenchmarkUniformProducts; 2 cores). SQLite has
+// one writer.
+const committersOfFamily = 2
 
 func newGroupCommit(d Deps) (Provider, error) {
 	p := &groupcommit{ledger: d.Ledger, metrics: d.Metrics, settings: d.Settings, seed: maphash.MakeSeed()}
