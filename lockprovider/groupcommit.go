@@ -88,7 +88,11 @@ func (p *groupcommit) transact(
 	checked = group
 	for attempt := 1; ; attempt++ {
 		receipt, err = p.ledger.Run(ctx, GroupCommit, func(tx *ledger.Tx) (err error) {
-			defer recoverInto(&err)
+			defer func() {
+				if value := recover(); value != nil {
+					err = &panicked{fmt.Sprintf("%v\n\n%s", value, debug.Stack())}
+				}
+			}()
 			checked = c.reopen(group)
 			locked, err := tx.Group(ctx, balancesOf(checked))
 			if err != nil {
@@ -102,7 +106,13 @@ func (p *groupcommit) transact(
 			if locked.Len() == 0 {
 				return errNothingFits
 			}
-			return locked.Write(ctx)
+			if err := locked.Write(ctx); err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(checked, func(m *member) bool { return m.ctx.Err() == nil }) {
+				return errAllGone // their goroutines may not have come to say so
+			}
+			return nil
 		})
 		receipt.Attempts = max(receipt.Attempts, attempt)
 		if !errors.Is(err, ledger.ErrStale) {
@@ -116,6 +126,9 @@ func (p *groupcommit) transact(
 
 // errNothingFits rolls back a transaction that has nothing to write.
 var errNothingFits = errors.New("no change of the group fits")
+
+// errAllGone rolls back a transaction that nobody waits for.
+var errAllGone = errors.New("all callers of the group have gone")
 
 // balancesOf returns the balances of all changes of a group, sorted.
 func balancesOf(group []*member) []string {
@@ -244,7 +257,7 @@ func (c *committer) next() (ctx context.Context, group []*member) {
 	defer c.mu.Unlock()
 	moves, ids := 0, map[uuid.UUID]bool{}
 	for e := c.queue.Front(); e != nil && len(group) < c.size; {
-		m := e.Value.(*member)
+		m, _ := e.Value.(*member) // the queue has nothing else
 		e = e.Next()
 		if ids[m.change.ID] {
 			continue
@@ -290,7 +303,7 @@ func (c *committer) commit(ctx context.Context, group []*member, attempts int) {
 				c.answer(m, err)
 			}
 		}
-	case ctx.Err() != nil: // all callers have left, each for its own reason
+	case ctx.Err() != nil || errors.Is(err, errAllGone): // each caller for its own reason
 		for _, m := range checked {
 			c.answer(m, ledger.Ended(m.ctx))
 		}
@@ -388,7 +401,8 @@ func (c *committer) finish(m *member, err error) {
 // release notes that a caller does not wait any longer. After the last one it ends the context of the
 // group.
 func (c *committer) release() {
-	if c.open--; c.open == 0 {
+	c.open--
+	if c.open == 0 {
 		c.abandon()
 	}
 }
@@ -414,9 +428,3 @@ func (b *backlog) leave() { b.taken.Add(-1) }
 type panicked struct{ value string }
 
 func (p *panicked) Error() string { return "panic: " + p.value }
-
-func recoverInto(err *error) {
-	if value := recover(); value != nil {
-		*err = &panicked{fmt.Sprintf("%v\n\n%s", value, debug.Stack())}
-	}
-}

@@ -199,7 +199,8 @@ func (w *committerWorld) call(caller *simulatedCaller) {
 	switch {
 	case err == nil:
 		what = "applied"
-		if w.told[caller.change.ID]++; applied != 1 || w.told[caller.change.ID] != 1 {
+		w.told[caller.change.ID]++
+		if applied != 1 || w.told[caller.change.ID] != 1 {
 			w.fail("applied %d times, and told so %d times", applied, w.told[caller.change.ID])
 		}
 		if answered.After(caller.ends) {
@@ -305,11 +306,16 @@ func (w *committerWorld) checkBegin(line *simulatedLine, group []*member) {
 // attempt is one try of a transaction: lock, check, write, commit.
 func (w *committerWorld) attempt(ctx context.Context, line *simulatedLine, group []*member) (in []*member, err error) {
 	in = line.committer.reopen(group)
-	held := balancesOf(in)
-	for i, b := range held {
+	var held []string
+	defer func() {
+		for _, b := range held {
+			<-w.rows[b]
+		}
+	}()
+	for i, b := range balancesOf(in) {
 		select {
 		case w.rows[b] <- struct{}{}:
-			defer func() { <-w.rows[b] }()
+			held = append(held, b)
 		case <-ctx.Done():
 			return in, ctx.Err()
 		}
