@@ -53,6 +53,9 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 		"PayOrderPayload.products":    shop.MaxLines,
 		"CancelOrderPayload.products": shop.MaxLines,
 
+		"Shop.paymentMethods":      len(model.AllPaymentMethod),
+		"PaymentMethodError.taken": len(model.AllPaymentMethod),
+
 		"Query.strategies":    len(lockprovider.Families),
 		"Query.schedulerRuns": maxRuns,
 		"SchedulerRun.result": maxCounts,
