@@ -66,10 +66,11 @@ func (p position) in(l listing) position {
 	return own
 }
 
-// storable reports whether every database can compare with the position. PostgreSQL has no NUL, and no year before 1 as Go
-// writes it.
+// storable reports whether the position can be written as a cursor, and every database can compare with it. PostgreSQL has no NUL,
+// and no year before 1 as Go writes it; JSON has no year after 9999. The year is that of UTC, in which cursors are.
 func (p position) storable() bool {
-	return !strings.ContainsRune(p.Text+p.ID, 0) && (p.Time.IsZero() || p.Time.Year() >= 1)
+	year := p.Time.UTC().Year()
+	return !strings.ContainsRune(p.Text+p.ID, 0) && year >= 1 && year <= 9999
 }
 
 func (p position) cursor() string { return base64.RawURLEncoding.EncodeToString(mustJSON(p)) }
@@ -88,7 +89,7 @@ func (p Page) from(l listing) (*position, error) {
 		err = json.Unmarshal(raw, &at)
 	}
 	// A cursor has one spelling: what is encoded again is another text if there was anything else in it.
-	if err != nil || at.in(l).cursor() != p.After || !at.storable() {
+	if err != nil || !at.storable() || at.in(l).cursor() != p.After {
 		return nil, invalid([]string{"after"}, "after is not a cursor of this list in this order; leave it out to begin at the first page")
 	}
 	return &at, nil

@@ -190,8 +190,12 @@ func UnmarshalDateTime(v any) (time.Time, error) {
 		return time.Time{}, refuse("a DateTime", "a string", v)
 	}
 	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || t.Year() < 1 {
+	if err != nil {
 		return time.Time{}, refuse("a DateTime", "a time such as \"2026-01-31T12:00:00Z\"", v)
 	}
-	return t.UTC().Truncate(time.Microsecond), nil
+	t = t.UTC() // it may be of another year there
+	if t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}, refuse("a DateTime", "a time of the years 1 to 9999 in UTC", v)
+	}
+	return t.Truncate(time.Microsecond), nil
 }
