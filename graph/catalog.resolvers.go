@@ -84,13 +84,11 @@ func (r *mutationResolver) ProductsImport(ctx context.Context, input model.Produ
 	if err != nil {
 		return nil, err
 	}
-	payload := &model.ProductsImportPayload{Results: make([]*model.ProductImportResult, len(results)), UserErrors: atMost(1, userErrors)}
-	for i, result := range results {
-		if payload.Results[i], err = r.importResult(ctx, result); err != nil {
-			return nil, err
-		}
+	told, err := r.importResults(ctx, results)
+	if err != nil {
+		return nil, err
 	}
-	return payload, nil
+	return &model.ProductsImportPayload{Results: told, UserErrors: atMost(1, userErrors)}, nil
 }
 
 // StockAdjust is the resolver for the stockAdjust field.

@@ -17,10 +17,10 @@ import (
 const (
 	// maxUserErrors is above what an order can have wrong that is not the same in all of its lines.
 	maxUserErrors = 25
-	// maxRowErrors is how many of its errors an import tells of one row; the next import tells the others.
-	maxRowErrors = 3
-	// maxFieldPath is above the depth of every input.
-	maxFieldPath = 8
+	// maxMoreErrors is how many errors an import tells besides the first one of each row; the next import tells the others.
+	maxMoreErrors = 25
+	// maxFieldPath is the depth of the deepest input: input.products.0.price.currency.
+	maxFieldPath = 5
 	maxRuns      = 100 // of jobs: the last ten of each
 	maxCounts    = 20  // of one run of a job
 	maxDrifts    = 200
@@ -40,11 +40,8 @@ const (
 // listBounds returns the most elements of each list that has no page size, by its type and field. "*" stands for all types.
 func listBounds(shop commerce.ShopSettings) map[string]int {
 	return map[string]int{
-		"*.userErrors":                   maxUserErrors,
-		"ProductImportResult.userErrors": maxRowErrors,
-		// An import fails as a whole for one reason.
-		"ProductsImportPayload.userErrors": 1,
-		"*.field":                          maxFieldPath,
+		"*.userErrors": maxUserErrors,
+		"*.field":      maxFieldPath,
 
 		"Customer.accounts":           shop.MaxAccounts,
 		"Customer.couponIssues":       commerce.MaxHeld,
@@ -104,10 +101,15 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Query.PopularProducts = func(child int, _, first *int) int { return pageCost(child, first) }
 	c.Query.StockDrift = func(child int, _ *bool) int { return times(maxDrifts)(child) }
 	c.Order.CouponIssue = func(child int) int { return child + lookup }
-	// The payload has as many results as the input has products. A function is told its own arguments only, so this one multiplies
-	// the whole payload, and that of results nothing.
-	c.Mutation.ProductsImport = func(child int, input model.ProductsImportInput) int { return times(len(input.Products))(child) }
+	// The payload has as many results as the input has products, and maxMoreErrors errors more; see importResults. A function is told
+	// its own arguments only, so this one multiplies the whole payload, and those below nothing.
+	c.Mutation.ProductsImport = func(child int, input model.ProductsImportInput) int {
+		return times(len(input.Products) + maxMoreErrors)(child)
+	}
 	c.ProductsImportPayload.Results = times(1)
+	c.ProductImportResult.UserErrors = times(1)
+	// An import fails as a whole for one reason, so what is multiplied may be a part of its cost.
+	c.ProductsImportPayload.UserErrors = func(child int) int { return 1 + child/maxMoreErrors }
 	c.Subscription.StockChanged = func(child int, _ []string) int { return child + lookup }
 	c.Subscription.OrderUpdated = func(child int, _ string) int { return child + lookup }
 	c.Subscription.QueueTicketUpdated = func(child int, _ string) int { return child + lookup }

@@ -9,6 +9,7 @@ import (
 	"github.com/99designs/gqlgen/complexity"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"holdfast/commerce"
 	"holdfast/config/setting"
@@ -57,7 +58,7 @@ func TestPagesAreAffordable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		document, errs := gqlparser.LoadQuery(executable.Schema(), string(text))
+		document, errs := gqlparser.LoadQueryWithRules(executable.Schema(), string(text), rules.NewDefaultRules())
 		if errs != nil {
 			t.Fatal(errs)
 		}
@@ -66,6 +67,30 @@ func TestPagesAreAffordable(t *testing.T) {
 			if cost > most {
 				t.Errorf("%s in %s costs %d, and %d are allowed", operation.Name, file, cost, most)
 			}
+		}
+	}
+}
+
+// TestPathsOfFieldsAreBounded finds the longest path into an input: a list counts twice, by its name and by the number in it.
+func TestPathsOfFieldsAreBounded(t *testing.T) {
+	types := generated.NewExecutableSchema(generated.Config{}).Schema().Types
+	var longest func(fields ast.FieldList) int
+	longest = func(fields ast.FieldList) (most int) {
+		for _, f := range fields {
+			length := 1 + longest(types[f.Type.Name()].Fields)
+			for list := f.Type.Elem; list != nil; list = list.Elem {
+				length++
+			}
+			most = max(most, length)
+		}
+		return most
+	}
+	for _, d := range types {
+		if d.Kind != ast.InputObject {
+			continue
+		}
+		if n := 1 + longest(d.Fields); n > maxFieldPath { // the argument comes first
+			t.Errorf("a path into %s has up to %d names and numbers, and maxFieldPath is %d", d.Name, n, maxFieldPath)
 		}
 	}
 }

@@ -43,13 +43,24 @@ func (r *Resolver) userErrors(ctx context.Context, err error) ([]model.UserError
 	return list, nil
 }
 
-// importResult returns what became of one row of an import. It returns an error if the system has failed.
-func (r *Resolver) importResult(ctx context.Context, result commerce.ImportResult) (*model.ProductImportResult, error) {
-	userErrors, err := r.userErrors(ctx, result.Err)
-	if err != nil {
-		return nil, err
+// importResults returns what became of the rows of an import: of each that failed the first error, and of all rows together no more
+// than maxMoreErrors others. It returns an error if the system has failed.
+func (r *Resolver) importResults(ctx context.Context, results []commerce.ImportResult) ([]*model.ProductImportResult, error) {
+	list, more := make([]*model.ProductImportResult, len(results)), maxMoreErrors
+	for i, result := range results {
+		userErrors, err := r.userErrors(ctx, result.Err)
+		if err != nil {
+			return nil, err
+		}
+		userErrors = atMost(1+more, userErrors)
+		more -= max(len(userErrors)-1, 0)
+		list[i] = toImportResult(result, userErrors)
 	}
-	out := &model.ProductImportResult{Sku: result.SKU, Delta: result.Delta, Available: result.Available, UserErrors: atMost(maxRowErrors, userErrors)}
+	return list, nil
+}
+
+func toImportResult(result commerce.ImportResult, userErrors []model.UserError) *model.ProductImportResult {
+	out := &model.ProductImportResult{Sku: result.SKU, Delta: result.Delta, Available: result.Available, UserErrors: userErrors}
 	if result.ProductID != "" {
 		out.ProductID = &result.ProductID
 	}
@@ -57,7 +68,7 @@ func (r *Resolver) importResult(ctx context.Context, result commerce.ImportResul
 		outcome := model.ImportOutcome(strings.ToUpper(string(result.Outcome)))
 		out.Outcome = &outcome
 	}
-	return out, nil
+	return out
 }
 
 // toUserError chooses the type by the details of a failure. A failure may lack the details of its

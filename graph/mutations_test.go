@@ -13,9 +13,11 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
+	"holdfast/graph"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider/ledger"
 	"holdfast/payments"
+	"holdfast/web"
 )
 
 // The mutations as the tests send them: with everything that tells what they did.
@@ -268,6 +270,38 @@ func TestProductsImport(t *testing.T) {
 		object{"sku": "NEW", "price": price}).
 		want("productsImport.results.0.productId", id, "productsImport.results.0.sku", "MUG",
 			"productsImport.results.1.userErrors.0.field", []any{"input", "products", "1", "name"})
+}
+
+// TestImportOfTheMostRows imports as many products as one request may have with the document of the Playground; each of them is wrong
+// in several ways. The default limits serve it, each product's result has an error, and the answer has no more than its cost says.
+func TestImportOfTheMostRows(t *testing.T) {
+	a := newAPI(t, settings{bare: true})
+	products := make([]object, commerce.MaxImport)
+	for i := range products {
+		products[i] = object{
+			"sku": fmt.Sprint("SKU-", i), "name": "X", "price": object{"amountMinor": "-1", "currency": "EUR"}, "stock": "-1",
+		}
+	}
+	tabs := graph.Tabs()
+	tab := slices.IndexFunc(tabs, func(tab web.Tab) bool { return strings.Contains(tab.Query, "productsImport") })
+	r := a.ok(admin, tabs[tab].Query, vars(object{"products": products}))
+	results, _ := r.at("productsImport.results").([]any)
+	told := 0
+	for i := range results {
+		failures, _ := r.at(fmt.Sprintf("productsImport.results.%d.userErrors", i)).([]any)
+		if len(failures) == 0 {
+			t.Fatalf("product %d is not refused: %.300s", i, r.body)
+		}
+		told += len(failures)
+	}
+	if most := commerce.MaxImport + 25; len(results) != commerce.MaxImport || told != most {
+		t.Errorf("%d results with %d errors, want %d with %d", len(results), told, commerce.MaxImport, most)
+	}
+	// One product's errors are all told.
+	r = a.ok(admin, productsImport, vars(object{"products": products[:1]}))
+	if failures, _ := r.at("productsImport.results.0.userErrors").([]any); len(failures) != 3 {
+		t.Errorf("want errors of the price, its currency and the stock: %s", r.body)
+	}
 }
 
 // TestOptionalKeys repeats mutations that move no balance, with a key and without.
