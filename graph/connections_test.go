@@ -186,8 +186,16 @@ func TestCursors(t *testing.T) {
 			part  string
 			value any
 		}{
-			{"i", "a\x00b"}, {"i", 1}, {"s", "a\x00b"}, {"s", []any{}}, {"t", "0000-01-01T00:00:00Z"}, {"t", "soon"}, {"n", 1.5}, {"n", "7"},
-			{"t", "9999-12-31T23:59:59-01:00"}, {"t", "0000-01-01T00:00:00+01:00"}, // in UTC, of years that JSON does not have
+			{"i", "a\x00b"},
+			{"i", 1},
+			{"s", "a\x00b"},
+			{"s", []any{}},
+			{"t", "0000-01-01T00:00:00Z"},
+			{"t", "soon"},
+			{"n", 1.5},
+			{"n", "7"},
+			{"t", "9999-12-31T23:59:59-01:00"},
+			{"t", "0000-01-01T00:00:00+01:00"}, // in UTC, of years that JSON does not have
 		} {
 			refused(fmt.Sprintf("%q as %s", forged.value, forged.part), forgedCursor(t, raw, forged.part, forged.value))
 		}

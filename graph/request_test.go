@@ -154,6 +154,24 @@ func TestCompression(t *testing.T) {
 	}
 }
 
+// TestRefusedUserSpendsNoAddress has a user ask more often than they may, from an address that others share: the others are answered.
+func TestRefusedUserSpendsNoAddress(t *testing.T) {
+	const burst = 10 // of the address: a fifth of a minute's
+	a := newAPI(t, settings{bare: true, rates: transport.Rates{User: 5, Address: 5 * burst}})
+	var refused int
+	for range 2 * burst {
+		if r := a.do(alice, `{ __typename }`, nil); r.status == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused < burst {
+		t.Fatalf("alice was refused %d times of %d", refused, 2*burst)
+	}
+	if r := a.do(bob, `{ __typename }`, nil); r.status != http.StatusOK {
+		t.Errorf("bob at alice's address: status %d: %s", r.status, r.body)
+	}
+}
+
 // TestRates asks more often than one may.
 func TestRates(t *testing.T) {
 	a := newAPI(t, settings{bare: true, rates: transport.Rates{User: 10, Address: 50}, proxies: 1})

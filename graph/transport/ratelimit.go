@@ -46,8 +46,8 @@ func newLimiter(client redis.UniversalClient, rates Rates, log *slog.Logger) *li
 	return &limiter{redis_rate.NewLimiter(client), rates, log}
 }
 
-// allow counts something for the caller's address and user. It returns an error if one is over its
-// limit.
+// allow counts something for the caller's user and address. It returns an error if one is over its limit. What is refused to a user
+// does not count for the address.
 func (l *limiter) allow(ctx context.Context) *gqlerror.Error { return l.allowN(ctx, 1) }
 
 // allowMutations counts the mutations of an operation but the first, for which the operation was counted.
@@ -79,13 +79,12 @@ func (l *limiter) allowN(ctx context.Context, n int) *gqlerror.Error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, rateTimeout)
 	defer cancel()
-	if err := l.count(ctx, "address:"+network(RequestOf(ctx).Address), n, l.rates.Address); err != nil {
-		return err
-	}
 	if user := auth.Viewer(ctx).UserID; user != "" {
-		return l.count(ctx, "user:"+user, n, l.rates.User)
+		if err := l.count(ctx, "user:"+user, n, l.rates.User); err != nil {
+			return err // before the address is counted, which others may share
+		}
 	}
-	return nil
+	return l.count(ctx, "address:"+network(RequestOf(ctx).Address), n, l.rates.Address)
 }
 
 func (l *limiter) count(ctx context.Context, who string, n, perMinute int) *gqlerror.Error {
