@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/graph/transport"
 )
@@ -58,18 +59,14 @@ func TestConnectionsAreShared(t *testing.T) {
 	// Six of ten are of nobody: no more of them, whatever the address.
 	s, _ := a.from("10.0.0.2", nobody)
 	s.wantClosed(1013, "without an access token")
-	stream := a.eventsFrom("10.0.0.2", nobody)
-	if stream.status != http.StatusServiceUnavailable {
-		t.Errorf("an event stream of nobody: status %d, want 503", stream.status)
-	}
+	a.eventsFrom("10.0.0.2", nobody).wantLater(http.StatusServiceUnavailable)
+	a.eventsFrom("10.0.0.1", alice).wantLater(http.StatusTooManyRequests)
 
 	first := open("2001:db8:0:1::1", alice) // another network
 	open("10.0.0.2", alice)
 	s, _ = a.from("10.0.0.3", alice)
 	s.wantClosed(4429, "you have 2 connections")
-	if stream := a.eventsFrom("10.0.0.3", alice); stream.status != http.StatusTooManyRequests {
-		t.Errorf("an event stream of alice: status %d, want 429", stream.status)
-	}
+	a.eventsFrom("10.0.0.3", alice).wantLater(http.StatusTooManyRequests)
 	must(t, first.conn.CloseNow())
 	until(t, "alice to connect again", func() bool {
 		s, status := a.from("10.0.0.3", alice)
@@ -82,6 +79,46 @@ func TestConnectionsAreShared(t *testing.T) {
 	open("10.0.0.4", bob)
 }
 
+// TestSilentSocketsKeepNobodyOut takes all places with web sockets that do not say whose they are. Whoever signs in gets the place of
+// the one that has been silent for longest, and nobody the place of one that has said it.
+func TestSilentSocketsKeepNobodyOut(t *testing.T) {
+	a := newAPI(t, settings{bare: true, proxies: 1, streams: transport.Streams{
+		MaxConnections: 4, AnonymousPercent: 25, InitTimeout: time.Minute,
+	}})
+	silent := make([]*socket, 4)
+	for i := range silent {
+		s, resp, err := a.dial(http.Header{"X-Forwarded-For": {fmt.Sprintf("10.0.0.%d", i)}}, "graphql-transport-ws")
+		if err != nil {
+			t.Fatalf("socket %d: %v, %v", i, resp, err)
+		}
+		silent[i] = s
+	}
+	for i, user := range []string{alice, bob} {
+		s, status := a.from("10.0.1.1", user)
+		if status != http.StatusSwitchingProtocols {
+			t.Fatalf("%s: status %d", user, status)
+		}
+		s.want("connection_ack", "")
+		if _, _, err := silent[i].conn.Read(silent[i].ctx); err == nil || silent[i].ctx.Err() != nil {
+			t.Errorf("silent socket %d is still open: %v", i, err)
+		}
+	}
+	stream := a.events(carol, `{ __typename }`, nil)
+	stream.want("next").want("__typename", "Query")
+	stream.want("complete")
+	stream.wantEnd() // it has left
+	silent[3].send(object{"type": "connection_init"})
+	silent[3].want("connection_ack", "")
+	last, status := a.from("10.0.1.3", carol)
+	if status != http.StatusSwitchingProtocols {
+		t.Fatalf("carol: status %d", status)
+	}
+	last.want("connection_ack", "")
+	if _, status := a.from("10.0.1.4", admin); status != http.StatusServiceUnavailable {
+		t.Errorf("one too many: status %d, want 503", status)
+	}
+}
+
 // eventsFrom is an event stream from an address.
 func (a *api) eventsFrom(address, user string) result {
 	a.t.Helper()
@@ -90,6 +127,19 @@ func (a *api) eventsFrom(address, user string) result {
 		header.Set("Authorization", "Bearer "+token(a.t, user))
 	}
 	return a.send(http.MethodPost, "", header, []byte(`{"query":"{ __typename }"}`))
+}
+
+// wantLater asserts the status of a refusal, which tells in the error and in the header when to try again.
+func (r result) wantLater(status int) {
+	r.t.Helper()
+	if r.status != status || len(r.Errors) == 0 {
+		r.t.Errorf("status %d, want %d: %s", r.status, status, r.body)
+		return
+	}
+	seconds, _ := r.Errors[0].Extensions["retryAfter"].(float64)
+	if seconds < 1 || r.header.Get("Retry-After") != fmt.Sprint(seconds) {
+		r.t.Errorf("status %d does not tell when to try again: %v: %s", r.status, r.header, r.body)
+	}
 }
 
 // TestWhatIsCounted counts what is not a plain request: handshakes, tokens that are refused, and each mutation of an operation. An

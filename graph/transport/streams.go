@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 // Streams bound connections that stay open, WebSockets and event streams alike, and the
 // subscriptions that run over them. Zero fields take their default.
 type Streams struct {
-	// MaxConnections is how many an instance keeps open at a time. More are refused with status 503.
+	// MaxConnections is how many an instance keeps open at a time. More are refused with status 503, unless there is a WebSocket that
+	// has not sent connection_init yet: its place is taken.
 	MaxConnections int `key:"maxConnections" default:"1000" min:"1" max:"1000000"`
 	// MaxPerAddress is how many of them one address may have; an IPv6 network of 64 bits counts as one. More are refused with
 	// status 429.
@@ -53,6 +55,7 @@ type openStreams struct {
 	mu                sync.Mutex
 	open, anonymous   int
 	byAddress, byUser map[string]int
+	silent            []*place // of connections that have not said yet whose they are, the oldest first
 	closed            bool
 	done              sync.WaitGroup
 }
@@ -66,51 +69,80 @@ func (s *openStreams) mostAnonymous() int {
 	return max(s.limits.MaxConnections*s.limits.AnonymousPercent/100, 1)
 }
 
-// enter admits a connection from a network, of which nobody has said yet whose it is. It returns an
-// error if there are too many or the server is stopping. Call leave when the connection has ended.
+// retryConnecting is after how many seconds somebody who is one too many should try again. Chosen: others come and go, and a client
+// that is gone is found within a few pings.
+const retryConnecting = 5
+
+// noPlace returns an error that says when to try again.
+func noPlace(code, format string, args ...any) *gqlerror.Error {
+	err := Errorf(code, format, args...)
+	err.Extensions["retryAfter"] = retryConnecting
+	return err
+}
+
+func (s *openStreams) full() *gqlerror.Error {
+	return noPlace(CodeUnavailable, "there are too many connections; try again later")
+}
+
+// enter admits a connection from a network, of which nobody has said yet whose it is. If all places are taken, it gets that of the
+// connection that has not said so for longest: otherwise web sockets that never do could keep out those who have signed in, for whom
+// places are kept. It returns an error if there are too many or the server is stopping. Call leave when the connection has ended.
 func (s *openStreams) enter(network string) (*place, *gqlerror.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	full := s.open >= s.limits.MaxConnections
 	switch {
-	case s.closed || s.open >= s.limits.MaxConnections:
-		return nil, Errorf(CodeUnavailable, "there are too many connections; try again later")
+	case s.closed || full && len(s.silent) == 0:
+		return nil, s.full()
 	case s.byAddress[network] >= s.limits.MaxPerAddress:
-		return nil, Errorf(CodeRateLimited, "there are %d connections from this address, and may be no more; close one first", s.limits.MaxPerAddress)
+		return nil, noPlace(CodeRateLimited, "there are %d connections from this address, and may be no more; close one first", s.limits.MaxPerAddress)
+	case full:
+		oldest := s.silent[0]
+		oldest.free()
+		close(oldest.lost)
 	}
 	s.open++
 	s.byAddress[network]++
 	s.done.Add(1)
-	return &place{of: s, network: network}, nil
+	p := &place{of: s, network: network, lost: make(chan struct{})}
+	s.silent = append(s.silent, p)
+	return p, nil
 }
 
 // place is an admitted connection.
 type place struct {
 	of      *openStreams
 	network string
+	// lost is closed if another connection has got the place. The connection must end.
+	lost chan struct{}
 
 	// These are guarded by of.mu.
+	freed     bool
 	anonymous bool
 	user      string
 }
 
 // belongsTo says once whose the connection is; "" stands for nobody who has signed in. It returns an
-// error if there are too many of those.
+// error if there are too many of those, or the place is lost.
 func (p *place) belongsTo(user string) *gqlerror.Error {
 	s := p.of
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case p.freed:
+		return s.full()
 	case user == "" && s.anonymous >= s.mostAnonymous():
-		return Errorf(CodeUnavailable, "there are too many connections without an access token; sign in, or try again later")
+		return noPlace(CodeUnavailable, "there are too many connections without an access token; sign in, or try again later")
 	case user == "":
 		s.anonymous++
 		p.anonymous = true
 	case s.byUser[user] >= s.limits.MaxPerUser:
-		return Errorf(CodeRateLimited, "you have %d connections, and may have no more; close one first", s.limits.MaxPerUser)
+		return noPlace(CodeRateLimited, "you have %d connections, and may have no more; close one first", s.limits.MaxPerUser)
 	default:
 		s.byUser[user]++
 		p.user = user
 	}
+	p.speaks()
 	return nil
 }
 
@@ -118,16 +150,34 @@ func (p *place) belongsTo(user string) *gqlerror.Error {
 func (p *place) leave() {
 	s := p.of
 	s.mu.Lock()
+	p.free()
+	s.mu.Unlock()
+	s.done.Done()
+}
+
+// free gives the place back, once. Call it with of.mu held.
+func (p *place) free() {
+	if p.freed {
+		return
+	}
+	p.freed = true
+	s := p.of
 	s.open--
 	drop(s.byAddress, p.network)
+	p.speaks()
 	if p.anonymous {
 		s.anonymous--
 	}
 	if p.user != "" {
 		drop(s.byUser, p.user)
 	}
-	s.mu.Unlock()
-	s.done.Done()
+}
+
+// speaks takes the place from those that another connection may get. Call it with of.mu held.
+func (p *place) speaks() {
+	if at := slices.Index(p.of.silent, p); at >= 0 {
+		p.of.silent = slices.Delete(p.of.silent, at, at+1)
+	}
 }
 
 // drop takes one from a count, and forgets a count of none.

@@ -169,13 +169,19 @@ func (t webSocket) safely(ctx context.Context, f func(), failed func(err error))
 	f()
 }
 
-// watch closes the connection if connection_init does not come in time, or when the server stops.
+// errPlaceLost ends a connection at once: a goodbye would wait for its client, and there may be many of them.
+var errPlaceLost = errors.New("another connection has got the place")
+
+// watch closes the connection if connection_init does not come in time, if it loses its place before, or when the server stops.
 func (c *connection) watch() {
 	timer := time.NewTimer(c.streams.InitTimeout)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		c.end(closeInitTimeout, "connection_init did not come in time")
+		return
+	case <-c.place.lost:
+		c.cancel(errPlaceLost)
 		return
 	case <-c.acknowledged:
 	case <-c.open.closing:
@@ -218,13 +224,13 @@ func (c *connection) write() {
 	for {
 		select {
 		case m := <-c.out:
-			took, err := c.deliver(m)
-			if err == nil && took < c.streams.WriteTimeout {
-				continue
-			} else if took >= c.streams.WriteTimeout {
+			switch took, err := c.deliver(m); {
+			case took >= c.streams.WriteTimeout:
 				c.end(closeTooSlow, "too slow: a message took "+took.Round(time.Millisecond).String()+" to be read")
-			} else {
+			case err != nil:
 				c.cancel(err)
+			default:
+				continue
 			}
 		case <-c.ctx.Done():
 		}
