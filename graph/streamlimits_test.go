@@ -119,6 +119,26 @@ func TestSilentSocketsKeepNobodyOut(t *testing.T) {
 	}
 }
 
+// TestForgottenProxies serves customers behind a proxy that http.proxies does not count: they have one address, which bounds none of
+// them, and the operator is told once. Without a sign of a proxy the bound is there.
+func TestForgottenProxies(t *testing.T) {
+	a := newAPI(t, settings{bare: true, streams: transport.Streams{MaxPerAddress: 1}})
+	for i := range 3 {
+		s, status := a.from(fmt.Sprintf("203.0.113.%d", i), nobody)
+		if status != http.StatusSwitchingProtocols {
+			t.Fatalf("customer %d: status %d", i, status)
+		}
+		s.want("connection_ack", "")
+	}
+	if n := strings.Count(a.log.String(), "level=WARN msg=\"a proxy is not counted"); n != 1 {
+		t.Errorf("the operator is told %d times, want once: %s", n, a.log)
+	}
+	a.silent()
+	if _, resp, err := a.dial(nil, "graphql-transport-ws"); err == nil || resp.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("a second connection without a proxy: %v, %v", resp, err)
+	}
+}
+
 // eventsFrom is an event stream from an address.
 func (a *api) eventsFrom(address, user string) result {
 	a.t.Helper()

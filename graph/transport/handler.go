@@ -100,7 +100,7 @@ func New(o Options) *Handler {
 	if o.AroundFields != nil {
 		s.AroundFields(o.AroundFields)
 	}
-	return &Handler{withRequest(o.Proxies, withOrigins(o.Origins, o.OriginHeaders, auth.Middleware(o.Verifier, refuseToken(limiter), s))), open}
+	return &Handler{withRequest(o.Proxies, log, withOrigins(o.Origins, o.OriginHeaders, auth.Middleware(o.Verifier, refuseToken(limiter), s))), open}
 }
 
 // Close ends all connections that stay open, and refuses new ones from then on. It returns when

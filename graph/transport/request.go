@@ -2,11 +2,13 @@ package transport
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,6 +20,8 @@ type Request struct {
 	ID      string
 	Start   time.Time // when it arrived
 	Address string    // of the client
+	// Uncounted reports that Address is that of a proxy which Options.Proxies does not count: all clients behind it have it.
+	Uncounted bool
 }
 
 type requestKey struct{}
@@ -38,8 +42,9 @@ const RequestIDHeader = "X-Request-Id"
 var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._:/+=-]{1,128}$`)
 
 // withRequest puts a [Request] into the context. Its ID is the caller's if that is valid, else a
-// new one.
-func withRequest(proxies int, next http.Handler) http.Handler {
+// new one. It warns once if requests come by a proxy that is not counted.
+func withRequest(proxies int, log *slog.Logger, next http.Handler) http.Handler {
+	var warned sync.Once
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// The deadline of the response before, see write, must not end this one.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
@@ -48,9 +53,21 @@ func withRequest(proxies int, next http.Handler) http.Handler {
 			id = uuid.Must(uuid.NewV7()).String()
 		}
 		w.Header().Set(RequestIDHeader, id)
-		ctx := context.WithValue(r.Context(), requestKey{}, Request{ID: id, Start: time.Now(), Address: addressOf(r, proxies)})
-		next.ServeHTTP(w, r.WithContext(ctx))
+		request := Request{ID: id, Start: time.Now(), Address: addressOf(r, proxies)}
+		if request.Uncounted = proxies == 0 && fromProxy(r); request.Uncounted {
+			warned.Do(func() {
+				log.WarnContext(r.Context(), "a proxy is not counted in http.proxies", "address", request.Address)
+			})
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, request)))
 	})
+}
+
+// fromProxy reports whether a request comes by a proxy near the server. Others may send X-Forwarded-For as they like.
+func fromProxy(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	ip := peer.Addr().Unmap()
+	return err == nil && r.Header.Get("X-Forwarded-For") != "" && (ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast())
 }
 
 // addressOf returns the client's address. Each proxy appends the address of its caller to
@@ -91,7 +108,7 @@ func network(address string) string {
 
 // withNewRequest gives an operation of a WebSocket connection a [Request] of its own.
 func withNewRequest(ctx context.Context) context.Context {
-	return context.WithValue(ctx, requestKey{}, Request{
-		ID: uuid.Must(uuid.NewV7()).String(), Start: time.Now(), Address: RequestOf(ctx).Address,
-	})
+	request := RequestOf(ctx)
+	request.ID, request.Start = uuid.Must(uuid.NewV7()).String(), time.Now()
+	return context.WithValue(ctx, requestKey{}, request)
 }

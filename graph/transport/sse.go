@@ -54,7 +54,7 @@ func (t eventStream) Do(w http.ResponseWriter, r *http.Request, exec graphql.Gra
 	if !ok {
 		return
 	}
-	place, tooMany := t.open.enter(network(RequestOf(ctx).Address))
+	place, tooMany := t.open.enter(RequestOf(ctx))
 	if tooMany == nil {
 		defer place.leave()
 		tooMany = place.belongsTo(auth.Viewer(ctx).UserID)

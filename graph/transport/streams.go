@@ -17,7 +17,7 @@ type Streams struct {
 	// has not sent connection_init yet: its place is taken.
 	MaxConnections int `key:"maxConnections" default:"1000" min:"1" max:"1000000"`
 	// MaxPerAddress is how many of them one address may have; an IPv6 network of 64 bits counts as one. More are refused with
-	// status 429.
+	// status 429. Clients behind a proxy that http.proxies does not count have one address, and this bound is not for them.
 	MaxPerAddress int `key:"maxPerAddress" default:"100" min:"1" max:"1000000"`
 	// MaxPerUser is how many of them one user may have.
 	MaxPerUser int `key:"maxPerUser" default:"50" min:"1" max:"1000000"`
@@ -84,17 +84,21 @@ func (s *openStreams) full() *gqlerror.Error {
 	return noPlace(CodeUnavailable, "there are too many connections; try again later")
 }
 
-// enter admits a connection from a network, of which nobody has said yet whose it is. If all places are taken, it gets that of the
+// enter admits the connection of a request, of which nobody has said yet whose it is. If all places are taken, it gets that of the
 // connection that has not said so for longest: otherwise web sockets that never do could keep out those who have signed in, for whom
 // places are kept. It returns an error if there are too many or the server is stopping. Call leave when the connection has ended.
-func (s *openStreams) enter(network string) (*place, *gqlerror.Error) {
+func (s *openStreams) enter(r Request) (*place, *gqlerror.Error) {
+	from := network(r.Address)
+	if r.Uncounted {
+		from = "" // of many clients, so it bounds none of them
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	full := s.open >= s.limits.MaxConnections
 	switch {
 	case s.closed || full && len(s.silent) == 0:
 		return nil, s.full()
-	case s.byAddress[network] >= s.limits.MaxPerAddress:
+	case from != "" && s.byAddress[from] >= s.limits.MaxPerAddress:
 		return nil, noPlace(CodeRateLimited, "there are %d connections from this address, and may be no more; close one first", s.limits.MaxPerAddress)
 	case full:
 		oldest := s.silent[0]
@@ -102,9 +106,9 @@ func (s *openStreams) enter(network string) (*place, *gqlerror.Error) {
 		close(oldest.lost)
 	}
 	s.open++
-	s.byAddress[network]++
+	s.byAddress[from]++
 	s.done.Add(1)
-	p := &place{of: s, network: network, lost: make(chan struct{})}
+	p := &place{of: s, network: from, lost: make(chan struct{})}
 	s.silent = append(s.silent, p)
 	return p, nil
 }

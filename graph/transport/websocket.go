@@ -74,7 +74,7 @@ func (t webSocket) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		refuseLimited(w, mediaJSON, err)
 		return
 	}
-	place, tooMany := t.open.enter(network(RequestOf(r.Context()).Address))
+	place, tooMany := t.open.enter(RequestOf(r.Context()))
 	if tooMany != nil {
 		refuseLimited(w, mediaJSON, tooMany)
 		return
