@@ -186,7 +186,8 @@ func (p *place) speaks() {
 
 // drop takes one from a count, and forgets a count of none.
 func drop(counts map[string]int, key string) {
-	if counts[key]--; counts[key] == 0 {
+	counts[key]--
+	if counts[key] == 0 {
 		delete(counts, key)
 	}
 }
