@@ -167,8 +167,8 @@ type committer struct {
 	// The result of each stands in the member, and holds if the transaction is committed. ctx ends
 	// when no caller waits for an answer any more.
 	transact func(ctx context.Context, group []*member) (checked []*member, receipt Receipt, err error)
-	// logged returns which of some changes the change log knows.
-	logged func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error)
+	// logged returns the rows of those of some changes that the change log knows.
+	logged func(ctx context.Context, ids []uuid.UUID) (rowOf map[uuid.UUID]int64, err error)
 
 	mu        sync.Mutex
 	queue     list.List // of *member: the changes that wait for the next group, in the order of arrival
@@ -323,7 +323,9 @@ func (c *committer) commit(ctx context.Context, group []*member, attempts int) {
 }
 
 // withoutRepeats returns the changes that the change log does not know, if a repeat may be what has
-// caused err. It answers the others with err. [ledger.Ledger.Once] then finds their first result.
+// caused err, and those of which it knows nothing but a refusal that their transaction removes. It
+// answers the others with err. [ledger.Ledger.Once] then finds their first result, or has them come
+// again to remove their refusal.
 func (c *committer) withoutRepeats(ctx context.Context, group []*member, err error) (others []*member) {
 	if !ent.IsConstraintError(err) {
 		return group
@@ -332,12 +334,12 @@ func (c *committer) withoutRepeats(ctx context.Context, group []*member, err err
 	for i, m := range group {
 		ids[i] = m.change.ID
 	}
-	logged, lerr := c.logged(ctx, ids)
+	rowOf, lerr := c.logged(ctx, ids)
 	if lerr != nil {
 		return group
 	}
 	for _, m := range group {
-		if logged[m.change.ID] {
+		if row, known := rowOf[m.change.ID]; known && !ledger.Removes(m.ctx, row) {
 			c.answer(m, err)
 		} else {
 			others = append(others, m)

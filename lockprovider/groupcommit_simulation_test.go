@@ -250,14 +250,16 @@ func (w *committerWorld) call(caller *simulatedCaller) {
 	w.seen[what]++
 }
 
-func (w *committerWorld) logged(_ context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+func (w *committerWorld) logged(_ context.Context, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	logged := map[uuid.UUID]bool{}
+	rowOf := map[uuid.UUID]int64{}
 	for _, id := range ids {
-		logged[id] = w.applied[id] > 0
+		if w.applied[id] > 0 {
+			rowOf[id] = 1
+		}
 	}
-	return logged, nil
+	return rowOf, nil
 }
 
 // transact is the transaction of a committer, in the model of a database.

@@ -14,6 +14,7 @@ import (
 
 	"holdfast/ent"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 // grouped is a groupcommit whose next group is collected while a change before it stands still in its transaction.
@@ -212,6 +213,49 @@ func TestGroupSplits(t *testing.T) {
 			t.Errorf("change 5: %+v, want its panic", told[5])
 		}
 		g.wantAmount(88)
+	})
+}
+
+// TestGroupSplitsOverARefusal: a change that was refused before, by a worker of a strategy with Redis, fits by now. The row of
+// its refusal is not what a repeat in the same group fails for.
+func TestGroupSplitsOverARefusal(t *testing.T) {
+	eachGrouped(t, 100, func(t *testing.T, g *grouped) {
+		repeated, refused, beside := g.change(-10), g.change(-1), g.change(-1)
+		if _, err := g.Execute(t.Context(), repeated); err != nil {
+			t.Fatal(err)
+		}
+		until := ledger.Admission{Epoch: 1}
+		if final, err := g.ledger.Refuse(t.Context(), lockprovider.Lua, refused, until, errTooLate); err != nil || !final {
+			t.Fatalf("final: %v, error %v", final, err)
+		}
+		// The first try of the refused change fails for its row, and so does the transaction of the change beside it. That one is then
+		// held up until the second try, which removes the row, waits for the next group, and the repeat behind it.
+		tries, second := 0, make(chan (<-chan groupAnswer), 1)
+		g.records.Store(beside.ID, func(*ent.Tx) error {
+			if tries++; tries != 2 {
+				return nil
+			}
+			for i := range 2 {
+				if i == 1 {
+					second <- g.begin(repeated)
+				}
+				for began := time.Now(); lockprovider.Waiting(g.Provider) != i+1; {
+					if time.Since(began) > longEnough {
+						return fmt.Errorf("waited %v for %d changes to wait", longEnough, i+1)
+					}
+				}
+			}
+			return nil
+		})
+		for i, a := range g.together(refused, beside) {
+			if a.err != nil || a.panicked != nil || a.receipt.Replayed {
+				t.Errorf("change %d: receipt %+v, error %v, want it applied", i, a.receipt, a.err)
+			}
+		}
+		if a := receive(t, receive(t, second, "the repeat"), "the answer to the repeat"); a.err != nil || !a.receipt.Replayed {
+			t.Errorf("the repeat: receipt %+v, error %v, want the first result", a.receipt, a.err)
+		}
+		g.wantAmount(89)
 	})
 }
 

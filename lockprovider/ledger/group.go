@@ -126,15 +126,17 @@ var updateGroup = map[string]string{
 		WHERE balances.id = n.id AND balances.version = n.version`,
 }
 
-// Logged returns which of some changes have a row in the change log: they are applied, or a refusal of them is final.
-func (l *Ledger) Logged(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
-	rows, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeIDIn(ids...)).Select(changelog.FieldChangeID).All(ctx)
+// Logged returns the rows of those of some changes that have one in the change log: they are applied, or a refusal of them is
+// final.
+func (l *Ledger) Logged(ctx context.Context, ids []uuid.UUID) (rowOf map[uuid.UUID]int64, err error) {
+	rows, err := l.config.Client.ChangeLog.Query().Where(changelog.ChangeIDIn(ids...)).
+		Select(changelog.FieldID, changelog.FieldChangeID).All(ctx)
 	if err != nil {
 		return nil, Failure(ctx, err)
 	}
-	logged := make(map[uuid.UUID]bool, len(rows))
+	rowOf = make(map[uuid.UUID]int64, len(rows))
 	for _, row := range rows {
-		logged[row.ChangeID] = true
+		rowOf[row.ChangeID] = row.ID
 	}
-	return logged, nil
+	return rowOf, nil
 }

@@ -184,6 +184,13 @@ func (tx *Tx) removeRefusals(ctx context.Context, rows ...int64) error {
 // refusalKey is where a context has the row of [KindRefused] that the transaction of a change removes.
 type refusalKey struct{}
 
+// Removes reports whether the transaction of a change removes a row of the change log, because it is an earlier refusal of that
+// change. ctx is what [Ledger.Once] gave to the execution of the change.
+func Removes(ctx context.Context, row int64) bool {
+	removed, ok := ctx.Value(refusalKey{}).(int64)
+	return ok && removed == row
+}
+
 // overRefusals executes a change, again if a refusal of an attempt before is in the way of it.
 func (l *Ledger) overRefusals(ctx context.Context, c Change, execute func(ctx context.Context) (Receipt, error)) (Receipt, error) {
 	var last *ent.ChangeLog
