@@ -312,6 +312,7 @@ func (c *committer) commit(ctx context.Context, group []*member, attempts int) {
 			c.answer(m, err)
 		}
 	default:
+		checked = c.reopen(checked) // none waits for the end of the others
 		if others := c.withoutRepeats(ctx, checked, err); len(others) < len(checked) {
 			c.commit(ctx, others, attempts)
 			return
@@ -364,9 +365,9 @@ func (c *committer) seal(group []*member) (sealed []*member) {
 	return sealed
 }
 
-// reopen returns the changes whose callers still wait, before a transaction. A transaction before may
-// have been rolled back. Callers that have left during it are answered: their changes are taken back
-// now.
+// reopen returns the changes whose callers still wait, before a transaction or when one has been rolled
+// back. Callers that have left during it are answered: their changes are taken back now. The others
+// can be taken back again.
 func (c *committer) reopen(group []*member) (open []*member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -26,7 +26,7 @@ var (
 // not fit, transactions wait for locks, are aborted, fail because of one change, and commit without an answer. Then
 //
 //   - each caller has one answer, and it is true: applied, not applied, or unknown;
-//   - a caller who has waited too long is answered at once, unless the change is in a transaction that holds its locks;
+//   - a caller who has waited too long is answered at once, or at the end of the transaction that then holds the change's locks;
 //   - what one change is to blame for happens to no other;
 //   - a committer commits in the order of arrival, and begins at once whenever there is anything to commit;
 //   - a transaction whose callers have all gone is not committed;
@@ -81,7 +81,7 @@ type committerWorld struct {
 // simulatedLine is what is seen of one committer.
 type simulatedLine struct {
 	committer *committer
-	idleSince time.Time // the end of the last transaction
+	idleSince time.Time // the end of the last transaction, or look into the change log
 	latest    time.Time // the arrival of the change that was committed last
 }
 
@@ -91,7 +91,7 @@ type simulatedCaller struct {
 	ends    time.Time // when ctx does
 	poison  bool
 	repeat  bool
-	sealed  bool // it was in a transaction that held its locks
+	free    time.Time // since when it is in no transaction that holds its locks
 }
 
 var (
@@ -124,7 +124,10 @@ func simulateCommitters(t *testing.T, seed uint64) *committerWorld {
 	synctest.Test(t, func(*testing.T) {
 		for range 2 {
 			line := &simulatedLine{}
-			c := &committer{size: 5, backlog: w.backlog, logged: w.logged}
+			c := &committer{size: 5, backlog: w.backlog}
+			c.logged = func(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
+				return w.logged(ctx, line, ids)
+			}
 			c.transact = func(ctx context.Context, group []*member) ([]*member, Receipt, error) {
 				return w.transact(ctx, line, group)
 			}
@@ -232,14 +235,14 @@ func (w *committerWorld) call(caller *simulatedCaller) {
 			w.fail("told %v after its arrival that the backlog is full", answered.Sub(caller.arrived))
 		}
 	case errors.Is(err, ErrLockTimeout):
-		if what = "taken back"; caller.sealed {
+		if what = "taken back"; caller.free.After(caller.ends) {
 			what = "left a transaction"
-		}
-		if answered.After(caller.ends) && !caller.sealed {
-			w.fail("answered %v after its wait had ended, in no transaction", answered.Sub(caller.ends))
 		}
 	default:
 		w.fail("error %v", err)
+	}
+	if answered.After(caller.ends) && answered.After(caller.free) {
+		w.fail("answered %v after its wait had ended, and %v after its transaction", answered.Sub(caller.ends), answered.Sub(caller.free))
 	}
 	if err != nil && !caller.repeat && applied > 0 && !errors.Is(err, ErrUnknown) {
 		w.fail("told %v, but it is applied", err)
@@ -250,7 +253,11 @@ func (w *committerWorld) call(caller *simulatedCaller) {
 	w.seen[what]++
 }
 
-func (w *committerWorld) logged(_ context.Context, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
+func (w *committerWorld) logged(ctx context.Context, line *simulatedLine, ids []uuid.UUID) (map[uuid.UUID]int64, error) {
+	defer func() { line.idleSince = time.Now() }()
+	if !pause(ctx, w.upTo(20*time.Millisecond)) {
+		return nil, ctx.Err()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	rowOf := map[uuid.UUID]int64{}
@@ -326,6 +333,13 @@ func (w *committerWorld) attempt(ctx context.Context, line *simulatedLine, group
 		}
 	}
 	in = line.committer.seal(in)
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, m := range in {
+			w.callerOf(m).free = time.Now()
+		}
+	}()
 	blame := w.check(in)
 	takes := w.upTo(time.Millisecond)
 	if w.chance(15) {
@@ -361,7 +375,6 @@ func (w *committerWorld) check(in []*member) (blame error) {
 	}
 	for _, m := range in {
 		caller := w.callerOf(m)
-		caller.sealed = true
 		var read []ledger.Balance
 		for _, move := range m.change.Moves {
 			read = append(read, left[move.Balance])
