@@ -49,6 +49,9 @@ func Waiting(p Provider) int {
 	return int(g.committers[0].backlog.taken.Load())
 }
 
+// MostMoves bounds the moves of a group of groupcommit, and so the balances that it locks.
+const MostMoves = mostMoves
+
 // LimitBacklog sets how many changes may wait for a group of groupcommit.
 func LimitBacklog(p Provider, size int64) {
 	g, _ := As[*groupcommit](p)

@@ -177,9 +177,10 @@ type committer struct {
 	abandon   context.CancelFunc // ends the context of the current group
 }
 
-// mostMoves bounds the moves of a group of several changes: databases bound the parameters of a
-// statement.
-const mostMoves = 2000
+// mostMoves bounds the moves of a group, and so the balances that it locks. MariaDB turns a list of
+// 1000 keys into a table, and would no longer lock the rows in key order
+// (in_predicate_conversion_threshold).
+const mostMoves = 999
 
 // execute commits a change, and returns when that is done. If ctx ends before the locks of the
 // change's balances are held, execute takes the change back.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/ent"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 )
@@ -288,6 +290,41 @@ func TestGroupWithoutAnswer(t *testing.T) {
 		}
 		g.wantAmount(1)
 	})
+}
+
+// TestLargestGroupLocksInKeyOrder: MariaDB reads the balances of the largest group along their key. It makes a longer list of keys a
+// table, and then locks the rows in an order of its own.
+func TestLargestGroupLocksInKeyOrder(t *testing.T) {
+	tx, err := openDatabase(t, testenv.MariaDB(t)).Ent.Tx(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback() })
+	steps := func(keys int) (n int) {
+		t.Helper()
+		list := make([]any, keys)
+		for i := range list {
+			list[i] = lockprovider.StockKey(uuid.NewString())
+		}
+		plan, err := tx.QueryContext(t.Context(),
+			"EXPLAIN SELECT * FROM balances WHERE id IN (?"+strings.Repeat(", ?", keys-1)+") ORDER BY id FOR UPDATE", list...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for plan.Next() {
+			n++
+		}
+		if err := errors.Join(plan.Err(), plan.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := steps(lockprovider.MostMoves); n != 1 {
+		t.Errorf("%d steps for the keys of the largest group, want one that reads balances", n)
+	}
+	if n := steps(lockprovider.MostMoves + 1); n == 1 {
+		t.Error("one key more is read along the key as well: groups may be larger")
+	}
 }
 
 // TestGroupBacklog: more than the backlog allows are refused at once, and may come again.
