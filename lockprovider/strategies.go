@@ -210,7 +210,7 @@ var Strategies = []Info{
 		Description: "Row locks, and one commit for all changes that have come in during the commit before.",
 		Why:         "one transaction locks, checks and commits all changes that have come in during the one before",
 		Document: Document{
-			Exclusion: "two committers in each process, each in the order of arrival; between them `SELECT … FOR UPDATE` in key order",
+			Exclusion: "two committers in each process (one on SQLite), each in the order of arrival; between them `SELECT … FOR UPDATE` in key order",
 			Check:     "Go, one change after another", Write: "the same transaction, for all of them", Confirmed: onReturn, Faults: faultsOfTheDatabase,
 		},
 	},
