@@ -137,7 +137,10 @@ func byProduct(plans []*importPlan) [][]*importPlan {
 	return products
 }
 
-// PlanImport tells what Import would do now, and does nothing. Admins only. Errors: those of Import that are known before.
+// PlanImport tells what Import would do now, and does nothing. It compares each row with the product as it is now: if several rows
+// are of one product, it does not tell what the rows before would change. A new SKU that is given twice, with two prices, is told
+// as created twice, where Import would create the product and then update it. Admins only. Errors: those of Import that are known
+// before.
 func (s *Catalog) PlanImport(ctx context.Context, v Viewer, rows []ImportRow, mode StockMode) ([]ImportResult, error) {
 	plans, err := s.planImport(ctx, v, rows, mode)
 	if err != nil {

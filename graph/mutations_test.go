@@ -270,6 +270,13 @@ func TestProductsImport(t *testing.T) {
 		object{"sku": "NEW", "price": price}).
 		want("productsImport.results.0.productId", id, "productsImport.results.0.sku", "MUG",
 			"productsImport.results.1.userErrors.0.field", []any{"input", "products", "1", "name"})
+	// Two rows of one product: a look compares each with the product as it is now.
+	pen := []object{
+		{"sku": "PEN", "name": "Pen", "price": price},
+		{"sku": "PEN", "name": "Pen", "price": object{"amountMinor": "900", "currency": "USD"}},
+	}
+	imported("CREATED CREATED", object{"check": true}, pen...)
+	imported("CREATED UPDATED", object{}, pen...)
 }
 
 // TestImportOfTheMostRows imports as many products as one request may have with the document of the Playground; each of them is wrong

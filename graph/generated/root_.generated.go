@@ -3739,7 +3739,7 @@ input ProductsImportInput {
   products: [ProductImport!]!
   "What to do with the stock of products that are here."
   stock: StockImport = DIFFERENCE
-  "Only tell what would be done."
+  "Only tell what would be done. Each row is compared with the product as it is now, also if a row before is of the same product."
   check: Boolean = false
 }
 

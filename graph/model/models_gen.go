@@ -1063,7 +1063,7 @@ type ProductsImportInput struct {
 	Products []*ProductImport `json:"products"`
 	// What to do with the stock of products that are here.
 	Stock *StockImport `json:"stock,omitempty"`
-	// Only tell what would be done.
+	// Only tell what would be done. Each row is compared with the product as it is now, also if a row before is of the same product.
 	Check *bool `json:"check,omitempty"`
 }
 
