@@ -29,12 +29,18 @@ func attemptID(orderID, request string) string {
 // errUndecided means that the gateway has answered, and that what became of the payment is still open.
 var errUndecided = errors.New("the payment is not decided yet")
 
-// openAttempt returns the attempt of a request, or the one that is open, or else a new one, which the database has then and the
-// gateway does not know yet. It returns errOrderAdvanced if the order is not PENDING any more.
-func (s *Orders) openAttempt(ctx context.Context, row *ent.Order, request string) (*ent.PaymentAttempt, error) {
+// errClosed means that an attempt has come to an end, and has not paid the order.
+var errClosed = errors.New("the payment attempt is closed")
+
+// openAttempt returns the attempt that a request goes on with, and whether its payment is known to be authorized. That is the attempt of
+// the request, or the one that is open, or else a new one, which the database has then and the gateway does not know yet. An order whose
+// payment was authorized is paid by that payment or not at all: it gets no new attempt. The error is errOrderAdvanced if the order is not
+// PENDING any more.
+func (s *Orders) openAttempt(
+	ctx context.Context, row *ent.Order, request string,
+) (a *ent.PaymentAttempt, authorized bool, err error) {
 	id, now := attemptID(row.ID, request), s.now()
-	var a *ent.PaymentAttempt
-	err := s.inTx(ctx, func(tx *ent.Tx) error {
+	err = s.inTx(ctx, func(tx *ent.Tx) error {
 		// The order first: so one request at a time opens an attempt, and none does while another one pays or ends the order.
 		n, err := tx.Order.Update().Where(order.ID(row.ID), order.StatusEQ(order.StatusPENDING)).SetUpdatedAt(now).Save(ctx)
 		if err != nil {
@@ -43,27 +49,47 @@ func (s *Orders) openAttempt(ctx context.Context, row *ent.Order, request string
 		if n == 0 {
 			return errOrderAdvanced
 		}
-		known, err := tx.PaymentAttempt.Query().
-			Where(paymentattempt.Or(paymentattempt.ID(id), paymentattempt.OpenOrderID(row.ID))).All(ctx)
+		if authorized, err = tx.Payment.Query().Where(payment.OrderID(row.ID)).Exist(ctx); err != nil {
+			return err
+		}
+		known, err := tx.PaymentAttempt.Query().Where(paymentattempt.OrderID(row.ID)).All(ctx)
 		if err != nil {
 			return err
 		}
-		a = nil
+		var own, open, captured *ent.PaymentAttempt
 		for _, k := range known {
-			if a == nil || k.ID == id {
-				a = k
+			if k.ID == id {
+				own = k
+			}
+			if k.OpenOrderID != nil {
+				open = k
+			}
+			if k.Status == paymentattempt.StatusCAPTURED {
+				captured = k
 			}
 		}
-		if a != nil {
-			return nil
+		a = nil
+		switch {
+		case open != nil && (own == nil || request == row.ID): // the order itself goes on with whatever pays it
+			a = open
+		case open != nil:
+			a, authorized = own, authorized && own.ID == open.ID
+		case authorized:
+			a = captured
+		case own != nil:
+			a = own
+		default:
+			status, _ := payments.Next(payments.Created, payments.OnAuthorize)
+			a, err = tx.PaymentAttempt.Create().SetID(id).SetOrderID(row.ID).SetOpenOrderID(row.ID).
+				SetGateway(s.Payment.Gateway).SetStatus(paymentattempt.Status(status)).
+				SetAmountMinor(row.TotalMinor).SetCurrency(row.Currency).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
 		}
-		status, _ := payments.Next(payments.Created, payments.OnAuthorize)
-		a, err = tx.PaymentAttempt.Create().SetID(id).SetOrderID(row.ID).SetOpenOrderID(row.ID).
-			SetGateway(s.Payment.Gateway).SetStatus(paymentattempt.Status(status)).
-			SetAmountMinor(row.TotalMinor).SetCurrency(row.Currency).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
 		return err
 	})
-	return a, err
+	if err == nil && (a == nil || !payments.Status(a.Status).Pays() && a.Status != paymentattempt.StatusCAPTURED) {
+		err = errClosed
+	}
+	return a, authorized, err
 }
 
 // hasOpenAttempt reports whether an attempt may still pay an order.
@@ -79,11 +105,34 @@ func underWay() *Error {
 	}
 }
 
-// payByCard makes an attempt to pay, or goes on with the one that is open, whatever this request says. The order is PAID when the
-// gateway has captured the payment.
+// payByCard makes an attempt to pay, or goes on with the one that is open, whatever this request says. If that one was another request's
+// and does not pay the order, this request makes its own. The order is PAID when the gateway has captured the payment.
 func (s *Orders) payByCard(ctx context.Context, row *ent.Order, request string) error {
-	a, err := s.openAttempt(ctx, row, request)
-	wasAuthorized := row.Edges.Payment != nil
+	for {
+		a, authorized, err := s.openAttempt(ctx, row, request)
+		if errors.Is(err, errClosed) {
+			message := "the payment was not authorized"
+			if authorized {
+				message = "the authorized payment could not be captured"
+			}
+			return &stepRefused{
+				why: &Error{Code: PaymentDeclined, Field: input("payment"), Message: message},
+				// The customer of payOrder may try another card. An order that was to be paid when it was placed is all or nothing.
+				stays: request != row.ID && !authorized,
+			}
+		}
+		if err == nil {
+			err = s.goOn(ctx, row, a, authorized, request)
+		}
+		if !errors.Is(err, errClosed) {
+			return err
+		}
+	}
+}
+
+// goOn takes an attempt to its end. The error is errClosed if it has not paid the order. authorized tells whether the shop knows already
+// that the payment is authorized.
+func (s *Orders) goOn(ctx context.Context, row *ent.Order, a *ent.PaymentAttempt, authorized bool, request string) (err error) {
 	for err == nil {
 		status, answer := payments.Status(a.Status), payments.Answer{}
 		ref, amount := payments.Ref{Attempt: a.ID, Reference: a.Reference}, payments.Amount{Minor: a.AmountMinor, Currency: a.Currency}
@@ -100,27 +149,17 @@ func (s *Orders) payByCard(ctx context.Context, row *ent.Order, request string) 
 			answer, err = s.ask(ctx, a, func(ctx context.Context) (payments.Answer, error) { return s.Gateway.Lookup(ctx, ref) })
 		case payments.Authorized, payments.Captured: // the answer came without this request
 			answer = payments.Answer{State: payments.State(status), Reference: a.Reference}
-		case payments.Declined:
-			message := "the payment was not authorized"
-			if wasAuthorized {
-				message = "the authorized payment could not be captured"
-			}
-			return &stepRefused{
-				why: &Error{Code: PaymentDeclined, Field: input("payment"), Message: message},
-				// The customer of payOrder may try another card. An order that was to be paid when it was placed is all or nothing.
-				stays: request != row.ID && !wasAuthorized,
-			}
-		default: // the order has ended meanwhile
-			return errOrderAdvanced
+		default:
+			return errClosed
 		}
 		if err != nil {
 			return err
 		}
 		switch {
-		case answer.State == payments.StateAuthorized && wasAuthorized: // the shop knows it, and has missed the answer to a capture
+		case answer.State == payments.StateAuthorized && authorized: // the shop knows it, and has missed the answer to a capture
 			a, err = s.moveAttempt(ctx, a.ID, answer, payments.OnAuthorized, payments.OnCapture)
 		case answer.State == payments.StateAuthorized:
-			wasAuthorized = true
+			authorized = true
 			a, err = s.recordAuthorized(ctx, row, a, answer)
 		case answer.State == payments.StateCaptured:
 			return s.recordCaptured(ctx, row, a, answer, request)

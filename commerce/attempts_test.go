@@ -1,12 +1,16 @@
 package commerce_test
 
 import (
+	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
+	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/ent/order"
@@ -243,3 +247,225 @@ func TestNotSettledWhileTheGatewayIsAway(t *testing.T) {
 }
 
 var errLost = errors.New("the answer was lost")
+
+func payCard(orderID string) commerce.PayOrder {
+	return commerce.PayOrder{Key: uuid.New(), OrderID: orderID, Payment: *byCard()}
+}
+
+// TestADeclinedCardDisturbsNoOther: the repeat of a request whose card was declined is declined, and does nothing to the payment by another
+// card that is under way.
+func TestADeclinedCardDisturbsNoOther(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 3)
+		id := s.unpaid(t, a, 1, "").ID
+		first, second := payCard(id), payCard(id)
+		s.gateway.fail = func(string, string) error { return errDeclined }
+		_, err := s.Orders.Pay(t.Context(), alice, first)
+		wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+		var down atomic.Value
+		down.Store("capture")
+		s.failing(errGatewayDown, &down)
+		_, err = s.Orders.Pay(t.Context(), alice, second)
+		wantCodes(t, err, "UNAVAILABLE")
+
+		result, err := s.Orders.Pay(t.Context(), alice, first)
+		wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+		wantStatus(t, result.Order, order.StatusPENDING)
+		s.wantStock(t, a, 2)
+
+		down.Store("")
+		result, err = s.Orders.Pay(t.Context(), alice, second)
+		must(t, err)
+		wantStatus(t, result.Order, order.StatusPAID)
+		s.wantAttempts(t, id, paymentattempt.StatusDECLINED, paymentattempt.StatusCAPTURED)
+		if got := s.gateway.taken(); got != 1000 {
+			t.Errorf("the gateway has taken %d, want 1000", got)
+		}
+		s.audit(t)
+	})
+}
+
+// TestAnOrderGoesOnWithTheCardThatPaysIt: the card of placeOrder was declined, and another one is paying. The repeat of placeOrder, and the
+// job, go on with that one.
+func TestAnOrderGoesOnWithTheCardThatPaysIt(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 3)
+		place := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byCard()}
+		s.gateway.fail, s.gateway.lose = func(string, string) error { return errDeclined }, "authorize"
+		placed, err := s.Orders.Place(t.Context(), alice, place)
+		wantCodes(t, err, "UNAVAILABLE")
+		id := placed.Order.ID
+		var down atomic.Value
+		down.Store("capture")
+		s.failing(errGatewayDown, &down)
+		_, err = s.Orders.Pay(t.Context(), alice, payCard(id))
+		wantCodes(t, err, "UNAVAILABLE")
+		s.wantAttempts(t, id, paymentattempt.StatusDECLINED, paymentattempt.StatusUNKNOWN)
+
+		result, err := s.Orders.Place(t.Context(), alice, place)
+		wantCodes(t, err, "UNAVAILABLE")
+		wantStatus(t, result.Order, order.StatusPENDING)
+		s.clock.advance(reservation)
+		s.expireSome(t, expiryLimit, 0, 1)
+		s.wantOrder(t, id, order.StatusPENDING, false)
+		s.wantStock(t, a, 2)
+
+		down.Store("")
+		s.nextAttempt()
+		s.expire(t, 1)
+		s.wantOrder(t, id, order.StatusPAID, true)
+		s.wantAttempts(t, id, paymentattempt.StatusDECLINED, paymentattempt.StatusCAPTURED)
+		if got := s.gateway.taken(); got != 1000 {
+			t.Errorf("the gateway has taken %d, want 1000", got)
+		}
+		s.audit(t)
+	})
+}
+
+// TestADeclinedAttemptOfAnotherRequest: a request that learns that the card of another request was declined tries its own card.
+func TestADeclinedAttemptOfAnotherRequest(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		id := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
+		s.gateway.fail, s.gateway.lose = func(string, string) error { return errDeclined }, "authorize"
+		_, err := s.Orders.Pay(t.Context(), alice, payCard(id))
+		wantCodes(t, err, "UNAVAILABLE")
+		s.clock.advance(time.Second)
+		second := payCard(id)
+		result, err := s.Orders.Pay(t.Context(), alice, second) // the card of the second request is declined as well
+		wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+		s.wantAttempts(t, id, paymentattempt.StatusDECLINED, paymentattempt.StatusDECLINED)
+		row, err := s.Orders.Get(t.Context(), alice, id)
+		must(t, err)
+		if !result.Order.UpdatedAt.Equal(row.UpdatedAt) {
+			t.Errorf("the order is shown as of %s, and has changed at %s", result.Order.UpdatedAt, row.UpdatedAt)
+		}
+		s.gateway.fail = nil
+		_, err = s.Orders.Pay(t.Context(), alice, second)
+		wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+		result, err = s.Orders.Pay(t.Context(), alice, payCard(id))
+		must(t, err)
+		wantStatus(t, result.Order, order.StatusPAID)
+		if got := s.gateway.taken(); got != 1000 {
+			t.Errorf("the gateway has taken %d, want 1000", got)
+		}
+		s.audit(t)
+	})
+}
+
+// faulty is a provider whose changes fail, before they have done anything, with what fault returns for them.
+type faulty struct {
+	lockprovider.Provider
+	fault *atomic.Pointer[func(c lockprovider.Change) error]
+}
+
+func (p *faulty) Execute(ctx context.Context, c lockprovider.Change) (lockprovider.Receipt, error) {
+	if fault := p.fault.Load(); fault != nil {
+		if err := (*fault)(c); err != nil {
+			return lockprovider.Receipt{}, err
+		}
+	}
+	return p.Provider.Execute(ctx, c)
+}
+
+// faultyShop is a shop whose changes fail as setFault says.
+func faultyShop(t *testing.T) (s *shop, setFault func(fault func(c lockprovider.Change) error)) {
+	t.Helper()
+	const strategy lockprovider.Strategy = "faulty"
+	right, _ := lockprovider.Lookup(lockprovider.RowLock)
+	var fault atomic.Pointer[func(c lockprovider.Change) error]
+	t.Cleanup(lockprovider.Register(lockprovider.Info{
+		Name: strategy,
+		New: func(d lockprovider.Deps) (lockprovider.Provider, error) {
+			next, err := right.New(d)
+			return &faulty{next, &fault}, err
+		},
+	}))
+	s = openShop(t, lockprovider.FamilyConfig{Strategy: strategy}, "sqlite://:memory:", clients.EmbeddedRedis)
+	return s, func(f func(c lockprovider.Change) error) { fault.Store(&f) }
+}
+
+// TestTheJobOpensNoAttempt: the capture of an authorized payment was declined, and the order could not be ended then. The job ends it, and
+// asks the customer's card for nothing.
+func TestTheJobOpensNoAttempt(t *testing.T) {
+	for name, wanted := range map[string]*commerce.Payment{"pay later": nil, "points": byPoints(), "card": byCard()} {
+		t.Run(name, func(t *testing.T) {
+			s, setFault := faultyShop(t)
+			a := s.product(t, 1000, 3)
+			setFault(func(c lockprovider.Change) error {
+				if c.Family == lockprovider.Points || c.Record.Kind == commerce.KindOrderEnded {
+					return lockprovider.ErrLockTimeout
+				}
+				return nil
+			})
+			s.gateway.fail = func(call, _ string) error {
+				if call == "capture" {
+					return errDeclined
+				}
+				return nil
+			}
+			placed, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+				Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: wanted,
+			})
+			id := placed.Order.ID
+			if wanted == nil || wanted.Method == payment.MethodPOINTS {
+				_, err = s.Orders.Pay(t.Context(), alice, payCard(id))
+			}
+			wantCodes(t, err, "LOCK_TIMEOUT")
+			s.wantOrder(t, id, order.StatusPENDING, false)
+			s.wantAttempts(t, id, paymentattempt.StatusDECLINED)
+
+			setFault(func(lockprovider.Change) error { return nil })
+			s.gateway.fail = nil
+			s.clock.advance(reservation)
+			s.expire(t, 1)
+			s.wantOrder(t, id, order.StatusFAILED, true)
+			s.wantAttempts(t, id, paymentattempt.StatusDECLINED)
+			if got := s.gateway.taken(); got != 0 {
+				t.Errorf("the gateway has taken %d, want 0", got)
+			}
+			s.wantStock(t, a, 3)
+			s.audit(t)
+		})
+	}
+}
+
+// TestVoidedByTheGateway: an attempt that the gateway has voided by itself is declined.
+func TestVoidedByTheGateway(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		void := func(id string) {
+			s.gateway.mu.Lock()
+			defer s.gateway.mu.Unlock()
+			s.gateway.state[s.gateway.latest[id]] = "cancelled"
+		}
+		a := s.product(t, 1000, 3)
+		id := s.unpaid(t, a, 1, "").ID
+		in := payCard(id)
+		s.gateway.lose = "authorize"
+		_, err := s.Orders.Pay(t.Context(), alice, in)
+		wantCodes(t, err, "UNAVAILABLE")
+		void(id)
+		for range 2 {
+			result, err := s.Orders.Pay(t.Context(), alice, in)
+			wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+			wantStatus(t, result.Order, order.StatusPENDING)
+		}
+		result, err := s.Orders.Pay(t.Context(), alice, payCard(id))
+		must(t, err)
+		wantStatus(t, result.Order, order.StatusPAID)
+
+		var down atomic.Value
+		down.Store("capture")
+		s.failing(errGatewayDown, &down)
+		authorized := s.stuck(t, a).ID
+		void(authorized)
+		down.Store("")
+		s.clock.advance(reservation)
+		s.expire(t, 1)
+		s.wantOrder(t, authorized, order.StatusFAILED, true)
+		s.wantStock(t, a, 2)
+		if got := s.gateway.taken(); got != 1000 {
+			t.Errorf("the gateway has taken %d, want 1000", got)
+		}
+		s.audit(t)
+	})
+}

@@ -388,6 +388,12 @@ func writeOrderEnded(ctx context.Context, tx *ent.Tx, p orderEnded) error {
 	if n == 0 {
 		return errOrderAdvanced
 	}
+	if p.Status == order.StatusFAILED.String() {
+		open, err := tx.PaymentAttempt.Query().Where(paymentattempt.OpenOrderID(p.OrderID)).Exist(ctx)
+		if err != nil || open {
+			return cmp.Or[error](err, errOrderAdvanced) // one payment was refused, and another one is under way
+		}
+	}
 	return nil
 }
 

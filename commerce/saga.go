@@ -37,13 +37,13 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 	advanced := row.Status != order.StatusPENDING
 	if row.Status == order.StatusPENDING {
 		err = s.complete(ctx, row, pay, request, &meta)
-		switch {
-		case errors.As(err, &refused) && refused.stays:
-			return OrderResult{Order: row, Meta: meta, Persistence: Persisted}, refused.why
-		case refused != nil:
-			_, err = s.end(ctx, row, ending{
-				status: order.StatusFAILED, code: refused.why.Code, reason: refused.why.Message, fingerprint: row.ID,
-			})
+		if errors.As(err, &refused) {
+			err = errOrderAdvanced // unless this request ends it
+			if !refused.stays {
+				_, err = s.end(ctx, row, ending{
+					status: order.StatusFAILED, code: refused.why.Code, reason: refused.why.Message, fingerprint: row.ID,
+				})
+			}
 		}
 		advanced = errors.Is(err, errOrderAdvanced)
 		err = ignoreAdvanced(err)
@@ -55,11 +55,12 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 	if lerr != nil {
 		return OrderResult{Meta: meta}, unshown(err, lerr)
 	}
-	if err == nil && row.Status == order.StatusFAILED {
+	switch {
+	case err != nil:
+	case refused != nil && (row.Status == order.StatusPENDING || row.Status == order.StatusFAILED):
+		err = refused.why // with its details
+	case row.Status == order.StatusFAILED:
 		err = &Error{Code: Code(row.FailureCode), Message: row.FailureReason, Field: failureField(row.FailureCode)}
-		if refused != nil {
-			err = refused.why // with its details
-		}
 	}
 	return OrderResult{Order: row, Meta: meta, Persistence: Persisted, advanced: advanced}, err
 }
@@ -107,7 +108,8 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 	case row.TotalMinor == 0: // a discount may cover everything
 		return s.recordPaid(ctx, row, stepID(row.ID, "payment"),
 			paymentMade{Method: payment.MethodPOINTS.String(), Currency: row.Currency}, request)
-	case row.Edges.Payment != nil && (pay == nil || pay.Method == payment.MethodCARD): // authorized before: finish that payment
+	case row.Edges.Payment != nil && (pay == nil || pay.Method == payment.MethodCARD || request == row.ID):
+		// Authorized before: finish that payment, even if the order was to be paid otherwise when it was placed.
 		return s.payByCard(ctx, row, request)
 	case pay == nil:
 		return nil // stays PENDING until it is paid or expires
