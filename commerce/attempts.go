@@ -169,10 +169,21 @@ func (s *Orders) goOn(ctx context.Context, row *ent.Order, a *ent.PaymentAttempt
 			a, err = s.moveAttempt(ctx, a.ID, answer, payments.Event(answer.State))
 		}
 		if err == nil && payments.Status(a.Status) == status {
-			err = gatewayAway(errUndecided)
+			err = undecided(answer.State)
 		}
 	}
 	return err
+}
+
+// undecided is the answer to a request whose payment the gateway has not decided yet, or for which it waits for the customer.
+func undecided(state payments.State) *Error {
+	e := gatewayAway(errUndecided)
+	e.Message = "the payment is not decided yet; repeat it with the same key to learn what became of it"
+	if state == payments.StateRequiresAction {
+		e.Message = "the customer has to confirm the payment; after that, repeat it with the same key"
+		e.RetryAfter = 0 // waiting alone does not help
+	}
+	return e
 }
 
 // ask makes one call of the gateway, within its bound. If no answer comes, the attempt notes that.
@@ -283,7 +294,7 @@ func (s *Orders) endAttempt(ctx context.Context, a *ent.PaymentAttempt) error {
 // notGivenBack is the answer to a request whose payment the gateway refuses to give back, or has not given back yet.
 func notGivenBack(answer payments.Answer) *Error {
 	if answer.State == payments.StatePending {
-		return gatewayAway(errUndecided)
+		return undecided(answer.State)
 	}
 	return &Error{
 		Code: PaymentDeclined, Message: "the payment could not be given back yet; the shop goes on trying",

@@ -138,19 +138,26 @@ func (c *core) replayed(ctx context.Context, id uuid.UUID, kind, fingerprint str
 	return receipt, found, translate(err, receipt)
 }
 
-// replayedOr returns err unless the operation has been done before: what was valid then (a coupon, an archived product)
-// need not be valid now. If a strategy has taken the operation over and the database does not have it yet, replayedOr waits
-// for that.
+// repeated is replayed for an operation that a strategy may have taken over: if the database does not have it yet, repeated waits for that.
+func (c *core) repeated(
+	ctx context.Context, family lockprovider.Family, id uuid.UUID, kind, fingerprint string,
+) (receipt lockprovider.Receipt, found bool, err error) {
+	if receipt, found, err = c.replayed(ctx, id, kind, fingerprint); err != nil || found {
+		return receipt, found, err
+	}
+	held, err := c.await(ctx, family, id)
+	if err != nil || !held {
+		return receipt, false, err
+	}
+	return c.replayed(ctx, id, kind, fingerprint)
+}
+
+// replayedOr returns err unless the operation has been done before, see repeated: what was valid then (a coupon, an archived product)
+// need not be valid now.
 func (c *core) replayedOr(
 	ctx context.Context, family lockprovider.Family, id uuid.UUID, kind, fingerprint string, err error,
 ) (lockprovider.Receipt, error) {
-	receipt, found, rerr := c.replayed(ctx, id, kind, fingerprint)
-	if rerr == nil && !found {
-		var held bool
-		if held, rerr = c.await(ctx, family, id); held {
-			receipt, found, rerr = c.replayed(ctx, id, kind, fingerprint)
-		}
-	}
+	receipt, found, rerr := c.repeated(ctx, family, id, kind, fingerprint)
 	if rerr != nil || found {
 		return receipt, rerr
 	}

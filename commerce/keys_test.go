@@ -240,6 +240,7 @@ func TestOldKeys(t *testing.T) {
 			}
 		}
 		s.forgetKeys(t)
+		asked := len(s.gateway.calls)
 		for _, o := range operations {
 			t.Run(o.name, func(t *testing.T) {
 				for range 2 {
@@ -251,6 +252,9 @@ func TestOldKeys(t *testing.T) {
 					wantCodes(t, err, o.old)
 				}
 			})
+		}
+		if calls := s.gateway.calls[asked:]; len(calls) > 0 {
+			t.Errorf("the gateway was asked again: %v", calls)
 		}
 		s.wantOrder(t, placed.Order.ID, order.StatusPENDING, false)
 		s.wantStock(t, a, 1) // 10 - 2 - 1 - 6

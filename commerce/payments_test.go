@@ -3,6 +3,7 @@ package commerce_test
 import (
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -135,6 +136,129 @@ func TestPointsAreBought(t *testing.T) {
 		}
 		s.audit(t)
 	})
+}
+
+// TestARepeatBuysNoPoints: the gateway is not asked about a key that is done with, whatever is repeated.
+func TestARepeatBuysNoPoints(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		in := commerce.ChargePoints{Key: uuid.New(), Amount: 250}
+		_, err := s.Points.Charge(t.Context(), alice, in)
+		must(t, err)
+		asked := len(s.gateway.calls)
+		result, err := s.Points.Charge(t.Context(), alice, in)
+		must(t, err)
+		if !result.Meta.Replayed || result.Balance != 250 {
+			t.Errorf("the repeat is told %+v", result)
+		}
+		other := in
+		other.Amount = 300
+		_, err = s.Points.Charge(t.Context(), alice, other)
+		wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")
+		if calls := s.gateway.calls[asked:]; len(calls) > 0 {
+			t.Errorf("the gateway was asked: %v", calls)
+		}
+		s.wantPoints(t, alice, 250)
+		s.audit(t)
+	})
+}
+
+// TestBoughtPointsAreInTheDatabase before the customer is told, even where other changes are answered when Redis has them: they are paid for.
+func TestBoughtPointsAreInTheDatabase(t *testing.T) {
+	s := acceptingShop(t, "sqlite://:memory:", longEnough)
+	result, err := s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: 250})
+	must(t, err)
+	if result.Meta.Persistence != commerce.Persisted {
+		t.Errorf("the points are %s, want PERSISTED", result.Meta.Persistence)
+	}
+}
+
+// TestPaidPointsAreNotDenied: the payment is taken, and others are in the way of the points. LOCK_TIMEOUT would say that nothing was done.
+func TestPaidPointsAreNotDenied(t *testing.T) {
+	s, setFault := faultyShop(t)
+	in := commerce.ChargePoints{Key: uuid.New(), Amount: 250}
+	for _, fault := range []error{lockprovider.ErrLockTimeout, lockprovider.ErrLockLost, lockprovider.ErrConflict} {
+		setFault(func(lockprovider.Change) error { return fault })
+		_, err := s.Points.Charge(t.Context(), alice, in)
+		if told := wantCodes(t, err, "UNAVAILABLE")[0]; !told.Retryable || told.RetryAfter == 0 {
+			t.Errorf("%v: told %+v, want that a repeat may succeed", fault, told)
+		}
+	}
+	setFault(func(lockprovider.Change) error { return nil })
+	_, err := s.Points.Charge(t.Context(), alice, in)
+	must(t, err)
+	s.wantPoints(t, alice, 250)
+	if got := s.gateway.taken(); got != 250 {
+		t.Errorf("the gateway has taken %d, want 250", got)
+	}
+}
+
+// TestPointsThatAreNotGivenBackYet: the wallet cannot take the points, and the gateway does not give the payment back. That is told, until
+// it is given back.
+func TestPointsThatAreNotGivenBackYet(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	s.points(t, alice, 250)
+	in := commerce.ChargePoints{Key: uuid.New(), Amount: lockprovider.MaxAmount}
+	for _, fault := range []error{errDeclined, errGatewayDown} {
+		s.gateway.fail = func(call, _ string) error {
+			if call == "cancel" {
+				return fault
+			}
+			return nil
+		}
+		_, err := s.Points.Charge(t.Context(), alice, in)
+		if told := wantCodes(t, err, "UNAVAILABLE")[0]; !told.Retryable || told.RetryAfter == 0 || told.Field != nil {
+			t.Errorf("%v: told %+v, want that a repeat may succeed", fault, told)
+		}
+	}
+	s.gateway.fail = nil
+	_, err := s.Points.Charge(t.Context(), alice, in)
+	wantCodes(t, err, "INVALID_INPUT:input.amount")
+	_, err = s.Points.Charge(t.Context(), alice, in)
+	if told := wantCodes(t, err, "PAYMENT_DECLINED")[0]; !strings.Contains(told.Message, "given back") {
+		t.Errorf("told %q", told.Message)
+	}
+	if got := s.gateway.taken(); got != 250 {
+		t.Errorf("the gateway has taken %d, want 250", got)
+	}
+	s.wantPoints(t, alice, 250)
+}
+
+// TestAKeyBuysPointsForOnePrice: what a key has begun to pay is not paid by the repeat at another price.
+func TestAKeyBuysPointsForOnePrice(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	in := commerce.ChargePoints{Key: uuid.New(), Amount: 250}
+	s.gateway.lose = "authorize"
+	_, err := s.Points.Charge(t.Context(), alice, in)
+	wantCodes(t, err, "UNAVAILABLE")
+	in.Amount = 300
+	_, err = s.Points.Charge(t.Context(), alice, in)
+	if told := wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")[0]; !strings.Contains(told.Message, "price") {
+		t.Errorf("told %q, which does not say that the price may have changed", told.Message)
+	}
+	s.wantPoints(t, alice, 0)
+	if got := s.gateway.taken(); got != 0 {
+		t.Errorf("the gateway has taken %d, want 0", got)
+	}
+}
+
+// TestAPaymentThatNeedsTheCustomer: the gateway waits for the customer, such as for 3-D Secure. The answer says so, and not that the gateway
+// did not answer.
+func TestAPaymentThatNeedsTheCustomer(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	s.gateway.fail = func(string, string) error { return errAction }
+	pay := payCard(s.unpaid(t, s.product(t, 1000, 3), 1, "").ID)
+	points := commerce.ChargePoints{Key: uuid.New(), Amount: 250}
+	for name, request := range map[string]func() error{
+		"order":  func() error { _, err := s.Orders.Pay(t.Context(), alice, pay); return err },
+		"points": func() error { _, err := s.Points.Charge(t.Context(), alice, points); return err },
+	} {
+		for range 2 {
+			told := wantCodes(t, request(), "UNAVAILABLE")[0]
+			if !told.Retryable || told.RetryAfter != 0 || !strings.Contains(told.Message, "confirm") {
+				t.Errorf("%s: told %q, retryable %v after %s", name, told.Message, told.Retryable, told.RetryAfter)
+			}
+		}
+	}
 }
 
 // TestPriceOfPoints: the price is that of the configuration, rounded up.

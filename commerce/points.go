@@ -3,6 +3,7 @@ package commerce
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -35,8 +36,9 @@ type PointsResult struct {
 }
 
 // Charge has the viewer buy points: the payment gateway takes their price, and then the points are added. Errors: INVALID_INPUT if the
-// amount is not positive or the wallet would overflow, INVALID_STATE if the shop takes no cards, PAYMENT_DECLINED. If the gateway or a
-// store does not answer, a repeat with the same key goes on from there.
+// amount is not positive or the wallet would overflow, INVALID_STATE if the shop takes no cards, PAYMENT_DECLINED. UNAVAILABLE if the
+// gateway or a store does not answer, or if others are in the way after the payment was taken: a repeat with the same key goes on from
+// there. The gateway is not asked about a key whose points were added.
 func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return PointsResult{}, err
@@ -45,27 +47,49 @@ func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsR
 		return PointsResult{}, err
 	}
 	id := operationID(v, "chargePoints", in.Key)
-	if s.checkTaken(payment.MethodCARD) != nil {
-		receipt, err := s.replayedOr(ctx, lockprovider.Points, id, KindPointsCharged, fingerprint(in), &Error{
-			Code: InvalidState, Message: "the shop sells no points, since it takes no card payments",
-		})
+	receipt, found, err := s.repeated(ctx, lockprovider.Points, id, KindPointsCharged, fingerprint(in))
+	if err != nil || found {
 		return chargeResult(v, receipt, err)
 	}
-	made, err := s.pay(ctx, idOf(prefixTopUp, id), Money{Minor: s.priceOf(in.Amount), Currency: s.Shop.Currency})
+	if s.checkTaken(payment.MethodCARD) != nil {
+		return PointsResult{}, &Error{Code: InvalidState, Message: "the shop sells no points, since it takes no card payments"}
+	}
+	attempt := idOf(prefixTopUp, id)
+	made, err := s.pay(ctx, attempt, Money{Minor: s.priceOf(in.Amount), Currency: s.Shop.Currency})
 	if err != nil {
 		return PointsResult{}, err
 	}
 	result, err := s.credit(ctx, v, in, &made)
-	if hasCode(err, InvalidInput) { // the wallet cannot take them
-		amount := payments.Amount{Minor: made.AmountMinor, Currency: made.Currency}
-		_, rerr := s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
-			return s.Gateway.Refund(ctx, payments.Ref{Attempt: idOf(prefixTopUp, id), Reference: made.Reference}, prefixRefund+idOf(prefixTopUp, id), amount)
-		})
-		if rerr != nil {
-			return result, gatewayAway(rerr)
+	switch {
+	case hasCode(err, InvalidInput): // the wallet cannot take them
+		if gerr := s.payBack(ctx, attempt, made); gerr != nil {
+			err = gerr
+		}
+	case hasCode(err, LockTimeout), hasCode(err, LockLost): // which would say that this attempt has done nothing
+		err = &Error{
+			Code: Unavailable, Message: "the payment was taken, and the points are not added yet; repeat it with the same key",
+			Retryable: true, RetryAfter: retrySoon, cause: err,
 		}
 	}
 	return result, err
+}
+
+// payBack has the gateway give back what was paid for points that the wallet cannot take.
+func (s *Points) payBack(ctx context.Context, attempt string, made paymentMade) error {
+	ref := payments.Ref{Attempt: attempt, Reference: made.Reference}
+	answer, err := s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
+		return s.Gateway.Refund(ctx, ref, prefixRefund+attempt, payments.Amount{Minor: made.AmountMinor, Currency: made.Currency})
+	})
+	if err == nil && answer.State != payments.StateRefunded {
+		err = fmt.Errorf("the payment is still %s", answer.State)
+	}
+	if err == nil {
+		return nil
+	}
+	away := gatewayAway(err)
+	away.Message = "the wallet cannot take the points, and the payment is not given back yet; repeat it with the same key"
+	away.Field = nil // the input names no payment
+	return away
 }
 
 // priceOf returns what points cost, in minor units. It is rounded up, so that no points are for nothing.
@@ -88,19 +112,24 @@ func (s *Points) pay(ctx context.Context, attempt string, price Money) (paymentM
 	switch {
 	case errors.Is(err, payments.ErrMismatch):
 		return paymentMade{}, &Error{
-			Code: IdempotencyMismatch, Field: input("idempotencyKey"), Message: "this key was used to buy another number of points",
+			Code: IdempotencyMismatch, Field: input("idempotencyKey"),
+			Message: "this key has begun a payment of another amount, for another number of points or before their price has changed; " +
+				"use a new key for a new request",
 		}
 	case err != nil:
 	case answer.State == payments.StateCaptured:
 		return paymentMade{
 			Method: payment.MethodCARD.String(), AmountMinor: price.Minor, Currency: price.Currency, Reference: answer.Reference,
 		}, nil
-	case answer.State == payments.StateDeclined, answer.State == payments.StateVoided, answer.State == payments.StateRefunded:
+	case answer.State == payments.StateDeclined:
 		return paymentMade{}, &Error{Code: PaymentDeclined, Message: "the payment for the points was declined"}
-	default:
-		err = errUndecided
+	case answer.State == payments.StateVoided, answer.State == payments.StateRefunded:
+		return paymentMade{}, &Error{Code: PaymentDeclined, Message: "the payment for the points was given back"}
 	}
-	away := gatewayAway(err)
+	away := undecided(answer.State)
+	if err != nil {
+		away = gatewayAway(err)
+	}
 	away.Field = nil // the input names no payment
 	return paymentMade{}, away
 }
@@ -110,7 +139,8 @@ func (s *Points) credit(ctx context.Context, v Viewer, in ChargePoints, made *pa
 	open := unbounded(0)
 	receipt, err := s.execute(ctx, lockprovider.Change{
 		ID: operationID(v, "chargePoints", in.Key), Family: lockprovider.Points,
-		Moves: []lockprovider.Move{{Balance: lockprovider.PointsKey(v.UserID), Delta: in.Amount, Open: &open}},
+		Moves:   []lockprovider.Move{{Balance: lockprovider.PointsKey(v.UserID), Delta: in.Amount, Open: &open}},
+		Confirm: made != nil, // what is paid for is not lost with Redis
 		Record: lockprovider.Record{
 			Kind:        KindPointsCharged,
 			Payload:     mustJSON(pointsCharged{UserID: v.UserID, Amount: in.Amount, Payment: made, At: s.now()}),

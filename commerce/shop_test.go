@@ -113,7 +113,7 @@ func (c *clock) advance(d time.Duration) {
 
 // gateway is a payment gateway with a ledger of its own: what it has taken and given back can be compared with what the
 // shop believes. fail decides on each call, which it is told with what is paid, such as the ID of an order; nil lets all succeed.
-// errDeclined has the gateway refuse the call.
+// errDeclined has the gateway refuse the call, and errAction has it wait for the customer.
 type gateway struct {
 	mu       sync.Mutex
 	fail     func(call, subject string) error
@@ -125,7 +125,10 @@ type gateway struct {
 	lose     string // the call whose next answer is lost
 }
 
-var errDeclined = errors.New("declined")
+var (
+	errDeclined = errors.New("declined")
+	errAction   = errors.New("the customer has something to do")
+)
 
 // taken is the sum of what is captured and not given back.
 func (g *gateway) taken() int64 {
@@ -144,11 +147,11 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 	g.mu.Lock()
 	fail, subject := g.fail, g.subjects[attempt]
 	g.mu.Unlock()
-	refused := false
+	refused, waits := false, false
 	if fail != nil {
 		err := fail(call, subject)
-		refused = errors.Is(err, errDeclined)
-		if err != nil && !refused {
+		refused, waits = errors.Is(err, errDeclined), errors.Is(err, errAction)
+		if err != nil && !refused && !waits {
 			return payments.Answer{}, err
 		}
 	}
@@ -164,7 +167,9 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 		return payments.Answer{State: payments.StateNotFound}, nil
 	case refused && (state == "" || state == "authorized" && call == "capture"):
 		state = "declined"
-	case !refused:
+	case waits && state == "":
+		state = "waiting"
+	case !refused && !waits:
 		state = change(state)
 	}
 	g.state[attempt] = state
@@ -174,6 +179,8 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 	}
 	answer := payments.Answer{Reference: "ref_" + attempt}
 	switch state {
+	case "waiting":
+		answer.State = payments.StateRequiresAction
 	case "authorized":
 		answer.State = payments.StateAuthorized
 	case "captured":
@@ -194,7 +201,11 @@ func (g *gateway) Authorize(_ context.Context, a payments.Authorization) (paymen
 		g.price, g.subjects, g.latest = map[string]int64{}, map[string]string{}, map[string]string{}
 	}
 	g.subjects[a.Attempt] = a.Subject
+	before, known := g.price[a.Attempt]
 	g.mu.Unlock()
+	if known && before != a.Amount.Minor {
+		return payments.Answer{}, payments.ErrMismatch
+	}
 	return g.do("authorize", a.Attempt, func(state string) string {
 		if state == "" {
 			g.price[a.Attempt], g.latest[a.Subject] = a.Amount.Minor, a.Attempt

@@ -197,7 +197,6 @@ func toAdjustment(a *ent.Adjustment) *model.Adjustment {
 	}
 }
 
-// toStrategy turns "setnx" into SETNX.
 func toPaymentMethods(methods []payment.Method) []model.PaymentMethod {
 	list := make([]model.PaymentMethod, len(methods))
 	for i, m := range methods {
@@ -206,6 +205,7 @@ func toPaymentMethods(methods []payment.Method) []model.PaymentMethod {
 	return list
 }
 
+// toStrategy turns "setnx" into SETNX.
 func toStrategy(s lockprovider.Strategy) model.Strategy {
 	return model.Strategy(strings.ToUpper(string(s)))
 }

@@ -4150,7 +4150,7 @@ type PriceChangedError implements UserError {
   actual: Money!
 }
 
-"The shop does not take the payment method. Nothing was ordered or paid."
+"The shop does not take the payment method. This request has ordered and paid nothing."
 type PaymentMethodError implements UserError {
   "INVALID_INPUT."
   code: ErrorCode!

@@ -806,7 +806,7 @@ type PaymentInput struct {
 	AccountID *string `json:"accountId,omitempty"`
 }
 
-// The shop does not take the payment method. Nothing was ordered or paid.
+// The shop does not take the payment method. This request has ordered and paid nothing.
 type PaymentMethodError struct {
 	// INVALID_INPUT.
 	Code ErrorCode `json:"code"`
