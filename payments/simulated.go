@@ -28,9 +28,10 @@ type SimulatedSettings struct {
 	LostAnswerRate float64 `key:"lostAnswerRate" min:"0" max:"1"`
 }
 
-// Simulated is a gateway that takes no money. It decides by the ID of the attempt what it declines, so that all instances and every
-// repeat get the same answer. What it knows of a payment is in the memory of this process: a payment of another process, which the
-// reference tells, is taken to be authorized.
+// Simulated is a gateway that takes no money. It decides by the ID of the attempt what it declines, so that all instances decline the
+// same. What it knows of a payment is in the memory of this process. A payment that another process has made, which the reference tells, is
+// taken to be authorized, whatever has become of it there: its amount is not checked, what was captured, voided or refunded there is not
+// known, and a refund that is repeated by another process is made there again. It keeps what [Gateway] promises within one process only.
 type Simulated struct {
 	settings SimulatedSettings
 	mu       sync.Mutex
