@@ -429,6 +429,52 @@ func TestTheJobOpensNoAttempt(t *testing.T) {
 	}
 }
 
+// TestARefusedCardEndsNoOrderThatAnotherPays: another card comes after the order's own was declined, and before the order is FAILED.
+func TestARefusedCardEndsNoOrderThatAnotherPays(t *testing.T) {
+	s, setFault := faultyShop(t)
+	place := commerce.PlaceOrder{
+		Key: uuid.New(), Lines: []commerce.Line{{ProductID: s.product(t, 1000, 3), Quantity: 1}}, Payment: byCard(),
+	}
+	s.gateway.fail = func(string, string) error { return errDeclined }
+	setFault(func(c lockprovider.Change) error {
+		if c.Record.Kind == commerce.KindOrderEnded {
+			return lockprovider.ErrLockTimeout
+		}
+		return nil
+	})
+	placed, err := s.Orders.Place(t.Context(), alice, place)
+	wantCodes(t, err, "LOCK_TIMEOUT")
+	id := placed.Order.ID
+
+	var down atomic.Value
+	down.Store("capture")
+	s.failing(errGatewayDown, &down)
+	other, ended := payCard(id), 0
+	setFault(func(c lockprovider.Change) error {
+		if c.Record.Kind == commerce.KindOrderEnded {
+			ended++
+			_, err := s.Orders.Pay(t.Context(), alice, other)
+			wantCodes(t, err, "UNAVAILABLE")
+		}
+		return nil
+	})
+	result, err := s.Orders.Place(t.Context(), alice, place)
+	wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+	wantStatus(t, result.Order, order.StatusPENDING)
+	if ended != 1 {
+		t.Errorf("the order was ended %d times, want once", ended)
+	}
+	down.Store("")
+	result, err = s.Orders.Pay(t.Context(), alice, other)
+	must(t, err)
+	wantStatus(t, result.Order, order.StatusPAID)
+	s.wantAttempts(t, id, paymentattempt.StatusDECLINED, paymentattempt.StatusCAPTURED)
+	if got := s.gateway.taken(); got != 1000 {
+		t.Errorf("the gateway has taken %d, want 1000", got)
+	}
+	s.audit(t)
+}
+
 // TestVoidedByTheGateway: an attempt that the gateway has voided by itself is declined.
 func TestVoidedByTheGateway(t *testing.T) {
 	everyStrategy(t, func(t *testing.T, s *shop) {
