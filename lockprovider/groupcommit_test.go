@@ -234,7 +234,8 @@ func TestGroupSplitsOverARefusal(t *testing.T) {
 		// held up until the second try, which removes the row, waits for the next group, and the repeat behind it.
 		tries, second := 0, make(chan (<-chan groupAnswer), 1)
 		g.records.Store(beside.ID, func(*ent.Tx) error {
-			if tries++; tries != 2 {
+			tries++
+			if tries != 2 {
 				return nil
 			}
 			for i := range 2 {
@@ -311,10 +312,11 @@ func TestLargestGroupLocksInKeyOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = plan.Close() }()
 		for plan.Next() {
 			n++
 		}
-		if err := errors.Join(plan.Err(), plan.Close()); err != nil {
+		if err := plan.Err(); err != nil {
 			t.Fatal(err)
 		}
 		return n
