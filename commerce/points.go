@@ -47,7 +47,13 @@ func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsR
 		return PointsResult{}, err
 	}
 	id := operationID(v, "chargePoints", in.Key)
-	receipt, found, err := s.repeated(ctx, lockprovider.Points, id, KindPointsCharged, fingerprint(in))
+	receipt, found, err := s.replayed(ctx, id, KindPointsCharged, fingerprint(in))
+	if err == nil && !found {
+		// If Redis cannot say whether it holds the change, the fallback decides on it, as on every other change.
+		if held, aerr := s.await(ctx, lockprovider.Points, id); aerr == nil && held {
+			receipt, found, err = s.replayed(ctx, id, KindPointsCharged, fingerprint(in))
+		}
+	}
 	if err != nil || found {
 		return chargeResult(v, receipt, err)
 	}

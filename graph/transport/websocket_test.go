@@ -21,7 +21,10 @@ const patience = 2 * time.Minute
 
 // counting is a schema whose subscription gives out what comes over a channel, even if it has been
 // canceled meanwhile: its response was ready just before. An empty text stands for an error.
-type counting struct{ ready chan string }
+type counting struct {
+	ready chan string
+	asked chan struct{} // a response has been asked for
+}
 
 var countingSchema = gqlparser.MustLoadSchema(&ast.Source{Input: `type Query { n: Int } type Subscription { n: Int }`})
 
@@ -33,6 +36,7 @@ func (counting) Complexity(context.Context, string, string, int, map[string]any)
 
 func (s counting) Exec(context.Context) graphql.ResponseHandler {
 	return func(context.Context) *graphql.Response {
+		s.asked <- struct{}{}
 		data, ok := <-s.ready
 		if !ok {
 			return nil
@@ -53,7 +57,16 @@ func TestNothingFollowsComplete(t *testing.T) {
 		"error":    func(ready chan string) { ready <- `` },
 	} {
 		t.Run(name, func(t *testing.T) {
-			schema := counting{make(chan string)}
+			schema := counting{make(chan string), make(chan struct{})}
+			asked := func() {
+				t.Helper()
+				select {
+				case <-schema.asked:
+				case <-t.Context().Done():
+				case <-time.After(patience):
+					t.Fatal("nobody asked for a response")
+				}
+			}
 			handler := transport.New(transport.Options{Schema: schema})
 			server := httptest.NewServer(handler)
 			defer server.Close()
@@ -88,9 +101,11 @@ func TestNothingFollowsComplete(t *testing.T) {
 			send(`{"type":"connection_init"}`)
 			want(`{"type":"connection_ack"}`)
 			send(`{"type":"subscribe","id":"1","payload":{"query":"subscription { n }"}}`)
+			asked()
 			schema.ready <- `{"n":1}`
 			want(`{"type":"next","id":"1","payload":{"data":{"n":1}}}`)
 
+			asked()
 			send(`{"type":"complete","id":"1"}`)
 			send(`{"type":"ping"}`)
 			want(`{"type":"pong"}`) // complete has been read
