@@ -26,19 +26,27 @@ func newChannelBroker() *channelBroker {
 // Publish delivers to all subscribers of the topic, of which there may be none.
 func (b *channelBroker) Publish(topic string, messages ...*message.Message) error {
 	for _, m := range messages {
-		b.mu.Lock()
-		closed, subscriptions := b.closed, b.subscriptions[topic]
-		b.mu.Unlock()
-		if closed {
-			return errBrokerClosed
-		}
-		for _, s := range subscriptions {
-			if err := s.deliver(m); err != nil {
-				return err
-			}
+		if _, err := b.publish(topic, m); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// publish delivers one message to all subscriptions, and tells how many there are.
+func (b *channelBroker) publish(topic string, m *message.Message) (subscribers int, err error) {
+	b.mu.Lock()
+	closed, subscriptions := b.closed, b.subscriptions[topic]
+	b.mu.Unlock()
+	if closed {
+		return 0, errBrokerClosed
+	}
+	for _, s := range subscriptions {
+		if err := s.deliver(m); err != nil {
+			return 0, err
+		}
+	}
+	return len(subscriptions), nil
 }
 
 // Ready is always true: Publish waits for the handlers.
