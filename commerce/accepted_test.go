@@ -49,7 +49,7 @@ func (s *shop) stall(t *testing.T) (resume func()) {
 }
 
 // impatient is a bound on the wait for a commit that is soon reached.
-const impatient = 50 * time.Millisecond
+const impatient = time.Millisecond
 
 // While the database is behind, what needs an accepted change is told to come again, and what needs none is served.
 func TestWhatFollowsAnAcceptedChange(t *testing.T) {

@@ -270,7 +270,8 @@ func (s *shop) account(t testing.TB, owner commerce.Viewer, opening int64) strin
 
 func (s *shop) points(t testing.TB, owner commerce.Viewer, amount int64) {
 	t.Helper()
-	_, err := s.Points.Charge(t.Context(), owner, commerce.ChargePoints{Key: uuid.New(), Amount: amount})
+	charge := commerce.ChargePoints{Key: uuid.New(), Amount: amount}
+	_, err := untilSettled(t, func() (commerce.PointsResult, error) { return s.Points.Charge(t.Context(), owner, charge) })
 	must(t, err)
 }
 
