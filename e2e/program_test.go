@@ -66,8 +66,8 @@ func buildFlags() []string {
 		switch {
 		case s.Value == "true" && (s.Key == "-race" || s.Key == "-trimpath"):
 			args = append(args, s.Key)
-		case s.Key == "-tags":
-			args = append(args, "-tags="+s.Value)
+		case s.Key == "-tags" || s.Key == "-gcflags":
+			args = append(args, s.Key+"="+s.Value)
 		}
 	}
 	return args

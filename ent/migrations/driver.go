@@ -3,6 +3,7 @@ package migrations
 import (
 	"context"
 	"database/sql"
+	"sync"
 
 	"ariga.io/atlas/sql/migrate"
 	"entgo.io/ent/dialect"
@@ -35,7 +36,23 @@ func (d driver) ExecContext(ctx context.Context, query string, args ...any) (sql
 // CheckClean accepts a database with other tables in it: the first CREATE TABLE that meets one of them fails.
 func (driver) CheckClean(context.Context, *migrate.TableIdent) error { return nil }
 
+// scanned has the statements of the files that this process has split, by syntax and content. Splitting takes as long as executing
+// them on SQLite, and tests migrate hundreds of databases in a process.
+var scanned sync.Map
+
 // ScanStmts splits a file into statements.
 func (d driver) ScanStmts(input string) ([]*migrate.Stmt, error) {
-	return (&migrate.Scanner{ScannerOptions: d.scanner}).Scan(input)
+	type file struct {
+		migrate.ScannerOptions
+		input string
+	}
+	key := file{d.scanner, input}
+	if known, ok := scanned.Load(key); ok {
+		return known.([]*migrate.Stmt), nil
+	}
+	statements, err := (&migrate.Scanner{ScannerOptions: d.scanner}).Scan(input)
+	if err == nil {
+		scanned.Store(key, statements)
+	}
+	return statements, err
 }

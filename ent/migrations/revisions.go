@@ -142,19 +142,8 @@ func (r revisions) WriteRevision(ctx context.Context, revision *migrate.Revision
 		revision.ExecutedAt.UTC().Format(time.RFC3339Nano), revision.ExecutionTime.Milliseconds(), revision.Error,
 		revision.ErrorStmt, revision.Hash, string(partial),
 	}
-	known, err := r.read(ctx, entsql.EQ("version", revision.Version))
-	if err != nil {
-		return err
-	}
-	build := entsql.Dialect(r.dialect)
-	query, args := build.Insert(revisionTable).Columns(revisionColumns...).Values(values...).Query()
-	if len(known) > 0 {
-		update := build.Update(revisionTable).Where(entsql.EQ("version", revision.Version))
-		for i, column := range revisionColumns {
-			update.Set(column, values[i])
-		}
-		query, args = update.Query()
-	}
+	query, args := entsql.Dialect(r.dialect).Insert(revisionTable).Columns(revisionColumns...).Values(values...).
+		OnConflict(entsql.ConflictColumns("version"), entsql.ResolveWithNewValues()).Query()
 	_, err = r.conn.ExecContext(ctx, query, args...)
 	return err
 }
