@@ -8,7 +8,8 @@ import (
 	"holdfast/lockprovider/redisfirst"
 )
 
-// earlierEpochs bounds how many ended epochs are looked at: each is ended when the next begins, but for crashes.
+// earlierEpochs bounds how many epochs are looked at before those that this process has ended itself: each is ended when the next
+// begins, but for crashes.
 const earlierEpochs = 8
 
 // openWith has what a family keeps in Redis ask the deployment, if there is one, before it opens an epoch there.
@@ -53,7 +54,13 @@ func (p *Providers) endEpochs(ctx context.Context, f Family, current int64) erro
 	}
 	d := p.deps
 	d.handoff = p.handoff
-	for number := current - 1; number > 0 && number >= current-earlierEpochs; number-- {
+	// Redis may have gone away each time before an epoch was ended: then more than the last few are left.
+	first := p.deps.Epochs[f]
+	if ended, ok := p.ended.Load(f); ok {
+		first = ended.(int64)
+	}
+	oldest := max(1, min(current, first)-earlierEpochs)
+	for number := current - 1; number >= oldest; number-- {
 		store := redisfirst.NewStore(d.Redis, f, number, d.Instance, redisfirst.StoreSettings{Database: d.database()})
 		last := number == current-1
 		err := p.endEpoch(ctx, f, number, last, store, func(c *redisfirst.Confirmations) error {
@@ -73,6 +80,7 @@ func (p *Providers) endEpochs(ctx context.Context, f Family, current int64) erro
 			return fmt.Errorf("serve the queue of %s of epoch %d: %w", f, number, err)
 		}
 	}
+	p.ended.Store(f, current)
 	return nil
 }
 

@@ -37,6 +37,15 @@ func Return(ctx context.Context, p *Providers, f Family) error {
 	return fo.switchTo(ctx, false)
 }
 
+// Follow has an instance adopt the active mode of a family.
+func Follow(ctx context.Context, p *Providers, f Family) error {
+	fo, ok := As[*failover](p.For(f))
+	if !ok {
+		return errors.New("no fallback")
+	}
+	return fo.follow(ctx)
+}
+
 // HostAndProcess is what an instance of this process tells of where it runs.
 func HostAndProcess() string { return hostAndProcess() }
 

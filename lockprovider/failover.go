@@ -39,6 +39,7 @@ type failover struct {
 	log        *slog.Logger
 
 	following chan struct{}              // has room for one: an epoch is begun once
+	notBegun  uint32                     // how often in a row it could not be begun, since Redis was away again
 	active    atomic.Pointer[activeMode] // as this instance knows it
 }
 
@@ -115,7 +116,8 @@ func (p *failover) fallBack(ctx context.Context, c Change) (Receipt, error) {
 	}
 	mode, rerr := p.deployment.activeMode(ctx, p.family)
 	if rerr == nil && !mode.fallback { // other instances have gone back to Redis, which decides again
-		if rerr = p.follow(ctx); rerr == nil {
+		rerr = p.follow(ctx)
+		if mode = *p.active.Load(); rerr == nil && !mode.fallback {
 			return p.primary.Execute(ctx, c)
 		}
 	}
@@ -204,13 +206,35 @@ func (p *failover) follow(ctx context.Context) error {
 		return nil
 	}
 	if !mode.fallback {
-		if err := p.beginEpoch(ctx, mode.epoch); err != nil {
+		err := p.beginEpoch(ctx, mode.epoch)
+		if mode, err = p.begun(ctx, mode, err); err != nil {
 			return err
 		}
 	}
 	p.log.WarnContext(ctx, "active mode changed", "fallback", mode.fallback, "epoch", mode.epoch)
 	p.active.Store(&mode)
 	return nil
+}
+
+// begun returns the mode that is active after an epoch was begun, or could not be. If Redis has gone away again before that, the mode says that
+// Redis serves the family, and no instance can: then this one switches to the fallback, as it does if Redis goes away later.
+func (p *failover) begun(ctx context.Context, mode activeMode, err error) (activeMode, error) {
+	if err == nil || p.fallback == nil || !errors.Is(err, errRedisDown) || ctx.Err() != nil {
+		p.notBegun = 0
+		return mode, err
+	}
+	if p.notBegun++; p.notBegun < p.settings.Failures {
+		return mode, err
+	}
+	p.notBegun = 0
+	if serr := p.deployment.switchMode(ctx, p.family, mode); serr != nil {
+		return mode, fmt.Errorf("%w: %v", err, serr) //nolint:errorlint // the first is what the caller asks about
+	}
+	mode, serr := p.deployment.activeMode(ctx, p.family)
+	if serr == nil && !mode.fallback { // another instance was faster, and is back already: the next look follows it
+		serr = err
+	}
+	return mode, serr
 }
 
 // switchTo changes the active mode for all instances, unless another instance has changed it meanwhile.

@@ -100,6 +100,7 @@ type Providers struct {
 	confirmations *redisfirst.Confirmations // nil if no family needs them
 	deps          Deps
 	served        atomic.Pointer[func(Change)]
+	ended         sync.Map                                                     // of int64 by Family: all epochs before this one are ended
 	persister     func(*redisfirst.Store, *redisfirst.Confirmations) Persister // nil: other processes persist
 }
 

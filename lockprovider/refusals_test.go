@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/ent/balance"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 )
@@ -271,4 +272,48 @@ func TestALateFallbackLeavesTheDecisionToRedis(t *testing.T) {
 		}
 		e.checkApplied([]lockprovider.Change{add, take, next})
 	})
+}
+
+// TestRedisGoesAgainBeforeTheReturn has Redis go away again and again after an instance has said that the family goes back, and before any
+// has done so: the fallback decides, refuses included, and nothing that Redis had admitted is lost when it stays.
+func TestRedisGoesAgainBeforeTheReturn(t *testing.T) {
+	redis := testenv.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
+	e := newEpochs(t, "sqlite://:memory:", redisKind{"redis", func(testing.TB) ([]string, func()) { return []string{redis.URL}, nil }})
+	ctx := bounded(t)
+	p, other := e.join(lockprovider.Lua, lockprovider.RowLock), e.join(lockprovider.Lua, lockprovider.RowLock)
+	applied := []lockprovider.Change{e.change()}
+	if _, err := p.For(lockprovider.Stock).Execute(ctx, applied[0]); err != nil { // nobody persists it before the return
+		t.Fatal(err)
+	}
+	e.must(redis.Kill())
+	for range 20 {
+		e.must(lockprovider.FallBack(ctx, p.Providers, lockprovider.Stock))
+		e.must(lockprovider.Follow(ctx, other.Providers, lockprovider.Stock))
+		_ = lockprovider.Return(ctx, other.Providers, lockprovider.Stock) // it cannot, since redis is away
+		add, take := e.change(), e.change()
+		take.Moves[0].Delta = -1000
+		if _, err := p.For(lockprovider.Stock).Execute(ctx, add); err != nil {
+			t.Fatal(err)
+		}
+		applied = append(applied, add)
+		for {
+			_, err := p.For(lockprovider.Stock).Execute(ctx, take)
+			if lockprovider.EffectOf(err) == lockprovider.EffectRefused {
+				break
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("the fallback does not refuse what does not fit: %v", err)
+			}
+		}
+	}
+	e.must(redis.Restart())
+	e.must(lockprovider.Return(ctx, p.Providers, lockprovider.Stock))
+	e.checkApplied(applied)
+}
+
+func (e *epochs) must(err error) {
+	e.Helper()
+	if err != nil {
+		e.Fatal(err)
+	}
 }
