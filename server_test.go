@@ -156,6 +156,79 @@ func TestProductionIsNotForNothing(t *testing.T) {
 	}
 }
 
+// TestWebhookSimulate sends messages of the simulated gateway to a server, as an operator does who tries what becomes of payments.
+func TestWebhookSimulate(t *testing.T) {
+	env := []string{
+		"DATABASE_URL=sqlite://" + filepath.Join(t.TempDir(), "shop.db"), "HOLDFAST_PAYMENT_WEBHOOK_SECRET=" + strings.Repeat("s", 32),
+	}
+	ctx, stop := context.WithTimeout(t.Context(), longEnough)
+	defer stop()
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(string)) error {
+			return serve(ctx, cfg, log, func(address string) { ready <- address })
+		}, []string{"serve", "--listen", "127.0.0.1:0"}, env, io.Discard, io.Discard)
+	}()
+	var url string
+	select {
+	case address := <-ready:
+		url = "http://" + address
+	case err := <-ended:
+		t.Fatalf("the server ended before it was ready: %v", err)
+	}
+	run := func(env []string, args ...string) (string, error) {
+		var out bytes.Buffer
+		err := cli.Run(ctx, nil, args, env, &out, io.Discard)
+		return strings.TrimSpace(out.String()), err
+	}
+	token, err := run(env, "token", "--user", "alice")
+	must(t, err)
+	answer := send(t, ctx, http.MethodPost, url+"/graphql", token, `{"query": "mutation { placeOrder(input: {
+		idempotencyKey: \"6f1c2e0a-3b0e-4a53-9d4c-0d4a4c2f7a10\", lines: [{productId: \"prod_1\", quantity: 1}], payment: {method: CARD}
+	}) { order { payment { reference } } } }"}`)
+	attempt := regexp.MustCompile(`pat_\w+`).FindString(answer)
+	if attempt == "" {
+		t.Fatalf("no payment attempt: %s", answer)
+	}
+	simulate := []string{"webhook", "simulate", attempt, "REFUNDED", "--server", url, "--id", "evt_1"}
+	got, err := run(env, append(simulate, "--times", "3")...)
+	if want := "evt_1 applied\nevt_1 duplicate\nevt_1 duplicate"; err != nil || got != want {
+		t.Errorf("three messages: %q, %v; want %q", got, err, want)
+	}
+	for what, bad := range map[string]struct {
+		env  []string
+		args []string
+		want string
+	}{
+		"old":       {env, append(slices.Clone(simulate), "--age", "1h"), "400"},
+		"no secret": {env[:1], simulate, "payment.webhookSecret"},
+		"wrong":     {append(slices.Clone(env), "HOLDFAST_PAYMENT_WEBHOOK_SECRET="+strings.Repeat("x", 32)), simulate, "400"},
+		"none":      {append(slices.Clone(env), "HOLDFAST_PAYMENT_GATEWAY=none", "HOLDFAST_PAYMENT_METHODS="), simulate, "payment.gateway"},
+		"never":     {env, append(slices.Clone(simulate), "--times", "0"), "--times"},
+		"state":     {env, []string{"webhook", "simulate", attempt, "PAID"}, "PAID"},
+	} {
+		if _, err := run(bad.env, bad.args...); err == nil || !strings.Contains(err.Error(), bad.want) {
+			t.Errorf("%s: %v, want %s", what, err, bad.want)
+		}
+	}
+	if metrics := send(t, ctx, http.MethodGet, url+"/metrics", "", ""); !strings.Contains(metrics, `holdfast_webhooks_total{outcome="applied"} 1`) {
+		t.Error("/metrics does not count the message")
+	}
+	for path, want := range map[string]int{"/webhooks/simulated": http.StatusMethodNotAllowed, "/webhooks/": http.StatusNotFound} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+path, nil)
+		must(t, err)
+		response, err := http.DefaultClient.Do(request)
+		must(t, err)
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("GET %s: %s, want %d", path, response.Status, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	stop()
+	must(t, <-ended)
+}
+
 // send sends a request, which must succeed, and returns the body of the answer.
 func send(t *testing.T, ctx context.Context, method, url, token, body string) string {
 	t.Helper()

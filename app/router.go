@@ -16,6 +16,7 @@ import (
 	"holdfast/graph/transport"
 	"holdfast/schedulers"
 	"holdfast/web"
+	"holdfast/webhooks"
 )
 
 // Handler returns everything that answers over HTTP, and the GraphQL endpoint in it, which the
@@ -39,7 +40,8 @@ func (s *Shop) Handler(runner *schedulers.Runner) (http.Handler, *transport.Hand
 	if err != nil {
 		return nil, nil, err
 	}
-	handler, err := router(s.cfg, s.log, api, s.options.Metrics, func(ctx context.Context) error {
+	hooks := webhooks.New(s.Services.Orders, s.log, s.registerer())
+	handler, err := router(s.cfg, s.log, api, hooks, s.options.Metrics, func(ctx context.Context) error {
 		return errors.Join(s.DB.Ping(ctx), s.Redis.Ping(ctx), s.Events.Check())
 	})
 	return handler, api, err
@@ -47,10 +49,11 @@ func (s *Shop) Handler(runner *schedulers.Runner) (http.Handler, *transport.Hand
 
 // router is everything that answers over HTTP.
 func router(
-	cfg config.Config, log *slog.Logger, api http.Handler, registry *prometheus.Registry, check func(ctx context.Context) error,
+	cfg config.Config, log *slog.Logger, api, hooks http.Handler, registry *prometheus.Registry, check func(ctx context.Context) error,
 ) (http.Handler, error) {
 	mux := http.NewServeMux() // of our own: importing pprof anywhere would publish it on the default one
 	mux.Handle("/graphql", api)
+	mux.Handle(webhooks.Pattern, hooks)
 	if cfg.HTTP.Playground {
 		page, err := playgroundPage(cfg)
 		if err != nil {

@@ -46,6 +46,7 @@ type commands struct {
 	Import     importCommand     `cmd:"" help:"Import Shopify's product CSV; may be repeated."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database's tables up to date."`
 	Token      tokenCommand      `cmd:"" help:"Print an access token for a user."`
+	Webhook    webhookCommand    `cmd:"" help:"Messages of payment gateways."`
 	Config     configCommand     `cmd:"" name:"config" help:"Print the effective configuration, secrets redacted."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }

@@ -74,7 +74,7 @@ func (s *Orders) openAttempt(
 			a = open
 		case open != nil:
 			a, authorized = own, authorized && own.ID == open.ID
-		case authorized:
+		case authorized, captured != nil: // what is captured pays the order, even if only a webhook has told so
 			a = captured
 		case own != nil:
 			a = own

@@ -177,10 +177,14 @@ func pauseAfter(attempts int) time.Duration {
 // once, even if the customer or another instance does it at the same time.
 func (s *Orders) finish(ctx context.Context, row *ent.Order) (bool, error) {
 	made := row.Edges.Payment
+	told, err := s.toldOfMoney(ctx, row)
+	if err != nil {
+		return false, err
+	}
 	switch {
 	case row.Status != order.StatusPENDING:
-	case made != nil && made.Status == payment.StatusAUTHORIZED, row.Unattended && s.now().Before(row.ExpiresAt):
-		return s.resume(ctx, row.ID)
+	case made != nil && made.Status == payment.StatusAUTHORIZED, told, row.Unattended && s.now().Before(row.ExpiresAt):
+		return s.resume(ctx, row.ID, told)
 	case s.now().Before(row.ExpiresAt): // nothing is to be done before its end
 		err := s.Client.Order.Update().Where(order.ID(row.ID), order.StatusEQ(order.StatusPENDING)).
 			SetNextAttemptAt(row.ExpiresAt).Exec(ctx)

@@ -53,6 +53,8 @@ type Line struct {
 type Payment struct {
 	Method    payment.Method
 	AccountID string // for ACCOUNT
+
+	begun bool // a webhook has told that the gateway holds the money: the payment is finished, whatever the shop takes now
 }
 
 // OrderResult is an order after an operation. Order may be set together with an error: an order whose payment failed

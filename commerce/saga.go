@@ -108,6 +108,8 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 	case row.TotalMinor == 0: // a discount may cover everything
 		return s.recordPaid(ctx, row, stepID(row.ID, "payment"),
 			paymentMade{Method: payment.MethodPOINTS.String(), Currency: row.Currency}, request)
+	case pay != nil && pay.begun:
+		return s.finishTold(ctx, row)
 	case row.Edges.Payment != nil && (pay == nil || pay.Method == payment.MethodCARD || request == row.ID):
 		// Authorized before: finish that payment, even if the order was to be paid otherwise when it was placed.
 		return s.payByCard(ctx, row, request)

@@ -220,7 +220,9 @@ func (g *gateway) Capture(_ context.Context, p payments.Ref, _ payments.Amount) 
 }
 
 func (g *gateway) Void(_ context.Context, p payments.Ref) (payments.Answer, error) {
-	return g.do("cancel", p.Attempt, func(state string) string { return instead(state, "authorized", "cancelled") })
+	return g.do("cancel", p.Attempt, func(state string) string {
+		return instead(instead(state, "waiting", "cancelled"), "authorized", "cancelled")
+	})
 }
 
 func (g *gateway) Refund(_ context.Context, p payments.Ref, _ string, _ payments.Amount) (payments.Answer, error) {
@@ -231,8 +233,14 @@ func (g *gateway) Lookup(_ context.Context, p payments.Ref) (payments.Answer, er
 	return g.do("lookup", p.Attempt, func(state string) string { return state })
 }
 
-func (g *gateway) ParseWebhook(http.Header, []byte, time.Time) ([]payments.Notification, error) {
-	return nil, errors.ErrUnsupported
+// webhookSecret signs the messages of the gateway.
+const webhookSecret = "a secret of the tests, 32 bytes or longer"
+
+// signed reads messages in the form of the simulated gateway.
+var signed = payments.NewSimulated(payments.SimulatedSettings{WebhookSecret: webhookSecret})
+
+func (g *gateway) ParseWebhook(header http.Header, body []byte, now time.Time) ([]payments.Notification, error) {
+	return signed.ParseWebhook(header, body, now)
 }
 
 // instead is next if the state is from.

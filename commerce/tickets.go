@@ -179,10 +179,13 @@ func (s *Orders) Run(ctx context.Context) {
 	}
 }
 
-// resume takes the steps of a pending order that no request takes: of one that is unattended, or whose payment is authorized. It
-// returns whether nothing is left to be done for the order but by its customer.
-func (s *Orders) resume(ctx context.Context, orderID string) (bool, error) {
-	pay, err := s.wantedPayment(ctx, orderID)
+// resume takes the steps of a pending order that no request takes: of one that is unattended, or whose payment is authorized. told says
+// that the shop knows the latter by a webhook alone. It returns whether nothing is left to be done for the order but by its customer.
+func (s *Orders) resume(ctx context.Context, orderID string, told bool) (bool, error) {
+	pay, err := &Payment{Method: payment.MethodCARD, begun: true}, error(nil)
+	if !told {
+		pay, err = s.wantedPayment(ctx, orderID)
+	}
 	if err != nil {
 		return false, err
 	}

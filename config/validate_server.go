@@ -36,6 +36,16 @@ func (v *checker) payment(c Config) {
 	v.that("payment.gateway", c.Profile != Production || gateway != commerce.GatewaySimulated || c.Payment.AllowSimulated, setting.Quote(gateway),
 		"none in the profile production, since the simulated gateway takes no money and all goods would be free; "+
 			"or payment.allowSimulated: true, for a rehearsal without real goods")
+	v.webhook(c)
+}
+
+// minWebhookSecret is as long as the hash of the signature (RFC 2104, section 3).
+const minWebhookSecret = 32
+
+func (v *checker) webhook(c Config) {
+	secret := c.Payment.WebhookSecret
+	v.that("payment.webhookSecret", secret == "" || len(secret) >= minWebhookSecret,
+		fmt.Sprintf("%d bytes", len(secret)), fmt.Sprintf("nothing, or at least %d", minWebhookSecret)) // not the secret itself
 }
 
 // isKeySetURL refuses keys that come over a wire where they could be exchanged.

@@ -104,6 +104,7 @@ func TestValidation(t *testing.T) {
 		{"payment.authorizationFailureRate=1.1", "want 0 to 1"},
 		{"payment.captureFailureRate=-0.1", "want 0 to 1"},
 		{"payment.captureFailureRate=NaN", "is no number"},
+		{"payment.webhookSecret=short", "5 bytes: want nothing, or at least 32"},
 		{"payment.timeout=0s", "want 1ms to 5m"},
 
 		{"pipeline.block=1m", "pipeline.block (--set): 1m: want 10ms to 1s"},

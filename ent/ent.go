@@ -31,6 +31,7 @@ import (
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
+	"holdfast/ent/webhookevent"
 	"reflect"
 	"sync"
 
@@ -122,6 +123,7 @@ func checkColumn(t, c string) error {
 			stockalert.Table:     stockalert.ValidColumn,
 			transfer.Table:       transfer.ValidColumn,
 			user.Table:           user.ValidColumn,
+			webhookevent.Table:   webhookevent.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

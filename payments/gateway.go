@@ -42,8 +42,11 @@ type Gateway interface {
 	// Lookup returns the state of a payment: NOT_FOUND if the gateway knows no such attempt.
 	Lookup(ctx context.Context, p Ref) (Answer, error)
 
-	// ParseWebhook checks the signature of a message that the gateway has sent, and returns what it tells of payments. It
-	// returns errors.ErrUnsupported if the gateway sends none.
+	// ParseWebhook checks the signature of a message that the gateway has sent, over the body as it came, and returns what it
+	// tells of payments: nothing if it is about something else. It asks nobody.
+	//
+	// It returns errors.ErrUnsupported if the gateway sends none. Any other error means that the message is not to be trusted:
+	// its signature is missing, wrong, or too far from now, or the body cannot be read. The error quotes neither body nor secret.
 	ParseWebhook(header http.Header, body []byte, now time.Time) ([]Notification, error)
 }
 
@@ -95,7 +98,7 @@ type Answer struct {
 
 // Notification is what a webhook tells of one payment.
 type Notification struct {
-	ID      string // of the message; a repeat has the same
+	ID      string // of the message; a repeat has the same, and so have all notifications of one message
 	Attempt string
 	Answer  Answer
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"time"
 
@@ -26,6 +25,9 @@ type SimulatedSettings struct {
 	ErrorRate float64 `key:"errorRate" min:"0" max:"1"`
 	// LostAnswerRate is the share of calls that the simulated gateway carries out without answering.
 	LostAnswerRate float64 `key:"lostAnswerRate" min:"0" max:"1"`
+	// WebhookSecret is what the messages of the simulated gateway are signed with, at least 32 bytes; "holdfast webhook simulate" sends
+	// such messages. If it is empty, the simulated gateway has no webhook.
+	WebhookSecret string `key:"webhookSecret" secret:"true"`
 }
 
 // Simulated is a gateway that takes no money. It decides by the ID of the attempt what it declines, so that all instances decline the
@@ -154,11 +156,6 @@ func (g *Simulated) Lookup(ctx context.Context, ref Ref) (Answer, error) {
 	return g.change(ctx, ref, func(*simulatedPayment) {})
 }
 
-// ParseWebhook implements Gateway. The simulated gateway sends none.
-func (g *Simulated) ParseWebhook(http.Header, []byte, time.Time) ([]Notification, error) {
-	return nil, errors.ErrUnsupported
-}
-
 // change applies f to a payment, and returns the payment's state.
 func (g *Simulated) change(ctx context.Context, ref Ref, f func(p *simulatedPayment)) (Answer, error) {
 	return g.call(ctx, func() (Answer, error) {
@@ -176,6 +173,9 @@ func (g *Simulated) change(ctx context.Context, ref Ref, f func(p *simulatedPaym
 	})
 }
 
+// SimulatedReference returns the reference that the simulated gateway gives to the payment of an attempt.
+func SimulatedReference(attempt string) string { return "sim_" + attempt }
+
 func (p *simulatedPayment) refunded() int64 {
 	sum := int64(0)
 	for _, amount := range p.refunds {
@@ -185,7 +185,7 @@ func (p *simulatedPayment) refunded() int64 {
 }
 
 func (p *simulatedPayment) answer(attempt string) Answer {
-	a := Answer{State: p.state, Reference: "sim_" + attempt, Captured: p.captured, Refunded: p.refunded()}
+	a := Answer{State: p.state, Reference: SimulatedReference(attempt), Captured: p.captured, Refunded: p.refunded()}
 	if p.state == StateDeclined {
 		a.Reason = "the simulated gateway declines it"
 	}

@@ -3,6 +3,7 @@ package payments_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,8 +51,34 @@ func TestSimulatedInSeveralProcesses(t *testing.T) {
 	}
 }
 
-func TestSimulatedSendsNoWebhooks(t *testing.T) {
-	if _, err := simulated(payments.SimulatedSettings{})(t).ParseWebhook(http.Header{}, nil, time.Now()); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("got %v", err)
+// TestSimulatedWebhook: without a secret there is none. What is wrong with a message is told without a word of it. Package commerce tests
+// what is refused.
+func TestSimulatedWebhook(t *testing.T) {
+	const secret = "a secret of the tests, 32 bytes or longer"
+	body, now := []byte(`{"id": "evt_1", "attempt": "pat_1", "state": "CAPTURED", "reference": "sim_pat_1", "captured": 5}`), time.Unix(1893456000, 0)
+	header := http.Header{payments.SimulatedSignature: {payments.SignSimulated(secret, body, now)}}
+	if _, err := payments.NewSimulated(payments.SimulatedSettings{}).ParseWebhook(header, body, now); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("without a secret: %v", err)
+	}
+	g := payments.NewSimulated(payments.SimulatedSettings{WebhookSecret: secret})
+	list, err := g.ParseWebhook(header, body, now)
+	want := payments.Notification{ID: "evt_1", Attempt: "pat_1", Answer: payments.Answer{
+		State: payments.StateCaptured, Reference: "sim_pat_1", Captured: 5,
+	}}
+	if err != nil || len(list) != 1 || list[0] != want {
+		t.Errorf("got %+v, %v; want %+v", list, err, want)
+	}
+	bad := []byte("hunter2")
+	header.Set(payments.SimulatedSignature, payments.SignSimulated(secret, bad, now))
+	if _, err := g.ParseWebhook(header, bad, now); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a message that is no JSON: %v", err)
+	}
+}
+
+// TestSimulatedSignature has a figure that openssl computes: printf '1893456000.{}' | openssl dgst -sha256 -hmac secret.
+func TestSimulatedSignature(t *testing.T) {
+	const want = "t=1893456000,v1=0dc4b21877b8bd555122d892762124a586f19304f1bf1147e6a69b3fd5689845"
+	if got := payments.SignSimulated("secret", []byte("{}"), time.Unix(1893456000, 0)); got != want {
+		t.Errorf("signed as %s, want %s", got, want)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"holdfast/ent/operation"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/schedulerrun"
+	"holdfast/ent/webhookevent"
 	"holdfast/lockprovider"
 )
 
@@ -35,7 +36,7 @@ func (j *retention) runOnce(ctx context.Context) (Result, error) {
 		name   string
 		delete func(ctx context.Context) (int, error) // one batch
 	}{
-		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"runs", j.runs}, {"drifts", j.drifts}, {"instances", j.instances},
+		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"webhooks", j.webhooks}, {"runs", j.runs}, {"drifts", j.drifts}, {"instances", j.instances},
 	} {
 		for more := true; more; {
 			n, err := kind.delete(ctx)
@@ -95,6 +96,15 @@ func (j *retention) events(ctx context.Context) (int, error) {
 	return batch(ctx, old.Order(processedevent.ByProcessedAt()).Limit(j.settings.DeleteBatch).IDs,
 		func(ctx context.Context, ids []string) (int, error) {
 			return j.client.ProcessedEvent.Delete().Where(processedevent.IDIn(ids...)).Exec(ctx)
+		})
+}
+
+// webhooks deletes the messages of gateways that were received, which repeat none that is so old.
+func (j *retention) webhooks(ctx context.Context) (int, error) {
+	old := j.client.WebhookEvent.Query().Where(webhookevent.ReceivedAtLT(j.before(j.settings.KeepWebhooks)))
+	return batch(ctx, old.Order(webhookevent.ByReceivedAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []string) (int, error) {
+			return j.client.WebhookEvent.Delete().Where(webhookevent.IDIn(ids...)).Exec(ctx)
 		})
 }
 

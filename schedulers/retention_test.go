@@ -32,6 +32,7 @@ func TestRetention(t *testing.T) {
 		must(t, err)
 		for n := range 4 {
 			must(t, p.db.Ent.ProcessedEvent.Create().SetID(fmt.Sprint("sales:", n)).Exec(t.Context()))
+			must(t, p.db.Ent.WebhookEvent.Create().SetID(fmt.Sprint("simulated:", n)).Exec(t.Context()))
 			must(t, p.db.Ent.Operation.Create().SetID(uuid.New()).SetFingerprint("request").Exec(t.Context()))
 		}
 		must(t, p.db.Ent.Instance.Create().SetID("inst_dead").SetHost("h").SetStrategies(map[string]string{}).Exec(t.Context()))
@@ -47,7 +48,7 @@ func TestRetention(t *testing.T) {
 			wantResult(t, result, err, want)
 		}
 		retain := r.jobs[Retention]
-		nothing := Result{"operations": 0, "changes": 0, "events": 0, "runs": 0, "drifts": 0, "instances": 0, "consumers": 0}
+		nothing := Result{"operations": 0, "changes": 0, "events": 0, "webhooks": 0, "runs": 0, "drifts": 0, "instances": 0, "consumers": 0}
 		run(retain, nothing)
 
 		// Remembered for long enough, but not published yet.
@@ -57,7 +58,9 @@ func TestRetention(t *testing.T) {
 		run(retain, Result{"changes": 8})
 		run(retain, nothing)
 		p.clock.Advance(set.KeepEvents)
-		run(retain, Result{"events": 4, "runs": 1})
+		run(retain, Result{"events": 4, "webhooks": 0, "runs": 1})
+		p.clock.Advance(set.KeepWebhooks - set.KeepEvents)
+		run(retain, Result{"webhooks": 4})
 
 		// The journal stays, and what it proves.
 		n, err := p.db.Ent.Entry.Query().Count(t.Context())

@@ -49,6 +49,9 @@ type Settings struct {
 	// KeepEvents is how long the database knows that a handler has processed an event. The broker must have stopped
 	// redelivering the event by then.
 	KeepEvents time.Duration `default:"168h" min:"1h" max:"8760h"`
+	// KeepWebhooks is how long the database knows that a message of a payment gateway was received. It should be longer than the gateway
+	// repeats a message: Stripe does so for 3 days.
+	KeepWebhooks time.Duration `default:"720h" min:"1h" max:"8760h"`
 	// KeepHistory is how long runs and drift reports are kept.
 	KeepHistory time.Duration `default:"168h" min:"1h" max:"8760h"`
 	// KeepInstances is how long after its last sign of life an instance, and what it read streams as, is kept.

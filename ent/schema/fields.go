@@ -32,6 +32,9 @@ const (
 	MaxJobError    = 1000
 )
 
+// MaxWebhookID is the most bytes of the ID of a gateway's message. It is chosen: those of Stripe have about 30.
+const MaxWebhookID = 255
+
 // upTo bounds a text in characters, whereas ent's MaxLen counts bytes.
 func upTo(characters int) func(string) error {
 	return func(text string) error {

@@ -160,3 +160,20 @@ func (PaymentAttempt) Edges() []ent.Edge {
 func (PaymentAttempt) Indexes() []ent.Index {
 	return []ent.Index{index.Fields("order_id")}
 }
+
+// WebhookEvent is a message of a payment gateway that was received. It is written in the transaction of its effect, so that a message that
+// is delivered twice counts once.
+type WebhookEvent struct{ ent.Schema }
+
+// Fields of the WebhookEvent.
+func (WebhookEvent) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").MaxLen(idLen + 1 + MaxWebhookID).NotEmpty().Immutable().Comment(`Gateway and message: "stripe:evt_1NG8...".`),
+		fixedTimestamp("received_at"),
+	}
+}
+
+// Indexes of the WebhookEvent: retention looks for old ones.
+func (WebhookEvent) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("received_at")}
+}

@@ -1,0 +1,170 @@
+package commerce
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"holdfast/ent"
+	"holdfast/ent/order"
+	"holdfast/ent/paymentattempt"
+	"holdfast/ent/schema"
+	"holdfast/ent/webhookevent"
+	"holdfast/lockprovider"
+	"holdfast/payments"
+)
+
+// A gateway tells by messages what becomes of payments: late, several times, in any order, or never. What a message tells is an event of the
+// attempts' table, as the answer of a look-up is. The message is recorded in the transaction of its effect, so that its repeats have
+// none. Nobody waits for the steps that follow: the order is due at once, and the job takes it to its end.
+
+// WebhookOutcome is what a message of the gateway has done.
+type WebhookOutcome string
+
+// The outcomes of a message.
+const (
+	WebhookApplied   WebhookOutcome = "applied"   // a payment attempt has moved
+	WebhookUnchanged WebhookOutcome = "unchanged" // the shop knew it, or knew more, or the message is about something else
+	WebhookDuplicate WebhookOutcome = "duplicate" // the message was received before
+	WebhookUnknown   WebhookOutcome = "unknown"   // the shop has no such payment attempt
+)
+
+var (
+	// ErrNoWebhook means that the shop does not take messages of this gateway.
+	ErrNoWebhook = errors.New("no such webhook")
+	// ErrBadWebhook means that a message is not to be trusted, or cannot be read.
+	ErrBadWebhook = errors.New("not a message of the gateway")
+)
+
+// ReceiveWebhook takes a message that claims to be of a gateway. body is as it came.
+//
+// The errors are ErrNoWebhook, ErrBadWebhook, and those of the database and of a look-up: then the message has done nothing, and the
+// gateway has to repeat it. They quote nothing of the message.
+func (s *Orders) ReceiveWebhook(ctx context.Context, gateway string, header http.Header, body []byte) (WebhookOutcome, error) {
+	if gateway != s.Payment.Gateway || gateway == GatewayNone {
+		return "", ErrNoWebhook
+	}
+	list, err := s.Gateway.ParseWebhook(header, body, s.now())
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		return "", ErrNoWebhook
+	case err != nil:
+		return "", fmt.Errorf("%w: %w", ErrBadWebhook, err)
+	case len(list) == 0:
+		return WebhookUnchanged, nil
+	case list[0].ID == "" || len(list[0].ID) > schema.MaxWebhookID:
+		return "", fmt.Errorf("%w: its ID is empty, or has more than %d bytes", ErrBadWebhook, schema.MaxWebhookID)
+	}
+	id := gateway + ":" + list[0].ID
+	if err := s.confirmEnds(ctx, gateway, list); err != nil {
+		return "", err
+	}
+	var outcome WebhookOutcome
+	err = s.inTx(ctx, func(tx *ent.Tx) error {
+		outcome = WebhookUnchanged
+		if err := tx.WebhookEvent.Create().SetID(id).SetReceivedAt(s.now()).Exec(ctx); err != nil {
+			return err
+		}
+		for _, n := range list {
+			effect, err := s.heed(ctx, tx, gateway, n)
+			if err != nil {
+				return err
+			}
+			if outcome != WebhookApplied && effect != WebhookUnchanged {
+				outcome = effect
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		return outcome, nil
+	}
+	received, rerr := s.Client.WebhookEvent.Query().Where(webhookevent.ID(id)).Exist(ctx)
+	if rerr != nil || !received {
+		return "", errors.Join(err, rerr)
+	}
+	return WebhookDuplicate, nil
+}
+
+// confirmEnds replaces what a message tells of payments that it takes to be over, and the shop does not, by what a look-up tells.
+func (s *Orders) confirmEnds(ctx context.Context, gateway string, list []payments.Notification) error {
+	for i, n := range list {
+		if n.Answer.State != payments.StateDeclined && n.Answer.State != payments.StateVoided {
+			continue
+		}
+		a, err := s.Client.PaymentAttempt.Query().Where(paymentattempt.ID(n.Attempt), paymentattempt.Gateway(gateway)).Only(ctx)
+		if ent.IsNotFound(err) || err == nil && !payments.Status(a.Status).Open() {
+			continue
+		}
+		if err != nil {
+			return translate(err, lockprovider.Receipt{})
+		}
+		ref := payments.Ref{Attempt: a.ID, Reference: cmp.Or(a.Reference, n.Answer.Reference)}
+		list[i].Answer, err = s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) { return s.Gateway.Lookup(ctx, ref) })
+		if err != nil {
+			return gatewayAway(err)
+		}
+	}
+	return nil
+}
+
+// heed makes the effect of one notification. If it moves an attempt whose order is not settled, the order is due now.
+func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payments.Notification) (WebhookOutcome, error) {
+	before, err := tx.PaymentAttempt.Query().Where(paymentattempt.ID(n.Attempt), paymentattempt.Gateway(gateway)).Only(ctx)
+	if ent.IsNotFound(err) {
+		return WebhookUnknown, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	event, now := payments.Event(n.Answer.State), s.now()
+	wake := func() error {
+		return tx.Order.Update().Where(order.ID(before.OrderID), order.Settled(false)).SetNextAttemptAt(now).Exec(ctx)
+	}
+	_, moves := payments.Next(payments.Status(before.Status), event)
+	if moves { // the order is written before its attempt, as everywhere
+		if err := wake(); err != nil {
+			return "", err
+		}
+	}
+	after, err := moveAttempt(ctx, tx, n.Attempt, now, n.Answer, event)
+	if err != nil {
+		return "", err
+	}
+	if after.Status == before.Status {
+		return WebhookUnchanged, nil
+	}
+	if !moves { // it has changed in between
+		if err := wake(); err != nil {
+			return "", err
+		}
+	}
+	return WebhookApplied, nil
+}
+
+// holdsMoney are the statuses of an attempt of which the gateway has told that it holds the money, and that nobody goes on with.
+var holdsMoney = paymentattempt.StatusIn(paymentattempt.StatusAUTHORIZED, paymentattempt.StatusCAPTURED)
+
+// toldOfMoney reports whether the gateway has told the shop, and no request yet, that it holds the money for a pending order.
+func (s *Orders) toldOfMoney(ctx context.Context, row *ent.Order) (bool, error) {
+	if row.Status != order.StatusPENDING || row.Edges.Payment != nil {
+		return false, nil
+	}
+	return s.Client.PaymentAttempt.Query().Where(paymentattempt.OrderID(row.ID), holdsMoney).Exist(ctx)
+}
+
+// finishTold goes on with the attempt that holds the money for a pending order. It begins no attempt: if none holds any by now, nothing is
+// to be done.
+func (s *Orders) finishTold(ctx context.Context, row *ent.Order) error {
+	a, err := s.Client.PaymentAttempt.Query().Where(paymentattempt.OrderID(row.ID), holdsMoney).
+		Order(paymentattempt.ByID()).First(ctx)
+	if err != nil {
+		return ent.MaskNotFound(err)
+	}
+	if err = s.goOn(ctx, row, a, false, row.ID); errors.Is(err, errClosed) {
+		return s.payByCard(ctx, row, row.ID) // it was authorized, and could not be captured: no other attempt follows
+	}
+	return err
+}
