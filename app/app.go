@@ -28,6 +28,7 @@ import (
 	"holdfast/events"
 	"holdfast/lockprovider"
 	"holdfast/payments"
+	"holdfast/payments/stripe"
 	"holdfast/schedulers"
 )
 
@@ -217,15 +218,20 @@ func (s *Shop) runStrategies(ctx context.Context) error {
 
 func (s *Shop) openServices() {
 	cfg, gateway, now := s.cfg, s.options.Gateway, s.options.Now
-	if gateway == nil && cfg.Payment.Gateway == commerce.GatewaySimulated {
-		gateway = payments.NewSimulated(cfg.Payment.SimulatedSettings)
+	if gateway == nil {
+		switch cfg.Payment.Gateway {
+		case commerce.GatewaySimulated:
+			gateway = payments.NewSimulated(cfg.Payment.SimulatedSettings)
+		case commerce.GatewayStripe:
+			gateway = stripe.New(cfg.Payment.Stripe)
+		}
 	}
 	if now == nil {
 		now = s.Clock.Now
 	}
 	s.Services = commerce.New(commerce.Deps{
 		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Gateway: gateway, Now: now,
-		Shop: cfg.Shop, Payment: cfg.Payment.PaymentSettings,
+		Shop: cfg.Shop, Payment: cfg.Payment.PaymentSettings, TakesNoMoney: cfg.Payment.TakesNoMoney(),
 	})
 }
 

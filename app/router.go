@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"holdfast/commerce"
 	"holdfast/config"
 	"holdfast/graph"
 	"holdfast/graph/transport"
@@ -97,8 +96,8 @@ func router(
 
 // readiness is what /readyz says of an instance that is ready.
 func readiness(cfg config.Config) string {
-	if cfg.Payment.Gateway == commerce.GatewaySimulated {
-		return "ready\nwarning: payments are simulated, no money is taken (payment.gateway: simulated)\n"
+	if cfg.Payment.TakesNoMoney() {
+		return "ready\nwarning: payments are simulated, no money is taken (payment.gateway: " + cfg.Payment.Gateway + ")\n"
 	}
 	return "ready\n"
 }

@@ -25,6 +25,8 @@ type Deps struct {
 	Gateway   payments.Gateway // nil for none
 	Shop      ShopSettings
 	Payment   PaymentSettings
+	// TakesNoMoney says that the gateway is for rehearsals: card payments are simulated.
+	TakesNoMoney bool
 	// Now is the clock of all instances, such as that of their database; nil means time.Now.
 	Now func() time.Time
 }
@@ -51,10 +53,10 @@ type PaymentSettings struct {
 	// bought as well, needs a gateway. If it is empty, nothing can be paid.
 	Methods PaymentMethods `key:"methods" default:"POINTS,ACCOUNT,CARD" production:""`
 	// Gateway is what takes card payments. The simulated one takes no money: whoever pays by it gets the goods for nothing. The
-	// profile production refuses it unless payment.allowSimulated is true.
-	Gateway string `key:"gateway" default:"simulated" production:"none" oneof:"none simulated"`
-	// AllowSimulated lets the profile production run with the simulated gateway, for a rehearsal without real goods. The log, /readyz
-	// and the API then say that payments are simulated.
+	// profile production refuses it unless payment.allowSimulated is true. stripe needs the settings of payment.stripe.
+	Gateway string `key:"gateway" default:"simulated" production:"none" oneof:"none simulated stripe"`
+	// AllowSimulated lets the profile production run with the simulated gateway, or with a test key of Stripe, for a rehearsal without
+	// real goods. The log, /readyz and the API then say that payments are simulated.
 	AllowSimulated bool `key:"allowSimulated"`
 	// PointsPrice is what customers pay for 100 points, in minor units of shop.currency. What a purchase costs is rounded up.
 	PointsPrice int64 `key:"pointsPrice" default:"100" min:"1" max:"10000"`

@@ -17,6 +17,7 @@ import (
 const (
 	GatewayNone      = "none"
 	GatewaySimulated = "simulated"
+	GatewayStripe    = "stripe"
 )
 
 // PaymentMethods are payment methods as the configuration names them, separated by commas. Blanks around a name do not count.
@@ -51,7 +52,7 @@ type Payments struct{ *core }
 func (s *Payments) Methods() []payment.Method { return s.Payment.Methods.List() }
 
 // Simulated reports whether card payments are simulated, so that no money is taken.
-func (s *Payments) Simulated() bool { return s.Payment.Gateway == GatewaySimulated }
+func (s *Payments) Simulated() bool { return s.TakesNoMoney }
 
 // PointsPrice returns what customers pay for 100 points.
 func (s *Payments) PointsPrice() Money {

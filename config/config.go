@@ -19,6 +19,7 @@ import (
 	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 	"holdfast/payments"
+	"holdfast/payments/stripe"
 	"holdfast/schedulers"
 )
 
@@ -113,6 +114,13 @@ type Pipeline struct {
 type Payment struct {
 	commerce.PaymentSettings
 	payments.SimulatedSettings
+	// Stripe is how Stripe is asked if it is the gateway.
+	Stripe stripe.Settings `key:"stripe"`
+}
+
+// TakesNoMoney reports whether card payments are simulated, here or by Stripe.
+func (p Payment) TakesNoMoney() bool {
+	return p.Gateway == commerce.GatewaySimulated || p.Gateway == commerce.GatewayStripe && p.Stripe.Test()
 }
 
 // Auth is how access tokens are checked.

@@ -46,6 +46,7 @@ func TestPaymentsOfProfiles(t *testing.T) {
 	if len(c.Payment.Methods.List()) != 3 || c.Payment.Gateway != "simulated" {
 		t.Errorf("the profile development takes %q by the gateway %s", c.Payment.Methods, c.Payment.Gateway)
 	}
+	const live = "profile=production payment.methods=CARD payment.gateway=stripe"
 	for set, want := range map[string]string{
 		"payment.methods=POINTS,ACCOUNT payment.gateway=none": "",
 		"payment.methods= payment.gateway=none":               "",
@@ -58,6 +59,17 @@ func TestPaymentsOfProfiles(t *testing.T) {
 		"profile=production payment.methods=CARD":             "payment.methods",
 		"profile=production payment.gateway=simulated":        "payment.allowSimulated: true",
 		"profile=production payment.gateway=simulated payment.methods=CARD payment.allowSimulated=1": "",
+
+		live + " payment.stripe.secretKey=sk_live_1 payment.stripe.webhookSecret=whsec_1":                                "",
+		live + " payment.stripe.secretKey=rk_live_1 payment.stripe.webhookSecret=whsec_1":                                "",
+		live + " payment.stripe.webhookSecret=whsec_1":                                                                   "payment.stripe.secretKey",
+		live + " payment.stripe.secretKey=pk_live_1 payment.stripe.webhookSecret=whsec_1":                                "payment.stripe.secretKey",
+		live + " payment.stripe.secretKey=sk_live_1":                                                                     "payment.stripe.webhookSecret",
+		live + " payment.stripe.secretKey=sk_test_1 payment.stripe.webhookSecret=whsec_1":                                "payment.allowSimulated: true",
+		live + " payment.stripe.secretKey=sk_test_1 payment.stripe.webhookSecret=whsec_1 payment.allowSimulated=1":       "",
+		live + " payment.stripe.secretKey=sk_live_1 payment.stripe.webhookSecret=whsec_1 shop.currency=UGX":              "shop.currency",
+		live + " payment.stripe.secretKey=sk_live_1 payment.stripe.webhookSecret=whsec_1 payment.stripe.url=http://a.b":  "payment.stripe.url",
+		live + " payment.stripe.secretKey=sk_live_1 payment.stripe.webhookSecret=whsec_1 payment.stripe.url=https://a.b": "",
 	} {
 		_, err := config.Load(config.Sources{Set: append(strings.Fields(set), secret)})
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -10,6 +10,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/config/setting"
 	"holdfast/ent/payment"
+	"holdfast/payments/stripe"
 )
 
 func (v *checker) auth(c Config) {
@@ -34,9 +35,32 @@ func (v *checker) payment(c Config) {
 	v.that("payment.methods", !byCard || gateway != commerce.GatewayNone, setting.Quote(string(methods)),
 		"no CARD, since payment.gateway is none; or a payment.gateway that takes cards")
 	v.that("payment.gateway", c.Profile != Production || gateway != commerce.GatewaySimulated || c.Payment.AllowSimulated, setting.Quote(gateway),
-		"none in the profile production, since the simulated gateway takes no money and all goods would be free; "+
+		"none or stripe in the profile production, since the simulated gateway takes no money and all goods would be free; "+
 			"or payment.allowSimulated: true, for a rehearsal without real goods")
 	v.webhook(c)
+	if gateway == commerce.GatewayStripe {
+		v.stripe(c)
+	}
+}
+
+func (v *checker) stripe(c Config) {
+	s := c.Payment.Stripe
+	key := "a key" // not the key itself
+	if s.SecretKey == "" {
+		key = "nothing"
+	}
+	v.that("payment.stripe.secretKey", strings.HasPrefix(s.SecretKey, "sk_") || strings.HasPrefix(s.SecretKey, "rk_"), key,
+		"the secret key of the account at Stripe, sk_… or rk_…, with payment.gateway: stripe; variable "+Variable("payment.stripe.secretKey"))
+	v.that("payment.stripe.secretKey", c.Profile != Production || !s.Test() || c.Payment.AllowSimulated, "a test key",
+		"a live key in the profile production, since Stripe takes no money by a test key and all goods would be free; "+
+			"or payment.allowSimulated: true, for a rehearsal without real goods")
+	v.that("payment.stripe.webhookSecret", strings.HasPrefix(s.WebhookSecret, "whsec_"), fmt.Sprintf("%d bytes", len(s.WebhookSecret)),
+		"the signing secret of the endpoint /webhooks/stripe at Stripe, whsec_…, with payment.gateway: stripe; variable "+
+			Variable("payment.stripe.webhookSecret"))
+	v.that("payment.stripe.url", isKeySetURL(s.URL), setting.Quote(s.URL.String()), "an https:// URL, or http:// on this machine")
+	if err := stripe.Takes(c.Shop.Currency); err != nil {
+		v.that("shop.currency", false, setting.Quote(c.Shop.Currency), "another currency, or another payment.gateway: "+err.Error())
+	}
 }
 
 // minWebhookSecret is as long as the hash of the signature (RFC 2104, section 3).

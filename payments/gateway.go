@@ -64,6 +64,8 @@ type Authorization struct {
 	Attempt string // the shop's ID of the attempt, the idempotency key
 	Subject string // what is paid, such as the ID of an order, for the gateway's own lists
 	Amount  Amount
+	// Token is the customer's payment method at the gateway, such as pm_card_visa of Stripe. If it is empty, the customer gives it to the gateway.
+	Token string
 }
 
 // Ref names a payment at the gateway.
@@ -94,6 +96,10 @@ type Answer struct {
 	Captured  int64  // minor units that were captured
 	Refunded  int64  // minor units of these that were given back, in all
 	Reason    string // why it was declined, for people
+	// ClientSecret is what the customer's browser confirms a payment with whose state is REQUIRES_ACTION, "" if the gateway needs none.
+	ClientSecret string
+	// RedirectURL is where the customer has to go for a payment whose state is REQUIRES_ACTION, "" if nowhere.
+	RedirectURL string
 }
 
 // Notification is what a webhook tells of one payment.
