@@ -7,10 +7,8 @@ import (
 	"holdfast/payments"
 )
 
-// Stripe counts in minor units of ISO 4217, but for these: https://docs.stripe.com/currencies.
+// Stripe counts in minor units of ISO 4217, such as whole JPY, but for these: https://docs.stripe.com/currencies.
 var (
-	// zeroDecimal have none by ISO 4217 either.
-	zeroDecimal = []string{"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"}
 	// threeDecimal are taken in multiples of ten.
 	threeDecimal = []string{"BHD", "JOD", "KWD", "OMR", "TND"}
 	// hundredfold have no decimals by ISO 4217, and two at Stripe, which must be 00.

@@ -81,7 +81,7 @@ func New(settings Settings) *Gateway {
 func (g *Gateway) Authorize(ctx context.Context, a payments.Authorization) (payments.Answer, error) {
 	amount, err := toStripe(a.Amount)
 	if err != nil {
-		return payments.Answer{State: payments.StateDeclined, Reason: err.Error()}, nil
+		return payments.Answer{State: payments.StateDeclined, Reason: err.Error()}, nil //nolint:nilerr // the customer is told
 	}
 	params := &stripego.PaymentIntentCreateParams{
 		Amount: stripego.Int64(amount), Currency: stripego.String(strings.ToLower(a.Amount.Currency)),
@@ -300,7 +300,8 @@ func (g *Gateway) find(ctx context.Context, attempt string) (*stripego.PaymentIn
 		if intent.Metadata[metaAttempt] == attempt {
 			return intent, nil
 		}
-		if seen++; seen == page {
+		seen++
+		if seen == page {
 			break
 		}
 	}

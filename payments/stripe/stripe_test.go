@@ -176,13 +176,15 @@ func TestFailureThatIsKept(t *testing.T) {
 	}
 	for range 3 {
 		got, err = g.Refund(ctx, ref, "re_1", usd(250))
-		if wantState(t, got, err, payments.StateCaptured); got.Refunded != 250 {
+		wantState(t, got, err, payments.StateCaptured)
+		if got.Refunded != 250 {
 			t.Fatalf("%d given back, want 250", got.Refunded)
 		}
 	}
 	s.Advance(25 * time.Hour) // the keys are forgotten
 	got, err = g.Refund(ctx, ref, "re_1", usd(250))
-	if wantState(t, got, err, payments.StateCaptured); got.Refunded != 250 || s.Taken() != 1000 {
+	wantState(t, got, err, payments.StateCaptured)
+	if got.Refunded != 250 || s.Taken() != 1000 {
 		t.Errorf("%d given back after a day, want 250", got.Refunded)
 	}
 	if s.Intents() != 1 {
@@ -213,7 +215,8 @@ func TestFoundWithoutReference(t *testing.T) {
 	}
 	s.Advance(time.Minute)
 	got, err = g.Lookup(t.Context(), payments.Ref{Attempt: a.Attempt})
-	if wantState(t, got, err, payments.StateAuthorized); got.Reference != found.Reference {
+	wantState(t, got, err, payments.StateAuthorized)
+	if got.Reference != found.Reference {
 		t.Errorf("found as %s, want %s", got.Reference, found.Reference)
 	}
 	got, err = g.Lookup(t.Context(), payments.Ref{Attempt: "pat_1' OR metadata['x']:'"})
@@ -241,18 +244,21 @@ func TestUnits(t *testing.T) {
 			a.Amount = test.amount
 			got, err := g.Authorize(t.Context(), a)
 			if test.units == 0 {
-				if wantState(t, got, err, payments.StateDeclined); !strings.Contains(got.Reason, test.amount.Currency) || s.Intents() != 0 {
+				wantState(t, got, err, payments.StateDeclined)
+				if !strings.Contains(got.Reason, test.amount.Currency) || s.Intents() != 0 {
 					t.Errorf("declined with %q, and %d payments at Stripe", got.Reason, s.Intents())
 				}
 				return
 			}
 			ref := payments.Ref{Attempt: a.Attempt, Reference: wantState(t, got, err, payments.StateAuthorized).Reference}
 			got, err = g.Capture(t.Context(), ref, a.Amount)
-			if wantState(t, got, err, payments.StateCaptured); got.Captured != test.amount.Minor || s.Taken() != test.units {
+			wantState(t, got, err, payments.StateCaptured)
+			if got.Captured != test.amount.Minor || s.Taken() != test.units {
 				t.Errorf("captured %d, %d at Stripe; want %d and %d", got.Captured, s.Taken(), test.amount.Minor, test.units)
 			}
 			got, err = g.Refund(t.Context(), ref, "re_1", a.Amount)
-			if wantState(t, got, err, payments.StateRefunded); got.Refunded != test.amount.Minor || s.Taken() != 0 {
+			wantState(t, got, err, payments.StateRefunded)
+			if got.Refunded != test.amount.Minor || s.Taken() != 0 {
 				t.Errorf("given back %d, %d left at Stripe", got.Refunded, s.Taken())
 			}
 		})
@@ -265,7 +271,8 @@ func TestRefusals(t *testing.T) {
 	small := attempt("pat_1", stripetest.Visa)
 	small.Amount = usd(1)
 	got, err := open(s).Authorize(t.Context(), small)
-	if wantState(t, got, err, payments.StateDeclined); got.Reason == "" {
+	wantState(t, got, err, payments.StateDeclined)
+	if got.Reason == "" {
 		t.Error("it does not say why")
 	}
 	const key = "sk_test_of_somebody_else"

@@ -47,7 +47,7 @@ func (g *Gateway) ParseWebhook(header http.Header, body []byte, now time.Time) (
 		}
 		n.Attempt = intent.Metadata[metaAttempt]
 		if n.Answer, err = answer(&intent); err != nil {
-			return nil, nil // of a status that later versions may have: a look-up will tell
+			return nil, nil //nolint:nilerr // of a status that later versions may have: a look-up will tell
 		}
 	case event.Type == stripego.EventTypeChargeRefunded:
 		var charge stripego.Charge

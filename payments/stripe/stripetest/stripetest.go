@@ -23,8 +23,8 @@ import (
 
 // What the tests are known by.
 const (
-	SecretKey     = "sk_test_of_the_tests"
-	WebhookSecret = "whsec_of_the_tests"
+	SecretKey     = "sk_test_of_the_tests" //nolint:gosec // it opens nothing but this server
+	WebhookSecret = "whsec_of_the_tests"   //nolint:gosec // see above
 )
 
 // The payment methods of Stripe's own tests: https://docs.stripe.com/testing.
@@ -173,16 +173,17 @@ func (s *Server) Authenticate(t testing.TB, clientSecret string, agreed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, i := range s.intents {
-		if i.secret == clientSecret && i.status == "requires_action" {
-			i.redirect = ""
-			if agreed {
-				s.authorize(i)
-				return
-			}
-			i.status, i.refusal = "requires_payment_method", "The customer could not be authenticated."
-			s.tell("payment_intent.payment_failed", i.json(true))
+		if i.secret != clientSecret || i.status != "requires_action" {
+			continue
+		}
+		i.redirect = ""
+		if agreed {
+			s.authorize(i)
 			return
 		}
+		i.status, i.refusal = "requires_payment_method", "The customer could not be authenticated."
+		s.tell("payment_intent.payment_failed", i.json(true))
+		return
 	}
 	t.Fatalf("no PaymentIntent waits for the customer with the client secret %q", clientSecret)
 }
