@@ -92,9 +92,9 @@ func (s *Orders) openAttempt(
 	return a, authorized, err
 }
 
-// hasOpenAttempt reports whether an attempt may still pay an order.
+// hasOpenAttempt reports whether an attempt may still pay a pending order, or has taken the money for it.
 func (s *Orders) hasOpenAttempt(ctx context.Context, orderID string) (bool, error) {
-	return s.Client.PaymentAttempt.Query().Where(paymentattempt.OpenOrderID(orderID)).Exist(ctx)
+	return s.Client.PaymentAttempt.Query().Where(inHand(orderID)).Exist(ctx)
 }
 
 // underWay refuses another payment of an order that an attempt may still pay.

@@ -330,7 +330,7 @@ func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
 		if _, err := moveAttempt(ctx, tx, p.Payment.AttemptID, p.At, answer, payments.OnCaptured); err != nil {
 			return err
 		}
-	} else if open, err := tx.PaymentAttempt.Query().Where(paymentattempt.OpenOrderID(p.OrderID)).Exist(ctx); err != nil || open {
+	} else if open, err := tx.PaymentAttempt.Query().Where(inHand(p.OrderID)).Exist(ctx); err != nil || open {
 		return cmp.Or[error](err, errOrderAdvanced) // a card payment is under way: do not take the money twice
 	}
 	authorized, err := tx.Payment.Query().Where(payment.OrderID(p.OrderID)).Exist(ctx)

@@ -10,6 +10,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/ent/paymentattempt"
+	"holdfast/ent/predicate"
 	"holdfast/ent/schema"
 	"holdfast/ent/webhookevent"
 	"holdfast/lockprovider"
@@ -146,6 +147,12 @@ func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payment
 
 // holdsMoney are the statuses of an attempt of which the gateway has told that it holds the money, and that nobody goes on with.
 var holdsMoney = paymentattempt.StatusIn(paymentattempt.StatusAUTHORIZED, paymentattempt.StatusCAPTURED)
+
+// inHand are the attempts of an order that may still pay it, or have taken the money for it. While it is pending, it is paid by nothing else.
+func inHand(orderID string) predicate.PaymentAttempt {
+	return paymentattempt.And(paymentattempt.OrderID(orderID), paymentattempt.Or(
+		paymentattempt.OpenOrderIDNotNil(), paymentattempt.StatusEQ(paymentattempt.StatusCAPTURED)))
+}
 
 // toldOfMoney reports whether the gateway has told the shop, and no request yet, that it holds the money for a pending order.
 func (s *Orders) toldOfMoney(ctx context.Context, row *ent.Order) (bool, error) {

@@ -239,18 +239,22 @@ func TestMessagesAndTheCustomer(t *testing.T) {
 }
 
 // TestCapturedPaymentIsNotFollowedByAnother: the customer pays again after a webhook has told that the money is there, and before the job
-// has seen it.
+// has seen it: by points, which are not taken, and by another card, which is not charged.
 func TestCapturedPaymentIsNotFollowedByAnother(t *testing.T) {
 	everyStrategy(t, func(t *testing.T, s *shop) {
 		id, attempt := s.waiting(t, s.product(t, 1000, 3))
 		s.gateway.becomes(attempt, "captured")
 		s.wantDelivered(t, s.tells(t, attempt, payments.StateCaptured), commerce.WebhookApplied)
+		s.points(t, alice, 1000)
+		_, err := s.Orders.Pay(t.Context(), alice, commerce.PayOrder{Key: uuid.New(), OrderID: id, Payment: *byPoints()})
+		wantCodes(t, err, "INVALID_STATE:input.payment.method")
+		s.wantPoints(t, alice, 1000)
 		result, err := s.Orders.Pay(t.Context(), alice, payCard(id))
 		must(t, err)
 		wantStatus(t, result.Order, order.StatusPAID)
 		s.wantAttempts(t, id, paymentattempt.StatusCAPTURED)
-		if got := s.gateway.taken(); got != 1000 {
-			t.Errorf("the gateway has taken %d, want 1000", got)
+		if got := s.gateway.taken(); got != 2000 { // the order, and the points
+			t.Errorf("the gateway has taken %d, want 2000", got)
 		}
 		s.audit(t)
 	})
