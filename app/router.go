@@ -13,6 +13,7 @@ import (
 	"holdfast/config"
 	"holdfast/graph"
 	"holdfast/graph/transport"
+	"holdfast/payments"
 	"holdfast/schedulers"
 	"holdfast/web"
 	"holdfast/webhooks"
@@ -39,20 +40,28 @@ func (s *Shop) Handler(runner *schedulers.Runner) (http.Handler, *transport.Hand
 	if err != nil {
 		return nil, nil, err
 	}
+	var confirm http.Handler
+	if simulated, ok := s.Services.Payments.Gateway.(*payments.Simulated); ok {
+		confirm = simulated.Page()
+	}
 	hooks := webhooks.New(s.Services.Orders, s.log, s.registerer())
-	handler, err := router(s.cfg, s.log, api, hooks, s.options.Metrics, func(ctx context.Context) error {
+	handler, err := router(s.cfg, s.log, api, hooks, confirm, s.options.Metrics, func(ctx context.Context) error {
 		return errors.Join(s.DB.Ping(ctx), s.Redis.Ping(ctx), s.Events.Check())
 	})
 	return handler, api, err
 }
 
-// router is everything that answers over HTTP.
+// router is everything that answers over HTTP. confirm is the page at which payments are confirmed, nil for none.
 func router(
-	cfg config.Config, log *slog.Logger, api, hooks http.Handler, registry *prometheus.Registry, check func(ctx context.Context) error,
+	cfg config.Config, log *slog.Logger, api, hooks, confirm http.Handler, registry *prometheus.Registry, check func(ctx context.Context) error,
 ) (http.Handler, error) {
 	mux := http.NewServeMux() // of our own: importing pprof anywhere would publish it on the default one
 	mux.Handle("/graphql", api)
 	mux.Handle(webhooks.Pattern, hooks)
+	if confirm != nil {
+		mux.Handle("GET "+payments.SimulatedPath, confirm)
+		mux.Handle("POST "+payments.SimulatedPath, confirm)
+	}
 	if cfg.HTTP.Playground {
 		page, err := playgroundPage(cfg)
 		if err != nil {

@@ -478,11 +478,7 @@ func TestARefusedCardEndsNoOrderThatAnotherPays(t *testing.T) {
 // TestVoidedByTheGateway: an attempt that the gateway has voided by itself is declined.
 func TestVoidedByTheGateway(t *testing.T) {
 	everyStrategy(t, func(t *testing.T, s *shop) {
-		void := func(id string) {
-			s.gateway.mu.Lock()
-			defer s.gateway.mu.Unlock()
-			s.gateway.state[s.gateway.latest[id]] = "cancelled"
-		}
+		void := func(id string) { s.gateway.set(id, "cancelled") }
 		a := s.product(t, 1000, 3)
 		id := s.unpaid(t, a, 1, "").ID
 		in := payCard(id)

@@ -76,6 +76,8 @@ type Services struct {
 	Adjustments *Adjustments
 	// Payments are the ways to pay.
 	Payments *Payments
+	// Attempts are the payments by card that are under way.
+	Attempts *Attempts
 
 	shop ShopSettings
 }
@@ -92,12 +94,15 @@ func New(d Deps) *Services {
 	c := &core{Deps: d}
 	customers := newCustomers(c)
 	catalog := &Catalog{core: c, searchStep: searchStep}
+	points := &Points{core: c, customers: customers}
+	orders := &Orders{core: c, catalog: catalog, customers: customers, served: make(chan string, maxServed)}
 	return &Services{
 		Catalog:   catalog,
 		Coupons:   &Coupons{core: c, customers: customers},
-		Points:    &Points{core: c, customers: customers},
+		Points:    points,
 		Accounts:  &Accounts{core: c, customers: customers},
-		Orders:    &Orders{core: c, catalog: catalog, customers: customers, served: make(chan string, maxServed)},
+		Orders:    orders,
+		Attempts:  &Attempts{core: c, orders: orders, points: points},
 		Customers: customers, Adjustments: &Adjustments{core: c}, Payments: &Payments{core: c}, shop: d.Shop,
 	}
 }

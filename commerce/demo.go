@@ -87,7 +87,7 @@ func (s *Services) seedCustomer(ctx context.Context, v Viewer, currency string) 
 	if row, err := s.Accounts.Get(ctx, v, id); err != nil || row != nil {
 		return err
 	}
-	if _, err := s.Points.credit(ctx, v, ChargePoints{Key: demoKey, Amount: 1_000_000}, nil); err != nil {
+	if _, err := s.Points.give(ctx, v, demoKey, 1_000_000); err != nil {
 		return err
 	}
 	if _, err := s.Coupons.Issue(ctx, v, IssueCoupon{Key: demoKey, CouponID: prefixCoupon + "welcome"}); err != nil {

@@ -157,7 +157,7 @@ func translate(err error, r lockprovider.Receipt) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &rejected):
-		for _, known := range []*Error{errOrderAdvanced, errImportedMeanwhile} { // perhaps from another process
+		for _, known := range []*Error{errOrderAdvanced, errTopUpAdvanced, errImportedMeanwhile} { // perhaps from another process
 			if errors.As(known, &advanced) && rejected.Code == advanced.Code {
 				return known
 			}

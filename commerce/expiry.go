@@ -77,6 +77,14 @@ func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done, failed int
 		}
 		rows = append(rows, some...)
 	}
+	return inParallel(ctx, rows, s.attempt, func(row *ent.Order) string { return "order " + row.ID })
+}
+
+// inParallel finishes rows, several at a time, and returns how many are finished and how many are not. The error is that of a store, or
+// the end of ctx; it names the row.
+func inParallel[T any](
+	ctx context.Context, rows []T, finish func(context.Context, T) (bool, error), name func(T) string,
+) (done, failed int, err error) {
 	var mu sync.Mutex
 	var errs []error
 	var workers errgroup.Group
@@ -86,12 +94,12 @@ func (s *Orders) ExpireOverdue(ctx context.Context, limit int) (done, failed int
 			break
 		}
 		workers.Go(func() error {
-			finished, err := s.attempt(ctx, row)
+			finished, err := finish(ctx, row)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case err != nil:
-				errs = append(errs, fmt.Errorf("order %s: %w", row.ID, err))
+				errs = append(errs, fmt.Errorf("%s: %w", name(row), err))
 			case finished:
 				done++
 			default:
@@ -128,11 +136,16 @@ func (s *Orders) attempt(ctx context.Context, row *ent.Order) (finished bool, er
 	if err == nil {
 		return true, nil
 	}
-	storeAway := !errors.Is(err, errGateway) && (errors.Is(err, lockprovider.ErrUnavailable) || ledger.DatabaseDown(err))
+	storeAway := isStoreAway(err)
 	if perr := s.postpone(ctx, row, err, !storeAway); perr != nil || storeAway {
 		return false, errors.Join(err, perr)
 	}
 	return false, nil
+}
+
+// isStoreAway reports whether an error says nothing about what is to be finished, because a store is away.
+func isStoreAway(err error) bool {
+	return !errors.Is(err, errGateway) && (errors.Is(err, lockprovider.ErrUnavailable) || ledger.DatabaseDown(err))
 }
 
 // errStillOwed is why an order is tried again of which no step has failed.
@@ -152,16 +165,21 @@ func (s *Orders) postpone(ctx context.Context, row *ent.Order, cause error, coun
 	if row.Status == order.StatusPENDING && s.now().Before(row.ExpiresAt) && next.After(row.ExpiresAt) {
 		next = row.ExpiresAt // when its stock is given back
 	}
-	text := cause.Error()
 	err := s.Client.Order.Update().
 		Where(order.ID(row.ID), order.Settled(false), order.Attempts(row.Attempts), // else another instance has tried as well
 			order.StatusEQ(row.Status), order.Unattended(row.Unattended)). // or a step was done
 		SetAttempts(attempts).SetNextAttemptAt(next).
-		SetLastError(strings.ToValidUTF8(text[:min(len(text), maxLastError)], "")).Exec(ctx)
+		SetLastError(lastError(cause)).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("postpone the order: %w", err)
 	}
 	return nil
+}
+
+// lastError is what a row keeps of an error.
+func lastError(err error) string {
+	text := err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), maxLastError)], "")
 }
 
 // pauseAfter is the pause after so many failed attempts in a row.

@@ -13,6 +13,7 @@ import (
 	"holdfast/config"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/lockprovider"
 )
 
@@ -90,6 +91,9 @@ func TestMethodThatIsTakenNoMore(t *testing.T) {
 	_, err = after.Orders.Pay(t.Context(), alice, pay)
 	wantCodes(t, err, "INVALID_STATE:input.payment.method")
 	after.clock.advance(reservation)
+	after.expireSome(t, expiryLimit, 0, 1) // it has not reached the gateway, and may still do so
+	after.wantOrder(t, result.Order.ID, order.StatusEXPIRED, false)
+	after.nextAttempt()
 	after.expire(t, 1)
 	after.wantOrder(t, result.Order.ID, order.StatusEXPIRED, true)
 }
@@ -133,6 +137,34 @@ func TestPointsAreBought(t *testing.T) {
 		s.wantPoints(t, alice, 250)
 		if got := s.gateway.taken(); got != 250 {
 			t.Errorf("the gateway has taken %d, want 250", got)
+		}
+		s.audit(t)
+	})
+}
+
+// TestTopUpsComeBeforeCalls: whenever the gateway is asked to take the price of points, or to give it back, the database says so already.
+func TestTopUpsComeBeforeCalls(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		var seen []string
+		s.gateway.fail = func(call, subject string) error {
+			row, err := s.db.Ent.PaymentAttempt.Get(t.Context(), subject)
+			if err != nil {
+				t.Errorf("%s: the attempt is not in the database: %v", call, err)
+				return nil
+			}
+			seen = append(seen, call+" "+string(row.Status))
+			return nil
+		}
+		result, err := s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: 250})
+		must(t, err)
+		if a := result.Attempt; a == nil || a.Status != paymentattempt.StatusCAPTURED || a.CreditedAt == nil || a.LookAt != nil {
+			t.Errorf("the attempt is %v", a)
+		}
+		_, err = s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: lockprovider.MaxAmount})
+		wantCodes(t, err, "INVALID_INPUT:input.amount")
+		want := []string{"authorize AUTHORIZING", "capture CAPTURING", "authorize AUTHORIZING", "capture CAPTURING", "cancel REFUNDING"}
+		if !slices.Equal(seen, want) {
+			t.Errorf("the gateway was asked: %v, want %v", seen, want)
 		}
 		s.audit(t)
 	})
@@ -211,11 +243,11 @@ func TestPointsThatAreNotGivenBackYet(t *testing.T) {
 		}
 	}
 	s.gateway.fail = nil
-	_, err := s.Points.Charge(t.Context(), alice, in)
-	wantCodes(t, err, "INVALID_INPUT:input.amount")
-	_, err = s.Points.Charge(t.Context(), alice, in)
-	if told := wantCodes(t, err, "PAYMENT_DECLINED")[0]; !strings.Contains(told.Message, "given back") {
-		t.Errorf("told %q", told.Message)
+	for range 2 {
+		_, err := s.Points.Charge(t.Context(), alice, in)
+		if told := wantCodes(t, err, "PAYMENT_DECLINED")[0]; !strings.Contains(told.Message, "given back: the wallet can take") {
+			t.Errorf("told %q", told.Message)
+		}
 	}
 	if got := s.gateway.taken(); got != 250 {
 		t.Errorf("the gateway has taken %d, want 250", got)
@@ -223,42 +255,118 @@ func TestPointsThatAreNotGivenBackYet(t *testing.T) {
 	s.wantPoints(t, alice, 250)
 }
 
-// TestAKeyBuysPointsForOnePrice: what a key has begun to pay is not paid by the repeat at another price.
+// TestAKeyBuysPointsForOnePrice: points cost what they cost when the customer asked for them, whatever they cost at the repeat. Another
+// number of points is another request.
 func TestAKeyBuysPointsForOnePrice(t *testing.T) {
-	s := newShop(t, lockprovider.AtomicSQL)
-	in := commerce.ChargePoints{Key: uuid.New(), Amount: 250}
-	s.gateway.lose = "authorize"
-	_, err := s.Points.Charge(t.Context(), alice, in)
-	wantCodes(t, err, "UNAVAILABLE")
-	in.Amount = 300
-	_, err = s.Points.Charge(t.Context(), alice, in)
-	if told := wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")[0]; !strings.Contains(told.Message, "price") {
-		t.Errorf("told %q, which does not say that the price may have changed", told.Message)
+	database, at := "sqlite://"+filepath.Join(t.TempDir(), "shop.db"), &gateway{}
+	open := func(price int64) *shop {
+		s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.AtomicSQL}, database, clients.EmbeddedRedis,
+			func(cfg *config.Config) { cfg.Payment.PointsPrice = price })
+		s.gateway.next = at
+		return s
 	}
-	s.wantPoints(t, alice, 0)
-	if got := s.gateway.taken(); got != 0 {
-		t.Errorf("the gateway has taken %d, want 0", got)
+	in := commerce.ChargePoints{Key: uuid.New(), Amount: 250}
+	at.lose = "authorize"
+	_, err := open(100).Points.Charge(t.Context(), alice, in)
+	wantCodes(t, err, "UNAVAILABLE")
+	dearer := open(200)
+	other := in
+	other.Amount = 300
+	_, err = dearer.Points.Charge(t.Context(), alice, other)
+	wantCodes(t, err, "IDEMPOTENCY_MISMATCH:input.idempotencyKey")
+	result, err := dearer.Points.Charge(t.Context(), alice, in)
+	must(t, err)
+	if result.Attempt == nil || result.Attempt.AmountMinor != 250 {
+		t.Errorf("the attempt is %+v, want one of 250", result.Attempt)
+	}
+	dearer.wantPoints(t, alice, 250)
+	if got := at.taken(); got != 250 {
+		t.Errorf("the gateway has taken %d, want 250", got)
 	}
 }
 
-// TestAPaymentThatNeedsTheCustomer: the gateway waits for the customer, such as for 3-D Secure. The answer says so, and not that the gateway
-// did not answer.
+// TestAPaymentThatNeedsTheCustomer: the gateway waits for the customer, such as for 3-D Secure. That is no failure: the attempt says what
+// the customer has to do. After that, the repeat goes on, or a job does.
 func TestAPaymentThatNeedsTheCustomer(t *testing.T) {
-	s := newShop(t, lockprovider.AtomicSQL)
-	s.gateway.fail = func(string, string) error { return errAction }
-	pay := payCard(s.unpaid(t, s.product(t, 1000, 3), 1, "").ID)
-	points := commerce.ChargePoints{Key: uuid.New(), Amount: 250}
-	for name, request := range map[string]func() error{
-		"order":  func() error { _, err := s.Orders.Pay(t.Context(), alice, pay); return err },
-		"points": func() error { _, err := s.Points.Charge(t.Context(), alice, points); return err },
-	} {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		s.gateway.fail = func(string, string) error { return errAction }
+		a := s.product(t, 1000, 3)
+		place := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byCard()}
+		points := commerce.ChargePoints{Key: uuid.New(), Amount: 250}
+		var id string
 		for range 2 {
-			told := wantCodes(t, request(), "UNAVAILABLE")[0]
-			if !told.Retryable || told.RetryAfter != 0 || !strings.Contains(told.Message, "confirm") {
-				t.Errorf("%s: told %q, retryable %v after %s", name, told.Message, told.Retryable, told.RetryAfter)
+			placed, err := s.Orders.Place(t.Context(), alice, place)
+			must(t, err)
+			wantStatus(t, placed.Order, order.StatusPENDING)
+			id = placed.Order.ID
+			charged, err := s.Points.Charge(t.Context(), alice, points)
+			must(t, err)
+			if charged.Attempt == nil || charged.Attempt.RedirectURL == "" {
+				t.Errorf("the charge has the attempt %v, want a page for the customer", charged.Attempt)
 			}
 		}
+		s.wantAttempts(t, id, paymentattempt.StatusREQUIRES_ACTION)
+		for _, test := range []struct {
+			viewer commerce.Viewer
+			want   []int // attempts, and those that say what the customer has to do
+		}{{alice, []int{1, 1}}, {admin, []int{1, 0}}, {bob, []int{0, 0}}} {
+			list, err := s.Orders.Attempts(t.Context(), test.viewer, []string{id})
+			must(t, err)
+			got := []int{len(list[id]), 0}
+			for _, attempt := range list[id] {
+				if attempt.ClientSecret != "" && attempt.RedirectURL != "" {
+					got[1]++
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("%s sees %v, want %v", test.viewer.UserID, got, test.want)
+			}
+		}
+		_, err := s.Orders.Pay(t.Context(), alice, commerce.PayOrder{Key: uuid.New(), OrderID: id, Payment: *byPoints()})
+		wantCodes(t, err, "INVALID_STATE:input.payment.method")
+
+		must(t, s.db.Ent.PaymentAttempt.Update().SetLooks(100).Exec(t.Context())) // it has looked often, and looks again soon
+		s.sweep(t, 0, 2)
+		s.gateway.fail = nil
+		s.gateway.confirm()
+		placed, err := s.Orders.Place(t.Context(), alice, place)
+		must(t, err)
+		wantStatus(t, placed.Order, order.StatusPAID)
+		s.sweep(t, 1, 0)
+		s.wantPoints(t, alice, 250)
+		for _, attempt := range s.attempts(t, id) {
+			if attempt.ClientSecret != "" || attempt.RedirectURL != "" {
+				t.Error("it is kept what the customer has confirmed the payment with")
+			}
+		}
+		if got := s.gateway.taken(); got != 1250 {
+			t.Errorf("the gateway has taken %d, want 1250", got)
+		}
+		s.audit(t)
+	})
+}
+
+// TestAPaymentThatIsNeverConfirmed ends with the order, and that of points after the time of a reservation.
+func TestAPaymentThatIsNeverConfirmed(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	s.gateway.fail = func(string, string) error { return errAction }
+	a := s.product(t, 1000, 3)
+	placed, err := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+		Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: byCard(),
+	})
+	must(t, err)
+	_, err = s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: 250})
+	must(t, err)
+	s.gateway.fail = nil
+	s.sweep(t, 0, 2)
+	s.clock.advance(reservation)
+	s.expire(t, 1)
+	s.wantOrder(t, placed.Order.ID, order.StatusEXPIRED, true)
+	s.sweep(t, 1, 0)
+	if left := s.db.Ent.PaymentAttempt.Query().Where(paymentattempt.StatusNEQ(paymentattempt.StatusVOIDED)).CountX(t.Context()); left != 0 {
+		t.Errorf("%d attempts are not voided", left)
 	}
+	s.wantStock(t, a, 3)
 }
 
 // TestPriceOfPoints: the price is that of the configuration, rounded up.

@@ -2,8 +2,6 @@ package commerce
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -11,10 +9,8 @@ import (
 
 	"holdfast/ent"
 	"holdfast/ent/entry"
-	"holdfast/ent/payment"
 	"holdfast/ent/user"
 	"holdfast/lockprovider"
-	"holdfast/payments"
 )
 
 // Points are the customers' wallets. One point is worth one minor unit of the shop's currency.
@@ -33,134 +29,8 @@ type ChargePoints struct {
 type PointsResult struct {
 	Balance int64
 	Meta    Meta
-}
-
-// Charge has the viewer buy points: the payment gateway takes their price, and then the points are added. Errors: INVALID_INPUT if the
-// amount is not positive or the wallet would overflow, INVALID_STATE if the shop takes no cards, PAYMENT_DECLINED. UNAVAILABLE if the
-// gateway or a store does not answer, or if others are in the way after the payment was taken: a repeat with the same key goes on from
-// there. The gateway is not asked about a key whose points were added.
-func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsResult, error) {
-	if err := s.customers.ensure(ctx, v); err != nil {
-		return PointsResult{}, err
-	}
-	if err := positive(in.Amount, input("amount")); err != nil {
-		return PointsResult{}, err
-	}
-	id := operationID(v, "chargePoints", in.Key)
-	receipt, found, err := s.replayed(ctx, id, KindPointsCharged, fingerprint(in))
-	if err == nil && !found {
-		// If Redis cannot say whether it holds the change, the fallback decides on it, as on every other change.
-		if held, aerr := s.await(ctx, lockprovider.Points, id); aerr == nil && held {
-			receipt, found, err = s.replayed(ctx, id, KindPointsCharged, fingerprint(in))
-		}
-	}
-	if err != nil || found {
-		return chargeResult(v, receipt, err)
-	}
-	if s.checkTaken(payment.MethodCARD) != nil {
-		return PointsResult{}, &Error{Code: InvalidState, Message: "the shop sells no points, since it takes no card payments"}
-	}
-	attempt := idOf(prefixTopUp, id)
-	made, err := s.pay(ctx, attempt, Money{Minor: s.priceOf(in.Amount), Currency: s.Shop.Currency})
-	if err != nil {
-		return PointsResult{}, err
-	}
-	result, err := s.credit(ctx, v, in, &made)
-	switch {
-	case hasCode(err, InvalidInput): // the wallet cannot take them
-		if gerr := s.payBack(ctx, attempt, made); gerr != nil {
-			err = gerr
-		}
-	case hasCode(err, LockTimeout), hasCode(err, LockLost): // which would say that this attempt has done nothing
-		err = &Error{
-			Code: Unavailable, Message: "the payment was taken, and the points are not added yet; repeat it with the same key",
-			Retryable: true, RetryAfter: retrySoon, cause: err,
-		}
-	}
-	return result, err
-}
-
-// payBack has the gateway give back what was paid for points that the wallet cannot take.
-func (s *Points) payBack(ctx context.Context, attempt string, made paymentMade) error {
-	ref := payments.Ref{Attempt: attempt, Reference: made.Reference}
-	answer, err := s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
-		return s.Gateway.Refund(ctx, ref, prefixRefund+attempt, payments.Amount{Minor: made.AmountMinor, Currency: made.Currency})
-	})
-	if err == nil && answer.State != payments.StateRefunded {
-		err = fmt.Errorf("the payment is still %s", answer.State)
-	}
-	if err == nil {
-		return nil
-	}
-	away := gatewayAway(err)
-	away.Message = "the wallet cannot take the points, and the payment is not given back yet; repeat it with the same key"
-	away.Field = nil // the input names no payment
-	return away
-}
-
-// priceOf returns what points cost, in minor units. It is rounded up, so that no points are for nothing.
-func (s *Points) priceOf(points int64) int64 {
-	hundreds, rest := points/100, points%100 // the product of both factors could overflow
-	return hundreds*s.Payment.PointsPrice + (rest*s.Payment.PointsPrice+99)/100
-}
-
-// pay has the gateway take the price of points. attempt is the idempotency key.
-func (s *Points) pay(ctx context.Context, attempt string, price Money) (paymentMade, error) {
-	amount := payments.Amount(price)
-	answer, err := s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
-		return s.Gateway.Authorize(ctx, payments.Authorization{Attempt: attempt, Subject: attempt, Amount: amount})
-	})
-	if err == nil && answer.State == payments.StateAuthorized {
-		answer, err = s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
-			return s.Gateway.Capture(ctx, payments.Ref{Attempt: attempt, Reference: answer.Reference}, amount)
-		})
-	}
-	switch {
-	case errors.Is(err, payments.ErrMismatch):
-		return paymentMade{}, &Error{
-			Code: IdempotencyMismatch, Field: input("idempotencyKey"),
-			Message: "this key has begun a payment of another amount, for another number of points or before their price has changed; " +
-				"use a new key for a new request",
-		}
-	case err != nil:
-	case answer.State == payments.StateCaptured:
-		return paymentMade{
-			Method: payment.MethodCARD.String(), AmountMinor: price.Minor, Currency: price.Currency, Reference: answer.Reference,
-		}, nil
-	case answer.State == payments.StateDeclined:
-		return paymentMade{}, &Error{Code: PaymentDeclined, Message: "the payment for the points was declined"}
-	case answer.State == payments.StateVoided, answer.State == payments.StateRefunded:
-		return paymentMade{}, &Error{Code: PaymentDeclined, Message: "the payment for the points was given back"}
-	}
-	away := undecided(answer.State)
-	if err != nil {
-		away = gatewayAway(err)
-	}
-	away.Field = nil // the input names no payment
-	return paymentMade{}, away
-}
-
-// credit adds points to the viewer's wallet. made is the payment that they were bought by, nil for those of demo data.
-func (s *Points) credit(ctx context.Context, v Viewer, in ChargePoints, made *paymentMade) (PointsResult, error) {
-	open := unbounded(0)
-	receipt, err := s.execute(ctx, lockprovider.Change{
-		ID: operationID(v, "chargePoints", in.Key), Family: lockprovider.Points,
-		Moves:   []lockprovider.Move{{Balance: lockprovider.PointsKey(v.UserID), Delta: in.Amount, Open: &open}},
-		Confirm: made != nil, // what is paid for is not lost with Redis
-		Record: lockprovider.Record{
-			Kind:        KindPointsCharged,
-			Payload:     mustJSON(pointsCharged{UserID: v.UserID, Amount: in.Amount, Payment: made, At: s.now()}),
-			Fingerprint: fingerprint(in),
-		},
-	})
-	err = refusals(err, func(r lockprovider.Refusal) *Error {
-		return invalid(input("amount"), "the wallet can take %d more points, not %d", r.Available, r.Delta)
-	})
-	return chargeResult(v, receipt, err)
-}
-
-func chargeResult(v Viewer, receipt lockprovider.Receipt, err error) (PointsResult, error) {
-	return PointsResult{Balance: receipt.Balances[lockprovider.PointsKey(v.UserID)], Meta: metaOf(receipt)}, err
+	// Attempt is the payment of bought points. If the customer has to confirm it, the points are not added yet.
+	Attempt *ent.PaymentAttempt
 }
 
 // AdjustPoints corrects the points of a customer.

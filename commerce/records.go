@@ -24,6 +24,7 @@ const (
 	KindOrderEnded        = "order.ended" // failed, cancelled or expired: the stock is given back
 	KindOrderRefunded     = "order.refunded"
 	KindPaymentAuthorized = "payment.authorized"
+	KindPaymentReturned   = "payment.returned"
 	KindCouponIssued      = "coupon.issued"
 	KindCouponSpent       = "coupon.spent"
 	KindCouponReturned    = "coupon.returned"
@@ -88,6 +89,17 @@ type (
 		OrderID string    `json:"orderId"`
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`
+	}
+	paymentReturned struct {
+		AttemptID   string    `json:"attemptId"`
+		OrderID     string    `json:"orderId,omitempty"` // that it was made for; absent if it was made for points
+		UserID      string    `json:"userId"`
+		Status      string    `json:"status"` // VOIDED or REFUNDED
+		AmountMinor int64     `json:"amountMinor"`
+		Currency    string    `json:"currency"`
+		Reference   string    `json:"reference,omitempty"`
+		Reason      string    `json:"reason"`
+		At          time.Time `json:"at"`
 	}
 	couponIssued struct {
 		IssueID  string    `json:"issueId"`
@@ -154,6 +166,12 @@ var errOrderAdvanced = &Error{
 	cause: &lockprovider.Rejected{Code: "ORDER_MOVED", Message: "the order's status does not allow this step"},
 }
 
+// errTopUpAdvanced means that the points of a payment were added before, or that the payment is given back.
+var errTopUpAdvanced = &Error{
+	Code: InvalidState, Message: "the payment has moved on meanwhile",
+	cause: &lockprovider.Rejected{Code: "TOP_UP_MOVED", Message: "the payment attempt's status does not allow this step"},
+}
+
 // WriteRecords turns the records of changes into rows, in the transaction that moves the balances. What is only inserted
 // goes in by many; transitions of an order are conditional on its state, so that of two steps that race, such as payment
 // and cancellation, one loses and takes its moves with it.
@@ -174,7 +192,12 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 			err = read(r, func(p couponIssued) { issues = append(issues, p.row(tx)) })
 		case KindTransferCompleted:
 			err = read(r, func(p transferCompleted) { transfers = append(transfers, p.row(tx)) })
-		case KindPointsCharged: // the journal says it all
+		case KindPointsCharged:
+			err = read(r, func(p pointsCharged) {
+				if p.attempt() != "" { // else the journal says it all
+					transitions = append(transitions, r)
+				}
+			})
 		case KindPointsAdjusted:
 			err = read(r, func(p pointsAdjusted) { adjustments = append(adjustments, p.row(tx, c)) })
 		case KindAccountAdjusted:
@@ -253,6 +276,10 @@ func writeTransition(ctx context.Context, tx *ent.Tx, r lockprovider.Record) err
 		return with(ctx, tx, r, writeOrderRefunded)
 	case KindPaymentAuthorized:
 		return with(ctx, tx, r, writePaymentAuthorized)
+	case KindPaymentReturned:
+		return with(ctx, tx, r, writePaymentReturned)
+	case KindPointsCharged:
+		return with(ctx, tx, r, writePointsCharged)
 	case KindCouponSpent:
 		return with(ctx, tx, r, writeCouponSpent)
 	case KindCouponReturned:
@@ -327,7 +354,14 @@ func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
 	}
 	if p.Payment.AttemptID != "" {
 		answer := payments.Answer{Reference: p.Payment.Reference}
-		if _, err := moveAttempt(ctx, tx, p.Payment.AttemptID, p.At, answer, payments.OnCaptured); err != nil {
+		a, err := moveAttempt(ctx, tx, p.Payment.AttemptID, p.At, answer, payments.OnCaptured)
+		if err == nil && a.Status != paymentattempt.StatusCAPTURED {
+			err = errOrderAdvanced
+		}
+		if err == nil {
+			err = lookedAfter(ctx, tx.PaymentAttempt, a.ID)
+		}
+		if err != nil {
 			return err
 		}
 	} else if open, err := tx.PaymentAttempt.Query().Where(inHand(p.OrderID)).Exist(ctx); err != nil || open {
@@ -343,7 +377,41 @@ func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
 		return errOrderAdvanced // a card payment is under way: do not take the money twice
 	}
 	return tx.Payment.Update().Where(payment.OrderID(p.OrderID)).
-		SetStatus(payment.StatusCAPTURED).SetUpdatedAt(p.At).Exec(ctx)
+		SetStatus(payment.StatusCAPTURED).SetNillableAttemptID(attemptOf(p)).SetUpdatedAt(p.At).Exec(ctx)
+}
+
+// attemptOf returns the attempt of a payment by card.
+func attemptOf(p orderPaid) *string {
+	if p.Payment.AttemptID == "" {
+		return nil
+	}
+	return &p.Payment.AttemptID
+}
+
+// writePaymentReturned notes that the gateway has given back what nothing was sold for.
+func writePaymentReturned(ctx context.Context, tx *ent.Tx, p paymentReturned) error {
+	answer := payments.Answer{Reference: p.Reference, Reason: p.Reason}
+	_, err := moveAttempt(ctx, tx, p.AttemptID, p.At, answer, payments.Event(p.Status))
+	return err
+}
+
+// attempt returns the attempt that points were paid by, "" for those of demo data.
+func (p pointsCharged) attempt() string {
+	if p.Payment == nil {
+		return ""
+	}
+	return p.Payment.AttemptID
+}
+
+// writePointsCharged notes that the points of a payment were added. Of this and of giving the payment back, one happens, once.
+func writePointsCharged(ctx context.Context, tx *ent.Tx, p pointsCharged) error {
+	n, err := tx.PaymentAttempt.Update().
+		Where(paymentattempt.ID(p.attempt()), paymentattempt.StatusEQ(paymentattempt.StatusCAPTURED), paymentattempt.CreditedAtIsNil()).
+		SetCreditedAt(p.At).ClearLookAt().SetLooks(0).SetLastError("").Save(ctx)
+	if err == nil && n == 0 {
+		return errTopUpAdvanced
+	}
+	return err
 }
 
 func writePaymentAuthorized(ctx context.Context, tx *ent.Tx, p orderPaid) error {
@@ -356,8 +424,12 @@ func writePaymentAuthorized(ctx context.Context, tx *ent.Tx, p orderPaid) error 
 		return errOrderAdvanced
 	}
 	answer := payments.Answer{Reference: p.Payment.Reference}
-	if _, err := moveAttempt(ctx, tx, p.Payment.AttemptID, p.At, answer, payments.OnAuthorized, payments.OnCapture); err != nil {
+	a, err := moveAttempt(ctx, tx, p.Payment.AttemptID, p.At, answer, payments.OnAuthorized, payments.OnCapture)
+	if err != nil {
 		return err
+	}
+	if a.Status != paymentattempt.StatusCAPTURING && a.Status != paymentattempt.StatusCAPTURED {
+		return errOrderAdvanced // it was ended meanwhile
 	}
 	return createPayment(tx, p, payment.StatusAUTHORIZED).Exec(ctx)
 }
@@ -365,7 +437,8 @@ func writePaymentAuthorized(ctx context.Context, tx *ent.Tx, p orderPaid) error 
 func createPayment(tx *ent.Tx, p orderPaid, status payment.Status) *ent.PaymentCreate {
 	create := tx.Payment.Create().SetID(paymentID(p.OrderID)).SetOrderID(p.OrderID).
 		SetMethod(payment.Method(p.Payment.Method)).SetStatus(status).SetAmountMinor(p.Payment.AmountMinor).
-		SetCurrency(p.Payment.Currency).SetReference(p.Payment.Reference).SetCreatedAt(p.At).SetUpdatedAt(p.At)
+		SetCurrency(p.Payment.Currency).SetReference(p.Payment.Reference).SetNillableAttemptID(attemptOf(p)).
+		SetCreatedAt(p.At).SetUpdatedAt(p.At)
 	if p.Payment.AccountID != "" {
 		create.SetAccountID(p.Payment.AccountID)
 	}

@@ -46,7 +46,9 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 			}
 		}
 		advanced = errors.Is(err, errOrderAdvanced)
-		err = ignoreAdvanced(err)
+		if err = ignoreAdvanced(err); errors.Is(err, errAction) {
+			err = nil // the order waits for its customer; its attempt says for what
+		}
 	}
 	if err == nil {
 		err = s.giveBack(ctx, orderID)
@@ -268,7 +270,7 @@ func (s *Orders) giveBack(ctx context.Context, orderID string) error {
 			return err
 		}
 	}
-	if err := s.endAttempts(ctx, row.ID); err != nil {
+	if err := s.endAttempts(ctx, row); err != nil {
 		return err
 	}
 	if made := row.Edges.Payment; made != nil {

@@ -120,9 +120,11 @@ type gateway struct {
 	state    map[string]string // attempt → authorized, captured, declined or cancelled
 	price    map[string]int64  // attempt → what was authorized
 	subjects map[string]string // attempt → what is paid
+	asked    map[string]payments.Authorization
 	latest   map[string]string // what is paid → its last attempt
 	calls    []string
-	lose     string // the call whose next answer is lost
+	lose     string   // the call whose next answer is lost
+	next     *gateway // that is asked instead, if it is not nil
 }
 
 var (
@@ -143,7 +145,26 @@ func (g *gateway) taken() int64 {
 	return sum
 }
 
+// confirm is what the customers do for whom payments wait.
+func (g *gateway) confirm() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for attempt, state := range g.state {
+		g.state[attempt] = instead(state, "waiting", "authorized")
+	}
+}
+
+// set changes the state of the last payment of something, behind the back of the shop.
+func (g *gateway) set(subject, state string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.state[g.latest[subject]] = state
+}
+
 func (g *gateway) do(call, attempt string, change func(state string) string) (payments.Answer, error) {
+	if g.next != nil {
+		return g.next.do(call, attempt, change)
+	}
 	g.mu.Lock()
 	fail, subject := g.fail, g.subjects[attempt]
 	g.mu.Unlock()
@@ -169,6 +190,9 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 		state = "declined"
 	case waits && state == "":
 		state = "waiting"
+		if p, ok := g.asked[attempt]; ok {
+			g.price[attempt], g.latest[p.Subject] = p.Amount.Minor, attempt
+		}
 	case !refused && !waits:
 		state = change(state)
 	}
@@ -180,7 +204,7 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 	answer := payments.Answer{Reference: "ref_" + attempt}
 	switch state {
 	case "waiting":
-		answer.State = payments.StateRequiresAction
+		answer.State, answer.ClientSecret, answer.RedirectURL = payments.StateRequiresAction, "secret_"+attempt, "https://bank.example/"+attempt
 	case "authorized":
 		answer.State = payments.StateAuthorized
 	case "captured":
@@ -195,11 +219,16 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 	return answer, nil
 }
 
-func (g *gateway) Authorize(_ context.Context, a payments.Authorization) (payments.Answer, error) {
+func (g *gateway) Authorize(ctx context.Context, a payments.Authorization) (payments.Answer, error) {
+	if g.next != nil {
+		return g.next.Authorize(ctx, a)
+	}
 	g.mu.Lock()
 	if g.price == nil {
 		g.price, g.subjects, g.latest = map[string]int64{}, map[string]string{}, map[string]string{}
+		g.asked = map[string]payments.Authorization{}
 	}
+	g.asked[a.Attempt] = a
 	g.subjects[a.Attempt] = a.Subject
 	before, known := g.price[a.Attempt]
 	g.mu.Unlock()

@@ -122,7 +122,10 @@ func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payment
 	}
 	event, now := payments.Event(n.Answer.State), s.now()
 	wake := func() error {
-		return tx.Order.Update().Where(order.ID(before.OrderID), order.Settled(false)).SetNextAttemptAt(now).Exec(ctx)
+		if before.OrderID == nil { // points are added by the job that sweeps attempts
+			return nil
+		}
+		return tx.Order.Update().Where(order.ID(*before.OrderID), order.Settled(false)).SetNextAttemptAt(now).Exec(ctx)
 	}
 	_, moves := payments.Next(payments.Status(before.Status), event)
 	if moves { // the order is written before its attempt, as everywhere
@@ -170,7 +173,7 @@ func (s *Orders) finishTold(ctx context.Context, row *ent.Order) error {
 	if err != nil {
 		return ent.MaskNotFound(err)
 	}
-	if err = s.goOn(ctx, row, a, false, row.ID); errors.Is(err, errClosed) {
+	if err = s.goOn(ctx, orderPayment{s, row, row.ID}, a, false); errors.Is(err, errClosed) {
 		return s.payByCard(ctx, row, row.ID) // it was authorized, and could not be captured: no other attempt follows
 	}
 	return err

@@ -11,7 +11,7 @@ var (
 	inBackticks = regexp.MustCompile("`([^`\n]+)`")
 	settingName = regexp.MustCompile(`^[a-z][A-Za-z]*(\.([a-z][A-Za-z]*|<family>|\*))+$`)
 	// notSettings are kinds of events that look like settings.
-	notSettings = []string{"payment.authorized"}
+	notSettings = []string{"payment.authorized", "payment.returned"}
 	fileName    = regexp.MustCompile(`\.(go|md|lua|yaml|yml|sql|conf|call)$`)
 )
 

@@ -10657,6 +10657,7 @@ type PaymentMutation struct {
 	currency        *string
 	account_id      *string
 	reference       *string
+	attempt_id      *string
 	failure_reason  *string
 	created_at      *time.Time
 	updated_at      *time.Time
@@ -11057,6 +11058,55 @@ func (m *PaymentMutation) ResetReference() {
 	m.reference = nil
 }
 
+// SetAttemptID sets the "attempt_id" field.
+func (m *PaymentMutation) SetAttemptID(s string) {
+	m.attempt_id = &s
+}
+
+// AttemptID returns the value of the "attempt_id" field in the mutation.
+func (m *PaymentMutation) AttemptID() (r string, exists bool) {
+	v := m.attempt_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttemptID returns the old "attempt_id" field's value of the Payment entity.
+// If the Payment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMutation) OldAttemptID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttemptID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttemptID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttemptID: %w", err)
+	}
+	return oldValue.AttemptID, nil
+}
+
+// ClearAttemptID clears the value of the "attempt_id" field.
+func (m *PaymentMutation) ClearAttemptID() {
+	m.attempt_id = nil
+	m.clearedFields[payment.FieldAttemptID] = struct{}{}
+}
+
+// AttemptIDCleared returns if the "attempt_id" field was cleared in this mutation.
+func (m *PaymentMutation) AttemptIDCleared() bool {
+	_, ok := m.clearedFields[payment.FieldAttemptID]
+	return ok
+}
+
+// ResetAttemptID resets all changes to the "attempt_id" field.
+func (m *PaymentMutation) ResetAttemptID() {
+	m.attempt_id = nil
+	delete(m.clearedFields, payment.FieldAttemptID)
+}
+
 // SetFailureReason sets the "failure_reason" field.
 func (m *PaymentMutation) SetFailureReason(s string) {
 	m.failure_reason = &s
@@ -11226,7 +11276,7 @@ func (m *PaymentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 11)
 	if m._order != nil {
 		fields = append(fields, payment.FieldOrderID)
 	}
@@ -11247,6 +11297,9 @@ func (m *PaymentMutation) Fields() []string {
 	}
 	if m.reference != nil {
 		fields = append(fields, payment.FieldReference)
+	}
+	if m.attempt_id != nil {
+		fields = append(fields, payment.FieldAttemptID)
 	}
 	if m.failure_reason != nil {
 		fields = append(fields, payment.FieldFailureReason)
@@ -11279,6 +11332,8 @@ func (m *PaymentMutation) Field(name string) (ent.Value, bool) {
 		return m.AccountID()
 	case payment.FieldReference:
 		return m.Reference()
+	case payment.FieldAttemptID:
+		return m.AttemptID()
 	case payment.FieldFailureReason:
 		return m.FailureReason()
 	case payment.FieldCreatedAt:
@@ -11308,6 +11363,8 @@ func (m *PaymentMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAccountID(ctx)
 	case payment.FieldReference:
 		return m.OldReference(ctx)
+	case payment.FieldAttemptID:
+		return m.OldAttemptID(ctx)
 	case payment.FieldFailureReason:
 		return m.OldFailureReason(ctx)
 	case payment.FieldCreatedAt:
@@ -11371,6 +11428,13 @@ func (m *PaymentMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReference(v)
+		return nil
+	case payment.FieldAttemptID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttemptID(v)
 		return nil
 	case payment.FieldFailureReason:
 		v, ok := value.(string)
@@ -11441,6 +11505,9 @@ func (m *PaymentMutation) ClearedFields() []string {
 	if m.FieldCleared(payment.FieldAccountID) {
 		fields = append(fields, payment.FieldAccountID)
 	}
+	if m.FieldCleared(payment.FieldAttemptID) {
+		fields = append(fields, payment.FieldAttemptID)
+	}
 	return fields
 }
 
@@ -11457,6 +11524,9 @@ func (m *PaymentMutation) ClearField(name string) error {
 	switch name {
 	case payment.FieldAccountID:
 		m.ClearAccountID()
+		return nil
+	case payment.FieldAttemptID:
+		m.ClearAttemptID()
 		return nil
 	}
 	return fmt.Errorf("unknown Payment nullable field %s", name)
@@ -11486,6 +11556,9 @@ func (m *PaymentMutation) ResetField(name string) error {
 		return nil
 	case payment.FieldReference:
 		m.ResetReference()
+		return nil
+	case payment.FieldAttemptID:
+		m.ResetAttemptID()
 		return nil
 	case payment.FieldFailureReason:
 		m.ResetFailureReason()
@@ -11581,6 +11654,10 @@ type PaymentAttemptMutation struct {
 	typ             string
 	id              *string
 	open_order_id   *string
+	user_id         *string
+	points          *int64
+	addpoints       *int64
+	credited_at     *time.Time
 	gateway         *string
 	status          *paymentattempt.Status
 	amount_minor    *int64
@@ -11588,6 +11665,12 @@ type PaymentAttemptMutation struct {
 	currency        *string
 	reference       *string
 	reason          *string
+	client_secret   *string
+	redirect_url    *string
+	look_at         *time.Time
+	looks           *int
+	addlooks        *int
+	last_error      *string
 	created_at      *time.Time
 	updated_at      *time.Time
 	clearedFields   map[string]struct{}
@@ -11719,7 +11802,7 @@ func (m *PaymentAttemptMutation) OrderID() (r string, exists bool) {
 // OldOrderID returns the old "order_id" field's value of the PaymentAttempt entity.
 // If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
 // An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *PaymentAttemptMutation) OldOrderID(ctx context.Context) (v string, err error) {
+func (m *PaymentAttemptMutation) OldOrderID(ctx context.Context) (v *string, err error) {
 	if !m.op.Is(OpUpdateOne) {
 		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
 	}
@@ -11733,9 +11816,22 @@ func (m *PaymentAttemptMutation) OldOrderID(ctx context.Context) (v string, err 
 	return oldValue.OrderID, nil
 }
 
+// ClearOrderID clears the value of the "order_id" field.
+func (m *PaymentAttemptMutation) ClearOrderID() {
+	m._order = nil
+	m.clearedFields[paymentattempt.FieldOrderID] = struct{}{}
+}
+
+// OrderIDCleared returns if the "order_id" field was cleared in this mutation.
+func (m *PaymentAttemptMutation) OrderIDCleared() bool {
+	_, ok := m.clearedFields[paymentattempt.FieldOrderID]
+	return ok
+}
+
 // ResetOrderID resets all changes to the "order_id" field.
 func (m *PaymentAttemptMutation) ResetOrderID() {
 	m._order = nil
+	delete(m.clearedFields, paymentattempt.FieldOrderID)
 }
 
 // SetOpenOrderID sets the "open_order_id" field.
@@ -11785,6 +11881,174 @@ func (m *PaymentAttemptMutation) OpenOrderIDCleared() bool {
 func (m *PaymentAttemptMutation) ResetOpenOrderID() {
 	m.open_order_id = nil
 	delete(m.clearedFields, paymentattempt.FieldOpenOrderID)
+}
+
+// SetUserID sets the "user_id" field.
+func (m *PaymentAttemptMutation) SetUserID(s string) {
+	m.user_id = &s
+}
+
+// UserID returns the value of the "user_id" field in the mutation.
+func (m *PaymentAttemptMutation) UserID() (r string, exists bool) {
+	v := m.user_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUserID returns the old "user_id" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldUserID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUserID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUserID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUserID: %w", err)
+	}
+	return oldValue.UserID, nil
+}
+
+// ClearUserID clears the value of the "user_id" field.
+func (m *PaymentAttemptMutation) ClearUserID() {
+	m.user_id = nil
+	m.clearedFields[paymentattempt.FieldUserID] = struct{}{}
+}
+
+// UserIDCleared returns if the "user_id" field was cleared in this mutation.
+func (m *PaymentAttemptMutation) UserIDCleared() bool {
+	_, ok := m.clearedFields[paymentattempt.FieldUserID]
+	return ok
+}
+
+// ResetUserID resets all changes to the "user_id" field.
+func (m *PaymentAttemptMutation) ResetUserID() {
+	m.user_id = nil
+	delete(m.clearedFields, paymentattempt.FieldUserID)
+}
+
+// SetPoints sets the "points" field.
+func (m *PaymentAttemptMutation) SetPoints(i int64) {
+	m.points = &i
+	m.addpoints = nil
+}
+
+// Points returns the value of the "points" field in the mutation.
+func (m *PaymentAttemptMutation) Points() (r int64, exists bool) {
+	v := m.points
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPoints returns the old "points" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldPoints(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPoints is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPoints requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPoints: %w", err)
+	}
+	return oldValue.Points, nil
+}
+
+// AddPoints adds i to the "points" field.
+func (m *PaymentAttemptMutation) AddPoints(i int64) {
+	if m.addpoints != nil {
+		*m.addpoints += i
+	} else {
+		m.addpoints = &i
+	}
+}
+
+// AddedPoints returns the value that was added to the "points" field in this mutation.
+func (m *PaymentAttemptMutation) AddedPoints() (r int64, exists bool) {
+	v := m.addpoints
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearPoints clears the value of the "points" field.
+func (m *PaymentAttemptMutation) ClearPoints() {
+	m.points = nil
+	m.addpoints = nil
+	m.clearedFields[paymentattempt.FieldPoints] = struct{}{}
+}
+
+// PointsCleared returns if the "points" field was cleared in this mutation.
+func (m *PaymentAttemptMutation) PointsCleared() bool {
+	_, ok := m.clearedFields[paymentattempt.FieldPoints]
+	return ok
+}
+
+// ResetPoints resets all changes to the "points" field.
+func (m *PaymentAttemptMutation) ResetPoints() {
+	m.points = nil
+	m.addpoints = nil
+	delete(m.clearedFields, paymentattempt.FieldPoints)
+}
+
+// SetCreditedAt sets the "credited_at" field.
+func (m *PaymentAttemptMutation) SetCreditedAt(t time.Time) {
+	m.credited_at = &t
+}
+
+// CreditedAt returns the value of the "credited_at" field in the mutation.
+func (m *PaymentAttemptMutation) CreditedAt() (r time.Time, exists bool) {
+	v := m.credited_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreditedAt returns the old "credited_at" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldCreditedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreditedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreditedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreditedAt: %w", err)
+	}
+	return oldValue.CreditedAt, nil
+}
+
+// ClearCreditedAt clears the value of the "credited_at" field.
+func (m *PaymentAttemptMutation) ClearCreditedAt() {
+	m.credited_at = nil
+	m.clearedFields[paymentattempt.FieldCreditedAt] = struct{}{}
+}
+
+// CreditedAtCleared returns if the "credited_at" field was cleared in this mutation.
+func (m *PaymentAttemptMutation) CreditedAtCleared() bool {
+	_, ok := m.clearedFields[paymentattempt.FieldCreditedAt]
+	return ok
+}
+
+// ResetCreditedAt resets all changes to the "credited_at" field.
+func (m *PaymentAttemptMutation) ResetCreditedAt() {
+	m.credited_at = nil
+	delete(m.clearedFields, paymentattempt.FieldCreditedAt)
 }
 
 // SetGateway sets the "gateway" field.
@@ -12023,6 +12287,219 @@ func (m *PaymentAttemptMutation) ResetReason() {
 	m.reason = nil
 }
 
+// SetClientSecret sets the "client_secret" field.
+func (m *PaymentAttemptMutation) SetClientSecret(s string) {
+	m.client_secret = &s
+}
+
+// ClientSecret returns the value of the "client_secret" field in the mutation.
+func (m *PaymentAttemptMutation) ClientSecret() (r string, exists bool) {
+	v := m.client_secret
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClientSecret returns the old "client_secret" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldClientSecret(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClientSecret is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClientSecret requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClientSecret: %w", err)
+	}
+	return oldValue.ClientSecret, nil
+}
+
+// ResetClientSecret resets all changes to the "client_secret" field.
+func (m *PaymentAttemptMutation) ResetClientSecret() {
+	m.client_secret = nil
+}
+
+// SetRedirectURL sets the "redirect_url" field.
+func (m *PaymentAttemptMutation) SetRedirectURL(s string) {
+	m.redirect_url = &s
+}
+
+// RedirectURL returns the value of the "redirect_url" field in the mutation.
+func (m *PaymentAttemptMutation) RedirectURL() (r string, exists bool) {
+	v := m.redirect_url
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRedirectURL returns the old "redirect_url" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldRedirectURL(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRedirectURL is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRedirectURL requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRedirectURL: %w", err)
+	}
+	return oldValue.RedirectURL, nil
+}
+
+// ResetRedirectURL resets all changes to the "redirect_url" field.
+func (m *PaymentAttemptMutation) ResetRedirectURL() {
+	m.redirect_url = nil
+}
+
+// SetLookAt sets the "look_at" field.
+func (m *PaymentAttemptMutation) SetLookAt(t time.Time) {
+	m.look_at = &t
+}
+
+// LookAt returns the value of the "look_at" field in the mutation.
+func (m *PaymentAttemptMutation) LookAt() (r time.Time, exists bool) {
+	v := m.look_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLookAt returns the old "look_at" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldLookAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLookAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLookAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLookAt: %w", err)
+	}
+	return oldValue.LookAt, nil
+}
+
+// ClearLookAt clears the value of the "look_at" field.
+func (m *PaymentAttemptMutation) ClearLookAt() {
+	m.look_at = nil
+	m.clearedFields[paymentattempt.FieldLookAt] = struct{}{}
+}
+
+// LookAtCleared returns if the "look_at" field was cleared in this mutation.
+func (m *PaymentAttemptMutation) LookAtCleared() bool {
+	_, ok := m.clearedFields[paymentattempt.FieldLookAt]
+	return ok
+}
+
+// ResetLookAt resets all changes to the "look_at" field.
+func (m *PaymentAttemptMutation) ResetLookAt() {
+	m.look_at = nil
+	delete(m.clearedFields, paymentattempt.FieldLookAt)
+}
+
+// SetLooks sets the "looks" field.
+func (m *PaymentAttemptMutation) SetLooks(i int) {
+	m.looks = &i
+	m.addlooks = nil
+}
+
+// Looks returns the value of the "looks" field in the mutation.
+func (m *PaymentAttemptMutation) Looks() (r int, exists bool) {
+	v := m.looks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLooks returns the old "looks" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldLooks(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLooks is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLooks requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLooks: %w", err)
+	}
+	return oldValue.Looks, nil
+}
+
+// AddLooks adds i to the "looks" field.
+func (m *PaymentAttemptMutation) AddLooks(i int) {
+	if m.addlooks != nil {
+		*m.addlooks += i
+	} else {
+		m.addlooks = &i
+	}
+}
+
+// AddedLooks returns the value that was added to the "looks" field in this mutation.
+func (m *PaymentAttemptMutation) AddedLooks() (r int, exists bool) {
+	v := m.addlooks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLooks resets all changes to the "looks" field.
+func (m *PaymentAttemptMutation) ResetLooks() {
+	m.looks = nil
+	m.addlooks = nil
+}
+
+// SetLastError sets the "last_error" field.
+func (m *PaymentAttemptMutation) SetLastError(s string) {
+	m.last_error = &s
+}
+
+// LastError returns the value of the "last_error" field in the mutation.
+func (m *PaymentAttemptMutation) LastError() (r string, exists bool) {
+	v := m.last_error
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastError returns the old "last_error" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldLastError(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastError is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastError requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastError: %w", err)
+	}
+	return oldValue.LastError, nil
+}
+
+// ResetLastError resets all changes to the "last_error" field.
+func (m *PaymentAttemptMutation) ResetLastError() {
+	m.last_error = nil
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *PaymentAttemptMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -12103,7 +12580,7 @@ func (m *PaymentAttemptMutation) ClearOrder() {
 
 // OrderCleared reports if the "order" edge to the Order entity was cleared.
 func (m *PaymentAttemptMutation) OrderCleared() bool {
-	return m.cleared_order
+	return m.OrderIDCleared() || m.cleared_order
 }
 
 // OrderIDs returns the "order" edge IDs in the mutation.
@@ -12156,12 +12633,21 @@ func (m *PaymentAttemptMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentAttemptMutation) Fields() []string {
-	fields := make([]string, 0, 10)
+	fields := make([]string, 0, 18)
 	if m._order != nil {
 		fields = append(fields, paymentattempt.FieldOrderID)
 	}
 	if m.open_order_id != nil {
 		fields = append(fields, paymentattempt.FieldOpenOrderID)
+	}
+	if m.user_id != nil {
+		fields = append(fields, paymentattempt.FieldUserID)
+	}
+	if m.points != nil {
+		fields = append(fields, paymentattempt.FieldPoints)
+	}
+	if m.credited_at != nil {
+		fields = append(fields, paymentattempt.FieldCreditedAt)
 	}
 	if m.gateway != nil {
 		fields = append(fields, paymentattempt.FieldGateway)
@@ -12181,6 +12667,21 @@ func (m *PaymentAttemptMutation) Fields() []string {
 	if m.reason != nil {
 		fields = append(fields, paymentattempt.FieldReason)
 	}
+	if m.client_secret != nil {
+		fields = append(fields, paymentattempt.FieldClientSecret)
+	}
+	if m.redirect_url != nil {
+		fields = append(fields, paymentattempt.FieldRedirectURL)
+	}
+	if m.look_at != nil {
+		fields = append(fields, paymentattempt.FieldLookAt)
+	}
+	if m.looks != nil {
+		fields = append(fields, paymentattempt.FieldLooks)
+	}
+	if m.last_error != nil {
+		fields = append(fields, paymentattempt.FieldLastError)
+	}
 	if m.created_at != nil {
 		fields = append(fields, paymentattempt.FieldCreatedAt)
 	}
@@ -12199,6 +12700,12 @@ func (m *PaymentAttemptMutation) Field(name string) (ent.Value, bool) {
 		return m.OrderID()
 	case paymentattempt.FieldOpenOrderID:
 		return m.OpenOrderID()
+	case paymentattempt.FieldUserID:
+		return m.UserID()
+	case paymentattempt.FieldPoints:
+		return m.Points()
+	case paymentattempt.FieldCreditedAt:
+		return m.CreditedAt()
 	case paymentattempt.FieldGateway:
 		return m.Gateway()
 	case paymentattempt.FieldStatus:
@@ -12211,6 +12718,16 @@ func (m *PaymentAttemptMutation) Field(name string) (ent.Value, bool) {
 		return m.Reference()
 	case paymentattempt.FieldReason:
 		return m.Reason()
+	case paymentattempt.FieldClientSecret:
+		return m.ClientSecret()
+	case paymentattempt.FieldRedirectURL:
+		return m.RedirectURL()
+	case paymentattempt.FieldLookAt:
+		return m.LookAt()
+	case paymentattempt.FieldLooks:
+		return m.Looks()
+	case paymentattempt.FieldLastError:
+		return m.LastError()
 	case paymentattempt.FieldCreatedAt:
 		return m.CreatedAt()
 	case paymentattempt.FieldUpdatedAt:
@@ -12228,6 +12745,12 @@ func (m *PaymentAttemptMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldOrderID(ctx)
 	case paymentattempt.FieldOpenOrderID:
 		return m.OldOpenOrderID(ctx)
+	case paymentattempt.FieldUserID:
+		return m.OldUserID(ctx)
+	case paymentattempt.FieldPoints:
+		return m.OldPoints(ctx)
+	case paymentattempt.FieldCreditedAt:
+		return m.OldCreditedAt(ctx)
 	case paymentattempt.FieldGateway:
 		return m.OldGateway(ctx)
 	case paymentattempt.FieldStatus:
@@ -12240,6 +12763,16 @@ func (m *PaymentAttemptMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldReference(ctx)
 	case paymentattempt.FieldReason:
 		return m.OldReason(ctx)
+	case paymentattempt.FieldClientSecret:
+		return m.OldClientSecret(ctx)
+	case paymentattempt.FieldRedirectURL:
+		return m.OldRedirectURL(ctx)
+	case paymentattempt.FieldLookAt:
+		return m.OldLookAt(ctx)
+	case paymentattempt.FieldLooks:
+		return m.OldLooks(ctx)
+	case paymentattempt.FieldLastError:
+		return m.OldLastError(ctx)
 	case paymentattempt.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case paymentattempt.FieldUpdatedAt:
@@ -12266,6 +12799,27 @@ func (m *PaymentAttemptMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetOpenOrderID(v)
+		return nil
+	case paymentattempt.FieldUserID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUserID(v)
+		return nil
+	case paymentattempt.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPoints(v)
+		return nil
+	case paymentattempt.FieldCreditedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreditedAt(v)
 		return nil
 	case paymentattempt.FieldGateway:
 		v, ok := value.(string)
@@ -12309,6 +12863,41 @@ func (m *PaymentAttemptMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetReason(v)
 		return nil
+	case paymentattempt.FieldClientSecret:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClientSecret(v)
+		return nil
+	case paymentattempt.FieldRedirectURL:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRedirectURL(v)
+		return nil
+	case paymentattempt.FieldLookAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLookAt(v)
+		return nil
+	case paymentattempt.FieldLooks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLooks(v)
+		return nil
+	case paymentattempt.FieldLastError:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastError(v)
+		return nil
 	case paymentattempt.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -12331,8 +12920,14 @@ func (m *PaymentAttemptMutation) SetField(name string, value ent.Value) error {
 // this mutation.
 func (m *PaymentAttemptMutation) AddedFields() []string {
 	var fields []string
+	if m.addpoints != nil {
+		fields = append(fields, paymentattempt.FieldPoints)
+	}
 	if m.addamount_minor != nil {
 		fields = append(fields, paymentattempt.FieldAmountMinor)
+	}
+	if m.addlooks != nil {
+		fields = append(fields, paymentattempt.FieldLooks)
 	}
 	return fields
 }
@@ -12342,8 +12937,12 @@ func (m *PaymentAttemptMutation) AddedFields() []string {
 // was not set, or was not defined in the schema.
 func (m *PaymentAttemptMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
+	case paymentattempt.FieldPoints:
+		return m.AddedPoints()
 	case paymentattempt.FieldAmountMinor:
 		return m.AddedAmountMinor()
+	case paymentattempt.FieldLooks:
+		return m.AddedLooks()
 	}
 	return nil, false
 }
@@ -12353,12 +12952,26 @@ func (m *PaymentAttemptMutation) AddedField(name string) (ent.Value, bool) {
 // type.
 func (m *PaymentAttemptMutation) AddField(name string, value ent.Value) error {
 	switch name {
+	case paymentattempt.FieldPoints:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPoints(v)
+		return nil
 	case paymentattempt.FieldAmountMinor:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddAmountMinor(v)
+		return nil
+	case paymentattempt.FieldLooks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLooks(v)
 		return nil
 	}
 	return fmt.Errorf("unknown PaymentAttempt numeric field %s", name)
@@ -12368,8 +12981,23 @@ func (m *PaymentAttemptMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *PaymentAttemptMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(paymentattempt.FieldOrderID) {
+		fields = append(fields, paymentattempt.FieldOrderID)
+	}
 	if m.FieldCleared(paymentattempt.FieldOpenOrderID) {
 		fields = append(fields, paymentattempt.FieldOpenOrderID)
+	}
+	if m.FieldCleared(paymentattempt.FieldUserID) {
+		fields = append(fields, paymentattempt.FieldUserID)
+	}
+	if m.FieldCleared(paymentattempt.FieldPoints) {
+		fields = append(fields, paymentattempt.FieldPoints)
+	}
+	if m.FieldCleared(paymentattempt.FieldCreditedAt) {
+		fields = append(fields, paymentattempt.FieldCreditedAt)
+	}
+	if m.FieldCleared(paymentattempt.FieldLookAt) {
+		fields = append(fields, paymentattempt.FieldLookAt)
 	}
 	return fields
 }
@@ -12385,8 +13013,23 @@ func (m *PaymentAttemptMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *PaymentAttemptMutation) ClearField(name string) error {
 	switch name {
+	case paymentattempt.FieldOrderID:
+		m.ClearOrderID()
+		return nil
 	case paymentattempt.FieldOpenOrderID:
 		m.ClearOpenOrderID()
+		return nil
+	case paymentattempt.FieldUserID:
+		m.ClearUserID()
+		return nil
+	case paymentattempt.FieldPoints:
+		m.ClearPoints()
+		return nil
+	case paymentattempt.FieldCreditedAt:
+		m.ClearCreditedAt()
+		return nil
+	case paymentattempt.FieldLookAt:
+		m.ClearLookAt()
 		return nil
 	}
 	return fmt.Errorf("unknown PaymentAttempt nullable field %s", name)
@@ -12401,6 +13044,15 @@ func (m *PaymentAttemptMutation) ResetField(name string) error {
 		return nil
 	case paymentattempt.FieldOpenOrderID:
 		m.ResetOpenOrderID()
+		return nil
+	case paymentattempt.FieldUserID:
+		m.ResetUserID()
+		return nil
+	case paymentattempt.FieldPoints:
+		m.ResetPoints()
+		return nil
+	case paymentattempt.FieldCreditedAt:
+		m.ResetCreditedAt()
 		return nil
 	case paymentattempt.FieldGateway:
 		m.ResetGateway()
@@ -12419,6 +13071,21 @@ func (m *PaymentAttemptMutation) ResetField(name string) error {
 		return nil
 	case paymentattempt.FieldReason:
 		m.ResetReason()
+		return nil
+	case paymentattempt.FieldClientSecret:
+		m.ResetClientSecret()
+		return nil
+	case paymentattempt.FieldRedirectURL:
+		m.ResetRedirectURL()
+		return nil
+	case paymentattempt.FieldLookAt:
+		m.ResetLookAt()
+		return nil
+	case paymentattempt.FieldLooks:
+		m.ResetLooks()
+		return nil
+	case paymentattempt.FieldLastError:
+		m.ResetLastError()
 		return nil
 	case paymentattempt.FieldCreatedAt:
 		m.ResetCreatedAt()

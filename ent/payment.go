@@ -32,6 +32,8 @@ type Payment struct {
 	AccountID *string `json:"account_id,omitempty"`
 	// The gateway's reference.
 	Reference string `json:"reference,omitempty"`
+	// AttemptID holds the value of the "attempt_id" field.
+	AttemptID *string `json:"attempt_id,omitempty"`
 	// FailureReason holds the value of the "failure_reason" field.
 	FailureReason string `json:"failure_reason,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -71,7 +73,7 @@ func (*Payment) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case payment.FieldAmountMinor:
 			values[i] = new(sql.NullInt64)
-		case payment.FieldID, payment.FieldOrderID, payment.FieldMethod, payment.FieldStatus, payment.FieldCurrency, payment.FieldAccountID, payment.FieldReference, payment.FieldFailureReason:
+		case payment.FieldID, payment.FieldOrderID, payment.FieldMethod, payment.FieldStatus, payment.FieldCurrency, payment.FieldAccountID, payment.FieldReference, payment.FieldAttemptID, payment.FieldFailureReason:
 			values[i] = new(sql.NullString)
 		case payment.FieldCreatedAt, payment.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -138,6 +140,13 @@ func (_m *Payment) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field reference", values[i])
 			} else if value.Valid {
 				_m.Reference = value.String
+			}
+		case payment.FieldAttemptID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field attempt_id", values[i])
+			} else if value.Valid {
+				_m.AttemptID = new(string)
+				*_m.AttemptID = value.String
 			}
 		case payment.FieldFailureReason:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -220,6 +229,11 @@ func (_m *Payment) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("reference=")
 	builder.WriteString(_m.Reference)
+	builder.WriteString(", ")
+	if v := _m.AttemptID; v != nil {
+		builder.WriteString("attempt_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("failure_reason=")
 	builder.WriteString(_m.FailureReason)

@@ -79,6 +79,20 @@ func (_c *PaymentCreate) SetNillableReference(v *string) *PaymentCreate {
 	return _c
 }
 
+// SetAttemptID sets the "attempt_id" field.
+func (_c *PaymentCreate) SetAttemptID(v string) *PaymentCreate {
+	_c.mutation.SetAttemptID(v)
+	return _c
+}
+
+// SetNillableAttemptID sets the "attempt_id" field if the given value is not nil.
+func (_c *PaymentCreate) SetNillableAttemptID(v *string) *PaymentCreate {
+	if v != nil {
+		_c.SetAttemptID(*v)
+	}
+	return _c
+}
+
 // SetFailureReason sets the "failure_reason" field.
 func (_c *PaymentCreate) SetFailureReason(v string) *PaymentCreate {
 	_c.mutation.SetFailureReason(v)
@@ -240,6 +254,11 @@ func (_c *PaymentCreate) check() error {
 			return &ValidationError{Name: "reference", err: fmt.Errorf(`ent: validator failed for field "Payment.reference": %w`, err)}
 		}
 	}
+	if v, ok := _c.mutation.AttemptID(); ok {
+		if err := payment.AttemptIDValidator(v); err != nil {
+			return &ValidationError{Name: "attempt_id", err: fmt.Errorf(`ent: validator failed for field "Payment.attempt_id": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.FailureReason(); !ok {
 		return &ValidationError{Name: "failure_reason", err: errors.New(`ent: missing required field "Payment.failure_reason"`)}
 	}
@@ -320,6 +339,10 @@ func (_c *PaymentCreate) createSpec() (*Payment, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Reference(); ok {
 		_spec.SetField(payment.FieldReference, field.TypeString, value)
 		_node.Reference = value
+	}
+	if value, ok := _c.mutation.AttemptID(); ok {
+		_spec.SetField(payment.FieldAttemptID, field.TypeString, value)
+		_node.AttemptID = &value
 	}
 	if value, ok := _c.mutation.FailureReason(); ok {
 		_spec.SetField(payment.FieldFailureReason, field.TypeString, value)

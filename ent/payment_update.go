@@ -76,6 +76,26 @@ func (_u *PaymentUpdate) SetNillableReference(v *string) *PaymentUpdate {
 	return _u
 }
 
+// SetAttemptID sets the "attempt_id" field.
+func (_u *PaymentUpdate) SetAttemptID(v string) *PaymentUpdate {
+	_u.mutation.SetAttemptID(v)
+	return _u
+}
+
+// SetNillableAttemptID sets the "attempt_id" field if the given value is not nil.
+func (_u *PaymentUpdate) SetNillableAttemptID(v *string) *PaymentUpdate {
+	if v != nil {
+		_u.SetAttemptID(*v)
+	}
+	return _u
+}
+
+// ClearAttemptID clears the value of the "attempt_id" field.
+func (_u *PaymentUpdate) ClearAttemptID() *PaymentUpdate {
+	_u.mutation.ClearAttemptID()
+	return _u
+}
+
 // SetFailureReason sets the "failure_reason" field.
 func (_u *PaymentUpdate) SetFailureReason(v string) *PaymentUpdate {
 	_u.mutation.SetFailureReason(v)
@@ -153,6 +173,11 @@ func (_u *PaymentUpdate) check() error {
 			return &ValidationError{Name: "reference", err: fmt.Errorf(`ent: validator failed for field "Payment.reference": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.AttemptID(); ok {
+		if err := payment.AttemptIDValidator(v); err != nil {
+			return &ValidationError{Name: "attempt_id", err: fmt.Errorf(`ent: validator failed for field "Payment.attempt_id": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.FailureReason(); ok {
 		if err := payment.FailureReasonValidator(v); err != nil {
 			return &ValidationError{Name: "failure_reason", err: fmt.Errorf(`ent: validator failed for field "Payment.failure_reason": %w`, err)}
@@ -187,6 +212,12 @@ func (_u *PaymentUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Reference(); ok {
 		_spec.SetField(payment.FieldReference, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AttemptID(); ok {
+		_spec.SetField(payment.FieldAttemptID, field.TypeString, value)
+	}
+	if _u.mutation.AttemptIDCleared() {
+		_spec.ClearField(payment.FieldAttemptID, field.TypeString)
 	}
 	if value, ok := _u.mutation.FailureReason(); ok {
 		_spec.SetField(payment.FieldFailureReason, field.TypeString, value)
@@ -259,6 +290,26 @@ func (_u *PaymentUpdateOne) SetNillableReference(v *string) *PaymentUpdateOne {
 	if v != nil {
 		_u.SetReference(*v)
 	}
+	return _u
+}
+
+// SetAttemptID sets the "attempt_id" field.
+func (_u *PaymentUpdateOne) SetAttemptID(v string) *PaymentUpdateOne {
+	_u.mutation.SetAttemptID(v)
+	return _u
+}
+
+// SetNillableAttemptID sets the "attempt_id" field if the given value is not nil.
+func (_u *PaymentUpdateOne) SetNillableAttemptID(v *string) *PaymentUpdateOne {
+	if v != nil {
+		_u.SetAttemptID(*v)
+	}
+	return _u
+}
+
+// ClearAttemptID clears the value of the "attempt_id" field.
+func (_u *PaymentUpdateOne) ClearAttemptID() *PaymentUpdateOne {
+	_u.mutation.ClearAttemptID()
 	return _u
 }
 
@@ -352,6 +403,11 @@ func (_u *PaymentUpdateOne) check() error {
 			return &ValidationError{Name: "reference", err: fmt.Errorf(`ent: validator failed for field "Payment.reference": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.AttemptID(); ok {
+		if err := payment.AttemptIDValidator(v); err != nil {
+			return &ValidationError{Name: "attempt_id", err: fmt.Errorf(`ent: validator failed for field "Payment.attempt_id": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.FailureReason(); ok {
 		if err := payment.FailureReasonValidator(v); err != nil {
 			return &ValidationError{Name: "failure_reason", err: fmt.Errorf(`ent: validator failed for field "Payment.failure_reason": %w`, err)}
@@ -403,6 +459,12 @@ func (_u *PaymentUpdateOne) sqlSave(ctx context.Context) (_node *Payment, err er
 	}
 	if value, ok := _u.mutation.Reference(); ok {
 		_spec.SetField(payment.FieldReference, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.AttemptID(); ok {
+		_spec.SetField(payment.FieldAttemptID, field.TypeString, value)
+	}
+	if _u.mutation.AttemptIDCleared() {
+		_spec.ClearField(payment.FieldAttemptID, field.TypeString)
 	}
 	if value, ok := _u.mutation.FailureReason(); ok {
 		_spec.SetField(payment.FieldFailureReason, field.TypeString, value)

@@ -18,10 +18,16 @@ type PaymentAttempt struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID string `json:"id,omitempty"`
-	// OrderID holds the value of the "order_id" field.
-	OrderID string `json:"order_id,omitempty"`
+	// The order that it pays for, or null.
+	OrderID *string `json:"order_id,omitempty"`
 	// The order, for as long as the attempt may still pay it: an order has one such attempt at a time.
 	OpenOrderID *string `json:"open_order_id,omitempty"`
+	// The customer who buys points, or null.
+	UserID *string `json:"user_id,omitempty"`
+	// How many points it pays for, or null.
+	Points *int64 `json:"points,omitempty"`
+	// CreditedAt holds the value of the "credited_at" field.
+	CreditedAt *time.Time `json:"credited_at,omitempty"`
 	// Gateway holds the value of the "gateway" field.
 	Gateway string `json:"gateway,omitempty"`
 	// Status holds the value of the "status" field.
@@ -32,8 +38,18 @@ type PaymentAttempt struct {
 	Currency string `json:"currency,omitempty"`
 	// The gateway's reference, empty before its first answer.
 	Reference string `json:"reference,omitempty"`
-	// Why it was declined.
+	// Why it was declined or given back.
 	Reason string `json:"reason,omitempty"`
+	// ClientSecret holds the value of the "client_secret" field.
+	ClientSecret string `json:"-"`
+	// RedirectURL holds the value of the "redirect_url" field.
+	RedirectURL string `json:"-"`
+	// LookAt holds the value of the "look_at" field.
+	LookAt *time.Time `json:"look_at,omitempty"`
+	// How often in a row the job has looked it up, and left it as it was.
+	Looks int `json:"looks,omitempty"`
+	// Why the last of these looks has not ended it.
+	LastError string `json:"last_error,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
@@ -69,11 +85,11 @@ func (*PaymentAttempt) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case paymentattempt.FieldAmountMinor:
+		case paymentattempt.FieldPoints, paymentattempt.FieldAmountMinor, paymentattempt.FieldLooks:
 			values[i] = new(sql.NullInt64)
-		case paymentattempt.FieldID, paymentattempt.FieldOrderID, paymentattempt.FieldOpenOrderID, paymentattempt.FieldGateway, paymentattempt.FieldStatus, paymentattempt.FieldCurrency, paymentattempt.FieldReference, paymentattempt.FieldReason:
+		case paymentattempt.FieldID, paymentattempt.FieldOrderID, paymentattempt.FieldOpenOrderID, paymentattempt.FieldUserID, paymentattempt.FieldGateway, paymentattempt.FieldStatus, paymentattempt.FieldCurrency, paymentattempt.FieldReference, paymentattempt.FieldReason, paymentattempt.FieldClientSecret, paymentattempt.FieldRedirectURL, paymentattempt.FieldLastError:
 			values[i] = new(sql.NullString)
-		case paymentattempt.FieldCreatedAt, paymentattempt.FieldUpdatedAt:
+		case paymentattempt.FieldCreditedAt, paymentattempt.FieldLookAt, paymentattempt.FieldCreatedAt, paymentattempt.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -100,7 +116,8 @@ func (_m *PaymentAttempt) assignValues(columns []string, values []any) error {
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field order_id", values[i])
 			} else if value.Valid {
-				_m.OrderID = value.String
+				_m.OrderID = new(string)
+				*_m.OrderID = value.String
 			}
 		case paymentattempt.FieldOpenOrderID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -108,6 +125,27 @@ func (_m *PaymentAttempt) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.OpenOrderID = new(string)
 				*_m.OpenOrderID = value.String
+			}
+		case paymentattempt.FieldUserID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field user_id", values[i])
+			} else if value.Valid {
+				_m.UserID = new(string)
+				*_m.UserID = value.String
+			}
+		case paymentattempt.FieldPoints:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field points", values[i])
+			} else if value.Valid {
+				_m.Points = new(int64)
+				*_m.Points = value.Int64
+			}
+		case paymentattempt.FieldCreditedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field credited_at", values[i])
+			} else if value.Valid {
+				_m.CreditedAt = new(time.Time)
+				*_m.CreditedAt = value.Time
 			}
 		case paymentattempt.FieldGateway:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -144,6 +182,37 @@ func (_m *PaymentAttempt) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field reason", values[i])
 			} else if value.Valid {
 				_m.Reason = value.String
+			}
+		case paymentattempt.FieldClientSecret:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field client_secret", values[i])
+			} else if value.Valid {
+				_m.ClientSecret = value.String
+			}
+		case paymentattempt.FieldRedirectURL:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field redirect_url", values[i])
+			} else if value.Valid {
+				_m.RedirectURL = value.String
+			}
+		case paymentattempt.FieldLookAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field look_at", values[i])
+			} else if value.Valid {
+				_m.LookAt = new(time.Time)
+				*_m.LookAt = value.Time
+			}
+		case paymentattempt.FieldLooks:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field looks", values[i])
+			} else if value.Valid {
+				_m.Looks = int(value.Int64)
+			}
+		case paymentattempt.FieldLastError:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field last_error", values[i])
+			} else if value.Valid {
+				_m.LastError = value.String
 			}
 		case paymentattempt.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -198,12 +267,29 @@ func (_m *PaymentAttempt) String() string {
 	var builder strings.Builder
 	builder.WriteString("PaymentAttempt(")
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
-	builder.WriteString("order_id=")
-	builder.WriteString(_m.OrderID)
+	if v := _m.OrderID; v != nil {
+		builder.WriteString("order_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	if v := _m.OpenOrderID; v != nil {
 		builder.WriteString("open_order_id=")
 		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.UserID; v != nil {
+		builder.WriteString("user_id=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.Points; v != nil {
+		builder.WriteString("points=")
+		builder.WriteString(fmt.Sprintf("%v", *v))
+	}
+	builder.WriteString(", ")
+	if v := _m.CreditedAt; v != nil {
+		builder.WriteString("credited_at=")
+		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")
 	builder.WriteString("gateway=")
@@ -223,6 +309,21 @@ func (_m *PaymentAttempt) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("reason=")
 	builder.WriteString(_m.Reason)
+	builder.WriteString(", ")
+	builder.WriteString("client_secret=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("redirect_url=<sensitive>")
+	builder.WriteString(", ")
+	if v := _m.LookAt; v != nil {
+		builder.WriteString("look_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("looks=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Looks))
+	builder.WriteString(", ")
+	builder.WriteString("last_error=")
+	builder.WriteString(_m.LastError)
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -27,6 +27,14 @@ func (_c *PaymentAttemptCreate) SetOrderID(v string) *PaymentAttemptCreate {
 	return _c
 }
 
+// SetNillableOrderID sets the "order_id" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableOrderID(v *string) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetOrderID(*v)
+	}
+	return _c
+}
+
 // SetOpenOrderID sets the "open_order_id" field.
 func (_c *PaymentAttemptCreate) SetOpenOrderID(v string) *PaymentAttemptCreate {
 	_c.mutation.SetOpenOrderID(v)
@@ -37,6 +45,48 @@ func (_c *PaymentAttemptCreate) SetOpenOrderID(v string) *PaymentAttemptCreate {
 func (_c *PaymentAttemptCreate) SetNillableOpenOrderID(v *string) *PaymentAttemptCreate {
 	if v != nil {
 		_c.SetOpenOrderID(*v)
+	}
+	return _c
+}
+
+// SetUserID sets the "user_id" field.
+func (_c *PaymentAttemptCreate) SetUserID(v string) *PaymentAttemptCreate {
+	_c.mutation.SetUserID(v)
+	return _c
+}
+
+// SetNillableUserID sets the "user_id" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableUserID(v *string) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetUserID(*v)
+	}
+	return _c
+}
+
+// SetPoints sets the "points" field.
+func (_c *PaymentAttemptCreate) SetPoints(v int64) *PaymentAttemptCreate {
+	_c.mutation.SetPoints(v)
+	return _c
+}
+
+// SetNillablePoints sets the "points" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillablePoints(v *int64) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetPoints(*v)
+	}
+	return _c
+}
+
+// SetCreditedAt sets the "credited_at" field.
+func (_c *PaymentAttemptCreate) SetCreditedAt(v time.Time) *PaymentAttemptCreate {
+	_c.mutation.SetCreditedAt(v)
+	return _c
+}
+
+// SetNillableCreditedAt sets the "credited_at" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableCreditedAt(v *time.Time) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetCreditedAt(*v)
 	}
 	return _c
 }
@@ -89,6 +139,76 @@ func (_c *PaymentAttemptCreate) SetReason(v string) *PaymentAttemptCreate {
 func (_c *PaymentAttemptCreate) SetNillableReason(v *string) *PaymentAttemptCreate {
 	if v != nil {
 		_c.SetReason(*v)
+	}
+	return _c
+}
+
+// SetClientSecret sets the "client_secret" field.
+func (_c *PaymentAttemptCreate) SetClientSecret(v string) *PaymentAttemptCreate {
+	_c.mutation.SetClientSecret(v)
+	return _c
+}
+
+// SetNillableClientSecret sets the "client_secret" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableClientSecret(v *string) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetClientSecret(*v)
+	}
+	return _c
+}
+
+// SetRedirectURL sets the "redirect_url" field.
+func (_c *PaymentAttemptCreate) SetRedirectURL(v string) *PaymentAttemptCreate {
+	_c.mutation.SetRedirectURL(v)
+	return _c
+}
+
+// SetNillableRedirectURL sets the "redirect_url" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableRedirectURL(v *string) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetRedirectURL(*v)
+	}
+	return _c
+}
+
+// SetLookAt sets the "look_at" field.
+func (_c *PaymentAttemptCreate) SetLookAt(v time.Time) *PaymentAttemptCreate {
+	_c.mutation.SetLookAt(v)
+	return _c
+}
+
+// SetNillableLookAt sets the "look_at" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableLookAt(v *time.Time) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetLookAt(*v)
+	}
+	return _c
+}
+
+// SetLooks sets the "looks" field.
+func (_c *PaymentAttemptCreate) SetLooks(v int) *PaymentAttemptCreate {
+	_c.mutation.SetLooks(v)
+	return _c
+}
+
+// SetNillableLooks sets the "looks" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableLooks(v *int) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetLooks(*v)
+	}
+	return _c
+}
+
+// SetLastError sets the "last_error" field.
+func (_c *PaymentAttemptCreate) SetLastError(v string) *PaymentAttemptCreate {
+	_c.mutation.SetLastError(v)
+	return _c
+}
+
+// SetNillableLastError sets the "last_error" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableLastError(v *string) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetLastError(*v)
 	}
 	return _c
 }
@@ -175,6 +295,22 @@ func (_c *PaymentAttemptCreate) defaults() {
 		v := paymentattempt.DefaultReason
 		_c.mutation.SetReason(v)
 	}
+	if _, ok := _c.mutation.ClientSecret(); !ok {
+		v := paymentattempt.DefaultClientSecret
+		_c.mutation.SetClientSecret(v)
+	}
+	if _, ok := _c.mutation.RedirectURL(); !ok {
+		v := paymentattempt.DefaultRedirectURL
+		_c.mutation.SetRedirectURL(v)
+	}
+	if _, ok := _c.mutation.Looks(); !ok {
+		v := paymentattempt.DefaultLooks
+		_c.mutation.SetLooks(v)
+	}
+	if _, ok := _c.mutation.LastError(); !ok {
+		v := paymentattempt.DefaultLastError
+		_c.mutation.SetLastError(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := paymentattempt.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
@@ -187,9 +323,6 @@ func (_c *PaymentAttemptCreate) defaults() {
 
 // check runs all checks and user-defined validators on the builder.
 func (_c *PaymentAttemptCreate) check() error {
-	if _, ok := _c.mutation.OrderID(); !ok {
-		return &ValidationError{Name: "order_id", err: errors.New(`ent: missing required field "PaymentAttempt.order_id"`)}
-	}
 	if v, ok := _c.mutation.OrderID(); ok {
 		if err := paymentattempt.OrderIDValidator(v); err != nil {
 			return &ValidationError{Name: "order_id", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.order_id": %w`, err)}
@@ -198,6 +331,11 @@ func (_c *PaymentAttemptCreate) check() error {
 	if v, ok := _c.mutation.OpenOrderID(); ok {
 		if err := paymentattempt.OpenOrderIDValidator(v); err != nil {
 			return &ValidationError{Name: "open_order_id", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.open_order_id": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.UserID(); ok {
+		if err := paymentattempt.UserIDValidator(v); err != nil {
+			return &ValidationError{Name: "user_id", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.user_id": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.Gateway(); !ok {
@@ -248,6 +386,38 @@ func (_c *PaymentAttemptCreate) check() error {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.reason": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.ClientSecret(); !ok {
+		return &ValidationError{Name: "client_secret", err: errors.New(`ent: missing required field "PaymentAttempt.client_secret"`)}
+	}
+	if v, ok := _c.mutation.ClientSecret(); ok {
+		if err := paymentattempt.ClientSecretValidator(v); err != nil {
+			return &ValidationError{Name: "client_secret", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.client_secret": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.RedirectURL(); !ok {
+		return &ValidationError{Name: "redirect_url", err: errors.New(`ent: missing required field "PaymentAttempt.redirect_url"`)}
+	}
+	if v, ok := _c.mutation.RedirectURL(); ok {
+		if err := paymentattempt.RedirectURLValidator(v); err != nil {
+			return &ValidationError{Name: "redirect_url", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.redirect_url": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Looks(); !ok {
+		return &ValidationError{Name: "looks", err: errors.New(`ent: missing required field "PaymentAttempt.looks"`)}
+	}
+	if v, ok := _c.mutation.Looks(); ok {
+		if err := paymentattempt.LooksValidator(v); err != nil {
+			return &ValidationError{Name: "looks", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.looks": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.LastError(); !ok {
+		return &ValidationError{Name: "last_error", err: errors.New(`ent: missing required field "PaymentAttempt.last_error"`)}
+	}
+	if v, ok := _c.mutation.LastError(); ok {
+		if err := paymentattempt.LastErrorValidator(v); err != nil {
+			return &ValidationError{Name: "last_error", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.last_error": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "PaymentAttempt.created_at"`)}
 	}
@@ -258,9 +428,6 @@ func (_c *PaymentAttemptCreate) check() error {
 		if err := paymentattempt.IDValidator(v); err != nil {
 			return &ValidationError{Name: "id", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.id": %w`, err)}
 		}
-	}
-	if len(_c.mutation.OrderIDs()) == 0 {
-		return &ValidationError{Name: "order", err: errors.New(`ent: missing required edge "PaymentAttempt.order"`)}
 	}
 	return nil
 }
@@ -301,6 +468,18 @@ func (_c *PaymentAttemptCreate) createSpec() (*PaymentAttempt, *sqlgraph.CreateS
 		_spec.SetField(paymentattempt.FieldOpenOrderID, field.TypeString, value)
 		_node.OpenOrderID = &value
 	}
+	if value, ok := _c.mutation.UserID(); ok {
+		_spec.SetField(paymentattempt.FieldUserID, field.TypeString, value)
+		_node.UserID = &value
+	}
+	if value, ok := _c.mutation.Points(); ok {
+		_spec.SetField(paymentattempt.FieldPoints, field.TypeInt64, value)
+		_node.Points = &value
+	}
+	if value, ok := _c.mutation.CreditedAt(); ok {
+		_spec.SetField(paymentattempt.FieldCreditedAt, field.TypeTime, value)
+		_node.CreditedAt = &value
+	}
 	if value, ok := _c.mutation.Gateway(); ok {
 		_spec.SetField(paymentattempt.FieldGateway, field.TypeString, value)
 		_node.Gateway = value
@@ -325,6 +504,26 @@ func (_c *PaymentAttemptCreate) createSpec() (*PaymentAttempt, *sqlgraph.CreateS
 		_spec.SetField(paymentattempt.FieldReason, field.TypeString, value)
 		_node.Reason = value
 	}
+	if value, ok := _c.mutation.ClientSecret(); ok {
+		_spec.SetField(paymentattempt.FieldClientSecret, field.TypeString, value)
+		_node.ClientSecret = value
+	}
+	if value, ok := _c.mutation.RedirectURL(); ok {
+		_spec.SetField(paymentattempt.FieldRedirectURL, field.TypeString, value)
+		_node.RedirectURL = value
+	}
+	if value, ok := _c.mutation.LookAt(); ok {
+		_spec.SetField(paymentattempt.FieldLookAt, field.TypeTime, value)
+		_node.LookAt = &value
+	}
+	if value, ok := _c.mutation.Looks(); ok {
+		_spec.SetField(paymentattempt.FieldLooks, field.TypeInt, value)
+		_node.Looks = value
+	}
+	if value, ok := _c.mutation.LastError(); ok {
+		_spec.SetField(paymentattempt.FieldLastError, field.TypeString, value)
+		_node.LastError = value
+	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(paymentattempt.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
@@ -347,7 +546,7 @@ func (_c *PaymentAttemptCreate) createSpec() (*PaymentAttempt, *sqlgraph.CreateS
 		for _, k := range nodes {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
-		_node.OrderID = nodes[0]
+		_node.OrderID = &nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

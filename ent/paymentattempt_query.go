@@ -405,7 +405,10 @@ func (_q *PaymentAttemptQuery) loadOrder(ctx context.Context, query *OrderQuery,
 	ids := make([]string, 0, len(nodes))
 	nodeids := make(map[string][]*PaymentAttempt)
 	for i := range nodes {
-		fk := nodes[i].OrderID
+		if nodes[i].OrderID == nil {
+			continue
+		}
+		fk := *nodes[i].OrderID
 		if _, ok := nodeids[fk]; !ok {
 			ids = append(ids, fk)
 		}

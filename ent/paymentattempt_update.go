@@ -48,6 +48,26 @@ func (_u *PaymentAttemptUpdate) ClearOpenOrderID() *PaymentAttemptUpdate {
 	return _u
 }
 
+// SetCreditedAt sets the "credited_at" field.
+func (_u *PaymentAttemptUpdate) SetCreditedAt(v time.Time) *PaymentAttemptUpdate {
+	_u.mutation.SetCreditedAt(v)
+	return _u
+}
+
+// SetNillableCreditedAt sets the "credited_at" field if the given value is not nil.
+func (_u *PaymentAttemptUpdate) SetNillableCreditedAt(v *time.Time) *PaymentAttemptUpdate {
+	if v != nil {
+		_u.SetCreditedAt(*v)
+	}
+	return _u
+}
+
+// ClearCreditedAt clears the value of the "credited_at" field.
+func (_u *PaymentAttemptUpdate) ClearCreditedAt() *PaymentAttemptUpdate {
+	_u.mutation.ClearCreditedAt()
+	return _u
+}
+
 // SetStatus sets the "status" field.
 func (_u *PaymentAttemptUpdate) SetStatus(v paymentattempt.Status) *PaymentAttemptUpdate {
 	_u.mutation.SetStatus(v)
@@ -86,6 +106,89 @@ func (_u *PaymentAttemptUpdate) SetReason(v string) *PaymentAttemptUpdate {
 func (_u *PaymentAttemptUpdate) SetNillableReason(v *string) *PaymentAttemptUpdate {
 	if v != nil {
 		_u.SetReason(*v)
+	}
+	return _u
+}
+
+// SetClientSecret sets the "client_secret" field.
+func (_u *PaymentAttemptUpdate) SetClientSecret(v string) *PaymentAttemptUpdate {
+	_u.mutation.SetClientSecret(v)
+	return _u
+}
+
+// SetNillableClientSecret sets the "client_secret" field if the given value is not nil.
+func (_u *PaymentAttemptUpdate) SetNillableClientSecret(v *string) *PaymentAttemptUpdate {
+	if v != nil {
+		_u.SetClientSecret(*v)
+	}
+	return _u
+}
+
+// SetRedirectURL sets the "redirect_url" field.
+func (_u *PaymentAttemptUpdate) SetRedirectURL(v string) *PaymentAttemptUpdate {
+	_u.mutation.SetRedirectURL(v)
+	return _u
+}
+
+// SetNillableRedirectURL sets the "redirect_url" field if the given value is not nil.
+func (_u *PaymentAttemptUpdate) SetNillableRedirectURL(v *string) *PaymentAttemptUpdate {
+	if v != nil {
+		_u.SetRedirectURL(*v)
+	}
+	return _u
+}
+
+// SetLookAt sets the "look_at" field.
+func (_u *PaymentAttemptUpdate) SetLookAt(v time.Time) *PaymentAttemptUpdate {
+	_u.mutation.SetLookAt(v)
+	return _u
+}
+
+// SetNillableLookAt sets the "look_at" field if the given value is not nil.
+func (_u *PaymentAttemptUpdate) SetNillableLookAt(v *time.Time) *PaymentAttemptUpdate {
+	if v != nil {
+		_u.SetLookAt(*v)
+	}
+	return _u
+}
+
+// ClearLookAt clears the value of the "look_at" field.
+func (_u *PaymentAttemptUpdate) ClearLookAt() *PaymentAttemptUpdate {
+	_u.mutation.ClearLookAt()
+	return _u
+}
+
+// SetLooks sets the "looks" field.
+func (_u *PaymentAttemptUpdate) SetLooks(v int) *PaymentAttemptUpdate {
+	_u.mutation.ResetLooks()
+	_u.mutation.SetLooks(v)
+	return _u
+}
+
+// SetNillableLooks sets the "looks" field if the given value is not nil.
+func (_u *PaymentAttemptUpdate) SetNillableLooks(v *int) *PaymentAttemptUpdate {
+	if v != nil {
+		_u.SetLooks(*v)
+	}
+	return _u
+}
+
+// AddLooks adds value to the "looks" field.
+func (_u *PaymentAttemptUpdate) AddLooks(v int) *PaymentAttemptUpdate {
+	_u.mutation.AddLooks(v)
+	return _u
+}
+
+// SetLastError sets the "last_error" field.
+func (_u *PaymentAttemptUpdate) SetLastError(v string) *PaymentAttemptUpdate {
+	_u.mutation.SetLastError(v)
+	return _u
+}
+
+// SetNillableLastError sets the "last_error" field if the given value is not nil.
+func (_u *PaymentAttemptUpdate) SetNillableLastError(v *string) *PaymentAttemptUpdate {
+	if v != nil {
+		_u.SetLastError(*v)
 	}
 	return _u
 }
@@ -158,8 +261,25 @@ func (_u *PaymentAttemptUpdate) check() error {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.reason": %w`, err)}
 		}
 	}
-	if _u.mutation.OrderCleared() && len(_u.mutation.OrderIDs()) > 0 {
-		return errors.New(`ent: clearing a required unique edge "PaymentAttempt.order"`)
+	if v, ok := _u.mutation.ClientSecret(); ok {
+		if err := paymentattempt.ClientSecretValidator(v); err != nil {
+			return &ValidationError{Name: "client_secret", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.client_secret": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.RedirectURL(); ok {
+		if err := paymentattempt.RedirectURLValidator(v); err != nil {
+			return &ValidationError{Name: "redirect_url", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.redirect_url": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Looks(); ok {
+		if err := paymentattempt.LooksValidator(v); err != nil {
+			return &ValidationError{Name: "looks", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.looks": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.LastError(); ok {
+		if err := paymentattempt.LastErrorValidator(v); err != nil {
+			return &ValidationError{Name: "last_error", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.last_error": %w`, err)}
+		}
 	}
 	return nil
 }
@@ -182,6 +302,18 @@ func (_u *PaymentAttemptUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if _u.mutation.OpenOrderIDCleared() {
 		_spec.ClearField(paymentattempt.FieldOpenOrderID, field.TypeString)
 	}
+	if _u.mutation.UserIDCleared() {
+		_spec.ClearField(paymentattempt.FieldUserID, field.TypeString)
+	}
+	if _u.mutation.PointsCleared() {
+		_spec.ClearField(paymentattempt.FieldPoints, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.CreditedAt(); ok {
+		_spec.SetField(paymentattempt.FieldCreditedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CreditedAtCleared() {
+		_spec.ClearField(paymentattempt.FieldCreditedAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(paymentattempt.FieldStatus, field.TypeEnum, value)
 	}
@@ -190,6 +322,27 @@ func (_u *PaymentAttemptUpdate) sqlSave(ctx context.Context) (_node int, err err
 	}
 	if value, ok := _u.mutation.Reason(); ok {
 		_spec.SetField(paymentattempt.FieldReason, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ClientSecret(); ok {
+		_spec.SetField(paymentattempt.FieldClientSecret, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.RedirectURL(); ok {
+		_spec.SetField(paymentattempt.FieldRedirectURL, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.LookAt(); ok {
+		_spec.SetField(paymentattempt.FieldLookAt, field.TypeTime, value)
+	}
+	if _u.mutation.LookAtCleared() {
+		_spec.ClearField(paymentattempt.FieldLookAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Looks(); ok {
+		_spec.SetField(paymentattempt.FieldLooks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedLooks(); ok {
+		_spec.AddField(paymentattempt.FieldLooks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LastError(); ok {
+		_spec.SetField(paymentattempt.FieldLastError, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(paymentattempt.FieldUpdatedAt, field.TypeTime, value)
@@ -234,6 +387,26 @@ func (_u *PaymentAttemptUpdateOne) ClearOpenOrderID() *PaymentAttemptUpdateOne {
 	return _u
 }
 
+// SetCreditedAt sets the "credited_at" field.
+func (_u *PaymentAttemptUpdateOne) SetCreditedAt(v time.Time) *PaymentAttemptUpdateOne {
+	_u.mutation.SetCreditedAt(v)
+	return _u
+}
+
+// SetNillableCreditedAt sets the "credited_at" field if the given value is not nil.
+func (_u *PaymentAttemptUpdateOne) SetNillableCreditedAt(v *time.Time) *PaymentAttemptUpdateOne {
+	if v != nil {
+		_u.SetCreditedAt(*v)
+	}
+	return _u
+}
+
+// ClearCreditedAt clears the value of the "credited_at" field.
+func (_u *PaymentAttemptUpdateOne) ClearCreditedAt() *PaymentAttemptUpdateOne {
+	_u.mutation.ClearCreditedAt()
+	return _u
+}
+
 // SetStatus sets the "status" field.
 func (_u *PaymentAttemptUpdateOne) SetStatus(v paymentattempt.Status) *PaymentAttemptUpdateOne {
 	_u.mutation.SetStatus(v)
@@ -272,6 +445,89 @@ func (_u *PaymentAttemptUpdateOne) SetReason(v string) *PaymentAttemptUpdateOne 
 func (_u *PaymentAttemptUpdateOne) SetNillableReason(v *string) *PaymentAttemptUpdateOne {
 	if v != nil {
 		_u.SetReason(*v)
+	}
+	return _u
+}
+
+// SetClientSecret sets the "client_secret" field.
+func (_u *PaymentAttemptUpdateOne) SetClientSecret(v string) *PaymentAttemptUpdateOne {
+	_u.mutation.SetClientSecret(v)
+	return _u
+}
+
+// SetNillableClientSecret sets the "client_secret" field if the given value is not nil.
+func (_u *PaymentAttemptUpdateOne) SetNillableClientSecret(v *string) *PaymentAttemptUpdateOne {
+	if v != nil {
+		_u.SetClientSecret(*v)
+	}
+	return _u
+}
+
+// SetRedirectURL sets the "redirect_url" field.
+func (_u *PaymentAttemptUpdateOne) SetRedirectURL(v string) *PaymentAttemptUpdateOne {
+	_u.mutation.SetRedirectURL(v)
+	return _u
+}
+
+// SetNillableRedirectURL sets the "redirect_url" field if the given value is not nil.
+func (_u *PaymentAttemptUpdateOne) SetNillableRedirectURL(v *string) *PaymentAttemptUpdateOne {
+	if v != nil {
+		_u.SetRedirectURL(*v)
+	}
+	return _u
+}
+
+// SetLookAt sets the "look_at" field.
+func (_u *PaymentAttemptUpdateOne) SetLookAt(v time.Time) *PaymentAttemptUpdateOne {
+	_u.mutation.SetLookAt(v)
+	return _u
+}
+
+// SetNillableLookAt sets the "look_at" field if the given value is not nil.
+func (_u *PaymentAttemptUpdateOne) SetNillableLookAt(v *time.Time) *PaymentAttemptUpdateOne {
+	if v != nil {
+		_u.SetLookAt(*v)
+	}
+	return _u
+}
+
+// ClearLookAt clears the value of the "look_at" field.
+func (_u *PaymentAttemptUpdateOne) ClearLookAt() *PaymentAttemptUpdateOne {
+	_u.mutation.ClearLookAt()
+	return _u
+}
+
+// SetLooks sets the "looks" field.
+func (_u *PaymentAttemptUpdateOne) SetLooks(v int) *PaymentAttemptUpdateOne {
+	_u.mutation.ResetLooks()
+	_u.mutation.SetLooks(v)
+	return _u
+}
+
+// SetNillableLooks sets the "looks" field if the given value is not nil.
+func (_u *PaymentAttemptUpdateOne) SetNillableLooks(v *int) *PaymentAttemptUpdateOne {
+	if v != nil {
+		_u.SetLooks(*v)
+	}
+	return _u
+}
+
+// AddLooks adds value to the "looks" field.
+func (_u *PaymentAttemptUpdateOne) AddLooks(v int) *PaymentAttemptUpdateOne {
+	_u.mutation.AddLooks(v)
+	return _u
+}
+
+// SetLastError sets the "last_error" field.
+func (_u *PaymentAttemptUpdateOne) SetLastError(v string) *PaymentAttemptUpdateOne {
+	_u.mutation.SetLastError(v)
+	return _u
+}
+
+// SetNillableLastError sets the "last_error" field if the given value is not nil.
+func (_u *PaymentAttemptUpdateOne) SetNillableLastError(v *string) *PaymentAttemptUpdateOne {
+	if v != nil {
+		_u.SetLastError(*v)
 	}
 	return _u
 }
@@ -357,8 +613,25 @@ func (_u *PaymentAttemptUpdateOne) check() error {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.reason": %w`, err)}
 		}
 	}
-	if _u.mutation.OrderCleared() && len(_u.mutation.OrderIDs()) > 0 {
-		return errors.New(`ent: clearing a required unique edge "PaymentAttempt.order"`)
+	if v, ok := _u.mutation.ClientSecret(); ok {
+		if err := paymentattempt.ClientSecretValidator(v); err != nil {
+			return &ValidationError{Name: "client_secret", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.client_secret": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.RedirectURL(); ok {
+		if err := paymentattempt.RedirectURLValidator(v); err != nil {
+			return &ValidationError{Name: "redirect_url", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.redirect_url": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Looks(); ok {
+		if err := paymentattempt.LooksValidator(v); err != nil {
+			return &ValidationError{Name: "looks", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.looks": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.LastError(); ok {
+		if err := paymentattempt.LastErrorValidator(v); err != nil {
+			return &ValidationError{Name: "last_error", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.last_error": %w`, err)}
+		}
 	}
 	return nil
 }
@@ -398,6 +671,18 @@ func (_u *PaymentAttemptUpdateOne) sqlSave(ctx context.Context) (_node *PaymentA
 	if _u.mutation.OpenOrderIDCleared() {
 		_spec.ClearField(paymentattempt.FieldOpenOrderID, field.TypeString)
 	}
+	if _u.mutation.UserIDCleared() {
+		_spec.ClearField(paymentattempt.FieldUserID, field.TypeString)
+	}
+	if _u.mutation.PointsCleared() {
+		_spec.ClearField(paymentattempt.FieldPoints, field.TypeInt64)
+	}
+	if value, ok := _u.mutation.CreditedAt(); ok {
+		_spec.SetField(paymentattempt.FieldCreditedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CreditedAtCleared() {
+		_spec.ClearField(paymentattempt.FieldCreditedAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(paymentattempt.FieldStatus, field.TypeEnum, value)
 	}
@@ -406,6 +691,27 @@ func (_u *PaymentAttemptUpdateOne) sqlSave(ctx context.Context) (_node *PaymentA
 	}
 	if value, ok := _u.mutation.Reason(); ok {
 		_spec.SetField(paymentattempt.FieldReason, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ClientSecret(); ok {
+		_spec.SetField(paymentattempt.FieldClientSecret, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.RedirectURL(); ok {
+		_spec.SetField(paymentattempt.FieldRedirectURL, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.LookAt(); ok {
+		_spec.SetField(paymentattempt.FieldLookAt, field.TypeTime, value)
+	}
+	if _u.mutation.LookAtCleared() {
+		_spec.ClearField(paymentattempt.FieldLookAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Looks(); ok {
+		_spec.SetField(paymentattempt.FieldLooks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedLooks(); ok {
+		_spec.AddField(paymentattempt.FieldLooks, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LastError(); ok {
+		_spec.SetField(paymentattempt.FieldLastError, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(paymentattempt.FieldUpdatedAt, field.TypeTime, value)

@@ -641,18 +641,22 @@ func init() {
 	payment.DefaultReference = paymentDescReference.Default.(string)
 	// payment.ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
 	payment.ReferenceValidator = paymentDescReference.Validators[0].(func(string) error)
+	// paymentDescAttemptID is the schema descriptor for attempt_id field.
+	paymentDescAttemptID := paymentFields[8].Descriptor()
+	// payment.AttemptIDValidator is a validator for the "attempt_id" field. It is called by the builders before save.
+	payment.AttemptIDValidator = paymentDescAttemptID.Validators[0].(func(string) error)
 	// paymentDescFailureReason is the schema descriptor for failure_reason field.
-	paymentDescFailureReason := paymentFields[8].Descriptor()
+	paymentDescFailureReason := paymentFields[9].Descriptor()
 	// payment.DefaultFailureReason holds the default value on creation for the failure_reason field.
 	payment.DefaultFailureReason = paymentDescFailureReason.Default.(string)
 	// payment.FailureReasonValidator is a validator for the "failure_reason" field. It is called by the builders before save.
 	payment.FailureReasonValidator = paymentDescFailureReason.Validators[0].(func(string) error)
 	// paymentDescCreatedAt is the schema descriptor for created_at field.
-	paymentDescCreatedAt := paymentFields[9].Descriptor()
+	paymentDescCreatedAt := paymentFields[10].Descriptor()
 	// payment.DefaultCreatedAt holds the default value on creation for the created_at field.
 	payment.DefaultCreatedAt = paymentDescCreatedAt.Default.(func() time.Time)
 	// paymentDescUpdatedAt is the schema descriptor for updated_at field.
-	paymentDescUpdatedAt := paymentFields[10].Descriptor()
+	paymentDescUpdatedAt := paymentFields[11].Descriptor()
 	// payment.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	payment.DefaultUpdatedAt = paymentDescUpdatedAt.Default.(func() time.Time)
 	// paymentDescID is the schema descriptor for id field.
@@ -678,35 +682,25 @@ func init() {
 	// paymentattemptDescOrderID is the schema descriptor for order_id field.
 	paymentattemptDescOrderID := paymentattemptFields[1].Descriptor()
 	// paymentattempt.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
-	paymentattempt.OrderIDValidator = func() func(string) error {
-		validators := paymentattemptDescOrderID.Validators
-		fns := [...]func(string) error{
-			validators[0].(func(string) error),
-			validators[1].(func(string) error),
-		}
-		return func(_order string) error {
-			for _, fn := range fns {
-				if err := fn(_order); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-	}()
+	paymentattempt.OrderIDValidator = paymentattemptDescOrderID.Validators[0].(func(string) error)
 	// paymentattemptDescOpenOrderID is the schema descriptor for open_order_id field.
 	paymentattemptDescOpenOrderID := paymentattemptFields[2].Descriptor()
 	// paymentattempt.OpenOrderIDValidator is a validator for the "open_order_id" field. It is called by the builders before save.
 	paymentattempt.OpenOrderIDValidator = paymentattemptDescOpenOrderID.Validators[0].(func(string) error)
+	// paymentattemptDescUserID is the schema descriptor for user_id field.
+	paymentattemptDescUserID := paymentattemptFields[3].Descriptor()
+	// paymentattempt.UserIDValidator is a validator for the "user_id" field. It is called by the builders before save.
+	paymentattempt.UserIDValidator = paymentattemptDescUserID.Validators[0].(func(string) error)
 	// paymentattemptDescGateway is the schema descriptor for gateway field.
-	paymentattemptDescGateway := paymentattemptFields[3].Descriptor()
+	paymentattemptDescGateway := paymentattemptFields[6].Descriptor()
 	// paymentattempt.GatewayValidator is a validator for the "gateway" field. It is called by the builders before save.
 	paymentattempt.GatewayValidator = paymentattemptDescGateway.Validators[0].(func(string) error)
 	// paymentattemptDescAmountMinor is the schema descriptor for amount_minor field.
-	paymentattemptDescAmountMinor := paymentattemptFields[5].Descriptor()
+	paymentattemptDescAmountMinor := paymentattemptFields[8].Descriptor()
 	// paymentattempt.AmountMinorValidator is a validator for the "amount_minor" field. It is called by the builders before save.
 	paymentattempt.AmountMinorValidator = paymentattemptDescAmountMinor.Validators[0].(func(int64) error)
 	// paymentattemptDescCurrency is the schema descriptor for currency field.
-	paymentattemptDescCurrency := paymentattemptFields[6].Descriptor()
+	paymentattemptDescCurrency := paymentattemptFields[9].Descriptor()
 	// paymentattempt.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
 	paymentattempt.CurrencyValidator = func() func(string) error {
 		validators := paymentattemptDescCurrency.Validators
@@ -724,23 +718,47 @@ func init() {
 		}
 	}()
 	// paymentattemptDescReference is the schema descriptor for reference field.
-	paymentattemptDescReference := paymentattemptFields[7].Descriptor()
+	paymentattemptDescReference := paymentattemptFields[10].Descriptor()
 	// paymentattempt.DefaultReference holds the default value on creation for the reference field.
 	paymentattempt.DefaultReference = paymentattemptDescReference.Default.(string)
 	// paymentattempt.ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
 	paymentattempt.ReferenceValidator = paymentattemptDescReference.Validators[0].(func(string) error)
 	// paymentattemptDescReason is the schema descriptor for reason field.
-	paymentattemptDescReason := paymentattemptFields[8].Descriptor()
+	paymentattemptDescReason := paymentattemptFields[11].Descriptor()
 	// paymentattempt.DefaultReason holds the default value on creation for the reason field.
 	paymentattempt.DefaultReason = paymentattemptDescReason.Default.(string)
 	// paymentattempt.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
 	paymentattempt.ReasonValidator = paymentattemptDescReason.Validators[0].(func(string) error)
+	// paymentattemptDescClientSecret is the schema descriptor for client_secret field.
+	paymentattemptDescClientSecret := paymentattemptFields[12].Descriptor()
+	// paymentattempt.DefaultClientSecret holds the default value on creation for the client_secret field.
+	paymentattempt.DefaultClientSecret = paymentattemptDescClientSecret.Default.(string)
+	// paymentattempt.ClientSecretValidator is a validator for the "client_secret" field. It is called by the builders before save.
+	paymentattempt.ClientSecretValidator = paymentattemptDescClientSecret.Validators[0].(func(string) error)
+	// paymentattemptDescRedirectURL is the schema descriptor for redirect_url field.
+	paymentattemptDescRedirectURL := paymentattemptFields[13].Descriptor()
+	// paymentattempt.DefaultRedirectURL holds the default value on creation for the redirect_url field.
+	paymentattempt.DefaultRedirectURL = paymentattemptDescRedirectURL.Default.(string)
+	// paymentattempt.RedirectURLValidator is a validator for the "redirect_url" field. It is called by the builders before save.
+	paymentattempt.RedirectURLValidator = paymentattemptDescRedirectURL.Validators[0].(func(string) error)
+	// paymentattemptDescLooks is the schema descriptor for looks field.
+	paymentattemptDescLooks := paymentattemptFields[15].Descriptor()
+	// paymentattempt.DefaultLooks holds the default value on creation for the looks field.
+	paymentattempt.DefaultLooks = paymentattemptDescLooks.Default.(int)
+	// paymentattempt.LooksValidator is a validator for the "looks" field. It is called by the builders before save.
+	paymentattempt.LooksValidator = paymentattemptDescLooks.Validators[0].(func(int) error)
+	// paymentattemptDescLastError is the schema descriptor for last_error field.
+	paymentattemptDescLastError := paymentattemptFields[16].Descriptor()
+	// paymentattempt.DefaultLastError holds the default value on creation for the last_error field.
+	paymentattempt.DefaultLastError = paymentattemptDescLastError.Default.(string)
+	// paymentattempt.LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
+	paymentattempt.LastErrorValidator = paymentattemptDescLastError.Validators[0].(func(string) error)
 	// paymentattemptDescCreatedAt is the schema descriptor for created_at field.
-	paymentattemptDescCreatedAt := paymentattemptFields[9].Descriptor()
+	paymentattemptDescCreatedAt := paymentattemptFields[17].Descriptor()
 	// paymentattempt.DefaultCreatedAt holds the default value on creation for the created_at field.
 	paymentattempt.DefaultCreatedAt = paymentattemptDescCreatedAt.Default.(func() time.Time)
 	// paymentattemptDescUpdatedAt is the schema descriptor for updated_at field.
-	paymentattemptDescUpdatedAt := paymentattemptFields[10].Descriptor()
+	paymentattemptDescUpdatedAt := paymentattemptFields[18].Descriptor()
 	// paymentattempt.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	paymentattempt.DefaultUpdatedAt = paymentattemptDescUpdatedAt.Default.(func() time.Time)
 	// paymentattemptDescID is the schema descriptor for id field.

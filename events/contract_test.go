@@ -20,6 +20,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/ent/coupon"
 	"holdfast/ent/payment"
+	"holdfast/lockprovider"
 )
 
 // Every kind of record that commerce writes is known here.
@@ -75,6 +76,9 @@ func TestRecordsKeepThePromise(t *testing.T) {
 	must(t, err)
 	e.cancel(alice, result.Order.ID)
 	e.order(alice, &commerce.Payment{Method: payment.MethodCARD}, line(product, 1))
+	if _, err = e.Points.Charge(ctx, alice, commerce.ChargePoints{Key: uuid.New(), Amount: lockprovider.MaxAmount}); err == nil {
+		t.Fatal("the wallet has taken too many points") // so that their payment is given back
+	}
 	_, err = e.Orders.Place(ctx, commerce.Viewer{UserID: "poor"}, commerce.PlaceOrder{
 		Key: uuid.New(), Lines: []commerce.Line{line(product, 2)}, Payment: byPoints,
 	})

@@ -59,6 +59,19 @@ type (
 		Lines   []OrderLine `json:"lines"`
 		At      time.Time   `json:"at"`
 	}
+	// PaymentReturned is a payment by card for which nothing was sold, and which the gateway has given back: it has voided the
+	// authorization, or refunded what it had captured.
+	PaymentReturned struct {
+		AttemptID   string    `json:"attemptId"`
+		OrderID     string    `json:"orderId,omitempty"` // absent if it was made for points
+		UserID      string    `json:"userId"`
+		Status      string    `json:"status"` // VOIDED or REFUNDED
+		AmountMinor int64     `json:"amountMinor"`
+		Currency    string    `json:"currency"`
+		Reference   string    `json:"reference,omitempty"`
+		Reason      string    `json:"reason"`
+		At          time.Time `json:"at"`
+	}
 	// OrderRefunded is a paid order whose payment is given back.
 	OrderRefunded struct {
 		OrderID string    `json:"orderId"`

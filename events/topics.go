@@ -36,6 +36,7 @@ var kinds = map[string]kind{
 	commerce.KindOrderEnded:        {TopicOrders, func() any { return new(OrderEnded) }},
 	commerce.KindOrderRefunded:     {TopicOrders, func() any { return new(OrderRefunded) }},
 	commerce.KindPaymentAuthorized: {TopicOrders, func() any { return new(OrderPaid) }},
+	commerce.KindPaymentReturned:   {TopicOrders, func() any { return new(PaymentReturned) }},
 	commerce.KindCouponIssued:      {TopicCoupons, func() any { return new(CouponIssued) }},
 	commerce.KindCouponSpent:       {TopicCoupons, func() any { return new(CouponUsed) }},
 	commerce.KindCouponReturned:    {TopicCoupons, func() any { return new(CouponUsed) }},

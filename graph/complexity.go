@@ -46,6 +46,7 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 		"Customer.accounts":           shop.MaxAccounts,
 		"Customer.couponIssues":       commerce.MaxHeld,
 		"Order.lines":                 shop.MaxLines,
+		"Order.paymentAttempts":       commerce.MaxAttempts,
 		"PlaceOrderPayload.products":  shop.MaxLines,
 		"PayOrderPayload.products":    shop.MaxLines,
 		"CancelOrderPayload.products": shop.MaxLines,

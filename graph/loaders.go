@@ -30,6 +30,7 @@ type loaders struct {
 	issued   *dataloadgen.Loader[string, int64]
 	balances *dataloadgen.Loader[string, int64]
 	issues   *dataloadgen.Loader[string, *ent.CouponIssue]
+	attempts *dataloadgen.Loader[string, []*ent.PaymentAttempt]
 	entries  *dataloadgen.Loader[commerce.Statement, commerce.PageOf[*ent.Entry]]
 	// running bounds the resolvers of the operation that run at the same time; see aroundField.
 	running chan struct{}
@@ -60,6 +61,9 @@ func newLoaders(s *commerce.Services) *loaders {
 		balances: dataloadgen.NewMappedLoader(s.Accounts.Balances, options...),
 		issues: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]*ent.CouponIssue, error) {
 			return s.Coupons.Issues(ctx, auth.Viewer(ctx), ids) // an operation has one viewer
+		}, options...),
+		attempts: dataloadgen.NewMappedLoader(func(ctx context.Context, orders []string) (map[string][]*ent.PaymentAttempt, error) {
+			return s.Orders.Attempts(ctx, auth.Viewer(ctx), orders)
 		}, options...),
 		entries: dataloadgen.NewLoader(func(ctx context.Context, asked []commerce.Statement) ([]commerce.PageOf[*ent.Entry], []error) {
 			return s.Accounts.Statements(ctx, auth.Viewer(ctx), asked)

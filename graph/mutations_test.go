@@ -562,6 +562,30 @@ func TestPaymentDeclined(t *testing.T) {
 	}
 }
 
+// TestPaymentToConfirm: the answers have what the customer confirms the payment with, and nobody else is told.
+func TestPaymentToConfirm(t *testing.T) {
+	a := newAPI(t, settings{gateway: payments.NewSimulated(payments.SimulatedSettings{ActionRate: 1})})
+	const attempt = `attempt { id status reason createdAt amount { amountMinor } action { clientSecret redirectUrl } }`
+	placed := a.do(alice, `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) {
+		order { id status } `+attempt+` userErrors { code } } }`,
+		vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "CARD"}}))
+	id := placed.text("placeOrder.attempt.id")
+	placed.want("placeOrder.order.status", "PENDING", "placeOrder.userErrors", "[]", "placeOrder.attempt.status", "REQUIRES_ACTION",
+		"placeOrder.attempt.amount.amountMinor", 8900, "placeOrder.attempt.reason", nil,
+		"placeOrder.attempt.action.clientSecret", "sim_secret_"+id, "placeOrder.attempt.action.redirectUrl", "/simulated-gateway/"+id)
+	a.do(alice, `mutation($input: PayOrderInput!) { payOrder(input: $input) { order { status } `+attempt+` userErrors { code } } }`,
+		vars(object{"idempotencyKey": key(), "orderId": placed.text("placeOrder.order.id"), "payment": object{"method": "CARD"}})).want(
+		"payOrder.order.status", "PENDING", "payOrder.attempt.id", id, "payOrder.userErrors", "[]")
+	a.do(alice, `mutation($input: ChargePointsInput!) { chargePoints(input: $input) { wallet { balance } `+attempt+` userErrors { code } } }`,
+		vars(object{"idempotencyKey": key(), "amount": "10"})).want("chargePoints.userErrors", "[]",
+		"chargePoints.attempt.status", "REQUIRES_ACTION", "chargePoints.attempt.amount.amountMinor", 10)
+	const order = `query($id: ID!) { order(id: $id) { paymentAttempts { id status action { redirectUrl } } } }`
+	of := object{"id": placed.text("placeOrder.order.id")}
+	a.ok(alice, order, of).want("order.paymentAttempts.0.id", id, "order.paymentAttempts.0.action.redirectUrl", "/simulated-gateway/"+id)
+	a.ok(admin, order, of).want("order.paymentAttempts.0.id", id, "order.paymentAttempts.0.action", nil)
+	a.ok(carol, order, of).want("order", nil)
+}
+
 // TestPaymentMethodsTaken: what the shop says it takes is what it takes.
 func TestPaymentMethodsTaken(t *testing.T) {
 	a := newAPI(t, settings{methods: "POINTS,ACCOUNT"})

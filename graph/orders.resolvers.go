@@ -36,8 +36,13 @@ func (r *mutationResolver) PlaceOrder(ctx context.Context, input model.PlaceOrde
 	if err != nil {
 		return nil, err
 	}
+	attempt, err := r.attemptFor(ctx, result.Order, input.Payment)
+	if err != nil {
+		return nil, err
+	}
 	return &model.PlaceOrderPayload{
-		Order: toOrderAs(result.Order, result.Persistence), Ticket: toTicket(result, []model.UserError{}),
+		Attempt: attempt,
+		Order:   toOrderAs(result.Order, result.Persistence), Ticket: toTicket(result, []model.UserError{}),
 		Products: orderedProducts(result.Order), Wallet: also.wallet, Account: also.account, CouponIssue: also.couponIssue,
 		Meta: r.meta(ctx, lockprovider.Stock, result.Meta), UserErrors: userErrors,
 	}, nil
@@ -52,8 +57,13 @@ func (r *mutationResolver) PayOrder(ctx context.Context, input model.PayOrderInp
 	if err != nil {
 		return nil, err
 	}
+	attempt, err := r.attemptFor(ctx, result.Order, input.Payment)
+	if err != nil {
+		return nil, err
+	}
 	return &model.PayOrderPayload{
-		Order: toOrderAs(result.Order, result.Persistence), Products: orderedProducts(result.Order),
+		Attempt: attempt,
+		Order:   toOrderAs(result.Order, result.Persistence), Products: orderedProducts(result.Order),
 		Wallet: also.wallet, Account: also.account, CouponIssue: also.couponIssue,
 		Meta: r.meta(ctx, paymentFamily(input.Payment.Method), result.Meta), UserErrors: userErrors,
 	}, nil
@@ -85,6 +95,12 @@ func (r *orderResolver) CouponIssue(ctx context.Context, obj *model.Order) (*mod
 		return nil, nil
 	}
 	return toCouponIssue(row), err
+}
+
+// PaymentAttempts is the resolver for the paymentAttempts field.
+func (r *orderResolver) PaymentAttempts(ctx context.Context, obj *model.Order) ([]*model.PaymentAttempt, error) {
+	rows, err := loadersOf(ctx).attempts.Load(ctx, obj.ID)
+	return toPaymentAttempts(rows), err
 }
 
 // Order is the resolver for the order field.

@@ -25,7 +25,9 @@ func (r *mutationResolver) ChargePoints(ctx context.Context, input model.ChargeP
 	if err != nil {
 		return nil, err
 	}
-	payload := &model.ChargePointsPayload{Meta: r.meta(ctx, lockprovider.Points, result.Meta), UserErrors: userErrors}
+	payload := &model.ChargePointsPayload{
+		Attempt: toPaymentAttempt(result.Attempt), Meta: r.meta(ctx, lockprovider.Points, result.Meta), UserErrors: userErrors,
+	}
 	if len(userErrors) == 0 {
 		payload.Wallet = toWallet(viewer.UserID)
 	}

@@ -96,9 +96,9 @@ type Answer struct {
 	Captured  int64  // minor units that were captured
 	Refunded  int64  // minor units of these that were given back, in all
 	Reason    string // why it was declined, for people
-	// ClientSecret is what the customer's browser confirms a payment with whose state is REQUIRES_ACTION, "" if the gateway needs none.
+	// ClientSecret is what the customer's browser confirms the payment with, while it is REQUIRES_ACTION; "" if it needs none.
 	ClientSecret string
-	// RedirectURL is where the customer has to go for a payment whose state is REQUIRES_ACTION, "" if nowhere.
+	// RedirectURL is the page at which the customer confirms the payment, while it is REQUIRES_ACTION; "" if there is none.
 	RedirectURL string
 }
 

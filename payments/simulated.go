@@ -19,6 +19,9 @@ type SimulatedSettings struct {
 	Latency time.Duration `key:"latency" min:"0s" max:"1m"`
 	// AuthorizationFailureRate is the share of authorisations that the simulated gateway declines.
 	AuthorizationFailureRate float64 `key:"authorizationFailureRate" min:"0" max:"1"`
+	// ActionRate is the share of authorisations that the customer has to confirm at a page of the simulated gateway, which the server
+	// has at /simulated-gateway/.
+	ActionRate float64 `key:"actionRate" min:"0" max:"1"`
 	// CaptureFailureRate is the share of captures that the simulated gateway declines.
 	CaptureFailureRate float64 `key:"captureFailureRate" min:"0" max:"1"`
 	// ErrorRate is the share of calls of the simulated gateway that fail before it has done anything.
@@ -101,8 +104,11 @@ func (g *Simulated) Authorize(ctx context.Context, a Authorization) (Answer, err
 		case known:
 		default:
 			p = &simulatedPayment{state: StateAuthorized, amount: a.Amount}
-			if declines("authorize", a.Attempt, g.settings.AuthorizationFailureRate) {
+			switch {
+			case declines("authorize", a.Attempt, g.settings.AuthorizationFailureRate):
 				p.state = StateDeclined
+			case declines("action", a.Attempt, g.settings.ActionRate):
+				p.state = StateRequiresAction
 			}
 			g.known.Add(a.Attempt, p)
 		}
@@ -126,7 +132,7 @@ func (g *Simulated) Capture(ctx context.Context, ref Ref, amount Amount) (Answer
 // Void implements Gateway.
 func (g *Simulated) Void(ctx context.Context, ref Ref) (Answer, error) {
 	return g.change(ctx, ref, func(p *simulatedPayment) {
-		if p.state == StateAuthorized {
+		if p.state == StateAuthorized || p.state == StateRequiresAction {
 			p.state = StateVoided
 		}
 	})
@@ -186,8 +192,11 @@ func (p *simulatedPayment) refunded() int64 {
 
 func (p *simulatedPayment) answer(attempt string) Answer {
 	a := Answer{State: p.state, Reference: SimulatedReference(attempt), Captured: p.captured, Refunded: p.refunded()}
-	if p.state == StateDeclined {
+	switch p.state {
+	case StateDeclined:
 		a.Reason = "the simulated gateway declines it"
+	case StateRequiresAction:
+		a.ClientSecret, a.RedirectURL = "sim_secret_"+attempt, SimulatedPath+attempt
 	}
 	return a
 }

@@ -3,6 +3,7 @@ package payments_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -80,5 +81,48 @@ func TestSimulatedSignature(t *testing.T) {
 	const want = "t=1893456000,v1=0dc4b21877b8bd555122d892762124a586f19304f1bf1147e6a69b3fd5689845"
 	if got := payments.SignSimulated("secret", []byte("{}"), time.Unix(1893456000, 0)); got != want {
 		t.Errorf("signed as %s, want %s", got, want)
+	}
+}
+
+// TestSimulatedConfirmation: the customer confirms or refuses a payment at the page that its answer names, once.
+func TestSimulatedConfirmation(t *testing.T) {
+	for decision, want := range map[string]payments.State{
+		"confirm": payments.StateAuthorized, "refuse": payments.StateDeclined, "else": payments.StateRequiresAction,
+	} {
+		g := payments.NewSimulated(payments.SimulatedSettings{ActionRate: 1})
+		a := payments.Authorization{Attempt: "pat_1", Amount: payments.Amount{Minor: 5, Currency: "USD"}}
+		answer, err := g.Authorize(t.Context(), a)
+		if err != nil || answer.State != payments.StateRequiresAction || answer.ClientSecret == "" {
+			t.Fatalf("answered %+v, %v", answer, err)
+		}
+		ask := func(method, body string) *httptest.ResponseRecorder {
+			r := httptest.NewRequest(method, answer.RedirectURL, strings.NewReader(body))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			w := httptest.NewRecorder()
+			g.Page().ServeHTTP(w, r)
+			return w
+		}
+		if w := ask(http.MethodGet, ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "Confirm the payment") {
+			t.Errorf("the page is %d: %s", w.Code, w.Body)
+		}
+		ask(http.MethodPost, "decision="+decision)
+		if want != payments.StateRequiresAction {
+			ask(http.MethodPost, "decision=refuse") // too late
+		}
+		answer, err = g.Lookup(t.Context(), payments.Ref{Attempt: a.Attempt})
+		if err != nil || answer.State != want {
+			t.Errorf("after %s: %+v, %v, want %s", decision, answer, err, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	payments.NewSimulated(payments.SimulatedSettings{}).Page().ServeHTTP(w, httptest.NewRequest(http.MethodGet, payments.SimulatedPath+"pat_2", nil))
+	if w.Code != http.StatusNotFound {
+		t.Errorf("the page of no payment is %d", w.Code)
+	}
+}
+
+func TestSimulatedSendsNoWebhooks(t *testing.T) {
+	if _, err := simulated(payments.SimulatedSettings{})(t).ParseWebhook(http.Header{}, nil, time.Now()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -16,6 +16,7 @@ type Metrics struct {
 	drifts  *prometheus.CounterVec
 
 	failed atomic.Int64 // settlements
+	stuck  atomic.Int64 // payment attempts
 }
 
 // NewMetrics registers the instruments; with a nil registerer nothing reads them.
@@ -38,7 +39,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		reg.MustRegister(m.runs, m.seconds, m.drifts, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "holdfast_settlements_failed",
 			Help: "Orders of all instances that the job expire has failed to finish several times. It goes on trying.",
-		}, func() float64 { return float64(m.failed.Load()) }))
+		}, func() float64 { return float64(m.failed.Load()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "holdfast_payment_attempts_stuck",
+			Help: "Payment attempts of all instances that the job sweep has failed to end several times. It goes on trying.",
+		}, func() float64 { return float64(m.stuck.Load()) }))
 	}
 	return m
 }

@@ -1,5 +1,5 @@
 // Package schedulers runs the jobs that keep a shop in order: it compares Redis with the database and repairs what has
-// drifted, creates balances that Redis has lost, ends orders that were not paid, deletes rows that are not needed any more, and
+// drifted, creates balances that Redis has lost, ends orders that were not paid, looks up payments that were cut off, deletes rows that are not needed any more, and
 // indexes products that the search does not know.
 //
 // One file a job. Each job has a runOnce, which does the work. The Runner decides when it runs, and on which instance.
@@ -31,6 +31,7 @@ const (
 	Reconcile Job = "reconcile"
 	Prime     Job = "prime"
 	Expire    Job = "expire"
+	Sweep     Job = "sweep"
 	Retention Job = "retention"
 	Index     Job = "index"
 )
@@ -56,6 +57,7 @@ type Deps struct {
 	// Providers are those of all families. Jobs work on the families whose provider is a lockprovider.Reconciler.
 	Providers *lockprovider.Providers
 	Orders    *commerce.Orders
+	Attempts  *commerce.Attempts
 	Catalog   *commerce.Catalog
 	// Instance names this process among those that share the database.
 	Instance string
@@ -124,11 +126,14 @@ func New(d Deps) (*Runner, error) {
 	}
 	r.claims.periods = map[Job]time.Duration{
 		Expire: d.Settings.ExpireEvery, Reconcile: d.Settings.ReconcileEvery, Prime: d.Settings.PrimeEvery,
-		Retention: d.Settings.RetainEvery, Index: d.Settings.IndexEvery,
+		Retention: d.Settings.RetainEvery, Index: d.Settings.IndexEvery, Sweep: d.Settings.SweepEvery,
 	}
-	r.names = []Job{Expire, Reconcile, Prime, Retention, Index}
+	r.names = []Job{Expire, Sweep, Reconcile, Prime, Retention, Index}
 	r.jobs = map[Job]job{
-		Expire:    &expire{orders: d.Orders, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
+		Expire: &expire{orders: d.Orders, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
+		Sweep: &sweep{
+			attempts: d.Attempts, after: d.Settings.SweepAfter, batch: d.Settings.SweepBatch, metrics: d.Metrics, log: d.Log,
+		},
 		Reconcile: newReconcile(d),
 		Prime:     r.prime,
 		Retention: &retention{client: d.Client, providers: d.Providers, settings: d.Settings, now: r.claims.now},

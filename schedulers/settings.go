@@ -21,6 +21,11 @@ type Settings struct {
 	// instances of a version without a search index write.
 	IndexEvery time.Duration `key:"index" default:"10m" min:"1s" max:"24h"`
 
+	// SweepEvery is how often payment attempts are looked for that nobody goes on with, to look them up at the payment gateway.
+	SweepEvery time.Duration `key:"sweep" default:"30s" min:"1s" max:"1h"`
+	// SweepAfter is how long nobody has moved such an attempt. It is at least twice payment.timeout, whatever is set.
+	SweepAfter time.Duration `key:"sweepAfter" default:"1m" min:"1s" max:"1h"`
+
 	// Timeout bounds one run. The next run does what is left over.
 	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`
 	// Lease is how long a job is blocked after the instance that ran it has died. A run that takes longer renews it.
@@ -37,6 +42,9 @@ type Settings struct {
 
 	// ExpireBatch is how many orders are finished at a time.
 	ExpireBatch int `default:"200" min:"1" max:"1000"`
+
+	// SweepBatch is how many payment attempts are looked up at a time.
+	SweepBatch int `default:"200" min:"1" max:"1000"`
 
 	// IndexBatch is how many products are indexed at a time.
 	IndexBatch int `default:"200" min:"1" max:"1000"`

@@ -375,7 +375,8 @@ var (
 		{Name: "amount_minor", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3},
 		{Name: "account_id", Type: field.TypeString, Nullable: true, Size: 64},
-		{Name: "reference", Type: field.TypeString, Size: 100, Default: ""},
+		{Name: "reference", Type: field.TypeString, Size: 255, Default: ""},
+		{Name: "attempt_id", Type: field.TypeString, Nullable: true, Size: 64},
 		{Name: "failure_reason", Type: field.TypeString, Size: 500, Default: ""},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
@@ -389,7 +390,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payments_orders_payment",
-				Columns:    []*schema.Column{PaymentsColumns[10]},
+				Columns:    []*schema.Column{PaymentsColumns[11]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -399,15 +400,23 @@ var (
 	PaymentAttemptsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
 		{Name: "open_order_id", Type: field.TypeString, Unique: true, Nullable: true, Size: 64},
+		{Name: "user_id", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "points", Type: field.TypeInt64, Nullable: true},
+		{Name: "credited_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "gateway", Type: field.TypeString, Size: 64},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"CREATED", "AUTHORIZING", "REQUIRES_ACTION", "AUTHORIZED", "CAPTURING", "CAPTURED", "REFUNDING", "REFUNDED", "DECLINED", "VOIDING", "VOIDED", "UNKNOWN"}},
 		{Name: "amount_minor", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3},
 		{Name: "reference", Type: field.TypeString, Size: 255, Default: ""},
 		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "client_secret", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "redirect_url", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "look_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "looks", Type: field.TypeInt, Default: 0},
+		{Name: "last_error", Type: field.TypeString, Size: 500, Default: ""},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
-		{Name: "order_id", Type: field.TypeString, Size: 64},
+		{Name: "order_id", Type: field.TypeString, Nullable: true, Size: 64},
 	}
 	// PaymentAttemptsTable holds the schema information for the "payment_attempts" table.
 	PaymentAttemptsTable = &schema.Table{
@@ -417,7 +426,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payment_attempts_orders_payment_attempts",
-				Columns:    []*schema.Column{PaymentAttemptsColumns[10]},
+				Columns:    []*schema.Column{PaymentAttemptsColumns[18]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -426,7 +435,12 @@ var (
 			{
 				Name:    "paymentattempt_order_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentAttemptsColumns[10]},
+				Columns: []*schema.Column{PaymentAttemptsColumns[18]},
+			},
+			{
+				Name:    "paymentattempt_look_at",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentAttemptsColumns[13]},
 			},
 		},
 	}
@@ -729,5 +743,8 @@ func init() {
 	PaymentAttemptsTable.ForeignKeys[0].RefTable = OrdersTable
 	PaymentAttemptsTable.Annotation = &entsql.Annotation{
 		Table: "payment_attempts",
+	}
+	PaymentAttemptsTable.Annotation.Checks = map[string]string{
+		"payment_attempts_subject": "order_id IS NOT NULL AND user_id IS NULL AND points IS NULL AND credited_at IS NULL OR order_id IS NULL AND open_order_id IS NULL AND user_id IS NOT NULL AND points IS NOT NULL AND points > 0",
 	}
 }

@@ -29,6 +29,8 @@ const (
 	FieldAccountID = "account_id"
 	// FieldReference holds the string denoting the reference field in the database.
 	FieldReference = "reference"
+	// FieldAttemptID holds the string denoting the attempt_id field in the database.
+	FieldAttemptID = "attempt_id"
 	// FieldFailureReason holds the string denoting the failure_reason field in the database.
 	FieldFailureReason = "failure_reason"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -58,6 +60,7 @@ var Columns = []string{
 	FieldCurrency,
 	FieldAccountID,
 	FieldReference,
+	FieldAttemptID,
 	FieldFailureReason,
 	FieldCreatedAt,
 	FieldUpdatedAt,
@@ -86,6 +89,8 @@ var (
 	DefaultReference string
 	// ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
 	ReferenceValidator func(string) error
+	// AttemptIDValidator is a validator for the "attempt_id" field. It is called by the builders before save.
+	AttemptIDValidator func(string) error
 	// DefaultFailureReason holds the default value on creation for the "failure_reason" field.
 	DefaultFailureReason string
 	// FailureReasonValidator is a validator for the "failure_reason" field. It is called by the builders before save.
@@ -188,6 +193,11 @@ func ByAccountID(opts ...sql.OrderTermOption) OrderOption {
 // ByReference orders the results by the reference field.
 func ByReference(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReference, opts...).ToFunc()
+}
+
+// ByAttemptID orders the results by the attempt_id field.
+func ByAttemptID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldAttemptID, opts...).ToFunc()
 }
 
 // ByFailureReason orders the results by the failure_reason field.

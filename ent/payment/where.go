@@ -90,6 +90,11 @@ func Reference(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldReference, v))
 }
 
+// AttemptID applies equality check predicate on the "attempt_id" field. It's identical to AttemptIDEQ.
+func AttemptID(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldAttemptID, v))
+}
+
 // FailureReason applies equality check predicate on the "failure_reason" field. It's identical to FailureReasonEQ.
 func FailureReason(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldFailureReason, v))
@@ -453,6 +458,81 @@ func ReferenceEqualFold(v string) predicate.Payment {
 // ReferenceContainsFold applies the ContainsFold predicate on the "reference" field.
 func ReferenceContainsFold(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldContainsFold(FieldReference, v))
+}
+
+// AttemptIDEQ applies the EQ predicate on the "attempt_id" field.
+func AttemptIDEQ(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldAttemptID, v))
+}
+
+// AttemptIDNEQ applies the NEQ predicate on the "attempt_id" field.
+func AttemptIDNEQ(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldNEQ(FieldAttemptID, v))
+}
+
+// AttemptIDIn applies the In predicate on the "attempt_id" field.
+func AttemptIDIn(vs ...string) predicate.Payment {
+	return predicate.Payment(sql.FieldIn(FieldAttemptID, vs...))
+}
+
+// AttemptIDNotIn applies the NotIn predicate on the "attempt_id" field.
+func AttemptIDNotIn(vs ...string) predicate.Payment {
+	return predicate.Payment(sql.FieldNotIn(FieldAttemptID, vs...))
+}
+
+// AttemptIDGT applies the GT predicate on the "attempt_id" field.
+func AttemptIDGT(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldGT(FieldAttemptID, v))
+}
+
+// AttemptIDGTE applies the GTE predicate on the "attempt_id" field.
+func AttemptIDGTE(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldGTE(FieldAttemptID, v))
+}
+
+// AttemptIDLT applies the LT predicate on the "attempt_id" field.
+func AttemptIDLT(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldLT(FieldAttemptID, v))
+}
+
+// AttemptIDLTE applies the LTE predicate on the "attempt_id" field.
+func AttemptIDLTE(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldLTE(FieldAttemptID, v))
+}
+
+// AttemptIDContains applies the Contains predicate on the "attempt_id" field.
+func AttemptIDContains(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldContains(FieldAttemptID, v))
+}
+
+// AttemptIDHasPrefix applies the HasPrefix predicate on the "attempt_id" field.
+func AttemptIDHasPrefix(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldHasPrefix(FieldAttemptID, v))
+}
+
+// AttemptIDHasSuffix applies the HasSuffix predicate on the "attempt_id" field.
+func AttemptIDHasSuffix(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldHasSuffix(FieldAttemptID, v))
+}
+
+// AttemptIDIsNil applies the IsNil predicate on the "attempt_id" field.
+func AttemptIDIsNil() predicate.Payment {
+	return predicate.Payment(sql.FieldIsNull(FieldAttemptID))
+}
+
+// AttemptIDNotNil applies the NotNil predicate on the "attempt_id" field.
+func AttemptIDNotNil() predicate.Payment {
+	return predicate.Payment(sql.FieldNotNull(FieldAttemptID))
+}
+
+// AttemptIDEqualFold applies the EqualFold predicate on the "attempt_id" field.
+func AttemptIDEqualFold(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldEqualFold(FieldAttemptID, v))
+}
+
+// AttemptIDContainsFold applies the ContainsFold predicate on the "attempt_id" field.
+func AttemptIDContainsFold(v string) predicate.Payment {
+	return predicate.Payment(sql.FieldContainsFold(FieldAttemptID, v))
 }
 
 // FailureReasonEQ applies the EQ predicate on the "failure_reason" field.

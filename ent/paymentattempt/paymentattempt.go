@@ -19,6 +19,12 @@ const (
 	FieldOrderID = "order_id"
 	// FieldOpenOrderID holds the string denoting the open_order_id field in the database.
 	FieldOpenOrderID = "open_order_id"
+	// FieldUserID holds the string denoting the user_id field in the database.
+	FieldUserID = "user_id"
+	// FieldPoints holds the string denoting the points field in the database.
+	FieldPoints = "points"
+	// FieldCreditedAt holds the string denoting the credited_at field in the database.
+	FieldCreditedAt = "credited_at"
 	// FieldGateway holds the string denoting the gateway field in the database.
 	FieldGateway = "gateway"
 	// FieldStatus holds the string denoting the status field in the database.
@@ -31,6 +37,16 @@ const (
 	FieldReference = "reference"
 	// FieldReason holds the string denoting the reason field in the database.
 	FieldReason = "reason"
+	// FieldClientSecret holds the string denoting the client_secret field in the database.
+	FieldClientSecret = "client_secret"
+	// FieldRedirectURL holds the string denoting the redirect_url field in the database.
+	FieldRedirectURL = "redirect_url"
+	// FieldLookAt holds the string denoting the look_at field in the database.
+	FieldLookAt = "look_at"
+	// FieldLooks holds the string denoting the looks field in the database.
+	FieldLooks = "looks"
+	// FieldLastError holds the string denoting the last_error field in the database.
+	FieldLastError = "last_error"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
@@ -53,12 +69,20 @@ var Columns = []string{
 	FieldID,
 	FieldOrderID,
 	FieldOpenOrderID,
+	FieldUserID,
+	FieldPoints,
+	FieldCreditedAt,
 	FieldGateway,
 	FieldStatus,
 	FieldAmountMinor,
 	FieldCurrency,
 	FieldReference,
 	FieldReason,
+	FieldClientSecret,
+	FieldRedirectURL,
+	FieldLookAt,
+	FieldLooks,
+	FieldLastError,
 	FieldCreatedAt,
 	FieldUpdatedAt,
 }
@@ -78,6 +102,8 @@ var (
 	OrderIDValidator func(string) error
 	// OpenOrderIDValidator is a validator for the "open_order_id" field. It is called by the builders before save.
 	OpenOrderIDValidator func(string) error
+	// UserIDValidator is a validator for the "user_id" field. It is called by the builders before save.
+	UserIDValidator func(string) error
 	// GatewayValidator is a validator for the "gateway" field. It is called by the builders before save.
 	GatewayValidator func(string) error
 	// AmountMinorValidator is a validator for the "amount_minor" field. It is called by the builders before save.
@@ -92,6 +118,22 @@ var (
 	DefaultReason string
 	// ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
 	ReasonValidator func(string) error
+	// DefaultClientSecret holds the default value on creation for the "client_secret" field.
+	DefaultClientSecret string
+	// ClientSecretValidator is a validator for the "client_secret" field. It is called by the builders before save.
+	ClientSecretValidator func(string) error
+	// DefaultRedirectURL holds the default value on creation for the "redirect_url" field.
+	DefaultRedirectURL string
+	// RedirectURLValidator is a validator for the "redirect_url" field. It is called by the builders before save.
+	RedirectURLValidator func(string) error
+	// DefaultLooks holds the default value on creation for the "looks" field.
+	DefaultLooks int
+	// LooksValidator is a validator for the "looks" field. It is called by the builders before save.
+	LooksValidator func(int) error
+	// DefaultLastError holds the default value on creation for the "last_error" field.
+	DefaultLastError string
+	// LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
+	LastErrorValidator func(string) error
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 	// DefaultUpdatedAt holds the default value on creation for the "updated_at" field.
@@ -151,6 +193,21 @@ func ByOpenOrderID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldOpenOrderID, opts...).ToFunc()
 }
 
+// ByUserID orders the results by the user_id field.
+func ByUserID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldUserID, opts...).ToFunc()
+}
+
+// ByPoints orders the results by the points field.
+func ByPoints(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPoints, opts...).ToFunc()
+}
+
+// ByCreditedAt orders the results by the credited_at field.
+func ByCreditedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCreditedAt, opts...).ToFunc()
+}
+
 // ByGateway orders the results by the gateway field.
 func ByGateway(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldGateway, opts...).ToFunc()
@@ -179,6 +236,31 @@ func ByReference(opts ...sql.OrderTermOption) OrderOption {
 // ByReason orders the results by the reason field.
 func ByReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReason, opts...).ToFunc()
+}
+
+// ByClientSecret orders the results by the client_secret field.
+func ByClientSecret(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldClientSecret, opts...).ToFunc()
+}
+
+// ByRedirectURL orders the results by the redirect_url field.
+func ByRedirectURL(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRedirectURL, opts...).ToFunc()
+}
+
+// ByLookAt orders the results by the look_at field.
+func ByLookAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLookAt, opts...).ToFunc()
+}
+
+// ByLooks orders the results by the looks field.
+func ByLooks(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLooks, opts...).ToFunc()
+}
+
+// ByLastError orders the results by the last_error field.
+func ByLastError(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLastError, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

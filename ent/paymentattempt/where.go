@@ -75,6 +75,21 @@ func OpenOrderID(v string) predicate.PaymentAttempt {
 	return predicate.PaymentAttempt(sql.FieldEQ(FieldOpenOrderID, v))
 }
 
+// UserID applies equality check predicate on the "user_id" field. It's identical to UserIDEQ.
+func UserID(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldUserID, v))
+}
+
+// Points applies equality check predicate on the "points" field. It's identical to PointsEQ.
+func Points(v int64) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldPoints, v))
+}
+
+// CreditedAt applies equality check predicate on the "credited_at" field. It's identical to CreditedAtEQ.
+func CreditedAt(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldCreditedAt, v))
+}
+
 // Gateway applies equality check predicate on the "gateway" field. It's identical to GatewayEQ.
 func Gateway(v string) predicate.PaymentAttempt {
 	return predicate.PaymentAttempt(sql.FieldEQ(FieldGateway, v))
@@ -98,6 +113,31 @@ func Reference(v string) predicate.PaymentAttempt {
 // Reason applies equality check predicate on the "reason" field. It's identical to ReasonEQ.
 func Reason(v string) predicate.PaymentAttempt {
 	return predicate.PaymentAttempt(sql.FieldEQ(FieldReason, v))
+}
+
+// ClientSecret applies equality check predicate on the "client_secret" field. It's identical to ClientSecretEQ.
+func ClientSecret(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldClientSecret, v))
+}
+
+// RedirectURL applies equality check predicate on the "redirect_url" field. It's identical to RedirectURLEQ.
+func RedirectURL(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldRedirectURL, v))
+}
+
+// LookAt applies equality check predicate on the "look_at" field. It's identical to LookAtEQ.
+func LookAt(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldLookAt, v))
+}
+
+// Looks applies equality check predicate on the "looks" field. It's identical to LooksEQ.
+func Looks(v int) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldLooks, v))
+}
+
+// LastError applies equality check predicate on the "last_error" field. It's identical to LastErrorEQ.
+func LastError(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldLastError, v))
 }
 
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
@@ -163,6 +203,16 @@ func OrderIDHasPrefix(v string) predicate.PaymentAttempt {
 // OrderIDHasSuffix applies the HasSuffix predicate on the "order_id" field.
 func OrderIDHasSuffix(v string) predicate.PaymentAttempt {
 	return predicate.PaymentAttempt(sql.FieldHasSuffix(FieldOrderID, v))
+}
+
+// OrderIDIsNil applies the IsNil predicate on the "order_id" field.
+func OrderIDIsNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIsNull(FieldOrderID))
+}
+
+// OrderIDNotNil applies the NotNil predicate on the "order_id" field.
+func OrderIDNotNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotNull(FieldOrderID))
 }
 
 // OrderIDEqualFold applies the EqualFold predicate on the "order_id" field.
@@ -248,6 +298,181 @@ func OpenOrderIDEqualFold(v string) predicate.PaymentAttempt {
 // OpenOrderIDContainsFold applies the ContainsFold predicate on the "open_order_id" field.
 func OpenOrderIDContainsFold(v string) predicate.PaymentAttempt {
 	return predicate.PaymentAttempt(sql.FieldContainsFold(FieldOpenOrderID, v))
+}
+
+// UserIDEQ applies the EQ predicate on the "user_id" field.
+func UserIDEQ(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldUserID, v))
+}
+
+// UserIDNEQ applies the NEQ predicate on the "user_id" field.
+func UserIDNEQ(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNEQ(FieldUserID, v))
+}
+
+// UserIDIn applies the In predicate on the "user_id" field.
+func UserIDIn(vs ...string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIn(FieldUserID, vs...))
+}
+
+// UserIDNotIn applies the NotIn predicate on the "user_id" field.
+func UserIDNotIn(vs ...string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotIn(FieldUserID, vs...))
+}
+
+// UserIDGT applies the GT predicate on the "user_id" field.
+func UserIDGT(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGT(FieldUserID, v))
+}
+
+// UserIDGTE applies the GTE predicate on the "user_id" field.
+func UserIDGTE(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGTE(FieldUserID, v))
+}
+
+// UserIDLT applies the LT predicate on the "user_id" field.
+func UserIDLT(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLT(FieldUserID, v))
+}
+
+// UserIDLTE applies the LTE predicate on the "user_id" field.
+func UserIDLTE(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLTE(FieldUserID, v))
+}
+
+// UserIDContains applies the Contains predicate on the "user_id" field.
+func UserIDContains(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldContains(FieldUserID, v))
+}
+
+// UserIDHasPrefix applies the HasPrefix predicate on the "user_id" field.
+func UserIDHasPrefix(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldHasPrefix(FieldUserID, v))
+}
+
+// UserIDHasSuffix applies the HasSuffix predicate on the "user_id" field.
+func UserIDHasSuffix(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldHasSuffix(FieldUserID, v))
+}
+
+// UserIDIsNil applies the IsNil predicate on the "user_id" field.
+func UserIDIsNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIsNull(FieldUserID))
+}
+
+// UserIDNotNil applies the NotNil predicate on the "user_id" field.
+func UserIDNotNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotNull(FieldUserID))
+}
+
+// UserIDEqualFold applies the EqualFold predicate on the "user_id" field.
+func UserIDEqualFold(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEqualFold(FieldUserID, v))
+}
+
+// UserIDContainsFold applies the ContainsFold predicate on the "user_id" field.
+func UserIDContainsFold(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldContainsFold(FieldUserID, v))
+}
+
+// PointsEQ applies the EQ predicate on the "points" field.
+func PointsEQ(v int64) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldPoints, v))
+}
+
+// PointsNEQ applies the NEQ predicate on the "points" field.
+func PointsNEQ(v int64) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNEQ(FieldPoints, v))
+}
+
+// PointsIn applies the In predicate on the "points" field.
+func PointsIn(vs ...int64) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIn(FieldPoints, vs...))
+}
+
+// PointsNotIn applies the NotIn predicate on the "points" field.
+func PointsNotIn(vs ...int64) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotIn(FieldPoints, vs...))
+}
+
+// PointsGT applies the GT predicate on the "points" field.
+func PointsGT(v int64) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGT(FieldPoints, v))
+}
+
+// PointsGTE applies the GTE predicate on the "points" field.
+func PointsGTE(v int64) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGTE(FieldPoints, v))
+}
+
+// PointsLT applies the LT predicate on the "points" field.
+func PointsLT(v int64) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLT(FieldPoints, v))
+}
+
+// PointsLTE applies the LTE predicate on the "points" field.
+func PointsLTE(v int64) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLTE(FieldPoints, v))
+}
+
+// PointsIsNil applies the IsNil predicate on the "points" field.
+func PointsIsNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIsNull(FieldPoints))
+}
+
+// PointsNotNil applies the NotNil predicate on the "points" field.
+func PointsNotNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotNull(FieldPoints))
+}
+
+// CreditedAtEQ applies the EQ predicate on the "credited_at" field.
+func CreditedAtEQ(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldCreditedAt, v))
+}
+
+// CreditedAtNEQ applies the NEQ predicate on the "credited_at" field.
+func CreditedAtNEQ(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNEQ(FieldCreditedAt, v))
+}
+
+// CreditedAtIn applies the In predicate on the "credited_at" field.
+func CreditedAtIn(vs ...time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIn(FieldCreditedAt, vs...))
+}
+
+// CreditedAtNotIn applies the NotIn predicate on the "credited_at" field.
+func CreditedAtNotIn(vs ...time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotIn(FieldCreditedAt, vs...))
+}
+
+// CreditedAtGT applies the GT predicate on the "credited_at" field.
+func CreditedAtGT(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGT(FieldCreditedAt, v))
+}
+
+// CreditedAtGTE applies the GTE predicate on the "credited_at" field.
+func CreditedAtGTE(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGTE(FieldCreditedAt, v))
+}
+
+// CreditedAtLT applies the LT predicate on the "credited_at" field.
+func CreditedAtLT(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLT(FieldCreditedAt, v))
+}
+
+// CreditedAtLTE applies the LTE predicate on the "credited_at" field.
+func CreditedAtLTE(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLTE(FieldCreditedAt, v))
+}
+
+// CreditedAtIsNil applies the IsNil predicate on the "credited_at" field.
+func CreditedAtIsNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIsNull(FieldCreditedAt))
+}
+
+// CreditedAtNotNil applies the NotNil predicate on the "credited_at" field.
+func CreditedAtNotNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotNull(FieldCreditedAt))
 }
 
 // GatewayEQ applies the EQ predicate on the "gateway" field.
@@ -568,6 +793,291 @@ func ReasonEqualFold(v string) predicate.PaymentAttempt {
 // ReasonContainsFold applies the ContainsFold predicate on the "reason" field.
 func ReasonContainsFold(v string) predicate.PaymentAttempt {
 	return predicate.PaymentAttempt(sql.FieldContainsFold(FieldReason, v))
+}
+
+// ClientSecretEQ applies the EQ predicate on the "client_secret" field.
+func ClientSecretEQ(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldClientSecret, v))
+}
+
+// ClientSecretNEQ applies the NEQ predicate on the "client_secret" field.
+func ClientSecretNEQ(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNEQ(FieldClientSecret, v))
+}
+
+// ClientSecretIn applies the In predicate on the "client_secret" field.
+func ClientSecretIn(vs ...string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIn(FieldClientSecret, vs...))
+}
+
+// ClientSecretNotIn applies the NotIn predicate on the "client_secret" field.
+func ClientSecretNotIn(vs ...string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotIn(FieldClientSecret, vs...))
+}
+
+// ClientSecretGT applies the GT predicate on the "client_secret" field.
+func ClientSecretGT(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGT(FieldClientSecret, v))
+}
+
+// ClientSecretGTE applies the GTE predicate on the "client_secret" field.
+func ClientSecretGTE(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGTE(FieldClientSecret, v))
+}
+
+// ClientSecretLT applies the LT predicate on the "client_secret" field.
+func ClientSecretLT(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLT(FieldClientSecret, v))
+}
+
+// ClientSecretLTE applies the LTE predicate on the "client_secret" field.
+func ClientSecretLTE(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLTE(FieldClientSecret, v))
+}
+
+// ClientSecretContains applies the Contains predicate on the "client_secret" field.
+func ClientSecretContains(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldContains(FieldClientSecret, v))
+}
+
+// ClientSecretHasPrefix applies the HasPrefix predicate on the "client_secret" field.
+func ClientSecretHasPrefix(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldHasPrefix(FieldClientSecret, v))
+}
+
+// ClientSecretHasSuffix applies the HasSuffix predicate on the "client_secret" field.
+func ClientSecretHasSuffix(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldHasSuffix(FieldClientSecret, v))
+}
+
+// ClientSecretEqualFold applies the EqualFold predicate on the "client_secret" field.
+func ClientSecretEqualFold(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEqualFold(FieldClientSecret, v))
+}
+
+// ClientSecretContainsFold applies the ContainsFold predicate on the "client_secret" field.
+func ClientSecretContainsFold(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldContainsFold(FieldClientSecret, v))
+}
+
+// RedirectURLEQ applies the EQ predicate on the "redirect_url" field.
+func RedirectURLEQ(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldRedirectURL, v))
+}
+
+// RedirectURLNEQ applies the NEQ predicate on the "redirect_url" field.
+func RedirectURLNEQ(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNEQ(FieldRedirectURL, v))
+}
+
+// RedirectURLIn applies the In predicate on the "redirect_url" field.
+func RedirectURLIn(vs ...string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIn(FieldRedirectURL, vs...))
+}
+
+// RedirectURLNotIn applies the NotIn predicate on the "redirect_url" field.
+func RedirectURLNotIn(vs ...string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotIn(FieldRedirectURL, vs...))
+}
+
+// RedirectURLGT applies the GT predicate on the "redirect_url" field.
+func RedirectURLGT(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGT(FieldRedirectURL, v))
+}
+
+// RedirectURLGTE applies the GTE predicate on the "redirect_url" field.
+func RedirectURLGTE(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGTE(FieldRedirectURL, v))
+}
+
+// RedirectURLLT applies the LT predicate on the "redirect_url" field.
+func RedirectURLLT(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLT(FieldRedirectURL, v))
+}
+
+// RedirectURLLTE applies the LTE predicate on the "redirect_url" field.
+func RedirectURLLTE(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLTE(FieldRedirectURL, v))
+}
+
+// RedirectURLContains applies the Contains predicate on the "redirect_url" field.
+func RedirectURLContains(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldContains(FieldRedirectURL, v))
+}
+
+// RedirectURLHasPrefix applies the HasPrefix predicate on the "redirect_url" field.
+func RedirectURLHasPrefix(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldHasPrefix(FieldRedirectURL, v))
+}
+
+// RedirectURLHasSuffix applies the HasSuffix predicate on the "redirect_url" field.
+func RedirectURLHasSuffix(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldHasSuffix(FieldRedirectURL, v))
+}
+
+// RedirectURLEqualFold applies the EqualFold predicate on the "redirect_url" field.
+func RedirectURLEqualFold(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEqualFold(FieldRedirectURL, v))
+}
+
+// RedirectURLContainsFold applies the ContainsFold predicate on the "redirect_url" field.
+func RedirectURLContainsFold(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldContainsFold(FieldRedirectURL, v))
+}
+
+// LookAtEQ applies the EQ predicate on the "look_at" field.
+func LookAtEQ(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldLookAt, v))
+}
+
+// LookAtNEQ applies the NEQ predicate on the "look_at" field.
+func LookAtNEQ(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNEQ(FieldLookAt, v))
+}
+
+// LookAtIn applies the In predicate on the "look_at" field.
+func LookAtIn(vs ...time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIn(FieldLookAt, vs...))
+}
+
+// LookAtNotIn applies the NotIn predicate on the "look_at" field.
+func LookAtNotIn(vs ...time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotIn(FieldLookAt, vs...))
+}
+
+// LookAtGT applies the GT predicate on the "look_at" field.
+func LookAtGT(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGT(FieldLookAt, v))
+}
+
+// LookAtGTE applies the GTE predicate on the "look_at" field.
+func LookAtGTE(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGTE(FieldLookAt, v))
+}
+
+// LookAtLT applies the LT predicate on the "look_at" field.
+func LookAtLT(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLT(FieldLookAt, v))
+}
+
+// LookAtLTE applies the LTE predicate on the "look_at" field.
+func LookAtLTE(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLTE(FieldLookAt, v))
+}
+
+// LookAtIsNil applies the IsNil predicate on the "look_at" field.
+func LookAtIsNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIsNull(FieldLookAt))
+}
+
+// LookAtNotNil applies the NotNil predicate on the "look_at" field.
+func LookAtNotNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotNull(FieldLookAt))
+}
+
+// LooksEQ applies the EQ predicate on the "looks" field.
+func LooksEQ(v int) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldLooks, v))
+}
+
+// LooksNEQ applies the NEQ predicate on the "looks" field.
+func LooksNEQ(v int) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNEQ(FieldLooks, v))
+}
+
+// LooksIn applies the In predicate on the "looks" field.
+func LooksIn(vs ...int) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIn(FieldLooks, vs...))
+}
+
+// LooksNotIn applies the NotIn predicate on the "looks" field.
+func LooksNotIn(vs ...int) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotIn(FieldLooks, vs...))
+}
+
+// LooksGT applies the GT predicate on the "looks" field.
+func LooksGT(v int) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGT(FieldLooks, v))
+}
+
+// LooksGTE applies the GTE predicate on the "looks" field.
+func LooksGTE(v int) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGTE(FieldLooks, v))
+}
+
+// LooksLT applies the LT predicate on the "looks" field.
+func LooksLT(v int) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLT(FieldLooks, v))
+}
+
+// LooksLTE applies the LTE predicate on the "looks" field.
+func LooksLTE(v int) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLTE(FieldLooks, v))
+}
+
+// LastErrorEQ applies the EQ predicate on the "last_error" field.
+func LastErrorEQ(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldLastError, v))
+}
+
+// LastErrorNEQ applies the NEQ predicate on the "last_error" field.
+func LastErrorNEQ(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNEQ(FieldLastError, v))
+}
+
+// LastErrorIn applies the In predicate on the "last_error" field.
+func LastErrorIn(vs ...string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIn(FieldLastError, vs...))
+}
+
+// LastErrorNotIn applies the NotIn predicate on the "last_error" field.
+func LastErrorNotIn(vs ...string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotIn(FieldLastError, vs...))
+}
+
+// LastErrorGT applies the GT predicate on the "last_error" field.
+func LastErrorGT(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGT(FieldLastError, v))
+}
+
+// LastErrorGTE applies the GTE predicate on the "last_error" field.
+func LastErrorGTE(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGTE(FieldLastError, v))
+}
+
+// LastErrorLT applies the LT predicate on the "last_error" field.
+func LastErrorLT(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLT(FieldLastError, v))
+}
+
+// LastErrorLTE applies the LTE predicate on the "last_error" field.
+func LastErrorLTE(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLTE(FieldLastError, v))
+}
+
+// LastErrorContains applies the Contains predicate on the "last_error" field.
+func LastErrorContains(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldContains(FieldLastError, v))
+}
+
+// LastErrorHasPrefix applies the HasPrefix predicate on the "last_error" field.
+func LastErrorHasPrefix(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldHasPrefix(FieldLastError, v))
+}
+
+// LastErrorHasSuffix applies the HasSuffix predicate on the "last_error" field.
+func LastErrorHasSuffix(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldHasSuffix(FieldLastError, v))
+}
+
+// LastErrorEqualFold applies the EqualFold predicate on the "last_error" field.
+func LastErrorEqualFold(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEqualFold(FieldLastError, v))
+}
+
+// LastErrorContainsFold applies the ContainsFold predicate on the "last_error" field.
+func LastErrorContainsFold(v string) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldContainsFold(FieldLastError, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

@@ -48,7 +48,7 @@ func (Order) Edges() []ent.Edge {
 		edge.From("user", User.Type).Ref("orders").Field("user_id").Unique().Required().Immutable(),
 		edge.To("lines", OrderLine.Type),
 		edge.To("payment", Payment.Type).Unique(),
-		edge.To("payment_attempts", PaymentAttempt.Type),
+		edge.To("payment_attempts", PaymentAttempt.Type).Annotations(entsql.OnDelete(entsql.NoAction)),
 	}
 }
 
@@ -107,7 +107,8 @@ func (Payment) Fields() []ent.Field {
 		field.Int64("amount_minor").NonNegative().Immutable(),
 		currency(),
 		optionalRef("account_id"),
-		field.String("reference").MaxLen(100).Default("").Comment("The gateway's reference."),
+		field.String("reference").MaxLen(maxReference).Default("").Comment("The gateway's reference."),
+		optionalRef("attempt_id"), // the payment attempt that a payment by card was made by
 		field.String("failure_reason").Validate(upTo(MaxReason)).Annotations(wide(MaxReason)).Default(""),
 		fixedTimestamp("created_at"),
 		timestamp("updated_at"),
@@ -119,46 +120,6 @@ func (Payment) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.From("order", Order.Type).Ref("payment").Field("order_id").Unique().Required().Immutable(),
 	}
-}
-
-// PaymentAttempt is one attempt to take the money for an order by the payment gateway. Its row is committed before the gateway is asked,
-// and its ID is the idempotency key there.
-type PaymentAttempt struct{ ent.Schema }
-
-// Annotations of the PaymentAttempt.
-func (PaymentAttempt) Annotations() []schema.Annotation {
-	return []schema.Annotation{entsql.Annotation{Table: "payment_attempts"}}
-}
-
-// Fields of the PaymentAttempt.
-func (PaymentAttempt) Fields() []ent.Field {
-	return []ent.Field{
-		id(),
-		ref("order_id"),
-		field.String("open_order_id").MaxLen(idLen).Optional().Nillable().Unique().
-			Comment("The order, for as long as the attempt may still pay it: an order has one such attempt at a time."),
-		field.String("gateway").MaxLen(idLen).Immutable(),
-		field.Enum("status").Values("CREATED", "AUTHORIZING", "REQUIRES_ACTION", "AUTHORIZED", "CAPTURING", "CAPTURED",
-			"REFUNDING", "REFUNDED", "DECLINED", "VOIDING", "VOIDED", "UNKNOWN"),
-		field.Int64("amount_minor").Positive().Immutable(),
-		currency(),
-		field.String("reference").MaxLen(255).Default("").Comment("The gateway's reference, empty before its first answer."),
-		field.String("reason").Validate(upTo(MaxReason)).Annotations(wide(MaxReason)).Default("").Comment("Why it was declined."),
-		fixedTimestamp("created_at"),
-		timestamp("updated_at"),
-	}
-}
-
-// Edges of the PaymentAttempt.
-func (PaymentAttempt) Edges() []ent.Edge {
-	return []ent.Edge{
-		edge.From("order", Order.Type).Ref("payment_attempts").Field("order_id").Unique().Required().Immutable(),
-	}
-}
-
-// Indexes of the PaymentAttempt: the attempts of an order.
-func (PaymentAttempt) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("order_id")}
 }
 
 // WebhookEvent is a message of a payment gateway that was received. It is written in the transaction of its effect, so that a message that

@@ -71,6 +71,29 @@ func (ec *executionContext) fieldContext_FamilyStrategy_strategy(_ context.Conte
 	return graphql.NewScalarFieldContext("FamilyStrategy", field, false, false, errors.New("field of type Strategy does not have child fields"))
 }
 
+func (ec *executionContext) _FamilyStrategy_warning(ctx context.Context, field graphql.CollectedField, obj *model.FamilyStrategy) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FamilyStrategy_warning(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Warning, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FamilyStrategy_warning(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FamilyStrategy", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _Money_amountMinor(ctx context.Context, field graphql.CollectedField, obj *model.Money) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -563,6 +586,11 @@ func (ec *executionContext) _FamilyStrategy(ctx context.Context, sel ast.Selecti
 		case "strategy":
 			out.Values[i] = ec._FamilyStrategy_strategy(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "warning":
+			out.Values[i] = ec._FamilyStrategy_warning(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:

@@ -86,6 +86,38 @@ func (ec *executionContext) fieldContext_ChargePointsPayload_wallet(_ context.Co
 	return fc, nil
 }
 
+func (ec *executionContext) _ChargePointsPayload_attempt(ctx context.Context, field graphql.CollectedField, obj *model.ChargePointsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChargePointsPayload_attempt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Attempt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PaymentAttempt) graphql.Marshaler {
+			return ec.marshalOPaymentAttempt2ᚖholdfastᚋgraphᚋmodelᚐPaymentAttempt(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChargePointsPayload_attempt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ChargePointsPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PaymentAttempt(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _ChargePointsPayload_meta(ctx context.Context, field graphql.CollectedField, obj *model.ChargePointsPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -739,6 +771,11 @@ func (ec *executionContext) _ChargePointsPayload(ctx context.Context, sel ast.Se
 			out.Values[i] = graphql.MarshalString("ChargePointsPayload")
 		case "wallet":
 			out.Values[i] = ec._ChargePointsPayload_wallet(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "attempt":
+			out.Values[i] = ec._ChargePointsPayload_attempt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}

@@ -90,6 +90,7 @@ type ComplexityRoot struct {
 	}
 
 	ChargePointsPayload struct {
+		Attempt    func(childComplexity int) int
 		Meta       func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 		Wallet     func(childComplexity int) int
@@ -265,6 +266,7 @@ type ComplexityRoot struct {
 	FamilyStrategy struct {
 		Family   func(childComplexity int) int
 		Strategy func(childComplexity int) int
+		Warning  func(childComplexity int) int
 	}
 
 	HeldLock struct {
@@ -352,19 +354,20 @@ type ComplexityRoot struct {
 	}
 
 	Order struct {
-		CouponIssue func(childComplexity int) int
-		CreatedAt   func(childComplexity int) int
-		Discount    func(childComplexity int) int
-		ExpiresAt   func(childComplexity int) int
-		Failure     func(childComplexity int) int
-		ID          func(childComplexity int) int
-		Lines       func(childComplexity int) int
-		Payment     func(childComplexity int) int
-		Persistence func(childComplexity int) int
-		Status      func(childComplexity int) int
-		Subtotal    func(childComplexity int) int
-		Total       func(childComplexity int) int
-		UpdatedAt   func(childComplexity int) int
+		CouponIssue     func(childComplexity int) int
+		CreatedAt       func(childComplexity int) int
+		Discount        func(childComplexity int) int
+		ExpiresAt       func(childComplexity int) int
+		Failure         func(childComplexity int) int
+		ID              func(childComplexity int) int
+		Lines           func(childComplexity int) int
+		Payment         func(childComplexity int) int
+		PaymentAttempts func(childComplexity int) int
+		Persistence     func(childComplexity int) int
+		Status          func(childComplexity int) int
+		Subtotal        func(childComplexity int) int
+		Total           func(childComplexity int) int
+		UpdatedAt       func(childComplexity int) int
 	}
 
 	OrderConnection struct {
@@ -410,6 +413,7 @@ type ComplexityRoot struct {
 
 	PayOrderPayload struct {
 		Account     func(childComplexity int) int
+		Attempt     func(childComplexity int) int
 		CouponIssue func(childComplexity int) int
 		Meta        func(childComplexity int) int
 		Order       func(childComplexity int) int
@@ -428,6 +432,20 @@ type ComplexityRoot struct {
 		Reference     func(childComplexity int) int
 		Status        func(childComplexity int) int
 		UpdatedAt     func(childComplexity int) int
+	}
+
+	PaymentAction struct {
+		ClientSecret func(childComplexity int) int
+		RedirectURL  func(childComplexity int) int
+	}
+
+	PaymentAttempt struct {
+		Action    func(childComplexity int) int
+		Amount    func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Reason    func(childComplexity int) int
+		Status    func(childComplexity int) int
 	}
 
 	PaymentDeclinedError struct {
@@ -450,6 +468,7 @@ type ComplexityRoot struct {
 
 	PlaceOrderPayload struct {
 		Account     func(childComplexity int) int
+		Attempt     func(childComplexity int) int
 		CouponIssue func(childComplexity int) int
 		Meta        func(childComplexity int) int
 		Order       func(childComplexity int) int
@@ -855,6 +874,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CancelOrderPayload.Wallet(childComplexity), true
 
+	case "ChargePointsPayload.attempt":
+		if e.ComplexityRoot.ChargePointsPayload.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChargePointsPayload.Attempt(childComplexity), true
 	case "ChargePointsPayload.meta":
 		if e.ComplexityRoot.ChargePointsPayload.Meta == nil {
 			break
@@ -1570,6 +1595,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.FamilyStrategy.Strategy(childComplexity), true
+	case "FamilyStrategy.warning":
+		if e.ComplexityRoot.FamilyStrategy.Warning == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FamilyStrategy.Warning(childComplexity), true
 
 	case "HeldLock.fence":
 		if e.ComplexityRoot.HeldLock.Fence == nil {
@@ -2060,6 +2091,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Order.Payment(childComplexity), true
+	case "Order.paymentAttempts":
+		if e.ComplexityRoot.Order.PaymentAttempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Order.PaymentAttempts(childComplexity), true
 	case "Order.persistence":
 		if e.ComplexityRoot.Order.Persistence == nil {
 			break
@@ -2241,6 +2278,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PayOrderPayload.Account(childComplexity), true
+	case "PayOrderPayload.attempt":
+		if e.ComplexityRoot.PayOrderPayload.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PayOrderPayload.Attempt(childComplexity), true
 	case "PayOrderPayload.couponIssue":
 		if e.ComplexityRoot.PayOrderPayload.CouponIssue == nil {
 			break
@@ -2333,6 +2376,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Payment.UpdatedAt(childComplexity), true
 
+	case "PaymentAction.clientSecret":
+		if e.ComplexityRoot.PaymentAction.ClientSecret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentAction.ClientSecret(childComplexity), true
+	case "PaymentAction.redirectUrl":
+		if e.ComplexityRoot.PaymentAction.RedirectURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentAction.RedirectURL(childComplexity), true
+
+	case "PaymentAttempt.action":
+		if e.ComplexityRoot.PaymentAttempt.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentAttempt.Action(childComplexity), true
+	case "PaymentAttempt.amount":
+		if e.ComplexityRoot.PaymentAttempt.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentAttempt.Amount(childComplexity), true
+	case "PaymentAttempt.createdAt":
+		if e.ComplexityRoot.PaymentAttempt.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentAttempt.CreatedAt(childComplexity), true
+	case "PaymentAttempt.id":
+		if e.ComplexityRoot.PaymentAttempt.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentAttempt.ID(childComplexity), true
+	case "PaymentAttempt.reason":
+		if e.ComplexityRoot.PaymentAttempt.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentAttempt.Reason(childComplexity), true
+	case "PaymentAttempt.status":
+		if e.ComplexityRoot.PaymentAttempt.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentAttempt.Status(childComplexity), true
+
 	case "PaymentDeclinedError.code":
 		if e.ComplexityRoot.PaymentDeclinedError.Code == nil {
 			break
@@ -2413,6 +2506,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PlaceOrderPayload.Account(childComplexity), true
+	case "PlaceOrderPayload.attempt":
+		if e.ComplexityRoot.PlaceOrderPayload.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlaceOrderPayload.Attempt(childComplexity), true
 	case "PlaceOrderPayload.couponIssue":
 		if e.ComplexityRoot.PlaceOrderPayload.CouponIssue == nil {
 			break
@@ -3556,6 +3655,58 @@ type AccountPayload {
   userErrors: [UserError!]!
 }
 `, BuiltIn: false},
+	{Name: "../schema/attempts.graphqls", Input: `"One attempt to take money by the payment gateway, for an order or for points."
+type PaymentAttempt {
+  "The identifier, which is the idempotency key at the gateway."
+  id: ID!
+  "How far it has come."
+  status: PaymentAttemptStatus!
+  "How much is to be paid."
+  amount: Money!
+  "When it was begun."
+  createdAt: DateTime!
+  "Why it was declined or given back, null unless it was."
+  reason: String
+  "What the customer has to do, for as long as the status is REQUIRES_ACTION; null otherwise, and for everybody but the customer."
+  action: PaymentAction
+}
+
+"What a customer needs to confirm a payment, such as by 3-D Secure. It is secret. The gateway tells one of both, or both."
+type PaymentAction {
+  "What the gateway's program in the browser confirms the payment with."
+  clientSecret: String
+  "The page at which the customer confirms the payment."
+  redirectUrl: String
+}
+
+"How far a payment attempt has come."
+enum PaymentAttemptStatus {
+  "The gateway was not asked yet."
+  CREATED
+  "The gateway is being asked to hold the amount."
+  AUTHORIZING
+  "The customer has to confirm it: see action. After that, repeat the request with the same key, or wait: the shop looks it up by itself."
+  REQUIRES_ACTION
+  "The gateway holds the amount for the shop."
+  AUTHORIZED
+  "The gateway is being asked to take the amount."
+  CAPTURING
+  "The amount is the shop's."
+  CAPTURED
+  "The gateway is being asked to give the amount back."
+  REFUNDING
+  "The amount was given back."
+  REFUNDED
+  "The payment was refused."
+  DECLINED
+  "The gateway is being asked to end it; no money is taken."
+  VOIDING
+  "It was ended; no money was taken."
+  VOIDED
+  "An answer of the gateway is missing; the shop looks it up."
+  UNKNOWN
+}
+`, BuiltIn: false},
 	{Name: "../schema/catalog.graphqls", Input: `extend type Query {
   "A product. An archived one is for administrators; orders keep showing it to their customers."
   product(
@@ -4532,6 +4683,8 @@ type FamilyStrategy {
   family: Family!
   "Its strategy."
   strategy: Strategy!
+  "What an operator has to know of how the shop runs, such as that payments are simulated; null if there is nothing."
+  warning: String
 }
 
 "How an operation on contended numbers went."
@@ -4634,7 +4787,7 @@ extend type Mutation {
 
 "One run of a job."
 type SchedulerRun {
-  "The job: expire, reconcile, prime or retention."
+  "The job: expire, sweep, reconcile, prime, index or retention."
   job: String!
   "The instance that ran it."
   instance: ID!
@@ -4832,6 +4985,8 @@ type Order implements Node {
   couponIssue: CouponIssue
   "How it was paid, null before."
   payment: Payment
+  "The attempts to pay it by card, the newest first, at most 20."
+  paymentAttempts: [PaymentAttempt!]!
   "Why it failed, null unless it did."
   failure: OrderFailure
   "When it was placed."
@@ -5049,6 +5204,8 @@ type PlaceOrderPayload {
   couponIssue: CouponIssue
   "The place in the waiting line, where the order waits."
   ticket: QueueTicket
+  "The payment by card, where one was asked for. If it is REQUIRES_ACTION, the customer has to confirm it, and the order is PENDING."
+  attempt: PaymentAttempt
   "How the operation went."
   meta: OperationMeta!
   "Why the shop refused; empty on success."
@@ -5067,6 +5224,8 @@ type PayOrderPayload {
   account: Account
   "The coupon of the order, which a failed payment gives back."
   couponIssue: CouponIssue
+  "The payment by card, where one was asked for. If it is REQUIRES_ACTION, the customer has to confirm it, and the order is PENDING."
+  attempt: PaymentAttempt
   "How the operation went."
   meta: OperationMeta!
   "Why the shop refused; empty on success."
@@ -5197,6 +5356,8 @@ input ChargePointsInput {
 type ChargePointsPayload {
   "The caller's wallet as it is now, null where it was refused."
   wallet: Wallet
+  "Their payment. If it is REQUIRES_ACTION, the customer has to confirm it, and the points are not added yet."
+  attempt: PaymentAttempt
   "How the operation went."
   meta: OperationMeta!
   "Why the shop refused; empty on success."
@@ -5408,6 +5569,8 @@ func (ec *executionContext) childFields_ChargePointsPayload(ctx context.Context,
 	switch field.Name {
 	case "wallet":
 		return ec.fieldContext_ChargePointsPayload_wallet(ctx, field)
+	case "attempt":
+		return ec.fieldContext_ChargePointsPayload_attempt(ctx, field)
 	case "meta":
 		return ec.fieldContext_ChargePointsPayload_meta(ctx, field)
 	case "userErrors":
@@ -5718,6 +5881,8 @@ func (ec *executionContext) childFields_FamilyStrategy(ctx context.Context, fiel
 		return ec.fieldContext_FamilyStrategy_family(ctx, field)
 	case "strategy":
 		return ec.fieldContext_FamilyStrategy_strategy(ctx, field)
+	case "warning":
+		return ec.fieldContext_FamilyStrategy_warning(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type FamilyStrategy", field.Name)
 }
@@ -5828,6 +5993,8 @@ func (ec *executionContext) childFields_Order(ctx context.Context, field graphql
 		return ec.fieldContext_Order_couponIssue(ctx, field)
 	case "payment":
 		return ec.fieldContext_Order_payment(ctx, field)
+	case "paymentAttempts":
+		return ec.fieldContext_Order_paymentAttempts(ctx, field)
 	case "failure":
 		return ec.fieldContext_Order_failure(ctx, field)
 	case "createdAt":
@@ -5914,6 +6081,8 @@ func (ec *executionContext) childFields_PayOrderPayload(ctx context.Context, fie
 		return ec.fieldContext_PayOrderPayload_account(ctx, field)
 	case "couponIssue":
 		return ec.fieldContext_PayOrderPayload_couponIssue(ctx, field)
+	case "attempt":
+		return ec.fieldContext_PayOrderPayload_attempt(ctx, field)
 	case "meta":
 		return ec.fieldContext_PayOrderPayload_meta(ctx, field)
 	case "userErrors":
@@ -5946,6 +6115,34 @@ func (ec *executionContext) childFields_Payment(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Payment", field.Name)
 }
 
+func (ec *executionContext) childFields_PaymentAction(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "clientSecret":
+		return ec.fieldContext_PaymentAction_clientSecret(ctx, field)
+	case "redirectUrl":
+		return ec.fieldContext_PaymentAction_redirectUrl(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PaymentAction", field.Name)
+}
+
+func (ec *executionContext) childFields_PaymentAttempt(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_PaymentAttempt_id(ctx, field)
+	case "status":
+		return ec.fieldContext_PaymentAttempt_status(ctx, field)
+	case "amount":
+		return ec.fieldContext_PaymentAttempt_amount(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_PaymentAttempt_createdAt(ctx, field)
+	case "reason":
+		return ec.fieldContext_PaymentAttempt_reason(ctx, field)
+	case "action":
+		return ec.fieldContext_PaymentAttempt_action(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PaymentAttempt", field.Name)
+}
+
 func (ec *executionContext) childFields_PlaceOrderPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "order":
@@ -5960,6 +6157,8 @@ func (ec *executionContext) childFields_PlaceOrderPayload(ctx context.Context, f
 		return ec.fieldContext_PlaceOrderPayload_couponIssue(ctx, field)
 	case "ticket":
 		return ec.fieldContext_PlaceOrderPayload_ticket(ctx, field)
+	case "attempt":
+		return ec.fieldContext_PlaceOrderPayload_attempt(ctx, field)
 	case "meta":
 		return ec.fieldContext_PlaceOrderPayload_meta(ctx, field)
 	case "userErrors":

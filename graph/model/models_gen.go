@@ -153,6 +153,8 @@ type ChargePointsInput struct {
 type ChargePointsPayload struct {
 	// The caller's wallet as it is now, null where it was refused.
 	Wallet *Wallet `json:"wallet,omitempty"`
+	// Their payment. If it is REQUIRES_ACTION, the customer has to confirm it, and the points are not added yet.
+	Attempt *PaymentAttempt `json:"attempt,omitempty"`
 	// How the operation went.
 	Meta *OperationMeta `json:"meta"`
 	// Why the shop refused; empty on success.
@@ -483,6 +485,8 @@ type FamilyStrategy struct {
 	Family Family `json:"family"`
 	// Its strategy.
 	Strategy Strategy `json:"strategy"`
+	// What an operator has to know of how the shop runs, such as that payments are simulated; null if there is nothing.
+	Warning *string `json:"warning,omitempty"`
 }
 
 // A lock in Redis.
@@ -752,6 +756,8 @@ type PayOrderPayload struct {
 	Account *Account `json:"account,omitempty"`
 	// The coupon of the order, which a failed payment gives back.
 	CouponIssue *CouponIssue `json:"couponIssue,omitempty"`
+	// The payment by card, where one was asked for. If it is REQUIRES_ACTION, the customer has to confirm it, and the order is PENDING.
+	Attempt *PaymentAttempt `json:"attempt,omitempty"`
 	// How the operation went.
 	Meta *OperationMeta `json:"meta"`
 	// Why the shop refused; empty on success.
@@ -781,6 +787,30 @@ type Payment struct {
 }
 
 func (Payment) IsNode() {}
+
+// What a customer needs to confirm a payment, such as by 3-D Secure. It is secret. The gateway tells one of both, or both.
+type PaymentAction struct {
+	// What the gateway's program in the browser confirms the payment with.
+	ClientSecret *string `json:"clientSecret,omitempty"`
+	// The page at which the customer confirms the payment.
+	RedirectURL *string `json:"redirectUrl,omitempty"`
+}
+
+// One attempt to take money by the payment gateway, for an order or for points.
+type PaymentAttempt struct {
+	// The identifier, which is the idempotency key at the gateway.
+	ID string `json:"id"`
+	// How far it has come.
+	Status PaymentAttemptStatus `json:"status"`
+	// How much is to be paid.
+	Amount *Money `json:"amount"`
+	// When it was begun.
+	CreatedAt time.Time `json:"createdAt"`
+	// Why it was declined or given back, null unless it was.
+	Reason *string `json:"reason,omitempty"`
+	// What the customer has to do, for as long as the status is REQUIRES_ACTION; null otherwise, and for everybody but the customer.
+	Action *PaymentAction `json:"action,omitempty"`
+}
 
 // The payment was declined.
 type PaymentDeclinedError struct {
@@ -857,6 +887,8 @@ type PlaceOrderPayload struct {
 	CouponIssue *CouponIssue `json:"couponIssue,omitempty"`
 	// The place in the waiting line, where the order waits.
 	Ticket *QueueTicket `json:"ticket,omitempty"`
+	// The payment by card, where one was asked for. If it is REQUIRES_ACTION, the customer has to confirm it, and the order is PENDING.
+	Attempt *PaymentAttempt `json:"attempt,omitempty"`
 	// How the operation went.
 	Meta *OperationMeta `json:"meta"`
 	// Why the shop refused; empty on success.
@@ -1109,7 +1141,7 @@ type ReconcilePayload struct {
 
 // One run of a job.
 type SchedulerRun struct {
-	// The job: expire, reconcile, prime or retention.
+	// The job: expire, sweep, reconcile, prime, index or retention.
 	Job string `json:"job"`
 	// The instance that ran it.
 	Instance string `json:"instance"`
@@ -1768,6 +1800,80 @@ func (e *OrderStatus) UnmarshalGQL(v any) error {
 }
 
 func (e OrderStatus) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// How far a payment attempt has come.
+type PaymentAttemptStatus string
+
+const (
+	// The gateway was not asked yet.
+	PaymentAttemptStatusCreated PaymentAttemptStatus = "CREATED"
+	// The gateway is being asked to hold the amount.
+	PaymentAttemptStatusAuthorizing PaymentAttemptStatus = "AUTHORIZING"
+	// The customer has to confirm it: see action. After that, repeat the request with the same key, or wait: the shop looks it up by itself.
+	PaymentAttemptStatusRequiresAction PaymentAttemptStatus = "REQUIRES_ACTION"
+	// The gateway holds the amount for the shop.
+	PaymentAttemptStatusAuthorized PaymentAttemptStatus = "AUTHORIZED"
+	// The gateway is being asked to take the amount.
+	PaymentAttemptStatusCapturing PaymentAttemptStatus = "CAPTURING"
+	// The amount is the shop's.
+	PaymentAttemptStatusCaptured PaymentAttemptStatus = "CAPTURED"
+	// The gateway is being asked to give the amount back.
+	PaymentAttemptStatusRefunding PaymentAttemptStatus = "REFUNDING"
+	// The amount was given back.
+	PaymentAttemptStatusRefunded PaymentAttemptStatus = "REFUNDED"
+	// The payment was refused.
+	PaymentAttemptStatusDeclined PaymentAttemptStatus = "DECLINED"
+	// The gateway is being asked to end it; no money is taken.
+	PaymentAttemptStatusVoiding PaymentAttemptStatus = "VOIDING"
+	// It was ended; no money was taken.
+	PaymentAttemptStatusVoided PaymentAttemptStatus = "VOIDED"
+	// An answer of the gateway is missing; the shop looks it up.
+	PaymentAttemptStatusUnknown PaymentAttemptStatus = "UNKNOWN"
+)
+
+var AllPaymentAttemptStatus = []PaymentAttemptStatus{
+	PaymentAttemptStatusCreated,
+	PaymentAttemptStatusAuthorizing,
+	PaymentAttemptStatusRequiresAction,
+	PaymentAttemptStatusAuthorized,
+	PaymentAttemptStatusCapturing,
+	PaymentAttemptStatusCaptured,
+	PaymentAttemptStatusRefunding,
+	PaymentAttemptStatusRefunded,
+	PaymentAttemptStatusDeclined,
+	PaymentAttemptStatusVoiding,
+	PaymentAttemptStatusVoided,
+	PaymentAttemptStatusUnknown,
+}
+
+func (e PaymentAttemptStatus) IsValid() bool {
+	switch e {
+	case PaymentAttemptStatusCreated, PaymentAttemptStatusAuthorizing, PaymentAttemptStatusRequiresAction, PaymentAttemptStatusAuthorized, PaymentAttemptStatusCapturing, PaymentAttemptStatusCaptured, PaymentAttemptStatusRefunding, PaymentAttemptStatusRefunded, PaymentAttemptStatusDeclined, PaymentAttemptStatusVoiding, PaymentAttemptStatusVoided, PaymentAttemptStatusUnknown:
+		return true
+	}
+	return false
+}
+
+func (e PaymentAttemptStatus) String() string {
+	return string(e)
+}
+
+func (e *PaymentAttemptStatus) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = PaymentAttemptStatus(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid PaymentAttemptStatus", str)
+	}
+	return nil
+}
+
+func (e PaymentAttemptStatus) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 

@@ -1,0 +1,4 @@
+-- Modify "payments" table
+ALTER TABLE `payments` MODIFY COLUMN `reference` varchar(255) NOT NULL DEFAULT '', ADD COLUMN `attempt_id` varchar(64) NULL;
+-- Modify "payment_attempts" table
+ALTER TABLE `payment_attempts` ADD CONSTRAINT `payment_attempts_subject` CHECK (`order_id` is not null and `user_id` is null and `points` is null and `credited_at` is null or `order_id` is null and `open_order_id` is null and `user_id` is not null and `points` is not null and `points` > 0), MODIFY COLUMN `order_id` varchar(64) NULL, ADD COLUMN `user_id` varchar(64) NULL, ADD COLUMN `points` bigint NULL, ADD COLUMN `credited_at` datetime(6) NULL, ADD COLUMN `client_secret` varchar(500) NOT NULL DEFAULT '', ADD COLUMN `redirect_url` varchar(2000) NOT NULL DEFAULT '', ADD COLUMN `look_at` datetime(6) NULL, ADD COLUMN `looks` bigint NOT NULL DEFAULT 0, ADD COLUMN `last_error` varchar(500) NOT NULL DEFAULT '', ADD INDEX `paymentattempt_look_at` (`look_at`);
