@@ -2,6 +2,7 @@ import { useApolloClient, useQuery } from '@apollo/client/react';
 import { type FormEvent, useState } from 'react';
 
 import { addOrder } from './cache';
+import { Confirm, toConfirm } from './Confirm';
 import { CheckoutDocument, PlaceOrderDocument, ProductDocument } from './gql/operations';
 import { discounted, formatMoney, sum } from './money';
 import { Failure, Outcome } from './Outcome';
@@ -107,7 +108,11 @@ export function Basket() {
         ) : (
           <>
             Order {order.payload?.order?.status === 'PAID' ? 'placed and paid' : 'placed'}:{' '}
-            {order.payload?.order && formatMoney(order.payload.order.total)}. <a href="#orders">See your orders</a>
+            {order.payload?.order && formatMoney(order.payload.order.total)}.{' '}
+            {toConfirm(order.payload?.attempt) && (
+              <Confirm attempt={order.payload.attempt} after="The order is paid a minute or two after that." />
+            )}{' '}
+            <a href="#orders">See your orders</a>
           </>
         )}
       </Outcome>

@@ -1,6 +1,7 @@
 import { useQuery } from '@apollo/client/react';
 import { type FormEvent, useState } from 'react';
 
+import { Confirm, toConfirm } from './Confirm';
 import { ChargePointsDocument, type JournalFragment, PointsDocument } from './gql/operations';
 import { More } from './More';
 import { formatCount, formatMoney, formatTime } from './money';
@@ -55,7 +56,11 @@ export function Points() {
         </p>
       )}
       <Outcome error={charge.error} payload={charge.payload}>
-        Points added.
+        {toConfirm(charge.payload?.attempt) ? (
+          <Confirm attempt={charge.payload.attempt} after="The points are added a minute or two after that." />
+        ) : (
+          'Points added.'
+        )}
       </Outcome>
       {wallet && (
         <>
