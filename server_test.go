@@ -129,6 +129,12 @@ func TestProductionIsNotForNothing(t *testing.T) {
 	if got := send(t, ctx, http.MethodGet, url+"/readyz", "", ""); strings.Contains(got, "simulated") {
 		t.Errorf("/readyz: %s", got)
 	}
+	if got := ask(root, `{ strategies { family warning } }`); strings.Contains(got, "simulated") || !strings.Contains(got, "STOCK") {
+		t.Errorf("the strategies say %s", got)
+	}
+	if page, err := http.Get(url + "/simulated-gateway/pat_1"); err != nil || page.StatusCode != http.StatusNotFound || page.Body.Close() != nil {
+		t.Errorf("the page of a gateway that is not there: %v, %v", page, err)
+	}
 	if log := stop(); strings.Contains(log, "simulated") {
 		t.Errorf("the log speaks of what is not so:\n%s", log)
 	}
@@ -151,9 +157,28 @@ func TestProductionIsNotForNothing(t *testing.T) {
 	if got := send(t, ctx, http.MethodGet, url+"/readyz", "", ""); !strings.Contains(got, "payments are simulated") {
 		t.Errorf("/readyz: %s", got)
 	}
+	if got := ask(root, `{ strategies { warning } }`); !strings.Contains(got, "no money is taken") {
+		t.Errorf("the strategies say %s", got)
+	}
 	if log := stop(); !strings.Contains(log, `"level":"WARN","msg":"payments are simulated`) {
 		t.Errorf("the log does not warn:\n%s", log)
 	}
+
+	// The customer of a rehearsal confirms the payment at the page of the simulated gateway.
+	url, stop = start(append(simulated, "HOLDFAST_PAYMENT_ALLOW_SIMULATED=true", "HOLDFAST_PAYMENT_ACTION_RATE=1"))
+	confirmed := fmt.Sprintf(`mutation { placeOrder(input: {idempotencyKey: %q, lines: [{productId: %q, quantity: 1}], payment: {method: CARD}}) {
+		order { status } attempt { action { redirectUrl } } userErrors { code } } }`, "6f1c2e0a-3b0e-4a53-9d4c-0d4a4c2f7a12", product)
+	page := regexp.MustCompile(`/simulated-gateway/\w+`).FindString(ask(alice, confirmed))
+	if got := send(t, ctx, http.MethodGet, url+page, "", ""); page == "" || !strings.Contains(got, "Confirm the payment") {
+		t.Fatalf("the page %q is %s", page, got)
+	}
+	answer, err := http.PostForm(url+page, map[string][]string{"decision": {"confirm"}})
+	must(t, err)
+	must(t, answer.Body.Close())
+	if got := ask(alice, confirmed); !strings.Contains(got, "PAID") {
+		t.Errorf("the order whose payment was confirmed is %s", got)
+	}
+	stop()
 }
 
 // TestWebhookSimulate sends messages of the simulated gateway to a server, as an operator does who tries what becomes of payments.

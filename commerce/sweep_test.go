@@ -255,6 +255,43 @@ func TestSweepGivesBackWhatTheWalletCannotTake(t *testing.T) {
 	})
 }
 
+// TestSweepGivesBackWhatWasCutOff: the request dies while the gateway gives back what the wallet cannot take, before or after it has done so.
+func TestSweepGivesBackWhatWasCutOff(t *testing.T) {
+	for _, when := range []string{"before", "after"} {
+		t.Run(when, func(t *testing.T) {
+			everyStrategy(t, func(t *testing.T, s *shop) {
+				s.points(t, alice, 250)
+				ctx, crash := context.WithCancel(t.Context())
+				defer crash()
+				s.gateway.fail = func(call, _ string) error {
+					if call != "cancel" || ctx.Err() != nil {
+						return nil
+					}
+					crash()
+					if when == "before" {
+						return errGatewayDown
+					}
+					s.gateway.lose = call
+					return nil
+				}
+				_, err := s.Points.Charge(ctx, alice, commerce.ChargePoints{Key: uuid.New(), Amount: lockprovider.MaxAmount})
+				if err == nil {
+					t.Fatal("nothing was cut off")
+				}
+				s.wantReturned(t)
+				s.sweep(t, 1, 0)
+				s.wantReturned(t, fmt.Sprintf("REFUNDED the wallet can take %d more points, not %d",
+					int64(lockprovider.MaxAmount-250), int64(lockprovider.MaxAmount)))
+				if got := s.gateway.taken(); got != 250 {
+					t.Errorf("the gateway has taken %d, want 250", got)
+				}
+				s.wantPoints(t, alice, 250)
+				s.audit(t)
+			})
+		})
+	}
+}
+
 // TestPointsAreAddedOrGivenBack, of which one happens, while requests and jobs race.
 func TestPointsAreAddedOrGivenBack(t *testing.T) {
 	everyStrategy(t, func(t *testing.T, s *shop) {
