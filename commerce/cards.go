@@ -191,10 +191,10 @@ func (s *Orders) endAttempts(ctx context.Context, row *ent.Order) error {
 // givingBack tells why an attempt for an order is given back.
 func (s *Orders) givingBack(row *ent.Order, a *ent.PaymentAttempt) givingBack {
 	g := givingBack{owner: row.UserID, why: "the order is " + row.Status.String()}
-	switch {
-	case row.Status == order.StatusPENDING:
+	switch row.Status {
+	case order.StatusPENDING:
 		g.why = "it has not reached the payment gateway"
-	case row.Status == order.StatusPAID:
+	case order.StatusPAID:
 		g.why = "the order was paid otherwise"
 	default:
 		// The event of the refunded order tells of the attempt that has paid it.
