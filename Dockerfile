@@ -19,5 +19,6 @@ ENV HOLDFAST_PROFILE=production HOLDFAST_LISTEN=0.0.0.0:8080
 # Writable for nonroot, for a SQLite database on a volume.
 WORKDIR /home/nonroot
 EXPOSE 8080
-# No HEALTHCHECK: it would need a program inside of the image. Ask /livez and /readyz from outside.
+# No HEALTHCHECK: it would need a program inside of the image. Ask /livez and /readyz from outside. Metrics and profiles are at
+# HOLDFAST_ADMIN_LISTEN, which is reached from inside of the container only until you set it.
 ENTRYPOINT ["/holdfast"]

@@ -12,19 +12,19 @@ import (
 	"net/http"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"holdfast/app"
 	"holdfast/cli"
 	"holdfast/config"
-	"holdfast/graph/transport"
 	"holdfast/internal/httpserver"
 )
 
 func main() { cli.Main(serve) }
 
 // serve runs the shop until ctx ends: configuration → shop → jobs → router → HTTP. It calls ready
-// with its address as soon as requests are answered.
-func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(address string)) (err error) {
+// with its addresses as soon as requests are answered.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(cli.Addresses)) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 
@@ -44,32 +44,37 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	if err != nil {
 		return err
 	}
-	handler, api, err := shop.Handler(jobs)
+	handlers, err := shop.Handler(jobs)
 	if err != nil {
 		return err
 	}
-	return listen(ctx, cfg, log, handler, api, shop.Deployment.Replaced(), func(address string) {
-		if err := shop.Deployment.Announce(ctx, address); err != nil { // then imports have to be told with --server
+	return listen(ctx, cfg, log, handlers, shop.Deployment.Replaced(), func(at cli.Addresses) {
+		if err := shop.Deployment.Announce(ctx, at.Public); err != nil { // then imports have to be told with --server
 			log.InfoContext(ctx, "the address of this server is not in the database", "error", err)
 		}
-		ready(address)
+		ready(at)
 	})
 }
 
 // listen answers requests until ctx ends or another deployment takes over. It then lets the
 // requests in flight finish: they release their locks, after their commit.
 func listen(
-	ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler, api *transport.Handler, replaced <-chan error,
-	ready func(address string),
+	ctx context.Context, cfg config.Config, log *slog.Logger, handlers app.Handlers, replaced <-chan error, ready func(cli.Addresses),
 ) error {
+	admin, adminAddress, err := listenAdmin(ctx, cfg, log, handlers.Admin)
+	if err != nil {
+		return err
+	}
+	// It ends last: it tells how the others are drained. Whoever reads a profile then is cut off, which is no failure of the shop.
+	defer func() { _ = admin.Shutdown(context.WithoutCancel(ctx), adminDrain) }()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	server := httpserver.New(handler, cfg.HTTP.Limits.RequestTimeout, log)
+	server := httpserver.New(handlers.Public, cfg.HTTP.Limits.RequestTimeout, log)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	ready(listener.Addr().String())
+	ready(cli.Addresses{Public: listener.Addr().String(), Admin: adminAddress})
 
 	var reason error
 	select {
@@ -86,10 +91,31 @@ func listen(
 	// Subscriptions end at once, each with a message. Otherwise Shutdown would wait for event
 	// streams, which do not end by themselves, and would not tell web sockets.
 	ended := make(chan error, 1)
-	go func() { ended <- api.Close(stopping) }()
+	go func() { ended <- handlers.API.Close(stopping) }()
 	err = server.Shutdown(unbounded, cfg.HTTP.ShutdownTimeout)
 	if err := <-ended; err != nil {
 		log.WarnContext(ctx, "subscriptions were cut off", "error", err)
 	}
 	return errors.Join(reason, err)
+}
+
+// adminDrain is how long a scrape may take that has begun when the server stops.
+const adminDrain = time.Second
+
+// listenAdmin serves operators at admin.listen until the server that it returns is shut down. The address is "" if that is off.
+func listenAdmin(ctx context.Context, cfg config.Config, log *slog.Logger, handler http.Handler) (*httpserver.Server, string, error) {
+	server := httpserver.New(handler, cfg.HTTP.Limits.RequestTimeout, log)
+	if cfg.Admin.Listen == "" {
+		return server, "", nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Admin.Listen)
+	if err != nil {
+		return nil, "", fmt.Errorf("listen on admin.listen, %s (another port, or \"\" to serve no metrics): %w", cfg.Admin.Listen, err)
+	}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.ErrorContext(ctx, "metrics are served no more", "error", err)
+		}
+	}()
+	return server, listener.Addr().String(), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -18,10 +19,13 @@ import (
 
 	"holdfast/cli"
 	"holdfast/config"
+	"holdfast/internal/testenv"
 )
 
 // longEnough bounds everything that must happen, on a loaded machine too.
 const longEnough = 60 * time.Second
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // TestServer boots what main boots, on a free port: command line, configuration, shop, jobs,
 // routes. It buys something with a token that the command line prints, and stops the server.
@@ -31,16 +35,16 @@ func TestServer(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), longEnough)
 	defer stop()
 	var log bytes.Buffer // read when the server has ended
-	ready, ended := make(chan string, 1), make(chan error, 1)
+	ready, ended := make(chan cli.Addresses, 1), make(chan error, 1)
 	go func() {
-		ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(string)) error {
-			return serve(ctx, cfg, log, func(address string) { ready <- address })
+		ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(cli.Addresses)) error {
+			return serve(ctx, cfg, log, func(at cli.Addresses) { ready <- at })
 		}, []string{"serve", "--listen", "127.0.0.1:0"}, env, io.Discard, &log)
 	}()
-	var url string
+	var url, admin string
 	select {
-	case address := <-ready:
-		url = "http://" + address
+	case at := <-ready:
+		url, admin = "http://"+at.Public, "http://"+at.Admin
 	case err := <-ended:
 		t.Fatalf("the server ended before it was ready: %v\n%s", err, log.String())
 	}
@@ -56,7 +60,7 @@ func TestServer(t *testing.T) {
 	for _, path := range []string{"/", "/shop", "/lab", "/livez", "/readyz"} {
 		send(t, ctx, http.MethodGet, url+path, "", "")
 	}
-	if metrics := send(t, ctx, http.MethodGet, url+"/metrics", "", ""); !strings.Contains(metrics, `holdfast_changes_total{family="STOCK"`) {
+	if metrics := send(t, ctx, http.MethodGet, admin+"/metrics", "", ""); !strings.Contains(metrics, `holdfast_changes_total{family="STOCK"`) {
 		t.Error("/metrics does not count the change of stock")
 	}
 
@@ -77,22 +81,22 @@ func TestProductionIsNotForNothing(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), longEnough)
 	defer cancel()
-	start := func(env []string) (url string, stop func() string) {
+	start := func(env []string) (url, admin string, stop func() string) {
 		ctx, end := context.WithCancel(ctx)
 		var log bytes.Buffer // read when the server has ended
-		ready, ended := make(chan string, 1), make(chan error, 1)
+		ready, ended := make(chan cli.Addresses, 1), make(chan error, 1)
 		go func() {
-			ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(string)) error {
-				return serve(ctx, cfg, log, func(address string) { ready <- address })
-			}, []string{"serve", "--listen", "127.0.0.1:0"}, env, io.Discard, &log)
+			ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(cli.Addresses)) error {
+				return serve(ctx, cfg, log, func(at cli.Addresses) { ready <- at })
+			}, []string{"serve", "--listen", "127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0"}, env, io.Discard, &log)
 		}()
 		select {
-		case address := <-ready:
-			url = "http://" + address
+		case at := <-ready:
+			url, admin = "http://"+at.Public, "http://"+at.Admin
 		case err := <-ended:
 			t.Fatalf("the server ended before it was ready: %v\n%s", err, log.String())
 		}
-		return url, func() string {
+		return url, admin, func() string {
 			http.DefaultClient.CloseIdleConnections()
 			end()
 			must(t, <-ended)
@@ -105,7 +109,7 @@ func TestProductionIsNotForNothing(t *testing.T) {
 		return strings.TrimSpace(token.String())
 	}
 	root, alice := token("--user", "root", "--admin"), token("--user", "alice")
-	url, stop := start(env)
+	url, admin, stop := start(env)
 	ask := func(token, query string) string {
 		body, err := json.Marshal(map[string]string{"query": query})
 		must(t, err)
@@ -126,7 +130,7 @@ func TestProductionIsNotForNothing(t *testing.T) {
 	if got, want := ask(alice, points), `{"data":{"chargePoints":{"wallet":null,"userErrors":[{"code":"INVALID_STATE"}]}}}`; got != want {
 		t.Errorf("points are answered %s, want %s", got, want)
 	}
-	if got := send(t, ctx, http.MethodGet, url+"/readyz", "", ""); strings.Contains(got, "simulated") {
+	if got := send(t, ctx, http.MethodGet, admin+"/readyz", "", ""); strings.Contains(got, "simulated") {
 		t.Errorf("/readyz: %s", got)
 	}
 	if got := ask(root, `{ strategies { family warning } }`); strings.Contains(got, "simulated") || !strings.Contains(got, "STOCK") {
@@ -140,21 +144,21 @@ func TestProductionIsNotForNothing(t *testing.T) {
 	}
 
 	simulated := append(slices.Clone(env), "HOLDFAST_PAYMENT_METHODS=CARD", "HOLDFAST_PAYMENT_GATEWAY=simulated")
-	err := cli.Run(ctx, func(context.Context, config.Config, *slog.Logger, func(string)) error {
+	err := cli.Run(ctx, func(context.Context, config.Config, *slog.Logger, func(cli.Addresses)) error {
 		t.Error("the simulated gateway is accepted")
 		return nil
 	}, []string{"serve"}, simulated, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "payment.gateway") || !strings.Contains(err.Error(), "payment.allowSimulated: true") {
 		t.Errorf("the simulated gateway is refused by %v", err)
 	}
-	url, stop = start(append(simulated, "HOLDFAST_PAYMENT_ALLOW_SIMULATED=true"))
+	url, admin, stop = start(append(simulated, "HOLDFAST_PAYMENT_ALLOW_SIMULATED=true"))
 	if got := ask(alice, byCard); !strings.Contains(got, "PAID") {
 		t.Errorf("with the simulated gateway an order by card is answered %s", got)
 	}
 	if got := ask("", `{ shop { paymentsSimulated } }`); !strings.Contains(got, "true") {
 		t.Errorf("the API says %s", got)
 	}
-	if got := send(t, ctx, http.MethodGet, url+"/readyz", "", ""); !strings.Contains(got, "payments are simulated") {
+	if got := send(t, ctx, http.MethodGet, admin+"/readyz", "", ""); !strings.Contains(got, "payments are simulated") {
 		t.Errorf("/readyz: %s", got)
 	}
 	if got := ask(root, `{ strategies { warning } }`); !strings.Contains(got, "no money is taken") {
@@ -252,6 +256,103 @@ func TestWebhookSimulate(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 	stop()
 	must(t, <-ended)
+}
+
+// TestAdminIsNotPublic: what operators ask is answered at admin.listen, and nowhere else. The public is told whether an instance is
+// ready, and not why it is not.
+func TestAdminIsNotPublic(t *testing.T) {
+	redis := testenv.Redis(t)
+	ctx, stop := context.WithTimeout(t.Context(), longEnough)
+	defer stop()
+	var log bytes.Buffer // read when the server has ended
+	start := func(log io.Writer, set ...string) (cli.Addresses, chan error) {
+		ready, ended := make(chan cli.Addresses, 1), make(chan error, 1)
+		args := []string{"serve", "--listen", "127.0.0.1:0", "--set", "redis.url=" + redis.URL}
+		for _, s := range set {
+			args = append(args, "--set", s)
+		}
+		go func() {
+			ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(cli.Addresses)) error {
+				return serve(ctx, cfg, log, func(at cli.Addresses) { ready <- at })
+			}, args, nil, io.Discard, log)
+		}()
+		select {
+		case at := <-ready:
+			return at, ended
+		case err := <-ended:
+			ended <- err
+			return cli.Addresses{}, ended
+		}
+	}
+	database := "database.url=sqlite://" + filepath.Join(t.TempDir(), "shop.db")
+	at, ended := start(&log, database)
+	if at.Admin == "" {
+		t.Fatalf("the server ended: %v\n%s", <-ended, log.String())
+	}
+	ask := func(address, path string) (int, string) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+		must(t, err)
+		response, err := http.DefaultClient.Do(request)
+		must(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		must(t, err)
+		return response.StatusCode, string(body)
+	}
+	for path, want := range map[string]string{
+		"/metrics": "holdfast_changes_total", "/debug/pprof/": "goroutine", "/debug/pprof/heap?debug=1": "heap profile",
+	} {
+		if status, body := ask(at.Admin, path); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("admin.listen answers %s with %d and %.80q, want %q in it", path, status, body, want)
+		}
+		if status, body := ask(at.Public, path); status != http.StatusNotFound {
+			t.Errorf("the public port answers %s with %d: %.80q", path, status, body)
+		}
+	}
+	if status, _ := ask(at.Admin, "/debug/pprof/cmdline"); status != http.StatusNotFound {
+		t.Errorf("the command line, which may hold secrets, is answered with %d", status)
+	}
+	if status, _ := ask(at.Admin, "/graphql"); status != http.StatusNotFound {
+		t.Errorf("admin.listen answers /graphql with %d", status)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+at.Admin+"/metrics", nil)
+	must(t, err)
+	request.Host = "evil.example"
+	response, err := http.DefaultClient.Do(request)
+	must(t, err)
+	must(t, response.Body.Close())
+	if response.StatusCode != http.StatusMisdirectedRequest {
+		t.Errorf("under another name admin.listen answers %d", response.StatusCode)
+	}
+
+	// A second server finds the port taken, and says so.
+	_, refused := start(io.Discard, database, "admin.listen="+at.Admin)
+	if err := <-refused; err == nil || !strings.Contains(err.Error(), "listen on admin.listen, "+at.Admin) {
+		t.Errorf("a port that is taken: %v", err)
+	}
+
+	redis.Kill()
+	for _, test := range []struct{ address, want string }{{at.Public, "not ready\n"}, {at.Admin, "redis: "}} {
+		status, body := ask(test.address, "/readyz")
+		if status != http.StatusServiceUnavailable || !strings.Contains(body, test.want) {
+			t.Errorf("without Redis /readyz answers %d and %q, want %q in it", status, body, test.want)
+		}
+		if test.address == at.Public && body != test.want {
+			t.Errorf("the public is told %q", body)
+		}
+	}
+	redis.Restart()
+	http.DefaultClient.CloseIdleConnections()
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("stopped with %v\n%s", err, log.String())
+	}
+	for _, address := range []string{at.Public, at.Admin} {
+		if conn, err := (&net.Dialer{Timeout: longEnough}).DialContext(t.Context(), "tcp", address); err == nil {
+			t.Errorf("%s is still served", address)
+			must(t, conn.Close())
+		}
+	}
 }
 
 // send sends a request, which must succeed, and returns the body of the answer.

@@ -84,7 +84,7 @@ func (s *Shop) SeedDemo(ctx context.Context) error {
 }
 
 // onlyLoopback refuses requests under any host name but that of the loopback interface. Otherwise
-// the page of another site could reach a development server by DNS rebinding.
+// the page of another site could reach by DNS rebinding what is meant for this machine only.
 func onlyLoopback(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
@@ -92,7 +92,7 @@ func onlyLoopback(next http.Handler) http.Handler {
 			host = h
 		}
 		if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
-			http.Error(w, "a development server answers to localhost only", http.StatusMisdirectedRequest)
+			http.Error(w, "this address answers to localhost only", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)

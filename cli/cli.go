@@ -22,9 +22,16 @@ import (
 	"holdfast/lockprovider"
 )
 
-// Serve runs a server until ctx ends or the process is told to stop. It calls ready with its
-// address as soon as it answers requests.
-type Serve func(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(address string)) error
+// Serve runs a server until ctx ends or the process is told to stop. It calls ready as soon as it
+// answers requests.
+type Serve func(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(Addresses)) error
+
+// Addresses are where a server answers, host:port each.
+type Addresses struct {
+	Public string
+	// Admin is that of admin.listen, "" if it is off.
+	Admin string
+}
 
 // Main runs the command that the arguments of this process name, and ends the process with exit
 // code 1 if the command fails.
@@ -107,11 +114,15 @@ func (c *serveCommand) Run(e *environment) error {
 		return err
 	}
 	log := logger(cfg, e.stderr)
-	return e.serve(e.ctx, cfg, log, func(address string) {
-		served := []any{
-			"graphql", "http://" + address + "/graphql", "playground", "http://" + address + "/",
-			"database", cfg.Database.URL, "redis", cfg.Redis.URL,
+	return e.serve(e.ctx, cfg, log, func(at Addresses) {
+		served := []any{"graphql", "http://" + at.Public + "/graphql"}
+		if at.Admin != "" {
+			served = append(served, "admin", "http://"+at.Admin)
 		}
+		if cfg.HTTP.Playground {
+			served = append(served, "playground", "http://"+at.Public+"/")
+		}
+		served = append(served, "database", cfg.Database.URL, "redis", cfg.Redis.URL)
 		for _, family := range lockprovider.Families {
 			served = append(served, strings.ToLower(string(family)), cfg.Locks[family].Strategy)
 		}

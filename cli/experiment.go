@@ -45,6 +45,7 @@ type experimentCommand struct {
 	Units      *int64          `placeholder:"N" help:"What each begins with."`
 	Users      *int            `placeholder:"N" help:"How many customers share the clients."`
 	URL        []string        `name:"url" placeholder:"URL" help:"A server that runs already, instead of starting some. Repeatable for instances."`
+	AdminURL   []string        `name:"admin-url" placeholder:"URL" help:"With --url: the admin.listen of such a server, for its metrics. Repeatable for instances."`
 	Database   string          `name:"database-url" placeholder:"URL" help:"A server in which each run may create a database; with --url, the database of those servers, for the audit."`
 	RedisURL   string          `name:"redis-url" placeholder:"URL" help:"An empty Redis; with --url, that of those servers, for the audit."`
 	JSON       string          `name:"json" placeholder:"FILE" help:"Write the report as JSON."`
@@ -169,7 +170,7 @@ func replace[T any](into, flag *T) {
 // --url they say how to talk to those that run.
 func (c *experimentCommand) runner(e *environment, plan *plans.Plan) (*experiment.Runner, error) {
 	r := &experiment.Runner{
-		Environ: e.env, URLs: c.URL,
+		Environ: e.env, URLs: c.URL, AdminURLs: c.AdminURL,
 	}
 	if !c.Quiet {
 		r.Progress = newProgressDisplay(e.stderr).show

@@ -38,6 +38,8 @@ type Config struct {
 	// AllowRemoteDevelopment lets a development server listen anywhere, such as inside a container.
 	AllowRemoteDevelopment bool `key:"allowRemoteDevelopment"`
 
+	// Admin is what operators ask an instance, away from its customers: metrics, health with reasons, profiles.
+	Admin Admin `key:"admin"`
 	// Database is the database and how it is used.
 	Database Database `key:"database"`
 	// Redis is the Redis, or the independent nodes, of the strategies that need it.
@@ -66,7 +68,7 @@ type Config struct {
 	Subscriptions transport.Streams `key:"subscriptions"`
 	// Log is what is logged, and how.
 	Log Log `key:"log"`
-	// Metrics is where metrics go besides /metrics, which has them for Prometheus.
+	// Metrics is where metrics go besides /metrics of admin.listen, which has them for Prometheus.
 	Metrics Metrics `key:"metrics"`
 	// Experiments are those that administrators start over the API or at /lab. Each starts servers of its own with stores of its
 	// own, on this machine, which they share with the shop.
@@ -74,6 +76,14 @@ type Config struct {
 
 	// AllowNone admits the strategy none, which loses updates: for experiments only.
 	AllowNone bool `key:"allowNone"`
+}
+
+// Admin is what operators ask an instance.
+type Admin struct {
+	// Listen is the address, host:port, at which /metrics, /livez, /readyz with its reasons, and the profiles of /debug/pprof/ are
+	// served. They need no token, so it must not be public. Port 0 picks a free one, which the log names. If it is empty, they are
+	// not served.
+	Listen string `key:"listen" default:"127.0.0.1:0" production:"127.0.0.1:8081"`
 }
 
 // Database is the database and how it is used.
@@ -176,7 +186,7 @@ type Experiments struct {
 	MaxClients int `key:"maxClients" default:"200" min:"1" max:"10000"`
 }
 
-// Metrics is where metrics go besides /metrics.
+// Metrics is where metrics go besides /metrics of admin.listen.
 type Metrics struct {
 	// OTLP is the URL of an OpenTelemetry collector that takes them over HTTP, such as http://127.0.0.1:4318/v1/metrics. If it is
 	// empty, none does.

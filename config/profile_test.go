@@ -20,6 +20,9 @@ func TestProductionProfile(t *testing.T) {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
+	if admin := load(t, config.Sources{Set: []string{secret, "profile=production"}}).Admin.Listen; admin != "127.0.0.1:8081" {
+		t.Errorf("metrics and profiles are served at %q", admin)
+	}
 	c := load(t, config.Sources{
 		File: write(t, "http: {playground: true, userRate: 5}\nprofile: production\n"), Set: []string{secret, "http.addressRate=0"},
 	})

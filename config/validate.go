@@ -81,14 +81,17 @@ func (v *checker) oneOf(key, value string, allowed ...string) {
 }
 
 func (v *checker) server(c Config) {
-	host, port, err := net.SplitHostPort(c.Listen)
-	number, portErr := strconv.ParseUint(port, 10, 16)
-	valid := err == nil && portErr == nil && number <= 65535
+	host, port, valid := splitAddress(c.Listen)
 	v.that("listen", valid, setting.Quote(c.Listen), "host:port, such as 127.0.0.1:8080, with a port of 0 to 65535")
 	if valid && c.Development && !c.AllowRemoteDevelopment {
-		v.that("listen", loopback(host), setting.Quote(c.Listen),
+		v.that("listen", Loopback(host), setting.Quote(c.Listen),
 			"a loopback address, since development hands out tokens; or development: false, or allowRemoteDevelopment: true")
 	}
+	_, adminPort, adminValid := splitAddress(c.Admin.Listen)
+	v.that("admin.listen", adminValid || c.Admin.Listen == "", setting.Quote(c.Admin.Listen),
+		"nothing, or host:port, such as 127.0.0.1:8081, with a port of 0 to 65535")
+	v.that("admin.listen", !valid || !adminValid || adminPort == "0" || adminPort != port, setting.Quote(c.Admin.Listen),
+		"another port than that of listen: what it serves is not for the public")
 
 	v.that("development", c.Profile != Production || !c.Development, "true",
 		"false in the profile production: it adds demo data, and hands out tokens to everybody")
@@ -101,7 +104,14 @@ func (v *checker) server(c Config) {
 		"a URL such as http://127.0.0.1:4318/v1/metrics")
 }
 
-func loopback(host string) bool {
+func splitAddress(address string) (host, port string, ok bool) {
+	host, port, err := net.SplitHostPort(address)
+	_, portErr := strconv.ParseUint(port, 10, 16)
+	return host, port, err == nil && portErr == nil
+}
+
+// Loopback reports whether a host is this machine, and reached from this machine only.
+func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

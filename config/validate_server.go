@@ -75,7 +75,7 @@ func (v *checker) webhook(c Config) {
 // isKeySetURL refuses keys that come over a wire where they could be exchanged.
 func isKeySetURL(text setting.URL) bool {
 	u, err := url.Parse(string(text))
-	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()))
+	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && Loopback(u.Hostname()))
 }
 
 func isCollectorURL(text setting.URL) bool {

@@ -133,8 +133,12 @@ func TestContainersFitTogether(t *testing.T) {
 			for _, target := range static.Targets {
 				targets++
 				name, port, _ := strings.Cut(target, ":")
-				if s, exists := c.Services[name]; !exists || !slices.ContainsFunc(s.Ports, func(p string) bool { return strings.HasSuffix(p, ":"+port) }) {
-					t.Errorf("Prometheus scrapes %s, which compose.yaml does not serve", target)
+				s, exists := c.Services[name]
+				if !exists || s.Environment["HOLDFAST_ADMIN_LISTEN"] != "0.0.0.0:"+port {
+					t.Errorf("Prometheus scrapes %s, where compose.yaml serves no metrics", target)
+				}
+				if slices.ContainsFunc(s.Ports, func(p string) bool { return strings.HasSuffix(p, ":"+port) }) {
+					t.Errorf("compose.yaml publishes the metrics of %s", name)
 				}
 			}
 		}

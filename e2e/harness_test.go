@@ -57,6 +57,7 @@ type process struct {
 	stderr output
 	exited chan struct{} // closed when it has ended and all of its output is there
 	url    string        // http://127.0.0.1:port, of a server that is ready
+	admin  string        // the same of its metrics
 }
 
 // start runs holdfast with an environment of its own. It ends with the test, if not before.
@@ -93,20 +94,20 @@ func boot(t *testing.T, env []string, args ...string) *process {
 }
 
 func serveArgs(args []string) []string {
-	return append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)
+	return append([]string{"serve", "--listen", "127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0"}, args...)
 }
 
-// graphqlURL is what the server says it can be reached at.
-var graphqlURL = regexp.MustCompile(`graphql=(http://127\.0\.0\.1:\d+)/graphql`)
+// addresses are what the server says it can be reached at.
+var addresses = regexp.MustCompile(`graphql=(http://127\.0\.0\.1:\d+)/graphql admin=(http://127\.0\.0\.1:\d+) `)
 
 func (p *process) ready() *process {
 	p.t.Helper()
 	line := p.logged("holdfast is ready")
-	found := graphqlURL.FindStringSubmatch(line)
+	found := addresses.FindStringSubmatch(line)
 	if found == nil {
-		p.t.Fatalf("no address in %q", line)
+		p.t.Fatalf("no addresses in %q", line)
 	}
-	p.url = found[1]
+	p.url, p.admin = found[1], found[2]
 	return p
 }
 

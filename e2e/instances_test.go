@@ -144,7 +144,7 @@ var violations = regexp.MustCompile(`(?m)^holdfast_lock_violations_total\{.*\} (
 
 func (c *crowd) noViolations(t *testing.T, instance *process) {
 	t.Helper()
-	_, metrics := get(t, c.root.http, instance.url+"/metrics")
+	_, metrics := get(t, c.root.http, instance.admin+"/metrics")
 	if !strings.Contains(metrics, "holdfast_changes_total") {
 		t.Error("no changes are counted in /metrics")
 	}

@@ -35,10 +35,12 @@ func TestServer(t *testing.T) {
 			root, alice := signIn("--user", "root", "--admin"), signIn("--user", "ann")
 			shopping(t, root, alice, "ann")
 
-			for _, path := range []string{"/livez", "/readyz", "/metrics", "/"} {
+			for _, path := range []string{"/livez", "/readyz", "/"} {
 				status, _ := get(t, browser, server.url+path)
 				wantEqual(t, path, status, http.StatusOK)
 			}
+			status, _ := get(t, browser, server.admin+"/metrics")
+			wantEqual(t, "/metrics of admin.listen", status, http.StatusOK)
 			server.stop()
 			s.audit(t)
 			if s.redis != clients.EmbeddedRedis {

@@ -38,6 +38,8 @@ type Runner struct {
 	// URLs are servers that run already, http://host:port, of one shop. Then no server is started, strategies, databases
 	// and instances are theirs, and Secret, Issuer, Audience and Currency have to be.
 	URLs []string
+	// AdminURLs are the addresses of their admin.listen, for their metrics; none if these are not to be read.
+	AdminURLs []string
 	// RunningDatabase and RunningRedis are the stores of those servers, for the audit; "" if they are not to be audited.
 	RunningDatabase, RunningRedis string
 

@@ -20,6 +20,7 @@ type target struct {
 	shop      *load.Shop
 	stores    *host.RunStores // nil if the servers ran before
 	processes []*host.Process
+	admin     []string          // where the servers tell their metrics
 	redis     *clients.Redis    // nil if it is not known
 	db        *clients.Database // nil if it is not known
 	shared    bool              // others use the shop as well
@@ -47,7 +48,7 @@ func (r *Runner) launch(ctx context.Context, p plans.Plan, c plans.Case) (_ *tar
 	}
 	var urls []string
 	for _, p := range out.processes {
-		urls = append(urls, p.URL)
+		urls, out.admin = append(urls, p.URL), append(out.admin, p.Admin)
 	}
 	out.shop = load.NewShop(urls, r.Secret, r.Issuer, r.Audience, r.Currency, c.Clients)
 	if out.redis, err = out.stores.OpenRedis(ctx); err != nil {
@@ -59,7 +60,7 @@ func (r *Runner) launch(ctx context.Context, p plans.Plan, c plans.Case) (_ *tar
 
 // serverArgs are what makes a server of a case. Later settings win: those of the plan cannot replace the strategy.
 func serverArgs(p plans.Plan, c plans.Case) []string {
-	args := []string{"serve", "--listen", "127.0.0.1:0"}
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0"}
 	if info, _ := lockprovider.Lookup(c.Strategy); info.Control {
 		args = append(args, "--allow-none") // what is refused everywhere else is the control here
 	}
@@ -76,7 +77,7 @@ func serverArgs(p plans.Plan, c plans.Case) []string {
 
 // connect takes servers that run already.
 func (r *Runner) connect(ctx context.Context) (_ *target, err error) {
-	out := &target{shop: load.NewShop(r.URLs, r.Secret, r.Issuer, r.Audience, r.Currency, r.connections), shared: true}
+	out := &target{shop: load.NewShop(r.URLs, r.Secret, r.Issuer, r.Audience, r.Currency, r.connections), admin: r.AdminURLs, shared: true}
 	if r.RunningDatabase != "" {
 		if out.db, err = clients.OpenDatabase(ctx, r.RunningDatabase, clients.DatabaseOptions{MaxOpen: 2}); err != nil {
 			return nil, err
@@ -121,5 +122,5 @@ func (t *target) close() error {
 
 // sources are where the counters of the shop are read.
 func (t *target) sources() host.Sources {
-	return host.Sources{HTTP: t.shop.HTTP, URLs: t.shop.URLs, Redis: t.redis, Stores: t.stores}
+	return host.Sources{HTTP: t.shop.HTTP, URLs: t.admin, Redis: t.redis, Stores: t.stores}
 }

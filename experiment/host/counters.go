@@ -26,7 +26,7 @@ type Counters struct {
 // Sources name where counters are read.
 type Sources struct {
 	HTTP   *http.Client
-	URLs   []string       // of the servers, http://host:port
+	URLs   []string       // of what the servers have at admin.listen, http://host:port; none if it is not known
 	Redis  *clients.Redis // nil if it is not known
 	Stores *RunStores     // nil if they are not known
 }

@@ -24,6 +24,7 @@ type Process struct {
 	log    serverLog
 	exited chan struct{} // closed when it has ended
 	URL    string        // http://host:port
+	Admin  string        // http://host:port of its metrics, "" if it serves none
 }
 
 const (
@@ -36,13 +37,16 @@ const (
 )
 
 // readyLine is what a server logs when it answers.
-var readyLine = regexp.MustCompile(`holdfast is ready.*graphql=(http://[^/ ]+)/graphql`)
+var readyLine = regexp.MustCompile(`holdfast is ready.*graphql=(http://[^/ ]+)/graphql(?: admin=(http://[^/\s]+))?`)
+
+// addresses are where a server answers.
+type addresses struct{ public, admin string }
 
 // serverLog keeps the end of a log, and the address in it.
 type serverLog struct {
 	mu    sync.Mutex
 	text  []byte
-	ready chan string // gets the address once
+	ready chan addresses // gets them once
 	found bool
 }
 
@@ -52,7 +56,7 @@ func (l *serverLog) Write(b []byte) (int, error) {
 	l.text = append(l.text, b...)
 	if m := readyLine.FindSubmatch(l.text); m != nil && !l.found && bytes.HasSuffix(l.text, []byte("\n")) {
 		l.found = true
-		l.ready <- string(m[1])
+		l.ready <- addresses{string(m[1]), string(m[2])}
 	}
 	if len(l.text) > 2*logSize {
 		l.text = append([]byte(nil), l.text[len(l.text)-logSize:]...)
@@ -69,7 +73,7 @@ func (l *serverLog) tail() string {
 // Start runs a server and waits until it answers, for at most one minute. The error holds the end of the server's log.
 func Start(ctx context.Context, executable string, env, args []string) (*Process, error) {
 	p := &Process{exited: make(chan struct{})}
-	p.log.ready = make(chan string, 1)
+	p.log.ready = make(chan addresses, 1)
 	p.cmd = exec.Command(executable, args...) //nolint:noctx // stop ends it in order
 	p.cmd.Env, p.cmd.Dir = env, os.TempDir()  // no configuration lies there
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
@@ -89,7 +93,8 @@ func Start(ctx context.Context, executable string, env, args []string) (*Process
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	select {
-	case p.URL = <-p.log.ready:
+	case at := <-p.log.ready:
+		p.URL, p.Admin = at.public, at.admin
 		return p, nil
 	case <-p.exited:
 		return nil, fmt.Errorf("a server ended (%s) before it was ready:\n%s", p.cmd.ProcessState, p.log.tail())

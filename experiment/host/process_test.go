@@ -24,8 +24,8 @@ echo 'msg="holdfast is ready" graphql=http://127.0.0.1:4711/graphql playground=x
 while :; do sleep 0.01; done`
 	p, err := Start(t.Context(), "/bin/sh", os.Environ(), []string{"-c", script})
 	must(t, err)
-	if p.URL != "http://127.0.0.1:4711" {
-		t.Errorf("address %s", p.URL)
+	if p.URL != "http://127.0.0.1:4711" || p.Admin != "" {
+		t.Errorf("addresses %s and %s", p.URL, p.Admin)
 	}
 	must(t, p.Stop())
 	if !strings.Contains(p.log.tail(), "finishing") {
@@ -46,15 +46,15 @@ while :; do sleep 0.01; done`
 }
 
 func TestServerLogArrivesInPieces(t *testing.T) {
-	l := serverLog{ready: make(chan string, 1)}
-	for _, piece := range []string{"level=INFO msg=\"holdfast is ready\" graphql=http://127.0.", "0.1:80", "80/graphql playground=http://x/\n", "more\n"} {
+	l := serverLog{ready: make(chan addresses, 1)}
+	for _, piece := range []string{"level=INFO msg=\"holdfast is ready\" graphql=http://127.0.", "0.1:80", "80/graphql admin=http://127.0.0.1:80", "81 playground=http://x/\n", "more\n"} {
 		_, err := l.Write([]byte(piece))
 		must(t, err)
 	}
 	select {
-	case url := <-l.ready:
-		if url != "http://127.0.0.1:8080" {
-			t.Errorf("address %s", url)
+	case at := <-l.ready:
+		if want := (addresses{"http://127.0.0.1:8080", "http://127.0.0.1:8081"}); at != want {
+			t.Errorf("addresses %v, want %v", at, want)
 		}
 	case <-time.After(time.Second):
 		t.Fatal("not found")

@@ -127,7 +127,7 @@ func (p Plan) Validate() error {
 var dialects = map[string]string{host.SQLite: dialect.SQLite, host.Postgres: dialect.Postgres, host.MariaDB: dialect.MySQL}
 
 // ownSettings of servers are not a plan's business.
-var ownSettings = []string{"database.url", "redis.url", "listen", "development", "allowNone", "log.level", "log.format"}
+var ownSettings = []string{"database.url", "redis.url", "listen", "admin.listen", "development", "allowNone", "log.level", "log.format"}
 
 type planChecker struct{ errs []error }
 
