@@ -17,8 +17,8 @@ import (
 )
 
 // Issued is the resolver for the issued field.
-func (r *couponResolver) Issued(ctx context.Context, obj *model.Coupon) (int64, error) {
-	return loadersOf(ctx).issued.Load(ctx, obj.ID)
+func (r *couponResolver) Issued(ctx context.Context, obj *model.Coupon) (*int64, error) {
+	return orError(loadersOf(ctx).issued.Load(ctx, obj.ID))
 }
 
 // IssueCoupon is the resolver for the issueCoupon field.

@@ -244,6 +244,14 @@ func orZero[T any](p *T) T {
 	return *p
 }
 
+// orError returns a value that a field can lack, which it does if it could not be read.
+func orError[T any](value T, err error) (*T, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &value, nil
+}
+
 // orDefault returns the value of an optional input, or otherwise if it is null. A client may send
 // null even if the schema has a default.
 func orDefault[T any](p *T, otherwise T) T {

@@ -55,8 +55,8 @@ func (r *mutationResolver) PointsAdjust(ctx context.Context, input model.PointsA
 }
 
 // Balance is the resolver for the balance field.
-func (r *walletResolver) Balance(ctx context.Context, obj *model.Wallet) (int64, error) {
-	return r.services.Points.Balance(ctx, auth.Viewer(ctx), walletOwner(obj))
+func (r *walletResolver) Balance(ctx context.Context, obj *model.Wallet) (*int64, error) {
+	return orError(r.services.Points.Balance(ctx, auth.Viewer(ctx), walletOwner(obj)))
 }
 
 // Entries is the resolver for the entries field.

@@ -167,10 +167,10 @@ func (ec *executionContext) _Product_stock(ctx context.Context, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.StockLevel) graphql.Marshaler {
-			return ec.marshalNStockLevel2ᚖholdfastᚋgraphᚋmodelᚐStockLevel(ctx, selections, v)
+			return ec.marshalOStockLevel2ᚖholdfastᚋgraphᚋmodelᚐStockLevel(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Product_stock(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -1332,7 +1332,7 @@ func (ec *executionContext) _Product(ctx context.Context, sel ast.SelectionSet, 
 					}
 				}()
 				res = ec._Product_stock(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -1767,16 +1767,6 @@ func (ec *executionContext) unmarshalNProductArchiveInput2holdfastᚋgraphᚋmod
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNProductConnection2ᚖholdfastᚋgraphᚋmodelᚐProductConnection(ctx context.Context, sel ast.SelectionSet, v *model.ProductConnection) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._ProductConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNProductCreateInput2holdfastᚋgraphᚋmodelᚐProductCreateInput(ctx context.Context, v any) (model.ProductCreateInput, error) {
 	res, err := ec.unmarshalInputProductCreateInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -1873,16 +1863,6 @@ func (ec *executionContext) unmarshalNStockAdjustInput2holdfastᚋgraphᚋmodel�
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNStockLevel2ᚖholdfastᚋgraphᚋmodelᚐStockLevel(ctx context.Context, sel ast.SelectionSet, v *model.StockLevel) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._StockLevel(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalOImportOutcome2ᚖholdfastᚋgraphᚋmodelᚐImportOutcome(ctx context.Context, v any) (*model.ImportOutcome, error) {
 	if v == nil {
 		return nil, nil
@@ -1904,6 +1884,13 @@ func (ec *executionContext) marshalOProduct2ᚖholdfastᚋgraphᚋmodelᚐProduc
 		return graphql.Null
 	}
 	return ec._Product(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOProductConnection2ᚖholdfastᚋgraphᚋmodelᚐProductConnection(ctx context.Context, sel ast.SelectionSet, v *model.ProductConnection) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ProductConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOProductFilter2ᚖholdfastᚋgraphᚋmodelᚐProductFilter(ctx context.Context, v any) (*model.ProductFilter, error) {
@@ -1965,6 +1952,13 @@ func (ec *executionContext) marshalOStockImport2ᚖholdfastᚋgraphᚋmodelᚐSt
 		return graphql.Null
 	}
 	return v
+}
+
+func (ec *executionContext) marshalOStockLevel2ᚖholdfastᚋgraphᚋmodelᚐStockLevel(ctx context.Context, sel ast.SelectionSet, v *model.StockLevel) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._StockLevel(ctx, sel, v)
 }
 
 // endregion ***************************** type.gotpl *****************************

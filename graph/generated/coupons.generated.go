@@ -19,7 +19,7 @@ import (
 // region    ************************** generated!.gotpl **************************
 
 type CouponResolver interface {
-	Issued(ctx context.Context, obj *model.Coupon) (int64, error)
+	Issued(ctx context.Context, obj *model.Coupon) (*int64, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -157,11 +157,11 @@ func (ec *executionContext) _Coupon_issued(ctx context.Context, field graphql.Co
 			return ec.Resolvers.Coupon().Issued(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNInt642int64(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Coupon_issued(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -906,7 +906,7 @@ func (ec *executionContext) _Coupon(ctx context.Context, sel ast.SelectionSet, o
 					}
 				}()
 				res = ec._Coupon_issued(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -1250,16 +1250,6 @@ func (ec *executionContext) marshalNCoupon2ᚖholdfastᚋgraphᚋmodelᚐCoupon(
 	return ec._Coupon(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNCouponConnection2ᚖholdfastᚋgraphᚋmodelᚐCouponConnection(ctx context.Context, sel ast.SelectionSet, v *model.CouponConnection) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._CouponConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNCouponCreateInput2holdfastᚋgraphᚋmodelᚐCouponCreateInput(ctx context.Context, v any) (model.CouponCreateInput, error) {
 	res, err := ec.unmarshalInputCouponCreateInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -1289,22 +1279,6 @@ func (ec *executionContext) marshalNCouponEdge2ᚖholdfastᚋgraphᚋmodelᚐCou
 		return graphql.Null
 	}
 	return ec._CouponEdge(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNCouponIssue2ᚕᚖholdfastᚋgraphᚋmodelᚐCouponIssueᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.CouponIssue) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNCouponIssue2ᚖholdfastᚋgraphᚋmodelᚐCouponIssue(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
 }
 
 func (ec *executionContext) marshalNCouponIssue2ᚖholdfastᚋgraphᚋmodelᚐCouponIssue(ctx context.Context, sel ast.SelectionSet, v *model.CouponIssue) graphql.Marshaler {
@@ -1347,6 +1321,32 @@ func (ec *executionContext) marshalOCoupon2ᚖholdfastᚋgraphᚋmodelᚐCoupon(
 		return graphql.Null
 	}
 	return ec._Coupon(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCouponConnection2ᚖholdfastᚋgraphᚋmodelᚐCouponConnection(ctx context.Context, sel ast.SelectionSet, v *model.CouponConnection) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CouponConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCouponIssue2ᚕᚖholdfastᚋgraphᚋmodelᚐCouponIssueᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.CouponIssue) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNCouponIssue2ᚖholdfastᚋgraphᚋmodelᚐCouponIssue(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalOCouponIssue2ᚖholdfastᚋgraphᚋmodelᚐCouponIssue(ctx context.Context, sel ast.SelectionSet, v *model.CouponIssue) graphql.Marshaler {

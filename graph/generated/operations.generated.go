@@ -1981,22 +1981,6 @@ func (ec *executionContext) marshalNCount2ᚖholdfastᚋgraphᚋmodelᚐCount(ct
 	return ec._Count(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNDriftReport2ᚕᚖholdfastᚋgraphᚋmodelᚐDriftReportᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.DriftReport) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNDriftReport2ᚖholdfastᚋgraphᚋmodelᚐDriftReport(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
 func (ec *executionContext) marshalNDriftReport2ᚖholdfastᚋgraphᚋmodelᚐDriftReport(ctx context.Context, sel ast.SelectionSet, v *model.DriftReport) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -2005,22 +1989,6 @@ func (ec *executionContext) marshalNDriftReport2ᚖholdfastᚋgraphᚋmodelᚐDr
 		return graphql.Null
 	}
 	return ec._DriftReport(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNHeldLock2ᚕᚖholdfastᚋgraphᚋmodelᚐHeldLockᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.HeldLock) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNHeldLock2ᚖholdfastᚋgraphᚋmodelᚐHeldLock(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
 }
 
 func (ec *executionContext) marshalNHeldLock2ᚖholdfastᚋgraphᚋmodelᚐHeldLock(ctx context.Context, sel ast.SelectionSet, v *model.HeldLock) graphql.Marshaler {
@@ -2033,22 +2001,6 @@ func (ec *executionContext) marshalNHeldLock2ᚖholdfastᚋgraphᚋmodelᚐHeldL
 	return ec._HeldLock(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNLowStockProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐLowStockProductᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.LowStockProduct) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNLowStockProduct2ᚖholdfastᚋgraphᚋmodelᚐLowStockProduct(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
 func (ec *executionContext) marshalNLowStockProduct2ᚖholdfastᚋgraphᚋmodelᚐLowStockProduct(ctx context.Context, sel ast.SelectionSet, v *model.LowStockProduct) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -2059,22 +2011,6 @@ func (ec *executionContext) marshalNLowStockProduct2ᚖholdfastᚋgraphᚋmodel�
 	return ec._LowStockProduct(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNPopularProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐPopularProductᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PopularProduct) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNPopularProduct2ᚖholdfastᚋgraphᚋmodelᚐPopularProduct(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
 func (ec *executionContext) marshalNPopularProduct2ᚖholdfastᚋgraphᚋmodelᚐPopularProduct(ctx context.Context, sel ast.SelectionSet, v *model.PopularProduct) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -2083,22 +2019,6 @@ func (ec *executionContext) marshalNPopularProduct2ᚖholdfastᚋgraphᚋmodel�
 		return graphql.Null
 	}
 	return ec._PopularProduct(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNSchedulerRun2ᚕᚖholdfastᚋgraphᚋmodelᚐSchedulerRunᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.SchedulerRun) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNSchedulerRun2ᚖholdfastᚋgraphᚋmodelᚐSchedulerRun(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
 }
 
 func (ec *executionContext) marshalNSchedulerRun2ᚖholdfastᚋgraphᚋmodelᚐSchedulerRun(ctx context.Context, sel ast.SelectionSet, v *model.SchedulerRun) graphql.Marshaler {
@@ -2121,22 +2041,6 @@ func (ec *executionContext) marshalNSettlement2holdfastᚋgraphᚋmodelᚐSettle
 	return v
 }
 
-func (ec *executionContext) marshalNUnsettledOrder2ᚕᚖholdfastᚋgraphᚋmodelᚐUnsettledOrderᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UnsettledOrder) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNUnsettledOrder2ᚖholdfastᚋgraphᚋmodelᚐUnsettledOrder(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
 func (ec *executionContext) marshalNUnsettledOrder2ᚖholdfastᚋgraphᚋmodelᚐUnsettledOrder(ctx context.Context, sel ast.SelectionSet, v *model.UnsettledOrder) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -2154,6 +2058,82 @@ func (ec *executionContext) marshalOAdjustmentConnection2ᚖholdfastᚋgraphᚋm
 	return ec._AdjustmentConnection(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalODriftReport2ᚕᚖholdfastᚋgraphᚋmodelᚐDriftReportᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.DriftReport) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNDriftReport2ᚖholdfastᚋgraphᚋmodelᚐDriftReport(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalOHeldLock2ᚕᚖholdfastᚋgraphᚋmodelᚐHeldLockᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.HeldLock) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNHeldLock2ᚖholdfastᚋgraphᚋmodelᚐHeldLock(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalOLowStockProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐLowStockProductᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.LowStockProduct) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNLowStockProduct2ᚖholdfastᚋgraphᚋmodelᚐLowStockProduct(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalOPopularProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐPopularProductᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PopularProduct) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPopularProduct2ᚖholdfastᚋgraphᚋmodelᚐPopularProduct(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalOReconcilePayload2ᚖholdfastᚋgraphᚋmodelᚐReconcilePayload(ctx context.Context, sel ast.SelectionSet, v *model.ReconcilePayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -2161,11 +2141,49 @@ func (ec *executionContext) marshalOReconcilePayload2ᚖholdfastᚋgraphᚋmodel
 	return ec._ReconcilePayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOSchedulerRun2ᚕᚖholdfastᚋgraphᚋmodelᚐSchedulerRunᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.SchedulerRun) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNSchedulerRun2ᚖholdfastᚋgraphᚋmodelᚐSchedulerRun(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalOSchedulerRun2ᚖholdfastᚋgraphᚋmodelᚐSchedulerRun(ctx context.Context, sel ast.SelectionSet, v *model.SchedulerRun) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._SchedulerRun(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOUnsettledOrder2ᚕᚖholdfastᚋgraphᚋmodelᚐUnsettledOrderᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.UnsettledOrder) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNUnsettledOrder2ᚖholdfastᚋgraphᚋmodelᚐUnsettledOrder(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 // endregion ***************************** type.gotpl *****************************

@@ -20,7 +20,7 @@ import (
 // region    ************************** generated!.gotpl **************************
 
 type WalletResolver interface {
-	Balance(ctx context.Context, obj *model.Wallet) (int64, error)
+	Balance(ctx context.Context, obj *model.Wallet) (*int64, error)
 	Entries(ctx context.Context, obj *model.Wallet, first *int, after *string) (*model.EntryConnection, error)
 }
 
@@ -602,11 +602,11 @@ func (ec *executionContext) _Wallet_balance(ctx context.Context, field graphql.C
 			return ec.Resolvers.Wallet().Balance(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNInt642int64(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Wallet_balance(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -627,10 +627,10 @@ func (ec *executionContext) _Wallet_entries(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.EntryConnection) graphql.Marshaler {
-			return ec.marshalNEntryConnection2ᚖholdfastᚋgraphᚋmodelᚐEntryConnection(ctx, selections, v)
+			return ec.marshalOEntryConnection2ᚖholdfastᚋgraphᚋmodelᚐEntryConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Wallet_entries(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -1039,7 +1039,7 @@ func (ec *executionContext) _Wallet(ctx context.Context, sel ast.SelectionSet, o
 					}
 				}()
 				res = ec._Wallet_balance(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -1077,7 +1077,7 @@ func (ec *executionContext) _Wallet(ctx context.Context, sel ast.SelectionSet, o
 					}
 				}()
 				res = ec._Wallet_entries(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -1161,16 +1161,6 @@ func (ec *executionContext) marshalNEntry2ᚖholdfastᚋgraphᚋmodelᚐEntry(ct
 	return ec._Entry(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNEntryConnection2ᚖholdfastᚋgraphᚋmodelᚐEntryConnection(ctx context.Context, sel ast.SelectionSet, v *model.EntryConnection) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._EntryConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNEntryEdge2ᚕᚖholdfastᚋgraphᚋmodelᚐEntryEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.EntryEdge) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -1227,6 +1217,13 @@ func (ec *executionContext) marshalOChargePointsPayload2ᚖholdfastᚋgraphᚋmo
 		return graphql.Null
 	}
 	return ec._ChargePointsPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOEntryConnection2ᚖholdfastᚋgraphᚋmodelᚐEntryConnection(ctx context.Context, sel ast.SelectionSet, v *model.EntryConnection) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._EntryConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOPointsAdjustPayload2ᚖholdfastᚋgraphᚋmodelᚐPointsAdjustPayload(ctx context.Context, sel ast.SelectionSet, v *model.PointsAdjustPayload) graphql.Marshaler {

@@ -3558,15 +3558,15 @@ type Account implements Node {
   id: ID!
   "The name."
   name: String!
-  "How much there is."
-  balance: Money!
+  "How much there is; null where that cannot be read at the moment."
+  balance: Money
   "What happened to it, the latest first."
   entries(
     "How many, 1 to 100."
     first: Int = 20
     "The cursor behind which to continue."
     after: String
-  ): EntryConnection!
+  ): EntryConnection
   "When it was opened."
   createdAt: DateTime!
 }
@@ -3724,7 +3724,7 @@ enum PaymentAttemptStatus {
     filter: ProductFilter
     "In which order."
     orderBy: ProductOrder = NEWEST
-  ): ProductConnection!
+  ): ProductConnection
 }
 
 extend type Mutation {
@@ -3780,8 +3780,8 @@ type Product implements Node {
   description: String!
   "The price of one."
   price: Money!
-  "How many can be bought."
-  stock: StockLevel!
+  "How many can be bought; null where that cannot be read at the moment."
+  stock: StockLevel
   "Counts updates; productUpdate compares it."
   version: Int!
   "When it was taken off sale, null while it is for sale."
@@ -4005,7 +4005,7 @@ type StockAdjustPayload {
     first: Int = 20
     "The cursor behind which to continue."
     after: String
-  ): CouponConnection!
+  ): CouponConnection
 }
 
 extend type Mutation {
@@ -4034,8 +4034,8 @@ type Coupon implements Node {
   discountValue: Int64!
   "How many there are."
   quota: Int64!
-  "How many of them are taken."
-  issued: Int64!
+  "How many of them are taken; null where that cannot be read at the moment."
+  issued: Int64
   "How many one customer may take."
   perUserLimit: Int!
   "From when it can be taken and spent, null for always."
@@ -4156,16 +4156,16 @@ type Customer implements Node {
   "The points."
   wallet: Wallet!
   "The accounts."
-  accounts: [Account!]!
+  accounts: [Account!]
   "The orders, the latest first."
   orders(
     "How many, 1 to 100."
     first: Int = 20
     "The cursor behind which to continue."
     after: String
-  ): OrderConnection!
+  ): OrderConnection
   "The coupons taken, spent or not, the latest first."
-  couponIssues: [CouponIssue!]!
+  couponIssues: [CouponIssue!]
   "When the customer first did something; before that, the present."
   createdAt: DateTime!
 }
@@ -4406,7 +4406,7 @@ type InputError implements UserError {
   ): Experiment @auth(role: ADMIN)
 
   "The experiments that this instance remembers, the newest first."
-  experiments: [Experiment!]! @auth(role: ADMIN)
+  experiments: [Experiment!] @auth(role: ADMIN)
 }
 
 extend type Mutation {
@@ -4737,13 +4737,13 @@ type PageInfo {
 `, BuiltIn: false},
 	{Name: "../schema/operations.graphqls", Input: `extend type Query {
   "The last runs of the jobs that keep the shop in order, by job, the newest of each first."
-  schedulerRuns: [SchedulerRun!]! @auth(role: ADMIN)
+  schedulerRuns: [SchedulerRun!] @auth(role: ADMIN)
 
   "Balances of which Redis said something else than the database, the newest finding first. Only families under LUA can drift."
   stockDrift(
     "Leave out what has been repaired."
     onlyMismatched: Boolean = true
-  ): [DriftReport!]! @auth(role: ADMIN)
+  ): [DriftReport!] @auth(role: ADMIN)
 
   "The products that sold most units, the best-selling first. Counted from events: a moment behind. What is off sale is left out for everybody but administrators."
   popularProducts(
@@ -4751,19 +4751,19 @@ type PageInfo {
     days: Int = 30
     "How many products, 1 to 100."
     first: Int = 10
-  ): [PopularProduct!]!
+  ): [PopularProduct!]
 
   "The products of which little is left, the latest first. Counted from events: a moment behind."
   lowStock(
     "How many products, 1 to 100."
     first: Int = 20
-  ): [LowStockProduct!]! @auth(role: ADMIN)
+  ): [LowStockProduct!] @auth(role: ADMIN)
 
   "Orders of which something is owed, such as a refund, that a job has failed to finish. Those with most failed attempts first."
   unsettledOrders(
     "How many orders, 1 to 100."
     first: Int = 20
-  ): [UnsettledOrder!]! @auth(role: ADMIN)
+  ): [UnsettledOrder!] @auth(role: ADMIN)
 
   "What administrators have corrected by hand: stock, points and money. The latest first."
   adjustments(
@@ -4777,7 +4777,7 @@ type PageInfo {
   locks(
     "How many locks, 1 to 100."
     first: Int = 20
-  ): [HeldLock!]! @auth(role: ADMIN)
+  ): [HeldLock!] @auth(role: ADMIN)
 }
 
 extend type Mutation {
@@ -5271,15 +5271,15 @@ type CancelOrderPayload {
 type Wallet implements Node {
   "The identifier, \"wallet_...\"."
   id: ID!
-  "How many points there are."
-  balance: Int64!
+  "How many points there are; null where that cannot be read at the moment."
+  balance: Int64
   "What happened to them, the latest first."
   entries(
     "How many, 1 to 100."
     first: Int = 20
     "The cursor behind which to continue."
     after: String
-  ): EntryConnection!
+  ): EntryConnection
 }
 
 "One line of the journal of a wallet or an account. The journal is only ever added to."
@@ -5418,7 +5418,10 @@ interface Node {
   id: ID!
 }
 
-"What can be read."
+"""
+What can be read. What can fail alone is null where errors[] says why, and leaves the rest of the answer as it is: a field that is
+read from a store by itself, or that is for a role.
+"""
 type Query {
   "Any object by its identifier. Null where it does not exist or belongs to somebody else."
   node(

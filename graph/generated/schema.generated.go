@@ -1942,10 +1942,10 @@ func (ec *executionContext) _Query_products(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.ProductConnection) graphql.Marshaler {
-			return ec.marshalNProductConnection2ᚖholdfastᚋgraphᚋmodelᚐProductConnection(ctx, selections, v)
+			return ec.marshalOProductConnection2ᚖholdfastᚋgraphᚋmodelᚐProductConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_products(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2030,10 +2030,10 @@ func (ec *executionContext) _Query_coupons(ctx context.Context, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.CouponConnection) graphql.Marshaler {
-			return ec.marshalNCouponConnection2ᚖholdfastᚋgraphᚋmodelᚐCouponConnection(ctx, selections, v)
+			return ec.marshalOCouponConnection2ᚖholdfastᚋgraphᚋmodelᚐCouponConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_coupons(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2203,10 +2203,10 @@ func (ec *executionContext) _Query_experiments(ctx context.Context, field graphq
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.Experiment) graphql.Marshaler {
-			return ec.marshalNExperiment2ᚕᚖholdfastᚋgraphᚋmodelᚐExperimentᚄ(ctx, selections, v)
+			return ec.marshalOExperiment2ᚕᚖholdfastᚋgraphᚋmodelᚐExperimentᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_experiments(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2317,10 +2317,10 @@ func (ec *executionContext) _Query_schedulerRuns(ctx context.Context, field grap
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.SchedulerRun) graphql.Marshaler {
-			return ec.marshalNSchedulerRun2ᚕᚖholdfastᚋgraphᚋmodelᚐSchedulerRunᚄ(ctx, selections, v)
+			return ec.marshalOSchedulerRun2ᚕᚖholdfastᚋgraphᚋmodelᚐSchedulerRunᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_schedulerRuns(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2368,10 +2368,10 @@ func (ec *executionContext) _Query_stockDrift(ctx context.Context, field graphql
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.DriftReport) graphql.Marshaler {
-			return ec.marshalNDriftReport2ᚕᚖholdfastᚋgraphᚋmodelᚐDriftReportᚄ(ctx, selections, v)
+			return ec.marshalODriftReport2ᚕᚖholdfastᚋgraphᚋmodelᚐDriftReportᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_stockDrift(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2412,10 +2412,10 @@ func (ec *executionContext) _Query_popularProducts(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.PopularProduct) graphql.Marshaler {
-			return ec.marshalNPopularProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐPopularProductᚄ(ctx, selections, v)
+			return ec.marshalOPopularProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐPopularProductᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_popularProducts(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2474,10 +2474,10 @@ func (ec *executionContext) _Query_lowStock(ctx context.Context, field graphql.C
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.LowStockProduct) graphql.Marshaler {
-			return ec.marshalNLowStockProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐLowStockProductᚄ(ctx, selections, v)
+			return ec.marshalOLowStockProduct2ᚕᚖholdfastᚋgraphᚋmodelᚐLowStockProductᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_lowStock(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2536,10 +2536,10 @@ func (ec *executionContext) _Query_unsettledOrders(ctx context.Context, field gr
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.UnsettledOrder) graphql.Marshaler {
-			return ec.marshalNUnsettledOrder2ᚕᚖholdfastᚋgraphᚋmodelᚐUnsettledOrderᚄ(ctx, selections, v)
+			return ec.marshalOUnsettledOrder2ᚕᚖholdfastᚋgraphᚋmodelᚐUnsettledOrderᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_unsettledOrders(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2660,10 +2660,10 @@ func (ec *executionContext) _Query_locks(ctx context.Context, field graphql.Coll
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.HeldLock) graphql.Marshaler {
-			return ec.marshalNHeldLock2ᚕᚖholdfastᚋgraphᚋmodelᚐHeldLockᚄ(ctx, selections, v)
+			return ec.marshalOHeldLock2ᚕᚖholdfastᚋgraphᚋmodelᚐHeldLockᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_locks(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -3262,7 +3262,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_products(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -3306,7 +3306,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_coupons(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -3372,7 +3372,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_experiments(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -3438,7 +3438,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_schedulerRuns(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -3460,7 +3460,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_stockDrift(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -3482,7 +3482,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_popularProducts(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -3504,7 +3504,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_lowStock(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -3526,7 +3526,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_unsettledOrders(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -3570,7 +3570,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_locks(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res

@@ -1107,7 +1107,8 @@ type ProductsImportPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// What can be read.
+// What can be read. What can fail alone is null where errors[] says why, and leaves the rest of the answer as it is: a field that is
+// read from a store by itself, or that is for a role.
 type Query struct {
 }
 

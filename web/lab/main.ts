@@ -54,7 +54,7 @@ function open(token: string) {
 
 /** Lists what the server remembers, and shows the newest where nothing else is shown. */
 async function list() {
-  const { experiments } = await client.ask(ExperimentsDocument, {});
+  const experiments = (await client.ask(ExperimentsDocument, {})).experiments ?? [];
   const [newest] = experiments;
   if (newest && !watching) {
     void watch(newest.id);

@@ -7,7 +7,7 @@ import { formatCount } from './money';
 import { Failure, Outcome } from './Outcome';
 import { useOperation } from './useOperation';
 
-type Coupon = CouponsQuery['coupons']['edges'][number]['node'];
+type Coupon = NonNullable<CouponsQuery['coupons']>['edges'][number]['node'];
 
 const pageSize = 12;
 
@@ -16,6 +16,7 @@ export function Coupons() {
   const { data, error, fetchMore } = useQuery(CouponsDocument, {
     variables: { first: pageSize },
     fetchPolicy: 'cache-and-network',
+    errorPolicy: 'all',
   });
   const issue = useOperation(IssueCouponDocument, (d) => d.issueCoupon);
   const take = async (coupon: Coupon) => {
@@ -24,7 +25,7 @@ export function Coupons() {
       addCouponIssue(client.cache, data.me.id, payload.couponIssue.id);
     }
   };
-  const held = data?.me?.couponIssues ?? [];
+  const held = data?.me?.couponIssues;
   return (
     <>
       <Failure error={error} />
@@ -32,7 +33,7 @@ export function Coupons() {
         You have taken “{issue.payload?.couponIssue?.coupon.name}”.
       </Outcome>
       <ul className="cards">
-        {data?.coupons.edges.map(({ node: coupon }) => (
+        {data?.coupons?.edges.map(({ node: coupon }) => (
           <li key={coupon.id}>
             <article className="card">
               <h2>{coupon.name}</h2>
@@ -47,11 +48,11 @@ export function Coupons() {
           </li>
         ))}
       </ul>
-      <More pageInfo={data?.coupons.pageInfo} what="coupons" fetchMore={(after) => fetchMore({ variables: { after } })} />
+      <More pageInfo={data?.coupons?.pageInfo} what="coupons" fetchMore={(after) => fetchMore({ variables: { after } })} />
       <h2>Yours</h2>
-      {held.length === 0 && <p className="quiet">None yet.</p>}
+      {held?.length === 0 && <p className="quiet">None yet.</p>}
       <ul className="plain" aria-label="Your coupons">
-        {held.map((i) => (
+        {held?.map((i) => (
           <li key={i.id} className="row spread">
             <span>{i.coupon.name}</span>
             <span className="quiet">{i.status === 'ISSUED' ? 'to spend' : 'spent'}</span>

@@ -13,6 +13,7 @@ export function Orders() {
     variables: { first: pageSize },
     // A waiting line, or another tab, may have added orders that no answer here has told of.
     fetchPolicy: 'cache-and-network',
+    errorPolicy: 'all',
     nextFetchPolicy: 'cache-first',
   });
   const orders = data?.me?.orders;

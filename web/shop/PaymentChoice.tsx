@@ -2,7 +2,7 @@ import type { AccountBalanceFragment, PaymentInput, PaymentMethod } from './gql/
 import { formatCount, formatMoney } from './money';
 
 interface Props {
-  wallet: { balance: string };
+  wallet: { balance?: string | null };
   accounts: readonly AccountBalanceFragment[];
   /** The methods that the shop takes. */
   methods: readonly PaymentMethod[];

@@ -14,6 +14,7 @@ export function Points() {
   const { data, error, fetchMore } = useQuery(PointsDocument, {
     variables: { first: pageSize },
     fetchPolicy: 'cache-and-network',
+    errorPolicy: 'all',
   });
   const charge = useOperation(ChargePointsDocument, (d) => d.chargePoints);
   const [amount, setAmount] = useState('1000');
@@ -65,8 +66,8 @@ export function Points() {
       {wallet && (
         <>
           <h2>What happened to your points</h2>
-          <Journal entries={wallet.entries} />
-          <More pageInfo={wallet.entries.pageInfo} what="lines" fetchMore={(after) => fetchMore({ variables: { after } })} />
+          {wallet.entries && <Journal entries={wallet.entries} />}
+          <More pageInfo={wallet.entries?.pageInfo} what="lines" fetchMore={(after) => fetchMore({ variables: { after } })} />
         </>
       )}
     </>

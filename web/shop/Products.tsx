@@ -22,9 +22,12 @@ export function Products() {
   const { setLines } = usePurchase();
   const [typed, setTyped] = useState('');
   const search = usePaused(typed);
-  const { data, previousData, error, fetchMore } = useQuery(ProductsDocument, { variables: { first: pageSize, search } });
+  const { data, previousData, error, fetchMore } = useQuery(ProductsDocument, {
+    variables: { first: pageSize, search },
+    errorPolicy: 'all', // products whose stock cannot be read are shown without it
+  });
   // While a search is under way, what was found before stays in place.
-  const list = error ? undefined : (data ?? previousData)?.products;
+  const list = (data?.products ?? (error ? null : previousData?.products)) || undefined;
   const products = list?.edges.map((edge) => edge.node) ?? [];
   const live = useLiveStock(products.map((product) => product.id), search);
   const add = (product: ProductCardFragment) =>
@@ -54,7 +57,7 @@ export function Products() {
       <Failure error={error} />
       <div className="columns">
         <div>
-          <p role="status">{search && data?.products.edges.length === 0 && `No product has words that begin like “${search}”.`}</p>
+          <p role="status">{search && data?.products?.edges.length === 0 && `No product has words that begin like “${search}”.`}</p>
           <ul className="cards">
             {products.map((product) => (
               <li key={product.id}>
@@ -110,16 +113,17 @@ function useLiveStock(productIds: string[], search: string): boolean {
 }
 
 function Card({ product, onAdd }: { product: ProductCardFragment; onAdd: () => void }) {
-  const available = BigInt(product.stock.available);
+  const available = product.stock && BigInt(product.stock.available); // null: it could not be read
+  const soldOut = available != null && available <= 0n;
   return (
     <article className="card">
       <h2>{product.name}</h2>
       {product.description && <p className="quiet clamp">{product.description}</p>}
       <p className="price">{formatMoney(product.price)}</p>
-      <p className={available > 0n ? 'stock' : 'stock none'} data-sku={product.sku}>
-        {available > 0n ? `${formatCount(product.stock.available)} left` : 'Sold out'}
+      <p className={soldOut ? 'stock none' : 'stock'} data-sku={product.sku}>
+        {soldOut ? 'Sold out' : `${formatCount(product.stock?.available)} left`}
       </p>
-      <button type="button" onClick={onAdd} disabled={available <= 0n} aria-label={`Add ${product.name} to the basket`}>
+      <button type="button" onClick={onAdd} disabled={soldOut} aria-label={`Add ${product.name} to the basket`}>
         Add to basket
       </button>
     </article>

@@ -7,7 +7,7 @@ import { Failure, Outcome } from './Outcome';
 import { useOperation } from './useOperation';
 
 export function Transfer() {
-  const { data, error } = useQuery(AccountsDocument, { fetchPolicy: 'cache-and-network' });
+  const { data, error } = useQuery(AccountsDocument, { fetchPolicy: 'cache-and-network', errorPolicy: 'all' });
   const transfer = useOperation(TransferDocument, (d) => d.transfer);
   const [chosen, setChosen] = useState('');
   const [to, setTo] = useState('');
@@ -19,6 +19,9 @@ export function Transfer() {
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
+    if (!from?.balance) {
+      return; // the form is not there
+    }
     const { currency, minorDigits } = from.balance;
     const amountMinor = parseMoney(amount, minorDigits);
     if (amountMinor === null) {
@@ -33,8 +36,8 @@ export function Transfer() {
   return (
     <>
       <Failure error={error} />
-      {data?.me && !from && <p>You have no account.</p>}
-      {from && (
+      {data?.me?.accounts && !from && <p>You have no account.</p>}
+      {from?.balance && (
         <form onSubmit={submit} className="stack narrow">
           <label className="field">
             <span>From</span>

@@ -10,8 +10,8 @@ export function addOrder(cache: ApolloCache, customerId: string, orderId: string
   cache.modify({
     id: `Customer:${customerId}`,
     fields: {
-      orders(list: Edges | Reference) {
-        if (isReference(list) || list.edges.some((edge) => edge.node.__ref === node.__ref)) {
+      orders(list: Edges | Reference | null) {
+        if (!list || isReference(list) || list.edges.some((edge) => edge.node.__ref === node.__ref)) {
           return list;
         }
         return { ...list, edges: [{ __typename: 'OrderEdge', cursor: '', node }, ...list.edges] };
@@ -26,8 +26,8 @@ export function addCouponIssue(cache: ApolloCache, customerId: string, issueId: 
   cache.modify({
     id: `Customer:${customerId}`,
     fields: {
-      couponIssues: (list: readonly Reference[]) =>
-        list.some((held) => held.__ref === issue.__ref) ? list : [issue, ...list],
+      couponIssues: (list: readonly Reference[] | null) =>
+        !list || list.some((held) => held.__ref === issue.__ref) ? list : [issue, ...list],
     },
   });
 }

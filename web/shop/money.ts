@@ -1,5 +1,8 @@
 import type { PriceFragment } from './gql/operations';
 
+/** What could not be read at the moment. */
+const unknown = '?';
+
 /** Minor units are integers as text; a float in between would lose cents of large amounts. */
 function decimal(minor: string, digits: number): string {
   const negative = minor.startsWith('-');
@@ -10,7 +13,11 @@ function decimal(minor: string, digits: number): string {
 }
 
 /** The decimals are those that the server tells: the browser's own are not those of ISO 4217 for every currency. */
-export function formatMoney({ amountMinor, currency, minorDigits }: PriceFragment): string {
+export function formatMoney(amount?: PriceFragment | null): string {
+  if (!amount) {
+    return unknown;
+  }
+  const { amountMinor, currency, minorDigits } = amount;
   const format = new Intl.NumberFormat('en', {
     style: 'currency',
     currency,
@@ -49,8 +56,8 @@ export function discounted(subtotal: PriceFragment, coupon?: { discountKind: str
   return { ...subtotal, amountMinor: (full > amount ? 0n : amount - full).toString() };
 }
 
-export function formatCount(count: string): string {
-  return new Intl.NumberFormat('en').format(BigInt(count));
+export function formatCount(count?: string | null): string {
+  return count == null ? unknown : new Intl.NumberFormat('en').format(BigInt(count));
 }
 
 export function formatTime(time: string): string {

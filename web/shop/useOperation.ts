@@ -21,7 +21,8 @@ export function useOperation<Data, V extends Variables, P extends Payload>(
   /** Returns the payload, or null where no answer came: then `error` says why. */
   const run = async (input: Input<V>, others?: Omit<V, 'input'>): Promise<P | null> => {
     const variables = { ...others, input: { ...input, idempotencyKey: keys.keyFor(input) } };
-    const answer = await mutate({ variables }).catch(() => null);
+    // What was carried out is told so, also if something of its payload could not be read.
+    const answer = await mutate({ variables, errorPolicy: 'all' }).catch(() => null);
     const payload = answer?.data ? payloadOf(answer.data as Data) : null;
     if (payload) {
       keys.settle(payload.userErrors);

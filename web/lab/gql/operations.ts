@@ -66,7 +66,7 @@ export type Strategy =
 export type ExperimentsQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ExperimentsQuery = { experiments: Array<{ id: string, name: string, state: ExperimentState, startedAt: string }> };
+export type ExperimentsQuery = { experiments: Array<{ id: string, name: string, state: ExperimentState, startedAt: string }> | null };
 
 export type StartExperimentMutationVariables = Exact<{
   input: StartExperimentInput;
