@@ -30,14 +30,14 @@ var lowerBase32 = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPad
 
 func idOf(prefix string, id uuid.UUID) string { return prefix + lowerBase32.EncodeToString(id[:]) }
 
-// uuidOf is the inverse of idOf. It returns false if idOf did not make the ID.
+// uuidOf is the inverse of idOf. It returns false if idOf did not make the ID: the last character has bits that the decoder drops.
 func uuidOf(prefix, id string) (uuid.UUID, bool) {
 	rest, ok := strings.CutPrefix(id, prefix)
 	raw, err := lowerBase32.DecodeString(rest)
 	if !ok || err != nil || len(raw) != len(uuid.UUID{}) {
 		return uuid.UUID{}, false
 	}
-	return uuid.UUID(raw), true
+	return uuid.UUID(raw), idOf(prefix, uuid.UUID(raw)) == id
 }
 
 // padded tells an ID with a space at its end. It names nothing, but MariaDB compares text without such spaces.

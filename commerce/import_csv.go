@@ -311,6 +311,11 @@ func (p *importParser) line(l fileLine) {
 			p.refuse(l.number, column, "the text is not UTF-8", "save the file as CSV UTF-8, or name its encoding, as with --encoding windows-1252")
 			return
 		}
+		if strings.ContainsRune(p.cell(l, column), 0) { // no database stores it, and it separates the parts of what tells variants apart
+			p.file.Variants++
+			p.refuse(l.number, column, "the text has a NUL character", "take it out")
+			return
+		}
 	}
 	title := p.cell(l, colTitle)
 	if l.handle = cmp.Or(p.cell(l, colHandle), slug(title)); l.handle == "" {

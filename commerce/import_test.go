@@ -140,6 +140,7 @@ func TestReadShopifyCSVNamesTheFault(t *testing.T) {
 		"no handle":          {row("", "", "A", "1", "1"), `line 3, column "Handle": is empty; give`},
 		"another price":      {row("good", "Good", "GOOD", "1", "1.01"), `line 3, column "Variant SKU": the same variant as in line 2, with another price`},
 		"not UTF-8":          {row("a", "A\xff", "A", "1", "1"), `line 3, column "Title": the text is not UTF-8; save the file as CSV UTF-8, or name its encoding, as with --encoding windows-1252`},
+		"a NUL":              {row("a", "A", "A\x00B", "1", "1"), `line 3, column "Variant SKU": the text has a NUL character; take it out`},
 		"an open quote":      {"a,\"A\n", `line 3: not readable as CSV: `},
 		"a stray quote":      {row("a", `"A"B`, "A", "1", "1"), `line 3: not readable as CSV: `},
 	} {

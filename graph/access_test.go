@@ -52,7 +52,7 @@ func TestOperationsByRole(t *testing.T) {
 		"cancelOrder":      {customer, cancelOrder, object{"idempotencyKey": key(), "orderId": "ord_0"}},
 		"issueCoupon":      {customer, issueCoupon, object{"idempotencyKey": key(), "couponId": "coup_0"}},
 		"chargePoints":     {customer, chargePoints, object{"idempotencyKey": key(), "amount": "0"}},
-		"transfer":         {customer, transfer, object{"idempotencyKey": key(), "fromAccountId": "a", "toAccountId": "b", "amount": object{"amountMinor": 1, "currency": "USD"}}},
+		"transfer":         {customer, transfer, object{"idempotencyKey": key(), "fromAccountId": "acct_0", "toAccountId": "acct_1", "amount": object{"amountMinor": 1, "currency": "USD"}}},
 		"accountOpen":      {customer, accountOpen, object{"name": "", "currency": ""}},
 		"productCreate":    {administrator, productCreate, object{"sku": "", "name": "", "price": object{"amountMinor": 1, "currency": "USD"}, "stock": 0}},
 		"productUpdate":    {administrator, productUpdate, object{"id": "prod_0", "version": 1}},

@@ -146,7 +146,11 @@ func (r *Resolver) presentError(ctx context.Context, err error) *gqlerror.Error 
 	code, message := r.explain(ctx, err, located)
 	out.Message = shorten(message)
 	out.Extensions = map[string]any{"code": code}
-	if field := fieldOf(err); field != nil && code == transport.CodeBadUserInput {
+	field := fieldOf(err)
+	if field == nil && located != nil { // a value that its scalar does not take
+		field = argumentPath(ctx, located.Path)
+	}
+	if field != nil && code == transport.CodeBadUserInput {
 		out.Extensions["field"] = field
 	}
 	if code == transport.CodeInternal {

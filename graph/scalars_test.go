@@ -14,7 +14,7 @@ func TestScalarsAreStrict(t *testing.T) {
 		first  = `{"query":"query($v: Int) { products(first: $v) { nodes { id } } }","variables":{"v":VALUE}}`
 		search = `{"query":"query($v: String) { products(filter: {search: $v}) { nodes { id } } }","variables":{"v":VALUE}}`
 		all    = `{"query":"query($v: Boolean) { products(filter: {includeArchived: $v}) { nodes { id } } }","variables":{"v":VALUE}}`
-		id     = `{"query":"query($v: ID!) { product(id: $v) { id } }","variables":{"v":VALUE}}`
+		id     = `{"query":"query($v: ID!) { node(id: $v) { id } }","variables":{"v":VALUE}}`
 		amount = `{"query":"mutation($v: Int64!) { chargePoints(input: {idempotencyKey: \"0198f1c2-7c3a-7e3b-9d52-0a6c1f4be7d1\", amount: $v}) { userErrors { code } } }","variables":{"v":VALUE}}`
 		uuid   = `{"query":"mutation($v: UUID!) { chargePoints(input: {idempotencyKey: $v, amount: 0}) { userErrors { code } } }","variables":{"v":VALUE}}`
 		until  = `{"query":"mutation($v: DateTime) { couponCreate(input: {name: \"\", discountKind: FIXED, discountValue: 0, quota: 0, validUntil: $v}) { userErrors { code } } }","variables":{"v":VALUE}}`

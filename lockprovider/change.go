@@ -134,9 +134,9 @@ func normalize(c Change) (Change, error) {
 // fingerprint is the hash of a change's moves and record, for callers that give none of their own.
 func fingerprint(c Change) string {
 	var b strings.Builder
-	b.WriteString(string(c.Family) + "\n" + c.Record.Kind + "\n")
-	for _, m := range c.Moves {
-		b.WriteString(m.Balance + " " + strconv.FormatInt(m.Delta, 10) + "\n")
+	b.WriteString(strconv.Quote(string(c.Family)) + strconv.Quote(c.Record.Kind))
+	for _, m := range c.Moves { // quoted, so that no two changes are written alike
+		b.WriteString(strconv.Quote(m.Balance) + strconv.FormatInt(m.Delta, 10))
 	}
 	b.Write(c.Record.Payload)
 	sum := sha256.Sum256([]byte(b.String()))

@@ -124,3 +124,18 @@ func TestNormalizeProperties(t *testing.T) {
 		}
 	})
 }
+
+// TestFingerprintsTellChangesApart: what one balance is called must not look like another move.
+func TestFingerprintsTellChangesApart(t *testing.T) {
+	t.Parallel()
+	two := changeOf(Move{Balance: StockKey("a"), Delta: 1}, Move{Balance: StockKey("b"), Delta: 2})
+	one := changeOf(Move{Balance: StockKey("a") + " 1\n" + StockKey("b"), Delta: 2})
+	one.ID = two.ID
+	a, err := normalize(two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := normalize(one); err != nil || a.Record.Fingerprint == b.Record.Fingerprint {
+		t.Errorf("one move of %q has the fingerprint of two moves, %v", one.Moves[0].Balance, err)
+	}
+}

@@ -36,6 +36,7 @@ type ResolverRoot interface {
 
 type DirectiveRoot struct {
 	Auth func(ctx context.Context, obj any, next graphql.Resolver, role model.Role) (res any, err error)
+	Id   func(ctx context.Context, obj any, next graphql.Resolver, prefix string) (res any, err error)
 }
 
 type ComplexityRoot struct {
@@ -3528,7 +3529,7 @@ var sources = []*ast.Source{
   "An account of the caller; administrators may read everybody's."
   account(
     "The identifier of the account."
-    id: ID!
+    id: ID! @id(prefix: "acct_")
   ): Account @auth
 }
 
@@ -3590,9 +3591,9 @@ input TransferInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
   "An account of the caller."
-  fromAccountId: ID!
+  fromAccountId: ID! @id(prefix: "acct_")
   "Any other account of the same currency."
-  toAccountId: ID!
+  toAccountId: ID! @id(prefix: "acct_")
   "How much, in the currency of both accounts."
   amount: MoneyInput!
 }
@@ -3606,7 +3607,7 @@ input AccountOpenInput {
   "The currency, ISO 4217."
   currency: String!
   "Whose account it is, \"user_...\"; the caller's by default. For administrators only."
-  userId: ID
+  userId: ID @id(prefix: "user_")
   "The minor units it opens with. For administrators only."
   openingMinor: Int64 = "0"
 }
@@ -3616,7 +3617,7 @@ input AccountAdjustInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
   "The account."
-  accountId: ID!
+  accountId: ID! @id(prefix: "acct_")
   "How many minor units to add, or to take if it is negative."
   deltaMinor: Int64!
   "Why, 1 to 500 characters."
@@ -3711,7 +3712,7 @@ enum PaymentAttemptStatus {
   "A product. An archived one is for administrators; orders keep showing it to their customers."
   product(
     "The identifier of the product."
-    id: ID!
+    id: ID! @id(prefix: "prod_")
   ): Product
 
   "Products for sale."
@@ -3857,7 +3858,7 @@ input ProductUpdateInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is a VersionConflictError."
   idempotencyKey: UUID
   "The product."
-  id: ID!
+  id: ID! @id(prefix: "prod_")
   "The version that the change starts from; another one is a VersionConflictError."
   version: Int!
   "The new name, at most 600 characters."
@@ -3873,7 +3874,7 @@ input ProductArchiveInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either."
   idempotencyKey: UUID
   "The product."
-  id: ID!
+  id: ID! @id(prefix: "prod_")
 }
 
 "A product to put back on sale."
@@ -3881,7 +3882,7 @@ input ProductUnarchiveInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either."
   idempotencyKey: UUID
   "The product."
-  id: ID!
+  id: ID! @id(prefix: "prod_")
 }
 
 "Products of a file."
@@ -3943,7 +3944,7 @@ input StockAdjustInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
   "The product."
-  productId: ID!
+  productId: ID! @id(prefix: "prod_")
   "How many more, or fewer where it is negative."
   delta: Int64!
   "Why, for the records, at most 200 characters."
@@ -3996,7 +3997,7 @@ type StockAdjustPayload {
   "A coupon. One that begins later is for administrators."
   coupon(
     "The identifier of the coupon."
-    id: ID!
+    id: ID! @id(prefix: "coup_")
   ): Coupon
 
   "Coupons, the newest first. Those that begin later are for administrators."
@@ -4099,7 +4100,7 @@ input IssueCouponInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
   "The coupon."
-  couponId: ID!
+  couponId: ID! @id(prefix: "coup_")
 }
 
 "A new coupon."
@@ -4402,7 +4403,7 @@ type InputError implements UserError {
   "An experiment that this instance runs or has run; null where it remembers none. It remembers the last 20, until it stops."
   experiment(
     "The identifier of the experiment; without it, the newest."
-    id: ID
+    id: ID @id(prefix: "exp_")
   ): Experiment @auth(role: ADMIN)
 
   "The experiments that this instance remembers, the newest first."
@@ -4431,7 +4432,7 @@ extend type Subscription {
   "An experiment whenever it has come further. Ends when it is over."
   experimentProgress(
     "The identifier of the experiment."
-    id: ID!
+    id: ID! @id(prefix: "exp_")
   ): Experiment! @auth(role: ADMIN)
 }
 
@@ -4456,7 +4457,7 @@ input StartExperimentInput {
 "Which experiment to end."
 input StopExperimentInput {
   "The identifier of the experiment; without it, the newest."
-  id: ID
+  id: ID @id(prefix: "exp_")
 }
 
 "The experiment that was started."
@@ -4937,13 +4938,13 @@ type AdjustmentEdge {
   "An order of the caller; administrators may read everybody's."
   order(
     "The identifier of the order."
-    id: ID!
+    id: ID! @id(prefix: "ord_")
   ): Order @auth
 
   "A place in the waiting line. Looking at it keeps the place, and changes nothing else."
   queueTicket(
     "The identifier of the ticket."
-    id: ID!
+    id: ID! @id(prefix: "qt_")
   ): QueueTicket @auth
 }
 
@@ -5144,7 +5145,7 @@ input PlaceOrderInput {
   "The products, each once."
   lines: [OrderLineInput!]!
   "A coupon that the caller holds, to spend on this order."
-  couponIssueId: ID
+  couponIssueId: ID @id(prefix: "cpi_")
   "How to pay at once; without it the order waits for payOrder."
   payment: PaymentInput
   """
@@ -5159,7 +5160,7 @@ input PlaceOrderInput {
 "One product to order."
 input OrderLineInput {
   "The product."
-  productId: ID!
+  productId: ID! @id(prefix: "prod_")
   "How many, at least 1."
   quantity: Int!
 }
@@ -5169,7 +5170,7 @@ input PaymentInput {
   "By what means."
   method: PaymentMethod!
   "The account that pays; with ACCOUNT only."
-  accountId: ID
+  accountId: ID @id(prefix: "acct_")
 }
 
 "An order to pay."
@@ -5177,7 +5178,7 @@ input PayOrderInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
   "The order."
-  orderId: ID!
+  orderId: ID! @id(prefix: "ord_")
   "How to pay."
   payment: PaymentInput!
 }
@@ -5187,7 +5188,7 @@ input CancelOrderInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
   "The order."
-  orderId: ID!
+  orderId: ID! @id(prefix: "ord_")
 }
 
 "What became of an order that was to be placed."
@@ -5369,7 +5370,7 @@ input PointsAdjustInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
   "Whose points they are, \"user_...\"."
-  userId: ID!
+  userId: ID! @id(prefix: "user_")
   "How many points to add, or to take if it is negative."
   delta: Int64!
   "Why, 1 to 500 characters."
@@ -5403,6 +5404,12 @@ directive @auth(
   "The role that is required."
   role: Role! = CUSTOMER
 ) on FIELD_DEFINITION
+
+"Identifiers of one kind of object. Any other text is BAD_USER_INPUT, which names the argument; what has the form and names nothing is not found."
+directive @id(
+  "What they begin with."
+  prefix: String!
+) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
 
 "What an access token lets its bearer do."
 enum Role {
@@ -5445,19 +5452,19 @@ type Subscription {
   "Products whenever their stock has changed, each as it is then."
   stockChanged(
     "The products, at least one."
-    productIds: [ID!]!
+    productIds: [ID!]! @id(prefix: "prod_")
   ): Product!
 
   "An order of the caller whenever something has happened to it; administrators may watch everybody's. Ends when nothing can happen any more."
   orderUpdated(
     "The identifier of the order."
-    id: ID!
+    id: ID! @id(prefix: "ord_")
   ): Order! @auth
 
   "A place in the waiting line whenever it has moved, which also keeps it. Ends when the order has been served, refused or forgotten."
   queueTicketUpdated(
     "The identifier of the ticket."
-    id: ID!
+    id: ID! @id(prefix: "qt_")
   ): QueueTicket! @auth
 }
 `, BuiltIn: false},
