@@ -292,12 +292,24 @@ func (s *Accounts) GetTransfer(ctx context.Context, v Viewer, id string) (*ent.T
 }
 
 // List is the viewer's accounts, oldest first.
-func (s *Accounts) List(ctx context.Context, v Viewer) ([]*ent.Account, error) {
+func (s *Accounts) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Account], error) {
 	if err := v.customer(); err != nil {
-		return nil, err
+		return PageOf[*ent.Account]{}, err
 	}
-	return s.Client.Account.Query().Where(account.UserID(v.UserID)).
-		Order(ent.Asc(account.FieldCreatedAt, account.FieldID)).Limit(s.Shop.MaxAccounts).All(ctx)
+	listed := listing{"accounts:" + v.UserID, timeAndID}
+	from, err := page.from(listed)
+	if err != nil {
+		return PageOf[*ent.Account]{}, err
+	}
+	query := s.Client.Account.Query().Where(account.UserID(v.UserID))
+	if from != nil {
+		query.Where(account.Or(account.CreatedAtGT(from.Time), account.And(account.CreatedAt(from.Time), account.IDGT(from.ID))))
+	}
+	rows, err := query.Order(ent.Asc(account.FieldCreatedAt, account.FieldID)).Limit(page.First + 1).All(ctx)
+	if err != nil {
+		return PageOf[*ent.Account]{}, err
+	}
+	return pageOf(rows, page.First, listed, func(a *ent.Account) position { return position{Time: a.CreatedAt, ID: a.ID} }), nil
 }
 
 // Balances tells the money in each account, in minor units.

@@ -277,16 +277,28 @@ func (s *Coupons) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Co
 	return pageOf(rows, page.First, allCoupons, func(c *ent.Coupon) position { return position{Time: c.CreatedAt, ID: c.ID} }), nil
 }
 
-// MaxHeld bounds how many issued coupons of one user are listed.
-const MaxHeld = 200
-
 // Held lists the viewer's issued coupons, newest first, with their coupons.
-func (s *Coupons) Held(ctx context.Context, v Viewer) ([]*ent.CouponIssue, error) {
+func (s *Coupons) Held(ctx context.Context, v Viewer, page Page) (PageOf[*ent.CouponIssue], error) {
 	if err := v.customer(); err != nil {
-		return nil, err
+		return PageOf[*ent.CouponIssue]{}, err
 	}
-	return s.Client.CouponIssue.Query().Where(couponissue.UserID(v.UserID)).WithCoupon().
-		Order(ent.Desc(couponissue.FieldIssuedAt, couponissue.FieldID)).Limit(MaxHeld).All(ctx)
+	listed := listing{"couponIssues:" + v.UserID, timeAndID}
+	from, err := page.from(listed)
+	if err != nil {
+		return PageOf[*ent.CouponIssue]{}, err
+	}
+	query := s.Client.CouponIssue.Query().Where(couponissue.UserID(v.UserID)).WithCoupon()
+	if from != nil {
+		query.Where(couponissue.Or(
+			couponissue.IssuedAtLT(from.Time),
+			couponissue.And(couponissue.IssuedAt(from.Time), couponissue.IDLT(from.ID)),
+		))
+	}
+	rows, err := query.Order(ent.Desc(couponissue.FieldIssuedAt, couponissue.FieldID)).Limit(page.First + 1).All(ctx)
+	if err != nil {
+		return PageOf[*ent.CouponIssue]{}, err
+	}
+	return pageOf(rows, page.First, listed, func(i *ent.CouponIssue) position { return position{Time: i.IssuedAt, ID: i.ID} }), nil
 }
 
 // Issued tells how much of each coupon's quota is issued.

@@ -201,7 +201,7 @@ func TestNode(t *testing.T) {
 		"idempotencyKey": key(), "fromAccountId": "acct_alice", "toAccountId": "acct_bob",
 		"amount": object{"amountMinor": "1", "currency": "USD"},
 	})).text("transfer.transfer.id")
-	entries := a.ok(alice, `{ me { wallet { entries { nodes { id } } } account: accounts { entries { nodes { id } } } } }`, nil)
+	entries := a.ok(alice, `{ me { wallet { entries { nodes { id } } } account: accounts { nodes { entries { nodes { id } } } } } }`, nil)
 
 	nodes := map[string]struct {
 		id     string
@@ -234,7 +234,7 @@ func TestNode(t *testing.T) {
 			}
 		}
 	}
-	a.ok(alice, query, object{"id": entries.text("me.account.0.entries.nodes.0.id")}).want("node.__typename", "Entry")
+	a.ok(alice, query, object{"id": entries.text("me.account.nodes.0.entries.nodes.0.id")}).want("node.__typename", "Entry")
 	for _, id := range []string{"", "_", "prod_", "prod_0", "nothing", "user_", "wallet_", "entry_x", "entry_007", "entry_0", "pay_", "PROD_1"} {
 		a.ok(alice, query, object{"id": id}).want("node", nil)
 	}

@@ -43,8 +43,6 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 		"*.userErrors": maxUserErrors,
 		"*.field":      maxFieldPath,
 
-		"Customer.accounts":           shop.MaxAccounts,
-		"Customer.couponIssues":       commerce.MaxHeld,
 		"Order.lines":                 shop.MaxLines,
 		"Order.paymentAttempts":       commerce.MaxAttempts,
 		"PlaceOrderPayload.products":  shop.MaxLines,
@@ -94,6 +92,10 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Query.Coupons = pageOnly
 	c.Query.Adjustments = pageOnly
 	c.Customer.Orders = pageOnly
+	c.Customer.CouponIssues = pageOnly
+	c.Customer.Accounts = func(child int, first *int, _ *string) int {
+		return min(pageCost(child, first), times(shop.MaxAccounts)(child))
+	}
 	c.Wallet.Entries = pageOnly
 	c.Account.Entries = pageOnly
 	c.Query.UnsettledOrders = pageCost

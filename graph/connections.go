@@ -67,6 +67,20 @@ func orderConnection(page commerce.PageOf[*ent.Order], asked commerce.Page) *mod
 	return &model.OrderConnection{Edges: edges, Nodes: nodes, PageInfo: info}
 }
 
+func accountConnection(page commerce.PageOf[*ent.Account], asked commerce.Page) *model.AccountConnection {
+	edges, nodes, info := connect(page, asked, toAccount, func(cursor string, node *model.Account) *model.AccountEdge {
+		return &model.AccountEdge{Cursor: cursor, Node: node}
+	})
+	return &model.AccountConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+}
+
+func couponIssueConnection(page commerce.PageOf[*ent.CouponIssue], asked commerce.Page) *model.CouponIssueConnection {
+	edges, nodes, info := connect(page, asked, toCouponIssue, func(cursor string, node *model.CouponIssue) *model.CouponIssueEdge {
+		return &model.CouponIssueEdge{Cursor: cursor, Node: node}
+	})
+	return &model.CouponIssueConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+}
+
 func couponConnection(page commerce.PageOf[*ent.Coupon], asked commerce.Page) *model.CouponConnection {
 	edges, nodes, info := connect(page, asked, toCoupon, func(cursor string, node *model.Coupon) *model.CouponEdge {
 		return &model.CouponEdge{Cursor: cursor, Node: node}

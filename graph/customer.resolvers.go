@@ -21,9 +21,13 @@ func (r *customerResolver) Wallet(ctx context.Context, obj *model.Customer) (*mo
 }
 
 // Accounts is the resolver for the accounts field.
-func (r *customerResolver) Accounts(ctx context.Context, obj *model.Customer) ([]*model.Account, error) {
-	rows, err := r.services.Accounts.List(ctx, auth.Viewer(ctx))
-	return each(rows, toAccount), err
+func (r *customerResolver) Accounts(ctx context.Context, obj *model.Customer, first *int, after *string) (*model.AccountConnection, error) {
+	asked := pageOf(first, after)
+	page, err := r.services.Accounts.List(ctx, auth.Viewer(ctx), asked)
+	if err != nil {
+		return nil, err
+	}
+	return accountConnection(page, asked), nil
 }
 
 // Orders is the resolver for the orders field.
@@ -37,9 +41,13 @@ func (r *customerResolver) Orders(ctx context.Context, obj *model.Customer, firs
 }
 
 // CouponIssues is the resolver for the couponIssues field.
-func (r *customerResolver) CouponIssues(ctx context.Context, obj *model.Customer) ([]*model.CouponIssue, error) {
-	rows, err := r.services.Coupons.Held(ctx, auth.Viewer(ctx))
-	return each(rows, toCouponIssue), err
+func (r *customerResolver) CouponIssues(ctx context.Context, obj *model.Customer, first *int, after *string) (*model.CouponIssueConnection, error) {
+	asked := pageOf(first, after)
+	page, err := r.services.Coupons.Held(ctx, auth.Viewer(ctx), asked)
+	if err != nil {
+		return nil, err
+	}
+	return couponIssueConnection(page, asked), nil
 }
 
 // Me is the resolver for the me field.

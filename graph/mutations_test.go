@@ -197,8 +197,8 @@ func TestAccountOpenForAnother(t *testing.T) {
 	opened := a.ok(admin, accountOpen, vars(object{
 		"name": "Carol's", "currency": "EUR", "userId": "user_carol", "openingMinor": "700",
 	})).want("accountOpen.account.balance.amountMinor", 700, "accountOpen.account.balance.currency", "EUR")
-	a.ok(carol, `{ me { accounts { id balance { amountMinor } } } }`, nil).
-		want("me.accounts.0.id", opened.text("accountOpen.account.id"), "me.accounts.0.balance.amountMinor", 700)
+	a.ok(carol, `{ me { accounts { nodes { id balance { amountMinor } } } } }`, nil).
+		want("me.accounts.nodes.0.id", opened.text("accountOpen.account.id"), "me.accounts.nodes.0.balance.amountMinor", 700)
 }
 
 func TestCatalogueMutations(t *testing.T) {

@@ -12,7 +12,7 @@ func TestWhatFailsAloneLeavesTheRest(t *testing.T) {
 		shop { currency }
 		products(first: 2, orderBy: NAME) { nodes { id name stock { available } } pageInfo { hasNextPage } }
 		coupons(first: 1) { nodes { name issued } }
-		me { name wallet { id balance entries { nodes { id } } } accounts { id name balance { amountMinor } } orders { nodes { id } } couponIssues { id } }
+		me { name wallet { id balance entries { nodes { id } } } accounts { nodes { id name balance { amountMinor } } } orders { nodes { id } } couponIssues { nodes { id } } }
 	}`
 	before := a.ok(alice, query, nil)
 	before.want("products.nodes.1.id", before.text("products.nodes.1.id")) // two products are there
@@ -24,7 +24,7 @@ func TestWhatFailsAloneLeavesTheRest(t *testing.T) {
 	r := a.do(alice, query, nil)
 	for _, path := range []string{
 		"shop", "products.pageInfo", "products.nodes.0.id", "products.nodes.0.name", "products.nodes.1.name", "coupons.nodes.0.name", "me.name",
-		"me.wallet.id", "me.wallet.entries", "me.accounts.0.id", "me.accounts.0.name", "me.orders", "me.couponIssues",
+		"me.wallet.id", "me.wallet.entries", "me.accounts.nodes.0.id", "me.accounts.nodes.0.name", "me.orders", "me.couponIssues",
 	} {
 		if r.at(path) == nil {
 			t.Fatalf("%s is lost with what could not be read: %s", path, r.body)
@@ -41,12 +41,12 @@ func TestWhatFailsAloneLeavesTheRest(t *testing.T) {
 		}
 		failed[strings.Join(path, ".")] = true
 	}
-	for _, path := range []string{"products.nodes.stock", "coupons.nodes.issued", "me.wallet.balance", "me.accounts.balance"} {
+	for _, path := range []string{"products.nodes.stock", "coupons.nodes.issued", "me.wallet.balance", "me.accounts.nodes.balance"} {
 		if !failed[path] {
 			t.Errorf("no error says that %s could not be read: %s", path, r.body)
 		}
 	}
-	r.want("products.nodes.0.stock", nil, "products.nodes.1.stock", nil, "me.wallet.balance", nil, "me.accounts.0.balance", nil)
+	r.want("products.nodes.0.stock", nil, "products.nodes.1.stock", nil, "me.wallet.balance", nil, "me.accounts.nodes.0.balance", nil)
 }
 
 // TestWhatIsForAnotherRoleLeavesTheRest asks for what is public together with all that is for administrators.

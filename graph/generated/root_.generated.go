@@ -54,6 +54,17 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	AccountConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	AccountEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	AccountPayload struct {
 		Account    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -153,14 +164,25 @@ type ComplexityRoot struct {
 		Status   func(childComplexity int) int
 	}
 
+	CouponIssueConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	CouponIssueEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	CouponPayload struct {
 		Coupon     func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
 	Customer struct {
-		Accounts     func(childComplexity int) int
-		CouponIssues func(childComplexity int) int
+		Accounts     func(childComplexity int, first *int, after *string) int
+		CouponIssues func(childComplexity int, first *int, after *string) int
 		CreatedAt    func(childComplexity int) int
 		ID           func(childComplexity int) int
 		Name         func(childComplexity int) int
@@ -744,6 +766,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AccountAdjustPayload.UserErrors(childComplexity), true
 
+	case "AccountConnection.edges":
+		if e.ComplexityRoot.AccountConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountConnection.Edges(childComplexity), true
+	case "AccountConnection.nodes":
+		if e.ComplexityRoot.AccountConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountConnection.Nodes(childComplexity), true
+	case "AccountConnection.pageInfo":
+		if e.ComplexityRoot.AccountConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountConnection.PageInfo(childComplexity), true
+
+	case "AccountEdge.cursor":
+		if e.ComplexityRoot.AccountEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountEdge.Cursor(childComplexity), true
+	case "AccountEdge.node":
+		if e.ComplexityRoot.AccountEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountEdge.Node(childComplexity), true
+
 	case "AccountPayload.account":
 		if e.ComplexityRoot.AccountPayload.Account == nil {
 			break
@@ -1117,6 +1171,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CouponIssue.Status(childComplexity), true
 
+	case "CouponIssueConnection.edges":
+		if e.ComplexityRoot.CouponIssueConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CouponIssueConnection.Edges(childComplexity), true
+	case "CouponIssueConnection.nodes":
+		if e.ComplexityRoot.CouponIssueConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CouponIssueConnection.Nodes(childComplexity), true
+	case "CouponIssueConnection.pageInfo":
+		if e.ComplexityRoot.CouponIssueConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CouponIssueConnection.PageInfo(childComplexity), true
+
+	case "CouponIssueEdge.cursor":
+		if e.ComplexityRoot.CouponIssueEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CouponIssueEdge.Cursor(childComplexity), true
+	case "CouponIssueEdge.node":
+		if e.ComplexityRoot.CouponIssueEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CouponIssueEdge.Node(childComplexity), true
+
 	case "CouponPayload.coupon":
 		if e.ComplexityRoot.CouponPayload.Coupon == nil {
 			break
@@ -1135,13 +1221,23 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			break
 		}
 
-		return e.ComplexityRoot.Customer.Accounts(childComplexity), true
+		args, err := ec.field_Customer_accounts_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Customer.Accounts(childComplexity, args["first"].(*int), args["after"].(*string)), true
 	case "Customer.couponIssues":
 		if e.ComplexityRoot.Customer.CouponIssues == nil {
 			break
 		}
 
-		return e.ComplexityRoot.Customer.CouponIssues(childComplexity), true
+		args, err := ec.field_Customer_couponIssues_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Customer.CouponIssues(childComplexity, args["first"].(*int), args["after"].(*string)), true
 	case "Customer.createdAt":
 		if e.ComplexityRoot.Customer.CreatedAt == nil {
 			break
@@ -3572,6 +3668,24 @@ type Account implements Node {
   createdAt: DateTime!
 }
 
+"A page of accounts."
+type AccountConnection {
+  "The accounts with their cursors."
+  edges: [AccountEdge!]!
+  "The accounts."
+  nodes: [Account!]!
+  "Where the page lies in the list."
+  pageInfo: PageInfo!
+}
+
+"An account in a list."
+type AccountEdge {
+  "Where it stands in the list."
+  cursor: String!
+  "The account."
+  node: Account!
+}
+
 "Money that was moved between two accounts."
 type Transfer implements Node {
   "The identifier, \"tr_...\"."
@@ -4095,6 +4209,24 @@ type CouponEdge {
   node: Coupon!
 }
 
+"A page of coupons in a customer's hand."
+type CouponIssueConnection {
+  "The coupons in a customer's hand with their cursors."
+  edges: [CouponIssueEdge!]!
+  "The coupons in a customer's hand."
+  nodes: [CouponIssue!]!
+  "Where the page lies in the list."
+  pageInfo: PageInfo!
+}
+
+"A coupon in a customer's hand in a list."
+type CouponIssueEdge {
+  "Where it stands in the list."
+  cursor: String!
+  "The coupon in a customer's hand."
+  node: CouponIssue!
+}
+
 "A coupon to take."
 input IssueCouponInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
@@ -4156,8 +4288,13 @@ type Customer implements Node {
   name: String!
   "The points."
   wallet: Wallet!
-  "The accounts."
-  accounts: [Account!]
+  "The accounts, the oldest first."
+  accounts(
+    "How many, 1 to 100."
+    first: Int = 20
+    "The cursor behind which to continue."
+    after: String
+  ): AccountConnection
   "The orders, the latest first."
   orders(
     "How many, 1 to 100."
@@ -4166,7 +4303,12 @@ type Customer implements Node {
     after: String
   ): OrderConnection
   "The coupons taken, spent or not, the latest first."
-  couponIssues: [CouponIssue!]
+  couponIssues(
+    "How many, 1 to 100."
+    first: Int = 20
+    "The cursor behind which to continue."
+    after: String
+  ): CouponIssueConnection
   "When the customer first did something; before that, the present."
   createdAt: DateTime!
 }
@@ -5503,6 +5645,28 @@ func (ec *executionContext) childFields_AccountAdjustPayload(ctx context.Context
 	return nil, fmt.Errorf("no field named %q was found under type AccountAdjustPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_AccountConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_AccountConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_AccountConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_AccountConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AccountConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_AccountEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_AccountEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_AccountEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AccountEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_AccountPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "account":
@@ -5661,6 +5825,28 @@ func (ec *executionContext) childFields_CouponIssue(ctx context.Context, field g
 		return ec.fieldContext_CouponIssue_issuedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CouponIssue", field.Name)
+}
+
+func (ec *executionContext) childFields_CouponIssueConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_CouponIssueConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_CouponIssueConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_CouponIssueConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CouponIssueConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_CouponIssueEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_CouponIssueEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_CouponIssueEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CouponIssueEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_CouponPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

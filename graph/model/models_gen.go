@@ -57,6 +57,24 @@ type AccountAdjustPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
+// A page of accounts.
+type AccountConnection struct {
+	// The accounts with their cursors.
+	Edges []*AccountEdge `json:"edges"`
+	// The accounts.
+	Nodes []*Account `json:"nodes"`
+	// Where the page lies in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// An account in a list.
+type AccountEdge struct {
+	// Where it stands in the list.
+	Cursor string `json:"cursor"`
+	// The account.
+	Node *Account `json:"node"`
+}
+
 // An account to open.
 type AccountOpenInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat opens another account.
@@ -284,6 +302,24 @@ type CouponIssue struct {
 }
 
 func (CouponIssue) IsNode() {}
+
+// A page of coupons in a customer's hand.
+type CouponIssueConnection struct {
+	// The coupons in a customer's hand with their cursors.
+	Edges []*CouponIssueEdge `json:"edges"`
+	// The coupons in a customer's hand.
+	Nodes []*CouponIssue `json:"nodes"`
+	// Where the page lies in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+}
+
+// A coupon in a customer's hand in a list.
+type CouponIssueEdge struct {
+	// Where it stands in the list.
+	Cursor string `json:"cursor"`
+	// The coupon in a customer's hand.
+	Node *CouponIssue `json:"node"`
+}
 
 // What became of a coupon that was to be offered.
 type CouponPayload struct {

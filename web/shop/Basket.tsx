@@ -25,7 +25,7 @@ export function Basket() {
   const me = checkout.data?.me;
   const shop = checkout.data?.shop;
   const payment = chosen ?? firstChoice(shop?.paymentMethods ?? []);
-  const coupons = me?.couponIssues?.filter((issue) => issue.status === 'ISSUED') ?? [];
+  const coupons = me?.couponIssues?.nodes.filter((issue) => issue.status === 'ISSUED') ?? [];
   const coupon = coupons.find((issue) => issue.id === couponIssueId);
   const queued = checkout.data?.strategies.some((s) => s.family === 'STOCK' && s.strategy === 'QUEUE') ?? false;
   const subtotal = sum(lines.map(({ product, quantity }) => ({ price: product.price, quantity })));
@@ -89,7 +89,7 @@ export function Basket() {
         </label>
         {total && <p className="price">Total: {formatMoney(total)}</p>}
         {me && shop && (
-          <PaymentChoice wallet={me.wallet} accounts={me.accounts ?? []} methods={shop.paymentMethods} chosen={payment} onChange={setChosen} />
+          <PaymentChoice wallet={me.wallet} accounts={me.accounts?.nodes ?? []} methods={shop.paymentMethods} chosen={payment} onChange={setChosen} />
         )}
         {queued && (
           <label className="row">

@@ -25,7 +25,7 @@ export function Coupons() {
       addCouponIssue(client.cache, data.me.id, payload.couponIssue.id);
     }
   };
-  const held = data?.me?.couponIssues;
+  const held = data?.me?.couponIssues?.nodes;
   return (
     <>
       <Failure error={error} />

@@ -14,7 +14,7 @@ export function Transfer() {
   const [amount, setAmount] = useState('');
   const amountField = useRef<HTMLInputElement>(null);
 
-  const accounts = data?.me?.accounts ?? [];
+  const accounts = data?.me?.accounts?.nodes ?? [];
   const from = accounts.find((account) => account.id === chosen) ?? accounts[0];
 
   const submit = (event: FormEvent) => {

@@ -26,8 +26,8 @@ export function addCouponIssue(cache: ApolloCache, customerId: string, issueId: 
   cache.modify({
     id: `Customer:${customerId}`,
     fields: {
-      couponIssues: (list: readonly Reference[] | null) =>
-        !list || list.some((held) => held.__ref === issue.__ref) ? list : [issue, ...list],
+      couponIssues: (list: { nodes: readonly Reference[] } | Reference | null) =>
+        !list || isReference(list) || list.nodes.some((held) => held.__ref === issue.__ref) ? list : { ...list, nodes: [issue, ...list.nodes] },
     },
   });
 }

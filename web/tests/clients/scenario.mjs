@@ -32,7 +32,7 @@ const state = parse(`query State($product: ID!, $coupon: ID!, $order: ID!) {
   product(id: $product) { ${product} }
   coupon(id: $coupon) { ${coupon} }
   order(id: $order) { ${order} }
-  me { id wallet { ${wallet} } accounts { ${account} } }
+  me { id wallet { ${wallet} } accounts { nodes { ${account} } } }
 }`);
 
 const mutation = (name, input, payload) =>
