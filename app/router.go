@@ -7,7 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // served by a mux of our own, at admin.listen; nothing serves the default one
+	"net/http/pprof"
 	"slices"
 	"strings"
 

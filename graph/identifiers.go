@@ -16,7 +16,7 @@ import (
 // other identifier has characters that mean something in a key that is made of identifiers.
 var identifiers = map[string]*regexp.Regexp{
 	"prod_": identifier, "coup_": identifier, "cpi_": identifier, prefixOrder: identifier, prefixPayment: identifier, "acct_": identifier,
-	"tr_": identifier, "qt_": identifier, "exp_": identifier, prefixEntry: regexp.MustCompile(`^[1-9][0-9]{0,18}$`),
+	"tr_": identifier, "qt_": identifier, "exp_": identifier, prefixEntry: regexp.MustCompile(`^[1-9]\d{0,18}$`),
 	prefixCustomer: subject, prefixWallet: subject,
 }
 

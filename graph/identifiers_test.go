@@ -99,7 +99,8 @@ func TestIdentifiersOfAnotherKind(t *testing.T) {
 	}
 	for _, bad := range []string{"bob", "user_", "wallet_bob", "user_" + strings.Repeat("b", 57)} {
 		r := a.do(admin, accountOpen, vars(object{"name": "A", "currency": "USD", "userId": bad}))
-		if r.wantError("BAD_USER_INPUT"); fmt.Sprint(r.Errors[0].Extensions["field"]) != "[input userId]" {
+		r.wantError("BAD_USER_INPUT")
+		if fmt.Sprint(r.Errors[0].Extensions["field"]) != "[input userId]" {
 			t.Errorf("the customer %q: %s", bad, r.body)
 		}
 	}
