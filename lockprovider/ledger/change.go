@@ -26,13 +26,24 @@ type Bounds struct {
 	Ceiling int64 `json:"ceiling"`
 }
 
-// Move adds Delta to one balance. It is refused if that would leave the balance's bounds.
+// Move adds Delta to one balance. It is refused if that would leave the balance's bounds, or what its Limit allows.
 type Move struct {
 	Balance string `json:"balance"`
 	Delta   int64  `json:"delta"`
 	// Open creates the balance with these bounds if it does not exist yet, such as what one user holds of a coupon.
 	// Without it, an unknown balance is [ErrUnknownBalance].
 	Open *Bounds `json:"open,omitempty"`
+	// Limit refuses the move if it would leave the balance above it, whatever the ceiling of the balance. It is for limits that
+	// change while balances stay, such as how many units of a product one customer may order. Nil: only the ceiling counts.
+	Limit *int64 `json:"limit,omitempty"`
+}
+
+// most is the amount that the move may leave at most in a balance of this ceiling.
+func (m Move) most(ceiling int64) int64 {
+	if m.Limit != nil {
+		return min(ceiling, *m.Limit)
+	}
+	return ceiling
 }
 
 // Record says what a change means. It is stored with the change, relayed as its event, and turned into rows by the

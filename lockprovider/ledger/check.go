@@ -43,7 +43,7 @@ func balancesFor(moves []Move, known map[string]Balance) ([]Balance, error) {
 	return read, nil
 }
 
-// Check is the business rule of every strategy: each move must leave its balance within its bounds. It returns the
+// Check is the business rule of every strategy: each move must leave its balance within its bounds and its limit. It returns the
 // amounts after the moves, or a *[Refused] that names every move that does not fit. read is in the order of the moves.
 func Check(read []Balance, moves []Move) ([]int64, error) {
 	after := make([]int64, len(moves))
@@ -56,9 +56,9 @@ func Check(read []Balance, moves []Move) ([]int64, error) {
 			refusals = append(refusals, Refusal{
 				Balance: m.Balance, Delta: m.Delta, Available: max(0, b.Amount-b.Floor), Reason: ErrInsufficient,
 			})
-		case after[i] > b.Ceiling:
+		case after[i] > m.most(b.Ceiling):
 			refusals = append(refusals, Refusal{
-				Balance: m.Balance, Delta: m.Delta, Available: max(0, b.Ceiling-b.Amount), Reason: ErrLimit,
+				Balance: m.Balance, Delta: m.Delta, Available: max(0, m.most(b.Ceiling)-b.Amount), Reason: ErrLimit,
 			})
 		}
 	}

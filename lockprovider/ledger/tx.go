@@ -226,6 +226,9 @@ func (tx *Tx) add(ctx context.Context, m Move, moves int64) (int, error) {
 			sel.Where(entsql.P(func(b *entsql.Builder) {
 				b.WriteString(amount + " + ").Arg(m.Delta).WriteString(" BETWEEN " + floor + " AND " + ceiling)
 			}))
+			if m.Limit != nil {
+				sel.Where(entsql.LTE(amount, *m.Limit-m.Delta))
+			}
 		}).
 		AddAmount(m.Delta).AddVersion(1).AddApplied(moves).Save(ctx)
 }

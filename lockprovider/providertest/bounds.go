@@ -21,6 +21,10 @@ var boundScenarios = []Scenario{
 		Why: "more coupons issued than the quota, or fewer",
 	},
 	{
+		Name: "exact_limit", Needs: excludes, Func: exactLimit,
+		Why: "a customer takes more of a product than one may, or the limit of yesterday is applied",
+	},
+	{
 		Name: "opposite_orders", Needs: excludes, Func: oppositeOrders,
 		Why: "two carts with the same products block each other, or lose money between two accounts",
 	},
@@ -64,6 +68,32 @@ func openOnce(t testing.TB, h *Harness) {
 	}, h.start(t), h.start(t))
 	checkWinners(t, h, outcomes, balance, units, lockprovider.ErrLimit)
 	h.checkAmount(t, balance, int64(units))
+}
+
+// exactLimit has moves with a limit of their own below the ceiling, and then others with another limit.
+func exactLimit(t testing.TB, h *Harness) {
+	units, racers := h.size(10, 3), h.size(64, 8)
+	balance := h.unopened()
+	limited := func(delta, limit int64) lockprovider.Change {
+		return h.change(lockprovider.Move{Balance: balance, Delta: delta, Limit: &limit, Open: &lockprovider.Bounds{Ceiling: unlimited}})
+	}
+	instance := h.start(t)
+	outcomes := race(t, racers, func(int) lockprovider.Change { return limited(1, int64(units)) }, instance, h.start(t))
+	checkWinners(t, h, outcomes, balance, units, lockprovider.ErrLimit)
+
+	if _, err := instance.Execute(t.Context(), limited(2, int64(units)+2)); err != nil { // the limit was raised
+		t.Errorf("within a higher limit: %v", err)
+	}
+	_, err := instance.Execute(t.Context(), limited(1, int64(units)-1)) // and lowered
+	want := lockprovider.Refusal{Balance: balance, Delta: 1, Reason: lockprovider.ErrLimit}
+	if got := refusedOf(t, err).Refusals; len(got) != 1 || got[0] != want {
+		t.Errorf("beyond a lower limit: refusals %+v, want %+v", got, want)
+	}
+	if _, err := instance.Execute(t.Context(), h.change(move(balance, -1))); err != nil { // what has no limit is not refused
+		t.Errorf("a move without a limit: %v", err)
+	}
+	h.checkAmount(t, balance, int64(units)+1)
+	h.checkConsistent(t, balance)
 }
 
 // checkWinners: as many racers as there are units have won, each saw an amount of its own, and the others were refused

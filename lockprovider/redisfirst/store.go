@@ -157,7 +157,11 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change, stale string) (Admis
 		stale,
 	}
 	for _, m := range c.Moves {
-		args = append(args, m.Delta)
+		limit := any("")
+		if m.Limit != nil {
+			limit = *m.Limit
+		}
+		args = append(args, m.Delta, limit)
 	}
 	var reply []string
 	err = k.opened(ctx, func() (err error) {

@@ -4,7 +4,7 @@
 -- KEYS  1 stream of changes   2 counts of changes in flight, by balance   3 memo of this change   4 mark of an open epoch
 --       5... balances, sorted
 -- ARGV  1 change ID   2 fingerprint   3 the change as JSON   4 instance   5 bound of the backlog   6 memo's life in ms
---       7 stream ID of a memo that is stale, or ''   8... one delta a balance
+--       7 stream ID of a memo that is stale, or ''   8... for each balance: delta, the limit of its move or ''
 -- Returns one of
 --   {'admitted', stream ID, known, amount after, ...}   known is 0 as long as Redis may have lost the memo of this ID
 --   {'replayed', state, answer, stream ID} the same change was here before; state is 'admitted' or 'failed'; the ID is ''
@@ -32,8 +32,9 @@ for i = 5, #KEYS do
   if not b[1] then
     missing[#missing + 1] = tostring(i - 4)
   else
-    local amount = tonumber(b[1]) + tonumber(ARGV[i + 3])
-    if amount < tonumber(b[2]) or amount > tonumber(b[3]) then
+    local delta, limit = tonumber(ARGV[2 * i - 2]), tonumber(ARGV[2 * i - 1])
+    local amount = tonumber(b[1]) + delta
+    if amount < tonumber(b[2]) or amount > tonumber(b[3]) or (limit and amount > limit) then
       for _, v in ipairs({tostring(i - 4), b[1], b[2], b[3]}) do refused[#refused + 1] = v end
     end
     after[#after + 1] = string.format('%.0f', amount)
