@@ -43,7 +43,8 @@ type CreateProduct struct {
 	SKU, Name, Description string
 	Price                  Money
 	Stock                  int64
-	id                     string // demo data choose theirs
+	Limit                  *PurchaseLimit `json:",omitempty"` // nil for none
+	id                     string         // demo data choose theirs
 }
 
 // Create adds a product with its stock. Admins only. A repeat with the same key returns the first one, as it is now. Errors:
@@ -92,8 +93,12 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 }
 
 func (s *Catalog) creation(tx *ent.Tx, in CreateProduct) *ent.ProductCreate {
-	return tx.Product.Create().SetID(in.id).SetSku(in.SKU).SetName(in.Name).SetDescription(in.Description).
+	create := tx.Product.Create().SetID(in.id).SetSku(in.SKU).SetName(in.Name).SetDescription(in.Description).
 		SetPriceMinor(in.Price.Minor).SetCurrency(in.Price.Currency).SetCreatedAt(s.now()).SetUpdatedAt(s.now())
+	if in.Limit != nil {
+		create.SetLimitQuantity(in.Limit.Quantity).SetLimitHours(in.Limit.Hours)
+	}
+	return create
 }
 
 var errSKUExists = errors.New("the SKU is taken")
@@ -106,6 +111,9 @@ func (s *Catalog) checkProduct(in CreateProduct) error {
 	if in.Price.Currency != s.Shop.Currency {
 		errs = append(errs, invalid(input("price", "currency"), "this shop sells in %s, not %.10q",
 			s.Shop.Currency, in.Price.Currency))
+	}
+	if in.Limit != nil {
+		errs = append(errs, in.Limit.check()...)
 	}
 	if in.Stock < 0 || in.Stock > maxStock {
 		errs = append(errs, invalid(input("stock"), "stock must be 0 to %d, not %d", int64(maxStock), in.Stock))
@@ -147,6 +155,7 @@ type UpdateProduct struct {
 	Name        *string
 	Description *string
 	PriceMinor  *int64
+	Limit       *PurchaseLimit `json:",omitempty"`
 }
 
 // Update changes a product. Admins only. A repeat with the same key changes nothing and returns the product as it is now. Errors:
@@ -170,14 +179,21 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 	if in.PriceMinor != nil {
 		errs = append(errs, checkPrice(*in.PriceMinor, input("priceMinor"))...)
 	}
+	if in.Limit != nil {
+		errs = append(errs, in.Limit.check()...)
+	}
 	if errs != nil {
 		return nil, errs
 	}
 	var row *ent.Product
 	repeat, err := s.once(ctx, newOperation(v, "productUpdate", in.Key, in), func(tx *ent.Tx) error {
-		n, err := tx.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
+		update := tx.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
 			SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
-			AddVersion(1).SetUpdatedAt(s.now()).Save(ctx)
+			AddVersion(1).SetUpdatedAt(s.now())
+		if in.Limit != nil {
+			update.SetLimitQuantity(in.Limit.Quantity).SetLimitHours(in.Limit.Hours)
+		}
+		n, err := update.Save(ctx)
 		if err != nil {
 			return err
 		}

@@ -38,8 +38,8 @@ type ShopSettings struct {
 	Currency string `key:"currency" default:"USD"`
 	// Reservation is how long an unpaid order keeps its stock.
 	Reservation time.Duration `key:"reservation" default:"15m" min:"1s" max:"168h"`
-	// MaxLines is how many products one order may have.
-	MaxLines int `key:"maxLines" default:"50" min:"1" max:"200"`
+	// MaxLines is how many products one order may have. Each takes up to two moves of the change: stock, and the limit of the customer.
+	MaxLines int `key:"maxLines" default:"50" min:"1" max:"100"`
 	// MaxQuantity is the largest quantity of one order line. maxLines × maxQuantity is at most 90000: the dearest order still adds
 	// up in 64 bits.
 	MaxQuantity int64 `key:"maxQuantity" default:"1000" min:"1" max:"90000"`

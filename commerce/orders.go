@@ -95,7 +95,7 @@ type draft struct {
 }
 
 // Place reserves the stock of all lines or of none, spends the coupon, and takes the payment. If a step is refused, it gives
-// everything back. Errors: INVALID_INPUT, NOT_FOUND, PRICE_CHANGED, OUT_OF_STOCK (one for each line that is short),
+// everything back. Errors: INVALID_INPUT, NOT_FOUND, PRICE_CHANGED, OUT_OF_STOCK (one for each line that is short), PURCHASE_LIMIT,
 // COUPON_NOT_VALID, INSUFFICIENT_FUNDS, PAYMENT_DECLINED, INVALID_STATE if the order was cancelled or has expired before it was
 // paid; LOCK_TIMEOUT and the like leave an order that a repeat with the same key continues.
 func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResult, error) {
@@ -194,7 +194,13 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 			continue
 		}
 		p.SubtotalMinor += row.PriceMinor * l.Quantity // bounded by maxPrice × MaxQuantity × MaxLines, see config
-		p.Lines = append(p.Lines, orderLine{ProductID: row.ID, Quantity: l.Quantity, UnitPriceMinor: row.PriceMinor})
+		line := orderLine{ProductID: row.ID, Quantity: l.Quantity, UnitPriceMinor: row.PriceMinor}
+		if limit := limitOf(row); limit.Quantity > 0 {
+			counted := limit.move(row.ID, v.UserID, l.Quantity, now)
+			line.Limit = counted.Balance
+			moves = append(moves, counted)
+		}
+		p.Lines = append(p.Lines, line)
 		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(row.ID), Delta: -l.Quantity})
 	}
 	if errs != nil {
@@ -276,10 +282,13 @@ func productIDs(lines []Line) []string {
 
 func lineField(i int, name string) []string { return input("lines", strconv.Itoa(i), name) }
 
-// stockRefused names the product that is short, and the line of the request that asked for it.
+// stockRefused names the product that is short or limited, and the line of the request that asked for it.
 func (d *draft) stockRefused(r lockprovider.Refusal) *Error {
 	e := d.payload.stockRefused(r)
-	if details, ok := e.Details.(OutOfStockDetails); ok {
+	switch details := e.Details.(type) {
+	case OutOfStockDetails:
+		e.Field = lineField(d.requested[details.ProductID], "quantity")
+	case PurchaseLimitDetails:
 		e.Field = lineField(d.requested[details.ProductID], "quantity")
 	}
 	return e

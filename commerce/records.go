@@ -61,6 +61,7 @@ type (
 		ProductID      string `json:"productId"`
 		Quantity       int64  `json:"quantity"`
 		UnitPriceMinor int64  `json:"unitPriceMinor"`
+		Limit          string `json:"limit,omitempty"` // the balance that counts against the customer's limit
 	}
 	orderPaid struct {
 		OrderID string      `json:"orderId"`
@@ -324,6 +325,9 @@ func (p orderPlaced) lineRows(tx *ent.Tx) []*ent.OrderLineCreate {
 	for i, l := range p.Lines {
 		lines[i] = tx.OrderLine.Create().SetOrderID(p.OrderID).SetPosition(i).SetProductID(l.ProductID).
 			SetQuantity(l.Quantity).SetUnitPriceMinor(l.UnitPriceMinor)
+		if l.Limit != "" {
+			lines[i].SetLimitBalance(l.Limit)
+		}
 	}
 	return lines
 }

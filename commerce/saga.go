@@ -247,6 +247,9 @@ func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovide
 	for _, l := range row.Edges.Lines {
 		p.Lines = append(p.Lines, orderLine{ProductID: l.ProductID, Quantity: l.Quantity, UnitPriceMinor: l.UnitPriceMinor})
 		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.ProductID), Delta: l.Quantity})
+		if l.LimitBalance != nil {
+			moves = append(moves, lockprovider.Move{Balance: *l.LimitBalance, Delta: -l.Quantity})
+		}
 	}
 	receipt, err := s.execute(ctx, lockprovider.Change{
 		ID: stepID(row.ID, "end"), Family: lockprovider.Stock, Moves: moves, Confirm: true,

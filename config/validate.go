@@ -38,7 +38,7 @@ func (c Config) validate(failed map[string]bool, origins map[string]string) Erro
 
 	v.that("shop.currency", currency.MatchString(c.Shop.Currency), setting.Quote(c.Shop.Currency),
 		"three upper-case letters, such as USD")
-	if lines := int64(c.Shop.MaxLines); lines >= 1 && lines <= lockprovider.MaxMoves && c.Shop.MaxQuantity <= maxUnits {
+	if lines := int64(c.Shop.MaxLines); lines >= 1 && lines <= lockprovider.MaxMoves/2 && c.Shop.MaxQuantity <= maxUnits {
 		v.that("shop.maxQuantity", lines*c.Shop.MaxQuantity <= maxUnits, fmt.Sprint(c.Shop.MaxQuantity),
 			fmt.Sprintf("at most %d with shop.maxLines: %d, for %d units in an order", maxUnits/lines, lines, maxUnits))
 	}

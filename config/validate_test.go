@@ -91,7 +91,7 @@ func TestValidation(t *testing.T) {
 		{"shop.currency=EURO", "three upper-case letters"},
 		{"shop.reservation=999ms", "want 1s to 168h"},
 		{"shop.reservation=15", "is no duration"},
-		{"shop.maxLines=201", "want 1 to 200"},
+		{"shop.maxLines=101", "want 1 to 100"},
 		{"shop.maxLines=90 shop.maxQuantity=1000", ""},
 		{"shop.maxLines=90 shop.maxQuantity=1001", "shop.maxQuantity (--set): 1001: want at most 1000 with shop.maxLines: 90, for 90000 units"},
 		{"shop.maxQuantity=90001", "shop.maxQuantity (--set): 90001: want 1 to 90000"},

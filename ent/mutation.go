@@ -9906,6 +9906,7 @@ type OrderLineMutation struct {
 	addquantity         *int64
 	unit_price_minor    *int64
 	addunit_price_minor *int64
+	limit_balance       *string
 	clearedFields       map[string]struct{}
 	_order              *string
 	cleared_order       bool
@@ -10260,6 +10261,55 @@ func (m *OrderLineMutation) ResetUnitPriceMinor() {
 	m.addunit_price_minor = nil
 }
 
+// SetLimitBalance sets the "limit_balance" field.
+func (m *OrderLineMutation) SetLimitBalance(s string) {
+	m.limit_balance = &s
+}
+
+// LimitBalance returns the value of the "limit_balance" field in the mutation.
+func (m *OrderLineMutation) LimitBalance() (r string, exists bool) {
+	v := m.limit_balance
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLimitBalance returns the old "limit_balance" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldLimitBalance(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLimitBalance is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLimitBalance requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLimitBalance: %w", err)
+	}
+	return oldValue.LimitBalance, nil
+}
+
+// ClearLimitBalance clears the value of the "limit_balance" field.
+func (m *OrderLineMutation) ClearLimitBalance() {
+	m.limit_balance = nil
+	m.clearedFields[orderline.FieldLimitBalance] = struct{}{}
+}
+
+// LimitBalanceCleared returns if the "limit_balance" field was cleared in this mutation.
+func (m *OrderLineMutation) LimitBalanceCleared() bool {
+	_, ok := m.clearedFields[orderline.FieldLimitBalance]
+	return ok
+}
+
+// ResetLimitBalance resets all changes to the "limit_balance" field.
+func (m *OrderLineMutation) ResetLimitBalance() {
+	m.limit_balance = nil
+	delete(m.clearedFields, orderline.FieldLimitBalance)
+}
+
 // ClearOrder clears the "order" edge to the Order entity.
 func (m *OrderLineMutation) ClearOrder() {
 	m.cleared_order = true
@@ -10348,7 +10398,7 @@ func (m *OrderLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderLineMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 6)
 	if m._order != nil {
 		fields = append(fields, orderline.FieldOrderID)
 	}
@@ -10363,6 +10413,9 @@ func (m *OrderLineMutation) Fields() []string {
 	}
 	if m.unit_price_minor != nil {
 		fields = append(fields, orderline.FieldUnitPriceMinor)
+	}
+	if m.limit_balance != nil {
+		fields = append(fields, orderline.FieldLimitBalance)
 	}
 	return fields
 }
@@ -10382,6 +10435,8 @@ func (m *OrderLineMutation) Field(name string) (ent.Value, bool) {
 		return m.Quantity()
 	case orderline.FieldUnitPriceMinor:
 		return m.UnitPriceMinor()
+	case orderline.FieldLimitBalance:
+		return m.LimitBalance()
 	}
 	return nil, false
 }
@@ -10401,6 +10456,8 @@ func (m *OrderLineMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldQuantity(ctx)
 	case orderline.FieldUnitPriceMinor:
 		return m.OldUnitPriceMinor(ctx)
+	case orderline.FieldLimitBalance:
+		return m.OldLimitBalance(ctx)
 	}
 	return nil, fmt.Errorf("unknown OrderLine field %s", name)
 }
@@ -10444,6 +10501,13 @@ func (m *OrderLineMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetUnitPriceMinor(v)
+		return nil
+	case orderline.FieldLimitBalance:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLimitBalance(v)
 		return nil
 	}
 	return fmt.Errorf("unknown OrderLine field %s", name)
@@ -10513,7 +10577,11 @@ func (m *OrderLineMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *OrderLineMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(orderline.FieldLimitBalance) {
+		fields = append(fields, orderline.FieldLimitBalance)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -10526,6 +10594,11 @@ func (m *OrderLineMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *OrderLineMutation) ClearField(name string) error {
+	switch name {
+	case orderline.FieldLimitBalance:
+		m.ClearLimitBalance()
+		return nil
+	}
 	return fmt.Errorf("unknown OrderLine nullable field %s", name)
 }
 
@@ -10547,6 +10620,9 @@ func (m *OrderLineMutation) ResetField(name string) error {
 		return nil
 	case orderline.FieldUnitPriceMinor:
 		m.ResetUnitPriceMinor()
+		return nil
+	case orderline.FieldLimitBalance:
+		m.ResetLimitBalance()
 		return nil
 	}
 	return fmt.Errorf("unknown OrderLine field %s", name)
@@ -13521,6 +13597,10 @@ type ProductMutation struct {
 	addimported_stock  *int64
 	imports            *int
 	addimports         *int
+	limit_quantity     *int64
+	addlimit_quantity  *int64
+	limit_hours        *int
+	addlimit_hours     *int
 	archived_at        *time.Time
 	created_at         *time.Time
 	updated_at         *time.Time
@@ -14019,6 +14099,118 @@ func (m *ProductMutation) ResetImports() {
 	m.addimports = nil
 }
 
+// SetLimitQuantity sets the "limit_quantity" field.
+func (m *ProductMutation) SetLimitQuantity(i int64) {
+	m.limit_quantity = &i
+	m.addlimit_quantity = nil
+}
+
+// LimitQuantity returns the value of the "limit_quantity" field in the mutation.
+func (m *ProductMutation) LimitQuantity() (r int64, exists bool) {
+	v := m.limit_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLimitQuantity returns the old "limit_quantity" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldLimitQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLimitQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLimitQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLimitQuantity: %w", err)
+	}
+	return oldValue.LimitQuantity, nil
+}
+
+// AddLimitQuantity adds i to the "limit_quantity" field.
+func (m *ProductMutation) AddLimitQuantity(i int64) {
+	if m.addlimit_quantity != nil {
+		*m.addlimit_quantity += i
+	} else {
+		m.addlimit_quantity = &i
+	}
+}
+
+// AddedLimitQuantity returns the value that was added to the "limit_quantity" field in this mutation.
+func (m *ProductMutation) AddedLimitQuantity() (r int64, exists bool) {
+	v := m.addlimit_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLimitQuantity resets all changes to the "limit_quantity" field.
+func (m *ProductMutation) ResetLimitQuantity() {
+	m.limit_quantity = nil
+	m.addlimit_quantity = nil
+}
+
+// SetLimitHours sets the "limit_hours" field.
+func (m *ProductMutation) SetLimitHours(i int) {
+	m.limit_hours = &i
+	m.addlimit_hours = nil
+}
+
+// LimitHours returns the value of the "limit_hours" field in the mutation.
+func (m *ProductMutation) LimitHours() (r int, exists bool) {
+	v := m.limit_hours
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLimitHours returns the old "limit_hours" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldLimitHours(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLimitHours is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLimitHours requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLimitHours: %w", err)
+	}
+	return oldValue.LimitHours, nil
+}
+
+// AddLimitHours adds i to the "limit_hours" field.
+func (m *ProductMutation) AddLimitHours(i int) {
+	if m.addlimit_hours != nil {
+		*m.addlimit_hours += i
+	} else {
+		m.addlimit_hours = &i
+	}
+}
+
+// AddedLimitHours returns the value that was added to the "limit_hours" field in this mutation.
+func (m *ProductMutation) AddedLimitHours() (r int, exists bool) {
+	v := m.addlimit_hours
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLimitHours resets all changes to the "limit_hours" field.
+func (m *ProductMutation) ResetLimitHours() {
+	m.limit_hours = nil
+	m.addlimit_hours = nil
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (m *ProductMutation) SetArchivedAt(t time.Time) {
 	m.archived_at = &t
@@ -14228,7 +14420,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 13)
 	if m.sku != nil {
 		fields = append(fields, product.FieldSku)
 	}
@@ -14252,6 +14444,12 @@ func (m *ProductMutation) Fields() []string {
 	}
 	if m.imports != nil {
 		fields = append(fields, product.FieldImports)
+	}
+	if m.limit_quantity != nil {
+		fields = append(fields, product.FieldLimitQuantity)
+	}
+	if m.limit_hours != nil {
+		fields = append(fields, product.FieldLimitHours)
 	}
 	if m.archived_at != nil {
 		fields = append(fields, product.FieldArchivedAt)
@@ -14286,6 +14484,10 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.ImportedStock()
 	case product.FieldImports:
 		return m.Imports()
+	case product.FieldLimitQuantity:
+		return m.LimitQuantity()
+	case product.FieldLimitHours:
+		return m.LimitHours()
 	case product.FieldArchivedAt:
 		return m.ArchivedAt()
 	case product.FieldCreatedAt:
@@ -14317,6 +14519,10 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldImportedStock(ctx)
 	case product.FieldImports:
 		return m.OldImports(ctx)
+	case product.FieldLimitQuantity:
+		return m.OldLimitQuantity(ctx)
+	case product.FieldLimitHours:
+		return m.OldLimitHours(ctx)
 	case product.FieldArchivedAt:
 		return m.OldArchivedAt(ctx)
 	case product.FieldCreatedAt:
@@ -14388,6 +14594,20 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetImports(v)
 		return nil
+	case product.FieldLimitQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLimitQuantity(v)
+		return nil
+	case product.FieldLimitHours:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLimitHours(v)
+		return nil
 	case product.FieldArchivedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -14429,6 +14649,12 @@ func (m *ProductMutation) AddedFields() []string {
 	if m.addimports != nil {
 		fields = append(fields, product.FieldImports)
 	}
+	if m.addlimit_quantity != nil {
+		fields = append(fields, product.FieldLimitQuantity)
+	}
+	if m.addlimit_hours != nil {
+		fields = append(fields, product.FieldLimitHours)
+	}
 	return fields
 }
 
@@ -14445,6 +14671,10 @@ func (m *ProductMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedImportedStock()
 	case product.FieldImports:
 		return m.AddedImports()
+	case product.FieldLimitQuantity:
+		return m.AddedLimitQuantity()
+	case product.FieldLimitHours:
+		return m.AddedLimitHours()
 	}
 	return nil, false
 }
@@ -14481,6 +14711,20 @@ func (m *ProductMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddImports(v)
+		return nil
+	case product.FieldLimitQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLimitQuantity(v)
+		return nil
+	case product.FieldLimitHours:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLimitHours(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Product numeric field %s", name)
@@ -14547,6 +14791,12 @@ func (m *ProductMutation) ResetField(name string) error {
 		return nil
 	case product.FieldImports:
 		m.ResetImports()
+		return nil
+	case product.FieldLimitQuantity:
+		m.ResetLimitQuantity()
+		return nil
+	case product.FieldLimitHours:
+		m.ResetLimitHours()
 		return nil
 	case product.FieldArchivedAt:
 		m.ResetArchivedAt()

@@ -28,6 +28,8 @@ type OrderLine struct {
 	Quantity int64 `json:"quantity,omitempty"`
 	// UnitPriceMinor holds the value of the "unit_price_minor" field.
 	UnitPriceMinor int64 `json:"unit_price_minor,omitempty"`
+	// The balance that counts the units against the customer's limit, if the product had one.
+	LimitBalance *string `json:"limit_balance,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the OrderLineQuery when eager-loading is set.
 	Edges        OrderLineEdges `json:"edges"`
@@ -74,7 +76,7 @@ func (*OrderLine) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case orderline.FieldID, orderline.FieldPosition, orderline.FieldQuantity, orderline.FieldUnitPriceMinor:
 			values[i] = new(sql.NullInt64)
-		case orderline.FieldOrderID, orderline.FieldProductID:
+		case orderline.FieldOrderID, orderline.FieldProductID, orderline.FieldLimitBalance:
 			values[i] = new(sql.NullString)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -126,6 +128,13 @@ func (_m *OrderLine) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field unit_price_minor", values[i])
 			} else if value.Valid {
 				_m.UnitPriceMinor = value.Int64
+			}
+		case orderline.FieldLimitBalance:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field limit_balance", values[i])
+			} else if value.Valid {
+				_m.LimitBalance = new(string)
+				*_m.LimitBalance = value.String
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -187,6 +196,11 @@ func (_m *OrderLine) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("unit_price_minor=")
 	builder.WriteString(fmt.Sprintf("%v", _m.UnitPriceMinor))
+	builder.WriteString(", ")
+	if v := _m.LimitBalance; v != nil {
+		builder.WriteString("limit_balance=")
+		builder.WriteString(*v)
+	}
 	builder.WriteByte(')')
 	return builder.String()
 }

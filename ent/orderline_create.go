@@ -51,6 +51,20 @@ func (_c *OrderLineCreate) SetUnitPriceMinor(v int64) *OrderLineCreate {
 	return _c
 }
 
+// SetLimitBalance sets the "limit_balance" field.
+func (_c *OrderLineCreate) SetLimitBalance(v string) *OrderLineCreate {
+	_c.mutation.SetLimitBalance(v)
+	return _c
+}
+
+// SetNillableLimitBalance sets the "limit_balance" field if the given value is not nil.
+func (_c *OrderLineCreate) SetNillableLimitBalance(v *string) *OrderLineCreate {
+	if v != nil {
+		_c.SetLimitBalance(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *OrderLineCreate) SetID(v int64) *OrderLineCreate {
 	_c.mutation.SetID(v)
@@ -141,6 +155,11 @@ func (_c *OrderLineCreate) check() error {
 			return &ValidationError{Name: "unit_price_minor", err: fmt.Errorf(`ent: validator failed for field "OrderLine.unit_price_minor": %w`, err)}
 		}
 	}
+	if v, ok := _c.mutation.LimitBalance(); ok {
+		if err := orderline.LimitBalanceValidator(v); err != nil {
+			return &ValidationError{Name: "limit_balance", err: fmt.Errorf(`ent: validator failed for field "OrderLine.limit_balance": %w`, err)}
+		}
+	}
 	if len(_c.mutation.OrderIDs()) == 0 {
 		return &ValidationError{Name: "order", err: errors.New(`ent: missing required edge "OrderLine.order"`)}
 	}
@@ -190,6 +209,10 @@ func (_c *OrderLineCreate) createSpec() (*OrderLine, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.UnitPriceMinor(); ok {
 		_spec.SetField(orderline.FieldUnitPriceMinor, field.TypeInt64, value)
 		_node.UnitPriceMinor = value
+	}
+	if value, ok := _c.mutation.LimitBalance(); ok {
+		_spec.SetField(orderline.FieldLimitBalance, field.TypeString, value)
+		_node.LimitBalance = &value
 	}
 	if nodes := _c.mutation.OrderIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{

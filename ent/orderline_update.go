@@ -82,6 +82,9 @@ func (_u *OrderLineUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if _u.mutation.LimitBalanceCleared() {
+		_spec.ClearField(orderline.FieldLimitBalance, field.TypeString)
+	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{orderline.Label}
@@ -186,6 +189,9 @@ func (_u *OrderLineUpdateOne) sqlSave(ctx context.Context) (_node *OrderLine, er
 				ps[i](selector)
 			}
 		}
+	}
+	if _u.mutation.LimitBalanceCleared() {
+		_spec.ClearField(orderline.FieldLimitBalance, field.TypeString)
 	}
 	_node = &OrderLine{config: _u.config}
 	_spec.Assign = _node.assignValues

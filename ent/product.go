@@ -33,6 +33,10 @@ type Product struct {
 	ImportedStock *int64 `json:"imported_stock,omitempty"`
 	// Counts changes of imported_stock; an import compares it.
 	Imports int `json:"imports,omitempty"`
+	// How many one customer may order in a period; 0 for no limit.
+	LimitQuantity int64 `json:"limit_quantity,omitempty"`
+	// How long a period is; 0 if there is one, without an end.
+	LimitHours int `json:"limit_hours,omitempty"`
 	// ArchivedAt holds the value of the "archived_at" field.
 	ArchivedAt *time.Time `json:"archived_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -68,7 +72,7 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case product.FieldPriceMinor, product.FieldVersion, product.FieldImportedStock, product.FieldImports:
+		case product.FieldPriceMinor, product.FieldVersion, product.FieldImportedStock, product.FieldImports, product.FieldLimitQuantity, product.FieldLimitHours:
 			values[i] = new(sql.NullInt64)
 		case product.FieldID, product.FieldSku, product.FieldName, product.FieldDescription, product.FieldCurrency:
 			values[i] = new(sql.NullString)
@@ -143,6 +147,18 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field imports", values[i])
 			} else if value.Valid {
 				_m.Imports = int(value.Int64)
+			}
+		case product.FieldLimitQuantity:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field limit_quantity", values[i])
+			} else if value.Valid {
+				_m.LimitQuantity = value.Int64
+			}
+		case product.FieldLimitHours:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field limit_hours", values[i])
+			} else if value.Valid {
+				_m.LimitHours = int(value.Int64)
 			}
 		case product.FieldArchivedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -229,6 +245,12 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("imports=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Imports))
+	builder.WriteString(", ")
+	builder.WriteString("limit_quantity=")
+	builder.WriteString(fmt.Sprintf("%v", _m.LimitQuantity))
+	builder.WriteString(", ")
+	builder.WriteString("limit_hours=")
+	builder.WriteString(fmt.Sprintf("%v", _m.LimitHours))
 	builder.WriteString(", ")
 	if v := _m.ArchivedAt; v != nil {
 		builder.WriteString("archived_at=")

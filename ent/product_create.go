@@ -101,6 +101,34 @@ func (_c *ProductCreate) SetNillableImports(v *int) *ProductCreate {
 	return _c
 }
 
+// SetLimitQuantity sets the "limit_quantity" field.
+func (_c *ProductCreate) SetLimitQuantity(v int64) *ProductCreate {
+	_c.mutation.SetLimitQuantity(v)
+	return _c
+}
+
+// SetNillableLimitQuantity sets the "limit_quantity" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableLimitQuantity(v *int64) *ProductCreate {
+	if v != nil {
+		_c.SetLimitQuantity(*v)
+	}
+	return _c
+}
+
+// SetLimitHours sets the "limit_hours" field.
+func (_c *ProductCreate) SetLimitHours(v int) *ProductCreate {
+	_c.mutation.SetLimitHours(v)
+	return _c
+}
+
+// SetNillableLimitHours sets the "limit_hours" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableLimitHours(v *int) *ProductCreate {
+	if v != nil {
+		_c.SetLimitHours(*v)
+	}
+	return _c
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_c *ProductCreate) SetArchivedAt(v time.Time) *ProductCreate {
 	_c.mutation.SetArchivedAt(v)
@@ -211,6 +239,14 @@ func (_c *ProductCreate) defaults() {
 		v := product.DefaultImports
 		_c.mutation.SetImports(v)
 	}
+	if _, ok := _c.mutation.LimitQuantity(); !ok {
+		v := product.DefaultLimitQuantity
+		_c.mutation.SetLimitQuantity(v)
+	}
+	if _, ok := _c.mutation.LimitHours(); !ok {
+		v := product.DefaultLimitHours
+		_c.mutation.SetLimitHours(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := product.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
@@ -273,6 +309,22 @@ func (_c *ProductCreate) check() error {
 	}
 	if _, ok := _c.mutation.Imports(); !ok {
 		return &ValidationError{Name: "imports", err: errors.New(`ent: missing required field "Product.imports"`)}
+	}
+	if _, ok := _c.mutation.LimitQuantity(); !ok {
+		return &ValidationError{Name: "limit_quantity", err: errors.New(`ent: missing required field "Product.limit_quantity"`)}
+	}
+	if v, ok := _c.mutation.LimitQuantity(); ok {
+		if err := product.LimitQuantityValidator(v); err != nil {
+			return &ValidationError{Name: "limit_quantity", err: fmt.Errorf(`ent: validator failed for field "Product.limit_quantity": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.LimitHours(); !ok {
+		return &ValidationError{Name: "limit_hours", err: errors.New(`ent: missing required field "Product.limit_hours"`)}
+	}
+	if v, ok := _c.mutation.LimitHours(); ok {
+		if err := product.LimitHoursValidator(v); err != nil {
+			return &ValidationError{Name: "limit_hours", err: fmt.Errorf(`ent: validator failed for field "Product.limit_hours": %w`, err)}
+		}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Product.created_at"`)}
@@ -351,6 +403,14 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Imports(); ok {
 		_spec.SetField(product.FieldImports, field.TypeInt, value)
 		_node.Imports = value
+	}
+	if value, ok := _c.mutation.LimitQuantity(); ok {
+		_spec.SetField(product.FieldLimitQuantity, field.TypeInt64, value)
+		_node.LimitQuantity = value
+	}
+	if value, ok := _c.mutation.LimitHours(); ok {
+		_spec.SetField(product.FieldLimitHours, field.TypeInt, value)
+		_node.LimitHours = value
 	}
 	if value, ok := _c.mutation.ArchivedAt(); ok {
 		_spec.SetField(product.FieldArchivedAt, field.TypeTime, value)

@@ -147,6 +147,48 @@ func (_u *ProductUpdate) AddImports(v int) *ProductUpdate {
 	return _u
 }
 
+// SetLimitQuantity sets the "limit_quantity" field.
+func (_u *ProductUpdate) SetLimitQuantity(v int64) *ProductUpdate {
+	_u.mutation.ResetLimitQuantity()
+	_u.mutation.SetLimitQuantity(v)
+	return _u
+}
+
+// SetNillableLimitQuantity sets the "limit_quantity" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableLimitQuantity(v *int64) *ProductUpdate {
+	if v != nil {
+		_u.SetLimitQuantity(*v)
+	}
+	return _u
+}
+
+// AddLimitQuantity adds value to the "limit_quantity" field.
+func (_u *ProductUpdate) AddLimitQuantity(v int64) *ProductUpdate {
+	_u.mutation.AddLimitQuantity(v)
+	return _u
+}
+
+// SetLimitHours sets the "limit_hours" field.
+func (_u *ProductUpdate) SetLimitHours(v int) *ProductUpdate {
+	_u.mutation.ResetLimitHours()
+	_u.mutation.SetLimitHours(v)
+	return _u
+}
+
+// SetNillableLimitHours sets the "limit_hours" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableLimitHours(v *int) *ProductUpdate {
+	if v != nil {
+		_u.SetLimitHours(*v)
+	}
+	return _u
+}
+
+// AddLimitHours adds value to the "limit_hours" field.
+func (_u *ProductUpdate) AddLimitHours(v int) *ProductUpdate {
+	_u.mutation.AddLimitHours(v)
+	return _u
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_u *ProductUpdate) SetArchivedAt(v time.Time) *ProductUpdate {
 	_u.mutation.SetArchivedAt(v)
@@ -271,6 +313,16 @@ func (_u *ProductUpdate) check() error {
 			return &ValidationError{Name: "imported_stock", err: fmt.Errorf(`ent: validator failed for field "Product.imported_stock": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.LimitQuantity(); ok {
+		if err := product.LimitQuantityValidator(v); err != nil {
+			return &ValidationError{Name: "limit_quantity", err: fmt.Errorf(`ent: validator failed for field "Product.limit_quantity": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.LimitHours(); ok {
+		if err := product.LimitHoursValidator(v); err != nil {
+			return &ValidationError{Name: "limit_hours", err: fmt.Errorf(`ent: validator failed for field "Product.limit_hours": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -318,6 +370,18 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedImports(); ok {
 		_spec.AddField(product.FieldImports, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LimitQuantity(); ok {
+		_spec.SetField(product.FieldLimitQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLimitQuantity(); ok {
+		_spec.AddField(product.FieldLimitQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.LimitHours(); ok {
+		_spec.SetField(product.FieldLimitHours, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedLimitHours(); ok {
+		_spec.AddField(product.FieldLimitHours, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(product.FieldArchivedAt, field.TypeTime, value)
@@ -511,6 +575,48 @@ func (_u *ProductUpdateOne) AddImports(v int) *ProductUpdateOne {
 	return _u
 }
 
+// SetLimitQuantity sets the "limit_quantity" field.
+func (_u *ProductUpdateOne) SetLimitQuantity(v int64) *ProductUpdateOne {
+	_u.mutation.ResetLimitQuantity()
+	_u.mutation.SetLimitQuantity(v)
+	return _u
+}
+
+// SetNillableLimitQuantity sets the "limit_quantity" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableLimitQuantity(v *int64) *ProductUpdateOne {
+	if v != nil {
+		_u.SetLimitQuantity(*v)
+	}
+	return _u
+}
+
+// AddLimitQuantity adds value to the "limit_quantity" field.
+func (_u *ProductUpdateOne) AddLimitQuantity(v int64) *ProductUpdateOne {
+	_u.mutation.AddLimitQuantity(v)
+	return _u
+}
+
+// SetLimitHours sets the "limit_hours" field.
+func (_u *ProductUpdateOne) SetLimitHours(v int) *ProductUpdateOne {
+	_u.mutation.ResetLimitHours()
+	_u.mutation.SetLimitHours(v)
+	return _u
+}
+
+// SetNillableLimitHours sets the "limit_hours" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableLimitHours(v *int) *ProductUpdateOne {
+	if v != nil {
+		_u.SetLimitHours(*v)
+	}
+	return _u
+}
+
+// AddLimitHours adds value to the "limit_hours" field.
+func (_u *ProductUpdateOne) AddLimitHours(v int) *ProductUpdateOne {
+	_u.mutation.AddLimitHours(v)
+	return _u
+}
+
 // SetArchivedAt sets the "archived_at" field.
 func (_u *ProductUpdateOne) SetArchivedAt(v time.Time) *ProductUpdateOne {
 	_u.mutation.SetArchivedAt(v)
@@ -648,6 +754,16 @@ func (_u *ProductUpdateOne) check() error {
 			return &ValidationError{Name: "imported_stock", err: fmt.Errorf(`ent: validator failed for field "Product.imported_stock": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.LimitQuantity(); ok {
+		if err := product.LimitQuantityValidator(v); err != nil {
+			return &ValidationError{Name: "limit_quantity", err: fmt.Errorf(`ent: validator failed for field "Product.limit_quantity": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.LimitHours(); ok {
+		if err := product.LimitHoursValidator(v); err != nil {
+			return &ValidationError{Name: "limit_hours", err: fmt.Errorf(`ent: validator failed for field "Product.limit_hours": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -712,6 +828,18 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if value, ok := _u.mutation.AddedImports(); ok {
 		_spec.AddField(product.FieldImports, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.LimitQuantity(); ok {
+		_spec.SetField(product.FieldLimitQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedLimitQuantity(); ok {
+		_spec.AddField(product.FieldLimitQuantity, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.LimitHours(); ok {
+		_spec.SetField(product.FieldLimitHours, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedLimitHours(); ok {
+		_spec.AddField(product.FieldLimitHours, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.ArchivedAt(); ok {
 		_spec.SetField(product.FieldArchivedAt, field.TypeTime, value)

@@ -589,6 +589,10 @@ func init() {
 	orderlineDescUnitPriceMinor := orderlineFields[5].Descriptor()
 	// orderline.UnitPriceMinorValidator is a validator for the "unit_price_minor" field. It is called by the builders before save.
 	orderline.UnitPriceMinorValidator = orderlineDescUnitPriceMinor.Validators[0].(func(int64) error)
+	// orderlineDescLimitBalance is the schema descriptor for limit_balance field.
+	orderlineDescLimitBalance := orderlineFields[6].Descriptor()
+	// orderline.LimitBalanceValidator is a validator for the "limit_balance" field. It is called by the builders before save.
+	orderline.LimitBalanceValidator = orderlineDescLimitBalance.Validators[0].(func(string) error)
 	paymentFields := schema.Payment{}.Fields()
 	_ = paymentFields
 	// paymentDescOrderID is the schema descriptor for order_id field.
@@ -881,12 +885,24 @@ func init() {
 	productDescImports := productFields[8].Descriptor()
 	// product.DefaultImports holds the default value on creation for the imports field.
 	product.DefaultImports = productDescImports.Default.(int)
+	// productDescLimitQuantity is the schema descriptor for limit_quantity field.
+	productDescLimitQuantity := productFields[9].Descriptor()
+	// product.DefaultLimitQuantity holds the default value on creation for the limit_quantity field.
+	product.DefaultLimitQuantity = productDescLimitQuantity.Default.(int64)
+	// product.LimitQuantityValidator is a validator for the "limit_quantity" field. It is called by the builders before save.
+	product.LimitQuantityValidator = productDescLimitQuantity.Validators[0].(func(int64) error)
+	// productDescLimitHours is the schema descriptor for limit_hours field.
+	productDescLimitHours := productFields[10].Descriptor()
+	// product.DefaultLimitHours holds the default value on creation for the limit_hours field.
+	product.DefaultLimitHours = productDescLimitHours.Default.(int)
+	// product.LimitHoursValidator is a validator for the "limit_hours" field. It is called by the builders before save.
+	product.LimitHoursValidator = productDescLimitHours.Validators[0].(func(int) error)
 	// productDescCreatedAt is the schema descriptor for created_at field.
-	productDescCreatedAt := productFields[10].Descriptor()
+	productDescCreatedAt := productFields[12].Descriptor()
 	// product.DefaultCreatedAt holds the default value on creation for the created_at field.
 	product.DefaultCreatedAt = productDescCreatedAt.Default.(func() time.Time)
 	// productDescUpdatedAt is the schema descriptor for updated_at field.
-	productDescUpdatedAt := productFields[11].Descriptor()
+	productDescUpdatedAt := productFields[13].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
 	// productDescID is the schema descriptor for id field.

@@ -20,7 +20,7 @@ import (
 func (r *mutationResolver) ProductCreate(ctx context.Context, input model.ProductCreateInput) (*model.ProductPayload, error) {
 	row, err := r.services.Catalog.Create(ctx, auth.Viewer(ctx), commerce.CreateProduct{
 		Key: orZero(input.IdempotencyKey), SKU: input.Sku, Name: input.Name, Description: orZero(input.Description),
-		Price: fromMoney(input.Price), Stock: input.Stock,
+		Price: fromMoney(input.Price), Stock: input.Stock, Limit: fromLimit(input.LimitPerCustomer),
 	})
 	userErrors, err := r.userErrors(ctx, err)
 	if err != nil {
@@ -33,7 +33,7 @@ func (r *mutationResolver) ProductCreate(ctx context.Context, input model.Produc
 func (r *mutationResolver) ProductUpdate(ctx context.Context, input model.ProductUpdateInput) (*model.ProductPayload, error) {
 	row, err := r.services.Catalog.Update(ctx, auth.Viewer(ctx), commerce.UpdateProduct{
 		Key: orZero(input.IdempotencyKey), ID: input.ID, Version: input.Version, Name: input.Name,
-		Description: input.Description, PriceMinor: input.PriceMinor,
+		Description: input.Description, PriceMinor: input.PriceMinor, Limit: fromLimit(input.LimitPerCustomer),
 	})
 	userErrors, err := r.userErrors(ctx, err)
 	if err != nil {

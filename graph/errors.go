@@ -86,6 +86,11 @@ func toUserError(e *commerce.Error) model.UserError {
 			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
 			ProductID: d.ProductID, Requested: d.Requested, Available: d.Available,
 		}
+	case commerce.PurchaseLimitDetails:
+		return &model.PurchaseLimitError{
+			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
+			ProductID: d.ProductID, Requested: d.Requested, Available: d.Available,
+		}
 	case commerce.CouponExhaustedDetails:
 		return &model.CouponExhaustedError{
 			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,

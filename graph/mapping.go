@@ -37,8 +37,27 @@ func toProduct(p *ent.Product) *model.Product {
 	}
 	return &model.Product{
 		ID: p.ID, Sku: p.Sku, Name: p.Name, Description: p.Description, Price: money(p.PriceMinor, p.Currency),
-		Version: p.Version, ArchivedAt: p.ArchivedAt, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+		LimitPerCustomer: toLimit(p),
+		Version:          p.Version, ArchivedAt: p.ArchivedAt, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	}
+}
+
+func toLimit(p *ent.Product) *model.PurchaseLimit {
+	if p.LimitQuantity == 0 {
+		return nil
+	}
+	limit := &model.PurchaseLimit{Quantity: p.LimitQuantity}
+	if p.LimitHours != 0 {
+		limit.PeriodHours = &p.LimitHours
+	}
+	return limit
+}
+
+func fromLimit(in *model.PurchaseLimitInput) *commerce.PurchaseLimit {
+	if in == nil {
+		return nil
+	}
+	return &commerce.PurchaseLimit{Quantity: in.Quantity, Hours: orZero(in.PeriodHours)}
 }
 
 func toOrder(o *ent.Order) *model.Order {

@@ -24,6 +24,7 @@ import (
 const (
 	failures = ` userErrors { __typename code message field retryable retryAfterMs
 		... on OutOfStockError { productId requested available }
+		... on PurchaseLimitError { productId requested available }
 		... on CouponExhaustedError { couponId }
 		... on InsufficientFundsError { requested available }
 		... on VersionConflictError { currentVersion }
@@ -199,6 +200,27 @@ func TestAccountOpenForAnother(t *testing.T) {
 	})).want("accountOpen.account.balance.amountMinor", 700, "accountOpen.account.balance.currency", "EUR")
 	a.ok(carol, `{ me { accounts { nodes { id balance { amountMinor } } } } }`, nil).
 		want("me.accounts.nodes.0.id", opened.text("accountOpen.account.id"), "me.accounts.nodes.0.balance.amountMinor", 700)
+}
+
+func TestLimitPerCustomer(t *testing.T) {
+	a := newAPI(t, settings{})
+	const limit = `query($id: ID!) { product(id: $id) { limitPerCustomer { quantity periodHours } } }`
+	id := a.ok(admin, productCreate, vars(object{
+		"sku": "FEW-1", "name": "Few", "price": object{"amountMinor": "100", "currency": "USD"}, "stock": "50",
+		"limitPerCustomer": object{"quantity": "2", "periodHours": 24},
+	})).text("productCreate.product.id")
+	a.ok(nobody, limit, object{"id": id}).want("product.limitPerCustomer.quantity", 2, "product.limitPerCustomer.periodHours", 24)
+	a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line(id, 3)})).want("placeOrder.order", nil,
+		"placeOrder.userErrors.0.__typename", "PurchaseLimitError", "placeOrder.userErrors.0.code", "PURCHASE_LIMIT",
+		"placeOrder.userErrors.0.field", "[input lines 0 quantity]", "placeOrder.userErrors.0.productId", id,
+		"placeOrder.userErrors.0.requested", 3, "placeOrder.userErrors.0.available", 2, "placeOrder.userErrors.0.retryable", true)
+	a.ok(admin, productUpdate, vars(object{"id": id, "version": 1, "limitPerCustomer": object{"quantity": "3"}}))
+	a.ok(nobody, limit, object{"id": id}).want("product.limitPerCustomer.quantity", 3, "product.limitPerCustomer.periodHours", nil)
+	a.ok(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line(id, 3)}))
+	a.ok(admin, productUpdate, vars(object{"id": id, "version": 2, "name": "Many"})) // what is not given stays
+	a.ok(nobody, limit, object{"id": id}).want("product.limitPerCustomer.quantity", 3)
+	a.ok(admin, productUpdate, vars(object{"id": id, "version": 3, "limitPerCustomer": object{"quantity": "0"}}))
+	a.ok(nobody, limit, object{"id": id}).want("product.limitPerCustomer", nil)
 }
 
 func TestCatalogueMutations(t *testing.T) {

@@ -11,6 +11,14 @@ import (
 // StockKey is the stock of a product.
 func StockKey(productID string) string { return "stock:product:" + productID }
 
+// BuyerKey is how much of a product one user has ordered in a period, "" if there is one period only.
+func BuyerKey(productID, userID, period string) string {
+	if period != "" {
+		period = ":" + period
+	}
+	return "stock:buyer:" + productID + ":" + userID + period
+}
+
 // CouponKey is how much of a coupon's quota is issued.
 func CouponKey(couponID string) string { return "coupon:issue:" + couponID }
 
@@ -51,7 +59,12 @@ func lockKey(balance string) string {
 // ownLock guards one balance alone.
 func ownLock(balance string) string { return "lock:" + balance }
 
+// stockLock guards the stock of a product together with what users have ordered of it, since both move together.
 func stockLock(balance string) string {
+	if id, ok := strings.CutPrefix(balance, "stock:buyer:"); ok {
+		id, _, _ = strings.Cut(id, ":") // identifiers hold no colon: commerce refuses it
+		return "lock:product:" + id
+	}
 	return "lock:product:" + strings.TrimPrefix(balance, "stock:product:")
 }
 

@@ -337,6 +337,7 @@ var (
 		{Name: "position", Type: field.TypeInt},
 		{Name: "quantity", Type: field.TypeInt64},
 		{Name: "unit_price_minor", Type: field.TypeInt64},
+		{Name: "limit_balance", Type: field.TypeString, Nullable: true, Size: 160},
 		{Name: "order_id", Type: field.TypeString, Size: 64},
 		{Name: "product_id", Type: field.TypeString, Size: 64},
 	}
@@ -348,13 +349,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "order_lines_orders_lines",
-				Columns:    []*schema.Column{OrderLinesColumns[4]},
+				Columns:    []*schema.Column{OrderLinesColumns[5]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "order_lines_products_order_lines",
-				Columns:    []*schema.Column{OrderLinesColumns[5]},
+				Columns:    []*schema.Column{OrderLinesColumns[6]},
 				RefColumns: []*schema.Column{ProductsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -363,7 +364,7 @@ var (
 			{
 				Name:    "orderline_order_id_position",
 				Unique:  true,
-				Columns: []*schema.Column{OrderLinesColumns[4], OrderLinesColumns[1]},
+				Columns: []*schema.Column{OrderLinesColumns[5], OrderLinesColumns[1]},
 			},
 		},
 	}
@@ -473,6 +474,8 @@ var (
 		{Name: "version", Type: field.TypeInt, Default: 1},
 		{Name: "imported_stock", Type: field.TypeInt64, Nullable: true},
 		{Name: "imports", Type: field.TypeInt, Default: 0},
+		{Name: "limit_quantity", Type: field.TypeInt64, Default: 0},
+		{Name: "limit_hours", Type: field.TypeInt, Default: 0},
 		{Name: "archived_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
@@ -486,7 +489,7 @@ var (
 			{
 				Name:    "product_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[10], ProductsColumns[0]},
+				Columns: []*schema.Column{ProductsColumns[12], ProductsColumns[0]},
 			},
 			{
 				Name:    "product_name_id",

@@ -22,6 +22,8 @@ const (
 	FieldQuantity = "quantity"
 	// FieldUnitPriceMinor holds the string denoting the unit_price_minor field in the database.
 	FieldUnitPriceMinor = "unit_price_minor"
+	// FieldLimitBalance holds the string denoting the limit_balance field in the database.
+	FieldLimitBalance = "limit_balance"
 	// EdgeOrder holds the string denoting the order edge name in mutations.
 	EdgeOrder = "order"
 	// EdgeProduct holds the string denoting the product edge name in mutations.
@@ -52,6 +54,7 @@ var Columns = []string{
 	FieldPosition,
 	FieldQuantity,
 	FieldUnitPriceMinor,
+	FieldLimitBalance,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -75,6 +78,8 @@ var (
 	QuantityValidator func(int64) error
 	// UnitPriceMinorValidator is a validator for the "unit_price_minor" field. It is called by the builders before save.
 	UnitPriceMinorValidator func(int64) error
+	// LimitBalanceValidator is a validator for the "limit_balance" field. It is called by the builders before save.
+	LimitBalanceValidator func(string) error
 )
 
 // OrderOption defines the ordering options for the OrderLine queries.
@@ -108,6 +113,11 @@ func ByQuantity(opts ...sql.OrderTermOption) OrderOption {
 // ByUnitPriceMinor orders the results by the unit_price_minor field.
 func ByUnitPriceMinor(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUnitPriceMinor, opts...).ToFunc()
+}
+
+// ByLimitBalance orders the results by the limit_balance field.
+func ByLimitBalance(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLimitBalance, opts...).ToFunc()
 }
 
 // ByOrderField orders the results by order field.

@@ -79,6 +79,11 @@ func UnitPriceMinor(v int64) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldUnitPriceMinor, v))
 }
 
+// LimitBalance applies equality check predicate on the "limit_balance" field. It's identical to LimitBalanceEQ.
+func LimitBalance(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldLimitBalance, v))
+}
+
 // OrderIDEQ applies the EQ predicate on the "order_id" field.
 func OrderIDEQ(v string) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldOrderID, v))
@@ -327,6 +332,81 @@ func UnitPriceMinorLT(v int64) predicate.OrderLine {
 // UnitPriceMinorLTE applies the LTE predicate on the "unit_price_minor" field.
 func UnitPriceMinorLTE(v int64) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldLTE(FieldUnitPriceMinor, v))
+}
+
+// LimitBalanceEQ applies the EQ predicate on the "limit_balance" field.
+func LimitBalanceEQ(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldLimitBalance, v))
+}
+
+// LimitBalanceNEQ applies the NEQ predicate on the "limit_balance" field.
+func LimitBalanceNEQ(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldLimitBalance, v))
+}
+
+// LimitBalanceIn applies the In predicate on the "limit_balance" field.
+func LimitBalanceIn(vs ...string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldLimitBalance, vs...))
+}
+
+// LimitBalanceNotIn applies the NotIn predicate on the "limit_balance" field.
+func LimitBalanceNotIn(vs ...string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldLimitBalance, vs...))
+}
+
+// LimitBalanceGT applies the GT predicate on the "limit_balance" field.
+func LimitBalanceGT(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldLimitBalance, v))
+}
+
+// LimitBalanceGTE applies the GTE predicate on the "limit_balance" field.
+func LimitBalanceGTE(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldLimitBalance, v))
+}
+
+// LimitBalanceLT applies the LT predicate on the "limit_balance" field.
+func LimitBalanceLT(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldLimitBalance, v))
+}
+
+// LimitBalanceLTE applies the LTE predicate on the "limit_balance" field.
+func LimitBalanceLTE(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldLimitBalance, v))
+}
+
+// LimitBalanceContains applies the Contains predicate on the "limit_balance" field.
+func LimitBalanceContains(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldContains(FieldLimitBalance, v))
+}
+
+// LimitBalanceHasPrefix applies the HasPrefix predicate on the "limit_balance" field.
+func LimitBalanceHasPrefix(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldHasPrefix(FieldLimitBalance, v))
+}
+
+// LimitBalanceHasSuffix applies the HasSuffix predicate on the "limit_balance" field.
+func LimitBalanceHasSuffix(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldHasSuffix(FieldLimitBalance, v))
+}
+
+// LimitBalanceIsNil applies the IsNil predicate on the "limit_balance" field.
+func LimitBalanceIsNil() predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIsNull(FieldLimitBalance))
+}
+
+// LimitBalanceNotNil applies the NotNil predicate on the "limit_balance" field.
+func LimitBalanceNotNil() predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotNull(FieldLimitBalance))
+}
+
+// LimitBalanceEqualFold applies the EqualFold predicate on the "limit_balance" field.
+func LimitBalanceEqualFold(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEqualFold(FieldLimitBalance, v))
+}
+
+// LimitBalanceContainsFold applies the ContainsFold predicate on the "limit_balance" field.
+func LimitBalanceContainsFold(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldContainsFold(FieldLimitBalance, v))
 }
 
 // HasOrder applies the HasEdge predicate on the "order" edge.

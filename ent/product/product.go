@@ -30,6 +30,10 @@ const (
 	FieldImportedStock = "imported_stock"
 	// FieldImports holds the string denoting the imports field in the database.
 	FieldImports = "imports"
+	// FieldLimitQuantity holds the string denoting the limit_quantity field in the database.
+	FieldLimitQuantity = "limit_quantity"
+	// FieldLimitHours holds the string denoting the limit_hours field in the database.
+	FieldLimitHours = "limit_hours"
 	// FieldArchivedAt holds the string denoting the archived_at field in the database.
 	FieldArchivedAt = "archived_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -60,6 +64,8 @@ var Columns = []string{
 	FieldVersion,
 	FieldImportedStock,
 	FieldImports,
+	FieldLimitQuantity,
+	FieldLimitHours,
 	FieldArchivedAt,
 	FieldCreatedAt,
 	FieldUpdatedAt,
@@ -94,6 +100,14 @@ var (
 	ImportedStockValidator func(int64) error
 	// DefaultImports holds the default value on creation for the "imports" field.
 	DefaultImports int
+	// DefaultLimitQuantity holds the default value on creation for the "limit_quantity" field.
+	DefaultLimitQuantity int64
+	// LimitQuantityValidator is a validator for the "limit_quantity" field. It is called by the builders before save.
+	LimitQuantityValidator func(int64) error
+	// DefaultLimitHours holds the default value on creation for the "limit_hours" field.
+	DefaultLimitHours int
+	// LimitHoursValidator is a validator for the "limit_hours" field. It is called by the builders before save.
+	LimitHoursValidator func(int) error
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 	// DefaultUpdatedAt holds the default value on creation for the "updated_at" field.
@@ -148,6 +162,16 @@ func ByImportedStock(opts ...sql.OrderTermOption) OrderOption {
 // ByImports orders the results by the imports field.
 func ByImports(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldImports, opts...).ToFunc()
+}
+
+// ByLimitQuantity orders the results by the limit_quantity field.
+func ByLimitQuantity(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLimitQuantity, opts...).ToFunc()
+}
+
+// ByLimitHours orders the results by the limit_hours field.
+func ByLimitHours(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldLimitHours, opts...).ToFunc()
 }
 
 // ByArchivedAt orders the results by the archived_at field.

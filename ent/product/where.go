@@ -105,6 +105,16 @@ func Imports(v int) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldImports, v))
 }
 
+// LimitQuantity applies equality check predicate on the "limit_quantity" field. It's identical to LimitQuantityEQ.
+func LimitQuantity(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldLimitQuantity, v))
+}
+
+// LimitHours applies equality check predicate on the "limit_hours" field. It's identical to LimitHoursEQ.
+func LimitHours(v int) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldLimitHours, v))
+}
+
 // ArchivedAt applies equality check predicate on the "archived_at" field. It's identical to ArchivedAtEQ.
 func ArchivedAt(v time.Time) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldArchivedAt, v))
@@ -548,6 +558,86 @@ func ImportsLT(v int) predicate.Product {
 // ImportsLTE applies the LTE predicate on the "imports" field.
 func ImportsLTE(v int) predicate.Product {
 	return predicate.Product(sql.FieldLTE(FieldImports, v))
+}
+
+// LimitQuantityEQ applies the EQ predicate on the "limit_quantity" field.
+func LimitQuantityEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldLimitQuantity, v))
+}
+
+// LimitQuantityNEQ applies the NEQ predicate on the "limit_quantity" field.
+func LimitQuantityNEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldLimitQuantity, v))
+}
+
+// LimitQuantityIn applies the In predicate on the "limit_quantity" field.
+func LimitQuantityIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldLimitQuantity, vs...))
+}
+
+// LimitQuantityNotIn applies the NotIn predicate on the "limit_quantity" field.
+func LimitQuantityNotIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldLimitQuantity, vs...))
+}
+
+// LimitQuantityGT applies the GT predicate on the "limit_quantity" field.
+func LimitQuantityGT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldLimitQuantity, v))
+}
+
+// LimitQuantityGTE applies the GTE predicate on the "limit_quantity" field.
+func LimitQuantityGTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldLimitQuantity, v))
+}
+
+// LimitQuantityLT applies the LT predicate on the "limit_quantity" field.
+func LimitQuantityLT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldLimitQuantity, v))
+}
+
+// LimitQuantityLTE applies the LTE predicate on the "limit_quantity" field.
+func LimitQuantityLTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldLimitQuantity, v))
+}
+
+// LimitHoursEQ applies the EQ predicate on the "limit_hours" field.
+func LimitHoursEQ(v int) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldLimitHours, v))
+}
+
+// LimitHoursNEQ applies the NEQ predicate on the "limit_hours" field.
+func LimitHoursNEQ(v int) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldLimitHours, v))
+}
+
+// LimitHoursIn applies the In predicate on the "limit_hours" field.
+func LimitHoursIn(vs ...int) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldLimitHours, vs...))
+}
+
+// LimitHoursNotIn applies the NotIn predicate on the "limit_hours" field.
+func LimitHoursNotIn(vs ...int) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldLimitHours, vs...))
+}
+
+// LimitHoursGT applies the GT predicate on the "limit_hours" field.
+func LimitHoursGT(v int) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldLimitHours, v))
+}
+
+// LimitHoursGTE applies the GTE predicate on the "limit_hours" field.
+func LimitHoursGTE(v int) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldLimitHours, v))
+}
+
+// LimitHoursLT applies the LT predicate on the "limit_hours" field.
+func LimitHoursLT(v int) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldLimitHours, v))
+}
+
+// LimitHoursLTE applies the LTE predicate on the "limit_hours" field.
+func LimitHoursLTE(v int) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldLimitHours, v))
 }
 
 // ArchivedAtEQ applies the EQ predicate on the "archived_at" field.

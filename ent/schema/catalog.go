@@ -23,6 +23,9 @@ func (Product) Fields() []ent.Field {
 		field.Int64("imported_stock").NonNegative().Optional().Nillable().
 			Comment("The quantity that the last imported file gave: the next file is compared with it."),
 		field.Int("imports").Default(0).Comment("Counts changes of imported_stock; an import compares it."),
+		field.Int64("limit_quantity").NonNegative().Default(0).
+			Comment("How many one customer may order in a period; 0 for no limit."),
+		field.Int("limit_hours").NonNegative().Default(0).Comment("How long a period is; 0 if there is one, without an end."),
 		optionalTimestamp("archived_at"),
 		fixedTimestamp("created_at"),
 		timestamp("updated_at"),

@@ -78,6 +78,8 @@ func (OrderLine) Fields() []ent.Field {
 		field.Int("position").NonNegative().Immutable(),
 		field.Int64("quantity").Positive().Immutable(),
 		field.Int64("unit_price_minor").NonNegative().Immutable(),
+		field.String("limit_balance").MaxLen(keyLen).Optional().Nillable().Immutable().
+			Comment("The balance that counts the units against the customer's limit, if the product had one."),
 	}
 }
 

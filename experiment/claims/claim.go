@@ -27,6 +27,7 @@ const mismatch = "IDEMPOTENCY_MISMATCH"
 var byCode = map[string]Claim{
 	// of userErrors
 	"OUT_OF_STOCK":          Refused,
+	"PURCHASE_LIMIT":        Refused,
 	"COUPON_EXHAUSTED":      Refused,
 	"COUPON_ALREADY_ISSUED": Refused,
 	"COUPON_NOT_VALID":      Refused,

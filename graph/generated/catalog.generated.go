@@ -187,6 +187,38 @@ func (ec *executionContext) fieldContext_Product_stock(_ context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _Product_limitPerCustomer(ctx context.Context, field graphql.CollectedField, obj *model.Product) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Product_limitPerCustomer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LimitPerCustomer, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PurchaseLimit) graphql.Marshaler {
+			return ec.marshalOPurchaseLimit2ᚖholdfastᚋgraphᚋmodelᚐPurchaseLimit(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Product_limitPerCustomer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Product",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PurchaseLimit(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Product_version(ctx context.Context, field graphql.CollectedField, obj *model.Product) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -705,6 +737,52 @@ func (ec *executionContext) fieldContext_ProductsImportPayload_userErrors(_ cont
 	return fc, nil
 }
 
+func (ec *executionContext) _PurchaseLimit_quantity(ctx context.Context, field graphql.CollectedField, obj *model.PurchaseLimit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PurchaseLimit_quantity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Quantity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PurchaseLimit_quantity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PurchaseLimit", field, false, false, errors.New("field of type Int64 does not have child fields"))
+}
+
+func (ec *executionContext) _PurchaseLimit_periodHours(ctx context.Context, field graphql.CollectedField, obj *model.PurchaseLimit) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PurchaseLimit_periodHours(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PeriodHours, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PurchaseLimit_periodHours(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PurchaseLimit", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _StockAdjustPayload_product(ctx context.Context, field graphql.CollectedField, obj *model.StockAdjustPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -923,7 +1001,7 @@ func (ec *executionContext) unmarshalInputProductCreateInput(ctx context.Context
 		asMap["description"] = ""
 	}
 
-	fieldsInOrder := [...]string{"idempotencyKey", "sku", "name", "description", "price", "stock"}
+	fieldsInOrder := [...]string{"idempotencyKey", "sku", "name", "description", "price", "stock", "limitPerCustomer"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -972,6 +1050,13 @@ func (ec *executionContext) unmarshalInputProductCreateInput(ctx context.Context
 				return it, err
 			}
 			it.Stock = data
+		case "limitPerCustomer":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("limitPerCustomer"))
+			data, err := ec.unmarshalOPurchaseLimitInput2ᚖholdfastᚋgraphᚋmodelᚐPurchaseLimitInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.LimitPerCustomer = data
 		}
 	}
 	return it, nil
@@ -1158,7 +1243,7 @@ func (ec *executionContext) unmarshalInputProductUpdateInput(ctx context.Context
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"idempotencyKey", "id", "version", "name", "description", "priceMinor"}
+	fieldsInOrder := [...]string{"idempotencyKey", "id", "version", "name", "description", "priceMinor", "limitPerCustomer"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -1227,6 +1312,13 @@ func (ec *executionContext) unmarshalInputProductUpdateInput(ctx context.Context
 				return it, err
 			}
 			it.PriceMinor = data
+		case "limitPerCustomer":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("limitPerCustomer"))
+			data, err := ec.unmarshalOPurchaseLimitInput2ᚖholdfastᚋgraphᚋmodelᚐPurchaseLimitInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.LimitPerCustomer = data
 		}
 	}
 	return it, nil
@@ -1278,6 +1370,47 @@ func (ec *executionContext) unmarshalInputProductsImportInput(ctx context.Contex
 				return it, err
 			}
 			it.Check = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputPurchaseLimitInput(ctx context.Context, obj any) (model.PurchaseLimitInput, error) {
+	var it model.PurchaseLimitInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["periodHours"]; !present {
+		asMap["periodHours"] = 0
+	}
+
+	fieldsInOrder := [...]string{"quantity", "periodHours"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "quantity":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("quantity"))
+			data, err := ec.unmarshalNInt642int64(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Quantity = data
+		case "periodHours":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("periodHours"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PeriodHours = data
 		}
 	}
 	return it, nil
@@ -1441,6 +1574,11 @@ func (ec *executionContext) _Product(ctx context.Context, sel ast.SelectionSet, 
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "limitPerCustomer":
+			out.Values[i] = ec._Product_limitPerCustomer(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "version":
 			out.Values[i] = ec._Product_version(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -1699,6 +1837,49 @@ func (ec *executionContext) _ProductsImportPayload(ctx context.Context, sel ast.
 		case "userErrors":
 			out.Values[i] = ec._ProductsImportPayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var purchaseLimitImplementors = []string{"PurchaseLimit"}
+
+func (ec *executionContext) _PurchaseLimit(ctx context.Context, sel ast.SelectionSet, obj *model.PurchaseLimit) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, purchaseLimitImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PurchaseLimit")
+		case "quantity":
+			out.Values[i] = ec._PurchaseLimit_quantity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "periodHours":
+			out.Values[i] = ec._PurchaseLimit_periodHours(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -2010,6 +2191,21 @@ func (ec *executionContext) marshalOProductsImportPayload2ᚖholdfastᚋgraphᚋ
 		return graphql.Null
 	}
 	return ec._ProductsImportPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOPurchaseLimit2ᚖholdfastᚋgraphᚋmodelᚐPurchaseLimit(ctx context.Context, sel ast.SelectionSet, v *model.PurchaseLimit) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PurchaseLimit(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOPurchaseLimitInput2ᚖholdfastᚋgraphᚋmodelᚐPurchaseLimitInput(ctx context.Context, v any) (*model.PurchaseLimitInput, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPurchaseLimitInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalOStockAdjustPayload2ᚖholdfastᚋgraphᚋmodelᚐStockAdjustPayload(ctx context.Context, sel ast.SelectionSet, v *model.StockAdjustPayload) graphql.Marshaler {

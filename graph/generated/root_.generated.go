@@ -525,16 +525,17 @@ type ComplexityRoot struct {
 	}
 
 	Product struct {
-		ArchivedAt  func(childComplexity int) int
-		CreatedAt   func(childComplexity int) int
-		Description func(childComplexity int) int
-		ID          func(childComplexity int) int
-		Name        func(childComplexity int) int
-		Price       func(childComplexity int) int
-		Sku         func(childComplexity int) int
-		Stock       func(childComplexity int) int
-		UpdatedAt   func(childComplexity int) int
-		Version     func(childComplexity int) int
+		ArchivedAt       func(childComplexity int) int
+		CreatedAt        func(childComplexity int) int
+		Description      func(childComplexity int) int
+		ID               func(childComplexity int) int
+		LimitPerCustomer func(childComplexity int) int
+		Name             func(childComplexity int) int
+		Price            func(childComplexity int) int
+		Sku              func(childComplexity int) int
+		Stock            func(childComplexity int) int
+		UpdatedAt        func(childComplexity int) int
+		Version          func(childComplexity int) int
 	}
 
 	ProductConnection struct {
@@ -565,6 +566,22 @@ type ComplexityRoot struct {
 	ProductsImportPayload struct {
 		Results    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	PurchaseLimit struct {
+		PeriodHours func(childComplexity int) int
+		Quantity    func(childComplexity int) int
+	}
+
+	PurchaseLimitError struct {
+		Available    func(childComplexity int) int
+		Code         func(childComplexity int) int
+		Field        func(childComplexity int) int
+		Message      func(childComplexity int) int
+		ProductID    func(childComplexity int) int
+		Requested    func(childComplexity int) int
+		RetryAfterMs func(childComplexity int) int
+		Retryable    func(childComplexity int) int
 	}
 
 	Query struct {
@@ -2763,6 +2780,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Product.ID(childComplexity), true
+	case "Product.limitPerCustomer":
+		if e.ComplexityRoot.Product.LimitPerCustomer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.LimitPerCustomer(childComplexity), true
 	case "Product.name":
 		if e.ComplexityRoot.Product.Name == nil {
 			break
@@ -2894,6 +2917,68 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProductsImportPayload.UserErrors(childComplexity), true
+
+	case "PurchaseLimit.periodHours":
+		if e.ComplexityRoot.PurchaseLimit.PeriodHours == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimit.PeriodHours(childComplexity), true
+	case "PurchaseLimit.quantity":
+		if e.ComplexityRoot.PurchaseLimit.Quantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimit.Quantity(childComplexity), true
+
+	case "PurchaseLimitError.available":
+		if e.ComplexityRoot.PurchaseLimitError.Available == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimitError.Available(childComplexity), true
+	case "PurchaseLimitError.code":
+		if e.ComplexityRoot.PurchaseLimitError.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimitError.Code(childComplexity), true
+	case "PurchaseLimitError.field":
+		if e.ComplexityRoot.PurchaseLimitError.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimitError.Field(childComplexity), true
+	case "PurchaseLimitError.message":
+		if e.ComplexityRoot.PurchaseLimitError.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimitError.Message(childComplexity), true
+	case "PurchaseLimitError.productId":
+		if e.ComplexityRoot.PurchaseLimitError.ProductID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimitError.ProductID(childComplexity), true
+	case "PurchaseLimitError.requested":
+		if e.ComplexityRoot.PurchaseLimitError.Requested == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimitError.Requested(childComplexity), true
+	case "PurchaseLimitError.retryAfterMs":
+		if e.ComplexityRoot.PurchaseLimitError.RetryAfterMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimitError.RetryAfterMs(childComplexity), true
+	case "PurchaseLimitError.retryable":
+		if e.ComplexityRoot.PurchaseLimitError.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimitError.Retryable(childComplexity), true
 
 	case "Query.account":
 		if e.ComplexityRoot.Query.Account == nil {
@@ -3525,6 +3610,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputProductUnarchiveInput,
 		ec.unmarshalInputProductUpdateInput,
 		ec.unmarshalInputProductsImportInput,
+		ec.unmarshalInputPurchaseLimitInput,
 		ec.unmarshalInputStartExperimentInput,
 		ec.unmarshalInputStockAdjustInput,
 		ec.unmarshalInputStopExperimentInput,
@@ -3897,6 +3983,8 @@ type Product implements Node {
   price: Money!
   "How many can be bought; null where that cannot be read at the moment."
   stock: StockLevel
+  "How much of it one customer may order. It is null if there is no limit."
+  limitPerCustomer: PurchaseLimit
   "Counts updates; productUpdate compares it."
   version: Int!
   "When it was taken off sale, null while it is for sale."
@@ -3905,6 +3993,22 @@ type Product implements Node {
   createdAt: DateTime!
   "When it was changed last; its stock does not count."
   updatedAt: DateTime!
+}
+
+"How much of a product one customer may order, exact also if one orders many times at once."
+type PurchaseLimit {
+  "The most units in all orders of a period together. Orders that ended without being paid do not count."
+  quantity: Int64!
+  "How many hours a period has. Periods follow each other from 1970-01-01 UTC on. It is null if there is one period, without an end."
+  periodHours: Int
+}
+
+"How much of a product one customer may order."
+input PurchaseLimitInput {
+  "The most units in all orders of a period together, up to 1,000,000. With 0 there is no limit."
+  quantity: Int64!
+  "How many hours a period has, up to 87,840. Without it, or with 0, there is one period, without an end."
+  periodHours: Int = 0
 }
 
 "How many of a product can be bought."
@@ -3965,6 +4069,8 @@ input ProductCreateInput {
   price: MoneyInput!
   "How many there are to begin with."
   stock: Int64!
+  "How much of it one customer may order. Without it there is no limit."
+  limitPerCustomer: PurchaseLimitInput
 }
 
 "A change of a product; what is not given, or null, stays."
@@ -3981,6 +4087,8 @@ input ProductUpdateInput {
   description: String
   "The new price in minor units; the currency stays."
   priceMinor: Int64
+  "The new limit. What was ordered before counts. A quantity of 0 takes the limit away."
+  limitPerCustomer: PurchaseLimitInput
 }
 
 "A product to take off sale."
@@ -4334,6 +4442,8 @@ interface UserError {
 enum ErrorCode {
   "There is not enough stock."
   OUT_OF_STOCK
+  "The customer may not order that many of a product."
+  PURCHASE_LIMIT
   "The quota of the coupon is used up."
   COUPON_EXHAUSTED
   "The customer holds as many of the coupon as one may."
@@ -4389,6 +4499,26 @@ type OutOfStockError implements UserError {
   "How many were asked for."
   requested: Int64!
   "How many there are."
+  available: Int64!
+}
+
+"One customer may not order that many of a product; there is one such error for each product of the order."
+type PurchaseLimitError implements UserError {
+  "PURCHASE_LIMIT."
+  code: ErrorCode!
+  "The reason, for people."
+  message: String!
+  "The path of the input field at fault."
+  field: [String!]
+  "Whether the same request, with the same idempotency key, may succeed later."
+  retryable: Boolean!
+  "How many milliseconds to wait before that. It is null if something must change first."
+  retryAfterMs: Int
+  "The product that is limited."
+  productId: ID!
+  "How many were asked for."
+  requested: Int64!
+  "How many more the customer may order in this period."
   available: Int64!
 }
 
@@ -6403,6 +6533,8 @@ func (ec *executionContext) childFields_Product(ctx context.Context, field graph
 		return ec.fieldContext_Product_price(ctx, field)
 	case "stock":
 		return ec.fieldContext_Product_stock(ctx, field)
+	case "limitPerCustomer":
+		return ec.fieldContext_Product_limitPerCustomer(ctx, field)
 	case "version":
 		return ec.fieldContext_Product_version(ctx, field)
 	case "archivedAt":
@@ -6473,6 +6605,16 @@ func (ec *executionContext) childFields_ProductsImportPayload(ctx context.Contex
 		return ec.fieldContext_ProductsImportPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProductsImportPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_PurchaseLimit(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "quantity":
+		return ec.fieldContext_PurchaseLimit_quantity(ctx, field)
+	case "periodHours":
+		return ec.fieldContext_PurchaseLimit_periodHours(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PurchaseLimit", field.Name)
 }
 
 func (ec *executionContext) childFields_QueueTicket(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -997,6 +997,8 @@ type Product struct {
 	Description string `json:"description"`
 	// The price of one.
 	Price *Money `json:"price"`
+	// How much of it one customer may order. It is null if there is no limit.
+	LimitPerCustomer *PurchaseLimit `json:"limitPerCustomer,omitempty"`
 	// Counts updates; productUpdate compares it.
 	Version int `json:"version"`
 	// When it was taken off sale, null while it is for sale.
@@ -1041,6 +1043,8 @@ type ProductCreateInput struct {
 	Price *MoneyInput `json:"price"`
 	// How many there are to begin with.
 	Stock int64 `json:"stock"`
+	// How much of it one customer may order. Without it there is no limit.
+	LimitPerCustomer *PurchaseLimitInput `json:"limitPerCustomer,omitempty"`
 }
 
 // A product in a list.
@@ -1123,6 +1127,8 @@ type ProductUpdateInput struct {
 	Description *string `json:"description,omitempty"`
 	// The new price in minor units; the currency stays.
 	PriceMinor *int64 `json:"priceMinor,omitempty"`
+	// The new limit. What was ordered before counts. A quantity of 0 takes the limit away.
+	LimitPerCustomer *PurchaseLimitInput `json:"limitPerCustomer,omitempty"`
 }
 
 // Products of a file.
@@ -1141,6 +1147,44 @@ type ProductsImportPayload struct {
 	Results []*ProductImportResult `json:"results"`
 	// Why the shop refused all of them; empty on success. What is wrong with one product stands in its result.
 	UserErrors []UserError `json:"userErrors"`
+}
+
+// How much of a product one customer may order, exact also if one orders many times at once.
+type PurchaseLimit struct {
+	// The most units in all orders of a period together. Orders that ended without being paid do not count.
+	Quantity int64 `json:"quantity"`
+	// How many hours a period has. Periods follow each other from 1970-01-01 UTC on. It is null if there is one period, without an end.
+	PeriodHours *int `json:"periodHours,omitempty"`
+}
+
+// One customer may not order that many of a product; there is one such error for each product of the order.
+type PurchaseLimitError struct {
+	// PURCHASE_LIMIT.
+	Code ErrorCode `json:"code"`
+	// The reason, for people.
+	Message string `json:"message"`
+	// The path of the input field at fault.
+	Field []string `json:"field,omitempty"`
+	// Whether the same request, with the same idempotency key, may succeed later.
+	Retryable bool `json:"retryable"`
+	// How many milliseconds to wait before that. It is null if something must change first.
+	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
+	// The product that is limited.
+	ProductID string `json:"productId"`
+	// How many were asked for.
+	Requested int64 `json:"requested"`
+	// How many more the customer may order in this period.
+	Available int64 `json:"available"`
+}
+
+func (PurchaseLimitError) IsUserError() {}
+
+// How much of a product one customer may order.
+type PurchaseLimitInput struct {
+	// The most units in all orders of a period together, up to 1,000,000. With 0 there is no limit.
+	Quantity int64 `json:"quantity"`
+	// How many hours a period has, up to 87,840. Without it, or with 0, there is one period, without an end.
+	PeriodHours *int `json:"periodHours,omitempty"`
 }
 
 // What can be read. What can fail alone is null where errors[] says why, and leaves the rest of the answer as it is: a field that is
@@ -1546,6 +1590,8 @@ type ErrorCode string
 const (
 	// There is not enough stock.
 	ErrorCodeOutOfStock ErrorCode = "OUT_OF_STOCK"
+	// The customer may not order that many of a product.
+	ErrorCodePurchaseLimit ErrorCode = "PURCHASE_LIMIT"
 	// The quota of the coupon is used up.
 	ErrorCodeCouponExhausted ErrorCode = "COUPON_EXHAUSTED"
 	// The customer holds as many of the coupon as one may.
@@ -1582,6 +1628,7 @@ const (
 
 var AllErrorCode = []ErrorCode{
 	ErrorCodeOutOfStock,
+	ErrorCodePurchaseLimit,
 	ErrorCodeCouponExhausted,
 	ErrorCodeCouponAlreadyIssued,
 	ErrorCodeCouponNotValid,
@@ -1601,7 +1648,7 @@ var AllErrorCode = []ErrorCode{
 
 func (e ErrorCode) IsValid() bool {
 	switch e {
-	case ErrorCodeOutOfStock, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodeIdempotencyExpired, ErrorCodePaymentDeclined, ErrorCodePriceChanged, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
+	case ErrorCodeOutOfStock, ErrorCodePurchaseLimit, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodeIdempotencyExpired, ErrorCodePaymentDeclined, ErrorCodePriceChanged, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
 		return true
 	}
 	return false
