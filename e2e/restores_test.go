@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
@@ -233,7 +234,12 @@ func (c *campaign) resume(t *testing.T, v variant, way restoration) {
 		StockDrift   []struct{ Balance string }
 	}
 	root := c.root.at(server)
-	root.query(t, `mutation { reconcileNow { userErrors { code message } } }`, &answer)
+	for deadline := time.Now().Add(longEnough); ; { // the job may be at it
+		root.query(t, `mutation { reconcileNow { userErrors { code message retryable } } }`, &answer)
+		if errs := answer.ReconcileNow.UserErrors; len(errs) == 0 || !errs[0].Retryable || time.Now().After(deadline) {
+			break
+		}
+	}
 	root.query(t, `{ stockDrift { balance } }`, &answer)
 	if len(answer.ReconcileNow.UserErrors) > 0 || len(answer.StockDrift) > 0 {
 		t.Errorf("after the restore: %+v", answer)

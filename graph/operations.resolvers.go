@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"time"
 
 	"holdfast/auth"
 	"holdfast/commerce"
@@ -24,7 +25,8 @@ func (r *mutationResolver) ReconcileNow(ctx context.Context) (*model.ReconcilePa
 	}
 	if run == nil {
 		busy := &commerce.Error{
-			Code: commerce.InvalidState, Message: "a reconciliation is under way already; look at schedulerRuns",
+			Code: commerce.InvalidState, Message: "a reconciliation is under way already; look at schedulerRuns, or ask again",
+			Retryable: true, RetryAfter: time.Second,
 		}
 		return &model.ReconcilePayload{UserErrors: []model.UserError{toUserError(busy)}}, nil
 	}

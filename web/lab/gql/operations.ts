@@ -84,6 +84,7 @@ export type StartExperimentMutation = { startExperiment: { experiment: { id: str
       | { message: string }
       | { message: string }
       | { message: string }
+      | { message: string }
     > } | null };
 
 export type StopExperimentMutationVariables = Exact<{
@@ -92,6 +93,7 @@ export type StopExperimentMutationVariables = Exact<{
 
 
 export type StopExperimentMutation = { stopExperiment: { experiment: { id: string, state: ExperimentState } | null, userErrors: Array<
+      | { message: string }
       | { message: string }
       | { message: string }
       | { message: string }

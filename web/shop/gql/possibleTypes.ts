@@ -28,6 +28,7 @@
       "PaymentDeclinedError",
       "PaymentMethodError",
       "PriceChangedError",
+      "PurchaseLimitError",
       "UnavailableError",
       "VersionConflictError"
     ]
