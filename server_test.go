@@ -169,7 +169,7 @@ func TestProductionIsNotForNothing(t *testing.T) {
 	}
 
 	// The customer of a rehearsal confirms the payment at the page of the simulated gateway.
-	url, stop = start(append(simulated, "HOLDFAST_PAYMENT_ALLOW_SIMULATED=true", "HOLDFAST_PAYMENT_ACTION_RATE=1"))
+	url, _, stop = start(append(simulated, "HOLDFAST_PAYMENT_ALLOW_SIMULATED=true", "HOLDFAST_PAYMENT_ACTION_RATE=1"))
 	confirmed := fmt.Sprintf(`mutation { placeOrder(input: {idempotencyKey: %q, lines: [{productId: %q, quantity: 1}], payment: {method: CARD}}) {
 		order { status } attempt { action { redirectUrl } } userErrors { code } } }`, "6f1c2e0a-3b0e-4a53-9d4c-0d4a4c2f7a12", product)
 	page := regexp.MustCompile(`/simulated-gateway/\w+`).FindString(ask(alice, confirmed))
@@ -192,16 +192,16 @@ func TestWebhookSimulate(t *testing.T) {
 	}
 	ctx, stop := context.WithTimeout(t.Context(), longEnough)
 	defer stop()
-	ready, ended := make(chan string, 1), make(chan error, 1)
+	ready, ended := make(chan cli.Addresses, 1), make(chan error, 1)
 	go func() {
-		ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(string)) error {
-			return serve(ctx, cfg, log, func(address string) { ready <- address })
+		ended <- cli.Run(ctx, func(ctx context.Context, cfg config.Config, log *slog.Logger, _ func(cli.Addresses)) error {
+			return serve(ctx, cfg, log, func(at cli.Addresses) { ready <- at })
 		}, []string{"serve", "--listen", "127.0.0.1:0"}, env, io.Discard, io.Discard)
 	}()
-	var url string
+	var url, admin string
 	select {
-	case address := <-ready:
-		url = "http://" + address
+	case at := <-ready:
+		url, admin = "http://"+at.Public, "http://"+at.Admin
 	case err := <-ended:
 		t.Fatalf("the server ended before it was ready: %v", err)
 	}
@@ -240,7 +240,7 @@ func TestWebhookSimulate(t *testing.T) {
 			t.Errorf("%s: %v, want %s", what, err, bad.want)
 		}
 	}
-	if metrics := send(t, ctx, http.MethodGet, url+"/metrics", "", ""); !strings.Contains(metrics, `holdfast_webhooks_total{outcome="applied"} 1`) {
+	if metrics := send(t, ctx, http.MethodGet, admin+"/metrics", "", ""); !strings.Contains(metrics, `holdfast_webhooks_total{outcome="applied"} 1`) {
 		t.Error("/metrics does not count the message")
 	}
 	for path, want := range map[string]int{"/webhooks/simulated": http.StatusMethodNotAllowed, "/webhooks/": http.StatusNotFound} {
