@@ -350,22 +350,6 @@ func (ec *executionContext) _PaymentAttempt(ctx context.Context, sel ast.Selecti
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) marshalNPaymentAttempt2ᚕᚖholdfastᚋgraphᚋmodelᚐPaymentAttemptᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PaymentAttempt) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNPaymentAttempt2ᚖholdfastᚋgraphᚋmodelᚐPaymentAttempt(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
 func (ec *executionContext) marshalNPaymentAttempt2ᚖholdfastᚋgraphᚋmodelᚐPaymentAttempt(ctx context.Context, sel ast.SelectionSet, v *model.PaymentAttempt) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -391,6 +375,25 @@ func (ec *executionContext) marshalOPaymentAction2ᚖholdfastᚋgraphᚋmodelᚐ
 		return graphql.Null
 	}
 	return ec._PaymentAction(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOPaymentAttempt2ᚕᚖholdfastᚋgraphᚋmodelᚐPaymentAttemptᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PaymentAttempt) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPaymentAttempt2ᚖholdfastᚋgraphᚋmodelᚐPaymentAttempt(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalOPaymentAttempt2ᚖholdfastᚋgraphᚋmodelᚐPaymentAttempt(ctx context.Context, sel ast.SelectionSet, v *model.PaymentAttempt) graphql.Marshaler {

@@ -508,10 +508,10 @@ func (ec *executionContext) _Order_paymentAttempts(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*model.PaymentAttempt) graphql.Marshaler {
-			return ec.marshalNPaymentAttempt2ᚕᚖholdfastᚋgraphᚋmodelᚐPaymentAttemptᚄ(ctx, selections, v)
+			return ec.marshalOPaymentAttempt2ᚕᚖholdfastᚋgraphᚋmodelᚐPaymentAttemptᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Order_paymentAttempts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -2409,7 +2409,7 @@ func (ec *executionContext) _Order(ctx context.Context, sel ast.SelectionSet, ob
 					}
 				}()
 				res = ec._Order_paymentAttempts(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res

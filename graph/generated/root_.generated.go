@@ -5259,7 +5259,7 @@ type Order implements Node {
   "How it was paid, null before."
   payment: Payment
   "The attempts to pay it by card, the newest first, at most 20."
-  paymentAttempts: [PaymentAttempt!]!
+  paymentAttempts: [PaymentAttempt!]
   "Why it failed, null unless it did."
   failure: OrderFailure
   "When it was placed."
