@@ -548,8 +548,11 @@ func (s *Orders) accepted(ctx context.Context, id string) (*ent.Order, Persisten
 	}
 	row.Status, row.Settled = order.StatusFAILED, true
 	row.FailureCode, row.FailureReason = string(Unavailable), "the database refused the order; nothing was taken"
-	if errors.Is(outcome.Reason, lockprovider.ErrInsufficient) {
+	switch {
+	case errors.Is(outcome.Reason, lockprovider.ErrInsufficient):
 		row.FailureCode = string(OutOfStock)
+	case errors.Is(outcome.Reason, lockprovider.ErrLimit):
+		row.FailureCode = string(PurchaseLimitReached)
 	}
 	return row, FailedCompensated, err
 }

@@ -86,14 +86,6 @@ func NewLedger(client *ent.Client, dialectName string, records RecordWriter, s L
 	})
 }
 
-// tighter returns the lower of two limits; nil is none.
-func tighter(a, b *int64) *int64 {
-	if a == nil || b != nil && *b < *a {
-		return b
-	}
-	return a
-}
-
 // normalize merges the moves of one balance, sorts them by key (every path writes in this order, or two changes could
 // deadlock), and refuses what no strategy could execute.
 func normalize(c Change) (Change, error) {
@@ -124,7 +116,7 @@ func normalize(c Change) (Change, error) {
 		}
 		if n := len(merged); n > 0 && merged[n-1].Balance == m.Balance {
 			merged[n-1].Delta += m.Delta
-			merged[n-1].Limit = tighter(merged[n-1].Limit, m.Limit)
+			merged[n-1].Limit = ledger.Tighter(merged[n-1].Limit, m.Limit)
 			merged[n-1].Open = cmp.Or(merged[n-1].Open, m.Open)
 		} else {
 			merged = append(merged, m)

@@ -311,6 +311,37 @@ func TestRedisGoesAgainBeforeTheReturn(t *testing.T) {
 	e.checkApplied(applied)
 }
 
+// TestLimitAcrossAFallback: what a limit allows is taken in Redis, and not persisted when Redis goes away; the fallback gives it once more. The
+// database refuses what Redis had admitted.
+func TestLimitAcrossAFallback(t *testing.T) {
+	onEachRedis(t, func(e *epochs) {
+		ctx, limit := bounded(e.T), int64(3)
+		p := e.join(lockprovider.Lua, lockprovider.RowLock)
+		take := func() lockprovider.Change {
+			c := e.change()
+			c.Moves[0] = lockprovider.Move{
+				Balance: lockprovider.BuyerKey("prod_1", "user_1", ""), Delta: 2, Limit: &limit, Open: &lockprovider.Bounds{Ceiling: lockprovider.MaxAmount},
+			}
+			return c
+		}
+		inRedis, inDatabase := take(), take()
+		other := take() // of another customer, in the same batch of the persister
+		other.Moves[0].Balance = lockprovider.BuyerKey("prod_1", "user_2", "")
+		for _, c := range []lockprovider.Change{inRedis, other} {
+			_, err := p.For(lockprovider.Stock).Execute(ctx, c)
+			e.must(err)
+		}
+		e.must(lockprovider.FallBack(ctx, p.Providers, lockprovider.Stock))
+		_, err := p.For(lockprovider.Stock).Execute(ctx, inDatabase)
+		e.must(err)
+		e.must(lockprovider.Return(ctx, p.Providers, lockprovider.Stock))
+		e.checkApplied([]lockprovider.Change{inDatabase, other})
+		if _, found, err := e.ledger.Replay(ctx, inRedis); found || err != nil {
+			e.Errorf("a customer has taken 4 of 3: %v, %v", found, err)
+		}
+	})
+}
+
 func (e *epochs) must(err error) {
 	e.Helper()
 	if err != nil {

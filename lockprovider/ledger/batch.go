@@ -160,15 +160,17 @@ func (l *Ledger) namedRefusal(ctx context.Context, c Change, err error) error {
 	return err
 }
 
-// writeBatch writes several changes as one: the deltas of a balance are summed to one update.
+// writeBatch writes several changes as one: the deltas of a balance are summed to one update, which heeds the tightest of their limits. If that
+// does not fit, the changes are tried in smaller parts, and at last one by one.
 func (tx *Tx) writeBatch(ctx context.Context, batch []Admitted, todo []int) error {
-	deltas, counts, open := map[string]int64{}, map[string]int64{}, map[string]*Bounds{}
+	deltas, counts, open, limits := map[string]int64{}, map[string]int64{}, map[string]*Bounds{}, map[string]*int64{}
 	changes := make([]Change, len(todo))
 	for n, i := range todo {
 		changes[n] = batch[i].Change
 		for _, m := range batch[i].Change.Moves {
 			deltas[m.Balance] += m.Delta
 			counts[m.Balance]++
+			limits[m.Balance] = Tighter(limits[m.Balance], m.Limit)
 			if m.Open != nil {
 				open[m.Balance] = m.Open
 			}
@@ -176,7 +178,7 @@ func (tx *Tx) writeBatch(ctx context.Context, batch []Admitted, todo []int) erro
 	}
 	keys := slices.Sorted(maps.Keys(deltas)) // the order of every path
 	for _, key := range keys {
-		if err := tx.addOrOpen(ctx, Move{Balance: key, Delta: deltas[key], Open: open[key]}, counts[key]); err != nil {
+		if err := tx.addOrOpen(ctx, Move{Balance: key, Delta: deltas[key], Open: open[key], Limit: limits[key]}, counts[key]); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,14 @@ type Move struct {
 	Limit *int64 `json:"limit,omitempty"`
 }
 
+// Tighter returns the lower of two limits; nil is none.
+func Tighter(a, b *int64) *int64 {
+	if a == nil || b != nil && *b < *a {
+		return b
+	}
+	return a
+}
+
 // most is the amount that the move may leave at most in a balance of this ceiling.
 func (m Move) most(ceiling int64) int64 {
 	if m.Limit != nil {
