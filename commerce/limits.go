@@ -9,7 +9,7 @@ import (
 )
 
 // What one customer may order of a product is bounded by a second balance in the change that reserves the stock: it counts the units
-// of the customer's orders that have not ended without being paid. So the limit is as exact as the stock, under every strategy. The limit itself
+// of the customer's orders that were not cancelled, and have not expired or failed. So the limit is as exact as the stock, under every strategy. The limit itself
 // goes with the move, since it may change while the count stays.
 
 const (

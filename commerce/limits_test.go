@@ -94,7 +94,8 @@ func TestPurchaseLimitChanges(t *testing.T) {
 			t.Helper()
 			row, err := s.Catalog.Update(t.Context(), admin, commerce.UpdateProduct{ID: id, Version: version, Limit: &limit})
 			must(t, err)
-			if version++; row.LimitQuantity != limit.Quantity || row.LimitHours != limit.Hours {
+			version++
+			if row.LimitQuantity != limit.Quantity || row.LimitHours != limit.Hours {
 				t.Errorf("the product has %d in %d h, want %+v", row.LimitQuantity, row.LimitHours, limit)
 			}
 		}

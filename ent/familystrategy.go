@@ -23,6 +23,10 @@ type FamilyStrategy struct {
 	Fallback bool `json:"fallback,omitempty"`
 	// Rises with every switch of the strategy, and to the fallback and back.
 	Epoch int64 `json:"epoch,omitempty"`
+	// The last epoch that an instance has opened in Redis.
+	OpenedEpoch int64 `json:"opened_epoch,omitempty"`
+	// All epochs before this one are drained: Redis has nothing of them that is not here.
+	DrainedEpoch int64 `json:"drained_epoch,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
 	UpdatedAt    time.Time `json:"updated_at,omitempty"`
 	selectValues sql.SelectValues
@@ -35,7 +39,7 @@ func (*FamilyStrategy) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case familystrategy.FieldFallback:
 			values[i] = new(sql.NullBool)
-		case familystrategy.FieldEpoch:
+		case familystrategy.FieldEpoch, familystrategy.FieldOpenedEpoch, familystrategy.FieldDrainedEpoch:
 			values[i] = new(sql.NullInt64)
 		case familystrategy.FieldID, familystrategy.FieldStrategy:
 			values[i] = new(sql.NullString)
@@ -79,6 +83,18 @@ func (_m *FamilyStrategy) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field epoch", values[i])
 			} else if value.Valid {
 				_m.Epoch = value.Int64
+			}
+		case familystrategy.FieldOpenedEpoch:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field opened_epoch", values[i])
+			} else if value.Valid {
+				_m.OpenedEpoch = value.Int64
+			}
+		case familystrategy.FieldDrainedEpoch:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field drained_epoch", values[i])
+			} else if value.Valid {
+				_m.DrainedEpoch = value.Int64
 			}
 		case familystrategy.FieldUpdatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -130,6 +146,12 @@ func (_m *FamilyStrategy) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("epoch=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Epoch))
+	builder.WriteString(", ")
+	builder.WriteString("opened_epoch=")
+	builder.WriteString(fmt.Sprintf("%v", _m.OpenedEpoch))
+	builder.WriteString(", ")
+	builder.WriteString("drained_epoch=")
+	builder.WriteString(fmt.Sprintf("%v", _m.DrainedEpoch))
 	builder.WriteString(", ")
 	builder.WriteString("updated_at=")
 	builder.WriteString(_m.UpdatedAt.Format(time.ANSIC))

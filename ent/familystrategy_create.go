@@ -54,6 +54,34 @@ func (_c *FamilyStrategyCreate) SetNillableEpoch(v *int64) *FamilyStrategyCreate
 	return _c
 }
 
+// SetOpenedEpoch sets the "opened_epoch" field.
+func (_c *FamilyStrategyCreate) SetOpenedEpoch(v int64) *FamilyStrategyCreate {
+	_c.mutation.SetOpenedEpoch(v)
+	return _c
+}
+
+// SetNillableOpenedEpoch sets the "opened_epoch" field if the given value is not nil.
+func (_c *FamilyStrategyCreate) SetNillableOpenedEpoch(v *int64) *FamilyStrategyCreate {
+	if v != nil {
+		_c.SetOpenedEpoch(*v)
+	}
+	return _c
+}
+
+// SetDrainedEpoch sets the "drained_epoch" field.
+func (_c *FamilyStrategyCreate) SetDrainedEpoch(v int64) *FamilyStrategyCreate {
+	_c.mutation.SetDrainedEpoch(v)
+	return _c
+}
+
+// SetNillableDrainedEpoch sets the "drained_epoch" field if the given value is not nil.
+func (_c *FamilyStrategyCreate) SetNillableDrainedEpoch(v *int64) *FamilyStrategyCreate {
+	if v != nil {
+		_c.SetDrainedEpoch(*v)
+	}
+	return _c
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_c *FamilyStrategyCreate) SetUpdatedAt(v time.Time) *FamilyStrategyCreate {
 	_c.mutation.SetUpdatedAt(v)
@@ -117,6 +145,14 @@ func (_c *FamilyStrategyCreate) defaults() {
 		v := familystrategy.DefaultEpoch
 		_c.mutation.SetEpoch(v)
 	}
+	if _, ok := _c.mutation.OpenedEpoch(); !ok {
+		v := familystrategy.DefaultOpenedEpoch
+		_c.mutation.SetOpenedEpoch(v)
+	}
+	if _, ok := _c.mutation.DrainedEpoch(); !ok {
+		v := familystrategy.DefaultDrainedEpoch
+		_c.mutation.SetDrainedEpoch(v)
+	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
 		v := familystrategy.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
@@ -138,6 +174,12 @@ func (_c *FamilyStrategyCreate) check() error {
 	}
 	if _, ok := _c.mutation.Epoch(); !ok {
 		return &ValidationError{Name: "epoch", err: errors.New(`ent: missing required field "FamilyStrategy.epoch"`)}
+	}
+	if _, ok := _c.mutation.OpenedEpoch(); !ok {
+		return &ValidationError{Name: "opened_epoch", err: errors.New(`ent: missing required field "FamilyStrategy.opened_epoch"`)}
+	}
+	if _, ok := _c.mutation.DrainedEpoch(); !ok {
+		return &ValidationError{Name: "drained_epoch", err: errors.New(`ent: missing required field "FamilyStrategy.drained_epoch"`)}
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
 		return &ValidationError{Name: "updated_at", err: errors.New(`ent: missing required field "FamilyStrategy.updated_at"`)}
@@ -193,6 +235,14 @@ func (_c *FamilyStrategyCreate) createSpec() (*FamilyStrategy, *sqlgraph.CreateS
 	if value, ok := _c.mutation.Epoch(); ok {
 		_spec.SetField(familystrategy.FieldEpoch, field.TypeInt64, value)
 		_node.Epoch = value
+	}
+	if value, ok := _c.mutation.OpenedEpoch(); ok {
+		_spec.SetField(familystrategy.FieldOpenedEpoch, field.TypeInt64, value)
+		_node.OpenedEpoch = value
+	}
+	if value, ok := _c.mutation.DrainedEpoch(); ok {
+		_spec.SetField(familystrategy.FieldDrainedEpoch, field.TypeInt64, value)
+		_node.DrainedEpoch = value
 	}
 	if value, ok := _c.mutation.UpdatedAt(); ok {
 		_spec.SetField(familystrategy.FieldUpdatedAt, field.TypeTime, value)

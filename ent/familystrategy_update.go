@@ -77,6 +77,48 @@ func (_u *FamilyStrategyUpdate) AddEpoch(v int64) *FamilyStrategyUpdate {
 	return _u
 }
 
+// SetOpenedEpoch sets the "opened_epoch" field.
+func (_u *FamilyStrategyUpdate) SetOpenedEpoch(v int64) *FamilyStrategyUpdate {
+	_u.mutation.ResetOpenedEpoch()
+	_u.mutation.SetOpenedEpoch(v)
+	return _u
+}
+
+// SetNillableOpenedEpoch sets the "opened_epoch" field if the given value is not nil.
+func (_u *FamilyStrategyUpdate) SetNillableOpenedEpoch(v *int64) *FamilyStrategyUpdate {
+	if v != nil {
+		_u.SetOpenedEpoch(*v)
+	}
+	return _u
+}
+
+// AddOpenedEpoch adds value to the "opened_epoch" field.
+func (_u *FamilyStrategyUpdate) AddOpenedEpoch(v int64) *FamilyStrategyUpdate {
+	_u.mutation.AddOpenedEpoch(v)
+	return _u
+}
+
+// SetDrainedEpoch sets the "drained_epoch" field.
+func (_u *FamilyStrategyUpdate) SetDrainedEpoch(v int64) *FamilyStrategyUpdate {
+	_u.mutation.ResetDrainedEpoch()
+	_u.mutation.SetDrainedEpoch(v)
+	return _u
+}
+
+// SetNillableDrainedEpoch sets the "drained_epoch" field if the given value is not nil.
+func (_u *FamilyStrategyUpdate) SetNillableDrainedEpoch(v *int64) *FamilyStrategyUpdate {
+	if v != nil {
+		_u.SetDrainedEpoch(*v)
+	}
+	return _u
+}
+
+// AddDrainedEpoch adds value to the "drained_epoch" field.
+func (_u *FamilyStrategyUpdate) AddDrainedEpoch(v int64) *FamilyStrategyUpdate {
+	_u.mutation.AddDrainedEpoch(v)
+	return _u
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *FamilyStrategyUpdate) SetUpdatedAt(v time.Time) *FamilyStrategyUpdate {
 	_u.mutation.SetUpdatedAt(v)
@@ -157,6 +199,18 @@ func (_u *FamilyStrategyUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if value, ok := _u.mutation.AddedEpoch(); ok {
 		_spec.AddField(familystrategy.FieldEpoch, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.OpenedEpoch(); ok {
+		_spec.SetField(familystrategy.FieldOpenedEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedOpenedEpoch(); ok {
+		_spec.AddField(familystrategy.FieldOpenedEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.DrainedEpoch(); ok {
+		_spec.SetField(familystrategy.FieldDrainedEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDrainedEpoch(); ok {
+		_spec.AddField(familystrategy.FieldDrainedEpoch, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(familystrategy.FieldUpdatedAt, field.TypeTime, value)
 	}
@@ -226,6 +280,48 @@ func (_u *FamilyStrategyUpdateOne) SetNillableEpoch(v *int64) *FamilyStrategyUpd
 // AddEpoch adds value to the "epoch" field.
 func (_u *FamilyStrategyUpdateOne) AddEpoch(v int64) *FamilyStrategyUpdateOne {
 	_u.mutation.AddEpoch(v)
+	return _u
+}
+
+// SetOpenedEpoch sets the "opened_epoch" field.
+func (_u *FamilyStrategyUpdateOne) SetOpenedEpoch(v int64) *FamilyStrategyUpdateOne {
+	_u.mutation.ResetOpenedEpoch()
+	_u.mutation.SetOpenedEpoch(v)
+	return _u
+}
+
+// SetNillableOpenedEpoch sets the "opened_epoch" field if the given value is not nil.
+func (_u *FamilyStrategyUpdateOne) SetNillableOpenedEpoch(v *int64) *FamilyStrategyUpdateOne {
+	if v != nil {
+		_u.SetOpenedEpoch(*v)
+	}
+	return _u
+}
+
+// AddOpenedEpoch adds value to the "opened_epoch" field.
+func (_u *FamilyStrategyUpdateOne) AddOpenedEpoch(v int64) *FamilyStrategyUpdateOne {
+	_u.mutation.AddOpenedEpoch(v)
+	return _u
+}
+
+// SetDrainedEpoch sets the "drained_epoch" field.
+func (_u *FamilyStrategyUpdateOne) SetDrainedEpoch(v int64) *FamilyStrategyUpdateOne {
+	_u.mutation.ResetDrainedEpoch()
+	_u.mutation.SetDrainedEpoch(v)
+	return _u
+}
+
+// SetNillableDrainedEpoch sets the "drained_epoch" field if the given value is not nil.
+func (_u *FamilyStrategyUpdateOne) SetNillableDrainedEpoch(v *int64) *FamilyStrategyUpdateOne {
+	if v != nil {
+		_u.SetDrainedEpoch(*v)
+	}
+	return _u
+}
+
+// AddDrainedEpoch adds value to the "drained_epoch" field.
+func (_u *FamilyStrategyUpdateOne) AddDrainedEpoch(v int64) *FamilyStrategyUpdateOne {
+	_u.mutation.AddDrainedEpoch(v)
 	return _u
 }
 
@@ -338,6 +434,18 @@ func (_u *FamilyStrategyUpdateOne) sqlSave(ctx context.Context) (_node *FamilySt
 	}
 	if value, ok := _u.mutation.AddedEpoch(); ok {
 		_spec.AddField(familystrategy.FieldEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.OpenedEpoch(); ok {
+		_spec.SetField(familystrategy.FieldOpenedEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedOpenedEpoch(); ok {
+		_spec.AddField(familystrategy.FieldOpenedEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.DrainedEpoch(); ok {
+		_spec.SetField(familystrategy.FieldDrainedEpoch, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedDrainedEpoch(); ok {
+		_spec.AddField(familystrategy.FieldDrainedEpoch, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(familystrategy.FieldUpdatedAt, field.TypeTime, value)

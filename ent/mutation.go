@@ -6726,18 +6726,22 @@ func (m *EntryMutation) ResetEdge(name string) error {
 // FamilyStrategyMutation represents an operation that mutates the FamilyStrategy nodes in the graph.
 type FamilyStrategyMutation struct {
 	config
-	op            Op
-	typ           string
-	id            *string
-	strategy      *string
-	fallback      *bool
-	epoch         *int64
-	addepoch      *int64
-	updated_at    *time.Time
-	clearedFields map[string]struct{}
-	done          bool
-	oldValue      func(context.Context) (*FamilyStrategy, error)
-	predicates    []predicate.FamilyStrategy
+	op               Op
+	typ              string
+	id               *string
+	strategy         *string
+	fallback         *bool
+	epoch            *int64
+	addepoch         *int64
+	opened_epoch     *int64
+	addopened_epoch  *int64
+	drained_epoch    *int64
+	adddrained_epoch *int64
+	updated_at       *time.Time
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*FamilyStrategy, error)
+	predicates       []predicate.FamilyStrategy
 }
 
 var _ ent.Mutation = (*FamilyStrategyMutation)(nil)
@@ -6972,6 +6976,118 @@ func (m *FamilyStrategyMutation) ResetEpoch() {
 	m.addepoch = nil
 }
 
+// SetOpenedEpoch sets the "opened_epoch" field.
+func (m *FamilyStrategyMutation) SetOpenedEpoch(i int64) {
+	m.opened_epoch = &i
+	m.addopened_epoch = nil
+}
+
+// OpenedEpoch returns the value of the "opened_epoch" field in the mutation.
+func (m *FamilyStrategyMutation) OpenedEpoch() (r int64, exists bool) {
+	v := m.opened_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOpenedEpoch returns the old "opened_epoch" field's value of the FamilyStrategy entity.
+// If the FamilyStrategy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FamilyStrategyMutation) OldOpenedEpoch(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOpenedEpoch is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOpenedEpoch requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOpenedEpoch: %w", err)
+	}
+	return oldValue.OpenedEpoch, nil
+}
+
+// AddOpenedEpoch adds i to the "opened_epoch" field.
+func (m *FamilyStrategyMutation) AddOpenedEpoch(i int64) {
+	if m.addopened_epoch != nil {
+		*m.addopened_epoch += i
+	} else {
+		m.addopened_epoch = &i
+	}
+}
+
+// AddedOpenedEpoch returns the value that was added to the "opened_epoch" field in this mutation.
+func (m *FamilyStrategyMutation) AddedOpenedEpoch() (r int64, exists bool) {
+	v := m.addopened_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOpenedEpoch resets all changes to the "opened_epoch" field.
+func (m *FamilyStrategyMutation) ResetOpenedEpoch() {
+	m.opened_epoch = nil
+	m.addopened_epoch = nil
+}
+
+// SetDrainedEpoch sets the "drained_epoch" field.
+func (m *FamilyStrategyMutation) SetDrainedEpoch(i int64) {
+	m.drained_epoch = &i
+	m.adddrained_epoch = nil
+}
+
+// DrainedEpoch returns the value of the "drained_epoch" field in the mutation.
+func (m *FamilyStrategyMutation) DrainedEpoch() (r int64, exists bool) {
+	v := m.drained_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDrainedEpoch returns the old "drained_epoch" field's value of the FamilyStrategy entity.
+// If the FamilyStrategy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *FamilyStrategyMutation) OldDrainedEpoch(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDrainedEpoch is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDrainedEpoch requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDrainedEpoch: %w", err)
+	}
+	return oldValue.DrainedEpoch, nil
+}
+
+// AddDrainedEpoch adds i to the "drained_epoch" field.
+func (m *FamilyStrategyMutation) AddDrainedEpoch(i int64) {
+	if m.adddrained_epoch != nil {
+		*m.adddrained_epoch += i
+	} else {
+		m.adddrained_epoch = &i
+	}
+}
+
+// AddedDrainedEpoch returns the value that was added to the "drained_epoch" field in this mutation.
+func (m *FamilyStrategyMutation) AddedDrainedEpoch() (r int64, exists bool) {
+	v := m.adddrained_epoch
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetDrainedEpoch resets all changes to the "drained_epoch" field.
+func (m *FamilyStrategyMutation) ResetDrainedEpoch() {
+	m.drained_epoch = nil
+	m.adddrained_epoch = nil
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (m *FamilyStrategyMutation) SetUpdatedAt(t time.Time) {
 	m.updated_at = &t
@@ -7042,7 +7158,7 @@ func (m *FamilyStrategyMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *FamilyStrategyMutation) Fields() []string {
-	fields := make([]string, 0, 4)
+	fields := make([]string, 0, 6)
 	if m.strategy != nil {
 		fields = append(fields, familystrategy.FieldStrategy)
 	}
@@ -7051,6 +7167,12 @@ func (m *FamilyStrategyMutation) Fields() []string {
 	}
 	if m.epoch != nil {
 		fields = append(fields, familystrategy.FieldEpoch)
+	}
+	if m.opened_epoch != nil {
+		fields = append(fields, familystrategy.FieldOpenedEpoch)
+	}
+	if m.drained_epoch != nil {
+		fields = append(fields, familystrategy.FieldDrainedEpoch)
 	}
 	if m.updated_at != nil {
 		fields = append(fields, familystrategy.FieldUpdatedAt)
@@ -7069,6 +7191,10 @@ func (m *FamilyStrategyMutation) Field(name string) (ent.Value, bool) {
 		return m.Fallback()
 	case familystrategy.FieldEpoch:
 		return m.Epoch()
+	case familystrategy.FieldOpenedEpoch:
+		return m.OpenedEpoch()
+	case familystrategy.FieldDrainedEpoch:
+		return m.DrainedEpoch()
 	case familystrategy.FieldUpdatedAt:
 		return m.UpdatedAt()
 	}
@@ -7086,6 +7212,10 @@ func (m *FamilyStrategyMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldFallback(ctx)
 	case familystrategy.FieldEpoch:
 		return m.OldEpoch(ctx)
+	case familystrategy.FieldOpenedEpoch:
+		return m.OldOpenedEpoch(ctx)
+	case familystrategy.FieldDrainedEpoch:
+		return m.OldDrainedEpoch(ctx)
 	case familystrategy.FieldUpdatedAt:
 		return m.OldUpdatedAt(ctx)
 	}
@@ -7118,6 +7248,20 @@ func (m *FamilyStrategyMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetEpoch(v)
 		return nil
+	case familystrategy.FieldOpenedEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOpenedEpoch(v)
+		return nil
+	case familystrategy.FieldDrainedEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDrainedEpoch(v)
+		return nil
 	case familystrategy.FieldUpdatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -7136,6 +7280,12 @@ func (m *FamilyStrategyMutation) AddedFields() []string {
 	if m.addepoch != nil {
 		fields = append(fields, familystrategy.FieldEpoch)
 	}
+	if m.addopened_epoch != nil {
+		fields = append(fields, familystrategy.FieldOpenedEpoch)
+	}
+	if m.adddrained_epoch != nil {
+		fields = append(fields, familystrategy.FieldDrainedEpoch)
+	}
 	return fields
 }
 
@@ -7146,6 +7296,10 @@ func (m *FamilyStrategyMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case familystrategy.FieldEpoch:
 		return m.AddedEpoch()
+	case familystrategy.FieldOpenedEpoch:
+		return m.AddedOpenedEpoch()
+	case familystrategy.FieldDrainedEpoch:
+		return m.AddedDrainedEpoch()
 	}
 	return nil, false
 }
@@ -7161,6 +7315,20 @@ func (m *FamilyStrategyMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddEpoch(v)
+		return nil
+	case familystrategy.FieldOpenedEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOpenedEpoch(v)
+		return nil
+	case familystrategy.FieldDrainedEpoch:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddDrainedEpoch(v)
 		return nil
 	}
 	return fmt.Errorf("unknown FamilyStrategy numeric field %s", name)
@@ -7197,6 +7365,12 @@ func (m *FamilyStrategyMutation) ResetField(name string) error {
 		return nil
 	case familystrategy.FieldEpoch:
 		m.ResetEpoch()
+		return nil
+	case familystrategy.FieldOpenedEpoch:
+		m.ResetOpenedEpoch()
+		return nil
+	case familystrategy.FieldDrainedEpoch:
+		m.ResetDrainedEpoch()
 		return nil
 	case familystrategy.FieldUpdatedAt:
 		m.ResetUpdatedAt()

@@ -363,8 +363,16 @@ func init() {
 	familystrategyDescEpoch := familystrategyFields[3].Descriptor()
 	// familystrategy.DefaultEpoch holds the default value on creation for the epoch field.
 	familystrategy.DefaultEpoch = familystrategyDescEpoch.Default.(int64)
+	// familystrategyDescOpenedEpoch is the schema descriptor for opened_epoch field.
+	familystrategyDescOpenedEpoch := familystrategyFields[4].Descriptor()
+	// familystrategy.DefaultOpenedEpoch holds the default value on creation for the opened_epoch field.
+	familystrategy.DefaultOpenedEpoch = familystrategyDescOpenedEpoch.Default.(int64)
+	// familystrategyDescDrainedEpoch is the schema descriptor for drained_epoch field.
+	familystrategyDescDrainedEpoch := familystrategyFields[5].Descriptor()
+	// familystrategy.DefaultDrainedEpoch holds the default value on creation for the drained_epoch field.
+	familystrategy.DefaultDrainedEpoch = familystrategyDescDrainedEpoch.Default.(int64)
 	// familystrategyDescUpdatedAt is the schema descriptor for updated_at field.
-	familystrategyDescUpdatedAt := familystrategyFields[4].Descriptor()
+	familystrategyDescUpdatedAt := familystrategyFields[6].Descriptor()
 	// familystrategy.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	familystrategy.DefaultUpdatedAt = familystrategyDescUpdatedAt.Default.(func() time.Time)
 	// familystrategyDescID is the schema descriptor for id field.

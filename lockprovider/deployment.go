@@ -411,6 +411,34 @@ func (d *Deployment) switchMode(ctx context.Context, f Family, from activeMode) 
 	return nil
 }
 
+// opened tells whether an instance has opened the epoch of a mode in Redis.
+func (d *Deployment) opened(ctx context.Context, f Family, mode activeMode) (bool, error) {
+	row, err := d.client.FamilyStrategy.Get(ctx, string(f))
+	if err != nil {
+		return false, fmt.Errorf("read the active mode of %s: %w", f, err)
+	}
+	return row.OpenedEpoch >= mode.epoch, nil
+}
+
+// drained returns the first epoch of a family that may have left something in Redis which the database does not hold.
+func (d *Deployment) drained(ctx context.Context, f Family) (int64, error) {
+	row, err := d.client.FamilyStrategy.Get(ctx, string(f))
+	if err != nil {
+		return 0, fmt.Errorf("read which epochs of %s are drained: %w", f, err)
+	}
+	return row.DrainedEpoch, nil
+}
+
+// setDrained notes that all epochs before the given one are drained.
+func (d *Deployment) setDrained(ctx context.Context, f Family, epoch int64) error {
+	err := d.client.FamilyStrategy.Update().
+		Where(familystrategy.ID(string(f)), familystrategy.DrainedEpochLT(epoch)).SetDrainedEpoch(epoch).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("note which epochs of %s are drained: %w", f, err)
+	}
+	return nil
+}
+
 // WhileCurrent runs a function in a transaction that has locked the family's row, if its epoch is the current one and this
 // instance's strategy serves it. Otherwise the error is [redisfirst.ErrClosed]. A switch waits for the function to end, so
 // what the function does comes before all that follows the switch. fresh tells the function that the database knows of no change.
@@ -424,7 +452,7 @@ func (d *Deployment) WhileCurrent(
 	n, err := tx.FamilyStrategy.Update().
 		Where(familystrategy.ID(string(f)), familystrategy.Epoch(epoch), familystrategy.Fallback(false),
 			familystrategy.Strategy(string(d.strategies[f]))).
-		SetUpdatedAt(d.now()).Save(ctx)
+		SetOpenedEpoch(epoch).SetUpdatedAt(d.now()).Save(ctx)
 	if err == nil && n == 0 {
 		err = redisfirst.ErrClosed
 	}

@@ -8,8 +8,7 @@ import (
 	"holdfast/lockprovider/redisfirst"
 )
 
-// earlierEpochs bounds how many epochs are looked at before those that this process has ended itself: each is ended when the next
-// begins, but for crashes.
+// earlierEpochs is how many epochs are looked at before those that the database does not know to be drained: Redis may have been restored.
 const earlierEpochs = 8
 
 // openWith has what a family keeps in Redis ask the deployment, if there is one, before it opens an epoch there.
@@ -54,12 +53,12 @@ func (p *Providers) endEpochs(ctx context.Context, f Family, current int64) erro
 	}
 	d := p.deps
 	d.handoff = p.handoff
-	// Redis may have gone away each time before an epoch was ended: then more than the last few are left.
-	first := p.deps.Epochs[f]
-	if ended, ok := p.ended.Load(f); ok {
-		first = ended.(int64)
+	// Redis may have gone away each time before an epoch was drained: then more than the last one is left.
+	drained, err := p.drained(ctx, f)
+	if err != nil {
+		return err
 	}
-	oldest := max(1, min(current, first)-earlierEpochs)
+	oldest := max(1, min(current, drained)-earlierEpochs)
 	for number := current - 1; number >= oldest; number-- {
 		store := redisfirst.NewStore(d.Redis, f, number, d.Instance, redisfirst.StoreSettings{Database: d.database()})
 		last := number == current-1
@@ -80,8 +79,18 @@ func (p *Providers) endEpochs(ctx context.Context, f Family, current int64) erro
 			return fmt.Errorf("serve the queue of %s of epoch %d: %w", f, number, err)
 		}
 	}
-	p.ended.Store(f, current)
-	return nil
+	if d.Deployment == nil {
+		return nil
+	}
+	return d.Deployment.setDrained(ctx, f, current)
+}
+
+// drained returns the first epoch of a family that may not be drained.
+func (p *Providers) drained(ctx context.Context, f Family) (int64, error) {
+	if p.deps.Deployment == nil {
+		return 0, nil
+	}
+	return p.deps.Deployment.drained(ctx, f)
 }
 
 // withConfirmations runs a function that tells callers their results, with confirmations of its own if no strategy here has any.

@@ -216,14 +216,22 @@ func (p *failover) follow(ctx context.Context) error {
 	return nil
 }
 
-// begun returns the mode that is active after an epoch was begun, or could not be. If Redis has gone away again before that, the mode says that
-// Redis serves the family, and no instance can: then this one switches to the fallback, as it does if Redis goes away later.
+// begun returns the mode that is active after an epoch was begun, or could not be. If Redis has gone away again before any instance has opened
+// the epoch, the mode says that Redis serves the family, and none can: then this one switches to the fallback, as it does if Redis goes away later. If
+// another instance has opened it, this one may be the only one that does not reach Redis.
 func (p *failover) begun(ctx context.Context, mode activeMode, err error) (activeMode, error) {
-	if err == nil || p.fallback == nil || !errors.Is(err, errRedisDown) || ctx.Err() != nil {
+	if err == nil {
 		p.notBegun = 0
+		return mode, nil
+	}
+	if p.fallback == nil || !errors.Is(err, errRedisDown) || ctx.Err() != nil {
 		return mode, err
 	}
-	if p.notBegun++; p.notBegun < p.settings.Failures {
+	p.notBegun++
+	if p.notBegun < p.settings.Failures {
+		return mode, err
+	}
+	if opened, oerr := p.deployment.opened(ctx, p.family, mode); oerr != nil || opened {
 		return mode, err
 	}
 	p.notBegun = 0

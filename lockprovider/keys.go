@@ -11,12 +11,19 @@ import (
 // StockKey is the stock of a product.
 func StockKey(productID string) string { return "stock:product:" + productID }
 
+// buyerPrefix begins the keys of [BuyerKey].
+const buyerPrefix = "stock:buyer:"
+
+// Transient tells a balance that its first change may create anew in Redis when it is needed, and that most changes never need again: it is not
+// put there before. There may be one for each customer, product and period.
+func Transient(balance string) bool { return strings.HasPrefix(balance, buyerPrefix) }
+
 // BuyerKey is how much of a product one user has ordered in a period, "" if there is one period only.
 func BuyerKey(productID, userID, period string) string {
 	if period != "" {
 		period = ":" + period
 	}
-	return "stock:buyer:" + productID + ":" + userID + period
+	return buyerPrefix + productID + ":" + userID + period
 }
 
 // CouponKey is how much of a coupon's quota is issued.
@@ -61,7 +68,7 @@ func ownLock(balance string) string { return "lock:" + balance }
 
 // stockLock guards the stock of a product together with what users have ordered of it, since both move together.
 func stockLock(balance string) string {
-	if id, ok := strings.CutPrefix(balance, "stock:buyer:"); ok {
+	if id, ok := strings.CutPrefix(balance, buyerPrefix); ok {
 		id, _, _ = strings.Cut(id, ":") // identifiers hold no colon: commerce refuses it
 		return "lock:product:" + id
 	}

@@ -100,7 +100,6 @@ type Providers struct {
 	confirmations *redisfirst.Confirmations // nil if no family needs them
 	deps          Deps
 	served        atomic.Pointer[func(Change)]
-	ended         sync.Map                                                     // of int64 by Family: all epochs before this one are ended
 	persister     func(*redisfirst.Store, *redisfirst.Confirmations) Persister // nil: other processes persist
 }
 
@@ -163,6 +162,11 @@ func Build(d Deps, families map[Family]FamilyConfig) (*Providers, error) {
 	return p, nil
 }
 
+// writable tells why Redis cannot be written to. A Redis that is out of memory or that cannot save still answers PING.
+func writable(ctx context.Context, client redis.UniversalClient) error {
+	return client.Set(ctx, "holdfast:writable", 1, time.Millisecond).Err()
+}
+
 // withFailover puts a circuit, and the fallback where there is one, before a strategy that needs Redis.
 func (p *Providers) withFailover(f Family, cfg FamilyConfig, info Info, primary Provider) (Provider, error) {
 	if !info.Needs.Redis || p.deps.Deployment == nil {
@@ -191,7 +195,7 @@ func (p *Providers) withFailover(f Family, cfg FamilyConfig, info Info, primary 
 		return nil
 	}
 	fo := newFailover(f, primary, fallback, p.deps.Deployment, p.deps.Epochs[f],
-		func(ctx context.Context) error { return p.deps.Redis.Ping(ctx).Err() }, beginEpoch, p.deps.Failover, p.deps.Log)
+		func(ctx context.Context) error { return writable(ctx, p.deps.Redis) }, beginEpoch, p.deps.Failover, p.deps.Log)
 	fo.fallbackName, fo.ledger = cfg.Fallback, p.deps.Ledger
 	if q, ok := primary.(*queue); ok {
 		q.follow = fo.follow

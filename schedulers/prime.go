@@ -43,8 +43,9 @@ func (j *prime) family(ctx context.Context, family lockprovider.Family, r lockpr
 		if err != nil || len(keys) == 0 {
 			return errors.Join(unreadable, err)
 		}
-		result["balances"] += int64(len(keys))
 		last = keys[len(keys)-1]
+		keys = slices.DeleteFunc(keys, lockprovider.Transient)
+		result["balances"] += int64(len(keys))
 		if err := j.create(ctx, r, keys, result); errors.Is(err, redisfirst.ErrUnreadable) && !errors.Is(err, lockprovider.ErrUnavailable) {
 			unreadable = errors.Join(unreadable, err) // it says nothing about the others
 		} else if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 
+	"holdfast/commerce"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
@@ -23,17 +24,32 @@ func TestPrimeCreatesWhatRedisLost(t *testing.T) {
 		result, err := r.Prime(t.Context())
 		wantResult(t, result, err, Result{"balances": 7, "created": 0})
 
+		// What counts against a limit of a customer is not created before a change needs it.
+		_, err = i.Catalog.Update(t.Context(), admin, commerce.UpdateProduct{
+			ID: products[0], Version: 1, Limit: &commerce.PurchaseLimit{Quantity: 3},
+		})
+		must(t, err)
+		must(t, i.order(t.Context(), products[0]))
+		i.settle(t)
+		buyer := redisKey(lockprovider.Stock, "balance:"+lockprovider.BuyerKey(products[0], shopper.UserID, ""))
+		if n, err := i.redis.Del(t.Context(), buyer).Result(); err != nil || n != 1 {
+			t.Fatalf("%d balances of the customer in Redis, %v", n, err)
+		}
 		must(t, i.redis.Del(t.Context(), stockInRedis(products[2]), stockInRedis(products[6])).Err())
 		result, err = r.Prime(t.Context())
 		wantResult(t, result, err, Result{"balances": 7, "created": 2})
+		if n, err := i.redis.Exists(t.Context(), buyer).Result(); err != nil || n != 0 {
+			t.Errorf("%d balances of the customer in Redis, %v", n, err)
+		}
+		must(t, i.order(t.Context(), products[0]))
+		i.settle(t)
 		i.wantAgreement(t)
 
 		must(t, i.redis.FlushAll(t.Context()).Err())
 		result, err = newReconcile(i.deps(settings())).runOnce(t.Context())
-		wantResult(t, result, err, Result{countMissing: 7, countDrifts: 0, countLocked: 0})
+		wantResult(t, result, err, Result{countMissing: 8, countDrifts: 0, countLocked: 0})
 		result, err = r.Prime(t.Context())
 		wantResult(t, result, err, Result{"created": 7, "inFlight": 0})
-		i.wantAgreement(t)
 		must(t, i.order(t.Context(), products...))
 		i.settle(t)
 		i.wantAgreement(t)

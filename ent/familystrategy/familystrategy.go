@@ -19,6 +19,10 @@ const (
 	FieldFallback = "fallback"
 	// FieldEpoch holds the string denoting the epoch field in the database.
 	FieldEpoch = "epoch"
+	// FieldOpenedEpoch holds the string denoting the opened_epoch field in the database.
+	FieldOpenedEpoch = "opened_epoch"
+	// FieldDrainedEpoch holds the string denoting the drained_epoch field in the database.
+	FieldDrainedEpoch = "drained_epoch"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
 	FieldUpdatedAt = "updated_at"
 	// Table holds the table name of the familystrategy in the database.
@@ -31,6 +35,8 @@ var Columns = []string{
 	FieldStrategy,
 	FieldFallback,
 	FieldEpoch,
+	FieldOpenedEpoch,
+	FieldDrainedEpoch,
 	FieldUpdatedAt,
 }
 
@@ -51,6 +57,10 @@ var (
 	DefaultFallback bool
 	// DefaultEpoch holds the default value on creation for the "epoch" field.
 	DefaultEpoch int64
+	// DefaultOpenedEpoch holds the default value on creation for the "opened_epoch" field.
+	DefaultOpenedEpoch int64
+	// DefaultDrainedEpoch holds the default value on creation for the "drained_epoch" field.
+	DefaultDrainedEpoch int64
 	// DefaultUpdatedAt holds the default value on creation for the "updated_at" field.
 	DefaultUpdatedAt func() time.Time
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -78,6 +88,16 @@ func ByFallback(opts ...sql.OrderTermOption) OrderOption {
 // ByEpoch orders the results by the epoch field.
 func ByEpoch(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEpoch, opts...).ToFunc()
+}
+
+// ByOpenedEpoch orders the results by the opened_epoch field.
+func ByOpenedEpoch(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOpenedEpoch, opts...).ToFunc()
+}
+
+// ByDrainedEpoch orders the results by the drained_epoch field.
+func ByDrainedEpoch(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDrainedEpoch, opts...).ToFunc()
 }
 
 // ByUpdatedAt orders the results by the updated_at field.

@@ -79,6 +79,16 @@ func Epoch(v int64) predicate.FamilyStrategy {
 	return predicate.FamilyStrategy(sql.FieldEQ(FieldEpoch, v))
 }
 
+// OpenedEpoch applies equality check predicate on the "opened_epoch" field. It's identical to OpenedEpochEQ.
+func OpenedEpoch(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldEQ(FieldOpenedEpoch, v))
+}
+
+// DrainedEpoch applies equality check predicate on the "drained_epoch" field. It's identical to DrainedEpochEQ.
+func DrainedEpoch(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldEQ(FieldDrainedEpoch, v))
+}
+
 // UpdatedAt applies equality check predicate on the "updated_at" field. It's identical to UpdatedAtEQ.
 func UpdatedAt(v time.Time) predicate.FamilyStrategy {
 	return predicate.FamilyStrategy(sql.FieldEQ(FieldUpdatedAt, v))
@@ -197,6 +207,86 @@ func EpochLT(v int64) predicate.FamilyStrategy {
 // EpochLTE applies the LTE predicate on the "epoch" field.
 func EpochLTE(v int64) predicate.FamilyStrategy {
 	return predicate.FamilyStrategy(sql.FieldLTE(FieldEpoch, v))
+}
+
+// OpenedEpochEQ applies the EQ predicate on the "opened_epoch" field.
+func OpenedEpochEQ(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldEQ(FieldOpenedEpoch, v))
+}
+
+// OpenedEpochNEQ applies the NEQ predicate on the "opened_epoch" field.
+func OpenedEpochNEQ(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldNEQ(FieldOpenedEpoch, v))
+}
+
+// OpenedEpochIn applies the In predicate on the "opened_epoch" field.
+func OpenedEpochIn(vs ...int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldIn(FieldOpenedEpoch, vs...))
+}
+
+// OpenedEpochNotIn applies the NotIn predicate on the "opened_epoch" field.
+func OpenedEpochNotIn(vs ...int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldNotIn(FieldOpenedEpoch, vs...))
+}
+
+// OpenedEpochGT applies the GT predicate on the "opened_epoch" field.
+func OpenedEpochGT(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldGT(FieldOpenedEpoch, v))
+}
+
+// OpenedEpochGTE applies the GTE predicate on the "opened_epoch" field.
+func OpenedEpochGTE(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldGTE(FieldOpenedEpoch, v))
+}
+
+// OpenedEpochLT applies the LT predicate on the "opened_epoch" field.
+func OpenedEpochLT(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldLT(FieldOpenedEpoch, v))
+}
+
+// OpenedEpochLTE applies the LTE predicate on the "opened_epoch" field.
+func OpenedEpochLTE(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldLTE(FieldOpenedEpoch, v))
+}
+
+// DrainedEpochEQ applies the EQ predicate on the "drained_epoch" field.
+func DrainedEpochEQ(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldEQ(FieldDrainedEpoch, v))
+}
+
+// DrainedEpochNEQ applies the NEQ predicate on the "drained_epoch" field.
+func DrainedEpochNEQ(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldNEQ(FieldDrainedEpoch, v))
+}
+
+// DrainedEpochIn applies the In predicate on the "drained_epoch" field.
+func DrainedEpochIn(vs ...int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldIn(FieldDrainedEpoch, vs...))
+}
+
+// DrainedEpochNotIn applies the NotIn predicate on the "drained_epoch" field.
+func DrainedEpochNotIn(vs ...int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldNotIn(FieldDrainedEpoch, vs...))
+}
+
+// DrainedEpochGT applies the GT predicate on the "drained_epoch" field.
+func DrainedEpochGT(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldGT(FieldDrainedEpoch, v))
+}
+
+// DrainedEpochGTE applies the GTE predicate on the "drained_epoch" field.
+func DrainedEpochGTE(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldGTE(FieldDrainedEpoch, v))
+}
+
+// DrainedEpochLT applies the LT predicate on the "drained_epoch" field.
+func DrainedEpochLT(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldLT(FieldDrainedEpoch, v))
+}
+
+// DrainedEpochLTE applies the LTE predicate on the "drained_epoch" field.
+func DrainedEpochLTE(v int64) predicate.FamilyStrategy {
+	return predicate.FamilyStrategy(sql.FieldLTE(FieldDrainedEpoch, v))
 }
 
 // UpdatedAtEQ applies the EQ predicate on the "updated_at" field.

@@ -236,6 +236,8 @@ var (
 		{Name: "strategy", Type: field.TypeString, Size: 16},
 		{Name: "fallback", Type: field.TypeBool, Default: false},
 		{Name: "epoch", Type: field.TypeInt64, Default: 1},
+		{Name: "opened_epoch", Type: field.TypeInt64, Default: 0},
+		{Name: "drained_epoch", Type: field.TypeInt64, Default: 0},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// FamilyStrategiesTable holds the schema information for the "family_strategies" table.

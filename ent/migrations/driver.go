@@ -48,7 +48,8 @@ func (d driver) ScanStmts(input string) ([]*migrate.Stmt, error) {
 	}
 	key := file{d.scanner, input}
 	if known, ok := scanned.Load(key); ok {
-		return known.([]*migrate.Stmt), nil
+		statements, _ := known.([]*migrate.Stmt)
+		return statements, nil
 	}
 	statements, err := (&migrate.Scanner{ScannerOptions: d.scanner}).Scan(input)
 	if err == nil {

@@ -15,6 +15,8 @@ func (FamilyStrategy) Fields() []ent.Field {
 		field.String("strategy").MaxLen(16),
 		field.Bool("fallback").Default(false).Comment("True while the family is served without Redis."),
 		field.Int64("epoch").Default(1).Comment("Rises with every switch of the strategy, and to the fallback and back."),
+		field.Int64("opened_epoch").Default(0).Comment("The last epoch that an instance has opened in Redis."),
+		field.Int64("drained_epoch").Default(0).Comment("All epochs before this one are drained: Redis has nothing of them that is not here."),
 		timestamp("updated_at"),
 	}
 }

@@ -3997,7 +3997,7 @@ type Product implements Node {
 
 "How much of a product one customer may order, exact also if one orders many times at once."
 type PurchaseLimit {
-  "The most units in all orders of a period together. Orders that ended without being paid do not count."
+  "The most units in all orders of a period together. Orders that were cancelled, have expired or have failed do not count."
   quantity: Int64!
   "How many hours a period has. Periods follow each other from 1970-01-01 UTC on. It is null if there is one period, without an end."
   periodHours: Int

@@ -1151,7 +1151,7 @@ type ProductsImportPayload struct {
 
 // How much of a product one customer may order, exact also if one orders many times at once.
 type PurchaseLimit struct {
-	// The most units in all orders of a period together. Orders that ended without being paid do not count.
+	// The most units in all orders of a period together. Orders that were cancelled, have expired or have failed do not count.
 	Quantity int64 `json:"quantity"`
 	// How many hours a period has. Periods follow each other from 1970-01-01 UTC on. It is null if there is one period, without an end.
 	PeriodHours *int `json:"periodHours,omitempty"`
