@@ -137,7 +137,7 @@ func (c *core) endAttempt(ctx context.Context, a *ent.PaymentAttempt, g givingBa
 			if a.CreditedAt != nil {
 				return nil // the customer has the points
 			}
-			a, err = c.moveAttempt(ctx, a.ID, payments.Answer{Reason: g.why}, payments.OnRefund)
+			a, err = c.giveUp(ctx, a, g.why, payments.OnRefund)
 			continue
 		case payments.Refunding:
 			answer, err = c.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
@@ -146,7 +146,7 @@ func (c *core) endAttempt(ctx context.Context, a *ent.PaymentAttempt, g givingBa
 		case payments.Voiding:
 			answer, err = c.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) { return c.Gateway.Void(ctx, ref) })
 		default:
-			a, err = c.moveAttempt(ctx, a.ID, payments.Answer{Reason: g.why}, payments.OnVoid)
+			a, err = c.giveUp(ctx, a, g.why, payments.OnVoid)
 			continue
 		}
 		if err != nil {
@@ -165,6 +165,35 @@ func (c *core) endAttempt(ctx context.Context, a *ent.PaymentAttempt, g givingBa
 		}
 	}
 	return err
+}
+
+// giveUp notes that an attempt is about to be voided or refunded. That was decided some time ago, and its order may have been paid by it
+// since: then the error is errStillOwed, and nothing is given back. While the order is pending, an attempt is only given up in the state
+// in which the caller has seen it, and never if it has taken the money: that pays the order.
+func (c *core) giveUp(ctx context.Context, a *ent.PaymentAttempt, why string, event payments.Event) (moved *ent.PaymentAttempt, err error) {
+	err = c.inTx(ctx, func(tx *ent.Tx) error {
+		if a.OrderID != nil {
+			// The order first, as everywhere: it is locked by a write that changes nothing.
+			if err := tx.Order.Update().Where(order.ID(*a.OrderID)).AddAttempts(0).Exec(ctx); err != nil {
+				return err
+			}
+			row, err := tx.Order.Query().Where(order.ID(*a.OrderID)).WithPayment().Only(ctx)
+			if err != nil {
+				return err
+			}
+			now, err := tx.PaymentAttempt.Get(ctx, a.ID)
+			switch {
+			case err != nil:
+				return err
+			case row.Status == order.StatusPAID && paidBy(row, a),
+				row.Status == order.StatusPENDING && (now.Status != a.Status || now.Status == paymentattempt.StatusCAPTURED):
+				return errStillOwed
+			}
+		}
+		moved, err = moveAttempt(ctx, tx, a.ID, c.now(), payments.Answer{Reason: why}, event)
+		return err
+	})
+	return moved, err
 }
 
 // callsEnd is the time after which no call of the gateway is under way that had begun before: its bound, and as much for the request
@@ -307,8 +336,8 @@ func noteAnswer(update *ent.PaymentAttemptUpdate, to payments.Status, at time.Ti
 	}
 }
 
-// lookedAfter notes that nothing is to be done any more for an attempt that was captured.
-func lookedAfter(ctx context.Context, c *ent.PaymentAttemptClient, id string) error {
+// lookedAfter notes that nothing is to be done any more for an attempt that was captured. It returns 0 if the attempt is not captured.
+func lookedAfter(ctx context.Context, c *ent.PaymentAttemptClient, id string) (int, error) {
 	return c.Update().Where(paymentattempt.ID(id), paymentattempt.StatusEQ(paymentattempt.StatusCAPTURED)).
-		ClearLookAt().SetLooks(0).SetLastError("").Exec(ctx)
+		ClearLookAt().SetLooks(0).SetLastError("").Save(ctx)
 }

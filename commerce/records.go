@@ -358,15 +358,12 @@ func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
 	}
 	if p.Payment.AttemptID != "" {
 		answer := payments.Answer{Reference: p.Payment.Reference}
-		a, err := moveAttempt(ctx, tx, p.Payment.AttemptID, p.At, answer, payments.OnCaptured)
-		if err == nil && a.Status != paymentattempt.StatusCAPTURED {
-			err = errOrderAdvanced
-		}
-		if err == nil {
-			err = lookedAfter(ctx, tx.PaymentAttempt, a.ID)
-		}
-		if err != nil {
+		if _, err := moveAttempt(ctx, tx, p.Payment.AttemptID, p.At, answer, payments.OnCaptured); err != nil {
 			return err
+		}
+		// What was read of the attempt may be older than what is so now: only a write tells whether it is captured.
+		if n, err := lookedAfter(ctx, tx.PaymentAttempt, p.Payment.AttemptID); err != nil || n == 0 {
+			return cmp.Or[error](err, errOrderAdvanced)
 		}
 	} else if open, err := tx.PaymentAttempt.Query().Where(inHand(p.OrderID)).Exist(ctx); err != nil || open {
 		return cmp.Or[error](err, errOrderAdvanced) // a card payment is under way: do not take the money twice

@@ -106,7 +106,8 @@ func (s *Orders) endOrPay(ctx context.Context, a *ent.PaymentAttempt) error {
 	}
 	switch {
 	case row.Status == order.StatusPAID && paidBy(row, a):
-		return lookedAfter(ctx, s.Client.PaymentAttempt, a.ID)
+		_, err := lookedAfter(ctx, s.Client.PaymentAttempt, a.ID)
+		return err
 	case row.Status == order.StatusPAID:
 		return s.endAttempt(ctx, a, s.givingBack(row, a))
 	case row.Status != order.StatusPENDING:

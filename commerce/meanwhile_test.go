@@ -1,0 +1,200 @@
+package commerce_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	entgo "entgo.io/ent"
+	"entgo.io/ent/dialect"
+
+	"holdfast/clients"
+	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/ent/order"
+	"holdfast/ent/paymentattempt"
+	"holdfast/lockprovider"
+	"holdfast/payments"
+)
+
+// These tests have something happen between two steps of an operation: after it has read a row, and before it acts on what it has read; or
+// while it waits for the gateway.
+
+// watched marks the context of the operation that is watched.
+type watched struct{}
+
+// afterRead returns a context for one operation. After its first query of a kind, such as "Only" of "Order", then is called, and the
+// operation waits for it. On SQLite, that query must not be one of a transaction.
+func (s *shop) afterRead(t *testing.T, op, of string, then func()) context.Context {
+	t.Helper()
+	var happened atomic.Bool
+	t.Cleanup(func() {
+		if !happened.Load() {
+			t.Errorf("there was no query %q of %q", op, of)
+		}
+	})
+	watch := ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+			v, err := next.Query(ctx, q)
+			asked := entgo.QueryFromContext(ctx)
+			if ctx.Value(watched{}) != nil && asked.Op == op && asked.Type == of && happened.CompareAndSwap(false, true) {
+				then()
+			}
+			return v, err
+		})
+	})
+	s.db.Ent.Order.Intercept(watch)
+	s.db.Ent.PaymentAttempt.Intercept(watch)
+	return context.WithValue(t.Context(), watched{}, true)
+}
+
+// atCall has then happen once, while the gateway is asked. The call fails if err is not nil.
+func (s *shop) atCall(t *testing.T, call string, err error, then func()) {
+	t.Helper()
+	var happened atomic.Bool
+	t.Cleanup(func() {
+		if !happened.Load() {
+			t.Errorf("there was no call %q of the gateway", call)
+		}
+	})
+	s.gateway.mu.Lock()
+	defer s.gateway.mu.Unlock()
+	s.gateway.fail = func(now, _ string) error {
+		if now != call || !happened.CompareAndSwap(false, true) {
+			return nil
+		}
+		then()
+		return err
+	}
+}
+
+// onAtomicSQL runs a test on each database.
+func onAtomicSQL(t *testing.T, test func(t *testing.T, s *shop)) {
+	t.Helper()
+	everyDatabase(t, func(t *testing.T, url string) {
+		test(t, openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.AtomicSQL}, url, clients.EmbeddedRedis))
+	})
+}
+
+// unreached is an order, and its attempt, which the shop has not brought to the gateway.
+func (s *shop) unreached(t *testing.T, productID string) (in commerce.PayOrder, attempt string) {
+	t.Helper()
+	in = payCard(s.unpaid(t, productID, 1, "").ID)
+	s.gateway.fail = func(string, string) error { return errGatewayDown }
+	_, err := s.Orders.Pay(t.Context(), alice, in)
+	wantCodes(t, err, "UNAVAILABLE")
+	s.gateway.fail = nil
+	s.wantAttempts(t, in.OrderID, paymentattempt.StatusUNKNOWN)
+	return in, s.attempts(t, in.OrderID)[0].ID
+}
+
+// comesIn has a message of the gateway tell what has become of a payment.
+func (s *shop) comesIn(t *testing.T, attempt, state string, told payments.State) {
+	t.Helper()
+	s.gateway.becomes(attempt, state)
+	s.wantDelivered(t, s.tells(t, attempt, told), commerce.WebhookApplied)
+}
+
+// TestThePaidOrderIsNotSwept: the job has found that the gateway does not know an attempt of a pending order. Before it ends the attempt,
+// or while it does, the payment comes through. The order is paid, and keeps its money.
+func TestThePaidOrderIsNotSwept(t *testing.T) {
+	byWebhook := func(t *testing.T, s *shop, _ commerce.PayOrder, attempt string) {
+		t.Helper()
+		s.comesIn(t, attempt, "captured", payments.StateCaptured)
+	}
+	byTheJob := func(t *testing.T, s *shop, in commerce.PayOrder, attempt string) {
+		t.Helper()
+		byWebhook(t, s, in, attempt)
+		s.expire(t, 1)
+		s.wantOrder(t, in.OrderID, order.StatusPAID, true)
+	}
+	pays := map[string]func(t *testing.T, s *shop, in commerce.PayOrder, attempt string){
+		"captured by a webhook": byWebhook, "paid by a webhook and the job": byTheJob,
+	}
+	authorized := func(t *testing.T, s *shop, _ commerce.PayOrder, attempt string) {
+		t.Helper()
+		s.comesIn(t, attempt, "authorized", payments.StateAuthorized)
+	}
+	repeated := func(t *testing.T, s *shop, in commerce.PayOrder, _ string) {
+		t.Helper()
+		result, err := s.Orders.Pay(t.Context(), alice, in)
+		must(t, err)
+		wantStatus(t, result.Order, order.StatusPAID)
+	}
+	ends := func(t *testing.T, s *shop, in commerce.PayOrder) {
+		t.Helper()
+		s.gateway.fail = nil
+		_, _, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
+		must(t, err)
+		for range 2 {
+			s.clock.advance(5 * time.Minute)
+			_, _, err = s.Attempts.Sweep(t.Context(), sweepAfter, 100)
+			must(t, err)
+		}
+		s.wantOrder(t, in.OrderID, order.StatusPAID, true)
+		s.wantAttempts(t, in.OrderID, paymentattempt.StatusCAPTURED)
+		s.wantReturned(t)
+		if got := s.gateway.taken(); got != 1000 {
+			t.Errorf("the gateway has taken %d, want 1000", got)
+		}
+		s.audit(t)
+	}
+	for how, pay := range pays {
+		t.Run("while it is voided/"+how, func(t *testing.T) {
+			onAtomicSQL(t, func(t *testing.T, s *shop) {
+				in, attempt := s.unreached(t, s.product(t, 1000, 3))
+				s.atCall(t, "cancel", nil, func() { pay(t, s, in, attempt) })
+				s.clock.advance(5 * time.Minute)
+				_, _, err := s.Attempts.Sweep(t.Context(), sweepAfter, 100)
+				must(t, err)
+				ends(t, s, in)
+			})
+		})
+	}
+	pays["authorized by a webhook"], pays["paid by a repeat"] = authorized, repeated
+	for how, pay := range pays {
+		t.Run("before it is voided/"+how, func(t *testing.T) {
+			onAtomicSQL(t, func(t *testing.T, s *shop) {
+				in, attempt := s.unreached(t, s.product(t, 1000, 3))
+				ctx := s.afterRead(t, "Only", "Order", func() { pay(t, s, in, attempt) })
+				s.clock.advance(5 * time.Minute)
+				_, _, err := s.Attempts.Sweep(ctx, sweepAfter, 100)
+				must(t, err)
+				ends(t, s, in)
+			})
+		})
+	}
+}
+
+// TestAnOrderIsPaidByCapturedMoneyOnly: a request has read that an attempt is captured, and is marking the order paid, when the attempt is
+// found to be refunded by hand.
+func TestAnOrderIsPaidByCapturedMoneyOnly(t *testing.T) {
+	onAtomicSQL(t, func(t *testing.T, s *shop) {
+		if s.db.Dialect == dialect.SQLite {
+			t.Skip("SQLite has one writer: nothing is written between the steps of a transaction")
+		}
+		id, attempt := s.waiting(t, s.product(t, 1000, 3))
+		s.comesIn(t, attempt, "captured", payments.StateCaptured)
+		ctx := s.afterRead(t, "Only", "PaymentAttempt", func() {
+			s.gateway.becomes(attempt, "refunded")
+			must(t, s.Attempts.Told(t.Context(), attempt, payments.Answer{State: payments.StateRefunded}))
+		})
+		if _, err := s.Orders.Pay(ctx, alice, payCard(id)); err != nil { // by another attempt, which it may make
+			_, refused := commerce.UserErrors(err)
+			if !refused {
+				t.Error(err)
+			}
+		}
+		paid := int64(0)
+		row, err := s.Orders.Get(t.Context(), alice, id)
+		must(t, err)
+		if row.Status == order.StatusPAID {
+			paid = 1000
+		}
+		if got := s.gateway.taken(); got != paid {
+			t.Errorf("the gateway has taken %d for what is paid with %d", got, paid)
+		}
+		s.audit(t)
+	})
+}
