@@ -198,3 +198,24 @@ func TestAnOrderIsPaidByCapturedMoneyOnly(t *testing.T) {
 		s.audit(t)
 	})
 }
+
+// TestTheJobBeginsNoPayment: a webhook has told that the gateway has the money for an order, and the job goes on with it. Meanwhile the
+// money is given back by hand. Nobody has asked for another payment.
+func TestTheJobBeginsNoPayment(t *testing.T) {
+	onAtomicSQL(t, func(t *testing.T, s *shop) {
+		id, attempt := s.waiting(t, s.product(t, 1000, 3))
+		s.comesIn(t, attempt, "captured", payments.StateCaptured)
+		ctx := s.afterRead(t, "First", "PaymentAttempt", func() { s.comesIn(t, attempt, "refunded", payments.StateRefunded) })
+		_, _, err := s.Orders.ExpireOverdue(ctx, expiryLimit)
+		must(t, err)
+		s.wantOrder(t, id, order.StatusPENDING, false)
+		s.wantAttempts(t, id, paymentattempt.StatusREFUNDED)
+		if got := s.gateway.taken(); got != 0 {
+			t.Errorf("the gateway has taken %d, want nothing", got)
+		}
+		s.clock.advance(reservation)
+		s.expire(t, 1)
+		s.wantOrder(t, id, order.StatusEXPIRED, true)
+		s.audit(t)
+	})
+}

@@ -196,6 +196,9 @@ func (s *Orders) resume(ctx context.Context, orderID string, told bool) (bool, e
 	if err != nil || result.Order.Status != order.StatusPENDING || !s.now().Before(result.Order.ExpiresAt) {
 		return false, err
 	}
+	if told && result.Order.Unattended {
+		return false, nil // the attempt has paid nothing after all: what the customer wanted is still to be done
+	}
 	// The customer wants to pay later.
 	err = s.Client.Order.Update().Where(order.ID(orderID), order.StatusEQ(order.StatusPENDING)).
 		SetUnattended(false).SetNextAttemptAt(result.Order.ExpiresAt).SetAttempts(0).SetLastError("").Exec(ctx)

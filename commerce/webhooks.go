@@ -173,8 +173,8 @@ func (s *Orders) finishTold(ctx context.Context, row *ent.Order) error {
 	if err != nil {
 		return ent.MaskNotFound(err)
 	}
-	if err = s.goOn(ctx, orderPayment{s, row, row.ID}, a, false); errors.Is(err, errClosed) {
-		return s.payByCard(ctx, row, row.ID) // it was authorized, and could not be captured: no other attempt follows
+	if err = s.endOrPay(ctx, a); errors.Is(err, errClosed) {
+		return nil // it has paid nothing after all
 	}
 	return err
 }
