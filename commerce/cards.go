@@ -55,13 +55,13 @@ func (s *Orders) openAttempt(
 		}
 		a = nil
 		switch {
+		case captured != nil && (own == nil || payments.Status(own.Status).Pays() || request == row.ID):
+			a = captured // a webhook or a look-up was faster than its request; what is taken pays the order before what is only open
 		case open != nil && (own == nil || request == row.ID): // the order itself goes on with whatever pays it
 			a = open
 		case open != nil:
 			a, authorized = own, authorized && own.ID == open.ID
 		case authorized:
-			a = captured
-		case captured != nil && (own == nil || request == row.ID): // a webhook or a look-up was faster than its request
 			a = captured
 		case own != nil:
 			a = own

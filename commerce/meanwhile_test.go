@@ -8,6 +8,7 @@ import (
 
 	entgo "entgo.io/ent"
 	"entgo.io/ent/dialect"
+	"github.com/google/uuid"
 
 	"holdfast/clients"
 	"holdfast/commerce"
@@ -218,4 +219,61 @@ func TestTheJobBeginsNoPayment(t *testing.T) {
 		s.wantOrder(t, id, order.StatusEXPIRED, true)
 		s.audit(t)
 	})
+}
+
+// TestAnOrderDoesNotFailThatHasTheMoney: the customer pays with points and has too few, and at that moment a webhook tells that the card
+// which was declined has paid after all.
+func TestAnOrderDoesNotFailThatHasTheMoney(t *testing.T) {
+	onAtomicSQL(t, func(t *testing.T, s *shop) {
+		id := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
+		s.gateway.fail = func(string, string) error { return errDeclined }
+		_, err := s.Orders.Pay(t.Context(), alice, payCard(id))
+		wantCodes(t, err, "PAYMENT_DECLINED")
+		s.gateway.fail = nil
+		attempt := s.attempts(t, id)[0].ID
+
+		ctx := s.afterRead(t, "Exist", "PaymentAttempt", func() { s.comesIn(t, attempt, "captured", payments.StateCaptured) })
+		_, err = s.Orders.Pay(ctx, alice, commerce.PayOrder{Key: uuid.New(), OrderID: id, Payment: *byPoints()})
+		wantCodes(t, err, "INSUFFICIENT_FUNDS")
+		s.wantOrder(t, id, order.StatusPENDING, false)
+		s.expire(t, 1)
+		s.wantOrder(t, id, order.StatusPAID, true)
+		s.wantAttempts(t, id, paymentattempt.StatusCAPTURED)
+		if got := s.gateway.taken(); got != 1000 {
+			t.Errorf("the gateway has taken %d, want 1000", got)
+		}
+		s.audit(t)
+	})
+}
+
+// TestAnOrderIsPaidByWhatIsTaken: the job is ending a card that has not reached the gateway, and another one is under way, when a webhook
+// tells that the first has paid. Whoever asks next, for a third card or again for the second, the first pays the order.
+func TestAnOrderIsPaidByWhatIsTaken(t *testing.T) {
+	for _, asks := range []string{"third", "second"} {
+		t.Run(asks, func(t *testing.T) {
+			onAtomicSQL(t, func(t *testing.T, s *shop) {
+				first, attempt := s.unreached(t, s.product(t, 1000, 3))
+				s.sweep(t, 0, 1)
+				s.wantAttempts(t, first.OrderID, paymentattempt.StatusVOIDING)
+				next := payCard(first.OrderID)
+				s.gateway.lose = "authorize"
+				_, err := s.Orders.Pay(t.Context(), alice, next)
+				wantCodes(t, err, "UNAVAILABLE")
+				s.comesIn(t, attempt, "captured", payments.StateCaptured)
+				if asks == "third" {
+					next = payCard(first.OrderID)
+				}
+				result, err := s.Orders.Pay(t.Context(), alice, next)
+				must(t, err)
+				wantStatus(t, result.Order, order.StatusPAID)
+				s.wantAttempts(t, first.OrderID, paymentattempt.StatusCAPTURED, paymentattempt.StatusUNKNOWN)
+				s.sweep(t, 1, 0)
+				s.wantAttempts(t, first.OrderID, paymentattempt.StatusCAPTURED, paymentattempt.StatusVOIDED)
+				if got := s.gateway.taken(); got != 1000 {
+					t.Errorf("the gateway has taken %d, want 1000", got)
+				}
+				s.audit(t)
+			})
+		})
+	}
 }

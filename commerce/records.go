@@ -463,9 +463,9 @@ func writeOrderEnded(ctx context.Context, tx *ent.Tx, p orderEnded) error {
 		return errOrderAdvanced
 	}
 	if p.Status == order.StatusFAILED.String() {
-		open, err := tx.PaymentAttempt.Query().Where(paymentattempt.OpenOrderID(p.OrderID)).Exist(ctx)
+		open, err := tx.PaymentAttempt.Query().Where(inHand(p.OrderID)).Exist(ctx)
 		if err != nil || open {
-			return cmp.Or[error](err, errOrderAdvanced) // one payment was refused, and another one is under way
+			return cmp.Or[error](err, errOrderAdvanced) // one payment was refused, and another one is under way or has the money
 		}
 	}
 	return nil
