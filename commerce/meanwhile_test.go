@@ -277,3 +277,54 @@ func TestAnOrderIsPaidByWhatIsTaken(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatIsStillBroughtIsNotSwept: the gateway does not know an attempt that a request or a job still brings to it, because the order was
+// placed to be paid by card, or is unattended. It is not ended before its reservation.
+func TestWhatIsStillBroughtIsNotSwept(t *testing.T) {
+	for _, what := range []string{"to be paid by card", "unattended"} {
+		t.Run(what, func(t *testing.T) {
+			onAtomicSQL(t, func(t *testing.T, s *shop) {
+				product := s.product(t, 1000, 3)
+				in := commerce.PlaceOrder{
+					Key: uuid.New(), Lines: []commerce.Line{{ProductID: product, Quantity: 1}}, Payment: byCard(),
+				}
+				var id string
+				if what == "unattended" {
+					pay, _ := s.unreached(t, product)
+					id = pay.OrderID
+					must(t, s.db.Ent.Order.UpdateOneID(id).SetUnattended(true).Exec(t.Context()))
+				} else {
+					s.gateway.fail = func(string, string) error { return errGatewayDown }
+					placed, err := s.Orders.Place(t.Context(), alice, in)
+					wantCodes(t, err, "UNAVAILABLE")
+					s.gateway.fail = nil
+					id = placed.Order.ID
+				}
+				for range 2 {
+					s.sweep(t, 0, 1)
+					s.wantAttempts(t, id, paymentattempt.StatusUNKNOWN)
+				}
+				if what != "unattended" {
+					result, err := s.Orders.Place(t.Context(), alice, in)
+					must(t, err)
+					wantStatus(t, result.Order, order.StatusPAID)
+					s.wantAttempts(t, id, paymentattempt.StatusCAPTURED)
+					return
+				}
+				for range 4 { // looking costs no person's time
+					s.clock.advance(time.Minute)
+					_, _, err := s.Attempts.Sweep(t.Context(), 0, 100)
+					must(t, err)
+				}
+				stuck, err := s.Attempts.CountStuck(t.Context())
+				must(t, err)
+				if stuck != 0 || s.attempts(t, id)[0].Looks != 0 {
+					t.Errorf("%d attempts are stuck, after %d looks that count", stuck, s.attempts(t, id)[0].Looks)
+				}
+				s.clock.advance(reservation)
+				s.sweep(t, 0, 1)
+				s.wantAttempts(t, id, paymentattempt.StatusVOIDING)
+			})
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type Attempts struct {
 // Sweep takes attempts to their ends that nobody goes on with, because a crash or a lost answer has cut them off: it looks them up at the
 // gateway. An authorization is captured, if its order still waits for it; what nothing is sold for is given back, also where it was found
 // late. What the gateway does not know is ended, so that the customer may pay otherwise: the job takes no money that no request has asked
-// the gateway for. A payment that waits for its customer is ended with its order, and that of points after the time of a reservation.
+// the gateway for. But an order that was placed to be paid by card, or is unattended, keeps its attempt until its reservation ends. A payment that waits for its customer is ended with its order, and that of points after the time of a reservation.
 //
 // It takes at most limit attempts that have waited for longest, for longer than idle and than any call of the gateway takes. One that
 // cannot be ended is due again after a pause, which grows; the row notes why. Sweep returns how many are at their ends now, and how many
@@ -60,7 +61,7 @@ func (s *Attempts) look(ctx context.Context, a *ent.PaymentAttempt) (ended bool,
 		err = errStillOwed
 	}
 	looks, away := a.Looks, isStoreAway(err)
-	if !away {
+	if !away && !errors.Is(err, errBrought) { // which needs no person
 		looks++
 	}
 	pause := pauseAfter(looks)
@@ -94,6 +95,19 @@ func (c *core) lookUp(ctx context.Context, a *ent.PaymentAttempt) (*ent.PaymentA
 	return a, answer.State, err
 }
 
+// errBrought means that a request or a job still brings an attempt to the gateway, which does not know it.
+var errBrought = fmt.Errorf("%w: the order still brings it to the payment gateway", errUndecided)
+
+// isBrought reports whether the card payment of a pending order is still brought to the gateway while its reservation runs, by a job or by
+// the repeat of the request that has placed the order. If that attempt were ended, the order would fail.
+func (s *Orders) isBrought(ctx context.Context, row *ent.Order) (bool, error) {
+	if row.Unattended {
+		return true, nil
+	}
+	pay, err := s.wantedPayment(ctx, row.ID)
+	return pay != nil && pay.Method == payment.MethodCARD, err
+}
+
 // endOrPay takes an attempt for an order to its end, whatever has become of the order.
 func (s *Orders) endOrPay(ctx context.Context, a *ent.PaymentAttempt) error {
 	a, state, err := s.lookUp(ctx, a)
@@ -115,6 +129,11 @@ func (s *Orders) endOrPay(ctx context.Context, a *ent.PaymentAttempt) error {
 			return err
 		}
 		return s.giveBack(ctx, row.ID)
+	case state == payments.StateNotFound && s.now().Before(row.ExpiresAt):
+		if brought, err := s.isBrought(ctx, row); err != nil || brought {
+			return cmp.Or[error](err, errBrought)
+		}
+		return s.endAttempt(ctx, a, s.givingBack(row, a))
 	case state == payments.StateNotFound, a.Status == paymentattempt.StatusVOIDING:
 		return s.endAttempt(ctx, a, s.givingBack(row, a))
 	case state == payments.StatePending, state == payments.StateRequiresAction:
