@@ -328,3 +328,24 @@ func TestWhatIsStillBroughtIsNotSwept(t *testing.T) {
 		})
 	}
 }
+
+// TestAnOverdueOrderThatHasTheMoneyIsPaid: a webhook has told that the gateway has the money, or holds it, and the job has not come to the
+// order when its reservation ends. The repeat of the payment pays it.
+func TestAnOverdueOrderThatHasTheMoneyIsPaid(t *testing.T) {
+	onAtomicSQL(t, func(t *testing.T, s *shop) {
+		for state, told := range map[string]payments.State{"captured": payments.StateCaptured, "authorized": payments.StateAuthorized} {
+			id, attempt := s.waiting(t, s.product(t, 1000, 3))
+			s.comesIn(t, attempt, state, told)
+			s.clock.advance(reservation)
+			result, err := s.Orders.Pay(t.Context(), alice, payCard(id))
+			must(t, err)
+			wantStatus(t, result.Order, order.StatusPAID)
+			s.wantAttempts(t, id, paymentattempt.StatusCAPTURED)
+		}
+		id := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
+		s.clock.advance(reservation)
+		_, err := s.Orders.Pay(t.Context(), alice, payCard(id))
+		wantCodes(t, err, "INVALID_STATE:input.orderId")
+		s.audit(t)
+	})
+}

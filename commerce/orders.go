@@ -381,8 +381,16 @@ func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, e
 			return OrderResult{Order: row, Persistence: persistence}, notPending(row)
 		}
 	}
+	overdue := row.Status == order.StatusPENDING && row.Edges.Payment == nil && !s.now().Before(row.ExpiresAt)
+	if overdue {
+		told, err := s.toldOfMoney(ctx, row)
+		if err != nil {
+			return OrderResult{}, err
+		}
+		overdue = !told // else it is paid, as by the job
+	}
 	switch {
-	case row.Status == order.StatusPENDING && row.Edges.Payment == nil && !s.now().Before(row.ExpiresAt):
+	case overdue:
 		return OrderResult{Order: row}, &Error{
 			Code: InvalidState, Field: input("orderId"), Message: "the reservation has expired",
 		}
