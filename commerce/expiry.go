@@ -167,13 +167,22 @@ func (s *Orders) postpone(ctx context.Context, row *ent.Order, cause error, coun
 	}
 	err := s.Client.Order.Update().
 		Where(order.ID(row.ID), order.Settled(false), order.Attempts(row.Attempts), // else another instance has tried as well
-			order.StatusEQ(row.Status), order.Unattended(row.Unattended)). // or a step was done
+			order.StatusEQ(row.Status), order.Unattended(row.Unattended), stillDue(row)). // or a step was done, or a message has come
 		SetAttempts(attempts).SetNextAttemptAt(next).
 		SetLastError(lastError(cause)).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("postpone the order: %w", err)
 	}
 	return nil
+}
+
+// stillDue are orders that are due since the time at which a row was. A message of the gateway that comes while the row is worked on
+// makes its order due anew: then the order must not sleep.
+func stillDue(row *ent.Order) predicate.Order {
+	if row.NextAttemptAt == nil {
+		return order.NextAttemptAtIsNil()
+	}
+	return order.NextAttemptAt(*row.NextAttemptAt)
 }
 
 // lastError is what a row keeps of an error.
@@ -202,9 +211,9 @@ func (s *Orders) finish(ctx context.Context, row *ent.Order) (bool, error) {
 	switch {
 	case row.Status != order.StatusPENDING:
 	case made != nil && made.Status == payment.StatusAUTHORIZED, told, row.Unattended && s.now().Before(row.ExpiresAt):
-		return s.resume(ctx, row.ID, told)
+		return s.resume(ctx, row, told)
 	case s.now().Before(row.ExpiresAt): // nothing is to be done before its end
-		err := s.Client.Order.Update().Where(order.ID(row.ID), order.StatusEQ(order.StatusPENDING)).
+		err := s.Client.Order.Update().Where(order.ID(row.ID), order.StatusEQ(order.StatusPENDING), stillDue(row)).
 			SetNextAttemptAt(row.ExpiresAt).Exec(ctx)
 		return err == nil, err
 	default:

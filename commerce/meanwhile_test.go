@@ -349,3 +349,60 @@ func TestAnOverdueOrderThatHasTheMoneyIsPaid(t *testing.T) {
 		s.audit(t)
 	})
 }
+
+// TestNoMessageIsSleptThrough: a webhook makes an order due, or an attempt, while the job is at it. The job comes back to it at once.
+func TestNoMessageIsSleptThrough(t *testing.T) {
+	onAtomicSQL(t, func(t *testing.T, s *shop) {
+		product := s.product(t, 1000, 10)
+		wake := func(attempt, state string, told payments.State) func() {
+			return func() {
+				s.clock.advance(time.Second)
+				s.comesIn(t, attempt, state, told)
+			}
+		}
+		paid := func(id string) {
+			t.Helper()
+			s.gateway.fail = nil
+			_, _, err := s.Orders.ExpireOverdue(t.Context(), expiryLimit)
+			must(t, err)
+			s.wantOrder(t, id, order.StatusPAID, true)
+		}
+
+		// Nothing is to be done for the order before its end.
+		id, attempt := s.waiting(t, product)
+		must(t, s.db.Ent.Order.UpdateOneID(id).SetNextAttemptAt(s.clock.Now()).Exec(t.Context()))
+		ctx := s.afterRead(t, "Exist", "PaymentAttempt", wake(attempt, "authorized", payments.StateAuthorized))
+		_, _, err := s.Orders.ExpireOverdue(ctx, expiryLimit)
+		must(t, err)
+		paid(id)
+
+		// The gateway is away.
+		id, attempt = s.waiting(t, product)
+		s.comesIn(t, attempt, "authorized", payments.StateAuthorized)
+		s.atCall(t, "capture", errGatewayDown, wake(attempt, "captured", payments.StateCaptured))
+		s.expireSome(t, expiryLimit, 0, 1)
+		paid(id)
+
+		// The steps that were wanted when the order was placed are done: the customer pays later.
+		id, attempt = s.waiting(t, product)
+		must(t, s.db.Ent.Order.UpdateOneID(id).SetNextAttemptAt(s.clock.Now()).SetUnattended(true).Exec(t.Context()))
+		ctx = s.afterRead(t, "Exist", "PaymentAttempt", wake(attempt, "authorized", payments.StateAuthorized))
+		_, _, err = s.Orders.ExpireOverdue(ctx, expiryLimit)
+		must(t, err)
+		paid(id)
+
+		// Points are added by the job that looks at their payment.
+		s.gateway.lose = "authorize"
+		_, err = s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: 1000})
+		wantCodes(t, err, "UNAVAILABLE")
+		bought := s.db.Ent.PaymentAttempt.Query().Where(paymentattempt.OrderIDIsNil()).OnlyX(t.Context()).ID
+		s.atCall(t, "lookup", errGatewayDown, wake(bought, "captured", payments.StateCaptured))
+		s.clock.advance(5 * time.Minute)
+		_, _, err = s.Attempts.Sweep(t.Context(), sweepAfter, 100)
+		must(t, err)
+		if at := s.db.Ent.PaymentAttempt.GetX(t.Context(), bought).LookAt; at == nil || at.After(s.clock.Now()) {
+			t.Errorf("the payment of the points is looked at again at %v, and it is %v", at, s.clock.Now())
+		}
+		s.audit(t)
+	})
+}

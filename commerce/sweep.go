@@ -68,9 +68,13 @@ func (s *Attempts) look(ctx context.Context, a *ent.PaymentAttempt) (ended bool,
 	if now.Status == paymentattempt.StatusREQUIRES_ACTION {
 		pause = firstPause // the customer may confirm it at any moment, until it ends with the reservation
 	}
-	perr := s.Client.PaymentAttempt.Update().
-		Where(paymentattempt.ID(a.ID), paymentattempt.LookAtNotNil(), paymentattempt.Looks(a.Looks)). // else another instance has looked as well
-		SetLooks(looks).SetLookAt(s.now().Add(lock.Jitter(pause).Truncate(time.Microsecond))).SetLastError(lastError(err)).Exec(ctx)
+	update := s.Client.PaymentAttempt.Update().
+		Where(paymentattempt.ID(a.ID), paymentattempt.LookAt(*now.LookAt), paymentattempt.Looks(a.Looks)). // else another instance has looked as well
+		SetLooks(looks).SetLastError(lastError(err))
+	if now.Status == a.Status { // else it has moved, perhaps by a message: it is due when nobody has moved it for long enough
+		update.SetLookAt(s.now().Add(lock.Jitter(pause).Truncate(time.Microsecond)))
+	}
+	perr := update.Exec(ctx)
 	if away {
 		return false, errors.Join(err, perr)
 	}

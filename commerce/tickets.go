@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/lockprovider"
@@ -181,7 +182,8 @@ func (s *Orders) Run(ctx context.Context) {
 
 // resume takes the steps of a pending order that no request takes: of one that is unattended, or whose payment is authorized. told says
 // that the shop knows the latter by a webhook alone. It returns whether nothing is left to be done for the order but by its customer.
-func (s *Orders) resume(ctx context.Context, orderID string, told bool) (bool, error) {
+func (s *Orders) resume(ctx context.Context, row *ent.Order, told bool) (bool, error) {
+	orderID := row.ID
 	pay, err := &Payment{Method: payment.MethodCARD, begun: true}, error(nil)
 	if !told {
 		pay, err = s.wantedPayment(ctx, orderID)
@@ -200,7 +202,7 @@ func (s *Orders) resume(ctx context.Context, orderID string, told bool) (bool, e
 		return false, nil // the attempt has paid nothing after all: what the customer wanted is still to be done
 	}
 	// The customer wants to pay later.
-	err = s.Client.Order.Update().Where(order.ID(orderID), order.StatusEQ(order.StatusPENDING)).
+	err = s.Client.Order.Update().Where(order.ID(orderID), order.StatusEQ(order.StatusPENDING), stillDue(row)).
 		SetUnattended(false).SetNextAttemptAt(result.Order.ExpiresAt).SetAttempts(0).SetLastError("").Exec(ctx)
 	return err == nil, err
 }
