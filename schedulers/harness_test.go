@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -299,13 +298,11 @@ func until(t *testing.T, what string, happened func() bool) {
 	}
 }
 
-// The keys of a family without epochs, as lockprovider builds them.
-func redisKey(family lockprovider.Family, name string) string {
-	return "{holdfast:" + strings.ToLower(string(family)) + ":0}:" + name
-}
+// stockKeyInRedis is a key of the family of stock without epochs, as lockprovider builds it.
+func stockKeyInRedis(name string) string { return "{holdfast:stock:0}:" + name }
 
 func stockInRedis(product string) string {
-	return redisKey(lockprovider.Stock, "balance:"+lockprovider.StockKey(product))
+	return stockKeyInRedis("balance:"+lockprovider.StockKey(product))
 }
 
 func (i *process) stock() *redisfirst.Store {

@@ -31,7 +31,7 @@ func TestPrimeCreatesWhatRedisLost(t *testing.T) {
 		must(t, err)
 		must(t, i.order(t.Context(), products[0]))
 		i.settle(t)
-		buyer := redisKey(lockprovider.Stock, "balance:"+lockprovider.BuyerKey(products[0], shopper.UserID, ""))
+		buyer := stockKeyInRedis("balance:"+lockprovider.BuyerKey(products[0], shopper.UserID, ""))
 		if n, err := i.redis.Del(t.Context(), buyer).Result(); err != nil || n != 1 {
 			t.Fatalf("%d balances of the customer in Redis, %v", n, err)
 		}
@@ -108,7 +108,7 @@ func TestReconcileFreesWhatALostStreamBlocks(t *testing.T) {
 			must(t, err)
 			return n == 1
 		})
-		must(t, i.redis.Del(t.Context(), redisKey(lockprovider.Stock, "changes"), stockInRedis(lost)).Err())
+		must(t, i.redis.Del(t.Context(), stockKeyInRedis("changes"), stockInRedis(lost)).Err())
 		result, err := r.Prime(t.Context())
 		wantResult(t, result, err, Result{"created": 0, "inFlight": 1})
 		result, err = newReconcile(i.deps(settings())).runOnce(t.Context())

@@ -117,7 +117,7 @@ func TestRetentionDismissesIdleConsumers(t *testing.T) {
 			must(t, err)
 			return n == 1
 		})
-		key := redisKey(lockprovider.Stock, "changes")
+		key := stockKeyInRedis("changes")
 		_, err := p.stock().Read(t.Context(), "busy", 10, -1)
 		must(t, err)
 		must(t, p.redis.XGroupCreateConsumer(t.Context(), key, "persister", "idle").Err())
