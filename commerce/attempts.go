@@ -100,7 +100,10 @@ func undecided() *Error {
 func (c *core) ask(
 	ctx context.Context, a *ent.PaymentAttempt, call func(ctx context.Context) (payments.Answer, error),
 ) (payments.Answer, error) {
-	answer, err := c.callGateway(ctx, call)
+	answer, err := c.callGateway(ctx, a, call)
+	if errors.Is(err, errOtherGateway) {
+		return answer, gatewayAway(err) // nothing was asked
+	}
 	if err != nil {
 		_, _ = c.moveAttempt(ctx, a.ID, payments.Answer{}, payments.OnNoAnswer) // else a repeat asks again, which is as good
 		return answer, gatewayAway(err)
@@ -140,11 +143,11 @@ func (c *core) endAttempt(ctx context.Context, a *ent.PaymentAttempt, g givingBa
 			a, err = c.giveUp(ctx, a, g.why, payments.OnRefund)
 			continue
 		case payments.Refunding:
-			answer, err = c.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
+			answer, err = c.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) {
 				return c.Gateway.Refund(ctx, ref, prefixRefund+a.ID, payments.Amount{Minor: a.AmountMinor, Currency: a.Currency})
 			})
 		case payments.Voiding:
-			answer, err = c.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) { return c.Gateway.Void(ctx, ref) })
+			answer, err = c.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) { return c.Gateway.Void(ctx, ref) })
 		default:
 			a, err = c.giveUp(ctx, a, g.why, payments.OnVoid)
 			continue

@@ -209,10 +209,18 @@ func (s *Orders) recordPaid(ctx context.Context, row *ent.Order, id uuid.UUID, m
 	return doneOtherwise(translate(err, lockprovider.Receipt{}))
 }
 
-// callGateway bounds one call of the payment gateway.
+// errOtherGateway means that a payment was made by a gateway that is not the configured one. No other gateway knows the payment, and what
+// another one would answer is not true of it.
+var errOtherGateway = errors.New("the payment was made by another payment gateway")
+
+// callGateway makes one call of the payment gateway about an attempt, and bounds it. The error is errOtherGateway, and nobody is asked, if
+// the attempt was made by another gateway.
 func (c *core) callGateway(
-	ctx context.Context, call func(ctx context.Context) (payments.Answer, error),
+	ctx context.Context, a *ent.PaymentAttempt, call func(ctx context.Context) (payments.Answer, error),
 ) (payments.Answer, error) {
+	if a.Gateway != c.Payment.Gateway {
+		return payments.Answer{}, &otherGateway{a.Gateway}
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.Payment.Timeout)
 	defer cancel()
 	return call(ctx)
@@ -221,7 +229,20 @@ func (c *core) callGateway(
 // errGateway marks what went wrong at the payment gateway, whose connection fails with the same errors as that of a store.
 var errGateway = errors.New("payment gateway")
 
+// otherGateway is errOtherGateway with the name of the gateway.
+type otherGateway struct{ name string }
+
+func (e *otherGateway) Error() string { return fmt.Sprintf("%v: %s", errOtherGateway, e.name) }
+func (e *otherGateway) Unwrap() error { return errOtherGateway }
+
 func gatewayAway(err error) *Error {
+	if other := (*otherGateway)(nil); errors.As(err, &other) {
+		return &Error{ // without a time to repeat it: the configuration must change first
+			Code: Unavailable, Field: input("payment"), Retryable: true,
+			Message: fmt.Sprintf("this payment was made by the gateway %s, which the shop does not use any more; ask the shop", other.name),
+			cause:   fmt.Errorf("%w: %w", errGateway, err),
+		}
+	}
 	return &Error{
 		Code: Unavailable, Field: input("payment"), Retryable: true, RetryAfter: retryLater,
 		Message: "the payment gateway did not answer; try again with the same key",

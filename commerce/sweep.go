@@ -86,7 +86,7 @@ func (c *core) lookUp(ctx context.Context, a *ent.PaymentAttempt) (*ent.PaymentA
 	if s := payments.Status(a.Status); !s.Pays() {
 		return a, "", nil // it is known what is to be done
 	}
-	answer, err := c.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) {
+	answer, err := c.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) {
 		return c.Gateway.Lookup(ctx, payments.Ref{Attempt: a.ID, Reference: a.Reference})
 	})
 	if err != nil {

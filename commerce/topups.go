@@ -126,7 +126,7 @@ func (s *Points) closed(ctx context.Context, a *ent.PaymentAttempt) error {
 // giveBack has the gateway give back what was paid for points that are not added.
 func (s *Points) giveBack(ctx context.Context, a *ent.PaymentAttempt, why string) error {
 	err := s.endAttempt(ctx, a, givingBack{owner: deref(a.UserID), why: why})
-	if err == nil || isStoreAway(err) {
+	if err == nil || isStoreAway(err) || errors.Is(err, errOtherGateway) {
 		return err
 	}
 	away := gatewayAway(err)

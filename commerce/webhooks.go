@@ -103,7 +103,7 @@ func (s *Orders) confirmEnds(ctx context.Context, gateway string, list []payment
 			return translate(err, lockprovider.Receipt{})
 		}
 		ref := payments.Ref{Attempt: a.ID, Reference: cmp.Or(a.Reference, n.Answer.Reference)}
-		list[i].Answer, err = s.callGateway(ctx, func(ctx context.Context) (payments.Answer, error) { return s.Gateway.Lookup(ctx, ref) })
+		list[i].Answer, err = s.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) { return s.Gateway.Lookup(ctx, ref) })
 		if err != nil {
 			return gatewayAway(err)
 		}
