@@ -270,6 +270,9 @@ func moveAttempt(
 		for _, event := range events {
 			to, _ = payments.Next(to, event)
 		}
+		if a.Points != nil && to == payments.Captured && from != to && !from.Pays() {
+			to, _ = payments.Next(to, payments.OnRefund) // its customer may know that it has ended, and have bought the points otherwise
+		}
 		if to == payments.Refunding && a.CreditedAt != nil {
 			to = from // the customer has the points
 		}

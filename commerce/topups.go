@@ -111,12 +111,20 @@ func (s *Points) closed(ctx context.Context, a *ent.PaymentAttempt) error {
 		}
 	case payments.Declined:
 		return &Error{Code: PaymentDeclined, Message: "the payment for the points was declined"}
-	case payments.Refunding:
-		if err := s.giveBack(ctx, a, ""); err != nil {
+	case payments.Refunding, payments.Voiding:
+		if err := s.giveBack(ctx, a, a.Reason); err != nil {
 			return err
 		}
+		now, err := s.Client.PaymentAttempt.Get(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		a = now
 	}
 	message := "the payment for the points was given back"
+	if payments.Status(a.Status) != payments.Refunded {
+		message = "the payment for the points has ended, and nothing was taken"
+	}
 	if a.Reason != "" {
 		message += ": " + a.Reason
 	}
@@ -130,7 +138,7 @@ func (s *Points) giveBack(ctx context.Context, a *ent.PaymentAttempt, why string
 		return err
 	}
 	away := gatewayAway(err)
-	away.Message = "the points cannot be added, and the payment is not given back yet; the shop goes on trying"
+	away.Message = "the points are not added, and the payment is not given back or ended yet; the shop goes on trying"
 	return away
 }
 
