@@ -109,7 +109,7 @@ func TestStripeTakesWhatIsSold(t *testing.T) {
 							lose.Store(lost)
 							id := s.unpaid(t, product, 1, "").ID
 							_, err := s.Orders.Pay(t.Context(), alice, payCard(id))
-							wantCodes(t, err, "UNAVAILABLE")
+							must(t, err)
 							attempt := s.attempts(t, id)[0].ID
 							secret := s.secretOf(t, attempt)
 							for method := range strings.SplitSeq(card, ",") {
@@ -159,7 +159,7 @@ func TestStripeRefund(t *testing.T) {
 	id := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
 	in := payCard(id)
 	_, err := s.Orders.Pay(t.Context(), alice, in)
-	wantCodes(t, err, "UNAVAILABLE")
+	must(t, err)
 	s.stripe.Confirm(t, s.secretOf(t, s.attempts(t, id)[0].ID), stripetest.Visa)
 	result, err := s.Orders.Pay(t.Context(), alice, in) // the customer repeats it before any event comes
 	must(t, err)
