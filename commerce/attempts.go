@@ -203,11 +203,12 @@ func (c *core) giveUp(ctx context.Context, a *ent.PaymentAttempt, why string, ev
 // and the gateway to notice its end.
 func (c *core) callsEnd() time.Duration { return 2 * c.Payment.Timeout }
 
-// recordReturned notes that the gateway has given an amount back that it held or had taken, and tells of it by an event.
+// recordReturned notes that the gateway has given an amount back that it held or had taken, and tells of it by an event. There is no
+// event of what the gateway has never held.
 func (c *core) recordReturned(
 	ctx context.Context, a *ent.PaymentAttempt, answer payments.Answer, g givingBack,
 ) (*ent.PaymentAttempt, error) {
-	if !g.told {
+	if !g.told && (answer.State == payments.StateRefunded || answer.Held) {
 		family := lockprovider.Stock
 		if a.OrderID == nil {
 			family = lockprovider.Points

@@ -367,6 +367,7 @@ func TestAPaymentThatIsNeverConfirmed(t *testing.T) {
 		t.Errorf("%d attempts are not voided", left)
 	}
 	s.wantStock(t, a, 3)
+	s.wantReturned(t) // nobody has held any money
 }
 
 // TestPriceOfPoints: the price is that of the configuration, rounded up.

@@ -118,6 +118,7 @@ type gateway struct {
 	mu       sync.Mutex
 	fail     func(call, subject string) error
 	state    map[string]string // attempt → authorized, captured, declined or cancelled
+	held     map[string]bool   // attempt → it was authorized and then cancelled
 	price    map[string]int64  // attempt → what was authorized
 	subjects map[string]string // attempt → what is paid
 	asked    map[string]payments.Authorization
@@ -194,7 +195,13 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 			g.price[attempt], g.latest[p.Subject] = p.Amount.Minor, attempt
 		}
 	case !refused && !waits:
-		state = change(state)
+		before := state
+		if state = change(state); before == "authorized" && state == "cancelled" {
+			if g.held == nil {
+				g.held = map[string]bool{}
+			}
+			g.held[attempt] = true
+		}
 	}
 	g.state[attempt] = state
 	if g.lose == call {
@@ -212,7 +219,7 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 	case "declined":
 		answer.State, answer.Reason = payments.StateDeclined, "declined"
 	case "cancelled":
-		answer.State = payments.StateVoided
+		answer.State, answer.Held = payments.StateVoided, g.held[attempt]
 	case "refunded":
 		answer.State, answer.Captured, answer.Refunded = payments.StateRefunded, g.price[attempt], g.price[attempt]
 	}

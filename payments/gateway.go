@@ -96,6 +96,8 @@ type Answer struct {
 	Captured  int64  // minor units that were captured
 	Refunded  int64  // minor units of these that were given back, in all
 	Reason    string // why it was declined, for people
+	// Held says of a VOIDED payment that the gateway had reserved its amount before. One that its customer has never confirmed was not held.
+	Held bool
 	// ClientSecret is what the customer's browser confirms the payment with, while it is REQUIRES_ACTION; "" if it needs none.
 	ClientSecret string
 	// RedirectURL is the page at which the customer confirms the payment, while it is REQUIRES_ACTION; "" if there is none.

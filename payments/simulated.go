@@ -45,6 +45,7 @@ type Simulated struct {
 
 type simulatedPayment struct {
 	state    State
+	held     bool   // it was AUTHORIZED before it was VOIDED
 	amount   Amount // 0 if another process has authorized it
 	captured int64
 	refunds  map[string]int64
@@ -133,7 +134,7 @@ func (g *Simulated) Capture(ctx context.Context, ref Ref, amount Amount) (Answer
 func (g *Simulated) Void(ctx context.Context, ref Ref) (Answer, error) {
 	return g.change(ctx, ref, func(p *simulatedPayment) {
 		if p.state == StateAuthorized || p.state == StateRequiresAction {
-			p.state = StateVoided
+			p.held, p.state = p.state == StateAuthorized, StateVoided
 		}
 	})
 }
@@ -195,6 +196,8 @@ func (p *simulatedPayment) answer(attempt string) Answer {
 	switch p.state {
 	case StateDeclined:
 		a.Reason = "the simulated gateway declines it"
+	case StateVoided:
+		a.Held = p.held
 	case StateRequiresAction:
 		a.ClientSecret, a.RedirectURL = "sim_secret_"+attempt, SimulatedPath+attempt
 	}

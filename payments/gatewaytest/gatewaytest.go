@@ -128,7 +128,9 @@ func void(t *testing.T, g payments.Gateway) {
 	ctx, p := t.Context(), authorized(t, g)
 	for range 2 {
 		answer, err := g.Void(ctx, p)
-		want(t, answer, err, payments.StateVoided, 0, 0)
+		if got := want(t, answer, err, payments.StateVoided, 0, 0); !got.Held {
+			t.Error("it does not say that the amount was reserved")
+		}
 	}
 	answer, err := g.Capture(ctx, p, usd(price))
 	want(t, answer, err, payments.StateVoided, 0, 0)

@@ -350,7 +350,7 @@ func answer(intent *stripego.PaymentIntent) (payments.Answer, error) {
 	case stripego.PaymentIntentStatusRequiresCapture:
 		a.State = payments.StateAuthorized
 	case stripego.PaymentIntentStatusCanceled:
-		a.State = payments.StateVoided
+		a.State, a.Held = payments.StateVoided, intent.LatestCharge != nil && intent.LatestCharge.Paid
 	case stripego.PaymentIntentStatusSucceeded:
 		currency := strings.ToUpper(string(intent.Currency))
 		a.State, a.Captured = payments.StateCaptured, fromStripe(intent.AmountReceived, currency)

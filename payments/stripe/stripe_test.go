@@ -136,7 +136,9 @@ func TestVoidOfWhatWaits(t *testing.T) {
 	got, err := g.Authorize(t.Context(), a)
 	wantState(t, got, err, payments.StateRequiresAction)
 	got, err = g.Void(t.Context(), payments.Ref{Attempt: a.Attempt})
-	wantState(t, got, err, payments.StateVoided)
+	if got = wantState(t, got, err, payments.StateVoided); got.Held {
+		t.Error("it says that the amount was reserved")
+	}
 }
 
 // TestFailureThatIsKept: Stripe fails once at a call, and answers its repeats alike for a day. The creation of a payment waits for that; the

@@ -551,7 +551,7 @@ func (i *intent) chargeJSON() map[string]any {
 	return map[string]any{
 		"id": i.charge, "object": "charge", "amount": i.amount, "amount_captured": i.received, "amount_refunded": refunded,
 		"captured": i.status == "succeeded", "currency": i.currency, "metadata": i.metadata, "payment_intent": i.id,
-		"refunded": refunded > 0 && refunded >= i.received,
+		"refunded": refunded > 0 && refunded >= i.received, "paid": true,
 	}
 }
 
