@@ -261,12 +261,23 @@ const maxMoves = 20
 func moveAttempt(
 	ctx context.Context, tx *ent.Tx, id string, at time.Time, answer payments.Answer, events ...payments.Event,
 ) (*ent.PaymentAttempt, error) {
+	return moveAttemptFrom(ctx, tx, id, at, func(payments.Status) bool { return true }, answer, events...)
+}
+
+// moveAttemptFrom is moveAttempt that leaves the attempt as it is if its status does not fit.
+func moveAttemptFrom(
+	ctx context.Context, tx *ent.Tx, id string, at time.Time, fits func(from payments.Status) bool, answer payments.Answer,
+	events ...payments.Event,
+) (*ent.PaymentAttempt, error) {
 	for range maxMoves {
 		a, err := tx.PaymentAttempt.Get(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		from := payments.Status(a.Status)
+		if !fits(from) {
+			return a, nil
+		}
 		to := from
 		for _, event := range events {
 			to, _ = payments.Next(to, event)

@@ -96,7 +96,7 @@ func (s *Orders) confirmEnds(ctx context.Context, gateway string, list []payment
 			continue
 		}
 		a, err := s.Client.PaymentAttempt.Query().Where(paymentattempt.ID(n.Attempt), paymentattempt.Gateway(gateway)).Only(ctx)
-		if ent.IsNotFound(err) || err == nil && !payments.Status(a.Status).Open() {
+		if ent.IsNotFound(err) || err == nil && !payments.Status(a.Status).Pays() {
 			continue
 		}
 		if err != nil {
@@ -111,7 +111,18 @@ func (s *Orders) confirmEnds(ctx context.Context, gateway string, list []payment
 	return nil
 }
 
-// heed makes the effect of one notification. If it moves an attempt whose order is not settled, the order is due now.
+// endsByTheJob reports whether a message about an attempt only has the job look at it: the shop is ending it already, and whoever asks the
+// gateway for that records and tells what was given back. A message that took the attempt to its end would leave that out.
+func endsByTheJob(status payments.Status, told payments.State) bool {
+	switch told {
+	case payments.StateRefunded, payments.StateVoided, payments.StateDeclined:
+		return status == payments.Voiding || status == payments.Refunding
+	}
+	return false
+}
+
+// heed makes the effect of one notification. If it moves an attempt whose order is not settled, the order is due now. That the gateway does
+// not know an attempt, or has not decided on it, moves none: the call that makes it may be on its way.
 func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payments.Notification) (WebhookOutcome, error) {
 	before, err := tx.PaymentAttempt.Query().Where(paymentattempt.ID(n.Attempt), paymentattempt.Gateway(gateway)).Only(ctx)
 	if ent.IsNotFound(err) {
@@ -119,6 +130,9 @@ func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payment
 	}
 	if err != nil {
 		return "", err
+	}
+	if n.Answer.State == payments.StateNotFound || n.Answer.State == payments.StatePending {
+		return WebhookUnchanged, nil
 	}
 	event, now := payments.Event(n.Answer.State), s.now()
 	wake := func() error {
@@ -133,7 +147,12 @@ func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payment
 			return "", err
 		}
 	}
-	after, err := moveAttempt(ctx, tx, n.Attempt, now, n.Answer, event)
+	if endsByTheJob(payments.Status(before.Status), n.Answer.State) {
+		return WebhookUnchanged, tx.PaymentAttempt.Update().Where(paymentattempt.ID(n.Attempt), paymentattempt.LookAtNotNil()).
+			SetLookAt(before.CreatedAt).Exec(ctx) // which is long ago enough
+	}
+	fits := func(from payments.Status) bool { return !endsByTheJob(from, n.Answer.State) } // it may have changed since
+	after, err := moveAttemptFrom(ctx, tx, n.Attempt, now, fits, n.Answer, event)
 	if err != nil {
 		return "", err
 	}

@@ -347,3 +347,51 @@ func TestMessagesThatDoNotCount(t *testing.T) {
 		s.audit(t)
 	})
 }
+
+// TestAMessageEndsNothingThatTheShopIsEnding: the shop gives a payment back, its answer is lost, and a message tells of it. The job asks, and
+// the customer is told, as if there had been no message.
+func TestAMessageEndsNothingThatTheShopIsEnding(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	s.points(t, alice, 250)
+	s.gateway.lose = "cancel"
+	_, err := s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: lockprovider.MaxAmount})
+	wantCodes(t, err, "UNAVAILABLE")
+	attempt := s.db.Ent.PaymentAttempt.Query().Where(paymentattempt.StatusEQ(paymentattempt.StatusREFUNDING)).OnlyX(t.Context())
+	s.clock.advance(sweepAfter)
+	must(t, attempt.Update().SetLookAt(s.clock.Now()).SetLooks(3).Exec(t.Context())) // the job has looked just now
+	ended, postponed, err := s.Attempts.Sweep(t.Context(), sweepAfter, 100)
+	must(t, err)
+	if ended+postponed > 0 {
+		t.Fatal("the attempt is due before the message")
+	}
+	s.wantDelivered(t, s.tells(t, attempt.ID, payments.StateRefunded), commerce.WebhookUnchanged)
+	s.wantReturned(t)
+	ended, _, err = s.Attempts.Sweep(t.Context(), sweepAfter, 100) // the message has made it due
+	must(t, err)
+	if ended != 1 {
+		t.Errorf("%d attempts ended, want 1", ended)
+	}
+	s.wantReturned(t, fmt.Sprintf("REFUNDED the wallet can take %d more points, not %d", int64(lockprovider.MaxAmount-250), int64(lockprovider.MaxAmount)))
+	s.audit(t)
+}
+
+// TestAMessageAboutWhatIsOnItsWay: a call that makes a payment is on its way while the order is cancelled. That the gateway does not know
+// the payment yet ends nothing, also if a message has it looked up.
+func TestAMessageAboutWhatIsOnItsWay(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	id := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
+	s.gateway.fail = func(string, string) error { return errGatewayDown }
+	_, err := s.Orders.Pay(t.Context(), alice, payCard(id))
+	wantCodes(t, err, "UNAVAILABLE")
+	s.gateway.fail = nil
+	attempt := s.attempts(t, id)[0].ID
+	s.wantDelivered(t, s.tells(t, attempt, payments.StateDeclined), commerce.WebhookUnchanged)
+	s.wantAttempts(t, id, paymentattempt.StatusUNKNOWN)
+	_, err = s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: id})
+	must(t, err)
+	for _, state := range []payments.State{payments.StateDeclined, payments.StateVoided, payments.StatePending} {
+		s.wantDelivered(t, s.tells(t, attempt, state), commerce.WebhookUnchanged)
+		s.wantAttempts(t, id, paymentattempt.StatusVOIDING)
+	}
+	s.wantOrder(t, id, order.StatusCANCELLED, false)
+}
