@@ -62,6 +62,9 @@ func (c *core) goOn(ctx context.Context, p payable, a *ent.PaymentAttempt, autho
 		default:
 			return errClosed
 		}
+		if err == nil {
+			err = wrongAmount(a, answer)
+		}
 		if err != nil {
 			return err
 		}
@@ -87,6 +90,20 @@ func (c *core) goOn(ctx context.Context, p payable, a *ent.PaymentAttempt, autho
 		}
 	}
 	return err
+}
+
+// errAmount means that the gateway has taken another amount than the shop has asked for, such as a part by hand.
+var errAmount = errors.New("the payment gateway has taken another amount")
+
+// wrongAmount returns the error of a payment of which another amount was captured than it is for. It pays for nothing; a person has to
+// decide what becomes of it. An answer that tells no amount says nothing about it.
+func wrongAmount(a *ent.PaymentAttempt, answer payments.Answer) error {
+	if answer.State != payments.StateCaptured || answer.Captured == 0 || answer.Captured == a.AmountMinor {
+		return nil
+	}
+	e := undecided()
+	e.cause = fmt.Errorf("%w: %w: %d instead of %d minor units", errGateway, errAmount, answer.Captured, a.AmountMinor)
+	return e
 }
 
 // undecided is the answer to a request whose payment the gateway has not decided yet.
@@ -143,9 +160,7 @@ func (c *core) endAttempt(ctx context.Context, a *ent.PaymentAttempt, g givingBa
 			a, err = c.giveUp(ctx, a, g.why, payments.OnRefund)
 			continue
 		case payments.Refunding:
-			answer, err = c.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) {
-				return c.Gateway.Refund(ctx, ref, prefixRefund+a.ID, payments.Amount{Minor: a.AmountMinor, Currency: a.Currency})
-			})
+			answer, err = c.refundAll(ctx, a, ref)
 		case payments.Voiding:
 			answer, err = c.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) { return c.Gateway.Void(ctx, ref) })
 		default:
@@ -199,6 +214,21 @@ func (c *core) giveUp(ctx context.Context, a *ent.PaymentAttempt, why string, ev
 	return moved, err
 }
 
+// refundAll has the gateway give back what an attempt has taken. If a part was given back by hand, or only a part was taken, the gateway
+// refuses the whole amount, and its answer says what is left: this is asked for then, under a key of its own, so that it is another refund.
+func (c *core) refundAll(ctx context.Context, a *ent.PaymentAttempt, ref payments.Ref) (payments.Answer, error) {
+	refund := func(key string, minor int64) (payments.Answer, error) {
+		return c.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) {
+			return c.Gateway.Refund(ctx, ref, key, payments.Amount{Minor: minor, Currency: a.Currency})
+		})
+	}
+	answer, err := refund(prefixRefund+a.ID, a.AmountMinor)
+	if left := answer.Captured - answer.Refunded; err == nil && answer.State == payments.StateCaptured && left > 0 && left < a.AmountMinor {
+		return refund(fmt.Sprintf("%s%s/%d", prefixRefund, a.ID, left), left)
+	}
+	return answer, err
+}
+
 // callsEnd is the time after which no call of the gateway is under way that had begun before: its bound, and as much for the request
 // and the gateway to notice its end.
 func (c *core) callsEnd() time.Duration { return 2 * c.Payment.Timeout }
@@ -219,7 +249,7 @@ func (c *core) recordReturned(
 				Kind: KindPaymentReturned, Fingerprint: a.ID,
 				Payload: mustJSON(paymentReturned{
 					AttemptID: a.ID, OrderID: deref(a.OrderID), UserID: g.owner, Status: string(answer.State),
-					AmountMinor: a.AmountMinor, Currency: a.Currency, Reference: cmp.Or(answer.Reference, a.Reference), Reason: g.why, At: c.now(),
+					AmountMinor: cmp.Or(answer.Refunded, a.AmountMinor), Currency: a.Currency, Reference: cmp.Or(answer.Reference, a.Reference), Reason: g.why, At: c.now(),
 				}),
 			},
 		})

@@ -118,6 +118,8 @@ type gateway struct {
 	mu       sync.Mutex
 	fail     func(call, subject string) error
 	state    map[string]string // attempt → authorized, captured, declined or cancelled
+	part     map[string]int64  // attempt → the part that was captured by hand
+	back     map[string]int64  // attempt → the part that was given back by hand
 	held     map[string]bool   // attempt → it was authorized and then cancelled
 	price    map[string]int64  // attempt → what was authorized
 	subjects map[string]string // attempt → what is paid
@@ -140,7 +142,7 @@ func (g *gateway) taken() int64 {
 	sum := int64(0)
 	for attempt, state := range g.state {
 		if state == "captured" {
-			sum += g.price[attempt]
+			sum += g.capturedOf(attempt) - g.back[attempt]
 		}
 	}
 	return sum
@@ -215,13 +217,13 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 	case "authorized":
 		answer.State = payments.StateAuthorized
 	case "captured":
-		answer.State, answer.Captured = payments.StateCaptured, g.price[attempt]
+		answer.State, answer.Captured, answer.Refunded = payments.StateCaptured, g.capturedOf(attempt), g.back[attempt]
 	case "declined":
 		answer.State, answer.Reason = payments.StateDeclined, "declined"
 	case "cancelled":
 		answer.State, answer.Held = payments.StateVoided, g.held[attempt]
 	case "refunded":
-		answer.State, answer.Captured, answer.Refunded = payments.StateRefunded, g.price[attempt], g.price[attempt]
+		answer.State, answer.Captured, answer.Refunded = payments.StateRefunded, g.capturedOf(attempt), g.capturedOf(attempt)
 	}
 	return answer, nil
 }
@@ -261,8 +263,29 @@ func (g *gateway) Void(_ context.Context, p payments.Ref) (payments.Answer, erro
 	})
 }
 
-func (g *gateway) Refund(_ context.Context, p payments.Ref, _ string, _ payments.Amount) (payments.Answer, error) {
-	return g.do("cancel", p.Attempt, func(state string) string { return instead(state, "captured", "refunded") })
+func (g *gateway) Refund(_ context.Context, p payments.Ref, _ string, amount payments.Amount) (payments.Answer, error) {
+	return g.do("cancel", p.Attempt, func(state string) string {
+		if amount.Minor > g.at().capturedOf(p.Attempt)-g.at().back[p.Attempt] {
+			return state
+		}
+		return instead(state, "captured", "refunded")
+	})
+}
+
+// at is the gateway that is asked.
+func (g *gateway) at() *gateway {
+	if g.next != nil {
+		return g.next
+	}
+	return g
+}
+
+// capturedOf is what was captured of a payment.
+func (g *gateway) capturedOf(attempt string) int64 {
+	if part := g.part[attempt]; part > 0 {
+		return part
+	}
+	return g.price[attempt]
 }
 
 func (g *gateway) Lookup(_ context.Context, p payments.Ref) (payments.Answer, error) {

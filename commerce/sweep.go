@@ -92,6 +92,9 @@ func (c *core) lookUp(ctx context.Context, a *ent.PaymentAttempt) (*ent.PaymentA
 	if err != nil {
 		return a, "", gatewayAway(err)
 	}
+	if err := wrongAmount(a, answer); err != nil {
+		return a, "", err
+	}
 	if answer.State == payments.StateNotFound || answer.State == payments.StatePending {
 		return a, answer.State, nil
 	}

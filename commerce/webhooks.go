@@ -134,6 +134,9 @@ func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payment
 	if n.Answer.State == payments.StateNotFound || n.Answer.State == payments.StatePending {
 		return WebhookUnchanged, nil
 	}
+	if payments.Status(before.Status).Pays() && wrongAmount(before, n.Answer) != nil {
+		return WebhookUnchanged, nil // whoever looks it up notes why it is not ended
+	}
 	event, now := payments.Event(n.Answer.State), s.now()
 	wake := func() error {
 		if before.OrderID == nil { // points are added by the job that sweeps attempts
