@@ -54,6 +54,9 @@ func (s *Payments) Methods() []payment.Method { return s.Payment.Methods.List() 
 // Simulated reports whether card payments are simulated, so that no money is taken.
 func (s *Payments) Simulated() bool { return s.TakesNoMoney }
 
+// GatewayName returns the name of the configured gateway, as the configuration has it.
+func (s *Payments) GatewayName() string { return s.Payment.Gateway }
+
 // PointsPrice returns what customers pay for 100 points.
 func (s *Payments) PointsPrice() Money {
 	return Money{Minor: s.Payment.PointsPrice, Currency: s.Shop.Currency}

@@ -89,3 +89,14 @@ func TestDeclinedPointsAreNotAddedLater(t *testing.T) {
 	}
 	s.audit(t)
 }
+
+// TestCreditedPointsAreLookedAfter: somebody asks for a look at a payment whose points were added. Nothing is to be done for it.
+func TestCreditedPointsAreLookedAfter(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	_, err := s.Points.Charge(t.Context(), alice, commerce.ChargePoints{Key: uuid.New(), Amount: 250})
+	must(t, err)
+	must(t, s.db.Ent.PaymentAttempt.Update().SetLookAt(s.clock.Now()).Exec(t.Context()))
+	s.sweep(t, 1, 0)
+	s.wantPoints(t, alice, 250)
+	s.audit(t)
+}

@@ -18,7 +18,8 @@ func (r *queryResolver) Strategies(ctx context.Context) ([]*model.FamilyStrategy
 	for i, family := range lockprovider.Families {
 		list[i] = &model.FamilyStrategy{Family: model.Family(family), Strategy: toStrategy(r.strategies[family])}
 		if r.services.Payments.Simulated() && (family == lockprovider.Stock || family == lockprovider.Points) {
-			warning := "payments by card are simulated: no money is taken for orders and points (payment.gateway: simulated)"
+			warning := "payments by card are simulated: no money is taken for orders and points (payment.gateway: " +
+				r.services.Payments.GatewayName() + ")"
 			list[i].Warning = &warning
 		}
 	}

@@ -79,7 +79,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, commerce.ErrNoWebhook):
 		h.answer(w, http.StatusNotFound, elsewhere)
 	case errors.Is(err, commerce.ErrBadWebhook):
-		h.log.InfoContext(ctx, "webhook refused", "reason", err) // anybody can send such a message
+		h.log.DebugContext(ctx, "webhook refused", "reason", err) // anybody can send such a message, and the counter has them
 		h.answer(w, http.StatusBadRequest, refused)
 	default:
 		h.log.WarnContext(ctx, "webhook not recorded", "error", err)
