@@ -164,7 +164,8 @@ func (s *Points) endOrCredit(ctx context.Context, a *ent.PaymentAttempt) error {
 	}
 	switch {
 	case a.CreditedAt != nil: // nothing is to be done, whoever has asked for a look
-		return lookedAfter(ctx, s.Client.PaymentAttempt, a.ID)
+		_, err := lookedAfter(ctx, s.Client.PaymentAttempt, a.ID)
+		return err
 	case state == payments.StateNotFound:
 		return s.giveBack(ctx, a, "it has not reached the payment gateway")
 	case state == payments.StateRequiresAction && !s.now().Before(a.CreatedAt.Add(s.Shop.Reservation)):
