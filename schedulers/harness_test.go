@@ -302,7 +302,7 @@ func until(t *testing.T, what string, happened func() bool) {
 func stockKeyInRedis(name string) string { return "{holdfast:stock:0}:" + name }
 
 func stockInRedis(product string) string {
-	return stockKeyInRedis("balance:"+lockprovider.StockKey(product))
+	return stockKeyInRedis("balance:" + lockprovider.StockKey(product))
 }
 
 func (i *process) stock() *redisfirst.Store {

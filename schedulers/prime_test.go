@@ -31,7 +31,7 @@ func TestPrimeCreatesWhatRedisLost(t *testing.T) {
 		must(t, err)
 		must(t, i.order(t.Context(), products[0]))
 		i.settle(t)
-		buyer := stockKeyInRedis("balance:"+lockprovider.BuyerKey(products[0], shopper.UserID, ""))
+		buyer := stockKeyInRedis("balance:" + lockprovider.BuyerKey(products[0], shopper.UserID, ""))
 		if n, err := i.redis.Del(t.Context(), buyer).Result(); err != nil || n != 1 {
 			t.Fatalf("%d balances of the customer in Redis, %v", n, err)
 		}
