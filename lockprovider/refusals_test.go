@@ -274,6 +274,48 @@ func TestALateFallbackLeavesTheDecisionToRedis(t *testing.T) {
 	})
 }
 
+// endsInALook is a context that ends with the first look at it after the change was tried.
+type endsInALook struct {
+	context.Context
+
+	end   context.CancelFunc
+	tried bool
+}
+
+func (c *endsInALook) Err() error {
+	err := c.Context.Err()
+	if c.tried {
+		c.end()
+	}
+	return err
+}
+
+// TestEndBeforeTheLook: a change fails, and its time is over before the database can be asked whether it is a repeat of one that was applied. Then
+// what became of it is unknown, whatever the failure: a refusal may be wrong, and a row that is in the way may be that of the change itself.
+func TestEndBeforeTheLook(t *testing.T) {
+	withRefusals(t, func(r refusals) {
+		client := r.ledger.Ent().User
+		if err := client.Create().SetID("twice").SetName("").Exec(r.Context()); err != nil {
+			r.Fatal(err)
+		}
+		inTheWay := client.Create().SetID("twice").SetName("").Exec(r.Context())
+		for name, failure := range map[string]error{
+			"a row in the way": inTheWay,
+			"a refusal":        &lockprovider.Refused{Refusals: []lockprovider.Refusal{{Reason: lockprovider.ErrInsufficient}}},
+		} {
+			ctx := &endsInALook{}
+			ctx.Context, ctx.end = context.WithCancel(r.Context())
+			_, err := r.ledger.Once(ctx, r.change, func(context.Context) (lockprovider.Receipt, error) {
+				ctx.tried = true
+				return lockprovider.Receipt{}, failure
+			})
+			if !errors.Is(err, lockprovider.ErrUnknown) && !errors.Is(err, context.Canceled) {
+				r.Errorf("after %s: %v, want it unknown, or the end of the request", name, err)
+			}
+		}
+	})
+}
+
 // TestRedisGoesAgainBeforeTheReturn has Redis go away again and again after an instance has said that the family goes back, and before any
 // has done so: the fallback decides, refuses included, and nothing that Redis had admitted is lost when it stays.
 func TestRedisGoesAgainBeforeTheReturn(t *testing.T) {

@@ -175,9 +175,10 @@ func (l *Ledger) Once(
 	switch {
 	case IDUsed(rerr):
 		return receipt, rerr
-	case rerr != nil && (Ended(ctx) != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || errors.Is(err, ErrLockLost)):
+	case rerr != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, ErrUnavailable) || errors.Is(err, ErrConflict) || errors.Is(err, ErrLockLost)):
 		return receipt, err
-	case rerr != nil: // a refusal would be wrong if this is a repeat of a change that was applied
+	case rerr != nil: // a refusal would be wrong if this is a repeat of a change that was applied, as another row in the way may be
 		return receipt, Unknown("whether the change was applied before", rerr)
 	case found:
 		first.Waited = receipt.Waited
