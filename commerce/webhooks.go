@@ -135,7 +135,7 @@ func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payment
 		return WebhookUnchanged, nil
 	}
 	if payments.Status(before.Status).Pays() && wrongAmount(before, n.Answer) != nil {
-		return WebhookUnchanged, nil // whoever looks it up notes why it is not ended
+		return WebhookUnchanged, nil //nolint:nilerr // whoever looks it up notes why it is not ended
 	}
 	event, now := payments.Event(n.Answer.State), s.now()
 	wake := func() error {

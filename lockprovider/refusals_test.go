@@ -303,8 +303,8 @@ func TestEndBeforeTheLook(t *testing.T) {
 			"a row in the way": inTheWay,
 			"a refusal":        &lockprovider.Refused{Refusals: []lockprovider.Refusal{{Reason: lockprovider.ErrInsufficient}}},
 		} {
-			ctx := &endsInALook{}
-			ctx.Context, ctx.end = context.WithCancel(r.Context())
+			ended, end := context.WithCancel(r.Context())
+			ctx := &endsInALook{Context: ended, end: end}
 			_, err := r.ledger.Once(ctx, r.change, func(context.Context) (lockprovider.Receipt, error) {
 				ctx.tried = true
 				return lockprovider.Receipt{}, failure
