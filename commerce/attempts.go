@@ -30,6 +30,13 @@ var errAction = errors.New("the customer has to confirm the payment")
 // errClosed means that an attempt has come to an end, and has paid nothing.
 var errClosed = errors.New("the payment attempt is closed")
 
+// newAttempt is an attempt that is about to be made, by the gateway that the shop has. What it pays for is still to be set.
+func (c *core) newAttempt(client *ent.PaymentAttemptClient, id string, price Money, now time.Time) *ent.PaymentAttemptCreate {
+	status, _ := payments.Next(payments.Created, payments.OnAuthorize)
+	return client.Create().SetID(id).SetGateway(c.Payment.Gateway).SetStatus(paymentattempt.Status(status)).SetLookAt(now).
+		SetAmountMinor(price.Minor).SetCurrency(price.Currency).SetCreatedAt(now).SetUpdatedAt(now)
+}
+
 // payable is what an attempt pays for.
 type payable interface {
 	// subject names it for the gateway's own lists.

@@ -66,10 +66,8 @@ func (s *Orders) openAttempt(
 		case own != nil:
 			a = own
 		default:
-			status, _ := payments.Next(payments.Created, payments.OnAuthorize)
-			a, err = tx.PaymentAttempt.Create().SetID(id).SetOrderID(row.ID).SetOpenOrderID(row.ID).
-				SetGateway(s.Payment.Gateway).SetStatus(paymentattempt.Status(status)).SetLookAt(now).
-				SetAmountMinor(row.TotalMinor).SetCurrency(row.Currency).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
+			a, err = s.newAttempt(tx.PaymentAttempt, id, Money{Minor: row.TotalMinor, Currency: row.Currency}, now).
+				SetOrderID(row.ID).SetOpenOrderID(row.ID).Save(ctx)
 		}
 		return err
 	})

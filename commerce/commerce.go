@@ -43,7 +43,8 @@ type ShopSettings struct {
 	// MaxQuantity is the largest quantity of one order line. maxLines × maxQuantity is at most 90000: the dearest order still adds
 	// up in 64 bits.
 	MaxQuantity int64 `key:"maxQuantity" default:"1000" min:"1" max:"90000"`
-	// MaxAccounts is how many accounts one customer may have; so many are listed. Lower it only while nobody has more.
+	// MaxAccounts is how many accounts one customer may have. The cost of a list of accounts is counted as if nobody had more: lower it
+	// only while nobody has.
 	MaxAccounts int `key:"maxAccounts" default:"20" min:"1" max:"200"`
 }
 

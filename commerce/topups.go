@@ -65,11 +65,9 @@ func (s *Points) openTopUp(ctx context.Context, v Viewer, in ChargePoints, id uu
 	if s.checkTaken(payment.MethodCARD) != nil {
 		return nil, &Error{Code: InvalidState, Message: "the shop sells no points, since it takes no card payments"}
 	}
-	now := s.now()
-	status, _ := payments.Next(payments.Created, payments.OnAuthorize)
-	a, err := s.Client.PaymentAttempt.Create().SetID(idOf(prefixTopUp, id)).SetUserID(v.UserID).SetPoints(in.Amount).
-		SetGateway(s.Payment.Gateway).SetStatus(paymentattempt.Status(status)).SetLookAt(now).
-		SetAmountMinor(s.priceOf(in.Amount)).SetCurrency(s.Shop.Currency).SetCreatedAt(now).SetUpdatedAt(now).Save(ctx)
+	price := Money{Minor: s.priceOf(in.Amount), Currency: s.Shop.Currency}
+	a, err := s.newAttempt(s.Client.PaymentAttempt, idOf(prefixTopUp, id), price, s.now()).
+		SetUserID(v.UserID).SetPoints(in.Amount).Save(ctx)
 	if ent.IsConstraintError(err) { // a repeat was faster
 		return s.Client.PaymentAttempt.Get(ctx, idOf(prefixTopUp, id))
 	}

@@ -381,6 +381,15 @@ func (d *Deployment) switched(row *ent.FamilyStrategy) error {
 	return nil
 }
 
+// familyStrategy reads what the instances agree on for a family.
+func (d *Deployment) familyStrategy(ctx context.Context, f Family) (*ent.FamilyStrategy, error) {
+	row, err := d.client.FamilyStrategy.Get(ctx, string(f))
+	if err != nil {
+		return nil, fmt.Errorf("read the active mode of %s: %w", f, err)
+	}
+	return row, nil
+}
+
 // activeMode says whether a family runs on its strategy or on its fallback, and under which epoch.
 type activeMode struct {
 	epoch    int64
@@ -389,9 +398,9 @@ type activeMode struct {
 
 // activeMode reads the active mode of a family. It is [ErrStrategyMismatch] if another strategy has taken the family over.
 func (d *Deployment) activeMode(ctx context.Context, f Family) (activeMode, error) {
-	row, err := d.client.FamilyStrategy.Get(ctx, string(f))
+	row, err := d.familyStrategy(ctx, f)
 	if err != nil {
-		return activeMode{}, fmt.Errorf("read the active mode of %s: %w", f, err)
+		return activeMode{}, err
 	}
 	if err := d.switched(row); err != nil {
 		return activeMode{}, err
@@ -413,18 +422,15 @@ func (d *Deployment) switchMode(ctx context.Context, f Family, from activeMode) 
 
 // opened tells whether an instance has opened the epoch of a mode in Redis.
 func (d *Deployment) opened(ctx context.Context, f Family, mode activeMode) (bool, error) {
-	row, err := d.client.FamilyStrategy.Get(ctx, string(f))
-	if err != nil {
-		return false, fmt.Errorf("read the active mode of %s: %w", f, err)
-	}
-	return row.OpenedEpoch >= mode.epoch, nil
+	row, err := d.familyStrategy(ctx, f)
+	return err == nil && row.OpenedEpoch >= mode.epoch, err
 }
 
 // drained returns the first epoch of a family that may have left something in Redis which the database does not hold.
 func (d *Deployment) drained(ctx context.Context, f Family) (int64, error) {
-	row, err := d.client.FamilyStrategy.Get(ctx, string(f))
+	row, err := d.familyStrategy(ctx, f)
 	if err != nil {
-		return 0, fmt.Errorf("read which epochs of %s are drained: %w", f, err)
+		return 0, err
 	}
 	return row.DrainedEpoch, nil
 }

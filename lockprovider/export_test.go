@@ -14,13 +14,15 @@ func NewLocked(s Strategy, f Family, locker lock.Locker, d Deps) Provider {
 	}
 }
 
+// failoverOf is what switches a family of an instance. Every family that needs Redis has one.
+func failoverOf(p *Providers, f Family) *failover {
+	fo, _ := As[*failover](p.For(f))
+	return fo
+}
+
 // FallBack has an instance switch a family to its fallback, as an outage of Redis does.
 func FallBack(ctx context.Context, p *Providers, f Family) error {
-	fo, ok := As[*failover](p.For(f))
-	if !ok {
-		return errors.New("no fallback")
-	}
-	return fo.switchTo(ctx, true)
+	return failoverOf(p, f).switchTo(ctx, true)
 }
 
 // FallBackAndReturn has an instance switch a family to its fallback and back, as an outage of Redis does.
@@ -30,20 +32,12 @@ func FallBackAndReturn(ctx context.Context, p *Providers, f Family) error {
 
 // Return has an instance end the fallback of a family, as when Redis is back.
 func Return(ctx context.Context, p *Providers, f Family) error {
-	fo, ok := As[*failover](p.For(f))
-	if !ok {
-		return errors.New("no fallback")
-	}
-	return fo.switchTo(ctx, false)
+	return failoverOf(p, f).switchTo(ctx, false)
 }
 
 // Follow has an instance adopt the active mode of a family.
 func Follow(ctx context.Context, p *Providers, f Family) error {
-	fo, ok := As[*failover](p.For(f))
-	if !ok {
-		return errors.New("no fallback")
-	}
-	return fo.follow(ctx)
+	return failoverOf(p, f).follow(ctx)
 }
 
 // HostAndProcess is what an instance of this process tells of where it runs.
