@@ -17,6 +17,7 @@ import (
 	"holdfast/app"
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/commerce/shopifycsv"
 	"holdfast/config"
 	"holdfast/lockprovider"
 )
@@ -62,7 +63,7 @@ func (c *importCommand) Run(e *environment) error {
 	if err != nil {
 		return err
 	}
-	file, err := c.read(commerce.ImportFormat{Currency: cfg.Shop.Currency, Encoding: c.Encoding, Stock: fallback})
+	file, err := c.read(shopifycsv.Format{Currency: cfg.Shop.Currency, Encoding: c.Encoding, Stock: fallback})
 	if err != nil {
 		return err
 	}
@@ -103,14 +104,14 @@ func stockMode(text string) (commerce.StockMode, *int64, error) {
 	return "", nil, fmt.Errorf("--stock must be difference, set, ignore, or a number such as 100, not %q", text)
 }
 
-func (c *importCommand) read(format commerce.ImportFormat) (_ *commerce.ImportFile, err error) {
+func (c *importCommand) read(format shopifycsv.Format) (_ *shopifycsv.File, err error) {
 	var file io.ReadCloser = os.Stdin
 	if c.File != "-" {
 		if file, err = os.Open(c.File); err != nil {
 			return nil, err
 		}
 	}
-	read, err := commerce.ReadShopifyCSV(file, format)
+	read, err := shopifycsv.Read(file, format)
 	return read, errors.Join(err, file.Close())
 }
 
@@ -184,8 +185,8 @@ type importReport struct {
 	rows     int // that can be imported, if nothing is known of the database
 	done     map[commerce.ImportOutcome]int
 	empty    int // new products without a quantity
-	problems []*commerce.LineError
-	notes    []commerce.ImportNote
+	problems []*shopifycsv.LineError
+	notes    []shopifycsv.Note
 }
 
 // run imports the rows that it can. Only a failure of the system, or the user, ends it early.
@@ -220,7 +221,7 @@ func (r *importReport) add(e *environment, row commerce.ImportRow, result commer
 	if result.Err != nil {
 		refusals, _ := commerce.UserErrors(result.Err)
 		for _, refusal := range refusals {
-			r.problems = append(r.problems, &commerce.LineError{Line: row.Line, Problem: refusal.Message, Fix: fixOf(refusal)})
+			r.problems = append(r.problems, &shopifycsv.LineError{Line: row.Line, Problem: refusal.Message, Fix: fixOf(refusal)})
 		}
 		return nil
 	}
@@ -229,7 +230,7 @@ func (r *importReport) add(e *environment, row commerce.ImportRow, result commer
 	case result.Outcome == commerce.ImportCreated && row.Stock == nil:
 		r.empty++
 	case result.Outcome == commerce.ImportSkipped:
-		r.notes = append(r.notes, commerce.ImportNote{
+		r.notes = append(r.notes, shopifycsv.Note{
 			Line: row.Line, Text: "no product here has this SKU, and the file has no prices to make one: import the product export first",
 		})
 	}
@@ -314,7 +315,7 @@ func (r *importReport) failed() map[int]bool {
 }
 
 // verdict is why the command fails, if it does.
-func (r *importReport) verdict(file *commerce.ImportFile) error {
+func (r *importReport) verdict(file *shopifycsv.File) error {
 	if n := len(r.failed()); n > 0 {
 		return fmt.Errorf("lines that could not be imported: %d; correct them and import the file again", n)
 	}

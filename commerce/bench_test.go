@@ -14,6 +14,7 @@ import (
 
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/commerce/shopifycsv"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
@@ -107,7 +108,7 @@ func BenchmarkImport(b *testing.B) {
 			fmt.Fprintf(&text, "p-%d,Product %d,<p>%s</p>,Acme,TRUE,Size,%d,,SKU-%d,%d,12.00,,active\n",
 				i/5, i/5, strings.Repeat("text ", 60), i%5, i, i%100+more)
 		}
-		file, err := commerce.ReadShopifyCSV(strings.NewReader(text.String()), commerce.ImportFormat{Currency: "USD"})
+		file, err := shopifycsv.Read(strings.NewReader(text.String()), shopifycsv.Format{Currency: "USD"})
 		must(b, err)
 		return file.Rows
 	}

@@ -18,11 +18,11 @@ import (
 	"holdfast/lockprovider"
 )
 
-// maxPrice bounds a price, so that an order of the greatest size still adds up exactly.
-const maxPrice = 1_000_000_000_00
+// MaxPrice bounds a price, in minor units, so that an order of the greatest size still adds up exactly.
+const MaxPrice = 1_000_000_000_00
 
-// maxStock bounds the stock a product is created with or adjusted by.
-const maxStock = 1_000_000_000_000
+// MaxStock bounds the stock a product is created with or adjusted by.
+const MaxStock = 1_000_000_000_000
 
 // maxSearch bounds what is searched for, in characters: databases refuse patterns that are too long, each in its own way.
 const maxSearch = schema.MaxSKU
@@ -115,8 +115,8 @@ func (s *Catalog) checkProduct(in CreateProduct) error {
 	if in.Limit != nil {
 		errs = append(errs, in.Limit.check()...)
 	}
-	if in.Stock < 0 || in.Stock > maxStock {
-		errs = append(errs, invalid(input("stock"), "stock must be 0 to %d, not %d", int64(maxStock), in.Stock))
+	if in.Stock < 0 || in.Stock > MaxStock {
+		errs = append(errs, invalid(input("stock"), "stock must be 0 to %d, not %d", int64(MaxStock), in.Stock))
 	}
 	if errs != nil {
 		return errs
@@ -141,8 +141,8 @@ func checkText(field, text string, atLeast, atMost int) Errors {
 }
 
 func checkPrice(minor int64, field []string) Errors {
-	if minor < 0 || minor > maxPrice {
-		return Errors{invalid(field, "price must be 0 to %d minor units, not %d", int64(maxPrice), minor)}
+	if minor < 0 || minor > MaxPrice {
+		return Errors{invalid(field, "price must be 0 to %d minor units, not %d", int64(MaxPrice), minor)}
 	}
 	return nil
 }
@@ -296,8 +296,8 @@ func (s *Catalog) AdjustStock(ctx context.Context, v Viewer, in AdjustStock) (St
 	if err := v.admin(); err != nil {
 		return StockResult{}, err
 	}
-	if in.Delta == 0 || in.Delta > maxStock || in.Delta < -maxStock {
-		return StockResult{}, invalid(input("delta"), "delta must be 1 to %d, up or down, not %d", int64(maxStock), in.Delta)
+	if in.Delta == 0 || in.Delta > MaxStock || in.Delta < -MaxStock {
+		return StockResult{}, invalid(input("delta"), "delta must be 1 to %d, up or down, not %d", int64(MaxStock), in.Delta)
 	}
 	if errs := checkText("reason", in.Reason, 0, maxAdjustReason); errs != nil {
 		return StockResult{}, errs

@@ -184,8 +184,8 @@ func (in CreateCoupon) check() error {
 	errs = append(errs, checkText("name", in.Name, 1, schema.MaxName)...)
 	if in.DiscountKind == coupon.DiscountKindPERCENT && (in.DiscountValue < 1 || in.DiscountValue > 100) {
 		errs = append(errs, invalid(input("discountValue"), "a percentage must be 1 to 100, not %d", in.DiscountValue))
-	} else if in.DiscountValue < 1 || in.DiscountValue > maxPrice {
-		errs = append(errs, invalid(input("discountValue"), "discount must be 1 to %d, not %d", int64(maxPrice), in.DiscountValue))
+	} else if in.DiscountValue < 1 || in.DiscountValue > MaxPrice {
+		errs = append(errs, invalid(input("discountValue"), "discount must be 1 to %d, not %d", int64(MaxPrice), in.DiscountValue))
 	}
 	if in.Quota < 1 || in.Quota > lockprovider.MaxAmount {
 		errs = append(errs, invalid(input("quota"), "quota must be 1 to %d, not %d", int64(lockprovider.MaxAmount), in.Quota))

@@ -21,6 +21,22 @@ import (
 	"holdfast/lockprovider/lock"
 )
 
+// ImportRow is one variant of a file: one product here. What the file does not say, such as the price in a file of quantities, is
+// left as it is.
+type ImportRow struct {
+	Line int
+	// SKU is that of the variant, unique in the file: see package shopifycsv.
+	SKU string
+	// FormerSKUs are those under which an earlier file may have had the variant. A product with one of them is this variant if it
+	// has the name of the row.
+	FormerSKUs  []string
+	Name        string // "": the file does not say
+	Description *string
+	Price       *Money
+	Stock       *int64
+	OffSale     *bool // a draft, archived, or not published
+}
+
 // ImportOutcome is what an import did about one product.
 type ImportOutcome string
 

@@ -1,6 +1,7 @@
 package commerce_test
 
 import (
+	"bytes"
 	"encoding/csv"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 
 	"holdfast/commerce"
+	"holdfast/commerce/shopifycsv"
 	"holdfast/lockprovider"
 )
 
@@ -34,13 +36,14 @@ func TestRealExports(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			raw, err := os.ReadFile(path)
 			must(t, err)
-			format := commerce.ImportFormat{}
+			format := shopifycsv.Format{Currency: "USD"}
 			if !utf8.Valid(raw) && !strings.HasPrefix(string(raw), "\xff\xfe") {
 				format.Encoding = "windows-1252"
 			}
 			products, variants := countExport(t, raw)
 			s := newShop(t, lockprovider.RowLock)
-			file := readFile(t, string(raw), format)
+			file, err := shopifycsv.Read(bytes.NewReader(raw), format)
+			must(t, err)
 			for _, problem := range file.Problems {
 				t.Log(problem)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
+	"holdfast/commerce/shopifycsv"
 	"holdfast/ent"
 	"holdfast/ent/entry"
 	"holdfast/ent/product"
@@ -18,6 +19,17 @@ import (
 
 const shopifyHeader = "Handle,Title,Body (HTML),Vendor,Published,Option1 Name,Option1 Value,Option2 Value,Variant SKU," +
 	"Variant Inventory Qty,Variant Price,Image Src,Status\n"
+
+// readCSV reads a file of the shop's currency, in which nothing is wrong.
+func readCSV(t *testing.T, text string) []commerce.ImportRow {
+	t.Helper()
+	file, err := shopifycsv.Read(strings.NewReader(text), shopifycsv.Format{Currency: "USD"})
+	must(t, err)
+	for _, problem := range file.Problems {
+		t.Error(problem)
+	}
+	return file.Rows
+}
 
 // TestImportThatIsAlwaysLate has somebody else change a product after each look at it. The refusal says when to come again: nothing
 // has to be changed for that.
@@ -44,129 +56,6 @@ func TestImportThatIsAlwaysLate(t *testing.T) {
 	}
 }
 
-// readFile reads a file of the shop's currency.
-func readFile(t *testing.T, text string, format commerce.ImportFormat) *commerce.ImportFile {
-	t.Helper()
-	format.Currency = "USD"
-	file, err := commerce.ReadShopifyCSV(strings.NewReader(text), format)
-	must(t, err)
-	return file
-}
-
-func problemsOf(file *commerce.ImportFile) []string {
-	var problems []string
-	for _, p := range file.Problems {
-		problems = append(problems, p.Error())
-	}
-	return problems
-}
-
-func readCSV(t *testing.T, text string) ([]commerce.ImportRow, []string) {
-	t.Helper()
-	file := readFile(t, text, commerce.ImportFormat{})
-	return file.Rows, problemsOf(file)
-}
-
-// rowsOf writes rows as text: line, SKU, name, description, price, stock, and "off" for what is off sale. "?" is what the file does
-// not say.
-func rowsOf(rows []commerce.ImportRow) string {
-	var lines []string
-	for _, r := range rows {
-		description, price, stock, sale := "?", "?", "?", "?"
-		if r.Description != nil {
-			description = fmt.Sprintf("%q", *r.Description)
-		}
-		if r.Price != nil {
-			price = fmt.Sprint(r.Price.Minor)
-		}
-		if r.Stock != nil {
-			stock = fmt.Sprint(*r.Stock)
-		}
-		if r.OffSale != nil {
-			sale = map[bool]string{true: "off", false: "on"}[*r.OffSale]
-		}
-		lines = append(lines, fmt.Sprintf("%d %s %q %s %s %s %s", r.Line, r.SKU, r.Name, description, price, stock, sale))
-	}
-	return strings.Join(lines, "\n")
-}
-
-func TestReadShopifyCSV(t *testing.T) {
-	rows, problems := readCSV(t, "\ufeff"+shopifyHeader+
-		`shirt,Linen shirt,"<p>Cool &amp; light.</p><style>p{}</style>
-<p>Wash at 30°.</p>",Acme,TRUE,Size,M,Sand,SH-M,5,59.90,https://example.com/1.jpg,active
-shirt,,,,,,L,Sand,SH-L,0,59.90,https://example.com/2.jpg,
-shirt,,,,,,,,,,,https://example.com/3.jpg,
-
-mug,Mug,,Acme,TRUE,Title,Default Title,,,,12,,active
-lamp,Old lamp,,Acme,TRUE,Title,Default Title,,LAMP,3,10.5,,draft
-vase,Vase,,Acme,FALSE,Title,Default Title,,VASE,3,10.50,,active
-`)
-	if problems != nil {
-		t.Fatalf("refused: %s", problems)
-	}
-	want := strings.Join([]string{
-		`2 SH-M "Linen shirt – M / Sand" "Cool & light. Wash at 30°." 5990 5 on`,
-		`4 SH-L "Linen shirt – L / Sand" "Cool & light. Wash at 30°." 5990 0 on`,
-		`7 mug "Mug" "" 1200 ? on`,
-		`8 LAMP "Old lamp" "" 1050 3 off`,
-		`9 VASE "Vase" "" 1050 3 off`,
-	}, "\n")
-	if got := rowsOf(rows); got != want {
-		t.Errorf("read\n%s\nwant\n%s", got, want)
-	}
-}
-
-// TestReadShopifyCSVNamesTheFault: line, column, and what to do about it; all that is right is read nevertheless.
-func TestReadShopifyCSVNamesTheFault(t *testing.T) {
-	row := func(handle, title, sku, stock, price string) string {
-		return fmt.Sprintf("%s,%s,,,TRUE,,,,%s,%s,%s,,active\n", handle, title, sku, stock, price)
-	}
-	good := row("good", "Good", "GOOD", "1", "1.00")
-	better := row("better", "Better", "BETTER", "1", `"1,000.00"`)
-	for name, test := range map[string]struct {
-		bad  string
-		want string // the beginning of the only problem
-	}{
-		"price with $":       {row("a", "A", "A", "1", "$5"), `line 3, column "Variant Price": "$5" is no price; write digits`},
-		"no price":           {row("a", "A", "A", "1", ""), `line 3, column "Variant Price": "" is no price`},
-		"thousands":          {row("a", "A", "A", "1", `"1,234"`), `line 3, column "Variant Price": "1,234" could be thousands or decimals`},
-		"decimals":           {row("a", "A", "A", "1", "0.005"), `line 3, column "Variant Price": "0.005" has more decimals than USD has; use at most 2`},
-		"a thousand, or one": {row("a", "A", "A", "1", "1.000"), `line 3, column "Variant Price": "1.000" could be thousands or decimals; write it without a mark, or with two decimals`},
-		"2,500 pieces, or 2": {row("a", "A", "A", "2.500", "1.00"), `line 3, column "Variant Inventory Qty": "2.500" is no stock; write a whole number up to 1000000000000, or leave it empty to keep what there is`},
-		"2,000 pieces, or 2": {row("a", "A", "A", "2.000", "1.00"), `line 3, column "Variant Inventory Qty": "2.000" is no stock; write a whole number up to 1000000000000, or leave it empty to keep what there is`},
-		"high price":         {row("a", "A", "A", "1", "9999999999999"), `line 3, column "Variant Price": "9999999999999" is too much`},
-		"stock":              {row("a", "A", "A", "many", "1"), `line 3, column "Variant Inventory Qty": "many" is no stock; write a whole number`},
-		"fraction":           {row("a", "A", "A", "1.5", "1"), `line 3, column "Variant Inventory Qty": "1.5" is no stock`},
-		"no handle":          {row("", "", "A", "1", "1"), `line 3, column "Handle": is empty; give`},
-		"another price":      {row("good", "Good", "GOOD", "1", "1.01"), `line 3, column "Variant SKU": the same variant as in line 2, with another price`},
-		"not UTF-8":          {row("a", "A\xff", "A", "1", "1"), `line 3, column "Title": the text is not UTF-8; save the file as CSV UTF-8, or name its encoding, as with --encoding windows-1252`},
-		"a NUL":              {row("a", "A", "A\x00B", "1", "1"), `line 3, column "Variant SKU": the text has a NUL character; take it out`},
-		"an open quote":      {"a,\"A\n", `line 3: not readable as CSV: `},
-		"a stray quote":      {row("a", `"A"B`, "A", "1", "1"), `line 3: not readable as CSV: `},
-	} {
-		t.Run(name, func(t *testing.T) {
-			rows, problems := readCSV(t, shopifyHeader+good+test.bad+better)
-			if len(problems) != 1 || !strings.HasPrefix(problems[0], test.want) {
-				t.Errorf("refused: %q, want %q", problems, test.want)
-			}
-			if len(rows) != 2 || rows[0].SKU != "GOOD" || rows[1].SKU != "BETTER" || rows[1].Price.Minor != 100000 {
-				t.Errorf("read\n%s", rowsOf(rows))
-			}
-		})
-	}
-	if _, problems := readCSV(t, "Title;Vendor\n"); len(problems) != 1 ||
-		!strings.HasPrefix(problems[0], `line 1, column "Variant Price": the column is missing; keep the header`) {
-		t.Errorf("a file without columns: %q", problems)
-	}
-	if _, problems := readCSV(t, ""); len(problems) != 1 || !strings.Contains(problems[0], "the file is empty") {
-		t.Errorf("an empty file: %q", problems)
-	}
-	if _, err := commerce.ReadShopifyCSV(strings.NewReader(good), commerce.ImportFormat{Currency: "USD", Encoding: "klingon"}); err == nil ||
-		!strings.Contains(err.Error(), `"klingon" is no encoding that is known here`) {
-		t.Errorf("an unknown encoding: %v", err)
-	}
-}
-
 // TestImport twice: the second time finds nothing to do. Under lua, stock lives in Redis as well.
 func TestImport(t *testing.T) {
 	for _, strategy := range []lockprovider.Strategy{lockprovider.RowLock, lockprovider.Lua, lockprovider.Queue} {
@@ -174,10 +63,7 @@ func TestImport(t *testing.T) {
 			s := newShop(t, strategy)
 			imported := func(stock, price, status string) commerce.ImportOutcome {
 				t.Helper()
-				rows, problems := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,MUG,"+stock+","+price+",,"+status+"\n")
-				if problems != nil {
-					t.Fatal(problems)
-				}
+				rows := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,MUG,"+stock+","+price+",,"+status+"\n")
 				outcome, err := s.importRow(t, rows[0], commerce.StockDifference)
 				must(t, err)
 				return outcome
@@ -252,7 +138,7 @@ func TestImportOfADraft(t *testing.T) {
 		{"archived", commerce.ImportArchived, 0},
 		{"active", commerce.ImportUnarchived, 1},
 	} {
-		rows, _ := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,MUG,7,12,,"+step.status+"\n")
+		rows := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,MUG,7,12,,"+step.status+"\n")
 		got, err := s.importRow(t, rows[0], commerce.StockDifference)
 		must(t, err)
 		page, err := s.Catalog.Products(t.Context(), commerce.ProductQuery{Page: commerce.Page{First: 10}})
@@ -262,7 +148,7 @@ func TestImportOfADraft(t *testing.T) {
 		}
 	}
 	// A file that does not say leaves it as it is.
-	rows, _ := readCSV(t, "Handle,Title,Variant SKU,Variant Inventory Qty,Variant Price\nmug,Mug,MUG,9,12\n")
+	rows := readCSV(t, "Handle,Title,Variant SKU,Variant Inventory Qty,Variant Price\nmug,Mug,MUG,9,12\n")
 	_, err := s.Catalog.Archive(t.Context(), admin, commerce.ArchiveProduct{ID: s.idOf(t, "MUG")})
 	must(t, err)
 	got, err := s.importRow(t, rows[0], commerce.StockDifference)
@@ -283,10 +169,7 @@ func (s *shop) idOf(t *testing.T, sku string) string {
 // file is a file of one product.
 func file(t *testing.T, sku, stock string) commerce.ImportRow {
 	t.Helper()
-	rows, problems := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,"+sku+","+stock+",12,,active\n")
-	if problems != nil {
-		t.Fatal(problems)
-	}
+	rows := readCSV(t, shopifyHeader+"mug,Mug,,,TRUE,,,,"+sku+","+stock+",12,,active\n")
 	return rows[0]
 }
 

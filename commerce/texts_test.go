@@ -133,10 +133,7 @@ func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 	})
 	t.Run("description in a file", func(t *testing.T) { // cut, with a mark
 		sku := uuid.NewString()
-		rows, problems := readCSV(t, shopifyHeader+"mug,Mug,"+ofLength(alphabet, 3*schema.MaxDescription)+",,TRUE,,,,"+sku+",1,12,,active\n")
-		if problems != nil {
-			t.Fatal(problems)
-		}
+		rows := readCSV(t, shopifyHeader+"mug,Mug,"+ofLength(alphabet, 3*schema.MaxDescription)+",,TRUE,,,,"+sku+",1,12,,active\n")
 		if _, err := s.importRow(t, rows[0], commerce.StockDifference); err != nil {
 			t.Fatal(err)
 		}

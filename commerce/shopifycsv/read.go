@@ -1,4 +1,6 @@
-package commerce
+// Package shopifycsv reads the CSV files that Shopify exports, and what spreadsheets make of them. It knows no shop: what it reads
+// is what [commerce.Catalog.Import] takes.
+package shopifycsv
 
 import (
 	"cmp"
@@ -9,9 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
-
+	"holdfast/commerce"
 	"holdfast/ent/schema"
 )
 
@@ -84,24 +84,8 @@ const onlyVariant = "Default Title"
 // notStocked is what Shopify's inventory export says of a location that does not keep a variant.
 const notStocked = "not stocked"
 
-// ImportRow is one variant of a file: one product here. What the file does not say, such as the price in a file of quantities, is
-// left as it is.
-type ImportRow struct {
-	Line int
-	// SKU is that of the variant, unique in the file: see [ReadShopifyCSV].
-	SKU string
-	// FormerSKUs are those under which an earlier file may have had the variant. A product with one of them is this variant if it
-	// has the name of the row.
-	FormerSKUs  []string
-	Name        string // "": the file does not say
-	Description *string
-	Price       *Money
-	Stock       *int64
-	OffSale     *bool // a draft, archived, or not published
-}
-
-// ImportFormat says how a file is read. Only its currency has no default.
-type ImportFormat struct {
+// Format says how a file is read. Only its currency has no default.
+type Format struct {
 	// Currency is that of the prices.
 	Currency string
 	// Encoding is the name of the file's encoding, such as "windows-1252"; "" means UTF-8, or UTF-16 with a byte order mark.
@@ -110,20 +94,20 @@ type ImportFormat struct {
 	Stock *int64
 }
 
-// ImportFile is what a file holds.
-type ImportFile struct {
-	Rows []ImportRow
+// File is what a file holds.
+type File struct {
+	Rows []commerce.ImportRow
 	// Problems are those of lines that cannot be imported.
 	Problems []*LineError
-	Notes    []ImportNote
+	Notes    []Note
 	// Unused are the columns that are not read.
 	Unused []string
 	// Variants are the lines of variants, those that cannot be imported too.
 	Variants int
 }
 
-// ImportNote tells of a line that is imported otherwise than it stands there. The text is the same for all lines of the kind.
-type ImportNote struct {
+// Note tells of a line that is imported otherwise than it stands there. The text is the same for all lines of the kind.
+type Note struct {
 	Line int
 	Text string
 }
@@ -139,7 +123,7 @@ const (
 	noteUntracked = "the file gives no quantity, or its quantity is not tracked"
 )
 
-// ReadShopifyCSV reads Shopify's product export, of today or of earlier years: a line a variant, of which one of each product
+// Read reads Shopify's product export, of today or of earlier years: a line a variant, of which one of each product
 // also holds the title and the description; lines that only add a picture are passed over. It also reads the inventory export,
 // whose lines give the quantity of a variant at one location.
 //
@@ -148,7 +132,7 @@ const (
 //
 // Each variant gets an SKU that no other has, and that is the same in the next file, in whatever order its lines are. That is its
 // own; made of handle and options if it has none; or both if several have the same.
-func ReadShopifyCSV(r io.Reader, format ImportFormat) (*ImportFile, error) {
+func Read(r io.Reader, format Format) (*File, error) {
 	raw, err := io.ReadAll(r)
 	if err != nil {
 		return nil, err
@@ -157,21 +141,21 @@ func ReadShopifyCSV(r io.Reader, format ImportFormat) (*ImportFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &importParser{format: format, file: &ImportFile{}, products: map[string]*shopifyProduct{}}
+	p := &parser{format: format, file: &File{}, products: map[string]*fileProduct{}}
 	p.read(text)
 	slices.SortStableFunc(p.file.Problems, func(a, b *LineError) int { return cmp.Compare(a.Line, b.Line) })
 	return p.file, nil
 }
 
-type importParser struct {
-	format   ImportFormat
-	file     *ImportFile
+type parser struct {
+	format   Format
+	file     *File
 	comma    rune
 	columns  map[string]int
 	places   []int // columns of locations, in an older inventory export
 	lines    []fileLine
-	products map[string]*shopifyProduct
-	variants []*shopifyVariant
+	products map[string]*fileProduct
+	variants []*fileVariant
 }
 
 // fileLine is a line with its cells.
@@ -181,7 +165,7 @@ type fileLine struct {
 	handle string
 }
 
-type shopifyProduct struct {
+type fileProduct struct {
 	title       string
 	description *string
 	offSale     *bool
@@ -189,24 +173,24 @@ type shopifyProduct struct {
 	cut         bool
 }
 
-// shopifyVariant is a variant before it is known which SKUs the others have.
-type shopifyVariant struct {
-	row     ImportRow
+// fileVariant is a variant before it is known which SKUs the others have.
+type fileVariant struct {
+	row     commerce.ImportRow
 	sku     string // that of the file
 	handle  string
 	options []string
 }
 
-func (p *importParser) refuse(line int, column, problem, fix string) {
+func (p *parser) refuse(line int, column, problem, fix string) {
 	p.file.Problems = append(p.file.Problems, &LineError{Line: line, Column: column, Problem: problem, Fix: fix})
 }
 
-func (p *importParser) note(line int, text string) {
-	p.file.Notes = append(p.file.Notes, ImportNote{Line: line, Text: text})
+func (p *parser) note(line int, text string) {
+	p.file.Notes = append(p.file.Notes, Note{Line: line, Text: text})
 }
 
 // read reads the products first: the line that gives the title need not be the first one of its product.
-func (p *importParser) read(text string) {
+func (p *parser) read(text string) {
 	records, header, line := headerOf(text, func(column string) bool { return columnOf(column) != "" })
 	switch {
 	case header == nil:
@@ -235,7 +219,7 @@ func (p *importParser) read(text string) {
 	p.identify()
 }
 
-func (p *importParser) header(line int, header []string) bool {
+func (p *parser) header(line int, header []string) bool {
 	columns := map[string]int{}
 	for i, title := range header {
 		name := columnOf(title)
@@ -265,7 +249,7 @@ func (p *importParser) header(line int, header []string) bool {
 }
 
 // byLocation tells an inventory export, and finds the columns of its locations.
-func (p *importParser) byLocation(header []string, has func(string) bool) bool {
+func (p *parser) byLocation(header []string, has func(string) bool) bool {
 	if has(colPrice) {
 		return false
 	}
@@ -287,13 +271,13 @@ func (p *importParser) byLocation(header []string, has func(string) bool) bool {
 	return p.places != nil
 }
 
-func (p *importParser) isInventory() bool {
+func (p *parser) isInventory() bool {
 	_, priced := p.columns[colPrice]
 	_, counted := p.columns[colStock]
 	return !priced && !counted
 }
 
-func (p *importParser) cell(l fileLine, column string) string {
+func (p *parser) cell(l fileLine, column string) string {
 	if i, ok := p.columns[column]; ok && i < len(l.cells) {
 		return strings.TrimSpace(l.cells[i])
 	}
@@ -301,7 +285,7 @@ func (p *importParser) cell(l fileLine, column string) string {
 }
 
 // line takes what a line says of its product.
-func (p *importParser) line(l fileLine) {
+func (p *parser) line(l fileLine) {
 	if !slices.ContainsFunc(l.cells, func(cell string) bool { return strings.TrimSpace(cell) != "" }) {
 		return
 	}
@@ -325,7 +309,7 @@ func (p *importParser) line(l fileLine) {
 	}
 	product := p.products[l.handle]
 	if product == nil {
-		product = &shopifyProduct{}
+		product = &fileProduct{}
 		p.products[l.handle] = product
 	}
 	if product.title == "" && title != "" {
@@ -346,11 +330,11 @@ func (p *importParser) line(l fileLine) {
 }
 
 // namesVariant tells the line of a variant from one that adds a picture to its product.
-func (p *importParser) namesVariant(l fileLine) bool {
+func (p *parser) namesVariant(l fileLine) bool {
 	return p.isInventory() || p.cell(l, colPrice) != "" || p.cell(l, colSKU) != "" || p.cell(l, colStock) != "" || len(p.options(l)) > 0
 }
 
-func (p *importParser) variant(l fileLine) {
+func (p *parser) variant(l fileLine) {
 	product := p.products[l.handle]
 	if !p.namesVariant(l) {
 		if product.variants > 0 {
@@ -360,8 +344,8 @@ func (p *importParser) variant(l fileLine) {
 	}
 	p.file.Variants++
 	before := len(p.file.Problems)
-	v := &shopifyVariant{sku: p.cell(l, colSKU), handle: l.handle, options: p.options(l)}
-	v.row = ImportRow{Line: l.number, Name: product.title, Description: product.description, OffSale: product.offSale}
+	v := &fileVariant{sku: p.cell(l, colSKU), handle: l.handle, options: p.options(l)}
+	v.row = commerce.ImportRow{Line: l.number, Name: product.title, Description: product.description, OffSale: product.offSale}
 	if v.row.Name != "" && len(v.options) > 0 {
 		v.row.Name += " – " + strings.Join(v.options, " / ")
 	}
@@ -374,7 +358,7 @@ func (p *importParser) variant(l fileLine) {
 		product.cut = false // said once
 	}
 	if _, ok := p.columns[colPrice]; ok {
-		v.row.Price = &Money{Currency: p.format.Currency, Minor: p.price(l.number, p.cell(l, colPrice))}
+		v.row.Price = &commerce.Money{Currency: p.format.Currency, Minor: p.price(l.number, p.cell(l, colPrice))}
 	}
 	v.row.Stock = p.quantity(l)
 	if len(p.file.Problems) == before {
@@ -382,7 +366,7 @@ func (p *importParser) variant(l fileLine) {
 	}
 }
 
-func (p *importParser) options(l fileLine) []string {
+func (p *parser) options(l fileLine) []string {
 	var options []string
 	for _, column := range optionColumns {
 		if value := p.cell(l, column); value != "" && value != onlyVariant {
@@ -399,49 +383,4 @@ func offSale(status, published string) *bool {
 	}
 	off := status != "" && !strings.EqualFold(status, "active") || strings.EqualFold(published, "false")
 	return &off
-}
-
-// shortened cuts a text that has more characters than it may have, and tells whether it did.
-func shortened(text string, atMost int) (string, bool) {
-	if utf8.RuneCountInString(text) <= atMost {
-		return text, false
-	}
-	return truncate(text, atMost-1) + "…", true
-}
-
-// unseen are the elements whose text browsers do not show.
-var unseen = map[atom.Atom]bool{
-	atom.Iframe: true, atom.Noembed: true, atom.Noframes: true, atom.Script: true, atom.Style: true, atom.Template: true,
-	atom.Title: true,
-}
-
-// plainText is what a reader sees of HTML, on one line. Every tag parts words.
-func plainText(source string) string {
-	var text strings.Builder
-	var hiding []atom.Atom // the unseen elements that are open
-	tokens := html.NewTokenizer(strings.NewReader(source))
-	for kind := tokens.Next(); kind != html.ErrorToken; kind = tokens.Next() { // io.EOF: a string has no other errors
-		switch kind {
-		case html.TextToken:
-			if len(hiding) == 0 {
-				text.Write(tokens.Text())
-			}
-		case html.StartTagToken, html.SelfClosingTagToken: // only SVG and MathML have tags that close themselves
-			if name := tagOf(tokens); unseen[name] {
-				hiding = append(hiding, name)
-			}
-			text.WriteByte(' ')
-		case html.EndTagToken:
-			if last := len(hiding) - 1; last >= 0 && hiding[last] == tagOf(tokens) {
-				hiding = hiding[:last]
-			}
-			text.WriteByte(' ')
-		}
-	}
-	return strings.Join(strings.Fields(text.String()), " ")
-}
-
-func tagOf(tokens *html.Tokenizer) atom.Atom {
-	name, _ := tokens.TagName()
-	return atom.Lookup(name)
 }

@@ -1,13 +1,15 @@
-package commerce
+package shopifycsv
 
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"holdfast/commerce"
 	"holdfast/ent/schema"
 )
 
@@ -15,9 +17,12 @@ import (
 // have the same in one file of 200.
 const checksumLen = 8
 
+// checksumEncoding is that of the shop's own IDs: an SKU may be read aloud.
+var checksumEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
 // identify gives each variant an SKU that no other variant of the file has. It goes by what the variants are, and not by the order
 // of their lines, so that the next file gives each the same.
-func (p *importParser) identify() {
+func (p *parser) identify() {
 	p.variants = slices.DeleteFunc(p.merged(), p.outOfBounds)
 	bySKU, bySlug, byBoth := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, v := range p.variants {
@@ -63,13 +68,13 @@ func (p *importParser) identify() {
 }
 
 // claim leaves each former SKU to one variant: to none if a variant has it now, else to the first of those that have the same name.
-func (p *importParser) claim() {
+func (p *parser) claim() {
 	taken := map[string]bool{}
 	for _, v := range p.variants {
 		taken[v.row.SKU] = true
 	}
 	claimed := map[[2]string]bool{}
-	sorted := slices.SortedFunc(slices.Values(p.variants), func(a, b *shopifyVariant) int {
+	sorted := slices.SortedFunc(slices.Values(p.variants), func(a, b *fileVariant) int {
 		return cmp.Or(cmp.Compare(a.slug(), b.slug()), cmp.Compare(a.row.SKU, b.row.SKU))
 	})
 	for _, v := range sorted {
@@ -88,9 +93,9 @@ func (p *importParser) claim() {
 }
 
 // merged are the variants, each once. Lines of an inventory export add up; other lines of one variant have to say the same.
-func (p *importParser) merged() []*shopifyVariant {
-	first := map[string]*shopifyVariant{}
-	var variants []*shopifyVariant
+func (p *parser) merged() []*fileVariant {
+	first := map[string]*fileVariant{}
+	var variants []*fileVariant
 	for _, v := range p.variants {
 		other := first[v.key()]
 		switch {
@@ -110,7 +115,7 @@ func (p *importParser) merged() []*shopifyVariant {
 }
 
 // outOfBounds completes the quantity, and tells whether it is too large.
-func (p *importParser) outOfBounds(v *shopifyVariant) bool {
+func (p *parser) outOfBounds(v *fileVariant) bool {
 	switch stock := v.row.Stock; {
 	case stock == nil && p.isInventory():
 	case stock == nil:
@@ -121,7 +126,7 @@ func (p *importParser) outOfBounds(v *shopifyVariant) bool {
 	case *stock < 0:
 		p.note(v.row.Line, noteNegative)
 		v.row.Stock = new(int64)
-	case *stock > maxStock:
+	case *stock > commerce.MaxStock:
 		p.refuse(v.row.Line, colStock, "the quantities of all locations add up to too much", "import a smaller quantity")
 		return true
 	}
@@ -129,12 +134,12 @@ func (p *importParser) outOfBounds(v *shopifyVariant) bool {
 }
 
 // key tells variants of a file apart.
-func (v *shopifyVariant) key() string {
+func (v *fileVariant) key() string {
 	return strings.Join(append([]string{v.sku, v.handle}, v.options...), "\x00")
 }
 
 // says reports whether another line says the same of the variant.
-func (v *shopifyVariant) says(other *shopifyVariant) bool {
+func (v *fileVariant) says(other *fileVariant) bool {
 	return equal(v.row.Price, other.row.Price) && equal(v.row.Stock, other.row.Stock)
 }
 
@@ -142,22 +147,22 @@ func (v *shopifyVariant) says(other *shopifyVariant) bool {
 func equal[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // slug is the SKU of a variant without one, as long as no other comes to the same.
-func (v *shopifyVariant) slug() string { return slug(append([]string{v.handle}, v.options...)...) }
+func (v *fileVariant) slug() string { return slug(append([]string{v.handle}, v.options...)...) }
 
 // both is the SKU of a variant whose own SKU others have, too.
-func (v *shopifyVariant) both() string { return v.sku + "-" + v.slug() }
+func (v *fileVariant) both() string { return v.sku + "-" + v.slug() }
 
 // distinct is an SKU with a checksum of what the variant is.
-func (v *shopifyVariant) distinct(sku string) string { return sku + "-" + v.checksum() }
+func (v *fileVariant) distinct(sku string) string { return sku + "-" + v.checksum() }
 
 // checksum is that of handle and options, which an SKU may be added to later.
-func (v *shopifyVariant) checksum() string {
+func (v *fileVariant) checksum() string {
 	return checksum(strings.Join(append([]string{v.handle}, v.options...), "\x00"))
 }
 
 func checksum(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return lowerBase32.EncodeToString(sum[:])[:checksumLen]
+	return checksumEncoding.EncodeToString(sum[:])[:checksumLen]
 }
 
 // fitting is an SKU of which a checksum replaces what is too long.
@@ -165,7 +170,7 @@ func fitting(sku string) string {
 	if utf8.RuneCountInString(sku) <= schema.MaxSKU {
 		return sku
 	}
-	return truncate(sku, schema.MaxSKU-checksumLen-1) + "-" + checksum(sku)
+	return firstCharacters(sku, schema.MaxSKU-checksumLen-1) + "-" + checksum(sku)
 }
 
 func slug(parts ...string) string {

@@ -1,4 +1,4 @@
-package commerce
+package shopifycsv
 
 import (
 	"encoding/csv"

@@ -1,4 +1,4 @@
-package commerce
+package shopifycsv
 
 import (
 	"strings"
@@ -49,14 +49,5 @@ func TestPlainText(t *testing.T) {
 	}
 	if text, cut := shortened(strings.Repeat("ä", schema.MaxDescription), schema.MaxDescription); len(text) != 2*schema.MaxDescription || cut {
 		t.Errorf("%d bytes of a text that fits", len(text))
-	}
-}
-
-// The decimals of ISO 4217, and not those that are usually shown.
-func TestMinorDigits(t *testing.T) {
-	for currency, want := range map[string]int{"USD": 2, "JPY": 0, "KWD": 3, "IQD": 3, "IDR": 2, "COP": 2, "PKR": 2, "CLF": 4} {
-		if got := MinorDigits(currency); got != want {
-			t.Errorf("%s has %d decimals, want %d", currency, got, want)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package commerce
+package shopifycsv
 
 import (
 	"cmp"
@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"holdfast/commerce"
 )
 
 // A price is digits with a decimal mark. Either mark may part the thousands if the other one is that of the decimals.
@@ -22,8 +24,8 @@ var (
 var ambiguous = regexp.MustCompile(`^[1-9]\d{0,2}[.,]\d{3}$`)
 
 // price reads a decimal number as minor units. In a file with semicolons, the comma is the decimal mark.
-func (p *importParser) price(line int, text string) int64 {
-	digits := MinorDigits(p.format.Currency)
+func (p *parser) price(line int, text string) int64 {
+	digits := commerce.MinorDigits(p.format.Currency)
 	if digits != 3 && ambiguous.MatchString(text) {
 		p.refuse(line, colPrice, fmt.Sprintf("%q could be thousands or decimals", text), "write it without a mark, or with two decimals")
 		return 0
@@ -52,15 +54,15 @@ func (p *importParser) price(line int, text string) int64 {
 		return 0
 	}
 	minor, err := strconv.ParseInt(match[1]+fraction+strings.Repeat("0", digits-len(fraction)), 10, 64)
-	if err != nil || minor > maxPrice {
-		p.refuse(line, colPrice, fmt.Sprintf("%q is too much", text), fmt.Sprintf("at most %d minor units are possible", int64(maxPrice)))
+	if err != nil || minor > commerce.MaxPrice {
+		p.refuse(line, colPrice, fmt.Sprintf("%q is too much", text), fmt.Sprintf("at most %d minor units are possible", int64(commerce.MaxPrice)))
 		return 0
 	}
 	return minor
 }
 
 // quantity is how many of a variant there are, nil if the line does not say.
-func (p *importParser) quantity(l fileLine) *int64 {
+func (p *parser) quantity(l fileLine) *int64 {
 	if !p.isInventory() {
 		quantity := p.number(l.number, colStock, p.cell(l, colStock))
 		if _, tracks := p.columns[colTracker]; quantity != nil && *quantity <= 0 && tracks && p.cell(l, colTracker) == "" {
@@ -95,17 +97,17 @@ func add(sum, quantity *int64) *int64 {
 // Three zeros behind the point could be thousands.
 var quantityPattern = regexp.MustCompile(`^(-?\d{1,15})(?:\.0{0,2})?$`)
 
-func (p *importParser) number(line int, column, text string) *int64 {
+func (p *parser) number(line int, column, text string) *int64 {
 	if text == "" || strings.EqualFold(text, notStocked) {
 		return nil
 	}
 	match := quantityPattern.FindStringSubmatch(text)
 	if match != nil {
-		if quantity, err := strconv.ParseInt(match[1], 10, 64); err == nil && quantity <= maxStock {
+		if quantity, err := strconv.ParseInt(match[1], 10, 64); err == nil && quantity <= commerce.MaxStock {
 			return &quantity
 		}
 	}
 	p.refuse(line, column, fmt.Sprintf("%.40q is no stock", text),
-		fmt.Sprintf("write a whole number up to %d, or leave it empty to keep what there is", int64(maxStock)))
+		fmt.Sprintf("write a whole number up to %d, or leave it empty to keep what there is", int64(commerce.MaxStock)))
 	return nil
 }
