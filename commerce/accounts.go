@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"entgo.io/ent/dialect"
@@ -11,7 +13,9 @@ import (
 
 	"holdfast/ent"
 	"holdfast/ent/account"
+	"holdfast/ent/entry"
 	"holdfast/ent/schema"
+	"holdfast/ent/transfer"
 	"holdfast/ent/user"
 	"holdfast/lockprovider"
 )
@@ -259,36 +263,65 @@ func (s *Accounts) room(ctx context.Context, tx *ent.Tx, userID string) error {
 
 // Get returns an account of the viewer. It returns nil if there is none or it is another customer's.
 func (s *Accounts) Get(ctx context.Context, v Viewer, id string) (*ent.Account, error) {
+	byID, err := s.GetAll(ctx, v, []string{id})
+	return byID[id], err
+}
+
+// GetAll is Get for several accounts. It returns those of the viewer, by their IDs.
+func (s *Accounts) GetAll(ctx context.Context, v Viewer, ids []string) (map[string]*ent.Account, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
 	}
-	row, err := orNil(s.Client.Account.Get(ctx, id))
-	if err != nil || row == nil || padded(id) || !v.may(row.UserID) {
+	rows, err := s.Client.Account.Query().Where(account.IDIn(ids...)).All(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return row, nil
+	byID := make(map[string]*ent.Account, len(rows))
+	for _, row := range rows {
+		if v.may(row.UserID) {
+			byID[row.ID] = row
+		}
+	}
+	return byID, nil
 }
 
 // GetTransfer returns a transfer from or to an account of the viewer, or nil if there is none.
 func (s *Accounts) GetTransfer(ctx context.Context, v Viewer, id string) (*ent.Transfer, error) {
+	byID, err := s.GetTransfers(ctx, v, []string{id})
+	return byID[id], err
+}
+
+// GetTransfers returns transfers from or to accounts of the viewer, by their IDs. It waits for those that were accepted.
+func (s *Accounts) GetTransfers(ctx context.Context, v Viewer, ids []string) (map[string]*ent.Transfer, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
 	}
-	if padded(id) {
-		return nil, nil
-	}
-	row, err := awaited(ctx, s.core, lockprovider.Accounts, prefixTransfer, id, func(ctx context.Context) (*ent.Transfer, error) {
-		return s.Client.Transfer.Get(ctx, id)
+	byID := make(map[string]*ent.Transfer, len(ids))
+	err := allAwaited(ctx, s.core, lockprovider.Accounts, prefixTransfer, ids, func(ctx context.Context, ids []string) ([]string, error) {
+		rows, err := s.Client.Transfer.Query().Where(transfer.IDIn(ids...)).All(ctx)
+		found := make([]string, len(rows))
+		for i, row := range rows {
+			byID[row.ID], found[i] = row, row.ID
+		}
+		return found, err
 	})
-	if err != nil || row == nil || v.may(row.UserID) {
-		return row, err
-	}
-	owned, err := s.Client.Account.Query().Where(
-		account.IDIn(row.FromAccountID, row.ToAccountID), account.UserID(v.UserID)).Exist(ctx)
-	if err != nil || !owned {
+	if err != nil {
 		return nil, err
 	}
-	return row, nil
+	var parties []string
+	for _, row := range byID {
+		if !v.may(row.UserID) {
+			parties = append(parties, row.FromAccountID, row.ToAccountID)
+		}
+	}
+	if parties == nil {
+		return byID, nil
+	}
+	owned, err := s.GetAll(ctx, v, parties)
+	maps.DeleteFunc(byID, func(_ string, row *ent.Transfer) bool {
+		return !v.may(row.UserID) && owned[row.FromAccountID] == nil && owned[row.ToAccountID] == nil
+	})
+	return byID, err
 }
 
 // List is the viewer's accounts, oldest first.
@@ -296,20 +329,15 @@ func (s *Accounts) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.A
 	if err := v.customer(); err != nil {
 		return PageOf[*ent.Account]{}, err
 	}
-	listed := listing{"accounts:" + v.UserID, timeAndID}
-	from, err := page.from(listed)
+	asked, err := page.of(listing{"accounts:" + v.UserID, timeAndID, account.FieldCreatedAt, false})
 	if err != nil {
 		return PageOf[*ent.Account]{}, err
 	}
-	query := s.Client.Account.Query().Where(account.UserID(v.UserID))
-	if from != nil {
-		query.Where(account.Or(account.CreatedAtGT(from.Time), account.And(account.CreatedAt(from.Time), account.IDGT(from.ID))))
-	}
-	rows, err := query.Order(ent.Asc(account.FieldCreatedAt, account.FieldID)).Limit(page.First + 1).All(ctx)
+	rows, err := s.Client.Account.Query().Where(account.UserID(v.UserID), asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Account]{}, err
 	}
-	return pageOf(rows, page.First, listed, func(a *ent.Account) position { return position{Time: a.CreatedAt, ID: a.ID} }), nil
+	return pageOf(rows, asked, func(a *ent.Account) position { return position{Time: a.CreatedAt, ID: a.ID} }), nil
 }
 
 // Balances tells the money in each account, in minor units.
@@ -323,21 +351,31 @@ func (s *Accounts) Entries(ctx context.Context, v Viewer, accountID string, page
 	return pages[0], errs[0]
 }
 
-// Entry returns an entry of the viewer's wallet or of one of their accounts, or nil if there is none.
-func (s *Accounts) Entry(ctx context.Context, v Viewer, id string) (*ent.Entry, error) {
+// EntriesByID returns those of the entries that are of the viewer's wallet or of one of their accounts.
+func (s *Accounts) EntriesByID(ctx context.Context, v Viewer, ids []int64) (map[int64]*ent.Entry, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
 	}
-	row, err := s.entry(ctx, id)
-	if err != nil || row == nil || v.Admin || row.Balance == lockprovider.PointsKey(v.UserID) {
-		return row, err
-	}
-	accountID, ok := strings.CutPrefix(row.Balance, lockprovider.AccountKey(""))
-	if !ok {
-		return nil, nil
-	}
-	if owned, err := s.Get(ctx, v, accountID); err != nil || owned == nil {
+	rows, err := s.Client.Entry.Query().Where(entry.IDIn(ids...)).All(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return row, nil
+	byID, accounts := make(map[int64]*ent.Entry, len(rows)), map[string][]*ent.Entry{}
+	for _, row := range rows {
+		if v.Admin || row.Balance == lockprovider.PointsKey(v.UserID) {
+			byID[row.ID] = row
+		} else if accountID, ok := strings.CutPrefix(row.Balance, lockprovider.AccountKey("")); ok {
+			accounts[accountID] = append(accounts[accountID], row)
+		}
+	}
+	if len(accounts) == 0 {
+		return byID, nil
+	}
+	owned, err := s.GetAll(ctx, v, slices.Collect(maps.Keys(accounts)))
+	for id := range owned {
+		for _, row := range accounts[id] {
+			byID[row.ID] = row
+		}
+	}
+	return byID, err
 }

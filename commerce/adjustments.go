@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"holdfast/ent"
-	"holdfast/ent/adjustment"
 	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 )
@@ -15,26 +14,22 @@ import (
 // reason and a name, for as long as the journal has its entry.
 type Adjustments struct{ *core }
 
-var allAdjustments = listing{"adjustments", numberOnly}
+var allAdjustments = listing{"adjustments", numberOnly, "", true}
 
 // List is all adjustments, newest first. Admins only.
 func (s *Adjustments) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Adjustment], error) {
 	if err := v.admin(); err != nil {
 		return PageOf[*ent.Adjustment]{}, err
 	}
-	from, err := page.from(allAdjustments)
+	asked, err := page.of(allAdjustments)
 	if err != nil {
 		return PageOf[*ent.Adjustment]{}, err
 	}
-	query := s.Client.Adjustment.Query()
-	if from != nil {
-		query.Where(adjustment.IDLT(from.Number))
-	}
-	rows, err := query.Order(ent.Desc(adjustment.FieldID)).Limit(page.First + 1).All(ctx)
+	rows, err := s.Client.Adjustment.Query().Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Adjustment]{}, err
 	}
-	return pageOf(rows, page.First, allAdjustments, func(a *ent.Adjustment) position { return position{Number: a.ID} }), nil
+	return pageOf(rows, asked, func(a *ent.Adjustment) position { return position{Number: a.ID} }), nil
 }
 
 // checkAdjustment checks what is to be corrected, and that there is a reason.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"unicode/utf8"
 
@@ -12,7 +13,6 @@ import (
 
 	"holdfast/commerce/textsearch"
 	"holdfast/ent"
-	"holdfast/ent/predicate"
 	"holdfast/ent/product"
 	"holdfast/ent/schema"
 	"holdfast/lockprovider"
@@ -345,11 +345,15 @@ func (s *Catalog) Product(ctx context.Context, id string) (*ent.Product, error) 
 // Show returns a product that the viewer may look up, or nil if there is none: one that is off sale is for administrators. Orders
 // show it to their customers all the same.
 func (s *Catalog) Show(ctx context.Context, v Viewer, id string) (*ent.Product, error) {
-	row, err := s.Product(ctx, id)
-	if err != nil || row == nil || row.ArchivedAt != nil && !v.Admin {
-		return nil, err
-	}
-	return row, nil
+	byID, err := s.ShowAll(ctx, v, []string{id})
+	return byID[id], err
+}
+
+// ShowAll is Show for several products. It returns those that the viewer may look up, by their IDs.
+func (s *Catalog) ShowAll(ctx context.Context, v Viewer, ids []string) (map[string]*ent.Product, error) {
+	byID, err := s.ProductsByID(ctx, ids)
+	maps.DeleteFunc(byID, func(_ string, row *ent.Product) bool { return row.ArchivedAt != nil && !v.Admin })
+	return byID, err
 }
 
 // ProductsByID returns those of the products that exist.
@@ -411,8 +415,8 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	if _, known := productOrders[order]; !known {
 		order = NewestFirst
 	}
-	listed := listing{"products:" + string(order), productOrders[order].by}
-	from, err := q.Page.from(listed)
+	sorting := productOrders[order]
+	asked, err := q.Page.of(listing{"products:" + string(order), sorting.by, sorting.column, sorting.descending})
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
@@ -422,14 +426,14 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	}
 	var rows []*ent.Product
 	if words != nil {
-		rows, err = s.search(ctx, words, q, order, from, q.Page.First+1)
+		rows, err = s.search(ctx, words, q, asked)
 	} else {
-		rows, err = s.list(ctx, q, order, from, q.Page.First+1)
+		rows, err = s.list(ctx, q, asked)
 	}
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	return pageOf(rows, q.Page.First, listed, productOrders[order].at), nil
+	return pageOf(rows, asked, sorting.at), nil
 }
 
 // searchWords returns the words of a search; nil if there is nothing to search for.
@@ -448,50 +452,29 @@ func searchWords(search string) ([]string, error) {
 	return words, nil
 }
 
-// list returns up to limit products in an order, behind a position.
-func (s *Catalog) list(ctx context.Context, q ProductQuery, order ProductOrder, from *position, limit int) ([]*ent.Product, error) {
-	query := s.Client.Product.Query()
+// list reads the products of a span.
+func (s *Catalog) list(ctx context.Context, q ProductQuery, asked span) ([]*ent.Product, error) {
+	query := s.Client.Product.Query().Where(asked.within)
 	if !q.IncludeArchived {
 		query.Where(product.ArchivedAtIsNil())
 	}
-	sorting := productOrders[order]
-	if from != nil {
-		query.Where(sorting.after(*from))
-	}
-	return query.Order(sorting.order...).Limit(limit).All(ctx)
+	return query.Order(asked.sorted).Limit(asked.limit()).All(ctx)
 }
 
-// productOrders are keyset orders: each sorts by a key and the ID, and continues after a position. The first of the two conditions
-// on the key is what an index can begin with.
-var productOrders = map[ProductOrder]struct {
-	by    sortKey
-	order []product.OrderOption
-	at    func(*ent.Product) position
-	after func(position) predicate.Product
-}{
-	NewestFirst: {
-		by:    timeAndID,
-		order: []product.OrderOption{ent.Desc(product.FieldCreatedAt, product.FieldID)},
-		at:    func(p *ent.Product) position { return position{Time: p.CreatedAt, ID: p.ID} },
-		after: func(at position) predicate.Product {
-			return product.And(product.CreatedAtLTE(at.Time), product.Or(product.CreatedAtLT(at.Time), product.IDLT(at.ID)))
-		},
-	},
-	ByName: {
-		by:    textAndID,
-		order: []product.OrderOption{ent.Asc(product.FieldName, product.FieldID)},
-		at:    func(p *ent.Product) position { return position{Text: p.Name, ID: p.ID} },
-		after: func(at position) predicate.Product {
-			return product.And(product.NameGTE(at.Text), product.Or(product.NameGT(at.Text), product.IDGT(at.ID)))
-		},
-	},
-	PriceAscending: {
-		by:    numberAndID,
-		order: []product.OrderOption{ent.Asc(product.FieldPriceMinor, product.FieldID)},
-		at:    func(p *ent.Product) position { return position{Number: p.PriceMinor, ID: p.ID} },
-		after: func(at position) predicate.Product {
-			return product.And(product.PriceMinorGTE(at.Number),
-				product.Or(product.PriceMinorGT(at.Number), product.IDGT(at.ID)))
-		},
-	},
+// productSorting is an order of a list of products. Search documents have columns of the same names.
+type productSorting struct {
+	by         sortKey
+	column     string
+	descending bool
+	at         func(*ent.Product) position
 }
+
+var productOrders = map[ProductOrder]productSorting{
+	NewestFirst:    {timeAndID, product.FieldCreatedAt, true, createdAt},
+	ByName:         {textAndID, product.FieldName, false, func(p *ent.Product) position { return position{Text: p.Name, ID: p.ID} }},
+	PriceAscending: {numberAndID, product.FieldPriceMinor, false, priceOf},
+}
+
+func createdAt(p *ent.Product) position { return position{Time: p.CreatedAt, ID: p.ID} }
+
+func priceOf(p *ent.Product) position { return position{Number: p.PriceMinor, ID: p.ID} }

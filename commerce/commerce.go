@@ -6,6 +6,7 @@ package commerce
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -203,6 +204,37 @@ func awaited[T any](
 		return nil, err
 	}
 	return orNil(load(ctx))
+}
+
+// allAwaited calls load with IDs. It calls load once more with those of them that load did not find, and that name objects of changes
+// which a strategy had accepted. load returns the IDs that it found.
+func allAwaited(
+	ctx context.Context, c *core, family lockprovider.Family, prefix string, ids []string,
+	load func(ctx context.Context, ids []string) (found []string, err error),
+) error {
+	found, err := load(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var accepted []string
+	for _, id := range ids {
+		change, ok := uuidOf(prefix, id)
+		if !ok || slices.Contains(found, id) {
+			continue
+		}
+		held, err := c.await(ctx, family, change)
+		if err != nil {
+			return err
+		}
+		if held {
+			accepted = append(accepted, id)
+		}
+	}
+	if accepted == nil {
+		return nil
+	}
+	_, err = load(ctx, accepted)
+	return err
 }
 
 // inTx runs f in a transaction of its own, for writes that move no existing balance. If the database aborts the

@@ -3,6 +3,7 @@ package commerce
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"strings"
 	"time"
 
@@ -212,24 +213,30 @@ func (s *Coupons) Get(ctx context.Context, id string) (*ent.Coupon, error) {
 
 // Show returns a coupon that the viewer may look up, or nil if there is none: one that begins later is for administrators.
 func (s *Coupons) Show(ctx context.Context, v Viewer, id string) (*ent.Coupon, error) {
-	row, err := s.Get(ctx, id)
-	if err != nil || row == nil || row.ValidFrom != nil && row.ValidFrom.After(s.now()) && !v.Admin {
+	byID, err := s.ShowAll(ctx, v, []string{id})
+	return byID[id], err
+}
+
+// ShowAll is Show for several coupons. It returns those that the viewer may look up, by their IDs.
+func (s *Coupons) ShowAll(ctx context.Context, v Viewer, ids []string) (map[string]*ent.Coupon, error) {
+	rows, err := s.Client.Coupon.Query().Where(coupon.IDIn(ids...)).All(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return row, nil
+	byID, now := make(map[string]*ent.Coupon, len(rows)), s.now()
+	for _, row := range rows {
+		if row.ValidFrom == nil || !row.ValidFrom.After(now) || v.Admin {
+			byID[row.ID] = row
+		}
+	}
+	return byID, nil
 }
 
 // GetIssue returns an issued coupon of the viewer, with its coupon. It returns nil if there is none or it is another
 // customer's.
 func (s *Coupons) GetIssue(ctx context.Context, v Viewer, id string) (*ent.CouponIssue, error) {
-	if v.UserID == "" || padded(id) { // nothing to wait for
-		return nil, nil
-	}
-	row, err := s.couponIssue(ctx, id)
-	if err != nil || row == nil || !v.may(row.UserID) {
-		return nil, err
-	}
-	return row, nil
+	byID, err := s.Issues(ctx, v, []string{id})
+	return byID[id], err
 }
 
 // couponIssue returns an issued coupon with its coupon, or nil if there is none. It waits for one that was accepted.
@@ -237,44 +244,42 @@ func (c *core) couponIssue(ctx context.Context, id string) (*ent.CouponIssue, er
 	return awaited(ctx, c, lockprovider.Coupons, prefixIssue, id, c.Client.CouponIssue.Query().Where(couponissue.ID(id)).WithCoupon().Only)
 }
 
-// Issues returns issued coupons of the viewer by their IDs, with their coupons; those of others are left out.
+// Issues returns issued coupons of the viewer by their IDs, with their coupons; those of others are left out. It waits for those
+// that were accepted.
 func (s *Coupons) Issues(ctx context.Context, v Viewer, ids []string) (map[string]*ent.CouponIssue, error) {
-	rows, err := s.Client.CouponIssue.Query().Where(couponissue.IDIn(ids...)).WithCoupon().All(ctx)
-	if err != nil {
-		return nil, err
+	if v.UserID == "" { // nothing to wait for
+		return nil, nil
 	}
-	byID := make(map[string]*ent.CouponIssue, len(rows))
-	for _, row := range rows {
-		if v.may(row.UserID) {
-			byID[row.ID] = row
+	byID := make(map[string]*ent.CouponIssue, len(ids))
+	err := allAwaited(ctx, s.core, lockprovider.Coupons, prefixIssue, ids, func(ctx context.Context, ids []string) ([]string, error) {
+		rows, err := s.Client.CouponIssue.Query().Where(couponissue.IDIn(ids...)).WithCoupon().All(ctx)
+		found := make([]string, len(rows))
+		for i, row := range rows {
+			byID[row.ID], found[i] = row, row.ID
 		}
-	}
-	return byID, nil
+		return found, err
+	})
+	maps.DeleteFunc(byID, func(_ string, row *ent.CouponIssue) bool { return !v.may(row.UserID) })
+	return byID, err
 }
 
-var allCoupons = listing{"coupons", timeAndID}
+var allCoupons = listing{"coupons", timeAndID, coupon.FieldCreatedAt, true}
 
 // List is all coupons, newest first. Those that begin later are for administrators.
 func (s *Coupons) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Coupon], error) {
-	from, err := page.from(allCoupons)
+	asked, err := page.of(allCoupons)
 	if err != nil {
 		return PageOf[*ent.Coupon]{}, err
 	}
-	query := s.Client.Coupon.Query()
+	query := s.Client.Coupon.Query().Where(asked.within)
 	if !v.Admin {
 		query.Where(coupon.Or(coupon.ValidFromIsNil(), coupon.ValidFromLTE(s.now())))
 	}
-	if from != nil {
-		query.Where(coupon.Or(
-			coupon.CreatedAtLT(from.Time),
-			coupon.And(coupon.CreatedAt(from.Time), coupon.IDLT(from.ID)),
-		))
-	}
-	rows, err := query.Order(ent.Desc(coupon.FieldCreatedAt, coupon.FieldID)).Limit(page.First + 1).All(ctx)
+	rows, err := query.Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Coupon]{}, err
 	}
-	return pageOf(rows, page.First, allCoupons, func(c *ent.Coupon) position { return position{Time: c.CreatedAt, ID: c.ID} }), nil
+	return pageOf(rows, asked, func(c *ent.Coupon) position { return position{Time: c.CreatedAt, ID: c.ID} }), nil
 }
 
 // Held lists the viewer's issued coupons, newest first, with their coupons.
@@ -282,23 +287,16 @@ func (s *Coupons) Held(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Co
 	if err := v.customer(); err != nil {
 		return PageOf[*ent.CouponIssue]{}, err
 	}
-	listed := listing{"couponIssues:" + v.UserID, timeAndID}
-	from, err := page.from(listed)
+	asked, err := page.of(listing{"couponIssues:" + v.UserID, timeAndID, couponissue.FieldIssuedAt, true})
 	if err != nil {
 		return PageOf[*ent.CouponIssue]{}, err
 	}
-	query := s.Client.CouponIssue.Query().Where(couponissue.UserID(v.UserID)).WithCoupon()
-	if from != nil {
-		query.Where(couponissue.Or(
-			couponissue.IssuedAtLT(from.Time),
-			couponissue.And(couponissue.IssuedAt(from.Time), couponissue.IDLT(from.ID)),
-		))
-	}
-	rows, err := query.Order(ent.Desc(couponissue.FieldIssuedAt, couponissue.FieldID)).Limit(page.First + 1).All(ctx)
+	rows, err := s.Client.CouponIssue.Query().Where(couponissue.UserID(v.UserID), asked.within).WithCoupon().
+		Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.CouponIssue]{}, err
 	}
-	return pageOf(rows, page.First, listed, func(i *ent.CouponIssue) position { return position{Time: i.IssuedAt, ID: i.ID} }), nil
+	return pageOf(rows, asked, func(i *ent.CouponIssue) position { return position{Time: i.IssuedAt, ID: i.ID} }), nil
 }
 
 // Issued tells how much of each coupon's quota is issued.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -512,21 +513,52 @@ func (s *Orders) Get(ctx context.Context, v Viewer, id string) (*ent.Order, erro
 // Find is Get that also finds an order which Redis has accepted, and the database has not confirmed yet or has refused. It
 // tells which of them it is.
 func (s *Orders) Find(ctx context.Context, v Viewer, id string) (*ent.Order, Persistence, error) {
+	byID, err := s.FindAll(ctx, v, []string{id}, true)
+	return byID[id].Order, byID[id].Persistence, err
+}
+
+// FoundOrder is an order, and whether the database has confirmed it.
+type FoundOrder struct {
+	Order       *ent.Order
+	Persistence Persistence
+}
+
+// FindAll is Find for several orders. It returns those of the viewer, by their IDs. Without lines, it does not read those of orders
+// in the database.
+func (s *Orders) FindAll(ctx context.Context, v Viewer, ids []string, lines bool) (map[string]FoundOrder, error) {
 	if err := v.customer(); err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	if padded(id) {
-		return nil, "", nil
+	rows, err := s.detailed(s.Client.Order.Query().Where(order.IDIn(ids...)), lines).All(ctx)
+	if err != nil {
+		return nil, err
 	}
-	row, err := orNil(s.load(ctx, id))
-	persistence := Persisted
-	if err == nil && row == nil {
-		row, persistence, err = s.accepted(ctx, id)
+	byID := make(map[string]FoundOrder, len(ids))
+	for _, row := range rows {
+		byID[row.ID] = FoundOrder{row, Persisted}
 	}
-	if err != nil || row == nil || !v.may(row.UserID) {
-		return nil, "", err
+	for _, id := range ids {
+		if byID[id].Order != nil || padded(id) {
+			continue
+		}
+		row, persistence, err := s.accepted(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if row != nil {
+			byID[id] = FoundOrder{row, persistence}
+		}
 	}
-	return row, persistence, nil
+	maps.DeleteFunc(byID, func(_ string, found FoundOrder) bool { return !v.may(found.Order.UserID) })
+	return byID, nil
+}
+
+// detailed has a query read what is shown of orders. Without lines, it does not read those: an order may have many.
+func (s *Orders) detailed(query *ent.OrderQuery, lines bool) *ent.OrderQuery {
+	if lines {
+		return withDetails(query)
+	}
+	return query.WithPayment()
 }
 
 // accepted looks for an order that was accepted and that the database does not hold. It finds none if the strategy of the
@@ -588,23 +620,14 @@ func (s *Orders) List(ctx context.Context, v Viewer, page Page, lines bool) (Pag
 	if err := v.customer(); err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
-	listed := listing{"orders:" + v.UserID, timeAndID}
-	from, err := page.from(listed)
+	asked, err := page.of(listing{"orders:" + v.UserID, timeAndID, order.FieldCreatedAt, true})
 	if err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
-	query := s.Client.Order.Query().Where(order.UserID(v.UserID))
-	if from != nil {
-		query.Where(order.Or(order.CreatedAtLT(from.Time), order.And(order.CreatedAt(from.Time), order.IDLT(from.ID))))
-	}
-	if lines {
-		withDetails(query)
-	} else {
-		query.WithPayment()
-	}
-	rows, err := query.Order(ent.Desc(order.FieldCreatedAt, order.FieldID)).Limit(page.First + 1).All(ctx)
+	query := s.detailed(s.Client.Order.Query().Where(order.UserID(v.UserID), asked.within), lines)
+	rows, err := query.Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
-	return pageOf(rows, page.First, listed, func(o *ent.Order) position { return position{Time: o.CreatedAt, ID: o.ID} }), nil
+	return pageOf(rows, asked, func(o *ent.Order) position { return position{Time: o.CreatedAt, ID: o.ID} }), nil
 }

@@ -3,24 +3,33 @@ package commerce
 import (
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
 )
 
 // MaxPage bounds a page.
 const MaxPage = 100
 
-// Page asks for the first items after a cursor.
+// Page asks for the first items of a list, or for the last ones, between two cursors.
 type Page struct {
-	First int    // 1 to MaxPage
-	After string // a cursor that a page gave out; "" begins
+	First int    // 1 to MaxPage; 0 for the last items
+	After string // a cursor that a page gave out; "" begins at the beginning of the list
+	// Backward asks for the last items. Otherwise Last means nothing.
+	Backward bool
+	Last     int    // 1 to MaxPage
+	Before   string // a cursor that a page gave out; "" ends at the end of the list
 }
 
-// PageOf is one page of a list.
+// PageOf is one page of a list, in the order of the list.
 type PageOf[T any] struct {
 	Items   []T
 	Cursors []string // of the items, in their order
-	HasNext bool
+	// HasNext and HasPrevious are as the Relay specification of cursor connections has them: in the direction in which the page was
+	// asked for, whether more items are there; in the other direction, whether the page begins at a cursor.
+	HasNext, HasPrevious bool
 }
 
 // listing is one list in one order. A cursor belongs to one listing: in another one, its position means nothing. Filters do not
@@ -29,6 +38,9 @@ type listing struct {
 	// name is unique among all listings. That of a list within an object, such as a journal, has the name of the object in it.
 	name string
 	by   sortKey
+	// column is what rows are sorted by, and then by the column id; "" if they are sorted by the column id alone.
+	column     string
+	descending bool
 }
 
 // sortKey is what a listing is sorted by.
@@ -41,7 +53,10 @@ const (
 	numberOnly // of rows whose number is unique
 )
 
-// position is what a cursor says: a listing, the sort key of the last item, and its ID, because keys may be equal.
+// columnID is what all tables name their identifiers.
+const columnID = "id"
+
+// position is what a cursor says: a listing, the sort key of an item, and its ID, because keys may be equal.
 type position struct {
 	List   string    `json:"l"`
 	Time   time.Time `json:"t,omitzero"`
@@ -66,6 +81,18 @@ func (p position) in(l listing) position {
 	return own
 }
 
+// key returns the sort key of a position in a listing.
+func (p position) key(l listing) any {
+	switch l.by {
+	case timeAndID:
+		return p.Time
+	case textAndID:
+		return p.Text
+	default:
+		return p.Number
+	}
+}
+
 // storable reports whether the position can be written as a cursor, and every database can compare with it. PostgreSQL has no NUL,
 // and no year before 1 as Go writes it; JSON has no year after 9999. The year is that of UTC, in which cursors are.
 func (p position) storable() bool {
@@ -75,35 +102,122 @@ func (p position) storable() bool {
 
 func (p position) cursor() string { return base64.RawURLEncoding.EncodeToString(mustJSON(p)) }
 
-// from checks the page and decodes its cursor, which must be one that the listing gives out; nil means from the beginning.
-func (p Page) from(l listing) (*position, error) {
-	if p.First < 1 || p.First > MaxPage {
-		return nil, invalid([]string{"first"}, "first must be 1 to %d, not %d", MaxPage, p.First)
+// span is what a page reads of a listing: up to limit rows between two positions, from the first one on, or from the last one back.
+type span struct {
+	listing
+	after, before *position // neither is in the span; nil stands for an end of the list
+	backward      bool
+	size          int
+}
+
+// of checks the page and decodes its cursors, which must be ones that the listing gives out.
+func (p Page) of(l listing) (s span, err error) {
+	s = span{listing: l, size: p.First, backward: p.Backward}
+	argument := "first"
+	if s.backward {
+		if p.First != 0 {
+			return s, invalid([]string{"last"}, "first and last cannot be given together; leave one of them out")
+		}
+		s.size, argument = p.Last, "last"
 	}
-	if p.After == "" {
+	if s.size < 1 || s.size > MaxPage {
+		return s, invalid([]string{argument}, "%s must be 1 to %d, not %d", argument, MaxPage, s.size)
+	}
+	if s.after, err = l.position("after", p.After); err != nil {
+		return s, err
+	}
+	s.before, err = l.position("before", p.Before)
+	return s, err
+}
+
+// position decodes a cursor of the listing; nil for none.
+func (l listing) position(argument, cursor string) (*position, error) {
+	if cursor == "" {
 		return nil, nil
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(p.After)
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
 	var at position
 	if err == nil {
 		err = json.Unmarshal(raw, &at)
 	}
 	// A cursor has one spelling: what is encoded again is another text if there was anything else in it.
-	if err != nil || !at.storable() || at.in(l).cursor() != p.After {
-		return nil, invalid([]string{"after"}, "after is not a cursor of this list in this order; leave it out to begin at the first page")
+	if err != nil || !at.storable() || at.in(l).cursor() != cursor {
+		return nil, invalid([]string{argument},
+			"%s is not a cursor of this list in this order; leave it out to ask for a page without it", argument)
 	}
 	return &at, nil
 }
 
-// pageOf cuts rows, of which one more than asked was read, to a page.
-func pageOf[T any](rows []T, first int, l listing, at func(T) position) PageOf[T] {
-	var page PageOf[T]
-	if len(rows) > first {
-		rows, page.HasNext = rows[:first], true
+// limit is how many rows to read: one more than the page has, to know whether there are more.
+func (s span) limit() int { return s.size + 1 }
+
+// isDescending reports whether rows are read from the greatest key on.
+func (s span) isDescending() bool { return s.descending != s.backward }
+
+// start and end are where the rows that are read begin, and where they end at the latest.
+func (s span) start() *position {
+	if s.backward {
+		return s.before
+	}
+	return s.after
+}
+
+func (s span) end() *position {
+	if s.backward {
+		return s.after
+	}
+	return s.before
+}
+
+// within selects the rows of the span. It fits Where of each query of ent.
+func (s span) within(rows *entsql.Selector) {
+	if s.after != nil {
+		rows.Where(s.beyond(rows, s.after, !s.descending))
+	}
+	if s.before != nil {
+		rows.Where(s.beyond(rows, s.before, s.descending))
+	}
+}
+
+// beyond selects rows with a greater key, or with a less one, than a position. The first of the two conditions on the key is what an
+// index can begin with.
+func (s span) beyond(rows *entsql.Selector, at *position, greater bool) *entsql.Predicate {
+	than, orEqual := entsql.LT, entsql.LTE
+	if greater {
+		than, orEqual = entsql.GT, entsql.GTE
+	}
+	id, key := rows.C(columnID), at.key(s.listing)
+	if s.by == numberOnly {
+		return than(id, key)
+	}
+	column := rows.C(s.column)
+	return entsql.And(orEqual(column, key), entsql.Or(than(column, key), than(id, at.ID)))
+}
+
+// sorted reads the rows in the direction of the span. It fits Order of each query of ent.
+func (s span) sorted(rows *entsql.Selector) {
+	direction := entsql.Asc
+	if s.isDescending() {
+		direction = entsql.Desc
+	}
+	if s.by != numberOnly {
+		rows.OrderBy(direction(rows.C(s.column)))
+	}
+	rows.OrderBy(direction(rows.C(columnID)))
+}
+
+// pageOf cuts rows of a span, of which one more than asked was read, to a page.
+func pageOf[T any](rows []T, s span, at func(T) position) PageOf[T] {
+	more := len(rows) > s.size
+	rows = rows[:min(len(rows), s.size)]
+	page := PageOf[T]{HasNext: more, HasPrevious: s.after != nil}
+	if s.backward {
+		slices.Reverse(rows)
+		page.HasNext, page.HasPrevious = s.before != nil, more
 	}
 	page.Items, page.Cursors = rows, make([]string, len(rows))
 	for i, row := range rows {
-		page.Cursors[i] = at(row).in(l).cursor()
+		page.Cursors[i] = at(row).in(s.listing).cursor()
 	}
 	return page
 }

@@ -2,7 +2,6 @@ package commerce
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -91,36 +90,21 @@ func (s *Points) Entries(ctx context.Context, v Viewer, userID string, page Page
 
 // entries is the journal of one balance, newest first.
 func (c *core) entries(ctx context.Context, balance string, page Page) (PageOf[*ent.Entry], error) {
-	listed := journal(balance)
-	from, err := page.from(listed)
+	asked, err := page.of(journal(balance))
 	if err != nil {
 		return PageOf[*ent.Entry]{}, err
 	}
-	query := c.Client.Entry.Query().Where(entry.Balance(balance))
-	if from != nil {
-		query.Where(entry.IDLT(from.Number))
-	}
-	rows, err := query.Order(ent.Desc(entry.FieldID)).Limit(page.First + 1).All(ctx)
+	rows, err := c.Client.Entry.Query().Where(entry.Balance(balance), asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Entry]{}, err
 	}
-	return pageOf(rows, page.First, listed, entryPosition), nil
+	return pageOf(rows, asked, entryPosition), nil
 }
 
 // journal is the listing of the entries of one balance, newest first.
-func journal(balance string) listing { return listing{"entries:" + balance, numberOnly} }
+func journal(balance string) listing { return listing{"entries:" + balance, numberOnly, "", true} }
 
 func entryPosition(e *ent.Entry) position { return position{Number: e.ID} }
-
-// Entry returns an entry of the journal that the viewer may see, or nil if there is none.
-func (c *core) entry(ctx context.Context, id string) (*ent.Entry, error) {
-	number, err := strconv.ParseInt(id, 10, 64)
-	if err != nil {
-		return nil, nil //nolint:nilerr // not an ID that was ever given out: there is no such entry
-	}
-	row, err := c.Client.Entry.Get(ctx, number)
-	return orNil(row, err)
-}
 
 // orNil turns "not found" into nil.
 func orNil[T any](row *T, err error) (*T, error) {

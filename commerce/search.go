@@ -31,15 +31,13 @@ const (
 // beyond is the last character of Unicode, which no word has: words that begin with x are from x to x + beyond.
 const beyond = "\U0010ffff"
 
-// search returns up to limit products in the order of a list, behind a position, that have words beginning with each of the words.
-func (s *Catalog) search(
-	ctx context.Context, words []string, q ProductQuery, order ProductOrder, from *position, limit int,
-) ([]*ent.Product, error) {
+// search reads the products of a span of a list that have words beginning with each of the words.
+func (s *Catalog) search(ctx context.Context, words []string, q ProductQuery, asked span) ([]*ent.Product, error) {
 	found := &searching{
 		query: s.Client.QueryContext, dialect: s.Ledger.Dialect(), words: words, includeArchived: q.IncludeArchived,
-		order: documentOrders[order], step: s.searchStep, limit: limit,
+		span: asked, step: s.searchStep,
 	}
-	ids, err := found.page(ctx, from)
+	ids, err := found.page(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("search products: %w", err)
 	}
@@ -56,27 +54,23 @@ func (s *Catalog) search(
 	return rows, nil
 }
 
-// documentOrder is the order of a list, as search documents have it.
-type documentOrder struct {
-	column, index string
-	descending    bool
-	key           func(*position) any // the sort key of a position
-	scan          func(*position) any // where a sort key that is read goes to
+// documentIndexes are the indexes of search documents, by the column that they are sorted by.
+var documentIndexes = map[string]string{
+	searchdocument.FieldCreatedAt:  "searchdocument_created_at_product_id",
+	searchdocument.FieldName:       "searchdocument_name_product_id",
+	searchdocument.FieldPriceMinor: "searchdocument_price_minor_product_id",
 }
 
-var documentOrders = map[ProductOrder]documentOrder{
-	NewestFirst: {
-		column: searchdocument.FieldCreatedAt, index: "searchdocument_created_at_product_id", descending: true,
-		key: func(at *position) any { return at.Time }, scan: func(at *position) any { return &at.Time },
-	},
-	ByName: {
-		column: searchdocument.FieldName, index: "searchdocument_name_product_id",
-		key: func(at *position) any { return at.Text }, scan: func(at *position) any { return &at.Text },
-	},
-	PriceAscending: {
-		column: searchdocument.FieldPriceMinor, index: "searchdocument_price_minor_product_id",
-		key: func(at *position) any { return at.Number }, scan: func(at *position) any { return &at.Number },
-	},
+// sortKeyOf returns where a sort key that is read goes to.
+func (p *position) sortKeyOf(l listing) any {
+	switch l.by {
+	case timeAndID:
+		return &p.Time
+	case textAndID:
+		return &p.Text
+	default:
+		return &p.Number
+	}
 }
 
 // searching is one search.
@@ -85,13 +79,13 @@ type searching struct {
 	dialect         string
 	words           []string
 	includeArchived bool
-	order           documentOrder
+	span            span
 	step            int
-	limit           int
 }
 
-// page returns the IDs of a page.
-func (s *searching) page(ctx context.Context, from *position) ([]string, error) {
+// page returns the IDs of the span, in the direction in which it is read.
+func (s *searching) page(ctx context.Context) ([]string, error) {
+	from, limit := s.span.start(), s.span.limit()
 	candidates := slices.Clone(s.words) // the longest first, as it is likely the rarest
 	slices.SortStableFunc(candidates, func(a, b string) int { return len(b) - len(a) })
 	candidates = candidates[:min(len(candidates), maxCandidates)]
@@ -103,7 +97,7 @@ func (s *searching) page(ctx context.Context, from *position) ([]string, error) 
 				return nil, err
 			}
 			if rare {
-				rest, err := s.gather(ctx, word, few, from, s.limit-len(found))
+				rest, err := s.gather(ctx, word, few, from, limit-len(found))
 				return append(found, rest...), err
 			}
 		}
@@ -111,9 +105,9 @@ func (s *searching) page(ctx context.Context, from *position) ([]string, error) 
 		if err != nil {
 			return nil, err
 		}
-		passed, err := s.walk(ctx, from, until, s.limit-len(found))
+		passed, err := s.walk(ctx, from, until, limit-len(found))
 		found = append(found, passed...)
-		if err != nil || !more || len(found) == s.limit {
+		if err != nil || !more || len(found) == limit {
 			return found, err
 		}
 		from = until
@@ -160,7 +154,8 @@ func (s *searching) gather(ctx context.Context, word string, few int, from *posi
 		st.text(") p CROSS JOIN " + searchdocument.Table + " d ON d.id = p.document_id WHERE ")
 	}
 	st.matching(word)
-	st.after(from)
+	st.past(from)
+	st.ending()
 	st.sorted(limit)
 	return st.productIDs(ctx)
 }
@@ -170,8 +165,9 @@ func (s *searching) walk(ctx context.Context, from, until *position, limit int) 
 	st := s.statement()
 	st.text("SELECT d.product_id FROM " + s.inOrder() + " WHERE ")
 	st.matching("")
-	st.after(from)
+	st.past(from)
 	st.until(until)
+	st.ending()
 	st.sorted(limit)
 	return st.productIDs(ctx)
 }
@@ -179,13 +175,14 @@ func (s *searching) walk(ctx context.Context, from, until *position, limit int) 
 // skip returns the position a few documents further on, and false if there are not that many.
 func (s *searching) skip(ctx context.Context, from *position, few int) (until *position, more bool, err error) {
 	st := s.statement()
-	st.text("SELECT d." + s.order.column + ", d.product_id FROM " + s.inOrder() + " WHERE 1 = 1")
-	st.after(from)
+	st.text("SELECT d." + s.span.column + ", d.product_id FROM " + s.inOrder() + " WHERE 1 = 1")
+	st.past(from)
+	st.ending()
 	st.sorted(1)
 	st.text(" OFFSET " + strconv.Itoa(few-1))
 	err = st.each(ctx, func(rows *sql.Rows) error {
 		until, more = new(position), true
-		return rows.Scan(s.order.scan(until), &until.ID)
+		return rows.Scan(until.sortKeyOf(s.span.listing), &until.ID)
 	})
 	return until, more, err
 }
@@ -193,7 +190,7 @@ func (s *searching) skip(ctx context.Context, from *position, few int) (until *p
 // inOrder is the table of documents, as d, to be read along the order of the list.
 func (s *searching) inOrder() string {
 	if s.dialect == dialect.MySQL {
-		return searchdocument.Table + " d FORCE INDEX (" + s.order.index + ")"
+		return searchdocument.Table + " d FORCE INDEX (" + documentIndexes[s.span.column] + ")"
 	}
 	return searchdocument.Table + " d"
 }
@@ -247,11 +244,14 @@ func (st *statement) matching(but string) {
 	}
 }
 
-// after selects the documents behind a position, until those up to it and with it. The first of the two conditions on the sort key
-// is what an index can begin with.
-func (st *statement) after(from *position) { st.beside(from, !st.order.descending, false) }
+// past selects the documents behind a position, until those up to it and with it, ending those before the end of the span. What is
+// behind is so in the direction in which the span is read. The first of the two conditions on the sort key is what an index can begin
+// with.
+func (st *statement) past(from *position) { st.beside(from, !st.span.isDescending(), false) }
 
-func (st *statement) until(last *position) { st.beside(last, st.order.descending, true) }
+func (st *statement) until(last *position) { st.beside(last, st.span.isDescending(), true) }
+
+func (st *statement) ending() { st.beside(st.span.end(), st.span.isDescending(), false) }
 
 func (st *statement) beside(at *position, greater, with bool) {
 	if at == nil {
@@ -261,14 +261,14 @@ func (st *statement) beside(at *position, greater, with bool) {
 	if greater {
 		than = " >"
 	}
-	key, thanID := "d."+st.order.column, than
+	key, thanID := "d."+st.span.column, than
 	if with {
 		thanID += "="
 	}
 	st.text(" AND " + key + than + "= ")
-	st.value(st.order.key(at))
+	st.value(at.key(st.span.listing))
 	st.text(" AND (" + key + than + " ")
-	st.value(st.order.key(at))
+	st.value(at.key(st.span.listing))
 	st.text(" OR d." + searchdocument.FieldProductID + thanID + " ")
 	st.value(at.ID)
 	st.text(")")
@@ -276,10 +276,10 @@ func (st *statement) beside(at *position, greater, with bool) {
 
 func (st *statement) sorted(limit int) {
 	direction := ""
-	if st.order.descending {
+	if st.span.isDescending() {
 		direction = " DESC"
 	}
-	st.text(" ORDER BY d." + st.order.column + direction + ", d." + searchdocument.FieldProductID + direction +
+	st.text(" ORDER BY d." + st.span.column + direction + ", d." + searchdocument.FieldProductID + direction +
 		" LIMIT " + strconv.Itoa(limit))
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/commerce/textsearch"
+	"holdfast/ent"
 	"holdfast/ent/product"
 	"holdfast/ent/searchdocument"
 	"holdfast/internal/testenv"
@@ -36,26 +37,57 @@ func (s *shop) sell(t testing.TB, sku, name string, minor int64) string {
 	return row.ID
 }
 
-// found returns the SKUs of all products that a search finds, in the order of the list, read in pages of a size.
+// found returns the SKUs of all products that a search finds, in the order of the list, read in pages of a size. From the end of the
+// list they must be the same.
 func (s *shop) found(t testing.TB, q commerce.ProductQuery, size int) []string {
 	t.Helper()
-	var skus []string
-	for q.Page = (commerce.Page{First: size}); ; {
-		page, err := s.Catalog.Products(t.Context(), q)
+	sku := func(p *ent.Product) string { return p.Sku }
+	return bothWays(t, fmt.Sprintf("search %q", q.Search), size, sku, func(page commerce.Page) (commerce.PageOf[*ent.Product], error) {
+		q.Page = page
+		return s.Catalog.Products(t.Context(), q)
+	})
+}
+
+// bothWays reads a list in pages of a size, from the beginning and from the end, and returns what a name tells of each item. It fails if
+// the two differ.
+func bothWays[T any](
+	t testing.TB, what string, size int, name func(T) string, read func(commerce.Page) (commerce.PageOf[T], error),
+) (forwards []string) {
+	t.Helper()
+	names := func(asked commerce.Page) (list []string, page commerce.PageOf[T]) {
+		page, err := read(asked)
 		if err != nil {
-			t.Fatalf("search %q: %v", q.Search, err)
+			t.Fatalf("%s: %v", what, err)
 		}
-		for _, row := range page.Items {
-			skus = append(skus, row.Sku)
+		for _, item := range page.Items {
+			list = append(list, name(item))
 		}
-		if !page.HasNext {
-			return skus
+		if more := asked.Backward && page.HasPrevious || !asked.Backward && page.HasNext; more && len(list) != size {
+			t.Fatalf("%s: a page of %d with another beside it", what, len(list))
 		}
-		if len(page.Items) != size {
-			t.Fatalf("search %q: a page of %d with another behind it", q.Search, len(page.Items))
-		}
-		q.Page.After = page.Cursors[size-1]
+		return list, page
 	}
+	for asked := (commerce.Page{First: size}); ; {
+		list, page := names(asked)
+		forwards = append(forwards, list...)
+		if !page.HasNext {
+			break
+		}
+		asked.After = page.Cursors[size-1]
+	}
+	var backwards []string
+	for asked := (commerce.Page{Backward: true, Last: size}); ; {
+		list, page := names(asked)
+		backwards = append(list, backwards...)
+		if !page.HasPrevious {
+			break
+		}
+		asked.Before = page.Cursors[0]
+	}
+	if !slices.Equal(forwards, backwards) {
+		t.Errorf("%s: the list is\n%v, and from its end\n%v", what, forwards, backwards)
+	}
+	return forwards
 }
 
 // inEveryScript are products, by SKU.

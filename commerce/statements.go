@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 
 	"holdfast/ent"
 	"holdfast/ent/account"
@@ -49,30 +49,25 @@ func (s *Accounts) statements(ctx context.Context, v Viewer, asked []Statement, 
 	if err != nil {
 		return err
 	}
-	listings, parts := make([]listing, len(asked)), []journalPart{}
+	var parts []journalPart
 	for i, one := range asked {
 		if !owned[one.AccountID] {
 			continue
 		}
 		balance := lockprovider.AccountKey(one.AccountID)
-		listings[i] = journal(balance)
-		from, err := one.Page.from(listings[i])
+		of, err := one.Page.of(journal(balance))
 		if err != nil {
 			errs[i] = err
 			continue
 		}
-		part := journalPart{of: i, balance: balance, limit: one.Page.First + 1}
-		if from != nil {
-			part.before = from.Number
-		}
-		parts = append(parts, part)
+		parts = append(parts, journalPart{statement: i, balance: balance, span: of})
 	}
 	rows, err := s.journalParts(ctx, parts)
 	if err != nil {
 		return err
 	}
 	for j, part := range parts {
-		pages[part.of] = pageOf(rows[j], part.limit-1, listings[part.of], entryPosition)
+		pages[part.statement] = pageOf(rows[j], part.span, entryPosition)
 	}
 	return nil
 }
@@ -99,43 +94,39 @@ func (s *Accounts) owned(ctx context.Context, v Viewer, asked []Statement) (map[
 	return owned, nil
 }
 
-// journalPart is the newest entries of a balance before an ID; 0 stands for all.
+// journalPart is a span of the journal of a balance.
 type journalPart struct {
-	of      int
-	balance string
-	before  int64
-	limit   int
+	statement int
+	balance   string
+	span      span
 }
 
-// journalParts reads several parts of journals, the newest entries first.
+// journalParts reads several parts of journals, each in the direction of its span.
 func (c *core) journalParts(ctx context.Context, parts []journalPart) ([][]*ent.Entry, error) {
-	var ids []int64
+	found := make([][]int64, 0, len(parts))
 	for some := range slices.Chunk(parts, statementsAtOnce) {
-		found, err := c.entryIDs(ctx, some)
+		ids, err := c.entryIDs(ctx, some)
 		if err != nil {
 			return nil, fmt.Errorf("read journals: %w", err)
 		}
-		ids = append(ids, found...)
+		found = append(found, ids...)
 	}
-	slices.Sort(ids)
-	journals := map[string][]*ent.Entry{}
-	for some := range slices.Chunk(slices.Compact(ids), entriesAtOnce) {
+	all := slices.Concat(found...)
+	slices.Sort(all)
+	byID := map[int64]*ent.Entry{}
+	for some := range slices.Chunk(slices.Compact(all), entriesAtOnce) {
 		rows, err := c.Client.Entry.Query().Where(entry.IDIn(some...)).All(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for _, row := range rows {
-			journals[row.Balance] = append(journals[row.Balance], row)
+			byID[row.ID] = row
 		}
 	}
-	for _, journal := range journals {
-		slices.SortFunc(journal, func(a, b *ent.Entry) int { return int(b.ID - a.ID) })
-	}
-	// What other parts have found of the same journal lies behind a part, unless it belongs to the part as well.
 	rows := make([][]*ent.Entry, len(parts))
-	for i, part := range parts {
-		for _, row := range journals[part.balance] {
-			if (part.before == 0 || row.ID < part.before) && len(rows[i]) < part.limit {
+	for i, ids := range found {
+		for _, id := range ids {
+			if row := byID[id]; row != nil {
 				rows[i] = append(rows[i], row)
 			}
 		}
@@ -143,40 +134,46 @@ func (c *core) journalParts(ctx context.Context, parts []journalPart) ([][]*ent.
 	return rows, nil
 }
 
-// entryIDs returns the IDs of the entries of all parts. Each part reads no more rows than it returns, which a statement with one
-// condition for all of them could not.
-func (c *core) entryIDs(ctx context.Context, parts []journalPart) ([]int64, error) {
+// entryIDs returns the IDs of the entries of each part, in the direction of its span. Each part reads no more rows than it returns,
+// which a statement with one condition for all of them could not.
+func (c *core) entryIDs(ctx context.Context, parts []journalPart) ([][]int64, error) {
 	var text strings.Builder
 	var args []any
-	value := func(v any) string {
-		args = append(args, v)
-		if c.Ledger.Dialect() == dialect.Postgres {
-			return "$" + strconv.Itoa(len(args))
-		}
-		return "?"
-	}
 	for i, part := range parts {
+		selected := entsql.Dialect(c.Ledger.Dialect()).Select(entry.FieldID).From(entsql.Table(entry.Table))
+		selected.SetTotal(len(args)) // so many parameters come before
+		selected.Where(entsql.EQ(selected.C(entry.FieldBalance), part.balance))
+		part.span.within(selected)
+		part.span.sorted(selected)
+		query, values := selected.Limit(part.span.limit()).Query()
 		if i > 0 {
 			text.WriteString(" UNION ALL ")
 		}
-		text.WriteString("SELECT id FROM (SELECT id FROM " + entry.Table + " WHERE balance = " + value(part.balance))
-		if part.before != 0 {
-			text.WriteString(" AND id < " + value(part.before))
-		}
-		text.WriteString(" ORDER BY id DESC LIMIT " + strconv.Itoa(part.limit) + ") AS part" + strconv.Itoa(i))
+		number := strconv.Itoa(i)
+		text.WriteString("SELECT " + number + ", id FROM (" + query + ") AS part" + number)
+		args = append(args, values...)
 	}
 	rows, err := c.Client.QueryContext(ctx, text.String(), args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var ids []int64
+	ids := make([][]int64, len(parts))
 	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
+		var (
+			part int
+			id   int64
+		)
+		if err := rows.Scan(&part, &id); err != nil {
 			return nil, err
 		}
-		ids = append(ids, id)
+		ids[part] = append(ids[part], id)
+	}
+	for i, part := range parts { // the rows of a union have no order
+		slices.Sort(ids[i])
+		if part.span.isDescending() {
+			slices.Reverse(ids[i])
+		}
 	}
 	return ids, rows.Err()
 }

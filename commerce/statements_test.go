@@ -36,6 +36,8 @@ func TestStatements(t *testing.T) {
 			{AccountID: ids[0], Page: commerce.Page{First: 2}},
 			{AccountID: ids[0], Page: commerce.Page{First: 1, After: after}},
 			{AccountID: ids[0], Page: commerce.Page{First: 100, After: after}},
+			{AccountID: ids[0], Page: commerce.Page{Backward: true, Last: 2}},
+			{AccountID: ids[0], Page: commerce.Page{Backward: true, Last: 3, Before: after}},
 			{AccountID: ids[1], Page: commerce.Page{First: 100}},
 			{AccountID: ids[2], Page: commerce.Page{First: 1}},
 			{AccountID: "acct_nobody", Page: commerce.Page{First: 1}},
@@ -44,11 +46,12 @@ func TestStatements(t *testing.T) {
 			commerce.Statement{AccountID: ids[1], Page: commerce.Page{First: 1, After: after}},
 			commerce.Statement{AccountID: ids[1], Page: commerce.Page{First: 101}},
 		))
-		for i, want := range []int{2, 1, 3, 3, 1, 0} {
+		for i, want := range []int{2, 1, 3, 2, 1, 3, 1, 0} {
 			must(t, errs[i])
 			alone, err := s.Accounts.Entries(t.Context(), alice, asked[i].AccountID, asked[i].Page)
 			must(t, err)
-			if len(together[i].Items) != want || !slices.Equal(together[i].Cursors, alone.Cursors) || together[i].HasNext != alone.HasNext {
+			if len(together[i].Items) != want || !slices.Equal(together[i].Cursors, alone.Cursors) ||
+				together[i].HasNext != alone.HasNext || together[i].HasPrevious != alone.HasPrevious {
 				t.Errorf("page %d has %d entries, want %d; more follow: %t, alone %t", i, len(together[i].Items), want, together[i].HasNext, alone.HasNext)
 			}
 		}

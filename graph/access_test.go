@@ -26,6 +26,7 @@ func TestOperationsByRole(t *testing.T) {
 		input       object
 	}{
 		"node":             {public, `{ node(id: "prod_1") { id } }`, nil},
+		"nodes":            {public, `{ nodes(ids: ["prod_1"]) { id } }`, nil},
 		"product":          {public, `{ product(id: "prod_1") { id } }`, nil},
 		"products":         {public, `{ products { nodes { id } } }`, nil},
 		"coupon":           {public, `{ coupon(id: "coup_half") { id } }`, nil},
@@ -235,8 +236,64 @@ func TestNode(t *testing.T) {
 		}
 	}
 	a.ok(alice, query, object{"id": entries.text("me.account.nodes.0.entries.nodes.0.id")}).want("node.__typename", "Entry")
+	// All of them at once are what each of them is alone.
+	var ids []string
+	for _, node := range nodes {
+		ids = append(ids, node.id, "prod_0")
+	}
+	for _, user := range []string{alice, bob, nobody} {
+		together := a.ok(user, `query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }`, object{"ids": ids})
+		for i, id := range ids {
+			together.want(fmt.Sprint("nodes.", i), a.ok(user, query, object{"id": id}).at("node"))
+		}
+	}
 	for _, id := range []string{"", "_", "prod_", "prod_0", "nothing", "user_", "wallet_", "entry_x", "entry_007", "entry_0", "pay_", "PROD_1"} {
 		a.ok(alice, query, object{"id": id}).want("node", nil)
+	}
+}
+
+// TestNodesAreBounded asks for many objects by their identifiers: they are read together, and too many are refused before.
+func TestNodesAreBounded(t *testing.T) {
+	a := newAPI(t, settings{})
+	const query = `query($ids: [ID!]!) { nodes(ids: $ids) { id } shop { currency } }`
+	var ids []string
+	for i := range 100 {
+		row, err := a.services.Catalog.Create(t.Context(), commerce.Viewer{UserID: admin, Admin: true}, commerce.CreateProduct{
+			SKU: fmt.Sprint("N-", i), Name: "Thing", Price: commerce.Money{Minor: 100, Currency: "USD"},
+		})
+		must(t, err)
+		ids = append(ids, row.ID)
+	}
+	count := func(ids []string) int64 {
+		before := a.queries.Load()
+		a.ok(bob, query, object{"ids": ids}).want("nodes."+fmt.Sprint(len(ids)-1)+".id", ids[len(ids)-1])
+		return a.queries.Load() - before
+	}
+	if one, many := count(ids[:1]), count(ids); one == 0 || many != one {
+		t.Errorf("%d queries for one product, %d for a hundred", one, many)
+	}
+	r := a.do(bob, query, object{"ids": append(ids, "prod_1")})
+	r.wantError("BAD_USER_INPUT")
+	r.want("nodes.0", nil, "nodes.100", nil, "shop.currency", "USD")
+	if got := fmt.Sprint(r.Errors[0].Extensions["field"]); got != "[ids]" || len(r.Errors) != 1 {
+		t.Errorf("too many identifiers: field %s: %s", got, r.body)
+	}
+	a.ok(bob, query, object{"ids": []string{}}).want("nodes", "[]")
+	// Each identifier costs what its object costs.
+	var aliases strings.Builder
+	for i := range 25 {
+		fmt.Fprintf(&aliases, " a%d: nodes(ids: $ids) { id }", i)
+	}
+	if message := a.do(bob, "query($ids: [ID!]!) {"+aliases.String()+" }", object{"ids": ids}).wantError("GRAPHQL_VALIDATION_FAILED"); !strings.Contains(message, "complexity") {
+		t.Errorf("25 times a hundred objects: %s", message)
+	}
+	// A store that fails takes no other objects away.
+	_, err := a.db.Pools()["writer"].ExecContext(t.Context(), "ALTER TABLE coupons RENAME TO taken_away")
+	must(t, err)
+	r = a.do(bob, query, object{"ids": []string{"prod_1", "coup_half", "prod_2"}})
+	r.want("nodes.0.id", "prod_1", "nodes.1", nil, "nodes.2.id", "prod_2", "shop.currency", "USD")
+	if len(r.Errors) != 1 || fmt.Sprint(r.Errors[0].Path) != "[nodes 1]" {
+		t.Errorf("the errors are %s", r.body)
 	}
 }
 

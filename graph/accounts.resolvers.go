@@ -26,13 +26,13 @@ func (r *accountResolver) Balance(ctx context.Context, obj *model.Account) (*mod
 }
 
 // Entries is the resolver for the entries field.
-func (r *accountResolver) Entries(ctx context.Context, obj *model.Account, first *int, after *string) (*model.EntryConnection, error) {
-	asked := pageOf(first, after)
+func (r *accountResolver) Entries(ctx context.Context, obj *model.Account, first *int, after *string, last *int, before *string) (*model.EntryConnection, error) {
+	asked := pageOf(first, after, last, before)
 	page, err := loadersOf(ctx).entries.Load(ctx, commerce.Statement{AccountID: obj.ID, Page: asked})
 	if err != nil {
 		return nil, err
 	}
-	return entryConnection(page, asked), nil
+	return entryConnection(page), nil
 }
 
 // Transfer is the resolver for the transfer field.

@@ -124,8 +124,8 @@ func (r *queryResolver) Product(ctx context.Context, id string) (*model.Product,
 }
 
 // Products is the resolver for the products field.
-func (r *queryResolver) Products(ctx context.Context, first *int, after *string, filter *model.ProductFilter, orderBy *model.ProductOrder) (*model.ProductConnection, error) {
-	query := commerce.ProductQuery{Order: commerce.ProductOrder(orZero(orderBy)), Page: pageOf(first, after)}
+func (r *queryResolver) Products(ctx context.Context, first *int, after *string, last *int, before *string, filter *model.ProductFilter, orderBy *model.ProductOrder) (*model.ProductConnection, error) {
+	query := commerce.ProductQuery{Order: commerce.ProductOrder(orZero(orderBy)), Page: pageOf(first, after, last, before)}
 	if filter != nil {
 		query.Search, query.IncludeArchived = orZero(filter.Search), orZero(filter.IncludeArchived)
 	}
@@ -138,7 +138,7 @@ func (r *queryResolver) Products(ctx context.Context, first *int, after *string,
 	if err != nil {
 		return nil, err
 	}
-	return productConnection(page, query.Page), nil
+	return productConnection(page), nil
 }
 
 // Product returns generated.ProductResolver implementation.

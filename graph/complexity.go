@@ -83,25 +83,27 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 			}
 		}
 	}
-	c.Query.Products = func(child int, first *int, _ *string, filter *model.ProductFilter, _ *model.ProductOrder) int {
+	c.Query.Products = func(child int, first *int, _ *string, last *int, _ *string, filter *model.ProductFilter, _ *model.ProductOrder) int {
 		if filter != nil && orZero(filter.Search) != "" {
-			return pageCost(child, first) + search
+			return pageCost(child, first, last) + search
 		}
-		return pageCost(child, first)
+		return pageCost(child, first, last)
 	}
 	c.Query.Coupons = pageOnly
 	c.Query.Adjustments = pageOnly
 	c.Customer.Orders = pageOnly
 	c.Customer.CouponIssues = pageOnly
-	c.Customer.Accounts = func(child int, first *int, _ *string) int {
-		return min(pageCost(child, first), times(shop.MaxAccounts)(child))
+	c.Customer.Accounts = func(child int, first *int, _ *string, last *int, _ *string) int {
+		return min(pageCost(child, first, last), times(shop.MaxAccounts)(child))
 	}
 	c.Wallet.Entries = pageOnly
 	c.Account.Entries = pageOnly
-	c.Query.UnsettledOrders = pageCost
-	c.Query.LowStock = pageCost
-	c.Query.Locks = pageCost
-	c.Query.PopularProducts = func(child int, _, first *int) int { return pageCost(child, first) }
+	c.Query.Node = func(child int, _ string) int { return child + lookup }
+	c.Query.Nodes = func(child int, ids []string) int { return times(len(ids))(child + lookup) }
+	c.Query.UnsettledOrders = listCost
+	c.Query.LowStock = listCost
+	c.Query.Locks = listCost
+	c.Query.PopularProducts = func(child int, _, first *int) int { return listCost(child, first) }
 	c.Query.StockDrift = func(child int, _ *bool) int { return times(maxDrifts)(child) }
 	c.Order.CouponIssue = func(child int) int { return child + lookup }
 	// The payload has as many results as the input has products, and maxMoreErrors errors more; see importResults. A function is told
@@ -127,12 +129,17 @@ func complexityOf(c *generated.ComplexityRoot, typeName, field string) reflect.V
 // maxCost bounds what a list multiplies, so that the cost of an operation does not overflow an int.
 const maxCost = 1 << 30
 
-func pageOnly(child int, first *int, _ *string) int { return pageCost(child, first) }
+func pageOnly(child int, first *int, _ *string, last *int, _ *string) int {
+	return pageCost(child, first, last)
+}
 
-func pageCost(child int, first *int) int {
+func listCost(child int, first *int) int { return pageCost(child, first, nil) }
+
+// pageCost is the cost of a page. commerce refuses sizes out of bounds later; they must not be cheap until then.
+func pageCost(child int, first, last *int) int {
 	n := defaultPage
-	if first != nil {
-		n = min(max(*first, 1), commerce.MaxPage) // commerce refuses other sizes later; they must not be cheap until then
+	if first != nil || last != nil {
+		n = min(max(orZero(first), orZero(last), 1), commerce.MaxPage)
 	}
 	return times(n)(child)
 }

@@ -10,14 +10,17 @@ import (
 	"holdfast/graph/model"
 )
 
-// defaultPage is the number of items if a client sends null. The schema has the same default for an
-// absent argument.
+// defaultPage is the number of items if a client gives neither first nor last.
 const defaultPage = 20
 
-func pageOf(first *int, after *string) commerce.Page {
-	page := commerce.Page{First: defaultPage, After: orZero(after)}
-	if first != nil {
-		page.First = *first
+// pageOf maps the arguments of a connection. That both first and last are given is refused by commerce, whatever their numbers are.
+func pageOf(first *int, after *string, last *int, before *string) commerce.Page {
+	page := commerce.Page{After: orZero(after), Backward: last != nil, Last: orZero(last), Before: orZero(before)}
+	switch {
+	case first != nil && last != nil:
+		page.First = max(*first, 1) // 0 would say that first is not given
+	case last == nil:
+		page.First = orDefault(first, defaultPage)
 	}
 	return page
 }
@@ -39,64 +42,64 @@ func selects(set ast.SelectionSet, name string) bool {
 
 // connect maps a page to the edges, nodes and page info of a connection.
 func connect[Row, Node, Edge any](
-	page commerce.PageOf[Row], asked commerce.Page, node func(Row) Node, edge func(cursor string, node Node) Edge,
+	page commerce.PageOf[Row], node func(Row) Node, edge func(cursor string, node Node) Edge,
 ) (edges []Edge, nodes []Node, info *model.PageInfo) {
 	edges, nodes = make([]Edge, len(page.Items)), make([]Node, len(page.Items))
 	for i, row := range page.Items {
 		nodes[i] = node(row)
 		edges[i] = edge(page.Cursors[i], nodes[i])
 	}
-	info = &model.PageInfo{HasNextPage: page.HasNext, HasPreviousPage: asked.After != ""}
+	info = &model.PageInfo{HasNextPage: page.HasNext, HasPreviousPage: page.HasPrevious}
 	if n := len(page.Cursors); n > 0 {
 		info.StartCursor, info.EndCursor = &page.Cursors[0], &page.Cursors[n-1]
 	}
 	return edges, nodes, info
 }
 
-func productConnection(page commerce.PageOf[*ent.Product], asked commerce.Page) *model.ProductConnection {
-	edges, nodes, info := connect(page, asked, toProduct, func(cursor string, node *model.Product) *model.ProductEdge {
+func productConnection(page commerce.PageOf[*ent.Product]) *model.ProductConnection {
+	edges, nodes, info := connect(page, toProduct, func(cursor string, node *model.Product) *model.ProductEdge {
 		return &model.ProductEdge{Cursor: cursor, Node: node}
 	})
 	return &model.ProductConnection{Edges: edges, Nodes: nodes, PageInfo: info}
 }
 
-func orderConnection(page commerce.PageOf[*ent.Order], asked commerce.Page) *model.OrderConnection {
-	edges, nodes, info := connect(page, asked, toOrder, func(cursor string, node *model.Order) *model.OrderEdge {
+func orderConnection(page commerce.PageOf[*ent.Order]) *model.OrderConnection {
+	edges, nodes, info := connect(page, toOrder, func(cursor string, node *model.Order) *model.OrderEdge {
 		return &model.OrderEdge{Cursor: cursor, Node: node}
 	})
 	return &model.OrderConnection{Edges: edges, Nodes: nodes, PageInfo: info}
 }
 
-func accountConnection(page commerce.PageOf[*ent.Account], asked commerce.Page) *model.AccountConnection {
-	edges, nodes, info := connect(page, asked, toAccount, func(cursor string, node *model.Account) *model.AccountEdge {
+func accountConnection(page commerce.PageOf[*ent.Account]) *model.AccountConnection {
+	edges, nodes, info := connect(page, toAccount, func(cursor string, node *model.Account) *model.AccountEdge {
 		return &model.AccountEdge{Cursor: cursor, Node: node}
 	})
 	return &model.AccountConnection{Edges: edges, Nodes: nodes, PageInfo: info}
 }
 
-func couponIssueConnection(page commerce.PageOf[*ent.CouponIssue], asked commerce.Page) *model.CouponIssueConnection {
-	edges, nodes, info := connect(page, asked, toCouponIssue, func(cursor string, node *model.CouponIssue) *model.CouponIssueEdge {
+func couponIssueConnection(page commerce.PageOf[*ent.CouponIssue]) *model.CouponIssueConnection {
+	edges, nodes, info := connect(page, toCouponIssue, func(cursor string, node *model.CouponIssue) *model.CouponIssueEdge {
 		return &model.CouponIssueEdge{Cursor: cursor, Node: node}
 	})
 	return &model.CouponIssueConnection{Edges: edges, Nodes: nodes, PageInfo: info}
 }
 
-func couponConnection(page commerce.PageOf[*ent.Coupon], asked commerce.Page) *model.CouponConnection {
-	edges, nodes, info := connect(page, asked, toCoupon, func(cursor string, node *model.Coupon) *model.CouponEdge {
+func couponConnection(page commerce.PageOf[*ent.Coupon]) *model.CouponConnection {
+	edges, nodes, info := connect(page, toCoupon, func(cursor string, node *model.Coupon) *model.CouponEdge {
 		return &model.CouponEdge{Cursor: cursor, Node: node}
 	})
 	return &model.CouponConnection{Edges: edges, Nodes: nodes, PageInfo: info}
 }
 
-func entryConnection(page commerce.PageOf[*ent.Entry], asked commerce.Page) *model.EntryConnection {
-	edges, nodes, info := connect(page, asked, toEntry, func(cursor string, node *model.Entry) *model.EntryEdge {
+func entryConnection(page commerce.PageOf[*ent.Entry]) *model.EntryConnection {
+	edges, nodes, info := connect(page, toEntry, func(cursor string, node *model.Entry) *model.EntryEdge {
 		return &model.EntryEdge{Cursor: cursor, Node: node}
 	})
 	return &model.EntryConnection{Edges: edges, Nodes: nodes, PageInfo: info}
 }
 
-func adjustmentConnection(page commerce.PageOf[*ent.Adjustment], asked commerce.Page) *model.AdjustmentConnection {
-	edges, nodes, info := connect(page, asked, toAdjustment, func(cursor string, node *model.Adjustment) *model.AdjustmentEdge {
+func adjustmentConnection(page commerce.PageOf[*ent.Adjustment]) *model.AdjustmentConnection {
+	edges, nodes, info := connect(page, toAdjustment, func(cursor string, node *model.Adjustment) *model.AdjustmentEdge {
 		return &model.AdjustmentEdge{Cursor: cursor, Node: node}
 	})
 	return &model.AdjustmentConnection{Edges: edges, Nodes: nodes, PageInfo: info}

@@ -22,16 +22,16 @@ import (
 type list struct{ name, field, query, path string }
 
 var lists = []list{
-	{"products", "Query.products", `query($first: Int, $after: String) { page: products(first: $first, after: $after) %s }`, "page"},
-	{"products by name", "Query.products", `query($first: Int, $after: String) { page: products(first: $first, after: $after, orderBy: NAME) %s }`, "page"},
-	{"products by price", "Query.products", `query($first: Int, $after: String) { page: products(first: $first, after: $after, orderBy: PRICE_ASC) %s }`, "page"},
-	{"coupons", "Query.coupons", `query($first: Int, $after: String) { page: coupons(first: $first, after: $after) %s }`, "page"},
-	{"adjustments", "Query.adjustments", `query($first: Int, $after: String) { page: adjustments(first: $first, after: $after) %s }`, "page"},
-	{"orders", "Customer.orders", `query($first: Int, $after: String) { me { page: orders(first: $first, after: $after) %s } }`, "me.page"},
-	{"accounts", "Customer.accounts", `query($first: Int, $after: String) { me { page: accounts(first: $first, after: $after) %s } }`, "me.page"},
-	{"coupon issues", "Customer.couponIssues", `query($first: Int, $after: String) { me { page: couponIssues(first: $first, after: $after) %s } }`, "me.page"},
-	{"wallet", "Wallet.entries", `query($first: Int, $after: String) { me { wallet { page: entries(first: $first, after: $after) %s } } }`, "me.wallet.page"},
-	{"account", "Account.entries", `query($first: Int, $after: String) { account(id: "acct_alice") { page: entries(first: $first, after: $after) %s } }`, "account.page"},
+	{"products", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
+	{"products by name", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: NAME) %s }`, "page"},
+	{"products by price", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: PRICE_ASC) %s }`, "page"},
+	{"coupons", "Query.coupons", `query($first: Int, $after: String, $last: Int, $before: String) { page: coupons(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
+	{"adjustments", "Query.adjustments", `query($first: Int, $after: String, $last: Int, $before: String) { page: adjustments(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
+	{"orders", "Customer.orders", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: orders(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
+	{"accounts", "Customer.accounts", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: accounts(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
+	{"coupon issues", "Customer.couponIssues", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: couponIssues(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
+	{"wallet", "Wallet.entries", `query($first: Int, $after: String, $last: Int, $before: String) { me { wallet { page: entries(first: $first, after: $after, last: $last, before: $before) %s } } }`, "me.wallet.page"},
+	{"account", "Account.entries", `query($first: Int, $after: String, $last: Int, $before: String) { account(id: "acct_alice") { page: entries(first: $first, after: $after, last: $last, before: $before) %s } }`, "account.page"},
 }
 
 // document is a query for a page of the list. A correction has no identifier but that of its change.
@@ -86,39 +86,82 @@ func stocked(t *testing.T) *api {
 	return a
 }
 
-// TestPaging walks every list in pages of every size: together they are the list, without gap or duplicate.
+// read asks for one page, and returns the identifiers and the cursors of its items.
+func (l list) read(a *api, asked object) (r result, ids, cursors []string) {
+	a.t.Helper()
+	r = a.ok(l.user(), l.document(), asked)
+	nodes, _ := r.at(l.path + ".nodes").([]any)
+	for i := range nodes {
+		ids = append(ids, r.text(fmt.Sprintf("%s.nodes.%d.id", l.path, i)))
+		cursors = append(cursors, r.text(fmt.Sprintf("%s.edges.%d.cursor", l.path, i)))
+		r.want(fmt.Sprintf("%s.edges.%d.node.id", l.path, i), ids[i])
+	}
+	if len(cursors) > 0 {
+		r.want(l.path+".pageInfo.startCursor", cursors[0], l.path+".pageInfo.endCursor", cursors[len(cursors)-1])
+	}
+	return r, ids, cursors
+}
+
+// TestPaging walks every list in pages of every size, from both of its ends: together they are the list, without gap or duplicate.
 func TestPaging(t *testing.T) {
 	a := stocked(t)
 	for _, list := range lists {
-		query := list.document()
-		var all []string
-		for _, size := range []int{100, 1, 2, 3, 7} {
-			var seen []string
+		_, all, cursors := list.read(a, object{"first": 100})
+		if unique := slices.Compact(slices.Sorted(slices.Values(all))); len(all) < 9 || len(unique) != len(all) {
+			t.Errorf("%s: %d, %d of them different", list.name, len(all), len(unique))
+		}
+		for _, size := range []int{1, 2, 3, 7, 100} {
+			var forwards, backwards []string
 			for after := any(nil); ; {
-				r := a.ok(list.user(), query, object{"first": size, "after": after})
-				nodes, _ := r.at(list.path + ".nodes").([]any)
-				for i := range nodes {
-					seen = append(seen, r.text(fmt.Sprintf("%s.nodes.%d.id", list.path, i)))
-					r.want(fmt.Sprintf("%s.edges.%d.node.id", list.path, i), seen[len(seen)-1])
-				}
-				r.want(list.path+".pageInfo.hasPreviousPage", after != nil, list.path+".pageInfo.startCursor", r.at(list.path+".edges.0.cursor"))
+				r, ids, ends := list.read(a, object{"first": size, "after": after})
+				forwards = append(forwards, ids...)
+				r.want(list.path+".pageInfo.hasPreviousPage", after != nil)
 				if r.at(list.path+".pageInfo.hasNextPage") == false {
 					break
 				}
-				if len(nodes) != size {
-					t.Fatalf("%s: a page of %d has %d and says that more follow", list.name, size, len(nodes))
+				if len(ids) != size {
+					t.Fatalf("%s: a page of %d has %d and says that more follow", list.name, size, len(ids))
 				}
-				after = r.text(list.path + ".pageInfo.endCursor")
+				after = ends[size-1]
 			}
-			if all == nil {
-				all = seen
-				if unique := slices.Compact(slices.Sorted(slices.Values(all))); len(all) < 9 || len(unique) != len(all) {
-					t.Errorf("%s: %d, %d of them different", list.name, len(all), len(unique))
+			for before := any(nil); ; {
+				r, ids, ends := list.read(a, object{"last": size, "before": before})
+				backwards = append(slices.Clone(ids), backwards...)
+				r.want(list.path+".pageInfo.hasNextPage", before != nil)
+				if r.at(list.path+".pageInfo.hasPreviousPage") == false {
+					break
 				}
+				if len(ids) != size {
+					t.Fatalf("%s: a page of %d from the end has %d and says that more come before", list.name, size, len(ids))
+				}
+				before = ends[0]
 			}
-			if !slices.Equal(seen, all) {
-				t.Errorf("%s in pages of %d: got %v, want %v", list.name, size, seen, all)
+			if !slices.Equal(forwards, all) || !slices.Equal(backwards, all) {
+				t.Errorf("%s in pages of %d: got %v and, from the end, %v, want %v", list.name, size, forwards, backwards, all)
 			}
+		}
+		// Between two cursors, from either end.
+		for name, page := range map[string]struct {
+			asked          object
+			want           []string
+			next, previous bool
+		}{
+			"first":           {object{"first": 2}, all[2:4], true, true},
+			"last":            {object{"last": 2}, all[4:6], true, true},
+			"all of them":     {object{"first": 4}, all[2:6], false, true},
+			"the last of all": {object{"last": 4}, all[2:6], true, false},
+			"by default":      {object{}, all[2:6], false, true},
+		} {
+			page.asked["after"], page.asked["before"] = cursors[1], cursors[6]
+			r, ids, _ := list.read(a, page.asked)
+			if !slices.Equal(ids, page.want) {
+				t.Errorf("%s, %s between two cursors: got %v, want %v", list.name, name, ids, page.want)
+			}
+			r.want(list.path+".pageInfo.hasNextPage", page.next, list.path+".pageInfo.hasPreviousPage", page.previous)
+		}
+		_, ids, _ := list.read(a, object{"after": cursors[3], "before": cursors[4]})
+		if len(ids) > 0 {
+			t.Errorf("%s: %v is between two neighbours", list.name, ids)
 		}
 	}
 }
@@ -131,6 +174,22 @@ func TestPageBounds(t *testing.T) {
 			if message := a.do(list.user(), query, object{"first": first}).wantError("BAD_USER_INPUT"); !strings.Contains(message, "1 to 100") {
 				t.Errorf("%s: first %d: %s", list.name, first, message)
 			}
+		}
+		for _, last := range []int{0, -1, 101} {
+			r := a.do(list.user(), query, object{"last": last})
+			if message := r.wantError("BAD_USER_INPUT"); message != fmt.Sprintf("last must be 1 to 100, not %d", last) {
+				t.Errorf("%s: last %d: %s", list.name, last, message)
+			}
+		}
+		for _, first := range []int{0, 5, 101} {
+			r := a.do(list.user(), query, object{"first": first, "last": 5})
+			r.wantError("BAD_USER_INPUT")
+			if got := fmt.Sprint(r.Errors[0].Extensions["field"]); got != "[last]" || !strings.Contains(r.body, "first and last cannot be given together") {
+				t.Errorf("%s: first %d and last: %s", list.name, first, r.body)
+			}
+		}
+		if ids, _ := a.ok(list.user(), query, object{"last": nil, "before": ""}).at(list.path + ".nodes").([]any); len(ids) > 20 {
+			t.Errorf("%s: %d by default", list.name, len(ids))
 		}
 		a.ok(list.user(), query, nil)                               // the default
 		a.ok(list.user(), query, object{"first": nil, "after": ""}) // null is the default, and "" the beginning
@@ -165,10 +224,12 @@ func TestCursors(t *testing.T) {
 		query := list.document()
 		refused := func(what, cursor string) {
 			t.Helper()
-			r := a.do(list.user(), query, object{"first": 1, "after": cursor})
-			message := r.wantError("BAD_USER_INPUT")
-			if got := fmt.Sprint(r.Errors[0].Extensions["field"]); got != "[after]" || !strings.Contains(message, "after is not a cursor") {
-				t.Errorf("%s, %s: field %s: %s", list.name, what, got, message)
+			for _, argument := range []string{"after", "before"} {
+				r := a.do(list.user(), query, object{"first": 1, argument: cursor})
+				message := r.wantError("BAD_USER_INPUT")
+				if got := fmt.Sprint(r.Errors[0].Extensions["field"]); got != "["+argument+"]" || !strings.Contains(message, argument+" is not a cursor") {
+					t.Errorf("%s, %s: field %s: %s", list.name, what, got, message)
+				}
 			}
 		}
 		own := cursors[list.name]

@@ -57,13 +57,13 @@ func (r *queryResolver) Coupon(ctx context.Context, id string) (*model.Coupon, e
 }
 
 // Coupons is the resolver for the coupons field.
-func (r *queryResolver) Coupons(ctx context.Context, first *int, after *string) (*model.CouponConnection, error) {
-	asked := pageOf(first, after)
+func (r *queryResolver) Coupons(ctx context.Context, first *int, after *string, last *int, before *string) (*model.CouponConnection, error) {
+	asked := pageOf(first, after, last, before)
 	page, err := r.services.Coupons.List(ctx, auth.Viewer(ctx), asked)
 	if err != nil {
 		return nil, err
 	}
-	return couponConnection(page, asked), nil
+	return couponConnection(page), nil
 }
 
 // Coupon returns generated.CouponResolver implementation.

@@ -21,33 +21,33 @@ func (r *customerResolver) Wallet(ctx context.Context, obj *model.Customer) (*mo
 }
 
 // Accounts is the resolver for the accounts field.
-func (r *customerResolver) Accounts(ctx context.Context, obj *model.Customer, first *int, after *string) (*model.AccountConnection, error) {
-	asked := pageOf(first, after)
+func (r *customerResolver) Accounts(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string) (*model.AccountConnection, error) {
+	asked := pageOf(first, after, last, before)
 	page, err := r.services.Accounts.List(ctx, auth.Viewer(ctx), asked)
 	if err != nil {
 		return nil, err
 	}
-	return accountConnection(page, asked), nil
+	return accountConnection(page), nil
 }
 
 // Orders is the resolver for the orders field.
-func (r *customerResolver) Orders(ctx context.Context, obj *model.Customer, first *int, after *string) (*model.OrderConnection, error) {
-	asked := pageOf(first, after)
+func (r *customerResolver) Orders(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string) (*model.OrderConnection, error) {
+	asked := pageOf(first, after, last, before)
 	page, err := r.services.Orders.List(ctx, auth.Viewer(ctx), asked, selects(graphql.GetFieldContext(ctx).Field.Selections, "lines"))
 	if err != nil {
 		return nil, err
 	}
-	return orderConnection(page, asked), nil
+	return orderConnection(page), nil
 }
 
 // CouponIssues is the resolver for the couponIssues field.
-func (r *customerResolver) CouponIssues(ctx context.Context, obj *model.Customer, first *int, after *string) (*model.CouponIssueConnection, error) {
-	asked := pageOf(first, after)
+func (r *customerResolver) CouponIssues(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string) (*model.CouponIssueConnection, error) {
+	asked := pageOf(first, after, last, before)
 	page, err := r.services.Coupons.Held(ctx, auth.Viewer(ctx), asked)
 	if err != nil {
 		return nil, err
 	}
-	return couponIssueConnection(page, asked), nil
+	return couponIssueConnection(page), nil
 }
 
 // Me is the resolver for the me field.

@@ -3,65 +3,65 @@ package graph
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 
+	"github.com/99designs/gqlgen/graphql"
+
+	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/graph/model"
 )
 
-// finder looks up an object of one type. It returns nil, not an error, if the object does not exist
-// or belongs to another user.
-type finder func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error)
+// lookupOf is what a finder goes by.
+type lookupOf struct {
+	services *commerce.Services
+	viewer   commerce.Viewer
+	lines    bool // whether the lines of orders are asked for
+}
+
+// finder looks up objects of one type with a few queries for all of them. It leaves out those that do not exist or belong to another
+// user.
+type finder func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error)
 
 // finders has a finder for each prefix of identifiers.
 var finders = map[string]finder{
-	"prod_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		row, err := s.Catalog.Show(ctx, v, id)
-		return found(toProduct(row), err)
+	"prod_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		return nodesOf(toProduct)(l.services.Catalog.ShowAll(ctx, l.viewer, ids))
 	},
-	"coup_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		row, err := s.Coupons.Show(ctx, v, id)
-		return found(toCoupon(row), err)
+	"coup_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		return nodesOf(toCoupon)(l.services.Coupons.ShowAll(ctx, l.viewer, ids))
 	},
-	"cpi_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		row, err := s.Coupons.GetIssue(ctx, v, id)
-		return found(toCouponIssue(row), err)
+	"cpi_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		return nodesOf(toCouponIssue)(l.services.Coupons.Issues(ctx, l.viewer, ids))
 	},
-	prefixOrder: func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		row, persistence, err := s.Orders.Find(ctx, v, id)
-		return found(toOrderAs(row, persistence), err)
+	prefixOrder: func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		return nodesOf(func(f commerce.FoundOrder) *model.Order { return toOrderAs(f.Order, f.Persistence) })(
+			l.services.Orders.FindAll(ctx, l.viewer, ids, l.lines))
 	},
-	prefixPayment: findPayment,
-	"qt_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		return found(findTicket(ctx, s, v, id))
+	prefixPayment: findPayments,
+	"qt_":         findTickets,
+	"acct_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		return nodesOf(toAccount)(l.services.Accounts.GetAll(ctx, l.viewer, ids))
 	},
-	"acct_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		row, err := s.Accounts.Get(ctx, v, id)
-		return found(toAccount(row), err)
+	"tr_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		return nodesOf(toTransfer)(l.services.Accounts.GetTransfers(ctx, l.viewer, ids))
 	},
-	"tr_": func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		row, err := s.Accounts.GetTransfer(ctx, v, id)
-		return found(toTransfer(row), err)
-	},
-	prefixEntry: func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		row, err := s.Accounts.Entry(ctx, v, strings.TrimPrefix(id, prefixEntry))
-		if row != nil && toEntry(row).ID != id { // "entry_007" is another spelling of an ID; an object has one ID
-			row = nil
+	prefixEntry: findEntries,
+	prefixCustomer: func(ctx context.Context, l lookupOf, _ []string) (map[string]model.Node, error) {
+		row, err := l.services.Customers.Get(ctx, l.viewer)
+		if err != nil {
+			return nil, err
 		}
-		return found(toEntry(row), err)
+		return map[string]model.Node{prefixCustomer + row.ID: toCustomer(row)}, nil
 	},
-	prefixCustomer: func(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		if id != prefixCustomer+v.UserID {
+	prefixWallet: func(_ context.Context, l lookupOf, _ []string) (map[string]model.Node, error) {
+		if l.viewer.UserID == "" {
 			return nil, nil
 		}
-		row, err := s.Customers.Get(ctx, v)
-		return found(toCustomer(row), err)
-	},
-	prefixWallet: func(_ context.Context, _ *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-		if v.UserID == "" || id != prefixWallet+v.UserID {
-			return nil, nil
-		}
-		return toWallet(v.UserID), nil
+		wallet := toWallet(l.viewer.UserID)
+		return map[string]model.Node{wallet.ID: wallet}, nil
 	},
 }
 
@@ -70,14 +70,63 @@ const (
 	prefixPayment = "pay_"
 )
 
-// findPayment looks up the payment's order, which has its owner. Their identifiers differ in the
-// prefix only.
-func findPayment(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-	row, err := s.Orders.Get(ctx, v, prefixOrder+strings.TrimPrefix(id, prefixPayment))
-	if err != nil || row == nil || row.Edges.Payment == nil || row.Edges.Payment.ID != id {
-		return nil, err
+// nodesOf maps rows by their IDs to objects.
+func nodesOf[Row any, T any, P interface {
+	*T
+	model.Node
+}](object func(Row) P) func(rows map[string]Row, err error) (map[string]model.Node, error) {
+	return func(rows map[string]Row, err error) (map[string]model.Node, error) {
+		nodes := make(map[string]model.Node, len(rows))
+		for id, row := range rows {
+			nodes[id] = object(row)
+		}
+		return nodes, err
 	}
-	return toPayment(row.Edges.Payment), nil
+}
+
+// findPayments looks up the payments' orders, which have their owners. Their identifiers differ in the prefix only.
+func findPayments(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+	orders := each(ids, func(id string) string { return prefixOrder + strings.TrimPrefix(id, prefixPayment) })
+	found, err := l.services.Orders.FindAll(ctx, l.viewer, orders, false)
+	nodes := make(map[string]model.Node, len(found))
+	for _, f := range found {
+		if paid := f.Order.Edges.Payment; paid != nil {
+			nodes[paid.ID] = toPayment(paid)
+		}
+	}
+	return nodes, err
+}
+
+// findEntries looks up lines of journals. "entry_007" is another spelling of an identifier, and names nothing: an object has one.
+func findEntries(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+	var numbers []int64
+	for _, id := range ids {
+		if number, err := strconv.ParseInt(strings.TrimPrefix(id, prefixEntry), 10, 64); err == nil {
+			numbers = append(numbers, number)
+		}
+	}
+	rows, err := l.services.Accounts.EntriesByID(ctx, l.viewer, numbers)
+	nodes := make(map[string]model.Node, len(rows))
+	for _, row := range rows {
+		entry := toEntry(row)
+		nodes[entry.ID] = entry
+	}
+	return nodes, err
+}
+
+// findTickets looks up tickets one by one: each is read from Redis, and looking at it keeps its place.
+func findTickets(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+	nodes := map[string]model.Node{}
+	for _, id := range ids {
+		ticket, err := findTicket(ctx, l.services, l.viewer, id)
+		if err != nil {
+			return nil, err
+		}
+		if ticket != nil {
+			nodes[id] = ticket
+		}
+	}
+	return nodes, nil
 }
 
 // findTicket returns a ticket, with the business failures of its order as data. It returns nil if
@@ -91,28 +140,50 @@ func findTicket(ctx context.Context, s *commerce.Services, v commerce.Viewer, id
 	return toTicket(result, each(refused, toUserError)), nil
 }
 
-// found turns a nil pointer into a nil interface.
-func found[T any, P interface {
-	*T
-	model.Node
-}](object P, err error) (model.Node, error) {
-	if err != nil || object == nil {
-		return nil, err
+// findNodes looks up objects by their identifiers, those of one type together. At the place of an identifier is its object, nil if there
+// is none that the viewer may see, or its error.
+func (r *Resolver) findNodes(ctx context.Context, ids []string) ([]model.Node, []error) {
+	found, errs := make([]model.Node, len(ids)), make([]error, len(ids))
+	places := map[string][]int{} // by prefix
+	for i, id := range ids {
+		prefix, _, _ := strings.Cut(id, "_")
+		places[prefix+"_"] = append(places[prefix+"_"], i)
 	}
-	return object, nil
+	l := lookupOf{
+		services: r.services, viewer: auth.Viewer(ctx), lines: selects(graphql.GetFieldContext(ctx).Field.Selections, "lines"),
+	}
+	for prefix, at := range places {
+		find := finders[prefix]
+		if find == nil {
+			continue
+		}
+		nodes, err := find(ctx, l, each(at, func(i int) string { return ids[i] }))
+		if errors.Is(err, commerce.ErrUnauthenticated) { // to an anonymous caller every object belongs to another user
+			continue
+		}
+		for _, i := range at {
+			if found[i], errs[i] = nodes[ids[i]], err; err != nil {
+				found[i] = nil
+			}
+		}
+	}
+	return found, errs
 }
 
-// findNode looks up an object by its identifier. It returns nil if there is none that the viewer
-// may see.
-func findNode(ctx context.Context, s *commerce.Services, v commerce.Viewer, id string) (model.Node, error) {
-	prefix, _, ok := strings.Cut(id, "_")
-	find := finders[prefix+"_"]
-	if !ok || find == nil {
-		return nil, nil
+// nodes is findNodes for a list: an error is told at its place, and leaves the others.
+func (r *Resolver) nodes(ctx context.Context, ids []string) []model.Node {
+	if len(ids) > commerce.MaxPage {
+		graphql.AddError(ctx, &commerce.Error{
+			Code: commerce.InvalidInput, Field: []string{"ids"},
+			Message: fmt.Sprintf("ids must have at most %d identifiers, not %d", commerce.MaxPage, len(ids)),
+		})
+		return make([]model.Node, len(ids))
 	}
-	object, err := find(ctx, s, v, id)
-	if errors.Is(err, commerce.ErrUnauthenticated) { // to an anonymous caller every object belongs to another user
-		return nil, nil
+	found, errs := r.findNodes(ctx, ids)
+	for i, err := range errs {
+		if err != nil {
+			graphql.AddError(graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i)), err)
+		}
 	}
-	return object, err
+	return found
 }

@@ -67,13 +67,13 @@ func (r *queryResolver) UnsettledOrders(ctx context.Context, first *int) ([]*mod
 }
 
 // Adjustments is the resolver for the adjustments field.
-func (r *queryResolver) Adjustments(ctx context.Context, first *int, after *string) (*model.AdjustmentConnection, error) {
-	asked := pageOf(first, after)
+func (r *queryResolver) Adjustments(ctx context.Context, first *int, after *string, last *int, before *string) (*model.AdjustmentConnection, error) {
+	asked := pageOf(first, after, last, before)
 	page, err := r.services.Adjustments.List(ctx, auth.Viewer(ctx), asked)
 	if err != nil {
 		return nil, err
 	}
-	return adjustmentConnection(page, asked), nil
+	return adjustmentConnection(page), nil
 }
 
 // Locks is the resolver for the locks field.

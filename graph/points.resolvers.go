@@ -60,13 +60,13 @@ func (r *walletResolver) Balance(ctx context.Context, obj *model.Wallet) (*int64
 }
 
 // Entries is the resolver for the entries field.
-func (r *walletResolver) Entries(ctx context.Context, obj *model.Wallet, first *int, after *string) (*model.EntryConnection, error) {
-	asked := pageOf(first, after)
+func (r *walletResolver) Entries(ctx context.Context, obj *model.Wallet, first *int, after *string, last *int, before *string) (*model.EntryConnection, error) {
+	asked := pageOf(first, after, last, before)
 	page, err := r.services.Points.Entries(ctx, auth.Viewer(ctx), walletOwner(obj), asked)
 	if err != nil {
 		return nil, err
 	}
-	return entryConnection(page, asked), nil
+	return entryConnection(page), nil
 }
 
 // Wallet returns generated.WalletResolver implementation.

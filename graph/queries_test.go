@@ -68,6 +68,7 @@ func TestQueriesChangeNothing(t *testing.T) {
 		"queueTicket": {ticket}, "account": {"acct_alice"},
 		"stockChanged": {"prod_1"}, "orderUpdated": {orderID}, "queueTicketUpdated": {ticket}, "experimentProgress": {"exp_0"},
 	}
+	arguments["nodes"] = arguments["node"]
 	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
 	written := func() (n int64) {
 		t.Helper()
@@ -91,10 +92,13 @@ func TestQueriesChangeNothing(t *testing.T) {
 			selection := everything(schema, field.Type, 4)
 			for _, id := range arguments[field.Name] {
 				argument := fmt.Sprintf("(id: %q)", id)
+				if field.Name == "nodes" {
+					argument = fmt.Sprintf("(ids: [%q])", id)
+				}
 				if field.Name == "stockChanged" {
 					argument = fmt.Sprintf("(productIds: [%q])", id)
 				}
-				if field.Name == "node" { // fields of several types do not fit into one selection
+				if field.Name == "node" || field.Name == "nodes" { // fields of several types do not fit into one selection
 					selection = " { __typename }"
 					for _, user := range []string{alice, carol} {
 						check("{ node"+argument+" } as "+user, func() {

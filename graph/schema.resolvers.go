@@ -8,14 +8,19 @@ package graph
 import (
 	"context"
 
-	"holdfast/auth"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
 )
 
 // Node is the resolver for the node field.
 func (r *queryResolver) Node(ctx context.Context, id string) (model.Node, error) {
-	return findNode(ctx, r.services, auth.Viewer(ctx), id)
+	found, errs := r.findNodes(ctx, []string{id})
+	return found[0], errs[0]
+}
+
+// Nodes is the resolver for the nodes field.
+func (r *queryResolver) Nodes(ctx context.Context, ids []string) ([]model.Node, error) {
+	return r.nodes(ctx, ids), nil
 }
 
 // Mutation returns generated.MutationResolver implementation.

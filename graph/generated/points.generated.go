@@ -22,7 +22,7 @@ import (
 
 type WalletResolver interface {
 	Balance(ctx context.Context, obj *model.Wallet) (*int64, error)
-	Entries(ctx context.Context, obj *model.Wallet, first *int, after *string) (*model.EntryConnection, error)
+	Entries(ctx context.Context, obj *model.Wallet, first *int, after *string, last *int, before *string) (*model.EntryConnection, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -48,6 +48,22 @@ func (ec *executionContext) field_Wallet_entries_args(ctx context.Context, rawAr
 		return nil, err
 	}
 	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
 	return args, nil
 }
 
@@ -624,7 +640,7 @@ func (ec *executionContext) _Wallet_entries(ctx context.Context, field graphql.C
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Wallet().Entries(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string))
+			return ec.Resolvers.Wallet().Entries(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.EntryConnection) graphql.Marshaler {

@@ -43,7 +43,7 @@ type ComplexityRoot struct {
 	Account struct {
 		Balance   func(childComplexity int) int
 		CreatedAt func(childComplexity int) int
-		Entries   func(childComplexity int, first *int, after *string) int
+		Entries   func(childComplexity int, first *int, after *string, last *int, before *string) int
 		ID        func(childComplexity int) int
 		Name      func(childComplexity int) int
 	}
@@ -181,12 +181,12 @@ type ComplexityRoot struct {
 	}
 
 	Customer struct {
-		Accounts     func(childComplexity int, first *int, after *string) int
-		CouponIssues func(childComplexity int, first *int, after *string) int
+		Accounts     func(childComplexity int, first *int, after *string, last *int, before *string) int
+		CouponIssues func(childComplexity int, first *int, after *string, last *int, before *string) int
 		CreatedAt    func(childComplexity int) int
 		ID           func(childComplexity int) int
 		Name         func(childComplexity int) int
-		Orders       func(childComplexity int, first *int, after *string) int
+		Orders       func(childComplexity int, first *int, after *string, last *int, before *string) int
 		Wallet       func(childComplexity int) int
 	}
 
@@ -586,19 +586,20 @@ type ComplexityRoot struct {
 
 	Query struct {
 		Account         func(childComplexity int, id string) int
-		Adjustments     func(childComplexity int, first *int, after *string) int
+		Adjustments     func(childComplexity int, first *int, after *string, last *int, before *string) int
 		Coupon          func(childComplexity int, id string) int
-		Coupons         func(childComplexity int, first *int, after *string) int
+		Coupons         func(childComplexity int, first *int, after *string, last *int, before *string) int
 		Experiment      func(childComplexity int, id *string) int
 		Experiments     func(childComplexity int) int
 		Locks           func(childComplexity int, first *int) int
 		LowStock        func(childComplexity int, first *int) int
 		Me              func(childComplexity int) int
 		Node            func(childComplexity int, id string) int
+		Nodes           func(childComplexity int, ids []string) int
 		Order           func(childComplexity int, id string) int
 		PopularProducts func(childComplexity int, days *int, first *int) int
 		Product         func(childComplexity int, id string) int
-		Products        func(childComplexity int, first *int, after *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
+		Products        func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
 		QueueTicket     func(childComplexity int, id string) int
 		SchedulerRuns   func(childComplexity int) int
 		Shop            func(childComplexity int) int
@@ -709,7 +710,7 @@ type ComplexityRoot struct {
 
 	Wallet struct {
 		Balance func(childComplexity int) int
-		Entries func(childComplexity int, first *int, after *string) int
+		Entries func(childComplexity int, first *int, after *string, last *int, before *string) int
 		ID      func(childComplexity int) int
 	}
 }
@@ -750,7 +751,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Account.Entries(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Account.Entries(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Account.id":
 		if e.ComplexityRoot.Account.ID == nil {
 			break
@@ -1243,7 +1244,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Customer.Accounts(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Customer.Accounts(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Customer.couponIssues":
 		if e.ComplexityRoot.Customer.CouponIssues == nil {
 			break
@@ -1254,7 +1255,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Customer.CouponIssues(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Customer.CouponIssues(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Customer.createdAt":
 		if e.ComplexityRoot.Customer.CreatedAt == nil {
 			break
@@ -1283,7 +1284,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Customer.Orders(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Customer.Orders(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Customer.wallet":
 		if e.ComplexityRoot.Customer.Wallet == nil {
 			break
@@ -3001,7 +3002,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Adjustments(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Query.Adjustments(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Query.coupon":
 		if e.ComplexityRoot.Query.Coupon == nil {
 			break
@@ -3023,7 +3024,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Coupons(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Query.Coupons(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Query.experiment":
 		if e.ComplexityRoot.Query.Experiment == nil {
 			break
@@ -3081,6 +3082,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
+	case "Query.nodes":
+		if e.ComplexityRoot.Query.Nodes == nil {
+			break
+		}
+
+		args, err := ec.field_Query_nodes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]string)), true
 	case "Query.order":
 		if e.ComplexityRoot.Query.Order == nil {
 			break
@@ -3124,7 +3136,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Products(childComplexity, args["first"].(*int), args["after"].(*string), args["filter"].(*model.ProductFilter), args["orderBy"].(*model.ProductOrder)), true
+		return e.ComplexityRoot.Query.Products(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["filter"].(*model.ProductFilter), args["orderBy"].(*model.ProductOrder)), true
 	case "Query.queueTicket":
 		if e.ComplexityRoot.Query.QueueTicket == nil {
 			break
@@ -3575,7 +3587,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Wallet.Entries(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.Wallet.Entries(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Wallet.id":
 		if e.ComplexityRoot.Wallet.ID == nil {
 			break
@@ -3745,10 +3757,14 @@ type Account implements Node {
   balance: Money
   "What happened to it, the latest first."
   entries(
-    "How many, 1 to 100."
-    first: Int = 20
-    "The cursor behind which to continue."
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
     after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
   ): EntryConnection
   "When it was opened."
   createdAt: DateTime!
@@ -3917,10 +3933,14 @@ enum PaymentAttemptStatus {
 
   "Products for sale."
   products(
-    "How many, 1 to 100."
-    first: Int = 20
-    "The cursor behind which to continue."
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
     after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
     "Which products; all that are for sale by default."
     filter: ProductFilter
     "In which order."
@@ -4224,10 +4244,14 @@ type StockAdjustPayload {
 
   "Coupons, the newest first. Those that begin later are for administrators."
   coupons(
-    "How many, 1 to 100."
-    first: Int = 20
-    "The cursor behind which to continue."
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
     after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
   ): CouponConnection
 }
 
@@ -4398,24 +4422,36 @@ type Customer implements Node {
   wallet: Wallet!
   "The accounts, the oldest first."
   accounts(
-    "How many, 1 to 100."
-    first: Int = 20
-    "The cursor behind which to continue."
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
     after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
   ): AccountConnection
   "The orders, the latest first."
   orders(
-    "How many, 1 to 100."
-    first: Int = 20
-    "The cursor behind which to continue."
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
     after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
   ): OrderConnection
   "The coupons taken, spent or not, the latest first."
   couponIssues(
-    "How many, 1 to 100."
-    first: Int = 20
-    "The cursor behind which to continue."
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
     after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
   ): CouponIssueConnection
   "When the customer first did something; before that, the present."
   createdAt: DateTime!
@@ -4996,15 +5032,18 @@ input MoneyInput {
   currency: String!
 }
 
-"Where a page lies in its list."
+"""
+Where a page lies in its list, by the Relay specification of cursor connections: it tells for certain whether more items are there in the
+direction in which the page was asked for. In the other direction it says whether the page was asked for with a cursor.
+"""
 type PageInfo {
-  "Whether more follow."
+  "With first: whether more items follow. With last: whether the page was asked for with before."
   hasNextPage: Boolean!
-  "Whether the page was asked for with a cursor, so that others come before it."
+  "With last: whether more items come before. With first: whether the page was asked for with after."
   hasPreviousPage: Boolean!
-  "The cursor of the first item, null where the page is empty."
+  "The cursor of the first item, null where the page is empty. Give it as before, with last, for the page before."
   startCursor: String
-  "The cursor of the last item, null where the page is empty. Give it as after for the next page."
+  "The cursor of the last item, null where the page is empty. Give it as after, with first, for the next page."
   endCursor: String
 }
 `, BuiltIn: false},
@@ -5040,10 +5079,14 @@ type PageInfo {
 
   "What administrators have corrected by hand: stock, points and money. The latest first."
   adjustments(
-    "How many, 1 to 100."
-    first: Int = 20
-    "The cursor behind which to continue."
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
     after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
   ): AdjustmentConnection @auth(role: ADMIN)
 
   "The locks in Redis that are held or waited for at this moment, by key. It goes through all keys of Redis, in small steps."
@@ -5548,10 +5591,14 @@ type Wallet implements Node {
   balance: Int64
   "What happened to them, the latest first."
   entries(
-    "How many, 1 to 100."
-    first: Int = 20
-    "The cursor behind which to continue."
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
     after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
   ): EntryConnection
 }
 
@@ -5707,6 +5754,15 @@ type Query {
     "The identifier of the object."
     id: ID!
   ): Node
+
+  """
+  Objects by their identifiers, in the order of the identifiers: at the place of each is what node answers. Null where it does not exist
+  or belongs to somebody else.
+  """
+  nodes(
+    "The identifiers of the objects, at most 100. They may be of several types."
+    ids: [ID!]!
+  ): [Node]!
 }
 
 """

@@ -758,15 +758,16 @@ type OutOfStockError struct {
 
 func (OutOfStockError) IsUserError() {}
 
-// Where a page lies in its list.
+// Where a page lies in its list, by the Relay specification of cursor connections: it tells for certain whether more items are there in the
+// direction in which the page was asked for. In the other direction it says whether the page was asked for with a cursor.
 type PageInfo struct {
-	// Whether more follow.
+	// With first: whether more items follow. With last: whether the page was asked for with before.
 	HasNextPage bool `json:"hasNextPage"`
-	// Whether the page was asked for with a cursor, so that others come before it.
+	// With last: whether more items come before. With first: whether the page was asked for with after.
 	HasPreviousPage bool `json:"hasPreviousPage"`
-	// The cursor of the first item, null where the page is empty.
+	// The cursor of the first item, null where the page is empty. Give it as before, with last, for the page before.
 	StartCursor *string `json:"startCursor,omitempty"`
-	// The cursor of the last item, null where the page is empty. Give it as after for the next page.
+	// The cursor of the last item, null where the page is empty. Give it as after, with first, for the next page.
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
