@@ -333,11 +333,14 @@ func (s *Accounts) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.A
 	if err != nil {
 		return PageOf[*ent.Account]{}, err
 	}
-	rows, err := s.Client.Account.Query().Where(account.UserID(v.UserID), asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
+	own := func() *ent.AccountQuery { return s.Client.Account.Query().Where(account.UserID(v.UserID)) }
+	rows, err := own().Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Account]{}, err
 	}
-	return pageOf(rows, asked, func(a *ent.Account) position { return position{Time: a.CreatedAt, ID: a.ID} }), nil
+	list := pageOf(rows, asked, func(a *ent.Account) position { return position{Time: a.CreatedAt, ID: a.ID} })
+	list.Count = counts(own)
+	return list, nil
 }
 
 // Balances tells the money in each account, in minor units.

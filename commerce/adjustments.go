@@ -29,7 +29,9 @@ func (s *Adjustments) List(ctx context.Context, v Viewer, page Page) (PageOf[*en
 	if err != nil {
 		return PageOf[*ent.Adjustment]{}, err
 	}
-	return pageOf(rows, asked, func(a *ent.Adjustment) position { return position{Number: a.ID} }), nil
+	list := pageOf(rows, asked, func(a *ent.Adjustment) position { return position{Number: a.ID} })
+	list.Count = counts(s.Client.Adjustment.Query)
+	return list, nil
 }
 
 // checkAdjustment checks what is to be corrected, and that there is a reason.

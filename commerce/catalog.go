@@ -8,11 +8,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 
 	"holdfast/commerce/textsearch"
 	"holdfast/ent"
+	"holdfast/ent/balance"
 	"holdfast/ent/product"
 	"holdfast/ent/schema"
 	"holdfast/lockprovider"
@@ -394,33 +397,61 @@ type ProductOrder string
 
 // The orders.
 const (
-	NewestFirst    ProductOrder = "NEWEST"
-	ByName         ProductOrder = "NAME"
-	PriceAscending ProductOrder = "PRICE_ASC"
+	NewestFirst     ProductOrder = "NEWEST"
+	OldestFirst     ProductOrder = "OLDEST"
+	ByName          ProductOrder = "NAME"
+	ByNameReversed  ProductOrder = "NAME_DESC"
+	PriceAscending  ProductOrder = "PRICE_ASC"
+	PriceDescending ProductOrder = "PRICE_DESC"
 )
 
 // ProductQuery asks for a list of products.
 type ProductQuery struct {
 	// Search finds the products that have, for each of its words, a word in their name or SKU that begins with it, whatever the
 	// case and the accents; see package textsearch. Nothing and blanks find all.
-	Search          string
-	IncludeArchived bool
-	Order           ProductOrder // "" means NewestFirst
-	Page            Page
+	Search string
+	ProductFilter
+	Order ProductOrder // "" means NewestFirst
+	Page  Page
 }
 
-// Products is one page of the catalogue. Errors: INVALID_INPUT of a page, and of a search that is too long or has no words.
+// ProductFilter leaves out products.
+type ProductFilter struct {
+	IncludeArchived bool `json:",omitempty"`
+	// MinPrice and MaxPrice are in minor units, and belong to the range; nil for none.
+	MinPrice, MaxPrice *int64 `json:",omitempty"`
+	// Available leaves out what is sold out, or, if it is false, what is not; nil leaves out nothing. It goes by the database: under a
+	// strategy that decides in Redis, it is behind by the changes that are in flight.
+	Available *bool `json:",omitempty"`
+}
+
+// cursorFilter is what cursors of a list of products are bound to. Filters are compared by what is in them.
+type cursorFilter struct{ Words, Filter string }
+
+func (q ProductQuery) bind(l listing, words []string) listing {
+	filter := cursorFilter{Words: strings.Join(words, " ")}
+	if q.ProductFilter != (ProductFilter{}) {
+		filter.Filter = string(mustJSON(q.ProductFilter))
+	}
+	return filtered(l, filter)
+}
+
+// Products is one page of the catalogue. Errors: INVALID_INPUT of a page, of a range of prices that has no price, and of a search that is
+// too long or has no words.
 func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Product], error) {
 	order := q.Order
 	if _, known := productOrders[order]; !known {
 		order = NewestFirst
 	}
-	sorting := productOrders[order]
-	asked, err := q.Page.of(listing{"products:" + string(order), sorting.by, sorting.column, sorting.descending})
+	if q.MinPrice != nil && q.MaxPrice != nil && *q.MinPrice > *q.MaxPrice {
+		return PageOf[*ent.Product]{}, invalid([]string{"filter", "price"}, "minMinor must not be above maxMinor: %d, %d", *q.MinPrice, *q.MaxPrice)
+	}
+	words, err := searchWords(q.Search)
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	words, err := searchWords(q.Search)
+	sorting := productOrders[order]
+	asked, err := q.Page.of(q.bind(listing{"products:" + string(order), sorting.by, sorting.column, sorting.descending}, words))
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
@@ -428,12 +459,21 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	if words != nil {
 		rows, err = s.search(ctx, words, q, asked)
 	} else {
-		rows, err = s.list(ctx, q, asked)
+		rows, err = s.selected(q).Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	}
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	return pageOf(rows, asked, sorting.at), nil
+	list := pageOf(rows, asked, sorting.at)
+	list.Count = counts(func() *ent.ProductQuery { return s.selected(q) })
+	if words != nil {
+		list.Count = counting(func(ctx context.Context, limit int) (int, error) {
+			whole := span{listing: asked.listing, size: limit - 1} // of which one more is read
+			ids, err := s.searching(words, q, whole).page(ctx)
+			return len(ids), err
+		})
+	}
+	return list, nil
 }
 
 // searchWords returns the words of a search; nil if there is nothing to search for.
@@ -452,13 +492,37 @@ func searchWords(search string) ([]string, error) {
 	return words, nil
 }
 
-// list reads the products of a span.
-func (s *Catalog) list(ctx context.Context, q ProductQuery, asked span) ([]*ent.Product, error) {
-	query := s.Client.Product.Query().Where(asked.within)
+// selected returns a query for the products that a filter leaves.
+func (s *Catalog) selected(q ProductQuery) *ent.ProductQuery {
+	query := s.Client.Product.Query()
 	if !q.IncludeArchived {
 		query.Where(product.ArchivedAtIsNil())
 	}
-	return query.Order(asked.sorted).Limit(asked.limit()).All(ctx)
+	if q.MinPrice != nil {
+		query.Where(product.PriceMinorGTE(*q.MinPrice))
+	}
+	if q.MaxPrice != nil {
+		query.Where(product.PriceMinorLTE(*q.MaxPrice))
+	}
+	if q.Available != nil {
+		query.Where(func(rows *entsql.Selector) {
+			rows.Where(entsql.ExprP(inStock(rows.Dialect(), rows.C(product.FieldID), *q.Available)))
+		})
+	}
+	return query
+}
+
+// inStock returns the condition that a product, whose ID is in a column, can be bought, or that it cannot.
+func inStock(database, column string, available bool) string {
+	key := "'" + lockprovider.StockKey("") + "' || " + column
+	if database == dialect.MySQL {
+		key = "CONCAT('" + lockprovider.StockKey("") + "', " + column + ")"
+	}
+	condition := "EXISTS (SELECT 1 FROM " + balance.Table + " s WHERE s.id = " + key + " AND s.amount > 0)"
+	if !available {
+		return "NOT " + condition
+	}
+	return condition
 }
 
 // productSorting is an order of a list of products. Search documents have columns of the same names.
@@ -470,11 +534,16 @@ type productSorting struct {
 }
 
 var productOrders = map[ProductOrder]productSorting{
-	NewestFirst:    {timeAndID, product.FieldCreatedAt, true, createdAt},
-	ByName:         {textAndID, product.FieldName, false, func(p *ent.Product) position { return position{Text: p.Name, ID: p.ID} }},
-	PriceAscending: {numberAndID, product.FieldPriceMinor, false, priceOf},
+	NewestFirst:     {timeAndID, product.FieldCreatedAt, true, createdAt},
+	OldestFirst:     {timeAndID, product.FieldCreatedAt, false, createdAt},
+	ByName:          {textAndID, product.FieldName, false, nameOf},
+	ByNameReversed:  {textAndID, product.FieldName, true, nameOf},
+	PriceAscending:  {numberAndID, product.FieldPriceMinor, false, priceOf},
+	PriceDescending: {numberAndID, product.FieldPriceMinor, true, priceOf},
 }
 
 func createdAt(p *ent.Product) position { return position{Time: p.CreatedAt, ID: p.ID} }
+
+func nameOf(p *ent.Product) position { return position{Text: p.Name, ID: p.ID} }
 
 func priceOf(p *ent.Product) position { return position{Number: p.PriceMinor, ID: p.ID} }

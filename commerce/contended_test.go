@@ -203,7 +203,7 @@ func TestChargePoints(t *testing.T) {
 			}
 		})
 		s.wantPoints(t, alice, 10_000)
-		page, err := s.Points.Entries(t.Context(), alice, alice.UserID, commerce.Page{First: 4})
+		page, err := s.Points.Entries(t.Context(), alice, alice.UserID, commerce.EntryFilter{}, commerce.Page{First: 4})
 		must(t, err)
 		if len(page.Items) != 4 || !page.HasNext || page.Items[0].AmountAfter != 10_000 {
 			t.Errorf("history %+v", page)

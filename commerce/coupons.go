@@ -271,15 +271,20 @@ func (s *Coupons) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Co
 	if err != nil {
 		return PageOf[*ent.Coupon]{}, err
 	}
-	query := s.Client.Coupon.Query().Where(asked.within)
-	if !v.Admin {
-		query.Where(coupon.Or(coupon.ValidFromIsNil(), coupon.ValidFromLTE(s.now())))
+	shown := func() *ent.CouponQuery {
+		query := s.Client.Coupon.Query()
+		if !v.Admin {
+			query.Where(coupon.Or(coupon.ValidFromIsNil(), coupon.ValidFromLTE(s.now())))
+		}
+		return query
 	}
-	rows, err := query.Order(asked.sorted).Limit(asked.limit()).All(ctx)
+	rows, err := shown().Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Coupon]{}, err
 	}
-	return pageOf(rows, asked, func(c *ent.Coupon) position { return position{Time: c.CreatedAt, ID: c.ID} }), nil
+	list := pageOf(rows, asked, func(c *ent.Coupon) position { return position{Time: c.CreatedAt, ID: c.ID} })
+	list.Count = counts(shown)
+	return list, nil
 }
 
 // Held lists the viewer's issued coupons, newest first, with their coupons.
@@ -291,12 +296,14 @@ func (s *Coupons) Held(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Co
 	if err != nil {
 		return PageOf[*ent.CouponIssue]{}, err
 	}
-	rows, err := s.Client.CouponIssue.Query().Where(couponissue.UserID(v.UserID), asked.within).WithCoupon().
-		Order(asked.sorted).Limit(asked.limit()).All(ctx)
+	held := func() *ent.CouponIssueQuery { return s.Client.CouponIssue.Query().Where(couponissue.UserID(v.UserID)) }
+	rows, err := held().Where(asked.within).WithCoupon().Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.CouponIssue]{}, err
 	}
-	return pageOf(rows, asked, func(i *ent.CouponIssue) position { return position{Time: i.IssuedAt, ID: i.ID} }), nil
+	list := pageOf(rows, asked, func(i *ent.CouponIssue) position { return position{Time: i.IssuedAt, ID: i.ID} })
+	list.Count = counts(held)
+	return list, nil
 }
 
 // Issued tells how much of each coupon's quota is issued.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,6 +20,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/predicate"
 	"holdfast/lockprovider"
 )
 
@@ -615,19 +617,65 @@ func withDetails(q *ent.OrderQuery) *ent.OrderQuery {
 	})
 }
 
-// List is the viewer's orders, newest first. Without lines, it does not read those: an order may have many.
-func (s *Orders) List(ctx context.Context, v Viewer, page Page, lines bool) (PageOf[*ent.Order], error) {
+// OrderQuery asks for a list of orders.
+type OrderQuery struct {
+	Statuses    []order.Status // none for all
+	CreatedAt   Range
+	OldestFirst bool
+	Page        Page
+	// Lines reads the lines of the orders. An order may have many.
+	Lines bool
+}
+
+// List is the viewer's orders, the newest first unless the query says otherwise. Errors: INVALID_INPUT of the page and of the filter.
+func (s *Orders) List(ctx context.Context, v Viewer, q OrderQuery) (PageOf[*ent.Order], error) {
 	if err := v.customer(); err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
-	asked, err := page.of(listing{"orders:" + v.UserID, timeAndID, order.FieldCreatedAt, true})
+	return s.list(ctx, q, listing{name: "orders:" + v.UserID}, order.UserID(v.UserID))
+}
+
+// list reads one page of the orders that conditions select, of which the listing has the name.
+func (s *Orders) list(ctx context.Context, q OrderQuery, listed listing, conditions ...predicate.Order) (PageOf[*ent.Order], error) {
+	listed.by, listed.column, listed.descending = timeAndID, order.FieldCreatedAt, !q.OldestFirst
+	if q.OldestFirst {
+		listed.name += ":oldest"
+	}
+	if err := q.CreatedAt.check("filter", "createdAt"); err != nil {
+		return PageOf[*ent.Order]{}, err
+	}
+	statuses := slices.Compact(slices.Sorted(slices.Values(q.Statuses)))
+	asked, err := q.Page.of(filtered(listed, orderFilter{textOf(statuses), q.CreatedAt}))
 	if err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
-	query := s.detailed(s.Client.Order.Query().Where(order.UserID(v.UserID), asked.within), lines)
-	rows, err := query.Order(asked.sorted).Limit(asked.limit()).All(ctx)
+	selected := func() *ent.OrderQuery {
+		query := s.Client.Order.Query().Where(conditions...).Where(q.CreatedAt.within(order.FieldCreatedAt))
+		if len(statuses) > 0 {
+			query.Where(order.StatusIn(statuses...))
+		}
+		return query
+	}
+	rows, err := s.detailed(selected(), q.Lines).Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
-	return pageOf(rows, asked, func(o *ent.Order) position { return position{Time: o.CreatedAt, ID: o.ID} }), nil
+	list := pageOf(rows, asked, func(o *ent.Order) position { return position{Time: o.CreatedAt, ID: o.ID} })
+	list.Count = counts(selected)
+	return list, nil
+}
+
+// orderFilter is what cursors of a list of orders are bound to.
+type orderFilter struct {
+	Statuses  string
+	CreatedAt Range
+}
+
+// textOf joins the values of a filter.
+func textOf[T ~string](values []T) string {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		texts[i] = string(value)
+	}
+	return strings.Join(texts, ",")
 }

@@ -540,7 +540,7 @@ func TestOrderHistoryPages(t *testing.T) {
 	}
 	after := ""
 	for pages := 1; ; pages++ {
-		page, err := s.Orders.List(t.Context(), alice, commerce.Page{First: 3, After: after}, true)
+		page, err := s.Orders.List(t.Context(), alice, commerce.OrderQuery{Page: commerce.Page{First: 3, After: after}})
 		must(t, err)
 		for i, o := range page.Items {
 			if !want[o.ID] {
@@ -557,7 +557,7 @@ func TestOrderHistoryPages(t *testing.T) {
 		}
 	}
 	for _, bad := range []commerce.Page{{First: 0}, {First: 101}, {First: 1, After: "%"}, {First: 1, After: "bm8"}} {
-		_, err := s.Orders.List(t.Context(), alice, bad, true)
+		_, err := s.Orders.List(t.Context(), alice, commerce.OrderQuery{Page: bad})
 		wantCodes(t, err, "INVALID_INPUT")
 	}
 }

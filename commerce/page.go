@@ -1,6 +1,7 @@
 package commerce
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -30,17 +31,86 @@ type PageOf[T any] struct {
 	// HasNext and HasPrevious are as the Relay specification of cursor connections has them: in the direction in which the page was
 	// asked for, whether more items are there; in the other direction, whether the page begins at a cursor.
 	HasNext, HasPrevious bool
+	// Count counts the whole list; nil if the list is not counted.
+	Count Counter
 }
 
-// listing is one list in one order. A cursor belongs to one listing: in another one, its position means nothing. Filters do not
-// make another listing, since they leave out items and keep the order.
+// MaxCount is how far lists are counted. Chosen: so many index entries are read in some milliseconds, and nobody pages further.
+const MaxCount = 1000
+
+// Counter counts the items of a list with its filter, not those of a page.
+type Counter func(ctx context.Context) (Count, error)
+
+// Count is how many items a list has. If it is not exact, there are more.
+type Count struct {
+	Items   int
+	IsExact bool
+}
+
+// counting returns a counter. read reads the items of the list, up to a limit, and returns how many it has read.
+func counting(read func(ctx context.Context, limit int) (int, error)) Counter {
+	return func(ctx context.Context) (Count, error) {
+		n, err := read(ctx, MaxCount+1)
+		return Count{Items: min(n, MaxCount), IsExact: n <= MaxCount}, err
+	}
+}
+
+// counts returns a counter of a query.
+func counts[ID any, Query interface {
+	Limit(limit int) Query
+	IDs(ctx context.Context) ([]ID, error)
+}](query func() Query) Counter {
+	return counting(func(ctx context.Context, limit int) (int, error) {
+		ids, err := query().Limit(limit).IDs(ctx)
+		return len(ids), err
+	})
+}
+
+// listing is one list in one order, with one filter. A cursor belongs to one listing: in another one, its position means nothing, or
+// pages of two filters would be taken for one list.
 type listing struct {
-	// name is unique among all listings. That of a list within an object, such as a journal, has the name of the object in it.
+	// name is unique among all listings. That of a list within an object, such as a journal, has the name of the object in it, and
+	// that of a list with a filter a fingerprint of the filter.
 	name string
 	by   sortKey
 	// column is what rows are sorted by, and then by the column id; "" if they are sorted by the column id alone.
 	column     string
 	descending bool
+}
+
+// filtered returns the listing with a filter. The zero value of a filter is none.
+func filtered[Filter comparable](l listing, filter Filter) listing {
+	var none Filter
+	if filter != none {
+		l.name += ":" + fingerprint(filter)[:16]
+	}
+	return l
+}
+
+// Range is a range of time. A zero bound is none.
+type Range struct {
+	From  time.Time `json:",omitzero"` // the first moment
+	Until time.Time `json:",omitzero"` // the first moment behind the range
+}
+
+// check refuses a range that has no moment.
+func (r Range) check(field ...string) error {
+	if !r.From.IsZero() && !r.Until.IsZero() && !r.From.Before(r.Until) {
+		return invalid(field, "%s must begin before it ends; until is the first moment that does not belong to it", field[len(field)-1])
+	}
+	return nil
+}
+
+// within returns a condition on a column. It fits Where of each query of ent.
+func (r Range) within(column string) func(*entsql.Selector) {
+	return func(rows *entsql.Selector) {
+		if !r.From.IsZero() {
+			rows.Where(entsql.GTE(rows.C(column), r.From.UTC()))
+		}
+		if !r.Until.IsZero() {
+			rows.Where(entsql.LT(rows.C(column), r.Until.UTC()))
+		}
+	}
 }
 
 // sortKey is what a listing is sorted by.
@@ -143,7 +213,7 @@ func (l listing) position(argument, cursor string) (*position, error) {
 	// A cursor has one spelling: what is encoded again is another text if there was anything else in it.
 	if err != nil || !at.storable() || at.in(l).cursor() != cursor {
 		return nil, invalid([]string{argument},
-			"%s is not a cursor of this list in this order; leave it out to ask for a page without it", argument)
+			"%s is not a cursor of this list in this order with this filter; leave it out to begin anew", argument)
 	}
 	return &at, nil
 }

@@ -34,7 +34,7 @@ func TestListsFromBothEnds(t *testing.T) {
 		for _, size := range []int{1, 2, 3, n, 100} {
 			lists := map[string][]string{
 				"orders": bothWays(t, "orders", size, func(o *ent.Order) string { return o.ID }, func(p commerce.Page) (commerce.PageOf[*ent.Order], error) {
-					return s.Orders.List(ctx, alice, p, false)
+					return s.Orders.List(ctx, alice, commerce.OrderQuery{Page: p})
 				}),
 				"accounts": bothWays(t, "accounts", size, func(a *ent.Account) string { return a.ID }, func(p commerce.Page) (commerce.PageOf[*ent.Account], error) {
 					return s.Accounts.List(ctx, alice, p)
@@ -49,7 +49,7 @@ func TestListsFromBothEnds(t *testing.T) {
 					return s.Accounts.Entries(ctx, alice, from, p)
 				}),
 				"a wallet": bothWays(t, "a wallet", size, entryID, func(p commerce.Page) (commerce.PageOf[*ent.Entry], error) {
-					return s.Points.Entries(ctx, alice, alice.UserID, p)
+					return s.Points.Entries(ctx, alice, alice.UserID, commerce.EntryFilter{}, p)
 				}),
 				"adjustments": bothWays(t, "adjustments", size, func(a *ent.Adjustment) string { return fmt.Sprint(a.ID) }, func(p commerce.Page) (commerce.PageOf[*ent.Adjustment], error) {
 					return s.Adjustments.List(ctx, admin, p)

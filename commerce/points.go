@@ -81,20 +81,21 @@ func (s *Points) Balance(ctx context.Context, v Viewer, userID string) (int64, e
 }
 
 // Entries is the point history of a customer, newest first: the viewer's own, or anybody's for admins.
-func (s *Points) Entries(ctx context.Context, v Viewer, userID string, page Page) (PageOf[*ent.Entry], error) {
+func (s *Points) Entries(ctx context.Context, v Viewer, userID string, filter EntryFilter, page Page) (PageOf[*ent.Entry], error) {
 	if err := v.mayAsk(userID); err != nil {
 		return PageOf[*ent.Entry]{}, err
 	}
-	return s.entries(ctx, lockprovider.PointsKey(userID), page)
+	return s.entries(ctx, lockprovider.PointsKey(userID), filter, page)
 }
 
 // entries is the journal of one balance, newest first.
-func (c *core) entries(ctx context.Context, balance string, page Page) (PageOf[*ent.Entry], error) {
-	asked, err := page.of(journal(balance))
+func (c *core) entries(ctx context.Context, balance string, filter EntryFilter, page Page) (PageOf[*ent.Entry], error) {
+	asked, err := filter.of(balance, page)
 	if err != nil {
 		return PageOf[*ent.Entry]{}, err
 	}
-	rows, err := c.Client.Entry.Query().Where(entry.Balance(balance), asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
+	rows, err := c.Client.Entry.Query().Where(entry.Balance(balance), filter.within, asked.within).
+		Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Entry]{}, err
 	}

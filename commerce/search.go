@@ -33,11 +33,7 @@ const beyond = "\U0010ffff"
 
 // search reads the products of a span of a list that have words beginning with each of the words.
 func (s *Catalog) search(ctx context.Context, words []string, q ProductQuery, asked span) ([]*ent.Product, error) {
-	found := &searching{
-		query: s.Client.QueryContext, dialect: s.Ledger.Dialect(), words: words, includeArchived: q.IncludeArchived,
-		span: asked, step: s.searchStep,
-	}
-	ids, err := found.page(ctx)
+	ids, err := s.searching(words, q, asked).page(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("search products: %w", err)
 	}
@@ -52,6 +48,12 @@ func (s *Catalog) search(ctx context.Context, words []string, q ProductQuery, as
 		}
 	}
 	return rows, nil
+}
+
+func (s *Catalog) searching(words []string, q ProductQuery, asked span) *searching {
+	return &searching{
+		query: s.Client.QueryContext, dialect: s.Ledger.Dialect(), words: words, filter: q.ProductFilter, span: asked, step: s.searchStep,
+	}
 }
 
 // documentIndexes are the indexes of search documents, by the column that they are sorted by.
@@ -75,12 +77,12 @@ func (p *position) sortKeyOf(l listing) any {
 
 // searching is one search.
 type searching struct {
-	query           func(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	dialect         string
-	words           []string
-	includeArchived bool
-	span            span
-	step            int
+	query   func(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	dialect string
+	words   []string
+	filter  ProductFilter
+	span    span
+	step    int
 }
 
 // page returns the IDs of the span, in the direction in which it is read.
@@ -226,10 +228,21 @@ func (st *statement) beginning(word string) {
 
 // matching selects the documents that the list shows, and that have words beginning with all words but one.
 func (st *statement) matching(but string) {
-	if st.includeArchived {
+	if st.filter.IncludeArchived {
 		st.text("1 = 1")
 	} else {
 		st.text("NOT d." + searchdocument.FieldArchived)
+	}
+	if least := st.filter.MinPrice; least != nil {
+		st.text(" AND d." + searchdocument.FieldPriceMinor + " >= ")
+		st.value(*least)
+	}
+	if most := st.filter.MaxPrice; most != nil {
+		st.text(" AND d." + searchdocument.FieldPriceMinor + " <= ")
+		st.value(*most)
+	}
+	if available := st.filter.Available; available != nil {
+		st.text(" AND " + inStock(st.dialect, "d."+searchdocument.FieldProductID, *available))
 	}
 	in := "instr"
 	if st.dialect == dialect.Postgres {

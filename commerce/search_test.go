@@ -166,10 +166,10 @@ func TestSearchIsAFilteredList(t *testing.T) {
 			s.Catalog.StepSearch(few)
 			for _, order := range []commerce.ProductOrder{commerce.NewestFirst, commerce.ByName, commerce.PriceAscending} {
 				for _, archived := range []bool{false, true} {
-					all := s.found(t, commerce.ProductQuery{Order: order, IncludeArchived: archived}, 100)
+					all := s.found(t, commerce.ProductQuery{Order: order, ProductFilter: commerce.ProductFilter{IncludeArchived: archived}}, 100)
 					for _, query := range queries {
 						want := slices.DeleteFunc(slices.Clone(all), func(sku string) bool { return !hasWords(texts[sku], query) })
-						got := s.found(t, commerce.ProductQuery{Search: query, Order: order, IncludeArchived: archived}, 3)
+						got := s.found(t, commerce.ProductQuery{Search: query, Order: order, ProductFilter: commerce.ProductFilter{IncludeArchived: archived}}, 3)
 						if !slices.Equal(got, want) {
 							t.Errorf("%q by %s, archived %v, in steps of %d:\n got %v\nwant %v", query, order, archived, few, got, want)
 						}
@@ -193,7 +193,7 @@ func TestSearchFollowsTheProduct(t *testing.T) {
 		ctx := t.Context()
 		want := func(query string, archived bool, skus ...string) {
 			t.Helper()
-			if got := s.found(t, commerce.ProductQuery{Search: query, IncludeArchived: archived}, 100); !slices.Equal(got, skus) {
+			if got := s.found(t, commerce.ProductQuery{Search: query, ProductFilter: commerce.ProductFilter{IncludeArchived: archived}}, 100); !slices.Equal(got, skus) {
 				t.Errorf("%q finds %v, want %v", query, got, skus)
 			}
 		}

@@ -18,7 +18,35 @@ import (
 // Statement asks for a page of the journal of one account.
 type Statement struct {
 	AccountID string
+	Filter    EntryFilter
 	Page      Page
+}
+
+// EntryFilter leaves out lines of a journal.
+type EntryFilter struct {
+	Kinds     string // the kinds of records, such as KindOrderPaid, sorted and separated by commas; "" for all. A filter is a key of caches
+	CreatedAt Range
+}
+
+// KindsOf returns kinds in the form that an EntryFilter has them.
+func KindsOf(kinds ...string) string {
+	return textOf(slices.Compact(slices.Sorted(slices.Values(kinds))))
+}
+
+// within selects the lines that the filter leaves.
+func (f EntryFilter) within(rows *entsql.Selector) {
+	if f.Kinds != "" {
+		rows.Where(entsql.In(rows.C(entry.FieldKind), anys(strings.Split(f.Kinds, ","))...))
+	}
+	f.CreatedAt.within(entry.FieldCreatedAt)(rows)
+}
+
+// of checks what is asked of a journal.
+func (f EntryFilter) of(balance string, page Page) (span, error) {
+	if err := f.CreatedAt.check("filter", "createdAt"); err != nil {
+		return span{}, err
+	}
+	return page.of(filtered(journal(balance), f))
 }
 
 const (
@@ -55,12 +83,12 @@ func (s *Accounts) statements(ctx context.Context, v Viewer, asked []Statement, 
 			continue
 		}
 		balance := lockprovider.AccountKey(one.AccountID)
-		of, err := one.Page.of(journal(balance))
+		of, err := one.Filter.of(balance, one.Page)
 		if err != nil {
 			errs[i] = err
 			continue
 		}
-		parts = append(parts, journalPart{statement: i, balance: balance, span: of})
+		parts = append(parts, journalPart{statement: i, balance: balance, filter: one.Filter, span: of})
 	}
 	rows, err := s.journalParts(ctx, parts)
 	if err != nil {
@@ -98,6 +126,7 @@ func (s *Accounts) owned(ctx context.Context, v Viewer, asked []Statement) (map[
 type journalPart struct {
 	statement int
 	balance   string
+	filter    EntryFilter
 	span      span
 }
 
@@ -143,6 +172,7 @@ func (c *core) entryIDs(ctx context.Context, parts []journalPart) ([][]int64, er
 		selected := entsql.Dialect(c.Ledger.Dialect()).Select(entry.FieldID).From(entsql.Table(entry.Table))
 		selected.SetTotal(len(args)) // so many parameters come before
 		selected.Where(entsql.EQ(selected.C(entry.FieldBalance), part.balance))
+		part.filter.within(selected)
 		part.span.within(selected)
 		part.span.sorted(selected)
 		query, values := selected.Limit(part.span.limit()).Query()

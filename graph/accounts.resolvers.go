@@ -26,13 +26,19 @@ func (r *accountResolver) Balance(ctx context.Context, obj *model.Account) (*mod
 }
 
 // Entries is the resolver for the entries field.
-func (r *accountResolver) Entries(ctx context.Context, obj *model.Account, first *int, after *string, last *int, before *string) (*model.EntryConnection, error) {
-	asked := pageOf(first, after, last, before)
-	page, err := loadersOf(ctx).entries.Load(ctx, commerce.Statement{AccountID: obj.ID, Page: asked})
+func (r *accountResolver) Entries(ctx context.Context, obj *model.Account, first *int, after *string, last *int, before *string, filter *model.EntryFilter) (*model.EntryConnection, error) {
+	page, err := loadersOf(ctx).entries.Load(ctx, commerce.Statement{
+		AccountID: obj.ID, Filter: fromEntryFilter(filter), Page: pageOf(first, after, last, before),
+	})
 	if err != nil {
 		return nil, err
 	}
 	return entryConnection(page), nil
+}
+
+// TotalCount is the resolver for the totalCount field.
+func (r *accountConnectionResolver) TotalCount(ctx context.Context, obj *model.AccountConnection) (*model.TotalCount, error) {
+	return totalCount(ctx, obj.Count)
 }
 
 // Transfer is the resolver for the transfer field.
@@ -92,4 +98,12 @@ func (r *queryResolver) Account(ctx context.Context, id string) (*model.Account,
 // Account returns generated.AccountResolver implementation.
 func (r *Resolver) Account() generated.AccountResolver { return &accountResolver{r} }
 
-type accountResolver struct{ *Resolver }
+// AccountConnection returns generated.AccountConnectionResolver implementation.
+func (r *Resolver) AccountConnection() generated.AccountConnectionResolver {
+	return &accountConnectionResolver{r}
+}
+
+type (
+	accountResolver           struct{ *Resolver }
+	accountConnectionResolver struct{ *Resolver }
+)

@@ -117,6 +117,11 @@ func (r *productResolver) Stock(ctx context.Context, obj *model.Product) (*model
 	return &model.StockLevel{Available: read.available, AsOf: read.asOf}, nil
 }
 
+// TotalCount is the resolver for the totalCount field.
+func (r *productConnectionResolver) TotalCount(ctx context.Context, obj *model.ProductConnection) (*model.TotalCount, error) {
+	return totalCount(ctx, obj.Count)
+}
+
 // Product is the resolver for the product field.
 func (r *queryResolver) Product(ctx context.Context, id string) (*model.Product, error) {
 	row, err := r.services.Catalog.Show(ctx, auth.Viewer(ctx), id)
@@ -127,7 +132,10 @@ func (r *queryResolver) Product(ctx context.Context, id string) (*model.Product,
 func (r *queryResolver) Products(ctx context.Context, first *int, after *string, last *int, before *string, filter *model.ProductFilter, orderBy *model.ProductOrder) (*model.ProductConnection, error) {
 	query := commerce.ProductQuery{Order: commerce.ProductOrder(orZero(orderBy)), Page: pageOf(first, after, last, before)}
 	if filter != nil {
-		query.Search, query.IncludeArchived = orZero(filter.Search), orZero(filter.IncludeArchived)
+		query.Search, query.IncludeArchived, query.Available = orZero(filter.Search), orZero(filter.IncludeArchived), filter.Available
+		if filter.Price != nil {
+			query.MinPrice, query.MaxPrice = filter.Price.MinMinor, filter.Price.MaxMinor
+		}
 	}
 	if query.IncludeArchived {
 		if err := require(ctx, model.RoleAdmin); err != nil {
@@ -144,4 +152,12 @@ func (r *queryResolver) Products(ctx context.Context, first *int, after *string,
 // Product returns generated.ProductResolver implementation.
 func (r *Resolver) Product() generated.ProductResolver { return &productResolver{r} }
 
-type productResolver struct{ *Resolver }
+// ProductConnection returns generated.ProductConnectionResolver implementation.
+func (r *Resolver) ProductConnection() generated.ProductConnectionResolver {
+	return &productConnectionResolver{r}
+}
+
+type (
+	productResolver           struct{ *Resolver }
+	productConnectionResolver struct{ *Resolver }
+)

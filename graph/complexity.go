@@ -31,8 +31,10 @@ const (
 )
 
 const (
-	// search is the cost of a search besides its page: it may read many rows to find one.
+	// search is the cost of a search or a filter besides its page: it may read many rows to find one.
 	search = 500
+	// counted is the cost of the number of items of a list, which is counted up to commerce.MaxCount.
+	counted = 100
 	// lookup is the cost of a field that queries the database for one object.
 	lookup = 5
 )
@@ -67,6 +69,11 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 	}
 }
 
+// connections are the lists that are counted.
+var connections = []string{
+	"ProductConnection", "OrderConnection", "AccountConnection", "CouponConnection", "CouponIssueConnection", "AdjustmentConnection",
+}
+
 // complexities returns functions that give the most fields that a response may have. A list costs the most elements that it may
 // have times the cost of an element. Any other field costs 1.
 func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
@@ -84,20 +91,22 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 		}
 	}
 	c.Query.Products = func(child int, first *int, _ *string, last *int, _ *string, filter *model.ProductFilter, _ *model.ProductOrder) int {
-		if filter != nil && orZero(filter.Search) != "" {
-			return pageCost(child, first, last) + search
-		}
-		return pageCost(child, first, last)
+		return filteredCost(child, first, last, filter != nil)
 	}
 	c.Query.Coupons = pageOnly
 	c.Query.Adjustments = pageOnly
-	c.Customer.Orders = pageOnly
+	c.Customer.Orders = func(child int, first *int, _ *string, last *int, _ *string, filter *model.OrderFilter, _ *model.OrderSort) int {
+		return filteredCost(child, first, last, filter != nil)
+	}
 	c.Customer.CouponIssues = pageOnly
 	c.Customer.Accounts = func(child int, first *int, _ *string, last *int, _ *string) int {
 		return min(pageCost(child, first, last), times(shop.MaxAccounts)(child))
 	}
-	c.Wallet.Entries = pageOnly
-	c.Account.Entries = pageOnly
+	c.Wallet.Entries = entriesCost
+	c.Account.Entries = entriesCost
+	for _, list := range connections {
+		complexityOf(&c, list, "totalCount").Set(reflect.ValueOf(func(child int) int { return child + counted }))
+	}
 	c.Query.Node = func(child int, _ string) int { return child + lookup }
 	c.Query.Nodes = func(child int, ids []string) int { return times(len(ids))(child + lookup) }
 	c.Query.UnsettledOrders = listCost
@@ -131,6 +140,18 @@ const maxCost = 1 << 30
 
 func pageOnly(child int, first *int, _ *string, last *int, _ *string) int {
 	return pageCost(child, first, last)
+}
+
+func entriesCost(child int, first *int, _ *string, last *int, _ *string, filter *model.EntryFilter) int {
+	return filteredCost(child, first, last, filter != nil)
+}
+
+func filteredCost(child int, first, last *int, filtered bool) int {
+	cost := pageCost(child, first, last)
+	if filtered {
+		cost += search
+	}
+	return cost
 }
 
 func listCost(child int, first *int) int { return pageCost(child, first, nil) }

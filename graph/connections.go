@@ -1,12 +1,16 @@
 package graph
 
 import (
+	"context"
 	"slices"
+	"strings"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"holdfast/commerce"
 	"holdfast/ent"
+	"holdfast/ent/order"
 	"holdfast/graph/model"
 )
 
@@ -56,39 +60,82 @@ func connect[Row, Node, Edge any](
 	return edges, nodes, info
 }
 
+// totalCount counts a list.
+func totalCount(ctx context.Context, count commerce.Counter) (*model.TotalCount, error) {
+	n, err := count(ctx)
+	if err != nil {
+		return nil, err
+	}
+	total := &model.TotalCount{Count: n.Items, Precision: model.CountPrecisionExact}
+	if !n.IsExact {
+		total.Precision = model.CountPrecisionAtLeast
+	}
+	return total, nil
+}
+
+// fromRange maps an optional range of time.
+func fromRange(in *model.DateTimeRangeFilter) commerce.Range {
+	if in == nil {
+		return commerce.Range{}
+	}
+	return commerce.Range{From: orZero(in.From).UTC(), Until: orZero(in.Until).UTC()}
+}
+
+// fromEntryFilter turns ORDER_PAID into "order.paid".
+func fromEntryFilter(in *model.EntryFilter) commerce.EntryFilter {
+	if in == nil {
+		return commerce.EntryFilter{}
+	}
+	kinds := each(in.Kind, func(kind model.EntryKind) string { return strings.ReplaceAll(strings.ToLower(string(kind)), "_", ".") })
+	return commerce.EntryFilter{Kinds: commerce.KindsOf(kinds...), CreatedAt: fromRange(in.CreatedAt)}
+}
+
+// orderQuery maps the arguments of a list of orders. Lines that are not selected are not read.
+func orderQuery(ctx context.Context, page commerce.Page, filter *model.OrderFilter, orderBy *model.OrderSort) commerce.OrderQuery {
+	query := commerce.OrderQuery{
+		Page: page, OldestFirst: orZero(orderBy) == model.OrderSortOldest,
+		Lines: selects(graphql.GetFieldContext(ctx).Field.Selections, "lines"),
+	}
+	if filter != nil {
+		query.CreatedAt = fromRange(filter.CreatedAt)
+		query.Statuses = each(filter.Status, func(s model.OrderStatus) order.Status { return order.Status(s) })
+	}
+	return query
+}
+
 func productConnection(page commerce.PageOf[*ent.Product]) *model.ProductConnection {
 	edges, nodes, info := connect(page, toProduct, func(cursor string, node *model.Product) *model.ProductEdge {
 		return &model.ProductEdge{Cursor: cursor, Node: node}
 	})
-	return &model.ProductConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+	return &model.ProductConnection{Edges: edges, Nodes: nodes, PageInfo: info, Count: page.Count}
 }
 
 func orderConnection(page commerce.PageOf[*ent.Order]) *model.OrderConnection {
 	edges, nodes, info := connect(page, toOrder, func(cursor string, node *model.Order) *model.OrderEdge {
 		return &model.OrderEdge{Cursor: cursor, Node: node}
 	})
-	return &model.OrderConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+	return &model.OrderConnection{Edges: edges, Nodes: nodes, PageInfo: info, Count: page.Count}
 }
 
 func accountConnection(page commerce.PageOf[*ent.Account]) *model.AccountConnection {
 	edges, nodes, info := connect(page, toAccount, func(cursor string, node *model.Account) *model.AccountEdge {
 		return &model.AccountEdge{Cursor: cursor, Node: node}
 	})
-	return &model.AccountConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+	return &model.AccountConnection{Edges: edges, Nodes: nodes, PageInfo: info, Count: page.Count}
 }
 
 func couponIssueConnection(page commerce.PageOf[*ent.CouponIssue]) *model.CouponIssueConnection {
 	edges, nodes, info := connect(page, toCouponIssue, func(cursor string, node *model.CouponIssue) *model.CouponIssueEdge {
 		return &model.CouponIssueEdge{Cursor: cursor, Node: node}
 	})
-	return &model.CouponIssueConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+	return &model.CouponIssueConnection{Edges: edges, Nodes: nodes, PageInfo: info, Count: page.Count}
 }
 
 func couponConnection(page commerce.PageOf[*ent.Coupon]) *model.CouponConnection {
 	edges, nodes, info := connect(page, toCoupon, func(cursor string, node *model.Coupon) *model.CouponEdge {
 		return &model.CouponEdge{Cursor: cursor, Node: node}
 	})
-	return &model.CouponConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+	return &model.CouponConnection{Edges: edges, Nodes: nodes, PageInfo: info, Count: page.Count}
 }
 
 func entryConnection(page commerce.PageOf[*ent.Entry]) *model.EntryConnection {
@@ -102,5 +149,5 @@ func adjustmentConnection(page commerce.PageOf[*ent.Adjustment]) *model.Adjustme
 	edges, nodes, info := connect(page, toAdjustment, func(cursor string, node *model.Adjustment) *model.AdjustmentEdge {
 		return &model.AdjustmentEdge{Cursor: cursor, Node: node}
 	})
-	return &model.AdjustmentConnection{Edges: edges, Nodes: nodes, PageInfo: info}
+	return &model.AdjustmentConnection{Edges: edges, Nodes: nodes, PageInfo: info, Count: page.Count}
 }

@@ -25,6 +25,14 @@ var lists = []list{
 	{"products", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
 	{"products by name", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: NAME) %s }`, "page"},
 	{"products by price", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: PRICE_ASC) %s }`, "page"},
+	{"products backwards by name", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: NAME_DESC) %s }`, "page"},
+	{"dear products", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: PRICE_DESC) %s }`, "page"},
+	{"old products", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: OLDEST) %s }`, "page"},
+	{"filtered products", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: PRICE_DESC, filter: {search: "same", available: true, price: {minMinor: 100}}) %s }`, "page"},
+	{"old orders", "Customer.orders", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: orders(first: $first, after: $after, last: $last, before: $before, orderBy: OLDEST) %s } }`, "me.page"},
+	{"pending orders", "Customer.orders", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: orders(first: $first, after: $after, last: $last, before: $before, filter: {status: [PENDING], createdAt: {from: "2020-01-01T00:00:00Z"}}) %s } }`, "me.page"},
+	{"charges", "Wallet.entries", `query($first: Int, $after: String, $last: Int, $before: String) { me { wallet { page: entries(first: $first, after: $after, last: $last, before: $before, filter: {kind: [POINTS_CHARGED]}) %s } } }`, "me.wallet.page"},
+	{"transfers", "Account.entries", `query($first: Int, $after: String, $last: Int, $before: String) { account(id: "acct_alice") { page: entries(first: $first, after: $after, last: $last, before: $before, filter: {kind: [TRANSFER_COMPLETED, ACCOUNT_ADJUSTED]}) %s } }`, "account.page"},
 	{"coupons", "Query.coupons", `query($first: Int, $after: String, $last: Int, $before: String) { page: coupons(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
 	{"adjustments", "Query.adjustments", `query($first: Int, $after: String, $last: Int, $before: String) { page: adjustments(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
 	{"orders", "Customer.orders", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: orders(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
@@ -272,8 +280,42 @@ func TestCursors(t *testing.T) {
 	} {
 		a.do(bob, list, object{"after": cursors[name]}).wantError("BAD_USER_INPUT")
 	}
-	// A filter leaves out products and keeps the order.
-	a.ok(alice, `query($after: String) { products(after: $after, filter: {search: "same"}) { nodes { id } } }`, object{"after": cursors["products"]})
+	// A list with a filter is another list.
+	const filtered = `query($after: String, $filter: ProductFilter) { page: products(first: 1, after: $after, filter: $filter) { nodes { id } pageInfo { endCursor } } }`
+	filters := []object{nil, {"search": "same"}, {"search": "sam"}, {"price": object{"minMinor": 1}}, {"price": object{"maxMinor": 1000}}, {"available": true}}
+	for i, of := range filters {
+		cursor := a.ok(alice, filtered, object{"filter": of}).text("page.pageInfo.endCursor")
+		for j, in := range filters {
+			if r := a.do(alice, filtered, object{"filter": in, "after": cursor}); (len(r.Errors) == 0) != (i == j) {
+				t.Errorf("a cursor of %v in %v: %s", of, in, r.body)
+			}
+		}
+	}
+	a.ok(alice, filtered, object{"filter": object{}, "after": cursors["products"]}) // which leaves nothing out
+}
+
+// TestTotalCount counts lists, whatever page is asked for. What nobody asks for is not counted.
+func TestTotalCount(t *testing.T) {
+	a := stocked(t)
+	for _, list := range lists {
+		if strings.HasSuffix(list.field, ".entries") {
+			continue // journals are not counted
+		}
+		_, all, _ := list.read(a, object{"first": 100})
+		counted := fmt.Sprintf(list.query, "{ totalCount { count precision } }")
+		for _, asked := range []object{nil, {"first": 1}, {"last": 2}} {
+			a.ok(list.user(), counted, asked).want(list.path+".totalCount.count", len(all), list.path+".totalCount.precision", "EXACT")
+		}
+	}
+	count := func(selection string) int64 {
+		before := a.queries.Load()
+		a.ok(alice, "{ me { orders "+selection+" } }", nil)
+		return a.queries.Load() - before
+	}
+	count("{ nodes { id } }") // what is read once and remembered
+	if without, with := count("{ nodes { id } }"), count("{ nodes { id } totalCount { count } }"); with != without+1 {
+		t.Errorf("%d queries without a count, %d with one", without, with)
+	}
 }
 
 // forgedCursor is a cursor in which one part is replaced, and which is spelled as cursors are.

@@ -21,6 +21,16 @@ func (r *couponResolver) Issued(ctx context.Context, obj *model.Coupon) (*int64,
 	return orError(loadersOf(ctx).issued.Load(ctx, obj.ID))
 }
 
+// TotalCount is the resolver for the totalCount field.
+func (r *couponConnectionResolver) TotalCount(ctx context.Context, obj *model.CouponConnection) (*model.TotalCount, error) {
+	return totalCount(ctx, obj.Count)
+}
+
+// TotalCount is the resolver for the totalCount field.
+func (r *couponIssueConnectionResolver) TotalCount(ctx context.Context, obj *model.CouponIssueConnection) (*model.TotalCount, error) {
+	return totalCount(ctx, obj.Count)
+}
+
 // IssueCoupon is the resolver for the issueCoupon field.
 func (r *mutationResolver) IssueCoupon(ctx context.Context, input model.IssueCouponInput) (*model.IssueCouponPayload, error) {
 	result, err := r.services.Coupons.Issue(ctx, auth.Viewer(ctx), commerce.IssueCoupon{
@@ -58,8 +68,7 @@ func (r *queryResolver) Coupon(ctx context.Context, id string) (*model.Coupon, e
 
 // Coupons is the resolver for the coupons field.
 func (r *queryResolver) Coupons(ctx context.Context, first *int, after *string, last *int, before *string) (*model.CouponConnection, error) {
-	asked := pageOf(first, after, last, before)
-	page, err := r.services.Coupons.List(ctx, auth.Viewer(ctx), asked)
+	page, err := r.services.Coupons.List(ctx, auth.Viewer(ctx), pageOf(first, after, last, before))
 	if err != nil {
 		return nil, err
 	}
@@ -69,4 +78,18 @@ func (r *queryResolver) Coupons(ctx context.Context, first *int, after *string, 
 // Coupon returns generated.CouponResolver implementation.
 func (r *Resolver) Coupon() generated.CouponResolver { return &couponResolver{r} }
 
-type couponResolver struct{ *Resolver }
+// CouponConnection returns generated.CouponConnectionResolver implementation.
+func (r *Resolver) CouponConnection() generated.CouponConnectionResolver {
+	return &couponConnectionResolver{r}
+}
+
+// CouponIssueConnection returns generated.CouponIssueConnectionResolver implementation.
+func (r *Resolver) CouponIssueConnection() generated.CouponIssueConnectionResolver {
+	return &couponIssueConnectionResolver{r}
+}
+
+type (
+	couponResolver                struct{ *Resolver }
+	couponConnectionResolver      struct{ *Resolver }
+	couponIssueConnectionResolver struct{ *Resolver }
+)

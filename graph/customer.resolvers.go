@@ -8,8 +8,6 @@ package graph
 import (
 	"context"
 
-	"github.com/99designs/gqlgen/graphql"
-
 	"holdfast/auth"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
@@ -22,8 +20,7 @@ func (r *customerResolver) Wallet(ctx context.Context, obj *model.Customer) (*mo
 
 // Accounts is the resolver for the accounts field.
 func (r *customerResolver) Accounts(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string) (*model.AccountConnection, error) {
-	asked := pageOf(first, after, last, before)
-	page, err := r.services.Accounts.List(ctx, auth.Viewer(ctx), asked)
+	page, err := r.services.Accounts.List(ctx, auth.Viewer(ctx), pageOf(first, after, last, before))
 	if err != nil {
 		return nil, err
 	}
@@ -31,9 +28,8 @@ func (r *customerResolver) Accounts(ctx context.Context, obj *model.Customer, fi
 }
 
 // Orders is the resolver for the orders field.
-func (r *customerResolver) Orders(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string) (*model.OrderConnection, error) {
-	asked := pageOf(first, after, last, before)
-	page, err := r.services.Orders.List(ctx, auth.Viewer(ctx), asked, selects(graphql.GetFieldContext(ctx).Field.Selections, "lines"))
+func (r *customerResolver) Orders(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string, filter *model.OrderFilter, orderBy *model.OrderSort) (*model.OrderConnection, error) {
+	page, err := r.services.Orders.List(ctx, auth.Viewer(ctx), orderQuery(ctx, pageOf(first, after, last, before), filter, orderBy))
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +38,7 @@ func (r *customerResolver) Orders(ctx context.Context, obj *model.Customer, firs
 
 // CouponIssues is the resolver for the couponIssues field.
 func (r *customerResolver) CouponIssues(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string) (*model.CouponIssueConnection, error) {
-	asked := pageOf(first, after, last, before)
-	page, err := r.services.Coupons.Held(ctx, auth.Viewer(ctx), asked)
+	page, err := r.services.Coupons.Held(ctx, auth.Viewer(ctx), pageOf(first, after, last, before))
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,14 @@ import (
 
 	"holdfast/auth"
 	"holdfast/commerce"
+	"holdfast/graph/generated"
 	"holdfast/graph/model"
 )
+
+// TotalCount is the resolver for the totalCount field.
+func (r *adjustmentConnectionResolver) TotalCount(ctx context.Context, obj *model.AdjustmentConnection) (*model.TotalCount, error) {
+	return totalCount(ctx, obj.Count)
+}
 
 // ReconcileNow is the resolver for the reconcileNow field.
 func (r *mutationResolver) ReconcileNow(ctx context.Context) (*model.ReconcilePayload, error) {
@@ -68,8 +74,7 @@ func (r *queryResolver) UnsettledOrders(ctx context.Context, first *int) ([]*mod
 
 // Adjustments is the resolver for the adjustments field.
 func (r *queryResolver) Adjustments(ctx context.Context, first *int, after *string, last *int, before *string) (*model.AdjustmentConnection, error) {
-	asked := pageOf(first, after, last, before)
-	page, err := r.services.Adjustments.List(ctx, auth.Viewer(ctx), asked)
+	page, err := r.services.Adjustments.List(ctx, auth.Viewer(ctx), pageOf(first, after, last, before))
 	if err != nil {
 		return nil, err
 	}
@@ -80,3 +85,10 @@ func (r *queryResolver) Adjustments(ctx context.Context, first *int, after *stri
 func (r *queryResolver) Locks(ctx context.Context, first *int) ([]*model.HeldLock, error) {
 	return r.heldLocks(ctx, orDefault(first, 20))
 }
+
+// AdjustmentConnection returns generated.AdjustmentConnectionResolver implementation.
+func (r *Resolver) AdjustmentConnection() generated.AdjustmentConnectionResolver {
+	return &adjustmentConnectionResolver{r}
+}
+
+type adjustmentConnectionResolver struct{ *Resolver }

@@ -103,6 +103,11 @@ func (r *orderResolver) PaymentAttempts(ctx context.Context, obj *model.Order) (
 	return toPaymentAttempts(rows), err
 }
 
+// TotalCount is the resolver for the totalCount field.
+func (r *orderConnectionResolver) TotalCount(ctx context.Context, obj *model.OrderConnection) (*model.TotalCount, error) {
+	return totalCount(ctx, obj.Count)
+}
+
 // Order is the resolver for the order field.
 func (r *queryResolver) Order(ctx context.Context, id string) (*model.Order, error) {
 	row, persistence, err := r.services.Orders.Find(ctx, auth.Viewer(ctx), id)
@@ -117,4 +122,12 @@ func (r *queryResolver) QueueTicket(ctx context.Context, id string) (*model.Queu
 // Order returns generated.OrderResolver implementation.
 func (r *Resolver) Order() generated.OrderResolver { return &orderResolver{r} }
 
-type orderResolver struct{ *Resolver }
+// OrderConnection returns generated.OrderConnectionResolver implementation.
+func (r *Resolver) OrderConnection() generated.OrderConnectionResolver {
+	return &orderConnectionResolver{r}
+}
+
+type (
+	orderResolver           struct{ *Resolver }
+	orderConnectionResolver struct{ *Resolver }
+)

@@ -60,9 +60,9 @@ func (r *walletResolver) Balance(ctx context.Context, obj *model.Wallet) (*int64
 }
 
 // Entries is the resolver for the entries field.
-func (r *walletResolver) Entries(ctx context.Context, obj *model.Wallet, first *int, after *string, last *int, before *string) (*model.EntryConnection, error) {
-	asked := pageOf(first, after, last, before)
-	page, err := r.services.Points.Entries(ctx, auth.Viewer(ctx), walletOwner(obj), asked)
+func (r *walletResolver) Entries(ctx context.Context, obj *model.Wallet, first *int, after *string, last *int, before *string, filter *model.EntryFilter) (*model.EntryConnection, error) {
+	page, err := r.services.Points.Entries(
+		ctx, auth.Viewer(ctx), walletOwner(obj), fromEntryFilter(filter), pageOf(first, after, last, before))
 	if err != nil {
 		return nil, err
 	}

@@ -556,7 +556,7 @@ func TestExpireGoesOnUntilNothingIsLeft(t *testing.T) {
 	p.clock.Advance(reservation)
 	result, err := p.expiring(3).runOnce(t.Context())
 	wantResult(t, result, err, Result{"orders": 10})
-	page, err := p.Orders.List(t.Context(), shopper, commerce.Page{First: 20}, true)
+	page, err := p.Orders.List(t.Context(), shopper, commerce.OrderQuery{Page: commerce.Page{First: 20}, Lines: true})
 	must(t, err)
 	for _, o := range page.Items {
 		if o.Status != "EXPIRED" || !o.Settled {

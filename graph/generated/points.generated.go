@@ -22,7 +22,7 @@ import (
 
 type WalletResolver interface {
 	Balance(ctx context.Context, obj *model.Wallet) (*int64, error)
-	Entries(ctx context.Context, obj *model.Wallet, first *int, after *string, last *int, before *string) (*model.EntryConnection, error)
+	Entries(ctx context.Context, obj *model.Wallet, first *int, after *string, last *int, before *string, filter *model.EntryFilter) (*model.EntryConnection, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -64,6 +64,14 @@ func (ec *executionContext) field_Wallet_entries_args(ctx context.Context, rawAr
 		return nil, err
 	}
 	args["before"] = arg3
+	arg4, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*model.EntryFilter, error) {
+			return ec.unmarshalOEntryFilter2ᚖholdfastᚋgraphᚋmodelᚐEntryFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg4
 	return args, nil
 }
 
@@ -640,7 +648,7 @@ func (ec *executionContext) _Wallet_entries(ctx context.Context, field graphql.C
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Wallet().Entries(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string))
+			return ec.Resolvers.Wallet().Entries(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["last"].(*int), fc.Args["before"].(*string), fc.Args["filter"].(*model.EntryFilter))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.EntryConnection) graphql.Marshaler {
@@ -710,6 +718,43 @@ func (ec *executionContext) unmarshalInputChargePointsInput(ctx context.Context,
 				return it, err
 			}
 			it.Amount = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputEntryFilter(ctx context.Context, obj any) (model.EntryFilter, error) {
+	var it model.EntryFilter
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"kind", "createdAt"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "kind":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("kind"))
+			data, err := ec.unmarshalOEntryKind2ᚕholdfastᚋgraphᚋmodelᚐEntryKindᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Kind = data
+		case "createdAt":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("createdAt"))
+			data, err := ec.unmarshalODateTimeRangeFilter2ᚖholdfastᚋgraphᚋmodelᚐDateTimeRangeFilter(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.CreatedAt = data
 		}
 	}
 	return it, nil
@@ -1261,6 +1306,50 @@ func (ec *executionContext) marshalOEntryConnection2ᚖholdfastᚋgraphᚋmodel�
 		return graphql.Null
 	}
 	return ec._EntryConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOEntryFilter2ᚖholdfastᚋgraphᚋmodelᚐEntryFilter(ctx context.Context, v any) (*model.EntryFilter, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputEntryFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOEntryKind2ᚕholdfastᚋgraphᚋmodelᚐEntryKindᚄ(ctx context.Context, v any) ([]model.EntryKind, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]model.EntryKind, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNEntryKind2holdfastᚋgraphᚋmodelᚐEntryKind(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOEntryKind2ᚕholdfastᚋgraphᚋmodelᚐEntryKindᚄ(ctx context.Context, sel ast.SelectionSet, v []model.EntryKind) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNEntryKind2holdfastᚋgraphᚋmodelᚐEntryKind(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalOPointsAdjustPayload2ᚖholdfastᚋgraphᚋmodelᚐPointsAdjustPayload(ctx context.Context, sel ast.SelectionSet, v *model.PointsAdjustPayload) graphql.Marshaler {

@@ -24,11 +24,17 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	Account() AccountResolver
+	AccountConnection() AccountConnectionResolver
+	AdjustmentConnection() AdjustmentConnectionResolver
 	Coupon() CouponResolver
+	CouponConnection() CouponConnectionResolver
+	CouponIssueConnection() CouponIssueConnectionResolver
 	Customer() CustomerResolver
 	Mutation() MutationResolver
 	Order() OrderResolver
+	OrderConnection() OrderConnectionResolver
 	Product() ProductResolver
+	ProductConnection() ProductConnectionResolver
 	Query() QueryResolver
 	Subscription() SubscriptionResolver
 	Wallet() WalletResolver
@@ -43,7 +49,7 @@ type ComplexityRoot struct {
 	Account struct {
 		Balance   func(childComplexity int) int
 		CreatedAt func(childComplexity int) int
-		Entries   func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Entries   func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
 		ID        func(childComplexity int) int
 		Name      func(childComplexity int) int
 	}
@@ -55,9 +61,10 @@ type ComplexityRoot struct {
 	}
 
 	AccountConnection struct {
-		Edges    func(childComplexity int) int
-		Nodes    func(childComplexity int) int
-		PageInfo func(childComplexity int) int
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
 	}
 
 	AccountEdge struct {
@@ -81,9 +88,10 @@ type ComplexityRoot struct {
 	}
 
 	AdjustmentConnection struct {
-		Edges    func(childComplexity int) int
-		Nodes    func(childComplexity int) int
-		PageInfo func(childComplexity int) int
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
 	}
 
 	AdjustmentEdge struct {
@@ -137,9 +145,10 @@ type ComplexityRoot struct {
 	}
 
 	CouponConnection struct {
-		Edges    func(childComplexity int) int
-		Nodes    func(childComplexity int) int
-		PageInfo func(childComplexity int) int
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
 	}
 
 	CouponEdge struct {
@@ -165,9 +174,10 @@ type ComplexityRoot struct {
 	}
 
 	CouponIssueConnection struct {
-		Edges    func(childComplexity int) int
-		Nodes    func(childComplexity int) int
-		PageInfo func(childComplexity int) int
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
 	}
 
 	CouponIssueEdge struct {
@@ -186,7 +196,7 @@ type ComplexityRoot struct {
 		CreatedAt    func(childComplexity int) int
 		ID           func(childComplexity int) int
 		Name         func(childComplexity int) int
-		Orders       func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Orders       func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.OrderFilter, orderBy *model.OrderSort) int
 		Wallet       func(childComplexity int) int
 	}
 
@@ -394,9 +404,10 @@ type ComplexityRoot struct {
 	}
 
 	OrderConnection struct {
-		Edges    func(childComplexity int) int
-		Nodes    func(childComplexity int) int
-		PageInfo func(childComplexity int) int
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
 	}
 
 	OrderEdge struct {
@@ -539,9 +550,10 @@ type ComplexityRoot struct {
 	}
 
 	ProductConnection struct {
-		Edges    func(childComplexity int) int
-		Nodes    func(childComplexity int) int
-		PageInfo func(childComplexity int) int
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
 	}
 
 	ProductEdge struct {
@@ -667,6 +679,11 @@ type ComplexityRoot struct {
 		StockChanged       func(childComplexity int, productIds []string) int
 	}
 
+	TotalCount struct {
+		Count     func(childComplexity int) int
+		Precision func(childComplexity int) int
+	}
+
 	Transfer struct {
 		Amount        func(childComplexity int) int
 		CreatedAt     func(childComplexity int) int
@@ -710,7 +727,7 @@ type ComplexityRoot struct {
 
 	Wallet struct {
 		Balance func(childComplexity int) int
-		Entries func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Entries func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
 		ID      func(childComplexity int) int
 	}
 }
@@ -751,7 +768,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Account.Entries(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+		return e.ComplexityRoot.Account.Entries(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["filter"].(*model.EntryFilter)), true
 	case "Account.id":
 		if e.ComplexityRoot.Account.ID == nil {
 			break
@@ -802,6 +819,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AccountConnection.PageInfo(childComplexity), true
+	case "AccountConnection.totalCount":
+		if e.ComplexityRoot.AccountConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountConnection.TotalCount(childComplexity), true
 
 	case "AccountEdge.cursor":
 		if e.ComplexityRoot.AccountEdge.Cursor == nil {
@@ -890,6 +913,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AdjustmentConnection.PageInfo(childComplexity), true
+	case "AdjustmentConnection.totalCount":
+		if e.ComplexityRoot.AdjustmentConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AdjustmentConnection.TotalCount(childComplexity), true
 
 	case "AdjustmentEdge.cursor":
 		if e.ComplexityRoot.AdjustmentEdge.Cursor == nil {
@@ -1107,6 +1136,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CouponConnection.PageInfo(childComplexity), true
+	case "CouponConnection.totalCount":
+		if e.ComplexityRoot.CouponConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CouponConnection.TotalCount(childComplexity), true
 
 	case "CouponEdge.cursor":
 		if e.ComplexityRoot.CouponEdge.Cursor == nil {
@@ -1207,6 +1242,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CouponIssueConnection.PageInfo(childComplexity), true
+	case "CouponIssueConnection.totalCount":
+		if e.ComplexityRoot.CouponIssueConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CouponIssueConnection.TotalCount(childComplexity), true
 
 	case "CouponIssueEdge.cursor":
 		if e.ComplexityRoot.CouponIssueEdge.Cursor == nil {
@@ -1284,7 +1325,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Customer.Orders(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+		return e.ComplexityRoot.Customer.Orders(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["filter"].(*model.OrderFilter), args["orderBy"].(*model.OrderSort)), true
 	case "Customer.wallet":
 		if e.ComplexityRoot.Customer.Wallet == nil {
 			break
@@ -2261,6 +2302,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.OrderConnection.PageInfo(childComplexity), true
+	case "OrderConnection.totalCount":
+		if e.ComplexityRoot.OrderConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderConnection.TotalCount(childComplexity), true
 
 	case "OrderEdge.cursor":
 		if e.ComplexityRoot.OrderEdge.Cursor == nil {
@@ -2842,6 +2889,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProductConnection.PageInfo(childComplexity), true
+	case "ProductConnection.totalCount":
+		if e.ComplexityRoot.ProductConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductConnection.TotalCount(childComplexity), true
 
 	case "ProductEdge.cursor":
 		if e.ComplexityRoot.ProductEdge.Cursor == nil {
@@ -3410,6 +3463,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Subscription.StockChanged(childComplexity, args["productIds"].([]string)), true
 
+	case "TotalCount.count":
+		if e.ComplexityRoot.TotalCount.Count == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TotalCount.Count(childComplexity), true
+	case "TotalCount.precision":
+		if e.ComplexityRoot.TotalCount.Precision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TotalCount.Precision(childComplexity), true
+
 	case "Transfer.amount":
 		if e.ComplexityRoot.Transfer.Amount == nil {
 			break
@@ -3587,7 +3653,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Wallet.Entries(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+		return e.ComplexityRoot.Wallet.Entries(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["filter"].(*model.EntryFilter)), true
 	case "Wallet.id":
 		if e.ComplexityRoot.Wallet.ID == nil {
 			break
@@ -3608,13 +3674,17 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCancelOrderInput,
 		ec.unmarshalInputChargePointsInput,
 		ec.unmarshalInputCouponCreateInput,
+		ec.unmarshalInputDateTimeRangeFilter,
+		ec.unmarshalInputEntryFilter,
 		ec.unmarshalInputIssueCouponInput,
 		ec.unmarshalInputMoneyInput,
+		ec.unmarshalInputOrderFilter,
 		ec.unmarshalInputOrderLineInput,
 		ec.unmarshalInputPayOrderInput,
 		ec.unmarshalInputPaymentInput,
 		ec.unmarshalInputPlaceOrderInput,
 		ec.unmarshalInputPointsAdjustInput,
+		ec.unmarshalInputPriceRangeFilter,
 		ec.unmarshalInputProductArchiveInput,
 		ec.unmarshalInputProductCreateInput,
 		ec.unmarshalInputProductFilter,
@@ -3765,6 +3835,8 @@ type Account implements Node {
     last: Int
     "The cursor before which the page ends."
     before: String
+    "Which lines; all by default."
+    filter: EntryFilter
   ): EntryConnection
   "When it was opened."
   createdAt: DateTime!
@@ -3778,6 +3850,8 @@ type AccountConnection {
   nodes: [Account!]!
   "Where the page lies in the list."
   pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
 }
 
 "An account in a list."
@@ -4045,16 +4119,37 @@ input ProductFilter {
   search: String
   "Also list products that are off sale. For administrators."
   includeArchived: Boolean = false
+  "A range of prices."
+  price: PriceRangeFilter
+  """
+  True leaves out what is sold out, and false leaves out what is not. It goes by the database: under the strategies LUA and QUEUE, it is
+  behind by what is under way.
+  """
+  available: Boolean
+}
+
+"A range of prices, in minor units of the shop's currency."
+input PriceRangeFilter {
+  "The lowest price; without it, there is none."
+  minMinor: Int64
+  "The highest price; without it, there is none."
+  maxMinor: Int64
 }
 
 "In which order to list products."
 enum ProductOrder {
   "The newest first."
   NEWEST
+  "The oldest first."
+  OLDEST
   "By name."
   NAME
+  "By name, backwards."
+  NAME_DESC
   "The cheapest first."
   PRICE_ASC
+  "The dearest first."
+  PRICE_DESC
 }
 
 "A page of products."
@@ -4065,6 +4160,8 @@ type ProductConnection {
   nodes: [Product!]!
   "Where the page lies in the list."
   pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
 }
 
 "A product in a list."
@@ -4331,6 +4428,8 @@ type CouponConnection {
   nodes: [Coupon!]!
   "Where the page lies in the list."
   pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
 }
 
 "A coupon in a list."
@@ -4349,6 +4448,8 @@ type CouponIssueConnection {
   nodes: [CouponIssue!]!
   "Where the page lies in the list."
   pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
 }
 
 "A coupon in a customer's hand in a list."
@@ -4431,7 +4532,7 @@ type Customer implements Node {
     "The cursor before which the page ends."
     before: String
   ): AccountConnection
-  "The orders, the latest first."
+  "The orders."
   orders(
     "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
     first: Int
@@ -4441,6 +4542,10 @@ type Customer implements Node {
     last: Int
     "The cursor before which the page ends."
     before: String
+    "Which orders; all by default."
+    filter: OrderFilter
+    "In which order."
+    orderBy: OrderSort = NEWEST
   ): OrderConnection
   "The coupons taken, spent or not, the latest first."
   couponIssues(
@@ -5032,6 +5137,30 @@ input MoneyInput {
   currency: String!
 }
 
+"How many items a list has with its filter, whatever the page is."
+type TotalCount {
+  "The number, at most 1,000."
+  count: Int!
+  "Whether it is exact."
+  precision: CountPrecision!
+}
+
+"Whether a number is exact."
+enum CountPrecision {
+  "There are so many."
+  EXACT
+  "There are more. Lists are not counted any further."
+  AT_LEAST
+}
+
+"A range of time."
+input DateTimeRangeFilter {
+  "The first moment of the range; without it, the range has no beginning."
+  from: DateTime
+  "The first moment behind the range; without it, the range has no end."
+  until: DateTime
+}
+
 """
 Where a page lies in its list, by the Relay specification of cursor connections: it tells for certain whether more items are there in the
 direction in which the page was asked for. In the other direction it says whether the page was asked for with a cursor.
@@ -5239,6 +5368,8 @@ type AdjustmentConnection {
   nodes: [Adjustment!]!
   "Where the page lies in the list."
   pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
 }
 
 "A correction in a list."
@@ -5435,6 +5566,22 @@ enum PaymentStatus {
   REFUNDED
 }
 
+"Which orders to list."
+input OrderFilter {
+  "How far they have come: one of these. None for all."
+  status: [OrderStatus!]
+  "When they were placed."
+  createdAt: DateTimeRangeFilter
+}
+
+"In which order to list orders."
+enum OrderSort {
+  "The newest first."
+  NEWEST
+  "The oldest first."
+  OLDEST
+}
+
 "A page of orders."
 type OrderConnection {
   "The orders with their cursors."
@@ -5443,6 +5590,8 @@ type OrderConnection {
   nodes: [Order!]!
   "Where the page lies in the list."
   pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
 }
 
 "An order in a list."
@@ -5599,6 +5748,8 @@ type Wallet implements Node {
     last: Int
     "The cursor before which the page ends."
     before: String
+    "Which lines; all by default."
+    filter: EntryFilter
   ): EntryConnection
 }
 
@@ -5644,6 +5795,14 @@ enum EntryKind {
   COUPON_SPENT
   "A coupon was given back with an order."
   COUPON_RETURNED
+}
+
+"Which lines of a journal to list."
+input EntryFilter {
+  "What happened: one of these. None for all."
+  kind: [EntryKind!]
+  "When it happened."
+  createdAt: DateTimeRangeFilter
 }
 
 "A page of a journal."
@@ -5839,6 +5998,8 @@ func (ec *executionContext) childFields_AccountConnection(ctx context.Context, f
 		return ec.fieldContext_AccountConnection_nodes(ctx, field)
 	case "pageInfo":
 		return ec.fieldContext_AccountConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_AccountConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AccountConnection", field.Name)
 }
@@ -5891,6 +6052,8 @@ func (ec *executionContext) childFields_AdjustmentConnection(ctx context.Context
 		return ec.fieldContext_AdjustmentConnection_nodes(ctx, field)
 	case "pageInfo":
 		return ec.fieldContext_AdjustmentConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_AdjustmentConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AdjustmentConnection", field.Name)
 }
@@ -5983,6 +6146,8 @@ func (ec *executionContext) childFields_CouponConnection(ctx context.Context, fi
 		return ec.fieldContext_CouponConnection_nodes(ctx, field)
 	case "pageInfo":
 		return ec.fieldContext_CouponConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_CouponConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CouponConnection", field.Name)
 }
@@ -6021,6 +6186,8 @@ func (ec *executionContext) childFields_CouponIssueConnection(ctx context.Contex
 		return ec.fieldContext_CouponIssueConnection_nodes(ctx, field)
 	case "pageInfo":
 		return ec.fieldContext_CouponIssueConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_CouponIssueConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CouponIssueConnection", field.Name)
 }
@@ -6399,6 +6566,8 @@ func (ec *executionContext) childFields_OrderConnection(ctx context.Context, fie
 		return ec.fieldContext_OrderConnection_nodes(ctx, field)
 	case "pageInfo":
 		return ec.fieldContext_OrderConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_OrderConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type OrderConnection", field.Name)
 }
@@ -6611,6 +6780,8 @@ func (ec *executionContext) childFields_ProductConnection(ctx context.Context, f
 		return ec.fieldContext_ProductConnection_nodes(ctx, field)
 	case "pageInfo":
 		return ec.fieldContext_ProductConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ProductConnection_totalCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProductConnection", field.Name)
 }
@@ -6775,6 +6946,16 @@ func (ec *executionContext) childFields_StopExperimentPayload(ctx context.Contex
 		return ec.fieldContext_StopExperimentPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type StopExperimentPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_TotalCount(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "count":
+		return ec.fieldContext_TotalCount_count(ctx, field)
+	case "precision":
+		return ec.fieldContext_TotalCount_precision(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TotalCount", field.Name)
 }
 
 func (ec *executionContext) childFields_Transfer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

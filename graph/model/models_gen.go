@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"holdfast/commerce"
 )
 
 // An object with an identifier that is unique across all types.
@@ -64,7 +66,8 @@ type AccountConnection struct {
 	// The accounts.
 	Nodes []*Account `json:"nodes"`
 	// Where the page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
 }
 
 // An account in a list.
@@ -122,7 +125,8 @@ type AdjustmentConnection struct {
 	// The corrections.
 	Nodes []*Adjustment `json:"nodes"`
 	// Where the page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
 }
 
 // A correction in a list.
@@ -238,7 +242,8 @@ type CouponConnection struct {
 	// The coupons.
 	Nodes []*Coupon `json:"nodes"`
 	// Where the page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
 }
 
 // A new coupon.
@@ -310,7 +315,8 @@ type CouponIssueConnection struct {
 	// The coupons in a customer's hand.
 	Nodes []*CouponIssue `json:"nodes"`
 	// Where the page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
 }
 
 // A coupon in a customer's hand in a list.
@@ -340,6 +346,14 @@ type Customer struct {
 }
 
 func (Customer) IsNode() {}
+
+// A range of time.
+type DateTimeRangeFilter struct {
+	// The first moment of the range; without it, the range has no beginning.
+	From *time.Time `json:"from,omitempty"`
+	// The first moment behind the range; without it, the range has no end.
+	Until *time.Time `json:"until,omitempty"`
+}
 
 // A balance of which Redis said something else than the database, changes in flight considered.
 type DriftReport struct {
@@ -395,6 +409,14 @@ type EntryEdge struct {
 	Cursor string `json:"cursor"`
 	// The line.
 	Node *Entry `json:"node"`
+}
+
+// Which lines of a journal to list.
+type EntryFilter struct {
+	// What happened: one of these. None for all.
+	Kind []EntryKind `json:"kind,omitempty"`
+	// When it happened.
+	CreatedAt *DateTimeRangeFilter `json:"createdAt,omitempty"`
 }
 
 // The same workload under several strategies, on servers and stores of its own.
@@ -697,7 +719,8 @@ type OrderConnection struct {
 	// The orders.
 	Nodes []*Order `json:"nodes"`
 	// Where the page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
 }
 
 // An order in a list.
@@ -714,6 +737,14 @@ type OrderFailure struct {
 	Code ErrorCode `json:"code"`
 	// The reason, for people.
 	Reason string `json:"reason"`
+}
+
+// Which orders to list.
+type OrderFilter struct {
+	// How far they have come: one of these. None for all.
+	Status []OrderStatus `json:"status,omitempty"`
+	// When they were placed.
+	CreatedAt *DateTimeRangeFilter `json:"createdAt,omitempty"`
 }
 
 // One product of an order.
@@ -986,6 +1017,14 @@ type PriceChangedError struct {
 
 func (PriceChangedError) IsUserError() {}
 
+// A range of prices, in minor units of the shop's currency.
+type PriceRangeFilter struct {
+	// The lowest price; without it, there is none.
+	MinMinor *int64 `json:"minMinor,omitempty"`
+	// The highest price; without it, there is none.
+	MaxMinor *int64 `json:"maxMinor,omitempty"`
+}
+
 // Something to buy.
 type Product struct {
 	// The identifier, "prod_...".
@@ -1027,7 +1066,8 @@ type ProductConnection struct {
 	// The products.
 	Nodes []*Product `json:"nodes"`
 	// Where the page lies in the list.
-	PageInfo *PageInfo `json:"pageInfo"`
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
 }
 
 // A new product.
@@ -1062,6 +1102,11 @@ type ProductFilter struct {
 	Search *string `json:"search,omitempty"`
 	// Also list products that are off sale. For administrators.
 	IncludeArchived *bool `json:"includeArchived,omitempty"`
+	// A range of prices.
+	Price *PriceRangeFilter `json:"price,omitempty"`
+	// True leaves out what is sold out, and false leaves out what is not. It goes by the database: under the strategies LUA and QUEUE, it is
+	// behind by what is under way.
+	Available *bool `json:"available,omitempty"`
 }
 
 // What a file says of one product. What is not given, or null, stays as it is.
@@ -1325,6 +1370,14 @@ type StopExperimentPayload struct {
 type Subscription struct {
 }
 
+// How many items a list has with its filter, whatever the page is.
+type TotalCount struct {
+	// The number, at most 1,000.
+	Count int `json:"count"`
+	// Whether it is exact.
+	Precision CountPrecision `json:"precision"`
+}
+
 // Money that was moved between two accounts.
 type Transfer struct {
 	// The identifier, "tr_...".
@@ -1422,6 +1475,50 @@ type Wallet struct {
 }
 
 func (Wallet) IsNode() {}
+
+// Whether a number is exact.
+type CountPrecision string
+
+const (
+	// There are so many.
+	CountPrecisionExact CountPrecision = "EXACT"
+	// There are more. Lists are not counted any further.
+	CountPrecisionAtLeast CountPrecision = "AT_LEAST"
+)
+
+var AllCountPrecision = []CountPrecision{
+	CountPrecisionExact,
+	CountPrecisionAtLeast,
+}
+
+func (e CountPrecision) IsValid() bool {
+	switch e {
+	case CountPrecisionExact, CountPrecisionAtLeast:
+		return true
+	}
+	return false
+}
+
+func (e CountPrecision) String() string {
+	return string(e)
+}
+
+func (e *CountPrecision) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = CountPrecision(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid CountPrecision", str)
+	}
+	return nil
+}
+
+func (e CountPrecision) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
 
 // Whether a coupon in a customer's hand can still be spent.
 type CouponIssueStatus string
@@ -1835,6 +1932,50 @@ func (e ImportOutcome) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 
+// In which order to list orders.
+type OrderSort string
+
+const (
+	// The newest first.
+	OrderSortNewest OrderSort = "NEWEST"
+	// The oldest first.
+	OrderSortOldest OrderSort = "OLDEST"
+)
+
+var AllOrderSort = []OrderSort{
+	OrderSortNewest,
+	OrderSortOldest,
+}
+
+func (e OrderSort) IsValid() bool {
+	switch e {
+	case OrderSortNewest, OrderSortOldest:
+		return true
+	}
+	return false
+}
+
+func (e OrderSort) String() string {
+	return string(e)
+}
+
+func (e *OrderSort) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = OrderSort(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid OrderSort", str)
+	}
+	return nil
+}
+
+func (e OrderSort) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
 // How far an order has come.
 type OrderStatus string
 
@@ -2112,21 +2253,30 @@ type ProductOrder string
 const (
 	// The newest first.
 	ProductOrderNewest ProductOrder = "NEWEST"
+	// The oldest first.
+	ProductOrderOldest ProductOrder = "OLDEST"
 	// By name.
 	ProductOrderName ProductOrder = "NAME"
+	// By name, backwards.
+	ProductOrderNameDesc ProductOrder = "NAME_DESC"
 	// The cheapest first.
 	ProductOrderPriceAsc ProductOrder = "PRICE_ASC"
+	// The dearest first.
+	ProductOrderPriceDesc ProductOrder = "PRICE_DESC"
 )
 
 var AllProductOrder = []ProductOrder{
 	ProductOrderNewest,
+	ProductOrderOldest,
 	ProductOrderName,
+	ProductOrderNameDesc,
 	ProductOrderPriceAsc,
+	ProductOrderPriceDesc,
 }
 
 func (e ProductOrder) IsValid() bool {
 	switch e {
-	case ProductOrderNewest, ProductOrderName, ProductOrderPriceAsc:
+	case ProductOrderNewest, ProductOrderOldest, ProductOrderName, ProductOrderNameDesc, ProductOrderPriceAsc, ProductOrderPriceDesc:
 		return true
 	}
 	return false

@@ -1,0 +1,258 @@
+package commerce_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/ent/order"
+)
+
+// TestProductFilters compares each list of products with the products that it has to leave out, in each order, on every database. Many have
+// equal names, prices and moments.
+func TestProductFilters(t *testing.T) {
+	everyCatalog(t, func(t *testing.T, s *shop) {
+		ctx := t.Context()
+		stocks := map[string]int64{}
+		for i := range 40 {
+			sku := fmt.Sprint("F-", i)
+			stocks[sku] = int64(i % 3)
+			row, err := s.Catalog.Create(ctx, admin, commerce.CreateProduct{
+				SKU: sku, Name: []string{"Lamp", "lamp", "Desk lamp", "Désk"}[i%4], Stock: stocks[sku],
+				Price: commerce.Money{Minor: int64(i % 7 * 100), Currency: "USD"},
+			})
+			must(t, err)
+			if i%9 == 0 {
+				_, err = s.Catalog.Archive(ctx, admin, commerce.ArchiveProduct{ID: row.ID})
+				must(t, err)
+			}
+			if i%5 == 0 {
+				s.clock.advance(time.Millisecond)
+			}
+		}
+		s.settle(t)
+		rows, err := s.db.Ent.Product.Query().All(ctx)
+		must(t, err)
+		sorted := map[commerce.ProductOrder]func(a, b *ent.Product) int{
+			commerce.NewestFirst: func(a, b *ent.Product) int { return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID)) },
+			commerce.ByName:      func(a, b *ent.Product) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) },
+			commerce.PriceAscending: func(a, b *ent.Product) int {
+				return cmp.Or(cmp.Compare(a.PriceMinor, b.PriceMinor), cmp.Compare(a.ID, b.ID))
+			},
+		}
+		for of, reversed := range map[commerce.ProductOrder]commerce.ProductOrder{
+			commerce.NewestFirst: commerce.OldestFirst, commerce.ByName: commerce.ByNameReversed, commerce.PriceAscending: commerce.PriceDescending,
+		} {
+			sorted[reversed] = func(a, b *ent.Product) int { return sorted[of](b, a) }
+		}
+		yes, no, low, high := true, false, int64(200), int64(400)
+		filters := []commerce.ProductFilter{
+			{},
+			{IncludeArchived: true},
+			{Available: &yes},
+			{Available: &no},
+			{MinPrice: &low},
+			{MaxPrice: &high},
+			{MinPrice: &low, MaxPrice: &low},
+			{MinPrice: &low, MaxPrice: &high, Available: &yes, IncludeArchived: true},
+		}
+		for _, few := range []int{1000, 1, 7} { // steps of the search
+			s.Catalog.StepSearch(few)
+			for by, compare := range sorted {
+				slices.SortFunc(rows, compare)
+				for _, filter := range filters {
+					for _, search := range []string{"", "lamp", "desk"} {
+						var want []string
+						for _, p := range rows {
+							switch {
+							case p.ArchivedAt != nil && !filter.IncludeArchived,
+								filter.MinPrice != nil && p.PriceMinor < *filter.MinPrice, filter.MaxPrice != nil && p.PriceMinor > *filter.MaxPrice,
+								filter.Available != nil && *filter.Available != (stocks[p.Sku] > 0),
+								search != "" && !hasWords(p.Name, search):
+								continue
+							}
+							want = append(want, p.Sku)
+						}
+						q := commerce.ProductQuery{Search: search, ProductFilter: filter, Order: by}
+						if got := s.found(t, q, 7); !slices.Equal(got, want) {
+							t.Errorf("%q by %s, %+v, in steps of %d:\n got %v\nwant %v", search, by, filter, few, got, want)
+						}
+						q.Page = commerce.Page{First: 1}
+						page, err := s.Catalog.Products(ctx, q)
+						must(t, err)
+						if count, err := page.Count(ctx); err != nil || count != (commerce.Count{Items: len(want), IsExact: true}) {
+							t.Errorf("%q, %+v: counted %+v, %v, want %d", search, filter, count, err, len(want))
+						}
+					}
+				}
+			}
+		}
+		_, err = s.Catalog.Products(ctx, commerce.ProductQuery{
+			ProductFilter: commerce.ProductFilter{MinPrice: &high, MaxPrice: &low}, Page: commerce.Page{First: 1},
+		})
+		wantCodes(t, err, "INVALID_INPUT:filter.price")
+	})
+}
+
+// TestOrderAndEntryFilters compares lists of orders and of a journal with what they have to leave out, on every database.
+func TestOrderAndEntryFilters(t *testing.T) {
+	everyCatalog(t, func(t *testing.T, s *shop) {
+		ctx := t.Context()
+		thing, from, to := s.product(t, 100, 100), s.account(t, alice, 1000), s.account(t, bob, 0)
+		began := s.clock.Now()
+		for i := range 12 {
+			result, err := s.Orders.Place(ctx, alice, commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: thing, Quantity: 1}}})
+			must(t, err)
+			if i%3 == 0 {
+				_, err = s.Orders.Cancel(ctx, alice, commerce.CancelOrder{Key: uuid.New(), OrderID: result.Order.ID})
+				must(t, err)
+			}
+			_, err = s.Accounts.Transfer(ctx, alice, commerce.Transfer{Key: uuid.New(), From: from, To: to, Amount: commerce.Money{Minor: 1, Currency: "USD"}})
+			must(t, err)
+			_, err = s.Accounts.Adjust(ctx, admin, commerce.AdjustAccount{Key: uuid.New(), AccountID: from, Delta: 1, Reason: "test"})
+			must(t, err)
+			if i%4 == 3 {
+				s.clock.advance(time.Second)
+			}
+		}
+		s.settle(t)
+		rows, err := s.db.Ent.Order.Query().All(ctx)
+		must(t, err)
+		ranges := []commerce.Range{
+			{},
+			{From: began.Add(time.Second)},
+			{Until: began.Add(time.Second)},
+			{From: began.Add(time.Second), Until: began.Add(2 * time.Second)},
+			{From: began.Add(time.Hour)},
+		}
+		in := func(r commerce.Range, at time.Time) bool {
+			return (r.From.IsZero() || !at.Before(r.From)) && (r.Until.IsZero() || at.Before(r.Until))
+		}
+		for _, oldest := range []bool{false, true} {
+			slices.SortFunc(rows, func(a, b *ent.Order) int {
+				if oldest {
+					a, b = b, a
+				}
+				return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
+			})
+			for _, statuses := range [][]order.Status{nil, {"PENDING"}, {"CANCELLED", "PENDING", "CANCELLED"}, {"PAID"}} {
+				for _, created := range ranges {
+					var want []string
+					for _, o := range rows {
+						if (statuses == nil || slices.Contains(statuses, o.Status)) && in(created, o.CreatedAt) {
+							want = append(want, o.ID)
+						}
+					}
+					q := commerce.OrderQuery{Statuses: statuses, CreatedAt: created, OldestFirst: oldest}
+					got := bothWays(t, "orders", 5, func(o *ent.Order) string { return o.ID }, func(p commerce.Page) (commerce.PageOf[*ent.Order], error) {
+						q.Page = p
+						return s.Orders.List(ctx, alice, q)
+					})
+					if !slices.Equal(got, want) {
+						t.Errorf("orders %v %+v, oldest first %v:\n got %v\nwant %v", statuses, created, oldest, got, want)
+					}
+				}
+			}
+		}
+		entries, err := s.db.Ent.Entry.Query().All(ctx)
+		must(t, err)
+		slices.SortFunc(entries, func(a, b *ent.Entry) int { return cmp.Compare(b.ID, a.ID) })
+		middle := entries[len(entries)/2].CreatedAt // by the clock of the database's writer
+		for _, kinds := range [][]string{nil, {commerce.KindTransferCompleted}, {commerce.KindTransferCompleted, commerce.KindAccountAdjusted}, {commerce.KindOrderPaid}} {
+			for _, created := range []commerce.Range{{}, {From: middle}, {Until: middle}} {
+				var want []string
+				for _, e := range entries {
+					if e.Balance == "account:"+from && (kinds == nil || slices.Contains(kinds, e.Kind)) && in(created, e.CreatedAt) {
+						want = append(want, entryID(e))
+					}
+				}
+				filter := commerce.EntryFilter{Kinds: commerce.KindsOf(kinds...), CreatedAt: created}
+				got := bothWays(t, "entries", 5, entryID, func(p commerce.Page) (commerce.PageOf[*ent.Entry], error) {
+					pages, errs := s.Accounts.Statements(ctx, alice, []commerce.Statement{{AccountID: from, Filter: filter, Page: p}})
+					return pages[0], errs[0]
+				})
+				if !slices.Equal(got, want) {
+					t.Errorf("entries %v %+v:\n got %v\nwant %v", kinds, created, got, want)
+				}
+			}
+		}
+		_, err = s.Orders.List(ctx, alice, commerce.OrderQuery{CreatedAt: commerce.Range{From: began, Until: began}, Page: commerce.Page{First: 1}})
+		wantCodes(t, err, "INVALID_INPUT:filter.createdAt")
+		_, err = s.Points.Entries(ctx, alice, alice.UserID, commerce.EntryFilter{CreatedAt: commerce.Range{From: began, Until: began}}, commerce.Page{First: 1})
+		wantCodes(t, err, "INVALID_INPUT:filter.createdAt")
+	})
+}
+
+// TestCountsAreBounded counts lists around the bound, on every database.
+func TestCountsAreBounded(t *testing.T) {
+	everyCatalog(t, func(t *testing.T, s *shop) {
+		ctx := t.Context()
+		count := func(q commerce.ProductQuery) commerce.Count {
+			t.Helper()
+			q.Page.First = 1
+			page, err := s.Catalog.Products(ctx, q)
+			must(t, err)
+			n, err := page.Count(ctx)
+			must(t, err)
+			return n
+		}
+		add := func(from, to int) {
+			t.Helper()
+			price := commerce.Money{Minor: 1, Currency: "USD"}
+			var rows []commerce.ImportRow
+			for i := from; i < to; i++ {
+				rows = append(rows, commerce.ImportRow{SKU: fmt.Sprint("C-", i), Name: "Counted", Price: &price})
+			}
+			for some := range slices.Chunk(rows, 500) {
+				results, err := s.Catalog.Import(ctx, admin, some, commerce.StockIgnore)
+				must(t, err)
+				for _, result := range results {
+					must(t, result.Err)
+				}
+			}
+		}
+		add(0, commerce.MaxCount)
+		for _, search := range []string{"", "counted"} {
+			if got := count(commerce.ProductQuery{Search: search}); got != (commerce.Count{Items: commerce.MaxCount, IsExact: true}) {
+				t.Errorf("search %q of %d: counted %+v", search, commerce.MaxCount, got)
+			}
+		}
+		add(commerce.MaxCount, commerce.MaxCount+2)
+		for _, search := range []string{"", "counted"} {
+			if got := count(commerce.ProductQuery{Search: search}); got != (commerce.Count{Items: commerce.MaxCount}) {
+				t.Errorf("search %q of %d: counted %+v", search, commerce.MaxCount+2, got)
+			}
+		}
+	})
+}
+
+// TestListsReadTheirIndex asks SQLite, whose planner goes by the statement alone, how it reads lists: along an index, from both ends and
+// between two cursors, without sorting.
+func TestListsReadTheirIndex(t *testing.T) {
+	s := newShop(t, "rowlock")
+	for list, index := range map[string]string{
+		"NEWEST": "product_created_at_id", "OLDEST": "product_created_at_id", "NAME": "product_name_id", "NAME_DESC": "product_name_id",
+		"PRICE_ASC": "product_price_minor_id", "PRICE_DESC": "product_price_minor_id",
+		"orders": "order_user_id_created_at_id", "entries": "entry_balance_id",
+	} {
+		for _, backward := range []bool{false, true} {
+			for _, bounded := range []bool{false, true} {
+				plan, err := s.Services.PlanOfList(t.Context(), list, backward, bounded)
+				must(t, err)
+				if !strings.Contains(plan, "USING INDEX "+index) || strings.Contains(plan, "TEMP B-TREE") {
+					t.Errorf("%s, backward %v, between cursors %v: %s", list, backward, bounded, plan)
+				}
+				if list != "orders" && bounded && !strings.Contains(plan, "SEARCH") {
+					t.Errorf("%s, backward %v: does not begin at the cursor: %s", list, backward, plan)
+				}
+			}
+		}
+	}
+}
