@@ -15,7 +15,10 @@ type Money struct {
 }
 
 // String is the amount as ISO 4217 writes it: 12.50 USD, 1250 JPY.
-func (m Money) String() string {
+func (m Money) String() string { return m.Decimal() + " " + m.Currency }
+
+// Decimal is the amount in the currency itself, with as many decimals as the currency has: 12.50 in USD, 1250 in JPY.
+func (m Money) Decimal() string {
 	digits := MinorDigits(m.Currency)
 	minor := strconv.FormatInt(m.Minor, 10)
 	sign := ""
@@ -26,7 +29,7 @@ func (m Money) String() string {
 		minor = strings.Repeat("0", max(0, digits+1-len(minor))) + minor
 		minor = minor[:len(minor)-digits] + "." + minor[len(minor)-digits:]
 	}
-	return sign + minor + " " + m.Currency
+	return sign + minor
 }
 
 // MinorDigits is how many decimals a currency has, by ISO 4217: 2 for USD, whose minor unit is the cent. Whoever shows an amount

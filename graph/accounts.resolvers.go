@@ -95,6 +95,16 @@ func (r *queryResolver) Account(ctx context.Context, id string) (*model.Account,
 	return toAccount(row), err
 }
 
+// From is the resolver for the from field.
+func (r *transferResolver) From(ctx context.Context, obj *model.Transfer) (*model.Account, error) {
+	return accountOf(ctx, obj.FromAccountID)
+}
+
+// To is the resolver for the to field.
+func (r *transferResolver) To(ctx context.Context, obj *model.Transfer) (*model.Account, error) {
+	return accountOf(ctx, obj.ToAccountID)
+}
+
 // Account returns generated.AccountResolver implementation.
 func (r *Resolver) Account() generated.AccountResolver { return &accountResolver{r} }
 
@@ -103,7 +113,11 @@ func (r *Resolver) AccountConnection() generated.AccountConnectionResolver {
 	return &accountConnectionResolver{r}
 }
 
+// Transfer returns generated.TransferResolver implementation.
+func (r *Resolver) Transfer() generated.TransferResolver { return &transferResolver{r} }
+
 type (
 	accountResolver           struct{ *Resolver }
 	accountConnectionResolver struct{ *Resolver }
+	transferResolver          struct{ *Resolver }
 )

@@ -74,6 +74,11 @@ var connections = []string{
 	"ProductConnection", "OrderConnection", "AccountConnection", "CouponConnection", "CouponIssueConnection", "AdjustmentConnection",
 }
 
+// lookups are the fields of objects that are looked up.
+var lookups = []string{
+	"Order.couponIssue", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
+}
+
 // complexities returns functions that give the most fields that a response may have. A list costs the most elements that it may
 // have times the cost of an element. Any other field costs 1.
 func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
@@ -114,7 +119,10 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Query.Locks = listCost
 	c.Query.PopularProducts = func(child int, _, first *int) int { return listCost(child, first) }
 	c.Query.StockDrift = func(child int, _ *bool) int { return times(maxDrifts)(child) }
-	c.Order.CouponIssue = func(child int) int { return child + lookup }
+	for _, field := range lookups {
+		of, name, _ := strings.Cut(field, ".")
+		complexityOf(&c, of, name).Set(reflect.ValueOf(func(child int) int { return child + lookup }))
+	}
 	// The payload has as many results as the input has products, and maxMoreErrors errors more; see importResults. A function is told
 	// its own arguments only, so this one multiplies the whole payload, and those below nothing.
 	c.Mutation.ProductsImport = func(child int, input model.ProductsImportInput) int {

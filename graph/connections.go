@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -81,13 +80,12 @@ func fromRange(in *model.DateTimeRangeFilter) commerce.Range {
 	return commerce.Range{From: orZero(in.From).UTC(), Until: orZero(in.Until).UTC()}
 }
 
-// fromEntryFilter turns ORDER_PAID into "order.paid".
+// fromEntryFilter maps an optional filter.
 func fromEntryFilter(in *model.EntryFilter) commerce.EntryFilter {
 	if in == nil {
 		return commerce.EntryFilter{}
 	}
-	kinds := each(in.Kind, func(kind model.EntryKind) string { return strings.ReplaceAll(strings.ToLower(string(kind)), "_", ".") })
-	return commerce.EntryFilter{Kinds: commerce.KindsOf(kinds...), CreatedAt: fromRange(in.CreatedAt)}
+	return commerce.EntryFilter{Kinds: commerce.KindsOf(each(in.Kind, fromEntryKind)...), CreatedAt: fromRange(in.CreatedAt)}
 }
 
 // orderQuery maps the arguments of a list of orders. Lines that are not selected are not read.

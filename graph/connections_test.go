@@ -346,6 +346,8 @@ func TestListsHaveNoQueryPerElement(t *testing.T) {
 		"lines":    `query($first: Int) { me { orders(first: $first) { nodes { lines { product { name stock { available } } } payment { id } } } } }`,
 		"coupons":  `query($first: Int) { me { orders(first: $first) { nodes { couponIssue { id coupon { issued } } } } } }`,
 		"entries":  `query($first: Int) { me { accounts { nodes { entries(first: $first) { nodes { id } } again: entries(first: 3) { nodes { id } } } } } }`,
+		"sources":  `query($first: Int) { me { wallet { entries(first: $first) { nodes { source { ... on Order { id } } } } } account: accounts { nodes { entries(first: $first) { nodes { source { ... on Transfer { id from { name } to { name } } } } } } } } }`,
+		"spent":    `query($first: Int) { me { couponIssues(first: $first) { nodes { order { id status } } } } }`,
 		"balances": `{ me { accounts { nodes { balance { amountMinor } } } couponIssues { nodes { coupon { name issued } } } } }`,
 	} {
 		count := func(first int) int64 {

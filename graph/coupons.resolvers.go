@@ -26,6 +26,14 @@ func (r *couponConnectionResolver) TotalCount(ctx context.Context, obj *model.Co
 	return totalCount(ctx, obj.Count)
 }
 
+// Order is the resolver for the order field.
+func (r *couponIssueResolver) Order(ctx context.Context, obj *model.CouponIssue) (*model.Order, error) {
+	if obj.OrderID == nil {
+		return nil, nil
+	}
+	return orderOf(ctx, *obj.OrderID)
+}
+
 // TotalCount is the resolver for the totalCount field.
 func (r *couponIssueConnectionResolver) TotalCount(ctx context.Context, obj *model.CouponIssueConnection) (*model.TotalCount, error) {
 	return totalCount(ctx, obj.Count)
@@ -83,6 +91,9 @@ func (r *Resolver) CouponConnection() generated.CouponConnectionResolver {
 	return &couponConnectionResolver{r}
 }
 
+// CouponIssue returns generated.CouponIssueResolver implementation.
+func (r *Resolver) CouponIssue() generated.CouponIssueResolver { return &couponIssueResolver{r} }
+
 // CouponIssueConnection returns generated.CouponIssueConnectionResolver implementation.
 func (r *Resolver) CouponIssueConnection() generated.CouponIssueConnectionResolver {
 	return &couponIssueConnectionResolver{r}
@@ -91,5 +102,6 @@ func (r *Resolver) CouponIssueConnection() generated.CouponIssueConnectionResolv
 type (
 	couponResolver                struct{ *Resolver }
 	couponConnectionResolver      struct{ *Resolver }
+	couponIssueResolver           struct{ *Resolver }
 	couponIssueConnectionResolver struct{ *Resolver }
 )

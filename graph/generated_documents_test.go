@@ -236,7 +236,7 @@ func (g *generator) selection(of string, depth int) string {
 	switch definition.Kind {
 	case ast.Scalar, ast.Enum:
 		return ""
-	case ast.Interface:
+	case ast.Interface, ast.Union:
 		possible := g.costs.Schema().GetPossibleTypes(definition)
 		one := possible[g.random.IntN(len(possible))]
 		if of == "Node" {

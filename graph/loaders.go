@@ -2,15 +2,19 @@ package graph
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/google/uuid"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vikstrous/dataloadgen"
 
 	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/ent"
+	"holdfast/graph/model"
 )
 
 const (
@@ -32,6 +36,12 @@ type loaders struct {
 	issues   *dataloadgen.Loader[string, *ent.CouponIssue]
 	attempts *dataloadgen.Loader[string, []*ent.PaymentAttempt]
 	entries  *dataloadgen.Loader[commerce.Statement, commerce.PageOf[*ent.Entry]]
+	// These load nil for what does not exist or belongs to another user.
+	accounts    *dataloadgen.Loader[string, *ent.Account]
+	transfers   *dataloadgen.Loader[string, *ent.Transfer]
+	orders      map[bool]*dataloadgen.Loader[string, commerce.FoundOrder] // by whether they have their lines
+	adjustments *dataloadgen.Loader[uuid.UUID, *ent.Adjustment]
+	sources     *dataloadgen.Loader[commerce.EntryRef, string]
 	// running bounds the resolvers of the operation that run at the same time; see aroundField.
 	running chan struct{}
 }
@@ -68,8 +78,93 @@ func newLoaders(s *commerce.Services) *loaders {
 		entries: dataloadgen.NewLoader(func(ctx context.Context, asked []commerce.Statement) ([]commerce.PageOf[*ent.Entry], []error) {
 			return s.Accounts.Statements(ctx, auth.Viewer(ctx), asked)
 		}, options...),
+		accounts:    orNone(s.Accounts.GetAll, options),
+		transfers:   orNone(s.Accounts.GetTransfers, options),
+		adjustments: orNone(s.Adjustments.ByChange, options),
+		orders: map[bool]*dataloadgen.Loader[string, commerce.FoundOrder]{
+			true: orNone(func(ctx context.Context, v commerce.Viewer, ids []string) (map[string]commerce.FoundOrder, error) {
+				return s.Orders.FindAll(ctx, v, ids, true)
+			}, options),
+			false: orNone(func(ctx context.Context, v commerce.Viewer, ids []string) (map[string]commerce.FoundOrder, error) {
+				return s.Orders.FindAll(ctx, v, ids, false)
+			}, options),
+		},
+		sources: orNone(func(ctx context.Context, _ commerce.Viewer, refs []commerce.EntryRef) (map[commerce.EntryRef]string, error) {
+			return s.Accounts.SourceIDs(ctx, refs)
+		}, options),
 		running: make(chan struct{}, resolversAtOnce),
 	}
+}
+
+// orNone returns a loader that loads the zero value for keys that load leaves out.
+func orNone[Key comparable, Value any](
+	load func(ctx context.Context, v commerce.Viewer, keys []Key) (map[Key]Value, error), options []dataloadgen.Option,
+) *dataloadgen.Loader[Key, Value] {
+	return dataloadgen.NewLoader(func(ctx context.Context, keys []Key) ([]Value, []error) {
+		found, err := load(ctx, auth.Viewer(ctx), keys)
+		if err != nil {
+			return nil, []error{err}
+		}
+		return each(keys, func(key Key) Value { return found[key] }), nil
+	}, options...)
+}
+
+// orderOf loads an order for a field. Lines that are not selected are not read.
+func orderOf(ctx context.Context, id string) (*model.Order, error) {
+	lines := selects(graphql.GetFieldContext(ctx).Field.Selections, "lines")
+	found, err := loadersOf(ctx).orders[lines].Load(ctx, id)
+	return toOrderAs(found.Order, found.Persistence), err
+}
+
+// accountOf loads an account for a field.
+func accountOf(ctx context.Context, id string) (*model.Account, error) {
+	row, err := loadersOf(ctx).accounts.Load(ctx, id)
+	return toAccount(row), err
+}
+
+// sourceOf loads what a line of a journal comes from, with the rights of the viewer.
+func sourceOf(ctx context.Context, entry *model.Entry) (model.EntrySource, error) {
+	l := loadersOf(ctx)
+	switch entry.Kind {
+	case model.EntryKindPointsAdjusted, model.EntryKindAccountAdjusted, model.EntryKindStockAdjusted:
+		row, err := l.adjustments.Load(ctx, entry.ChangeID)
+		if err != nil || row == nil {
+			return nil, err
+		}
+		return toAdjustment(row), nil
+	default:
+	}
+	id, err := l.sources.Load(ctx, commerce.EntryRef{Kind: fromEntryKind(entry.Kind), ChangeID: entry.ChangeID})
+	if err != nil {
+		return nil, err
+	}
+	switch prefix, _, _ := strings.Cut(id, "_"); prefix {
+	case "ord":
+		if order, err := orderOf(ctx, id); err != nil || order != nil {
+			return noneIf(err, order), err
+		}
+	case "tr":
+		if row, err := l.transfers.Load(ctx, id); err != nil || row != nil {
+			return noneIf(err, toTransfer(row)), err
+		}
+	case "cpi":
+		row, err := l.issues.Load(ctx, id)
+		if err == nil && row != nil {
+			return toCouponIssue(row), nil
+		}
+		if !errors.Is(err, dataloadgen.ErrNotFound) {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// noneIf returns nil in place of an object that could not be loaded: an interface that holds a nil pointer is not nil.
+func noneIf(err error, object model.EntrySource) model.EntrySource {
+	if err != nil {
+		return nil
+	}
+	return object
 }
 
 type loadersKey struct{}
@@ -100,6 +195,7 @@ func (r *Resolver) aroundResponse(ctx context.Context, next graphql.ResponseHand
 // if some had to wait for the others, each loader would ask several times.
 var batched = map[string]bool{
 	"Product.stock": true, "Coupon.issued": true, "Account.balance": true, "Account.entries": true, "Order.couponIssue": true,
+	"Transfer.from": true, "Transfer.to": true, "CouponIssue.order": true, "Payment.account": true, "Entry.source": true,
 }
 
 // aroundField bounds how many resolvers of an operation run at the same time. A resolver has returned before those of its fields

@@ -28,7 +28,10 @@ const (
 )
 
 func money(minor int64, currency string) *model.Money {
-	return &model.Money{AmountMinor: minor, Currency: currency, MinorDigits: commerce.MinorDigits(currency)}
+	return &model.Money{
+		Amount: commerce.Money{Minor: minor, Currency: currency}.Decimal(), AmountMinor: minor, Currency: currency,
+		MinorDigits: commerce.MinorDigits(currency),
+	}
 }
 
 func toProduct(p *ent.Product) *model.Product {
@@ -191,6 +194,11 @@ func toEntry(e *ent.Entry) *model.Entry {
 // toEntryKind turns "order.paid" into ORDER_PAID.
 func toEntryKind(kind string) model.EntryKind {
 	return model.EntryKind(strings.ToUpper(strings.ReplaceAll(kind, ".", "_")))
+}
+
+// fromEntryKind turns ORDER_PAID into "order.paid".
+func fromEntryKind(kind model.EntryKind) string {
+	return strings.ReplaceAll(strings.ToLower(string(kind)), "_", ".")
 }
 
 func toCustomer(u *ent.User) *model.Customer {

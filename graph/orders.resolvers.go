@@ -108,6 +108,14 @@ func (r *orderConnectionResolver) TotalCount(ctx context.Context, obj *model.Ord
 	return totalCount(ctx, obj.Count)
 }
 
+// Account is the resolver for the account field.
+func (r *paymentResolver) Account(ctx context.Context, obj *model.Payment) (*model.Account, error) {
+	if obj.AccountID == nil {
+		return nil, nil
+	}
+	return accountOf(ctx, *obj.AccountID)
+}
+
 // Order is the resolver for the order field.
 func (r *queryResolver) Order(ctx context.Context, id string) (*model.Order, error) {
 	row, persistence, err := r.services.Orders.Find(ctx, auth.Viewer(ctx), id)
@@ -127,7 +135,11 @@ func (r *Resolver) OrderConnection() generated.OrderConnectionResolver {
 	return &orderConnectionResolver{r}
 }
 
+// Payment returns generated.PaymentResolver implementation.
+func (r *Resolver) Payment() generated.PaymentResolver { return &paymentResolver{r} }
+
 type (
 	orderResolver           struct{ *Resolver }
 	orderConnectionResolver struct{ *Resolver }
+	paymentResolver         struct{ *Resolver }
 )

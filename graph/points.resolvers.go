@@ -15,6 +15,11 @@ import (
 	"holdfast/lockprovider"
 )
 
+// Source is the resolver for the source field.
+func (r *entryResolver) Source(ctx context.Context, obj *model.Entry) (model.EntrySource, error) {
+	return sourceOf(ctx, obj)
+}
+
 // ChargePoints is the resolver for the chargePoints field.
 func (r *mutationResolver) ChargePoints(ctx context.Context, input model.ChargePointsInput) (*model.ChargePointsPayload, error) {
 	viewer := auth.Viewer(ctx)
@@ -69,7 +74,13 @@ func (r *walletResolver) Entries(ctx context.Context, obj *model.Wallet, first *
 	return entryConnection(page), nil
 }
 
+// Entry returns generated.EntryResolver implementation.
+func (r *Resolver) Entry() generated.EntryResolver { return &entryResolver{r} }
+
 // Wallet returns generated.WalletResolver implementation.
 func (r *Resolver) Wallet() generated.WalletResolver { return &walletResolver{r} }
 
-type walletResolver struct{ *Resolver }
+type (
+	entryResolver  struct{ *Resolver }
+	walletResolver struct{ *Resolver }
+)

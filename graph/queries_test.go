@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,7 +167,14 @@ func everything(schema *ast.Schema, of *ast.Type, depth int) string {
 		return ""
 	case ast.Interface, ast.Union:
 		parts = append(parts, "__typename")
+		types := map[string]string{} // of fields, by name: two members may not have one name for two types
 		for _, possible := range schema.GetPossibleTypes(definition) {
+			if slices.ContainsFunc(possible.Fields, func(f *ast.FieldDefinition) bool { return types[f.Name] != "" && types[f.Name] != f.Type.String() }) {
+				continue
+			}
+			for _, f := range possible.Fields {
+				types[f.Name] = f.Type.String()
+			}
 			parts = append(parts, "... on "+possible.Name+everything(schema, ast.NamedType(possible.Name, nil), depth))
 		}
 	default:

@@ -25,6 +25,9 @@ type CouponResolver interface {
 type CouponConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *model.CouponConnection) (*model.TotalCount, error)
 }
+type CouponIssueResolver interface {
+	Order(ctx context.Context, obj *model.CouponIssue) (*model.Order, error)
+}
 type CouponIssueConnectionResolver interface {
 	TotalCount(ctx context.Context, obj *model.CouponIssueConnection) (*model.TotalCount, error)
 }
@@ -549,6 +552,38 @@ func (ec *executionContext) _CouponIssue_orderId(ctx context.Context, field grap
 }
 func (ec *executionContext) fieldContext_CouponIssue_orderId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CouponIssue", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _CouponIssue_order(ctx context.Context, field graphql.CollectedField, obj *model.CouponIssue) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CouponIssue_order(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.CouponIssue().Order(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Order) graphql.Marshaler {
+			return ec.marshalOOrder2ᚖholdfastᚋgraphᚋmodelᚐOrder(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_CouponIssue_order(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CouponIssue",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Order(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _CouponIssue_issuedAt(ctx context.Context, field graphql.CollectedField, obj *model.CouponIssue) (ret graphql.Marshaler) {
@@ -1346,7 +1381,7 @@ func (ec *executionContext) _CouponEdge(ctx context.Context, sel ast.SelectionSe
 	return out
 }
 
-var couponIssueImplementors = []string{"CouponIssue", "Node"}
+var couponIssueImplementors = []string{"CouponIssue", "Node", "EntrySource"}
 
 func (ec *executionContext) _CouponIssue(ctx context.Context, sel ast.SelectionSet, obj *model.CouponIssue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, couponIssueImplementors)
@@ -1361,27 +1396,65 @@ func (ec *executionContext) _CouponIssue(ctx context.Context, sel ast.SelectionS
 		case "id":
 			out.Values[i] = ec._CouponIssue_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "coupon":
 			out.Values[i] = ec._CouponIssue_coupon(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "status":
 			out.Values[i] = ec._CouponIssue_status(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "orderId":
 			out.Values[i] = ec._CouponIssue_orderId(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "order":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._CouponIssue_order(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "issuedAt":
 			out.Values[i] = ec._CouponIssue_issuedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))

@@ -1332,7 +1332,7 @@ func (ec *executionContext) fieldContext_UnsettledOrder_lastError(_ context.Cont
 
 // region    **************************** object.gotpl ****************************
 
-var adjustmentImplementors = []string{"Adjustment"}
+var adjustmentImplementors = []string{"Adjustment", "EntrySource"}
 
 func (ec *executionContext) _Adjustment(ctx context.Context, sel ast.SelectionSet, obj *model.Adjustment) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, adjustmentImplementors)

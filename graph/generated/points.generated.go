@@ -20,6 +20,9 @@ import (
 
 // region    ************************** generated!.gotpl **************************
 
+type EntryResolver interface {
+	Source(ctx context.Context, obj *model.Entry) (model.EntrySource, error)
+}
 type WalletResolver interface {
 	Balance(ctx context.Context, obj *model.Wallet) (*int64, error)
 	Entries(ctx context.Context, obj *model.Wallet, first *int, after *string, last *int, before *string, filter *model.EntryFilter) (*model.EntryConnection, error)
@@ -320,6 +323,29 @@ func (ec *executionContext) _Entry_changeId(ctx context.Context, field graphql.C
 }
 func (ec *executionContext) fieldContext_Entry_changeId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Entry", field, false, false, errors.New("field of type UUID does not have child fields"))
+}
+
+func (ec *executionContext) _Entry_source(ctx context.Context, field graphql.CollectedField, obj *model.Entry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entry_source(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Entry().Source(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.EntrySource) graphql.Marshaler {
+			return ec.marshalOEntrySource2holdfastᚋgraphᚋmodelᚐEntrySource(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Entry_source(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Entry", field, true, true, errors.New("field of type EntrySource does not have child fields"))
 }
 
 func (ec *executionContext) _Entry_createdAt(ctx context.Context, field graphql.CollectedField, obj *model.Entry) (ret graphql.Marshaler) {
@@ -835,6 +861,47 @@ func (ec *executionContext) unmarshalInputPointsAdjustInput(ctx context.Context,
 
 // region    ************************** interface.gotpl ***************************
 
+func (ec *executionContext) _EntrySource(ctx context.Context, sel ast.SelectionSet, obj model.EntrySource) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case model.Transfer:
+		return ec._Transfer(ctx, sel, &obj)
+	case *model.Transfer:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Transfer(ctx, sel, obj)
+	case model.Order:
+		return ec._Order(ctx, sel, &obj)
+	case *model.Order:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Order(ctx, sel, obj)
+	case model.CouponIssue:
+		return ec._CouponIssue(ctx, sel, &obj)
+	case *model.CouponIssue:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._CouponIssue(ctx, sel, obj)
+	case model.Adjustment:
+		return ec._Adjustment(ctx, sel, &obj)
+	case *model.Adjustment:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Adjustment(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of EntrySource must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
 // endregion ************************** interface.gotpl ***************************
 
 // region    **************************** object.gotpl ****************************
@@ -907,32 +974,70 @@ func (ec *executionContext) _Entry(ctx context.Context, sel ast.SelectionSet, ob
 		case "id":
 			out.Values[i] = ec._Entry_id(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "delta":
 			out.Values[i] = ec._Entry_delta(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "amountAfter":
 			out.Values[i] = ec._Entry_amountAfter(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "kind":
 			out.Values[i] = ec._Entry_kind(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "changeId":
 			out.Values[i] = ec._Entry_changeId(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "source":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Entry_source(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "createdAt":
 			out.Values[i] = ec._Entry_createdAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -1350,6 +1455,13 @@ func (ec *executionContext) marshalOEntryKind2ᚕholdfastᚋgraphᚋmodelᚐEntr
 	}
 
 	return ret
+}
+
+func (ec *executionContext) marshalOEntrySource2holdfastᚋgraphᚋmodelᚐEntrySource(ctx context.Context, sel ast.SelectionSet, v model.EntrySource) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._EntrySource(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOPointsAdjustPayload2ᚖholdfastᚋgraphᚋmodelᚐPointsAdjustPayload(ctx context.Context, sel ast.SelectionSet, v *model.PointsAdjustPayload) graphql.Marshaler {

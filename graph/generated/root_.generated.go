@@ -28,15 +28,19 @@ type ResolverRoot interface {
 	AdjustmentConnection() AdjustmentConnectionResolver
 	Coupon() CouponResolver
 	CouponConnection() CouponConnectionResolver
+	CouponIssue() CouponIssueResolver
 	CouponIssueConnection() CouponIssueConnectionResolver
 	Customer() CustomerResolver
+	Entry() EntryResolver
 	Mutation() MutationResolver
 	Order() OrderResolver
 	OrderConnection() OrderConnectionResolver
+	Payment() PaymentResolver
 	Product() ProductResolver
 	ProductConnection() ProductConnectionResolver
 	Query() QueryResolver
 	Subscription() SubscriptionResolver
+	Transfer() TransferResolver
 	Wallet() WalletResolver
 }
 
@@ -169,6 +173,7 @@ type ComplexityRoot struct {
 		Coupon   func(childComplexity int) int
 		ID       func(childComplexity int) int
 		IssuedAt func(childComplexity int) int
+		Order    func(childComplexity int) int
 		OrderID  func(childComplexity int) int
 		Status   func(childComplexity int) int
 	}
@@ -218,6 +223,7 @@ type ComplexityRoot struct {
 		Delta       func(childComplexity int) int
 		ID          func(childComplexity int) int
 		Kind        func(childComplexity int) int
+		Source      func(childComplexity int) int
 	}
 
 	EntryConnection struct {
@@ -349,6 +355,7 @@ type ComplexityRoot struct {
 	}
 
 	Money struct {
+		Amount      func(childComplexity int) int
 		AmountMinor func(childComplexity int) int
 		Currency    func(childComplexity int) int
 		MinorDigits func(childComplexity int) int
@@ -457,6 +464,7 @@ type ComplexityRoot struct {
 	}
 
 	Payment struct {
+		Account       func(childComplexity int) int
 		AccountID     func(childComplexity int) int
 		Amount        func(childComplexity int) int
 		CreatedAt     func(childComplexity int) int
@@ -687,8 +695,10 @@ type ComplexityRoot struct {
 	Transfer struct {
 		Amount        func(childComplexity int) int
 		CreatedAt     func(childComplexity int) int
+		From          func(childComplexity int) int
 		FromAccountID func(childComplexity int) int
 		ID            func(childComplexity int) int
+		To            func(childComplexity int) int
 		ToAccountID   func(childComplexity int) int
 	}
 
@@ -1211,6 +1221,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CouponIssue.IssuedAt(childComplexity), true
+	case "CouponIssue.order":
+		if e.ComplexityRoot.CouponIssue.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CouponIssue.Order(childComplexity), true
 	case "CouponIssue.orderId":
 		if e.ComplexityRoot.CouponIssue.OrderID == nil {
 			break
@@ -1418,6 +1434,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Entry.Kind(childComplexity), true
+	case "Entry.source":
+		if e.ComplexityRoot.Entry.Source == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Entry.Source(childComplexity), true
 
 	case "EntryConnection.edges":
 		if e.ComplexityRoot.EntryConnection.Edges == nil {
@@ -1932,6 +1954,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LowStockProduct.Threshold(childComplexity), true
 
+	case "Money.amount":
+		if e.ComplexityRoot.Money.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Money.Amount(childComplexity), true
 	case "Money.amountMinor":
 		if e.ComplexityRoot.Money.AmountMinor == nil {
 			break
@@ -2483,6 +2511,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PayOrderPayload.Wallet(childComplexity), true
 
+	case "Payment.account":
+		if e.ComplexityRoot.Payment.Account == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.Account(childComplexity), true
 	case "Payment.accountId":
 		if e.ComplexityRoot.Payment.AccountID == nil {
 			break
@@ -3488,6 +3522,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Transfer.CreatedAt(childComplexity), true
+	case "Transfer.from":
+		if e.ComplexityRoot.Transfer.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Transfer.From(childComplexity), true
 	case "Transfer.fromAccountId":
 		if e.ComplexityRoot.Transfer.FromAccountID == nil {
 			break
@@ -3500,6 +3540,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Transfer.ID(childComplexity), true
+	case "Transfer.to":
+		if e.ComplexityRoot.Transfer.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Transfer.To(childComplexity), true
 	case "Transfer.toAccountId":
 		if e.ComplexityRoot.Transfer.ToAccountID == nil {
 			break
@@ -3866,10 +3912,14 @@ type AccountEdge {
 type Transfer implements Node {
   "The identifier, \"tr_...\"."
   id: ID!
-  "The account it was taken from."
+  "The account it was taken from. Unlike from, it is told to the customers of both accounts."
   fromAccountId: ID!
-  "The account it was given to."
+  "The account it was given to. Unlike to, it is told to the customers of both accounts."
   toAccountId: ID!
+  "The account it was taken from; null for the receiver, whose account it is not."
+  from: Account
+  "The account it was given to; null for the giver, whose account it is not."
+  to: Account
   "How much."
   amount: Money!
   "When."
@@ -4407,7 +4457,9 @@ type CouponIssue implements Node {
   "Whether it can still be spent."
   status: CouponIssueStatus!
   "The order it was spent on, null before."
-  orderId: ID
+  orderId: ID @deprecated(reason: "Use order; removed after 2027-06-30")
+  "The order it was spent on, null before."
+  order: Order
   "When it was taken."
   issuedAt: DateTime!
 }
@@ -5121,6 +5173,8 @@ type OperationMeta {
 
 "An amount of money."
 type Money {
+  "The amount as a decimal number in the currency itself, with as many decimals as the currency has: \"12.50\" in USD, \"1250\" in JPY."
+  amount: String!
   "The amount in minor units of the currency, such as cents."
   amountMinor: Int64!
   "The currency, ISO 4217."
@@ -5533,7 +5587,9 @@ type Payment implements Node {
   "How much; points count as minor units."
   amount: Money!
   "The account that paid, null for other means."
-  accountId: ID
+  accountId: ID @deprecated(reason: "Use account; removed after 2027-06-30")
+  "The account that paid, null for other means."
+  account: Account
   "The reference of the payment gateway, null for other means."
   reference: String
   "Why it was declined, null unless it was."
@@ -5765,9 +5821,18 @@ type Entry implements Node {
   kind: EntryKind!
   "The change that this line is part of; the same in all journals that it touched."
   changeId: UUID!
+  """
+  What it comes from. Null if there is no such object, such as for points that were bought, and if it is for others to see, such as a
+  correction, which is for administrators. The order of a payment that was made, or given back, is known for as long as the shop remembers
+  the change (pipeline.remember).
+  """
+  source: EntrySource
   "When it happened."
   createdAt: DateTime!
 }
+
+"What a line of a journal comes from."
+union EntrySource = Order | Transfer | CouponIssue | Adjustment
 
 "What happened to a balance. Lines of stock and coupons are for administrators, by their identifier."
 enum EntryKind {
@@ -6172,6 +6237,8 @@ func (ec *executionContext) childFields_CouponIssue(ctx context.Context, field g
 		return ec.fieldContext_CouponIssue_status(ctx, field)
 	case "orderId":
 		return ec.fieldContext_CouponIssue_orderId(ctx, field)
+	case "order":
+		return ec.fieldContext_CouponIssue_order(ctx, field)
 	case "issuedAt":
 		return ec.fieldContext_CouponIssue_issuedAt(ctx, field)
 	}
@@ -6266,6 +6333,8 @@ func (ec *executionContext) childFields_Entry(ctx context.Context, field graphql
 		return ec.fieldContext_Entry_kind(ctx, field)
 	case "changeId":
 		return ec.fieldContext_Entry_changeId(ctx, field)
+	case "source":
+		return ec.fieldContext_Entry_source(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Entry_createdAt(ctx, field)
 	}
@@ -6494,6 +6563,8 @@ func (ec *executionContext) childFields_LowStockProduct(ctx context.Context, fie
 
 func (ec *executionContext) childFields_Money(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "amount":
+		return ec.fieldContext_Money_amount(ctx, field)
 	case "amountMinor":
 		return ec.fieldContext_Money_amountMinor(ctx, field)
 	case "currency":
@@ -6654,6 +6725,8 @@ func (ec *executionContext) childFields_Payment(ctx context.Context, field graph
 		return ec.fieldContext_Payment_amount(ctx, field)
 	case "accountId":
 		return ec.fieldContext_Payment_accountId(ctx, field)
+	case "account":
+		return ec.fieldContext_Payment_account(ctx, field)
 	case "reference":
 		return ec.fieldContext_Payment_reference(ctx, field)
 	case "failureReason":
@@ -6966,6 +7039,10 @@ func (ec *executionContext) childFields_Transfer(ctx context.Context, field grap
 		return ec.fieldContext_Transfer_fromAccountId(ctx, field)
 	case "toAccountId":
 		return ec.fieldContext_Transfer_toAccountId(ctx, field)
+	case "from":
+		return ec.fieldContext_Transfer_from(ctx, field)
+	case "to":
+		return ec.fieldContext_Transfer_to(ctx, field)
 	case "amount":
 		return ec.fieldContext_Transfer_amount(ctx, field)
 	case "createdAt":

@@ -13,6 +13,11 @@ import (
 	"holdfast/commerce"
 )
 
+// What a line of a journal comes from.
+type EntrySource interface {
+	IsEntrySource()
+}
+
 // An object with an identifier that is unique across all types.
 type Node interface {
 	IsNode()
@@ -117,6 +122,8 @@ type Adjustment struct {
 	// When.
 	CreatedAt time.Time `json:"createdAt"`
 }
+
+func (Adjustment) IsEntrySource() {}
 
 // A page of corrections.
 type AdjustmentConnection struct {
@@ -307,6 +314,8 @@ type CouponIssue struct {
 }
 
 func (CouponIssue) IsNode() {}
+
+func (CouponIssue) IsEntrySource() {}
 
 // A page of coupons in a customer's hand.
 type CouponIssueConnection struct {
@@ -642,6 +651,8 @@ type LowStockProduct struct {
 
 // An amount of money.
 type Money struct {
+	// The amount as a decimal number in the currency itself, with as many decimals as the currency has: "12.50" in USD, "1250" in JPY.
+	Amount string `json:"amount"`
 	// The amount in minor units of the currency, such as cents.
 	AmountMinor int64 `json:"amountMinor"`
 	// The currency, ISO 4217.
@@ -711,6 +722,8 @@ type Order struct {
 }
 
 func (Order) IsNode() {}
+
+func (Order) IsEntrySource() {}
 
 // A page of orders.
 type OrderConnection struct {
@@ -1382,9 +1395,9 @@ type TotalCount struct {
 type Transfer struct {
 	// The identifier, "tr_...".
 	ID string `json:"id"`
-	// The account it was taken from.
+	// The account it was taken from. Unlike from, it is told to the customers of both accounts.
 	FromAccountID string `json:"fromAccountId"`
-	// The account it was given to.
+	// The account it was given to. Unlike to, it is told to the customers of both accounts.
 	ToAccountID string `json:"toAccountId"`
 	// How much.
 	Amount *Money `json:"amount"`
@@ -1393,6 +1406,8 @@ type Transfer struct {
 }
 
 func (Transfer) IsNode() {}
+
+func (Transfer) IsEntrySource() {}
 
 // Money to move.
 type TransferInput struct {

@@ -6,6 +6,12 @@
       }
       const result: PossibleTypesResultData = {
   "possibleTypes": {
+    "EntrySource": [
+      "Adjustment",
+      "CouponIssue",
+      "Order",
+      "Transfer"
+    ],
     "Node": [
       "Account",
       "Coupon",
