@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,6 +42,28 @@ func runClient(t *testing.T, path string, args ...string) {
 // TestCodeGenerator wants no warning, and the storefront's types to be those of the schema.
 func TestCodeGenerator(t *testing.T) {
 	npmScript(t, "web", "tests/clients/codegen.mjs").run(t, 5*time.Minute, nil)
+}
+
+// TestSchemaIsCompatible compares the schema with that of the last release by GraphQL Inspector: no client of it breaks. It also takes a
+// field away, and wants to be told.
+func TestSchemaIsCompatible(t *testing.T) {
+	s := npmScript(t, "web", "tests/compatible.mjs")
+	s.run(t, 5*time.Minute, nil)
+	printed, err := os.ReadFile(filepath.Join(moduleRoot, "graph", "schema.graphql"))
+	must(t, err)
+	const taken = "  amountMinor: Int64!\n"
+	if !bytes.Contains(printed, []byte(taken)) {
+		t.Fatal("the schema has no field to take away")
+	}
+	printed = bytes.ReplaceAll(printed, []byte(taken), []byte("  renamed: Int64!\n"))
+	broken := filepath.Join(t.TempDir(), "schema.graphql")
+	must(t, os.WriteFile(broken, printed, 0o600))
+	compare := exec.CommandContext(t.Context(), s.node, s.path, "../graph/baseline.graphql", broken)
+	compare.Dir, compare.Env = s.dir, s.env
+	told, err := compare.CombinedOutput()
+	if err == nil || !bytes.Contains(told, []byte("breaking: Field 'amountMinor' was removed from object type 'Money' (Money.amountMinor)")) {
+		t.Errorf("a field is gone, and the answer is %v: %s", err, told)
+	}
 }
 
 // TestExampleApollo runs the example as its README says.
