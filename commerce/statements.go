@@ -15,9 +15,10 @@ import (
 	"holdfast/lockprovider"
 )
 
-// Statement asks for a page of the journal of one account.
+// Statement asks for a page of the journal of one account, or of the stock of one product.
 type Statement struct {
 	AccountID string
+	ProductID string // "" for an account. For administrators only
 	Filter    EntryFilter
 	Page      Page
 }
@@ -56,8 +57,9 @@ const (
 	entriesAtOnce = 1000
 )
 
-// Statements returns pages of the journals of accounts of the viewer's, newest first, with a few queries for all of them. The page of
-// an account that does not exist or is another customer's is empty. Each page has an error of its own, which is nil or INVALID_INPUT
+// Statements returns pages of the journals of accounts of the viewer's and of the stock of products, newest first, with a few queries for
+// all of them. The page of an account that does not exist or is another customer's is empty; that of a product is FORBIDDEN to all but
+// administrators. Each page has an error of its own, which is nil or INVALID_INPUT
 // of the page, or that of the whole call.
 func (s *Accounts) Statements(ctx context.Context, v Viewer, asked []Statement) ([]PageOf[*ent.Entry], []error) {
 	pages, errs := make([]PageOf[*ent.Entry], len(asked)), make([]error, len(asked))
@@ -79,10 +81,16 @@ func (s *Accounts) statements(ctx context.Context, v Viewer, asked []Statement, 
 	}
 	var parts []journalPart
 	for i, one := range asked {
-		if !owned[one.AccountID] {
+		balance := lockprovider.AccountKey(one.AccountID)
+		switch {
+		case one.ProductID != "" && !v.Admin:
+			errs[i] = ErrForbidden
+			continue
+		case one.ProductID != "":
+			balance = lockprovider.StockKey(one.ProductID)
+		case !owned[one.AccountID]:
 			continue
 		}
-		balance := lockprovider.AccountKey(one.AccountID)
 		of, err := one.Filter.of(balance, one.Page)
 		if err != nil {
 			errs[i] = err
@@ -104,7 +112,7 @@ func (s *Accounts) statements(ctx context.Context, v Viewer, asked []Statement, 
 func (s *Accounts) owned(ctx context.Context, v Viewer, asked []Statement) (map[string]bool, error) {
 	var ids []string
 	for _, one := range asked {
-		if !padded(one.AccountID) {
+		if one.AccountID != "" && !padded(one.AccountID) {
 			ids = append(ids, one.AccountID)
 		}
 	}

@@ -108,6 +108,7 @@ func TestFieldsByRole(t *testing.T) {
 		return len(sold) > 0
 	})
 	fields := map[string]struct{ query, beside, path string }{
+		"Product.stockHistory":   {`{ product(id: "prod_1") { id stockHistory { nodes { kind } } } }`, "product.id", "product.stockHistory.nodes.0.kind"},
 		"PopularProduct.orders":  {fmt.Sprintf(popular, "orders"), "popularProducts.0.product.id", "popularProducts.0.orders"},
 		"PopularProduct.units":   {fmt.Sprintf(popular, "units"), "popularProducts.0.product.id", "popularProducts.0.units"},
 		"PopularProduct.revenue": {fmt.Sprintf(popular, "revenue { amountMinor }"), "popularProducts.0.product.id", "popularProducts.0.revenue.amountMinor"},

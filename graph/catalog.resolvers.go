@@ -117,6 +117,17 @@ func (r *productResolver) Stock(ctx context.Context, obj *model.Product) (*model
 	return &model.StockLevel{Available: read.available, AsOf: read.asOf}, nil
 }
 
+// StockHistory is the resolver for the stockHistory field.
+func (r *productResolver) StockHistory(ctx context.Context, obj *model.Product, first *int, after *string, last *int, before *string, filter *model.EntryFilter) (*model.EntryConnection, error) {
+	page, err := loadersOf(ctx).entries.Load(ctx, commerce.Statement{
+		ProductID: obj.ID, Filter: fromEntryFilter(filter), Page: pageOf(first, after, last, before),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entryConnection(page), nil
+}
+
 // TotalCount is the resolver for the totalCount field.
 func (r *productConnectionResolver) TotalCount(ctx context.Context, obj *model.ProductConnection) (*model.TotalCount, error) {
 	return totalCount(ctx, obj.Count)

@@ -109,6 +109,7 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	}
 	c.Wallet.Entries = entriesCost
 	c.Account.Entries = entriesCost
+	c.Product.StockHistory = entriesCost
 	for _, list := range connections {
 		complexityOf(&c, list, "totalCount").Set(reflect.ValueOf(func(child int) int { return child + counted }))
 	}

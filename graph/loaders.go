@@ -194,8 +194,9 @@ func (r *Resolver) aroundResponse(ctx context.Context, next graphql.ResponseHand
 // batched are the fields whose resolvers wait for each other, so that a loader can ask for all of them at once. They are not counted:
 // if some had to wait for the others, each loader would ask several times.
 var batched = map[string]bool{
-	"Product.stock": true, "Coupon.issued": true, "Account.balance": true, "Account.entries": true, "Order.couponIssue": true,
-	"Transfer.from": true, "Transfer.to": true, "CouponIssue.order": true, "Payment.account": true, "Entry.source": true,
+	"Product.stock": true, "Coupon.issued": true, "Account.balance": true, "Account.entries": true, "Product.stockHistory": true,
+	"Order.couponIssue": true,
+	"Transfer.from":     true, "Transfer.to": true, "CouponIssue.order": true, "Payment.account": true, "Entry.source": true,
 }
 
 // aroundField bounds how many resolvers of an operation run at the same time. A resolver has returned before those of its fields

@@ -553,6 +553,7 @@ type ComplexityRoot struct {
 		Price            func(childComplexity int) int
 		Sku              func(childComplexity int) int
 		Stock            func(childComplexity int) int
+		StockHistory     func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
 		UpdatedAt        func(childComplexity int) int
 		Version          func(childComplexity int) int
 	}
@@ -2892,6 +2893,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Product.Stock(childComplexity), true
+	case "Product.stockHistory":
+		if e.ComplexityRoot.Product.StockHistory == nil {
+			break
+		}
+
+		args, err := ec.field_Product_stockHistory_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Product.StockHistory(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["filter"].(*model.EntryFilter)), true
 	case "Product.updatedAt":
 		if e.ComplexityRoot.Product.UpdatedAt == nil {
 			break
@@ -4127,6 +4139,19 @@ type Product implements Node {
   price: Money!
   "How many can be bought; null where that cannot be read at the moment."
   stock: StockLevel
+  "What has moved its stock, the latest first. For administrators."
+  stockHistory(
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
+    after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "Which lines; all by default."
+    filter: EntryFilter
+  ): EntryConnection @auth(role: ADMIN)
   "How much of it one customer may order. It is null if there is no limit."
   limitPerCustomer: PurchaseLimit
   "Counts updates; productUpdate compares it."
@@ -5809,11 +5834,11 @@ type Wallet implements Node {
   ): EntryConnection
 }
 
-"One line of the journal of a wallet or an account. The journal is only ever added to."
+"One line of the journal of a wallet, an account or the stock of a product. The journal is only ever added to."
 type Entry implements Node {
   "The identifier, \"entry_...\"."
   id: ID!
-  "How much was added, or taken where it is negative, in points or minor units."
+  "How much was added, or taken where it is negative, in points, minor units or units of the product."
   delta: Int64!
   "How much there was afterwards."
   amountAfter: Int64!
@@ -6831,6 +6856,8 @@ func (ec *executionContext) childFields_Product(ctx context.Context, field graph
 		return ec.fieldContext_Product_price(ctx, field)
 	case "stock":
 		return ec.fieldContext_Product_stock(ctx, field)
+	case "stockHistory":
+		return ec.fieldContext_Product_stockHistory(ctx, field)
 	case "limitPerCustomer":
 		return ec.fieldContext_Product_limitPerCustomer(ctx, field)
 	case "version":

@@ -384,11 +384,11 @@ type DriftReport struct {
 	SeenAt time.Time `json:"seenAt"`
 }
 
-// One line of the journal of a wallet or an account. The journal is only ever added to.
+// One line of the journal of a wallet, an account or the stock of a product. The journal is only ever added to.
 type Entry struct {
 	// The identifier, "entry_...".
 	ID string `json:"id"`
-	// How much was added, or taken where it is negative, in points or minor units.
+	// How much was added, or taken where it is negative, in points, minor units or units of the product.
 	Delta int64 `json:"delta"`
 	// How much there was afterwards.
 	AmountAfter int64 `json:"amountAfter"`
