@@ -44,20 +44,20 @@ func variants(database string) []variant {
 }
 
 // open is a shop that runs all families in the variant.
-func (v variant) open(t testing.TB, databaseURL, redisURL string) *shop {
+func (v variant) open(t testing.TB, databaseURL, redisURL string, adjust ...func(*config.Config)) *shop {
 	t.Helper()
-	return openShop(t, lockprovider.FamilyConfig{Strategy: v.strategy}, databaseURL, redisURL, func(cfg *config.Config) {
+	return openShop(t, lockprovider.FamilyConfig{Strategy: v.strategy}, databaseURL, redisURL, append(adjust, func(cfg *config.Config) {
 		for _, lock := range cfg.Locks {
 			lock.Settings.Ack = v.ack
 		}
-	})
+	})...)
 }
 
 // everyStrategy runs a test under each strategy, on the embedded stores.
-func everyStrategy(t *testing.T, test func(t *testing.T, s *shop)) {
+func everyStrategy(t *testing.T, test func(t *testing.T, s *shop), adjust ...func(*config.Config)) {
 	t.Helper()
 	for _, v := range variants(dialect.SQLite) {
-		t.Run(v.String(), func(t *testing.T) { test(t, v.open(t, "sqlite://:memory:", clients.EmbeddedRedis)) })
+		t.Run(v.String(), func(t *testing.T) { test(t, v.open(t, "sqlite://:memory:", clients.EmbeddedRedis, adjust...)) })
 	}
 }
 

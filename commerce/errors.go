@@ -17,6 +17,7 @@ type Code string
 const (
 	OutOfStock           Code = "OUT_OF_STOCK"
 	PurchaseLimitReached Code = "PURCHASE_LIMIT"
+	TooManyPending       Code = "TOO_MANY_PENDING_ORDERS"
 	CouponExhausted      Code = "COUPON_EXHAUSTED"
 	CouponAlreadyIssued  Code = "COUPON_ALREADY_ISSUED"
 	CouponNotValid       Code = "COUPON_NOT_VALID"

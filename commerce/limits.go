@@ -1,6 +1,8 @@
 package commerce
 
 import (
+	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -54,6 +56,36 @@ func (l PurchaseLimit) move(productID, userID string, quantity int64, at time.Ti
 	return lockprovider.Move{
 		Balance: lockprovider.BuyerKey(productID, userID, l.period(at)), Delta: quantity, Limit: &l.Quantity, Open: &open,
 	}
+}
+
+// How many orders of one customer wait for payment is a balance too, which the change that places an order raises. It is lowered by a change
+// of its own after the order was paid or has ended, since a payment moves balances of another family. Until then the order is not settled, so
+// that a job makes that change if a crash has cut it off.
+
+// pendingMove counts an order that is placed.
+func pendingMove(userID string, most int64) lockprovider.Move {
+	open := unbounded(0)
+	return lockprovider.Move{Balance: lockprovider.PendingKey(userID), Delta: 1, Limit: &most, Open: &open}
+}
+
+// tooManyPending refuses an order of a customer who has as many that wait for payment as one may have.
+func tooManyPending(most int64) *Error {
+	return &Error{
+		Code: TooManyPending, Retryable: true, // after one was paid or has ended
+		Message: fmt.Sprintf("at most %d orders of one customer may wait for payment; pay or cancel one first", most),
+	}
+}
+
+// release notes that an order does not wait for payment any more. It does so once, whoever calls it.
+func (s *Orders) release(ctx context.Context, row *ent.Order) error {
+	return ignoreAdvanced(s.step(ctx, nil, lockprovider.Change{
+		ID: stepID(row.ID, "release"), Family: lockprovider.Stock,
+		Moves: []lockprovider.Move{{Balance: lockprovider.PendingKey(row.UserID), Delta: -1}},
+		Record: lockprovider.Record{
+			Kind: KindOrderReleased, Fingerprint: row.ID,
+			Payload: mustJSON(orderReleased{OrderID: row.ID, UserID: row.UserID, At: s.now()}),
+		},
+	}))
 }
 
 // PurchaseLimitDetails names the product of which a customer may not order that many, and how many more one may.

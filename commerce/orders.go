@@ -99,7 +99,7 @@ type draft struct {
 
 // Place reserves the stock of all lines or of none, spends the coupon, and takes the payment. If a step is refused, it gives
 // everything back. Errors: INVALID_INPUT, NOT_FOUND, PRICE_CHANGED, OUT_OF_STOCK (one for each line that is short), PURCHASE_LIMIT,
-// COUPON_NOT_VALID, INSUFFICIENT_FUNDS, PAYMENT_DECLINED, INVALID_STATE if the order was cancelled or has expired before it was
+// TOO_MANY_PENDING_ORDERS, COUPON_NOT_VALID, INSUFFICIENT_FUNDS, PAYMENT_DECLINED, INVALID_STATE if the order was cancelled or has expired before it was
 // paid; LOCK_TIMEOUT and the like leave an order that a repeat with the same key continues.
 func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
@@ -189,6 +189,9 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 		p.Payment = &paymentRequest{Method: in.Payment.Method.String(), AccountID: in.Payment.AccountID}
 	}
 	var moves []lockprovider.Move
+	if most := s.Shop.MaxPending; most > 0 {
+		p.MaxPending, moves = most, append(moves, pendingMove(v.UserID, most))
+	}
 	var errs Errors
 	for _, l := range lines {
 		row := products[l.ProductID]
@@ -595,6 +598,9 @@ func (s *Orders) accepted(ctx context.Context, id string) (*ent.Order, Persisten
 		row.FailureCode = string(OutOfStock)
 	case errors.Is(outcome.Reason, lockprovider.ErrLimit):
 		row.FailureCode = string(PurchaseLimitReached)
+		if refused := (*lockprovider.Refused)(nil); errors.As(outcome.Reason, &refused) && refused.Refusals[0].Balance == lockprovider.PendingKey(p.UserID) {
+			row.FailureCode = string(TooManyPending)
+		}
 	}
 	return row, FailedCompensated, err
 }

@@ -23,6 +23,7 @@ const (
 	KindOrderPaid         = "order.paid"
 	KindOrderEnded        = "order.ended" // failed, cancelled or expired: the stock is given back
 	KindOrderRefunded     = "order.refunded"
+	KindOrderReleased     = "order.released" // it does not count as waiting for payment any more
 	KindPaymentAuthorized = "payment.authorized"
 	KindPaymentReturned   = "payment.returned"
 	KindCouponIssued      = "coupon.issued"
@@ -52,6 +53,8 @@ type (
 		Payment *paymentRequest `json:"payment,omitempty"`
 		// Ticket is true if the customer has a ticket, and no request waits for the order.
 		Ticket bool `json:"ticket,omitempty"`
+		// MaxPending is how many orders of the customer may wait for payment, this one included, if they are counted.
+		MaxPending int64 `json:"maxPending,omitempty"`
 	}
 	paymentRequest struct {
 		Method    string `json:"method"`
@@ -87,6 +90,11 @@ type (
 		At      time.Time   `json:"at"`
 	}
 	orderRefunded struct {
+		OrderID string    `json:"orderId"`
+		UserID  string    `json:"userId"`
+		At      time.Time `json:"at"`
+	}
+	orderReleased struct {
 		OrderID string    `json:"orderId"`
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`
@@ -275,6 +283,8 @@ func writeTransition(ctx context.Context, tx *ent.Tx, r lockprovider.Record) err
 		return with(ctx, tx, r, writeOrderEnded)
 	case KindOrderRefunded:
 		return with(ctx, tx, r, writeOrderRefunded)
+	case KindOrderReleased:
+		return with(ctx, tx, r, writeOrderReleased)
 	case KindPaymentAuthorized:
 		return with(ctx, tx, r, writePaymentAuthorized)
 	case KindPaymentReturned:
@@ -310,7 +320,7 @@ func (p orderPlaced) row(tx *ent.Tx) *ent.OrderCreate {
 	create := tx.Order.Create().SetID(p.OrderID).SetUserID(p.UserID).SetStatus(order.StatusPENDING).
 		SetSubtotalMinor(p.SubtotalMinor).SetDiscountMinor(p.DiscountMinor).SetTotalMinor(p.TotalMinor).
 		SetCurrency(p.Currency).SetExpiresAt(p.ExpiresAt).SetNextAttemptAt(p.ExpiresAt).SetUnattended(p.unattended()).
-		SetCreatedAt(p.CreatedAt).SetUpdatedAt(p.CreatedAt)
+		SetCounted(p.MaxPending > 0).SetCreatedAt(p.CreatedAt).SetUpdatedAt(p.CreatedAt)
 	if p.unattended() {
 		create.SetNextAttemptAt(p.CreatedAt)
 	}
@@ -348,8 +358,14 @@ func writeStockAdjusted(ctx context.Context, tx *ent.Tx, p stockAdjusted) error 
 }
 
 func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {
-	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(order.StatusPENDING)).
-		SetStatus(order.StatusPAID).SetSettled(true).SetUpdatedAt(p.At).Save(ctx)
+	paid := func(counted bool) *ent.OrderUpdate {
+		return tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(order.StatusPENDING), order.Counted(counted)).
+			SetStatus(order.StatusPAID).SetUpdatedAt(p.At)
+	}
+	n, err := paid(false).SetSettled(true).Save(ctx)
+	if err == nil && n == 0 { // one that is counted is settled with its release, by the one who pays it or by the job
+		n, err = paid(true).SetSettled(false).SetNextAttemptAt(p.At).SetAttempts(0).SetLastError("").Save(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -478,6 +494,19 @@ func writeOrderRefunded(ctx context.Context, tx *ent.Tx, p orderRefunded) error 
 		return errOrderAdvanced
 	}
 	return err
+}
+
+// writeOrderReleased settles a paid order, of which nothing else is owed.
+func writeOrderReleased(ctx context.Context, tx *ent.Tx, p orderReleased) error {
+	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.Counted(true), order.StatusNEQ(order.StatusPENDING)).
+		SetCounted(false).Save(ctx)
+	if err == nil && n == 0 {
+		return errOrderAdvanced
+	}
+	if err != nil {
+		return err
+	}
+	return tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(order.StatusPAID)).SetSettled(true).Exec(ctx)
 }
 
 func writeCouponSpent(ctx context.Context, tx *ent.Tx, p couponUsed) error {

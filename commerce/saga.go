@@ -1,6 +1,7 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,12 +51,16 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 			err = nil // the order waits for its customer; its attempt says for what
 		}
 	}
+	var owed error
 	if err == nil {
-		err = s.giveBack(ctx, orderID)
+		owed = s.giveBack(ctx, orderID)
 	}
 	row, lerr := s.load(ctx, orderID)
 	if lerr != nil {
-		return OrderResult{Meta: meta}, unshown(err, lerr)
+		return OrderResult{Meta: meta}, unshown(cmp.Or(err, owed), lerr)
+	}
+	if err == nil && row.Status != order.StatusPAID { // what is owed of a paid order is not the customer's: the job does it
+		err = owed
 	}
 	switch {
 	case err != nil:
@@ -279,14 +284,22 @@ func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovide
 	return receipt, doneOtherwise(err)
 }
 
-// giveBack returns the coupon and the payment of an order that has ended, and settles the order. It does nothing if the order
-// has not ended or is settled.
+// giveBack returns the coupon and the payment of an order that has ended, and settles the order. An order that is paid or has ended does
+// not count as waiting any more. It does nothing if the order is pending or settled.
 func (s *Orders) giveBack(ctx context.Context, orderID string) error {
 	row, err := s.load(ctx, orderID)
 	if err != nil {
 		return err
 	}
-	if row.Settled || row.Status == order.StatusPENDING || row.Status == order.StatusPAID {
+	if row.Settled || row.Status == order.StatusPENDING {
+		return nil
+	}
+	if row.Counted {
+		if err := s.release(ctx, row); err != nil {
+			return err
+		}
+	}
+	if row.Status == order.StatusPAID {
 		return nil
 	}
 	if row.CouponSpent {
@@ -303,7 +316,7 @@ func (s *Orders) giveBack(ctx context.Context, orderID string) error {
 		}
 	}
 	return s.Client.Order.Update().
-		Where(order.ID(row.ID), order.CouponSpent(false), order.Not(order.HasPaymentAttemptsWith(owed))).
+		Where(order.ID(row.ID), order.CouponSpent(false), order.Counted(false), order.Not(order.HasPaymentAttemptsWith(owed))).
 		SetSettled(true).SetUpdatedAt(s.now()).Exec(ctx)
 }
 

@@ -233,6 +233,9 @@ func (p orderPlaced) payment() *Payment {
 
 // stockRefused names the product that is short, or of which the customer may not order that many. The line of the request is not known here.
 func (p orderPlaced) stockRefused(r lockprovider.Refusal) *Error {
+	if r.Balance == lockprovider.PendingKey(p.UserID) {
+		return tooManyPending(p.MaxPending)
+	}
 	for _, l := range p.Lines {
 		if r.Balance == lockprovider.StockKey(l.ProductID) {
 			return outOfStock(l.ProductID, -r.Delta, r.Available, input("lines"))

@@ -16,7 +16,8 @@ func TestProductionProfile(t *testing.T) {
 		"file": {Set: []string{secret}, File: write(t, "profile: production\n")},
 	} {
 		c := load(t, s)
-		if c.Development || c.HTTP.Playground || c.HTTP.Introspection || c.HTTP.Rates.User == 0 || c.HTTP.Rates.Address == 0 || c.Log.Format != "json" {
+		if c.Development || c.HTTP.Playground || c.HTTP.Introspection || c.HTTP.Rates.User == 0 || c.HTTP.Rates.Address == 0 || c.Log.Format != "json" ||
+			c.Shop.MaxPending != 10 {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}

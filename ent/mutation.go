@@ -8381,6 +8381,7 @@ type OrderMutation struct {
 	coupon_issue_id         *string
 	coupon_spent            *bool
 	expires_at              *time.Time
+	counted                 *bool
 	unattended              *bool
 	next_attempt_at         *time.Time
 	attempts                *int
@@ -9013,6 +9014,42 @@ func (m *OrderMutation) ResetExpiresAt() {
 	m.expires_at = nil
 }
 
+// SetCounted sets the "counted" field.
+func (m *OrderMutation) SetCounted(b bool) {
+	m.counted = &b
+}
+
+// Counted returns the value of the "counted" field in the mutation.
+func (m *OrderMutation) Counted() (r bool, exists bool) {
+	v := m.counted
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCounted returns the old "counted" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldCounted(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCounted is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCounted requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCounted: %w", err)
+	}
+	return oldValue.Counted, nil
+}
+
+// ResetCounted resets all changes to the "counted" field.
+func (m *OrderMutation) ResetCounted() {
+	m.counted = nil
+}
+
 // SetUnattended sets the "unattended" field.
 func (m *OrderMutation) SetUnattended(b bool) {
 	m.unattended = &b
@@ -9470,7 +9507,7 @@ func (m *OrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 19)
 	if m.user != nil {
 		fields = append(fields, order.FieldUserID)
 	}
@@ -9506,6 +9543,9 @@ func (m *OrderMutation) Fields() []string {
 	}
 	if m.expires_at != nil {
 		fields = append(fields, order.FieldExpiresAt)
+	}
+	if m.counted != nil {
+		fields = append(fields, order.FieldCounted)
 	}
 	if m.unattended != nil {
 		fields = append(fields, order.FieldUnattended)
@@ -9557,6 +9597,8 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 		return m.CouponSpent()
 	case order.FieldExpiresAt:
 		return m.ExpiresAt()
+	case order.FieldCounted:
+		return m.Counted()
 	case order.FieldUnattended:
 		return m.Unattended()
 	case order.FieldNextAttemptAt:
@@ -9602,6 +9644,8 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldCouponSpent(ctx)
 	case order.FieldExpiresAt:
 		return m.OldExpiresAt(ctx)
+	case order.FieldCounted:
+		return m.OldCounted(ctx)
 	case order.FieldUnattended:
 		return m.OldUnattended(ctx)
 	case order.FieldNextAttemptAt:
@@ -9706,6 +9750,13 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetExpiresAt(v)
+		return nil
+	case order.FieldCounted:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCounted(v)
 		return nil
 	case order.FieldUnattended:
 		v, ok := value.(bool)
@@ -9899,6 +9950,9 @@ func (m *OrderMutation) ResetField(name string) error {
 		return nil
 	case order.FieldExpiresAt:
 		m.ResetExpiresAt()
+		return nil
+	case order.FieldCounted:
+		m.ResetCounted()
 		return nil
 	case order.FieldUnattended:
 		m.ResetUnattended()

@@ -23,7 +23,7 @@ type Order struct {
 	UserID string `json:"user_id,omitempty"`
 	// Status holds the value of the "status" field.
 	Status order.Status `json:"status,omitempty"`
-	// False while a step is still owed: payment of a PENDING order, or giving back of an ended one.
+	// False while a step is still owed: payment of a PENDING order, giving back of an ended one, release of one that was counted.
 	Settled bool `json:"settled,omitempty"`
 	// FailureCode holds the value of the "failure_code" field.
 	FailureCode string `json:"failure_code,omitempty"`
@@ -43,6 +43,8 @@ type Order struct {
 	CouponSpent bool `json:"coupon_spent,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
+	// True while the order counts as one of its customer that wait for payment. One that was paid or has ended is not settled before.
+	Counted bool `json:"counted,omitempty"`
 	// True if no request takes the steps that follow the reservation, because the order came by ticket.
 	Unattended bool `json:"unattended,omitempty"`
 	// NextAttemptAt holds the value of the "next_attempt_at" field.
@@ -121,7 +123,7 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case order.FieldSettled, order.FieldCouponSpent, order.FieldUnattended:
+		case order.FieldSettled, order.FieldCouponSpent, order.FieldCounted, order.FieldUnattended:
 			values[i] = new(sql.NullBool)
 		case order.FieldSubtotalMinor, order.FieldDiscountMinor, order.FieldTotalMinor, order.FieldAttempts:
 			values[i] = new(sql.NullInt64)
@@ -222,6 +224,12 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field expires_at", values[i])
 			} else if value.Valid {
 				_m.ExpiresAt = value.Time
+			}
+		case order.FieldCounted:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field counted", values[i])
+			} else if value.Valid {
+				_m.Counted = value.Bool
 			}
 		case order.FieldUnattended:
 			if value, ok := values[i].(*sql.NullBool); !ok {
@@ -353,6 +361,9 @@ func (_m *Order) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("expires_at=")
 	builder.WriteString(_m.ExpiresAt.Format(time.ANSIC))
+	builder.WriteString(", ")
+	builder.WriteString("counted=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Counted))
 	builder.WriteString(", ")
 	builder.WriteString("unattended=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Unattended))

@@ -152,6 +152,20 @@ func (_c *OrderCreate) SetNillableExpiresAt(v *time.Time) *OrderCreate {
 	return _c
 }
 
+// SetCounted sets the "counted" field.
+func (_c *OrderCreate) SetCounted(v bool) *OrderCreate {
+	_c.mutation.SetCounted(v)
+	return _c
+}
+
+// SetNillableCounted sets the "counted" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableCounted(v *bool) *OrderCreate {
+	if v != nil {
+		_c.SetCounted(*v)
+	}
+	return _c
+}
+
 // SetUnattended sets the "unattended" field.
 func (_c *OrderCreate) SetUnattended(v bool) *OrderCreate {
 	_c.mutation.SetUnattended(v)
@@ -355,6 +369,10 @@ func (_c *OrderCreate) defaults() {
 		v := order.DefaultExpiresAt()
 		_c.mutation.SetExpiresAt(v)
 	}
+	if _, ok := _c.mutation.Counted(); !ok {
+		v := order.DefaultCounted
+		_c.mutation.SetCounted(v)
+	}
 	if _, ok := _c.mutation.Unattended(); !ok {
 		v := order.DefaultUnattended
 		_c.mutation.SetUnattended(v)
@@ -456,6 +474,9 @@ func (_c *OrderCreate) check() error {
 	}
 	if _, ok := _c.mutation.ExpiresAt(); !ok {
 		return &ValidationError{Name: "expires_at", err: errors.New(`ent: missing required field "Order.expires_at"`)}
+	}
+	if _, ok := _c.mutation.Counted(); !ok {
+		return &ValidationError{Name: "counted", err: errors.New(`ent: missing required field "Order.counted"`)}
 	}
 	if _, ok := _c.mutation.Unattended(); !ok {
 		return &ValidationError{Name: "unattended", err: errors.New(`ent: missing required field "Order.unattended"`)}
@@ -568,6 +589,10 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ExpiresAt(); ok {
 		_spec.SetField(order.FieldExpiresAt, field.TypeTime, value)
 		_node.ExpiresAt = value
+	}
+	if value, ok := _c.mutation.Counted(); ok {
+		_spec.SetField(order.FieldCounted, field.TypeBool, value)
+		_node.Counted = value
 	}
 	if value, ok := _c.mutation.Unattended(); ok {
 		_spec.SetField(order.FieldUnattended, field.TypeBool, value)

@@ -101,6 +101,20 @@ func (_u *OrderUpdate) SetNillableCouponSpent(v *bool) *OrderUpdate {
 	return _u
 }
 
+// SetCounted sets the "counted" field.
+func (_u *OrderUpdate) SetCounted(v bool) *OrderUpdate {
+	_u.mutation.SetCounted(v)
+	return _u
+}
+
+// SetNillableCounted sets the "counted" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableCounted(v *bool) *OrderUpdate {
+	if v != nil {
+		_u.SetCounted(*v)
+	}
+	return _u
+}
+
 // SetUnattended sets the "unattended" field.
 func (_u *OrderUpdate) SetUnattended(v bool) *OrderUpdate {
 	_u.mutation.SetUnattended(v)
@@ -376,6 +390,9 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
 	}
+	if value, ok := _u.mutation.Counted(); ok {
+		_spec.SetField(order.FieldCounted, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.Unattended(); ok {
 		_spec.SetField(order.FieldUnattended, field.TypeBool, value)
 	}
@@ -602,6 +619,20 @@ func (_u *OrderUpdateOne) SetCouponSpent(v bool) *OrderUpdateOne {
 func (_u *OrderUpdateOne) SetNillableCouponSpent(v *bool) *OrderUpdateOne {
 	if v != nil {
 		_u.SetCouponSpent(*v)
+	}
+	return _u
+}
+
+// SetCounted sets the "counted" field.
+func (_u *OrderUpdateOne) SetCounted(v bool) *OrderUpdateOne {
+	_u.mutation.SetCounted(v)
+	return _u
+}
+
+// SetNillableCounted sets the "counted" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableCounted(v *bool) *OrderUpdateOne {
+	if v != nil {
+		_u.SetCounted(*v)
 	}
 	return _u
 }
@@ -910,6 +941,9 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	}
 	if value, ok := _u.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
+	}
+	if value, ok := _u.mutation.Counted(); ok {
+		_spec.SetField(order.FieldCounted, field.TypeBool, value)
 	}
 	if value, ok := _u.mutation.Unattended(); ok {
 		_spec.SetField(order.FieldUnattended, field.TypeBool, value)

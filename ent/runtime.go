@@ -505,28 +505,32 @@ func init() {
 	orderDescExpiresAt := orderFields[12].Descriptor()
 	// order.DefaultExpiresAt holds the default value on creation for the expires_at field.
 	order.DefaultExpiresAt = orderDescExpiresAt.Default.(func() time.Time)
+	// orderDescCounted is the schema descriptor for counted field.
+	orderDescCounted := orderFields[13].Descriptor()
+	// order.DefaultCounted holds the default value on creation for the counted field.
+	order.DefaultCounted = orderDescCounted.Default.(bool)
 	// orderDescUnattended is the schema descriptor for unattended field.
-	orderDescUnattended := orderFields[13].Descriptor()
+	orderDescUnattended := orderFields[14].Descriptor()
 	// order.DefaultUnattended holds the default value on creation for the unattended field.
 	order.DefaultUnattended = orderDescUnattended.Default.(bool)
 	// orderDescAttempts is the schema descriptor for attempts field.
-	orderDescAttempts := orderFields[15].Descriptor()
+	orderDescAttempts := orderFields[16].Descriptor()
 	// order.DefaultAttempts holds the default value on creation for the attempts field.
 	order.DefaultAttempts = orderDescAttempts.Default.(int)
 	// order.AttemptsValidator is a validator for the "attempts" field. It is called by the builders before save.
 	order.AttemptsValidator = orderDescAttempts.Validators[0].(func(int) error)
 	// orderDescLastError is the schema descriptor for last_error field.
-	orderDescLastError := orderFields[16].Descriptor()
+	orderDescLastError := orderFields[17].Descriptor()
 	// order.DefaultLastError holds the default value on creation for the last_error field.
 	order.DefaultLastError = orderDescLastError.Default.(string)
 	// order.LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
 	order.LastErrorValidator = orderDescLastError.Validators[0].(func(string) error)
 	// orderDescCreatedAt is the schema descriptor for created_at field.
-	orderDescCreatedAt := orderFields[17].Descriptor()
+	orderDescCreatedAt := orderFields[18].Descriptor()
 	// order.DefaultCreatedAt holds the default value on creation for the created_at field.
 	order.DefaultCreatedAt = orderDescCreatedAt.Default.(func() time.Time)
 	// orderDescUpdatedAt is the schema descriptor for updated_at field.
-	orderDescUpdatedAt := orderFields[18].Descriptor()
+	orderDescUpdatedAt := orderFields[19].Descriptor()
 	// order.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	order.DefaultUpdatedAt = orderDescUpdatedAt.Default.(func() time.Time)
 	// orderDescID is the schema descriptor for id field.

@@ -60,7 +60,7 @@ func recordKinds(t *testing.T) []string {
 
 // What commerce writes is what is promised: no field more, none less.
 func TestRecordsKeepThePromise(t *testing.T) {
-	e := newEnv(t, channelKind)
+	e := newEnvOn(t, channelKind, "sqlite://:memory:", func(shop *commerce.ShopSettings) { shop.MaxPending = 100 })
 	ctx := t.Context()
 	product := e.product(1000, 100)
 	e.rich(alice)

@@ -146,7 +146,7 @@ func newEnv(t *testing.T, kind brokerKind) *env {
 }
 
 // newEnvOn is an environment that is not started yet.
-func newEnvOn(t *testing.T, kind brokerKind, databaseURL string) *env {
+func newEnvOn(t *testing.T, kind brokerKind, databaseURL string, adjust ...func(*commerce.ShopSettings)) *env {
 	t.Helper()
 	noLeaks(t)
 	db, err := clients.OpenDatabase(t.Context(), databaseURL, clients.DatabaseOptions{})
@@ -168,11 +168,13 @@ func newEnvOn(t *testing.T, kind brokerKind, databaseURL string) *env {
 	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: e.ledger}, families)
 	must(t, err)
 	t.Cleanup(func() { must(t, providers.Close()) })
+	shop := commerce.ShopSettings{Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000}
+	for _, a := range adjust {
+		a(&shop)
+	}
 	e.Services = commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: e.ledger, Providers: providers, Gateway: payments.NewSimulated(payments.SimulatedSettings{}),
-		Shop: commerce.ShopSettings{
-			Currency: "USD", Reservation: time.Hour, MaxLines: 50, MaxQuantity: 1000,
-		},
+		Shop:    shop,
 		Payment: commerce.PaymentSettings{Methods: "POINTS,ACCOUNT,CARD", PointsPrice: 100, Timeout: longEnough},
 	})
 	db.Ent.ChangeLog.Use(e.observeMarks)

@@ -21,6 +21,8 @@ type (
 		Payment *PaymentRequest `json:"payment,omitempty"`
 		// Ticket is true if the order came by a ticket of the queue.
 		Ticket bool `json:"ticket,omitempty"`
+		// MaxPending is shop.maxPending when the order was placed. It is 0 if orders that wait for payment are not counted.
+		MaxPending int64 `json:"maxPending,omitempty"`
 	}
 	// PaymentRequest is how an order is to be paid.
 	PaymentRequest struct {
@@ -74,6 +76,12 @@ type (
 	}
 	// OrderRefunded is a paid order whose payment is given back.
 	OrderRefunded struct {
+		OrderID string    `json:"orderId"`
+		UserID  string    `json:"userId"`
+		At      time.Time `json:"at"`
+	}
+	// OrderReleased is an order that does not wait for payment any more, of a customer whose waiting orders are counted.
+	OrderReleased struct {
 		OrderID string    `json:"orderId"`
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`

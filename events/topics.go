@@ -35,6 +35,7 @@ var kinds = map[string]kind{
 	commerce.KindOrderPaid:         {TopicOrders, func() any { return new(OrderPaid) }},
 	commerce.KindOrderEnded:        {TopicOrders, func() any { return new(OrderEnded) }},
 	commerce.KindOrderRefunded:     {TopicOrders, func() any { return new(OrderRefunded) }},
+	commerce.KindOrderReleased:     {TopicOrders, func() any { return new(OrderReleased) }},
 	commerce.KindPaymentAuthorized: {TopicOrders, func() any { return new(OrderPaid) }},
 	commerce.KindPaymentReturned:   {TopicOrders, func() any { return new(PaymentReturned) }},
 	commerce.KindCouponIssued:      {TopicCoupons, func() any { return new(CouponIssued) }},

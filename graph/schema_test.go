@@ -106,7 +106,7 @@ func TestEnumsCoverTheCode(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{
-		commerce.KindOrderPlaced, commerce.KindOrderPaid, commerce.KindOrderEnded, commerce.KindOrderRefunded,
+		commerce.KindOrderPlaced, commerce.KindOrderPaid, commerce.KindOrderEnded, commerce.KindOrderRefunded, commerce.KindOrderReleased,
 		commerce.KindCouponIssued, commerce.KindCouponSpent, commerce.KindCouponReturned, commerce.KindPointsCharged,
 		commerce.KindTransferCompleted, commerce.KindStockAdjusted, commerce.KindPointsAdjusted, commerce.KindAccountAdjusted,
 	} {
@@ -115,7 +115,7 @@ func TestEnumsCoverTheCode(t *testing.T) {
 		}
 	}
 	for _, code := range []commerce.Code{
-		commerce.OutOfStock, commerce.CouponExhausted, commerce.CouponAlreadyIssued, commerce.CouponNotValid,
+		commerce.OutOfStock, commerce.PurchaseLimitReached, commerce.TooManyPending, commerce.CouponExhausted, commerce.CouponAlreadyIssued, commerce.CouponNotValid,
 		commerce.InsufficientFunds, commerce.VersionConflict, commerce.PriceChanged, commerce.LockTimeout, commerce.LockLost,
 		commerce.IdempotencyMismatch, commerce.IdempotencyExpired, commerce.PaymentDeclined, commerce.InvalidState, commerce.NotFound,
 		commerce.InvalidInput, commerce.Unavailable,

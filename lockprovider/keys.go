@@ -14,9 +14,17 @@ func StockKey(productID string) string { return "stock:product:" + productID }
 // buyerPrefix begins the keys of [BuyerKey].
 const buyerPrefix = "stock:buyer:"
 
+// pendingPrefix begins the keys of [PendingKey].
+const pendingPrefix = "stock:pending:"
+
 // Transient tells a balance that its first change may create anew in Redis when it is needed, and that most changes never need again: it is not
-// put there before. There may be one for each customer, product and period.
-func Transient(balance string) bool { return strings.HasPrefix(balance, buyerPrefix) }
+// put there before. There may be one for each customer, product and period, and one for each customer.
+func Transient(balance string) bool {
+	return strings.HasPrefix(balance, buyerPrefix) || strings.HasPrefix(balance, pendingPrefix)
+}
+
+// PendingKey is how many orders of one user wait for payment.
+func PendingKey(userID string) string { return pendingPrefix + userID }
 
 // BuyerKey is how much of a product one user has ordered in a period, "" if there is one period only.
 func BuyerKey(productID, userID, period string) string {
@@ -66,8 +74,12 @@ func lockKey(balance string) string {
 // ownLock guards one balance alone.
 func ownLock(balance string) string { return "lock:" + balance }
 
-// stockLock guards the stock of a product together with what users have ordered of it, since both move together.
+// stockLock guards the stock of a product together with what users have ordered of it, since both move together. How many orders of a user
+// wait has a lock of its own.
 func stockLock(balance string) string {
+	if id, ok := strings.CutPrefix(balance, pendingPrefix); ok {
+		return "lock:pending:" + id
+	}
 	if id, ok := strings.CutPrefix(balance, buyerPrefix); ok {
 		id, _, _ = strings.Cut(id, ":") // identifiers hold no colon: commerce refuses it
 		return "lock:product:" + id

@@ -16,6 +16,7 @@ func TestKeys(t *testing.T) {
 		{StockKey("p1"), "lock:product:p1", Stock},
 		{BuyerKey("p1", "u1", ""), "lock:product:p1", Stock}, // moves together with the stock
 		{BuyerKey("p1", "u1", "24h7"), "lock:product:p1", Stock},
+		{PendingKey("u1"), "lock:pending:u1", Stock},
 		{CouponKey("c1"), "lock:coupon:c1", Coupons},
 		{CouponUserKey("c1", "u1"), "lock:coupon:c1", Coupons}, // moves together with the quota
 		{CouponUseKey("i1"), "lock:coupon:use:i1", Coupons},
@@ -42,7 +43,7 @@ func TestLockKeysProperties(t *testing.T) {
 	balance := rapid.Custom(func(t *rapid.T) string {
 		one, other := id.Draw(t, "id"), id.Draw(t, "other")
 		return rapid.SampledFrom([]string{
-			StockKey(one), BuyerKey(one, other, ""), CouponKey(one), CouponUserKey(one, other), CouponUseKey(one), PointsKey(one), AccountKey(one),
+			StockKey(one), BuyerKey(one, other, ""), PendingKey(one), CouponKey(one), CouponUserKey(one, other), CouponUseKey(one), PointsKey(one), AccountKey(one),
 		}).Draw(t, "balance")
 	})
 	rapid.Check(t, func(t *rapid.T) {

@@ -294,6 +294,7 @@ var (
 		{Name: "coupon_issue_id", Type: field.TypeString, Nullable: true, Size: 64},
 		{Name: "coupon_spent", Type: field.TypeBool, Default: false},
 		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "counted", Type: field.TypeBool, Default: false},
 		{Name: "unattended", Type: field.TypeBool, Default: false},
 		{Name: "next_attempt_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "attempts", Type: field.TypeInt, Default: 0},
@@ -310,7 +311,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "orders_users_orders",
-				Columns:    []*schema.Column{OrdersColumns[18]},
+				Columns:    []*schema.Column{OrdersColumns[19]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -319,17 +320,17 @@ var (
 			{
 				Name:    "order_user_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[18], OrdersColumns[16], OrdersColumns[0]},
+				Columns: []*schema.Column{OrdersColumns[19], OrdersColumns[17], OrdersColumns[0]},
 			},
 			{
 				Name:    "order_settled_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[13]},
+				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[14]},
 			},
 			{
 				Name:    "order_settled_attempts",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[14]},
+				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[15]},
 			},
 		},
 	}

@@ -39,6 +39,8 @@ const (
 	FieldCouponSpent = "coupon_spent"
 	// FieldExpiresAt holds the string denoting the expires_at field in the database.
 	FieldExpiresAt = "expires_at"
+	// FieldCounted holds the string denoting the counted field in the database.
+	FieldCounted = "counted"
 	// FieldUnattended holds the string denoting the unattended field in the database.
 	FieldUnattended = "unattended"
 	// FieldNextAttemptAt holds the string denoting the next_attempt_at field in the database.
@@ -106,6 +108,7 @@ var Columns = []string{
 	FieldCouponIssueID,
 	FieldCouponSpent,
 	FieldExpiresAt,
+	FieldCounted,
 	FieldUnattended,
 	FieldNextAttemptAt,
 	FieldAttempts,
@@ -151,6 +154,8 @@ var (
 	DefaultCouponSpent bool
 	// DefaultExpiresAt holds the default value on creation for the "expires_at" field.
 	DefaultExpiresAt func() time.Time
+	// DefaultCounted holds the default value on creation for the "counted" field.
+	DefaultCounted bool
 	// DefaultUnattended holds the default value on creation for the "unattended" field.
 	DefaultUnattended bool
 	// DefaultAttempts holds the default value on creation for the "attempts" field.
@@ -264,6 +269,11 @@ func ByCouponSpent(opts ...sql.OrderTermOption) OrderOption {
 // ByExpiresAt orders the results by the expires_at field.
 func ByExpiresAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldExpiresAt, opts...).ToFunc()
+}
+
+// ByCounted orders the results by the counted field.
+func ByCounted(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCounted, opts...).ToFunc()
 }
 
 // ByUnattended orders the results by the unattended field.

@@ -120,6 +120,11 @@ func ExpiresAt(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldExpiresAt, v))
 }
 
+// Counted applies equality check predicate on the "counted" field. It's identical to CountedEQ.
+func Counted(v bool) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldCounted, v))
+}
+
 // Unattended applies equality check predicate on the "unattended" field. It's identical to UnattendedEQ.
 func Unattended(v bool) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldUnattended, v))
@@ -683,6 +688,16 @@ func ExpiresAtLT(v time.Time) predicate.Order {
 // ExpiresAtLTE applies the LTE predicate on the "expires_at" field.
 func ExpiresAtLTE(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldLTE(FieldExpiresAt, v))
+}
+
+// CountedEQ applies the EQ predicate on the "counted" field.
+func CountedEQ(v bool) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldCounted, v))
+}
+
+// CountedNEQ applies the NEQ predicate on the "counted" field.
+func CountedNEQ(v bool) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldCounted, v))
 }
 
 // UnattendedEQ applies the EQ predicate on the "unattended" field.

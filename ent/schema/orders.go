@@ -19,7 +19,7 @@ func (Order) Fields() []ent.Field {
 		ref("user_id"),
 		field.Enum("status").Values("PENDING", "PAID", "CANCELLED", "EXPIRED", "FAILED").Default("PENDING"),
 		field.Bool("settled").Default(false).
-			Comment("False while a step is still owed: payment of a PENDING order, or giving back of an ended one."),
+			Comment("False while a step is still owed: payment of a PENDING order, giving back of an ended one, release of one that was counted."),
 		field.String("failure_code").MaxLen(64).Default(""),
 		field.String("failure_reason").Validate(upTo(MaxReason)).Annotations(wide(MaxReason)).Default(""),
 		field.Int64("subtotal_minor").NonNegative().Immutable(),
@@ -29,6 +29,8 @@ func (Order) Fields() []ent.Field {
 		field.String("coupon_issue_id").MaxLen(idLen).Optional().Nillable().Immutable(),
 		field.Bool("coupon_spent").Default(false).Comment("True while the order holds its coupon."),
 		fixedTimestamp("expires_at"),
+		field.Bool("counted").Default(false).
+			Comment("True while the order counts as one of its customer that wait for payment. One that was paid or has ended is not settled before."),
 		field.Bool("unattended").Default(false).
 			Comment("True if no request takes the steps that follow the reservation, because the order came by ticket."),
 		// When a job does what is owed, unless a request does it before: at the end of the reservation, at once if the order has

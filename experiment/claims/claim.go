@@ -26,23 +26,24 @@ const mismatch = "IDEMPOTENCY_MISMATCH"
 // byCode is what each error code says about the attempt that it answers, by the schema and docs/api.md.
 var byCode = map[string]Claim{
 	// of userErrors
-	"OUT_OF_STOCK":          Refused,
-	"PURCHASE_LIMIT":        Refused,
-	"COUPON_EXHAUSTED":      Refused,
-	"COUPON_ALREADY_ISSUED": Refused,
-	"COUPON_NOT_VALID":      Refused,
-	"INSUFFICIENT_FUNDS":    Refused,
-	"VERSION_CONFLICT":      Refused,
-	"PRICE_CHANGED":         Refused,
-	"LOCK_TIMEOUT":          NotStarted,
-	"LOCK_LOST":             NotStarted,
-	mismatch:                Refused,
-	"IDEMPOTENCY_EXPIRED":   NotStarted, // an attempt of long ago was carried out
-	"PAYMENT_DECLINED":      Refused,
-	"INVALID_STATE":         Refused,
-	"NOT_FOUND":             Refused,
-	"INVALID_INPUT":         Refused,
-	"UNAVAILABLE":           Unknown, // of errors[] as well
+	"OUT_OF_STOCK":            Refused,
+	"PURCHASE_LIMIT":          Refused,
+	"TOO_MANY_PENDING_ORDERS": Refused,
+	"COUPON_EXHAUSTED":        Refused,
+	"COUPON_ALREADY_ISSUED":   Refused,
+	"COUPON_NOT_VALID":        Refused,
+	"INSUFFICIENT_FUNDS":      Refused,
+	"VERSION_CONFLICT":        Refused,
+	"PRICE_CHANGED":           Refused,
+	"LOCK_TIMEOUT":            NotStarted,
+	"LOCK_LOST":               NotStarted,
+	mismatch:                  Refused,
+	"IDEMPOTENCY_EXPIRED":     NotStarted, // an attempt of long ago was carried out
+	"PAYMENT_DECLINED":        Refused,
+	"INVALID_STATE":           Refused,
+	"NOT_FOUND":               Refused,
+	"INVALID_INPUT":           Refused,
+	"UNAVAILABLE":             Unknown, // of errors[] as well
 	// of errors[]
 	"GRAPHQL_PARSE_FAILED":      NotStarted,
 	"GRAPHQL_VALIDATION_FAILED": NotStarted,

@@ -4662,6 +4662,8 @@ enum ErrorCode {
   OUT_OF_STOCK
   "The customer may not order that many of a product."
   PURCHASE_LIMIT
+  "As many orders of the customer wait for payment as one may have. Pay or cancel one first."
+  TOO_MANY_PENDING_ORDERS
   "The quota of the coupon is used up."
   COUPON_EXHAUSTED
   "The customer holds as many of the coupon as one may."
@@ -5871,6 +5873,8 @@ enum EntryKind {
   ORDER_PAID
   "The payment of an order was given back."
   ORDER_REFUNDED
+  "An order does not count any more as one that waits for payment."
+  ORDER_RELEASED
   "Money was moved between accounts."
   TRANSFER_COMPLETED
   "Stock was reserved for an order."

@@ -1637,6 +1637,8 @@ const (
 	EntryKindOrderPaid EntryKind = "ORDER_PAID"
 	// The payment of an order was given back.
 	EntryKindOrderRefunded EntryKind = "ORDER_REFUNDED"
+	// An order does not count any more as one that waits for payment.
+	EntryKindOrderReleased EntryKind = "ORDER_RELEASED"
 	// Money was moved between accounts.
 	EntryKindTransferCompleted EntryKind = "TRANSFER_COMPLETED"
 	// Stock was reserved for an order.
@@ -1659,6 +1661,7 @@ var AllEntryKind = []EntryKind{
 	EntryKindAccountAdjusted,
 	EntryKindOrderPaid,
 	EntryKindOrderRefunded,
+	EntryKindOrderReleased,
 	EntryKindTransferCompleted,
 	EntryKindOrderPlaced,
 	EntryKindOrderEnded,
@@ -1670,7 +1673,7 @@ var AllEntryKind = []EntryKind{
 
 func (e EntryKind) IsValid() bool {
 	switch e {
-	case EntryKindPointsCharged, EntryKindPointsAdjusted, EntryKindAccountAdjusted, EntryKindOrderPaid, EntryKindOrderRefunded, EntryKindTransferCompleted, EntryKindOrderPlaced, EntryKindOrderEnded, EntryKindStockAdjusted, EntryKindCouponIssued, EntryKindCouponSpent, EntryKindCouponReturned:
+	case EntryKindPointsCharged, EntryKindPointsAdjusted, EntryKindAccountAdjusted, EntryKindOrderPaid, EntryKindOrderRefunded, EntryKindOrderReleased, EntryKindTransferCompleted, EntryKindOrderPlaced, EntryKindOrderEnded, EntryKindStockAdjusted, EntryKindCouponIssued, EntryKindCouponSpent, EntryKindCouponReturned:
 		return true
 	}
 	return false
@@ -1705,6 +1708,8 @@ const (
 	ErrorCodeOutOfStock ErrorCode = "OUT_OF_STOCK"
 	// The customer may not order that many of a product.
 	ErrorCodePurchaseLimit ErrorCode = "PURCHASE_LIMIT"
+	// As many orders of the customer wait for payment as one may have. Pay or cancel one first.
+	ErrorCodeTooManyPendingOrders ErrorCode = "TOO_MANY_PENDING_ORDERS"
 	// The quota of the coupon is used up.
 	ErrorCodeCouponExhausted ErrorCode = "COUPON_EXHAUSTED"
 	// The customer holds as many of the coupon as one may.
@@ -1742,6 +1747,7 @@ const (
 var AllErrorCode = []ErrorCode{
 	ErrorCodeOutOfStock,
 	ErrorCodePurchaseLimit,
+	ErrorCodeTooManyPendingOrders,
 	ErrorCodeCouponExhausted,
 	ErrorCodeCouponAlreadyIssued,
 	ErrorCodeCouponNotValid,
@@ -1761,7 +1767,7 @@ var AllErrorCode = []ErrorCode{
 
 func (e ErrorCode) IsValid() bool {
 	switch e {
-	case ErrorCodeOutOfStock, ErrorCodePurchaseLimit, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodeIdempotencyExpired, ErrorCodePaymentDeclined, ErrorCodePriceChanged, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
+	case ErrorCodeOutOfStock, ErrorCodePurchaseLimit, ErrorCodeTooManyPendingOrders, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodeIdempotencyExpired, ErrorCodePaymentDeclined, ErrorCodePriceChanged, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
 		return true
 	}
 	return false

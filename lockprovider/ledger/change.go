@@ -9,8 +9,8 @@ import (
 // MaxAmount bounds every amount and delta: beyond 2^53 - 1 a Lua number is no longer exact.
 const MaxAmount = 1<<53 - 1
 
-// MaxMoves bounds the moves of one change.
-const MaxMoves = 200
+// MaxMoves bounds the moves of one change. The largest is an order: two for each of its lines, and one for the customer.
+const MaxMoves = 201
 
 // Family is a group of balances that one strategy serves: operations that share balances must agree on who keeps
 // others out.

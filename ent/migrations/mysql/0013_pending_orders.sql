@@ -1,0 +1,2 @@
+-- Modify "orders" table
+ALTER TABLE `orders` ADD COLUMN `counted` bool NOT NULL DEFAULT 0;
