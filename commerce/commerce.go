@@ -83,6 +83,8 @@ type Services struct {
 	Payments *Payments
 	// Attempts are the payments by card that are under way.
 	Attempts *Attempts
+	// Refunds are what administrators give back of paid orders.
+	Refunds *Refunds
 
 	shop ShopSettings
 }
@@ -108,6 +110,7 @@ func New(d Deps) *Services {
 		Accounts:  &Accounts{core: c, customers: customers},
 		Orders:    orders,
 		Attempts:  &Attempts{core: c, orders: orders, points: points},
+		Refunds:   &Refunds{core: c, orders: orders},
 		Customers: customers, Adjustments: &Adjustments{core: c}, Payments: &Payments{core: c}, shop: d.Shop,
 	}
 }

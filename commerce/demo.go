@@ -20,6 +20,9 @@ var (
 // IDs of demo objects that an operation creates, so that prepared operations can name them.
 var (
 	DemoOrderID = idOf(prefixOrder, operationID(DemoAlice, "placeOrder", demoKey))
+	// DemoOtherOrderID is the order of [DemoBob].
+	DemoOtherOrderID = idOf(prefixOrder, operationID(DemoBob, "placeOrder", demoKey))
+
 	DemoIssueID = idOf(prefixIssue, operationID(DemoAlice, "issueCoupon", demoKey))
 )
 

@@ -152,7 +152,7 @@ func (p orderPlaced) order(products map[string]*ent.Product) *ent.Order {
 	row := &ent.Order{
 		ID: p.OrderID, UserID: p.UserID, Status: order.StatusPENDING, SubtotalMinor: p.SubtotalMinor,
 		DiscountMinor: p.DiscountMinor, TotalMinor: p.TotalMinor, Currency: p.Currency,
-		ExpiresAt: p.ExpiresAt, CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt,
+		ExpiresAt: p.ExpiresAt, CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt, Fulfilment: order.FulfilmentUNFULFILLED,
 	}
 	if p.CouponIssueID != "" {
 		row.CouponIssueID = &p.CouponIssueID
@@ -454,7 +454,7 @@ type CancelOrder struct {
 }
 
 // Cancel gives back stock, coupon and payment of a pending or paid order. Errors: NOT_FOUND, INVALID_STATE if the order
-// has ended already.
+// has ended already, is fulfilled, or has a refund.
 func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderResult, error) {
 	row, persistence, err := s.owned(ctx, v, in.OrderID)
 	if err != nil {
@@ -471,6 +471,9 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 				Code: InvalidState, Field: input("orderId"), Message: "the order is " + row.Status.String() + " already",
 			}
 		}
+		if err := notCancellable(row); err != nil {
+			return OrderResult{Order: row, Persistence: persistence}, err
+		}
 		if repeat, err = s.begin(ctx, op); err != nil {
 			return OrderResult{}, err
 		}
@@ -482,10 +485,26 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 	result, lerr := s.load(ctx, row.ID)
 	if lerr != nil {
 		err = unshown(err, lerr)
+	} else if errors.Is(err, errOrderAdvanced) { // perhaps since the look above
+		err = cmp.Or(notCancellable(result), err)
 	}
 	meta := metaOf(receipt)
 	meta.Replayed = meta.Replayed || repeat
 	return OrderResult{Order: result, Meta: meta}, err
+}
+
+// notCancellable refuses to cancel an order that was fulfilled, or of which something was refunded.
+func notCancellable(row *ent.Order) error {
+	message := ""
+	switch {
+	case row.Fulfilment == order.FulfilmentFULFILLED:
+		message = "the order is fulfilled: it is returned, not cancelled; ask the shop"
+	case row.RefundCount > 0:
+		message = "the order has a refund or a return: the shop refunds the rest, and it is not cancelled; ask the shop"
+	default:
+		return nil
+	}
+	return &Error{Code: InvalidState, Field: input("orderId"), Message: message}
 }
 
 // owned returns an order of the viewer, or NOT_FOUND. It waits for the database to confirm an order that was accepted. One that

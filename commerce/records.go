@@ -24,6 +24,9 @@ const (
 	KindOrderEnded        = "order.ended" // failed, cancelled or expired: the stock is given back
 	KindOrderRefunded     = "order.refunded"
 	KindOrderReleased     = "order.released" // it does not count as waiting for payment any more
+	KindOrderFulfilled    = "order.fulfilled"
+	KindOrderReturned     = "order.returned"   // products of a refund are in stock again
+	KindRefundCompleted   = "refund.completed" // the money of a refund was given back
 	KindPaymentAuthorized = "payment.authorized"
 	KindPaymentReturned   = "payment.returned"
 	KindCouponIssued      = "coupon.issued"
@@ -98,6 +101,34 @@ type (
 		OrderID string    `json:"orderId"`
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`
+	}
+	orderFulfilled struct {
+		OrderID  string    `json:"orderId"`
+		UserID   string    `json:"userId"`
+		Tracking string    `json:"tracking,omitempty"`
+		By       string    `json:"by"` // the administrator
+		At       time.Time `json:"at"`
+	}
+	orderReturned struct {
+		RefundID string         `json:"refundId"`
+		OrderID  string         `json:"orderId"`
+		UserID   string         `json:"userId"`
+		Lines    []returnedLine `json:"lines"`
+		At       time.Time      `json:"at"`
+	}
+	returnedLine struct {
+		ProductID string `json:"productId"`
+		Quantity  int64  `json:"quantity"`
+	}
+	refundCompleted struct {
+		RefundID    string    `json:"refundId"`
+		OrderID     string    `json:"orderId"`
+		UserID      string    `json:"userId"`
+		Method      string    `json:"method"`
+		AmountMinor int64     `json:"amountMinor"`
+		Currency    string    `json:"currency"`
+		Reason      string    `json:"reason"`
+		At          time.Time `json:"at"`
 	}
 	paymentReturned struct {
 		AttemptID   string    `json:"attemptId"`
@@ -285,6 +316,12 @@ func writeTransition(ctx context.Context, tx *ent.Tx, r lockprovider.Record) err
 		return with(ctx, tx, r, writeOrderRefunded)
 	case KindOrderReleased:
 		return with(ctx, tx, r, writeOrderReleased)
+	case KindOrderFulfilled:
+		return with(ctx, tx, r, writeOrderFulfilled)
+	case KindOrderReturned:
+		return with(ctx, tx, r, writeOrderReturned)
+	case KindRefundCompleted:
+		return with(ctx, tx, r, writeRefundCompleted)
 	case KindPaymentAuthorized:
 		return with(ctx, tx, r, writePaymentAuthorized)
 	case KindPaymentReturned:
@@ -467,7 +504,9 @@ func writeOrderEnded(ctx context.Context, tx *ent.Tx, p orderEnded) error {
 	if p.Status == order.StatusCANCELLED.String() {
 		from = append(from, order.StatusPAID) // a paid order is cancelled and refunded
 	}
-	n, err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusIn(from...)).
+	n, err := tx.Order.Update().
+		// A fulfilled order is returned, and one of which something was refunded is refunded further, not cancelled.
+		Where(order.ID(p.OrderID), order.StatusIn(from...), order.FulfilmentEQ(order.FulfilmentUNFULFILLED), order.RefundCount(0)).
 		SetStatus(order.Status(p.Status)).SetFailureCode(p.Code).SetFailureReason(p.Reason).
 		// Until coupon and payment are given back as well, by the one who ends the order or by the job.
 		SetSettled(false).SetNextAttemptAt(p.At).SetAttempts(0).SetLastError("").
@@ -488,8 +527,12 @@ func writeOrderEnded(ctx context.Context, tx *ent.Tx, p orderEnded) error {
 }
 
 func writeOrderRefunded(ctx context.Context, tx *ent.Tx, p orderRefunded) error {
-	n, err := tx.Payment.Update().Where(payment.OrderID(p.OrderID), payment.StatusEQ(payment.StatusCAPTURED)).
-		SetStatus(payment.StatusREFUNDED).SetUpdatedAt(p.At).Save(ctx)
+	made, err := orNil(tx.Payment.Query().Where(payment.OrderID(p.OrderID)).Only(ctx))
+	if err != nil || made == nil {
+		return cmp.Or[error](err, errOrderAdvanced)
+	}
+	n, err := tx.Payment.Update().Where(payment.ID(made.ID), payment.StatusEQ(payment.StatusCAPTURED)).
+		SetStatus(payment.StatusREFUNDED).SetRefundedMinor(made.AmountMinor).SetUpdatedAt(p.At).Save(ctx)
 	if err == nil && n == 0 {
 		return errOrderAdvanced
 	}

@@ -117,12 +117,13 @@ func (c *clock) advance(d time.Duration) {
 type gateway struct {
 	mu       sync.Mutex
 	fail     func(call, subject string) error
-	state    map[string]string // attempt → authorized, captured, declined or cancelled
-	part     map[string]int64  // attempt → the part that was captured by hand
-	back     map[string]int64  // attempt → the part that was given back by hand
-	held     map[string]bool   // attempt → it was authorized and then cancelled
-	price    map[string]int64  // attempt → what was authorized
-	subjects map[string]string // attempt → what is paid
+	state    map[string]string           // attempt → authorized, captured, declined or cancelled
+	part     map[string]int64            // attempt → the part that was captured by hand
+	back     map[string]int64            // attempt → the part that was given back by hand
+	refunds  map[string]map[string]int64 // attempt → refund → what was given back
+	held     map[string]bool             // attempt → it was authorized and then cancelled
+	price    map[string]int64            // attempt → what was authorized
+	subjects map[string]string           // attempt → what is paid
 	asked    map[string]payments.Authorization
 	latest   map[string]string // what is paid → its last attempt
 	calls    []string
@@ -142,7 +143,7 @@ func (g *gateway) taken() int64 {
 	sum := int64(0)
 	for attempt, state := range g.state {
 		if state == "captured" {
-			sum += g.capturedOf(attempt) - g.back[attempt]
+			sum += g.capturedOf(attempt) - g.backOf(attempt)
 		}
 	}
 	return sum
@@ -217,7 +218,7 @@ func (g *gateway) do(call, attempt string, change func(state string) string) (pa
 	case "authorized":
 		answer.State = payments.StateAuthorized
 	case "captured":
-		answer.State, answer.Captured, answer.Refunded = payments.StateCaptured, g.capturedOf(attempt), g.back[attempt]
+		answer.State, answer.Captured, answer.Refunded = payments.StateCaptured, g.capturedOf(attempt), g.backOf(attempt)
 	case "declined":
 		answer.State, answer.Reason = payments.StateDeclined, "declined"
 	case "cancelled":
@@ -263,13 +264,39 @@ func (g *gateway) Void(_ context.Context, p payments.Ref) (payments.Answer, erro
 	})
 }
 
-func (g *gateway) Refund(_ context.Context, p payments.Ref, _ string, amount payments.Amount) (payments.Answer, error) {
-	return g.do("cancel", p.Attempt, func(state string) string {
-		if amount.Minor > g.at().capturedOf(p.Attempt)-g.at().back[p.Attempt] {
+func (g *gateway) Refund(_ context.Context, p payments.Ref, refund string, amount payments.Amount) (payments.Answer, error) {
+	at := g.at()
+	answer, err := g.do("cancel", p.Attempt, func(state string) string {
+		left := at.capturedOf(p.Attempt) - at.backOf(p.Attempt)
+		if _, repeated := at.refunds[p.Attempt][refund]; repeated || state != "captured" || amount.Minor > left {
 			return state
 		}
-		return instead(state, "captured", "refunded")
+		if at.refunds == nil {
+			at.refunds = map[string]map[string]int64{}
+		}
+		if at.refunds[p.Attempt] == nil {
+			at.refunds[p.Attempt] = map[string]int64{}
+		}
+		at.refunds[p.Attempt][refund] = amount.Minor
+		if amount.Minor < left {
+			return state
+		}
+		return "refunded"
 	})
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	_, made := at.refunds[p.Attempt][refund]
+	answer.Made = made && err == nil
+	return answer, err
+}
+
+// backOf is what was given back of a payment that is not given back as a whole.
+func (g *gateway) backOf(attempt string) int64 {
+	sum := g.back[attempt]
+	for _, amount := range g.refunds[attempt] {
+		sum += amount
+	}
+	return sum
 }
 
 // at is the gateway that is asked.

@@ -1,6 +1,7 @@
 package commerce_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,7 +73,8 @@ func (s *shop) waiting(t *testing.T, productID string) (orderID, attempt string)
 func (g *gateway) becomes(attempt, state string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.state[attempt], g.price[attempt], g.latest[g.subjects[attempt]] = state, 1000, attempt
+	price := cmp.Or(g.asked[attempt].Amount.Minor, 1000)
+	g.state[attempt], g.price[attempt], g.latest[g.subjects[attempt]] = state, price, attempt
 }
 
 // history is what happened to a payment at the gateway while the shop waited for the customer: the two last messages that the gateway

@@ -24,6 +24,8 @@ import (
 	"holdfast/ent/paymentattempt"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
+	"holdfast/ent/refund"
+	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schedulerrun"
@@ -116,6 +118,8 @@ func checkColumn(t, c string) error {
 			paymentattempt.Table: paymentattempt.ValidColumn,
 			processedevent.Table: processedevent.ValidColumn,
 			product.Table:        product.ValidColumn,
+			refund.Table:         refund.ValidColumn,
+			refundline.Table:     refundline.ValidColumn,
 			salesstatistic.Table: salesstatistic.ValidColumn,
 			schedulerjob.Table:   schedulerjob.ValidColumn,
 			schedulerrun.Table:   schedulerrun.ValidColumn,

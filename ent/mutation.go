@@ -25,6 +25,8 @@ import (
 	"holdfast/ent/predicate"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
+	"holdfast/ent/refund"
+	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schedulerrun"
@@ -68,6 +70,8 @@ const (
 	TypePaymentAttempt = "PaymentAttempt"
 	TypeProcessedEvent = "ProcessedEvent"
 	TypeProduct        = "Product"
+	TypeRefund         = "Refund"
+	TypeRefundLine     = "RefundLine"
 	TypeSalesStatistic = "SalesStatistic"
 	TypeSchedulerJob   = "SchedulerJob"
 	TypeSchedulerRun   = "SchedulerRun"
@@ -8379,6 +8383,11 @@ type OrderMutation struct {
 	addtotal_minor          *int64
 	currency                *string
 	coupon_issue_id         *string
+	refund_count            *int
+	addrefund_count         *int
+	fulfilment              *order.Fulfilment
+	fulfilled_at            *time.Time
+	tracking                *string
 	coupon_spent            *bool
 	expires_at              *time.Time
 	counted                 *bool
@@ -8397,6 +8406,9 @@ type OrderMutation struct {
 	clearedlines            bool
 	payment                 *string
 	clearedpayment          bool
+	refunds                 map[string]struct{}
+	removedrefunds          map[string]struct{}
+	clearedrefunds          bool
 	payment_attempts        map[string]struct{}
 	removedpayment_attempts map[string]struct{}
 	clearedpayment_attempts bool
@@ -8942,6 +8954,183 @@ func (m *OrderMutation) ResetCouponIssueID() {
 	delete(m.clearedFields, order.FieldCouponIssueID)
 }
 
+// SetRefundCount sets the "refund_count" field.
+func (m *OrderMutation) SetRefundCount(i int) {
+	m.refund_count = &i
+	m.addrefund_count = nil
+}
+
+// RefundCount returns the value of the "refund_count" field in the mutation.
+func (m *OrderMutation) RefundCount() (r int, exists bool) {
+	v := m.refund_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundCount returns the old "refund_count" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldRefundCount(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundCount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundCount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundCount: %w", err)
+	}
+	return oldValue.RefundCount, nil
+}
+
+// AddRefundCount adds i to the "refund_count" field.
+func (m *OrderMutation) AddRefundCount(i int) {
+	if m.addrefund_count != nil {
+		*m.addrefund_count += i
+	} else {
+		m.addrefund_count = &i
+	}
+}
+
+// AddedRefundCount returns the value that was added to the "refund_count" field in this mutation.
+func (m *OrderMutation) AddedRefundCount() (r int, exists bool) {
+	v := m.addrefund_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefundCount resets all changes to the "refund_count" field.
+func (m *OrderMutation) ResetRefundCount() {
+	m.refund_count = nil
+	m.addrefund_count = nil
+}
+
+// SetFulfilment sets the "fulfilment" field.
+func (m *OrderMutation) SetFulfilment(o order.Fulfilment) {
+	m.fulfilment = &o
+}
+
+// Fulfilment returns the value of the "fulfilment" field in the mutation.
+func (m *OrderMutation) Fulfilment() (r order.Fulfilment, exists bool) {
+	v := m.fulfilment
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFulfilment returns the old "fulfilment" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldFulfilment(ctx context.Context) (v order.Fulfilment, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFulfilment is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFulfilment requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFulfilment: %w", err)
+	}
+	return oldValue.Fulfilment, nil
+}
+
+// ResetFulfilment resets all changes to the "fulfilment" field.
+func (m *OrderMutation) ResetFulfilment() {
+	m.fulfilment = nil
+}
+
+// SetFulfilledAt sets the "fulfilled_at" field.
+func (m *OrderMutation) SetFulfilledAt(t time.Time) {
+	m.fulfilled_at = &t
+}
+
+// FulfilledAt returns the value of the "fulfilled_at" field in the mutation.
+func (m *OrderMutation) FulfilledAt() (r time.Time, exists bool) {
+	v := m.fulfilled_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFulfilledAt returns the old "fulfilled_at" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldFulfilledAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFulfilledAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFulfilledAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFulfilledAt: %w", err)
+	}
+	return oldValue.FulfilledAt, nil
+}
+
+// ClearFulfilledAt clears the value of the "fulfilled_at" field.
+func (m *OrderMutation) ClearFulfilledAt() {
+	m.fulfilled_at = nil
+	m.clearedFields[order.FieldFulfilledAt] = struct{}{}
+}
+
+// FulfilledAtCleared returns if the "fulfilled_at" field was cleared in this mutation.
+func (m *OrderMutation) FulfilledAtCleared() bool {
+	_, ok := m.clearedFields[order.FieldFulfilledAt]
+	return ok
+}
+
+// ResetFulfilledAt resets all changes to the "fulfilled_at" field.
+func (m *OrderMutation) ResetFulfilledAt() {
+	m.fulfilled_at = nil
+	delete(m.clearedFields, order.FieldFulfilledAt)
+}
+
+// SetTracking sets the "tracking" field.
+func (m *OrderMutation) SetTracking(s string) {
+	m.tracking = &s
+}
+
+// Tracking returns the value of the "tracking" field in the mutation.
+func (m *OrderMutation) Tracking() (r string, exists bool) {
+	v := m.tracking
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTracking returns the old "tracking" field's value of the Order entity.
+// If the Order object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderMutation) OldTracking(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTracking is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTracking requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTracking: %w", err)
+	}
+	return oldValue.Tracking, nil
+}
+
+// ResetTracking resets all changes to the "tracking" field.
+func (m *OrderMutation) ResetTracking() {
+	m.tracking = nil
+}
+
 // SetCouponSpent sets the "coupon_spent" field.
 func (m *OrderMutation) SetCouponSpent(b bool) {
 	m.coupon_spent = &b
@@ -9419,6 +9608,60 @@ func (m *OrderMutation) ResetPayment() {
 	m.clearedpayment = false
 }
 
+// AddRefundIDs adds the "refunds" edge to the Refund entity by ids.
+func (m *OrderMutation) AddRefundIDs(ids ...string) {
+	if m.refunds == nil {
+		m.refunds = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.refunds[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRefunds clears the "refunds" edge to the Refund entity.
+func (m *OrderMutation) ClearRefunds() {
+	m.clearedrefunds = true
+}
+
+// RefundsCleared reports if the "refunds" edge to the Refund entity was cleared.
+func (m *OrderMutation) RefundsCleared() bool {
+	return m.clearedrefunds
+}
+
+// RemoveRefundIDs removes the "refunds" edge to the Refund entity by IDs.
+func (m *OrderMutation) RemoveRefundIDs(ids ...string) {
+	if m.removedrefunds == nil {
+		m.removedrefunds = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.refunds, ids[i])
+		m.removedrefunds[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRefunds returns the removed IDs of the "refunds" edge to the Refund entity.
+func (m *OrderMutation) RemovedRefundsIDs() (ids []string) {
+	for id := range m.removedrefunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RefundsIDs returns the "refunds" edge IDs in the mutation.
+func (m *OrderMutation) RefundsIDs() (ids []string) {
+	for id := range m.refunds {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRefunds resets all changes to the "refunds" edge.
+func (m *OrderMutation) ResetRefunds() {
+	m.refunds = nil
+	m.clearedrefunds = false
+	m.removedrefunds = nil
+}
+
 // AddPaymentAttemptIDs adds the "payment_attempts" edge to the PaymentAttempt entity by ids.
 func (m *OrderMutation) AddPaymentAttemptIDs(ids ...string) {
 	if m.payment_attempts == nil {
@@ -9507,7 +9750,7 @@ func (m *OrderMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 23)
 	if m.user != nil {
 		fields = append(fields, order.FieldUserID)
 	}
@@ -9537,6 +9780,18 @@ func (m *OrderMutation) Fields() []string {
 	}
 	if m.coupon_issue_id != nil {
 		fields = append(fields, order.FieldCouponIssueID)
+	}
+	if m.refund_count != nil {
+		fields = append(fields, order.FieldRefundCount)
+	}
+	if m.fulfilment != nil {
+		fields = append(fields, order.FieldFulfilment)
+	}
+	if m.fulfilled_at != nil {
+		fields = append(fields, order.FieldFulfilledAt)
+	}
+	if m.tracking != nil {
+		fields = append(fields, order.FieldTracking)
 	}
 	if m.coupon_spent != nil {
 		fields = append(fields, order.FieldCouponSpent)
@@ -9593,6 +9848,14 @@ func (m *OrderMutation) Field(name string) (ent.Value, bool) {
 		return m.Currency()
 	case order.FieldCouponIssueID:
 		return m.CouponIssueID()
+	case order.FieldRefundCount:
+		return m.RefundCount()
+	case order.FieldFulfilment:
+		return m.Fulfilment()
+	case order.FieldFulfilledAt:
+		return m.FulfilledAt()
+	case order.FieldTracking:
+		return m.Tracking()
 	case order.FieldCouponSpent:
 		return m.CouponSpent()
 	case order.FieldExpiresAt:
@@ -9640,6 +9903,14 @@ func (m *OrderMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldCurrency(ctx)
 	case order.FieldCouponIssueID:
 		return m.OldCouponIssueID(ctx)
+	case order.FieldRefundCount:
+		return m.OldRefundCount(ctx)
+	case order.FieldFulfilment:
+		return m.OldFulfilment(ctx)
+	case order.FieldFulfilledAt:
+		return m.OldFulfilledAt(ctx)
+	case order.FieldTracking:
+		return m.OldTracking(ctx)
 	case order.FieldCouponSpent:
 		return m.OldCouponSpent(ctx)
 	case order.FieldExpiresAt:
@@ -9737,6 +10008,34 @@ func (m *OrderMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCouponIssueID(v)
 		return nil
+	case order.FieldRefundCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundCount(v)
+		return nil
+	case order.FieldFulfilment:
+		v, ok := value.(order.Fulfilment)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFulfilment(v)
+		return nil
+	case order.FieldFulfilledAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFulfilledAt(v)
+		return nil
+	case order.FieldTracking:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTracking(v)
+		return nil
 	case order.FieldCouponSpent:
 		v, ok := value.(bool)
 		if !ok {
@@ -9817,6 +10116,9 @@ func (m *OrderMutation) AddedFields() []string {
 	if m.addtotal_minor != nil {
 		fields = append(fields, order.FieldTotalMinor)
 	}
+	if m.addrefund_count != nil {
+		fields = append(fields, order.FieldRefundCount)
+	}
 	if m.addattempts != nil {
 		fields = append(fields, order.FieldAttempts)
 	}
@@ -9834,6 +10136,8 @@ func (m *OrderMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedDiscountMinor()
 	case order.FieldTotalMinor:
 		return m.AddedTotalMinor()
+	case order.FieldRefundCount:
+		return m.AddedRefundCount()
 	case order.FieldAttempts:
 		return m.AddedAttempts()
 	}
@@ -9866,6 +10170,13 @@ func (m *OrderMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddTotalMinor(v)
 		return nil
+	case order.FieldRefundCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefundCount(v)
+		return nil
 	case order.FieldAttempts:
 		v, ok := value.(int)
 		if !ok {
@@ -9883,6 +10194,9 @@ func (m *OrderMutation) ClearedFields() []string {
 	var fields []string
 	if m.FieldCleared(order.FieldCouponIssueID) {
 		fields = append(fields, order.FieldCouponIssueID)
+	}
+	if m.FieldCleared(order.FieldFulfilledAt) {
+		fields = append(fields, order.FieldFulfilledAt)
 	}
 	if m.FieldCleared(order.FieldNextAttemptAt) {
 		fields = append(fields, order.FieldNextAttemptAt)
@@ -9903,6 +10217,9 @@ func (m *OrderMutation) ClearField(name string) error {
 	switch name {
 	case order.FieldCouponIssueID:
 		m.ClearCouponIssueID()
+		return nil
+	case order.FieldFulfilledAt:
+		m.ClearFulfilledAt()
 		return nil
 	case order.FieldNextAttemptAt:
 		m.ClearNextAttemptAt()
@@ -9945,6 +10262,18 @@ func (m *OrderMutation) ResetField(name string) error {
 	case order.FieldCouponIssueID:
 		m.ResetCouponIssueID()
 		return nil
+	case order.FieldRefundCount:
+		m.ResetRefundCount()
+		return nil
+	case order.FieldFulfilment:
+		m.ResetFulfilment()
+		return nil
+	case order.FieldFulfilledAt:
+		m.ResetFulfilledAt()
+		return nil
+	case order.FieldTracking:
+		m.ResetTracking()
+		return nil
 	case order.FieldCouponSpent:
 		m.ResetCouponSpent()
 		return nil
@@ -9978,7 +10307,7 @@ func (m *OrderMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *OrderMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.user != nil {
 		edges = append(edges, order.EdgeUser)
 	}
@@ -9987,6 +10316,9 @@ func (m *OrderMutation) AddedEdges() []string {
 	}
 	if m.payment != nil {
 		edges = append(edges, order.EdgePayment)
+	}
+	if m.refunds != nil {
+		edges = append(edges, order.EdgeRefunds)
 	}
 	if m.payment_attempts != nil {
 		edges = append(edges, order.EdgePaymentAttempts)
@@ -10012,6 +10344,12 @@ func (m *OrderMutation) AddedIDs(name string) []ent.Value {
 		if id := m.payment; id != nil {
 			return []ent.Value{*id}
 		}
+	case order.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.refunds))
+		for id := range m.refunds {
+			ids = append(ids, id)
+		}
+		return ids
 	case order.EdgePaymentAttempts:
 		ids := make([]ent.Value, 0, len(m.payment_attempts))
 		for id := range m.payment_attempts {
@@ -10024,9 +10362,12 @@ func (m *OrderMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *OrderMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.removedlines != nil {
 		edges = append(edges, order.EdgeLines)
+	}
+	if m.removedrefunds != nil {
+		edges = append(edges, order.EdgeRefunds)
 	}
 	if m.removedpayment_attempts != nil {
 		edges = append(edges, order.EdgePaymentAttempts)
@@ -10044,6 +10385,12 @@ func (m *OrderMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case order.EdgeRefunds:
+		ids := make([]ent.Value, 0, len(m.removedrefunds))
+		for id := range m.removedrefunds {
+			ids = append(ids, id)
+		}
+		return ids
 	case order.EdgePaymentAttempts:
 		ids := make([]ent.Value, 0, len(m.removedpayment_attempts))
 		for id := range m.removedpayment_attempts {
@@ -10056,7 +10403,7 @@ func (m *OrderMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *OrderMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.cleareduser {
 		edges = append(edges, order.EdgeUser)
 	}
@@ -10065,6 +10412,9 @@ func (m *OrderMutation) ClearedEdges() []string {
 	}
 	if m.clearedpayment {
 		edges = append(edges, order.EdgePayment)
+	}
+	if m.clearedrefunds {
+		edges = append(edges, order.EdgeRefunds)
 	}
 	if m.clearedpayment_attempts {
 		edges = append(edges, order.EdgePaymentAttempts)
@@ -10082,6 +10432,8 @@ func (m *OrderMutation) EdgeCleared(name string) bool {
 		return m.clearedlines
 	case order.EdgePayment:
 		return m.clearedpayment
+	case order.EdgeRefunds:
+		return m.clearedrefunds
 	case order.EdgePaymentAttempts:
 		return m.clearedpayment_attempts
 	}
@@ -10115,6 +10467,9 @@ func (m *OrderMutation) ResetEdge(name string) error {
 	case order.EdgePayment:
 		m.ResetPayment()
 		return nil
+	case order.EdgeRefunds:
+		m.ResetRefunds()
+		return nil
 	case order.EdgePaymentAttempts:
 		m.ResetPaymentAttempts()
 		return nil
@@ -10135,11 +10490,16 @@ type OrderLineMutation struct {
 	unit_price_minor    *int64
 	addunit_price_minor *int64
 	limit_balance       *string
+	returned            *int64
+	addreturned         *int64
 	clearedFields       map[string]struct{}
 	_order              *string
 	cleared_order       bool
 	product             *string
 	clearedproduct      bool
+	refund_lines        map[int64]struct{}
+	removedrefund_lines map[int64]struct{}
+	clearedrefund_lines bool
 	done                bool
 	oldValue            func(context.Context) (*OrderLine, error)
 	predicates          []predicate.OrderLine
@@ -10538,6 +10898,62 @@ func (m *OrderLineMutation) ResetLimitBalance() {
 	delete(m.clearedFields, orderline.FieldLimitBalance)
 }
 
+// SetReturned sets the "returned" field.
+func (m *OrderLineMutation) SetReturned(i int64) {
+	m.returned = &i
+	m.addreturned = nil
+}
+
+// Returned returns the value of the "returned" field in the mutation.
+func (m *OrderLineMutation) Returned() (r int64, exists bool) {
+	v := m.returned
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReturned returns the old "returned" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldReturned(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReturned is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReturned requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReturned: %w", err)
+	}
+	return oldValue.Returned, nil
+}
+
+// AddReturned adds i to the "returned" field.
+func (m *OrderLineMutation) AddReturned(i int64) {
+	if m.addreturned != nil {
+		*m.addreturned += i
+	} else {
+		m.addreturned = &i
+	}
+}
+
+// AddedReturned returns the value that was added to the "returned" field in this mutation.
+func (m *OrderLineMutation) AddedReturned() (r int64, exists bool) {
+	v := m.addreturned
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetReturned resets all changes to the "returned" field.
+func (m *OrderLineMutation) ResetReturned() {
+	m.returned = nil
+	m.addreturned = nil
+}
+
 // ClearOrder clears the "order" edge to the Order entity.
 func (m *OrderLineMutation) ClearOrder() {
 	m.cleared_order = true
@@ -10592,6 +11008,60 @@ func (m *OrderLineMutation) ResetProduct() {
 	m.clearedproduct = false
 }
 
+// AddRefundLineIDs adds the "refund_lines" edge to the RefundLine entity by ids.
+func (m *OrderLineMutation) AddRefundLineIDs(ids ...int64) {
+	if m.refund_lines == nil {
+		m.refund_lines = make(map[int64]struct{})
+	}
+	for i := range ids {
+		m.refund_lines[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRefundLines clears the "refund_lines" edge to the RefundLine entity.
+func (m *OrderLineMutation) ClearRefundLines() {
+	m.clearedrefund_lines = true
+}
+
+// RefundLinesCleared reports if the "refund_lines" edge to the RefundLine entity was cleared.
+func (m *OrderLineMutation) RefundLinesCleared() bool {
+	return m.clearedrefund_lines
+}
+
+// RemoveRefundLineIDs removes the "refund_lines" edge to the RefundLine entity by IDs.
+func (m *OrderLineMutation) RemoveRefundLineIDs(ids ...int64) {
+	if m.removedrefund_lines == nil {
+		m.removedrefund_lines = make(map[int64]struct{})
+	}
+	for i := range ids {
+		delete(m.refund_lines, ids[i])
+		m.removedrefund_lines[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRefundLines returns the removed IDs of the "refund_lines" edge to the RefundLine entity.
+func (m *OrderLineMutation) RemovedRefundLinesIDs() (ids []int64) {
+	for id := range m.removedrefund_lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RefundLinesIDs returns the "refund_lines" edge IDs in the mutation.
+func (m *OrderLineMutation) RefundLinesIDs() (ids []int64) {
+	for id := range m.refund_lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRefundLines resets all changes to the "refund_lines" edge.
+func (m *OrderLineMutation) ResetRefundLines() {
+	m.refund_lines = nil
+	m.clearedrefund_lines = false
+	m.removedrefund_lines = nil
+}
+
 // Where appends a list predicates to the OrderLineMutation builder.
 func (m *OrderLineMutation) Where(ps ...predicate.OrderLine) {
 	m.predicates = append(m.predicates, ps...)
@@ -10626,7 +11096,7 @@ func (m *OrderLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderLineMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 7)
 	if m._order != nil {
 		fields = append(fields, orderline.FieldOrderID)
 	}
@@ -10644,6 +11114,9 @@ func (m *OrderLineMutation) Fields() []string {
 	}
 	if m.limit_balance != nil {
 		fields = append(fields, orderline.FieldLimitBalance)
+	}
+	if m.returned != nil {
+		fields = append(fields, orderline.FieldReturned)
 	}
 	return fields
 }
@@ -10665,6 +11138,8 @@ func (m *OrderLineMutation) Field(name string) (ent.Value, bool) {
 		return m.UnitPriceMinor()
 	case orderline.FieldLimitBalance:
 		return m.LimitBalance()
+	case orderline.FieldReturned:
+		return m.Returned()
 	}
 	return nil, false
 }
@@ -10686,6 +11161,8 @@ func (m *OrderLineMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldUnitPriceMinor(ctx)
 	case orderline.FieldLimitBalance:
 		return m.OldLimitBalance(ctx)
+	case orderline.FieldReturned:
+		return m.OldReturned(ctx)
 	}
 	return nil, fmt.Errorf("unknown OrderLine field %s", name)
 }
@@ -10737,6 +11214,13 @@ func (m *OrderLineMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLimitBalance(v)
 		return nil
+	case orderline.FieldReturned:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReturned(v)
+		return nil
 	}
 	return fmt.Errorf("unknown OrderLine field %s", name)
 }
@@ -10754,6 +11238,9 @@ func (m *OrderLineMutation) AddedFields() []string {
 	if m.addunit_price_minor != nil {
 		fields = append(fields, orderline.FieldUnitPriceMinor)
 	}
+	if m.addreturned != nil {
+		fields = append(fields, orderline.FieldReturned)
+	}
 	return fields
 }
 
@@ -10768,6 +11255,8 @@ func (m *OrderLineMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedQuantity()
 	case orderline.FieldUnitPriceMinor:
 		return m.AddedUnitPriceMinor()
+	case orderline.FieldReturned:
+		return m.AddedReturned()
 	}
 	return nil, false
 }
@@ -10797,6 +11286,13 @@ func (m *OrderLineMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddUnitPriceMinor(v)
+		return nil
+	case orderline.FieldReturned:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddReturned(v)
 		return nil
 	}
 	return fmt.Errorf("unknown OrderLine numeric field %s", name)
@@ -10852,18 +11348,24 @@ func (m *OrderLineMutation) ResetField(name string) error {
 	case orderline.FieldLimitBalance:
 		m.ResetLimitBalance()
 		return nil
+	case orderline.FieldReturned:
+		m.ResetReturned()
+		return nil
 	}
 	return fmt.Errorf("unknown OrderLine field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *OrderLineMutation) AddedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m._order != nil {
 		edges = append(edges, orderline.EdgeOrder)
 	}
 	if m.product != nil {
 		edges = append(edges, orderline.EdgeProduct)
+	}
+	if m.refund_lines != nil {
+		edges = append(edges, orderline.EdgeRefundLines)
 	}
 	return edges
 }
@@ -10880,30 +11382,50 @@ func (m *OrderLineMutation) AddedIDs(name string) []ent.Value {
 		if id := m.product; id != nil {
 			return []ent.Value{*id}
 		}
+	case orderline.EdgeRefundLines:
+		ids := make([]ent.Value, 0, len(m.refund_lines))
+		for id := range m.refund_lines {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *OrderLineMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
+	if m.removedrefund_lines != nil {
+		edges = append(edges, orderline.EdgeRefundLines)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *OrderLineMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case orderline.EdgeRefundLines:
+		ids := make([]ent.Value, 0, len(m.removedrefund_lines))
+		for id := range m.removedrefund_lines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *OrderLineMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.cleared_order {
 		edges = append(edges, orderline.EdgeOrder)
 	}
 	if m.clearedproduct {
 		edges = append(edges, orderline.EdgeProduct)
+	}
+	if m.clearedrefund_lines {
+		edges = append(edges, orderline.EdgeRefundLines)
 	}
 	return edges
 }
@@ -10916,6 +11438,8 @@ func (m *OrderLineMutation) EdgeCleared(name string) bool {
 		return m.cleared_order
 	case orderline.EdgeProduct:
 		return m.clearedproduct
+	case orderline.EdgeRefundLines:
+		return m.clearedrefund_lines
 	}
 	return false
 }
@@ -10944,6 +11468,9 @@ func (m *OrderLineMutation) ResetEdge(name string) error {
 	case orderline.EdgeProduct:
 		m.ResetProduct()
 		return nil
+	case orderline.EdgeRefundLines:
+		m.ResetRefundLines()
+		return nil
 	}
 	return fmt.Errorf("unknown OrderLine edge %s", name)
 }
@@ -10951,26 +11478,30 @@ func (m *OrderLineMutation) ResetEdge(name string) error {
 // PaymentMutation represents an operation that mutates the Payment nodes in the graph.
 type PaymentMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *string
-	method          *payment.Method
-	status          *payment.Status
-	amount_minor    *int64
-	addamount_minor *int64
-	currency        *string
-	account_id      *string
-	reference       *string
-	attempt_id      *string
-	failure_reason  *string
-	created_at      *time.Time
-	updated_at      *time.Time
-	clearedFields   map[string]struct{}
-	_order          *string
-	cleared_order   bool
-	done            bool
-	oldValue        func(context.Context) (*Payment, error)
-	predicates      []predicate.Payment
+	op                 Op
+	typ                string
+	id                 *string
+	method             *payment.Method
+	status             *payment.Status
+	amount_minor       *int64
+	addamount_minor    *int64
+	currency           *string
+	refunding_minor    *int64
+	addrefunding_minor *int64
+	refunded_minor     *int64
+	addrefunded_minor  *int64
+	account_id         *string
+	reference          *string
+	attempt_id         *string
+	failure_reason     *string
+	created_at         *time.Time
+	updated_at         *time.Time
+	clearedFields      map[string]struct{}
+	_order             *string
+	cleared_order      bool
+	done               bool
+	oldValue           func(context.Context) (*Payment, error)
+	predicates         []predicate.Payment
 }
 
 var _ ent.Mutation = (*PaymentMutation)(nil)
@@ -11277,6 +11808,118 @@ func (m *PaymentMutation) ResetCurrency() {
 	m.currency = nil
 }
 
+// SetRefundingMinor sets the "refunding_minor" field.
+func (m *PaymentMutation) SetRefundingMinor(i int64) {
+	m.refunding_minor = &i
+	m.addrefunding_minor = nil
+}
+
+// RefundingMinor returns the value of the "refunding_minor" field in the mutation.
+func (m *PaymentMutation) RefundingMinor() (r int64, exists bool) {
+	v := m.refunding_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundingMinor returns the old "refunding_minor" field's value of the Payment entity.
+// If the Payment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMutation) OldRefundingMinor(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundingMinor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundingMinor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundingMinor: %w", err)
+	}
+	return oldValue.RefundingMinor, nil
+}
+
+// AddRefundingMinor adds i to the "refunding_minor" field.
+func (m *PaymentMutation) AddRefundingMinor(i int64) {
+	if m.addrefunding_minor != nil {
+		*m.addrefunding_minor += i
+	} else {
+		m.addrefunding_minor = &i
+	}
+}
+
+// AddedRefundingMinor returns the value that was added to the "refunding_minor" field in this mutation.
+func (m *PaymentMutation) AddedRefundingMinor() (r int64, exists bool) {
+	v := m.addrefunding_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefundingMinor resets all changes to the "refunding_minor" field.
+func (m *PaymentMutation) ResetRefundingMinor() {
+	m.refunding_minor = nil
+	m.addrefunding_minor = nil
+}
+
+// SetRefundedMinor sets the "refunded_minor" field.
+func (m *PaymentMutation) SetRefundedMinor(i int64) {
+	m.refunded_minor = &i
+	m.addrefunded_minor = nil
+}
+
+// RefundedMinor returns the value of the "refunded_minor" field in the mutation.
+func (m *PaymentMutation) RefundedMinor() (r int64, exists bool) {
+	v := m.refunded_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundedMinor returns the old "refunded_minor" field's value of the Payment entity.
+// If the Payment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentMutation) OldRefundedMinor(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundedMinor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundedMinor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundedMinor: %w", err)
+	}
+	return oldValue.RefundedMinor, nil
+}
+
+// AddRefundedMinor adds i to the "refunded_minor" field.
+func (m *PaymentMutation) AddRefundedMinor(i int64) {
+	if m.addrefunded_minor != nil {
+		*m.addrefunded_minor += i
+	} else {
+		m.addrefunded_minor = &i
+	}
+}
+
+// AddedRefundedMinor returns the value that was added to the "refunded_minor" field in this mutation.
+func (m *PaymentMutation) AddedRefundedMinor() (r int64, exists bool) {
+	v := m.addrefunded_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRefundedMinor resets all changes to the "refunded_minor" field.
+func (m *PaymentMutation) ResetRefundedMinor() {
+	m.refunded_minor = nil
+	m.addrefunded_minor = nil
+}
+
 // SetAccountID sets the "account_id" field.
 func (m *PaymentMutation) SetAccountID(s string) {
 	m.account_id = &s
@@ -11580,7 +12223,7 @@ func (m *PaymentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 13)
 	if m._order != nil {
 		fields = append(fields, payment.FieldOrderID)
 	}
@@ -11595,6 +12238,12 @@ func (m *PaymentMutation) Fields() []string {
 	}
 	if m.currency != nil {
 		fields = append(fields, payment.FieldCurrency)
+	}
+	if m.refunding_minor != nil {
+		fields = append(fields, payment.FieldRefundingMinor)
+	}
+	if m.refunded_minor != nil {
+		fields = append(fields, payment.FieldRefundedMinor)
 	}
 	if m.account_id != nil {
 		fields = append(fields, payment.FieldAccountID)
@@ -11632,6 +12281,10 @@ func (m *PaymentMutation) Field(name string) (ent.Value, bool) {
 		return m.AmountMinor()
 	case payment.FieldCurrency:
 		return m.Currency()
+	case payment.FieldRefundingMinor:
+		return m.RefundingMinor()
+	case payment.FieldRefundedMinor:
+		return m.RefundedMinor()
 	case payment.FieldAccountID:
 		return m.AccountID()
 	case payment.FieldReference:
@@ -11663,6 +12316,10 @@ func (m *PaymentMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldAmountMinor(ctx)
 	case payment.FieldCurrency:
 		return m.OldCurrency(ctx)
+	case payment.FieldRefundingMinor:
+		return m.OldRefundingMinor(ctx)
+	case payment.FieldRefundedMinor:
+		return m.OldRefundedMinor(ctx)
 	case payment.FieldAccountID:
 		return m.OldAccountID(ctx)
 	case payment.FieldReference:
@@ -11719,6 +12376,20 @@ func (m *PaymentMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetCurrency(v)
 		return nil
+	case payment.FieldRefundingMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundingMinor(v)
+		return nil
+	case payment.FieldRefundedMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundedMinor(v)
+		return nil
 	case payment.FieldAccountID:
 		v, ok := value.(string)
 		if !ok {
@@ -11772,6 +12443,12 @@ func (m *PaymentMutation) AddedFields() []string {
 	if m.addamount_minor != nil {
 		fields = append(fields, payment.FieldAmountMinor)
 	}
+	if m.addrefunding_minor != nil {
+		fields = append(fields, payment.FieldRefundingMinor)
+	}
+	if m.addrefunded_minor != nil {
+		fields = append(fields, payment.FieldRefundedMinor)
+	}
 	return fields
 }
 
@@ -11782,6 +12459,10 @@ func (m *PaymentMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case payment.FieldAmountMinor:
 		return m.AddedAmountMinor()
+	case payment.FieldRefundingMinor:
+		return m.AddedRefundingMinor()
+	case payment.FieldRefundedMinor:
+		return m.AddedRefundedMinor()
 	}
 	return nil, false
 }
@@ -11797,6 +12478,20 @@ func (m *PaymentMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddAmountMinor(v)
+		return nil
+	case payment.FieldRefundingMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefundingMinor(v)
+		return nil
+	case payment.FieldRefundedMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRefundedMinor(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Payment numeric field %s", name)
@@ -11854,6 +12549,12 @@ func (m *PaymentMutation) ResetField(name string) error {
 		return nil
 	case payment.FieldCurrency:
 		m.ResetCurrency()
+		return nil
+	case payment.FieldRefundingMinor:
+		m.ResetRefundingMinor()
+		return nil
+	case payment.FieldRefundedMinor:
+		m.ResetRefundedMinor()
 		return nil
 	case payment.FieldAccountID:
 		m.ResetAccountID()
@@ -13810,35 +14511,38 @@ func (m *ProcessedEventMutation) ResetEdge(name string) error {
 // ProductMutation represents an operation that mutates the Product nodes in the graph.
 type ProductMutation struct {
 	config
-	op                 Op
-	typ                string
-	id                 *string
-	sku                *string
-	name               *string
-	description        *string
-	price_minor        *int64
-	addprice_minor     *int64
-	currency           *string
-	version            *int
-	addversion         *int
-	imported_stock     *int64
-	addimported_stock  *int64
-	imports            *int
-	addimports         *int
-	limit_quantity     *int64
-	addlimit_quantity  *int64
-	limit_hours        *int
-	addlimit_hours     *int
-	archived_at        *time.Time
-	created_at         *time.Time
-	updated_at         *time.Time
-	clearedFields      map[string]struct{}
-	order_lines        map[int64]struct{}
-	removedorder_lines map[int64]struct{}
-	clearedorder_lines bool
-	done               bool
-	oldValue           func(context.Context) (*Product, error)
-	predicates         []predicate.Product
+	op                  Op
+	typ                 string
+	id                  *string
+	sku                 *string
+	name                *string
+	description         *string
+	price_minor         *int64
+	addprice_minor      *int64
+	currency            *string
+	version             *int
+	addversion          *int
+	imported_stock      *int64
+	addimported_stock   *int64
+	imports             *int
+	addimports          *int
+	limit_quantity      *int64
+	addlimit_quantity   *int64
+	limit_hours         *int
+	addlimit_hours      *int
+	archived_at         *time.Time
+	created_at          *time.Time
+	updated_at          *time.Time
+	clearedFields       map[string]struct{}
+	order_lines         map[int64]struct{}
+	removedorder_lines  map[int64]struct{}
+	clearedorder_lines  bool
+	refund_lines        map[int64]struct{}
+	removedrefund_lines map[int64]struct{}
+	clearedrefund_lines bool
+	done                bool
+	oldValue            func(context.Context) (*Product, error)
+	predicates          []predicate.Product
 }
 
 var _ ent.Mutation = (*ProductMutation)(nil)
@@ -14614,6 +15318,60 @@ func (m *ProductMutation) ResetOrderLines() {
 	m.removedorder_lines = nil
 }
 
+// AddRefundLineIDs adds the "refund_lines" edge to the RefundLine entity by ids.
+func (m *ProductMutation) AddRefundLineIDs(ids ...int64) {
+	if m.refund_lines == nil {
+		m.refund_lines = make(map[int64]struct{})
+	}
+	for i := range ids {
+		m.refund_lines[ids[i]] = struct{}{}
+	}
+}
+
+// ClearRefundLines clears the "refund_lines" edge to the RefundLine entity.
+func (m *ProductMutation) ClearRefundLines() {
+	m.clearedrefund_lines = true
+}
+
+// RefundLinesCleared reports if the "refund_lines" edge to the RefundLine entity was cleared.
+func (m *ProductMutation) RefundLinesCleared() bool {
+	return m.clearedrefund_lines
+}
+
+// RemoveRefundLineIDs removes the "refund_lines" edge to the RefundLine entity by IDs.
+func (m *ProductMutation) RemoveRefundLineIDs(ids ...int64) {
+	if m.removedrefund_lines == nil {
+		m.removedrefund_lines = make(map[int64]struct{})
+	}
+	for i := range ids {
+		delete(m.refund_lines, ids[i])
+		m.removedrefund_lines[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedRefundLines returns the removed IDs of the "refund_lines" edge to the RefundLine entity.
+func (m *ProductMutation) RemovedRefundLinesIDs() (ids []int64) {
+	for id := range m.removedrefund_lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RefundLinesIDs returns the "refund_lines" edge IDs in the mutation.
+func (m *ProductMutation) RefundLinesIDs() (ids []int64) {
+	for id := range m.refund_lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetRefundLines resets all changes to the "refund_lines" edge.
+func (m *ProductMutation) ResetRefundLines() {
+	m.refund_lines = nil
+	m.clearedrefund_lines = false
+	m.removedrefund_lines = nil
+}
+
 // Where appends a list predicates to the ProductMutation builder.
 func (m *ProductMutation) Where(ps ...predicate.Product) {
 	m.predicates = append(m.predicates, ps...)
@@ -15041,9 +15799,12 @@ func (m *ProductMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ProductMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.order_lines != nil {
 		edges = append(edges, product.EdgeOrderLines)
+	}
+	if m.refund_lines != nil {
+		edges = append(edges, product.EdgeRefundLines)
 	}
 	return edges
 }
@@ -15058,15 +15819,24 @@ func (m *ProductMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case product.EdgeRefundLines:
+		ids := make([]ent.Value, 0, len(m.refund_lines))
+		for id := range m.refund_lines {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ProductMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.removedorder_lines != nil {
 		edges = append(edges, product.EdgeOrderLines)
+	}
+	if m.removedrefund_lines != nil {
+		edges = append(edges, product.EdgeRefundLines)
 	}
 	return edges
 }
@@ -15081,15 +15851,24 @@ func (m *ProductMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case product.EdgeRefundLines:
+		ids := make([]ent.Value, 0, len(m.removedrefund_lines))
+		for id := range m.removedrefund_lines {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ProductMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.clearedorder_lines {
 		edges = append(edges, product.EdgeOrderLines)
+	}
+	if m.clearedrefund_lines {
+		edges = append(edges, product.EdgeRefundLines)
 	}
 	return edges
 }
@@ -15100,6 +15879,8 @@ func (m *ProductMutation) EdgeCleared(name string) bool {
 	switch name {
 	case product.EdgeOrderLines:
 		return m.clearedorder_lines
+	case product.EdgeRefundLines:
+		return m.clearedrefund_lines
 	}
 	return false
 }
@@ -15119,8 +15900,2184 @@ func (m *ProductMutation) ResetEdge(name string) error {
 	case product.EdgeOrderLines:
 		m.ResetOrderLines()
 		return nil
+	case product.EdgeRefundLines:
+		m.ResetRefundLines()
+		return nil
 	}
 	return fmt.Errorf("unknown Product edge %s", name)
+}
+
+// RefundMutation represents an operation that mutates the Refund nodes in the graph.
+type RefundMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *string
+	method          *refund.Method
+	status          *refund.Status
+	amount_minor    *int64
+	addamount_minor *int64
+	currency        *string
+	attempt_id      *string
+	restock         *bool
+	restocked_at    *time.Time
+	reason          *string
+	administrator   *string
+	failure_reason  *string
+	look_at         *time.Time
+	looks           *int
+	addlooks        *int
+	last_error      *string
+	created_at      *time.Time
+	updated_at      *time.Time
+	clearedFields   map[string]struct{}
+	_order          *string
+	cleared_order   bool
+	lines           map[int64]struct{}
+	removedlines    map[int64]struct{}
+	clearedlines    bool
+	done            bool
+	oldValue        func(context.Context) (*Refund, error)
+	predicates      []predicate.Refund
+}
+
+var _ ent.Mutation = (*RefundMutation)(nil)
+
+// refundOption allows management of the mutation configuration using functional options.
+type refundOption func(*RefundMutation)
+
+// newRefundMutation creates new mutation for the Refund entity.
+func newRefundMutation(c config, op Op, opts ...refundOption) *RefundMutation {
+	m := &RefundMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeRefund,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withRefundID sets the ID field of the mutation.
+func withRefundID(id string) refundOption {
+	return func(m *RefundMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Refund
+		)
+		m.oldValue = func(ctx context.Context) (*Refund, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Refund.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withRefund sets the old Refund of the mutation.
+func withRefund(node *Refund) refundOption {
+	return func(m *RefundMutation) {
+		m.oldValue = func(context.Context) (*Refund, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m RefundMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m RefundMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Refund entities.
+func (m *RefundMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *RefundMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *RefundMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Refund.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *RefundMutation) SetOrderID(s string) {
+	m._order = &s
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *RefundMutation) OrderID() (r string, exists bool) {
+	v := m._order
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldOrderID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *RefundMutation) ResetOrderID() {
+	m._order = nil
+}
+
+// SetMethod sets the "method" field.
+func (m *RefundMutation) SetMethod(r refund.Method) {
+	m.method = &r
+}
+
+// Method returns the value of the "method" field in the mutation.
+func (m *RefundMutation) Method() (r refund.Method, exists bool) {
+	v := m.method
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMethod returns the old "method" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldMethod(ctx context.Context) (v refund.Method, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMethod is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMethod requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMethod: %w", err)
+	}
+	return oldValue.Method, nil
+}
+
+// ResetMethod resets all changes to the "method" field.
+func (m *RefundMutation) ResetMethod() {
+	m.method = nil
+}
+
+// SetStatus sets the "status" field.
+func (m *RefundMutation) SetStatus(r refund.Status) {
+	m.status = &r
+}
+
+// Status returns the value of the "status" field in the mutation.
+func (m *RefundMutation) Status() (r refund.Status, exists bool) {
+	v := m.status
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStatus returns the old "status" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldStatus(ctx context.Context) (v refund.Status, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStatus is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStatus requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStatus: %w", err)
+	}
+	return oldValue.Status, nil
+}
+
+// ResetStatus resets all changes to the "status" field.
+func (m *RefundMutation) ResetStatus() {
+	m.status = nil
+}
+
+// SetAmountMinor sets the "amount_minor" field.
+func (m *RefundMutation) SetAmountMinor(i int64) {
+	m.amount_minor = &i
+	m.addamount_minor = nil
+}
+
+// AmountMinor returns the value of the "amount_minor" field in the mutation.
+func (m *RefundMutation) AmountMinor() (r int64, exists bool) {
+	v := m.amount_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmountMinor returns the old "amount_minor" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldAmountMinor(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmountMinor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmountMinor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmountMinor: %w", err)
+	}
+	return oldValue.AmountMinor, nil
+}
+
+// AddAmountMinor adds i to the "amount_minor" field.
+func (m *RefundMutation) AddAmountMinor(i int64) {
+	if m.addamount_minor != nil {
+		*m.addamount_minor += i
+	} else {
+		m.addamount_minor = &i
+	}
+}
+
+// AddedAmountMinor returns the value that was added to the "amount_minor" field in this mutation.
+func (m *RefundMutation) AddedAmountMinor() (r int64, exists bool) {
+	v := m.addamount_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmountMinor resets all changes to the "amount_minor" field.
+func (m *RefundMutation) ResetAmountMinor() {
+	m.amount_minor = nil
+	m.addamount_minor = nil
+}
+
+// SetCurrency sets the "currency" field.
+func (m *RefundMutation) SetCurrency(s string) {
+	m.currency = &s
+}
+
+// Currency returns the value of the "currency" field in the mutation.
+func (m *RefundMutation) Currency() (r string, exists bool) {
+	v := m.currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCurrency returns the old "currency" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
+	}
+	return oldValue.Currency, nil
+}
+
+// ResetCurrency resets all changes to the "currency" field.
+func (m *RefundMutation) ResetCurrency() {
+	m.currency = nil
+}
+
+// SetAttemptID sets the "attempt_id" field.
+func (m *RefundMutation) SetAttemptID(s string) {
+	m.attempt_id = &s
+}
+
+// AttemptID returns the value of the "attempt_id" field in the mutation.
+func (m *RefundMutation) AttemptID() (r string, exists bool) {
+	v := m.attempt_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAttemptID returns the old "attempt_id" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldAttemptID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAttemptID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAttemptID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAttemptID: %w", err)
+	}
+	return oldValue.AttemptID, nil
+}
+
+// ClearAttemptID clears the value of the "attempt_id" field.
+func (m *RefundMutation) ClearAttemptID() {
+	m.attempt_id = nil
+	m.clearedFields[refund.FieldAttemptID] = struct{}{}
+}
+
+// AttemptIDCleared returns if the "attempt_id" field was cleared in this mutation.
+func (m *RefundMutation) AttemptIDCleared() bool {
+	_, ok := m.clearedFields[refund.FieldAttemptID]
+	return ok
+}
+
+// ResetAttemptID resets all changes to the "attempt_id" field.
+func (m *RefundMutation) ResetAttemptID() {
+	m.attempt_id = nil
+	delete(m.clearedFields, refund.FieldAttemptID)
+}
+
+// SetRestock sets the "restock" field.
+func (m *RefundMutation) SetRestock(b bool) {
+	m.restock = &b
+}
+
+// Restock returns the value of the "restock" field in the mutation.
+func (m *RefundMutation) Restock() (r bool, exists bool) {
+	v := m.restock
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRestock returns the old "restock" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldRestock(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRestock is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRestock requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRestock: %w", err)
+	}
+	return oldValue.Restock, nil
+}
+
+// ResetRestock resets all changes to the "restock" field.
+func (m *RefundMutation) ResetRestock() {
+	m.restock = nil
+}
+
+// SetRestockedAt sets the "restocked_at" field.
+func (m *RefundMutation) SetRestockedAt(t time.Time) {
+	m.restocked_at = &t
+}
+
+// RestockedAt returns the value of the "restocked_at" field in the mutation.
+func (m *RefundMutation) RestockedAt() (r time.Time, exists bool) {
+	v := m.restocked_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRestockedAt returns the old "restocked_at" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldRestockedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRestockedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRestockedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRestockedAt: %w", err)
+	}
+	return oldValue.RestockedAt, nil
+}
+
+// ClearRestockedAt clears the value of the "restocked_at" field.
+func (m *RefundMutation) ClearRestockedAt() {
+	m.restocked_at = nil
+	m.clearedFields[refund.FieldRestockedAt] = struct{}{}
+}
+
+// RestockedAtCleared returns if the "restocked_at" field was cleared in this mutation.
+func (m *RefundMutation) RestockedAtCleared() bool {
+	_, ok := m.clearedFields[refund.FieldRestockedAt]
+	return ok
+}
+
+// ResetRestockedAt resets all changes to the "restocked_at" field.
+func (m *RefundMutation) ResetRestockedAt() {
+	m.restocked_at = nil
+	delete(m.clearedFields, refund.FieldRestockedAt)
+}
+
+// SetReason sets the "reason" field.
+func (m *RefundMutation) SetReason(s string) {
+	m.reason = &s
+}
+
+// Reason returns the value of the "reason" field in the mutation.
+func (m *RefundMutation) Reason() (r string, exists bool) {
+	v := m.reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReason returns the old "reason" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReason: %w", err)
+	}
+	return oldValue.Reason, nil
+}
+
+// ResetReason resets all changes to the "reason" field.
+func (m *RefundMutation) ResetReason() {
+	m.reason = nil
+}
+
+// SetAdministrator sets the "administrator" field.
+func (m *RefundMutation) SetAdministrator(s string) {
+	m.administrator = &s
+}
+
+// Administrator returns the value of the "administrator" field in the mutation.
+func (m *RefundMutation) Administrator() (r string, exists bool) {
+	v := m.administrator
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAdministrator returns the old "administrator" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldAdministrator(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAdministrator is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAdministrator requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAdministrator: %w", err)
+	}
+	return oldValue.Administrator, nil
+}
+
+// ResetAdministrator resets all changes to the "administrator" field.
+func (m *RefundMutation) ResetAdministrator() {
+	m.administrator = nil
+}
+
+// SetFailureReason sets the "failure_reason" field.
+func (m *RefundMutation) SetFailureReason(s string) {
+	m.failure_reason = &s
+}
+
+// FailureReason returns the value of the "failure_reason" field in the mutation.
+func (m *RefundMutation) FailureReason() (r string, exists bool) {
+	v := m.failure_reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFailureReason returns the old "failure_reason" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldFailureReason(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFailureReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFailureReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFailureReason: %w", err)
+	}
+	return oldValue.FailureReason, nil
+}
+
+// ResetFailureReason resets all changes to the "failure_reason" field.
+func (m *RefundMutation) ResetFailureReason() {
+	m.failure_reason = nil
+}
+
+// SetLookAt sets the "look_at" field.
+func (m *RefundMutation) SetLookAt(t time.Time) {
+	m.look_at = &t
+}
+
+// LookAt returns the value of the "look_at" field in the mutation.
+func (m *RefundMutation) LookAt() (r time.Time, exists bool) {
+	v := m.look_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLookAt returns the old "look_at" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldLookAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLookAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLookAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLookAt: %w", err)
+	}
+	return oldValue.LookAt, nil
+}
+
+// ClearLookAt clears the value of the "look_at" field.
+func (m *RefundMutation) ClearLookAt() {
+	m.look_at = nil
+	m.clearedFields[refund.FieldLookAt] = struct{}{}
+}
+
+// LookAtCleared returns if the "look_at" field was cleared in this mutation.
+func (m *RefundMutation) LookAtCleared() bool {
+	_, ok := m.clearedFields[refund.FieldLookAt]
+	return ok
+}
+
+// ResetLookAt resets all changes to the "look_at" field.
+func (m *RefundMutation) ResetLookAt() {
+	m.look_at = nil
+	delete(m.clearedFields, refund.FieldLookAt)
+}
+
+// SetLooks sets the "looks" field.
+func (m *RefundMutation) SetLooks(i int) {
+	m.looks = &i
+	m.addlooks = nil
+}
+
+// Looks returns the value of the "looks" field in the mutation.
+func (m *RefundMutation) Looks() (r int, exists bool) {
+	v := m.looks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLooks returns the old "looks" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldLooks(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLooks is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLooks requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLooks: %w", err)
+	}
+	return oldValue.Looks, nil
+}
+
+// AddLooks adds i to the "looks" field.
+func (m *RefundMutation) AddLooks(i int) {
+	if m.addlooks != nil {
+		*m.addlooks += i
+	} else {
+		m.addlooks = &i
+	}
+}
+
+// AddedLooks returns the value that was added to the "looks" field in this mutation.
+func (m *RefundMutation) AddedLooks() (r int, exists bool) {
+	v := m.addlooks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLooks resets all changes to the "looks" field.
+func (m *RefundMutation) ResetLooks() {
+	m.looks = nil
+	m.addlooks = nil
+}
+
+// SetLastError sets the "last_error" field.
+func (m *RefundMutation) SetLastError(s string) {
+	m.last_error = &s
+}
+
+// LastError returns the value of the "last_error" field in the mutation.
+func (m *RefundMutation) LastError() (r string, exists bool) {
+	v := m.last_error
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLastError returns the old "last_error" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldLastError(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLastError is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLastError requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLastError: %w", err)
+	}
+	return oldValue.LastError, nil
+}
+
+// ResetLastError resets all changes to the "last_error" field.
+func (m *RefundMutation) ResetLastError() {
+	m.last_error = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *RefundMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *RefundMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *RefundMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *RefundMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *RefundMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *RefundMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearOrder clears the "order" edge to the Order entity.
+func (m *RefundMutation) ClearOrder() {
+	m.cleared_order = true
+	m.clearedFields[refund.FieldOrderID] = struct{}{}
+}
+
+// OrderCleared reports if the "order" edge to the Order entity was cleared.
+func (m *RefundMutation) OrderCleared() bool {
+	return m.cleared_order
+}
+
+// OrderIDs returns the "order" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// OrderID instead. It exists only for internal usage by the builders.
+func (m *RefundMutation) OrderIDs() (ids []string) {
+	if id := m._order; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetOrder resets all changes to the "order" edge.
+func (m *RefundMutation) ResetOrder() {
+	m._order = nil
+	m.cleared_order = false
+}
+
+// AddLineIDs adds the "lines" edge to the RefundLine entity by ids.
+func (m *RefundMutation) AddLineIDs(ids ...int64) {
+	if m.lines == nil {
+		m.lines = make(map[int64]struct{})
+	}
+	for i := range ids {
+		m.lines[ids[i]] = struct{}{}
+	}
+}
+
+// ClearLines clears the "lines" edge to the RefundLine entity.
+func (m *RefundMutation) ClearLines() {
+	m.clearedlines = true
+}
+
+// LinesCleared reports if the "lines" edge to the RefundLine entity was cleared.
+func (m *RefundMutation) LinesCleared() bool {
+	return m.clearedlines
+}
+
+// RemoveLineIDs removes the "lines" edge to the RefundLine entity by IDs.
+func (m *RefundMutation) RemoveLineIDs(ids ...int64) {
+	if m.removedlines == nil {
+		m.removedlines = make(map[int64]struct{})
+	}
+	for i := range ids {
+		delete(m.lines, ids[i])
+		m.removedlines[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedLines returns the removed IDs of the "lines" edge to the RefundLine entity.
+func (m *RefundMutation) RemovedLinesIDs() (ids []int64) {
+	for id := range m.removedlines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// LinesIDs returns the "lines" edge IDs in the mutation.
+func (m *RefundMutation) LinesIDs() (ids []int64) {
+	for id := range m.lines {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetLines resets all changes to the "lines" edge.
+func (m *RefundMutation) ResetLines() {
+	m.lines = nil
+	m.clearedlines = false
+	m.removedlines = nil
+}
+
+// Where appends a list predicates to the RefundMutation builder.
+func (m *RefundMutation) Where(ps ...predicate.Refund) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the RefundMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *RefundMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Refund, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *RefundMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *RefundMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Refund).
+func (m *RefundMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *RefundMutation) Fields() []string {
+	fields := make([]string, 0, 16)
+	if m._order != nil {
+		fields = append(fields, refund.FieldOrderID)
+	}
+	if m.method != nil {
+		fields = append(fields, refund.FieldMethod)
+	}
+	if m.status != nil {
+		fields = append(fields, refund.FieldStatus)
+	}
+	if m.amount_minor != nil {
+		fields = append(fields, refund.FieldAmountMinor)
+	}
+	if m.currency != nil {
+		fields = append(fields, refund.FieldCurrency)
+	}
+	if m.attempt_id != nil {
+		fields = append(fields, refund.FieldAttemptID)
+	}
+	if m.restock != nil {
+		fields = append(fields, refund.FieldRestock)
+	}
+	if m.restocked_at != nil {
+		fields = append(fields, refund.FieldRestockedAt)
+	}
+	if m.reason != nil {
+		fields = append(fields, refund.FieldReason)
+	}
+	if m.administrator != nil {
+		fields = append(fields, refund.FieldAdministrator)
+	}
+	if m.failure_reason != nil {
+		fields = append(fields, refund.FieldFailureReason)
+	}
+	if m.look_at != nil {
+		fields = append(fields, refund.FieldLookAt)
+	}
+	if m.looks != nil {
+		fields = append(fields, refund.FieldLooks)
+	}
+	if m.last_error != nil {
+		fields = append(fields, refund.FieldLastError)
+	}
+	if m.created_at != nil {
+		fields = append(fields, refund.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, refund.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *RefundMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case refund.FieldOrderID:
+		return m.OrderID()
+	case refund.FieldMethod:
+		return m.Method()
+	case refund.FieldStatus:
+		return m.Status()
+	case refund.FieldAmountMinor:
+		return m.AmountMinor()
+	case refund.FieldCurrency:
+		return m.Currency()
+	case refund.FieldAttemptID:
+		return m.AttemptID()
+	case refund.FieldRestock:
+		return m.Restock()
+	case refund.FieldRestockedAt:
+		return m.RestockedAt()
+	case refund.FieldReason:
+		return m.Reason()
+	case refund.FieldAdministrator:
+		return m.Administrator()
+	case refund.FieldFailureReason:
+		return m.FailureReason()
+	case refund.FieldLookAt:
+		return m.LookAt()
+	case refund.FieldLooks:
+		return m.Looks()
+	case refund.FieldLastError:
+		return m.LastError()
+	case refund.FieldCreatedAt:
+		return m.CreatedAt()
+	case refund.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *RefundMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case refund.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case refund.FieldMethod:
+		return m.OldMethod(ctx)
+	case refund.FieldStatus:
+		return m.OldStatus(ctx)
+	case refund.FieldAmountMinor:
+		return m.OldAmountMinor(ctx)
+	case refund.FieldCurrency:
+		return m.OldCurrency(ctx)
+	case refund.FieldAttemptID:
+		return m.OldAttemptID(ctx)
+	case refund.FieldRestock:
+		return m.OldRestock(ctx)
+	case refund.FieldRestockedAt:
+		return m.OldRestockedAt(ctx)
+	case refund.FieldReason:
+		return m.OldReason(ctx)
+	case refund.FieldAdministrator:
+		return m.OldAdministrator(ctx)
+	case refund.FieldFailureReason:
+		return m.OldFailureReason(ctx)
+	case refund.FieldLookAt:
+		return m.OldLookAt(ctx)
+	case refund.FieldLooks:
+		return m.OldLooks(ctx)
+	case refund.FieldLastError:
+		return m.OldLastError(ctx)
+	case refund.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case refund.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown Refund field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RefundMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case refund.FieldOrderID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case refund.FieldMethod:
+		v, ok := value.(refund.Method)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMethod(v)
+		return nil
+	case refund.FieldStatus:
+		v, ok := value.(refund.Status)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStatus(v)
+		return nil
+	case refund.FieldAmountMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmountMinor(v)
+		return nil
+	case refund.FieldCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCurrency(v)
+		return nil
+	case refund.FieldAttemptID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAttemptID(v)
+		return nil
+	case refund.FieldRestock:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRestock(v)
+		return nil
+	case refund.FieldRestockedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRestockedAt(v)
+		return nil
+	case refund.FieldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReason(v)
+		return nil
+	case refund.FieldAdministrator:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAdministrator(v)
+		return nil
+	case refund.FieldFailureReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFailureReason(v)
+		return nil
+	case refund.FieldLookAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLookAt(v)
+		return nil
+	case refund.FieldLooks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLooks(v)
+		return nil
+	case refund.FieldLastError:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLastError(v)
+		return nil
+	case refund.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case refund.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Refund field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *RefundMutation) AddedFields() []string {
+	var fields []string
+	if m.addamount_minor != nil {
+		fields = append(fields, refund.FieldAmountMinor)
+	}
+	if m.addlooks != nil {
+		fields = append(fields, refund.FieldLooks)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *RefundMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case refund.FieldAmountMinor:
+		return m.AddedAmountMinor()
+	case refund.FieldLooks:
+		return m.AddedLooks()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RefundMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case refund.FieldAmountMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmountMinor(v)
+		return nil
+	case refund.FieldLooks:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLooks(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Refund numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *RefundMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(refund.FieldAttemptID) {
+		fields = append(fields, refund.FieldAttemptID)
+	}
+	if m.FieldCleared(refund.FieldRestockedAt) {
+		fields = append(fields, refund.FieldRestockedAt)
+	}
+	if m.FieldCleared(refund.FieldLookAt) {
+		fields = append(fields, refund.FieldLookAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *RefundMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *RefundMutation) ClearField(name string) error {
+	switch name {
+	case refund.FieldAttemptID:
+		m.ClearAttemptID()
+		return nil
+	case refund.FieldRestockedAt:
+		m.ClearRestockedAt()
+		return nil
+	case refund.FieldLookAt:
+		m.ClearLookAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Refund nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *RefundMutation) ResetField(name string) error {
+	switch name {
+	case refund.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case refund.FieldMethod:
+		m.ResetMethod()
+		return nil
+	case refund.FieldStatus:
+		m.ResetStatus()
+		return nil
+	case refund.FieldAmountMinor:
+		m.ResetAmountMinor()
+		return nil
+	case refund.FieldCurrency:
+		m.ResetCurrency()
+		return nil
+	case refund.FieldAttemptID:
+		m.ResetAttemptID()
+		return nil
+	case refund.FieldRestock:
+		m.ResetRestock()
+		return nil
+	case refund.FieldRestockedAt:
+		m.ResetRestockedAt()
+		return nil
+	case refund.FieldReason:
+		m.ResetReason()
+		return nil
+	case refund.FieldAdministrator:
+		m.ResetAdministrator()
+		return nil
+	case refund.FieldFailureReason:
+		m.ResetFailureReason()
+		return nil
+	case refund.FieldLookAt:
+		m.ResetLookAt()
+		return nil
+	case refund.FieldLooks:
+		m.ResetLooks()
+		return nil
+	case refund.FieldLastError:
+		m.ResetLastError()
+		return nil
+	case refund.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case refund.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Refund field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *RefundMutation) AddedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m._order != nil {
+		edges = append(edges, refund.EdgeOrder)
+	}
+	if m.lines != nil {
+		edges = append(edges, refund.EdgeLines)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *RefundMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case refund.EdgeOrder:
+		if id := m._order; id != nil {
+			return []ent.Value{*id}
+		}
+	case refund.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.lines))
+		for id := range m.lines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *RefundMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.removedlines != nil {
+		edges = append(edges, refund.EdgeLines)
+	}
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *RefundMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case refund.EdgeLines:
+		ids := make([]ent.Value, 0, len(m.removedlines))
+		for id := range m.removedlines {
+			ids = append(ids, id)
+		}
+		return ids
+	}
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *RefundMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 2)
+	if m.cleared_order {
+		edges = append(edges, refund.EdgeOrder)
+	}
+	if m.clearedlines {
+		edges = append(edges, refund.EdgeLines)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *RefundMutation) EdgeCleared(name string) bool {
+	switch name {
+	case refund.EdgeOrder:
+		return m.cleared_order
+	case refund.EdgeLines:
+		return m.clearedlines
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *RefundMutation) ClearEdge(name string) error {
+	switch name {
+	case refund.EdgeOrder:
+		m.ClearOrder()
+		return nil
+	}
+	return fmt.Errorf("unknown Refund unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *RefundMutation) ResetEdge(name string) error {
+	switch name {
+	case refund.EdgeOrder:
+		m.ResetOrder()
+		return nil
+	case refund.EdgeLines:
+		m.ResetLines()
+		return nil
+	}
+	return fmt.Errorf("unknown Refund edge %s", name)
+}
+
+// RefundLineMutation represents an operation that mutates the RefundLine nodes in the graph.
+type RefundLineMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *int64
+	quantity          *int64
+	addquantity       *int64
+	amount_minor      *int64
+	addamount_minor   *int64
+	clearedFields     map[string]struct{}
+	refund            *string
+	clearedrefund     bool
+	order_line        *int64
+	clearedorder_line bool
+	product           *string
+	clearedproduct    bool
+	done              bool
+	oldValue          func(context.Context) (*RefundLine, error)
+	predicates        []predicate.RefundLine
+}
+
+var _ ent.Mutation = (*RefundLineMutation)(nil)
+
+// refundlineOption allows management of the mutation configuration using functional options.
+type refundlineOption func(*RefundLineMutation)
+
+// newRefundLineMutation creates new mutation for the RefundLine entity.
+func newRefundLineMutation(c config, op Op, opts ...refundlineOption) *RefundLineMutation {
+	m := &RefundLineMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeRefundLine,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withRefundLineID sets the ID field of the mutation.
+func withRefundLineID(id int64) refundlineOption {
+	return func(m *RefundLineMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *RefundLine
+		)
+		m.oldValue = func(ctx context.Context) (*RefundLine, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().RefundLine.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withRefundLine sets the old RefundLine of the mutation.
+func withRefundLine(node *RefundLine) refundlineOption {
+	return func(m *RefundLineMutation) {
+		m.oldValue = func(context.Context) (*RefundLine, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m RefundLineMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m RefundLineMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of RefundLine entities.
+func (m *RefundLineMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *RefundLineMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *RefundLineMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().RefundLine.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRefundID sets the "refund_id" field.
+func (m *RefundLineMutation) SetRefundID(s string) {
+	m.refund = &s
+}
+
+// RefundID returns the value of the "refund_id" field in the mutation.
+func (m *RefundLineMutation) RefundID() (r string, exists bool) {
+	v := m.refund
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundID returns the old "refund_id" field's value of the RefundLine entity.
+// If the RefundLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundLineMutation) OldRefundID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundID: %w", err)
+	}
+	return oldValue.RefundID, nil
+}
+
+// ResetRefundID resets all changes to the "refund_id" field.
+func (m *RefundLineMutation) ResetRefundID() {
+	m.refund = nil
+}
+
+// SetOrderLineID sets the "order_line_id" field.
+func (m *RefundLineMutation) SetOrderLineID(i int64) {
+	m.order_line = &i
+}
+
+// OrderLineID returns the value of the "order_line_id" field in the mutation.
+func (m *RefundLineMutation) OrderLineID() (r int64, exists bool) {
+	v := m.order_line
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderLineID returns the old "order_line_id" field's value of the RefundLine entity.
+// If the RefundLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundLineMutation) OldOrderLineID(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderLineID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderLineID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderLineID: %w", err)
+	}
+	return oldValue.OrderLineID, nil
+}
+
+// ResetOrderLineID resets all changes to the "order_line_id" field.
+func (m *RefundLineMutation) ResetOrderLineID() {
+	m.order_line = nil
+}
+
+// SetProductID sets the "product_id" field.
+func (m *RefundLineMutation) SetProductID(s string) {
+	m.product = &s
+}
+
+// ProductID returns the value of the "product_id" field in the mutation.
+func (m *RefundLineMutation) ProductID() (r string, exists bool) {
+	v := m.product
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProductID returns the old "product_id" field's value of the RefundLine entity.
+// If the RefundLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundLineMutation) OldProductID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProductID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProductID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProductID: %w", err)
+	}
+	return oldValue.ProductID, nil
+}
+
+// ResetProductID resets all changes to the "product_id" field.
+func (m *RefundLineMutation) ResetProductID() {
+	m.product = nil
+}
+
+// SetQuantity sets the "quantity" field.
+func (m *RefundLineMutation) SetQuantity(i int64) {
+	m.quantity = &i
+	m.addquantity = nil
+}
+
+// Quantity returns the value of the "quantity" field in the mutation.
+func (m *RefundLineMutation) Quantity() (r int64, exists bool) {
+	v := m.quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldQuantity returns the old "quantity" field's value of the RefundLine entity.
+// If the RefundLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundLineMutation) OldQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldQuantity: %w", err)
+	}
+	return oldValue.Quantity, nil
+}
+
+// AddQuantity adds i to the "quantity" field.
+func (m *RefundLineMutation) AddQuantity(i int64) {
+	if m.addquantity != nil {
+		*m.addquantity += i
+	} else {
+		m.addquantity = &i
+	}
+}
+
+// AddedQuantity returns the value that was added to the "quantity" field in this mutation.
+func (m *RefundLineMutation) AddedQuantity() (r int64, exists bool) {
+	v := m.addquantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetQuantity resets all changes to the "quantity" field.
+func (m *RefundLineMutation) ResetQuantity() {
+	m.quantity = nil
+	m.addquantity = nil
+}
+
+// SetAmountMinor sets the "amount_minor" field.
+func (m *RefundLineMutation) SetAmountMinor(i int64) {
+	m.amount_minor = &i
+	m.addamount_minor = nil
+}
+
+// AmountMinor returns the value of the "amount_minor" field in the mutation.
+func (m *RefundLineMutation) AmountMinor() (r int64, exists bool) {
+	v := m.amount_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAmountMinor returns the old "amount_minor" field's value of the RefundLine entity.
+// If the RefundLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundLineMutation) OldAmountMinor(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAmountMinor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAmountMinor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAmountMinor: %w", err)
+	}
+	return oldValue.AmountMinor, nil
+}
+
+// AddAmountMinor adds i to the "amount_minor" field.
+func (m *RefundLineMutation) AddAmountMinor(i int64) {
+	if m.addamount_minor != nil {
+		*m.addamount_minor += i
+	} else {
+		m.addamount_minor = &i
+	}
+}
+
+// AddedAmountMinor returns the value that was added to the "amount_minor" field in this mutation.
+func (m *RefundLineMutation) AddedAmountMinor() (r int64, exists bool) {
+	v := m.addamount_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetAmountMinor resets all changes to the "amount_minor" field.
+func (m *RefundLineMutation) ResetAmountMinor() {
+	m.amount_minor = nil
+	m.addamount_minor = nil
+}
+
+// ClearRefund clears the "refund" edge to the Refund entity.
+func (m *RefundLineMutation) ClearRefund() {
+	m.clearedrefund = true
+	m.clearedFields[refundline.FieldRefundID] = struct{}{}
+}
+
+// RefundCleared reports if the "refund" edge to the Refund entity was cleared.
+func (m *RefundLineMutation) RefundCleared() bool {
+	return m.clearedrefund
+}
+
+// RefundIDs returns the "refund" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RefundID instead. It exists only for internal usage by the builders.
+func (m *RefundLineMutation) RefundIDs() (ids []string) {
+	if id := m.refund; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRefund resets all changes to the "refund" edge.
+func (m *RefundLineMutation) ResetRefund() {
+	m.refund = nil
+	m.clearedrefund = false
+}
+
+// ClearOrderLine clears the "order_line" edge to the OrderLine entity.
+func (m *RefundLineMutation) ClearOrderLine() {
+	m.clearedorder_line = true
+	m.clearedFields[refundline.FieldOrderLineID] = struct{}{}
+}
+
+// OrderLineCleared reports if the "order_line" edge to the OrderLine entity was cleared.
+func (m *RefundLineMutation) OrderLineCleared() bool {
+	return m.clearedorder_line
+}
+
+// OrderLineIDs returns the "order_line" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// OrderLineID instead. It exists only for internal usage by the builders.
+func (m *RefundLineMutation) OrderLineIDs() (ids []int64) {
+	if id := m.order_line; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetOrderLine resets all changes to the "order_line" edge.
+func (m *RefundLineMutation) ResetOrderLine() {
+	m.order_line = nil
+	m.clearedorder_line = false
+}
+
+// ClearProduct clears the "product" edge to the Product entity.
+func (m *RefundLineMutation) ClearProduct() {
+	m.clearedproduct = true
+	m.clearedFields[refundline.FieldProductID] = struct{}{}
+}
+
+// ProductCleared reports if the "product" edge to the Product entity was cleared.
+func (m *RefundLineMutation) ProductCleared() bool {
+	return m.clearedproduct
+}
+
+// ProductIDs returns the "product" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ProductID instead. It exists only for internal usage by the builders.
+func (m *RefundLineMutation) ProductIDs() (ids []string) {
+	if id := m.product; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetProduct resets all changes to the "product" edge.
+func (m *RefundLineMutation) ResetProduct() {
+	m.product = nil
+	m.clearedproduct = false
+}
+
+// Where appends a list predicates to the RefundLineMutation builder.
+func (m *RefundLineMutation) Where(ps ...predicate.RefundLine) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the RefundLineMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *RefundLineMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.RefundLine, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *RefundLineMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *RefundLineMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (RefundLine).
+func (m *RefundLineMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *RefundLineMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.refund != nil {
+		fields = append(fields, refundline.FieldRefundID)
+	}
+	if m.order_line != nil {
+		fields = append(fields, refundline.FieldOrderLineID)
+	}
+	if m.product != nil {
+		fields = append(fields, refundline.FieldProductID)
+	}
+	if m.quantity != nil {
+		fields = append(fields, refundline.FieldQuantity)
+	}
+	if m.amount_minor != nil {
+		fields = append(fields, refundline.FieldAmountMinor)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *RefundLineMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case refundline.FieldRefundID:
+		return m.RefundID()
+	case refundline.FieldOrderLineID:
+		return m.OrderLineID()
+	case refundline.FieldProductID:
+		return m.ProductID()
+	case refundline.FieldQuantity:
+		return m.Quantity()
+	case refundline.FieldAmountMinor:
+		return m.AmountMinor()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *RefundLineMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case refundline.FieldRefundID:
+		return m.OldRefundID(ctx)
+	case refundline.FieldOrderLineID:
+		return m.OldOrderLineID(ctx)
+	case refundline.FieldProductID:
+		return m.OldProductID(ctx)
+	case refundline.FieldQuantity:
+		return m.OldQuantity(ctx)
+	case refundline.FieldAmountMinor:
+		return m.OldAmountMinor(ctx)
+	}
+	return nil, fmt.Errorf("unknown RefundLine field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RefundLineMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case refundline.FieldRefundID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundID(v)
+		return nil
+	case refundline.FieldOrderLineID:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderLineID(v)
+		return nil
+	case refundline.FieldProductID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProductID(v)
+		return nil
+	case refundline.FieldQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetQuantity(v)
+		return nil
+	case refundline.FieldAmountMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAmountMinor(v)
+		return nil
+	}
+	return fmt.Errorf("unknown RefundLine field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *RefundLineMutation) AddedFields() []string {
+	var fields []string
+	if m.addquantity != nil {
+		fields = append(fields, refundline.FieldQuantity)
+	}
+	if m.addamount_minor != nil {
+		fields = append(fields, refundline.FieldAmountMinor)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *RefundLineMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case refundline.FieldQuantity:
+		return m.AddedQuantity()
+	case refundline.FieldAmountMinor:
+		return m.AddedAmountMinor()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RefundLineMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case refundline.FieldQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddQuantity(v)
+		return nil
+	case refundline.FieldAmountMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddAmountMinor(v)
+		return nil
+	}
+	return fmt.Errorf("unknown RefundLine numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *RefundLineMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *RefundLineMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *RefundLineMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown RefundLine nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *RefundLineMutation) ResetField(name string) error {
+	switch name {
+	case refundline.FieldRefundID:
+		m.ResetRefundID()
+		return nil
+	case refundline.FieldOrderLineID:
+		m.ResetOrderLineID()
+		return nil
+	case refundline.FieldProductID:
+		m.ResetProductID()
+		return nil
+	case refundline.FieldQuantity:
+		m.ResetQuantity()
+		return nil
+	case refundline.FieldAmountMinor:
+		m.ResetAmountMinor()
+		return nil
+	}
+	return fmt.Errorf("unknown RefundLine field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *RefundLineMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.refund != nil {
+		edges = append(edges, refundline.EdgeRefund)
+	}
+	if m.order_line != nil {
+		edges = append(edges, refundline.EdgeOrderLine)
+	}
+	if m.product != nil {
+		edges = append(edges, refundline.EdgeProduct)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *RefundLineMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case refundline.EdgeRefund:
+		if id := m.refund; id != nil {
+			return []ent.Value{*id}
+		}
+	case refundline.EdgeOrderLine:
+		if id := m.order_line; id != nil {
+			return []ent.Value{*id}
+		}
+	case refundline.EdgeProduct:
+		if id := m.product; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *RefundLineMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *RefundLineMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *RefundLineMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedrefund {
+		edges = append(edges, refundline.EdgeRefund)
+	}
+	if m.clearedorder_line {
+		edges = append(edges, refundline.EdgeOrderLine)
+	}
+	if m.clearedproduct {
+		edges = append(edges, refundline.EdgeProduct)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *RefundLineMutation) EdgeCleared(name string) bool {
+	switch name {
+	case refundline.EdgeRefund:
+		return m.clearedrefund
+	case refundline.EdgeOrderLine:
+		return m.clearedorder_line
+	case refundline.EdgeProduct:
+		return m.clearedproduct
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *RefundLineMutation) ClearEdge(name string) error {
+	switch name {
+	case refundline.EdgeRefund:
+		m.ClearRefund()
+		return nil
+	case refundline.EdgeOrderLine:
+		m.ClearOrderLine()
+		return nil
+	case refundline.EdgeProduct:
+		m.ClearProduct()
+		return nil
+	}
+	return fmt.Errorf("unknown RefundLine unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *RefundLineMutation) ResetEdge(name string) error {
+	switch name {
+	case refundline.EdgeRefund:
+		m.ResetRefund()
+		return nil
+	case refundline.EdgeOrderLine:
+		m.ResetOrderLine()
+		return nil
+	case refundline.EdgeProduct:
+		m.ResetProduct()
+		return nil
+	}
+	return fmt.Errorf("unknown RefundLine edge %s", name)
 }
 
 // SalesStatisticMutation represents an operation that mutates the SalesStatistic nodes in the graph.

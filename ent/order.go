@@ -39,6 +39,14 @@ type Order struct {
 	Currency string `json:"currency,omitempty"`
 	// CouponIssueID holds the value of the "coupon_issue_id" field.
 	CouponIssueID *string `json:"coupon_issue_id,omitempty"`
+	// How many refunds it has. Their order and the end of the order exclude each other by it.
+	RefundCount int `json:"refund_count,omitempty"`
+	// Fulfilment holds the value of the "fulfilment" field.
+	Fulfilment order.Fulfilment `json:"fulfilment,omitempty"`
+	// FulfilledAt holds the value of the "fulfilled_at" field.
+	FulfilledAt *time.Time `json:"fulfilled_at,omitempty"`
+	// Where the parcel can be followed, as the administrator has written it.
+	Tracking string `json:"tracking,omitempty"`
 	// True while the order holds its coupon.
 	CouponSpent bool `json:"coupon_spent,omitempty"`
 	// ExpiresAt holds the value of the "expires_at" field.
@@ -71,11 +79,13 @@ type OrderEdges struct {
 	Lines []*OrderLine `json:"lines,omitempty"`
 	// Payment holds the value of the payment edge.
 	Payment *Payment `json:"payment,omitempty"`
+	// Refunds holds the value of the refunds edge.
+	Refunds []*Refund `json:"refunds,omitempty"`
 	// PaymentAttempts holds the value of the payment_attempts edge.
 	PaymentAttempts []*PaymentAttempt `json:"payment_attempts,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [5]bool
 }
 
 // UserOrErr returns the User value or an error if the edge
@@ -109,10 +119,19 @@ func (e OrderEdges) PaymentOrErr() (*Payment, error) {
 	return nil, &NotLoadedError{edge: "payment"}
 }
 
+// RefundsOrErr returns the Refunds value or an error if the edge
+// was not loaded in eager-loading.
+func (e OrderEdges) RefundsOrErr() ([]*Refund, error) {
+	if e.loadedTypes[3] {
+		return e.Refunds, nil
+	}
+	return nil, &NotLoadedError{edge: "refunds"}
+}
+
 // PaymentAttemptsOrErr returns the PaymentAttempts value or an error if the edge
 // was not loaded in eager-loading.
 func (e OrderEdges) PaymentAttemptsOrErr() ([]*PaymentAttempt, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[4] {
 		return e.PaymentAttempts, nil
 	}
 	return nil, &NotLoadedError{edge: "payment_attempts"}
@@ -125,11 +144,11 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case order.FieldSettled, order.FieldCouponSpent, order.FieldCounted, order.FieldUnattended:
 			values[i] = new(sql.NullBool)
-		case order.FieldSubtotalMinor, order.FieldDiscountMinor, order.FieldTotalMinor, order.FieldAttempts:
+		case order.FieldSubtotalMinor, order.FieldDiscountMinor, order.FieldTotalMinor, order.FieldRefundCount, order.FieldAttempts:
 			values[i] = new(sql.NullInt64)
-		case order.FieldID, order.FieldUserID, order.FieldStatus, order.FieldFailureCode, order.FieldFailureReason, order.FieldCurrency, order.FieldCouponIssueID, order.FieldLastError:
+		case order.FieldID, order.FieldUserID, order.FieldStatus, order.FieldFailureCode, order.FieldFailureReason, order.FieldCurrency, order.FieldCouponIssueID, order.FieldFulfilment, order.FieldTracking, order.FieldLastError:
 			values[i] = new(sql.NullString)
-		case order.FieldExpiresAt, order.FieldNextAttemptAt, order.FieldCreatedAt, order.FieldUpdatedAt:
+		case order.FieldFulfilledAt, order.FieldExpiresAt, order.FieldNextAttemptAt, order.FieldCreatedAt, order.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -212,6 +231,31 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.CouponIssueID = new(string)
 				*_m.CouponIssueID = value.String
+			}
+		case order.FieldRefundCount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field refund_count", values[i])
+			} else if value.Valid {
+				_m.RefundCount = int(value.Int64)
+			}
+		case order.FieldFulfilment:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field fulfilment", values[i])
+			} else if value.Valid {
+				_m.Fulfilment = order.Fulfilment(value.String)
+			}
+		case order.FieldFulfilledAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field fulfilled_at", values[i])
+			} else if value.Valid {
+				_m.FulfilledAt = new(time.Time)
+				*_m.FulfilledAt = value.Time
+			}
+		case order.FieldTracking:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field tracking", values[i])
+			} else if value.Valid {
+				_m.Tracking = value.String
 			}
 		case order.FieldCouponSpent:
 			if value, ok := values[i].(*sql.NullBool); !ok {
@@ -296,6 +340,11 @@ func (_m *Order) QueryPayment() *PaymentQuery {
 	return NewOrderClient(_m.config).QueryPayment(_m)
 }
 
+// QueryRefunds queries the "refunds" edge of the Order entity.
+func (_m *Order) QueryRefunds() *RefundQuery {
+	return NewOrderClient(_m.config).QueryRefunds(_m)
+}
+
 // QueryPaymentAttempts queries the "payment_attempts" edge of the Order entity.
 func (_m *Order) QueryPaymentAttempts() *PaymentAttemptQuery {
 	return NewOrderClient(_m.config).QueryPaymentAttempts(_m)
@@ -355,6 +404,20 @@ func (_m *Order) String() string {
 		builder.WriteString("coupon_issue_id=")
 		builder.WriteString(*v)
 	}
+	builder.WriteString(", ")
+	builder.WriteString("refund_count=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RefundCount))
+	builder.WriteString(", ")
+	builder.WriteString("fulfilment=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Fulfilment))
+	builder.WriteString(", ")
+	if v := _m.FulfilledAt; v != nil {
+		builder.WriteString("fulfilled_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("tracking=")
+	builder.WriteString(_m.Tracking)
 	builder.WriteString(", ")
 	builder.WriteString("coupon_spent=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CouponSpent))

@@ -10,6 +10,7 @@ import (
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
+	"holdfast/ent/refund"
 	"holdfast/ent/user"
 	"time"
 
@@ -120,6 +121,62 @@ func (_c *OrderCreate) SetCouponIssueID(v string) *OrderCreate {
 func (_c *OrderCreate) SetNillableCouponIssueID(v *string) *OrderCreate {
 	if v != nil {
 		_c.SetCouponIssueID(*v)
+	}
+	return _c
+}
+
+// SetRefundCount sets the "refund_count" field.
+func (_c *OrderCreate) SetRefundCount(v int) *OrderCreate {
+	_c.mutation.SetRefundCount(v)
+	return _c
+}
+
+// SetNillableRefundCount sets the "refund_count" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableRefundCount(v *int) *OrderCreate {
+	if v != nil {
+		_c.SetRefundCount(*v)
+	}
+	return _c
+}
+
+// SetFulfilment sets the "fulfilment" field.
+func (_c *OrderCreate) SetFulfilment(v order.Fulfilment) *OrderCreate {
+	_c.mutation.SetFulfilment(v)
+	return _c
+}
+
+// SetNillableFulfilment sets the "fulfilment" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableFulfilment(v *order.Fulfilment) *OrderCreate {
+	if v != nil {
+		_c.SetFulfilment(*v)
+	}
+	return _c
+}
+
+// SetFulfilledAt sets the "fulfilled_at" field.
+func (_c *OrderCreate) SetFulfilledAt(v time.Time) *OrderCreate {
+	_c.mutation.SetFulfilledAt(v)
+	return _c
+}
+
+// SetNillableFulfilledAt sets the "fulfilled_at" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableFulfilledAt(v *time.Time) *OrderCreate {
+	if v != nil {
+		_c.SetFulfilledAt(*v)
+	}
+	return _c
+}
+
+// SetTracking sets the "tracking" field.
+func (_c *OrderCreate) SetTracking(v string) *OrderCreate {
+	_c.mutation.SetTracking(v)
+	return _c
+}
+
+// SetNillableTracking sets the "tracking" field if the given value is not nil.
+func (_c *OrderCreate) SetNillableTracking(v *string) *OrderCreate {
+	if v != nil {
+		_c.SetTracking(*v)
 	}
 	return _c
 }
@@ -295,6 +352,21 @@ func (_c *OrderCreate) SetPayment(v *Payment) *OrderCreate {
 	return _c.SetPaymentID(v.ID)
 }
 
+// AddRefundIDs adds the "refunds" edge to the Refund entity by IDs.
+func (_c *OrderCreate) AddRefundIDs(ids ...string) *OrderCreate {
+	_c.mutation.AddRefundIDs(ids...)
+	return _c
+}
+
+// AddRefunds adds the "refunds" edges to the Refund entity.
+func (_c *OrderCreate) AddRefunds(v ...*Refund) *OrderCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddRefundIDs(ids...)
+}
+
 // AddPaymentAttemptIDs adds the "payment_attempts" edge to the PaymentAttempt entity by IDs.
 func (_c *OrderCreate) AddPaymentAttemptIDs(ids ...string) *OrderCreate {
 	_c.mutation.AddPaymentAttemptIDs(ids...)
@@ -360,6 +432,18 @@ func (_c *OrderCreate) defaults() {
 	if _, ok := _c.mutation.FailureReason(); !ok {
 		v := order.DefaultFailureReason
 		_c.mutation.SetFailureReason(v)
+	}
+	if _, ok := _c.mutation.RefundCount(); !ok {
+		v := order.DefaultRefundCount
+		_c.mutation.SetRefundCount(v)
+	}
+	if _, ok := _c.mutation.Fulfilment(); !ok {
+		v := order.DefaultFulfilment
+		_c.mutation.SetFulfilment(v)
+	}
+	if _, ok := _c.mutation.Tracking(); !ok {
+		v := order.DefaultTracking
+		_c.mutation.SetTracking(v)
 	}
 	if _, ok := _c.mutation.CouponSpent(); !ok {
 		v := order.DefaultCouponSpent
@@ -467,6 +551,30 @@ func (_c *OrderCreate) check() error {
 	if v, ok := _c.mutation.CouponIssueID(); ok {
 		if err := order.CouponIssueIDValidator(v); err != nil {
 			return &ValidationError{Name: "coupon_issue_id", err: fmt.Errorf(`ent: validator failed for field "Order.coupon_issue_id": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.RefundCount(); !ok {
+		return &ValidationError{Name: "refund_count", err: errors.New(`ent: missing required field "Order.refund_count"`)}
+	}
+	if v, ok := _c.mutation.RefundCount(); ok {
+		if err := order.RefundCountValidator(v); err != nil {
+			return &ValidationError{Name: "refund_count", err: fmt.Errorf(`ent: validator failed for field "Order.refund_count": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Fulfilment(); !ok {
+		return &ValidationError{Name: "fulfilment", err: errors.New(`ent: missing required field "Order.fulfilment"`)}
+	}
+	if v, ok := _c.mutation.Fulfilment(); ok {
+		if err := order.FulfilmentValidator(v); err != nil {
+			return &ValidationError{Name: "fulfilment", err: fmt.Errorf(`ent: validator failed for field "Order.fulfilment": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Tracking(); !ok {
+		return &ValidationError{Name: "tracking", err: errors.New(`ent: missing required field "Order.tracking"`)}
+	}
+	if v, ok := _c.mutation.Tracking(); ok {
+		if err := order.TrackingValidator(v); err != nil {
+			return &ValidationError{Name: "tracking", err: fmt.Errorf(`ent: validator failed for field "Order.tracking": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.CouponSpent(); !ok {
@@ -582,6 +690,22 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 		_spec.SetField(order.FieldCouponIssueID, field.TypeString, value)
 		_node.CouponIssueID = &value
 	}
+	if value, ok := _c.mutation.RefundCount(); ok {
+		_spec.SetField(order.FieldRefundCount, field.TypeInt, value)
+		_node.RefundCount = value
+	}
+	if value, ok := _c.mutation.Fulfilment(); ok {
+		_spec.SetField(order.FieldFulfilment, field.TypeEnum, value)
+		_node.Fulfilment = value
+	}
+	if value, ok := _c.mutation.FulfilledAt(); ok {
+		_spec.SetField(order.FieldFulfilledAt, field.TypeTime, value)
+		_node.FulfilledAt = &value
+	}
+	if value, ok := _c.mutation.Tracking(); ok {
+		_spec.SetField(order.FieldTracking, field.TypeString, value)
+		_node.Tracking = value
+	}
 	if value, ok := _c.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
 		_node.CouponSpent = value
@@ -660,6 +784,22 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

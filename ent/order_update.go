@@ -11,6 +11,7 @@ import (
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
 	"holdfast/ent/predicate"
+	"holdfast/ent/refund"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -83,6 +84,75 @@ func (_u *OrderUpdate) SetFailureReason(v string) *OrderUpdate {
 func (_u *OrderUpdate) SetNillableFailureReason(v *string) *OrderUpdate {
 	if v != nil {
 		_u.SetFailureReason(*v)
+	}
+	return _u
+}
+
+// SetRefundCount sets the "refund_count" field.
+func (_u *OrderUpdate) SetRefundCount(v int) *OrderUpdate {
+	_u.mutation.ResetRefundCount()
+	_u.mutation.SetRefundCount(v)
+	return _u
+}
+
+// SetNillableRefundCount sets the "refund_count" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableRefundCount(v *int) *OrderUpdate {
+	if v != nil {
+		_u.SetRefundCount(*v)
+	}
+	return _u
+}
+
+// AddRefundCount adds value to the "refund_count" field.
+func (_u *OrderUpdate) AddRefundCount(v int) *OrderUpdate {
+	_u.mutation.AddRefundCount(v)
+	return _u
+}
+
+// SetFulfilment sets the "fulfilment" field.
+func (_u *OrderUpdate) SetFulfilment(v order.Fulfilment) *OrderUpdate {
+	_u.mutation.SetFulfilment(v)
+	return _u
+}
+
+// SetNillableFulfilment sets the "fulfilment" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableFulfilment(v *order.Fulfilment) *OrderUpdate {
+	if v != nil {
+		_u.SetFulfilment(*v)
+	}
+	return _u
+}
+
+// SetFulfilledAt sets the "fulfilled_at" field.
+func (_u *OrderUpdate) SetFulfilledAt(v time.Time) *OrderUpdate {
+	_u.mutation.SetFulfilledAt(v)
+	return _u
+}
+
+// SetNillableFulfilledAt sets the "fulfilled_at" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableFulfilledAt(v *time.Time) *OrderUpdate {
+	if v != nil {
+		_u.SetFulfilledAt(*v)
+	}
+	return _u
+}
+
+// ClearFulfilledAt clears the value of the "fulfilled_at" field.
+func (_u *OrderUpdate) ClearFulfilledAt() *OrderUpdate {
+	_u.mutation.ClearFulfilledAt()
+	return _u
+}
+
+// SetTracking sets the "tracking" field.
+func (_u *OrderUpdate) SetTracking(v string) *OrderUpdate {
+	_u.mutation.SetTracking(v)
+	return _u
+}
+
+// SetNillableTracking sets the "tracking" field if the given value is not nil.
+func (_u *OrderUpdate) SetNillableTracking(v *string) *OrderUpdate {
+	if v != nil {
+		_u.SetTracking(*v)
 	}
 	return _u
 }
@@ -232,6 +302,21 @@ func (_u *OrderUpdate) SetPayment(v *Payment) *OrderUpdate {
 	return _u.SetPaymentID(v.ID)
 }
 
+// AddRefundIDs adds the "refunds" edge to the Refund entity by IDs.
+func (_u *OrderUpdate) AddRefundIDs(ids ...string) *OrderUpdate {
+	_u.mutation.AddRefundIDs(ids...)
+	return _u
+}
+
+// AddRefunds adds the "refunds" edges to the Refund entity.
+func (_u *OrderUpdate) AddRefunds(v ...*Refund) *OrderUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundIDs(ids...)
+}
+
 // AddPaymentAttemptIDs adds the "payment_attempts" edge to the PaymentAttempt entity by IDs.
 func (_u *OrderUpdate) AddPaymentAttemptIDs(ids ...string) *OrderUpdate {
 	_u.mutation.AddPaymentAttemptIDs(ids...)
@@ -277,6 +362,27 @@ func (_u *OrderUpdate) RemoveLines(v ...*OrderLine) *OrderUpdate {
 func (_u *OrderUpdate) ClearPayment() *OrderUpdate {
 	_u.mutation.ClearPayment()
 	return _u
+}
+
+// ClearRefunds clears all "refunds" edges to the Refund entity.
+func (_u *OrderUpdate) ClearRefunds() *OrderUpdate {
+	_u.mutation.ClearRefunds()
+	return _u
+}
+
+// RemoveRefundIDs removes the "refunds" edge to Refund entities by IDs.
+func (_u *OrderUpdate) RemoveRefundIDs(ids ...string) *OrderUpdate {
+	_u.mutation.RemoveRefundIDs(ids...)
+	return _u
+}
+
+// RemoveRefunds removes "refunds" edges to Refund entities.
+func (_u *OrderUpdate) RemoveRefunds(v ...*Refund) *OrderUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundIDs(ids...)
 }
 
 // ClearPaymentAttempts clears all "payment_attempts" edges to the PaymentAttempt entity.
@@ -344,6 +450,21 @@ func (_u *OrderUpdate) check() error {
 			return &ValidationError{Name: "failure_reason", err: fmt.Errorf(`ent: validator failed for field "Order.failure_reason": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.RefundCount(); ok {
+		if err := order.RefundCountValidator(v); err != nil {
+			return &ValidationError{Name: "refund_count", err: fmt.Errorf(`ent: validator failed for field "Order.refund_count": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Fulfilment(); ok {
+		if err := order.FulfilmentValidator(v); err != nil {
+			return &ValidationError{Name: "fulfilment", err: fmt.Errorf(`ent: validator failed for field "Order.fulfilment": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Tracking(); ok {
+		if err := order.TrackingValidator(v); err != nil {
+			return &ValidationError{Name: "tracking", err: fmt.Errorf(`ent: validator failed for field "Order.tracking": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Attempts(); ok {
 		if err := order.AttemptsValidator(v); err != nil {
 			return &ValidationError{Name: "attempts", err: fmt.Errorf(`ent: validator failed for field "Order.attempts": %w`, err)}
@@ -386,6 +507,24 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.CouponIssueIDCleared() {
 		_spec.ClearField(order.FieldCouponIssueID, field.TypeString)
+	}
+	if value, ok := _u.mutation.RefundCount(); ok {
+		_spec.SetField(order.FieldRefundCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRefundCount(); ok {
+		_spec.AddField(order.FieldRefundCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Fulfilment(); ok {
+		_spec.SetField(order.FieldFulfilment, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.FulfilledAt(); ok {
+		_spec.SetField(order.FieldFulfilledAt, field.TypeTime, value)
+	}
+	if _u.mutation.FulfilledAtCleared() {
+		_spec.ClearField(order.FieldFulfilledAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Tracking(); ok {
+		_spec.SetField(order.FieldTracking, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
@@ -481,6 +620,51 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundsIDs(); len(nodes) > 0 && !_u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {
@@ -605,6 +789,75 @@ func (_u *OrderUpdateOne) SetFailureReason(v string) *OrderUpdateOne {
 func (_u *OrderUpdateOne) SetNillableFailureReason(v *string) *OrderUpdateOne {
 	if v != nil {
 		_u.SetFailureReason(*v)
+	}
+	return _u
+}
+
+// SetRefundCount sets the "refund_count" field.
+func (_u *OrderUpdateOne) SetRefundCount(v int) *OrderUpdateOne {
+	_u.mutation.ResetRefundCount()
+	_u.mutation.SetRefundCount(v)
+	return _u
+}
+
+// SetNillableRefundCount sets the "refund_count" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableRefundCount(v *int) *OrderUpdateOne {
+	if v != nil {
+		_u.SetRefundCount(*v)
+	}
+	return _u
+}
+
+// AddRefundCount adds value to the "refund_count" field.
+func (_u *OrderUpdateOne) AddRefundCount(v int) *OrderUpdateOne {
+	_u.mutation.AddRefundCount(v)
+	return _u
+}
+
+// SetFulfilment sets the "fulfilment" field.
+func (_u *OrderUpdateOne) SetFulfilment(v order.Fulfilment) *OrderUpdateOne {
+	_u.mutation.SetFulfilment(v)
+	return _u
+}
+
+// SetNillableFulfilment sets the "fulfilment" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableFulfilment(v *order.Fulfilment) *OrderUpdateOne {
+	if v != nil {
+		_u.SetFulfilment(*v)
+	}
+	return _u
+}
+
+// SetFulfilledAt sets the "fulfilled_at" field.
+func (_u *OrderUpdateOne) SetFulfilledAt(v time.Time) *OrderUpdateOne {
+	_u.mutation.SetFulfilledAt(v)
+	return _u
+}
+
+// SetNillableFulfilledAt sets the "fulfilled_at" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableFulfilledAt(v *time.Time) *OrderUpdateOne {
+	if v != nil {
+		_u.SetFulfilledAt(*v)
+	}
+	return _u
+}
+
+// ClearFulfilledAt clears the value of the "fulfilled_at" field.
+func (_u *OrderUpdateOne) ClearFulfilledAt() *OrderUpdateOne {
+	_u.mutation.ClearFulfilledAt()
+	return _u
+}
+
+// SetTracking sets the "tracking" field.
+func (_u *OrderUpdateOne) SetTracking(v string) *OrderUpdateOne {
+	_u.mutation.SetTracking(v)
+	return _u
+}
+
+// SetNillableTracking sets the "tracking" field if the given value is not nil.
+func (_u *OrderUpdateOne) SetNillableTracking(v *string) *OrderUpdateOne {
+	if v != nil {
+		_u.SetTracking(*v)
 	}
 	return _u
 }
@@ -754,6 +1007,21 @@ func (_u *OrderUpdateOne) SetPayment(v *Payment) *OrderUpdateOne {
 	return _u.SetPaymentID(v.ID)
 }
 
+// AddRefundIDs adds the "refunds" edge to the Refund entity by IDs.
+func (_u *OrderUpdateOne) AddRefundIDs(ids ...string) *OrderUpdateOne {
+	_u.mutation.AddRefundIDs(ids...)
+	return _u
+}
+
+// AddRefunds adds the "refunds" edges to the Refund entity.
+func (_u *OrderUpdateOne) AddRefunds(v ...*Refund) *OrderUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundIDs(ids...)
+}
+
 // AddPaymentAttemptIDs adds the "payment_attempts" edge to the PaymentAttempt entity by IDs.
 func (_u *OrderUpdateOne) AddPaymentAttemptIDs(ids ...string) *OrderUpdateOne {
 	_u.mutation.AddPaymentAttemptIDs(ids...)
@@ -799,6 +1067,27 @@ func (_u *OrderUpdateOne) RemoveLines(v ...*OrderLine) *OrderUpdateOne {
 func (_u *OrderUpdateOne) ClearPayment() *OrderUpdateOne {
 	_u.mutation.ClearPayment()
 	return _u
+}
+
+// ClearRefunds clears all "refunds" edges to the Refund entity.
+func (_u *OrderUpdateOne) ClearRefunds() *OrderUpdateOne {
+	_u.mutation.ClearRefunds()
+	return _u
+}
+
+// RemoveRefundIDs removes the "refunds" edge to Refund entities by IDs.
+func (_u *OrderUpdateOne) RemoveRefundIDs(ids ...string) *OrderUpdateOne {
+	_u.mutation.RemoveRefundIDs(ids...)
+	return _u
+}
+
+// RemoveRefunds removes "refunds" edges to Refund entities.
+func (_u *OrderUpdateOne) RemoveRefunds(v ...*Refund) *OrderUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundIDs(ids...)
 }
 
 // ClearPaymentAttempts clears all "payment_attempts" edges to the PaymentAttempt entity.
@@ -879,6 +1168,21 @@ func (_u *OrderUpdateOne) check() error {
 			return &ValidationError{Name: "failure_reason", err: fmt.Errorf(`ent: validator failed for field "Order.failure_reason": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.RefundCount(); ok {
+		if err := order.RefundCountValidator(v); err != nil {
+			return &ValidationError{Name: "refund_count", err: fmt.Errorf(`ent: validator failed for field "Order.refund_count": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Fulfilment(); ok {
+		if err := order.FulfilmentValidator(v); err != nil {
+			return &ValidationError{Name: "fulfilment", err: fmt.Errorf(`ent: validator failed for field "Order.fulfilment": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Tracking(); ok {
+		if err := order.TrackingValidator(v); err != nil {
+			return &ValidationError{Name: "tracking", err: fmt.Errorf(`ent: validator failed for field "Order.tracking": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Attempts(); ok {
 		if err := order.AttemptsValidator(v); err != nil {
 			return &ValidationError{Name: "attempts", err: fmt.Errorf(`ent: validator failed for field "Order.attempts": %w`, err)}
@@ -938,6 +1242,24 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	}
 	if _u.mutation.CouponIssueIDCleared() {
 		_spec.ClearField(order.FieldCouponIssueID, field.TypeString)
+	}
+	if value, ok := _u.mutation.RefundCount(); ok {
+		_spec.SetField(order.FieldRefundCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedRefundCount(); ok {
+		_spec.AddField(order.FieldRefundCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.Fulfilment(); ok {
+		_spec.SetField(order.FieldFulfilment, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.FulfilledAt(); ok {
+		_spec.SetField(order.FieldFulfilledAt, field.TypeTime, value)
+	}
+	if _u.mutation.FulfilledAtCleared() {
+		_spec.ClearField(order.FieldFulfilledAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Tracking(); ok {
+		_spec.SetField(order.FieldTracking, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
@@ -1033,6 +1355,51 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(payment.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundsIDs(); len(nodes) > 0 && !_u.mutation.RefundsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   order.RefundsTable,
+			Columns: []string{order.RefundsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refund.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

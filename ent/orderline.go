@@ -30,6 +30,8 @@ type OrderLine struct {
 	UnitPriceMinor int64 `json:"unit_price_minor,omitempty"`
 	// The balance that counts the units against the customer's limit, if the product had one.
 	LimitBalance *string `json:"limit_balance,omitempty"`
+	// How many units came back, or were refunded without.
+	Returned int64 `json:"returned,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the OrderLineQuery when eager-loading is set.
 	Edges        OrderLineEdges `json:"edges"`
@@ -42,9 +44,11 @@ type OrderLineEdges struct {
 	Order *Order `json:"order,omitempty"`
 	// Product holds the value of the product edge.
 	Product *Product `json:"product,omitempty"`
+	// RefundLines holds the value of the refund_lines edge.
+	RefundLines []*RefundLine `json:"refund_lines,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [3]bool
 }
 
 // OrderOrErr returns the Order value or an error if the edge
@@ -69,12 +73,21 @@ func (e OrderLineEdges) ProductOrErr() (*Product, error) {
 	return nil, &NotLoadedError{edge: "product"}
 }
 
+// RefundLinesOrErr returns the RefundLines value or an error if the edge
+// was not loaded in eager-loading.
+func (e OrderLineEdges) RefundLinesOrErr() ([]*RefundLine, error) {
+	if e.loadedTypes[2] {
+		return e.RefundLines, nil
+	}
+	return nil, &NotLoadedError{edge: "refund_lines"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*OrderLine) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case orderline.FieldID, orderline.FieldPosition, orderline.FieldQuantity, orderline.FieldUnitPriceMinor:
+		case orderline.FieldID, orderline.FieldPosition, orderline.FieldQuantity, orderline.FieldUnitPriceMinor, orderline.FieldReturned:
 			values[i] = new(sql.NullInt64)
 		case orderline.FieldOrderID, orderline.FieldProductID, orderline.FieldLimitBalance:
 			values[i] = new(sql.NullString)
@@ -136,6 +149,12 @@ func (_m *OrderLine) assignValues(columns []string, values []any) error {
 				_m.LimitBalance = new(string)
 				*_m.LimitBalance = value.String
 			}
+		case orderline.FieldReturned:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field returned", values[i])
+			} else if value.Valid {
+				_m.Returned = value.Int64
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -157,6 +176,11 @@ func (_m *OrderLine) QueryOrder() *OrderQuery {
 // QueryProduct queries the "product" edge of the OrderLine entity.
 func (_m *OrderLine) QueryProduct() *ProductQuery {
 	return NewOrderLineClient(_m.config).QueryProduct(_m)
+}
+
+// QueryRefundLines queries the "refund_lines" edge of the OrderLine entity.
+func (_m *OrderLine) QueryRefundLines() *RefundLineQuery {
+	return NewOrderLineClient(_m.config).QueryRefundLines(_m)
 }
 
 // Update returns a builder for updating this OrderLine.
@@ -201,6 +225,9 @@ func (_m *OrderLine) String() string {
 		builder.WriteString("limit_balance=")
 		builder.WriteString(*v)
 	}
+	builder.WriteString(", ")
+	builder.WriteString("returned=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Returned))
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -9,6 +9,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/product"
+	"holdfast/ent/refundline"
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
@@ -65,6 +66,20 @@ func (_c *OrderLineCreate) SetNillableLimitBalance(v *string) *OrderLineCreate {
 	return _c
 }
 
+// SetReturned sets the "returned" field.
+func (_c *OrderLineCreate) SetReturned(v int64) *OrderLineCreate {
+	_c.mutation.SetReturned(v)
+	return _c
+}
+
+// SetNillableReturned sets the "returned" field if the given value is not nil.
+func (_c *OrderLineCreate) SetNillableReturned(v *int64) *OrderLineCreate {
+	if v != nil {
+		_c.SetReturned(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *OrderLineCreate) SetID(v int64) *OrderLineCreate {
 	_c.mutation.SetID(v)
@@ -81,6 +96,21 @@ func (_c *OrderLineCreate) SetProduct(v *Product) *OrderLineCreate {
 	return _c.SetProductID(v.ID)
 }
 
+// AddRefundLineIDs adds the "refund_lines" edge to the RefundLine entity by IDs.
+func (_c *OrderLineCreate) AddRefundLineIDs(ids ...int64) *OrderLineCreate {
+	_c.mutation.AddRefundLineIDs(ids...)
+	return _c
+}
+
+// AddRefundLines adds the "refund_lines" edges to the RefundLine entity.
+func (_c *OrderLineCreate) AddRefundLines(v ...*RefundLine) *OrderLineCreate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddRefundLineIDs(ids...)
+}
+
 // Mutation returns the OrderLineMutation object of the builder.
 func (_c *OrderLineCreate) Mutation() *OrderLineMutation {
 	return _c.mutation
@@ -88,6 +118,7 @@ func (_c *OrderLineCreate) Mutation() *OrderLineMutation {
 
 // Save creates the OrderLine in the database.
 func (_c *OrderLineCreate) Save(ctx context.Context) (*OrderLine, error) {
+	_c.defaults()
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -110,6 +141,14 @@ func (_c *OrderLineCreate) Exec(ctx context.Context) error {
 func (_c *OrderLineCreate) ExecX(ctx context.Context) {
 	if err := _c.Exec(ctx); err != nil {
 		panic(err)
+	}
+}
+
+// defaults sets the default values of the builder before save.
+func (_c *OrderLineCreate) defaults() {
+	if _, ok := _c.mutation.Returned(); !ok {
+		v := orderline.DefaultReturned
+		_c.mutation.SetReturned(v)
 	}
 }
 
@@ -159,6 +198,9 @@ func (_c *OrderLineCreate) check() error {
 		if err := orderline.LimitBalanceValidator(v); err != nil {
 			return &ValidationError{Name: "limit_balance", err: fmt.Errorf(`ent: validator failed for field "OrderLine.limit_balance": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Returned(); !ok {
+		return &ValidationError{Name: "returned", err: errors.New(`ent: missing required field "OrderLine.returned"`)}
 	}
 	if len(_c.mutation.OrderIDs()) == 0 {
 		return &ValidationError{Name: "order", err: errors.New(`ent: missing required edge "OrderLine.order"`)}
@@ -214,6 +256,10 @@ func (_c *OrderLineCreate) createSpec() (*OrderLine, *sqlgraph.CreateSpec) {
 		_spec.SetField(orderline.FieldLimitBalance, field.TypeString, value)
 		_node.LimitBalance = &value
 	}
+	if value, ok := _c.mutation.Returned(); ok {
+		_spec.SetField(orderline.FieldReturned, field.TypeInt64, value)
+		_node.Returned = value
+	}
 	if nodes := _c.mutation.OrderIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -248,6 +294,22 @@ func (_c *OrderLineCreate) createSpec() (*OrderLine, *sqlgraph.CreateSpec) {
 		_node.ProductID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
+	if nodes := _c.mutation.RefundLinesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderline.RefundLinesTable,
+			Columns: []string{orderline.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
 	return _node, _spec
 }
 
@@ -269,6 +331,7 @@ func (_c *OrderLineCreateBulk) Save(ctx context.Context) ([]*OrderLine, error) {
 	for i := range _c.builders {
 		func(i int, root context.Context) {
 			builder := _c.builders[i]
+			builder.defaults()
 			var mut Mutator = MutateFunc(func(ctx context.Context, m Mutation) (Value, error) {
 				mutation, ok := m.(*OrderLineMutation)
 				if !ok {

@@ -4,11 +4,13 @@ package ent
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/predicate"
 	"holdfast/ent/product"
+	"holdfast/ent/refundline"
 	"math"
 
 	"entgo.io/ent"
@@ -20,12 +22,13 @@ import (
 // OrderLineQuery is the builder for querying OrderLine entities.
 type OrderLineQuery struct {
 	config
-	ctx         *QueryContext
-	order       []orderline.OrderOption
-	inters      []Interceptor
-	predicates  []predicate.OrderLine
-	withOrder   *OrderQuery
-	withProduct *ProductQuery
+	ctx             *QueryContext
+	order           []orderline.OrderOption
+	inters          []Interceptor
+	predicates      []predicate.OrderLine
+	withOrder       *OrderQuery
+	withProduct     *ProductQuery
+	withRefundLines *RefundLineQuery
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -99,6 +102,28 @@ func (_q *OrderLineQuery) QueryProduct() *ProductQuery {
 			sqlgraph.From(orderline.Table, orderline.FieldID, selector),
 			sqlgraph.To(product.Table, product.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, true, orderline.ProductTable, orderline.ProductColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryRefundLines chains the current query on the "refund_lines" edge.
+func (_q *OrderLineQuery) QueryRefundLines() *RefundLineQuery {
+	query := (&RefundLineClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(orderline.Table, orderline.FieldID, selector),
+			sqlgraph.To(refundline.Table, refundline.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, orderline.RefundLinesTable, orderline.RefundLinesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -293,13 +318,14 @@ func (_q *OrderLineQuery) Clone() *OrderLineQuery {
 		return nil
 	}
 	return &OrderLineQuery{
-		config:      _q.config,
-		ctx:         _q.ctx.Clone(),
-		order:       append([]orderline.OrderOption{}, _q.order...),
-		inters:      append([]Interceptor{}, _q.inters...),
-		predicates:  append([]predicate.OrderLine{}, _q.predicates...),
-		withOrder:   _q.withOrder.Clone(),
-		withProduct: _q.withProduct.Clone(),
+		config:          _q.config,
+		ctx:             _q.ctx.Clone(),
+		order:           append([]orderline.OrderOption{}, _q.order...),
+		inters:          append([]Interceptor{}, _q.inters...),
+		predicates:      append([]predicate.OrderLine{}, _q.predicates...),
+		withOrder:       _q.withOrder.Clone(),
+		withProduct:     _q.withProduct.Clone(),
+		withRefundLines: _q.withRefundLines.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -325,6 +351,17 @@ func (_q *OrderLineQuery) WithProduct(opts ...func(*ProductQuery)) *OrderLineQue
 		opt(query)
 	}
 	_q.withProduct = query
+	return _q
+}
+
+// WithRefundLines tells the query-builder to eager-load the nodes that are connected to
+// the "refund_lines" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *OrderLineQuery) WithRefundLines(opts ...func(*RefundLineQuery)) *OrderLineQuery {
+	query := (&RefundLineClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withRefundLines = query
 	return _q
 }
 
@@ -406,9 +443,10 @@ func (_q *OrderLineQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Or
 	var (
 		nodes       = []*OrderLine{}
 		_spec       = _q.querySpec()
-		loadedTypes = [2]bool{
+		loadedTypes = [3]bool{
 			_q.withOrder != nil,
 			_q.withProduct != nil,
+			_q.withRefundLines != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -438,6 +476,13 @@ func (_q *OrderLineQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Or
 	if query := _q.withProduct; query != nil {
 		if err := _q.loadProduct(ctx, query, nodes, nil,
 			func(n *OrderLine, e *Product) { n.Edges.Product = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withRefundLines; query != nil {
+		if err := _q.loadRefundLines(ctx, query, nodes,
+			func(n *OrderLine) { n.Edges.RefundLines = []*RefundLine{} },
+			func(n *OrderLine, e *RefundLine) { n.Edges.RefundLines = append(n.Edges.RefundLines, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -499,6 +544,36 @@ func (_q *OrderLineQuery) loadProduct(ctx context.Context, query *ProductQuery, 
 		for i := range nodes {
 			assign(nodes[i], n)
 		}
+	}
+	return nil
+}
+func (_q *OrderLineQuery) loadRefundLines(ctx context.Context, query *RefundLineQuery, nodes []*OrderLine, init func(*OrderLine), assign func(*OrderLine, *RefundLine)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[int64]*OrderLine)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(refundline.FieldOrderLineID)
+	}
+	query.Where(predicate.RefundLine(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(orderline.RefundLinesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.OrderLineID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "order_line_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"holdfast/ent/orderline"
 	"holdfast/ent/predicate"
+	"holdfast/ent/refundline"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -27,9 +28,66 @@ func (_u *OrderLineUpdate) Where(ps ...predicate.OrderLine) *OrderLineUpdate {
 	return _u
 }
 
+// SetReturned sets the "returned" field.
+func (_u *OrderLineUpdate) SetReturned(v int64) *OrderLineUpdate {
+	_u.mutation.ResetReturned()
+	_u.mutation.SetReturned(v)
+	return _u
+}
+
+// SetNillableReturned sets the "returned" field if the given value is not nil.
+func (_u *OrderLineUpdate) SetNillableReturned(v *int64) *OrderLineUpdate {
+	if v != nil {
+		_u.SetReturned(*v)
+	}
+	return _u
+}
+
+// AddReturned adds value to the "returned" field.
+func (_u *OrderLineUpdate) AddReturned(v int64) *OrderLineUpdate {
+	_u.mutation.AddReturned(v)
+	return _u
+}
+
+// AddRefundLineIDs adds the "refund_lines" edge to the RefundLine entity by IDs.
+func (_u *OrderLineUpdate) AddRefundLineIDs(ids ...int64) *OrderLineUpdate {
+	_u.mutation.AddRefundLineIDs(ids...)
+	return _u
+}
+
+// AddRefundLines adds the "refund_lines" edges to the RefundLine entity.
+func (_u *OrderLineUpdate) AddRefundLines(v ...*RefundLine) *OrderLineUpdate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundLineIDs(ids...)
+}
+
 // Mutation returns the OrderLineMutation object of the builder.
 func (_u *OrderLineUpdate) Mutation() *OrderLineMutation {
 	return _u.mutation
+}
+
+// ClearRefundLines clears all "refund_lines" edges to the RefundLine entity.
+func (_u *OrderLineUpdate) ClearRefundLines() *OrderLineUpdate {
+	_u.mutation.ClearRefundLines()
+	return _u
+}
+
+// RemoveRefundLineIDs removes the "refund_lines" edge to RefundLine entities by IDs.
+func (_u *OrderLineUpdate) RemoveRefundLineIDs(ids ...int64) *OrderLineUpdate {
+	_u.mutation.RemoveRefundLineIDs(ids...)
+	return _u
+}
+
+// RemoveRefundLines removes "refund_lines" edges to RefundLine entities.
+func (_u *OrderLineUpdate) RemoveRefundLines(v ...*RefundLine) *OrderLineUpdate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundLineIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -85,6 +143,57 @@ func (_u *OrderLineUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.LimitBalanceCleared() {
 		_spec.ClearField(orderline.FieldLimitBalance, field.TypeString)
 	}
+	if value, ok := _u.mutation.Returned(); ok {
+		_spec.SetField(orderline.FieldReturned, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedReturned(); ok {
+		_spec.AddField(orderline.FieldReturned, field.TypeInt64, value)
+	}
+	if _u.mutation.RefundLinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderline.RefundLinesTable,
+			Columns: []string{orderline.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundLinesIDs(); len(nodes) > 0 && !_u.mutation.RefundLinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderline.RefundLinesTable,
+			Columns: []string{orderline.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundLinesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderline.RefundLinesTable,
+			Columns: []string{orderline.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{orderline.Label}
@@ -105,9 +214,66 @@ type OrderLineUpdateOne struct {
 	mutation *OrderLineMutation
 }
 
+// SetReturned sets the "returned" field.
+func (_u *OrderLineUpdateOne) SetReturned(v int64) *OrderLineUpdateOne {
+	_u.mutation.ResetReturned()
+	_u.mutation.SetReturned(v)
+	return _u
+}
+
+// SetNillableReturned sets the "returned" field if the given value is not nil.
+func (_u *OrderLineUpdateOne) SetNillableReturned(v *int64) *OrderLineUpdateOne {
+	if v != nil {
+		_u.SetReturned(*v)
+	}
+	return _u
+}
+
+// AddReturned adds value to the "returned" field.
+func (_u *OrderLineUpdateOne) AddReturned(v int64) *OrderLineUpdateOne {
+	_u.mutation.AddReturned(v)
+	return _u
+}
+
+// AddRefundLineIDs adds the "refund_lines" edge to the RefundLine entity by IDs.
+func (_u *OrderLineUpdateOne) AddRefundLineIDs(ids ...int64) *OrderLineUpdateOne {
+	_u.mutation.AddRefundLineIDs(ids...)
+	return _u
+}
+
+// AddRefundLines adds the "refund_lines" edges to the RefundLine entity.
+func (_u *OrderLineUpdateOne) AddRefundLines(v ...*RefundLine) *OrderLineUpdateOne {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundLineIDs(ids...)
+}
+
 // Mutation returns the OrderLineMutation object of the builder.
 func (_u *OrderLineUpdateOne) Mutation() *OrderLineMutation {
 	return _u.mutation
+}
+
+// ClearRefundLines clears all "refund_lines" edges to the RefundLine entity.
+func (_u *OrderLineUpdateOne) ClearRefundLines() *OrderLineUpdateOne {
+	_u.mutation.ClearRefundLines()
+	return _u
+}
+
+// RemoveRefundLineIDs removes the "refund_lines" edge to RefundLine entities by IDs.
+func (_u *OrderLineUpdateOne) RemoveRefundLineIDs(ids ...int64) *OrderLineUpdateOne {
+	_u.mutation.RemoveRefundLineIDs(ids...)
+	return _u
+}
+
+// RemoveRefundLines removes "refund_lines" edges to RefundLine entities.
+func (_u *OrderLineUpdateOne) RemoveRefundLines(v ...*RefundLine) *OrderLineUpdateOne {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundLineIDs(ids...)
 }
 
 // Where appends a list predicates to the OrderLineUpdate builder.
@@ -192,6 +358,57 @@ func (_u *OrderLineUpdateOne) sqlSave(ctx context.Context) (_node *OrderLine, er
 	}
 	if _u.mutation.LimitBalanceCleared() {
 		_spec.ClearField(orderline.FieldLimitBalance, field.TypeString)
+	}
+	if value, ok := _u.mutation.Returned(); ok {
+		_spec.SetField(orderline.FieldReturned, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedReturned(); ok {
+		_spec.AddField(orderline.FieldReturned, field.TypeInt64, value)
+	}
+	if _u.mutation.RefundLinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderline.RefundLinesTable,
+			Columns: []string{orderline.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundLinesIDs(); len(nodes) > 0 && !_u.mutation.RefundLinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderline.RefundLinesTable,
+			Columns: []string{orderline.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundLinesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   orderline.RefundLinesTable,
+			Columns: []string{orderline.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	_node = &OrderLine{config: _u.config}
 	_spec.Assign = _node.assignValues

@@ -28,6 +28,10 @@ type Payment struct {
 	AmountMinor int64 `json:"amount_minor,omitempty"`
 	// Currency holds the value of the "currency" field.
 	Currency string `json:"currency,omitempty"`
+	// What is about to be given back, by refunds that are not complete.
+	RefundingMinor int64 `json:"refunding_minor,omitempty"`
+	// What was given back.
+	RefundedMinor int64 `json:"refunded_minor,omitempty"`
 	// AccountID holds the value of the "account_id" field.
 	AccountID *string `json:"account_id,omitempty"`
 	// The gateway's reference.
@@ -71,7 +75,7 @@ func (*Payment) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case payment.FieldAmountMinor:
+		case payment.FieldAmountMinor, payment.FieldRefundingMinor, payment.FieldRefundedMinor:
 			values[i] = new(sql.NullInt64)
 		case payment.FieldID, payment.FieldOrderID, payment.FieldMethod, payment.FieldStatus, payment.FieldCurrency, payment.FieldAccountID, payment.FieldReference, payment.FieldAttemptID, payment.FieldFailureReason:
 			values[i] = new(sql.NullString)
@@ -127,6 +131,18 @@ func (_m *Payment) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field currency", values[i])
 			} else if value.Valid {
 				_m.Currency = value.String
+			}
+		case payment.FieldRefundingMinor:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field refunding_minor", values[i])
+			} else if value.Valid {
+				_m.RefundingMinor = value.Int64
+			}
+		case payment.FieldRefundedMinor:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field refunded_minor", values[i])
+			} else if value.Valid {
+				_m.RefundedMinor = value.Int64
 			}
 		case payment.FieldAccountID:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -221,6 +237,12 @@ func (_m *Payment) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("currency=")
 	builder.WriteString(_m.Currency)
+	builder.WriteString(", ")
+	builder.WriteString("refunding_minor=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RefundingMinor))
+	builder.WriteString(", ")
+	builder.WriteString("refunded_minor=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RefundedMinor))
 	builder.WriteString(", ")
 	if v := _m.AccountID; v != nil {
 		builder.WriteString("account_id=")

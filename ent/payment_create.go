@@ -51,6 +51,34 @@ func (_c *PaymentCreate) SetCurrency(v string) *PaymentCreate {
 	return _c
 }
 
+// SetRefundingMinor sets the "refunding_minor" field.
+func (_c *PaymentCreate) SetRefundingMinor(v int64) *PaymentCreate {
+	_c.mutation.SetRefundingMinor(v)
+	return _c
+}
+
+// SetNillableRefundingMinor sets the "refunding_minor" field if the given value is not nil.
+func (_c *PaymentCreate) SetNillableRefundingMinor(v *int64) *PaymentCreate {
+	if v != nil {
+		_c.SetRefundingMinor(*v)
+	}
+	return _c
+}
+
+// SetRefundedMinor sets the "refunded_minor" field.
+func (_c *PaymentCreate) SetRefundedMinor(v int64) *PaymentCreate {
+	_c.mutation.SetRefundedMinor(v)
+	return _c
+}
+
+// SetNillableRefundedMinor sets the "refunded_minor" field if the given value is not nil.
+func (_c *PaymentCreate) SetNillableRefundedMinor(v *int64) *PaymentCreate {
+	if v != nil {
+		_c.SetRefundedMinor(*v)
+	}
+	return _c
+}
+
 // SetAccountID sets the "account_id" field.
 func (_c *PaymentCreate) SetAccountID(v string) *PaymentCreate {
 	_c.mutation.SetAccountID(v)
@@ -181,6 +209,14 @@ func (_c *PaymentCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *PaymentCreate) defaults() {
+	if _, ok := _c.mutation.RefundingMinor(); !ok {
+		v := payment.DefaultRefundingMinor
+		_c.mutation.SetRefundingMinor(v)
+	}
+	if _, ok := _c.mutation.RefundedMinor(); !ok {
+		v := payment.DefaultRefundedMinor
+		_c.mutation.SetRefundedMinor(v)
+	}
 	if _, ok := _c.mutation.Reference(); !ok {
 		v := payment.DefaultReference
 		_c.mutation.SetReference(v)
@@ -240,6 +276,12 @@ func (_c *PaymentCreate) check() error {
 		if err := payment.CurrencyValidator(v); err != nil {
 			return &ValidationError{Name: "currency", err: fmt.Errorf(`ent: validator failed for field "Payment.currency": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.RefundingMinor(); !ok {
+		return &ValidationError{Name: "refunding_minor", err: errors.New(`ent: missing required field "Payment.refunding_minor"`)}
+	}
+	if _, ok := _c.mutation.RefundedMinor(); !ok {
+		return &ValidationError{Name: "refunded_minor", err: errors.New(`ent: missing required field "Payment.refunded_minor"`)}
 	}
 	if v, ok := _c.mutation.AccountID(); ok {
 		if err := payment.AccountIDValidator(v); err != nil {
@@ -331,6 +373,14 @@ func (_c *PaymentCreate) createSpec() (*Payment, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Currency(); ok {
 		_spec.SetField(payment.FieldCurrency, field.TypeString, value)
 		_node.Currency = value
+	}
+	if value, ok := _c.mutation.RefundingMinor(); ok {
+		_spec.SetField(payment.FieldRefundingMinor, field.TypeInt64, value)
+		_node.RefundingMinor = value
+	}
+	if value, ok := _c.mutation.RefundedMinor(); ok {
+		_spec.SetField(payment.FieldRefundedMinor, field.TypeInt64, value)
+		_node.RefundedMinor = value
 	}
 	if value, ok := _c.mutation.AccountID(); ok {
 		_spec.SetField(payment.FieldAccountID, field.TypeString, value)

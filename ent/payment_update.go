@@ -42,6 +42,48 @@ func (_u *PaymentUpdate) SetNillableStatus(v *payment.Status) *PaymentUpdate {
 	return _u
 }
 
+// SetRefundingMinor sets the "refunding_minor" field.
+func (_u *PaymentUpdate) SetRefundingMinor(v int64) *PaymentUpdate {
+	_u.mutation.ResetRefundingMinor()
+	_u.mutation.SetRefundingMinor(v)
+	return _u
+}
+
+// SetNillableRefundingMinor sets the "refunding_minor" field if the given value is not nil.
+func (_u *PaymentUpdate) SetNillableRefundingMinor(v *int64) *PaymentUpdate {
+	if v != nil {
+		_u.SetRefundingMinor(*v)
+	}
+	return _u
+}
+
+// AddRefundingMinor adds value to the "refunding_minor" field.
+func (_u *PaymentUpdate) AddRefundingMinor(v int64) *PaymentUpdate {
+	_u.mutation.AddRefundingMinor(v)
+	return _u
+}
+
+// SetRefundedMinor sets the "refunded_minor" field.
+func (_u *PaymentUpdate) SetRefundedMinor(v int64) *PaymentUpdate {
+	_u.mutation.ResetRefundedMinor()
+	_u.mutation.SetRefundedMinor(v)
+	return _u
+}
+
+// SetNillableRefundedMinor sets the "refunded_minor" field if the given value is not nil.
+func (_u *PaymentUpdate) SetNillableRefundedMinor(v *int64) *PaymentUpdate {
+	if v != nil {
+		_u.SetRefundedMinor(*v)
+	}
+	return _u
+}
+
+// AddRefundedMinor adds value to the "refunded_minor" field.
+func (_u *PaymentUpdate) AddRefundedMinor(v int64) *PaymentUpdate {
+	_u.mutation.AddRefundedMinor(v)
+	return _u
+}
+
 // SetAccountID sets the "account_id" field.
 func (_u *PaymentUpdate) SetAccountID(v string) *PaymentUpdate {
 	_u.mutation.SetAccountID(v)
@@ -204,6 +246,18 @@ func (_u *PaymentUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(payment.FieldStatus, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.RefundingMinor(); ok {
+		_spec.SetField(payment.FieldRefundingMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRefundingMinor(); ok {
+		_spec.AddField(payment.FieldRefundingMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.RefundedMinor(); ok {
+		_spec.SetField(payment.FieldRefundedMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRefundedMinor(); ok {
+		_spec.AddField(payment.FieldRefundedMinor, field.TypeInt64, value)
+	}
 	if value, ok := _u.mutation.AccountID(); ok {
 		_spec.SetField(payment.FieldAccountID, field.TypeString, value)
 	}
@@ -256,6 +310,48 @@ func (_u *PaymentUpdateOne) SetNillableStatus(v *payment.Status) *PaymentUpdateO
 	if v != nil {
 		_u.SetStatus(*v)
 	}
+	return _u
+}
+
+// SetRefundingMinor sets the "refunding_minor" field.
+func (_u *PaymentUpdateOne) SetRefundingMinor(v int64) *PaymentUpdateOne {
+	_u.mutation.ResetRefundingMinor()
+	_u.mutation.SetRefundingMinor(v)
+	return _u
+}
+
+// SetNillableRefundingMinor sets the "refunding_minor" field if the given value is not nil.
+func (_u *PaymentUpdateOne) SetNillableRefundingMinor(v *int64) *PaymentUpdateOne {
+	if v != nil {
+		_u.SetRefundingMinor(*v)
+	}
+	return _u
+}
+
+// AddRefundingMinor adds value to the "refunding_minor" field.
+func (_u *PaymentUpdateOne) AddRefundingMinor(v int64) *PaymentUpdateOne {
+	_u.mutation.AddRefundingMinor(v)
+	return _u
+}
+
+// SetRefundedMinor sets the "refunded_minor" field.
+func (_u *PaymentUpdateOne) SetRefundedMinor(v int64) *PaymentUpdateOne {
+	_u.mutation.ResetRefundedMinor()
+	_u.mutation.SetRefundedMinor(v)
+	return _u
+}
+
+// SetNillableRefundedMinor sets the "refunded_minor" field if the given value is not nil.
+func (_u *PaymentUpdateOne) SetNillableRefundedMinor(v *int64) *PaymentUpdateOne {
+	if v != nil {
+		_u.SetRefundedMinor(*v)
+	}
+	return _u
+}
+
+// AddRefundedMinor adds value to the "refunded_minor" field.
+func (_u *PaymentUpdateOne) AddRefundedMinor(v int64) *PaymentUpdateOne {
+	_u.mutation.AddRefundedMinor(v)
 	return _u
 }
 
@@ -450,6 +546,18 @@ func (_u *PaymentUpdateOne) sqlSave(ctx context.Context) (_node *Payment, err er
 	}
 	if value, ok := _u.mutation.Status(); ok {
 		_spec.SetField(payment.FieldStatus, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.RefundingMinor(); ok {
+		_spec.SetField(payment.FieldRefundingMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRefundingMinor(); ok {
+		_spec.AddField(payment.FieldRefundingMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.RefundedMinor(); ok {
+		_spec.SetField(payment.FieldRefundedMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRefundedMinor(); ok {
+		_spec.AddField(payment.FieldRefundedMinor, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AccountID(); ok {
 		_spec.SetField(payment.FieldAccountID, field.TypeString, value)

@@ -53,9 +53,11 @@ type Product struct {
 type ProductEdges struct {
 	// OrderLines holds the value of the order_lines edge.
 	OrderLines []*OrderLine `json:"order_lines,omitempty"`
+	// RefundLines holds the value of the refund_lines edge.
+	RefundLines []*RefundLine `json:"refund_lines,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [1]bool
+	loadedTypes [2]bool
 }
 
 // OrderLinesOrErr returns the OrderLines value or an error if the edge
@@ -65,6 +67,15 @@ func (e ProductEdges) OrderLinesOrErr() ([]*OrderLine, error) {
 		return e.OrderLines, nil
 	}
 	return nil, &NotLoadedError{edge: "order_lines"}
+}
+
+// RefundLinesOrErr returns the RefundLines value or an error if the edge
+// was not loaded in eager-loading.
+func (e ProductEdges) RefundLinesOrErr() ([]*RefundLine, error) {
+	if e.loadedTypes[1] {
+		return e.RefundLines, nil
+	}
+	return nil, &NotLoadedError{edge: "refund_lines"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -195,6 +206,11 @@ func (_m *Product) Value(name string) (ent.Value, error) {
 // QueryOrderLines queries the "order_lines" edge of the Product entity.
 func (_m *Product) QueryOrderLines() *OrderLineQuery {
 	return NewProductClient(_m.config).QueryOrderLines(_m)
+}
+
+// QueryRefundLines queries the "refund_lines" edge of the Product entity.
+func (_m *Product) QueryRefundLines() *RefundLineQuery {
+	return NewProductClient(_m.config).QueryRefundLines(_m)
 }
 
 // Update returns a builder for updating this Product.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"holdfast/ent/orderline"
 	"holdfast/ent/product"
+	"holdfast/ent/refundline"
 	"time"
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
@@ -190,6 +191,21 @@ func (_c *ProductCreate) AddOrderLines(v ...*OrderLine) *ProductCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddOrderLineIDs(ids...)
+}
+
+// AddRefundLineIDs adds the "refund_lines" edge to the RefundLine entity by IDs.
+func (_c *ProductCreate) AddRefundLineIDs(ids ...int64) *ProductCreate {
+	_c.mutation.AddRefundLineIDs(ids...)
+	return _c
+}
+
+// AddRefundLines adds the "refund_lines" edges to the RefundLine entity.
+func (_c *ProductCreate) AddRefundLines(v ...*RefundLine) *ProductCreate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddRefundLineIDs(ids...)
 }
 
 // Mutation returns the ProductMutation object of the builder.
@@ -433,6 +449,22 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(orderline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.RefundLinesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.RefundLinesTable,
+			Columns: []string{product.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
 			},
 		}
 		for _, k := range nodes {

@@ -9,6 +9,7 @@ import (
 	"holdfast/ent/orderline"
 	"holdfast/ent/predicate"
 	"holdfast/ent/product"
+	"holdfast/ent/refundline"
 	"math"
 
 	"entgo.io/ent"
@@ -21,12 +22,13 @@ import (
 // ProductQuery is the builder for querying Product entities.
 type ProductQuery struct {
 	config
-	ctx            *QueryContext
-	order          []product.OrderOption
-	inters         []Interceptor
-	predicates     []predicate.Product
-	withOrderLines *OrderLineQuery
-	modifiers      []func(*sql.Selector)
+	ctx             *QueryContext
+	order           []product.OrderOption
+	inters          []Interceptor
+	predicates      []predicate.Product
+	withOrderLines  *OrderLineQuery
+	withRefundLines *RefundLineQuery
+	modifiers       []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -78,6 +80,28 @@ func (_q *ProductQuery) QueryOrderLines() *OrderLineQuery {
 			sqlgraph.From(product.Table, product.FieldID, selector),
 			sqlgraph.To(orderline.Table, orderline.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, product.OrderLinesTable, product.OrderLinesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryRefundLines chains the current query on the "refund_lines" edge.
+func (_q *ProductQuery) QueryRefundLines() *RefundLineQuery {
+	query := (&RefundLineClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, selector),
+			sqlgraph.To(refundline.Table, refundline.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, product.RefundLinesTable, product.RefundLinesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -272,12 +296,13 @@ func (_q *ProductQuery) Clone() *ProductQuery {
 		return nil
 	}
 	return &ProductQuery{
-		config:         _q.config,
-		ctx:            _q.ctx.Clone(),
-		order:          append([]product.OrderOption{}, _q.order...),
-		inters:         append([]Interceptor{}, _q.inters...),
-		predicates:     append([]predicate.Product{}, _q.predicates...),
-		withOrderLines: _q.withOrderLines.Clone(),
+		config:          _q.config,
+		ctx:             _q.ctx.Clone(),
+		order:           append([]product.OrderOption{}, _q.order...),
+		inters:          append([]Interceptor{}, _q.inters...),
+		predicates:      append([]predicate.Product{}, _q.predicates...),
+		withOrderLines:  _q.withOrderLines.Clone(),
+		withRefundLines: _q.withRefundLines.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -292,6 +317,17 @@ func (_q *ProductQuery) WithOrderLines(opts ...func(*OrderLineQuery)) *ProductQu
 		opt(query)
 	}
 	_q.withOrderLines = query
+	return _q
+}
+
+// WithRefundLines tells the query-builder to eager-load the nodes that are connected to
+// the "refund_lines" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ProductQuery) WithRefundLines(opts ...func(*RefundLineQuery)) *ProductQuery {
+	query := (&RefundLineClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withRefundLines = query
 	return _q
 }
 
@@ -373,8 +409,9 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 	var (
 		nodes       = []*Product{}
 		_spec       = _q.querySpec()
-		loadedTypes = [1]bool{
+		loadedTypes = [2]bool{
 			_q.withOrderLines != nil,
+			_q.withRefundLines != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -405,6 +442,13 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 			return nil, err
 		}
 	}
+	if query := _q.withRefundLines; query != nil {
+		if err := _q.loadRefundLines(ctx, query, nodes,
+			func(n *Product) { n.Edges.RefundLines = []*RefundLine{} },
+			func(n *Product, e *RefundLine) { n.Edges.RefundLines = append(n.Edges.RefundLines, e) }); err != nil {
+			return nil, err
+		}
+	}
 	return nodes, nil
 }
 
@@ -423,6 +467,36 @@ func (_q *ProductQuery) loadOrderLines(ctx context.Context, query *OrderLineQuer
 	}
 	query.Where(predicate.OrderLine(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(product.OrderLinesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ProductID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "product_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ProductQuery) loadRefundLines(ctx context.Context, query *RefundLineQuery, nodes []*Product, init func(*Product), assign func(*Product, *RefundLine)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Product)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(refundline.FieldProductID)
+	}
+	query.Where(predicate.RefundLine(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(product.RefundLinesColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"holdfast/ent/orderline"
 	"holdfast/ent/predicate"
 	"holdfast/ent/product"
+	"holdfast/ent/refundline"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -238,6 +239,21 @@ func (_u *ProductUpdate) AddOrderLines(v ...*OrderLine) *ProductUpdate {
 	return _u.AddOrderLineIDs(ids...)
 }
 
+// AddRefundLineIDs adds the "refund_lines" edge to the RefundLine entity by IDs.
+func (_u *ProductUpdate) AddRefundLineIDs(ids ...int64) *ProductUpdate {
+	_u.mutation.AddRefundLineIDs(ids...)
+	return _u
+}
+
+// AddRefundLines adds the "refund_lines" edges to the RefundLine entity.
+func (_u *ProductUpdate) AddRefundLines(v ...*RefundLine) *ProductUpdate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundLineIDs(ids...)
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdate) Mutation() *ProductMutation {
 	return _u.mutation
@@ -262,6 +278,27 @@ func (_u *ProductUpdate) RemoveOrderLines(v ...*OrderLine) *ProductUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveOrderLineIDs(ids...)
+}
+
+// ClearRefundLines clears all "refund_lines" edges to the RefundLine entity.
+func (_u *ProductUpdate) ClearRefundLines() *ProductUpdate {
+	_u.mutation.ClearRefundLines()
+	return _u
+}
+
+// RemoveRefundLineIDs removes the "refund_lines" edge to RefundLine entities by IDs.
+func (_u *ProductUpdate) RemoveRefundLineIDs(ids ...int64) *ProductUpdate {
+	_u.mutation.RemoveRefundLineIDs(ids...)
+	return _u
+}
+
+// RemoveRefundLines removes "refund_lines" edges to RefundLine entities.
+func (_u *ProductUpdate) RemoveRefundLines(v ...*RefundLine) *ProductUpdate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundLineIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -430,6 +467,51 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(orderline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RefundLinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.RefundLinesTable,
+			Columns: []string{product.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundLinesIDs(); len(nodes) > 0 && !_u.mutation.RefundLinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.RefundLinesTable,
+			Columns: []string{product.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundLinesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.RefundLinesTable,
+			Columns: []string{product.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
 			},
 		}
 		for _, k := range nodes {
@@ -666,6 +748,21 @@ func (_u *ProductUpdateOne) AddOrderLines(v ...*OrderLine) *ProductUpdateOne {
 	return _u.AddOrderLineIDs(ids...)
 }
 
+// AddRefundLineIDs adds the "refund_lines" edge to the RefundLine entity by IDs.
+func (_u *ProductUpdateOne) AddRefundLineIDs(ids ...int64) *ProductUpdateOne {
+	_u.mutation.AddRefundLineIDs(ids...)
+	return _u
+}
+
+// AddRefundLines adds the "refund_lines" edges to the RefundLine entity.
+func (_u *ProductUpdateOne) AddRefundLines(v ...*RefundLine) *ProductUpdateOne {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRefundLineIDs(ids...)
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdateOne) Mutation() *ProductMutation {
 	return _u.mutation
@@ -690,6 +787,27 @@ func (_u *ProductUpdateOne) RemoveOrderLines(v ...*OrderLine) *ProductUpdateOne 
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveOrderLineIDs(ids...)
+}
+
+// ClearRefundLines clears all "refund_lines" edges to the RefundLine entity.
+func (_u *ProductUpdateOne) ClearRefundLines() *ProductUpdateOne {
+	_u.mutation.ClearRefundLines()
+	return _u
+}
+
+// RemoveRefundLineIDs removes the "refund_lines" edge to RefundLine entities by IDs.
+func (_u *ProductUpdateOne) RemoveRefundLineIDs(ids ...int64) *ProductUpdateOne {
+	_u.mutation.RemoveRefundLineIDs(ids...)
+	return _u
+}
+
+// RemoveRefundLines removes "refund_lines" edges to RefundLine entities.
+func (_u *ProductUpdateOne) RemoveRefundLines(v ...*RefundLine) *ProductUpdateOne {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRefundLineIDs(ids...)
 }
 
 // Where appends a list predicates to the ProductUpdate builder.
@@ -888,6 +1006,51 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(orderline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RefundLinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.RefundLinesTable,
+			Columns: []string{product.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRefundLinesIDs(); len(nodes) > 0 && !_u.mutation.RefundLinesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.RefundLinesTable,
+			Columns: []string{product.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RefundLinesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.RefundLinesTable,
+			Columns: []string{product.RefundLinesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
 			},
 		}
 		for _, k := range nodes {

@@ -21,6 +21,8 @@ import (
 	"holdfast/ent/paymentattempt"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
+	"holdfast/ent/refund"
+	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schedulerrun"
@@ -497,40 +499,52 @@ func init() {
 	orderDescCouponIssueID := orderFields[10].Descriptor()
 	// order.CouponIssueIDValidator is a validator for the "coupon_issue_id" field. It is called by the builders before save.
 	order.CouponIssueIDValidator = orderDescCouponIssueID.Validators[0].(func(string) error)
+	// orderDescRefundCount is the schema descriptor for refund_count field.
+	orderDescRefundCount := orderFields[11].Descriptor()
+	// order.DefaultRefundCount holds the default value on creation for the refund_count field.
+	order.DefaultRefundCount = orderDescRefundCount.Default.(int)
+	// order.RefundCountValidator is a validator for the "refund_count" field. It is called by the builders before save.
+	order.RefundCountValidator = orderDescRefundCount.Validators[0].(func(int) error)
+	// orderDescTracking is the schema descriptor for tracking field.
+	orderDescTracking := orderFields[14].Descriptor()
+	// order.DefaultTracking holds the default value on creation for the tracking field.
+	order.DefaultTracking = orderDescTracking.Default.(string)
+	// order.TrackingValidator is a validator for the "tracking" field. It is called by the builders before save.
+	order.TrackingValidator = orderDescTracking.Validators[0].(func(string) error)
 	// orderDescCouponSpent is the schema descriptor for coupon_spent field.
-	orderDescCouponSpent := orderFields[11].Descriptor()
+	orderDescCouponSpent := orderFields[15].Descriptor()
 	// order.DefaultCouponSpent holds the default value on creation for the coupon_spent field.
 	order.DefaultCouponSpent = orderDescCouponSpent.Default.(bool)
 	// orderDescExpiresAt is the schema descriptor for expires_at field.
-	orderDescExpiresAt := orderFields[12].Descriptor()
+	orderDescExpiresAt := orderFields[16].Descriptor()
 	// order.DefaultExpiresAt holds the default value on creation for the expires_at field.
 	order.DefaultExpiresAt = orderDescExpiresAt.Default.(func() time.Time)
 	// orderDescCounted is the schema descriptor for counted field.
-	orderDescCounted := orderFields[13].Descriptor()
+	orderDescCounted := orderFields[17].Descriptor()
 	// order.DefaultCounted holds the default value on creation for the counted field.
 	order.DefaultCounted = orderDescCounted.Default.(bool)
 	// orderDescUnattended is the schema descriptor for unattended field.
-	orderDescUnattended := orderFields[14].Descriptor()
+	orderDescUnattended := orderFields[18].Descriptor()
 	// order.DefaultUnattended holds the default value on creation for the unattended field.
 	order.DefaultUnattended = orderDescUnattended.Default.(bool)
 	// orderDescAttempts is the schema descriptor for attempts field.
-	orderDescAttempts := orderFields[16].Descriptor()
+	orderDescAttempts := orderFields[20].Descriptor()
 	// order.DefaultAttempts holds the default value on creation for the attempts field.
 	order.DefaultAttempts = orderDescAttempts.Default.(int)
 	// order.AttemptsValidator is a validator for the "attempts" field. It is called by the builders before save.
 	order.AttemptsValidator = orderDescAttempts.Validators[0].(func(int) error)
 	// orderDescLastError is the schema descriptor for last_error field.
-	orderDescLastError := orderFields[17].Descriptor()
+	orderDescLastError := orderFields[21].Descriptor()
 	// order.DefaultLastError holds the default value on creation for the last_error field.
 	order.DefaultLastError = orderDescLastError.Default.(string)
 	// order.LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
 	order.LastErrorValidator = orderDescLastError.Validators[0].(func(string) error)
 	// orderDescCreatedAt is the schema descriptor for created_at field.
-	orderDescCreatedAt := orderFields[18].Descriptor()
+	orderDescCreatedAt := orderFields[22].Descriptor()
 	// order.DefaultCreatedAt holds the default value on creation for the created_at field.
 	order.DefaultCreatedAt = orderDescCreatedAt.Default.(func() time.Time)
 	// orderDescUpdatedAt is the schema descriptor for updated_at field.
-	orderDescUpdatedAt := orderFields[19].Descriptor()
+	orderDescUpdatedAt := orderFields[23].Descriptor()
 	// order.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	order.DefaultUpdatedAt = orderDescUpdatedAt.Default.(func() time.Time)
 	// orderDescID is the schema descriptor for id field.
@@ -605,6 +619,10 @@ func init() {
 	orderlineDescLimitBalance := orderlineFields[6].Descriptor()
 	// orderline.LimitBalanceValidator is a validator for the "limit_balance" field. It is called by the builders before save.
 	orderline.LimitBalanceValidator = orderlineDescLimitBalance.Validators[0].(func(string) error)
+	// orderlineDescReturned is the schema descriptor for returned field.
+	orderlineDescReturned := orderlineFields[7].Descriptor()
+	// orderline.DefaultReturned holds the default value on creation for the returned field.
+	orderline.DefaultReturned = orderlineDescReturned.Default.(int64)
 	paymentFields := schema.Payment{}.Fields()
 	_ = paymentFields
 	// paymentDescOrderID is the schema descriptor for order_id field.
@@ -647,32 +665,40 @@ func init() {
 			return nil
 		}
 	}()
+	// paymentDescRefundingMinor is the schema descriptor for refunding_minor field.
+	paymentDescRefundingMinor := paymentFields[6].Descriptor()
+	// payment.DefaultRefundingMinor holds the default value on creation for the refunding_minor field.
+	payment.DefaultRefundingMinor = paymentDescRefundingMinor.Default.(int64)
+	// paymentDescRefundedMinor is the schema descriptor for refunded_minor field.
+	paymentDescRefundedMinor := paymentFields[7].Descriptor()
+	// payment.DefaultRefundedMinor holds the default value on creation for the refunded_minor field.
+	payment.DefaultRefundedMinor = paymentDescRefundedMinor.Default.(int64)
 	// paymentDescAccountID is the schema descriptor for account_id field.
-	paymentDescAccountID := paymentFields[6].Descriptor()
+	paymentDescAccountID := paymentFields[8].Descriptor()
 	// payment.AccountIDValidator is a validator for the "account_id" field. It is called by the builders before save.
 	payment.AccountIDValidator = paymentDescAccountID.Validators[0].(func(string) error)
 	// paymentDescReference is the schema descriptor for reference field.
-	paymentDescReference := paymentFields[7].Descriptor()
+	paymentDescReference := paymentFields[9].Descriptor()
 	// payment.DefaultReference holds the default value on creation for the reference field.
 	payment.DefaultReference = paymentDescReference.Default.(string)
 	// payment.ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
 	payment.ReferenceValidator = paymentDescReference.Validators[0].(func(string) error)
 	// paymentDescAttemptID is the schema descriptor for attempt_id field.
-	paymentDescAttemptID := paymentFields[8].Descriptor()
+	paymentDescAttemptID := paymentFields[10].Descriptor()
 	// payment.AttemptIDValidator is a validator for the "attempt_id" field. It is called by the builders before save.
 	payment.AttemptIDValidator = paymentDescAttemptID.Validators[0].(func(string) error)
 	// paymentDescFailureReason is the schema descriptor for failure_reason field.
-	paymentDescFailureReason := paymentFields[9].Descriptor()
+	paymentDescFailureReason := paymentFields[11].Descriptor()
 	// payment.DefaultFailureReason holds the default value on creation for the failure_reason field.
 	payment.DefaultFailureReason = paymentDescFailureReason.Default.(string)
 	// payment.FailureReasonValidator is a validator for the "failure_reason" field. It is called by the builders before save.
 	payment.FailureReasonValidator = paymentDescFailureReason.Validators[0].(func(string) error)
 	// paymentDescCreatedAt is the schema descriptor for created_at field.
-	paymentDescCreatedAt := paymentFields[10].Descriptor()
+	paymentDescCreatedAt := paymentFields[12].Descriptor()
 	// payment.DefaultCreatedAt holds the default value on creation for the created_at field.
 	payment.DefaultCreatedAt = paymentDescCreatedAt.Default.(func() time.Time)
 	// paymentDescUpdatedAt is the schema descriptor for updated_at field.
-	paymentDescUpdatedAt := paymentFields[11].Descriptor()
+	paymentDescUpdatedAt := paymentFields[13].Descriptor()
 	// payment.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	payment.DefaultUpdatedAt = paymentDescUpdatedAt.Default.(func() time.Time)
 	// paymentDescID is the schema descriptor for id field.
@@ -935,6 +961,150 @@ func init() {
 			return nil
 		}
 	}()
+	refundFields := schema.Refund{}.Fields()
+	_ = refundFields
+	// refundDescOrderID is the schema descriptor for order_id field.
+	refundDescOrderID := refundFields[1].Descriptor()
+	// refund.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
+	refund.OrderIDValidator = func() func(string) error {
+		validators := refundDescOrderID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(_order string) error {
+			for _, fn := range fns {
+				if err := fn(_order); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// refundDescAmountMinor is the schema descriptor for amount_minor field.
+	refundDescAmountMinor := refundFields[4].Descriptor()
+	// refund.AmountMinorValidator is a validator for the "amount_minor" field. It is called by the builders before save.
+	refund.AmountMinorValidator = refundDescAmountMinor.Validators[0].(func(int64) error)
+	// refundDescCurrency is the schema descriptor for currency field.
+	refundDescCurrency := refundFields[5].Descriptor()
+	// refund.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
+	refund.CurrencyValidator = func() func(string) error {
+		validators := refundDescCurrency.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(currency string) error {
+			for _, fn := range fns {
+				if err := fn(currency); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// refundDescAttemptID is the schema descriptor for attempt_id field.
+	refundDescAttemptID := refundFields[6].Descriptor()
+	// refund.AttemptIDValidator is a validator for the "attempt_id" field. It is called by the builders before save.
+	refund.AttemptIDValidator = refundDescAttemptID.Validators[0].(func(string) error)
+	// refundDescReason is the schema descriptor for reason field.
+	refundDescReason := refundFields[9].Descriptor()
+	// refund.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
+	refund.ReasonValidator = refundDescReason.Validators[0].(func(string) error)
+	// refundDescAdministrator is the schema descriptor for administrator field.
+	refundDescAdministrator := refundFields[10].Descriptor()
+	// refund.AdministratorValidator is a validator for the "administrator" field. It is called by the builders before save.
+	refund.AdministratorValidator = refundDescAdministrator.Validators[0].(func(string) error)
+	// refundDescFailureReason is the schema descriptor for failure_reason field.
+	refundDescFailureReason := refundFields[11].Descriptor()
+	// refund.DefaultFailureReason holds the default value on creation for the failure_reason field.
+	refund.DefaultFailureReason = refundDescFailureReason.Default.(string)
+	// refund.FailureReasonValidator is a validator for the "failure_reason" field. It is called by the builders before save.
+	refund.FailureReasonValidator = refundDescFailureReason.Validators[0].(func(string) error)
+	// refundDescLooks is the schema descriptor for looks field.
+	refundDescLooks := refundFields[13].Descriptor()
+	// refund.DefaultLooks holds the default value on creation for the looks field.
+	refund.DefaultLooks = refundDescLooks.Default.(int)
+	// refund.LooksValidator is a validator for the "looks" field. It is called by the builders before save.
+	refund.LooksValidator = refundDescLooks.Validators[0].(func(int) error)
+	// refundDescLastError is the schema descriptor for last_error field.
+	refundDescLastError := refundFields[14].Descriptor()
+	// refund.DefaultLastError holds the default value on creation for the last_error field.
+	refund.DefaultLastError = refundDescLastError.Default.(string)
+	// refund.LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
+	refund.LastErrorValidator = refundDescLastError.Validators[0].(func(string) error)
+	// refundDescCreatedAt is the schema descriptor for created_at field.
+	refundDescCreatedAt := refundFields[15].Descriptor()
+	// refund.DefaultCreatedAt holds the default value on creation for the created_at field.
+	refund.DefaultCreatedAt = refundDescCreatedAt.Default.(func() time.Time)
+	// refundDescUpdatedAt is the schema descriptor for updated_at field.
+	refundDescUpdatedAt := refundFields[16].Descriptor()
+	// refund.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	refund.DefaultUpdatedAt = refundDescUpdatedAt.Default.(func() time.Time)
+	// refundDescID is the schema descriptor for id field.
+	refundDescID := refundFields[0].Descriptor()
+	// refund.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	refund.IDValidator = func() func(string) error {
+		validators := refundDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	refundlineFields := schema.RefundLine{}.Fields()
+	_ = refundlineFields
+	// refundlineDescRefundID is the schema descriptor for refund_id field.
+	refundlineDescRefundID := refundlineFields[1].Descriptor()
+	// refundline.RefundIDValidator is a validator for the "refund_id" field. It is called by the builders before save.
+	refundline.RefundIDValidator = func() func(string) error {
+		validators := refundlineDescRefundID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(refund string) error {
+			for _, fn := range fns {
+				if err := fn(refund); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// refundlineDescProductID is the schema descriptor for product_id field.
+	refundlineDescProductID := refundlineFields[3].Descriptor()
+	// refundline.ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
+	refundline.ProductIDValidator = func() func(string) error {
+		validators := refundlineDescProductID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(product string) error {
+			for _, fn := range fns {
+				if err := fn(product); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// refundlineDescQuantity is the schema descriptor for quantity field.
+	refundlineDescQuantity := refundlineFields[4].Descriptor()
+	// refundline.QuantityValidator is a validator for the "quantity" field. It is called by the builders before save.
+	refundline.QuantityValidator = refundlineDescQuantity.Validators[0].(func(int64) error)
+	// refundlineDescAmountMinor is the schema descriptor for amount_minor field.
+	refundlineDescAmountMinor := refundlineFields[5].Descriptor()
+	// refundline.AmountMinorValidator is a validator for the "amount_minor" field. It is called by the builders before save.
+	refundline.AmountMinorValidator = refundlineDescAmountMinor.Validators[0].(func(int64) error)
 	salesstatisticFields := schema.SalesStatistic{}.Fields()
 	_ = salesstatisticFields
 	// salesstatisticDescProductID is the schema descriptor for product_id field.

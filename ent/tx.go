@@ -50,6 +50,10 @@ type Tx struct {
 	ProcessedEvent *ProcessedEventClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// Refund is the client for interacting with the Refund builders.
+	Refund *RefundClient
+	// RefundLine is the client for interacting with the RefundLine builders.
+	RefundLine *RefundLineClient
 	// SalesStatistic is the client for interacting with the SalesStatistic builders.
 	SalesStatistic *SalesStatisticClient
 	// SchedulerJob is the client for interacting with the SchedulerJob builders.
@@ -215,6 +219,8 @@ func (tx *Tx) init() {
 	tx.PaymentAttempt = NewPaymentAttemptClient(tx.config)
 	tx.ProcessedEvent = NewProcessedEventClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
+	tx.Refund = NewRefundClient(tx.config)
+	tx.RefundLine = NewRefundLineClient(tx.config)
 	tx.SalesStatistic = NewSalesStatisticClient(tx.config)
 	tx.SchedulerJob = NewSchedulerJobClient(tx.config)
 	tx.SchedulerRun = NewSchedulerRunClient(tx.config)

@@ -105,7 +105,13 @@ func TestRecordsKeepThePromise(t *testing.T) {
 	must(t, err)
 	_, err = e.Accounts.Adjust(ctx, admin, commerce.AdjustAccount{Key: uuid.New(), AccountID: accounts[0], Delta: 5, Reason: "goodwill"})
 	must(t, err)
-	e.order(alice, &commerce.Payment{Method: payment.MethodACCOUNT, AccountID: accounts[0]}, line(product, 1))
+	paid := e.order(alice, &commerce.Payment{Method: payment.MethodACCOUNT, AccountID: accounts[0]}, line(product, 1))
+	_, err = e.Orders.Fulfil(ctx, admin, commerce.FulfilOrder{Key: uuid.New(), OrderID: paid, Tracking: "parcel 7"})
+	must(t, err)
+	_, err = e.Refunds.Return(ctx, admin, commerce.CreateReturn{
+		Key: uuid.New(), OrderID: paid, Lines: []commerce.Line{line(product, 1)}, Restock: true, Refund: true, Reason: "broken",
+	})
+	must(t, err)
 
 	rows, err := e.db.Ent.ChangeLog.Query().All(ctx)
 	must(t, err)

@@ -86,6 +86,38 @@ type (
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`
 	}
+	// OrderFulfilled is a paid order whose products were handed over or sent.
+	OrderFulfilled struct {
+		OrderID  string    `json:"orderId"`
+		UserID   string    `json:"userId"`
+		Tracking string    `json:"tracking,omitempty"`
+		By       string    `json:"by"` // the administrator
+		At       time.Time `json:"at"`
+	}
+	// OrderReturned is products of an order that are in stock again.
+	OrderReturned struct {
+		RefundID string         `json:"refundId"`
+		OrderID  string         `json:"orderId"`
+		UserID   string         `json:"userId"`
+		Lines    []ReturnedLine `json:"lines"`
+		At       time.Time      `json:"at"`
+	}
+	// ReturnedLine is units of one product.
+	ReturnedLine struct {
+		ProductID string `json:"productId"`
+		Quantity  int64  `json:"quantity"`
+	}
+	// RefundCompleted is a part of the payment of an order that was given back.
+	RefundCompleted struct {
+		RefundID    string    `json:"refundId"`
+		OrderID     string    `json:"orderId"`
+		UserID      string    `json:"userId"`
+		Method      string    `json:"method"` // how the order was paid: POINTS, ACCOUNT or CARD
+		AmountMinor int64     `json:"amountMinor"`
+		Currency    string    `json:"currency"`
+		Reason      string    `json:"reason"`
+		At          time.Time `json:"at"`
+	}
 	// CouponIssued is a coupon that was issued to a customer.
 	CouponIssued struct {
 		IssueID  string    `json:"issueId"`

@@ -35,8 +35,8 @@ type Gateway interface {
 	Void(ctx context.Context, p Ref) (Answer, error)
 
 	// Refund gives back an amount of what was captured. refund is the shop's ID of this refund: a repeat with the same ID
-	// gives nothing back twice. More than what is left of the captured amount is not given back. The answer's Refunded says
-	// how much was given back in all; a gateway that refuses the refund returns it unchanged.
+	// gives nothing back twice. More than what is left of the captured amount is not given back. The answer's Made says whether this refund
+	// was given back, and Refunded how much was in all.
 	Refund(ctx context.Context, p Ref, refund string, amount Amount) (Answer, error)
 
 	// Lookup returns the state of a payment: NOT_FOUND if the gateway knows no such attempt.
@@ -95,6 +95,7 @@ type Answer struct {
 	Reference string // the gateway's, "" if it has none
 	Captured  int64  // minor units that were captured
 	Refunded  int64  // minor units of these that were given back, in all
+	Made      bool   // of Refund: this refund was given back, by this call or an earlier one
 	Reason    string // why it was declined, for people
 	// Held says of a VOIDED payment that the gateway had reserved its amount before. One that its customer has never confirmed was not held.
 	Held bool

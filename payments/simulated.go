@@ -141,7 +141,9 @@ func (g *Simulated) Void(ctx context.Context, ref Ref) (Answer, error) {
 
 // Refund implements Gateway.
 func (g *Simulated) Refund(ctx context.Context, ref Ref, refund string, amount Amount) (Answer, error) {
-	return g.change(ctx, ref, func(p *simulatedPayment) {
+	made := false
+	answer, err := g.change(ctx, ref, func(p *simulatedPayment) {
+		defer func() { _, made = p.refunds[refund] }()
 		if p.state == StateAuthorized && p.amount == (Amount{}) { // of another process: it was captured there
 			p.state, p.captured = StateCaptured, amount.Minor
 		}
@@ -156,6 +158,8 @@ func (g *Simulated) Refund(ctx context.Context, ref Ref, refund string, amount A
 			p.state = StateRefunded
 		}
 	})
+	answer.Made = made && err == nil
+	return answer, err
 }
 
 // Lookup implements Gateway.

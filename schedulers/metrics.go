@@ -17,6 +17,8 @@ type Metrics struct {
 
 	failed atomic.Int64 // settlements
 	stuck  atomic.Int64 // payment attempts
+
+	stuckRefunds atomic.Int64
 }
 
 // NewMetrics registers the instruments; with a nil registerer nothing reads them.
@@ -42,7 +44,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, func() float64 { return float64(m.failed.Load()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "holdfast_payment_attempts_stuck",
 			Help: "Payment attempts of all instances that the job sweep has failed to end several times. It goes on trying.",
-		}, func() float64 { return float64(m.stuck.Load()) }))
+		}, func() float64 { return float64(m.stuck.Load()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "holdfast_refunds_stuck",
+			Help: "Refunds of all instances that the job sweep has failed to complete several times. It goes on trying.",
+		}, func() float64 { return float64(m.stuckRefunds.Load()) }))
 	}
 	return m
 }

@@ -58,6 +58,7 @@ type Deps struct {
 	Providers *lockprovider.Providers
 	Orders    *commerce.Orders
 	Attempts  *commerce.Attempts
+	Refunds   *commerce.Refunds
 	Catalog   *commerce.Catalog
 	// Instance names this process among those that share the database.
 	Instance string
@@ -132,7 +133,7 @@ func New(d Deps) (*Runner, error) {
 	r.jobs = map[Job]job{
 		Expire: &expire{orders: d.Orders, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
 		Sweep: &sweep{
-			attempts: d.Attempts, after: d.Settings.SweepAfter, batch: d.Settings.SweepBatch, metrics: d.Metrics, log: d.Log,
+			attempts: d.Attempts, refunds: d.Refunds, after: d.Settings.SweepAfter, batch: d.Settings.SweepBatch, metrics: d.Metrics, log: d.Log,
 		},
 		Reconcile: newReconcile(d),
 		Prime:     r.prime,

@@ -2,15 +2,18 @@ package schedulers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"holdfast/commerce"
 )
 
-// sweep looks payment attempts up at the gateway that nobody goes on with, and takes them to their ends; see Attempts.Sweep.
+// sweep looks payment attempts up at the gateway that nobody goes on with, and takes them to their ends; see Attempts.Sweep. Then it completes
+// refunds; see Refunds.Sweep.
 type sweep struct {
 	attempts *commerce.Attempts
+	refunds  *commerce.Refunds
 	after    time.Duration
 	batch    int
 	metrics  *Metrics
@@ -21,25 +24,34 @@ type sweep struct {
 // after a pause, and does not make the run fail.
 func (j *sweep) runOnce(ctx context.Context) (Result, error) {
 	result := Result{"ended": 0, "postponed": 0}
-	for {
-		ended, postponed, err := j.attempts.Sweep(ctx, j.after, j.batch)
-		result["ended"] += int64(ended)
-		result["postponed"] += int64(postponed)
-		if err != nil || ended+postponed < j.batch {
-			return result, err
+	var errs []error
+	for _, batch := range []func(context.Context, time.Duration, int) (int, int, error){j.attempts.Sweep, j.refunds.Sweep} {
+		for {
+			ended, postponed, err := batch(ctx, j.after, j.batch)
+			result["ended"] += int64(ended)
+			result["postponed"] += int64(postponed)
+			if err != nil || ended+postponed < j.batch {
+				errs = append(errs, err)
+				break
+			}
 		}
 	}
+	return result, errors.Join(errs...)
 }
 
-// observe counts the attempts that cannot be ended, as expire does with orders.
+// observe counts the attempts and refunds that cannot be ended, as expire does with orders.
 func (j *sweep) observe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, afterRunTimeout)
 	defer cancel()
 	stuck, err := j.attempts.CountStuck(ctx)
-	if err != nil {
+	refunds, rerr := j.refunds.CountStuck(ctx)
+	if err != nil || rerr != nil {
 		return // the database is away: the claim of the job has said so
 	}
 	if before := j.metrics.stuck.Swap(int64(stuck)); int64(stuck) > before {
 		j.log.WarnContext(ctx, "payment attempts cannot be ended", "attempts", stuck)
+	}
+	if before := j.metrics.stuckRefunds.Swap(int64(refunds)); int64(refunds) > before {
+		j.log.WarnContext(ctx, "refunds cannot be completed", "refunds", refunds)
 	}
 }

@@ -292,6 +292,10 @@ var (
 		{Name: "total_minor", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3},
 		{Name: "coupon_issue_id", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "refund_count", Type: field.TypeInt, Default: 0},
+		{Name: "fulfilment", Type: field.TypeEnum, Enums: []string{"UNFULFILLED", "FULFILLED"}, Default: "UNFULFILLED"},
+		{Name: "fulfilled_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "tracking", Type: field.TypeString, Size: 500, Default: ""},
 		{Name: "coupon_spent", Type: field.TypeBool, Default: false},
 		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "counted", Type: field.TypeBool, Default: false},
@@ -311,7 +315,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "orders_users_orders",
-				Columns:    []*schema.Column{OrdersColumns[19]},
+				Columns:    []*schema.Column{OrdersColumns[23]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -320,17 +324,17 @@ var (
 			{
 				Name:    "order_user_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[19], OrdersColumns[17], OrdersColumns[0]},
+				Columns: []*schema.Column{OrdersColumns[23], OrdersColumns[21], OrdersColumns[0]},
 			},
 			{
 				Name:    "order_settled_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[14]},
+				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[18]},
 			},
 			{
 				Name:    "order_settled_attempts",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[15]},
+				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[19]},
 			},
 		},
 	}
@@ -341,6 +345,7 @@ var (
 		{Name: "quantity", Type: field.TypeInt64},
 		{Name: "unit_price_minor", Type: field.TypeInt64},
 		{Name: "limit_balance", Type: field.TypeString, Nullable: true, Size: 160},
+		{Name: "returned", Type: field.TypeInt64, Default: 0},
 		{Name: "order_id", Type: field.TypeString, Size: 64},
 		{Name: "product_id", Type: field.TypeString, Size: 64},
 	}
@@ -352,13 +357,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "order_lines_orders_lines",
-				Columns:    []*schema.Column{OrderLinesColumns[5]},
+				Columns:    []*schema.Column{OrderLinesColumns[6]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "order_lines_products_order_lines",
-				Columns:    []*schema.Column{OrderLinesColumns[6]},
+				Columns:    []*schema.Column{OrderLinesColumns[7]},
 				RefColumns: []*schema.Column{ProductsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -367,7 +372,7 @@ var (
 			{
 				Name:    "orderline_order_id_position",
 				Unique:  true,
-				Columns: []*schema.Column{OrderLinesColumns[5], OrderLinesColumns[1]},
+				Columns: []*schema.Column{OrderLinesColumns[6], OrderLinesColumns[1]},
 			},
 		},
 	}
@@ -378,6 +383,8 @@ var (
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"AUTHORIZED", "CAPTURED", "DECLINED", "REFUNDED"}},
 		{Name: "amount_minor", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3},
+		{Name: "refunding_minor", Type: field.TypeInt64, Default: 0},
+		{Name: "refunded_minor", Type: field.TypeInt64, Default: 0},
 		{Name: "account_id", Type: field.TypeString, Nullable: true, Size: 64},
 		{Name: "reference", Type: field.TypeString, Size: 255, Default: ""},
 		{Name: "attempt_id", Type: field.TypeString, Nullable: true, Size: 64},
@@ -394,7 +401,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payments_orders_payment",
-				Columns:    []*schema.Column{PaymentsColumns[11]},
+				Columns:    []*schema.Column{PaymentsColumns[13]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -503,6 +510,94 @@ var (
 				Name:    "product_price_minor_id",
 				Unique:  false,
 				Columns: []*schema.Column{ProductsColumns[4], ProductsColumns[0]},
+			},
+		},
+	}
+	// RefundsColumns holds the columns for the "refunds" table.
+	RefundsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "method", Type: field.TypeEnum, Enums: []string{"POINTS", "ACCOUNT", "CARD"}},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"REFUNDING", "REFUNDED", "FAILED", "UNKNOWN"}},
+		{Name: "amount_minor", Type: field.TypeInt64},
+		{Name: "currency", Type: field.TypeString, Size: 3},
+		{Name: "attempt_id", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "restock", Type: field.TypeBool},
+		{Name: "restocked_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "reason", Type: field.TypeString, Size: 500},
+		{Name: "administrator", Type: field.TypeString, Size: 64},
+		{Name: "failure_reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "look_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "looks", Type: field.TypeInt, Default: 0},
+		{Name: "last_error", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "order_id", Type: field.TypeString, Size: 64},
+	}
+	// RefundsTable holds the schema information for the "refunds" table.
+	RefundsTable = &schema.Table{
+		Name:       "refunds",
+		Columns:    RefundsColumns,
+		PrimaryKey: []*schema.Column{RefundsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "refunds_orders_refunds",
+				Columns:    []*schema.Column{RefundsColumns[16]},
+				RefColumns: []*schema.Column{OrdersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "refund_order_id",
+				Unique:  false,
+				Columns: []*schema.Column{RefundsColumns[16]},
+			},
+			{
+				Name:    "refund_look_at",
+				Unique:  false,
+				Columns: []*schema.Column{RefundsColumns[11]},
+			},
+		},
+	}
+	// RefundLinesColumns holds the columns for the "refund_lines" table.
+	RefundLinesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "quantity", Type: field.TypeInt64},
+		{Name: "amount_minor", Type: field.TypeInt64},
+		{Name: "order_line_id", Type: field.TypeInt64},
+		{Name: "product_id", Type: field.TypeString, Size: 64},
+		{Name: "refund_id", Type: field.TypeString, Size: 64},
+	}
+	// RefundLinesTable holds the schema information for the "refund_lines" table.
+	RefundLinesTable = &schema.Table{
+		Name:       "refund_lines",
+		Columns:    RefundLinesColumns,
+		PrimaryKey: []*schema.Column{RefundLinesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "refund_lines_order_lines_refund_lines",
+				Columns:    []*schema.Column{RefundLinesColumns[3]},
+				RefColumns: []*schema.Column{OrderLinesColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "refund_lines_products_refund_lines",
+				Columns:    []*schema.Column{RefundLinesColumns[4]},
+				RefColumns: []*schema.Column{ProductsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "refund_lines_refunds_lines",
+				Columns:    []*schema.Column{RefundLinesColumns[5]},
+				RefColumns: []*schema.Column{RefundsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "refundline_refund_id_order_line_id",
+				Unique:  true,
+				Columns: []*schema.Column{RefundLinesColumns[5], RefundLinesColumns[3]},
 			},
 		},
 	}
@@ -712,6 +807,8 @@ var (
 		PaymentAttemptsTable,
 		ProcessedEventsTable,
 		ProductsTable,
+		RefundsTable,
+		RefundLinesTable,
 		SalesStatisticsTable,
 		SchedulerJobsTable,
 		SchedulerRunsTable,
@@ -745,12 +842,26 @@ func init() {
 	OrderLinesTable.Annotation = &entsql.Annotation{
 		Table: "order_lines",
 	}
+	OrderLinesTable.Annotation.Checks = map[string]string{
+		"order_lines_returned": "returned >= 0 AND returned <= quantity",
+	}
 	PaymentsTable.ForeignKeys[0].RefTable = OrdersTable
+	PaymentsTable.Annotation = &entsql.Annotation{}
+	PaymentsTable.Annotation.Checks = map[string]string{
+		"payments_refunds": "refunding_minor >= 0 AND refunded_minor >= 0 AND refunding_minor + refunded_minor <= amount_minor",
+	}
 	PaymentAttemptsTable.ForeignKeys[0].RefTable = OrdersTable
 	PaymentAttemptsTable.Annotation = &entsql.Annotation{
 		Table: "payment_attempts",
 	}
 	PaymentAttemptsTable.Annotation.Checks = map[string]string{
 		"payment_attempts_subject": "order_id IS NOT NULL AND user_id IS NULL AND points IS NULL AND credited_at IS NULL OR order_id IS NULL AND open_order_id IS NULL AND user_id IS NOT NULL AND points IS NOT NULL AND points > 0",
+	}
+	RefundsTable.ForeignKeys[0].RefTable = OrdersTable
+	RefundLinesTable.ForeignKeys[0].RefTable = OrderLinesTable
+	RefundLinesTable.ForeignKeys[1].RefTable = ProductsTable
+	RefundLinesTable.ForeignKeys[2].RefTable = RefundsTable
+	RefundLinesTable.Annotation = &entsql.Annotation{
+		Table: "refund_lines",
 	}
 }

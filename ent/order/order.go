@@ -35,6 +35,14 @@ const (
 	FieldCurrency = "currency"
 	// FieldCouponIssueID holds the string denoting the coupon_issue_id field in the database.
 	FieldCouponIssueID = "coupon_issue_id"
+	// FieldRefundCount holds the string denoting the refund_count field in the database.
+	FieldRefundCount = "refund_count"
+	// FieldFulfilment holds the string denoting the fulfilment field in the database.
+	FieldFulfilment = "fulfilment"
+	// FieldFulfilledAt holds the string denoting the fulfilled_at field in the database.
+	FieldFulfilledAt = "fulfilled_at"
+	// FieldTracking holds the string denoting the tracking field in the database.
+	FieldTracking = "tracking"
 	// FieldCouponSpent holds the string denoting the coupon_spent field in the database.
 	FieldCouponSpent = "coupon_spent"
 	// FieldExpiresAt holds the string denoting the expires_at field in the database.
@@ -59,6 +67,8 @@ const (
 	EdgeLines = "lines"
 	// EdgePayment holds the string denoting the payment edge name in mutations.
 	EdgePayment = "payment"
+	// EdgeRefunds holds the string denoting the refunds edge name in mutations.
+	EdgeRefunds = "refunds"
 	// EdgePaymentAttempts holds the string denoting the payment_attempts edge name in mutations.
 	EdgePaymentAttempts = "payment_attempts"
 	// Table holds the table name of the order in the database.
@@ -84,6 +94,13 @@ const (
 	PaymentInverseTable = "payments"
 	// PaymentColumn is the table column denoting the payment relation/edge.
 	PaymentColumn = "order_id"
+	// RefundsTable is the table that holds the refunds relation/edge.
+	RefundsTable = "refunds"
+	// RefundsInverseTable is the table name for the Refund entity.
+	// It exists in this package in order to avoid circular dependency with the "refund" package.
+	RefundsInverseTable = "refunds"
+	// RefundsColumn is the table column denoting the refunds relation/edge.
+	RefundsColumn = "order_id"
 	// PaymentAttemptsTable is the table that holds the payment_attempts relation/edge.
 	PaymentAttemptsTable = "payment_attempts"
 	// PaymentAttemptsInverseTable is the table name for the PaymentAttempt entity.
@@ -106,6 +123,10 @@ var Columns = []string{
 	FieldTotalMinor,
 	FieldCurrency,
 	FieldCouponIssueID,
+	FieldRefundCount,
+	FieldFulfilment,
+	FieldFulfilledAt,
+	FieldTracking,
 	FieldCouponSpent,
 	FieldExpiresAt,
 	FieldCounted,
@@ -150,6 +171,14 @@ var (
 	CurrencyValidator func(string) error
 	// CouponIssueIDValidator is a validator for the "coupon_issue_id" field. It is called by the builders before save.
 	CouponIssueIDValidator func(string) error
+	// DefaultRefundCount holds the default value on creation for the "refund_count" field.
+	DefaultRefundCount int
+	// RefundCountValidator is a validator for the "refund_count" field. It is called by the builders before save.
+	RefundCountValidator func(int) error
+	// DefaultTracking holds the default value on creation for the "tracking" field.
+	DefaultTracking string
+	// TrackingValidator is a validator for the "tracking" field. It is called by the builders before save.
+	TrackingValidator func(string) error
 	// DefaultCouponSpent holds the default value on creation for the "coupon_spent" field.
 	DefaultCouponSpent bool
 	// DefaultExpiresAt holds the default value on creation for the "expires_at" field.
@@ -200,6 +229,32 @@ func StatusValidator(s Status) error {
 		return nil
 	default:
 		return fmt.Errorf("order: invalid enum value for status field: %q", s)
+	}
+}
+
+// Fulfilment defines the type for the "fulfilment" enum field.
+type Fulfilment string
+
+// FulfilmentUNFULFILLED is the default value of the Fulfilment enum.
+const DefaultFulfilment = FulfilmentUNFULFILLED
+
+// Fulfilment values.
+const (
+	FulfilmentUNFULFILLED Fulfilment = "UNFULFILLED"
+	FulfilmentFULFILLED   Fulfilment = "FULFILLED"
+)
+
+func (f Fulfilment) String() string {
+	return string(f)
+}
+
+// FulfilmentValidator is a validator for the "fulfilment" field enum values. It is called by the builders before save.
+func FulfilmentValidator(f Fulfilment) error {
+	switch f {
+	case FulfilmentUNFULFILLED, FulfilmentFULFILLED:
+		return nil
+	default:
+		return fmt.Errorf("order: invalid enum value for fulfilment field: %q", f)
 	}
 }
 
@@ -259,6 +314,26 @@ func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 // ByCouponIssueID orders the results by the coupon_issue_id field.
 func ByCouponIssueID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCouponIssueID, opts...).ToFunc()
+}
+
+// ByRefundCount orders the results by the refund_count field.
+func ByRefundCount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRefundCount, opts...).ToFunc()
+}
+
+// ByFulfilment orders the results by the fulfilment field.
+func ByFulfilment(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFulfilment, opts...).ToFunc()
+}
+
+// ByFulfilledAt orders the results by the fulfilled_at field.
+func ByFulfilledAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldFulfilledAt, opts...).ToFunc()
+}
+
+// ByTracking orders the results by the tracking field.
+func ByTracking(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTracking, opts...).ToFunc()
 }
 
 // ByCouponSpent orders the results by the coupon_spent field.
@@ -334,6 +409,20 @@ func ByPaymentField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByRefundsCount orders the results by refunds count.
+func ByRefundsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newRefundsStep(), opts...)
+	}
+}
+
+// ByRefunds orders the results by refunds terms.
+func ByRefunds(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRefundsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByPaymentAttemptsCount orders the results by payment_attempts count.
 func ByPaymentAttemptsCount(opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -366,6 +455,13 @@ func newPaymentStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(PaymentInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2O, false, PaymentTable, PaymentColumn),
+	)
+}
+func newRefundsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(RefundsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, RefundsTable, RefundsColumn),
 	)
 }
 func newPaymentAttemptsStep() *sqlgraph.Step {

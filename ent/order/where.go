@@ -110,6 +110,21 @@ func CouponIssueID(v string) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldCouponIssueID, v))
 }
 
+// RefundCount applies equality check predicate on the "refund_count" field. It's identical to RefundCountEQ.
+func RefundCount(v int) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldRefundCount, v))
+}
+
+// FulfilledAt applies equality check predicate on the "fulfilled_at" field. It's identical to FulfilledAtEQ.
+func FulfilledAt(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldFulfilledAt, v))
+}
+
+// Tracking applies equality check predicate on the "tracking" field. It's identical to TrackingEQ.
+func Tracking(v string) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldTracking, v))
+}
+
 // CouponSpent applies equality check predicate on the "coupon_spent" field. It's identical to CouponSpentEQ.
 func CouponSpent(v bool) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldCouponSpent, v))
@@ -640,6 +655,181 @@ func CouponIssueIDContainsFold(v string) predicate.Order {
 	return predicate.Order(sql.FieldContainsFold(FieldCouponIssueID, v))
 }
 
+// RefundCountEQ applies the EQ predicate on the "refund_count" field.
+func RefundCountEQ(v int) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldRefundCount, v))
+}
+
+// RefundCountNEQ applies the NEQ predicate on the "refund_count" field.
+func RefundCountNEQ(v int) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldRefundCount, v))
+}
+
+// RefundCountIn applies the In predicate on the "refund_count" field.
+func RefundCountIn(vs ...int) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldRefundCount, vs...))
+}
+
+// RefundCountNotIn applies the NotIn predicate on the "refund_count" field.
+func RefundCountNotIn(vs ...int) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldRefundCount, vs...))
+}
+
+// RefundCountGT applies the GT predicate on the "refund_count" field.
+func RefundCountGT(v int) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldRefundCount, v))
+}
+
+// RefundCountGTE applies the GTE predicate on the "refund_count" field.
+func RefundCountGTE(v int) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldRefundCount, v))
+}
+
+// RefundCountLT applies the LT predicate on the "refund_count" field.
+func RefundCountLT(v int) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldRefundCount, v))
+}
+
+// RefundCountLTE applies the LTE predicate on the "refund_count" field.
+func RefundCountLTE(v int) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldRefundCount, v))
+}
+
+// FulfilmentEQ applies the EQ predicate on the "fulfilment" field.
+func FulfilmentEQ(v Fulfilment) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldFulfilment, v))
+}
+
+// FulfilmentNEQ applies the NEQ predicate on the "fulfilment" field.
+func FulfilmentNEQ(v Fulfilment) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldFulfilment, v))
+}
+
+// FulfilmentIn applies the In predicate on the "fulfilment" field.
+func FulfilmentIn(vs ...Fulfilment) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldFulfilment, vs...))
+}
+
+// FulfilmentNotIn applies the NotIn predicate on the "fulfilment" field.
+func FulfilmentNotIn(vs ...Fulfilment) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldFulfilment, vs...))
+}
+
+// FulfilledAtEQ applies the EQ predicate on the "fulfilled_at" field.
+func FulfilledAtEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldFulfilledAt, v))
+}
+
+// FulfilledAtNEQ applies the NEQ predicate on the "fulfilled_at" field.
+func FulfilledAtNEQ(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldFulfilledAt, v))
+}
+
+// FulfilledAtIn applies the In predicate on the "fulfilled_at" field.
+func FulfilledAtIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldFulfilledAt, vs...))
+}
+
+// FulfilledAtNotIn applies the NotIn predicate on the "fulfilled_at" field.
+func FulfilledAtNotIn(vs ...time.Time) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldFulfilledAt, vs...))
+}
+
+// FulfilledAtGT applies the GT predicate on the "fulfilled_at" field.
+func FulfilledAtGT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldFulfilledAt, v))
+}
+
+// FulfilledAtGTE applies the GTE predicate on the "fulfilled_at" field.
+func FulfilledAtGTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldFulfilledAt, v))
+}
+
+// FulfilledAtLT applies the LT predicate on the "fulfilled_at" field.
+func FulfilledAtLT(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldFulfilledAt, v))
+}
+
+// FulfilledAtLTE applies the LTE predicate on the "fulfilled_at" field.
+func FulfilledAtLTE(v time.Time) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldFulfilledAt, v))
+}
+
+// FulfilledAtIsNil applies the IsNil predicate on the "fulfilled_at" field.
+func FulfilledAtIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldFulfilledAt))
+}
+
+// FulfilledAtNotNil applies the NotNil predicate on the "fulfilled_at" field.
+func FulfilledAtNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldFulfilledAt))
+}
+
+// TrackingEQ applies the EQ predicate on the "tracking" field.
+func TrackingEQ(v string) predicate.Order {
+	return predicate.Order(sql.FieldEQ(FieldTracking, v))
+}
+
+// TrackingNEQ applies the NEQ predicate on the "tracking" field.
+func TrackingNEQ(v string) predicate.Order {
+	return predicate.Order(sql.FieldNEQ(FieldTracking, v))
+}
+
+// TrackingIn applies the In predicate on the "tracking" field.
+func TrackingIn(vs ...string) predicate.Order {
+	return predicate.Order(sql.FieldIn(FieldTracking, vs...))
+}
+
+// TrackingNotIn applies the NotIn predicate on the "tracking" field.
+func TrackingNotIn(vs ...string) predicate.Order {
+	return predicate.Order(sql.FieldNotIn(FieldTracking, vs...))
+}
+
+// TrackingGT applies the GT predicate on the "tracking" field.
+func TrackingGT(v string) predicate.Order {
+	return predicate.Order(sql.FieldGT(FieldTracking, v))
+}
+
+// TrackingGTE applies the GTE predicate on the "tracking" field.
+func TrackingGTE(v string) predicate.Order {
+	return predicate.Order(sql.FieldGTE(FieldTracking, v))
+}
+
+// TrackingLT applies the LT predicate on the "tracking" field.
+func TrackingLT(v string) predicate.Order {
+	return predicate.Order(sql.FieldLT(FieldTracking, v))
+}
+
+// TrackingLTE applies the LTE predicate on the "tracking" field.
+func TrackingLTE(v string) predicate.Order {
+	return predicate.Order(sql.FieldLTE(FieldTracking, v))
+}
+
+// TrackingContains applies the Contains predicate on the "tracking" field.
+func TrackingContains(v string) predicate.Order {
+	return predicate.Order(sql.FieldContains(FieldTracking, v))
+}
+
+// TrackingHasPrefix applies the HasPrefix predicate on the "tracking" field.
+func TrackingHasPrefix(v string) predicate.Order {
+	return predicate.Order(sql.FieldHasPrefix(FieldTracking, v))
+}
+
+// TrackingHasSuffix applies the HasSuffix predicate on the "tracking" field.
+func TrackingHasSuffix(v string) predicate.Order {
+	return predicate.Order(sql.FieldHasSuffix(FieldTracking, v))
+}
+
+// TrackingEqualFold applies the EqualFold predicate on the "tracking" field.
+func TrackingEqualFold(v string) predicate.Order {
+	return predicate.Order(sql.FieldEqualFold(FieldTracking, v))
+}
+
+// TrackingContainsFold applies the ContainsFold predicate on the "tracking" field.
+func TrackingContainsFold(v string) predicate.Order {
+	return predicate.Order(sql.FieldContainsFold(FieldTracking, v))
+}
+
 // CouponSpentEQ applies the EQ predicate on the "coupon_spent" field.
 func CouponSpentEQ(v bool) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldCouponSpent, v))
@@ -1006,6 +1196,29 @@ func HasPayment() predicate.Order {
 func HasPaymentWith(preds ...predicate.Payment) predicate.Order {
 	return predicate.Order(func(s *sql.Selector) {
 		step := newPaymentStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasRefunds applies the HasEdge predicate on the "refunds" edge.
+func HasRefunds() predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, RefundsTable, RefundsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasRefundsWith applies the HasEdge predicate on the "refunds" edge with a given conditions (other predicates).
+func HasRefundsWith(preds ...predicate.Refund) predicate.Order {
+	return predicate.Order(func(s *sql.Selector) {
+		step := newRefundsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -24,10 +24,14 @@ const (
 	FieldUnitPriceMinor = "unit_price_minor"
 	// FieldLimitBalance holds the string denoting the limit_balance field in the database.
 	FieldLimitBalance = "limit_balance"
+	// FieldReturned holds the string denoting the returned field in the database.
+	FieldReturned = "returned"
 	// EdgeOrder holds the string denoting the order edge name in mutations.
 	EdgeOrder = "order"
 	// EdgeProduct holds the string denoting the product edge name in mutations.
 	EdgeProduct = "product"
+	// EdgeRefundLines holds the string denoting the refund_lines edge name in mutations.
+	EdgeRefundLines = "refund_lines"
 	// Table holds the table name of the orderline in the database.
 	Table = "order_lines"
 	// OrderTable is the table that holds the order relation/edge.
@@ -44,6 +48,13 @@ const (
 	ProductInverseTable = "products"
 	// ProductColumn is the table column denoting the product relation/edge.
 	ProductColumn = "product_id"
+	// RefundLinesTable is the table that holds the refund_lines relation/edge.
+	RefundLinesTable = "refund_lines"
+	// RefundLinesInverseTable is the table name for the RefundLine entity.
+	// It exists in this package in order to avoid circular dependency with the "refundline" package.
+	RefundLinesInverseTable = "refund_lines"
+	// RefundLinesColumn is the table column denoting the refund_lines relation/edge.
+	RefundLinesColumn = "order_line_id"
 )
 
 // Columns holds all SQL columns for orderline fields.
@@ -55,6 +66,7 @@ var Columns = []string{
 	FieldQuantity,
 	FieldUnitPriceMinor,
 	FieldLimitBalance,
+	FieldReturned,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -80,6 +92,8 @@ var (
 	UnitPriceMinorValidator func(int64) error
 	// LimitBalanceValidator is a validator for the "limit_balance" field. It is called by the builders before save.
 	LimitBalanceValidator func(string) error
+	// DefaultReturned holds the default value on creation for the "returned" field.
+	DefaultReturned int64
 )
 
 // OrderOption defines the ordering options for the OrderLine queries.
@@ -120,6 +134,11 @@ func ByLimitBalance(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLimitBalance, opts...).ToFunc()
 }
 
+// ByReturned orders the results by the returned field.
+func ByReturned(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldReturned, opts...).ToFunc()
+}
+
 // ByOrderField orders the results by order field.
 func ByOrderField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -131,6 +150,20 @@ func ByOrderField(field string, opts ...sql.OrderTermOption) OrderOption {
 func ByProductField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newProductStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByRefundLinesCount orders the results by refund_lines count.
+func ByRefundLinesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newRefundLinesStep(), opts...)
+	}
+}
+
+// ByRefundLines orders the results by refund_lines terms.
+func ByRefundLines(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRefundLinesStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
 func newOrderStep() *sqlgraph.Step {
@@ -145,5 +178,12 @@ func newProductStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ProductInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, true, ProductTable, ProductColumn),
+	)
+}
+func newRefundLinesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(RefundLinesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, RefundLinesTable, RefundLinesColumn),
 	)
 }

@@ -84,6 +84,11 @@ func LimitBalance(v string) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldLimitBalance, v))
 }
 
+// Returned applies equality check predicate on the "returned" field. It's identical to ReturnedEQ.
+func Returned(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldReturned, v))
+}
+
 // OrderIDEQ applies the EQ predicate on the "order_id" field.
 func OrderIDEQ(v string) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldOrderID, v))
@@ -409,6 +414,46 @@ func LimitBalanceContainsFold(v string) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldContainsFold(FieldLimitBalance, v))
 }
 
+// ReturnedEQ applies the EQ predicate on the "returned" field.
+func ReturnedEQ(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldReturned, v))
+}
+
+// ReturnedNEQ applies the NEQ predicate on the "returned" field.
+func ReturnedNEQ(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldReturned, v))
+}
+
+// ReturnedIn applies the In predicate on the "returned" field.
+func ReturnedIn(vs ...int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldReturned, vs...))
+}
+
+// ReturnedNotIn applies the NotIn predicate on the "returned" field.
+func ReturnedNotIn(vs ...int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldReturned, vs...))
+}
+
+// ReturnedGT applies the GT predicate on the "returned" field.
+func ReturnedGT(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldReturned, v))
+}
+
+// ReturnedGTE applies the GTE predicate on the "returned" field.
+func ReturnedGTE(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldReturned, v))
+}
+
+// ReturnedLT applies the LT predicate on the "returned" field.
+func ReturnedLT(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldReturned, v))
+}
+
+// ReturnedLTE applies the LTE predicate on the "returned" field.
+func ReturnedLTE(v int64) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldReturned, v))
+}
+
 // HasOrder applies the HasEdge predicate on the "order" edge.
 func HasOrder() predicate.OrderLine {
 	return predicate.OrderLine(func(s *sql.Selector) {
@@ -447,6 +492,29 @@ func HasProduct() predicate.OrderLine {
 func HasProductWith(preds ...predicate.Product) predicate.OrderLine {
 	return predicate.OrderLine(func(s *sql.Selector) {
 		step := newProductStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasRefundLines applies the HasEdge predicate on the "refund_lines" edge.
+func HasRefundLines() predicate.OrderLine {
+	return predicate.OrderLine(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, RefundLinesTable, RefundLinesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasRefundLinesWith applies the HasEdge predicate on the "refund_lines" edge with a given conditions (other predicates).
+func HasRefundLinesWith(preds ...predicate.RefundLine) predicate.OrderLine {
+	return predicate.OrderLine(func(s *sql.Selector) {
+		step := newRefundLinesStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

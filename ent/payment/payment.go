@@ -25,6 +25,10 @@ const (
 	FieldAmountMinor = "amount_minor"
 	// FieldCurrency holds the string denoting the currency field in the database.
 	FieldCurrency = "currency"
+	// FieldRefundingMinor holds the string denoting the refunding_minor field in the database.
+	FieldRefundingMinor = "refunding_minor"
+	// FieldRefundedMinor holds the string denoting the refunded_minor field in the database.
+	FieldRefundedMinor = "refunded_minor"
 	// FieldAccountID holds the string denoting the account_id field in the database.
 	FieldAccountID = "account_id"
 	// FieldReference holds the string denoting the reference field in the database.
@@ -58,6 +62,8 @@ var Columns = []string{
 	FieldStatus,
 	FieldAmountMinor,
 	FieldCurrency,
+	FieldRefundingMinor,
+	FieldRefundedMinor,
 	FieldAccountID,
 	FieldReference,
 	FieldAttemptID,
@@ -83,6 +89,10 @@ var (
 	AmountMinorValidator func(int64) error
 	// CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
 	CurrencyValidator func(string) error
+	// DefaultRefundingMinor holds the default value on creation for the "refunding_minor" field.
+	DefaultRefundingMinor int64
+	// DefaultRefundedMinor holds the default value on creation for the "refunded_minor" field.
+	DefaultRefundedMinor int64
 	// AccountIDValidator is a validator for the "account_id" field. It is called by the builders before save.
 	AccountIDValidator func(string) error
 	// DefaultReference holds the default value on creation for the "reference" field.
@@ -183,6 +193,16 @@ func ByAmountMinor(opts ...sql.OrderTermOption) OrderOption {
 // ByCurrency orders the results by the currency field.
 func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCurrency, opts...).ToFunc()
+}
+
+// ByRefundingMinor orders the results by the refunding_minor field.
+func ByRefundingMinor(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRefundingMinor, opts...).ToFunc()
+}
+
+// ByRefundedMinor orders the results by the refunded_minor field.
+func ByRefundedMinor(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRefundedMinor, opts...).ToFunc()
 }
 
 // ByAccountID orders the results by the account_id field.

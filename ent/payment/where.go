@@ -80,6 +80,16 @@ func Currency(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldCurrency, v))
 }
 
+// RefundingMinor applies equality check predicate on the "refunding_minor" field. It's identical to RefundingMinorEQ.
+func RefundingMinor(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldRefundingMinor, v))
+}
+
+// RefundedMinor applies equality check predicate on the "refunded_minor" field. It's identical to RefundedMinorEQ.
+func RefundedMinor(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldRefundedMinor, v))
+}
+
 // AccountID applies equality check predicate on the "account_id" field. It's identical to AccountIDEQ.
 func AccountID(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldEQ(FieldAccountID, v))
@@ -318,6 +328,86 @@ func CurrencyEqualFold(v string) predicate.Payment {
 // CurrencyContainsFold applies the ContainsFold predicate on the "currency" field.
 func CurrencyContainsFold(v string) predicate.Payment {
 	return predicate.Payment(sql.FieldContainsFold(FieldCurrency, v))
+}
+
+// RefundingMinorEQ applies the EQ predicate on the "refunding_minor" field.
+func RefundingMinorEQ(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldRefundingMinor, v))
+}
+
+// RefundingMinorNEQ applies the NEQ predicate on the "refunding_minor" field.
+func RefundingMinorNEQ(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldNEQ(FieldRefundingMinor, v))
+}
+
+// RefundingMinorIn applies the In predicate on the "refunding_minor" field.
+func RefundingMinorIn(vs ...int64) predicate.Payment {
+	return predicate.Payment(sql.FieldIn(FieldRefundingMinor, vs...))
+}
+
+// RefundingMinorNotIn applies the NotIn predicate on the "refunding_minor" field.
+func RefundingMinorNotIn(vs ...int64) predicate.Payment {
+	return predicate.Payment(sql.FieldNotIn(FieldRefundingMinor, vs...))
+}
+
+// RefundingMinorGT applies the GT predicate on the "refunding_minor" field.
+func RefundingMinorGT(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldGT(FieldRefundingMinor, v))
+}
+
+// RefundingMinorGTE applies the GTE predicate on the "refunding_minor" field.
+func RefundingMinorGTE(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldGTE(FieldRefundingMinor, v))
+}
+
+// RefundingMinorLT applies the LT predicate on the "refunding_minor" field.
+func RefundingMinorLT(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldLT(FieldRefundingMinor, v))
+}
+
+// RefundingMinorLTE applies the LTE predicate on the "refunding_minor" field.
+func RefundingMinorLTE(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldLTE(FieldRefundingMinor, v))
+}
+
+// RefundedMinorEQ applies the EQ predicate on the "refunded_minor" field.
+func RefundedMinorEQ(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldEQ(FieldRefundedMinor, v))
+}
+
+// RefundedMinorNEQ applies the NEQ predicate on the "refunded_minor" field.
+func RefundedMinorNEQ(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldNEQ(FieldRefundedMinor, v))
+}
+
+// RefundedMinorIn applies the In predicate on the "refunded_minor" field.
+func RefundedMinorIn(vs ...int64) predicate.Payment {
+	return predicate.Payment(sql.FieldIn(FieldRefundedMinor, vs...))
+}
+
+// RefundedMinorNotIn applies the NotIn predicate on the "refunded_minor" field.
+func RefundedMinorNotIn(vs ...int64) predicate.Payment {
+	return predicate.Payment(sql.FieldNotIn(FieldRefundedMinor, vs...))
+}
+
+// RefundedMinorGT applies the GT predicate on the "refunded_minor" field.
+func RefundedMinorGT(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldGT(FieldRefundedMinor, v))
+}
+
+// RefundedMinorGTE applies the GTE predicate on the "refunded_minor" field.
+func RefundedMinorGTE(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldGTE(FieldRefundedMinor, v))
+}
+
+// RefundedMinorLT applies the LT predicate on the "refunded_minor" field.
+func RefundedMinorLT(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldLT(FieldRefundedMinor, v))
+}
+
+// RefundedMinorLTE applies the LTE predicate on the "refunded_minor" field.
+func RefundedMinorLTE(v int64) predicate.Payment {
+	return predicate.Payment(sql.FieldLTE(FieldRefundedMinor, v))
 }
 
 // AccountIDEQ applies the EQ predicate on the "account_id" field.

@@ -60,6 +60,12 @@ type ProcessedEvent func(*sql.Selector)
 // Product is the predicate function for product builders.
 type Product func(*sql.Selector)
 
+// Refund is the predicate function for refund builders.
+type Refund func(*sql.Selector)
+
+// RefundLine is the predicate function for refundline builders.
+type RefundLine func(*sql.Selector)
+
 // SalesStatistic is the predicate function for salesstatistic builders.
 type SalesStatistic func(*sql.Selector)
 

@@ -42,6 +42,8 @@ const (
 	FieldUpdatedAt = "updated_at"
 	// EdgeOrderLines holds the string denoting the order_lines edge name in mutations.
 	EdgeOrderLines = "order_lines"
+	// EdgeRefundLines holds the string denoting the refund_lines edge name in mutations.
+	EdgeRefundLines = "refund_lines"
 	// Table holds the table name of the product in the database.
 	Table = "products"
 	// OrderLinesTable is the table that holds the order_lines relation/edge.
@@ -51,6 +53,13 @@ const (
 	OrderLinesInverseTable = "order_lines"
 	// OrderLinesColumn is the table column denoting the order_lines relation/edge.
 	OrderLinesColumn = "product_id"
+	// RefundLinesTable is the table that holds the refund_lines relation/edge.
+	RefundLinesTable = "refund_lines"
+	// RefundLinesInverseTable is the table name for the RefundLine entity.
+	// It exists in this package in order to avoid circular dependency with the "refundline" package.
+	RefundLinesInverseTable = "refund_lines"
+	// RefundLinesColumn is the table column denoting the refund_lines relation/edge.
+	RefundLinesColumn = "product_id"
 )
 
 // Columns holds all SQL columns for product fields.
@@ -202,10 +211,31 @@ func ByOrderLines(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newOrderLinesStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByRefundLinesCount orders the results by refund_lines count.
+func ByRefundLinesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newRefundLinesStep(), opts...)
+	}
+}
+
+// ByRefundLines orders the results by refund_lines terms.
+func ByRefundLines(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRefundLinesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newOrderLinesStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(OrderLinesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, OrderLinesTable, OrderLinesColumn),
+	)
+}
+func newRefundLinesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(RefundLinesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, RefundLinesTable, RefundLinesColumn),
 	)
 }

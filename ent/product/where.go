@@ -793,6 +793,29 @@ func HasOrderLinesWith(preds ...predicate.OrderLine) predicate.Product {
 	})
 }
 
+// HasRefundLines applies the HasEdge predicate on the "refund_lines" edge.
+func HasRefundLines() predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, RefundLinesTable, RefundLinesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasRefundLinesWith applies the HasEdge predicate on the "refund_lines" edge with a given conditions (other predicates).
+func HasRefundLinesWith(preds ...predicate.RefundLine) predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := newRefundLinesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // And groups predicates with the AND operator between them.
 func And(predicates ...predicate.Product) predicate.Product {
 	return predicate.Product(sql.AndPredicates(predicates...))

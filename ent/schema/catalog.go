@@ -34,7 +34,7 @@ func (Product) Fields() []ent.Field {
 
 // Edges of the Product.
 func (Product) Edges() []ent.Edge {
-	return []ent.Edge{edge.To("order_lines", OrderLine.Type)}
+	return []ent.Edge{edge.To("order_lines", OrderLine.Type), edge.To("refund_lines", RefundLine.Type)}
 }
 
 // Indexes of the Product: one for each order of its lists.

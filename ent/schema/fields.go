@@ -30,6 +30,7 @@ const (
 	MaxDescription = 2000
 	MaxReason      = 500
 	MaxJobError    = 1000
+	MaxTracking    = 500 // a link, or a carrier and a number
 )
 
 // MaxWebhookID is the most bytes of the ID of a gateway's message. It is chosen: those of Stripe have about 30.

@@ -27,6 +27,12 @@ func (Order) Fields() []ent.Field {
 		field.Int64("total_minor").NonNegative().Immutable(),
 		currency(),
 		field.String("coupon_issue_id").MaxLen(idLen).Optional().Nillable().Immutable(),
+		field.Int("refund_count").NonNegative().Default(0).
+			Comment("How many refunds it has. Their order and the end of the order exclude each other by it."),
+		field.Enum("fulfilment").Values("UNFULFILLED", "FULFILLED").Default("UNFULFILLED"),
+		optionalTimestamp("fulfilled_at"),
+		field.String("tracking").Validate(upTo(MaxTracking)).Annotations(wide(MaxTracking)).Default("").
+			Comment("Where the parcel can be followed, as the administrator has written it."),
 		field.Bool("coupon_spent").Default(false).Comment("True while the order holds its coupon."),
 		fixedTimestamp("expires_at"),
 		field.Bool("counted").Default(false).
@@ -50,6 +56,7 @@ func (Order) Edges() []ent.Edge {
 		edge.From("user", User.Type).Ref("orders").Field("user_id").Unique().Required().Immutable(),
 		edge.To("lines", OrderLine.Type),
 		edge.To("payment", Payment.Type).Unique(),
+		edge.To("refunds", Refund.Type).Annotations(entsql.OnDelete(entsql.NoAction)),
 		edge.To("payment_attempts", PaymentAttempt.Type).Annotations(entsql.OnDelete(entsql.NoAction)),
 	}
 }
@@ -66,9 +73,11 @@ func (Order) Indexes() []ent.Index {
 // OrderLine is one product of an order at the price of the moment.
 type OrderLine struct{ ent.Schema }
 
-// Annotations of the OrderLine.
+// Annotations of the OrderLine. What came back of it is bounded by the database.
 func (OrderLine) Annotations() []schema.Annotation {
-	return []schema.Annotation{entsql.Annotation{Table: "order_lines"}}
+	return []schema.Annotation{entsql.Annotation{Table: "order_lines", Checks: map[string]string{
+		"order_lines_returned": "returned >= 0 AND returned <= quantity",
+	}}}
 }
 
 // Fields of the OrderLine.
@@ -82,6 +91,7 @@ func (OrderLine) Fields() []ent.Field {
 		field.Int64("unit_price_minor").NonNegative().Immutable(),
 		field.String("limit_balance").MaxLen(keyLen).Optional().Nillable().Immutable().
 			Comment("The balance that counts the units against the customer's limit, if the product had one."),
+		field.Int64("returned").Default(0).Comment("How many units came back, or were refunded without."),
 	}
 }
 
@@ -90,6 +100,7 @@ func (OrderLine) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.From("order", Order.Type).Ref("lines").Field("order_id").Unique().Required().Immutable(),
 		edge.From("product", Product.Type).Ref("order_lines").Field("product_id").Unique().Required().Immutable(),
+		edge.To("refund_lines", RefundLine.Type).Annotations(entsql.OnDelete(entsql.NoAction)),
 	}
 }
 
@@ -101,6 +112,13 @@ func (OrderLine) Indexes() []ent.Index {
 // Payment is how an order was paid, and whether it was given back.
 type Payment struct{ ent.Schema }
 
+// Annotations of the Payment. What is given back of it is bounded by the database.
+func (Payment) Annotations() []schema.Annotation {
+	return []schema.Annotation{entsql.Annotation{Checks: map[string]string{
+		"payments_refunds": "refunding_minor >= 0 AND refunded_minor >= 0 AND refunding_minor + refunded_minor <= amount_minor",
+	}}}
+}
+
 // Fields of the Payment.
 func (Payment) Fields() []ent.Field {
 	return []ent.Field{
@@ -110,6 +128,8 @@ func (Payment) Fields() []ent.Field {
 		field.Enum("status").Values("AUTHORIZED", "CAPTURED", "DECLINED", "REFUNDED"),
 		field.Int64("amount_minor").NonNegative().Immutable(),
 		currency(),
+		field.Int64("refunding_minor").Default(0).Comment("What is about to be given back, by refunds that are not complete."),
+		field.Int64("refunded_minor").Default(0).Comment("What was given back."),
 		optionalRef("account_id"),
 		field.String("reference").MaxLen(maxReference).Default("").Comment("The gateway's reference."),
 		optionalRef("attempt_id"), // the payment attempt that a payment by card was made by

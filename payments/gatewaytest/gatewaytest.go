@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -80,8 +81,10 @@ func payment(t *testing.T, g payments.Gateway) {
 	}
 	for range 2 {
 		answer, err = g.Refund(ctx, p, "re_1", usd(price))
-		want(t, answer, err, payments.StateRefunded, price, price)
+		wantMade(t, want(t, answer, err, payments.StateRefunded, price, price), true)
 	}
+	answer, err = g.Refund(ctx, p, "re_2", usd(1))
+	wantMade(t, want(t, answer, err, payments.StateRefunded, price, price), false)
 	answer, err = g.Lookup(ctx, p)
 	want(t, answer, err, payments.StateRefunded, price, price)
 }
@@ -141,7 +144,7 @@ func void(t *testing.T, g payments.Gateway) {
 func doesNotFit(t *testing.T, g payments.Gateway) {
 	ctx, p := t.Context(), authorized(t, g)
 	answer, err := g.Refund(ctx, p, "re_1", usd(1))
-	want(t, answer, err, payments.StateAuthorized, 0, 0)
+	wantMade(t, want(t, answer, err, payments.StateAuthorized, 0, 0), false)
 	answer, err = g.Capture(ctx, p, usd(price+1))
 	want(t, answer, err, payments.StateAuthorized, 0, 0)
 	answer, err = g.Capture(ctx, p, usd(price))
@@ -157,11 +160,21 @@ func part(t *testing.T, g payments.Gateway) {
 	answer, err = g.Capture(ctx, p, usd(250)) // the rest was released
 	want(t, answer, err, payments.StateCaptured, 1000, 0)
 	answer, err = g.Refund(ctx, p, "re_1", usd(400))
-	want(t, answer, err, payments.StateCaptured, 1000, 400)
+	wantMade(t, want(t, answer, err, payments.StateCaptured, 1000, 400), true)
 	answer, err = g.Refund(ctx, p, "re_2", usd(601))
-	want(t, answer, err, payments.StateCaptured, 1000, 400)
+	wantMade(t, want(t, answer, err, payments.StateCaptured, 1000, 400), false)
 	answer, err = g.Refund(ctx, p, "re_3", usd(600))
-	want(t, answer, err, payments.StateRefunded, 1000, 1000)
+	wantMade(t, want(t, answer, err, payments.StateRefunded, 1000, 1000), true)
+	answer, err = g.Refund(ctx, p, "re_1", usd(400)) // a repeat, when nothing is left
+	wantMade(t, want(t, answer, err, payments.StateRefunded, 1000, 1000), true)
+}
+
+// wantMade asserts whether an answer says that the refund was given back.
+func wantMade(t *testing.T, a payments.Answer, made bool) {
+	t.Helper()
+	if a.Made != made {
+		t.Errorf("the refund is told to be made: %t, want %t", a.Made, made)
+	}
 }
 
 // refunds are asked for all at once, for more in all than was captured.
@@ -170,14 +183,22 @@ func refunds(t *testing.T, g payments.Gateway) {
 	answer, err := g.Capture(ctx, p, usd(price))
 	want(t, answer, err, payments.StateCaptured, price, 0)
 	var done sync.WaitGroup
+	var made atomic.Int64
 	for i := range 32 {
 		done.Go(func() {
-			if _, err := g.Refund(ctx, p, fmt.Sprintf("re_%d", i), usd(100)); err != nil {
+			answer, err := g.Refund(ctx, p, fmt.Sprintf("re_%d", i), usd(100))
+			if err != nil {
 				t.Errorf("refund %d: %v", i, err)
+			}
+			if answer.Made {
+				made.Add(1)
 			}
 		})
 	}
 	done.Wait()
+	if n := made.Load(); n != price/100 {
+		t.Errorf("%d refunds are told to be made, want %d", n, price/100)
+	}
 	answer, err = g.Lookup(ctx, p)
 	want(t, answer, err, payments.StateCaptured, price, price/100*100)
 }

@@ -184,15 +184,16 @@ func (g *Gateway) Refund(ctx context.Context, p payments.Ref, refund string, amo
 		return payments.Answer{State: payments.StateNotFound}, err
 	}
 	now, err := answer(intent)
-	units, uerr := toStripe(amount)
-	if err != nil || uerr != nil || amount.Minor > now.Captured-now.Refunded {
+	if err != nil {
 		return now, err
 	}
 	// Stripe forgets keys after a day, and the shop may repeat a refund for longer.
-	made, err := g.refunded(ctx, intent.ID, refund)
-	if err != nil || made {
+	now.Made, err = g.refunded(ctx, intent.ID, refund)
+	units, uerr := toStripe(amount)
+	if err != nil || now.Made || uerr != nil || amount.Minor > now.Captured-now.Refunded {
 		return now, err
 	}
+	made := false
 	err = keyed(ctx, p.Attempt+"/refund/"+refund, func(key string) error {
 		params := &stripego.RefundCreateParams{
 			PaymentIntent: stripego.String(intent.ID), Amount: stripego.Int64(units),
@@ -205,10 +206,15 @@ func (g *Gateway) Refund(ctx context.Context, p payments.Ref, refund string, amo
 		made, err := g.refunded(ctx, intent.ID, refund)
 		return !made, err
 	})
+	if err == nil {
+		made, err = g.refunded(ctx, intent.ID, refund) // an answer may have been kept, and a refund may have failed at once
+	}
 	if err != nil {
 		return payments.Answer{}, err
 	}
-	return g.retrieve(ctx, intent.ID)
+	now, err = g.retrieve(ctx, intent.ID)
+	now.Made = made && err == nil
+	return now, err
 }
 
 // refunded reports whether a refund was made, and has not failed since.

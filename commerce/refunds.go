@@ -1,0 +1,667 @@
+package commerce
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+	"strings"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+	"holdfast/ent/order"
+	"holdfast/ent/orderline"
+	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
+	"holdfast/ent/predicate"
+	"holdfast/ent/refund"
+	"holdfast/ent/refundline"
+	"holdfast/ent/schema"
+	"holdfast/lockprovider"
+	"holdfast/lockprovider/lock"
+	"holdfast/payments"
+)
+
+// A refund gives back a part of what an order was paid with, takes products back, or both. It is bounded by numbers of the database: those of
+// a payment that are given back or about to be, and the returned units of a line. One transaction raises them and writes the row of the
+// refund, with the key of the request. Only then is anything given back. Each of two steps is done once, whoever does it:
+//
+//	the money:    at the gateway under the ID of the refund, or by a change of the wallet or account, which marks the refund REFUNDED
+//	the products: by a change of the stock, which marks them restocked
+//
+// What is cut off is found by its row, and a job goes on with it. If the money cannot be given back, the refund is FAILED and its amount free
+// for another one; its products stay returned.
+//
+// A refund and the end of an order exclude each other: both begin with a write of the order that asks for its status, its fulfilment and
+// the number of its refunds.
+
+// Refunds are what administrators give back of paid orders.
+type Refunds struct {
+	*core
+	orders *Orders
+}
+
+// CreateRefund asks for a refund of an amount, or of units of an order's lines at the price that was paid for them.
+type CreateRefund struct {
+	Key     uuid.UUID
+	OrderID string
+	Amount  *Money // nil if there are lines
+	Lines   []Line // none if there is an amount
+	Restock bool   // put the units of the lines back into stock; otherwise they are written off
+	Reason  string // the customer sees it
+}
+
+// CreateReturn asks to take back products of a fulfilled order.
+type CreateReturn struct {
+	Key     uuid.UUID
+	OrderID string
+	Lines   []Line
+	Restock bool // as in CreateRefund
+	Refund  bool // give back what was paid for them
+	Reason  string
+}
+
+// RefundResult is a refund and its order after an operation. Refund may be set together with an error: it exists then, and may be FAILED.
+type RefundResult struct {
+	Refund *ent.Refund // with lines
+	Order  *ent.Order
+	Meta   Meta
+}
+
+// refundRequest is what both kinds of requests have in common.
+type refundRequest struct {
+	orderID   string
+	amount    *Money
+	lines     []Line
+	restock   bool
+	pays      bool // an amount is given back
+	fulfilled bool // the order must be fulfilled
+	reason    string
+}
+
+// Create gives back an amount, or what was paid for units of an order's lines. Admins only. Errors: INVALID_INPUT, NOT_FOUND, INVALID_STATE if
+// the order is not PAID; PAYMENT_DECLINED if the money cannot be given back, and UNAVAILABLE if it is not yet: a repeat with the same key goes on,
+// and so does a job.
+func (s *Refunds) Create(ctx context.Context, v Viewer, in CreateRefund) (RefundResult, error) {
+	in.Reason = strings.TrimSpace(in.Reason)
+	return s.create(ctx, v, newOperation(v, "refundCreate", in.Key, in), refundRequest{
+		orderID: in.OrderID, amount: in.Amount, lines: in.Lines, restock: in.Restock, pays: true, reason: in.Reason,
+	})
+}
+
+// Return takes back products of a fulfilled order. Admins only. Errors: those of Create, and INVALID_STATE if the order is not fulfilled.
+func (s *Refunds) Return(ctx context.Context, v Viewer, in CreateReturn) (RefundResult, error) {
+	in.Reason = strings.TrimSpace(in.Reason)
+	return s.create(ctx, v, newOperation(v, "returnCreate", in.Key, in), refundRequest{
+		orderID: in.OrderID, lines: in.Lines, restock: in.Restock, pays: in.Refund, fulfilled: true, reason: in.Reason,
+	})
+}
+
+func (s *Refunds) create(ctx context.Context, v Viewer, op operation, in refundRequest) (RefundResult, error) {
+	if err := v.admin(); err != nil {
+		return RefundResult{}, err
+	}
+	if !op.keyed() { // else a repeat would give back once more
+		return RefundResult{}, invalid(input("idempotencyKey"), "a refund needs a key that is not the nil UUID")
+	}
+	if err := s.check(in); err != nil {
+		return RefundResult{}, err
+	}
+	row, _, err := s.orders.owned(ctx, v, in.orderID)
+	if err != nil {
+		return RefundResult{}, err
+	}
+	id := op.objectID(prefixRefund)
+	repeat, err := s.once(ctx, op, func(tx *ent.Tx) error { return s.open(ctx, tx, v, id, in) })
+	if ent.IsConstraintError(err) || hasCode(err, InvalidInput) || hasCode(err, InvalidState) || hasCode(err, NotFound) {
+		known, kerr := s.Client.Refund.Query().Where(refund.ID(id)).Exist(ctx)
+		if kerr == nil && known {
+			kerr = keyExpired() // the refund was made, and its key is forgotten
+		}
+		err = cmp.Or(kerr, err)
+	}
+	if err != nil {
+		return RefundResult{Order: row}, err
+	}
+	f, err := s.load(ctx, id)
+	if err != nil {
+		return RefundResult{}, err
+	}
+	err = notCompleteYet(s.carryOut(ctx, f))
+	result := RefundResult{Meta: Meta{Replayed: repeat, Attempts: 1, Persistence: Persisted}}
+	var lerr error
+	if result.Refund, lerr = s.load(ctx, id); lerr == nil {
+		result.Order, lerr = s.orders.load(ctx, in.orderID)
+	}
+	switch {
+	case lerr != nil:
+		err = unshown(err, lerr)
+	case err == nil && result.Refund.Status == refund.StatusFAILED:
+		err = refundFailed(result.Refund.FailureReason)
+	}
+	return result, err
+}
+
+// check refuses what no order allows.
+func (s *Refunds) check(in refundRequest) error {
+	errs := checkText("reason", in.reason, 1, schema.MaxReason)
+	switch {
+	case in.amount != nil && len(in.lines) > 0:
+		errs = append(errs, invalid(input("amount"), "a refund is of an amount or of lines, not of both"))
+	case in.amount == nil && len(in.lines) == 0 && in.fulfilled:
+		errs = append(errs, invalid(input("lines"), "a return needs at least one line"))
+	case in.amount == nil && len(in.lines) == 0:
+		errs = append(errs, invalid(input("amount"), "a refund needs an amount or lines"))
+	case in.amount != nil && (in.amount.Minor < 1 || in.amount.Minor > lockprovider.MaxAmount):
+		errs = append(errs, invalid(input("amount", "amountMinor"), "amountMinor must be 1 to %d, not %d", int64(lockprovider.MaxAmount), in.amount.Minor))
+	case in.amount != nil && in.restock:
+		errs = append(errs, invalid(input("restock"), "restock goes with lines only: an amount says nothing about products"))
+	}
+	seen := map[string]bool{}
+	for i, l := range in.lines {
+		switch {
+		case l.Quantity < 1 || l.Quantity > lockprovider.MaxAmount:
+			errs = append(errs, invalid(lineField(i, "quantity"), "quantity must be at least 1, not %d", l.Quantity))
+		case seen[l.ProductID]:
+			errs = append(errs, invalid(lineField(i, "productId"), "the product is named twice; add the quantities up"))
+		}
+		seen[l.ProductID] = true
+	}
+	if errs != nil {
+		return errs
+	}
+	return nil
+}
+
+// open writes a refund, and takes what it gives back off what can be. The order comes first, as everywhere, so that refunds of one order come one
+// after another, and none meets the end of the order.
+func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in refundRequest) error {
+	now := s.now()
+	n, err := tx.Order.Update().Where(order.ID(in.orderID), order.StatusEQ(order.StatusPAID)).AddRefundCount(1).SetUpdatedAt(now).Save(ctx)
+	if err != nil {
+		return err
+	}
+	row, err := withDetails(tx.Order.Query().Where(order.ID(in.orderID))).Only(ctx)
+	if err != nil {
+		return err
+	}
+	made := row.Edges.Payment
+	switch {
+	case n == 0 || made == nil:
+		return &Error{
+			Code: InvalidState, Field: input("orderId"),
+			Message: fmt.Sprintf("the order is %s, not PAID: there is nothing to refund", row.Status),
+		}
+	case in.fulfilled && row.Fulfilment != order.FulfilmentFULFILLED:
+		return &Error{
+			Code: InvalidState, Field: input("orderId"),
+			Message: "the order is not fulfilled, so that nothing of it can come back; use refundCreate",
+		}
+	}
+	back, worth, err := linesBack(row, in.lines)
+	if err != nil {
+		return err
+	}
+	amount := worth
+	switch {
+	case !in.pays:
+		amount = 0
+	case in.amount != nil:
+		if amount = in.amount.Minor; in.amount.Currency != row.Currency {
+			return invalid(input("amount", "currency"), "the order was paid in %s, not %s", row.Currency, truncate(in.amount.Currency, 10))
+		}
+	}
+	left := made.AmountMinor - made.RefundedMinor - made.RefundingMinor
+	if amount > left {
+		of := Money{Minor: left, Currency: row.Currency}
+		if in.amount != nil {
+			return invalid(input("amount", "amountMinor"), "%s of the order can be refunded, not %s", of, *in.amount)
+		}
+		return invalid(input("lines"), "%s were paid for these units, and %s of the order can be refunded; refund that as an amount",
+			Money{Minor: amount, Currency: row.Currency}, of)
+	}
+	create := tx.Refund.Create().SetID(id).SetOrderID(row.ID).SetMethod(refund.Method(made.Method)).SetStatus(refund.StatusREFUNDED).
+		SetAmountMinor(amount).SetCurrency(row.Currency).SetRestock(in.restock).SetReason(in.reason).SetAdministrator(v.UserID).
+		SetCreatedAt(now).SetUpdatedAt(now)
+	if amount > 0 {
+		create.SetStatus(refund.StatusREFUNDING)
+		if made.Method == payment.MethodCARD {
+			a, err := s.attemptOf(ctx, tx, row)
+			if err != nil {
+				return err
+			}
+			create.SetAttemptID(a.ID)
+		}
+		if err := tx.Payment.Update().Where(payment.ID(made.ID)).AddRefundingMinor(amount).SetUpdatedAt(now).Exec(ctx); err != nil {
+			return err
+		}
+	}
+	if amount > 0 || in.restock {
+		create.SetLookAt(now)
+	}
+	if err := create.Exec(ctx); err != nil {
+		return err
+	}
+	rows := make([]*ent.RefundLineCreate, len(back))
+	for i, b := range back {
+		if err := tx.OrderLine.Update().Where(orderline.ID(b.line.ID)).AddReturned(b.quantity).Exec(ctx); err != nil {
+			return err
+		}
+		if !in.pays {
+			b.worth = 0
+		}
+		rows[i] = tx.RefundLine.Create().SetRefundID(id).SetOrderLineID(b.line.ID).SetProductID(b.line.ProductID).
+			SetQuantity(b.quantity).SetAmountMinor(b.worth)
+	}
+	return insert(ctx, rows, tx.RefundLine.CreateBulk)
+}
+
+// attemptOf returns the attempt that has paid an order by card.
+func (s *Refunds) attemptOf(ctx context.Context, tx *ent.Tx, row *ent.Order) (*ent.PaymentAttempt, error) {
+	query := tx.PaymentAttempt.Query().Where(paymentattempt.OrderID(row.ID), paymentattempt.StatusEQ(paymentattempt.StatusCAPTURED))
+	if id := row.Edges.Payment.AttemptID; id != nil {
+		query.Where(paymentattempt.ID(*id))
+	}
+	a, err := orNil(query.Order(paymentattempt.ByID()).First(ctx))
+	switch {
+	case err != nil:
+		return nil, err
+	case a == nil:
+		return nil, &Error{
+			Code: InvalidState, Field: input("orderId"),
+			Message: "the payment of this order was given back at the payment gateway, or is not known there",
+		}
+	case a.Gateway != s.Payment.Gateway:
+		return nil, &Error{
+			Code: InvalidState, Field: input("orderId"),
+			Message: fmt.Sprintf("the order was paid by the gateway %s, which the shop does not use any more: refund it there", a.Gateway),
+		}
+	}
+	return a, nil
+}
+
+// lineBack is units of an order's line that come back, and what was paid for them.
+type lineBack struct {
+	line            *ent.OrderLine
+	quantity, worth int64
+}
+
+// linesBack finds the lines of an order that are to come back, and what was paid for their units.
+func linesBack(row *ent.Order, lines []Line) (back []lineBack, worth int64, err error) {
+	paid := PaidFor(row)
+	var errs Errors
+	for i, l := range lines {
+		at := slices.IndexFunc(row.Edges.Lines, func(o *ent.OrderLine) bool { return o.ProductID == l.ProductID })
+		if at < 0 {
+			errs = append(errs, &Error{Code: NotFound, Field: lineField(i, "productId"), Message: "the order has no such product"})
+			continue
+		}
+		line := row.Edges.Lines[at]
+		if left := line.Quantity - line.Returned; l.Quantity > left {
+			errs = append(errs, invalid(lineField(i, "quantity"), "%d of the %d units can come back, not %d", left, line.Quantity, l.Quantity))
+			continue
+		}
+		b := lineBack{line: line, quantity: l.Quantity, worth: unitsWorth(paid[at], line.Quantity, line.Returned, l.Quantity)}
+		back, worth = append(back, b), worth+b.worth
+	}
+	if errs != nil {
+		return nil, 0, errs
+	}
+	return back, worth, nil
+}
+
+// PaidFor returns what was paid for each line of an order: its total, split by the prices of the lines. The sum is the total, to the
+// last minor unit: the lines with the largest remainders get one more.
+func PaidFor(row *ent.Order) []int64 {
+	weights := make([]int64, len(row.Edges.Lines))
+	for i, l := range row.Edges.Lines {
+		weights[i] = l.UnitPriceMinor * l.Quantity
+	}
+	return split(row.TotalMinor, weights)
+}
+
+// split splits a total by weights, by the method of the largest remainder. Of equal remainders, the first gets more. No weight is negative, and the
+// total is at most their sum.
+func split(total int64, weights []int64) []int64 {
+	var sum int64
+	for _, w := range weights {
+		sum += w
+	}
+	parts, remainders, order := make([]int64, len(weights)), make([]int64, len(weights)), make([]int, len(weights))
+	if sum == 0 {
+		return parts
+	}
+	left := total
+	for i, w := range weights {
+		parts[i], remainders[i] = mulDiv(total, w, sum)
+		left -= parts[i]
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(remainders[b], remainders[a]) })
+	for _, i := range order[:left] {
+		parts[i]++
+	}
+	return parts
+}
+
+// unitsWorth returns what was paid for n units of a line, of which some came back before. All units together are worth what was paid for the line.
+func unitsWorth(paid, quantity, before, n int64) int64 {
+	to, _ := mulDiv(paid, before+n, quantity)
+	from, _ := mulDiv(paid, before, quantity)
+	return to - from
+}
+
+// mulDiv returns a × b ÷ c and the remainder. No factor is negative, and the quotient fits.
+func mulDiv(a, b, c int64) (quotient, remainder int64) {
+	hi, lo := bits.Mul64(uint64(a), uint64(b))
+	q, r := bits.Div64(hi, lo, uint64(c))
+	return int64(q), int64(r) //nolint:gosec // G115: not more than a or c
+}
+
+func (s *Refunds) load(ctx context.Context, id string) (*ent.Refund, error) {
+	return withRefundLines(s.Client.Refund.Query().Where(refund.ID(id))).Only(ctx)
+}
+
+func withRefundLines(q *ent.RefundQuery) *ent.RefundQuery {
+	return q.WithLines(func(q *ent.RefundLineQuery) { q.WithProduct().Order(refundline.ByID()) })
+}
+
+// carryOut does what is left to do for a refund: both steps, even if one of them fails. The error is that of the money, if it has one.
+func (s *Refunds) carryOut(ctx context.Context, f *ent.Refund) error {
+	var goods error
+	if f.Restock && f.RestockedAt == nil {
+		goods = s.restock(ctx, f)
+	}
+	return cmp.Or(s.pay(ctx, f), goods)
+}
+
+// restock puts the units of a refund back into stock.
+func (s *Refunds) restock(ctx context.Context, f *ent.Refund) error {
+	p := orderReturned{RefundID: f.ID, OrderID: f.OrderID, At: s.now()}
+	owner, err := s.owner(ctx, f)
+	if err != nil {
+		return err
+	}
+	p.UserID = owner
+	var moves []lockprovider.Move
+	for _, l := range f.Edges.Lines {
+		p.Lines = append(p.Lines, returnedLine{ProductID: l.ProductID, Quantity: l.Quantity})
+		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.ProductID), Delta: l.Quantity})
+	}
+	_, err = s.execute(ctx, lockprovider.Change{
+		ID: stepID(f.ID, "restock"), Family: lockprovider.Stock, Moves: moves, Confirm: true,
+		Record: lockprovider.Record{Kind: KindOrderReturned, Fingerprint: f.ID, Payload: mustJSON(p)},
+	})
+	return ignoreAdvanced(doneOtherwise(refusals(err, func(r lockprovider.Refusal) *Error {
+		return &Error{
+			Code: InvalidState, Field: input("restock"), Retryable: true,
+			Message: fmt.Sprintf("the stock can take %d more, not %d; the shop tries again", r.Available, r.Delta),
+		}
+	})))
+}
+
+// owner returns the customer whose order a refund is of.
+func (s *Refunds) owner(ctx context.Context, f *ent.Refund) (string, error) {
+	row, err := s.Client.Order.Query().Where(order.ID(f.OrderID)).Select(order.FieldUserID).Only(ctx)
+	if err != nil {
+		return "", err
+	}
+	return row.UserID, nil
+}
+
+// pay gives back the money of a refund.
+func (s *Refunds) pay(ctx context.Context, f *ent.Refund) error {
+	switch {
+	case f.Status == refund.StatusREFUNDED:
+		return nil
+	case f.Status == refund.StatusFAILED:
+		return refundFailed(f.FailureReason)
+	case f.Method == refund.MethodCARD:
+		return s.payByGateway(ctx, f)
+	}
+	row, err := s.orders.load(ctx, f.OrderID)
+	if err != nil {
+		return err
+	}
+	made := row.Edges.Payment
+	change := s.completed(f, row.UserID)
+	var move lockprovider.Move
+	change.Family, move = s.orders.paymentMove(row.UserID, paymentMade{
+		Method: made.Method.String(), AccountID: deref(made.AccountID),
+	}, f.AmountMinor)
+	change.Moves = []lockprovider.Move{move}
+	_, err = s.execute(ctx, change)
+	if refused := (*lockprovider.Refused)(nil); errors.As(err, &refused) {
+		return s.fail(ctx, f, fmt.Sprintf("the wallet or account can take %d more", refused.Refusals[0].Available))
+	}
+	return ignoreAdvanced(doneOtherwise(err))
+}
+
+// completed is the change that marks a refund REFUNDED. A refund has one.
+func (s *Refunds) completed(f *ent.Refund, owner string) lockprovider.Change {
+	return lockprovider.Change{
+		ID: stepID(f.ID, "refund"), Family: lockprovider.Stock, Confirm: true,
+		Record: lockprovider.Record{
+			Kind: KindRefundCompleted, Fingerprint: f.ID,
+			Payload: mustJSON(refundCompleted{
+				RefundID: f.ID, OrderID: f.OrderID, UserID: owner, Method: f.Method.String(), AmountMinor: f.AmountMinor, Currency: f.Currency,
+				Reason: f.Reason, At: s.now(),
+			}),
+		},
+	}
+}
+
+// payByGateway has the gateway give back the money of a refund. The ID of the refund is the key there: the gateway does it once.
+func (s *Refunds) payByGateway(ctx context.Context, f *ent.Refund) error {
+	a, err := s.Client.PaymentAttempt.Get(ctx, deref(f.AttemptID))
+	if err != nil {
+		return err
+	}
+	answer, err := s.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) {
+		return s.Gateway.Refund(ctx, payments.Ref{Attempt: a.ID, Reference: a.Reference}, f.ID, payments.Amount{Minor: f.AmountMinor, Currency: f.Currency})
+	})
+	switch {
+	case errors.Is(err, errOtherGateway):
+		return gatewayAway(err)
+	case err != nil:
+		// Best effort: without the note, the refund is asked for again as well.
+		_ = s.Client.Refund.Update().Where(refund.ID(f.ID), refund.StatusEQ(refund.StatusREFUNDING)).
+			SetStatus(refund.StatusUNKNOWN).SetUpdatedAt(s.now()).Exec(ctx)
+		return gatewayAway(err)
+	case !answer.Made && answer.State == payments.StatePending:
+		return undecided()
+	case !answer.Made:
+		return s.fail(ctx, f, cmp.Or(answer.Reason, "the payment gateway does not give it back; the payment is "+string(answer.State)+" there"))
+	}
+	owner, err := s.owner(ctx, f)
+	if err != nil {
+		return err
+	}
+	_, err = s.Ledger.Apply(ctx, s.completed(f, owner))
+	return ignoreAdvanced(doneOtherwise(translate(err, lockprovider.Receipt{})))
+}
+
+// fail notes that the money of a refund cannot be given back: its amount is free for another one.
+func (s *Refunds) fail(ctx context.Context, f *ent.Refund, why string) error {
+	why = truncate(why, schema.MaxReason)
+	err := s.inTx(ctx, func(tx *ent.Tx) error {
+		n, err := tx.Refund.Update().Where(refund.ID(f.ID), openRefund).
+			SetStatus(refund.StatusFAILED).SetFailureReason(why).SetUpdatedAt(s.now()).Save(ctx)
+		if err != nil || n == 0 { // then another one has completed it, or was as fast
+			return err
+		}
+		if err := refundDone(ctx, tx, f.ID); err != nil {
+			return err
+		}
+		return tx.Payment.Update().Where(payment.OrderID(f.OrderID)).AddRefundingMinor(-f.AmountMinor).SetUpdatedAt(s.now()).Exec(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	now, err := s.Client.Refund.Get(ctx, f.ID)
+	if err != nil || now.Status == refund.StatusREFUNDED {
+		return err
+	}
+	return refundFailed(now.FailureReason)
+}
+
+func refundFailed(why string) *Error {
+	return &Error{Code: PaymentDeclined, Field: input("orderId"), Message: "the money could not be given back: " + why + "; try another refund with a new key"}
+}
+
+// openRefund are the refunds whose money is still to be given back.
+var openRefund = refund.StatusIn(refund.StatusREFUNDING, refund.StatusUNKNOWN)
+
+// refundDone notes that nobody has to look after a refund any more, if both of its steps are done.
+func refundDone(ctx context.Context, tx *ent.Tx, id string) error {
+	return tx.Refund.Update().
+		Where(refund.ID(id), refund.Not(openRefund), refund.Or(refund.Restock(false), refund.RestockedAtNotNil())).
+		ClearLookAt().SetLooks(0).SetLastError("").Exec(ctx)
+}
+
+// notCompleteYet is the error of a request whose refund is recorded and not complete. An error that says that nothing was done would be untrue.
+func notCompleteYet(err error) error {
+	if err == nil || hasCode(err, PaymentDeclined) || hasCode(err, InvalidState) {
+		return err
+	}
+	if _, ok := UserErrors(err); !ok {
+		return err
+	}
+	e := &Error{
+		Code: Unavailable, Retryable: true, RetryAfter: retryLater, cause: err,
+		Message: "the refund is recorded, and not complete yet: repeat it with the same key to learn what became of it; the shop goes on by itself",
+	}
+	if errors.Is(err, errOtherGateway) {
+		e.RetryAfter = 0
+	}
+	return e
+}
+
+// writeRefundCompleted notes that the money of a refund was given back. A gateway may do so after it has refused it to a call at the same time.
+func writeRefundCompleted(ctx context.Context, tx *ent.Tx, p refundCompleted) error {
+	n, err := tx.Refund.Update().Where(refund.ID(p.RefundID), openRefund).SetStatus(refund.StatusREFUNDED).SetUpdatedAt(p.At).Save(ctx)
+	if err != nil {
+		return err
+	}
+	asked := p.AmountMinor
+	if n == 0 {
+		asked = 0
+		n, err = tx.Refund.Update().Where(refund.ID(p.RefundID), refund.StatusEQ(refund.StatusFAILED)).
+			SetStatus(refund.StatusREFUNDED).SetFailureReason("").SetUpdatedAt(p.At).Save(ctx)
+		if err != nil || n == 0 {
+			return cmp.Or[error](err, errOrderAdvanced)
+		}
+	}
+	room := predicate.Payment(func(s *sql.Selector) {
+		s.Where(sql.P(func(b *sql.Builder) {
+			b.Ident(payment.FieldRefundingMinor).WriteString(" + ").Ident(payment.FieldRefundedMinor).WriteString(" + ").Arg(p.AmountMinor - asked)
+			b.WriteString(" <= ").Ident(payment.FieldAmountMinor)
+		}))
+	})
+	n, err = tx.Payment.Update().Where(payment.OrderID(p.OrderID), room).
+		AddRefundingMinor(-asked).AddRefundedMinor(p.AmountMinor).SetUpdatedAt(p.At).Save(ctx)
+	if err != nil || n == 0 {
+		return cmp.Or[error](err, errOrderAdvanced) // another refund has the amount: the books show the difference
+	}
+	if err := refundDone(ctx, tx, p.RefundID); err != nil {
+		return err
+	}
+	all := predicate.Payment(func(s *sql.Selector) { s.Where(sql.ColumnsEQ(payment.FieldRefundedMinor, payment.FieldAmountMinor)) })
+	n, err = tx.Payment.Update().Where(payment.OrderID(p.OrderID), payment.StatusEQ(payment.StatusCAPTURED), all).
+		SetStatus(payment.StatusREFUNDED).Save(ctx)
+	if err != nil || n == 0 || p.Method != payment.MethodCARD.String() {
+		return err
+	}
+	made, err := tx.Payment.Query().Where(payment.OrderID(p.OrderID)).Only(ctx)
+	if err != nil || made.AttemptID == nil {
+		return err
+	}
+	_, err = moveAttempt(ctx, tx, *made.AttemptID, p.At, payments.Answer{Reason: p.Reason}, payments.OnRefunded)
+	return err
+}
+
+// writeOrderReturned notes that the units of a refund are in stock again.
+func writeOrderReturned(ctx context.Context, tx *ent.Tx, p orderReturned) error {
+	n, err := tx.Refund.Update().Where(refund.ID(p.RefundID), refund.Restock(true), refund.RestockedAtIsNil()).
+		SetRestockedAt(p.At).SetUpdatedAt(p.At).Save(ctx)
+	if err != nil || n == 0 {
+		return cmp.Or[error](err, errOrderAdvanced)
+	}
+	return refundDone(ctx, tx, p.RefundID)
+}
+
+// MaxRefunds is how many refunds of an order are listed.
+const MaxRefunds = 20
+
+// OfOrders returns the refunds of orders by the orders' IDs, the newest first, at most [MaxRefunds] of each. The caller has found these orders,
+// so that the viewer may see them. Who has made a refund is for administrators.
+func (s *Refunds) OfOrders(ctx context.Context, v Viewer, orderIDs []string) (map[string][]*ent.Refund, error) {
+	rows, err := withRefundLines(s.Client.Refund.Query().Where(refund.OrderIDIn(orderIDs...))).
+		WithOrder(func(q *ent.OrderQuery) { q.Select(order.FieldID, order.FieldUserID) }).
+		Order(ent.Desc(refund.FieldCreatedAt, refund.FieldID)).All(ctx)
+	list := make(map[string][]*ent.Refund, len(orderIDs))
+	for _, id := range orderIDs {
+		list[id] = nil
+	}
+	for _, f := range rows {
+		if !v.may(f.Edges.Order.UserID) || len(list[f.OrderID]) == MaxRefunds {
+			continue
+		}
+		if !v.Admin {
+			f.Administrator = ""
+		}
+		list[f.OrderID] = append(list[f.OrderID], f)
+	}
+	return list, err
+}
+
+// Sweep completes refunds that nobody goes on with, because a crash or a lost answer has cut them off. It takes at most limit of those that
+// have waited for longest, for longer than idle and than any call of the gateway takes. It returns how many are complete or have failed now, and how
+// many are due again after a pause. The error is that of a store, or the end of ctx. Calls may overlap, on any number of instances.
+func (s *Refunds) Sweep(ctx context.Context, idle time.Duration, limit int) (done, postponed int, err error) {
+	rows, err := withRefundLines(s.Client.Refund.Query().Where(refund.LookAtLTE(s.now().Add(-max(idle, s.callsEnd()))))).
+		Order(refund.ByLookAt(), refund.ByID()).Limit(limit).All(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("find refunds to complete: %w", err)
+	}
+	return inParallel(ctx, rows, s.look, func(f *ent.Refund) string { return "refund " + f.ID })
+}
+
+// look completes a refund, or notes when to try again.
+func (s *Refunds) look(ctx context.Context, f *ent.Refund) (done bool, err error) {
+	err = s.carryOut(ctx, f)
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	now, gerr := s.Client.Refund.Get(ctx, f.ID)
+	switch {
+	case gerr != nil:
+		return false, gerr
+	case now.LookAt == nil:
+		return true, nil
+	case err == nil:
+		err = errStillOwed
+	}
+	looks, away := f.Looks, isStoreAway(err)
+	if !away {
+		looks++
+	}
+	perr := s.Client.Refund.Update().
+		Where(refund.ID(f.ID), refund.LookAt(*now.LookAt), refund.Looks(f.Looks)). // else another instance has looked as well
+		SetLooks(looks).SetLastError(lastError(err)).
+		SetLookAt(s.now().Add(lock.Jitter(pauseAfter(looks)).Truncate(time.Microsecond))).Exec(ctx)
+	if away {
+		return false, errors.Join(err, perr)
+	}
+	return false, perr
+}
+
+// CountStuck returns how many refunds there are that [Refunds.Sweep] has failed to complete several times.
+func (s *Refunds) CountStuck(ctx context.Context) (int, error) {
+	return s.Client.Refund.Query().Where(refund.LookAtNotNil(), refund.LooksGTE(failedAttempts)).Count(ctx)
+}
