@@ -63,6 +63,7 @@ func (s *Services) PlanOfList(ctx context.Context, list string, backward, bounde
 	}
 	return plan, found.Err()
 }
+
 // Split and UnitsWorth are how the total of an order is split.
 var (
 	Split      = split

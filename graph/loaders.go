@@ -35,6 +35,7 @@ type loaders struct {
 	balances *dataloadgen.Loader[string, int64]
 	issues   *dataloadgen.Loader[string, *ent.CouponIssue]
 	attempts *dataloadgen.Loader[string, []*ent.PaymentAttempt]
+	refunds  *dataloadgen.Loader[string, []*ent.Refund]
 	entries  *dataloadgen.Loader[commerce.Statement, commerce.PageOf[*ent.Entry]]
 	// These load nil for what does not exist or belongs to another user.
 	accounts    *dataloadgen.Loader[string, *ent.Account]
@@ -74,6 +75,9 @@ func newLoaders(s *commerce.Services) *loaders {
 		}, options...),
 		attempts: dataloadgen.NewMappedLoader(func(ctx context.Context, orders []string) (map[string][]*ent.PaymentAttempt, error) {
 			return s.Orders.Attempts(ctx, auth.Viewer(ctx), orders)
+		}, options...),
+		refunds: dataloadgen.NewMappedLoader(func(ctx context.Context, orders []string) (map[string][]*ent.Refund, error) {
+			return s.Refunds.OfOrders(ctx, auth.Viewer(ctx), orders)
 		}, options...),
 		entries: dataloadgen.NewLoader(func(ctx context.Context, asked []commerce.Statement) ([]commerce.PageOf[*ent.Entry], []error) {
 			return s.Accounts.Statements(ctx, auth.Viewer(ctx), asked)
@@ -197,6 +201,7 @@ var batched = map[string]bool{
 	"Product.stock": true, "Coupon.issued": true, "Account.balance": true, "Account.entries": true, "Product.stockHistory": true,
 	"Order.couponIssue": true,
 	"Transfer.from":     true, "Transfer.to": true, "CouponIssue.order": true, "Payment.account": true, "Entry.source": true,
+	"Order.refunds": true,
 }
 
 // aroundField bounds how many resolvers of an operation run at the same time. A resolver has returned before those of its fields

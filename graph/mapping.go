@@ -73,11 +73,14 @@ func toOrder(o *ent.Order) *model.Order {
 		Total: money(o.TotalMinor, o.Currency), Payment: toPayment(o.Edges.Payment),
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, ExpiresAt: o.ExpiresAt,
 		Persistence: model.PersistenceStatePersisted,
+		Fulfilment:  model.OrderFulfilment(o.Fulfilment), FulfilledAt: o.FulfilledAt, Tracking: orNull(o.Tracking),
 	}
+	paid := commerce.PaidFor(o)
 	for i, l := range o.Edges.Lines {
 		order.Lines[i] = &model.OrderLine{
 			Product: toProduct(l.Edges.Product), Quantity: l.Quantity,
 			UnitPrice: money(l.UnitPriceMinor, o.Currency), Total: money(l.UnitPriceMinor*l.Quantity, o.Currency),
+			Paid: money(paid[i], o.Currency), Returned: l.Returned,
 		}
 	}
 	if o.FailureCode != "" {
@@ -132,7 +135,16 @@ func toPayment(p *ent.Payment) *model.Payment {
 		ID: p.ID, Method: model.PaymentMethod(p.Method), Status: model.PaymentStatus(p.Status),
 		Amount: money(p.AmountMinor, p.Currency), AccountID: p.AccountID, Reference: orNull(p.Reference),
 		FailureReason: orNull(p.FailureReason), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+		Refunded: money(p.RefundedMinor, p.Currency), Refundable: money(refundable(p), p.Currency),
 	}
+}
+
+// refundable is what can still be refunded of a payment.
+func refundable(p *ent.Payment) int64 {
+	if p.Status != payment.StatusCAPTURED {
+		return 0
+	}
+	return p.AmountMinor - p.RefundedMinor - p.RefundingMinor
 }
 
 func orNull(s string) *string {

@@ -37,11 +37,18 @@ const (
 		payment { method status amount { amountMinor } accountId reference } couponIssue { id status } failure { code } }
 		products { id stock { available } } wallet { id balance } account { id balance { amountMinor } }
 		couponIssue { id status orderId } `
+	refunded = ` refund { id status amount { amountMinor currency } restock restockedAt reason failureReason administratorId
+		lines { quantity amount { amountMinor } product { id } } }
+		order { id status lines { quantity returned paid { amountMinor } } payment { status refunded { amountMinor } refundable { amountMinor } } }
+		products { id stock { available } } `
 	product = ` product { id sku name description version price { amountMinor currency } stock { available } archivedAt } `
 
 	placeOrder       = `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { ticket { id status result { id persistence } }` + order + meta + failures + `} }`
 	payOrder         = `mutation($input: PayOrderInput!) { payOrder(input: $input) {` + order + meta + failures + `} }`
 	cancelOrder      = `mutation($input: CancelOrderInput!) { cancelOrder(input: $input) {` + order + meta + failures + `} }`
+	orderFulfil      = `mutation($input: OrderFulfilInput!) { orderFulfil(input: $input) { order { id fulfilment fulfilledAt tracking }` + meta + failures + `} }`
+	refundCreate     = `mutation($input: RefundCreateInput!) { refundCreate(input: $input) {` + refunded + meta + failures + `} }`
+	returnCreate     = `mutation($input: ReturnCreateInput!) { returnCreate(input: $input) {` + refunded + meta + failures + `} }`
 	issueCoupon      = `mutation($input: IssueCouponInput!) { issueCoupon(input: $input) { couponIssue { id status coupon { id } } coupon { id quota issued }` + meta + failures + `} }`
 	chargePoints     = `mutation($input: ChargePointsInput!) { chargePoints(input: $input) { wallet { id balance }` + meta + failures + `} }`
 	transfer         = `mutation($input: TransferInput!) { transfer(input: $input) { transfer { id fromAccountId toAccountId amount { amountMinor currency } } fromAccount { id balance { amountMinor } } toAccount { id balance { amountMinor } }` + meta + failures + `} }`

@@ -85,6 +85,56 @@ func (r *mutationResolver) CancelOrder(ctx context.Context, input model.CancelOr
 	}, nil
 }
 
+// OrderFulfil is the resolver for the orderFulfil field.
+func (r *mutationResolver) OrderFulfil(ctx context.Context, input model.OrderFulfilInput) (*model.OrderFulfilPayload, error) {
+	result, err := r.services.Orders.Fulfil(ctx, auth.Viewer(ctx), commerce.FulfilOrder{
+		Key: input.IdempotencyKey, OrderID: input.OrderID, Tracking: orZero(input.Tracking),
+	})
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.OrderFulfilPayload{
+		Order: toOrder(result.Order), Meta: r.meta(ctx, lockprovider.Stock, result.Meta), UserErrors: userErrors,
+	}, nil
+}
+
+// RefundCreate is the resolver for the refundCreate field.
+func (r *mutationResolver) RefundCreate(ctx context.Context, input model.RefundCreateInput) (*model.RefundCreatePayload, error) {
+	in := commerce.CreateRefund{
+		Key: input.IdempotencyKey, OrderID: input.OrderID, Lines: fromReturnLines(input.Lines), Restock: orZero(input.Restock), Reason: input.Reason,
+	}
+	if input.Amount != nil {
+		amount := fromMoney(input.Amount)
+		in.Amount = &amount
+	}
+	result, err := r.services.Refunds.Create(ctx, auth.Viewer(ctx), in)
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.RefundCreatePayload{
+		Refund: toRefund(result.Refund), Order: toOrder(result.Order), Products: orderedProducts(result.Order),
+		Meta: r.meta(ctx, refundFamily(result.Refund), result.Meta), UserErrors: userErrors,
+	}, nil
+}
+
+// ReturnCreate is the resolver for the returnCreate field.
+func (r *mutationResolver) ReturnCreate(ctx context.Context, input model.ReturnCreateInput) (*model.ReturnCreatePayload, error) {
+	result, err := r.services.Refunds.Return(ctx, auth.Viewer(ctx), commerce.CreateReturn{
+		Key: input.IdempotencyKey, OrderID: input.OrderID, Lines: fromReturnLines(input.Lines), Restock: input.Restock,
+		Refund: input.Refund, Reason: input.Reason,
+	})
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.ReturnCreatePayload{
+		Refund: toRefund(result.Refund), Order: toOrder(result.Order), Products: orderedProducts(result.Order),
+		Meta: r.meta(ctx, refundFamily(result.Refund), result.Meta), UserErrors: userErrors,
+	}, nil
+}
+
 // CouponIssue is the resolver for the couponIssue field.
 func (r *orderResolver) CouponIssue(ctx context.Context, obj *model.Order) (*model.CouponIssue, error) {
 	if obj.CouponIssueID == "" {
@@ -101,6 +151,12 @@ func (r *orderResolver) CouponIssue(ctx context.Context, obj *model.Order) (*mod
 func (r *orderResolver) PaymentAttempts(ctx context.Context, obj *model.Order) ([]*model.PaymentAttempt, error) {
 	rows, err := loadersOf(ctx).attempts.Load(ctx, obj.ID)
 	return toPaymentAttempts(rows), err
+}
+
+// Refunds is the resolver for the refunds field.
+func (r *orderResolver) Refunds(ctx context.Context, obj *model.Order) ([]*model.Refund, error) {
+	rows, err := loadersOf(ctx).refunds.Load(ctx, obj.ID)
+	return each(rows, toRefund), err
 }
 
 // TotalCount is the resolver for the totalCount field.

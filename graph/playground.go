@@ -41,6 +41,7 @@ func fill(variables string) string {
 		"{{uuid}}", key,
 		"{{unique}}", strings.ToUpper(key[:8]),
 		"{{order}}", commerce.DemoOrderID,
+		"{{otherOrder}}", commerce.DemoOtherOrderID,
 		"{{couponIssue}}", commerce.DemoIssueID,
 	).Replace(variables)
 }

@@ -106,7 +106,7 @@ func TestEnumsCoverTheCode(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{
-		commerce.KindOrderPlaced, commerce.KindOrderPaid, commerce.KindOrderEnded, commerce.KindOrderRefunded, commerce.KindOrderReleased,
+		commerce.KindOrderPlaced, commerce.KindOrderPaid, commerce.KindOrderEnded, commerce.KindOrderRefunded, commerce.KindOrderReleased, commerce.KindOrderReturned, commerce.KindRefundCompleted,
 		commerce.KindCouponIssued, commerce.KindCouponSpent, commerce.KindCouponReturned, commerce.KindPointsCharged,
 		commerce.KindTransferCompleted, commerce.KindStockAdjusted, commerce.KindPointsAdjusted, commerce.KindAccountAdjusted,
 	} {

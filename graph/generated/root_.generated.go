@@ -368,6 +368,7 @@ type ComplexityRoot struct {
 		ChargePoints     func(childComplexity int, input model.ChargePointsInput) int
 		CouponCreate     func(childComplexity int, input model.CouponCreateInput) int
 		IssueCoupon      func(childComplexity int, input model.IssueCouponInput) int
+		OrderFulfil      func(childComplexity int, input model.OrderFulfilInput) int
 		PayOrder         func(childComplexity int, input model.PayOrderInput) int
 		PlaceOrder       func(childComplexity int, input model.PlaceOrderInput) int
 		PointsAdjust     func(childComplexity int, input model.PointsAdjustInput) int
@@ -377,6 +378,8 @@ type ComplexityRoot struct {
 		ProductUpdate    func(childComplexity int, input model.ProductUpdateInput) int
 		ProductsImport   func(childComplexity int, input model.ProductsImportInput) int
 		ReconcileNow     func(childComplexity int) int
+		RefundCreate     func(childComplexity int, input model.RefundCreateInput) int
+		ReturnCreate     func(childComplexity int, input model.ReturnCreateInput) int
 		StartExperiment  func(childComplexity int, input model.StartExperimentInput) int
 		StockAdjust      func(childComplexity int, input model.StockAdjustInput) int
 		StopExperiment   func(childComplexity int, input model.StopExperimentInput) int
@@ -399,14 +402,18 @@ type ComplexityRoot struct {
 		Discount        func(childComplexity int) int
 		ExpiresAt       func(childComplexity int) int
 		Failure         func(childComplexity int) int
+		FulfilledAt     func(childComplexity int) int
+		Fulfilment      func(childComplexity int) int
 		ID              func(childComplexity int) int
 		Lines           func(childComplexity int) int
 		Payment         func(childComplexity int) int
 		PaymentAttempts func(childComplexity int) int
 		Persistence     func(childComplexity int) int
+		Refunds         func(childComplexity int) int
 		Status          func(childComplexity int) int
 		Subtotal        func(childComplexity int) int
 		Total           func(childComplexity int) int
+		Tracking        func(childComplexity int) int
 		UpdatedAt       func(childComplexity int) int
 	}
 
@@ -427,9 +434,17 @@ type ComplexityRoot struct {
 		Reason func(childComplexity int) int
 	}
 
+	OrderFulfilPayload struct {
+		Meta       func(childComplexity int) int
+		Order      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	OrderLine struct {
+		Paid      func(childComplexity int) int
 		Product   func(childComplexity int) int
 		Quantity  func(childComplexity int) int
+		Returned  func(childComplexity int) int
 		Total     func(childComplexity int) int
 		UnitPrice func(childComplexity int) int
 	}
@@ -472,6 +487,8 @@ type ComplexityRoot struct {
 		ID            func(childComplexity int) int
 		Method        func(childComplexity int) int
 		Reference     func(childComplexity int) int
+		Refundable    func(childComplexity int) int
+		Refunded      func(childComplexity int) int
 		Status        func(childComplexity int) int
 		UpdatedAt     func(childComplexity int) int
 	}
@@ -641,6 +658,42 @@ type ComplexityRoot struct {
 
 	ReconcilePayload struct {
 		Run        func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	Refund struct {
+		AdministratorID func(childComplexity int) int
+		Amount          func(childComplexity int) int
+		CreatedAt       func(childComplexity int) int
+		FailureReason   func(childComplexity int) int
+		ID              func(childComplexity int) int
+		Lines           func(childComplexity int) int
+		Reason          func(childComplexity int) int
+		Restock         func(childComplexity int) int
+		RestockedAt     func(childComplexity int) int
+		Status          func(childComplexity int) int
+		UpdatedAt       func(childComplexity int) int
+	}
+
+	RefundCreatePayload struct {
+		Meta       func(childComplexity int) int
+		Order      func(childComplexity int) int
+		Products   func(childComplexity int) int
+		Refund     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	RefundLine struct {
+		Amount   func(childComplexity int) int
+		Product  func(childComplexity int) int
+		Quantity func(childComplexity int) int
+	}
+
+	ReturnCreatePayload struct {
+		Meta       func(childComplexity int) int
+		Order      func(childComplexity int) int
+		Products   func(childComplexity int) int
+		Refund     func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -2046,6 +2099,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.IssueCoupon(childComplexity, args["input"].(model.IssueCouponInput)), true
+	case "Mutation.orderFulfil":
+		if e.ComplexityRoot.Mutation.OrderFulfil == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_orderFulfil_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.OrderFulfil(childComplexity, args["input"].(model.OrderFulfilInput)), true
 	case "Mutation.payOrder":
 		if e.ComplexityRoot.Mutation.PayOrder == nil {
 			break
@@ -2140,6 +2204,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReconcileNow(childComplexity), true
+	case "Mutation.refundCreate":
+		if e.ComplexityRoot.Mutation.RefundCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_refundCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RefundCreate(childComplexity, args["input"].(model.RefundCreateInput)), true
+	case "Mutation.returnCreate":
+		if e.ComplexityRoot.Mutation.ReturnCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_returnCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReturnCreate(childComplexity, args["input"].(model.ReturnCreateInput)), true
 	case "Mutation.startExperiment":
 		if e.ComplexityRoot.Mutation.StartExperiment == nil {
 			break
@@ -2258,6 +2344,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Order.Failure(childComplexity), true
+	case "Order.fulfilledAt":
+		if e.ComplexityRoot.Order.FulfilledAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Order.FulfilledAt(childComplexity), true
+	case "Order.fulfilment":
+		if e.ComplexityRoot.Order.Fulfilment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Order.Fulfilment(childComplexity), true
 	case "Order.id":
 		if e.ComplexityRoot.Order.ID == nil {
 			break
@@ -2288,6 +2386,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Order.Persistence(childComplexity), true
+	case "Order.refunds":
+		if e.ComplexityRoot.Order.Refunds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Order.Refunds(childComplexity), true
 	case "Order.status":
 		if e.ComplexityRoot.Order.Status == nil {
 			break
@@ -2306,6 +2410,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Order.Total(childComplexity), true
+	case "Order.tracking":
+		if e.ComplexityRoot.Order.Tracking == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Order.Tracking(childComplexity), true
 	case "Order.updatedAt":
 		if e.ComplexityRoot.Order.UpdatedAt == nil {
 			break
@@ -2364,6 +2474,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.OrderFailure.Reason(childComplexity), true
 
+	case "OrderFulfilPayload.meta":
+		if e.ComplexityRoot.OrderFulfilPayload.Meta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderFulfilPayload.Meta(childComplexity), true
+	case "OrderFulfilPayload.order":
+		if e.ComplexityRoot.OrderFulfilPayload.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderFulfilPayload.Order(childComplexity), true
+	case "OrderFulfilPayload.userErrors":
+		if e.ComplexityRoot.OrderFulfilPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderFulfilPayload.UserErrors(childComplexity), true
+
+	case "OrderLine.paid":
+		if e.ComplexityRoot.OrderLine.Paid == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderLine.Paid(childComplexity), true
 	case "OrderLine.product":
 		if e.ComplexityRoot.OrderLine.Product == nil {
 			break
@@ -2376,6 +2511,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.OrderLine.Quantity(childComplexity), true
+	case "OrderLine.returned":
+		if e.ComplexityRoot.OrderLine.Returned == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderLine.Returned(childComplexity), true
 	case "OrderLine.total":
 		if e.ComplexityRoot.OrderLine.Total == nil {
 			break
@@ -2560,6 +2701,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Payment.Reference(childComplexity), true
+	case "Payment.refundable":
+		if e.ComplexityRoot.Payment.Refundable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.Refundable(childComplexity), true
+	case "Payment.refunded":
+		if e.ComplexityRoot.Payment.Refunded == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.Refunded(childComplexity), true
 	case "Payment.status":
 		if e.ComplexityRoot.Payment.Status == nil {
 			break
@@ -3344,6 +3497,154 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ReconcilePayload.UserErrors(childComplexity), true
 
+	case "Refund.administratorId":
+		if e.ComplexityRoot.Refund.AdministratorID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.AdministratorID(childComplexity), true
+	case "Refund.amount":
+		if e.ComplexityRoot.Refund.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Amount(childComplexity), true
+	case "Refund.createdAt":
+		if e.ComplexityRoot.Refund.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.CreatedAt(childComplexity), true
+	case "Refund.failureReason":
+		if e.ComplexityRoot.Refund.FailureReason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.FailureReason(childComplexity), true
+	case "Refund.id":
+		if e.ComplexityRoot.Refund.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.ID(childComplexity), true
+	case "Refund.lines":
+		if e.ComplexityRoot.Refund.Lines == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Lines(childComplexity), true
+	case "Refund.reason":
+		if e.ComplexityRoot.Refund.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Reason(childComplexity), true
+	case "Refund.restock":
+		if e.ComplexityRoot.Refund.Restock == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Restock(childComplexity), true
+	case "Refund.restockedAt":
+		if e.ComplexityRoot.Refund.RestockedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.RestockedAt(childComplexity), true
+	case "Refund.status":
+		if e.ComplexityRoot.Refund.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Status(childComplexity), true
+	case "Refund.updatedAt":
+		if e.ComplexityRoot.Refund.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.UpdatedAt(childComplexity), true
+
+	case "RefundCreatePayload.meta":
+		if e.ComplexityRoot.RefundCreatePayload.Meta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundCreatePayload.Meta(childComplexity), true
+	case "RefundCreatePayload.order":
+		if e.ComplexityRoot.RefundCreatePayload.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundCreatePayload.Order(childComplexity), true
+	case "RefundCreatePayload.products":
+		if e.ComplexityRoot.RefundCreatePayload.Products == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundCreatePayload.Products(childComplexity), true
+	case "RefundCreatePayload.refund":
+		if e.ComplexityRoot.RefundCreatePayload.Refund == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundCreatePayload.Refund(childComplexity), true
+	case "RefundCreatePayload.userErrors":
+		if e.ComplexityRoot.RefundCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundCreatePayload.UserErrors(childComplexity), true
+
+	case "RefundLine.amount":
+		if e.ComplexityRoot.RefundLine.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundLine.Amount(childComplexity), true
+	case "RefundLine.product":
+		if e.ComplexityRoot.RefundLine.Product == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundLine.Product(childComplexity), true
+	case "RefundLine.quantity":
+		if e.ComplexityRoot.RefundLine.Quantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundLine.Quantity(childComplexity), true
+
+	case "ReturnCreatePayload.meta":
+		if e.ComplexityRoot.ReturnCreatePayload.Meta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnCreatePayload.Meta(childComplexity), true
+	case "ReturnCreatePayload.order":
+		if e.ComplexityRoot.ReturnCreatePayload.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnCreatePayload.Order(childComplexity), true
+	case "ReturnCreatePayload.products":
+		if e.ComplexityRoot.ReturnCreatePayload.Products == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnCreatePayload.Products(childComplexity), true
+	case "ReturnCreatePayload.refund":
+		if e.ComplexityRoot.ReturnCreatePayload.Refund == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnCreatePayload.Refund(childComplexity), true
+	case "ReturnCreatePayload.userErrors":
+		if e.ComplexityRoot.ReturnCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReturnCreatePayload.UserErrors(childComplexity), true
+
 	case "SchedulerRun.durationMs":
 		if e.ComplexityRoot.SchedulerRun.DurationMs == nil {
 			break
@@ -3737,6 +4038,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputIssueCouponInput,
 		ec.unmarshalInputMoneyInput,
 		ec.unmarshalInputOrderFilter,
+		ec.unmarshalInputOrderFulfilInput,
 		ec.unmarshalInputOrderLineInput,
 		ec.unmarshalInputPayOrderInput,
 		ec.unmarshalInputPaymentInput,
@@ -3751,6 +4053,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputProductUpdateInput,
 		ec.unmarshalInputProductsImportInput,
 		ec.unmarshalInputPurchaseLimitInput,
+		ec.unmarshalInputRefundCreateInput,
+		ec.unmarshalInputReturnCreateInput,
+		ec.unmarshalInputReturnLineInput,
 		ec.unmarshalInputStartExperimentInput,
 		ec.unmarshalInputStockAdjustInput,
 		ec.unmarshalInputStopExperimentInput,
@@ -5493,6 +5798,24 @@ extend type Mutation {
     "Which order to cancel."
     input: CancelOrderInput!
   ): CancelOrderPayload @auth
+
+  "Note that the products of a paid order were handed over or sent. After that it is returned, not cancelled."
+  orderFulfil(
+    "Which order, and how to follow it."
+    input: OrderFulfilInput!
+  ): OrderFulfilPayload @auth(role: ADMIN)
+
+  "Give back a part of what a paid order was paid with, or all: an amount, or what was paid for some of its products."
+  refundCreate(
+    "Which order, and what to give back."
+    input: RefundCreateInput!
+  ): RefundCreatePayload @auth(role: ADMIN)
+
+  "Take back products of a fulfilled order, with or without what was paid for them."
+  returnCreate(
+    "Which order, and what came back."
+    input: ReturnCreateInput!
+  ): ReturnCreatePayload @auth(role: ADMIN)
 }
 
 "What a customer buys."
@@ -5515,6 +5838,14 @@ type Order implements Node {
   payment: Payment
   "The attempts to pay it by card, the newest first, at most 20."
   paymentAttempts: [PaymentAttempt!]
+  "Whether its products were handed over or sent."
+  fulfilment: OrderFulfilment!
+  "When they were, null before."
+  fulfilledAt: DateTime
+  "How the parcel can be followed, null if there is nothing to follow."
+  tracking: String
+  "What was given back of it, the newest first, at most 20. An order that was cancelled has none."
+  refunds: [Refund!]
   "Why it failed, null unless it did."
   failure: OrderFailure
   "When it was placed."
@@ -5601,6 +5932,66 @@ type OrderLine {
   unitPrice: Money!
   "The price of all."
   total: Money!
+  "What is paid for all: the discount of the order is split over its lines, so that they add up to its total."
+  paid: Money!
+  "How many came back, or were refunded without."
+  returned: Int64!
+}
+
+"Whether the products of an order were handed over or sent."
+enum OrderFulfilment {
+  "Not yet."
+  UNFULFILLED
+  "They were. The order is returned, not cancelled."
+  FULFILLED
+}
+
+"What was given back of a paid order: money, products, or both."
+type Refund {
+  "The identifier, which is the idempotency key at the payment gateway."
+  id: ID!
+  "How far the money has come."
+  status: RefundStatus!
+  "How much money; 0 if only products came back."
+  amount: Money!
+  "The products that came back, or were refunded without. Empty for a refund of an amount."
+  lines: [RefundLine!]!
+  "Whether the products go back into stock; otherwise they are written off."
+  restock: Boolean!
+  "When they went back into stock, null before."
+  restockedAt: DateTime
+  "Why, as the administrator has written it."
+  reason: String!
+  "Why the money could not be given back, null unless it is FAILED."
+  failureReason: String
+  "Who has made it; null for customers."
+  administratorId: ID
+  "When it was made."
+  createdAt: DateTime!
+  "When it changed last."
+  updatedAt: DateTime!
+}
+
+"Units of one product that came back, or were refunded without."
+type RefundLine {
+  "The product as it is now."
+  product: Product!
+  "How many."
+  quantity: Int64!
+  "What is given back for them."
+  amount: Money!
+}
+
+"How far the money of a refund has come."
+enum RefundStatus {
+  "It is about to be given back."
+  REFUNDING
+  "It was given back, or there was none to give back."
+  REFUNDED
+  "It could not be given back. The amount may be refunded anew."
+  FAILED
+  "An answer of the gateway is missing; the shop asks again."
+  UNKNOWN
 }
 
 "How an order was paid."
@@ -5613,6 +6004,10 @@ type Payment implements Node {
   status: PaymentStatus!
   "How much; points count as minor units."
   amount: Money!
+  "How much of it was given back."
+  refunded: Money!
+  "How much of it can still be refunded."
+  refundable: Money!
   "The account that paid, null for other means."
   accountId: ID @deprecated(reason: "Use account; removed after 2027-06-30")
   "The account that paid, null for other means."
@@ -5641,11 +6036,11 @@ enum PaymentMethod {
 enum PaymentStatus {
   "The gateway holds the amount for the shop."
   AUTHORIZED
-  "The amount is the shop's."
+  "The amount is the shop's, but for what was refunded."
   CAPTURED
   "The payment was refused."
   DECLINED
-  "The amount was given back."
+  "All of the amount was given back."
   REFUNDED
 }
 
@@ -5738,6 +6133,56 @@ input CancelOrderInput {
   orderId: ID! @id(prefix: "ord_")
 }
 
+"An order whose products were handed over or sent."
+input OrderFulfilInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
+  idempotencyKey: UUID!
+  "The order."
+  orderId: ID! @id(prefix: "ord_")
+  "How the parcel can be followed, up to 500 characters; customers see it."
+  tracking: String
+}
+
+"What to give back of a paid order: an amount, or lines, not both."
+input RefundCreateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
+  idempotencyKey: UUID!
+  "The order."
+  orderId: ID! @id(prefix: "ord_")
+  "How much, at most what the payment has as refundable."
+  amount: MoneyInput
+  "The products, each once: what was paid for them is given back."
+  lines: [ReturnLineInput!]
+  "Whether the products of the lines go back into stock; otherwise they are written off."
+  restock: Boolean = false
+  "Why, 1 to 500 characters; customers see it."
+  reason: String!
+}
+
+"Products of a fulfilled order that came back."
+input ReturnCreateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
+  idempotencyKey: UUID!
+  "The order."
+  orderId: ID! @id(prefix: "ord_")
+  "The products, each once."
+  lines: [ReturnLineInput!]!
+  "Whether they go back into stock; otherwise they are written off."
+  restock: Boolean!
+  "Whether what was paid for them is given back."
+  refund: Boolean!
+  "Why, 1 to 500 characters; customers see it."
+  reason: String!
+}
+
+"Units of one product of an order."
+input ReturnLineInput {
+  "The product."
+  productId: ID! @id(prefix: "prod_")
+  "How many, at least 1 and at most what has not come back yet."
+  quantity: Int!
+}
+
 "What became of an order that was to be placed."
 type PlaceOrderPayload {
   "The order, also where its payment failed; null where nothing was reserved."
@@ -5792,6 +6237,44 @@ type CancelOrderPayload {
   account: Account
   "The coupon, where one was given back."
   couponIssue: CouponIssue
+  "How the operation went."
+  meta: OperationMeta!
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of an order that was to be marked fulfilled."
+type OrderFulfilPayload {
+  "The order as it is now, null where it does not exist."
+  order: Order
+  "How the operation went."
+  meta: OperationMeta!
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of a refund."
+type RefundCreatePayload {
+  "The refund, also where it is not complete yet, or has failed; null where it was refused."
+  refund: Refund
+  "The order as it is now, null where it does not exist."
+  order: Order
+  "The products of the order, whose stock it may have raised."
+  products: [Product!]!
+  "How the operation went."
+  meta: OperationMeta!
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of a return."
+type ReturnCreatePayload {
+  "The return, also where its money is not given back yet, or could not be; null where it was refused."
+  refund: Refund
+  "The order as it is now, null where it does not exist."
+  order: Order
+  "The products of the order, whose stock it may have raised."
+  products: [Product!]!
   "How the operation went."
   meta: OperationMeta!
   "Why the shop refused; empty on success."
@@ -5873,6 +6356,10 @@ enum EntryKind {
   ORDER_PAID
   "The payment of an order was given back."
   ORDER_REFUNDED
+  "A part of the payment of an order was given back."
+  REFUND_COMPLETED
+  "Products of an order came back."
+  ORDER_RETURNED
   "An order does not count any more as one that waits for payment."
   ORDER_RELEASED
   "Money was moved between accounts."
@@ -6644,6 +7131,14 @@ func (ec *executionContext) childFields_Order(ctx context.Context, field graphql
 		return ec.fieldContext_Order_payment(ctx, field)
 	case "paymentAttempts":
 		return ec.fieldContext_Order_paymentAttempts(ctx, field)
+	case "fulfilment":
+		return ec.fieldContext_Order_fulfilment(ctx, field)
+	case "fulfilledAt":
+		return ec.fieldContext_Order_fulfilledAt(ctx, field)
+	case "tracking":
+		return ec.fieldContext_Order_tracking(ctx, field)
+	case "refunds":
+		return ec.fieldContext_Order_refunds(ctx, field)
 	case "failure":
 		return ec.fieldContext_Order_failure(ctx, field)
 	case "createdAt":
@@ -6692,6 +7187,18 @@ func (ec *executionContext) childFields_OrderFailure(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type OrderFailure", field.Name)
 }
 
+func (ec *executionContext) childFields_OrderFulfilPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "order":
+		return ec.fieldContext_OrderFulfilPayload_order(ctx, field)
+	case "meta":
+		return ec.fieldContext_OrderFulfilPayload_meta(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_OrderFulfilPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type OrderFulfilPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_OrderLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "product":
@@ -6702,6 +7209,10 @@ func (ec *executionContext) childFields_OrderLine(ctx context.Context, field gra
 		return ec.fieldContext_OrderLine_unitPrice(ctx, field)
 	case "total":
 		return ec.fieldContext_OrderLine_total(ctx, field)
+	case "paid":
+		return ec.fieldContext_OrderLine_paid(ctx, field)
+	case "returned":
+		return ec.fieldContext_OrderLine_returned(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type OrderLine", field.Name)
 }
@@ -6752,6 +7263,10 @@ func (ec *executionContext) childFields_Payment(ctx context.Context, field graph
 		return ec.fieldContext_Payment_status(ctx, field)
 	case "amount":
 		return ec.fieldContext_Payment_amount(ctx, field)
+	case "refunded":
+		return ec.fieldContext_Payment_refunded(ctx, field)
+	case "refundable":
+		return ec.fieldContext_Payment_refundable(ctx, field)
 	case "accountId":
 		return ec.fieldContext_Payment_accountId(ctx, field)
 	case "account":
@@ -6976,6 +7491,78 @@ func (ec *executionContext) childFields_ReconcilePayload(ctx context.Context, fi
 		return ec.fieldContext_ReconcilePayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ReconcilePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Refund(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Refund_id(ctx, field)
+	case "status":
+		return ec.fieldContext_Refund_status(ctx, field)
+	case "amount":
+		return ec.fieldContext_Refund_amount(ctx, field)
+	case "lines":
+		return ec.fieldContext_Refund_lines(ctx, field)
+	case "restock":
+		return ec.fieldContext_Refund_restock(ctx, field)
+	case "restockedAt":
+		return ec.fieldContext_Refund_restockedAt(ctx, field)
+	case "reason":
+		return ec.fieldContext_Refund_reason(ctx, field)
+	case "failureReason":
+		return ec.fieldContext_Refund_failureReason(ctx, field)
+	case "administratorId":
+		return ec.fieldContext_Refund_administratorId(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Refund_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_Refund_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Refund", field.Name)
+}
+
+func (ec *executionContext) childFields_RefundCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "refund":
+		return ec.fieldContext_RefundCreatePayload_refund(ctx, field)
+	case "order":
+		return ec.fieldContext_RefundCreatePayload_order(ctx, field)
+	case "products":
+		return ec.fieldContext_RefundCreatePayload_products(ctx, field)
+	case "meta":
+		return ec.fieldContext_RefundCreatePayload_meta(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_RefundCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RefundCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RefundLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "product":
+		return ec.fieldContext_RefundLine_product(ctx, field)
+	case "quantity":
+		return ec.fieldContext_RefundLine_quantity(ctx, field)
+	case "amount":
+		return ec.fieldContext_RefundLine_amount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RefundLine", field.Name)
+}
+
+func (ec *executionContext) childFields_ReturnCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "refund":
+		return ec.fieldContext_ReturnCreatePayload_refund(ctx, field)
+	case "order":
+		return ec.fieldContext_ReturnCreatePayload_order(ctx, field)
+	case "products":
+		return ec.fieldContext_ReturnCreatePayload_products(ctx, field)
+	case "meta":
+		return ec.fieldContext_ReturnCreatePayload_meta(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ReturnCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReturnCreatePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_SchedulerRun(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

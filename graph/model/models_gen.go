@@ -708,6 +708,12 @@ type Order struct {
 	Total *Money `json:"total"`
 	// How it was paid, null before.
 	Payment *Payment `json:"payment,omitempty"`
+	// Whether its products were handed over or sent.
+	Fulfilment OrderFulfilment `json:"fulfilment"`
+	// When they were, null before.
+	FulfilledAt *time.Time `json:"fulfilledAt,omitempty"`
+	// How the parcel can be followed, null if there is nothing to follow.
+	Tracking *string `json:"tracking,omitempty"`
 	// Why it failed, null unless it did.
 	Failure *OrderFailure `json:"failure,omitempty"`
 	// When it was placed.
@@ -760,6 +766,26 @@ type OrderFilter struct {
 	CreatedAt *DateTimeRangeFilter `json:"createdAt,omitempty"`
 }
 
+// An order whose products were handed over or sent.
+type OrderFulfilInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
+	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
+	// The order.
+	OrderID string `json:"orderId"`
+	// How the parcel can be followed, up to 500 characters; customers see it.
+	Tracking *string `json:"tracking,omitempty"`
+}
+
+// What became of an order that was to be marked fulfilled.
+type OrderFulfilPayload struct {
+	// The order as it is now, null where it does not exist.
+	Order *Order `json:"order,omitempty"`
+	// How the operation went.
+	Meta *OperationMeta `json:"meta"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
 // One product of an order.
 type OrderLine struct {
 	// The product as it is now.
@@ -770,6 +796,10 @@ type OrderLine struct {
 	UnitPrice *Money `json:"unitPrice"`
 	// The price of all.
 	Total *Money `json:"total"`
+	// What is paid for all: the discount of the order is split over its lines, so that they add up to its total.
+	Paid *Money `json:"paid"`
+	// How many came back, or were refunded without.
+	Returned int64 `json:"returned"`
 }
 
 // One product to order.
@@ -855,6 +885,10 @@ type Payment struct {
 	Status PaymentStatus `json:"status"`
 	// How much; points count as minor units.
 	Amount *Money `json:"amount"`
+	// How much of it was given back.
+	Refunded *Money `json:"refunded"`
+	// How much of it can still be refunded.
+	Refundable *Money `json:"refundable"`
 	// The account that paid, null for other means.
 	AccountID *string `json:"accountId,omitempty"`
 	// The reference of the payment gateway, null for other means.
@@ -1279,6 +1313,110 @@ type ReconcilePayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
+// What was given back of a paid order: money, products, or both.
+type Refund struct {
+	// The identifier, which is the idempotency key at the payment gateway.
+	ID string `json:"id"`
+	// How far the money has come.
+	Status RefundStatus `json:"status"`
+	// How much money; 0 if only products came back.
+	Amount *Money `json:"amount"`
+	// The products that came back, or were refunded without. Empty for a refund of an amount.
+	Lines []*RefundLine `json:"lines"`
+	// Whether the products go back into stock; otherwise they are written off.
+	Restock bool `json:"restock"`
+	// When they went back into stock, null before.
+	RestockedAt *time.Time `json:"restockedAt,omitempty"`
+	// Why, as the administrator has written it.
+	Reason string `json:"reason"`
+	// Why the money could not be given back, null unless it is FAILED.
+	FailureReason *string `json:"failureReason,omitempty"`
+	// Who has made it; null for customers.
+	AdministratorID *string `json:"administratorId,omitempty"`
+	// When it was made.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it changed last.
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+// What to give back of a paid order: an amount, or lines, not both.
+type RefundCreateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
+	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
+	// The order.
+	OrderID string `json:"orderId"`
+	// How much, at most what the payment has as refundable.
+	Amount *MoneyInput `json:"amount,omitempty"`
+	// The products, each once: what was paid for them is given back.
+	Lines []*ReturnLineInput `json:"lines,omitempty"`
+	// Whether the products of the lines go back into stock; otherwise they are written off.
+	Restock *bool `json:"restock,omitempty"`
+	// Why, 1 to 500 characters; customers see it.
+	Reason string `json:"reason"`
+}
+
+// What became of a refund.
+type RefundCreatePayload struct {
+	// The refund, also where it is not complete yet, or has failed; null where it was refused.
+	Refund *Refund `json:"refund,omitempty"`
+	// The order as it is now, null where it does not exist.
+	Order *Order `json:"order,omitempty"`
+	// The products of the order, whose stock it may have raised.
+	Products []*Product `json:"products"`
+	// How the operation went.
+	Meta *OperationMeta `json:"meta"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// Units of one product that came back, or were refunded without.
+type RefundLine struct {
+	// The product as it is now.
+	Product *Product `json:"product"`
+	// How many.
+	Quantity int64 `json:"quantity"`
+	// What is given back for them.
+	Amount *Money `json:"amount"`
+}
+
+// Products of a fulfilled order that came back.
+type ReturnCreateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
+	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
+	// The order.
+	OrderID string `json:"orderId"`
+	// The products, each once.
+	Lines []*ReturnLineInput `json:"lines"`
+	// Whether they go back into stock; otherwise they are written off.
+	Restock bool `json:"restock"`
+	// Whether what was paid for them is given back.
+	Refund bool `json:"refund"`
+	// Why, 1 to 500 characters; customers see it.
+	Reason string `json:"reason"`
+}
+
+// What became of a return.
+type ReturnCreatePayload struct {
+	// The return, also where its money is not given back yet, or could not be; null where it was refused.
+	Refund *Refund `json:"refund,omitempty"`
+	// The order as it is now, null where it does not exist.
+	Order *Order `json:"order,omitempty"`
+	// The products of the order, whose stock it may have raised.
+	Products []*Product `json:"products"`
+	// How the operation went.
+	Meta *OperationMeta `json:"meta"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// Units of one product of an order.
+type ReturnLineInput struct {
+	// The product.
+	ProductID string `json:"productId"`
+	// How many, at least 1 and at most what has not come back yet.
+	Quantity int `json:"quantity"`
+}
+
 // One run of a job.
 type SchedulerRun struct {
 	// The job: expire, sweep, reconcile, prime, index or retention.
@@ -1637,6 +1775,10 @@ const (
 	EntryKindOrderPaid EntryKind = "ORDER_PAID"
 	// The payment of an order was given back.
 	EntryKindOrderRefunded EntryKind = "ORDER_REFUNDED"
+	// A part of the payment of an order was given back.
+	EntryKindRefundCompleted EntryKind = "REFUND_COMPLETED"
+	// Products of an order came back.
+	EntryKindOrderReturned EntryKind = "ORDER_RETURNED"
 	// An order does not count any more as one that waits for payment.
 	EntryKindOrderReleased EntryKind = "ORDER_RELEASED"
 	// Money was moved between accounts.
@@ -1661,6 +1803,8 @@ var AllEntryKind = []EntryKind{
 	EntryKindAccountAdjusted,
 	EntryKindOrderPaid,
 	EntryKindOrderRefunded,
+	EntryKindRefundCompleted,
+	EntryKindOrderReturned,
 	EntryKindOrderReleased,
 	EntryKindTransferCompleted,
 	EntryKindOrderPlaced,
@@ -1673,7 +1817,7 @@ var AllEntryKind = []EntryKind{
 
 func (e EntryKind) IsValid() bool {
 	switch e {
-	case EntryKindPointsCharged, EntryKindPointsAdjusted, EntryKindAccountAdjusted, EntryKindOrderPaid, EntryKindOrderRefunded, EntryKindOrderReleased, EntryKindTransferCompleted, EntryKindOrderPlaced, EntryKindOrderEnded, EntryKindStockAdjusted, EntryKindCouponIssued, EntryKindCouponSpent, EntryKindCouponReturned:
+	case EntryKindPointsCharged, EntryKindPointsAdjusted, EntryKindAccountAdjusted, EntryKindOrderPaid, EntryKindOrderRefunded, EntryKindRefundCompleted, EntryKindOrderReturned, EntryKindOrderReleased, EntryKindTransferCompleted, EntryKindOrderPlaced, EntryKindOrderEnded, EntryKindStockAdjusted, EntryKindCouponIssued, EntryKindCouponSpent, EntryKindCouponReturned:
 		return true
 	}
 	return false
@@ -1953,6 +2097,50 @@ func (e ImportOutcome) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 
+// Whether the products of an order were handed over or sent.
+type OrderFulfilment string
+
+const (
+	// Not yet.
+	OrderFulfilmentUnfulfilled OrderFulfilment = "UNFULFILLED"
+	// They were. The order is returned, not cancelled.
+	OrderFulfilmentFulfilled OrderFulfilment = "FULFILLED"
+)
+
+var AllOrderFulfilment = []OrderFulfilment{
+	OrderFulfilmentUnfulfilled,
+	OrderFulfilmentFulfilled,
+}
+
+func (e OrderFulfilment) IsValid() bool {
+	switch e {
+	case OrderFulfilmentUnfulfilled, OrderFulfilmentFulfilled:
+		return true
+	}
+	return false
+}
+
+func (e OrderFulfilment) String() string {
+	return string(e)
+}
+
+func (e *OrderFulfilment) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = OrderFulfilment(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid OrderFulfilment", str)
+	}
+	return nil
+}
+
+func (e OrderFulfilment) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
 // In which order to list orders.
 type OrderSort string
 
@@ -2177,11 +2365,11 @@ type PaymentStatus string
 const (
 	// The gateway holds the amount for the shop.
 	PaymentStatusAuthorized PaymentStatus = "AUTHORIZED"
-	// The amount is the shop's.
+	// The amount is the shop's, but for what was refunded.
 	PaymentStatusCaptured PaymentStatus = "CAPTURED"
 	// The payment was refused.
 	PaymentStatusDeclined PaymentStatus = "DECLINED"
-	// The amount was given back.
+	// All of the amount was given back.
 	PaymentStatusRefunded PaymentStatus = "REFUNDED"
 )
 
@@ -2321,6 +2509,56 @@ func (e *ProductOrder) UnmarshalGQL(v any) error {
 }
 
 func (e ProductOrder) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// How far the money of a refund has come.
+type RefundStatus string
+
+const (
+	// It is about to be given back.
+	RefundStatusRefunding RefundStatus = "REFUNDING"
+	// It was given back, or there was none to give back.
+	RefundStatusRefunded RefundStatus = "REFUNDED"
+	// It could not be given back. The amount may be refunded anew.
+	RefundStatusFailed RefundStatus = "FAILED"
+	// An answer of the gateway is missing; the shop asks again.
+	RefundStatusUnknown RefundStatus = "UNKNOWN"
+)
+
+var AllRefundStatus = []RefundStatus{
+	RefundStatusRefunding,
+	RefundStatusRefunded,
+	RefundStatusFailed,
+	RefundStatusUnknown,
+}
+
+func (e RefundStatus) IsValid() bool {
+	switch e {
+	case RefundStatusRefunding, RefundStatusRefunded, RefundStatusFailed, RefundStatusUnknown:
+		return true
+	}
+	return false
+}
+
+func (e RefundStatus) String() string {
+	return string(e)
+}
+
+func (e *RefundStatus) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = RefundStatus(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid RefundStatus", str)
+	}
+	return nil
+}
+
+func (e RefundStatus) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 

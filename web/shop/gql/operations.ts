@@ -51,10 +51,16 @@ export type EntryKind =
   | 'ORDER_PLACED'
   /** The payment of an order was given back. */
   | 'ORDER_REFUNDED'
+  /** An order does not count any more as one that waits for payment. */
+  | 'ORDER_RELEASED'
+  /** Products of an order came back. */
+  | 'ORDER_RETURNED'
   /** An administrator has corrected the points. */
   | 'POINTS_ADJUSTED'
   /** Points were bought. */
   | 'POINTS_CHARGED'
+  /** A part of the payment of an order was given back. */
+  | 'REFUND_COMPLETED'
   /** Stock was added or taken. */
   | 'STOCK_ADJUSTED'
   /** Money was moved between accounts. */
@@ -95,6 +101,8 @@ export type ErrorCode =
   | 'PRICE_CHANGED'
   /** The customer may not order that many of a product. */
   | 'PURCHASE_LIMIT'
+  /** As many orders of the customer wait for payment as one may have. Pay or cancel one first. */
+  | 'TOO_MANY_PENDING_ORDERS'
   /**
    * A part of the shop cannot be reached, or its answer did not come: the request may have been carried out. Repeat it with the
    * same idempotency key: the repeat is told.
@@ -209,11 +217,11 @@ export type PaymentMethod =
 export type PaymentStatus =
   /** The gateway holds the amount for the shop. */
   | 'AUTHORIZED'
-  /** The amount is the shop's. */
+  /** The amount is the shop's, but for what was refunded. */
   | 'CAPTURED'
   /** The payment was refused. */
   | 'DECLINED'
-  /** The amount was given back. */
+  /** All of the amount was given back. */
   | 'REFUNDED';
 
 /** Whether the database has confirmed what was done. Only strategies that decide in Redis know anything but PERSISTED. */
