@@ -31,6 +31,7 @@ type books struct {
 	captured     map[string]bool // orders whose payment was taken
 	couponIssues map[string]bool
 	transfers    map[string]bool
+	restocked    map[string]map[string]int64 // by order and product: units that came back into stock
 }
 
 type applied struct {
@@ -84,6 +85,9 @@ func (a *Auditor) Run(ctx context.Context) (Result, error) {
 		a.answers(asked)
 	}
 	a.totals()
+	if err := a.refunds(ctx); err != nil {
+		return Result{}, fmt.Errorf("audit: %w", err)
+	}
 	if !a.Shared {
 		a.unasked()
 	}
@@ -148,6 +152,9 @@ func (a *Auditor) read(ctx context.Context) error {
 	}
 	for _, id := range issues {
 		b.couponIssues[id] = true
+	}
+	if b.restocked, err = a.restocked(ctx); err != nil {
+		return err
 	}
 	transfers, err := a.DB.Transfer.Query().IDs(ctx)
 	for _, id := range transfers {
@@ -269,6 +276,8 @@ func (a *Auditor) totals() {
 			for _, l := range asked.Lines {
 				want[lockprovider.StockKey(l.Product)] -= l.Quantity
 				sold[lockprovider.StockKey(l.Product)] += l.Quantity
+				want[lockprovider.StockKey(l.Product)] += a.books.restocked[row.ID][l.Product]
+				sold[lockprovider.StockKey(l.Product)] -= a.books.restocked[row.ID][l.Product]
 			}
 		case load.IssueCoupon:
 			want[lockprovider.CouponKey(asked.Coupon)]++
