@@ -33,7 +33,8 @@ func (s *Accounts) SourceIDs(ctx context.Context, refs []EntryRef) (map[EntryRef
 			ids[ref] = idOf(prefixIssue, ref.ChangeID)
 		case KindOrderPlaced:
 			ids[ref] = idOf(prefixOrder, ref.ChangeID)
-		case KindOrderPaid, KindOrderEnded, KindOrderRefunded, KindCouponSpent, KindCouponReturned:
+		case KindOrderPaid, KindOrderReleased, KindOrderEnded, KindOrderRefunded, KindOrderReturned, KindRefundCompleted, KindCouponSpent,
+			KindCouponReturned:
 			logged[ref.ChangeID] = ref
 		}
 	}
