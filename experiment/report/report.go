@@ -200,17 +200,17 @@ func summary(c plans.Case, runs []Run) Summary {
 		if len(values) == 0 {
 			return nil
 		}
-		m := intervalOf(values).Median
+		m := IntervalOf(values).Median
 		return &m
 	}
-	median := func(f func(Run) float64) float64 { return intervalOf(all(f)).Median }
+	median := func(f func(Run) float64) float64 { return IntervalOf(all(f)).Median }
 	s := Summary{
 		Case:              c,
-		PerSecond:         intervalOf(all(func(r Run) float64 { return r.PerSecond })),
-		RefusalsPerSecond: intervalOf(all(func(r Run) float64 { return r.RefusalsPerSecond })),
-		P50Ms:             intervalOf(all(func(r Run) float64 { return r.P50Ms })),
-		P95Ms:             intervalOf(all(func(r Run) float64 { return r.P95Ms })),
-		P99Ms:             intervalOf(all(func(r Run) float64 { return r.P99Ms })),
+		PerSecond:         IntervalOf(all(func(r Run) float64 { return r.PerSecond })),
+		RefusalsPerSecond: IntervalOf(all(func(r Run) float64 { return r.RefusalsPerSecond })),
+		P50Ms:             IntervalOf(all(func(r Run) float64 { return r.P50Ms })),
+		P95Ms:             IntervalOf(all(func(r Run) float64 { return r.P95Ms })),
+		P99Ms:             IntervalOf(all(func(r Run) float64 { return r.P99Ms })),
 		MaxMs:             slices.Max(all(func(r Run) float64 { return r.MaxMs })),
 		LockWaitMs:        median(func(r Run) float64 { return r.LockWaitMs }),
 		Attempts:          median(func(r Run) float64 { return r.Attempts }),

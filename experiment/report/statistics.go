@@ -26,9 +26,9 @@ const (
 	confidentRounds = 6
 )
 
-// intervalOf summarizes rounds. It assumes nothing about how they are distributed: the interval of the median is between two
+// IntervalOf summarizes rounds. It assumes nothing about how they are distributed: the interval of the median is between two
 // of them; see [benchmath.AssumeNothing].
-func intervalOf(values []float64) Interval {
+func IntervalOf(values []float64) Interval {
 	n := len(values)
 	if n == 0 {
 		return Interval{}
@@ -41,8 +41,8 @@ func intervalOf(values []float64) Interval {
 	return Interval{Median: s.Center, Low: s.Lo, High: s.Hi, Rounds: n}
 }
 
-// boundsNote explains the bounds of intervals of so many rounds.
-func boundsNote(rounds int) string {
+// BoundsNote explains the bounds of intervals of so many rounds.
+func BoundsNote(rounds int) string {
 	switch {
 	case rounds < 2:
 		return "one round does not tell how far rounds spread."

@@ -26,7 +26,7 @@ func TestIntervalOf(t *testing.T) {
 		{"ten", []float64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1}, Interval{5.5, 2, 9, 10}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := intervalOf(test.values)
+			got := IntervalOf(test.values)
 			near := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
 			if !near(got.Median, test.want.Median) || !near(got.Low, test.want.Low) || !near(got.High, test.want.High) || got.Rounds != test.want.Rounds {
 				t.Errorf("%+v, want %+v", got, test.want)
@@ -36,7 +36,7 @@ func TestIntervalOf(t *testing.T) {
 }
 
 func TestIntervalHoldsTheMedianOfSkewedRounds(t *testing.T) {
-	got := intervalOf([]float64{1, 1, 1, 1, 1, 1, 1, 1, 1, 100})
+	got := IntervalOf([]float64{1, 1, 1, 1, 1, 1, 1, 1, 1, 100})
 	if got.Median != 1 || got.Low > 1 || got.High < 1 {
 		t.Errorf("%+v", got)
 	}
@@ -54,7 +54,7 @@ func TestIntervalCoverage(t *testing.T) {
 			for i := range values {
 				values[i] = 1000 + dice.ExpFloat64()
 			}
-			if i := intervalOf(values); i.Low <= 1000+math.Ln2 && 1000+math.Ln2 <= i.High {
+			if i := IntervalOf(values); i.Low <= 1000+math.Ln2 && 1000+math.Ln2 <= i.High {
 				hold++
 			}
 		}
@@ -69,7 +69,7 @@ func TestBoundsNote(t *testing.T) {
 	dice := rand.New(rand.NewPCG(5, 6))
 	const comparisons = 20_000
 	for rounds, want := range map[int]string{2: " 1 of 3 ", 3: " 1 of 10 ", 4: " 1 of 35 ", 5: " 1 of 126 "} {
-		note := boundsNote(rounds)
+		note := BoundsNote(rounds)
 		if !strings.Contains(note, "range") || strings.Contains(note, "confidence") || !strings.Contains(note, want) {
 			t.Errorf("%d rounds: %s", rounds, note)
 		}
@@ -78,7 +78,7 @@ func TestBoundsNote(t *testing.T) {
 			for i := range values {
 				values[i] = dice.ExpFloat64()
 			}
-			return intervalOf(values)
+			return IntervalOf(values)
 		}
 		apart := 0
 		for range comparisons {
@@ -91,10 +91,10 @@ func TestBoundsNote(t *testing.T) {
 			t.Errorf("%d rounds: %d of %d comparisons tell equals apart, want %.0f", rounds, apart, comparisons, expected)
 		}
 	}
-	if note := boundsNote(1); strings.Contains(note, "range of") || strings.Contains(note, "confidence") {
+	if note := BoundsNote(1); strings.Contains(note, "range of") || strings.Contains(note, "confidence") {
 		t.Errorf("one round: %s", note)
 	}
-	if note := boundsNote(6); !strings.Contains(note, "the 95 % confidence interval of the median") || strings.Contains(note, "range") {
+	if note := BoundsNote(6); !strings.Contains(note, "the 95 % confidence interval of the median") || strings.Contains(note, "range") {
 		t.Errorf("six rounds: %s", note)
 	}
 }
@@ -123,9 +123,9 @@ func TestAgainst(t *testing.T) {
 
 // TestRecordedRunsAgree holds the logic to figures of two runs of one plan on one machine, and to those of another strategy.
 func TestRecordedRunsAgree(t *testing.T) {
-	first := intervalOf([]float64{823, 922, 772, 801, 849})
-	second := intervalOf([]float64{868, 790, 905, 744, 812})
-	other := intervalOf([]float64{314, 300, 326, 291, 308})
+	first := IntervalOf([]float64{823, 922, 772, 801, 849})
+	second := IntervalOf([]float64{868, 790, 905, 744, 812})
+	other := IntervalOf([]float64{314, 300, 326, 291, 308})
 	if got := first.Against(second); got != Same {
 		t.Errorf("the same again: %s", got)
 	}

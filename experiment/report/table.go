@@ -76,7 +76,7 @@ func (r Report) tableNote() string {
 	}
 	return fmt.Sprintf("Medians of %s; %s Latencies are those of successes, from the "+
 		"(intended) start to the answer for good, repeats included; persisted is from the start until the row was written. "+
-		"Fairness is Jain's index, 1 where all clients got the same. – is not counted here.", plural(rounds, "round"), boundsNote(rounds))
+		"Fairness is Jain's index, 1 where all clients got the same. – is not counted here.", plural(rounds, "round"), BoundsNote(rounds))
 }
 
 // WriteTable writes the report for a terminal: what was lost is shown loudly.
