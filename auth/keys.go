@@ -75,7 +75,7 @@ func NewKeySet(url string, s KeySettings, log *slog.Logger) *KeySet {
 
 // key finds the key that a token was signed with. A key fits one method only: a token does not choose what its signature is
 // compared with.
-func (s *KeySet) key(ctx context.Context, t *jwt.Token) (any, error) {
+func (s *KeySet) key(ctx context.Context, t *jwt.Token) (crypto.PublicKey, error) {
 	id, _ := t.Header["kid"].(string)
 	key, known := s.lookup(id)
 	if !known {

@@ -2,11 +2,14 @@ package auth
 
 import (
 	"context"
+	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"holdfast/commerce"
 )
@@ -69,7 +72,19 @@ type Verifier struct {
 	secret []byte
 	keys   *KeySet
 	parser *jwt.Parser
+	// verified are tokens that were accepted, by the SHA-256 of their text. They are looked up before a signature is computed.
+	verified *lru.Cache[[sha256.Size]byte, verified]
 }
+
+// verified is an accepted token: its bearer, and the published key that it was signed with, nil for the secret.
+type verified struct {
+	Bearer
+	keyID string
+	key   crypto.PublicKey
+}
+
+// maxVerified bounds how many accepted tokens are remembered. An entry takes some 300 bytes.
+const maxVerified = 10_000
 
 // NewVerifier returns a verifier of HS256 tokens. Tokens must name the audience, unless it is empty.
 // It fails if the secret has fewer than 32 bytes or the issuer is empty.
@@ -102,7 +117,9 @@ func newVerifier(issuer, audience string, methods []string, v Verifier) (*Verifi
 		options = append(options, jwt.WithAudience(audience))
 	}
 	v.parser = jwt.NewParser(options...)
-	return &v, nil
+	var err error
+	v.verified, err = lru.New[[sha256.Size]byte, verified](maxVerified)
+	return &v, err
 }
 
 // Verify returns the viewer that a token names. Every error is an [ErrToken]. A nil verifier
@@ -121,8 +138,13 @@ func (v *Verifier) Check(ctx context.Context, token string) (Bearer, error) {
 	if len(token) > maxToken {
 		return Bearer{}, fmt.Errorf("%w: longer than %d bytes", ErrToken, maxToken)
 	}
+	digest := sha256.Sum256([]byte(token))
+	if before, ok := v.verified.Get(digest); ok && v.stillHolds(before) {
+		return before.Bearer, nil
+	}
 	var c claims
-	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+	var now verified
+	_, err := v.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (_ any, err error) {
 		// crit names extensions that a verifier must understand, or else refuse the token (RFC 7515,
 		// section 4.1.11). The parser passes over them, and this one knows none.
 		if _, critical := t.Header["crit"]; critical {
@@ -131,7 +153,9 @@ func (v *Verifier) Check(ctx context.Context, token string) (Bearer, error) {
 		if v.keys == nil {
 			return v.secret, nil
 		}
-		return v.keys.key(ctx, t)
+		now.keyID, _ = t.Header["kid"].(string)
+		now.key, err = v.keys.key(ctx, t)
+		return now.key, err
 	})
 	if err != nil {
 		return Bearer{}, fmt.Errorf("%w: %w", ErrToken, err)
@@ -140,7 +164,23 @@ func (v *Verifier) Check(ctx context.Context, token string) (Bearer, error) {
 	if err != nil {
 		return Bearer{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	return Bearer{Viewer: viewer, Expires: c.ExpiresAt.Add(leeway)}, nil
+	now.Bearer = Bearer{Viewer: viewer, Expires: c.ExpiresAt.Add(leeway)}
+	v.verified.Add(digest, now)
+	return now.Bearer, nil
+}
+
+// stillHolds tells whether a token that was accepted before would be accepted now: it has not expired, and the issuer publishes its
+// key, by keys that are no older than the shop would verify with. Keys that were fetched anew are others: the token is verified
+// with them.
+func (v *Verifier) stillHolds(before verified) bool {
+	if !time.Now().Before(before.Expires) {
+		return false
+	}
+	if v.keys == nil {
+		return true
+	}
+	key, known := v.keys.lookup(before.keyID)
+	return known && key == before.key
 }
 
 // viewerOf returns the viewer of a token's claims. It fails without a role of this shop: such a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -79,4 +80,86 @@ func TestCriticalHeader(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestVerifiedTokens checks each token once, and yet accepts none longer than without a memory: until it expires, and until its
+// key is withdrawn or replaced.
+func TestVerifiedTokens(t *testing.T) {
+	t.Run("expiry", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			v, err := NewVerifier(tokenSecret, issuer, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			token, err := Issue(tokenSecret, issuer, "", "alice", []Role{Customer}, time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, err := v.Verify(token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Hour + leeway - time.Second)
+			parser := v.parser
+			v.parser = nil // a token that is known needs none
+			if again, err := v.Verify(token); err != nil || again != first {
+				t.Errorf("%+v, %v, want %+v", again, err, first)
+			}
+			v.parser = parser
+			if _, err := v.Verify(token[:len(token)-2] + "AA"); !errors.Is(err, ErrToken) {
+				t.Errorf("another signature: %v", err)
+			}
+			time.Sleep(time.Second)
+			if _, err := v.Verify(token); !errors.Is(err, jwt.ErrTokenExpired) {
+				t.Errorf("after its expiry: %v", err)
+			}
+		})
+	})
+	for name, rotate := range map[string]func(i *issuing){
+		"withdrawn": func(i *issuing) { _, other := ecKey(t, "other"); i.publish(other) },
+		"replaced":  func(i *issuing) { _, same := ecKey(t, "ec"); i.publish(same) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := newIssuer(t)
+			key, public := ecKey(t, "ec")
+			i.publish(public)
+			v, now := newKeys(t, i)
+			token := signed(t, jwt.SigningMethodES256, key, "ec", nil)
+			check := func() error {
+				_, err := v.Check(t.Context(), token)
+				return err
+			}
+			if err := check(); err != nil {
+				t.Fatal(err)
+			}
+			now.pass(11 * time.Minute) // the keys are fetched anew, and are the same
+			if err := check(); err != nil {
+				t.Error(err)
+			}
+			rotate(i)
+			if err := check(); err != nil {
+				t.Errorf("the keys are fetched too often: %v", err)
+			}
+			now.pass(11 * time.Minute)
+			if err := check(); !errors.Is(err, ErrToken) {
+				t.Errorf("its key is %s: %v", name, err)
+			}
+		})
+	}
+	t.Run("unnamed key", func(t *testing.T) { // which only an issuer with one key may have
+		i := newIssuer(t)
+		key, public := ecKey(t, "ec")
+		_, second := ecKey(t, "second")
+		i.publish(public)
+		v, now := newKeys(t, i)
+		token := signed(t, jwt.SigningMethodES256, key, "", nil)
+		if _, err := v.Check(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		i.publish(public, second)
+		now.pass(11 * time.Minute)
+		if _, err := v.Check(t.Context(), token); !errors.Is(err, ErrToken) {
+			t.Errorf("the issuer has two keys now: %v", err)
+		}
+	})
 }
