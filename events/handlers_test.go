@@ -16,6 +16,7 @@ import (
 
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/ent"
 	"holdfast/internal/testenv"
 )
 
@@ -31,11 +32,11 @@ func TestOtherDatabases(t *testing.T) {
 	}
 }
 
-// Whatever order the events of a product's stock arrive in, however often, one by one or all at once, the alert is that of
-// the latest.
+// Whatever order the events of a product's stock arrive in, however often, one by one or all at once, and at whichever of two
+// instances, the alert is that of the latest.
 func TestStockAlertInAnyOrder(t *testing.T) {
 	e := newEnv(t, channelKind)
-	alerts := stockAlerts{e.db.Ent, lowStock}
+	instances := []stockAlerts{newStockAlerts(e.db.Ent, lowStock), newStockAlerts(e.db.Ent, lowStock)}
 	for seed := range uint64(100) {
 		dice := rand.New(rand.NewPCG(seed, 0))
 		product := fmt.Sprint("prod_", seed)
@@ -54,6 +55,7 @@ func TestStockAlertInAnyOrder(t *testing.T) {
 		dice.Shuffle(len(arriving), func(i, j int) { arriving[i], arriving[j] = arriving[j], arriving[i] })
 		var wg sync.WaitGroup
 		for _, event := range arriving {
+			alerts := instances[dice.IntN(len(instances))]
 			deliver := func() {
 				if err := alerts.handle(t.Context(), event); err != nil {
 					t.Error(err)
@@ -68,6 +70,49 @@ func TestStockAlertInAnyOrder(t *testing.T) {
 		wg.Wait()
 		if _, low := e.low()[product]; low != (amount <= lowStock) {
 			t.Errorf("seed %d: %d left, low: %v\nin order %s\narriving %s", seed, amount, low, payloads(events), payloads(arriving))
+		}
+	}
+}
+
+// Of the events that leave a product on its side of the threshold, only the first one asks the database. Those that cross the
+// threshold always do, and the one after them.
+func TestStockAlertAsksOnlyWhenItMust(t *testing.T) {
+	e := newEnv(t, channelKind)
+	alerts, asked := newStockAlerts(e.db.Ent, lowStock), 0
+	e.db.Ent.StockAlert.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+			asked++
+			return next.Query(ctx, q)
+		})
+	}))
+	amount, position := int64(lowStock+100), int64(0)
+	sell := func(n int64) {
+		amount, position = amount-n, position+1
+		payload, err := json.Marshal(StockChanged{ProductID: "prod_1", Delta: -n, AmountAfter: amount, Position: position, At: time.Now()})
+		must(t, err)
+		must(t, alerts.handle(t.Context(), Event{ID: fmt.Sprint(position), Kind: KindStockChanged, Payload: payload}))
+	}
+	for _, step := range []struct {
+		about string
+		sales []int64
+		want  int
+		low   bool
+	}{
+		{"above", []int64{1, 1, 1, 1, 1}, 1, false},
+		{"down to low", []int64{95}, 1, true},
+		{"low", []int64{1, 1, 1}, 1, true},
+		{"up", []int64{-50}, 1, false},
+		{"above again", []int64{1, -1, 1}, 1, false},
+	} {
+		asked = 0
+		for _, n := range step.sales {
+			sell(n)
+		}
+		if asked != step.want {
+			t.Errorf("%s: asked %d times, want %d", step.about, asked, step.want)
+		}
+		if _, low := e.low()["prod_1"]; low != step.low {
+			t.Errorf("%s: low is %v", step.about, low)
 		}
 	}
 }

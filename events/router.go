@@ -30,7 +30,7 @@ type handler struct {
 func handlers(d Deps) []handler {
 	return []handler{
 		{name: "sales", topic: TopicOrders, handle: sales{d.Client, d.clock()}.handle},
-		{name: "stock-alerts", topic: TopicStock, handle: stockAlerts{d.Client, d.Settings.LowStock}.handle},
+		{name: "stock-alerts", topic: TopicStock, handle: newStockAlerts(d.Client, d.Settings.LowStock).handle},
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"holdfast/ent"
 	"holdfast/ent/balance"
 	"holdfast/ent/stockalert"
@@ -17,8 +19,25 @@ import (
 type stockAlerts struct {
 	client    *ent.Client
 	threshold int64
+	// sides are what alerts were found to say, by product: low or not. Without them, each order would ask the database to hear that
+	// nothing is to be done.
+	sides *lru.Cache[string, bool]
 }
 
+// knownSides bounds how many alerts an instance remembers. An entry takes some 150 bytes.
+const knownSides = 10_000
+
+func newStockAlerts(client *ent.Client, threshold int64) stockAlerts {
+	sides, err := lru.New[string, bool](knownSides)
+	if err != nil {
+		panic(err) // impossible: the size is positive
+	}
+	return stockAlerts{client, threshold, sides}
+}
+
+// handle looks at the alert, unless the event leaves the product on the side of the threshold that the alert was found on. Another
+// instance may have replaced the alert since. If the alert is then on the other side, the product has crossed the threshold since,
+// and back before this event: that crossing is an event as well, whose handler looks.
 func (s stockAlerts) handle(ctx context.Context, e Event) error {
 	if e.Kind != KindStockChanged {
 		return nil // what stock.adjusted tells, stock.changed tells as well
@@ -30,23 +49,34 @@ func (s stockAlerts) handle(ctx context.Context, e Event) error {
 	if p.ProductID == "" || p.Position == 0 {
 		return fmt.Errorf("%w: %s without productId or position", errPermanent, e.Kind)
 	}
+	low, crosses := s.judge(p)
+	if side, known := s.sides.Get(p.ProductID); known && side == low && !crosses {
+		return nil
+	}
 	alert, err := s.client.StockAlert.Get(ctx, p.ProductID)
 	if err != nil && !ent.IsNotFound(err) {
 		return err
 	}
-	if !mustRecord(alert, p, s.threshold) {
-		return nil
+	if s.mustRecord(alert, p) {
+		defer s.sides.Remove(p.ProductID) // also if it fails: it may have written
+		return s.record(ctx, p)
 	}
-	return s.record(ctx, p)
+	s.sides.Add(p.ProductID, alert != nil && alert.Low)
+	return nil
+}
+
+// judge tells whether an event leaves a product low, and whether the product was on the other side of the threshold before it.
+func (s stockAlerts) judge(p StockChanged) (low, crosses bool) {
+	low = p.AmountAfter <= s.threshold
+	return low, low != (p.AmountAfter-p.Delta <= s.threshold)
 }
 
 // mustRecord tells whether an event must be recorded in the alert, which is nil if the product has none yet.
 //
 // Most events need not: they leave the product on its side of the threshold. An event that crosses the threshold is recorded
 // even if it changes nothing. Its position then shows that an event which arrives later is older.
-func mustRecord(alert *ent.StockAlert, p StockChanged, threshold int64) bool {
-	low := p.AmountAfter <= threshold
-	crosses := low != (p.AmountAfter-p.Delta <= threshold)
+func (s stockAlerts) mustRecord(alert *ent.StockAlert, p StockChanged) bool {
+	low, crosses := s.judge(p)
 	if alert == nil {
 		return low || crosses
 	}
@@ -55,7 +85,7 @@ func mustRecord(alert *ent.StockAlert, p StockChanged, threshold int64) bool {
 
 // record writes the alert, unless a later event has. Each statement is valid by itself, so that no transaction is needed.
 func (s stockAlerts) record(ctx context.Context, p StockChanged) error {
-	low := p.AmountAfter <= s.threshold
+	low, _ := s.judge(p)
 	update := func() (int, error) {
 		return s.client.StockAlert.Update().Where(stockalert.ID(p.ProductID), stockalert.PositionLT(p.Position)).
 			SetLow(low).SetThreshold(s.threshold).SetPosition(p.Position).SetSince(p.At).Save(ctx)
