@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -27,6 +29,7 @@ func main() { cli.Main(serve) }
 func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(cli.Addresses)) (err error) {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	collectLessOften()
 
 	shop, err := app.Open(ctx, cfg, log, app.Options{
 		Takeover: cfg.Deployment.Takeover, Metrics: app.NewMetrics(), Events: true,
@@ -54,6 +57,18 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 		}
 		ready(at)
 	})
+}
+
+// gcPercent is GOGC unless the environment sets it: the heap grows to so many percent of what is in use before it is collected. With
+// Go's own 100, a quarter of the CPU time of an order went into collections, of a heap of a few megabytes; more than this gains
+// little, and takes memory. Measured: go run ./experiment/budget.
+const gcPercent = 400
+
+// collectLessOften sets gcPercent. GOMEMLIMIT bounds the heap as ever: near to it, Go collects more often.
+func collectLessOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 }
 
 // listen answers requests until ctx ends or another deployment takes over. It then lets the

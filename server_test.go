@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -400,6 +401,20 @@ func TestLinksNoTools(t *testing.T) {
 	} {
 		if slices.Contains(packages, tool) {
 			t.Errorf("the server links %s", tool)
+		}
+	}
+}
+
+// TestCollectLessOften leaves the target of the garbage collector to the environment if that has one.
+func TestCollectLessOften(t *testing.T) {
+	before := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	for value, want := range map[string]int{"": gcPercent, "100": 100} {
+		t.Setenv("GOGC", value)
+		debug.SetGCPercent(100)
+		collectLessOften()
+		if got := debug.SetGCPercent(100); got != want {
+			t.Errorf("GOGC=%q: %d, want %d", value, got, want)
 		}
 	}
 }
