@@ -144,8 +144,15 @@ func (c *postgresConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.
 	return postgresTx{tx, c}, nil
 }
 
-// ExecContext executes a statement, with [ErrNotReplicated] as [postgresTx.Commit].
+// QueryContext queries by a statement that is the same for any number of values.
+func (c *postgresConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	query, args = sameForAny(query, args)
+	return c.Conn.QueryContext(ctx, query, args)
+}
+
+// ExecContext executes a statement as QueryContext does, with [ErrNotReplicated] as [postgresTx.Commit].
 func (c *postgresConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	query, args = sameForAny(query, args)
 	result, err := c.Conn.ExecContext(ctx, query, args)
 	if err == nil {
 		err = c.replicated()

@@ -12,7 +12,6 @@ import (
 
 	"holdfast/ent"
 	"holdfast/ent/balance"
-	"holdfast/ent/predicate"
 )
 
 // Tx is one transaction of a ledger. It lives as long as the function that [Ledger.Run] was given.
@@ -118,7 +117,7 @@ func (l *Ledger) read(ctx context.Context, c *ent.BalanceClient, moves []Move, l
 
 // rows returns those of some balances that have a row.
 func (l *Ledger) rows(ctx context.Context, c *ent.BalanceClient, keys []string, locking Locking) (map[string]Balance, error) {
-	query := c.Query().Where(l.oneOf(keys)).Order(balance.ByID())
+	query := c.Query().Where(balance.IDIn(keys...)).Order(balance.ByID())
 	if locking == ForUpdate && l.config.Dialect != dialect.SQLite { // SQLite has no row locks: BEGIN IMMEDIATE admits one writer at a time
 		query = query.ForUpdate()
 	}
@@ -131,17 +130,6 @@ func (l *Ledger) rows(ctx context.Context, c *ent.BalanceClient, keys []string, 
 		known[row.ID] = balanceOf(row)
 	}
 	return known, nil
-}
-
-// oneOf is the predicate that the key of a balance is one of some. On PostgreSQL, a statement with it is the same for any number of
-// keys, so that it is planned once.
-func (l *Ledger) oneOf(keys []string) predicate.Balance {
-	if l.config.Dialect != dialect.Postgres {
-		return balance.IDIn(keys...)
-	}
-	return func(s *entsql.Selector) {
-		s.Where(entsql.P(func(b *entsql.Builder) { b.WriteString(s.C(balance.FieldID) + " = ANY(").Arg(keys).WriteString(")") }))
-	}
 }
 
 // Compare says what a write of an amount is conditional on.
