@@ -42,8 +42,9 @@ type ShopSettings struct {
 	// MaxLines is how many products one order may have. Each takes up to two moves of the change: stock, and the limit of the customer.
 	MaxLines int `key:"maxLines" default:"50" min:"1" max:"100"`
 	// MaxPending is how many orders that wait for payment one customer may have at a time, so that nobody keeps the stock from others without
-	// paying. Every order counts from its placement until it is paid or has ended. 0 means any number, and saves a change for each order.
-	MaxPending int64 `key:"maxPending" default:"0" production:"10" min:"0" max:"1000000"`
+	// paying. Every order counts from its placement until it is paid or has ended. 0 means any number. A shop that sells what is scarce sets it, to 10
+	// for example; it costs one more change for each order.
+	MaxPending int64 `key:"maxPending" default:"0" min:"0" max:"1000000"`
 	// MaxQuantity is the largest quantity of one order line. maxLines × maxQuantity is at most 90000: the dearest order still adds
 	// up in 64 bits.
 	MaxQuantity int64 `key:"maxQuantity" default:"1000" min:"1" max:"90000"`

@@ -16,8 +16,7 @@ func TestProductionProfile(t *testing.T) {
 		"file": {Set: []string{secret}, File: write(t, "profile: production\n")},
 	} {
 		c := load(t, s)
-		if c.Development || c.HTTP.Playground || c.HTTP.Introspection || c.HTTP.Rates.User == 0 || c.HTTP.Rates.Address == 0 || c.Log.Format != "json" ||
-			c.Shop.MaxPending != 10 {
+		if c.Development || c.HTTP.Playground || c.HTTP.Introspection || c.HTTP.Rates.User == 0 || c.HTTP.Rates.Address == 0 || c.Log.Format != "json" {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
