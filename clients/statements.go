@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // sameForAny returns a statement of PostgreSQL that does what a statement of ent does, and has the same text for any number of values:
@@ -83,34 +84,47 @@ func (r *rewriting) list(before, rest string) (after string, done bool) {
 		for i, n := range numbers {
 			values[i] = r.value(n)
 		}
+		array, typ := arrayOf(values)
+		if typ == "" {
+			return "", false
+		}
 		r.text.WriteString(before + comparison)
-		r.array(values)
+		r.array(array)
 		r.text.WriteString(")")
 		return after, true
 	case strings.HasSuffix(before, values) && strings.HasPrefix(before, insert):
 		columns := strings.Count(before[strings.IndexByte(before, '('):], ",") + 1
-		arrays := make([][]any, columns)
+		lists := make([][]any, columns)
 		for rows := 0; ; rows++ {
 			numbers, after := row(rest)
 			if len(numbers) != columns || slices.Max(numbers) > len(r.args) {
 				return "", false
 			}
 			for i, n := range numbers {
-				arrays[i] = append(arrays[i], r.value(n))
+				lists[i] = append(lists[i], r.value(n))
 			}
 			if rest = strings.TrimPrefix(after, ", ("); rest != after {
 				continue
 			}
-			if rows == 0 || slices.ContainsFunc(arrays, func(values []any) bool { return typeOf(values) == "" }) {
+			if rows == 0 {
 				return "", false // the statement of one row is the same each time
 			}
+			arrays, types := make([]any, columns), make([]string, columns)
+			for i, values := range lists {
+				if arrays[i], types[i] = arrayOf(values); types[i] == "" {
+					return "", false
+				}
+			}
+			// RETURNING must give the rows in the order of the arrays: ent takes the identifiers of new rows by their places. PostgreSQL
+			// does it, as it does for rows that are written out, because a plan of one function has no reason to sort. Its manual does not
+			// promise either.
 			r.text.WriteString(strings.TrimSuffix(before, "VALUES (") + "SELECT * FROM unnest(")
-			for i, values := range arrays {
+			for i, array := range arrays {
 				if i > 0 {
 					r.text.WriteString(", ")
 				}
-				r.array(values)
-				r.text.WriteString("::" + typeOf(values) + "[]")
+				r.array(array)
+				r.text.WriteString("::" + types[i] + "[]")
 			}
 			r.text.WriteString(")")
 			return after, true
@@ -128,8 +142,8 @@ func (r *rewriting) value(n int) any {
 }
 
 // array writes a placeholder for an array.
-func (r *rewriting) array(values []any) {
-	r.add(values)
+func (r *rewriting) array(array any) {
+	r.add(array)
 	r.text.WriteString("$" + strconv.Itoa(len(r.rewritten)))
 }
 
@@ -171,28 +185,66 @@ func placeholder(text string) (n int, after string) {
 	return n, ""
 }
 
-// typeOf returns the type of the array of the values of a column, or "" if that is not known. ent gives a column values of one type,
-// and leaves out a column that has none in any row.
-func typeOf(values []any) string {
-	for _, v := range values {
-		switch v.(type) {
-		case nil:
-			continue
-		case time.Time:
-			return "timestamptz"
-		case uuid.UUID:
-			return "uuid"
-		}
-		switch reflect.TypeOf(v).Kind() {
+// arrayOf returns the array of the values of a column, of which nil is NULL, and the type of its elements: "" if it knows none. ent
+// gives a column values of one type, and leaves out a column that has none in any row.
+//
+// The elements are of types that pgx knows by themselves: with default_query_exec_mode=exec or simple_protocol, it does not ask the
+// server for the type of a parameter.
+func arrayOf(values []any) (array any, typ string) {
+	first := slices.IndexFunc(values, func(v any) bool { return v != nil })
+	if first < 0 {
+		return nil, ""
+	}
+	switch v := values[first].(type) {
+	case time.Time:
+		return elements(values, "timestamptz", func(v any) (pgtype.Timestamptz, bool) {
+			t, ok := v.(time.Time)
+			return pgtype.Timestamptz{Time: t, Valid: true}, ok
+		})
+	case uuid.UUID:
+		return elements(values, "uuid", func(v any) (pgtype.UUID, bool) {
+			id, ok := v.(uuid.UUID)
+			return pgtype.UUID{Bytes: id, Valid: true}, ok
+		})
+	case driver.Valuer:
+		return nil, "" // what it is in the database is its own affair
+	default:
+		switch kind := reflect.TypeOf(v).Kind(); kind {
 		case reflect.String:
-			return "text"
+			return elements(values, "text", func(v any) (pgtype.Text, bool) {
+				s := reflect.ValueOf(v)
+				return pgtype.Text{String: s.String(), Valid: true}, s.Kind() == kind
+			})
 		case reflect.Bool:
-			return "boolean"
+			return elements(values, "boolean", func(v any) (pgtype.Bool, bool) {
+				b, ok := v.(bool)
+				return pgtype.Bool{Bool: b, Valid: true}, ok
+			})
 		case reflect.Int, reflect.Int64:
-			return "bigint"
+			return elements(values, "bigint", func(v any) (pgtype.Int8, bool) {
+				n := reflect.ValueOf(v)
+				if !n.CanInt() {
+					return pgtype.Int8{}, false
+				}
+				return pgtype.Int8{Int64: n.Int(), Valid: true}, true
+			})
 		default:
-			return ""
+			return nil, ""
 		}
 	}
-	return ""
+}
+
+// elements returns the values of an array of a type, or no type if one of them is not of it.
+func elements[T any](values []any, typ string, of func(any) (T, bool)) (array any, _ string) {
+	list := make([]T, len(values)) // the zero value of T is NULL
+	for i, v := range values {
+		if v == nil {
+			continue
+		}
+		var ok bool
+		if list[i], ok = of(v); !ok {
+			return nil, ""
+		}
+	}
+	return list, typ
 }
