@@ -117,6 +117,42 @@ func TestStockAlertAsksOnlyWhenItMust(t *testing.T) {
 	}
 }
 
+// An alert that is wrong without an event that tells of it is right again after the next event, once what the instance knows of it is
+// old: another instance, with another threshold, has cleared it, or it is lost with a backup that was restored.
+func TestStockAlertHeals(t *testing.T) {
+	for about, spoil := range map[string]func(*env, string){
+		"cleared by another threshold": func(e *env, id string) { e.db.Ent.StockAlert.UpdateOneID(id).SetLow(false).ExecX(t.Context()) },
+		"lost":                         func(e *env, id string) { e.db.Ent.StockAlert.DeleteOneID(id).ExecX(t.Context()) },
+	} {
+		t.Run(about, func(t *testing.T) {
+			e := newEnv(t, channelKind)
+			alerts := newStockAlerts(e.db.Ent, lowStock)
+			position := int64(0)
+			sell := func() {
+				position++
+				payload, err := json.Marshal(StockChanged{
+					ProductID: "prod_1", Delta: -1, AmountAfter: lowStock - position, Position: position, At: time.Now(),
+				})
+				must(t, err)
+				must(t, alerts.handle(t.Context(), Event{ID: fmt.Sprint(position), Kind: KindStockChanged, Payload: payload}))
+			}
+			sell()
+			sell() // finds that the alert is raised
+			spoil(e, "prod_1")
+			known, ok := alerts.sides.Peek("prod_1")
+			if !ok {
+				t.Fatal("what the alert says is not remembered")
+			}
+			known.found = known.found.Add(-sideAge)
+			alerts.sides.Add("prod_1", known)
+			sell()
+			if _, low := e.low()["prod_1"]; !low {
+				t.Error("the alert is not raised again")
+			}
+		})
+	}
+}
+
 func payloads(events []Event) string {
 	text := ""
 	for _, event := range events {

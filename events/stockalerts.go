@@ -19,23 +19,34 @@ import (
 type stockAlerts struct {
 	client    *ent.Client
 	threshold int64
-	// sides are what alerts were found to say, by product: low or not. Without them, each order would ask the database to hear that
-	// nothing is to be done.
-	sides *lru.Cache[string, bool]
+	// sides are what alerts were found to say, by product. Without them, each order would ask the database to hear that nothing is
+	// to be done.
+	sides *lru.Cache[string, side]
 }
 
-// knownSides bounds how many alerts an instance remembers. An entry takes some 150 bytes.
-const knownSides = 10_000
+// side is what an alert was found to say.
+type side struct {
+	low   bool
+	found time.Time
+}
+
+const (
+	// knownSides bounds how many alerts an instance remembers. An entry takes some 200 bytes.
+	knownSides = 10_000
+	// sideAge is how long an instance relies on what an alert was found to say. An alert may change without an event that this
+	// instance sees: by an instance with another threshold, by a backup that is restored. The next event after this time mends it.
+	sideAge = time.Minute
+)
 
 func newStockAlerts(client *ent.Client, threshold int64) stockAlerts {
-	sides, err := lru.New[string, bool](knownSides)
+	sides, err := lru.New[string, side](knownSides)
 	if err != nil {
 		panic(err) // impossible: the size is positive
 	}
 	return stockAlerts{client, threshold, sides}
 }
 
-// handle looks at the alert, unless the event leaves the product on the side of the threshold that the alert was found on. Another
+// handle looks at the alert, unless the event leaves the product on the side of the threshold that the alert was found on lately. Another
 // instance may have replaced the alert since. If the alert is then on the other side, the product has crossed the threshold since,
 // and back before this event: that crossing is an event as well, whose handler looks.
 func (s stockAlerts) handle(ctx context.Context, e Event) error {
@@ -50,7 +61,8 @@ func (s stockAlerts) handle(ctx context.Context, e Event) error {
 		return fmt.Errorf("%w: %s without productId or position", errPermanent, e.Kind)
 	}
 	low, crosses := s.judge(p)
-	if side, known := s.sides.Get(p.ProductID); known && side == low && !crosses {
+	now := time.Now()
+	if alert, known := s.sides.Get(p.ProductID); known && now.Sub(alert.found) < sideAge && alert.low == low && !crosses {
 		return nil
 	}
 	alert, err := s.client.StockAlert.Get(ctx, p.ProductID)
@@ -61,7 +73,7 @@ func (s stockAlerts) handle(ctx context.Context, e Event) error {
 		defer s.sides.Remove(p.ProductID) // also if it fails: it may have written
 		return s.record(ctx, p)
 	}
-	s.sides.Add(p.ProductID, alert != nil && alert.Low)
+	s.sides.Add(p.ProductID, side{low: alert != nil && alert.Low, found: now})
 	return nil
 }
 
