@@ -83,8 +83,13 @@ type verified struct {
 	key   crypto.PublicKey
 }
 
-// maxVerified bounds how many accepted tokens are remembered. An entry takes some 300 bytes.
-const maxVerified = 10_000
+const (
+	// maxVerified bounds how many accepted tokens are remembered.
+	maxVerified = 10_000
+	// maxRemembered is the longest token that is remembered, in bytes. An entry takes some 300 bytes, and keeps the names that the token
+	// contains, so that its size is bounded by that of the token. Longer tokens are verified each time.
+	maxRemembered = 2 << 10
+)
 
 // NewVerifier returns a verifier of HS256 tokens. Tokens must name the audience, unless it is empty.
 // It fails if the secret has fewer than 32 bytes or the issuer is empty.
@@ -165,7 +170,9 @@ func (v *Verifier) Check(ctx context.Context, token string) (Bearer, error) {
 		return Bearer{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	now.Bearer = Bearer{Viewer: viewer, Expires: c.ExpiresAt.Add(leeway)}
-	v.verified.Add(digest, now)
+	if len(token) <= maxRemembered {
+		v.verified.Add(digest, now)
+	}
 	return now.Bearer, nil
 }
 

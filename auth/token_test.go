@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,6 +115,24 @@ func TestVerifiedTokens(t *testing.T) {
 				t.Errorf("after its expiry: %v", err)
 			}
 		})
+	})
+	t.Run("long", func(t *testing.T) { // a name may fill a token, and would be kept with it
+		i := newIssuer(t)
+		key, public := ecKey(t, "ec")
+		i.publish(public)
+		v, _ := newKeys(t, i)
+		for length, want := range map[int]int{maxRemembered / 2: 1, maxRemembered: 0} {
+			v.verified.Purge()
+			token := signed(t, jwt.SigningMethodES256, key, "ec", jwt.MapClaims{"name": strings.Repeat("n", length)})
+			for range 2 {
+				if _, err := v.Check(t.Context(), token); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := v.verified.Len(); got != want {
+				t.Errorf("of a token of %d bytes, %d are remembered, want %d", len(token), got, want)
+			}
+		}
 	})
 	for name, rotate := range map[string]func(i *issuing){
 		"withdrawn": func(i *issuing) { _, other := ecKey(t, "other"); i.publish(other) },
