@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"holdfast/app"
 	"holdfast/cli"
 	"holdfast/config"
@@ -30,6 +32,7 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	collectLessOften()
+	boundMemory(ctx, log, memlimit.FromCgroup)
 
 	shop, err := app.Open(ctx, cfg, log, app.Options{
 		Takeover: cfg.Deployment.Takeover, Metrics: app.NewMetrics(), Events: true,
@@ -64,10 +67,26 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, ready func(
 // little, and takes memory. Measured: go run ./experiment/budget.
 const gcPercent = 400
 
-// collectLessOften sets gcPercent. GOMEMLIMIT bounds the heap as ever: near to it, Go collects more often.
+// collectLessOften sets gcPercent. Near to the limit that boundMemory sets, Go collects more often.
 func collectLessOften() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+	}
+}
+
+// memoryShare is how much of what a container may use the memory of Go may take. The rest is for what Go does not count.
+const memoryShare = 0.9
+
+// boundMemory sets GOMEMLIMIT to memoryShare of what the process may use, unless the environment sets it: a heap that grows as gcPercent
+// allows would be ended by the kernel in a small container. Without a limit of the container there is none.
+func boundMemory(ctx context.Context, log *slog.Logger, container memlimit.Provider) {
+	bytes, err := memlimit.SetGoMemLimitWithOpts(memlimit.WithRatio(memoryShare), memlimit.WithProvider(container))
+	switch {
+	case errors.Is(err, memlimit.ErrNoCgroup) || errors.Is(err, memlimit.ErrCgroupsNotSupported): // as on a machine of developers
+	case err != nil:
+		log.InfoContext(ctx, "no limit of memory is known: set GOMEMLIMIT if there is one", "error", err)
+	case bytes > 0:
+		log.InfoContext(ctx, "GOMEMLIMIT is a share of what the container may use", "bytes", bytes, "share", memoryShare)
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -17,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 
 	"holdfast/cli"
 	"holdfast/config"
@@ -416,5 +420,40 @@ func TestCollectLessOften(t *testing.T) {
 		if got := debug.SetGCPercent(100); got != want {
 			t.Errorf("GOGC=%q: %d, want %d", value, got, want)
 		}
+	}
+}
+
+// TestBoundMemory sets a limit if the container has one, and leaves it to the environment if that has one.
+func TestBoundMemory(t *testing.T) {
+	const unlimited = math.MaxInt64
+	before := debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	size := func(bytes uint64, err error) memlimit.Provider { return func() (uint64, error) { return bytes, err } }
+	for name, test := range map[string]struct {
+		container memlimit.Provider
+		env       string
+		want      int64
+		log       string
+	}{
+		"a container of 256 MiB":     {size(256<<20, nil), "", 241591910, "bytes=241591910"},
+		"no limit":                   {size(0, memlimit.ErrNoLimit), "", unlimited, ""},
+		"no container":               {size(0, memlimit.ErrNoCgroup), "", unlimited, ""},
+		"a limit that is not read":   {size(0, os.ErrPermission), "", unlimited, "set GOMEMLIMIT"},
+		"a limit of the environment": {size(256<<20, nil), "100MiB", unlimited, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if t.Setenv("GOMEMLIMIT", test.env); test.env == "" {
+				must(t, os.Unsetenv("GOMEMLIMIT"))
+			}
+			debug.SetMemoryLimit(unlimited)
+			var log strings.Builder
+			boundMemory(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), test.container)
+			if got := debug.SetMemoryLimit(-1); got != test.want {
+				t.Errorf("%d bytes, want %d", got, test.want)
+			}
+			if text := log.String(); !strings.Contains(text, test.log) || (test.log == "") != (text == "") {
+				t.Errorf("log %q, want %q", text, test.log)
+			}
+		})
 	}
 }
