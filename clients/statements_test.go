@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,6 +125,49 @@ func TestStatementsAreTheSame(t *testing.T) {
 	// Of each of three tables, one to insert a row and one to insert several; four queries; and those of the start.
 	if len(statements) > 20 || rows.Err() != nil {
 		t.Errorf("%d statements, %v: %.5000q", len(statements), rows.Err(), statements)
+	}
+}
+
+// TestPlansOfArraysUseIndexes has PostgreSQL plan without the values, as it does once a connection has run a statement some times, on a
+// table that was never analysed.
+func TestPlansOfArraysUseIndexes(t *testing.T) {
+	db, err := OpenDatabase(t.Context(), testenv.Postgres(t), DatabaseOptions{MaxOpen: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		"ALTER TABLE change_logs SET (autovacuum_enabled = off)",
+		`INSERT INTO change_logs (change_id, family, kind, strategy, payload, payload_hash, created_at)
+			SELECT gen_random_uuid(), 'STOCK', 'k', 'lua', repeat('p', 400), repeat('h', 64), now() FROM generate_series(1, 10000)`,
+		"SET plan_cache_mode = force_generic_plan",
+		"PREPARE by_change (uuid[]) AS SELECT payload_hash FROM change_logs WHERE change_id = ANY($1)",
+		"PREPARE by_id (bigint[]) AS UPDATE change_logs SET published_at = now() WHERE id = ANY($1)",
+	} {
+		if _, err := db.Ent.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	for _, prepared := range []string{"by_change", "by_id"} {
+		rows, err := db.Ent.QueryContext(t.Context(), "EXPLAIN EXECUTE "+prepared+"('{}')")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		var plan strings.Builder
+		for rows.Next() {
+			var line string
+			if err := rows.Scan(&line); err != nil {
+				t.Fatal(err)
+			}
+			plan.WriteString(line + "\n")
+		}
+		if err := rows.Err(); err != nil || strings.Contains(plan.String(), "Seq Scan") || !strings.Contains(plan.String(), "Index Cond") {
+			t.Errorf("%s: %v\n%s", prepared, err, plan.String())
+		}
 	}
 }
 
