@@ -1,7 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +91,17 @@ func TestBudget(t *testing.T) {
 
 func TestPartOf(t *testing.T) {
 	request := []string{"net/http.(*conn).serve", "holdfast/auth.Middleware.func1", "holdfast/graph/transport.plainHTTP.Do"}
+	placing := append([]string{"holdfast/commerce.(*Orders).Place"}, request...)
+	for _, client := range []string{"github.com/jackc/pgx/v5.(*Conn).Query", "github.com/redis/go-redis/v9.(*Client).Process"} {
+		for want, caller := range map[string][]string{
+			partCommerce: placing, partHTTP: {"holdfast/internal/limits.Allow", "net/http.(*conn).serve"},
+			partStrategy: append([]string{"holdfast/lockprovider/ledger.(*Ledger).Run"}, placing...),
+		} {
+			if got := partOf(append([]string{client}, caller...)); got != want {
+				t.Errorf("%s called by %v: %s, want %s", client, caller, got, want)
+			}
+		}
+	}
 	for want, stack := range map[string][]string{
 		partHTTP:     {"net/http.(*conn).readRequest", "net/http.(*conn).serve"},
 		partGraphQL:  request,
@@ -111,7 +128,14 @@ func TestOptions(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}
+	build := good
+	build.Build = map[string]string{"here": "main.go"}
+	if err := build.Validate(); err != nil || !filepath.IsAbs(build.Build["here"]) { // servers run in another directory
+		t.Errorf("a build in this directory: %v, %v", build.Build, err)
+	}
 	for want, change := range map[string]func(*options){
+		"--build: gone":            func(o *options) { o.Build = map[string]string{"gone": "gone"} },
+		"--set: broker.url":        func(o *options) { o.Set = []string{"http.shop=false", "broker.url=redis"} },
 		`no strategy "luna"`:       func(o *options) { o.Strategies = []string{"luna"} },
 		`no reference "something"`: func(o *options) { o.References = []string{"something"} },
 		"--products: 1001":         func(o *options) { o.Products = []int{1001} },
@@ -127,6 +151,53 @@ func TestOptions(t *testing.T) {
 		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
+	}
+}
+
+// A run that fails loses nothing of what was measured before it.
+func TestCutShort(t *testing.T) {
+	o := options{Strategies: []string{"rowlock", "lua"}, References: []string{"statement"}, Products: []int{1}, Build: map[string]string{"": "x"}}
+	failure := errors.New("an order was refused")
+	runs := map[theCase][]run{}
+	err := repeat(o.cases(), 2, func(c theCase, round int) error {
+		if c.Name == "lua" && round == 1 {
+			return failure
+		}
+		cost := float64(len(c.Name))
+		runs[c] = append(runs[c], run{orders: 1, perSecond: 1, sum: &cost})
+		return nil
+	})
+	if !errors.Is(err, failure) || !strings.Contains(err.Error(), "lua, 1 product, round 2") {
+		t.Errorf("error %v", err)
+	}
+	report := Report{Cases: o.summaries(runs)}
+	orders := map[string]int64{}
+	for _, c := range report.Cases {
+		if orders[c.Name] = c.Orders; c.CPURatio == nil || c.CPURatio.Rounds != 1 {
+			t.Errorf("%s is compared in the rounds that have both: %v", c.Name, c.CPURatio)
+		}
+	}
+	if want := map[string]int64{"statement": 1, "rowlock": 2, "lua": 1}; !maps.Equal(orders, want) {
+		t.Errorf("orders %v, want %v", orders, want)
+	}
+	path := filepath.Join(t.TempDir(), "report.json")
+	if err := os.WriteFile(path, bytes.Repeat([]byte("before"), 10_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(report.writeTable(io.Discard), report.writeJSON(path)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read Report
+	if err := json.Unmarshal(text, &read); err != nil || len(read.Cases) != 3 {
+		t.Errorf("%v in %.200s", err, text)
+	}
+	o.JSON = filepath.Join(t.TempDir(), "none", "report.json")
+	if err := o.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "--json") {
+		t.Errorf("a file that cannot be written: %v", err)
 	}
 }
 

@@ -11,7 +11,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -86,6 +85,19 @@ func (o *options) Validate() error {
 	check(o.Duration >= time.Second && o.Duration <= time.Hour, "--duration: %s: want 1s to 1h", o.Duration)
 	check(o.WarmUp >= 0 && o.WarmUp <= time.Hour, "--warm-up: %s: want 0s to 1h", o.WarmUp)
 	check(o.Orders >= 0, "--orders: %d: want 0 (no bound) or more", o.Orders)
+	for name, path := range o.Build {
+		full, err := filepath.Abs(path) // a name without a directory would be looked for in PATH
+		if err == nil {
+			_, err = os.Stat(full)
+		}
+		check(err == nil, "--build: %s: %w", name, err)
+		o.Build[name] = full
+	}
+	for _, s := range o.Set {
+		key, _, _ := strings.Cut(s, "=")
+		check(strings.TrimSpace(key) != "broker.url", "--set: %s: another broker than that of the process does not tell when the last event "+
+			"of an order is handled", key)
+	}
 	check(len(o.strategies())+len(o.references()) > 0, "nothing to measure: name --strategies or --references")
 	return errors.Join(errs...)
 }
@@ -100,8 +112,17 @@ func named(list []string) []string {
 	return list
 }
 
-// Run measures and prints.
+// Run measures and prints: if a run fails, what was measured before.
 func (o *options) Run(ctx context.Context) error {
+	if o.JSON != "" { // a measurement takes long, so the file is tried first; what it contains stays until there is a report
+		file, err := os.OpenFile(o.JSON, os.O_CREATE|os.O_WRONLY, 0o600)
+		if err == nil {
+			err = file.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("--json: %w", err)
+		}
+	}
 	if len(o.Build) == 0 && len(o.strategies()) > 0 {
 		program, remove, err := build(ctx)
 		if err != nil {
@@ -111,17 +132,14 @@ func (o *options) Run(ctx context.Context) error {
 		o.Build = map[string]string{"": program}
 	}
 	report, err := measure(ctx, *o)
-	if err != nil {
+	if len(report.Cases) == 0 {
 		return err
 	}
-	if err := report.writeTable(os.Stdout); err != nil || o.JSON == "" {
-		return err
+	err = errors.Join(err, report.writeTable(os.Stdout))
+	if o.JSON != "" {
+		err = errors.Join(err, report.writeJSON(o.JSON))
 	}
-	text, err := json.MarshalIndent(report, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(o.JSON, append(text, '\n'), 0o600)
+	return err
 }
 
 // build builds the shop of the module in whose directory the command runs.

@@ -53,7 +53,7 @@ type lab struct {
 	stores  host.Stores
 }
 
-// measure runs all cases in each round.
+// measure runs all cases in each round. If one of them fails, it returns what was measured before, with the error.
 func measure(ctx context.Context, o options) (_ Report, err error) {
 	l := lab{options: o, secret: []byte(rand.Text() + rand.Text())}
 	if l.program, err = os.Executable(); err != nil {
@@ -67,21 +67,39 @@ func measure(ctx context.Context, o options) (_ Report, err error) {
 	out := Report{Machine: host.ThisMachine(ctx), Started: time.Now().UTC().Truncate(time.Second), Clients: o.Clients}
 	cases := o.cases()
 	runs := map[theCase][]run{}
-	for round := range o.Rounds {
-		for i := range cases {
-			c := cases[(i+round*len(cases)/o.Rounds)%len(cases)] // who comes first in a round is not always the same
-			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, o.Rounds, c)
-			r, err := l.one(ctx, c, uint64(round)+1)
-			if err != nil {
-				return Report{}, fmt.Errorf("%s, round %d: %w", c, round+1, err)
-			}
+	err = repeat(cases, o.Rounds, func(c theCase, round int) error {
+		fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, o.Rounds, c)
+		r, err := l.one(ctx, c, uint64(round)+1)
+		if err == nil {
 			runs[c] = append(runs[c], r)
 		}
+		return err
+	})
+	out.Cases = o.summaries(runs)
+	return out, err
+}
+
+// repeat does all cases in each round, up to the first error.
+func repeat(cases []theCase, rounds int, do func(c theCase, round int) error) error {
+	for round := range rounds {
+		for i := range cases {
+			c := cases[(i+round*len(cases)/rounds)%len(cases)] // who comes first in a round is not always the same
+			if err := do(c, round); err != nil {
+				return fmt.Errorf("%s, round %d: %w", c, round+1, err)
+			}
+		}
 	}
-	for _, c := range cases {
-		out.Cases = append(out.Cases, summary(c, runs[c], runs[o.base(c)]))
+	return nil
+}
+
+// summaries are of all cases that were measured at least once.
+func (o *options) summaries(runs map[theCase][]run) (all []Case) {
+	for _, c := range o.cases() {
+		if len(runs[c]) > 0 {
+			all = append(all, summary(c, runs[c], runs[o.base(c)]))
+		}
 	}
-	return out, nil
+	return all
 }
 
 func (c theCase) String() string {
@@ -197,6 +215,10 @@ func (l *lab) one(ctx context.Context, c theCase, seed uint64) (_ run, err error
 		if err := settled(); err != nil {
 			return run{}, err
 		}
+		// Plans are then those of tables with rows, of the shop as of references.
+		if _, err := db.Ent.ExecContext(ctx, "VACUUM ANALYZE"); err != nil {
+			return run{}, err
+		}
 	}
 	watched, err := watchStatements(ctx, l.Statements, stores.DatabaseURL)
 	if err != nil {
@@ -265,6 +287,7 @@ func (l *lab) start(ctx context.Context, c theCase, stores *host.RunStores) (*ho
 		"profile=production", "http.userRate=0", "http.addressRate=0", "http.shop=false", "admin.listen=127.0.0.1:0",
 		"log.format=text", "log.level=info", // the line that says that it is ready
 		"shop.reservation=1h",     // no order expires meanwhile
+		"shop.maxPending=1000000", // orders that wait for payment are counted, and none is refused
 		"pipeline.backlog=100000", // no order is refused because the database is behind
 		"locks.stock.wait=1m",     // no order is refused because others are before it
 		"locks.stock.provider=" + strategy,
@@ -381,8 +404,19 @@ func summary(c theCase, runs, base []run) Case {
 	out.Redis = over(func(i int) *float64 { return runs[i].redis })
 	out.Client = over(func(i int) *float64 { return runs[i].client })
 	out.Sum = over(func(i int) *float64 { return runs[i].sum })
-	out.CPURatio = over(func(i int) *float64 { return ratio(runs[i].sum, base[i].sum) })
-	out.RateRatio = over(func(i int) *float64 { return ratio(&runs[i].perSecond, &base[i].perSecond) })
+	// The base lacks the last round if that was cut short.
+	out.CPURatio = over(func(i int) *float64 {
+		if i >= len(base) {
+			return nil
+		}
+		return ratio(runs[i].sum, base[i].sum)
+	})
+	out.RateRatio = over(func(i int) *float64 {
+		if i >= len(base) {
+			return nil
+		}
+		return ratio(&runs[i].perSecond, &base[i].perSecond)
+	})
 	parts := map[string][]float64{}
 	for _, r := range runs {
 		out.Orders += r.orders

@@ -24,7 +24,7 @@ const (
 
 // rules say which part a stack belongs to: the first rule with a function on the stack counts. What is called stands before what
 // calls it. The transaction that a persister commits is its own, and that of a request is the strategy's; a provider of a lock or
-// of a group has its rows written by commerce.
+// of a group has its rows written by commerce. The clients of database and Redis belong to whoever calls them.
 var rules = []struct {
 	part      string
 	functions []string // prefixes of their names
@@ -33,7 +33,7 @@ var rules = []struct {
 	{partPersist, []string{"holdfast/events.(*Persister)", "holdfast/events.(*streamSubscriber)", "holdfast/events.(*collector)"}},
 	{partRelay, []string{"holdfast/events.(*Relay)"}},
 	{partHandlers, []string{"holdfast/events.", "github.com/ThreeDotsLabs/watermill/"}},
-	{partStrategy, []string{"holdfast/lockprovider", "main.transaction", "main.statement", "main.script", "github.com/redis/go-redis/", "github.com/jackc/pgx/"}},
+	{partStrategy, []string{"holdfast/lockprovider", "main.transaction", "main.statement", "main.script"}},
 	{partCommerce, []string{"holdfast/commerce."}},
 	{partTokens, []string{"holdfast/auth.(*Verifier)"}},
 	{partGraphQL, []string{"holdfast/graph", "github.com/99designs/gqlgen/", "github.com/vektah/gqlparser/"}},

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -180,8 +182,14 @@ func answer(w http.ResponseWriter, id int64) {
 		`"meta":{"attempts":1,"lockWaitMs":0,"persistence":"COMMITTED","replayed":false},"userErrors":[]}}}`) // the customer may have gone
 }
 
+// gcPercent is GOGC of the shop, unless the environment sets it.
+const gcPercent = 400
+
 // Run serves until ctx ends. It says where in the words of the shop.
 func (r *reference) Run(ctx context.Context) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	place, err := stores[r.Kind](ctx, *r)
 	if err != nil {
 		return err

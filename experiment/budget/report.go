@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -65,7 +67,10 @@ func (r Report) writeTable(w io.Writer) error {
 			n++
 		}
 		cases := r.Cases[first:n]
-		first, rounds = n, cases[0].PerSecond.Rounds
+		first = n
+		for _, c := range cases {
+			rounds = max(rounds, c.PerSecond.Rounds)
+		}
 		fmt.Fprintf(&b, "\n%s, %s: CPU ms for each order\n", plural(cases[0].Products, "product"), plural(r.Clients, "client"))
 		table(&b, []string{"", "orders/s", "server", "database", "redis", "sum", "× CPU", "× orders/s", "client"}, cases, func(c Case) []string {
 			return []string{
@@ -101,6 +106,15 @@ func (r Report) writeTable(w io.Writer) error {
 		"The client is not in the sum.\n", plural(rounds, "round"), report.BoundsNote(rounds))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeJSON writes the report to a file, instead of what that contains.
+func (r Report) writeJSON(path string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(text, '\n'), 0o600)
 }
 
 func table(b *strings.Builder, heads []string, cases []Case, cells func(Case) []string) {
