@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	entsql "entgo.io/ent/dialect/sql"
@@ -38,7 +39,7 @@ type PageOf[T any] struct {
 // MaxCount is how far lists are counted. Chosen: so many index entries are read in some milliseconds, and nobody pages further.
 const MaxCount = 1000
 
-// Counter counts the items of a list with its filter, not those of a page.
+// Counter counts the items of a list with its filter, not those of a page. It counts once, however often it is called.
 type Counter func(ctx context.Context) (Count, error)
 
 // Count is how many items a list has. If it is not exact, there are more.
@@ -49,9 +50,18 @@ type Count struct {
 
 // counting returns a counter. read reads the items of the list, up to a limit, and returns how many it has read.
 func counting(read func(ctx context.Context, limit int) (int, error)) Counter {
+	var (
+		once  sync.Once
+		count Count
+		err   error
+	)
 	return func(ctx context.Context) (Count, error) {
-		n, err := read(ctx, MaxCount+1)
-		return Count{Items: min(n, MaxCount), IsExact: n <= MaxCount}, err
+		once.Do(func() {
+			var n int
+			n, err = read(ctx, MaxCount+1)
+			count = Count{Items: min(n, MaxCount), IsExact: n <= MaxCount}
+		})
+		return count, err
 	}
 }
 

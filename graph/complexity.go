@@ -33,10 +33,21 @@ const (
 const (
 	// search is the cost of a search or a filter besides its page: it may read many rows to find one.
 	search = 500
-	// counted is the cost of the number of items of a list, which is counted up to commerce.MaxCount.
+	// scan is the cost of the filter available besides its page. No index has both what a list is sorted by and the stock, so where most
+	// products are sold out, the list is read to its end. Four such lists fit into the default limit.
+	scan = 2000
+	// journalFilter is the cost of a filter of a journal besides its page. It is far less than search, because a journal is that of
+	// one balance, and the journals of a page of accounts or products are filtered together.
+	journalFilter = 50
+	// counted is the cost of counting a list, which is counted up to commerce.MaxCount. It is a part of the list's field, and not of
+	// totalCount, which is within what the size of the page multiplies. A function is not told what is selected, so a list that could
+	// be counted costs as much if it is not.
 	counted = 100
 	// lookup is the cost of a field that queries the database for one object.
 	lookup = 5
+	// located is the cost of an identifier of any object: the strategies that decide in Redis are asked there for each object that
+	// the database does not have.
+	located = 20
 )
 
 // listBounds returns the most elements of each list that has no page size, by its type and field. "*" stands for all types.
@@ -73,11 +84,6 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 	}
 }
 
-// connections are the lists that are counted.
-var connections = []string{
-	"ProductConnection", "OrderConnection", "AccountConnection", "CouponConnection", "CouponIssueConnection", "AdjustmentConnection",
-}
-
 // lookups are the fields of objects that are looked up.
 var lookups = []string{
 	"Order.couponIssue", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
@@ -100,25 +106,26 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 		}
 	}
 	c.Query.Products = func(child int, first *int, _ *string, last *int, _ *string, filter *model.ProductFilter, _ *model.ProductOrder) int {
-		return filteredCost(child, first, last, filter != nil)
+		return countedPage(child, first, last) + productFilterCost(filter)
 	}
-	c.Query.Coupons = pageOnly
-	c.Query.Adjustments = pageOnly
+	c.Query.Coupons = countedOnly
+	c.Query.Adjustments = countedOnly
 	c.Customer.Orders = func(child int, first *int, _ *string, last *int, _ *string, filter *model.OrderFilter, _ *model.OrderSort) int {
-		return filteredCost(child, first, last, filter != nil)
+		cost := countedPage(child, first, last)
+		if filter != nil && (len(filter.Status) > 0 || isRange(filter.CreatedAt)) {
+			cost += search
+		}
+		return cost
 	}
-	c.Customer.CouponIssues = pageOnly
+	c.Customer.CouponIssues = countedOnly
 	c.Customer.Accounts = func(child int, first *int, _ *string, last *int, _ *string) int {
-		return min(pageCost(child, first, last), times(shop.MaxAccounts)(child))
+		return min(pageCost(child, first, last), times(shop.MaxAccounts)(child)) + counted
 	}
 	c.Wallet.Entries = entriesCost
 	c.Account.Entries = entriesCost
 	c.Product.StockHistory = entriesCost
-	for _, list := range connections {
-		complexityOf(&c, list, "totalCount").Set(reflect.ValueOf(func(child int) int { return child + counted }))
-	}
-	c.Query.Node = func(child int, _ string) int { return child + lookup }
-	c.Query.Nodes = func(child int, ids []string) int { return times(len(ids))(child + lookup) }
+	c.Query.Node = func(child int, _ string) int { return child + located }
+	c.Query.Nodes = func(child int, ids []string) int { return times(len(ids))(child + located) }
 	c.Query.UnsettledOrders = listCost
 	c.Query.LowStock = listCost
 	c.Query.Locks = listCost
@@ -151,21 +158,37 @@ func complexityOf(c *generated.ComplexityRoot, typeName, field string) reflect.V
 // maxCost bounds what a list multiplies, so that the cost of an operation does not overflow an int.
 const maxCost = 1 << 30
 
-func pageOnly(child int, first *int, _ *string, last *int, _ *string) int {
-	return pageCost(child, first, last)
+func countedOnly(child int, first *int, _ *string, last *int, _ *string) int {
+	return countedPage(child, first, last)
 }
+
+// countedPage is the cost of a page of a list that can be counted.
+func countedPage(child int, first, last *int) int { return pageCost(child, first, last) + counted }
 
 func entriesCost(child int, first *int, _ *string, last *int, _ *string, filter *model.EntryFilter) int {
-	return filteredCost(child, first, last, filter != nil)
-}
-
-func filteredCost(child int, first, last *int, filtered bool) int {
 	cost := pageCost(child, first, last)
-	if filtered {
-		cost += search
+	if filter != nil && (len(filter.Kind) > 0 || isRange(filter.CreatedAt)) {
+		cost += journalFilter
 	}
 	return cost
 }
+
+// productFilterCost is the cost of a filter besides the page. A filter without a condition costs nothing, and neither does
+// includeArchived, which leaves nothing out.
+func productFilterCost(filter *model.ProductFilter) int {
+	switch {
+	case filter == nil:
+		return 0
+	case filter.Available != nil:
+		return scan
+	case strings.TrimSpace(orZero(filter.Search)) != "", filter.Price != nil && (filter.Price.MinMinor != nil || filter.Price.MaxMinor != nil):
+		return search
+	}
+	return 0
+}
+
+// isRange reports whether a range of time has a bound.
+func isRange(r *model.DateTimeRangeFilter) bool { return r != nil && (r.From != nil || r.Until != nil) }
 
 func listCost(child int, first *int) int { return pageCost(child, first, nil) }
 

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -66,6 +67,77 @@ func TestPagesAreAffordable(t *testing.T) {
 			cost := complexity.Calculate(t.Context(), executable, operation, map[string]any{"first": json.Number("20")})
 			if cost > most {
 				t.Errorf("%s in %s costs %d, and %d are allowed", operation.Name, file, cost, most)
+			}
+		}
+	}
+}
+
+// costOf returns what a document costs in a shop with the default settings, and what one may cost.
+func costOf(t *testing.T, document string) (cost, most int) {
+	t.Helper()
+	executable := generated.NewExecutableSchema(generated.Config{Complexity: complexities(setting.Default[commerce.ShopSettings]())})
+	parsed, errs := gqlparser.LoadQueryWithRules(executable.Schema(), document, rules.NewDefaultRules())
+	if errs != nil {
+		t.Fatalf("%s: %v", document, errs)
+	}
+	return complexity.Calculate(t.Context(), executable, parsed.Operations[0], nil), setting.Default[transport.Limits]().MaxComplexity
+}
+
+// aliased is a document with a field several times.
+func aliased(n int, field string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, " a%d: %s", i, field)
+	}
+	return "{" + b.String() + " }"
+}
+
+// TestServedAndRefused computes what documents cost that shops need, and some that would read too much.
+func TestServedAndRefused(t *testing.T) {
+	for document, served := range map[string]bool{
+		// A page of 100 with all that a shop shows of products, and how many there are.
+		`{ products(first: 100, filter: {search: "lamp"}) {
+			totalCount { count precision } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+			edges { cursor node { id sku name description price { amount amountMinor currency minorDigits } stock { available asOf } limitPerCustomer { quantity periodHours } version archivedAt createdAt } }
+		} }`: true,
+		`{ me { accounts { totalCount { count } nodes { entries(first: 5, filter: {kind: [ORDER_PAID]}) { nodes { id delta source { ... on Order { id } } } } } } } }`: true,
+		`{ products { nodes { stockHistory(first: 5, filter: {kind: [STOCK_ADJUSTED]}) { nodes { id delta } } } } }`:                                                   true,
+		`{ nodes(ids: [` + strings.Repeat(`"ord_1" `, 100) + `]) { ... on Order { id status total { amount } payment { id } } } }`:                                     true,
+
+		// Each may read the whole catalogue.
+		aliased(4, `products(first: 1, filter: {available: true}) { totalCount { count } nodes { id } }`): true,
+		aliased(5, `products(first: 1, filter: {available: true}) { nodes { id } }`):                      false,
+		// Each identifier may be asked for in Redis.
+		aliased(5, `nodes(ids: [`+strings.Repeat(`"ord_1" `, 100)+`]) { id }`): false,
+	} {
+		if cost, most := costOf(t, document); (cost <= most) != served {
+			t.Errorf("it costs %d of %d, served: want %v: %s", cost, most, served, document)
+		}
+	}
+}
+
+// TestFiltersWithoutConditions: a filter costs something if it may leave something out, and nothing if it has no condition, as a page
+// sends it that always sends one.
+func TestFiltersWithoutConditions(t *testing.T) {
+	for list, filters := range map[string]map[string]bool{
+		`{ products(first: 1, filter: %s) { nodes { id } } }`: {
+			`{}`: false, `{search: ""}`: false, `{search: " "}`: false, `{includeArchived: false}`: false, `{includeArchived: true}`: false,
+			`{price: {}}`: false, `{price: null, available: null}`: false,
+			`{search: "lamp"}`: true, `{price: {minMinor: 1}}`: true, `{price: {maxMinor: 1}}`: true, `{available: true}`: true, `{available: false}`: true,
+		},
+		`{ me { orders(first: 1, filter: %s) { nodes { id } } } }`: {
+			`{}`: false, `{status: []}`: false, `{createdAt: {}}`: false,
+			`{status: [PAID]}`: true, `{createdAt: {from: "2026-01-01T00:00:00Z"}}`: true, `{createdAt: {until: "2026-01-01T00:00:00Z"}}`: true,
+		},
+		`{ me { wallet { entries(first: 1, filter: %s) { nodes { id } } } } }`: {
+			`{}`: false, `{kind: []}`: false, `{createdAt: {}}`: false,
+			`{kind: [ORDER_PAID]}`: true, `{createdAt: {from: "2026-01-01T00:00:00Z"}}`: true, `{createdAt: {until: "2026-01-01T00:00:00Z"}}`: true,
+		},
+	} {
+		plain, _ := costOf(t, fmt.Sprintf(list, "null"))
+		for filter, costs := range filters {
+			if cost, _ := costOf(t, fmt.Sprintf(list, filter)); (cost > plain) != costs {
+				t.Errorf("%s costs %d, and without a filter %d", fmt.Sprintf(list, filter), cost, plain)
 			}
 		}
 	}

@@ -303,8 +303,8 @@ func TestTotalCount(t *testing.T) {
 			continue // journals are not counted
 		}
 		_, all, _ := list.read(a, object{"first": 100})
-		counted := fmt.Sprintf(list.query, "{ totalCount { count precision } }")
-		for _, asked := range []object{nil, {"first": 1}, {"last": 2}} {
+		counted := fmt.Sprintf(list.query, "{ totalCount { count precision } pageInfo { endCursor } }")
+		for _, asked := range []object{nil, {"first": 1}, {"last": 2}, {"first": 100}} {
 			a.ok(list.user(), counted, asked).want(list.path+".totalCount.count", len(all), list.path+".totalCount.precision", "EXACT")
 		}
 	}
@@ -316,6 +316,13 @@ func TestTotalCount(t *testing.T) {
 	count("{ nodes { id } }") // what is read once and remembered
 	if without, with := count("{ nodes { id } }"), count("{ nodes { id } totalCount { count } }"); with != without+1 {
 		t.Errorf("%d queries without a count, %d with one", without, with)
+	}
+	var again strings.Builder
+	for i := range 29 {
+		fmt.Fprintf(&again, " a%d: totalCount { count precision }", i)
+	}
+	if once, often := count("{ nodes { id } totalCount { count } }"), count("{ nodes { id } totalCount { count }"+again.String()+" }"); often != once {
+		t.Errorf("%d queries for a count, %d for 30 of the same list", once, often)
 	}
 }
 

@@ -150,7 +150,7 @@ func TestRequestID(t *testing.T) {
 // TestLimits finds each limit from both sides.
 func TestLimits(t *testing.T) {
 	a := newAPI(t, settings{limits: transport.Limits{
-		MaxBodyBytes: 20_000, MaxTokens: 900, MaxDepth: 5, MaxAliases: 4, MaxDirectives: 3, MaxFields: 60, MaxComplexity: 500,
+		MaxBodyBytes: 20_000, MaxTokens: 900, MaxDepth: 5, MaxAliases: 4, MaxDirectives: 3, MaxFields: 60, MaxComplexity: 600,
 	}})
 	deep := func(levels int) string { // me { orders { nodes { lines { product { ...
 		path := []string{"me", "orders(first: 1)", "nodes", "lines", "product", "price", "currency"}[:levels]
