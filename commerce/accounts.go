@@ -288,16 +288,17 @@ func (s *Accounts) GetAll(ctx context.Context, v Viewer, ids []string) (map[stri
 // GetTransfer returns a transfer from or to an account of the viewer, or nil if there is none.
 func (s *Accounts) GetTransfer(ctx context.Context, v Viewer, id string) (*ent.Transfer, error) {
 	byID, err := s.GetTransfers(ctx, v, []string{id})
-	return byID[id], err
+	return byID[id], ErrorOf(err, id)
 }
 
-// GetTransfers returns transfers from or to accounts of the viewer, by their IDs. It waits for those that were accepted.
+// GetTransfers returns transfers from or to accounts of the viewer, by their IDs. It waits for those that were accepted. If some are not
+// confirmed in time, the error is [ErrorsByID] of these.
 func (s *Accounts) GetTransfers(ctx context.Context, v Viewer, ids []string) (map[string]*ent.Transfer, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
 	}
 	byID := make(map[string]*ent.Transfer, len(ids))
-	err := allAwaited(ctx, s.core, lockprovider.Accounts, prefixTransfer, ids, func(ctx context.Context, ids []string) ([]string, error) {
+	failed := allAwaited(ctx, s.core, lockprovider.Accounts, prefixTransfer, ids, func(ctx context.Context, ids []string) ([]string, error) {
 		rows, err := s.Client.Transfer.Query().Where(transfer.IDIn(ids...)).All(ctx)
 		found := make([]string, len(rows))
 		for i, row := range rows {
@@ -305,8 +306,8 @@ func (s *Accounts) GetTransfers(ctx context.Context, v Viewer, ids []string) (ma
 		}
 		return found, err
 	})
-	if err != nil {
-		return nil, err
+	if len(byID) == 0 {
+		return nil, failed
 	}
 	var parties []string
 	for _, row := range byID {
@@ -315,13 +316,16 @@ func (s *Accounts) GetTransfers(ctx context.Context, v Viewer, ids []string) (ma
 		}
 	}
 	if parties == nil {
-		return byID, nil
+		return byID, failed
 	}
 	owned, err := s.GetAll(ctx, v, parties)
+	if err != nil {
+		return nil, err
+	}
 	maps.DeleteFunc(byID, func(_ string, row *ent.Transfer) bool {
 		return !v.may(row.UserID) && owned[row.FromAccountID] == nil && owned[row.ToAccountID] == nil
 	})
-	return byID, err
+	return byID, failed
 }
 
 // List is the viewer's accounts, oldest first.

@@ -6,6 +6,7 @@ package commerce
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -214,7 +215,8 @@ func awaited[T any](
 }
 
 // allAwaited calls load with IDs. It calls load once more with those of them that load did not find, and that name objects of changes
-// which a strategy had accepted. load returns the IDs that it found.
+// which a strategy had accepted. load returns the IDs that it found. If it is not known of some what becomes of their changes, the error
+// is [ErrorsByID] of these, and the others are loaded.
 func allAwaited(
 	ctx context.Context, c *core, family lockprovider.Family, prefix string, ids []string,
 	load func(ctx context.Context, ids []string) (found []string, err error),
@@ -223,25 +225,25 @@ func allAwaited(
 	if err != nil {
 		return err
 	}
-	var accepted []string
-	for _, id := range ids {
-		change, ok := uuidOf(prefix, id)
-		if !ok || slices.Contains(found, id) {
-			continue
-		}
-		held, err := c.await(ctx, family, change)
-		if err != nil {
-			return err
-		}
-		if held {
-			accepted = append(accepted, id)
-		}
-	}
-	if accepted == nil {
+	if _, waits := lockprovider.As[lockprovider.Awaiter](c.Providers.For(family)); !waits {
 		return nil
 	}
-	_, err = load(ctx, accepted)
-	return err
+	missing := slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		_, ok := uuidOf(prefix, id)
+		return !ok || slices.Contains(found, id)
+	})
+	// All at the same time: several that are not decided take no longer than one.
+	held, failed := Each(len(missing), missing, func(id string) (bool, error) {
+		change, _ := uuidOf(prefix, id)
+		return c.await(ctx, family, change)
+	})
+	maps.DeleteFunc(held, func(_ string, isHeld bool) bool { return !isHeld })
+	if len(held) > 0 {
+		if _, err = load(ctx, slices.Sorted(maps.Keys(held))); err != nil {
+			return err
+		}
+	}
+	return failed
 }
 
 // inTx runs f in a transaction of its own, for writes that move no existing balance. If the database aborts the

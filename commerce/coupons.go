@@ -236,7 +236,7 @@ func (s *Coupons) ShowAll(ctx context.Context, v Viewer, ids []string) (map[stri
 // customer's.
 func (s *Coupons) GetIssue(ctx context.Context, v Viewer, id string) (*ent.CouponIssue, error) {
 	byID, err := s.Issues(ctx, v, []string{id})
-	return byID[id], err
+	return byID[id], ErrorOf(err, id)
 }
 
 // couponIssue returns an issued coupon with its coupon, or nil if there is none. It waits for one that was accepted.
@@ -245,7 +245,7 @@ func (c *core) couponIssue(ctx context.Context, id string) (*ent.CouponIssue, er
 }
 
 // Issues returns issued coupons of the viewer by their IDs, with their coupons; those of others are left out. It waits for those
-// that were accepted.
+// that were accepted. If some are not confirmed in time, the error is [ErrorsByID] of these.
 func (s *Coupons) Issues(ctx context.Context, v Viewer, ids []string) (map[string]*ent.CouponIssue, error) {
 	if v.UserID == "" { // nothing to wait for
 		return nil, nil

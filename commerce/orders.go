@@ -538,7 +538,7 @@ func (s *Orders) Get(ctx context.Context, v Viewer, id string) (*ent.Order, erro
 // tells which of them it is.
 func (s *Orders) Find(ctx context.Context, v Viewer, id string) (*ent.Order, Persistence, error) {
 	byID, err := s.FindAll(ctx, v, []string{id}, true)
-	return byID[id].Order, byID[id].Persistence, err
+	return byID[id].Order, byID[id].Persistence, ErrorOf(err, id)
 }
 
 // FoundOrder is an order, and whether the database has confirmed it.
@@ -548,33 +548,32 @@ type FoundOrder struct {
 }
 
 // FindAll is Find for several orders. It returns those of the viewer, by their IDs. Without lines, it does not read those of orders
-// in the database.
+// in the database. If Redis does not tell of some, the error is [ErrorsByID] of these.
 func (s *Orders) FindAll(ctx context.Context, v Viewer, ids []string, lines bool) (map[string]FoundOrder, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
 	}
-	rows, err := s.detailed(s.Client.Order.Query().Where(order.IDIn(ids...)), lines).All(ctx)
-	if err != nil {
+	byID := make(map[string]FoundOrder, len(ids))
+	load := func(ids []string) error {
+		rows, err := s.detailed(s.Client.Order.Query().Where(order.IDIn(ids...)), lines).All(ctx)
+		for _, row := range rows {
+			byID[row.ID] = FoundOrder{row, Persisted}
+		}
+		return err
+	}
+	if err := load(ids); err != nil {
 		return nil, err
 	}
-	byID := make(map[string]FoundOrder, len(ids))
-	for _, row := range rows {
-		byID[row.ID] = FoundOrder{row, Persisted}
-	}
-	for _, id := range ids {
-		if byID[id].Order != nil || padded(id) {
-			continue
-		}
-		row, persistence, err := s.accepted(ctx, id)
-		if err != nil {
+	missing := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return byID[id].Order != nil })
+	accepted, unknown, failed := s.accepted(ctx, missing)
+	maps.Copy(byID, accepted)
+	if len(unknown) > 0 { // or persisted since we looked
+		if err := load(unknown); err != nil {
 			return nil, err
-		}
-		if row != nil {
-			byID[id] = FoundOrder{row, persistence}
 		}
 	}
 	maps.DeleteFunc(byID, func(_ string, found FoundOrder) bool { return !v.may(found.Order.UserID) })
-	return byID, nil
+	return byID, failed
 }
 
 // detailed has a query read what is shown of orders. Without lines, it does not read those: an order may have many.
@@ -585,30 +584,64 @@ func (s *Orders) detailed(query *ent.OrderQuery, lines bool) *ent.OrderQuery {
 	return query.WithPayment()
 }
 
-// accepted looks for an order that was accepted and that the database does not hold. It finds none if the strategy of the
-// stock accepts nothing before the database has it.
-func (s *Orders) accepted(ctx context.Context, id string) (*ent.Order, Persistence, error) {
+// outcomesAtOnce bounds how many orders Redis is asked for at the same time. Of one that waits to be persisted, it sends all that wait.
+const outcomesAtOnce = 4
+
+// accepted looks for orders that were accepted and that the database does not hold. It finds none if the strategy of the stock
+// accepts nothing before the database has it. Of those that are unknown, Redis knows nothing, or nothing any more. If Redis does not tell
+// of some, the error is [ErrorsByID] of these.
+func (s *Orders) accepted(ctx context.Context, ids []string) (found map[string]FoundOrder, unknown []string, err error) {
 	tracker, tracked := lockprovider.As[lockprovider.Tracker](s.Providers.For(lockprovider.Stock))
-	change, ok := uuidOf(prefixOrder, id)
-	if !tracked || !ok {
-		return nil, "", nil
+	if !tracked {
+		return nil, nil, nil
 	}
-	outcome, err := tracker.Outcome(ctx, change)
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		_, ok := uuidOf(prefixOrder, id)
+		return !ok
+	})
+	type remembered struct {
+		lockprovider.Outcome
+		placed orderPlaced
+	}
+	outcomes, failed := Each(outcomesAtOnce, ids, func(id string) (r remembered, err error) {
+		change, _ := uuidOf(prefixOrder, id)
+		if r.Outcome, err = tracker.Outcome(ctx, change); err != nil {
+			return r, translate(err, lockprovider.Receipt{})
+		}
+		if r.Payload != nil {
+			err = json.Unmarshal(r.Payload, &r.placed)
+		}
+		return r, err
+	})
+	var ordered []string
+	for id, outcome := range outcomes {
+		if outcome.Payload == nil {
+			unknown = append(unknown, id)
+		}
+		ordered = append(ordered, outcome.placed.productIDs()...)
+	}
+	if len(unknown) == len(outcomes) {
+		return nil, unknown, failed
+	}
+	slices.Sort(ordered)
+	products, err := s.catalog.ProductsByID(ctx, slices.Compact(ordered))
 	if err != nil {
-		return nil, "", translate(err, lockprovider.Receipt{})
+		return nil, nil, err
 	}
-	if outcome.Payload == nil { // unknown, or persisted since we looked
-		row, err := orNil(s.load(ctx, id))
-		return row, Persisted, err
+	found = map[string]FoundOrder{}
+	for id, outcome := range outcomes {
+		if outcome.Payload != nil {
+			found[id] = outcome.placed.found(outcome.Outcome, products)
+		}
 	}
-	var p orderPlaced
-	if err := json.Unmarshal(outcome.Payload, &p); err != nil {
-		return nil, "", err
-	}
-	products, err := s.catalog.ProductsByID(ctx, p.productIDs())
+	return found, unknown, failed
+}
+
+// found is the order that was accepted, as its outcome in Redis has it.
+func (p orderPlaced) found(outcome lockprovider.Outcome, products map[string]*ent.Product) FoundOrder {
 	row := p.order(products)
 	if outcome.State != lockprovider.OutcomeFailed {
-		return row, PersistAccepted, err
+		return FoundOrder{row, PersistAccepted}
 	}
 	row.Status, row.Settled = order.StatusFAILED, true
 	row.FailureCode, row.FailureReason = string(Unavailable), "the database refused the order; nothing was taken"
@@ -621,7 +654,7 @@ func (s *Orders) accepted(ctx context.Context, id string) (*ent.Order, Persisten
 			row.FailureCode = string(TooManyPending)
 		}
 	}
-	return row, FailedCompensated, err
+	return FoundOrder{row, FailedCompensated}
 }
 
 func (p orderPlaced) productIDs() []string {

@@ -278,7 +278,7 @@ func TestNodesAreBounded(t *testing.T) {
 	}
 	r := a.do(bob, query, object{"ids": append(ids, "prod_1")})
 	r.wantError("BAD_USER_INPUT")
-	r.want("nodes.0", nil, "nodes.100", nil, "shop.currency", "USD")
+	r.want("nodes", nil, "shop.currency", "USD")
 	if got := fmt.Sprint(r.Errors[0].Extensions["field"]); got != "[ids]" || len(r.Errors) != 1 {
 		t.Errorf("too many identifiers: field %s: %s", got, r.body)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/auth"
 	"holdfast/clients"
@@ -82,11 +83,14 @@ type settings struct {
 	bare    bool // no demo data
 	wait    time.Duration
 	stock   lockprovider.Strategy // "" means setnx
-	streams transport.Streams
-	rates   transport.Rates
-	origins []string
-	headers []string // that pages of these origins may send, besides the usual ones
-	proxies int
+	// accepting has lua decide for all families, and answer before the database does.
+	accepting   bool
+	persistWait time.Duration // 0 means wait
+	streams     transport.Streams
+	rates       transport.Rates
+	origins     []string
+	headers     []string // that pages of these origins may send, besides the usual ones
+	proxies     int
 	// lab replaces one whose experiments end at once; noLab has none.
 	lab   *experiment.Lab
 	noLab bool
@@ -113,7 +117,19 @@ func newAPI(t *testing.T, s settings) *api {
 	bounds := lockprovider.Settings{
 		Wait: s.wait, Lease: time.Minute, Poll: 5 * time.Millisecond, Attempts: 50, Backoff: time.Millisecond,
 
-		Pipeline: lockprovider.PipelineSettings{PersistWait: s.wait, Backlog: 1000, Remember: time.Hour},
+		Pipeline: lockprovider.PipelineSettings{PersistWait: cmp.Or(s.persistWait, s.wait), Backlog: 1000, Remember: time.Hour},
+	}
+	families := map[lockprovider.Family]lockprovider.FamilyConfig{
+		lockprovider.Stock:    {Strategy: cmp.Or(s.stock, lockprovider.SetNX), Settings: bounds},
+		lockprovider.Coupons:  {Strategy: lockprovider.AtomicSQL, Settings: bounds},
+		lockprovider.Points:   {Strategy: lockprovider.Optimistic, Settings: bounds},
+		lockprovider.Accounts: {Strategy: lockprovider.RowLock, Settings: bounds},
+	}
+	if s.accepting {
+		bounds.Ack = lockprovider.AckAccepted
+		for family := range families {
+			families[family] = lockprovider.FamilyConfig{Strategy: lockprovider.Lua, Settings: bounds}
+		}
 	}
 	log := &logBuffer{}
 	live := events.NewLive(redis.Client, uuid.NewString(), textLogger(log))
@@ -127,17 +143,17 @@ func newAPI(t *testing.T, s settings) *api {
 	ledger := lockprovider.NewLedger(db.Ent, db.Dialect, commerce.WriteRecords, lockprovider.LedgerSettings{TxRetries: 10})
 	ledger.OnCommit(happened.Wake)
 	providers, err := lockprovider.Build(lockprovider.Deps{
-		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes,
+		Ledger: ledger, Redis: redis.Client, RedisNodes: redis.Nodes, Instance: "test",
 		Worker: lockprovider.WorkerSettings{Batch: 100, Block: 20 * time.Millisecond, Retry: 20 * time.Millisecond},
-	},
-		map[lockprovider.Family]lockprovider.FamilyConfig{
-			lockprovider.Stock:    {Strategy: cmp.Or(s.stock, lockprovider.SetNX), Settings: bounds},
-			lockprovider.Coupons:  {Strategy: lockprovider.AtomicSQL, Settings: bounds},
-			lockprovider.Points:   {Strategy: lockprovider.Optimistic, Settings: bounds},
-			lockprovider.Accounts: {Strategy: lockprovider.RowLock, Settings: bounds},
-		})
+	}, families)
 	must(t, err)
 	t.Cleanup(func() { _ = providers.Close() })
+	if s.accepting {
+		providers.PersistWith(events.Persisting(events.PersisterDeps{
+			Ledger: ledger, Instance: "test", Settings: events.DefaultPersisterSettings(),
+			Metrics: events.NewPersisterMetrics(prometheus.NewRegistry()), Log: textLogger(log),
+		}))
+	}
 	stopStrategies := events.Background(ctx, providers.Run)
 	t.Cleanup(func() { _ = stopStrategies() })
 	if s.gateway == nil {

@@ -71,7 +71,12 @@ func newLoaders(s *commerce.Services) *loaders {
 		issued:   dataloadgen.NewMappedLoader(s.Coupons.Issued, options...),
 		balances: dataloadgen.NewMappedLoader(s.Accounts.Balances, options...),
 		issues: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]*ent.CouponIssue, error) {
-			return s.Coupons.Issues(ctx, auth.Viewer(ctx), ids) // an operation has one viewer
+			issues, err := s.Coupons.Issues(ctx, auth.Viewer(ctx), ids) // an operation has one viewer
+			var failed commerce.ErrorsByID
+			if errors.As(err, &failed) {
+				err = dataloadgen.MappedFetchError[string](failed)
+			}
+			return issues, err
 		}, options...),
 		attempts: dataloadgen.NewMappedLoader(func(ctx context.Context, orders []string) (map[string][]*ent.PaymentAttempt, error) {
 			return s.Orders.Attempts(ctx, auth.Viewer(ctx), orders)
@@ -100,16 +105,17 @@ func newLoaders(s *commerce.Services) *loaders {
 	}
 }
 
-// orNone returns a loader that loads the zero value for keys that load leaves out.
+// orNone returns a loader that loads the zero value for keys that load leaves out. Keys of which some may fail alone are identifiers; see
+// [commerce.ErrorsByID].
 func orNone[Key comparable, Value any](
 	load func(ctx context.Context, v commerce.Viewer, keys []Key) (map[Key]Value, error), options []dataloadgen.Option,
 ) *dataloadgen.Loader[Key, Value] {
 	return dataloadgen.NewLoader(func(ctx context.Context, keys []Key) ([]Value, []error) {
 		found, err := load(ctx, auth.Viewer(ctx), keys)
-		if err != nil {
-			return nil, []error{err}
-		}
-		return each(keys, func(key Key) Value { return found[key] }), nil
+		return each(keys, func(key Key) Value { return found[key] }), each(keys, func(key Key) error {
+			id, _ := any(key).(string)
+			return commerce.ErrorOf(err, id)
+		})
 	}, options...)
 }
 

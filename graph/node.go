@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +23,7 @@ type lookupOf struct {
 }
 
 // finder looks up objects of one type with a few queries for all of them. It leaves out those that do not exist or belong to another
-// user.
+// user. If some could not be read, the error is [commerce.ErrorsByID].
 type finder func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error)
 
 // finders has a finder for each prefix of identifiers.
@@ -94,7 +95,15 @@ func findPayments(ctx context.Context, l lookupOf, ids []string) (map[string]mod
 			nodes[paid.ID] = toPayment(paid)
 		}
 	}
-	return nodes, err
+	var failed commerce.ErrorsByID
+	if !errors.As(err, &failed) {
+		return nodes, err
+	}
+	ofPayments := commerce.ErrorsByID{}
+	for id, err := range failed {
+		ofPayments[prefixPayment+strings.TrimPrefix(id, prefixOrder)] = err
+	}
+	return nodes, ofPayments
 }
 
 // findEntries looks up lines of journals. "entry_007" is another spelling of an identifier, and names nothing: an object has one.
@@ -116,18 +125,20 @@ func findEntries(ctx context.Context, l lookupOf, ids []string) (map[string]mode
 
 // findTickets looks up tickets one by one: each is read from Redis, and looking at it keeps its place.
 func findTickets(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+	tickets, err := commerce.Each(ticketsAtOnce, ids, func(id string) (*model.QueueTicket, error) {
+		return findTicket(ctx, l.services, l.viewer, id)
+	})
 	nodes := map[string]model.Node{}
-	for _, id := range ids {
-		ticket, err := findTicket(ctx, l.services, l.viewer, id)
-		if err != nil {
-			return nil, err
-		}
+	for id, ticket := range tickets {
 		if ticket != nil {
 			nodes[id] = ticket
 		}
 	}
-	return nodes, nil
+	return nodes, err
 }
+
+// ticketsAtOnce bounds the tickets that are looked at at the same time. Those whose order was placed need the database.
+const ticketsAtOnce = 4
 
 // findTicket returns a ticket, with the business failures of its order as data. It returns nil if
 // the ticket is not the viewer's.
@@ -157,13 +168,13 @@ func (r *Resolver) findNodes(ctx context.Context, ids []string) ([]model.Node, [
 		if find == nil {
 			continue
 		}
-		nodes, err := find(ctx, l, each(at, func(i int) string { return ids[i] }))
+		nodes, err := find(ctx, l, slices.Compact(slices.Sorted(slices.Values(each(at, func(i int) string { return ids[i] })))))
 		if errors.Is(err, commerce.ErrUnauthenticated) { // to an anonymous caller every object belongs to another user
 			continue
 		}
 		for _, i := range at {
-			if found[i], errs[i] = nodes[ids[i]], err; err != nil {
-				found[i] = nil
+			if errs[i] = commerce.ErrorOf(err, ids[i]); errs[i] == nil {
+				found[i] = nodes[ids[i]]
 			}
 		}
 	}
@@ -171,13 +182,12 @@ func (r *Resolver) findNodes(ctx context.Context, ids []string) ([]model.Node, [
 }
 
 // nodes is findNodes for a list: an error is told at its place, and leaves the others.
-func (r *Resolver) nodes(ctx context.Context, ids []string) []model.Node {
+func (r *Resolver) nodes(ctx context.Context, ids []string) ([]model.Node, error) {
 	if len(ids) > commerce.MaxPage {
-		graphql.AddError(ctx, &commerce.Error{
+		return nil, &commerce.Error{
 			Code: commerce.InvalidInput, Field: []string{"ids"},
 			Message: fmt.Sprintf("ids must have at most %d identifiers, not %d", commerce.MaxPage, len(ids)),
-		})
-		return make([]model.Node, len(ids))
+		}
 	}
 	found, errs := r.findNodes(ctx, ids)
 	for i, err := range errs {
@@ -185,5 +195,5 @@ func (r *Resolver) nodes(ctx context.Context, ids []string) []model.Node {
 			graphql.AddError(graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i)), err)
 		}
 	}
-	return found
+	return found, nil
 }

@@ -14,7 +14,6 @@ import (
 var neverFails = map[string]string{
 	"Query.strategies":                "it is in memory",
 	"Query.shop":                      "it is in memory",
-	"Query.nodes":                     "an identifier that fails is null at its place, and so are all of too many",
 	"Customer.wallet":                 "it is made of the customer's identifier; what is read of it is its fields",
 	"Subscription.stockChanged":       "an operation has one such field, so no other answer is lost with it",
 	"Subscription.orderUpdated":       "the same",
@@ -23,7 +22,8 @@ var neverFails = map[string]string{
 }
 
 // TestWhatCanFailAloneIsNullable: an error of a field that is not null takes its whole object away, and what that is in. So a field is
-// nullable if it is read by itself, which shows in that it has a resolver, or if not everybody may ask it.
+// nullable if it is read by itself, which shows in that it has a resolver, or if not everybody may ask it. So is one with arguments, which
+// may be refused.
 func TestWhatCanFailAloneIsNullable(t *testing.T) {
 	resolved := map[string]bool{}
 	root := reflect.TypeFor[generated.ResolverRoot]()
@@ -48,6 +48,8 @@ func TestWhatCanFailAloneIsNullable(t *testing.T) {
 			}
 			seen++
 			switch {
+			case f.Type.NonNull && len(f.Arguments) > 0 && d.Name != "Subscription":
+				t.Errorf("%s: an argument that is refused takes all of %s away", name, d.Name)
 			case f.Type.NonNull && neverFails[name] == "":
 				t.Errorf("%s: %s can fail alone, and is not null: its error takes all of %s away", name, f.Type, d.Name)
 			case f.Type.NonNull:

@@ -49,6 +49,19 @@ func TestWhatFailsAloneLeavesTheRest(t *testing.T) {
 	r.want("products.nodes.0.stock", nil, "products.nodes.1.stock", nil, "me.wallet.balance", nil, "me.accounts.nodes.0.balance", nil)
 }
 
+// TestAnIdentifierThatIsNoneLeavesTheRest asks for objects by a text that cannot be an identifier, beside the shop.
+func TestAnIdentifierThatIsNoneLeavesTheRest(t *testing.T) {
+	a := newAPI(t, settings{})
+	for _, query := range []string{
+		`{ shop { currency } r: nodes(ids: ["prod 1"]) { id } }`, `{ shop { currency } r: node(id: "prod 1") { id } }`,
+		`{ shop { currency } r: product(id: "prod 1") { id } }`,
+	} {
+		r := a.do(alice, query, nil)
+		r.want("shop.currency", "USD", "r", nil)
+		r.wantError("BAD_USER_INPUT")
+	}
+}
+
 // TestWhatIsForAnotherRoleLeavesTheRest asks for what is public together with all that is for administrators.
 func TestWhatIsForAnotherRoleLeavesTheRest(t *testing.T) {
 	a := newAPI(t, settings{})

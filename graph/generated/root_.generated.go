@@ -6333,8 +6333,9 @@ type Entry implements Node {
   changeId: UUID!
   """
   What it comes from. Null if there is no such object, such as for points that were bought, and if it is for others to see, such as a
-  correction, which is for administrators. The order of a payment that was made, or given back, is known for as long as the shop remembers
-  the change (pipeline.remember).
+  correction, which is for administrators. The order of a line that is ORDER_PAID, ORDER_REFUNDED, REFUND_COMPLETED, ORDER_RETURNED,
+  ORDER_RELEASED, ORDER_ENDED, COUPON_SPENT or COUPON_RETURNED is known for as long as the shop remembers the change (pipeline.remember), and
+  null afterwards.
   """
   source: EntrySource
   "When it happened."
@@ -6344,7 +6345,10 @@ type Entry implements Node {
 "What a line of a journal comes from."
 union EntrySource = Order | Transfer | CouponIssue | Adjustment
 
-"What happened to a balance. Lines of stock and coupons are for administrators, by their identifier."
+"""
+What happened to a balance. Lines of stock are for administrators: Product.stockHistory lists them. So are lines that no list has, such as
+those of the quota of a coupon: node finds them by their identifier.
+"""
 enum EntryKind {
   "Points were bought."
   POINTS_CHARGED
@@ -6497,12 +6501,12 @@ type Query {
 
   """
   Objects by their identifiers, in the order of the identifiers: at the place of each is what node answers. Null where it does not exist
-  or belongs to somebody else.
+  or belongs to somebody else, and as a whole if there are too many, or if one cannot be an identifier.
   """
   nodes(
     "The identifiers of the objects, at most 100. They may be of several types."
     ids: [ID!]!
-  ): [Node]!
+  ): [Node]
 }
 
 """

@@ -1761,7 +1761,8 @@ func (e DiscountKind) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 
-// What happened to a balance. Lines of stock and coupons are for administrators, by their identifier.
+// What happened to a balance. Lines of stock are for administrators: Product.stockHistory lists them. So are lines that no list has, such as
+// those of the quota of a coupon: node finds them by their identifier.
 type EntryKind string
 
 const (

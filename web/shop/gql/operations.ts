@@ -33,7 +33,10 @@ export type DiscountKind =
   /** A share of the order's sum. */
   | 'PERCENT';
 
-/** What happened to a balance. Lines of stock and coupons are for administrators, by their identifier. */
+/**
+ * What happened to a balance. Lines of stock are for administrators: Product.stockHistory lists them. So are lines that no list has, such as
+ * those of the quota of a coupon: node finds them by their identifier.
+ */
 export type EntryKind =
   /** An administrator has corrected the money in an account. */
   | 'ACCOUNT_ADJUSTED'
