@@ -101,6 +101,8 @@ func TestProductFilters(t *testing.T) {
 	})
 }
 
+func at(moment time.Time) commerce.Bound { return commerce.BoundAt(&moment) }
+
 // TestOrderAndEntryFilters compares lists of orders and of a journal with what they have to leave out, on every database.
 func TestOrderAndEntryFilters(t *testing.T) {
 	everyCatalog(t, func(t *testing.T, s *shop) {
@@ -127,13 +129,15 @@ func TestOrderAndEntryFilters(t *testing.T) {
 		must(t, err)
 		ranges := []commerce.Range{
 			{},
-			{From: began.Add(time.Second)},
-			{Until: began.Add(time.Second)},
-			{From: began.Add(time.Second), Until: began.Add(2 * time.Second)},
-			{From: began.Add(time.Hour)},
+			{From: at(began.Add(time.Second))},
+			{Until: at(began.Add(time.Second))},
+			{From: at(began.Add(time.Second)), Until: at(began.Add(2 * time.Second))},
+			{From: at(began.Add(time.Hour))},
+			{Until: at(time.Time{})}, // a moment as others, before all
+			{From: at(time.Time{})},
 		}
 		in := func(r commerce.Range, at time.Time) bool {
-			return (r.From.IsZero() || !at.Before(r.From)) && (r.Until.IsZero() || at.Before(r.Until))
+			return (!r.From.IsSet || !at.Before(r.From.Moment)) && (!r.Until.IsSet || at.Before(r.Until.Moment))
 		}
 		for _, oldest := range []bool{false, true} {
 			slices.SortFunc(rows, func(a, b *ent.Order) int {
@@ -166,7 +170,7 @@ func TestOrderAndEntryFilters(t *testing.T) {
 		slices.SortFunc(entries, func(a, b *ent.Entry) int { return cmp.Compare(b.ID, a.ID) })
 		middle := entries[len(entries)/2].CreatedAt // by the clock of the database's writer
 		for _, kinds := range [][]string{nil, {commerce.KindTransferCompleted}, {commerce.KindTransferCompleted, commerce.KindAccountAdjusted}, {commerce.KindOrderPaid}} {
-			for _, created := range []commerce.Range{{}, {From: middle}, {Until: middle}} {
+			for _, created := range []commerce.Range{{}, {From: at(middle)}, {Until: at(middle)}, {Until: at(time.Time{})}} {
 				var want []string
 				for _, e := range entries {
 					if e.Balance == "account:"+from && (kinds == nil || slices.Contains(kinds, e.Kind)) && in(created, e.CreatedAt) {
@@ -183,9 +187,9 @@ func TestOrderAndEntryFilters(t *testing.T) {
 				}
 			}
 		}
-		_, err = s.Orders.List(ctx, alice, commerce.OrderQuery{CreatedAt: commerce.Range{From: began, Until: began}, Page: commerce.Page{First: 1}})
+		_, err = s.Orders.List(ctx, alice, commerce.OrderQuery{CreatedAt: commerce.Range{From: at(began), Until: at(began)}, Page: commerce.Page{First: 1}})
 		wantCodes(t, err, "INVALID_INPUT:filter.createdAt")
-		_, err = s.Points.Entries(ctx, alice, alice.UserID, commerce.EntryFilter{CreatedAt: commerce.Range{From: began, Until: began}}, commerce.Page{First: 1})
+		_, err = s.Points.Entries(ctx, alice, alice.UserID, commerce.EntryFilter{CreatedAt: commerce.Range{From: at(began), Until: at(began)}}, commerce.Page{First: 1})
 		wantCodes(t, err, "INVALID_INPUT:filter.createdAt")
 	})
 }

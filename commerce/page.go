@@ -97,15 +97,29 @@ func filtered[Filter comparable](l listing, filter Filter) listing {
 	return l
 }
 
-// Range is a range of time. A zero bound is none.
+// Range is a range of time. Ranges are compared by what is in them.
 type Range struct {
-	From  time.Time `json:",omitzero"` // the first moment
-	Until time.Time `json:",omitzero"` // the first moment behind the range
+	From  Bound `json:",omitzero"` // the first moment
+	Until Bound `json:",omitzero"` // the first moment behind the range
+}
+
+// Bound is an end of a range. The zero value is none, which the zero time is not: it is a moment of the year 1.
+type Bound struct {
+	IsSet  bool
+	Moment time.Time // in UTC
+}
+
+// BoundAt is the bound at a moment; nil stands for none.
+func BoundAt(moment *time.Time) Bound {
+	if moment == nil {
+		return Bound{}
+	}
+	return Bound{IsSet: true, Moment: moment.UTC()}
 }
 
 // check refuses a range that has no moment.
 func (r Range) check(field ...string) error {
-	if !r.From.IsZero() && !r.Until.IsZero() && !r.From.Before(r.Until) {
+	if r.From.IsSet && r.Until.IsSet && !r.From.Moment.Before(r.Until.Moment) {
 		return invalid(field, "%s must begin before it ends; until is the first moment that does not belong to it", field[len(field)-1])
 	}
 	return nil
@@ -114,11 +128,11 @@ func (r Range) check(field ...string) error {
 // within returns a condition on a column. It fits Where of each query of ent.
 func (r Range) within(column string) func(*entsql.Selector) {
 	return func(rows *entsql.Selector) {
-		if !r.From.IsZero() {
-			rows.Where(entsql.GTE(rows.C(column), r.From.UTC()))
+		if r.From.IsSet {
+			rows.Where(entsql.GTE(rows.C(column), r.From.Moment))
 		}
-		if !r.Until.IsZero() {
-			rows.Where(entsql.LT(rows.C(column), r.Until.UTC()))
+		if r.Until.IsSet {
+			rows.Where(entsql.LT(rows.C(column), r.Until.Moment))
 		}
 	}
 }

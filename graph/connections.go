@@ -77,7 +77,7 @@ func fromRange(in *model.DateTimeRangeFilter) commerce.Range {
 	if in == nil {
 		return commerce.Range{}
 	}
-	return commerce.Range{From: orZero(in.From).UTC(), Until: orZero(in.Until).UTC()}
+	return commerce.Range{From: commerce.BoundAt(in.From), Until: commerce.BoundAt(in.Until)}
 }
 
 // fromEntryFilter maps an optional filter.
