@@ -10,6 +10,7 @@ import (
 
 	"holdfast/clients"
 	"holdfast/commerce"
+	"holdfast/config"
 	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
@@ -90,4 +91,87 @@ func TestStepsThatWereDoneAreNotDenied(t *testing.T) {
 	if cancelled.Status != order.StatusCANCELLED {
 		t.Errorf("the order is %s", cancelled.Status)
 	}
+}
+
+// hindered is a shop in which one kind of change fails, while it is told so.
+func hindered(t *testing.T, adjust ...func(*config.Config)) (s *shop, hinder func(kind string, err error)) {
+	t.Helper()
+	const strategy lockprovider.Strategy = "hindered"
+	right, _ := lockprovider.Lookup(lockprovider.RowLock)
+	var now atomic.Pointer[hindrance]
+	t.Cleanup(lockprovider.Register(lockprovider.Info{
+		Name: strategy,
+		New: func(d lockprovider.Deps) (lockprovider.Provider, error) {
+			next, err := right.New(d)
+			return &hinderer{next, &now}, err
+		},
+	}))
+	s = openShop(t, lockprovider.FamilyConfig{Strategy: strategy}, "sqlite://:memory:", clients.EmbeddedRedis, adjust...)
+	return s, func(kind string, err error) { now.Store(&hindrance{kind, err}) }
+}
+
+type hindrance struct {
+	kind string
+	err  error
+}
+
+type hinderer struct {
+	lockprovider.Provider
+	now *atomic.Pointer[hindrance]
+}
+
+func (p *hinderer) Execute(ctx context.Context, c lockprovider.Change) (lockprovider.Receipt, error) {
+	if h := p.now.Load(); h != nil && h.err != nil && h.kind == c.Record.Kind {
+		return lockprovider.Receipt{}, h.err
+	}
+	return p.Provider.Execute(ctx, c)
+}
+
+// TestEndThatIsNotSettled: an order has ended, and others are in the way of what follows. LOCK_TIMEOUT would say that nothing was done.
+func TestEndThatIsNotSettled(t *testing.T) {
+	s, hinder := hindered(t, maxPending(2))
+	product := s.product(t, 10, 5)
+	s.points(t, alice, 100)
+	for name, err := range map[string]error{
+		"others are in the way": lockprovider.ErrLockTimeout,
+		"it is refused": &lockprovider.Refused{Refusals: []lockprovider.Refusal{
+			{Balance: lockprovider.PendingKey(alice.UserID), Delta: -1, Reason: lockprovider.ErrInsufficient},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// That it does not wait any more is the shop's affair: the customer is told the end of the order.
+			id := s.unpaid(t, product, 1, "").ID
+			hinder(commerce.KindOrderReleased, err)
+			_, cerr := s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: id})
+			must(t, cerr)
+			s.wantOrder(t, id, order.StatusCANCELLED, false)
+			result, perr := s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+				Key: uuid.New(), Lines: []commerce.Line{{ProductID: product, Quantity: 1}}, Payment: byAccount(s.account(t, alice, 0)),
+			})
+			wantCodes(t, perr, "INSUFFICIENT_FUNDS:input.payment")
+			s.wantOrder(t, result.Order.ID, order.StatusFAILED, false)
+			s.nextAttempt()
+			s.expireSome(t, expiryLimit, 0, 2)
+			hinder("", nil)
+			s.nextAttempt()
+			s.expireSome(t, expiryLimit, 2, 0)
+			s.wantOrder(t, id, order.StatusCANCELLED, true)
+			s.wantPending(t, alice, 0)
+
+			// What was paid is the customer's affair.
+			paid := s.paid(t, &commerce.Payment{Method: payment.MethodPOINTS}, "", commerce.Line{ProductID: product, Quantity: 1}).ID
+			hinder(commerce.KindOrderRefunded, err)
+			in := commerce.CancelOrder{Key: uuid.New(), OrderID: paid}
+			result, cerr = s.Orders.Cancel(t.Context(), alice, in)
+			if errs := wantCodes(t, cerr, "UNAVAILABLE"); !errs[0].Retryable || result.Order.Status != order.StatusCANCELLED {
+				t.Errorf("told %+v with the order %s", errs[0], result.Order.Status)
+			}
+			hinder("", nil)
+			_, cerr = s.Orders.Cancel(t.Context(), alice, in)
+			must(t, cerr)
+			s.wantOrder(t, paid, order.StatusCANCELLED, true)
+			s.wantPoints(t, alice, 100)
+		})
+	}
+	s.audit(t)
 }

@@ -480,7 +480,7 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 	}
 	receipt, err := s.end(ctx, row, ending{status: order.StatusCANCELLED, fingerprint: op.request()})
 	if err == nil {
-		err = s.giveBack(ctx, row.ID)
+		err = owedToCustomer(s.giveBack(ctx, row.ID))
 	}
 	result, lerr := s.load(ctx, row.ID)
 	if lerr != nil {
@@ -495,7 +495,7 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 
 // notCancellable refuses to cancel an order that was fulfilled, or of which something was refunded.
 func notCancellable(row *ent.Order) error {
-	message := ""
+	var message string
 	switch {
 	case row.Fulfilment == order.FulfilmentFULFILLED:
 		message = "the order is fulfilled: it is returned, not cancelled; ask the shop"

@@ -60,7 +60,7 @@ func (s *Orders) proceed(ctx context.Context, orderID string, pay *Payment, requ
 		return OrderResult{Meta: meta}, unshown(cmp.Or(err, owed), lerr)
 	}
 	if err == nil && row.Status != order.StatusPAID { // what is owed of a paid order is not the customer's: the job does it
-		err = owed
+		err = owedToCustomer(owed)
 	}
 	switch {
 	case err != nil:
@@ -285,7 +285,7 @@ func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovide
 }
 
 // giveBack returns the coupon and the payment of an order that has ended, and settles the order. An order that is paid or has ended does
-// not count as waiting any more. It does nothing if the order is pending or settled.
+// not count as waiting any more. It does nothing if the order is pending or settled. The error is [errStillCounted] if all was given back.
 func (s *Orders) giveBack(ctx context.Context, orderID string) error {
 	row, err := s.load(ctx, orderID)
 	if err != nil {
@@ -294,13 +294,14 @@ func (s *Orders) giveBack(ctx context.Context, orderID string) error {
 	if row.Settled || row.Status == order.StatusPENDING {
 		return nil
 	}
+	var counted error
 	if row.Counted {
 		if err := s.release(ctx, row); err != nil {
-			return err
+			counted = fmt.Errorf("%w: %w", errStillCounted, err)
 		}
 	}
 	if row.Status == order.StatusPAID {
-		return nil
+		return counted
 	}
 	if row.CouponSpent {
 		if err := s.returnCoupon(ctx, row); err != nil {
@@ -315,9 +316,29 @@ func (s *Orders) giveBack(ctx context.Context, orderID string) error {
 			return err
 		}
 	}
-	return s.Client.Order.Update().
+	err = s.Client.Order.Update().
 		Where(order.ID(row.ID), order.CouponSpent(false), order.Counted(false), order.Not(order.HasPaymentAttemptsWith(owed))).
 		SetSettled(true).SetUpdatedAt(s.now()).Exec(ctx)
+	return cmp.Or(err, counted)
+}
+
+// errStillCounted means that an order could not be taken off those that wait for payment.
+var errStillCounted = errors.New("the order still counts as one that waits for payment")
+
+// owedToCustomer is the error of giveBack for the customer of an order that has ended. That it still counts as waiting is not the customer's
+// affair: the job goes on. An error that says that nothing was done would be untrue.
+func owedToCustomer(err error) error {
+	var refused *lockprovider.Refused
+	switch {
+	case err == nil, errors.Is(err, errStillCounted):
+		return nil
+	case hasCode(err, LockTimeout), hasCode(err, LockLost), errors.As(err, &refused):
+		return &Error{
+			Code: Unavailable, Retryable: true, RetryAfter: retryLater, cause: err,
+			Message: "the order has ended, and not all is given back yet: repeat it with the same key to learn what became of it; the shop goes on by itself",
+		}
+	}
+	return err
 }
 
 // owed are the attempts that the gateway has not ended yet.
