@@ -14,8 +14,9 @@ func StockKey(productID string) string { return "stock:product:" + productID }
 // buyerPrefix begins the keys of [BuyerKey].
 const buyerPrefix = "stock:buyer:"
 
-// pendingPrefix begins the keys of [PendingKey].
-const pendingPrefix = "stock:pending:"
+// pendingPrefix begins the keys of [PendingKey]. It comes after those of the products: the first balance of an order decides which committer of
+// groupcommit has it, and all orders of a product are to have the same.
+const pendingPrefix = "stock:waiting:"
 
 // Transient tells a balance that its first change may create anew in Redis when it is needed, and that most changes never need again: it is not
 // put there before. There may be one for each customer, product and period, and one for each customer.

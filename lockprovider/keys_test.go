@@ -1,9 +1,13 @@
 package lockprovider
 
 import (
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
 	"slices"
 	"testing"
 
+	"github.com/google/uuid"
 	"pgregory.net/rapid"
 )
 
@@ -66,4 +70,25 @@ func TestLockKeysProperties(t *testing.T) {
 			t.Fatalf("another order of the balances locks %q instead of %q", again, keys)
 		}
 	})
+}
+
+// TestOneCommitterForEachProduct: all orders of a product are in the groups of one committer, whoever places them and whatever else they count.
+func TestOneCommitterForEachProduct(t *testing.T) {
+	t.Parallel()
+	p := &groupcommit{seed: maphash.MakeSeed(), committers: []*committer{{}, {}, {}, {}}}
+	for product := range 8 {
+		stock := StockKey(fmt.Sprintf("prod_%d", product))
+		for customer := range 32 {
+			c, err := normalize(Change{
+				ID: uuid.New(), Family: Stock, Record: Record{Kind: "test", Payload: json.RawMessage("{}")},
+				Moves: []Move{{Balance: PendingKey(fmt.Sprintf("%c%d", 'A'+customer, customer)), Delta: 1}, {Balance: stock, Delta: -1}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.committerOf(c) != p.committerOf(Change{Moves: []Move{{Balance: stock}}}) {
+				t.Fatalf("the customer %d has another committer of %s", customer, stock)
+			}
+		}
+	}
 }
