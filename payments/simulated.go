@@ -36,7 +36,8 @@ type SimulatedSettings struct {
 // Simulated is a gateway that takes no money. It decides by the ID of the attempt what it declines, so that all instances decline the
 // same. What it knows of a payment is in the memory of this process. A payment that another process has made, which the reference tells, is
 // taken to be authorized, whatever has become of it there: its amount is not checked, what was captured, voided or refunded there is not
-// known, and a refund that is repeated by another process is made there again. It keeps what [Gateway] promises within one process only.
+// known, a refund is made whatever was refunded there, and one that is repeated is made again. It keeps what [Gateway] promises within one
+// process only.
 type Simulated struct {
 	settings SimulatedSettings
 	mu       sync.Mutex
@@ -141,23 +142,24 @@ func (g *Simulated) Void(ctx context.Context, ref Ref) (Answer, error) {
 
 // Refund implements Gateway.
 func (g *Simulated) Refund(ctx context.Context, ref Ref, refund string, amount Amount) (Answer, error) {
-	made := false
+	made, elsewhere := false, false
 	answer, err := g.change(ctx, ref, func(p *simulatedPayment) {
 		defer func() { _, made = p.refunds[refund] }()
-		if p.state == StateAuthorized && p.amount == (Amount{}) { // of another process: it was captured there
-			p.state, p.captured = StateCaptured, amount.Minor
-		}
-		if _, repeated := p.refunds[refund]; repeated || p.state != StateCaptured || amount.Minor > p.captured-p.refunded() {
+		elsewhere = p.state == StateAuthorized && p.amount == (Amount{}) // it was captured by another process, nobody knows how much
+		if _, repeated := p.refunds[refund]; repeated || !elsewhere && (p.state != StateCaptured || amount.Minor > p.captured-p.refunded()) {
 			return
 		}
 		if p.refunds == nil {
 			p.refunds = map[string]int64{}
 		}
 		p.refunds[refund] = amount.Minor
-		if p.refunded() == p.captured {
+		if !elsewhere && p.refunded() == p.captured {
 			p.state = StateRefunded
 		}
 	})
+	if elsewhere && err == nil { // as far as this process knows, all of it
+		answer.State, answer.Captured = StateRefunded, answer.Refunded
+	}
 	answer.Made = made && err == nil
 	return answer, err
 }

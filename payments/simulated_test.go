@@ -52,6 +52,30 @@ func TestSimulatedInSeveralProcesses(t *testing.T) {
 	}
 }
 
+// TestSimulatedRefundsAfterARestart: a process that has not captured a payment makes each refund of a part of it, and each once.
+func TestSimulatedRefundsAfterARestart(t *testing.T) {
+	open := simulated(payments.SimulatedSettings{})
+	before, price := open(t), payments.Amount{Minor: 1000, Currency: "USD"}
+	answer, err := before.Authorize(t.Context(), payments.Authorization{Attempt: "pat_1", Amount: price})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := payments.Ref{Attempt: "pat_1", Reference: answer.Reference}
+	if _, err := before.Capture(t.Context(), p, price); err != nil {
+		t.Fatal(err)
+	}
+	after := open(t)
+	for i, part := range []struct {
+		refund string
+		minor  int64
+	}{{"re_1", 300}, {"re_2", 500}, {"re_1", 300}, {"re_3", 200}} {
+		answer, err := after.Refund(t.Context(), p, part.refund, payments.Amount{Minor: part.minor, Currency: "USD"})
+		if want := []int64{300, 800, 800, 1000}[i]; err != nil || !answer.Made || answer.Refunded != want {
+			t.Errorf("%s: answered %+v, %v; want it made, and %d refunded", part.refund, answer, err, want)
+		}
+	}
+}
+
 // TestSimulatedWebhook: without a secret there is none. What is wrong with a message is told without a word of it. Package commerce tests
 // what is refused.
 func TestSimulatedWebhook(t *testing.T) {
