@@ -1,15 +1,19 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
 
+	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"holdfast/ent"
 	"holdfast/ent/order"
+	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/predicate"
 	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 )
@@ -22,7 +26,7 @@ type FulfilOrder struct {
 }
 
 // Fulfil marks a paid order fulfilled, once. A fulfilled order is not cancelled any more, but returned. Admins only. Errors: INVALID_INPUT,
-// NOT_FOUND, INVALID_STATE if the order is not PAID, is fulfilled already, or all of it was refunded.
+// NOT_FOUND, INVALID_STATE if the order is not PAID, is fulfilled already, or all of it was refunded or came back.
 func (s *Orders) Fulfil(ctx context.Context, v Viewer, in FulfilOrder) (OrderResult, error) {
 	if err := v.admin(); err != nil {
 		return OrderResult{}, err
@@ -60,7 +64,7 @@ func notFulfillable(row *ent.Order) *Error {
 	case row.Fulfilment == order.FulfilmentFULFILLED:
 		e.Message = "the order is fulfilled already"
 	case row.Status == order.StatusPAID:
-		e.Message = "all of the order was refunded, or is about to be"
+		e.Message = "all of the order was refunded, or is about to be, or all of its products came back"
 	}
 	return e
 }
@@ -74,6 +78,10 @@ func writeOrderFulfilled(ctx context.Context, tx *ent.Tx, p orderFulfilled) erro
 	}
 	if n == 0 {
 		return errOrderAdvanced
+	}
+	left := predicate.OrderLine(func(s *sql.Selector) { s.Where(sql.ColumnsLT(orderline.FieldReturned, orderline.FieldQuantity)) })
+	if some, err := tx.OrderLine.Query().Where(orderline.OrderID(p.OrderID), left).Exist(ctx); err != nil || !some {
+		return cmp.Or[error](err, errOrderAdvanced)
 	}
 	made, err := tx.Payment.Query().Where(payment.OrderID(p.OrderID)).Only(ctx)
 	if err == nil && made.AmountMinor > 0 && made.RefundedMinor+made.RefundingMinor == made.AmountMinor {

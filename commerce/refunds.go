@@ -46,7 +46,8 @@ type Refunds struct {
 	orders *Orders
 }
 
-// CreateRefund asks for a refund of an amount, or of units of an order's lines at the price that was paid for them.
+// CreateRefund asks for a refund of an amount, or of units of an order's lines at the price that was paid for them, or at what is left of the
+// payment if that is less.
 type CreateRefund struct {
 	Key     uuid.UUID
 	OrderID string
@@ -132,7 +133,8 @@ func (s *Refunds) create(ctx context.Context, v Viewer, op operation, in refundR
 	if err != nil {
 		return RefundResult{}, err
 	}
-	err = notCompleteYet(s.carryOut(ctx, f))
+	money, goods := s.carryOut(ctx, f)
+	err = notCompleteYet(cmp.Or(money, goods))
 	result := RefundResult{Meta: Meta{Replayed: repeat, Attempts: 1, Persistence: Persisted}}
 	var lerr error
 	if result.Refund, lerr = s.load(ctx, id); lerr == nil {
@@ -142,7 +144,7 @@ func (s *Refunds) create(ctx context.Context, v Viewer, op operation, in refundR
 	case lerr != nil:
 		err = unshown(err, lerr)
 	case err == nil && result.Refund.Status == refund.StatusFAILED:
-		err = refundFailed(result.Refund.FailureReason)
+		err = refundFailed(result.Refund, result.Refund.FailureReason)
 	}
 	return result, err
 }
@@ -207,7 +209,8 @@ func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in 
 	if err != nil {
 		return err
 	}
-	amount := worth
+	left := made.AmountMinor - made.RefundedMinor - made.RefundingMinor
+	amount := min(worth, left) // of an order of which an amount was refunded before, the rest: the units come back in any case
 	switch {
 	case !in.pays:
 		amount = 0
@@ -216,14 +219,14 @@ func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in 
 			return invalid(input("amount", "currency"), "the order was paid in %s, not %s", row.Currency, truncate(in.amount.Currency, 10))
 		}
 	}
-	left := made.AmountMinor - made.RefundedMinor - made.RefundingMinor
-	if amount > left {
-		of := Money{Minor: left, Currency: row.Currency}
+	if step := payments.StepOf(s.Gateway, row.Currency); made.Method == payment.MethodCARD && amount%step != 0 {
 		if in.amount != nil {
-			return invalid(input("amount", "amountMinor"), "%s of the order can be refunded, not %s", of, *in.amount)
+			return invalid(input("amount", "amountMinor"), "the payment gateway takes multiples of %d minor units of %s only, not %d", step, row.Currency, amount)
 		}
-		return invalid(input("lines"), "%s were paid for these units, and %s of the order can be refunded; refund that as an amount",
-			Money{Minor: amount, Currency: row.Currency}, of)
+		amount -= amount % step // what is left over can be refunded as an amount
+	}
+	if amount > left {
+		return invalid(input("amount", "amountMinor"), "%s of the order can be refunded, not %s", Money{Minor: left, Currency: row.Currency}, *in.amount)
 	}
 	create := tx.Refund.Create().SetID(id).SetOrderID(row.ID).SetMethod(refund.Method(made.Method)).SetStatus(refund.StatusREFUNDED).
 		SetAmountMinor(amount).SetCurrency(row.Currency).SetRestock(in.restock).SetReason(in.reason).SetAdministrator(v.UserID).
@@ -247,16 +250,20 @@ func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in 
 	if err := create.Exec(ctx); err != nil {
 		return err
 	}
+	parts := make([]int64, len(back))
+	for i, b := range back {
+		parts[i] = b.worth
+	}
+	if in.amount == nil {
+		parts = split(amount, parts)
+	}
 	rows := make([]*ent.RefundLineCreate, len(back))
 	for i, b := range back {
 		if err := tx.OrderLine.Update().Where(orderline.ID(b.line.ID)).AddReturned(b.quantity).Exec(ctx); err != nil {
 			return err
 		}
-		if !in.pays {
-			b.worth = 0
-		}
 		rows[i] = tx.RefundLine.Create().SetRefundID(id).SetOrderLineID(b.line.ID).SetProductID(b.line.ProductID).
-			SetQuantity(b.quantity).SetAmountMinor(b.worth)
+			SetQuantity(b.quantity).SetAmountMinor(parts[i])
 	}
 	return insert(ctx, rows, tx.RefundLine.CreateBulk)
 }
@@ -360,7 +367,7 @@ func unitsWorth(paid, quantity, before, n int64) int64 {
 func mulDiv(a, b, c int64) (quotient, remainder int64) {
 	hi, lo := bits.Mul64(uint64(a), uint64(b))
 	q, r := bits.Div64(hi, lo, uint64(c))
-	return int64(q), int64(r) //nolint:gosec // G115: not more than a or c
+	return int64(q), int64(r)
 }
 
 func (s *Refunds) load(ctx context.Context, id string) (*ent.Refund, error) {
@@ -371,13 +378,12 @@ func withRefundLines(q *ent.RefundQuery) *ent.RefundQuery {
 	return q.WithLines(func(q *ent.RefundLineQuery) { q.WithProduct().Order(refundline.ByID()) })
 }
 
-// carryOut does what is left to do for a refund: both steps, even if one of them fails. The error is that of the money, if it has one.
-func (s *Refunds) carryOut(ctx context.Context, f *ent.Refund) error {
-	var goods error
+// carryOut does what is left to do for a refund: both steps, even if one of them fails.
+func (s *Refunds) carryOut(ctx context.Context, f *ent.Refund) (money, goods error) {
 	if f.Restock && f.RestockedAt == nil {
 		goods = s.restock(ctx, f)
 	}
-	return cmp.Or(s.pay(ctx, f), goods)
+	return s.pay(ctx, f), goods
 }
 
 // restock puts the units of a refund back into stock.
@@ -419,8 +425,10 @@ func (s *Refunds) pay(ctx context.Context, f *ent.Refund) error {
 	switch {
 	case f.Status == refund.StatusREFUNDED:
 		return nil
+	case f.Status == refund.StatusFAILED && f.FailureReason == madeAfterAll:
+		return s.complete(ctx, f)
 	case f.Status == refund.StatusFAILED:
-		return refundFailed(f.FailureReason)
+		return refundFailed(f, f.FailureReason)
 	case f.Method == refund.MethodCARD:
 		return s.payByGateway(ctx, f)
 	}
@@ -462,6 +470,15 @@ func (s *Refunds) payByGateway(ctx context.Context, f *ent.Refund) error {
 	if err != nil {
 		return err
 	}
+	now, err := s.Client.Refund.Get(ctx, f.ID) // another call may have come to its end
+	switch {
+	case err != nil:
+		return err
+	case now.Status == refund.StatusREFUNDED:
+		return nil
+	case now.Status == refund.StatusFAILED:
+		return refundFailed(f, now.FailureReason)
+	}
 	answer, err := s.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) {
 		return s.Gateway.Refund(ctx, payments.Ref{Attempt: a.ID, Reference: a.Reference}, f.ID, payments.Amount{Minor: f.AmountMinor, Currency: f.Currency})
 	})
@@ -478,40 +495,71 @@ func (s *Refunds) payByGateway(ctx context.Context, f *ent.Refund) error {
 	case !answer.Made:
 		return s.fail(ctx, f, cmp.Or(answer.Reason, "the payment gateway does not give it back; the payment is "+string(answer.State)+" there"))
 	}
+	return s.complete(ctx, f)
+}
+
+// complete notes that the gateway has given back the money of a refund. If the gateway has refused it before, to a call at the same time, another
+// refund may have its amount. Then the refund stays FAILED, and the job goes on with it: the other one may fail yet.
+func (s *Refunds) complete(ctx context.Context, f *ent.Refund) error {
 	owner, err := s.owner(ctx, f)
 	if err != nil {
 		return err
 	}
 	_, err = s.Ledger.Apply(ctx, s.completed(f, owner))
-	return ignoreAdvanced(doneOtherwise(translate(err, lockprovider.Receipt{})))
+	if err = doneOtherwise(translate(err, lockprovider.Receipt{})); !errors.Is(err, errOrderAdvanced) {
+		return err
+	}
+	n, err := s.Client.Refund.Update().Where(refund.ID(f.ID), refund.StatusEQ(refund.StatusFAILED), refund.FailureReasonNEQ(madeAfterAll)).
+		SetFailureReason(madeAfterAll).SetLookAt(s.now()).SetUpdatedAt(s.now()).Save(ctx)
+	if err != nil || n == 0 && f.FailureReason != madeAfterAll {
+		return err
+	}
+	return &Error{Code: Unavailable, Message: madeAfterAll, Retryable: true, RetryAfter: retryLater}
 }
 
-// fail notes that the money of a refund cannot be given back: its amount is free for another one.
+// madeAfterAll is the failure reason of a refund that was made after it had failed, while another refund, or the end of the order, had its amount.
+const madeAfterAll = "the payment gateway has given it back after all, and its amount was refunded otherwise meanwhile, or is about to be"
+
+// fail notes that the money of a refund cannot be given back: its amount is free for another one. If it takes nothing back, it binds the order no more.
 func (s *Refunds) fail(ctx context.Context, f *ent.Refund, why string) error {
 	why = truncate(why, schema.MaxReason)
 	err := s.inTx(ctx, func(tx *ent.Tx) error {
+		if len(f.Edges.Lines) == 0 { // the order comes first, as everywhere
+			if err := tx.Order.Update().Where(order.ID(f.OrderID)).AddRefundCount(-1).SetUpdatedAt(s.now()).Exec(ctx); err != nil {
+				return err
+			}
+		}
 		n, err := tx.Refund.Update().Where(refund.ID(f.ID), openRefund).
 			SetStatus(refund.StatusFAILED).SetFailureReason(why).SetUpdatedAt(s.now()).Save(ctx)
 		if err != nil || n == 0 { // then another one has completed it, or was as fast
-			return err
+			return cmp.Or[error](err, errOrderAdvanced)
 		}
 		if err := refundDone(ctx, tx, f.ID); err != nil {
 			return err
 		}
 		return tx.Payment.Update().Where(payment.OrderID(f.OrderID)).AddRefundingMinor(-f.AmountMinor).SetUpdatedAt(s.now()).Exec(ctx)
 	})
-	if err != nil {
+	if err := ignoreAdvanced(err); err != nil {
 		return err
 	}
 	now, err := s.Client.Refund.Get(ctx, f.ID)
 	if err != nil || now.Status == refund.StatusREFUNDED {
 		return err
 	}
-	return refundFailed(now.FailureReason)
+	return refundFailed(f, now.FailureReason)
 }
 
-func refundFailed(why string) *Error {
-	return &Error{Code: PaymentDeclined, Field: input("orderId"), Message: "the money could not be given back: " + why + "; try another refund with a new key"}
+// refundFailed is the error of a refund, with lines, whose money could not be given back. Its products have come back all the same: whoever
+// asked for the lines again would take other units back, and raise the stock once more.
+func refundFailed(f *ent.Refund, why string) *Error {
+	e := &Error{Code: PaymentDeclined, Field: input("orderId"), Message: "the money could not be given back: " + why + "; "}
+	if len(f.Edges.Lines) == 0 {
+		e.Message += "try another refund with a new key"
+	} else {
+		e.Message += fmt.Sprintf("the products are returned already: refund %s as an amount, with a new key, and not these lines again",
+			Money{Minor: f.AmountMinor, Currency: f.Currency})
+	}
+	return e
 }
 
 // openRefund are the refunds whose money is still to be given back.
@@ -520,7 +568,7 @@ var openRefund = refund.StatusIn(refund.StatusREFUNDING, refund.StatusUNKNOWN)
 // refundDone notes that nobody has to look after a refund any more, if both of its steps are done.
 func refundDone(ctx context.Context, tx *ent.Tx, id string) error {
 	return tx.Refund.Update().
-		Where(refund.ID(id), refund.Not(openRefund), refund.Or(refund.Restock(false), refund.RestockedAtNotNil())).
+		Where(refund.ID(id), refund.Not(openRefund), refund.FailureReasonNEQ(madeAfterAll), refund.Or(refund.Restock(false), refund.RestockedAtNotNil())).
 		ClearLookAt().SetLooks(0).SetLastError("").Exec(ctx)
 }
 
@@ -551,6 +599,17 @@ func writeRefundCompleted(ctx context.Context, tx *ent.Tx, p refundCompleted) er
 	asked := p.AmountMinor
 	if n == 0 {
 		asked = 0
+		lines, err := tx.RefundLine.Query().Where(refundline.RefundID(p.RefundID)).Exist(ctx)
+		if err != nil {
+			return err
+		}
+		paid := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(order.StatusPAID)).SetUpdatedAt(p.At)
+		if !lines { // it binds the order again, if that was not cancelled meanwhile
+			paid.AddRefundCount(1)
+		}
+		if n, err := paid.Save(ctx); err != nil || n == 0 {
+			return cmp.Or[error](err, errOrderAdvanced)
+		}
 		n, err = tx.Refund.Update().Where(refund.ID(p.RefundID), refund.StatusEQ(refund.StatusFAILED)).
 			SetStatus(refund.StatusREFUNDED).SetFailureReason("").SetUpdatedAt(p.At).Save(ctx)
 		if err != nil || n == 0 {
@@ -629,12 +688,17 @@ func (s *Refunds) Sweep(ctx context.Context, idle time.Duration, limit int) (don
 	if err != nil {
 		return 0, 0, fmt.Errorf("find refunds to complete: %w", err)
 	}
+	if len(rows) > 0 { // or a refund may be made at the gateway that is lost with this server
+		if err := s.Ledger.Replicated(ctx); err != nil {
+			return 0, 0, fmt.Errorf("refunds to complete: %w", err)
+		}
+	}
 	return inParallel(ctx, rows, s.look, func(f *ent.Refund) string { return "refund " + f.ID })
 }
 
 // look completes a refund, or notes when to try again.
 func (s *Refunds) look(ctx context.Context, f *ent.Refund) (done bool, err error) {
-	err = s.carryOut(ctx, f)
+	money, goods := s.carryOut(ctx, f)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
@@ -644,9 +708,10 @@ func (s *Refunds) look(ctx context.Context, f *ent.Refund) (done bool, err error
 		return false, gerr
 	case now.LookAt == nil:
 		return true, nil
-	case err == nil:
-		err = errStillOwed
+	case hasCode(money, PaymentDeclined): // which is no work of the job any more
+		money = nil
 	}
+	err = cmp.Or[error](money, goods, errStillOwed)
 	looks, away := f.Looks, isStoreAway(err)
 	if !away {
 		looks++

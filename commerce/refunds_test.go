@@ -47,8 +47,9 @@ func amountOf(orderID string, minor int64) commerce.CreateRefund {
 	return commerce.CreateRefund{Key: uuid.New(), OrderID: orderID, Amount: &commerce.Money{Minor: minor, Currency: "USD"}, Reason: "test"}
 }
 
-func linesOf(orderID string, restock bool, lines ...commerce.Line) commerce.CreateRefund {
-	return commerce.CreateRefund{Key: uuid.New(), OrderID: orderID, Lines: lines, Restock: restock, Reason: "test"}
+// linesOf is a refund of units that go back into stock.
+func linesOf(orderID string, lines ...commerce.Line) commerce.CreateRefund {
+	return commerce.CreateRefund{Key: uuid.New(), OrderID: orderID, Lines: lines, Restock: true, Reason: "test"}
 }
 
 // refundUntilSettled repeats a refund with its key, as long as it may succeed later.
@@ -190,7 +191,7 @@ func TestRefundsNeverExceed(t *testing.T) {
 			half := s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{DiscountKind: coupon.DiscountKindFIXED, DiscountValue: 333}))
 			byLine := s.paid(t, pay, half, commerce.Line{ProductID: a, Quantity: 7})
 			s.manyRefunds(t, 7, func() commerce.CreateRefund {
-				return linesOf(byLine.ID, true, commerce.Line{ProductID: a, Quantity: 1})
+				return linesOf(byLine.ID, commerce.Line{ProductID: a, Quantity: 1})
 			})
 			s.wantRefunded(t, byLine.ID, 7000-333)
 
@@ -267,7 +268,7 @@ func TestRefundThatIsCutOff(t *testing.T) {
 				id := s.paid(t, byCard(), "", commerce.Line{ProductID: a, Quantity: 3}).ID
 				before, err := s.Catalog.Stock(t.Context(), []string{a})
 				must(t, err)
-				in := linesOf(id, true, commerce.Line{ProductID: a, Quantity: 2})
+				in := linesOf(id, commerce.Line{ProductID: a, Quantity: 2})
 				cut()
 				result, err := s.Refunds.Create(t.Context(), admin, in)
 				wantCodes(t, err, "UNAVAILABLE")
@@ -323,7 +324,7 @@ func TestRefundRowsComeBeforeCalls(t *testing.T) {
 			asked++
 			return nil
 		}
-		in := linesOf(id, true, commerce.Line{ProductID: a, Quantity: 2})
+		in := linesOf(id, commerce.Line{ProductID: a, Quantity: 2})
 		_, err := s.Refunds.Create(t.Context(), admin, in)
 		must(t, err)
 		if asked != 1 {
@@ -380,10 +381,13 @@ func TestRefundThatIsRefused(t *testing.T) {
 		}
 		return nil
 	}
-	in := linesOf(id, true, commerce.Line{ProductID: a, Quantity: 1})
+	in := linesOf(id, commerce.Line{ProductID: a, Quantity: 1})
 	for range 2 {
 		result, err := s.Refunds.Create(t.Context(), admin, in)
-		wantCodes(t, err, "PAYMENT_DECLINED:input.orderId")
+		told := wantCodes(t, err, "PAYMENT_DECLINED:input.orderId")[0].Message
+		if !strings.Contains(told, "products are returned already") || !strings.Contains(told, "refund 10.00 USD as an amount") {
+			t.Errorf("told %q: who asks for the lines again has one unit in stock twice", told)
+		}
 		if result.Refund.Status != refund.StatusFAILED || result.Refund.FailureReason == "" {
 			t.Errorf("the refund is %+v", result.Refund)
 		}
@@ -391,7 +395,7 @@ func TestRefundThatIsRefused(t *testing.T) {
 	}
 	s.wantRefunded(t, id, 0)
 	s.wantStock(t, a, 9)
-	_, err := s.Refunds.Create(t.Context(), admin, linesOf(id, true, commerce.Line{ProductID: a, Quantity: 2}))
+	_, err := s.Refunds.Create(t.Context(), admin, linesOf(id, commerce.Line{ProductID: a, Quantity: 2}))
 	wantCodes(t, err, "INVALID_INPUT:input.lines.0.quantity")
 	_, err = s.Refunds.Create(t.Context(), admin, amountOf(id, 2000))
 	must(t, err)
@@ -629,4 +633,215 @@ func TestCancellationAndFulfilment(t *testing.T) {
 		}
 		s.wantBooks(t)
 	})
+}
+
+// TestFulfilmentOfWhatCameBack: what is back in stock, or written off, is not sent.
+func TestFulfilmentOfWhatCameBack(t *testing.T) {
+	refundVariants(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 10)
+		one := commerce.Line{ProductID: a, Quantity: 1}
+		refused := s.paid(t, byCard(), "", one).ID
+		s.gateway.fail = func(string, string) error { return errDeclined }
+		_, err := s.Refunds.Create(t.Context(), admin, linesOf(refused, one))
+		wantCodes(t, err, "PAYMENT_DECLINED:input.orderId")
+		s.gateway.fail = nil
+		free := s.paid(t, byCard(), s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{DiscountKind: coupon.DiscountKindFIXED, DiscountValue: 2000})),
+			commerce.Line{ProductID: a, Quantity: 2}).ID
+		_, err = s.Refunds.Create(t.Context(), admin, linesOf(free, one))
+		must(t, err)
+		part := s.paid(t, byCard(), "", commerce.Line{ProductID: a, Quantity: 2}).ID
+		_, err = s.Refunds.Create(t.Context(), admin, linesOf(part, one))
+		must(t, err)
+		_, err = s.Orders.Fulfil(t.Context(), admin, commerce.FulfilOrder{Key: uuid.New(), OrderID: part}) // the other one
+		must(t, err)
+		_, err = s.Refunds.Create(t.Context(), admin, linesOf(free, one))
+		must(t, err)
+		for _, id := range []string{refused, free} {
+			_, err := s.Orders.Fulfil(t.Context(), admin, commerce.FulfilOrder{Key: uuid.New(), OrderID: id})
+			if errs, ok := commerce.UserErrors(err); !ok || errs[0].Code != commerce.InvalidState || !strings.Contains(errs[0].Message, "came back") {
+				t.Errorf("told %v", err)
+			}
+		}
+		s.wantStock(t, a, 9)
+	})
+}
+
+// TestLinesAfterAnAmount: units come back as well if an amount was refunded before. For them, what is left is given back.
+func TestLinesAfterAnAmount(t *testing.T) {
+	refundVariants(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 10)
+		for _, goodwill := range []int64{100, 1900, 2000} {
+			id := s.paid(t, byCard(), "", commerce.Line{ProductID: a, Quantity: 2}).ID
+			_, err := s.Refunds.Create(t.Context(), admin, amountOf(id, goodwill))
+			must(t, err)
+			for _, want := range []int64{min(1000, 2000-goodwill), max(0, 1000-goodwill)} {
+				result, err := s.Refunds.Create(t.Context(), admin, linesOf(id, commerce.Line{ProductID: a, Quantity: 1}))
+				must(t, err)
+				if f := result.Refund; f.AmountMinor != want || f.Edges.Lines[0].AmountMinor != want || f.Status != refund.StatusREFUNDED {
+					t.Errorf("after %d: %+v for the line %+v, want %d", goodwill, f, f.Edges.Lines, want)
+				}
+			}
+			s.wantRefunded(t, id, 2000)
+		}
+		s.wantStock(t, a, 10)
+		s.wantBooks(t)
+	})
+}
+
+// TestRefundsOfAGatewayWithSteps: what a gateway would refuse for its currency is not begun. Lines are worth what it takes, and the rest is refunded as
+// an amount.
+func TestRefundsOfAGatewayWithSteps(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	s.gateway.step = 10
+	a := s.product(t, 1000, 10)
+	third := s.coupon(t, commerce.CreateCoupon{DiscountKind: coupon.DiscountKindFIXED, DiscountValue: 330})
+	id := s.paid(t, byCard(), s.issue(t, alice, third), commerce.Line{ProductID: a, Quantity: 7}).ID
+	_, err := s.Refunds.Create(t.Context(), admin, amountOf(id, 105))
+	wantCodes(t, err, "INVALID_INPUT:input.amount.amountMinor")
+	back := int64(0)
+	for range 7 { // each is worth 952.86
+		result, err := s.Refunds.Create(t.Context(), admin, linesOf(id, commerce.Line{ProductID: a, Quantity: 1}))
+		must(t, err)
+		if f := result.Refund; f.AmountMinor != 950 || f.Edges.Lines[0].AmountMinor != 950 {
+			t.Errorf("a unit is worth %d, and its line %d", f.AmountMinor, f.Edges.Lines[0].AmountMinor)
+		}
+		back += result.Refund.AmountMinor
+	}
+	_, err = s.Refunds.Create(t.Context(), admin, amountOf(id, 6670-back))
+	must(t, err)
+	s.wantRefunded(t, id, 6670)
+	s.wantStock(t, a, 10)
+
+	s.points(t, alice, 1000) // no gateway is asked
+	byPoints := s.paid(t, &commerce.Payment{Method: payment.MethodPOINTS}, "", commerce.Line{ProductID: a, Quantity: 1}).ID
+	_, err = s.Refunds.Create(t.Context(), admin, amountOf(byPoints, 105))
+	must(t, err)
+	s.wantRefunded(t, byPoints, 105)
+}
+
+// TestRefundThatIsMadeAfterAll: the gateway makes a refund for one call that it has refused to another one. If another refund has its amount
+// meanwhile, the job goes on with it, and it stays in sight.
+func TestRefundThatIsMadeAfterAll(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	id := s.paid(t, byCard(), "", commerce.Line{ProductID: s.product(t, 1000, 10), Quantity: 1}).ID
+	first, second := amountOf(id, 600), amountOf(id, 600)
+	calls := 0
+	s.gateway.fail = func(string, string) error {
+		calls++
+		switch calls {
+		case 1: // while this call is under way, its repeat is refused, and another refund takes the amount
+			_, err := s.Refunds.Create(t.Context(), admin, first)
+			wantCodes(t, err, "PAYMENT_DECLINED:input.orderId")
+			_, err = s.Refunds.Create(t.Context(), admin, second)
+			wantCodes(t, err, "UNAVAILABLE")
+			return nil
+		case 2:
+			return errDeclined
+		}
+		return errGatewayDown
+	}
+	result, err := s.Refunds.Create(t.Context(), admin, first)
+	wantCodes(t, err, "UNAVAILABLE")
+	if f := result.Refund; f.Status != refund.StatusFAILED || f.LookAt == nil || !strings.Contains(f.FailureReason, "has given it back after all") {
+		t.Errorf("the refund is %+v", f)
+	}
+	looked := 0
+	for range 6 {
+		s.clock.advance(time.Hour)
+		_, _, err := s.Refunds.Sweep(t.Context(), sweepAfter, 100)
+		must(t, err)
+		looked++
+	}
+	if stuck, err := s.Refunds.CountStuck(t.Context()); err != nil || stuck != 2 {
+		t.Errorf("%d refunds are stuck after %d looks, %v; want both", stuck, looked, err)
+	}
+	s.gateway.fail = nil // the gateway has too little left for the second one, so that there is room for the first
+	for range 2 {
+		s.clock.advance(time.Hour)
+		_, _, err := s.Refunds.Sweep(t.Context(), sweepAfter, 100)
+		must(t, err)
+	}
+	s.wantRefunded(t, id, 600)
+	s.wantBooks(t)
+}
+
+// TestRefusedAmountBindsNothing: a refund that has given nothing back and taken nothing back does not keep the order from being cancelled.
+func TestRefusedAmountBindsNothing(t *testing.T) {
+	refundVariants(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 10)
+		one := commerce.Line{ProductID: a, Quantity: 1}
+		id, returned := s.paid(t, byCard(), "", one).ID, s.paid(t, byCard(), "", one).ID
+		s.gateway.fail = func(string, string) error { return errDeclined }
+		_, err := s.Refunds.Create(t.Context(), admin, amountOf(id, 100))
+		wantCodes(t, err, "PAYMENT_DECLINED:input.orderId")
+		_, err = s.Refunds.Create(t.Context(), admin, linesOf(returned, one))
+		wantCodes(t, err, "PAYMENT_DECLINED:input.orderId")
+		s.gateway.fail = nil
+		_, err = s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: returned})
+		wantCodes(t, err, "INVALID_STATE:input.orderId")
+		_, err = s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: id})
+		must(t, err)
+		s.wantOrder(t, id, order.StatusCANCELLED, true)
+		s.wantStock(t, a, 10)
+		s.wantBooks(t)
+	})
+}
+
+// TestOneStepOfARefundFails: each step of a refund is taken though the other one fails, by every means of payment. The job repeats the step
+// that has failed, and tells why it fails.
+func TestOneStepOfARefundFails(t *testing.T) {
+	s, hinder := hindered(t)
+	s.points(t, alice, 10_000)
+	account := s.account(t, alice, 10_000)
+	a := s.product(t, 1000, 100)
+	one := commerce.Line{ProductID: a, Quantity: 1}
+	full := &lockprovider.Refused{Refusals: []lockprovider.Refusal{{Balance: lockprovider.StockKey(a), Delta: 1, Reason: lockprovider.ErrLimit}}}
+	for _, pay := range []*commerce.Payment{byCard(), {Method: payment.MethodPOINTS}, byAccount(account)} {
+		id := s.paid(t, pay, "", one).ID
+		hinder(commerce.KindOrderReturned, full)
+		in := linesOf(id, one)
+		result, err := s.Refunds.Create(t.Context(), admin, in)
+		wantCodes(t, err, "INVALID_STATE:input.restock")
+		if f := result.Refund; f.Status != refund.StatusREFUNDED || f.RestockedAt != nil {
+			t.Errorf("the refund is %+v", f)
+		}
+		s.sweepRefunds(t, 0, 1)
+		hinder("", nil)
+		s.sweepRefunds(t, 1, 0)
+		s.wantRefunded(t, id, 1000)
+
+		id = s.paid(t, pay, "", one).ID
+		hinder(commerce.KindRefundCompleted, lockprovider.ErrLockTimeout) // of a card: the gateway has made it, and the shop does not know
+		if pay.Method == payment.MethodCARD {
+			hinder("", nil)
+			s.gateway.lose = "cancel"
+		}
+		result, err = s.Refunds.Create(t.Context(), admin, linesOf(id, one))
+		wantCodes(t, err, "UNAVAILABLE")
+		if f := result.Refund; f.Status == refund.StatusREFUNDED || f.RestockedAt == nil {
+			t.Errorf("the refund is %+v", f)
+		}
+		hinder("", nil)
+		s.sweepRefunds(t, 1, 0)
+		s.wantRefunded(t, id, 1000)
+		s.wantStock(t, a, 100)
+	}
+
+	// Both fail, the money for good: the job tells of the stock.
+	id := s.paid(t, byCard(), "", one).ID
+	hinder(commerce.KindOrderReturned, full)
+	s.gateway.fail = func(string, string) error { return errDeclined }
+	result, err := s.Refunds.Create(t.Context(), admin, linesOf(id, one))
+	wantCodes(t, err, "PAYMENT_DECLINED:input.orderId")
+	s.gateway.fail = nil
+	s.sweepRefunds(t, 0, 1)
+	row, err := s.db.Ent.Refund.Get(t.Context(), result.Refund.ID)
+	must(t, err)
+	if !strings.Contains(row.LastError, "the stock can take") {
+		t.Errorf("the job says %q", row.LastError)
+	}
+	hinder("", nil)
+	s.sweepRefunds(t, 1, 0)
+	s.wantStock(t, a, 100)
+	s.audit(t)
 }

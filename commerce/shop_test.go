@@ -129,6 +129,7 @@ type gateway struct {
 	calls    []string
 	lose     string   // the call whose next answer is lost
 	next     *gateway // that is asked instead, if it is not nil
+	step     int64    // what amounts must be multiples of
 }
 
 var (
@@ -289,6 +290,9 @@ func (g *gateway) Refund(_ context.Context, p payments.Ref, refund string, amoun
 	answer.Made = made && err == nil
 	return answer, err
 }
+
+// Step implements payments.Stepped.
+func (g *gateway) Step(string) int64 { return max(g.step, 1) }
 
 // backOf is what was given back of a payment that is not given back as a whole.
 func (g *gateway) backOf(attempt string) int64 {

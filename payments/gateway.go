@@ -50,6 +50,20 @@ type Gateway interface {
 	ParseWebhook(header http.Header, body []byte, now time.Time) ([]Notification, error)
 }
 
+// Stepped is a [Gateway] that does not take every amount of some currencies.
+type Stepped interface {
+	// Step returns what each amount of a currency must be a multiple of, in minor units: 1 for most.
+	Step(currency string) int64
+}
+
+// StepOf returns what each amount of a currency must be a multiple of for a gateway, in minor units.
+func StepOf(g Gateway, currency string) int64 {
+	if stepped, ok := g.(Stepped); ok {
+		return stepped.Step(currency)
+	}
+	return 1
+}
+
 // ErrMismatch means that the idempotency key of a call was used for another request. The call has done nothing.
 var ErrMismatch = errors.New("the payment attempt was made before with another amount")
 

@@ -39,7 +39,7 @@ var byCode = map[string]Claim{
 	"LOCK_LOST":               NotStarted,
 	mismatch:                  Refused,
 	"IDEMPOTENCY_EXPIRED":     NotStarted, // an attempt of long ago was carried out
-	"PAYMENT_DECLINED":        Refused,
+	"PAYMENT_DECLINED":        Refused,    // of refunds, which nobody asks for here, the money only
 	"INVALID_STATE":           Refused,
 	"NOT_FOUND":               Refused,
 	"INVALID_INPUT":           Refused,

@@ -26,13 +26,24 @@ func Takes(currency string) error {
 	return nil
 }
 
+// Step implements payments.Stepped.
+func (g *Gateway) Step(currency string) int64 { return stepOf(currency) }
+
+// stepOf returns what each amount of a currency must be a multiple of.
+func stepOf(currency string) int64 {
+	if slices.Contains(threeDecimal, currency) {
+		return 10
+	}
+	return 1
+}
+
 // toStripe returns an amount in the units of Stripe.
 func toStripe(a payments.Amount) (int64, error) {
 	if err := Takes(a.Currency); err != nil {
 		return 0, err
 	}
 	switch {
-	case slices.Contains(threeDecimal, a.Currency) && a.Minor%10 != 0:
+	case a.Minor%stepOf(a.Currency) != 0:
 		return 0, fmt.Errorf("amounts in %s must be multiples of 10 minor units for Stripe, and %d is none", a.Currency, a.Minor)
 	case slices.Contains(hundredfold, a.Currency):
 		return a.Minor * 100, nil

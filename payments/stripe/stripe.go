@@ -61,7 +61,10 @@ type Gateway struct {
 	webhookSecret string
 }
 
-var _ payments.Gateway = (*Gateway)(nil)
+var (
+	_ payments.Gateway = (*Gateway)(nil)
+	_ payments.Stepped = (*Gateway)(nil)
+)
 
 // New returns the gateway. It asks nobody. The version of the API is that of the library, which is pinned in go.mod.
 func New(settings Settings) *Gateway {

@@ -225,6 +225,16 @@ func TestFoundWithoutReference(t *testing.T) {
 	wantState(t, got, err, payments.StateNotFound)
 }
 
+// TestSteps: the shop asks before it refunds what Stripe would not take.
+func TestSteps(t *testing.T) {
+	g := open(stripetest.New(t))
+	for currency, want := range map[string]int64{"USD": 1, "JPY": 1, "ISK": 1, "KWD": 10, "TND": 10} {
+		if got := payments.StepOf(g, currency); got != want {
+			t.Errorf("amounts in %s must be multiples of %d, want %d", currency, got, want)
+		}
+	}
+}
+
 // TestUnits: Stripe counts some currencies otherwise than ISO 4217. What it cannot take is declined, and never reaches it.
 func TestUnits(t *testing.T) {
 	for _, test := range []struct {
