@@ -236,6 +236,11 @@ func (a *Auditor) refusal(asked *load.Request, done bool) bool {
 		left := low[lockprovider.AccountKey(asked.From)]
 		right = asked.Operation == load.Transfer && left < asked.Amount
 		why = fmt.Sprintf("the account never had less than %d, and %d was asked for", left, asked.Amount)
+	case "TOO_MANY_PENDING_ORDERS":
+		right = high[lockprovider.PendingKey(asked.User)] > 0 // the limit is a setting, and may have changed
+		why = "none of the customer's orders ever waited"
+	case "PURCHASE_LIMIT":
+		right = true // not judged: the limit is a setting, and counts by periods
 	case "PAYMENT_DECLINED":
 		right = done // as a failed order, which the check of the answers has looked at
 		why = "there is no failed order"

@@ -98,6 +98,23 @@ func TestUnaskedChangesAreFound(t *testing.T) {
 	}
 }
 
+// TestRefusalsByALimit: a limit of the shop is a setting that the books do not have. Who never had an order that waits has too many of none.
+func TestRefusalsByALimit(t *testing.T) {
+	for _, test := range []struct {
+		user, code string
+		right      bool
+	}{
+		{"alice", "TOO_MANY_PENDING_ORDERS", true}, {"bob", "TOO_MANY_PENDING_ORDERS", false}, {"bob", "PURCHASE_LIMIT", true},
+	} {
+		asked := load.NewRequest(load.PlaceOrder, test.user)
+		asked.Code = test.code
+		a := &Auditor{books: books{high: map[string]int64{lockprovider.PendingKey("alice"): 10}}}
+		if got := a.refusal(asked, false); got != test.right || (len(a.result.Findings) == 0) != test.right {
+			t.Errorf("%s of %s is right: %v, with %v", test.code, test.user, got, a.result.Findings)
+		}
+	}
+}
+
 func everywhere(s lockprovider.Strategy) map[lockprovider.Family]lockprovider.FamilyConfig {
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
 	for _, f := range lockprovider.Families {
