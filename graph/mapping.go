@@ -10,6 +10,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/ent"
+	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/graph/model"
 	"holdfast/graph/transport"
@@ -70,7 +71,7 @@ func toOrder(o *ent.Order) *model.Order {
 	order := &model.Order{
 		ID: o.ID, Status: model.OrderStatus(o.Status), Lines: make([]*model.OrderLine, len(o.Edges.Lines)),
 		Subtotal: money(o.SubtotalMinor, o.Currency), Discount: money(o.DiscountMinor, o.Currency),
-		Total: money(o.TotalMinor, o.Currency), Payment: toPayment(o.Edges.Payment),
+		Total: money(o.TotalMinor, o.Currency), Payment: toPayment(o.Edges.Payment, o),
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, ExpiresAt: o.ExpiresAt,
 		Persistence: model.PersistenceStatePersisted,
 		Fulfilment:  model.OrderFulfilment(o.Fulfilment), FulfilledAt: o.FulfilledAt, Tracking: orNull(o.Tracking),
@@ -127,7 +128,8 @@ func orderedProducts(o *ent.Order) []*model.Product {
 	return products
 }
 
-func toPayment(p *ent.Payment) *model.Payment {
+// toPayment shows a payment of an order.
+func toPayment(p *ent.Payment, o *ent.Order) *model.Payment {
 	if p == nil {
 		return nil
 	}
@@ -135,13 +137,13 @@ func toPayment(p *ent.Payment) *model.Payment {
 		ID: p.ID, Method: model.PaymentMethod(p.Method), Status: model.PaymentStatus(p.Status),
 		Amount: money(p.AmountMinor, p.Currency), AccountID: p.AccountID, Reference: orNull(p.Reference),
 		FailureReason: orNull(p.FailureReason), CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
-		Refunded: money(p.RefundedMinor, p.Currency), Refundable: money(refundable(p), p.Currency),
+		Refunded: money(p.RefundedMinor, p.Currency), Refundable: money(refundable(p, o), p.Currency),
 	}
 }
 
-// refundable is what can still be refunded of a payment.
-func refundable(p *ent.Payment) int64 {
-	if p.Status != payment.StatusCAPTURED {
+// refundable is what can still be refunded of the payment of an order. One that has ended gives everything back by itself.
+func refundable(p *ent.Payment, o *ent.Order) int64 {
+	if p.Status != payment.StatusCAPTURED || o.Status != order.StatusPAID {
 		return 0
 	}
 	return p.AmountMinor - p.RefundedMinor - p.RefundingMinor

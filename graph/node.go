@@ -92,7 +92,7 @@ func findPayments(ctx context.Context, l lookupOf, ids []string) (map[string]mod
 	nodes := make(map[string]model.Node, len(found))
 	for _, f := range found {
 		if paid := f.Order.Edges.Payment; paid != nil {
-			nodes[paid.ID] = toPayment(paid)
+			nodes[paid.ID] = toPayment(paid, f.Order)
 		}
 	}
 	var failed commerce.ErrorsByID

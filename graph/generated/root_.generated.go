@@ -6151,7 +6151,7 @@ input RefundCreateInput {
   orderId: ID! @id(prefix: "ord_")
   "How much, at most what the payment has as refundable."
   amount: MoneyInput
-  "The products, each once: what was paid for them is given back."
+  "The products, each once: what was paid for them is given back, or what is left of the payment, if that is less."
   lines: [ReturnLineInput!]
   "Whether the products of the lines go back into stock; otherwise they are written off."
   restock: Boolean = false

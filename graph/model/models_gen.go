@@ -1347,7 +1347,7 @@ type RefundCreateInput struct {
 	OrderID string `json:"orderId"`
 	// How much, at most what the payment has as refundable.
 	Amount *MoneyInput `json:"amount,omitempty"`
-	// The products, each once: what was paid for them is given back.
+	// The products, each once: what was paid for them is given back, or what is left of the payment, if that is less.
 	Lines []*ReturnLineInput `json:"lines,omitempty"`
 	// Whether the products of the lines go back into stock; otherwise they are written off.
 	Restock *bool `json:"restock,omitempty"`
