@@ -248,7 +248,7 @@ func TestListsReadTheirIndex(t *testing.T) {
 	} {
 		for _, backward := range []bool{false, true} {
 			for _, bounded := range []bool{false, true} {
-				plan, err := s.Services.PlanOfList(t.Context(), list, backward, bounded)
+				plan, err := s.PlanOfList(t.Context(), list, backward, bounded)
 				must(t, err)
 				if !strings.Contains(plan, "USING INDEX "+index) || strings.Contains(plan, "TEMP B-TREE") {
 					t.Errorf("%s, backward %v, between cursors %v: %s", list, backward, bounded, plan)

@@ -65,7 +65,7 @@ func (s *Accounts) SourceIDs(ctx context.Context, refs []EntryRef) (map[EntryRef
 
 // ByChange returns the corrections by the changes that they are. It returns none to viewers who are no administrators.
 func (s *Adjustments) ByChange(ctx context.Context, v Viewer, changes []uuid.UUID) (map[uuid.UUID]*ent.Adjustment, error) {
-	if v.admin() != nil {
+	if !v.isAdmin() {
 		return nil, nil
 	}
 	rows, err := s.Client.Adjustment.Query().Where(adjustment.ChangeIDIn(changes...)).All(ctx)

@@ -59,6 +59,8 @@ func (v Viewer) admin() error {
 	return nil
 }
 
+func (v Viewer) isAdmin() bool { return v.admin() == nil }
+
 // may tells whether the viewer may see what belongs to owner. Administrators see all, and spend nothing of others; see owns.
 func (v Viewer) may(owner string) bool { return v.UserID == owner || v.Admin }
 
