@@ -10,6 +10,7 @@ import (
 	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/config"
+	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/lockprovider"
@@ -85,6 +86,7 @@ func TestPendingOrdersAreBounded(t *testing.T) {
 		}
 		_, err = s.order(t, alice, a, 1)
 		wantCodes(t, err, "TOO_MANY_PENDING_ORDERS")
+		s.wantPending(t, alice, most) // the database has them all
 		s.clock.advance(time.Hour)
 		s.expire(t, most+1)
 		s.wantPending(t, alice, 0)
@@ -92,6 +94,36 @@ func TestPendingOrdersAreBounded(t *testing.T) {
 		s.wantStock(t, a, 1000)
 		s.audit(t)
 	}, maxPending(most))
+}
+
+// TestFirstOrdersAtOnce: the limit holds as well while the row that counts the orders is still to be created, on each database.
+func TestFirstOrdersAtOnce(t *testing.T) {
+	const most = 4
+	everyDatabase(t, func(t *testing.T, url string) {
+		for _, strategy := range []lockprovider.Strategy{
+			lockprovider.RowLock, lockprovider.AtomicSQL, lockprovider.Optimistic, lockprovider.GroupCommit, lockprovider.Lua,
+		} {
+			t.Run(string(strategy), func(t *testing.T) {
+				s := openShop(t, lockprovider.FamilyConfig{Strategy: strategy}, url, clients.EmbeddedRedis, maxPending(most))
+				customer := commerce.Viewer{UserID: "first-" + string(strategy), Name: "First"}
+				a := s.product(t, 1000, 1000)
+				var placed atomic.Int64
+				together(64, func(int) {
+					_, err := s.order(t, customer, a, 1)
+					if errs, ok := commerce.UserErrors(err); err == nil {
+						placed.Add(1)
+					} else if !ok || errs[0].Code != commerce.TooManyPending {
+						t.Errorf("refused with %v", err)
+					}
+				})
+				if placed.Load() != most {
+					t.Errorf("%d orders placed of 64, want %d", placed.Load(), most)
+				}
+				s.wantPending(t, customer, most)
+				s.wantStock(t, a, 1000-most)
+			})
+		}
+	})
 }
 
 // TestPaidOrderThatIsStillCounted: the job settles a paid order that nobody has released, because a crash has cut that off. Meanwhile, and at
@@ -165,7 +197,7 @@ func TestPendingLimitOfATicket(t *testing.T) {
 func TestNoLimitOfPendingOrders(t *testing.T) {
 	s := newShop(t, lockprovider.RowLock)
 	s.unpaid(t, s.product(t, 1000, 10), 1, "")
-	if found, err := s.db.Ent.Balance.Get(t.Context(), lockprovider.PendingKey(alice.UserID)); err == nil {
-		t.Errorf("there is a balance: %v", found)
+	if found, err := s.db.Ent.Balance.Get(t.Context(), lockprovider.PendingKey(alice.UserID)); !ent.IsNotFound(err) {
+		t.Errorf("there is a balance: %v, %v", found, err)
 	}
 }
