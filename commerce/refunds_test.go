@@ -1,6 +1,8 @@
 package commerce_test
 
 import (
+	"context"
+	"database/sql/driver"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -844,4 +846,42 @@ func TestOneStepOfARefundFails(t *testing.T) {
 	s.sweepRefunds(t, 1, 0)
 	s.wantStock(t, a, 100)
 	s.audit(t)
+}
+
+// TestRefundThatIsNotNoted: the gateway has made a refund, and the database goes away before it says so. The repeat or the job notes it, and the
+// gateway makes it once.
+func TestRefundThatIsNotNoted(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	a := s.product(t, 1000, 10)
+	var away atomic.Bool
+	s.db.Ent.Payment.Use(func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			if away.Load() {
+				return nil, driver.ErrBadConn
+			}
+			return next.Mutate(ctx, m)
+		})
+	})
+	for _, repeated := range []bool{true, false} {
+		id := s.paid(t, byCard(), "", commerce.Line{ProductID: a, Quantity: 1}).ID
+		s.gateway.fail = func(string, string) error { away.Store(true); return nil }
+		in := linesOf(id, commerce.Line{ProductID: a, Quantity: 1})
+		result, err := s.Refunds.Create(t.Context(), admin, in)
+		wantCodes(t, err, "UNAVAILABLE")
+		if f := result.Refund; f.Status != refund.StatusREFUNDING || f.RestockedAt == nil || s.gateway.taken() != 0 {
+			t.Errorf("the refund is %+v, and the gateway keeps %d", f, s.gateway.taken())
+		}
+		s.gateway.fail = nil
+		away.Store(false)
+		if repeated {
+			_, err = s.Refunds.Create(t.Context(), admin, in)
+			must(t, err)
+			s.sweepRefunds(t, 0, 0)
+		} else {
+			s.sweepRefunds(t, 1, 0)
+		}
+		s.wantRefunded(t, id, 1000)
+	}
+	s.wantStock(t, a, 10)
+	s.wantBooks(t)
 }
