@@ -403,7 +403,7 @@ func TestListsHaveNoQueryPerElement(t *testing.T) {
 			}
 		}
 		few, many := count(2), count(9) // a product's first two lines are a correction and an order
-		for range 20 { // a loader's wait may split a list on a busy machine, but not always
+		for range 20 {                  // a loader's wait may split a list on a busy machine, but not always
 			many = min(many, count(9))
 		}
 		if few == 0 || many > few {
