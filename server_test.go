@@ -442,7 +442,8 @@ func TestBoundMemory(t *testing.T) {
 		"a limit of the environment": {size(256<<20, nil), "100MiB", unlimited, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if t.Setenv("GOMEMLIMIT", test.env); test.env == "" {
+			t.Setenv("GOMEMLIMIT", test.env) // puts back afterwards what there was
+			if test.env == "" {
 				must(t, os.Unsetenv("GOMEMLIMIT"))
 			}
 			debug.SetMemoryLimit(unlimited)

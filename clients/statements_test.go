@@ -152,23 +152,32 @@ func TestPlansOfArraysUseIndexes(t *testing.T) {
 		}
 	}
 	for _, prepared := range []string{"by_change", "by_id"} {
-		rows, err := db.Ent.QueryContext(t.Context(), "EXPLAIN EXECUTE "+prepared+"('{}')")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer rows.Close()
-		var plan strings.Builder
-		for rows.Next() {
-			var line string
-			if err := rows.Scan(&line); err != nil {
-				t.Fatal(err)
-			}
-			plan.WriteString(line + "\n")
-		}
-		if err := rows.Err(); err != nil || strings.Contains(plan.String(), "Seq Scan") || !strings.Contains(plan.String(), "Index Cond") {
-			t.Errorf("%s: %v\n%s", prepared, err, plan.String())
+		if plan := planOf(t, db, prepared); strings.Contains(plan, "Seq Scan") || !strings.Contains(plan, "Index Cond") {
+			t.Errorf("%s:\n%s", prepared, plan)
 		}
 	}
+}
+
+// planOf returns how PostgreSQL executes a statement that was prepared with one array.
+func planOf(t *testing.T, db *Database, prepared string) string {
+	t.Helper()
+	rows, err := db.Ent.QueryContext(t.Context(), "EXPLAIN EXECUTE "+prepared+"('{}')")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan strings.Builder
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			t.Fatal(err)
+		}
+		plan.WriteString(line + "\n")
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan.String()
 }
 
 // TestStatementsWithoutTypes has pgx send what the server has not told the types of, as some poolers need it.
