@@ -123,7 +123,7 @@ func (s *Accounts) parties(ctx context.Context, v Viewer, in Transfer) (from, to
 		return nil, nil, notFound(input("toAccountId"), "account", in.To)
 	case from.Currency != in.Amount.Currency:
 		return nil, nil, invalid(input("amount", "currency"), "the account holds %s, not %s",
-			from.Currency, truncate(in.Amount.Currency, 3))
+			from.Currency, Truncate(in.Amount.Currency, 3))
 	case from.Currency != to.Currency:
 		return nil, nil, invalid(input("toAccountId"), "the receiving account holds %s, not %s", to.Currency, from.Currency)
 	}

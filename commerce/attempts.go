@@ -387,7 +387,7 @@ func noteAnswer(update *ent.PaymentAttemptUpdate, to payments.Status, at time.Ti
 		update.SetReference(answer.Reference)
 	}
 	if answer.Reason != "" {
-		update.SetReason(truncate(answer.Reason, schema.MaxReason))
+		update.SetReason(Truncate(answer.Reason, schema.MaxReason))
 	}
 }
 

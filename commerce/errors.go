@@ -138,7 +138,7 @@ func invalid(field []string, format string, args ...any) *Error {
 }
 
 func notFound(field []string, what, id string) *Error {
-	return &Error{Code: NotFound, Field: field, Message: fmt.Sprintf("%s %q does not exist", what, truncate(id, 80))}
+	return &Error{Code: NotFound, Field: field, Message: fmt.Sprintf("%s %q does not exist", what, Truncate(id, 80))}
 }
 
 // input is the path of a field of a mutation's input.
@@ -223,7 +223,8 @@ func hasCode(err error, code Code) bool {
 	return ok && errs[0].Code == code
 }
 
-func truncate(s string, n int) string {
+// Truncate returns the first n characters of a text, or all if it has no more.
+func Truncate(s string, n int) string {
 	if r := []rune(s); len(r) > n {
 		return string(r[:n])
 	}

@@ -26,14 +26,15 @@ const (
 	prefixRefund   = "re_"
 )
 
-var lowerBase32 = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+// IDEncoding writes numbers as IDs have them: without letters that are taken for others when they are read aloud.
+var IDEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-func idOf(prefix string, id uuid.UUID) string { return prefix + lowerBase32.EncodeToString(id[:]) }
+func idOf(prefix string, id uuid.UUID) string { return prefix + IDEncoding.EncodeToString(id[:]) }
 
 // uuidOf is the inverse of idOf. It returns false if idOf did not make the ID: the last character has bits that the decoder drops.
 func uuidOf(prefix, id string) (uuid.UUID, bool) {
 	rest, ok := strings.CutPrefix(id, prefix)
-	raw, err := lowerBase32.DecodeString(rest)
+	raw, err := IDEncoding.DecodeString(rest)
 	if !ok || err != nil || len(raw) != len(uuid.UUID{}) {
 		return uuid.UUID{}, false
 	}

@@ -216,7 +216,7 @@ func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in 
 		amount = 0
 	case in.amount != nil:
 		if amount = in.amount.Minor; in.amount.Currency != row.Currency {
-			return invalid(input("amount", "currency"), "the order was paid in %s, not %s", row.Currency, truncate(in.amount.Currency, 10))
+			return invalid(input("amount", "currency"), "the order was paid in %s, not %s", row.Currency, Truncate(in.amount.Currency, 10))
 		}
 	}
 	if step := payments.StepOf(s.Gateway, row.Currency); made.Method == payment.MethodCARD && amount%step != 0 {
@@ -371,11 +371,13 @@ func mulDiv(a, b, c int64) (quotient, remainder int64) {
 }
 
 func (s *Refunds) load(ctx context.Context, id string) (*ent.Refund, error) {
-	return withRefundLines(s.Client.Refund.Query().Where(refund.ID(id))).Only(ctx)
+	return withParts(s.Client.Refund.Query().Where(refund.ID(id))).Only(ctx)
 }
 
-func withRefundLines(q *ent.RefundQuery) *ent.RefundQuery {
-	return q.WithLines(func(q *ent.RefundLineQuery) { q.WithProduct().Order(refundline.ByID()) })
+// withParts has a query read the lines of refunds, and whose orders they are of.
+func withParts(q *ent.RefundQuery) *ent.RefundQuery {
+	return q.WithLines(func(q *ent.RefundLineQuery) { q.WithProduct().Order(refundline.ByID()) }).
+		WithOrder(func(q *ent.OrderQuery) { q.Select(order.FieldID, order.FieldUserID) })
 }
 
 // carryOut does what is left to do for a refund: both steps, even if one of them fails.
@@ -388,18 +390,13 @@ func (s *Refunds) carryOut(ctx context.Context, f *ent.Refund) (money, goods err
 
 // restock puts the units of a refund back into stock.
 func (s *Refunds) restock(ctx context.Context, f *ent.Refund) error {
-	p := orderReturned{RefundID: f.ID, OrderID: f.OrderID, At: s.now()}
-	owner, err := s.owner(ctx, f)
-	if err != nil {
-		return err
-	}
-	p.UserID = owner
+	p := orderReturned{RefundID: f.ID, OrderID: f.OrderID, UserID: f.Edges.Order.UserID, At: s.now()}
 	var moves []lockprovider.Move
 	for _, l := range f.Edges.Lines {
 		p.Lines = append(p.Lines, returnedLine{ProductID: l.ProductID, Quantity: l.Quantity})
 		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.ProductID), Delta: l.Quantity})
 	}
-	_, err = s.execute(ctx, lockprovider.Change{
+	_, err := s.execute(ctx, lockprovider.Change{
 		ID: stepID(f.ID, "restock"), Family: lockprovider.Stock, Moves: moves, Confirm: true,
 		Record: lockprovider.Record{Kind: KindOrderReturned, Fingerprint: f.ID, Payload: mustJSON(p)},
 	})
@@ -409,15 +406,6 @@ func (s *Refunds) restock(ctx context.Context, f *ent.Refund) error {
 			Message: fmt.Sprintf("the stock can take %d more, not %d; the shop tries again", r.Available, r.Delta),
 		}
 	})))
-}
-
-// owner returns the customer whose order a refund is of.
-func (s *Refunds) owner(ctx context.Context, f *ent.Refund) (string, error) {
-	row, err := s.Client.Order.Query().Where(order.ID(f.OrderID)).Select(order.FieldUserID).Only(ctx)
-	if err != nil {
-		return "", err
-	}
-	return row.UserID, nil
 }
 
 // pay gives back the money of a refund.
@@ -437,7 +425,7 @@ func (s *Refunds) pay(ctx context.Context, f *ent.Refund) error {
 		return err
 	}
 	made := row.Edges.Payment
-	change := s.completed(f, row.UserID)
+	change := s.completed(f)
 	var move lockprovider.Move
 	change.Family, move = s.orders.paymentMove(row.UserID, paymentMade{
 		Method: made.Method.String(), AccountID: deref(made.AccountID),
@@ -451,13 +439,13 @@ func (s *Refunds) pay(ctx context.Context, f *ent.Refund) error {
 }
 
 // completed is the change that marks a refund REFUNDED. A refund has one.
-func (s *Refunds) completed(f *ent.Refund, owner string) lockprovider.Change {
+func (s *Refunds) completed(f *ent.Refund) lockprovider.Change {
 	return lockprovider.Change{
 		ID: stepID(f.ID, "refund"), Family: lockprovider.Stock, Confirm: true,
 		Record: lockprovider.Record{
 			Kind: KindRefundCompleted, Fingerprint: f.ID,
 			Payload: mustJSON(refundCompleted{
-				RefundID: f.ID, OrderID: f.OrderID, UserID: owner, Method: f.Method.String(), AmountMinor: f.AmountMinor, Currency: f.Currency,
+				RefundID: f.ID, OrderID: f.OrderID, UserID: f.Edges.Order.UserID, Method: f.Method.String(), AmountMinor: f.AmountMinor, Currency: f.Currency,
 				Reason: f.Reason, At: s.now(),
 			}),
 		},
@@ -501,11 +489,7 @@ func (s *Refunds) payByGateway(ctx context.Context, f *ent.Refund) error {
 // complete notes that the gateway has given back the money of a refund. If the gateway has refused it before, to a call at the same time, another
 // refund may have its amount. Then the refund stays FAILED, and the job goes on with it: the other one may fail yet.
 func (s *Refunds) complete(ctx context.Context, f *ent.Refund) error {
-	owner, err := s.owner(ctx, f)
-	if err != nil {
-		return err
-	}
-	_, err = s.Ledger.Apply(ctx, s.completed(f, owner))
+	_, err := s.Ledger.Apply(ctx, s.completed(f))
 	if err = doneOtherwise(translate(err, lockprovider.Receipt{})); !errors.Is(err, errOrderAdvanced) {
 		return err
 	}
@@ -522,7 +506,7 @@ const madeAfterAll = "the payment gateway has given it back after all, and its a
 
 // fail notes that the money of a refund cannot be given back: its amount is free for another one. If it takes nothing back, it binds the order no more.
 func (s *Refunds) fail(ctx context.Context, f *ent.Refund, why string) error {
-	why = truncate(why, schema.MaxReason)
+	why = Truncate(why, schema.MaxReason)
 	err := s.inTx(ctx, func(tx *ent.Tx) error {
 		if len(f.Edges.Lines) == 0 { // the order comes first, as everywhere
 			if err := tx.Order.Update().Where(order.ID(f.OrderID)).AddRefundCount(-1).SetUpdatedAt(s.now()).Exec(ctx); err != nil {
@@ -660,8 +644,7 @@ const MaxRefunds = 20
 // OfOrders returns the refunds of orders by the orders' IDs, the newest first, at most [MaxRefunds] of each. The caller has found these orders,
 // so that the viewer may see them. Who has made a refund is for administrators.
 func (s *Refunds) OfOrders(ctx context.Context, v Viewer, orderIDs []string) (map[string][]*ent.Refund, error) {
-	rows, err := withRefundLines(s.Client.Refund.Query().Where(refund.OrderIDIn(orderIDs...))).
-		WithOrder(func(q *ent.OrderQuery) { q.Select(order.FieldID, order.FieldUserID) }).
+	rows, err := withParts(s.Client.Refund.Query().Where(refund.OrderIDIn(orderIDs...))).
 		Order(ent.Desc(refund.FieldCreatedAt, refund.FieldID)).All(ctx)
 	list := make(map[string][]*ent.Refund, len(orderIDs))
 	for _, id := range orderIDs {
@@ -683,7 +666,7 @@ func (s *Refunds) OfOrders(ctx context.Context, v Viewer, orderIDs []string) (ma
 // have waited for longest, for longer than idle and than any call of the gateway takes. It returns how many are complete or have failed now, and how
 // many are due again after a pause. The error is that of a store, or the end of ctx. Calls may overlap, on any number of instances.
 func (s *Refunds) Sweep(ctx context.Context, idle time.Duration, limit int) (done, postponed int, err error) {
-	rows, err := withRefundLines(s.Client.Refund.Query().Where(refund.LookAtLTE(s.now().Add(-max(idle, s.callsEnd()))))).
+	rows, err := withParts(s.Client.Refund.Query().Where(refund.LookAtLTE(s.now().Add(-max(idle, s.callsEnd()))))).
 		Order(refund.ByLookAt(), refund.ByID()).Limit(limit).All(ctx)
 	if err != nil {
 		return 0, 0, fmt.Errorf("find refunds to complete: %w", err)

@@ -267,7 +267,7 @@ type ending struct {
 func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovider.Receipt, error) {
 	p := orderEnded{
 		OrderID: row.ID, UserID: row.UserID, Status: e.status.String(), Code: string(e.code),
-		Reason: truncate(e.reason, schema.MaxReason), At: s.now(),
+		Reason: Truncate(e.reason, schema.MaxReason), At: s.now(),
 	}
 	var moves []lockprovider.Move
 	for _, l := range row.Edges.Lines {

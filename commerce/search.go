@@ -133,28 +133,18 @@ func (s *searching) isRare(ctx context.Context, word string, few int) (bool, err
 // gather finds the documents of the postings that begin with a rare word, and sorts those that have the other words.
 func (s *searching) gather(ctx context.Context, word string, few int, from *position, limit int) ([]string, error) {
 	st := s.statement()
-	documents := func() {
-		st.text("SELECT DISTINCT document_id FROM (SELECT document_id FROM " + postingsTable + " WHERE ")
-		st.beginning(word)
-		// So many are not there, even if some have come since they were counted: the bound is for PostgreSQL, which can only guess.
-		st.text(" LIMIT " + strconv.Itoa(2*few+searchStep) + ") r")
-	}
-	st.text("SELECT d.product_id FROM ")
 	// Each database is told to begin with the postings.
+	before, behind := "(", ") p CROSS JOIN "+searchdocument.Table+" d ON d.id = p.document_id WHERE "
 	switch s.dialect {
 	case dialect.Postgres:
-		st.text(searchdocument.Table + " d WHERE d.id = ANY (ARRAY (")
-		documents()
-		st.text(")) AND ")
+		before, behind = searchdocument.Table+" d WHERE d.id = ANY (ARRAY (", ")) AND "
 	case dialect.MySQL:
-		st.text("(")
-		documents()
-		st.text(") p STRAIGHT_JOIN " + searchdocument.Table + " d ON d.id = p.document_id WHERE ")
-	default:
-		st.text("(")
-		documents()
-		st.text(") p CROSS JOIN " + searchdocument.Table + " d ON d.id = p.document_id WHERE ")
+		behind = ") p STRAIGHT_JOIN " + searchdocument.Table + " d ON d.id = p.document_id WHERE "
 	}
+	st.text("SELECT d.product_id FROM " + before + "SELECT DISTINCT document_id FROM (SELECT document_id FROM " + postingsTable + " WHERE ")
+	st.beginning(word)
+	// So many are not there, even if some have come since they were counted: the bound is for PostgreSQL, which can only guess.
+	st.text(" LIMIT " + strconv.Itoa(2*few+searchStep) + ") r" + behind)
 	st.matching(word)
 	st.past(from)
 	st.ending()

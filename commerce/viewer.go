@@ -103,7 +103,7 @@ func (s *Customers) Get(ctx context.Context, v Viewer) (*ent.User, error) {
 	}
 	row, err := orNil(s.Client.User.Get(ctx, v.UserID))
 	if err == nil && row == nil {
-		row = &ent.User{ID: v.UserID, Name: truncate(v.Name, schema.MaxName), CreatedAt: s.now()}
+		row = &ent.User{ID: v.UserID, Name: Truncate(v.Name, schema.MaxName), CreatedAt: s.now()}
 	}
 	return row, err
 }
@@ -128,7 +128,7 @@ func (s *Customers) add(ctx context.Context, id, name string) error {
 	if err != nil || exists {
 		return err
 	}
-	err = s.Client.User.Create().SetID(id).SetName(truncate(name, schema.MaxName)).Exec(ctx)
+	err = s.Client.User.Create().SetID(id).SetName(Truncate(name, schema.MaxName)).Exec(ctx)
 	if ent.IsConstraintError(err) { // somebody was faster
 		return nil
 	}

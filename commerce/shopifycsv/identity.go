@@ -3,7 +3,6 @@ package shopifycsv
 import (
 	"cmp"
 	"crypto/sha256"
-	"encoding/base32"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,9 +15,6 @@ import (
 // checksumLen is how many characters of a checksum tell two variants apart: 40 bits, so that of 100,000 variants that need one, two
 // have the same in one file of 200.
 const checksumLen = 8
-
-// checksumEncoding is that of the shop's own IDs: an SKU may be read aloud.
-var checksumEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // identify gives each variant an SKU that no other variant of the file has. It goes by what the variants are, and not by the order
 // of their lines, so that the next file gives each the same.
@@ -162,7 +158,7 @@ func (v *fileVariant) checksum() string {
 
 func checksum(text string) string {
 	sum := sha256.Sum256([]byte(text))
-	return checksumEncoding.EncodeToString(sum[:])[:checksumLen]
+	return commerce.IDEncoding.EncodeToString(sum[:])[:checksumLen]
 }
 
 // fitting is an SKU of which a checksum replaces what is too long.
@@ -170,7 +166,7 @@ func fitting(sku string) string {
 	if utf8.RuneCountInString(sku) <= schema.MaxSKU {
 		return sku
 	}
-	return firstCharacters(sku, schema.MaxSKU-checksumLen-1) + "-" + checksum(sku)
+	return commerce.Truncate(sku, schema.MaxSKU-checksumLen-1) + "-" + checksum(sku)
 }
 
 func slug(parts ...string) string {

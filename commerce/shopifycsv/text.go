@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"holdfast/commerce"
 )
 
 // shortened cuts a text that has more characters than it may have, and tells whether it did.
@@ -13,11 +15,8 @@ func shortened(text string, atMost int) (string, bool) {
 	if utf8.RuneCountInString(text) <= atMost {
 		return text, false
 	}
-	return firstCharacters(text, atMost-1) + "…", true
+	return commerce.Truncate(text, atMost-1) + "…", true
 }
-
-// firstCharacters are the first n characters of a text that has more.
-func firstCharacters(text string, n int) string { return string([]rune(text)[:n]) }
 
 // unseen are the elements whose text browsers do not show.
 var unseen = map[atom.Atom]bool{

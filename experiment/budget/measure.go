@@ -24,6 +24,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/experiment/host"
 	"holdfast/experiment/load"
+	"holdfast/experiment/plans"
 	"holdfast/experiment/report"
 	"holdfast/internal/servers"
 )
@@ -103,7 +104,7 @@ func (o *options) summaries(runs map[theCase][]run) (all []Case) {
 }
 
 func (c theCase) String() string {
-	return fmt.Sprintf("%s, %s", c.label(), plural(c.Products, "product"))
+	return fmt.Sprintf("%s, %s", c.label(), plans.Plural(c.Products, "product"))
 }
 
 func (c theCase) label() string {

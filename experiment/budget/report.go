@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/experiment/host"
+	"holdfast/experiment/plans"
 	"holdfast/experiment/report"
 )
 
@@ -71,7 +72,7 @@ func (r Report) writeTable(w io.Writer) error {
 		for _, c := range cases {
 			rounds = max(rounds, c.PerSecond.Rounds)
 		}
-		fmt.Fprintf(&b, "\n%s, %s: CPU ms for each order\n", plural(cases[0].Products, "product"), plural(r.Clients, "client"))
+		fmt.Fprintf(&b, "\n%s, %s: CPU ms for each order\n", plans.Plural(cases[0].Products, "product"), plans.Plural(r.Clients, "client"))
 		table(&b, []string{"", "orders/s", "server", "database", "redis", "sum", "× CPU", "× orders/s", "client"}, cases, func(c Case) []string {
 			return []string{
 				c.PerSecond.String(), known(c.Server), known(c.Database), known(c.Redis), known(c.Sum), known(c.CPURatio),
@@ -85,7 +86,7 @@ func (r Report) writeTable(w io.Writer) error {
 			}
 		}
 		names := slices.Sorted(maps.Keys(parts))
-		fmt.Fprintf(&b, "\n%s: CPU ms of the server by part\n", plural(cases[0].Products, "product"))
+		fmt.Fprintf(&b, "\n%s: CPU ms of the server by part\n", plans.Plural(cases[0].Products, "product"))
 		table(&b, append([]string{""}, names...), cases, func(c Case) []string {
 			cells := make([]string, len(names))
 			for i, part := range names {
@@ -103,7 +104,7 @@ func (r Report) writeTable(w io.Writer) error {
 		}
 	}
 	fmt.Fprintf(&b, "\nMedians of %s; %s × compares with the first line, or with the same strategy of the first build, round by round. "+
-		"The client is not in the sum.\n", plural(rounds, "round"), report.BoundsNote(rounds))
+		"The client is not in the sum.\n", plans.Plural(rounds, "round"), report.BoundsNote(rounds))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -124,11 +125,4 @@ func table(b *strings.Builder, heads []string, cases []Case, cells func(Case) []
 		fmt.Fprintln(out, c.label()+"\t"+strings.Join(cells(c), "\t")) //nolint:errcheck // as above
 	}
 	_ = out.Flush() // as above
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

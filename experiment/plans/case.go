@@ -36,10 +36,11 @@ func (c Case) String() string {
 		stores = "running servers"
 	}
 	return fmt.Sprintf("%s on %s, %s, %s, %s", c.Workload, stores,
-		plural(c.Clients, "client"), plural(c.Instances, "instance"), loop)
+		Plural(c.Clients, "client"), Plural(c.Instances, "instance"), loop)
 }
 
-func plural(n int, what string) string {
+// Plural is a number of things, the name of which takes an s.
+func Plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

@@ -59,7 +59,7 @@ func (r *Report) safety() []string {
 	case !audited:
 		lines = append(lines, "The stores were not audited: only the answers are known.")
 	default:
-		lines = append(lines, fmt.Sprintf("Exact, with no finding of the audit in %s: %s.", plural(runs, "run"), strings.Join(names, ", ")))
+		lines = append(lines, fmt.Sprintf("Exact, with no finding of the audit in %s: %s.", plans.Plural(runs, "run"), strings.Join(names, ", ")))
 	}
 	if audited && answers > 0 {
 		lines = append(lines, fmt.Sprintf("%d of %d answers to customers were false.", untrue, answers))
@@ -97,7 +97,7 @@ func (s Summary) Damage() string {
 	if s.FalseAnswers > 0 {
 		parts = append(parts, fmt.Sprintf("%d of %d answers false", s.FalseAnswers, s.Answers))
 	}
-	parts = append(parts, plural(s.Violations, "finding"))
+	parts = append(parts, plans.Plural(s.Violations, "finding"))
 	return strings.Join(parts, ", ")
 }
 

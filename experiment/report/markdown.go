@@ -7,6 +7,7 @@ import (
 
 	"holdfast/experiment/host"
 	"holdfast/experiment/load"
+	"holdfast/experiment/plans"
 )
 
 // WriteMarkdown writes a page of the documentation: conclusion, tables, and how it was measured.
@@ -85,7 +86,7 @@ func upperFirst(s string) string {
 
 // describe says what a machine is, in one line.
 func describe(m host.Machine) string {
-	parts := []string{plural(m.CPUs, "CPU")}
+	parts := []string{plans.Plural(m.CPUs, "CPU")}
 	if m.CPU != "" {
 		parts[0] += " (" + m.CPU + ")"
 	}

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"holdfast/experiment/audit"
+	"holdfast/experiment/plans"
 )
 
 // column is a figure of a case, as the tables in the terminal, in Markdown and in HTML show it.
@@ -76,7 +77,7 @@ func (r Report) tableNote() string {
 	}
 	return fmt.Sprintf("Medians of %s; %s Latencies are those of successes, from the "+
 		"(intended) start to the answer for good, repeats included; persisted is from the start until the row was written. "+
-		"Fairness is Jain's index, 1 where all clients got the same. – is not counted here.", plural(rounds, "round"), BoundsNote(rounds))
+		"Fairness is Jain's index, 1 where all clients got the same. – is not counted here.", plans.Plural(rounds, "round"), BoundsNote(rounds))
 }
 
 // WriteTable writes the report for a terminal: what was lost is shown loudly.
@@ -161,15 +162,8 @@ func (r Report) alarms() []alarm {
 			}
 		}
 		a.Title = fmt.Sprintf("%s under %s: %s, in %d of %s", s.Workload, strings.ToUpper(string(s.Strategy)), s.Damage(),
-			rounds, plural(s.PerSecond.Rounds, "round"))
+			rounds, plans.Plural(s.PerSecond.Rounds, "round"))
 		alarms = append(alarms, a)
 	}
 	return alarms
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
