@@ -41,6 +41,7 @@ type Database struct {
 
 	writer  *sql.DB // of SQLite the one writer, of the others the only pool
 	reader  *sql.DB // of SQLite, nil of the others
+	dir     string  // of SQLite in memory, where the files that stand for the memory are
 	cleanup func() error
 }
 
@@ -127,6 +128,9 @@ func (d *Database) Pools() map[string]*sql.DB {
 // Migrate brings the tables up to date and returns the versions that it applied. Instances may call it at the same time:
 // one of them applies, the others wait.
 func (d *Database) Migrate(ctx context.Context) (applied []string, err error) {
+	if d.dir != "" {
+		return d.migrateInMemory(ctx)
+	}
 	return migrations.Apply(ctx, d.writer, d.Dialect)
 }
 

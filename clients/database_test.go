@@ -316,6 +316,60 @@ func TestMemoryDatabasesAreSeparateAndLeaveNothing(t *testing.T) {
 	}
 }
 
+// TestMemoryDatabasesAreAlike compares one that was migrated by its statements with one that is a copy.
+func TestMemoryDatabasesAreAlike(t *testing.T) {
+	type database struct{ applied, schema, journal, keys string }
+	describe := func(address string) (described database) {
+		d := open(t, address)
+		applied, err := d.Migrate(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		described.applied = strings.Join(applied, " ")
+		if again, err := d.Migrate(t.Context()); len(again) != 0 || err != nil {
+			t.Errorf("a second migration applied %v, %v", again, err)
+		}
+		writer := d.Pools()["writer"]
+		for query, into := range map[string]*string{
+			"SELECT group_concat(name || ': ' || sql, x'0a') FROM (SELECT * FROM sqlite_master ORDER BY name)": &described.schema,
+			"PRAGMA journal_mode": &described.journal,
+			"PRAGMA foreign_keys": &described.keys,
+		} {
+			if err := writer.QueryRowContext(t.Context(), query).Scan(into); err != nil {
+				t.Fatal(err)
+			}
+		}
+		openStock(t, d, 1) // it can be written to
+		return described
+	}
+	want := describe("sqlite://" + filepath.Join(t.TempDir(), "file.db"))
+	if want.applied == "" || want.journal != "wal" {
+		t.Fatalf("not what a file is: %+v", want)
+	}
+	for range 3 {
+		if got := describe("sqlite://:memory:"); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
+// TestMigrationKeepsWhatItFinds has a copy of the tables take the place of no database that has something in it.
+func TestMigrationKeepsWhatItFinds(t *testing.T) {
+	openMigrated(t, "sqlite://:memory:") // there is something to copy from now on
+	d := open(t, "sqlite://:memory:")
+	if _, err := d.Pools()["writer"].ExecContext(t.Context(), "CREATE TABLE mine AS SELECT 7 AS n"); err != nil {
+		t.Fatal(err)
+	}
+	if applied, err := d.Migrate(t.Context()); len(applied) == 0 || err != nil {
+		t.Fatalf("applied %v, %v", applied, err)
+	}
+	var n int
+	if err := d.Pools()["reader"].QueryRowContext(t.Context(), "SELECT n FROM mine").Scan(&n); n != 7 || err != nil {
+		t.Errorf("the table has %d, %v; want 7", n, err)
+	}
+	openStock(t, d, 1)
+}
+
 func TestOpenDatabaseErrors(t *testing.T) {
 	const secret = "hunter2"
 	for address, want := range map[string]string{

@@ -26,6 +26,7 @@ const inMemory = ":memory:"
 // waiting, because they poll for the lock. A pool of one queues in order instead. But then a read outside of an open
 // transaction would wait for that transaction's connection, in the worst case forever, so reads have a pool of their own.
 func openSQLite(ctx context.Context, path string, o DatabaseOptions) (*Database, error) {
+	dir := ""
 	cleanup := func() error { return nil }
 	synchronous := "NORMAL" // with WAL: survives the end of the process; a power cut may undo the last commits
 	switch {
@@ -36,8 +37,8 @@ func openSQLite(ctx context.Context, path string, o DatabaseOptions) (*Database,
 	case path == inMemory:
 		// SQLite's own memory databases cannot do this: with a shared cache a reader fails with SQLITE_LOCKED while a
 		// transaction writes (WAL, which lets it read on, needs a file), and a private one has one connection only.
-		dir, err := os.MkdirTemp("", "holdfast-db-")
-		if err != nil {
+		var err error
+		if dir, err = os.MkdirTemp("", "holdfast-db-"); err != nil {
 			return nil, err
 		}
 		cleanup = func() error { return os.RemoveAll(dir) }
@@ -47,7 +48,7 @@ func openSQLite(ctx context.Context, path string, o DatabaseOptions) (*Database,
 	if err != nil {
 		return nil, errors.Join(err, cleanup())
 	}
-	d.cleanup = cleanup
+	d.cleanup, d.dir = cleanup, dir
 	return d, nil
 }
 
