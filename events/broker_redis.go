@@ -118,11 +118,14 @@ type streamClient struct {
 
 	mu     sync.Mutex
 	closed bool
+	missed map[string]string // by stream, the last of the messages that were handed out again
 	reads  sync.WaitGroup
 }
 
 // XReadGroup creates a group that is gone: Redis was emptied, or restarted without its data. The library would report
-// that, and nothing else, for ever. After other errors it pauses for as long as ctx lasts, whereas the library would sleep.
+// that, and nothing else, for ever. After other errors it pauses for as long as ctx lasts, whereas the library would sleep. Then it
+// hands out again what this consumer has not acknowledged, before anything new: Redis may have handed out a message to a connection
+// that broke. The library would claim it after those that follow it.
 func (c *streamClient) XReadGroup(ctx context.Context, a *redis.XReadGroupArgs) *redis.XStreamSliceCmd {
 	c.mu.Lock()
 	if c.closed {
@@ -132,7 +135,11 @@ func (c *streamClient) XReadGroup(ctx context.Context, a *redis.XReadGroupArgs) 
 	c.reads.Add(1)
 	c.mu.Unlock()
 	defer c.reads.Done()
-	cmd := c.UniversalClient.XReadGroup(ctx, a)
+	stream := a.Streams[0]
+	cmd := c.readMissed(ctx, a)
+	if err := cmd.Err(); err == nil && len(cmd.Val()) == 0 {
+		cmd = c.UniversalClient.XReadGroup(ctx, a)
+	}
 	err := cmd.Err()
 	switch {
 	case err == nil, errors.Is(err, redis.Nil):
@@ -140,13 +147,60 @@ func (c *streamClient) XReadGroup(ctx context.Context, a *redis.XReadGroupArgs) 
 	case ctx.Err() != nil:
 		return nothingRead(ctx)
 	case groupGone(err):
-		err = c.XGroupCreateMkStream(ctx, a.Streams[0], a.Group, "0").Err()
+		c.setMissed(stream, "")
+		err = c.XGroupCreateMkStream(ctx, stream, a.Group, "0").Err()
 	}
 	if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
-		c.log.Error("cannot read from redis", err, watermill.LogFields{"topic": a.Streams[0], "consumer_group": a.Group})
+		c.log.Error("cannot read from redis", err, watermill.LogFields{"topic": stream, "consumer_group": a.Group})
+		c.setMissed(stream, "0")
 		rest(ctx, redisPause)
 	}
 	return nothingRead(ctx)
+}
+
+// readMissed reads the next of the messages that were handed out before a read failed. It returns none if there are none. A message
+// that has left the stream since is acknowledged, as the library does.
+func (c *streamClient) readMissed(ctx context.Context, a *redis.XReadGroupArgs) *redis.XStreamSliceCmd {
+	stream := a.Streams[0]
+	for {
+		c.mu.Lock()
+		last, missed := c.missed[stream]
+		c.mu.Unlock()
+		if !missed {
+			return redis.NewXStreamSliceCmd(ctx)
+		}
+		cmd := c.UniversalClient.XReadGroup(ctx, &redis.XReadGroupArgs{
+			Group: a.Group, Consumer: a.Consumer, Streams: []string{stream, last}, Count: 1, Block: -1,
+		})
+		streams, err := cmd.Result()
+		switch {
+		case errors.Is(err, redis.Nil) || err == nil && (len(streams) == 0 || len(streams[0].Messages) == 0):
+			c.setMissed(stream, "")
+			return redis.NewXStreamSliceCmd(ctx)
+		case err != nil:
+			return cmd
+		}
+		message := streams[0].Messages[0]
+		c.setMissed(stream, message.ID)
+		if message.Values != nil {
+			return cmd
+		}
+		c.XAck(ctx, stream, a.Group, message.ID)
+	}
+}
+
+// setMissed notes from which message on those of a stream are to be handed out again; "" if none are.
+func (c *streamClient) setMissed(stream, after string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if after == "" {
+		delete(c.missed, stream)
+		return
+	}
+	if c.missed == nil {
+		c.missed = map[string]string{}
+	}
+	c.missed[stream] = after
 }
 
 // groupGone tells the errors of a read whose stream is gone: before it, and while it waited.

@@ -3,7 +3,11 @@ package events
 import (
 	"context"
 	"errors"
+	"io"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,6 +165,97 @@ func TestRedisEmptied(t *testing.T) {
 		e.order(alice, nil, line(product, 1))
 		e.awaitHandled(map[string]int{KindStockChanged: 1, commerce.KindOrderPlaced: 1})
 		must(t, e.broker.redis.FlushAll(t.Context()).Err())
+	}
+}
+
+// loseReads loses the answers to some reads of a group that Redis has executed, as a connection does that breaks.
+type loseReads struct{ left atomic.Int64 }
+
+func (*loseReads) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (*loseReads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook { return next }
+
+func (l *loseReads) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		read, is := cmd.(*redis.XStreamSliceCmd)
+		if !is || err != nil || len(read.Val()) == 0 || l.left.Add(-1) < 0 {
+			return err
+		}
+		read.SetVal(nil)
+		return io.ErrUnexpectedEOF
+	}
+}
+
+// firstComings leaves out what comes again.
+func firstComings(ids []string) []string {
+	var first []string
+	for _, id := range ids {
+		if !slices.Contains(first, id) {
+			first = append(first, id)
+		}
+	}
+	return first
+}
+
+// What a read that fails was to hand out comes before everything that follows it.
+func TestRedisOrderAfterALostRead(t *testing.T) {
+	for _, kind := range []brokerKind{embeddedKind, redisKind} {
+		t.Run(kind.name, func(t *testing.T) {
+			e := newEnv(t, kind)
+			shared, _ := e.broker.redis.(*redis.Client)
+			client := redis.NewClient(shared.Options())
+			t.Cleanup(func() { must(t, client.Close()) })
+			lost := new(loseReads)
+			client.AddHook(lost)
+			b, err := newRedisBroker(e.deps.Settings.Broker, BrokerDeps{Redis: client, Instance: "test", Log: watermill.NopLogger{}})
+			must(t, err)
+			t.Cleanup(func() { must(t, b.Close()) })
+			subscriber, err := b.Subscriber("group")
+			must(t, err)
+			messages, err := subscriber.Subscribe(t.Context(), TopicOrders)
+			must(t, err)
+			next := func() *message.Message {
+				select {
+				case m := <-messages:
+					return m
+				case <-time.After(longEnough):
+					t.Fatal("in vain waited for the next message")
+					return nil
+				}
+			}
+			var want, got []string
+			for i := range 20 {
+				id := strconv.Itoa(i)
+				want = append(want, id)
+				if i%7 == 3 {
+					lost.left.Store(1 + int64(i)%2) // once, or once more while what was lost is looked for
+				}
+				must(t, b.Publish(TopicOrders, message.NewMessage(id, nil)))
+				if i%7 != 3 { // else the next one is there as well, when what was lost is looked for
+					for len(firstComings(got)) < len(want) {
+						m := next()
+						got = append(got, m.UUID)
+						m.Ack()
+					}
+				}
+			}
+			if first := firstComings(got); !slices.Equal(first, want) {
+				t.Errorf("got %v for the first time, want %v", first, want)
+			}
+			eventually := time.Now().Add(longEnough)
+			for {
+				pending, err := client.XPending(t.Context(), TopicOrders, "group").Result()
+				must(t, err)
+				if pending.Count == 0 {
+					break
+				}
+				if time.Now().After(eventually) {
+					t.Fatalf("in vain waited until none of the messages is pending; %d are", pending.Count)
+				}
+				rest(t.Context(), 10*time.Millisecond)
+			}
+		})
 	}
 }
 
