@@ -87,6 +87,8 @@ type Services struct {
 	Attempts *Attempts
 	// Refunds are what administrators give back of paid orders.
 	Refunds *Refunds
+	// Drifts compares the payments of the gateway with those of the shop.
+	Drifts *PaymentDrifts
 
 	shop ShopSettings
 }
@@ -113,6 +115,7 @@ func New(d Deps) *Services {
 		Orders:    orders,
 		Attempts:  &Attempts{core: c, orders: orders, points: points},
 		Refunds:   &Refunds{core: c, orders: orders},
+		Drifts:    &PaymentDrifts{core: c},
 		Customers: customers, Adjustments: &Adjustments{core: c}, Payments: &Payments{core: c}, shop: d.Shop,
 	}
 }

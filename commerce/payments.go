@@ -113,6 +113,14 @@ func (noGateway) Lookup(context.Context, payments.Ref) (payments.Answer, error) 
 	return payments.Answer{}, errNoGateway
 }
 
+func (noGateway) List(context.Context, time.Time, time.Time, string) (payments.Page, error) {
+	return payments.Page{}, errNoGateway
+}
+
+func (noGateway) Movements(context.Context, payments.Ref) ([]payments.Movement, error) {
+	return nil, errNoGateway
+}
+
 func (noGateway) ParseWebhook(http.Header, []byte, time.Time) ([]payments.Notification, error) {
 	return nil, errNoGateway
 }

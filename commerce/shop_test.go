@@ -319,6 +319,14 @@ func (g *gateway) capturedOf(attempt string) int64 {
 	return g.price[attempt]
 }
 
+func (*gateway) List(context.Context, time.Time, time.Time, string) (payments.Page, error) {
+	return payments.Page{}, errors.New("this gateway lists nothing")
+}
+
+func (*gateway) Movements(context.Context, payments.Ref) ([]payments.Movement, error) {
+	return nil, errors.New("this gateway lists nothing")
+}
+
 func (g *gateway) Lookup(_ context.Context, p payments.Ref) (payments.Answer, error) {
 	return g.do("lookup", p.Attempt, func(state string) string { return state })
 }

@@ -25,6 +25,8 @@ import (
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
+	"holdfast/ent/paymentdrift"
+	"holdfast/ent/paymentreconciliation"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/refund"
@@ -82,6 +84,10 @@ type Client struct {
 	Payment *PaymentClient
 	// PaymentAttempt is the client for interacting with the PaymentAttempt builders.
 	PaymentAttempt *PaymentAttemptClient
+	// PaymentDrift is the client for interacting with the PaymentDrift builders.
+	PaymentDrift *PaymentDriftClient
+	// PaymentReconciliation is the client for interacting with the PaymentReconciliation builders.
+	PaymentReconciliation *PaymentReconciliationClient
 	// ProcessedEvent is the client for interacting with the ProcessedEvent builders.
 	ProcessedEvent *ProcessedEventClient
 	// Product is the client for interacting with the Product builders.
@@ -132,6 +138,8 @@ func (c *Client) init() {
 	c.OrderLine = NewOrderLineClient(c.config)
 	c.Payment = NewPaymentClient(c.config)
 	c.PaymentAttempt = NewPaymentAttemptClient(c.config)
+	c.PaymentDrift = NewPaymentDriftClient(c.config)
+	c.PaymentReconciliation = NewPaymentReconciliationClient(c.config)
 	c.ProcessedEvent = NewProcessedEventClient(c.config)
 	c.Product = NewProductClient(c.config)
 	c.Refund = NewRefundClient(c.config)
@@ -234,36 +242,38 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	cfg := c.config
 	cfg.driver = tx
 	return &Tx{
-		ctx:            ctx,
-		config:         cfg,
-		Account:        NewAccountClient(cfg),
-		Adjustment:     NewAdjustmentClient(cfg),
-		Balance:        NewBalanceClient(cfg),
-		ChangeLog:      NewChangeLogClient(cfg),
-		Coupon:         NewCouponClient(cfg),
-		CouponIssue:    NewCouponIssueClient(cfg),
-		DatabaseMark:   NewDatabaseMarkClient(cfg),
-		DriftReport:    NewDriftReportClient(cfg),
-		Entry:          NewEntryClient(cfg),
-		FamilyStrategy: NewFamilyStrategyClient(cfg),
-		Instance:       NewInstanceClient(cfg),
-		Operation:      NewOperationClient(cfg),
-		Order:          NewOrderClient(cfg),
-		OrderLine:      NewOrderLineClient(cfg),
-		Payment:        NewPaymentClient(cfg),
-		PaymentAttempt: NewPaymentAttemptClient(cfg),
-		ProcessedEvent: NewProcessedEventClient(cfg),
-		Product:        NewProductClient(cfg),
-		Refund:         NewRefundClient(cfg),
-		RefundLine:     NewRefundLineClient(cfg),
-		SalesStatistic: NewSalesStatisticClient(cfg),
-		SchedulerJob:   NewSchedulerJobClient(cfg),
-		SchedulerRun:   NewSchedulerRunClient(cfg),
-		SearchDocument: NewSearchDocumentClient(cfg),
-		StockAlert:     NewStockAlertClient(cfg),
-		Transfer:       NewTransferClient(cfg),
-		User:           NewUserClient(cfg),
-		WebhookEvent:   NewWebhookEventClient(cfg),
+		ctx:                   ctx,
+		config:                cfg,
+		Account:               NewAccountClient(cfg),
+		Adjustment:            NewAdjustmentClient(cfg),
+		Balance:               NewBalanceClient(cfg),
+		ChangeLog:             NewChangeLogClient(cfg),
+		Coupon:                NewCouponClient(cfg),
+		CouponIssue:           NewCouponIssueClient(cfg),
+		DatabaseMark:          NewDatabaseMarkClient(cfg),
+		DriftReport:           NewDriftReportClient(cfg),
+		Entry:                 NewEntryClient(cfg),
+		FamilyStrategy:        NewFamilyStrategyClient(cfg),
+		Instance:              NewInstanceClient(cfg),
+		Operation:             NewOperationClient(cfg),
+		Order:                 NewOrderClient(cfg),
+		OrderLine:             NewOrderLineClient(cfg),
+		Payment:               NewPaymentClient(cfg),
+		PaymentAttempt:        NewPaymentAttemptClient(cfg),
+		PaymentDrift:          NewPaymentDriftClient(cfg),
+		PaymentReconciliation: NewPaymentReconciliationClient(cfg),
+		ProcessedEvent:        NewProcessedEventClient(cfg),
+		Product:               NewProductClient(cfg),
+		Refund:                NewRefundClient(cfg),
+		RefundLine:            NewRefundLineClient(cfg),
+		SalesStatistic:        NewSalesStatisticClient(cfg),
+		SchedulerJob:          NewSchedulerJobClient(cfg),
+		SchedulerRun:          NewSchedulerRunClient(cfg),
+		SearchDocument:        NewSearchDocumentClient(cfg),
+		StockAlert:            NewStockAlertClient(cfg),
+		Transfer:              NewTransferClient(cfg),
+		User:                  NewUserClient(cfg),
+		WebhookEvent:          NewWebhookEventClient(cfg),
 	}, nil
 }
 
@@ -281,36 +291,38 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	cfg := c.config
 	cfg.driver = &txDriver{tx: tx, drv: c.driver}
 	return &Tx{
-		ctx:            ctx,
-		config:         cfg,
-		Account:        NewAccountClient(cfg),
-		Adjustment:     NewAdjustmentClient(cfg),
-		Balance:        NewBalanceClient(cfg),
-		ChangeLog:      NewChangeLogClient(cfg),
-		Coupon:         NewCouponClient(cfg),
-		CouponIssue:    NewCouponIssueClient(cfg),
-		DatabaseMark:   NewDatabaseMarkClient(cfg),
-		DriftReport:    NewDriftReportClient(cfg),
-		Entry:          NewEntryClient(cfg),
-		FamilyStrategy: NewFamilyStrategyClient(cfg),
-		Instance:       NewInstanceClient(cfg),
-		Operation:      NewOperationClient(cfg),
-		Order:          NewOrderClient(cfg),
-		OrderLine:      NewOrderLineClient(cfg),
-		Payment:        NewPaymentClient(cfg),
-		PaymentAttempt: NewPaymentAttemptClient(cfg),
-		ProcessedEvent: NewProcessedEventClient(cfg),
-		Product:        NewProductClient(cfg),
-		Refund:         NewRefundClient(cfg),
-		RefundLine:     NewRefundLineClient(cfg),
-		SalesStatistic: NewSalesStatisticClient(cfg),
-		SchedulerJob:   NewSchedulerJobClient(cfg),
-		SchedulerRun:   NewSchedulerRunClient(cfg),
-		SearchDocument: NewSearchDocumentClient(cfg),
-		StockAlert:     NewStockAlertClient(cfg),
-		Transfer:       NewTransferClient(cfg),
-		User:           NewUserClient(cfg),
-		WebhookEvent:   NewWebhookEventClient(cfg),
+		ctx:                   ctx,
+		config:                cfg,
+		Account:               NewAccountClient(cfg),
+		Adjustment:            NewAdjustmentClient(cfg),
+		Balance:               NewBalanceClient(cfg),
+		ChangeLog:             NewChangeLogClient(cfg),
+		Coupon:                NewCouponClient(cfg),
+		CouponIssue:           NewCouponIssueClient(cfg),
+		DatabaseMark:          NewDatabaseMarkClient(cfg),
+		DriftReport:           NewDriftReportClient(cfg),
+		Entry:                 NewEntryClient(cfg),
+		FamilyStrategy:        NewFamilyStrategyClient(cfg),
+		Instance:              NewInstanceClient(cfg),
+		Operation:             NewOperationClient(cfg),
+		Order:                 NewOrderClient(cfg),
+		OrderLine:             NewOrderLineClient(cfg),
+		Payment:               NewPaymentClient(cfg),
+		PaymentAttempt:        NewPaymentAttemptClient(cfg),
+		PaymentDrift:          NewPaymentDriftClient(cfg),
+		PaymentReconciliation: NewPaymentReconciliationClient(cfg),
+		ProcessedEvent:        NewProcessedEventClient(cfg),
+		Product:               NewProductClient(cfg),
+		Refund:                NewRefundClient(cfg),
+		RefundLine:            NewRefundLineClient(cfg),
+		SalesStatistic:        NewSalesStatisticClient(cfg),
+		SchedulerJob:          NewSchedulerJobClient(cfg),
+		SchedulerRun:          NewSchedulerRunClient(cfg),
+		SearchDocument:        NewSearchDocumentClient(cfg),
+		StockAlert:            NewStockAlertClient(cfg),
+		Transfer:              NewTransferClient(cfg),
+		User:                  NewUserClient(cfg),
+		WebhookEvent:          NewWebhookEventClient(cfg),
 	}, nil
 }
 
@@ -342,10 +354,10 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
 		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
-		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
-		c.ProcessedEvent, c.Product, c.Refund, c.RefundLine, c.SalesStatistic,
-		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.StockAlert, c.Transfer,
-		c.User, c.WebhookEvent,
+		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
+		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
+		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Use(hooks...)
 	}
@@ -357,10 +369,10 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
 		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
-		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
-		c.ProcessedEvent, c.Product, c.Refund, c.RefundLine, c.SalesStatistic,
-		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.StockAlert, c.Transfer,
-		c.User, c.WebhookEvent,
+		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
+		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
+		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -401,6 +413,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Payment.mutate(ctx, m)
 	case *PaymentAttemptMutation:
 		return c.PaymentAttempt.mutate(ctx, m)
+	case *PaymentDriftMutation:
+		return c.PaymentDrift.mutate(ctx, m)
+	case *PaymentReconciliationMutation:
+		return c.PaymentReconciliation.mutate(ctx, m)
 	case *ProcessedEventMutation:
 		return c.ProcessedEvent.mutate(ctx, m)
 	case *ProductMutation:
@@ -2782,6 +2798,272 @@ func (c *PaymentAttemptClient) mutate(ctx context.Context, m *PaymentAttemptMuta
 	}
 }
 
+// PaymentDriftClient is a client for the PaymentDrift schema.
+type PaymentDriftClient struct {
+	config
+}
+
+// NewPaymentDriftClient returns a client for the PaymentDrift from the given config.
+func NewPaymentDriftClient(c config) *PaymentDriftClient {
+	return &PaymentDriftClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `paymentdrift.Hooks(f(g(h())))`.
+func (c *PaymentDriftClient) Use(hooks ...Hook) {
+	c.hooks.PaymentDrift = append(c.hooks.PaymentDrift, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `paymentdrift.Intercept(f(g(h())))`.
+func (c *PaymentDriftClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PaymentDrift = append(c.inters.PaymentDrift, interceptors...)
+}
+
+// Create returns a builder for creating a PaymentDrift entity.
+func (c *PaymentDriftClient) Create() *PaymentDriftCreate {
+	mutation := newPaymentDriftMutation(c.config, OpCreate)
+	return &PaymentDriftCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PaymentDrift entities.
+func (c *PaymentDriftClient) CreateBulk(builders ...*PaymentDriftCreate) *PaymentDriftCreateBulk {
+	return &PaymentDriftCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PaymentDriftClient) MapCreateBulk(slice any, setFunc func(*PaymentDriftCreate, int)) *PaymentDriftCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PaymentDriftCreateBulk{err: fmt.Errorf("calling to PaymentDriftClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PaymentDriftCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PaymentDriftCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PaymentDrift.
+func (c *PaymentDriftClient) Update() *PaymentDriftUpdate {
+	mutation := newPaymentDriftMutation(c.config, OpUpdate)
+	return &PaymentDriftUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PaymentDriftClient) UpdateOne(_m *PaymentDrift) *PaymentDriftUpdateOne {
+	mutation := newPaymentDriftMutation(c.config, OpUpdateOne, withPaymentDrift(_m))
+	return &PaymentDriftUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PaymentDriftClient) UpdateOneID(id int64) *PaymentDriftUpdateOne {
+	mutation := newPaymentDriftMutation(c.config, OpUpdateOne, withPaymentDriftID(id))
+	return &PaymentDriftUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PaymentDrift.
+func (c *PaymentDriftClient) Delete() *PaymentDriftDelete {
+	mutation := newPaymentDriftMutation(c.config, OpDelete)
+	return &PaymentDriftDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PaymentDriftClient) DeleteOne(_m *PaymentDrift) *PaymentDriftDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PaymentDriftClient) DeleteOneID(id int64) *PaymentDriftDeleteOne {
+	builder := c.Delete().Where(paymentdrift.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PaymentDriftDeleteOne{builder}
+}
+
+// Query returns a query builder for PaymentDrift.
+func (c *PaymentDriftClient) Query() *PaymentDriftQuery {
+	return &PaymentDriftQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePaymentDrift},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PaymentDrift entity by its id.
+func (c *PaymentDriftClient) Get(ctx context.Context, id int64) (*PaymentDrift, error) {
+	return c.Query().Where(paymentdrift.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PaymentDriftClient) GetX(ctx context.Context, id int64) *PaymentDrift {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *PaymentDriftClient) Hooks() []Hook {
+	return c.hooks.PaymentDrift
+}
+
+// Interceptors returns the client interceptors.
+func (c *PaymentDriftClient) Interceptors() []Interceptor {
+	return c.inters.PaymentDrift
+}
+
+func (c *PaymentDriftClient) mutate(ctx context.Context, m *PaymentDriftMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PaymentDriftCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PaymentDriftUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PaymentDriftUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PaymentDriftDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown PaymentDrift mutation op: %q", m.Op())
+	}
+}
+
+// PaymentReconciliationClient is a client for the PaymentReconciliation schema.
+type PaymentReconciliationClient struct {
+	config
+}
+
+// NewPaymentReconciliationClient returns a client for the PaymentReconciliation from the given config.
+func NewPaymentReconciliationClient(c config) *PaymentReconciliationClient {
+	return &PaymentReconciliationClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `paymentreconciliation.Hooks(f(g(h())))`.
+func (c *PaymentReconciliationClient) Use(hooks ...Hook) {
+	c.hooks.PaymentReconciliation = append(c.hooks.PaymentReconciliation, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `paymentreconciliation.Intercept(f(g(h())))`.
+func (c *PaymentReconciliationClient) Intercept(interceptors ...Interceptor) {
+	c.inters.PaymentReconciliation = append(c.inters.PaymentReconciliation, interceptors...)
+}
+
+// Create returns a builder for creating a PaymentReconciliation entity.
+func (c *PaymentReconciliationClient) Create() *PaymentReconciliationCreate {
+	mutation := newPaymentReconciliationMutation(c.config, OpCreate)
+	return &PaymentReconciliationCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of PaymentReconciliation entities.
+func (c *PaymentReconciliationClient) CreateBulk(builders ...*PaymentReconciliationCreate) *PaymentReconciliationCreateBulk {
+	return &PaymentReconciliationCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *PaymentReconciliationClient) MapCreateBulk(slice any, setFunc func(*PaymentReconciliationCreate, int)) *PaymentReconciliationCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &PaymentReconciliationCreateBulk{err: fmt.Errorf("calling to PaymentReconciliationClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*PaymentReconciliationCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &PaymentReconciliationCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for PaymentReconciliation.
+func (c *PaymentReconciliationClient) Update() *PaymentReconciliationUpdate {
+	mutation := newPaymentReconciliationMutation(c.config, OpUpdate)
+	return &PaymentReconciliationUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *PaymentReconciliationClient) UpdateOne(_m *PaymentReconciliation) *PaymentReconciliationUpdateOne {
+	mutation := newPaymentReconciliationMutation(c.config, OpUpdateOne, withPaymentReconciliation(_m))
+	return &PaymentReconciliationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *PaymentReconciliationClient) UpdateOneID(id string) *PaymentReconciliationUpdateOne {
+	mutation := newPaymentReconciliationMutation(c.config, OpUpdateOne, withPaymentReconciliationID(id))
+	return &PaymentReconciliationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for PaymentReconciliation.
+func (c *PaymentReconciliationClient) Delete() *PaymentReconciliationDelete {
+	mutation := newPaymentReconciliationMutation(c.config, OpDelete)
+	return &PaymentReconciliationDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *PaymentReconciliationClient) DeleteOne(_m *PaymentReconciliation) *PaymentReconciliationDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *PaymentReconciliationClient) DeleteOneID(id string) *PaymentReconciliationDeleteOne {
+	builder := c.Delete().Where(paymentreconciliation.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &PaymentReconciliationDeleteOne{builder}
+}
+
+// Query returns a query builder for PaymentReconciliation.
+func (c *PaymentReconciliationClient) Query() *PaymentReconciliationQuery {
+	return &PaymentReconciliationQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypePaymentReconciliation},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a PaymentReconciliation entity by its id.
+func (c *PaymentReconciliationClient) Get(ctx context.Context, id string) (*PaymentReconciliation, error) {
+	return c.Query().Where(paymentreconciliation.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *PaymentReconciliationClient) GetX(ctx context.Context, id string) *PaymentReconciliation {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *PaymentReconciliationClient) Hooks() []Hook {
+	return c.hooks.PaymentReconciliation
+}
+
+// Interceptors returns the client interceptors.
+func (c *PaymentReconciliationClient) Interceptors() []Interceptor {
+	return c.inters.PaymentReconciliation
+}
+
+func (c *PaymentReconciliationClient) mutate(ctx context.Context, m *PaymentReconciliationMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&PaymentReconciliationCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&PaymentReconciliationUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&PaymentReconciliationUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&PaymentReconciliationDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown PaymentReconciliation mutation op: %q", m.Op())
+	}
+}
+
 // ProcessedEventClient is a client for the ProcessedEvent schema.
 type ProcessedEventClient struct {
 	config
@@ -4543,16 +4825,16 @@ type (
 	hooks struct {
 		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
 		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
-		Payment, PaymentAttempt, ProcessedEvent, Product, Refund, RefundLine,
-		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, StockAlert,
-		Transfer, User, WebhookEvent []ent.Hook
+		Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent,
+		Product, Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun,
+		SearchDocument, StockAlert, Transfer, User, WebhookEvent []ent.Hook
 	}
 	inters struct {
 		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
 		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
-		Payment, PaymentAttempt, ProcessedEvent, Product, Refund, RefundLine,
-		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, StockAlert,
-		Transfer, User, WebhookEvent []ent.Interceptor
+		Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent,
+		Product, Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun,
+		SearchDocument, StockAlert, Transfer, User, WebhookEvent []ent.Interceptor
 	}
 )
 

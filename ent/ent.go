@@ -22,6 +22,8 @@ import (
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
+	"holdfast/ent/paymentdrift"
+	"holdfast/ent/paymentreconciliation"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/refund"
@@ -100,34 +102,36 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
-			account.Table:        account.ValidColumn,
-			adjustment.Table:     adjustment.ValidColumn,
-			balance.Table:        balance.ValidColumn,
-			changelog.Table:      changelog.ValidColumn,
-			coupon.Table:         coupon.ValidColumn,
-			couponissue.Table:    couponissue.ValidColumn,
-			databasemark.Table:   databasemark.ValidColumn,
-			driftreport.Table:    driftreport.ValidColumn,
-			entry.Table:          entry.ValidColumn,
-			familystrategy.Table: familystrategy.ValidColumn,
-			instance.Table:       instance.ValidColumn,
-			operation.Table:      operation.ValidColumn,
-			order.Table:          order.ValidColumn,
-			orderline.Table:      orderline.ValidColumn,
-			payment.Table:        payment.ValidColumn,
-			paymentattempt.Table: paymentattempt.ValidColumn,
-			processedevent.Table: processedevent.ValidColumn,
-			product.Table:        product.ValidColumn,
-			refund.Table:         refund.ValidColumn,
-			refundline.Table:     refundline.ValidColumn,
-			salesstatistic.Table: salesstatistic.ValidColumn,
-			schedulerjob.Table:   schedulerjob.ValidColumn,
-			schedulerrun.Table:   schedulerrun.ValidColumn,
-			searchdocument.Table: searchdocument.ValidColumn,
-			stockalert.Table:     stockalert.ValidColumn,
-			transfer.Table:       transfer.ValidColumn,
-			user.Table:           user.ValidColumn,
-			webhookevent.Table:   webhookevent.ValidColumn,
+			account.Table:               account.ValidColumn,
+			adjustment.Table:            adjustment.ValidColumn,
+			balance.Table:               balance.ValidColumn,
+			changelog.Table:             changelog.ValidColumn,
+			coupon.Table:                coupon.ValidColumn,
+			couponissue.Table:           couponissue.ValidColumn,
+			databasemark.Table:          databasemark.ValidColumn,
+			driftreport.Table:           driftreport.ValidColumn,
+			entry.Table:                 entry.ValidColumn,
+			familystrategy.Table:        familystrategy.ValidColumn,
+			instance.Table:              instance.ValidColumn,
+			operation.Table:             operation.ValidColumn,
+			order.Table:                 order.ValidColumn,
+			orderline.Table:             orderline.ValidColumn,
+			payment.Table:               payment.ValidColumn,
+			paymentattempt.Table:        paymentattempt.ValidColumn,
+			paymentdrift.Table:          paymentdrift.ValidColumn,
+			paymentreconciliation.Table: paymentreconciliation.ValidColumn,
+			processedevent.Table:        processedevent.ValidColumn,
+			product.Table:               product.ValidColumn,
+			refund.Table:                refund.ValidColumn,
+			refundline.Table:            refundline.ValidColumn,
+			salesstatistic.Table:        salesstatistic.ValidColumn,
+			schedulerjob.Table:          schedulerjob.ValidColumn,
+			schedulerrun.Table:          schedulerrun.ValidColumn,
+			searchdocument.Table:        searchdocument.ValidColumn,
+			stockalert.Table:            stockalert.ValidColumn,
+			transfer.Table:              transfer.ValidColumn,
+			user.Table:                  user.ValidColumn,
+			webhookevent.Table:          webhookevent.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

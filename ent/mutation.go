@@ -22,6 +22,8 @@ import (
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
+	"holdfast/ent/paymentdrift"
+	"holdfast/ent/paymentreconciliation"
 	"holdfast/ent/predicate"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
@@ -52,34 +54,36 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
-	TypeAccount        = "Account"
-	TypeAdjustment     = "Adjustment"
-	TypeBalance        = "Balance"
-	TypeChangeLog      = "ChangeLog"
-	TypeCoupon         = "Coupon"
-	TypeCouponIssue    = "CouponIssue"
-	TypeDatabaseMark   = "DatabaseMark"
-	TypeDriftReport    = "DriftReport"
-	TypeEntry          = "Entry"
-	TypeFamilyStrategy = "FamilyStrategy"
-	TypeInstance       = "Instance"
-	TypeOperation      = "Operation"
-	TypeOrder          = "Order"
-	TypeOrderLine      = "OrderLine"
-	TypePayment        = "Payment"
-	TypePaymentAttempt = "PaymentAttempt"
-	TypeProcessedEvent = "ProcessedEvent"
-	TypeProduct        = "Product"
-	TypeRefund         = "Refund"
-	TypeRefundLine     = "RefundLine"
-	TypeSalesStatistic = "SalesStatistic"
-	TypeSchedulerJob   = "SchedulerJob"
-	TypeSchedulerRun   = "SchedulerRun"
-	TypeSearchDocument = "SearchDocument"
-	TypeStockAlert     = "StockAlert"
-	TypeTransfer       = "Transfer"
-	TypeUser           = "User"
-	TypeWebhookEvent   = "WebhookEvent"
+	TypeAccount               = "Account"
+	TypeAdjustment            = "Adjustment"
+	TypeBalance               = "Balance"
+	TypeChangeLog             = "ChangeLog"
+	TypeCoupon                = "Coupon"
+	TypeCouponIssue           = "CouponIssue"
+	TypeDatabaseMark          = "DatabaseMark"
+	TypeDriftReport           = "DriftReport"
+	TypeEntry                 = "Entry"
+	TypeFamilyStrategy        = "FamilyStrategy"
+	TypeInstance              = "Instance"
+	TypeOperation             = "Operation"
+	TypeOrder                 = "Order"
+	TypeOrderLine             = "OrderLine"
+	TypePayment               = "Payment"
+	TypePaymentAttempt        = "PaymentAttempt"
+	TypePaymentDrift          = "PaymentDrift"
+	TypePaymentReconciliation = "PaymentReconciliation"
+	TypeProcessedEvent        = "ProcessedEvent"
+	TypeProduct               = "Product"
+	TypeRefund                = "Refund"
+	TypeRefundLine            = "RefundLine"
+	TypeSalesStatistic        = "SalesStatistic"
+	TypeSchedulerJob          = "SchedulerJob"
+	TypeSchedulerRun          = "SchedulerRun"
+	TypeSearchDocument        = "SearchDocument"
+	TypeStockAlert            = "StockAlert"
+	TypeTransfer              = "Transfer"
+	TypeUser                  = "User"
+	TypeWebhookEvent          = "WebhookEvent"
 )
 
 // AccountMutation represents an operation that mutates the Account nodes in the graph.
@@ -12676,6 +12680,7 @@ type PaymentAttemptMutation struct {
 	looks           *int
 	addlooks        *int
 	last_error      *string
+	matched_at      *time.Time
 	created_at      *time.Time
 	updated_at      *time.Time
 	clearedFields   map[string]struct{}
@@ -13505,6 +13510,55 @@ func (m *PaymentAttemptMutation) ResetLastError() {
 	m.last_error = nil
 }
 
+// SetMatchedAt sets the "matched_at" field.
+func (m *PaymentAttemptMutation) SetMatchedAt(t time.Time) {
+	m.matched_at = &t
+}
+
+// MatchedAt returns the value of the "matched_at" field in the mutation.
+func (m *PaymentAttemptMutation) MatchedAt() (r time.Time, exists bool) {
+	v := m.matched_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMatchedAt returns the old "matched_at" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldMatchedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMatchedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMatchedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMatchedAt: %w", err)
+	}
+	return oldValue.MatchedAt, nil
+}
+
+// ClearMatchedAt clears the value of the "matched_at" field.
+func (m *PaymentAttemptMutation) ClearMatchedAt() {
+	m.matched_at = nil
+	m.clearedFields[paymentattempt.FieldMatchedAt] = struct{}{}
+}
+
+// MatchedAtCleared returns if the "matched_at" field was cleared in this mutation.
+func (m *PaymentAttemptMutation) MatchedAtCleared() bool {
+	_, ok := m.clearedFields[paymentattempt.FieldMatchedAt]
+	return ok
+}
+
+// ResetMatchedAt resets all changes to the "matched_at" field.
+func (m *PaymentAttemptMutation) ResetMatchedAt() {
+	m.matched_at = nil
+	delete(m.clearedFields, paymentattempt.FieldMatchedAt)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *PaymentAttemptMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -13638,7 +13692,7 @@ func (m *PaymentAttemptMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentAttemptMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 19)
 	if m._order != nil {
 		fields = append(fields, paymentattempt.FieldOrderID)
 	}
@@ -13687,6 +13741,9 @@ func (m *PaymentAttemptMutation) Fields() []string {
 	if m.last_error != nil {
 		fields = append(fields, paymentattempt.FieldLastError)
 	}
+	if m.matched_at != nil {
+		fields = append(fields, paymentattempt.FieldMatchedAt)
+	}
 	if m.created_at != nil {
 		fields = append(fields, paymentattempt.FieldCreatedAt)
 	}
@@ -13733,6 +13790,8 @@ func (m *PaymentAttemptMutation) Field(name string) (ent.Value, bool) {
 		return m.Looks()
 	case paymentattempt.FieldLastError:
 		return m.LastError()
+	case paymentattempt.FieldMatchedAt:
+		return m.MatchedAt()
 	case paymentattempt.FieldCreatedAt:
 		return m.CreatedAt()
 	case paymentattempt.FieldUpdatedAt:
@@ -13778,6 +13837,8 @@ func (m *PaymentAttemptMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldLooks(ctx)
 	case paymentattempt.FieldLastError:
 		return m.OldLastError(ctx)
+	case paymentattempt.FieldMatchedAt:
+		return m.OldMatchedAt(ctx)
 	case paymentattempt.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case paymentattempt.FieldUpdatedAt:
@@ -13903,6 +13964,13 @@ func (m *PaymentAttemptMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLastError(v)
 		return nil
+	case paymentattempt.FieldMatchedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMatchedAt(v)
+		return nil
 	case paymentattempt.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -14004,6 +14072,9 @@ func (m *PaymentAttemptMutation) ClearedFields() []string {
 	if m.FieldCleared(paymentattempt.FieldLookAt) {
 		fields = append(fields, paymentattempt.FieldLookAt)
 	}
+	if m.FieldCleared(paymentattempt.FieldMatchedAt) {
+		fields = append(fields, paymentattempt.FieldMatchedAt)
+	}
 	return fields
 }
 
@@ -14035,6 +14106,9 @@ func (m *PaymentAttemptMutation) ClearField(name string) error {
 		return nil
 	case paymentattempt.FieldLookAt:
 		m.ClearLookAt()
+		return nil
+	case paymentattempt.FieldMatchedAt:
+		m.ClearMatchedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown PaymentAttempt nullable field %s", name)
@@ -14091,6 +14165,9 @@ func (m *PaymentAttemptMutation) ResetField(name string) error {
 		return nil
 	case paymentattempt.FieldLastError:
 		m.ResetLastError()
+		return nil
+	case paymentattempt.FieldMatchedAt:
+		m.ResetMatchedAt()
 		return nil
 	case paymentattempt.FieldCreatedAt:
 		m.ResetCreatedAt()
@@ -14174,6 +14251,1572 @@ func (m *PaymentAttemptMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown PaymentAttempt edge %s", name)
+}
+
+// PaymentDriftMutation represents an operation that mutates the PaymentDrift nodes in the graph.
+type PaymentDriftMutation struct {
+	config
+	op               Op
+	typ              string
+	id               *int64
+	gateway          *string
+	kind             *paymentdrift.Kind
+	subject          *string
+	scope            *string
+	order_id         *string
+	refund_id        *string
+	reference        *string
+	shop_minor       *int64
+	addshop_minor    *int64
+	gateway_minor    *int64
+	addgateway_minor *int64
+	currency         *string
+	settled          *bool
+	found_at         *time.Time
+	seen_at          *time.Time
+	clearedFields    map[string]struct{}
+	done             bool
+	oldValue         func(context.Context) (*PaymentDrift, error)
+	predicates       []predicate.PaymentDrift
+}
+
+var _ ent.Mutation = (*PaymentDriftMutation)(nil)
+
+// paymentdriftOption allows management of the mutation configuration using functional options.
+type paymentdriftOption func(*PaymentDriftMutation)
+
+// newPaymentDriftMutation creates new mutation for the PaymentDrift entity.
+func newPaymentDriftMutation(c config, op Op, opts ...paymentdriftOption) *PaymentDriftMutation {
+	m := &PaymentDriftMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePaymentDrift,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPaymentDriftID sets the ID field of the mutation.
+func withPaymentDriftID(id int64) paymentdriftOption {
+	return func(m *PaymentDriftMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PaymentDrift
+		)
+		m.oldValue = func(ctx context.Context) (*PaymentDrift, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PaymentDrift.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPaymentDrift sets the old PaymentDrift of the mutation.
+func withPaymentDrift(node *PaymentDrift) paymentdriftOption {
+	return func(m *PaymentDriftMutation) {
+		m.oldValue = func(context.Context) (*PaymentDrift, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PaymentDriftMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PaymentDriftMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PaymentDrift entities.
+func (m *PaymentDriftMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PaymentDriftMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PaymentDriftMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PaymentDrift.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetGateway sets the "gateway" field.
+func (m *PaymentDriftMutation) SetGateway(s string) {
+	m.gateway = &s
+}
+
+// Gateway returns the value of the "gateway" field in the mutation.
+func (m *PaymentDriftMutation) Gateway() (r string, exists bool) {
+	v := m.gateway
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGateway returns the old "gateway" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldGateway(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGateway is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGateway requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGateway: %w", err)
+	}
+	return oldValue.Gateway, nil
+}
+
+// ResetGateway resets all changes to the "gateway" field.
+func (m *PaymentDriftMutation) ResetGateway() {
+	m.gateway = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *PaymentDriftMutation) SetKind(pa paymentdrift.Kind) {
+	m.kind = &pa
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *PaymentDriftMutation) Kind() (r paymentdrift.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldKind(ctx context.Context) (v paymentdrift.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *PaymentDriftMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetSubject sets the "subject" field.
+func (m *PaymentDriftMutation) SetSubject(s string) {
+	m.subject = &s
+}
+
+// Subject returns the value of the "subject" field in the mutation.
+func (m *PaymentDriftMutation) Subject() (r string, exists bool) {
+	v := m.subject
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSubject returns the old "subject" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldSubject(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSubject is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSubject requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSubject: %w", err)
+	}
+	return oldValue.Subject, nil
+}
+
+// ResetSubject resets all changes to the "subject" field.
+func (m *PaymentDriftMutation) ResetSubject() {
+	m.subject = nil
+}
+
+// SetScope sets the "scope" field.
+func (m *PaymentDriftMutation) SetScope(s string) {
+	m.scope = &s
+}
+
+// Scope returns the value of the "scope" field in the mutation.
+func (m *PaymentDriftMutation) Scope() (r string, exists bool) {
+	v := m.scope
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldScope returns the old "scope" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldScope(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldScope is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldScope requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldScope: %w", err)
+	}
+	return oldValue.Scope, nil
+}
+
+// ResetScope resets all changes to the "scope" field.
+func (m *PaymentDriftMutation) ResetScope() {
+	m.scope = nil
+}
+
+// SetOrderID sets the "order_id" field.
+func (m *PaymentDriftMutation) SetOrderID(s string) {
+	m.order_id = &s
+}
+
+// OrderID returns the value of the "order_id" field in the mutation.
+func (m *PaymentDriftMutation) OrderID() (r string, exists bool) {
+	v := m.order_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrderID returns the old "order_id" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldOrderID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrderID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrderID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrderID: %w", err)
+	}
+	return oldValue.OrderID, nil
+}
+
+// ClearOrderID clears the value of the "order_id" field.
+func (m *PaymentDriftMutation) ClearOrderID() {
+	m.order_id = nil
+	m.clearedFields[paymentdrift.FieldOrderID] = struct{}{}
+}
+
+// OrderIDCleared returns if the "order_id" field was cleared in this mutation.
+func (m *PaymentDriftMutation) OrderIDCleared() bool {
+	_, ok := m.clearedFields[paymentdrift.FieldOrderID]
+	return ok
+}
+
+// ResetOrderID resets all changes to the "order_id" field.
+func (m *PaymentDriftMutation) ResetOrderID() {
+	m.order_id = nil
+	delete(m.clearedFields, paymentdrift.FieldOrderID)
+}
+
+// SetRefundID sets the "refund_id" field.
+func (m *PaymentDriftMutation) SetRefundID(s string) {
+	m.refund_id = &s
+}
+
+// RefundID returns the value of the "refund_id" field in the mutation.
+func (m *PaymentDriftMutation) RefundID() (r string, exists bool) {
+	v := m.refund_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRefundID returns the old "refund_id" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldRefundID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRefundID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRefundID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRefundID: %w", err)
+	}
+	return oldValue.RefundID, nil
+}
+
+// ClearRefundID clears the value of the "refund_id" field.
+func (m *PaymentDriftMutation) ClearRefundID() {
+	m.refund_id = nil
+	m.clearedFields[paymentdrift.FieldRefundID] = struct{}{}
+}
+
+// RefundIDCleared returns if the "refund_id" field was cleared in this mutation.
+func (m *PaymentDriftMutation) RefundIDCleared() bool {
+	_, ok := m.clearedFields[paymentdrift.FieldRefundID]
+	return ok
+}
+
+// ResetRefundID resets all changes to the "refund_id" field.
+func (m *PaymentDriftMutation) ResetRefundID() {
+	m.refund_id = nil
+	delete(m.clearedFields, paymentdrift.FieldRefundID)
+}
+
+// SetReference sets the "reference" field.
+func (m *PaymentDriftMutation) SetReference(s string) {
+	m.reference = &s
+}
+
+// Reference returns the value of the "reference" field in the mutation.
+func (m *PaymentDriftMutation) Reference() (r string, exists bool) {
+	v := m.reference
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReference returns the old "reference" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldReference(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReference is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReference requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReference: %w", err)
+	}
+	return oldValue.Reference, nil
+}
+
+// ResetReference resets all changes to the "reference" field.
+func (m *PaymentDriftMutation) ResetReference() {
+	m.reference = nil
+}
+
+// SetShopMinor sets the "shop_minor" field.
+func (m *PaymentDriftMutation) SetShopMinor(i int64) {
+	m.shop_minor = &i
+	m.addshop_minor = nil
+}
+
+// ShopMinor returns the value of the "shop_minor" field in the mutation.
+func (m *PaymentDriftMutation) ShopMinor() (r int64, exists bool) {
+	v := m.shop_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldShopMinor returns the old "shop_minor" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldShopMinor(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldShopMinor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldShopMinor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldShopMinor: %w", err)
+	}
+	return oldValue.ShopMinor, nil
+}
+
+// AddShopMinor adds i to the "shop_minor" field.
+func (m *PaymentDriftMutation) AddShopMinor(i int64) {
+	if m.addshop_minor != nil {
+		*m.addshop_minor += i
+	} else {
+		m.addshop_minor = &i
+	}
+}
+
+// AddedShopMinor returns the value that was added to the "shop_minor" field in this mutation.
+func (m *PaymentDriftMutation) AddedShopMinor() (r int64, exists bool) {
+	v := m.addshop_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetShopMinor resets all changes to the "shop_minor" field.
+func (m *PaymentDriftMutation) ResetShopMinor() {
+	m.shop_minor = nil
+	m.addshop_minor = nil
+}
+
+// SetGatewayMinor sets the "gateway_minor" field.
+func (m *PaymentDriftMutation) SetGatewayMinor(i int64) {
+	m.gateway_minor = &i
+	m.addgateway_minor = nil
+}
+
+// GatewayMinor returns the value of the "gateway_minor" field in the mutation.
+func (m *PaymentDriftMutation) GatewayMinor() (r int64, exists bool) {
+	v := m.gateway_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGatewayMinor returns the old "gateway_minor" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldGatewayMinor(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGatewayMinor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGatewayMinor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGatewayMinor: %w", err)
+	}
+	return oldValue.GatewayMinor, nil
+}
+
+// AddGatewayMinor adds i to the "gateway_minor" field.
+func (m *PaymentDriftMutation) AddGatewayMinor(i int64) {
+	if m.addgateway_minor != nil {
+		*m.addgateway_minor += i
+	} else {
+		m.addgateway_minor = &i
+	}
+}
+
+// AddedGatewayMinor returns the value that was added to the "gateway_minor" field in this mutation.
+func (m *PaymentDriftMutation) AddedGatewayMinor() (r int64, exists bool) {
+	v := m.addgateway_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetGatewayMinor resets all changes to the "gateway_minor" field.
+func (m *PaymentDriftMutation) ResetGatewayMinor() {
+	m.gateway_minor = nil
+	m.addgateway_minor = nil
+}
+
+// SetCurrency sets the "currency" field.
+func (m *PaymentDriftMutation) SetCurrency(s string) {
+	m.currency = &s
+}
+
+// Currency returns the value of the "currency" field in the mutation.
+func (m *PaymentDriftMutation) Currency() (r string, exists bool) {
+	v := m.currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCurrency returns the old "currency" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
+	}
+	return oldValue.Currency, nil
+}
+
+// ResetCurrency resets all changes to the "currency" field.
+func (m *PaymentDriftMutation) ResetCurrency() {
+	m.currency = nil
+}
+
+// SetSettled sets the "settled" field.
+func (m *PaymentDriftMutation) SetSettled(b bool) {
+	m.settled = &b
+}
+
+// Settled returns the value of the "settled" field in the mutation.
+func (m *PaymentDriftMutation) Settled() (r bool, exists bool) {
+	v := m.settled
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSettled returns the old "settled" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldSettled(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSettled is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSettled requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSettled: %w", err)
+	}
+	return oldValue.Settled, nil
+}
+
+// ResetSettled resets all changes to the "settled" field.
+func (m *PaymentDriftMutation) ResetSettled() {
+	m.settled = nil
+}
+
+// SetFoundAt sets the "found_at" field.
+func (m *PaymentDriftMutation) SetFoundAt(t time.Time) {
+	m.found_at = &t
+}
+
+// FoundAt returns the value of the "found_at" field in the mutation.
+func (m *PaymentDriftMutation) FoundAt() (r time.Time, exists bool) {
+	v := m.found_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFoundAt returns the old "found_at" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldFoundAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFoundAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFoundAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFoundAt: %w", err)
+	}
+	return oldValue.FoundAt, nil
+}
+
+// ResetFoundAt resets all changes to the "found_at" field.
+func (m *PaymentDriftMutation) ResetFoundAt() {
+	m.found_at = nil
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (m *PaymentDriftMutation) SetSeenAt(t time.Time) {
+	m.seen_at = &t
+}
+
+// SeenAt returns the value of the "seen_at" field in the mutation.
+func (m *PaymentDriftMutation) SeenAt() (r time.Time, exists bool) {
+	v := m.seen_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeenAt returns the old "seen_at" field's value of the PaymentDrift entity.
+// If the PaymentDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentDriftMutation) OldSeenAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeenAt: %w", err)
+	}
+	return oldValue.SeenAt, nil
+}
+
+// ResetSeenAt resets all changes to the "seen_at" field.
+func (m *PaymentDriftMutation) ResetSeenAt() {
+	m.seen_at = nil
+}
+
+// Where appends a list predicates to the PaymentDriftMutation builder.
+func (m *PaymentDriftMutation) Where(ps ...predicate.PaymentDrift) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PaymentDriftMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PaymentDriftMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PaymentDrift, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PaymentDriftMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PaymentDriftMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PaymentDrift).
+func (m *PaymentDriftMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PaymentDriftMutation) Fields() []string {
+	fields := make([]string, 0, 13)
+	if m.gateway != nil {
+		fields = append(fields, paymentdrift.FieldGateway)
+	}
+	if m.kind != nil {
+		fields = append(fields, paymentdrift.FieldKind)
+	}
+	if m.subject != nil {
+		fields = append(fields, paymentdrift.FieldSubject)
+	}
+	if m.scope != nil {
+		fields = append(fields, paymentdrift.FieldScope)
+	}
+	if m.order_id != nil {
+		fields = append(fields, paymentdrift.FieldOrderID)
+	}
+	if m.refund_id != nil {
+		fields = append(fields, paymentdrift.FieldRefundID)
+	}
+	if m.reference != nil {
+		fields = append(fields, paymentdrift.FieldReference)
+	}
+	if m.shop_minor != nil {
+		fields = append(fields, paymentdrift.FieldShopMinor)
+	}
+	if m.gateway_minor != nil {
+		fields = append(fields, paymentdrift.FieldGatewayMinor)
+	}
+	if m.currency != nil {
+		fields = append(fields, paymentdrift.FieldCurrency)
+	}
+	if m.settled != nil {
+		fields = append(fields, paymentdrift.FieldSettled)
+	}
+	if m.found_at != nil {
+		fields = append(fields, paymentdrift.FieldFoundAt)
+	}
+	if m.seen_at != nil {
+		fields = append(fields, paymentdrift.FieldSeenAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PaymentDriftMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case paymentdrift.FieldGateway:
+		return m.Gateway()
+	case paymentdrift.FieldKind:
+		return m.Kind()
+	case paymentdrift.FieldSubject:
+		return m.Subject()
+	case paymentdrift.FieldScope:
+		return m.Scope()
+	case paymentdrift.FieldOrderID:
+		return m.OrderID()
+	case paymentdrift.FieldRefundID:
+		return m.RefundID()
+	case paymentdrift.FieldReference:
+		return m.Reference()
+	case paymentdrift.FieldShopMinor:
+		return m.ShopMinor()
+	case paymentdrift.FieldGatewayMinor:
+		return m.GatewayMinor()
+	case paymentdrift.FieldCurrency:
+		return m.Currency()
+	case paymentdrift.FieldSettled:
+		return m.Settled()
+	case paymentdrift.FieldFoundAt:
+		return m.FoundAt()
+	case paymentdrift.FieldSeenAt:
+		return m.SeenAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PaymentDriftMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case paymentdrift.FieldGateway:
+		return m.OldGateway(ctx)
+	case paymentdrift.FieldKind:
+		return m.OldKind(ctx)
+	case paymentdrift.FieldSubject:
+		return m.OldSubject(ctx)
+	case paymentdrift.FieldScope:
+		return m.OldScope(ctx)
+	case paymentdrift.FieldOrderID:
+		return m.OldOrderID(ctx)
+	case paymentdrift.FieldRefundID:
+		return m.OldRefundID(ctx)
+	case paymentdrift.FieldReference:
+		return m.OldReference(ctx)
+	case paymentdrift.FieldShopMinor:
+		return m.OldShopMinor(ctx)
+	case paymentdrift.FieldGatewayMinor:
+		return m.OldGatewayMinor(ctx)
+	case paymentdrift.FieldCurrency:
+		return m.OldCurrency(ctx)
+	case paymentdrift.FieldSettled:
+		return m.OldSettled(ctx)
+	case paymentdrift.FieldFoundAt:
+		return m.OldFoundAt(ctx)
+	case paymentdrift.FieldSeenAt:
+		return m.OldSeenAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown PaymentDrift field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PaymentDriftMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case paymentdrift.FieldGateway:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGateway(v)
+		return nil
+	case paymentdrift.FieldKind:
+		v, ok := value.(paymentdrift.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case paymentdrift.FieldSubject:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSubject(v)
+		return nil
+	case paymentdrift.FieldScope:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetScope(v)
+		return nil
+	case paymentdrift.FieldOrderID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrderID(v)
+		return nil
+	case paymentdrift.FieldRefundID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRefundID(v)
+		return nil
+	case paymentdrift.FieldReference:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReference(v)
+		return nil
+	case paymentdrift.FieldShopMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetShopMinor(v)
+		return nil
+	case paymentdrift.FieldGatewayMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGatewayMinor(v)
+		return nil
+	case paymentdrift.FieldCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCurrency(v)
+		return nil
+	case paymentdrift.FieldSettled:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSettled(v)
+		return nil
+	case paymentdrift.FieldFoundAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFoundAt(v)
+		return nil
+	case paymentdrift.FieldSeenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeenAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PaymentDrift field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PaymentDriftMutation) AddedFields() []string {
+	var fields []string
+	if m.addshop_minor != nil {
+		fields = append(fields, paymentdrift.FieldShopMinor)
+	}
+	if m.addgateway_minor != nil {
+		fields = append(fields, paymentdrift.FieldGatewayMinor)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PaymentDriftMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case paymentdrift.FieldShopMinor:
+		return m.AddedShopMinor()
+	case paymentdrift.FieldGatewayMinor:
+		return m.AddedGatewayMinor()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PaymentDriftMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case paymentdrift.FieldShopMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddShopMinor(v)
+		return nil
+	case paymentdrift.FieldGatewayMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddGatewayMinor(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PaymentDrift numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PaymentDriftMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(paymentdrift.FieldOrderID) {
+		fields = append(fields, paymentdrift.FieldOrderID)
+	}
+	if m.FieldCleared(paymentdrift.FieldRefundID) {
+		fields = append(fields, paymentdrift.FieldRefundID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PaymentDriftMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PaymentDriftMutation) ClearField(name string) error {
+	switch name {
+	case paymentdrift.FieldOrderID:
+		m.ClearOrderID()
+		return nil
+	case paymentdrift.FieldRefundID:
+		m.ClearRefundID()
+		return nil
+	}
+	return fmt.Errorf("unknown PaymentDrift nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PaymentDriftMutation) ResetField(name string) error {
+	switch name {
+	case paymentdrift.FieldGateway:
+		m.ResetGateway()
+		return nil
+	case paymentdrift.FieldKind:
+		m.ResetKind()
+		return nil
+	case paymentdrift.FieldSubject:
+		m.ResetSubject()
+		return nil
+	case paymentdrift.FieldScope:
+		m.ResetScope()
+		return nil
+	case paymentdrift.FieldOrderID:
+		m.ResetOrderID()
+		return nil
+	case paymentdrift.FieldRefundID:
+		m.ResetRefundID()
+		return nil
+	case paymentdrift.FieldReference:
+		m.ResetReference()
+		return nil
+	case paymentdrift.FieldShopMinor:
+		m.ResetShopMinor()
+		return nil
+	case paymentdrift.FieldGatewayMinor:
+		m.ResetGatewayMinor()
+		return nil
+	case paymentdrift.FieldCurrency:
+		m.ResetCurrency()
+		return nil
+	case paymentdrift.FieldSettled:
+		m.ResetSettled()
+		return nil
+	case paymentdrift.FieldFoundAt:
+		m.ResetFoundAt()
+		return nil
+	case paymentdrift.FieldSeenAt:
+		m.ResetSeenAt()
+		return nil
+	}
+	return fmt.Errorf("unknown PaymentDrift field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PaymentDriftMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PaymentDriftMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PaymentDriftMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PaymentDriftMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PaymentDriftMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PaymentDriftMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PaymentDriftMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown PaymentDrift unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PaymentDriftMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown PaymentDrift edge %s", name)
+}
+
+// PaymentReconciliationMutation represents an operation that mutates the PaymentReconciliation nodes in the graph.
+type PaymentReconciliationMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *string
+	day           *time.Time
+	phase         *int
+	addphase      *int
+	position      *string
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*PaymentReconciliation, error)
+	predicates    []predicate.PaymentReconciliation
+}
+
+var _ ent.Mutation = (*PaymentReconciliationMutation)(nil)
+
+// paymentreconciliationOption allows management of the mutation configuration using functional options.
+type paymentreconciliationOption func(*PaymentReconciliationMutation)
+
+// newPaymentReconciliationMutation creates new mutation for the PaymentReconciliation entity.
+func newPaymentReconciliationMutation(c config, op Op, opts ...paymentreconciliationOption) *PaymentReconciliationMutation {
+	m := &PaymentReconciliationMutation{
+		config:        c,
+		op:            op,
+		typ:           TypePaymentReconciliation,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withPaymentReconciliationID sets the ID field of the mutation.
+func withPaymentReconciliationID(id string) paymentreconciliationOption {
+	return func(m *PaymentReconciliationMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *PaymentReconciliation
+		)
+		m.oldValue = func(ctx context.Context) (*PaymentReconciliation, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().PaymentReconciliation.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withPaymentReconciliation sets the old PaymentReconciliation of the mutation.
+func withPaymentReconciliation(node *PaymentReconciliation) paymentreconciliationOption {
+	return func(m *PaymentReconciliationMutation) {
+		m.oldValue = func(context.Context) (*PaymentReconciliation, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m PaymentReconciliationMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m PaymentReconciliationMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of PaymentReconciliation entities.
+func (m *PaymentReconciliationMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *PaymentReconciliationMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *PaymentReconciliationMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().PaymentReconciliation.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetDay sets the "day" field.
+func (m *PaymentReconciliationMutation) SetDay(t time.Time) {
+	m.day = &t
+}
+
+// Day returns the value of the "day" field in the mutation.
+func (m *PaymentReconciliationMutation) Day() (r time.Time, exists bool) {
+	v := m.day
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDay returns the old "day" field's value of the PaymentReconciliation entity.
+// If the PaymentReconciliation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentReconciliationMutation) OldDay(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDay is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDay requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDay: %w", err)
+	}
+	return oldValue.Day, nil
+}
+
+// ResetDay resets all changes to the "day" field.
+func (m *PaymentReconciliationMutation) ResetDay() {
+	m.day = nil
+}
+
+// SetPhase sets the "phase" field.
+func (m *PaymentReconciliationMutation) SetPhase(i int) {
+	m.phase = &i
+	m.addphase = nil
+}
+
+// Phase returns the value of the "phase" field in the mutation.
+func (m *PaymentReconciliationMutation) Phase() (r int, exists bool) {
+	v := m.phase
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPhase returns the old "phase" field's value of the PaymentReconciliation entity.
+// If the PaymentReconciliation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentReconciliationMutation) OldPhase(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPhase is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPhase requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPhase: %w", err)
+	}
+	return oldValue.Phase, nil
+}
+
+// AddPhase adds i to the "phase" field.
+func (m *PaymentReconciliationMutation) AddPhase(i int) {
+	if m.addphase != nil {
+		*m.addphase += i
+	} else {
+		m.addphase = &i
+	}
+}
+
+// AddedPhase returns the value that was added to the "phase" field in this mutation.
+func (m *PaymentReconciliationMutation) AddedPhase() (r int, exists bool) {
+	v := m.addphase
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPhase resets all changes to the "phase" field.
+func (m *PaymentReconciliationMutation) ResetPhase() {
+	m.phase = nil
+	m.addphase = nil
+}
+
+// SetPosition sets the "position" field.
+func (m *PaymentReconciliationMutation) SetPosition(s string) {
+	m.position = &s
+}
+
+// Position returns the value of the "position" field in the mutation.
+func (m *PaymentReconciliationMutation) Position() (r string, exists bool) {
+	v := m.position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPosition returns the old "position" field's value of the PaymentReconciliation entity.
+// If the PaymentReconciliation object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentReconciliationMutation) OldPosition(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPosition: %w", err)
+	}
+	return oldValue.Position, nil
+}
+
+// ResetPosition resets all changes to the "position" field.
+func (m *PaymentReconciliationMutation) ResetPosition() {
+	m.position = nil
+}
+
+// Where appends a list predicates to the PaymentReconciliationMutation builder.
+func (m *PaymentReconciliationMutation) Where(ps ...predicate.PaymentReconciliation) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the PaymentReconciliationMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *PaymentReconciliationMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.PaymentReconciliation, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *PaymentReconciliationMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *PaymentReconciliationMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (PaymentReconciliation).
+func (m *PaymentReconciliationMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *PaymentReconciliationMutation) Fields() []string {
+	fields := make([]string, 0, 3)
+	if m.day != nil {
+		fields = append(fields, paymentreconciliation.FieldDay)
+	}
+	if m.phase != nil {
+		fields = append(fields, paymentreconciliation.FieldPhase)
+	}
+	if m.position != nil {
+		fields = append(fields, paymentreconciliation.FieldPosition)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *PaymentReconciliationMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case paymentreconciliation.FieldDay:
+		return m.Day()
+	case paymentreconciliation.FieldPhase:
+		return m.Phase()
+	case paymentreconciliation.FieldPosition:
+		return m.Position()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *PaymentReconciliationMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case paymentreconciliation.FieldDay:
+		return m.OldDay(ctx)
+	case paymentreconciliation.FieldPhase:
+		return m.OldPhase(ctx)
+	case paymentreconciliation.FieldPosition:
+		return m.OldPosition(ctx)
+	}
+	return nil, fmt.Errorf("unknown PaymentReconciliation field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PaymentReconciliationMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case paymentreconciliation.FieldDay:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDay(v)
+		return nil
+	case paymentreconciliation.FieldPhase:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPhase(v)
+		return nil
+	case paymentreconciliation.FieldPosition:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PaymentReconciliation field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *PaymentReconciliationMutation) AddedFields() []string {
+	var fields []string
+	if m.addphase != nil {
+		fields = append(fields, paymentreconciliation.FieldPhase)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *PaymentReconciliationMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case paymentreconciliation.FieldPhase:
+		return m.AddedPhase()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *PaymentReconciliationMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case paymentreconciliation.FieldPhase:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPhase(v)
+		return nil
+	}
+	return fmt.Errorf("unknown PaymentReconciliation numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *PaymentReconciliationMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *PaymentReconciliationMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *PaymentReconciliationMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown PaymentReconciliation nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *PaymentReconciliationMutation) ResetField(name string) error {
+	switch name {
+	case paymentreconciliation.FieldDay:
+		m.ResetDay()
+		return nil
+	case paymentreconciliation.FieldPhase:
+		m.ResetPhase()
+		return nil
+	case paymentreconciliation.FieldPosition:
+		m.ResetPosition()
+		return nil
+	}
+	return fmt.Errorf("unknown PaymentReconciliation field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *PaymentReconciliationMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *PaymentReconciliationMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *PaymentReconciliationMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *PaymentReconciliationMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *PaymentReconciliationMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *PaymentReconciliationMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *PaymentReconciliationMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown PaymentReconciliation unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *PaymentReconciliationMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown PaymentReconciliation edge %s", name)
 }
 
 // ProcessedEventMutation represents an operation that mutates the ProcessedEvent nodes in the graph.
@@ -15928,6 +17571,7 @@ type RefundMutation struct {
 	looks           *int
 	addlooks        *int
 	last_error      *string
+	matched_at      *time.Time
 	created_at      *time.Time
 	updated_at      *time.Time
 	clearedFields   map[string]struct{}
@@ -16628,6 +18272,55 @@ func (m *RefundMutation) ResetLastError() {
 	m.last_error = nil
 }
 
+// SetMatchedAt sets the "matched_at" field.
+func (m *RefundMutation) SetMatchedAt(t time.Time) {
+	m.matched_at = &t
+}
+
+// MatchedAt returns the value of the "matched_at" field in the mutation.
+func (m *RefundMutation) MatchedAt() (r time.Time, exists bool) {
+	v := m.matched_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMatchedAt returns the old "matched_at" field's value of the Refund entity.
+// If the Refund object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundMutation) OldMatchedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMatchedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMatchedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMatchedAt: %w", err)
+	}
+	return oldValue.MatchedAt, nil
+}
+
+// ClearMatchedAt clears the value of the "matched_at" field.
+func (m *RefundMutation) ClearMatchedAt() {
+	m.matched_at = nil
+	m.clearedFields[refund.FieldMatchedAt] = struct{}{}
+}
+
+// MatchedAtCleared returns if the "matched_at" field was cleared in this mutation.
+func (m *RefundMutation) MatchedAtCleared() bool {
+	_, ok := m.clearedFields[refund.FieldMatchedAt]
+	return ok
+}
+
+// ResetMatchedAt resets all changes to the "matched_at" field.
+func (m *RefundMutation) ResetMatchedAt() {
+	m.matched_at = nil
+	delete(m.clearedFields, refund.FieldMatchedAt)
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *RefundMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -16815,7 +18508,7 @@ func (m *RefundMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RefundMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 17)
 	if m._order != nil {
 		fields = append(fields, refund.FieldOrderID)
 	}
@@ -16857,6 +18550,9 @@ func (m *RefundMutation) Fields() []string {
 	}
 	if m.last_error != nil {
 		fields = append(fields, refund.FieldLastError)
+	}
+	if m.matched_at != nil {
+		fields = append(fields, refund.FieldMatchedAt)
 	}
 	if m.created_at != nil {
 		fields = append(fields, refund.FieldCreatedAt)
@@ -16900,6 +18596,8 @@ func (m *RefundMutation) Field(name string) (ent.Value, bool) {
 		return m.Looks()
 	case refund.FieldLastError:
 		return m.LastError()
+	case refund.FieldMatchedAt:
+		return m.MatchedAt()
 	case refund.FieldCreatedAt:
 		return m.CreatedAt()
 	case refund.FieldUpdatedAt:
@@ -16941,6 +18639,8 @@ func (m *RefundMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldLooks(ctx)
 	case refund.FieldLastError:
 		return m.OldLastError(ctx)
+	case refund.FieldMatchedAt:
+		return m.OldMatchedAt(ctx)
 	case refund.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case refund.FieldUpdatedAt:
@@ -17052,6 +18752,13 @@ func (m *RefundMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetLastError(v)
 		return nil
+	case refund.FieldMatchedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMatchedAt(v)
+		return nil
 	case refund.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -17132,6 +18839,9 @@ func (m *RefundMutation) ClearedFields() []string {
 	if m.FieldCleared(refund.FieldLookAt) {
 		fields = append(fields, refund.FieldLookAt)
 	}
+	if m.FieldCleared(refund.FieldMatchedAt) {
+		fields = append(fields, refund.FieldMatchedAt)
+	}
 	return fields
 }
 
@@ -17154,6 +18864,9 @@ func (m *RefundMutation) ClearField(name string) error {
 		return nil
 	case refund.FieldLookAt:
 		m.ClearLookAt()
+		return nil
+	case refund.FieldMatchedAt:
+		m.ClearMatchedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Refund nullable field %s", name)
@@ -17204,6 +18917,9 @@ func (m *RefundMutation) ResetField(name string) error {
 		return nil
 	case refund.FieldLastError:
 		m.ResetLastError()
+		return nil
+	case refund.FieldMatchedAt:
+		m.ResetMatchedAt()
 		return nil
 	case refund.FieldCreatedAt:
 		m.ResetCreatedAt()

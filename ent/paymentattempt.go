@@ -50,6 +50,8 @@ type PaymentAttempt struct {
 	Looks int `json:"looks,omitempty"`
 	// Why the last of these looks has not ended it.
 	LastError string `json:"last_error,omitempty"`
+	// MatchedAt holds the value of the "matched_at" field.
+	MatchedAt *time.Time `json:"matched_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
@@ -89,7 +91,7 @@ func (*PaymentAttempt) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case paymentattempt.FieldID, paymentattempt.FieldOrderID, paymentattempt.FieldOpenOrderID, paymentattempt.FieldUserID, paymentattempt.FieldGateway, paymentattempt.FieldStatus, paymentattempt.FieldCurrency, paymentattempt.FieldReference, paymentattempt.FieldReason, paymentattempt.FieldClientSecret, paymentattempt.FieldRedirectURL, paymentattempt.FieldLastError:
 			values[i] = new(sql.NullString)
-		case paymentattempt.FieldCreditedAt, paymentattempt.FieldLookAt, paymentattempt.FieldCreatedAt, paymentattempt.FieldUpdatedAt:
+		case paymentattempt.FieldCreditedAt, paymentattempt.FieldLookAt, paymentattempt.FieldMatchedAt, paymentattempt.FieldCreatedAt, paymentattempt.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -214,6 +216,13 @@ func (_m *PaymentAttempt) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.LastError = value.String
 			}
+		case paymentattempt.FieldMatchedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field matched_at", values[i])
+			} else if value.Valid {
+				_m.MatchedAt = new(time.Time)
+				*_m.MatchedAt = value.Time
+			}
 		case paymentattempt.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
@@ -324,6 +333,11 @@ func (_m *PaymentAttempt) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("last_error=")
 	builder.WriteString(_m.LastError)
+	builder.WriteString(", ")
+	if v := _m.MatchedAt; v != nil {
+		builder.WriteString("matched_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

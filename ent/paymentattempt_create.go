@@ -213,6 +213,20 @@ func (_c *PaymentAttemptCreate) SetNillableLastError(v *string) *PaymentAttemptC
 	return _c
 }
 
+// SetMatchedAt sets the "matched_at" field.
+func (_c *PaymentAttemptCreate) SetMatchedAt(v time.Time) *PaymentAttemptCreate {
+	_c.mutation.SetMatchedAt(v)
+	return _c
+}
+
+// SetNillableMatchedAt sets the "matched_at" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableMatchedAt(v *time.Time) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetMatchedAt(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *PaymentAttemptCreate) SetCreatedAt(v time.Time) *PaymentAttemptCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -523,6 +537,10 @@ func (_c *PaymentAttemptCreate) createSpec() (*PaymentAttempt, *sqlgraph.CreateS
 	if value, ok := _c.mutation.LastError(); ok {
 		_spec.SetField(paymentattempt.FieldLastError, field.TypeString, value)
 		_node.LastError = value
+	}
+	if value, ok := _c.mutation.MatchedAt(); ok {
+		_spec.SetField(paymentattempt.FieldMatchedAt, field.TypeTime, value)
+		_node.MatchedAt = &value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(paymentattempt.FieldCreatedAt, field.TypeTime, value)

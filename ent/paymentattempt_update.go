@@ -193,6 +193,26 @@ func (_u *PaymentAttemptUpdate) SetNillableLastError(v *string) *PaymentAttemptU
 	return _u
 }
 
+// SetMatchedAt sets the "matched_at" field.
+func (_u *PaymentAttemptUpdate) SetMatchedAt(v time.Time) *PaymentAttemptUpdate {
+	_u.mutation.SetMatchedAt(v)
+	return _u
+}
+
+// SetNillableMatchedAt sets the "matched_at" field if the given value is not nil.
+func (_u *PaymentAttemptUpdate) SetNillableMatchedAt(v *time.Time) *PaymentAttemptUpdate {
+	if v != nil {
+		_u.SetMatchedAt(*v)
+	}
+	return _u
+}
+
+// ClearMatchedAt clears the value of the "matched_at" field.
+func (_u *PaymentAttemptUpdate) ClearMatchedAt() *PaymentAttemptUpdate {
+	_u.mutation.ClearMatchedAt()
+	return _u
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *PaymentAttemptUpdate) SetUpdatedAt(v time.Time) *PaymentAttemptUpdate {
 	_u.mutation.SetUpdatedAt(v)
@@ -343,6 +363,12 @@ func (_u *PaymentAttemptUpdate) sqlSave(ctx context.Context) (_node int, err err
 	}
 	if value, ok := _u.mutation.LastError(); ok {
 		_spec.SetField(paymentattempt.FieldLastError, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.MatchedAt(); ok {
+		_spec.SetField(paymentattempt.FieldMatchedAt, field.TypeTime, value)
+	}
+	if _u.mutation.MatchedAtCleared() {
+		_spec.ClearField(paymentattempt.FieldMatchedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(paymentattempt.FieldUpdatedAt, field.TypeTime, value)
@@ -532,6 +558,26 @@ func (_u *PaymentAttemptUpdateOne) SetNillableLastError(v *string) *PaymentAttem
 	return _u
 }
 
+// SetMatchedAt sets the "matched_at" field.
+func (_u *PaymentAttemptUpdateOne) SetMatchedAt(v time.Time) *PaymentAttemptUpdateOne {
+	_u.mutation.SetMatchedAt(v)
+	return _u
+}
+
+// SetNillableMatchedAt sets the "matched_at" field if the given value is not nil.
+func (_u *PaymentAttemptUpdateOne) SetNillableMatchedAt(v *time.Time) *PaymentAttemptUpdateOne {
+	if v != nil {
+		_u.SetMatchedAt(*v)
+	}
+	return _u
+}
+
+// ClearMatchedAt clears the value of the "matched_at" field.
+func (_u *PaymentAttemptUpdateOne) ClearMatchedAt() *PaymentAttemptUpdateOne {
+	_u.mutation.ClearMatchedAt()
+	return _u
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *PaymentAttemptUpdateOne) SetUpdatedAt(v time.Time) *PaymentAttemptUpdateOne {
 	_u.mutation.SetUpdatedAt(v)
@@ -712,6 +758,12 @@ func (_u *PaymentAttemptUpdateOne) sqlSave(ctx context.Context) (_node *PaymentA
 	}
 	if value, ok := _u.mutation.LastError(); ok {
 		_spec.SetField(paymentattempt.FieldLastError, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.MatchedAt(); ok {
+		_spec.SetField(paymentattempt.FieldMatchedAt, field.TypeTime, value)
+	}
+	if _u.mutation.MatchedAtCleared() {
+		_spec.ClearField(paymentattempt.FieldMatchedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(paymentattempt.FieldUpdatedAt, field.TypeTime, value)

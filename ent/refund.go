@@ -46,6 +46,8 @@ type Refund struct {
 	Looks int `json:"looks,omitempty"`
 	// Why the last of these attempts failed.
 	LastError string `json:"last_error,omitempty"`
+	// MatchedAt holds the value of the "matched_at" field.
+	MatchedAt *time.Time `json:"matched_at,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// UpdatedAt holds the value of the "updated_at" field.
@@ -98,7 +100,7 @@ func (*Refund) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case refund.FieldID, refund.FieldOrderID, refund.FieldMethod, refund.FieldStatus, refund.FieldCurrency, refund.FieldAttemptID, refund.FieldReason, refund.FieldAdministrator, refund.FieldFailureReason, refund.FieldLastError:
 			values[i] = new(sql.NullString)
-		case refund.FieldRestockedAt, refund.FieldLookAt, refund.FieldCreatedAt, refund.FieldUpdatedAt:
+		case refund.FieldRestockedAt, refund.FieldLookAt, refund.FieldMatchedAt, refund.FieldCreatedAt, refund.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -208,6 +210,13 @@ func (_m *Refund) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.LastError = value.String
 			}
+		case refund.FieldMatchedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field matched_at", values[i])
+			} else if value.Valid {
+				_m.MatchedAt = new(time.Time)
+				*_m.MatchedAt = value.Time
+			}
 		case refund.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field created_at", values[i])
@@ -313,6 +322,11 @@ func (_m *Refund) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("last_error=")
 	builder.WriteString(_m.LastError)
+	builder.WriteString(", ")
+	if v := _m.MatchedAt; v != nil {
+		builder.WriteString("matched_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -154,6 +154,20 @@ func (_c *RefundCreate) SetNillableLastError(v *string) *RefundCreate {
 	return _c
 }
 
+// SetMatchedAt sets the "matched_at" field.
+func (_c *RefundCreate) SetMatchedAt(v time.Time) *RefundCreate {
+	_c.mutation.SetMatchedAt(v)
+	return _c
+}
+
+// SetNillableMatchedAt sets the "matched_at" field if the given value is not nil.
+func (_c *RefundCreate) SetNillableMatchedAt(v *time.Time) *RefundCreate {
+	if v != nil {
+		_c.SetMatchedAt(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *RefundCreate) SetCreatedAt(v time.Time) *RefundCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -455,6 +469,10 @@ func (_c *RefundCreate) createSpec() (*Refund, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.LastError(); ok {
 		_spec.SetField(refund.FieldLastError, field.TypeString, value)
 		_node.LastError = value
+	}
+	if value, ok := _c.mutation.MatchedAt(); ok {
+		_spec.SetField(refund.FieldMatchedAt, field.TypeTime, value)
+		_node.MatchedAt = &value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(refund.FieldCreatedAt, field.TypeTime, value)

@@ -132,6 +132,26 @@ func (_u *RefundUpdate) SetNillableLastError(v *string) *RefundUpdate {
 	return _u
 }
 
+// SetMatchedAt sets the "matched_at" field.
+func (_u *RefundUpdate) SetMatchedAt(v time.Time) *RefundUpdate {
+	_u.mutation.SetMatchedAt(v)
+	return _u
+}
+
+// SetNillableMatchedAt sets the "matched_at" field if the given value is not nil.
+func (_u *RefundUpdate) SetNillableMatchedAt(v *time.Time) *RefundUpdate {
+	if v != nil {
+		_u.SetMatchedAt(*v)
+	}
+	return _u
+}
+
+// ClearMatchedAt clears the value of the "matched_at" field.
+func (_u *RefundUpdate) ClearMatchedAt() *RefundUpdate {
+	_u.mutation.ClearMatchedAt()
+	return _u
+}
+
 // SetUpdatedAt sets the "updated_at" field.
 func (_u *RefundUpdate) SetUpdatedAt(v time.Time) *RefundUpdate {
 	_u.mutation.SetUpdatedAt(v)
@@ -283,6 +303,12 @@ func (_u *RefundUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.LastError(); ok {
 		_spec.SetField(refund.FieldLastError, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.MatchedAt(); ok {
+		_spec.SetField(refund.FieldMatchedAt, field.TypeTime, value)
+	}
+	if _u.mutation.MatchedAtCleared() {
+		_spec.ClearField(refund.FieldMatchedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(refund.FieldUpdatedAt, field.TypeTime, value)
@@ -452,6 +478,26 @@ func (_u *RefundUpdateOne) SetNillableLastError(v *string) *RefundUpdateOne {
 	if v != nil {
 		_u.SetLastError(*v)
 	}
+	return _u
+}
+
+// SetMatchedAt sets the "matched_at" field.
+func (_u *RefundUpdateOne) SetMatchedAt(v time.Time) *RefundUpdateOne {
+	_u.mutation.SetMatchedAt(v)
+	return _u
+}
+
+// SetNillableMatchedAt sets the "matched_at" field if the given value is not nil.
+func (_u *RefundUpdateOne) SetNillableMatchedAt(v *time.Time) *RefundUpdateOne {
+	if v != nil {
+		_u.SetMatchedAt(*v)
+	}
+	return _u
+}
+
+// ClearMatchedAt clears the value of the "matched_at" field.
+func (_u *RefundUpdateOne) ClearMatchedAt() *RefundUpdateOne {
+	_u.mutation.ClearMatchedAt()
 	return _u
 }
 
@@ -636,6 +682,12 @@ func (_u *RefundUpdateOne) sqlSave(ctx context.Context) (_node *Refund, err erro
 	}
 	if value, ok := _u.mutation.LastError(); ok {
 		_spec.SetField(refund.FieldLastError, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.MatchedAt(); ok {
+		_spec.SetField(refund.FieldMatchedAt, field.TypeTime, value)
+	}
+	if _u.mutation.MatchedAtCleared() {
+		_spec.ClearField(refund.FieldMatchedAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(refund.FieldUpdatedAt, field.TypeTime, value)

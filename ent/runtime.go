@@ -19,6 +19,8 @@ import (
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
+	"holdfast/ent/paymentdrift"
+	"holdfast/ent/paymentreconciliation"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
 	"holdfast/ent/refund"
@@ -796,11 +798,11 @@ func init() {
 	// paymentattempt.LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
 	paymentattempt.LastErrorValidator = paymentattemptDescLastError.Validators[0].(func(string) error)
 	// paymentattemptDescCreatedAt is the schema descriptor for created_at field.
-	paymentattemptDescCreatedAt := paymentattemptFields[17].Descriptor()
+	paymentattemptDescCreatedAt := paymentattemptFields[18].Descriptor()
 	// paymentattempt.DefaultCreatedAt holds the default value on creation for the created_at field.
 	paymentattempt.DefaultCreatedAt = paymentattemptDescCreatedAt.Default.(func() time.Time)
 	// paymentattemptDescUpdatedAt is the schema descriptor for updated_at field.
-	paymentattemptDescUpdatedAt := paymentattemptFields[18].Descriptor()
+	paymentattemptDescUpdatedAt := paymentattemptFields[19].Descriptor()
 	// paymentattempt.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	paymentattempt.DefaultUpdatedAt = paymentattemptDescUpdatedAt.Default.(func() time.Time)
 	// paymentattemptDescID is the schema descriptor for id field.
@@ -808,6 +810,100 @@ func init() {
 	// paymentattempt.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	paymentattempt.IDValidator = func() func(string) error {
 		validators := paymentattemptDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	paymentdriftFields := schema.PaymentDrift{}.Fields()
+	_ = paymentdriftFields
+	// paymentdriftDescGateway is the schema descriptor for gateway field.
+	paymentdriftDescGateway := paymentdriftFields[1].Descriptor()
+	// paymentdrift.GatewayValidator is a validator for the "gateway" field. It is called by the builders before save.
+	paymentdrift.GatewayValidator = paymentdriftDescGateway.Validators[0].(func(string) error)
+	// paymentdriftDescSubject is the schema descriptor for subject field.
+	paymentdriftDescSubject := paymentdriftFields[3].Descriptor()
+	// paymentdrift.SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
+	paymentdrift.SubjectValidator = paymentdriftDescSubject.Validators[0].(func(string) error)
+	// paymentdriftDescScope is the schema descriptor for scope field.
+	paymentdriftDescScope := paymentdriftFields[4].Descriptor()
+	// paymentdrift.ScopeValidator is a validator for the "scope" field. It is called by the builders before save.
+	paymentdrift.ScopeValidator = paymentdriftDescScope.Validators[0].(func(string) error)
+	// paymentdriftDescOrderID is the schema descriptor for order_id field.
+	paymentdriftDescOrderID := paymentdriftFields[5].Descriptor()
+	// paymentdrift.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
+	paymentdrift.OrderIDValidator = paymentdriftDescOrderID.Validators[0].(func(string) error)
+	// paymentdriftDescRefundID is the schema descriptor for refund_id field.
+	paymentdriftDescRefundID := paymentdriftFields[6].Descriptor()
+	// paymentdrift.RefundIDValidator is a validator for the "refund_id" field. It is called by the builders before save.
+	paymentdrift.RefundIDValidator = paymentdriftDescRefundID.Validators[0].(func(string) error)
+	// paymentdriftDescReference is the schema descriptor for reference field.
+	paymentdriftDescReference := paymentdriftFields[7].Descriptor()
+	// paymentdrift.DefaultReference holds the default value on creation for the reference field.
+	paymentdrift.DefaultReference = paymentdriftDescReference.Default.(string)
+	// paymentdrift.ReferenceValidator is a validator for the "reference" field. It is called by the builders before save.
+	paymentdrift.ReferenceValidator = paymentdriftDescReference.Validators[0].(func(string) error)
+	// paymentdriftDescCurrency is the schema descriptor for currency field.
+	paymentdriftDescCurrency := paymentdriftFields[10].Descriptor()
+	// paymentdrift.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
+	paymentdrift.CurrencyValidator = func() func(string) error {
+		validators := paymentdriftDescCurrency.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(currency string) error {
+			for _, fn := range fns {
+				if err := fn(currency); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// paymentdriftDescSettled is the schema descriptor for settled field.
+	paymentdriftDescSettled := paymentdriftFields[11].Descriptor()
+	// paymentdrift.DefaultSettled holds the default value on creation for the settled field.
+	paymentdrift.DefaultSettled = paymentdriftDescSettled.Default.(bool)
+	// paymentdriftDescFoundAt is the schema descriptor for found_at field.
+	paymentdriftDescFoundAt := paymentdriftFields[12].Descriptor()
+	// paymentdrift.DefaultFoundAt holds the default value on creation for the found_at field.
+	paymentdrift.DefaultFoundAt = paymentdriftDescFoundAt.Default.(func() time.Time)
+	// paymentdriftDescSeenAt is the schema descriptor for seen_at field.
+	paymentdriftDescSeenAt := paymentdriftFields[13].Descriptor()
+	// paymentdrift.DefaultSeenAt holds the default value on creation for the seen_at field.
+	paymentdrift.DefaultSeenAt = paymentdriftDescSeenAt.Default.(func() time.Time)
+	paymentreconciliationFields := schema.PaymentReconciliation{}.Fields()
+	_ = paymentreconciliationFields
+	// paymentreconciliationDescDay is the schema descriptor for day field.
+	paymentreconciliationDescDay := paymentreconciliationFields[1].Descriptor()
+	// paymentreconciliation.DefaultDay holds the default value on creation for the day field.
+	paymentreconciliation.DefaultDay = paymentreconciliationDescDay.Default.(func() time.Time)
+	// paymentreconciliationDescPhase is the schema descriptor for phase field.
+	paymentreconciliationDescPhase := paymentreconciliationFields[2].Descriptor()
+	// paymentreconciliation.DefaultPhase holds the default value on creation for the phase field.
+	paymentreconciliation.DefaultPhase = paymentreconciliationDescPhase.Default.(int)
+	// paymentreconciliation.PhaseValidator is a validator for the "phase" field. It is called by the builders before save.
+	paymentreconciliation.PhaseValidator = paymentreconciliationDescPhase.Validators[0].(func(int) error)
+	// paymentreconciliationDescPosition is the schema descriptor for position field.
+	paymentreconciliationDescPosition := paymentreconciliationFields[3].Descriptor()
+	// paymentreconciliation.DefaultPosition holds the default value on creation for the position field.
+	paymentreconciliation.DefaultPosition = paymentreconciliationDescPosition.Default.(string)
+	// paymentreconciliation.PositionValidator is a validator for the "position" field. It is called by the builders before save.
+	paymentreconciliation.PositionValidator = paymentreconciliationDescPosition.Validators[0].(func(string) error)
+	// paymentreconciliationDescID is the schema descriptor for id field.
+	paymentreconciliationDescID := paymentreconciliationFields[0].Descriptor()
+	// paymentreconciliation.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	paymentreconciliation.IDValidator = func() func(string) error {
+		validators := paymentreconciliationDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),
@@ -1034,11 +1130,11 @@ func init() {
 	// refund.LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
 	refund.LastErrorValidator = refundDescLastError.Validators[0].(func(string) error)
 	// refundDescCreatedAt is the schema descriptor for created_at field.
-	refundDescCreatedAt := refundFields[15].Descriptor()
+	refundDescCreatedAt := refundFields[16].Descriptor()
 	// refund.DefaultCreatedAt holds the default value on creation for the created_at field.
 	refund.DefaultCreatedAt = refundDescCreatedAt.Default.(func() time.Time)
 	// refundDescUpdatedAt is the schema descriptor for updated_at field.
-	refundDescUpdatedAt := refundFields[16].Descriptor()
+	refundDescUpdatedAt := refundFields[17].Descriptor()
 	// refund.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	refund.DefaultUpdatedAt = refundDescUpdatedAt.Default.(func() time.Time)
 	// refundDescID is the schema descriptor for id field.

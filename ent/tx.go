@@ -46,6 +46,10 @@ type Tx struct {
 	Payment *PaymentClient
 	// PaymentAttempt is the client for interacting with the PaymentAttempt builders.
 	PaymentAttempt *PaymentAttemptClient
+	// PaymentDrift is the client for interacting with the PaymentDrift builders.
+	PaymentDrift *PaymentDriftClient
+	// PaymentReconciliation is the client for interacting with the PaymentReconciliation builders.
+	PaymentReconciliation *PaymentReconciliationClient
 	// ProcessedEvent is the client for interacting with the ProcessedEvent builders.
 	ProcessedEvent *ProcessedEventClient
 	// Product is the client for interacting with the Product builders.
@@ -217,6 +221,8 @@ func (tx *Tx) init() {
 	tx.OrderLine = NewOrderLineClient(tx.config)
 	tx.Payment = NewPaymentClient(tx.config)
 	tx.PaymentAttempt = NewPaymentAttemptClient(tx.config)
+	tx.PaymentDrift = NewPaymentDriftClient(tx.config)
+	tx.PaymentReconciliation = NewPaymentReconciliationClient(tx.config)
 	tx.ProcessedEvent = NewProcessedEventClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
 	tx.Refund = NewRefundClient(tx.config)

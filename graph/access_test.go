@@ -36,6 +36,7 @@ func TestOperationsByRole(t *testing.T) {
 		"popularProducts":  {public, `{ popularProducts { product { id } } }`, nil},
 		"schedulerRuns":    {administrator, `{ schedulerRuns { job } }`, nil},
 		"stockDrift":       {administrator, `{ stockDrift { balance } }`, nil},
+		"paymentDrift":     {administrator, `{ paymentDrift { kind } }`, nil},
 		"locks":            {administrator, `{ locks { key } }`, nil},
 		"lowStock":         {administrator, `{ lowStock { threshold } }`, nil},
 		"unsettledOrders":  {administrator, `{ unsettledOrders { attempts } }`, nil},

@@ -130,6 +130,7 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Query.LowStock = listCost
 	c.Query.Locks = listCost
 	c.Query.PopularProducts = func(child int, _, first *int) int { return listCost(child, first) }
+	c.Query.PaymentDrift = func(child int, _ *bool) int { return times(commerce.MaxDrifts)(child) }
 	c.Query.StockDrift = func(child int, _ *bool) int { return times(maxDrifts)(child) }
 	for _, field := range lookups {
 		of, name, _ := strings.Cut(field, ".")

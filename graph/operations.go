@@ -54,6 +54,13 @@ func toDrift(d *ent.DriftReport) *model.DriftReport {
 	}
 }
 
+func toPaymentDrift(d *ent.PaymentDrift) *model.PaymentDrift {
+	return &model.PaymentDrift{
+		Kind: model.PaymentDriftKind(d.Kind), Subject: d.Subject, OrderID: d.OrderID, RefundID: d.RefundID, Reference: orNull(d.Reference),
+		Shop: money(d.ShopMinor, d.Currency), Gateway: money(d.GatewayMinor, d.Currency), Settled: d.Settled, FoundAt: d.FoundAt, SeenAt: d.SeenAt,
+	}
+}
+
 // popular returns the products that were ordered most within the last days, at most first of them.
 // It leaves out a product that no longer exists.
 func (r *Resolver) popular(ctx context.Context, days, first int) ([]*model.PopularProduct, error) {

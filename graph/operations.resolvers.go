@@ -57,6 +57,12 @@ func (r *queryResolver) StockDrift(ctx context.Context, onlyMismatched *bool) ([
 	return each(atMost(maxDrifts, drifts), toDrift), err
 }
 
+// PaymentDrift is the resolver for the paymentDrift field.
+func (r *queryResolver) PaymentDrift(ctx context.Context, onlyOpen *bool) ([]*model.PaymentDrift, error) {
+	drifts, err := r.services.Drifts.List(ctx, orDefault(onlyOpen, true))
+	return each(drifts, toPaymentDrift), err
+}
+
 // PopularProducts is the resolver for the popularProducts field.
 func (r *queryResolver) PopularProducts(ctx context.Context, days *int, first *int) ([]*model.PopularProduct, error) {
 	return r.popular(ctx, orDefault(days, 30), orDefault(first, 10))

@@ -42,6 +42,14 @@ type Gateway interface {
 	// Lookup returns the state of a payment: NOT_FOUND if the gateway knows no such attempt.
 	Lookup(ctx context.Context, p Ref) (Answer, error)
 
+	// List returns what was captured and given back from one moment up to another one, the second excluded, by the clock of the gateway: one page of
+	// it, in any order. The first page has the cursor "", the next one that of the page before; a cursor may be used again, after a restart too. What
+	// changes while it is listed may be missing: the interval should have ended.
+	List(ctx context.Context, from, to time.Time, cursor string) (Page, error)
+
+	// Movements returns what was captured of a payment and given back of it until now: nothing if the gateway knows no such attempt.
+	Movements(ctx context.Context, p Ref) ([]Movement, error)
+
 	// ParseWebhook checks the signature of a message that the gateway has sent, over the body as it came, and returns what it
 	// tells of payments: nothing if it is about something else. It asks nobody.
 	//
@@ -50,10 +58,47 @@ type Gateway interface {
 	ParseWebhook(header http.Header, body []byte, now time.Time) ([]Notification, error)
 }
 
+// MovementKind says in which direction money has moved.
+type MovementKind string
+
+// The kinds of movements.
+const (
+	MovedCapture MovementKind = "CAPTURE"
+	MovedRefund  MovementKind = "REFUND"
+)
+
+// Movement is money that a gateway has taken or given back. A refund that has failed is none.
+type Movement struct {
+	Kind      MovementKind
+	ID        string // the gateway's, of the capture or refund
+	Attempt   string // the shop's ID of the attempt
+	Reference string // the gateway's, of the payment
+	Refund    string // the shop's ID of the refund; "" if it was made at the gateway by hand
+	Amount    Amount
+	At        time.Time
+}
+
+// Page is a part of a list of movements of payments that have a shop's ID.
+type Page struct {
+	Movements []Movement
+	Next      string // the cursor of the next page; "" if this is the last one
+}
+
 // Stepped is a [Gateway] that does not take every amount of some currencies.
 type Stepped interface {
 	// Step returns what each amount of a currency must be a multiple of, in minor units: 1 for most.
 	Step(currency string) int64
+}
+
+// Partial is a [Gateway] that may have moved more than it lists.
+type Partial interface {
+	Partial() bool
+}
+
+// IsPartial reports whether a gateway may have moved more than it lists, so that what its lists lack says nothing.
+func IsPartial(g Gateway) bool {
+	partial, ok := g.(Partial)
+	return ok && partial.Partial()
 }
 
 // StepOf returns what each amount of a currency must be a multiple of for a gateway, in minor units.

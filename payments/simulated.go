@@ -1,12 +1,14 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,8 +42,10 @@ type SimulatedSettings struct {
 // process only.
 type Simulated struct {
 	settings SimulatedSettings
-	mu       sync.Mutex
-	known    *lru.Cache[string, *simulatedPayment]
+	// Now is the clock that movements are noted by: that of this process, unless it is set before the first call.
+	Now   func() time.Time
+	mu    sync.Mutex
+	known *lru.Cache[string, *simulatedPayment]
 }
 
 type simulatedPayment struct {
@@ -49,7 +53,13 @@ type simulatedPayment struct {
 	held     bool   // it was AUTHORIZED before it was VOIDED
 	amount   Amount // 0 if another process has authorized it
 	captured int64
-	refunds  map[string]int64
+	at       time.Time // when it was captured
+	refunds  map[string]simulatedRefund
+}
+
+type simulatedRefund struct {
+	minor int64
+	at    time.Time
 }
 
 // simulatedPayments bounds what a process remembers: about 50 MB. It is chosen to outlast the payments that are under way.
@@ -61,7 +71,7 @@ func NewSimulated(settings SimulatedSettings) *Simulated {
 	if err != nil {
 		panic(fmt.Sprintf("payments: %v", err)) // the size is a constant
 	}
-	return &Simulated{settings: settings, known: known}
+	return &Simulated{settings: settings, Now: time.Now, known: known}
 }
 
 // errSimulated is the failure of a call that gets no answer.
@@ -126,7 +136,7 @@ func (g *Simulated) Capture(ctx context.Context, ref Ref, amount Amount) (Answer
 		case declines("capture", ref.Attempt, g.settings.CaptureFailureRate):
 			p.state = StateDeclined
 		default:
-			p.state, p.captured = StateCaptured, amount.Minor
+			p.state, p.captured, p.at = StateCaptured, amount.Minor, g.Now()
 		}
 	})
 }
@@ -150,9 +160,9 @@ func (g *Simulated) Refund(ctx context.Context, ref Ref, refund string, amount A
 			return
 		}
 		if p.refunds == nil {
-			p.refunds = map[string]int64{}
+			p.refunds = map[string]simulatedRefund{}
 		}
-		p.refunds[refund] = amount.Minor
+		p.refunds[refund] = simulatedRefund{amount.Minor, g.Now()}
 		if !elsewhere && p.refunded() == p.captured {
 			p.state = StateRefunded
 		}
@@ -167,6 +177,66 @@ func (g *Simulated) Refund(ctx context.Context, ref Ref, refund string, amount A
 // Lookup implements Gateway.
 func (g *Simulated) Lookup(ctx context.Context, ref Ref) (Answer, error) {
 	return g.change(ctx, ref, func(*simulatedPayment) {})
+}
+
+// Partial implements Partial: other processes, and this one before it was started, may have moved more.
+func (g *Simulated) Partial() bool { return true }
+
+// simulatedListed is how many movements the simulated gateway lists at once. It is chosen.
+const simulatedListed = 1000
+
+// List implements Gateway. It has what this process has done.
+func (g *Simulated) List(ctx context.Context, from, to time.Time, cursor string) (Page, error) {
+	var page Page
+	_, err := g.call(ctx, func() (Answer, error) {
+		for _, attempt := range g.known.Keys() {
+			p, _ := g.known.Peek(attempt)
+			for _, m := range p.movements(attempt) {
+				if !m.At.Before(from) && m.At.Before(to) && m.order() > cursor {
+					page.Movements = append(page.Movements, m)
+				}
+			}
+		}
+		return Answer{}, nil
+	})
+	slices.SortFunc(page.Movements, func(a, b Movement) int { return cmp.Compare(a.order(), b.order()) })
+	if len(page.Movements) > simulatedListed {
+		page.Movements = page.Movements[:simulatedListed]
+		page.Next = page.Movements[simulatedListed-1].order()
+	}
+	return page, err
+}
+
+// order is what the simulated gateway lists movements by.
+func (m Movement) order() string { return fmt.Sprintf("%020d %s", m.At.UnixNano(), m.ID) }
+
+// Movements implements Gateway.
+func (g *Simulated) Movements(ctx context.Context, ref Ref) (list []Movement, err error) {
+	_, err = g.call(ctx, func() (Answer, error) {
+		if p, known := g.known.Peek(ref.Attempt); known {
+			list = p.movements(ref.Attempt)
+		}
+		return Answer{}, nil
+	})
+	return list, err
+}
+
+// movements are those that this process has made. Of a payment that another process has authorized, it does not know all.
+func (p *simulatedPayment) movements(attempt string) (list []Movement) {
+	if p.amount == (Amount{}) {
+		return nil
+	}
+	m := Movement{Kind: MovedCapture, ID: "sim_ch_" + attempt, Attempt: attempt, Reference: SimulatedReference(attempt), At: p.at}
+	if p.captured > 0 {
+		m.Amount = Amount{Minor: p.captured, Currency: p.amount.Currency}
+		list = append(list, m)
+	}
+	m.Kind = MovedRefund
+	for refund, r := range p.refunds {
+		m.ID, m.Refund, m.Amount.Minor, m.At = "sim_re_"+attempt+"/"+refund, refund, r.minor, r.at
+		list = append(list, m)
+	}
+	return list
 }
 
 // change applies f to a payment, and returns the payment's state.
@@ -191,8 +261,8 @@ func SimulatedReference(attempt string) string { return "sim_" + attempt }
 
 func (p *simulatedPayment) refunded() int64 {
 	sum := int64(0)
-	for _, amount := range p.refunds {
-		sum += amount
+	for _, r := range p.refunds {
+		sum += r.minor
 	}
 	return sum
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 )
 
@@ -14,6 +15,8 @@ type Metrics struct {
 	runs    *prometheus.CounterVec
 	seconds *prometheus.HistogramVec
 	drifts  *prometheus.CounterVec
+
+	paymentDrifts *prometheus.CounterVec
 
 	failed atomic.Int64 // settlements
 	stuck  atomic.Int64 // payment attempts
@@ -37,8 +40,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Balances of which Redis said what could not be, changes in flight considered.",
 		}, []string{"family", "repaired"}),
 	}
+	m.paymentDrifts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_payment_drift_total",
+		Help: "Differences that were found between the payment gateway and the shop, each once.",
+	}, []string{"kind"})
+	for _, kind := range schema.PaymentDriftKinds {
+		m.paymentDrifts.WithLabelValues(kind) // so that the first one is an increase
+	}
 	if reg != nil {
-		reg.MustRegister(m.runs, m.seconds, m.drifts, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		reg.MustRegister(m.runs, m.seconds, m.drifts, m.paymentDrifts, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "holdfast_settlements_failed",
 			Help: "Orders of all instances that the job expire has failed to finish several times. It goes on trying.",
 		}, func() float64 { return float64(m.failed.Load()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -13,6 +13,7 @@ import (
 	"holdfast/ent/driftreport"
 	"holdfast/ent/instance"
 	"holdfast/ent/operation"
+	"holdfast/ent/paymentdrift"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/schedulerrun"
 	"holdfast/ent/webhookevent"
@@ -36,7 +37,7 @@ func (j *retention) runOnce(ctx context.Context) (Result, error) {
 		name   string
 		delete func(ctx context.Context) (int, error) // one batch
 	}{
-		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"webhooks", j.webhooks}, {"runs", j.runs}, {"drifts", j.drifts}, {"instances", j.instances},
+		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"webhooks", j.webhooks}, {"runs", j.runs}, {"drifts", j.drifts}, {"paymentDrifts", j.paymentDrifts}, {"instances", j.instances},
 	} {
 		for more := true; more; {
 			n, err := kind.delete(ctx)
@@ -122,6 +123,16 @@ func (j *retention) drifts(ctx context.Context) (int, error) {
 	return batch(ctx, old.Order(driftreport.BySeenAt()).Limit(j.settings.DeleteBatch).IDs,
 		func(ctx context.Context, ids []int64) (int, error) {
 			return j.client.DriftReport.Delete().Where(driftreport.IDIn(ids...)).Exec(ctx)
+		})
+}
+
+// paymentDrifts deletes differences that are settled.
+func (j *retention) paymentDrifts(ctx context.Context) (int, error) {
+	old := j.client.PaymentDrift.Query().
+		Where(paymentdrift.SeenAtLT(j.before(j.settings.KeepHistory)), paymentdrift.Settled(true))
+	return batch(ctx, old.Order(paymentdrift.BySeenAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []int64) (int, error) {
+			return j.client.PaymentDrift.Delete().Where(paymentdrift.IDIn(ids...)).Exec(ctx)
 		})
 }
 

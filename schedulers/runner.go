@@ -1,5 +1,6 @@
 // Package schedulers runs the jobs that keep a shop in order: it compares Redis with the database and repairs what has
-// drifted, creates balances that Redis has lost, ends orders that were not paid, looks up payments that were cut off, deletes rows that are not needed any more, and
+// drifted, creates balances that Redis has lost, ends orders that were not paid, looks up payments that were cut off, compares
+// them with the payment gateway, deletes rows that are not needed any more, and
 // indexes products that the search does not know.
 //
 // One file a job. Each job has a runOnce, which does the work. The Runner decides when it runs, and on which instance.
@@ -34,6 +35,8 @@ const (
 	Sweep     Job = "sweep"
 	Retention Job = "retention"
 	Index     Job = "index"
+
+	PaymentDrift Job = "paymentDrift"
 )
 
 // Result is what a run did, as counts.
@@ -59,6 +62,7 @@ type Deps struct {
 	Orders    *commerce.Orders
 	Attempts  *commerce.Attempts
 	Refunds   *commerce.Refunds
+	Drifts    *commerce.PaymentDrifts
 	Catalog   *commerce.Catalog
 	// Instance names this process among those that share the database.
 	Instance string
@@ -128,8 +132,9 @@ func New(d Deps) (*Runner, error) {
 	r.claims.periods = map[Job]time.Duration{
 		Expire: d.Settings.ExpireEvery, Reconcile: d.Settings.ReconcileEvery, Prime: d.Settings.PrimeEvery,
 		Retention: d.Settings.RetainEvery, Index: d.Settings.IndexEvery, Sweep: d.Settings.SweepEvery,
+		PaymentDrift: d.Settings.PaymentDriftEvery,
 	}
-	r.names = []Job{Expire, Sweep, Reconcile, Prime, Retention, Index}
+	r.names = []Job{Expire, Sweep, Reconcile, Prime, Retention, Index, PaymentDrift}
 	r.jobs = map[Job]job{
 		Expire: &expire{orders: d.Orders, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
 		Sweep: &sweep{
@@ -139,6 +144,8 @@ func New(d Deps) (*Runner, error) {
 		Prime:     r.prime,
 		Retention: &retention{client: d.Client, providers: d.Providers, settings: d.Settings, now: r.claims.now},
 		Index:     &index{catalog: d.Catalog, batch: d.Settings.IndexBatch},
+
+		PaymentDrift: &paymentDrift{drifts: d.Drifts, page: d.Settings.Page, metrics: d.Metrics, log: d.Log},
 	}
 	return r, nil
 }

@@ -75,7 +75,7 @@ func TestAJobRunsOnOneInstance(t *testing.T) {
 
 		first.Start()
 		synctest.Wait()
-		if got := strings.Join(tried.take(), ", "); got != "one expire ok, one index ok, one prime ok, one reconcile ok, one retention ok, one sweep ok" {
+		if got := strings.Join(tried.take(), ", "); got != "one expire ok, one index ok, one paymentDrift ok, one prime ok, one reconcile ok, one retention ok, one sweep ok" {
 			t.Errorf("at the start of one: %s", got)
 		}
 		second.Start()

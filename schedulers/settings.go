@@ -26,6 +26,10 @@ type Settings struct {
 	// SweepAfter is how long nobody has moved such an attempt. It is at least twice payment.timeout, whatever is set.
 	SweepAfter time.Duration `key:"sweepAfter" default:"1m" min:"1s" max:"1h"`
 
+	// PaymentDriftEvery is how often it is seen whether a day has ended whose payments are to be compared with those of the payment gateway, and
+	// whether the differences that were found are gone.
+	PaymentDriftEvery time.Duration `key:"paymentDrift" default:"1h" min:"1s" max:"24h"`
+
 	// Timeout bounds one run. The next run does what is left over.
 	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`
 	// Lease is how long a job is blocked after the instance that ran it has died. A run that takes longer renews it.

@@ -200,6 +200,30 @@ func (f PaymentAttemptFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Val
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PaymentAttemptMutation", m)
 }
 
+// The PaymentDriftFunc type is an adapter to allow the use of ordinary
+// function as PaymentDrift mutator.
+type PaymentDriftFunc func(context.Context, *ent.PaymentDriftMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PaymentDriftFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.PaymentDriftMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PaymentDriftMutation", m)
+}
+
+// The PaymentReconciliationFunc type is an adapter to allow the use of ordinary
+// function as PaymentReconciliation mutator.
+type PaymentReconciliationFunc func(context.Context, *ent.PaymentReconciliationMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f PaymentReconciliationFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.PaymentReconciliationMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.PaymentReconciliationMutation", m)
+}
+
 // The ProcessedEventFunc type is an adapter to allow the use of ordinary
 // function as ProcessedEvent mutator.
 type ProcessedEventFunc func(context.Context, *ent.ProcessedEventMutation) (ent.Value, error)

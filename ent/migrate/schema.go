@@ -336,6 +336,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[19]},
 			},
+			{
+				Name:    "order_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{OrdersColumns[21]},
+			},
 		},
 	}
 	// OrderLinesColumns holds the columns for the "order_lines" table.
@@ -425,6 +430,7 @@ var (
 		{Name: "look_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "looks", Type: field.TypeInt, Default: 0},
 		{Name: "last_error", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "matched_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "order_id", Type: field.TypeString, Nullable: true, Size: 64},
@@ -437,7 +443,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payment_attempts_orders_payment_attempts",
-				Columns:    []*schema.Column{PaymentAttemptsColumns[18]},
+				Columns:    []*schema.Column{PaymentAttemptsColumns[19]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -446,14 +452,77 @@ var (
 			{
 				Name:    "paymentattempt_order_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentAttemptsColumns[18]},
+				Columns: []*schema.Column{PaymentAttemptsColumns[19]},
 			},
 			{
 				Name:    "paymentattempt_look_at",
 				Unique:  false,
 				Columns: []*schema.Column{PaymentAttemptsColumns[13]},
 			},
+			{
+				Name:    "paymentattempt_updated_at",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentAttemptsColumns[18]},
+			},
+			{
+				Name:    "paymentattempt_reference",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentAttemptsColumns[9]},
+			},
 		},
+	}
+	// PaymentDriftsColumns holds the columns for the "payment_drifts" table.
+	PaymentDriftsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "gateway", Type: field.TypeString, Size: 64},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"CAPTURE_UNKNOWN", "CAPTURE_NOT_RECORDED", "CAPTURE_MISSING", "CAPTURE_AMOUNT", "CAPTURE_WITHOUT_ORDER", "ORDER_WITHOUT_CAPTURE", "REFUND_UNKNOWN", "REFUND_NOT_RECORDED", "REFUND_MISSING", "REFUND_AMOUNT"}},
+		{Name: "subject", Type: field.TypeString, Size: 255},
+		{Name: "scope", Type: field.TypeString, Size: 255},
+		{Name: "order_id", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "refund_id", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "reference", Type: field.TypeString, Size: 255, Default: ""},
+		{Name: "shop_minor", Type: field.TypeInt64},
+		{Name: "gateway_minor", Type: field.TypeInt64},
+		{Name: "currency", Type: field.TypeString, Size: 3},
+		{Name: "settled", Type: field.TypeBool, Default: false},
+		{Name: "found_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "seen_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// PaymentDriftsTable holds the schema information for the "payment_drifts" table.
+	PaymentDriftsTable = &schema.Table{
+		Name:       "payment_drifts",
+		Columns:    PaymentDriftsColumns,
+		PrimaryKey: []*schema.Column{PaymentDriftsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "paymentdrift_kind_subject_scope",
+				Unique:  true,
+				Columns: []*schema.Column{PaymentDriftsColumns[2], PaymentDriftsColumns[3], PaymentDriftsColumns[4]},
+			},
+			{
+				Name:    "paymentdrift_settled_scope",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentDriftsColumns[11], PaymentDriftsColumns[4]},
+			},
+			{
+				Name:    "paymentdrift_seen_at",
+				Unique:  false,
+				Columns: []*schema.Column{PaymentDriftsColumns[13]},
+			},
+		},
+	}
+	// PaymentReconciliationsColumns holds the columns for the "payment_reconciliations" table.
+	PaymentReconciliationsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "day", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "phase", Type: field.TypeInt, Default: 0},
+		{Name: "position", Type: field.TypeString, Size: 255, Default: ""},
+	}
+	// PaymentReconciliationsTable holds the schema information for the "payment_reconciliations" table.
+	PaymentReconciliationsTable = &schema.Table{
+		Name:       "payment_reconciliations",
+		Columns:    PaymentReconciliationsColumns,
+		PrimaryKey: []*schema.Column{PaymentReconciliationsColumns[0]},
 	}
 	// ProcessedEventsColumns holds the columns for the "processed_events" table.
 	ProcessedEventsColumns = []*schema.Column{
@@ -529,6 +598,7 @@ var (
 		{Name: "look_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "looks", Type: field.TypeInt, Default: 0},
 		{Name: "last_error", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "matched_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "order_id", Type: field.TypeString, Size: 64},
@@ -541,7 +611,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "refunds_orders_refunds",
-				Columns:    []*schema.Column{RefundsColumns[16]},
+				Columns:    []*schema.Column{RefundsColumns[17]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -550,12 +620,17 @@ var (
 			{
 				Name:    "refund_order_id",
 				Unique:  false,
-				Columns: []*schema.Column{RefundsColumns[16]},
+				Columns: []*schema.Column{RefundsColumns[17]},
 			},
 			{
 				Name:    "refund_look_at",
 				Unique:  false,
 				Columns: []*schema.Column{RefundsColumns[11]},
+			},
+			{
+				Name:    "refund_updated_at",
+				Unique:  false,
+				Columns: []*schema.Column{RefundsColumns[16]},
 			},
 		},
 	}
@@ -805,6 +880,8 @@ var (
 		OrderLinesTable,
 		PaymentsTable,
 		PaymentAttemptsTable,
+		PaymentDriftsTable,
+		PaymentReconciliationsTable,
 		ProcessedEventsTable,
 		ProductsTable,
 		RefundsTable,

@@ -47,6 +47,8 @@ const (
 	FieldLooks = "looks"
 	// FieldLastError holds the string denoting the last_error field in the database.
 	FieldLastError = "last_error"
+	// FieldMatchedAt holds the string denoting the matched_at field in the database.
+	FieldMatchedAt = "matched_at"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
@@ -83,6 +85,7 @@ var Columns = []string{
 	FieldLookAt,
 	FieldLooks,
 	FieldLastError,
+	FieldMatchedAt,
 	FieldCreatedAt,
 	FieldUpdatedAt,
 }
@@ -261,6 +264,11 @@ func ByLooks(opts ...sql.OrderTermOption) OrderOption {
 // ByLastError orders the results by the last_error field.
 func ByLastError(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldLastError, opts...).ToFunc()
+}
+
+// ByMatchedAt orders the results by the matched_at field.
+func ByMatchedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMatchedAt, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -140,6 +140,11 @@ func LastError(v string) predicate.PaymentAttempt {
 	return predicate.PaymentAttempt(sql.FieldEQ(FieldLastError, v))
 }
 
+// MatchedAt applies equality check predicate on the "matched_at" field. It's identical to MatchedAtEQ.
+func MatchedAt(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldMatchedAt, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.PaymentAttempt {
 	return predicate.PaymentAttempt(sql.FieldEQ(FieldCreatedAt, v))
@@ -1078,6 +1083,56 @@ func LastErrorEqualFold(v string) predicate.PaymentAttempt {
 // LastErrorContainsFold applies the ContainsFold predicate on the "last_error" field.
 func LastErrorContainsFold(v string) predicate.PaymentAttempt {
 	return predicate.PaymentAttempt(sql.FieldContainsFold(FieldLastError, v))
+}
+
+// MatchedAtEQ applies the EQ predicate on the "matched_at" field.
+func MatchedAtEQ(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldEQ(FieldMatchedAt, v))
+}
+
+// MatchedAtNEQ applies the NEQ predicate on the "matched_at" field.
+func MatchedAtNEQ(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNEQ(FieldMatchedAt, v))
+}
+
+// MatchedAtIn applies the In predicate on the "matched_at" field.
+func MatchedAtIn(vs ...time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIn(FieldMatchedAt, vs...))
+}
+
+// MatchedAtNotIn applies the NotIn predicate on the "matched_at" field.
+func MatchedAtNotIn(vs ...time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotIn(FieldMatchedAt, vs...))
+}
+
+// MatchedAtGT applies the GT predicate on the "matched_at" field.
+func MatchedAtGT(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGT(FieldMatchedAt, v))
+}
+
+// MatchedAtGTE applies the GTE predicate on the "matched_at" field.
+func MatchedAtGTE(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldGTE(FieldMatchedAt, v))
+}
+
+// MatchedAtLT applies the LT predicate on the "matched_at" field.
+func MatchedAtLT(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLT(FieldMatchedAt, v))
+}
+
+// MatchedAtLTE applies the LTE predicate on the "matched_at" field.
+func MatchedAtLTE(v time.Time) predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldLTE(FieldMatchedAt, v))
+}
+
+// MatchedAtIsNil applies the IsNil predicate on the "matched_at" field.
+func MatchedAtIsNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldIsNull(FieldMatchedAt))
+}
+
+// MatchedAtNotNil applies the NotNil predicate on the "matched_at" field.
+func MatchedAtNotNil() predicate.PaymentAttempt {
+	return predicate.PaymentAttempt(sql.FieldNotNull(FieldMatchedAt))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

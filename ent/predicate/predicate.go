@@ -54,6 +54,12 @@ type Payment func(*sql.Selector)
 // PaymentAttempt is the predicate function for paymentattempt builders.
 type PaymentAttempt func(*sql.Selector)
 
+// PaymentDrift is the predicate function for paymentdrift builders.
+type PaymentDrift func(*sql.Selector)
+
+// PaymentReconciliation is the predicate function for paymentreconciliation builders.
+type PaymentReconciliation func(*sql.Selector)
+
 // ProcessedEvent is the predicate function for processedevent builders.
 type ProcessedEvent func(*sql.Selector)
 

@@ -125,6 +125,11 @@ func LastError(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldLastError, v))
 }
 
+// MatchedAt applies equality check predicate on the "matched_at" field. It's identical to MatchedAtEQ.
+func MatchedAt(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldMatchedAt, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.Refund {
 	return predicate.Refund(sql.FieldEQ(FieldCreatedAt, v))
@@ -828,6 +833,56 @@ func LastErrorEqualFold(v string) predicate.Refund {
 // LastErrorContainsFold applies the ContainsFold predicate on the "last_error" field.
 func LastErrorContainsFold(v string) predicate.Refund {
 	return predicate.Refund(sql.FieldContainsFold(FieldLastError, v))
+}
+
+// MatchedAtEQ applies the EQ predicate on the "matched_at" field.
+func MatchedAtEQ(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldEQ(FieldMatchedAt, v))
+}
+
+// MatchedAtNEQ applies the NEQ predicate on the "matched_at" field.
+func MatchedAtNEQ(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldNEQ(FieldMatchedAt, v))
+}
+
+// MatchedAtIn applies the In predicate on the "matched_at" field.
+func MatchedAtIn(vs ...time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldIn(FieldMatchedAt, vs...))
+}
+
+// MatchedAtNotIn applies the NotIn predicate on the "matched_at" field.
+func MatchedAtNotIn(vs ...time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldNotIn(FieldMatchedAt, vs...))
+}
+
+// MatchedAtGT applies the GT predicate on the "matched_at" field.
+func MatchedAtGT(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldGT(FieldMatchedAt, v))
+}
+
+// MatchedAtGTE applies the GTE predicate on the "matched_at" field.
+func MatchedAtGTE(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldGTE(FieldMatchedAt, v))
+}
+
+// MatchedAtLT applies the LT predicate on the "matched_at" field.
+func MatchedAtLT(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldLT(FieldMatchedAt, v))
+}
+
+// MatchedAtLTE applies the LTE predicate on the "matched_at" field.
+func MatchedAtLTE(v time.Time) predicate.Refund {
+	return predicate.Refund(sql.FieldLTE(FieldMatchedAt, v))
+}
+
+// MatchedAtIsNil applies the IsNil predicate on the "matched_at" field.
+func MatchedAtIsNil() predicate.Refund {
+	return predicate.Refund(sql.FieldIsNull(FieldMatchedAt))
+}
+
+// MatchedAtNotNil applies the NotNil predicate on the "matched_at" field.
+func MatchedAtNotNil() predicate.Refund {
+	return predicate.Refund(sql.FieldNotNull(FieldMatchedAt))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

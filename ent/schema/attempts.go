@@ -49,6 +49,7 @@ func (PaymentAttempt) Fields() []ent.Field {
 		optionalTimestamp("look_at"),
 		field.Int("looks").NonNegative().Default(0).Comment("How often in a row the job has looked it up, and left it as it was."),
 		field.String("last_error").MaxLen(500).Default("").Comment("Why the last of these looks has not ended it."),
+		optionalTimestamp("matched_at"), // when a reconciliation has found it at the gateway as it is here
 		fixedTimestamp("created_at"),
 		timestamp("updated_at"),
 	}
@@ -67,7 +68,57 @@ func (PaymentAttempt) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of the PaymentAttempt: the attempts of an order, and those that a job looks up.
+// Indexes of the PaymentAttempt: the attempts of an order, those that a job looks up, those of a day, and that of a payment of the gateway.
 func (PaymentAttempt) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("order_id"), index.Fields("look_at")}
+	return []ent.Index{index.Fields("order_id"), index.Fields("look_at"), index.Fields("updated_at"), index.Fields("reference")}
+}
+
+// PaymentDrift is a difference between what the payment gateway has taken or given back and what the shop knows of it. There is one row for each kind and
+// subject, which is settled when the difference is gone.
+type PaymentDrift struct{ ent.Schema }
+
+// Fields of the PaymentDrift.
+func (PaymentDrift) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable(),
+		field.String("gateway").MaxLen(idLen).Immutable(),
+		field.Enum("kind").Values(PaymentDriftKinds...).Immutable(),
+		field.String("subject").MaxLen(maxReference).Immutable().Comment("What differs: an attempt, a refund, or an order; of a refund that is not known here the gateway's ID."),
+		field.String("scope").MaxLen(maxReference).Immutable().Comment("What is compared again: the attempt as the gateway names it, or the order."),
+		optionalRef("order_id"),
+		optionalRef("refund_id"),
+		field.String("reference").MaxLen(maxReference).Default("").Comment("The gateway's reference of the payment."),
+		field.Int64("shop_minor").Comment("What the shop says."),
+		field.Int64("gateway_minor").Comment("What the gateway says."),
+		currency(),
+		field.Bool("settled").Default(false),
+		fixedTimestamp("found_at"),
+		timestamp("seen_at"),
+	}
+}
+
+// PaymentDriftKinds are the kinds of differences.
+var PaymentDriftKinds = []string{
+	"CAPTURE_UNKNOWN", "CAPTURE_NOT_RECORDED", "CAPTURE_MISSING", "CAPTURE_AMOUNT", "CAPTURE_WITHOUT_ORDER", "ORDER_WITHOUT_CAPTURE",
+	"REFUND_UNKNOWN", "REFUND_NOT_RECORDED", "REFUND_MISSING", "REFUND_AMOUNT",
+}
+
+// Indexes of the PaymentDrift: what is open, and retention.
+func (PaymentDrift) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("kind", "subject", "scope").Unique(), index.Fields("settled", "scope"), index.Fields("seen_at"),
+	}
+}
+
+// PaymentReconciliation is how far the payments of a gateway were compared. The ID is the name of the gateway.
+type PaymentReconciliation struct{ ent.Schema }
+
+// Fields of the PaymentReconciliation.
+func (PaymentReconciliation) Fields() []ent.Field {
+	return []ent.Field{
+		field.String("id").MaxLen(idLen).NotEmpty().Immutable(),
+		timestamp("day"), // the beginning of the day that is being compared: those before it are done
+		field.Int("phase").NonNegative().Default(0).Comment("0: what the gateway lists; then attempts, refunds and orders."),
+		field.String("position").MaxLen(maxReference).Default("").Comment("The last row or cursor of the phase that was compared."),
+	}
 }

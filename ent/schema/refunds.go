@@ -33,6 +33,7 @@ func (Refund) Fields() []ent.Field {
 		optionalTimestamp("look_at"),
 		field.Int("looks").NonNegative().Default(0).Comment("How often in a row the job has failed to complete it."),
 		field.String("last_error").MaxLen(500).Default("").Comment("Why the last of these attempts failed."),
+		optionalTimestamp("matched_at"), // when a reconciliation has found it at the gateway
 		fixedTimestamp("created_at"),
 		timestamp("updated_at"),
 	}
@@ -46,9 +47,9 @@ func (Refund) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of the Refund: the refunds of an order, and those that a job goes on with.
+// Indexes of the Refund: the refunds of an order, those that a job goes on with, and those of a day.
 func (Refund) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("order_id"), index.Fields("look_at")}
+	return []ent.Index{index.Fields("order_id"), index.Fields("look_at"), index.Fields("updated_at")}
 }
 
 // RefundLine is units of one line of the order that come back.

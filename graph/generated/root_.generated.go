@@ -515,6 +515,19 @@ type ComplexityRoot struct {
 		Retryable    func(childComplexity int) int
 	}
 
+	PaymentDrift struct {
+		FoundAt   func(childComplexity int) int
+		Gateway   func(childComplexity int) int
+		Kind      func(childComplexity int) int
+		OrderID   func(childComplexity int) int
+		Reference func(childComplexity int) int
+		RefundID  func(childComplexity int) int
+		SeenAt    func(childComplexity int) int
+		Settled   func(childComplexity int) int
+		Shop      func(childComplexity int) int
+		Subject   func(childComplexity int) int
+	}
+
 	PaymentMethodError struct {
 		Code         func(childComplexity int) int
 		Field        func(childComplexity int) int
@@ -635,6 +648,7 @@ type ComplexityRoot struct {
 		Node            func(childComplexity int, id string) int
 		Nodes           func(childComplexity int, ids []string) int
 		Order           func(childComplexity int, id string) int
+		PaymentDrift    func(childComplexity int, onlyOpen *bool) int
 		PopularProducts func(childComplexity int, days *int, first *int) int
 		Product         func(childComplexity int, id string) int
 		Products        func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
@@ -2807,6 +2821,67 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PaymentDeclinedError.Retryable(childComplexity), true
 
+	case "PaymentDrift.foundAt":
+		if e.ComplexityRoot.PaymentDrift.FoundAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.FoundAt(childComplexity), true
+	case "PaymentDrift.gateway":
+		if e.ComplexityRoot.PaymentDrift.Gateway == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.Gateway(childComplexity), true
+	case "PaymentDrift.kind":
+		if e.ComplexityRoot.PaymentDrift.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.Kind(childComplexity), true
+	case "PaymentDrift.orderId":
+		if e.ComplexityRoot.PaymentDrift.OrderID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.OrderID(childComplexity), true
+	case "PaymentDrift.reference":
+		if e.ComplexityRoot.PaymentDrift.Reference == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.Reference(childComplexity), true
+	case "PaymentDrift.refundId":
+		if e.ComplexityRoot.PaymentDrift.RefundID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.RefundID(childComplexity), true
+	case "PaymentDrift.seenAt":
+		if e.ComplexityRoot.PaymentDrift.SeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.SeenAt(childComplexity), true
+	case "PaymentDrift.settled":
+		if e.ComplexityRoot.PaymentDrift.Settled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.Settled(childComplexity), true
+	case "PaymentDrift.shop":
+		if e.ComplexityRoot.PaymentDrift.Shop == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.Shop(childComplexity), true
+	case "PaymentDrift.subject":
+		if e.ComplexityRoot.PaymentDrift.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentDrift.Subject(childComplexity), true
+
 	case "PaymentMethodError.code":
 		if e.ComplexityRoot.PaymentMethodError.Code == nil {
 			break
@@ -3356,6 +3431,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Order(childComplexity, args["id"].(string)), true
+	case "Query.paymentDrift":
+		if e.ComplexityRoot.Query.PaymentDrift == nil {
+			break
+		}
+
+		args, err := ec.field_Query_paymentDrift_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PaymentDrift(childComplexity, args["onlyOpen"].(*bool)), true
 	case "Query.popularProducts":
 		if e.ComplexityRoot.Query.PopularProducts == nil {
 			break
@@ -5572,6 +5658,12 @@ type PageInfo {
     onlyMismatched: Boolean = true
   ): [DriftReport!] @auth(role: ADMIN)
 
+  "Differences between what the payment gateway has taken or given back and what the shop knows of it, the newest finding first. The payments of a day are compared after it has ended."
+  paymentDrift(
+    "Leave out what is settled."
+    onlyOpen: Boolean = true
+  ): [PaymentDrift!] @auth(role: ADMIN)
+
   "The products that sold most units, the best-selling first. Counted from events: a moment behind. What is off sale is left out for everybody but administrators."
   popularProducts(
     "Since how many days ago, 1 to 365."
@@ -5618,7 +5710,7 @@ extend type Mutation {
 
 "One run of a job."
 type SchedulerRun {
-  "The job: expire, sweep, reconcile, prime, index or retention."
+  "The job: expire, sweep, reconcile, prime, index, paymentDrift or retention."
   job: String!
   "The instance that ran it."
   instance: ID!
@@ -5658,6 +5750,54 @@ type DriftReport {
   repaired: Boolean!
   "When it was seen."
   seenAt: DateTime!
+}
+
+"A difference between the payment gateway and the shop."
+type PaymentDrift {
+  "What differs."
+  kind: PaymentDriftKind!
+  "The identifier of what differs: of a payment attempt, a refund or an order; where the refund is not known here, that of the gateway."
+  subject: String!
+  "The identifier of the order; null where there is none."
+  orderId: ID
+  "The identifier of the refund; null where there is none."
+  refundId: ID
+  "The gateway's reference of the payment; null where it is not known."
+  reference: String
+  "What the shop says."
+  shop: Money!
+  "What the gateway says."
+  gateway: Money!
+  "Whether the difference is gone."
+  settled: Boolean!
+  "When it was found."
+  foundAt: DateTime!
+  "When it was last seen, or seen to be gone."
+  seenAt: DateTime!
+}
+
+"What differs between the payment gateway and the shop."
+enum PaymentDriftKind {
+  "The gateway has taken money for a payment attempt that the shop does not have."
+  CAPTURE_UNKNOWN
+  "The gateway has taken money, and the attempt does not say so."
+  CAPTURE_NOT_RECORDED
+  "The attempt says that money was taken, and the gateway has not taken it."
+  CAPTURE_MISSING
+  "The gateway has taken another amount."
+  CAPTURE_AMOUNT
+  "The money was taken and not given back, and nothing was sold for it."
+  CAPTURE_WITHOUT_ORDER
+  "The order is paid, and no payment for it was taken."
+  ORDER_WITHOUT_CAPTURE
+  "The gateway has given money back, and the shop has no such refund."
+  REFUND_UNKNOWN
+  "The gateway has given money back, and the refund does not say so."
+  REFUND_NOT_RECORDED
+  "The refund says that money was given back, and the gateway has not given it back."
+  REFUND_MISSING
+  "The gateway has given another amount back."
+  REFUND_AMOUNT
 }
 
 "What a product sold."
@@ -7313,6 +7453,32 @@ func (ec *executionContext) childFields_PaymentAttempt(ctx context.Context, fiel
 		return ec.fieldContext_PaymentAttempt_action(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PaymentAttempt", field.Name)
+}
+
+func (ec *executionContext) childFields_PaymentDrift(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "kind":
+		return ec.fieldContext_PaymentDrift_kind(ctx, field)
+	case "subject":
+		return ec.fieldContext_PaymentDrift_subject(ctx, field)
+	case "orderId":
+		return ec.fieldContext_PaymentDrift_orderId(ctx, field)
+	case "refundId":
+		return ec.fieldContext_PaymentDrift_refundId(ctx, field)
+	case "reference":
+		return ec.fieldContext_PaymentDrift_reference(ctx, field)
+	case "shop":
+		return ec.fieldContext_PaymentDrift_shop(ctx, field)
+	case "gateway":
+		return ec.fieldContext_PaymentDrift_gateway(ctx, field)
+	case "settled":
+		return ec.fieldContext_PaymentDrift_settled(ctx, field)
+	case "foundAt":
+		return ec.fieldContext_PaymentDrift_foundAt(ctx, field)
+	case "seenAt":
+		return ec.fieldContext_PaymentDrift_seenAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PaymentDrift", field.Name)
 }
 
 func (ec *executionContext) childFields_PlaceOrderPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -943,6 +943,30 @@ type PaymentDeclinedError struct {
 
 func (PaymentDeclinedError) IsUserError() {}
 
+// A difference between the payment gateway and the shop.
+type PaymentDrift struct {
+	// What differs.
+	Kind PaymentDriftKind `json:"kind"`
+	// The identifier of what differs: of a payment attempt, a refund or an order; where the refund is not known here, that of the gateway.
+	Subject string `json:"subject"`
+	// The identifier of the order; null where there is none.
+	OrderID *string `json:"orderId,omitempty"`
+	// The identifier of the refund; null where there is none.
+	RefundID *string `json:"refundId,omitempty"`
+	// The gateway's reference of the payment; null where it is not known.
+	Reference *string `json:"reference,omitempty"`
+	// What the shop says.
+	Shop *Money `json:"shop"`
+	// What the gateway says.
+	Gateway *Money `json:"gateway"`
+	// Whether the difference is gone.
+	Settled bool `json:"settled"`
+	// When it was found.
+	FoundAt time.Time `json:"foundAt"`
+	// When it was last seen, or seen to be gone.
+	SeenAt time.Time `json:"seenAt"`
+}
+
 // How to pay.
 type PaymentInput struct {
 	// By what means.
@@ -1419,7 +1443,7 @@ type ReturnLineInput struct {
 
 // One run of a job.
 type SchedulerRun struct {
-	// The job: expire, sweep, reconcile, prime, index or retention.
+	// The job: expire, sweep, reconcile, prime, index, paymentDrift or retention.
 	Job string `json:"job"`
 	// The instance that ran it.
 	Instance string `json:"instance"`
@@ -2310,6 +2334,74 @@ func (e *PaymentAttemptStatus) UnmarshalGQL(v any) error {
 }
 
 func (e PaymentAttemptStatus) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// What differs between the payment gateway and the shop.
+type PaymentDriftKind string
+
+const (
+	// The gateway has taken money for a payment attempt that the shop does not have.
+	PaymentDriftKindCaptureUnknown PaymentDriftKind = "CAPTURE_UNKNOWN"
+	// The gateway has taken money, and the attempt does not say so.
+	PaymentDriftKindCaptureNotRecorded PaymentDriftKind = "CAPTURE_NOT_RECORDED"
+	// The attempt says that money was taken, and the gateway has not taken it.
+	PaymentDriftKindCaptureMissing PaymentDriftKind = "CAPTURE_MISSING"
+	// The gateway has taken another amount.
+	PaymentDriftKindCaptureAmount PaymentDriftKind = "CAPTURE_AMOUNT"
+	// The money was taken and not given back, and nothing was sold for it.
+	PaymentDriftKindCaptureWithoutOrder PaymentDriftKind = "CAPTURE_WITHOUT_ORDER"
+	// The order is paid, and no payment for it was taken.
+	PaymentDriftKindOrderWithoutCapture PaymentDriftKind = "ORDER_WITHOUT_CAPTURE"
+	// The gateway has given money back, and the shop has no such refund.
+	PaymentDriftKindRefundUnknown PaymentDriftKind = "REFUND_UNKNOWN"
+	// The gateway has given money back, and the refund does not say so.
+	PaymentDriftKindRefundNotRecorded PaymentDriftKind = "REFUND_NOT_RECORDED"
+	// The refund says that money was given back, and the gateway has not given it back.
+	PaymentDriftKindRefundMissing PaymentDriftKind = "REFUND_MISSING"
+	// The gateway has given another amount back.
+	PaymentDriftKindRefundAmount PaymentDriftKind = "REFUND_AMOUNT"
+)
+
+var AllPaymentDriftKind = []PaymentDriftKind{
+	PaymentDriftKindCaptureUnknown,
+	PaymentDriftKindCaptureNotRecorded,
+	PaymentDriftKindCaptureMissing,
+	PaymentDriftKindCaptureAmount,
+	PaymentDriftKindCaptureWithoutOrder,
+	PaymentDriftKindOrderWithoutCapture,
+	PaymentDriftKindRefundUnknown,
+	PaymentDriftKindRefundNotRecorded,
+	PaymentDriftKindRefundMissing,
+	PaymentDriftKindRefundAmount,
+}
+
+func (e PaymentDriftKind) IsValid() bool {
+	switch e {
+	case PaymentDriftKindCaptureUnknown, PaymentDriftKindCaptureNotRecorded, PaymentDriftKindCaptureMissing, PaymentDriftKindCaptureAmount, PaymentDriftKindCaptureWithoutOrder, PaymentDriftKindOrderWithoutCapture, PaymentDriftKindRefundUnknown, PaymentDriftKindRefundNotRecorded, PaymentDriftKindRefundMissing, PaymentDriftKindRefundAmount:
+		return true
+	}
+	return false
+}
+
+func (e PaymentDriftKind) String() string {
+	return string(e)
+}
+
+func (e *PaymentDriftKind) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = PaymentDriftKind(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid PaymentDriftKind", str)
+	}
+	return nil
+}
+
+func (e PaymentDriftKind) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 

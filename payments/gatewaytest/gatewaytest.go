@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -34,6 +35,7 @@ func Run(t *testing.T, a Adapter) {
 	t.Run("what does not fit", func(t *testing.T) { doesNotFit(t, a.Open(t)) })
 	t.Run("a part", func(t *testing.T) { part(t, a.Open(t)) })
 	t.Run("refunds are bounded", func(t *testing.T) { refunds(t, a.Open(t)) })
+	t.Run("lists", func(t *testing.T) { lists(t, a.Open(t)) })
 	t.Run("unknown attempts", func(t *testing.T) { unknown(t, a.Open(t)) })
 	t.Run("answers that do not come", func(t *testing.T) { unreliable(t, a.Unreliable(t)) })
 	t.Run("the end of the context", func(t *testing.T) { ended(t, a.Open(t)) })
@@ -201,6 +203,83 @@ func refunds(t *testing.T, g payments.Gateway) {
 	}
 	answer, err = g.Lookup(ctx, p)
 	want(t, answer, err, payments.StateCaptured, price, price/100*100)
+}
+
+// lists makes more payments than a page of most gateways has, and finds each movement once.
+func lists(t *testing.T, g payments.Gateway) {
+	ctx := t.Context()
+	want := map[string]int64{}
+	for n := range 120 {
+		p := authorized(t, g)
+		switch n % 3 {
+		case 0:
+			continue // is no movement
+		case 1:
+			_, err := g.Void(ctx, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		answer, err := g.Capture(ctx, p, usd(price))
+		wantAnswer(t, answer, err)
+		want["CAPTURE "+p.Attempt+" "] = price
+		for part := range int64(4) {
+			key := fmt.Sprintf("re_%s_%d", p.Attempt, part)
+			answer, err := g.Refund(ctx, p, key, usd(100+part))
+			wantAnswer(t, answer, err)
+			want["REFUND "+p.Attempt+" "+key] = 100 + part
+		}
+		moved, err := g.Movements(ctx, p)
+		if err != nil || len(moved) != 5 {
+			t.Fatalf("%d movements of one payment, %v; want 5", len(moved), err)
+		}
+		for _, m := range moved {
+			if m.Amount != usd(want[name(m)]) || m.ID == "" || m.Reference != p.Reference {
+				t.Errorf("moved %+v, want %d", m, want[name(m)])
+			}
+		}
+	}
+	from, to := time.Unix(0, 0), time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+	cursor, pages := "", 0
+	for {
+		page, err := g.List(ctx, from, to, cursor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := g.List(ctx, from, to, cursor)
+		if err != nil || len(again.Movements) != len(page.Movements) || again.Next != page.Next {
+			t.Errorf("a page of %d is read again as one of %d, %v", len(page.Movements), len(again.Movements), err)
+		}
+		for _, m := range page.Movements {
+			if minor, known := want[name(m)]; !known || m.Amount != usd(minor) || m.ID == "" || m.Reference == "" || m.At.IsZero() {
+				t.Errorf("lists %+v, want %d", m, minor)
+			}
+			delete(want, name(m))
+		}
+		if pages++; page.Next == "" || pages > 1000 {
+			break
+		}
+		cursor = page.Next
+	}
+	if len(want) > 0 {
+		t.Errorf("%d movements are not listed", len(want))
+	}
+	if page, err := g.List(ctx, from, from.Add(time.Hour), ""); err != nil || len(page.Movements) > 0 {
+		t.Errorf("%d movements of 1970, %v", len(page.Movements), err)
+	}
+	if moved, err := g.Movements(ctx, payments.Ref{Attempt: attempt().Attempt}); err != nil || len(moved) > 0 {
+		t.Errorf("%d movements of an unknown attempt, %v", len(moved), err)
+	}
+}
+
+func name(m payments.Movement) string { return string(m.Kind) + " " + m.Attempt + " " + m.Refund }
+
+func wantAnswer(t *testing.T, a payments.Answer, err error) {
+	t.Helper()
+	if err != nil || a.State != payments.StateCaptured {
+		t.Fatalf("answered %+v, %v", a, err)
+	}
 }
 
 func unknown(t *testing.T, g payments.Gateway) {

@@ -25,7 +25,7 @@ import (
 // Settings say how Stripe is asked.
 type Settings struct {
 	// SecretKey is the secret API key of the account at Stripe: sk_… or rk_…. A restricted key needs PaymentIntents and Refunds
-	// (write) and Charges (read). It is better set by the variable HOLDFAST_PAYMENT_STRIPE_SECRET_KEY than in a file.
+	// (write), and Charges and Balance (read). It is better set by the variable HOLDFAST_PAYMENT_STRIPE_SECRET_KEY than in a file.
 	SecretKey string `key:"secretKey" secret:"true"`
 	// WebhookSecret is the signing secret of the endpoint /webhooks/stripe at Stripe: whsec_…. The endpoint must have an API version
 	// with the name basil, as 2025-08-27.basil.
@@ -228,11 +228,110 @@ func (g *Gateway) refunded(ctx context.Context, intentID, refund string) (bool, 
 		if err != nil {
 			return false, unanswered(err)
 		}
-		if made.Metadata[metaRefund] == refund && made.Status != stripego.RefundStatusFailed && made.Status != stripego.RefundStatusCanceled {
+		if made.Metadata[metaRefund] == refund && !undone(made) {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// List implements payments.Gateway. Stripe notes each capture and each refund as a transaction of the balance, with its time. Transactions that are not
+// of attempts of a shop are left out.
+func (g *Gateway) List(ctx context.Context, from, to time.Time, cursor string) (payments.Page, error) {
+	list := &stripego.BalanceTransactionListParams{
+		CreatedRange: &stripego.RangeQueryParams{GreaterThanOrEqual: from.Unix(), LesserThan: to.Unix()},
+	}
+	list.Limit = stripego.Int64(page)
+	if cursor != "" {
+		list.StartingAfter = stripego.String(cursor)
+	}
+	list.AddExpand("data.source")
+	var out payments.Page
+	seen := 0
+	for transaction, err := range g.client.V1BalanceTransactions.List(ctx, list) {
+		if err != nil {
+			return payments.Page{}, unanswered(err)
+		}
+		if m, ok := movementOf(transaction); ok {
+			out.Movements = append(out.Movements, m)
+		}
+		if seen++; seen == page {
+			out.Next = transaction.ID
+			break
+		}
+	}
+	return out, nil
+}
+
+// movementOf returns what a transaction of the balance has moved. The amounts of the transaction itself may be in another currency.
+func movementOf(transaction *stripego.BalanceTransaction) (m payments.Movement, ok bool) {
+	if transaction.Source == nil {
+		return m, false
+	}
+	switch charge, refund := transaction.Source.Charge, transaction.Source.Refund; {
+	case transaction.Type == stripego.BalanceTransactionTypeCharge && charge != nil && charge.PaymentIntent != nil:
+		currency := strings.ToUpper(string(charge.Currency))
+		m = payments.Movement{
+			Kind: payments.MovedCapture, ID: charge.ID, Attempt: charge.Metadata[metaAttempt], Reference: charge.PaymentIntent.ID,
+			Amount: payments.Amount{Minor: fromStripe(charge.AmountCaptured, currency), Currency: currency},
+		}
+	case transaction.Type == stripego.BalanceTransactionTypeRefund && refund != nil && refund.PaymentIntent != nil && !undone(refund):
+		m = refundMoved(refund)
+	default:
+		return m, false
+	}
+	m.At = time.Unix(transaction.Created, 0)
+	return m, m.Attempt != "" || m.Kind == payments.MovedRefund // one by hand has no metadata; the reference tells whose it is
+}
+
+// undone reports whether a refund was not made after all.
+func undone(r *stripego.Refund) bool {
+	return r.Status == stripego.RefundStatusFailed || r.Status == stripego.RefundStatusCanceled
+}
+
+// refundMoved is the movement of a refund.
+func refundMoved(r *stripego.Refund) payments.Movement {
+	currency := strings.ToUpper(string(r.Currency))
+	return payments.Movement{
+		Kind: payments.MovedRefund, ID: r.ID, Attempt: r.Metadata[metaAttempt], Reference: r.PaymentIntent.ID, Refund: r.Metadata[metaRefund],
+		Amount: payments.Amount{Minor: fromStripe(r.Amount, currency), Currency: currency}, At: time.Unix(r.Created, 0),
+	}
+}
+
+// Movements implements payments.Gateway.
+func (g *Gateway) Movements(ctx context.Context, p payments.Ref) ([]payments.Movement, error) {
+	intent, err := g.locate(ctx, p)
+	if err != nil || intent == nil {
+		return nil, err
+	}
+	var moved []payments.Movement
+	currency := strings.ToUpper(string(intent.Currency))
+	if intent.Status == stripego.PaymentIntentStatusSucceeded && intent.AmountReceived > 0 {
+		m := payments.Movement{
+			Kind: payments.MovedCapture, Attempt: intent.Metadata[metaAttempt], Reference: intent.ID,
+			Amount: payments.Amount{Minor: fromStripe(intent.AmountReceived, currency), Currency: currency}, At: time.Unix(intent.Created, 0),
+		}
+		if intent.LatestCharge != nil {
+			m.ID = intent.LatestCharge.ID
+		}
+		moved = append(moved, m)
+	}
+	list := &stripego.RefundListParams{PaymentIntent: stripego.String(intent.ID)}
+	list.Limit = stripego.Int64(page)
+	for made, err := range g.client.V1Refunds.List(ctx, list) {
+		if err != nil {
+			return nil, unanswered(err)
+		}
+		if made.PaymentIntent == nil {
+			made.PaymentIntent = intent
+		}
+		if !undone(made) {
+			m := refundMoved(made)
+			m.Attempt = intent.Metadata[metaAttempt]
+			moved = append(moved, m)
+		}
+	}
+	return moved, nil
 }
 
 // keys bounds how often a call is made with another key. It is chosen: each time Stripe must have failed, and have kept that.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -64,7 +65,16 @@ type Server struct {
 	kept     map[string]*kept
 	inFlight map[string]bool
 	events   []Event
+	balance  []*transaction // the oldest first
 	made     int
+}
+
+// transaction is a movement of the balance: of a capture, or of a refund.
+type transaction struct {
+	id, kind string
+	of       *intent
+	refund   *refund // nil of a capture
+	created  time.Time
 }
 
 // Event is a message that the server sends to the webhook.
@@ -85,6 +95,7 @@ type refund struct {
 	id, status string
 	amount     int64
 	metadata   map[string]string
+	created    time.Time
 }
 
 // kept is the answer that is kept for a key.
@@ -149,6 +160,43 @@ func (s *Server) Events() []Event {
 func Sign(body []byte, secret string, at time.Time) http.Header {
 	signature := fmt.Sprintf("t=%d,v1=%x", at.Unix(), webhook.ComputeSignature(at, body, secret))
 	return http.Header{"Stripe-Signature": {signature}}
+}
+
+// Alter changes by hand what was captured of the payment of an attempt, and what its refunds have given back, by the shop's IDs of the refunds. A refund of 0
+// has failed, which an event tells; one with the ID "" is made by hand.
+func (s *Server) Alter(t testing.TB, attempt string, captured int64, refunds map[string]int64) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range s.intents {
+		if i.metadata["holdfast_attempt"] != attempt {
+			continue
+		}
+		if i.received = captured; captured == 0 {
+			i.status = "canceled"
+			s.balance = slices.DeleteFunc(s.balance, func(t *transaction) bool { return t.of == i })
+		}
+		for key, amount := range refunds {
+			at := slices.IndexFunc(i.refunds, func(r *refund) bool { return r.metadata["holdfast_refund"] == key })
+			if at < 0 {
+				made := &refund{id: s.newID("re"), status: "succeeded", metadata: map[string]string{}, created: s.now}
+				i.refunds, at = append([]*refund{made}, i.refunds...), 0
+				s.move("refund", i, made)
+			}
+			r := i.refunds[at]
+			if amount > 0 {
+				r.amount = amount
+				continue
+			}
+			r.status = "failed"
+			s.move("refund_failure", i, r)
+			s.tell("refund.failed", r.json(i))
+			s.tell("charge.refund.updated", r.json(i))
+			s.tell("refund.updated", r.json(i))
+		}
+		return
+	}
+	t.Fatalf("there is no payment of %s", attempt)
 }
 
 // Confirm is what the customer's browser does with the client secret and a payment method.
@@ -293,6 +341,8 @@ func (s *Server) route(r *http.Request) (any, *failure) {
 		return s.create(form)
 	case r.URL.Path == "/v1/payment_intents/search" && get:
 		return s.search(form, expand)
+	case r.URL.Path == "/v1/balance_transactions" && get:
+		return s.transactions(form), nil
 	case r.URL.Path == "/v1/refunds" && get:
 		i := s.intent(form.Get("payment_intent"))
 		data := []any{}
@@ -426,6 +476,7 @@ func (s *Server) capture(i *intent, form url.Values) (any, *failure) {
 		return nil, &failure{status: http.StatusBadRequest, kind: "invalid_request_error", code: "amount_too_large", message: "The amount is larger than what can be captured", intent: i}
 	}
 	i.status, i.received, i.capturable = "succeeded", amount, 0
+	s.move("charge", i, nil)
 	s.tell("payment_intent.succeeded", i.json(true))
 	return i.json(false), nil
 }
@@ -458,10 +509,52 @@ func (s *Server) refund(form url.Values) (any, *failure) {
 	case amount > i.received-i.refunded():
 		return nil, &failure{status: http.StatusBadRequest, kind: "invalid_request_error", message: "Refund amount is greater than unrefunded amount on charge"}
 	}
-	made := &refund{id: s.newID("re"), status: "succeeded", amount: amount, metadata: metadata(form)}
+	made := &refund{id: s.newID("re"), status: "succeeded", amount: amount, metadata: metadata(form), created: s.now}
 	i.refunds = append([]*refund{made}, i.refunds...)
+	s.move("refund", i, made)
 	s.tell("charge.refunded", i.chargeJSON())
 	return made.json(i), nil
+}
+
+// move notes a transaction of the balance.
+func (s *Server) move(kind string, i *intent, r *refund) {
+	s.balance = append(s.balance, &transaction{id: s.newID("txn"), kind: kind, of: i, refund: r, created: s.now})
+}
+
+// transactions returns those of the balance within an interval, the newest first.
+func (s *Server) transactions(form url.Values) any {
+	bound := func(name string) int64 { n, _ := strconv.ParseInt(form.Get(name), 10, 64); return n }
+	limit, from, to := bound("limit"), bound("created[gte]"), bound("created[lt]")
+	if limit == 0 {
+		limit = 10
+	}
+	after, data, more := form.Get("starting_after"), []any{}, false
+	for _, t := range slices.Backward(s.balance) {
+		if at := t.created.Unix(); at < from || at >= to {
+			continue
+		}
+		if after != "" {
+			if t.id == after {
+				after = ""
+			}
+			continue
+		}
+		if more = int64(len(data)) == limit; more {
+			break
+		}
+		amount, source, object := t.of.received, t.of.charge, t.of.chargeJSON()
+		if t.refund != nil {
+			amount, source, object = -t.refund.amount, t.refund.id, t.refund.json(t.of)
+		}
+		m := map[string]any{
+			"id": t.id, "object": "balance_transaction", "type": t.kind, "created": t.created.Unix(), "amount": amount, "currency": "chf", "source": source,
+		} // the currency of the balance is another one than that of the payments
+		if strings.Contains(form.Encode(), "data.source") {
+			m["source"] = object
+		}
+		data = append(data, m)
+	}
+	return map[string]any{"object": "list", "url": "/v1/balance_transactions", "has_more": more, "data": data}
 }
 
 // list returns the newest first.
@@ -516,7 +609,9 @@ func (s *Server) tell(kind string, object any) {
 func (i *intent) refunded() int64 {
 	sum := int64(0)
 	for _, r := range i.refunds {
-		sum += r.amount
+		if r.status != "failed" {
+			sum += r.amount
+		}
 	}
 	return sum
 }
@@ -558,7 +653,7 @@ func (i *intent) chargeJSON() map[string]any {
 func (r *refund) json(i *intent) map[string]any {
 	return map[string]any{
 		"id": r.id, "object": "refund", "amount": r.amount, "charge": i.charge, "currency": i.currency, "metadata": r.metadata,
-		"payment_intent": i.id, "status": r.status,
+		"payment_intent": i.id, "status": r.status, "created": r.created.Unix(),
 	}
 }
 

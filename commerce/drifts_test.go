@@ -1,0 +1,260 @@
+package commerce_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/commerce"
+	"holdfast/config/setting"
+	"holdfast/ent/order"
+	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
+	"holdfast/ent/paymentdrift"
+	"holdfast/ent/refund"
+	"holdfast/payments"
+	"holdfast/payments/stripe"
+	"holdfast/payments/stripe/stripetest"
+)
+
+// pass lets time pass, for the shop and for Stripe.
+func (s *stripeShop) pass(d time.Duration) {
+	s.clock.advance(d)
+	s.stripe.Advance(d)
+}
+
+// atStripe acts on Stripe behind the back of the shop.
+func (s *stripeShop) atStripe() *stripe.Gateway {
+	return stripe.New(stripe.Settings{SecretKey: stripetest.SecretKey, URL: setting.URL(s.stripe.URL)})
+}
+
+// bought is an order that is paid by card, and its attempt.
+func (s *stripeShop) bought(t *testing.T, product string) (orderID, attempt string) {
+	t.Helper()
+	id := s.unpaid(t, product, 1, "").ID
+	in := payCard(id)
+	_, err := s.Orders.Pay(t.Context(), alice, in)
+	must(t, err)
+	attempt = s.attempts(t, id)[0].ID
+	s.stripe.Confirm(t, s.secretOf(t, attempt), stripetest.Visa)
+	result, err := s.Orders.Pay(t.Context(), alice, in)
+	must(t, err)
+	wantStatus(t, result.Order, order.StatusPAID)
+	return id, attempt
+}
+
+func (s *stripeShop) refunded(t *testing.T, orderID string, minor int64) string {
+	t.Helper()
+	result, err := s.Refunds.Create(t.Context(), admin, amountOf(orderID, minor))
+	must(t, err)
+	return result.Refund.ID
+}
+
+// reconcile compares all days that have ended, two rows at a time, and returns what was found and settled. It goes on as a new process would.
+func (s *stripeShop) reconcile(t *testing.T) (found []string, settled, compared int) {
+	t.Helper()
+	note := func(done commerce.DriftStep) {
+		for _, d := range done.Found {
+			found = append(found, fmt.Sprintf("%s %s", d.Kind, d.Subject))
+		}
+		settled += done.Settled
+		compared += done.Compared
+	}
+	for last, first := int64(0), true; first || last > 0; first = false {
+		next, done, err := s.Drifts.Recheck(t.Context(), last, 2)
+		must(t, err)
+		note(done)
+		last = next
+	}
+	for {
+		done, err := s.Drifts.Step(t.Context(), 2)
+		must(t, err)
+		note(done)
+		if !done.More {
+			return found, settled, compared
+		}
+	}
+}
+
+// day is a day with all that a clean day may have.
+func (s *stripeShop) day(t *testing.T) (product string) {
+	t.Helper()
+	ctx := t.Context()
+	product = s.product(t, 1000, 1000)
+	s.bought(t, product)
+	declined := s.unpaid(t, product, 1, "").ID // and then expired
+	_, err := s.Orders.Pay(ctx, alice, payCard(declined))
+	must(t, err)
+	s.stripe.Confirm(t, s.secretOf(t, s.attempts(t, declined)[0].ID), stripetest.Declined)
+	late := s.unpaid(t, product, 1, "").ID // captured by hand, and refunded since the order has expired
+	_, err = s.Orders.Pay(ctx, alice, payCard(late))
+	must(t, err)
+	attempt := s.attempts(t, late)[0].ID
+	s.pass(reservation)
+	_, _, err = s.Orders.ExpireOverdue(ctx, expiryLimit)
+	must(t, err)
+	voided := s.unpaid(t, product, 1, "").ID
+	_, err = s.Orders.Pay(ctx, alice, payCard(voided))
+	must(t, err)
+	other := s.attempts(t, voided)[0].ID
+	s.stripe.Confirm(t, s.secretOf(t, other), stripetest.Visa)
+	answer, err := s.atStripe().Capture(ctx, payments.Ref{Attempt: other}, payments.Amount{Minor: 1000, Currency: "USD"})
+	must(t, err)
+	if answer.State != payments.StateCaptured {
+		t.Fatalf("captured by hand: %+v", answer)
+	}
+	_, err = s.Orders.Cancel(ctx, alice, commerce.CancelOrder{Key: uuid.New(), OrderID: voided})
+	must(t, err)
+	parts, _ := s.bought(t, product)
+	s.refunded(t, parts, 300)
+	s.refunded(t, parts, 200)
+	all, _ := s.bought(t, product)
+	s.refunded(t, all, 1000)
+	cancelled, _ := s.bought(t, product)
+	_, err = s.Orders.Cancel(ctx, alice, commerce.CancelOrder{Key: uuid.New(), OrderID: cancelled})
+	must(t, err)
+	in := commerce.ChargePoints{Key: uuid.New(), Amount: 500}
+	charge, err := s.Points.Charge(ctx, alice, in)
+	must(t, err)
+	s.stripe.Confirm(t, s.secretOf(t, charge.Attempt.ID), stripetest.Visa)
+	_, err = s.Points.Charge(ctx, alice, in)
+	must(t, err)
+	for range 3 {
+		_, _, err = s.Orders.ExpireOverdue(ctx, expiryLimit)
+		must(t, err)
+		s.nextAttempt()
+		_, _, err = s.Attempts.Sweep(ctx, 0, 100)
+		must(t, err)
+	}
+	for id, want := range map[string]paymentattempt.Status{
+		other: paymentattempt.StatusREFUNDED, attempt: paymentattempt.StatusVOIDED,
+	} {
+		if a, err := s.db.Ent.PaymentAttempt.Get(ctx, id); err != nil || a.Status != want {
+			t.Fatalf("the attempt %+v is not %s: %v", a, want, err)
+		}
+	}
+	return product
+}
+
+// TestPaymentDrift: a day on which everything has happened shows no difference. Then each kind of difference is made by hand, one a day: it is found, by its
+// name, once, and told until it is gone.
+func TestPaymentDrift(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		s, ctx := openStripeShop(t, url), t.Context()
+		s.reconcile(t) // notes that the days before are done
+		product := s.day(t)
+		const days = 49 * time.Hour
+		s.pass(days)
+		if found, settled, compared := s.reconcile(t); len(found) > 0 || settled > 0 || compared < 15 {
+			t.Fatalf("a clean day: found %v, settled %d, compared %d", found, settled, compared)
+		}
+		db := s.db.Ent
+		for _, test := range []struct {
+			kind paymentdrift.Kind
+			make func() (subject string, mend func())
+		}{
+			{paymentdrift.KindCAPTURE_UNKNOWN, func() (string, func()) {
+				usd := payments.Amount{Minor: 700, Currency: "USD"}
+				a := payments.Authorization{Attempt: "pat_of_nobody", Amount: usd, Token: stripetest.Visa}
+				_, err := s.atStripe().Authorize(ctx, a)
+				must(t, err)
+				_, err = s.atStripe().Capture(ctx, payments.Ref{Attempt: a.Attempt}, usd)
+				must(t, err)
+				return a.Attempt, func() {
+					_, err := s.atStripe().Refund(ctx, payments.Ref{Attempt: a.Attempt}, "by hand", usd)
+					must(t, err)
+				}
+			}},
+			{paymentdrift.KindCAPTURE_NOT_RECORDED, func() (string, func()) {
+				id, a := s.bought(t, product)
+				set := func(status paymentattempt.Status, paid order.Status) {
+					must(t, db.PaymentAttempt.UpdateOneID(a).SetStatus(status).Exec(ctx))
+					must(t, db.Order.UpdateOneID(id).SetStatus(paid).Exec(ctx))
+				}
+				set(paymentattempt.StatusDECLINED, order.StatusFAILED)
+				return a, func() { set(paymentattempt.StatusCAPTURED, order.StatusPAID) }
+			}},
+			{paymentdrift.KindCAPTURE_MISSING, func() (string, func()) {
+				id, a := s.bought(t, product)
+				s.stripe.Alter(t, a, 0, nil)
+				return a, func() {
+					must(t, db.PaymentAttempt.UpdateOneID(a).SetStatus(paymentattempt.StatusVOIDED).Exec(ctx))
+					must(t, db.Order.UpdateOneID(id).SetStatus(order.StatusFAILED).Exec(ctx))
+				}
+			}},
+			{paymentdrift.KindCAPTURE_AMOUNT, func() (string, func()) {
+				_, a := s.bought(t, product)
+				s.stripe.Alter(t, a, 900, nil)
+				return a, func() { s.stripe.Alter(t, a, 1000, nil) }
+			}},
+			{paymentdrift.KindCAPTURE_WITHOUT_ORDER, func() (string, func()) {
+				id, a := s.bought(t, product)
+				must(t, db.Order.UpdateOneID(id).SetStatus(order.StatusEXPIRED).Exec(ctx))
+				return a, func() { must(t, db.Order.UpdateOneID(id).SetStatus(order.StatusPAID).Exec(ctx)) }
+			}},
+			{paymentdrift.KindORDER_WITHOUT_CAPTURE, func() (string, func()) {
+				id := s.unpaid(t, product, 1, "").ID
+				must(t, db.Order.UpdateOneID(id).SetStatus(order.StatusPAID).SetSettled(true).Exec(ctx))
+				return id, func() { must(t, db.Order.UpdateOneID(id).SetStatus(order.StatusFAILED).Exec(ctx)) }
+			}},
+			{paymentdrift.KindREFUND_UNKNOWN, func() (string, func()) {
+				id, a := s.bought(t, product)
+				s.stripe.Alter(t, a, 1000, map[string]int64{"": 50})
+				moved, err := s.atStripe().Movements(ctx, payments.Ref{Attempt: a})
+				must(t, err)
+				return moved[1].ID, func() {
+					_, err := s.Orders.Cancel(ctx, alice, commerce.CancelOrder{Key: uuid.New(), OrderID: id})
+					must(t, err)
+				}
+			}},
+			{paymentdrift.KindREFUND_NOT_RECORDED, func() (string, func()) {
+				id, _ := s.bought(t, product)
+				f := s.refunded(t, id, 100)
+				set := func(status refund.Status) { must(t, db.Refund.UpdateOneID(f).SetStatus(status).Exec(ctx)) }
+				set(refund.StatusFAILED)
+				return f, func() { set(refund.StatusREFUNDED) }
+			}},
+			{paymentdrift.KindREFUND_MISSING, func() (string, func()) {
+				id, a := s.bought(t, product)
+				f := s.refunded(t, id, 100)
+				s.stripe.Alter(t, a, 1000, map[string]int64{f: 0})
+				return f, func() { must(t, db.Refund.UpdateOneID(f).SetStatus(refund.StatusFAILED).Exec(ctx)) }
+			}},
+			{paymentdrift.KindREFUND_AMOUNT, func() (string, func()) {
+				id, a := s.bought(t, product)
+				f := s.refunded(t, id, 100)
+				s.stripe.Alter(t, a, 1000, map[string]int64{f: 90})
+				return f, func() { s.stripe.Alter(t, a, 1000, map[string]int64{f: 100}) }
+			}},
+		} {
+			t.Run(string(test.kind), func(t *testing.T) {
+				subject, mend := test.make()
+				s.pass(days)
+				if found, _, _ := s.reconcile(t); len(found) != 1 || found[0] != string(test.kind)+" "+subject {
+					t.Fatalf("found %q, want %s %s", found, test.kind, subject)
+				}
+				if found, settled, _ := s.reconcile(t); len(found) > 0 || settled > 0 {
+					t.Errorf("found again %q, and settled %d", found, settled)
+				}
+				list, err := s.Drifts.List(ctx, true)
+				must(t, err)
+				if len(list) != 1 || list[0].Kind != test.kind || list[0].ShopMinor == list[0].GatewayMinor {
+					t.Errorf("open: %v", list)
+				}
+				mend()
+				s.pass(time.Minute)
+				if found, settled, _ := s.reconcile(t); len(found) > 0 || settled != 1 {
+					t.Errorf("when it is mended: found %q, and settled %d", found, settled)
+				}
+			})
+		}
+		if list, err := s.Drifts.List(ctx, false); err != nil || len(list) != 10 {
+			t.Errorf("%d are listed, %v", len(list), err)
+		}
+		if n, err := db.Payment.Query().Where(payment.StatusEQ(payment.StatusAUTHORIZED)).Count(ctx); err != nil || n > 0 {
+			t.Errorf("%d payments are not ended, %v", n, err)
+		}
+	})
+}
