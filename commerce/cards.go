@@ -213,7 +213,7 @@ const MaxAttempts = 20
 // Attempts returns the payment attempts of orders by the orders' IDs, the newest first, at most [MaxAttempts] of each. The caller has
 // found these orders, so that the viewer may see them. What the customer confirms a payment with is only there for its owner.
 func (s *Orders) Attempts(ctx context.Context, v Viewer, orderIDs []string) (map[string][]*ent.PaymentAttempt, error) {
-	rows, err := s.Client.PaymentAttempt.Query().Where(paymentattempt.OrderIDIn(orderIDs...)).
+	rows, err := s.Client.PaymentAttempt.Query().Where(paymentattempt.OrderIDIn(orderIDs...), newestOf(paymentattempt.Table, orderIDs, MaxAttempts)).
 		WithOrder(func(q *ent.OrderQuery) { q.Select(order.FieldID, order.FieldUserID) }).
 		Order(ent.Desc(paymentattempt.FieldCreatedAt, paymentattempt.FieldID)).All(ctx)
 	list := make(map[string][]*ent.PaymentAttempt, len(orderIDs))

@@ -2,6 +2,7 @@ package commerce_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/config/setting"
+	"holdfast/ent/changelog"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
@@ -255,6 +257,107 @@ func TestPaymentDrift(t *testing.T) {
 		}
 		if n, err := db.Payment.Query().Where(payment.StatusEQ(payment.StatusAUTHORIZED)).Count(ctx); err != nil || n > 0 {
 			t.Errorf("%d payments are not ended, %v", n, err)
+		}
+	})
+}
+
+// TestRefundThatFailsLater: Stripe tells that a refund has failed, by three events, each 0, 1 or 3 times, before or after that of the refund itself.
+// The amount can be refunded anew, once. If nothing comes, the difference is found; so it is of a cancelled order, whose refund is none of the shop's.
+func TestRefundThatFailsLater(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		s, ctx := openStripeShop(t, url), t.Context()
+		s.reconcile(t)
+		product, missing := s.product(t, 1000, 1000), 0
+		for _, minor := range []int64{400, 1000} { // a part, and all
+			for _, times := range []int{0, 1, 3} {
+				for _, backwards := range []bool{false, true} {
+					id, a := s.bought(t, product)
+					seen := len(s.stripe.Events())
+					f := s.refunded(t, id, minor)
+					s.stripe.Alter(t, a, 1000, map[string]int64{f: 0})
+					s.deliver(t, seen, times, backwards)
+					row, err := s.Orders.Get(ctx, admin, id)
+					must(t, err)
+					now, err := s.db.Ent.Refund.Get(ctx, f)
+					must(t, err)
+					what := fmt.Sprintf("%d, %d times, backwards %v", minor, times, backwards)
+					if times == 0 {
+						missing++
+						if now.Status != refund.StatusREFUNDED {
+							t.Errorf("%s: the refund is %s", what, now.Status)
+						}
+						continue
+					}
+					if made := row.Edges.Payment; now.Status != refund.StatusFAILED || now.FailureReason == "" || made.RefundedMinor != 0 ||
+						made.RefundingMinor != 0 || made.Status != payment.StatusCAPTURED {
+						t.Errorf("%s: the refund is %s (%s), the payment %+v", what, now.Status, now.FailureReason, made)
+					}
+					s.wantAttempts(t, id, paymentattempt.StatusCAPTURED)
+					s.refunded(t, id, 1000) // all of it is refundable again, and no more
+					if _, err := s.Refunds.Create(ctx, admin, amountOf(id, 1)); err == nil {
+						t.Errorf("%s: more than the payment is refunded", what)
+					}
+					told, err := s.db.Ent.ChangeLog.Query().Where(changelog.Kind(commerce.KindRefundFailed)).All(ctx)
+					must(t, err)
+					n := 0
+					for _, row := range told {
+						if strings.Contains(string(row.Payload), f) {
+							n++
+						}
+					}
+					if n != 1 {
+						t.Errorf("%s: told %d times", what, n)
+					}
+				}
+			}
+		}
+		id, a := s.bought(t, product)
+		_, err := s.Orders.Cancel(ctx, alice, commerce.CancelOrder{Key: uuid.New(), OrderID: id})
+		must(t, err)
+		s.pass(49 * time.Hour)
+		found, _, _ := s.reconcile(t)
+		if len(found) != missing {
+			t.Errorf("found %q, want %d", found, missing)
+		}
+		seen := len(s.stripe.Events())
+		s.stripe.Alter(t, a, 1000, map[string]int64{"re_" + a: 0})
+		s.deliver(t, seen, 3, true)
+		s.pass(49 * time.Hour)
+		if found, _, _ := s.reconcile(t); len(found) != 1 || found[0] != "REFUND_MISSING "+a {
+			t.Errorf("found %q, want the attempt %s", found, a)
+		}
+		s.audit(t)
+	})
+}
+
+// TestListsOfAnOrderAreBounded: of an order with more attempts and refunds than are listed, the newest are read and no others, and those of another
+// order are not cut by them.
+func TestListsOfAnOrderAreBounded(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		s, ctx := openStripeShop(t, url), t.Context()
+		product := s.product(t, 1000, 100)
+		many, a := s.bought(t, product)
+		few, _ := s.bought(t, product)
+		paid, err := s.db.Ent.PaymentAttempt.Get(ctx, a)
+		must(t, err)
+		newest := ""
+		for n := range commerce.MaxRefunds + 5 {
+			s.clock.advance(time.Second)
+			newest = s.refunded(t, many, 1)
+			must(t, s.db.Ent.PaymentAttempt.Create().SetID(fmt.Sprintf("pat_%02d", n)).SetOrderID(many).SetGateway("stripe").
+				SetStatus(paymentattempt.StatusDECLINED).SetAmountMinor(1000).SetCurrency("USD").
+				SetCreatedAt(paid.CreatedAt.Add(time.Duration(n+1)*time.Second)).SetUpdatedAt(paid.UpdatedAt).Exec(ctx))
+		}
+		s.refunded(t, few, 1)
+		refunds, err := s.Refunds.OfOrders(ctx, admin, []string{few, many})
+		must(t, err)
+		attempts, err := s.Orders.Attempts(ctx, admin, []string{few, many})
+		must(t, err)
+		if len(refunds[many]) != commerce.MaxRefunds || len(refunds[few]) != 1 || refunds[many][0].ID != newest {
+			t.Errorf("%d and %d refunds are listed, the first %s, want %s", len(refunds[many]), len(refunds[few]), refunds[many][0].ID, newest)
+		}
+		if len(attempts[many]) != commerce.MaxAttempts || len(attempts[few]) != 1 || attempts[many][0].ID != fmt.Sprintf("pat_%02d", commerce.MaxRefunds+4) {
+			t.Errorf("%d and %d attempts are listed, the first %s", len(attempts[many]), len(attempts[few]), attempts[many][0].ID)
 		}
 	})
 }

@@ -27,6 +27,7 @@ const (
 	KindOrderFulfilled    = "order.fulfilled"
 	KindOrderReturned     = "order.returned"   // products of a refund are in stock again
 	KindRefundCompleted   = "refund.completed" // the money of a refund was given back
+	KindRefundFailed      = "refund.failed"    // it has come back
 	KindPaymentAuthorized = "payment.authorized"
 	KindPaymentReturned   = "payment.returned"
 	KindCouponIssued      = "coupon.issued"
@@ -322,6 +323,8 @@ func writeTransition(ctx context.Context, tx *ent.Tx, r lockprovider.Record) err
 		return with(ctx, tx, r, writeOrderReturned)
 	case KindRefundCompleted:
 		return with(ctx, tx, r, writeRefundCompleted)
+	case KindRefundFailed:
+		return with(ctx, tx, r, writeRefundFailed)
 	case KindPaymentAuthorized:
 		return with(ctx, tx, r, writePaymentAuthorized)
 	case KindPaymentReturned:

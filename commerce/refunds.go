@@ -493,7 +493,7 @@ func (s *Refunds) complete(ctx context.Context, f *ent.Refund) error {
 	if err = doneOtherwise(translate(err, lockprovider.Receipt{})); !errors.Is(err, errOrderAdvanced) {
 		return err
 	}
-	n, err := s.Client.Refund.Update().Where(refund.ID(f.ID), refund.StatusEQ(refund.StatusFAILED), refund.FailureReasonNEQ(madeAfterAll)).
+	n, err := s.Client.Refund.Update().Where(refund.ID(f.ID), refund.StatusEQ(refund.StatusFAILED), refund.FailureReasonNotIn(madeAfterAll, failedLater)).
 		SetFailureReason(madeAfterAll).SetLookAt(s.now()).SetUpdatedAt(s.now()).Save(ctx)
 	if err != nil || n == 0 && f.FailureReason != madeAfterAll {
 		return err
@@ -594,7 +594,7 @@ func writeRefundCompleted(ctx context.Context, tx *ent.Tx, p refundCompleted) er
 		if n, err := paid.Save(ctx); err != nil || n == 0 {
 			return cmp.Or[error](err, errOrderAdvanced)
 		}
-		n, err = tx.Refund.Update().Where(refund.ID(p.RefundID), refund.StatusEQ(refund.StatusFAILED)).
+		n, err = tx.Refund.Update().Where(refund.ID(p.RefundID), refund.StatusEQ(refund.StatusFAILED), refund.FailureReasonNEQ(failedLater)).
 			SetStatus(refund.StatusREFUNDED).SetFailureReason("").SetUpdatedAt(p.At).Save(ctx)
 		if err != nil || n == 0 {
 			return cmp.Or[error](err, errOrderAdvanced)
@@ -638,13 +638,119 @@ func writeOrderReturned(ctx context.Context, tx *ent.Tx, p orderReturned) error 
 	return refundDone(ctx, tx, p.RefundID)
 }
 
+// failedLater is the failure reason of a refund that the gateway had made, and that has failed since. It is not made after all: its key is used up.
+const failedLater = "the refund has failed at the payment gateway"
+
+// refundFails notes that a refund has failed later, of which a message tells, if the gateway says so too. Its amount may be refunded anew. It does so
+// once: the step has one ID, however many messages tell of it. It returns whether it was this call.
+func (s *Orders) refundFails(ctx context.Context, gateway string, n payments.Notification) (bool, error) {
+	f, err := orNil(withParts(s.Client.Refund.Query().Where(refund.ID(n.FailedRefund))).Only(ctx))
+	if err != nil {
+		return false, translate(err, lockprovider.Receipt{})
+	}
+	if f == nil || f.Status == refund.StatusFAILED || f.AttemptID == nil {
+		return false, nil // what was given back of an order that has ended is found by the job paymentDrift
+	}
+	a, err := orNil(s.Client.PaymentAttempt.Query().Where(paymentattempt.ID(*f.AttemptID), paymentattempt.Gateway(gateway)).Only(ctx))
+	if err != nil || a == nil {
+		return false, translate(err, lockprovider.Receipt{})
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.Payment.Timeout)
+	defer cancel()
+	moved, err := s.Gateway.Movements(bounded, payments.Ref{Attempt: a.ID, Reference: a.Reference})
+	if err != nil {
+		return false, gatewayAway(err)
+	}
+	for _, m := range moved {
+		if m.Refund == f.ID {
+			return false, nil // it was made once more
+		}
+	}
+	_, err = s.Ledger.Apply(ctx, lockprovider.Change{
+		ID: stepID(f.ID, "failed"), Family: lockprovider.Stock, Confirm: true,
+		Record: lockprovider.Record{
+			Kind: KindRefundFailed, Fingerprint: f.ID,
+			Payload: mustJSON(refundCompleted{
+				RefundID: f.ID, OrderID: f.OrderID, UserID: f.Edges.Order.UserID, Method: f.Method.String(), AmountMinor: f.AmountMinor, Currency: f.Currency,
+				Reason: failedLater, At: s.now(),
+			}),
+		},
+	})
+	err = doneOtherwise(translate(err, lockprovider.Receipt{}))
+	return err == nil, ignoreAdvanced(err)
+}
+
+// writeRefundFailed notes that a refund has failed later, whether it was noted to be made or not. The payment is captured again.
+func writeRefundFailed(ctx context.Context, tx *ent.Tx, p refundCompleted) error {
+	lines, err := tx.RefundLine.Query().Where(refundline.RefundID(p.RefundID)).Exist(ctx)
+	if err != nil {
+		return err
+	}
+	row := tx.Order.Update().Where(order.ID(p.OrderID)).SetUpdatedAt(p.At) // the order comes first, as everywhere
+	if !lines {
+		row.AddRefundCount(-1)
+	}
+	if err := row.Exec(ctx); err != nil {
+		return err
+	}
+	pay := tx.Payment.Update().Where(payment.OrderID(p.OrderID)).SetUpdatedAt(p.At)
+	noted, err := tx.Refund.Update().Where(refund.ID(p.RefundID), refund.StatusEQ(refund.StatusREFUNDED)).
+		SetStatus(refund.StatusFAILED).SetFailureReason(failedLater).SetUpdatedAt(p.At).Save(ctx)
+	if err != nil {
+		return err
+	}
+	if noted > 0 {
+		pay.AddRefundedMinor(-p.AmountMinor)
+	} else {
+		open, err := tx.Refund.Update().Where(refund.ID(p.RefundID), openRefund).
+			SetStatus(refund.StatusFAILED).SetFailureReason(failedLater).SetUpdatedAt(p.At).Save(ctx)
+		if err != nil || open == 0 {
+			return cmp.Or[error](err, errOrderAdvanced)
+		}
+		pay.AddRefundingMinor(-p.AmountMinor)
+	}
+	if err := pay.Exec(ctx); err != nil {
+		return err
+	}
+	if err := refundDone(ctx, tx, p.RefundID); err != nil {
+		return err
+	}
+	if err := tx.Payment.Update().Where(payment.OrderID(p.OrderID), payment.StatusEQ(payment.StatusREFUNDED)).
+		SetStatus(payment.StatusCAPTURED).Exec(ctx); err != nil {
+		return err
+	}
+	f, err := tx.Refund.Get(ctx, p.RefundID)
+	if err != nil || f.AttemptID == nil {
+		return err
+	}
+	_, err = moveAttempt(ctx, tx, *f.AttemptID, p.At, payments.Answer{}, payments.OnRefundFailed)
+	return err
+}
+
 // MaxRefunds is how many refunds of an order are listed.
 const MaxRefunds = 20
+
+// newestOf selects the newest rows of a table for each of some orders, at most so many of each.
+func newestOf(table string, orderIDs []string, most int) func(*sql.Selector) {
+	return func(s *sql.Selector) {
+		if len(orderIDs) == 0 {
+			return
+		}
+		ids := make([]any, len(orderIDs))
+		for i, id := range orderIDs {
+			ids[i] = id
+		}
+		s.Where(sql.P(func(b *sql.Builder) {
+			b.WriteString(s.C("id") + " IN (SELECT newest.id FROM (SELECT id, ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY created_at DESC, id DESC) AS place FROM " +
+				table + " WHERE order_id IN (").Args(ids...).WriteString(")) AS newest WHERE newest.place <= ").Arg(most).WriteString(")")
+		}))
+	}
+}
 
 // OfOrders returns the refunds of orders by the orders' IDs, the newest first, at most [MaxRefunds] of each. The caller has found these orders,
 // so that the viewer may see them. Who has made a refund is for administrators.
 func (s *Refunds) OfOrders(ctx context.Context, v Viewer, orderIDs []string) (map[string][]*ent.Refund, error) {
-	rows, err := withParts(s.Client.Refund.Query().Where(refund.OrderIDIn(orderIDs...))).
+	rows, err := withParts(s.Client.Refund.Query().Where(refund.OrderIDIn(orderIDs...), newestOf(refund.Table, orderIDs, MaxRefunds))).
 		Order(ent.Desc(refund.FieldCreatedAt, refund.FieldID)).All(ctx)
 	list := make(map[string][]*ent.Refund, len(orderIDs))
 	for _, id := range orderIDs {

@@ -11,6 +11,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/paymentattempt"
 	"holdfast/ent/predicate"
+	"holdfast/ent/refund"
 	"holdfast/ent/schema"
 	"holdfast/ent/webhookevent"
 	"holdfast/lockprovider"
@@ -62,13 +63,30 @@ func (s *Orders) ReceiveWebhook(ctx context.Context, gateway string, header http
 	if err := s.confirmEnds(ctx, gateway, list); err != nil {
 		return "", err
 	}
+	failed := false
+	for _, n := range list {
+		if n.FailedRefund == "" {
+			continue
+		}
+		now, err := s.refundFails(ctx, gateway, n)
+		if err != nil {
+			return "", err
+		}
+		failed = failed || now
+	}
 	var outcome WebhookOutcome
 	err = s.inTx(ctx, func(tx *ent.Tx) error {
 		outcome = WebhookUnchanged
+		if failed {
+			outcome = WebhookApplied
+		}
 		if err := tx.WebhookEvent.Create().SetID(id).SetReceivedAt(s.now()).Exec(ctx); err != nil {
 			return err
 		}
 		for _, n := range list {
+			if n.FailedRefund != "" {
+				continue
+			}
 			effect, err := s.heed(ctx, tx, gateway, n)
 			if err != nil {
 				return err
@@ -92,6 +110,28 @@ func (s *Orders) ReceiveWebhook(ctx context.Context, gateway string, header http
 // confirmEnds replaces what a message tells of payments that it takes to be over, and the shop does not, by what a look-up tells.
 func (s *Orders) confirmEnds(ctx context.Context, gateway string, list []payments.Notification) error {
 	for i, n := range list {
+		if n.FailedRefund != "" {
+			continue
+		}
+		if n.Answer.State == payments.StateRefunded {
+			// A refund that has failed since may be told of late.
+			failed, err := s.Client.Refund.Query().Where(refund.AttemptID(n.Attempt), refund.FailureReason(failedLater)).Exist(ctx)
+			if err != nil {
+				return translate(err, lockprovider.Receipt{})
+			}
+			a, err := orNil(s.Client.PaymentAttempt.Query().Where(paymentattempt.ID(n.Attempt), paymentattempt.Gateway(gateway)).Only(ctx))
+			if err != nil {
+				return translate(err, lockprovider.Receipt{})
+			}
+			if !failed || a == nil {
+				continue
+			}
+			ref := payments.Ref{Attempt: a.ID, Reference: a.Reference}
+			if list[i].Answer, err = s.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) { return s.Gateway.Lookup(ctx, ref) }); err != nil {
+				return gatewayAway(err)
+			}
+			continue
+		}
 		if n.Answer.State != payments.StateDeclined && n.Answer.State != payments.StateVoided {
 			continue
 		}

@@ -39,6 +39,7 @@ var kinds = map[string]kind{
 	commerce.KindOrderFulfilled:    {TopicOrders, func() any { return new(OrderFulfilled) }},
 	commerce.KindOrderReturned:     {TopicOrders, func() any { return new(OrderReturned) }},
 	commerce.KindRefundCompleted:   {TopicOrders, func() any { return new(RefundCompleted) }},
+	commerce.KindRefundFailed:      {TopicOrders, func() any { return new(RefundCompleted) }},
 	commerce.KindPaymentAuthorized: {TopicOrders, func() any { return new(OrderPaid) }},
 	commerce.KindPaymentReturned:   {TopicOrders, func() any { return new(PaymentReturned) }},
 	commerce.KindCouponIssued:      {TopicCoupons, func() any { return new(CouponIssued) }},

@@ -65,6 +65,8 @@ type MovementKind string
 const (
 	MovedCapture MovementKind = "CAPTURE"
 	MovedRefund  MovementKind = "REFUND"
+	// MovedBack is in lists only: a refund has failed, and its money is with the shop again.
+	MovedBack MovementKind = "REFUND_FAILED"
 )
 
 // Movement is money that a gateway has taken or given back. A refund that has failed is none.
@@ -169,4 +171,7 @@ type Notification struct {
 	ID      string // of the message; a repeat has the same, and so have all notifications of one message
 	Attempt string
 	Answer  Answer
+	// FailedRefund is the shop's ID of a refund that the gateway had made, and that has failed later; "" for other messages. Then the
+	// answer has nothing but a reason.
+	FailedRefund string
 }

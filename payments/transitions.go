@@ -52,6 +52,7 @@ const (
 	OnAuthorized     = Event(StateAuthorized)
 	OnCaptured       = Event(StateCaptured)
 	OnRefunded       = Event(StateRefunded)
+	OnRefundFailed   = Event("refund failed") // a part or all of what was given back has come back
 	OnDeclined       = Event(StateDeclined)
 	OnVoided         = Event(StateVoided)
 	OnNotFound       = Event(StateNotFound)
@@ -86,7 +87,7 @@ var transitions = map[Status]map[Event]Status{
 	},
 	Captured:  {OnRefund: Refunding, OnRefunded: Refunded},
 	Refunding: {OnRefunded: Refunded},
-	Refunded:  {OnRefund: Refunding}, // the next part
+	Refunded:  {OnRefund: Refunding, OnRefundFailed: Captured}, // the next part
 	Voiding: {
 		OnCaptured: Captured, OnRefunded: Refunded, OnDeclined: Declined, OnVoided: Voided,
 		OnNotFound: Voided, // the gateway has nothing to end

@@ -277,11 +277,14 @@ func movementOf(transaction *stripego.BalanceTransaction) (m payments.Movement, 
 		}
 	case transaction.Type == stripego.BalanceTransactionTypeRefund && refund != nil && refund.PaymentIntent != nil && !undone(refund):
 		m = refundMoved(refund)
+	case transaction.Type == stripego.BalanceTransactionTypeRefundFailure && refund != nil && refund.PaymentIntent != nil:
+		m = refundMoved(refund)
+		m.Kind = payments.MovedBack
 	default:
 		return m, false
 	}
 	m.At = time.Unix(transaction.Created, 0)
-	return m, m.Attempt != "" || m.Kind == payments.MovedRefund // one by hand has no metadata; the reference tells whose it is
+	return m, m.Attempt != "" || m.Kind != payments.MovedCapture // one by hand has no metadata; the reference tells whose it is
 }
 
 // undone reports whether a refund was not made after all.

@@ -15,7 +15,7 @@ import (
 	"holdfast/payments"
 )
 
-// ParseWebhook implements payments.Gateway. It knows the events about PaymentIntents, and charge.refunded; others tell nothing. Without a
+// ParseWebhook implements payments.Gateway. It knows the events about PaymentIntents, charge.refunded, and those of refunds that have failed; others tell nothing. Without a
 // secret there is no webhook.
 func (g *Gateway) ParseWebhook(header http.Header, body []byte, now time.Time) ([]payments.Notification, error) {
 	if g.webhookSecret == "" {
@@ -40,6 +40,15 @@ func (g *Gateway) ParseWebhook(header http.Header, body []byte, now time.Time) (
 	}
 	n := payments.Notification{ID: event.ID}
 	switch {
+	case strings.HasPrefix(string(event.Type), "refund."), event.Type == stripego.EventTypeChargeRefundUpdated:
+		var refund stripego.Refund
+		if err := json.Unmarshal(event.Data.Raw, &refund); err != nil {
+			return nil, errors.New("the event has no refund")
+		}
+		if !undone(&refund) || refund.Metadata[metaRefund] == "" {
+			return nil, nil // that it was made tells charge.refunded
+		}
+		n.Attempt, n.FailedRefund, n.Answer.Reason = refund.Metadata[metaAttempt], refund.Metadata[metaRefund], string(refund.FailureReason)
 	case strings.HasPrefix(string(event.Type), "payment_intent."):
 		var intent stripego.PaymentIntent
 		if err := json.Unmarshal(event.Data.Raw, &intent); err != nil {

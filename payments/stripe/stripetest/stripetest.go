@@ -149,6 +149,19 @@ func (s *Server) Taken() int64 {
 	return sum
 }
 
+// Held returns how many payments are authorized, and neither captured nor cancelled.
+func (s *Server) Held() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, i := range s.intents {
+		if i.status == "requires_capture" {
+			n++
+		}
+	}
+	return n
+}
+
 // Events returns the messages so far.
 func (s *Server) Events() []Event {
 	s.mu.Lock()
