@@ -10,7 +10,8 @@
 //     what npm installs, and are skipped without;
 //   - the campaign (campaign_*_test.go): servers, Redis and the broker are killed, emptied and frozen, and
 //     strategies are switched, under load. The database is audited afterwards, and every answer compared with
-//     it (package experiment/claims). HOLDFAST_CAMPAIGN=long makes it longer; `make campaign` runs it so.
+//     it (package experiment/claims). Payments are killed before and after each of their effects, one by one.
+//     HOLDFAST_CAMPAIGN=long makes it longer; `make campaign` runs it so.
 //
 // With -short, tests that need a database server, Node or much time are skipped.
 package e2e
