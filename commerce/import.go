@@ -3,6 +3,7 @@ package commerce
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 
 	"holdfast/ent"
 	"holdfast/ent/product"
@@ -84,8 +86,15 @@ const MaxImport = 500
 // maxFormerSKUs bounds those of one row. A file makes five at most.
 const maxFormerSKUs = 10
 
-// importParallel is how many stocks of one call move at the same time. Chosen: more do not make a database of two cores faster.
-const importParallel = 8
+const (
+	// importParallel is how many stocks of one call move at the same time, each on its own. Chosen: more do not make a database of two
+	// cores faster.
+	importParallel = 8
+	// importMoves is how many stocks move in one transaction. An order of one of them waits until it is committed. [lockprovider.MaxMoves] bounds them.
+	importMoves = 100
+	// importTogether is how many such transactions are under way: while one waits for the disk, another uses the processor.
+	importTogether = 2
+)
 
 // ImportResult is what an import did, or would do, about one row.
 type ImportResult struct {
@@ -111,7 +120,8 @@ func (s *Catalog) Import(ctx context.Context, v Viewer, rows []ImportRow, mode S
 		return nil, err
 	}
 	s.together(ctx, plans, func(p *importPlan) bool { return p.Outcome == ImportCreated }, s.createImported)
-	s.together(ctx, plans, func(p *importPlan) bool { return p.writes() && p.Delta == 0 }, s.writeImported)
+	s.together(ctx, plans, func(p *importPlan) bool { return p.withoutMove().writes() }, s.writeImported)
+	s.moveTogether(ctx, plans)
 	var moving errgroup.Group
 	moving.SetLimit(importParallel)
 	for _, same := range byProduct(plans) {
@@ -207,7 +217,20 @@ type importPlan struct {
 	texts  bool         // name, description or price differ
 	counts bool         // the quantity of the file is to be noted
 	shared bool         // another row is of the same product
+	wrote  bool         // what is not stock is written
 	done   bool
+
+	// The change that moves the stock. It stays the same if it is tried again.
+	change uuid.UUID
+	moved  json.RawMessage
+}
+
+// withoutMove is the part of a plan that is not a move of stock. The quantity of the file is noted together with the move, if there is
+// one.
+func (p *importPlan) withoutMove() *importPlan {
+	part := *p
+	part.counts = p.counts && p.Delta == 0
+	return &part
 }
 
 // writes reports whether the product that is there, or what is noted of it, is to be changed.
@@ -371,9 +394,45 @@ func (s *Catalog) together(
 			continue
 		}
 		for _, p := range part {
-			p.done = true
+			p.wrote, p.done = true, p.row == nil || p.Delta == 0
 		}
 	}
+}
+
+// moveTogether moves stock of products that have one row, many in one transaction, if the strategy can do that. What is not moved so is
+// tried alone then, with the same ID of its change: it may have been moved, and nobody has heard of it.
+func (s *Catalog) moveTogether(ctx context.Context, plans []*importPlan) {
+	several, ok := s.Providers.For(lockprovider.Stock).(lockprovider.Several)
+	if !ok {
+		return
+	}
+	var some []*importPlan
+	for _, p := range plans {
+		if !p.done && p.Err == nil && !p.shared && p.row != nil && p.Delta != 0 && (p.wrote || !p.withoutMove().writes()) {
+			some = append(some, p)
+		}
+	}
+	size := importMoves
+	if s.Ledger.Dialect() == dialect.MySQL {
+		size = lockedTogether
+	}
+	var moving errgroup.Group
+	moving.SetLimit(importTogether)
+	for part := range slices.Chunk(some, size) {
+		moving.Go(func() error {
+			changes := make([]lockprovider.Change, len(part))
+			for i, p := range part {
+				changes[i] = s.importMove(p)
+			}
+			if several.ExecuteSeveral(ctx, changes) == nil {
+				for _, p := range part {
+					p.done = true
+				}
+			}
+			return nil // what has failed is tried alone, and has its own error then
+		})
+	}
+	_ = moving.Wait()
 }
 
 // lockedTogether bounds the products that are written in one transaction of MySQL and MariaDB, where an order of a product waits for
@@ -410,17 +469,15 @@ func (s *Catalog) carryOut(ctx context.Context, p *importPlan) error {
 	if p.row == nil {
 		return s.inTx(ctx, func(tx *ent.Tx) error { return s.createImported(ctx, tx, []*importPlan{p}) })
 	}
-	write := *p
-	write.counts = p.counts && p.Delta == 0 // else together with the move
-	if write.writes() {
-		if err := s.inTx(ctx, func(tx *ent.Tx) error { return s.writeImported(ctx, tx, []*importPlan{&write}) }); err != nil {
+	if !p.wrote && p.withoutMove().writes() {
+		if err := s.inTx(ctx, func(tx *ent.Tx) error { return s.writeImported(ctx, tx, []*importPlan{p}) }); err != nil {
 			return err
 		}
 	}
 	if p.Delta == 0 {
 		return nil
 	}
-	return s.moveImported(ctx, p.row, importedStock{Quantity: *p.in.Stock, Import: p.row.Imports}, p.Delta)
+	return s.moveImported(ctx, p)
 }
 
 func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*importPlan) error {
@@ -446,10 +503,11 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 	return s.index(ctx, tx, rows...)
 }
 
-// writeImported writes what is not stock. It fails if somebody else has changed one of the products since it was read.
+// writeImported writes what is not a move of stock. It fails if somebody else has changed one of the products since it was read.
 func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*importPlan) error {
 	var changed []string
-	for _, p := range plans {
+	for _, plan := range plans {
+		p := plan.withoutMove()
 		if p.texts || p.Outcome == ImportArchived || p.Outcome == ImportUnarchived {
 			update := tx.Product.Update().Where(product.ID(p.row.ID), product.Version(p.row.Version)).AddVersion(1).SetUpdatedAt(s.now())
 			switch p.Outcome {
@@ -483,19 +541,26 @@ func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*import
 	return s.index(ctx, tx, rows...)
 }
 
-// moveImported moves the stock of a product and notes the quantity of the file, unless another import was faster.
-func (s *Catalog) moveImported(ctx context.Context, row *ent.Product, imported importedStock, delta int64) error {
-	_, err := s.execute(ctx, lockprovider.Change{
-		ID: uuid.Must(uuid.NewRandom()), Family: lockprovider.Stock,
-		Moves: []lockprovider.Move{{Balance: lockprovider.StockKey(row.ID), Delta: delta}},
-		Record: lockprovider.Record{
-			Kind: KindStockAdjusted,
-			Payload: mustJSON(stockAdjusted{
-				ProductID: row.ID, Delta: delta, Reason: "import", At: s.now(), Imported: &imported,
-			}),
-		},
+// importMove is the change that moves the stock of a product and notes the quantity of the file, unless another import was faster.
+func (s *Catalog) importMove(p *importPlan) lockprovider.Change {
+	if p.change == uuid.Nil {
+		p.change = uuid.Must(uuid.NewRandom())
+		p.moved = mustJSON(stockAdjusted{
+			ProductID: p.row.ID, Delta: p.Delta, Reason: "import", At: s.now(),
+			Imported: &importedStock{Quantity: *p.in.Stock, Import: p.row.Imports},
+		})
+	}
+	return lockprovider.Change{
+		ID: p.change, Family: lockprovider.Stock,
+		Moves:   []lockprovider.Move{{Balance: lockprovider.StockKey(p.row.ID), Delta: p.Delta}},
+		Record:  lockprovider.Record{Kind: KindStockAdjusted, Payload: p.moved},
 		Confirm: true, // the database decides which of two imports was faster
-	})
+	}
+}
+
+func (s *Catalog) moveImported(ctx context.Context, p *importPlan) error {
+	row, delta := p.row, p.Delta
+	_, err := s.execute(ctx, s.importMove(p))
 	var refused *lockprovider.Refused
 	if errors.As(err, &refused) {
 		switch moved, merr := s.importedMeanwhile(ctx, row, delta); {
@@ -536,4 +601,58 @@ func noteImported(ctx context.Context, tx *ent.Tx, productID string, imported im
 		return errImportedMeanwhile
 	}
 	return err
+}
+
+// noteAllImported is noteImported for many moves, in few statements.
+func noteAllImported(ctx context.Context, tx *ent.Tx, moves []stockAdjusted) error {
+	for len(moves) > 0 {
+		some := firstOfEach(moves[:min(len(moves), importMoves)])
+		ids := make([]string, len(some))
+		for i, p := range some {
+			ids[i] = p.ProductID
+		}
+		n, err := tx.Product.Update().Where(product.IDIn(ids...), func(rows *entsql.Selector) {
+			rows.Where(entsql.P(func(b *entsql.Builder) {
+				b.Ident(rows.C(product.FieldImports)).WriteString(" = ")
+				byProductID(b, rows.C(product.FieldID), some, func(p stockAdjusted) int64 { return int64(p.Imported.Import) })
+			}))
+		}).AddImports(1).SetUpdatedAt(some[len(some)-1].At).Modify(func(update *entsql.UpdateBuilder) {
+			update.Set(product.FieldImportedStock, entsql.ExprFunc(func(b *entsql.Builder) {
+				byProductID(b, product.FieldID, some, func(p stockAdjusted) int64 { return p.Imported.Quantity })
+			}))
+		}).Save(ctx)
+		if err == nil && n != len(some) {
+			err = errImportedMeanwhile
+		}
+		if err != nil {
+			return err
+		}
+		moves = moves[len(some):]
+	}
+	return nil
+}
+
+// firstOfEach returns the moves before the second one of a product, which is compared with what the first one has noted.
+func firstOfEach(moves []stockAdjusted) []stockAdjusted {
+	seen := map[string]bool{}
+	for i, p := range moves {
+		if seen[p.ProductID] {
+			return moves[:i]
+		}
+		seen[p.ProductID] = true
+	}
+	return moves
+}
+
+// byProductID writes an expression that has, in the row of each product, its own value.
+func byProductID(b *entsql.Builder, id string, moves []stockAdjusted, value func(stockAdjusted) int64) {
+	number := "" // PostgreSQL has to be told that a parameter is one
+	if b.Dialect() == dialect.Postgres {
+		number = "::bigint"
+	}
+	b.WriteString("CASE ").Ident(id)
+	for _, p := range moves {
+		b.WriteString(" WHEN ").Arg(p.ProductID).WriteString(" THEN ").Arg(value(p)).WriteString(number)
+	}
+	b.WriteString(" END")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/commerce/shopifycsv"
 	"holdfast/ent"
@@ -251,6 +252,86 @@ func TestImportAfterSales(t *testing.T) {
 					t.Errorf("after %s (%s): %d, want %d", step.stock, step.mode, got, step.want)
 				}
 			}
+		})
+	}
+}
+
+// Stock of many products moves in one transaction. One that cannot move does not keep the others back, and each move has a change
+// and an entry of its own.
+func TestImportOfMovesTogether(t *testing.T) {
+	for _, strategy := range []lockprovider.Strategy{
+		lockprovider.RowLock, lockprovider.Optimistic, lockprovider.AtomicSQL, lockprovider.SetNX, lockprovider.GroupCommit,
+	} {
+		t.Run(string(strategy), func(t *testing.T) {
+			everyDatabase(t, func(t *testing.T, url string) {
+				redis := ""
+				if strategy == lockprovider.SetNX {
+					redis = clients.EmbeddedRedis
+				}
+				s := openShop(t, lockprovider.FamilyConfig{Strategy: strategy}, url, redis)
+				const products = 230 // more than move in one transaction
+				load := func(price, more int64) []commerce.ImportResult {
+					t.Helper()
+					rows := make([]commerce.ImportRow, products)
+					for i := range rows {
+						stock := int64(i) + more
+						rows[i] = commerce.ImportRow{
+							SKU: fmt.Sprint("M-", i), Name: fmt.Sprint("Thing ", i), Price: &commerce.Money{Minor: price, Currency: "USD"}, Stock: &stock,
+						}
+					}
+					results, err := s.Catalog.Import(t.Context(), admin, rows, commerce.StockDifference)
+					must(t, err)
+					return results
+				}
+				made := load(100, 5)
+				sold := made[120].ProductID
+				_, err := s.Catalog.AdjustStock(t.Context(), admin, commerce.AdjustStock{Key: uuid.New(), ProductID: sold, Delta: -123})
+				must(t, err)
+				for i, r := range load(200, 2) { // three less of each, and of one only two are left
+					refused, _ := commerce.UserErrors(r.Err)
+					switch {
+					case i == 120 && (len(refused) != 1 || refused[0].Code != commerce.OutOfStock):
+						t.Errorf("of the one that is sold: %v", r.Err)
+					case i != 120 && (r.Err != nil || r.Outcome != commerce.ImportUpdated || r.Delta != -3):
+						t.Errorf("row %d: %+v", i, r)
+					}
+				}
+				stock, err := s.Catalog.Stock(t.Context(), []string{made[0].ProductID, sold, made[229].ProductID})
+				must(t, err)
+				if stock[made[0].ProductID] != 2 || stock[sold] != 2 || stock[made[229].ProductID] != 231 {
+					t.Errorf("the stock is %v", stock)
+				}
+				rows, err := s.db.Ent.Product.Query().All(t.Context())
+				must(t, err)
+				for _, row := range rows {
+					entries := s.entriesOf(t, lockprovider.StockKey(row.ID))
+					noted, imports := int64(-1), row.Imports
+					if row.ImportedStock != nil {
+						noted = *row.ImportedStock
+					}
+					var number int64
+					_, err := fmt.Sscanf(row.Sku, "M-%d", &number)
+					must(t, err)
+					wantNoted, wantImports := number+2, 1
+					if row.ID == sold {
+						wantNoted, wantImports = number+5, 0
+					}
+					if len(entries) != 1 || row.PriceMinor != 200 || noted != wantNoted || imports != wantImports {
+						t.Errorf("%s: %d entries, price %d, noted %d after %d imports", row.Sku, len(entries), row.PriceMinor, noted, imports)
+					}
+				}
+				logged, err := s.db.Ent.ChangeLog.Query().Count(t.Context())
+				must(t, err)
+				if logged != products {
+					t.Errorf("%d changes, want %d", logged, products)
+				}
+				for i, r := range load(200, 2) {
+					if want := commerce.ImportUnchanged; i != 120 && (r.Err != nil || r.Outcome != want) {
+						t.Errorf("row %d again: %+v", i, r)
+					}
+				}
+				s.audit(t)
+			})
 		})
 	}
 }

@@ -222,6 +222,7 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 	var issues []*ent.CouponIssueCreate
 	var transfers []*ent.TransferCreate
 	var adjustments []*ent.AdjustmentCreate
+	var imported []stockAdjusted
 	var transitions []lockprovider.Record
 	for _, c := range changes {
 		r := c.Record
@@ -248,7 +249,7 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 				if p.Imported == nil {
 					adjustments = append(adjustments, p.row(tx, c))
 				} else {
-					transitions = append(transitions, r)
+					imported = append(imported, p)
 				}
 			})
 		default:
@@ -271,6 +272,9 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 		return err
 	}
 	if err := insert(ctx, adjustments, tx.Adjustment.CreateBulk); err != nil {
+		return err
+	}
+	if err := noteAllImported(ctx, tx, imported); err != nil {
 		return err
 	}
 	for _, r := range transitions {
@@ -307,8 +311,6 @@ func read[T any](r lockprovider.Record, use func(T)) error {
 
 func writeTransition(ctx context.Context, tx *ent.Tx, r lockprovider.Record) error {
 	switch r.Kind {
-	case KindStockAdjusted:
-		return with(ctx, tx, r, writeStockAdjusted)
 	case KindOrderPaid:
 		return with(ctx, tx, r, writeOrderPaid)
 	case KindOrderEnded:
@@ -390,11 +392,6 @@ func (p couponIssued) row(tx *ent.Tx) *ent.CouponIssueCreate {
 func (p transferCompleted) row(tx *ent.Tx) *ent.TransferCreate {
 	return tx.Transfer.Create().SetID(p.TransferID).SetUserID(p.UserID).SetFromAccountID(p.FromAccountID).
 		SetToAccountID(p.ToAccountID).SetAmountMinor(p.AmountMinor).SetCurrency(p.Currency).SetCreatedAt(p.At)
-}
-
-// writeStockAdjusted writes what the journal does not say of an import.
-func writeStockAdjusted(ctx context.Context, tx *ent.Tx, p stockAdjusted) error {
-	return noteImported(ctx, tx, p.ProductID, *p.Imported, p.At)
 }
 
 func writeOrderPaid(ctx context.Context, tx *ent.Tx, p orderPaid) error {

@@ -132,12 +132,11 @@ var errAllGone = errors.New("all callers of the group have gone")
 
 // balancesOf returns the balances of all changes of a group, sorted.
 func balancesOf(group []*member) []string {
-	var keys []string
-	for _, m := range group {
-		keys = append(keys, m.change.Balances()...)
+	changes := make([]Change, len(group))
+	for i, m := range group {
+		changes[i] = m.change
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
+	return balancesOfAll(changes)
 }
 
 // member is a change in the hands of a committer.

@@ -320,16 +320,25 @@ type middleware struct {
 // Unwrap lets [As] find what the strategy can do.
 func (m *middleware) Unwrap() Provider { return m.next }
 
-func (m *middleware) Execute(ctx context.Context, c Change) (Receipt, error) {
+// check refuses a change that is malformed or of another family.
+func (m *middleware) check(c Change) (Change, error) {
 	c, err := normalize(c)
 	if err != nil {
-		return Receipt{}, err
+		return c, err
 	}
 	if c.Family != m.family {
-		return Receipt{}, fmt.Errorf("%w: family %s sent to the provider of %s", ErrInvalidChange, c.Family, m.family)
+		return c, fmt.Errorf("%w: family %s sent to the provider of %s", ErrInvalidChange, c.Family, m.family)
 	}
 	if len(c.Moves) == 0 {
-		return Receipt{}, fmt.Errorf("%w: no moves", ErrInvalidChange)
+		return c, fmt.Errorf("%w: no moves", ErrInvalidChange)
+	}
+	return c, nil
+}
+
+func (m *middleware) Execute(ctx context.Context, c Change) (Receipt, error) {
+	c, err := m.check(c)
+	if err != nil {
+		return Receipt{}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return Receipt{}, err
