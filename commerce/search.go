@@ -24,6 +24,8 @@ const (
 	searchStep = 1000
 	// searchGrowth was chosen with BenchmarkSearch.
 	searchGrowth = 4
+	// searchDense bounds how many documents are read in a row for each that is wanted, rather than each of these on its own.
+	searchDense = 3
 	// maxCandidates is how many words of a search, the longest, may be those that are gathered.
 	maxCandidates = 4
 )
@@ -130,8 +132,19 @@ func (s *searching) isRare(ctx context.Context, word string, few int) (bool, err
 	return rare, err
 }
 
-// gather finds the documents of the postings that begin with a rare word, and sorts those that have the other words.
+// gather finds the documents of the postings that begin with a rare word, and sorts those that have the other words. If their numbers
+// lie close together, as those of products that came in together do, it reads all documents between the least and the greatest one
+// after the other, which takes half as long or two thirds (BenchmarkSearch, begin-of-sku). SQLite reads them no faster so.
 func (s *searching) gather(ctx context.Context, word string, few int, from *position, limit int) ([]string, error) {
+	if s.dialect != dialect.SQLite {
+		least, greatest, count, err := s.numbers(ctx, word)
+		if err != nil || count == 0 {
+			return nil, err
+		}
+		if greatest-least < searchDense*count {
+			return s.gatherInARow(ctx, least, greatest, from, limit)
+		}
+	}
 	st := s.statement()
 	// Each database is told to begin with the postings.
 	before, behind := "(", ") p CROSS JOIN "+searchdocument.Table+" d ON d.id = p.document_id WHERE "
@@ -150,6 +163,35 @@ func (s *searching) gather(ctx context.Context, word string, few int, from *posi
 	st.ending()
 	st.sorted(limit)
 	return st.productIDs(ctx)
+}
+
+// gatherInARow sorts those of the documents between two numbers that have all words. The database is told to read by the numbers first.
+func (s *searching) gatherInARow(ctx context.Context, least, greatest int64, from *position, limit int) ([]string, error) {
+	st := s.statement()
+	before, behind := searchdocument.Table+" d FORCE INDEX (PRIMARY) WHERE ", " AND "
+	if s.dialect == dialect.Postgres {
+		before, behind = "(SELECT * FROM "+searchdocument.Table+" WHERE ", " OFFSET 0) d WHERE "
+	}
+	st.text("SELECT d.product_id FROM " + before + "id >= ")
+	st.value(least)
+	st.text(" AND id <= ")
+	st.value(greatest)
+	st.text(behind)
+	st.matching("")
+	st.past(from)
+	st.ending()
+	st.sorted(limit)
+	return st.productIDs(ctx)
+}
+
+// numbers returns the least and the greatest number of the documents that have words beginning with a word, and how many postings
+// these have.
+func (s *searching) numbers(ctx context.Context, word string) (least, greatest, count int64, err error) {
+	st := s.statement()
+	st.text("SELECT COALESCE(MIN(" + postingDocument + "), 0), COALESCE(MAX(" + postingDocument + "), 0), COUNT(*) FROM " + postingsTable + " WHERE ")
+	st.beginning(word)
+	err = st.each(ctx, func(rows *sql.Rows) error { return rows.Scan(&least, &greatest, &count) })
+	return least, greatest, count, err
 }
 
 // walk looks at documents in their order.
