@@ -56,7 +56,7 @@ func (c *core) goOn(ctx context.Context, p payable, a *ent.PaymentAttempt, autho
 		switch status {
 		case payments.Authorizing:
 			answer, err = c.ask(ctx, a, func(ctx context.Context) (payments.Answer, error) {
-				return c.Gateway.Authorize(ctx, payments.Authorization{Attempt: a.ID, Subject: p.subject(), Amount: amount})
+				return c.Gateway.Authorize(ctx, payments.Authorization{Attempt: a.ID, Subject: p.subject(), Amount: amount, Token: a.Token})
 			})
 		case payments.Capturing:
 			answer, err = c.ask(ctx, a, func(ctx context.Context) (payments.Answer, error) {

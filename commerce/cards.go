@@ -3,11 +3,13 @@ package commerce
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
+	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 	"holdfast/payments"
 )
@@ -22,7 +24,7 @@ func attemptID(orderID, request string) string {
 // payment was authorized is paid by that payment or not at all: it gets no new attempt. The error is errOrderAdvanced if the order is not
 // PENDING any more.
 func (s *Orders) openAttempt(
-	ctx context.Context, row *ent.Order, request string,
+	ctx context.Context, row *ent.Order, token, request string,
 ) (a *ent.PaymentAttempt, authorized bool, err error) {
 	id, now := attemptID(row.ID, request), s.now()
 	err = s.inTx(ctx, func(tx *ent.Tx) error {
@@ -67,7 +69,7 @@ func (s *Orders) openAttempt(
 			a = own
 		default:
 			a, err = s.newAttempt(tx.PaymentAttempt, id, Money{Minor: row.TotalMinor, Currency: row.Currency}, now).
-				SetOrderID(row.ID).SetOpenOrderID(row.ID).Save(ctx)
+				SetOrderID(row.ID).SetOpenOrderID(row.ID).SetToken(token).Save(ctx)
 		}
 		return err
 	})
@@ -90,11 +92,12 @@ func underWay() *Error {
 	}
 }
 
-// payByCard makes an attempt to pay, or goes on with the one that is open, whatever this request says. If that one was another request's
+// payByCard makes an attempt to pay by the payment method that token names at the gateway, or goes on with the one that is open, whatever
+// this request says. If that one was another request's
 // and does not pay the order, this request makes its own. The order is PAID when the gateway has captured the payment.
-func (s *Orders) payByCard(ctx context.Context, row *ent.Order, request string) error {
+func (s *Orders) payByCard(ctx context.Context, row *ent.Order, token, request string) error {
 	for {
-		a, authorized, err := s.openAttempt(ctx, row, request)
+		a, authorized, err := s.openAttempt(ctx, row, token, request)
 		if errors.Is(err, errClosed) {
 			message := "the payment was not authorized"
 			if authorized {
@@ -236,4 +239,17 @@ func shownTo(v Viewer, a *ent.PaymentAttempt, owner string) *ent.PaymentAttempt 
 		a.ClientSecret, a.RedirectURL = "", ""
 	}
 	return a
+}
+
+// validToken reports whether a customer's payment method may be the name of one at a gateway, or "".
+func validToken(token string) bool {
+	return len(token) <= schema.MaxToken && !strings.ContainsFunc(token, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+}
+
+// invalidToken refuses the name of a payment method. It does not repeat it: somebody may have sent the number of a card.
+func invalidToken(field []string) *Error {
+	return invalid(field, "token is the name that the payment gateway gave to a payment method, such as pm_..., "+
+		"of at most %d letters, digits, hyphens and underscores", schema.MaxToken)
 }

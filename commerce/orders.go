@@ -56,6 +56,8 @@ type Line struct {
 type Payment struct {
 	Method    payment.Method
 	AccountID string // for ACCOUNT
+	// Token is the customer's payment method at the gateway, for CARD. If it is empty, the customer gives it to the gateway.
+	Token string `json:",omitempty"` // without it, the fingerprint is as it was before there was such a field
 
 	begun bool // a webhook has told that the gateway holds the money: the payment is finished, whatever the shop takes now
 }
@@ -186,7 +188,7 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 		CouponIssueID: in.CouponIssueID, CreatedAt: now, ExpiresAt: now.Add(reservation),
 	}
 	if in.Payment != nil {
-		p.Payment = &paymentRequest{Method: in.Payment.Method.String(), AccountID: in.Payment.AccountID}
+		p.Payment = &paymentRequest{Method: in.Payment.Method.String(), AccountID: in.Payment.AccountID, Token: in.Payment.Token}
 	}
 	var moves []lockprovider.Move
 	if most := s.Shop.MaxPending; most > 0 {
@@ -309,6 +311,10 @@ func (s *Orders) checkPayment(ctx context.Context, v Viewer, p *Payment, currenc
 		return err
 	}
 	switch {
+	case p.Method != payment.MethodCARD && p.Token != "":
+		return invalid(input("payment", "token"), "token goes with the method CARD only")
+	case !validToken(p.Token):
+		return invalidToken(input("payment", "token"))
 	case p.Method != payment.MethodACCOUNT && p.AccountID != "":
 		return invalid(input("payment", "accountId"), "accountId goes with the method ACCOUNT only")
 	case p.Method != payment.MethodACCOUNT:

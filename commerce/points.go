@@ -22,6 +22,7 @@ type Points struct {
 type ChargePoints struct {
 	Key    uuid.UUID
 	Amount int64
+	Token  string // the customer's payment method at the gateway, or ""
 }
 
 // PointsResult is the wallet after a charge.

@@ -63,6 +63,7 @@ type (
 	paymentRequest struct {
 		Method    string `json:"method"`
 		AccountID string `json:"accountId,omitempty"`
+		Token     string `json:"token,omitempty"`
 	}
 	orderLine struct {
 		ProductID      string `json:"productId"`

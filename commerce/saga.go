@@ -119,7 +119,7 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 		return s.finishTold(ctx, row)
 	case row.Edges.Payment != nil && (pay == nil || pay.Method == payment.MethodCARD || request == row.ID):
 		// Authorized before: finish that payment, even if the order was to be paid otherwise when it was placed.
-		return s.payByCard(ctx, row, request)
+		return s.payByCard(ctx, row, "", request)
 	case pay == nil:
 		return nil // stays PENDING until it is paid or expires
 	}
@@ -127,7 +127,7 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 		return err // the shop took it when the order was placed; the order may still be paid otherwise
 	}
 	if pay.Method == payment.MethodCARD {
-		return s.payByCard(ctx, row, request)
+		return s.payByCard(ctx, row, pay.Token, request)
 	}
 	open, err := s.hasOpenAttempt(ctx, row.ID)
 	if err == nil && !open {

@@ -228,7 +228,7 @@ func (p orderPlaced) payment() *Payment {
 	if p.Payment == nil {
 		return nil
 	}
-	return &Payment{Method: payment.Method(p.Payment.Method), AccountID: p.Payment.AccountID}
+	return &Payment{Method: payment.Method(p.Payment.Method), AccountID: p.Payment.AccountID, Token: p.Payment.Token}
 }
 
 // stockRefused names the product that is short, or of which the customer may not order that many. The line of the request is not known here.

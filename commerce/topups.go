@@ -17,7 +17,7 @@ import (
 // first request with the key, whatever points cost at a repeat. If the customer has to confirm the payment, the result has the attempt
 // with status REQUIRES_ACTION, and a repeat after that goes on.
 //
-// Errors: INVALID_INPUT if the amount is not positive or the wallet would overflow, INVALID_STATE if the shop takes no cards,
+// Errors: INVALID_INPUT if the amount is not positive, the token is not valid or the wallet would overflow, INVALID_STATE if the shop takes no cards,
 // PAYMENT_DECLINED. UNAVAILABLE if the gateway or a store does not answer, or if others are in the way after the payment was taken: a
 // repeat with the same key goes on from there, and so does a job. The gateway is not asked about a key whose points were added.
 func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsResult, error) {
@@ -26,6 +26,9 @@ func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsR
 	}
 	if err := positive(in.Amount, input("amount")); err != nil {
 		return PointsResult{}, err
+	}
+	if !validToken(in.Token) {
+		return PointsResult{}, invalidToken(input("token"))
 	}
 	id := operationID(v, "chargePoints", in.Key)
 	receipt, found, err := s.replayed(ctx, id, KindPointsCharged, topUpFingerprint(in.Amount))
@@ -46,7 +49,7 @@ func (s *Points) Charge(ctx context.Context, v Viewer, in ChargePoints) (PointsR
 			return PointsResult{}, err
 		}
 	}
-	if *a.Points != in.Amount {
+	if *a.Points != in.Amount || a.Token != in.Token {
 		return PointsResult{}, keyReused()
 	}
 	if a.CreditedAt != nil { // since the look above, or long ago
@@ -67,7 +70,7 @@ func (s *Points) openTopUp(ctx context.Context, v Viewer, in ChargePoints, id uu
 	}
 	price := Money{Minor: s.priceOf(in.Amount), Currency: s.Shop.Currency}
 	a, err := s.newAttempt(s.Client.PaymentAttempt, idOf(prefixTopUp, id), price, s.now()).
-		SetUserID(v.UserID).SetPoints(in.Amount).Save(ctx)
+		SetUserID(v.UserID).SetPoints(in.Amount).SetToken(in.Token).Save(ctx)
 	if ent.IsConstraintError(err) { // a repeat was faster
 		return s.Client.PaymentAttempt.Get(ctx, idOf(prefixTopUp, id))
 	}

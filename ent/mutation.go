@@ -12674,6 +12674,7 @@ type PaymentAttemptMutation struct {
 	currency        *string
 	reference       *string
 	reason          *string
+	token           *string
 	client_secret   *string
 	redirect_url    *string
 	look_at         *time.Time
@@ -13297,6 +13298,42 @@ func (m *PaymentAttemptMutation) ResetReason() {
 	m.reason = nil
 }
 
+// SetToken sets the "token" field.
+func (m *PaymentAttemptMutation) SetToken(s string) {
+	m.token = &s
+}
+
+// Token returns the value of the "token" field in the mutation.
+func (m *PaymentAttemptMutation) Token() (r string, exists bool) {
+	v := m.token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToken returns the old "token" field's value of the PaymentAttempt entity.
+// If the PaymentAttempt object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *PaymentAttemptMutation) OldToken(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToken: %w", err)
+	}
+	return oldValue.Token, nil
+}
+
+// ResetToken resets all changes to the "token" field.
+func (m *PaymentAttemptMutation) ResetToken() {
+	m.token = nil
+}
+
 // SetClientSecret sets the "client_secret" field.
 func (m *PaymentAttemptMutation) SetClientSecret(s string) {
 	m.client_secret = &s
@@ -13692,7 +13729,7 @@ func (m *PaymentAttemptMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *PaymentAttemptMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 20)
 	if m._order != nil {
 		fields = append(fields, paymentattempt.FieldOrderID)
 	}
@@ -13725,6 +13762,9 @@ func (m *PaymentAttemptMutation) Fields() []string {
 	}
 	if m.reason != nil {
 		fields = append(fields, paymentattempt.FieldReason)
+	}
+	if m.token != nil {
+		fields = append(fields, paymentattempt.FieldToken)
 	}
 	if m.client_secret != nil {
 		fields = append(fields, paymentattempt.FieldClientSecret)
@@ -13780,6 +13820,8 @@ func (m *PaymentAttemptMutation) Field(name string) (ent.Value, bool) {
 		return m.Reference()
 	case paymentattempt.FieldReason:
 		return m.Reason()
+	case paymentattempt.FieldToken:
+		return m.Token()
 	case paymentattempt.FieldClientSecret:
 		return m.ClientSecret()
 	case paymentattempt.FieldRedirectURL:
@@ -13827,6 +13869,8 @@ func (m *PaymentAttemptMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldReference(ctx)
 	case paymentattempt.FieldReason:
 		return m.OldReason(ctx)
+	case paymentattempt.FieldToken:
+		return m.OldToken(ctx)
 	case paymentattempt.FieldClientSecret:
 		return m.OldClientSecret(ctx)
 	case paymentattempt.FieldRedirectURL:
@@ -13928,6 +13972,13 @@ func (m *PaymentAttemptMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetReason(v)
+		return nil
+	case paymentattempt.FieldToken:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToken(v)
 		return nil
 	case paymentattempt.FieldClientSecret:
 		v, ok := value.(string)
@@ -14150,6 +14201,9 @@ func (m *PaymentAttemptMutation) ResetField(name string) error {
 		return nil
 	case paymentattempt.FieldReason:
 		m.ResetReason()
+		return nil
+	case paymentattempt.FieldToken:
+		m.ResetToken()
 		return nil
 	case paymentattempt.FieldClientSecret:
 		m.ResetClientSecret()

@@ -40,6 +40,8 @@ type PaymentAttempt struct {
 	Reference string `json:"reference,omitempty"`
 	// Why it was declined or given back.
 	Reason string `json:"reason,omitempty"`
+	// Token holds the value of the "token" field.
+	Token string `json:"-"`
 	// ClientSecret holds the value of the "client_secret" field.
 	ClientSecret string `json:"-"`
 	// RedirectURL holds the value of the "redirect_url" field.
@@ -89,7 +91,7 @@ func (*PaymentAttempt) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case paymentattempt.FieldPoints, paymentattempt.FieldAmountMinor, paymentattempt.FieldLooks:
 			values[i] = new(sql.NullInt64)
-		case paymentattempt.FieldID, paymentattempt.FieldOrderID, paymentattempt.FieldOpenOrderID, paymentattempt.FieldUserID, paymentattempt.FieldGateway, paymentattempt.FieldStatus, paymentattempt.FieldCurrency, paymentattempt.FieldReference, paymentattempt.FieldReason, paymentattempt.FieldClientSecret, paymentattempt.FieldRedirectURL, paymentattempt.FieldLastError:
+		case paymentattempt.FieldID, paymentattempt.FieldOrderID, paymentattempt.FieldOpenOrderID, paymentattempt.FieldUserID, paymentattempt.FieldGateway, paymentattempt.FieldStatus, paymentattempt.FieldCurrency, paymentattempt.FieldReference, paymentattempt.FieldReason, paymentattempt.FieldToken, paymentattempt.FieldClientSecret, paymentattempt.FieldRedirectURL, paymentattempt.FieldLastError:
 			values[i] = new(sql.NullString)
 		case paymentattempt.FieldCreditedAt, paymentattempt.FieldLookAt, paymentattempt.FieldMatchedAt, paymentattempt.FieldCreatedAt, paymentattempt.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -184,6 +186,12 @@ func (_m *PaymentAttempt) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field reason", values[i])
 			} else if value.Valid {
 				_m.Reason = value.String
+			}
+		case paymentattempt.FieldToken:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field token", values[i])
+			} else if value.Valid {
+				_m.Token = value.String
 			}
 		case paymentattempt.FieldClientSecret:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -318,6 +326,8 @@ func (_m *PaymentAttempt) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("reason=")
 	builder.WriteString(_m.Reason)
+	builder.WriteString(", ")
+	builder.WriteString("token=<sensitive>")
 	builder.WriteString(", ")
 	builder.WriteString("client_secret=<sensitive>")
 	builder.WriteString(", ")

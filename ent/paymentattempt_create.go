@@ -143,6 +143,20 @@ func (_c *PaymentAttemptCreate) SetNillableReason(v *string) *PaymentAttemptCrea
 	return _c
 }
 
+// SetToken sets the "token" field.
+func (_c *PaymentAttemptCreate) SetToken(v string) *PaymentAttemptCreate {
+	_c.mutation.SetToken(v)
+	return _c
+}
+
+// SetNillableToken sets the "token" field if the given value is not nil.
+func (_c *PaymentAttemptCreate) SetNillableToken(v *string) *PaymentAttemptCreate {
+	if v != nil {
+		_c.SetToken(*v)
+	}
+	return _c
+}
+
 // SetClientSecret sets the "client_secret" field.
 func (_c *PaymentAttemptCreate) SetClientSecret(v string) *PaymentAttemptCreate {
 	_c.mutation.SetClientSecret(v)
@@ -309,6 +323,10 @@ func (_c *PaymentAttemptCreate) defaults() {
 		v := paymentattempt.DefaultReason
 		_c.mutation.SetReason(v)
 	}
+	if _, ok := _c.mutation.Token(); !ok {
+		v := paymentattempt.DefaultToken
+		_c.mutation.SetToken(v)
+	}
 	if _, ok := _c.mutation.ClientSecret(); !ok {
 		v := paymentattempt.DefaultClientSecret
 		_c.mutation.SetClientSecret(v)
@@ -398,6 +416,14 @@ func (_c *PaymentAttemptCreate) check() error {
 	if v, ok := _c.mutation.Reason(); ok {
 		if err := paymentattempt.ReasonValidator(v); err != nil {
 			return &ValidationError{Name: "reason", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.reason": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Token(); !ok {
+		return &ValidationError{Name: "token", err: errors.New(`ent: missing required field "PaymentAttempt.token"`)}
+	}
+	if v, ok := _c.mutation.Token(); ok {
+		if err := paymentattempt.TokenValidator(v); err != nil {
+			return &ValidationError{Name: "token", err: fmt.Errorf(`ent: validator failed for field "PaymentAttempt.token": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.ClientSecret(); !ok {
@@ -517,6 +543,10 @@ func (_c *PaymentAttemptCreate) createSpec() (*PaymentAttempt, *sqlgraph.CreateS
 	if value, ok := _c.mutation.Reason(); ok {
 		_spec.SetField(paymentattempt.FieldReason, field.TypeString, value)
 		_node.Reason = value
+	}
+	if value, ok := _c.mutation.Token(); ok {
+		_spec.SetField(paymentattempt.FieldToken, field.TypeString, value)
+		_node.Token = value
 	}
 	if value, ok := _c.mutation.ClientSecret(); ok {
 		_spec.SetField(paymentattempt.FieldClientSecret, field.TypeString, value)

@@ -773,36 +773,42 @@ func init() {
 	paymentattempt.DefaultReason = paymentattemptDescReason.Default.(string)
 	// paymentattempt.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
 	paymentattempt.ReasonValidator = paymentattemptDescReason.Validators[0].(func(string) error)
+	// paymentattemptDescToken is the schema descriptor for token field.
+	paymentattemptDescToken := paymentattemptFields[12].Descriptor()
+	// paymentattempt.DefaultToken holds the default value on creation for the token field.
+	paymentattempt.DefaultToken = paymentattemptDescToken.Default.(string)
+	// paymentattempt.TokenValidator is a validator for the "token" field. It is called by the builders before save.
+	paymentattempt.TokenValidator = paymentattemptDescToken.Validators[0].(func(string) error)
 	// paymentattemptDescClientSecret is the schema descriptor for client_secret field.
-	paymentattemptDescClientSecret := paymentattemptFields[12].Descriptor()
+	paymentattemptDescClientSecret := paymentattemptFields[13].Descriptor()
 	// paymentattempt.DefaultClientSecret holds the default value on creation for the client_secret field.
 	paymentattempt.DefaultClientSecret = paymentattemptDescClientSecret.Default.(string)
 	// paymentattempt.ClientSecretValidator is a validator for the "client_secret" field. It is called by the builders before save.
 	paymentattempt.ClientSecretValidator = paymentattemptDescClientSecret.Validators[0].(func(string) error)
 	// paymentattemptDescRedirectURL is the schema descriptor for redirect_url field.
-	paymentattemptDescRedirectURL := paymentattemptFields[13].Descriptor()
+	paymentattemptDescRedirectURL := paymentattemptFields[14].Descriptor()
 	// paymentattempt.DefaultRedirectURL holds the default value on creation for the redirect_url field.
 	paymentattempt.DefaultRedirectURL = paymentattemptDescRedirectURL.Default.(string)
 	// paymentattempt.RedirectURLValidator is a validator for the "redirect_url" field. It is called by the builders before save.
 	paymentattempt.RedirectURLValidator = paymentattemptDescRedirectURL.Validators[0].(func(string) error)
 	// paymentattemptDescLooks is the schema descriptor for looks field.
-	paymentattemptDescLooks := paymentattemptFields[15].Descriptor()
+	paymentattemptDescLooks := paymentattemptFields[16].Descriptor()
 	// paymentattempt.DefaultLooks holds the default value on creation for the looks field.
 	paymentattempt.DefaultLooks = paymentattemptDescLooks.Default.(int)
 	// paymentattempt.LooksValidator is a validator for the "looks" field. It is called by the builders before save.
 	paymentattempt.LooksValidator = paymentattemptDescLooks.Validators[0].(func(int) error)
 	// paymentattemptDescLastError is the schema descriptor for last_error field.
-	paymentattemptDescLastError := paymentattemptFields[16].Descriptor()
+	paymentattemptDescLastError := paymentattemptFields[17].Descriptor()
 	// paymentattempt.DefaultLastError holds the default value on creation for the last_error field.
 	paymentattempt.DefaultLastError = paymentattemptDescLastError.Default.(string)
 	// paymentattempt.LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
 	paymentattempt.LastErrorValidator = paymentattemptDescLastError.Validators[0].(func(string) error)
 	// paymentattemptDescCreatedAt is the schema descriptor for created_at field.
-	paymentattemptDescCreatedAt := paymentattemptFields[18].Descriptor()
+	paymentattemptDescCreatedAt := paymentattemptFields[19].Descriptor()
 	// paymentattempt.DefaultCreatedAt holds the default value on creation for the created_at field.
 	paymentattempt.DefaultCreatedAt = paymentattemptDescCreatedAt.Default.(func() time.Time)
 	// paymentattemptDescUpdatedAt is the schema descriptor for updated_at field.
-	paymentattemptDescUpdatedAt := paymentattemptFields[19].Descriptor()
+	paymentattemptDescUpdatedAt := paymentattemptFields[20].Descriptor()
 	// paymentattempt.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	paymentattempt.DefaultUpdatedAt = paymentattemptDescUpdatedAt.Default.(func() time.Time)
 	// paymentattemptDescID is the schema descriptor for id field.

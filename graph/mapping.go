@@ -258,7 +258,7 @@ func fromPayment(in *model.PaymentInput) *commerce.Payment {
 	if in == nil {
 		return nil
 	}
-	return &commerce.Payment{Method: payment.Method(in.Method), AccountID: orZero(in.AccountID)}
+	return &commerce.Payment{Method: payment.Method(in.Method), AccountID: orZero(in.AccountID), Token: orZero(in.Token)}
 }
 
 func fromMoney(in *model.MoneyInput) commerce.Money {

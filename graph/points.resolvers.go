@@ -24,7 +24,7 @@ func (r *entryResolver) Source(ctx context.Context, obj *model.Entry) (model.Ent
 func (r *mutationResolver) ChargePoints(ctx context.Context, input model.ChargePointsInput) (*model.ChargePointsPayload, error) {
 	viewer := auth.Viewer(ctx)
 	result, err := r.services.Points.Charge(ctx, viewer, commerce.ChargePoints{
-		Key: input.IdempotencyKey, Amount: input.Amount,
+		Key: input.IdempotencyKey, Amount: input.Amount, Token: orZero(input.Token),
 	})
 	userErrors, err := r.userErrors(ctx, err)
 	if err != nil {

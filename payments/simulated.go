@@ -35,8 +35,8 @@ type SimulatedSettings struct {
 	WebhookSecret string `key:"webhookSecret" secret:"true"`
 }
 
-// Simulated is a gateway that takes no money. It decides by the ID of the attempt what it declines, so that all instances decline the
-// same. What it knows of a payment is in the memory of this process. A payment that another process has made, which the reference tells, is
+// Simulated is a gateway that takes no money. It decides by the payment method and the ID of the attempt what it declines, so that all
+// instances decline the same. What it knows of a payment is in the memory of this process. A payment that another process has made, which the reference tells, is
 // taken to be authorized, whatever has become of it there: its amount is not checked, what was captured, voided or refunded there is not
 // known, a refund is made whatever was refunded there, and one that is repeated is made again. It keeps what [Gateway] promises within one
 // process only.
@@ -117,9 +117,9 @@ func (g *Simulated) Authorize(ctx context.Context, a Authorization) (Answer, err
 		default:
 			p = &simulatedPayment{state: StateAuthorized, amount: a.Amount}
 			switch {
-			case declines("authorize", a.Attempt, g.settings.AuthorizationFailureRate):
+			case a.Token == SimulatedDeclined, declines("authorize", a.Attempt, g.settings.AuthorizationFailureRate):
 				p.state = StateDeclined
-			case declines("action", a.Attempt, g.settings.ActionRate):
+			case a.Token == SimulatedAction, declines("action", a.Attempt, g.settings.ActionRate):
 				p.state = StateRequiresAction
 			}
 			g.known.Add(a.Attempt, p)
@@ -255,6 +255,13 @@ func (g *Simulated) change(ctx context.Context, ref Ref, f func(p *simulatedPaym
 		return p.answer(ref.Attempt), nil
 	})
 }
+
+// The payment methods by which the simulated gateway does what it otherwise does at random. Stripe has them under the same names in its test
+// mode. Any other is as none.
+const (
+	SimulatedDeclined = "pm_card_chargeDeclined"         // is declined
+	SimulatedAction   = "pm_card_authenticationRequired" // its customer has to confirm the payment
+)
 
 // SimulatedReference returns the reference that the simulated gateway gives to the payment of an attempt.
 func SimulatedReference(attempt string) string { return "sim_" + attempt }

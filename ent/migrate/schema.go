@@ -425,6 +425,7 @@ var (
 		{Name: "currency", Type: field.TypeString, Size: 3},
 		{Name: "reference", Type: field.TypeString, Size: 255, Default: ""},
 		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "token", Type: field.TypeString, Size: 200, Default: ""},
 		{Name: "client_secret", Type: field.TypeString, Size: 500, Default: ""},
 		{Name: "redirect_url", Type: field.TypeString, Size: 2000, Default: ""},
 		{Name: "look_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
@@ -443,7 +444,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "payment_attempts_orders_payment_attempts",
-				Columns:    []*schema.Column{PaymentAttemptsColumns[19]},
+				Columns:    []*schema.Column{PaymentAttemptsColumns[20]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -452,17 +453,17 @@ var (
 			{
 				Name:    "paymentattempt_order_id",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentAttemptsColumns[19]},
+				Columns: []*schema.Column{PaymentAttemptsColumns[20]},
 			},
 			{
 				Name:    "paymentattempt_look_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentAttemptsColumns[13]},
+				Columns: []*schema.Column{PaymentAttemptsColumns[14]},
 			},
 			{
 				Name:    "paymentattempt_updated_at",
 				Unique:  false,
-				Columns: []*schema.Column{PaymentAttemptsColumns[18]},
+				Columns: []*schema.Column{PaymentAttemptsColumns[19]},
 			},
 			{
 				Name:    "paymentattempt_reference",

@@ -37,6 +37,8 @@ const (
 	FieldReference = "reference"
 	// FieldReason holds the string denoting the reason field in the database.
 	FieldReason = "reason"
+	// FieldToken holds the string denoting the token field in the database.
+	FieldToken = "token"
 	// FieldClientSecret holds the string denoting the client_secret field in the database.
 	FieldClientSecret = "client_secret"
 	// FieldRedirectURL holds the string denoting the redirect_url field in the database.
@@ -80,6 +82,7 @@ var Columns = []string{
 	FieldCurrency,
 	FieldReference,
 	FieldReason,
+	FieldToken,
 	FieldClientSecret,
 	FieldRedirectURL,
 	FieldLookAt,
@@ -121,6 +124,10 @@ var (
 	DefaultReason string
 	// ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
 	ReasonValidator func(string) error
+	// DefaultToken holds the default value on creation for the "token" field.
+	DefaultToken string
+	// TokenValidator is a validator for the "token" field. It is called by the builders before save.
+	TokenValidator func(string) error
 	// DefaultClientSecret holds the default value on creation for the "client_secret" field.
 	DefaultClientSecret string
 	// ClientSecretValidator is a validator for the "client_secret" field. It is called by the builders before save.
@@ -239,6 +246,11 @@ func ByReference(opts ...sql.OrderTermOption) OrderOption {
 // ByReason orders the results by the reason field.
 func ByReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReason, opts...).ToFunc()
+}
+
+// ByToken orders the results by the token field.
+func ByToken(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldToken, opts...).ToFunc()
 }
 
 // ByClientSecret orders the results by the client_secret field.

@@ -42,6 +42,8 @@ func (PaymentAttempt) Fields() []ent.Field {
 		field.String("reference").MaxLen(maxReference).Default("").Comment("The gateway's reference, empty before its first answer."),
 		field.String("reason").Validate(upTo(MaxReason)).Annotations(wide(MaxReason)).Default("").
 			Comment("Why it was declined or given back."),
+		// The customer's payment method at the gateway, "" if the request has named none. A repeated call of the gateway has to be the same.
+		field.String("token").MaxLen(MaxToken).Default("").Immutable().Sensitive(),
 		// What the customer needs to confirm it, while it is REQUIRES_ACTION.
 		field.String("client_secret").MaxLen(MaxClientSecret).Default("").Sensitive(),
 		field.String("redirect_url").MaxLen(MaxRedirectURL).Default("").Sensitive(),
@@ -60,6 +62,9 @@ const (
 	MaxClientSecret = 500
 	MaxRedirectURL  = 2000
 )
+
+// MaxToken is how long the name of a payment method at the gateway may be, in bytes. Those of Stripe have less than 40.
+const MaxToken = 200
 
 // Edges of the PaymentAttempt.
 func (PaymentAttempt) Edges() []ent.Edge {

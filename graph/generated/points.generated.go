@@ -723,7 +723,7 @@ func (ec *executionContext) unmarshalInputChargePointsInput(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"idempotencyKey", "amount"}
+	fieldsInOrder := [...]string{"idempotencyKey", "amount", "token"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -744,6 +744,13 @@ func (ec *executionContext) unmarshalInputChargePointsInput(ctx context.Context,
 				return it, err
 			}
 			it.Amount = data
+		case "token":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("token"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Token = data
 		}
 	}
 	return it, nil

@@ -6253,6 +6253,11 @@ input PaymentInput {
   method: PaymentMethod!
   "The account that pays; with ACCOUNT only."
   accountId: ID @id(prefix: "acct_")
+  """
+  The customer's card, by the name that the payment gateway has given to it in the browser, such as the PaymentMethod "pm_..." of Stripe; with
+  CARD only. Without it the customer gives the card to the gateway when confirming the payment: see PaymentAttempt.action.
+  """
+  token: String
 }
 
 "An order to pay."
@@ -6554,6 +6559,8 @@ input ChargePointsInput {
   idempotencyKey: UUID!
   "How many points, at least 1."
   amount: Int64!
+  "The customer's card, by the name that the payment gateway has given to it, as in PaymentInput."
+  token: String
 }
 
 "What became of points that were to be bought."

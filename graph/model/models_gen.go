@@ -176,6 +176,8 @@ type ChargePointsInput struct {
 	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
 	// How many points, at least 1.
 	Amount int64 `json:"amount"`
+	// The customer's card, by the name that the payment gateway has given to it, as in PaymentInput.
+	Token *string `json:"token,omitempty"`
 }
 
 // What became of points that were to be bought.
@@ -973,6 +975,9 @@ type PaymentInput struct {
 	Method PaymentMethod `json:"method"`
 	// The account that pays; with ACCOUNT only.
 	AccountID *string `json:"accountId,omitempty"`
+	// The customer's card, by the name that the payment gateway has given to it in the browser, such as the PaymentMethod "pm_..." of Stripe; with
+	// CARD only. Without it the customer gives the card to the gateway when confirming the payment: see PaymentAttempt.action.
+	Token *string `json:"token,omitempty"`
 }
 
 // The shop does not take the payment method. This request has ordered and paid nothing.

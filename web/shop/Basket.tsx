@@ -89,7 +89,14 @@ export function Basket() {
         </label>
         {total && <p className="price">Total: {formatMoney(total)}</p>}
         {me && shop && (
-          <PaymentChoice wallet={me.wallet} accounts={me.accounts?.nodes ?? []} methods={shop.paymentMethods} chosen={payment} onChange={setChosen} />
+          <PaymentChoice
+            wallet={me.wallet}
+            accounts={me.accounts?.nodes ?? []}
+            methods={shop.paymentMethods}
+            simulated={shop.paymentsSimulated}
+            chosen={payment}
+            onChange={setChosen}
+          />
         )}
         {queued && (
           <label className="row">

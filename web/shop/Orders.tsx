@@ -1,8 +1,10 @@
 import { useQuery } from '@apollo/client/react';
 
-import { CancelOrderDocument, type OrderCardFragment, OrdersDocument, PayOrderDocument } from './gql/operations';
+import { CancelOrderDocument, type OfferFragment, type OrderCardFragment, OrdersDocument } from './gql/operations';
 import { More } from './More';
 import { formatMoney, formatTime } from './money';
+import { OrderHistory } from './OrderHistory';
+import { OrderPayment } from './OrderPayment';
 import { Failure, Outcome } from './Outcome';
 import { useOperation } from './useOperation';
 
@@ -24,7 +26,7 @@ export function Orders() {
       <ol className="plain" aria-label="Your orders">
         {orders?.edges.map(({ node }) => (
           <li key={node.id}>
-            <OrderCard order={node} byPoints={data?.shop.paymentMethods.includes('POINTS') ?? false} />
+            <OrderCard order={node} shop={data?.shop} />
           </li>
         ))}
       </ol>
@@ -33,8 +35,7 @@ export function Orders() {
   );
 }
 
-function OrderCard({ order, byPoints }: { order: OrderCardFragment; byPoints: boolean }) {
-  const pay = useOperation(PayOrderDocument, (d) => d.payOrder);
+function OrderCard({ order, shop }: { order: OrderCardFragment; shop?: OfferFragment }) {
   const cancel = useOperation(CancelOrderDocument, (d) => d.cancelOrder);
   const label = `order of ${formatTime(order.createdAt)}, ${formatMoney(order.total)}`;
   const pending = order.status === 'PENDING';
@@ -52,24 +53,17 @@ function OrderCard({ order, byPoints }: { order: OrderCardFragment; byPoints: bo
         {order.lines.map((line) => (
           <li key={line.product.id}>
             {line.quantity} × {line.product.name}, {formatMoney(line.total)}
+            {line.returned !== '0' && <>, {line.returned} returned</>}
           </li>
         ))}
       </ul>
       {order.discount.amountMinor !== '0' && <p>Discount: {formatMoney(order.discount)}</p>}
       {order.failure && <p>{order.failure.reason}</p>}
       {pending && <p className="quiet">Reserved until {formatTime(order.expiresAt)}.</p>}
+      <OrderHistory order={order} />
+      {shop && <OrderPayment order={order} label={label} shop={shop} />}
       <div className="row">
-        {pending && byPoints && (
-          <button
-            type="button"
-            disabled={pay.busy}
-            aria-label={`Pay ${label}, with points`}
-            onClick={() => pay.run({ orderId: order.id, payment: { method: 'POINTS' } })}
-          >
-            Pay with points
-          </button>
-        )}
-        {(pending || order.status === 'PAID') && (
+        {(pending || (order.status === 'PAID' && order.fulfilment === 'UNFULFILLED')) && (
           <button
             type="button"
             className="secondary"
@@ -81,9 +75,6 @@ function OrderCard({ order, byPoints }: { order: OrderCardFragment; byPoints: bo
           </button>
         )}
       </div>
-      <Outcome error={pay.error} payload={pay.payload}>
-        Paid.
-      </Outcome>
       <Outcome error={cancel.error} payload={cancel.payload}>
         Cancelled. Everything was given back.
       </Outcome>

@@ -1,11 +1,22 @@
 import type { AccountBalanceFragment, PaymentInput, PaymentMethod } from './gql/operations';
 import { formatCount, formatMoney } from './money';
 
+/**
+ * The cards of the simulated gateway, by the tokens that it knows. Where a gateway takes money, its program in the browser makes a token of
+ * the card that the customer types.
+ */
+const simulatedCards: Record<string, string> = {
+  CARD: 'Card',
+  pm_card_authenticationRequired: 'Card that has to be confirmed',
+  pm_card_chargeDeclined: 'Card that is declined',
+};
+
 interface Props {
   wallet: { balance?: string | null };
   accounts: readonly AccountBalanceFragment[];
   /** The methods that the shop takes. */
   methods: readonly PaymentMethod[];
+  simulated: boolean;
   chosen: string;
   onChange: (chosen: string) => void;
 }
@@ -15,7 +26,7 @@ export function firstChoice(methods: readonly PaymentMethod[]): string {
   return methods.find((method) => method !== 'ACCOUNT') ?? '';
 }
 
-export function PaymentChoice({ wallet, accounts, methods, chosen, onChange }: Props) {
+export function PaymentChoice({ wallet, accounts, methods, simulated, chosen, onChange }: Props) {
   return (
     <label className="field">
       <span>Payment</span>
@@ -27,11 +38,20 @@ export function PaymentChoice({ wallet, accounts, methods, chosen, onChange }: P
               {account.name} ({formatMoney(account.balance)})
             </option>
           ))}
-        {methods.includes('CARD') && <option value="CARD">Card</option>}
+        {methods.includes('CARD') && <CardOptions simulated={simulated} />}
         <option value="">Later</option>
       </select>
     </label>
   );
+}
+
+export function CardOptions({ simulated }: { simulated: boolean }) {
+  const cards = Object.entries(simulatedCards);
+  return (simulated ? cards : cards.slice(0, 1)).map(([card, name]) => (
+    <option key={card} value={card}>
+      {name}
+    </option>
+  ));
 }
 
 export function paymentOf(value: string): PaymentInput | null {
@@ -42,6 +62,6 @@ export function paymentOf(value: string): PaymentInput | null {
     case 'CARD':
       return { method: value };
     default:
-      return { method: 'ACCOUNT', accountId: value };
+      return value in simulatedCards ? { method: 'CARD', token: value } : { method: 'ACCOUNT', accountId: value };
   }
 }

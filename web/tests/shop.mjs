@@ -345,10 +345,103 @@ async function shop() {
 
     const newest = orders.first();
     await newest.getByText('PENDING', { exact: true }).waitFor();
-    await newest.getByRole('button', { name: /^Pay order/ }).click();
+    await newest.getByRole('button', { name: /^Pay order.*, with points$/ }).click();
     await newest.getByText('PAID', { exact: true }).waitFor();
     await newest.getByRole('button', { name: /^Cancel order/ }).click();
     await newest.getByText('CANCELLED', { exact: true }).waitFor();
+  });
+
+  const newest = page.getByRole('list', { name: 'Your orders' }).getByRole('article').first();
+  const orderLater = async (name) => {
+    await go('Products');
+    await addToBasket(name).click();
+    await basket.getByLabel('Payment').selectOption({ label: 'Later' });
+    await placeOrder.click();
+    await told(basket).getByText('Order placed:').waitFor();
+    await go('Orders');
+    await newest.getByText('PENDING', { exact: true }).waitFor();
+    return newest.getAttribute('data-order');
+  };
+  const payBy = async (card) => {
+    await newest.getByRole('combobox', { name: /^Card for order/ }).selectOption({ label: card });
+    await newest.getByRole('button', { name: /^Pay order.*, by card$/ }).click();
+  };
+
+  await check('a declined card, and another one', async () => {
+    await orderLater('USB-C hub');
+    await payBy('Card that is declined');
+    await alerted(newest).getByText('PAYMENT_DECLINED').waitFor();
+    await newest.getByText('The last card was declined: the simulated gateway declines it. Try another one.').waitFor();
+    await newest.getByText('PENDING', { exact: true }).waitFor();
+    await accessible('a declined card');
+    await payBy('Card');
+    await told(newest).getByText('Paid.').waitFor();
+    await newest.getByText('PAID', { exact: true }).waitFor();
+    assert((await newest.getByText('The last card was declined').count()) === 0, 'the paid order tells of a declined card');
+  });
+
+  await check('a declined card at checkout keeps the basket', async () => {
+    await go('Products');
+    await addToBasket('Desk lamp').click();
+    await basket.getByLabel('Payment').selectOption({ label: 'Card that is declined' });
+    await placeOrder.click();
+    await alerted(basket).getByText('PAYMENT_DECLINED').waitFor();
+    await basket.getByLabel('Payment').selectOption({ label: 'Card' });
+    await placeOrder.click();
+    await told(basket).getByText('placed and paid').waitFor();
+  });
+
+  await check('a card that has to be confirmed', async () => {
+    await go('Products');
+    await addToBasket('Desk lamp').click();
+    await basket.getByLabel('Payment').selectOption({ label: 'Card that has to be confirmed' });
+    await placeOrder.click();
+    await told(basket).getByText('The payment waits for you to confirm it.').waitFor();
+    await go('Orders');
+    await newest.getByText('PENDING', { exact: true }).waitFor();
+    await newest.getByRole('button', { name: /^Look for the payment/ }).click();
+    await told(newest).getByText('Not paid yet.').waitFor();
+    await accessible('a card that has to be confirmed');
+    await newest.getByRole('link', { name: 'Confirm the payment' }).click();
+    await page.getByRole('button', { name: 'Confirm the payment' }).click();
+    await page.getByText('The payment is AUTHORIZED.').waitFor();
+    await page.goto(`${base}/shop#orders`);
+    await newest.getByRole('button', { name: /^Look for the payment/ }).click();
+    await newest.getByText('PAID', { exact: true }).waitFor();
+  });
+
+  await check('an order that waits for its customer is cancelled', async () => {
+    await orderLater('USB-C hub');
+    await payBy('Card that has to be confirmed');
+    await newest.getByRole('link', { name: 'Confirm the payment' }).waitFor();
+    await newest.getByRole('button', { name: /^Cancel order/ }).click();
+    await newest.getByText('CANCELLED', { exact: true }).waitFor();
+    assert((await newest.getByRole('link', { name: 'Confirm the payment' }).count()) === 0, 'a cancelled order waits for its payment');
+  });
+
+  await check('a refund, a parcel and a return', async () => {
+    const orderId = await orderLater('USB-C hub');
+    await payBy('Card');
+    await newest.getByText('PAID', { exact: true }).waitFor();
+    const { order } = await api(options.admin, 'query ($id: ID!) { order(id: $id) { lines { product { id } } } }', { id: orderId });
+    const run = async (name, type, input) => {
+      const answer = await api(options.admin, `mutation ($input: ${type}!) { ${name}(input: $input) { userErrors { message } } }`, {
+        input: { idempotencyKey: crypto.randomUUID(), orderId, ...input },
+      });
+      assert(answer[name].userErrors.length === 0, JSON.stringify(answer[name].userErrors));
+    };
+    await run('refundCreate', 'RefundCreateInput', { amount: { amountMinor: '300', currency: 'USD' }, reason: 'A scratch' });
+    await run('orderFulfil', 'OrderFulfilInput', { tracking: 'PARCEL 42' });
+    const lines = order.lines.map(({ product }) => ({ productId: product.id, quantity: 1 }));
+    await run('returnCreate', 'ReturnCreateInput', { lines, restock: true, refund: true, reason: 'Not wanted' });
+    await page.reload();
+    await newest.getByText(/^Sent on .* Tracking: PARCEL 42$/).waitFor();
+    assert((await newest.getByRole('button', { name: /^Cancel order/ }).count()) === 0, 'an order that was sent can be cancelled');
+    await newest.getByText(', 1 returned').waitFor();
+    const [back, refund] = await newest.getByRole('list', { name: 'Refunds and returns' }).getByRole('listitem').allInnerTexts();
+    assert(/^\$42\.00 REFUNDED on .*: Not wanted/.test(back), back);
+    assert(/^\$3\.00 REFUNDED on .*: A scratch/.test(refund), refund);
+    await accessible('a refund');
   });
 
   await check('keyboard only', async () => {

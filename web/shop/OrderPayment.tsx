@@ -1,0 +1,68 @@
+import { useState } from 'react';
+
+import { Confirm, toConfirm } from './Confirm';
+import { type OfferFragment, type OrderCardFragment, PayOrderDocument } from './gql/operations';
+import { Outcome } from './Outcome';
+import { CardOptions, paymentOf } from './PaymentChoice';
+import { useOperation } from './useOperation';
+
+interface Props {
+  order: OrderCardFragment;
+  /** What the order is called where a button is read without what stands around it. */
+  label: string;
+  shop: OfferFragment;
+}
+
+/** How an order is paid that waits for it. After a card was declined, the customer chooses another one. */
+export function OrderPayment({ order, label, shop }: Props) {
+  const pay = useOperation(PayOrderDocument, (d) => d.payOrder);
+  const [card, setCard] = useState('CARD');
+  const [last] = order.paymentAttempts ?? [];
+  const pending = order.status === 'PENDING';
+  const waiting = pending && toConfirm(last);
+  const run = (chosen: string) => {
+    const payment = paymentOf(chosen);
+    return payment && pay.run({ orderId: order.id, payment });
+  };
+  return (
+    <>
+      {waiting && (
+        <p>
+          <Confirm attempt={last} after="Then have the shop look." />
+        </p>
+      )}
+      {pending && last?.status === 'DECLINED' && <p>The last card was declined: {last.reason}. Try another one.</p>}
+      {waiting && (
+        <div className="row">
+          <button type="button" disabled={pay.busy} aria-label={`Look for the payment of ${label}`} onClick={() => run('CARD')}>
+            I have confirmed it
+          </button>
+        </div>
+      )}
+      {pending && !waiting && (
+        <div className="row">
+          {shop.paymentMethods.includes('POINTS') && (
+            <button type="button" disabled={pay.busy} aria-label={`Pay ${label}, with points`} onClick={() => run('POINTS')}>
+              Pay with points
+            </button>
+          )}
+          {shop.paymentMethods.includes('CARD') && (
+            <>
+              {shop.paymentsSimulated && (
+                <select aria-label={`Card for ${label}`} value={card} onChange={(e) => setCard(e.target.value)}>
+                  <CardOptions simulated />
+                </select>
+              )}
+              <button type="button" disabled={pay.busy} aria-label={`Pay ${label}, by card`} onClick={() => run(card)}>
+                Pay by card
+              </button>
+            </>
+          )}
+        </div>
+      )}
+      <Outcome error={pay.error} payload={pay.payload}>
+        {order.status === 'PAID' ? 'Paid.' : 'Not paid yet.'}
+      </Outcome>
+    </>
+  );
+}
