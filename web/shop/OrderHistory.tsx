@@ -1,4 +1,4 @@
-import type { OrderCardFragment } from './gql/operations';
+import type { OrderCardFragment, OrderDetailsFragment } from './gql/operations';
 import { formatMoney, formatTime } from './money';
 
 const moneyOf: Record<string, string> = {
@@ -8,9 +8,13 @@ const moneyOf: Record<string, string> = {
   UNKNOWN: 'The money is on its way.',
 };
 
+interface Props {
+  order: OrderCardFragment;
+  refunds: NonNullable<OrderDetailsFragment['refunds']>;
+}
+
 /** What has become of a paid order: that it was sent, and what came back. */
-export function OrderHistory({ order }: { order: OrderCardFragment }) {
-  const refunds = order.refunds ?? [];
+export function OrderHistory({ order, refunds }: Props) {
   return (
     <>
       {order.fulfilment === 'FULFILLED' && (

@@ -1,23 +1,24 @@
 import { useState } from 'react';
 
 import { Confirm, toConfirm } from './Confirm';
-import { type OfferFragment, type OrderCardFragment, PayOrderDocument } from './gql/operations';
+import { type OfferFragment, type OrderCardFragment, PayOrderDocument, type ToConfirmFragment } from './gql/operations';
 import { Outcome } from './Outcome';
 import { CardOptions, paymentOf } from './PaymentChoice';
 import { useOperation } from './useOperation';
 
 interface Props {
   order: OrderCardFragment;
+  /** The newest attempt to pay it. */
+  last?: ToConfirmFragment;
   /** What the order is called where a button is read without what stands around it. */
   label: string;
   shop: OfferFragment;
 }
 
 /** How an order is paid that waits for it. After a card was declined, the customer chooses another one. */
-export function OrderPayment({ order, label, shop }: Props) {
+export function OrderPayment({ order, last, label, shop }: Props) {
   const pay = useOperation(PayOrderDocument, (d) => d.payOrder);
   const [card, setCard] = useState('CARD');
-  const [last] = order.paymentAttempts ?? [];
   const pending = order.status === 'PENDING';
   const waiting = pending && toConfirm(last);
   const run = (chosen: string) => {

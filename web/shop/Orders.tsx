@@ -1,6 +1,6 @@
 import { useQuery } from '@apollo/client/react';
 
-import { CancelOrderDocument, type OfferFragment, type OrderCardFragment, OrdersDocument } from './gql/operations';
+import { CancelOrderDocument, type OfferFragment, type OrderCardFragment, OrderDetailsDocument, OrdersDocument } from './gql/operations';
 import { More } from './More';
 import { formatMoney, formatTime } from './money';
 import { OrderHistory } from './OrderHistory';
@@ -37,6 +37,13 @@ export function Orders() {
 
 function OrderCard({ order, shop }: { order: OrderCardFragment; shop?: OfferFragment }) {
   const cancel = useOperation(CancelOrderDocument, (d) => d.cancelOrder);
+  const { data } = useQuery(OrderDetailsDocument, {
+    variables: { id: order.id },
+    skip: order.status !== 'PENDING' && order.status !== 'PAID', // nothing is to be done for the others
+    fetchPolicy: 'cache-and-network',
+    nextFetchPolicy: 'cache-first',
+  });
+  const details = data?.order;
   const label = `order of ${formatTime(order.createdAt)}, ${formatMoney(order.total)}`;
   const pending = order.status === 'PENDING';
   return (
@@ -53,15 +60,14 @@ function OrderCard({ order, shop }: { order: OrderCardFragment; shop?: OfferFrag
         {order.lines.map((line) => (
           <li key={line.product.id}>
             {line.quantity} × {line.product.name}, {formatMoney(line.total)}
-            {line.returned !== '0' && <>, {line.returned} returned</>}
           </li>
         ))}
       </ul>
       {order.discount.amountMinor !== '0' && <p>Discount: {formatMoney(order.discount)}</p>}
       {order.failure && <p>{order.failure.reason}</p>}
       {pending && <p className="quiet">Reserved until {formatTime(order.expiresAt)}.</p>}
-      <OrderHistory order={order} />
-      {shop && <OrderPayment order={order} label={label} shop={shop} />}
+      <OrderHistory order={order} refunds={details?.refunds ?? []} />
+      {shop && <OrderPayment order={order} last={details?.paymentAttempts?.[0]} label={label} shop={shop} />}
       <div className="row">
         {(pending || (order.status === 'PAID' && order.fulfilment === 'UNFULFILLED')) && (
           <button
