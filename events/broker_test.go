@@ -173,7 +173,9 @@ type loseReads struct{ left atomic.Int64 }
 
 func (*loseReads) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (*loseReads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook { return next }
+func (*loseReads) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
 
 func (l *loseReads) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
