@@ -241,9 +241,14 @@ func shownTo(v Viewer, a *ent.PaymentAttempt, owner string) *ent.PaymentAttempt 
 	return a
 }
 
-// validToken reports whether a customer's payment method may be the name of one at a gateway, or "".
+// validToken reports whether a customer's payment method may be the name of one at a gateway, or "". Such a name begins with a letter. The
+// number of a card does not, however its digits are separated.
 func validToken(token string) bool {
-	return len(token) <= schema.MaxToken && !strings.ContainsFunc(token, func(r rune) bool {
+	if token == "" {
+		return true
+	}
+	first := token[0] | 0x20 // lower case
+	return len(token) <= schema.MaxToken && first >= 'a' && first <= 'z' && !strings.ContainsFunc(token, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	})
 }
@@ -251,5 +256,5 @@ func validToken(token string) bool {
 // invalidToken refuses the name of a payment method. It does not repeat it: somebody may have sent the number of a card.
 func invalidToken(field []string) *Error {
 	return invalid(field, "token is the name that the payment gateway gave to a payment method, such as pm_..., "+
-		"of at most %d letters, digits, hyphens and underscores", schema.MaxToken)
+		"of at most %d letters, digits, hyphens and underscores, a letter first", schema.MaxToken)
 }

@@ -2,11 +2,13 @@ package events
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"maps"
+	"net/http"
 	"os"
 	"reflect"
 	"regexp"
@@ -14,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -21,6 +24,7 @@ import (
 	"holdfast/ent/coupon"
 	"holdfast/ent/payment"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 )
 
 // Every kind of record that commerce writes is known here.
@@ -56,6 +60,23 @@ func recordKinds(t *testing.T) []string {
 		t.Fatal("no kinds in commerce/records.go")
 	}
 	return values
+}
+
+// secretToken is the name of a card at the gateway.
+const secretToken = "pm_card_visa"
+
+// bounces is a gateway that says of a refund that it has failed.
+type bounces struct {
+	payments.Gateway
+	refund string
+}
+
+func (b *bounces) ParseWebhook(http.Header, []byte, time.Time) ([]payments.Notification, error) {
+	return []payments.Notification{{ID: "evt_1", FailedRefund: b.refund}}, nil
+}
+
+func (b *bounces) Movements(context.Context, payments.Ref) ([]payments.Movement, error) {
+	return nil, nil
 }
 
 // What commerce writes is what is promised: no field more, none less.
@@ -112,13 +133,25 @@ func TestRecordsKeepThePromise(t *testing.T) {
 		Key: uuid.New(), OrderID: paid, Lines: []commerce.Line{line(product, 1)}, Restock: true, Refund: true, Reason: "broken",
 	})
 	must(t, err)
+	byCard := e.order(alice, &commerce.Payment{Method: payment.MethodCARD, Token: secretToken}, line(product, 1))
+	given, err := e.Refunds.Create(ctx, admin, commerce.CreateRefund{
+		Key: uuid.New(), OrderID: byCard, Amount: &commerce.Money{Minor: 1, Currency: "USD"}, Reason: "goodwill",
+	})
+	must(t, err)
+	e.Orders.Gateway = &bounces{e.Orders.Gateway, given.Refund.ID}
+	_, err = e.Orders.ReceiveWebhook(ctx, commerce.GatewaySimulated, nil, nil)
+	must(t, err)
 
 	rows, err := e.db.Ent.ChangeLog.Query().All(ctx)
 	must(t, err)
 	seen := map[string]bool{}
 	for _, row := range rows {
-		sameJSON(t, row.Kind, []byte(row.Payload))
-		if o := eventsOf(row, nil)[0]; o.topic == TopicPoison || o.topic != kinds[row.Kind].topic || o.key() == "" {
+		o := eventsOf(row, nil)[0]
+		sameJSON(t, row.Kind, o.message.Payload)
+		if strings.Contains(string(o.message.Payload), secretToken) {
+			t.Errorf("%s tells the name of a customer's card", row.Kind)
+		}
+		if o.topic == TopicPoison || o.topic != kinds[row.Kind].topic || o.key() == "" {
 			t.Errorf("%s goes to %s under the key %q", row.Kind, o.topic, o.key())
 		}
 		seen[row.Kind] = true

@@ -174,8 +174,10 @@ func newEnvOn(t *testing.T, kind brokerKind, databaseURL string, adjust ...func(
 	}
 	e.Services = commerce.New(commerce.Deps{
 		Client: db.Ent, Ledger: e.ledger, Providers: providers, Gateway: payments.NewSimulated(payments.SimulatedSettings{}),
-		Shop:    shop,
-		Payment: commerce.PaymentSettings{Methods: "POINTS,ACCOUNT,CARD", PointsPrice: 100, Timeout: longEnough},
+		Shop: shop,
+		Payment: commerce.PaymentSettings{
+			Gateway: commerce.GatewaySimulated, Methods: "POINTS,ACCOUNT,CARD", PointsPrice: 100, Timeout: longEnough,
+		},
 	})
 	db.Ent.ChangeLog.Use(e.observeMarks)
 	settings := DefaultSettings()

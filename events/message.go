@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message/router/middleware"
 	"github.com/google/uuid"
 
+	"holdfast/commerce"
 	"holdfast/ent"
 )
 
@@ -64,7 +66,32 @@ func recordEvent(row *ent.ChangeLog) (outgoing, error) {
 	if err != nil {
 		return outgoing{}, fmt.Errorf("%s: %w", row.Kind, err)
 	}
-	return outgoing{k.topic, newMessage(row, row.ChangeID, row.Kind, key, about.OrderID, []byte(row.Payload))}, nil
+	payload, err := public(row.Kind, []byte(row.Payload))
+	if err != nil {
+		return outgoing{}, fmt.Errorf("payload of %s: %w", row.Kind, err)
+	}
+	return outgoing{k.topic, newMessage(row, row.ChangeID, row.Kind, key, about.OrderID, payload)}, nil
+}
+
+// public is what consumers may read of a record: the name of a customer's card at the gateway stays in the shop.
+func public(kind string, record []byte) ([]byte, error) {
+	if kind != commerce.KindOrderPlaced || !bytes.Contains(record, []byte(`"token"`)) {
+		return record, nil
+	}
+	var fields, payment map[string]json.RawMessage
+	if err := json.Unmarshal(record, &fields); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(fields["payment"], &payment); err != nil {
+		return nil, err
+	}
+	delete(payment, "token")
+	rest, err := json.Marshal(payment)
+	if err != nil {
+		return nil, err
+	}
+	fields["payment"] = rest
+	return json.Marshal(fields)
 }
 
 func stockEvent(row *ent.ChangeLog, entry *ent.Entry, correlation string) outgoing {

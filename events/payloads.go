@@ -28,7 +28,6 @@ type (
 	PaymentRequest struct {
 		Method    string `json:"method"` // POINTS, ACCOUNT or CARD
 		AccountID string `json:"accountId,omitempty"`
-		Token     string `json:"token,omitempty"` // the customer's payment method at the gateway
 	}
 	// OrderLine is one product of an order.
 	OrderLine struct {

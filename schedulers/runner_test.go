@@ -80,7 +80,7 @@ func TestAJobRunsOnOneInstance(t *testing.T) {
 		}
 		second.Start()
 		synctest.Wait()
-		if got := tried.take(); len(got) != 6 || slices.ContainsFunc(got, func(s string) bool {
+		if got := tried.take(); len(got) != 7 || slices.ContainsFunc(got, func(s string) bool {
 			return !strings.HasPrefix(s, "two") || !strings.HasSuffix(s, "elsewhere")
 		}) {
 			t.Errorf("at the start of two: %v", got)

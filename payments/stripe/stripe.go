@@ -119,8 +119,11 @@ func (g *Gateway) Authorize(ctx context.Context, a payments.Authorization) (paym
 		return payments.Answer{}, errors.Join(payments.ErrMismatch, err)
 	case refused.PaymentIntent != nil: // it was made, and the card declined
 		return g.retrieve(ctx, refused.PaymentIntent.ID)
-	case refused.Type == stripego.ErrorTypeCard, refused.Type == stripego.ErrorTypeInvalidRequest && refused.HTTPStatusCode == http.StatusBadRequest:
+	case refused.Type == stripego.ErrorTypeCard:
 		return payments.Answer{State: payments.StateDeclined, Reason: refused.Msg}, nil // nothing was made
+	case refused.Type == stripego.ErrorTypeInvalidRequest && refused.HTTPStatusCode == http.StatusBadRequest:
+		// Nothing was made. The message may repeat what the customer sent.
+		return payments.Answer{State: payments.StateDeclined, Reason: "Stripe refuses the request"}, nil
 	case refused.HTTPStatusCode >= http.StatusInternalServerError: // and kept: a repeat is answered alike, so look what was done
 		if found, ferr := g.find(ctx, a.Attempt); ferr == nil && found != nil {
 			return answer(found)
