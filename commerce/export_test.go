@@ -10,6 +10,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/order"
 	"holdfast/ent/product"
+	"holdfast/ent/user"
 	"holdfast/payments"
 )
 
@@ -31,6 +32,12 @@ func (s *Services) PlanOfList(ctx context.Context, list string, backward, bounde
 	case "orders":
 		rows.From(entsql.Table(order.Table)).Where(entsql.EQ(order.FieldUserID, "alice"))
 		asked.listing = listing{"", timeAndID, order.FieldCreatedAt, true}
+	case "allOrders":
+		rows.From(entsql.Table(order.Table))
+		asked.listing = listing{"", timeAndID, order.FieldCreatedAt, true}
+	case "customers":
+		rows.From(entsql.Table(user.Table))
+		asked.listing = listing{"", timeAndID, user.FieldCreatedAt, true}
 	case "entries":
 		rows.From(entsql.Table(entry.Table)).Where(entsql.EQ(entry.FieldBalance, "account:acct_1"))
 		asked.listing = journal("account:acct_1")

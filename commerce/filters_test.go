@@ -2,6 +2,7 @@ package commerce_test
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,11 +122,20 @@ func TestOrderAndEntryFilters(t *testing.T) {
 			_, err = s.Accounts.Adjust(ctx, admin, commerce.AdjustAccount{Key: uuid.New(), AccountID: from, Delta: 1, Reason: "test"})
 			must(t, err)
 			if i%4 == 3 {
+				_, err = s.Orders.Place(ctx, bob, commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: thing, Quantity: 1}}})
+				must(t, err)
 				s.clock.advance(time.Second)
 			}
 		}
 		s.settle(t)
 		rows, err := s.db.Ent.Order.Query().All(ctx)
+		must(t, err)
+		for i, o := range rows {
+			if i%3 == 0 {
+				must(t, s.db.Ent.Order.UpdateOne(o).SetFulfilment(order.FulfilmentFULFILLED).Exec(ctx))
+			}
+		}
+		rows, err = s.db.Ent.Order.Query().All(ctx)
 		must(t, err)
 		ranges := []commerce.Range{
 			{},
@@ -147,22 +157,63 @@ func TestOrderAndEntryFilters(t *testing.T) {
 				return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
 			})
 			for _, statuses := range [][]order.Status{nil, {"PENDING"}, {"CANCELLED", "PENDING", "CANCELLED"}, {"PAID"}} {
-				for _, created := range ranges {
-					var want []string
-					for _, o := range rows {
-						if (statuses == nil || slices.Contains(statuses, o.Status)) && in(created, o.CreatedAt) {
-							want = append(want, o.ID)
+				for i, created := range ranges {
+					q := commerce.OrderQuery{Statuses: statuses, CreatedAt: created, OldestFirst: oldest}
+					q.Fulfilment = []order.Fulfilment{"", order.FulfilmentFULFILLED, order.FulfilmentUNFULFILLED}[i%3]
+					for whose, list := range map[string]func() (commerce.PageOf[*ent.Order], error){
+						"alice": func() (commerce.PageOf[*ent.Order], error) { return s.Orders.List(ctx, alice, q) },
+						"bob":   func() (commerce.PageOf[*ent.Order], error) { return s.Orders.ListAll(ctx, admin, "bob", q) },
+						"":      func() (commerce.PageOf[*ent.Order], error) { return s.Orders.ListAll(ctx, admin, "", q) },
+					} {
+						var want []string
+						for _, o := range rows {
+							if (statuses == nil || slices.Contains(statuses, o.Status)) && in(created, o.CreatedAt) &&
+								(q.Fulfilment == "" || o.Fulfilment == q.Fulfilment) && (whose == "" || o.UserID == whose) {
+								want = append(want, o.ID)
+							}
+						}
+						got := bothWays(t, "orders", 5, func(o *ent.Order) string { return o.ID }, func(p commerce.Page) (commerce.PageOf[*ent.Order], error) {
+							q.Page = p
+							return list()
+						})
+						if !slices.Equal(got, want) {
+							t.Errorf("orders of %q, %+v:\n got %v\nwant %v", whose, q, got, want)
 						}
 					}
-					q := commerce.OrderQuery{Statuses: statuses, CreatedAt: created, OldestFirst: oldest}
-					got := bothWays(t, "orders", 5, func(o *ent.Order) string { return o.ID }, func(p commerce.Page) (commerce.PageOf[*ent.Order], error) {
-						q.Page = p
-						return s.Orders.List(ctx, alice, q)
-					})
-					if !slices.Equal(got, want) {
-						t.Errorf("orders %v %+v, oldest first %v:\n got %v\nwant %v", statuses, created, oldest, got, want)
+				}
+			}
+		}
+		customers, err := s.db.Ent.User.Query().All(ctx)
+		must(t, err)
+		for _, created := range []commerce.Range{{}, {From: at(customers[0].CreatedAt)}, {Until: at(customers[0].CreatedAt)}} {
+			for _, oldest := range []bool{false, true} {
+				slices.SortFunc(customers, func(a, b *ent.User) int {
+					if oldest {
+						a, b = b, a
+					}
+					return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
+				})
+				var want []string
+				for _, u := range customers {
+					if in(created, u.CreatedAt) {
+						want = append(want, u.ID)
 					}
 				}
+				got := bothWays(t, "customers", 1, func(u *ent.User) string { return u.ID }, func(p commerce.Page) (commerce.PageOf[*ent.User], error) {
+					return s.Customers.List(ctx, admin, commerce.CustomerQuery{CreatedAt: created, OldestFirst: oldest, Page: p})
+				})
+				if !slices.Equal(got, want) {
+					t.Errorf("customers %+v, oldest first %v:\n got %v\nwant %v", created, oldest, got, want)
+				}
+			}
+		}
+		for _, list := range []func() error{
+			func() error { _, err := s.Orders.ListAll(ctx, bob, "", commerce.OrderQuery{}); return err },
+			func() error { _, err := s.Orders.ListAll(ctx, bob, "bob", commerce.OrderQuery{}); return err },
+			func() error { _, err := s.Customers.List(ctx, bob, commerce.CustomerQuery{}); return err },
+		} {
+			if err := list(); !errors.Is(err, commerce.ErrForbidden) {
+				t.Errorf("a list for administrators answered bob with %v", err)
 			}
 		}
 		entries, err := s.db.Ent.Entry.Query().All(ctx)
@@ -245,6 +296,7 @@ func TestListsReadTheirIndex(t *testing.T) {
 		"NEWEST": "product_created_at_id", "OLDEST": "product_created_at_id", "NAME": "product_name_id", "NAME_DESC": "product_name_id",
 		"PRICE_ASC": "product_price_minor_id", "PRICE_DESC": "product_price_minor_id",
 		"orders": "order_user_id_created_at_id", "entries": "entry_balance_id",
+		"allOrders": "order_created_at_id", "customers": "user_created_at_id",
 	} {
 		for _, backward := range []bool{false, true} {
 			for _, bounded := range []bool{false, true} {

@@ -685,6 +685,7 @@ func withDetails(q *ent.OrderQuery) *ent.OrderQuery {
 type OrderQuery struct {
 	Statuses    []order.Status // none for all
 	CreatedAt   Range
+	Fulfilment  order.Fulfilment // "" for both
 	OldestFirst bool
 	Page        Page
 	// Lines reads the lines of the orders. An order may have many.
@@ -699,6 +700,18 @@ func (s *Orders) List(ctx context.Context, v Viewer, q OrderQuery) (PageOf[*ent.
 	return s.list(ctx, q, listing{name: "orders:" + v.UserID}, order.UserID(v.UserID))
 }
 
+// ListAll is everybody's orders, or those of one customer if customer is not "", for administrators. They are those that the database has.
+// Errors: INVALID_INPUT of the page and of the filter.
+func (s *Orders) ListAll(ctx context.Context, v Viewer, customer string, q OrderQuery) (PageOf[*ent.Order], error) {
+	if err := v.admin(); err != nil {
+		return PageOf[*ent.Order]{}, err
+	}
+	if customer != "" {
+		return s.list(ctx, q, listing{name: "orders:" + customer}, order.UserID(customer))
+	}
+	return s.list(ctx, q, listing{name: "allOrders"})
+}
+
 // list reads one page of the orders that conditions select, of which the listing has the name.
 func (s *Orders) list(ctx context.Context, q OrderQuery, listed listing, conditions ...predicate.Order) (PageOf[*ent.Order], error) {
 	listed.by, listed.column, listed.descending = timeAndID, order.FieldCreatedAt, !q.OldestFirst
@@ -709,7 +722,7 @@ func (s *Orders) list(ctx context.Context, q OrderQuery, listed listing, conditi
 		return PageOf[*ent.Order]{}, err
 	}
 	statuses := slices.Compact(slices.Sorted(slices.Values(q.Statuses)))
-	asked, err := q.Page.of(filtered(listed, orderFilter{textOf(statuses), q.CreatedAt}))
+	asked, err := q.Page.of(filtered(listed, orderFilter{textOf(statuses), q.CreatedAt, q.Fulfilment}))
 	if err != nil {
 		return PageOf[*ent.Order]{}, err
 	}
@@ -717,6 +730,9 @@ func (s *Orders) list(ctx context.Context, q OrderQuery, listed listing, conditi
 		query := s.Client.Order.Query().Where(conditions...).Where(q.CreatedAt.within(order.FieldCreatedAt))
 		if len(statuses) > 0 {
 			query.Where(order.StatusIn(statuses...))
+		}
+		if q.Fulfilment != "" {
+			query.Where(order.FulfilmentEQ(q.Fulfilment))
 		}
 		return query
 	}
@@ -731,8 +747,9 @@ func (s *Orders) list(ctx context.Context, q OrderQuery, listed listing, conditi
 
 // orderFilter is what cursors of a list of orders are bound to.
 type orderFilter struct {
-	Statuses  string
-	CreatedAt Range
+	Statuses   string
+	CreatedAt  Range
+	Fulfilment order.Fulfilment
 }
 
 // textOf joins the values of a filter.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -103,9 +104,78 @@ func (s *Customers) Get(ctx context.Context, v Viewer) (*ent.User, error) {
 	}
 	row, err := orNil(s.Client.User.Get(ctx, v.UserID))
 	if err == nil && row == nil {
-		row = &ent.User{ID: v.UserID, Name: Truncate(v.Name, schema.MaxName), CreatedAt: s.now()}
+		row = s.unknown(v)
 	}
 	return row, err
+}
+
+// unknown is a viewer who has not done anything.
+func (s *Customers) unknown(v Viewer) *ent.User {
+	return &ent.User{ID: v.UserID, Name: Truncate(v.Name, schema.MaxName), CreatedAt: s.now()}
+}
+
+// GetAll returns customers by their IDs: those that exist and that the viewer may see, which for all but administrators is the viewer.
+// Of the viewer there is always a row, as of [Customers.Get].
+func (s *Customers) GetAll(ctx context.Context, v Viewer, ids []string) (map[string]*ent.User, error) {
+	byID := make(map[string]*ent.User, len(ids))
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return id == "" || !v.may(id) })
+	if len(ids) == 0 {
+		return byID, nil
+	}
+	rows, err := s.Client.User.Query().Where(user.IDIn(ids...)).All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		byID[row.ID] = row
+	}
+	if slices.Contains(ids, v.UserID) && byID[v.UserID] == nil {
+		byID[v.UserID] = s.unknown(v)
+	}
+	return byID, nil
+}
+
+// CustomerQuery asks for a list of customers.
+type CustomerQuery struct {
+	CreatedAt   Range
+	OldestFirst bool
+	Page        Page
+}
+
+// List is all customers, the newest first unless the query says otherwise, for administrators. Errors: INVALID_INPUT of the page and of
+// the filter.
+func (s *Customers) List(ctx context.Context, v Viewer, q CustomerQuery) (PageOf[*ent.User], error) {
+	if err := v.admin(); err != nil {
+		return PageOf[*ent.User]{}, err
+	}
+	if err := q.CreatedAt.check("filter", "createdAt"); err != nil {
+		return PageOf[*ent.User]{}, err
+	}
+	listed := listing{"customers", timeAndID, user.FieldCreatedAt, !q.OldestFirst}
+	if q.OldestFirst {
+		listed.name += ":oldest"
+	}
+	asked, err := q.Page.of(filtered(listed, q.CreatedAt))
+	if err != nil {
+		return PageOf[*ent.User]{}, err
+	}
+	selected := func() *ent.UserQuery { return s.Client.User.Query().Where(q.CreatedAt.within(user.FieldCreatedAt)) }
+	rows, err := selected().Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
+	if err != nil {
+		return PageOf[*ent.User]{}, err
+	}
+	list := pageOf(rows, asked, func(u *ent.User) position { return position{Time: u.CreatedAt, ID: u.ID} })
+	list.Count = counts(selected)
+	return list, nil
+}
+
+// As is the viewer as whom the objects of a customer are listed: the customer, if the viewer may see what belongs to the customer. It is
+// for reading only.
+func (v Viewer) As(customer string) (Viewer, error) {
+	if err := v.mayAsk(customer); err != nil || v.UserID == customer {
+		return v, err
+	}
+	return Viewer{UserID: customer}, nil
 }
 
 // ensure makes sure that the viewer has a row for orders and accounts to refer to.

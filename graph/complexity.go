@@ -86,7 +86,7 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 
 // lookups are the fields of objects that are looked up.
 var lookups = []string{
-	"Order.couponIssue", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
+	"Order.couponIssue", "Order.customer", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
 }
 
 // complexities returns functions that give the most fields that a response may have. A list costs the most elements that it may
@@ -111,8 +111,16 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Query.Coupons = countedOnly
 	c.Query.Adjustments = countedOnly
 	c.Customer.Orders = func(child int, first *int, _ *string, last *int, _ *string, filter *model.OrderFilter, _ *model.OrderSort) int {
+		return countedPage(child, first, last) + orderFilterCost(filter)
+	}
+	c.Query.Orders = func(
+		child int, first *int, _ *string, last *int, _ *string, _ *string, filter *model.OrderFilter, _ *model.OrderSort,
+	) int {
+		return countedPage(child, first, last) + orderFilterCost(filter)
+	}
+	c.Query.Customers = func(child int, first *int, _ *string, last *int, _ *string, filter *model.CustomerFilter, _ *model.CustomerSort) int {
 		cost := countedPage(child, first, last)
-		if filter != nil && (len(filter.Status) > 0 || isRange(filter.CreatedAt)) {
+		if filter != nil && isRange(filter.CreatedAt) {
 			cost += search
 		}
 		return cost
@@ -183,6 +191,14 @@ func productFilterCost(filter *model.ProductFilter) int {
 	case filter.Available != nil:
 		return scan
 	case strings.TrimSpace(orZero(filter.Search)) != "", filter.Price != nil && (filter.Price.MinMinor != nil || filter.Price.MaxMinor != nil):
+		return search
+	}
+	return 0
+}
+
+// orderFilterCost is the cost of a filter of orders besides the page.
+func orderFilterCost(filter *model.OrderFilter) int {
+	if filter != nil && (len(filter.Status) > 0 || isRange(filter.CreatedAt) || filter.Fulfilment != nil) {
 		return search
 	}
 	return 0

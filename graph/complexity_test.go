@@ -127,7 +127,13 @@ func TestFiltersWithoutConditions(t *testing.T) {
 		},
 		`{ me { orders(first: 1, filter: %s) { nodes { id } } } }`: {
 			`{}`: false, `{status: []}`: false, `{createdAt: {}}`: false,
-			`{status: [PAID]}`: true, `{createdAt: {from: "2026-01-01T00:00:00Z"}}`: true, `{createdAt: {until: "2026-01-01T00:00:00Z"}}`: true,
+			`{status: [PAID]}`: true, `{fulfilment: FULFILLED}`: true, `{createdAt: {from: "2026-01-01T00:00:00Z"}}`: true, `{createdAt: {until: "2026-01-01T00:00:00Z"}}`: true,
+		},
+		`{ orders(first: 1, filter: %s) { nodes { id } } }`: {
+			`{}`: false, `{status: []}`: false, `{createdAt: {}}`: false, `{status: [PAID]}`: true, `{fulfilment: UNFULFILLED}`: true,
+		},
+		`{ customers(first: 1, filter: %s) { nodes { id } } }`: {
+			`{}`: false, `{createdAt: {}}`: false, `{createdAt: {from: "2026-01-01T00:00:00Z"}}`: true,
 		},
 		`{ me { wallet { entries(first: 1, filter: %s) { nodes { id } } } } }`: {
 			`{}`: false, `{kind: []}`: false, `{createdAt: {}}`: false,

@@ -95,7 +95,7 @@ func orderQuery(ctx context.Context, page commerce.Page, filter *model.OrderFilt
 		Lines: selects(graphql.GetFieldContext(ctx).Field.Selections, "lines"),
 	}
 	if filter != nil {
-		query.CreatedAt = fromRange(filter.CreatedAt)
+		query.CreatedAt, query.Fulfilment = fromRange(filter.CreatedAt), order.Fulfilment(orZero(filter.Fulfilment))
 		query.Statuses = each(filter.Status, func(s model.OrderStatus) order.Status { return order.Status(s) })
 	}
 	return query
@@ -113,6 +113,13 @@ func orderConnection(page commerce.PageOf[*ent.Order]) *model.OrderConnection {
 		return &model.OrderEdge{Cursor: cursor, Node: node}
 	})
 	return &model.OrderConnection{Edges: edges, Nodes: nodes, PageInfo: info, Count: page.Count}
+}
+
+func customerConnection(page commerce.PageOf[*ent.User]) *model.CustomerConnection {
+	edges, nodes, info := connect(page, toCustomer, func(cursor string, node *model.Customer) *model.CustomerEdge {
+		return &model.CustomerEdge{Cursor: cursor, Node: node}
+	})
+	return &model.CustomerConnection{Edges: edges, Nodes: nodes, PageInfo: info, Count: page.Count}
 }
 
 func accountConnection(page commerce.PageOf[*ent.Account]) *model.AccountConnection {

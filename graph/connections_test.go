@@ -36,6 +36,10 @@ var lists = []list{
 	{"coupons", "Query.coupons", `query($first: Int, $after: String, $last: Int, $before: String) { page: coupons(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
 	{"adjustments", "Query.adjustments", `query($first: Int, $after: String, $last: Int, $before: String) { page: adjustments(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
 	{"orders", "Customer.orders", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: orders(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
+	{"all orders", "Query.orders", `query($first: Int, $after: String, $last: Int, $before: String) { page: orders(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
+	{"old orders of all", "Query.orders", `query($first: Int, $after: String, $last: Int, $before: String) { page: orders(first: $first, after: $after, last: $last, before: $before, orderBy: OLDEST, filter: {fulfilment: UNFULFILLED}) %s }`, "page"},
+	{"customers", "Query.customers", `query($first: Int, $after: String, $last: Int, $before: String) { page: customers(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
+	{"old customers", "Query.customers", `query($first: Int, $after: String, $last: Int, $before: String) { page: customers(first: $first, after: $after, last: $last, before: $before, orderBy: OLDEST, filter: {createdAt: {from: "2020-01-01T00:00:00Z"}}) %s }`, "page"},
 	{"accounts", "Customer.accounts", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: accounts(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
 	{"coupon issues", "Customer.couponIssues", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: couponIssues(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
 	{"stock", "Product.stockHistory", `query($first: Int, $after: String, $last: Int, $before: String) { product(id: "prod_1") { page: stockHistory(first: $first, after: $after, last: $last, before: $before) %s } }`, "product.page"},
@@ -53,7 +57,7 @@ func (l list) document() string {
 
 // user is somebody who may read the list.
 func (l list) user() string {
-	if l.name == "adjustments" || l.name == "stock" {
+	if l.name == "adjustments" || l.name == "stock" || l.field == "Query.orders" || l.field == "Query.customers" {
 		return admin
 	}
 	return alice
@@ -72,6 +76,9 @@ func stocked(t *testing.T) *api {
 		})
 		must(t, err)
 		a.coupon(t, commerce.CreateCoupon{Name: "Coupon", Quota: 10, PerUserLimit: 10})
+		_, other := a.as(fmt.Sprintf("customer%d", i))
+		_, err = a.services.Accounts.Open(ctx, other, commerce.OpenAccount{Key: uuid.New(), Name: "One of another", Currency: "USD"})
+		must(t, err)
 		a.ok(admin, pointsAdjust, vars(object{"idempotencyKey": key(), "userId": "user_bob", "delta": 1, "reason": "a test"}))
 	}
 	ctx, v = a.as(alice)

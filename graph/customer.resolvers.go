@@ -9,18 +9,23 @@ import (
 	"context"
 
 	"holdfast/auth"
+	"holdfast/commerce"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
 )
 
 // Wallet is the resolver for the wallet field.
 func (r *customerResolver) Wallet(ctx context.Context, obj *model.Customer) (*model.Wallet, error) {
-	return toWallet(auth.Viewer(ctx).UserID), nil // a Customer is only ever the caller
+	return toWallet(customerID(obj.ID)), nil
 }
 
 // Accounts is the resolver for the accounts field.
 func (r *customerResolver) Accounts(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string) (*model.AccountConnection, error) {
-	page, err := r.services.Accounts.List(ctx, auth.Viewer(ctx), pageOf(first, after, last, before))
+	viewer, err := auth.Viewer(ctx).As(customerID(obj.ID))
+	if err != nil {
+		return nil, err
+	}
+	page, err := r.services.Accounts.List(ctx, viewer, pageOf(first, after, last, before))
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +34,11 @@ func (r *customerResolver) Accounts(ctx context.Context, obj *model.Customer, fi
 
 // Orders is the resolver for the orders field.
 func (r *customerResolver) Orders(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string, filter *model.OrderFilter, orderBy *model.OrderSort) (*model.OrderConnection, error) {
-	page, err := r.services.Orders.List(ctx, auth.Viewer(ctx), orderQuery(ctx, pageOf(first, after, last, before), filter, orderBy))
+	viewer, err := auth.Viewer(ctx).As(customerID(obj.ID))
+	if err != nil {
+		return nil, err
+	}
+	page, err := r.services.Orders.List(ctx, viewer, orderQuery(ctx, pageOf(first, after, last, before), filter, orderBy))
 	if err != nil {
 		return nil, err
 	}
@@ -38,11 +47,20 @@ func (r *customerResolver) Orders(ctx context.Context, obj *model.Customer, firs
 
 // CouponIssues is the resolver for the couponIssues field.
 func (r *customerResolver) CouponIssues(ctx context.Context, obj *model.Customer, first *int, after *string, last *int, before *string) (*model.CouponIssueConnection, error) {
-	page, err := r.services.Coupons.Held(ctx, auth.Viewer(ctx), pageOf(first, after, last, before))
+	viewer, err := auth.Viewer(ctx).As(customerID(obj.ID))
+	if err != nil {
+		return nil, err
+	}
+	page, err := r.services.Coupons.Held(ctx, viewer, pageOf(first, after, last, before))
 	if err != nil {
 		return nil, err
 	}
 	return couponIssueConnection(page), nil
+}
+
+// TotalCount is the resolver for the totalCount field.
+func (r *customerConnectionResolver) TotalCount(ctx context.Context, obj *model.CustomerConnection) (*model.TotalCount, error) {
+	return totalCount(ctx, obj.Count)
 }
 
 // Me is the resolver for the me field.
@@ -51,7 +69,34 @@ func (r *queryResolver) Me(ctx context.Context) (*model.Customer, error) {
 	return toCustomer(row), err
 }
 
+// Customer is the resolver for the customer field.
+func (r *queryResolver) Customer(ctx context.Context, id string) (*model.Customer, error) {
+	row, err := loadersOf(ctx).customers.Load(ctx, customerID(id))
+	return toCustomer(row), err
+}
+
+// Customers is the resolver for the customers field.
+func (r *queryResolver) Customers(ctx context.Context, first *int, after *string, last *int, before *string, filter *model.CustomerFilter, orderBy *model.CustomerSort) (*model.CustomerConnection, error) {
+	query := commerce.CustomerQuery{Page: pageOf(first, after, last, before), OldestFirst: orZero(orderBy) == model.CustomerSortOldest}
+	if filter != nil {
+		query.CreatedAt = fromRange(filter.CreatedAt)
+	}
+	page, err := r.services.Customers.List(ctx, auth.Viewer(ctx), query)
+	if err != nil {
+		return nil, err
+	}
+	return customerConnection(page), nil
+}
+
 // Customer returns generated.CustomerResolver implementation.
 func (r *Resolver) Customer() generated.CustomerResolver { return &customerResolver{r} }
 
-type customerResolver struct{ *Resolver }
+// CustomerConnection returns generated.CustomerConnectionResolver implementation.
+func (r *Resolver) CustomerConnection() generated.CustomerConnectionResolver {
+	return &customerConnectionResolver{r}
+}
+
+type (
+	customerResolver           struct{ *Resolver }
+	customerConnectionResolver struct{ *Resolver }
+)

@@ -89,7 +89,7 @@ func fillShop(t *testing.T, a *api) map[string][]string {
 	t.Helper()
 	ctx, root := a.as(admin)
 	_, viewer := a.as(alice)
-	ids := map[string][]string{"exp_": {"exp_0"}, "qt_": {"qt_0"}}
+	ids := map[string][]string{"exp_": {"exp_0"}, "qt_": {"qt_0"}, "user_": {"user_alice"}}
 	add := func(id string) { prefix, _, _ := strings.Cut(id, "_"); ids[prefix+"_"] = append(ids[prefix+"_"], id) }
 	_, err := a.services.Points.Adjust(ctx, root, commerce.AdjustPoints{Key: uuid.New(), UserID: alice, Delta: 1_000_000, Reason: "test"})
 	must(t, err)

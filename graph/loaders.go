@@ -39,6 +39,7 @@ type loaders struct {
 	entries  *dataloadgen.Loader[commerce.Statement, commerce.PageOf[*ent.Entry]]
 	// These load nil for what does not exist or belongs to another user.
 	accounts    *dataloadgen.Loader[string, *ent.Account]
+	customers   *dataloadgen.Loader[string, *ent.User]
 	transfers   *dataloadgen.Loader[string, *ent.Transfer]
 	orders      map[bool]*dataloadgen.Loader[string, commerce.FoundOrder] // by whether they have their lines
 	adjustments *dataloadgen.Loader[uuid.UUID, *ent.Adjustment]
@@ -88,6 +89,7 @@ func newLoaders(s *commerce.Services) *loaders {
 			return s.Accounts.Statements(ctx, auth.Viewer(ctx), asked)
 		}, options...),
 		accounts:    orNone(s.Accounts.GetAll, options),
+		customers:   orNone(s.Customers.GetAll, options),
 		transfers:   orNone(s.Accounts.GetTransfers, options),
 		adjustments: orNone(s.Adjustments.ByChange, options),
 		orders: map[bool]*dataloadgen.Loader[string, commerce.FoundOrder]{
@@ -207,7 +209,7 @@ var batched = map[string]bool{
 	"Product.stock": true, "Coupon.issued": true, "Account.balance": true, "Account.entries": true, "Product.stockHistory": true,
 	"Order.couponIssue": true,
 	"Transfer.from":     true, "Transfer.to": true, "CouponIssue.order": true, "Payment.account": true, "Entry.source": true,
-	"Order.refunds": true,
+	"Order.refunds": true, "Order.customer": true,
 }
 
 // aroundField bounds how many resolvers of an operation run at the same time. A resolver has returned before those of its fields

@@ -87,6 +87,7 @@ func toOrder(o *ent.Order) *model.Order {
 	if o.FailureCode != "" {
 		order.Failure = &model.OrderFailure{Code: model.ErrorCode(o.FailureCode), Reason: o.FailureReason}
 	}
+	order.CustomerID = o.UserID
 	if o.CouponIssueID != nil {
 		order.CouponIssueID = *o.CouponIssueID
 	}
@@ -221,6 +222,9 @@ func toCustomer(u *ent.User) *model.Customer {
 	}
 	return &model.Customer{ID: prefixCustomer + u.ID, Name: u.Name, CreatedAt: u.CreatedAt}
 }
+
+// customerID is the customer's part of an identifier.
+func customerID(id string) string { return strings.TrimPrefix(id, prefixCustomer) }
 
 func toWallet(userID string) *model.Wallet { return &model.Wallet{ID: prefixWallet + userID} }
 

@@ -50,19 +50,22 @@ var finders = map[string]finder{
 		return nodesOf(toTransfer)(l.services.Accounts.GetTransfers(ctx, l.viewer, ids))
 	},
 	prefixEntry: findEntries,
-	prefixCustomer: func(ctx context.Context, l lookupOf, _ []string) (map[string]model.Node, error) {
-		row, err := l.services.Customers.Get(ctx, l.viewer)
-		if err != nil {
-			return nil, err
+	prefixCustomer: func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		rows, err := l.services.Customers.GetAll(ctx, l.viewer, each(ids, customerID))
+		found := make(map[string]model.Node, len(rows))
+		for id, row := range rows {
+			found[prefixCustomer+id] = toCustomer(row)
 		}
-		return map[string]model.Node{prefixCustomer + row.ID: toCustomer(row)}, nil
+		return found, err
 	},
-	prefixWallet: func(_ context.Context, l lookupOf, _ []string) (map[string]model.Node, error) {
-		if l.viewer.UserID == "" {
-			return nil, nil
+	prefixWallet: func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		owners := each(ids, func(id string) string { return strings.TrimPrefix(id, prefixWallet) })
+		rows, err := l.services.Customers.GetAll(ctx, l.viewer, owners)
+		found := make(map[string]model.Node, len(rows))
+		for owner := range rows {
+			found[prefixWallet+owner] = toWallet(owner)
 		}
-		wallet := toWallet(l.viewer.UserID)
-		return map[string]model.Node{wallet.ID: wallet}, nil
+		return found, err
 	},
 }
 

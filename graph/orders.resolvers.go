@@ -8,6 +8,7 @@ package graph
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/vikstrous/dataloadgen"
 
@@ -135,6 +136,12 @@ func (r *mutationResolver) ReturnCreate(ctx context.Context, input model.ReturnC
 	}, nil
 }
 
+// Customer is the resolver for the customer field.
+func (r *orderResolver) Customer(ctx context.Context, obj *model.Order) (*model.Customer, error) {
+	row, err := loadersOf(ctx).customers.Load(ctx, obj.CustomerID)
+	return toCustomer(row), err
+}
+
 // CouponIssue is the resolver for the couponIssue field.
 func (r *orderResolver) CouponIssue(ctx context.Context, obj *model.Order) (*model.CouponIssue, error) {
 	if obj.CouponIssueID == "" {
@@ -176,6 +183,16 @@ func (r *paymentResolver) Account(ctx context.Context, obj *model.Payment) (*mod
 func (r *queryResolver) Order(ctx context.Context, id string) (*model.Order, error) {
 	row, persistence, err := r.services.Orders.Find(ctx, auth.Viewer(ctx), id)
 	return toOrderAs(row, persistence), err
+}
+
+// Orders is the resolver for the orders field.
+func (r *queryResolver) Orders(ctx context.Context, first *int, after *string, last *int, before *string, customerID *string, filter *model.OrderFilter, orderBy *model.OrderSort) (*model.OrderConnection, error) {
+	query := orderQuery(ctx, pageOf(first, after, last, before), filter, orderBy)
+	page, err := r.services.Orders.ListAll(ctx, auth.Viewer(ctx), strings.TrimPrefix(orZero(customerID), prefixCustomer), query)
+	if err != nil {
+		return nil, err
+	}
+	return orderConnection(page), nil
 }
 
 // QueueTicket is the resolver for the queueTicket field.

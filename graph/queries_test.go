@@ -66,7 +66,7 @@ func TestQueriesChangeNothing(t *testing.T) {
 			"acct_alice", moved, entry, "user_alice", "user_bob", "user_carol", "wallet_alice", "wallet_carol", "ord_0",
 		},
 		"product": {"prod_1"}, "coupon": {"coup_half"}, "order": {orderID, strings.Replace(ticket, "qt_", "ord_", 1)},
-		"queueTicket": {ticket}, "account": {"acct_alice"},
+		"queueTicket": {ticket}, "account": {"acct_alice"}, "customer": {"user_alice", "user_carol"},
 		"stockChanged": {"prod_1"}, "orderUpdated": {orderID}, "queueTicketUpdated": {ticket}, "experimentProgress": {"exp_0"},
 	}
 	arguments["nodes"] = arguments["node"]

@@ -58,7 +58,7 @@ func NewHandler(o Options) *transport.Handler {
 		Schema: generated.NewExecutableSchema(generated.Config{
 			Schema:     servedSchema(),
 			Resolvers:  r,
-			Directives: generated.DirectiveRoot{Auth: authDirective, Id: idDirective},
+			Directives: directives(),
 			Complexity: complexities(o.Services.Shop()),
 		}),
 		PresentError: r.presentError, AroundOperations: r.aroundOperation, AroundResponses: r.aroundResponse,

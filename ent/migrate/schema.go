@@ -327,6 +327,11 @@ var (
 				Columns: []*schema.Column{OrdersColumns[23], OrdersColumns[21], OrdersColumns[0]},
 			},
 			{
+				Name:    "order_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{OrdersColumns[21], OrdersColumns[0]},
+			},
+			{
 				Name:    "order_settled_next_attempt_at",
 				Unique:  false,
 				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[18]},
@@ -844,6 +849,13 @@ var (
 		Name:       "users",
 		Columns:    UsersColumns,
 		PrimaryKey: []*schema.Column{UsersColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "user_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{UsersColumns[2], UsersColumns[0]},
+			},
+		},
 	}
 	// WebhookEventsColumns holds the columns for the "webhook_events" table.
 	WebhookEventsColumns = []*schema.Column{

@@ -28,6 +28,9 @@ func (User) Edges() []ent.Edge {
 	}
 }
 
+// Indexes of the User: the list of all.
+func (User) Indexes() []ent.Index { return []ent.Index{index.Fields("created_at", "id")} }
+
 // Account holds money of one currency; its amount is the balance "account:{id}".
 type Account struct{ ent.Schema }
 

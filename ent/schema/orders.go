@@ -61,10 +61,12 @@ func (Order) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of the Order: a customer's history, what the expiry job has to finish, what it has failed to finish, and the orders of a day.
+// Indexes of the Order: the history of a customer and of all, what the expiry job has to finish, what it has failed to finish, and the
+// orders of a day.
 func (Order) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id", "created_at", "id"),
+		index.Fields("created_at", "id"),
 		index.Fields("settled", "next_attempt_at"),
 		index.Fields("settled", "attempts"),
 		index.Fields("created_at"),

@@ -20,6 +20,8 @@ import (
 // region    ************************** generated!.gotpl **************************
 
 type OrderResolver interface {
+	Customer(ctx context.Context, obj *model.Order) (*model.Customer, error)
+
 	CouponIssue(ctx context.Context, obj *model.Order) (*model.CouponIssue, error)
 
 	PaymentAttempts(ctx context.Context, obj *model.Order) ([]*model.PaymentAttempt, error)
@@ -286,6 +288,38 @@ func (ec *executionContext) _Order_id(ctx context.Context, field graphql.Collect
 }
 func (ec *executionContext) fieldContext_Order_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Order", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _Order_customer(ctx context.Context, field graphql.CollectedField, obj *model.Order) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Order_customer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Order().Customer(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Customer) graphql.Marshaler {
+			return ec.marshalOCustomer2ᚖholdfastᚋgraphᚋmodelᚐCustomer(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Order_customer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Order",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Customer(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Order_status(ctx context.Context, field graphql.CollectedField, obj *model.Order) (ret graphql.Marshaler) {
@@ -3044,7 +3078,7 @@ func (ec *executionContext) unmarshalInputOrderFilter(ctx context.Context, obj a
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"status", "createdAt"}
+	fieldsInOrder := [...]string{"status", "createdAt", "fulfilment"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3065,6 +3099,13 @@ func (ec *executionContext) unmarshalInputOrderFilter(ctx context.Context, obj a
 				return it, err
 			}
 			it.CreatedAt = data
+		case "fulfilment":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fulfilment"))
+			data, err := ec.unmarshalOOrderFulfilment2ᚖholdfastᚋgraphᚋmodelᚐOrderFulfilment(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Fulfilment = data
 		}
 	}
 	return it, nil
@@ -3736,6 +3777,44 @@ func (ec *executionContext) _Order(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "customer":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Order_customer(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "status":
 			out.Values[i] = ec._Order_status(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -5163,6 +5242,22 @@ func (ec *executionContext) marshalOOrderFulfilPayload2ᚖholdfastᚋgraphᚋmod
 		return graphql.Null
 	}
 	return ec._OrderFulfilPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOOrderFulfilment2ᚖholdfastᚋgraphᚋmodelᚐOrderFulfilment(ctx context.Context, v any) (*model.OrderFulfilment, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(model.OrderFulfilment)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOOrderFulfilment2ᚖholdfastᚋgraphᚋmodelᚐOrderFulfilment(ctx context.Context, sel ast.SelectionSet, v *model.OrderFulfilment) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
 }
 
 func (ec *executionContext) unmarshalOOrderSort2ᚖholdfastᚋgraphᚋmodelᚐOrderSort(ctx context.Context, v any) (*model.OrderSort, error) {

@@ -31,6 +31,7 @@ type ResolverRoot interface {
 	CouponIssue() CouponIssueResolver
 	CouponIssueConnection() CouponIssueConnectionResolver
 	Customer() CustomerResolver
+	CustomerConnection() CustomerConnectionResolver
 	Entry() EntryResolver
 	Mutation() MutationResolver
 	Order() OrderResolver
@@ -203,6 +204,18 @@ type ComplexityRoot struct {
 		Name         func(childComplexity int) int
 		Orders       func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.OrderFilter, orderBy *model.OrderSort) int
 		Wallet       func(childComplexity int) int
+	}
+
+	CustomerConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	CustomerEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	DriftReport struct {
@@ -399,6 +412,7 @@ type ComplexityRoot struct {
 	Order struct {
 		CouponIssue     func(childComplexity int) int
 		CreatedAt       func(childComplexity int) int
+		Customer        func(childComplexity int) int
 		Discount        func(childComplexity int) int
 		ExpiresAt       func(childComplexity int) int
 		Failure         func(childComplexity int) int
@@ -640,6 +654,8 @@ type ComplexityRoot struct {
 		Adjustments     func(childComplexity int, first *int, after *string, last *int, before *string) int
 		Coupon          func(childComplexity int, id string) int
 		Coupons         func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Customer        func(childComplexity int, id string) int
+		Customers       func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.CustomerFilter, orderBy *model.CustomerSort) int
 		Experiment      func(childComplexity int, id *string) int
 		Experiments     func(childComplexity int) int
 		Locks           func(childComplexity int, first *int) int
@@ -648,6 +664,7 @@ type ComplexityRoot struct {
 		Node            func(childComplexity int, id string) int
 		Nodes           func(childComplexity int, ids []string) int
 		Order           func(childComplexity int, id string) int
+		Orders          func(childComplexity int, first *int, after *string, last *int, before *string, customerID *string, filter *model.OrderFilter, orderBy *model.OrderSort) int
 		PaymentDrift    func(childComplexity int, onlyOpen *bool) int
 		PopularProducts func(childComplexity int, days *int, first *int) int
 		Product         func(childComplexity int, id string) int
@@ -1416,6 +1433,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Customer.Wallet(childComplexity), true
+
+	case "CustomerConnection.edges":
+		if e.ComplexityRoot.CustomerConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerConnection.Edges(childComplexity), true
+	case "CustomerConnection.nodes":
+		if e.ComplexityRoot.CustomerConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerConnection.Nodes(childComplexity), true
+	case "CustomerConnection.pageInfo":
+		if e.ComplexityRoot.CustomerConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerConnection.PageInfo(childComplexity), true
+	case "CustomerConnection.totalCount":
+		if e.ComplexityRoot.CustomerConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerConnection.TotalCount(childComplexity), true
+
+	case "CustomerEdge.cursor":
+		if e.ComplexityRoot.CustomerEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerEdge.Cursor(childComplexity), true
+	case "CustomerEdge.node":
+		if e.ComplexityRoot.CustomerEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerEdge.Node(childComplexity), true
 
 	case "DriftReport.balance":
 		if e.ComplexityRoot.DriftReport.Balance == nil {
@@ -2340,6 +2395,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Order.CreatedAt(childComplexity), true
+	case "Order.customer":
+		if e.ComplexityRoot.Order.Customer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Order.Customer(childComplexity), true
 	case "Order.discount":
 		if e.ComplexityRoot.Order.Discount == nil {
 			break
@@ -3352,6 +3413,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Coupons(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+	case "Query.customer":
+		if e.ComplexityRoot.Query.Customer == nil {
+			break
+		}
+
+		args, err := ec.field_Query_customer_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Customer(childComplexity, args["id"].(string)), true
+	case "Query.customers":
+		if e.ComplexityRoot.Query.Customers == nil {
+			break
+		}
+
+		args, err := ec.field_Query_customers_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Customers(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["filter"].(*model.CustomerFilter), args["orderBy"].(*model.CustomerSort)), true
 	case "Query.experiment":
 		if e.ComplexityRoot.Query.Experiment == nil {
 			break
@@ -3431,6 +3514,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Order(childComplexity, args["id"].(string)), true
+	case "Query.orders":
+		if e.ComplexityRoot.Query.Orders == nil {
+			break
+		}
+
+		args, err := ec.field_Query_orders_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Orders(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["customerId"].(*string), args["filter"].(*model.OrderFilter), args["orderBy"].(*model.OrderSort)), true
 	case "Query.paymentDrift":
 		if e.ComplexityRoot.Query.PaymentDrift == nil {
 			break
@@ -4119,6 +4213,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCancelOrderInput,
 		ec.unmarshalInputChargePointsInput,
 		ec.unmarshalInputCouponCreateInput,
+		ec.unmarshalInputCustomerFilter,
 		ec.unmarshalInputDateTimeRangeFilter,
 		ec.unmarshalInputEntryFilter,
 		ec.unmarshalInputIssueCouponInput,
@@ -4979,6 +5074,62 @@ type CouponPayload {
 	{Name: "../schema/customer.graphqls", Input: `extend type Query {
   "The caller."
   me: Customer @auth
+
+  "A customer, null for somebody who has never done anything here."
+  customer(
+    "The identifier of the customer."
+    id: ID! @id(prefix: "user_")
+  ): Customer @auth(role: ADMIN)
+
+  "Everybody who has done something here."
+  customers(
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
+    after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "Which customers; all by default."
+    filter: CustomerFilter
+    "In which order."
+    orderBy: CustomerSort = NEWEST
+  ): CustomerConnection @auth(role: ADMIN)
+}
+
+"Which customers to list."
+input CustomerFilter {
+  "When they first did something."
+  createdAt: DateTimeRangeFilter
+}
+
+"In which order to list customers."
+enum CustomerSort {
+  "The newest first."
+  NEWEST
+  "The oldest first."
+  OLDEST
+}
+
+"A page of customers."
+type CustomerConnection {
+  "The customers with their cursors."
+  edges: [CustomerEdge!]!
+  "The customers."
+  nodes: [Customer!]!
+  "Where the page lies in the list."
+  pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
+}
+
+"A customer in a list."
+type CustomerEdge {
+  "Where it stands in the list."
+  cursor: String!
+  "The customer."
+  node: Customer!
 }
 
 "Somebody who buys."
@@ -5913,6 +6064,24 @@ type AdjustmentEdge {
     id: ID! @id(prefix: "ord_")
   ): Order @auth
 
+  "The orders of all customers, or of one. Orders that the database does not have yet are not among them."
+  orders(
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
+    after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "Whose orders; everybody's by default."
+    customerId: ID @id(prefix: "user_")
+    "Which orders; all by default."
+    filter: OrderFilter
+    "In which order."
+    orderBy: OrderSort = NEWEST
+  ): OrderConnection @auth(role: ADMIN)
+
   "A place in the waiting line. Looking at it keeps the place, and changes nothing else."
   queueTicket(
     "The identifier of the ticket."
@@ -5962,6 +6131,8 @@ extend type Mutation {
 type Order implements Node {
   "The identifier, \"ord_...\"."
   id: ID!
+  "Who has placed it."
+  customer: Customer
   "How far it has come."
   status: OrderStatus!
   "The products."
@@ -6190,6 +6361,8 @@ input OrderFilter {
   status: [OrderStatus!]
   "When they were placed."
   createdAt: DateTimeRangeFilter
+  "Whether their products were handed over or sent."
+  fulfilment: OrderFulfilment
 }
 
 "In which order to list orders."
@@ -6966,6 +7139,30 @@ func (ec *executionContext) childFields_Customer(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type Customer", field.Name)
 }
 
+func (ec *executionContext) childFields_CustomerConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_CustomerConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_CustomerConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_CustomerConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_CustomerConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CustomerConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_CustomerEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_CustomerEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_CustomerEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CustomerEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_DriftReport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "family":
@@ -7266,6 +7463,8 @@ func (ec *executionContext) childFields_Order(ctx context.Context, field graphql
 	switch field.Name {
 	case "id":
 		return ec.fieldContext_Order_id(ctx, field)
+	case "customer":
+		return ec.fieldContext_Order_customer(ctx, field)
 	case "status":
 		return ec.fieldContext_Order_status(ctx, field)
 	case "lines":

@@ -358,6 +358,31 @@ type Customer struct {
 
 func (Customer) IsNode() {}
 
+// A page of customers.
+type CustomerConnection struct {
+	// The customers with their cursors.
+	Edges []*CustomerEdge `json:"edges"`
+	// The customers.
+	Nodes []*Customer `json:"nodes"`
+	// Where the page lies in the list.
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
+}
+
+// A customer in a list.
+type CustomerEdge struct {
+	// Where it stands in the list.
+	Cursor string `json:"cursor"`
+	// The customer.
+	Node *Customer `json:"node"`
+}
+
+// Which customers to list.
+type CustomerFilter struct {
+	// When they first did something.
+	CreatedAt *DateTimeRangeFilter `json:"createdAt,omitempty"`
+}
+
 // A range of time.
 type DateTimeRangeFilter struct {
 	// The first moment of the range; without it, the range has no beginning.
@@ -727,6 +752,7 @@ type Order struct {
 	// Whether the database has confirmed it.
 	Persistence   PersistenceState `json:"persistence"`
 	CouponIssueID string           `json:"-"`
+	CustomerID    string           `json:"-"`
 }
 
 func (Order) IsNode() {}
@@ -766,6 +792,8 @@ type OrderFilter struct {
 	Status []OrderStatus `json:"status,omitempty"`
 	// When they were placed.
 	CreatedAt *DateTimeRangeFilter `json:"createdAt,omitempty"`
+	// Whether their products were handed over or sent.
+	Fulfilment *OrderFulfilment `json:"fulfilment,omitempty"`
 }
 
 // An order whose products were handed over or sent.
@@ -1743,6 +1771,50 @@ func (e *CouponIssueStatus) UnmarshalGQL(v any) error {
 }
 
 func (e CouponIssueStatus) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// In which order to list customers.
+type CustomerSort string
+
+const (
+	// The newest first.
+	CustomerSortNewest CustomerSort = "NEWEST"
+	// The oldest first.
+	CustomerSortOldest CustomerSort = "OLDEST"
+)
+
+var AllCustomerSort = []CustomerSort{
+	CustomerSortNewest,
+	CustomerSortOldest,
+}
+
+func (e CustomerSort) IsValid() bool {
+	switch e {
+	case CustomerSortNewest, CustomerSortOldest:
+		return true
+	}
+	return false
+}
+
+func (e CustomerSort) String() string {
+	return string(e)
+}
+
+func (e *CustomerSort) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = CustomerSort(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid CustomerSort", str)
+	}
+	return nil
+}
+
+func (e CustomerSort) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 

@@ -1,0 +1,4 @@
+-- Create index "order_created_at_id" to table: "orders"
+CREATE INDEX "order_created_at_id" ON "orders" ("created_at", "id");
+-- Create index "user_created_at_id" to table: "users"
+CREATE INDEX "user_created_at_id" ON "users" ("created_at", "id");
