@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -19,9 +20,12 @@ import (
 	"testing"
 	"time"
 
+	entsql "entgo.io/ent/dialect/sql"
+
 	"holdfast/clients"
 	"holdfast/config/setting"
 	"holdfast/ent"
+	"holdfast/ent/balance"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
@@ -35,41 +39,64 @@ import (
 // TestCampaignPaymentKills kills the server before and after each effect of a payment: a statement that writes, a commit, a call of the gateway. The effects
 // of a scenario are counted by a proxy in front of PostgreSQL and by a Stripe of the tests; the k-th kills the server, for k = 1, 2, … until a run has
 // no k-th. The server is started again, events of Stripe are delivered 0, 1 or 3 times, in both orders, before and after the order has expired, and the
-// jobs run. Then the books must be right. The short form has a sample of the points, of which it prints the seed.
+// jobs run. Then the books must be right. The short form has a sample of the points, of which it prints the seed. In the long form with
+// atomicsql each commit and each call of a payment, and of one that expires, meets all deliveries: other statements are rolled back, so that their points
+// leave behind what the commit before them did.
 func TestCampaignPaymentKills(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills many servers")
 	}
-	k := newPaymentKills(t)
 	seed := rand.Uint64()
 	dice := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
-	for name, scenario := range paymentScenarios {
-		if !longCampaign() && name != "pay" && dice.IntN(len(paymentScenarios)) > 0 {
-			continue
+	for _, strategy := range []lockprovider.Strategy{lockprovider.AtomicSQL, lockprovider.Lua} {
+		for _, name := range slices.Sorted(maps.Keys(paymentScenarios)) {
+			if !longCampaign() && (strategy != lockprovider.AtomicSQL || name != "pay" && dice.IntN(len(paymentScenarios)) > 0) {
+				continue
+			}
+			t.Run(string(strategy)+"/"+name, func(t *testing.T) {
+				first, step := 1, 1
+				if !longCampaign() {
+					step = 9 // at about three points of a scenario
+					first += dice.IntN(step)
+				}
+				k := newPaymentKills(t, strategy)
+				every := longCampaign() && strategy == lockprovider.AtomicSQL && (name == "pay" || name == "expire")
+				k.sweep(t, paymentScenarios[name], first, step, every)
+			})
 		}
-		hits, step := 0, 1
-		if !longCampaign() {
-			step = 9 // at about three points of a scenario
-		}
-		for n := 1 + dice.IntN(step); ; n += step {
-			for _, after := range []bool{false, true} {
-				if k.run(t, scenario, n, after) {
+	}
+}
+
+// sweep kills the server at every step-th effect of a scenario from the first on. After each effect that lasts the events come in one way, or in every.
+func (k *paymentKills) sweep(t *testing.T, scenario paymentScenario, first, step int, every bool) {
+	t.Helper()
+	hits, turn := 0, 0
+	for n := first; ; n += step {
+		for _, after := range []bool{false, true} {
+			for range deliveries {
+				d := deliveries[turn%len(deliveries)]
+				turn++
+				hit := k.run(t, scenario, n, after, d)
+				if t.Failed() {
+					t.Fatalf("killed at effect %d (%s), after it: %v, %+v", n, k.what(), after, d)
+				}
+				if hit {
 					hits++
 				}
-				if t.Failed() {
-					t.Fatalf("%s: killed at effect %d (%s), after it: %v", name, n, k.what(), after)
+				if !every || !lasting.MatchString(k.what()) {
+					break
 				}
 			}
-			if !k.wasHit() {
-				break
-			}
 		}
-		if longCampaign() && hits < 6 {
-			t.Errorf("%s: killed at %d points only", name, hits)
+		if !k.wasHit() {
+			break
 		}
-		t.Logf("%-8s killed at %d points", name, hits)
 	}
+	if longCampaign() && hits < 6 {
+		t.Errorf("killed %d times only", hits)
+	}
+	t.Logf("killed %d times", hits)
 	for what, n := range k.points {
 		t.Logf("%4d × %s", n, what)
 	}
@@ -77,17 +104,46 @@ func TestCampaignPaymentKills(t *testing.T) {
 	k.audit(t)
 }
 
-// TestCampaignPaymentKillsFindsEarlyCaptures is the negative control: a payment that is captured when it is authorized is found.
+// delivery is how the events of Stripe come after a crash.
+type delivery struct {
+	expired   bool // after the order has expired
+	times     int
+	backwards bool
+}
+
+var deliveries = []delivery{
+	{false, 1, false},
+	{true, 0, false},
+	{false, 3, true},
+	{true, 1, true},
+	{false, 0, false},
+	{true, 3, false},
+	{false, 1, true},
+	{true, 1, false},
+	{false, 3, false},
+	{true, 3, true},
+}
+
+// lasting are the effects that are not undone by a crash.
+var lasting = regexp.MustCompile("^(commit|stripe )|, alone$")
+
+// TestCampaignPaymentKillsFindsEarlyCaptures is the negative control: a payment that is captured when it is authorized is found, at the call and, if
+// the server is killed before the order is confirmed, in the books.
 func TestCampaignPaymentKillsFindsEarlyCaptures(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts servers")
 	}
-	k := newPaymentKills(t)
+	k := newPaymentKills(t, lockprovider.AtomicSQL)
 	k.captureEarly = true
-	k.run(t, paymentScenarios["pay"], 1_000_000, false)
+	for n := 1; k.uncovered == 0; n += 2 {
+		if !k.run(t, paymentScenarios["pay"], n, false, delivery{times: 1}) {
+			t.Error("no capture without an order was found in the books")
+			break
+		}
+	}
 	k.server.stop()
 	if k.early.Load() == 0 {
-		t.Error("a capture before the confirmation of its order was not found")
+		t.Error("a capture before the confirmation of its order was not found at the call")
 	}
 }
 
@@ -105,13 +161,13 @@ type paymentKills struct {
 	env          []string
 	captureEarly bool         // the negative control
 	early        atomic.Int64 // captures before the order was confirmed
-	runs         int
+	uncovered    int          // captures that a killed server has left without an order
 	points       map[string]int
 }
 
 const killStock = 100_000
 
-func newPaymentKills(t *testing.T) *paymentKills {
+func newPaymentKills(t *testing.T, strategy lockprovider.Strategy) *paymentKills {
 	t.Helper()
 	s := openPostgres(t)
 	k := &paymentKills{stores: s, stripe: stripetest.New(t), db: s.open(t), points: map[string]int{}}
@@ -125,8 +181,8 @@ func newPaymentKills(t *testing.T) *paymentKills {
 	through.database = k.killer.url
 	k.env = append(through.production(), "HOLDFAST_PAYMENT_STRIPE_SECRET_KEY="+stripetest.SecretKey,
 		"HOLDFAST_PAYMENT_STRIPE_WEBHOOK_SECRET="+stripetest.WebhookSecret)
-	k.args = slices.Concat(all(lockprovider.AtomicSQL), set("payment.gateway=stripe", "payment.stripe.url="+k.stripe.URL,
-		"payment.timeout=2s", "jobs.expire=200ms", "jobs.sweep=1s", "jobs.sweepAfter=1s"))
+	k.args = slices.Concat(all(strategy), set("payment.gateway=stripe", "payment.stripe.url="+k.stripe.URL,
+		"payment.timeout=2s", "shop.maxPending=1000", "jobs.expire=200ms", "jobs.sweep=1s", "jobs.sweepAfter=1s"))
 	k.boot(t)
 	b := browser(t)
 	k.root, k.alice = signIn(t, b, "root", true, k.server), signIn(t, b, "alice", false, k.server)
@@ -278,9 +334,15 @@ func (k *paymentKills) confirm(t *testing.T, orderID string) {
 	}
 }
 
-// expire has the reservation of an order end, if it still waits.
+// expire has the reservation of an order end, if it still waits; or the time of purchases of points that wait for their customer.
 func (k *paymentKills) expire(t *testing.T, id string) {
-	_, err := k.raw.ExecContext(t.Context(), "UPDATE orders SET expires_at = $1, next_attempt_at = $1 WHERE id = $2 AND status = 'PENDING'", time.Now().Add(-time.Hour), id)
+	t.Helper()
+	past, err := time.Now().Add(-time.Hour), error(nil)
+	if id != "" {
+		_, err = k.raw.ExecContext(t.Context(), "UPDATE orders SET expires_at = $1, next_attempt_at = $1 WHERE id = $2 AND status = 'PENDING'", past, id)
+	} else {
+		_, err = k.raw.ExecContext(t.Context(), "UPDATE payment_attempts SET created_at = $1 WHERE points IS NOT NULL AND look_at IS NOT NULL", past)
+	}
 	must(t, err)
 }
 
@@ -303,9 +365,8 @@ func (k *paymentKills) ended(t *testing.T, id string) error {
 }
 
 // run does a scenario and kills the server at the n-th effect, before or after it. It returns whether there was one.
-func (k *paymentKills) run(t *testing.T, s paymentScenario, n int, after bool) bool {
+func (k *paymentKills) run(t *testing.T, s paymentScenario, n int, after bool, d delivery) bool {
 	t.Helper()
-	k.runs++
 	seen := len(k.stripe.Events())
 	k.ctx = bounded(t)
 	id := s.prepare(k, t)
@@ -318,6 +379,7 @@ func (k *paymentKills) run(t *testing.T, s paymentScenario, n int, after bool) b
 		if code := k.server.wait(); code != -1 {
 			t.Fatalf("exit code %d: the server ended by itself", code)
 		}
+		k.covered(t)
 		// The claims of its jobs end by themselves, after 30 seconds.
 		_, err := k.raw.ExecContext(t.Context(), "UPDATE scheduler_jobs SET held_until = NULL")
 		must(t, err)
@@ -325,24 +387,18 @@ func (k *paymentKills) run(t *testing.T, s paymentScenario, n int, after bool) b
 	case err != nil:
 		t.Fatal(err)
 	}
-	early := k.runs%2 == 0
-	if early && id != "" {
+	if d.expired {
 		k.expire(t, id)
 	}
-	times, backwards := []int{0, 1, 3}[k.runs%3], k.runs/6%2 == 1
-	k.deliver(t, seen, times, backwards)
-	if id != "" {
-		if !early {
-			k.confirm(t, id)
-			k.deliver(t, seen, times, backwards)
-		}
-		k.expire(t, id)
-	} else {
-		k.confirm(t, "")
+	k.deliver(t, seen, d.times, d.backwards)
+	if !d.expired {
+		k.confirm(t, id)
+		k.deliver(t, seen, d.times, d.backwards)
 	}
+	k.expire(t, id)
 	must(t, k.ended(t, id))
 	k.check(t)
-	k.deliver(t, seen, 3, !backwards) // repeats, and those that never came
+	k.deliver(t, seen, 3, !d.backwards) // repeats, and those that never came
 	must(t, k.ended(t, id))
 	k.check(t)
 	return hit
@@ -367,6 +423,20 @@ func (k *paymentKills) deliver(t *testing.T, from, times int, backwards bool) {
 			if resp.StatusCode != http.StatusOK {
 				t.Errorf("%s is answered %s", e.Type, resp.Status)
 			}
+		}
+	}
+}
+
+// covered sees, while no server runs, that what Stripe has captured belongs to a payment that the database has confirmed.
+func (k *paymentKills) covered(t *testing.T) {
+	t.Helper()
+	for id := range k.stripe.Captured() {
+		a, err := k.db.Ent.PaymentAttempt.Query().Where(paymentattempt.Reference(id)).WithOrder(func(q *ent.OrderQuery) { q.WithPayment() }).Only(t.Context())
+		if err == nil && (a.OrderID == nil || a.Edges.Order.Edges.Payment != nil) {
+			continue
+		}
+		if k.uncovered++; !k.captureEarly {
+			t.Errorf("captured without a confirmed order: %s (%v)", id, err)
 		}
 	}
 }
@@ -415,6 +485,13 @@ func (k *paymentKills) check(t *testing.T) {
 	}
 	wantEqual(t, "captured at Stripe and not refunded", k.stripe.Taken(), kept)
 	wantEqual(t, "stock", k.root.stock(t, k.product), killStock-sold)
+	eventually(t, "no order is counted as waiting for payment", func() bool { // a change may be written behind
+		waiting, err := k.db.Ent.Balance.Query().Where(balance.AmountNEQ(0), func(s *entsql.Selector) {
+			s.Where(entsql.HasPrefix(s.C(balance.FieldID), lockprovider.PendingKey("")))
+		}).Exist(ctx)
+		must(t, err)
+		return !waiting
+	})
 	wantEqual(t, "holds at Stripe that nobody captures or voids", k.stripe.Held(), 0)
 	if points > 0 {
 		wantEqual(t, "points", k.alice.points(t), points)
@@ -549,7 +626,7 @@ func (k *killer) serve(client net.Conn, target string) {
 	if _, err := server.Write(first); err != nil {
 		return
 	}
-	statements, wrote := map[string]string{}, false
+	statements, begun, wrote := map[string]string{}, false, false
 	for {
 		m, err := message(5)
 		if err != nil {
@@ -573,11 +650,15 @@ func (k *killer) serve(client net.Conn, target string) {
 		switch found := writing.FindStringSubmatch(text); {
 		case found != nil && !strings.Contains(text, `SET "published_at"`):
 			what, wrote = strings.ToLower(found[1])+" "+found[2], true
+			if !begun {
+				what += ", alone"
+			}
 		case strings.EqualFold(text, "commit") && wrote:
 			what = "commit"
 		}
-		if strings.EqualFold(text, "begin") || strings.EqualFold(text, "commit") || strings.EqualFold(text, "rollback") {
-			wrote = false
+		switch verb, _, _ := strings.Cut(strings.ToLower(text), " "); verb {
+		case "begin", "commit", "rollback":
+			begun, wrote = verb == "begin", false
 		}
 		if what != "" {
 			switch k.effect(what) {

@@ -149,6 +149,19 @@ func (s *Server) Taken() int64 {
 	return sum
 }
 
+// Captured returns what was captured of each payment of which something was, refunded or not, by its ID.
+func (s *Server) Captured() map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	captured := map[string]int64{}
+	for _, i := range s.intents {
+		if i.received > 0 {
+			captured[i.id] = i.received
+		}
+	}
+	return captured
+}
+
 // Held returns how many payments are authorized, and neither captured nor cancelled.
 func (s *Server) Held() int {
 	s.mu.Lock()
