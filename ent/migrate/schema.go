@@ -341,11 +341,6 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[19]},
 			},
-			{
-				Name:    "order_created_at",
-				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[21]},
-			},
 		},
 	}
 	// OrderLinesColumns holds the columns for the "order_lines" table.

@@ -69,7 +69,6 @@ func (Order) Indexes() []ent.Index {
 		index.Fields("created_at", "id"),
 		index.Fields("settled", "next_attempt_at"),
 		index.Fields("settled", "attempts"),
-		index.Fields("created_at"),
 	}
 }
 
