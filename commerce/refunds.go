@@ -648,7 +648,7 @@ func (s *Orders) refundFails(ctx context.Context, gateway string, n payments.Not
 	if err != nil {
 		return false, translate(err, lockprovider.Receipt{})
 	}
-	if f == nil || f.Status == refund.StatusFAILED || f.AttemptID == nil {
+	if f == nil || f.Status == refund.StatusFAILED && f.FailureReason == failedLater || f.AttemptID == nil {
 		return false, nil // what was given back of an order that has ended is found by the job paymentDrift
 	}
 	a, err := orNil(s.Client.PaymentAttempt.Query().Where(paymentattempt.ID(*f.AttemptID), paymentattempt.Gateway(gateway)).Only(ctx))
@@ -677,7 +677,17 @@ func (s *Orders) refundFails(ctx context.Context, gateway string, n payments.Not
 		},
 	})
 	err = doneOtherwise(translate(err, lockprovider.Receipt{}))
-	return err == nil, ignoreAdvanced(err)
+	if !errors.Is(err, errOrderAdvanced) {
+		return err == nil, err
+	}
+	now, err := s.Client.Refund.Get(ctx, f.ID)
+	if err != nil {
+		return false, translate(err, lockprovider.Receipt{})
+	}
+	if now.Status != refund.StatusFAILED { // or what the message tells would be lost: no other one tells it
+		return false, &Error{Code: Unavailable, Message: "the refund changes while it fails", Retryable: true, RetryAfter: retryLater}
+	}
+	return false, nil
 }
 
 // writeRefundFailed notes that a refund has failed later, whether it was noted to be made or not. The payment is captured again.
@@ -691,6 +701,10 @@ func writeRefundFailed(ctx context.Context, tx *ent.Tx, p refundCompleted) error
 		row.AddRefundCount(-1)
 	}
 	if err := row.Exec(ctx); err != nil {
+		return err
+	}
+	// This changes nothing. It waits for a transaction that notes at the same time that the refund was made: what is read below is not what was before it.
+	if err := tx.Refund.Update().Where(refund.ID(p.RefundID)).AddLooks(0).Exec(ctx); err != nil {
 		return err
 	}
 	pay := tx.Payment.Update().Where(payment.OrderID(p.OrderID)).SetUpdatedAt(p.At)
