@@ -12,6 +12,7 @@ import (
 	entgo "entgo.io/ent"
 
 	"holdfast/ent"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/refund"
 	"holdfast/internal/testenv"
 	"holdfast/payments/stripe/stripetest"
@@ -90,4 +91,24 @@ func waitsForARow(t *testing.T, observer *sql.DB) error {
 		}
 	}
 	return fmt.Errorf("waited %v for the message to wait for the row of the refund", longEnough)
+}
+
+// TestChargeRefundedWhileTheRefundFails: a late charge.refunded and refund.failed come at the same time. The payment stays captured, and all of it can
+// be refunded.
+func TestChargeRefundedWhileTheRefundFails(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		s, ctx := openStripeShop(t, url), t.Context()
+		id, a := s.bought(t, s.product(t, 1000, 10))
+		f := s.refunded(t, id, 1000)
+		s.stripe.Alter(t, a, 1000, map[string]int64{f: 0})
+		late := s.eventOf(t, "charge.refunded")
+		asked := s.afterRead(t, "Only", "PaymentAttempt", func() { must(t, s.receive(ctx, s.eventOf(t, "refund.failed"))) })
+		if err := s.receive(asked, late); err != nil { // then Stripe repeats it
+			must(t, s.receive(ctx, late))
+		}
+		s.wantAttempts(t, id, paymentattempt.StatusCAPTURED)
+		s.refunded(t, id, 1000)
+		s.wantAttempts(t, id, paymentattempt.StatusREFUNDED)
+		s.audit(t)
+	})
 }

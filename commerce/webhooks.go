@@ -60,7 +60,8 @@ func (s *Orders) ReceiveWebhook(ctx context.Context, gateway string, header http
 		return "", fmt.Errorf("%w: its ID is empty, or has more than %d bytes", ErrBadWebhook, schema.MaxWebhookID)
 	}
 	id := gateway + ":" + list[0].ID
-	if err := s.confirmEnds(ctx, gateway, list); err != nil {
+	looked, err := s.confirmEnds(ctx, gateway, list)
+	if err != nil {
 		return "", err
 	}
 	failed := false
@@ -83,11 +84,11 @@ func (s *Orders) ReceiveWebhook(ctx context.Context, gateway string, header http
 		if err := tx.WebhookEvent.Create().SetID(id).SetReceivedAt(s.now()).Exec(ctx); err != nil {
 			return err
 		}
-		for _, n := range list {
+		for i, n := range list {
 			if n.FailedRefund != "" {
 				continue
 			}
-			effect, err := s.heed(ctx, tx, gateway, n)
+			effect, err := s.heed(ctx, tx, gateway, n, looked[i])
 			if err != nil {
 				return err
 			}
@@ -107,28 +108,31 @@ func (s *Orders) ReceiveWebhook(ctx context.Context, gateway string, header http
 	return WebhookDuplicate, nil
 }
 
-// confirmEnds replaces what a message tells of payments that it takes to be over, and the shop does not, by what a look-up tells.
-func (s *Orders) confirmEnds(ctx context.Context, gateway string, list []payments.Notification) error {
+// confirmEnds replaces what a message tells of payments that it takes to be over, and the shop does not, by what a look-up tells. It returns which of
+// the notifications were looked up.
+func (s *Orders) confirmEnds(ctx context.Context, gateway string, list []payments.Notification) (looked map[int]bool, err error) {
+	looked = map[int]bool{}
 	for i, n := range list {
 		if n.FailedRefund != "" {
 			continue
 		}
 		if n.Answer.State == payments.StateRefunded {
 			// A refund that has failed since may be told of late.
-			failed, err := s.Client.Refund.Query().Where(refund.AttemptID(n.Attempt), refund.FailureReason(failedLater)).Exist(ctx)
+			failed, err := hasFailedLater(s.Client.Refund.Query(), n.Attempt).Exist(ctx)
 			if err != nil {
-				return translate(err, lockprovider.Receipt{})
+				return looked, translate(err, lockprovider.Receipt{})
 			}
 			a, err := orNil(s.Client.PaymentAttempt.Query().Where(paymentattempt.ID(n.Attempt), paymentattempt.Gateway(gateway)).Only(ctx))
 			if err != nil {
-				return translate(err, lockprovider.Receipt{})
+				return looked, translate(err, lockprovider.Receipt{})
 			}
 			if !failed || a == nil {
 				continue
 			}
 			ref := payments.Ref{Attempt: a.ID, Reference: a.Reference}
+			looked[i] = true
 			if list[i].Answer, err = s.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) { return s.Gateway.Lookup(ctx, ref) }); err != nil {
-				return gatewayAway(err)
+				return looked, gatewayAway(err)
 			}
 			continue
 		}
@@ -140,15 +144,41 @@ func (s *Orders) confirmEnds(ctx context.Context, gateway string, list []payment
 			continue
 		}
 		if err != nil {
-			return translate(err, lockprovider.Receipt{})
+			return looked, translate(err, lockprovider.Receipt{})
 		}
 		ref := payments.Ref{Attempt: a.ID, Reference: cmp.Or(a.Reference, n.Answer.Reference)}
+		looked[i] = true
 		list[i].Answer, err = s.callGateway(ctx, a, func(ctx context.Context) (payments.Answer, error) { return s.Gateway.Lookup(ctx, ref) })
 		if err != nil {
-			return gatewayAway(err)
+			return looked, gatewayAway(err)
 		}
 	}
-	return nil
+	return looked, nil
+}
+
+// hasFailedLater selects the refunds of an attempt that were made, and have failed since.
+func hasFailedLater(q *ent.RefundQuery, attempt string) *ent.RefundQuery {
+	return q.Where(refund.AttemptID(attempt), refund.FailureReason(failedLater))
+}
+
+// noneHasFailed returns an error if a refund of an attempt has failed since a message that tells that all was given back was compared with the shop: the
+// message may be older. When it is repeated, the gateway is asked.
+func noneHasFailed(ctx context.Context, tx *ent.Tx, a *ent.PaymentAttempt) error {
+	if a.OrderID == nil {
+		return nil
+	}
+	// This changes nothing. It waits for a transaction that notes such a failure, which has the row of the order.
+	if err := tx.Order.Update().Where(order.ID(*a.OrderID)).AddRefundCount(0).Exec(ctx); err != nil {
+		return err
+	}
+	failed, err := hasFailedLater(tx.Refund.Query(), a.ID).Exist(ctx)
+	if err == nil && failed {
+		err = &Error{
+			Code: Unavailable, Retryable: true, RetryAfter: retrySoon,
+			Message: "a refund of this payment has failed while the message was read; its repeat is compared with the payment gateway",
+		}
+	}
+	return err
 }
 
 // endsByTheJob reports whether a message about an attempt only has the job look at it: the shop is ending it already, and whoever asks the
@@ -162,8 +192,8 @@ func endsByTheJob(status payments.Status, told payments.State) bool {
 }
 
 // heed makes the effect of one notification. If it moves an attempt whose order is not settled, the order is due now. That the gateway does
-// not know an attempt, or has not decided on it, moves none: the call that makes it may be on its way.
-func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payments.Notification) (WebhookOutcome, error) {
+// not know an attempt, or has not decided on it, moves none: the call that makes it may be on its way. looked tells that the answer is that of a look-up.
+func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payments.Notification, looked bool) (WebhookOutcome, error) {
 	before, err := tx.PaymentAttempt.Query().Where(paymentattempt.ID(n.Attempt), paymentattempt.Gateway(gateway)).Only(ctx)
 	if ent.IsNotFound(err) {
 		return WebhookUnknown, nil
@@ -176,6 +206,11 @@ func (s *Orders) heed(ctx context.Context, tx *ent.Tx, gateway string, n payment
 	}
 	if payments.Status(before.Status).Pays() && wrongAmount(before, n.Answer) != nil {
 		return WebhookUnchanged, nil //nolint:nilerr // whoever looks it up notes why it is not ended
+	}
+	if n.Answer.State == payments.StateRefunded && !looked {
+		if err := noneHasFailed(ctx, tx, before); err != nil {
+			return "", err
+		}
 	}
 	event, now := payments.Event(n.Answer.State), s.now()
 	wake := func() error {
