@@ -135,11 +135,19 @@ func (s *PaymentDrifts) listed(ctx context.Context, at *ent.PaymentReconciliatio
 	}
 	var whole, parts []string // what fits
 	for _, m := range page.Movements {
-		a := attemptMoved(rows, m)
+		a, ref := attemptMoved(rows, m), payments.Ref{Attempt: m.Attempt, Reference: m.Reference}
 		if a == nil && m.Attempt == "" {
 			continue // of something else that the account is used for
 		}
 		done.Compared++
+		switch {
+		case a == nil:
+		case a.Reference != "" && m.Reference != a.Reference:
+			// A second payment of the attempt, which the shop does not know. It goes by its own reference.
+			a, ref.Attempt = nil, m.Reference
+		default:
+			ref.Attempt = a.ID
+		}
 		switch {
 		case a != nil && m.Kind == payments.MovedCapture && m.Amount.Minor == a.AmountMinor && a.Status == paymentattempt.StatusCAPTURED && hasPaid(a):
 			whole = append(whole, a.ID)
@@ -148,14 +156,11 @@ func (s *PaymentDrifts) listed(ctx context.Context, at *ent.PaymentReconciliatio
 		case a != nil && m.Kind == payments.MovedRefund && isWhole(a, m) && a.Status == paymentattempt.StatusREFUNDED && m.Amount.Minor == a.AmountMinor:
 			whole = append(whole, a.ID)
 		case a != nil && m.Kind == payments.MovedRefund && slices.ContainsFunc(made, func(f *ent.Refund) bool {
-			return f.ID == m.Refund && f.Status == refund.StatusREFUNDED && f.AmountMinor == m.Amount.Minor && deref(f.AttemptID) == a.ID
+			return f.ID == m.Refund && f.Status == refund.StatusREFUNDED && f.AmountMinor == m.Amount.Minor && deref(f.AttemptID) == a.ID &&
+				f.MatchedAt == nil && !slices.Contains(parts, f.ID) // else it may have been made twice
 		}):
 			parts = append(parts, m.Refund)
 		default:
-			ref := payments.Ref{Attempt: m.Attempt, Reference: m.Reference}
-			if a != nil {
-				ref.Attempt = a.ID
-			}
 			if err := s.compare(ctx, ref, done); err != nil {
 				return "", err
 			}
@@ -416,29 +421,31 @@ func (s *PaymentDrifts) differences(
 	if captured != a.AmountMinor {
 		differ(paymentdrift.KindCAPTURE_AMOUNT, a.ID, a.AmountMinor, captured, nil)
 	}
+	given := map[string]int64{} // by the shop's ID of the refund
 	for _, m := range moved {
-		at := slices.IndexFunc(refunds, func(f *ent.Refund) bool { return f.ID == m.Refund })
+		known := slices.ContainsFunc(refunds, func(f *ent.Refund) bool { return f.ID == m.Refund })
 		switch {
 		case m.Kind != payments.MovedRefund:
-		case at < 0 && isWhole(a, m) && a.Status == paymentattempt.StatusREFUNDING && underWay(a.UpdatedAt):
-		case at < 0 && isWhole(a, m):
+		case known:
+			given[m.Refund] += m.Amount.Minor
+		case isWhole(a, m) && a.Status == paymentattempt.StatusREFUNDING && underWay(a.UpdatedAt):
+		case isWhole(a, m):
 			differ(paymentdrift.KindREFUND_NOT_RECORDED, a.ID, 0, m.Amount.Minor, nil)
-		case at < 0:
-			differ(paymentdrift.KindREFUND_UNKNOWN, m.ID, 0, m.Amount.Minor, nil)
 		default:
-			f := refunds[at]
-			switch {
-			case f.Status == refund.StatusREFUNDED && f.AmountMinor != m.Amount.Minor:
-				differ(paymentdrift.KindREFUND_AMOUNT, f.ID, f.AmountMinor, m.Amount.Minor, f)
-			case f.Status == refund.StatusFAILED, f.Status != refund.StatusREFUNDED && !underWay(f.UpdatedAt):
-				differ(paymentdrift.KindREFUND_NOT_RECORDED, f.ID, 0, m.Amount.Minor, f)
-			}
+			differ(paymentdrift.KindREFUND_UNKNOWN, m.ID, 0, m.Amount.Minor, nil)
 		}
 	}
 	for _, f := range refunds {
-		made := slices.ContainsFunc(moved, func(m payments.Movement) bool { return m.Kind == payments.MovedRefund && m.Refund == f.ID })
-		if f.Status == refund.StatusREFUNDED && f.AmountMinor > 0 && !made && !partial {
-			differ(paymentdrift.KindREFUND_MISSING, f.ID, f.AmountMinor, 0, f)
+		sum, made := given[f.ID]
+		switch {
+		case !made:
+			if f.Status == refund.StatusREFUNDED && f.AmountMinor > 0 && !partial {
+				differ(paymentdrift.KindREFUND_MISSING, f.ID, f.AmountMinor, 0, f)
+			}
+		case f.Status == refund.StatusREFUNDED && f.AmountMinor != sum:
+			differ(paymentdrift.KindREFUND_AMOUNT, f.ID, f.AmountMinor, sum, f)
+		case f.Status == refund.StatusFAILED, f.Status != refund.StatusREFUNDED && !underWay(f.UpdatedAt):
+			differ(paymentdrift.KindREFUND_NOT_RECORDED, f.ID, 0, sum, f)
 		}
 	}
 	return found

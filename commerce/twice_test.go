@@ -1,0 +1,89 @@
+package commerce_test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	stripego "github.com/stripe/stripe-go/v82"
+
+	"holdfast/payments/stripe/stripetest"
+)
+
+// post makes a call of Stripe by hand.
+func (s *stripeShop) post(t *testing.T, path string, form url.Values) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.stripe.URL+path, strings.NewReader(form.Encode()))
+	must(t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "Bearer "+stripetest.SecretKey)
+	r.Header.Set("Stripe-Version", stripego.APIVersion)
+	answer, err := http.DefaultClient.Do(r)
+	must(t, err)
+	must(t, answer.Body.Close())
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", path, answer.Status)
+	}
+}
+
+// referenceOf is the reference of the newest payment that Stripe has.
+func (s *stripeShop) referenceOf(t *testing.T, kind string) string {
+	t.Helper()
+	_, after, _ := strings.Cut(string(s.eventOf(t, kind).Body), `"pi_`)
+	id, _, _ := strings.Cut(after, `"`)
+	id, _, _ = strings.Cut(id, "_")
+	return "pi_" + id
+}
+
+const twoDays = 49 * time.Hour
+
+func (s *stripeShop) wantFound(t *testing.T, want ...string) {
+	t.Helper()
+	found, _, _ := s.reconcile(t)
+	slices.Sort(found)
+	slices.Sort(want)
+	if !slices.Equal(found, want) {
+		t.Errorf("found %q, want %q", found, want)
+	}
+}
+
+// TestWhatHasMovedTwice: a customer is charged twice for one attempt, or gets one refund twice. Each part fits by itself, and is told all the same, until
+// it is given back.
+func TestWhatHasMovedTwice(t *testing.T) {
+	s := openStripeShop(t, "sqlite://:memory:")
+	s.reconcile(t)
+	product := s.product(t, 1000, 100)
+	for _, minor := range []string{"1000", "700"} {
+		_, a := s.bought(t, product)
+		s.post(t, "/v1/payment_intents", url.Values{
+			"amount": {minor}, "currency": {"usd"}, "capture_method": {"manual"}, "confirm": {"true"}, "payment_method": {stripetest.Visa},
+			"metadata[holdfast_attempt]": {a},
+		})
+		second := s.referenceOf(t, "payment_intent.amount_capturable_updated")
+		s.post(t, "/v1/payment_intents/"+second+"/capture", nil)
+		s.pass(twoDays)
+		s.wantFound(t, "CAPTURE_UNKNOWN "+second)
+		s.wantFound(t)
+		s.post(t, "/v1/refunds", url.Values{"payment_intent": {second}, "amount": {minor}})
+		s.pass(twoDays)
+		if found, settled, _ := s.reconcile(t); len(found) > 0 || settled != 1 {
+			t.Errorf("when %s is given back: found %q, and settled %d", minor, found, settled)
+		}
+	}
+	for _, later := range []bool{false, true} { // on the same day, and on another one
+		id, a := s.bought(t, product)
+		f := s.refunded(t, id, 100)
+		if later {
+			s.pass(twoDays)
+			s.wantFound(t)
+		}
+		s.post(t, "/v1/refunds", url.Values{
+			"payment_intent": {s.attempts(t, id)[0].Reference}, "amount": {"100"}, "metadata[holdfast_attempt]": {a}, "metadata[holdfast_refund]": {f},
+		})
+		s.pass(twoDays)
+		s.wantFound(t, "REFUND_AMOUNT "+f)
+	}
+}
