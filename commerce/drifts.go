@@ -133,7 +133,8 @@ func (s *PaymentDrifts) listed(ctx context.Context, at *ent.PaymentReconciliatio
 	if err != nil {
 		return "", err
 	}
-	var whole, parts []string // what fits
+	var whole []*ent.PaymentAttempt // what fits
+	var parts []*ent.Refund
 	for _, m := range page.Movements {
 		a, ref := attemptMoved(rows, m), payments.Ref{Attempt: m.Attempt, Reference: m.Reference}
 		if a == nil && m.Attempt == "" {
@@ -150,24 +151,38 @@ func (s *PaymentDrifts) listed(ctx context.Context, at *ent.PaymentReconciliatio
 		}
 		switch {
 		case a != nil && m.Kind == payments.MovedCapture && m.Amount.Minor == a.AmountMinor && a.Status == paymentattempt.StatusCAPTURED && hasPaid(a):
-			whole = append(whole, a.ID)
+			whole = append(whole, a)
 		case a != nil && m.Kind == payments.MovedCapture && m.Amount.Minor == a.AmountMinor && a.Status == paymentattempt.StatusREFUNDED:
 			// It is compared by what was given back.
 		case a != nil && m.Kind == payments.MovedRefund && isWhole(a, m) && a.Status == paymentattempt.StatusREFUNDED && m.Amount.Minor == a.AmountMinor:
-			whole = append(whole, a.ID)
-		case a != nil && m.Kind == payments.MovedRefund && slices.ContainsFunc(made, func(f *ent.Refund) bool {
-			return f.ID == m.Refund && f.Status == refund.StatusREFUNDED && f.AmountMinor == m.Amount.Minor && deref(f.AttemptID) == a.ID &&
-				f.MatchedAt == nil && !slices.Contains(parts, f.ID) // else it may have been made twice
-		}):
-			parts = append(parts, m.Refund)
+			whole = append(whole, a)
 		default:
+			if at := slices.IndexFunc(made, func(f *ent.Refund) bool {
+				return a != nil && m.Kind == payments.MovedRefund && f.ID == m.Refund && f.Status == refund.StatusREFUNDED &&
+					f.AmountMinor == m.Amount.Minor && deref(f.AttemptID) == a.ID &&
+					f.MatchedAt == nil && !slices.Contains(parts, f) // else it may have been made twice
+			}); at >= 0 {
+				parts = append(parts, made[at])
+				continue
+			}
 			if err := s.compare(ctx, ref, done); err != nil {
 				return "", err
 			}
 		}
 	}
-	err = s.Client.PaymentAttempt.Update().Where(paymentattempt.IDIn(whole...)).SetMatchedAt(s.now()).Exec(ctx)
-	return page.Next, cmp.Or(err, s.Client.Refund.Update().Where(refund.IDIn(parts...)).SetMatchedAt(s.now()).Exec(ctx))
+	// The rows were read before the gateway was asked, perhaps many times: one that has changed since is not marked.
+	for _, a := range whole {
+		if err := s.Client.PaymentAttempt.Update().Where(paymentattempt.ID(a.ID), paymentattempt.UpdatedAt(a.UpdatedAt)).
+			SetMatchedAt(a.UpdatedAt).Exec(ctx); err != nil {
+			return "", err
+		}
+	}
+	for _, f := range parts {
+		if err := s.Client.Refund.Update().Where(refund.ID(f.ID), refund.UpdatedAt(f.UpdatedAt)).SetMatchedAt(f.UpdatedAt).Exec(ctx); err != nil {
+			return "", err
+		}
+	}
+	return page.Next, nil
 }
 
 // attemptMoved returns the attempt of a movement, or nil if the shop has none.

@@ -5,11 +5,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	stripego "github.com/stripe/stripe-go/v82"
 
+	"holdfast/ent/order"
+	"holdfast/ent/paymentattempt"
 	"holdfast/payments/stripe/stripetest"
 )
 
@@ -86,4 +89,31 @@ func TestWhatHasMovedTwice(t *testing.T) {
 		s.pass(twoDays)
 		s.wantFound(t, "REFUND_AMOUNT "+f)
 	}
+}
+
+// TestWhatFitsIsMarkedAsItWasRead: an attempt that changes while its page is compared is compared again on the day of its change.
+func TestWhatFitsIsMarkedAsItWasRead(t *testing.T) {
+	s, ctx := openStripeShop(t, "sqlite://:memory:"), t.Context()
+	s.reconcile(t)
+	product := s.product(t, 1000, 100)
+	id, a := s.bought(t, product)
+	_, other := s.bought(t, product)
+	s.stripe.Alter(t, other, 900, nil) // so that Stripe is asked about it, when both were read
+	s.pass(twoDays)
+	var once atomic.Bool
+	s.stripe.Fault = func(call string) stripetest.Fault {
+		if strings.HasPrefix(call, "GET /v1/payment_intents/") && once.CompareAndSwap(false, true) {
+			err := s.db.Ent.PaymentAttempt.UpdateOneID(a).SetStatus(paymentattempt.StatusREFUNDED).SetUpdatedAt(s.clock.Now()).Exec(ctx)
+			if err == nil {
+				err = s.db.Ent.Order.UpdateOneID(id).SetStatus(order.StatusCANCELLED).Exec(ctx)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		return stripetest.None
+	}
+	s.wantFound(t, "CAPTURE_AMOUNT "+other)
+	s.pass(twoDays)
+	s.wantFound(t, "REFUND_MISSING "+a)
 }
