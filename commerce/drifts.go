@@ -275,10 +275,15 @@ func (s *PaymentDrifts) refundsOf(ctx context.Context, at *ent.PaymentReconcilia
 	return place(last.UpdatedAt, last.ID), nil
 }
 
-// ordersOf compares a page of the paid orders of a day with what has paid them.
+// paidLate is how long after the end of its reservation an order may still be paid, by a payment that was begun before. It is chosen: the gateway would have
+// to be away for as long.
+const paidLate = 7 * 24 * time.Hour
+
+// ordersOf compares a page of the paid orders that were paid, or have changed otherwise, since a day has begun with what has paid them. They go by their
+// creation, which has an index, from the first one that may have been paid on this day.
 func (s *PaymentDrifts) ordersOf(ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep) (string, error) {
-	from, id := since(at.Position, at.Day)
-	rows, err := s.withPaid(order.CreatedAtLT(to), order.Or(order.CreatedAtGT(from), order.And(order.CreatedAt(from), order.IDGT(id)))).
+	from, id := since(at.Position, at.Day.Add(-s.Shop.Reservation-paidLate))
+	rows, err := s.withPaid(order.CreatedAtLT(to), order.UpdatedAtGTE(at.Day), order.Or(order.CreatedAtGT(from), order.And(order.CreatedAt(from), order.IDGT(id)))).
 		Order(order.ByCreatedAt(), order.ByID()).Limit(limit).All(ctx)
 	if err != nil {
 		return "", err

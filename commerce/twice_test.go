@@ -117,3 +117,15 @@ func TestWhatFitsIsMarkedAsItWasRead(t *testing.T) {
 	s.pass(twoDays)
 	s.wantFound(t, "REFUND_MISSING "+a)
 }
+
+// TestOrderThatIsPaidOnALaterDay: an order is compared on the day on which it is paid, if that is not the one on which it was placed.
+func TestOrderThatIsPaidOnALaterDay(t *testing.T) {
+	s, ctx := openStripeShop(t, "sqlite://:memory:"), t.Context()
+	s.reconcile(t)
+	id := s.unpaid(t, s.product(t, 1000, 100), 1, "").ID
+	s.pass(twoDays)
+	s.wantFound(t)
+	must(t, s.db.Ent.Order.UpdateOneID(id).SetStatus(order.StatusPAID).SetSettled(true).SetUpdatedAt(s.clock.Now()).Exec(ctx))
+	s.pass(twoDays)
+	s.wantFound(t, "ORDER_WITHOUT_CAPTURE "+id)
+}
