@@ -54,6 +54,13 @@ type DriftStep struct {
 // taken are the statuses of an attempt whose money was taken, as the shop knows.
 var taken = []paymentattempt.Status{paymentattempt.StatusCAPTURED, paymentattempt.StatusREFUNDING, paymentattempt.StatusREFUNDED}
 
+// toCompare are the statuses of an attempt that is compared on the day of its last change: its money was taken, or it was under way. What was so
+// when the day of its movement was compared has changed after that day.
+var toCompare = append([]paymentattempt.Status{
+	paymentattempt.StatusCREATED, paymentattempt.StatusAUTHORIZING, paymentattempt.StatusREQUIRES_ACTION, paymentattempt.StatusAUTHORIZED,
+	paymentattempt.StatusCAPTURING, paymentattempt.StatusVOIDING, paymentattempt.StatusUNKNOWN,
+}, taken...)
+
 func isTaken(a *ent.PaymentAttempt) bool { return slices.Contains(taken, a.Status) }
 
 // Step compares one page, of at most limit rows, of the first day that is not compared yet. Calls may overlap, on any number of instances.
@@ -226,11 +233,11 @@ func since(position string, day time.Time) (time.Time, string) {
 	return at, id
 }
 
-// attemptsOf compares a page of the attempts whose money was taken, and that the list of the gateway did not have.
+// attemptsOf compares a page of the attempts whose money was taken, or that are under way, and that the list of the gateway did not have.
 func (s *PaymentDrifts) attemptsOf(ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep) (string, error) {
 	from, id := since(at.Position, at.Day)
 	rows, err := s.Client.PaymentAttempt.Query().Where(
-		paymentattempt.Gateway(at.ID), paymentattempt.StatusIn(taken...), paymentattempt.UpdatedAtLT(to),
+		paymentattempt.Gateway(at.ID), paymentattempt.StatusIn(toCompare...), paymentattempt.UpdatedAtLT(to),
 		paymentattempt.Or(paymentattempt.UpdatedAtGT(from), paymentattempt.And(paymentattempt.UpdatedAt(from), paymentattempt.IDGT(id))),
 	).Order(paymentattempt.ByUpdatedAt(), paymentattempt.ByID()).Limit(limit).All(ctx)
 	if err != nil {
@@ -252,11 +259,11 @@ func (s *PaymentDrifts) attemptsOf(ctx context.Context, at *ent.PaymentReconcili
 	return place(last.UpdatedAt, last.ID), nil
 }
 
-// refundsOf compares a page of the refunds by card that the list of the gateway did not have.
+// refundsOf compares a page of the refunds by card that were made, or are under way, and that the list of the gateway did not have.
 func (s *PaymentDrifts) refundsOf(ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep) (string, error) {
 	from, id := since(at.Position, at.Day)
 	rows, err := s.Client.Refund.Query().Where(
-		refund.StatusEQ(refund.StatusREFUNDED), refund.AttemptIDNotNil(), refund.MatchedAtIsNil(), refund.UpdatedAtLT(to),
+		refund.Or(refund.StatusEQ(refund.StatusREFUNDED), openRefund), refund.AttemptIDNotNil(), refund.MatchedAtIsNil(), refund.UpdatedAtLT(to),
 		refund.Or(refund.UpdatedAtGT(from), refund.And(refund.UpdatedAt(from), refund.IDGT(id))),
 	).Order(refund.ByUpdatedAt(), refund.ByID()).Limit(limit).All(ctx)
 	if err != nil {
@@ -334,7 +341,8 @@ func (s *PaymentDrifts) compareOrder(ctx context.Context, id string, done *Drift
 	return s.record(ctx, id, found, done)
 }
 
-// unchangedReads bounds how often rows may change while the gateway is asked. It is chosen; what changes so often is compared another day.
+// unchangedReads bounds how often rows may change while the gateway is asked. It is chosen; what changes so often is compared on the day of its last change, if it is
+// taken or under way then.
 const unchangedReads = 3
 
 // compare asks the gateway for all that it has moved of a payment, and records how that differs from what the shop knows.

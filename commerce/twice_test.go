@@ -13,6 +13,7 @@ import (
 
 	"holdfast/ent/order"
 	"holdfast/ent/paymentattempt"
+	"holdfast/ent/refund"
 	"holdfast/payments/stripe/stripetest"
 )
 
@@ -128,4 +129,21 @@ func TestOrderThatIsPaidOnALaterDay(t *testing.T) {
 	must(t, s.db.Ent.Order.UpdateOneID(id).SetStatus(order.StatusPAID).SetSettled(true).SetUpdatedAt(s.clock.Now()).Exec(ctx))
 	s.pass(twoDays)
 	s.wantFound(t, "ORDER_WITHOUT_CAPTURE "+id)
+}
+
+// TestWhatStaysUnderWay: what Stripe has moved of an attempt or refund that is under way when its day is compared is told on a later day, if it stays so.
+func TestWhatStaysUnderWay(t *testing.T) {
+	s, ctx := openStripeShop(t, "sqlite://:memory:"), t.Context()
+	s.reconcile(t)
+	product := s.product(t, 1000, 100)
+	paid, a := s.bought(t, product)
+	id, _ := s.bought(t, product)
+	f := s.refunded(t, id, 100)
+	s.pass(twoDays)
+	must(t, s.db.Ent.PaymentAttempt.UpdateOneID(a).SetStatus(paymentattempt.StatusUNKNOWN).SetUpdatedAt(s.clock.Now()).Exec(ctx))
+	must(t, s.db.Ent.Order.UpdateOneID(paid).SetStatus(order.StatusPENDING).Exec(ctx))
+	must(t, s.db.Ent.Refund.UpdateOneID(f).SetStatus(refund.StatusUNKNOWN).SetUpdatedAt(s.clock.Now()).Exec(ctx))
+	s.wantFound(t)
+	s.pass(twoDays)
+	s.wantFound(t, "CAPTURE_NOT_RECORDED "+a, "REFUND_NOT_RECORDED "+f)
 }
