@@ -33,7 +33,7 @@ func (s *stripeShop) post(t *testing.T, path string, form url.Values) {
 	}
 }
 
-// referenceOf is the reference of the newest payment that Stripe has.
+// referenceOf is the reference of the payment of which the newest event of a kind tells.
 func (s *stripeShop) referenceOf(t *testing.T, kind string) string {
 	t.Helper()
 	_, after, _ := strings.Cut(string(s.eventOf(t, kind).Body), `"pi_`)
