@@ -10,7 +10,7 @@ import (
 // NewLocked is the lock-shaped strategy around any locker: for the tests that build a broken one.
 func NewLocked(s Strategy, f Family, locker lock.Locker, d Deps) Provider {
 	return &middleware{
-		next: newLocked(s, locker, d), strategy: s, family: f, metrics: d.Metrics,
+		next: newLocked(s, func(Deps) lock.Locker { return locker }, d), strategy: s, family: f, metrics: d.Metrics,
 	}
 }
 

@@ -14,15 +14,18 @@ import (
 type locked struct {
 	strategy Strategy
 	locker   lock.Locker
+	atOnce   lock.Locker // of the same locks, but it tries once
 	ledger   *Ledger
 	metrics  *Metrics
 	attempts int
 }
 
-func newLocked(s Strategy, locker lock.Locker, d Deps) *locked {
-	return &locked{
-		strategy: s, locker: locker, ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts,
-	}
+// newLocked returns the strategy around the locks that open returns.
+func newLocked(s Strategy, open func(Deps) lock.Locker, d Deps) *locked {
+	p := &locked{strategy: s, locker: open(d), ledger: d.Ledger, metrics: d.Metrics, attempts: d.Settings.Attempts}
+	d.Settings.Wait = 0
+	p.atOnce = open(d)
+	return p
 }
 
 // Execute: lock → begin → read → check → write → commit → unlock. Never unlock before the commit; the transaction begins

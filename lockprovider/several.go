@@ -16,7 +16,8 @@ import (
 // collect the changes of many callers by themselves do not need it.
 type Several interface {
 	// ExecuteSeveral applies all of the changes, or none of them. The changes have IDs that differ, and at most [MaxMoves] moves
-	// together. It excludes others as Execute does.
+	// together. It excludes others as Execute does, but it waits for nobody: if somebody has the lock of a balance, or if a balance
+	// does not exist, it gives up. Otherwise whoever wants one of the balances would wait until the last of them is free.
 	//
 	// An error does not say which change is to blame, and after some errors, such as [ErrUnknown], all of them may be applied. So the
 	// caller then executes the changes one by one, with the same IDs: Execute says of each what has become of it.
@@ -66,10 +67,10 @@ func (p *failover) ExecuteSeveral(ctx context.Context, changes []Change) error {
 	return primary.ExecuteSeveral(ctx, changes)
 }
 
-// ExecuteSeveral takes the locks of all changes, in the order in which everybody takes them.
+// ExecuteSeveral takes the locks of all changes, in the order in which everybody takes them, if all of them are free.
 func (p *locked) ExecuteSeveral(ctx context.Context, changes []Change) error {
 	began := time.Now()
-	held, lease, err := p.locker.Lock(ctx, lockKeys(balancesOfAll(changes)))
+	held, lease, err := p.atOnce.Lock(ctx, lockKeys(balancesOfAll(changes)))
 	waited := time.Since(began)
 	if err != nil {
 		return lockError(err)
@@ -88,34 +89,37 @@ func (p *locked) ExecuteSeveral(ctx context.Context, changes []Change) error {
 	return err
 }
 
-// ExecuteSeveral locks the rows of all balances.
+// ExecuteSeveral locks the rows of all balances if they are free.
 func (p *rowlock) ExecuteSeveral(ctx context.Context, changes []Change) error {
 	bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 	defer cancel()
 	return writeSeveral(bounded, p.ledger, RowLock, changes)
 }
 
-// ExecuteSeveral locks the rows of all balances, which the statements of single changes wait for.
+// ExecuteSeveral locks the rows of all balances if they are free, which the statements of single changes wait for.
 func (p *atomicsql) ExecuteSeveral(ctx context.Context, changes []Change) error {
 	bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 	defer cancel()
 	return writeSeveral(bounded, p.ledger, AtomicSQL, changes)
 }
 
-// ExecuteSeveral locks the rows of all balances. Single changes find then that the versions of the rows have changed.
+// ExecuteSeveral locks the rows of all balances if they are free. Single changes find then that the versions of the rows have changed.
 func (p *optimistic) ExecuteSeveral(ctx context.Context, changes []Change) error {
 	bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
 	defer cancel()
 	return writeSeveral(bounded, p.ledger, Optimistic, changes)
 }
 
-// writeSeveral writes changes in one transaction, which holds the rows of their balances locked. An ID that is in use already breaks
-// a unique index, and nothing is written.
+// writeSeveral writes changes in one transaction, which holds the rows of their balances locked. If somebody else has one of them
+// locked, it returns [ErrOneByOne]. An ID that is in use already breaks a unique index, and nothing is written.
 func writeSeveral(ctx context.Context, l *Ledger, s Strategy, changes []Change) error {
 	_, err := l.Run(ctx, s, func(tx *ledger.Tx) error {
-		group, err := tx.Group(ctx, balancesOfAll(changes))
+		group, all, err := tx.GroupAtOnce(ctx, balancesOfAll(changes))
 		if err != nil {
 			return err
+		}
+		if !all {
+			return fmt.Errorf("%w: somebody else has the row of a balance, or there is none", ErrOneByOne)
 		}
 		for _, c := range changes {
 			if _, err := group.Add(ctx, c); err != nil {

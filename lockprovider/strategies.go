@@ -303,7 +303,7 @@ func (i Info) Fallback() bool { return !i.Needs.Redis && !i.Control }
 // provider builds a provider of the strategy.
 func (i Info) provider(d Deps) (Provider, error) {
 	if i.Locker != nil {
-		return newLocked(i.Name, i.Locker(d), d), nil
+		return newLocked(i.Name, i.Locker, d), nil
 	}
 	return i.New(d)
 }

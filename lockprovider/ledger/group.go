@@ -32,6 +32,16 @@ func (tx *Tx) Group(ctx context.Context, balances []string) (*Group, error) {
 	return &Group{tx: tx, balances: known, missing: map[string]Bounds{}}, nil
 }
 
+// GroupAtOnce is [Tx.Group] without waiting: it locks those of the balances that exist and that no other transaction has locked, and
+// reports whether these are all of them. On SQLite no other transaction can have any.
+func (tx *Tx) GroupAtOnce(ctx context.Context, balances []string) (group *Group, all bool, err error) {
+	known, err := tx.ledger.rows(ctx, tx.Ent.Balance, balances, ForUpdateIfFree)
+	if err != nil {
+		return nil, false, err
+	}
+	return &Group{tx: tx, balances: known, missing: map[string]Bounds{}}, len(known) == len(balances), nil
+}
+
 // Add checks a change against what the changes before it leave, and if it fits takes it into the group. It returns the amounts
 // after it. ctx is what [Ledger.Once] gave to the execution of the change.
 //

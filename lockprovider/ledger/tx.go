@@ -92,13 +92,15 @@ func (l *Ledger) commit(tx *ent.Tx, end context.CancelFunc) error {
 }
 
 // Locking says whether a read locks the rows that it reads.
-type Locking bool
+type Locking int
 
 const (
-	// ForUpdate locks the rows, in the order of their keys, until the transaction ends.
-	ForUpdate Locking = true
 	// Plain locks nothing.
-	Plain Locking = false
+	Plain Locking = iota
+	// ForUpdate locks the rows, in the order of their keys, until the transaction ends.
+	ForUpdate
+	// ForUpdateIfFree does so without waiting: it leaves out rows that another transaction has locked.
+	ForUpdateIfFree
 )
 
 // Read returns the balances of moves in their order. A balance that does not exist yet has the bounds of its move's
@@ -118,8 +120,14 @@ func (l *Ledger) read(ctx context.Context, c *ent.BalanceClient, moves []Move, l
 // rows returns those of some balances that have a row.
 func (l *Ledger) rows(ctx context.Context, c *ent.BalanceClient, keys []string, locking Locking) (map[string]Balance, error) {
 	query := c.Query().Where(balance.IDIn(keys...)).Order(balance.ByID())
-	if locking == ForUpdate && l.config.Dialect != dialect.SQLite { // SQLite has no row locks: BEGIN IMMEDIATE admits one writer at a time
-		query = query.ForUpdate()
+	if l.config.Dialect != dialect.SQLite { // SQLite has no row locks: BEGIN IMMEDIATE admits one writer at a time
+		switch locking {
+		case Plain:
+		case ForUpdate:
+			query = query.ForUpdate()
+		case ForUpdateIfFree:
+			query = query.ForUpdate(entsql.WithLockAction(entsql.SkipLocked))
+		}
 	}
 	rows, err := query.All(ctx)
 	if err != nil {
