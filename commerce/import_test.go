@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -269,6 +270,8 @@ func TestImportOfMovesTogether(t *testing.T) {
 					redis = clients.EmbeddedRedis
 				}
 				s := openShop(t, lockprovider.FamilyConfig{Strategy: strategy}, url, redis)
+				var commits atomic.Int32 // of moves
+				s.opened.Ledger.OnCommit(func() { commits.Add(1) })
 				const products = 230 // more than move in one transaction
 				load := func(price, more int64) []commerce.ImportResult {
 					t.Helper()
@@ -287,6 +290,7 @@ func TestImportOfMovesTogether(t *testing.T) {
 				sold := made[120].ProductID
 				_, err := s.Catalog.AdjustStock(t.Context(), admin, commerce.AdjustStock{Key: uuid.New(), ProductID: sold, Delta: -123})
 				must(t, err)
+				commits.Store(0)
 				for i, r := range load(200, 2) { // three less of each, and of one only two are left
 					refused, _ := commerce.UserErrors(r.Err)
 					switch {
@@ -295,6 +299,11 @@ func TestImportOfMovesTogether(t *testing.T) {
 					case i != 120 && (r.Err != nil || r.Outcome != commerce.ImportUpdated || r.Delta != -3):
 						t.Errorf("row %d: %+v", i, r)
 					}
+				}
+				// Only those in one transaction with the one that is sold are moved one by one, 99 at most. How many changes a group of
+				// groupcommit has depends on how many come at a time.
+				if n := commits.Load(); strategy != lockprovider.GroupCommit && n > products-100 {
+					t.Errorf("%d moves in %d transactions, want many together", products-1, n)
 				}
 				stock, err := s.Catalog.Stock(t.Context(), []string{made[0].ProductID, sold, made[229].ProductID})
 				must(t, err)

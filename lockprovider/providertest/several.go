@@ -2,14 +2,37 @@ package providertest
 
 import (
 	"context"
+	"errors"
+	"io"
+	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"holdfast/ent"
+	"holdfast/ent/entry"
 	"holdfast/lockprovider"
 )
 
 // Many changes in one transaction are applied all or none, and nobody waits for them longer than for that transaction.
 var severalScenarios = []Scenario{
+	{
+		Name: "several_together", Needs: several, Func: severalTogether,
+		Why: "an import of a hundred quantities commits a hundred times, or loses one of them",
+	},
+	{
+		Name: "several_all_or_none", Needs: several, Func: severalAllOrNone,
+		Why: "one quantity of an import that cannot be has others moved twice when they are tried alone",
+	},
+	{
+		Name: "several_unanswered", Needs: several, Func: severalUnanswered,
+		Why: "an import whose commit was not answered moves a hundred quantities twice, or not at all",
+	},
+	{
+		Name: "several_in_opposite_order", Needs: several, Func: severalInOppositeOrder,
+		Why: "two imports of the same products wait for each other",
+	},
 	{
 		Name: "several_wait_for_nothing", Needs: severalBesideOthers, Func: severalWaitForNothing,
 		Why: "an import that waits for one product in demand keeps the buyers of a hundred others waiting",
@@ -83,4 +106,158 @@ func severalWaitForNothing(t testing.TB, h *Harness) {
 		h.checkApplied(t, c, 1)
 	}
 	h.checkAmount(t, balances[2], 7)
+}
+
+// oneByOne executes changes as the callers of ExecuteSeveral do when it has failed, and checks that each of them is applied once.
+func (h *Harness) oneByOne(t testing.TB, instance *Instance, changes ...lockprovider.Change) {
+	t.Helper()
+	for _, c := range changes {
+		instance.mustExecute(t, c)
+		h.checkApplied(t, c, len(c.Moves))
+	}
+}
+
+func (h *Harness) checkAmounts(t testing.TB, balances []string, want int64) {
+	t.Helper()
+	for _, balance := range balances {
+		h.checkAmount(t, balance, want)
+	}
+}
+
+func severalTogether(t testing.TB, h *Harness) {
+	balances := h.openSorted(t, 4)
+	changes := h.eachOnce(balances, -2)
+	changes = append(changes, h.change(move(balances[0], -3), move(balances[3], +3))) // after those before it
+	transactions := map[*ent.Tx]int{}
+	for _, c := range changes {
+		h.Env.onRecord(t, c, func(_ context.Context, tx *ent.Tx) error {
+			transactions[tx]++
+			return nil
+		})
+	}
+	instance := h.start(t)
+	if err := instance.executeSeveral(t.Context(), changes...); err != nil {
+		t.Fatalf("several changes: %v", err)
+	}
+	if len(transactions) != 1 {
+		t.Errorf("%d changes were written in %d transactions, want one", len(changes), len(transactions))
+	}
+	h.checkAmount(t, balances[0], 5)
+	h.checkAmounts(t, balances[1:3], 8)
+	h.checkAmount(t, balances[3], 11)
+	for i, c := range changes {
+		receipt := instance.mustExecute(t, c)
+		if want := h.amountsAfter(balances, i); !receipt.Replayed || !maps.Equal(receipt.Balances, want) {
+			t.Errorf("repeat of change %d: %+v, want the amounts %v", i, receipt, want)
+		}
+		h.checkApplied(t, c, len(c.Moves))
+	}
+}
+
+// amountsAfter are the amounts of severalTogether after its change of that number.
+func (h *Harness) amountsAfter(balances []string, change int) map[string]int64 {
+	if change == len(balances) {
+		return map[string]int64{balances[0]: 5, balances[3]: 11}
+	}
+	return map[string]int64{balances[change]: 8}
+}
+
+func severalAllOrNone(t testing.TB, h *Harness) {
+	balances := h.openSorted(t, 3)
+	instance := h.start(t)
+	changes := h.eachOnce(balances, -2)
+	changes[2].Moves[0].Delta = -11 // there are 10
+	if err := instance.executeSeveral(t.Context(), changes...); !errors.Is(err, lockprovider.ErrInsufficient) {
+		t.Errorf("the last change does not fit: error %v, want ErrInsufficient", err)
+	}
+	for _, c := range changes {
+		h.checkApplied(t, c, 0)
+	}
+	h.checkAmounts(t, balances, 10)
+
+	used := changes[1]
+	instance.mustExecute(t, used)
+	again := h.eachOnce(balances, -2)
+	again[1] = used
+	if err := instance.executeSeveral(t.Context(), again...); err == nil {
+		t.Error("several changes were executed, one of which was applied before")
+	}
+	h.checkApplied(t, again[0], 0)
+	h.checkApplied(t, again[2], 0)
+	h.oneByOne(t, instance, again...)
+	h.checkAmounts(t, balances, 8)
+}
+
+// severalUnanswered loses the answer to a commit, once after the database has committed and once before.
+func severalUnanswered(t testing.TB, h *Harness) {
+	for _, committed := range []bool{true, false} {
+		balances := h.openSorted(t, 3)
+		changes := h.eachOnce(balances, -2)
+		var lost atomic.Bool
+		h.Env.onRecord(t, changes[0], func(_ context.Context, tx *ent.Tx) error {
+			tx.OnCommit(func(next ent.Committer) ent.Committer {
+				return ent.CommitFunc(func(ctx context.Context, tx *ent.Tx) error {
+					switch {
+					case !lost.CompareAndSwap(false, true):
+						return next.Commit(ctx, tx)
+					case committed:
+						return errors.Join(io.ErrUnexpectedEOF, next.Commit(ctx, tx))
+					}
+					return errors.Join(io.ErrUnexpectedEOF, tx.Rollback())
+				})
+			})
+			return nil
+		})
+		instance := h.start(t)
+		if err := instance.executeSeveral(t.Context(), changes...); !errors.Is(err, lockprovider.ErrUnknown) {
+			t.Errorf("error %v, want ErrUnknown", err)
+		}
+		applied := 0
+		if committed {
+			applied = 1
+		}
+		for _, c := range changes {
+			h.checkApplied(t, c, applied)
+		}
+		h.oneByOne(t, instance, changes...)
+		h.checkAmounts(t, balances, 8)
+	}
+}
+
+func severalInOppositeOrder(t testing.TB, h *Harness) {
+	balances := h.openSorted(t, 4)
+	backwards := slices.Clone(balances)
+	slices.Reverse(backwards)
+	instances, orders := []*Instance{h.start(t), h.start(t)}, [][]string{balances, backwards}
+	rounds := h.size(8, 3)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range rounds {
+			var running sync.WaitGroup
+			for i, instance := range instances {
+				running.Go(func() {
+					changes := h.eachOnce(orders[i], -1+2*int64(i)) // one takes what the other gives
+					if instance.executeSeveral(t.Context(), changes...) == nil {
+						return
+					}
+					for _, c := range changes {
+						if _, err := persist(t.Context(), instance, c); err != nil {
+							t.Errorf("change %s: %v", c.ID, err)
+						}
+					}
+				})
+			}
+			running.Wait()
+		}
+	}()
+	await(t, ended, "several changes of the same balances, in opposite order")
+	h.checkAmounts(t, balances, 10)
+	for _, balance := range balances {
+		entries, err := h.Env.Client.Entry.Query().Where(entry.Balance(balance)).Count(t.Context())
+		if err != nil || entries != 2*rounds {
+			t.Errorf("%s: %d entries, error %v, want %d", balance, entries, err, 2*rounds)
+		}
+		h.checkConsistent(t, balance)
+	}
 }
