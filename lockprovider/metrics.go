@@ -14,6 +14,7 @@ import (
 type Metrics struct {
 	changes    *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
+	together   *prometheus.HistogramVec
 	wait       *prometheus.HistogramVec
 	hold       *prometheus.HistogramVec
 	waiting    *prometheus.GaugeVec
@@ -32,6 +33,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, append(labels, "outcome")),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "holdfast_change_seconds", Help: "Time to execute a change, waiting included.", Buckets: buckets,
+		}, labels),
+		together: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "holdfast_changes_together_seconds", Help: "Time to execute many changes in one transaction, such as those of an import.",
+			Buckets: buckets,
 		}, labels),
 		wait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "holdfast_lock_wait_seconds", Help: "Time from asking for locks to holding them or giving up.",
@@ -53,7 +58,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m.lock = newLockMetrics()
 	if reg != nil {
-		reg.MustRegister(m.changes, m.duration, m.wait, m.hold, m.violations, m.losses)
+		reg.MustRegister(m.changes, m.duration, m.together, m.wait, m.hold, m.violations, m.losses)
 		reg.MustRegister(m.waiting, m.lock.grants, m.lock.renewals)
 	}
 	return m
@@ -112,6 +117,12 @@ func (l *lockCounters) Renewed(err error) {
 func (m *Metrics) outcome(s Strategy, f Family, r Receipt, err error, took time.Duration) {
 	m.duration.WithLabelValues(string(s), string(f)).Observe(took.Seconds())
 	m.changes.WithLabelValues(string(s), string(f), outcomeOf(r, err)).Inc()
+}
+
+// appliedTogether counts changes that one transaction has applied. Its time is that of none of them.
+func (m *Metrics) appliedTogether(s Strategy, f Family, changes int, took time.Duration) {
+	m.together.WithLabelValues(string(s), string(f)).Observe(took.Seconds())
+	m.changes.WithLabelValues(string(s), string(f), outcomeOf(Receipt{}, nil)).Add(float64(changes))
 }
 
 func outcomeOf(r Receipt, err error) string {

@@ -51,10 +51,7 @@ func (m *middleware) ExecuteSeveral(ctx context.Context, changes []Change) error
 	if err := next.ExecuteSeveral(ctx, checked); err != nil { // Execute counts what becomes of them
 		return err
 	}
-	took := time.Since(began)
-	for range checked {
-		m.metrics.outcome(m.strategy, m.family, Receipt{}, nil, took)
-	}
+	m.metrics.appliedTogether(m.strategy, m.family, len(checked), time.Since(began))
 	return nil
 }
 

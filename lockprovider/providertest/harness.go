@@ -244,6 +244,24 @@ func (i *Instance) counter(t testing.TB, name string) int {
 	return int(sum)
 }
 
+// observations counts what a histogram has observed, over its labels.
+func (i *Instance) observations(t testing.TB, name string) int {
+	t.Helper()
+	gathered, err := i.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := uint64(0)
+	for _, family := range gathered {
+		if family.GetName() == name {
+			for _, m := range family.GetMetric() {
+				count += m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return int(count) //nolint:gosec // a few
+}
+
 func (i *Instance) violations(t testing.TB) int {
 	t.Helper()
 	return i.counter(t, "holdfast_lock_violations_total")

@@ -142,6 +142,12 @@ func severalTogether(t testing.TB, h *Harness) {
 	if len(transactions) != 1 {
 		t.Errorf("%d changes were written in %d transactions, want one", len(changes), len(transactions))
 	}
+	counted, alone, together := instance.counter(t, "holdfast_changes_total"), instance.observations(t, "holdfast_change_seconds"),
+		instance.observations(t, "holdfast_changes_together_seconds")
+	if counted != len(changes) || alone != 0 || together != 1 {
+		t.Errorf("%d changes are counted, with the times of %d changes and of %d transactions, want %d, 0 and 1",
+			counted, alone, together, len(changes))
+	}
 	h.checkAmount(t, balances[0], 5)
 	h.checkAmounts(t, balances[1:3], 8)
 	h.checkAmount(t, balances[3], 11)
