@@ -40,7 +40,7 @@ func (d *Database) migrateInMemory(ctx context.Context) ([]string, error) {
 	if copied {
 		err = first.copyTo(conn, d.dir)
 	}
-	if err = errors.Join(err, conn.Close()); err != nil {
+	if err := errors.Join(err, conn.Close()); err != nil {
 		return nil, err
 	}
 	if copied {

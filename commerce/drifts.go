@@ -77,7 +77,7 @@ func (s *PaymentDrifts) Step(ctx context.Context, limit int) (done DriftStep, er
 	if s.now().Before(to.Add(driftDelay)) {
 		return done, nil
 	}
-	next := ""
+	var next string
 	switch at.Phase {
 	case phaseList:
 		next, err = s.listed(ctx, at, to, &done)
@@ -426,7 +426,7 @@ func (s *PaymentDrifts) differences(
 		}
 		return found
 	case captured > 0 && !isTaken(a):
-		if captured > returned && !(payments.Status(a.Status).Open() && underWay(a.UpdatedAt)) {
+		if captured > returned && (!payments.Status(a.Status).Open() || !underWay(a.UpdatedAt)) {
 			differ(paymentdrift.KindCAPTURE_NOT_RECORDED, a.ID, 0, captured-returned, nil)
 		}
 		return found

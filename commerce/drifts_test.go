@@ -301,7 +301,7 @@ func TestRefundThatFailsLater(t *testing.T) {
 					must(t, err)
 					n := 0
 					for _, row := range told {
-						if strings.Contains(string(row.Payload), f) {
+						if strings.Contains(row.Payload, f) {
 							n++
 						}
 					}

@@ -68,6 +68,24 @@ func TestCampaignPaymentKills(t *testing.T) {
 	}
 }
 
+// paymentKills is a shop that takes payments by Stripe and is killed.
+type paymentKills struct {
+	stores
+	*killer
+	stripe       *stripetest.Server
+	db           *clients.Database
+	raw          *sql.DB // the same
+	server       *process
+	root, alice  user
+	product      string
+	args         []string
+	env          []string
+	captureEarly bool         // the negative control
+	early        atomic.Int64 // captures before the order was confirmed
+	uncovered    int          // captures that a killed server has left without an order
+	points       map[string]int
+}
+
 // sweep kills the server at every step-th effect of a scenario from the first on. After each effect that lasts the events come in one way, or in every.
 func (k *paymentKills) sweep(t *testing.T, scenario paymentScenario, first, step int, every bool) {
 	t.Helper()
@@ -147,24 +165,6 @@ func TestCampaignPaymentKillsFindsEarlyCaptures(t *testing.T) {
 	}
 }
 
-// paymentKills is a shop that takes payments by Stripe and is killed.
-type paymentKills struct {
-	stores
-	*killer
-	stripe       *stripetest.Server
-	db           *clients.Database
-	raw          *sql.DB // the same
-	server       *process
-	root, alice  user
-	product      string
-	args         []string
-	env          []string
-	captureEarly bool         // the negative control
-	early        atomic.Int64 // captures before the order was confirmed
-	uncovered    int          // captures that a killed server has left without an order
-	points       map[string]int
-}
-
 const killStock = 100_000
 
 func newPaymentKills(t *testing.T, strategy lockprovider.Strategy) *paymentKills {
@@ -178,7 +178,7 @@ func newPaymentKills(t *testing.T, strategy lockprovider.Strategy) *paymentKills
 	k.killer = newKiller(t, s.database)
 	k.stripe.Fault = k.gatewayCall
 	through := s
-	through.database = k.killer.url
+	through.database = k.url
 	k.env = append(through.production(), "HOLDFAST_PAYMENT_STRIPE_SECRET_KEY="+stripetest.SecretKey,
 		"HOLDFAST_PAYMENT_STRIPE_WEBHOOK_SECRET="+stripetest.WebhookSecret)
 	k.args = slices.Concat(all(strategy), set("payment.gateway=stripe", "payment.stripe.url="+k.stripe.URL,
@@ -337,7 +337,8 @@ func (k *paymentKills) confirm(t *testing.T, orderID string) {
 // expire has the reservation of an order end, if it still waits; or the time of purchases of points that wait for their customer.
 func (k *paymentKills) expire(t *testing.T, id string) {
 	t.Helper()
-	past, err := time.Now().Add(-time.Hour), error(nil)
+	past := time.Now().Add(-time.Hour)
+	var err error
 	if id != "" {
 		_, err = k.raw.ExecContext(t.Context(), "UPDATE orders SET expires_at = $1, next_attempt_at = $1 WHERE id = $2 AND status = 'PENDING'", past, id)
 	} else {
@@ -435,7 +436,8 @@ func (k *paymentKills) covered(t *testing.T) {
 		if err == nil && (a.OrderID == nil || a.Edges.Order.Edges.Payment != nil) {
 			continue
 		}
-		if k.uncovered++; !k.captureEarly {
+		k.uncovered++
+		if !k.captureEarly {
 			t.Errorf("captured without a confirmed order: %s (%v)", id, err)
 		}
 	}
@@ -547,7 +549,8 @@ func (k *killer) effect(what string) int {
 	if !k.on || k.struck != "" {
 		return goOn
 	}
-	if k.n++; k.n != k.at {
+	k.n++
+	if k.n != k.at {
 		return goOn
 	}
 	k.struck = what
@@ -611,13 +614,13 @@ func (k *killer) serve(client net.Conn, target string) {
 		}
 	}()
 	message := func(header int) ([]byte, error) {
-		raw := make([]byte, header)
-		if _, err := io.ReadFull(client, raw); err != nil {
+		head := make([]byte, header)
+		if _, err := io.ReadFull(client, head); err != nil {
 			return nil, err
 		}
-		body := make([]byte, binary.BigEndian.Uint32(raw[header-4:])-4)
+		body := make([]byte, binary.BigEndian.Uint32(head[header-4:])-4)
 		_, err := io.ReadFull(client, body)
-		return append(raw, body...), err
+		return slices.Concat(head, body), err
 	}
 	first, err := message(4)
 	if err != nil {

@@ -259,7 +259,7 @@ func (i *Instance) observations(t testing.TB, name string) int {
 			}
 		}
 	}
-	return int(count) //nolint:gosec // a few
+	return int(count)
 }
 
 func (i *Instance) violations(t testing.TB) int {

@@ -257,7 +257,8 @@ func lists(t *testing.T, g payments.Gateway) {
 			}
 			delete(want, name(m))
 		}
-		if pages++; page.Next == "" || pages > 1000 {
+		pages++
+		if page.Next == "" || pages > 1000 {
 			break
 		}
 		cursor = page.Next

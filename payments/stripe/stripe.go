@@ -258,7 +258,8 @@ func (g *Gateway) List(ctx context.Context, from, to time.Time, cursor string) (
 		if m, ok := movementOf(transaction); ok {
 			out.Movements = append(out.Movements, m)
 		}
-		if seen++; seen == page {
+		seen++
+		if seen == page {
 			out.Next = transaction.ID
 			break
 		}
