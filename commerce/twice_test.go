@@ -95,15 +95,12 @@ func TestWhatHasMovedTwice(t *testing.T) {
 // TestWhatFitsIsMarkedAsItWasRead: an attempt that changes while its page is compared is compared again on the day of its change.
 func TestWhatFitsIsMarkedAsItWasRead(t *testing.T) {
 	s, ctx := openStripeShop(t, "sqlite://:memory:"), t.Context()
-	s.reconcile(t)
-	product := s.product(t, 1000, 100)
-	id, a := s.bought(t, product)
-	_, other := s.bought(t, product)
-	s.stripe.Alter(t, other, 900, nil) // so that Stripe is asked about it, when both were read
-	s.pass(twoDays)
-	var once atomic.Bool
+	var (
+		meanwhile atomic.Bool // once
+		id, a     string
+	)
 	s.stripe.Fault = func(call string) stripetest.Fault {
-		if strings.HasPrefix(call, "GET /v1/payment_intents/") && once.CompareAndSwap(false, true) {
+		if strings.HasPrefix(call, "GET /v1/payment_intents/") && meanwhile.CompareAndSwap(true, false) {
 			err := s.db.Ent.PaymentAttempt.UpdateOneID(a).SetStatus(paymentattempt.StatusREFUNDED).SetUpdatedAt(s.clock.Now()).Exec(ctx)
 			if err == nil {
 				err = s.db.Ent.Order.UpdateOneID(id).SetStatus(order.StatusCANCELLED).Exec(ctx)
@@ -114,6 +111,13 @@ func TestWhatFitsIsMarkedAsItWasRead(t *testing.T) {
 		}
 		return stripetest.None
 	}
+	s.reconcile(t)
+	product := s.product(t, 1000, 100)
+	id, a = s.bought(t, product)
+	_, other := s.bought(t, product)
+	s.stripe.Alter(t, other, 900, nil) // so that Stripe is asked about it, when both were read
+	s.pass(twoDays)
+	meanwhile.Store(true)
 	s.wantFound(t, "CAPTURE_AMOUNT "+other)
 	s.pass(twoDays)
 	s.wantFound(t, "REFUND_MISSING "+a)

@@ -118,10 +118,6 @@ const (
 	openingSaving = 500
 )
 
-// pause is the longest that a customer thinks before the next request, in the short form. Without it, customers take all that the
-// processors have, for as long as a store is away or a server starts.
-const pause = 80 * time.Millisecond
-
 // campaign is a shop whose servers and stores come and go, and what its customers asked of it.
 type campaign struct {
 	stores
@@ -330,14 +326,10 @@ func (c *campaign) load(t *testing.T) *load {
 		dice := rand.New(rand.NewPCG(c.seed, c.loads*shoppers+uint64(i)))
 		l.done.Go(func() {
 			for {
-				think := time.Duration(0)
-				if !longCampaign() {
-					think = time.Duration(dice.Int64N(int64(pause)))
-				}
 				select {
 				case <-l.enough:
 					return
-				case <-time.After(think):
+				default:
 				}
 				a := c.make(dice, i)
 				err := c.ask(l.ctx, dice, a)
