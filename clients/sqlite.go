@@ -90,12 +90,17 @@ func sqlitePool(path string, parameters url.Values) (*sql.DB, error) {
 	// Times are text of one format in one zone, so that comparing the text compares the times.
 	parameters.Set("_time_format", "sqlite")
 	parameters.Set("_timezone", "UTC")
-	name := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: parameters.Encode()}
-	connector, err := sqlite.NewConnector(name.String())
+	connector, err := sqlite.NewConnector(sqliteName(path, parameters))
 	if err != nil {
 		return nil, err
 	}
 	return sql.OpenDB(connector), nil
+}
+
+// sqliteName is what SQLite calls a file that it opens with parameters.
+func sqliteName(path string, parameters url.Values) string {
+	name := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: parameters.Encode()}
+	return name.String()
 }
 
 // sqliteDriver is an ent driver that reads from a pool and writes through one connection.

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,7 +84,7 @@ func (i *image) copyTo(conn *sql.Conn, dir string) error {
 		if !can {
 			return fmt.Errorf("a connection of SQLite of type %T cannot be restored", c)
 		}
-		restore, err := target.NewRestore((&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}).String())
+		restore, err := target.NewRestore(sqliteName(path, nil))
 		if err != nil {
 			return err
 		}

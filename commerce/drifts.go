@@ -220,8 +220,14 @@ func isWhole(a *ent.PaymentAttempt, m payments.Movement) bool {
 	return m.Refund == key || strings.HasPrefix(m.Refund, key+"/")
 }
 
-// place is where a row stands in the order of a time and its ID.
-func place(at time.Time, id string) string { return at.UTC().Format(time.RFC3339Nano) + " " + id }
+// placeAfter returns where the last row of a page stands in the order of a time and an ID, or "" if it is the last page.
+func placeAfter[T any](rows []T, limit int, of func(T) (time.Time, string)) string {
+	if len(rows) < limit {
+		return ""
+	}
+	at, id := of(rows[len(rows)-1])
+	return at.UTC().Format(time.RFC3339Nano) + " " + id
+}
 
 // since returns the time and the ID of a position; without one, those before the first row of a day.
 func since(position string, day time.Time) (time.Time, string) {
@@ -252,11 +258,7 @@ func (s *PaymentDrifts) attemptsOf(ctx context.Context, at *ent.PaymentReconcili
 			return "", err
 		}
 	}
-	if len(rows) < limit {
-		return "", nil
-	}
-	last := rows[len(rows)-1]
-	return place(last.UpdatedAt, last.ID), nil
+	return placeAfter(rows, limit, func(a *ent.PaymentAttempt) (time.Time, string) { return a.UpdatedAt, a.ID }), nil
 }
 
 // refundsOf compares a page of the refunds by card that were made, or are under way, and that the list of the gateway did not have.
@@ -275,11 +277,7 @@ func (s *PaymentDrifts) refundsOf(ctx context.Context, at *ent.PaymentReconcilia
 			return "", err
 		}
 	}
-	if len(rows) < limit {
-		return "", nil
-	}
-	last := rows[len(rows)-1]
-	return place(last.UpdatedAt, last.ID), nil
+	return placeAfter(rows, limit, func(f *ent.Refund) (time.Time, string) { return f.UpdatedAt, f.ID }), nil
 }
 
 // paidLate is how long after the end of its reservation an order may still be paid, by a payment that was begun before. It is chosen: the gateway would have
@@ -304,11 +302,7 @@ func (s *PaymentDrifts) ordersOf(ctx context.Context, at *ent.PaymentReconciliat
 			return "", err
 		}
 	}
-	if len(rows) < limit {
-		return "", nil
-	}
-	last := rows[len(rows)-1]
-	return place(last.CreatedAt, last.ID), nil
+	return placeAfter(rows, limit, func(row *ent.Order) (time.Time, string) { return row.CreatedAt, row.ID }), nil
 }
 
 func (s *PaymentDrifts) withPaid(where ...predicate.Order) *ent.OrderQuery {

@@ -88,23 +88,24 @@ func (p *locked) ExecuteSeveral(ctx context.Context, changes []Change) error {
 
 // ExecuteSeveral locks the rows of all balances if they are free.
 func (p *rowlock) ExecuteSeveral(ctx context.Context, changes []Change) error {
-	bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
-	defer cancel()
-	return writeSeveral(bounded, p.ledger, RowLock, changes)
+	return writeSeveralWithin(ctx, p.settings.Wait, p.ledger, RowLock, changes)
 }
 
 // ExecuteSeveral locks the rows of all balances if they are free, which the statements of single changes wait for.
 func (p *atomicsql) ExecuteSeveral(ctx context.Context, changes []Change) error {
-	bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
-	defer cancel()
-	return writeSeveral(bounded, p.ledger, AtomicSQL, changes)
+	return writeSeveralWithin(ctx, p.settings.Wait, p.ledger, AtomicSQL, changes)
 }
 
 // ExecuteSeveral locks the rows of all balances if they are free. Single changes find then that the versions of the rows have changed.
 func (p *optimistic) ExecuteSeveral(ctx context.Context, changes []Change) error {
-	bounded, cancel := context.WithTimeoutCause(ctx, p.settings.Wait, ErrLockTimeout)
+	return writeSeveralWithin(ctx, p.settings.Wait, p.ledger, Optimistic, changes)
+}
+
+// writeSeveralWithin is [writeSeveral] for as long as a single change may wait.
+func writeSeveralWithin(ctx context.Context, wait time.Duration, l *Ledger, s Strategy, changes []Change) error {
+	bounded, cancel := context.WithTimeoutCause(ctx, wait, ErrLockTimeout)
 	defer cancel()
-	return writeSeveral(bounded, p.ledger, Optimistic, changes)
+	return writeSeveral(bounded, l, s, changes)
 }
 
 // writeSeveral writes changes in one transaction, which holds the rows of their balances locked. If somebody else has one of them

@@ -5929,7 +5929,7 @@ type PaymentDrift {
 
 "What differs between the payment gateway and the shop."
 enum PaymentDriftKind {
-  "The gateway has taken money for a payment attempt that the shop does not have."
+  "The gateway has taken money for a payment attempt that the shop does not have, or a second time for one that it has."
   CAPTURE_UNKNOWN
   "The gateway has taken money, and the attempt does not say so."
   CAPTURE_NOT_RECORDED

@@ -2418,7 +2418,7 @@ func (e PaymentAttemptStatus) MarshalGQL(w io.Writer) {
 type PaymentDriftKind string
 
 const (
-	// The gateway has taken money for a payment attempt that the shop does not have.
+	// The gateway has taken money for a payment attempt that the shop does not have, or a second time for one that it has.
 	PaymentDriftKindCaptureUnknown PaymentDriftKind = "CAPTURE_UNKNOWN"
 	// The gateway has taken money, and the attempt does not say so.
 	PaymentDriftKindCaptureNotRecorded PaymentDriftKind = "CAPTURE_NOT_RECORDED"
