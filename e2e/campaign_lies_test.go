@@ -23,6 +23,7 @@ func TestCampaignFindsLies(t *testing.T) {
 	noLeaks(t)
 	c := newCampaign(t, openPostgres(t), variant{strategy: lockprovider.AtomicSQL})
 	c.patient = true // else a lie may pass for what an attempt did whose answer nobody heard
+	c.pause = 0      // a lie is told every few requests
 	l := &liar{next: browser(t).Transport, lies: map[string]string{}, seen: map[string]bool{}}
 	for i := range c.shoppers {
 		c.shoppers[i].http = &http.Client{Transport: l}

@@ -47,7 +47,7 @@ type crowd struct {
 }
 
 // size of the crowd.
-const size = 64
+const size = 32
 
 func newCrowd(t *testing.T, instances ...*process) *crowd {
 	t.Helper()
@@ -95,7 +95,7 @@ func (c *crowd) rush(t *testing.T, operation string, who func(i int) user, input
 func (c *crowd) each(i int) user { return c.users[i] }
 
 func (c *crowd) flashSale(t *testing.T) {
-	const stock = 25
+	const stock = 12
 	product := c.root.product(t, 100, stock)
 	codes := c.rush(t, "placeOrder", c.each, func(int) object { return buy(product, 1, "CARD") })
 	wantCodes(t, codes, map[string]int{"": stock, "OUT_OF_STOCK": size - stock})
@@ -103,7 +103,7 @@ func (c *crowd) flashSale(t *testing.T) {
 }
 
 func (c *crowd) couponRush(t *testing.T) {
-	const quota = 10
+	const quota = 5
 	coupon := c.root.coupon(t, quota, 1)
 	codes := c.rush(t, "issueCoupon", c.each, func(int) object { return take(coupon) })
 	wantCodes(t, codes, map[string]int{"": quota, "COUPON_EXHAUSTED": size - quota})
