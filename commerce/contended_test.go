@@ -172,6 +172,28 @@ func TestCouponRush(t *testing.T) {
 	})
 }
 
+// TestStoppedCoupon: one that a customer has taken can be spent again when the coupon is resumed.
+func TestStoppedCoupon(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	id, product := s.coupon(t, commerce.CreateCoupon{Quota: 10, PerUserLimit: 1}), s.product(t, 1000, 1)
+	taken, err := s.Coupons.Issue(t.Context(), alice, commerce.IssueCoupon{Key: uuid.New(), CouponID: id})
+	must(t, err)
+	_, err = s.Coupons.Stop(t.Context(), admin, commerce.StopCoupon{ID: id})
+	must(t, err)
+	_, err = s.Coupons.Issue(t.Context(), bob, commerce.IssueCoupon{Key: uuid.New(), CouponID: id})
+	wantCodes(t, err, "COUPON_NOT_VALID:input.couponId")
+	in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{{ProductID: product, Quantity: 1}}, CouponIssueID: taken.Issue.ID}
+	_, err = s.Orders.Place(t.Context(), alice, in)
+	wantCodes(t, err, "COUPON_NOT_VALID:input.couponIssueId")
+	_, err = s.Coupons.Resume(t.Context(), admin, commerce.StopCoupon{ID: id})
+	must(t, err)
+	placed, err := s.Orders.Place(t.Context(), alice, in)
+	must(t, err)
+	if placed.Order.DiscountMinor == 0 {
+		t.Errorf("the coupon was not spent: %v", placed.Order)
+	}
+}
+
 func TestCouponValidity(t *testing.T) {
 	s := newShop(t, lockprovider.AtomicSQL)
 	from, until := s.clock.Now().Add(time.Hour), s.clock.Now().Add(2*time.Hour)

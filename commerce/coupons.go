@@ -35,7 +35,7 @@ type IssueResult struct {
 	Meta   Meta
 }
 
-// Issue gives the viewer a coupon. Errors: NOT_FOUND, COUPON_NOT_VALID outside of its time, COUPON_EXHAUSTED,
+// Issue gives the viewer a coupon. Errors: NOT_FOUND, COUPON_NOT_VALID if it was stopped or outside of its time, COUPON_EXHAUSTED,
 // COUPON_ALREADY_ISSUED if the user has as many as allowed.
 func (s *Coupons) Issue(ctx context.Context, v Viewer, in IssueCoupon) (IssueResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
@@ -113,21 +113,21 @@ func issueRefused(row *ent.Coupon, r lockprovider.Refusal) *Error {
 	}
 }
 
-// validAt refuses a coupon outside of its time.
+// validAt refuses a coupon that was stopped, and one outside of its time.
 func validAt(row *ent.Coupon, now time.Time) error {
+	message := ""
 	switch {
+	case row.StoppedAt != nil:
+		message = "this coupon was stopped"
 	case row.ValidFrom != nil && now.Before(*row.ValidFrom):
-		return &Error{
-			Code: CouponNotValid, Field: input("couponId"), Retryable: true, // when it begins
-			Message: "this coupon is valid from " + row.ValidFrom.Format(time.RFC3339),
-		}
+		message = "this coupon is valid from " + row.ValidFrom.Format(time.RFC3339)
 	case row.ValidUntil != nil && !now.Before(*row.ValidUntil):
-		return &Error{
-			Code: CouponNotValid, Field: input("couponId"),
-			Message: "this coupon was valid until " + row.ValidUntil.Format(time.RFC3339),
-		}
+		message = "this coupon was valid until " + row.ValidUntil.Format(time.RFC3339)
+	default:
+		return nil
 	}
-	return nil
+	// Retryable: when it begins, or an administrator changes it.
+	return &Error{Code: CouponNotValid, Field: input("couponId"), Retryable: true, Message: message}
 }
 
 // CreateCoupon describes a new coupon.
@@ -194,13 +194,145 @@ func (in CreateCoupon) check() error {
 	if in.PerUserLimit < 1 || in.PerUserLimit > 1000 {
 		errs = append(errs, invalid(input("perUserLimit"), "perUserLimit must be 1 to 1000, not %d", in.PerUserLimit))
 	}
-	if in.ValidFrom != nil && in.ValidUntil != nil && !in.ValidFrom.Before(*in.ValidUntil) {
-		errs = append(errs, invalid(input("validUntil"), "validUntil must be after validFrom"))
-	}
+	errs = append(errs, checkValidity(in.ValidFrom, in.ValidUntil)...)
 	if errs != nil {
 		return errs
 	}
 	return nil
+}
+
+func checkValidity(from, until *time.Time) Errors {
+	if from == nil || until == nil || from.Before(*until) {
+		return nil
+	}
+	return Errors{invalid(input("validUntil"), "validUntil must be after validFrom")}
+}
+
+// NewBound is a new bound of the time in which a coupon is valid.
+type NewBound struct {
+	Given bool       // else the bound stays
+	At    *time.Time // nil for none
+}
+
+// of returns the new bound, given the one before.
+func (b NewBound) of(before *time.Time) *time.Time {
+	if b.Given {
+		return b.At
+	}
+	return before
+}
+
+// UpdateCoupon changes what is given.
+type UpdateCoupon struct {
+	Key                   uuid.UUID // the nil UUID for none
+	ID                    string
+	Version               int     // the version that the caller saw
+	Name                  *string // nil leaves it as it is
+	ValidFrom, ValidUntil NewBound
+}
+
+// Update changes the name of a coupon and the time in which it is valid. Admins only. A repeat with the same key changes nothing and
+// returns the coupon as it is now. Errors: NOT_FOUND, INVALID_INPUT, IDEMPOTENCY_MISMATCH, VERSION_CONFLICT if somebody else changed
+// it since the caller looked.
+func (s *Coupons) Update(ctx context.Context, v Viewer, in UpdateCoupon) (*ent.Coupon, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	if in.Name != nil {
+		name := strings.TrimSpace(*in.Name)
+		if errs := checkText("name", name, 1, schema.MaxName); errs != nil {
+			return nil, Errors(errs)
+		}
+		in.Name = &name
+	}
+	return s.change(ctx, newOperation(v, "couponUpdate", in.Key, in), in.ID, func(tx *ent.Tx) (*ent.Coupon, error) {
+		n, err := tx.Coupon.Update().Where(coupon.ID(in.ID), coupon.Version(in.Version)).AddVersion(1).Save(ctx) // locks it
+		if err != nil {
+			return nil, err
+		}
+		row, err := existingCoupon(ctx, tx, in.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return nil, &Error{
+				Code: VersionConflict, Field: input("version"), Details: VersionConflictDetails{Current: row.Version},
+				Message: "somebody else changed this coupon; read it again and start from its version",
+			}
+		}
+		from, until := in.ValidFrom.of(row.ValidFrom), in.ValidUntil.of(row.ValidUntil)
+		if errs := checkValidity(from, until); errs != nil {
+			return nil, errs
+		}
+		update := tx.Coupon.UpdateOne(row).SetNillableName(in.Name).SetNillableValidFrom(from).SetNillableValidUntil(until)
+		if from == nil {
+			update.ClearValidFrom()
+		}
+		if until == nil {
+			update.ClearValidUntil()
+		}
+		return update.Save(ctx)
+	})
+}
+
+// StopCoupon names a coupon to stop or to resume.
+type StopCoupon struct {
+	Key uuid.UUID // the nil UUID for none
+	ID  string
+}
+
+// Stop lets nobody take or spend a coupon whose request begins after it has returned. Those who have taken one keep it. Admins only.
+// It does nothing to one that is stopped. Errors: NOT_FOUND, IDEMPOTENCY_MISMATCH.
+func (s *Coupons) Stop(ctx context.Context, v Viewer, in StopCoupon) (*ent.Coupon, error) {
+	return s.setStopped(ctx, v, "couponStop", in, true)
+}
+
+// Resume lets customers take and spend a coupon again that was stopped. Admins only. It does nothing to one that is not stopped.
+// Errors: NOT_FOUND, IDEMPOTENCY_MISMATCH.
+func (s *Coupons) Resume(ctx context.Context, v Viewer, in StopCoupon) (*ent.Coupon, error) {
+	return s.setStopped(ctx, v, "couponResume", in, false)
+}
+
+func (s *Coupons) setStopped(ctx context.Context, v Viewer, operation string, in StopCoupon, stopped bool) (*ent.Coupon, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	return s.change(ctx, newOperation(v, operation, in.Key, in), in.ID, func(tx *ent.Tx) (*ent.Coupon, error) {
+		update := tx.Coupon.Update().Where(coupon.ID(in.ID)).AddVersion(1)
+		if stopped {
+			update.Where(coupon.StoppedAtIsNil()).SetStoppedAt(s.now())
+		} else {
+			update.Where(coupon.StoppedAtNotNil()).ClearStoppedAt()
+		}
+		if _, err := update.Save(ctx); err != nil {
+			return nil, err
+		}
+		return existingCoupon(ctx, tx, in.ID)
+	})
+}
+
+// change changes a coupon. A repeat returns it as it is now.
+func (s *Coupons) change(ctx context.Context, op operation, id string, change func(tx *ent.Tx) (*ent.Coupon, error)) (row *ent.Coupon, err error) {
+	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
+		row, err = change(tx)
+		return err
+	})
+	switch {
+	case repeat:
+		return s.Client.Coupon.Get(ctx, id)
+	case err != nil:
+		return nil, err
+	}
+	return row, nil
+}
+
+// existingCoupon returns a coupon as a transaction sees it, or NOT_FOUND.
+func existingCoupon(ctx context.Context, tx *ent.Tx, id string) (*ent.Coupon, error) {
+	row, err := orNil(tx.Coupon.Get(ctx, id))
+	if err == nil && (row == nil || padded(id)) {
+		return nil, notFound(input("id"), "coupon", id)
+	}
+	return row, err
 }
 
 // Get returns a coupon, or nil if there is none.

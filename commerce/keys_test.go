@@ -461,6 +461,30 @@ func (s *shop) keyed(t *testing.T) []keyedMutation {
 			return row.Version
 		}
 	}
+	couponOf := func(c *ent.Coupon, err error) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		return c.ID, nil
+	}
+	newCoupon := func() string {
+		id, err := couponOf(s.Coupons.Create(ctx, admin, commerce.CreateCoupon{
+			Name: "Any", DiscountKind: coupon.DiscountKindFIXED, DiscountValue: 1, Quota: 1, PerUserLimit: 1,
+		}))
+		must(t, err)
+		return id
+	}
+	changed, stopped, resumed := newCoupon(), newCoupon(), newCoupon()
+	_, err = s.Coupons.Stop(ctx, admin, commerce.StopCoupon{ID: resumed})
+	must(t, err)
+	couponVersion := func(id string) func(t *testing.T) int {
+		return func(t *testing.T) int {
+			t.Helper()
+			row, err := s.db.Ent.Coupon.Get(ctx, id)
+			must(t, err)
+			return row.Version
+		}
+	}
 	return []keyedMutation{
 		{
 			name: "productCreate", effects: rows(s.db.Ent.Product.Query().Count),
@@ -496,6 +520,33 @@ func (s *shop) keyed(t *testing.T) []keyedMutation {
 					id = updated
 				}
 				return idOf(s.Catalog.Unarchive(ctx, v, commerce.ArchiveProduct{Key: key, ID: id}))
+			},
+		},
+		{
+			name: "couponUpdate", effects: couponVersion(changed),
+			another: "VERSION_CONFLICT:input.version", old: "VERSION_CONFLICT:input.version",
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				return couponOf(s.Coupons.Update(ctx, v, commerce.UpdateCoupon{Key: key, ID: changed, Version: 1, Name: &name}))
+			},
+		},
+		{
+			name: "couponStop", effects: couponVersion(stopped),
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				id := stopped
+				if name != "Thing" {
+					id = changed
+				}
+				return couponOf(s.Coupons.Stop(ctx, v, commerce.StopCoupon{Key: key, ID: id}))
+			},
+		},
+		{
+			name: "couponResume", effects: couponVersion(resumed),
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				id := resumed
+				if name != "Thing" {
+					id = changed
+				}
+				return couponOf(s.Coupons.Resume(ctx, v, commerce.StopCoupon{Key: key, ID: id}))
 			},
 		},
 		{

@@ -31,6 +31,10 @@ type Coupon struct {
 	ValidFrom *time.Time `json:"valid_from,omitempty"`
 	// ValidUntil holds the value of the "valid_until" field.
 	ValidUntil *time.Time `json:"valid_until,omitempty"`
+	// StoppedAt holds the value of the "stopped_at" field.
+	StoppedAt *time.Time `json:"stopped_at,omitempty"`
+	// Counts updates; couponUpdate compares it.
+	Version int `json:"version,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -62,11 +66,11 @@ func (*Coupon) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case coupon.FieldDiscountValue, coupon.FieldQuota, coupon.FieldPerUserLimit:
+		case coupon.FieldDiscountValue, coupon.FieldQuota, coupon.FieldPerUserLimit, coupon.FieldVersion:
 			values[i] = new(sql.NullInt64)
 		case coupon.FieldID, coupon.FieldName, coupon.FieldDiscountKind:
 			values[i] = new(sql.NullString)
-		case coupon.FieldValidFrom, coupon.FieldValidUntil, coupon.FieldCreatedAt:
+		case coupon.FieldValidFrom, coupon.FieldValidUntil, coupon.FieldStoppedAt, coupon.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -132,6 +136,19 @@ func (_m *Coupon) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.ValidUntil = new(time.Time)
 				*_m.ValidUntil = value.Time
+			}
+		case coupon.FieldStoppedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field stopped_at", values[i])
+			} else if value.Valid {
+				_m.StoppedAt = new(time.Time)
+				*_m.StoppedAt = value.Time
+			}
+		case coupon.FieldVersion:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field version", values[i])
+			} else if value.Valid {
+				_m.Version = int(value.Int64)
 			}
 		case coupon.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -204,6 +221,14 @@ func (_m *Coupon) String() string {
 		builder.WriteString("valid_until=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	if v := _m.StoppedAt; v != nil {
+		builder.WriteString("stopped_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("version=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Version))
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

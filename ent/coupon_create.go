@@ -79,6 +79,34 @@ func (_c *CouponCreate) SetNillableValidUntil(v *time.Time) *CouponCreate {
 	return _c
 }
 
+// SetStoppedAt sets the "stopped_at" field.
+func (_c *CouponCreate) SetStoppedAt(v time.Time) *CouponCreate {
+	_c.mutation.SetStoppedAt(v)
+	return _c
+}
+
+// SetNillableStoppedAt sets the "stopped_at" field if the given value is not nil.
+func (_c *CouponCreate) SetNillableStoppedAt(v *time.Time) *CouponCreate {
+	if v != nil {
+		_c.SetStoppedAt(*v)
+	}
+	return _c
+}
+
+// SetVersion sets the "version" field.
+func (_c *CouponCreate) SetVersion(v int) *CouponCreate {
+	_c.mutation.SetVersion(v)
+	return _c
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_c *CouponCreate) SetNillableVersion(v *int) *CouponCreate {
+	if v != nil {
+		_c.SetVersion(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *CouponCreate) SetCreatedAt(v time.Time) *CouponCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -149,6 +177,10 @@ func (_c *CouponCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *CouponCreate) defaults() {
+	if _, ok := _c.mutation.Version(); !ok {
+		v := coupon.DefaultVersion
+		_c.mutation.SetVersion(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := coupon.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
@@ -196,6 +228,9 @@ func (_c *CouponCreate) check() error {
 		if err := coupon.PerUserLimitValidator(v); err != nil {
 			return &ValidationError{Name: "per_user_limit", err: fmt.Errorf(`ent: validator failed for field "Coupon.per_user_limit": %w`, err)}
 		}
+	}
+	if _, ok := _c.mutation.Version(); !ok {
+		return &ValidationError{Name: "version", err: errors.New(`ent: missing required field "Coupon.version"`)}
 	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		return &ValidationError{Name: "created_at", err: errors.New(`ent: missing required field "Coupon.created_at"`)}
@@ -267,6 +302,14 @@ func (_c *CouponCreate) createSpec() (*Coupon, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ValidUntil(); ok {
 		_spec.SetField(coupon.FieldValidUntil, field.TypeTime, value)
 		_node.ValidUntil = &value
+	}
+	if value, ok := _c.mutation.StoppedAt(); ok {
+		_spec.SetField(coupon.FieldStoppedAt, field.TypeTime, value)
+		_node.StoppedAt = &value
+	}
+	if value, ok := _c.mutation.Version(); ok {
+		_spec.SetField(coupon.FieldVersion, field.TypeInt, value)
+		_node.Version = value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(coupon.FieldCreatedAt, field.TypeTime, value)

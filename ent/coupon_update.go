@@ -83,6 +83,47 @@ func (_u *CouponUpdate) ClearValidUntil() *CouponUpdate {
 	return _u
 }
 
+// SetStoppedAt sets the "stopped_at" field.
+func (_u *CouponUpdate) SetStoppedAt(v time.Time) *CouponUpdate {
+	_u.mutation.SetStoppedAt(v)
+	return _u
+}
+
+// SetNillableStoppedAt sets the "stopped_at" field if the given value is not nil.
+func (_u *CouponUpdate) SetNillableStoppedAt(v *time.Time) *CouponUpdate {
+	if v != nil {
+		_u.SetStoppedAt(*v)
+	}
+	return _u
+}
+
+// ClearStoppedAt clears the value of the "stopped_at" field.
+func (_u *CouponUpdate) ClearStoppedAt() *CouponUpdate {
+	_u.mutation.ClearStoppedAt()
+	return _u
+}
+
+// SetVersion sets the "version" field.
+func (_u *CouponUpdate) SetVersion(v int) *CouponUpdate {
+	_u.mutation.ResetVersion()
+	_u.mutation.SetVersion(v)
+	return _u
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_u *CouponUpdate) SetNillableVersion(v *int) *CouponUpdate {
+	if v != nil {
+		_u.SetVersion(*v)
+	}
+	return _u
+}
+
+// AddVersion adds value to the "version" field.
+func (_u *CouponUpdate) AddVersion(v int) *CouponUpdate {
+	_u.mutation.AddVersion(v)
+	return _u
+}
+
 // AddIssueIDs adds the "issues" edge to the CouponIssue entity by IDs.
 func (_u *CouponUpdate) AddIssueIDs(ids ...string) *CouponUpdate {
 	_u.mutation.AddIssueIDs(ids...)
@@ -187,6 +228,18 @@ func (_u *CouponUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.ValidUntilCleared() {
 		_spec.ClearField(coupon.FieldValidUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.StoppedAt(); ok {
+		_spec.SetField(coupon.FieldStoppedAt, field.TypeTime, value)
+	}
+	if _u.mutation.StoppedAtCleared() {
+		_spec.ClearField(coupon.FieldStoppedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Version(); ok {
+		_spec.SetField(coupon.FieldVersion, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedVersion(); ok {
+		_spec.AddField(coupon.FieldVersion, field.TypeInt, value)
 	}
 	if _u.mutation.IssuesCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -304,6 +357,47 @@ func (_u *CouponUpdateOne) SetNillableValidUntil(v *time.Time) *CouponUpdateOne 
 // ClearValidUntil clears the value of the "valid_until" field.
 func (_u *CouponUpdateOne) ClearValidUntil() *CouponUpdateOne {
 	_u.mutation.ClearValidUntil()
+	return _u
+}
+
+// SetStoppedAt sets the "stopped_at" field.
+func (_u *CouponUpdateOne) SetStoppedAt(v time.Time) *CouponUpdateOne {
+	_u.mutation.SetStoppedAt(v)
+	return _u
+}
+
+// SetNillableStoppedAt sets the "stopped_at" field if the given value is not nil.
+func (_u *CouponUpdateOne) SetNillableStoppedAt(v *time.Time) *CouponUpdateOne {
+	if v != nil {
+		_u.SetStoppedAt(*v)
+	}
+	return _u
+}
+
+// ClearStoppedAt clears the value of the "stopped_at" field.
+func (_u *CouponUpdateOne) ClearStoppedAt() *CouponUpdateOne {
+	_u.mutation.ClearStoppedAt()
+	return _u
+}
+
+// SetVersion sets the "version" field.
+func (_u *CouponUpdateOne) SetVersion(v int) *CouponUpdateOne {
+	_u.mutation.ResetVersion()
+	_u.mutation.SetVersion(v)
+	return _u
+}
+
+// SetNillableVersion sets the "version" field if the given value is not nil.
+func (_u *CouponUpdateOne) SetNillableVersion(v *int) *CouponUpdateOne {
+	if v != nil {
+		_u.SetVersion(*v)
+	}
+	return _u
+}
+
+// AddVersion adds value to the "version" field.
+func (_u *CouponUpdateOne) AddVersion(v int) *CouponUpdateOne {
+	_u.mutation.AddVersion(v)
 	return _u
 }
 
@@ -441,6 +535,18 @@ func (_u *CouponUpdateOne) sqlSave(ctx context.Context) (_node *Coupon, err erro
 	}
 	if _u.mutation.ValidUntilCleared() {
 		_spec.ClearField(coupon.FieldValidUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.StoppedAt(); ok {
+		_spec.SetField(coupon.FieldStoppedAt, field.TypeTime, value)
+	}
+	if _u.mutation.StoppedAtCleared() {
+		_spec.ClearField(coupon.FieldStoppedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Version(); ok {
+		_spec.SetField(coupon.FieldVersion, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedVersion(); ok {
+		_spec.AddField(coupon.FieldVersion, field.TypeInt, value)
 	}
 	if _u.mutation.IssuesCleared() {
 		edge := &sqlgraph.EdgeSpec{

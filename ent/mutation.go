@@ -2985,6 +2985,9 @@ type CouponMutation struct {
 	addper_user_limit *int
 	valid_from        *time.Time
 	valid_until       *time.Time
+	stopped_at        *time.Time
+	version           *int
+	addversion        *int
 	created_at        *time.Time
 	clearedFields     map[string]struct{}
 	issues            map[string]struct{}
@@ -3437,6 +3440,111 @@ func (m *CouponMutation) ResetValidUntil() {
 	delete(m.clearedFields, coupon.FieldValidUntil)
 }
 
+// SetStoppedAt sets the "stopped_at" field.
+func (m *CouponMutation) SetStoppedAt(t time.Time) {
+	m.stopped_at = &t
+}
+
+// StoppedAt returns the value of the "stopped_at" field in the mutation.
+func (m *CouponMutation) StoppedAt() (r time.Time, exists bool) {
+	v := m.stopped_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStoppedAt returns the old "stopped_at" field's value of the Coupon entity.
+// If the Coupon object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CouponMutation) OldStoppedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStoppedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStoppedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStoppedAt: %w", err)
+	}
+	return oldValue.StoppedAt, nil
+}
+
+// ClearStoppedAt clears the value of the "stopped_at" field.
+func (m *CouponMutation) ClearStoppedAt() {
+	m.stopped_at = nil
+	m.clearedFields[coupon.FieldStoppedAt] = struct{}{}
+}
+
+// StoppedAtCleared returns if the "stopped_at" field was cleared in this mutation.
+func (m *CouponMutation) StoppedAtCleared() bool {
+	_, ok := m.clearedFields[coupon.FieldStoppedAt]
+	return ok
+}
+
+// ResetStoppedAt resets all changes to the "stopped_at" field.
+func (m *CouponMutation) ResetStoppedAt() {
+	m.stopped_at = nil
+	delete(m.clearedFields, coupon.FieldStoppedAt)
+}
+
+// SetVersion sets the "version" field.
+func (m *CouponMutation) SetVersion(i int) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *CouponMutation) Version() (r int, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Coupon entity.
+// If the Coupon object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *CouponMutation) OldVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *CouponMutation) AddVersion(i int) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *CouponMutation) AddedVersion() (r int, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *CouponMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (m *CouponMutation) SetCreatedAt(t time.Time) {
 	m.created_at = &t
@@ -3561,7 +3669,7 @@ func (m *CouponMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *CouponMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 10)
 	if m.name != nil {
 		fields = append(fields, coupon.FieldName)
 	}
@@ -3582,6 +3690,12 @@ func (m *CouponMutation) Fields() []string {
 	}
 	if m.valid_until != nil {
 		fields = append(fields, coupon.FieldValidUntil)
+	}
+	if m.stopped_at != nil {
+		fields = append(fields, coupon.FieldStoppedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, coupon.FieldVersion)
 	}
 	if m.created_at != nil {
 		fields = append(fields, coupon.FieldCreatedAt)
@@ -3608,6 +3722,10 @@ func (m *CouponMutation) Field(name string) (ent.Value, bool) {
 		return m.ValidFrom()
 	case coupon.FieldValidUntil:
 		return m.ValidUntil()
+	case coupon.FieldStoppedAt:
+		return m.StoppedAt()
+	case coupon.FieldVersion:
+		return m.Version()
 	case coupon.FieldCreatedAt:
 		return m.CreatedAt()
 	}
@@ -3633,6 +3751,10 @@ func (m *CouponMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldValidFrom(ctx)
 	case coupon.FieldValidUntil:
 		return m.OldValidUntil(ctx)
+	case coupon.FieldStoppedAt:
+		return m.OldStoppedAt(ctx)
+	case coupon.FieldVersion:
+		return m.OldVersion(ctx)
 	case coupon.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	}
@@ -3693,6 +3815,20 @@ func (m *CouponMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetValidUntil(v)
 		return nil
+	case coupon.FieldStoppedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStoppedAt(v)
+		return nil
+	case coupon.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
 	case coupon.FieldCreatedAt:
 		v, ok := value.(time.Time)
 		if !ok {
@@ -3717,6 +3853,9 @@ func (m *CouponMutation) AddedFields() []string {
 	if m.addper_user_limit != nil {
 		fields = append(fields, coupon.FieldPerUserLimit)
 	}
+	if m.addversion != nil {
+		fields = append(fields, coupon.FieldVersion)
+	}
 	return fields
 }
 
@@ -3731,6 +3870,8 @@ func (m *CouponMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedQuota()
 	case coupon.FieldPerUserLimit:
 		return m.AddedPerUserLimit()
+	case coupon.FieldVersion:
+		return m.AddedVersion()
 	}
 	return nil, false
 }
@@ -3761,6 +3902,13 @@ func (m *CouponMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddPerUserLimit(v)
 		return nil
+	case coupon.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
 	}
 	return fmt.Errorf("unknown Coupon numeric field %s", name)
 }
@@ -3774,6 +3922,9 @@ func (m *CouponMutation) ClearedFields() []string {
 	}
 	if m.FieldCleared(coupon.FieldValidUntil) {
 		fields = append(fields, coupon.FieldValidUntil)
+	}
+	if m.FieldCleared(coupon.FieldStoppedAt) {
+		fields = append(fields, coupon.FieldStoppedAt)
 	}
 	return fields
 }
@@ -3794,6 +3945,9 @@ func (m *CouponMutation) ClearField(name string) error {
 		return nil
 	case coupon.FieldValidUntil:
 		m.ClearValidUntil()
+		return nil
+	case coupon.FieldStoppedAt:
+		m.ClearStoppedAt()
 		return nil
 	}
 	return fmt.Errorf("unknown Coupon nullable field %s", name)
@@ -3823,6 +3977,12 @@ func (m *CouponMutation) ResetField(name string) error {
 		return nil
 	case coupon.FieldValidUntil:
 		m.ResetValidUntil()
+		return nil
+	case coupon.FieldStoppedAt:
+		m.ResetStoppedAt()
+		return nil
+	case coupon.FieldVersion:
+		m.ResetVersion()
 		return nil
 	case coupon.FieldCreatedAt:
 		m.ResetCreatedAt()

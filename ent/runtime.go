@@ -221,8 +221,12 @@ func init() {
 	couponDescPerUserLimit := couponFields[5].Descriptor()
 	// coupon.PerUserLimitValidator is a validator for the "per_user_limit" field. It is called by the builders before save.
 	coupon.PerUserLimitValidator = couponDescPerUserLimit.Validators[0].(func(int) error)
+	// couponDescVersion is the schema descriptor for version field.
+	couponDescVersion := couponFields[9].Descriptor()
+	// coupon.DefaultVersion holds the default value on creation for the version field.
+	coupon.DefaultVersion = couponDescVersion.Default.(int)
 	// couponDescCreatedAt is the schema descriptor for created_at field.
-	couponDescCreatedAt := couponFields[8].Descriptor()
+	couponDescCreatedAt := couponFields[10].Descriptor()
 	// coupon.DefaultCreatedAt holds the default value on creation for the created_at field.
 	coupon.DefaultCreatedAt = couponDescCreatedAt.Default.(func() time.Time)
 	// couponDescID is the schema descriptor for id field.

@@ -71,6 +71,9 @@ func TestOperationsByRole(t *testing.T) {
 		"pointsAdjust":     {administrator, pointsAdjust, object{"idempotencyKey": key(), "userId": "user_0", "delta": 1, "reason": ""}},
 		"accountAdjust":    {administrator, accountAdjust, object{"idempotencyKey": key(), "accountId": "acct_0", "deltaMinor": 1, "reason": ""}},
 		"adjustments":      {administrator, `{ adjustments { nodes { reason } } }`, nil},
+		"couponUpdate":     {administrator, couponUpdate, object{"id": "coup_0", "version": 1}},
+		"couponStop":       {administrator, couponStop, object{"id": "coup_0"}},
+		"couponResume":     {administrator, couponResume, object{"id": "coup_0"}},
 		"couponCreate":     {administrator, couponCreate, object{"name": "", "discountKind": "FIXED", "discountValue": 0, "quota": 0}},
 	}
 	schema := generated.NewExecutableSchema(generated.Config{}).Schema()

@@ -61,11 +61,28 @@ func (r *mutationResolver) CouponCreate(ctx context.Context, input model.CouponC
 		Quota: input.Quota, PerUserLimit: orDefault(input.PerUserLimit, 1), ValidFrom: input.ValidFrom,
 		ValidUntil: input.ValidUntil,
 	})
-	userErrors, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	return &model.CouponPayload{Coupon: toCoupon(row), UserErrors: userErrors}, nil
+	return r.couponPayload(ctx, row, err)
+}
+
+// CouponUpdate is the resolver for the couponUpdate field.
+func (r *mutationResolver) CouponUpdate(ctx context.Context, input model.CouponUpdateInput) (*model.CouponPayload, error) {
+	row, err := r.services.Coupons.Update(ctx, auth.Viewer(ctx), commerce.UpdateCoupon{
+		Key: orZero(input.IdempotencyKey), ID: input.ID, Version: input.Version, Name: input.Name,
+		ValidFrom: toBound(input.ValidFrom), ValidUntil: toBound(input.ValidUntil),
+	})
+	return r.couponPayload(ctx, row, err)
+}
+
+// CouponStop is the resolver for the couponStop field.
+func (r *mutationResolver) CouponStop(ctx context.Context, input model.CouponStopInput) (*model.CouponPayload, error) {
+	row, err := r.services.Coupons.Stop(ctx, auth.Viewer(ctx), commerce.StopCoupon{Key: orZero(input.IdempotencyKey), ID: input.ID})
+	return r.couponPayload(ctx, row, err)
+}
+
+// CouponResume is the resolver for the couponResume field.
+func (r *mutationResolver) CouponResume(ctx context.Context, input model.CouponResumeInput) (*model.CouponPayload, error) {
+	row, err := r.services.Coupons.Resume(ctx, auth.Viewer(ctx), commerce.StopCoupon{Key: orZero(input.IdempotencyKey), ID: input.ID})
+	return r.couponPayload(ctx, row, err)
 }
 
 // Coupon is the resolver for the coupon field.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/ent/order"
@@ -164,8 +166,22 @@ func toCoupon(c *ent.Coupon) *model.Coupon {
 	return &model.Coupon{
 		ID: c.ID, Name: c.Name, DiscountKind: model.DiscountKind(c.DiscountKind), DiscountValue: c.DiscountValue,
 		Quota: c.Quota, PerUserLimit: c.PerUserLimit, ValidFrom: c.ValidFrom, ValidUntil: c.ValidUntil,
-		CreatedAt: c.CreatedAt,
+		StoppedAt: c.StoppedAt, Version: c.Version, CreatedAt: c.CreatedAt,
 	}
+}
+
+// toBound tells null, which takes a bound away, from what is not given.
+func toBound(at graphql.Omittable[*time.Time]) commerce.NewBound {
+	return commerce.NewBound{Given: at.IsSet(), At: at.Value()}
+}
+
+// couponPayload answers a mutation of a coupon.
+func (r *Resolver) couponPayload(ctx context.Context, row *ent.Coupon, err error) (*model.CouponPayload, error) {
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.CouponPayload{Coupon: toCoupon(row), UserErrors: userErrors}, nil
 }
 
 // toCouponIssue needs a row whose coupon is loaded.

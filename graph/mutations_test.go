@@ -59,7 +59,11 @@ const (
 	productUnarchive = `mutation($input: ProductUnarchiveInput!) { productUnarchive(input: $input) {` + product + failures + `} }`
 	productsImport   = `mutation($input: ProductsImportInput!) { productsImport(input: $input) { results { sku productId outcome delta available` + failures + `}` + failures + `} }`
 	stockAdjust      = `mutation($input: StockAdjustInput!) { stockAdjust(input: $input) {` + product + meta + failures + `} }`
-	couponCreate     = `mutation($input: CouponCreateInput!) { couponCreate(input: $input) { coupon { id name discountKind discountValue quota issued perUserLimit validFrom validUntil }` + failures + `} }`
+	coupon           = ` coupon { id name discountKind discountValue quota issued perUserLimit validFrom validUntil stoppedAt version }`
+	couponCreate     = `mutation($input: CouponCreateInput!) { couponCreate(input: $input) {` + coupon + failures + `} }`
+	couponUpdate     = `mutation($input: CouponUpdateInput!) { couponUpdate(input: $input) {` + coupon + failures + `} }`
+	couponStop       = `mutation($input: CouponStopInput!) { couponStop(input: $input) {` + coupon + failures + `} }`
+	couponResume     = `mutation($input: CouponResumeInput!) { couponResume(input: $input) {` + coupon + failures + `} }`
 	pointsAdjust     = `mutation($input: PointsAdjustInput!) { pointsAdjust(input: $input) { wallet { id balance entries { nodes { kind delta } } }` + meta + failures + `} }`
 	accountAdjust    = `mutation($input: AccountAdjustInput!) { accountAdjust(input: $input) { account { id balance { amountMinor } }` + meta + failures + `} }`
 )
@@ -265,6 +269,43 @@ func TestCouponCreate(t *testing.T) {
 	})).want("couponCreate.coupon.perUserLimit", 1)
 }
 
+// TestCouponChange changes a coupon: what is not given stays, null takes a bound away, and nobody takes one that is stopped.
+func TestCouponChange(t *testing.T) {
+	a := newAPI(t, settings{})
+	id := a.ok(admin, couponCreate, vars(object{
+		"name": "Ten off", "discountKind": "PERCENT", "discountValue": "10", "quota": "3",
+		"validFrom": "2020-01-01T00:00:00Z", "validUntil": "2021-01-01T00:00:00Z",
+	})).text("couponCreate.coupon.id")
+	take := func() object { return vars(object{"idempotencyKey": key(), "couponId": id}) }
+	refused := func(input object) result {
+		t.Helper()
+		r := a.do(bob, issueCoupon, input)
+		r.want("issueCoupon.userErrors.0.code", "COUPON_NOT_VALID", "issueCoupon.userErrors.0.retryable", true)
+		return r
+	}
+	refused(take()) // it has ended
+
+	a.ok(admin, couponUpdate, vars(object{"id": id, "version": 1, "name": " Ten percent ", "validUntil": "2099-01-01T00:00:00Z"})).
+		want("couponUpdate.coupon.name", "Ten percent", "couponUpdate.coupon.validFrom", "2020-01-01T00:00:00Z",
+			"couponUpdate.coupon.validUntil", "2099-01-01T00:00:00Z", "couponUpdate.coupon.version", 2)
+	a.ok(admin, couponUpdate, vars(object{"id": id, "version": 2, "validFrom": nil})).
+		want("couponUpdate.coupon.validFrom", nil, "couponUpdate.coupon.validUntil", "2099-01-01T00:00:00Z", "couponUpdate.coupon.name", "Ten percent")
+	a.do(admin, couponUpdate, vars(object{"id": id, "version": 2, "name": "Late"})).
+		want("couponUpdate.coupon", nil, "couponUpdate.userErrors.0.code", "VERSION_CONFLICT", "couponUpdate.userErrors.0.currentVersion", 3)
+	a.do(admin, couponUpdate, vars(object{"id": id, "version": 3, "validFrom": "2099-01-01T00:00:00Z"})). // its end is not given
+														want("couponUpdate.coupon", nil, "couponUpdate.userErrors.0.code", "INVALID_INPUT")
+	a.ok(nobody, `query($id: ID!) { coupon(id: $id) { version name } }`, object{"id": id}).want("coupon.version", 3, "coupon.name", "Ten percent")
+	taken := take()
+	a.ok(bob, issueCoupon, taken)
+
+	stopped := a.ok(admin, couponStop, vars(object{"id": id})).text("couponStop.coupon.stoppedAt")
+	a.ok(admin, couponStop, vars(object{"id": id})).want("couponStop.coupon.stoppedAt", stopped, "couponStop.coupon.version", 4)
+	refused(take()).want("issueCoupon.userErrors.0.message", "this coupon was stopped")
+	a.ok(bob, issueCoupon, taken).want("issueCoupon.meta.replayed", true) // it was his before
+	a.ok(admin, couponResume, vars(object{"id": id})).want("couponResume.coupon.stoppedAt", nil, "couponResume.coupon.version", 5)
+	a.ok(alice, issueCoupon, take())
+}
+
 // TestProductsImport imports the same twice, then something else, and looks without changing anything.
 func TestProductsImport(t *testing.T) {
 	a := newAPI(t, settings{})
@@ -354,6 +395,9 @@ func TestOptionalKeys(t *testing.T) {
 		"productUpdate":    {productUpdate, "product", object{"id": "prod_1", "version": 1, "name": "Keyed"}, false},
 		"productUnarchive": {productUnarchive, "product", object{"id": "prod_2"}, false},
 		"productArchive":   {productArchive, "product", object{"id": "prod_2"}, false},
+		"couponUpdate":     {couponUpdate, "coupon", object{"id": "coup_half", "version": 1, "name": "Keyed"}, false},
+		"couponStop":       {couponStop, "coupon", object{"id": "coup_welcome"}, false},
+		"couponResume":     {couponResume, "coupon", object{"id": "coup_welcome"}, false},
 		"couponCreate": {couponCreate, "coupon", object{
 			"name": "Keyed", "discountKind": "FIXED", "discountValue": "1", "quota": "1",
 		}, true},
@@ -369,7 +413,7 @@ func TestOptionalKeys(t *testing.T) {
 					continue
 				}
 				other := maps.Clone(m.input)
-				other[field] = "prod_3"
+				other[field] = strings.TrimRight(fmt.Sprint(m.input["id"]), "0123456789abcdefghijklmnopqrstuvwxyz") + "3" // another of its kind
 				a.do(admin, m.query, vars(other)).want(name+"."+m.object, nil,
 					name+".userErrors.0.code", "IDEMPOTENCY_MISMATCH", name+".userErrors.0.field", []any{"input", "idempotencyKey"})
 			}
@@ -496,6 +540,11 @@ func TestUserErrors(t *testing.T) {
 		{"adjust below zero", admin, stockAdjust, object{"idempotencyKey": key(), "productId": "prod_7", "delta": "-11"}, "OutOfStockError OUT_OF_STOCK input.delta"},
 		{"101 percent", admin, couponCreate, newCoupon(object{"discountValue": "101"}), "InputError INVALID_INPUT input.discountValue"},
 		{"no quota", admin, couponCreate, newCoupon(object{"quota": "0"}), "InputError INVALID_INPUT input.quota"},
+		{"old version of a coupon", admin, couponUpdate, object{"id": "coup_half", "version": 0, "name": "Y"}, "VersionConflictError VERSION_CONFLICT input.version"},
+		{"update of no coupon", admin, couponUpdate, object{"id": "coup_0", "version": 1}, "InputError NOT_FOUND input.id"},
+		{"coupon without a name", admin, couponUpdate, object{"id": "coup_half", "version": 1, "name": " "}, "InputError INVALID_INPUT input.name"},
+		{"stop nothing", admin, couponStop, object{"id": "coup_0"}, "InputError NOT_FOUND input.id"},
+		{"resume nothing", admin, couponResume, object{"id": "coup_0"}, "InputError NOT_FOUND input.id"},
 		{"ends before it begins", admin, couponCreate, newCoupon(object{"validFrom": "2031-01-01T00:00:00Z", "validUntil": "2030-01-01T00:00:00Z"}), "InputError INVALID_INPUT input.validUntil"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -29,6 +29,10 @@ const (
 	FieldValidFrom = "valid_from"
 	// FieldValidUntil holds the string denoting the valid_until field in the database.
 	FieldValidUntil = "valid_until"
+	// FieldStoppedAt holds the string denoting the stopped_at field in the database.
+	FieldStoppedAt = "stopped_at"
+	// FieldVersion holds the string denoting the version field in the database.
+	FieldVersion = "version"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// EdgeIssues holds the string denoting the issues edge name in mutations.
@@ -54,6 +58,8 @@ var Columns = []string{
 	FieldPerUserLimit,
 	FieldValidFrom,
 	FieldValidUntil,
+	FieldStoppedAt,
+	FieldVersion,
 	FieldCreatedAt,
 }
 
@@ -76,6 +82,8 @@ var (
 	QuotaValidator func(int64) error
 	// PerUserLimitValidator is a validator for the "per_user_limit" field. It is called by the builders before save.
 	PerUserLimitValidator func(int) error
+	// DefaultVersion holds the default value on creation for the "version" field.
+	DefaultVersion int
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
@@ -146,6 +154,16 @@ func ByValidFrom(opts ...sql.OrderTermOption) OrderOption {
 // ByValidUntil orders the results by the valid_until field.
 func ByValidUntil(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldValidUntil, opts...).ToFunc()
+}
+
+// ByStoppedAt orders the results by the stopped_at field.
+func ByStoppedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldStoppedAt, opts...).ToFunc()
+}
+
+// ByVersion orders the results by the version field.
+func ByVersion(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVersion, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -85,6 +85,8 @@ func (Coupon) Fields() []ent.Field {
 		field.Int("per_user_limit").Positive().Immutable(),
 		optionalTimestamp("valid_from"),
 		optionalTimestamp("valid_until"),
+		optionalTimestamp("stopped_at"),
+		field.Int("version").Default(1).Comment("Counts updates; couponUpdate compares it."),
 		fixedTimestamp("created_at"),
 	}
 }

@@ -145,8 +145,10 @@ type ComplexityRoot struct {
 		Name          func(childComplexity int) int
 		PerUserLimit  func(childComplexity int) int
 		Quota         func(childComplexity int) int
+		StoppedAt     func(childComplexity int) int
 		ValidFrom     func(childComplexity int) int
 		ValidUntil    func(childComplexity int) int
+		Version       func(childComplexity int) int
 	}
 
 	CouponConnection struct {
@@ -380,6 +382,9 @@ type ComplexityRoot struct {
 		CancelOrder      func(childComplexity int, input model.CancelOrderInput) int
 		ChargePoints     func(childComplexity int, input model.ChargePointsInput) int
 		CouponCreate     func(childComplexity int, input model.CouponCreateInput) int
+		CouponResume     func(childComplexity int, input model.CouponResumeInput) int
+		CouponStop       func(childComplexity int, input model.CouponStopInput) int
+		CouponUpdate     func(childComplexity int, input model.CouponUpdateInput) int
 		IssueCoupon      func(childComplexity int, input model.IssueCouponInput) int
 		OrderFulfil      func(childComplexity int, input model.OrderFulfilInput) int
 		PayOrder         func(childComplexity int, input model.PayOrderInput) int
@@ -1200,6 +1205,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Coupon.Quota(childComplexity), true
+	case "Coupon.stoppedAt":
+		if e.ComplexityRoot.Coupon.StoppedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Coupon.StoppedAt(childComplexity), true
 	case "Coupon.validFrom":
 		if e.ComplexityRoot.Coupon.ValidFrom == nil {
 			break
@@ -1212,6 +1223,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Coupon.ValidUntil(childComplexity), true
+	case "Coupon.version":
+		if e.ComplexityRoot.Coupon.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Coupon.Version(childComplexity), true
 
 	case "CouponConnection.edges":
 		if e.ComplexityRoot.CouponConnection.Edges == nil {
@@ -2157,6 +2174,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CouponCreate(childComplexity, args["input"].(model.CouponCreateInput)), true
+	case "Mutation.couponResume":
+		if e.ComplexityRoot.Mutation.CouponResume == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_couponResume_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CouponResume(childComplexity, args["input"].(model.CouponResumeInput)), true
+	case "Mutation.couponStop":
+		if e.ComplexityRoot.Mutation.CouponStop == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_couponStop_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CouponStop(childComplexity, args["input"].(model.CouponStopInput)), true
+	case "Mutation.couponUpdate":
+		if e.ComplexityRoot.Mutation.CouponUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_couponUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CouponUpdate(childComplexity, args["input"].(model.CouponUpdateInput)), true
 	case "Mutation.issueCoupon":
 		if e.ComplexityRoot.Mutation.IssueCoupon == nil {
 			break
@@ -4213,6 +4263,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCancelOrderInput,
 		ec.unmarshalInputChargePointsInput,
 		ec.unmarshalInputCouponCreateInput,
+		ec.unmarshalInputCouponResumeInput,
+		ec.unmarshalInputCouponStopInput,
+		ec.unmarshalInputCouponUpdateInput,
 		ec.unmarshalInputCustomerFilter,
 		ec.unmarshalInputDateTimeRangeFilter,
 		ec.unmarshalInputEntryFilter,
@@ -4925,6 +4978,24 @@ extend type Mutation {
     "The coupon."
     input: CouponCreateInput!
   ): CouponPayload @auth(role: ADMIN)
+
+  "Change a coupon, unless somebody else has changed it since the given version."
+  couponUpdate(
+    "What to change."
+    input: CouponUpdateInput!
+  ): CouponPayload @auth(role: ADMIN)
+
+  "Stop a coupon: nobody can take or spend one until it is resumed, those who have taken one before included."
+  couponStop(
+    "Which coupon to stop."
+    input: CouponStopInput!
+  ): CouponPayload @auth(role: ADMIN)
+
+  "Let customers take and spend a coupon again that was stopped."
+  couponResume(
+    "Which coupon to resume."
+    input: CouponResumeInput!
+  ): CouponPayload @auth(role: ADMIN)
 }
 
 "A discount of which there is a limited number."
@@ -4947,6 +5018,10 @@ type Coupon implements Node {
   validFrom: DateTime
   "Until when it can be taken and spent, null for always."
   validUntil: DateTime
+  "When it was stopped, null where it was not. One that is stopped can be neither taken nor spent."
+  stoppedAt: DateTime
+  "Counts updates; couponUpdate compares it."
+  version: Int!
   "When it was created."
   createdAt: DateTime!
 }
@@ -5051,6 +5126,38 @@ input CouponCreateInput {
   validUntil: DateTime
 }
 
+"What to change about a coupon. What is not given stays. The discount, the quota and the limit are fixed: customers have taken it for what it is."
+input CouponUpdateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is a VersionConflictError."
+  idempotencyKey: UUID
+  "The coupon."
+  id: ID! @id(prefix: "coup_")
+  "The version that the change starts from; another one is a VersionConflictError."
+  version: Int!
+  "The new name, at most 200 characters."
+  name: String
+  "From when it can be taken and spent; null for always."
+  validFrom: DateTime
+  "Until when it can be taken and spent; null for always."
+  validUntil: DateTime
+}
+
+"A coupon to stop."
+input CouponStopInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either."
+  idempotencyKey: UUID
+  "The coupon."
+  id: ID! @id(prefix: "coup_")
+}
+
+"A coupon to resume."
+input CouponResumeInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either."
+  idempotencyKey: UUID
+  "The coupon."
+  id: ID! @id(prefix: "coup_")
+}
+
 "What became of a coupon that was to be taken."
 type IssueCouponPayload {
   "The coupon in the caller's hand, null where it was refused."
@@ -5063,7 +5170,7 @@ type IssueCouponPayload {
   userErrors: [UserError!]!
 }
 
-"What became of a coupon that was to be offered."
+"What became of a coupon that was to be offered, changed, stopped or resumed."
 type CouponPayload {
   "The coupon, null where it was refused."
   coupon: Coupon
@@ -7037,6 +7144,10 @@ func (ec *executionContext) childFields_Coupon(ctx context.Context, field graphq
 		return ec.fieldContext_Coupon_validFrom(ctx, field)
 	case "validUntil":
 		return ec.fieldContext_Coupon_validUntil(ctx, field)
+	case "stoppedAt":
+		return ec.fieldContext_Coupon_stoppedAt(ctx, field)
+	case "version":
+		return ec.fieldContext_Coupon_version(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Coupon_createdAt(ctx, field)
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
@@ -238,6 +239,10 @@ type Coupon struct {
 	ValidFrom *time.Time `json:"validFrom,omitempty"`
 	// Until when it can be taken and spent, null for always.
 	ValidUntil *time.Time `json:"validUntil,omitempty"`
+	// When it was stopped, null where it was not. One that is stopped can be neither taken nor spent.
+	StoppedAt *time.Time `json:"stoppedAt,omitempty"`
+	// Counts updates; couponUpdate compares it.
+	Version int `json:"version"`
 	// When it was created.
 	CreatedAt time.Time `json:"createdAt"`
 }
@@ -338,12 +343,44 @@ type CouponIssueEdge struct {
 	Node *CouponIssue `json:"node"`
 }
 
-// What became of a coupon that was to be offered.
+// What became of a coupon that was to be offered, changed, stopped or resumed.
 type CouponPayload struct {
 	// The coupon, null where it was refused.
 	Coupon *Coupon `json:"coupon,omitempty"`
 	// Why the shop refused; empty on success.
 	UserErrors []UserError `json:"userErrors"`
+}
+
+// A coupon to resume.
+type CouponResumeInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The coupon.
+	ID string `json:"id"`
+}
+
+// A coupon to stop.
+type CouponStopInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The coupon.
+	ID string `json:"id"`
+}
+
+// What to change about a coupon. What is not given stays. The discount, the quota and the limit are fixed: customers have taken it for what it is.
+type CouponUpdateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is a VersionConflictError.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The coupon.
+	ID string `json:"id"`
+	// The version that the change starts from; another one is a VersionConflictError.
+	Version int `json:"version"`
+	// The new name, at most 200 characters.
+	Name *string `json:"name,omitempty"`
+	// From when it can be taken and spent; null for always.
+	ValidFrom graphql.Omittable[*time.Time] `json:"validFrom,omitempty"`
+	// Until when it can be taken and spent; null for always.
+	ValidUntil graphql.Omittable[*time.Time] `json:"validUntil,omitempty"`
 }
 
 // Somebody who buys.
