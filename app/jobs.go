@@ -2,12 +2,13 @@ package app
 
 import (
 	"context"
+	"sync"
 
 	"holdfast/schedulers"
 )
 
 // StartJobs runs the jobs until the shop is closed: reconciliation, expiry, retention, the search index. They are
-// also run when Redis is back after an outage.
+// also run when Redis is back after an outage. Until then, too, this instance keeps up with the search documents.
 func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 	runner, err := schedulers.New(schedulers.Deps{
 		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Orders: s.Services.Orders, Attempts: s.Services.Attempts, Refunds: s.Services.Refunds, Drifts: s.Services.Drifts, Catalog: s.Services.Catalog,
@@ -23,6 +24,19 @@ func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 		return runner.Stop(stopping)
 	})
 	runner.Start()
+	s.followSearchDocuments(ctx)
 	s.Providers.OnReconnect(redisIsBack(runner, s.log))
 	return runner, nil
+}
+
+// followSearchDocuments has this instance read search documents before they are searched.
+func (s *Shop) followSearchDocuments(ctx context.Context) {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var following sync.WaitGroup
+	following.Go(func() { s.Services.Catalog.FollowSearchDocuments(ctx) })
+	s.closers.add("search documents", func() error {
+		stop()
+		following.Wait()
+		return nil
+	})
 }

@@ -36,8 +36,8 @@ const maxAdjustReason = 200
 // Catalog is the products and their stock.
 type Catalog struct {
 	*core
-	reads      singleflight.Group
-	searchStep int
+	reads     singleflight.Group
+	documents *searchDocuments
 }
 
 // CreateProduct describes a new product.
@@ -70,10 +70,10 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 		if err != nil {
 			return err
 		}
-		if err := s.index(ctx, tx, row); err != nil {
+		if err := s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{lockprovider.StockKey(row.ID): unbounded(in.Stock)}); err != nil {
 			return err
 		}
-		return s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{lockprovider.StockKey(row.ID): unbounded(in.Stock)})
+		return s.index(ctx, tx, row)
 	})
 	switch {
 	case repeat:
@@ -469,7 +469,7 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	if words != nil {
 		list.Count = counting(func(ctx context.Context, limit int) (int, error) {
 			whole := span{listing: asked.listing, size: limit - 1} // of which one more is read
-			ids, err := s.searching(words, q, whole).page(ctx)
+			ids, err := s.searchIDs(ctx, words, q, whole)
 			return len(ids), err
 		})
 	}
@@ -525,7 +525,7 @@ func inStock(database, column string, available bool) string {
 	return condition
 }
 
-// productSorting is an order of a list of products. Search documents have columns of the same names.
+// productSorting is an order of a list of products.
 type productSorting struct {
 	by         sortKey
 	column     string

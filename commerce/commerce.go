@@ -104,7 +104,7 @@ func New(d Deps) *Services {
 	}
 	c := &core{Deps: d}
 	customers := newCustomers(c)
-	catalog := &Catalog{core: c, searchStep: searchStep}
+	catalog := &Catalog{core: c, documents: newSearchDocuments()}
 	points := &Points{core: c, customers: customers}
 	orders := &Orders{core: c, catalog: catalog, customers: customers, served: make(chan string, maxServed)}
 	return &Services{

@@ -7,6 +7,7 @@ import (
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 
+	"holdfast/commerce/searchindex"
 	"holdfast/ent/entry"
 	"holdfast/ent/order"
 	"holdfast/ent/product"
@@ -14,9 +15,8 @@ import (
 	"holdfast/payments"
 )
 
-// StepSearch sets how many postings or documents are few in the first step of a search, so that a search of a few products takes
-// several steps.
-func (s *Catalog) StepSearch(few int) { s.searchStep = few }
+// ForgetSearchDocuments has the next search read all search documents, as the first one does.
+func (s *Catalog) ForgetSearchDocuments() { s.documents.index.Store(searchindex.New()) }
 
 // Told moves a payment attempt as a message of the gateway does.
 func (s *Attempts) Told(ctx context.Context, id string, answer payments.Answer) error {

@@ -1,10 +1,8 @@
 package commerce
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -17,21 +15,11 @@ import (
 	"holdfast/ent/searchdocument"
 )
 
-// The table of postings: a row says that a search document has a word. It is the index of the search. It has no type in package
-// ent, whose tables all have an ID.
-const (
-	postingsTable   = "search_postings"
-	postingWord     = "word"
-	postingDocument = "document_id"
-)
-
-// maxPostings bounds the rows of one INSERT. SQLite takes 32,766 parameters, two of which are a row.
-const maxPostings = 5000
-
-// index makes the search documents and postings of products that a transaction has written or locked: each is found by what it is
-// now. A product that has not changed since costs one read.
+// index makes the search documents of products that a transaction has written or locked: each is found by what it is now. A product that
+// has not changed since costs one read.
 //
-// Whoever calls index has the row of the product locked. So no two transactions index one product at a time.
+// Whoever calls index has the row of the product locked. So no two transactions index one product at a time. It is the last thing that
+// a transaction does: until its end, no other one can write search documents.
 func (s *Catalog) index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) error {
 	ids := make([]string, len(rows))
 	for i, row := range rows {
@@ -45,65 +33,53 @@ func (s *Catalog) index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 	for _, document := range found {
 		documents[document.ProductID] = document
 	}
-	var (
-		missing []*ent.SearchDocumentCreate
-		added   []posting
-		fresh   = map[string][]string{} // the words of missing, by product
-	)
-	for _, row := range rows {
-		words := textsearch.Words(row.Name + "\n" + row.Sku)
+	stale := slices.DeleteFunc(slices.Clone(rows), func(row *ent.Product) bool {
 		document := documents[row.ID]
-		switch {
-		case document == nil:
-			fresh[row.ID] = words
+		return document != nil && document.Version == row.Version
+	})
+	if len(stale) == 0 {
+		return nil
+	}
+	words := make([]string, len(stale))
+	for i, row := range stale {
+		words[i] = joinWords(textsearch.Words(row.Name + "\n" + row.Sku))
+	}
+	revision, err := s.nextRevision(ctx, tx)
+	if err != nil {
+		return err
+	}
+	var missing []*ent.SearchDocumentCreate
+	for i, row := range stale {
+		document := documents[row.ID]
+		if document == nil {
 			missing = append(missing, tx.SearchDocument.Create().SetProductID(row.ID).SetName(row.Name).SetPriceMinor(row.PriceMinor).
-				SetCreatedAt(row.CreatedAt).SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(joinWords(words)))
-		case document.Version != row.Version:
-			gained, err := s.indexAgain(ctx, tx, document, row, words)
-			if err != nil {
-				return err
-			}
-			added = append(added, gained...)
+				SetCreatedAt(row.CreatedAt).SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]).SetRevision(revision))
+			continue
+		}
+		if err := tx.SearchDocument.UpdateOne(document).SetName(row.Name).SetPriceMinor(row.PriceMinor).
+			SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]).SetRevision(revision).Exec(ctx); err != nil {
+			return fmt.Errorf("update a search document: %w", err)
 		}
 	}
 	if len(missing) > 0 {
 		if err := tx.SearchDocument.CreateBulk(missing...).Exec(ctx); err != nil {
 			return fmt.Errorf("create search documents: %w", err)
 		}
-		// Their numbers are read: where MySQL counts by more than one, as servers of a group do, ent takes them for consecutive.
-		created, err := tx.SearchDocument.Query().Where(searchdocument.ProductIDIn(slices.Collect(maps.Keys(fresh))...)).
-			Select(searchdocument.FieldID, searchdocument.FieldProductID).All(ctx)
-		if err != nil {
-			return fmt.Errorf("read search documents: %w", err)
-		}
-		for _, document := range created {
-			added = append(added, postingsOf(document.ID, fresh[document.ProductID])...)
-		}
 	}
-	return s.addPostings(ctx, tx, added)
+	return nil
 }
 
-// indexAgain brings a search document in line with its product, takes away the postings that it has lost, and returns those that
-// it has gained.
-func (s *Catalog) indexAgain(
-	ctx context.Context, tx *ent.Tx, document *ent.SearchDocument, row *ent.Product, words []string,
-) ([]posting, error) {
-	before := strings.Fields(document.Words)
-	if err := tx.SearchDocument.UpdateOne(document).SetName(row.Name).SetPriceMinor(row.PriceMinor).
-		SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(joinWords(words)).Exec(ctx); err != nil {
-		return nil, fmt.Errorf("update a search document: %w", err)
+// nextRevision returns the revision of the search documents that a transaction writes. No other transaction gets one until this one has
+// ended.
+func (s *Catalog) nextRevision(ctx context.Context, tx *ent.Tx) (int64, error) {
+	if err := tx.SearchRevision.UpdateOneID(revisionID).AddRevision(1).Exec(ctx); err != nil {
+		return 0, fmt.Errorf("lock the search revision: %w", err)
 	}
-	lost := slices.DeleteFunc(slices.Clone(before), func(word string) bool { return slices.Contains(words, word) })
-	if len(lost) > 0 {
-		build := entsql.Dialect(s.Ledger.Dialect())
-		query, args := build.Delete(postingsTable).Where(entsql.And(
-			entsql.In(postingWord, anys(lost)...), entsql.EQ(postingDocument, document.ID))).Query()
-		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
-			return nil, fmt.Errorf("delete postings: %w", err)
-		}
+	row, err := tx.SearchRevision.Get(ctx, revisionID)
+	if err != nil {
+		return 0, fmt.Errorf("read the search revision: %w", err)
 	}
-	gained := slices.DeleteFunc(slices.Clone(words), func(word string) bool { return slices.Contains(before, word) })
-	return postingsOf(document.ID, gained), nil
+	return row.Revision, nil
 }
 
 // joinWords is the column words of a search document.
@@ -114,46 +90,6 @@ func joinWords(words []string) string {
 		text.WriteString(word)
 	}
 	return text.String()
-}
-
-// posting says that a document has a word.
-type posting struct {
-	word     string
-	document int64
-}
-
-func postingsOf(document int64, words []string) []posting {
-	postings := make([]posting, len(words))
-	for i, word := range words {
-		postings[i] = posting{word, document}
-	}
-	return postings
-}
-
-// addPostings inserts postings in the order of their key.
-func (s *Catalog) addPostings(ctx context.Context, tx *ent.Tx, postings []posting) error {
-	slices.SortFunc(postings, func(a, b posting) int {
-		return cmp.Or(strings.Compare(a.word, b.word), cmp.Compare(a.document, b.document))
-	})
-	for some := range slices.Chunk(postings, maxPostings) {
-		insert := entsql.Dialect(s.Ledger.Dialect()).Insert(postingsTable).Columns(postingWord, postingDocument)
-		for _, p := range some {
-			insert.Values(p.word, p.document)
-		}
-		query, args := insert.Query()
-		if _, err := tx.ExecContext(ctx, query, args...); err != nil {
-			return fmt.Errorf("insert postings: %w", err)
-		}
-	}
-	return nil
-}
-
-func anys[T any](values []T) []any {
-	list := make([]any, len(values))
-	for i, value := range values {
-		list[i] = value
-	}
-	return list
 }
 
 // IndexProducts makes the search documents of up to limit products after an ID that lack theirs: products from before there was a

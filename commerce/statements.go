@@ -215,3 +215,11 @@ func (c *core) entryIDs(ctx context.Context, parts []journalPart) ([][]int64, er
 	}
 	return ids, rows.Err()
 }
+
+func anys[T any](values []T) []any {
+	list := make([]any, len(values))
+	for i, value := range values {
+		list[i] = value
+	}
+	return list
+}

@@ -35,6 +35,7 @@ import (
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schedulerrun"
 	"holdfast/ent/searchdocument"
+	"holdfast/ent/searchrevision"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -104,6 +105,8 @@ type Client struct {
 	SchedulerRun *SchedulerRunClient
 	// SearchDocument is the client for interacting with the SearchDocument builders.
 	SearchDocument *SearchDocumentClient
+	// SearchRevision is the client for interacting with the SearchRevision builders.
+	SearchRevision *SearchRevisionClient
 	// StockAlert is the client for interacting with the StockAlert builders.
 	StockAlert *StockAlertClient
 	// Transfer is the client for interacting with the Transfer builders.
@@ -148,6 +151,7 @@ func (c *Client) init() {
 	c.SchedulerJob = NewSchedulerJobClient(c.config)
 	c.SchedulerRun = NewSchedulerRunClient(c.config)
 	c.SearchDocument = NewSearchDocumentClient(c.config)
+	c.SearchRevision = NewSearchRevisionClient(c.config)
 	c.StockAlert = NewStockAlertClient(c.config)
 	c.Transfer = NewTransferClient(c.config)
 	c.User = NewUserClient(c.config)
@@ -270,6 +274,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		SchedulerJob:          NewSchedulerJobClient(cfg),
 		SchedulerRun:          NewSchedulerRunClient(cfg),
 		SearchDocument:        NewSearchDocumentClient(cfg),
+		SearchRevision:        NewSearchRevisionClient(cfg),
 		StockAlert:            NewStockAlertClient(cfg),
 		Transfer:              NewTransferClient(cfg),
 		User:                  NewUserClient(cfg),
@@ -319,6 +324,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		SchedulerJob:          NewSchedulerJobClient(cfg),
 		SchedulerRun:          NewSchedulerRunClient(cfg),
 		SearchDocument:        NewSearchDocumentClient(cfg),
+		SearchRevision:        NewSearchRevisionClient(cfg),
 		StockAlert:            NewStockAlertClient(cfg),
 		Transfer:              NewTransferClient(cfg),
 		User:                  NewUserClient(cfg),
@@ -357,7 +363,7 @@ func (c *Client) Use(hooks ...Hook) {
 		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
 		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
 		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
-		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Use(hooks...)
 	}
@@ -372,7 +378,7 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
 		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
 		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
-		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -433,6 +439,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.SchedulerRun.mutate(ctx, m)
 	case *SearchDocumentMutation:
 		return c.SearchDocument.mutate(ctx, m)
+	case *SearchRevisionMutation:
+		return c.SearchRevision.mutate(ctx, m)
 	case *StockAlertMutation:
 		return c.StockAlert.mutate(ctx, m)
 	case *TransferMutation:
@@ -4240,6 +4248,139 @@ func (c *SearchDocumentClient) mutate(ctx context.Context, m *SearchDocumentMuta
 	}
 }
 
+// SearchRevisionClient is a client for the SearchRevision schema.
+type SearchRevisionClient struct {
+	config
+}
+
+// NewSearchRevisionClient returns a client for the SearchRevision from the given config.
+func NewSearchRevisionClient(c config) *SearchRevisionClient {
+	return &SearchRevisionClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `searchrevision.Hooks(f(g(h())))`.
+func (c *SearchRevisionClient) Use(hooks ...Hook) {
+	c.hooks.SearchRevision = append(c.hooks.SearchRevision, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `searchrevision.Intercept(f(g(h())))`.
+func (c *SearchRevisionClient) Intercept(interceptors ...Interceptor) {
+	c.inters.SearchRevision = append(c.inters.SearchRevision, interceptors...)
+}
+
+// Create returns a builder for creating a SearchRevision entity.
+func (c *SearchRevisionClient) Create() *SearchRevisionCreate {
+	mutation := newSearchRevisionMutation(c.config, OpCreate)
+	return &SearchRevisionCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of SearchRevision entities.
+func (c *SearchRevisionClient) CreateBulk(builders ...*SearchRevisionCreate) *SearchRevisionCreateBulk {
+	return &SearchRevisionCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *SearchRevisionClient) MapCreateBulk(slice any, setFunc func(*SearchRevisionCreate, int)) *SearchRevisionCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &SearchRevisionCreateBulk{err: fmt.Errorf("calling to SearchRevisionClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*SearchRevisionCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &SearchRevisionCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for SearchRevision.
+func (c *SearchRevisionClient) Update() *SearchRevisionUpdate {
+	mutation := newSearchRevisionMutation(c.config, OpUpdate)
+	return &SearchRevisionUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *SearchRevisionClient) UpdateOne(_m *SearchRevision) *SearchRevisionUpdateOne {
+	mutation := newSearchRevisionMutation(c.config, OpUpdateOne, withSearchRevision(_m))
+	return &SearchRevisionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *SearchRevisionClient) UpdateOneID(id int64) *SearchRevisionUpdateOne {
+	mutation := newSearchRevisionMutation(c.config, OpUpdateOne, withSearchRevisionID(id))
+	return &SearchRevisionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for SearchRevision.
+func (c *SearchRevisionClient) Delete() *SearchRevisionDelete {
+	mutation := newSearchRevisionMutation(c.config, OpDelete)
+	return &SearchRevisionDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *SearchRevisionClient) DeleteOne(_m *SearchRevision) *SearchRevisionDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *SearchRevisionClient) DeleteOneID(id int64) *SearchRevisionDeleteOne {
+	builder := c.Delete().Where(searchrevision.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &SearchRevisionDeleteOne{builder}
+}
+
+// Query returns a query builder for SearchRevision.
+func (c *SearchRevisionClient) Query() *SearchRevisionQuery {
+	return &SearchRevisionQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeSearchRevision},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a SearchRevision entity by its id.
+func (c *SearchRevisionClient) Get(ctx context.Context, id int64) (*SearchRevision, error) {
+	return c.Query().Where(searchrevision.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *SearchRevisionClient) GetX(ctx context.Context, id int64) *SearchRevision {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *SearchRevisionClient) Hooks() []Hook {
+	return c.hooks.SearchRevision
+}
+
+// Interceptors returns the client interceptors.
+func (c *SearchRevisionClient) Interceptors() []Interceptor {
+	return c.inters.SearchRevision
+}
+
+func (c *SearchRevisionClient) mutate(ctx context.Context, m *SearchRevisionMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&SearchRevisionCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&SearchRevisionUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&SearchRevisionUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&SearchRevisionDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown SearchRevision mutation op: %q", m.Op())
+	}
+}
+
 // StockAlertClient is a client for the StockAlert schema.
 type StockAlertClient struct {
 	config
@@ -4827,14 +4968,16 @@ type (
 		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
 		Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent,
 		Product, Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun,
-		SearchDocument, StockAlert, Transfer, User, WebhookEvent []ent.Hook
+		SearchDocument, SearchRevision, StockAlert, Transfer, User,
+		WebhookEvent []ent.Hook
 	}
 	inters struct {
 		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
 		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
 		Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent,
 		Product, Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun,
-		SearchDocument, StockAlert, Transfer, User, WebhookEvent []ent.Interceptor
+		SearchDocument, SearchRevision, StockAlert, Transfer, User,
+		WebhookEvent []ent.Interceptor
 	}
 )
 

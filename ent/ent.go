@@ -32,6 +32,7 @@ import (
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schedulerrun"
 	"holdfast/ent/searchdocument"
+	"holdfast/ent/searchrevision"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -128,6 +129,7 @@ func checkColumn(t, c string) error {
 			schedulerjob.Table:          schedulerjob.ValidColumn,
 			schedulerrun.Table:          schedulerrun.ValidColumn,
 			searchdocument.Table:        searchdocument.ValidColumn,
+			searchrevision.Table:        searchrevision.ValidColumn,
 			stockalert.Table:            stockalert.ValidColumn,
 			transfer.Table:              transfer.ValidColumn,
 			user.Table:                  user.ValidColumn,

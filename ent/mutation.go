@@ -33,6 +33,7 @@ import (
 	"holdfast/ent/schedulerjob"
 	"holdfast/ent/schedulerrun"
 	"holdfast/ent/searchdocument"
+	"holdfast/ent/searchrevision"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -80,6 +81,7 @@ const (
 	TypeSchedulerJob          = "SchedulerJob"
 	TypeSchedulerRun          = "SchedulerRun"
 	TypeSearchDocument        = "SearchDocument"
+	TypeSearchRevision        = "SearchRevision"
 	TypeStockAlert            = "StockAlert"
 	TypeTransfer              = "Transfer"
 	TypeUser                  = "User"
@@ -21794,6 +21796,8 @@ type SearchDocumentMutation struct {
 	version        *int
 	addversion     *int
 	words          *string
+	revision       *int64
+	addrevision    *int64
 	clearedFields  map[string]struct{}
 	done           bool
 	oldValue       func(context.Context) (*SearchDocument, error)
@@ -22196,6 +22200,62 @@ func (m *SearchDocumentMutation) ResetWords() {
 	m.words = nil
 }
 
+// SetRevision sets the "revision" field.
+func (m *SearchDocumentMutation) SetRevision(i int64) {
+	m.revision = &i
+	m.addrevision = nil
+}
+
+// Revision returns the value of the "revision" field in the mutation.
+func (m *SearchDocumentMutation) Revision() (r int64, exists bool) {
+	v := m.revision
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevision returns the old "revision" field's value of the SearchDocument entity.
+// If the SearchDocument object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SearchDocumentMutation) OldRevision(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevision is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevision requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevision: %w", err)
+	}
+	return oldValue.Revision, nil
+}
+
+// AddRevision adds i to the "revision" field.
+func (m *SearchDocumentMutation) AddRevision(i int64) {
+	if m.addrevision != nil {
+		*m.addrevision += i
+	} else {
+		m.addrevision = &i
+	}
+}
+
+// AddedRevision returns the value that was added to the "revision" field in this mutation.
+func (m *SearchDocumentMutation) AddedRevision() (r int64, exists bool) {
+	v := m.addrevision
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRevision resets all changes to the "revision" field.
+func (m *SearchDocumentMutation) ResetRevision() {
+	m.revision = nil
+	m.addrevision = nil
+}
+
 // Where appends a list predicates to the SearchDocumentMutation builder.
 func (m *SearchDocumentMutation) Where(ps ...predicate.SearchDocument) {
 	m.predicates = append(m.predicates, ps...)
@@ -22230,7 +22290,7 @@ func (m *SearchDocumentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SearchDocumentMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.product_id != nil {
 		fields = append(fields, searchdocument.FieldProductID)
 	}
@@ -22251,6 +22311,9 @@ func (m *SearchDocumentMutation) Fields() []string {
 	}
 	if m.words != nil {
 		fields = append(fields, searchdocument.FieldWords)
+	}
+	if m.revision != nil {
+		fields = append(fields, searchdocument.FieldRevision)
 	}
 	return fields
 }
@@ -22274,6 +22337,8 @@ func (m *SearchDocumentMutation) Field(name string) (ent.Value, bool) {
 		return m.Version()
 	case searchdocument.FieldWords:
 		return m.Words()
+	case searchdocument.FieldRevision:
+		return m.Revision()
 	}
 	return nil, false
 }
@@ -22297,6 +22362,8 @@ func (m *SearchDocumentMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldVersion(ctx)
 	case searchdocument.FieldWords:
 		return m.OldWords(ctx)
+	case searchdocument.FieldRevision:
+		return m.OldRevision(ctx)
 	}
 	return nil, fmt.Errorf("unknown SearchDocument field %s", name)
 }
@@ -22355,6 +22422,13 @@ func (m *SearchDocumentMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetWords(v)
 		return nil
+	case searchdocument.FieldRevision:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevision(v)
+		return nil
 	}
 	return fmt.Errorf("unknown SearchDocument field %s", name)
 }
@@ -22369,6 +22443,9 @@ func (m *SearchDocumentMutation) AddedFields() []string {
 	if m.addversion != nil {
 		fields = append(fields, searchdocument.FieldVersion)
 	}
+	if m.addrevision != nil {
+		fields = append(fields, searchdocument.FieldRevision)
+	}
 	return fields
 }
 
@@ -22381,6 +22458,8 @@ func (m *SearchDocumentMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedPriceMinor()
 	case searchdocument.FieldVersion:
 		return m.AddedVersion()
+	case searchdocument.FieldRevision:
+		return m.AddedRevision()
 	}
 	return nil, false
 }
@@ -22403,6 +22482,13 @@ func (m *SearchDocumentMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddVersion(v)
+		return nil
+	case searchdocument.FieldRevision:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRevision(v)
 		return nil
 	}
 	return fmt.Errorf("unknown SearchDocument numeric field %s", name)
@@ -22451,6 +22537,9 @@ func (m *SearchDocumentMutation) ResetField(name string) error {
 		return nil
 	case searchdocument.FieldWords:
 		m.ResetWords()
+		return nil
+	case searchdocument.FieldRevision:
+		m.ResetRevision()
 		return nil
 	}
 	return fmt.Errorf("unknown SearchDocument field %s", name)
@@ -22502,6 +22591,374 @@ func (m *SearchDocumentMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *SearchDocumentMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown SearchDocument edge %s", name)
+}
+
+// SearchRevisionMutation represents an operation that mutates the SearchRevision nodes in the graph.
+type SearchRevisionMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	revision      *int64
+	addrevision   *int64
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*SearchRevision, error)
+	predicates    []predicate.SearchRevision
+}
+
+var _ ent.Mutation = (*SearchRevisionMutation)(nil)
+
+// searchrevisionOption allows management of the mutation configuration using functional options.
+type searchrevisionOption func(*SearchRevisionMutation)
+
+// newSearchRevisionMutation creates new mutation for the SearchRevision entity.
+func newSearchRevisionMutation(c config, op Op, opts ...searchrevisionOption) *SearchRevisionMutation {
+	m := &SearchRevisionMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeSearchRevision,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withSearchRevisionID sets the ID field of the mutation.
+func withSearchRevisionID(id int64) searchrevisionOption {
+	return func(m *SearchRevisionMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *SearchRevision
+		)
+		m.oldValue = func(ctx context.Context) (*SearchRevision, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().SearchRevision.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withSearchRevision sets the old SearchRevision of the mutation.
+func withSearchRevision(node *SearchRevision) searchrevisionOption {
+	return func(m *SearchRevisionMutation) {
+		m.oldValue = func(context.Context) (*SearchRevision, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m SearchRevisionMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m SearchRevisionMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of SearchRevision entities.
+func (m *SearchRevisionMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *SearchRevisionMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *SearchRevisionMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().SearchRevision.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetRevision sets the "revision" field.
+func (m *SearchRevisionMutation) SetRevision(i int64) {
+	m.revision = &i
+	m.addrevision = nil
+}
+
+// Revision returns the value of the "revision" field in the mutation.
+func (m *SearchRevisionMutation) Revision() (r int64, exists bool) {
+	v := m.revision
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevision returns the old "revision" field's value of the SearchRevision entity.
+// If the SearchRevision object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SearchRevisionMutation) OldRevision(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevision is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevision requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevision: %w", err)
+	}
+	return oldValue.Revision, nil
+}
+
+// AddRevision adds i to the "revision" field.
+func (m *SearchRevisionMutation) AddRevision(i int64) {
+	if m.addrevision != nil {
+		*m.addrevision += i
+	} else {
+		m.addrevision = &i
+	}
+}
+
+// AddedRevision returns the value that was added to the "revision" field in this mutation.
+func (m *SearchRevisionMutation) AddedRevision() (r int64, exists bool) {
+	v := m.addrevision
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRevision resets all changes to the "revision" field.
+func (m *SearchRevisionMutation) ResetRevision() {
+	m.revision = nil
+	m.addrevision = nil
+}
+
+// Where appends a list predicates to the SearchRevisionMutation builder.
+func (m *SearchRevisionMutation) Where(ps ...predicate.SearchRevision) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the SearchRevisionMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *SearchRevisionMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.SearchRevision, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *SearchRevisionMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *SearchRevisionMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (SearchRevision).
+func (m *SearchRevisionMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *SearchRevisionMutation) Fields() []string {
+	fields := make([]string, 0, 1)
+	if m.revision != nil {
+		fields = append(fields, searchrevision.FieldRevision)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *SearchRevisionMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case searchrevision.FieldRevision:
+		return m.Revision()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *SearchRevisionMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case searchrevision.FieldRevision:
+		return m.OldRevision(ctx)
+	}
+	return nil, fmt.Errorf("unknown SearchRevision field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *SearchRevisionMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case searchrevision.FieldRevision:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevision(v)
+		return nil
+	}
+	return fmt.Errorf("unknown SearchRevision field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *SearchRevisionMutation) AddedFields() []string {
+	var fields []string
+	if m.addrevision != nil {
+		fields = append(fields, searchrevision.FieldRevision)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *SearchRevisionMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case searchrevision.FieldRevision:
+		return m.AddedRevision()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *SearchRevisionMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case searchrevision.FieldRevision:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRevision(v)
+		return nil
+	}
+	return fmt.Errorf("unknown SearchRevision numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *SearchRevisionMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *SearchRevisionMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *SearchRevisionMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown SearchRevision nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *SearchRevisionMutation) ResetField(name string) error {
+	switch name {
+	case searchrevision.FieldRevision:
+		m.ResetRevision()
+		return nil
+	}
+	return fmt.Errorf("unknown SearchRevision field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *SearchRevisionMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *SearchRevisionMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *SearchRevisionMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *SearchRevisionMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *SearchRevisionMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *SearchRevisionMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *SearchRevisionMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown SearchRevision unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *SearchRevisionMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown SearchRevision edge %s", name)
 }
 
 // StockAlertMutation represents an operation that mutates the StockAlert nodes in the graph.

@@ -30,6 +30,7 @@ import (
 	"holdfast/ent/schedulerrun"
 	"holdfast/ent/schema"
 	"holdfast/ent/searchdocument"
+	"holdfast/ent/searchrevision"
 	"holdfast/ent/stockalert"
 	"holdfast/ent/transfer"
 	"holdfast/ent/user"
@@ -1375,6 +1376,16 @@ func init() {
 	searchdocumentDescArchived := searchdocumentFields[5].Descriptor()
 	// searchdocument.DefaultArchived holds the default value on creation for the archived field.
 	searchdocument.DefaultArchived = searchdocumentDescArchived.Default.(bool)
+	// searchdocumentDescRevision is the schema descriptor for revision field.
+	searchdocumentDescRevision := searchdocumentFields[8].Descriptor()
+	// searchdocument.DefaultRevision holds the default value on creation for the revision field.
+	searchdocument.DefaultRevision = searchdocumentDescRevision.Default.(int64)
+	searchrevisionFields := schema.SearchRevision{}.Fields()
+	_ = searchrevisionFields
+	// searchrevisionDescRevision is the schema descriptor for revision field.
+	searchrevisionDescRevision := searchrevisionFields[1].Descriptor()
+	// searchrevision.DefaultRevision holds the default value on creation for the revision field.
+	searchrevision.DefaultRevision = searchrevisionDescRevision.Default.(int64)
 	stockalertFields := schema.StockAlert{}.Fields()
 	_ = stockalertFields
 	// stockalertDescLow is the schema descriptor for low field.

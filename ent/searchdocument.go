@@ -16,7 +16,7 @@ import (
 type SearchDocument struct {
 	config `json:"-"`
 	// ID of the ent.
-	// What postings name the product by: shorter than its ID.
+	// What indexes name the product by: shorter than its ID.
 	ID int64 `json:"id,omitempty"`
 	// ProductID holds the value of the "product_id" field.
 	ProductID string `json:"product_id,omitempty"`
@@ -30,8 +30,10 @@ type SearchDocument struct {
 	Archived bool `json:"archived,omitempty"`
 	// The version of the product that this was made of; another one makes it anew.
 	Version int `json:"version,omitempty"`
-	// Each word has a space before it: a space and the beginning of a word are a part of this text.
-	Words        string `json:"words,omitempty"`
+	// The words with a space before each.
+	Words string `json:"words,omitempty"`
+	// That of the transaction which wrote this. What an instance has not read yet has a greater one than what it has.
+	Revision     int64 `json:"revision,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -42,7 +44,7 @@ func (*SearchDocument) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case searchdocument.FieldArchived:
 			values[i] = new(sql.NullBool)
-		case searchdocument.FieldID, searchdocument.FieldPriceMinor, searchdocument.FieldVersion:
+		case searchdocument.FieldID, searchdocument.FieldPriceMinor, searchdocument.FieldVersion, searchdocument.FieldRevision:
 			values[i] = new(sql.NullInt64)
 		case searchdocument.FieldProductID, searchdocument.FieldName, searchdocument.FieldWords:
 			values[i] = new(sql.NullString)
@@ -111,6 +113,12 @@ func (_m *SearchDocument) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Words = value.String
 			}
+		case searchdocument.FieldRevision:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field revision", values[i])
+			} else if value.Valid {
+				_m.Revision = value.Int64
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -167,6 +175,9 @@ func (_m *SearchDocument) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("words=")
 	builder.WriteString(_m.Words)
+	builder.WriteString(", ")
+	builder.WriteString("revision=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Revision))
 	builder.WriteByte(')')
 	return builder.String()
 }

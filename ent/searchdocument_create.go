@@ -78,6 +78,20 @@ func (_c *SearchDocumentCreate) SetWords(v string) *SearchDocumentCreate {
 	return _c
 }
 
+// SetRevision sets the "revision" field.
+func (_c *SearchDocumentCreate) SetRevision(v int64) *SearchDocumentCreate {
+	_c.mutation.SetRevision(v)
+	return _c
+}
+
+// SetNillableRevision sets the "revision" field if the given value is not nil.
+func (_c *SearchDocumentCreate) SetNillableRevision(v *int64) *SearchDocumentCreate {
+	if v != nil {
+		_c.SetRevision(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *SearchDocumentCreate) SetID(v int64) *SearchDocumentCreate {
 	_c.mutation.SetID(v)
@@ -127,6 +141,10 @@ func (_c *SearchDocumentCreate) defaults() {
 		v := searchdocument.DefaultArchived
 		_c.mutation.SetArchived(v)
 	}
+	if _, ok := _c.mutation.Revision(); !ok {
+		v := searchdocument.DefaultRevision
+		_c.mutation.SetRevision(v)
+	}
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -166,6 +184,9 @@ func (_c *SearchDocumentCreate) check() error {
 	}
 	if _, ok := _c.mutation.Words(); !ok {
 		return &ValidationError{Name: "words", err: errors.New(`ent: missing required field "SearchDocument.words"`)}
+	}
+	if _, ok := _c.mutation.Revision(); !ok {
+		return &ValidationError{Name: "revision", err: errors.New(`ent: missing required field "SearchDocument.revision"`)}
 	}
 	return nil
 }
@@ -226,6 +247,10 @@ func (_c *SearchDocumentCreate) createSpec() (*SearchDocument, *sqlgraph.CreateS
 	if value, ok := _c.mutation.Words(); ok {
 		_spec.SetField(searchdocument.FieldWords, field.TypeString, value)
 		_node.Words = value
+	}
+	if value, ok := _c.mutation.Revision(); ok {
+		_spec.SetField(searchdocument.FieldRevision, field.TypeInt64, value)
+		_node.Revision = value
 	}
 	return _node, _spec
 }

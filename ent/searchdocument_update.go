@@ -111,6 +111,27 @@ func (_u *SearchDocumentUpdate) SetNillableWords(v *string) *SearchDocumentUpdat
 	return _u
 }
 
+// SetRevision sets the "revision" field.
+func (_u *SearchDocumentUpdate) SetRevision(v int64) *SearchDocumentUpdate {
+	_u.mutation.ResetRevision()
+	_u.mutation.SetRevision(v)
+	return _u
+}
+
+// SetNillableRevision sets the "revision" field if the given value is not nil.
+func (_u *SearchDocumentUpdate) SetNillableRevision(v *int64) *SearchDocumentUpdate {
+	if v != nil {
+		_u.SetRevision(*v)
+	}
+	return _u
+}
+
+// AddRevision adds value to the "revision" field.
+func (_u *SearchDocumentUpdate) AddRevision(v int64) *SearchDocumentUpdate {
+	_u.mutation.AddRevision(v)
+	return _u
+}
+
 // Mutation returns the SearchDocumentMutation object of the builder.
 func (_u *SearchDocumentUpdate) Mutation() *SearchDocumentMutation {
 	return _u.mutation
@@ -190,6 +211,12 @@ func (_u *SearchDocumentUpdate) sqlSave(ctx context.Context) (_node int, err err
 	}
 	if value, ok := _u.mutation.Words(); ok {
 		_spec.SetField(searchdocument.FieldWords, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Revision(); ok {
+		_spec.SetField(searchdocument.FieldRevision, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRevision(); ok {
+		_spec.AddField(searchdocument.FieldRevision, field.TypeInt64, value)
 	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -292,6 +319,27 @@ func (_u *SearchDocumentUpdateOne) SetNillableWords(v *string) *SearchDocumentUp
 	if v != nil {
 		_u.SetWords(*v)
 	}
+	return _u
+}
+
+// SetRevision sets the "revision" field.
+func (_u *SearchDocumentUpdateOne) SetRevision(v int64) *SearchDocumentUpdateOne {
+	_u.mutation.ResetRevision()
+	_u.mutation.SetRevision(v)
+	return _u
+}
+
+// SetNillableRevision sets the "revision" field if the given value is not nil.
+func (_u *SearchDocumentUpdateOne) SetNillableRevision(v *int64) *SearchDocumentUpdateOne {
+	if v != nil {
+		_u.SetRevision(*v)
+	}
+	return _u
+}
+
+// AddRevision adds value to the "revision" field.
+func (_u *SearchDocumentUpdateOne) AddRevision(v int64) *SearchDocumentUpdateOne {
+	_u.mutation.AddRevision(v)
 	return _u
 }
 
@@ -404,6 +452,12 @@ func (_u *SearchDocumentUpdateOne) sqlSave(ctx context.Context) (_node *SearchDo
 	}
 	if value, ok := _u.mutation.Words(); ok {
 		_spec.SetField(searchdocument.FieldWords, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Revision(); ok {
+		_spec.SetField(searchdocument.FieldRevision, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedRevision(); ok {
+		_spec.AddField(searchdocument.FieldRevision, field.TypeInt64, value)
 	}
 	_node = &SearchDocument{config: _u.config}
 	_spec.Assign = _node.assignValues

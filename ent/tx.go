@@ -66,6 +66,8 @@ type Tx struct {
 	SchedulerRun *SchedulerRunClient
 	// SearchDocument is the client for interacting with the SearchDocument builders.
 	SearchDocument *SearchDocumentClient
+	// SearchRevision is the client for interacting with the SearchRevision builders.
+	SearchRevision *SearchRevisionClient
 	// StockAlert is the client for interacting with the StockAlert builders.
 	StockAlert *StockAlertClient
 	// Transfer is the client for interacting with the Transfer builders.
@@ -231,6 +233,7 @@ func (tx *Tx) init() {
 	tx.SchedulerJob = NewSchedulerJobClient(tx.config)
 	tx.SchedulerRun = NewSchedulerRunClient(tx.config)
 	tx.SearchDocument = NewSearchDocumentClient(tx.config)
+	tx.SearchRevision = NewSearchRevisionClient(tx.config)
 	tx.StockAlert = NewStockAlertClient(tx.config)
 	tx.Transfer = NewTransferClient(tx.config)
 	tx.User = NewUserClient(tx.config)

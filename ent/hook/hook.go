@@ -320,6 +320,18 @@ func (f SearchDocumentFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Val
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.SearchDocumentMutation", m)
 }
 
+// The SearchRevisionFunc type is an adapter to allow the use of ordinary
+// function as SearchRevision mutator.
+type SearchRevisionFunc func(context.Context, *ent.SearchRevisionMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f SearchRevisionFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.SearchRevisionMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.SearchRevisionMutation", m)
+}
+
 // The StockAlertFunc type is an adapter to allow the use of ordinary
 // function as StockAlert mutator.
 type StockAlertFunc func(context.Context, *ent.StockAlertMutation) (ent.Value, error)

@@ -757,6 +757,7 @@ var (
 		{Name: "archived", Type: field.TypeBool, Default: false},
 		{Name: "version", Type: field.TypeInt},
 		{Name: "words", Type: field.TypeString, Size: 2147483647},
+		{Name: "revision", Type: field.TypeInt64, Default: 0},
 	}
 	// SearchDocumentsTable holds the schema information for the "search_documents" table.
 	SearchDocumentsTable = &schema.Table{
@@ -770,21 +771,22 @@ var (
 				Columns: []*schema.Column{SearchDocumentsColumns[1]},
 			},
 			{
-				Name:    "searchdocument_created_at_product_id",
+				Name:    "searchdocument_revision",
 				Unique:  false,
-				Columns: []*schema.Column{SearchDocumentsColumns[4], SearchDocumentsColumns[1]},
-			},
-			{
-				Name:    "searchdocument_name_product_id",
-				Unique:  false,
-				Columns: []*schema.Column{SearchDocumentsColumns[2], SearchDocumentsColumns[1]},
-			},
-			{
-				Name:    "searchdocument_price_minor_product_id",
-				Unique:  false,
-				Columns: []*schema.Column{SearchDocumentsColumns[3], SearchDocumentsColumns[1]},
+				Columns: []*schema.Column{SearchDocumentsColumns[8]},
 			},
 		},
+	}
+	// SearchRevisionsColumns holds the columns for the "search_revisions" table.
+	SearchRevisionsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "revision", Type: field.TypeInt64, Default: 0},
+	}
+	// SearchRevisionsTable holds the schema information for the "search_revisions" table.
+	SearchRevisionsTable = &schema.Table{
+		Name:       "search_revisions",
+		Columns:    SearchRevisionsColumns,
+		PrimaryKey: []*schema.Column{SearchRevisionsColumns[0]},
 	}
 	// StockAlertsColumns holds the columns for the "stock_alerts" table.
 	StockAlertsColumns = []*schema.Column{
@@ -900,6 +902,7 @@ var (
 		SchedulerJobsTable,
 		SchedulerRunsTable,
 		SearchDocumentsTable,
+		SearchRevisionsTable,
 		StockAlertsTable,
 		TransfersTable,
 		UsersTable,

@@ -84,6 +84,9 @@ type SchedulerRun func(*sql.Selector)
 // SearchDocument is the predicate function for searchdocument builders.
 type SearchDocument func(*sql.Selector)
 
+// SearchRevision is the predicate function for searchrevision builders.
+type SearchRevision func(*sql.Selector)
+
 // StockAlert is the predicate function for stockalert builders.
 type StockAlert func(*sql.Selector)
 

@@ -45,29 +45,39 @@ func (Product) Indexes() []ent.Index {
 }
 
 // SearchDocument is what a search needs of a product: what lists are sorted by, and the words that the product is found by. It is
-// written together with the product. Its postings, in the table search_postings, are no type of ent: their primary key is the word
-// and the document. See the migration search.
+// written together with the product. Each instance has all of them in its memory, in an index: package commerce/searchindex.
 type SearchDocument struct{ ent.Schema }
 
 // Fields of the SearchDocument.
 func (SearchDocument) Fields() []ent.Field {
 	return []ent.Field{
-		field.Int64("id").Comment("What postings name the product by: shorter than its ID."),
+		field.Int64("id").Comment("What indexes name the product by: shorter than its ID."),
 		ref("product_id"),
 		field.String("name").Validate(upTo(MaxProductName)).Annotations(wide(MaxProductName)).NotEmpty(),
 		field.Int64("price_minor").NonNegative(),
 		fixedTimestamp("created_at"),
 		field.Bool("archived").Default(false),
 		field.Int("version").Comment("The version of the product that this was made of; another one makes it anew."),
-		field.Text("words").Comment("Each word has a space before it: a space and the beginning of a word are a part of this text."),
+		field.Text("words").Comment("The words with a space before each."),
+		field.Int64("revision").Default(0).
+			Comment("That of the transaction which wrote this. What an instance has not read yet has a greater one than what it has."),
 	}
 }
 
-// Indexes of the SearchDocument: one for each order of a list of products.
+// Indexes of the SearchDocument.
 func (SearchDocument) Indexes() []ent.Index {
-	return []ent.Index{
-		index.Fields("product_id").Unique(),
-		index.Fields("created_at", "product_id"), index.Fields("name", "product_id"), index.Fields("price_minor", "product_id"),
+	return []ent.Index{index.Fields("product_id").Unique(), index.Fields("revision")}
+}
+
+// SearchRevision counts the transactions that have written search documents. There is one row. A transaction has it locked until its end:
+// so revisions are committed in their order, and whoever sees one sees all before it.
+type SearchRevision struct{ ent.Schema }
+
+// Fields of the SearchRevision.
+func (SearchRevision) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable().Comment("Always 1."),
+		field.Int64("revision").Default(0),
 	}
 }
 

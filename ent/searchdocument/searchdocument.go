@@ -27,6 +27,8 @@ const (
 	FieldVersion = "version"
 	// FieldWords holds the string denoting the words field in the database.
 	FieldWords = "words"
+	// FieldRevision holds the string denoting the revision field in the database.
+	FieldRevision = "revision"
 	// Table holds the table name of the searchdocument in the database.
 	Table = "search_documents"
 )
@@ -41,6 +43,7 @@ var Columns = []string{
 	FieldArchived,
 	FieldVersion,
 	FieldWords,
+	FieldRevision,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -64,6 +67,8 @@ var (
 	DefaultCreatedAt func() time.Time
 	// DefaultArchived holds the default value on creation for the "archived" field.
 	DefaultArchived bool
+	// DefaultRevision holds the default value on creation for the "revision" field.
+	DefaultRevision int64
 )
 
 // OrderOption defines the ordering options for the SearchDocument queries.
@@ -107,4 +112,9 @@ func ByVersion(opts ...sql.OrderTermOption) OrderOption {
 // ByWords orders the results by the words field.
 func ByWords(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldWords, opts...).ToFunc()
+}
+
+// ByRevision orders the results by the revision field.
+func ByRevision(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRevision, opts...).ToFunc()
 }

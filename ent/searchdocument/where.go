@@ -89,6 +89,11 @@ func Words(v string) predicate.SearchDocument {
 	return predicate.SearchDocument(sql.FieldEQ(FieldWords, v))
 }
 
+// Revision applies equality check predicate on the "revision" field. It's identical to RevisionEQ.
+func Revision(v int64) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldEQ(FieldRevision, v))
+}
+
 // ProductIDEQ applies the EQ predicate on the "product_id" field.
 func ProductIDEQ(v string) predicate.SearchDocument {
 	return predicate.SearchDocument(sql.FieldEQ(FieldProductID, v))
@@ -412,6 +417,46 @@ func WordsEqualFold(v string) predicate.SearchDocument {
 // WordsContainsFold applies the ContainsFold predicate on the "words" field.
 func WordsContainsFold(v string) predicate.SearchDocument {
 	return predicate.SearchDocument(sql.FieldContainsFold(FieldWords, v))
+}
+
+// RevisionEQ applies the EQ predicate on the "revision" field.
+func RevisionEQ(v int64) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldEQ(FieldRevision, v))
+}
+
+// RevisionNEQ applies the NEQ predicate on the "revision" field.
+func RevisionNEQ(v int64) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldNEQ(FieldRevision, v))
+}
+
+// RevisionIn applies the In predicate on the "revision" field.
+func RevisionIn(vs ...int64) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldIn(FieldRevision, vs...))
+}
+
+// RevisionNotIn applies the NotIn predicate on the "revision" field.
+func RevisionNotIn(vs ...int64) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldNotIn(FieldRevision, vs...))
+}
+
+// RevisionGT applies the GT predicate on the "revision" field.
+func RevisionGT(v int64) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldGT(FieldRevision, v))
+}
+
+// RevisionGTE applies the GTE predicate on the "revision" field.
+func RevisionGTE(v int64) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldGTE(FieldRevision, v))
+}
+
+// RevisionLT applies the LT predicate on the "revision" field.
+func RevisionLT(v int64) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldLT(FieldRevision, v))
+}
+
+// RevisionLTE applies the LTE predicate on the "revision" field.
+func RevisionLTE(v int64) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldLTE(FieldRevision, v))
 }
 
 // And groups predicates with the AND operator between them.
