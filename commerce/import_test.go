@@ -16,6 +16,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/entry"
 	"holdfast/ent/product"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -255,6 +256,62 @@ func TestImportAfterSales(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Redis goes away in the middle of an import. Until the circuit opens, rows ask for a repeat; then the fallback serves stock. When the
+// file was imported again, each quantity has been moved once.
+func TestImportOfMovesWhileRedisGoesAway(t *testing.T) {
+	redis := testenv.Redis(t)
+	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.SetNX, Fallback: lockprovider.RowLock}, testenv.Postgres(t), redis.URL)
+	const products = 320
+	load := func(more int64) []commerce.ImportResult {
+		rows := make([]commerce.ImportRow, products)
+		for i := range rows {
+			stock := int64(i) + more
+			rows[i] = commerce.ImportRow{
+				SKU: fmt.Sprint("M-", i), Name: fmt.Sprint("Thing ", i), Price: &commerce.Money{Minor: 100, Currency: "USD"}, Stock: &stock,
+			}
+		}
+		results, err := s.Catalog.Import(t.Context(), admin, rows, commerce.StockDifference)
+		must(t, err)
+		return results
+	}
+	load(5)
+	var gone sync.Once
+	s.opened.Ledger.OnCommit(func() { gone.Do(func() { must(t, redis.Kill()) }) }) // after the first of several transactions
+	again := map[int]bool{} // the rows that ask for a repeat
+	for i, r := range load(7) {
+		errs, _ := commerce.UserErrors(r.Err)
+		switch {
+		case len(errs) == 1 && errs[0].Code == commerce.Unavailable && errs[0].Retryable:
+			again[i] = true
+		case r.Err != nil || r.Outcome != commerce.ImportUpdated || r.Delta != 2:
+			t.Errorf("row %d: %+v", i, r)
+		}
+	}
+	if failures := lockprovider.DefaultFailoverSettings().Failures; len(again) > int(failures) {
+		t.Errorf("%d rows ask for a repeat, want %d at most", len(again), failures)
+	}
+	for i, r := range load(7) {
+		if want := again[i]; r.Err != nil || want != (r.Outcome == commerce.ImportUpdated) {
+			t.Errorf("row %d, which asked for a repeat: %v: %+v", i, want, r)
+		}
+	}
+	if s.changes(t, lockprovider.SetNX) == 0 || s.changes(t, lockprovider.RowLock) == 0 {
+		t.Errorf("%d moves by the strategy and %d by its fallback, want some of both", s.changes(t, lockprovider.SetNX), s.changes(t, lockprovider.RowLock))
+	}
+	rows, err := s.db.Ent.Product.Query().All(t.Context())
+	must(t, err)
+	for _, row := range rows {
+		var number int64
+		_, err := fmt.Sscanf(row.Sku, "M-%d", &number)
+		must(t, err)
+		s.wantStock(t, row.ID, number+7)
+		if entries := s.entriesOf(t, lockprovider.StockKey(row.ID)); len(entries) != 1 {
+			t.Errorf("%s: %d entries, want 1", row.Sku, len(entries))
+		}
+	}
+	must(t, redis.Restart())
 }
 
 // Stock of many products moves in one transaction. One that cannot move does not keep the others back, and each move has a change

@@ -3,6 +3,7 @@ package lockprovider_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -58,7 +59,8 @@ func (e *epochs) join(s lockprovider.Strategy, fallback lockprovider.Strategy) m
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{}
 	for _, f := range lockprovider.Families {
 		families[f] = lockprovider.FamilyConfig{Strategy: s, Fallback: fallback, Settings: lockprovider.Settings{
-			Wait: longEnough, Poll: 20 * time.Millisecond, Attempts: 1000, Backoff: time.Millisecond, Ack: lockprovider.AckAccepted,
+			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond, Attempts: 1000, Backoff: time.Millisecond,
+			Ack:      lockprovider.AckAccepted,
 			Pipeline: lockprovider.PipelineSettings{PersistWait: longEnough, Backlog: 100_000, Remember: time.Hour},
 		}}
 	}
@@ -396,4 +398,42 @@ func TestRepeatOfWhatAnotherStrategyApplied(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSeveralUnderAFallback: while the fallback serves a family, many changes are not executed together, neither by the fallback nor by the
+// strategy, which would lock what Redis does not answer for. Each alone is applied once, and after the outage they go together again.
+func TestSeveralUnderAFallback(t *testing.T) {
+	onEachRedis(t, func(e *epochs) {
+		ctx := bounded(e.T)
+		p := e.join(lockprovider.SetNX, lockprovider.RowLock)
+		stock := p.For(lockprovider.Stock)
+		together := func(changes ...lockprovider.Change) error {
+			return stock.(lockprovider.Several).ExecuteSeveral(ctx, changes)
+		}
+		before, during, after := []lockprovider.Change{e.change(), e.change()}, []lockprovider.Change{e.change(), e.change()}, []lockprovider.Change{e.change(), e.change()}
+		if err := together(before...); err != nil {
+			e.Fatal(err)
+		}
+		if err := lockprovider.FallBack(ctx, p.Providers, lockprovider.Stock); err != nil {
+			e.Fatal(err)
+		}
+		if err := together(during...); !errors.Is(err, lockprovider.ErrOneByOne) {
+			e.Errorf("under the fallback: %v, want ErrOneByOne", err)
+		}
+		for _, c := range during {
+			if _, found, err := e.ledger.Replay(ctx, c); found || err != nil {
+				e.Errorf("applied together, under the fallback: %v, %v", found, err)
+			}
+			if receipt, err := stock.Execute(ctx, c); err != nil || receipt.Strategy != lockprovider.RowLock || receipt.Replayed {
+				e.Errorf("alone, under the fallback: %+v, %v", receipt, err)
+			}
+		}
+		if err := lockprovider.Return(ctx, p.Providers, lockprovider.Stock); err != nil {
+			e.Fatal(err)
+		}
+		if err := together(after...); err != nil {
+			e.Errorf("after the outage: %v", err)
+		}
+		e.checkApplied(slices.Concat(before, during, after))
+	})
 }

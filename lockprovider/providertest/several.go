@@ -34,6 +34,10 @@ var severalScenarios = []Scenario{
 		Why: "two imports of the same products wait for each other",
 	},
 	{
+		Name: "several_loss_is_noticed", Needs: severalUnderLeases, Slow: true, Func: severalLossIsNoticed,
+		Why: "an import whose lock of one product is gone commits a hundred quantities under somebody else's",
+	},
+	{
 		Name: "several_wait_for_nothing", Needs: severalBesideOthers, Func: severalWaitForNothing,
 		Why: "an import that waits for one product in demand keeps the buyers of a hundred others waiting",
 	},
@@ -49,6 +53,8 @@ func several(h *Harness) bool {
 func severalBesideOthers(h *Harness) bool {
 	return several(h) && (h.Traits.Leases || !h.Env.oneWriter())
 }
+
+func severalUnderLeases(h *Harness) bool { return several(h) && h.Traits.Leases }
 
 // executeSeveral executes changes in one transaction, or returns an error.
 func (i *Instance) executeSeveral(ctx context.Context, changes ...lockprovider.Change) error {
@@ -227,6 +233,55 @@ func severalUnanswered(t testing.TB, h *Harness) {
 		}
 		h.oneByOne(t, instance, changes...)
 		h.checkAmounts(t, balances, 8)
+	}
+}
+
+// severalLossIsNoticed takes one of the locks away while all changes are written, and gives it to somebody else.
+func severalLossIsNoticed(t testing.TB, h *Harness) {
+	balances := h.openSorted(t, 3)
+	nodes := h.redisNodes(t)
+	victim := h.start(t, lease(h.shortLease()))
+	changes := h.eachOnce(balances, -2)
+	inside, noticed, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var entered atomic.Bool
+	h.Env.onRecord(t, changes[0], func(ctx context.Context, _ *ent.Tx) error {
+		if !entered.CompareAndSwap(false, true) {
+			return nil // alone, afterwards
+		}
+		close(inside)
+		<-ctx.Done() // patience is the test's, which waits for noticed
+		if !errors.Is(context.Cause(ctx), lockprovider.ErrLockLost) {
+			t.Errorf("the held context ended with %v, want ErrLockLost", context.Cause(ctx))
+		}
+		close(noticed)
+		return nil // and works on, as if it had not noticed
+	})
+	told := make(chan error, 1)
+	go func() {
+		defer close(ended)
+		told <- victim.executeSeveral(t.Context(), changes...)
+	}()
+	await(t, inside, "several changes to be written")
+	steal(t, nodes, balances[1])
+	next := h.start(t, waiting(patience)).begin(t.Context(), h.change(move(balances[1], -3)))
+	await(t, noticed, "the victim to notice")
+	await(t, ended, "several changes to give up")
+	if err := <-told; !errors.Is(err, lockprovider.ErrLockLost) {
+		t.Errorf("error %v, want ErrLockLost", err)
+	}
+	if n := victim.counter(t, "holdfast_lock_lost_total"); n != 1 {
+		t.Errorf("%d leases counted as lost, want 1", n)
+	}
+	for _, c := range changes {
+		h.checkApplied(t, c, 0)
+	}
+	next.mustEnd(t)
+	h.oneByOne(t, h.start(t), changes...)
+	h.checkAmount(t, balances[0], 8)
+	h.checkAmount(t, balances[1], 5)
+	h.checkAmount(t, balances[2], 8)
+	for _, balance := range balances {
+		h.checkConsistent(t, balance)
 	}
 }
 
