@@ -279,7 +279,7 @@ func TestImportOfMovesWhileRedisGoesAway(t *testing.T) {
 	load(5)
 	var gone sync.Once
 	s.opened.Ledger.OnCommit(func() { gone.Do(func() { must(t, redis.Kill()) }) }) // after the first of several transactions
-	again := map[int]bool{} // the rows that ask for a repeat
+	again := map[int]bool{}                                                        // the rows that ask for a repeat
 	for i, r := range load(7) {
 		errs, _ := commerce.UserErrors(r.Err)
 		switch {

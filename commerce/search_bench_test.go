@@ -62,13 +62,24 @@ func BenchmarkSearch(b *testing.B) {
 	}
 }
 
-// benchmarkStart measures the first search, which reads all search documents, and the memory that they take.
+// benchmarkStart measures the first search, which reads all search documents, and the memory that they take after their segments were merged.
 func benchmarkStart(b *testing.B, s *shop) {
 	heap := func() float64 {
-		var stats runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&stats)
-		return float64(stats.HeapAlloc) / 1e6
+		same := 0
+		for last := 0.0; ; {
+			var stats runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&stats)
+			now := float64(stats.HeapAlloc) / 1e6
+			if same++; now < 0.99*last || now > 1.01*last {
+				same = 0
+			}
+			if same == 20 {
+				return now
+			}
+			last = now
+			time.Sleep(100 * time.Millisecond)
+		}
 	}
 	s.Catalog.ForgetSearchDocuments()
 	before, began := heap(), time.Now()

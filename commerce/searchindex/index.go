@@ -48,7 +48,13 @@ type Position struct {
 }
 
 func (p Position) compare(q Position) int {
-	return cmp.Or(cmp.Compare(p.Number, q.Number), strings.Compare(p.Text, q.Text), strings.Compare(p.ProductID, q.ProductID))
+	if c := cmp.Compare(p.Number, q.Number); c != 0 { // cmp.Or would compare the texts all the same
+		return c
+	}
+	if c := strings.Compare(p.Text, q.Text); c != 0 {
+		return c
+	}
+	return strings.Compare(p.ProductID, q.ProductID)
 }
 
 const (

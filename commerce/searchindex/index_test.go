@@ -207,3 +207,23 @@ func TestIndexHasFewSegments(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkPut puts 100,000 documents with names of four words into an empty index, as an instance does that starts.
+func BenchmarkPut(b *testing.B) {
+	random := rand.New(rand.NewPCG(7, 8))
+	documents := make([]Document, 100_000)
+	for i := range documents {
+		sku := fmt.Sprintf("%07d", i)
+		words := []string{sku, "art" + sku}
+		for range 4 {
+			words = append(words, fmt.Sprintf("word%d", int(1/(random.Float64()+1e-4))))
+		}
+		documents[i] = Document{
+			Number: int64(i), ProductID: fmt.Sprintf("prod_%026d", i), Name: strings.Join(words[2:], " "), PriceMinor: int64(random.IntN(100_000)),
+			CreatedAt: time.UnixMicro(int64(i)), Words: " " + strings.Join(words, " "),
+		}
+	}
+	for b.Loop() {
+		put(New(), documents, 1)
+	}
+}

@@ -73,6 +73,23 @@ func (s *segment) position(o Order, ordinal uint32) Position {
 	return p
 }
 
+// compare compares the positions of two documents, without making them.
+func (s *segment) compare(o Order, a uint32, other *segment, b uint32) int {
+	c := 0
+	switch o {
+	case ByTime:
+		c = cmp.Compare(s.created[a], other.created[b])
+	case ByName:
+		c = strings.Compare(s.names.at(int(a)), other.names.at(int(b)))
+	case ByPrice:
+		c = cmp.Compare(s.prices[a], other.prices[b])
+	}
+	if c == 0 {
+		c = strings.Compare(s.productIDs.at(int(a)), other.productIDs.at(int(b)))
+	}
+	return c
+}
+
 // beginning returns the range of the postings of all words that begin with a text.
 func (s *segment) beginning(text string) []uint32 {
 	from := sort.Search(s.words.len(), func(i int) bool { return s.words.at(i) >= text })
@@ -131,7 +148,7 @@ func build(documents []Document) *segment {
 		for i := range order {
 			order[i] = uint32(i)
 		}
-		slices.SortFunc(order, func(a, b uint32) int { return s.position(Order(o), a).compare(s.position(Order(o), b)) })
+		slices.SortFunc(order, func(a, b uint32) int { return s.compare(Order(o), a, s, b) })
 		s.orders[o] = order
 	}
 	return s
@@ -172,7 +189,7 @@ func merge(a, b *live) *segment {
 	}
 	for o := range s.orders {
 		order := make([]uint32, 0, n)
-		before := func(x, y uint32) bool { return a.position(Order(o), x).compare(b.position(Order(o), y)) < 0 }
+		before := func(x, y uint32) bool { return a.compare(Order(o), x, b.segment, y) < 0 }
 		interleave(a.orders[o], b.orders[o], before, func(part int, ordinal uint32) {
 			if ordinal = renumbered[part][ordinal]; ordinal != gone {
 				order = append(order, ordinal)
