@@ -44,7 +44,7 @@ var bitsets = sync.Pool{New: func() any { return new(bitset) }}
 
 // emptyBitset returns a bitset of n bits. It goes back to bitsets.
 func emptyBitset(n int) *bitset {
-	b := bitsets.Get().(*bitset)
+	b, _ := bitsets.Get().(*bitset) // it has nothing else
 	if size := words64(n); cap(*b) < size {
 		*b = make(bitset, size)
 	} else {
