@@ -6,7 +6,7 @@
 // strategies alike; comparisons are made of intervals, see [report.Interval.Against].
 //
 // The parts stand in packages of their own, and none of them imports this one: plans (what to run), load (customers who
-// ask the shop), claims (what they were told), audit (answers against stores), report (figures, tables, plots) and host (processes, stores, counters).
+// ask the shop), claims (what they were told), audit (answers against stores), history (their order), report (figures, tables, plots) and host (processes, stores, counters).
 package experiment
 
 import (
