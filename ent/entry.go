@@ -26,6 +26,8 @@ type Entry struct {
 	Delta int64 `json:"delta,omitempty"`
 	// AmountAfter holds the value of the "amount_after" field.
 	AmountAfter int64 `json:"amount_after,omitempty"`
+	// The number of the entry in its balance, from 1; 0 if an earlier version wrote it.
+	Position int64 `json:"position,omitempty"`
 	// Kind holds the value of the "kind" field.
 	Kind string `json:"kind,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
@@ -38,7 +40,7 @@ func (*Entry) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case entry.FieldID, entry.FieldDelta, entry.FieldAmountAfter:
+		case entry.FieldID, entry.FieldDelta, entry.FieldAmountAfter, entry.FieldPosition:
 			values[i] = new(sql.NullInt64)
 		case entry.FieldBalance, entry.FieldKind:
 			values[i] = new(sql.NullString)
@@ -90,6 +92,12 @@ func (_m *Entry) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field amount_after", values[i])
 			} else if value.Valid {
 				_m.AmountAfter = value.Int64
+			}
+		case entry.FieldPosition:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field position", values[i])
+			} else if value.Valid {
+				_m.Position = value.Int64
 			}
 		case entry.FieldKind:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -150,6 +158,9 @@ func (_m *Entry) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("amount_after=")
 	builder.WriteString(fmt.Sprintf("%v", _m.AmountAfter))
+	builder.WriteString(", ")
+	builder.WriteString("position=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Position))
 	builder.WriteString(", ")
 	builder.WriteString("kind=")
 	builder.WriteString(_m.Kind)

@@ -45,6 +45,20 @@ func (_c *EntryCreate) SetAmountAfter(v int64) *EntryCreate {
 	return _c
 }
 
+// SetPosition sets the "position" field.
+func (_c *EntryCreate) SetPosition(v int64) *EntryCreate {
+	_c.mutation.SetPosition(v)
+	return _c
+}
+
+// SetNillablePosition sets the "position" field if the given value is not nil.
+func (_c *EntryCreate) SetNillablePosition(v *int64) *EntryCreate {
+	if v != nil {
+		_c.SetPosition(*v)
+	}
+	return _c
+}
+
 // SetKind sets the "kind" field.
 func (_c *EntryCreate) SetKind(v string) *EntryCreate {
 	_c.mutation.SetKind(v)
@@ -106,6 +120,10 @@ func (_c *EntryCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *EntryCreate) defaults() {
+	if _, ok := _c.mutation.Position(); !ok {
+		v := entry.DefaultPosition
+		_c.mutation.SetPosition(v)
+	}
 	if _, ok := _c.mutation.CreatedAt(); !ok {
 		v := entry.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
@@ -130,6 +148,9 @@ func (_c *EntryCreate) check() error {
 	}
 	if _, ok := _c.mutation.AmountAfter(); !ok {
 		return &ValidationError{Name: "amount_after", err: errors.New(`ent: missing required field "Entry.amount_after"`)}
+	}
+	if _, ok := _c.mutation.Position(); !ok {
+		return &ValidationError{Name: "position", err: errors.New(`ent: missing required field "Entry.position"`)}
 	}
 	if _, ok := _c.mutation.Kind(); !ok {
 		return &ValidationError{Name: "kind", err: errors.New(`ent: missing required field "Entry.kind"`)}
@@ -189,6 +210,10 @@ func (_c *EntryCreate) createSpec() (*Entry, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.AmountAfter(); ok {
 		_spec.SetField(entry.FieldAmountAfter, field.TypeInt64, value)
 		_node.AmountAfter = value
+	}
+	if value, ok := _c.mutation.Position(); ok {
+		_spec.SetField(entry.FieldPosition, field.TypeInt64, value)
+		_node.Position = value
 	}
 	if value, ok := _c.mutation.Kind(); ok {
 		_spec.SetField(entry.FieldKind, field.TypeString, value)

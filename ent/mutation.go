@@ -6234,6 +6234,8 @@ type EntryMutation struct {
 	adddelta        *int64
 	amount_after    *int64
 	addamount_after *int64
+	position        *int64
+	addposition     *int64
 	kind            *string
 	created_at      *time.Time
 	clearedFields   map[string]struct{}
@@ -6530,6 +6532,62 @@ func (m *EntryMutation) ResetAmountAfter() {
 	m.addamount_after = nil
 }
 
+// SetPosition sets the "position" field.
+func (m *EntryMutation) SetPosition(i int64) {
+	m.position = &i
+	m.addposition = nil
+}
+
+// Position returns the value of the "position" field in the mutation.
+func (m *EntryMutation) Position() (r int64, exists bool) {
+	v := m.position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPosition returns the old "position" field's value of the Entry entity.
+// If the Entry object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *EntryMutation) OldPosition(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPosition: %w", err)
+	}
+	return oldValue.Position, nil
+}
+
+// AddPosition adds i to the "position" field.
+func (m *EntryMutation) AddPosition(i int64) {
+	if m.addposition != nil {
+		*m.addposition += i
+	} else {
+		m.addposition = &i
+	}
+}
+
+// AddedPosition returns the value that was added to the "position" field in this mutation.
+func (m *EntryMutation) AddedPosition() (r int64, exists bool) {
+	v := m.addposition
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPosition resets all changes to the "position" field.
+func (m *EntryMutation) ResetPosition() {
+	m.position = nil
+	m.addposition = nil
+}
+
 // SetKind sets the "kind" field.
 func (m *EntryMutation) SetKind(s string) {
 	m.kind = &s
@@ -6636,7 +6694,7 @@ func (m *EntryMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *EntryMutation) Fields() []string {
-	fields := make([]string, 0, 6)
+	fields := make([]string, 0, 7)
 	if m.balance != nil {
 		fields = append(fields, entry.FieldBalance)
 	}
@@ -6648,6 +6706,9 @@ func (m *EntryMutation) Fields() []string {
 	}
 	if m.amount_after != nil {
 		fields = append(fields, entry.FieldAmountAfter)
+	}
+	if m.position != nil {
+		fields = append(fields, entry.FieldPosition)
 	}
 	if m.kind != nil {
 		fields = append(fields, entry.FieldKind)
@@ -6671,6 +6732,8 @@ func (m *EntryMutation) Field(name string) (ent.Value, bool) {
 		return m.Delta()
 	case entry.FieldAmountAfter:
 		return m.AmountAfter()
+	case entry.FieldPosition:
+		return m.Position()
 	case entry.FieldKind:
 		return m.Kind()
 	case entry.FieldCreatedAt:
@@ -6692,6 +6755,8 @@ func (m *EntryMutation) OldField(ctx context.Context, name string) (ent.Value, e
 		return m.OldDelta(ctx)
 	case entry.FieldAmountAfter:
 		return m.OldAmountAfter(ctx)
+	case entry.FieldPosition:
+		return m.OldPosition(ctx)
 	case entry.FieldKind:
 		return m.OldKind(ctx)
 	case entry.FieldCreatedAt:
@@ -6733,6 +6798,13 @@ func (m *EntryMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAmountAfter(v)
 		return nil
+	case entry.FieldPosition:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
 	case entry.FieldKind:
 		v, ok := value.(string)
 		if !ok {
@@ -6761,6 +6833,9 @@ func (m *EntryMutation) AddedFields() []string {
 	if m.addamount_after != nil {
 		fields = append(fields, entry.FieldAmountAfter)
 	}
+	if m.addposition != nil {
+		fields = append(fields, entry.FieldPosition)
+	}
 	return fields
 }
 
@@ -6773,6 +6848,8 @@ func (m *EntryMutation) AddedField(name string) (ent.Value, bool) {
 		return m.AddedDelta()
 	case entry.FieldAmountAfter:
 		return m.AddedAmountAfter()
+	case entry.FieldPosition:
+		return m.AddedPosition()
 	}
 	return nil, false
 }
@@ -6795,6 +6872,13 @@ func (m *EntryMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddAmountAfter(v)
+		return nil
+	case entry.FieldPosition:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPosition(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Entry numeric field %s", name)
@@ -6834,6 +6918,9 @@ func (m *EntryMutation) ResetField(name string) error {
 		return nil
 	case entry.FieldAmountAfter:
 		m.ResetAmountAfter()
+		return nil
+	case entry.FieldPosition:
+		m.ResetPosition()
 		return nil
 	case entry.FieldKind:
 		m.ResetKind()

@@ -350,12 +350,16 @@ func init() {
 	entryDescBalance := entryFields[1].Descriptor()
 	// entry.BalanceValidator is a validator for the "balance" field. It is called by the builders before save.
 	entry.BalanceValidator = entryDescBalance.Validators[0].(func(string) error)
+	// entryDescPosition is the schema descriptor for position field.
+	entryDescPosition := entryFields[5].Descriptor()
+	// entry.DefaultPosition holds the default value on creation for the position field.
+	entry.DefaultPosition = entryDescPosition.Default.(int64)
 	// entryDescKind is the schema descriptor for kind field.
-	entryDescKind := entryFields[5].Descriptor()
+	entryDescKind := entryFields[6].Descriptor()
 	// entry.KindValidator is a validator for the "kind" field. It is called by the builders before save.
 	entry.KindValidator = entryDescKind.Validators[0].(func(string) error)
 	// entryDescCreatedAt is the schema descriptor for created_at field.
-	entryDescCreatedAt := entryFields[6].Descriptor()
+	entryDescCreatedAt := entryFields[7].Descriptor()
 	// entry.DefaultCreatedAt holds the default value on creation for the created_at field.
 	entry.DefaultCreatedAt = entryDescCreatedAt.Default.(func() time.Time)
 	familystrategyFields := schema.FamilyStrategy{}.Fields()

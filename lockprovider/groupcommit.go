@@ -101,7 +101,7 @@ func (p *groupcommit) transact(
 			checked = c.seal(checked)
 			for _, m := range checked {
 				p.metrics.waited(GroupCommit, m.change.Family, m.receipt.Waited)
-				m.receipt.Balances, m.err = locked.Add(m.ctx, m.change)
+				m.receipt.Balances, m.receipt.Positions, m.err = locked.Add(m.ctx, m.change)
 			}
 			if locked.Len() == 0 {
 				return errNothingFits

@@ -282,8 +282,13 @@ func (p *lua) confirmed(
 				look.Reset(0) // it is of another entry, perhaps of an attempt before, or nobody knows of which
 			case result.Err == nil && receipt.Replayed:
 				look.Reset(0) // the record that was written is that of the first request, not of this repeat
+			case result.Err == nil && len(result.Positions) != len(c.Moves):
+				look.Reset(0) // it was written before, and this is a message about it again; the journal has the positions
 			case result.Err == nil:
-				receipt.State = Committed
+				receipt.State, receipt.Positions = Committed, make(map[string]int64, len(c.Moves))
+				for i, m := range c.Moves {
+					receipt.Positions[m.Balance] = result.Positions[i]
+				}
 				return receipt, nil
 			case errors.Is(result.Err, ledger.ErrAlreadyApplied):
 				return firstReceipt(ctx, p.ledger, c, "a change that was applied before")
@@ -298,6 +303,7 @@ func (p *lua) confirmed(
 			} else if err == nil && found {
 				// The amounts stay those that Redis told: persisters on several instances commit in another order.
 				receipt.State, receipt.Payload, receipt.StreamID = Committed, first.Payload, first.StreamID
+				receipt.Positions = first.Positions
 				return receipt, nil
 			}
 			if err := p.Refusal(ctx, c.ID); err != nil {

@@ -120,7 +120,7 @@ func writeSeveral(ctx context.Context, l *Ledger, s Strategy, changes []Change) 
 			return fmt.Errorf("%w: somebody else has the row of a balance, or there is none", ErrOneByOne)
 		}
 		for _, c := range changes {
-			if _, err := group.Add(ctx, c); err != nil {
+			if _, _, err := group.Add(ctx, c); err != nil {
 				return err
 			}
 		}

@@ -21,6 +21,8 @@ const (
 	FieldDelta = "delta"
 	// FieldAmountAfter holds the string denoting the amount_after field in the database.
 	FieldAmountAfter = "amount_after"
+	// FieldPosition holds the string denoting the position field in the database.
+	FieldPosition = "position"
 	// FieldKind holds the string denoting the kind field in the database.
 	FieldKind = "kind"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
@@ -36,6 +38,7 @@ var Columns = []string{
 	FieldChangeID,
 	FieldDelta,
 	FieldAmountAfter,
+	FieldPosition,
 	FieldKind,
 	FieldCreatedAt,
 }
@@ -53,6 +56,8 @@ func ValidColumn(column string) bool {
 var (
 	// BalanceValidator is a validator for the "balance" field. It is called by the builders before save.
 	BalanceValidator func(string) error
+	// DefaultPosition holds the default value on creation for the "position" field.
+	DefaultPosition int64
 	// KindValidator is a validator for the "kind" field. It is called by the builders before save.
 	KindValidator func(string) error
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
@@ -85,6 +90,11 @@ func ByDelta(opts ...sql.OrderTermOption) OrderOption {
 // ByAmountAfter orders the results by the amount_after field.
 func ByAmountAfter(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAmountAfter, opts...).ToFunc()
+}
+
+// ByPosition orders the results by the position field.
+func ByPosition(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPosition, opts...).ToFunc()
 }
 
 // ByKind orders the results by the kind field.

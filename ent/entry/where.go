@@ -75,6 +75,11 @@ func AmountAfter(v int64) predicate.Entry {
 	return predicate.Entry(sql.FieldEQ(FieldAmountAfter, v))
 }
 
+// Position applies equality check predicate on the "position" field. It's identical to PositionEQ.
+func Position(v int64) predicate.Entry {
+	return predicate.Entry(sql.FieldEQ(FieldPosition, v))
+}
+
 // Kind applies equality check predicate on the "kind" field. It's identical to KindEQ.
 func Kind(v string) predicate.Entry {
 	return predicate.Entry(sql.FieldEQ(FieldKind, v))
@@ -268,6 +273,46 @@ func AmountAfterLT(v int64) predicate.Entry {
 // AmountAfterLTE applies the LTE predicate on the "amount_after" field.
 func AmountAfterLTE(v int64) predicate.Entry {
 	return predicate.Entry(sql.FieldLTE(FieldAmountAfter, v))
+}
+
+// PositionEQ applies the EQ predicate on the "position" field.
+func PositionEQ(v int64) predicate.Entry {
+	return predicate.Entry(sql.FieldEQ(FieldPosition, v))
+}
+
+// PositionNEQ applies the NEQ predicate on the "position" field.
+func PositionNEQ(v int64) predicate.Entry {
+	return predicate.Entry(sql.FieldNEQ(FieldPosition, v))
+}
+
+// PositionIn applies the In predicate on the "position" field.
+func PositionIn(vs ...int64) predicate.Entry {
+	return predicate.Entry(sql.FieldIn(FieldPosition, vs...))
+}
+
+// PositionNotIn applies the NotIn predicate on the "position" field.
+func PositionNotIn(vs ...int64) predicate.Entry {
+	return predicate.Entry(sql.FieldNotIn(FieldPosition, vs...))
+}
+
+// PositionGT applies the GT predicate on the "position" field.
+func PositionGT(v int64) predicate.Entry {
+	return predicate.Entry(sql.FieldGT(FieldPosition, v))
+}
+
+// PositionGTE applies the GTE predicate on the "position" field.
+func PositionGTE(v int64) predicate.Entry {
+	return predicate.Entry(sql.FieldGTE(FieldPosition, v))
+}
+
+// PositionLT applies the LT predicate on the "position" field.
+func PositionLT(v int64) predicate.Entry {
+	return predicate.Entry(sql.FieldLT(FieldPosition, v))
+}
+
+// PositionLTE applies the LTE predicate on the "position" field.
+func PositionLTE(v int64) predicate.Entry {
+	return predicate.Entry(sql.FieldLTE(FieldPosition, v))
 }
 
 // KindEQ applies the EQ predicate on the "kind" field.

@@ -211,6 +211,7 @@ var (
 		{Name: "change_id", Type: field.TypeUUID, SchemaType: map[string]string{"mysql": "char(36)"}},
 		{Name: "delta", Type: field.TypeInt64},
 		{Name: "amount_after", Type: field.TypeInt64},
+		{Name: "position", Type: field.TypeInt64, Default: 0},
 		{Name: "kind", Type: field.TypeString, Size: 32},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}

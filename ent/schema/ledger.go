@@ -60,6 +60,8 @@ func (Entry) Fields() []ent.Field {
 		field.UUID("change_id", uuid.UUID{}).SchemaType(uuidType).Immutable(),
 		field.Int64("delta").Immutable(),
 		field.Int64("amount_after").Immutable(),
+		field.Int64("position").Default(0).Immutable().
+			Comment("The number of the entry in its balance, from 1; 0 if an earlier version wrote it."),
 		field.String("kind").MaxLen(32).Immutable(),
 		fixedTimestamp("created_at"),
 	}

@@ -29,6 +29,10 @@ type Admitted struct {
 	// Raw is the entry as it stands in the stream, for those who carry it on: the change as JSON, or all there is of a
 	// malformed entry.
 	Raw []byte `json:"-"`
+	// Positions are the numbers of the moves in their balances, in the order of the moves, once the database holds the change. They
+	// may differ from Seq: the database may confirm changes in another order than that in which Redis has admitted them, and refuse
+	// some. Nil if the database held the change before.
+	Positions []int64 `json:"-"`
 
 	refusal int64 // the row of KindRefused of an earlier admission, or 0
 }
@@ -36,7 +40,8 @@ type Admitted struct {
 // insertChunk bounds the rows of one INSERT: databases bound its parameters.
 const insertChunk = 500
 
-// Persist writes admitted changes in as few transactions as it can: in one if the database confirms all of them.
+// Persist writes admitted changes in as few transactions as it can: in one if the database confirms all of them. It sets the
+// positions of those that it has written.
 //
 // It returns one verdict a change: nil if the database holds the change now, [ErrAlreadyApplied] if it held the change
 // before from another stream entry, [ErrIDExpired] if only the journal knows of it, or why it refused the change. A refused change never takes others with it: the
@@ -60,7 +65,7 @@ func (l *Ledger) Persist(ctx context.Context, s Strategy, batch []Admitted) ([]e
 	}
 	later, err := l.Persist(ctx, s, again)
 	for n, i := range twins {
-		verdicts[i] = later[n]
+		verdicts[i], batch[i].Positions = later[n], again[n].Positions
 	}
 	return verdicts, err
 }
@@ -89,6 +94,7 @@ func (l *Ledger) undecided(ctx context.Context, batch []Admitted, verdicts []err
 	first := make(map[uuid.UUID]bool, len(batch))
 	for i, p := range batch {
 		row := byID[p.Change.ID]
+		batch[i].Positions = nil // of a transaction that failed
 		switch {
 		case row != nil && row.Kind != KindRefused:
 			if row.Admission != p.StreamID {
@@ -186,28 +192,31 @@ func (tx *Tx) writeBatch(ctx context.Context, batch []Admitted, todo []int) erro
 	if err != nil {
 		return err
 	}
-	amounts := make(map[string]int64, len(rows))
+	left := make(map[string]Reading, len(rows))
 	for _, row := range rows {
-		amounts[row.ID] = row.Amount
+		left[row.ID] = Reading{Amount: row.Amount, Position: row.Applied}
 	}
-	return tx.logBatch(ctx, batch, todo, changes, amounts)
+	return tx.logBatch(ctx, batch, todo, changes, left)
 }
 
 // logBatch appends journal, records and change log of several changes. Within the batch, the moves of a balance are
-// journalled in the order in which Redis numbered them, so that every amount after is one that there was.
+// journalled in the order in which Redis numbered them, so that every amount after is one that there was. left is what the batch
+// leaves of each balance. logBatch sets the positions of the changes.
 func (tx *Tx) logBatch(
-	ctx context.Context, batch []Admitted, todo []int, changes []Change, amounts map[string]int64,
+	ctx context.Context, batch []Admitted, todo []int, changes []Change, left map[string]Reading,
 ) error {
 	now := tx.ledger.now().UTC().Truncate(time.Microsecond)
 	type numbered struct {
-		seq  int64
-		move Move
-		of   Change
+		seq      int64
+		move     Move
+		of       Change
+		position *int64 // to be set
 	}
 	var moves []numbered
 	for _, i := range todo {
+		batch[i].Positions = make([]int64, len(batch[i].Change.Moves))
 		for j, m := range batch[i].Change.Moves {
-			moves = append(moves, numbered{seq: batch[i].Seq[j], move: m, of: batch[i].Change})
+			moves = append(moves, numbered{batch[i].Seq[j], m, batch[i].Change, &batch[i].Positions[j]})
 		}
 	}
 	slices.SortStableFunc(moves, func(a, b numbered) int {
@@ -215,10 +224,11 @@ func (tx *Tx) logBatch(
 	})
 	entries := make([]*ent.EntryCreate, len(moves))
 	for i, m := range moves {
-		after := amounts[m.move.Balance]
-		amounts[m.move.Balance] -= m.move.Delta
+		after := left[m.move.Balance]
+		*m.position = after.Position
+		left[m.move.Balance] = Reading{Amount: after.Amount - m.move.Delta, Position: after.Position - 1}
 		entries[len(moves)-1-i] = tx.Ent.Entry.Create().SetBalance(m.move.Balance).SetChangeID(m.of.ID).SetDelta(m.move.Delta).
-			SetAmountAfter(after).SetKind(m.of.Record.Kind).SetCreatedAt(now)
+			SetAmountAfter(after.Amount).SetPosition(after.Position).SetKind(m.of.Record.Kind).SetCreatedAt(now)
 	}
 	for chunk := range slices.Chunk(entries, insertChunk) {
 		if err := tx.Ent.Entry.CreateBulk(chunk...).Exec(ctx); err != nil {

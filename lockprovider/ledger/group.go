@@ -43,25 +43,25 @@ func (tx *Tx) GroupAtOnce(ctx context.Context, balances []string) (group *Group,
 }
 
 // Add checks a change against what the changes before it leave, and if it fits takes it into the group. It returns the amounts
-// after it. ctx is what [Ledger.Once] gave to the execution of the change.
+// after it, and the positions of its moves. ctx is what [Ledger.Once] gave to the execution of the change.
 //
 // Errors: *[Refused] and [ErrUnknownBalance]. The group is then as it was.
-func (g *Group) Add(ctx context.Context, c Change) (amounts map[string]int64, err error) {
+func (g *Group) Add(ctx context.Context, c Change) (amounts, positions map[string]int64, err error) {
 	after, err := fit(g.balances, c.Moves)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	added := Admitted{Change: c, Seq: make([]int64, len(after))}
 	added.refusal, _ = ctx.Value(refusalKey{}).(int64)
-	amounts = make(map[string]int64, len(after))
+	amounts, positions = make(map[string]int64, len(after)), make(map[string]int64, len(after))
 	for i, m := range c.Moves {
 		if after[i].Missing {
 			g.missing[m.Balance] = *m.Open
 		}
-		added.Seq[i], amounts[m.Balance] = after[i].Applied, after[i].Amount
+		added.Seq[i], amounts[m.Balance], positions[m.Balance] = after[i].Applied, after[i].Amount, after[i].Applied
 	}
 	g.changes = append(g.changes, added)
-	return amounts, nil
+	return amounts, positions, nil
 }
 
 // Len returns how many changes the group has.
@@ -70,12 +70,12 @@ func (g *Group) Len() int { return len(g.changes) }
 // Write writes the changes of the group as one: what they leave of each balance, in key order, then journal, records and change
 // log. It fails with [ErrStale] if a balance that had no row to be locked has one now.
 func (g *Group) Write(ctx context.Context) error {
-	amounts, all := map[string]int64{}, make([]int, len(g.changes))
+	left, all := map[string]Reading{}, make([]int, len(g.changes))
 	changes := make([]Change, len(g.changes))
 	for i, added := range g.changes {
 		all[i], changes[i] = i, added.Change
 		for _, m := range added.Change.Moves {
-			amounts[m.Balance] = g.balances[m.Balance].Amount
+			left[m.Balance] = Reading{Amount: g.balances[m.Balance].Amount, Position: g.balances[m.Balance].Applied}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(g.missing)) {
@@ -84,10 +84,10 @@ func (g *Group) Write(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := g.update(ctx, slices.Sorted(maps.Keys(amounts))); err != nil {
+	if err := g.update(ctx, slices.Sorted(maps.Keys(left))); err != nil {
 		return err
 	}
-	return g.tx.logBatch(ctx, g.changes, all, changes, amounts)
+	return g.tx.logBatch(ctx, g.changes, all, changes, left)
 }
 
 // update writes what the group leaves of balances in one statement, which is the same for any number of

@@ -92,15 +92,32 @@ func (l *Ledger) openingRow(tx *ent.Tx, key string, b Bounds) *ent.BalanceCreate
 		SetAmount(b.Opening).SetOpening(b.Opening).SetFloor(b.Floor).SetCeiling(b.Ceiling)
 }
 
-// Amounts reads balances outside of any change. Keys that do not exist are absent from the result.
-func (l *Ledger) Amounts(ctx context.Context, keys []string) (map[string]int64, error) {
+// Reading is a balance as it was read: its amount, and the position of its last move, which is how many it has taken. The two are of
+// one moment.
+type Reading struct{ Amount, Position int64 }
+
+// Readings reads balances outside of any change. Keys that do not exist are absent from the result.
+func (l *Ledger) Readings(ctx context.Context, keys []string) (map[string]Reading, error) {
 	rows, err := l.config.Client.Balance.Query().Where(balance.IDIn(keys...)).All(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read balances: %w", err)
 	}
-	amounts := make(map[string]int64, len(rows))
+	readings := make(map[string]Reading, len(rows))
 	for _, row := range rows {
-		amounts[row.ID] = row.Amount
+		readings[row.ID] = Reading{Amount: row.Amount, Position: row.Applied}
+	}
+	return readings, nil
+}
+
+// Amounts reads the amounts of balances, as [Ledger.Readings] does.
+func (l *Ledger) Amounts(ctx context.Context, keys []string) (map[string]int64, error) {
+	readings, err := l.Readings(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	amounts := make(map[string]int64, len(readings))
+	for key, r := range readings {
+		amounts[key] = r.Amount
 	}
 	return amounts, nil
 }
@@ -240,13 +257,16 @@ func (l *Ledger) Replay(ctx context.Context, c Change) (Receipt, bool, error) {
 	if err != nil {
 		return Receipt{}, false, Failure(ctx, err)
 	}
-	amounts := make(map[string]int64, len(entries))
+	amounts, positions := make(map[string]int64, len(entries)), make(map[string]int64, len(entries))
 	for _, e := range entries {
 		amounts[e.Balance] = e.AmountAfter
+		if e.Position > 0 {
+			positions[e.Balance] = e.Position
+		}
 	}
 	return Receipt{
 		ChangeID: c.ID, State: Committed, Strategy: Strategy(row.Strategy), Attempts: 1, Replayed: true,
-		Balances: amounts, Payload: json.RawMessage(row.Payload), StreamID: row.Admission,
+		Balances: amounts, Positions: positions, Payload: json.RawMessage(row.Payload), StreamID: row.Admission,
 	}, true, nil
 }
 

@@ -30,6 +30,9 @@ type Receipt struct {
 	Replayed bool
 	// Balances are the amounts after the change, by key.
 	Balances map[string]int64
+	// Positions are the numbers of the change's moves in their balances, by key: 1 is the first move of a balance. The journal has
+	// the same numbers. Nil if the database has not confirmed the change, or if an earlier version wrote it.
+	Positions map[string]int64
 	// Payload is the record's payload as first applied.
 	Payload json.RawMessage
 	// StreamID is the stream entry that a Redis-first change was persisted from, "" for others.

@@ -22,6 +22,8 @@ type Tx struct {
 	ledger   *Ledger
 	strategy Strategy
 	amounts  map[string]int64 // after the change that was written
+	// positions are the numbers of its moves in their balances.
+	positions map[string]int64
 }
 
 // Run runs write in one transaction and commits. If the database aborts the transaction to resolve a deadlock, Run
@@ -34,10 +36,10 @@ type Tx struct {
 // changed.
 func (l *Ledger) Run(ctx context.Context, s Strategy, write func(tx *Tx) error) (Receipt, error) {
 	for attempt := 1; ; attempt++ {
-		amounts, err := l.inTransaction(ctx, s, write)
+		amounts, positions, err := l.inTransaction(ctx, s, write)
 		if err == nil {
 			l.committed()
-			return Receipt{Strategy: s, Attempts: attempt, Balances: amounts}, nil
+			return Receipt{Strategy: s, Attempts: attempt, Balances: amounts, Positions: positions}, nil
 		}
 		if !isAborted(err) {
 			return Receipt{}, Failure(ctx, err)
@@ -48,14 +50,16 @@ func (l *Ledger) Run(ctx context.Context, s Strategy, write func(tx *Tx) error) 
 	}
 }
 
-func (l *Ledger) inTransaction(ctx context.Context, s Strategy, write func(tx *Tx) error) (map[string]int64, error) {
+func (l *Ledger) inTransaction(
+	ctx context.Context, s Strategy, write func(tx *Tx) error,
+) (amounts, positions map[string]int64, err error) {
 	life, end := context.WithCancel(context.WithoutCancel(ctx)) // of the transaction: database/sql rolls back at its end
 	defer end()
 	keep := context.AfterFunc(ctx, end)
 	defer keep()
 	begun, err := l.config.Client.Tx(life)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tx := &Tx{Ent: begun, ledger: l, strategy: s}
 	err = write(tx)
@@ -64,12 +68,12 @@ func (l *Ledger) inTransaction(ctx context.Context, s Strategy, write func(tx *T
 	}
 	if err != nil {
 		_ = begun.Rollback() // a failed rollback ends the connection, and with it the transaction
-		return nil, err
+		return nil, nil, err
 	}
 	if err := l.commit(begun, end); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return tx.amounts, nil
+	return tx.amounts, tx.positions, nil
 }
 
 // commit commits, and returns [ErrUnknown] if the database does not say what became of it. It waits in another goroutine:
@@ -156,7 +160,7 @@ func (tx *Tx) Write(ctx context.Context, c Change, read []Balance, after []int64
 	if err := tx.openMissing(ctx, c.Moves, read); err != nil {
 		return err
 	}
-	tx.amounts = make(map[string]int64, len(after))
+	tx.amounts, tx.positions = make(map[string]int64, len(after)), make(map[string]int64, len(after))
 	for i, m := range c.Moves {
 		update := tx.Ent.Balance.Update().Where(balance.ID(m.Balance)).
 			SetAmount(after[i]).AddVersion(1).AddApplied(1)
@@ -170,7 +174,7 @@ func (tx *Tx) Write(ctx context.Context, c Change, read []Balance, after []int64
 		if n == 0 {
 			return fmt.Errorf("%w: %s", ErrStale, m.Balance)
 		}
-		tx.amounts[m.Balance] = after[i]
+		tx.amounts[m.Balance], tx.positions[m.Balance] = after[i], read[i].Applied+1
 	}
 	return tx.log(ctx, c)
 }
@@ -187,9 +191,9 @@ func (tx *Tx) Add(ctx context.Context, c Change) error {
 	if err != nil {
 		return err
 	}
-	tx.amounts = make(map[string]int64, len(c.Moves))
+	tx.amounts, tx.positions = make(map[string]int64, len(c.Moves)), make(map[string]int64, len(c.Moves))
 	for i, m := range c.Moves {
-		tx.amounts[m.Balance] = balances[i].Amount
+		tx.amounts[m.Balance], tx.positions[m.Balance] = balances[i].Amount, balances[i].Applied
 	}
 	return tx.log(ctx, c)
 }
@@ -260,7 +264,7 @@ func (tx *Tx) log(ctx context.Context, c Change) error {
 		entries := make([]*ent.EntryCreate, len(c.Moves))
 		for i, m := range c.Moves {
 			entries[i] = tx.Ent.Entry.Create().SetBalance(m.Balance).SetChangeID(c.ID).SetDelta(m.Delta).
-				SetAmountAfter(tx.amounts[m.Balance]).SetKind(c.Record.Kind).SetCreatedAt(now)
+				SetAmountAfter(tx.amounts[m.Balance]).SetPosition(tx.positions[m.Balance]).SetKind(c.Record.Kind).SetCreatedAt(now)
 		}
 		if err := tx.Ent.Entry.CreateBulk(entries...).Exec(ctx); err != nil {
 			return err

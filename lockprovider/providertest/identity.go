@@ -56,6 +56,10 @@ func checkSameAnswer(t testing.TB, got, first lockprovider.Receipt) {
 		got.ChangeID != first.ChangeID || got.Strategy != first.Strategy {
 		t.Errorf("repeat answers %+v, first was %+v", got, first)
 	}
+	if got.State == lockprovider.Committed && (len(got.Positions) != len(got.Balances) ||
+		first.State == lockprovider.Committed && !maps.Equal(got.Positions, first.Positions)) {
+		t.Errorf("repeat answers with positions %v, first were %v", got.Positions, first.Positions)
+	}
 }
 
 func sameIDAgain(t testing.TB, h *Harness) {

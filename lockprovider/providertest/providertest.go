@@ -82,7 +82,7 @@ type Scenario struct {
 func Scenarios() []Scenario {
 	return slices.Concat(
 		boundScenarios, identityScenarios, failureScenarios, claimScenarios, waitingScenarios, leaseScenarios, unlockScenarios,
-		acceptScenarios, severalScenarios,
+		acceptScenarios, severalScenarios, positionScenarios,
 	)
 }
 

@@ -33,6 +33,9 @@ type Result struct {
 	// Err is nil if the database holds the change, [ledger.ErrAlreadyApplied] if it held the change before, or why it refused
 	// this entry.
 	Err error
+	// Positions are those of [ledger.Admitted]. They are nil if Err is not, if the change had been written before, and if the process
+	// that tells is of an earlier version.
+	Positions []int64
 }
 
 // persistedChannel is the prefix of the channels on which processes tell each other; the instance follows.
@@ -47,10 +50,12 @@ type resultMessage struct {
 	Entry   string          `json:"entry,omitempty"`
 	Applied bool            `json:"applied,omitempty"` // before, from another stream entry
 	Reason  json.RawMessage `json:"reason,omitempty"`  // a rejection
+	// Positions are of the moves.
+	Positions []int64 `json:"positions,omitempty"`
 }
 
 func (m resultMessage) result() Result {
-	r := Result{StreamID: m.Entry}
+	r := Result{StreamID: m.Entry, Positions: m.Positions}
 	switch {
 	case m.Applied:
 		r.Err = ledger.ErrAlreadyApplied
@@ -149,11 +154,15 @@ func (c *Confirmations) deliver(id uuid.UUID, result Result) {
 func (c *Confirmations) Tell(ctx context.Context, here string, batch []ledger.Admitted, results []error) {
 	elsewhere := map[string][]resultMessage{}
 	for i, a := range batch {
+		positions := a.Positions
+		if results[i] != nil {
+			positions = nil
+		}
 		if a.Instance == here {
-			c.deliver(a.Change.ID, Result{StreamID: a.StreamID, Err: results[i]})
+			c.deliver(a.Change.ID, Result{StreamID: a.StreamID, Err: results[i], Positions: positions})
 			continue
 		}
-		m := resultMessage{ID: a.Change.ID, Entry: a.StreamID, Applied: errors.Is(results[i], ledger.ErrAlreadyApplied)}
+		m := resultMessage{Positions: positions, ID: a.Change.ID, Entry: a.StreamID, Applied: errors.Is(results[i], ledger.ErrAlreadyApplied)}
 		if results[i] != nil && !m.Applied {
 			m.Reason = json.RawMessage(ledger.EncodeRejection(results[i]))
 		}
