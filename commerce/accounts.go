@@ -68,6 +68,8 @@ func (s *Accounts) Transfer(ctx context.Context, v Viewer, in Transfer) (Transfe
 	result := TransferResult{From: from, Meta: metaOf(receipt)}
 	if v.may(to.UserID) {
 		result.To = to
+	} else {
+		delete(result.Meta.Positions, lockprovider.AccountKey(to.ID)) // how often it moves is not theirs to know
 	}
 	if err != nil {
 		return TransferResult{Meta: result.Meta}, refusals(err, func(r lockprovider.Refusal) *Error {
@@ -348,8 +350,8 @@ func (s *Accounts) List(ctx context.Context, v Viewer, page Page) (PageOf[*ent.A
 }
 
 // Balances tells the money in each account, in minor units.
-func (s *Accounts) Balances(ctx context.Context, ids []string) (map[string]int64, error) {
-	return s.amounts(ctx, ids, lockprovider.AccountKey)
+func (s *Accounts) Balances(ctx context.Context, ids []string) (map[string]Reading, error) {
+	return s.readings(ctx, ids, lockprovider.AccountKey)
 }
 
 // Entries is the statement of an account of the viewer's, newest first.

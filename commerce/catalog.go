@@ -388,8 +388,8 @@ func (s *Catalog) shared(ctx context.Context, ids []string) (map[string]*ent.Pro
 }
 
 // Stock tells how many of each product are left.
-func (s *Catalog) Stock(ctx context.Context, ids []string) (map[string]int64, error) {
-	return s.amounts(ctx, ids, lockprovider.StockKey)
+func (s *Catalog) Stock(ctx context.Context, ids []string) (map[string]Reading, error) {
+	return s.readings(ctx, ids, lockprovider.StockKey)
 }
 
 // ProductOrder is what a list of products is sorted by.

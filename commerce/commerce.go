@@ -136,7 +136,12 @@ type Meta struct {
 	Replayed bool
 	// Persistence is "" if nothing was done.
 	Persistence Persistence
+	// Positions are the numbers of the moves in their balances, by key, of what the database has confirmed.
+	Positions map[string]int64
 }
+
+// Reading is a balance as it was read: its amount, and how many moves that includes.
+type Reading = ledger.Reading
 
 // execute hands a change to its family's provider and translates the refusals into the shop's words.
 func (c *core) execute(ctx context.Context, change lockprovider.Change) (lockprovider.Receipt, error) {
@@ -147,6 +152,7 @@ func (c *core) execute(ctx context.Context, change lockprovider.Change) (lockpro
 func metaOf(r lockprovider.Receipt) Meta {
 	return Meta{
 		Strategy: r.Strategy, Attempts: r.Attempts, Waited: r.Waited, Replayed: r.Replayed, Persistence: persistenceOf(r),
+		Positions: r.Positions,
 	}
 }
 

@@ -440,23 +440,28 @@ func (s *Coupons) Held(ctx context.Context, v Viewer, page Page) (PageOf[*ent.Co
 
 // Issued tells how much of each coupon's quota is issued.
 func (s *Coupons) Issued(ctx context.Context, ids []string) (map[string]int64, error) {
-	return s.amounts(ctx, ids, lockprovider.CouponKey)
+	readings, err := s.readings(ctx, ids, lockprovider.CouponKey)
+	amounts := make(map[string]int64, len(readings))
+	for id, r := range readings {
+		amounts[id] = r.Amount
+	}
+	return amounts, err
 }
 
-// amounts reads the balances of objects, by the objects' IDs.
-func (c *core) amounts(ctx context.Context, ids []string, key func(id string) string) (map[string]int64, error) {
+// readings reads the balances of objects, by the objects' IDs.
+func (c *core) readings(ctx context.Context, ids []string, key func(id string) string) (map[string]Reading, error) {
 	keys := make([]string, len(ids))
 	for i, id := range ids {
 		keys[i] = key(id)
 	}
-	byKey, err := c.Ledger.Amounts(ctx, keys)
+	byKey, err := c.Ledger.Readings(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	byID := make(map[string]int64, len(ids))
+	byID := make(map[string]Reading, len(ids))
 	for i, id := range ids {
-		if amount, ok := byKey[keys[i]]; ok {
-			byID[id] = amount
+		if r, ok := byKey[keys[i]]; ok {
+			byID[id] = r
 		}
 	}
 	return byID, nil

@@ -268,7 +268,7 @@ func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mo
 			ids = append(ids, plans[i].row.ID)
 		}
 	}
-	var stock map[string]int64
+	var stock map[string]Reading
 	if len(ids) > 0 {
 		if stock, err = s.Stock(ctx, ids); err != nil {
 			return nil, err
@@ -298,7 +298,7 @@ func (r ImportRow) find(bySKU map[string]*ent.Product) *ent.Product {
 }
 
 // decide compares a row with its product and the stock of that. It returns why the row cannot be imported, if that is known.
-func (s *Catalog) decide(p *importPlan, stock map[string]int64, mode StockMode) error {
+func (s *Catalog) decide(p *importPlan, stock map[string]Reading, mode StockMode) error {
 	p.SKU, p.Outcome = p.in.SKU, ImportUnchanged
 	off := p.in.OffSale != nil && *p.in.OffSale
 	if p.row == nil {
@@ -326,7 +326,7 @@ func (s *Catalog) decide(p *importPlan, stock map[string]int64, mode StockMode) 
 		return err
 	}
 	if p.in.Stock != nil && mode != StockIgnore {
-		p.Available = stock[p.row.ID]
+		p.Available = stock[p.row.ID].Amount
 		before := p.row.ImportedStock
 		p.counts = before == nil || *before != *p.in.Stock
 		if mode == StockSet || before == nil {
@@ -589,7 +589,7 @@ func (s *Catalog) importedMeanwhile(ctx context.Context, row *ent.Product, delta
 		return false, err
 	}
 	same, err := s.Client.Product.Query().Where(product.ID(row.ID), product.Imports(row.Imports)).Exist(ctx)
-	after := stock[row.ID] + delta
+	after := stock[row.ID].Amount + delta
 	return !same || after >= 0 && after <= lockprovider.MaxAmount, err
 }
 

@@ -73,12 +73,25 @@ func (s *Points) Adjust(ctx context.Context, v Viewer, in AdjustPoints) (PointsR
 
 // Balance returns the points of a customer: the viewer's own, or anybody's for admins.
 func (s *Points) Balance(ctx context.Context, v Viewer, userID string) (int64, error) {
-	if err := v.mayAsk(userID); err != nil {
-		return 0, err
+	readings, err := s.Balances(ctx, v, []string{userID})
+	return readings[userID].Amount, err
+}
+
+// Balances returns the points of customers as [Points.Balance] does, by customer. Who has never had any has none.
+func (s *Points) Balances(ctx context.Context, v Viewer, userIDs []string) (map[string]Reading, error) {
+	for _, id := range userIDs {
+		if err := v.mayAsk(id); err != nil {
+			return nil, err
+		}
 	}
-	key := lockprovider.PointsKey(userID)
-	amounts, err := s.Ledger.Amounts(ctx, []string{key})
-	return amounts[key], err
+	readings, err := s.readings(ctx, userIDs, lockprovider.PointsKey)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range userIDs {
+		readings[id] = readings[id] // zero, if there is none
+	}
+	return readings, nil
 }
 
 // Entries is the point history of a customer, newest first: the viewer's own, or anybody's for admins.

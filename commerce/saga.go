@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/google/uuid"
 
@@ -392,6 +393,11 @@ func (s *Orders) step(ctx context.Context, meta *Meta, change lockprovider.Chang
 	if meta != nil {
 		meta.Waited += receipt.Waited
 		meta.Attempts = max(meta.Attempts, receipt.Attempts)
+		if meta.Positions == nil {
+			meta.Positions = receipt.Positions
+		} else {
+			maps.Copy(meta.Positions, receipt.Positions)
+		}
 	}
 	return doneOtherwise(err)
 }

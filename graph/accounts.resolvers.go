@@ -18,11 +18,17 @@ import (
 
 // Balance is the resolver for the balance field.
 func (r *accountResolver) Balance(ctx context.Context, obj *model.Account) (*model.Money, error) {
-	minor, err := loadersOf(ctx).balances.Load(ctx, obj.ID)
+	read, err := loadersOf(ctx).balances.Load(ctx, obj.ID)
 	if err != nil {
 		return nil, err
 	}
-	return money(minor, obj.Currency), nil
+	return money(read.Amount, obj.Currency), nil
+}
+
+// Position is the resolver for the position field.
+func (r *accountResolver) Position(ctx context.Context, obj *model.Account) (*int64, error) {
+	read, err := loadersOf(ctx).balances.Load(ctx, obj.ID)
+	return orError(read.Position, err)
 }
 
 // Entries is the resolver for the entries field.

@@ -114,7 +114,7 @@ func (r *productResolver) Stock(ctx context.Context, obj *model.Product) (*model
 	if err != nil {
 		return nil, err
 	}
-	return &model.StockLevel{Available: read.available, AsOf: read.asOf}, nil
+	return &model.StockLevel{Available: read.Amount, Position: read.Position, AsOf: read.asOf}, nil
 }
 
 // StockHistory is the resolver for the stockHistory field.

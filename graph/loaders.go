@@ -32,7 +32,8 @@ const (
 type loaders struct {
 	stock    *dataloadgen.Loader[string, stockRead]
 	issued   *dataloadgen.Loader[string, int64]
-	balances *dataloadgen.Loader[string, int64]
+	balances *dataloadgen.Loader[string, commerce.Reading] // of accounts
+	wallets  *dataloadgen.Loader[string, commerce.Reading] // by the customer
 	issues   *dataloadgen.Loader[string, *ent.CouponIssue]
 	attempts *dataloadgen.Loader[string, []*ent.PaymentAttempt]
 	refunds  *dataloadgen.Loader[string, []*ent.Refund]
@@ -53,8 +54,8 @@ type loaders struct {
 const resolversAtOnce = 8
 
 type stockRead struct {
-	available int64
-	asOf      time.Time
+	commerce.Reading
+	asOf time.Time
 }
 
 func newLoaders(s *commerce.Services) *loaders {
@@ -62,15 +63,18 @@ func newLoaders(s *commerce.Services) *loaders {
 	return &loaders{
 		stock: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]stockRead, error) {
 			asOf := time.Now() // before reading: the amount is not older than this
-			amounts, err := s.Catalog.Stock(ctx, ids)
-			reads := make(map[string]stockRead, len(amounts))
-			for id, amount := range amounts {
-				reads[id] = stockRead{available: amount, asOf: asOf}
+			readings, err := s.Catalog.Stock(ctx, ids)
+			reads := make(map[string]stockRead, len(readings))
+			for id, reading := range readings {
+				reads[id] = stockRead{Reading: reading, asOf: asOf}
 			}
 			return reads, err
 		}, options...),
 		issued:   dataloadgen.NewMappedLoader(s.Coupons.Issued, options...),
 		balances: dataloadgen.NewMappedLoader(s.Accounts.Balances, options...),
+		wallets: dataloadgen.NewMappedLoader(func(ctx context.Context, owners []string) (map[string]commerce.Reading, error) {
+			return s.Points.Balances(ctx, auth.Viewer(ctx), owners)
+		}, options...),
 		issues: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]*ent.CouponIssue, error) {
 			issues, err := s.Coupons.Issues(ctx, auth.Viewer(ctx), ids) // an operation has one viewer
 			var failed commerce.ErrorsByID

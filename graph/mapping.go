@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -356,6 +358,25 @@ func (r *Resolver) meta(ctx context.Context, family lockprovider.Family, m comme
 	return &model.OperationMeta{
 		RequestID: req.ID, Strategy: toStrategy(m.Strategy), Attempts: m.Attempts, LockWaitMs: millis(m.Waited),
 		TotalMs: millis(time.Since(req.Start)), Replayed: m.Replayed,
-		Persistence: model.PersistenceState(cmp.Or(m.Persistence, commerce.Persisted)),
+		Persistence: model.PersistenceState(cmp.Or(m.Persistence, commerce.Persisted)), Positions: positions(m.Positions),
 	}
+}
+
+// subjects are the balances that have an object, by how their keys begin, and how the identifier of the object begins before the
+// rest of the key.
+var subjects = []struct{ key, identifier string }{
+	{lockprovider.StockKey(""), ""}, {lockprovider.CouponKey(""), ""}, {lockprovider.PointsKey(""), prefixWallet}, {lockprovider.AccountKey(""), ""},
+}
+
+// positions returns the positions of what has an object, sorted. Limits and other balances of the shop's own have none.
+func positions(byKey map[string]int64) []*model.BalancePosition {
+	out := make([]*model.BalancePosition, 0, len(byKey))
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		for _, s := range subjects {
+			if id, ok := strings.CutPrefix(key, s.key); ok {
+				out = append(out, &model.BalancePosition{SubjectID: s.identifier + id, Position: byKey[key]})
+			}
+		}
+	}
+	return out
 }

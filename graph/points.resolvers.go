@@ -61,7 +61,14 @@ func (r *mutationResolver) PointsAdjust(ctx context.Context, input model.PointsA
 
 // Balance is the resolver for the balance field.
 func (r *walletResolver) Balance(ctx context.Context, obj *model.Wallet) (*int64, error) {
-	return orError(r.services.Points.Balance(ctx, auth.Viewer(ctx), walletOwner(obj)))
+	read, err := loadersOf(ctx).wallets.Load(ctx, walletOwner(obj))
+	return orError(read.Amount, err)
+}
+
+// Position is the resolver for the position field.
+func (r *walletResolver) Position(ctx context.Context, obj *model.Wallet) (*int64, error) {
+	read, err := loadersOf(ctx).wallets.Load(ctx, walletOwner(obj))
+	return orError(read.Position, err)
 }
 
 // Entries is the resolver for the entries field.

@@ -57,6 +57,7 @@ type ComplexityRoot struct {
 		Entries   func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
 		ID        func(childComplexity int) int
 		Name      func(childComplexity int) int
+		Position  func(childComplexity int) int
 	}
 
 	AccountAdjustPayload struct {
@@ -102,6 +103,11 @@ type ComplexityRoot struct {
 	AdjustmentEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	BalancePosition struct {
+		Position  func(childComplexity int) int
+		SubjectID func(childComplexity int) int
 	}
 
 	CancelOrderPayload struct {
@@ -408,6 +414,7 @@ type ComplexityRoot struct {
 		Attempts    func(childComplexity int) int
 		LockWaitMs  func(childComplexity int) int
 		Persistence func(childComplexity int) int
+		Positions   func(childComplexity int) int
 		Replayed    func(childComplexity int) int
 		RequestID   func(childComplexity int) int
 		Strategy    func(childComplexity int) int
@@ -763,6 +770,7 @@ type ComplexityRoot struct {
 	StockLevel struct {
 		AsOf      func(childComplexity int) int
 		Available func(childComplexity int) int
+		Position  func(childComplexity int) int
 	}
 
 	StopExperimentPayload struct {
@@ -826,9 +834,10 @@ type ComplexityRoot struct {
 	}
 
 	Wallet struct {
-		Balance func(childComplexity int) int
-		Entries func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
-		ID      func(childComplexity int) int
+		Balance  func(childComplexity int) int
+		Entries  func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
+		ID       func(childComplexity int) int
+		Position func(childComplexity int) int
 	}
 }
 
@@ -881,6 +890,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Account.Name(childComplexity), true
+	case "Account.position":
+		if e.ComplexityRoot.Account.Position == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Account.Position(childComplexity), true
 
 	case "AccountAdjustPayload.account":
 		if e.ComplexityRoot.AccountAdjustPayload.Account == nil {
@@ -1032,6 +1047,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AdjustmentEdge.Node(childComplexity), true
+
+	case "BalancePosition.position":
+		if e.ComplexityRoot.BalancePosition.Position == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalancePosition.Position(childComplexity), true
+	case "BalancePosition.subjectId":
+		if e.ComplexityRoot.BalancePosition.SubjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BalancePosition.SubjectID(childComplexity), true
 
 	case "CancelOrderPayload.account":
 		if e.ComplexityRoot.CancelOrderPayload.Account == nil {
@@ -2408,6 +2436,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.OperationMeta.Persistence(childComplexity), true
+	case "OperationMeta.positions":
+		if e.ComplexityRoot.OperationMeta.Positions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OperationMeta.Positions(childComplexity), true
 	case "OperationMeta.replayed":
 		if e.ComplexityRoot.OperationMeta.Replayed == nil {
 			break
@@ -3981,6 +4015,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StockLevel.Available(childComplexity), true
+	case "StockLevel.position":
+		if e.ComplexityRoot.StockLevel.Position == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StockLevel.Position(childComplexity), true
 
 	case "StopExperimentPayload.experiment":
 		if e.ComplexityRoot.StopExperimentPayload.Experiment == nil {
@@ -4249,6 +4289,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Wallet.ID(childComplexity), true
+	case "Wallet.position":
+		if e.ComplexityRoot.Wallet.Position == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Wallet.Position(childComplexity), true
 
 	}
 	return 0, false
@@ -4422,6 +4468,8 @@ type Account implements Node {
   name: String!
   "How much there is; null where that cannot be read at the moment."
   balance: Money
+  "How many changes of it that includes: the position of the last one. Null where it cannot be read at the moment."
+  position: Int64
   "What happened to it, the latest first."
   entries(
     "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
@@ -4723,6 +4771,8 @@ input PurchaseLimitInput {
 type StockLevel {
   "The number that is not reserved or sold."
   available: Int64!
+  "How many changes of this stock that includes: the position of the last one. Changes of a stock have the positions 1, 2, 3 and so on."
+  position: Int64!
   "When that was read."
   asOf: DateTime!
 }
@@ -5845,6 +5895,19 @@ type OperationMeta {
   persistence: PersistenceState!
   "True where this idempotency key had been used before for the same request, and this is the first result again."
   replayed: Boolean!
+  """
+  Which change of what it has moved this was. Only what the database has confirmed has a position: if persistence is ACCEPTED, there is none
+  yet, and a repeat with the same key tells it. A read with this position or a later one includes this operation.
+  """
+  positions: [BalancePosition!]!
+}
+
+"Which change of a stock, a coupon, a wallet or an account something was. The first one has the position 1, and none has that of another."
+type BalancePosition {
+  "The product, the coupon, the wallet or the account that was moved. What belongs to somebody else is not told."
+  subjectId: ID!
+  "The number of the change. No later answer tells another one."
+  position: Int64!
 }
 
 "An amount of money."
@@ -6729,6 +6792,8 @@ type Wallet implements Node {
   id: ID!
   "How many points there are; null where that cannot be read at the moment."
   balance: Int64
+  "How many changes of them that includes: the position of the last one. Null where it cannot be read at the moment."
+  position: Int64
   "What happened to them, the latest first."
   entries(
     "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
@@ -6982,6 +7047,8 @@ func (ec *executionContext) childFields_Account(ctx context.Context, field graph
 		return ec.fieldContext_Account_name(ctx, field)
 	case "balance":
 		return ec.fieldContext_Account_balance(ctx, field)
+	case "position":
+		return ec.fieldContext_Account_position(ctx, field)
 	case "entries":
 		return ec.fieldContext_Account_entries(ctx, field)
 	case "createdAt":
@@ -7078,6 +7145,16 @@ func (ec *executionContext) childFields_AdjustmentEdge(ctx context.Context, fiel
 		return ec.fieldContext_AdjustmentEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AdjustmentEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_BalancePosition(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "subjectId":
+		return ec.fieldContext_BalancePosition_subjectId(ctx, field)
+	case "position":
+		return ec.fieldContext_BalancePosition_position(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BalancePosition", field.Name)
 }
 
 func (ec *executionContext) childFields_CancelOrderPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7566,6 +7643,8 @@ func (ec *executionContext) childFields_OperationMeta(ctx context.Context, field
 		return ec.fieldContext_OperationMeta_persistence(ctx, field)
 	case "replayed":
 		return ec.fieldContext_OperationMeta_replayed(ctx, field)
+	case "positions":
+		return ec.fieldContext_OperationMeta_positions(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type OperationMeta", field.Name)
 }
@@ -8110,6 +8189,8 @@ func (ec *executionContext) childFields_StockLevel(ctx context.Context, field gr
 	switch field.Name {
 	case "available":
 		return ec.fieldContext_StockLevel_available(ctx, field)
+	case "position":
+		return ec.fieldContext_StockLevel_position(ctx, field)
 	case "asOf":
 		return ec.fieldContext_StockLevel_asOf(ctx, field)
 	}
@@ -8194,6 +8275,8 @@ func (ec *executionContext) childFields_Wallet(ctx context.Context, field graphq
 		return ec.fieldContext_Wallet_id(ctx, field)
 	case "balance":
 		return ec.fieldContext_Wallet_balance(ctx, field)
+	case "position":
+		return ec.fieldContext_Wallet_position(ctx, field)
 	case "entries":
 		return ec.fieldContext_Wallet_entries(ctx, field)
 	}

@@ -145,6 +145,14 @@ type AdjustmentEdge struct {
 	Node *Adjustment `json:"node"`
 }
 
+// Which change of a stock, a coupon, a wallet or an account something was. The first one has the position 1, and none has that of another.
+type BalancePosition struct {
+	// The product, the coupon, the wallet or the account that was moved. What belongs to somebody else is not told.
+	SubjectID string `json:"subjectId"`
+	// The number of the change. No later answer tells another one.
+	Position int64 `json:"position"`
+}
+
 // An order to cancel.
 type CancelOrderInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
@@ -754,6 +762,9 @@ type OperationMeta struct {
 	Persistence PersistenceState `json:"persistence"`
 	// True where this idempotency key had been used before for the same request, and this is the first result again.
 	Replayed bool `json:"replayed"`
+	// Which change of what it has moved this was. Only what the database has confirmed has a position: if persistence is ACCEPTED, there is none
+	// yet, and a repeat with the same key tells it. A read with this position or a later one includes this operation.
+	Positions []*BalancePosition `json:"positions"`
 }
 
 // What a customer buys.
@@ -1591,6 +1602,8 @@ type StockAdjustPayload struct {
 type StockLevel struct {
 	// The number that is not reserved or sold.
 	Available int64 `json:"available"`
+	// How many changes of this stock that includes: the position of the last one. Changes of a stock have the positions 1, 2, 3 and so on.
+	Position int64 `json:"position"`
 	// When that was read.
 	AsOf time.Time `json:"asOf"`
 }
