@@ -55,7 +55,7 @@ func (r *Runner) one(ctx context.Context, p plans.Plan, c plans.Case, round int,
 	counter := newCounter(tick)
 	l := load.Generator{
 		Shop: target.shop, Dataset: measured, Clients: c.Clients, Rate: c.Rate, Duration: time.Duration(p.Duration),
-		Operations: p.Operations, Seed: p.Seed + uint64(round), Label: "load", Progress: counter.add,
+		Operations: p.Operations, Seed: p.Seed + uint64(round), Label: "load", Progress: counter.add, History: p.History,
 	}
 	before := host.ReadCounters(ctx, target.sources())
 	rec := l.Run(ctx)
@@ -70,6 +70,12 @@ func (r *Runner) one(ctx context.Context, p plans.Plan, c plans.Case, round int,
 	found, err := target.audit(ctx, auditor, &out)
 	if err != nil {
 		return report.Run{}, err
+	}
+	if p.History && target.db != nil {
+		if err := target.checkOrder(ctx, rec, &out); err != nil {
+			return report.Run{}, err
+		}
+		found.Findings = append(anomalies(out.Anomalies), found.Findings...)
 	}
 	transactions(ctx, &out, target, before, rec)
 	judge(&out, found, measured, rec)

@@ -38,11 +38,15 @@ func TestPositions(t *testing.T) {
 	a.ok(alice, move, give(theirs)).want("transfer.meta.positions.0.subjectId", mine, "transfer.meta.positions.0.position", 1,
 		"transfer.meta.positions.1", nil, "transfer.fromAccount.position", 1, "transfer.fromAccount.balance.amountMinor", 99)
 	told := a.ok(alice, move, give(also))
-	want := []any{"transfer.meta.positions.0.subjectId", mine, "transfer.meta.positions.0.position", 2,
-		"transfer.meta.positions.1.subjectId", also, "transfer.meta.positions.1.position", 1}
+	want := []any{
+		"transfer.meta.positions.0.subjectId", mine, "transfer.meta.positions.0.position", 2,
+		"transfer.meta.positions.1.subjectId", also, "transfer.meta.positions.1.position", 1,
+	}
 	if also < mine { // they are sorted
-		want = []any{"transfer.meta.positions.1.subjectId", mine, "transfer.meta.positions.1.position", 2,
-			"transfer.meta.positions.0.subjectId", also, "transfer.meta.positions.0.position", 1}
+		want = []any{
+			"transfer.meta.positions.1.subjectId", mine, "transfer.meta.positions.1.position", 2,
+			"transfer.meta.positions.0.subjectId", also, "transfer.meta.positions.0.position", 1,
+		}
 	}
 	told.want(want...)
 

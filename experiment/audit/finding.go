@@ -1,6 +1,11 @@
 package audit
 
-import "holdfast/experiment/claims"
+import (
+	"slices"
+
+	"holdfast/experiment/claims"
+	"holdfast/experiment/history"
+)
 
 // Finding is something that must not be.
 type Finding struct {
@@ -28,10 +33,14 @@ const (
 	Stuck        = "never persisted"
 )
 
-// LoudestFirst returns the findings in another order: those that customers feel come first.
+// LoudestFirst returns the findings in another order: anomalies of the order come first, then those that customers feel.
 func LoudestFirst(findings []Finding) []Finding {
-	var first, then []Finding
+	var anomalies, first, then []Finding
 	for _, f := range findings {
+		if slices.Contains(history.Names(), history.Name(f.Kind)) {
+			anomalies = append(anomalies, f)
+			continue
+		}
 		switch f.Kind {
 		case LostMoney, LostUnits, Oversold, Missing:
 			first = append(first, f)
@@ -39,5 +48,5 @@ func LoudestFirst(findings []Finding) []Finding {
 			then = append(then, f)
 		}
 	}
-	return append(first, then...)
+	return slices.Concat(anomalies, first, then)
 }

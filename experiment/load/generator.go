@@ -23,8 +23,12 @@ type Generator struct {
 	Operations int           // 0 is no bound
 	Seed       uint64
 	Label      string
+	// History records every request and answer, and reads what was moved, for [history.Check].
+	History bool
 	// Progress is called after each operation, at the same time from several clients; it may be nil.
 	Progress func()
+
+	epoch time.Time // of the times of the history
 }
 
 const (
@@ -69,6 +73,7 @@ func (l *Generator) Run(ctx context.Context) *Recording {
 		})
 	}
 	began = time.Now()
+	l.epoch = began
 	close(gate)
 	if l.Duration > 0 {
 		timer := time.AfterFunc(l.Duration+grace, cancel)
@@ -125,7 +130,7 @@ func (l *Generator) operation(ctx context.Context, r *recorder, dice *rand.Rand,
 		a.Began = intended
 		r.requests = append(r.requests, a)
 		for a.Outcome == Unanswered && ctx.Err() == nil {
-			pause := l.once(ctx, r, instance, a)
+			pause := l.once(ctx, r, client, instance, a)
 			if a.Outcome != Unanswered {
 				break
 			}
@@ -137,12 +142,15 @@ func (l *Generator) operation(ctx context.Context, r *recorder, dice *rand.Rand,
 		}
 	}
 	r.finished(last, intended, time.Now())
+	l.afterwards(ctx, r, dice, client, last)
 }
 
 // once sends a request once. If there was no final answer, it returns how long to wait before the request is repeated.
-func (l *Generator) once(ctx context.Context, r *recorder, instance int, a *Request) time.Duration {
+func (l *Generator) once(ctx context.Context, r *recorder, client, instance int, a *Request) time.Duration {
 	var reply answer
-	if err := l.Shop.send(ctx, instance, a.User, mutations[a.Operation], a.input(l.Shop.currency), &reply); err != nil {
+	sent := time.Now()
+	if err := l.Shop.send(ctx, instance, a.User, l.query(a.Operation), a.input(l.Shop.currency), &reply); err != nil {
+		l.note(r, client, a, sent, claims.Reply{Code: claims.NoAnswer}, nil)
 		a.Told.Told(claims.Reply{Code: claims.NoAnswer}) // also where the time was up: it may be done all the same
 		if ctx.Err() == nil {
 			r.retried("NO_ANSWER", err.Error())
@@ -155,6 +163,7 @@ func (l *Generator) once(ctx context.Context, r *recorder, instance int, a *Requ
 		if len(reply.Errors) > 0 {
 			code, message = reply.Errors[0].Extensions.Code, reply.Errors[0].Message
 		}
+		l.note(r, client, a, sent, claims.Reply{Code: code}, nil)
 		a.Told.Told(claims.Reply{Code: code})
 		r.retried(code, message)
 		return unknownPause
@@ -164,14 +173,17 @@ func (l *Generator) once(ctx context.Context, r *recorder, instance int, a *Requ
 	r.answers++
 	if len(p.UserErrors) == 0 {
 		if a.Operation == PlaceOrder && p.Object == nil { // still in the waiting line: ask again
+			l.note(r, client, a, sent, claims.Reply{Code: "WAITING"}, nil)
 			a.Told.Told(claims.Reply{Code: "WAITING"})
 			r.retried("WAITING", "")
 			return unknownPause
 		}
+		l.note(r, client, a, sent, p.reply(), p)
 		a.Told.Told(p.reply())
 		a.Outcome = Granted
 		return 0
 	}
+	l.note(r, client, a, sent, p.reply(), p)
 	a.Told.Told(p.reply())
 	e := p.UserErrors[0]
 	if e.Retryable && e.RetryAfterMs != nil { // else something must change first, which this load does not wait for

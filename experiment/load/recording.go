@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"holdfast/experiment/history"
 )
 
 // Latencies are recorded in microseconds up to two minutes, to three significant digits.
@@ -40,6 +42,7 @@ type recorder struct {
 	answers  int64
 	retries  map[string]int64  // answers that were none for good, by code
 	samples  map[string]string // a message of each
+	history  []history.Operation
 }
 
 // end is an operation that came to one.
@@ -67,6 +70,7 @@ func (r *recorder) finished(last *Request, intended, at time.Time) {
 // Recording is what all clients of a load have recorded.
 type Recording struct {
 	Requests      []*Request
+	History       []history.Operation // if the generator records it
 	Retries       map[string]int64
 	samples       map[string]string
 	RefusedByCode map[string]int64 // for good, by code
@@ -136,6 +140,7 @@ func gather(recorders []*recorder, began time.Time, duration time.Duration, sche
 
 func (out *Recording) add(r *recorder) {
 	out.Requests = append(out.Requests, r.requests...)
+	out.History = append(out.History, r.history...)
 	out.Waits = append(out.Waits, r.waits...)
 	out.Attempts += r.attempts
 	out.Answers += r.answers

@@ -101,6 +101,7 @@ type payload struct {
 		LockWaitMs  float64
 		Persistence string
 		Replayed    bool
+		Positions   []struct{ SubjectID, Position string }
 	}
 	UserErrors []struct {
 		Code, Message string

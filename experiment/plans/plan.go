@@ -52,6 +52,8 @@ type Plan struct {
 	Objects int   `json:"objects,omitempty" yaml:"objects,omitempty"`
 	Units   int64 `json:"units,omitempty" yaml:"units,omitempty"`
 	Users   int   `json:"users,omitempty" yaml:"users,omitempty"`
+	// History records every request and answer, has clients read what they have moved, and checks the order of it all afterwards.
+	History bool `json:"history,omitempty" yaml:"history,omitempty"`
 	// Settings configure the servers, as key=value of config/example.yaml.
 	Settings []string `json:"settings,omitempty" yaml:"settings,omitempty,flow"`
 }

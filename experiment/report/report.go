@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast/experiment/audit"
+	"holdfast/experiment/history"
 	"holdfast/experiment/host"
 	"holdfast/experiment/load"
 	"holdfast/experiment/plans"
@@ -103,6 +104,9 @@ type Run struct {
 	// Answers are how many the customers got, those to repeats included, and FalseAnswers how many of them were not true.
 	Answers      int64 `json:"answers"`
 	FalseAnswers int64 `json:"falseAnswers"`
+	// History counts the operations whose order was checked, reads included, and Anomalies are what was wrong with it, the worst first.
+	History   int               `json:"history,omitempty"`
+	Anomalies []history.Anomaly `json:"anomalies,omitempty"`
 	// Audit says how far the audit could look.
 	Audit string `json:"audit"`
 

@@ -103,7 +103,7 @@ func (r Report) WriteTable(w io.Writer) error {
 	for _, a := range r.alarms() {
 		fmt.Fprintf(&b, "\n!!! %s\n", a.Title)
 		for _, f := range a.Findings {
-			fmt.Fprintf(&b, "    %s: %s %s\n", strings.ToUpper(f.Kind), f.Subject, f.Text)
+			fmt.Fprintf(&b, "    %s: %s %s\n", strings.ToUpper(f.Kind), f.Subject, strings.ReplaceAll(f.Text, "\n", "\n    "))
 		}
 	}
 	if len(r.Baseline) > 0 {

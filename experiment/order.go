@@ -1,0 +1,63 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"holdfast/ent/balance"
+	"holdfast/ent/entry"
+	"holdfast/experiment/audit"
+	"holdfast/experiment/history"
+	"holdfast/experiment/load"
+	"holdfast/experiment/report"
+)
+
+// journalPage is how many balances the journal is read of at a time.
+const journalPage = 500
+
+// checkOrder holds what the clients saw against the journal. The servers must have stopped, or have nothing left to do.
+func (t *target) checkOrder(ctx context.Context, rec *load.Recording, out *report.Run) error {
+	h := history.History{Operations: rec.History, Balances: map[string]history.Balance{}}
+	keys := map[string]bool{}
+	for _, r := range rec.Requests {
+		for _, key := range r.Moves() {
+			keys[key] = true
+		}
+	}
+	for page := range slices.Chunk(slices.Sorted(maps.Keys(keys)), journalPage) {
+		balances, err := t.db.Ent.Balance.Query().Where(balance.IDIn(page...)).All(ctx)
+		if err != nil {
+			return fmt.Errorf("read the balances of the history: %w", err)
+		}
+		for _, row := range balances {
+			h.Balances[row.ID] = history.Balance{Opening: row.Opening, Moves: row.Applied}
+		}
+		entries, err := t.db.Ent.Entry.Query().Where(entry.BalanceIn(page...)).Order(entry.ByBalance(), entry.ByID()).All(ctx)
+		if err != nil {
+			return fmt.Errorf("read the journal: %w", err)
+		}
+		for _, row := range entries {
+			h.Journal = append(h.Journal, history.Entry{
+				Balance: row.Balance, Position: row.Position, Change: row.ChangeID, Delta: row.Delta, After: row.AmountAfter,
+			})
+		}
+	}
+	out.History, out.Anomalies = len(h.Operations), history.Check(&h)
+	out.Audit += ", order"
+	return nil
+}
+
+// anomalies are the findings that the report begins with.
+func anomalies(found []history.Anomaly) []audit.Finding {
+	var out []audit.Finding
+	for _, a := range found {
+		_, cycle, _ := strings.Cut(strings.TrimSpace(a.Text), "\n")
+		out = append(out, audit.Finding{
+			Kind: string(a.Name), Subject: fmt.Sprintf("%d times, such as", a.Count), Text: a.Name.Meaning() + "\n" + cycle,
+		})
+	}
+	return out
+}
