@@ -13,6 +13,7 @@ import (
 	"holdfast/experiment/history"
 	"holdfast/experiment/load"
 	"holdfast/experiment/report"
+	"holdfast/lockprovider"
 )
 
 // journalPage is how many balances the journal is read of at a time.
@@ -50,13 +51,31 @@ func (t *target) checkOrder(ctx context.Context, rec *load.Recording, out *repor
 	return nil
 }
 
-// anomalies are the findings that the report begins with.
-func anomalies(found []history.Anomaly) []audit.Finding {
+// guaranteeOf says which guarantee of docs/strategies.md an anomaly breaks.
+var guaranteeOf = map[history.Name]lockprovider.Guarantee{
+	history.DuplicatedEffect: lockprovider.OnceGuaranteed, history.VanishedEffect: lockprovider.OnceGuaranteed,
+	history.LostUpdate: lockprovider.OnceGuaranteed, history.G1a: lockprovider.OnceGuaranteed,
+	history.G0: lockprovider.SerializableGuaranteed, history.G1b: lockprovider.SerializableGuaranteed,
+	history.G1c: lockprovider.SerializableGuaranteed, history.GSingle: lockprovider.SerializableGuaranteed, history.G2: lockprovider.SerializableGuaranteed,
+	history.StaleRead: lockprovider.StrictGuaranteed, history.RealTimeViolation: lockprovider.StrictGuaranteed,
+	history.NonMonotonicRead: lockprovider.SessionGuaranteed, history.SessionViolation: lockprovider.SessionGuaranteed,
+}
+
+// GuaranteeOf returns the guarantee that an anomaly breaks, or "" if there is no such anomaly.
+func GuaranteeOf(name history.Name) lockprovider.Guarantee { return guaranteeOf[name] }
+
+// anomalies are the findings that the report begins with. info is the row of the strategy in the table: what it does not promise is said
+// to be so.
+func anomalies(found []history.Anomaly, info lockprovider.Info) []audit.Finding {
 	var out []audit.Finding
 	for _, a := range found {
 		_, cycle, _ := strings.Cut(strings.TrimSpace(a.Text), "\n")
+		breaks := fmt.Sprintf("%q is promised", guaranteeOf[a.Name])
+		if info.Guarantees(guaranteeOf[a.Name], "") == lockprovider.Never {
+			breaks = fmt.Sprintf("%q is not promised", guaranteeOf[a.Name])
+		}
 		out = append(out, audit.Finding{
-			Kind: string(a.Name), Subject: fmt.Sprintf("%d times, such as", a.Count), Text: a.Name.Meaning() + "\n" + cycle,
+			Kind: string(a.Name), Subject: fmt.Sprintf("%d times, and %s.", a.Count, breaks), Text: a.Name.Meaning() + "\n" + cycle,
 		})
 	}
 	return out

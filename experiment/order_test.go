@@ -251,3 +251,18 @@ func tellAll(found []history.Anomaly) string {
 	}
 	return strings.Join(texts, "\n")
 }
+
+// TestEveryAnomalyBreaksAGuarantee: what a strategy promises is a table, and every anomaly has its place in it.
+func TestEveryAnomalyBreaksAGuarantee(t *testing.T) {
+	for _, name := range history.Names() {
+		g := experiment.GuaranteeOf(name)
+		if !slices.Contains(lockprovider.Guarantees(), g) {
+			t.Errorf("%s breaks %q, which is no guarantee", name, g)
+		}
+		for _, info := range lockprovider.Strategies {
+			if promised := info.Guarantees(g, lockprovider.AckPersisted) == lockprovider.SinceAnswer; promised == info.Control {
+				t.Errorf("%s: %q is promised: %t", info.Name, g, promised)
+			}
+		}
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"encoding/xml"
 	"errors"
+	"flag"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -345,6 +347,31 @@ func TestAnomaliesGetTheirNames(t *testing.T) {
 		if name.Meaning() == "" {
 			t.Errorf("%s has no meaning", name)
 		}
+	}
+}
+
+// picture is what docs/proof.md shows.
+const picture = "../../docs/images/stale-read.svg"
+
+var update = flag.Bool("update", false, "write the picture of docs/proof.md")
+
+// TestPictureOfTheDocument: the picture is what the code draws, of a history that the document tells.
+//
+//	go test ./experiment/history -run TestPictureOfTheDocument -update
+func TestPictureOfTheDocument(t *testing.T) {
+	h := new(book).write(1, 0, 10, 1, history.Persisted, at(1)).read(2, 11, 12, saw("x", 0, 0)).effect("x", 1, 1, 1)
+	found := history.Check(&h.History)
+	if len(found) != 1 {
+		t.Fatalf("found %+v", found)
+	}
+	want := found[0].SVG()
+	if *update {
+		if err := os.WriteFile(picture, []byte(want), 0o644); err != nil { //nolint:gosec // for everybody to read
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(picture); err != nil || string(got) != want {
+		t.Errorf("%s is not what the code draws (%v): run this test with -update", picture, err)
 	}
 }
 

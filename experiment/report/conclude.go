@@ -64,7 +64,22 @@ func (r *Report) safety() []string {
 	if audited && answers > 0 {
 		lines = append(lines, fmt.Sprintf("%d of %d answers to customers were false.", untrue, answers))
 	}
-	return lines
+	return append(lines, r.order()...)
+}
+
+// order says what the check of the order has found, if there was one.
+func (r *Report) order() []string {
+	checked, sick := 0, 0
+	for _, run := range r.Runs {
+		if !control(run.Strategy) {
+			checked += run.History
+			sick += len(run.Anomalies)
+		}
+	}
+	if checked == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("The order of %d operations was checked, reads included: %s.", checked, plans.Plural(sick, "kind")+" of anomaly")}
 }
 
 func sortedStrategies(m map[lockprovider.Strategy]bool) []lockprovider.Strategy {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"html/template"
 	"io"
 	"strconv"
 	"strings"
@@ -143,6 +144,8 @@ const alarmed = 3
 type alarm struct {
 	Title    string
 	Findings []audit.Finding
+	// Pictures are SVG, one of each anomaly.
+	Pictures []template.HTML
 }
 
 func (r Report) alarms() []alarm {
@@ -159,6 +162,9 @@ func (r Report) alarms() []alarm {
 			rounds++
 			if a.Findings == nil {
 				a.Findings = audit.LoudestFirst(run.Findings)[:min(len(run.Findings), alarmed)]
+				for _, found := range run.Anomalies {
+					a.Pictures = append(a.Pictures, template.HTML(found.SVG())) //nolint:gosec // SVG escapes what it is given
+				}
 			}
 		}
 		a.Title = fmt.Sprintf("%s under %s: %s, in %d of %s", s.Workload, strings.ToUpper(string(s.Strategy)), s.Damage(),

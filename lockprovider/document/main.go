@@ -51,7 +51,7 @@ type block struct {
 var blocks = map[string][]block{
 	"meta.graphqls": {{"families", familyEnum}, {"strategies", strategyEnum}},
 	"README.md":     {{"strategies", overview}},
-	"strategies.md": {{"strategies", comparison}, {"faults", faults}},
+	"strategies.md": {{"strategies", comparison}, {"faults", faults}, {"guarantees", guarantees}},
 }
 
 // rewrite returns the text of a file with all of its blocks as the tables have them.
@@ -146,6 +146,44 @@ func faults([]string) []string {
 	lines := header("", "a holder is killed", "Redis is away", "Redis is emptied", "the database is away")
 	for _, f := range order {
 		lines = append(lines, row(strings.Join(names[f], ", "), f.HolderKilled, f.RedisAway, f.RedisEmptied, f.DatabaseAway))
+	}
+	return lines
+}
+
+// guarantees has one row for strategies that promise the same.
+func guarantees([]string) []string {
+	titles := []string{"strategy"}
+	for _, g := range lockprovider.Guarantees() {
+		titles = append(titles, string(g))
+	}
+	var order []string
+	names := map[string][]string{}
+	add := func(name string, info lockprovider.Info, ack lockprovider.Ack) {
+		var cells []string
+		for _, g := range lockprovider.Guarantees() {
+			since := string(info.Guarantees(g, ack))
+			if since == "" {
+				since = "–"
+			}
+			cells = append(cells, since)
+		}
+		key := strings.TrimPrefix(row(cells...), "|")
+		if names[key] == nil {
+			order = append(order, key)
+		}
+		names[key] = append(names[key], name)
+	}
+	for _, info := range lockprovider.Strategies {
+		if info.Traits.HeedsAck {
+			add(code(info.Name)+" with `ack: persisted`", info, lockprovider.AckPersisted)
+			add(code(info.Name)+" with `ack: accepted`", info, lockprovider.AckAccepted)
+		} else {
+			add(code(info.Name), info, lockprovider.AckPersisted)
+		}
+	}
+	lines := header(titles...)
+	for _, key := range order {
+		lines = append(lines, row(strings.Join(names[key], ", "))+key)
 	}
 	return lines
 }
