@@ -1,6 +1,7 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -19,14 +20,14 @@ func attemptID(orderID, request string) string {
 	return idOf(prefixAttempt, stepID(orderID, "attempt\x00"+request))
 }
 
-// openAttempt returns the attempt that a request goes on with, and whether its payment is known to be authorized. That is the attempt of
-// the request, or the one that is open, or else a new one, which the database has then and the gateway does not know yet. An order whose
+// openAttempt returns the attempt that a request goes on with, and whether its payment is known to be authorized. That is the attempt that
+// the request has made or names, or the one that is open, or else a new one, which the database has then and the gateway does not know yet. An order whose
 // payment was authorized is paid by that payment or not at all: it gets no new attempt. The error is errOrderAdvanced if the order is not
 // PENDING any more.
 func (s *Orders) openAttempt(
-	ctx context.Context, row *ent.Order, token, request string,
+	ctx context.Context, row *ent.Order, pay Payment, request string,
 ) (a *ent.PaymentAttempt, authorized bool, err error) {
-	id, now := attemptID(row.ID, request), s.now()
+	id, now := cmp.Or(pay.AttemptID, attemptID(row.ID, request)), s.now()
 	err = s.inTx(ctx, func(tx *ent.Tx) error {
 		// The order first: so one request at a time opens an attempt, and none does while another one pays or ends the order.
 		n, err := tx.Order.Update().Where(order.ID(row.ID), order.StatusEQ(order.StatusPENDING)).SetUpdatedAt(now).Save(ctx)
@@ -69,7 +70,7 @@ func (s *Orders) openAttempt(
 			a = own
 		default:
 			a, err = s.newAttempt(tx.PaymentAttempt, id, Money{Minor: row.TotalMinor, Currency: row.Currency}, now).
-				SetOrderID(row.ID).SetOpenOrderID(row.ID).SetToken(token).Save(ctx)
+				SetOrderID(row.ID).SetOpenOrderID(row.ID).SetToken(pay.Token).Save(ctx)
 		}
 		return err
 	})
@@ -92,12 +93,12 @@ func underWay() *Error {
 	}
 }
 
-// payByCard makes an attempt to pay by the payment method that token names at the gateway, or goes on with the one that is open, whatever
-// this request says. If that one was another request's
-// and does not pay the order, this request makes its own. The order is PAID when the gateway has captured the payment.
-func (s *Orders) payByCard(ctx context.Context, row *ent.Order, token, request string) error {
+// payByCard makes an attempt to pay by the payment method that the token of pay names at the gateway, or goes on with the one that is open,
+// whatever this request says. If that one was another request's and does not pay the order, this request makes its own, unless it names
+// the one that it is about. The order is PAID when the gateway has captured the payment.
+func (s *Orders) payByCard(ctx context.Context, row *ent.Order, pay Payment, request string) error {
 	for {
-		a, authorized, err := s.openAttempt(ctx, row, token, request)
+		a, authorized, err := s.openAttempt(ctx, row, pay, request)
 		if errors.Is(err, errClosed) {
 			message := "the payment was not authorized"
 			if authorized {

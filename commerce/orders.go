@@ -20,6 +20,7 @@ import (
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/ent/payment"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/predicate"
 	"holdfast/lockprovider"
 )
@@ -58,6 +59,8 @@ type Payment struct {
 	AccountID string // for ACCOUNT
 	// Token is the customer's payment method at the gateway, for CARD. If it is empty, the customer gives it to the gateway.
 	Token string `json:",omitempty"` // without it, the fingerprint is as it was before there was such a field
+	// AttemptID is the attempt that Pay goes on with, for CARD. No other is begun.
+	AttemptID string `json:",omitempty"`
 
 	begun bool // a webhook has told that the gateway holds the money: the payment is finished, whatever the shop takes now
 }
@@ -176,6 +179,9 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 	}
 	if err := s.checkPayment(ctx, v, in.Payment, s.Shop.Currency); err != nil {
 		return nil, err
+	}
+	if in.Payment != nil && in.Payment.AttemptID != "" {
+		return nil, invalid(input("payment", "attemptId"), "attemptId goes with payOrder only: an order that is not placed has no attempt yet")
 	}
 	products, err := s.catalog.shared(ctx, productIDs(lines))
 	if err != nil {
@@ -334,6 +340,25 @@ func (s *Orders) checkPayment(ctx context.Context, v Viewer, p *Payment, currenc
 	return nil
 }
 
+// checkAttempt refuses a payment that is to go on with an attempt of something else than the order.
+func (s *Orders) checkAttempt(ctx context.Context, p Payment, orderID string) error {
+	if p.AttemptID == "" {
+		return nil
+	}
+	field := input("payment", "attemptId")
+	switch {
+	case p.Method != payment.MethodCARD:
+		return invalid(field, "attemptId goes with the method CARD only")
+	case p.Token != "":
+		return invalid(field, "attemptId names the attempt to go on with, and token the card of a new one: leave one out")
+	}
+	known, err := s.Client.PaymentAttempt.Query().Where(paymentattempt.ID(p.AttemptID), paymentattempt.OrderID(orderID)).Exist(ctx)
+	if err == nil && (!known || padded(p.AttemptID)) {
+		return notFound(field, "payment attempt of the order", p.AttemptID)
+	}
+	return err
+}
+
 // discount returns what a coupon of the viewer takes off, in minor units. Spending the coupon decides whether it is unspent.
 func (s *Orders) discount(ctx context.Context, v Viewer, issueID string, subtotal int64) (int64, error) {
 	if issueID == "" {
@@ -388,6 +413,12 @@ func (s *Orders) Pay(ctx context.Context, v Viewer, in PayOrder) (OrderResult, e
 		}
 		if err := s.checkPayment(ctx, v, &in.Payment, row.Currency); err != nil {
 			return OrderResult{}, err
+		}
+		if err := s.checkAttempt(ctx, in.Payment, row.ID); err != nil {
+			return OrderResult{}, err
+		}
+		if in.Payment.AttemptID != "" && row.Status == order.StatusPAID && paidBy(row, &ent.PaymentAttempt{ID: in.Payment.AttemptID}) {
+			return OrderResult{Order: row, Meta: Meta{Replayed: true}}, nil // a webhook or a job was faster
 		}
 		if row.Status != order.StatusPENDING {
 			return OrderResult{Order: row, Persistence: persistence}, notPending(row)

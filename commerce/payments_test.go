@@ -346,6 +346,64 @@ func TestAPaymentThatNeedsTheCustomer(t *testing.T) {
 	})
 }
 
+// TestPayGoesOnWithAnAttempt: a request that names an attempt goes on with it, whatever request has begun it, and begins no other: the
+// customer has confirmed that card, or refused it at the bank.
+func TestPayGoesOnWithAnAttempt(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		a := s.product(t, 1000, 3)
+		confirmed, refused := s.unpaid(t, a, 1, "").ID, s.unpaid(t, a, 1, "").ID
+		s.gateway.fail = func(string, string) error { return errAction }
+		named := func(id string) commerce.PayOrder {
+			in := payCard(id)
+			in.Payment.AttemptID = s.attempts(t, id)[0].ID
+			return in
+		}
+		for _, id := range []string{confirmed, refused} {
+			_, err := s.Orders.Pay(t.Context(), alice, payCard(id))
+			must(t, err)
+			waits, err := s.Orders.Pay(t.Context(), alice, named(id))
+			must(t, err)
+			wantStatus(t, waits.Order, order.StatusPENDING)
+			s.wantAttempts(t, id, paymentattempt.StatusREQUIRES_ACTION)
+		}
+		s.gateway.fail = nil
+		s.gateway.set(refused, "declined")
+		s.gateway.confirm()
+		for range 2 {
+			paid, err := s.Orders.Pay(t.Context(), alice, named(confirmed))
+			must(t, err)
+			wantStatus(t, paid.Order, order.StatusPAID)
+			s.wantAttempts(t, confirmed, paymentattempt.StatusCAPTURED)
+			_, err = s.Orders.Pay(t.Context(), alice, named(refused))
+			wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+			s.wantAttempts(t, refused, paymentattempt.StatusDECLINED)
+			s.wantOrder(t, refused, order.StatusPENDING, false)
+		}
+		another := named(refused)
+		_, err := s.Orders.Pay(t.Context(), alice, payCard(refused))
+		must(t, err)
+		s.wantAttempts(t, refused, paymentattempt.StatusDECLINED, paymentattempt.StatusCAPTURED)
+		another.OrderID = confirmed
+		_, err = s.Orders.Pay(t.Context(), alice, another)
+		wantCodes(t, err, "NOT_FOUND:input.payment.attemptId")
+		another.Payment.Token = "pm_1"
+		_, err = s.Orders.Pay(t.Context(), alice, another)
+		wantCodes(t, err, "INVALID_INPUT:input.payment.attemptId")
+		another.Payment = *byPoints()
+		another.Payment.AttemptID = "pat_1"
+		_, err = s.Orders.Pay(t.Context(), alice, another)
+		wantCodes(t, err, "INVALID_INPUT:input.payment.attemptId")
+		_, err = s.Orders.Place(t.Context(), alice, commerce.PlaceOrder{
+			Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: &another.Payment,
+		})
+		wantCodes(t, err, "INVALID_INPUT:input.payment.attemptId")
+		if got := s.gateway.taken(); got != 2000 {
+			t.Errorf("the gateway has taken %d, want 2000", got)
+		}
+		s.audit(t)
+	})
+}
+
 // TestAPaymentThatIsNeverConfirmed ends with the order, and that of points after the time of a reservation.
 func TestAPaymentThatIsNeverConfirmed(t *testing.T) {
 	s := newShop(t, lockprovider.AtomicSQL)

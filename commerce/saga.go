@@ -120,7 +120,7 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 		return s.finishTold(ctx, row)
 	case row.Edges.Payment != nil && (pay == nil || pay.Method == payment.MethodCARD || request == row.ID):
 		// Authorized before: finish that payment, even if the order was to be paid otherwise when it was placed.
-		return s.payByCard(ctx, row, "", request)
+		return s.payByCard(ctx, row, deref(pay), request)
 	case pay == nil:
 		return nil // stays PENDING until it is paid or expires
 	}
@@ -128,7 +128,7 @@ func (s *Orders) complete(ctx context.Context, row *ent.Order, pay *Payment, req
 		return err // the shop took it when the order was placed; the order may still be paid otherwise
 	}
 	if pay.Method == payment.MethodCARD {
-		return s.payByCard(ctx, row, pay.Token, request)
+		return s.payByCard(ctx, row, *pay, request)
 	}
 	open, err := s.hasOpenAttempt(ctx, row.ID)
 	if err == nil && !open {
@@ -404,9 +404,9 @@ func (s *Orders) step(ctx context.Context, meta *Meta, change lockprovider.Chang
 
 func paymentID(orderID string) string { return prefixPayment + orderID[len(prefixOrder):] }
 
-func deref(s *string) string {
-	if s == nil {
-		return ""
+func deref[T any](p *T) (value T) {
+	if p == nil {
+		return value
 	}
-	return *s
+	return *p
 }

@@ -280,7 +280,7 @@ func fromPayment(in *model.PaymentInput) *commerce.Payment {
 	if in == nil {
 		return nil
 	}
-	return &commerce.Payment{Method: payment.Method(in.Method), AccountID: orZero(in.AccountID), Token: orZero(in.Token)}
+	return &commerce.Payment{Method: payment.Method(in.Method), AccountID: orZero(in.AccountID), Token: orZero(in.Token), AttemptID: orZero(in.AttemptID)}
 }
 
 func fromMoney(in *model.MoneyInput) commerce.Money {

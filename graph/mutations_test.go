@@ -651,6 +651,9 @@ func TestPaymentToConfirm(t *testing.T) {
 	a.do(alice, `mutation($input: PayOrderInput!) { payOrder(input: $input) { order { status } `+attempt+` userErrors { code } } }`,
 		vars(object{"idempotencyKey": key(), "orderId": placed.text("placeOrder.order.id"), "payment": object{"method": "CARD"}})).want(
 		"payOrder.order.status", "PENDING", "payOrder.attempt.id", id, "payOrder.userErrors", "[]")
+	a.do(alice, `mutation($input: PayOrderInput!) { payOrder(input: $input) { order { status } `+attempt+` userErrors { code field } } }`,
+		vars(object{"idempotencyKey": key(), "orderId": placed.text("placeOrder.order.id"), "payment": object{"method": "CARD", "attemptId": "pat_2"}})).want(
+		"payOrder.userErrors.0.code", "NOT_FOUND", "payOrder.userErrors.0.field", "[input payment attemptId]")
 	a.do(alice, `mutation($input: ChargePointsInput!) { chargePoints(input: $input) { wallet { balance } `+attempt+` userErrors { code } } }`,
 		vars(object{"idempotencyKey": key(), "amount": "10"})).want("chargePoints.userErrors", "[]",
 		"chargePoints.attempt.status", "REQUIRES_ACTION", "chargePoints.attempt.amount.amountMinor", 10)

@@ -3307,7 +3307,7 @@ func (ec *executionContext) unmarshalInputPaymentInput(ctx context.Context, obj 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"method", "accountId", "token"}
+	fieldsInOrder := [...]string{"method", "accountId", "token", "attemptId"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3357,6 +3357,35 @@ func (ec *executionContext) unmarshalInputPaymentInput(ctx context.Context, obj 
 				return it, err
 			}
 			it.Token = data
+		case "attemptId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("attemptId"))
+			directive0 := func(ctx context.Context) (any, error) { return ec.unmarshalOID2ᚖstring(ctx, v) }
+
+			directive1 := func(ctx context.Context) (any, error) {
+				prefix, err := ec.unmarshalNString2string(ctx, "pat_")
+				if err != nil {
+					var zeroVal *string
+					return zeroVal, err
+				}
+				if ec.Directives.Id == nil {
+					var zeroVal *string
+					return zeroVal, errors.New("directive id is not implemented")
+				}
+				return ec.Directives.Id(ctx, obj, directive0, prefix)
+			}
+
+			tmp, err := directive1(ctx)
+			if err != nil {
+				return it, graphql.ErrorOnPath(ctx, err)
+			}
+			if data, ok := tmp.(*string); ok {
+				it.AttemptID = data
+			} else if tmp == nil {
+				it.AttemptID = nil
+			} else {
+				err := fmt.Errorf(`unexpected type %T from directive, should be *string`, tmp)
+				return it, graphql.ErrorOnPath(ctx, err)
+			}
 		}
 	}
 	return it, nil

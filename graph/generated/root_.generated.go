@@ -6601,6 +6601,11 @@ input PaymentInput {
   CARD only. Without it the customer gives the card to the gateway when confirming the payment: see PaymentAttempt.action.
   """
   token: String
+  """
+  The attempt of the order to go on with, such as after its customer has confirmed it; with payOrder and CARD only, and without a token. No
+  other attempt is begun: if this one is declined, the answer is PAYMENT_DECLINED.
+  """
+  attemptId: ID @id(prefix: "pat_")
 }
 
 "An order to pay."

@@ -1054,6 +1054,9 @@ type PaymentInput struct {
 	// The customer's card, by the name that the payment gateway has given to it in the browser, such as the PaymentMethod "pm_..." of Stripe; with
 	// CARD only. Without it the customer gives the card to the gateway when confirming the payment: see PaymentAttempt.action.
 	Token *string `json:"token,omitempty"`
+	// The attempt of the order to go on with, such as after its customer has confirmed it; with payOrder and CARD only, and without a token. No
+	// other attempt is begun: if this one is declined, the answer is PAYMENT_DECLINED.
+	AttemptID *string `json:"attemptId,omitempty"`
 }
 
 // The shop does not take the payment method. This request has ordered and paid nothing.

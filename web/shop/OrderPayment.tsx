@@ -21,6 +21,8 @@ export function OrderPayment({ order, last, label, shop }: Props) {
   const [card, setCard] = useState('CARD');
   const pending = order.status === 'PENDING';
   const waiting = pending && toConfirm(last);
+  // The shop looks for the payment that was confirmed, and begins no other: the customer has chosen the card of this one.
+  const look = (attempt: ToConfirmFragment) => pay.run({ orderId: order.id, payment: { method: 'CARD', attemptId: attempt.id } });
   const run = (chosen: string) => {
     const payment = paymentOf(chosen);
     return payment && pay.run({ orderId: order.id, payment });
@@ -35,7 +37,7 @@ export function OrderPayment({ order, last, label, shop }: Props) {
       {pending && last?.status === 'DECLINED' && <p>The last card was declined: {last.reason}. Try another one.</p>}
       {waiting && (
         <div className="row">
-          <button type="button" disabled={pay.busy} aria-label={`Look for the payment of ${label}`} onClick={() => run('CARD')}>
+          <button type="button" disabled={pay.busy} aria-label={`Look for the payment of ${label}`} onClick={() => look(last)}>
             I have confirmed it
           </button>
         </div>

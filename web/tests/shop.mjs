@@ -410,6 +410,24 @@ async function shop() {
     await newest.getByText('PAID', { exact: true }).waitFor();
   });
 
+  await check('a card that is refused when it is to be confirmed', async () => {
+    const orderId = await orderLater('USB-C hub');
+    await payBy('Card that has to be confirmed');
+    await newest.getByRole('link', { name: 'Confirm the payment' }).click();
+    await page.getByRole('button', { name: 'Refuse the payment' }).click();
+    await page.getByText('The payment is DECLINED.').waitFor();
+    await page.goto(`${base}/shop#orders`);
+    await newest.getByRole('button', { name: /^Look for the payment/ }).click();
+    await newest.getByText('The last card was declined: the simulated gateway declines it. Try another one.').waitFor();
+    await newest.getByText('PENDING', { exact: true }).waitFor();
+    const { order } = await api(options.admin, 'query ($id: ID!) { order(id: $id) { paymentAttempts { status } } }', { id: orderId });
+    const attempts = order.paymentAttempts.map(({ status }) => status).join();
+    assert(attempts === 'DECLINED', `the attempts are ${attempts}`);
+    await accessible('a card that was refused');
+    await payBy('Card');
+    await newest.getByText('PAID', { exact: true }).waitFor();
+  });
+
   await check('an order that waits for its customer is cancelled', async () => {
     await orderLater('USB-C hub');
     await payBy('Card that has to be confirmed');
@@ -440,6 +458,7 @@ async function shop() {
     const [back, refund] = await newest.getByRole('list', { name: 'Refunds and returns' }).getByRole('listitem').allInnerTexts();
     assert(/^\$42\.00 REFUNDED on .*: Not wanted/.test(back), back);
     assert(/^\$3\.00 REFUNDED on .*: A scratch/.test(refund), refund);
+    await newest.getByText('1 × USB-C hub, $45.00 (1 returned)').waitFor();
     await accessible('a refund');
   });
 
