@@ -11,7 +11,7 @@ import (
 // also run when Redis is back after an outage. Until then, too, this instance keeps up with the search documents.
 func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 	runner, err := schedulers.New(schedulers.Deps{
-		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Orders: s.Services.Orders, Attempts: s.Services.Attempts, Refunds: s.Services.Refunds, Drifts: s.Services.Drifts, Catalog: s.Services.Catalog,
+		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Orders: s.Services.Orders, Attempts: s.Services.Attempts, Refunds: s.Services.Refunds, Drifts: s.Services.Drifts, Limits: s.Services.LimitDrifts, Catalog: s.Services.Catalog,
 		Instance: s.Deployment.Instance(), Settings: jobs(s.cfg), Metrics: schedulers.NewMetrics(s.registerer()), Log: s.log,
 		Now: s.Clock.Now,
 	})

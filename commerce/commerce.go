@@ -89,6 +89,8 @@ type Services struct {
 	Refunds *Refunds
 	// Drifts compares the payments of the gateway with those of the shop.
 	Drifts *PaymentDrifts
+	// LimitDrifts compares what is counted of the orders of a customer with the orders.
+	LimitDrifts *LimitDrifts
 
 	shop ShopSettings
 }
@@ -108,14 +110,14 @@ func New(d Deps) *Services {
 	points := &Points{core: c, customers: customers}
 	orders := &Orders{core: c, catalog: catalog, customers: customers, served: make(chan string, maxServed)}
 	return &Services{
-		Catalog:   catalog,
-		Coupons:   &Coupons{core: c, customers: customers},
-		Points:    points,
-		Accounts:  &Accounts{core: c, customers: customers},
-		Orders:    orders,
-		Attempts:  &Attempts{core: c, orders: orders, points: points},
-		Refunds:   &Refunds{core: c, orders: orders},
-		Drifts:    &PaymentDrifts{core: c},
+		Catalog:  catalog,
+		Coupons:  &Coupons{core: c, customers: customers},
+		Points:   points,
+		Accounts: &Accounts{core: c, customers: customers},
+		Orders:   orders,
+		Attempts: &Attempts{core: c, orders: orders, points: points},
+		Refunds:  &Refunds{core: c, orders: orders},
+		Drifts:   &PaymentDrifts{core: c}, LimitDrifts: &LimitDrifts{core: c},
 		Customers: customers, Adjustments: &Adjustments{core: c}, Payments: &Payments{core: c}, shop: d.Shop,
 	}
 }

@@ -38,6 +38,7 @@ const (
 	KindStockAdjusted     = "stock.adjusted"
 	KindPointsAdjusted    = "points.adjusted"
 	KindAccountAdjusted   = "account.adjusted"
+	KindLimitCorrected    = "limit.corrected" // what a customer has ordered is counted rightly again
 )
 
 // The payloads of the records.
@@ -103,6 +104,13 @@ type (
 		OrderID string    `json:"orderId"`
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`
+	}
+	limitCorrected struct {
+		UserID    string    `json:"userId"`
+		ProductID string    `json:"productId,omitempty"` // absent: orders that wait for payment
+		Period    string    `json:"period,omitempty"`
+		Delta     int64     `json:"delta"`
+		At        time.Time `json:"at"`
 	}
 	orderFulfilled struct {
 		OrderID  string    `json:"orderId"`
@@ -320,6 +328,8 @@ func writeTransition(ctx context.Context, tx *ent.Tx, r lockprovider.Record) err
 		return with(ctx, tx, r, writeOrderRefunded)
 	case KindOrderReleased:
 		return with(ctx, tx, r, writeOrderReleased)
+	case KindLimitCorrected:
+		return nil // its move is all
 	case KindOrderFulfilled:
 		return with(ctx, tx, r, writeOrderFulfilled)
 	case KindOrderReturned:

@@ -20,6 +20,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
+	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
@@ -75,6 +76,8 @@ type Client struct {
 	FamilyStrategy *FamilyStrategyClient
 	// Instance is the client for interacting with the Instance builders.
 	Instance *InstanceClient
+	// LimitDrift is the client for interacting with the LimitDrift builders.
+	LimitDrift *LimitDriftClient
 	// Operation is the client for interacting with the Operation builders.
 	Operation *OperationClient
 	// Order is the client for interacting with the Order builders.
@@ -136,6 +139,7 @@ func (c *Client) init() {
 	c.Entry = NewEntryClient(c.config)
 	c.FamilyStrategy = NewFamilyStrategyClient(c.config)
 	c.Instance = NewInstanceClient(c.config)
+	c.LimitDrift = NewLimitDriftClient(c.config)
 	c.Operation = NewOperationClient(c.config)
 	c.Order = NewOrderClient(c.config)
 	c.OrderLine = NewOrderLineClient(c.config)
@@ -259,6 +263,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Entry:                 NewEntryClient(cfg),
 		FamilyStrategy:        NewFamilyStrategyClient(cfg),
 		Instance:              NewInstanceClient(cfg),
+		LimitDrift:            NewLimitDriftClient(cfg),
 		Operation:             NewOperationClient(cfg),
 		Order:                 NewOrderClient(cfg),
 		OrderLine:             NewOrderLineClient(cfg),
@@ -309,6 +314,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Entry:                 NewEntryClient(cfg),
 		FamilyStrategy:        NewFamilyStrategyClient(cfg),
 		Instance:              NewInstanceClient(cfg),
+		LimitDrift:            NewLimitDriftClient(cfg),
 		Operation:             NewOperationClient(cfg),
 		Order:                 NewOrderClient(cfg),
 		OrderLine:             NewOrderLineClient(cfg),
@@ -360,10 +366,11 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
 		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
-		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
-		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
-		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
-		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
+		c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund,
+		c.RefundLine, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
+		c.SearchDocument, c.SearchRevision, c.StockAlert, c.Transfer, c.User,
+		c.WebhookEvent,
 	} {
 		n.Use(hooks...)
 	}
@@ -375,10 +382,11 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
 		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
-		c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
-		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
-		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
-		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
+		c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund,
+		c.RefundLine, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
+		c.SearchDocument, c.SearchRevision, c.StockAlert, c.Transfer, c.User,
+		c.WebhookEvent,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -409,6 +417,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.FamilyStrategy.mutate(ctx, m)
 	case *InstanceMutation:
 		return c.Instance.mutate(ctx, m)
+	case *LimitDriftMutation:
+		return c.LimitDrift.mutate(ctx, m)
 	case *OperationMutation:
 		return c.Operation.mutate(ctx, m)
 	case *OrderMutation:
@@ -1978,6 +1988,139 @@ func (c *InstanceClient) mutate(ctx context.Context, m *InstanceMutation) (Value
 		return (&InstanceDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Instance mutation op: %q", m.Op())
+	}
+}
+
+// LimitDriftClient is a client for the LimitDrift schema.
+type LimitDriftClient struct {
+	config
+}
+
+// NewLimitDriftClient returns a client for the LimitDrift from the given config.
+func NewLimitDriftClient(c config) *LimitDriftClient {
+	return &LimitDriftClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `limitdrift.Hooks(f(g(h())))`.
+func (c *LimitDriftClient) Use(hooks ...Hook) {
+	c.hooks.LimitDrift = append(c.hooks.LimitDrift, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `limitdrift.Intercept(f(g(h())))`.
+func (c *LimitDriftClient) Intercept(interceptors ...Interceptor) {
+	c.inters.LimitDrift = append(c.inters.LimitDrift, interceptors...)
+}
+
+// Create returns a builder for creating a LimitDrift entity.
+func (c *LimitDriftClient) Create() *LimitDriftCreate {
+	mutation := newLimitDriftMutation(c.config, OpCreate)
+	return &LimitDriftCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of LimitDrift entities.
+func (c *LimitDriftClient) CreateBulk(builders ...*LimitDriftCreate) *LimitDriftCreateBulk {
+	return &LimitDriftCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *LimitDriftClient) MapCreateBulk(slice any, setFunc func(*LimitDriftCreate, int)) *LimitDriftCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &LimitDriftCreateBulk{err: fmt.Errorf("calling to LimitDriftClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*LimitDriftCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &LimitDriftCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for LimitDrift.
+func (c *LimitDriftClient) Update() *LimitDriftUpdate {
+	mutation := newLimitDriftMutation(c.config, OpUpdate)
+	return &LimitDriftUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *LimitDriftClient) UpdateOne(_m *LimitDrift) *LimitDriftUpdateOne {
+	mutation := newLimitDriftMutation(c.config, OpUpdateOne, withLimitDrift(_m))
+	return &LimitDriftUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *LimitDriftClient) UpdateOneID(id int64) *LimitDriftUpdateOne {
+	mutation := newLimitDriftMutation(c.config, OpUpdateOne, withLimitDriftID(id))
+	return &LimitDriftUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for LimitDrift.
+func (c *LimitDriftClient) Delete() *LimitDriftDelete {
+	mutation := newLimitDriftMutation(c.config, OpDelete)
+	return &LimitDriftDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *LimitDriftClient) DeleteOne(_m *LimitDrift) *LimitDriftDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *LimitDriftClient) DeleteOneID(id int64) *LimitDriftDeleteOne {
+	builder := c.Delete().Where(limitdrift.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &LimitDriftDeleteOne{builder}
+}
+
+// Query returns a query builder for LimitDrift.
+func (c *LimitDriftClient) Query() *LimitDriftQuery {
+	return &LimitDriftQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeLimitDrift},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a LimitDrift entity by its id.
+func (c *LimitDriftClient) Get(ctx context.Context, id int64) (*LimitDrift, error) {
+	return c.Query().Where(limitdrift.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *LimitDriftClient) GetX(ctx context.Context, id int64) *LimitDrift {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *LimitDriftClient) Hooks() []Hook {
+	return c.hooks.LimitDrift
+}
+
+// Interceptors returns the client interceptors.
+func (c *LimitDriftClient) Interceptors() []Interceptor {
+	return c.inters.LimitDrift
+}
+
+func (c *LimitDriftClient) mutate(ctx context.Context, m *LimitDriftMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&LimitDriftCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&LimitDriftUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&LimitDriftUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&LimitDriftDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown LimitDrift mutation op: %q", m.Op())
 	}
 }
 
@@ -4965,18 +5108,18 @@ func (c *WebhookEventClient) mutate(ctx context.Context, m *WebhookEventMutation
 type (
 	hooks struct {
 		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
-		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
-		Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent,
-		Product, Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun,
-		SearchDocument, SearchRevision, StockAlert, Transfer, User,
+		DriftReport, Entry, FamilyStrategy, Instance, LimitDrift, Operation, Order,
+		OrderLine, Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation,
+		ProcessedEvent, Product, Refund, RefundLine, SalesStatistic, SchedulerJob,
+		SchedulerRun, SearchDocument, SearchRevision, StockAlert, Transfer, User,
 		WebhookEvent []ent.Hook
 	}
 	inters struct {
 		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
-		DriftReport, Entry, FamilyStrategy, Instance, Operation, Order, OrderLine,
-		Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent,
-		Product, Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun,
-		SearchDocument, SearchRevision, StockAlert, Transfer, User,
+		DriftReport, Entry, FamilyStrategy, Instance, LimitDrift, Operation, Order,
+		OrderLine, Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation,
+		ProcessedEvent, Product, Refund, RefundLine, SalesStatistic, SchedulerJob,
+		SchedulerRun, SearchDocument, SearchRevision, StockAlert, Transfer, User,
 		WebhookEvent []ent.Interceptor
 	}
 )

@@ -17,6 +17,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
+	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
@@ -114,6 +115,7 @@ func checkColumn(t, c string) error {
 			entry.Table:                 entry.ValidColumn,
 			familystrategy.Table:        familystrategy.ValidColumn,
 			instance.Table:              instance.ValidColumn,
+			limitdrift.Table:            limitdrift.ValidColumn,
 			operation.Table:             operation.ValidColumn,
 			order.Table:                 order.ValidColumn,
 			orderline.Table:             orderline.ValidColumn,

@@ -17,6 +17,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
+	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
@@ -66,6 +67,7 @@ const (
 	TypeEntry                 = "Entry"
 	TypeFamilyStrategy        = "FamilyStrategy"
 	TypeInstance              = "Instance"
+	TypeLimitDrift            = "LimitDrift"
 	TypeOperation             = "Operation"
 	TypeOrder                 = "Order"
 	TypeOrderLine             = "OrderLine"
@@ -8230,6 +8232,623 @@ func (m *InstanceMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *InstanceMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Instance edge %s", name)
+}
+
+// LimitDriftMutation represents an operation that mutates the LimitDrift nodes in the graph.
+type LimitDriftMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *int64
+	balance       *string
+	counted       *int64
+	addcounted    *int64
+	ordered       *int64
+	addordered    *int64
+	corrected     *bool
+	seen_at       *time.Time
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*LimitDrift, error)
+	predicates    []predicate.LimitDrift
+}
+
+var _ ent.Mutation = (*LimitDriftMutation)(nil)
+
+// limitdriftOption allows management of the mutation configuration using functional options.
+type limitdriftOption func(*LimitDriftMutation)
+
+// newLimitDriftMutation creates new mutation for the LimitDrift entity.
+func newLimitDriftMutation(c config, op Op, opts ...limitdriftOption) *LimitDriftMutation {
+	m := &LimitDriftMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeLimitDrift,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withLimitDriftID sets the ID field of the mutation.
+func withLimitDriftID(id int64) limitdriftOption {
+	return func(m *LimitDriftMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *LimitDrift
+		)
+		m.oldValue = func(ctx context.Context) (*LimitDrift, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().LimitDrift.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withLimitDrift sets the old LimitDrift of the mutation.
+func withLimitDrift(node *LimitDrift) limitdriftOption {
+	return func(m *LimitDriftMutation) {
+		m.oldValue = func(context.Context) (*LimitDrift, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m LimitDriftMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m LimitDriftMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of LimitDrift entities.
+func (m *LimitDriftMutation) SetID(id int64) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *LimitDriftMutation) ID() (id int64, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *LimitDriftMutation) IDs(ctx context.Context) ([]int64, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []int64{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().LimitDrift.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetBalance sets the "balance" field.
+func (m *LimitDriftMutation) SetBalance(s string) {
+	m.balance = &s
+}
+
+// Balance returns the value of the "balance" field in the mutation.
+func (m *LimitDriftMutation) Balance() (r string, exists bool) {
+	v := m.balance
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBalance returns the old "balance" field's value of the LimitDrift entity.
+// If the LimitDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LimitDriftMutation) OldBalance(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBalance is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBalance requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBalance: %w", err)
+	}
+	return oldValue.Balance, nil
+}
+
+// ResetBalance resets all changes to the "balance" field.
+func (m *LimitDriftMutation) ResetBalance() {
+	m.balance = nil
+}
+
+// SetCounted sets the "counted" field.
+func (m *LimitDriftMutation) SetCounted(i int64) {
+	m.counted = &i
+	m.addcounted = nil
+}
+
+// Counted returns the value of the "counted" field in the mutation.
+func (m *LimitDriftMutation) Counted() (r int64, exists bool) {
+	v := m.counted
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCounted returns the old "counted" field's value of the LimitDrift entity.
+// If the LimitDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LimitDriftMutation) OldCounted(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCounted is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCounted requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCounted: %w", err)
+	}
+	return oldValue.Counted, nil
+}
+
+// AddCounted adds i to the "counted" field.
+func (m *LimitDriftMutation) AddCounted(i int64) {
+	if m.addcounted != nil {
+		*m.addcounted += i
+	} else {
+		m.addcounted = &i
+	}
+}
+
+// AddedCounted returns the value that was added to the "counted" field in this mutation.
+func (m *LimitDriftMutation) AddedCounted() (r int64, exists bool) {
+	v := m.addcounted
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetCounted resets all changes to the "counted" field.
+func (m *LimitDriftMutation) ResetCounted() {
+	m.counted = nil
+	m.addcounted = nil
+}
+
+// SetOrdered sets the "ordered" field.
+func (m *LimitDriftMutation) SetOrdered(i int64) {
+	m.ordered = &i
+	m.addordered = nil
+}
+
+// Ordered returns the value of the "ordered" field in the mutation.
+func (m *LimitDriftMutation) Ordered() (r int64, exists bool) {
+	v := m.ordered
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOrdered returns the old "ordered" field's value of the LimitDrift entity.
+// If the LimitDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LimitDriftMutation) OldOrdered(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOrdered is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOrdered requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOrdered: %w", err)
+	}
+	return oldValue.Ordered, nil
+}
+
+// AddOrdered adds i to the "ordered" field.
+func (m *LimitDriftMutation) AddOrdered(i int64) {
+	if m.addordered != nil {
+		*m.addordered += i
+	} else {
+		m.addordered = &i
+	}
+}
+
+// AddedOrdered returns the value that was added to the "ordered" field in this mutation.
+func (m *LimitDriftMutation) AddedOrdered() (r int64, exists bool) {
+	v := m.addordered
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetOrdered resets all changes to the "ordered" field.
+func (m *LimitDriftMutation) ResetOrdered() {
+	m.ordered = nil
+	m.addordered = nil
+}
+
+// SetCorrected sets the "corrected" field.
+func (m *LimitDriftMutation) SetCorrected(b bool) {
+	m.corrected = &b
+}
+
+// Corrected returns the value of the "corrected" field in the mutation.
+func (m *LimitDriftMutation) Corrected() (r bool, exists bool) {
+	v := m.corrected
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorrected returns the old "corrected" field's value of the LimitDrift entity.
+// If the LimitDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LimitDriftMutation) OldCorrected(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorrected is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorrected requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorrected: %w", err)
+	}
+	return oldValue.Corrected, nil
+}
+
+// ResetCorrected resets all changes to the "corrected" field.
+func (m *LimitDriftMutation) ResetCorrected() {
+	m.corrected = nil
+}
+
+// SetSeenAt sets the "seen_at" field.
+func (m *LimitDriftMutation) SetSeenAt(t time.Time) {
+	m.seen_at = &t
+}
+
+// SeenAt returns the value of the "seen_at" field in the mutation.
+func (m *LimitDriftMutation) SeenAt() (r time.Time, exists bool) {
+	v := m.seen_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeenAt returns the old "seen_at" field's value of the LimitDrift entity.
+// If the LimitDrift object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LimitDriftMutation) OldSeenAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeenAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeenAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeenAt: %w", err)
+	}
+	return oldValue.SeenAt, nil
+}
+
+// ResetSeenAt resets all changes to the "seen_at" field.
+func (m *LimitDriftMutation) ResetSeenAt() {
+	m.seen_at = nil
+}
+
+// Where appends a list predicates to the LimitDriftMutation builder.
+func (m *LimitDriftMutation) Where(ps ...predicate.LimitDrift) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the LimitDriftMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *LimitDriftMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.LimitDrift, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *LimitDriftMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *LimitDriftMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (LimitDrift).
+func (m *LimitDriftMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *LimitDriftMutation) Fields() []string {
+	fields := make([]string, 0, 5)
+	if m.balance != nil {
+		fields = append(fields, limitdrift.FieldBalance)
+	}
+	if m.counted != nil {
+		fields = append(fields, limitdrift.FieldCounted)
+	}
+	if m.ordered != nil {
+		fields = append(fields, limitdrift.FieldOrdered)
+	}
+	if m.corrected != nil {
+		fields = append(fields, limitdrift.FieldCorrected)
+	}
+	if m.seen_at != nil {
+		fields = append(fields, limitdrift.FieldSeenAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *LimitDriftMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case limitdrift.FieldBalance:
+		return m.Balance()
+	case limitdrift.FieldCounted:
+		return m.Counted()
+	case limitdrift.FieldOrdered:
+		return m.Ordered()
+	case limitdrift.FieldCorrected:
+		return m.Corrected()
+	case limitdrift.FieldSeenAt:
+		return m.SeenAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *LimitDriftMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case limitdrift.FieldBalance:
+		return m.OldBalance(ctx)
+	case limitdrift.FieldCounted:
+		return m.OldCounted(ctx)
+	case limitdrift.FieldOrdered:
+		return m.OldOrdered(ctx)
+	case limitdrift.FieldCorrected:
+		return m.OldCorrected(ctx)
+	case limitdrift.FieldSeenAt:
+		return m.OldSeenAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown LimitDrift field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LimitDriftMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case limitdrift.FieldBalance:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBalance(v)
+		return nil
+	case limitdrift.FieldCounted:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCounted(v)
+		return nil
+	case limitdrift.FieldOrdered:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOrdered(v)
+		return nil
+	case limitdrift.FieldCorrected:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorrected(v)
+		return nil
+	case limitdrift.FieldSeenAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeenAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LimitDrift field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *LimitDriftMutation) AddedFields() []string {
+	var fields []string
+	if m.addcounted != nil {
+		fields = append(fields, limitdrift.FieldCounted)
+	}
+	if m.addordered != nil {
+		fields = append(fields, limitdrift.FieldOrdered)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *LimitDriftMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case limitdrift.FieldCounted:
+		return m.AddedCounted()
+	case limitdrift.FieldOrdered:
+		return m.AddedOrdered()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LimitDriftMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case limitdrift.FieldCounted:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddCounted(v)
+		return nil
+	case limitdrift.FieldOrdered:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddOrdered(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LimitDrift numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *LimitDriftMutation) ClearedFields() []string {
+	return nil
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *LimitDriftMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *LimitDriftMutation) ClearField(name string) error {
+	return fmt.Errorf("unknown LimitDrift nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *LimitDriftMutation) ResetField(name string) error {
+	switch name {
+	case limitdrift.FieldBalance:
+		m.ResetBalance()
+		return nil
+	case limitdrift.FieldCounted:
+		m.ResetCounted()
+		return nil
+	case limitdrift.FieldOrdered:
+		m.ResetOrdered()
+		return nil
+	case limitdrift.FieldCorrected:
+		m.ResetCorrected()
+		return nil
+	case limitdrift.FieldSeenAt:
+		m.ResetSeenAt()
+		return nil
+	}
+	return fmt.Errorf("unknown LimitDrift field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *LimitDriftMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *LimitDriftMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *LimitDriftMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *LimitDriftMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *LimitDriftMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *LimitDriftMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *LimitDriftMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown LimitDrift unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *LimitDriftMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown LimitDrift edge %s", name)
 }
 
 // OperationMutation represents an operation that mutates the Operation nodes in the graph.

@@ -14,6 +14,7 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
 	"holdfast/ent/instance"
+	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
@@ -430,6 +431,20 @@ func init() {
 			return nil
 		}
 	}()
+	limitdriftFields := schema.LimitDrift{}.Fields()
+	_ = limitdriftFields
+	// limitdriftDescBalance is the schema descriptor for balance field.
+	limitdriftDescBalance := limitdriftFields[1].Descriptor()
+	// limitdrift.BalanceValidator is a validator for the "balance" field. It is called by the builders before save.
+	limitdrift.BalanceValidator = limitdriftDescBalance.Validators[0].(func(string) error)
+	// limitdriftDescCorrected is the schema descriptor for corrected field.
+	limitdriftDescCorrected := limitdriftFields[4].Descriptor()
+	// limitdrift.DefaultCorrected holds the default value on creation for the corrected field.
+	limitdrift.DefaultCorrected = limitdriftDescCorrected.Default.(bool)
+	// limitdriftDescSeenAt is the schema descriptor for seen_at field.
+	limitdriftDescSeenAt := limitdriftFields[5].Descriptor()
+	// limitdrift.DefaultSeenAt holds the default value on creation for the seen_at field.
+	limitdrift.DefaultSeenAt = limitdriftDescSeenAt.Default.(func() time.Time)
 	operationFields := schema.Operation{}.Fields()
 	_ = operationFields
 	// operationDescFingerprint is the schema descriptor for fingerprint field.

@@ -36,6 +36,8 @@ type Tx struct {
 	FamilyStrategy *FamilyStrategyClient
 	// Instance is the client for interacting with the Instance builders.
 	Instance *InstanceClient
+	// LimitDrift is the client for interacting with the LimitDrift builders.
+	LimitDrift *LimitDriftClient
 	// Operation is the client for interacting with the Operation builders.
 	Operation *OperationClient
 	// Order is the client for interacting with the Order builders.
@@ -218,6 +220,7 @@ func (tx *Tx) init() {
 	tx.Entry = NewEntryClient(tx.config)
 	tx.FamilyStrategy = NewFamilyStrategyClient(tx.config)
 	tx.Instance = NewInstanceClient(tx.config)
+	tx.LimitDrift = NewLimitDriftClient(tx.config)
 	tx.Operation = NewOperationClient(tx.config)
 	tx.Order = NewOrderClient(tx.config)
 	tx.OrderLine = NewOrderLineClient(tx.config)

@@ -142,6 +142,10 @@ func TestRecordsKeepThePromise(t *testing.T) {
 	_, err = e.Orders.ReceiveWebhook(ctx, commerce.GatewaySimulated, nil, nil)
 	must(t, err)
 
+	must(t, e.db.Ent.Balance.UpdateOneID(lockprovider.PendingKey(alice.UserID)).AddAmount(1).Exec(ctx)) // as after a defect
+	_, err = e.LimitDrifts.Counting(ctx, "", 100)
+	must(t, err)
+
 	rows, err := e.db.Ent.ChangeLog.Query().All(ctx)
 	must(t, err)
 	seen := map[string]bool{}

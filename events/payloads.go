@@ -86,6 +86,14 @@ type (
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`
 	}
+	// LimitCorrected is a count of what a customer has ordered that has differed from the orders, and is right again.
+	LimitCorrected struct {
+		UserID    string    `json:"userId"`
+		ProductID string    `json:"productId,omitempty"` // the product that is counted; absent if it is orders that wait for payment
+		Period    string    `json:"period,omitempty"`    // of the limit of the product; absent if it has one period only
+		Delta     int64     `json:"delta"`
+		At        time.Time `json:"at"`
+	}
 	// OrderFulfilled is a paid order whose products were handed over or sent.
 	OrderFulfilled struct {
 		OrderID  string    `json:"orderId"`

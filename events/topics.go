@@ -36,6 +36,7 @@ var kinds = map[string]kind{
 	commerce.KindOrderEnded:        {TopicOrders, func() any { return new(OrderEnded) }},
 	commerce.KindOrderRefunded:     {TopicOrders, func() any { return new(OrderRefunded) }},
 	commerce.KindOrderReleased:     {TopicOrders, func() any { return new(OrderReleased) }},
+	commerce.KindLimitCorrected:    {TopicOrders, func() any { return new(LimitCorrected) }},
 	commerce.KindOrderFulfilled:    {TopicOrders, func() any { return new(OrderFulfilled) }},
 	commerce.KindOrderReturned:     {TopicOrders, func() any { return new(OrderReturned) }},
 	commerce.KindRefundCompleted:   {TopicOrders, func() any { return new(RefundCompleted) }},

@@ -35,6 +35,29 @@ func BuyerKey(productID, userID, period string) string {
 	return buyerPrefix + productID + ":" + userID + period
 }
 
+// CountOwner says whose orders a balance counts. Without a product, it counts those that wait for payment; else the units of the product, in
+// a period, "" if there is one period only.
+type CountOwner struct{ UserID, ProductID, Period string }
+
+// CountOf returns whose orders a balance of [PendingKey] or [BuyerKey] counts; ok is false for any other.
+func CountOf(balance string) (owner CountOwner, ok bool) {
+	if user, ok := strings.CutPrefix(balance, pendingPrefix); ok {
+		return CountOwner{UserID: user}, true
+	}
+	rest, ok := strings.CutPrefix(balance, buyerPrefix)
+	if parts := strings.SplitN(rest, ":", 3); ok && len(parts) > 1 { // identifiers hold no colon: commerce refuses it
+		owner = CountOwner{ProductID: parts[0], UserID: parts[1]}
+		if len(parts) == 3 {
+			owner.Period = parts[2]
+		}
+		return owner, true
+	}
+	return owner, false
+}
+
+// CountPrefixes begin the keys of [PendingKey] and [BuyerKey].
+func CountPrefixes() []string { return []string{buyerPrefix, pendingPrefix} }
+
 // CouponKey is how much of a coupon's quota is issued.
 func CouponKey(couponID string) string { return "coupon:issue:" + couponID }
 

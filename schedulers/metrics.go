@@ -17,6 +17,7 @@ type Metrics struct {
 	drifts  *prometheus.CounterVec
 
 	paymentDrifts *prometheus.CounterVec
+	limitDrifts   *prometheus.CounterVec
 
 	failed atomic.Int64 // settlements
 	stuck  atomic.Int64 // payment attempts
@@ -47,8 +48,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, kind := range schema.PaymentDriftKinds {
 		m.paymentDrifts.WithLabelValues(kind) // so that the first one is an increase
 	}
+	m.limitDrifts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_limit_drift_total",
+		Help: "Balances that have counted something else than the orders of a customer, by what they count.",
+	}, []string{"counts"})
+	for _, counts := range []string{countsPending, countsProduct} {
+		m.limitDrifts.WithLabelValues(counts)
+	}
 	if reg != nil {
-		reg.MustRegister(m.runs, m.seconds, m.drifts, m.paymentDrifts, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		reg.MustRegister(m.runs, m.seconds, m.drifts, m.paymentDrifts, m.limitDrifts, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "holdfast_settlements_failed",
 			Help: "Orders of all instances that the job expire has failed to finish several times. It goes on trying.",
 		}, func() float64 { return float64(m.failed.Load()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -12,6 +12,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/instance"
+	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
 	"holdfast/ent/paymentdrift"
 	"holdfast/ent/processedevent"
@@ -37,7 +38,7 @@ func (j *retention) runOnce(ctx context.Context) (Result, error) {
 		name   string
 		delete func(ctx context.Context) (int, error) // one batch
 	}{
-		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"webhooks", j.webhooks}, {"runs", j.runs}, {"drifts", j.drifts}, {"paymentDrifts", j.paymentDrifts}, {"instances", j.instances},
+		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"webhooks", j.webhooks}, {"runs", j.runs}, {"drifts", j.drifts}, {"paymentDrifts", j.paymentDrifts}, {"limitDrifts", j.limitDrifts}, {"instances", j.instances},
 	} {
 		for more := true; more; {
 			n, err := kind.delete(ctx)
@@ -133,6 +134,16 @@ func (j *retention) paymentDrifts(ctx context.Context) (int, error) {
 	return batch(ctx, old.Order(paymentdrift.BySeenAt()).Limit(j.settings.DeleteBatch).IDs,
 		func(ctx context.Context, ids []int64) (int, error) {
 			return j.client.PaymentDrift.Delete().Where(paymentdrift.IDIn(ids...)).Exec(ctx)
+		})
+}
+
+// limitDrifts deletes reports of balances that are corrected.
+func (j *retention) limitDrifts(ctx context.Context) (int, error) {
+	old := j.client.LimitDrift.Query().
+		Where(limitdrift.SeenAtLT(j.before(j.settings.KeepHistory)), limitdrift.Corrected(true))
+	return batch(ctx, old.Order(limitdrift.BySeenAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []int64) (int, error) {
+			return j.client.LimitDrift.Delete().Where(limitdrift.IDIn(ids...)).Exec(ctx)
 		})
 }
 

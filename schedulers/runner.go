@@ -1,6 +1,6 @@
 // Package schedulers runs the jobs that keep a shop in order: it compares Redis with the database and repairs what has
 // drifted, creates balances that Redis has lost, ends orders that were not paid, looks up payments that were cut off, compares
-// them with the payment gateway, deletes rows that are not needed any more, and
+// them with the payment gateway, compares counts of orders with the orders, deletes rows that are not needed any more, and
 // indexes products that the search does not know.
 //
 // One file a job. Each job has a runOnce, which does the work. The Runner decides when it runs, and on which instance.
@@ -37,6 +37,7 @@ const (
 	Index     Job = "index"
 
 	PaymentDrift Job = "paymentDrift"
+	LimitDrift   Job = "limitDrift"
 )
 
 // Result is what a run did, as counts.
@@ -63,6 +64,7 @@ type Deps struct {
 	Attempts  *commerce.Attempts
 	Refunds   *commerce.Refunds
 	Drifts    *commerce.PaymentDrifts
+	Limits    *commerce.LimitDrifts
 	Catalog   *commerce.Catalog
 	// Instance names this process among those that share the database.
 	Instance string
@@ -132,9 +134,9 @@ func New(d Deps) (*Runner, error) {
 	r.claims.periods = map[Job]time.Duration{
 		Expire: d.Settings.ExpireEvery, Reconcile: d.Settings.ReconcileEvery, Prime: d.Settings.PrimeEvery,
 		Retention: d.Settings.RetainEvery, Index: d.Settings.IndexEvery, Sweep: d.Settings.SweepEvery,
-		PaymentDrift: d.Settings.PaymentDriftEvery,
+		PaymentDrift: d.Settings.PaymentDriftEvery, LimitDrift: d.Settings.LimitDriftEvery,
 	}
-	r.names = []Job{Expire, Sweep, Reconcile, Prime, Retention, Index, PaymentDrift}
+	r.names = []Job{Expire, Sweep, Reconcile, Prime, Retention, Index, PaymentDrift, LimitDrift}
 	r.jobs = map[Job]job{
 		Expire: &expire{orders: d.Orders, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
 		Sweep: &sweep{
@@ -146,6 +148,7 @@ func New(d Deps) (*Runner, error) {
 		Index:     &index{catalog: d.Catalog, batch: d.Settings.IndexBatch},
 
 		PaymentDrift: &paymentDrift{drifts: d.Drifts, page: d.Settings.Page, metrics: d.Metrics, log: d.Log},
+		LimitDrift:   &limitDrift{limits: d.Limits, page: d.Settings.Page, metrics: d.Metrics, log: d.Log},
 	}
 	return r, nil
 }

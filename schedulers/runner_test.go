@@ -76,7 +76,7 @@ func TestAJobRunsOnOneInstance(t *testing.T) {
 		first.Start()
 		synctest.Wait()
 		jobs := tried.take()
-		if got := strings.Join(jobs, ", "); got != "one expire ok, one index ok, one paymentDrift ok, one prime ok, one reconcile ok, one retention ok, one sweep ok" {
+		if got := strings.Join(jobs, ", "); got != "one expire ok, one index ok, one limitDrift ok, one paymentDrift ok, one prime ok, one reconcile ok, one retention ok, one sweep ok" {
 			t.Errorf("at the start of one: %s", got)
 		}
 		second.Start()

@@ -30,6 +30,10 @@ type Settings struct {
 	// whether the differences that were found are gone.
 	PaymentDriftEvery time.Duration `key:"paymentDrift" default:"1h" min:"1s" max:"24h"`
 
+	// LimitDriftEvery is how often what is counted of the orders of each customer, for shop.maxPending and for limits of products, is compared
+	// with the orders, and corrected.
+	LimitDriftEvery time.Duration `key:"limitDrift" default:"1h" min:"1s" max:"24h"`
+
 	// Timeout bounds one run. The next run does what is left over.
 	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`
 	// Lease is how long a job is blocked after the instance that ran it has died. A run that takes longer renews it.

@@ -264,6 +264,33 @@ var (
 		Columns:    InstancesColumns,
 		PrimaryKey: []*schema.Column{InstancesColumns[0]},
 	}
+	// LimitDriftsColumns holds the columns for the "limit_drifts" table.
+	LimitDriftsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "balance", Type: field.TypeString, Size: 160},
+		{Name: "counted", Type: field.TypeInt64},
+		{Name: "ordered", Type: field.TypeInt64},
+		{Name: "corrected", Type: field.TypeBool, Default: false},
+		{Name: "seen_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// LimitDriftsTable holds the schema information for the "limit_drifts" table.
+	LimitDriftsTable = &schema.Table{
+		Name:       "limit_drifts",
+		Columns:    LimitDriftsColumns,
+		PrimaryKey: []*schema.Column{LimitDriftsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "limitdrift_corrected_balance",
+				Unique:  false,
+				Columns: []*schema.Column{LimitDriftsColumns[4], LimitDriftsColumns[1]},
+			},
+			{
+				Name:    "limitdrift_seen_at",
+				Unique:  false,
+				Columns: []*schema.Column{LimitDriftsColumns[5]},
+			},
+		},
+	}
 	// OperationsColumns holds the columns for the "operations" table.
 	OperationsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID, SchemaType: map[string]string{"mysql": "char(36)"}},
@@ -888,6 +915,7 @@ var (
 		EntriesTable,
 		FamilyStrategiesTable,
 		InstancesTable,
+		LimitDriftsTable,
 		OperationsTable,
 		OrdersTable,
 		OrderLinesTable,

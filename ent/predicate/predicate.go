@@ -39,6 +39,9 @@ type FamilyStrategy func(*sql.Selector)
 // Instance is the predicate function for instance builders.
 type Instance func(*sql.Selector)
 
+// LimitDrift is the predicate function for limitdrift builders.
+type LimitDrift func(*sql.Selector)
+
 // Operation is the predicate function for operation builders.
 type Operation func(*sql.Selector)
 

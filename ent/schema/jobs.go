@@ -67,6 +67,27 @@ func (DriftReport) Fields() []ent.Field {
 	}
 }
 
+// LimitDrift is a balance that counts what one customer has ordered, and that has counted something else than there is in orders. It is corrected
+// by one change, whose ID is made of that of the row.
+type LimitDrift struct{ ent.Schema }
+
+// Fields of the LimitDrift.
+func (LimitDrift) Fields() []ent.Field {
+	return []ent.Field{
+		field.Int64("id").Immutable(),
+		field.String("balance").MaxLen(keyLen).Immutable(),
+		field.Int64("counted").Comment("What the balance said."),
+		field.Int64("ordered").Comment("What the orders said."),
+		field.Bool("corrected").Default(false),
+		timestamp("seen_at"),
+	}
+}
+
+// Indexes of the LimitDrift: what is still wrong, and retention.
+func (LimitDrift) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("corrected", "balance"), index.Fields("seen_at")}
+}
+
 // Indexes of the DriftReport: what is still wrong, and retention.
 func (DriftReport) Indexes() []ent.Index {
 	return []ent.Index{

@@ -6031,7 +6031,7 @@ extend type Mutation {
 
 "One run of a job."
 type SchedulerRun {
-  "The job: expire, sweep, reconcile, prime, index, paymentDrift or retention."
+  "The job: expire, sweep, reconcile, prime, index, paymentDrift, limitDrift or retention."
   job: String!
   "The instance that ran it."
   instance: ID!

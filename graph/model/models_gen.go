@@ -1527,7 +1527,7 @@ type ReturnLineInput struct {
 
 // One run of a job.
 type SchedulerRun struct {
-	// The job: expire, sweep, reconcile, prime, index, paymentDrift or retention.
+	// The job: expire, sweep, reconcile, prime, index, paymentDrift, limitDrift or retention.
 	Job string `json:"job"`
 	// The instance that ran it.
 	Instance string `json:"instance"`
