@@ -1,0 +1,194 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// killer counts the effects of a server, and kills it at one of them. It is a proxy in front of PostgreSQL.
+type killer struct {
+	url  string // of the database, by the proxy
+	kill func()
+	ctx  context.Context
+
+	mu     sync.Mutex
+	on     bool
+	at, n  int
+	after  bool
+	struck string
+}
+
+// Results of an effect.
+const (
+	goOn = iota
+	killBefore
+	killAfter
+)
+
+func (k *killer) arm(n int, after bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.on, k.at, k.n, k.after, k.struck = true, n, 0, after, ""
+}
+
+func (k *killer) disarm() (hit bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.on = false
+	return k.struck != ""
+}
+
+func (k *killer) armed() bool { k.mu.Lock(); defer k.mu.Unlock(); return k.on }
+
+func (k *killer) wasHit() bool { return k.what() != "" }
+
+func (k *killer) what() string { k.mu.Lock(); defer k.mu.Unlock(); return k.struck }
+
+// effect counts one, and says whether the server is to be killed.
+func (k *killer) effect(what string) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.on || k.struck != "" {
+		return goOn
+	}
+	k.n++
+	if k.n != k.at {
+		return goOn
+	}
+	k.struck = what
+	if k.after {
+		return killAfter
+	}
+	return killBefore
+}
+
+func newKiller(t *testing.T, database string) *killer {
+	t.Helper()
+	to, err := url.Parse(database)
+	must(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	k := &killer{kill: func() {}, ctx: t.Context()}
+	var running sync.WaitGroup
+	t.Cleanup(func() { listener.Close(); running.Wait() })
+	target := to.Host
+	to.Host = listener.Addr().String()
+	k.url = to.String()
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { k.serve(client, target) })
+		}
+	})
+	return k
+}
+
+// serve copies one connection of the server to PostgreSQL, message by message.
+func (k *killer) serve(client net.Conn, target string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	var mute atomic.Bool
+	go func() { // ends with the connections
+		defer client.Close()
+		defer server.Close()
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := server.Read(buffer)
+			if mute.Load() { // PostgreSQL has done it, and the server does not hear of it
+				k.kill()
+				return
+			}
+			if n > 0 {
+				if _, err := client.Write(buffer[:n]); err != nil {
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	message := func(header int) ([]byte, error) {
+		head := make([]byte, header)
+		if _, err := io.ReadFull(client, head); err != nil {
+			return nil, err
+		}
+		body := make([]byte, binary.BigEndian.Uint32(head[header-4:])-4)
+		_, err := io.ReadFull(client, body)
+		return slices.Concat(head, body), err
+	}
+	first, err := message(4)
+	if err != nil {
+		return
+	}
+	if _, err := server.Write(first); err != nil {
+		return
+	}
+	statements, begun, wrote := map[string]string{}, false, false
+	for {
+		m, err := message(5)
+		if err != nil {
+			return
+		}
+		text := ""
+		switch m[0] {
+		case 'P':
+			name, rest, _ := bytes.Cut(m[5:], []byte{0})
+			sql, _, _ := bytes.Cut(rest, []byte{0})
+			statements[string(name)] = string(sql)
+		case 'B':
+			_, rest, _ := bytes.Cut(m[5:], []byte{0})
+			name, _, _ := bytes.Cut(rest, []byte{0})
+			text = statements[string(name)]
+		case 'Q':
+			sql, _, _ := bytes.Cut(m[5:], []byte{0})
+			text = string(sql)
+		}
+		what := ""
+		switch found := writing.FindStringSubmatch(text); {
+		case found != nil && !strings.Contains(text, `SET "published_at"`):
+			what, wrote = strings.ToLower(found[1])+" "+found[2], true
+			if !begun {
+				what += ", alone"
+			}
+		case strings.EqualFold(text, "commit") && wrote:
+			what = "commit"
+		}
+		switch verb, _, _ := strings.Cut(strings.ToLower(text), " "); verb {
+		case "begin", "commit", "rollback":
+			begun, wrote = verb == "begin", false
+		}
+		if what != "" {
+			switch k.effect(what) {
+			case killBefore:
+				k.kill()
+				return
+			case killAfter:
+				mute.Store(true)
+			}
+		}
+		if _, err := server.Write(m); err != nil {
+			return
+		}
+	}
+}
+
+// writing is a statement that writes to a table of payments, orders or balances.
+var writing = regexp.MustCompile(`(?is)^\s*(INSERT INTO|UPDATE|DELETE FROM) "?(orders|order_lines|payments|payment_attempts|refunds|refund_lines|balances|entries|change_logs?|operations|webhook_events)"?`)
