@@ -280,16 +280,27 @@ func (s *PaymentDrifts) refundsOf(ctx context.Context, at *ent.PaymentReconcilia
 	return placeAfter(rows, limit, func(f *ent.Refund) (time.Time, string) { return f.UpdatedAt, f.ID }), nil
 }
 
-// paidLate is how long after the end of its reservation an order may still be paid, by a payment that was begun before. It is chosen: the gateway would have
-// to be away for as long.
-const paidLate = 7 * 24 * time.Hour
+// readForOne is how many orders are read for one that may be compared. It is chosen: by default, a step reads 5,000 orders.
+const readForOne = 10
 
-// ordersOf compares a page of the paid orders that were paid, or have changed otherwise, since a day has begun with what has paid them. They go by their
-// creation, which has an index, from the first one that may have been paid on this day.
-func (s *PaymentDrifts) ordersOf(ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep) (string, error) {
-	from, id := since(at.Position, at.Day.Add(-s.Shop.Reservation-paidLate))
-	rows, err := s.withPaid(order.CreatedAtLT(to), order.UpdatedAtGTE(at.Day), order.Or(order.CreatedAtGT(from), order.And(order.CreatedAt(from), order.IDGT(id)))).
-		Order(order.ByCreatedAt(), order.ByID()).Limit(limit).All(ctx)
+// ordersOf compares those of a page of orders that are paid, and were paid or have changed otherwise since a day has begun, with what has paid them.
+// An order may be paid long after it was placed, by a payment that was begun before, or by hand. So the pages are of all orders, by their creation,
+// which has an index: one by their last change would be written by each step of each order.
+func (s *PaymentDrifts) ordersOf(ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep) (next string, err error) {
+	from, id := since(at.Position, time.Unix(0, 0).UTC())
+	page := []predicate.Order{
+		order.CreatedAtLT(to), order.Or(order.CreatedAtGT(from), order.And(order.CreatedAt(from), order.IDGT(id))),
+	}
+	ends, err := s.Client.Order.Query().Where(page...).Order(order.ByCreatedAt(), order.ByID()).
+		Offset(readForOne*limit-1).Limit(1).Select(order.FieldID, order.FieldCreatedAt).All(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, end := range ends { // the last of the page; there is none if the page is the last and not full
+		next = placeAfter(ends, 1, func(row *ent.Order) (time.Time, string) { return row.CreatedAt, row.ID })
+		page = append(page, order.Or(order.CreatedAtLT(end.CreatedAt), order.And(order.CreatedAt(end.CreatedAt), order.IDLTE(end.ID))))
+	}
+	rows, err := s.withPaid(append(page, order.UpdatedAtGTE(at.Day))...).Order(order.ByCreatedAt(), order.ByID()).All(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -302,7 +313,7 @@ func (s *PaymentDrifts) ordersOf(ctx context.Context, at *ent.PaymentReconciliat
 			return "", err
 		}
 	}
-	return placeAfter(rows, limit, func(row *ent.Order) (time.Time, string) { return row.CreatedAt, row.ID }), nil
+	return next, nil
 }
 
 func (s *PaymentDrifts) withPaid(where ...predicate.Order) *ent.OrderQuery {

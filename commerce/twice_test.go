@@ -135,6 +135,23 @@ func TestOrderThatIsPaidOnALaterDay(t *testing.T) {
 	s.wantFound(t, "ORDER_WITHOUT_CAPTURE "+id)
 }
 
+// TestOrderThatIsPaidLong after it was placed is compared as any other, however many orders were placed meanwhile.
+func TestOrderThatIsPaidLong(t *testing.T) {
+	s, ctx := openStripeShop(t, "sqlite://:memory:"), t.Context()
+	s.reconcile(t)
+	product := s.product(t, 1000, 1000)
+	first := s.unpaid(t, product, 1, "").ID
+	for range 50 { // more than are read at a time
+		s.unpaid(t, product, 1, "")
+	}
+	last := s.unpaid(t, product, 1, "").ID
+	s.pass(40 * 24 * time.Hour)
+	s.wantFound(t)
+	must(t, s.db.Ent.Order.Update().Where(order.IDIn(first, last)).SetStatus(order.StatusPAID).SetSettled(true).SetUpdatedAt(s.clock.Now()).Exec(ctx))
+	s.pass(twoDays)
+	s.wantFound(t, "ORDER_WITHOUT_CAPTURE "+first, "ORDER_WITHOUT_CAPTURE "+last)
+}
+
 // TestWhatStaysUnderWay: what Stripe has moved of an attempt or refund that is under way when its day is compared is told on a later day, if it stays so.
 func TestWhatStaysUnderWay(t *testing.T) {
 	s, ctx := openStripeShop(t, "sqlite://:memory:"), t.Context()
