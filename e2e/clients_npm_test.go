@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/ent/paymentattempt"
 )
 
 // TestApolloClient puts Apollo Client 3 and 4 through web/tests/clients/scenario.mjs: their cache is right after each
@@ -74,21 +76,39 @@ func TestExampleApollo(t *testing.T) {
 	server := boot(t, stores.development())
 	token := strings.TrimSpace(command(t, stores.development(), "token", "--user", "alice"))
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	example := exec.CommandContext(ctx, s.node, s.path)
-	example.Dir = s.dir
-	example.Env = append(os.Environ(), "SHOP_URL="+server.url+"/graphql", "SHOP_TOKEN="+token)
-	var stderr bytes.Buffer
-	example.Stderr = &stderr
-	stdout, err := example.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, stderr.String())
-	}
-	// Alice and Bob have ordered one each: the demo data.
-	want := regexp.MustCompile(`^Silent mouse: 398 left\nord_\S+: PAID\nSilent mouse: 397 left\n$`)
-	if !want.Match(stdout) {
-		t.Errorf("the example printed\n%s", stdout)
+	for _, test := range []struct {
+		decision string
+		exit     int
+		want     string // Alice and Bob have ordered one each: the demo data
+	}{
+		{"confirm", 0, `^Silent mouse: 398 left\nord_\S+: PAID\nSilent mouse: 397 left\n(ord_\S+): to be confirmed\nord_\S+: PAID\n$`},
+		{
+			"refuse", 1, `^Silent mouse: 396 left\nord_\S+: PAID\nSilent mouse: 395 left\n(ord_\S+): to be confirmed\n` +
+				`PAYMENT_DECLINED: the payment was not authorized\n$`,
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		example := exec.CommandContext(ctx, s.node, s.path)
+		example.Dir = s.dir
+		example.Env = append(os.Environ(), "SHOP_URL="+server.url+"/graphql", "SHOP_TOKEN="+token, "DECISION="+test.decision)
+		var stderr bytes.Buffer
+		example.Stderr = &stderr
+		stdout, err := example.Output()
+		if code := example.ProcessState.ExitCode(); code != test.exit {
+			t.Fatalf("exit code %d, %v\n%s", code, err, stderr.String())
+		}
+		found := regexp.MustCompile(test.want).FindSubmatch(stdout)
+		if found == nil {
+			t.Fatalf("%s: the example printed\n%s", test.decision, stdout)
+		}
+		// What the example says is what the shop has: one attempt, and no other was begun.
+		attempts, err := stores.open(t).Ent.PaymentAttempt.Query().Where(paymentattempt.OrderID(string(found[1]))).All(t.Context())
+		must(t, err)
+		status := map[string]paymentattempt.Status{"confirm": paymentattempt.StatusCAPTURED, "refuse": paymentattempt.StatusDECLINED}[test.decision]
+		if len(attempts) != 1 || attempts[0].Status != status {
+			t.Errorf("%s: the attempts are %v, want one that is %s", test.decision, attempts, status)
+		}
 	}
 	server.stop()
 }

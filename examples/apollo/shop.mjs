@@ -1,8 +1,10 @@
 import { ApolloClient, gql, HttpLink, InMemoryCache } from '@apollo/client';
 
+const shop = process.env.SHOP_URL ?? 'http://127.0.0.1:8080/graphql';
+
 const client = new ApolloClient({
   link: new HttpLink({
-    uri: process.env.SHOP_URL ?? 'http://127.0.0.1:8080/graphql',
+    uri: shop,
     headers: { Authorization: `Bearer ${process.env.SHOP_TOKEN}` },
   }),
   cache: new InMemoryCache(),
@@ -43,28 +45,76 @@ const PLACE_ORDER = gql`
   }
 `;
 
+// The attempt tells how a payment by card stands.
+const ATTEMPT = gql`
+  fragment Attempt on PaymentAttempt {
+    id
+    status
+    reason
+    action {
+      redirectUrl
+    }
+  }
+`;
+
+const PAY_ORDER = gql`
+  mutation PayOrder($input: PayOrderInput!) {
+    payOrder(input: $input) {
+      order {
+        id
+        status
+      }
+      attempt {
+        ...Attempt
+      }
+      userErrors {
+        code
+        message
+      }
+    }
+  }
+  ${ATTEMPT}
+`;
+
+/** The payload of a mutation, or the end of the program if the shop refuses it. */
+async function run(mutation, input) {
+  // The same key is never executed twice: keep it, and send it again, when no answer came.
+  const answer = await client.mutate({ mutation, variables: { input: { idempotencyKey: crypto.randomUUID(), ...input } } });
+  const [payload] = Object.values(answer.data);
+  if (payload.userErrors.length > 0) {
+    console.log(payload.userErrors.map((e) => `${e.code}: ${e.message}`).join('\n'));
+    process.exit(1);
+  }
+  return payload;
+}
+
 const { data } = await client.query({ query: PRODUCTS });
 const [cheapest] = data.products.nodes;
 console.log(`${cheapest.name}: ${cheapest.stock.available} left`);
 
-const answer = await client.mutate({
-  mutation: PLACE_ORDER,
-  variables: {
-    input: {
-      // The same key is never executed twice: keep it, and send it again, when no answer came.
-      idempotencyKey: crypto.randomUUID(),
-      lines: [{ productId: cheapest.id, quantity: 1 }],
-      payment: { method: 'POINTS' },
-    },
-  },
-});
-const { order, userErrors } = answer.data.placeOrder;
-if (userErrors.length > 0) {
-  console.log(userErrors.map((e) => `${e.code}: ${e.message}`).join('\n'));
-  process.exit(1);
-}
+const lines = [{ productId: cheapest.id, quantity: 1 }];
+const { order } = await run(PLACE_ORDER, { lines, payment: { method: 'POINTS' } });
 console.log(`${order.id}: ${order.status}`);
 
 // The mutation has brought the new stock with it: the cache is right, and nothing is fetched again.
 const { products } = client.readQuery({ query: PRODUCTS });
 console.log(`${products.nodes[0].name}: ${products.nodes[0].stock.available} left`);
+
+// A card that its customer has to confirm, such as by 3-D Secure. A program in a browser makes the token with the script of the gateway; this one
+// is of the test mode, and means such a card to the simulated gateway and to Stripe.
+const token = 'pm_card_authenticationRequired';
+const placed = await run(PLACE_ORDER, { lines });
+const { attempt } = await run(PAY_ORDER, { orderId: placed.order.id, payment: { method: 'CARD', token } });
+if (attempt.status !== 'REQUIRES_ACTION') {
+  throw new Error(`the payment is ${attempt.status}: ${attempt.reason}`);
+}
+console.log(`${placed.order.id}: to be confirmed`);
+
+// In a browser, the customer goes to this page: location.assign(url). The program stands for the customer here.
+const url = new URL(attempt.action.redirectUrl, shop);
+await fetch(url, { method: 'POST', body: new URLSearchParams({ decision: process.env.DECISION ?? 'confirm' }) });
+
+// Back in the shop: go on with this payment, and begin no other. Had the bank refused it, this would be PAYMENT_DECLINED, and the order would
+// still be PENDING: pay it by another card.
+const paid = await run(PAY_ORDER, { orderId: placed.order.id, payment: { method: 'CARD', attemptId: attempt.id } });
+console.log(`${paid.order.id}: ${paid.order.status}`);
