@@ -78,20 +78,11 @@ func public(kind string, record []byte) ([]byte, error) {
 	if kind != commerce.KindOrderPlaced || !bytes.Contains(record, []byte(`"token"`)) {
 		return record, nil
 	}
-	var fields, payment map[string]json.RawMessage
-	if err := json.Unmarshal(record, &fields); err != nil {
+	var promised OrderPlaced // which has no such field
+	if err := json.Unmarshal(record, &promised); err != nil {
 		return nil, err
 	}
-	if err := json.Unmarshal(fields["payment"], &payment); err != nil {
-		return nil, err
-	}
-	delete(payment, "token")
-	rest, err := json.Marshal(payment)
-	if err != nil {
-		return nil, err
-	}
-	fields["payment"] = rest
-	return json.Marshal(fields)
+	return json.Marshal(promised)
 }
 
 func stockEvent(row *ent.ChangeLog, entry *ent.Entry, correlation string) outgoing {
