@@ -62,7 +62,8 @@ func (s *LimitDrifts) Counting(ctx context.Context, after string, limit int) (do
 	if done.Reopened, err = s.reopen(ctx, counted); err != nil {
 		return done, err
 	}
-	return done, s.compareAll(ctx, counted, &done)
+	err = s.compareAll(ctx, counted, &done)
+	return done, err
 }
 
 // Waiting compares the balances of orders of which something is still to be done, at most limit orders of those behind after: so it finds
@@ -96,7 +97,8 @@ func (s *LimitDrifts) Waiting(ctx context.Context, after string, limit int) (don
 	for _, row := range balances {
 		counted[row.ID] = row.Amount
 	}
-	return done, s.compareAll(ctx, counted, &done)
+	err = s.compareAll(ctx, counted, &done)
+	return done, err
 }
 
 // ended reports whether a period has ended for longer than any order of it may be on its way into the database.
@@ -156,12 +158,12 @@ func orderedOf(ctx context.Context, client *ent.Client, keys []string) (map[stri
 	ordered := map[string]int64{}
 	var waiting, buyers, limits []string
 	for _, key := range keys {
-		switch owner, _ := lockprovider.CountOf(key); {
-		case owner.ProductID == "":
+		owner, _ := lockprovider.CountOf(key)
+		if owner.ProductID == "" {
 			waiting = append(waiting, owner.UserID)
-		default:
-			buyers, limits = append(buyers, owner.UserID), append(limits, key)
+			continue
 		}
+		buyers, limits = append(buyers, owner.UserID), append(limits, key)
 	}
 	if len(waiting) > 0 {
 		var rows []struct {

@@ -1,8 +1,8 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -101,19 +101,26 @@ func (k *paymentKills) books(t *testing.T) string {
 		"SELECT id, status, amount_minor, credited_at FROM payment_attempts", "SELECT id, status, amount_minor, restocked_at FROM refunds",
 		"SELECT id, amount, applied, 0 FROM balances",
 	} {
-		rows, err := k.raw.QueryContext(t.Context(), table+" ORDER BY id")
-		must(t, err)
-		columns, err := rows.Columns()
-		must(t, err)
-		for rows.Next() {
-			values, into := make([]any, len(columns)), make([]any, len(columns))
-			for i := range values {
-				into[i] = &values[i]
-			}
-			must(t, rows.Scan(into...))
-			fmt.Fprintln(&lines, values...)
-		}
-		must(t, errors.Join(rows.Err(), rows.Close()))
+		k.list(t, &lines, table+" ORDER BY id")
 	}
 	return lines.String()
+}
+
+// list writes the rows of a query.
+func (k *paymentKills) list(t *testing.T, into io.Writer, query string) {
+	t.Helper()
+	rows, err := k.raw.QueryContext(t.Context(), query)
+	must(t, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	must(t, err)
+	for rows.Next() {
+		values, pointers := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			pointers[i] = &values[i]
+		}
+		must(t, rows.Scan(pointers...))
+		fmt.Fprintln(into, values...)
+	}
+	must(t, rows.Err())
 }

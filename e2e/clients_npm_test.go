@@ -76,6 +76,8 @@ func TestExampleApollo(t *testing.T) {
 	server := boot(t, stores.development())
 	token := strings.TrimSpace(command(t, stores.development(), "token", "--user", "alice"))
 
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
 	for _, test := range []struct {
 		decision string
 		exit     int
@@ -87,8 +89,6 @@ func TestExampleApollo(t *testing.T) {
 				`PAYMENT_DECLINED: the payment was not authorized\n$`,
 		},
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-		defer cancel()
 		example := exec.CommandContext(ctx, s.node, s.path)
 		example.Dir = s.dir
 		example.Env = append(os.Environ(), "SHOP_URL="+server.url+"/graphql", "SHOP_TOKEN="+token, "DECISION="+test.decision)
