@@ -154,7 +154,13 @@ var unnumbered = regexp.MustCompile(`_\d+`)
 func (k *paymentKills) confirmed(reference string) bool {
 	a, err := k.db.Ent.PaymentAttempt.Query().Where(paymentattempt.Reference(reference)).WithOrder(func(q *ent.OrderQuery) { q.WithPayment() }).
 		Only(k.ctx)
-	if err != nil || a.Status != paymentattempt.StatusCAPTURING && a.Status != paymentattempt.StatusUNKNOWN {
+	if err != nil {
+		return false
+	}
+	switch a.Status {
+	case paymentattempt.StatusCAPTURING, paymentattempt.StatusUNKNOWN:
+	case paymentattempt.StatusCAPTURED: // an event was faster than the repeat of a capture that had no answer
+	default:
 		return false
 	}
 	return a.OrderID == nil || a.Edges.Order.Edges.Payment != nil
