@@ -81,8 +81,8 @@ func TestImport(t *testing.T) {
 				row := page.Items[0]
 				amounts, err := s.Catalog.Stock(t.Context(), []string{row.ID})
 				must(t, err)
-				if got != want || row.PriceMinor != price || amounts[row.ID] != stock {
-					t.Errorf("%s: %s, price %d, stock %d; want %s, %d, %d", what, got, row.PriceMinor, amounts[row.ID], want, price, stock)
+				if got != want || row.PriceMinor != price || amounts[row.ID].Amount != stock {
+					t.Errorf("%s: %s, price %d, stock %d; want %s, %d, %d", what, got, row.PriceMinor, amounts[row.ID].Amount, want, price, stock)
 				}
 			}
 			adjustments := func() int {
@@ -182,7 +182,7 @@ func (s *shop) stockOf(t *testing.T, sku string) (id string, stock int64) {
 	must(t, err)
 	amounts, err := s.Catalog.Stock(t.Context(), []string{row.ID})
 	must(t, err)
-	return row.ID, amounts[row.ID]
+	return row.ID, amounts[row.ID].Amount
 }
 
 // Several imports of one file at the same time, the first of them of products that are not there yet, do what one does.
@@ -364,7 +364,7 @@ func TestImportOfMovesTogether(t *testing.T) {
 				}
 				stock, err := s.Catalog.Stock(t.Context(), []string{made[0].ProductID, sold, made[229].ProductID})
 				must(t, err)
-				if stock[made[0].ProductID] != 2 || stock[sold] != 2 || stock[made[229].ProductID] != 231 {
+				if stock[made[0].ProductID].Amount != 2 || stock[sold].Amount != 2 || stock[made[229].ProductID].Amount != 231 {
 					t.Errorf("the stock is %v", stock)
 				}
 				rows, err := s.db.Ent.Product.Query().All(t.Context())

@@ -199,7 +199,7 @@ func TestRefundsNeverExceed(t *testing.T) {
 
 			s.wantStock(t, a, 99)
 			s.wantPoints(t, alice, points)
-			s.wantMoney(t, account, money[account])
+			s.wantMoney(t, account, money[account].Amount)
 			if got := s.gateway.taken(); got != taken {
 				t.Errorf("the gateway keeps %d, want %d", got, taken)
 			}
@@ -293,7 +293,7 @@ func TestRefundThatIsCutOff(t *testing.T) {
 				}
 				s.sweepRefunds(t, 0, 0)
 				s.wantRefunded(t, id, 2000)
-				s.wantStock(t, a, before[a]+2)
+				s.wantStock(t, a, before[a].Amount+2)
 			}
 		}
 		s.wantBooks(t)

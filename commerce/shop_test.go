@@ -428,8 +428,8 @@ func (s *shop) wantStock(t testing.TB, productID string, want int64) {
 	s.settle(t)
 	stock, err := s.Catalog.Stock(t.Context(), []string{productID})
 	must(t, err)
-	if stock[productID] != want {
-		t.Errorf("stock of %s is %d, want %d", productID, stock[productID], want)
+	if stock[productID].Amount != want {
+		t.Errorf("stock of %s is %d, want %d", productID, stock[productID].Amount, want)
 	}
 }
 
@@ -448,8 +448,8 @@ func (s *shop) wantMoney(t testing.TB, accountID string, want int64) {
 	s.settle(t)
 	balances, err := s.Accounts.Balances(t.Context(), []string{accountID})
 	must(t, err)
-	if balances[accountID] != want {
-		t.Errorf("%s holds %d, want %d", accountID, balances[accountID], want)
+	if balances[accountID].Amount != want {
+		t.Errorf("%s holds %d, want %d", accountID, balances[accountID].Amount, want)
 	}
 }
 

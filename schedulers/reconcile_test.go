@@ -49,7 +49,7 @@ func repairsDriftDuringTraffic(t *testing.T, i *process, drift int64) {
 	until(t, "the stock to be sold", func() bool {
 		left, err := i.Catalog.Stock(t.Context(), []string{product})
 		must(t, err)
-		return left[product] == 0
+		return left[product].Amount == 0
 	})
 	stop()
 	i.settle(t)

@@ -93,8 +93,8 @@ func TestForgottenRequestDoesNothingAgain(t *testing.T) {
 	}
 	left, err := p.Catalog.Stock(t.Context(), []string{product})
 	must(t, err)
-	if left[product] != 1 {
-		t.Errorf("%d left", left[product])
+	if left[product].Amount != 1 {
+		t.Errorf("%d left", left[product].Amount)
 	}
 	p.audit(t)
 }
