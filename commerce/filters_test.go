@@ -2,6 +2,7 @@ package commerce_test
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,11 +10,17 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
 	"holdfast/ent"
+	"holdfast/ent/entry"
 	"holdfast/ent/order"
+	"holdfast/ent/product"
+	"holdfast/ent/user"
+	"holdfast/lockprovider"
 )
 
 // TestProductFilters compares each list of products with the products that it has to leave out, in each order, on every database. Many have
@@ -288,24 +295,107 @@ func TestCountsAreBounded(t *testing.T) {
 // TestListsReadTheirIndex asks SQLite, whose planner goes by the statement alone, how it reads lists: along an index, from both ends and
 // between two cursors, without sorting.
 func TestListsReadTheirIndex(t *testing.T) {
-	s := newShop(t, "rowlock")
-	for list, index := range map[string]string{
-		"NEWEST": "product_created_at_id", "OLDEST": "product_created_at_id", "NAME": "product_name_id", "NAME_DESC": "product_name_id",
-		"PRICE_ASC": "product_price_minor_id", "PRICE_DESC": "product_price_minor_id",
-		"orders": "order_user_id_created_at_id", "entries": "entry_balance_id",
-		"allOrders": "order_created_at_id", "customers": "user_created_at_id",
+	s := newShop(t, lockprovider.RowLock)
+	mine, theirs := s.account(t, alice, 100), s.account(t, bob, 100)
+	for range 3 {
+		s.unpaid(t, s.product(t, 1000, 1), 1, "")
+		_, err := s.Accounts.Transfer(t.Context(), alice, commerce.Transfer{
+			Key: uuid.New(), From: mine, To: theirs, Amount: commerce.Money{Minor: 1, Currency: "USD"},
+		})
+		must(t, err)
+		s.points(t, commerce.Viewer{UserID: uuid.NewString()}, 1)
+	}
+	seen := &recorder{Driver: entsql.OpenDB(dialect.SQLite, s.db.Pools()["writer"])}
+	s.Catalog.Client = ent.NewClient(ent.Driver(seen)) // which all services share
+
+	lists := map[string]func(page commerce.Page) ([]string, error){
+		"order_user_id_created_at_id": func(page commerce.Page) ([]string, error) {
+			list, err := s.Orders.List(t.Context(), alice, commerce.OrderQuery{Page: page})
+			return list.Cursors, err
+		},
+		"order_created_at_id": func(page commerce.Page) ([]string, error) {
+			list, err := s.Orders.ListAll(t.Context(), admin, "", commerce.OrderQuery{Page: page})
+			return list.Cursors, err
+		},
+		"user_created_at_id": func(page commerce.Page) ([]string, error) {
+			list, err := s.Customers.List(t.Context(), admin, commerce.CustomerQuery{Page: page})
+			return list.Cursors, err
+		},
+		"entry_balance_id": func(page commerce.Page) ([]string, error) {
+			list, err := s.Accounts.Entries(t.Context(), alice, mine, page)
+			return list.Cursors, err
+		},
+	}
+	for order, index := range map[commerce.ProductOrder]string{
+		commerce.NewestFirst: "product_created_at_id", commerce.OldestFirst: "product_created_at_id", commerce.ByName: "product_name_id",
+		commerce.ByNameReversed: "product_name_id", commerce.PriceAscending: "product_price_minor_id", commerce.PriceDescending: "product_price_minor_id",
 	} {
-		for _, backward := range []bool{false, true} {
-			for _, bounded := range []bool{false, true} {
-				plan, err := s.PlanOfList(t.Context(), list, backward, bounded)
+		lists[index+" "+string(order)] = func(page commerce.Page) ([]string, error) {
+			list, err := s.Catalog.Products(t.Context(), commerce.ProductQuery{Page: page, Order: order})
+			return list.Cursors, err
+		}
+	}
+	for name, list := range lists {
+		index, _, _ := strings.Cut(name, " ")
+		cursors, err := list(commerce.Page{First: 20})
+		must(t, err)
+		if len(cursors) < 3 {
+			t.Fatalf("%s: %d rows", name, len(cursors))
+		}
+		for _, page := range []commerce.Page{
+			{First: 20}, {Backward: true, Last: 20},
+			{First: 20, After: cursors[0], Before: cursors[2]}, {Backward: true, Last: 20, After: cursors[0], Before: cursors[2]},
+		} {
+			plan := seen.plan(t, index, func() {
+				_, err := list(page)
 				must(t, err)
-				if !strings.Contains(plan, "USING INDEX "+index) || strings.Contains(plan, "TEMP B-TREE") {
-					t.Errorf("%s, backward %v, between cursors %v: %s", list, backward, bounded, plan)
-				}
-				if list != "orders" && bounded && !strings.Contains(plan, "SEARCH") {
-					t.Errorf("%s, backward %v: does not begin at the cursor: %s", list, backward, plan)
-				}
+			})
+			if !strings.Contains(plan, "USING INDEX "+index) || strings.Contains(plan, "TEMP B-TREE") {
+				t.Errorf("%s, %+v: %s", name, page, plan)
+			}
+			if page.After != "" && !strings.Contains(plan, "SEARCH") {
+				t.Errorf("%s, %+v: does not begin at the cursor: %s", name, page, plan)
 			}
 		}
 	}
 }
+
+// recorder is a driver that keeps the queries.
+type recorder struct {
+	dialect.Driver
+	queries []string
+	args    [][]any
+}
+
+func (r *recorder) Query(ctx context.Context, query string, args, v any) error {
+	r.queries, r.args = append(r.queries, query), append(r.args, args.([]any))
+	return r.Driver.Query(ctx, query, args, v)
+}
+
+// plan returns how SQLite carries out the first query that f makes of the table of an index.
+func (r *recorder) plan(t *testing.T, index string, f func()) (plan string) {
+	t.Helper()
+	r.queries, r.args = nil, nil
+	f()
+	table, _, _ := strings.Cut(index, "_")
+	for i, query := range r.queries {
+		if !strings.Contains(query, "FROM `"+tables[table]+"`") {
+			continue
+		}
+		var rows entsql.Rows
+		must(t, r.Driver.Query(t.Context(), "EXPLAIN QUERY PLAN "+query, r.args[i], &rows))
+		defer rows.Close()
+		for rows.Next() {
+			var id, parent, unused int
+			var step string
+			must(t, rows.Scan(&id, &parent, &unused, &step))
+			plan += step + "; "
+		}
+		must(t, rows.Err())
+		return plan
+	}
+	t.Fatalf("no query of %s: %q", table, r.queries)
+	return ""
+}
+
+var tables = map[string]string{"order": order.Table, "user": user.Table, "entry": entry.Table, "product": product.Table}

@@ -1,10 +1,9 @@
 package commerce
 
 import (
-	"cmp"
-	"math/bits"
 	"slices"
 
+	"holdfast/commerce/shares"
 	"holdfast/ent"
 )
 
@@ -29,7 +28,7 @@ func linesBack(row *ent.Order, lines []Line) (back []lineBack, worth int64, err 
 			errs = append(errs, invalid(lineField(i, "quantity"), "%d of the %d units can come back, not %d", left, line.Quantity, l.Quantity))
 			continue
 		}
-		b := lineBack{line: line, quantity: l.Quantity, worth: unitsWorth(paid[at], line.Quantity, line.Returned, l.Quantity)}
+		b := lineBack{line: line, quantity: l.Quantity, worth: shares.Worth(paid[at], line.Quantity, line.Returned, l.Quantity)}
 		back, worth = append(back, b), worth+b.worth
 	}
 	if errs != nil {
@@ -45,43 +44,5 @@ func PaidFor(row *ent.Order) []int64 {
 	for i, l := range row.Edges.Lines {
 		weights[i] = l.UnitPriceMinor * l.Quantity
 	}
-	return split(row.TotalMinor, weights)
-}
-
-// split splits a total by weights, by the method of the largest remainder. Of equal remainders, the first gets more. No weight is negative, and the
-// total is at most their sum.
-func split(total int64, weights []int64) []int64 {
-	var sum int64
-	for _, w := range weights {
-		sum += w
-	}
-	parts, remainders, order := make([]int64, len(weights)), make([]int64, len(weights)), make([]int, len(weights))
-	if sum == 0 {
-		return parts
-	}
-	left := total
-	for i, w := range weights {
-		parts[i], remainders[i] = mulDiv(total, w, sum)
-		left -= parts[i]
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(remainders[b], remainders[a]) })
-	for _, i := range order[:left] {
-		parts[i]++
-	}
-	return parts
-}
-
-// unitsWorth returns what was paid for n units of a line, of which some came back before. All units together are worth what was paid for the line.
-func unitsWorth(paid, quantity, before, n int64) int64 {
-	to, _ := mulDiv(paid, before+n, quantity)
-	from, _ := mulDiv(paid, before, quantity)
-	return to - from
-}
-
-// mulDiv returns a × b ÷ c and the remainder. No factor is negative, and the quotient fits.
-func mulDiv(a, b, c int64) (quotient, remainder int64) {
-	hi, lo := bits.Mul64(uint64(a), uint64(b))
-	q, r := bits.Div64(hi, lo, uint64(c))
-	return int64(q), int64(r)
+	return shares.Split(row.TotalMinor, weights)
 }

@@ -9,6 +9,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
+	"holdfast/commerce/shares"
 	"holdfast/ent"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
@@ -249,7 +250,7 @@ func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in 
 		parts[i] = b.worth
 	}
 	if in.amount == nil {
-		parts = split(amount, parts)
+		parts = shares.Split(amount, parts)
 	}
 	rows := make([]*ent.RefundLineCreate, len(back))
 	for i, b := range back {

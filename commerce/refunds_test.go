@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -132,47 +131,6 @@ func (g *gateway) knows(attempt string) bool {
 
 // TestSplit: whatever is split adds up to the total, and no part is further than one minor unit from its share. The units of a line add up to
 // what was paid for it, in whichever parts they come back.
-func TestSplit(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 5000 {
-		weights, sum := make([]int64, 1+random.IntN(12)), int64(0)
-		most := int64(1) << random.IntN(45)
-		for i := range weights {
-			weights[i] = random.Int64N(most + 1)
-			sum += weights[i]
-		}
-		total := random.Int64N(sum + 1)
-		got := int64(0)
-		for i, part := range commerce.Split(total, weights) {
-			got += part
-			if share := float64(total) * float64(weights[i]) / float64(max(sum, 1)); float64(part) < share-1.001 || float64(part) > share+1.001 || part > weights[i] {
-				t.Fatalf("%d of %d for %d of %d", part, total, weights[i], sum)
-			}
-		}
-		if got != total {
-			t.Fatalf("%d is split by %v into %d", total, weights, got)
-		}
-		quantity, back := 1+random.Int64N(1000), int64(0)
-		for before := int64(0); before < quantity; {
-			n := 1 + random.Int64N(quantity-before)
-			worth := commerce.UnitsWorth(total, quantity, before, n)
-			if worth < 0 {
-				t.Fatalf("%d units of %d are worth %d", n, quantity, worth)
-			}
-			before, back = before+n, back+worth
-		}
-		if back != total {
-			t.Fatalf("%d units of %d are worth %d together", quantity, total, back)
-		}
-	}
-	if got := commerce.Split(lockprovider.MaxAmount, []int64{lockprovider.MaxAmount, 0}); got[0] != lockprovider.MaxAmount {
-		t.Errorf("the largest total is split into %v", got)
-	}
-	if got := commerce.Split(100, []int64{100, 100, 100}); got[0] != 34 || got[1] != 33 || got[2] != 33 {
-		t.Errorf("100 for three equal lines: %v", got)
-	}
-}
-
 // TestRefundsNeverExceed: of 64 refunds at once as many are made as there is money, and of 64 that bring units back as many as there are units.
 func TestRefundsNeverExceed(t *testing.T) {
 	refundVariants(t, func(t *testing.T, s *shop) {

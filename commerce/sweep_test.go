@@ -75,10 +75,7 @@ func TestMoneyFoundLateIsGivenBack(t *testing.T) {
 				must(t, err)
 				wantStatus(t, paid.Order, order.StatusPAID)
 
-				s.gateway.mu.Lock()
-				s.gateway.state[lost] = late // and was wrong
-				s.gateway.mu.Unlock()
-				must(t, s.Attempts.Told(t.Context(), lost, payments.Answer{State: payments.State(strings.ToUpper(late))}))
+				s.comesIn(t, lost, late, payments.State(strings.ToUpper(late))) // and was wrong
 				s.sweep(t, 1, 0)
 				s.wantOrder(t, id, order.StatusPAID, true)
 				s.wantAttempts(t, id, want, paymentattempt.StatusCAPTURED)

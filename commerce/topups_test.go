@@ -52,10 +52,7 @@ func TestPointsOfAPaymentThatIsBeingEnded(t *testing.T) {
 						t.Errorf("told %q", told[0].Message)
 					}
 				}
-				s.gateway.mu.Lock()
-				s.gateway.state[attempt] = "captured"
-				s.gateway.mu.Unlock()
-				must(t, s.Attempts.Told(t.Context(), attempt, payments.Answer{State: payments.StateCaptured}))
+				s.comesIn(t, attempt, "captured", payments.StateCaptured)
 				s.sweep(t, 1, 0)
 				s.wantPoints(t, alice, 0)
 				if got := s.gateway.taken(); got != 0 {

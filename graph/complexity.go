@@ -17,6 +17,8 @@ import (
 const (
 	// maxUserErrors is above what an order can have wrong that is not the same in all of its lines.
 	maxUserErrors = 25
+	// maxOtherBalances is above how many balances an operation moves besides the stock of an order's lines.
+	maxOtherBalances = 5
 	// maxMoreErrors is how many errors an import tells besides the first one of each row; the next import tells the others.
 	maxMoreErrors = 25
 	// maxFieldPath is the depth of the deepest input: input.products.0.price.currency.
@@ -65,6 +67,7 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 		"PlaceOrderPayload.products":   shop.MaxLines,
 		"PayOrderPayload.products":     shop.MaxLines,
 		"CancelOrderPayload.products":  shop.MaxLines,
+		"OperationMeta.positions":      shop.MaxLines + maxOtherBalances,
 
 		"Shop.paymentMethods":      len(model.AllPaymentMethod),
 		"PaymentMethodError.taken": len(model.AllPaymentMethod),

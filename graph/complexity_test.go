@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -49,8 +52,8 @@ func TestEveryListHasABound(t *testing.T) {
 	}
 }
 
-// TestPagesAreAffordable computes what the operations of our own pages cost, with pages of 20: a shop with the default limits serves
-// them.
+// TestPagesAreAffordable computes what the operations of our own pages cost, with the longest pages that they ask for: a shop with the
+// default limits serves them.
 func TestPagesAreAffordable(t *testing.T) {
 	executable := generated.NewExecutableSchema(generated.Config{Complexity: complexities(setting.Default[commerce.ShopSettings]())})
 	most := setting.Default[transport.Limits]().MaxComplexity
@@ -64,12 +67,39 @@ func TestPagesAreAffordable(t *testing.T) {
 			t.Fatal(errs)
 		}
 		for _, operation := range document.Operations {
-			cost := complexity.Calculate(t.Context(), executable, operation, map[string]any{"first": json.Number("20")})
+			cost := complexity.Calculate(t.Context(), executable, operation, map[string]any{"first": longestPage(t)})
 			if cost > most {
 				t.Errorf("%s in %s costs %d, and %d are allowed", operation.Name, file, cost, most)
 			}
 		}
 	}
+}
+
+// longestPage returns the greatest page size in the sources of our own pages.
+func longestPage(t *testing.T) json.Number {
+	t.Helper()
+	files, err := filepath.Glob("../web/*/*.tsx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(`const pageSize = (\d+);`).FindAllSubmatch(text, -1) {
+			size, err := strconv.Atoi(string(found[1]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, size)
+		}
+	}
+	if most < 2 {
+		t.Fatal("no page size found")
+	}
+	return json.Number(strconv.Itoa(most))
 }
 
 // costOf returns what a document costs in a shop with the default settings, and what one may cost.
