@@ -33,7 +33,7 @@ func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 func (s *Shop) followSearchDocuments(ctx context.Context) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var following sync.WaitGroup
-	following.Go(func() { s.Services.Catalog.FollowSearchDocuments(ctx) })
+	following.Go(func() { s.Services.Catalog.FollowSearchDocuments(ctx, s.log) })
 	s.closers.add("search documents", func() error {
 		stop()
 		following.Wait()

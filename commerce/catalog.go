@@ -73,7 +73,7 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 		if err := s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{lockprovider.StockKey(row.ID): unbounded(in.Stock)}); err != nil {
 			return err
 		}
-		return s.index(ctx, tx, row)
+		return s.Index(ctx, tx, row)
 	})
 	switch {
 	case repeat:
@@ -210,7 +210,7 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		if err != nil {
 			return err
 		}
-		return s.index(ctx, tx, row)
+		return s.Index(ctx, tx, row)
 	})
 	switch {
 	case repeat:
@@ -268,7 +268,7 @@ func (s *Catalog) setArchived(ctx context.Context, v Viewer, operation string, i
 		if err != nil || changed == 0 { // then the row is not locked
 			return err
 		}
-		return s.index(ctx, tx, row)
+		return s.Index(ctx, tx, row)
 	})
 	switch {
 	case repeat:
@@ -455,24 +455,32 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	var rows []*ent.Product
 	if words != nil {
-		rows, err = s.search(ctx, words, q, asked)
-	} else {
-		rows, err = s.selected(q).Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
+		return s.searched(ctx, words, q, asked)
 	}
+	rows, err := s.selected(q).Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
 	list := pageOf(rows, asked, sorting.at)
 	list.Count = counts(func() *ent.ProductQuery { return s.selected(q) })
-	if words != nil {
-		list.Count = counting(func(ctx context.Context, limit int) (int, error) {
-			whole := span{listing: asked.listing, size: limit - 1} // of which one more is read
-			ids, err := s.searchIDs(ctx, words, q, whole)
-			return len(ids), err
-		})
+	return list, nil
+}
+
+// searched is one page of what a search finds.
+func (s *Catalog) searched(ctx context.Context, words []string, q ProductQuery, asked span) (PageOf[*ent.Product], error) {
+	hits, err := s.search(ctx, words, q, asked)
+	if err != nil {
+		return PageOf[*ent.Product]{}, err
 	}
+	found := pageOf(hits, asked, hit.position)
+	list := PageOf[*ent.Product]{Cursors: found.Cursors, HasNext: found.HasNext, HasPrevious: found.HasPrevious}
+	for _, h := range found.Items {
+		list.Items = append(list.Items, h.Product)
+	}
+	list.Count = counting(func(ctx context.Context, limit int) (int, error) {
+		return s.countHits(ctx, words, q, asked.listing, limit)
+	})
 	return list, nil
 }
 

@@ -500,7 +500,7 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 	if err := s.Ledger.Open(ctx, tx, bounds); err != nil {
 		return err
 	}
-	return s.index(ctx, tx, rows...)
+	return s.Index(ctx, tx, rows...)
 }
 
 // writeImported writes what is not a move of stock. It fails if somebody else has changed one of the products since it was read.
@@ -538,7 +538,7 @@ func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*import
 	if err != nil {
 		return err
 	}
-	return s.index(ctx, tx, rows...)
+	return s.Index(ctx, tx, rows...)
 }
 
 // importMove is the change that moves the stock of a product and notes the quantity of the file, unless another import was faster.

@@ -47,6 +47,7 @@ func (s *shop) afterRead(t *testing.T, op, of string, then func()) context.Conte
 	})
 	s.db.Ent.Order.Intercept(watch)
 	s.db.Ent.PaymentAttempt.Intercept(watch)
+	s.db.Ent.SearchRevision.Intercept(watch)
 	return context.WithValue(t.Context(), watched{}, true)
 }
 

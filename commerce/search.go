@@ -2,9 +2,14 @@ package commerce
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
+
+	entsql "entgo.io/ent/dialect/sql"
+	"golang.org/x/sync/singleflight"
 
 	"holdfast/commerce/searchindex"
 	"holdfast/ent"
@@ -23,73 +28,118 @@ const (
 	maxStocks = 5000
 )
 
-// searchDocuments are the search documents of the database in the memory of this process. A search first reads one number from the
+// searchDocuments are the search documents of the database in the memory of this process. A search first reads the revision of the
 // database, which says whether there are others; if so, it reads these. So a product is found as soon as it is committed, whichever
 // instance has written it.
 type searchDocuments struct {
 	index   atomic.Pointer[searchindex.Index]
-	reading chan struct{} // has a value while a search reads documents
+	reading singleflight.Group // reads for all searches at once
+	life    context.Context    //nolint:containedctx // It ends a reading, which is no caller's.
+	end     context.CancelFunc
 }
 
 func newSearchDocuments() *searchDocuments {
-	d := &searchDocuments{reading: make(chan struct{}, 1)}
+	d := new(searchDocuments)
+	d.life, d.end = context.WithCancel(context.Background())
 	d.index.Store(searchindex.New())
 	return d
 }
 
-// search reads the products of a span of a list that have words beginning with each of the words.
-func (s *Catalog) search(ctx context.Context, words []string, q ProductQuery, asked span) ([]*ent.Product, error) {
-	ids, err := s.searchIDs(ctx, words, q, asked)
-	if err != nil {
-		return nil, fmt.Errorf("search products: %w", err)
-	}
-	byID, err := s.ProductsByID(ctx, ids)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]*ent.Product, len(ids))
-	for i, id := range ids {
-		if rows[i] = byID[id]; rows[i] == nil {
-			return nil, fmt.Errorf("search products: %q has a search document and does not exist", id)
-		}
-	}
-	return rows, nil
+// hit is a product that a search has found, and where. The position is that of the index: the cursor of the product stays where the
+// search has found it, if the product was changed since.
+type hit struct {
+	*ent.Product
+	at searchindex.Position
 }
 
-// searchIDs returns the IDs of the span, in the direction in which it is read.
-func (s *Catalog) searchIDs(ctx context.Context, words []string, q ProductQuery, asked span) ([]string, error) {
-	now, err := s.searchable(ctx)
+// errNoProduct means that a product has a search document and does not exist.
+var errNoProduct = errors.New("a product has a search document and does not exist")
+
+// search reads the products of a span of a list that have words beginning with each of the words.
+func (s *Catalog) search(ctx context.Context, words []string, q ProductQuery, asked span) ([]hit, error) {
+	index, err := s.currentIndex(ctx)
 	if err != nil {
 		return nil, err
 	}
-	matches := now.Match(searchindex.Query{
+	hits, err := s.hits(ctx, index, words, q, asked)
+	if errors.Is(err, errNoProduct) {
+		// The database was restored, and has had other revisions since than this index has read.
+		s.documents.index.CompareAndSwap(index, searchindex.New())
+		if index, err = s.currentIndex(ctx); err != nil {
+			return nil, err
+		}
+		hits, err = s.hits(ctx, index, words, q, asked)
+	}
+	return hits, err
+}
+
+// hits is search in an index.
+func (s *Catalog) hits(ctx context.Context, index *searchindex.Index, words []string, q ProductQuery, asked span) (hits []hit, err error) {
+	err = s.match(ctx, index, words, q, asked, func(found []searchindex.Position) (int, error) {
+		byID, err := s.ProductsByID(ctx, productIDsOf(found))
+		if err != nil {
+			return 0, err
+		}
+		for _, at := range found {
+			row := byID[at.ProductID]
+			if row == nil {
+				return 0, fmt.Errorf("search products: %q: %w", at.ProductID, errNoProduct)
+			}
+			if q.selects(row) { // it may have been changed since
+				hits = append(hits, hit{row, at})
+			}
+		}
+		return len(hits), nil
+	})
+	return hits, err
+}
+
+// countHits counts what a search finds, up to a limit.
+func (s *Catalog) countHits(ctx context.Context, words []string, q ProductQuery, l listing, limit int) (n int, err error) {
+	index, err := s.currentIndex(ctx)
+	if err != nil {
+		return 0, err
+	}
+	whole := span{listing: l, size: limit - 1} // of which one more is read
+	err = s.match(ctx, index, words, q, whole, func(found []searchindex.Position) (int, error) {
+		n += len(found)
+		return n, nil
+	})
+	return n, err
+}
+
+// match calls take for what the index has in a span, some at a time, in the direction in which the span is read, until take has taken as
+// many as the span has: take returns how many it has.
+func (s *Catalog) match(
+	ctx context.Context, index *searchindex.Index, words []string, q ProductQuery, asked span, take func([]searchindex.Position) (int, error),
+) error {
+	matches := index.Snapshot().Match(searchindex.Query{
 		Words: words, IncludeArchived: q.IncludeArchived, MinPrice: q.MinPrice, MaxPrice: q.MaxPrice,
 	})
 	defer matches.Close()
-	from, end := asked.searchPosition(asked.start()), asked.searchPosition(asked.end())
-	var ids []string
+	from, end, taken := asked.searchPosition(asked.start()), asked.searchPosition(asked.end()), 0
 	for few := asked.limit(); ; few = min(4*few, maxStocks) {
 		read := matches.Read(asked.searchOrder(), asked.isDescending(), from, end, few)
-		some := make([]string, len(read))
-		for i := range read {
-			some[i] = read[i].ProductID
+		some, err := s.withStock(ctx, read, q)
+		if err != nil {
+			return err
 		}
-		if q.Available != nil && len(read) > 0 {
-			if some, err = s.withStock(ctx, some, q); err != nil {
-				return nil, err
-			}
+		if taken, err = take(some[:min(len(some), asked.limit()-taken)]); err != nil {
+			return err
 		}
-		ids = append(ids, some...)
-		if len(read) < few || len(ids) >= asked.limit() {
-			return ids[:min(len(ids), asked.limit())], nil
+		if len(read) < few || taken >= asked.limit() {
+			return nil
 		}
 		from = &read[few-1]
 	}
 }
 
-// withStock returns those of the products that a filter leaves, in their order: the index does not know the stock.
-func (s *Catalog) withStock(ctx context.Context, ids []string, q ProductQuery) ([]string, error) {
-	left, err := s.selected(q).Where(product.IDIn(ids...)).IDs(ctx)
+// withStock returns what the filter of the stock leaves, in its order: the index does not know the stock.
+func (s *Catalog) withStock(ctx context.Context, read []searchindex.Position, q ProductQuery) ([]searchindex.Position, error) {
+	if q.Available == nil || len(read) == 0 {
+		return read, nil
+	}
+	left, err := s.selected(q).Where(product.IDIn(productIDsOf(read)...)).IDs(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -97,13 +147,27 @@ func (s *Catalog) withStock(ctx context.Context, ids []string, q ProductQuery) (
 	for _, id := range left {
 		isLeft[id] = true
 	}
-	some := make([]string, 0, len(left))
-	for _, id := range ids {
-		if isLeft[id] {
-			some = append(some, id)
+	some := make([]searchindex.Position, 0, len(left))
+	for _, at := range read {
+		if isLeft[at.ProductID] {
+			some = append(some, at)
 		}
 	}
 	return some, nil
+}
+
+func productIDsOf(list []searchindex.Position) []string {
+	ids := make([]string, len(list))
+	for i, at := range list {
+		ids[i] = at.ProductID
+	}
+	return ids
+}
+
+// selects reports whether a product is in the filter, as far as its row tells: the stock aside.
+func (f ProductFilter) selects(row *ent.Product) bool {
+	return (f.IncludeArchived || row.ArchivedAt == nil) &&
+		(f.MinPrice == nil || row.PriceMinor >= *f.MinPrice) && (f.MaxPrice == nil || row.PriceMinor <= *f.MaxPrice)
 }
 
 // searchOrder is the order of the list in the index.
@@ -135,84 +199,121 @@ func (s span) searchPosition(at *position) *searchindex.Position {
 	return p
 }
 
-// searchable returns the documents as the database has them now.
-func (s *Catalog) searchable(ctx context.Context) (*searchindex.Snapshot, error) {
-	had := s.documents.index.Load().Snapshot()
+// position returns where the index has found the product, as a position of the list.
+func (h hit) position() position {
+	// Of the time and the number, a listing takes what it is sorted by.
+	return position{Time: time.UnixMicro(h.at.Number).UTC(), Number: h.at.Number, Text: h.at.Text, ID: h.at.ProductID}
+}
+
+// currentIndex returns the index, with all documents that the database has.
+func (s *Catalog) currentIndex(ctx context.Context) (*searchindex.Index, error) {
 	revision, err := s.searchRevision(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if had.Revision() == revision {
-		return had, nil
+	// A reading that began before may lack what this search has to find. The second one begins after the first.
+	for range 2 {
+		if index := s.documents.index.Load(); index.Snapshot().Revision() == revision {
+			return index, nil
+		}
+		read := s.documents.reading.DoChan("", func() (any, error) { return nil, s.readDocuments(ctx) })
+		select {
+		case result := <-read:
+			if result.Err != nil {
+				return nil, result.Err
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	select {
-	case s.documents.reading <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-s.documents.reading }()
-	index := s.documents.index.Load()
-	has := index.Snapshot().Revision()
-	switch {
-	case has == had.Revision() && revision < has: // the database was restored
-		index, has = searchindex.New(), 0
-	case has >= revision:
-		return index.Snapshot(), nil // somebody else has read them
-	}
-	if err := s.readDocuments(ctx, index, has, revision); err != nil {
-		return nil, err
-	}
-	s.documents.index.Store(index)
-	return index.Snapshot(), nil
+	return s.documents.index.Load(), nil
 }
 
-// searchRevision returns how many transactions have written search documents.
-func (s *Catalog) searchRevision(ctx context.Context) (int64, error) {
+// searchRevision returns the revision that the search documents of the database have.
+func (s *Catalog) searchRevision(ctx context.Context) (searchindex.Revision, error) {
 	row, err := s.Client.SearchRevision.Query().Where(searchrevision.ID(revisionID)).Only(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read the search revision: %w", err)
+		return searchindex.Revision{}, fmt.Errorf("read the search revision: %w", err)
 	}
-	return row.Revision, nil
+	return searchindex.Revision{Number: row.Revision, Token: row.Token}, nil
 }
 
-// readDocuments puts the documents into an index that others than those up to a revision have written. If it reads one of a later
-// revision than is known to be committed, it reads all up to that one, as revisions are committed in their order.
-func (s *Catalog) readDocuments(ctx context.Context, index *searchindex.Index, after, revision int64) error {
-	query := "SELECT id, product_id, name, price_minor, created_at, archived, words, revision FROM " + searchdocument.Table
-	if after > 0 { // else all: those from before there were revisions have none
-		query += fmt.Sprintf(" WHERE revision > %d", after)
-	}
-	rows, err := s.Client.QueryContext(ctx, query)
+// readDocuments puts the documents into the index that others have written since it was read. One reads at a time, for all who search:
+// the reading goes on when the caller has left, until the shop closes.
+func (s *Catalog) readDocuments(ctx context.Context) error {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(s.documents.life, stop)()
+	revision, err := s.searchRevision(ctx)
 	if err != nil {
-		return fmt.Errorf("read search documents: %w", err)
+		return err
+	}
+	before := s.documents.index.Load()
+	index, has := before, before.Snapshot().Revision()
+	if revision.Number < has.Number || revision.Number == has.Number && revision.Token != has.Token {
+		index, has = searchindex.New(), searchindex.Revision{} // the database was restored
+	}
+	batch, err := s.documentsAfter(ctx, has.Number)
+	if err != nil {
+		return err
+	}
+	// Documents of a later revision may be among them. They are read again with that one.
+	index.Put(batch, revision)
+	s.documents.index.CompareAndSwap(before, index) // unless somebody has forgotten it
+	return nil
+}
+
+// documentsAfter reads the documents of revisions that are greater than a number; all if it is 0.
+func (s *Catalog) documentsAfter(ctx context.Context, number int64) (*searchindex.Batch, error) {
+	if number == 0 {
+		number = -1 // documents from before there were revisions have 0
+	}
+	query := entsql.Dialect(s.Ledger.Dialect()).
+		Select("id", "product_id", "name", "price_minor", "created_at", "archived", "words").
+		From(entsql.Table(searchdocument.Table)).Where(entsql.GT(searchdocument.FieldRevision, number))
+	text, args := query.Query()
+	rows, err := s.Client.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read search documents: %w", err)
 	}
 	defer rows.Close()
 	batch := new(searchindex.Batch)
 	for rows.Next() {
-		var (
-			d   searchindex.Document
-			own int64
-		)
-		if err := rows.Scan(&d.Number, &d.ProductID, &d.Name, &d.PriceMinor, &d.CreatedAt, &d.Archived, &d.Words, &own); err != nil {
-			return fmt.Errorf("read a search document: %w", err)
+		var d searchindex.Document
+		if err := rows.Scan(&d.Number, &d.ProductID, &d.Name, &d.PriceMinor, &d.CreatedAt, &d.Archived, &d.Words); err != nil {
+			return nil, fmt.Errorf("read a search document: %w", err)
 		}
 		batch.Add(d)
-		revision = max(revision, own)
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read search documents: %w", err)
+		return nil, fmt.Errorf("read search documents: %w", err)
 	}
-	index.Put(batch, revision)
-	return nil
+	return batch, nil
 }
 
 // FollowSearchDocuments reads the search documents, and again and again those that have changed, until the context ends. Searches read
-// them, too: after this they have few to read. A search that comes before all have been read waits for them.
-func (s *Catalog) FollowSearchDocuments(ctx context.Context) {
-	for {
-		_, _ = s.searchable(ctx) // the next search tells its caller what fails
+// them, too: after this they have few to read. A search that comes before all have been read waits for them. The log tells when they
+// are read for the first time, and the first failure of a series. The end of the context ends a reading of a search, too.
+func (s *Catalog) FollowSearchDocuments(ctx context.Context, log *slog.Logger) {
+	defer s.documents.end()
+	began, isRead := time.Now(), false
+	for failing := false; ; {
+		_, err := s.currentIndex(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && (failing || !isRead):
+			failing, isRead = false, true
+			log.Info("search documents are read", "after", time.Since(began).Round(time.Millisecond))
+		case err != nil && !failing:
+			failing = true
+			log.Warn("search documents cannot be read", "error", err)
+		}
 		if err := lock.Pause(ctx, searchRefresh); err != nil {
 			return
 		}
 	}
 }
+
+// IndexedRevision returns how many transactions have written the search documents that this instance has read; 0 if it has read none.
+func (s *Catalog) IndexedRevision() int64 { return s.documents.index.Load().Snapshot().Revision().Number }

@@ -57,7 +57,7 @@ func BenchmarkSearch(b *testing.B) {
 			})
 			for _, search := range goods.searches() {
 				for _, order := range []commerce.ProductOrder{commerce.NewestFirst, commerce.ByName, commerce.PriceAscending} {
-					b.Run(search.name+"/"+string(order), func(b *testing.B) { benchmarkSearch(b, s, search.query, order) })
+					b.Run(search.name+"/"+string(order), func(b *testing.B) { benchmarkSearch(b, s, search, order) })
 				}
 			}
 			b.Run("after-a-change", func(b *testing.B) { benchmarkChange(b, s, products) })
@@ -115,12 +115,14 @@ func benchmarkChange(b *testing.B, s *shop, n int) {
 	b.ReportMetric(times[(len(times)-1)*19/20].Seconds()*1000, "p95-ms")
 }
 
-func benchmarkSearch(b *testing.B, s *shop, query string, order commerce.ProductOrder) {
+func benchmarkSearch(b *testing.B, s *shop, search benchmarkedSearch, order commerce.ProductOrder) {
 	times := make([]time.Duration, 0, b.N)
 	found := 0
 	for b.Loop() {
 		began := time.Now()
-		page, err := s.Catalog.Products(b.Context(), commerce.ProductQuery{Search: query, Order: order, Page: commerce.Page{First: 20}})
+		page, err := s.Catalog.Products(b.Context(), commerce.ProductQuery{
+			Search: search.query, ProductFilter: commerce.ProductFilter{MinPrice: search.minPrice}, Order: order, Page: commerce.Page{First: 20},
+		})
 		must(b, err)
 		times, found = append(times, time.Since(began)), len(page.Items)
 	}
@@ -169,9 +171,16 @@ func newGoods(n int) *goods {
 
 func (g *goods) sku(i int) string { return fmt.Sprintf("ART-%07d", i) }
 
+type benchmarkedSearch struct {
+	name, query string
+	minPrice    *int64
+}
+
 // searches are what is searched for. The first words are the most frequent ones.
-func (g *goods) searches() []struct{ name, query string } {
-	return []struct{ name, query string }{
+func (g *goods) searches() []benchmarkedSearch {
+	above := int64(100_000) // all prices
+	list := []benchmarkedSearch{{"too-dear", g.words[0], &above}, {"too-dear-of-all", "art", &above}}
+	for _, s := range []struct{ name, query string }{
 		{"rare-word", g.words[15_000]},
 		{"word-of-a-thousandth", g.words[100]},
 		{"most-frequent-word", g.words[0]},
@@ -189,7 +198,10 @@ func (g *goods) searches() []struct{ name, query string } {
 		{"nothing", "zzz"},
 		{"nothing-and-frequent", "zzz " + g.words[0]},
 		{"no-search", ""},
+	} {
+		list = append(list, benchmarkedSearch{s.name, s.query, nil})
 	}
+	return list
 }
 
 // load fills tables as Catalog.Create does, many rows a statement.

@@ -3,6 +3,7 @@ package commerce
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -15,12 +16,13 @@ import (
 	"holdfast/ent/searchdocument"
 )
 
-// index makes the search documents of products that a transaction has written or locked: each is found by what it is now. A product that
+// Index makes the search documents of products that a transaction has written or locked: each is found by what it is now. A product that
 // has not changed since costs one read.
 //
-// Whoever calls index has the row of the product locked. So no two transactions index one product at a time. It is the last thing that
-// a transaction does: until its end, no other one can write search documents.
-func (s *Catalog) index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) error {
+// The caller has the rows of the products locked. So no two transactions index one product at a time. It is the last thing that a
+// transaction does. At the end of index, the transaction draws its revision: until its end, no other one can draw one, and so no other
+// one can write products.
+func (s *Catalog) Index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) error {
 	ids := make([]string, len(rows))
 	for i, row := range rows {
 		ids[i] = row.ID
@@ -44,20 +46,16 @@ func (s *Catalog) index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 	for i, row := range stale {
 		words[i] = joinWords(textsearch.Words(row.Name + "\n" + row.Sku))
 	}
-	revision, err := s.nextRevision(ctx, tx)
-	if err != nil {
-		return err
-	}
 	var missing []*ent.SearchDocumentCreate
 	for i, row := range stale {
 		document := documents[row.ID]
 		if document == nil {
 			missing = append(missing, tx.SearchDocument.Create().SetProductID(row.ID).SetName(row.Name).SetPriceMinor(row.PriceMinor).
-				SetCreatedAt(row.CreatedAt).SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]).SetRevision(revision))
+				SetCreatedAt(row.CreatedAt).SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]))
 			continue
 		}
 		if err := tx.SearchDocument.UpdateOne(document).SetName(row.Name).SetPriceMinor(row.PriceMinor).
-			SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]).SetRevision(revision).Exec(ctx); err != nil {
+			SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]).Exec(ctx); err != nil {
 			return fmt.Errorf("update a search document: %w", err)
 		}
 	}
@@ -66,18 +64,26 @@ func (s *Catalog) index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 			return fmt.Errorf("create search documents: %w", err)
 		}
 	}
+	revision, err := s.nextRevision(ctx, tx)
+	if err != nil {
+		return err
+	}
+	written := make([]string, len(stale))
+	for i, row := range stale {
+		written[i] = row.ID
+	}
+	if err := tx.SearchDocument.Update().Where(searchdocument.ProductIDIn(written...)).SetRevision(revision).Exec(ctx); err != nil {
+		return fmt.Errorf("set the revision of search documents: %w", err)
+	}
 	return nil
 }
 
 // nextRevision returns the revision of the search documents that a transaction writes. No other transaction gets one until this one has
 // ended.
 func (s *Catalog) nextRevision(ctx context.Context, tx *ent.Tx) (int64, error) {
-	if err := tx.SearchRevision.UpdateOneID(revisionID).AddRevision(1).Exec(ctx); err != nil {
-		return 0, fmt.Errorf("lock the search revision: %w", err)
-	}
-	row, err := tx.SearchRevision.Get(ctx, revisionID)
+	row, err := tx.SearchRevision.UpdateOneID(revisionID).AddRevision(1).SetToken(rand.Int64()).Save(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read the search revision: %w", err)
+		return 0, fmt.Errorf("draw a search revision: %w", err)
 	}
 	return row.Revision, nil
 }
@@ -109,7 +115,7 @@ func (s *Catalog) IndexProducts(ctx context.Context, after string, limit int) (l
 		if err != nil {
 			return err
 		}
-		return s.index(ctx, tx, rows...)
+		return s.Index(ctx, tx, rows...)
 	})
 	if err != nil {
 		return "", 0, err

@@ -2,21 +2,26 @@ package commerce_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 
 	"holdfast/commerce"
 	"holdfast/commerce/textsearch"
 	"holdfast/ent"
 	"holdfast/ent/product"
 	"holdfast/ent/searchdocument"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -372,29 +377,283 @@ func TestSearchFindsWhatIsWrittenAtOnce(t *testing.T) {
 	})
 }
 
-// A database that was restored under a running instance is searched as it is.
+// A database that was restored under a running instance is searched as it is, even if products were written before the next search: then
+// the revision is that which the instance has read, or a greater one.
 func TestSearchFollowsARestore(t *testing.T) {
 	everyCatalog(t, func(t *testing.T, s *shop) {
 		ctx := t.Context()
-		s.sell(t, "R-1", "Lamp", 100)
-		backup, err := s.db.Ent.SearchRevision.Query().Only(ctx)
-		must(t, err)
-		document, err := s.db.Ent.SearchDocument.Query().Only(ctx)
-		must(t, err)
-		id := s.sell(t, "R-2", "Lamp", 100)
-		if got := s.found(t, commerce.ProductQuery{Search: "lamp"}, 10); len(got) != 2 {
-			t.Fatalf("found %v", got)
-		}
-		_, err = s.db.Ent.SearchDocument.Delete().Where(searchdocument.IDNEQ(document.ID)).Exec(ctx)
-		must(t, err)
-		must(t, s.db.Ent.Product.DeleteOneID(id).Exec(ctx))
-		must(t, s.db.Ent.SearchRevision.UpdateOne(backup).SetRevision(backup.Revision).Exec(ctx))
-		if got := s.found(t, commerce.ProductQuery{Search: "lamp"}, 10); !slices.Equal(got, []string{"R-1"}) {
-			t.Errorf("found %v, want R-1", got)
-		}
-		s.sell(t, "R-3", "Lamp", 100)
-		if got := s.found(t, commerce.ProductQuery{Search: "lamp", Order: commerce.ByNameReversed}, 10); !slices.Equal(got, []string{"R-3", "R-1"}) {
-			t.Errorf("found %v, want R-3 and R-1", got)
+		want := []string{"R-0"}
+		s.sell(t, "R-0", "Lamp", 100)
+		for written := range 4 {
+			backup, err := s.db.Ent.SearchRevision.Query().Only(ctx)
+			must(t, err)
+			lost := s.sell(t, "LOST", "Lamp", 100)
+			if got := s.found(t, commerce.ProductQuery{Search: "lamp"}, 10); len(got) != len(want)+1 {
+				t.Fatalf("found %v", got)
+			}
+			_, err = s.db.Ent.SearchDocument.Delete().Where(searchdocument.ProductID(lost)).Exec(ctx)
+			must(t, err)
+			must(t, s.db.Ent.Product.DeleteOneID(lost).Exec(ctx))
+			must(t, s.db.Ent.SearchRevision.UpdateOne(backup).SetRevision(backup.Revision).SetToken(backup.Token).Exec(ctx))
+			for i := range written {
+				sku := fmt.Sprintf("R-%d%d", written, i)
+				s.sell(t, sku, "Lamp", 100)
+				want = append(want, sku)
+			}
+			got := s.found(t, commerce.ProductQuery{Search: "lamp"}, 20)
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("found %v after %d writes, want %v", got, written, want)
+			}
 		}
 	})
+}
+
+// A page is what the index has at one moment: a product that is changed while it is read has the cursor of the place where it was found.
+// It is left out if it does not belong to the list any more.
+func TestSearchWhileProductsChange(t *testing.T) {
+	everyCatalog(t, func(t *testing.T, s *shop) {
+		ids := map[string]string{}
+		for _, sku := range []string{"A", "B", "C", "D", "E", "F"} {
+			ids[sku] = s.sell(t, sku, "Lamp "+sku, 100)
+		}
+		most := int64(100)
+		q := commerce.ProductQuery{Search: "lamp", Order: commerce.ByName, Page: commerce.Page{First: 2}}
+		read := func(ctx context.Context, q commerce.ProductQuery, skus ...string) commerce.PageOf[*ent.Product] {
+			t.Helper()
+			page, err := s.Catalog.Products(ctx, q)
+			must(t, err)
+			var got []string
+			for _, row := range page.Items {
+				got = append(got, row.Sku)
+			}
+			if !slices.Equal(got, skus) || !page.HasNext {
+				t.Errorf("found %v, and more: %v, want %v and more", got, page.HasNext, skus)
+			}
+			return page
+		}
+		read(t.Context(), q, "A", "B")
+
+		name := "Zoo lamp"
+		page := read(s.afterRead(t, "Only", "SearchRevision", func() {
+			_, err := s.Catalog.Update(t.Context(), admin, commerce.UpdateProduct{ID: ids["B"], Version: 1, Name: &name})
+			must(t, err)
+		}), q, "A", "B")
+		next := q
+		next.Page.After = page.Cursors[1]
+		read(t.Context(), next, "C", "D")
+
+		read(s.afterRead(t, "Only", "SearchRevision", func() {
+			_, err := s.Catalog.Archive(t.Context(), admin, commerce.ArchiveProduct{ID: ids["A"]})
+			must(t, err)
+		}), q, "C", "D")
+
+		q.MaxPrice = &most
+		read(s.afterRead(t, "Only", "SearchRevision", func() {
+			price := int64(101)
+			_, err := s.Catalog.Update(t.Context(), admin, commerce.UpdateProduct{ID: ids["C"], Version: 1, PriceMinor: &price})
+			must(t, err)
+		}), q, "D", "E")
+	})
+}
+
+// writerWaits is how often a transaction of SQLite has waited for the only writer.
+func (s *shop) writerWaits() int64 {
+	if writer := s.db.Pools()["writer"]; writer != nil {
+		return writer.Stats().WaitCount
+	}
+	return 0
+}
+
+// waitsForLock returns when a transaction of the database waits for another one. On SQLite, writerWaits has grown then.
+func (s *shop) waitsForLock(t *testing.T, before int64) {
+	t.Helper()
+	waiting := map[string]string{
+		dialect.Postgres: "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+		// Not innodb_trx: MariaDB does not refresh it for a reader that asks again within 0.1 s.
+		dialect.MySQL: "SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'",
+	}[s.db.Dialect]
+	for began := time.Now(); time.Since(began) < longEnough; {
+		if s.db.Dialect == dialect.SQLite { // its only writer is a connection
+			if s.writerWaits() > before {
+				return
+			}
+			continue
+		}
+		rows, err := s.db.Ent.QueryContext(t.Context(), waiting)
+		must(t, err)
+		n, err := entsql.ScanInt(rows)
+		must(t, errors.Join(err, rows.Close()))
+		if n > 0 {
+			return
+		}
+	}
+	t.Fatalf("no transaction waits after %s", longEnough)
+}
+
+// Revisions are committed in their order: while a transaction that has drawn one is open, no other one draws the next, and searches find
+// neither product. Its end, whichever it is, lets the other one go on, and what is committed is found.
+func TestRevisionsAreCommittedInTheirOrder(t *testing.T) {
+	everyCatalog(t, func(t *testing.T, s *shop) {
+		ctx := t.Context()
+		first, second := s.sell(t, "FIRST", "Thing", 100), s.sell(t, "SECOND", "Thing", 100)
+		for i, commits := range []bool{true, false} {
+			name := fmt.Sprint("Novelty", i)
+			held, err := s.db.Ent.Tx(ctx)
+			must(t, err)
+			row, err := held.Product.UpdateOneID(first).SetName(name).AddVersion(1).Save(ctx)
+			must(t, err)
+			must(t, s.Catalog.Index(ctx, held, row))
+
+			done, waits := make(chan error, 1), s.writerWaits()
+			go func() {
+				_, err := s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: second, Version: i + 1, Name: &name})
+				done <- err
+			}()
+			s.waitsForLock(t, waits)
+			select {
+			case err := <-done:
+				t.Fatalf("the second transaction has ended while the first is open: %v", err)
+			default:
+			}
+			if got := s.found(t, commerce.ProductQuery{Search: name}, 10); got != nil {
+				t.Errorf("found %v before a commit", got)
+			}
+			end, want := held.Rollback, []string{"SECOND"}
+			if commits {
+				end, want = held.Commit, []string{"FIRST", "SECOND"}
+			}
+			must(t, end())
+			select {
+			case err := <-done:
+				must(t, err)
+			case <-time.After(longEnough):
+				t.Fatalf("the second transaction has not ended %s after the first", longEnough)
+			}
+			got := s.found(t, commerce.ProductQuery{Search: name}, 10)
+			if slices.Sort(got); !slices.Equal(got, want) {
+				t.Errorf("the first commits: %v; found %v, want %v", commits, got, want)
+			}
+		}
+		s.wantIndexed(t)
+	})
+}
+
+// A transaction draws its revision, which keeps others waiting, after it has written its documents. One statement follows for all of them.
+func TestRevisionIsDrawnLast(t *testing.T) {
+	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, "sqlite://:memory:", "")
+	rows := []commerce.ImportRow{}
+	for i := range 5 {
+		rows = append(rows, commerce.ImportRow{SKU: fmt.Sprint("I-", i), Name: "Lamp", Price: &commerce.Money{Minor: 1, Currency: "USD"}})
+	}
+	load := func() {
+		results, err := s.Catalog.Import(t.Context(), admin, rows, commerce.StockDifference)
+		must(t, err)
+		for i, result := range results {
+			must(t, result.Err)
+			rows[i].Name += " and chair"
+		}
+	}
+	load()
+	var written []string
+	s.db.Ent.Use(func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			written = append(written, m.Type())
+			return next.Mutate(ctx, m)
+		})
+	})
+	load()
+	drawn := slices.Index(written, "SearchRevision")
+	if drawn < 0 || !slices.Equal(written[drawn:], []string{"SearchRevision", "SearchDocument"}) {
+		t.Errorf("written: %v, want a revision and one statement behind it", written)
+	}
+}
+
+// A search that is cut off does not cut off the reading of the search documents: others wait for that.
+func TestReadingOutlivesItsSearch(t *testing.T) {
+	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, testenv.Postgres(t), "")
+	ctx := t.Context()
+	s.sell(t, "A", "Lamp", 100)
+	held, err := s.db.Ent.Tx(ctx)
+	must(t, err)
+	defer func() { _ = held.Rollback() }()
+	_, err = held.ExecContext(ctx, "LOCK TABLE search_documents IN ACCESS EXCLUSIVE MODE")
+	must(t, err)
+
+	cut, leave := context.WithCancel(ctx)
+	q := commerce.ProductQuery{Search: "lamp", Page: commerce.Page{First: 1}}
+	first := make(chan error, 1)
+	go func() {
+		_, err := s.Catalog.Products(cut, q)
+		first <- err
+	}()
+	s.waitsForLock(t, 0)
+	leave()
+	select {
+	case err := <-first:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the first search: %v, want that it was canceled", err)
+		}
+	case <-time.After(longEnough):
+		t.Fatalf("the first search has not left %s after it was canceled", longEnough)
+	}
+	must(t, held.Rollback())
+	for began := time.Now(); s.Catalog.IndexedRevision() == 0; { // nobody else reads
+		if time.Since(began) > longEnough {
+			t.Fatalf("the documents are not read after %s", longEnough)
+		}
+	}
+	if got := s.found(t, q, 1); !slices.Equal(got, []string{"A"}) {
+		t.Errorf("found %v", got)
+	}
+}
+
+// logLines is a handler that keeps the messages of log lines.
+type logLines chan string
+
+func (logLines) Enabled(context.Context, slog.Level) bool { return true }
+func (l logLines) Handle(_ context.Context, r slog.Record) error {
+	l <- r.Level.String() + " " + r.Message
+	return nil
+}
+func (l logLines) WithAttrs([]slog.Attr) slog.Handler { return l }
+func (l logLines) WithGroup(string) slog.Handler      { return l }
+
+// The log tells when an instance that starts can search, and of a series of failures the first.
+func TestFollowSearchDocumentsTells(t *testing.T) {
+	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, "sqlite://:memory:", "")
+	var asked atomic.Int64
+	s.db.Ent.SearchRevision.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
+		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
+			asked.Add(1)
+			return next.Query(ctx, q)
+		})
+	}))
+	_, err := s.db.Ent.ExecContext(t.Context(), "ALTER TABLE search_revisions RENAME TO gone")
+	must(t, err)
+	lines := make(logLines, 100)
+	following, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Catalog.FollowSearchDocuments(following, slog.New(lines))
+	}()
+	for began := time.Now(); asked.Load() < 3; {
+		if time.Since(began) > longEnough {
+			t.Fatalf("%d attempts after %s", asked.Load(), longEnough)
+		}
+	}
+	_, err = s.db.Ent.ExecContext(t.Context(), "ALTER TABLE gone RENAME TO search_revisions")
+	must(t, err)
+	for _, want := range []string{"WARN search documents cannot be read", "INFO search documents are read"} {
+		select {
+		case got := <-lines:
+			if got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		case <-time.After(longEnough):
+			t.Fatalf("no line %q after %s", want, longEnough)
+		}
+	}
+	stop()
+	<-done
 }

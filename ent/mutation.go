@@ -23307,6 +23307,8 @@ type SearchRevisionMutation struct {
 	id            *int64
 	revision      *int64
 	addrevision   *int64
+	token         *int64
+	addtoken      *int64
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*SearchRevision, error)
@@ -23473,6 +23475,62 @@ func (m *SearchRevisionMutation) ResetRevision() {
 	m.addrevision = nil
 }
 
+// SetToken sets the "token" field.
+func (m *SearchRevisionMutation) SetToken(i int64) {
+	m.token = &i
+	m.addtoken = nil
+}
+
+// Token returns the value of the "token" field in the mutation.
+func (m *SearchRevisionMutation) Token() (r int64, exists bool) {
+	v := m.token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldToken returns the old "token" field's value of the SearchRevision entity.
+// If the SearchRevision object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SearchRevisionMutation) OldToken(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldToken is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldToken requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldToken: %w", err)
+	}
+	return oldValue.Token, nil
+}
+
+// AddToken adds i to the "token" field.
+func (m *SearchRevisionMutation) AddToken(i int64) {
+	if m.addtoken != nil {
+		*m.addtoken += i
+	} else {
+		m.addtoken = &i
+	}
+}
+
+// AddedToken returns the value that was added to the "token" field in this mutation.
+func (m *SearchRevisionMutation) AddedToken() (r int64, exists bool) {
+	v := m.addtoken
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetToken resets all changes to the "token" field.
+func (m *SearchRevisionMutation) ResetToken() {
+	m.token = nil
+	m.addtoken = nil
+}
+
 // Where appends a list predicates to the SearchRevisionMutation builder.
 func (m *SearchRevisionMutation) Where(ps ...predicate.SearchRevision) {
 	m.predicates = append(m.predicates, ps...)
@@ -23507,9 +23565,12 @@ func (m *SearchRevisionMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SearchRevisionMutation) Fields() []string {
-	fields := make([]string, 0, 1)
+	fields := make([]string, 0, 2)
 	if m.revision != nil {
 		fields = append(fields, searchrevision.FieldRevision)
+	}
+	if m.token != nil {
+		fields = append(fields, searchrevision.FieldToken)
 	}
 	return fields
 }
@@ -23521,6 +23582,8 @@ func (m *SearchRevisionMutation) Field(name string) (ent.Value, bool) {
 	switch name {
 	case searchrevision.FieldRevision:
 		return m.Revision()
+	case searchrevision.FieldToken:
+		return m.Token()
 	}
 	return nil, false
 }
@@ -23532,6 +23595,8 @@ func (m *SearchRevisionMutation) OldField(ctx context.Context, name string) (ent
 	switch name {
 	case searchrevision.FieldRevision:
 		return m.OldRevision(ctx)
+	case searchrevision.FieldToken:
+		return m.OldToken(ctx)
 	}
 	return nil, fmt.Errorf("unknown SearchRevision field %s", name)
 }
@@ -23548,6 +23613,13 @@ func (m *SearchRevisionMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetRevision(v)
 		return nil
+	case searchrevision.FieldToken:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetToken(v)
+		return nil
 	}
 	return fmt.Errorf("unknown SearchRevision field %s", name)
 }
@@ -23559,6 +23631,9 @@ func (m *SearchRevisionMutation) AddedFields() []string {
 	if m.addrevision != nil {
 		fields = append(fields, searchrevision.FieldRevision)
 	}
+	if m.addtoken != nil {
+		fields = append(fields, searchrevision.FieldToken)
+	}
 	return fields
 }
 
@@ -23569,6 +23644,8 @@ func (m *SearchRevisionMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case searchrevision.FieldRevision:
 		return m.AddedRevision()
+	case searchrevision.FieldToken:
+		return m.AddedToken()
 	}
 	return nil, false
 }
@@ -23584,6 +23661,13 @@ func (m *SearchRevisionMutation) AddField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddRevision(v)
+		return nil
+	case searchrevision.FieldToken:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddToken(v)
 		return nil
 	}
 	return fmt.Errorf("unknown SearchRevision numeric field %s", name)
@@ -23614,6 +23698,9 @@ func (m *SearchRevisionMutation) ResetField(name string) error {
 	switch name {
 	case searchrevision.FieldRevision:
 		m.ResetRevision()
+		return nil
+	case searchrevision.FieldToken:
+		m.ResetToken()
 		return nil
 	}
 	return fmt.Errorf("unknown SearchRevision field %s", name)

@@ -1405,6 +1405,10 @@ func init() {
 	searchrevisionDescRevision := searchrevisionFields[1].Descriptor()
 	// searchrevision.DefaultRevision holds the default value on creation for the revision field.
 	searchrevision.DefaultRevision = searchrevisionDescRevision.Default.(int64)
+	// searchrevisionDescToken is the schema descriptor for token field.
+	searchrevisionDescToken := searchrevisionFields[2].Descriptor()
+	// searchrevision.DefaultToken holds the default value on creation for the token field.
+	searchrevision.DefaultToken = searchrevisionDescToken.Default.(int64)
 	stockalertFields := schema.StockAlert{}.Fields()
 	_ = stockalertFields
 	// stockalertDescLow is the schema descriptor for low field.

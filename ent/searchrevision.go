@@ -18,7 +18,9 @@ type SearchRevision struct {
 	// Always 1.
 	ID int64 `json:"id,omitempty"`
 	// Revision holds the value of the "revision" field.
-	Revision     int64 `json:"revision,omitempty"`
+	Revision int64 `json:"revision,omitempty"`
+	// Random, and another one for each revision: after a restore, it tells revisions of the same number apart.
+	Token        int64 `json:"token,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -27,7 +29,7 @@ func (*SearchRevision) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case searchrevision.FieldID, searchrevision.FieldRevision:
+		case searchrevision.FieldID, searchrevision.FieldRevision, searchrevision.FieldToken:
 			values[i] = new(sql.NullInt64)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -55,6 +57,12 @@ func (_m *SearchRevision) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field revision", values[i])
 			} else if value.Valid {
 				_m.Revision = value.Int64
+			}
+		case searchrevision.FieldToken:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field token", values[i])
+			} else if value.Valid {
+				_m.Token = value.Int64
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -94,6 +102,9 @@ func (_m *SearchRevision) String() string {
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
 	builder.WriteString("revision=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Revision))
+	builder.WriteString(", ")
+	builder.WriteString("token=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Token))
 	builder.WriteByte(')')
 	return builder.String()
 }

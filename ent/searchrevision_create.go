@@ -33,6 +33,20 @@ func (_c *SearchRevisionCreate) SetNillableRevision(v *int64) *SearchRevisionCre
 	return _c
 }
 
+// SetToken sets the "token" field.
+func (_c *SearchRevisionCreate) SetToken(v int64) *SearchRevisionCreate {
+	_c.mutation.SetToken(v)
+	return _c
+}
+
+// SetNillableToken sets the "token" field if the given value is not nil.
+func (_c *SearchRevisionCreate) SetNillableToken(v *int64) *SearchRevisionCreate {
+	if v != nil {
+		_c.SetToken(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *SearchRevisionCreate) SetID(v int64) *SearchRevisionCreate {
 	_c.mutation.SetID(v)
@@ -78,12 +92,19 @@ func (_c *SearchRevisionCreate) defaults() {
 		v := searchrevision.DefaultRevision
 		_c.mutation.SetRevision(v)
 	}
+	if _, ok := _c.mutation.Token(); !ok {
+		v := searchrevision.DefaultToken
+		_c.mutation.SetToken(v)
+	}
 }
 
 // check runs all checks and user-defined validators on the builder.
 func (_c *SearchRevisionCreate) check() error {
 	if _, ok := _c.mutation.Revision(); !ok {
 		return &ValidationError{Name: "revision", err: errors.New(`ent: missing required field "SearchRevision.revision"`)}
+	}
+	if _, ok := _c.mutation.Token(); !ok {
+		return &ValidationError{Name: "token", err: errors.New(`ent: missing required field "SearchRevision.token"`)}
 	}
 	return nil
 }
@@ -120,6 +141,10 @@ func (_c *SearchRevisionCreate) createSpec() (*SearchRevision, *sqlgraph.CreateS
 	if value, ok := _c.mutation.Revision(); ok {
 		_spec.SetField(searchrevision.FieldRevision, field.TypeInt64, value)
 		_node.Revision = value
+	}
+	if value, ok := _c.mutation.Token(); ok {
+		_spec.SetField(searchrevision.FieldToken, field.TypeInt64, value)
+		_node.Token = value
 	}
 	return _node, _spec
 }

@@ -48,6 +48,27 @@ func (_u *SearchRevisionUpdate) AddRevision(v int64) *SearchRevisionUpdate {
 	return _u
 }
 
+// SetToken sets the "token" field.
+func (_u *SearchRevisionUpdate) SetToken(v int64) *SearchRevisionUpdate {
+	_u.mutation.ResetToken()
+	_u.mutation.SetToken(v)
+	return _u
+}
+
+// SetNillableToken sets the "token" field if the given value is not nil.
+func (_u *SearchRevisionUpdate) SetNillableToken(v *int64) *SearchRevisionUpdate {
+	if v != nil {
+		_u.SetToken(*v)
+	}
+	return _u
+}
+
+// AddToken adds value to the "token" field.
+func (_u *SearchRevisionUpdate) AddToken(v int64) *SearchRevisionUpdate {
+	_u.mutation.AddToken(v)
+	return _u
+}
+
 // Mutation returns the SearchRevisionMutation object of the builder.
 func (_u *SearchRevisionUpdate) Mutation() *SearchRevisionMutation {
 	return _u.mutation
@@ -95,6 +116,12 @@ func (_u *SearchRevisionUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if value, ok := _u.mutation.AddedRevision(); ok {
 		_spec.AddField(searchrevision.FieldRevision, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.Token(); ok {
+		_spec.SetField(searchrevision.FieldToken, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedToken(); ok {
+		_spec.AddField(searchrevision.FieldToken, field.TypeInt64, value)
+	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{searchrevision.Label}
@@ -133,6 +160,27 @@ func (_u *SearchRevisionUpdateOne) SetNillableRevision(v *int64) *SearchRevision
 // AddRevision adds value to the "revision" field.
 func (_u *SearchRevisionUpdateOne) AddRevision(v int64) *SearchRevisionUpdateOne {
 	_u.mutation.AddRevision(v)
+	return _u
+}
+
+// SetToken sets the "token" field.
+func (_u *SearchRevisionUpdateOne) SetToken(v int64) *SearchRevisionUpdateOne {
+	_u.mutation.ResetToken()
+	_u.mutation.SetToken(v)
+	return _u
+}
+
+// SetNillableToken sets the "token" field if the given value is not nil.
+func (_u *SearchRevisionUpdateOne) SetNillableToken(v *int64) *SearchRevisionUpdateOne {
+	if v != nil {
+		_u.SetToken(*v)
+	}
+	return _u
+}
+
+// AddToken adds value to the "token" field.
+func (_u *SearchRevisionUpdateOne) AddToken(v int64) *SearchRevisionUpdateOne {
+	_u.mutation.AddToken(v)
 	return _u
 }
 
@@ -212,6 +260,12 @@ func (_u *SearchRevisionUpdateOne) sqlSave(ctx context.Context) (_node *SearchRe
 	}
 	if value, ok := _u.mutation.AddedRevision(); ok {
 		_spec.AddField(searchrevision.FieldRevision, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Token(); ok {
+		_spec.SetField(searchrevision.FieldToken, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedToken(); ok {
+		_spec.AddField(searchrevision.FieldToken, field.TypeInt64, value)
 	}
 	_node = &SearchRevision{config: _u.config}
 	_spec.Assign = _node.assignValues

@@ -58,11 +58,12 @@ func (p Position) compare(q Position) int {
 }
 
 const (
-	// maxSegment is the most documents of a segment that is merged: the offsets of its texts have 32 bits, and a document may have 4 KB.
-	maxSegment = 1 << 20
+	// maxSegment is the most documents of a segment that merges make. The offsets of its texts have 32 bits: so many documents may have
+	// 8 KB each. A product has less than 4 KB.
+	maxSegment = 1 << 19
 	// maxBuilt is the most documents that are held in memory in another form than a segment's.
 	maxBuilt = 1 << 18
-	// maxMergedAtOnce is the most documents that are merged before Put returns. That takes a few milliseconds.
+	// maxMergedAtOnce is the most documents, dead ones included, that are merged before Put returns. That takes a few milliseconds.
 	maxMergedAtOnce = 4096
 )
 
@@ -81,7 +82,13 @@ type live struct {
 	alive int
 }
 
-// New returns an index without documents, of revision 0.
+// Revision is a state of the documents. The zero value is that of no documents.
+type Revision struct {
+	Number int64 // greater than those before
+	Token  int64 // random: of two states of one number, one may have been lost
+}
+
+// New returns an index without documents, of the zero revision.
 func New() *Index {
 	x := new(Index)
 	x.current.Store(new(Snapshot))
@@ -114,7 +121,7 @@ func (b *Batch) seal() {
 
 // Put replaces documents of the same numbers by those of the batch, all at one moment. Revision says which state of the documents the
 // index has from then on.
-func (x *Index) Put(b *Batch, revision int64) {
+func (x *Index) Put(b *Batch, revision Revision) {
 	b.seal()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -131,14 +138,14 @@ func (x *Index) Put(b *Batch, revision int64) {
 
 // store makes segments the current ones, and merges those that are to be merged: small ones at once, great ones while others search and
 // put. The caller holds mu.
-func (x *Index) store(segments []*live, revision int64) {
+func (x *Index) store(segments []*live, revision Revision) {
 	for {
 		segments = settled(segments)
 		a, b := x.toMerge(segments)
 		if a == nil {
 			break
 		}
-		if a.len()+b.len() > maxMergedAtOnce {
+		if a.len()+b.len() > maxMergedAtOnce { // a merge looks at the dead ones, too
 			if x.merging == nil {
 				x.merging = []*live{a, b}
 				go x.mergeAside(a, b)
@@ -212,7 +219,8 @@ func settled(segments []*live) []*live {
 }
 
 // toMerge finds the smallest segment that is to be merged with the next smaller one, and the latter; nil if there is none. Of those that
-// stay, each has more than twice as many documents as the next one, or the two would be too large together: so there are few.
+// stay, each has more than twice as many documents as the next one, or the two would be too large together: so there are few. Dead ones
+// do not count, as a merged segment does not have them.
 func (x *Index) toMerge(segments []*live) (a, b *live) {
 	for _, l := range slices.Backward(segments) {
 		if slices.ContainsFunc(x.merging, func(m *live) bool { return m.segment == l.segment }) {

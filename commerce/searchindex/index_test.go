@@ -92,7 +92,18 @@ func put(x *Index, documents []Document, revision int64) {
 	for _, d := range documents {
 		batch.Add(d)
 	}
-	x.Put(batch, revision)
+	x.Put(batch, Revision{Number: revision})
+}
+
+// putParts puts documents as put does, in a batch that makes several segments of them.
+func putParts(x *Index, documents []Document, revision int64, parts int) {
+	batch := new(Batch)
+	for i, d := range documents {
+		if batch.Add(d); i%(len(documents)/parts+1) == 0 {
+			batch.seal()
+		}
+	}
+	x.Put(batch, Revision{Number: revision})
 }
 
 // Whatever came in which order, and however it was merged, an index finds what a search finds that looks at each document.
@@ -115,8 +126,8 @@ func TestIndexFindsWhatNaiveSearchFinds(t *testing.T) {
 		}
 		documents := invent(random, count, n)
 		want.put(documents)
-		put(x, documents, revision)
-		if got := x.Snapshot().Revision(); got != revision {
+		putParts(x, documents, revision, 1+random.IntN(4))
+		if got := x.Snapshot().Revision().Number; got != revision {
 			t.Fatalf("revision %d, want %d", got, revision)
 		}
 		for range 4 {
@@ -177,13 +188,13 @@ func TestSnapshotsAreOfOneMoment(t *testing.T) {
 				newest := 0
 				for _, p := range list {
 					ids[p.ProductID] = true
-					if p.Number == now.Revision() {
+					if p.Number == now.Revision().Number {
 						newest++
 					}
 				}
-				if now.Revision() > 1 && newest != changed || len(list) != n || len(ids) != n || list[0].Number != now.Revision() {
+				if now.Revision().Number > 1 && newest != changed || len(list) != n || len(ids) != n || list[0].Number != now.Revision().Number {
 					t.Errorf("revision %d: %d documents of %d products, %d of them of this revision; the newest is of %d",
-						now.Revision(), len(list), len(ids), newest, list[0].Number)
+						now.Revision().Number, len(list), len(ids), newest, list[0].Number)
 					return
 				}
 			}
@@ -194,6 +205,35 @@ func TestSnapshotsAreOfOneMoment(t *testing.T) {
 	}
 	close(stop)
 	searchers.Wait()
+}
+
+// A batch of more documents than are held in memory in another form is found as a whole.
+func TestBatchOfSeveralSegments(t *testing.T) {
+	documents := make([]Document, 2*maxBuilt+10)
+	for i := range documents {
+		documents[i] = Document{Number: int64(i), ProductID: fmt.Sprintf("%07d", i), PriceMinor: int64(i % 7), Words: fmt.Sprintf(" w%d", i%1000)}
+	}
+	batch := new(Batch)
+	for i, d := range documents {
+		batch.Add(d)
+		if n := len(batch.documents); n >= maxBuilt {
+			t.Fatalf("%d documents are held after %d", n, i+1)
+		}
+	}
+	x := New()
+	x.Put(batch, Revision{Number: 1})
+	m := x.Snapshot().Match(Query{Words: []string{"w7"}})
+	defer m.Close()
+	list := m.Read(ByTime, false, nil, nil, len(documents))
+	want := 0
+	for i := range documents {
+		if strings.HasPrefix(fmt.Sprint(i%1000), "7") {
+			want++
+		}
+	}
+	if len(list) != want || list[0].ProductID != "0000007" {
+		t.Errorf("%d documents, the first is %v, want %d", len(list), list[:1], want)
+	}
 }
 
 // An index has few segments, however many puts have made it: each is searched on its own.

@@ -10,11 +10,11 @@ import (
 // Snapshot is the documents of an index at one moment. It never changes.
 type Snapshot struct {
 	segments []*live
-	revision int64
+	revision Revision
 }
 
 // Revision is what the last Put said.
-func (s *Snapshot) Revision() int64 { return s.revision }
+func (s *Snapshot) Revision() Revision { return s.revision }
 
 // Query says which documents are found: those that have a word beginning with each of the words, and are within the rest.
 type Query struct {

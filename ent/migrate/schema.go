@@ -809,6 +809,7 @@ var (
 	SearchRevisionsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
 		{Name: "revision", Type: field.TypeInt64, Default: 0},
+		{Name: "token", Type: field.TypeInt64, Default: 0},
 	}
 	// SearchRevisionsTable holds the schema information for the "search_revisions" table.
 	SearchRevisionsTable = &schema.Table{

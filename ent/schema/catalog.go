@@ -70,7 +70,7 @@ func (SearchDocument) Indexes() []ent.Index {
 }
 
 // SearchRevision counts the transactions that have written search documents. There is one row. A transaction has it locked until its end:
-// so revisions are committed in their order, and whoever sees one sees all before it.
+// so revisions are committed in their order, and a reader that sees one sees all before it.
 type SearchRevision struct{ ent.Schema }
 
 // Fields of the SearchRevision.
@@ -78,6 +78,8 @@ func (SearchRevision) Fields() []ent.Field {
 	return []ent.Field{
 		field.Int64("id").Immutable().Comment("Always 1."),
 		field.Int64("revision").Default(0),
+		field.Int64("token").Default(0).
+			Comment("Random, and another one for each revision: after a restore, it tells revisions of the same number apart."),
 	}
 }
 

@@ -58,6 +58,11 @@ func Revision(v int64) predicate.SearchRevision {
 	return predicate.SearchRevision(sql.FieldEQ(FieldRevision, v))
 }
 
+// Token applies equality check predicate on the "token" field. It's identical to TokenEQ.
+func Token(v int64) predicate.SearchRevision {
+	return predicate.SearchRevision(sql.FieldEQ(FieldToken, v))
+}
+
 // RevisionEQ applies the EQ predicate on the "revision" field.
 func RevisionEQ(v int64) predicate.SearchRevision {
 	return predicate.SearchRevision(sql.FieldEQ(FieldRevision, v))
@@ -96,6 +101,46 @@ func RevisionLT(v int64) predicate.SearchRevision {
 // RevisionLTE applies the LTE predicate on the "revision" field.
 func RevisionLTE(v int64) predicate.SearchRevision {
 	return predicate.SearchRevision(sql.FieldLTE(FieldRevision, v))
+}
+
+// TokenEQ applies the EQ predicate on the "token" field.
+func TokenEQ(v int64) predicate.SearchRevision {
+	return predicate.SearchRevision(sql.FieldEQ(FieldToken, v))
+}
+
+// TokenNEQ applies the NEQ predicate on the "token" field.
+func TokenNEQ(v int64) predicate.SearchRevision {
+	return predicate.SearchRevision(sql.FieldNEQ(FieldToken, v))
+}
+
+// TokenIn applies the In predicate on the "token" field.
+func TokenIn(vs ...int64) predicate.SearchRevision {
+	return predicate.SearchRevision(sql.FieldIn(FieldToken, vs...))
+}
+
+// TokenNotIn applies the NotIn predicate on the "token" field.
+func TokenNotIn(vs ...int64) predicate.SearchRevision {
+	return predicate.SearchRevision(sql.FieldNotIn(FieldToken, vs...))
+}
+
+// TokenGT applies the GT predicate on the "token" field.
+func TokenGT(v int64) predicate.SearchRevision {
+	return predicate.SearchRevision(sql.FieldGT(FieldToken, v))
+}
+
+// TokenGTE applies the GTE predicate on the "token" field.
+func TokenGTE(v int64) predicate.SearchRevision {
+	return predicate.SearchRevision(sql.FieldGTE(FieldToken, v))
+}
+
+// TokenLT applies the LT predicate on the "token" field.
+func TokenLT(v int64) predicate.SearchRevision {
+	return predicate.SearchRevision(sql.FieldLT(FieldToken, v))
+}
+
+// TokenLTE applies the LTE predicate on the "token" field.
+func TokenLTE(v int64) predicate.SearchRevision {
+	return predicate.SearchRevision(sql.FieldLTE(FieldToken, v))
 }
 
 // And groups predicates with the AND operator between them.

@@ -4,6 +4,7 @@ ALTER TABLE `search_documents` ADD COLUMN `revision` bigint NOT NULL DEFAULT 0, 
 CREATE TABLE `search_revisions` (
   `id` bigint NOT NULL AUTO_INCREMENT,
   `revision` bigint NOT NULL DEFAULT 0,
+  `token` bigint NOT NULL DEFAULT 0,
   PRIMARY KEY (`id`)
 ) CHARSET utf8mb4 COLLATE utf8mb4_bin;
 -- By hand: the row that is locked

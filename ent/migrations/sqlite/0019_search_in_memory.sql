@@ -25,7 +25,8 @@ CREATE INDEX `searchdocument_revision` ON `search_documents` (`revision`);
 -- Create "search_revisions" table
 CREATE TABLE `search_revisions` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
-  `revision` integer NOT NULL DEFAULT (0)
+  `revision` integer NOT NULL DEFAULT (0),
+  `token` integer NOT NULL DEFAULT (0)
 );
 -- By hand: the row that is locked
 INSERT INTO `search_revisions` (`id`, `revision`) VALUES (1, 1);
