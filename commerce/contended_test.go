@@ -194,6 +194,32 @@ func TestStoppedCoupon(t *testing.T) {
 	}
 }
 
+// TestCouponOfACancelledOrder: the same request as was refused succeeds when the order that has used the coupon is cancelled.
+func TestCouponOfACancelledOrder(t *testing.T) {
+	s := newShop(t, lockprovider.AtomicSQL)
+	product, issue := s.product(t, 1000, 10), s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{}))
+	s.points(t, alice, 10_000)
+	in := func() commerce.PlaceOrder {
+		return commerce.PlaceOrder{
+			Key: uuid.New(), Lines: []commerce.Line{{ProductID: product, Quantity: 1}}, CouponIssueID: issue, Payment: byPoints(),
+		}
+	}
+	used, err := s.Orders.Place(t.Context(), alice, in())
+	must(t, err)
+	later := in()
+	_, err = s.Orders.Place(t.Context(), alice, later)
+	if errs := wantCodes(t, err, "COUPON_NOT_VALID:input.couponIssueId"); !errs[0].Retryable {
+		t.Error("the refusal is not retryable")
+	}
+	_, err = s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: used.Order.ID})
+	must(t, err)
+	placed, err := s.Orders.Place(t.Context(), alice, later)
+	must(t, err)
+	if placed.Order.DiscountMinor == 0 {
+		t.Errorf("the coupon was not spent: %v", placed.Order)
+	}
+}
+
 func TestCouponValidity(t *testing.T) {
 	s := newShop(t, lockprovider.AtomicSQL)
 	from, until := s.clock.Now().Add(time.Hour), s.clock.Now().Add(2*time.Hour)

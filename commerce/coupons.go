@@ -194,18 +194,20 @@ func (in CreateCoupon) check() error {
 	if in.PerUserLimit < 1 || in.PerUserLimit > 1000 {
 		errs = append(errs, invalid(input("perUserLimit"), "perUserLimit must be 1 to 1000, not %d", in.PerUserLimit))
 	}
-	errs = append(errs, checkValidity(in.ValidFrom, in.ValidUntil)...)
+	errs = append(errs, checkValidity(in.ValidFrom, in.ValidUntil, "validUntil")...)
 	if errs != nil {
 		return errs
 	}
 	return nil
 }
 
-func checkValidity(from, until *time.Time) Errors {
+// checkValidity refuses a time that ends before it begins. The error names the field that the caller has given.
+func checkValidity(from, until *time.Time, given string) Errors {
 	if from == nil || until == nil || from.Before(*until) {
 		return nil
 	}
-	return Errors{invalid(input("validUntil"), "validUntil must be after validFrom")}
+	return Errors{invalid(input(given), "validUntil must be after validFrom: they would be %s and %s",
+		until.Format(time.RFC3339), from.Format(time.RFC3339))}
 }
 
 // NewBound is a new bound of the time in which a coupon is valid.
@@ -261,7 +263,11 @@ func (s *Coupons) Update(ctx context.Context, v Viewer, in UpdateCoupon) (*ent.C
 			}
 		}
 		from, until := in.ValidFrom.of(row.ValidFrom), in.ValidUntil.of(row.ValidUntil)
-		if errs := checkValidity(from, until); errs != nil {
+		given := "validUntil"
+		if !in.ValidUntil.Given {
+			given = "validFrom"
+		}
+		if errs := checkValidity(from, until, given); errs != nil {
 			return nil, errs
 		}
 		update := tx.Coupon.UpdateOne(row).SetNillableName(in.Name).SetNillableValidFrom(from).SetNillableValidUntil(until)
@@ -281,7 +287,8 @@ type StopCoupon struct {
 	ID  string
 }
 
-// Stop lets nobody take or spend a coupon whose request begins after it has returned. Those who have taken one keep it. Admins only.
+// Stop lets nobody take or spend a coupon whose request begins after it has returned. Requests that were under way may still succeed.
+// Those who have taken one keep it. Admins only.
 // It does nothing to one that is stopped. Errors: NOT_FOUND, IDEMPOTENCY_MISMATCH.
 func (s *Coupons) Stop(ctx context.Context, v Viewer, in StopCoupon) (*ent.Coupon, error) {
 	return s.setStopped(ctx, v, "couponStop", in, true)

@@ -372,7 +372,8 @@ func (s *Orders) discount(ctx context.Context, v Viewer, issueID string, subtota
 	case row == nil || padded(issueID) || row.UserID != v.UserID:
 		return 0, notFound(field, "coupon", issueID)
 	case row.Status != couponissue.StatusISSUED:
-		return 0, &Error{Code: CouponNotValid, Field: field, Message: "this coupon has been used"}
+		// Retryable: when the order that has used it is cancelled, the coupon can be used again.
+		return 0, &Error{Code: CouponNotValid, Field: field, Retryable: true, Message: "this coupon has been used"}
 	}
 	if err := validAt(row.Edges.Coupon, s.now()); err != nil {
 		refused, _ := UserErrors(err)

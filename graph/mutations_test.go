@@ -293,7 +293,9 @@ func TestCouponChange(t *testing.T) {
 	a.do(admin, couponUpdate, vars(object{"id": id, "version": 2, "name": "Late"})).
 		want("couponUpdate.coupon", nil, "couponUpdate.userErrors.0.code", "VERSION_CONFLICT", "couponUpdate.userErrors.0.currentVersion", 3)
 	a.do(admin, couponUpdate, vars(object{"id": id, "version": 3, "validFrom": "2099-01-01T00:00:00Z"})). // its end is not given
-														want("couponUpdate.coupon", nil, "couponUpdate.userErrors.0.code", "INVALID_INPUT")
+														want("couponUpdate.coupon", nil, "couponUpdate.userErrors.0.code", "INVALID_INPUT", "couponUpdate.userErrors.0.field", []any{"input", "validFrom"})
+	a.do(admin, couponUpdate, vars(object{"id": id, "version": 3, "validFrom": "2099-01-01T00:00:00Z", "validUntil": "2098-01-01T00:00:00Z"})).
+		want("couponUpdate.coupon", nil, "couponUpdate.userErrors.0.field", []any{"input", "validUntil"})
 	a.ok(nobody, `query($id: ID!) { coupon(id: $id) { version name } }`, object{"id": id}).want("coupon.version", 3, "coupon.name", "Ten percent")
 	taken := take()
 	a.ok(bob, issueCoupon, taken)

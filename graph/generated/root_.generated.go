@@ -5035,7 +5035,7 @@ extend type Mutation {
     input: CouponUpdateInput!
   ): CouponPayload @auth(role: ADMIN)
 
-  "Stop a coupon: nobody can take or spend one until it is resumed, those who have taken one before included."
+  "Stop a coupon: nobody can take or spend one until it is resumed, those who have taken one before included. Requests that were under way when it was stopped may still succeed."
   couponStop(
     "Which coupon to stop."
     input: CouponStopInput!
