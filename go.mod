@@ -26,8 +26,8 @@ require (
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/client_model v0.6.3
 	github.com/prometheus/procfs v0.22.0
-	// Not 9.23.0: its weak.Pointer[Client] has each importing package compile 1,500 wrappers of methods. Count them before an upgrade, with
-	// go tool nm on the archive of holdfast/lockprovider/lock: go list -export -f '{{.Export}}' ./lockprovider/lock
+	// Not 9.23.0: its weak.Pointer[Client] has each importing package compile 1,500 wrappers of methods. Before an upgrade, count them: 35 with 9.22.0.
+	// go tool nm $(go list -export -f '{{.Export}}' ./lockprovider/lock) | grep go-redis | grep -c ' T '
 	github.com/redis/go-redis/v9 v9.22.0
 	github.com/rivo/uniseg v0.4.7
 	github.com/sony/gobreaker/v2 v2.4.0
