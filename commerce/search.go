@@ -243,7 +243,8 @@ func (s *Catalog) searchRevision(ctx context.Context) (searchindex.Revision, err
 func (s *Catalog) readDocuments(ctx context.Context) error {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	defer context.AfterFunc(s.documents.life, stop)()
+	keep := context.AfterFunc(s.documents.life, stop)
+	defer keep()
 	revision, err := s.searchRevision(ctx)
 	if err != nil {
 		return err

@@ -401,7 +401,8 @@ func TestSearchFollowsARestore(t *testing.T) {
 				want = append(want, sku)
 			}
 			got := s.found(t, commerce.ProductQuery{Search: "lamp"}, 20)
-			if slices.Sort(got); !slices.Equal(got, want) {
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
 				t.Errorf("found %v after %d writes, want %v", got, written, want)
 			}
 		}
@@ -464,6 +465,17 @@ func (s *shop) writerWaits() int64 {
 	return 0
 }
 
+// number is what a query selects.
+func (s *shop) number(t *testing.T, query string) int {
+	t.Helper()
+	rows, err := s.db.Ent.QueryContext(t.Context(), query)
+	must(t, err)
+	defer rows.Close()
+	n, err := entsql.ScanInt(rows)
+	must(t, errors.Join(err, rows.Err()))
+	return n
+}
+
 // waitsForLock returns when a transaction of the database waits for another one. On SQLite, writerWaits has grown then.
 func (s *shop) waitsForLock(t *testing.T, before int64) {
 	t.Helper()
@@ -479,11 +491,7 @@ func (s *shop) waitsForLock(t *testing.T, before int64) {
 			}
 			continue
 		}
-		rows, err := s.db.Ent.QueryContext(t.Context(), waiting)
-		must(t, err)
-		n, err := entsql.ScanInt(rows)
-		must(t, errors.Join(err, rows.Close()))
-		if n > 0 {
+		if s.number(t, waiting) > 0 {
 			return
 		}
 	}
@@ -530,7 +538,8 @@ func TestRevisionsAreCommittedInTheirOrder(t *testing.T) {
 				t.Fatalf("the second transaction has not ended %s after the first", longEnough)
 			}
 			got := s.found(t, commerce.ProductQuery{Search: name}, 10)
-			if slices.Sort(got); !slices.Equal(got, want) {
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
 				t.Errorf("the first commits: %v; found %v, want %v", commits, got, want)
 			}
 		}

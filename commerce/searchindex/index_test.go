@@ -99,7 +99,8 @@ func put(x *Index, documents []Document, revision int64) {
 func putParts(x *Index, documents []Document, revision int64, parts int) {
 	batch := new(Batch)
 	for i, d := range documents {
-		if batch.Add(d); i%(len(documents)/parts+1) == 0 {
+		batch.Add(d)
+		if i%(len(documents)/parts+1) == 0 {
 			batch.seal()
 		}
 	}
