@@ -128,7 +128,7 @@ func tell(name Name, cycle []Step, note string) string {
 func (s Step) describe() string {
 	switch {
 	case s.Client < 0:
-		return s.Operation + ", of nobody in this history"
+		return s.Operation + ", by an unknown client"
 	case s.End == 0:
 		return fmt.Sprintf("%s by client %d, sent at %s, no answer that counts", s.Operation, s.Client, s.Start)
 	}

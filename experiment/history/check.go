@@ -10,7 +10,11 @@ import (
 )
 
 // Check returns the anomalies of a history, the worst first. Nil is a clean history: all of it could have happened one operation
-// after another, in an order that agrees with what every client was told, and with the clock.
+// after another, in an order that agrees with the positions and amounts that every client was told, and with the clock.
+//
+// Check does not compare a refusal with the balances. A change that is refused because of an amount that is out of date is clean.
+//
+// Each operation of a cycle is reported under the worst name only.
 func Check(h *History) []Anomaly {
 	c := newChecker(h)
 	c.lostUpdates()
@@ -18,8 +22,15 @@ func Check(h *History) []Anomaly {
 	c.answers()
 	c.intermediate()
 	c.aborted()
-	c.order()
-	c.cycles()
+	g := c.graph()
+	cyclic := len(g.components(allEdges)) > 0 // a clean history has no cycle, and needs no further search
+	if cyclic {
+		g.cycles(isolation)
+		g.antiDependencies()
+	}
+	if c.order(); cyclic {
+		c.graph().cycles(clock) // without the reads that order has named
+	}
 	var out []Anomaly
 	for _, name := range Names() {
 		if a := c.found[name]; a != nil {
@@ -37,10 +48,12 @@ func (c *checker) find(name Name, n int, cycle func() ([]Step, string)) {
 		c.found[name] = a
 	}
 	a.Count++
-	if a.Cycle != nil && len(a.Cycle) <= n {
+	if len(a.Cycle) > 0 && len(a.Cycle) <= n {
 		return
 	}
-	if steps, note := cycle(); a.Cycle == nil || len(steps) < len(a.Cycle) {
+	steps, note := cycle()
+	isShorter := len(steps) > 0 && (len(a.Cycle) == 0 || len(steps) < len(a.Cycle)) // one without operations explains less
+	if a.Text == "" || isShorter {
 		a.Cycle, a.Text = steps, tell(name, steps, note)
 	}
 }
@@ -171,7 +184,7 @@ func (c *checker) answers() {
 	for i := range c.h.Operations {
 		o := &c.h.Operations[i]
 		if n, exists := c.byChange[o.Change]; exists && !o.IsRead() && o.Outcome != Refused && !unlike[o.Change] && !vanished[o.Change] {
-			vanished[o.Change] = c.isToldAnothers(o, n)
+			vanished[o.Change] = c.findForeignPosition(o, n)
 		}
 	}
 	for n, attempt := range refused {
@@ -197,8 +210,8 @@ func differs(a, b *Operation) string {
 	return ""
 }
 
-// isToldAnothers finds a position that was told to a change and is another's.
-func (c *checker) isToldAnothers(o *Operation, n int32) bool {
+// findForeignPosition finds a position that was told to a change and is another's. It reports whether there is one.
+func (c *checker) findForeignPosition(o *Operation, n int32) bool {
 	for _, seen := range o.Observed {
 		b := c.balance(seen.Balance)
 		v := c.version(b, seen.Position)
@@ -223,24 +236,31 @@ func (c *checker) attemptStep(o *Operation) Step {
 
 // intermediate finds reads between two effects of one change on one balance.
 func (c *checker) intermediate() {
+	final := map[effect]int64{} // the last version that a change of several effects left
+	for b, all := range c.versions {
+		for i := range all {
+			if c.mayWrite(all[i].node) > 1 {
+				final[effect{all[i].node, int32(b)}] = all[i].number
+			}
+		}
+	}
 	for i := range c.reads {
 		r := &c.reads[i]
 		v := c.version(r.balance, r.number)
-		if v == nil || c.mayWrite(v.node) < 2 {
+		if v == nil {
 			continue
 		}
-		for _, later := range c.versions[r.balance] {
-			if later.number > r.number && later.node == v.node {
-				r.unordered = true
-				c.find(G1b, 2, func() ([]Step, string) {
-					return []Step{
-						c.link(v.node, WR, "it left version %d of %s, which the other saw", r.number, c.balances[r.balance]),
-						c.link(r.node, RW, "the first went on to version %d", later.number),
-					}, ""
-				})
-				break
-			}
+		last, ok := final[effect{v.node, r.balance}]
+		if !ok || last <= r.number {
+			continue
 		}
+		r.unordered = true
+		c.find(G1b, 2, func() ([]Step, string) {
+			return []Step{
+				c.link(v.node, WR, "it left version %d of %s, which the other saw", r.number, c.balances[r.balance]),
+				c.link(r.node, RW, "the first went on to version %d", last),
+			}, ""
+		})
 	}
 }
 
@@ -273,7 +293,8 @@ type event struct {
 	version *version
 }
 
-// order finds reads that do not see what was acknowledged or seen before, and writes that come before what was acknowledged before.
+// order finds reads that do not see what was acknowledged or seen before, and writes that come before what was acknowledged before. It
+// leaves out the nodes of cycles that have a worse name.
 func (c *checker) order() {
 	c.monotonic()
 	events := make([]event, 0, 2*len(c.h.Journal)+len(c.reads))
@@ -290,7 +311,7 @@ func (c *checker) order() {
 		}
 	}
 	for i := range c.reads {
-		if !c.reads[i].unordered {
+		if r := &c.reads[i]; !r.unordered && !c.tainted[r.node] {
 			events = append(events, event{at: c.nodes[c.reads[i].node].start, balance: c.reads[i].balance, read: int32(i)})
 		}
 	}
@@ -375,7 +396,7 @@ func (c *checker) monotonic() {
 		switch {
 		case r.number >= seen.number:
 			seen = r
-		case c.nodes[seen.node].end <= n.start && !r.unordered:
+		case c.nodes[seen.node].end <= n.start && !r.unordered && !c.tainted[r.node]:
 			r.unordered = true
 			before := seen
 			c.find(NonMonotonicRead, 3, func() ([]Step, string) {

@@ -2,56 +2,101 @@ package history
 
 import "fmt"
 
-// level is a graph of some kinds of edges, and the name of the cycles that are in it and not in the ones before.
+// level is a graph of some kinds of edges, and the name of the cycles that are in it and not in the levels before.
 type level struct {
 	name      Name
 	one, rest kind // a cycle has an edge of the kind one, and for the rest of it edges of these
 }
 
-// levels are all names of cycles, the worst first.
-var levels = []level{
-	{G0, ww, ww},
-	{G1c, wr, ww | wr},
-	{GSingle, rw, ww | wr},
-	{G2, rw, ww | wr | rw},
-	{SessionViolation, session, ww | wr | rw | session},
-	{RealTimeViolation, realTime, ww | wr | rw | session | realTime},
-}
+// allEdges are all kinds of edges.
+const allEdges = ww | wr | rw | session | realTime
 
-// cycles finds what is left when every balance has been looked at on its own: cycles over several of them.
-func (c *checker) cycles() {
-	g := c.graph()
-	everything := levels[len(levels)-1]
-	if len(g.components(everything.one|everything.rest)) == 0 {
-		return // as almost always
-	}
+// The levels, the worst first. Between the two come the cycles with rw, which are named by how many of those they have.
+var (
+	isolation = []level{{G0, ww, ww}, {G1c, wr, ww | wr}}
+	clock     = []level{{SessionViolation, session, ww | wr | rw | session}, {RealTimeViolation, realTime, allEdges}}
+)
+
+// cycles finds the cycles of some levels. Each component counts once.
+func (g *graph) cycles(levels []level) {
 	for _, l := range levels {
 		for _, nodes := range g.components(l.one | l.rest) {
-			member := make(map[int32]bool, len(nodes))
-			for _, n := range nodes {
-				member[n] = true
-			}
-			cycle := g.shortest(member, nodes, l.one, l.rest)
-			if cycle == nil {
-				continue
-			}
-			c.find(l.name, 2, func() ([]Step, string) { return g.steps(cycle), "" })
-			if l.name == GSingle { // the component may have a G2 besides: only this cycle is explained
-				for _, e := range cycle {
-					c.taint(e.from)
-				}
-				continue
-			}
-			for _, n := range nodes {
-				c.taint(n)
+			if cycle := g.shortest(members(nodes), nodes, l.one, l.rest); cycle != nil {
+				g.found(l.name, cycle)
+				g.taint(nodes)
 			}
 		}
 	}
 }
 
-func (c *checker) taint(n int32) {
-	if int(n) < len(c.tainted) {
-		c.tainted[n] = true
+// mostRounds bounds how often a component is searched for another G-single when the nodes of the last one have been taken out. It keeps
+// the search linear.
+const mostRounds = 64
+
+// antiDependencies finds cycles with rw edges: G-single has one, G2 has more. Only the nodes of a G-single are taken out of the component
+// of it: the component may have another one, or a G2.
+func (g *graph) antiDependencies() {
+	for round := range mostRounds {
+		again := false
+		for _, nodes := range g.components(ww | wr | rw) {
+			member := members(nodes)
+			cycle := g.shortest(member, nodes, rw, ww|wr)
+			if cycle == nil {
+				cycle = g.shortest(member, nodes, rw, ww|wr|rw)
+			}
+			switch count(cycle, rw) {
+			case 0: // the search was given up
+			case 1:
+				again = true
+				g.found(GSingle, cycle)
+				explained := make([]int32, len(cycle))
+				for i := range cycle {
+					explained[i] = cycle[i].from
+				}
+				g.taint(explained)
+				if round == mostRounds-1 {
+					g.taint(nodes)
+				}
+			default:
+				g.found(G2, cycle)
+				g.taint(nodes)
+			}
+		}
+		if !again {
+			return
+		}
+	}
+}
+
+func members(nodes []int32) map[int32]bool {
+	out := make(map[int32]bool, len(nodes))
+	for _, n := range nodes {
+		out[n] = true
+	}
+	return out
+}
+
+// count returns how many edges of a cycle are of a kind.
+func count(cycle []edge, k kind) int {
+	n := 0
+	for i := range cycle {
+		if cycle[i].kind == k {
+			n++
+		}
+	}
+	return n
+}
+
+func (g *graph) found(name Name, cycle []edge) {
+	g.c.find(name, 2, func() ([]Step, string) { return g.steps(cycle), "" })
+}
+
+// taint takes nodes out of the search for milder names. Moments stay.
+func (g *graph) taint(nodes []int32) {
+	for _, n := range nodes {
+		if int(n) < len(g.c.tainted) {
+			g.c.tainted[n] = true
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -77,10 +78,9 @@ func (b *book) counts(balance string, moves int64) *book {
 
 // anomalies are one history each that has exactly one anomaly, and one next to it that has none.
 var anomalies = []struct {
-	name  history.Name
-	edges string // of the shortest cycle
-	sick  func() *book
-	well  func() *book
+	name             history.Name
+	edges            string // of the shortest cycle
+	anomalous, clean func() *book
 }{
 	{
 		history.LostUpdate, "rw ww",
@@ -318,7 +318,7 @@ func TestAnomaliesGetTheirNames(t *testing.T) {
 	for _, test := range anomalies {
 		known[test.name] = true
 		t.Run(string(test.name), func(t *testing.T) {
-			found := history.Check(&test.sick().History)
+			found := history.Check(&test.anomalous().History)
 			if len(found) != 1 || found[0].Name != test.name || found[0].Count != 1 {
 				t.Fatalf("found %+v, want one %s", found, test.name)
 			}
@@ -335,7 +335,7 @@ func TestAnomaliesGetTheirNames(t *testing.T) {
 				t.Errorf("the text is\n%s", found[0].Text)
 			}
 			checkSVG(t, &found[0])
-			if found := history.Check(&test.well().History); len(found) > 0 {
+			if found := history.Check(&test.clean().History); len(found) > 0 {
 				t.Errorf("found where nothing is:\n%s", found[0].Text)
 			}
 		})
@@ -439,5 +439,74 @@ func TestAttemptsAreOneChange(t *testing.T) {
 	h.Operations = slices.DeleteFunc(h.Operations, func(o history.Operation) bool { return o.Client == 2 })
 	if found := history.Check(&h.History); len(found) > 0 {
 		t.Errorf("found %s", found[0].Text)
+	}
+}
+
+// names returns the names and counts of the anomalies of a history.
+func names(b *book) string {
+	var out []string
+	for _, a := range history.Check(&b.History) {
+		out = append(out, fmt.Sprintf("%s %d", a.Name, a.Count))
+	}
+	return strings.Join(out, ", ")
+}
+
+// TestMilderNamesDoNotHideWorseOnes: a violation of the clock is no excuse for one of isolation.
+func TestMilderNamesDoNotHideWorseOnes(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		of   *book
+		want string
+	}{
+		{
+			"the later of two writes comes first in one balance of two",
+			new(book).write(2, 0, 10, 2, history.Persisted).write(1, 11, 20, 1, history.Persisted).
+				effect("x", 1, 1, 1).effect("x", 2, 2, 2).effect("y", 1, 2, 1).effect("y", 2, 1, 2),
+			"G0 1",
+		},
+		{
+			"a read after the answer sees the new x and the old y",
+			new(book).write(1, 0, 10, 1, history.Persisted).read(2, 11, 12, saw("x", 1, 1), saw("y", 0, 0)).
+				effect("x", 1, 1, 1).effect("y", 1, 1, 1),
+			"G-single 1",
+		},
+		{
+			"the same client sees the new x and the old y after it saw both new",
+			new(book).write(1, 0, 0, 1, history.Unknown).read(2, 1, 2, saw("x", 1, 1), saw("y", 1, 1)).
+				read(2, 11, 12, saw("x", 1, 1), saw("y", 0, 0)).effect("x", 1, 1, 1).effect("y", 1, 1, 1),
+			"G-single 1",
+		},
+		{
+			"two transfers are each seen by half, in one component",
+			new(book).write(1, 0, 100, 1, history.Persisted).write(2, 0, 100, 2, history.Persisted).
+				read(3, 1, 100, saw("x", 1, 1), saw("y", 0, 0)).read(4, 1, 100, saw("z", 1, 1), saw("w", 0, 0)).
+				read(5, 1, 100, saw("x", 1, 1), saw("z", 0, 0)).read(6, 1, 100, saw("z", 1, 1), saw("x", 0, 0)).
+				effect("x", 1, 1, 1).effect("y", 1, 1, 1).effect("z", 1, 2, 1).effect("w", 1, 2, 1),
+			"G-single 2",
+		},
+	} {
+		if got := names(test.of); got != test.want {
+			t.Errorf("%s: found %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+// TestCyclesWithOperationsComeFirst: what is missing at the end of a balance has no operation to show. One that has is told instead.
+func TestCyclesWithOperationsComeFirst(t *testing.T) {
+	for _, order := range [][]string{{"x", "y"}, {"y", "x"}} { // each may be looked at first
+		h := new(book).effect("x", 1, 1, 1).effect("y", 2, 2, 2)
+		h.Balances = map[string]history.Balance{order[0]: {Moves: 2}}
+		found := history.Check(&h.History)
+		if len(found) != 1 || len(found[0].Cycle) != 1 {
+			t.Errorf("%s first: found %+v, want one with an operation", order[0], found)
+		}
+	}
+}
+
+// TestUnknownClientsAreNamedByTheirChange: the report tells which change it was, although no client of the history sent it.
+func TestUnknownClientsAreNamedByTheirChange(t *testing.T) {
+	found := history.Check(&new(book).effect("x", 2, 7, 2).History)
+	if want := "a change " + id(7).String() + ", by an unknown client"; len(found) != 1 || !strings.Contains(found[0].Text, want) {
+		t.Errorf("found %+v, want the text %q", found, want)
 	}
 }

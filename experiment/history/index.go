@@ -18,8 +18,9 @@ const (
 
 // node is what the graph is made of: one read, or one change with all the attempts at it.
 type node struct {
-	operation int32 // of the history, the first attempt; -1 if the change is nobody's
+	operation int32 // of the history, the first attempt; -1 if no client of the history sent the change
 	client    int32 // -1 likewise
+	entry     int32 // of the journal, the first one of the change; -1 of a read
 	// start is when the first attempt was sent, end when the first answer came that says that it is persisted.
 	start, end time.Duration
 }
@@ -91,7 +92,7 @@ func (c *checker) effects() {
 		if !ok {
 			n = int32(len(c.nodes))
 			c.byChange[e.Change] = n
-			c.nodes = append(c.nodes, node{operation: -1, client: -1, start: always, end: never})
+			c.nodes = append(c.nodes, node{operation: -1, client: -1, entry: int32(i), start: always, end: never})
 		}
 		b := c.balance(e.Balance)
 		last := c.last(b)
@@ -166,7 +167,7 @@ func (c *checker) operations() {
 			continue
 		}
 		n := int32(len(c.nodes))
-		c.nodes = append(c.nodes, node{operation: int32(i), client: int32(o.Client), start: o.Start, end: o.End})
+		c.nodes = append(c.nodes, node{operation: int32(i), client: int32(o.Client), entry: -1, start: o.Start, end: o.End})
 		c.sees(n, o.Observed)
 	}
 }
@@ -192,13 +193,7 @@ func (c *checker) attempt(n *node, o *Operation, index int32) {
 func (c *checker) step(n int32) Step {
 	node := c.nodes[n]
 	if node.operation < 0 {
-		s := Step{Operation: "a change", Client: -1}
-		for id, at := range c.byChange { // for a report only
-			if at == n {
-				s.Operation += " " + id.String()
-			}
-		}
-		return s
+		return Step{Operation: "a change " + c.h.Journal[node.entry].Change.String(), Client: -1}
 	}
 	o := &c.h.Operations[node.operation]
 	s := Step{Operation: o.Name, Client: o.Client, Start: o.Start}

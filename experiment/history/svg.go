@@ -45,7 +45,7 @@ func (a *Anomaly) SVG() string {
 	for i, client := range clients {
 		name := fmt.Sprintf("client %d", client)
 		if client < 0 {
-			name = "nobody here"
+			name = "unknown"
 		}
 		y := laneTop + i*laneHeight + laneHeight/2
 		fmt.Fprintf(&b, "<text x='12' y='%d' fill='#444'>%s</text>\n<line x1='%d' y1='%d' x2='%d' y2='%d' stroke='#ddd'/>\n",
