@@ -74,22 +74,30 @@ func (s *Points) Adjust(ctx context.Context, v Viewer, in AdjustPoints) (PointsR
 // Balance returns the points of a customer: the viewer's own, or anybody's for admins.
 func (s *Points) Balance(ctx context.Context, v Viewer, userID string) (int64, error) {
 	readings, err := s.Balances(ctx, v, []string{userID})
-	return readings[userID].Amount, err
+	return readings[userID].Amount, ErrorOf(err, userID)
 }
 
-// Balances returns the points of customers as [Points.Balance] does, by customer. Who has never had any has none.
+// Balances returns the points of customers as [Points.Balance] does, by customer. A customer who has never had any has none. If the viewer
+// may not see those of some, the error is [ErrorsByID] of these.
 func (s *Points) Balances(ctx context.Context, v Viewer, userIDs []string) (map[string]Reading, error) {
+	forbidden := ErrorsByID{}
+	var allowed []string
 	for _, id := range userIDs {
 		if err := v.mayAsk(id); err != nil {
-			return nil, err
+			forbidden[id] = err
+		} else {
+			allowed = append(allowed, id)
 		}
 	}
-	readings, err := s.readings(ctx, userIDs, lockprovider.PointsKey)
+	readings, err := s.readings(ctx, allowed, lockprovider.PointsKey)
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range userIDs {
+	for _, id := range allowed {
 		readings[id] = readings[id] // zero, if there is none
+	}
+	if len(forbidden) > 0 {
+		return readings, forbidden
 	}
 	return readings, nil
 }

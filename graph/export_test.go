@@ -12,3 +12,6 @@ import (
 func WithCosts(shop commerce.ShopSettings) graphql.ExecutableSchema {
 	return generated.NewExecutableSchema(generated.Config{Schema: servedSchema(), Complexity: complexities(shop), Directives: directives()})
 }
+
+// Batched are the fields whose resolvers wait for each other.
+var Batched = batched

@@ -72,9 +72,7 @@ func newLoaders(s *commerce.Services) *loaders {
 		}, options...),
 		issued:   dataloadgen.NewMappedLoader(s.Coupons.Issued, options...),
 		balances: dataloadgen.NewMappedLoader(s.Accounts.Balances, options...),
-		wallets: dataloadgen.NewMappedLoader(func(ctx context.Context, owners []string) (map[string]commerce.Reading, error) {
-			return s.Points.Balances(ctx, auth.Viewer(ctx), owners)
-		}, options...),
+		wallets:  orNone(s.Points.Balances, options),
 		issues: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]*ent.CouponIssue, error) {
 			issues, err := s.Coupons.Issues(ctx, auth.Viewer(ctx), ids) // an operation has one viewer
 			var failed commerce.ErrorsByID
@@ -209,11 +207,12 @@ func (r *Resolver) aroundResponse(ctx context.Context, next graphql.ResponseHand
 
 // batched are the fields whose resolvers wait for each other, so that a loader can ask for all of them at once. They are not counted:
 // if some had to wait for the others, each loader would ask several times.
+// Every field of which the resolver asks a loader is one, except fields of Query: an operation has few of those.
 var batched = map[string]bool{
-	"Product.stock": true, "Coupon.issued": true, "Account.balance": true, "Account.entries": true, "Product.stockHistory": true,
-	"Order.couponIssue": true,
-	"Transfer.from":     true, "Transfer.to": true, "CouponIssue.order": true, "Payment.account": true, "Entry.source": true,
-	"Order.refunds": true, "Order.customer": true,
+	"Product.stock": true, "Product.stockHistory": true, "Coupon.issued": true, "CouponIssue.order": true,
+	"Account.balance": true, "Account.position": true, "Account.entries": true, "Wallet.balance": true, "Wallet.position": true,
+	"Transfer.from": true, "Transfer.to": true, "Payment.account": true, "Entry.source": true,
+	"Order.couponIssue": true, "Order.customer": true, "Order.paymentAttempts": true, "Order.refunds": true,
 }
 
 // aroundField bounds how many resolvers of an operation run at the same time. A resolver has returned before those of its fields
