@@ -190,6 +190,7 @@ type (
 		Delta       int64  `json:"delta"`
 		AmountAfter int64  `json:"amountAfter"`
 		// Position rises with every change of the product's stock. An event with a lower position than the last is out of date.
+		// It is not the position of the API: it is the number of the entry among those of all balances.
 		Position int64     `json:"position"`
 		ChangeID string    `json:"changeId"`
 		Cause    string    `json:"cause"` // the kind of the change, such as order.placed

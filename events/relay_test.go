@@ -111,6 +111,35 @@ func marked(e *env) int {
 	}
 }
 
+// TestPositionsOfEventsAreTheirOwn: the position of an event rises with the stock, but is another number than that of the API.
+func TestPositionsOfEventsAreTheirOwn(t *testing.T) {
+	e := newEnv(t, channelKind)
+	products := []string{e.product(1, 1000), e.product(1, 1000)}
+	for i := range 6 {
+		e.order(alice, nil, line(products[i%2], 1))
+	}
+	broker := &failingBroker{channelBroker: newChannelBroker()}
+	relay := relayTo(e, broker)
+	for {
+		if n, err := relay.runOnce(t.Context()); err != nil || n == 0 {
+			must(t, err)
+			break
+		}
+	}
+	var told []int64
+	for _, m := range broker.kept {
+		if m.Metadata.Get(MetaKind) != KindStockChanged {
+			continue
+		}
+		if p := decode[StockChanged](t, m); p.ProductID == products[1] {
+			told = append(told, p.Position)
+		}
+	}
+	if len(told) != 3 || !slices.IsSorted(told) || slices.Equal(told, []int64{1, 2, 3}) {
+		t.Errorf("the positions are %v, want three rising ones with gaps", told)
+	}
+}
+
 func TestRelayMetadata(t *testing.T) {
 	e := newEnv(t, channelKind)
 	product := e.product(1, 100)

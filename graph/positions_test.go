@@ -1,6 +1,11 @@
 package graph_test
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"holdfast/lockprovider"
+)
 
 // positioned are the fields of a payload that tell positions.
 const positioned = ` meta { persistence replayed positions { subjectId position } } userErrors { code } } }`
@@ -78,4 +83,41 @@ func TestPositionsOfWhatIsAccepted(t *testing.T) {
 	a.ok(alice, order, input).want("placeOrder.meta.persistence", "ACCEPTED", "placeOrder.meta.positions.0", nil)
 	a.ok(alice, order, input).want("placeOrder.meta.replayed", true, "placeOrder.meta.persistence", "PERSISTED",
 		"placeOrder.meta.positions.0.subjectId", product, "placeOrder.meta.positions.0.position", 1)
+}
+
+// TestPositionsOfOrders: an order has several steps, and an answer does not tell the positions of all of them.
+func TestPositionsOfOrders(t *testing.T) {
+	a := newAPI(t, settings{})
+	product := a.newProduct("POS-3")
+	const place = `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { order { id } products { stock { position } }` + positioned
+	const cancel = `mutation($input: CancelOrderInput!) { cancelOrder(input: $input) { order { status } products { stock { position } }` + positioned
+	input := vars(object{"idempotencyKey": key(), "lines": line(product, 1), "payment": object{"method": "POINTS"}})
+	placed := a.ok(alice, place, input).want("placeOrder.meta.positions.0.subjectId", "wallet_alice",
+		"placeOrder.meta.positions.1.subjectId", product, "placeOrder.meta.positions.1.position", 1)
+	a.ok(alice, place, input).want("placeOrder.meta.replayed", true, "placeOrder.meta.positions.0.subjectId", product,
+		"placeOrder.meta.positions.0.position", 1, "placeOrder.meta.positions.1", nil)
+	a.ok(alice, cancel, vars(object{"idempotencyKey": key(), "orderId": placed.text("placeOrder.order.id")})).
+		want("cancelOrder.order.status", "CANCELLED", "cancelOrder.meta.positions.0.subjectId", product,
+			"cancelOrder.meta.positions.0.position", 2, "cancelOrder.meta.positions.1", nil)
+
+	poor := a.ok(admin, accountOpen, vars(object{"name": "Poor", "currency": "USD", "userId": "user_alice", "openingMinor": "1"})).
+		text("accountOpen.account.id")
+	a.do(alice, place, vars(object{
+		"idempotencyKey": key(), "lines": line(product, 1), "payment": object{"method": "ACCOUNT", "accountId": poor},
+	})).want("placeOrder.userErrors.0.code", "INSUFFICIENT_FUNDS", "placeOrder.meta.positions.0.subjectId", product,
+		"placeOrder.meta.positions.0.position", 3, "placeOrder.meta.positions.1", nil, "placeOrder.products.0.stock.position", 4)
+}
+
+// TestPositionsOfQueuedOrders: an order that has come out of the queue tells no position.
+func TestPositionsOfQueuedOrders(t *testing.T) {
+	a := newAPI(t, settings{stock: lockprovider.Queue})
+	product := a.newProduct("POS-4")
+	const place = `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { ticket { status } products { stock { position } }` + positioned
+	input := vars(object{"idempotencyKey": key(), "lines": line(product, 1), "wait": false})
+	answer, end := a.ok(alice, place, input), time.Now().Add(longEnough)
+	for answer.text("placeOrder.ticket.status") != "DONE" && time.Now().Before(end) { // each look takes its time
+		answer = a.ok(alice, place, input)
+	}
+	answer.want("placeOrder.ticket.status", "DONE", "placeOrder.meta.persistence", "PERSISTED", "placeOrder.meta.positions.0", nil)
+	a.ok(nobody, `query($id: ID!) { product(id: $id) { stock { position } } }`, object{"id": product}).want("product.stock.position", 1)
 }

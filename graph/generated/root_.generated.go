@@ -4771,7 +4771,10 @@ input PurchaseLimitInput {
 type StockLevel {
   "The number that is not reserved or sold."
   available: Int64!
-  "How many changes of this stock that includes: the position of the last one. Changes of a stock have the positions 1, 2, 3 and so on."
+  """
+  How many changes of this stock that includes: the position of the last one. Changes of a stock have the positions 1, 2, 3 and so on. The
+  position in an event stock.changed is another number, not to be compared with this one.
+  """
   position: Int64!
   "When that was read."
   asOf: DateTime!
@@ -5897,16 +5900,20 @@ type OperationMeta {
   replayed: Boolean!
   """
   Which change of what it has moved this was. Only what the database has confirmed has a position: if persistence is ACCEPTED, there is none
-  yet, and a repeat with the same key tells it. A read with this position or a later one includes this operation.
+  yet, and a repeat with the same key tells it. A read with this position or a later one includes this change. Of an order, which has several
+  steps, not all are told: a repeat, a cancellation and an order out of the queue tell fewer.
   """
   positions: [BalancePosition!]!
 }
 
-"Which change of a stock, a coupon, a wallet or an account something was. The first one has the position 1, and none has that of another."
+"""
+Which change of a stock, a coupon, a wallet or an account something was. The first one has the position 1, and none has that of another, except
+under the strategy NONE.
+"""
 type BalancePosition {
   "The product, the coupon, the wallet or the account that was moved. What belongs to somebody else is not told."
   subjectId: ID!
-  "The number of the change. No later answer tells another one."
+  "The number of the change. No later answer tells another one, unless the database has been restored from a backup since."
   position: Int64!
 }
 
