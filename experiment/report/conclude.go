@@ -69,17 +69,20 @@ func (r *Report) safety() []string {
 
 // order says what the check of the order has found, if there was one.
 func (r *Report) order() []string {
-	checked, sick := 0, 0
+	checked, kinds := 0, 0
 	for _, run := range r.Runs {
 		if !control(run.Strategy) {
 			checked += run.History
-			sick += len(run.Anomalies)
+			kinds += len(run.Anomalies)
 		}
 	}
 	if checked == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("The order of %d operations was checked, reads included: %s.", checked, plans.Plural(sick, "kind")+" of anomaly")}
+	return []string{
+		fmt.Sprintf("The order of %d operations was checked, reads included: %s of anomaly.", checked, plans.Plural(kinds, "kind")),
+		"The costs of an operation include those of the reads and repeats that the check has added.",
+	}
 }
 
 func sortedStrategies(m map[lockprovider.Strategy]bool) []lockprovider.Strategy {
