@@ -187,6 +187,9 @@ func (c *experimentCommand) runner(e *environment, plan *plans.Plan) (*experimen
 	}
 	r.Issuer, r.Audience, r.Currency, r.Secret = cfg.Auth.Issuer, cfg.Auth.Audience, cfg.Shop.Currency, []byte(cfg.Auth.Secret)
 	if len(c.URL) > 0 {
+		if plan.History && c.Database == "" {
+			return nil, errors.New("--history with --url: the order is checked against the journal: name the database of those servers with --database-url")
+		}
 		r.Secret, r.RunningDatabase, r.RunningRedis = app.TokenSecret(cfg), c.Database, c.RedisURL
 		return r, nil
 	}

@@ -205,18 +205,24 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 	shop, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{})
 	must(t, err)
 	t.Cleanup(func() { must(t, shop.Close()) })
-	verifier, err := auth.NewVerifier([]byte(testSecret), "holdfast", "")
-	must(t, err)
 	strategies := map[lockprovider.Family]lockprovider.Strategy{} // the API has no name for a fault
 	for _, f := range lockprovider.Families {
 		strategies[f] = stock
 	}
+	return serve(t, shop, strategies), database
+}
+
+// serve serves the API of a shop, and returns its URL.
+func serve(t *testing.T, shop *app.Shop, strategies map[lockprovider.Family]lockprovider.Strategy) string {
+	t.Helper()
+	verifier, err := auth.NewVerifier([]byte(testSecret), "holdfast", "")
+	must(t, err)
 	server := httptest.NewServer(graph.NewHandler(graph.Options{
 		Services: shop.Services, Client: shop.DB.Ent, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
 		Limits: transport.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 5 * time.Minute},
 	}))
 	t.Cleanup(server.Close)
-	return server.URL, database
+	return server.URL
 }
 
 func must(t *testing.T, err error) {

@@ -3,9 +3,12 @@ package experiment_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,16 +17,23 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/app"
+	"holdfast/config"
+	"holdfast/config/setting"
 	"holdfast/ent/changelog"
 	"holdfast/ent/entry"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
 	"holdfast/experiment"
 	"holdfast/experiment/history"
+	"holdfast/experiment/load"
 	"holdfast/experiment/plans"
 	"holdfast/experiment/report"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
+
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // control is a provider that is wrong in a way that sums and answers may not show.
 type control struct {
@@ -205,7 +215,7 @@ func TestOrderControlsAreCaught(t *testing.T) {
 			if test.lags {
 				url = lag(t, url)
 			}
-			run, said := recorded(t, url, database)
+			run, said := recorded(t, running{urls: []string{url}, database: database}, "flash-sale", 200)
 			if run.History < 200 {
 				t.Errorf("%d operations were checked", run.History)
 			}
@@ -228,13 +238,89 @@ func TestOrderControlsAreCaught(t *testing.T) {
 	}
 }
 
-// recorded runs 200 operations of 4 clients, and returns what the run found and what the terminal shows.
-func recorded(t *testing.T, url, database string) (run report.Run, said string) {
+// running is a shop that runs.
+type running struct {
+	urls            []string // of its instances
+	database, redis string   // redis is "" if the strategy does not need it
+}
+
+// TestStrategiesKeepTheOrder runs two instances of a shop under each strategy. What the strategy promises is kept: no anomaly is found.
+func TestStrategiesKeepTheOrder(t *testing.T) {
+	for _, info := range lockprovider.Strategies {
+		if info.Control || info.Needs.Redis && !testenv.Have(testenv.KindRedis) {
+			continue
+		}
+		acks := []lockprovider.Ack{lockprovider.AckPersisted}
+		if info.Traits.HeedsAck {
+			acks = append(acks, lockprovider.AckAccepted)
+		}
+		for _, ack := range acks {
+			t.Run(fmt.Sprintf("%s/%s", info.Name, ack), func(t *testing.T) {
+				shop := openInstances(t, info, ack)
+				if told := ackToldBy(t, shop); told != ack {
+					t.Fatalf("the shop answers as with the ack %s", told)
+				}
+				for _, workload := range []string{"transfers", "flash-sale"} {
+					run, said := recorded(t, shop, workload, 100)
+					if run.History < 100 {
+						t.Errorf("%s: %d operations were checked", workload, run.History)
+					}
+					if len(run.Anomalies)+run.Violations > 0 {
+						t.Errorf("%s: found where nothing is: %s\n%s", workload, tellAll(run.Anomalies), said)
+					}
+				}
+			})
+		}
+	}
+}
+
+// ackToldBy asks a shop for some transfers, and returns the ack that the answers show.
+func ackToldBy(t *testing.T, shop running) lockprovider.Ack {
+	t.Helper()
+	w, err := load.WorkloadByName("transfers")
+	must(t, err)
+	s := load.NewShop(shop.urls, []byte(testSecret), "holdfast", "", "USD", 1)
+	t.Cleanup(s.Close)
+	data, err := load.Prepare(t.Context(), s, w, load.Size{Objects: 2, Units: 1_000}, 1, "ack")
+	must(t, err)
+	l := load.Generator{Shop: s, Dataset: data, Clients: 1, Operations: 5, Seed: 1, Label: "ack", History: true}
+	return experiment.AckOf(l.Run(t.Context()).History)
+}
+
+// openInstances opens two instances of a shop, all of whose families use one strategy.
+func openInstances(t *testing.T, info lockprovider.Info, ack lockprovider.Ack) running {
+	t.Helper()
+	out := running{database: "sqlite://" + filepath.Join(t.TempDir(), "shop.db")}
+	cfg := config.Default()
+	cfg.Database.URL = setting.URL(out.database)
+	if info.Needs.Redis {
+		out.redis = testenv.Redis(t).URL
+		cfg.Redis.URL = setting.URL(out.redis)
+	}
+	strategies := map[lockprovider.Family]lockprovider.Strategy{}
+	for family, lock := range cfg.Locks {
+		lock.Strategy, lock.Settings.Ack, lock.Settings.Wait = info.Name, ack, time.Minute
+		strategies[family] = info.Name
+	}
+	for range 2 {
+		shop, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{})
+		must(t, err)
+		t.Cleanup(func() { must(t, shop.Close()) })
+		out.urls = append(out.urls, serve(t, shop, strategies))
+	}
+	return out
+}
+
+// recorded runs operations of 4 clients, and returns what the run found and what the terminal shows.
+func recorded(t *testing.T, shop running, workload string, operations int) (run report.Run, said string) {
 	t.Helper()
 	plan := plans.Default()
-	plan.Workloads, plan.Clients, plan.Rounds = []string{"flash-sale"}, []int{4}, 1
-	plan.Units, plan.Operations, plan.Duration, plan.WarmUp, plan.History = 1_000, 200, plans.Duration(time.Minute), 0, true
-	r := experiment.Runner{URLs: []string{url}, RunningDatabase: database, Secret: []byte(testSecret), Issuer: "holdfast", Currency: "USD"}
+	plan.Workloads, plan.Clients, plan.Rounds = []string{workload}, []int{4}, 1
+	plan.Units, plan.Operations, plan.Duration, plan.WarmUp, plan.History = 1_000, operations, plans.Duration(time.Minute), 0, true
+	r := experiment.Runner{
+		URLs: shop.urls, RunningDatabase: shop.database, RunningRedis: shop.redis,
+		Secret: []byte(testSecret), Issuer: "holdfast", Currency: "USD",
+	}
 	measured, err := r.Run(t.Context(), plan)
 	if err != nil {
 		t.Fatal(err)
@@ -250,6 +336,40 @@ func tellAll(found []history.Anomaly) string {
 		texts = append(texts, a.Text)
 	}
 	return strings.Join(texts, "\n")
+}
+
+// TestWhatIsAcceptedIsNotAwaited: without the Redis of running servers, nobody knows when what they accepted is persisted. What is not
+// there yet has not vanished.
+func TestWhatIsAcceptedIsNotAwaited(t *testing.T) {
+	told := []history.Operation{{Outcome: history.Accepted, Change: uuid.New()}, {Outcome: history.Persisted, Change: uuid.New()}}
+	if found := history.Check(&history.History{Operations: told}); len(found) != 1 || found[0].Count != 2 {
+		t.Fatalf("found %+v", found)
+	}
+	found := history.Check(&history.History{Operations: experiment.WithoutAccepted(told)})
+	if len(found) != 1 || found[0].Count != 1 || told[0].Outcome != history.Accepted {
+		t.Errorf("found %+v", found)
+	}
+}
+
+// TestFindingsTellWhatIsPromised: the report says of an anomaly whether the strategy promises that there is none, and from when on.
+func TestFindingsTellWhatIsPromised(t *testing.T) {
+	for _, test := range []struct {
+		strategy lockprovider.Strategy
+		outcome  history.Outcome
+		want     string
+	}{
+		{lockprovider.None, history.Persisted, "is not promised."},
+		{lockprovider.RowLock, history.Persisted, "is promised from the answer on."},
+		{lockprovider.Lua, history.Persisted, "is promised from the answer on."},
+		{lockprovider.Lua, history.Accepted, "is promised from the commit on."},
+	} {
+		info, _ := lockprovider.Lookup(test.strategy)
+		ack := experiment.AckOf([]history.Operation{{Outcome: history.Refused}, {Outcome: test.outcome}})
+		found := experiment.Anomalies([]history.Anomaly{{Name: history.StaleRead, Count: 1}}, info, ack)
+		if len(found) != 1 || !strings.HasSuffix(found[0].Subject, test.want) {
+			t.Errorf("%s: %+v, want %q", test.strategy, found, test.want)
+		}
+	}
 }
 
 // TestEveryAnomalyBreaksAGuarantee: what a strategy promises is a table, and every anomaly has its place in it.

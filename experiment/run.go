@@ -75,7 +75,7 @@ func (r *Runner) one(ctx context.Context, p plans.Plan, c plans.Case, round int,
 		if err := target.checkOrder(ctx, rec, &out); err != nil {
 			return report.Run{}, err
 		}
-		found.Findings = append(anomalies(out.Anomalies, info), found.Findings...)
+		found.Findings = append(anomalies(out.Anomalies, info, ackOf(rec.History)), found.Findings...)
 	}
 	transactions(ctx, &out, target, before, rec)
 	judge(&out, found, measured, rec)

@@ -1,0 +1,8 @@
+package experiment
+
+// For tests from outside.
+var (
+	WithoutAccepted = withoutAccepted
+	AckOf           = ackOf
+	Anomalies       = anomalies
+)
