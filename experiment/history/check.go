@@ -28,7 +28,8 @@ func Check(h *History) []Anomaly {
 		g.cycles(isolation)
 		g.antiDependencies()
 	}
-	if c.order(); cyclic {
+	c.order()
+	if cyclic {
 		c.graph().cycles(clock) // without the reads that order has named
 	}
 	var out []Anomaly
