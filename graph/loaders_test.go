@@ -43,7 +43,8 @@ func TestFieldsOfLoadersAreBatched(t *testing.T) {
 					return true
 				}
 				if f, named := call.Fun.(*ast.Ident); named && loads[f.Name] {
-					if fields++; !graph.Batched[field] {
+					fields++
+					if !graph.Batched[field] {
 						t.Errorf("%s asks a loader and is not batched", field)
 					}
 				}
