@@ -1,7 +1,9 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,10 +22,12 @@ import (
 	"holdfast/lockprovider/ledger"
 )
 
-// Two kinds of balances count what one customer has ordered: how many orders wait for payment, and how much of a product was ordered in a
-// period. Each order moves them in the transaction that writes the order, so that they always agree with the orders. If they do not, somebody
-// has changed rows by hand, or a program with a defect has. Then a customer may be locked out for ever, or an order cannot be given back,
-// since a balance would fall below 0. So they are compared with the orders, and corrected: the orders are right.
+// Two kinds of balances count what one customer has ordered: how many orders wait for payment, and
+// how much of a product was ordered in a period. Each order moves them in the transaction that
+// writes the order, so that they always agree with the orders. If they do not, somebody has changed
+// rows by hand, or a program with a defect has. Then a customer may be locked out for ever, or an
+// order cannot be given back, since a balance would fall below 0. So they are compared with the
+// orders, and corrected: the orders are right.
 
 // LimitDrifts compares the balances that bound what one customer may order with the orders.
 type LimitDrifts struct{ *core }
@@ -31,21 +35,48 @@ type LimitDrifts struct{ *core }
 // LimitStep is what a step of the comparison has done.
 type LimitStep struct {
 	Compared  int               // balances
-	Found     []*ent.LimitDrift // those that counted something else than there was, each corrected unless there is an error
+	Found     []*ent.LimitDrift // of those that counted something else than there was, the reports that are new
+	Failed    []error           // of balances that could not be compared or corrected; the others were
 	Reopened  int               // orders that nobody would have taken off those that wait for payment; the job expire does
 	Continues string            // where the next step begins; "" after the last
 }
 
-// Counting compares balances that are not 0, at most limit of those behind after. It leaves out what was ordered in periods that have ended,
-// since nothing is bounded by that any more. The error is that of a store.
-func (s *LimitDrifts) Counting(ctx context.Context, after string, limit int) (done LimitStep, err error) {
+// CompareReported compares the balances of reports that say nothing of a correction, at most limit
+// of those behind after: the correction was refused, or a run was cut off. The error is that of a
+// store, or the end of ctx: then the step is to be repeated.
+func (s *LimitDrifts) CompareReported(ctx context.Context, after string, limit int) (done LimitStep, err error) {
+	from, err := strconv.ParseInt(cmp.Or(after, "0"), 10, 64)
+	if err != nil {
+		return done, err
+	}
+	rows, err := s.Client.LimitDrift.Query().Where(limitdrift.Corrected(false), limitdrift.IDGT(from)).
+		Order(limitdrift.ByID()).Limit(limit).All(ctx)
+	if err != nil {
+		return done, err
+	}
+	for _, row := range rows {
+		if err := s.compareOne(ctx, row.Balance, &done); err != nil {
+			return done, err
+		}
+	}
+	if len(rows) == limit {
+		done.Continues = strconv.FormatInt(rows[len(rows)-1].ID, 10)
+	}
+	return done, nil
+}
+
+// CompareCounts compares balances, at most limit of those behind after. It leaves out what was
+// ordered in periods that have ended, since nothing is bounded by that any more, and customers of
+// whom no order waits for payment, by the count: [LimitDrifts.CompareUnsettled] finds their orders.
+// The error is that of a store, or the end of ctx: then the step is to be repeated.
+func (s *LimitDrifts) CompareCounts(ctx context.Context, after string, limit int) (done LimitStep, err error) {
 	var prefixed []predicate.Balance
 	for _, prefix := range lockprovider.CountPrefixes() {
-		prefixed = append(prefixed, func(q *sql.Selector) { q.Where(sql.HasPrefix(q.C(balance.FieldID), prefix)) })
+		prefixed = append(prefixed, hasPrefix(prefix))
 	}
 	rows, err := s.Client.Balance.Query().Where(
-		balance.Family(string(lockprovider.Stock)), balance.IDGT(after), balance.AmountNEQ(0),
-		balance.Or(prefixed...),
+		balance.Family(string(lockprovider.Stock)), balance.IDGT(after), balance.Or(prefixed...),
+		balance.Or(balance.AmountNEQ(0), balance.Not(hasPrefix(lockprovider.PendingKey("")))),
 	).Order(balance.ByID()).Limit(limit).All(ctx)
 	if err != nil {
 		return done, err
@@ -56,19 +87,27 @@ func (s *LimitDrifts) Counting(ctx context.Context, after string, limit int) (do
 			counted[row.ID] = row.Amount
 		}
 	}
-	if len(rows) == limit {
-		done.Continues = rows[len(rows)-1].ID
-	}
 	if done.Reopened, err = s.reopen(ctx, counted); err != nil {
 		return done, err
 	}
-	err = s.compareAll(ctx, counted, &done)
-	return done, err
+	if err = s.compareAll(ctx, counted, &done); err != nil {
+		return done, err
+	}
+	if len(rows) == limit {
+		done.Continues = rows[len(rows)-1].ID
+	}
+	return done, nil
 }
 
-// Waiting compares the balances of orders of which something is still to be done, at most limit orders of those behind after: so it finds
-// balances that have counted too little. The error is that of a store.
-func (s *LimitDrifts) Waiting(ctx context.Context, after string, limit int) (done LimitStep, err error) {
+func hasPrefix(prefix string) predicate.Balance {
+	return func(q *sql.Selector) { q.Where(sql.HasPrefix(q.C(balance.FieldID), prefix)) }
+}
+
+// CompareUnsettled compares the balances of orders of which something is still to be done, at most
+// limit orders of those behind after: so it finds balances that have counted too little, and those
+// that are missing. The error is that of a store, or the end of ctx: then the step is to be
+// repeated.
+func (s *LimitDrifts) CompareUnsettled(ctx context.Context, after string, limit int) (done LimitStep, err error) {
 	rows, err := s.Client.Order.Query().Where(order.Settled(false), order.IDGT(after)).WithLines().Order(order.ByID()).Limit(limit).All(ctx)
 	if err != nil {
 		return done, err
@@ -84,21 +123,22 @@ func (s *LimitDrifts) Waiting(ctx context.Context, after string, limit int) (don
 			}
 		}
 	}
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(counted)), atOnce) {
+		balances, err := s.Client.Balance.Query().Where(balance.IDIn(keys...)).All(ctx)
+		if err != nil {
+			return done, err
+		}
+		for _, row := range balances {
+			counted[row.ID] = row.Amount
+		}
+	}
+	if err = s.compareAll(ctx, counted, &done); err != nil {
+		return done, err
+	}
 	if len(rows) == limit {
 		done.Continues = rows[len(rows)-1].ID
 	}
-	if len(counted) == 0 {
-		return done, nil
-	}
-	balances, err := s.Client.Balance.Query().Where(balance.IDIn(slices.Collect(maps.Keys(counted))...)).All(ctx)
-	if err != nil {
-		return done, err
-	}
-	for _, row := range balances {
-		counted[row.ID] = row.Amount
-	}
-	err = s.compareAll(ctx, counted, &done)
-	return done, err
+	return done, nil
 }
 
 // ended reports whether a period has ended for longer than any order of it may be on its way into the database.
@@ -110,7 +150,8 @@ func ended(period string, now time.Time) bool {
 	return now.After(time.Unix((number+1)*hours*int64(time.Hour/time.Second), 0).Add(time.Hour))
 }
 
-// reopen has the job expire look again at orders of customers that count as waiting for payment, though they do not wait, and that are settled.
+// reopen has the job expire look again at orders of customers that count as waiting for payment,
+// though they do not wait, and that are settled.
 func (s *LimitDrifts) reopen(ctx context.Context, counted map[string]int64) (int, error) {
 	var users []string
 	for key := range counted {
@@ -126,34 +167,48 @@ func (s *LimitDrifts) reopen(ctx context.Context, counted map[string]int64) (int
 		SetSettled(false).SetNextAttemptAt(s.now()).Save(ctx)
 }
 
+// atOnce is how many keys or rows a query names. It is chosen: SQLite takes 32,766 parameters, PostgreSQL 65,535.
+const atOnce = 1000
+
 // compareAll compares balances whose amounts were read with the orders. These were read at another moment, so that what differs is
 // suspected only, and compared exactly.
 func (s *LimitDrifts) compareAll(ctx context.Context, counted map[string]int64, done *LimitStep) error {
-	if len(counted) == 0 {
-		return nil
-	}
-	keys := slices.Sorted(maps.Keys(counted))
-	ordered, err := orderedOf(ctx, s.Client, keys)
-	if err != nil {
-		return err
-	}
-	done.Compared += len(keys)
-	for _, key := range keys {
-		if counted[key] == ordered[key] {
-			continue
-		}
-		found, err := s.compare(ctx, key)
-		if found != nil {
-			done.Found = append(done.Found, found)
-		}
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(counted)), atOnce) {
+		ordered, err := orderedOf(ctx, s.Client, keys)
 		if err != nil {
-			return fmt.Errorf("balance %s: %w", key, err)
+			return err
+		}
+		done.Compared += len(keys)
+		for _, key := range keys {
+			if counted[key] == ordered[key] {
+				continue
+			}
+			if err := s.compareOne(ctx, key, done); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// orderedOf returns what balances should count, by the orders.
+// compareOne compares a balance exactly. It returns an error if the others would fail as well; else it notes the error.
+func (s *LimitDrifts) compareOne(ctx context.Context, key string, done *LimitStep) error {
+	found, err := s.compare(ctx, key)
+	if found != nil {
+		done.Found = append(done.Found, found)
+	}
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("balance %s: %w", key, err)
+	if ctx.Err() != nil || isStoreAway(err) {
+		return err
+	}
+	done.Failed = append(done.Failed, err)
+	return nil
+}
+
+// orderedOf returns what balances should count, by the orders. It takes at most [atOnce] of them.
 func orderedOf(ctx context.Context, client *ent.Client, keys []string) (map[string]int64, error) {
 	ordered := map[string]int64{}
 	var waiting, buyers, limits []string
@@ -178,6 +233,8 @@ func orderedOf(ctx context.Context, client *ent.Client, keys []string) (map[stri
 			ordered[lockprovider.PendingKey(row.UserID)] = row.Count
 		}
 	}
+	slices.Sort(buyers)
+	buyers = slices.Compact(buyers)
 	if len(limits) > 0 {
 		var rows []struct {
 			Balance string `json:"limit_balance"`
@@ -195,32 +252,44 @@ func orderedOf(ctx context.Context, client *ent.Client, keys []string) (map[stri
 	return ordered, nil
 }
 
-// compare locks the row of a balance, without which no order moves it, and compares it. It corrects a balance that has drifted, by a change
-// whose ID is made of that of the report: so it is corrected once, also by several instances at the same time, or after a crash. It returns the
-// report, or nil if the balance is right.
-func (s *LimitDrifts) compare(ctx context.Context, key string) (*ent.LimitDrift, error) {
+// compare locks the row of a balance, without which no order moves it, and compares it. It corrects
+// a balance that has drifted, by a change whose ID is made of that of the report: so it is
+// corrected once, also by several instances at the same time, or after a crash. It returns the
+// report if it is new.
+func (s *LimitDrifts) compare(ctx context.Context, key string) (found *ent.LimitDrift, err error) {
 	var report *ent.LimitDrift
-	_, err := s.Ledger.Run(ctx, "", func(tx *ledger.Tx) (err error) {
-		report = nil
-		counted, ordered, err := s.exactly(ctx, tx, key)
+	_, err = s.Ledger.Run(ctx, "", func(tx *ledger.Tx) (err error) {
+		found, report = nil, nil
+		open := unbounded(0)
+		row, err := tx.Lock(ctx, lockprovider.Move{Balance: key, Open: &open})
 		if err != nil {
 			return err
 		}
-		known, err := orNil(tx.Ent.LimitDrift.Query().Where(limitdrift.Corrected(false), limitdrift.Balance(key)).Only(ctx))
+		all, err := orderedOf(ctx, tx.Ent.Client(), []string{key})
+		if err != nil {
+			return err
+		}
+		counted, ordered := row.Amount, all[key]
+		uncorrected := limitdrift.And(limitdrift.Corrected(false), limitdrift.Balance(key))
+		known, err := orNil(tx.Ent.LimitDrift.Query().Where(uncorrected).Order(limitdrift.ByID()).First(ctx))
 		switch {
 		case err != nil:
 			return err
 		case counted != ordered && known == nil:
-			report, err = tx.Ent.LimitDrift.Create().SetBalance(key).SetCounted(counted).SetOrdered(ordered).SetSeenAt(s.now()).Save(ctx)
+			found, err = tx.Ent.LimitDrift.Create().SetBalance(key).SetCounted(counted).SetOrdered(ordered).SetSeenAt(s.now()).Save(ctx)
+			report = found
 		case counted != ordered:
 			report, err = tx.Ent.LimitDrift.UpdateOne(known).SetCounted(counted).SetOrdered(ordered).SetSeenAt(s.now()).Save(ctx)
 		case known != nil: // a run was cut off after its change
-			err = tx.Ent.LimitDrift.UpdateOne(known).SetCorrected(true).Exec(ctx)
+			err = tx.Ent.LimitDrift.Update().Where(uncorrected).SetCorrected(true).Exec(ctx)
 		}
 		return err
 	})
 	if err != nil || report == nil {
 		return nil, translate(err, lockprovider.Receipt{})
+	}
+	if err := s.align(ctx, key); err != nil {
+		return found, err
 	}
 	owner, _ := lockprovider.CountOf(key)
 	open, delta := unbounded(0), report.Ordered-report.Counted
@@ -229,35 +298,41 @@ func (s *LimitDrifts) compare(ctx context.Context, key string) (*ent.LimitDrift,
 		Moves: []lockprovider.Move{{Balance: key, Delta: delta, Open: &open}}, Confirm: true,
 		Record: lockprovider.Record{
 			Kind: KindLimitCorrected, Fingerprint: key,
-			Payload: mustJSON(limitCorrected{UserID: owner.UserID, ProductID: owner.ProductID, Period: owner.Period, Delta: delta, At: s.now()}),
+			Payload: mustJSON(limitCorrected{
+				UserID: owner.UserID, ProductID: owner.ProductID, Period: owner.Period, Delta: delta, At: s.now(),
+			}),
 		},
 	})
 	if err != nil {
-		return report, err
+		return found, err
 	}
-	return report, s.Client.LimitDrift.UpdateOne(report).SetCorrected(true).Exec(ctx)
+	return found, s.Client.LimitDrift.UpdateOne(report).SetCorrected(true).Exec(ctx)
 }
 
-// exactly returns what a balance counts, and what it should count, at one moment.
-func (s *LimitDrifts) exactly(ctx context.Context, tx *ledger.Tx, key string) (counted, ordered int64, err error) {
-	open := unbounded(0)
-	for range 2 {
-		rows, err := tx.Read(ctx, []lockprovider.Move{{Balance: key, Open: &open}}, ledger.ForUpdate)
-		if err != nil {
-			return 0, 0, err
-		}
-		all, err := orderedOf(ctx, tx.Ent.Client(), []string{key})
-		if err != nil {
-			return 0, 0, err
-		}
-		counted, ordered = rows[0].Amount, all[key]
-		if !rows[0].Missing || ordered == 0 {
-			break
-		}
-		// There was no row to lock. An order may have made it since then: if it is still missing, none has.
+// alignWithin bounds how long the comparison of one balance with Redis may keep others from it. It
+// is chosen, as the default of jobs.freeze.
+const alignWithin = time.Second
+
+// align gives Redis what the database says of a balance, if the stock is served from Redis. Else a
+// number that is wrong in the database only would be corrected in Redis as well, where it is right.
+func (s *LimitDrifts) align(ctx context.Context, key string) error {
+	r, ok := lockprovider.As[lockprovider.Reconciler](s.Providers.For(lockprovider.Stock))
+	if !ok {
+		return nil
 	}
-	return counted, ordered, nil
+	if active, err := r.Active(ctx); err != nil || !active {
+		return translate(err, lockprovider.Receipt{})
+	}
+	bounded, cancel := context.WithTimeout(ctx, alignWithin)
+	defer cancel()
+	c, err := r.Reconcile(bounded, key)
+	if err == nil && c.Drifted() && !c.Repaired {
+		err = errNotAligned
+	}
+	return translate(err, lockprovider.Receipt{})
 }
+
+var errNotAligned = errors.New("redis differs from the database, and could not be repaired")
 
 // Drifting returns how many balances are wrong and could not be corrected.
 func (s *LimitDrifts) Drifting(ctx context.Context) (int, error) {

@@ -3,15 +3,20 @@ package docs_test
 import (
 	"go/ast"
 	"path"
+	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/components/metrics"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"holdfast/schedulers"
 )
 
 const operations = "docs/operations.md"
@@ -246,6 +251,35 @@ func TestAlerts(t *testing.T) {
 		}
 	}
 	wantSame(t, firstColumn(t, operations, "### Alerts"), names, path.Base(rules))
+}
+
+// TestJobsThatFailAlert: of each job that runs as often as by default, so many runs fit into the range of a rule about failed runs as the rule wants.
+func TestJobsThatFailAlert(t *testing.T) {
+	t.Parallel()
+	defaults := reflect.ValueOf(schedulers.DefaultSettings())
+	failed := regexp.MustCompile(`holdfast_job_runs_total\{(?:exported_job=~?"([^"]*)",)?outcome=~"error\|unclaimed"\}\[(\d+)([mhd])\]\)\) > (\d+)`)
+	units := map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
+	rules := failed.FindAllStringSubmatch(read(t, "deploy/prometheus/alerts.yml"), -1)
+	jobs := 0
+	for i := range defaults.NumField() {
+		field := defaults.Type().Field(i)
+		if !strings.HasSuffix(field.Name, "Every") {
+			continue
+		}
+		jobs++
+		job, period := field.Tag.Get("key"), time.Duration(defaults.Field(i).Int())
+		if !slices.ContainsFunc(rules, func(rule []string) bool {
+			n, err := strconv.Atoi(rule[2])
+			more, merr := strconv.Atoi(rule[4])
+			return err == nil && merr == nil && (rule[1] == "" || slices.Contains(strings.Split(rule[1], "|"), job)) &&
+				time.Duration(n)*units[rule[3]] >= time.Duration(max(more+1, 3))*period
+		}) {
+			t.Errorf("no rule can see that the job %s fails, which runs every %s", job, period)
+		}
+	}
+	if jobs < 8 {
+		t.Errorf("found %d jobs only", jobs)
+	}
 }
 
 var (

@@ -143,7 +143,7 @@ func TestRecordsKeepThePromise(t *testing.T) {
 	must(t, err)
 
 	must(t, e.db.Ent.Balance.UpdateOneID(lockprovider.PendingKey(alice.UserID)).AddAmount(1).Exec(ctx)) // as after a defect
-	_, err = e.LimitDrifts.Counting(ctx, "", 100)
+	_, err = e.LimitDrifts.CompareCounts(ctx, "", 100)
 	must(t, err)
 
 	rows, err := e.db.Ent.ChangeLog.Query().All(ctx)

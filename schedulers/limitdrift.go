@@ -2,18 +2,26 @@ package schedulers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync"
 
 	"holdfast/commerce"
 	"holdfast/lockprovider"
 )
 
-// limitDrift compares what is counted of each customer's orders with the orders, and corrects what differs; see commerce.LimitDrifts.
+// limitDrift compares what is counted of each customer's orders with the orders, and corrects what
+// differs; see commerce.LimitDrifts. One balance that cannot be corrected holds up no other: the
+// error of the run names it.
 type limitDrift struct {
 	limits  *commerce.LimitDrifts
 	page    int
 	metrics *Metrics
 	log     *slog.Logger
+
+	mu    sync.Mutex
+	phase int    // where the next run begins: a run that is cut off has compared what is before
+	after string // in the phase
 }
 
 // What a balance counts.
@@ -23,23 +31,44 @@ const (
 )
 
 func (j *limitDrift) runOnce(ctx context.Context) (Result, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	result := Result{"compared": 0, "drifts": 0, "reopened": 0}
-	for _, compare := range []func(context.Context, string, int) (commerce.LimitStep, error){j.limits.Counting, j.limits.Waiting} {
-		for after := ""; ; {
-			done, err := compare(ctx, after, j.page)
+	phases := []func(context.Context, string, int) (commerce.LimitStep, error){
+		j.limits.CompareReported, j.limits.CompareCounts, j.limits.CompareUnsettled,
+	}
+	var errs []error
+	for ; j.phase < len(phases); j.phase++ {
+		for {
+			done, err := phases[j.phase](ctx, j.after, j.page)
 			j.note(ctx, done, result)
+			errs = append(errs, done.Failed...)
 			if err != nil {
-				return result, err
+				return result, errors.Join(append(errs, err)...) // the next run repeats this page
 			}
-			if after = done.Continues; after == "" {
+			if j.after = done.Continues; j.after == "" {
 				break
 			}
 		}
 	}
-	return result, nil
+	j.phase = 0
+	return result, errors.Join(errs...)
 }
 
-// note counts what a step has done, and tells of each balance that was wrong.
+// observe counts the balances that are wrong and could not be corrected, as expire does with orders.
+func (j *limitDrift) observe(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, afterRunTimeout)
+	defer cancel()
+	wrong, err := j.limits.Drifting(ctx)
+	if err != nil {
+		return // the database is away: the claim of the job has said so
+	}
+	if before := j.metrics.uncorrected.Swap(int64(wrong)); int64(wrong) > before {
+		j.log.WarnContext(ctx, "counts of customers' orders cannot be corrected", "balances", wrong)
+	}
+}
+
+// note counts what a step has done, and tells once of each balance that was wrong.
 func (j *limitDrift) note(ctx context.Context, done commerce.LimitStep, result Result) {
 	result["compared"] += int64(done.Compared)
 	result["drifts"] += int64(len(done.Found))
@@ -53,6 +82,7 @@ func (j *limitDrift) note(ctx context.Context, done commerce.LimitStep, result R
 			counts = countsProduct
 		}
 		j.metrics.limitDrifts.WithLabelValues(counts).Inc()
-		j.log.WarnContext(ctx, "a count of a customer's orders differed from the orders", "balance", d.Balance, "counted", d.Counted, "ordered", d.Ordered)
+		j.log.WarnContext(ctx, "a count of a customer's orders differed from the orders",
+			"balance", d.Balance, "counted", d.Counted, "ordered", d.Ordered)
 	}
 }

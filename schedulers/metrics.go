@@ -23,6 +23,7 @@ type Metrics struct {
 	stuck  atomic.Int64 // payment attempts
 
 	stuckRefunds atomic.Int64
+	uncorrected  atomic.Int64 // counts of orders
 }
 
 // NewMetrics registers the instruments; with a nil registerer nothing reads them.
@@ -41,6 +42,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Balances of which Redis said what could not be, changes in flight considered.",
 		}, []string{"family", "repaired"}),
 	}
+	for _, job := range allJobs {
+		for _, outcome := range []string{outcomeDone, outcomeFailed, outcomeElsewhere, outcomeUnclaimed} {
+			m.runs.WithLabelValues(string(job), outcome) // so that the first one is an increase
+		}
+	}
 	m.paymentDrifts = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "holdfast_payment_drift_total",
 		Help: "Differences that were found between the payment gateway and the shop, each once.",
@@ -50,7 +56,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m.limitDrifts = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "holdfast_limit_drift_total",
-		Help: "Balances that have counted something else than the orders of a customer, by what they count.",
+		Help: "Balances that have counted something else than the orders of a customer, each once, by what they count.",
 	}, []string{"counts"})
 	for _, counts := range []string{countsPending, countsProduct} {
 		m.limitDrifts.WithLabelValues(counts)
@@ -65,7 +71,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, func() float64 { return float64(m.stuck.Load()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "holdfast_refunds_stuck",
 			Help: "Refunds of all instances that the job sweep has failed to complete several times. It goes on trying.",
-		}, func() float64 { return float64(m.stuckRefunds.Load()) }))
+		}, func() float64 { return float64(m.stuckRefunds.Load()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "holdfast_limit_drift_uncorrected",
+			Help: "Counts of orders of all customers that are wrong, and that the job limitDrift could not correct. It goes on trying.",
+		}, func() float64 { return float64(m.uncorrected.Load()) }))
 	}
 	return m
 }

@@ -40,6 +40,9 @@ const (
 	LimitDrift   Job = "limitDrift"
 )
 
+// allJobs are the jobs in the order of their schedules.
+var allJobs = []Job{Expire, Sweep, Reconcile, Prime, Retention, Index, PaymentDrift, LimitDrift}
+
 // Result is what a run did, as counts.
 type Result map[string]int64
 
@@ -136,7 +139,7 @@ func New(d Deps) (*Runner, error) {
 		Retention: d.Settings.RetainEvery, Index: d.Settings.IndexEvery, Sweep: d.Settings.SweepEvery,
 		PaymentDrift: d.Settings.PaymentDriftEvery, LimitDrift: d.Settings.LimitDriftEvery,
 	}
-	r.names = []Job{Expire, Sweep, Reconcile, Prime, Retention, Index, PaymentDrift, LimitDrift}
+	r.names = allJobs
 	r.jobs = map[Job]job{
 		Expire: &expire{orders: d.Orders, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
 		Sweep: &sweep{

@@ -113,6 +113,19 @@ func (tx *Tx) Read(ctx context.Context, moves []Move, locking Locking) ([]Balanc
 	return tx.ledger.read(ctx, tx.Ent.Balance, moves, locking)
 }
 
+// Lock returns the balance of a move and locks its row until the transaction ends. If there is no
+// row, Lock inserts one with the bounds of the move's Open.
+func (tx *Tx) Lock(ctx context.Context, m Move) (Balance, error) {
+	if err := tx.open(ctx, m); err != nil {
+		return Balance{}, err
+	}
+	rows, err := tx.Read(ctx, []Move{m}, ForUpdate)
+	if err != nil {
+		return Balance{}, err
+	}
+	return rows[0], nil
+}
+
 func (l *Ledger) read(ctx context.Context, c *ent.BalanceClient, moves []Move, locking Locking) ([]Balance, error) {
 	known, err := l.rows(ctx, c, Change{Moves: moves}.Balances(), locking)
 	if err != nil {
