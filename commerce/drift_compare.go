@@ -14,8 +14,8 @@ import (
 	"holdfast/payments"
 )
 
-// unchangedReads bounds how often rows may change while the gateway is asked. It is chosen; what changes so often is compared on the day of its last change, if it is
-// taken or under way then.
+// unchangedReads bounds how often rows may change while the gateway is asked. It is chosen; what
+// changes so often is compared on the day of its last change, if it is taken or under way then.
 const unchangedReads = 3
 
 // compare asks the gateway for all that it has moved of a payment, and records how that differs from what the shop knows.
@@ -103,7 +103,9 @@ func (s *PaymentDrifts) differences(
 }
 
 func (c *comparison) differ(kind paymentdrift.Kind, subject string, shop, gateway int64, f *ent.Refund) {
-	d := &ent.PaymentDrift{Kind: kind, Subject: subject, Reference: c.ref.Reference, ShopMinor: shop, GatewayMinor: gateway, Currency: c.currency}
+	d := &ent.PaymentDrift{
+		Kind: kind, Subject: subject, Reference: c.ref.Reference, ShopMinor: shop, GatewayMinor: gateway, Currency: c.currency,
+	}
 	if c.attempt != nil {
 		d.OrderID, d.Currency = c.attempt.OrderID, c.attempt.Currency
 	}

@@ -30,7 +30,10 @@ func (s *PaymentDrifts) listed(ctx context.Context, at *ent.PaymentReconciliatio
 		ids, references, refunds = append(ids, m.Attempt), append(references, m.Reference), append(refunds, m.Refund)
 	}
 	rows, err := withOrder(s.Client.PaymentAttempt.Query().Where(paymentattempt.Gateway(at.ID),
-		paymentattempt.Or(paymentattempt.IDIn(ids...), paymentattempt.And(paymentattempt.ReferenceIn(references...), paymentattempt.ReferenceNEQ(""))))).All(ctx)
+		paymentattempt.Or(
+			paymentattempt.IDIn(ids...),
+			paymentattempt.And(paymentattempt.ReferenceIn(references...), paymentattempt.ReferenceNEQ("")),
+		))).All(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -74,15 +77,17 @@ func (s *PaymentDrifts) listed(ctx context.Context, at *ent.PaymentReconciliatio
 		}
 	}
 	for _, f := range parts {
-		if err := s.Client.Refund.Update().Where(refund.ID(f.ID), refund.UpdatedAt(f.UpdatedAt)).SetMatchedAt(f.UpdatedAt).Exec(ctx); err != nil {
+		if err := s.Client.Refund.Update().Where(refund.ID(f.ID), refund.UpdatedAt(f.UpdatedAt)).
+			SetMatchedAt(f.UpdatedAt).Exec(ctx); err != nil {
 			return "", err
 		}
 	}
 	return page.Next, nil
 }
 
-// fitOf reports whether a movement is what the shop knows of an attempt: all of its money, or one of its refunds, which it returns to be marked. It
-// returns neither of a capture that was given back: that is compared by what was given back.
+// fitOf reports whether a movement is what the shop knows of an attempt: all of its money, or one
+// of its refunds, which it returns to be marked. It returns neither of a capture that was given
+// back: that is compared by what was given back.
 func fitOf(a *ent.PaymentAttempt, made []*ent.Refund, m payments.Movement) (whole *ent.PaymentAttempt, part *ent.Refund, fits bool) {
 	if a == nil {
 		return nil, nil, false
@@ -126,7 +131,9 @@ func placeAfter[T any](rows []T, limit int, of func(T) (time.Time, string)) stri
 	return at.UTC().Format(time.RFC3339Nano) + " " + id
 }
 
-// since returns the time and the ID of a position; without one, those before the first row of a day.
+// since returns the time and the ID of a position; without one, those before the first row of a
+// day. A query that goes on there says redundantly that the time is not before it: databases take
+// no bound of an index from "later, or at this time with a greater ID".
 func since(position string, day time.Time) (time.Time, string) {
 	text, id, _ := strings.Cut(position, " ")
 	at, err := time.Parse(time.RFC3339Nano, text)
@@ -137,10 +144,13 @@ func since(position string, day time.Time) (time.Time, string) {
 }
 
 // attemptsOf compares a page of the attempts whose money was taken, or that are under way, and that the list of the gateway did not have.
-func (s *PaymentDrifts) attemptsOf(ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep) (string, error) {
+func (s *PaymentDrifts) attemptsOf(
+	ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep,
+) (string, error) {
 	from, id := since(at.Position, at.Day)
 	rows, err := s.Client.PaymentAttempt.Query().Where(
-		paymentattempt.Gateway(at.ID), paymentattempt.StatusIn(toCompare...), paymentattempt.UpdatedAtLT(to),
+		paymentattempt.Gateway(at.ID), paymentattempt.StatusIn(toCompare...),
+		paymentattempt.UpdatedAtLT(to), paymentattempt.UpdatedAtGTE(from),
 		paymentattempt.Or(paymentattempt.UpdatedAtGT(from), paymentattempt.And(paymentattempt.UpdatedAt(from), paymentattempt.IDGT(id))),
 	).Order(paymentattempt.ByUpdatedAt(), paymentattempt.ByID()).Limit(limit).All(ctx)
 	if err != nil {
@@ -159,10 +169,13 @@ func (s *PaymentDrifts) attemptsOf(ctx context.Context, at *ent.PaymentReconcili
 }
 
 // refundsOf compares a page of the refunds by card that were made, or are under way, and that the list of the gateway did not have.
-func (s *PaymentDrifts) refundsOf(ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep) (string, error) {
+func (s *PaymentDrifts) refundsOf(
+	ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep,
+) (string, error) {
 	from, id := since(at.Position, at.Day)
 	rows, err := s.Client.Refund.Query().Where(
-		refund.Or(refund.StatusEQ(refund.StatusREFUNDED), openRefund), refund.AttemptIDNotNil(), refund.MatchedAtIsNil(), refund.UpdatedAtLT(to),
+		refund.Or(refund.StatusEQ(refund.StatusREFUNDED), openRefund), refund.AttemptIDNotNil(), refund.MatchedAtIsNil(),
+		refund.UpdatedAtLT(to), refund.UpdatedAtGTE(from),
 		refund.Or(refund.UpdatedAtGT(from), refund.And(refund.UpdatedAt(from), refund.IDGT(id))),
 	).Order(refund.ByUpdatedAt(), refund.ByID()).Limit(limit).All(ctx)
 	if err != nil {
@@ -180,37 +193,57 @@ func (s *PaymentDrifts) refundsOf(ctx context.Context, at *ent.PaymentReconcilia
 // readForOne is how many orders are read for one that may be compared. It is chosen: by default, a step reads 5,000 orders.
 const readForOne = 10
 
-// ordersOf compares those of a page of orders that are paid, and were paid or have changed otherwise since a day has begun, with what has paid them.
-// An order may be paid long after it was placed, by a payment that was begun before, or by hand. So the pages are of all orders, by their creation,
-// which has an index: one by their last change would be written by each step of each order.
-func (s *PaymentDrifts) ordersOf(ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep) (next string, err error) {
+// ordersOf compares those of a page of orders that are paid, and were paid or have changed
+// otherwise since a day has begun, with what has paid them. An order may be paid long after it was
+// placed, by a payment that was begun before. So the pages are of all orders, by their creation,
+// which has an index: one by their last change would be written by each step of each order. It does
+// not see the status of an order that somebody has written by hand, if its last change is as it
+// was.
+func (s *PaymentDrifts) ordersOf(
+	ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep,
+) (next string, err error) {
 	from, id := since(at.Position, time.Unix(0, 0).UTC())
-	page := []predicate.Order{
-		order.CreatedAtLT(to), order.Or(order.CreatedAtGT(from), order.And(order.CreatedAt(from), order.IDGT(id))),
-	}
-	ends, err := s.Client.Order.Query().Where(page...).Order(order.ByCreatedAt(), order.ByID()).
+	page, last := ordersAfter(from, id), []predicate.Order{order.CreatedAtLT(to)}
+	ends, err := s.Client.Order.Query().Where(append(page, last...)...).Order(order.ByCreatedAt(), order.ByID()).
 		Offset(readForOne*limit-1).Limit(1).Select(order.FieldID, order.FieldCreatedAt).All(ctx)
 	if err != nil {
 		return "", err
 	}
 	for _, end := range ends { // the last of the page; there is none if the page is the last and not full
 		next = placeAfter(ends, 1, func(row *ent.Order) (time.Time, string) { return row.CreatedAt, row.ID })
-		page = append(page, order.Or(order.CreatedAtLT(end.CreatedAt), order.And(order.CreatedAt(end.CreatedAt), order.IDLTE(end.ID))))
+		last = ordersUpTo(end.CreatedAt, end.ID)
 	}
-	rows, err := s.withPaid(append(page, order.UpdatedAtGTE(at.Day))...).Order(order.ByCreatedAt(), order.ByID()).All(ctx)
+	page = append(page, last...)
+	ids, err := s.Client.Order.Query().Where(append(page, order.UpdatedAtGTE(at.Day), order.StatusEQ(order.StatusPAID))...).IDs(ctx)
 	if err != nil {
 		return "", err
 	}
-	for _, row := range rows {
-		done.Compared++
-		if isPaid(row) {
-			continue
-		}
-		if err := s.compareOrder(ctx, row.ID, done); err != nil {
+	for some := range slices.Chunk(ids, atOnce) {
+		rows, err := s.withPaid(order.IDIn(some...)).All(ctx)
+		if err != nil {
 			return "", err
+		}
+		for _, row := range rows {
+			done.Compared++
+			if isPaid(row) {
+				continue
+			}
+			if err := s.compareOrder(ctx, row.ID, done); err != nil {
+				return "", err
+			}
 		}
 	}
 	return next, nil
+}
+
+// ordersAfter selects the orders that come after one by their creation. The first condition is for the index; see [since].
+func ordersAfter(at time.Time, id string) []predicate.Order {
+	return []predicate.Order{order.CreatedAtGTE(at), order.Or(order.CreatedAtGT(at), order.And(order.CreatedAt(at), order.IDGT(id)))}
+}
+
+// ordersUpTo selects an order and those that come before it by their creation.
+func ordersUpTo(at time.Time, id string) []predicate.Order {
+	return []predicate.Order{order.CreatedAtLTE(at), order.Or(order.CreatedAtLT(at), order.And(order.CreatedAt(at), order.IDLTE(id)))}
 }
 
 func (s *PaymentDrifts) withPaid(where ...predicate.Order) *ent.OrderQuery {

@@ -15,19 +15,22 @@ import (
 	"holdfast/payments"
 )
 
-// What the payment gateway has taken and given back is compared with the attempts, refunds and orders of the shop, a day at a time and from both
-// sides: first what the gateway lists, then the attempts and refunds that its list did not have, then the paid orders. Each of these four phases goes
-// through its rows by pages, and notes the last one in the database, so that a run that is cut off goes on there. Nothing is kept in memory
-// but a page.
+// What the payment gateway has taken and given back is compared with the attempts, refunds and
+// orders of the shop, a day at a time and from both sides: first what the gateway lists, then the
+// attempts and refunds that its list did not have, then the paid orders. Each of these four phases
+// goes through its rows by pages, and notes the last one in the database, so that a run that is cut
+// off goes on there. Nothing is kept in memory but a page.
 //
-// What fits is marked. What does not is suspected only: both sides may have been read at different moments. So the gateway is asked for all that it has
-// moved of this payment, and the rows are read before and after. Only differences of rows that have not changed are recorded.
+// What fits is marked. What does not is suspected only: both sides may have been read at different
+// moments. So the gateway is asked for all that it has moved of this payment, and the rows are read
+// before and after. Only differences of rows that have not changed are recorded.
 
 // PaymentDrifts compares the payments of the gateway with those of the shop.
 type PaymentDrifts struct{ *core }
 
-// driftDelay is how long after its end a day is compared, and how long an attempt or refund may be under way before the gateway should not be ahead of
-// it. It is chosen: everything that the shop goes on with by itself is done in minutes.
+// driftDelay is how long after its end a day is compared, and how long an attempt or refund may be
+// under way before the gateway should not be ahead of it. It is chosen: everything that the shop
+// goes on with by itself is done in minutes.
 const driftDelay = time.Hour
 
 // The phases of a day.
@@ -50,8 +53,9 @@ type DriftStep struct {
 // taken are the statuses of an attempt whose money was taken, as the shop knows.
 var taken = []paymentattempt.Status{paymentattempt.StatusCAPTURED, paymentattempt.StatusREFUNDING, paymentattempt.StatusREFUNDED}
 
-// toCompare are the statuses of an attempt that is compared on the day of its last change: its money was taken, or it was under way. What was so
-// when the day of its movement was compared has changed after that day.
+// toCompare are the statuses of an attempt that is compared on the day of its last change: its
+// money was taken, or it was under way. What was so when the day of its movement was compared has
+// changed after that day.
 var toCompare = append([]paymentattempt.Status{
 	paymentattempt.StatusCREATED, paymentattempt.StatusAUTHORIZING, paymentattempt.StatusREQUIRES_ACTION, paymentattempt.StatusAUTHORIZED,
 	paymentattempt.StatusCAPTURING, paymentattempt.StatusVOIDING, paymentattempt.StatusUNKNOWN,
@@ -88,7 +92,8 @@ func (s *PaymentDrifts) Step(ctx context.Context, limit int) (done DriftStep, er
 		return done, err
 	}
 	update := s.Client.PaymentReconciliation.Update().Where(
-		paymentreconciliation.ID(at.ID), paymentreconciliation.Day(at.Day), paymentreconciliation.Phase(at.Phase), paymentreconciliation.Position(at.Position),
+		paymentreconciliation.ID(at.ID), paymentreconciliation.Day(at.Day),
+		paymentreconciliation.Phase(at.Phase), paymentreconciliation.Position(at.Position),
 	) // else another instance has compared the page as well, and goes on
 	switch {
 	case next != "":
@@ -108,7 +113,8 @@ func (s *PaymentDrifts) progress(ctx context.Context) (*ent.PaymentReconciliatio
 	if err != nil || at != nil {
 		return at, err
 	}
-	err = s.Client.PaymentReconciliation.Create().SetID(s.Payment.Gateway).SetDay(s.now().Truncate(24 * time.Hour).Add(-24 * time.Hour)).Exec(ctx)
+	err = s.Client.PaymentReconciliation.Create().SetID(s.Payment.Gateway).
+		SetDay(s.now().Truncate(24 * time.Hour).Add(-24 * time.Hour)).Exec(ctx)
 	if err != nil && !ent.IsConstraintError(err) { // another instance was faster
 		return nil, err
 	}

@@ -6,16 +6,20 @@ import (
 	"testing"
 	"time"
 
+	"entgo.io/ent/dialect"
+	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
 	"holdfast/config/setting"
+	"holdfast/ent"
 	"holdfast/ent/changelog"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
 	"holdfast/ent/paymentdrift"
 	"holdfast/ent/refund"
+	"holdfast/lockprovider"
 	"holdfast/payments"
 	"holdfast/payments/stripe"
 	"holdfast/payments/stripe/stripetest"
@@ -54,7 +58,8 @@ func (s *stripeShop) refunded(t *testing.T, orderID string, minor int64) string 
 	return result.Refund.ID
 }
 
-// reconcile compares all days that have ended, two rows at a time, and returns what was found and settled. It goes on as a new process would.
+// reconcile compares all days that have ended, two rows at a time, and returns what was found and
+// settled. It goes on as a new process would.
 func (s *stripeShop) reconcile(t *testing.T) (found []string, settled, compared int) {
 	t.Helper()
 	note := func(done commerce.DriftStep) {
@@ -140,8 +145,8 @@ func (s *stripeShop) day(t *testing.T) (product string) {
 	return product
 }
 
-// TestPaymentDrift: a day on which everything has happened shows no difference. Then each kind of difference is made by hand, one a day: it is found, by its
-// name, once, and told until it is gone.
+// TestPaymentDrift: a day on which everything has happened shows no difference. Then each kind of
+// difference is made by hand, one a day: it is found, by its name, once, and told until it is gone.
 func TestPaymentDrift(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, url string) {
 		s, ctx := openStripeShop(t, url), t.Context()
@@ -261,8 +266,10 @@ func TestPaymentDrift(t *testing.T) {
 	})
 }
 
-// TestRefundThatFailsLater: Stripe tells that a refund has failed, by three events, each 0, 1 or 3 times, before or after that of the refund itself.
-// The amount can be refunded anew, once. If nothing comes, the difference is found; so it is of a cancelled order, whose refund is none of the shop's.
+// TestRefundThatFailsLater: Stripe tells that a refund has failed, by three events, each 0, 1 or 3
+// times, before or after that of the refund itself. The amount can be refunded anew, once. If
+// nothing comes, the difference is found; so it is of a cancelled order, whose refund is none of
+// the shop's.
 func TestRefundThatFailsLater(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, url string) {
 		s, ctx := openStripeShop(t, url), t.Context()
@@ -330,8 +337,8 @@ func TestRefundThatFailsLater(t *testing.T) {
 	})
 }
 
-// TestListsOfAnOrderAreBounded: of an order with more attempts and refunds than are listed, the newest are read and no others, and those of another
-// order are not cut by them.
+// TestListsOfAnOrderAreBounded: of an order with more attempts and refunds than are listed, the
+// newest are read and no others, and those of another order are not cut by them.
 func TestListsOfAnOrderAreBounded(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, url string) {
 		s, ctx := openStripeShop(t, url), t.Context()
@@ -360,4 +367,51 @@ func TestListsOfAnOrderAreBounded(t *testing.T) {
 			t.Errorf("%d and %d attempts are listed, the first %s", len(attempts[many]), len(attempts[few]), attempts[many][0].ID)
 		}
 	})
+}
+
+// TestDriftOfManyOrders: a page with more paid orders than a statement takes parameters is compared.
+func TestDriftOfManyOrders(t *testing.T) {
+	s, ctx := newShop(t, lockprovider.AtomicSQL), t.Context()
+	_, err := s.order(t, alice, s.product(t, 1000, 1), 1) // so that there is a customer
+	must(t, err)
+	const many, each = 33_000, 500
+	now := s.clock.Now()
+	for i := 0; i < many; i += each {
+		orders, paid := make([]*ent.OrderCreate, each), make([]*ent.PaymentCreate, each)
+		for j := range each {
+			id := fmt.Sprintf("order_many%d", i+j)
+			orders[j] = s.db.Ent.Order.Create().SetID(id).SetUserID(alice.UserID).SetStatus(order.StatusPAID).SetSettled(true).SetCurrency("USD").
+				SetSubtotalMinor(0).SetDiscountMinor(0).SetTotalMinor(0).SetExpiresAt(now).SetNextAttemptAt(now).SetCreatedAt(now).SetUpdatedAt(now)
+			paid[j] = s.db.Ent.Payment.Create().SetID("pay_many" + id).SetOrderID(id).SetMethod(payment.MethodPOINTS).SetStatus(payment.StatusCAPTURED).
+				SetAmountMinor(0).SetCurrency("USD").SetCreatedAt(now).SetUpdatedAt(now)
+		}
+		must(t, s.db.Ent.Order.CreateBulk(orders...).Exec(ctx))
+		must(t, s.db.Ent.Payment.CreateBulk(paid...).Exec(ctx))
+	}
+	const orders = 3 // the phase
+	must(t, s.db.Ent.PaymentReconciliation.Create().SetID(s.Drifts.Payment.Gateway).SetDay(now.Truncate(24*time.Hour)).SetPhase(orders).Exec(ctx))
+	s.clock.advance(26 * time.Hour)
+	done, err := s.Drifts.Step(ctx, 3400)
+	must(t, err)
+	if done.Compared != many || len(done.Found) > 0 {
+		t.Errorf("%d orders are compared and %v found, want %d and none", done.Compared, done.Found, many)
+	}
+}
+
+// TestPagesOfDriftAreBounds of the index: a page of orders does not read those before it.
+func TestPagesOfDriftAreBounds(t *testing.T) {
+	s, ctx := newShop(t, lockprovider.AtomicSQL), t.Context()
+	const orders = 3 // the phase
+	must(t, s.db.Ent.PaymentReconciliation.Create().SetID(s.Drifts.Payment.Gateway).SetDay(s.clock.Now().Truncate(24*time.Hour)).SetPhase(orders).
+		SetPosition(s.clock.Now().Format(time.RFC3339Nano)+" order_1").Exec(ctx))
+	s.clock.advance(26 * time.Hour)
+	seen := &recorder{Driver: entsql.OpenDB(dialect.SQLite, s.db.Pools()["writer"])}
+	s.Catalog.Client = ent.NewClient(ent.Driver(seen)) // which all services share
+	plan := seen.plan(t, "order_created_at_id", func() {
+		_, err := s.Drifts.Step(ctx, 10)
+		must(t, err)
+	})
+	if !strings.Contains(plan, "(created_at>? AND created_at<?)") || strings.Contains(plan, "MULTI-INDEX OR") {
+		t.Errorf("the plan is %s", plan)
+	}
 }

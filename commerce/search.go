@@ -317,4 +317,6 @@ func (s *Catalog) FollowSearchDocuments(ctx context.Context, log *slog.Logger) {
 }
 
 // IndexedRevision returns how many transactions have written the search documents that this instance has read; 0 if it has read none.
-func (s *Catalog) IndexedRevision() int64 { return s.documents.index.Load().Snapshot().Revision().Number }
+func (s *Catalog) IndexedRevision() int64 {
+	return s.documents.index.Load().Snapshot().Revision().Number
+}
