@@ -102,10 +102,12 @@ type draft struct {
 	requested map[string]int
 }
 
-// Place reserves the stock of all lines or of none, spends the coupon, and takes the payment. If a step is refused, it gives
-// everything back. Errors: INVALID_INPUT, NOT_FOUND, PRICE_CHANGED, OUT_OF_STOCK (one for each line that is short), PURCHASE_LIMIT,
-// TOO_MANY_PENDING_ORDERS, COUPON_NOT_VALID, INSUFFICIENT_FUNDS, PAYMENT_DECLINED, INVALID_STATE if the order was cancelled or has expired before it was
-// paid; LOCK_TIMEOUT and the like leave an order that a repeat with the same key continues.
+// Place reserves the stock of all lines or of none, spends the coupon, and takes the payment. If a
+// step is refused, it gives everything back. Errors: INVALID_INPUT, NOT_FOUND, PRICE_CHANGED,
+// OUT_OF_STOCK (one for each line that is short), PURCHASE_LIMIT, TOO_MANY_PENDING_ORDERS,
+// COUPON_NOT_VALID, INSUFFICIENT_FUNDS, PAYMENT_DECLINED, INVALID_STATE if the order was cancelled
+// or has expired before it was paid; LOCK_TIMEOUT and the like leave an order that a repeat with
+// the same key continues.
 func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return OrderResult{}, err
@@ -464,10 +466,11 @@ func endedUnpaid(row *ent.Order) bool {
 }
 
 // paidBefore answers the repeat of a request to pay an order that is PAID by now: by this request, unless another request paid
-// it first. A payment by card is one for each order, whichever request or job has finished it.
+// it first. A payment by card is one for each order, whichever request or job has finished it, unless the request names another attempt.
 func (s *Orders) paidBefore(ctx context.Context, row *ent.Order, pay Payment, op operation) (OrderResult, error) {
 	receipt, done, err := s.replayed(ctx, stepID(row.ID, "payment"), KindOrderPaid, op.request())
-	byCard := pay.Method == payment.MethodCARD && row.Edges.Payment != nil && row.Edges.Payment.Method == payment.MethodCARD
+	byCard := pay.Method == payment.MethodCARD && row.Edges.Payment != nil && row.Edges.Payment.Method == payment.MethodCARD &&
+		(pay.AttemptID == "" || paidBy(row, &ent.PaymentAttempt{ID: pay.AttemptID}))
 	switch {
 	case done:
 		return OrderResult{Order: row, Meta: metaOf(receipt)}, nil

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -350,24 +351,32 @@ func TestAPaymentThatNeedsTheCustomer(t *testing.T) {
 // customer has confirmed that card, or refused it at the bank.
 func TestPayGoesOnWithAnAttempt(t *testing.T) {
 	everyStrategy(t, func(t *testing.T, s *shop) {
-		a := s.product(t, 1000, 3)
+		a := s.product(t, 1000, 10)
 		confirmed, refused := s.unpaid(t, a, 1, "").ID, s.unpaid(t, a, 1, "").ID
+		cancelled, expired := s.unpaid(t, a, 1, "").ID, s.unpaid(t, a, 1, "").ID
 		s.gateway.fail = func(string, string) error { return errAction }
 		named := func(id string) commerce.PayOrder {
 			in := payCard(id)
 			in.Payment.AttemptID = s.attempts(t, id)[0].ID
 			return in
 		}
-		for _, id := range []string{confirmed, refused} {
+		first := map[string]commerce.PayOrder{}
+		for _, id := range []string{confirmed, refused, cancelled, expired} {
 			_, err := s.Orders.Pay(t.Context(), alice, payCard(id))
 			must(t, err)
-			waits, err := s.Orders.Pay(t.Context(), alice, named(id))
+			first[id] = named(id)
+			waits, err := s.Orders.Pay(t.Context(), alice, first[id])
 			must(t, err)
 			wantStatus(t, waits.Order, order.StatusPENDING)
 			s.wantAttempts(t, id, paymentattempt.StatusREQUIRES_ACTION)
 		}
 		s.gateway.fail = nil
+		_, err := untilSettled(t, func() (commerce.OrderResult, error) {
+			return s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: cancelled})
+		})
+		must(t, err)
 		s.gateway.set(refused, "declined")
+		s.gateway.set(expired, "declined")
 		s.gateway.confirm()
 		for range 2 {
 			paid, err := s.Orders.Pay(t.Context(), alice, named(confirmed))
@@ -380,7 +389,7 @@ func TestPayGoesOnWithAnAttempt(t *testing.T) {
 			s.wantOrder(t, refused, order.StatusPENDING, false)
 		}
 		another := named(refused)
-		_, err := s.Orders.Pay(t.Context(), alice, payCard(refused))
+		_, err = s.Orders.Pay(t.Context(), alice, payCard(refused))
 		must(t, err)
 		s.wantAttempts(t, refused, paymentattempt.StatusDECLINED, paymentattempt.StatusCAPTURED)
 		another.OrderID = confirmed
@@ -397,6 +406,13 @@ func TestPayGoesOnWithAnAttempt(t *testing.T) {
 			Key: uuid.New(), Lines: []commerce.Line{{ProductID: a, Quantity: 1}}, Payment: &another.Payment,
 		})
 		wantCodes(t, err, "INVALID_INPUT:input.payment.attemptId")
+		s.clock.advance(time.Hour)
+		s.expire(t, 1)
+		for name, in := range map[string]commerce.PayOrder{"paid otherwise": first[refused], "cancelled": first[cancelled], "expired": first[expired]} {
+			t.Log(name)
+			_, err = s.Orders.Pay(t.Context(), alice, in)
+			wantCodes(t, err, "INVALID_STATE:input.orderId")
+		}
 		if got := s.gateway.taken(); got != 2000 {
 			t.Errorf("the gateway has taken %d, want 2000", got)
 		}
