@@ -76,10 +76,12 @@ const PAY_ORDER = gql`
   ${ATTEMPT}
 `;
 
-/** The payload of a mutation, or the end of the program if the shop refuses it. */
-async function run(mutation, input) {
-  // The same key is never executed twice: keep it, and send it again, when no answer came.
-  const answer = await client.mutate({ mutation, variables: { input: { idempotencyKey: crypto.randomUUID(), ...input } } });
+/**
+ * The payload of a mutation, or the end of the program if the shop refuses it. The same key is never executed twice: if no answer comes, this
+ * throws, and the caller runs it again with the key.
+ */
+async function run(mutation, idempotencyKey, input) {
+  const answer = await client.mutate({ mutation, variables: { input: { idempotencyKey, ...input } } });
   const [payload] = Object.values(answer.data);
   if (payload.userErrors.length > 0) {
     console.log(payload.userErrors.map((e) => `${e.code}: ${e.message}`).join('\n'));
@@ -93,7 +95,7 @@ const [cheapest] = data.products.nodes;
 console.log(`${cheapest.name}: ${cheapest.stock.available} left`);
 
 const lines = [{ productId: cheapest.id, quantity: 1 }];
-const { order } = await run(PLACE_ORDER, { lines, payment: { method: 'POINTS' } });
+const { order } = await run(PLACE_ORDER, crypto.randomUUID(), { lines, payment: { method: 'POINTS' } });
 console.log(`${order.id}: ${order.status}`);
 
 // The mutation has brought the new stock with it: the cache is right, and nothing is fetched again.
@@ -103,18 +105,27 @@ console.log(`${products.nodes[0].name}: ${products.nodes[0].stock.available} lef
 // A card that its customer has to confirm, such as by 3-D Secure. A program in a browser makes the token with the script of the gateway; this one
 // is of the test mode, and means such a card to the simulated gateway and to Stripe.
 const token = 'pm_card_authenticationRequired';
-const placed = await run(PLACE_ORDER, { lines });
-const { attempt } = await run(PAY_ORDER, { orderId: placed.order.id, payment: { method: 'CARD', token } });
+const placed = await run(PLACE_ORDER, crypto.randomUUID(), { lines });
+const { attempt } = await run(PAY_ORDER, crypto.randomUUID(), { orderId: placed.order.id, payment: { method: 'CARD', token } });
 if (attempt.status !== 'REQUIRES_ACTION') {
   throw new Error(`the payment is ${attempt.status}: ${attempt.reason}`);
+}
+if (!attempt.action?.redirectUrl) {
+  throw new Error('the gateway has no page for this payment: it is confirmed by its script, with the clientSecret');
 }
 console.log(`${placed.order.id}: to be confirmed`);
 
 // In a browser, the customer goes to this page: location.assign(url). The program stands for the customer here.
 const url = new URL(attempt.action.redirectUrl, shop);
-await fetch(url, { method: 'POST', body: new URLSearchParams({ decision: process.env.DECISION ?? 'confirm' }) });
+const response = await fetch(url, { method: 'POST', body: new URLSearchParams({ decision: process.env.DECISION ?? 'confirm' }) });
+if (!response.ok) {
+  throw new Error(`the page of the gateway answers ${response.status}`);
+}
 
 // Back in the shop: go on with this payment, and begin no other. Had the bank refused it, this would be PAYMENT_DECLINED, and the order would
 // still be PENDING: pay it by another card.
-const paid = await run(PAY_ORDER, { orderId: placed.order.id, payment: { method: 'CARD', attemptId: attempt.id } });
+const paid = await run(PAY_ORDER, crypto.randomUUID(), { orderId: placed.order.id, payment: { method: 'CARD', attemptId: attempt.id } });
+if (paid.order.status !== 'PAID') {
+  throw new Error(`the order is ${paid.order.status}, and the payment ${paid.attempt?.status}`);
+}
 console.log(`${paid.order.id}: ${paid.order.status}`);

@@ -60,7 +60,7 @@ function OrderCard({ order, shop }: { order: OrderCardFragment; shop?: OfferFrag
         {order.lines.map((line) => (
           <li key={line.product.id}>
             {line.quantity} × {line.product.name}, {formatMoney(line.total)}
-            {line.returned !== '0' && <span className="quiet"> ({line.returned} returned)</span>}
+            {line.returned !== '0' && <span className="quiet"> ({line.returned} returned or refunded)</span>}
           </li>
         ))}
       </ul>
