@@ -8,7 +8,6 @@ import (
 
 	entsql "entgo.io/ent/dialect/sql"
 
-	"holdfast/ent"
 	"holdfast/ent/balance"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
@@ -21,8 +20,8 @@ import (
 func (k *paymentKills) covered(t *testing.T) {
 	t.Helper()
 	for id := range k.stripe.Captured() {
-		a, err := k.db.Ent.PaymentAttempt.Query().Where(paymentattempt.Reference(id)).WithOrder(func(q *ent.OrderQuery) { q.WithPayment() }).Only(t.Context())
-		if err == nil && (a.OrderID == nil || a.Edges.Order.Edges.Payment != nil) {
+		a, err := k.attemptOf(t.Context(), id)
+		if err == nil && paysFor(a) {
 			continue
 		}
 		k.uncovered++
@@ -100,6 +99,7 @@ func (k *paymentKills) books(t *testing.T) string {
 		"SELECT id, status, settled, counted, refund_count FROM orders", "SELECT id, status, refunded_minor, refunding_minor FROM payments",
 		"SELECT id, status, amount_minor, credited_at FROM payment_attempts", "SELECT id, status, amount_minor, restocked_at FROM refunds",
 		"SELECT id, amount, applied, 0 FROM balances",
+		"SELECT id, balance, delta, amount_after FROM entries", "SELECT id, kind, payload FROM change_logs",
 	} {
 		k.list(t, &lines, table+" ORDER BY id")
 	}

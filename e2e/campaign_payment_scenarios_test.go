@@ -31,10 +31,14 @@ var paymentScenarios = map[string]paymentScenario{
 		k.expire(t, id)
 		return k.ended(t, id)
 	}},
-	// The events of Stripe are all that tells the shop, while the server is killed that takes them: Stripe repeats what was not answered.
+	// The events of Stripe are all that tells the shop, while the server is killed that takes them:
+	// Stripe repeats what was not answered. The job that looks payments up does not look before the
+	// kill.
 	"webhook": {func(k *paymentKills, t *testing.T) string {
 		id := k.place(t)
 		_, err := k.once("payOrder", payCardOf(id))
+		must(t, err)
+		_, err = k.raw.ExecContext(t.Context(), "UPDATE payment_attempts SET look_at = look_at + INTERVAL '1 hour' WHERE order_id = $1", id)
 		must(t, err)
 		k.confirm(t, id)
 		return id
@@ -135,15 +139,25 @@ func (k *paymentKills) confirm(t *testing.T, orderID string) {
 	}
 }
 
+// lookAgain has the job look up the payments that a scenario has kept from it.
+func (k *paymentKills) lookAgain(t *testing.T) {
+	t.Helper()
+	_, err := k.raw.ExecContext(t.Context(),
+		"UPDATE payment_attempts SET look_at = created_at WHERE look_at > $1", time.Now().Add(time.Minute))
+	must(t, err)
+}
+
 // expire has the reservation of an order end, if it still waits; or the time of purchases of points that wait for their customer.
 func (k *paymentKills) expire(t *testing.T, id string) {
 	t.Helper()
 	past := time.Now().Add(-time.Hour)
 	var err error
 	if id != "" {
-		_, err = k.raw.ExecContext(t.Context(), "UPDATE orders SET expires_at = $1, next_attempt_at = $1 WHERE id = $2 AND status = 'PENDING'", past, id)
+		_, err = k.raw.ExecContext(t.Context(),
+			"UPDATE orders SET expires_at = $1, next_attempt_at = $1 WHERE id = $2 AND status = 'PENDING'", past, id)
 	} else {
-		_, err = k.raw.ExecContext(t.Context(), "UPDATE payment_attempts SET created_at = $1 WHERE points IS NOT NULL AND look_at IS NOT NULL", past)
+		_, err = k.raw.ExecContext(t.Context(),
+			"UPDATE payment_attempts SET created_at = $1 WHERE points IS NOT NULL AND look_at IS NOT NULL", past)
 	}
 	must(t, err)
 }
