@@ -90,7 +90,7 @@ func (s *LimitDrifts) CompareCounts(ctx context.Context, after string, limit int
 	if done.Reopened, err = s.reopen(ctx, counted); err != nil {
 		return done, err
 	}
-	if err = s.compareAll(ctx, counted, &done); err != nil {
+	if err := s.compareAll(ctx, counted, &done); err != nil {
 		return done, err
 	}
 	if len(rows) == limit {
@@ -132,7 +132,7 @@ func (s *LimitDrifts) CompareUnsettled(ctx context.Context, after string, limit 
 			counted[row.ID] = row.Amount
 		}
 	}
-	if err = s.compareAll(ctx, counted, &done); err != nil {
+	if err := s.compareAll(ctx, counted, &done); err != nil {
 		return done, err
 	}
 	if len(rows) == limit {
