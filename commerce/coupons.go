@@ -115,7 +115,7 @@ func issueRefused(row *ent.Coupon, r lockprovider.Refusal) *Error {
 
 // validAt refuses a coupon that was stopped, and one outside of its time.
 func validAt(row *ent.Coupon, now time.Time) error {
-	message := ""
+	var message string
 	switch {
 	case row.StoppedAt != nil:
 		message = "this coupon was stopped"
@@ -243,7 +243,7 @@ func (s *Coupons) Update(ctx context.Context, v Viewer, in UpdateCoupon) (*ent.C
 	if in.Name != nil {
 		name := strings.TrimSpace(*in.Name)
 		if errs := checkText("name", name, 1, schema.MaxName); errs != nil {
-			return nil, Errors(errs)
+			return nil, errs
 		}
 		in.Name = &name
 	}

@@ -344,8 +344,10 @@ func TestListsReadTheirIndex(t *testing.T) {
 			t.Fatalf("%s: %d rows", name, len(cursors))
 		}
 		for _, page := range []commerce.Page{
-			{First: 20}, {Backward: true, Last: 20},
-			{First: 20, After: cursors[0], Before: cursors[2]}, {Backward: true, Last: 20, After: cursors[0], Before: cursors[2]},
+			{First: 20},
+			{Backward: true, Last: 20},
+			{First: 20, After: cursors[0], Before: cursors[2]},
+			{Backward: true, Last: 20, After: cursors[0], Before: cursors[2]},
 		} {
 			plan := seen.plan(t, index, func() {
 				_, err := list(page)
@@ -384,24 +386,21 @@ func (r *recorder) plan(t *testing.T, index string, f func()) (plan string) {
 	r.queries, r.args = nil, nil
 	f()
 	table, _, _ := strings.Cut(index, "_")
-	for i, query := range r.queries {
-		if !strings.Contains(query, "FROM `"+tables[table]+"`") {
-			continue
-		}
-		var rows entsql.Rows
-		must(t, r.Driver.Query(t.Context(), "EXPLAIN QUERY PLAN "+query, r.args[i], &rows))
-		defer rows.Close()
-		for rows.Next() {
-			var id, parent, unused int
-			var step string
-			must(t, rows.Scan(&id, &parent, &unused, &step))
-			plan += step + "; "
-		}
-		must(t, rows.Err())
-		return plan
+	i := slices.IndexFunc(r.queries, func(query string) bool { return strings.Contains(query, "FROM `"+tables[table]+"`") })
+	if i < 0 {
+		t.Fatalf("no query of %s: %q", table, r.queries)
 	}
-	t.Fatalf("no query of %s: %q", table, r.queries)
-	return ""
+	var rows entsql.Rows
+	must(t, r.Driver.Query(t.Context(), "EXPLAIN QUERY PLAN "+r.queries[i], r.args[i], &rows))
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		must(t, rows.Scan(&id, &parent, &unused, &step))
+		plan += step + "; "
+	}
+	must(t, rows.Err())
+	return plan
 }
 
 var tables = map[string]string{"order": order.Table, "user": user.Table, "entry": entry.Table, "product": product.Table}

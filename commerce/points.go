@@ -94,7 +94,9 @@ func (s *Points) Balances(ctx context.Context, v Viewer, userIDs []string) (map[
 		return nil, err
 	}
 	for _, id := range allowed {
-		readings[id] = readings[id] // zero, if there is none
+		if _, found := readings[id]; !found {
+			readings[id] = Reading{}
+		}
 	}
 	if len(forbidden) > 0 {
 		return readings, forbidden

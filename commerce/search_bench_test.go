@@ -74,7 +74,8 @@ func benchmarkStart(b *testing.B, s *shop) {
 			runtime.GC()
 			runtime.ReadMemStats(&stats)
 			now := float64(stats.HeapAlloc) / 1e6
-			if same++; now < 0.99*last || now > 1.01*last {
+			same++
+			if now < 0.99*last || now > 1.01*last {
 				same = 0
 			}
 			if same == 20 {

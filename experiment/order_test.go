@@ -46,11 +46,11 @@ type control struct {
 	told lockprovider.Receipt
 	seen map[uuid.UUID]bool
 
-	execute func(k *control, ctx context.Context, c lockprovider.Change) (lockprovider.Receipt, error)
+	execute func(ctx context.Context, k *control, c lockprovider.Change) (lockprovider.Receipt, error)
 }
 
 func (k *control) Execute(ctx context.Context, c lockprovider.Change) (lockprovider.Receipt, error) {
-	return k.execute(k, ctx, c)
+	return k.execute(ctx, k, c)
 }
 
 // count returns how many changes have come.
@@ -62,7 +62,7 @@ func (k *control) count() int {
 }
 
 // answersEarly says of every third change that it is committed, and commits it behind the next one that comes.
-func answersEarly(k *control, ctx context.Context, c lockprovider.Change) (lockprovider.Receipt, error) {
+func answersEarly(ctx context.Context, k *control, c lockprovider.Change) (lockprovider.Receipt, error) {
 	if k.count()%3 == 0 {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -83,7 +83,7 @@ func answersEarly(k *control, ctx context.Context, c lockprovider.Change) (lockp
 }
 
 // tellsAnothers tells every seventh caller what became of the change before, and does nothing.
-func tellsAnothers(k *control, ctx context.Context, c lockprovider.Change) (lockprovider.Receipt, error) {
+func tellsAnothers(ctx context.Context, k *control, c lockprovider.Change) (lockprovider.Receipt, error) {
 	n := k.count()
 	k.mu.Lock()
 	told := k.told
@@ -101,7 +101,7 @@ func tellsAnothers(k *control, ctx context.Context, c lockprovider.Change) (lock
 }
 
 // forgets knows nothing of a change any more when its repeat comes: not its key, nor its journal, nor its order.
-func forgets(k *control, ctx context.Context, c lockprovider.Change) (lockprovider.Receipt, error) {
+func forgets(ctx context.Context, k *control, c lockprovider.Change) (lockprovider.Receipt, error) {
 	k.mu.Lock()
 	repeat := k.seen[c.ID]
 	k.seen[c.ID] = true
@@ -177,7 +177,7 @@ func TestOrderControlsAreCaught(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		base    lockprovider.Strategy
-		execute func(k *control, ctx context.Context, c lockprovider.Change) (lockprovider.Receipt, error)
+		execute func(ctx context.Context, k *control, c lockprovider.Change) (lockprovider.Receipt, error)
 		lags    bool
 		want    []history.Name // all of these; nil is none at all
 	}{

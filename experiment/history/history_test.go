@@ -366,7 +366,7 @@ func TestPictureOfTheDocument(t *testing.T) {
 	}
 	want := found[0].SVG()
 	if *update {
-		if err := os.WriteFile(picture, []byte(want), 0o644); err != nil { //nolint:gosec // for everybody to read
+		if err := os.WriteFile(picture, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
