@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,10 +199,9 @@ func TestFailureThatIsKept(t *testing.T) {
 func TestFoundWithoutReference(t *testing.T) {
 	s := stripetest.New(t)
 	g, a := open(s), attempt("pat_1", stripetest.Visa)
-	lose := true
+	var lost atomic.Bool // calls come over several connections
 	s.Fault = func(call string) stripetest.Fault {
-		if lose && call == "POST /v1/payment_intents" {
-			lose = false
+		if call == "POST /v1/payment_intents" && lost.CompareAndSwap(false, true) {
 			return stripetest.LostAnswer
 		}
 		return stripetest.None
