@@ -188,8 +188,7 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 	if errs != nil {
 		return nil, errs
 	}
-	var row *ent.Product
-	repeat, err := s.once(ctx, newOperation(v, "productUpdate", in.Key, in), func(tx *ent.Tx) error {
+	return changeOnce(ctx, s.core, newOperation(v, "productUpdate", in.Key, in), in.ID, s.Client.Product.Get, func(tx *ent.Tx) (*ent.Product, error) {
 		update := tx.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
 			SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
 			AddVersion(1).SetUpdatedAt(s.now())
@@ -198,36 +197,23 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		}
 		n, err := update.Save(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		row, err = existing(ctx, tx, in.ID)
-		if err == nil && n == 0 {
-			return &Error{
-				Code: VersionConflict, Field: input("version"), Details: VersionConflictDetails{Current: row.Version},
-				Message: "somebody else changed this product; read it again and start from its version",
-			}
+		row, err := existingProduct(ctx, tx, in.ID)
+		switch {
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return nil, versionConflict("product", row.Version)
 		}
-		if err != nil {
-			return err
-		}
-		return s.Index(ctx, tx, row)
+		return row, s.Index(ctx, tx, row)
 	})
-	switch {
-	case repeat:
-		return s.Client.Product.Get(ctx, in.ID)
-	case err != nil:
-		return nil, err
-	}
-	return row, nil
 }
 
-// existing returns a product as a transaction sees it, or NOT_FOUND.
-func existing(ctx context.Context, tx *ent.Tx, id string) (*ent.Product, error) {
-	row, err := orNil(tx.Product.Get(ctx, id))
-	if err == nil && (row == nil || padded(id)) {
-		return nil, notFound(input("id"), "product", id)
-	}
-	return row, err
+// existingProduct returns a product as a transaction sees it, or NOT_FOUND.
+func existingProduct(ctx context.Context, tx *ent.Tx, id string) (*ent.Product, error) {
+	row, err := tx.Product.Get(ctx, id)
+	return existing(row, err, "product", id)
 }
 
 // ArchiveProduct names a product to take off sale, or to put back on sale.
@@ -252,8 +238,7 @@ func (s *Catalog) setArchived(ctx context.Context, v Viewer, operation string, i
 	if err := v.admin(); err != nil {
 		return nil, err
 	}
-	var row *ent.Product
-	repeat, err := s.once(ctx, newOperation(v, operation, in.Key, in), func(tx *ent.Tx) error {
+	return changeOnce(ctx, s.core, newOperation(v, operation, in.Key, in), in.ID, s.Client.Product.Get, func(tx *ent.Tx) (*ent.Product, error) {
 		update := tx.Product.Update().Where(product.ID(in.ID)).AddVersion(1).SetUpdatedAt(s.now())
 		if archived {
 			update.Where(product.ArchivedAtIsNil()).SetArchivedAt(s.now())
@@ -262,21 +247,14 @@ func (s *Catalog) setArchived(ctx context.Context, v Viewer, operation string, i
 		}
 		changed, err := update.Save(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		row, err = existing(ctx, tx, in.ID)
+		row, err := existingProduct(ctx, tx, in.ID)
 		if err != nil || changed == 0 { // then the row is not locked
-			return err
+			return row, err
 		}
-		return s.Index(ctx, tx, row)
+		return row, s.Index(ctx, tx, row)
 	})
-	switch {
-	case repeat:
-		return s.Client.Product.Get(ctx, in.ID)
-	case err != nil:
-		return nil, err
-	}
-	return row, nil
 }
 
 // AdjustStock adds to the stock of a product, or takes from it.

@@ -117,8 +117,9 @@ func New(d Deps) *Services {
 		Orders:   orders,
 		Attempts: &Attempts{core: c, orders: orders, points: points},
 		Refunds:  &Refunds{core: c, orders: orders},
-		Drifts:   &PaymentDrifts{core: c}, LimitDrifts: &LimitDrifts{core: c},
-		Customers: customers, Adjustments: &Adjustments{core: c}, Payments: &Payments{core: c}, shop: d.Shop,
+		Drifts:   &PaymentDrifts{core: c},
+
+		LimitDrifts: &LimitDrifts{core: c}, Customers: customers, Adjustments: &Adjustments{core: c}, Payments: &Payments{core: c}, shop: d.Shop,
 	}
 }
 

@@ -247,7 +247,7 @@ func (s *Coupons) Update(ctx context.Context, v Viewer, in UpdateCoupon) (*ent.C
 		}
 		in.Name = &name
 	}
-	return s.change(ctx, newOperation(v, "couponUpdate", in.Key, in), in.ID, func(tx *ent.Tx) (*ent.Coupon, error) {
+	return changeOnce(ctx, s.core, newOperation(v, "couponUpdate", in.Key, in), in.ID, s.Client.Coupon.Get, func(tx *ent.Tx) (*ent.Coupon, error) {
 		n, err := tx.Coupon.Update().Where(coupon.ID(in.ID), coupon.Version(in.Version)).AddVersion(1).Save(ctx) // locks it
 		if err != nil {
 			return nil, err
@@ -257,10 +257,7 @@ func (s *Coupons) Update(ctx context.Context, v Viewer, in UpdateCoupon) (*ent.C
 		case err != nil:
 			return nil, err
 		case n == 0:
-			return nil, &Error{
-				Code: VersionConflict, Field: input("version"), Details: VersionConflictDetails{Current: row.Version},
-				Message: "somebody else changed this coupon; read it again and start from its version",
-			}
+			return nil, versionConflict("coupon", row.Version)
 		}
 		from, until := in.ValidFrom.of(row.ValidFrom), in.ValidUntil.of(row.ValidUntil)
 		given := "validUntil"
@@ -304,7 +301,7 @@ func (s *Coupons) setStopped(ctx context.Context, v Viewer, operation string, in
 	if err := v.admin(); err != nil {
 		return nil, err
 	}
-	return s.change(ctx, newOperation(v, operation, in.Key, in), in.ID, func(tx *ent.Tx) (*ent.Coupon, error) {
+	return changeOnce(ctx, s.core, newOperation(v, operation, in.Key, in), in.ID, s.Client.Coupon.Get, func(tx *ent.Tx) (*ent.Coupon, error) {
 		update := tx.Coupon.Update().Where(coupon.ID(in.ID)).AddVersion(1)
 		if stopped {
 			update.Where(coupon.StoppedAtIsNil()).SetStoppedAt(s.now())
@@ -318,28 +315,10 @@ func (s *Coupons) setStopped(ctx context.Context, v Viewer, operation string, in
 	})
 }
 
-// change changes a coupon. A repeat returns it as it is now.
-func (s *Coupons) change(ctx context.Context, op operation, id string, change func(tx *ent.Tx) (*ent.Coupon, error)) (row *ent.Coupon, err error) {
-	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
-		row, err = change(tx)
-		return err
-	})
-	switch {
-	case repeat:
-		return s.Client.Coupon.Get(ctx, id)
-	case err != nil:
-		return nil, err
-	}
-	return row, nil
-}
-
 // existingCoupon returns a coupon as a transaction sees it, or NOT_FOUND.
 func existingCoupon(ctx context.Context, tx *ent.Tx, id string) (*ent.Coupon, error) {
-	row, err := orNil(tx.Coupon.Get(ctx, id))
-	if err == nil && (row == nil || padded(id)) {
-		return nil, notFound(input("id"), "coupon", id)
-	}
-	return row, err
+	row, err := tx.Coupon.Get(ctx, id)
+	return existing(row, err, "coupon", id)
 }
 
 // Get returns a coupon, or nil if there is none.

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"entgo.io/ent/dialect"
-	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
@@ -405,8 +403,7 @@ func TestPagesOfDriftAreBounds(t *testing.T) {
 	must(t, s.db.Ent.PaymentReconciliation.Create().SetID(s.Drifts.Payment.Gateway).SetDay(s.clock.Now().Truncate(24*time.Hour)).SetPhase(orders).
 		SetPosition(s.clock.Now().Format(time.RFC3339Nano)+" order_1").Exec(ctx))
 	s.clock.advance(26 * time.Hour)
-	seen := &recorder{Driver: entsql.OpenDB(dialect.SQLite, s.db.Pools()["writer"])}
-	s.Catalog.Client = ent.NewClient(ent.Driver(seen)) // which all services share
+	seen := s.recorded()
 	plan := seen.plan(t, "order_created_at_id", func() {
 		_, err := s.Drifts.Step(ctx, 10)
 		must(t, err)

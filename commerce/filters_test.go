@@ -306,8 +306,7 @@ func TestListsReadTheirIndex(t *testing.T) {
 		must(t, err)
 		s.points(t, commerce.Viewer{UserID: uuid.NewString()}, 1)
 	}
-	seen := &recorder{Driver: entsql.OpenDB(dialect.SQLite, s.db.Pools()["writer"])}
-	s.Catalog.Client = ent.NewClient(ent.Driver(seen)) // which all services share
+	seen := s.recorded()
 
 	lists := map[string]func(page commerce.Page) ([]string, error){
 		"order_user_id_created_at_id": func(page commerce.Page) ([]string, error) {
@@ -368,6 +367,13 @@ type recorder struct {
 	*entsql.Driver
 	queries []string
 	args    [][]any
+}
+
+// recorded has all services of a shop on SQLite use a recorder from now on.
+func (s *shop) recorded() *recorder {
+	r := &recorder{Driver: entsql.OpenDB(dialect.SQLite, s.db.Pools()["writer"])}
+	s.Catalog.Client = ent.NewClient(ent.Driver(r)) // which all services share
+	return r
 }
 
 func (r *recorder) Query(ctx context.Context, query string, args, v any) error {

@@ -100,3 +100,38 @@ func (c *core) once(ctx context.Context, o operation, write func(tx *ent.Tx) err
 	}
 	return false, err
 }
+
+// changeOnce runs change in one transaction with the record of its operation, and returns the row that it has changed. A repeat returns
+// that row as it is now, by get.
+func changeOnce[T any](
+	ctx context.Context, c *core, o operation, id string, get func(ctx context.Context, id string) (*T, error), change func(tx *ent.Tx) (*T, error),
+) (row *T, err error) {
+	repeat, err := c.once(ctx, o, func(tx *ent.Tx) (err error) {
+		row, err = change(tx)
+		return err
+	})
+	switch {
+	case repeat:
+		return get(ctx, id)
+	case err != nil:
+		return nil, err
+	}
+	return row, nil
+}
+
+// existing returns what a transaction has read by an ID, or NOT_FOUND, which says what it was to be.
+func existing[T any](row *T, err error, what, id string) (*T, error) {
+	row, err = orNil(row, err)
+	if err == nil && (row == nil || padded(id)) {
+		return nil, notFound(input("id"), what, id)
+	}
+	return row, err
+}
+
+// versionConflict refuses a change that starts from another version than the current one.
+func versionConflict(what string, current int) *Error {
+	return &Error{
+		Code: VersionConflict, Field: input("version"), Details: VersionConflictDetails{Current: current},
+		Message: "somebody else changed this " + what + "; read it again and start from its version",
+	}
+}

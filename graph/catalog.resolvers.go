@@ -22,11 +22,7 @@ func (r *mutationResolver) ProductCreate(ctx context.Context, input model.Produc
 		Key: orZero(input.IdempotencyKey), SKU: input.Sku, Name: input.Name, Description: orZero(input.Description),
 		Price: fromMoney(input.Price), Stock: input.Stock, Limit: fromLimit(input.LimitPerCustomer),
 	})
-	userErrors, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	return &model.ProductPayload{Product: toProduct(row), UserErrors: userErrors}, nil
+	return r.productPayload(ctx, row, err)
 }
 
 // ProductUpdate is the resolver for the productUpdate field.
@@ -35,11 +31,7 @@ func (r *mutationResolver) ProductUpdate(ctx context.Context, input model.Produc
 		Key: orZero(input.IdempotencyKey), ID: input.ID, Version: input.Version, Name: input.Name,
 		Description: input.Description, PriceMinor: input.PriceMinor, Limit: fromLimit(input.LimitPerCustomer),
 	})
-	userErrors, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	return &model.ProductPayload{Product: toProduct(row), UserErrors: userErrors}, nil
+	return r.productPayload(ctx, row, err)
 }
 
 // ProductArchive is the resolver for the productArchive field.
@@ -47,11 +39,7 @@ func (r *mutationResolver) ProductArchive(ctx context.Context, input model.Produ
 	row, err := r.services.Catalog.Archive(ctx, auth.Viewer(ctx), commerce.ArchiveProduct{
 		Key: orZero(input.IdempotencyKey), ID: input.ID,
 	})
-	userErrors, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	return &model.ProductPayload{Product: toProduct(row), UserErrors: userErrors}, nil
+	return r.productPayload(ctx, row, err)
 }
 
 // ProductUnarchive is the resolver for the productUnarchive field.
@@ -59,11 +47,7 @@ func (r *mutationResolver) ProductUnarchive(ctx context.Context, input model.Pro
 	row, err := r.services.Catalog.Unarchive(ctx, auth.Viewer(ctx), commerce.ArchiveProduct{
 		Key: orZero(input.IdempotencyKey), ID: input.ID,
 	})
-	userErrors, err := r.userErrors(ctx, err)
-	if err != nil {
-		return nil, err
-	}
-	return &model.ProductPayload{Product: toProduct(row), UserErrors: userErrors}, nil
+	return r.productPayload(ctx, row, err)
 }
 
 // ProductsImport is the resolver for the productsImport field.

@@ -177,6 +177,15 @@ func toBound(at graphql.Omittable[*time.Time]) commerce.NewBound {
 	return commerce.NewBound{Given: at.IsSet(), At: at.Value()}
 }
 
+// productPayload answers a mutation of a product.
+func (r *Resolver) productPayload(ctx context.Context, row *ent.Product, err error) (*model.ProductPayload, error) {
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.ProductPayload{Product: toProduct(row), UserErrors: userErrors}, nil
+}
+
 // couponPayload answers a mutation of a coupon.
 func (r *Resolver) couponPayload(ctx context.Context, row *ent.Coupon, err error) (*model.CouponPayload, error) {
 	userErrors, err := r.userErrors(ctx, err)
