@@ -15,6 +15,7 @@ import (
 type household struct {
 	mu       sync.Mutex
 	root     string
+	inMemory bool // root is to be in memory if that has room
 	servers  map[*Server]struct{}
 	janitor  *exec.Cmd
 	lifeline io.Closer // the janitor's standard input; the kernel closes it if we cannot
@@ -32,6 +33,16 @@ var theHousehold household
 // servers get their signal at the same moment and may still write a file while rm is at work, hence the repetition.
 const janitorScript = `read -r _
 for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$1" 2>/dev/null && exit; sleep 0.5; done`
+
+// KeepInMemory puts the data of the servers that this process starts into a file system in memory, if there is one with room for
+// them and TMPDIR names no other place. A commit costs the same number of calls there and no disk, so this is for tests; what is measured stays
+// on the disk. It is called before the first server starts.
+func KeepInMemory() {
+	h := &theHousehold
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.inMemory = true
+}
 
 // enter registers a server and returns the directory below which it creates its own.
 func (h *household) enter(s *Server) (root string, err error) {
@@ -53,7 +64,11 @@ func (h *household) leave(s *Server) {
 }
 
 func (h *household) open() error {
-	root, err := os.MkdirTemp("", "holdfast-servers-")
+	parent := ""
+	if h.inMemory && os.Getenv("TMPDIR") == "" {
+		parent = memoryDirectory()
+	}
+	root, err := os.MkdirTemp(parent, "holdfast-servers-")
 	if err != nil {
 		return err
 	}

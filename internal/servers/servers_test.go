@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,34 @@ func TestStartFailureShowsTheLog(t *testing.T) {
 	}
 	if !strings.Contains(err.Error(), "no-such-option") {
 		t.Errorf("error does not show the log: %v", err)
+	}
+}
+
+// The household of this process is on disk or in memory by whoever started the first server, so one of its own is asked.
+func TestDataAreInMemoryIfThereIsRoom(t *testing.T) {
+	for _, tc := range []struct {
+		name, tmpdir string
+		inMemory     bool
+		parent       string
+	}{
+		{"as it was", "", false, "/tmp"},
+		{"in memory", "", true, cmp.Or(memoryDirectory(), "/tmp")},
+		{"TMPDIR goes first", t.TempDir(), true, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Setenv("TMPDIR", tc.tmpdir)
+			h := &household{inMemory: tc.inMemory}
+			if err := h.open(); err != nil {
+				t.Fatal(err)
+			}
+			root := h.root
+			if err := h.close(); err != nil {
+				t.Error(err)
+			}
+			if parent := filepath.Dir(root); parent != cmp.Or(tc.parent, tc.tmpdir) {
+				t.Errorf("data are in %s, want them below %s", root, cmp.Or(tc.parent, tc.tmpdir))
+			}
+		})
 	}
 }
 

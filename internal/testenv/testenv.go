@@ -1,6 +1,6 @@
 // Package testenv boots real servers for tests: redis-server, PostgreSQL, PgBouncer and MariaDB, found on PATH or where Debian
-// puts them, on a free port of 127.0.0.1, with their data in a temporary directory. Nothing that runs already is
-// touched, and nothing stays behind.
+// puts them, on a free port of 127.0.0.1, with their data in a temporary directory: that of TMPDIR if it is set, else one in memory if
+// Linux has room for it there. Nothing that runs already is touched, and nothing stays behind.
 //
 //	url := testenv.Postgres(t)      // a fresh database in a server shared by the tests of this process
 //	rdb := testenv.Redis(t)         // a private server: rdb.Kill(), rdb.Restart(), rdb.Pause(), rdb.Resume()
@@ -93,6 +93,9 @@ func MariaDB(t testing.TB) string {
 	t.Helper()
 	return database(t, KindMariaDB)
 }
+
+// Tests create and remove hundreds of databases, of hundreds of files each.
+func init() { servers.KeepInMemory() }
 
 // Main runs the tests, stops what this package has started and exits. It is the body of a TestMain:
 //
