@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
 
 	"holdfast/ent"
@@ -16,7 +15,6 @@ import (
 	"holdfast/ent/entry"
 	"holdfast/ent/schema"
 	"holdfast/ent/transfer"
-	"holdfast/ent/user"
 	"holdfast/lockprovider"
 )
 
@@ -249,11 +247,7 @@ func (s *Accounts) Open(ctx context.Context, v Viewer, in OpenAccount) (*ent.Acc
 // room fails if a customer has as many accounts as one may have. It locks the customer's row, so that of several accounts that are
 // opened at the same time none is one too many.
 func (s *Accounts) room(ctx context.Context, tx *ent.Tx, userID string) error {
-	owner := tx.User.Query().Where(user.ID(userID))
-	if s.Ledger.Dialect() != dialect.SQLite { // SQLite has no row locks: it admits one writer at a time
-		owner.ForUpdate()
-	}
-	if _, err := owner.Only(ctx); err != nil {
+	if err := s.lockCustomer(ctx, tx, userID); err != nil {
 		return err
 	}
 	n, err := tx.Account.Query().Where(account.UserID(userID)).Count(ctx)

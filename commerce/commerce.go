@@ -52,6 +52,9 @@ type ShopSettings struct {
 	// MaxAccounts is how many accounts one customer may have. The cost of a list of accounts is counted as if nobody had more: lower it
 	// only while nobody has.
 	MaxAccounts int `key:"maxAccounts" default:"20" min:"1" max:"200"`
+	// MaxAddresses is how many addresses one customer may keep. The cost of a list of addresses is counted as if nobody had more: lower it
+	// only while nobody has.
+	MaxAddresses int `key:"maxAddresses" default:"20" min:"1" max:"100"`
 }
 
 // PaymentSettings say how customers may pay, and bound the calls of the payment gateway.

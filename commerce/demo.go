@@ -23,6 +23,9 @@ var (
 	// DemoOtherOrderID is the order of [DemoBob].
 	DemoOtherOrderID = idOf(prefixOrder, operationID(DemoBob, "placeOrder", demoKey))
 
+	// DemoAddressID is in the address book of [DemoAlice].
+	DemoAddressID = idOf(prefixAddress, operationID(DemoAlice, "customerAddressCreate", demoKey))
+
 	DemoIssueID = idOf(prefixIssue, operationID(DemoAlice, "issueCoupon", demoKey))
 )
 
@@ -94,6 +97,11 @@ func (s *Services) seedCustomer(ctx context.Context, v Viewer, currency string) 
 		return err
 	}
 	if _, err := s.Coupons.Issue(ctx, v, IssueCoupon{Key: demoKey, CouponID: prefixCoupon + "welcome"}); err != nil {
+		return err
+	}
+	if _, err := s.Customers.CreateAddress(ctx, v, CreateAddress{
+		Key: demoKey, Address: Address{Name: v.Name, Lines: []string{"1 Example Street"}, City: "Springfield", Country: "US"},
+	}); err != nil {
 		return err
 	}
 	if _, err := s.Orders.Place(ctx, v, PlaceOrder{

@@ -24,6 +24,7 @@ const (
 	prefixTopUp    = "top_"
 	prefixAttempt  = "pat_"
 	prefixRefund   = "re_"
+	prefixAddress  = "addr_"
 )
 
 // IDEncoding writes numbers as IDs have them: without letters that are taken for others when they are read aloud.

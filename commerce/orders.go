@@ -41,6 +41,9 @@ type PlaceOrder struct {
 	Payment       *Payment // nil leaves the order PENDING until it is paid or expires
 	// ExpectedTotal is the total that the customer has seen. If the order would cost anything else, it is not placed.
 	ExpectedTotal *Money `json:",omitempty"` // without it, the fingerprint is as it was before there was such a field
+	// ShippingAddress is where the products go, and Contact how the customer can be reached. The order keeps a copy.
+	ShippingAddress *Address `json:",omitempty"`
+	Contact         *Contact `json:",omitempty"`
 	// NoWait requests a ticket instead of an answer, if the strategy of the stock has a queue.
 	NoWait bool `json:"-"` // not in the fingerprint: it is the same order either way
 
@@ -160,6 +163,7 @@ func (p orderPlaced) order(products map[string]*ent.Product) *ent.Order {
 		ID: p.OrderID, UserID: p.UserID, Status: order.StatusPENDING, SubtotalMinor: p.SubtotalMinor,
 		DiscountMinor: p.DiscountMinor, TotalMinor: p.TotalMinor, Currency: p.Currency,
 		ExpiresAt: p.ExpiresAt, CreatedAt: p.CreatedAt, UpdatedAt: p.CreatedAt, Fulfilment: order.FulfilmentUNFULFILLED,
+		ShippingAddress: p.ShippingAddress, Contact: p.Contact,
 	}
 	if p.CouponIssueID != "" {
 		row.CouponIssueID = &p.CouponIssueID
@@ -185,6 +189,10 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 	if in.Payment != nil && in.Payment.AttemptID != "" {
 		return nil, invalid(input("payment", "attemptId"), "attemptId goes with payOrder only: an order that is not placed has no attempt yet")
 	}
+	address, contact, err := tidyDelivery(in)
+	if err != nil {
+		return nil, err
+	}
 	products, err := s.catalog.shared(ctx, productIDs(lines))
 	if err != nil {
 		return nil, err
@@ -193,7 +201,7 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 	reservation := cmp.Or(in.reservation, s.Shop.Reservation)
 	p := orderPlaced{
 		OrderID: idOf(prefixOrder, id), UserID: v.UserID, Currency: s.Shop.Currency,
-		CouponIssueID: in.CouponIssueID, CreatedAt: now, ExpiresAt: now.Add(reservation),
+		CouponIssueID: in.CouponIssueID, CreatedAt: now, ExpiresAt: now.Add(reservation), ShippingAddress: address, Contact: contact,
 	}
 	if in.Payment != nil {
 		p.Payment = &paymentRequest{Method: in.Payment.Method.String(), AccountID: in.Payment.AccountID, Token: in.Payment.Token}
@@ -240,6 +248,18 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 			Confirm: p.hasSteps(), // which need the row
 		},
 	}, nil
+}
+
+// tidyDelivery returns where an order goes and how its customer can be reached, or what is wrong with these.
+func tidyDelivery(in PlaceOrder) (address *Address, contact *Contact, err error) {
+	var errs, wrong Errors
+	if in.ShippingAddress != nil {
+		address, errs = tidyAddress(*in.ShippingAddress, "shippingAddress")
+	}
+	if contact, wrong = tidyContact(in.Contact, "contact"); len(errs)+len(wrong) > 0 {
+		return nil, nil, append(errs, wrong...)
+	}
+	return address, contact, nil
 }
 
 // priceUnchanged refuses an order that costs anything else than the customer has seen.

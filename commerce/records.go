@@ -60,6 +60,9 @@ type (
 		Ticket bool `json:"ticket,omitempty"`
 		// MaxPending is how many orders of the customer may wait for payment, this one included, if they are counted.
 		MaxPending int64 `json:"maxPending,omitempty"`
+		// ShippingAddress and Contact are for the order's row. Events do not have them.
+		ShippingAddress *Address `json:"shippingAddress,omitempty"`
+		Contact         *Contact `json:"contact,omitempty"`
 	}
 	paymentRequest struct {
 		Method    string `json:"method"`
@@ -379,6 +382,12 @@ func (p orderPlaced) row(tx *ent.Tx) *ent.OrderCreate {
 	}
 	if p.CouponIssueID != "" {
 		create.SetCouponIssueID(p.CouponIssueID)
+	}
+	if p.ShippingAddress != nil {
+		create.SetShippingAddress(p.ShippingAddress)
+	}
+	if p.Contact != nil {
+		create.SetContact(p.Contact)
 	}
 	return create
 }

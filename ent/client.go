@@ -15,6 +15,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/customeraddress"
 	"holdfast/ent/databasemark"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
@@ -66,6 +67,8 @@ type Client struct {
 	Coupon *CouponClient
 	// CouponIssue is the client for interacting with the CouponIssue builders.
 	CouponIssue *CouponIssueClient
+	// CustomerAddress is the client for interacting with the CustomerAddress builders.
+	CustomerAddress *CustomerAddressClient
 	// DatabaseMark is the client for interacting with the DatabaseMark builders.
 	DatabaseMark *DatabaseMarkClient
 	// DriftReport is the client for interacting with the DriftReport builders.
@@ -134,6 +137,7 @@ func (c *Client) init() {
 	c.ChangeLog = NewChangeLogClient(c.config)
 	c.Coupon = NewCouponClient(c.config)
 	c.CouponIssue = NewCouponIssueClient(c.config)
+	c.CustomerAddress = NewCustomerAddressClient(c.config)
 	c.DatabaseMark = NewDatabaseMarkClient(c.config)
 	c.DriftReport = NewDriftReportClient(c.config)
 	c.Entry = NewEntryClient(c.config)
@@ -258,6 +262,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		ChangeLog:             NewChangeLogClient(cfg),
 		Coupon:                NewCouponClient(cfg),
 		CouponIssue:           NewCouponIssueClient(cfg),
+		CustomerAddress:       NewCustomerAddressClient(cfg),
 		DatabaseMark:          NewDatabaseMarkClient(cfg),
 		DriftReport:           NewDriftReportClient(cfg),
 		Entry:                 NewEntryClient(cfg),
@@ -309,6 +314,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		ChangeLog:             NewChangeLogClient(cfg),
 		Coupon:                NewCouponClient(cfg),
 		CouponIssue:           NewCouponIssueClient(cfg),
+		CustomerAddress:       NewCustomerAddressClient(cfg),
 		DatabaseMark:          NewDatabaseMarkClient(cfg),
 		DriftReport:           NewDriftReportClient(cfg),
 		Entry:                 NewEntryClient(cfg),
@@ -365,12 +371,12 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
-		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
-		c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
-		c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund,
-		c.RefundLine, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
-		c.SearchDocument, c.SearchRevision, c.StockAlert, c.Transfer, c.User,
-		c.WebhookEvent,
+		c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy,
+		c.Instance, c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment,
+		c.PaymentAttempt, c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent,
+		c.Product, c.Refund, c.RefundLine, c.SalesStatistic, c.SchedulerJob,
+		c.SchedulerRun, c.SearchDocument, c.SearchRevision, c.StockAlert, c.Transfer,
+		c.User, c.WebhookEvent,
 	} {
 		n.Use(hooks...)
 	}
@@ -381,12 +387,12 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
-		c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy, c.Instance,
-		c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
-		c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund,
-		c.RefundLine, c.SalesStatistic, c.SchedulerJob, c.SchedulerRun,
-		c.SearchDocument, c.SearchRevision, c.StockAlert, c.Transfer, c.User,
-		c.WebhookEvent,
+		c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy,
+		c.Instance, c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment,
+		c.PaymentAttempt, c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent,
+		c.Product, c.Refund, c.RefundLine, c.SalesStatistic, c.SchedulerJob,
+		c.SchedulerRun, c.SearchDocument, c.SearchRevision, c.StockAlert, c.Transfer,
+		c.User, c.WebhookEvent,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -407,6 +413,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Coupon.mutate(ctx, m)
 	case *CouponIssueMutation:
 		return c.CouponIssue.mutate(ctx, m)
+	case *CustomerAddressMutation:
+		return c.CustomerAddress.mutate(ctx, m)
 	case *DatabaseMarkMutation:
 		return c.DatabaseMark.mutate(ctx, m)
 	case *DriftReportMutation:
@@ -1323,6 +1331,155 @@ func (c *CouponIssueClient) mutate(ctx context.Context, m *CouponIssueMutation) 
 		return (&CouponIssueDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown CouponIssue mutation op: %q", m.Op())
+	}
+}
+
+// CustomerAddressClient is a client for the CustomerAddress schema.
+type CustomerAddressClient struct {
+	config
+}
+
+// NewCustomerAddressClient returns a client for the CustomerAddress from the given config.
+func NewCustomerAddressClient(c config) *CustomerAddressClient {
+	return &CustomerAddressClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `customeraddress.Hooks(f(g(h())))`.
+func (c *CustomerAddressClient) Use(hooks ...Hook) {
+	c.hooks.CustomerAddress = append(c.hooks.CustomerAddress, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `customeraddress.Intercept(f(g(h())))`.
+func (c *CustomerAddressClient) Intercept(interceptors ...Interceptor) {
+	c.inters.CustomerAddress = append(c.inters.CustomerAddress, interceptors...)
+}
+
+// Create returns a builder for creating a CustomerAddress entity.
+func (c *CustomerAddressClient) Create() *CustomerAddressCreate {
+	mutation := newCustomerAddressMutation(c.config, OpCreate)
+	return &CustomerAddressCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of CustomerAddress entities.
+func (c *CustomerAddressClient) CreateBulk(builders ...*CustomerAddressCreate) *CustomerAddressCreateBulk {
+	return &CustomerAddressCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CustomerAddressClient) MapCreateBulk(slice any, setFunc func(*CustomerAddressCreate, int)) *CustomerAddressCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CustomerAddressCreateBulk{err: fmt.Errorf("calling to CustomerAddressClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CustomerAddressCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CustomerAddressCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for CustomerAddress.
+func (c *CustomerAddressClient) Update() *CustomerAddressUpdate {
+	mutation := newCustomerAddressMutation(c.config, OpUpdate)
+	return &CustomerAddressUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CustomerAddressClient) UpdateOne(_m *CustomerAddress) *CustomerAddressUpdateOne {
+	mutation := newCustomerAddressMutation(c.config, OpUpdateOne, withCustomerAddress(_m))
+	return &CustomerAddressUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CustomerAddressClient) UpdateOneID(id string) *CustomerAddressUpdateOne {
+	mutation := newCustomerAddressMutation(c.config, OpUpdateOne, withCustomerAddressID(id))
+	return &CustomerAddressUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for CustomerAddress.
+func (c *CustomerAddressClient) Delete() *CustomerAddressDelete {
+	mutation := newCustomerAddressMutation(c.config, OpDelete)
+	return &CustomerAddressDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CustomerAddressClient) DeleteOne(_m *CustomerAddress) *CustomerAddressDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CustomerAddressClient) DeleteOneID(id string) *CustomerAddressDeleteOne {
+	builder := c.Delete().Where(customeraddress.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CustomerAddressDeleteOne{builder}
+}
+
+// Query returns a query builder for CustomerAddress.
+func (c *CustomerAddressClient) Query() *CustomerAddressQuery {
+	return &CustomerAddressQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCustomerAddress},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a CustomerAddress entity by its id.
+func (c *CustomerAddressClient) Get(ctx context.Context, id string) (*CustomerAddress, error) {
+	return c.Query().Where(customeraddress.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CustomerAddressClient) GetX(ctx context.Context, id string) *CustomerAddress {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryUser queries the user edge of a CustomerAddress.
+func (c *CustomerAddressClient) QueryUser(_m *CustomerAddress) *UserQuery {
+	query := (&UserClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(customeraddress.Table, customeraddress.FieldID, id),
+			sqlgraph.To(user.Table, user.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, customeraddress.UserTable, customeraddress.UserColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *CustomerAddressClient) Hooks() []Hook {
+	return c.hooks.CustomerAddress
+}
+
+// Interceptors returns the client interceptors.
+func (c *CustomerAddressClient) Interceptors() []Interceptor {
+	return c.inters.CustomerAddress
+}
+
+func (c *CustomerAddressClient) mutate(ctx context.Context, m *CustomerAddressMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CustomerAddressCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CustomerAddressUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CustomerAddressUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CustomerAddressDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown CustomerAddress mutation op: %q", m.Op())
 	}
 }
 
@@ -4946,6 +5103,22 @@ func (c *UserClient) QueryCouponIssues(_m *User) *CouponIssueQuery {
 	return query
 }
 
+// QueryAddresses queries the addresses edge of a User.
+func (c *UserClient) QueryAddresses(_m *User) *CustomerAddressQuery {
+	query := (&CustomerAddressClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, id),
+			sqlgraph.To(customeraddress.Table, customeraddress.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.AddressesTable, user.AddressesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *UserClient) Hooks() []Hook {
 	return c.hooks.User
@@ -5107,20 +5280,20 @@ func (c *WebhookEventClient) mutate(ctx context.Context, m *WebhookEventMutation
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
-		DriftReport, Entry, FamilyStrategy, Instance, LimitDrift, Operation, Order,
-		OrderLine, Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation,
-		ProcessedEvent, Product, Refund, RefundLine, SalesStatistic, SchedulerJob,
-		SchedulerRun, SearchDocument, SearchRevision, StockAlert, Transfer, User,
-		WebhookEvent []ent.Hook
+		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, CustomerAddress,
+		DatabaseMark, DriftReport, Entry, FamilyStrategy, Instance, LimitDrift,
+		Operation, Order, OrderLine, Payment, PaymentAttempt, PaymentDrift,
+		PaymentReconciliation, ProcessedEvent, Product, Refund, RefundLine,
+		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, SearchRevision,
+		StockAlert, Transfer, User, WebhookEvent []ent.Hook
 	}
 	inters struct {
-		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, DatabaseMark,
-		DriftReport, Entry, FamilyStrategy, Instance, LimitDrift, Operation, Order,
-		OrderLine, Payment, PaymentAttempt, PaymentDrift, PaymentReconciliation,
-		ProcessedEvent, Product, Refund, RefundLine, SalesStatistic, SchedulerJob,
-		SchedulerRun, SearchDocument, SearchRevision, StockAlert, Transfer, User,
-		WebhookEvent []ent.Interceptor
+		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, CustomerAddress,
+		DatabaseMark, DriftReport, Entry, FamilyStrategy, Instance, LimitDrift,
+		Operation, Order, OrderLine, Payment, PaymentAttempt, PaymentDrift,
+		PaymentReconciliation, ProcessedEvent, Product, Refund, RefundLine,
+		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, SearchRevision,
+		StockAlert, Transfer, User, WebhookEvent []ent.Interceptor
 	}
 )
 

@@ -12,6 +12,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/customeraddress"
 	"holdfast/ent/databasemark"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
@@ -110,6 +111,7 @@ func checkColumn(t, c string) error {
 			changelog.Table:             changelog.ValidColumn,
 			coupon.Table:                coupon.ValidColumn,
 			couponissue.Table:           couponissue.ValidColumn,
+			customeraddress.Table:       customeraddress.ValidColumn,
 			databasemark.Table:          databasemark.ValidColumn,
 			driftreport.Table:           driftreport.ValidColumn,
 			entry.Table:                 entry.ValidColumn,

@@ -3,9 +3,11 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
+	"holdfast/ent/schema"
 	"holdfast/ent/user"
 	"strings"
 	"time"
@@ -49,6 +51,10 @@ type Order struct {
 	Tracking string `json:"tracking,omitempty"`
 	// True while the order holds its coupon.
 	CouponSpent bool `json:"coupon_spent,omitempty"`
+	// A copy, as the customer has given it with the order.
+	ShippingAddress *schema.Address `json:"-"`
+	// Contact holds the value of the "contact" field.
+	Contact *schema.Contact `json:"-"`
 	// ExpiresAt holds the value of the "expires_at" field.
 	ExpiresAt time.Time `json:"expires_at,omitempty"`
 	// True while the order counts as one of its customer that wait for payment. One that was paid or has ended is not settled before.
@@ -142,6 +148,8 @@ func (*Order) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case order.FieldShippingAddress, order.FieldContact:
+			values[i] = new([]byte)
 		case order.FieldSettled, order.FieldCouponSpent, order.FieldCounted, order.FieldUnattended:
 			values[i] = new(sql.NullBool)
 		case order.FieldSubtotalMinor, order.FieldDiscountMinor, order.FieldTotalMinor, order.FieldRefundCount, order.FieldAttempts:
@@ -262,6 +270,22 @@ func (_m *Order) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field coupon_spent", values[i])
 			} else if value.Valid {
 				_m.CouponSpent = value.Bool
+			}
+		case order.FieldShippingAddress:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field shipping_address", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.ShippingAddress); err != nil {
+					return fmt.Errorf("unmarshal field shipping_address: %w", err)
+				}
+			}
+		case order.FieldContact:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field contact", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Contact); err != nil {
+					return fmt.Errorf("unmarshal field contact: %w", err)
+				}
 			}
 		case order.FieldExpiresAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -421,6 +445,10 @@ func (_m *Order) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("coupon_spent=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CouponSpent))
+	builder.WriteString(", ")
+	builder.WriteString("shipping_address=<sensitive>")
+	builder.WriteString(", ")
+	builder.WriteString("contact=<sensitive>")
 	builder.WriteString(", ")
 	builder.WriteString("expires_at=")
 	builder.WriteString(_m.ExpiresAt.Format(time.ANSIC))

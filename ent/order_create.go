@@ -11,6 +11,7 @@ import (
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
 	"holdfast/ent/refund"
+	"holdfast/ent/schema"
 	"holdfast/ent/user"
 	"time"
 
@@ -192,6 +193,18 @@ func (_c *OrderCreate) SetNillableCouponSpent(v *bool) *OrderCreate {
 	if v != nil {
 		_c.SetCouponSpent(*v)
 	}
+	return _c
+}
+
+// SetShippingAddress sets the "shipping_address" field.
+func (_c *OrderCreate) SetShippingAddress(v *schema.Address) *OrderCreate {
+	_c.mutation.SetShippingAddress(v)
+	return _c
+}
+
+// SetContact sets the "contact" field.
+func (_c *OrderCreate) SetContact(v *schema.Contact) *OrderCreate {
+	_c.mutation.SetContact(v)
 	return _c
 }
 
@@ -709,6 +722,14 @@ func (_c *OrderCreate) createSpec() (*Order, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
 		_node.CouponSpent = value
+	}
+	if value, ok := _c.mutation.ShippingAddress(); ok {
+		_spec.SetField(order.FieldShippingAddress, field.TypeJSON, value)
+		_node.ShippingAddress = value
+	}
+	if value, ok := _c.mutation.Contact(); ok {
+		_spec.SetField(order.FieldContact, field.TypeJSON, value)
+		_node.Contact = value
 	}
 	if value, ok := _c.mutation.ExpiresAt(); ok {
 		_spec.SetField(order.FieldExpiresAt, field.TypeTime, value)

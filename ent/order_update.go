@@ -529,6 +529,12 @@ func (_u *OrderUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
 	}
+	if _u.mutation.ShippingAddressCleared() {
+		_spec.ClearField(order.FieldShippingAddress, field.TypeJSON)
+	}
+	if _u.mutation.ContactCleared() {
+		_spec.ClearField(order.FieldContact, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.Counted(); ok {
 		_spec.SetField(order.FieldCounted, field.TypeBool, value)
 	}
@@ -1263,6 +1269,12 @@ func (_u *OrderUpdateOne) sqlSave(ctx context.Context) (_node *Order, err error)
 	}
 	if value, ok := _u.mutation.CouponSpent(); ok {
 		_spec.SetField(order.FieldCouponSpent, field.TypeBool, value)
+	}
+	if _u.mutation.ShippingAddressCleared() {
+		_spec.ClearField(order.FieldShippingAddress, field.TypeJSON)
+	}
+	if _u.mutation.ContactCleared() {
+		_spec.ClearField(order.FieldContact, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Counted(); ok {
 		_spec.SetField(order.FieldCounted, field.TypeBool, value)

@@ -9,6 +9,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/customeraddress"
 	"holdfast/ent/databasemark"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
@@ -313,6 +314,56 @@ func init() {
 			return nil
 		}
 	}()
+	customeraddressFields := schema.CustomerAddress{}.Fields()
+	_ = customeraddressFields
+	// customeraddressDescUserID is the schema descriptor for user_id field.
+	customeraddressDescUserID := customeraddressFields[1].Descriptor()
+	// customeraddress.UserIDValidator is a validator for the "user_id" field. It is called by the builders before save.
+	customeraddress.UserIDValidator = func() func(string) error {
+		validators := customeraddressDescUserID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(user string) error {
+			for _, fn := range fns {
+				if err := fn(user); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// customeraddressDescIsDefault is the schema descriptor for is_default field.
+	customeraddressDescIsDefault := customeraddressFields[3].Descriptor()
+	// customeraddress.DefaultIsDefault holds the default value on creation for the is_default field.
+	customeraddress.DefaultIsDefault = customeraddressDescIsDefault.Default.(bool)
+	// customeraddressDescCreatedAt is the schema descriptor for created_at field.
+	customeraddressDescCreatedAt := customeraddressFields[4].Descriptor()
+	// customeraddress.DefaultCreatedAt holds the default value on creation for the created_at field.
+	customeraddress.DefaultCreatedAt = customeraddressDescCreatedAt.Default.(func() time.Time)
+	// customeraddressDescUpdatedAt is the schema descriptor for updated_at field.
+	customeraddressDescUpdatedAt := customeraddressFields[5].Descriptor()
+	// customeraddress.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	customeraddress.DefaultUpdatedAt = customeraddressDescUpdatedAt.Default.(func() time.Time)
+	// customeraddressDescID is the schema descriptor for id field.
+	customeraddressDescID := customeraddressFields[0].Descriptor()
+	// customeraddress.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	customeraddress.IDValidator = func() func(string) error {
+		validators := customeraddressDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	databasemarkFields := schema.DatabaseMark{}.Fields()
 	_ = databasemarkFields
 	// databasemarkDescName is the schema descriptor for name field.
@@ -542,35 +593,35 @@ func init() {
 	// order.DefaultCouponSpent holds the default value on creation for the coupon_spent field.
 	order.DefaultCouponSpent = orderDescCouponSpent.Default.(bool)
 	// orderDescExpiresAt is the schema descriptor for expires_at field.
-	orderDescExpiresAt := orderFields[16].Descriptor()
+	orderDescExpiresAt := orderFields[18].Descriptor()
 	// order.DefaultExpiresAt holds the default value on creation for the expires_at field.
 	order.DefaultExpiresAt = orderDescExpiresAt.Default.(func() time.Time)
 	// orderDescCounted is the schema descriptor for counted field.
-	orderDescCounted := orderFields[17].Descriptor()
+	orderDescCounted := orderFields[19].Descriptor()
 	// order.DefaultCounted holds the default value on creation for the counted field.
 	order.DefaultCounted = orderDescCounted.Default.(bool)
 	// orderDescUnattended is the schema descriptor for unattended field.
-	orderDescUnattended := orderFields[18].Descriptor()
+	orderDescUnattended := orderFields[20].Descriptor()
 	// order.DefaultUnattended holds the default value on creation for the unattended field.
 	order.DefaultUnattended = orderDescUnattended.Default.(bool)
 	// orderDescAttempts is the schema descriptor for attempts field.
-	orderDescAttempts := orderFields[20].Descriptor()
+	orderDescAttempts := orderFields[22].Descriptor()
 	// order.DefaultAttempts holds the default value on creation for the attempts field.
 	order.DefaultAttempts = orderDescAttempts.Default.(int)
 	// order.AttemptsValidator is a validator for the "attempts" field. It is called by the builders before save.
 	order.AttemptsValidator = orderDescAttempts.Validators[0].(func(int) error)
 	// orderDescLastError is the schema descriptor for last_error field.
-	orderDescLastError := orderFields[21].Descriptor()
+	orderDescLastError := orderFields[23].Descriptor()
 	// order.DefaultLastError holds the default value on creation for the last_error field.
 	order.DefaultLastError = orderDescLastError.Default.(string)
 	// order.LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
 	order.LastErrorValidator = orderDescLastError.Validators[0].(func(string) error)
 	// orderDescCreatedAt is the schema descriptor for created_at field.
-	orderDescCreatedAt := orderFields[22].Descriptor()
+	orderDescCreatedAt := orderFields[24].Descriptor()
 	// order.DefaultCreatedAt holds the default value on creation for the created_at field.
 	order.DefaultCreatedAt = orderDescCreatedAt.Default.(func() time.Time)
 	// orderDescUpdatedAt is the schema descriptor for updated_at field.
-	orderDescUpdatedAt := orderFields[23].Descriptor()
+	orderDescUpdatedAt := orderFields[25].Descriptor()
 	// order.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	order.DefaultUpdatedAt = orderDescUpdatedAt.Default.(func() time.Time)
 	// orderDescID is the schema descriptor for id field.
@@ -1544,7 +1595,7 @@ func init() {
 	// user.NameValidator is a validator for the "name" field. It is called by the builders before save.
 	user.NameValidator = userDescName.Validators[0].(func(string) error)
 	// userDescCreatedAt is the schema descriptor for created_at field.
-	userDescCreatedAt := userFields[2].Descriptor()
+	userDescCreatedAt := userFields[3].Descriptor()
 	// user.DefaultCreatedAt holds the default value on creation for the created_at field.
 	user.DefaultCreatedAt = userDescCreatedAt.Default.(func() time.Time)
 	// userDescID is the schema descriptor for id field.

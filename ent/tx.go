@@ -26,6 +26,8 @@ type Tx struct {
 	Coupon *CouponClient
 	// CouponIssue is the client for interacting with the CouponIssue builders.
 	CouponIssue *CouponIssueClient
+	// CustomerAddress is the client for interacting with the CustomerAddress builders.
+	CustomerAddress *CustomerAddressClient
 	// DatabaseMark is the client for interacting with the DatabaseMark builders.
 	DatabaseMark *DatabaseMarkClient
 	// DriftReport is the client for interacting with the DriftReport builders.
@@ -215,6 +217,7 @@ func (tx *Tx) init() {
 	tx.ChangeLog = NewChangeLogClient(tx.config)
 	tx.Coupon = NewCouponClient(tx.config)
 	tx.CouponIssue = NewCouponIssueClient(tx.config)
+	tx.CustomerAddress = NewCustomerAddressClient(tx.config)
 	tx.DatabaseMark = NewDatabaseMarkClient(tx.config)
 	tx.DriftReport = NewDriftReportClient(tx.config)
 	tx.Entry = NewEntryClient(tx.config)

@@ -3,7 +3,9 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
+	"holdfast/ent/schema"
 	"holdfast/ent/user"
 	"strings"
 	"time"
@@ -19,6 +21,8 @@ type User struct {
 	ID string `json:"id,omitempty"`
 	// Name holds the value of the "name" field.
 	Name string `json:"name,omitempty"`
+	// Contact holds the value of the "contact" field.
+	Contact *schema.Contact `json:"-"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
@@ -35,9 +39,11 @@ type UserEdges struct {
 	Accounts []*Account `json:"accounts,omitempty"`
 	// CouponIssues holds the value of the coupon_issues edge.
 	CouponIssues []*CouponIssue `json:"coupon_issues,omitempty"`
+	// Addresses holds the value of the addresses edge.
+	Addresses []*CustomerAddress `json:"addresses,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [3]bool
+	loadedTypes [4]bool
 }
 
 // OrdersOrErr returns the Orders value or an error if the edge
@@ -67,11 +73,22 @@ func (e UserEdges) CouponIssuesOrErr() ([]*CouponIssue, error) {
 	return nil, &NotLoadedError{edge: "coupon_issues"}
 }
 
+// AddressesOrErr returns the Addresses value or an error if the edge
+// was not loaded in eager-loading.
+func (e UserEdges) AddressesOrErr() ([]*CustomerAddress, error) {
+	if e.loadedTypes[3] {
+		return e.Addresses, nil
+	}
+	return nil, &NotLoadedError{edge: "addresses"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*User) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case user.FieldContact:
+			values[i] = new([]byte)
 		case user.FieldID, user.FieldName:
 			values[i] = new(sql.NullString)
 		case user.FieldCreatedAt:
@@ -102,6 +119,14 @@ func (_m *User) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field name", values[i])
 			} else if value.Valid {
 				_m.Name = value.String
+			}
+		case user.FieldContact:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field contact", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Contact); err != nil {
+					return fmt.Errorf("unmarshal field contact: %w", err)
+				}
 			}
 		case user.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -137,6 +162,11 @@ func (_m *User) QueryCouponIssues() *CouponIssueQuery {
 	return NewUserClient(_m.config).QueryCouponIssues(_m)
 }
 
+// QueryAddresses queries the "addresses" edge of the User entity.
+func (_m *User) QueryAddresses() *CustomerAddressQuery {
+	return NewUserClient(_m.config).QueryAddresses(_m)
+}
+
 // Update returns a builder for updating this User.
 // Note that you need to call User.Unwrap() before calling this method if this User
 // was returned from a transaction, and the transaction was committed or rolled back.
@@ -162,6 +192,8 @@ func (_m *User) String() string {
 	builder.WriteString(fmt.Sprintf("id=%v, ", _m.ID))
 	builder.WriteString("name=")
 	builder.WriteString(_m.Name)
+	builder.WriteString(", ")
+	builder.WriteString("contact=<sensitive>")
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

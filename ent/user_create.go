@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"holdfast/ent/account"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/customeraddress"
 	"holdfast/ent/order"
+	"holdfast/ent/schema"
 	"holdfast/ent/user"
 	"time"
 
@@ -26,6 +28,12 @@ type UserCreate struct {
 // SetName sets the "name" field.
 func (_c *UserCreate) SetName(v string) *UserCreate {
 	_c.mutation.SetName(v)
+	return _c
+}
+
+// SetContact sets the "contact" field.
+func (_c *UserCreate) SetContact(v *schema.Contact) *UserCreate {
+	_c.mutation.SetContact(v)
 	return _c
 }
 
@@ -92,6 +100,21 @@ func (_c *UserCreate) AddCouponIssues(v ...*CouponIssue) *UserCreate {
 		ids[i] = v[i].ID
 	}
 	return _c.AddCouponIssueIDs(ids...)
+}
+
+// AddAddressIDs adds the "addresses" edge to the CustomerAddress entity by IDs.
+func (_c *UserCreate) AddAddressIDs(ids ...string) *UserCreate {
+	_c.mutation.AddAddressIDs(ids...)
+	return _c
+}
+
+// AddAddresses adds the "addresses" edges to the CustomerAddress entity.
+func (_c *UserCreate) AddAddresses(v ...*CustomerAddress) *UserCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddAddressIDs(ids...)
 }
 
 // Mutation returns the UserMutation object of the builder.
@@ -192,6 +215,10 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 		_spec.SetField(user.FieldName, field.TypeString, value)
 		_node.Name = value
 	}
+	if value, ok := _c.mutation.Contact(); ok {
+		_spec.SetField(user.FieldContact, field.TypeJSON, value)
+		_node.Contact = value
+	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(user.FieldCreatedAt, field.TypeTime, value)
 		_node.CreatedAt = value
@@ -237,6 +264,22 @@ func (_c *UserCreate) createSpec() (*User, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(couponissue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.AddressesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.AddressesTable,
+			Columns: []string{user.AddressesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(customeraddress.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"holdfast/ent/account"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/customeraddress"
 	"holdfast/ent/order"
 	"holdfast/ent/predicate"
 	"holdfast/ent/user"
@@ -30,6 +31,7 @@ type UserQuery struct {
 	withOrders       *OrderQuery
 	withAccounts     *AccountQuery
 	withCouponIssues *CouponIssueQuery
+	withAddresses    *CustomerAddressQuery
 	modifiers        []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -126,6 +128,28 @@ func (_q *UserQuery) QueryCouponIssues() *CouponIssueQuery {
 			sqlgraph.From(user.Table, user.FieldID, selector),
 			sqlgraph.To(couponissue.Table, couponissue.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, user.CouponIssuesTable, user.CouponIssuesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryAddresses chains the current query on the "addresses" edge.
+func (_q *UserQuery) QueryAddresses() *CustomerAddressQuery {
+	query := (&CustomerAddressClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(user.Table, user.FieldID, selector),
+			sqlgraph.To(customeraddress.Table, customeraddress.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, user.AddressesTable, user.AddressesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -328,6 +352,7 @@ func (_q *UserQuery) Clone() *UserQuery {
 		withOrders:       _q.withOrders.Clone(),
 		withAccounts:     _q.withAccounts.Clone(),
 		withCouponIssues: _q.withCouponIssues.Clone(),
+		withAddresses:    _q.withAddresses.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -364,6 +389,17 @@ func (_q *UserQuery) WithCouponIssues(opts ...func(*CouponIssueQuery)) *UserQuer
 		opt(query)
 	}
 	_q.withCouponIssues = query
+	return _q
+}
+
+// WithAddresses tells the query-builder to eager-load the nodes that are connected to
+// the "addresses" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *UserQuery) WithAddresses(opts ...func(*CustomerAddressQuery)) *UserQuery {
+	query := (&CustomerAddressClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withAddresses = query
 	return _q
 }
 
@@ -445,10 +481,11 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 	var (
 		nodes       = []*User{}
 		_spec       = _q.querySpec()
-		loadedTypes = [3]bool{
+		loadedTypes = [4]bool{
 			_q.withOrders != nil,
 			_q.withAccounts != nil,
 			_q.withCouponIssues != nil,
+			_q.withAddresses != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -490,6 +527,13 @@ func (_q *UserQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*User, e
 		if err := _q.loadCouponIssues(ctx, query, nodes,
 			func(n *User) { n.Edges.CouponIssues = []*CouponIssue{} },
 			func(n *User, e *CouponIssue) { n.Edges.CouponIssues = append(n.Edges.CouponIssues, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withAddresses; query != nil {
+		if err := _q.loadAddresses(ctx, query, nodes,
+			func(n *User) { n.Edges.Addresses = []*CustomerAddress{} },
+			func(n *User, e *CustomerAddress) { n.Edges.Addresses = append(n.Edges.Addresses, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -571,6 +615,36 @@ func (_q *UserQuery) loadCouponIssues(ctx context.Context, query *CouponIssueQue
 	}
 	query.Where(predicate.CouponIssue(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(user.CouponIssuesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.UserID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "user_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *UserQuery) loadAddresses(ctx context.Context, query *CustomerAddressQuery, nodes []*User, init func(*User), assign func(*User, *CustomerAddress)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*User)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(customeraddress.FieldUserID)
+	}
+	query.Where(predicate.CustomerAddress(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(user.AddressesColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

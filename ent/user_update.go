@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"holdfast/ent/account"
 	"holdfast/ent/couponissue"
+	"holdfast/ent/customeraddress"
 	"holdfast/ent/order"
 	"holdfast/ent/predicate"
+	"holdfast/ent/schema"
 	"holdfast/ent/user"
 
 	"entgo.io/ent/dialect/sql"
@@ -41,6 +43,18 @@ func (_u *UserUpdate) SetNillableName(v *string) *UserUpdate {
 	if v != nil {
 		_u.SetName(*v)
 	}
+	return _u
+}
+
+// SetContact sets the "contact" field.
+func (_u *UserUpdate) SetContact(v *schema.Contact) *UserUpdate {
+	_u.mutation.SetContact(v)
+	return _u
+}
+
+// ClearContact clears the value of the "contact" field.
+func (_u *UserUpdate) ClearContact() *UserUpdate {
+	_u.mutation.ClearContact()
 	return _u
 }
 
@@ -87,6 +101,21 @@ func (_u *UserUpdate) AddCouponIssues(v ...*CouponIssue) *UserUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.AddCouponIssueIDs(ids...)
+}
+
+// AddAddressIDs adds the "addresses" edge to the CustomerAddress entity by IDs.
+func (_u *UserUpdate) AddAddressIDs(ids ...string) *UserUpdate {
+	_u.mutation.AddAddressIDs(ids...)
+	return _u
+}
+
+// AddAddresses adds the "addresses" edges to the CustomerAddress entity.
+func (_u *UserUpdate) AddAddresses(v ...*CustomerAddress) *UserUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddAddressIDs(ids...)
 }
 
 // Mutation returns the UserMutation object of the builder.
@@ -157,6 +186,27 @@ func (_u *UserUpdate) RemoveCouponIssues(v ...*CouponIssue) *UserUpdate {
 	return _u.RemoveCouponIssueIDs(ids...)
 }
 
+// ClearAddresses clears all "addresses" edges to the CustomerAddress entity.
+func (_u *UserUpdate) ClearAddresses() *UserUpdate {
+	_u.mutation.ClearAddresses()
+	return _u
+}
+
+// RemoveAddressIDs removes the "addresses" edge to CustomerAddress entities by IDs.
+func (_u *UserUpdate) RemoveAddressIDs(ids ...string) *UserUpdate {
+	_u.mutation.RemoveAddressIDs(ids...)
+	return _u
+}
+
+// RemoveAddresses removes "addresses" edges to CustomerAddress entities.
+func (_u *UserUpdate) RemoveAddresses(v ...*CustomerAddress) *UserUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveAddressIDs(ids...)
+}
+
 // Save executes the query and returns the number of nodes affected by the update operation.
 func (_u *UserUpdate) Save(ctx context.Context) (int, error) {
 	return withHooks(ctx, _u.sqlSave, _u.mutation, _u.hooks)
@@ -208,6 +258,12 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(user.FieldName, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Contact(); ok {
+		_spec.SetField(user.FieldContact, field.TypeJSON, value)
+	}
+	if _u.mutation.ContactCleared() {
+		_spec.ClearField(user.FieldContact, field.TypeJSON)
 	}
 	if _u.mutation.OrdersCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -344,6 +400,51 @@ func (_u *UserUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.AddressesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.AddressesTable,
+			Columns: []string{user.AddressesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(customeraddress.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedAddressesIDs(); len(nodes) > 0 && !_u.mutation.AddressesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.AddressesTable,
+			Columns: []string{user.AddressesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(customeraddress.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AddressesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.AddressesTable,
+			Columns: []string{user.AddressesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(customeraddress.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{user.Label}
@@ -375,6 +476,18 @@ func (_u *UserUpdateOne) SetNillableName(v *string) *UserUpdateOne {
 	if v != nil {
 		_u.SetName(*v)
 	}
+	return _u
+}
+
+// SetContact sets the "contact" field.
+func (_u *UserUpdateOne) SetContact(v *schema.Contact) *UserUpdateOne {
+	_u.mutation.SetContact(v)
+	return _u
+}
+
+// ClearContact clears the value of the "contact" field.
+func (_u *UserUpdateOne) ClearContact() *UserUpdateOne {
+	_u.mutation.ClearContact()
 	return _u
 }
 
@@ -421,6 +534,21 @@ func (_u *UserUpdateOne) AddCouponIssues(v ...*CouponIssue) *UserUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.AddCouponIssueIDs(ids...)
+}
+
+// AddAddressIDs adds the "addresses" edge to the CustomerAddress entity by IDs.
+func (_u *UserUpdateOne) AddAddressIDs(ids ...string) *UserUpdateOne {
+	_u.mutation.AddAddressIDs(ids...)
+	return _u
+}
+
+// AddAddresses adds the "addresses" edges to the CustomerAddress entity.
+func (_u *UserUpdateOne) AddAddresses(v ...*CustomerAddress) *UserUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddAddressIDs(ids...)
 }
 
 // Mutation returns the UserMutation object of the builder.
@@ -489,6 +617,27 @@ func (_u *UserUpdateOne) RemoveCouponIssues(v ...*CouponIssue) *UserUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveCouponIssueIDs(ids...)
+}
+
+// ClearAddresses clears all "addresses" edges to the CustomerAddress entity.
+func (_u *UserUpdateOne) ClearAddresses() *UserUpdateOne {
+	_u.mutation.ClearAddresses()
+	return _u
+}
+
+// RemoveAddressIDs removes the "addresses" edge to CustomerAddress entities by IDs.
+func (_u *UserUpdateOne) RemoveAddressIDs(ids ...string) *UserUpdateOne {
+	_u.mutation.RemoveAddressIDs(ids...)
+	return _u
+}
+
+// RemoveAddresses removes "addresses" edges to CustomerAddress entities.
+func (_u *UserUpdateOne) RemoveAddresses(v ...*CustomerAddress) *UserUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveAddressIDs(ids...)
 }
 
 // Where appends a list predicates to the UserUpdate builder.
@@ -573,6 +722,12 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(user.FieldName, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.Contact(); ok {
+		_spec.SetField(user.FieldContact, field.TypeJSON, value)
+	}
+	if _u.mutation.ContactCleared() {
+		_spec.ClearField(user.FieldContact, field.TypeJSON)
+	}
 	if _u.mutation.OrdersCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.O2M,
@@ -701,6 +856,51 @@ func (_u *UserUpdateOne) sqlSave(ctx context.Context) (_node *User, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(couponissue.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.AddressesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.AddressesTable,
+			Columns: []string{user.AddressesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(customeraddress.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedAddressesIDs(); len(nodes) > 0 && !_u.mutation.AddressesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.AddressesTable,
+			Columns: []string{user.AddressesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(customeraddress.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.AddressesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   user.AddressesTable,
+			Columns: []string{user.AddressesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(customeraddress.FieldID, field.TypeString),
 			},
 		}
 		for _, k := range nodes {

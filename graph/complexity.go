@@ -7,6 +7,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"holdfast/commerce"
+	"holdfast/ent/schema"
 	"holdfast/experiment"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
@@ -69,6 +70,9 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 		"CancelOrderPayload.products":  shop.MaxLines,
 		"OperationMeta.positions":      shop.MaxLines + maxOtherBalances,
 
+		"Customer.addresses": shop.MaxAddresses,
+		"Address.lines":      schema.MaxAddressLines,
+
 		"Shop.paymentMethods":      len(model.AllPaymentMethod),
 		"PaymentMethodError.taken": len(model.AllPaymentMethod),
 
@@ -89,7 +93,7 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 
 // lookups are the fields of objects that are looked up.
 var lookups = []string{
-	"Order.couponIssue", "Order.customer", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
+	"Customer.defaultAddress", "Order.couponIssue", "Order.customer", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
 }
 
 // complexities returns functions that give the most fields that a response may have. A list costs the most elements that it may

@@ -14,6 +14,23 @@ import (
 	"holdfast/graph/model"
 )
 
+// Addresses is the resolver for the addresses field.
+func (r *customerResolver) Addresses(ctx context.Context, obj *model.Customer) ([]*model.CustomerAddress, error) {
+	rows, err := loadersOf(ctx).books.Load(ctx, customerID(obj.ID))
+	return each(rows, toCustomerAddress), err
+}
+
+// DefaultAddress is the resolver for the defaultAddress field.
+func (r *customerResolver) DefaultAddress(ctx context.Context, obj *model.Customer) (*model.CustomerAddress, error) {
+	rows, err := loadersOf(ctx).books.Load(ctx, customerID(obj.ID))
+	for _, row := range rows {
+		if row.IsDefault {
+			return toCustomerAddress(row), err
+		}
+	}
+	return nil, err
+}
+
 // Wallet is the resolver for the wallet field.
 func (r *customerResolver) Wallet(ctx context.Context, obj *model.Customer) (*model.Wallet, error) {
 	return toWallet(customerID(obj.ID)), nil

@@ -37,6 +37,7 @@ type loaders struct {
 	issues   *dataloadgen.Loader[string, *ent.CouponIssue]
 	attempts *dataloadgen.Loader[string, []*ent.PaymentAttempt]
 	refunds  *dataloadgen.Loader[string, []*ent.Refund]
+	books    *dataloadgen.Loader[string, []*ent.CustomerAddress] // addresses by the customer
 	entries  *dataloadgen.Loader[commerce.Statement, commerce.PageOf[*ent.Entry]]
 	// These load nil for what does not exist or belongs to another user.
 	accounts    *dataloadgen.Loader[string, *ent.Account]
@@ -90,6 +91,7 @@ func newLoaders(s *commerce.Services) *loaders {
 		entries: dataloadgen.NewLoader(func(ctx context.Context, asked []commerce.Statement) ([]commerce.PageOf[*ent.Entry], []error) {
 			return s.Accounts.Statements(ctx, auth.Viewer(ctx), asked)
 		}, options...),
+		books:       orNone(s.Customers.AddressesOf, options),
 		accounts:    orNone(s.Accounts.GetAll, options),
 		customers:   orNone(s.Customers.GetAll, options),
 		transfers:   orNone(s.Accounts.GetTransfers, options),
@@ -213,6 +215,7 @@ var batched = map[string]bool{
 	"Account.balance": true, "Account.position": true, "Account.entries": true, "Wallet.balance": true, "Wallet.position": true,
 	"Transfer.from": true, "Transfer.to": true, "Payment.account": true, "Entry.source": true,
 	"Order.couponIssue": true, "Order.customer": true, "Order.paymentAttempts": true, "Order.refunds": true,
+	"Customer.addresses": true, "Customer.defaultAddress": true,
 }
 
 // aroundField bounds how many resolvers of an operation run at the same time. A resolver has returned before those of its fields

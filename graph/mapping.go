@@ -79,6 +79,7 @@ func toOrder(o *ent.Order) *model.Order {
 		CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, ExpiresAt: o.ExpiresAt,
 		Persistence: model.PersistenceStatePersisted,
 		Fulfilment:  model.OrderFulfilment(o.Fulfilment), FulfilledAt: o.FulfilledAt, Tracking: orNull(o.Tracking),
+		ShippingAddress: toAddress(o.ShippingAddress), Contact: toContact(o.Contact),
 	}
 	paid := commerce.PaidFor(o)
 	for i, l := range o.Edges.Lines {
@@ -247,7 +248,7 @@ func toCustomer(u *ent.User) *model.Customer {
 	if u == nil {
 		return nil
 	}
-	return &model.Customer{ID: prefixCustomer + u.ID, Name: u.Name, CreatedAt: u.CreatedAt}
+	return &model.Customer{ID: prefixCustomer + u.ID, Name: u.Name, Contact: toContact(u.Contact), CreatedAt: u.CreatedAt}
 }
 
 // customerID is the customer's part of an identifier.

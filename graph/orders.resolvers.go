@@ -23,7 +23,7 @@ import (
 func (r *mutationResolver) PlaceOrder(ctx context.Context, input model.PlaceOrderInput) (*model.PlaceOrderPayload, error) {
 	in := commerce.PlaceOrder{
 		Key: input.IdempotencyKey, CouponIssueID: orZero(input.CouponIssueID), Payment: fromPayment(input.Payment),
-		NoWait: !orDefault(input.Wait, true),
+		NoWait: !orDefault(input.Wait, true), ShippingAddress: fromAddress(input.ShippingAddress), Contact: fromContact(input.Contact),
 	}
 	if input.ExpectedTotal != nil {
 		expected := fromMoney(input.ExpectedTotal)

@@ -43,6 +43,7 @@ func fill(variables string) string {
 		"{{order}}", commerce.DemoOrderID,
 		"{{otherOrder}}", commerce.DemoOtherOrderID,
 		"{{couponIssue}}", commerce.DemoIssueID,
+		"{{address}}", commerce.DemoAddressID,
 	).Replace(variables)
 }
 

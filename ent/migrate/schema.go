@@ -159,6 +159,36 @@ var (
 			},
 		},
 	}
+	// CustomerAddressesColumns holds the columns for the "customer_addresses" table.
+	CustomerAddressesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "address", Type: field.TypeJSON},
+		{Name: "is_default", Type: field.TypeBool, Default: false},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "user_id", Type: field.TypeString, Size: 64},
+	}
+	// CustomerAddressesTable holds the schema information for the "customer_addresses" table.
+	CustomerAddressesTable = &schema.Table{
+		Name:       "customer_addresses",
+		Columns:    CustomerAddressesColumns,
+		PrimaryKey: []*schema.Column{CustomerAddressesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "customer_addresses_users_addresses",
+				Columns:    []*schema.Column{CustomerAddressesColumns[5]},
+				RefColumns: []*schema.Column{UsersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "customeraddress_user_id_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{CustomerAddressesColumns[5], CustomerAddressesColumns[3]},
+			},
+		},
+	}
 	// DatabaseMarksColumns holds the columns for the "database_marks" table.
 	DatabaseMarksColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -327,6 +357,8 @@ var (
 		{Name: "fulfilled_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "tracking", Type: field.TypeString, Size: 500, Default: ""},
 		{Name: "coupon_spent", Type: field.TypeBool, Default: false},
+		{Name: "shipping_address", Type: field.TypeJSON, Nullable: true},
+		{Name: "contact", Type: field.TypeJSON, Nullable: true},
 		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "counted", Type: field.TypeBool, Default: false},
 		{Name: "unattended", Type: field.TypeBool, Default: false},
@@ -345,7 +377,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "orders_users_orders",
-				Columns:    []*schema.Column{OrdersColumns[23]},
+				Columns:    []*schema.Column{OrdersColumns[25]},
 				RefColumns: []*schema.Column{UsersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -354,22 +386,22 @@ var (
 			{
 				Name:    "order_user_id_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[23], OrdersColumns[21], OrdersColumns[0]},
+				Columns: []*schema.Column{OrdersColumns[25], OrdersColumns[23], OrdersColumns[0]},
 			},
 			{
 				Name:    "order_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[21], OrdersColumns[0]},
+				Columns: []*schema.Column{OrdersColumns[23], OrdersColumns[0]},
 			},
 			{
 				Name:    "order_settled_next_attempt_at",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[18]},
+				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[20]},
 			},
 			{
 				Name:    "order_settled_attempts",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[19]},
+				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[21]},
 			},
 		},
 	}
@@ -870,6 +902,7 @@ var (
 	UsersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
 		{Name: "name", Type: field.TypeString, Size: 200},
+		{Name: "contact", Type: field.TypeJSON, Nullable: true},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 	}
 	// UsersTable holds the schema information for the "users" table.
@@ -881,7 +914,7 @@ var (
 			{
 				Name:    "user_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{UsersColumns[2], UsersColumns[0]},
+				Columns: []*schema.Column{UsersColumns[3], UsersColumns[0]},
 			},
 		},
 	}
@@ -911,6 +944,7 @@ var (
 		ChangeLogsTable,
 		CouponsTable,
 		CouponIssuesTable,
+		CustomerAddressesTable,
 		DatabaseMarksTable,
 		DriftReportsTable,
 		EntriesTable,
@@ -953,6 +987,10 @@ func init() {
 	}
 	CouponIssuesTable.ForeignKeys[0].RefTable = CouponsTable
 	CouponIssuesTable.ForeignKeys[1].RefTable = UsersTable
+	CustomerAddressesTable.ForeignKeys[0].RefTable = UsersTable
+	CustomerAddressesTable.Annotation = &entsql.Annotation{
+		Table: "customer_addresses",
+	}
 	EntriesTable.Annotation = &entsql.Annotation{
 		Table: "entries",
 	}

@@ -45,6 +45,10 @@ const (
 	FieldTracking = "tracking"
 	// FieldCouponSpent holds the string denoting the coupon_spent field in the database.
 	FieldCouponSpent = "coupon_spent"
+	// FieldShippingAddress holds the string denoting the shipping_address field in the database.
+	FieldShippingAddress = "shipping_address"
+	// FieldContact holds the string denoting the contact field in the database.
+	FieldContact = "contact"
 	// FieldExpiresAt holds the string denoting the expires_at field in the database.
 	FieldExpiresAt = "expires_at"
 	// FieldCounted holds the string denoting the counted field in the database.
@@ -128,6 +132,8 @@ var Columns = []string{
 	FieldFulfilledAt,
 	FieldTracking,
 	FieldCouponSpent,
+	FieldShippingAddress,
+	FieldContact,
 	FieldExpiresAt,
 	FieldCounted,
 	FieldUnattended,

@@ -840,6 +840,26 @@ func CouponSpentNEQ(v bool) predicate.Order {
 	return predicate.Order(sql.FieldNEQ(FieldCouponSpent, v))
 }
 
+// ShippingAddressIsNil applies the IsNil predicate on the "shipping_address" field.
+func ShippingAddressIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldShippingAddress))
+}
+
+// ShippingAddressNotNil applies the NotNil predicate on the "shipping_address" field.
+func ShippingAddressNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldShippingAddress))
+}
+
+// ContactIsNil applies the IsNil predicate on the "contact" field.
+func ContactIsNil() predicate.Order {
+	return predicate.Order(sql.FieldIsNull(FieldContact))
+}
+
+// ContactNotNil applies the NotNil predicate on the "contact" field.
+func ContactNotNil() predicate.Order {
+	return predicate.Order(sql.FieldNotNull(FieldContact))
+}
+
 // ExpiresAtEQ applies the EQ predicate on the "expires_at" field.
 func ExpiresAtEQ(v time.Time) predicate.Order {
 	return predicate.Order(sql.FieldEQ(FieldExpiresAt, v))

@@ -24,6 +24,9 @@ type Coupon func(*sql.Selector)
 // CouponIssue is the predicate function for couponissue builders.
 type CouponIssue func(*sql.Selector)
 
+// CustomerAddress is the predicate function for customeraddress builders.
+type CustomerAddress func(*sql.Selector)
+
 // DatabaseMark is the predicate function for databasemark builders.
 type DatabaseMark func(*sql.Selector)
 

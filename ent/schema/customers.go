@@ -15,6 +15,7 @@ func (User) Fields() []ent.Field {
 	return []ent.Field{
 		id(),
 		field.String("name").Validate(upTo(MaxName)).Annotations(wide(MaxName)),
+		field.JSON("contact", &Contact{}).Optional().Sensitive(),
 		fixedTimestamp("created_at"),
 	}
 }
@@ -25,6 +26,7 @@ func (User) Edges() []ent.Edge {
 		edge.To("orders", Order.Type),
 		edge.To("accounts", Account.Type),
 		edge.To("coupon_issues", CouponIssue.Type),
+		edge.To("addresses", CustomerAddress.Type),
 	}
 }
 

@@ -31,7 +31,17 @@ const (
 	MaxReason      = 500
 	MaxJobError    = 1000
 	MaxTracking    = 500 // a link, or a carrier and a number
+
+	MaxAddressLine = 200
+	MaxCity        = 100
+	MaxRegion      = 100
+	MaxPostalCode  = 20
+	MaxPhone       = 40
+	MaxEmail       = 254 // RFC 5321 allows paths of 256 with their brackets
 )
+
+// MaxAddressLines is the most lines of an address, besides name, city, region, postal code and country.
+const MaxAddressLines = 3
 
 // MaxWebhookID is the most bytes of the ID of a gateway's message. It is chosen: those of Stripe have about 30.
 const MaxWebhookID = 255

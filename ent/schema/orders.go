@@ -34,6 +34,8 @@ func (Order) Fields() []ent.Field {
 		field.String("tracking").Validate(upTo(MaxTracking)).Annotations(wide(MaxTracking)).Default("").
 			Comment("Where the parcel can be followed, as the administrator has written it."),
 		field.Bool("coupon_spent").Default(false).Comment("True while the order holds its coupon."),
+		field.JSON("shipping_address", &Address{}).Optional().Immutable().Sensitive().Comment("A copy, as the customer has given it with the order."),
+		field.JSON("contact", &Contact{}).Optional().Immutable().Sensitive(),
 		fixedTimestamp("expires_at"),
 		field.Bool("counted").Default(false).
 			Comment("True while the order counts as one of its customer that wait for payment. One that was paid or has ended is not settled before."),

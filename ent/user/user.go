@@ -16,6 +16,8 @@ const (
 	FieldID = "id"
 	// FieldName holds the string denoting the name field in the database.
 	FieldName = "name"
+	// FieldContact holds the string denoting the contact field in the database.
+	FieldContact = "contact"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// EdgeOrders holds the string denoting the orders edge name in mutations.
@@ -24,6 +26,8 @@ const (
 	EdgeAccounts = "accounts"
 	// EdgeCouponIssues holds the string denoting the coupon_issues edge name in mutations.
 	EdgeCouponIssues = "coupon_issues"
+	// EdgeAddresses holds the string denoting the addresses edge name in mutations.
+	EdgeAddresses = "addresses"
 	// Table holds the table name of the user in the database.
 	Table = "users"
 	// OrdersTable is the table that holds the orders relation/edge.
@@ -47,12 +51,20 @@ const (
 	CouponIssuesInverseTable = "coupon_issues"
 	// CouponIssuesColumn is the table column denoting the coupon_issues relation/edge.
 	CouponIssuesColumn = "user_id"
+	// AddressesTable is the table that holds the addresses relation/edge.
+	AddressesTable = "customer_addresses"
+	// AddressesInverseTable is the table name for the CustomerAddress entity.
+	// It exists in this package in order to avoid circular dependency with the "customeraddress" package.
+	AddressesInverseTable = "customer_addresses"
+	// AddressesColumn is the table column denoting the addresses relation/edge.
+	AddressesColumn = "user_id"
 )
 
 // Columns holds all SQL columns for user fields.
 var Columns = []string{
 	FieldID,
 	FieldName,
+	FieldContact,
 	FieldCreatedAt,
 }
 
@@ -134,6 +146,20 @@ func ByCouponIssues(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newCouponIssuesStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByAddressesCount orders the results by addresses count.
+func ByAddressesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newAddressesStep(), opts...)
+	}
+}
+
+// ByAddresses orders the results by addresses terms.
+func ByAddresses(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newAddressesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newOrdersStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -153,5 +179,12 @@ func newCouponIssuesStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(CouponIssuesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, CouponIssuesTable, CouponIssuesColumn),
+	)
+}
+func newAddressesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(AddressesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, AddressesTable, AddressesColumn),
 	)
 }

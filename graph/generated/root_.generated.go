@@ -83,6 +83,16 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	Address struct {
+		City        func(childComplexity int) int
+		CountryCode func(childComplexity int) int
+		Lines       func(childComplexity int) int
+		Name        func(childComplexity int) int
+		Phone       func(childComplexity int) int
+		PostalCode  func(childComplexity int) int
+		Region      func(childComplexity int) int
+	}
+
 	Adjustment struct {
 		AdministratorID func(childComplexity int) int
 		ChangeID        func(childComplexity int) int
@@ -125,6 +135,12 @@ type ComplexityRoot struct {
 		Meta       func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 		Wallet     func(childComplexity int) int
+	}
+
+	Contact struct {
+		Email func(childComplexity int) int
+		Name  func(childComplexity int) int
+		Phone func(childComplexity int) int
 	}
 
 	ContentionError struct {
@@ -205,13 +221,30 @@ type ComplexityRoot struct {
 	}
 
 	Customer struct {
-		Accounts     func(childComplexity int, first *int, after *string, last *int, before *string) int
-		CouponIssues func(childComplexity int, first *int, after *string, last *int, before *string) int
-		CreatedAt    func(childComplexity int) int
-		ID           func(childComplexity int) int
-		Name         func(childComplexity int) int
-		Orders       func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.OrderFilter, orderBy *model.OrderSort) int
-		Wallet       func(childComplexity int) int
+		Accounts       func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Addresses      func(childComplexity int) int
+		Contact        func(childComplexity int) int
+		CouponIssues   func(childComplexity int, first *int, after *string, last *int, before *string) int
+		CreatedAt      func(childComplexity int) int
+		DefaultAddress func(childComplexity int) int
+		ID             func(childComplexity int) int
+		Name           func(childComplexity int) int
+		Orders         func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.OrderFilter, orderBy *model.OrderSort) int
+		Wallet         func(childComplexity int) int
+	}
+
+	CustomerAddress struct {
+		Address   func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		ID        func(childComplexity int) int
+		IsDefault func(childComplexity int) int
+		UpdatedAt func(childComplexity int) int
+	}
+
+	CustomerAddressPayload struct {
+		Address    func(childComplexity int) int
+		Customer   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	CustomerConnection struct {
@@ -224,6 +257,11 @@ type ComplexityRoot struct {
 	CustomerEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	CustomerPayload struct {
+		Customer   func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	DriftReport struct {
@@ -383,31 +421,36 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AccountAdjust    func(childComplexity int, input model.AccountAdjustInput) int
-		AccountOpen      func(childComplexity int, input model.AccountOpenInput) int
-		CancelOrder      func(childComplexity int, input model.CancelOrderInput) int
-		ChargePoints     func(childComplexity int, input model.ChargePointsInput) int
-		CouponCreate     func(childComplexity int, input model.CouponCreateInput) int
-		CouponResume     func(childComplexity int, input model.CouponResumeInput) int
-		CouponStop       func(childComplexity int, input model.CouponStopInput) int
-		CouponUpdate     func(childComplexity int, input model.CouponUpdateInput) int
-		IssueCoupon      func(childComplexity int, input model.IssueCouponInput) int
-		OrderFulfil      func(childComplexity int, input model.OrderFulfilInput) int
-		PayOrder         func(childComplexity int, input model.PayOrderInput) int
-		PlaceOrder       func(childComplexity int, input model.PlaceOrderInput) int
-		PointsAdjust     func(childComplexity int, input model.PointsAdjustInput) int
-		ProductArchive   func(childComplexity int, input model.ProductArchiveInput) int
-		ProductCreate    func(childComplexity int, input model.ProductCreateInput) int
-		ProductUnarchive func(childComplexity int, input model.ProductUnarchiveInput) int
-		ProductUpdate    func(childComplexity int, input model.ProductUpdateInput) int
-		ProductsImport   func(childComplexity int, input model.ProductsImportInput) int
-		ReconcileNow     func(childComplexity int) int
-		RefundCreate     func(childComplexity int, input model.RefundCreateInput) int
-		ReturnCreate     func(childComplexity int, input model.ReturnCreateInput) int
-		StartExperiment  func(childComplexity int, input model.StartExperimentInput) int
-		StockAdjust      func(childComplexity int, input model.StockAdjustInput) int
-		StopExperiment   func(childComplexity int, input model.StopExperimentInput) int
-		Transfer         func(childComplexity int, input model.TransferInput) int
+		AccountAdjust                func(childComplexity int, input model.AccountAdjustInput) int
+		AccountOpen                  func(childComplexity int, input model.AccountOpenInput) int
+		CancelOrder                  func(childComplexity int, input model.CancelOrderInput) int
+		ChargePoints                 func(childComplexity int, input model.ChargePointsInput) int
+		CouponCreate                 func(childComplexity int, input model.CouponCreateInput) int
+		CouponResume                 func(childComplexity int, input model.CouponResumeInput) int
+		CouponStop                   func(childComplexity int, input model.CouponStopInput) int
+		CouponUpdate                 func(childComplexity int, input model.CouponUpdateInput) int
+		CustomerAddressCreate        func(childComplexity int, input model.CustomerAddressCreateInput) int
+		CustomerAddressDelete        func(childComplexity int, input model.CustomerAddressDeleteInput) int
+		CustomerAddressUpdate        func(childComplexity int, input model.CustomerAddressUpdateInput) int
+		CustomerDefaultAddressUpdate func(childComplexity int, input model.CustomerDefaultAddressUpdateInput) int
+		CustomerUpdate               func(childComplexity int, input model.CustomerUpdateInput) int
+		IssueCoupon                  func(childComplexity int, input model.IssueCouponInput) int
+		OrderFulfil                  func(childComplexity int, input model.OrderFulfilInput) int
+		PayOrder                     func(childComplexity int, input model.PayOrderInput) int
+		PlaceOrder                   func(childComplexity int, input model.PlaceOrderInput) int
+		PointsAdjust                 func(childComplexity int, input model.PointsAdjustInput) int
+		ProductArchive               func(childComplexity int, input model.ProductArchiveInput) int
+		ProductCreate                func(childComplexity int, input model.ProductCreateInput) int
+		ProductUnarchive             func(childComplexity int, input model.ProductUnarchiveInput) int
+		ProductUpdate                func(childComplexity int, input model.ProductUpdateInput) int
+		ProductsImport               func(childComplexity int, input model.ProductsImportInput) int
+		ReconcileNow                 func(childComplexity int) int
+		RefundCreate                 func(childComplexity int, input model.RefundCreateInput) int
+		ReturnCreate                 func(childComplexity int, input model.ReturnCreateInput) int
+		StartExperiment              func(childComplexity int, input model.StartExperimentInput) int
+		StockAdjust                  func(childComplexity int, input model.StockAdjustInput) int
+		StopExperiment               func(childComplexity int, input model.StopExperimentInput) int
+		Transfer                     func(childComplexity int, input model.TransferInput) int
 	}
 
 	OperationMeta struct {
@@ -422,6 +465,7 @@ type ComplexityRoot struct {
 	}
 
 	Order struct {
+		Contact         func(childComplexity int) int
 		CouponIssue     func(childComplexity int) int
 		CreatedAt       func(childComplexity int) int
 		Customer        func(childComplexity int) int
@@ -436,6 +480,7 @@ type ComplexityRoot struct {
 		PaymentAttempts func(childComplexity int) int
 		Persistence     func(childComplexity int) int
 		Refunds         func(childComplexity int) int
+		ShippingAddress func(childComplexity int) int
 		Status          func(childComplexity int) int
 		Subtotal        func(childComplexity int) int
 		Total           func(childComplexity int) int
@@ -967,6 +1012,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AccountPayload.UserErrors(childComplexity), true
 
+	case "Address.city":
+		if e.ComplexityRoot.Address.City == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Address.City(childComplexity), true
+	case "Address.countryCode":
+		if e.ComplexityRoot.Address.CountryCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Address.CountryCode(childComplexity), true
+	case "Address.lines":
+		if e.ComplexityRoot.Address.Lines == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Address.Lines(childComplexity), true
+	case "Address.name":
+		if e.ComplexityRoot.Address.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Address.Name(childComplexity), true
+	case "Address.phone":
+		if e.ComplexityRoot.Address.Phone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Address.Phone(childComplexity), true
+	case "Address.postalCode":
+		if e.ComplexityRoot.Address.PostalCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Address.PostalCode(childComplexity), true
+	case "Address.region":
+		if e.ComplexityRoot.Address.Region == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Address.Region(childComplexity), true
+
 	case "Adjustment.administratorId":
 		if e.ComplexityRoot.Adjustment.AdministratorID == nil {
 			break
@@ -1128,6 +1216,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ChargePointsPayload.Wallet(childComplexity), true
+
+	case "Contact.email":
+		if e.ComplexityRoot.Contact.Email == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Contact.Email(childComplexity), true
+	case "Contact.name":
+		if e.ComplexityRoot.Contact.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Contact.Name(childComplexity), true
+	case "Contact.phone":
+		if e.ComplexityRoot.Contact.Phone == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Contact.Phone(childComplexity), true
 
 	case "ContentionError.code":
 		if e.ComplexityRoot.ContentionError.Code == nil {
@@ -1432,6 +1539,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Customer.Accounts(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+	case "Customer.addresses":
+		if e.ComplexityRoot.Customer.Addresses == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Customer.Addresses(childComplexity), true
+	case "Customer.contact":
+		if e.ComplexityRoot.Customer.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Customer.Contact(childComplexity), true
 	case "Customer.couponIssues":
 		if e.ComplexityRoot.Customer.CouponIssues == nil {
 			break
@@ -1449,6 +1568,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Customer.CreatedAt(childComplexity), true
+	case "Customer.defaultAddress":
+		if e.ComplexityRoot.Customer.DefaultAddress == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Customer.DefaultAddress(childComplexity), true
 	case "Customer.id":
 		if e.ComplexityRoot.Customer.ID == nil {
 			break
@@ -1478,6 +1603,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Customer.Wallet(childComplexity), true
+
+	case "CustomerAddress.address":
+		if e.ComplexityRoot.CustomerAddress.Address == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerAddress.Address(childComplexity), true
+	case "CustomerAddress.createdAt":
+		if e.ComplexityRoot.CustomerAddress.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerAddress.CreatedAt(childComplexity), true
+	case "CustomerAddress.id":
+		if e.ComplexityRoot.CustomerAddress.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerAddress.ID(childComplexity), true
+	case "CustomerAddress.isDefault":
+		if e.ComplexityRoot.CustomerAddress.IsDefault == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerAddress.IsDefault(childComplexity), true
+	case "CustomerAddress.updatedAt":
+		if e.ComplexityRoot.CustomerAddress.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerAddress.UpdatedAt(childComplexity), true
+
+	case "CustomerAddressPayload.address":
+		if e.ComplexityRoot.CustomerAddressPayload.Address == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerAddressPayload.Address(childComplexity), true
+	case "CustomerAddressPayload.customer":
+		if e.ComplexityRoot.CustomerAddressPayload.Customer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerAddressPayload.Customer(childComplexity), true
+	case "CustomerAddressPayload.userErrors":
+		if e.ComplexityRoot.CustomerAddressPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerAddressPayload.UserErrors(childComplexity), true
 
 	case "CustomerConnection.edges":
 		if e.ComplexityRoot.CustomerConnection.Edges == nil {
@@ -1516,6 +1691,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CustomerEdge.Node(childComplexity), true
+
+	case "CustomerPayload.customer":
+		if e.ComplexityRoot.CustomerPayload.Customer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerPayload.Customer(childComplexity), true
+	case "CustomerPayload.userErrors":
+		if e.ComplexityRoot.CustomerPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CustomerPayload.UserErrors(childComplexity), true
 
 	case "DriftReport.balance":
 		if e.ComplexityRoot.DriftReport.Balance == nil {
@@ -2235,6 +2423,61 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CouponUpdate(childComplexity, args["input"].(model.CouponUpdateInput)), true
+	case "Mutation.customerAddressCreate":
+		if e.ComplexityRoot.Mutation.CustomerAddressCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_customerAddressCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CustomerAddressCreate(childComplexity, args["input"].(model.CustomerAddressCreateInput)), true
+	case "Mutation.customerAddressDelete":
+		if e.ComplexityRoot.Mutation.CustomerAddressDelete == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_customerAddressDelete_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CustomerAddressDelete(childComplexity, args["input"].(model.CustomerAddressDeleteInput)), true
+	case "Mutation.customerAddressUpdate":
+		if e.ComplexityRoot.Mutation.CustomerAddressUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_customerAddressUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CustomerAddressUpdate(childComplexity, args["input"].(model.CustomerAddressUpdateInput)), true
+	case "Mutation.customerDefaultAddressUpdate":
+		if e.ComplexityRoot.Mutation.CustomerDefaultAddressUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_customerDefaultAddressUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CustomerDefaultAddressUpdate(childComplexity, args["input"].(model.CustomerDefaultAddressUpdateInput)), true
+	case "Mutation.customerUpdate":
+		if e.ComplexityRoot.Mutation.CustomerUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_customerUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CustomerUpdate(childComplexity, args["input"].(model.CustomerUpdateInput)), true
 	case "Mutation.issueCoupon":
 		if e.ComplexityRoot.Mutation.IssueCoupon == nil {
 			break
@@ -2467,6 +2710,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.OperationMeta.TotalMs(childComplexity), true
 
+	case "Order.contact":
+		if e.ComplexityRoot.Order.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Order.Contact(childComplexity), true
 	case "Order.couponIssue":
 		if e.ComplexityRoot.Order.CouponIssue == nil {
 			break
@@ -2551,6 +2800,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Order.Refunds(childComplexity), true
+	case "Order.shippingAddress":
+		if e.ComplexityRoot.Order.ShippingAddress == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Order.ShippingAddress(childComplexity), true
 	case "Order.status":
 		if e.ComplexityRoot.Order.Status == nil {
 			break
@@ -4306,13 +4561,20 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
 		ec.unmarshalInputAccountAdjustInput,
 		ec.unmarshalInputAccountOpenInput,
+		ec.unmarshalInputAddressInput,
 		ec.unmarshalInputCancelOrderInput,
 		ec.unmarshalInputChargePointsInput,
+		ec.unmarshalInputContactInput,
 		ec.unmarshalInputCouponCreateInput,
 		ec.unmarshalInputCouponResumeInput,
 		ec.unmarshalInputCouponStopInput,
 		ec.unmarshalInputCouponUpdateInput,
+		ec.unmarshalInputCustomerAddressCreateInput,
+		ec.unmarshalInputCustomerAddressDeleteInput,
+		ec.unmarshalInputCustomerAddressUpdateInput,
+		ec.unmarshalInputCustomerDefaultAddressUpdateInput,
 		ec.unmarshalInputCustomerFilter,
+		ec.unmarshalInputCustomerUpdateInput,
 		ec.unmarshalInputDateTimeRangeFilter,
 		ec.unmarshalInputEntryFilter,
 		ec.unmarshalInputIssueCouponInput,
@@ -4591,6 +4853,170 @@ type TransferPayload {
 type AccountPayload {
   "The account, null where it was refused."
   account: Account
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
+	{Name: "../schema/addresses.graphqls", Input: `extend type Mutation {
+  "Say how the caller can be reached. Orders keep what they were placed with."
+  customerUpdate(
+    "What to change."
+    input: CustomerUpdateInput!
+  ): CustomerPayload @auth
+
+  "Add an address to the address book of the caller. The first one is the default."
+  customerAddressCreate(
+    "The address."
+    input: CustomerAddressCreateInput!
+  ): CustomerAddressPayload @auth
+
+  "Replace an address of the caller. Orders keep the copy that they were placed with."
+  customerAddressUpdate(
+    "Which address, and the new one."
+    input: CustomerAddressUpdateInput!
+  ): CustomerAddressPayload @auth
+
+  "Delete an address of the caller. If it was the default, the oldest of the others is. Orders keep their copies."
+  customerAddressDelete(
+    "Which address to delete."
+    input: CustomerAddressDeleteInput!
+  ): CustomerAddressPayload @auth
+
+  "Make an address of the caller the default."
+  customerDefaultAddressUpdate(
+    "Which address."
+    input: CustomerDefaultAddressUpdateInput!
+  ): CustomerAddressPayload @auth
+}
+
+"Where something is sent, as plain data. Only its customer and administrators see it."
+type Address {
+  "Who receives it."
+  name: String!
+  "The telephone number for the delivery, null if none was given."
+  phone: String
+  "Street, house and the like, one to three lines."
+  lines: [String!]!
+  "The city."
+  city: String!
+  "The region, state or province, null if none was given."
+  region: String
+  "The postal code, null if none was given."
+  postalCode: String
+  "The country, two letters of ISO 3166-1."
+  countryCode: String!
+}
+
+"How somebody can be reached. Only the customer and administrators see it."
+type Contact {
+  "The name, null if none was given."
+  name: String
+  "The e-mail address, null if none was given."
+  email: String
+  "The telephone number, null if none was given."
+  phone: String
+}
+
+"An address in the address book of a customer."
+type CustomerAddress {
+  "The identifier, \"addr_...\"."
+  id: ID!
+  "The address."
+  address: Address!
+  "Whether it is the default address of the customer. One is, if there are any."
+  isDefault: Boolean!
+  "When it was added."
+  createdAt: DateTime!
+  "When it changed last."
+  updatedAt: DateTime!
+}
+
+"An address. Blanks around its parts are left out."
+input AddressInput {
+  "Who receives it, 1 to 200 characters."
+  name: String!
+  "The telephone number for the delivery, at most 40 characters."
+  phone: String
+  "Street, house and the like: one to three lines, each of 1 to 200 characters."
+  lines: [String!]!
+  "The city, 1 to 100 characters."
+  city: String!
+  "The region, state or province, at most 100 characters."
+  region: String
+  "The postal code, at most 20 characters."
+  postalCode: String
+  "The country, two upper-case letters of ISO 3166-1, such as DE, JP or US."
+  countryCode: String!
+}
+
+"How somebody can be reached: by email, phone, or both. Blanks around the parts are left out."
+input ContactInput {
+  "The name, at most 200 characters."
+  name: String
+  "The e-mail address, at most 254 characters."
+  email: String
+  "The telephone number, at most 40 characters."
+  phone: String
+}
+
+"What to change about the caller. What is not given stays."
+input CustomerUpdateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the customer as it is now. Without a key, a repeat sets the same again."
+  idempotencyKey: UUID
+  "How the caller can be reached; null for not at all."
+  contact: ContactInput
+}
+
+"An address to add."
+input CustomerAddressCreateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat adds another address."
+  idempotencyKey: UUID
+  "The address."
+  address: AddressInput!
+  "True makes it the default. The first address is the default in any case."
+  isDefault: Boolean = false
+}
+
+"An address to replace."
+input CustomerAddressUpdateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the address as it is now. Without a key, a repeat sets the same again."
+  idempotencyKey: UUID
+  "The address in the address book of the caller."
+  id: ID! @id(prefix: "addr_")
+  "What it becomes: all of it is replaced."
+  address: AddressInput!
+}
+
+"An address to delete."
+input CustomerAddressDeleteInput {
+  "A key that the client makes up: a repeat with it does nothing. Without a key, a repeat is NOT_FOUND."
+  idempotencyKey: UUID
+  "The address in the address book of the caller."
+  id: ID! @id(prefix: "addr_")
+}
+
+"An address to make the default."
+input CustomerDefaultAddressUpdateInput {
+  "A key that the client makes up: the same key is never executed twice. Without a key, a repeat sets the same again."
+  idempotencyKey: UUID
+  "The address in the address book of the caller."
+  id: ID! @id(prefix: "addr_")
+}
+
+"What became of a customer that was to be changed."
+type CustomerPayload {
+  "The customer as it is now, null where it was refused."
+  customer: Customer
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of an address that was to be added, replaced, deleted or made the default."
+type CustomerAddressPayload {
+  "The address as it is now, null where it was refused or deleted."
+  address: CustomerAddress
+  "The customer with the address book as it is now."
+  customer: Customer
   "Why the shop refused; empty on success."
   userErrors: [UserError!]!
 }
@@ -5298,6 +5724,12 @@ type Customer implements Node {
   id: ID!
   "The name."
   name: String!
+  "How the customer can be reached, null if unknown."
+  contact: Contact
+  "The address book, the oldest address first."
+  addresses: [CustomerAddress!]
+  "The default address, null if there is no address."
+  defaultAddress: CustomerAddress
   "The points."
   wallet: Wallet!
   "The accounts, the oldest first."
@@ -6334,6 +6766,10 @@ type Order implements Node {
   tracking: String
   "What was given back of it, the newest first, at most 20. An order that was cancelled has none."
   refunds: [Refund!]
+  "Where it goes, as it was given with the order; null if it was not."
+  shippingAddress: Address
+  "How the customer can be reached about it, as it was given with the order; null if it was not."
+  contact: Contact
   "Why it failed, null unless it did."
   failure: OrderFailure
   "When it was placed."
@@ -6585,6 +7021,10 @@ input PlaceOrderInput {
   answer is PRICE_CHANGED, with both amounts. Without it, the order costs what the products cost at this moment.
   """
   expectedTotal: MoneyInput
+  "Where the products go. The order keeps it as it is given here."
+  shippingAddress: AddressInput
+  "How the customer can be reached about the order. The order keeps it as it is given here."
+  contact: ContactInput
   "False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always."
   wait: Boolean = true
 }
@@ -7115,6 +7555,26 @@ func (ec *executionContext) childFields_AccountPayload(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type AccountPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Address(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Address_name(ctx, field)
+	case "phone":
+		return ec.fieldContext_Address_phone(ctx, field)
+	case "lines":
+		return ec.fieldContext_Address_lines(ctx, field)
+	case "city":
+		return ec.fieldContext_Address_city(ctx, field)
+	case "region":
+		return ec.fieldContext_Address_region(ctx, field)
+	case "postalCode":
+		return ec.fieldContext_Address_postalCode(ctx, field)
+	case "countryCode":
+		return ec.fieldContext_Address_countryCode(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Address", field.Name)
+}
+
 func (ec *executionContext) childFields_Adjustment(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "family":
@@ -7201,6 +7661,18 @@ func (ec *executionContext) childFields_ChargePointsPayload(ctx context.Context,
 		return ec.fieldContext_ChargePointsPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ChargePointsPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Contact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Contact_name(ctx, field)
+	case "email":
+		return ec.fieldContext_Contact_email(ctx, field)
+	case "phone":
+		return ec.fieldContext_Contact_phone(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Contact", field.Name)
 }
 
 func (ec *executionContext) childFields_Count(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7325,6 +7797,12 @@ func (ec *executionContext) childFields_Customer(ctx context.Context, field grap
 		return ec.fieldContext_Customer_id(ctx, field)
 	case "name":
 		return ec.fieldContext_Customer_name(ctx, field)
+	case "contact":
+		return ec.fieldContext_Customer_contact(ctx, field)
+	case "addresses":
+		return ec.fieldContext_Customer_addresses(ctx, field)
+	case "defaultAddress":
+		return ec.fieldContext_Customer_defaultAddress(ctx, field)
 	case "wallet":
 		return ec.fieldContext_Customer_wallet(ctx, field)
 	case "accounts":
@@ -7337,6 +7815,34 @@ func (ec *executionContext) childFields_Customer(ctx context.Context, field grap
 		return ec.fieldContext_Customer_createdAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Customer", field.Name)
+}
+
+func (ec *executionContext) childFields_CustomerAddress(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_CustomerAddress_id(ctx, field)
+	case "address":
+		return ec.fieldContext_CustomerAddress_address(ctx, field)
+	case "isDefault":
+		return ec.fieldContext_CustomerAddress_isDefault(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_CustomerAddress_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_CustomerAddress_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CustomerAddress", field.Name)
+}
+
+func (ec *executionContext) childFields_CustomerAddressPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "address":
+		return ec.fieldContext_CustomerAddressPayload_address(ctx, field)
+	case "customer":
+		return ec.fieldContext_CustomerAddressPayload_customer(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CustomerAddressPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CustomerAddressPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_CustomerConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7361,6 +7867,16 @@ func (ec *executionContext) childFields_CustomerEdge(ctx context.Context, field 
 		return ec.fieldContext_CustomerEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CustomerEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_CustomerPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "customer":
+		return ec.fieldContext_CustomerPayload_customer(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CustomerPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CustomerPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DriftReport(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7691,6 +8207,10 @@ func (ec *executionContext) childFields_Order(ctx context.Context, field graphql
 		return ec.fieldContext_Order_tracking(ctx, field)
 	case "refunds":
 		return ec.fieldContext_Order_refunds(ctx, field)
+	case "shippingAddress":
+		return ec.fieldContext_Order_shippingAddress(ctx, field)
+	case "contact":
+		return ec.fieldContext_Order_contact(ctx, field)
 	case "failure":
 		return ec.fieldContext_Order_failure(ctx, field)
 	case "createdAt":

@@ -106,6 +106,42 @@ type AccountPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
+// Where something is sent, as plain data. Only its customer and administrators see it.
+type Address struct {
+	// Who receives it.
+	Name string `json:"name"`
+	// The telephone number for the delivery, null if none was given.
+	Phone *string `json:"phone,omitempty"`
+	// Street, house and the like, one to three lines.
+	Lines []string `json:"lines"`
+	// The city.
+	City string `json:"city"`
+	// The region, state or province, null if none was given.
+	Region *string `json:"region,omitempty"`
+	// The postal code, null if none was given.
+	PostalCode *string `json:"postalCode,omitempty"`
+	// The country, two letters of ISO 3166-1.
+	CountryCode string `json:"countryCode"`
+}
+
+// An address. Blanks around its parts are left out.
+type AddressInput struct {
+	// Who receives it, 1 to 200 characters.
+	Name string `json:"name"`
+	// The telephone number for the delivery, at most 40 characters.
+	Phone *string `json:"phone,omitempty"`
+	// Street, house and the like: one to three lines, each of 1 to 200 characters.
+	Lines []string `json:"lines"`
+	// The city, 1 to 100 characters.
+	City string `json:"city"`
+	// The region, state or province, at most 100 characters.
+	Region *string `json:"region,omitempty"`
+	// The postal code, at most 20 characters.
+	PostalCode *string `json:"postalCode,omitempty"`
+	// The country, two upper-case letters of ISO 3166-1, such as DE, JP or US.
+	CountryCode string `json:"countryCode"`
+}
+
 // A correction that an administrator has made by hand.
 type Adjustment struct {
 	// What was corrected: STOCK, POINTS or ACCOUNTS.
@@ -200,6 +236,26 @@ type ChargePointsPayload struct {
 	Meta *OperationMeta `json:"meta"`
 	// Why the shop refused; empty on success.
 	UserErrors []UserError `json:"userErrors"`
+}
+
+// How somebody can be reached. Only the customer and administrators see it.
+type Contact struct {
+	// The name, null if none was given.
+	Name *string `json:"name,omitempty"`
+	// The e-mail address, null if none was given.
+	Email *string `json:"email,omitempty"`
+	// The telephone number, null if none was given.
+	Phone *string `json:"phone,omitempty"`
+}
+
+// How somebody can be reached: by email, phone, or both. Blanks around the parts are left out.
+type ContactInput struct {
+	// The name, at most 200 characters.
+	Name *string `json:"name,omitempty"`
+	// The e-mail address, at most 254 characters.
+	Email *string `json:"email,omitempty"`
+	// The telephone number, at most 40 characters.
+	Phone *string `json:"phone,omitempty"`
 }
 
 // Others were in the way for longer than the shop waits. This attempt changed nothing.
@@ -398,11 +454,65 @@ type Customer struct {
 	ID string `json:"id"`
 	// The name.
 	Name string `json:"name"`
+	// How the customer can be reached, null if unknown.
+	Contact *Contact `json:"contact,omitempty"`
 	// When the customer first did something; before that, the present.
 	CreatedAt time.Time `json:"createdAt"`
 }
 
 func (Customer) IsNode() {}
+
+// An address in the address book of a customer.
+type CustomerAddress struct {
+	// The identifier, "addr_...".
+	ID string `json:"id"`
+	// The address.
+	Address *Address `json:"address"`
+	// Whether it is the default address of the customer. One is, if there are any.
+	IsDefault bool `json:"isDefault"`
+	// When it was added.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it changed last.
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+// An address to add.
+type CustomerAddressCreateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat adds another address.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The address.
+	Address *AddressInput `json:"address"`
+	// True makes it the default. The first address is the default in any case.
+	IsDefault *bool `json:"isDefault,omitempty"`
+}
+
+// An address to delete.
+type CustomerAddressDeleteInput struct {
+	// A key that the client makes up: a repeat with it does nothing. Without a key, a repeat is NOT_FOUND.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The address in the address book of the caller.
+	ID string `json:"id"`
+}
+
+// What became of an address that was to be added, replaced, deleted or made the default.
+type CustomerAddressPayload struct {
+	// The address as it is now, null where it was refused or deleted.
+	Address *CustomerAddress `json:"address,omitempty"`
+	// The customer with the address book as it is now.
+	Customer *Customer `json:"customer,omitempty"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// An address to replace.
+type CustomerAddressUpdateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the address as it is now. Without a key, a repeat sets the same again.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The address in the address book of the caller.
+	ID string `json:"id"`
+	// What it becomes: all of it is replaced.
+	Address *AddressInput `json:"address"`
+}
 
 // A page of customers.
 type CustomerConnection struct {
@@ -413,6 +523,14 @@ type CustomerConnection struct {
 	// Where the page lies in the list.
 	PageInfo *PageInfo        `json:"pageInfo"`
 	Count    commerce.Counter `json:"-"`
+}
+
+// An address to make the default.
+type CustomerDefaultAddressUpdateInput struct {
+	// A key that the client makes up: the same key is never executed twice. Without a key, a repeat sets the same again.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The address in the address book of the caller.
+	ID string `json:"id"`
 }
 
 // A customer in a list.
@@ -427,6 +545,22 @@ type CustomerEdge struct {
 type CustomerFilter struct {
 	// When they first did something.
 	CreatedAt *DateTimeRangeFilter `json:"createdAt,omitempty"`
+}
+
+// What became of a customer that was to be changed.
+type CustomerPayload struct {
+	// The customer as it is now, null where it was refused.
+	Customer *Customer `json:"customer,omitempty"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// What to change about the caller. What is not given stays.
+type CustomerUpdateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the customer as it is now. Without a key, a repeat sets the same again.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// How the caller can be reached; null for not at all.
+	Contact graphql.Omittable[*ContactInput] `json:"contact,omitempty"`
 }
 
 // A range of time.
@@ -791,6 +925,10 @@ type Order struct {
 	FulfilledAt *time.Time `json:"fulfilledAt,omitempty"`
 	// How the parcel can be followed, null if there is nothing to follow.
 	Tracking *string `json:"tracking,omitempty"`
+	// Where it goes, as it was given with the order; null if it was not.
+	ShippingAddress *Address `json:"shippingAddress,omitempty"`
+	// How the customer can be reached about it, as it was given with the order; null if it was not.
+	Contact *Contact `json:"contact,omitempty"`
 	// Why it failed, null unless it did.
 	Failure *OrderFailure `json:"failure,omitempty"`
 	// When it was placed.
@@ -1094,6 +1232,10 @@ type PlaceOrderInput struct {
 	// The total that the customer was shown, discount included. If the order would cost anything else by now, it is not placed: the
 	// answer is PRICE_CHANGED, with both amounts. Without it, the order costs what the products cost at this moment.
 	ExpectedTotal *MoneyInput `json:"expectedTotal,omitempty"`
+	// Where the products go. The order keeps it as it is given here.
+	ShippingAddress *AddressInput `json:"shippingAddress,omitempty"`
+	// How the customer can be reached about the order. The order keeps it as it is given here.
+	Contact *ContactInput `json:"contact,omitempty"`
 	// False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always.
 	Wait *bool `json:"wait,omitempty"`
 }
