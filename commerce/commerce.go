@@ -82,6 +82,7 @@ type Services struct {
 	Accounts  *Accounts
 	Orders    *Orders
 	Customers *Customers
+	Carts     *Carts
 	// Adjustments are the corrections by hand.
 	Adjustments *Adjustments
 	// Payments are the ways to pay.
@@ -121,6 +122,7 @@ func New(d Deps) *Services {
 		Attempts: &Attempts{core: c, orders: orders, points: points},
 		Refunds:  &Refunds{core: c, orders: orders},
 		Drifts:   &PaymentDrifts{core: c},
+		Carts:    &Carts{core: c, catalog: catalog, customers: customers, orders: orders},
 
 		LimitDrifts: &LimitDrifts{core: c}, Customers: customers, Adjustments: &Adjustments{core: c}, Payments: &Payments{core: c}, shop: d.Shop,
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/ent"
 	"holdfast/ent/coupon"
 )
 
@@ -25,6 +26,9 @@ var (
 
 	// DemoAddressID is in the address book of [DemoAlice].
 	DemoAddressID = idOf(prefixAddress, operationID(DemoAlice, "customerAddressCreate", demoKey))
+
+	// DemoCartID is the cart of [DemoAlice]. Nobody else has it, though everybody knows its secret.
+	DemoCartID = prefixCart + "demo0000000000000000000000000000"
 
 	DemoIssueID = idOf(prefixIssue, operationID(DemoAlice, "issueCoupon", demoKey))
 )
@@ -103,6 +107,12 @@ func (s *Services) seedCustomer(ctx context.Context, v Viewer, currency string) 
 		Key: demoKey, Address: Address{Name: v.Name, Lines: []string{"1 Example Street"}, City: "Springfield", Country: "US"},
 	}); err != nil {
 		return err
+	}
+	if v.UserID == DemoAlice.UserID {
+		_, err := s.Carts.create(ctx, v, DemoCartID, []Line{{ProductID: prefixProduct + "1", Quantity: 1}})
+		if err != nil && !ent.IsConstraintError(err) { // there since a start that was cut off
+			return err
+		}
 	}
 	if _, err := s.Orders.Place(ctx, v, PlaceOrder{
 		Key: demoKey, Lines: []Line{{ProductID: prefixProduct + "2", Quantity: 1}}, reservation: demoReservation,

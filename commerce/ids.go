@@ -25,6 +25,7 @@ const (
 	prefixAttempt  = "pat_"
 	prefixRefund   = "re_"
 	prefixAddress  = "addr_"
+	prefixCart     = "cart_"
 )
 
 // IDEncoding writes numbers as IDs have them: without letters that are taken for others when they are read aloud.

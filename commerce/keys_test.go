@@ -487,6 +487,19 @@ func (s *shop) keyed(t *testing.T) []keyedMutation {
 	}
 	return []keyedMutation{
 		{
+			name: "customerAddressCreate", effects: rows(s.db.Ent.CustomerAddress.Query().Count),
+			old: "IDEMPOTENCY_EXPIRED:input.idempotencyKey",
+			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {
+				row, err := s.Customers.CreateAddress(ctx, v, commerce.CreateAddress{
+					Key: key, Address: commerce.Address{Name: name, Lines: []string{"1 Example Street"}, City: "Springfield", Country: "US"},
+				})
+				if err != nil {
+					return "", err
+				}
+				return row.ID, nil
+			},
+		},
+		{
 			name: "productCreate", effects: rows(s.db.Ent.Product.Query().Count),
 			another: "INVALID_INPUT:input.sku", old: "IDEMPOTENCY_EXPIRED:input.idempotencyKey",
 			do: func(v commerce.Viewer, key uuid.UUID, name string) (string, error) {

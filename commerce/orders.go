@@ -117,6 +117,13 @@ func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResul
 	}
 	id, fp := operationID(v, "placeOrder", in.Key), fingerprint(in)
 	d, err := s.draft(ctx, v, in, id, fp)
+	return s.placeDraft(ctx, in, id, fp, d, err)
+}
+
+// placeDraft places an order that was drafted, under the ID of its change. If it could not be drafted, because of refused, the request may
+// still be the repeat of one that could.
+func (s *Orders) placeDraft(ctx context.Context, in PlaceOrder, id uuid.UUID, fp string, d *draft, refused error) (OrderResult, error) {
+	err := refused
 	var receipt lockprovider.Receipt
 	tickets, queued := lockprovider.As[lockprovider.Ticketer](s.Providers.For(lockprovider.Stock))
 	switch {

@@ -12,6 +12,7 @@ import (
 	"holdfast/ent/account"
 	"holdfast/ent/adjustment"
 	"holdfast/ent/balance"
+	"holdfast/ent/cart"
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
@@ -61,6 +62,8 @@ type Client struct {
 	Adjustment *AdjustmentClient
 	// Balance is the client for interacting with the Balance builders.
 	Balance *BalanceClient
+	// Cart is the client for interacting with the Cart builders.
+	Cart *CartClient
 	// ChangeLog is the client for interacting with the ChangeLog builders.
 	ChangeLog *ChangeLogClient
 	// Coupon is the client for interacting with the Coupon builders.
@@ -134,6 +137,7 @@ func (c *Client) init() {
 	c.Account = NewAccountClient(c.config)
 	c.Adjustment = NewAdjustmentClient(c.config)
 	c.Balance = NewBalanceClient(c.config)
+	c.Cart = NewCartClient(c.config)
 	c.ChangeLog = NewChangeLogClient(c.config)
 	c.Coupon = NewCouponClient(c.config)
 	c.CouponIssue = NewCouponIssueClient(c.config)
@@ -259,6 +263,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Account:               NewAccountClient(cfg),
 		Adjustment:            NewAdjustmentClient(cfg),
 		Balance:               NewBalanceClient(cfg),
+		Cart:                  NewCartClient(cfg),
 		ChangeLog:             NewChangeLogClient(cfg),
 		Coupon:                NewCouponClient(cfg),
 		CouponIssue:           NewCouponIssueClient(cfg),
@@ -311,6 +316,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Account:               NewAccountClient(cfg),
 		Adjustment:            NewAdjustmentClient(cfg),
 		Balance:               NewBalanceClient(cfg),
+		Cart:                  NewCartClient(cfg),
 		ChangeLog:             NewChangeLogClient(cfg),
 		Coupon:                NewCouponClient(cfg),
 		CouponIssue:           NewCouponIssueClient(cfg),
@@ -370,13 +376,13 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
-		c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy,
-		c.Instance, c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment,
-		c.PaymentAttempt, c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent,
-		c.Product, c.Refund, c.RefundLine, c.SalesStatistic, c.SchedulerJob,
-		c.SchedulerRun, c.SearchDocument, c.SearchRevision, c.StockAlert, c.Transfer,
-		c.User, c.WebhookEvent,
+		c.Account, c.Adjustment, c.Balance, c.Cart, c.ChangeLog, c.Coupon,
+		c.CouponIssue, c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry,
+		c.FamilyStrategy, c.Instance, c.LimitDrift, c.Operation, c.Order, c.OrderLine,
+		c.Payment, c.PaymentAttempt, c.PaymentDrift, c.PaymentReconciliation,
+		c.ProcessedEvent, c.Product, c.Refund, c.RefundLine, c.SalesStatistic,
+		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.SearchRevision,
+		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Use(hooks...)
 	}
@@ -386,13 +392,13 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Account, c.Adjustment, c.Balance, c.ChangeLog, c.Coupon, c.CouponIssue,
-		c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry, c.FamilyStrategy,
-		c.Instance, c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment,
-		c.PaymentAttempt, c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent,
-		c.Product, c.Refund, c.RefundLine, c.SalesStatistic, c.SchedulerJob,
-		c.SchedulerRun, c.SearchDocument, c.SearchRevision, c.StockAlert, c.Transfer,
-		c.User, c.WebhookEvent,
+		c.Account, c.Adjustment, c.Balance, c.Cart, c.ChangeLog, c.Coupon,
+		c.CouponIssue, c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry,
+		c.FamilyStrategy, c.Instance, c.LimitDrift, c.Operation, c.Order, c.OrderLine,
+		c.Payment, c.PaymentAttempt, c.PaymentDrift, c.PaymentReconciliation,
+		c.ProcessedEvent, c.Product, c.Refund, c.RefundLine, c.SalesStatistic,
+		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.SearchRevision,
+		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -407,6 +413,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Adjustment.mutate(ctx, m)
 	case *BalanceMutation:
 		return c.Balance.mutate(ctx, m)
+	case *CartMutation:
+		return c.Cart.mutate(ctx, m)
 	case *ChangeLogMutation:
 		return c.ChangeLog.mutate(ctx, m)
 	case *CouponMutation:
@@ -884,6 +892,139 @@ func (c *BalanceClient) mutate(ctx context.Context, m *BalanceMutation) (Value, 
 		return (&BalanceDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Balance mutation op: %q", m.Op())
+	}
+}
+
+// CartClient is a client for the Cart schema.
+type CartClient struct {
+	config
+}
+
+// NewCartClient returns a client for the Cart from the given config.
+func NewCartClient(c config) *CartClient {
+	return &CartClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `cart.Hooks(f(g(h())))`.
+func (c *CartClient) Use(hooks ...Hook) {
+	c.hooks.Cart = append(c.hooks.Cart, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `cart.Intercept(f(g(h())))`.
+func (c *CartClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Cart = append(c.inters.Cart, interceptors...)
+}
+
+// Create returns a builder for creating a Cart entity.
+func (c *CartClient) Create() *CartCreate {
+	mutation := newCartMutation(c.config, OpCreate)
+	return &CartCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Cart entities.
+func (c *CartClient) CreateBulk(builders ...*CartCreate) *CartCreateBulk {
+	return &CartCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CartClient) MapCreateBulk(slice any, setFunc func(*CartCreate, int)) *CartCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CartCreateBulk{err: fmt.Errorf("calling to CartClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CartCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CartCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Cart.
+func (c *CartClient) Update() *CartUpdate {
+	mutation := newCartMutation(c.config, OpUpdate)
+	return &CartUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CartClient) UpdateOne(_m *Cart) *CartUpdateOne {
+	mutation := newCartMutation(c.config, OpUpdateOne, withCart(_m))
+	return &CartUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CartClient) UpdateOneID(id string) *CartUpdateOne {
+	mutation := newCartMutation(c.config, OpUpdateOne, withCartID(id))
+	return &CartUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Cart.
+func (c *CartClient) Delete() *CartDelete {
+	mutation := newCartMutation(c.config, OpDelete)
+	return &CartDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CartClient) DeleteOne(_m *Cart) *CartDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CartClient) DeleteOneID(id string) *CartDeleteOne {
+	builder := c.Delete().Where(cart.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CartDeleteOne{builder}
+}
+
+// Query returns a query builder for Cart.
+func (c *CartClient) Query() *CartQuery {
+	return &CartQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCart},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Cart entity by its id.
+func (c *CartClient) Get(ctx context.Context, id string) (*Cart, error) {
+	return c.Query().Where(cart.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CartClient) GetX(ctx context.Context, id string) *Cart {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *CartClient) Hooks() []Hook {
+	return c.hooks.Cart
+}
+
+// Interceptors returns the client interceptors.
+func (c *CartClient) Interceptors() []Interceptor {
+	return c.inters.Cart
+}
+
+func (c *CartClient) mutate(ctx context.Context, m *CartMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CartCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CartUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CartUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CartDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Cart mutation op: %q", m.Op())
 	}
 }
 
@@ -5280,17 +5421,17 @@ func (c *WebhookEventClient) mutate(ctx context.Context, m *WebhookEventMutation
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, CustomerAddress,
-		DatabaseMark, DriftReport, Entry, FamilyStrategy, Instance, LimitDrift,
-		Operation, Order, OrderLine, Payment, PaymentAttempt, PaymentDrift,
+		Account, Adjustment, Balance, Cart, ChangeLog, Coupon, CouponIssue,
+		CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy, Instance,
+		LimitDrift, Operation, Order, OrderLine, Payment, PaymentAttempt, PaymentDrift,
 		PaymentReconciliation, ProcessedEvent, Product, Refund, RefundLine,
 		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, SearchRevision,
 		StockAlert, Transfer, User, WebhookEvent []ent.Hook
 	}
 	inters struct {
-		Account, Adjustment, Balance, ChangeLog, Coupon, CouponIssue, CustomerAddress,
-		DatabaseMark, DriftReport, Entry, FamilyStrategy, Instance, LimitDrift,
-		Operation, Order, OrderLine, Payment, PaymentAttempt, PaymentDrift,
+		Account, Adjustment, Balance, Cart, ChangeLog, Coupon, CouponIssue,
+		CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy, Instance,
+		LimitDrift, Operation, Order, OrderLine, Payment, PaymentAttempt, PaymentDrift,
 		PaymentReconciliation, ProcessedEvent, Product, Refund, RefundLine,
 		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, SearchRevision,
 		StockAlert, Transfer, User, WebhookEvent []ent.Interceptor

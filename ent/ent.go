@@ -9,6 +9,7 @@ import (
 	"holdfast/ent/account"
 	"holdfast/ent/adjustment"
 	"holdfast/ent/balance"
+	"holdfast/ent/cart"
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
@@ -108,6 +109,7 @@ func checkColumn(t, c string) error {
 			account.Table:               account.ValidColumn,
 			adjustment.Table:            adjustment.ValidColumn,
 			balance.Table:               balance.ValidColumn,
+			cart.Table:                  cart.ValidColumn,
 			changelog.Table:             changelog.ValidColumn,
 			coupon.Table:                coupon.ValidColumn,
 			couponissue.Table:           couponissue.ValidColumn,

@@ -6,6 +6,7 @@ import (
 	"holdfast/ent/account"
 	"holdfast/ent/adjustment"
 	"holdfast/ent/balance"
+	"holdfast/ent/cart"
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
@@ -151,6 +152,46 @@ func init() {
 	// balance.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	balance.IDValidator = func() func(string) error {
 		validators := balanceDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	cartFields := schema.Cart{}.Fields()
+	_ = cartFields
+	// cartDescUserID is the schema descriptor for user_id field.
+	cartDescUserID := cartFields[1].Descriptor()
+	// cart.UserIDValidator is a validator for the "user_id" field. It is called by the builders before save.
+	cart.UserIDValidator = cartDescUserID.Validators[0].(func(string) error)
+	// cartDescVersion is the schema descriptor for version field.
+	cartDescVersion := cartFields[3].Descriptor()
+	// cart.DefaultVersion holds the default value on creation for the version field.
+	cart.DefaultVersion = cartDescVersion.Default.(int)
+	// cartDescOrderID is the schema descriptor for order_id field.
+	cartDescOrderID := cartFields[4].Descriptor()
+	// cart.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
+	cart.OrderIDValidator = cartDescOrderID.Validators[0].(func(string) error)
+	// cartDescCreatedAt is the schema descriptor for created_at field.
+	cartDescCreatedAt := cartFields[5].Descriptor()
+	// cart.DefaultCreatedAt holds the default value on creation for the created_at field.
+	cart.DefaultCreatedAt = cartDescCreatedAt.Default.(func() time.Time)
+	// cartDescUpdatedAt is the schema descriptor for updated_at field.
+	cartDescUpdatedAt := cartFields[6].Descriptor()
+	// cart.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	cart.DefaultUpdatedAt = cartDescUpdatedAt.Default.(func() time.Time)
+	// cartDescID is the schema descriptor for id field.
+	cartDescID := cartFields[0].Descriptor()
+	// cart.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	cart.IDValidator = func() func(string) error {
+		validators := cartDescID.Validators
 		fns := [...]func(string) error{
 			validators[0].(func(string) error),
 			validators[1].(func(string) error),

@@ -20,6 +20,8 @@ type Tx struct {
 	Adjustment *AdjustmentClient
 	// Balance is the client for interacting with the Balance builders.
 	Balance *BalanceClient
+	// Cart is the client for interacting with the Cart builders.
+	Cart *CartClient
 	// ChangeLog is the client for interacting with the ChangeLog builders.
 	ChangeLog *ChangeLogClient
 	// Coupon is the client for interacting with the Coupon builders.
@@ -214,6 +216,7 @@ func (tx *Tx) init() {
 	tx.Account = NewAccountClient(tx.config)
 	tx.Adjustment = NewAdjustmentClient(tx.config)
 	tx.Balance = NewBalanceClient(tx.config)
+	tx.Cart = NewCartClient(tx.config)
 	tx.ChangeLog = NewChangeLogClient(tx.config)
 	tx.Coupon = NewCouponClient(tx.config)
 	tx.CouponIssue = NewCouponIssueClient(tx.config)

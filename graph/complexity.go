@@ -70,6 +70,9 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 		"CancelOrderPayload.products":  shop.MaxLines,
 		"OperationMeta.positions":      shop.MaxLines + maxOtherBalances,
 
+		"Cart.lines":                   shop.MaxLines,
+		"CartCheckoutPayload.products": shop.MaxLines,
+
 		"Customer.addresses": shop.MaxAddresses,
 		"Address.lines":      schema.MaxAddressLines,
 
@@ -93,7 +96,7 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 
 // lookups are the fields of objects that are looked up.
 var lookups = []string{
-	"Customer.defaultAddress", "Order.couponIssue", "Order.customer", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
+	"Cart.customer", "Cart.order", "Customer.defaultAddress", "Order.couponIssue", "Order.customer", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
 }
 
 // complexities returns functions that give the most fields that a response may have. A list costs the most elements that it may
@@ -141,6 +144,8 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Product.StockHistory = entriesCost
 	c.Query.Node = func(child int, _ string) int { return child + located }
 	c.Query.Nodes = func(child int, ids []string) int { return times(len(ids))(child + located) }
+	c.Query.Cart = func(child int, _ string) int { return child + lookup }
+	c.Cart.CouponPreview = func(child int, _ string) int { return child + lookup }
 	c.Query.UnsettledOrders = listCost
 	c.Query.LowStock = listCost
 	c.Query.Locks = listCost

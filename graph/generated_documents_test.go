@@ -135,6 +135,19 @@ func fillShop(t *testing.T, a *api) map[string][]string {
 			must(t, err)
 		}
 	}
+	var lines []commerce.Line
+	for n := range a.services.Shop().MaxLines {
+		lines = append(lines, commerce.Line{ProductID: ids["prod_"][n], Quantity: 1})
+	}
+	cart, err := a.services.Carts.Create(t.Context(), commerce.Viewer{}, lines)
+	must(t, err)
+	add(cart.ID)
+	for range a.services.Shop().MaxAddresses - 1 { // and that of the demo data
+		_, err := a.services.Customers.CreateAddress(t.Context(), commerce.DemoAlice, commerce.CreateAddress{
+			Address: commerce.Address{Name: "Alice", Lines: []string{"1", "2", "3"}, City: "Springfield", Country: "US"},
+		})
+		must(t, err)
+	}
 	return ids
 }
 

@@ -215,7 +215,7 @@ var batched = map[string]bool{
 	"Account.balance": true, "Account.position": true, "Account.entries": true, "Wallet.balance": true, "Wallet.position": true,
 	"Transfer.from": true, "Transfer.to": true, "Payment.account": true, "Entry.source": true,
 	"Order.couponIssue": true, "Order.customer": true, "Order.paymentAttempts": true, "Order.refunds": true,
-	"Customer.addresses": true, "Customer.defaultAddress": true,
+	"Cart.customer": true, "Cart.order": true, "CartLine.availableForSale": true, "Customer.addresses": true, "Customer.defaultAddress": true,
 }
 
 // aroundField bounds how many resolvers of an operation run at the same time. A resolver has returned before those of its fields

@@ -44,6 +44,7 @@ func fill(variables string) string {
 		"{{otherOrder}}", commerce.DemoOtherOrderID,
 		"{{couponIssue}}", commerce.DemoIssueID,
 		"{{address}}", commerce.DemoAddressID,
+		"{{cart}}", commerce.DemoCartID,
 	).Replace(variables)
 }
 

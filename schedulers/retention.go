@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/ent"
+	"holdfast/ent/cart"
 	"holdfast/ent/changelog"
 	"holdfast/ent/driftreport"
 	"holdfast/ent/instance"
@@ -38,7 +39,7 @@ func (j *retention) runOnce(ctx context.Context) (Result, error) {
 		name   string
 		delete func(ctx context.Context) (int, error) // one batch
 	}{
-		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"webhooks", j.webhooks}, {"runs", j.runs}, {"drifts", j.drifts}, {"paymentDrifts", j.paymentDrifts}, {"limitDrifts", j.limitDrifts}, {"instances", j.instances},
+		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"webhooks", j.webhooks}, {"runs", j.runs}, {"drifts", j.drifts}, {"paymentDrifts", j.paymentDrifts}, {"limitDrifts", j.limitDrifts}, {"instances", j.instances}, {"carts", j.carts},
 	} {
 		for more := true; more; {
 			n, err := kind.delete(ctx)
@@ -144,6 +145,15 @@ func (j *retention) limitDrifts(ctx context.Context) (int, error) {
 	return batch(ctx, old.Order(limitdrift.BySeenAt()).Limit(j.settings.DeleteBatch).IDs,
 		func(ctx context.Context, ids []int64) (int, error) {
 			return j.client.LimitDrift.Delete().Where(limitdrift.IDIn(ids...)).Exec(ctx)
+		})
+}
+
+// carts deletes those that nobody has touched, unless somebody touches one meanwhile. Their orders stay.
+func (j *retention) carts(ctx context.Context) (int, error) {
+	untouched := cart.UpdatedAtLT(j.before(j.settings.KeepCarts))
+	return batch(ctx, j.client.Cart.Query().Where(untouched).Order(cart.ByUpdatedAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []string) (int, error) {
+			return j.client.Cart.Delete().Where(cart.IDIn(ids...), untouched).Exec(ctx)
 		})
 }
 

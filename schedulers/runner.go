@@ -1,6 +1,6 @@
 // Package schedulers runs the jobs that keep a shop in order: it compares Redis with the database and repairs what has
 // drifted, creates balances that Redis has lost, ends orders that were not paid, looks up payments that were cut off, compares
-// them with the payment gateway, compares counts of orders with the orders, deletes rows that are not needed any more, and
+// them with the payment gateway, compares counts of orders with the orders, deletes rows that are not needed any more and carts that nobody touches, and
 // indexes products that the search does not know.
 //
 // One file a job. Each job has a runOnce, which does the work. The Runner decides when it runs, and on which instance.

@@ -34,6 +34,9 @@ type Settings struct {
 	// with the orders, and corrected.
 	LimitDriftEvery time.Duration `key:"limitDrift" default:"1h" min:"1s" max:"24h"`
 
+	// KeepCarts is how long a cart is kept that nobody changes or checks out.
+	KeepCarts time.Duration `key:"keepCarts" default:"720h" min:"1h" max:"8760h"`
+
 	// Timeout bounds one run. The next run does what is left over.
 	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`
 	// Lease is how long a job is blocked after the instance that ran it has died. A run that takes longer renews it.

@@ -15,6 +15,9 @@ type Adjustment func(*sql.Selector)
 // Balance is the predicate function for balance builders.
 type Balance func(*sql.Selector)
 
+// Cart is the predicate function for cart builders.
+type Cart func(*sql.Selector)
+
 // ChangeLog is the predicate function for changelog builders.
 type ChangeLog func(*sql.Selector)
 

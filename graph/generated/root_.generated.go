@@ -26,6 +26,8 @@ type ResolverRoot interface {
 	Account() AccountResolver
 	AccountConnection() AccountConnectionResolver
 	AdjustmentConnection() AdjustmentConnectionResolver
+	Cart() CartResolver
+	CartLine() CartLineResolver
 	Coupon() CouponResolver
 	CouponConnection() CouponConnectionResolver
 	CouponIssue() CouponIssueResolver
@@ -128,6 +130,49 @@ type ComplexityRoot struct {
 		Products    func(childComplexity int) int
 		UserErrors  func(childComplexity int) int
 		Wallet      func(childComplexity int) int
+	}
+
+	Cart struct {
+		CouponPreview func(childComplexity int, couponIssueID string) int
+		CreatedAt     func(childComplexity int) int
+		Customer      func(childComplexity int) int
+		ID            func(childComplexity int) int
+		Lines         func(childComplexity int) int
+		Order         func(childComplexity int) int
+		Subtotal      func(childComplexity int) int
+		TotalQuantity func(childComplexity int) int
+		UpdatedAt     func(childComplexity int) int
+	}
+
+	CartCheckoutPayload struct {
+		Account     func(childComplexity int) int
+		Attempt     func(childComplexity int) int
+		Cart        func(childComplexity int) int
+		CouponIssue func(childComplexity int) int
+		Meta        func(childComplexity int) int
+		Order       func(childComplexity int) int
+		Products    func(childComplexity int) int
+		UserErrors  func(childComplexity int) int
+		Wallet      func(childComplexity int) int
+	}
+
+	CartCouponPreview struct {
+		Discount   func(childComplexity int) int
+		Total      func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	CartLine struct {
+		AvailableForSale func(childComplexity int) int
+		Product          func(childComplexity int) int
+		Quantity         func(childComplexity int) int
+		Total            func(childComplexity int) int
+		UnitPrice        func(childComplexity int) int
+	}
+
+	CartPayload struct {
+		Cart       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
 	}
 
 	ChargePointsPayload struct {
@@ -424,6 +469,12 @@ type ComplexityRoot struct {
 		AccountAdjust                func(childComplexity int, input model.AccountAdjustInput) int
 		AccountOpen                  func(childComplexity int, input model.AccountOpenInput) int
 		CancelOrder                  func(childComplexity int, input model.CancelOrderInput) int
+		CartBuyerIdentityUpdate      func(childComplexity int, input model.CartBuyerIdentityUpdateInput) int
+		CartCheckout                 func(childComplexity int, input model.CartCheckoutInput) int
+		CartCreate                   func(childComplexity int, input model.CartCreateInput) int
+		CartLinesAdd                 func(childComplexity int, input model.CartLinesAddInput) int
+		CartLinesRemove              func(childComplexity int, input model.CartLinesRemoveInput) int
+		CartLinesUpdate              func(childComplexity int, input model.CartLinesUpdateInput) int
 		ChargePoints                 func(childComplexity int, input model.ChargePointsInput) int
 		CouponCreate                 func(childComplexity int, input model.CouponCreateInput) int
 		CouponResume                 func(childComplexity int, input model.CouponResumeInput) int
@@ -709,6 +760,7 @@ type ComplexityRoot struct {
 	Query struct {
 		Account         func(childComplexity int, id string) int
 		Adjustments     func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Cart            func(childComplexity int, id string) int
 		Coupon          func(childComplexity int, id string) int
 		Coupons         func(childComplexity int, first *int, after *string, last *int, before *string) int
 		Customer        func(childComplexity int, id string) int
@@ -1191,6 +1243,184 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CancelOrderPayload.Wallet(childComplexity), true
+
+	case "Cart.couponPreview":
+		if e.ComplexityRoot.Cart.CouponPreview == nil {
+			break
+		}
+
+		args, err := ec.field_Cart_couponPreview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Cart.CouponPreview(childComplexity, args["couponIssueId"].(string)), true
+	case "Cart.createdAt":
+		if e.ComplexityRoot.Cart.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cart.CreatedAt(childComplexity), true
+	case "Cart.customer":
+		if e.ComplexityRoot.Cart.Customer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cart.Customer(childComplexity), true
+	case "Cart.id":
+		if e.ComplexityRoot.Cart.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cart.ID(childComplexity), true
+	case "Cart.lines":
+		if e.ComplexityRoot.Cart.Lines == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cart.Lines(childComplexity), true
+	case "Cart.order":
+		if e.ComplexityRoot.Cart.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cart.Order(childComplexity), true
+	case "Cart.subtotal":
+		if e.ComplexityRoot.Cart.Subtotal == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cart.Subtotal(childComplexity), true
+	case "Cart.totalQuantity":
+		if e.ComplexityRoot.Cart.TotalQuantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cart.TotalQuantity(childComplexity), true
+	case "Cart.updatedAt":
+		if e.ComplexityRoot.Cart.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Cart.UpdatedAt(childComplexity), true
+
+	case "CartCheckoutPayload.account":
+		if e.ComplexityRoot.CartCheckoutPayload.Account == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCheckoutPayload.Account(childComplexity), true
+	case "CartCheckoutPayload.attempt":
+		if e.ComplexityRoot.CartCheckoutPayload.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCheckoutPayload.Attempt(childComplexity), true
+	case "CartCheckoutPayload.cart":
+		if e.ComplexityRoot.CartCheckoutPayload.Cart == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCheckoutPayload.Cart(childComplexity), true
+	case "CartCheckoutPayload.couponIssue":
+		if e.ComplexityRoot.CartCheckoutPayload.CouponIssue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCheckoutPayload.CouponIssue(childComplexity), true
+	case "CartCheckoutPayload.meta":
+		if e.ComplexityRoot.CartCheckoutPayload.Meta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCheckoutPayload.Meta(childComplexity), true
+	case "CartCheckoutPayload.order":
+		if e.ComplexityRoot.CartCheckoutPayload.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCheckoutPayload.Order(childComplexity), true
+	case "CartCheckoutPayload.products":
+		if e.ComplexityRoot.CartCheckoutPayload.Products == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCheckoutPayload.Products(childComplexity), true
+	case "CartCheckoutPayload.userErrors":
+		if e.ComplexityRoot.CartCheckoutPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCheckoutPayload.UserErrors(childComplexity), true
+	case "CartCheckoutPayload.wallet":
+		if e.ComplexityRoot.CartCheckoutPayload.Wallet == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCheckoutPayload.Wallet(childComplexity), true
+
+	case "CartCouponPreview.discount":
+		if e.ComplexityRoot.CartCouponPreview.Discount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCouponPreview.Discount(childComplexity), true
+	case "CartCouponPreview.total":
+		if e.ComplexityRoot.CartCouponPreview.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCouponPreview.Total(childComplexity), true
+	case "CartCouponPreview.userErrors":
+		if e.ComplexityRoot.CartCouponPreview.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartCouponPreview.UserErrors(childComplexity), true
+
+	case "CartLine.availableForSale":
+		if e.ComplexityRoot.CartLine.AvailableForSale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartLine.AvailableForSale(childComplexity), true
+	case "CartLine.product":
+		if e.ComplexityRoot.CartLine.Product == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartLine.Product(childComplexity), true
+	case "CartLine.quantity":
+		if e.ComplexityRoot.CartLine.Quantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartLine.Quantity(childComplexity), true
+	case "CartLine.total":
+		if e.ComplexityRoot.CartLine.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartLine.Total(childComplexity), true
+	case "CartLine.unitPrice":
+		if e.ComplexityRoot.CartLine.UnitPrice == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartLine.UnitPrice(childComplexity), true
+
+	case "CartPayload.cart":
+		if e.ComplexityRoot.CartPayload.Cart == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartPayload.Cart(childComplexity), true
+	case "CartPayload.userErrors":
+		if e.ComplexityRoot.CartPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartPayload.UserErrors(childComplexity), true
 
 	case "ChargePointsPayload.attempt":
 		if e.ComplexityRoot.ChargePointsPayload.Attempt == nil {
@@ -2368,6 +2598,72 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CancelOrder(childComplexity, args["input"].(model.CancelOrderInput)), true
+	case "Mutation.cartBuyerIdentityUpdate":
+		if e.ComplexityRoot.Mutation.CartBuyerIdentityUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cartBuyerIdentityUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CartBuyerIdentityUpdate(childComplexity, args["input"].(model.CartBuyerIdentityUpdateInput)), true
+	case "Mutation.cartCheckout":
+		if e.ComplexityRoot.Mutation.CartCheckout == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cartCheckout_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CartCheckout(childComplexity, args["input"].(model.CartCheckoutInput)), true
+	case "Mutation.cartCreate":
+		if e.ComplexityRoot.Mutation.CartCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cartCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CartCreate(childComplexity, args["input"].(model.CartCreateInput)), true
+	case "Mutation.cartLinesAdd":
+		if e.ComplexityRoot.Mutation.CartLinesAdd == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cartLinesAdd_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CartLinesAdd(childComplexity, args["input"].(model.CartLinesAddInput)), true
+	case "Mutation.cartLinesRemove":
+		if e.ComplexityRoot.Mutation.CartLinesRemove == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cartLinesRemove_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CartLinesRemove(childComplexity, args["input"].(model.CartLinesRemoveInput)), true
+	case "Mutation.cartLinesUpdate":
+		if e.ComplexityRoot.Mutation.CartLinesUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cartLinesUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CartLinesUpdate(childComplexity, args["input"].(model.CartLinesUpdateInput)), true
 	case "Mutation.chargePoints":
 		if e.ComplexityRoot.Mutation.ChargePoints == nil {
 			break
@@ -3730,6 +4026,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Adjustments(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+	case "Query.cart":
+		if e.ComplexityRoot.Query.Cart == nil {
+			break
+		}
+
+		args, err := ec.field_Query_cart_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Cart(childComplexity, args["id"].(string)), true
 	case "Query.coupon":
 		if e.ComplexityRoot.Query.Coupon == nil {
 			break
@@ -4563,6 +4870,13 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputAccountOpenInput,
 		ec.unmarshalInputAddressInput,
 		ec.unmarshalInputCancelOrderInput,
+		ec.unmarshalInputCartBuyerIdentityUpdateInput,
+		ec.unmarshalInputCartCheckoutInput,
+		ec.unmarshalInputCartCreateInput,
+		ec.unmarshalInputCartLineInput,
+		ec.unmarshalInputCartLinesAddInput,
+		ec.unmarshalInputCartLinesRemoveInput,
+		ec.unmarshalInputCartLinesUpdateInput,
 		ec.unmarshalInputChargePointsInput,
 		ec.unmarshalInputContactInput,
 		ec.unmarshalInputCouponCreateInput,
@@ -5071,6 +5385,205 @@ enum PaymentAttemptStatus {
   VOIDED
   "An answer of the gateway is missing; the shop looks it up."
   UNKNOWN
+}
+`, BuiltIn: false},
+	{Name: "../schema/carts.graphqls", Input: `extend type Query {
+  """
+  A cart. Whoever knows the identifier of a cart has it, until it belongs to a customer: then only the customer has it. Null where it does
+  not exist or belongs to somebody else. The identifier is a secret: send it by POST, since addresses are logged on their way.
+  """
+  cart(
+    "The identifier of the cart."
+    id: ID! @id(prefix: "cart_")
+  ): Cart
+}
+
+extend type Mutation {
+  "Make a cart. That of a caller who has signed in is the caller's; that of a guest is had by its identifier. One that nobody touches for some time is deleted."
+  cartCreate(
+    "What is in it from the start."
+    input: CartCreateInput!
+  ): CartPayload
+
+  "Put products into a cart, more of them if they are there. The cart of a guest becomes that of a caller who has signed in, as by every change of a cart."
+  cartLinesAdd(
+    "Which products, and how many more."
+    input: CartLinesAddInput!
+  ): CartPayload
+
+  "Set how many of a product a cart has."
+  cartLinesUpdate(
+    "Which products, and how many."
+    input: CartLinesUpdateInput!
+  ): CartPayload
+
+  "Take products out of a cart."
+  cartLinesRemove(
+    "Which products."
+    input: CartLinesRemoveInput!
+  ): CartPayload
+
+  "Make the cart of a guest the caller's, such as after the guest has signed in. Nobody else has it after that."
+  cartBuyerIdentityUpdate(
+    "Which cart."
+    input: CartBuyerIdentityUpdateInput!
+  ): CartPayload @auth
+
+  """
+  Place the order of a cart, as placeOrder does, with the products and prices of now. A cart is checked out once: a repeat, under whatever
+  key, answers its order. The cart is the caller's from then on, and does not change any more.
+  """
+  cartCheckout(
+    "Which cart, and how to pay."
+    input: CartCheckoutInput!
+  ): CartCheckoutPayload @auth
+}
+
+"What somebody means to buy. It promises nothing: prices and stock are those of the moment at which it is read."
+type Cart {
+  "The identifier, \"cart_...\", which is a secret."
+  id: ID!
+  "To whom it belongs, null for a guest."
+  customer: Customer
+  "The products, each once."
+  lines: [CartLine!]!
+  "How many units it has of products that are on sale."
+  totalQuantity: Int64!
+  "What the products that are on sale cost now."
+  subtotal: Money!
+  "What a coupon of the caller would take off now. Nothing is spent by asking."
+  couponPreview(
+    "The coupon that the caller holds."
+    couponIssueId: ID! @id(prefix: "cpi_")
+  ): CartCouponPreview
+  "The order that it was checked out to, null before."
+  order: Order
+  "When it was made."
+  createdAt: DateTime!
+  "When it changed last. It is deleted when that is long ago."
+  updatedAt: DateTime!
+}
+
+"One product of a cart."
+type CartLine {
+  "The product as it is now."
+  product: Product!
+  "How many."
+  quantity: Int64!
+  "The price of one now."
+  unitPrice: Money!
+  "The price of all now."
+  total: Money!
+  "Whether the product is on sale and there are as many now; null where the stock cannot be read at the moment."
+  availableForSale: Boolean
+}
+
+"What a cart would cost with a coupon."
+type CartCouponPreview {
+  "What the coupon takes off, null where it cannot be used."
+  discount: Money
+  "What is to be paid then; what cartCheckout takes as expectedTotal. Null where it cannot be used."
+  total: Money
+  "Why the coupon cannot be used; empty if it can."
+  userErrors: [UserError!]!
+}
+
+"A product to put into a cart, or to have there."
+input CartLineInput {
+  "The product."
+  productId: ID! @id(prefix: "prod_")
+  "How many, at least 1; with cartLinesUpdate, 0 takes the product out."
+  quantity: Int! = 1
+}
+
+"A new cart."
+input CartCreateInput {
+  "The products."
+  lines: [CartLineInput!]
+}
+
+"What to put into a cart."
+input CartLinesAddInput {
+  "A key that the client makes up, for this cart: the same key is never executed twice, a repeat returns the cart as it is now. Without a key, a repeat adds once more."
+  idempotencyKey: UUID
+  "The cart."
+  cartId: ID! @id(prefix: "cart_")
+  "The products, and how many more of each."
+  lines: [CartLineInput!]!
+}
+
+"How much of its products a cart is to have."
+input CartLinesUpdateInput {
+  "A key that the client makes up, for this cart: the same key is never executed twice, a repeat returns the cart as it is now. Without a key, a repeat sets the same again."
+  idempotencyKey: UUID
+  "The cart."
+  cartId: ID! @id(prefix: "cart_")
+  "Products that the cart has, and how many of each it is to have."
+  lines: [CartLineInput!]!
+}
+
+"What to take out of a cart."
+input CartLinesRemoveInput {
+  "A key that the client makes up, for this cart: the same key is never executed twice, a repeat returns the cart as it is now. Without a key, a repeat removes the same again."
+  idempotencyKey: UUID
+  "The cart."
+  cartId: ID! @id(prefix: "cart_")
+  "The products. Those that the cart does not have are not missed."
+  productIds: [ID!]! @id(prefix: "prod_")
+}
+
+"A cart that becomes the caller's."
+input CartBuyerIdentityUpdateInput {
+  "The cart."
+  cartId: ID! @id(prefix: "cart_")
+}
+
+"A cart to check out."
+input CartCheckoutInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
+  idempotencyKey: UUID!
+  "The cart."
+  cartId: ID! @id(prefix: "cart_")
+  "A coupon that the caller holds, to spend on this order."
+  couponIssueId: ID @id(prefix: "cpi_")
+  "How to pay at once; without it the order waits for payOrder."
+  payment: PaymentInput
+  "The total that the customer was shown, discount included. If the order would cost anything else by now, it is not placed: the answer is PRICE_CHANGED."
+  expectedTotal: MoneyInput
+  "Where the products go. The order keeps it as it is given here."
+  shippingAddress: AddressInput
+  "How the customer can be reached about the order. The order keeps it as it is given here."
+  contact: ContactInput
+}
+
+"What became of a cart that was to be made or changed."
+type CartPayload {
+  "The cart as it is now, null where it was refused."
+  cart: Cart
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of a cart that was to be checked out."
+type CartCheckoutPayload {
+  "The cart as it is now, null where it does not exist or belongs to somebody else."
+  cart: Cart
+  "The order, also where a step of it failed; null where it was refused."
+  order: Order
+  "The products of the order, whose stock was changed."
+  products: [Product!]!
+  "The wallet, where points paid."
+  wallet: Wallet
+  "The account, where it paid."
+  account: Account
+  "The coupon of the order."
+  couponIssue: CouponIssue
+  "The payment by card, where one was asked for. If it is REQUIRES_ACTION, the customer has to confirm it, and the order is PENDING."
+  attempt: PaymentAttempt
+  "How the operation went."
+  meta: OperationMeta!
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
 }
 `, BuiltIn: false},
 	{Name: "../schema/catalog.graphqls", Input: `extend type Query {
@@ -7647,6 +8160,92 @@ func (ec *executionContext) childFields_CancelOrderPayload(ctx context.Context, 
 		return ec.fieldContext_CancelOrderPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CancelOrderPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Cart(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Cart_id(ctx, field)
+	case "customer":
+		return ec.fieldContext_Cart_customer(ctx, field)
+	case "lines":
+		return ec.fieldContext_Cart_lines(ctx, field)
+	case "totalQuantity":
+		return ec.fieldContext_Cart_totalQuantity(ctx, field)
+	case "subtotal":
+		return ec.fieldContext_Cart_subtotal(ctx, field)
+	case "couponPreview":
+		return ec.fieldContext_Cart_couponPreview(ctx, field)
+	case "order":
+		return ec.fieldContext_Cart_order(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Cart_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_Cart_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Cart", field.Name)
+}
+
+func (ec *executionContext) childFields_CartCheckoutPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cart":
+		return ec.fieldContext_CartCheckoutPayload_cart(ctx, field)
+	case "order":
+		return ec.fieldContext_CartCheckoutPayload_order(ctx, field)
+	case "products":
+		return ec.fieldContext_CartCheckoutPayload_products(ctx, field)
+	case "wallet":
+		return ec.fieldContext_CartCheckoutPayload_wallet(ctx, field)
+	case "account":
+		return ec.fieldContext_CartCheckoutPayload_account(ctx, field)
+	case "couponIssue":
+		return ec.fieldContext_CartCheckoutPayload_couponIssue(ctx, field)
+	case "attempt":
+		return ec.fieldContext_CartCheckoutPayload_attempt(ctx, field)
+	case "meta":
+		return ec.fieldContext_CartCheckoutPayload_meta(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CartCheckoutPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CartCheckoutPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CartCouponPreview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "discount":
+		return ec.fieldContext_CartCouponPreview_discount(ctx, field)
+	case "total":
+		return ec.fieldContext_CartCouponPreview_total(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CartCouponPreview_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CartCouponPreview", field.Name)
+}
+
+func (ec *executionContext) childFields_CartLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "product":
+		return ec.fieldContext_CartLine_product(ctx, field)
+	case "quantity":
+		return ec.fieldContext_CartLine_quantity(ctx, field)
+	case "unitPrice":
+		return ec.fieldContext_CartLine_unitPrice(ctx, field)
+	case "total":
+		return ec.fieldContext_CartLine_total(ctx, field)
+	case "availableForSale":
+		return ec.fieldContext_CartLine_availableForSale(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CartLine", field.Name)
+}
+
+func (ec *executionContext) childFields_CartPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cart":
+		return ec.fieldContext_CartPayload_cart(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CartPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CartPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ChargePointsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -216,6 +216,143 @@ type CancelOrderPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
+// What somebody means to buy. It promises nothing: prices and stock are those of the moment at which it is read.
+type Cart struct {
+	// The identifier, "cart_...", which is a secret.
+	ID string `json:"id"`
+	// The products, each once.
+	Lines []*CartLine `json:"lines"`
+	// How many units it has of products that are on sale.
+	TotalQuantity int64 `json:"totalQuantity"`
+	// What the products that are on sale cost now.
+	Subtotal *Money `json:"subtotal"`
+	// When it was made.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it changed last. It is deleted when that is long ago.
+	UpdatedAt time.Time      `json:"updatedAt"`
+	Of        *commerce.Cart `json:"-"`
+}
+
+// A cart that becomes the caller's.
+type CartBuyerIdentityUpdateInput struct {
+	// The cart.
+	CartID string `json:"cartId"`
+}
+
+// A cart to check out.
+type CartCheckoutInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
+	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
+	// The cart.
+	CartID string `json:"cartId"`
+	// A coupon that the caller holds, to spend on this order.
+	CouponIssueID *string `json:"couponIssueId,omitempty"`
+	// How to pay at once; without it the order waits for payOrder.
+	Payment *PaymentInput `json:"payment,omitempty"`
+	// The total that the customer was shown, discount included. If the order would cost anything else by now, it is not placed: the answer is PRICE_CHANGED.
+	ExpectedTotal *MoneyInput `json:"expectedTotal,omitempty"`
+	// Where the products go. The order keeps it as it is given here.
+	ShippingAddress *AddressInput `json:"shippingAddress,omitempty"`
+	// How the customer can be reached about the order. The order keeps it as it is given here.
+	Contact *ContactInput `json:"contact,omitempty"`
+}
+
+// What became of a cart that was to be checked out.
+type CartCheckoutPayload struct {
+	// The cart as it is now, null where it does not exist or belongs to somebody else.
+	Cart *Cart `json:"cart,omitempty"`
+	// The order, also where a step of it failed; null where it was refused.
+	Order *Order `json:"order,omitempty"`
+	// The products of the order, whose stock was changed.
+	Products []*Product `json:"products"`
+	// The wallet, where points paid.
+	Wallet *Wallet `json:"wallet,omitempty"`
+	// The account, where it paid.
+	Account *Account `json:"account,omitempty"`
+	// The coupon of the order.
+	CouponIssue *CouponIssue `json:"couponIssue,omitempty"`
+	// The payment by card, where one was asked for. If it is REQUIRES_ACTION, the customer has to confirm it, and the order is PENDING.
+	Attempt *PaymentAttempt `json:"attempt,omitempty"`
+	// How the operation went.
+	Meta *OperationMeta `json:"meta"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// What a cart would cost with a coupon.
+type CartCouponPreview struct {
+	// What the coupon takes off, null where it cannot be used.
+	Discount *Money `json:"discount,omitempty"`
+	// What is to be paid then; what cartCheckout takes as expectedTotal. Null where it cannot be used.
+	Total *Money `json:"total,omitempty"`
+	// Why the coupon cannot be used; empty if it can.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// A new cart.
+type CartCreateInput struct {
+	// The products.
+	Lines []*CartLineInput `json:"lines,omitempty"`
+}
+
+// One product of a cart.
+type CartLine struct {
+	// The product as it is now.
+	Product *Product `json:"product"`
+	// How many.
+	Quantity int64 `json:"quantity"`
+	// The price of one now.
+	UnitPrice *Money `json:"unitPrice"`
+	// The price of all now.
+	Total *Money `json:"total"`
+}
+
+// A product to put into a cart, or to have there.
+type CartLineInput struct {
+	// The product.
+	ProductID string `json:"productId"`
+	// How many, at least 1; with cartLinesUpdate, 0 takes the product out.
+	Quantity int `json:"quantity"`
+}
+
+// What to put into a cart.
+type CartLinesAddInput struct {
+	// A key that the client makes up, for this cart: the same key is never executed twice, a repeat returns the cart as it is now. Without a key, a repeat adds once more.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The cart.
+	CartID string `json:"cartId"`
+	// The products, and how many more of each.
+	Lines []*CartLineInput `json:"lines"`
+}
+
+// What to take out of a cart.
+type CartLinesRemoveInput struct {
+	// A key that the client makes up, for this cart: the same key is never executed twice, a repeat returns the cart as it is now. Without a key, a repeat removes the same again.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The cart.
+	CartID string `json:"cartId"`
+	// The products. Those that the cart does not have are not missed.
+	ProductIds []string `json:"productIds"`
+}
+
+// How much of its products a cart is to have.
+type CartLinesUpdateInput struct {
+	// A key that the client makes up, for this cart: the same key is never executed twice, a repeat returns the cart as it is now. Without a key, a repeat sets the same again.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The cart.
+	CartID string `json:"cartId"`
+	// Products that the cart has, and how many of each it is to have.
+	Lines []*CartLineInput `json:"lines"`
+}
+
+// What became of a cart that was to be made or changed.
+type CartPayload struct {
+	// The cart as it is now, null where it was refused.
+	Cart *Cart `json:"cart,omitempty"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
 // Points to buy for the caller's wallet.
 type ChargePointsInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.

@@ -1,0 +1,374 @@
+package commerce_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"holdfast/commerce"
+	"holdfast/config"
+	"holdfast/ent/coupon"
+	"holdfast/ent/order"
+	"holdfast/ent/payment"
+	"holdfast/internal/testenv"
+	"holdfast/lockprovider"
+)
+
+var guest = commerce.Viewer{}
+
+// cart is a new cart of a viewer.
+func (s *shop) cart(t testing.TB, v commerce.Viewer, lines ...commerce.Line) *commerce.Cart {
+	t.Helper()
+	c, err := s.Carts.Create(t.Context(), v, lines)
+	must(t, err)
+	return c
+}
+
+// wantCart reads a cart and compares the quantities of its products.
+func (s *shop) wantCart(t testing.TB, v commerce.Viewer, id string, want ...commerce.Line) *commerce.Cart {
+	t.Helper()
+	c, err := s.Carts.Get(t.Context(), v, id)
+	must(t, err)
+	if c == nil {
+		t.Fatalf("%q has no cart", v.UserID)
+	}
+	same := len(c.Lines) == len(want)
+	for i := range min(len(c.Lines), len(want)) {
+		same = same && c.Lines[i].Product.ID == want[i].ProductID && c.Lines[i].Quantity == want[i].Quantity
+	}
+	if !same {
+		t.Errorf("the cart has %d lines %+v, want %+v", len(c.Lines), c.Lines, want)
+	}
+	return c
+}
+
+func (s *shop) wantNoCart(t testing.TB, v commerce.Viewer, id string) {
+	t.Helper()
+	if c, err := s.Carts.Get(t.Context(), v, id); err != nil || c != nil {
+		t.Errorf("%q has the cart: %+v, %v", v.UserID, c, err)
+	}
+}
+
+// Many check out one cart at the same time, each under a key of its own. One order is placed, all are told of it, and so is who repeats it.
+func TestACartIsCheckedOutOnce(t *testing.T) {
+	everyStrategyOnServers(t, func(t *testing.T, s *shop) {
+		first, second := s.product(t, 1000, 100), s.product(t, 500, 100)
+		s.points(t, alice, 100_000)
+		c := s.cart(t, guest, commerce.Line{ProductID: first, Quantity: 2}, commerce.Line{ProductID: second, Quantity: 3})
+		var mu sync.Mutex
+		orders, placed := map[string]int{}, 0
+		requests := make([]commerce.CheckoutCart, 64)
+		together(len(requests), func(i int) {
+			requests[i] = commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID, Payment: &commerce.Payment{Method: payment.MethodPOINTS}}
+			result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Carts.Checkout(t.Context(), alice, requests[i]) })
+			if err != nil {
+				t.Errorf("checkout: %v", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			orders[result.Order.ID]++
+			if !result.Meta.Replayed {
+				placed++
+			}
+		})
+		if len(orders) != 1 || placed > 1 {
+			t.Fatalf("%d orders, %d of them told as new: %v", len(orders), placed, orders)
+		}
+		for _, in := range []commerce.CheckoutCart{requests[0], {Key: uuid.New(), CartID: c.ID}} {
+			result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Carts.Checkout(t.Context(), alice, in) })
+			must(t, err)
+			if orders[result.Order.ID] != len(requests) || !result.Meta.Replayed {
+				t.Errorf("a repeat is told of %s", result.Order.ID)
+			}
+			wantStatus(t, result.Order, order.StatusPAID)
+		}
+		if got := s.wantCart(t, alice, c.ID, commerce.Line{ProductID: first, Quantity: 2}, commerce.Line{ProductID: second, Quantity: 3}); orders[got.OrderID] == 0 {
+			t.Errorf("the cart has the order %q", got.OrderID)
+		}
+		s.wantStock(t, first, 98)
+		s.wantStock(t, second, 97)
+		s.wantPoints(t, alice, 100_000-3500)
+		s.audit(t)
+	})
+}
+
+// Checking out a cart is placing its order, with the same refusals. A refusal checks out nothing.
+func TestCheckout(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		ctx := t.Context()
+		product := s.product(t, 1000, 3)
+		s.points(t, alice, 10_000)
+		off := s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{DiscountKind: coupon.DiscountKindFIXED, DiscountValue: 300, Quota: 10, PerUserLimit: 1}))
+		c := s.cart(t, alice, commerce.Line{ProductID: product, Quantity: 4})
+		in := commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID, CouponIssueID: off, Payment: &commerce.Payment{Method: payment.MethodPOINTS}}
+		_, err := s.Carts.Checkout(ctx, alice, in)
+		wantCodes(t, err, "OUT_OF_STOCK:input.cartId")
+		_, err = s.Carts.UpdateLines(ctx, alice, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{{ProductID: product, Quantity: 2}}})
+		must(t, err)
+		other := in
+		other.Key, other.ExpectedTotal = uuid.New(), &commerce.Money{Minor: 2000, Currency: "USD"}
+		_, err = s.Carts.Checkout(ctx, alice, other)
+		wantCodes(t, err, "PRICE_CHANGED:input.expectedTotal")
+
+		result, err := s.Carts.Checkout(ctx, alice, in) // the same request: a refusal is no result of its key
+		must(t, err)
+		wantStatus(t, result.Order, order.StatusPAID)
+		if result.Order.TotalMinor != 1700 || result.Meta.Replayed {
+			t.Errorf("the order costs %d, replayed: %v", result.Order.TotalMinor, result.Meta.Replayed)
+		}
+		changed := in
+		changed.CouponIssueID = ""
+		_, err = s.Carts.Checkout(ctx, alice, changed)
+		wantCodes(t, err, "IDEMPOTENCY_MISMATCH")
+		for name, change := range map[string]func(context.Context, commerce.Viewer, commerce.ChangeCart) (*commerce.Cart, error){
+			"add": s.Carts.AddLines, "update": s.Carts.UpdateLines, "remove": s.Carts.RemoveLines, "claim": s.Carts.Claim,
+		} {
+			if _, err := change(ctx, alice, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{{ProductID: product, Quantity: 1}}}); !isCode(err, commerce.InvalidState) {
+				t.Errorf("%s after the checkout: %v", name, err)
+			}
+		}
+		s.wantStock(t, product, 1)
+		s.wantPoints(t, alice, 8300)
+
+		// The order that a cart was checked out to is told when the cart is gone.
+		must(t, s.db.Ent.Cart.DeleteOneID(s.db.Ent.Cart.Query().OnlyIDX(ctx)).Exec(ctx))
+		again, err := s.Carts.Checkout(ctx, alice, in)
+		must(t, err)
+		if again.Order.ID != result.Order.ID || !again.Meta.Replayed {
+			t.Error("the repeat is not told of its order")
+		}
+		in.Key = uuid.New()
+		again, err = s.Carts.Checkout(ctx, alice, in)
+		must(t, err)
+		if again.Order.ID != result.Order.ID {
+			t.Error("the cart that is gone is checked out twice")
+		}
+		_, err = s.Carts.Checkout(ctx, bob, in)
+		wantCodes(t, err, "NOT_FOUND:input.cartId")
+		s.audit(t)
+	})
+}
+
+func isCode(err error, code commerce.Code) bool {
+	failures, _ := commerce.UserErrors(err)
+	return len(failures) == 1 && failures[0].Code == code
+}
+
+// The checkout was cut off after its order was placed, so that the cart does not know it. Whoever goes on is told of this order.
+func TestCheckoutThatWasCutOff(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		product := s.product(t, 1000, 10)
+		c := s.cart(t, alice, commerce.Line{ProductID: product, Quantity: 1})
+		in := commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID}
+		placed, err := s.Carts.Checkout(t.Context(), alice, in)
+		must(t, err)
+		must(t, s.db.Ent.Cart.Update().ClearOrderID().Exec(t.Context()))
+		_, err = s.Carts.AddLines(t.Context(), alice, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{{ProductID: product, Quantity: 5}}})
+		must(t, err)
+		for i, key := range []uuid.UUID{uuid.New(), in.Key, in.Key, uuid.New()} {
+			if i == 2 {
+				s.forgetKeys(t)
+			}
+			result, err := untilSettled(t, func() (commerce.OrderResult, error) {
+				return s.Carts.Checkout(t.Context(), alice, commerce.CheckoutCart{Key: key, CartID: c.ID})
+			})
+			must(t, err)
+			if result.Order.ID != placed.Order.ID || !result.Meta.Replayed {
+				t.Errorf("told of %s, replayed %v, want %s", result.Order.ID, result.Meta.Replayed, placed.Order.ID)
+			}
+		}
+		if got := s.wantCart(t, alice, c.ID, commerce.Line{ProductID: product, Quantity: 6}); got.OrderID != placed.Order.ID {
+			t.Errorf("the cart has the order %q", got.OrderID)
+		}
+		s.wantStock(t, product, 9)
+		s.audit(t)
+	})
+}
+
+// A guest has a cart by its secret, which the database does not have. A customer who changes it, claims it or checks it out owns it, and
+// nobody else has it from then on.
+func TestWhoHasACart(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	ctx := t.Context()
+	product := s.product(t, 1000, 100)
+	two := commerce.Line{ProductID: product, Quantity: 2}
+	for name, claim := range map[string]func(id string) error{
+		"change": func(id string) error {
+			_, err := s.Carts.UpdateLines(ctx, alice, commerce.ChangeCart{CartID: id, Lines: []commerce.Line{two}})
+			return err
+		},
+		"claim": func(id string) error {
+			_, err := s.Carts.Claim(ctx, alice, commerce.ChangeCart{CartID: id})
+			return err
+		},
+		"refused checkout": func(id string) error {
+			_, err := s.Carts.Checkout(ctx, alice, commerce.CheckoutCart{Key: uuid.New(), CartID: id, ExpectedTotal: &commerce.Money{Minor: 1, Currency: "USD"}})
+			if !isCode(err, commerce.PriceChanged) {
+				t.Errorf("checkout: %v", err)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := s.cart(t, guest, two)
+			if secret := strings.TrimPrefix(c.ID, "cart_"); len(secret) != 32 {
+				t.Errorf("the secret has %d characters of 5 bits", len(secret))
+			}
+			for _, row := range s.db.Ent.Cart.Query().AllX(ctx) {
+				if strings.Contains(row.String(), c.ID) || row.ID == c.ID {
+					t.Error("the database has the secret")
+				}
+			}
+			for _, v := range []commerce.Viewer{guest, bob, admin, alice} { // reading claims nothing
+				s.wantCart(t, v, c.ID, two)
+			}
+			s.wantNoCart(t, guest, c.ID+"0")
+			must(t, claim(c.ID))
+			s.wantCart(t, alice, c.ID, two)
+			for _, v := range []commerce.Viewer{guest, bob, admin} {
+				s.wantNoCart(t, v, c.ID)
+				in := commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{two}}
+				_, err := s.Carts.AddLines(ctx, v, in)
+				wantCodes(t, err, "NOT_FOUND:input.cartId")
+				_, err = s.Carts.UpdateLines(ctx, v, in)
+				wantCodes(t, err, "NOT_FOUND:input.cartId")
+				_, err = s.Carts.RemoveLines(ctx, v, in)
+				wantCodes(t, err, "NOT_FOUND:input.cartId")
+				if v.UserID != "" {
+					_, err = s.Carts.Claim(ctx, v, in)
+					wantCodes(t, err, "NOT_FOUND:input.cartId")
+					_, err = s.Carts.Checkout(ctx, v, commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID})
+					wantCodes(t, err, "NOT_FOUND:input.cartId")
+				}
+			}
+			s.wantCart(t, alice, c.ID, two)
+		})
+	}
+	// Two customers claim one cart at the same moment.
+	c := s.cart(t, guest, two)
+	claimed := make([]bool, 2)
+	together(2, func(i int) {
+		_, err := s.Carts.Claim(ctx, []commerce.Viewer{alice, bob}[i], commerce.ChangeCart{CartID: c.ID})
+		claimed[i] = err == nil
+	})
+	if claimed[0] == claimed[1] {
+		t.Errorf("alice has claimed it: %v, bob: %v", claimed[0], claimed[1])
+	}
+	s.wantStock(t, product, 100)
+}
+
+// Changes of a cart come at the same time, on every database: none is lost, and a key adds once.
+func TestCartsAreExact(t *testing.T) {
+	for database, url := range map[string]func(testing.TB) string{
+		"sqlite": func(testing.TB) string { return "sqlite://:memory:" }, "postgres": testenv.Postgres, "mariadb": testenv.MariaDB,
+	} {
+		t.Run(database, func(t *testing.T) {
+			s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, url(t), "", func(cfg *config.Config) { cfg.Shop.MaxLines, cfg.Shop.MaxQuantity = 3, 100 })
+			ctx := t.Context()
+			var products []string
+			for range 4 {
+				products = append(products, s.product(t, 1000, 100))
+			}
+			line := func(i int, quantity int64) commerce.Line {
+				return commerce.Line{ProductID: products[i], Quantity: quantity}
+			}
+			c := s.cart(t, guest)
+			s.wantCart(t, guest, c.ID)
+			keys := []uuid.UUID{uuid.New(), uuid.New()}
+			together(16, func(i int) {
+				in := commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(0, 2)}}
+				if i < 8 {
+					in.Key = keys[i%2]
+				}
+				_, err := s.Carts.AddLines(ctx, guest, in)
+				must(t, err)
+			})
+			s.wantCart(t, guest, c.ID, line(0, 20)) // 8 without a key, and 2 keys
+			in := commerce.ChangeCart{Key: keys[0], CartID: c.ID, Lines: []commerce.Line{line(0, 3)}}
+			_, err := s.Carts.AddLines(ctx, guest, in)
+			wantCodes(t, err, "IDEMPOTENCY_MISMATCH")
+			other := s.cart(t, guest)
+			in.CartID = other.ID // another cart's key is another key
+			_, err = s.Carts.AddLines(ctx, guest, in)
+			must(t, err)
+			s.wantCart(t, guest, other.ID, line(0, 3))
+
+			for name, test := range map[string]struct {
+				change func(context.Context, commerce.Viewer, commerce.ChangeCart) (*commerce.Cart, error)
+				lines  []commerce.Line
+				want   []string
+			}{
+				"nothing":               {s.Carts.AddLines, nil, []string{"INVALID_INPUT:input.lines"}},
+				"none of it":            {s.Carts.AddLines, []commerce.Line{line(1, 0)}, []string{"INVALID_INPUT:input.lines.0.quantity"}},
+				"too many of it":        {s.Carts.AddLines, []commerce.Line{line(1, 1), line(0, 81)}, []string{"INVALID_INPUT:input.lines.1.quantity"}},
+				"too many lines":        {s.Carts.AddLines, []commerce.Line{line(1, 1), line(2, 1), line(3, 1)}, []string{"INVALID_INPUT:input.lines"}},
+				"no product":            {s.Carts.AddLines, []commerce.Line{{ProductID: "prod_no", Quantity: 1}}, []string{"NOT_FOUND:input.lines.0.productId"}},
+				"update nothing":        {s.Carts.UpdateLines, nil, []string{"INVALID_INPUT:input.lines"}},
+				"update to too many":    {s.Carts.UpdateLines, []commerce.Line{line(0, 101)}, []string{"INVALID_INPUT:input.lines.0.quantity"}},
+				"update what is absent": {s.Carts.UpdateLines, []commerce.Line{line(0, 1), line(1, 1)}, []string{"NOT_FOUND:input.lines.1.productId"}},
+				"remove nothing":        {s.Carts.RemoveLines, nil, []string{"INVALID_INPUT:input.productIds"}},
+			} {
+				t.Run(name, func(t *testing.T) {
+					_, err := test.change(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: test.lines})
+					wantCodes(t, err, test.want...)
+					s.wantCart(t, guest, c.ID, line(0, 20))
+				})
+			}
+			_, err = s.Carts.Create(ctx, guest, []commerce.Line{line(0, 1), line(1, 1), line(2, 1), line(3, 1)})
+			wantCodes(t, err, "INVALID_INPUT:input.lines")
+			_, err = s.Carts.AddLines(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(1, 1), line(2, 5)}})
+			must(t, err)
+			_, err = s.Carts.UpdateLines(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(0, 0), line(2, 4)}})
+			must(t, err)
+			s.wantCart(t, guest, c.ID, line(1, 1), line(2, 4))
+			_, err = s.Carts.RemoveLines(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(1, 0), line(3, 0)}})
+			must(t, err)
+			s.wantCart(t, guest, c.ID, line(2, 4))
+		})
+	}
+}
+
+// A cart promises nothing: it costs what its products cost now, and a product that is off sale costs nothing and cannot be ordered.
+func TestACartHasThePricesOfNow(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	ctx := t.Context()
+	product, gone := s.product(t, 1000, 10), s.product(t, 50, 10)
+	off := s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{DiscountKind: coupon.DiscountKindPERCENT, DiscountValue: 10, Quota: 10, PerUserLimit: 1}))
+	lines := []commerce.Line{{ProductID: product, Quantity: 2}, {ProductID: gone, Quantity: 1}}
+	c := s.cart(t, alice, lines...)
+	cost := func(subtotal, discount int64) {
+		t.Helper()
+		now := s.wantCart(t, alice, c.ID, lines...)
+		less, err := s.Carts.Discount(ctx, alice, now, off)
+		must(t, err)
+		if now.SubtotalMinor != subtotal || less != discount {
+			t.Errorf("it costs %d less %d, want %d less %d", now.SubtotalMinor, less, subtotal, discount)
+		}
+	}
+	cost(2050, 205)
+	price := int64(2000)
+	_, err := s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: product, Version: 1, PriceMinor: &price})
+	must(t, err)
+	_, err = s.Catalog.Archive(ctx, admin, commerce.ArchiveProduct{ID: gone})
+	must(t, err)
+	cost(4000, 400)
+	_, err = s.Carts.Checkout(ctx, alice, commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID})
+	wantCodes(t, err, "NOT_FOUND:input.cartId")
+	for _, v := range []commerce.Viewer{bob, admin} {
+		_, err = s.Carts.Discount(ctx, v, c, off)
+		wantCodes(t, err, "NOT_FOUND:input.couponIssueId")
+	}
+	s.clock.advance(time.Hour)
+	_, err = s.Carts.RemoveLines(ctx, alice, commerce.ChangeCart{CartID: c.ID, Lines: lines[1:]})
+	must(t, err)
+	result, err := s.Carts.Checkout(ctx, alice, commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID, CouponIssueID: off, ExpectedTotal: &commerce.Money{Minor: 3600, Currency: "USD"}})
+	must(t, err)
+	if result.Order.TotalMinor != 3600 {
+		t.Errorf("the order costs %d", result.Order.TotalMinor)
+	}
+}

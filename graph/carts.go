@@ -1,0 +1,50 @@
+package graph
+
+import (
+	"context"
+
+	"holdfast/commerce"
+	"holdfast/graph/model"
+)
+
+// toCart maps nil to nil.
+func (r *Resolver) toCart(c *commerce.Cart) *model.Cart {
+	if c == nil {
+		return nil
+	}
+	shop := r.services.Shop()
+	out := &model.Cart{ID: c.ID, Lines: []*model.CartLine{}, Subtotal: money(c.SubtotalMinor, shop.Currency), CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Of: c}
+	for _, l := range atMost(shop.MaxLines, c.Lines) {
+		if l.Product.ArchivedAt == nil {
+			out.TotalQuantity += l.Quantity
+		}
+		out.Lines = append(out.Lines, &model.CartLine{
+			Product: toProduct(l.Product), Quantity: l.Quantity, UnitPrice: money(l.Product.PriceMinor, l.Product.Currency),
+			Total: money(l.Product.PriceMinor*l.Quantity, l.Product.Currency),
+		})
+	}
+	return out
+}
+
+// cartPayload answers a mutation of a cart.
+func (r *Resolver) cartPayload(ctx context.Context, c *commerce.Cart, err error) (*model.CartPayload, error) {
+	userErrors, err := r.userErrors(ctx, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.CartPayload{Cart: r.toCart(c), UserErrors: userErrors}, nil
+}
+
+func fromCartLines(in []*model.CartLineInput) []commerce.Line {
+	lines := make([]commerce.Line, len(in))
+	for i, l := range in {
+		lines[i] = commerce.Line{ProductID: l.ProductID, Quantity: int64(l.Quantity)}
+	}
+	return lines
+}
+
+// failuresOf returns the business failures in an error.
+func failuresOf(err error) []*commerce.Error {
+	failures, _ := commerce.UserErrors(err)
+	return failures
+}
