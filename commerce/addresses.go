@@ -20,11 +20,11 @@ import (
 	"holdfast/ent/user"
 )
 
-// Address is where something is sent, and Contact how somebody can be reached. Neither is ever logged, nor part of an event.
-type (
-	Address = schema.Address
-	Contact = schema.Contact
-)
+// Address is where something is sent. It is never logged, nor part of an event.
+type Address = schema.Address
+
+// Contact is how somebody can be reached. It is never logged, nor part of an event.
+type Contact = schema.Contact
 
 // CreateAddress adds an address to the address book of the viewer.
 type CreateAddress struct {

@@ -20,6 +20,8 @@ import (
 // mutations are the operations of the tests. They select enough to see what was done.
 var mutations = map[string]string{
 	"placeOrder":    `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
+	"cartCreate":    `mutation($input: CartCreateInput!) { cartCreate(input: $input) { cart { id } ` + refusals,
+	"cartCheckout":  `mutation($input: CartCheckoutInput!) { cartCheckout(input: $input) { cart { order { id } } order { id status payment { method status } } ` + outcome,
 	"payOrder":      `mutation($input: PayOrderInput!) { payOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
 	"cancelOrder":   `mutation($input: CancelOrderInput!) { cancelOrder(input: $input) { order { id status payment { method status } } ` + outcome,
 	"refundCreate":  `mutation($input: RefundCreateInput!) { refundCreate(input: $input) { order { id status payment { method status } } ` + outcome,
@@ -44,6 +46,10 @@ type payload struct {
 	Order *struct {
 		ID, Status string
 		Payment    *struct{ Method, Status string }
+	}
+	Cart *struct {
+		ID    string
+		Order *struct{ ID string }
 	}
 	CouponIssue *struct{ ID, Status string }
 	Coupon      *struct {
