@@ -88,7 +88,7 @@ func (s *Orders) hasOpenAttempt(ctx context.Context, orderID string) (bool, erro
 // underWay refuses another payment of an order that an attempt may still pay.
 func underWay() *Error {
 	return &Error{
-		Code: InvalidState, Field: input("payment", "method"),
+		Code: InvalidState, Field: input("payment", "method"), Retryable: true, // if that payment is declined
 		Message: "a card payment of this order is under way: repeat it to learn what became of it, or wait for its end",
 	}
 }

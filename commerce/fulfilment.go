@@ -59,11 +59,15 @@ func (s *Orders) Fulfil(ctx context.Context, v Viewer, in FulfilOrder) (OrderRes
 
 // notFulfillable says why an order cannot be fulfilled.
 func notFulfillable(row *ent.Order) *Error {
-	e := &Error{Code: InvalidState, Field: input("orderId"), Message: "the order is " + row.Status.String() + ", not PAID"}
+	e := &Error{
+		Code: InvalidState, Field: input("orderId"), Message: "the order is " + row.Status.String() + ", not PAID",
+		Retryable: row.Status == order.StatusPENDING, // when it is paid
+	}
 	switch {
 	case row.Fulfilment == order.FulfilmentFULFILLED:
 		e.Message = "the order is fulfilled already"
 	case row.Status == order.StatusPAID:
+		e.Retryable = true // if a refund fails
 		e.Message = "all of the order was refunded, or is about to be, or all of its products came back"
 	}
 	return e

@@ -619,3 +619,122 @@ func everyDatabase(t *testing.T, test func(t *testing.T, url string)) {
 		t.Run(name, func(t *testing.T) { test(t, url(t)) })
 	}
 }
+
+// An answer that says `retryable: false` stays: the same request with the same key is not carried out later. So a refusal that passes when
+// something has changed, such as a price that changes back, says that it may.
+func TestARefusalThatMayPassSaysSo(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	ctx := t.Context()
+	usd := func(minor int64) commerce.Money { return commerce.Money{Minor: minor, Currency: "USD"} }
+	place := func(in commerce.PlaceOrder) func() error {
+		in.Key = uuid.New()
+		return func() error {
+			_, err := s.Orders.Place(ctx, alice, in)
+			return err
+		}
+	}
+	price := func(id string, minor int64) {
+		row, err := s.Catalog.Product(ctx, id)
+		must(t, err)
+		_, err = s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: id, Version: row.Version, PriceMinor: &minor})
+		must(t, err)
+	}
+	correct := func(accountID string, delta int64) func() error {
+		in := commerce.AdjustAccount{Key: uuid.New(), AccountID: accountID, Delta: delta, Reason: "test"}
+		return func() error {
+			_, err := s.Accounts.Adjust(ctx, admin, in)
+			return err
+		}
+	}
+	wallet := func(delta int64) func() error {
+		in := commerce.AdjustPoints{Key: uuid.New(), UserID: bob.UserID, Delta: delta, Reason: "test"}
+		return func() error {
+			_, err := s.Points.Adjust(ctx, admin, in)
+			return err
+		}
+	}
+	full := int64(lockprovider.MaxAmount)
+	changed, archived, thing, fullStock := s.product(t, 1000, 5), s.product(t, 1000, 5), s.product(t, 1000, 5), s.product(t, 1000, commerce.MaxStock)
+	price(changed, 9999)
+	_, err := s.Catalog.Archive(ctx, admin, commerce.ArchiveProduct{ID: archived})
+	must(t, err)
+	s.points(t, alice, 100_000)
+	s.points(t, bob, 1)
+	for _, key := range []string{lockprovider.StockKey(fullStock), lockprovider.PointsKey(bob.UserID)} {
+		must(t, s.db.Ent.Balance.UpdateOneID(key).SetAmount(full).Exec(ctx))
+	}
+	from, fullAccount := s.account(t, alice, 10), s.account(t, alice, full)
+	unpaid, later := s.unpaid(t, thing, 1, ""), s.unpaid(t, thing, 1, "")
+	pay := func(orderID string) {
+		_, err := s.Orders.Pay(ctx, alice, commerce.PayOrder{Key: uuid.New(), OrderID: orderID, Payment: *byPoints()})
+		must(t, err)
+	}
+	paid := s.paid(t, byPoints(), "", commerce.Line{ProductID: thing, Quantity: 1})
+	fulfil := func(orderID string) func() error {
+		in := commerce.FulfilOrder{Key: uuid.New(), OrderID: orderID}
+		return func() error {
+			_, err := s.Orders.Fulfil(ctx, admin, in)
+			return err
+		}
+	}
+	transfer := commerce.Transfer{Key: uuid.New(), From: from, To: fullAccount, Amount: usd(5)}
+	stock := commerce.AdjustStock{Key: uuid.New(), ProductID: fullStock, Delta: 1, Reason: "test"}
+	back := commerce.CreateReturn{Key: uuid.New(), OrderID: paid.ID, Lines: []commerce.Line{{ProductID: thing, Quantity: 1}}, Reason: "test"}
+	early := amountOf(unpaid.ID, 1)
+	total := usd(1000)
+
+	refusals := []struct {
+		name    string
+		do      func() error
+		code    string
+		changes func()
+	}{
+		{"a price that changes back", place(commerce.PlaceOrder{
+			Lines: []commerce.Line{{ProductID: changed, Quantity: 1}}, ExpectedTotal: &total,
+		}), "PRICE_CHANGED:input.expectedTotal", func() { price(changed, 1000) }},
+		{
+			"a product that comes back on sale", place(commerce.PlaceOrder{Lines: []commerce.Line{{ProductID: archived, Quantity: 1}}}),
+			"NOT_FOUND:input.lines.0.productId", func() {
+				_, err := s.Catalog.Unarchive(ctx, admin, commerce.ArchiveProduct{ID: archived})
+				must(t, err)
+			},
+		},
+		{"a full account of the receiver", func() error {
+			_, err := s.Accounts.Transfer(ctx, alice, transfer)
+			return err
+		}, "INVALID_INPUT:input.amount.amountMinor", func() { must(t, correct(fullAccount, -100)()) }},
+		{"a full account", correct(fullAccount, 200), "INVALID_INPUT:input.deltaMinor", func() { must(t, correct(fullAccount, -200)()) }},
+		{"a full stock", func() error {
+			_, err := s.Catalog.AdjustStock(ctx, admin, stock)
+			return err
+		}, "INVALID_INPUT:input.delta", func() {
+			_, err := s.Catalog.AdjustStock(ctx, admin, commerce.AdjustStock{Key: uuid.New(), ProductID: fullStock, Delta: -5, Reason: "test"})
+			must(t, err)
+		}},
+		{"a full wallet", wallet(10), "INVALID_INPUT:input.delta", func() { must(t, wallet(-10)()) }},
+		{"a return of what is not fulfilled", func() error {
+			_, err := s.Refunds.Return(ctx, admin, back)
+			return err
+		}, "INVALID_STATE:input.orderId", func() { must(t, fulfil(paid.ID)()) }},
+		{"a refund of what is not paid", func() error {
+			_, err := s.Refunds.Create(ctx, admin, early)
+			return err
+		}, "INVALID_STATE:input.orderId", func() {
+			pay(unpaid.ID)
+		}},
+		{"an order to fulfil that is not paid", fulfil(later.ID), "INVALID_STATE:input.orderId", func() { pay(later.ID) }},
+	}
+	for _, r := range refusals {
+		t.Run(r.name, func(t *testing.T) {
+			for range 2 {
+				if e := wantCodes(t, r.do(), r.code)[0]; !e.Retryable || e.RetryAfter != 0 {
+					t.Errorf("%q: retryable %v after %v, want a repeat to be of use when something has changed", e.Message, e.Retryable, e.RetryAfter)
+				}
+			}
+			r.changes()
+			if err := r.do(); err != nil {
+				t.Errorf("the same key, later: %v", err)
+			}
+		})
+	}
+}

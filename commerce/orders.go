@@ -221,7 +221,9 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 	for _, l := range lines {
 		row := products[l.ProductID]
 		if row == nil || row.ArchivedAt != nil {
-			errs = append(errs, notFound(lineField(requested[l.ProductID], "productId"), "product", l.ProductID))
+			missing := notFound(lineField(requested[l.ProductID], "productId"), "product", l.ProductID)
+			missing.Retryable = row != nil // when it is back on sale
+			errs = append(errs, missing)
 			continue
 		}
 		p.SubtotalMinor += row.PriceMinor * l.Quantity // bounded by MaxPrice × MaxQuantity × MaxLines, see config
@@ -276,7 +278,8 @@ func priceUnchanged(expected *Money, actual Money) error {
 	}
 	return &Error{
 		Code: PriceChanged, Field: input("expectedTotal"), Details: PriceChangedDetails{Expected: *expected, Actual: actual},
-		Message: fmt.Sprintf("the order costs %s, not %s; nothing was ordered", actual, *expected),
+		Retryable: expected.Currency == actual.Currency, // when the price has changed back
+		Message:   fmt.Sprintf("the order costs %s, not %s; nothing was ordered", actual, *expected),
 	}
 }
 
@@ -563,16 +566,20 @@ func (s *Orders) Cancel(ctx context.Context, v Viewer, in CancelOrder) (OrderRes
 
 // notCancellable refuses to cancel an order that was fulfilled, or of which something was refunded.
 func notCancellable(row *ent.Order) error {
-	var message string
+	var (
+		message   string
+		retryable bool
+	)
 	switch {
 	case row.Fulfilment == order.FulfilmentFULFILLED:
 		message = "the order is fulfilled: it is returned, not cancelled; ask the shop"
 	case row.RefundCount > 0:
+		retryable = true // if it fails
 		message = "the order has a refund or a return: the shop refunds the rest, and it is not cancelled; ask the shop"
 	default:
 		return nil
 	}
-	return &Error{Code: InvalidState, Field: input("orderId"), Message: message}
+	return &Error{Code: InvalidState, Field: input("orderId"), Message: message, Retryable: retryable}
 }
 
 // owned returns an order of the viewer, or NOT_FOUND. It waits for the database to confirm an order that was accepted. One that

@@ -191,12 +191,12 @@ func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in 
 	switch {
 	case n == 0 || made == nil:
 		return &Error{
-			Code: InvalidState, Field: input("orderId"),
+			Code: InvalidState, Field: input("orderId"), Retryable: row.Status == order.StatusPENDING, // when it is paid
 			Message: fmt.Sprintf("the order is %s, not PAID: there is nothing to refund", row.Status),
 		}
 	case in.fulfilled && row.Fulfilment != order.FulfilmentFULFILLED:
 		return &Error{
-			Code: InvalidState, Field: input("orderId"),
+			Code: InvalidState, Field: input("orderId"), Retryable: true, // when it is fulfilled
 			Message: "the order is not fulfilled, so that nothing of it can come back; use refundCreate",
 		}
 	}
@@ -221,7 +221,7 @@ func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in 
 		amount -= amount % step // what is left over can be refunded as an amount
 	}
 	if amount > left {
-		return invalid(input("amount", "amountMinor"), "%s of the order can be refunded, not %s", Money{Minor: left, Currency: row.Currency}, *in.amount)
+		return full(input("amount", "amountMinor"), "%s of the order can be refunded, not %s", Money{Minor: left, Currency: row.Currency}, *in.amount)
 	}
 	create := tx.Refund.Create().SetID(id).SetOrderID(row.ID).SetMethod(refund.Method(made.Method)).SetStatus(refund.StatusREFUNDED).
 		SetAmountMinor(amount).SetCurrency(row.Currency).SetRestock(in.restock).SetReason(in.reason).SetAdministrator(v.UserID).
