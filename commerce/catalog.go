@@ -195,7 +195,7 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		if in.Limit != nil {
 			update.SetLimitQuantity(in.Limit.Quantity).SetLimitHours(in.Limit.Hours)
 		}
-		n, err := update.Save(ctx)
+		n, err := lockRows(ctx, update.Save)
 		if err != nil {
 			return nil, err
 		}
@@ -245,7 +245,7 @@ func (s *Catalog) setArchived(ctx context.Context, v Viewer, operation string, i
 		} else {
 			update.Where(product.ArchivedAtNotNil()).ClearArchivedAt()
 		}
-		changed, err := update.Save(ctx)
+		changed, err := lockRows(ctx, update.Save)
 		if err != nil {
 			return nil, err
 		}

@@ -263,6 +263,23 @@ func allAwaited(
 	return failed
 }
 
+// rowWait is how long a statement waits for rows that another transaction has locked, if its caller has no shorter bound. Chosen: other
+// transactions that write products have them for milliseconds. One that has them for longer is of an instance that is frozen, and the
+// answer is to come within http.requestTimeout.
+const rowWait = 5 * time.Second
+
+// lockRows has a statement wait for rows for rowWait at most. After that, the error is [lockprovider.ErrLockTimeout], and the transaction
+// has ended. MySQL has such a bound of its own, and SQLite one for writers; PostgreSQL waits for as long as its client does.
+func lockRows[T any](ctx context.Context, statement func(ctx context.Context) (T, error)) (T, error) {
+	waiting, stop := context.WithTimeoutCause(ctx, rowWait, lockprovider.ErrLockTimeout)
+	defer stop()
+	result, err := statement(waiting)
+	if err != nil && ctx.Err() == nil {
+		err = ledger.Failure(waiting, err)
+	}
+	return result, err
+}
+
 // inTx runs f in a transaction of its own, for writes that move no existing balance. If the database aborts the
 // transaction, as in a deadlock, f runs again.
 func (c *core) inTx(ctx context.Context, f func(tx *ent.Tx) error) error {

@@ -519,7 +519,7 @@ func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*import
 			if p.texts {
 				update.SetName(p.in.Name).SetDescription(*p.in.Description).SetPriceMinor(p.in.Price.Minor)
 			}
-			if n, err := update.Save(ctx); err != nil || n == 0 {
+			if n, err := lockRows(ctx, update.Save); err != nil || n == 0 {
 				return cmp.Or(err, error(errImportedMeanwhile))
 			}
 			changed = append(changed, p.row.ID)

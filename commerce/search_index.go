@@ -81,7 +81,7 @@ func (s *Catalog) Index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 // nextRevision returns the revision of the search documents that a transaction writes. No other transaction gets one until this one has
 // ended.
 func (s *Catalog) nextRevision(ctx context.Context, tx *ent.Tx) (int64, error) {
-	row, err := tx.SearchRevision.UpdateOneID(revisionID).AddRevision(1).SetToken(rand.Int64()).Save(ctx)
+	row, err := lockRows(ctx, tx.SearchRevision.UpdateOneID(revisionID).AddRevision(1).SetToken(rand.Int64()).Save)
 	if err != nil {
 		return 0, fmt.Errorf("draw a search revision: %w", err)
 	}
@@ -111,7 +111,7 @@ func (s *Catalog) IndexProducts(ctx context.Context, after string, limit int) (l
 		if s.Ledger.Dialect() != dialect.SQLite { // SQLite has no row locks: BEGIN IMMEDIATE admits one writer at a time
 			query = query.Where(func(s *entsql.Selector) { s.For(lockFor[s.Dialect()]) })
 		}
-		rows, err := query.All(ctx)
+		rows, err := lockRows(ctx, query.All)
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
 
 	"holdfast/commerce"
 	"holdfast/commerce/textsearch"
@@ -496,6 +497,76 @@ func (s *shop) waitsForLock(t *testing.T, before int64) {
 		}
 	}
 	t.Fatalf("no transaction waits after %s", longEnough)
+}
+
+// An instance that is frozen while it writes products keeps others from writing any. They do not wait for it for ever: they are told to try
+// again, and have changed nothing.
+func TestWritersOfProductsDoNotWaitForAFrozenInstance(t *testing.T) {
+	everyCatalog(t, func(t *testing.T, s *shop) {
+		if s.db.Dialect == dialect.SQLite {
+			t.Skip("SQLite has one instance")
+		}
+		t.Parallel()
+		ctx := t.Context()
+		frozen, other, archived := s.sell(t, "FROZEN", "Thing", 100), s.sell(t, "OTHER", "Thing", 100), s.sell(t, "ARCHIVED", "Thing", 100)
+		name, price := "Novelty", commerce.Money{Minor: 1, Currency: "USD"}
+		writers := map[string]func() error{
+			"an update of the same product": func() error {
+				_, err := s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: frozen, Version: 1, Name: &name})
+				return err
+			},
+			"an update of another product": func() error {
+				_, err := s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: other, Version: 1, Name: &name})
+				return err
+			},
+			"an archived product": func() error {
+				_, err := s.Catalog.Archive(ctx, admin, commerce.ArchiveProduct{Key: uuid.New(), ID: archived})
+				return err
+			},
+			"a new product": func() error {
+				_, err := s.Catalog.Create(ctx, admin, commerce.CreateProduct{Key: uuid.New(), SKU: "NEW", Name: "Thing", Price: price})
+				return err
+			},
+			"an import": func() error {
+				results, err := s.Catalog.Import(ctx, admin, []commerce.ImportRow{{SKU: "IMPORTED", Name: "Thing", Price: &price}}, commerce.StockDifference)
+				if err != nil {
+					return err
+				}
+				return results[0].Err
+			},
+		}
+		held, err := s.db.Ent.Tx(ctx)
+		must(t, err)
+		row, err := held.Product.UpdateOneID(frozen).SetName("Frozen").AddVersion(1).Save(ctx)
+		must(t, err)
+		must(t, s.Catalog.Index(ctx, held, row))
+		type answer struct {
+			writer string
+			err    error
+		}
+		answers := make(chan answer, len(writers))
+		for writer, write := range writers {
+			go func() { answers <- answer{writer, write()} }()
+		}
+		for range writers {
+			select {
+			case a := <-answers:
+				errs, ok := commerce.UserErrors(a.err)
+				if !ok || errs[0].Code != commerce.LockTimeout || !errs[0].Retryable || errs[0].RetryAfter == 0 {
+					t.Errorf("%s is answered by %v, want LOCK_TIMEOUT, retryable", a.writer, a.err)
+				}
+			case <-time.After(longEnough):
+				t.Fatalf("not all writers have an answer after %s", longEnough)
+			}
+		}
+		must(t, held.Rollback())
+		for writer, write := range writers {
+			if err := write(); err != nil {
+				t.Errorf("%s, when nobody is frozen: %v", writer, err)
+			}
+		}
+		s.wantIndexed(t)
+	})
 }
 
 // Revisions are committed in their order: while a transaction that has drawn one is open, no other one draws the next, and searches find
