@@ -433,7 +433,7 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	if words != nil {
+	if words != nil || q.Available != nil && s.documents.areRead() {
 		return s.searched(ctx, words, q, asked)
 	}
 	rows, err := s.selected(q).Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)
@@ -500,15 +500,20 @@ func (s *Catalog) selected(q ProductQuery) *ent.ProductQuery {
 
 // inStock returns the condition that a product, whose ID is in a column, can be bought, or that it cannot.
 func inStock(database, column string, available bool) string {
-	key := "'" + lockprovider.StockKey("") + "' || " + column
-	if database == dialect.MySQL {
-		key = "CONCAT('" + lockprovider.StockKey("") + "', " + column + ")"
-	}
-	condition := "EXISTS (SELECT 1 FROM " + balance.Table + " s WHERE s.id = " + key + " AND s.amount > 0)"
+	condition := "EXISTS (SELECT 1 FROM " + balance.Table + " s WHERE s.id = " + stockKeyOf(database, column) + " AND s.amount > 0)"
 	if !available {
 		return "NOT " + condition
 	}
 	return condition
+}
+
+// stockKeyOf returns the key of the stock of a product, whose ID is in a column.
+func stockKeyOf(database, column string) string {
+	prefix := "'" + lockprovider.StockKey("") + "'"
+	if database == dialect.MySQL {
+		return "CONCAT(" + prefix + ", " + column + ")"
+	}
+	return prefix + " || " + column
 }
 
 // productSorting is an order of a list of products.

@@ -2,6 +2,7 @@ package commerce
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"holdfast/commerce/searchindex"
 	"holdfast/ent"
+	"holdfast/ent/balance"
 	"holdfast/ent/product"
 	"holdfast/ent/searchdocument"
 	"holdfast/ent/searchrevision"
@@ -34,6 +36,7 @@ const (
 type searchDocuments struct {
 	index   atomic.Pointer[searchindex.Index]
 	reading singleflight.Group // reads for all searches at once
+	journal *stockJournal      // of the index; only the one who reads uses it
 	life    context.Context    //nolint:containedctx // It ends a reading, which is no caller's.
 	end     context.CancelFunc
 }
@@ -57,7 +60,7 @@ var errNoProduct = errors.New("a product has a search document and does not exis
 
 // search reads the products of a span of a list that have words beginning with each of the words.
 func (s *Catalog) search(ctx context.Context, words []string, q ProductQuery, asked span) ([]hit, error) {
-	index, err := s.currentIndex(ctx)
+	index, err := s.currentIndex(ctx, q.Available != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +68,7 @@ func (s *Catalog) search(ctx context.Context, words []string, q ProductQuery, as
 	if errors.Is(err, errNoProduct) {
 		// The database was restored, and has had other revisions since than this index has read.
 		s.documents.index.CompareAndSwap(index, searchindex.New())
-		if index, err = s.currentIndex(ctx); err != nil {
+		if index, err = s.currentIndex(ctx, q.Available != nil); err != nil {
 			return nil, err
 		}
 		hits, err = s.hits(ctx, index, words, q, asked)
@@ -96,7 +99,7 @@ func (s *Catalog) hits(ctx context.Context, index *searchindex.Index, words []st
 
 // countHits counts what a search finds, up to a limit.
 func (s *Catalog) countHits(ctx context.Context, words []string, q ProductQuery, l listing, limit int) (n int, err error) {
-	index, err := s.currentIndex(ctx)
+	index, err := s.currentIndex(ctx, q.Available != nil)
 	if err != nil {
 		return 0, err
 	}
@@ -114,7 +117,7 @@ func (s *Catalog) match(
 	ctx context.Context, index *searchindex.Index, words []string, q ProductQuery, asked span, take func([]searchindex.Position) (int, error),
 ) error {
 	matches := index.Snapshot().Match(searchindex.Query{
-		Words: words, IncludeArchived: q.IncludeArchived, MinPrice: q.MinPrice, MaxPrice: q.MaxPrice,
+		Words: words, IncludeArchived: q.IncludeArchived, Available: q.Available, MinPrice: q.MinPrice, MaxPrice: q.MaxPrice,
 	})
 	defer matches.Close()
 	from, end, taken := asked.searchPosition(asked.start()), asked.searchPosition(asked.end()), 0
@@ -134,7 +137,8 @@ func (s *Catalog) match(
 	}
 }
 
-// withStock returns what the filter of the stock leaves, in its order: the index does not know the stock.
+// withStock returns what the filter of the stock leaves by the database, in its order: since the index has read the stock, some may have
+// been sold.
 func (s *Catalog) withStock(ctx context.Context, read []searchindex.Position, q ProductQuery) ([]searchindex.Position, error) {
 	if q.Available == nil || len(read) == 0 {
 		return read, nil
@@ -205,23 +209,28 @@ func (h hit) position() position {
 	return position{Time: time.UnixMicro(h.at.Number).UTC(), Number: h.at.Number, Text: h.at.Text, ID: h.at.ProductID}
 }
 
-// currentIndex returns the index, with all documents that the database has.
-func (s *Catalog) currentIndex(ctx context.Context) (*searchindex.Index, error) {
+// currentIndex returns the index, with all documents that the database has; if withStock, with the stock that it has, too.
+func (s *Catalog) currentIndex(ctx context.Context, withStock bool) (*searchindex.Index, error) {
 	revision, err := s.searchRevision(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// A reading that began before may lack what this search has to find. The second one begins after the first.
 	for range 2 {
-		if index := s.documents.index.Load(); index.Snapshot().Revision() == revision {
+		if index := s.documents.index.Load(); !withStock && index.Snapshot().Revision() == revision {
 			return index, nil
 		}
-		read := s.documents.reading.DoChan("", func() (any, error) { return nil, s.readDocuments(ctx) })
+		isOwn := false
+		read := s.documents.reading.DoChan("", func() (any, error) {
+			isOwn = true
+			return nil, s.readDocuments(ctx)
+		})
 		select {
 		case result := <-read:
 			if result.Err != nil {
 				return nil, result.Err
 			}
+			withStock = withStock && !isOwn
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -238,8 +247,8 @@ func (s *Catalog) searchRevision(ctx context.Context) (searchindex.Revision, err
 	return searchindex.Revision{Number: row.Revision, Token: row.Token}, nil
 }
 
-// readDocuments puts the documents into the index that others have written since it was read. One reads at a time, for all who search:
-// the reading goes on when the caller has left, until the shop closes.
+// readDocuments puts into the index what others have written since it was read: documents, and whether products can be bought. One reads at
+// a time, for all who search: the reading goes on when the caller has left, until the shop closes.
 func (s *Catalog) readDocuments(ctx context.Context) error {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -250,9 +259,46 @@ func (s *Catalog) readDocuments(ctx context.Context) error {
 		return err
 	}
 	before := s.documents.index.Load()
-	index, has := before, before.Snapshot().Revision()
-	if revision.Number < has.Number || revision.Number == has.Number && revision.Token != has.Token {
-		index, has = searchindex.New(), searchindex.Revision{} // the database was restored
+	index, journal := before, s.documents.journal
+	has := before.Snapshot().Revision()
+	wasRestored := revision.Number < has.Number || revision.Number == has.Number && revision.Token != has.Token
+	if journal == nil || journal.index != before || wasRestored {
+		index = nil
+	}
+	var stock *searchindex.Stock
+	if index != nil {
+		if err := s.putDocuments(ctx, index, revision); err != nil {
+			return err
+		}
+		if stock, err = s.readJournal(ctx, journal); errors.Is(err, errJournalRestored) {
+			index = nil
+		} else if err != nil {
+			return err
+		}
+	}
+	if index == nil {
+		index = searchindex.New()
+		if journal, err = s.beginJournal(ctx, index); err != nil {
+			return err
+		}
+		if err := s.putDocuments(ctx, index, revision); err != nil {
+			return err
+		}
+		if stock, err = s.readJournal(ctx, journal); err != nil {
+			return err
+		}
+	}
+	index.PutStock(stock)
+	s.documents.journal = journal
+	s.documents.index.CompareAndSwap(before, index) // unless somebody has forgotten it
+	return nil
+}
+
+// putDocuments puts the documents into an index that it has not read yet.
+func (s *Catalog) putDocuments(ctx context.Context, index *searchindex.Index, revision searchindex.Revision) error {
+	has := index.Snapshot().Revision()
+	if has == revision {
+		return nil
 	}
 	batch, err := s.documentsAfter(ctx, has.Number)
 	if err != nil {
@@ -260,7 +306,6 @@ func (s *Catalog) readDocuments(ctx context.Context) error {
 	}
 	// Documents of a later revision may be among them. They are read again with that one.
 	index.Put(batch, revision)
-	s.documents.index.CompareAndSwap(before, index) // unless somebody has forgotten it
 	return nil
 }
 
@@ -269,9 +314,12 @@ func (s *Catalog) documentsAfter(ctx context.Context, number int64) (*searchinde
 	if number == 0 {
 		number = -1 // documents from before there were revisions have 0
 	}
+	d := entsql.Dialect(s.Ledger.Dialect()).Table(searchdocument.Table).As("d")
+	b := entsql.Dialect(s.Ledger.Dialect()).Table(balance.Table).As("b")
 	query := entsql.Dialect(s.Ledger.Dialect()).
-		Select("id", "product_id", "name", "price_minor", "created_at", "archived", "words").
-		From(entsql.Table(searchdocument.Table)).Where(entsql.GT(searchdocument.FieldRevision, number))
+		Select(d.C("id"), d.C("product_id"), d.C("name"), d.C("price_minor"), d.C("created_at"), d.C("archived"), d.C("words"), b.C("amount")).
+		From(d).LeftJoin(b).OnP(entsql.ExprP(b.C("id") + " = " + stockKeyOf(s.Ledger.Dialect(), d.C("product_id")))).
+		Where(entsql.GT(d.C(searchdocument.FieldRevision), number))
 	text, args := query.Query()
 	rows, err := s.Client.QueryContext(ctx, text, args...)
 	if err != nil {
@@ -280,10 +328,14 @@ func (s *Catalog) documentsAfter(ctx context.Context, number int64) (*searchinde
 	defer rows.Close()
 	batch := new(searchindex.Batch)
 	for rows.Next() {
-		var d searchindex.Document
-		if err := rows.Scan(&d.Number, &d.ProductID, &d.Name, &d.PriceMinor, &d.CreatedAt, &d.Archived, &d.Words); err != nil {
+		var (
+			d     searchindex.Document
+			stock sql.NullInt64
+		)
+		if err := rows.Scan(&d.Number, &d.ProductID, &d.Name, &d.PriceMinor, &d.CreatedAt, &d.Archived, &d.Words, &stock); err != nil {
 			return nil, fmt.Errorf("read a search document: %w", err)
 		}
+		d.Available = stock.Int64 > 0
 		batch.Add(d)
 	}
 	if err := rows.Err(); err != nil {
@@ -299,7 +351,7 @@ func (s *Catalog) FollowSearchDocuments(ctx context.Context, log *slog.Logger) {
 	defer s.documents.end()
 	began, isRead := time.Now(), false
 	for failing := false; ; {
-		_, err := s.currentIndex(ctx)
+		_, err := s.currentIndex(ctx, true)
 		switch {
 		case ctx.Err() != nil:
 			return

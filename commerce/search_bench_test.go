@@ -17,6 +17,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/commerce/textsearch"
+	"holdfast/ent/balance"
 	"holdfast/ent/product"
 	"holdfast/ent/searchdocument"
 	"holdfast/internal/testenv"
@@ -55,6 +56,8 @@ func BenchmarkSearch(b *testing.B) {
 			b.Run("start", func(b *testing.B) {
 				benchmarkStart(b, openShop(b, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, url, ""))
 			})
+			_, err := s.Catalog.Products(b.Context(), commerce.ProductQuery{Search: "zzz", Page: commerce.Page{First: 1}}) // reads the index
+			must(b, err)
 			for _, search := range goods.searches() {
 				for _, order := range []commerce.ProductOrder{commerce.NewestFirst, commerce.ByName, commerce.PriceAscending} {
 					b.Run(search.name+"/"+string(order), func(b *testing.B) { benchmarkSearch(b, s, search, order) })
@@ -122,7 +125,7 @@ func benchmarkSearch(b *testing.B, s *shop, search benchmarkedSearch, order comm
 	for b.Loop() {
 		began := time.Now()
 		page, err := s.Catalog.Products(b.Context(), commerce.ProductQuery{
-			Search: search.query, ProductFilter: commerce.ProductFilter{MinPrice: search.minPrice}, Order: order, Page: commerce.Page{First: 20},
+			Search: search.query, ProductFilter: search.filter, Order: order, Page: commerce.Page{First: 20},
 		})
 		must(b, err)
 		times, found = append(times, time.Since(began)), len(page.Items)
@@ -174,13 +177,38 @@ func (g *goods) sku(i int) string { return fmt.Sprintf("ART-%07d", i) }
 
 type benchmarkedSearch struct {
 	name, query string
-	minPrice    *int64
+	filter      commerce.ProductFilter
 }
+
+// isAvailable reports whether a product can be bought: one of 100,000.
+func (g *goods) isAvailable(i int) bool { return i%100_000 == 1 }
 
 // searches are what is searched for. The first words are the most frequent ones.
 func (g *goods) searches() []benchmarkedSearch {
-	above := int64(100_000) // all prices
-	list := []benchmarkedSearch{{"too-dear", g.words[0], &above}, {"too-dear-of-all", "art", &above}}
+	above := int64(100_000)                                               // all prices
+	dear, notDearer, yes, no := int64(99_990), int64(99_995), true, false // a few prices
+	var (
+		tooDear   = commerce.ProductFilter{MinPrice: &above}
+		few       = commerce.ProductFilter{MinPrice: &dear, MaxPrice: &notDearer}
+		available = commerce.ProductFilter{Available: &yes}
+		soldOut   = commerce.ProductFilter{Available: &no}
+		all       = commerce.ProductFilter{Available: &yes, MinPrice: &dear, MaxPrice: &notDearer, IncludeArchived: true}
+	)
+	list := []benchmarkedSearch{
+		{"too-dear", g.words[0], tooDear},
+		{"too-dear-of-all", "art", tooDear},
+		{"few-prices", g.words[0], few},
+		{"few-prices-of-all", "art", few},
+		{"few-prices-without-search", "", few},
+		{"available-of-a-word", g.words[0], available},
+		{"available-of-all", "art", available},
+		{"available-of-three-beginnings", g.words[0][:3] + " " + g.words[1][:3] + " " + g.words[2][:3], available},
+		{"available-without-search", "", available},
+		{"sold-out-of-all", "art", soldOut},
+		{"sold-out-without-search", "", soldOut},
+		{"available-of-few-prices-of-all", "art", all},
+		{"available-of-few-prices-without-search", "", all},
+	}
 	for _, s := range []struct{ name, query string }{
 		{"rare-word", g.words[15_000]},
 		{"word-of-a-thousandth", g.words[100]},
@@ -200,7 +228,7 @@ func (g *goods) searches() []benchmarkedSearch {
 		{"nothing-and-frequent", "zzz " + g.words[0]},
 		{"no-search", ""},
 	} {
-		list = append(list, benchmarkedSearch{s.name, s.query, nil})
+		list = append(list, benchmarkedSearch{s.name, s.query, commerce.ProductFilter{}})
 	}
 	return list
 }
@@ -221,12 +249,19 @@ func (g *goods) load(b testing.TB, s *shop) {
 	}
 	const chunk = 2000
 	for from := 0; from < g.n; from += chunk {
-		var products, documents [][]any
+		var products, documents, balances [][]any
 		for i := from; i < min(from+chunk, g.n); i++ {
 			id, sku, price, created := fmt.Sprintf("prod_%026d", i), g.sku(i), int64(random.IntN(100_000)), began.Add(time.Duration(i)*time.Second)
 			words := textsearch.Words(g.names[i] + "\n" + sku)
 			g.postings += len(words)
 			products = append(products, []any{id, sku, g.names[i], "", price, "USD", 1, 0, created, created})
+			stock := int64(0)
+			if g.isAvailable(i) {
+				stock = 1
+			}
+			balances = append(balances, []any{
+				lockprovider.StockKey(id), string(lockprovider.Stock), stock, 0, int64(lockprovider.MaxAmount), stock, 0, 0,
+			})
 			documents = append(documents, []any{i + 1, id, g.names[i], price, created, false, 1, " " + strings.Join(words, " "), 0})
 		}
 		insert(product.Table, []string{
@@ -238,9 +273,13 @@ func (g *goods) load(b testing.TB, s *shop) {
 			searchdocument.FieldCreatedAt, searchdocument.FieldArchived, searchdocument.FieldVersion, searchdocument.FieldWords,
 			searchdocument.FieldRevision,
 		}, documents)
+		insert(balance.Table, []string{
+			balance.FieldID, balance.FieldFamily, balance.FieldAmount, balance.FieldFloor, balance.FieldCeiling, balance.FieldOpening,
+			balance.FieldVersion, balance.FieldApplied,
+		}, balances)
 	}
 	analyze := map[string]string{
-		dialect.SQLite: "ANALYZE", dialect.Postgres: "VACUUM ANALYZE", dialect.MySQL: "ANALYZE TABLE products, search_documents",
+		dialect.SQLite: "ANALYZE", dialect.Postgres: "VACUUM ANALYZE", dialect.MySQL: "ANALYZE TABLE products, search_documents, balances",
 	}
 	_, err := s.db.Ent.ExecContext(b.Context(), analyze[s.db.Dialect])
 	must(b, err)

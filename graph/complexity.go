@@ -36,8 +36,8 @@ const (
 const (
 	// search is the cost of a search or a filter besides its page: it may read many rows to find one.
 	search = 500
-	// scan is the cost of the filter available besides its page. No index has both what a list is sorted by and the stock, so where most
-	// products are sold out, the list is read to its end. Four such lists fit into the default limit.
+	// scan is the cost of the filter available besides its page. An instance that has just started has no search index yet: it asks the
+	// database, and where most products are sold out, the list is read to its end. Four such lists fit into the default limit.
 	scan = 2000
 	// journalFilter is the cost of a filter of a journal besides its page. It is far less than search, because a journal is that of
 	// one balance, and the journals of a page of accounts or products are filtered together.

@@ -15,6 +15,18 @@ func (b bitset) has(i uint32) bool { return b != nil && b[i/64]&(1<<(i%64)) != 0
 
 func (b bitset) set(i uint32) { b[i/64] |= 1 << (i % 64) }
 
+func (b bitset) clear(i uint32) { b[i/64] &^= 1 << (i % 64) }
+
+// fill sets the first n bits.
+func (b bitset) fill(n int) {
+	for i := range n / 64 {
+		b[i] = ^uint64(0)
+	}
+	if rest := n % 64; rest > 0 {
+		b[n/64] |= 1<<rest - 1
+	}
+}
+
 func (b bitset) count() int {
 	n := 0
 	for _, word := range b {

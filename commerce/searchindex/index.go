@@ -26,6 +26,7 @@ type Document struct {
 	PriceMinor      int64
 	CreatedAt       time.Time
 	Archived        bool
+	Available       bool   // can be bought. PutStock tells what becomes of it
 	Words           string // with spaces between them
 }
 
@@ -102,11 +103,13 @@ func (x *Index) Snapshot() *Snapshot { return x.current.Load() }
 type Batch struct {
 	documents []Document
 	segments  []*segment
+	stock     Stock
 }
 
 // Add adds a document. A batch has one of a number.
 func (b *Batch) Add(d Document) {
 	b.documents = append(b.documents, d)
+	b.stock.Set(d.Number, d.Available)
 	if len(b.documents) == maxBuilt {
 		b.seal()
 	}
@@ -133,12 +136,20 @@ func (x *Index) Put(b *Batch, revision Revision) {
 	for _, s := range b.segments {
 		segments = append(segments, &live{segment: s, alive: s.len()})
 	}
-	x.store(segments, revision)
+	x.store(segments, revision, before.available.with(&b.stock))
+}
+
+// PutStock says of products whether they can be bought. A number that no document has is without effect until one has it.
+func (x *Index) PutStock(s *Stock) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := x.current.Load()
+	x.current.Store(&Snapshot{segments: now.segments, revision: now.revision, available: now.available.with(s)})
 }
 
 // store makes segments the current ones, and merges those that are to be merged: small ones at once, great ones while others search and
 // put. The caller holds mu.
-func (x *Index) store(segments []*live, revision Revision) {
+func (x *Index) store(segments []*live, revision Revision, available numberSet) {
 	for {
 		segments = settled(segments)
 		a, b := x.toMerge(segments)
@@ -154,7 +165,7 @@ func (x *Index) store(segments []*live, revision Revision) {
 		}
 		segments = replaced(segments, a, b, merge(a, b))
 	}
-	x.current.Store(&Snapshot{segments: segments, revision: revision})
+	x.current.Store(&Snapshot{segments: segments, revision: revision, available: available})
 }
 
 // mergeAside merges two segments while others search and put.
@@ -164,7 +175,7 @@ func (x *Index) mergeAside(a, b *live) {
 	defer x.mu.Unlock()
 	x.merging = nil
 	now := x.current.Load()
-	x.store(replaced(slices.Clone(now.segments), a, b, merged), now.revision)
+	x.store(replaced(slices.Clone(now.segments), a, b, merged), now.revision, now.available)
 }
 
 // replaced replaces two segments by the merged one. What has died since they were merged is dead there, too.

@@ -31,7 +31,7 @@ func (n naive) search(q Query, order Order, descending bool, behind, before *Pos
 		case ByPrice:
 			p.Number = d.PriceMinor
 		}
-		wanted := (!d.Archived || q.IncludeArchived) &&
+		wanted := (!d.Archived || q.IncludeArchived) && (q.Available == nil || d.Available == *q.Available) &&
 			(q.MinPrice == nil || d.PriceMinor >= *q.MinPrice) && (q.MaxPrice == nil || d.PriceMinor <= *q.MaxPrice)
 		for _, word := range q.Words {
 			wanted = wanted && strings.Contains(" "+d.Words, " "+word)
@@ -72,7 +72,7 @@ func invent(random *rand.Rand, count, n int) []Document {
 		words[fmt.Sprint("sku", number)] = true
 		d := Document{
 			Number: number, ProductID: fmt.Sprintf("prod_%05d", (number*7919)%int64(n)), PriceMinor: int64(random.IntN(20)),
-			CreatedAt: time.UnixMicro(number / 5), Archived: random.IntN(5) == 0,
+			CreatedAt: time.UnixMicro(number / 5), Archived: random.IntN(5) == 0, Available: random.IntN(3) == 0,
 		}
 		for word := range words {
 			d.Words += " " + word
@@ -110,7 +110,7 @@ func putParts(x *Index, documents []Document, revision int64, parts int) {
 // Whatever came in which order, and however it was merged, an index finds what a search finds that looks at each document.
 func TestIndexFindsWhatNaiveSearchFinds(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	queries := []string{"l", "lam", "lamp", "lampa", "lamp desk", "l r 🦀", "desk red lamp c", "лам", "+", "x", "sku1", "sku12 l", "s", "sku77"}
+	queries := []string{"l", "lam", "lamp", "lampa", "lamp desk", "l r 🦀", "desk red lamp c", "лам", "+", "x", "sku1", "sku12 l", "s", "sku77", ""}
 	const n = 8_000 // so many that segments are merged aside
 	x, want := New(), naive{}
 	some := func(k int) *int64 {
@@ -131,9 +131,23 @@ func TestIndexFindsWhatNaiveSearchFinds(t *testing.T) {
 		if got := x.Snapshot().Revision().Number; got != revision {
 			t.Fatalf("revision %d, want %d", got, revision)
 		}
+		var stock Stock
+		for range random.IntN(20) {
+			number, available := int64(random.IntN(n)), random.IntN(2) == 0
+			stock.Set(number, available)
+			if d, known := want[number]; known {
+				d.Available = available
+				want[number] = d
+			}
+		}
+		x.PutStock(&stock)
 		for range 4 {
 			q := Query{
 				Words: strings.Fields(queries[random.IntN(len(queries))]), IncludeArchived: random.IntN(2) == 0, MinPrice: some(3), MaxPrice: some(3),
+			}
+			if random.IntN(2) == 0 {
+				available := random.IntN(2) == 0
+				q.Available = &available
 			}
 			order, descending, limit := Order(random.IntN(int(orderCount))), random.IntN(2) == 0, 1+random.IntN(40)
 			m := x.Snapshot().Match(q)

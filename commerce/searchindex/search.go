@@ -9,17 +9,20 @@ import (
 
 // Snapshot is the documents of an index at one moment. It never changes.
 type Snapshot struct {
-	segments []*live
-	revision Revision
+	segments  []*live
+	revision  Revision
+	available numberSet
 }
 
 // Revision is what the last Put said.
 func (s *Snapshot) Revision() Revision { return s.revision }
 
-// Query says which documents are found: those that have a word beginning with each of the words, and are within the rest.
+// Query says which documents are found: those that have a word beginning with each of the words, and are within the rest. No words
+// find all documents.
 type Query struct {
 	Words              []string
 	IncludeArchived    bool
+	Available          *bool  // whether the product can be bought; nil for either
 	MinPrice, MaxPrice *int64 // nil for none. They belong to the range.
 }
 
@@ -54,12 +57,16 @@ func emptyBitset(n int) *bitset {
 	return b
 }
 
-// Match finds the documents of a query. The time that it takes is in proportion to the postings of the words.
+// Match finds the documents of a query. The time that it takes is in proportion to the postings of the words; without words, to the
+// documents.
 func (s *Snapshot) Match(q Query) *Matches {
 	m := &Matches{query: q}
 	for _, l := range s.segments {
 		found := emptyBitset(l.len())
 		l.match(q, *found)
+		if q.Available != nil {
+			l.leave(*found, s.available, *q.Available)
+		}
 		if count := found.count(); count > 0 {
 			m.parts = append(m.parts, match{l, found, count})
 		} else {
@@ -102,9 +109,26 @@ func (l *live) match(q Query, found bitset) {
 			return
 		}
 	}
+	if len(q.Words) == 0 {
+		found.fill(l.len())
+	}
 	found.without(l.dead)
 	if !q.IncludeArchived {
 		found.without(l.archived)
+	}
+}
+
+// leave leaves the bits of those documents that are in a set, or that are not.
+func (l *live) leave(found bitset, set numberSet, in bool) {
+	last, bits := int64(-1), (*numberPage)(nil) // of numbers that follow each other, most are on one page
+	for ordinal := range found.all() {
+		page, word, bit := place(l.numbers[ordinal])
+		if page != last {
+			last, bits = page, set[page]
+		}
+		if isIn := bits != nil && bits[word]&bit != 0; isIn != in {
+			found.clear(ordinal)
+		}
 	}
 }
 

@@ -1,0 +1,192 @@
+package commerce_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"entgo.io/ent/dialect"
+	"github.com/google/uuid"
+
+	"holdfast/commerce"
+	"holdfast/ent"
+	"holdfast/ent/entry"
+	"holdfast/lockprovider"
+)
+
+// wantInStock compares the SKUs of what a search finds that can be bought, and what is sold out. Both are sorted.
+func (s *shop) wantInStock(t testing.TB, search string, in, out []string) {
+	t.Helper()
+	for available, want := range map[bool][]string{true: in, false: out} {
+		for _, search := range []string{search, ""} {
+			got := s.found(t, commerce.ProductQuery{Search: search, ProductFilter: commerce.ProductFilter{Available: &available}}, 100)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("%q, available %v: found %v, want %v", search, available, got, want)
+			}
+		}
+	}
+}
+
+// stocked creates a product named Lamp with a stock, and returns its ID.
+func (s *shop) stocked(t testing.TB, sku string, stock int64) string {
+	t.Helper()
+	row, err := s.Catalog.Create(t.Context(), admin, commerce.CreateProduct{
+		SKU: sku, Name: "Lamp", Price: commerce.Money{Minor: 1, Currency: "USD"}, Stock: stock,
+	})
+	must(t, err)
+	return row.ID
+}
+
+// restock moves the stock of a product.
+func (s *shop) restock(t testing.TB, id string, delta int64) {
+	t.Helper()
+	_, err := s.Catalog.AdjustStock(t.Context(), admin, commerce.AdjustStock{Key: uuid.New(), ProductID: id, Delta: delta, Reason: "test"})
+	must(t, err)
+}
+
+// Whatever instance sells or restocks a product, and however many do at once, a search of each instance knows at once whether it can be bought.
+func TestSearchKnowsTheStockAtOnce(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		family := lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}
+		first := openShop(t, family, url, "")
+		instances := []*shop{first, first}
+		if first.db.Dialect != dialect.SQLite { // which has one instance
+			instances[1] = openShop(t, family, url, "")
+		}
+		ctx := t.Context()
+		var writers sync.WaitGroup
+		for w := range 4 {
+			word := fmt.Sprint("word", w)
+			row, err := first.Catalog.Create(ctx, admin, commerce.CreateProduct{
+				SKU: "SKU-" + word, Name: word, Price: commerce.Money{Minor: 1, Currency: "USD"},
+			})
+			must(t, err)
+			writers.Go(func() {
+				for i := range 12 {
+					here, there := instances[(w+i/2)%2], instances[(w+i/2+1)%2]
+					delta := int64(1 - 2*(i%2)) // to 1, and to 0 again
+					if _, err := here.Catalog.AdjustStock(ctx, admin, commerce.AdjustStock{
+						Key: uuid.New(), ProductID: row.ID, Delta: delta, Reason: "test",
+					}); err != nil {
+						t.Error(err)
+						return
+					}
+					for _, available := range []bool{true, false} {
+						want := 0
+						if available == (delta > 0) {
+							want = 1
+						}
+						page, err := there.Catalog.Products(ctx, commerce.ProductQuery{
+							Search: word, ProductFilter: commerce.ProductFilter{Available: &available}, Page: commerce.Page{First: 10},
+						})
+						if err != nil || len(page.Items) != want {
+							t.Errorf("after %+d, available %v finds %d, %v, want %d", delta, available, len(page.Items), err, want)
+						}
+					}
+				}
+			})
+		}
+		writers.Wait()
+	})
+}
+
+// A transaction draws the IDs of its entries before it commits. A search that comes in between reads later entries first.
+func TestSearchKnowsStockThatIsCommittedLate(t *testing.T) {
+	everyCatalog(t, func(t *testing.T, s *shop) {
+		if s.db.Dialect == dialect.SQLite {
+			t.Skip("SQLite has one writer at a time")
+		}
+		ctx := t.Context()
+		late, soon := s.stocked(t, "LATE", 0), s.stocked(t, "SOON", 0)
+		s.wantInStock(t, "lamp", nil, []string{"LATE", "SOON"})
+		tx, err := s.db.Ent.Tx(ctx)
+		must(t, err)
+		s.journal(t, tx.Client(), late, 5, nil)
+		s.restock(t, soon, 1)
+		s.wantInStock(t, "lamp", []string{"SOON"}, []string{"LATE"})
+		must(t, tx.Commit())
+		s.wantInStock(t, "lamp", []string{"LATE", "SOON"}, nil)
+	})
+}
+
+// journal moves the stock of a product from 0, as the ledger does, and returns the entry. The ID is given, or nil.
+func (s *shop) journal(t testing.TB, client *ent.Client, productID string, delta int64, id *int64) *ent.Entry {
+	t.Helper()
+	key := lockprovider.StockKey(productID)
+	must(t, client.Balance.UpdateOneID(key).AddAmount(delta).AddApplied(1).AddVersion(1).Exec(t.Context()))
+	create := client.Entry.Create().SetBalance(key).SetChangeID(uuid.New()).SetDelta(delta).SetAmountAfter(delta).SetPosition(1).
+		SetKind(commerce.KindStockAdjusted).SetCreatedAt(s.clock.Now())
+	if id != nil {
+		create.SetID(*id)
+	}
+	row, err := create.Save(t.Context())
+	must(t, err)
+	return row
+}
+
+// A database that was restored under a running instance has another journal, maybe with the same IDs.
+func TestSearchFollowsARestoredJournal(t *testing.T) {
+	everyCatalog(t, func(t *testing.T, s *shop) {
+		lost, other := s.stocked(t, "LOST", 0), s.stocked(t, "OTHER", 0)
+		s.wantInStock(t, "lamp", nil, []string{"LOST", "OTHER"})
+		row := s.journal(t, s.db.Ent, lost, 5, nil)
+		s.wantInStock(t, "lamp", []string{"LOST"}, []string{"OTHER"})
+
+		_, err := s.db.Ent.Entry.Delete().Where(entry.ID(row.ID)).Exec(t.Context())
+		must(t, err)
+		must(t, s.db.Ent.Balance.UpdateOneID(lockprovider.StockKey(lost)).SetAmount(0).Exec(t.Context()))
+		s.wantInStock(t, "lamp", nil, []string{"LOST", "OTHER"})
+
+		row = s.journal(t, s.db.Ent, lost, 5, nil)
+		s.wantInStock(t, "lamp", []string{"LOST"}, []string{"OTHER"})
+		_, err = s.db.Ent.Entry.Delete().Where(entry.ID(row.ID)).Exec(t.Context())
+		must(t, err)
+		must(t, s.db.Ent.Balance.UpdateOneID(lockprovider.StockKey(lost)).SetAmount(0).Exec(t.Context()))
+		s.journal(t, s.db.Ent, other, 5, &row.ID)
+		s.wantInStock(t, "lamp", []string{"OTHER"}, []string{"LOST"})
+	})
+}
+
+// A search for what can be bought asks the database for as many products as it finds, however many are sold out.
+func TestSearchOfAFewThatAreAvailableReadsAFew(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	price, some := commerce.Money{Minor: 1, Currency: "USD"}, int64(1)
+	rows := make([]commerce.ImportRow, 3000)
+	for i := range rows {
+		rows[i] = commerce.ImportRow{SKU: fmt.Sprint("S-", i), Name: "Lamp", Price: &price}
+		if i%1000 == 0 {
+			rows[i].Stock = &some
+		}
+	}
+	for part := range slices.Chunk(rows, 500) {
+		results, err := s.Catalog.Import(t.Context(), admin, part, commerce.StockDifference)
+		must(t, err)
+		for _, result := range results {
+			must(t, result.Err)
+		}
+	}
+	available := true
+	for _, search := range []string{"lamp", ""} {
+		q := commerce.ProductQuery{Search: search, ProductFilter: commerce.ProductFilter{Available: &available}}
+		if got := s.found(t, q, 100); len(got) != 3 { // and the index is read
+			t.Fatalf("%q finds %v", search, got)
+		}
+		seen := s.recorded()
+		if got := s.found(t, q, 100); len(got) != 3 {
+			t.Errorf("%q finds %v", search, got)
+		}
+		asked := 0
+		for i, query := range seen.queries {
+			asked += len(seen.args[i])
+			if strings.Contains(query, "`products`") && len(seen.args[i]) > 10 {
+				t.Errorf("%q asks for %d products: %.200s", search, len(seen.args[i]), query)
+			}
+		}
+		if len(seen.queries) == 0 || asked > 50 {
+			t.Errorf("%q: %d queries with %d arguments", search, len(seen.queries), asked)
+		}
+	}
+}
