@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -69,52 +70,54 @@ var restorations = []restoration{
 	{name: "redis is emptied", emptied: true},
 }
 
-// TestRestoreDrill restores backups of a shop by the drill of docs/operations.md, with pg_dump and pg_restore, and with copies of what
-// Redis writes to its disk.
+// TestRestoreDrill restores backups of a shop by the drill of docs/operations.md, with pg_dump and pg_restore or mariadb-dump and mariadb,
+// and with copies of what Redis writes to its disk.
 func TestRestoreDrill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and stops many servers")
 	}
 	noLeaks(t)
-	postgres := testenv.PostgresServer(t)
-	dump, restore := postgresTool(t, "pg_dump"), postgresTool(t, "pg_restore")
 	n := 0
-	for k, v := range variants() { // those that write behind come first
-		if !v.info().WritesBehind && v.strategy != lockprovider.RowLock {
-			continue
-		}
-		for i, way := range restorations {
-			// In the short form, the variants that write behind share the ways among them.
-			if !longCampaign() && (v.info().WritesBehind && i%writingBehind() != k || !v.info().WritesBehind && i > 0) {
+	for _, database := range []dumpedDatabase{postgresDumps(t), mariaDBDumps(t)} {
+		for k, v := range variants() { // those that write behind come first
+			if !v.info().WritesBehind && v.strategy != lockprovider.RowLock {
 				continue
 			}
-			n++
-			number := n
-			t.Run(v.String()+"/"+way.name, func(t *testing.T) {
-				d := &drill{dump: dump, restore: restore, appendOnly: number%2 == 0}
-				args := []string{}
-				if d.appendOnly {
-					args = append(args, "--appendonly", "yes")
+			for i, way := range restorations {
+				// In the short form, the variants that write behind share the ways among them.
+				if !longCampaign() && (v.info().WritesBehind && i%writingBehind() != k || !v.info().WritesBehind && i > 0) {
+					continue
 				}
-				d.redis = testenv.Redis(t, args...)
-				first := anotherDatabase(t, postgres, fmt.Sprintf("drill_%d", number))
-				c := newCampaign(t, stores{database: first, redis: d.redis.URL}, v)
-				c.redisFails = true // customers must not tell one life of the shop from the next by replayed
-				c.refill(t)
-				load := c.load(t)
-				c.await(t, 60)
-				d.backup(t, c)
-				c.await(t, 60)
-				d.backup(t, c)
-				c.await(t, 60)
-				load.finish(t)
-				c.kill(t, c.instances()...)
-				if way.database > 0 {
-					c.database = anotherDatabase(t, postgres, fmt.Sprintf("drill_%d_again", number))
+				if !longCampaign() && !database.isFirst && (!v.info().WritesBehind || way.database == 0) {
+					continue
 				}
-				d.restoreStores(t, c, way)
-				c.resume(t, v, way)
-			})
+				n++
+				number := n
+				t.Run(database.name+"/"+v.String()+"/"+way.name, func(t *testing.T) {
+					d := &drill{database: database, appendOnly: number%2 == 0}
+					args := []string{}
+					if d.appendOnly {
+						args = append(args, "--appendonly", "yes")
+					}
+					d.redis = testenv.Redis(t, args...)
+					c := newCampaign(t, stores{database: database.another(t, fmt.Sprintf("drill_%d", number)), redis: d.redis.URL}, v)
+					c.redisFails = true // customers must not tell one life of the shop from the next by replayed
+					c.refill(t)
+					load := c.load(t)
+					c.await(t, 60)
+					d.backup(t, c)
+					c.await(t, 60)
+					d.backup(t, c)
+					c.await(t, 60)
+					load.finish(t)
+					c.kill(t, c.instances()...)
+					if way.database > 0 {
+						c.database = database.another(t, fmt.Sprintf("drill_%d_again", number))
+					}
+					d.restoreStores(t, c, way)
+					c.resume(t, v, way)
+				})
+			}
 		}
 	}
 }
@@ -131,13 +134,67 @@ func writingBehind() (n int) {
 
 // drill is what a shop is restored with.
 type drill struct {
-	dump, restore string // pg_dump, pg_restore
-	redis         *testenv.Server
-	appendOnly    bool // Redis has an append-only file; else its disk has snapshots
-	backups       []backup
+	database   dumpedDatabase
+	redis      *testenv.Server
+	appendOnly bool // Redis has an append-only file; else its disk has snapshots
+	backups    []backup
 }
 
-// backup is a backup of both stores: a file of pg_dump, and the files of Redis by name.
+// dumpedDatabase is a database server, and the programs that write a database to a file and read it from there.
+type dumpedDatabase struct {
+	name    string
+	isFirst bool // of those that are tested: it is tested most
+	// another creates an empty database and returns its URL.
+	another       func(t *testing.T, name string) string
+	dump, restore func(t *testing.T, url, file string)
+}
+
+func postgresDumps(t *testing.T) dumpedDatabase {
+	t.Helper()
+	server, dump, restore := testenv.PostgresServer(t), postgresTool(t, "pg_dump"), postgresTool(t, "pg_restore")
+	return dumpedDatabase{
+		name: "postgres", isFirst: true,
+		another: func(t *testing.T, name string) string {
+			t.Helper()
+			return anotherDatabase(t, server, name)
+		},
+		dump: func(t *testing.T, url, file string) {
+			t.Helper()
+			run(t, dump, "--format=custom", "--file="+file, "--dbname="+url)
+		},
+		restore: func(t *testing.T, url, file string) {
+			t.Helper()
+			run(t, restore, "--no-owner", "--dbname="+url, file)
+		},
+	}
+}
+
+func mariaDBDumps(t *testing.T) dumpedDatabase {
+	t.Helper()
+	arguments := func(t *testing.T, text string, others ...string) []string {
+		t.Helper()
+		u, err := url.Parse(text)
+		must(t, err)
+		password, _ := u.User.Password()
+		return append([]string{
+			"--no-defaults", "--host=" + u.Hostname(), "--port=" + u.Port(), "--protocol=tcp", "--user=" + u.User.Username(), "--password=" + password,
+		}, append(others, strings.TrimPrefix(u.Path, "/"))...)
+	}
+	return dumpedDatabase{
+		name:    "mariadb",
+		another: func(t *testing.T, _ string) string { return testenv.MariaDB(t) },
+		dump: func(t *testing.T, url, file string) {
+			t.Helper()
+			run(t, "mariadb-dump", arguments(t, url, "--single-transaction", "--result-file="+file)...)
+		},
+		restore: func(t *testing.T, url, file string) {
+			t.Helper()
+			run(t, "mariadb", arguments(t, url, "--execute=source "+file)...)
+		},
+	}
+}
+
+// backup is a backup of both stores: the file of the database, and the files of Redis by name.
 type backup struct {
 	database string
 	redis    map[string][]byte
@@ -178,7 +235,7 @@ func (d *drill) client(t *testing.T) (client redis.UniversalClient, directory st
 func (d *drill) backup(t *testing.T, c *campaign) {
 	t.Helper()
 	b := backup{database: filepath.Join(t.TempDir(), "shop.dump"), redis: map[string][]byte{}}
-	run(t, d.dump, "--format=custom", "--file="+b.database, "--dbname="+c.database)
+	d.database.dump(t, c.database, b.database)
 	client, directory := d.client(t)
 	if !d.appendOnly {
 		must(t, client.Save(t.Context()).Err())
@@ -200,7 +257,7 @@ func (d *drill) backup(t *testing.T, c *campaign) {
 func (d *drill) restoreStores(t *testing.T, c *campaign, way restoration) {
 	t.Helper()
 	if way.database > 0 {
-		run(t, d.restore, "--no-owner", "--dbname="+c.database, d.backups[way.database-1].database)
+		d.database.restore(t, c.database, d.backups[way.database-1].database)
 	}
 	client, directory := d.client(t)
 	switch {
