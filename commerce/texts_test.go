@@ -1,14 +1,19 @@
 package commerce_test
 
 import (
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"entgo.io/ent/schema/field"
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
+	"holdfast/ent/adjustment"
 	"holdfast/ent/coupon"
+	"holdfast/ent/migrate"
 	"holdfast/ent/schema"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -47,6 +52,7 @@ func TestTextsAtTheirLimits(t *testing.T) {
 func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 	ctx := t.Context()
 	usd := commerce.Money{Minor: 100, Currency: "USD"}
+	s.points(t, alice, 1000)
 	// The texts of each limit come back as they are stored.
 	for field, limit := range map[string]struct {
 		characters int
@@ -84,8 +90,105 @@ func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 			})
 			return text, err
 		}},
+		"tracking": {schema.MaxTracking, func(text string) (string, error) {
+			paid := s.paid(t, byPoints(), "", commerce.Line{ProductID: s.product(t, 1, 1), Quantity: 1})
+			result, err := s.Orders.Fulfil(ctx, admin, commerce.FulfilOrder{Key: uuid.New(), OrderID: paid.ID, Tracking: text})
+			if err != nil {
+				return "", err
+			}
+			return result.Order.Tracking, nil
+		}},
 	} {
 		t.Run(field, func(t *testing.T) { atTheLimit(t, field, alphabet, limit.characters, limit.write) })
+	}
+	for name, write := range map[string]func(text string) (string, error){
+		"reason of a correction of an account": func(text string) (string, error) {
+			result, err := s.Accounts.Adjust(ctx, admin, commerce.AdjustAccount{Key: uuid.New(), AccountID: s.account(t, alice, 1), Delta: 1, Reason: text})
+			if err != nil {
+				return "", err
+			}
+			row, err := s.db.Ent.Adjustment.Query().Where(adjustment.Subject(result.Account.ID)).Only(ctx)
+			must(t, err)
+			return row.Reason, nil
+		},
+		"reason of a correction of points": func(text string) (string, error) {
+			viewer := commerce.Viewer{UserID: strings.ReplaceAll(uuid.NewString(), "-", ""), Name: "A"}
+			s.points(t, viewer, 1)
+			if _, err := s.Points.Adjust(ctx, admin, commerce.AdjustPoints{Key: uuid.New(), UserID: viewer.UserID, Delta: 1, Reason: text}); err != nil {
+				return "", err
+			}
+			row, err := s.db.Ent.Adjustment.Query().Where(adjustment.Subject(viewer.UserID)).Only(ctx)
+			must(t, err)
+			return row.Reason, nil
+		},
+		"reason of a refund": func(text string) (string, error) {
+			in := amountOf(s.paid(t, byPoints(), "", commerce.Line{ProductID: s.product(t, 1, 1), Quantity: 1}).ID, 1)
+			in.Reason = text
+			result, err := s.Refunds.Create(ctx, admin, in)
+			if err != nil {
+				return "", err
+			}
+			return result.Refund.Reason, nil
+		},
+		"reason of a return": func(text string) (string, error) {
+			thing := s.product(t, 1, 1)
+			paid := s.paid(t, byPoints(), "", commerce.Line{ProductID: thing, Quantity: 1})
+			_, err := s.Orders.Fulfil(ctx, admin, commerce.FulfilOrder{Key: uuid.New(), OrderID: paid.ID})
+			must(t, err)
+			result, err := s.Refunds.Return(ctx, admin, commerce.CreateReturn{
+				Key: uuid.New(), OrderID: paid.ID, Lines: []commerce.Line{{ProductID: thing, Quantity: 1}}, Reason: text,
+			})
+			if err != nil {
+				return "", err
+			}
+			return result.Refund.Reason, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) { atTheLimit(t, "reason", alphabet, schema.MaxReason, write) })
+	}
+	t.Run("name of an updated coupon", func(t *testing.T) {
+		atTheLimit(t, "name", alphabet, schema.MaxName, func(text string) (string, error) {
+			row, err := s.Coupons.Update(ctx, admin, commerce.UpdateCoupon{ID: s.coupon(t, commerce.CreateCoupon{}), Version: 1, Name: &text})
+			if err != nil {
+				return "", err
+			}
+			return row.Name, nil
+		})
+	})
+	t.Run("description of an update", func(t *testing.T) {
+		atTheLimit(t, "description", alphabet, schema.MaxDescription, func(text string) (string, error) {
+			row, err := s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: s.product(t, 100, 1), Version: 1, Description: &text})
+			if err != nil {
+				return "", err
+			}
+			return row.Description, nil
+		})
+	})
+	t.Run("search", func(t *testing.T) {
+		_, err := s.Catalog.Products(ctx, commerce.ProductQuery{Search: ofLength(alphabet, schema.MaxSKU), Page: commerce.Page{First: 1}})
+		must(t, err)
+		_, err = s.Catalog.Products(ctx, commerce.ProductQuery{Search: ofLength(alphabet, schema.MaxSKU+1), Page: commerce.Page{First: 1}})
+		wantCodes(t, err, "INVALID_INPUT:filter.search")
+	})
+	for field, row := range map[string]func(text string) commerce.ImportRow{
+		"sku": func(text string) commerce.ImportRow { return commerce.ImportRow{SKU: text, Name: "A", Price: &usd} },
+		"name": func(text string) commerce.ImportRow {
+			return commerce.ImportRow{SKU: uuid.NewString(), Name: text, Price: &usd}
+		},
+		"description": func(text string) commerce.ImportRow {
+			return commerce.ImportRow{SKU: uuid.NewString(), Name: "A", Price: &usd, Description: &text}
+		},
+	} {
+		characters := map[string]int{"sku": schema.MaxSKU, "name": schema.MaxProductName, "description": schema.MaxDescription}[field]
+		t.Run(field+" of an import over the API", func(t *testing.T) {
+			if field == "sku" { // of another test than that of Create, which has the same text
+				alphabet = "x" + alphabet
+			}
+			atTheLimit(t, "products.0."+field, alphabet, characters, func(text string) (string, error) {
+				_, err := s.importRow(t, row(text), commerce.StockDifference)
+				return text, err
+			})
+		})
 	}
 	t.Run("name of an update", func(t *testing.T) {
 		atTheLimit(t, "name", alphabet, schema.MaxProductName, func(text string) (string, error) {
@@ -156,5 +259,41 @@ func atTheLimit(t *testing.T, field, alphabet string, characters int, write func
 	_, err := write(ofLength(alphabet, characters+1))
 	if errs, ok := commerce.UserErrors(err); !ok || errs[0].Code != commerce.InvalidInput || strings.Join(errs[0].Field, ".") != "input."+field {
 		t.Errorf("%d characters: %v, want INVALID_INPUT of input.%s", characters+1, err, field)
+	}
+}
+
+// peoplesTexts are the columns of what people write, or what a payment gateway tells of a payment. Each is bounded in characters, and tested at
+// its limit by textsAtTheirLimits, or cut to its limit.
+var peoplesTexts = []string{
+	"accounts.name", "adjustments.reason", "coupons.name", "orders.failure_reason", "orders.tracking", "payment_attempts.reason",
+	"payments.failure_reason", "products.description", "products.name", "products.sku", "refunds.failure_reason", "refunds.reason",
+	"scheduler_runs.error", "search_documents.name", "users.name",
+}
+
+// Each column of text is one of what people write, or one of names that the shop or a gateway makes, which have a byte a character: so no
+// new one is forgotten.
+func TestEveryColumnOfTextHasAKind(t *testing.T) {
+	made := regexp.MustCompile(`(^|\.)(id|[a-z_]+_id|currency|family|balance|limit_balance|strategy|kind|gateway|administrator|token|subject|scope|position|` +
+		`payload_hash|job|instance|host|holder|fingerprint|failure_code|day|client_secret|redirect_url|reference|admission|address|last_error|phase)$`)
+	unbounded := []string{"search_documents.words", "change_logs.payload"}
+	names := []string{"database_marks.name"}
+	var texts []string
+	for _, table := range migrate.Tables {
+		for _, column := range table.Columns {
+			name := table.Name + "." + column.Name
+			switch {
+			case column.Type != field.TypeString || made.MatchString(name) || slices.Contains(names, name):
+			case column.Size > 1<<16:
+				if !slices.Contains(unbounded, name) {
+					t.Errorf("%s has no limit", name)
+				}
+			default:
+				texts = append(texts, name)
+			}
+		}
+	}
+	slices.Sort(texts)
+	if !slices.Equal(texts, peoplesTexts) {
+		t.Errorf("columns of texts:\n%v, want\n%v: test a new one at its limit", texts, peoplesTexts)
 	}
 }

@@ -1,0 +1,224 @@
+package graph_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	limits "holdfast/ent/schema"
+)
+
+// textScripts are texts of one to four bytes a character, and such as have several characters in what people see as one.
+var textScripts = []string{"a", "한국어", "👩\u200d🚀🦀", "e\u0301a\u0323\u030a", "שלוםمرحبا"}
+
+func textOf(script string, characters int) string {
+	return string([]rune(strings.Repeat(script, characters))[:characters])
+}
+
+// writtenText is an input field of a text that people write. It may have so many characters.
+type writtenText struct {
+	most     int
+	mutation string
+	input    func(a *api, text string) object
+}
+
+// TestEveryTextAtItsLimit walks the schema: each text of an input that people write is accepted at its limit, in every script, and is
+// refused by name behind it. Each other text is refused, too, or finds nothing; none is a fault of the system.
+func TestEveryTextAtItsLimit(t *testing.T) {
+	a := newAPI(t, settings{})
+	price := object{"amountMinor": 1, "currency": "USD"}
+	newProduct := func(a *api) string {
+		r := a.ok(admin, productCreate, vars(object{"sku": key(), "name": "A", "price": price, "stock": 9}))
+		return r.text("productCreate.product.id")
+	}
+	newOrder := func(a *api, fulfilled bool) (productID, orderID string) {
+		productID = newProduct(a)
+		r := a.ok(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line(productID, 1), "payment": object{"method": "POINTS"}}))
+		orderID = r.text("placeOrder.order.id")
+		if fulfilled {
+			a.ok(admin, orderFulfil, vars(object{"idempotencyKey": key(), "orderId": orderID}))
+		}
+		return productID, orderID
+	}
+	newCoupon := func(a *api) string {
+		return a.ok(admin, couponCreate, vars(object{
+			"name": "A", "discountKind": "FIXED", "discountValue": 1, "quota": 1, "perUserLimit": 1,
+		})).text("couponCreate.coupon.id")
+	}
+	product := func(change object) func(*api, string) object {
+		return func(_ *api, text string) object {
+			in := object{"sku": key(), "name": "A", "price": price, "stock": 1}
+			for name := range change {
+				in[name] = text
+			}
+			return in
+		}
+	}
+	imported := func(name string) func(*api, string) object {
+		return func(_ *api, text string) object {
+			row := object{"sku": key(), "name": "A", "price": price}
+			row[name] = text
+			return object{"products": []object{row}}
+		}
+	}
+	written := map[string]writtenText{
+		"AccountOpenInput.name": {limits.MaxName, accountOpen, func(_ *api, text string) object { return object{"name": text, "currency": "USD"} }},
+		"AccountAdjustInput.reason": {limits.MaxReason, accountAdjust, func(_ *api, text string) object {
+			return object{"idempotencyKey": key(), "accountId": "acct_alice", "deltaMinor": 1, "reason": text}
+		}},
+		"PointsAdjustInput.reason": {limits.MaxReason, pointsAdjust, func(_ *api, text string) object {
+			return object{"idempotencyKey": key(), "userId": "user_alice", "delta": 1, "reason": text}
+		}},
+		"StockAdjustInput.reason": {200, stockAdjust, func(_ *api, text string) object {
+			return object{"idempotencyKey": key(), "productId": "prod_1", "delta": 1, "reason": text}
+		}},
+		"ProductCreateInput.sku":         {limits.MaxSKU, productCreate, product(object{"sku": nil})},
+		"ProductCreateInput.name":        {limits.MaxProductName, productCreate, product(object{"name": nil})},
+		"ProductCreateInput.description": {limits.MaxDescription, productCreate, product(object{"description": nil})},
+		"ProductUpdateInput.name": {limits.MaxProductName, productUpdate, func(a *api, text string) object {
+			return object{"id": newProduct(a), "version": 1, "name": text}
+		}},
+		"ProductUpdateInput.description": {limits.MaxDescription, productUpdate, func(a *api, text string) object {
+			return object{"id": newProduct(a), "version": 1, "description": text}
+		}},
+		"ProductImport.sku":         {limits.MaxSKU, productsImport, imported("sku")},
+		"ProductImport.name":        {limits.MaxProductName, productsImport, imported("name")},
+		"ProductImport.description": {limits.MaxDescription, productsImport, imported("description")},
+		"CouponCreateInput.name": {limits.MaxName, couponCreate, func(_ *api, text string) object {
+			return object{"name": text, "discountKind": "FIXED", "discountValue": 1, "quota": 1, "perUserLimit": 1}
+		}},
+		"CouponUpdateInput.name": {limits.MaxName, couponUpdate, func(a *api, text string) object {
+			return object{"id": newCoupon(a), "version": 1, "name": text}
+		}},
+		"OrderFulfilInput.tracking": {limits.MaxTracking, orderFulfil, func(a *api, text string) object {
+			_, orderID := newOrder(a, false)
+			return object{"idempotencyKey": key(), "orderId": orderID, "tracking": text}
+		}},
+		"RefundCreateInput.reason": {limits.MaxReason, refundCreate, func(a *api, text string) object {
+			_, orderID := newOrder(a, false)
+			return object{"idempotencyKey": key(), "orderId": orderID, "amount": price, "reason": text}
+		}},
+		"ReturnCreateInput.reason": {limits.MaxReason, returnCreate, func(a *api, text string) object {
+			productID, orderID := newOrder(a, true)
+			return object{"idempotencyKey": key(), "orderId": orderID, "lines": line(productID, 1), "restock": true, "refund": true, "reason": text}
+		}},
+	}
+	// What names something, rather than being written by people: it has no limit of its own, and whatever is long names nothing.
+	query := func(text string) func(a *api) result { return func(a *api) result { return a.do(admin, text, nil) } }
+	names := map[string]func(text string) func(a *api) result{
+		"ProductFilter.search": func(text string) func(a *api) result {
+			return query(fmt.Sprintf(`{ products(first: 1, filter: { search: %q }) { nodes { id } } }`, text))
+		},
+		"after": func(text string) func(a *api) result {
+			return query(fmt.Sprintf(`{ products(first: 1, after: %q) { nodes { id } } }`, text))
+		},
+		"before": func(text string) func(a *api) result {
+			return query(fmt.Sprintf(`{ products(last: 1, before: %q) { nodes { id } } }`, text))
+		},
+		"AccountOpenInput.currency": func(text string) func(a *api) result {
+			return func(a *api) result { return a.do(alice, accountOpen, vars(object{"name": "A", "currency": text})) }
+		},
+		"MoneyInput.currency": func(text string) func(a *api) result {
+			return func(a *api) result {
+				return a.do(alice, transfer, vars(object{
+					"idempotencyKey": key(), "fromAccountId": "acct_alice", "toAccountId": "acct_bob", "amount": object{"amountMinor": 1, "currency": text},
+				}))
+			}
+		},
+		"PaymentInput.token": func(text string) func(a *api) result {
+			return func(a *api) result {
+				return a.do(alice, placeOrder, vars(object{
+					"idempotencyKey": key(), "lines": line("prod_1", 1), "payment": object{"method": "CARD", "token": text},
+				}))
+			}
+		},
+		"ChargePointsInput.token": func(text string) func(a *api) result {
+			return func(a *api) result {
+				return a.do(alice, chargePoints, vars(object{"idempotencyKey": key(), "amount": 1, "token": text}))
+			}
+		},
+		"ProductImport.formerSkus": func(text string) func(a *api) result {
+			return func(a *api) result {
+				return a.do(admin, productsImport, vars(object{"products": []object{{"sku": key(), "name": "A", "price": price, "formerSkus": []string{text}}}}))
+			}
+		},
+		"StartExperimentInput.plan":     experimentOf("plan"),
+		"StartExperimentInput.workload": experimentOf("workload"),
+	}
+
+	seen := map[string]bool{}
+	for _, d := range schemaTexts() {
+		if _, known := written[d]; known {
+			seen[d] = true
+		} else if _, known := names[d]; known {
+			seen[d] = true
+		} else {
+			t.Errorf("%s is a text of an input: say how many characters it may have, and test it here", d)
+		}
+	}
+	for d := range maps.Keys(written) {
+		if !seen[d] {
+			t.Errorf("%s is no text of the schema", d)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(written)) {
+		of := written[name]
+		_, field, _ := strings.Cut(name, ".")
+		for _, script := range textScripts {
+			r := a.do(admin, of.mutation, vars(of.input(a, textOf(script, of.most))))
+			if len(r.Errors) > 0 || strings.Contains(r.body, `"code":"`) {
+				t.Errorf("%s of %d characters as %.6q: %.300s", name, of.most, script, r.body)
+			}
+			r = a.do(admin, of.mutation, vars(of.input(a, textOf(script, of.most+1))))
+			if len(r.Errors) > 0 || !strings.Contains(r.body, `"code":"INVALID_INPUT"`) || !strings.Contains(r.body, `"`+field+`"]`) {
+				t.Errorf("%s of %d characters as %.6q: %.300s", name, of.most+1, script, r.body)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		for _, script := range textScripts {
+			for _, characters := range []int{1, 64, 255, 256, 3000} {
+				r := names[name](textOf(script, characters))(a)
+				if strings.Contains(r.body, "INTERNAL_SERVER_ERROR") || r.status >= 500 {
+					t.Errorf("%s of %d characters as %.6q: status %d, %.300s", name, characters, script, r.status, r.body)
+				}
+			}
+		}
+	}
+}
+
+// experimentOf asks for an experiment that does not exist.
+func experimentOf(field string) func(text string) func(a *api) result {
+	return func(text string) func(a *api) result {
+		return func(a *api) result {
+			return a.do(admin, `mutation($input: StartExperimentInput!) { startExperiment(input: $input) { experiment { id } userErrors { code message field } } }`,
+				vars(object{field: "-" + text}))
+		}
+	}
+}
+
+// schemaTexts are the texts that clients may send: fields of inputs as Input.field, arguments by their name.
+func schemaTexts() (list []string) {
+	isText := func(of *ast.Type) bool { return of.Name() == "String" }
+	for _, d := range schema.Types {
+		if strings.HasPrefix(d.Name, "__") {
+			continue
+		}
+		for _, f := range d.Fields {
+			if d.Kind == ast.InputObject && isText(f.Type) {
+				list = append(list, d.Name+"."+f.Name)
+			}
+			for _, argument := range f.Arguments {
+				if isText(argument.Type) && !strings.HasPrefix(f.Name, "__") {
+					list = append(list, argument.Name)
+				}
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
