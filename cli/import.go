@@ -329,5 +329,8 @@ func fixOf(e *commerce.Error) string {
 	if e.Retryable || e.Code == commerce.VersionConflict {
 		return "import the file again"
 	}
+	if len(e.Field) > 0 && e.Field[len(e.Field)-1] == "currency" { // the file names none: it is the configuration's
+		return "start the import with the currency of the server, as with --set shop.currency=EUR"
+	}
 	return "correct this line"
 }

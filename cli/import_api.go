@@ -31,7 +31,7 @@ const (
 const apiTries = 20
 
 const importMutation = `mutation Import($input: ProductsImportInput!) { productsImport(input: $input) {
-	results { sku productId outcome delta available userErrors { code message retryable } }
+	results { sku productId outcome delta available userErrors { code message field retryable } }
 	userErrors { code message retryable } } }`
 
 // The variables and the answer of the mutation.
@@ -52,6 +52,7 @@ type (
 	apiRefusal struct {
 		Code      commerce.Code `json:"code"`
 		Message   string        `json:"message"`
+		Field     []string      `json:"field"`
 		Retryable bool          `json:"retryable"`
 	}
 	apiResult struct {
@@ -196,7 +197,7 @@ func (r apiResult) result() commerce.ImportResult {
 	result.Available, _ = r.Available.Int64()
 	var refusals commerce.Errors
 	for _, e := range r.UserErrors {
-		refusals = append(refusals, &commerce.Error{Code: e.Code, Message: e.Message, Retryable: e.Retryable})
+		refusals = append(refusals, &commerce.Error{Code: e.Code, Message: e.Message, Field: e.Field, Retryable: e.Retryable})
 	}
 	if refusals != nil {
 		result.Err = refusals

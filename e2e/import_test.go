@@ -99,6 +99,11 @@ func TestImportBesideAServer(t *testing.T) {
 	imported(elsewhere.development(), "line 2, KB-75: stock 240 -5\nnothing is changed; it would be: 0 created, 1 updated, 0 unchanged, 1 failed",
 		append(told, "--check")...)
 	imported(elsewhere.development(), "0 created, 1 updated, 0 unchanged, 1 failed", told...)
+	p = start(t, elsewhere.development(), append(append([]string{"import", file, "--set", "shop.currency=HUF"}, told...), "--check")...)
+	wantEqual(t, "exit code", p.wait(), exitFailed)
+	if !strings.Contains(p.stderr.String(), `this shop sells in USD, not "HUF"; start the import with the currency of the server`) {
+		t.Errorf("with another currency, wrote\n%s", p.stderr.String())
+	}
 	if p := start(t, elsewhere.development(), "import", file, "--server", server.url, "--token", "no"); p.wait() != exitFailed ||
 		!strings.Contains(p.stderr.String(), "refuses: ") {
 		t.Errorf("with a false token: %s", p.stderr.String())
