@@ -681,6 +681,7 @@ func TestARefusalThatMayPassSaysSo(t *testing.T) {
 	stock := commerce.AdjustStock{Key: uuid.New(), ProductID: fullStock, Delta: 1, Reason: "test"}
 	back := commerce.CreateReturn{Key: uuid.New(), OrderID: paid.ID, Lines: []commerce.Line{{ProductID: thing, Quantity: 1}}, Reason: "test"}
 	early := amountOf(unpaid.ID, 1)
+	gift := commerce.AdjustPoints{Key: uuid.New(), UserID: "newcomer", Delta: 1, Reason: "test"}
 	total := usd(1000)
 
 	refusals := []struct {
@@ -712,6 +713,10 @@ func TestARefusalThatMayPassSaysSo(t *testing.T) {
 			must(t, err)
 		}},
 		{"a full wallet", wallet(10), "INVALID_INPUT:input.delta", func() { must(t, wallet(-10)()) }},
+		{"a customer who has done nothing", func() error {
+			_, err := s.Points.Adjust(ctx, admin, gift)
+			return err
+		}, "NOT_FOUND:input.userId", func() { s.points(t, commerce.Viewer{UserID: gift.UserID}, 1) }},
 		{"a return of what is not fulfilled", func() error {
 			_, err := s.Refunds.Return(ctx, admin, back)
 			return err

@@ -56,7 +56,9 @@ func (s *Points) Adjust(ctx context.Context, v Viewer, in AdjustPoints) (PointsR
 		return PointsResult{}, err
 	}
 	if !known || !userIDPattern.MatchString(in.UserID) {
-		return PointsResult{}, notFound(input("userId"), "customer", in.UserID)
+		missing := notFound(input("userId"), "customer", in.UserID)
+		missing.Retryable = userIDPattern.MatchString(in.UserID) // when they have done something
+		return PointsResult{}, missing
 	}
 	key := lockprovider.PointsKey(in.UserID)
 	open := unbounded(0)
