@@ -270,10 +270,14 @@ func (s *Catalog) readDocuments(ctx context.Context) error {
 		if err := s.putDocuments(ctx, index, revision); err != nil {
 			return err
 		}
-		if stock, err = s.readJournal(ctx, journal); errors.Is(err, errJournalRestored) {
+		next, read, err := s.readJournal(ctx, journal)
+		switch {
+		case errors.Is(err, errJournalRestored):
 			index = nil
-		} else if err != nil {
+		case err != nil:
 			return err
+		default:
+			stock, journal = next, read
 		}
 	}
 	if index == nil {
@@ -284,7 +288,7 @@ func (s *Catalog) readDocuments(ctx context.Context) error {
 		if err := s.putDocuments(ctx, index, revision); err != nil {
 			return err
 		}
-		if stock, err = s.readJournal(ctx, journal); err != nil {
+		if stock, journal, err = s.readJournal(ctx, journal); err != nil {
 			return err
 		}
 	}

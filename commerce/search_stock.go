@@ -32,6 +32,8 @@ const (
 	maxGapAge = 10 * time.Minute
 	// gapsAtOnce is how many gaps a query asks for.
 	gapsAtOnce = 1000
+	// journalPage is how many entries are read at a time. Chosen: some megabytes.
+	journalPage = 10_000
 )
 
 // stockJournal is how far an index has read the journal, which tells when a product is sold out and when it can be bought again. So an
@@ -94,34 +96,56 @@ func (j *stockJournal) forget() {
 	}
 }
 
-// readJournal reads what was written since the last reading, and returns which products are sold out since, or can be bought again.
-// errJournalRestored if the journal lacks what was read before.
-func (s *Catalog) readJournal(ctx context.Context, j *stockJournal) (*searchindex.Stock, error) {
-	entries, err := s.Client.Entry.Query().Where(entry.IDGTE(j.last)).Order(entry.ByID()).
-		Select(entry.FieldID, entry.FieldBalance, entry.FieldChangeID, entry.FieldDelta, entry.FieldAmountAfter).All(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the journal: %w", err)
-	}
-	if j.last > 0 {
-		if len(entries) == 0 || entries[0].ID != j.last || entries[0].ChangeID != j.change {
-			return nil, errJournalRestored
+// readJournal reads what was written since the last reading, and returns which products are sold out since, or can be bought again, and how
+// far the journal is read then. errJournalRestored if the journal lacks what was read before.
+func (s *Catalog) readJournal(ctx context.Context, before *stockJournal) (*searchindex.Stock, *stockJournal, error) {
+	j := *before
+	j.gaps = maps.Clone(before.gaps)
+	var turns []*ent.Entry
+	for {
+		page, err := s.Client.Entry.Query().Where(entry.IDGTE(j.last)).Order(entry.ByID()).Limit(journalPage).
+			Select(entry.FieldID, entry.FieldBalance, entry.FieldChangeID, entry.FieldDelta, entry.FieldAmountAfter).All(ctx)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read the journal: %w", err)
 		}
-		entries = entries[1:]
+		isLast := len(page) < journalPage
+		if j.last > 0 {
+			if len(page) == 0 || page[0].ID != j.last || page[0].ChangeID != j.change {
+				return nil, nil, errJournalRestored
+			}
+			page = page[1:]
+		}
+		for _, e := range page {
+			j.remember(e.ID)
+			j.last, j.change = e.ID, e.ChangeID
+		}
+		turns = append(turns, turnsOf(page)...)
+		if isLast {
+			break
+		}
 	}
 	// Those in gaps are asked for after the new ones: if the latter have a later entry of a balance, its earlier one is there, too.
-	late, err := s.readGaps(ctx, j)
+	late, err := s.readGaps(ctx, &j)
 	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		j.remember(e.ID)
-		j.last, j.change = e.ID, e.ChangeID
+		return nil, nil, err
 	}
 	for _, e := range late {
 		delete(j.gaps, e.ID)
 	}
 	j.forget()
-	return s.stockAfter(ctx, append(late, entries...))
+	stock, err := s.stockAfter(ctx, append(turns, turnsOf(late)...))
+	return stock, &j, err
+}
+
+// turnsOf returns the entries that have sold a product out, or that have made its stock more than 0.
+func turnsOf(entries []*ent.Entry) []*ent.Entry {
+	var turns []*ent.Entry
+	for _, e := range entries {
+		if (e.AmountAfter > 0) != (e.AmountAfter-e.Delta > 0) && strings.HasPrefix(e.Balance, lockprovider.StockKey("")) {
+			turns = append(turns, e)
+		}
+	}
+	return turns
 }
 
 // readGaps reads what has come into gaps.
@@ -152,15 +176,12 @@ func (s *Catalog) readGaps(ctx context.Context, j *stockJournal) (late []*ent.En
 	return late, nil
 }
 
-// stockAfter returns which products entries have sold out, and of which they have made the stock more than 0.
-func (s *Catalog) stockAfter(ctx context.Context, entries []*ent.Entry) (*searchindex.Stock, error) {
-	slices.SortFunc(entries, func(a, b *ent.Entry) int { return cmp.Compare(a.ID, b.ID) })
+// stockAfter returns which products can be bought after these turns, and which cannot.
+func (s *Catalog) stockAfter(ctx context.Context, turns []*ent.Entry) (*searchindex.Stock, error) {
+	slices.SortFunc(turns, func(a, b *ent.Entry) int { return cmp.Compare(a.ID, b.ID) })
 	available := map[string]bool{}
-	for _, e := range entries {
-		id, isStock := strings.CutPrefix(e.Balance, lockprovider.StockKey(""))
-		if before, after := e.AmountAfter-e.Delta > 0, e.AmountAfter > 0; isStock && before != after {
-			available[id] = after
-		}
+	for _, e := range turns {
+		available[strings.TrimPrefix(e.Balance, lockprovider.StockKey(""))] = e.AmountAfter > 0
 	}
 	stock := new(searchindex.Stock)
 	for some := range slices.Chunk(slices.Sorted(maps.Keys(available)), gapsAtOnce) {

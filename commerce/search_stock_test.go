@@ -190,3 +190,27 @@ func TestSearchOfAFewThatAreAvailableReadsAFew(t *testing.T) {
 		}
 	}
 }
+
+// An instance that was frozen has a long journal to read: it does so in pages.
+func TestSearchKnowsTheStockAfterALongJournal(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	ctx := t.Context()
+	early, often := s.stocked(t, "EARLY", 0), s.stocked(t, "OFTEN", 0)
+	s.wantInStock(t, "lamp", nil, []string{"EARLY", "OFTEN"})
+	s.journal(t, s.db.Ent, early, 3, nil)
+	const moves = 25_001 // of which the last one is up again
+	var entries []*ent.EntryCreate
+	for i := range moves {
+		delta, after := int64(1), int64(1)
+		if i%2 == 1 {
+			delta, after = -1, 0
+		}
+		entries = append(entries, s.db.Ent.Entry.Create().SetBalance(lockprovider.StockKey(often)).SetChangeID(uuid.New()).SetDelta(delta).
+			SetAmountAfter(after).SetPosition(int64(i+1)).SetKind(commerce.KindStockAdjusted).SetCreatedAt(s.clock.Now()))
+	}
+	for some := range slices.Chunk(entries, 1000) {
+		must(t, s.db.Ent.Entry.CreateBulk(some...).Exec(ctx))
+	}
+	must(t, s.db.Ent.Balance.UpdateOneID(lockprovider.StockKey(often)).SetAmount(1).Exec(ctx))
+	s.wantInStock(t, "lamp", []string{"EARLY", "OFTEN"}, nil)
+}
