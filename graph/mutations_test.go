@@ -613,7 +613,7 @@ func TestUserErrorDetails(t *testing.T) {
 	shown := object{"amountMinor": "1000", "currency": "USD"}
 	a.do(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "expectedTotal": shown})).want(
 		"placeOrder.order", nil, "placeOrder.userErrors.0.__typename", "PriceChangedError", "placeOrder.userErrors.0.code", "PRICE_CHANGED",
-		"placeOrder.userErrors.0.retryable", false, "placeOrder.userErrors.0.expected.amountMinor", "1000",
+		"placeOrder.userErrors.0.retryable", true, "placeOrder.userErrors.0.retryAfterMs", nil, "placeOrder.userErrors.0.expected.amountMinor", "1000",
 		"placeOrder.userErrors.0.expected.minorDigits", 2, "placeOrder.userErrors.0.actual.amountMinor", "8900")
 	a.do(alice, issueCoupon, vars(object{"idempotencyKey": key(), "couponId": "coup_0"})).
 		want("issueCoupon.meta.strategy", "ATOMICSQL", "issueCoupon.meta.attempts", 0)
