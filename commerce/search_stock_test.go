@@ -16,11 +16,11 @@ import (
 	"holdfast/lockprovider"
 )
 
-// wantInStock compares the SKUs of what a search finds that can be bought, and what is sold out. Both are sorted.
-func (s *shop) wantInStock(t testing.TB, search string, in, out []string) {
+// wantInStock compares the SKUs of the lamps that can be bought, and of those that are sold out, with what a search and a list find. Both are sorted.
+func (s *shop) wantInStock(t testing.TB, in, out []string) {
 	t.Helper()
 	for available, want := range map[bool][]string{true: in, false: out} {
-		for _, search := range []string{search, ""} {
+		for _, search := range []string{"lamp", ""} {
 			got := s.found(t, commerce.ProductQuery{Search: search, ProductFilter: commerce.ProductFilter{Available: &available}}, 100)
 			slices.Sort(got)
 			if !slices.Equal(got, want) {
@@ -30,11 +30,11 @@ func (s *shop) wantInStock(t testing.TB, search string, in, out []string) {
 	}
 }
 
-// stocked creates a product named Lamp with a stock, and returns its ID.
-func (s *shop) stocked(t testing.TB, sku string, stock int64) string {
+// lamp creates a product named Lamp that is sold out, and returns its ID.
+func (s *shop) lamp(t testing.TB, sku string) string {
 	t.Helper()
 	row, err := s.Catalog.Create(t.Context(), admin, commerce.CreateProduct{
-		SKU: sku, Name: "Lamp", Price: commerce.Money{Minor: 1, Currency: "USD"}, Stock: stock,
+		SKU: sku, Name: "Lamp", Price: commerce.Money{Minor: 1, Currency: "USD"},
 	})
 	must(t, err)
 	return row.ID
@@ -100,15 +100,15 @@ func TestSearchKnowsStockThatIsCommittedLate(t *testing.T) {
 			t.Skip("SQLite has one writer at a time")
 		}
 		ctx := t.Context()
-		late, soon := s.stocked(t, "LATE", 0), s.stocked(t, "SOON", 0)
-		s.wantInStock(t, "lamp", nil, []string{"LATE", "SOON"})
+		late, soon := s.lamp(t, "LATE"), s.lamp(t, "SOON")
+		s.wantInStock(t, nil, []string{"LATE", "SOON"})
 		tx, err := s.db.Ent.Tx(ctx)
 		must(t, err)
 		s.journal(t, tx.Client(), late, 5, nil)
 		s.restock(t, soon, 1)
-		s.wantInStock(t, "lamp", []string{"SOON"}, []string{"LATE"})
+		s.wantInStock(t, []string{"SOON"}, []string{"LATE"})
 		must(t, tx.Commit())
-		s.wantInStock(t, "lamp", []string{"LATE", "SOON"}, nil)
+		s.wantInStock(t, []string{"LATE", "SOON"}, nil)
 	})
 }
 
@@ -130,23 +130,23 @@ func (s *shop) journal(t testing.TB, client *ent.Client, productID string, delta
 // A database that was restored under a running instance has another journal, maybe with the same IDs.
 func TestSearchFollowsARestoredJournal(t *testing.T) {
 	everyCatalog(t, func(t *testing.T, s *shop) {
-		lost, other := s.stocked(t, "LOST", 0), s.stocked(t, "OTHER", 0)
-		s.wantInStock(t, "lamp", nil, []string{"LOST", "OTHER"})
+		lost, other := s.lamp(t, "LOST"), s.lamp(t, "OTHER")
+		s.wantInStock(t, nil, []string{"LOST", "OTHER"})
 		row := s.journal(t, s.db.Ent, lost, 5, nil)
-		s.wantInStock(t, "lamp", []string{"LOST"}, []string{"OTHER"})
+		s.wantInStock(t, []string{"LOST"}, []string{"OTHER"})
 
 		_, err := s.db.Ent.Entry.Delete().Where(entry.ID(row.ID)).Exec(t.Context())
 		must(t, err)
 		must(t, s.db.Ent.Balance.UpdateOneID(lockprovider.StockKey(lost)).SetAmount(0).Exec(t.Context()))
-		s.wantInStock(t, "lamp", nil, []string{"LOST", "OTHER"})
+		s.wantInStock(t, nil, []string{"LOST", "OTHER"})
 
 		row = s.journal(t, s.db.Ent, lost, 5, nil)
-		s.wantInStock(t, "lamp", []string{"LOST"}, []string{"OTHER"})
+		s.wantInStock(t, []string{"LOST"}, []string{"OTHER"})
 		_, err = s.db.Ent.Entry.Delete().Where(entry.ID(row.ID)).Exec(t.Context())
 		must(t, err)
 		must(t, s.db.Ent.Balance.UpdateOneID(lockprovider.StockKey(lost)).SetAmount(0).Exec(t.Context()))
 		s.journal(t, s.db.Ent, other, 5, &row.ID)
-		s.wantInStock(t, "lamp", []string{"OTHER"}, []string{"LOST"})
+		s.wantInStock(t, []string{"OTHER"}, []string{"LOST"})
 	})
 }
 
@@ -195,8 +195,8 @@ func TestSearchOfAFewThatAreAvailableReadsAFew(t *testing.T) {
 func TestSearchKnowsTheStockAfterALongJournal(t *testing.T) {
 	s := newShop(t, lockprovider.RowLock)
 	ctx := t.Context()
-	early, often := s.stocked(t, "EARLY", 0), s.stocked(t, "OFTEN", 0)
-	s.wantInStock(t, "lamp", nil, []string{"EARLY", "OFTEN"})
+	early, often := s.lamp(t, "EARLY"), s.lamp(t, "OFTEN")
+	s.wantInStock(t, nil, []string{"EARLY", "OFTEN"})
 	s.journal(t, s.db.Ent, early, 3, nil)
 	const moves = 25_001 // of which the last one is up again
 	var entries []*ent.EntryCreate
@@ -212,5 +212,5 @@ func TestSearchKnowsTheStockAfterALongJournal(t *testing.T) {
 		must(t, s.db.Ent.Entry.CreateBulk(some...).Exec(ctx))
 	}
 	must(t, s.db.Ent.Balance.UpdateOneID(lockprovider.StockKey(often)).SetAmount(1).Exec(ctx))
-	s.wantInStock(t, "lamp", []string{"EARLY", "OFTEN"}, nil)
+	s.wantInStock(t, []string{"EARLY", "OFTEN"}, nil)
 }
