@@ -223,12 +223,8 @@ func logged(t *testing.T, file string, call *ast.CallExpr) string {
 // TestAlerts compares the alert rules with the table of docs/operations.md, and looks for the metrics that rules name.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	var file struct {
-		Groups []struct {
-			Rules []struct{ Alert, Expr string }
-		}
-	}
-	const rules = "deploy/prometheus/alerts.yml"
+	const rules = alertRules
+	var file alertFile
 	unmarshal(t, rules, &file)
 	known := registered(t)
 	libraries := &describer{}
@@ -259,7 +255,7 @@ func TestJobsThatFailAlert(t *testing.T) {
 	defaults := reflect.ValueOf(schedulers.DefaultSettings())
 	failed := regexp.MustCompile(`holdfast_job_runs_total\{(?:exported_job=~?"([^"]*)",)?outcome=~"error\|unclaimed"\}\[(\d+)([mhd])\]\)\) > (\d+)`)
 	units := map[string]time.Duration{"m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
-	rules := failed.FindAllStringSubmatch(read(t, "deploy/prometheus/alerts.yml"), -1)
+	rules := failed.FindAllStringSubmatch(read(t, alertRules), -1)
 	jobs := 0
 	for i := range defaults.NumField() {
 		field := defaults.Type().Field(i)

@@ -2,8 +2,8 @@
 // what is missing with apt-get, without starting system services. Elsewhere it prints what to do. It fails only when
 // something is missing in the end and REQUIRE_SERVERS=1 is set: without a server, its tests are skipped.
 //
-// It also sees to a C compiler, which the race detector needs, and to Chromium, for the tests of pages: where that is not to
-// be had, those are skipped, whatever REQUIRE_SERVERS says.
+// It also sees to a C compiler, which the race detector needs, to Chromium, for the tests of pages, and to promtool, for those of the alert
+// rules: where these two are not to be had, their tests are skipped, whatever REQUIRE_SERVERS says.
 package main
 
 import (
@@ -34,9 +34,12 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	missing := missingPackages()
-	wanted := [][]string{missing, {"chromium"}} // one after the other: one that is not to be had is no reason to lack the other
-	if haveChromium() {
-		wanted = wanted[:1]
+	wanted := [][]string{missing} // one after the other: one that is not to be had is no reason to lack the others
+	if !have("chromium") {
+		wanted = append(wanted, []string{"chromium"})
+	}
+	if !have("promtool") {
+		wanted = append(wanted, []string{"prometheus"})
 	}
 	for _, packages := range wanted {
 		if len(packages) == 0 || !canInstall() {
@@ -48,8 +51,11 @@ func run() error {
 		}
 	}
 	missing = missingPackages()
-	if !haveChromium() {
+	if !have("chromium") {
 		fmt.Println("servers: tests that need Chromium are skipped")
+	}
+	if !have("promtool") {
+		fmt.Println("servers: alert rules are not evaluated, which needs promtool, of the package prometheus")
 	}
 	if len(missing) == 0 {
 		fmt.Println("servers: redis-server, PostgreSQL, PgBouncer, MariaDB and a C compiler are installed")
@@ -86,8 +92,8 @@ func missingPackages() []string {
 	return packages
 }
 
-func haveChromium() bool {
-	_, err := exec.LookPath("chromium")
+func have(program string) bool {
+	_, err := exec.LookPath(program)
 	return err == nil
 }
 
