@@ -8,8 +8,10 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
+	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"holdfast/config/setting"
@@ -286,3 +288,13 @@ func (c *core) inTx(ctx context.Context, f func(tx *ent.Tx) error) error {
 	_, err := c.Ledger.Run(ctx, "", func(tx *ledger.Tx) error { return f(tx.Ent) })
 	return translate(err, lockprovider.Receipt{})
 }
+
+// is selects rows by a column that is true or false. It compares the column with a literal: for a column alone, or for NOT, SQLite takes no
+// index, and one that has a condition only where a query has the same words.
+func is(column string, value bool) func(*sql.Selector) {
+	return func(q *sql.Selector) { q.Where(sql.ExprP(q.C(column) + " = " + strconv.FormatBool(value))) }
+}
+
+// longAgo is before every time that a row has. A time that may be null is compared with it where an index is to be taken: SQLite takes none
+// for IS NOT NULL.
+var longAgo = time.Unix(0, 0).UTC()

@@ -202,7 +202,7 @@ const readForOne = 10
 func (s *PaymentDrifts) ordersOf(
 	ctx context.Context, at *ent.PaymentReconciliation, to time.Time, limit int, done *DriftStep,
 ) (next string, err error) {
-	from, id := since(at.Position, time.Unix(0, 0).UTC())
+	from, id := since(at.Position, longAgo)
 	page, last := ordersAfter(from, id), []predicate.Order{order.CreatedAtLT(to)}
 	ends, err := s.Client.Order.Query().Where(append(page, last...)...).Order(order.ByCreatedAt(), order.ByID()).
 		Offset(readForOne*limit-1).Limit(1).Select(order.FieldID, order.FieldCreatedAt).All(ctx)

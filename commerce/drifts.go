@@ -169,7 +169,7 @@ func (s *PaymentDrifts) record(ctx context.Context, scope string, found []*ent.P
 		}
 		done.Found = append(done.Found, d)
 	}
-	gone := s.Client.PaymentDrift.Update().Where(paymentdrift.Scope(scope), paymentdrift.Settled(false))
+	gone := s.Client.PaymentDrift.Update().Where(paymentdrift.Scope(scope), is(paymentdrift.FieldSettled, false))
 	if len(keep) > 0 {
 		gone.Where(paymentdrift.Not(paymentdrift.Or(keep...)))
 	}
@@ -182,7 +182,7 @@ func (s *PaymentDrifts) record(ctx context.Context, scope string, found []*ent.P
 // are no more.
 func (s *PaymentDrifts) Recheck(ctx context.Context, after int64, limit int) (last int64, done DriftStep, err error) {
 	rows, err := s.Client.PaymentDrift.Query().
-		Where(paymentdrift.Settled(false), paymentdrift.IDGT(after), paymentdrift.Gateway(s.Payment.Gateway)).
+		Where(is(paymentdrift.FieldSettled, false), paymentdrift.IDGT(after), paymentdrift.Gateway(s.Payment.Gateway)).
 		Order(paymentdrift.ByID()).Limit(limit).All(ctx)
 	if err != nil {
 		return 0, done, err

@@ -115,7 +115,7 @@ func inParallel[T any](
 // due returns the orders of a kind that are to be finished, those first that have been due for longest.
 func (s *Orders) due(ctx context.Context, now time.Time, kind predicate.Order, limit int) ([]*ent.Order, error) {
 	return s.Client.Order.Query().
-		Where(order.Settled(false), kind, order.Or(
+		Where(is(order.FieldSettled, false), kind, order.Or(
 			order.NextAttemptAtLTE(now),
 			order.And(order.NextAttemptAtIsNil(), order.ExpiresAtLTE(now)), // written by an instance of an earlier version
 		)).
@@ -236,11 +236,11 @@ func (s *Orders) Unsettled(ctx context.Context, v Viewer, limit int) ([]*ent.Ord
 	if err := v.admin(); err != nil {
 		return nil, err
 	}
-	return withDetails(s.Client.Order.Query().Where(order.Settled(false), order.AttemptsGT(0))).
+	return withDetails(s.Client.Order.Query().Where(is(order.FieldSettled, false), order.AttemptsGT(0))).
 		Order(order.ByAttempts(sql.OrderDesc()), order.ByID()).Limit(limit).All(ctx)
 }
 
 // CountFailed returns how many orders there are whose settlement is [SettlementFailed].
 func (s *Orders) CountFailed(ctx context.Context) (int, error) {
-	return s.Client.Order.Query().Where(order.Settled(false), order.AttemptsGTE(failedAttempts)).Count(ctx)
+	return s.Client.Order.Query().Where(is(order.FieldSettled, false), order.AttemptsGTE(failedAttempts)).Count(ctx)
 }

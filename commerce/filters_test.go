@@ -15,11 +15,17 @@ import (
 	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
+	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/ent"
+	"holdfast/ent/balance"
 	"holdfast/ent/entry"
+	"holdfast/ent/limitdrift"
 	"holdfast/ent/order"
+	"holdfast/ent/orderline"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/product"
+	"holdfast/ent/refund"
 	"holdfast/ent/user"
 	"holdfast/lockprovider"
 )
@@ -362,6 +368,43 @@ func TestListsReadTheirIndex(t *testing.T) {
 	}
 }
 
+// TestJobsReadTheirIndex does so with what jobs look for: none of it goes through all orders, payments or refunds. Package schedulers counts what
+// PostgreSQL and MariaDB read.
+func TestJobsReadTheirIndex(t *testing.T) {
+	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, "sqlite://:memory:", clients.EmbeddedRedis, maxPending(10))
+	_, err := s.order(t, alice, s.limited(t, commerce.PurchaseLimit{Quantity: 5}), 1)
+	must(t, err)
+	day := s.clock.Now().UTC().Add(-48 * time.Hour).Truncate(24 * time.Hour)
+	must(t, s.db.Ent.PaymentReconciliation.Create().SetID(commerce.GatewaySimulated).SetDay(day).SetPhase(1).Exec(t.Context()))
+	seen, ctx := s.recorded(), t.Context()
+	compare := func() error { _, err := s.LimitDrifts.CompareCounts(ctx, "", 10); return err }
+	step := func() error { _, err := s.Drifts.Step(ctx, 10); return err } // one phase each time
+	for _, c := range []struct {
+		index string
+		job   func() error
+	}{
+		{"order_settled_next_attempt_at", func() error { _, _, err := s.Orders.ExpireOverdue(ctx, 10); return err }},
+		{"order_settled_attempts", func() error { _, err := s.Orders.CountFailed(ctx); return err }},
+		{"paymentattempt_look_at", func() error { _, _, err := s.Attempts.Sweep(ctx, time.Minute, 10); return err }},
+		{"paymentattempt_look_at", func() error { _, err := s.Attempts.CountStuck(ctx); return err }},
+		{"refund_look_at", func() error { _, _, err := s.Refunds.Sweep(ctx, time.Minute, 10); return err }},
+		{"refund_look_at", func() error { _, err := s.Refunds.CountStuck(ctx); return err }},
+		{"balance_family_id", compare},
+		{"order_counted_user_id", compare},
+		{"orderline_limit_balance", compare},
+		{"order_settled_next_attempt_at", func() error { _, err := s.LimitDrifts.CompareUnsettled(ctx, "", 10); return err }},
+		{"limitdrift_corrected_balance", func() error { _, err := s.LimitDrifts.Drifting(ctx); return err }},
+		{"paymentattempt_updated_at", step},
+		{"refund_updated_at", step},
+		{"order_created_at_id", step},
+	} {
+		plan := seen.plan(t, c.index, func() { must(t, c.job()) })
+		if !strings.Contains(plan, "SEARCH") || !strings.Contains(plan, "INDEX "+c.index) {
+			t.Errorf("%s: %s", c.index, plan)
+		}
+	}
+}
+
 // recorder is a driver that keeps the queries.
 type recorder struct {
 	*entsql.Driver
@@ -409,4 +452,7 @@ func (r *recorder) plan(t *testing.T, index string, f func()) (plan string) {
 	return plan
 }
 
-var tables = map[string]string{"order": order.Table, "user": user.Table, "entry": entry.Table, "product": product.Table}
+var tables = map[string]string{
+	"order": order.Table, "orderline": orderline.Table, "user": user.Table, "entry": entry.Table, "product": product.Table, "balance": balance.Table,
+	"paymentattempt": paymentattempt.Table, "refund": refund.Table, "limitdrift": limitdrift.Table,
+}

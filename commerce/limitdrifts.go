@@ -10,14 +10,11 @@ import (
 	"strconv"
 	"time"
 
-	"entgo.io/ent/dialect/sql"
-
 	"holdfast/ent"
 	"holdfast/ent/balance"
 	"holdfast/ent/limitdrift"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
-	"holdfast/ent/predicate"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 )
@@ -34,6 +31,7 @@ type LimitDrifts struct{ *core }
 
 // LimitStep is what a step of the comparison has done.
 type LimitStep struct {
+	Read      int               // balances, of which not all are compared
 	Compared  int               // balances
 	Found     []*ent.LimitDrift // of those that counted something else than there was, the reports that are new
 	Failed    []error           // of balances that could not be compared or corrected; the others were
@@ -49,7 +47,7 @@ func (s *LimitDrifts) CompareReported(ctx context.Context, after string, limit i
 	if err != nil {
 		return done, err
 	}
-	rows, err := s.Client.LimitDrift.Query().Where(limitdrift.Corrected(false), limitdrift.IDGT(from)).
+	rows, err := s.Client.LimitDrift.Query().Where(is(limitdrift.FieldCorrected, false), limitdrift.IDGT(from)).
 		Order(limitdrift.ByID()).Limit(limit).All(ctx)
 	if err != nil {
 		return done, err
@@ -65,25 +63,21 @@ func (s *LimitDrifts) CompareReported(ctx context.Context, after string, limit i
 	return done, nil
 }
 
-// CompareCounts compares balances, at most limit of those behind after. It leaves out what was
-// ordered in periods that have ended, since nothing is bounded by that any more, and customers of
+// CompareCounts reads balances of the stock, at most limit of those behind after, and compares those that count what customers have
+// ordered. It leaves out what was ordered in periods that have ended, since nothing is bounded by that any more, and customers of
 // whom no order waits for payment, by the count: [LimitDrifts.CompareUnsettled] finds their orders.
 // The error is that of a store, or the end of ctx: then the step is to be repeated.
 func (s *LimitDrifts) CompareCounts(ctx context.Context, after string, limit int) (done LimitStep, err error) {
-	var prefixed []predicate.Balance
-	for _, prefix := range lockprovider.CountPrefixes() {
-		prefixed = append(prefixed, hasPrefix(prefix))
-	}
-	rows, err := s.Client.Balance.Query().Where(
-		balance.Family(string(lockprovider.Stock)), balance.IDGT(after), balance.Or(prefixed...),
-		balance.Or(balance.AmountNEQ(0), balance.Not(hasPrefix(lockprovider.PendingKey("")))),
-	).Order(balance.ByID()).Limit(limit).All(ctx)
+	rows, err := s.Client.Balance.Query().Where(balance.Family(string(lockprovider.Stock)), balance.IDGT(after)).
+		Order(balance.ByID()).Limit(limit).Select(balance.FieldID, balance.FieldAmount).All(ctx)
 	if err != nil {
 		return done, err
 	}
+	done.Read = len(rows)
 	counted := map[string]int64{}
 	for _, row := range rows {
-		if owner, ok := lockprovider.CountOf(row.ID); ok && !ended(owner.Period, s.now()) {
+		owner, ok := lockprovider.CountOf(row.ID)
+		if ok && !ended(owner.Period, s.now()) && (row.Amount != 0 || owner.ProductID != "") {
 			counted[row.ID] = row.Amount
 		}
 	}
@@ -99,16 +93,16 @@ func (s *LimitDrifts) CompareCounts(ctx context.Context, after string, limit int
 	return done, nil
 }
 
-func hasPrefix(prefix string) predicate.Balance {
-	return func(q *sql.Selector) { q.Where(sql.HasPrefix(q.C(balance.FieldID), prefix)) }
-}
-
 // CompareUnsettled compares the balances of orders of which something is still to be done, at most
 // limit orders of those behind after: so it finds balances that have counted too little, and those
-// that are missing. The error is that of a store, or the end of ctx: then the step is to be
-// repeated.
+// that are missing. An order whose turn is brought forward meanwhile may be left to the next run.
+// The error is that of a store, or the end of ctx: then the step is to be repeated.
 func (s *LimitDrifts) CompareUnsettled(ctx context.Context, after string, limit int) (done LimitStep, err error) {
-	rows, err := s.Client.Order.Query().Where(order.Settled(false), order.IDGT(after)).WithLines().Order(order.ByID()).Limit(limit).All(ctx)
+	from, id := since(after, longAgo)
+	rows, err := s.Client.Order.Query().Where(
+		is(order.FieldSettled, false), order.NextAttemptAtGTE(from),
+		order.Or(order.NextAttemptAtGT(from), order.And(order.NextAttemptAt(from), order.IDGT(id))),
+	).WithLines().Order(order.ByNextAttemptAt(), order.ByID()).Limit(limit).All(ctx)
 	if err != nil {
 		return done, err
 	}
@@ -135,9 +129,7 @@ func (s *LimitDrifts) CompareUnsettled(ctx context.Context, after string, limit 
 	if err := s.compareAll(ctx, counted, &done); err != nil {
 		return done, err
 	}
-	if len(rows) == limit {
-		done.Continues = rows[len(rows)-1].ID
-	}
+	done.Continues = placeAfter(rows, limit, func(row *ent.Order) (time.Time, string) { return *row.NextAttemptAt, row.ID })
 	return done, nil
 }
 
@@ -163,7 +155,7 @@ func (s *LimitDrifts) reopen(ctx context.Context, counted map[string]int64) (int
 		return 0, nil
 	}
 	return s.Client.Order.Update().
-		Where(order.UserIDIn(users...), order.Counted(true), order.Settled(true), order.StatusNEQ(order.StatusPENDING)).
+		Where(order.UserIDIn(users...), is(order.FieldCounted, true), order.Settled(true), order.StatusNEQ(order.StatusPENDING)).
 		SetSettled(false).SetNextAttemptAt(s.now()).Save(ctx)
 }
 
@@ -211,21 +203,21 @@ func (s *LimitDrifts) compareOne(ctx context.Context, key string, done *LimitSte
 // orderedOf returns what balances should count, by the orders. It takes at most [atOnce] of them.
 func orderedOf(ctx context.Context, client *ent.Client, keys []string) (map[string]int64, error) {
 	ordered := map[string]int64{}
-	var waiting, buyers, limits []string
+	var waiting, limits []string
 	for _, key := range keys {
 		owner, _ := lockprovider.CountOf(key)
 		if owner.ProductID == "" {
 			waiting = append(waiting, owner.UserID)
 			continue
 		}
-		buyers, limits = append(buyers, owner.UserID), append(limits, key)
+		limits = append(limits, key)
 	}
 	if len(waiting) > 0 {
 		var rows []struct {
 			UserID string `json:"user_id"`
 			Count  int64  `json:"count"`
 		}
-		if err := client.Order.Query().Where(order.UserIDIn(waiting...), order.Counted(true)).
+		if err := client.Order.Query().Where(order.UserIDIn(waiting...), is(order.FieldCounted, true)).
 			GroupBy(order.FieldUserID).Aggregate(ent.Count()).Scan(ctx, &rows); err != nil {
 			return nil, err
 		}
@@ -233,15 +225,13 @@ func orderedOf(ctx context.Context, client *ent.Client, keys []string) (map[stri
 			ordered[lockprovider.PendingKey(row.UserID)] = row.Count
 		}
 	}
-	slices.Sort(buyers)
-	buyers = slices.Compact(buyers)
 	if len(limits) > 0 {
 		var rows []struct {
 			Balance string `json:"limit_balance"`
 			Sum     int64  `json:"sum"`
 		}
 		if err := client.OrderLine.Query().Where(orderline.LimitBalanceIn(limits...),
-			orderline.HasOrderWith(order.UserIDIn(buyers...), order.StatusIn(order.StatusPENDING, order.StatusPAID))).
+			orderline.HasOrderWith(order.StatusIn(order.StatusPENDING, order.StatusPAID))).
 			GroupBy(orderline.FieldLimitBalance).Aggregate(ent.Sum(orderline.FieldQuantity)).Scan(ctx, &rows); err != nil {
 			return nil, err
 		}
@@ -270,7 +260,7 @@ func (s *LimitDrifts) compare(ctx context.Context, key string) (found *ent.Limit
 			return err
 		}
 		counted, ordered := row.Amount, all[key]
-		uncorrected := limitdrift.And(limitdrift.Corrected(false), limitdrift.Balance(key))
+		uncorrected := limitdrift.And(is(limitdrift.FieldCorrected, false), limitdrift.Balance(key))
 		known, err := orNil(tx.Ent.LimitDrift.Query().Where(uncorrected).Order(limitdrift.ByID()).First(ctx))
 		switch {
 		case err != nil:
@@ -336,5 +326,5 @@ var errNotAligned = errors.New("redis differs from the database, and could not b
 
 // Drifting returns how many balances are wrong and could not be corrected.
 func (s *LimitDrifts) Drifting(ctx context.Context) (int, error) {
-	return s.Client.LimitDrift.Query().Where(limitdrift.Corrected(false)).Count(ctx)
+	return s.Client.LimitDrift.Query().Where(is(limitdrift.FieldCorrected, false)).Count(ctx)
 }

@@ -253,5 +253,5 @@ func (s *Refunds) look(ctx context.Context, f *ent.Refund) (done bool, err error
 
 // CountStuck returns how many refunds there are that [Refunds.Sweep] has failed to complete several times.
 func (s *Refunds) CountStuck(ctx context.Context) (int, error) {
-	return s.Client.Refund.Query().Where(refund.LookAtNotNil(), refund.LooksGTE(failedAttempts)).Count(ctx)
+	return s.Client.Refund.Query().Where(refund.LookAtGT(longAgo), refund.LooksGTE(failedAttempts)).Count(ctx)
 }

@@ -181,6 +181,6 @@ func (s *Points) endOrCredit(ctx context.Context, a *ent.PaymentAttempt) error {
 // CountStuck returns how many attempts there are that [Attempts.Sweep] has failed to end several times, besides those that wait for
 // their customers.
 func (s *Attempts) CountStuck(ctx context.Context) (int, error) {
-	return s.Client.PaymentAttempt.Query().Where(paymentattempt.LookAtNotNil(), paymentattempt.LooksGTE(failedAttempts),
+	return s.Client.PaymentAttempt.Query().Where(paymentattempt.LookAtGT(longAgo), paymentattempt.LooksGTE(failedAttempts),
 		paymentattempt.StatusNEQ(paymentattempt.StatusREQUIRES_ACTION)).Count(ctx)
 }

@@ -22825,6 +22825,7 @@ type SchedulerJobMutation struct {
 	holder        *string
 	claimed_at    *time.Time
 	held_until    *time.Time
+	position      *string
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*SchedulerJob, error)
@@ -23069,6 +23070,42 @@ func (m *SchedulerJobMutation) ResetHeldUntil() {
 	delete(m.clearedFields, schedulerjob.FieldHeldUntil)
 }
 
+// SetPosition sets the "position" field.
+func (m *SchedulerJobMutation) SetPosition(s string) {
+	m.position = &s
+}
+
+// Position returns the value of the "position" field in the mutation.
+func (m *SchedulerJobMutation) Position() (r string, exists bool) {
+	v := m.position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPosition returns the old "position" field's value of the SchedulerJob entity.
+// If the SchedulerJob object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SchedulerJobMutation) OldPosition(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPosition: %w", err)
+	}
+	return oldValue.Position, nil
+}
+
+// ResetPosition resets all changes to the "position" field.
+func (m *SchedulerJobMutation) ResetPosition() {
+	m.position = nil
+}
+
 // Where appends a list predicates to the SchedulerJobMutation builder.
 func (m *SchedulerJobMutation) Where(ps ...predicate.SchedulerJob) {
 	m.predicates = append(m.predicates, ps...)
@@ -23103,7 +23140,7 @@ func (m *SchedulerJobMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SchedulerJobMutation) Fields() []string {
-	fields := make([]string, 0, 3)
+	fields := make([]string, 0, 4)
 	if m.holder != nil {
 		fields = append(fields, schedulerjob.FieldHolder)
 	}
@@ -23112,6 +23149,9 @@ func (m *SchedulerJobMutation) Fields() []string {
 	}
 	if m.held_until != nil {
 		fields = append(fields, schedulerjob.FieldHeldUntil)
+	}
+	if m.position != nil {
+		fields = append(fields, schedulerjob.FieldPosition)
 	}
 	return fields
 }
@@ -23127,6 +23167,8 @@ func (m *SchedulerJobMutation) Field(name string) (ent.Value, bool) {
 		return m.ClaimedAt()
 	case schedulerjob.FieldHeldUntil:
 		return m.HeldUntil()
+	case schedulerjob.FieldPosition:
+		return m.Position()
 	}
 	return nil, false
 }
@@ -23142,6 +23184,8 @@ func (m *SchedulerJobMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldClaimedAt(ctx)
 	case schedulerjob.FieldHeldUntil:
 		return m.OldHeldUntil(ctx)
+	case schedulerjob.FieldPosition:
+		return m.OldPosition(ctx)
 	}
 	return nil, fmt.Errorf("unknown SchedulerJob field %s", name)
 }
@@ -23171,6 +23215,13 @@ func (m *SchedulerJobMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetHeldUntil(v)
+		return nil
+	case schedulerjob.FieldPosition:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
 		return nil
 	}
 	return fmt.Errorf("unknown SchedulerJob field %s", name)
@@ -23244,6 +23295,9 @@ func (m *SchedulerJobMutation) ResetField(name string) error {
 		return nil
 	case schedulerjob.FieldHeldUntil:
 		m.ResetHeldUntil()
+		return nil
+	case schedulerjob.FieldPosition:
+		m.ResetPosition()
 		return nil
 	}
 	return fmt.Errorf("unknown SchedulerJob field %s", name)

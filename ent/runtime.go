@@ -1381,6 +1381,12 @@ func init() {
 	schedulerjob.DefaultHolder = schedulerjobDescHolder.Default.(string)
 	// schedulerjob.HolderValidator is a validator for the "holder" field. It is called by the builders before save.
 	schedulerjob.HolderValidator = schedulerjobDescHolder.Validators[0].(func(string) error)
+	// schedulerjobDescPosition is the schema descriptor for position field.
+	schedulerjobDescPosition := schedulerjobFields[4].Descriptor()
+	// schedulerjob.DefaultPosition holds the default value on creation for the position field.
+	schedulerjob.DefaultPosition = schedulerjobDescPosition.Default.(string)
+	// schedulerjob.PositionValidator is a validator for the "position" field. It is called by the builders before save.
+	schedulerjob.PositionValidator = schedulerjobDescPosition.Validators[0].(func(string) error)
 	// schedulerjobDescID is the schema descriptor for id field.
 	schedulerjobDescID := schedulerjobFields[0].Descriptor()
 	// schedulerjob.IDValidator is a validator for the "id" field. It is called by the builders before save.

@@ -22,7 +22,9 @@ type SchedulerJob struct {
 	// ClaimedAt holds the value of the "claimed_at" field.
 	ClaimedAt *time.Time `json:"claimed_at,omitempty"`
 	// HeldUntil holds the value of the "held_until" field.
-	HeldUntil    *time.Time `json:"held_until,omitempty"`
+	HeldUntil *time.Time `json:"held_until,omitempty"`
+	// Where the next run goes on, of a job that compares so much in one run and no more.
+	Position     string `json:"position,omitempty"`
 	selectValues sql.SelectValues
 }
 
@@ -31,7 +33,7 @@ func (*SchedulerJob) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case schedulerjob.FieldID, schedulerjob.FieldHolder:
+		case schedulerjob.FieldID, schedulerjob.FieldHolder, schedulerjob.FieldPosition:
 			values[i] = new(sql.NullString)
 		case schedulerjob.FieldClaimedAt, schedulerjob.FieldHeldUntil:
 			values[i] = new(sql.NullTime)
@@ -75,6 +77,12 @@ func (_m *SchedulerJob) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.HeldUntil = new(time.Time)
 				*_m.HeldUntil = value.Time
+			}
+		case schedulerjob.FieldPosition:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field position", values[i])
+			} else if value.Valid {
+				_m.Position = value.String
 			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
@@ -124,6 +132,9 @@ func (_m *SchedulerJob) String() string {
 		builder.WriteString("held_until=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("position=")
+	builder.WriteString(_m.Position)
 	builder.WriteByte(')')
 	return builder.String()
 }

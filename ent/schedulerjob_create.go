@@ -65,6 +65,20 @@ func (_c *SchedulerJobCreate) SetNillableHeldUntil(v *time.Time) *SchedulerJobCr
 	return _c
 }
 
+// SetPosition sets the "position" field.
+func (_c *SchedulerJobCreate) SetPosition(v string) *SchedulerJobCreate {
+	_c.mutation.SetPosition(v)
+	return _c
+}
+
+// SetNillablePosition sets the "position" field if the given value is not nil.
+func (_c *SchedulerJobCreate) SetNillablePosition(v *string) *SchedulerJobCreate {
+	if v != nil {
+		_c.SetPosition(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *SchedulerJobCreate) SetID(v string) *SchedulerJobCreate {
 	_c.mutation.SetID(v)
@@ -110,6 +124,10 @@ func (_c *SchedulerJobCreate) defaults() {
 		v := schedulerjob.DefaultHolder
 		_c.mutation.SetHolder(v)
 	}
+	if _, ok := _c.mutation.Position(); !ok {
+		v := schedulerjob.DefaultPosition
+		_c.mutation.SetPosition(v)
+	}
 }
 
 // check runs all checks and user-defined validators on the builder.
@@ -120,6 +138,14 @@ func (_c *SchedulerJobCreate) check() error {
 	if v, ok := _c.mutation.Holder(); ok {
 		if err := schedulerjob.HolderValidator(v); err != nil {
 			return &ValidationError{Name: "holder", err: fmt.Errorf(`ent: validator failed for field "SchedulerJob.holder": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Position(); !ok {
+		return &ValidationError{Name: "position", err: errors.New(`ent: missing required field "SchedulerJob.position"`)}
+	}
+	if v, ok := _c.mutation.Position(); ok {
+		if err := schedulerjob.PositionValidator(v); err != nil {
+			return &ValidationError{Name: "position", err: fmt.Errorf(`ent: validator failed for field "SchedulerJob.position": %w`, err)}
 		}
 	}
 	if v, ok := _c.mutation.ID(); ok {
@@ -174,6 +200,10 @@ func (_c *SchedulerJobCreate) createSpec() (*SchedulerJob, *sqlgraph.CreateSpec)
 	if value, ok := _c.mutation.HeldUntil(); ok {
 		_spec.SetField(schedulerjob.FieldHeldUntil, field.TypeTime, value)
 		_node.HeldUntil = &value
+	}
+	if value, ok := _c.mutation.Position(); ok {
+		_spec.SetField(schedulerjob.FieldPosition, field.TypeString, value)
+		_node.Position = value
 	}
 	return _node, _spec
 }
@@ -272,6 +302,18 @@ func (u *SchedulerJobUpsert) UpdateHeldUntil() *SchedulerJobUpsert {
 // ClearHeldUntil clears the value of the "held_until" field.
 func (u *SchedulerJobUpsert) ClearHeldUntil() *SchedulerJobUpsert {
 	u.SetNull(schedulerjob.FieldHeldUntil)
+	return u
+}
+
+// SetPosition sets the "position" field.
+func (u *SchedulerJobUpsert) SetPosition(v string) *SchedulerJobUpsert {
+	u.Set(schedulerjob.FieldPosition, v)
+	return u
+}
+
+// UpdatePosition sets the "position" field to the value that was provided on create.
+func (u *SchedulerJobUpsert) UpdatePosition() *SchedulerJobUpsert {
+	u.SetExcluded(schedulerjob.FieldPosition)
 	return u
 }
 
@@ -376,6 +418,20 @@ func (u *SchedulerJobUpsertOne) UpdateHeldUntil() *SchedulerJobUpsertOne {
 func (u *SchedulerJobUpsertOne) ClearHeldUntil() *SchedulerJobUpsertOne {
 	return u.Update(func(s *SchedulerJobUpsert) {
 		s.ClearHeldUntil()
+	})
+}
+
+// SetPosition sets the "position" field.
+func (u *SchedulerJobUpsertOne) SetPosition(v string) *SchedulerJobUpsertOne {
+	return u.Update(func(s *SchedulerJobUpsert) {
+		s.SetPosition(v)
+	})
+}
+
+// UpdatePosition sets the "position" field to the value that was provided on create.
+func (u *SchedulerJobUpsertOne) UpdatePosition() *SchedulerJobUpsertOne {
+	return u.Update(func(s *SchedulerJobUpsert) {
+		s.UpdatePosition()
 	})
 }
 
@@ -647,6 +703,20 @@ func (u *SchedulerJobUpsertBulk) UpdateHeldUntil() *SchedulerJobUpsertBulk {
 func (u *SchedulerJobUpsertBulk) ClearHeldUntil() *SchedulerJobUpsertBulk {
 	return u.Update(func(s *SchedulerJobUpsert) {
 		s.ClearHeldUntil()
+	})
+}
+
+// SetPosition sets the "position" field.
+func (u *SchedulerJobUpsertBulk) SetPosition(v string) *SchedulerJobUpsertBulk {
+	return u.Update(func(s *SchedulerJobUpsert) {
+		s.SetPosition(v)
+	})
+}
+
+// UpdatePosition sets the "position" field to the value that was provided on create.
+func (u *SchedulerJobUpsertBulk) UpdatePosition() *SchedulerJobUpsertBulk {
+	return u.Update(func(s *SchedulerJobUpsert) {
+		s.UpdatePosition()
 	})
 }
 

@@ -82,6 +82,20 @@ func (_u *SchedulerJobUpdate) ClearHeldUntil() *SchedulerJobUpdate {
 	return _u
 }
 
+// SetPosition sets the "position" field.
+func (_u *SchedulerJobUpdate) SetPosition(v string) *SchedulerJobUpdate {
+	_u.mutation.SetPosition(v)
+	return _u
+}
+
+// SetNillablePosition sets the "position" field if the given value is not nil.
+func (_u *SchedulerJobUpdate) SetNillablePosition(v *string) *SchedulerJobUpdate {
+	if v != nil {
+		_u.SetPosition(*v)
+	}
+	return _u
+}
+
 // Mutation returns the SchedulerJobMutation object of the builder.
 func (_u *SchedulerJobUpdate) Mutation() *SchedulerJobMutation {
 	return _u.mutation
@@ -121,6 +135,11 @@ func (_u *SchedulerJobUpdate) check() error {
 			return &ValidationError{Name: "holder", err: fmt.Errorf(`ent: validator failed for field "SchedulerJob.holder": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Position(); ok {
+		if err := schedulerjob.PositionValidator(v); err != nil {
+			return &ValidationError{Name: "position", err: fmt.Errorf(`ent: validator failed for field "SchedulerJob.position": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -150,6 +169,9 @@ func (_u *SchedulerJobUpdate) sqlSave(ctx context.Context) (_node int, err error
 	}
 	if _u.mutation.HeldUntilCleared() {
 		_spec.ClearField(schedulerjob.FieldHeldUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Position(); ok {
+		_spec.SetField(schedulerjob.FieldPosition, field.TypeString, value)
 	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -225,6 +247,20 @@ func (_u *SchedulerJobUpdateOne) ClearHeldUntil() *SchedulerJobUpdateOne {
 	return _u
 }
 
+// SetPosition sets the "position" field.
+func (_u *SchedulerJobUpdateOne) SetPosition(v string) *SchedulerJobUpdateOne {
+	_u.mutation.SetPosition(v)
+	return _u
+}
+
+// SetNillablePosition sets the "position" field if the given value is not nil.
+func (_u *SchedulerJobUpdateOne) SetNillablePosition(v *string) *SchedulerJobUpdateOne {
+	if v != nil {
+		_u.SetPosition(*v)
+	}
+	return _u
+}
+
 // Mutation returns the SchedulerJobMutation object of the builder.
 func (_u *SchedulerJobUpdateOne) Mutation() *SchedulerJobMutation {
 	return _u.mutation
@@ -277,6 +313,11 @@ func (_u *SchedulerJobUpdateOne) check() error {
 			return &ValidationError{Name: "holder", err: fmt.Errorf(`ent: validator failed for field "SchedulerJob.holder": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.Position(); ok {
+		if err := schedulerjob.PositionValidator(v); err != nil {
+			return &ValidationError{Name: "position", err: fmt.Errorf(`ent: validator failed for field "SchedulerJob.position": %w`, err)}
+		}
+	}
 	return nil
 }
 
@@ -323,6 +364,9 @@ func (_u *SchedulerJobUpdateOne) sqlSave(ctx context.Context) (_node *SchedulerJ
 	}
 	if _u.mutation.HeldUntilCleared() {
 		_spec.ClearField(schedulerjob.FieldHeldUntil, field.TypeTime)
+	}
+	if value, ok := _u.mutation.Position(); ok {
+		_spec.SetField(schedulerjob.FieldPosition, field.TypeString, value)
 	}
 	_node = &SchedulerJob{config: _u.config}
 	_spec.Assign = _node.assignValues

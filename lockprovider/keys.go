@@ -55,9 +55,6 @@ func CountOf(balance string) (owner CountOwner, ok bool) {
 	return owner, false
 }
 
-// CountPrefixes begin the keys of [PendingKey] and [BuyerKey].
-func CountPrefixes() []string { return []string{buyerPrefix, pendingPrefix} }
-
 // CouponKey is how much of a coupon's quota is issued.
 func CouponKey(couponID string) string { return "coupon:issue:" + couponID }
 

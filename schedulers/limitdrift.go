@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"holdfast/commerce"
+	"holdfast/ent"
 	"holdfast/lockprovider"
 )
 
@@ -15,7 +16,9 @@ import (
 // error of the run names it.
 type limitDrift struct {
 	limits  *commerce.LimitDrifts
+	client  *ent.Client
 	page    int
+	most    int // balances that a run reads, besides those of orders that are not settled, and of reports
 	metrics *Metrics
 	log     *slog.Logger
 
@@ -23,6 +26,10 @@ type limitDrift struct {
 	phase int    // where the next run begins: a run that is cut off has compared what is before
 	after string // in the phase
 }
+
+// balancesARun bounds how many balances of the stock a run reads, so that it costs the same however many customers have ordered in
+// whatever period. It is chosen: one run of the hour reads all balances of most shops, in a second or so.
+const balancesARun = 100_000
 
 // What a balance counts.
 const (
@@ -34,9 +41,7 @@ func (j *limitDrift) runOnce(ctx context.Context) (Result, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	result := Result{"compared": 0, "drifts": 0, "reopened": 0}
-	phases := []func(context.Context, string, int) (commerce.LimitStep, error){
-		j.limits.CompareReported, j.limits.CompareCounts, j.limits.CompareUnsettled,
-	}
+	phases := []func(context.Context, string, int) (commerce.LimitStep, error){j.limits.CompareReported, j.limits.CompareUnsettled}
 	var errs []error
 	for ; j.phase < len(phases); j.phase++ {
 		for {
@@ -51,8 +56,37 @@ func (j *limitDrift) runOnce(ctx context.Context) (Result, error) {
 			}
 		}
 	}
-	j.phase = 0
-	return result, errors.Join(errs...)
+	err := j.counts(ctx, result, &errs)
+	if err == nil {
+		j.phase = 0
+	}
+	return result, errors.Join(append(errs, err)...)
+}
+
+// counts goes on where the run before has ended, on whatever instance. It ends after the last balance; the next run begins anew.
+func (j *limitDrift) counts(ctx context.Context, result Result, failed *[]error) error {
+	row, err := j.client.SchedulerJob.Get(ctx, string(LimitDrift))
+	if err != nil {
+		return err
+	}
+	for after, read := row.Position, 0; read < j.most; {
+		done, err := j.limits.CompareCounts(ctx, after, min(j.page, j.most-read))
+		j.note(ctx, done, result)
+		*failed = append(*failed, done.Failed...)
+		if err != nil {
+			return err
+		}
+		read += done.Read
+		isLast := done.Continues == "" && (read > 0 || after == "") // else the run before has ended at the last balance
+		after = done.Continues
+		if err := j.client.SchedulerJob.UpdateOne(row).SetPosition(after).Exec(ctx); err != nil {
+			return err
+		}
+		if isLast {
+			break
+		}
+	}
+	return nil
 }
 
 // observe counts the balances that are wrong and could not be corrected, as expire does with orders.

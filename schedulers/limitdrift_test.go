@@ -5,12 +5,15 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/commerce"
+	"holdfast/ent"
 	"holdfast/ent/limitdrift"
+	"holdfast/ent/order"
 	"holdfast/lockprovider"
 	"holdfast/payments"
 )
@@ -94,8 +97,10 @@ func TestLimitDriftGoesOn(t *testing.T) {
 	}
 	registry := prometheus.NewRegistry()
 	var log lines
+	must(t, p.db.Ent.SchedulerJob.Create().SetID(string(LimitDrift)).Exec(ctx))
 	j := &limitDrift{
-		limits: counting.LimitDrifts, page: 1, metrics: NewMetrics(registry), log: slog.New(slog.NewTextHandler(&log, nil)),
+		limits: counting.LimitDrifts, client: p.db.Ent, page: 1, most: 100,
+		metrics: NewMetrics(registry), log: slog.New(slog.NewTextHandler(&log, nil)),
 	}
 	wantAmount := func(key string, want int64) {
 		t.Helper()
@@ -143,16 +148,59 @@ func TestLimitDriftGoesOn(t *testing.T) {
 		t.Errorf("%v counts cannot be corrected, want none", n)
 	}
 
+	orders, err := p.db.Ent.Order.Query().Order(order.ByNextAttemptAt(), order.ByID()).All(ctx)
+	must(t, err)
+	fourth := orders[3].NextAttemptAt.UTC().Format(time.RFC3339Nano) + " " + orders[3].ID
 	cut, cancel := context.WithCancel(ctx)
 	cancel()
-	j.phase, j.after = 1, keys[1] // as if the run had been cut off there
-	if _, err := j.runOnce(cut); err == nil || j.phase != 1 || j.after != keys[1] {
+	j.phase, j.after = 1, fourth // as if the run had been cut off there
+	if _, err := j.runOnce(cut); err == nil || j.phase != 1 || j.after != fourth {
 		t.Errorf("a run that is cut off (%v) is gone on with at phase %d, %q", err, j.phase, j.after)
 	}
 	result, err := j.runOnce(ctx)
 	must(t, err)
-	wantResult(t, result, nil, Result{"compared": 1 + 6, "drifts": 0, "reopened": 0}) // the last customer, and all orders
+	wantResult(t, result, nil, Result{"compared": 2 + 3, "drifts": 0, "reopened": 0}) // the last orders, and all customers
 	if j.phase != 0 || j.after != "" {
 		t.Errorf("after a whole run the next one begins at phase %d, %q", j.phase, j.after)
 	}
+}
+
+// A run compares so many balances and no more, besides those of orders of which something is still to be done. The next one goes on there, also
+// on another instance, and after the last balance with the first. So a count that no order tells of is found.
+func TestLimitDriftComparesSoManyAtATime(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, s stores) {
+		p, ctx := s.process(t, "one", lockprovider.AtomicSQL), t.Context()
+		must(t, p.db.Ent.SchedulerJob.Create().SetID(string(LimitDrift)).Exec(ctx))
+		product := lockprovider.StockKey(p.product(t, 100))
+		leaked := lockprovider.PendingKey("user_c")
+		var counts []*ent.BalanceCreate
+		for _, user := range []string{"user_a", "user_b", "user_c"} {
+			counts = append(counts, p.db.Ent.Balance.Create().SetID(lockprovider.PendingKey(user)).SetFamily(string(lockprovider.Stock)).
+				SetAmount(0).SetFloor(0).SetCeiling(lockprovider.MaxAmount).SetOpening(0))
+		}
+		must(t, p.db.Ent.Balance.CreateBulk(counts...).Exec(ctx))
+		must(t, p.db.Ent.Balance.UpdateOneID(leaked).SetAmount(7).Exec(ctx))
+		run := func(want string, drifts int64) {
+			t.Helper()
+			other := &limitDrift{ // which remembers nothing
+				limits: p.LimitDrifts, client: p.db.Ent, page: 1, most: 2, metrics: NewMetrics(nil), log: slog.New(slog.DiscardHandler),
+			}
+			result, err := other.runOnce(ctx)
+			must(t, err)
+			row, err := p.db.Ent.SchedulerJob.Get(ctx, string(LimitDrift))
+			must(t, err)
+			if row.Position != want || result["drifts"] != drifts {
+				t.Errorf("found %d counts that are wrong, up to %q; want %d, up to %q", result["drifts"], row.Position, drifts, want)
+			}
+		}
+		run(lockprovider.PendingKey("user_a"), 0)
+		run(leaked, 1)
+		must(t, p.db.Ent.Balance.UpdateOneID(product).SetAmount(99).Exec(ctx)) // which counts no orders: reconcile and the journal tell of it
+		run(lockprovider.PendingKey("user_a"), 0)
+		row, err := p.db.Ent.Balance.Get(ctx, leaked)
+		must(t, err)
+		if row.Amount != 0 {
+			t.Errorf("%s counts %d, want 0", leaked, row.Amount)
+		}
+	})
 }

@@ -151,7 +151,9 @@ func New(d Deps) (*Runner, error) {
 		Index:     &index{catalog: d.Catalog, batch: d.Settings.IndexBatch},
 
 		PaymentDrift: &paymentDrift{drifts: d.Drifts, page: d.Settings.Page, metrics: d.Metrics, log: d.Log},
-		LimitDrift:   &limitDrift{limits: d.Limits, page: d.Settings.Page, metrics: d.Metrics, log: d.Log},
+		LimitDrift: &limitDrift{
+			limits: d.Limits, client: d.Client, page: d.Settings.Page, most: balancesARun, metrics: d.Metrics, log: d.Log,
+		},
 	}
 	return r, nil
 }

@@ -426,6 +426,14 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{OrdersColumns[2], OrdersColumns[21]},
 			},
+			{
+				Name:    "order_counted_user_id",
+				Unique:  false,
+				Columns: []*schema.Column{OrdersColumns[16], OrdersColumns[23]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "counted = true",
+				},
+			},
 		},
 	}
 	// OrderLinesColumns holds the columns for the "order_lines" table.
@@ -463,6 +471,14 @@ var (
 				Name:    "orderline_order_id_position",
 				Unique:  true,
 				Columns: []*schema.Column{OrderLinesColumns[6], OrderLinesColumns[1]},
+			},
+			{
+				Name:    "orderline_limit_balance",
+				Unique:  false,
+				Columns: []*schema.Column{OrderLinesColumns[4]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "limit_balance IS NOT NULL",
+				},
 			},
 		},
 	}
@@ -795,6 +811,7 @@ var (
 		{Name: "holder", Type: field.TypeString, Size: 64, Default: ""},
 		{Name: "claimed_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "held_until", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "position", Type: field.TypeString, Size: 160, Default: ""},
 	}
 	// SchedulerJobsTable holds the schema information for the "scheduler_jobs" table.
 	SchedulerJobsTable = &schema.Table{

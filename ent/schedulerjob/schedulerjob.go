@@ -17,6 +17,8 @@ const (
 	FieldClaimedAt = "claimed_at"
 	// FieldHeldUntil holds the string denoting the held_until field in the database.
 	FieldHeldUntil = "held_until"
+	// FieldPosition holds the string denoting the position field in the database.
+	FieldPosition = "position"
 	// Table holds the table name of the schedulerjob in the database.
 	Table = "scheduler_jobs"
 )
@@ -27,6 +29,7 @@ var Columns = []string{
 	FieldHolder,
 	FieldClaimedAt,
 	FieldHeldUntil,
+	FieldPosition,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -44,6 +47,10 @@ var (
 	DefaultHolder string
 	// HolderValidator is a validator for the "holder" field. It is called by the builders before save.
 	HolderValidator func(string) error
+	// DefaultPosition holds the default value on creation for the "position" field.
+	DefaultPosition string
+	// PositionValidator is a validator for the "position" field. It is called by the builders before save.
+	PositionValidator func(string) error
 	// IDValidator is a validator for the "id" field. It is called by the builders before save.
 	IDValidator func(string) error
 )
@@ -69,4 +76,9 @@ func ByClaimedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByHeldUntil orders the results by the held_until field.
 func ByHeldUntil(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldHeldUntil, opts...).ToFunc()
+}
+
+// ByPosition orders the results by the position field.
+func ByPosition(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldPosition, opts...).ToFunc()
 }

@@ -79,6 +79,11 @@ func HeldUntil(v time.Time) predicate.SchedulerJob {
 	return predicate.SchedulerJob(sql.FieldEQ(FieldHeldUntil, v))
 }
 
+// Position applies equality check predicate on the "position" field. It's identical to PositionEQ.
+func Position(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldEQ(FieldPosition, v))
+}
+
 // HolderEQ applies the EQ predicate on the "holder" field.
 func HolderEQ(v string) predicate.SchedulerJob {
 	return predicate.SchedulerJob(sql.FieldEQ(FieldHolder, v))
@@ -242,6 +247,71 @@ func HeldUntilIsNil() predicate.SchedulerJob {
 // HeldUntilNotNil applies the NotNil predicate on the "held_until" field.
 func HeldUntilNotNil() predicate.SchedulerJob {
 	return predicate.SchedulerJob(sql.FieldNotNull(FieldHeldUntil))
+}
+
+// PositionEQ applies the EQ predicate on the "position" field.
+func PositionEQ(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldEQ(FieldPosition, v))
+}
+
+// PositionNEQ applies the NEQ predicate on the "position" field.
+func PositionNEQ(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldNEQ(FieldPosition, v))
+}
+
+// PositionIn applies the In predicate on the "position" field.
+func PositionIn(vs ...string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldIn(FieldPosition, vs...))
+}
+
+// PositionNotIn applies the NotIn predicate on the "position" field.
+func PositionNotIn(vs ...string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldNotIn(FieldPosition, vs...))
+}
+
+// PositionGT applies the GT predicate on the "position" field.
+func PositionGT(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldGT(FieldPosition, v))
+}
+
+// PositionGTE applies the GTE predicate on the "position" field.
+func PositionGTE(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldGTE(FieldPosition, v))
+}
+
+// PositionLT applies the LT predicate on the "position" field.
+func PositionLT(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldLT(FieldPosition, v))
+}
+
+// PositionLTE applies the LTE predicate on the "position" field.
+func PositionLTE(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldLTE(FieldPosition, v))
+}
+
+// PositionContains applies the Contains predicate on the "position" field.
+func PositionContains(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldContains(FieldPosition, v))
+}
+
+// PositionHasPrefix applies the HasPrefix predicate on the "position" field.
+func PositionHasPrefix(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldHasPrefix(FieldPosition, v))
+}
+
+// PositionHasSuffix applies the HasSuffix predicate on the "position" field.
+func PositionHasSuffix(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldHasSuffix(FieldPosition, v))
+}
+
+// PositionEqualFold applies the EqualFold predicate on the "position" field.
+func PositionEqualFold(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldEqualFold(FieldPosition, v))
+}
+
+// PositionContainsFold applies the ContainsFold predicate on the "position" field.
+func PositionContainsFold(v string) predicate.SchedulerJob {
+	return predicate.SchedulerJob(sql.FieldContainsFold(FieldPosition, v))
 }
 
 // And groups predicates with the AND operator between them.

@@ -20,6 +20,7 @@ func (SchedulerJob) Fields() []ent.Field {
 		field.String("holder").MaxLen(idLen).Default("").Comment("Names the run that holds the job, or held it last."),
 		optionalTimestamp("claimed_at"), // when it was last begun
 		optionalTimestamp("held_until"), // until then nobody else may begin; a run that ends in time clears it
+		field.String("position").MaxLen(keyLen).Default("").Comment("Where the next run goes on, of a job that compares so much in one run and no more."),
 	}
 }
 

@@ -63,14 +63,15 @@ func (Order) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of the Order: the history of a customer and of all, what the expiry job has to finish, what it has failed to finish, and the
-// orders of a day.
+// Indexes of the Order: the history of a customer and of all, what the expiry job has to finish, what it has failed to finish, the
+// orders of a day, and those that count as waiting for payment. Where a database can, the last index has these only.
 func (Order) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id", "created_at", "id"),
 		index.Fields("created_at", "id"),
 		index.Fields("settled", "next_attempt_at"),
 		index.Fields("settled", "attempts"),
+		index.Fields("counted", "user_id").Annotations(entsql.IndexWhere("counted = true")),
 	}
 }
 
@@ -108,9 +109,12 @@ func (OrderLine) Edges() []ent.Edge {
 	}
 }
 
-// Indexes of the OrderLine.
+// Indexes of the OrderLine: those of an order, and those that a balance counts. Where a database can, the last index has no other lines.
 func (OrderLine) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("order_id", "position").Unique()}
+	return []ent.Index{
+		index.Fields("order_id", "position").Unique(),
+		index.Fields("limit_balance").Annotations(entsql.IndexWhere("limit_balance IS NOT NULL")),
+	}
 }
 
 // Payment is how an order was paid, and whether it was given back.
