@@ -462,8 +462,23 @@ func attemptOf(p orderPaid) *string {
 	return &p.Payment.AttemptID
 }
 
-// writePaymentReturned notes that the gateway has given back what nothing was sold for.
+// endedBeforePaid is what the customer is told of an order that had ended when its payment came. Of an order that was paid, its payment tells.
+var endedBeforePaid = map[order.Status]string{
+	order.StatusEXPIRED:   "the order expired before it was paid; the payment was given back",
+	order.StatusCANCELLED: "the order was cancelled before it was paid; the payment was given back",
+}
+
+// writePaymentReturned notes that the gateway has given back what nothing was sold for, and has the order tell its customer.
 func writePaymentReturned(ctx context.Context, tx *ent.Tx, p paymentReturned) error {
+	for ended, why := range endedBeforePaid {
+		if p.OrderID == "" {
+			break
+		}
+		if err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(ended), order.Not(order.HasPayment())).
+			SetFailureCode(string(PaymentDeclined)).SetFailureReason(why).SetUpdatedAt(p.At).Exec(ctx); err != nil {
+			return err
+		}
+	}
 	answer := payments.Answer{Reference: p.Reference, Reason: p.Reason}
 	_, err := moveAttempt(ctx, tx, p.AttemptID, p.At, answer, payments.Event(p.Status))
 	return err

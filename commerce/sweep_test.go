@@ -90,6 +90,42 @@ func TestMoneyFoundLateIsGivenBack(t *testing.T) {
 	}
 }
 
+// TestTheOrderTellsOfAPaymentThatCameTooLate: an order ends before its payment is known. The payment is given back, and the order tells its
+// customer. One that has ended without any money tells nothing.
+func TestTheOrderTellsOfAPaymentThatCameTooLate(t *testing.T) {
+	for ending, want := range map[order.Status]string{
+		order.StatusEXPIRED:   "PAYMENT_DECLINED the order expired before it was paid; the payment was given back",
+		order.StatusCANCELLED: "PAYMENT_DECLINED the order was cancelled before it was paid; the payment was given back",
+	} {
+		t.Run(string(ending), func(t *testing.T) {
+			everyStrategy(t, func(t *testing.T, s *shop) {
+				late, unpaid := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID, s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
+				s.gateway.lose = "authorize"
+				_, err := s.Orders.Pay(t.Context(), alice, payCard(late))
+				wantCodes(t, err, "UNAVAILABLE")
+				if ending == order.StatusCANCELLED {
+					for _, id := range []string{late, unpaid} {
+						_, err := s.Orders.Cancel(t.Context(), alice, commerce.CancelOrder{Key: uuid.New(), OrderID: id})
+						must(t, err)
+					}
+				}
+				s.clock.advance(time.Hour)
+				_, _, err = s.Orders.ExpireOverdue(t.Context(), expiryLimit)
+				must(t, err)
+				s.wantOrder(t, late, ending, true)
+				s.wantAttempts(t, late, paymentattempt.StatusVOIDED)
+				for id, want := range map[string]string{late: want, unpaid: ""} {
+					row, err := s.Orders.Get(t.Context(), alice, id)
+					must(t, err)
+					if got := strings.TrimSpace(row.FailureCode + " " + row.FailureReason); row.FailureCode != "" && got != want || row.FailureCode == "" && want != "" {
+						t.Errorf("the order tells %q, want %q", got, want)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestLateAuthorizationIsVoided: an order is cancelled while its authorization is on its way. The gateway does not know it, and it is not
 // settled before no authorization can come any more.
 func TestLateAuthorizationIsVoided(t *testing.T) {

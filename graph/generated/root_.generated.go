@@ -7283,7 +7283,7 @@ type Order implements Node {
   shippingAddress: Address
   "How the customer can be reached about it, as it was given with the order; null if it was not."
   contact: Contact
-  "Why it failed, null unless it did."
+  "Why it failed, or that a payment was given back that came after it had ended; null otherwise."
   failure: OrderFailure
   "When it was placed."
   createdAt: DateTime!

@@ -1066,7 +1066,7 @@ type Order struct {
 	ShippingAddress *Address `json:"shippingAddress,omitempty"`
 	// How the customer can be reached about it, as it was given with the order; null if it was not.
 	Contact *Contact `json:"contact,omitempty"`
-	// Why it failed, null unless it did.
+	// Why it failed, or that a payment was given back that came after it had ended; null otherwise.
 	Failure *OrderFailure `json:"failure,omitempty"`
 	// When it was placed.
 	CreatedAt time.Time `json:"createdAt"`
