@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// killer counts the effects of a server, and kills it at one of them. It is a proxy in front of PostgreSQL.
+// killer counts the effects of a server, and kills it at one of them. It is a proxy in front of PostgreSQL, and of Redis after countScripts.
 type killer struct {
 	url  string // of the database, by the proxy
 	kill func()
@@ -24,8 +24,18 @@ type killer struct {
 	mu     sync.Mutex
 	on     bool
 	at, n  int
+	only   string         // "": the effects are counted, else only those of this name
+	seen   map[string]int // effects by their names, of this run
+	most   map[string]int // the same of the run that had most
 	after  bool
 	struck string
+}
+
+// point is an effect by its name, and how many of that name there were up to it in a run.
+type point struct {
+	what  string
+	nth   int
+	after bool
 }
 
 // Results of an effect.
@@ -35,10 +45,18 @@ const (
 	killAfter
 )
 
-func (k *killer) arm(n int, after bool) {
+// armAt has the killer strike at an effect: the n-th of a name, or of all, if the point has none.
+func (k *killer) armAt(p point) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.on, k.at, k.n, k.after, k.struck = true, n, 0, after, ""
+	k.on, k.only, k.at, k.n, k.after, k.struck, k.seen = true, p.what, p.nth, 0, p.after, "", map[string]int{}
+}
+
+// hit is where the killer has struck.
+func (k *killer) hit() point {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return point{k.struck, k.seen[k.struck], k.after}
 }
 
 func (k *killer) disarm() (hit bool) {
@@ -62,7 +80,17 @@ func (k *killer) effect(what string) int {
 		return goOn
 	}
 	k.n++
-	if k.n != k.at {
+	k.seen[what]++
+	k.most[what] = max(k.most[what], k.seen[what])
+	at := k.n
+	switch k.only {
+	case "":
+	case what:
+		at = k.seen[what]
+	default:
+		return goOn
+	}
+	if at != k.at {
 		return goOn
 	}
 	k.struck = what
@@ -78,7 +106,7 @@ func newKiller(t *testing.T, database string) *killer {
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	k := &killer{kill: func() {}, ctx: t.Context()}
+	k := &killer{kill: func() {}, ctx: t.Context(), most: map[string]int{}}
 	var running sync.WaitGroup
 	t.Cleanup(func() { listener.Close(); running.Wait() })
 	target := to.Host
