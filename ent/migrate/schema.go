@@ -429,7 +429,7 @@ var (
 			{
 				Name:    "order_counted_user_id",
 				Unique:  false,
-				Columns: []*schema.Column{OrdersColumns[16], OrdersColumns[23]},
+				Columns: []*schema.Column{OrdersColumns[18], OrdersColumns[25]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "counted = true",
 				},

@@ -3,6 +3,24 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
+/** An address. Blanks around its parts are left out. */
+export type AddressInput = {
+  /** The city, 1 to 100 characters. */
+  city: string;
+  /** The country, two upper-case letters of ISO 3166-1, such as DE, JP or US. */
+  countryCode: string;
+  /** Street, house and the like: one to three lines, each of 1 to 200 characters. */
+  lines: Array<string>;
+  /** Who receives it, 1 to 200 characters. */
+  name: string;
+  /** The telephone number for the delivery, at most 40 characters. */
+  phone?: string | null | undefined;
+  /** The postal code, at most 20 characters. */
+  postalCode?: string | null | undefined;
+  /** The region, state or province, at most 100 characters. */
+  region?: string | null | undefined;
+};
+
 /** An order to cancel. */
 export type CancelOrderInput = {
   /** A key that the client makes up: the same key is never executed twice, a repeat returns the first result. */
@@ -19,6 +37,16 @@ export type ChargePointsInput = {
   idempotencyKey: string;
   /** The customer's card, by the name that the payment gateway has given to it, as in PaymentInput. */
   token?: string | null | undefined;
+};
+
+/** How somebody can be reached: by email, phone, or both. Blanks around the parts are left out. */
+export type ContactInput = {
+  /** The e-mail address, at most 254 characters. */
+  email?: string | null | undefined;
+  /** The name, at most 200 characters. */
+  name?: string | null | undefined;
+  /** The telephone number, at most 40 characters. */
+  phone?: string | null | undefined;
 };
 
 /** Whether a coupon in a customer's hand can still be spent. */
@@ -257,6 +285,8 @@ export type PersistenceState =
 
 /** An order to place. */
 export type PlaceOrderInput = {
+  /** How the customer can be reached about the order. The order keeps it as it is given here. */
+  contact?: ContactInput | null | undefined;
   /** A coupon that the caller holds, to spend on this order. */
   couponIssueId?: string | null | undefined;
   /**
@@ -270,6 +300,8 @@ export type PlaceOrderInput = {
   lines: Array<OrderLineInput>;
   /** How to pay at once; without it the order waits for payOrder. */
   payment?: PaymentInput | null | undefined;
+  /** Where the products go. The order keeps it as it is given here. */
+  shippingAddress?: AddressInput | null | undefined;
   /** False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always. */
   wait?: boolean | null | undefined;
 };
