@@ -437,6 +437,27 @@ async function shop() {
     assert((await newest.getByRole('link', { name: 'Confirm the payment' }).count()) === 0, 'a cancelled order waits for its payment');
   });
 
+  await check('a payment that loses to a cancellation', async () => {
+    const orderId = await orderLater('USB-C hub');
+    const payment = /payOrder/;
+    await page.route('**/graphql', async (route) => {
+      if (payment.test(route.request().postData() ?? '')) {
+        const { cancelOrder } = await api(
+          options.admin,
+          'mutation ($input: CancelOrderInput!) { cancelOrder(input: $input) { order { status } userErrors { message } } }',
+          { input: { idempotencyKey: crypto.randomUUID(), orderId } },
+        );
+        assert(cancelOrder.order?.status === 'CANCELLED', JSON.stringify(cancelOrder));
+      }
+      await route.continue();
+    });
+    await payBy('Card');
+    await alerted(newest).getByText('INVALID_STATE').waitFor();
+    await newest.getByText('CANCELLED', { exact: true }).waitFor();
+    assert((await newest.getByText('Paid.').count()) === 0, 'a cancelled order is said to be paid');
+    await page.unroute('**/graphql');
+  });
+
   await check('a refund, a parcel and a return', async () => {
     const orderId = await orderLater('USB-C hub');
     await payBy('Card');
