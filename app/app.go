@@ -145,7 +145,7 @@ func (s *Shop) buildProviders(ctx context.Context) error {
 		return err
 	}
 	s.closers.add("deployment", func() error {
-		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Deployment.Heartbeat)
+		leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Deployment.Expiry) // then it has left anyway
 		defer cancel()
 		return deployment.Leave(leaving)
 	})
