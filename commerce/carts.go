@@ -1,11 +1,13 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"holdfast/ent/cart"
 	"holdfast/ent/order"
 	"holdfast/ent/schema"
+	"holdfast/lockprovider"
 )
 
 // A cart says what somebody means to buy. It promises nothing: prices and stock are looked up when it is shown and when it is checked out.
@@ -80,11 +83,11 @@ func (s *Carts) Get(ctx context.Context, v Viewer, id string) (*Cart, error) {
 	if err != nil || row == nil || !v.mayUse(row) {
 		return nil, err
 	}
-	return s.priced(ctx, id, row)
+	return s.price(ctx, id, row)
 }
 
-// priced looks up what a cart costs now.
-func (s *Carts) priced(ctx context.Context, id string, row *ent.Cart) (*Cart, error) {
+// price looks up what a cart costs now.
+func (s *Carts) price(ctx context.Context, id string, row *ent.Cart) (*Cart, error) {
 	c := &Cart{
 		ID: id, CustomerID: deref(row.UserID), OrderID: deref(row.OrderID), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
@@ -132,19 +135,19 @@ func (s *Carts) Create(ctx context.Context, v Viewer, lines []Line) (*Cart, erro
 }
 
 func (s *Carts) create(ctx context.Context, v Viewer, id string, lines []Line) (*Cart, error) {
-	if err := s.known(ctx, v); err != nil {
+	if err := s.ensure(ctx, v); err != nil {
 		return nil, err
 	}
 	row := &ent.Cart{}
 	if len(lines) > 0 {
-		if err := s.onSale(ctx, lines); err != nil {
+		if err := s.checkOnSale(ctx, lines); err != nil {
 			return nil, err
 		}
 		if err := s.add(row, lines); err != nil {
 			return nil, err
 		}
 	}
-	create := s.Client.Cart.Create().SetID(cartKey(id)).SetLines(stored(row.Lines)).SetCreatedAt(s.now()).SetUpdatedAt(s.now())
+	create := s.Client.Cart.Create().SetID(cartKey(id)).SetLines(orEmpty(row.Lines)).SetCreatedAt(s.now()).SetUpdatedAt(s.now())
 	if v.UserID != "" {
 		create.SetUserID(v.UserID)
 	}
@@ -152,11 +155,11 @@ func (s *Carts) create(ctx context.Context, v Viewer, id string, lines []Line) (
 	if err != nil {
 		return nil, err
 	}
-	return s.priced(ctx, id, row)
+	return s.price(ctx, id, row)
 }
 
-// known makes sure that a viewer who has signed in has a row.
-func (s *Carts) known(ctx context.Context, v Viewer) error {
+// ensure makes sure that a viewer who has signed in has a row.
+func (s *Carts) ensure(ctx context.Context, v Viewer) error {
 	if v.UserID == "" {
 		return nil
 	}
@@ -176,18 +179,21 @@ func (s *Carts) AddLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart, e
 	if len(in.Lines) == 0 {
 		return nil, invalid(input("lines"), "lines must have at least one line")
 	}
-	if err := s.onSale(ctx, in.Lines); err != nil {
-		return nil, err
-	}
-	return s.change(ctx, v, "cartLinesAdd", in, func(row *ent.Cart) error { return s.add(row, in.Lines) })
+	refused := s.checkOnSale(ctx, in.Lines) // outside of the transaction
+	return s.change(ctx, v, "cartLinesAdd", in, func(row *ent.Cart) error {
+		if refused != nil { // unless it is the repeat of what was not refused
+			return refused
+		}
+		return s.add(row, in.Lines)
+	})
 }
 
 // UpdateLines sets the quantities of products that are in a cart. 0 takes a product out. Errors: those of AddLines.
 func (s *Carts) UpdateLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart, error) {
-	if len(in.Lines) == 0 || len(in.Lines) > s.Shop.MaxLines {
-		return nil, invalid(input("lines"), "lines must be 1 to %d, not %d", s.Shop.MaxLines, len(in.Lines))
-	}
 	return s.change(ctx, v, "cartLinesUpdate", in, func(row *ent.Cart) error {
+		if len(in.Lines) == 0 || len(in.Lines) > s.Shop.MaxLines {
+			return invalid(input("lines"), "lines must be 1 to %d, not %d", s.Shop.MaxLines, len(in.Lines))
+		}
 		var errs Errors
 		for i, l := range in.Lines {
 			at := slices.IndexFunc(row.Lines, func(have schema.CartLine) bool { return have.ProductID == l.ProductID })
@@ -212,10 +218,10 @@ func (s *Carts) UpdateLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart
 // RemoveLines takes products out of a cart. Those that are not there are not missed. Of the lines, the products count. Errors: those of
 // AddLines.
 func (s *Carts) RemoveLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart, error) {
-	if len(in.Lines) == 0 || len(in.Lines) > s.Shop.MaxLines {
-		return nil, invalid(input("productIds"), "productIds must be 1 to %d, not %d", s.Shop.MaxLines, len(in.Lines))
-	}
 	return s.change(ctx, v, "cartLinesRemove", in, func(row *ent.Cart) error {
+		if len(in.Lines) == 0 || len(in.Lines) > s.Shop.MaxLines {
+			return invalid(input("productIds"), "productIds must be 1 to %d, not %d", s.Shop.MaxLines, len(in.Lines))
+		}
 		row.Lines = slices.DeleteFunc(row.Lines, func(have schema.CartLine) bool {
 			return slices.ContainsFunc(in.Lines, func(l Line) bool { return l.ProductID == have.ProductID })
 		})
@@ -259,8 +265,8 @@ func (s *Carts) add(row *ent.Cart, lines []Line) error {
 	return nil
 }
 
-// onSale refuses products that do not exist or are off sale.
-func (s *Carts) onSale(ctx context.Context, lines []Line) error {
+// checkOnSale refuses products that do not exist or are off sale.
+func (s *Carts) checkOnSale(ctx context.Context, lines []Line) error {
 	if len(lines) > s.Shop.MaxLines {
 		return invalid(input("lines"), "a cart has at most %d lines, not %d", s.Shop.MaxLines, len(lines))
 	}
@@ -282,7 +288,7 @@ func (s *Carts) onSale(ctx context.Context, lines []Line) error {
 
 // change changes a cart that the viewer may use, once under its key. A cart that nobody owns becomes that of a viewer who has signed in.
 func (s *Carts) change(ctx context.Context, v Viewer, name string, in ChangeCart, change func(row *ent.Cart) error) (*Cart, error) {
-	if err := s.known(ctx, v); err != nil {
+	if err := s.ensure(ctx, v); err != nil {
 		return nil, err
 	}
 	key := cartKey(in.CartID)
@@ -294,27 +300,33 @@ func (s *Carts) change(ctx context.Context, v Viewer, name string, in ChangeCart
 		}
 		return row, err
 	}
-	row, err := changeOnce(ctx, s.core, op, key, get, func(tx *ent.Tx) (*ent.Cart, error) {
+	write := func(tx *ent.Tx) (*ent.Cart, error) {
 		row, err := lockCart(ctx, tx, v, key, s.now())
 		if err != nil {
 			return nil, err
 		}
 		if row.OrderID != nil {
-			return nil, &Error{Code: InvalidState, Field: input("cartId"), Message: "the cart was checked out: make another one"}
+			return nil, beingCheckedOut()
 		}
 		if err := change(row); err != nil {
 			return nil, err
 		}
-		update := tx.Cart.UpdateOne(row).SetLines(stored(row.Lines))
+		update := tx.Cart.UpdateOne(row).SetLines(orEmpty(row.Lines))
 		if v.UserID != "" {
 			update.SetUserID(v.UserID)
 		}
 		return update.Save(ctx)
-	})
+	}
+	row, err := changeOnce(ctx, s.core, op, key, get, write)
+	if errors.Is(err, errMarked) { // outside of the transaction, since it may wait for the order
+		if err = s.reopenOld(ctx, v, key); err == nil {
+			row, err = changeOnce(ctx, s.core, op, key, get, write)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	return s.priced(ctx, in.CartID, row)
+	return s.price(ctx, in.CartID, row)
 }
 
 // lockCart locks a cart that the viewer may use, and reads it.
@@ -329,8 +341,8 @@ func lockCart(ctx context.Context, tx *ent.Tx, v Viewer, key string, now time.Ti
 	return row, err
 }
 
-// stored is what the database has of lines: no lines are a list, too.
-func stored(lines []schema.CartLine) []schema.CartLine {
+// orEmpty is what the database has of lines: no lines are a list, too.
+func orEmpty(lines []schema.CartLine) []schema.CartLine {
 	if lines == nil {
 		return []schema.CartLine{}
 	}
@@ -349,54 +361,159 @@ type CheckoutCart struct {
 	Contact         *Contact
 }
 
+// checkoutTime bounds a checkout. A cart that was marked longer ago is not being checked out any more. Chosen: several times what a checkout
+// takes.
+const checkoutTime = 2 * time.Minute
+
+// checkoutTries is how often a checkout starts again because the cart, or what another request does with it, has changed meanwhile.
+const checkoutTries = 5
+
+// errCartMoved means that a cart has changed since its order was drafted.
+var errCartMoved = errors.New("the cart has changed meanwhile")
+
+// errMarked means that a cart has the mark of a checkout.
+var errMarked = errors.New("the cart is marked as checked out")
+
 // Checkout places the order of a cart, as [Orders.Place] does, with the products and prices of now. A cart is checked out once: a repeat,
-// under whatever key, answers its order. The cart is the viewer's from then on. Errors: NOT_FOUND and those of Place.
+// under whatever key, answers its order, or refuses what the order is not: PRICE_CHANGED if it costs something else than is expected, and
+// INVALID_STATE if it is not paid as is wanted. The cart is the viewer's from then on. Errors: NOT_FOUND and those of Place.
+//
+// The order's ID is written to the cart before the order is placed, and taken away if the order is refused. In between, the cart does
+// not change.
 func (s *Carts) Checkout(ctx context.Context, v Viewer, in CheckoutCart) (OrderResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return OrderResult{}, err
 	}
+	ctx, stop := context.WithTimeout(ctx, checkoutTime)
+	defer stop()
 	in.Cart = cartKey(in.CartID)
 	op := newOperation(v, "cartCheckout", in.Key, in)
+	for range checkoutTries {
+		result, err := s.tryCheckout(ctx, v, in, op)
+		if !errors.Is(err, errCartMoved) {
+			return result, nameCart(err)
+		}
+	}
+	return OrderResult{}, notConfirmed(errCartMoved)
+}
+
+func (s *Carts) tryCheckout(ctx context.Context, v Viewer, in CheckoutCart, op operation) (OrderResult, error) {
 	repeat, err := s.recorded(ctx, op)
 	if err != nil {
 		return OrderResult{}, err
 	}
-	row, err := s.claimed(ctx, v, in.Cart)
+	row, err := s.claim(ctx, v, in.Cart)
 	var missing *Error
 	switch {
 	case errors.As(err, &missing): // perhaps deleted since it was checked out
 	case err != nil:
 		return OrderResult{}, err
 	case row.OrderID != nil && !repeat:
-		return s.checkedOut(ctx, v, *row.OrderID)
+		if result, err := s.tellOrder(ctx, v, in, op, *row.OrderID); err != nil || result.Order != nil {
+			return result, err
+		}
+		// The order was refused or lost, or its request was cut off before: this request places it.
 	}
 	id := operationID(v, "cartCheckout", uuid.NewSHA1(namespace, []byte("cart\x00"+in.Cart)))
+	orderID := idOf(prefixOrder, id)
 	place := PlaceOrder{
 		CouponIssueID: in.CouponIssueID, Payment: in.Payment, ExpectedTotal: in.ExpectedTotal,
 		ShippingAddress: in.ShippingAddress, Contact: in.Contact,
 	}
 	var d *draft
+	var marked int // the version of the cart that this request has marked
 	if missing == nil {
 		place.Lines = linesOf(row)
-		if d, err = s.orders.draft(ctx, v, place, id, op.request()); err == nil && !repeat {
-			if _, err := s.begin(ctx, op); err != nil {
+		if d, err = s.orders.draft(ctx, v, place, id, op.request()); err == nil {
+			if marked, err = s.mark(ctx, v, op, repeat, row, orderID); err != nil {
 				return OrderResult{}, err
 			}
 		}
 	}
 	result, err := s.orders.placeDraft(ctx, place, id, op.request(), d, err)
 	if hasCode(err, IdempotencyMismatch) || hasCode(err, IdempotencyExpired) { // another request has checked the cart out
-		result, err = s.checkedOut(ctx, v, idOf(prefixOrder, id))
+		result, err = s.tellOrder(ctx, v, in, op, orderID)
+		if err == nil && result.Order == nil { // it was refused meanwhile
+			err = errCartMoved
+		}
+		return result, err
 	}
-	if result.Order != nil {
-		// If it fails, the cart does not show its order yet. The next checkout finds the order by the ID of the change.
-		_ = s.Client.Cart.Update().Where(cart.ID(in.Cart), cart.OrderIDIsNil()).SetOrderID(result.Order.ID).SetUpdatedAt(s.now()).Exec(ctx)
+	if _, refused := UserErrors(err); refused && marked > 0 && result.Order == nil && !hasCode(err, Unavailable) {
+		// If this fails, the mark stays until somebody wants to change the cart, or to check it out.
+		_, _ = s.reopen(context.WithoutCancel(ctx), v, in.Cart, marked, orderID)
 	}
-	return result, ofCart(err)
+	return result, err
 }
 
-// claimed returns a cart that belongs to the viewer, who has signed in, and makes it so if it belongs to nobody.
-func (s *Carts) claimed(ctx context.Context, v Viewer, key string) (*ent.Cart, error) {
+// mark writes the order's ID to a cart, with the record of the operation, and returns the version of the cart that has it. The error is
+// errCartMoved if the cart has other lines than were drafted.
+func (s *Carts) mark(ctx context.Context, v Viewer, op operation, repeat bool, drafted *ent.Cart, orderID string) (version int, err error) {
+	write := func(tx *ent.Tx) error {
+		row, err := lockCart(ctx, tx, v, drafted.ID, s.now())
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(row.Lines, drafted.Lines) {
+			return errCartMoved
+		}
+		version = row.Version
+		return tx.Cart.UpdateOne(row).SetOrderID(orderID).Exec(ctx)
+	}
+	if !repeat {
+		if repeat, err = s.once(ctx, op, write); err != nil || !repeat {
+			return version, err
+		}
+	}
+	return version, s.inTx(ctx, write)
+}
+
+// reopen takes the mark off a version of a cart, unless the order exists, and reports whether it does.
+func (s *Carts) reopen(ctx context.Context, v Viewer, key string, version int, orderID string) (exists bool, err error) {
+	row, _, err := s.findOrder(ctx, v, orderID, false)
+	if err != nil || row != nil {
+		return row != nil, err
+	}
+	return false, s.Client.Cart.Update().Where(cart.ID(key), cart.Version(version)).ClearOrderID().AddVersion(1).Exec(ctx)
+}
+
+// reopenOld takes the mark off a cart that is to be changed, if it was left by a checkout that came to nothing. Errors: INVALID_STATE if the
+// order exists, UNAVAILABLE if the cart may still be being checked out.
+func (s *Carts) reopenOld(ctx context.Context, v Viewer, key string) error {
+	row, err := orNil(s.Client.Cart.Get(ctx, key))
+	switch {
+	case err != nil:
+		return err
+	case row == nil || !v.mayUse(row):
+		return noCart()
+	case row.OrderID == nil:
+		return nil
+	case s.now().Sub(row.UpdatedAt) <= checkoutTime:
+		order, _, err := s.findOrder(ctx, v, *row.OrderID, false)
+		if err == nil && order == nil {
+			return beingCheckedOut()
+		}
+		return cmp.Or[error](err, cartCheckedOut())
+	}
+	exists, err := s.reopen(ctx, v, key, row.Version, *row.OrderID)
+	if exists {
+		return cartCheckedOut()
+	}
+	return err
+}
+
+func cartCheckedOut() *Error {
+	return &Error{Code: InvalidState, Field: input("cartId"), Message: "the cart was checked out: make another one"}
+}
+
+func beingCheckedOut() *Error {
+	return &Error{
+		Code: Unavailable, Field: input("cartId"), Retryable: true, RetryAfter: retryLater, cause: errMarked,
+		Message: "the cart is being checked out, and does not change meanwhile; try again",
+	}
+}
+
+// claim returns a cart that belongs to the viewer, who has signed in, and makes it so if it belongs to nobody.
+func (s *Carts) claim(ctx context.Context, v Viewer, key string) (*ent.Cart, error) {
 	row, err := orNil(s.Client.Cart.Get(ctx, key))
 	if err == nil && row != nil && row.UserID == nil {
 		if err := s.Client.Cart.Update().Where(cart.ID(key), cart.UserIDIsNil()).SetUserID(v.UserID).Exec(ctx); err != nil {
@@ -410,24 +527,74 @@ func (s *Carts) claimed(ctx context.Context, v Viewer, key string) (*ent.Cart, e
 	return row, err
 }
 
-// checkedOut answers a request for a cart that another request has checked out, with the order as it is now.
-func (s *Carts) checkedOut(ctx context.Context, v Viewer, orderID string) (OrderResult, error) {
+// findOrder returns the order of a cart, or nil if no change makes it. It waits for a change that is under way, and with confirmed also for the
+// database to confirm what was accepted.
+func (s *Carts) findOrder(ctx context.Context, v Viewer, orderID string, confirmed bool) (*ent.Order, Persistence, error) {
 	row, persistence, err := s.orders.Find(ctx, v, orderID)
-	switch {
-	case err != nil:
+	change, ok := uuidOf(prefixOrder, orderID)
+	if err != nil || !ok || row != nil && (!confirmed || persistence != PersistAccepted) {
+		return row, persistence, err
+	}
+	if _, err := s.await(ctx, lockprovider.Stock, change); err != nil {
+		return nil, "", err
+	}
+	return s.orders.Find(ctx, v, orderID) // also if it is not held: another instance may have placed it since we looked
+}
+
+// tellOrder answers a request for a cart that another request has checked out, with the order as it is now, or with none. What is answered
+// as success is a result of the key.
+func (s *Carts) tellOrder(ctx context.Context, v Viewer, in CheckoutCart, op operation, orderID string) (OrderResult, error) {
+	row, persistence, err := s.findOrder(ctx, v, orderID, in.Payment != nil)
+	if err != nil || row == nil {
 		return OrderResult{}, err
-	case row == nil: // it is on its way
-		return OrderResult{}, notConfirmed(nil)
 	}
 	result := OrderResult{Order: row, Meta: Meta{Replayed: true, Persistence: persistence}, Persistence: persistence}
 	if row.Status == order.StatusFAILED {
 		return result, &Error{Code: Code(row.FailureCode), Message: row.FailureReason, Field: failureField(row.FailureCode)}
 	}
+	if err := differsFrom(row, in); err != nil {
+		return result, err
+	}
+	if _, err := s.begin(ctx, op); err != nil {
+		return OrderResult{}, err
+	}
 	return result, nil
 }
 
-// ofCart has the failures of an order's lines name the cart, which the request has instead.
-func ofCart(err error) error {
+// differsFrom refuses a request that wants the order of its cart to be another one than it is.
+func differsFrom(row *ent.Order, in CheckoutCart) error {
+	actual := Money{Minor: row.TotalMinor, Currency: row.Currency}
+	if in.ExpectedTotal != nil && *in.ExpectedTotal != actual {
+		return &Error{
+			Code: PriceChanged, Field: input("expectedTotal"), Details: PriceChangedDetails{Expected: *in.ExpectedTotal, Actual: actual},
+			Message: fmt.Sprintf("another request has checked the cart out, to an order that costs %s, not %s", actual, *in.ExpectedTotal),
+		}
+	}
+	made := row.Edges.Payment
+	switch {
+	case in.Payment == nil:
+		return nil
+	case row.Status == order.StatusPENDING:
+		return &Error{
+			Code: InvalidState, Field: input("payment"), Retryable: true, // when the order is paid
+			Message: "another request has checked the cart out, and its order is not paid: look at the order again, or pay it by payOrder",
+		}
+	case row.Status != order.StatusPAID:
+		return &Error{
+			Code: InvalidState, Field: input("payment"),
+			Message: "the cart was checked out, and its order is " + row.Status.String() + ": make another cart",
+		}
+	case row.TotalMinor > 0 && made != nil && (made.Method != in.Payment.Method || deref(made.AccountID) != in.Payment.AccountID):
+		return &Error{
+			Code: InvalidState, Field: input("payment"),
+			Message: "another request has checked the cart out, and its order is paid otherwise, by " + made.Method.String(),
+		}
+	}
+	return nil
+}
+
+// nameCart has the failures of an order's lines name the cart, which the request has instead.
+func nameCart(err error) error {
 	failures, _ := UserErrors(err)
 	for _, e := range failures {
 		if len(e.Field) > 1 && e.Field[1] == "lines" {

@@ -9,12 +9,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/clients"
 	"holdfast/commerce"
 	"holdfast/config"
 	"holdfast/ent/coupon"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
-	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -54,21 +54,60 @@ func (s *shop) wantNoCart(t testing.TB, v commerce.Viewer, id string) {
 	}
 }
 
-// Many check out one cart at the same time, each under a key of its own. One order is placed, all are told of it, and so is who repeats it.
+// Many check out one cart at the same time, each under a key of its own and with wishes of its own. One order is placed. Who wants it to be as
+// it is, is told of it; who wants it to cost something else, or to be paid otherwise, is told that it is not so.
 func TestACartIsCheckedOutOnce(t *testing.T) {
 	everyStrategyOnServers(t, func(t *testing.T, s *shop) {
+		ctx := t.Context()
 		first, second := s.product(t, 1000, 100), s.product(t, 500, 100)
 		s.points(t, alice, 100_000)
-		c := s.cart(t, guest, commerce.Line{ProductID: first, Quantity: 2}, commerce.Line{ProductID: second, Quantity: 3})
+		off := s.issue(t, alice, s.coupon(t, commerce.CreateCoupon{DiscountKind: coupon.DiscountKindFIXED, DiscountValue: 300}))
+		s.settle(t)
+		lines := []commerce.Line{{ProductID: first, Quantity: 2}, {ProductID: second, Quantity: 3}}
+		c := s.cart(t, guest, lines...)
+		const full, less = 3500, 3200
 		var mu sync.Mutex
-		orders, placed := map[string]int{}, 0
+		orders, placed, away := map[string]int{}, 0, 0
 		requests := make([]commerce.CheckoutCart, 64)
 		together(len(requests), func(i int) {
-			requests[i] = commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID, Payment: &commerce.Payment{Method: payment.MethodPOINTS}}
-			result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Carts.Checkout(t.Context(), alice, requests[i]) })
-			if err != nil {
+			in := commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID}
+			total := int64(full)
+			if i%2 == 0 {
+				in.Payment = byPoints()
+			}
+			if i%3 == 0 {
+				in.CouponIssueID, total = off, less
+			}
+			if i%5 < 2 {
+				in.ExpectedTotal = &commerce.Money{Minor: total, Currency: "USD"}
+			}
+			if i%7 == 0 {
+				address := elm()
+				in.ShippingAddress = &address
+			}
+			requests[i] = in
+			result, err := untilSettled(t, func() (commerce.OrderResult, error) {
+				result, err := s.Carts.Checkout(ctx, alice, in)
+				if isCode(err, commerce.Unavailable) {
+					mu.Lock()
+					defer mu.Unlock()
+					away++
+				}
+				return result, err
+			})
+			if result.Order == nil {
 				t.Errorf("checkout: %v", err)
 				return
+			}
+			switch got := result.Order; {
+			case err == nil:
+			case isCode(err, commerce.PriceChanged) && in.ExpectedTotal != nil && in.ExpectedTotal.Minor != got.TotalMinor:
+			case isCode(err, commerce.InvalidState) && in.Payment != nil && got.Status == order.StatusPENDING:
+			default:
+				t.Errorf("checkout: %v, of an order that is %s and costs %d", err, got.Status, got.TotalMinor)
+			}
+			if err == nil && (in.ExpectedTotal != nil && in.ExpectedTotal.Minor != result.Order.TotalMinor || in.Payment != nil && result.Order.Status != order.StatusPAID) {
+				t.Errorf("told of success: the order is %s and costs %d", result.Order.Status, result.Order.TotalMinor)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -77,23 +116,90 @@ func TestACartIsCheckedOutOnce(t *testing.T) {
 				placed++
 			}
 		})
-		if len(orders) != 1 || placed > 1 {
+		if len(orders) != 1 || placed != 1 {
 			t.Fatalf("%d orders, %d of them told as new: %v", len(orders), placed, orders)
 		}
-		for _, in := range []commerce.CheckoutCart{requests[0], {Key: uuid.New(), CartID: c.ID}} {
-			result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Carts.Checkout(t.Context(), alice, in) })
+		if away > 0 {
+			t.Errorf("%d were told to come again", away)
+		}
+		s.settle(t)
+		all, err := s.Orders.List(ctx, alice, commerce.OrderQuery{Lines: true, Page: commerce.Page{First: 10}})
+		must(t, err)
+		if len(all.Items) != 1 || orders[all.Items[0].ID] != len(requests) {
+			t.Fatalf("the database has %d orders", len(all.Items))
+		}
+		made := all.Items[0]
+		for _, in := range []commerce.CheckoutCart{requests[1], {Key: uuid.New(), CartID: c.ID}} { // neither wants it to be paid
+			in.ExpectedTotal = nil
+			in.Key = uuid.New()
+			result, err := untilSettled(t, func() (commerce.OrderResult, error) { return s.Carts.Checkout(ctx, alice, in) })
 			must(t, err)
-			if orders[result.Order.ID] != len(requests) || !result.Meta.Replayed {
+			if result.Order.ID != made.ID || !result.Meta.Replayed {
 				t.Errorf("a repeat is told of %s", result.Order.ID)
 			}
-			wantStatus(t, result.Order, order.StatusPAID)
 		}
-		if got := s.wantCart(t, alice, c.ID, commerce.Line{ProductID: first, Quantity: 2}, commerce.Line{ProductID: second, Quantity: 3}); orders[got.OrderID] == 0 {
+		if got := s.wantCart(t, alice, c.ID, lines...); got.OrderID != made.ID {
 			t.Errorf("the cart has the order %q", got.OrderID)
+		}
+		paid := int64(0)
+		if made.Status == order.StatusPAID {
+			paid = made.TotalMinor
 		}
 		s.wantStock(t, first, 98)
 		s.wantStock(t, second, 97)
-		s.wantPoints(t, alice, 100_000-3500)
+		s.wantPoints(t, alice, 100_000-paid)
+		s.audit(t)
+	})
+}
+
+// The order of a cart has been placed by another request than the one that is answered. What that one wants otherwise is not told as done.
+func TestAnotherRequestHasCheckedTheCartOut(t *testing.T) {
+	everyStrategy(t, func(t *testing.T, s *shop) {
+		ctx := t.Context()
+		product := s.product(t, 1000, 10)
+		s.points(t, alice, 10_000)
+		usd := func(minor int64) *commerce.Money { return &commerce.Money{Minor: minor, Currency: "USD"} }
+		c := s.cart(t, alice, commerce.Line{ProductID: product, Quantity: 2})
+		placed, err := s.Carts.Checkout(ctx, alice, commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID})
+		must(t, err)
+		s.settle(t)
+		try := func(in commerce.CheckoutCart, want ...string) {
+			t.Helper()
+			in.CartID = c.ID
+			in.Key = uuid.New()
+			for range 2 { // its repeat, too
+				result, err := s.Carts.Checkout(ctx, alice, in)
+				if len(want) == 0 {
+					must(t, err)
+				} else {
+					wantCodes(t, err, want...)
+				}
+				if result.Order == nil || result.Order.ID != placed.Order.ID || !result.Meta.Replayed {
+					t.Errorf("told of %+v", result)
+				}
+			}
+		}
+		try(commerce.CheckoutCart{ExpectedTotal: usd(2000)})
+		try(commerce.CheckoutCart{ExpectedTotal: usd(1700)}, "PRICE_CHANGED:input.expectedTotal")
+		try(commerce.CheckoutCart{Payment: byPoints()}, "INVALID_STATE:input.payment")
+		_, err = s.Orders.Pay(ctx, alice, commerce.PayOrder{Key: uuid.New(), OrderID: placed.Order.ID, Payment: *byPoints()})
+		must(t, err)
+		try(commerce.CheckoutCart{Payment: byPoints()})
+		try(commerce.CheckoutCart{Payment: byCard()}, "INVALID_STATE:input.payment")
+
+		// A key under which the order was told is that of this cart.
+		used := commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID}
+		_, err = s.Carts.Checkout(ctx, alice, used)
+		must(t, err)
+		used.CartID = s.cart(t, alice, commerce.Line{ProductID: product, Quantity: 1}).ID
+		_, err = s.Carts.Checkout(ctx, alice, used)
+		wantCodes(t, err, "IDEMPOTENCY_MISMATCH")
+
+		_, err = s.Orders.Cancel(ctx, alice, commerce.CancelOrder{Key: uuid.New(), OrderID: placed.Order.ID})
+		must(t, err)
+		try(commerce.CheckoutCart{})
+		try(commerce.CheckoutCart{Payment: byPoints()}, "INVALID_STATE:input.payment")
+		s.wantStock(t, product, 10)
 		s.audit(t)
 	})
 }
@@ -160,35 +266,112 @@ func isCode(err error, code commerce.Code) bool {
 	return len(failures) == 1 && failures[0].Code == code
 }
 
-// The checkout was cut off after its order was placed, so that the cart does not know it. Whoever goes on is told of this order.
+// A checkout was cut off after the cart was marked. If its order was placed, whoever goes on is told of this order. If it was not, or is lost, the
+// cart can be changed after a while, and whoever checks it out places the order.
 func TestCheckoutThatWasCutOff(t *testing.T) {
 	everyStrategy(t, func(t *testing.T, s *shop) {
+		ctx := t.Context()
 		product := s.product(t, 1000, 10)
 		c := s.cart(t, alice, commerce.Line{ProductID: product, Quantity: 1})
+		add := func() error {
+			_, err := s.Carts.AddLines(ctx, alice, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{{ProductID: product, Quantity: 1}}})
+			return err
+		}
+		mark := func() { // as a checkout does before it places the order
+			t.Helper()
+			must(t, s.db.Ent.Cart.Update().SetOrderID("ord_"+commerce.IDEncoding.EncodeToString(make([]byte, 16))).SetUpdatedAt(s.clock.Now()).Exec(ctx))
+		}
+		mark()
+		wantCodes(t, add(), "UNAVAILABLE:input.cartId")
+		s.wantCart(t, alice, c.ID, commerce.Line{ProductID: product, Quantity: 1})
+		s.clock.advance(time.Hour)
+		must(t, add())
+		must(t, add())
+		if got := s.wantCart(t, alice, c.ID, commerce.Line{ProductID: product, Quantity: 3}); got.OrderID != "" {
+			t.Errorf("the cart has the order %q", got.OrderID)
+		}
+		mark()
 		in := commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID}
-		placed, err := s.Carts.Checkout(t.Context(), alice, in)
+		placed, err := s.Carts.Checkout(ctx, alice, in)
 		must(t, err)
-		must(t, s.db.Ent.Cart.Update().ClearOrderID().Exec(t.Context()))
-		_, err = s.Carts.AddLines(t.Context(), alice, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{{ProductID: product, Quantity: 5}}})
-		must(t, err)
+		if placed.Meta.Replayed {
+			t.Error("the order is told as one that was there")
+		}
+		s.clock.advance(time.Minute)
+		wantCodes(t, add(), "INVALID_STATE:input.cartId")
+		s.clock.advance(time.Hour)
+		wantCodes(t, add(), "INVALID_STATE:input.cartId")
 		for i, key := range []uuid.UUID{uuid.New(), in.Key, in.Key, uuid.New()} {
 			if i == 2 {
 				s.forgetKeys(t)
 			}
 			result, err := untilSettled(t, func() (commerce.OrderResult, error) {
-				return s.Carts.Checkout(t.Context(), alice, commerce.CheckoutCart{Key: key, CartID: c.ID})
+				return s.Carts.Checkout(ctx, alice, commerce.CheckoutCart{Key: key, CartID: c.ID})
 			})
 			must(t, err)
 			if result.Order.ID != placed.Order.ID || !result.Meta.Replayed {
 				t.Errorf("told of %s, replayed %v, want %s", result.Order.ID, result.Meta.Replayed, placed.Order.ID)
 			}
 		}
-		if got := s.wantCart(t, alice, c.ID, commerce.Line{ProductID: product, Quantity: 6}); got.OrderID != placed.Order.ID {
+		if got := s.wantCart(t, alice, c.ID, commerce.Line{ProductID: product, Quantity: 3}); got.OrderID != placed.Order.ID {
 			t.Errorf("the cart has the order %q", got.OrderID)
 		}
-		s.wantStock(t, product, 9)
+		s.wantStock(t, product, 7)
 		s.audit(t)
 	})
+}
+
+// A cart is changed while it is checked out: the order has the lines that the cart has after it.
+func TestACartDoesNotChangeBehindItsOrder(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, url, clients.EmbeddedRedis)
+		ctx := t.Context()
+		product := s.product(t, 1000, 10_000)
+		for range 20 {
+			c := s.cart(t, alice, commerce.Line{ProductID: product, Quantity: 1})
+			var placed commerce.OrderResult
+			together(9, func(i int) {
+				if i > 0 {
+					_, err := s.Carts.AddLines(ctx, alice, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{{ProductID: product, Quantity: 1}}})
+					if err != nil && !isCode(err, commerce.InvalidState) && !isCode(err, commerce.Unavailable) {
+						t.Errorf("add: %v", err)
+					}
+					return
+				}
+				var err error
+				if placed, err = untilSettled(t, func() (commerce.OrderResult, error) {
+					return s.Carts.Checkout(ctx, alice, commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID})
+				}); err != nil {
+					t.Errorf("checkout: %v", err)
+				}
+			})
+			if placed.Order == nil {
+				t.Fatal("no order")
+			}
+			s.wantCart(t, alice, c.ID, commerce.Line{ProductID: product, Quantity: placed.Order.Edges.Lines[0].Quantity})
+		}
+		s.audit(t)
+	})
+}
+
+// A repeat under a key is no new request: what has changed since refuses nothing.
+func TestARepeatOfAnAddedLine(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	ctx := t.Context()
+	product := s.product(t, 1000, 10)
+	line := commerce.Line{ProductID: product, Quantity: 1}
+	c := s.cart(t, guest)
+	in := commerce.ChangeCart{Key: uuid.New(), CartID: c.ID, Lines: []commerce.Line{line}}
+	_, err := s.Carts.AddLines(ctx, guest, in)
+	must(t, err)
+	_, err = s.Catalog.Archive(ctx, admin, commerce.ArchiveProduct{ID: product})
+	must(t, err)
+	_, err = s.Carts.AddLines(ctx, guest, in)
+	must(t, err)
+	in.Key = uuid.New()
+	_, err = s.Carts.AddLines(ctx, guest, in)
+	wantCodes(t, err, "NOT_FOUND:input.lines.0.productId")
+	s.wantCart(t, guest, c.ID, line)
 }
 
 // A guest has a cart by its secret, which the database does not have. A customer who changes it, claims it or checks it out owns it, and
@@ -250,88 +433,110 @@ func TestWhoHasACart(t *testing.T) {
 			s.wantCart(t, alice, c.ID, two)
 		})
 	}
-	// Two customers claim one cart at the same moment.
-	c := s.cart(t, guest, two)
-	claimed := make([]bool, 2)
-	together(2, func(i int) {
-		_, err := s.Carts.Claim(ctx, []commerce.Viewer{alice, bob}[i], commerce.ChangeCart{CartID: c.ID})
-		claimed[i] = err == nil
-	})
-	if claimed[0] == claimed[1] {
-		t.Errorf("alice has claimed it: %v, bob: %v", claimed[0], claimed[1])
-	}
 	s.wantStock(t, product, 100)
+}
+
+// Two customers claim the cart of a guest at the same moment, or check it out: one has it, and to the other it does not exist.
+func TestOneCustomerHasACart(t *testing.T) {
+	everyDatabase(t, func(t *testing.T, url string) {
+		s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, url, clients.EmbeddedRedis)
+		ctx := t.Context()
+		product := s.product(t, 1000, 1000)
+		const rounds = 10
+		for name, claim := range map[string]func(v commerce.Viewer, id string) error{
+			"claim": func(v commerce.Viewer, id string) error {
+				_, err := s.Carts.Claim(ctx, v, commerce.ChangeCart{CartID: id})
+				return err
+			},
+			"checkout": func(v commerce.Viewer, id string) error {
+				_, err := untilSettled(t, func() (commerce.OrderResult, error) {
+					return s.Carts.Checkout(ctx, v, commerce.CheckoutCart{Key: uuid.New(), CartID: id})
+				})
+				return err
+			},
+		} {
+			for range rounds {
+				c := s.cart(t, guest, commerce.Line{ProductID: product, Quantity: 1})
+				var errs [2]error
+				together(2, func(i int) { errs[i] = claim([]commerce.Viewer{alice, bob}[i], c.ID) })
+				if errs[0] != nil {
+					errs[0], errs[1] = errs[1], errs[0]
+				}
+				if errs[0] != nil || !isCode(errs[1], commerce.NotFound) {
+					t.Errorf("%s: %v and %v", name, errs[0], errs[1])
+				}
+			}
+		}
+		s.wantStock(t, product, 1000-rounds)
+		s.audit(t)
+	})
 }
 
 // Changes of a cart come at the same time, on every database: none is lost, and a key adds once.
 func TestCartsAreExact(t *testing.T) {
-	for database, url := range map[string]func(testing.TB) string{
-		"sqlite": func(testing.TB) string { return "sqlite://:memory:" }, "postgres": testenv.Postgres, "mariadb": testenv.MariaDB,
-	} {
-		t.Run(database, func(t *testing.T) {
-			s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, url(t), "", func(cfg *config.Config) { cfg.Shop.MaxLines, cfg.Shop.MaxQuantity = 3, 100 })
-			ctx := t.Context()
-			var products []string
-			for range 4 {
-				products = append(products, s.product(t, 1000, 100))
+	everyDatabase(t, func(t *testing.T, url string) {
+		s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, url, "", func(cfg *config.Config) { cfg.Shop.MaxLines, cfg.Shop.MaxQuantity = 3, 100 })
+		ctx := t.Context()
+		var products []string
+		for range 4 {
+			products = append(products, s.product(t, 1000, 100))
+		}
+		line := func(i int, quantity int64) commerce.Line {
+			return commerce.Line{ProductID: products[i], Quantity: quantity}
+		}
+		c := s.cart(t, guest)
+		s.wantCart(t, guest, c.ID)
+		keys := []uuid.UUID{uuid.New(), uuid.New()}
+		together(16, func(i int) {
+			in := commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(0, 2)}}
+			if i < 8 {
+				in.Key = keys[i%2]
 			}
-			line := func(i int, quantity int64) commerce.Line {
-				return commerce.Line{ProductID: products[i], Quantity: quantity}
-			}
-			c := s.cart(t, guest)
-			s.wantCart(t, guest, c.ID)
-			keys := []uuid.UUID{uuid.New(), uuid.New()}
-			together(16, func(i int) {
-				in := commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(0, 2)}}
-				if i < 8 {
-					in.Key = keys[i%2]
-				}
-				_, err := s.Carts.AddLines(ctx, guest, in)
-				must(t, err)
-			})
-			s.wantCart(t, guest, c.ID, line(0, 20)) // 8 without a key, and 2 keys
-			in := commerce.ChangeCart{Key: keys[0], CartID: c.ID, Lines: []commerce.Line{line(0, 3)}}
 			_, err := s.Carts.AddLines(ctx, guest, in)
-			wantCodes(t, err, "IDEMPOTENCY_MISMATCH")
-			other := s.cart(t, guest)
-			in.CartID = other.ID // another cart's key is another key
-			_, err = s.Carts.AddLines(ctx, guest, in)
 			must(t, err)
-			s.wantCart(t, guest, other.ID, line(0, 3))
-
-			for name, test := range map[string]struct {
-				change func(context.Context, commerce.Viewer, commerce.ChangeCart) (*commerce.Cart, error)
-				lines  []commerce.Line
-				want   []string
-			}{
-				"nothing":               {s.Carts.AddLines, nil, []string{"INVALID_INPUT:input.lines"}},
-				"none of it":            {s.Carts.AddLines, []commerce.Line{line(1, 0)}, []string{"INVALID_INPUT:input.lines.0.quantity"}},
-				"too many of it":        {s.Carts.AddLines, []commerce.Line{line(1, 1), line(0, 81)}, []string{"INVALID_INPUT:input.lines.1.quantity"}},
-				"too many lines":        {s.Carts.AddLines, []commerce.Line{line(1, 1), line(2, 1), line(3, 1)}, []string{"INVALID_INPUT:input.lines"}},
-				"no product":            {s.Carts.AddLines, []commerce.Line{{ProductID: "prod_no", Quantity: 1}}, []string{"NOT_FOUND:input.lines.0.productId"}},
-				"update nothing":        {s.Carts.UpdateLines, nil, []string{"INVALID_INPUT:input.lines"}},
-				"update to too many":    {s.Carts.UpdateLines, []commerce.Line{line(0, 101)}, []string{"INVALID_INPUT:input.lines.0.quantity"}},
-				"update what is absent": {s.Carts.UpdateLines, []commerce.Line{line(0, 1), line(1, 1)}, []string{"NOT_FOUND:input.lines.1.productId"}},
-				"remove nothing":        {s.Carts.RemoveLines, nil, []string{"INVALID_INPUT:input.productIds"}},
-			} {
-				t.Run(name, func(t *testing.T) {
-					_, err := test.change(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: test.lines})
-					wantCodes(t, err, test.want...)
-					s.wantCart(t, guest, c.ID, line(0, 20))
-				})
-			}
-			_, err = s.Carts.Create(ctx, guest, []commerce.Line{line(0, 1), line(1, 1), line(2, 1), line(3, 1)})
-			wantCodes(t, err, "INVALID_INPUT:input.lines")
-			_, err = s.Carts.AddLines(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(1, 1), line(2, 5)}})
-			must(t, err)
-			_, err = s.Carts.UpdateLines(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(0, 0), line(2, 4)}})
-			must(t, err)
-			s.wantCart(t, guest, c.ID, line(1, 1), line(2, 4))
-			_, err = s.Carts.RemoveLines(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(1, 0), line(3, 0)}})
-			must(t, err)
-			s.wantCart(t, guest, c.ID, line(2, 4))
 		})
-	}
+		s.wantCart(t, guest, c.ID, line(0, 20)) // 8 without a key, and 2 keys
+		in := commerce.ChangeCart{Key: keys[0], CartID: c.ID, Lines: []commerce.Line{line(0, 3)}}
+		_, err := s.Carts.AddLines(ctx, guest, in)
+		wantCodes(t, err, "IDEMPOTENCY_MISMATCH")
+		other := s.cart(t, guest)
+		in.CartID = other.ID // another cart's key is another key
+		_, err = s.Carts.AddLines(ctx, guest, in)
+		must(t, err)
+		s.wantCart(t, guest, other.ID, line(0, 3))
+
+		for name, test := range map[string]struct {
+			change func(context.Context, commerce.Viewer, commerce.ChangeCart) (*commerce.Cart, error)
+			lines  []commerce.Line
+			want   []string
+		}{
+			"nothing":               {s.Carts.AddLines, nil, []string{"INVALID_INPUT:input.lines"}},
+			"none of it":            {s.Carts.AddLines, []commerce.Line{line(1, 0)}, []string{"INVALID_INPUT:input.lines.0.quantity"}},
+			"too many of it":        {s.Carts.AddLines, []commerce.Line{line(1, 1), line(0, 81)}, []string{"INVALID_INPUT:input.lines.1.quantity"}},
+			"too many lines":        {s.Carts.AddLines, []commerce.Line{line(1, 1), line(2, 1), line(3, 1)}, []string{"INVALID_INPUT:input.lines"}},
+			"no product":            {s.Carts.AddLines, []commerce.Line{{ProductID: "prod_no", Quantity: 1}}, []string{"NOT_FOUND:input.lines.0.productId"}},
+			"update nothing":        {s.Carts.UpdateLines, nil, []string{"INVALID_INPUT:input.lines"}},
+			"update to too many":    {s.Carts.UpdateLines, []commerce.Line{line(0, 101)}, []string{"INVALID_INPUT:input.lines.0.quantity"}},
+			"update what is absent": {s.Carts.UpdateLines, []commerce.Line{line(0, 1), line(1, 1)}, []string{"NOT_FOUND:input.lines.1.productId"}},
+			"remove nothing":        {s.Carts.RemoveLines, nil, []string{"INVALID_INPUT:input.productIds"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				_, err := test.change(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: test.lines})
+				wantCodes(t, err, test.want...)
+				s.wantCart(t, guest, c.ID, line(0, 20))
+			})
+		}
+		_, err = s.Carts.Create(ctx, guest, []commerce.Line{line(0, 1), line(1, 1), line(2, 1), line(3, 1)})
+		wantCodes(t, err, "INVALID_INPUT:input.lines")
+		_, err = s.Carts.AddLines(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(1, 1), line(2, 5)}})
+		must(t, err)
+		_, err = s.Carts.UpdateLines(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(0, 0), line(2, 4)}})
+		must(t, err)
+		s.wantCart(t, guest, c.ID, line(1, 1), line(2, 4))
+		_, err = s.Carts.RemoveLines(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: []commerce.Line{line(1, 0), line(3, 0)}})
+		must(t, err)
+		s.wantCart(t, guest, c.ID, line(2, 4))
+	})
 }
 
 // A cart promises nothing: it costs what its products cost now, and a product that is off sale costs nothing and cannot be ordered.

@@ -140,7 +140,7 @@ func (s *Orders) placeDraft(ctx context.Context, in PlaceOrder, id uuid.UUID, fp
 		return OrderResult{Meta: metaOf(receipt)}, err
 	}
 	if d != nil && !d.change.Confirm && (!receipt.Replayed || receipt.State == lockprovider.Accepted) {
-		return d.result(receipt)
+		return s.result(ctx, d, receipt)
 	}
 	result, err := s.proceed(ctx, idOf(prefixOrder, id), in.Payment, idOf(prefixOrder, id), metaOf(receipt))
 	if err == nil && in.Payment != nil && !receipt.Replayed && endedUnpaid(result.Order) {
@@ -153,15 +153,21 @@ func (s *Orders) placeDraft(ctx context.Context, in PlaceOrder, id uuid.UUID, fp
 
 // result returns the order that has just been placed as the database has it, or will have it if only Redis has accepted it,
 // now or before. Reading it back would say nothing new, or find nothing yet.
-func (d *draft) result(receipt lockprovider.Receipt) (OrderResult, error) {
-	placed := d.payload
+func (s *Orders) result(ctx context.Context, d *draft, receipt lockprovider.Receipt) (OrderResult, error) {
+	placed, products := d.payload, d.products
 	if receipt.Replayed { // the first request's: prices may have changed since
 		placed = orderPlaced{}
 		if err := json.Unmarshal(receipt.Payload, &placed); err != nil {
 			return OrderResult{Meta: metaOf(receipt)}, err
 		}
+		if slices.ContainsFunc(placed.Lines, func(l orderLine) bool { return products[l.ProductID] == nil }) { // a cart's may have changed, too
+			var err error
+			if products, err = s.catalog.shared(ctx, placed.productIDs()); err != nil {
+				return OrderResult{Meta: metaOf(receipt)}, err
+			}
+		}
 	}
-	return OrderResult{Order: placed.order(d.products), Meta: metaOf(receipt), Persistence: persistenceOf(receipt)}, nil
+	return OrderResult{Order: placed.order(products), Meta: metaOf(receipt), Persistence: persistenceOf(receipt)}, nil
 }
 
 // order is the order that the record makes.
