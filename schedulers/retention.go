@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,6 +17,7 @@ import (
 	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
 	"holdfast/ent/paymentdrift"
+	"holdfast/ent/predicate"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/schedulerrun"
 	"holdfast/ent/webhookevent"
@@ -35,20 +37,32 @@ type retention struct {
 func (j *retention) runOnce(ctx context.Context) (Result, error) {
 	result := Result{}
 	var errs []error
-	for _, kind := range []struct {
+	type kind struct {
 		name   string
 		delete func(ctx context.Context) (int, error) // one batch
-	}{
-		{"operations", j.operations}, {"changes", j.changes}, {"events", j.events}, {"webhooks", j.webhooks}, {"runs", j.runs}, {"drifts", j.drifts}, {"paymentDrifts", j.paymentDrifts}, {"limitDrifts", j.limitDrifts}, {"instances", j.instances}, {"carts", j.carts},
-	} {
-		for more := true; more; {
-			n, err := kind.delete(ctx)
-			result[kind.name] += int64(n)
+	}
+	left := []kind{
+		{"operations", j.operations},
+		{"changes", j.changes},
+		{"events", j.events},
+		{"webhooks", j.webhooks},
+		{"runs", j.runs},
+		{"drifts", j.drifts},
+		{"paymentDrifts", j.paymentDrifts},
+		{"limitDrifts", j.limitDrifts},
+		{"instances", j.instances},
+		{"carts", j.carts},
+		{"guestCarts", j.guestCarts},
+	}
+	for len(left) > 0 { // a batch of each in turn, so that of no kind there are so many that the run ends before the next one
+		left = slices.DeleteFunc(left, func(k kind) bool {
+			n, err := k.delete(ctx)
+			result[k.name] += int64(n)
 			if err != nil {
-				errs = append(errs, fmt.Errorf("delete old %s: %w", kind.name, err))
+				errs = append(errs, fmt.Errorf("delete old %s: %w", k.name, err))
 			}
-			more = err == nil && n == j.settings.DeleteBatch
-		}
+			return err != nil || n < j.settings.DeleteBatch
+		})
 	}
 	for family, r := range reconcilers(j.providers) {
 		n, err := r.DismissIdle(ctx, j.settings.KeepInstances)
@@ -150,7 +164,15 @@ func (j *retention) limitDrifts(ctx context.Context) (int, error) {
 
 // carts deletes those that nobody has touched, unless somebody touches one meanwhile. Their orders stay.
 func (j *retention) carts(ctx context.Context) (int, error) {
-	untouched := cart.UpdatedAtLT(j.before(j.settings.KeepCarts))
+	return j.untouchedCarts(ctx, cart.UpdatedAtLT(j.before(j.settings.KeepCarts)))
+}
+
+// guestCarts deletes those that belong to nobody earlier.
+func (j *retention) guestCarts(ctx context.Context) (int, error) {
+	return j.untouchedCarts(ctx, cart.And(cart.UpdatedAtLT(j.before(j.settings.KeepGuestCarts)), cart.UserIDIsNil()))
+}
+
+func (j *retention) untouchedCarts(ctx context.Context, untouched predicate.Cart) (int, error) {
 	return batch(ctx, j.client.Cart.Query().Where(untouched).Order(cart.ByUpdatedAt()).Limit(j.settings.DeleteBatch).IDs,
 		func(ctx context.Context, ids []string) (int, error) {
 			return j.client.Cart.Delete().Where(cart.IDIn(ids...), untouched).Exec(ctx)

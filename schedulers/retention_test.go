@@ -21,7 +21,7 @@ func TestRetention(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, s stores) {
 		p := s.process(t, "one", lockprovider.Lua)
 		set := settings()
-		set.DeleteBatch, set.KeepCarts = 3, set.KeepWebhooks+2*set.Remember
+		set.DeleteBatch, set.KeepCarts, set.KeepGuestCarts = 3, set.KeepWebhooks+2*set.Remember, set.KeepWebhooks+set.Remember
 		r := p.runner(t, p.deps(set))
 		product := p.product(t, 100)
 		for range 8 {
@@ -36,7 +36,8 @@ func TestRetention(t *testing.T) {
 			must(t, p.db.Ent.Operation.Create().SetID(uuid.New()).SetFingerprint("request").Exec(t.Context()))
 		}
 		for n := range 4 {
-			must(t, p.db.Ent.Cart.Create().SetID(fmt.Sprint("cart", n)).SetLines(nil).SetUpdatedAt(p.clock.Now()).Exec(t.Context()))
+			must(t, p.db.Ent.Cart.Create().SetID(fmt.Sprint("cart", n)).SetLines(nil).SetUserID("ann").SetUpdatedAt(p.clock.Now()).Exec(t.Context()))
+			must(t, p.db.Ent.Cart.Create().SetID(fmt.Sprint("guest", n)).SetLines(nil).SetUpdatedAt(p.clock.Now()).Exec(t.Context()))
 		}
 		must(t, p.db.Ent.Instance.Create().SetID("inst_dead").SetHost("h").SetStrategies(map[string]string{}).Exec(t.Context()))
 		_, err = r.RunNow(t.Context(), Reconcile)
@@ -61,9 +62,9 @@ func TestRetention(t *testing.T) {
 		run(retain, Result{"changes": 8})
 		run(retain, nothing)
 		p.clock.Advance(set.KeepEvents)
-		run(retain, Result{"events": 4, "webhooks": 0, "runs": 1})
+		run(retain, Result{"events": 4, "webhooks": 0, "runs": 1, "guestCarts": 0})
 		p.clock.Advance(set.KeepWebhooks - set.KeepEvents)
-		run(retain, Result{"webhooks": 4, "carts": 0})
+		run(retain, Result{"webhooks": 4, "carts": 0, "guestCarts": 4})
 		touched := p.db.Ent.Cart.UpdateOneID("cart3").SetUpdatedAt(p.clock.Now())
 		must(t, touched.Exec(t.Context()))
 		p.clock.Advance(set.KeepCarts - set.KeepWebhooks + time.Minute)

@@ -36,6 +36,8 @@ type Settings struct {
 
 	// KeepCarts is how long a cart is kept that nobody changes or checks out.
 	KeepCarts time.Duration `key:"keepCarts" default:"720h" min:"1h" max:"8760h"`
+	// KeepGuestCarts is how long a cart is kept that nobody changes, if it belongs to no customer. Anybody can make such carts.
+	KeepGuestCarts time.Duration `key:"keepGuestCarts" default:"168h" min:"1h" max:"8760h"`
 
 	// Timeout bounds one run. The next run does what is left over.
 	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`
