@@ -44,7 +44,9 @@ type Cart struct {
 	OrderID    string // the order that it was checked out to, or ""
 	Lines      []PricedLine
 	// SubtotalMinor is the sum of the lines whose products are on sale, in minor units of the shop's currency.
-	SubtotalMinor        int64
+	SubtotalMinor int64
+	// TotalQuantity is the sum of the quantities of these lines.
+	TotalQuantity        int64
 	CreatedAt, UpdatedAt time.Time
 }
 
@@ -105,7 +107,8 @@ func (s *Carts) price(ctx context.Context, id string, row *ent.Cart) (*Cart, err
 		}
 		c.Lines = append(c.Lines, PricedLine{Product: product, Quantity: l.Quantity})
 		if product.ArchivedAt == nil {
-			c.SubtotalMinor += product.PriceMinor * l.Quantity // bounded as that of an order
+			c.SubtotalMinor += LineTotal(product.PriceMinor, l.Quantity)
+			c.TotalQuantity += l.Quantity
 		}
 	}
 	return c, nil
@@ -119,13 +122,26 @@ func linesOf(row *ent.Cart) []Line {
 	return lines
 }
 
-// Discount returns what a coupon of the viewer would take off a cart now, in minor units. Nothing is spent. Errors: NOT_FOUND and
-// COUPON_NOT_VALID, as those of [Orders.Place].
-func (s *Carts) Discount(ctx context.Context, v Viewer, c *Cart, couponIssueID string) (int64, error) {
+// Preview returns what a coupon of the viewer would take off a cart now, and what its order would cost then, in minor units. Nothing is
+// spent. Errors: those that [Carts.Checkout] would have before it reserves the stock, and INVALID_STATE if the cart was checked out.
+func (s *Carts) Preview(ctx context.Context, v Viewer, c *Cart, couponIssueID string) (discount, total int64, err error) {
 	if err := v.customer(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return s.orders.discount(ctx, v, couponIssueID, c.SubtotalMinor)
+	if c.OrderID != "" {
+		if row, _, err := s.orders.Find(ctx, v, c.OrderID); err != nil || row != nil {
+			return 0, 0, cmp.Or[error](err, cartCheckedOut())
+		}
+	}
+	in := PlaceOrder{CouponIssueID: couponIssueID}
+	for _, l := range c.Lines {
+		in.Lines = append(in.Lines, Line{ProductID: l.Product.ID, Quantity: l.Quantity})
+	}
+	d, err := s.orders.draft(ctx, v, in, uuid.Nil, "")
+	if err != nil {
+		return 0, 0, nameCart(err)
+	}
+	return d.payload.DiscountMinor, d.payload.TotalMinor, nil
 }
 
 // Create makes a cart. That of a customer who has signed in is the customer's. There is no key: a repeat makes another one, which nobody

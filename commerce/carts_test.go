@@ -550,9 +550,9 @@ func TestACartHasThePricesOfNow(t *testing.T) {
 	cost := func(subtotal, discount int64) {
 		t.Helper()
 		now := s.wantCart(t, alice, c.ID, lines...)
-		less, err := s.Carts.Discount(ctx, alice, now, off)
+		less, total, err := s.Carts.Preview(ctx, alice, now, off)
 		must(t, err)
-		if now.SubtotalMinor != subtotal || less != discount {
+		if now.SubtotalMinor != subtotal || less != discount || total != subtotal-discount {
 			t.Errorf("it costs %d less %d, want %d less %d", now.SubtotalMinor, less, subtotal, discount)
 		}
 	}
@@ -562,11 +562,18 @@ func TestACartHasThePricesOfNow(t *testing.T) {
 	must(t, err)
 	_, err = s.Catalog.Archive(ctx, admin, commerce.ArchiveProduct{ID: gone})
 	must(t, err)
-	cost(4000, 400)
+	now := s.wantCart(t, alice, c.ID, lines...)
+	if now.SubtotalMinor != 4000 || now.TotalQuantity != 2 {
+		t.Errorf("%d products on sale cost %d", now.TotalQuantity, now.SubtotalMinor)
+	}
+	_, _, err = s.Carts.Preview(ctx, alice, now, off)
+	wantCodes(t, err, "NOT_FOUND:input.cartId")
+	_, _, err = s.Carts.Preview(ctx, alice, s.cart(t, alice), off)
+	wantCodes(t, err, "INVALID_INPUT:input.cartId") // it is empty
 	_, err = s.Carts.Checkout(ctx, alice, commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID})
 	wantCodes(t, err, "NOT_FOUND:input.cartId")
 	for _, v := range []commerce.Viewer{bob, admin} {
-		_, err = s.Carts.Discount(ctx, v, c, off)
+		_, _, err = s.Carts.Preview(ctx, v, s.cart(t, guest, lines[0]), off)
 		wantCodes(t, err, "NOT_FOUND:input.couponIssueId")
 	}
 	s.clock.advance(time.Hour)

@@ -42,7 +42,8 @@ type ShopSettings struct {
 	Currency string `key:"currency" default:"USD"`
 	// Reservation is how long an unpaid order keeps its stock.
 	Reservation time.Duration `key:"reservation" default:"15m" min:"1s" max:"168h"`
-	// MaxLines is how many products one order may have. Each takes up to two moves of the change: stock, and the limit of the customer.
+	// MaxLines is how many products one order or cart may have. Each takes up to two moves of the change: stock, and the limit of the customer.
+	// The cost of the lines of an order or cart is counted as if none had more, and the API shows no more of them: lower it only while none has.
 	MaxLines int `key:"maxLines" default:"50" min:"1" max:"100"`
 	// MaxPending is how many orders that wait for payment one customer may have at a time, so that nobody keeps the stock from others without
 	// paying. Every order counts from its placement until it is paid or has ended. 0 means any number. A shop that sells what is scarce sets it, to 10

@@ -62,3 +62,7 @@ func positive(amount int64, field []string) error {
 	}
 	return nil
 }
+
+// LineTotal is what a quantity of a product costs, in the unit of its price. The sum of an order is bounded by MaxPrice × MaxQuantity ×
+// MaxLines, see config.
+func LineTotal(price, quantity int64) int64 { return price * quantity }

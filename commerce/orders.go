@@ -232,7 +232,7 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 			errs = append(errs, missing)
 			continue
 		}
-		p.SubtotalMinor += row.PriceMinor * l.Quantity // bounded by MaxPrice × MaxQuantity × MaxLines, see config
+		p.SubtotalMinor += LineTotal(row.PriceMinor, l.Quantity)
 		line := orderLine{ProductID: row.ID, Quantity: l.Quantity, UnitPriceMinor: row.PriceMinor}
 		if limit := limitOf(row); limit.Quantity > 0 {
 			counted := limit.move(row.ID, v.UserID, l.Quantity, now)

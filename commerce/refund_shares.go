@@ -42,7 +42,7 @@ func linesBack(row *ent.Order, lines []Line) (back []lineBack, worth int64, err 
 func PaidFor(row *ent.Order) []int64 {
 	weights := make([]int64, len(row.Edges.Lines))
 	for i, l := range row.Edges.Lines {
-		weights[i] = l.UnitPriceMinor * l.Quantity
+		weights[i] = LineTotal(l.UnitPriceMinor, l.Quantity)
 	}
 	return shares.Split(row.TotalMinor, weights)
 }

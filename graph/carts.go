@@ -13,14 +13,14 @@ func (r *Resolver) toCart(c *commerce.Cart) *model.Cart {
 		return nil
 	}
 	shop := r.services.Shop()
-	out := &model.Cart{ID: c.ID, Lines: []*model.CartLine{}, Subtotal: money(c.SubtotalMinor, shop.Currency), CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Of: c}
+	out := &model.Cart{
+		ID: c.ID, Lines: []*model.CartLine{}, TotalQuantity: c.TotalQuantity, Subtotal: money(c.SubtotalMinor, shop.Currency),
+		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Of: c,
+	}
 	for _, l := range atMost(shop.MaxLines, c.Lines) {
-		if l.Product.ArchivedAt == nil {
-			out.TotalQuantity += l.Quantity
-		}
 		out.Lines = append(out.Lines, &model.CartLine{
 			Product: toProduct(l.Product), Quantity: l.Quantity, UnitPrice: money(l.Product.PriceMinor, l.Product.Currency),
-			Total: money(l.Product.PriceMinor*l.Quantity, l.Product.Currency),
+			Total: money(commerce.LineTotal(l.Product.PriceMinor, l.Quantity), l.Product.Currency),
 		})
 	}
 	return out
@@ -35,7 +35,7 @@ func (r *Resolver) cartPayload(ctx context.Context, c *commerce.Cart, err error)
 	return &model.CartPayload{Cart: r.toCart(c), UserErrors: userErrors}, nil
 }
 
-func fromCartLines(in []*model.CartLineInput) []commerce.Line {
+func fromCartLineUpdates(in []*model.CartLineUpdateInput) []commerce.Line {
 	lines := make([]commerce.Line, len(in))
 	for i, l := range in {
 		lines[i] = commerce.Line{ProductID: l.ProductID, Quantity: int64(l.Quantity)}
@@ -43,8 +43,10 @@ func fromCartLines(in []*model.CartLineInput) []commerce.Line {
 	return lines
 }
 
-// failuresOf returns the business failures in an error.
-func failuresOf(err error) []*commerce.Error {
-	failures, _ := commerce.UserErrors(err)
-	return failures
+func fromCartLines(in []*model.CartLineInput) []commerce.Line {
+	lines := make([]commerce.Line, len(in))
+	for i, l := range in {
+		lines[i] = commerce.Line{ProductID: l.ProductID, Quantity: int64(l.Quantity)}
+	}
+	return lines
 }

@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 
 	"holdfast/auth"
 	"holdfast/commerce"
@@ -26,9 +27,14 @@ func (r *cartResolver) Customer(ctx context.Context, obj *model.Cart) (*model.Cu
 
 // CouponPreview is the resolver for the couponPreview field.
 func (r *cartResolver) CouponPreview(ctx context.Context, obj *model.Cart, couponIssueID string) (*model.CartCouponPreview, error) {
-	off, err := r.services.Carts.Discount(ctx, auth.Viewer(ctx), obj.Of, couponIssueID)
-	for _, e := range failuresOf(err) {
-		e.Field = []string{"couponIssueId"}
+	off, total, err := r.services.Carts.Preview(ctx, auth.Viewer(ctx), obj.Of, couponIssueID)
+	failures, _ := commerce.UserErrors(err)
+	for _, e := range failures {
+		if slices.Contains(e.Field, "couponIssueId") {
+			e.Field = []string{"couponIssueId"}
+		} else {
+			e.Field = nil // the cart's
+		}
 	}
 	userErrors, err := r.userErrors(ctx, err)
 	if err != nil {
@@ -36,7 +42,7 @@ func (r *cartResolver) CouponPreview(ctx context.Context, obj *model.Cart, coupo
 	}
 	preview := &model.CartCouponPreview{UserErrors: userErrors}
 	if len(userErrors) == 0 {
-		preview.Discount, preview.Total = money(off, obj.Subtotal.Currency), money(obj.Subtotal.AmountMinor-off, obj.Subtotal.Currency)
+		preview.Discount, preview.Total = money(off, obj.Subtotal.Currency), money(total, obj.Subtotal.Currency)
 	}
 	return preview, nil
 }
@@ -76,7 +82,7 @@ func (r *mutationResolver) CartLinesAdd(ctx context.Context, input model.CartLin
 // CartLinesUpdate is the resolver for the cartLinesUpdate field.
 func (r *mutationResolver) CartLinesUpdate(ctx context.Context, input model.CartLinesUpdateInput) (*model.CartPayload, error) {
 	cart, err := r.services.Carts.UpdateLines(ctx, auth.Viewer(ctx), commerce.ChangeCart{
-		Key: orZero(input.IdempotencyKey), CartID: input.CartID, Lines: fromCartLines(input.Lines),
+		Key: orZero(input.IdempotencyKey), CartID: input.CartID, Lines: fromCartLineUpdates(input.Lines),
 	})
 	return r.cartPayload(ctx, cart, err)
 }

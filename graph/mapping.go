@@ -85,7 +85,7 @@ func toOrder(o *ent.Order) *model.Order {
 	for i, l := range o.Edges.Lines {
 		order.Lines[i] = &model.OrderLine{
 			Product: toProduct(l.Edges.Product), Quantity: l.Quantity,
-			UnitPrice: money(l.UnitPriceMinor, o.Currency), Total: money(l.UnitPriceMinor*l.Quantity, o.Currency),
+			UnitPrice: money(l.UnitPriceMinor, o.Currency), Total: money(commerce.LineTotal(l.UnitPriceMinor, l.Quantity), o.Currency),
 			Paid: money(paid[i], o.Currency), Returned: l.Returned,
 		}
 	}

@@ -4874,6 +4874,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCartCheckoutInput,
 		ec.unmarshalInputCartCreateInput,
 		ec.unmarshalInputCartLineInput,
+		ec.unmarshalInputCartLineUpdateInput,
 		ec.unmarshalInputCartLinesAddInput,
 		ec.unmarshalInputCartLinesRemoveInput,
 		ec.unmarshalInputCartLinesUpdateInput,
@@ -5431,7 +5432,8 @@ extend type Mutation {
 
   """
   Place the order of a cart, as placeOrder does, with the products and prices of now. A cart is checked out once: a repeat, under whatever
-  key, answers its order. The cart is the caller's from then on, and does not change any more.
+  key, answers its order as it is, with PRICE_CHANGED if it costs something else than is expected, and INVALID_STATE if it is not paid as is wanted.
+  The cart is the caller's from then on, and does not change while and after it is checked out.
   """
   cartCheckout(
     "Which cart, and how to pay."
@@ -5451,7 +5453,7 @@ type Cart {
   totalQuantity: Int64!
   "What the products that are on sale cost now."
   subtotal: Money!
-  "What a coupon of the caller would take off now. Nothing is spent by asking."
+  "What the order would cost now with a coupon of the caller. Nothing is spent by asking."
   couponPreview(
     "The coupon that the caller holds."
     couponIssueId: ID! @id(prefix: "cpi_")
@@ -5482,18 +5484,26 @@ type CartLine {
 type CartCouponPreview {
   "What the coupon takes off, null where it cannot be used."
   discount: Money
-  "What is to be paid then; what cartCheckout takes as expectedTotal. Null where it cannot be used."
+  "What is to be paid then; what cartCheckout takes as expectedTotal, unless a price changes in between. Null where it cannot be used."
   total: Money
-  "Why the coupon cannot be used; empty if it can."
+  "Why the coupon cannot be used, or the cart cannot be checked out, such as for a product that is off sale; empty if it can."
   userErrors: [UserError!]!
 }
 
-"A product to put into a cart, or to have there."
+"A product to put into a cart."
 input CartLineInput {
   "The product."
   productId: ID! @id(prefix: "prod_")
-  "How many, at least 1; with cartLinesUpdate, 0 takes the product out."
+  "How many, at least 1."
   quantity: Int! = 1
+}
+
+"How many of a product a cart is to have."
+input CartLineUpdateInput {
+  "The product."
+  productId: ID! @id(prefix: "prod_")
+  "How many. 0 takes the product out."
+  quantity: Int!
 }
 
 "A new cart."
@@ -5519,7 +5529,7 @@ input CartLinesUpdateInput {
   "The cart."
   cartId: ID! @id(prefix: "cart_")
   "Products that the cart has, and how many of each it is to have."
-  lines: [CartLineInput!]!
+  lines: [CartLineUpdateInput!]!
 }
 
 "What to take out of a cart."

@@ -283,9 +283,9 @@ type CartCheckoutPayload struct {
 type CartCouponPreview struct {
 	// What the coupon takes off, null where it cannot be used.
 	Discount *Money `json:"discount,omitempty"`
-	// What is to be paid then; what cartCheckout takes as expectedTotal. Null where it cannot be used.
+	// What is to be paid then; what cartCheckout takes as expectedTotal, unless a price changes in between. Null where it cannot be used.
 	Total *Money `json:"total,omitempty"`
-	// Why the coupon cannot be used; empty if it can.
+	// Why the coupon cannot be used, or the cart cannot be checked out, such as for a product that is off sale; empty if it can.
 	UserErrors []UserError `json:"userErrors"`
 }
 
@@ -307,11 +307,19 @@ type CartLine struct {
 	Total *Money `json:"total"`
 }
 
-// A product to put into a cart, or to have there.
+// A product to put into a cart.
 type CartLineInput struct {
 	// The product.
 	ProductID string `json:"productId"`
-	// How many, at least 1; with cartLinesUpdate, 0 takes the product out.
+	// How many, at least 1.
+	Quantity int `json:"quantity"`
+}
+
+// How many of a product a cart is to have.
+type CartLineUpdateInput struct {
+	// The product.
+	ProductID string `json:"productId"`
+	// How many. 0 takes the product out.
 	Quantity int `json:"quantity"`
 }
 
@@ -342,7 +350,7 @@ type CartLinesUpdateInput struct {
 	// The cart.
 	CartID string `json:"cartId"`
 	// Products that the cart has, and how many of each it is to have.
-	Lines []*CartLineInput `json:"lines"`
+	Lines []*CartLineUpdateInput `json:"lines"`
 }
 
 // What became of a cart that was to be made or changed.
