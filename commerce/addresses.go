@@ -21,10 +21,10 @@ import (
 	"holdfast/ent/user"
 )
 
-// Address is where something is sent. It is never logged, nor part of an event.
+// Address is where something is sent. No event has it, nor any log that formats it or the request.
 type Address = schema.Address
 
-// Contact is how somebody can be reached. It is never logged, nor part of an event.
+// Contact is how somebody can be reached. No event has it, nor any log that formats it or the request.
 type Contact = schema.Contact
 
 // CreateAddress adds an address to the address book of the viewer.
@@ -34,8 +34,10 @@ type CreateAddress struct {
 	Default bool // the first one is the default in any case
 }
 
-// CreateAddress adds an address to the address book of the viewer, who has at most shop.maxAddresses. A repeat with the same key returns
-// the first one. Errors: INVALID_INPUT, INVALID_STATE if there are as many as a customer may have, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_EXPIRED.
+// CreateAddress adds an address to the address book of the viewer, who has at most
+// shop.maxAddresses. A repeat with the same key returns the first one. Errors: INVALID_INPUT,
+// INVALID_STATE if there are as many as a customer may have, IDEMPOTENCY_MISMATCH,
+// IDEMPOTENCY_EXPIRED.
 func (s *Customers) CreateAddress(ctx context.Context, v Viewer, in CreateAddress) (*ent.CustomerAddress, error) {
 	if err := s.ensure(ctx, v); err != nil {
 		return nil, err
@@ -82,8 +84,8 @@ type UpdateAddress struct {
 	Address Address
 }
 
-// UpdateAddress replaces an address of the viewer. Orders keep the copy that they were placed with. Errors: INVALID_INPUT, NOT_FOUND,
-// IDEMPOTENCY_MISMATCH.
+// UpdateAddress replaces an address of the viewer. Orders keep the copy that they were placed with.
+// Errors: INVALID_INPUT, NOT_FOUND, IDEMPOTENCY_MISMATCH.
 func (s *Customers) UpdateAddress(ctx context.Context, v Viewer, in UpdateAddress) (*ent.CustomerAddress, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
@@ -109,7 +111,8 @@ type ChooseAddress struct {
 	ID  string
 }
 
-// SetDefaultAddress makes an address of the viewer the default one. Errors: NOT_FOUND, IDEMPOTENCY_MISMATCH.
+// SetDefaultAddress makes an address of the viewer the default one. Errors: NOT_FOUND,
+// IDEMPOTENCY_MISMATCH.
 func (s *Customers) SetDefaultAddress(ctx context.Context, v Viewer, in ChooseAddress) (*ent.CustomerAddress, error) {
 	if err := s.ensure(ctx, v); err != nil {
 		return nil, err
@@ -130,8 +133,9 @@ func (s *Customers) SetDefaultAddress(ctx context.Context, v Viewer, in ChooseAd
 	})
 }
 
-// DeleteAddress deletes an address of the viewer. If it was the default one, the oldest of the others is. Orders keep their copies. A
-// repeat with the same key does nothing. Errors: NOT_FOUND, IDEMPOTENCY_MISMATCH.
+// DeleteAddress deletes an address of the viewer. If it was the default one, the oldest of the
+// others is. Orders keep their copies. A repeat with the same key does nothing. Errors: NOT_FOUND,
+// IDEMPOTENCY_MISMATCH.
 func (s *Customers) DeleteAddress(ctx context.Context, v Viewer, in ChooseAddress) error {
 	if err := s.ensure(ctx, v); err != nil {
 		return err
@@ -157,7 +161,8 @@ func (s *Customers) DeleteAddress(ctx context.Context, v Viewer, in ChooseAddres
 	return err
 }
 
-// noDefault leaves a customer without a default address, within a transaction that makes another one the default.
+// noDefault leaves a customer without a default address, within a transaction that makes another
+// one the default.
 func noDefault(ctx context.Context, tx *ent.Tx, userID string) error {
 	return tx.CustomerAddress.Update().Where(customeraddress.UserID(userID), customeraddress.IsDefault(true)).SetIsDefault(false).Exec(ctx)
 }
@@ -175,7 +180,8 @@ func ownAddress(ctx context.Context, client *ent.CustomerAddressClient, v Viewer
 	return existing(row, err, "address", id)
 }
 
-// lockCustomer locks the customer's row, so that of several transactions that count what a customer has none comes to one too many.
+// lockCustomer locks the customer's row, so that of several transactions that count what a customer
+// has none comes to one too many.
 func (c *core) lockCustomer(ctx context.Context, tx *ent.Tx, userID string) error {
 	owner := tx.User.Query().Where(user.ID(userID))
 	if c.Ledger.Dialect() != dialect.SQLite { // SQLite has no row locks: it admits one writer at a time
@@ -185,7 +191,8 @@ func (c *core) lockCustomer(ctx context.Context, tx *ent.Tx, userID string) erro
 	return err
 }
 
-// AddressesOf returns the address books of customers whom the viewer may see, each the oldest address first.
+// AddressesOf returns the address books of customers whom the viewer may see, each the oldest
+// address first.
 func (s *Customers) AddressesOf(ctx context.Context, v Viewer, customers []string) (map[string][]*ent.CustomerAddress, error) {
 	shown := slices.DeleteFunc(slices.Clone(customers), func(id string) bool { return id == "" || !v.may(id) })
 	if len(shown) == 0 {
@@ -212,7 +219,8 @@ type NewContact struct {
 	Contact *Contact // nil for not at all
 }
 
-// Update sets how the viewer can be reached. Orders keep the copy that they were placed with. Errors: INVALID_INPUT, IDEMPOTENCY_MISMATCH.
+// Update sets how the viewer can be reached. Orders keep the copy that they were placed with.
+// Errors: INVALID_INPUT, IDEMPOTENCY_MISMATCH.
 func (s *Customers) Update(ctx context.Context, v Viewer, in UpdateCustomer) (*ent.User, error) {
 	if err := s.ensure(ctx, v); err != nil {
 		return nil, err
@@ -236,7 +244,8 @@ func (s *Customers) Update(ctx context.Context, v Viewer, in UpdateCustomer) (*e
 // phonePattern is what people write telephone numbers as. Extensions are letters.
 var phonePattern = regexp.MustCompile(`^[+(0-9][0-9A-Za-z ()./+-]*$`)
 
-// tidyAddress returns an address without blanks around its parts, or what is wrong with it. The errors name the parts, and never repeat them.
+// tidyAddress returns an address without blanks around its parts, or what is wrong with it. The
+// errors name the parts, and never repeat them.
 func tidyAddress(a Address, field string) (*Address, Errors) {
 	a.Name, a.City, a.Region = strings.TrimSpace(a.Name), strings.TrimSpace(a.City), strings.TrimSpace(a.Region)
 	a.Phone, a.PostalCode, a.Country = strings.TrimSpace(a.Phone), strings.TrimSpace(a.PostalCode), strings.TrimSpace(a.Country)
@@ -268,7 +277,8 @@ func tidyAddress(a Address, field string) (*Address, Errors) {
 	return &a, nil
 }
 
-// tidyContact returns a contact without blanks around its parts, or what is wrong with it. No contact is nil.
+// tidyContact returns a contact without blanks around its parts, or what is wrong with it. No
+// contact is nil.
 func tidyContact(given *Contact, field string) (*Contact, Errors) {
 	if given == nil {
 		return nil, nil
@@ -291,7 +301,8 @@ func tidyContact(given *Contact, field string) (*Contact, Errors) {
 	return &c, nil
 }
 
-// checkPart refuses a part of an address or a contact that has too few characters or too many, or some that cannot be printed on a label.
+// checkPart refuses a part of an address or a contact that has too few characters or too many, or
+// some that cannot be printed on a label.
 func checkPart(field, part, text string, atLeast, atMost int) Errors {
 	errs := checkText(part, text, atLeast, atMost)
 	if errs == nil && strings.ContainsFunc(text, unicode.IsControl) {
@@ -311,8 +322,9 @@ func checkPhone(field, phone string) Errors {
 	return errs
 }
 
-// countries are the codes of ISO 3166-1 alpha-2 that are assigned now, and XK, by which post goes to Kosovo. What golang.org/x/text takes for
-// the code of a country has those of countries that are no more, such as YU, too.
+// countries are the codes of ISO 3166-1 alpha-2 that are assigned now, and XK, by which post goes
+// to Kosovo. What golang.org/x/text takes for the code of a country has those of countries that are
+// no more, such as YU, too.
 const countries = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ " +
 	"CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR " +
 	"GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP " +
@@ -331,7 +343,8 @@ var countrySet = func() map[string]bool {
 
 func isCountry(code string) bool { return countrySet[code] }
 
-// What requests have of addresses, contacts and secrets shows in no log: a handler that writes JSON asks only the value that it is given.
+// What requests have of addresses, contacts and secrets shows in no log: a handler that writes JSON
+// asks only the value that it is given.
 
 // LogValue hides what the request has.
 func (PlaceOrder) LogValue() slog.Value { return slog.StringValue("order to place") }

@@ -32,7 +32,8 @@ func ann() commerce.Contact {
 	return commerce.Contact{Name: "Ann Aronson", Email: "ann@example.com", Phone: "+49 30 1234567"}
 }
 
-// An order keeps the address and the contact that it was placed with, under every strategy, whatever becomes of those of the customer.
+// An order keeps the address and the contact that it was placed with, under every strategy,
+// whatever becomes of those of the customer.
 func TestAnOrderKeepsItsAddress(t *testing.T) {
 	everyStrategy(t, func(t *testing.T, s *shop) {
 		ctx := t.Context()
@@ -131,7 +132,8 @@ func wantBook(t *testing.T, s *shop, want int) []*ent.CustomerAddress {
 	return book
 }
 
-// Nobody else changes or reads an address, an administrator reads it, and a key is carried out once.
+// Nobody else changes or reads an address, an administrator reads it, and a key is carried out
+// once.
 func TestAddressesBelongToTheirCustomer(t *testing.T) {
 	s := newShop(t, lockprovider.RowLock)
 	ctx := t.Context()
@@ -196,7 +198,8 @@ func TestAddressesBelongToTheirCustomer(t *testing.T) {
 	}
 }
 
-// Bad parts are refused by name, and never repeated. What is as long as allowed is kept as it is, in every script, on every database.
+// Bad parts are refused by name, and never repeated. What is as long as allowed is kept as it is,
+// in every script, on every database.
 func TestAddressesAtTheirLimits(t *testing.T) {
 	s := newShop(t, lockprovider.RowLock)
 	product := s.product(t, 1000, 100)

@@ -20,14 +20,16 @@ import (
 	"holdfast/lockprovider"
 )
 
-// A cart says what somebody means to buy. It promises nothing: prices and stock are looked up when it is shown and when it is checked out.
+// A cart says what somebody means to buy. It promises nothing: prices and stock are looked up when
+// it is shown and when it is checked out.
 //
-// The ID of a cart is a secret: a guest has nothing else. The database has its SHA-256, by which the cart is found, so that nobody who reads
-// the database has a cart. As soon as a customer who has signed in changes the cart, or checks it out, it belongs to the customer: the
-// secret is worth nothing to anybody else from then on.
+// The ID of a cart is a secret: a guest has nothing else. The database has its SHA-256, by which
+// the cart is found, so that nobody who reads the database has a cart. As soon as a customer who
+// has signed in changes the cart, or checks it out, it belongs to the customer: the secret is worth
+// nothing to anybody else from then on.
 //
-// A cart is checked out once. The change that places its order has an ID made of the cart: whoever checks it out, however often and under
-// whatever keys, places one order.
+// A cart is checked out once. The change that places its order has an ID made of the cart: whoever
+// checks it out, however often and under whatever keys, places one order.
 
 // Carts keeps what customers and guests mean to buy.
 type Carts struct {
@@ -43,7 +45,8 @@ type Cart struct {
 	CustomerID string // "" for a guest's
 	OrderID    string // the order that it was checked out to, or ""
 	Lines      []PricedLine
-	// SubtotalMinor is the sum of the lines whose products are on sale, in minor units of the shop's currency.
+	// SubtotalMinor is the sum of the lines whose products are on sale, in minor units of the
+	// shop's currency.
 	SubtotalMinor int64
 	// TotalQuantity is the sum of the quantities of these lines.
 	TotalQuantity        int64
@@ -56,7 +59,8 @@ type PricedLine struct {
 	Quantity int64
 }
 
-// cartSecretBytes is how many random bytes the ID of a cart has: 160 bits, which fill its characters, and are more than anybody can guess.
+// cartSecretBytes is how many random bytes the ID of a cart has: 160 bits, which fill its
+// characters, and are more than anybody can guess.
 const cartSecretBytes = 20
 
 func newCartID() string {
@@ -122,8 +126,9 @@ func linesOf(row *ent.Cart) []Line {
 	return lines
 }
 
-// Preview returns what a coupon of the viewer would take off a cart now, and what its order would cost then, in minor units. Nothing is
-// spent. Errors: those that [Carts.Checkout] would have before it reserves the stock, and INVALID_STATE if the cart was checked out.
+// Preview returns what a coupon of the viewer would take off a cart now, and what its order would
+// cost then, in minor units. Nothing is spent. Errors: those that [Carts.Checkout] would have
+// before it reserves the stock, and INVALID_STATE if the cart was checked out.
 func (s *Carts) Preview(ctx context.Context, v Viewer, c *Cart, couponIssueID string) (discount, total int64, err error) {
 	if err := v.customer(); err != nil {
 		return 0, 0, err
@@ -144,8 +149,9 @@ func (s *Carts) Preview(ctx context.Context, v Viewer, c *Cart, couponIssueID st
 	return d.payload.DiscountMinor, d.payload.TotalMinor, nil
 }
 
-// Create makes a cart. That of a customer who has signed in is the customer's. There is no key: a repeat makes another one, which nobody
-// uses, and which is deleted with those that nobody touches. Errors: INVALID_INPUT, NOT_FOUND of a product.
+// Create makes a cart. That of a customer who has signed in is the customer's. There is no key: a
+// repeat makes another one, which nobody uses, and which is deleted with those that nobody touches.
+// Errors: INVALID_INPUT, NOT_FOUND of a product.
 func (s *Carts) Create(ctx context.Context, v Viewer, lines []Line) (*Cart, error) {
 	return s.create(ctx, v, newCartID(), lines)
 }
@@ -189,8 +195,8 @@ type ChangeCart struct {
 	Lines  []Line
 }
 
-// AddLines puts products into a cart, more of them if they are there. Errors: NOT_FOUND of the cart or of a product, INVALID_INPUT,
-// INVALID_STATE if the cart was checked out, IDEMPOTENCY_MISMATCH.
+// AddLines puts products into a cart, more of them if they are there. Errors: NOT_FOUND of the cart
+// or of a product, INVALID_INPUT, INVALID_STATE if the cart was checked out, IDEMPOTENCY_MISMATCH.
 func (s *Carts) AddLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart, error) {
 	if len(in.Lines) == 0 {
 		return nil, invalid(input("lines"), "lines must have at least one line")
@@ -204,7 +210,8 @@ func (s *Carts) AddLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart, e
 	})
 }
 
-// UpdateLines sets the quantities of products that are in a cart. 0 takes a product out. Errors: those of AddLines.
+// UpdateLines sets the quantities of products that are in a cart. 0 takes a product out. Errors:
+// those of AddLines.
 func (s *Carts) UpdateLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart, error) {
 	return s.change(ctx, v, "cartLinesUpdate", in, func(row *ent.Cart) error {
 		if len(in.Lines) == 0 || len(in.Lines) > s.Shop.MaxLines {
@@ -231,8 +238,8 @@ func (s *Carts) UpdateLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart
 	})
 }
 
-// RemoveLines takes products out of a cart. Those that are not there are not missed. Of the lines, the products count. Errors: those of
-// AddLines.
+// RemoveLines takes products out of a cart. Those that are not there are not missed. Of the lines,
+// the products count. Errors: those of AddLines.
 func (s *Carts) RemoveLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart, error) {
 	return s.change(ctx, v, "cartLinesRemove", in, func(row *ent.Cart) error {
 		if len(in.Lines) == 0 || len(in.Lines) > s.Shop.MaxLines {
@@ -245,7 +252,8 @@ func (s *Carts) RemoveLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart
 	})
 }
 
-// Claim makes a cart the viewer's. It does nothing if it is. Errors: NOT_FOUND of the cart, INVALID_STATE if the cart was checked out.
+// Claim makes a cart the viewer's. It does nothing if it is. Errors: NOT_FOUND of the cart,
+// INVALID_STATE if the cart was checked out.
 func (s *Carts) Claim(ctx context.Context, v Viewer, in ChangeCart) (*Cart, error) {
 	if err := v.customer(); err != nil {
 		return nil, err
@@ -302,7 +310,8 @@ func (s *Carts) checkOnSale(ctx context.Context, lines []Line) error {
 	return nil
 }
 
-// change changes a cart that the viewer may use, once under its key. A cart that nobody owns becomes that of a viewer who has signed in.
+// change changes a cart that the viewer may use, once under its key. A cart that nobody owns
+// becomes that of a viewer who has signed in.
 func (s *Carts) change(ctx context.Context, v Viewer, name string, in ChangeCart, change func(row *ent.Cart) error) (*Cart, error) {
 	if err := s.ensure(ctx, v); err != nil {
 		return nil, err
@@ -377,11 +386,12 @@ type CheckoutCart struct {
 	Contact         *Contact
 }
 
-// checkoutTime bounds a checkout. A cart that was marked longer ago is not being checked out any more. Chosen: several times what a checkout
-// takes.
+// checkoutTime bounds a checkout. A cart that was marked longer ago is not being checked out any
+// more. Chosen: several times what a checkout takes.
 const checkoutTime = 2 * time.Minute
 
-// checkoutTries is how often a checkout starts again because the cart, or what another request does with it, has changed meanwhile.
+// checkoutTries is how often a checkout starts again because the cart, or what another request does
+// with it, has changed meanwhile.
 const checkoutTries = 5
 
 // errCartMoved means that a cart has changed since its order was drafted.
@@ -390,12 +400,14 @@ var errCartMoved = errors.New("the cart has changed meanwhile")
 // errMarked means that a cart has the mark of a checkout.
 var errMarked = errors.New("the cart is marked as checked out")
 
-// Checkout places the order of a cart, as [Orders.Place] does, with the products and prices of now. A cart is checked out once: a repeat,
-// under whatever key, answers its order, or refuses what the order is not: PRICE_CHANGED if it costs something else than is expected, and
-// INVALID_STATE if it is not paid as is wanted. The cart is the viewer's from then on. Errors: NOT_FOUND and those of Place.
+// Checkout places the order of a cart, as [Orders.Place] does, with the products and prices of now.
+// A cart is checked out once: a repeat, under whatever key, answers its order, or refuses what the
+// order is not: PRICE_CHANGED if it costs something else than is expected, and INVALID_STATE if it
+// is not paid as is wanted. The cart is the viewer's from then on. Errors: NOT_FOUND and those of
+// Place.
 //
-// The order's ID is written to the cart before the order is placed, and taken away if the order is refused. In between, the cart does
-// not change.
+// The order's ID is written to the cart before the order is placed, and taken away if the order is
+// refused. In between, the cart does not change.
 func (s *Carts) Checkout(ctx context.Context, v Viewer, in CheckoutCart) (OrderResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
 		return OrderResult{}, err
@@ -455,14 +467,15 @@ func (s *Carts) tryCheckout(ctx context.Context, v Viewer, in CheckoutCart, op o
 		return result, err
 	}
 	if _, refused := UserErrors(err); refused && marked > 0 && result.Order == nil && !hasCode(err, Unavailable) {
-		// If this fails, the mark stays until somebody wants to change the cart, or to check it out.
+		// If this fails, the mark stays until somebody wants to change the cart, or to check it
+		// out.
 		_, _ = s.reopen(context.WithoutCancel(ctx), v, in.Cart, marked, orderID)
 	}
 	return result, err
 }
 
-// mark writes the order's ID to a cart, with the record of the operation, and returns the version of the cart that has it. The error is
-// errCartMoved if the cart has other lines than were drafted.
+// mark writes the order's ID to a cart, with the record of the operation, and returns the version
+// of the cart that has it. The error is errCartMoved if the cart has other lines than were drafted.
 func (s *Carts) mark(ctx context.Context, v Viewer, op operation, repeat bool, drafted *ent.Cart, orderID string) (version int, err error) {
 	write := func(tx *ent.Tx) error {
 		row, err := lockCart(ctx, tx, v, drafted.ID, s.now())
@@ -483,7 +496,8 @@ func (s *Carts) mark(ctx context.Context, v Viewer, op operation, repeat bool, d
 	return version, s.inTx(ctx, write)
 }
 
-// reopen takes the mark off a version of a cart, unless the order exists, and reports whether it does.
+// reopen takes the mark off a version of a cart, unless the order exists, and reports whether it
+// does.
 func (s *Carts) reopen(ctx context.Context, v Viewer, key string, version int, orderID string) (exists bool, err error) {
 	row, _, err := s.findOrder(ctx, v, orderID, false)
 	if err != nil || row != nil {
@@ -492,8 +506,9 @@ func (s *Carts) reopen(ctx context.Context, v Viewer, key string, version int, o
 	return false, s.Client.Cart.Update().Where(cart.ID(key), cart.Version(version)).ClearOrderID().AddVersion(1).Exec(ctx)
 }
 
-// reopenOld takes the mark off a cart that is to be changed, if it was left by a checkout that came to nothing. Errors: INVALID_STATE if the
-// order exists, UNAVAILABLE if the cart may still be being checked out.
+// reopenOld takes the mark off a cart that is to be changed, if it was left by a checkout that came
+// to nothing. Errors: INVALID_STATE if the order exists, UNAVAILABLE if the cart may still be being
+// checked out.
 func (s *Carts) reopenOld(ctx context.Context, v Viewer, key string) error {
 	row, err := orNil(s.Client.Cart.Get(ctx, key))
 	switch {
@@ -528,7 +543,8 @@ func beingCheckedOut() *Error {
 	}
 }
 
-// claim returns a cart that belongs to the viewer, who has signed in, and makes it so if it belongs to nobody.
+// claim returns a cart that belongs to the viewer, who has signed in, and makes it so if it belongs
+// to nobody.
 func (s *Carts) claim(ctx context.Context, v Viewer, key string) (*ent.Cart, error) {
 	row, err := orNil(s.Client.Cart.Get(ctx, key))
 	if err == nil && row != nil && row.UserID == nil {
@@ -543,8 +559,8 @@ func (s *Carts) claim(ctx context.Context, v Viewer, key string) (*ent.Cart, err
 	return row, err
 }
 
-// findOrder returns the order of a cart, or nil if no change makes it. It waits for a change that is under way, and with confirmed also for the
-// database to confirm what was accepted.
+// findOrder returns the order of a cart, or nil if no change makes it. It waits for a change that
+// is under way, and with confirmed also for the database to confirm what was accepted.
 func (s *Carts) findOrder(ctx context.Context, v Viewer, orderID string, confirmed bool) (*ent.Order, Persistence, error) {
 	row, persistence, err := s.orders.Find(ctx, v, orderID)
 	change, ok := uuidOf(prefixOrder, orderID)
@@ -557,8 +573,8 @@ func (s *Carts) findOrder(ctx context.Context, v Viewer, orderID string, confirm
 	return s.orders.Find(ctx, v, orderID) // also if it is not held: another instance may have placed it since we looked
 }
 
-// tellOrder answers a request for a cart that another request has checked out, with the order as it is now, or with none. What is answered
-// as success is a result of the key.
+// tellOrder answers a request for a cart that another request has checked out, with the order as it
+// is now, or with none. What is answered as success is a result of the key.
 func (s *Carts) tellOrder(ctx context.Context, v Viewer, in CheckoutCart, op operation, orderID string) (OrderResult, error) {
 	row, persistence, err := s.findOrder(ctx, v, orderID, in.Payment != nil)
 	if err != nil || row == nil {

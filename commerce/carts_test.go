@@ -54,8 +54,9 @@ func (s *shop) wantNoCart(t testing.TB, v commerce.Viewer, id string) {
 	}
 }
 
-// Many check out one cart at the same time, each under a key of its own and with wishes of its own. One order is placed. Who wants it to be as
-// it is, is told of it; who wants it to cost something else, or to be paid otherwise, is told that it is not so.
+// Many check out one cart at the same time, each under a key of its own and with wishes of its own.
+// One order is placed. Who wants it to be as it is, is told of it; who wants it to cost something
+// else, or to be paid otherwise, is told that it is not so.
 func TestACartIsCheckedOutOnce(t *testing.T) {
 	everyStrategyOnServers(t, func(t *testing.T, s *shop) {
 		ctx := t.Context()
@@ -152,7 +153,8 @@ func TestACartIsCheckedOutOnce(t *testing.T) {
 	})
 }
 
-// The order of a cart has been placed by another request than the one that is answered. What that one wants otherwise is not told as done.
+// The order of a cart has been placed by another request than the one that is answered. What that
+// one wants otherwise is not told as done.
 func TestAnotherRequestHasCheckedTheCartOut(t *testing.T) {
 	everyStrategy(t, func(t *testing.T, s *shop) {
 		ctx := t.Context()
@@ -266,8 +268,9 @@ func isCode(err error, code commerce.Code) bool {
 	return len(failures) == 1 && failures[0].Code == code
 }
 
-// A checkout was cut off after the cart was marked. If its order was placed, whoever goes on is told of this order. If it was not, or is lost, the
-// cart can be changed after a while, and whoever checks it out places the order.
+// A checkout was cut off after the cart was marked. If its order was placed, whoever goes on is
+// told of this order. If it was not, or is lost, the cart can be changed after a while, and whoever
+// checks it out places the order.
 func TestCheckoutThatWasCutOff(t *testing.T) {
 	everyStrategy(t, func(t *testing.T, s *shop) {
 		ctx := t.Context()
@@ -374,8 +377,8 @@ func TestARepeatOfAnAddedLine(t *testing.T) {
 	s.wantCart(t, guest, c.ID, line)
 }
 
-// A guest has a cart by its secret, which the database does not have. A customer who changes it, claims it or checks it out owns it, and
-// nobody else has it from then on.
+// A guest has a cart by its secret, which the database does not have. A customer who changes it,
+// claims it or checks it out owns it, and nobody else has it from then on.
 func TestWhoHasACart(t *testing.T) {
 	s := newShop(t, lockprovider.RowLock)
 	ctx := t.Context()
@@ -436,7 +439,8 @@ func TestWhoHasACart(t *testing.T) {
 	s.wantStock(t, product, 100)
 }
 
-// Two customers claim the cart of a guest at the same moment, or check it out: one has it, and to the other it does not exist.
+// Two customers claim the cart of a guest at the same moment, or check it out: one has it, and to
+// the other it does not exist.
 func TestOneCustomerHasACart(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, url string) {
 		s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, url, clients.EmbeddedRedis)
@@ -539,7 +543,8 @@ func TestCartsAreExact(t *testing.T) {
 	})
 }
 
-// A cart promises nothing: it costs what its products cost now, and a product that is off sale costs nothing and cannot be ordered.
+// A cart promises nothing: it costs what its products cost now, and a product that is off sale
+// costs nothing and cannot be ordered.
 func TestACartHasThePricesOfNow(t *testing.T) {
 	s := newShop(t, lockprovider.RowLock)
 	ctx := t.Context()

@@ -37,11 +37,12 @@ func (o outgoing) kind() string { return o.message.Metadata.Get(MetaKind) }
 
 // eventsOf returns the messages of an applied change: one for its record, and one for each stock in entries. Message IDs are
 // derived from the change, so that a change that is relayed twice gives the same messages. A record that cannot be relayed
-// gives a message for the poison topic, so that it does not hold up all others.
+// gives a message for the poison topic, so that it does not hold up all others. It names the change: the
+// record may have the address of a customer, and stays in the change log.
 func eventsOf(row *ent.ChangeLog, entries []*ent.Entry) []outgoing {
 	record, err := recordEvent(row)
 	if err != nil {
-		poison := newMessage(row, row.ChangeID, row.Kind, row.ChangeID.String(), "", []byte(row.Payload))
+		poison := newMessage(row, row.ChangeID, row.Kind, row.ChangeID.String(), "", fmt.Appendf(nil, `{"changeId":%q}`, row.ChangeID))
 		poison.Metadata.Set(middleware.ReasonForPoisonedKey, err.Error())
 		record = outgoing{TopicPoison, poison}
 	}

@@ -240,7 +240,7 @@ func putUnrelayableAway(e *env) {
 	for kind, want := range map[string]string{"mystery": "unknown kind", commerce.KindOrderPaid: "without userId"} {
 		change := lockprovider.Change{
 			ID: uuid.New(), Family: lockprovider.Stock,
-			Record: lockprovider.Record{Kind: kind, Payload: []byte(`{}`)},
+			Record: lockprovider.Record{Kind: kind, Payload: []byte(`{"shippingAddress":{"city":"Ulm"}}`)},
 		}
 		_, err := ledger.Apply(t.Context(), change)
 		must(t, err)
@@ -248,6 +248,9 @@ func putUnrelayableAway(e *env) {
 		m := e.next(poison)
 		if reason := m.Metadata.Get(middleware.ReasonForPoisonedKey); m.UUID != change.ID.String() || !strings.Contains(reason, want) {
 			t.Errorf("poison %s: %v, want %s", m.UUID, m.Metadata, want)
+		}
+		if payload := string(m.Payload); strings.Contains(payload, "Ulm") || !strings.Contains(payload, change.ID.String()) {
+			t.Errorf("poison %s", payload)
 		}
 		e.awaitMarked(1)
 	}

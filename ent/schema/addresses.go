@@ -11,7 +11,8 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// Address is where something is sent. It is plain data: a copy of it goes with each order. Logs and errors show nothing of it.
+// Address is where something is sent. It is plain data: a copy of it goes with each order. What
+// formats or logs it by itself shows nothing of it; JSON has all of it.
 type Address struct {
 	Name       string   `json:"name"` // who receives it
 	Phone      string   `json:"phone,omitempty"`
@@ -22,7 +23,8 @@ type Address struct {
 	Country    string   `json:"country"` // ISO 3166-1, two letters
 }
 
-// Contact is how somebody can be reached. Logs and errors show nothing of it.
+// Contact is how somebody can be reached. What formats or logs it by itself shows nothing of it; JSON
+// has all of it.
 type Contact struct {
 	Name  string `json:"name,omitempty"`
 	Email string `json:"email,omitempty"`
