@@ -15,6 +15,7 @@ import (
 	"holdfast/ent/coupon"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -151,6 +152,37 @@ func TestACartIsCheckedOutOnce(t *testing.T) {
 		s.wantPoints(t, alice, 100_000-paid)
 		s.audit(t)
 	})
+}
+
+// The first checkout stands in line, and others come: they wait for its order, and none is told to
+// come again.
+func TestACheckoutWaitsForAnother(t *testing.T) {
+	family := lockprovider.FamilyConfig{Strategy: lockprovider.Queue}
+	s := openShop(t, family, testenv.Postgres(t), testenv.Redis(t).URL)
+	ctx := t.Context()
+	product := s.product(t, 1000, 10)
+	c := s.cart(t, alice, commerce.Line{ProductID: product, Quantity: 1})
+	before := s.db.Ent.Operation.Query().CountX(ctx)
+	resume := s.stall(t)
+	const many = 8
+	answers := make(chan error, many)
+	for range many {
+		go func() {
+			_, err := s.Carts.Checkout(ctx, alice, commerce.CheckoutCart{Key: uuid.New(), CartID: c.ID})
+			answers <- err
+		}()
+	}
+	for deadline := time.Now().Add(longEnough); s.db.Ent.Operation.Query().CountX(ctx) == before; {
+		if time.Now().After(deadline) {
+			t.Fatalf("no checkout has begun after %s", longEnough)
+		}
+	}
+	resume()
+	for range many {
+		must(t, testenv.Receive(t, answers, "a checkout"))
+	}
+	s.wantStock(t, product, 9)
+	s.audit(t)
 }
 
 // The order of a cart has been placed by another request than the one that is answered. What that
