@@ -1,8 +1,8 @@
 package commerce
 
 import (
-	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +15,7 @@ import (
 
 	"holdfast/commerce/searchindex"
 	"holdfast/ent"
+	"holdfast/ent/balance"
 	"holdfast/ent/entry"
 	"holdfast/ent/searchdocument"
 	"holdfast/lockprovider"
@@ -39,9 +40,9 @@ const (
 // stockJournal is how far an index has read the journal, which tells when a product is sold out and when it can be bought again. So an
 // index knows that of each product without reading its stock.
 //
-// Entries of one balance have ascending IDs in the order of their commits, as the row of the balance is locked. Those of several balances
-// do not: an ID is drawn before its transaction commits. So IDs that are left out are remembered as gaps, and looked for again. Most
-// are of transactions that did not commit.
+// An ID is drawn before its transaction commits, so an entry may be committed after others with greater IDs. IDs that are left out are
+// remembered as gaps, and looked for again; most are of transactions that did not commit. So entries are not read in the order of their
+// commits: they say which products have changed, and the balances say how many there are.
 type stockJournal struct {
 	index *searchindex.Index
 	// last is the greatest ID that was read, and change the change of that entry; 0 if the journal had no entry. If another change has
@@ -60,7 +61,7 @@ func (d *searchDocuments) areRead() bool {
 	return d.index.Load().Snapshot().Revision() != searchindex.Revision{}
 }
 
-// beginJournal returns the end of the journal. The stock is to be read after it.
+// beginJournal returns the end of the journal, with the gaps of its last maxGaps entries. The stock is to be read after it.
 func (s *Catalog) beginJournal(ctx context.Context, index *searchindex.Index) (*stockJournal, error) {
 	j := &stockJournal{index: index, gaps: map[int64]time.Time{}, askedAt: time.Now()}
 	var latest []*ent.Entry
@@ -85,9 +86,8 @@ func (j *stockJournal) remember(next int64) {
 	}
 }
 
-// forget drops gaps that are too old, and the earliest ones if there are too many.
-func (j *stockJournal) forget() {
-	maps.DeleteFunc(j.gaps, func(_ int64, seen time.Time) bool { return time.Since(seen) > maxGapAge })
+// boundGaps drops the earliest gaps if there are too many.
+func (j *stockJournal) boundGaps() {
 	if len(j.gaps) > maxGaps {
 		ids := slices.Sorted(maps.Keys(j.gaps))
 		for _, id := range ids[:len(ids)-maxGaps] {
@@ -101,7 +101,7 @@ func (j *stockJournal) forget() {
 func (s *Catalog) readJournal(ctx context.Context, before *stockJournal) (*searchindex.Stock, *stockJournal, error) {
 	j := *before
 	j.gaps = maps.Clone(before.gaps)
-	var turns []*ent.Entry
+	products := map[string]bool{}
 	for {
 		page, err := s.Client.Entry.Query().Where(entry.IDGTE(j.last)).Order(entry.ByID()).Limit(journalPage).
 			Select(entry.FieldID, entry.FieldBalance, entry.FieldChangeID, entry.FieldDelta, entry.FieldAmountAfter).All(ctx)
@@ -119,46 +119,40 @@ func (s *Catalog) readJournal(ctx context.Context, before *stockJournal) (*searc
 			j.remember(e.ID)
 			j.last, j.change = e.ID, e.ChangeID
 		}
-		turns = append(turns, turnsOf(page)...)
+		j.boundGaps()
+		noteChanged(products, page)
 		if isLast {
 			break
 		}
 	}
-	// Those in gaps are asked for after the new ones: if the latter have a later entry of a balance, its earlier one is there, too.
 	late, err := s.readGaps(ctx, &j)
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, e := range late {
-		delete(j.gaps, e.ID)
-	}
-	j.forget()
-	stock, err := s.stockAfter(ctx, append(turns, turnsOf(late)...))
+	noteChanged(products, late)
+	stock, err := s.stockOf(ctx, products)
 	return stock, &j, err
 }
 
-// turnsOf returns the entries that have sold a product out, or that have made its stock more than 0.
-func turnsOf(entries []*ent.Entry) []*ent.Entry {
-	var turns []*ent.Entry
+// noteChanged adds the products that these entries have sold out, and those that they have made available.
+func noteChanged(products map[string]bool, entries []*ent.Entry) {
 	for _, e := range entries {
-		if (e.AmountAfter > 0) != (e.AmountAfter-e.Delta > 0) && strings.HasPrefix(e.Balance, lockprovider.StockKey("")) {
-			turns = append(turns, e)
+		id, isStock := strings.CutPrefix(e.Balance, lockprovider.StockKey(""))
+		if isStock && (e.AmountAfter > 0) != (e.AmountAfter-e.Delta > 0) {
+			products[id] = true
 		}
 	}
-	return turns
 }
 
-// readGaps reads what has come into gaps.
+// readGaps reads what has come into gaps. After it has asked for all of them, it forgets those that are too old.
 func (s *Catalog) readGaps(ctx context.Context, j *stockJournal) (late []*ent.Entry, err error) {
-	all := time.Since(j.askedAt) >= searchRefresh
+	began := time.Now()
+	all := began.Sub(j.askedAt) >= searchRefresh
 	var asked []int64
 	for id, seen := range j.gaps {
 		if all || time.Since(seen) < freshGap {
 			asked = append(asked, id)
 		}
-	}
-	if all {
-		j.askedAt = time.Now()
 	}
 	slices.Sort(asked)
 	for some := range slices.Chunk(asked, gapsAtOnce) {
@@ -173,26 +167,53 @@ func (s *Catalog) readGaps(ctx context.Context, j *stockJournal) (late []*ent.En
 		}
 		late = append(late, rows...)
 	}
+	for _, e := range late {
+		delete(j.gaps, e.ID)
+	}
+	if all {
+		j.askedAt = began
+		maps.DeleteFunc(j.gaps, func(_ int64, seen time.Time) bool { return began.Sub(seen) > maxGapAge })
+	}
 	return late, nil
 }
 
-// stockAfter returns which products can be bought after these turns, and which cannot.
-func (s *Catalog) stockAfter(ctx context.Context, turns []*ent.Entry) (*searchindex.Stock, error) {
-	slices.SortFunc(turns, func(a, b *ent.Entry) int { return cmp.Compare(a.ID, b.ID) })
-	available := map[string]bool{}
-	for _, e := range turns {
-		available[strings.TrimPrefix(e.Balance, lockprovider.StockKey(""))] = e.AmountAfter > 0
-	}
+// stockOf returns which of the products can be bought, and which cannot. It goes by their balances, not by what the entries say: an entry that
+// comes into a gap may be read after a later one of the same product.
+func (s *Catalog) stockOf(ctx context.Context, products map[string]bool) (*searchindex.Stock, error) {
 	stock := new(searchindex.Stock)
-	for some := range slices.Chunk(slices.Sorted(maps.Keys(available)), gapsAtOnce) {
-		rows, err := s.Client.SearchDocument.Query().Where(searchdocument.ProductIDIn(some...)).
-			Select(searchdocument.FieldID, searchdocument.FieldProductID).All(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read the documents of products: %w", err)
-		}
-		for _, row := range rows {
-			stock.Set(row.ID, available[row.ProductID])
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(products)), gapsAtOnce) {
+		if err := s.readStock(ctx, stock, some); err != nil {
+			return nil, fmt.Errorf("read the stocks of products: %w", err)
 		}
 	}
 	return stock, nil
+}
+
+// readStock sets whether some products can be bought.
+func (s *Catalog) readStock(ctx context.Context, stock *searchindex.Stock, products []string) error {
+	ids := make([]any, len(products))
+	for i, id := range products {
+		ids[i] = id
+	}
+	d := entsql.Dialect(s.Ledger.Dialect()).Table(searchdocument.Table).As("d")
+	b := entsql.Dialect(s.Ledger.Dialect()).Table(balance.Table).As("b")
+	text, args := entsql.Dialect(s.Ledger.Dialect()).Select(d.C("id"), b.C("amount")).
+		From(d).LeftJoin(b).OnP(entsql.ExprP(b.C("id") + " = " + stockKeyOf(s.Ledger.Dialect(), d.C("product_id")))).
+		Where(entsql.In(d.C(searchdocument.FieldProductID), ids...)).Query()
+	rows, err := s.Client.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			number int64
+			amount sql.NullInt64
+		)
+		if err := rows.Scan(&number, &amount); err != nil {
+			return err
+		}
+		stock.Set(number, amount.Int64 > 0)
+	}
+	return rows.Err()
 }
