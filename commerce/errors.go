@@ -160,7 +160,10 @@ const retryLater = 2 * time.Second
 // translate turns an error of a provider into a business failure. Refusals stay as they are: only the service that built the
 // change knows what a refused balance means.
 func translate(err error, r lockprovider.Receipt) error {
-	contention := ContentionDetails{Strategy: r.Strategy, Waited: r.Waited}
+	var contention any // nil if no strategy was in it, as in a write of a product
+	if r.Strategy != "" {
+		contention = ContentionDetails{Strategy: r.Strategy, Waited: r.Waited}
+	}
 	var rejected, advanced *lockprovider.Rejected
 	switch {
 	case err == nil:

@@ -14,7 +14,9 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/graph"
+	"holdfast/ent"
 	"holdfast/internal/testenv"
+	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 	"holdfast/payments"
 	"holdfast/web"
@@ -686,6 +688,26 @@ func TestContention(t *testing.T) {
 	r.want("placeOrder.userErrors.0.__typename", "ContentionError", "placeOrder.userErrors.0.code", "LOCK_TIMEOUT",
 		"placeOrder.userErrors.0.strategy", "SETNX", "placeOrder.userErrors.0.retryable", true,
 		"placeOrder.userErrors.0.retryAfterMs", 200, "placeOrder.order", nil)
+}
+
+// Those who write products wait for each other without a strategy: then the answer names none.
+func TestContentionWithoutAStrategy(t *testing.T) {
+	a := newAPI(t, settings{})
+	a.db.Ent.Product.Use(func(ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(context.Context, ent.Mutation) (ent.Value, error) { return nil, lockprovider.ErrLockTimeout })
+	})
+	price := object{"amountMinor": 100, "currency": "USD"}
+	for path, r := range map[string]result{
+		"productUpdate":  a.do(admin, productUpdate, vars(object{"id": "prod_1", "version": 1, "name": "New"})),
+		"productCreate":  a.do(admin, productCreate, vars(object{"sku": key(), "name": "New", "price": price, "stock": 1})),
+		"productArchive": a.do(admin, productArchive, vars(object{"id": "prod_1"})),
+		"productsImport.results.0": a.do(admin, productsImport, vars(object{
+			"products": []object{{"sku": key(), "name": "New", "price": price}},
+		})),
+	} {
+		r.want(path+".userErrors.0.__typename", "InputError", path+".userErrors.0.code", "LOCK_TIMEOUT",
+			path+".userErrors.0.retryable", true, path+".userErrors.0.retryAfterMs", 200)
+	}
 }
 
 func TestUnavailable(t *testing.T) {
