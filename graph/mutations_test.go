@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
-	"holdfast/graph"
 	"holdfast/ent"
+	"holdfast/graph"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
