@@ -60,13 +60,13 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 	if err := s.checkProduct(in); err != nil {
 		return nil, err
 	}
-	op := newOperation(v, "productCreate", in.Key, in)
+	op := newOperation(v, "productCreate", in.Key, in).waitingBriefly()
 	if in.id == "" {
 		in.id = op.objectID(prefixProduct)
 	}
 	var row *ent.Product
 	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
-		row, err = s.creation(tx, in).Save(ctx)
+		row, err = lockRows(ctx, s.creation(tx, in).Save)
 		if err != nil {
 			return err
 		}
@@ -188,7 +188,8 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 	if errs != nil {
 		return nil, errs
 	}
-	return changeOnce(ctx, s.core, newOperation(v, "productUpdate", in.Key, in), in.ID, s.Client.Product.Get, func(tx *ent.Tx) (*ent.Product, error) {
+	op := newOperation(v, "productUpdate", in.Key, in).waitingBriefly()
+	return changeOnce(ctx, s.core, op, in.ID, s.Client.Product.Get, func(tx *ent.Tx) (*ent.Product, error) {
 		update := tx.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
 			SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
 			AddVersion(1).SetUpdatedAt(s.now())
@@ -238,7 +239,8 @@ func (s *Catalog) setArchived(ctx context.Context, v Viewer, operation string, i
 	if err := v.admin(); err != nil {
 		return nil, err
 	}
-	return changeOnce(ctx, s.core, newOperation(v, operation, in.Key, in), in.ID, s.Client.Product.Get, func(tx *ent.Tx) (*ent.Product, error) {
+	op := newOperation(v, operation, in.Key, in).waitingBriefly()
+	return changeOnce(ctx, s.core, op, in.ID, s.Client.Product.Get, func(tx *ent.Tx) (*ent.Product, error) {
 		update := tx.Product.Update().Where(product.ID(in.ID)).AddVersion(1).SetUpdatedAt(s.now())
 		if archived {
 			update.Where(product.ArchivedAtIsNil()).SetArchivedAt(s.now())

@@ -271,8 +271,10 @@ func allAwaited(
 // answer is to come within http.requestTimeout.
 const rowWait = 5 * time.Second
 
-// lockRows has a statement wait for rows for rowWait at most. After that, the error is [lockprovider.ErrLockTimeout], and the transaction
-// has ended. MySQL has such a bound of its own, and SQLite one for writers; PostgreSQL waits for as long as its client does.
+// lockRows has a statement wait for rows for rowWait at most. After that, the error is [lockprovider.ErrLockTimeout], and the transaction is
+// rolled back: nothing of it is ever committed. On MySQL and MariaDB, the server may wait for the row for some seconds more, up to
+// innodb_lock_wait_timeout, and has the rows of the transaction locked as long: its driver closes the connection, which the server notices
+// after the statement. SQLite has a bound of its own for writers.
 func lockRows[T any](ctx context.Context, statement func(ctx context.Context) (T, error)) (T, error) {
 	waiting, stop := context.WithTimeoutCause(ctx, rowWait, lockprovider.ErrLockTimeout)
 	defer stop()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -122,6 +123,7 @@ func (s *Catalog) Import(ctx context.Context, v Viewer, rows []ImportRow, mode S
 	s.together(ctx, plans, func(p *importPlan) bool { return p.Outcome == ImportCreated }, s.createImported)
 	s.together(ctx, plans, func(p *importPlan) bool { return p.withoutMove().writes() }, s.writeImported)
 	s.moveTogether(ctx, plans)
+	var locked atomic.Pointer[Error]
 	var moving errgroup.Group
 	moving.SetLimit(importParallel)
 	for _, same := range byProduct(plans) {
@@ -130,11 +132,18 @@ func (s *Catalog) Import(ctx context.Context, v Viewer, rows []ImportRow, mode S
 		}
 		moving.Go(func() error {
 			for i, p := range same {
+				if e := locked.Load(); e != nil {
+					p.Err = e
+					continue
+				}
 				if i > 0 { // the row before has changed the product
 					p.Err = s.planAgain(ctx, v, p, mode)
 				}
 				if p.Err == nil && !p.done {
 					p.Err = s.importAlone(ctx, v, p, mode)
+				}
+				if e := writersLocked(p.Err); e != nil {
+					locked.Store(e)
 				}
 			}
 			return nil // each row has its own error
@@ -142,6 +151,16 @@ func (s *Catalog) Import(ctx context.Context, v Viewer, rows []ImportRow, mode S
 	}
 	_ = moving.Wait()
 	return importResults(plans)
+}
+
+// writersLocked returns the error if it is that a writer of products has waited for another one in vain, else nil. The rows that are left have
+// the same error then: each of them would wait as long.
+func writersLocked(err error) *Error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Code != LockTimeout || e.Details != nil { // those of a strategy are about one stock
+		return nil
+	}
+	return e
 }
 
 // byProduct returns the plans that can be carried out. Those of one product follow each other as their rows do: the last row is
@@ -311,7 +330,9 @@ func (s *Catalog) decide(p *importPlan, stock map[string]Reading, mode StockMode
 			p.Delta = *p.in.Stock
 		}
 		if p.in.Name == "" {
-			return invalid(input("name"), "the product is not here yet, and no line gives its title")
+			missing := invalid(input("name"), "the product is not here yet, and no line gives its title")
+			missing.Retryable = true // when it is here
+			return missing
 		}
 		return s.checkProduct(p.in.product())
 	}
@@ -371,7 +392,7 @@ func (r ImportRow) product() CreateProduct {
 }
 
 // together writes some of the plans in one transaction, or in few: of products that have one row. What is not written so is tried
-// alone then.
+// alone then, unless another writer was in the way for too long: then all rows that are left fail, see writersLocked.
 func (s *Catalog) together(
 	ctx context.Context, plans []*importPlan, which func(*importPlan) bool, write func(context.Context, *ent.Tx, []*importPlan) error,
 ) {
@@ -390,7 +411,16 @@ func (s *Catalog) together(
 		size = lockedTogether
 	}
 	for part := range slices.Chunk(some, size) {
-		if err := s.inTx(ctx, func(tx *ent.Tx) error { return write(ctx, tx, part) }); err != nil {
+		err := s.inTx(ctx, func(tx *ent.Tx) error { return write(ctx, tx, part) })
+		if e := writersLocked(err); e != nil {
+			for _, p := range plans {
+				if !p.done && p.Err == nil {
+					p.Err = e
+				}
+			}
+			return
+		}
+		if err != nil {
 			continue
 		}
 		for _, p := range part {
@@ -493,7 +523,7 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 		}
 		bounds[lockprovider.StockKey(product.id)] = unbounded(product.Stock)
 	}
-	rows, err := tx.Product.CreateBulk(creations...).Save(ctx) // MaxImport at most
+	rows, err := lockRows(ctx, tx.Product.CreateBulk(creations...).Save) // MaxImport at most
 	if err != nil {
 		return err
 	}
@@ -572,12 +602,11 @@ func (s *Catalog) moveImported(ctx context.Context, p *importPlan) error {
 	}
 	return refusals(err, func(r lockprovider.Refusal) *Error {
 		if r.Delta > 0 {
-			return &Error{Code: InvalidInput, Message: fmt.Sprintf("the stock can take %d more, not %d", r.Available, r.Delta)}
+			return full(nil, "the stock can take %d more, not %d", r.Available, r.Delta)
 		}
-		return &Error{
-			Code: OutOfStock, Details: OutOfStockDetails{ProductID: row.ID, Requested: -r.Delta, Available: r.Available},
-			Message: fmt.Sprintf("the file takes %d from the stock, and %d are left", -r.Delta, r.Available),
-		}
+		e := outOfStock(row.ID, -r.Delta, r.Available, nil)
+		e.Message = fmt.Sprintf("the file takes %d from the stock, and %d are left", -r.Delta, r.Available)
+		return e
 	})
 }
 
@@ -595,8 +624,8 @@ func (s *Catalog) importedMeanwhile(ctx context.Context, row *ent.Product, delta
 
 // noteImported notes the quantity of a file, unless another import has done so since the product was read.
 func noteImported(ctx context.Context, tx *ent.Tx, productID string, imported importedStock, at time.Time) error {
-	n, err := tx.Product.Update().Where(product.ID(productID), product.Imports(imported.Import)).
-		SetImportedStock(imported.Quantity).AddImports(1).SetUpdatedAt(at).Save(ctx)
+	n, err := lockRows(ctx, tx.Product.Update().Where(product.ID(productID), product.Imports(imported.Import)).
+		SetImportedStock(imported.Quantity).AddImports(1).SetUpdatedAt(at).Save)
 	if err == nil && n == 0 {
 		return errImportedMeanwhile
 	}

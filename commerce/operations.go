@@ -17,6 +17,7 @@ import (
 type operation struct {
 	id          uuid.UUID
 	fingerprint string
+	bounded     bool // see waitingBriefly
 }
 
 // newOperation returns the operation of a request. A key that is the nil UUID is none: the request is carried out whenever it
@@ -41,8 +42,20 @@ func (o operation) objectID(prefix string) string {
 	return idOf(prefix, o.id)
 }
 
+// waitingBriefly is the operation of one that writes products: its record waits for rowWait at most for another one that records the same, as
+// other statements of such writers do.
+func (o operation) waitingBriefly() operation {
+	o.bounded = true
+	return o
+}
+
 func (o operation) record(ctx context.Context, c *ent.OperationClient, now time.Time) error {
-	return c.Create().SetID(o.id).SetFingerprint(o.fingerprint).SetCreatedAt(now).Exec(ctx)
+	create := c.Create().SetID(o.id).SetFingerprint(o.fingerprint).SetCreatedAt(now)
+	if !o.bounded {
+		return create.Exec(ctx)
+	}
+	_, err := lockRows(ctx, create.Save)
+	return err
 }
 
 // recorded reports whether an operation has been recorded. The error is IDEMPOTENCY_MISMATCH if its key was used for another

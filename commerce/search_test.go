@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -509,7 +510,7 @@ func TestWritersOfProductsDoNotWaitForAFrozenInstance(t *testing.T) {
 		t.Parallel()
 		ctx := t.Context()
 		frozen, other, archived := s.sell(t, "FROZEN", "Thing", 100), s.sell(t, "OTHER", "Thing", 100), s.sell(t, "ARCHIVED", "Thing", 100)
-		name, price := "Novelty", commerce.Money{Minor: 1, Currency: "USD"}
+		name, price, key := "Novelty", commerce.Money{Minor: 1, Currency: "USD"}, uuid.New()
 		writers := map[string]func() error{
 			"an update of the same product": func() error {
 				_, err := s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: frozen, Version: 1, Name: &name})
@@ -534,12 +535,40 @@ func TestWritersOfProductsDoNotWaitForAFrozenInstance(t *testing.T) {
 				}
 				return results[0].Err
 			},
+			"a repeat of what the frozen instance does": func() error {
+				_, err := s.Catalog.Unarchive(ctx, admin, commerce.ArchiveProduct{Key: key, ID: other})
+				return err
+			},
+			"a new product with the SKU of a new one": func() error {
+				_, err := s.Catalog.Create(ctx, admin, commerce.CreateProduct{Key: uuid.New(), SKU: "HELD", Name: "Thing", Price: price})
+				return err
+			},
+			"an import of the SKU of a new one": func() error {
+				results, err := s.Catalog.Import(ctx, admin, []commerce.ImportRow{{SKU: "HELD TOO", Name: "Thing", Price: &price}}, commerce.StockDifference)
+				if err != nil {
+					return err
+				}
+				return results[0].Err
+			},
+			"an import of a quantity": func() error {
+				results, err := s.Catalog.Import(ctx, admin, []commerce.ImportRow{{SKU: "FROZEN", Stock: new(int64)}}, commerce.StockDifference)
+				if err != nil {
+					return err
+				}
+				return results[0].Err
+			},
 		}
 		held, err := s.db.Ent.Tx(ctx)
 		must(t, err)
 		row, err := held.Product.UpdateOneID(frozen).SetName("Frozen").AddVersion(1).Save(ctx)
 		must(t, err)
+		must(t, held.Operation.Create().SetID(commerce.OperationID(admin, "productUnarchive", key)).SetFingerprint("").SetCreatedAt(s.clock.Now()).Exec(ctx))
+		for _, sku := range []string{"HELD", "HELD TOO"} {
+			must(t, held.Product.Create().SetID(uuid.NewString()).SetSku(sku).SetName("Thing").SetPriceMinor(1).SetCurrency("USD").
+				SetCreatedAt(s.clock.Now()).SetUpdatedAt(s.clock.Now()).Exec(ctx))
+		}
 		must(t, s.Catalog.Index(ctx, held, row))
+		bounds := s.boundsOf(ent.TypeProduct, ent.TypeOperation, ent.TypeSearchRevision) // MariaDB has a bound of its own
 		type answer struct {
 			writer string
 			err    error
@@ -559,6 +588,11 @@ func TestWritersOfProductsDoNotWaitForAFrozenInstance(t *testing.T) {
 				t.Fatalf("not all writers have an answer after %s", longEnough)
 			}
 		}
+		for kind, b := range bounds() {
+			if b.bounded == 0 || b.unbounded > 0 {
+				t.Errorf("%d writes of a %s have a bound, and %d have none", b.bounded, kind, b.unbounded)
+			}
+		}
 		must(t, held.Rollback())
 		for writer, write := range writers {
 			if err := write(); err != nil {
@@ -566,6 +600,107 @@ func TestWritersOfProductsDoNotWaitForAFrozenInstance(t *testing.T) {
 			}
 		}
 		s.wantIndexed(t)
+	})
+}
+
+// bounds counts writes that wait for others for a time at most, and those that do not.
+type bounds struct{ bounded, unbounded int }
+
+// boundsOf counts the writes of some kinds of rows from now on.
+func (s *shop) boundsOf(kinds ...string) func() map[string]bounds {
+	var mu sync.Mutex
+	seen := map[string]bounds{}
+	for _, kind := range kinds {
+		seen[kind] = bounds{}
+	}
+	s.db.Ent.Use(func(next ent.Mutator) ent.Mutator {
+		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+			mu.Lock()
+			if b, counts := seen[m.Type()]; counts {
+				if _, has := ctx.Deadline(); has {
+					b.bounded++
+				} else {
+					b.unbounded++
+				}
+				seen[m.Type()] = b
+			}
+			mu.Unlock()
+			return next.Mutate(ctx, m)
+		})
+	})
+	return func() map[string]bounds {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(seen)
+	}
+}
+
+// Nobody who pays is told LOCK_TIMEOUT by the record of a key: only writers of products have that bound.
+func TestOnlyWritersOfProductsAreBounded(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	ctx, id := t.Context(), s.product(t, 1000, 5)
+	s.points(t, alice, 5000)
+	written := s.boundsOf(ent.TypeOperation)
+	paid := s.unpaid(t, id, 1, "").ID
+	_, err := s.Orders.Pay(ctx, alice, commerce.PayOrder{Key: uuid.New(), OrderID: paid, Payment: *byPoints()})
+	must(t, err)
+	_, err = s.Refunds.Create(ctx, admin, amountOf(paid, 1))
+	must(t, err)
+	_, err = s.Orders.Cancel(ctx, alice, commerce.CancelOrder{Key: uuid.New(), OrderID: s.unpaid(t, id, 1, "").ID})
+	must(t, err)
+	if b := written()[ent.TypeOperation]; b.bounded > 0 || b.unbounded != 3 {
+		t.Errorf("%d records of keys have a bound, and %d have none, want none and 3", b.bounded, b.unbounded)
+	}
+}
+
+// An import beside a frozen instance waits for it once, not with each of its rows.
+func TestImportsWaitOnceForAFrozenInstance(t *testing.T) {
+	everyCatalog(t, func(t *testing.T, s *shop) {
+		if s.db.Dialect == dialect.SQLite {
+			t.Skip("SQLite has one instance")
+		}
+		t.Parallel()
+		ctx, price := t.Context(), commerce.Money{Minor: 1, Currency: "USD"}
+		var once, twice []commerce.ImportRow
+		for i := range 100 {
+			once = append(once, commerce.ImportRow{SKU: fmt.Sprint("ONCE-", i), Name: "Thing", Price: &price})
+			twice = append(twice, commerce.ImportRow{SKU: fmt.Sprint("TWICE-", i/2), Name: "Thing", Price: &price})
+		}
+		dear := commerce.Money{Minor: 2, Currency: "USD"}
+		for i := range 50 { // of which these are there already
+			s.sell(t, fmt.Sprint("ONCE-", i), "Thing", 1)
+			once[i].Price = &dear
+		}
+		frozen := s.sell(t, "FROZEN", "Thing", 100)
+		held, err := s.db.Ent.Tx(ctx)
+		must(t, err)
+		row, err := held.Product.UpdateOneID(frozen).SetName("Frozen").AddVersion(1).Save(ctx)
+		must(t, err)
+		must(t, s.Catalog.Index(ctx, held, row))
+		for _, c := range []struct {
+			rows []commerce.ImportRow
+			most int // that wait: in one transaction, or each on its own, as many as do at a time
+		}{{once, 1}, {twice, 8}} {
+			written := s.boundsOf(ent.TypeSearchRevision)
+			results, err := s.Catalog.Import(ctx, admin, c.rows, commerce.StockDifference)
+			must(t, err)
+			for _, result := range results {
+				if e := wantCodes(t, result.Err, "LOCK_TIMEOUT")[0]; !e.Retryable || e.RetryAfter == 0 {
+					t.Errorf("%s: %+v, want a retryable error", result.SKU, e)
+				}
+			}
+			if n := written()[ent.TypeSearchRevision].bounded; n < 1 || n > c.most {
+				t.Errorf("the import has waited %d times, want 1 to %d", n, c.most)
+			}
+		}
+		must(t, held.Rollback())
+		for _, rows := range [][]commerce.ImportRow{once, twice} {
+			results, err := s.Catalog.Import(ctx, admin, rows, commerce.StockDifference)
+			must(t, err)
+			for _, result := range results {
+				must(t, result.Err)
+			}
+		}
 	})
 }
 
