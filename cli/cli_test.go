@@ -5,9 +5,28 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/auth"
+	"holdfast/commerce"
 )
+
+// The fix of a line that cannot be imported says whether the file is at fault.
+func TestFixOfAnImport(t *testing.T) {
+	for _, c := range []struct {
+		of   commerce.Error
+		want string
+	}{
+		{commerce.Error{Code: commerce.LockTimeout, Retryable: true, RetryAfter: time.Second}, "import the file again"},
+		{commerce.Error{Code: commerce.VersionConflict}, "import the file again"},
+		{commerce.Error{Code: commerce.OutOfStock, Retryable: true}, "correct this line, or import the file again when the product has changed"},
+		{commerce.Error{Code: commerce.InvalidInput, Field: []string{"input", "name"}}, "correct this line"},
+	} {
+		if got := fixOf(&c.of); got != c.want {
+			t.Errorf("%s: %q, want %q", c.of.Code, got, c.want)
+		}
+	}
+}
 
 // TestFullDisk: a script that stores a token must be told if there is none.
 func TestFullDisk(t *testing.T) {

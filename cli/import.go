@@ -326,8 +326,11 @@ func (r *importReport) verdict(file *shopifycsv.File) error {
 }
 
 func fixOf(e *commerce.Error) string {
-	if e.Retryable || e.Code == commerce.VersionConflict {
+	if e.RetryAfter > 0 || e.Code == commerce.VersionConflict {
 		return "import the file again"
+	}
+	if e.Retryable { // the stock, or that the product is missing
+		return "correct this line, or import the file again when the product has changed"
 	}
 	if len(e.Field) > 0 && e.Field[len(e.Field)-1] == "currency" { // the file names none: it is the configuration's
 		return "start the import with the currency of the server, as with --set shop.currency=EUR"

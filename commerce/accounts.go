@@ -74,7 +74,7 @@ func (s *Accounts) Transfer(ctx context.Context, v Viewer, in Transfer) (Transfe
 			if r.Reason == lockprovider.ErrInsufficient { //nolint:errorlint // a refusal holds one of two sentinels, unwrapped
 				return insufficientFunds(r, input("amount", "amountMinor"), "the account")
 			}
-			return full(input("amount", "amountMinor"), "the receiving account cannot take %d more", r.Delta)
+			return noRoom(input("amount", "amountMinor"), "the receiving account cannot take %d more", r.Delta)
 		})
 	}
 	var done transferCompleted // of a repeat, the first one's

@@ -52,7 +52,7 @@ func adjustmentRefused(err error, field []string, what string) error {
 		if errors.Is(r.Reason, lockprovider.ErrInsufficient) {
 			return insufficientFunds(r, field, what)
 		}
-		return full(field, "%s can take %d more, not %d", what, r.Available, r.Delta)
+		return noRoom(field, "%s can take %d more, not %d", what, r.Available, r.Delta)
 	})
 }
 

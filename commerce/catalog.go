@@ -303,7 +303,7 @@ func (s *Catalog) AdjustStock(ctx context.Context, v Viewer, in AdjustStock) (St
 	})
 	err = refusals(err, func(r lockprovider.Refusal) *Error {
 		if r.Delta > 0 {
-			return full(input("delta"), "the stock can take %d more, not %d", r.Available, r.Delta)
+			return noRoom(input("delta"), "the stock can take %d more, not %d", r.Available, r.Delta)
 		}
 		return outOfStock(row.ID, -r.Delta, r.Available, input("delta"))
 	})

@@ -141,8 +141,8 @@ func notFound(field []string, what, id string) *Error {
 	return &Error{Code: NotFound, Field: field, Message: fmt.Sprintf("%s %q does not exist", what, Truncate(id, 80))}
 }
 
-// full refuses what a balance has no room for.
-func full(field []string, format string, args ...any) *Error {
+// noRoom refuses what a balance has no room for.
+func noRoom(field []string, format string, args ...any) *Error {
 	e := invalid(field, format, args...)
 	e.Retryable = true // after something was taken from it
 	return e

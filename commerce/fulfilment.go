@@ -67,7 +67,8 @@ func notFulfillable(row *ent.Order) *Error {
 	case row.Fulfilment == order.FulfilmentFULFILLED:
 		e.Message = "the order is fulfilled already"
 	case row.Status == order.StatusPAID:
-		e.Retryable = true // if a refund fails
+		made := row.Edges.Payment
+		e.Retryable = unitsLeft(row) && made != nil && refundedForGood(made) < made.AmountMinor // if a refund fails
 		e.Message = "all of the order was refunded, or is about to be, or all of its products came back"
 	}
 	return e

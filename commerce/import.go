@@ -602,7 +602,7 @@ func (s *Catalog) moveImported(ctx context.Context, p *importPlan) error {
 	}
 	return refusals(err, func(r lockprovider.Refusal) *Error {
 		if r.Delta > 0 {
-			return full(nil, "the stock can take %d more, not %d", r.Available, r.Delta)
+			return noRoom(nil, "the stock can take %d more, not %d", r.Available, r.Delta)
 		}
 		e := outOfStock(row.ID, -r.Delta, r.Available, nil)
 		e.Message = fmt.Sprintf("the file takes %d from the stock, and %d are left", -r.Delta, r.Available)

@@ -2,6 +2,7 @@ package commerce_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/coupon"
 	"holdfast/ent/order"
+	"holdfast/ent/product"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
@@ -683,6 +685,25 @@ func TestARefusalThatMayPassSaysSo(t *testing.T) {
 	early := amountOf(unpaid.ID, 1)
 	gift := commerce.AdjustPoints{Key: uuid.New(), UserID: "newcomer", Delta: 1, Reason: "test"}
 	total := usd(1000)
+	three, five, nine := int64(3), int64(5), int64(9)
+	imports := func(row commerce.ImportRow) func() error {
+		return func() error {
+			_, err := s.importRow(t, row, commerce.StockDifference)
+			return err
+		}
+	}
+	move := func(sku string, delta int64) {
+		id, err := s.db.Ent.Product.Query().Where(product.Sku(sku)).OnlyID(ctx)
+		must(t, err)
+		s.restock(t, id, delta)
+	}
+	for _, sku := range []string{"TAKEN", "FULL"} {
+		must(t, imports(commerce.ImportRow{SKU: sku, Name: "Thing", Price: &total, Stock: &five})())
+	}
+	move("TAKEN", -5)
+	fullImport, err := s.db.Ent.Product.Query().Where(product.Sku("FULL")).OnlyID(ctx)
+	must(t, err)
+	must(t, s.db.Ent.Balance.UpdateOneID(lockprovider.StockKey(fullImport)).SetAmount(full).Exec(ctx))
 
 	refusals := []struct {
 		name    string
@@ -728,6 +749,11 @@ func TestARefusalThatMayPassSaysSo(t *testing.T) {
 			pay(unpaid.ID)
 		}},
 		{"an order to fulfil that is not paid", fulfil(later.ID), "INVALID_STATE:input.orderId", func() { pay(later.ID) }},
+		{"an import that takes more than there is", imports(commerce.ImportRow{SKU: "TAKEN", Stock: &three}), "OUT_OF_STOCK", func() { move("TAKEN", 5) }},
+		{"an import into a full stock", imports(commerce.ImportRow{SKU: "FULL", Stock: &nine}), "INVALID_INPUT", func() { move("FULL", -5) }},
+		{"an import of a product that is missing", imports(commerce.ImportRow{SKU: "MISSING", Price: &total}), "INVALID_INPUT:input.products.0.name", func() {
+			s.sell(t, "MISSING", "Thing", 100)
+		}},
 	}
 	for _, r := range refusals {
 		t.Run(r.name, func(t *testing.T) {
@@ -740,6 +766,212 @@ func TestARefusalThatMayPassSaysSo(t *testing.T) {
 			if err := r.do(); err != nil {
 				t.Errorf("the same key, later: %v", err)
 			}
+		})
+	}
+}
+
+// A refund of a card may fail after it was made, and a card payment that is under way may be declined. What is refused for them says so.
+func TestARefusalForMoneyThatMayPassSaysSo(t *testing.T) {
+	s, ctx := openStripeShop(t, "sqlite://:memory:"), t.Context()
+	thing := s.product(t, 1000, 20)
+	refusals := map[string]struct {
+		refunded int64
+		do       func(orderID string, key uuid.UUID) error
+		code     string
+	}{
+		"an order to cancel that has a refund": {400, func(orderID string, key uuid.UUID) error {
+			_, err := s.Orders.Cancel(ctx, alice, commerce.CancelOrder{Key: key, OrderID: orderID})
+			return err
+		}, "INVALID_STATE:input.orderId"},
+		"an order to fulfil that was refunded": {1000, func(orderID string, key uuid.UUID) error {
+			_, err := s.Orders.Fulfil(ctx, admin, commerce.FulfilOrder{Key: key, OrderID: orderID})
+			return err
+		}, "INVALID_STATE:input.orderId"},
+		"a refund of more than is left": {700, func(orderID string, key uuid.UUID) error {
+			in := amountOf(orderID, 400)
+			in.Key = key
+			_, err := s.Refunds.Create(ctx, admin, in)
+			return err
+		}, "INVALID_INPUT:input.amount.amountMinor"},
+	}
+	for name, r := range refusals {
+		t.Run(name, func(t *testing.T) {
+			id, attempt := s.bought(t, thing)
+			f, key := s.refunded(t, id, r.refunded), uuid.New()
+			for range 2 {
+				if e := wantCodes(t, r.do(id, key), r.code)[0]; !e.Retryable {
+					t.Errorf("%q is not retryable", e.Message)
+				}
+			}
+			s.stripe.Alter(t, attempt, 1000, map[string]int64{f: 0})
+			must(t, s.receive(ctx, s.eventOf(t, "refund.failed")))
+			if err := r.do(id, key); err != nil {
+				t.Errorf("the same key, later: %v", err)
+			}
+		})
+	}
+	t.Run("a card payment that is under way", func(t *testing.T) {
+		s := newShop(t, lockprovider.RowLock)
+		s.points(t, alice, 5000)
+		id := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
+		s.gateway.fail, s.gateway.lose = func(string, string) error { return errDeclined }, "authorize"
+		card, points := payCard(id), commerce.PayOrder{Key: uuid.New(), OrderID: id, Payment: *byPoints()}
+		_, err := s.Orders.Pay(ctx, alice, card)
+		wantCodes(t, err, "UNAVAILABLE")
+		for range 2 {
+			_, err = s.Orders.Pay(ctx, alice, points)
+			if e := wantCodes(t, err, "INVALID_STATE:input.payment.method")[0]; !e.Retryable {
+				t.Errorf("%q is not retryable", e.Message)
+			}
+		}
+		s.clock.advance(time.Second)
+		_, err = s.Orders.Pay(ctx, alice, card)
+		wantCodes(t, err, "PAYMENT_DECLINED:input.payment")
+		_, err = s.Orders.Pay(ctx, alice, points)
+		must(t, err)
+	})
+}
+
+// An answer that says `retryable: false` stays, whatever changes.
+func TestARefusalThatStaysSaysSo(t *testing.T) {
+	s := newShop(t, lockprovider.RowLock)
+	ctx := t.Context()
+	thing := s.product(t, 1000, 50)
+	s.points(t, alice, 100_000)
+	one, two := commerce.Line{ProductID: thing, Quantity: 1}, commerce.Line{ProductID: thing, Quantity: 2}
+	declined := func() { s.gateway.fail = func(string, string) error { return errDeclined } }
+	// failed has units of an order come back, and the refund for them fail.
+	failed := func(orderID string, lines ...commerce.Line) {
+		declined()
+		_, err := s.Refunds.Create(ctx, admin, linesOf(orderID, lines...))
+		wantCodes(t, err, "PAYMENT_DECLINED:input.orderId")
+		s.gateway.fail = nil
+	}
+	// waiting begins such a refund, which fails when the function is called that it returns.
+	waiting := func(orderID string, lines ...commerce.Line) func() {
+		in := linesOf(orderID, lines...)
+		s.gateway.fail = func(string, string) error { return errors.New("away") }
+		_, err := s.Refunds.Create(ctx, admin, in)
+		wantCodes(t, err, "UNAVAILABLE")
+		return func() {
+			declined()
+			_, err := s.Refunds.Create(ctx, admin, in)
+			wantCodes(t, err, "PAYMENT_DECLINED:input.orderId")
+			s.gateway.fail = nil
+		}
+	}
+	cancel := func(orderID string) func() error {
+		in := commerce.CancelOrder{Key: uuid.New(), OrderID: orderID}
+		return func() error {
+			_, err := s.Orders.Cancel(ctx, alice, in)
+			return err
+		}
+	}
+	fulfil := func(orderID string) func() error {
+		in := commerce.FulfilOrder{Key: uuid.New(), OrderID: orderID}
+		return func() error {
+			_, err := s.Orders.Fulfil(ctx, admin, in)
+			return err
+		}
+	}
+	give := func(in commerce.CreateRefund) func() error {
+		return func() error {
+			_, err := s.Refunds.Create(ctx, admin, in)
+			return err
+		}
+	}
+	restock := func() {
+		_, err := s.Catalog.AdjustStock(ctx, admin, commerce.AdjustStock{Key: uuid.New(), ProductID: thing, Delta: 5, Reason: "test"})
+		must(t, err)
+	}
+	inEuro := commerce.Money{Minor: 1000, Currency: "EUR"}
+	var changes func() // of the case that runs
+	for _, c := range []struct {
+		name  string
+		begin func() func() error // returns what is refused
+		code  string
+	}{
+		{"more units back than are left", func() func() error {
+			id := s.paid(t, byCard(), "", two).ID
+			changes = waiting(id, one)
+			return give(linesOf(id, two))
+		}, "INVALID_INPUT:input.lines.0.quantity"},
+		{"an order to cancel of which units came back", func() func() error {
+			id := s.paid(t, byCard(), "", two).ID
+			changes = waiting(id, one)
+			return cancel(id)
+		}, "INVALID_STATE:input.orderId"},
+		{"an order to fulfil of which all came back", func() func() error {
+			id := s.paid(t, byCard(), "", one).ID
+			changes = waiting(id, one)
+			return fulfil(id)
+		}, "INVALID_STATE:input.orderId"},
+		{"more of a card than was paid", func() func() error {
+			id := s.paid(t, byCard(), "", two).ID
+			changes = func() { failed(id, one) }
+			return give(amountOf(id, 2001))
+		}, "INVALID_INPUT:input.amount.amountMinor"},
+		{"more points than are left", func() func() error {
+			id := s.paid(t, byPoints(), "", two).ID
+			must(t, give(amountOf(id, 400))())
+			changes = func() { must(t, give(amountOf(id, 100))()) }
+			return give(amountOf(id, 1700))
+		}, "INVALID_INPUT:input.amount.amountMinor"},
+		{"an order by points to cancel that has a refund", func() func() error {
+			id := s.paid(t, byPoints(), "", two).ID
+			must(t, give(amountOf(id, 400))())
+			changes = restock
+			return cancel(id)
+		}, "INVALID_STATE:input.orderId"},
+		{"an order by points to fulfil that was refunded", func() func() error {
+			id := s.paid(t, byPoints(), "", two).ID
+			must(t, give(amountOf(id, 2000))())
+			changes = restock
+			return fulfil(id)
+		}, "INVALID_STATE:input.orderId"},
+		{"an order to cancel that is fulfilled", func() func() error {
+			id := s.paid(t, byPoints(), "", two).ID
+			must(t, fulfil(id)())
+			changes = func() { must(t, give(linesOf(id, one))()) }
+			return cancel(id)
+		}, "INVALID_STATE:input.orderId"},
+		{"an order to fulfil that is cancelled", func() func() error {
+			id := s.unpaid(t, thing, 1, "").ID
+			must(t, cancel(id)())
+			changes = restock
+			return fulfil(id)
+		}, "INVALID_STATE:input.orderId"},
+		{"a refund of an order that is cancelled", func() func() error {
+			id := s.unpaid(t, thing, 1, "").ID
+			must(t, cancel(id)())
+			changes = restock
+			return give(amountOf(id, 1))
+		}, "INVALID_STATE:input.orderId"},
+		{"a total in another currency", func() func() error {
+			in := commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{one}, ExpectedTotal: &inEuro}
+			changes = func() {
+				row, err := s.Catalog.Product(ctx, thing)
+				must(t, err)
+				price := row.PriceMinor + 1
+				_, err = s.Catalog.Update(ctx, admin, commerce.UpdateProduct{ID: thing, Version: row.Version, PriceMinor: &price})
+				must(t, err)
+			}
+			return func() error {
+				_, err := s.Orders.Place(ctx, alice, in)
+				return err
+			}
+		}, "PRICE_CHANGED:input.expectedTotal"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			do := c.begin()
+			refused := func(when string) {
+				if e := wantCodes(t, do(), c.code)[0]; e.Retryable {
+					t.Errorf("%s: %q is retryable", when, e.Message)
+				}
+			}
+			refused("before")
+			changes()
+			refused("after something has changed")
 		})
 	}
 }

@@ -580,7 +580,8 @@ func notCancellable(row *ent.Order) error {
 	case row.Fulfilment == order.FulfilmentFULFILLED:
 		message = "the order is fulfilled: it is returned, not cancelled; ask the shop"
 	case row.RefundCount > 0:
-		retryable = true // if it fails
+		made := row.Edges.Payment
+		retryable = !unitsBack(row) && made != nil && refundedForGood(made) == 0 // if it fails
 		message = "the order has a refund or a return: the shop refunds the rest, and it is not cancelled; ask the shop"
 	default:
 		return nil

@@ -25,7 +25,7 @@ func linesBack(row *ent.Order, lines []Line) (back []lineBack, worth int64, err 
 		}
 		line := row.Edges.Lines[at]
 		if left := line.Quantity - line.Returned; l.Quantity > left {
-			errs = append(errs, full(lineField(i, "quantity"), "%d of the %d units can come back, not %d", left, line.Quantity, l.Quantity))
+			errs = append(errs, invalid(lineField(i, "quantity"), "%d of the %d units can come back, not %d", left, line.Quantity, l.Quantity))
 			continue
 		}
 		b := lineBack{line: line, quantity: l.Quantity, worth: shares.Worth(paid[at], line.Quantity, line.Returned, l.Quantity)}

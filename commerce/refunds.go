@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"entgo.io/ent/dialect/sql"
@@ -221,7 +222,9 @@ func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in 
 		amount -= amount % step // what is left over can be refunded as an amount
 	}
 	if amount > left {
-		return full(input("amount", "amountMinor"), "%s of the order can be refunded, not %s", Money{Minor: left, Currency: row.Currency}, *in.amount)
+		e := invalid(input("amount", "amountMinor"), "%s of the order can be refunded, not %s", Money{Minor: left, Currency: row.Currency}, *in.amount)
+		e.Retryable = amount <= made.AmountMinor-refundedForGood(made) // when another refund fails
+		return e
 	}
 	create := tx.Refund.Create().SetID(id).SetOrderID(row.ID).SetMethod(refund.Method(made.Method)).SetStatus(refund.StatusREFUNDED).
 		SetAmountMinor(amount).SetCurrency(row.Currency).SetRestock(in.restock).SetReason(in.reason).SetAdministrator(v.UserID).
@@ -336,4 +339,23 @@ func (s *Refunds) OfOrders(ctx context.Context, v Viewer, orderIDs []string) (ma
 		list[f.OrderID] = append(list[f.OrderID], f)
 	}
 	return list, err
+}
+
+// refundedForGood is how much of a payment was refunded and stays so. A refund that is under way may fail, and one of a card may do so after
+// it was made.
+func refundedForGood(made *ent.Payment) int64 {
+	if made.Method == payment.MethodCARD {
+		return 0
+	}
+	return made.RefundedMinor
+}
+
+// unitsLeft reports whether some units of an order have not come back. Those that have stay so, also if the refund for them fails.
+func unitsLeft(row *ent.Order) bool {
+	return slices.ContainsFunc(row.Edges.Lines, func(l *ent.OrderLine) bool { return l.Returned < l.Quantity })
+}
+
+// unitsBack reports whether some units of an order have come back.
+func unitsBack(row *ent.Order) bool {
+	return slices.ContainsFunc(row.Edges.Lines, func(l *ent.OrderLine) bool { return l.Returned > 0 })
 }

@@ -181,10 +181,11 @@ func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 	} {
 		characters := map[string]int{"sku": schema.MaxSKU, "name": schema.MaxProductName, "description": schema.MaxDescription}[field]
 		t.Run(field+" of an import over the API", func(t *testing.T) {
+			letters := alphabet
 			if field == "sku" { // of another test than that of Create, which has the same text
-				alphabet = "x" + alphabet
+				letters = "x" + alphabet
 			}
-			atTheLimit(t, "products.0."+field, alphabet, characters, func(text string) (string, error) {
+			atTheLimit(t, "products.0."+field, letters, characters, func(text string) (string, error) {
 				_, err := s.importRow(t, row(text), commerce.StockDifference)
 				return text, err
 			})
