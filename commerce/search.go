@@ -294,7 +294,7 @@ func (s *Catalog) readDocuments(ctx context.Context) error {
 	}
 	index.PutStock(stock)
 	s.documents.journal = journal
-	s.documents.index.CompareAndSwap(before, index) // unless somebody has forgotten it
+	s.documents.index.CompareAndSwap(before, index) // unless a search has dropped it meanwhile
 	return nil
 }
 

@@ -6533,7 +6533,8 @@ type UnavailableError implements UserError {
 
 """
 The request itself is at fault: what it names, or how, or when. Also the repeated answer about an order that failed
-before, whose code still tells why.
+before, whose code still tells why. And LOCK_TIMEOUT or LOCK_LOST of what has no strategy, such as a change of a
+product: then the request is not at fault.
 """
 type InputError implements UserError {
   "The reason, for programs."
