@@ -27,7 +27,8 @@ import (
 //go:embed sqlite postgres mysql
 var files embed.FS
 
-// LockWait bounds how long Apply waits for another instance that is applying migrations.
+// LockWait bounds how long Apply waits for another instance that is applying migrations, and on PostgreSQL how long a
+// statement waits for a table that others write to. What Apply does itself has no bound but its context.
 const LockWait = time.Minute
 
 // Apply brings the tables of a database up to date and returns the migrations that it applied, such as "0001_init". The
@@ -45,7 +46,7 @@ func Apply(ctx context.Context, db *sql.DB, dialectName string) (applied []strin
 }
 
 func apply(ctx context.Context, db *sql.DB, dialectName string, dir migrate.Dir) (applied []string, err error) {
-	err = locked(ctx, db, dialectName, func(conn *sql.Conn) error {
+	err = locked(ctx, db, dialectName, LockWait, func(conn *sql.Conn) error {
 		store := revisions{conn: conn, dialect: dialectName}
 		if err := store.create(ctx); err != nil {
 			return err
