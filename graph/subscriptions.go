@@ -139,16 +139,24 @@ func (r *Resolver) watchOrder(ctx context.Context, id string) (<-chan *model.Ord
 	return stream[*model.Order]{
 		every: r.streams.Refresh,
 		read: func(ctx context.Context, _ []string) ([]*model.Order, bool, error) {
-			row, persistence, err := r.services.Orders.Find(ctx, v, id)
+			order, err := r.viewedOrder(ctx, v, id)
 			if err != nil {
 				return nil, false, err
 			}
-			order := toOrderAs(row, persistence)
-			if order == nil { // unknown, or another user's
-				return nil, false, badInput("id", "there is no order %.80q of yours", id)
+			last := !mayChange(order)
+			if last {
+				// A payment that comes now is given back, and the order tells of it.
+				owed, err := r.services.Orders.OwesAttempt(ctx, id)
+				if err != nil {
+					return nil, false, err
+				}
+				if last = !owed; last { // perhaps since the order was read
+					if order, err = r.viewedOrder(ctx, v, id); err != nil {
+						return nil, false, err
+					}
+				}
 			}
 			now := fmt.Sprint(order.Status, order.Persistence, order.UpdatedAt.UnixNano(), orZero(order.Payment).Status)
-			last := !mayChange(order)
 			if now == before {
 				return nil, last, nil
 			}
@@ -158,8 +166,21 @@ func (r *Resolver) watchOrder(ctx context.Context, id string) (<-chan *model.Ord
 	}.run(ctx, r, id)
 }
 
-// mayChange reports whether an order may still change. A paid order may be cancelled, an ended one
-// may be refunded.
+// viewedOrder returns an order of the viewer. One that is unknown, or another user's, is an error.
+func (r *Resolver) viewedOrder(ctx context.Context, v commerce.Viewer, id string) (*model.Order, error) {
+	row, persistence, err := r.services.Orders.Find(ctx, v, id)
+	if err != nil {
+		return nil, err
+	}
+	order := toOrderAs(row, persistence)
+	if order == nil {
+		return nil, badInput("id", "there is no order %.80q of yours", id)
+	}
+	return order, nil
+}
+
+// mayChange reports whether an order may still change by what it shows. A paid order may be cancelled,
+// an ended one may be refunded.
 func mayChange(o *model.Order) bool {
 	switch o.Status {
 	case model.OrderStatusPending, model.OrderStatusPaid:

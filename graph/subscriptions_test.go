@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"holdfast/graph/transport"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/payments"
 )
 
 const (
@@ -77,6 +80,52 @@ func TestOrderUpdated(t *testing.T) {
 		s.until("orderUpdated.payment.status", "REFUNDED")
 		s.want("complete", "1")
 	}
+}
+
+// TestOrderUpdatedTellsOfAPaymentThatCameTooLate: an order has ended while its payment is not given back yet. The subscription goes on until
+// it is, and tells why.
+func TestOrderUpdatedTellsOfAPaymentThatCameTooLate(t *testing.T) {
+	gateway := &lossy{Gateway: payments.NewSimulated(payments.SimulatedSettings{})}
+	a := newAPI(t, settings{streams: quick, gateway: gateway})
+	id := a.ok(alice, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1)})).text("placeOrder.order.id")
+	s := a.socket(alice)
+	s.subscribe("1", `subscription($id: ID!) { orderUpdated(id: $id) { status failure { code reason } } }`, object{"id": id})
+	s.want("next", "1").want("orderUpdated.status", "PENDING")
+	gateway.away.Store(true)
+	pay := a.do(alice, payOrder, vars(object{"idempotencyKey": key(), "orderId": id, "payment": object{"method": "CARD"}}))
+	pay.want("payOrder.userErrors.0.code", "UNAVAILABLE")
+	a.do(alice, cancelOrder, vars(object{"idempotencyKey": key(), "orderId": id}))
+	s.until("orderUpdated.status", "CANCELLED")
+
+	gateway.away.Store(false)
+	must(t, a.db.Ent.Order.UpdateOneID(id).SetNextAttemptAt(time.Now().Add(-time.Minute)).Exec(t.Context()))
+	_, _, err := a.services.Orders.ExpireOverdue(t.Context(), 10)
+	must(t, err)
+	s.until("orderUpdated.failure.reason", "the order was cancelled before it was paid; the payment was given back")
+	s.want("complete", "1")
+}
+
+// lossy is a gateway whose answers are lost while it is away. It authorizes, and voids nothing then.
+type lossy struct {
+	payments.Gateway
+	away atomic.Bool
+}
+
+var errAnswerLost = errors.New("the answer is lost")
+
+func (g *lossy) Authorize(ctx context.Context, a payments.Authorization) (payments.Answer, error) {
+	answer, err := g.Gateway.Authorize(ctx, a)
+	if g.away.Load() {
+		return payments.Answer{}, errAnswerLost
+	}
+	return answer, err
+}
+
+func (g *lossy) Void(ctx context.Context, ref payments.Ref) (payments.Answer, error) {
+	if g.away.Load() {
+		return payments.Answer{}, errAnswerLost
+	}
+	return g.Gateway.Void(ctx, ref)
 }
 
 // until reads what the operation 1 tells until a value is as wanted.
