@@ -462,19 +462,21 @@ func attemptOf(p orderPaid) *string {
 	return &p.Payment.AttemptID
 }
 
-// endedBeforePaid is what the customer is told of an order that had ended when its payment came. Of an order that was paid, its payment tells.
+// endedBeforePaid is what the customer is told of an order that had ended when its payment came.
 var endedBeforePaid = map[order.Status]string{
 	order.StatusEXPIRED:   "the order expired before it was paid; the payment was given back",
 	order.StatusCANCELLED: "the order was cancelled before it was paid; the payment was given back",
 }
 
 // writePaymentReturned notes that the gateway has given back what nothing was sold for, and has the order tell its customer.
+// Of an order that was paid, its payment tells; one whose payment was authorized only was not.
 func writePaymentReturned(ctx context.Context, tx *ent.Tx, p paymentReturned) error {
+	paid := payment.StatusIn(payment.StatusCAPTURED, payment.StatusREFUNDED)
 	for ended, why := range endedBeforePaid {
 		if p.OrderID == "" {
 			break
 		}
-		if err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(ended), order.Not(order.HasPayment())).
+		if err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(ended), order.Not(order.HasPaymentWith(paid))).
 			SetFailureCode(string(PaymentDeclined)).SetFailureReason(why).SetUpdatedAt(p.At).Exec(ctx); err != nil {
 			return err
 		}

@@ -93,14 +93,25 @@ func TestMoneyFoundLateIsGivenBack(t *testing.T) {
 // TestTheOrderTellsOfAPaymentThatCameTooLate: an order ends before its payment is known. The payment is given back, and the order tells its
 // customer. One that has ended without any money tells nothing.
 func TestTheOrderTellsOfAPaymentThatCameTooLate(t *testing.T) {
-	for ending, want := range map[order.Status]string{
-		order.StatusEXPIRED:   "PAYMENT_DECLINED the order expired before it was paid; the payment was given back",
-		order.StatusCANCELLED: "PAYMENT_DECLINED the order was cancelled before it was paid; the payment was given back",
+	const (
+		expired   = "PAYMENT_DECLINED the order expired before it was paid; the payment was given back"
+		cancelled = "PAYMENT_DECLINED the order was cancelled before it was paid; the payment was given back"
+	)
+	for _, c := range []struct {
+		lost   string // the call whose answer is
+		ending order.Status
+		want   string
+		given  paymentattempt.Status
+	}{
+		{"authorize", order.StatusEXPIRED, expired, paymentattempt.StatusVOIDED},
+		{"authorize", order.StatusCANCELLED, cancelled, paymentattempt.StatusVOIDED},
+		{"capture", order.StatusCANCELLED, cancelled, paymentattempt.StatusREFUNDED},
 	} {
-		t.Run(string(ending), func(t *testing.T) {
+		ending, want := c.ending, c.want
+		t.Run(c.lost+" "+string(ending), func(t *testing.T) {
 			everyStrategy(t, func(t *testing.T, s *shop) {
 				late, unpaid := s.unpaid(t, s.product(t, 1000, 3), 1, "").ID, s.unpaid(t, s.product(t, 1000, 3), 1, "").ID
-				s.gateway.lose = "authorize"
+				s.gateway.lose = c.lost
 				_, err := s.Orders.Pay(t.Context(), alice, payCard(late))
 				wantCodes(t, err, "UNAVAILABLE")
 				if ending == order.StatusCANCELLED {
@@ -113,7 +124,7 @@ func TestTheOrderTellsOfAPaymentThatCameTooLate(t *testing.T) {
 				_, _, err = s.Orders.ExpireOverdue(t.Context(), expiryLimit)
 				must(t, err)
 				s.wantOrder(t, late, ending, true)
-				s.wantAttempts(t, late, paymentattempt.StatusVOIDED)
+				s.wantAttempts(t, late, c.given)
 				for id, want := range map[string]string{late: want, unpaid: ""} {
 					row, err := s.Orders.Get(t.Context(), alice, id)
 					must(t, err)
