@@ -27,8 +27,9 @@ type limitDrift struct {
 	after string // in the phase
 }
 
-// balancesARun bounds how many balances of the stock a run reads, so that it costs the same however many customers have ordered in
-// whatever period. It is chosen: one run of the hour reads all balances of most shops, in a second or so.
+// balancesARun bounds how many balances of the stock a run reads, besides those of orders that are
+// not settled, however many customers have ordered in whatever period. It is chosen: one run of the
+// hour reads all balances of most shops.
 const balancesARun = 100_000
 
 // What a balance counts.
@@ -56,10 +57,8 @@ func (j *limitDrift) runOnce(ctx context.Context) (Result, error) {
 			}
 		}
 	}
+	j.phase = 0 // counts keeps its place by itself
 	err := j.counts(ctx, result, &errs)
-	if err == nil {
-		j.phase = 0
-	}
 	return result, errors.Join(append(errs, err)...)
 }
 

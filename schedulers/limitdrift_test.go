@@ -163,6 +163,16 @@ func TestLimitDriftGoesOn(t *testing.T) {
 	if j.phase != 0 || j.after != "" {
 		t.Errorf("after a whole run the next one begins at phase %d, %q", j.phase, j.after)
 	}
+
+	// One that fails after the orders has compared them, and the next one does so again.
+	must(t, p.db.Ent.SchedulerJob.DeleteOneID(string(LimitDrift)).Exec(ctx))
+	for range 2 {
+		result, err := j.runOnce(ctx)
+		if !ent.IsNotFound(err) {
+			t.Fatalf("a run without its place: %v", err)
+		}
+		wantResult(t, result, nil, Result{"compared": 6, "drifts": 0, "reopened": 0})
+	}
 }
 
 // A run compares so many balances and no more, besides those of orders of which something is still to be done. The next one goes on there, also
