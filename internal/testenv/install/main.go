@@ -2,8 +2,8 @@
 // what is missing with apt-get, without starting system services. Elsewhere it prints what to do. It fails only when
 // something is missing in the end and REQUIRE_SERVERS=1 is set: without a server, its tests are skipped.
 //
-// It also sees to a C compiler, which the race detector needs, to Chromium, for the tests of pages, and to promtool, for those of the alert
-// rules: where these two are not to be had, their tests are skipped, whatever REQUIRE_SERVERS says.
+// It also sees to a C compiler, which the race detector needs, to promtool, for the test of the alert rules, and to Chromium,
+// for the tests of pages: where that is not to be had, they are skipped, whatever REQUIRE_SERVERS says.
 package main
 
 import (
@@ -33,8 +33,7 @@ func main() {
 func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	missing := missingPackages()
-	wanted := [][]string{missing} // one after the other: one that is not to be had is no reason to lack the others
+	wanted := [][]string{missingServers()} // one after the other: one that is not to be had is no reason to lack the others
 	if !have("chromium") {
 		wanted = append(wanted, []string{"chromium"})
 	}
@@ -50,15 +49,16 @@ func run() error {
 			fmt.Fprintln(os.Stderr, "servers:", err) // What counts is what is there now.
 		}
 	}
-	missing = missingPackages()
+	missing := missingServers()
 	if !have("chromium") {
 		fmt.Println("servers: tests that need Chromium are skipped")
 	}
 	if !have("promtool") {
 		fmt.Println("servers: alert rules are not evaluated, which needs promtool, of the package prometheus")
+		missing = append(missing, "prometheus")
 	}
 	if len(missing) == 0 {
-		fmt.Println("servers: redis-server, PostgreSQL, PgBouncer, MariaDB and a C compiler are installed")
+		fmt.Println("servers: redis-server, PostgreSQL, PgBouncer, MariaDB, promtool and a C compiler are installed")
 		return nil
 	}
 	advice := "install them with: apt-get install " + strings.Join(missing, " ")
@@ -78,8 +78,8 @@ func run() error {
 	return nil
 }
 
-// missingPackages names the Debian packages of what is not installed.
-func missingPackages() []string {
+// missingServers names the Debian packages of servers and of a C compiler that are not installed.
+func missingServers() []string {
 	var packages []string
 	for _, kind := range servers.Kinds() {
 		if !servers.Have(kind) {
