@@ -368,8 +368,9 @@ func TestListsReadTheirIndex(t *testing.T) {
 	}
 }
 
-// TestJobsReadTheirIndex does so with what jobs look for: none of it goes through all orders, payments or refunds. Package schedulers counts what
-// PostgreSQL and MariaDB read.
+// TestJobsReadTheirIndex does so with what jobs look for: one of their queries reads the index that is
+// for it, and none goes through all rows of a table. Package schedulers
+// counts what PostgreSQL and MariaDB read.
 func TestJobsReadTheirIndex(t *testing.T) {
 	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, "sqlite://:memory:", clients.EmbeddedRedis, maxPending(10))
 	_, err := s.order(t, alice, s.limited(t, commerce.PurchaseLimit{Quantity: 5}), 1)
@@ -398,12 +399,33 @@ func TestJobsReadTheirIndex(t *testing.T) {
 		{"refund_updated_at", step},
 		{"order_created_at_id", step},
 	} {
-		plan := seen.plan(t, c.index, func() { must(t, c.job()) })
-		if !strings.Contains(plan, "SEARCH") || !strings.Contains(plan, "INDEX "+c.index) {
-			t.Errorf("%s: %s", c.index, plan)
+		reads := false
+		for query, steps := range seen.plans(t, func() { must(t, c.job()) }) {
+			for _, step := range steps {
+				reads = reads || strings.HasPrefix(step, "SEARCH") && strings.Contains(step, "INDEX "+c.index)
+				if readsAll(step) {
+					t.Errorf("%s: %q goes through all rows: %q", c.index, query, step)
+				}
+			}
+		}
+		if !reads {
+			t.Errorf("%s: no query reads it", c.index)
 		}
 	}
+	all := seen.plans(t, func() { _, err := s.Catalog.Client.Order.Query().All(ctx); must(t, err) })
+	for query, steps := range all {
+		if !slices.ContainsFunc(steps, readsAll) {
+			t.Errorf("%q is not seen to go through all rows: %q", query, steps)
+		}
+	}
+	if len(all) != 1 {
+		t.Errorf("saw %d queries, want 1", len(all))
+	}
 }
+
+// readsAll reports whether a step of SQLite reads a table, or an index of it, from the first row to the
+// last.
+func readsAll(step string) bool { return strings.HasPrefix(step, "SCAN ") }
 
 // recorder is a driver that keeps the queries.
 type recorder struct {
@@ -439,17 +461,34 @@ func (r *recorder) plan(t *testing.T, index string, f func()) (plan string) {
 	if i < 0 {
 		t.Fatalf("no query of %s: %q", table, r.queries)
 	}
+	return strings.Join(r.explain(t, r.queries[i], r.args[i]), "; ")
+}
+
+// plans returns the steps in which SQLite carries out each query that f makes.
+func (r *recorder) plans(t *testing.T, f func()) map[string][]string {
+	t.Helper()
+	r.queries, r.args = nil, nil
+	f()
+	plans := map[string][]string{}
+	for i, query := range r.queries {
+		plans[query] = r.explain(t, query, r.args[i])
+	}
+	return plans
+}
+
+func (r *recorder) explain(t *testing.T, query string, args []any) (steps []string) {
+	t.Helper()
 	var rows entsql.Rows
-	must(t, r.Driver.Query(t.Context(), "EXPLAIN QUERY PLAN "+r.queries[i], r.args[i], &rows))
+	must(t, r.Driver.Query(t.Context(), "EXPLAIN QUERY PLAN "+query, args, &rows))
 	defer rows.Close()
 	for rows.Next() {
 		var id, parent, unused int
 		var step string
 		must(t, rows.Scan(&id, &parent, &unused, &step))
-		plan += step + "; "
+		steps = append(steps, step)
 	}
 	must(t, rows.Err())
-	return plan
+	return steps
 }
 
 var tables = map[string]string{
