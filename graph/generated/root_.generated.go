@@ -6342,7 +6342,7 @@ enum ErrorCode {
   attempt changed nothing. Look at what there is, and use a new key for a new request.
   """
   IDEMPOTENCY_EXPIRED
-  "The payment was declined."
+  "The payment was declined, or it came after its order had ended and was given back."
   PAYMENT_DECLINED
   "The order would cost something else than ` + "`" + `expectedTotal` + "`" + `. Show the customer the new total, and send it with a new key."
   PRICE_CHANGED

@@ -2319,7 +2319,7 @@ const (
 	// The idempotency key was used so long ago that the shop has forgotten the answer. What it was used for was carried out; this
 	// attempt changed nothing. Look at what there is, and use a new key for a new request.
 	ErrorCodeIdempotencyExpired ErrorCode = "IDEMPOTENCY_EXPIRED"
-	// The payment was declined.
+	// The payment was declined, or it came after its order had ended and was given back.
 	ErrorCodePaymentDeclined ErrorCode = "PAYMENT_DECLINED"
 	// The order would cost something else than `expectedTotal`. Show the customer the new total, and send it with a new key.
 	ErrorCodePriceChanged ErrorCode = "PRICE_CHANGED"

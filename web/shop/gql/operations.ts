@@ -128,7 +128,7 @@ export type ErrorCode =
   | 'NOT_FOUND'
   /** There is not enough stock. */
   | 'OUT_OF_STOCK'
-  /** The payment was declined. */
+  /** The payment was declined, or it came after its order had ended and was given back. */
   | 'PAYMENT_DECLINED'
   /** The order would cost something else than `expectedTotal`. Show the customer the new total, and send it with a new key. */
   | 'PRICE_CHANGED'
