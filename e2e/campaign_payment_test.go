@@ -21,11 +21,12 @@ import (
 )
 
 // TestCampaignPaymentKills kills the server before and after each effect of a payment: a statement
-// that writes, a commit, a call of the gateway, and under lua a script that changes balances in
-// Redis. The effects of a scenario are counted by proxies in front of PostgreSQL and Redis and by a
+// that writes to a table of payments, orders or balances, its commit, a call of the gateway, and
+// under lua each script that admits a change in Redis, notes it as done or undoes it. The effects of a scenario are counted by proxies in front of PostgreSQL and Redis and by a
 // Stripe of the tests; the k-th kills the server, for k = 1, 2, … until a run has no k-th. Effects
 // that are made side by side may change places from one run to the next: those that were passed
-// over are found by their names then. The server is started again, events of Stripe are delivered,
+// over are looked for by their names then, up to three times. One that does not come is logged as
+// not reached, and fails nothing: it is an effect that most runs do not have. The server is started again, events of Stripe are delivered,
 // each 0, 1 or 3 times, in both orders, before and after the order has expired, and the jobs run.
 // Then the books must be right, and repeats of the events do not change them. The short form has a
 // sample of the points, of which it prints the seed. In the long form with atomicsql each commit and
@@ -150,7 +151,8 @@ func (k *paymentKills) boot(t *testing.T) {
 	k.root, k.alice = k.root.at(k.server), k.alice.at(k.server)
 }
 
-// gatewayCall counts the calls of Stripe that change something, and sees that nothing is captured before its order is confirmed.
+// gatewayCall counts the calls of Stripe that change something, and sees that nothing is captured before
+// its order is confirmed.
 func (k *paymentKills) gatewayCall(call string) stripetest.Fault {
 	if !strings.HasPrefix(call, "POST ") {
 		return stripetest.None
@@ -256,7 +258,8 @@ func (k *paymentKills) sweep(t *testing.T, scenario paymentScenario, first, step
 	k.audit(t)
 }
 
-// sweepMissing kills the server where it was not killed because effects that are made side by side have changed places from one run to the next.
+// sweepMissing kills the server where it was not killed because effects that are made side by side have
+// changed places from one run to the next. Those of the run that had most of a name may not come again.
 func (k *paymentKills) sweepMissing(t *testing.T, scenario paymentScenario, struck map[point]bool) (hits int) {
 	t.Helper()
 	for what, most := range maps.Clone(k.most) {

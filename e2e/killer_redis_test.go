@@ -14,11 +14,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
-// countScripts has the killer count the scripts by which the server changes balances in Redis, too: it is a proxy in front of Redis. It
-// returns the URL of that.
+// countScripts has the killer count the scripts that admit changes of balances in Redis, and that note
+// them as done or undo them, too: it is a proxy in front of Redis. It returns the URL of that.
 func (k *killer) countScripts(t *testing.T, redis string) string {
 	t.Helper()
 	scripts := map[string]string{}
@@ -56,53 +57,42 @@ func (k *killer) serveRedis(client net.Conn, target string, scripts map[string]s
 		return
 	}
 	defer server.Close()
-	var mu sync.Mutex
-	mute := false
-	go func() { // ends with the connections
-		defer client.Close()
-		defer server.Close()
-		buffer := make([]byte, 64<<10)
-		for {
-			n, err := server.Read(buffer)
-			mu.Lock()
-			muted := mute
-			mu.Unlock()
-			if muted { // Redis has done it, and the server does not hear of it
-				k.kill()
-				return
-			}
-			if n > 0 {
-				if _, err := client.Write(buffer[:n]); err != nil {
-					return
-				}
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	var mute atomic.Bool
+	go k.copyAnswers(client, server, &mute)
 	from := bufio.NewReader(client)
 	for {
 		raw, words, err := redisCommand(from)
 		if err != nil {
 			return
 		}
-		act := goOn
-		if len(words) > 1 && strings.EqualFold(words[0], "evalsha") && scripts[words[1]] != "" {
-			act = k.effect("redis " + scripts[words[1]])
+		if script := scripts[scriptOf(words)]; script != "" {
+			switch k.effect("redis " + script) {
+			case killBefore:
+				k.kill()
+				return
+			case killAfter:
+				mute.Store(true)
+			}
 		}
-		if act == killBefore {
-			k.kill()
-			return
-		}
-		mu.Lock()
-		_, err = server.Write(raw)
-		mute = mute || act == killAfter
-		mu.Unlock()
-		if err != nil {
+		if _, err := server.Write(raw); err != nil {
 			return
 		}
 	}
+}
+
+// scriptOf returns the SHA-1 of the script that a command runs, "" for other commands.
+func scriptOf(words []string) string {
+	if len(words) < 2 {
+		return ""
+	}
+	switch strings.ToLower(words[0]) {
+	case "evalsha":
+		return words[1]
+	case "eval": // Redis did not know the script yet
+		sum := sha1.Sum([]byte(words[1]))
+		return hex.EncodeToString(sum[:])
+	}
+	return ""
 }
 
 // redisCommand reads one command of a client, as it came, and its first words.

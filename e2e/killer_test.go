@@ -15,7 +15,9 @@ import (
 	"testing"
 )
 
-// killer counts the effects of a server, and kills it at one of them. It is a proxy in front of PostgreSQL, and of Redis after countScripts.
+// killer counts the effects of a server, and kills it at one of them. It is a proxy in front of
+// PostgreSQL, and of Redis after countScripts. An effect has the name of a statement and its table, or of
+// a script; a commit has the names of what its transaction has written.
 type killer struct {
 	url  string // of the database, by the proxy
 	kill func()
@@ -133,26 +135,7 @@ func (k *killer) serve(client net.Conn, target string) {
 	}
 	defer server.Close()
 	var mute atomic.Bool
-	go func() { // ends with the connections
-		defer client.Close()
-		defer server.Close()
-		buffer := make([]byte, 64<<10)
-		for {
-			n, err := server.Read(buffer)
-			if mute.Load() { // PostgreSQL has done it, and the server does not hear of it
-				k.kill()
-				return
-			}
-			if n > 0 {
-				if _, err := client.Write(buffer[:n]); err != nil {
-					return
-				}
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
+	go k.copyAnswers(client, server, &mute)
 	message := func(header int) ([]byte, error) {
 		head := make([]byte, header)
 		if _, err := io.ReadFull(client, head); err != nil {
@@ -169,7 +152,8 @@ func (k *killer) serve(client net.Conn, target string) {
 	if _, err := server.Write(first); err != nil {
 		return
 	}
-	statements, begun, wrote := map[string]string{}, false, false
+	statements, begun := map[string]string{}, false
+	var wrote []string // in this transaction
 	for {
 		m, err := message(5)
 		if err != nil {
@@ -192,16 +176,18 @@ func (k *killer) serve(client net.Conn, target string) {
 		what := ""
 		switch found := writing.FindStringSubmatch(text); {
 		case found != nil && !strings.Contains(text, `SET "published_at"`):
-			what, wrote = strings.ToLower(found[1])+" "+found[2], true
+			what = strings.ToLower(found[1]) + " " + found[2]
+			wrote = append(wrote, what)
 			if !begun {
 				what += ", alone"
 			}
-		case strings.EqualFold(text, "commit") && wrote:
-			what = "commit"
+		case strings.EqualFold(text, "commit") && len(wrote) > 0:
+			slices.Sort(wrote)
+			what = "commit of " + strings.Join(slices.Compact(wrote), ", ")
 		}
 		switch verb, _, _ := strings.Cut(strings.ToLower(text), " "); verb {
 		case "begin", "commit", "rollback":
-			begun, wrote = verb == "begin", false
+			begun, wrote = verb == "begin", nil
 		}
 		if what != "" {
 			switch k.effect(what) {
@@ -213,6 +199,29 @@ func (k *killer) serve(client net.Conn, target string) {
 			}
 		}
 		if _, err := server.Write(m); err != nil {
+			return
+		}
+	}
+}
+
+// copyAnswers copies what a store answers to the server, until one of both connections ends. It kills
+// the server instead at the first answer after mute is set.
+func (k *killer) copyAnswers(client, server net.Conn, mute *atomic.Bool) {
+	defer client.Close()
+	defer server.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := server.Read(buffer)
+		if mute.Load() { // the store has done it, and the server does not hear of it
+			k.kill()
+			return
+		}
+		if n > 0 {
+			if _, err := client.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
 			return
 		}
 	}
