@@ -368,9 +368,9 @@ func TestListsReadTheirIndex(t *testing.T) {
 	}
 }
 
-// TestJobsReadTheirIndex does so with what jobs look for: one of their queries reads the index that is
-// for it, and none goes through all rows of a table. Package schedulers
-// counts what PostgreSQL and MariaDB read.
+// TestJobsReadTheirIndex does so with what jobs look for: one of their queries reads the index that
+// is for it, and none goes through all rows of a table. Package schedulers counts what PostgreSQL
+// and MariaDB read.
 func TestJobsReadTheirIndex(t *testing.T) {
 	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, "sqlite://:memory:", clients.EmbeddedRedis, maxPending(10))
 	_, err := s.order(t, alice, s.limited(t, commerce.PurchaseLimit{Quantity: 5}), 1)
@@ -423,8 +423,8 @@ func TestJobsReadTheirIndex(t *testing.T) {
 	}
 }
 
-// readsAll reports whether a step of SQLite reads a table, or an index of it, from the first row to the
-// last.
+// readsAll reports whether a step of SQLite reads a table, or an index of it, from the first row to
+// the last.
 func readsAll(step string) bool { return strings.HasPrefix(step, "SCAN ") }
 
 // recorder is a driver that keeps the queries.

@@ -63,10 +63,11 @@ func (s *LimitDrifts) CompareReported(ctx context.Context, after string, limit i
 	return done, nil
 }
 
-// CompareCounts reads balances of the stock, at most limit of those behind after, and compares those that count what customers have
-// ordered. It leaves out what was ordered in periods that have ended, since nothing is bounded by that any more, and customers of
-// whom no order waits for payment, by the count: [LimitDrifts.CompareUnsettled] finds their orders.
-// The error is that of a store, or the end of ctx: then the step is to be repeated.
+// CompareCounts reads balances of the stock, at most limit of those behind after, and compares
+// those that count what customers have ordered. It leaves out what was ordered in periods that have
+// ended, since nothing is bounded by that any more, and customers of whom no order waits for
+// payment, by the count: [LimitDrifts.CompareUnsettled] finds their orders. The error is that of a
+// store, or the end of ctx: then the step is to be repeated.
 func (s *LimitDrifts) CompareCounts(ctx context.Context, after string, limit int) (done LimitStep, err error) {
 	rows, err := s.Client.Balance.Query().Where(balance.Family(string(lockprovider.Stock)), balance.IDGT(after)).
 		Order(balance.ByID()).Limit(limit).Select(balance.FieldID, balance.FieldAmount).All(ctx)

@@ -468,8 +468,9 @@ var endedBeforePaid = map[order.Status]string{
 	order.StatusCANCELLED: "the order was cancelled before it was paid; the payment was given back",
 }
 
-// writePaymentReturned notes that the gateway has given back what nothing was sold for, and has the order tell its customer.
-// Of an order that was paid, its payment tells; one whose payment was authorized only was not.
+// writePaymentReturned notes that the gateway has given back what nothing was sold for, and has the
+// order tell its customer. Of an order that was paid, its payment tells; one whose payment was
+// authorized only was not.
 func writePaymentReturned(ctx context.Context, tx *ent.Tx, p paymentReturned) error {
 	paid := payment.StatusIn(payment.StatusCAPTURED, payment.StatusREFUNDED)
 	for ended, why := range endedBeforePaid {

@@ -346,7 +346,8 @@ func owedToCustomer(err error) error {
 var owed = paymentattempt.StatusNotIn(
 	paymentattempt.StatusDECLINED, paymentattempt.StatusVOIDED, paymentattempt.StatusREFUNDED)
 
-// OwesAttempt reports whether an attempt to pay an order is not ended, or holds money. If the order has ended, that is given back.
+// OwesAttempt reports whether an attempt to pay an order is not ended, or holds money. If the order
+// has ended, that is given back.
 func (s *Orders) OwesAttempt(ctx context.Context, orderID string) (bool, error) {
 	return s.Client.PaymentAttempt.Query().Where(paymentattempt.OrderID(orderID), owed).Exist(ctx)
 }

@@ -90,8 +90,9 @@ func TestMoneyFoundLateIsGivenBack(t *testing.T) {
 	}
 }
 
-// TestTheOrderTellsOfAPaymentThatCameTooLate: an order ends before its payment is known. The payment is given back, and the order tells its
-// customer. One that has ended without any money tells nothing.
+// TestTheOrderTellsOfAPaymentThatCameTooLate: an order ends before its payment is known. The
+// payment is given back, and the order tells its customer. One that has ended without any money
+// tells nothing.
 func TestTheOrderTellsOfAPaymentThatCameTooLate(t *testing.T) {
 	const (
 		expired   = "PAYMENT_DECLINED the order expired before it was paid; the payment was given back"

@@ -24,7 +24,8 @@ type alertFile struct {
 	}
 }
 
-// TestAlertsFire has Prometheus evaluate each rule in its cases. Each rule has one in which it fires, and one in which it does not.
+// TestAlertsFire has Prometheus evaluate each rule in its cases. Each rule has one in which it
+// fires, and one in which it does not.
 func TestAlertsFire(t *testing.T) {
 	t.Parallel()
 	var rules alertFile
@@ -72,10 +73,12 @@ var (
 	matcher  = regexp.MustCompile(`(\w+) *(=~|!~|!=|=) *"([^"]*)"`)
 )
 
-// ofPrometheus are labels that Prometheus gives to all series. It calls the label job of ours exported_job.
+// ofPrometheus are labels that Prometheus gives to all series. It calls the label job of ours
+// exported_job.
 var ofPrometheus = map[string]string{"exported_job": "job"}
 
-// TestAlertsSelectWhatIsCounted: a rule that selects by a label that the metric does not have, or by a value that no code counts, never fires.
+// TestAlertsSelectWhatIsCounted: a rule that selects by a label that the metric does not have, or
+// by a value that no code counts, never fires.
 func TestAlertsSelectWhatIsCounted(t *testing.T) {
 	t.Parallel()
 	labels, values := labelsOf(t)
@@ -108,7 +111,8 @@ func TestAlertsSelectWhatIsCounted(t *testing.T) {
 	}
 }
 
-// labelsOf returns the labels of the metrics that the code registers, and the texts that are in it, of which some are values of labels.
+// labelsOf returns the labels of the metrics that the code registers, and the texts that are in it,
+// of which some are values of labels.
 func labelsOf(t *testing.T) (labels map[string][]string, texts map[string]bool) {
 	t.Helper()
 	labels, texts = map[string][]string{}, map[string]bool{}
@@ -141,7 +145,8 @@ func labelsOf(t *testing.T) (labels map[string][]string, texts map[string]bool) 
 	return labels, texts
 }
 
-// textsOf returns the texts of a literal, of a variable of the file that is one, or of append to them; nil for other expressions.
+// textsOf returns the texts of a literal, of a variable of the file that is one, or of append to
+// them; nil for other expressions.
 func textsOf(file *ast.File, e ast.Expr) (found []string) {
 	switch e := e.(type) {
 	case *ast.BasicLit:

@@ -19,8 +19,9 @@ var (
 	alertLabel   = regexp.MustCompile(`(\w+) *=~? *"([^"]*)"`)
 )
 
-// TestAlertsSeeAServer: a server that has just sold something shows each metric of the alert rules, with their labels; but for those with
-// labels that count what has not happened. Jobs are counted from the start, by the values that rules select.
+// TestAlertsSeeAServer: a server that has just sold something shows each metric of the alert rules,
+// with their labels; but for those with labels that count what has not happened. Jobs are counted
+// from the start, by the values that rules select.
 func TestAlertsSeeAServer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server")

@@ -22,17 +22,19 @@ import (
 
 // TestCampaignPaymentKills kills the server before and after each effect of a payment: a statement
 // that writes to a table of payments, orders or balances, its commit, a call of the gateway, and
-// under lua each script that admits a change in Redis, notes it as done or undoes it. The effects of a scenario are counted by proxies in front of PostgreSQL and Redis and by a
-// Stripe of the tests; the k-th kills the server, for k = 1, 2, … until a run has no k-th. Effects
-// that are made side by side may change places from one run to the next: those that were passed
-// over are looked for by their names then, up to three times. One that does not come is logged as
-// not reached, and fails nothing: it is an effect that most runs do not have. The server is started again, events of Stripe are delivered,
-// each 0, 1 or 3 times, in both orders, before and after the order has expired, and the jobs run.
-// Then the books must be right, and repeats of the events do not change them. The short form has a
-// sample of the points, of which it prints the seed. In the long form with atomicsql each commit and
-// each call of a payment, and of the events that tell of one, meets all deliveries; of one that
-// expires, those in which all events come as often. Other statements are rolled back, so that their
-// points leave behind what the commit before them did.
+// under lua each script that admits a change in Redis, notes it as done or undoes it. The effects
+// of a scenario are counted by proxies in front of PostgreSQL and Redis and by a Stripe of the
+// tests; the k-th kills the server, for k = 1, 2, … until a run has no k-th. Effects that are made
+// side by side may change places from one run to the next: those that were passed over are looked
+// for by their names then, up to three times. One that does not come is logged as not reached, and
+// fails nothing. The server is started again, events of
+// Stripe are delivered, each 0, 1 or 3 times, in both orders, before and after the order has
+// expired, and the jobs run. Then the books must be right, and repeats of the events do not change
+// them. The short form has a sample of the points, of which it prints the seed. In the long form
+// with atomicsql each commit and each call of a payment that is not passed over, and of the events
+// that tell of one, meets all deliveries; of one that expires, those in which all events come as
+// often. Other statements
+// are rolled back, so that their points leave behind what the commit before them did.
 func TestCampaignPaymentKills(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills many servers")
@@ -151,8 +153,8 @@ func (k *paymentKills) boot(t *testing.T) {
 	k.root, k.alice = k.root.at(k.server), k.alice.at(k.server)
 }
 
-// gatewayCall counts the calls of Stripe that change something, and sees that nothing is captured before
-// its order is confirmed.
+// gatewayCall counts the calls of Stripe that change something, and sees that nothing is captured
+// before its order is confirmed.
 func (k *paymentKills) gatewayCall(call string) stripetest.Fault {
 	if !strings.HasPrefix(call, "POST ") {
 		return stripetest.None
@@ -258,8 +260,9 @@ func (k *paymentKills) sweep(t *testing.T, scenario paymentScenario, first, step
 	k.audit(t)
 }
 
-// sweepMissing kills the server where it was not killed because effects that are made side by side have
-// changed places from one run to the next. Those of the run that had most of a name may not come again.
+// sweepMissing kills the server where it was not killed because effects that are made side by side
+// have changed places from one run to the next. Those of the run that had most of a name may not
+// come again.
 func (k *paymentKills) sweepMissing(t *testing.T, scenario paymentScenario, struck map[point]bool) (hits int) {
 	t.Helper()
 	for what, most := range maps.Clone(k.most) {
@@ -288,7 +291,8 @@ func (k *paymentKills) sweepMissing(t *testing.T, scenario paymentScenario, stru
 // lasting are the effects that are not undone by a crash.
 var lasting = regexp.MustCompile("^(commit|stripe )|, alone$")
 
-// run does a scenario and kills the server at an effect, before or after it. It returns whether there was one.
+// run does a scenario and kills the server at an effect, before or after it. It returns whether
+// there was one.
 func (k *paymentKills) run(t *testing.T, s paymentScenario, at point, d delivery) bool {
 	t.Helper()
 	seen := len(k.stripe.Events())

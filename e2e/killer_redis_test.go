@@ -18,8 +18,8 @@ import (
 	"testing"
 )
 
-// countScripts has the killer count the scripts that admit changes of balances in Redis, and that note
-// them as done or undo them, too: it is a proxy in front of Redis. It returns the URL of that.
+// countScripts has the killer count the scripts that admit changes of balances in Redis, and that
+// note them as done or undo them, too: it is a proxy in front of Redis. It returns the URL of that.
 func (k *killer) countScripts(t *testing.T, redis string) string {
 	t.Helper()
 	scripts := map[string]string{}

@@ -16,8 +16,8 @@ import (
 )
 
 // killer counts the effects of a server, and kills it at one of them. It is a proxy in front of
-// PostgreSQL, and of Redis after countScripts. An effect has the name of a statement and its table, or of
-// a script; a commit has the names of what its transaction has written.
+// PostgreSQL, and of Redis after countScripts. An effect has the name of a statement and its table,
+// or of a script; a commit has the names of what its transaction has written.
 type killer struct {
 	url  string // of the database, by the proxy
 	kill func()
@@ -204,8 +204,8 @@ func (k *killer) serve(client net.Conn, target string) {
 	}
 }
 
-// copyAnswers copies what a store answers to the server, until one of both connections ends. It kills
-// the server instead at the first answer after mute is set.
+// copyAnswers copies what a store answers to the server, until one of both connections ends. It
+// kills the server instead at the first answer after mute is set.
 func (k *killer) copyAnswers(client, server net.Conn, mute *atomic.Bool) {
 	defer client.Close()
 	defer server.Close()

@@ -179,8 +179,8 @@ func (r *Resolver) viewedOrder(ctx context.Context, v commerce.Viewer, id string
 	return order, nil
 }
 
-// mayChange reports whether an order may still change by what it shows. A paid order may be cancelled,
-// an ended one may be refunded.
+// mayChange reports whether an order may still change by what it shows. A paid order may be
+// cancelled, an ended one may be refunded.
 func mayChange(o *model.Order) bool {
 	switch o.Status {
 	case model.OrderStatusPending, model.OrderStatusPaid:

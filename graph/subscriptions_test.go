@@ -82,8 +82,8 @@ func TestOrderUpdated(t *testing.T) {
 	}
 }
 
-// TestOrderUpdatedTellsOfAPaymentThatCameTooLate: an order has ended while its payment is not given back yet. The subscription goes on until
-// it is, and tells why.
+// TestOrderUpdatedTellsOfAPaymentThatCameTooLate: an order has ended while its payment is not given
+// back yet. The subscription goes on until it is, and tells why.
 func TestOrderUpdatedTellsOfAPaymentThatCameTooLate(t *testing.T) {
 	gateway := &lossy{Gateway: payments.NewSimulated(payments.SimulatedSettings{})}
 	a := newAPI(t, settings{streams: quick, gateway: gateway})
@@ -105,7 +105,8 @@ func TestOrderUpdatedTellsOfAPaymentThatCameTooLate(t *testing.T) {
 	s.want("complete", "1")
 }
 
-// lossy is a gateway whose answers are lost while it is away. It authorizes, and voids nothing then.
+// lossy is a gateway whose answers are lost while it is away. It authorizes, and voids nothing
+// then.
 type lossy struct {
 	payments.Gateway
 	away atomic.Bool

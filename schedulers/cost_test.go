@@ -23,15 +23,17 @@ import (
 	"holdfast/payments"
 )
 
-// history is how many orders there are of which nothing is to be done, and atMost how many rows and entries of indexes a run may read,
-// whatever there is. Reading any table of the history takes more.
+// history is how many orders there are of which nothing is to be done, and atMost how many rows and
+// entries of indexes a run may read, whatever there is. Reading any table of the history takes
+// more.
 const (
 	history = 6000
 	atMost  = 2500
 )
 
-// TestJobsReadWhatIsDue: what a run of a job reads is bounded by what there is to do, however many orders, payments, refunds, messages of the
-// gateway and counts of ended periods there are. The database counts the rows.
+// TestJobsReadWhatIsDue: what a run of a job reads is bounded by what there is to do, however many
+// orders, payments, refunds, messages of the gateway and counts of ended periods there are. The
+// database counts the rows.
 func TestJobsReadWhatIsDue(t *testing.T) {
 	for name, url := range map[string]func(testing.TB) string{"postgres": testenv.Postgres, "mariadb": testenv.MariaDB} {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +95,8 @@ func TestJobsReadWhatIsDue(t *testing.T) {
 					t.Errorf("%s reads %d rows", what, n)
 				}
 			}
-			// A day has ended, before the shop has begun: its payments are compared by steps. Only the orders that it reads are as many as there are.
+			// A day has ended, before the shop has begun: its payments are compared by steps. Only
+			// the orders that it reads are as many as there are.
 			steps := 0
 			for more := true; more; steps++ {
 				n := reads(func() {
@@ -127,7 +130,8 @@ func message(ctx context.Context, s *commerce.Services, p *process, secret strin
 
 func customer(i int) string { return fmt.Sprintf("customer_%03d", i%100) }
 
-// pastOrders writes orders of the weeks before, all paid, some refunded, of 100 customers, a product with a limit in each. It returns a payment attempt.
+// pastOrders writes orders of the weeks before, all paid, some refunded, of 100 customers, a
+// product with a limit in each. It returns a payment attempt.
 func pastOrders(t *testing.T, p *process, product string) string {
 	t.Helper()
 	ctx, now := t.Context(), p.clock.Now().UTC().Truncate(time.Microsecond)
@@ -180,7 +184,8 @@ func pastOrders(t *testing.T, p *process, product string) string {
 	return fmt.Sprintf("pat_%026d", history/2)
 }
 
-// readsOf returns a function that counts the rows and entries of indexes that the database reads while f runs.
+// readsOf returns a function that counts the rows and entries of indexes that the database reads
+// while f runs.
 func readsOf(t *testing.T, p *process, database string) func(f func()) int64 {
 	t.Helper()
 	pool := p.db.Pools()["main"]

@@ -62,7 +62,8 @@ func (j *limitDrift) runOnce(ctx context.Context) (Result, error) {
 	return result, errors.Join(append(errs, err)...)
 }
 
-// counts goes on where the run before has ended, on whatever instance. It ends after the last balance; the next run begins anew.
+// counts goes on where the run before has ended, on whatever instance. It ends after the last
+// balance; the next run begins anew.
 func (j *limitDrift) counts(ctx context.Context, result Result, failed *[]error) error {
 	row, err := j.client.SchedulerJob.Get(ctx, string(LimitDrift))
 	if err != nil {

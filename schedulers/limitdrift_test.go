@@ -175,8 +175,9 @@ func TestLimitDriftGoesOn(t *testing.T) {
 	}
 }
 
-// A run compares so many balances and no more, besides those of orders of which something is still to be done. The next one goes on there, also
-// on another instance, and after the last balance with the first. So a count that no order tells of is found.
+// A run compares so many balances and no more, besides those of orders of which something is still
+// to be done. The next one goes on there, also on another instance, and after the last balance with
+// the first. So a count that no order tells of is found.
 func TestLimitDriftComparesSoManyAtATime(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, s stores) {
 		p, ctx := s.process(t, "one", lockprovider.AtomicSQL), t.Context()

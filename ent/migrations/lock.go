@@ -17,8 +17,9 @@ import (
 // postgresLock is the key of the advisory lock: the letters "holdfast" as a number.
 const postgresLock = 0x686f6c6466617374
 
-// locked runs with one connection while no other process does; where the database can roll DDL back, as one transaction.
-// It bounds the wait for another process, and not what is run: the index of a big table may take its time.
+// locked runs with one connection while no other process does; where the database can roll DDL
+// back, as one transaction. It bounds the wait for another process, and not what is run: the index
+// of a big table may take its time.
 func locked(ctx context.Context, db *sql.DB, dialectName string, wait time.Duration, run func(*sql.Conn) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -35,8 +36,8 @@ func locked(ctx context.Context, db *sql.DB, dialectName string, wait time.Durat
 	}
 }
 
-// lockedPostgres bounds each wait for a lock, also that of a statement for a table: what waits there holds up all who come
-// after it.
+// lockedPostgres bounds each wait for a lock, also that of a statement for a table: what waits
+// there holds up all who come after it.
 func lockedPostgres(ctx context.Context, conn *sql.Conn, wait time.Duration, run func(*sql.Conn) error) error {
 	return transaction(ctx, conn, "BEGIN", func(conn *sql.Conn) error {
 		bound := strconv.FormatInt(wait.Milliseconds(), 10)

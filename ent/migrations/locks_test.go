@@ -46,8 +46,8 @@ func before(t *testing.T, version string) migrate.Dir {
 	return memDir(t, kept)
 }
 
-// TestMigrationsLockOrdersBeforeTheirLines: the transaction that places an order writes orders, and then order_lines. A migration that locks
-// them the other way round would be in a deadlock with it.
+// TestMigrationsLockOrdersBeforeTheirLines: the transaction that places an order writes orders, and
+// then order_lines. A migration that locks them the other way round would be in a deadlock with it.
 func TestMigrationsLockOrdersBeforeTheirLines(t *testing.T) {
 	db := openPostgres(t)
 	if _, err := apply(t.Context(), db, dialect.Postgres, before(t, "0024")); err != nil {
@@ -87,7 +87,8 @@ func TestMigrationsLockOrdersBeforeTheirLines(t *testing.T) {
 	}
 }
 
-// TestAMigrationMayTakeLongerThanTheWait: what is bounded is the wait for another instance, not the building of an index.
+// TestAMigrationMayTakeLongerThanTheWait: what is bounded is the wait for another instance, not the
+// building of an index.
 func TestAMigrationMayTakeLongerThanTheWait(t *testing.T) {
 	for dialectName, open := range map[string]func(*testing.T) *sql.DB{
 		dialect.SQLite:   func(t *testing.T) *sql.DB { t.Helper(); return openFile(t, filepath.Join(t.TempDir(), "test.db")) },

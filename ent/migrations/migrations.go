@@ -27,8 +27,9 @@ import (
 //go:embed sqlite postgres mysql
 var files embed.FS
 
-// LockWait bounds how long Apply waits for another instance that is applying migrations, and on PostgreSQL how long a
-// statement waits for a table that others write to. What Apply does itself has no bound but its context.
+// LockWait bounds how long Apply waits for another instance that is applying migrations, and on
+// PostgreSQL how long a statement waits for a table that others write to. What Apply does itself
+// has no bound but its context.
 const LockWait = time.Minute
 
 // Apply brings the tables of a database up to date and returns the migrations that it applied, such as "0001_init". The
