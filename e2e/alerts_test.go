@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	alertMetric  = regexp.MustCompile(`\bholdfast_[a-z_]+`)
+	alertMetric  = regexp.MustCompile(`\b(?:holdfast|process)_[a-z_]+`)
 	alertMatcher = regexp.MustCompile(`(holdfast_[a-z_]+)\{([^}]*)\}`)
 	alertLabel   = regexp.MustCompile(`(\w+) *=~? *"([^"]*)"`)
 )
