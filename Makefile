@@ -52,10 +52,6 @@ E2E := ./e2e
 # The packages whose tests take longest. They are tested first: alone at the end, they would leave the processors idle.
 LONGEST := $(foreach package,lockprovider e2e commerce events,$(if $(wildcard $(package)),./$(package)))
 
-# How many packages are tested at a time. Tests wait a lot, and with one package a processor the processors would idle for a third of the
-# time.
-SIDE_BY_SIDE := -p $(shell echo $$(( 2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) )))
-
 # A package that takes longer hangs. Alone on a machine, none takes more than a few minutes.
 TEST_TIMEOUT := 30m
 
@@ -237,7 +233,7 @@ go-test:
 	beside go test "$${race[@]}" -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced
 	beside go -C $(PEERS) test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PEERS_TESTED)
 	failed=0
-	go test $(SIDE_BY_SIDE) -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$raced") | $(DROP_UNTESTED) || failed=1
+	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$raced") | $(DROP_UNTESTED) || failed=1
 	all_done || failed=1
 	[ $$failed = 0 ]
 	summarise 'tests ok'
@@ -263,7 +259,7 @@ go-test-race:
 		beside go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$e2e
 	fi
 	beside go -C $(PEERS) test "$${race[@]}" -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$peers
-	go test $(SIDE_BY_SIDE) "$${race[@]}" -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$e2e") | $(DROP_UNTESTED) || failed=1
+	go test "$${race[@]}" -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$e2e") | $(DROP_UNTESTED) || failed=1
 	all_done || failed=1
 	[ $$failed = 0 ]
 	summarise "tests$${race:+ with -race} ok"

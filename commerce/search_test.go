@@ -613,7 +613,7 @@ func (s *shop) boundsOf(kinds ...string) func() map[string]bounds {
 	for _, kind := range kinds {
 		seen[kind] = bounds{}
 	}
-	s.db.Ent.Use(func(next ent.Mutator) ent.Mutator {
+	hook := func(next ent.Mutator) ent.Mutator {
 		return ent.MutateFunc(func(ctx context.Context, m ent.Mutation) (ent.Value, error) {
 			mu.Lock()
 			if b, counts := seen[m.Type()]; counts {
@@ -627,7 +627,11 @@ func (s *shop) boundsOf(kinds ...string) func() map[string]bounds {
 			mu.Unlock()
 			return next.Mutate(ctx, m)
 		})
-	})
+	}
+	// Not that of all clients: an instance writes its heartbeat meanwhile.
+	s.db.Ent.Product.Use(hook)
+	s.db.Ent.Operation.Use(hook)
+	s.db.Ent.SearchRevision.Use(hook)
 	return func() map[string]bounds {
 		mu.Lock()
 		defer mu.Unlock()

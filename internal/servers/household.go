@@ -88,8 +88,9 @@ func (h *household) open() error {
 	}
 	h.root, h.janitor, h.lifeline = root, janitor, lifeline
 	h.servers = make(map[*Server]struct{})
-	h.starts = make(chan start)
-	go background(func() { spawner(h.starts) })
+	starts := make(chan start)
+	h.starts = starts
+	go background(func() { spawner(starts) })
 	return nil
 }
 
