@@ -29,6 +29,14 @@ const (
 
 // Outcome looks up what became of a change.
 func (s *Store) Outcome(ctx context.Context, id uuid.UUID) (Outcome, error) {
+	o, err := s.outcome(ctx, id)
+	if err == nil && o.State == OutcomeAdmitted && o.Payload == nil {
+		return s.outcome(ctx, id) // its entry has gone since its state was read: it may have failed
+	}
+	return o, err
+}
+
+func (s *Store) outcome(ctx context.Context, id uuid.UUID) (Outcome, error) {
 	k := s.keys()
 	record, err := s.redis.HMGet(ctx, k.dedup(id), "state", "answer", "payload").Result()
 	if err != nil {
