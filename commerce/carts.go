@@ -83,6 +83,15 @@ func noCart() *Error {
 	return &Error{Code: NotFound, Field: input("cartId"), Message: "the cart does not exist, or belongs to somebody else"}
 }
 
+// usable returns the cart that was read if the viewer may use it, else NOT_FOUND.
+func usable(v Viewer, row *ent.Cart, err error) (*ent.Cart, error) {
+	row, err = orNil(row, err)
+	if err == nil && (row == nil || !v.mayUse(row)) {
+		return nil, noCart()
+	}
+	return row, err
+}
+
 // Get returns a cart, or nil if there is none or it belongs to somebody else.
 func (s *Carts) Get(ctx context.Context, v Viewer, id string) (*Cart, error) {
 	row, err := orNil(s.Client.Cart.Get(ctx, cartKey(id)))
@@ -319,11 +328,8 @@ func (s *Carts) change(ctx context.Context, v Viewer, name string, in ChangeCart
 	key := cartKey(in.CartID)
 	op := newOperation(Viewer{UserID: "cart:" + key}, name, in.Key, in) // no user has a colon
 	get := func(ctx context.Context, key string) (*ent.Cart, error) {
-		row, err := orNil(s.Client.Cart.Get(ctx, key))
-		if err == nil && (row == nil || !v.mayUse(row)) {
-			return nil, noCart()
-		}
-		return row, err
+		row, err := s.Client.Cart.Get(ctx, key)
+		return usable(v, row, err)
 	}
 	write := func(tx *ent.Tx) (*ent.Cart, error) {
 		row, err := lockCart(ctx, tx, v, key, s.now())
@@ -359,11 +365,8 @@ func lockCart(ctx context.Context, tx *ent.Tx, v Viewer, key string, now time.Ti
 	if err := tx.Cart.Update().Where(cart.ID(key)).AddVersion(1).SetUpdatedAt(now).Exec(ctx); err != nil {
 		return nil, err
 	}
-	row, err := orNil(tx.Cart.Get(ctx, key))
-	if err == nil && (row == nil || !v.mayUse(row)) {
-		return nil, noCart()
-	}
-	return row, err
+	row, err := tx.Cart.Get(ctx, key)
+	return usable(v, row, err)
 }
 
 // orEmpty is what the database has of lines: no lines are a list, too.
@@ -510,12 +513,11 @@ func (s *Carts) reopen(ctx context.Context, v Viewer, key string, version int, o
 // to nothing. Errors: INVALID_STATE if the order exists, UNAVAILABLE if the cart may still be being
 // checked out.
 func (s *Carts) reopenOld(ctx context.Context, v Viewer, key string) error {
-	row, err := orNil(s.Client.Cart.Get(ctx, key))
-	switch {
-	case err != nil:
+	row, err := s.Client.Cart.Get(ctx, key)
+	if row, err = usable(v, row, err); err != nil {
 		return err
-	case row == nil || !v.mayUse(row):
-		return noCart()
+	}
+	switch {
 	case row.OrderID == nil:
 		return nil
 	case s.now().Sub(row.UpdatedAt) <= checkoutTime:
@@ -546,17 +548,14 @@ func beingCheckedOut() *Error {
 // claim returns a cart that belongs to the viewer, who has signed in, and makes it so if it belongs
 // to nobody.
 func (s *Carts) claim(ctx context.Context, v Viewer, key string) (*ent.Cart, error) {
-	row, err := orNil(s.Client.Cart.Get(ctx, key))
-	if err == nil && row != nil && row.UserID == nil {
+	row, err := s.Client.Cart.Get(ctx, key)
+	if err == nil && row.UserID == nil {
 		if err := s.Client.Cart.Update().Where(cart.ID(key), cart.UserIDIsNil()).SetUserID(v.UserID).Exec(ctx); err != nil {
 			return nil, err
 		}
-		row, err = orNil(s.Client.Cart.Get(ctx, key)) // somebody else may have been faster
+		row, err = s.Client.Cart.Get(ctx, key) // somebody else may have been faster
 	}
-	if err == nil && (row == nil || !v.mayUse(row)) {
-		return nil, noCart()
-	}
-	return row, err
+	return usable(v, row, err)
 }
 
 // findOrder returns the order of a cart, or nil if no change makes it. It waits for a change that

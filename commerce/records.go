@@ -468,23 +468,30 @@ var endedBeforePaid = map[order.Status]string{
 	order.StatusCANCELLED: "the order was cancelled before it was paid; the payment was given back",
 }
 
-// writePaymentReturned notes that the gateway has given back what nothing was sold for, and has the
-// order tell its customer. Of an order that was paid, its payment tells; one whose payment was
-// authorized only was not.
+// writePaymentReturned notes that the gateway has given back what nothing was sold for.
 func writePaymentReturned(ctx context.Context, tx *ent.Tx, p paymentReturned) error {
+	if err := tellEndedOrder(ctx, tx, p); err != nil {
+		return err
+	}
+	answer := payments.Answer{Reference: p.Reference, Reason: p.Reason}
+	_, err := moveAttempt(ctx, tx, p.AttemptID, p.At, answer, payments.Event(p.Status))
+	return err
+}
+
+// tellEndedOrder has an order that has ended tell its customer that a payment was given back. Of an
+// order that was paid, its payment tells; one whose payment was authorized only was not.
+func tellEndedOrder(ctx context.Context, tx *ent.Tx, p paymentReturned) error {
+	if p.OrderID == "" { // of a top-up
+		return nil
+	}
 	paid := payment.StatusIn(payment.StatusCAPTURED, payment.StatusREFUNDED)
 	for ended, why := range endedBeforePaid {
-		if p.OrderID == "" {
-			break
-		}
 		if err := tx.Order.Update().Where(order.ID(p.OrderID), order.StatusEQ(ended), order.Not(order.HasPaymentWith(paid))).
 			SetFailureCode(string(PaymentDeclined)).SetFailureReason(why).SetUpdatedAt(p.At).Exec(ctx); err != nil {
 			return err
 		}
 	}
-	answer := payments.Answer{Reference: p.Reference, Reason: p.Reason}
-	_, err := moveAttempt(ctx, tx, p.AttemptID, p.At, answer, payments.Event(p.Status))
-	return err
+	return nil
 }
 
 // attempt returns the attempt that points were paid by, "" for those of demo data.

@@ -34,19 +34,3 @@ func (r *Resolver) cartPayload(ctx context.Context, c *commerce.Cart, err error)
 	}
 	return &model.CartPayload{Cart: r.toCart(c), UserErrors: userErrors}, nil
 }
-
-func fromCartLineUpdates(in []*model.CartLineUpdateInput) []commerce.Line {
-	lines := make([]commerce.Line, len(in))
-	for i, l := range in {
-		lines[i] = commerce.Line{ProductID: l.ProductID, Quantity: int64(l.Quantity)}
-	}
-	return lines
-}
-
-func fromCartLines(in []*model.CartLineInput) []commerce.Line {
-	lines := make([]commerce.Line, len(in))
-	for i, l := range in {
-		lines[i] = commerce.Line{ProductID: l.ProductID, Quantity: int64(l.Quantity)}
-	}
-	return lines
-}

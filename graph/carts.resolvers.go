@@ -67,14 +67,14 @@ func (r *cartLineResolver) AvailableForSale(ctx context.Context, obj *model.Cart
 
 // CartCreate is the resolver for the cartCreate field.
 func (r *mutationResolver) CartCreate(ctx context.Context, input model.CartCreateInput) (*model.CartPayload, error) {
-	cart, err := r.services.Carts.Create(ctx, auth.Viewer(ctx), fromCartLines(input.Lines))
+	cart, err := r.services.Carts.Create(ctx, auth.Viewer(ctx), fromLines(input.Lines))
 	return r.cartPayload(ctx, cart, err)
 }
 
 // CartLinesAdd is the resolver for the cartLinesAdd field.
 func (r *mutationResolver) CartLinesAdd(ctx context.Context, input model.CartLinesAddInput) (*model.CartPayload, error) {
 	cart, err := r.services.Carts.AddLines(ctx, auth.Viewer(ctx), commerce.ChangeCart{
-		Key: orZero(input.IdempotencyKey), CartID: input.CartID, Lines: fromCartLines(input.Lines),
+		Key: orZero(input.IdempotencyKey), CartID: input.CartID, Lines: fromLines(input.Lines),
 	})
 	return r.cartPayload(ctx, cart, err)
 }
@@ -82,7 +82,7 @@ func (r *mutationResolver) CartLinesAdd(ctx context.Context, input model.CartLin
 // CartLinesUpdate is the resolver for the cartLinesUpdate field.
 func (r *mutationResolver) CartLinesUpdate(ctx context.Context, input model.CartLinesUpdateInput) (*model.CartPayload, error) {
 	cart, err := r.services.Carts.UpdateLines(ctx, auth.Viewer(ctx), commerce.ChangeCart{
-		Key: orZero(input.IdempotencyKey), CartID: input.CartID, Lines: fromCartLineUpdates(input.Lines),
+		Key: orZero(input.IdempotencyKey), CartID: input.CartID, Lines: fromLines(input.Lines),
 	})
 	return r.cartPayload(ctx, cart, err)
 }

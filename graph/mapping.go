@@ -343,6 +343,22 @@ func each[Row, Node any](rows []Row, to func(Row) Node) []Node {
 	return nodes
 }
 
+// lineInput is an input that says how many of which product.
+type lineInput interface {
+	model.OrderLineInput | model.CartLineInput | model.CartLineUpdateInput | model.ReturnLineInput
+}
+
+// fromLines maps nil to nil.
+func fromLines[In lineInput](lines []*In) []commerce.Line {
+	if lines == nil {
+		return nil
+	}
+	return each(lines, func(in *In) commerce.Line {
+		line := model.OrderLineInput(*in)
+		return commerce.Line{ProductID: line.ProductID, Quantity: int64(line.Quantity)}
+	})
+}
+
 // subjectOf returns the subject of a customer's identifier: "alice" for "user_alice".
 func subjectOf(id *string) (string, error) {
 	if id == nil {

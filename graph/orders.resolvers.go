@@ -23,14 +23,11 @@ import (
 func (r *mutationResolver) PlaceOrder(ctx context.Context, input model.PlaceOrderInput) (*model.PlaceOrderPayload, error) {
 	in := commerce.PlaceOrder{
 		Key: input.IdempotencyKey, CouponIssueID: orZero(input.CouponIssueID), Payment: fromPayment(input.Payment),
-		NoWait: !orDefault(input.Wait, true), ShippingAddress: fromAddress(input.ShippingAddress), Contact: fromContact(input.Contact),
+		Lines: fromLines(input.Lines), NoWait: !orDefault(input.Wait, true), ShippingAddress: fromAddress(input.ShippingAddress), Contact: fromContact(input.Contact),
 	}
 	if input.ExpectedTotal != nil {
 		expected := fromMoney(input.ExpectedTotal)
 		in.ExpectedTotal = &expected
-	}
-	for _, line := range input.Lines {
-		in.Lines = append(in.Lines, commerce.Line{ProductID: line.ProductID, Quantity: int64(line.Quantity)})
 	}
 	result, err := r.services.Orders.Place(ctx, auth.Viewer(ctx), in)
 	also, userErrors, err := r.orderEffects(ctx, result.Order, err)
@@ -103,7 +100,7 @@ func (r *mutationResolver) OrderFulfil(ctx context.Context, input model.OrderFul
 // RefundCreate is the resolver for the refundCreate field.
 func (r *mutationResolver) RefundCreate(ctx context.Context, input model.RefundCreateInput) (*model.RefundCreatePayload, error) {
 	in := commerce.CreateRefund{
-		Key: input.IdempotencyKey, OrderID: input.OrderID, Lines: fromReturnLines(input.Lines), Restock: orZero(input.Restock), Reason: input.Reason,
+		Key: input.IdempotencyKey, OrderID: input.OrderID, Lines: fromLines(input.Lines), Restock: orZero(input.Restock), Reason: input.Reason,
 	}
 	if input.Amount != nil {
 		amount := fromMoney(input.Amount)
@@ -123,7 +120,7 @@ func (r *mutationResolver) RefundCreate(ctx context.Context, input model.RefundC
 // ReturnCreate is the resolver for the returnCreate field.
 func (r *mutationResolver) ReturnCreate(ctx context.Context, input model.ReturnCreateInput) (*model.ReturnCreatePayload, error) {
 	result, err := r.services.Refunds.Return(ctx, auth.Viewer(ctx), commerce.CreateReturn{
-		Key: input.IdempotencyKey, OrderID: input.OrderID, Lines: fromReturnLines(input.Lines), Restock: input.Restock,
+		Key: input.IdempotencyKey, OrderID: input.OrderID, Lines: fromLines(input.Lines), Restock: input.Restock,
 		Refund: input.Refund, Reason: input.Reason,
 	})
 	userErrors, err := r.userErrors(ctx, err)

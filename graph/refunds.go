@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"holdfast/commerce"
 	"holdfast/ent"
 	"holdfast/graph/model"
 	"holdfast/lockprovider"
@@ -26,15 +25,6 @@ func toRefund(f *ent.Refund) *model.Refund {
 		}
 	}
 	return refund
-}
-
-func fromReturnLines(lines []*model.ReturnLineInput) []commerce.Line {
-	if lines == nil {
-		return nil
-	}
-	return each(lines, func(l *model.ReturnLineInput) commerce.Line {
-		return commerce.Line{ProductID: l.ProductID, Quantity: int64(l.Quantity)}
-	})
 }
 
 // refundFamily is the family whose strategy gives the money of a refund back.

@@ -2,9 +2,9 @@
 // what is missing with apt-get, without starting system services. Elsewhere it prints what to do. It fails only when
 // something is missing in the end and REQUIRE_SERVERS=1 is set: without a server, its tests are skipped.
 //
-// It also sees to a C compiler, which the race detector needs, to promtool, for the test of the
-// alert rules, and to Chromium, for the tests of pages: where that is not to be had, they are
-// skipped, whatever REQUIRE_SERVERS says.
+// It also sees to a C compiler, which the race detector needs, and to promtool, for the test of the
+// alert rules, in the same way, and to Chromium, for the tests of pages: where that is not to be
+// had, they are skipped, whatever REQUIRE_SERVERS says.
 package main
 
 import (
