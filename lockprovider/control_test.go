@@ -24,7 +24,7 @@ func (openDoor) Lock(ctx context.Context, _ []string) (context.Context, lock.Lea
 
 func (openDoor) Unlock(context.Context) error { return nil }
 
-func (openDoor) Fence(string) int64 { return 0 }
+func (openDoor) Fence(context.Context, string) (int64, error) { return 0, nil }
 
 // ownerless is a lock with a lease that nobody renews, and a release that frees whatever is held by then.
 type ownerless struct {
@@ -60,7 +60,7 @@ func (l *ownerless) Unlock(context.Context) error {
 	return nil
 }
 
-func (*ownerless) Fence(string) int64 { return 0 }
+func (*ownerless) Fence(context.Context, string) (int64, error) { return 0, nil }
 
 // TestBrokenLockIsCaught: a lock that does not exclude is counted as such and still loses nothing. SQLite cannot show it:
 // there, BEGIN IMMEDIATE excludes by itself.

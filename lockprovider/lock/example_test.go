@@ -93,7 +93,7 @@ func (l *channelLease) Unlock(context.Context) error {
 	return nil
 }
 
-func (*channelLease) Fence(string) int64 { return 0 }
+func (*channelLease) Fence(context.Context, string) (int64, error) { return 0, nil }
 
 // A lock in a PostgreSQL, over a pool of its own. The driver is of your choice: pgx here, which the program imports.
 func ExampleNewPostgres() {

@@ -30,8 +30,11 @@ type Lease interface {
 	Unlock(ctx context.Context) error
 	// Fence returns the fencing token of a key that is held, or 0 if the lock has none. A token is greater than the
 	// tokens of all earlier leases of that key. A store that remembers the greatest token it has seen can thus refuse
-	// a holder that comes late.
-	Fence(key string) int64
+	// a holder that comes late. All calls for one key return the same token.
+	//
+	// A lock may ask its store for the token in the first call. So Fence returns [ErrLost] if the lease has ended, and
+	// [ErrUnavailable] if the store of the locks does not answer.
+	Fence(ctx context.Context, key string) (int64, error)
 }
 
 // Errors that a caller acts on.

@@ -89,7 +89,7 @@ func (k *keptAlive) Unlock(ctx context.Context) error {
 }
 
 // Fence is 0: a key with a random value has no order.
-func (k *keptAlive) Fence(string) int64 { return 0 }
+func (k *keptAlive) Fence(context.Context, string) (int64, error) { return 0, nil }
 
 // partial renews the keys that a locker holds while it waits for the next one. Otherwise a wait that is longer than the
 // lease would lose the first keys, in every attempt.

@@ -26,7 +26,7 @@ func (c *Client) acquire(ctx context.Context, name string, o *acquireOptions) (*
 	}
 	c.mu.Unlock()
 	if first {
-		c.runWithin(ctx, o.deadline, func() { q.request(id) })
+		c.runWithin(ctx, o.deadline, func() { q.requestIdle(id) })
 	}
 	err := w.wait(ctx)
 	return w, err

@@ -14,7 +14,8 @@
 // the first acquires them with one request. If a key is taken elsewhere, it acquires one after the other, in an order that
 // is the same for all callers.
 //
-// Each grant has a fencing token, which grows even if Redis forgets the last one ([lock.Lease.Fence]).
+// Each holder can have a fencing token, which grows even if Redis forgets the last one ([lock.Lease.Fence]). The token of a
+// lock that nobody else wants is made when its holder asks for it.
 //
 // # Read-write locks and semaphores
 //

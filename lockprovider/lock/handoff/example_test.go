@@ -49,6 +49,10 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
+	firstToken, err := first.Fence(ctx, "invoice:42")
+	if err != nil {
+		panic(err)
+	}
 	client.FlushAll(ctx) // the server has lost its data: the lock with them
 	<-held.Done()
 	fmt.Println(context.Cause(held))
@@ -57,8 +61,12 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println("second:", write(second.Fence("invoice:42")))
-	fmt.Println("first:", write(first.Fence("invoice:42")))
+	secondToken, err := second.Fence(ctx, "invoice:42")
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("second:", write(secondToken))
+	fmt.Println("first:", write(firstToken))
 
 	fmt.Println("unlock the first:", errors.Is(first.Unlock(ctx), lock.ErrLost))
 	fmt.Println("unlock the second:", second.Unlock(ctx))

@@ -22,14 +22,16 @@ func Inspect(ctx context.Context, r redis.UniversalClient, prefix string, limit 
 // readLock reads one lock. It returns nil if the lock is gone by now, or if Redis only remembers its last token.
 func readLock(ctx context.Context, r redis.UniversalClient, name string) (*lock.Held, error) {
 	found := &lock.Held{Key: strings.TrimSuffix(strings.TrimPrefix(name, "holdfast:{"), "}")}
-	held := func(owner, token string, until int64) {
+	held := func(owner, token string, since, until time.Time) {
 		found.Holder, found.Fence = instanceOf(owner), number(token)
-		found.Since, found.Until = time.UnixMicro(found.Fence).UTC(), time.UnixMicro(until).UTC()
+		found.Since, found.Until = since.UTC(), until.UTC()
 	}
 	var plain *redis.SliceCmd
+	var left *redis.DurationCmd
+	var clock *redis.TimeCmd
 	var hash *redis.MapStringStringCmd
 	_, _ = r.TxPipelined(ctx, func(p redis.Pipeliner) error { // at one moment: the lock is a string or a hash
-		plain, hash = p.MGet(ctx, name), p.HGetAll(ctx, name)
+		plain, left, clock, hash = p.MGet(ctx, name), p.PTTL(ctx, name), p.Time(ctx), p.HGetAll(ctx, name)
 		return nil
 	})
 	values, err := plain.Result()
@@ -39,7 +41,8 @@ func readLock(ctx context.Context, r redis.UniversalClient, name string) (*lock.
 	if text, ok := values[0].(string); ok {
 		words := strings.SplitN(text, " ", 3)
 		if len(words) == 3 {
-			held(words[2], words[0], number(words[0])+1000*number(words[1]))
+			until := clock.Val().Add(left.Val())
+			held(words[2], words[0], until.Add(-time.Duration(number(words[1]))*time.Millisecond), until)
 		}
 	} else {
 		fields, err := hash.Result()
@@ -48,7 +51,11 @@ func readLock(ctx context.Context, r redis.UniversalClient, name string) (*lock.
 		}
 		found.Waiting = waitQueue(fields)
 		if owner := fields["o"]; owner != "" {
-			held(owner, fields["t"], number(fields["u"]))
+			since := number(fields["t"])
+			if begin, first, _ := strings.Cut(fields["s"], " "); first == owner {
+				since = number(begin)
+			}
+			held(owner, fields["t"], time.UnixMicro(since), time.UnixMicro(number(fields["u"])))
 		}
 	}
 	if found.Holder == "" && len(found.Waiting) == 0 {

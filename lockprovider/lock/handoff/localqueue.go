@@ -33,8 +33,9 @@ type localQueue struct {
 	// What follows is the grant. It means something while the lock is held or cached.
 
 	holder       *waiter // nil while cached
-	token        int64   // of the grant
-	handoffs     int64   // how often the lock was handed off in this process since
+	token        int64   // of the grant, 0 if no holder has asked for one
+	tokenHandoff int64   // handoffs when the store made the token
+	handoffs     int64   // how often the lock was handed off in this process since it was granted
 	grantedAt    time.Time
 	expiry       time.Time
 	renewAt      time.Time
@@ -166,13 +167,30 @@ func (q *localQueue) removeIfUnused() (withdrawn <-chan struct{}) {
 	return q.client.withdraw(q, q.waiterID, q.uncertain)
 }
 
-// request sends an acquire and handles its reply. The client's mutex is not held.
-func (q *localQueue) request(id string) {
+// requestIdle sends the first acquire of a queue, for a lock that is probably idle, and handles its reply. The client's mutex
+// is not held.
+func (q *localQueue) requestIdle(id string) {
+	c := q.client
+	sent := time.Now()
+	ctx := c.requests.at(sent)
+	owned, err := c.store.acquireIdle(ctx, q.name, id, q.bounds)
+	if !owned && ctx.Err() == nil {
+		q.request(id, err != nil)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	q.replied(id)
+	q.onReply(id, sent, acquireResult{owned: owned, until: q.bounds.lease.Milliseconds() * 1000}, err, err != nil)
+}
+
+// request sends an acquire and handles its reply. repeated means that another acquire of the waiter ID may still reach Redis.
+// The client's mutex is not held.
+func (q *localQueue) request(id string, repeated bool) {
 	c := q.client
 	var result acquireResult
 	var err error
 	var sent time.Time
-	repeated := false
 	for ; ; repeated = true { // the first request may have met a connection that broke while it was idle
 		sent = time.Now()
 		ctx := c.requests.at(sent)
@@ -195,7 +213,9 @@ const maxFailures = 2
 func (q *localQueue) onReply(id string, sent time.Time, result acquireResult, err error, uncertain bool) {
 	c := q.client
 	if err == nil {
-		c.clock.observe(sent, result.now)
+		if result.now != 0 {
+			c.clock.observe(sent, result.now)
+		}
 		q.known, q.failures = true, 0
 	}
 	if q.waiterID == id {
@@ -250,8 +270,13 @@ func (q *localQueue) renewRequest() renewRequest {
 	return renewRequest{key: q.name, owner: q.waiterID, lease: q.bounds.lease}
 }
 
-// fence returns the token of the holder, or of the last holder.
-func (q *localQueue) fence() int64 { return q.token + q.handoffs }
+// fence returns the token of the holder, or of the last holder, 0 if it is not known.
+func (q *localQueue) fence() int64 {
+	if q.token == 0 {
+		return 0
+	}
+	return q.token + q.handoffs - q.tokenHandoff
+}
 
 func (q *localQueue) releaseRequest() releaseRequest {
 	return releaseRequest{
@@ -298,8 +323,8 @@ func (q *localQueue) canHandOff(now time.Time) bool {
 		return false
 	case q.contended && (n >= int64(q.bounds.handoffs) || now.Sub(q.grantedAt) >= q.bounds.tenure):
 		return false
-	case n >= tokensReserved:
-		return q.token+n < q.client.clock.passed(now)
+	case q.token != 0 && n-q.tokenHandoff >= tokensReserved:
+		return q.fence()+1 < q.client.clock.passed(now)
 	}
 	return true
 }

@@ -132,10 +132,11 @@ func (l *lease) Unlock(ctx context.Context) error {
 	return err
 }
 
-// Fence returns the token of a key, 0 if the lease does not hold it.
-func (l *lease) Fence(key string) int64 {
+// Fence returns the token of a key, 0 if the lease does not hold it. It asks Redis in the first call, unless the lock came
+// with a token: from a queue, or with several locks.
+func (l *lease) Fence(ctx context.Context, key string) (int64, error) {
 	if i, ok := slices.BinarySearch(l.keys, key); ok {
-		return l.holds[i].token
+		return l.client.fence(ctx, l.holds[i])
 	}
-	return 0
+	return 0, nil
 }

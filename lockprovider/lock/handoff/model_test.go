@@ -113,13 +113,13 @@ func call[T any](ctx context.Context, l *modelLink, do func(now time.Time) T) (a
 }
 
 // setBack sets Redis' clock back, as an administrator or a time server may. Leases and deadlines end when the clock shows
-// their end. It calls known with each lock that is held at this moment, or whose token Redis remembers.
+// their end. It calls known with each lock whose token Redis knows at this moment: that of its holder, or one that it remembers.
 func (m *modelStore) setBack(by time.Duration, known func(name string)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()
 	for name := range m.locks {
-		if lock := m.lock(name, now); lock.owner != "" || lock.token >= m.stamp(now) {
+		if lock := m.lock(name, now); lock.owner != "" && lock.token != 0 || lock.token >= m.stamp(now) {
 			known(name)
 		}
 	}
@@ -243,6 +243,36 @@ func (m *modelStore) answer(lock *modelLock, id string, now time.Time) acquireRe
 func (*modelLink) name(key string) string { return key }
 
 func (*modelLink) node(string) int { return 0 }
+
+func (l *modelLink) acquireIdle(ctx context.Context, key, id string, b bounds) (bool, error) {
+	m := l.model
+	return call(ctx, l, func(now time.Time) bool {
+		lock := m.lock(key, now)
+		idle := lock.owner == "" && len(lock.line) == 0 && len(lock.given) == 0 && lock.token < m.stamp(now)
+		if idle {
+			lock.owner, lock.token, lock.until = id, 0, now.Add(b.lease)
+		}
+		return idle
+	})
+}
+
+func (l *modelLink) fence(ctx context.Context, key, owner string) (int64, error) {
+	m := l.model
+	token, err := call(ctx, l, func(now time.Time) int64 {
+		lock := m.lock(key, now)
+		switch {
+		case lock.owner != owner:
+			return 0
+		case lock.token == 0:
+			lock.token = m.stamp(now)
+		}
+		return lock.token
+	})
+	if err == nil && token == 0 {
+		err = lock.ErrLost
+	}
+	return token, err
+}
 
 func (l *modelLink) acquire(ctx context.Context, key, id string, b bounds) (acquireResult, error) {
 	m := l.model

@@ -9,17 +9,23 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"holdfast/lockprovider/lock"
 )
 
 // store is the other side of the local queues: Redis, or a model of it in the simulation. If a method returns an error,
 // its request may have been served or not.
 type store interface {
+	// acquireIdle acquires a lock if the store knows nothing of it, without a token. It leaves nothing behind if it does not.
+	acquireIdle(ctx context.Context, key, waiter string, b bounds) (owned bool, err error)
 	// acquire requests a lock. If b.heartbeat is positive, the waiter enters the wait queue of a lock that is taken.
 	acquire(ctx context.Context, key, waiter string, b bounds) (acquireResult, error)
 	// acquireAll requests all locks or none. It returns nil if one of them is taken.
 	acquireAll(ctx context.Context, keys, waiters []string, b bounds) ([]acquireResult, error)
 	// release releases locks with the same bounds, and returns one result for each.
 	release(ctx context.Context, requests []releaseRequest) ([]releaseResult, error)
+	// fence returns the token of a lock that a waiter owns, or [lock.ErrLost]. It makes the token if there is none yet.
+	fence(ctx context.Context, key, owner string) (int64, error)
 	// renew prolongs leases, and returns one result for each.
 	renew(ctx context.Context, requests []renewRequest) ([]renewResult, error)
 	// name returns the name of a key in Redis.
@@ -30,9 +36,10 @@ type store interface {
 
 // acquireResult is the reply to an acquire. Times are Redis' own, in µs.
 type acquireResult struct {
-	now, until, token int64
-	owned             bool
-	waiting           int // how many others are in the wait queue
+	now, until int64
+	token      int64 // 0 if the store has made none yet
+	owned      bool
+	waiting    int // how many others are in the wait queue
 }
 
 // releaseRequest releases a lock, or takes a waiter out of the wait queue.
@@ -81,12 +88,15 @@ var (
 	acquireAllSource string
 	//go:embed scripts/release.lua
 	releaseSource string
+	//go:embed scripts/fence.lua
+	fenceSource string
 	//go:embed scripts/renew.lua
 	renewSource string
 
 	acquireScript    = withShared(acquireSource)
 	acquireAllScript = withShared(acquireAllSource)
 	releaseScript    = withShared(releaseSource)
+	fenceScript      = withShared(fenceSource)
 	renewScript      = withShared(renewSource)
 )
 
@@ -129,6 +139,24 @@ func (s *redisStore) node(name string) int {
 		return int(slotOf(name))
 	}
 	return 0
+}
+
+// acquireIdle needs no script: what it writes is a lock as scripts/lock.lua describes it, with the token 0.
+func (s *redisStore) acquireIdle(ctx context.Context, key, waiter string, b bounds) (owned bool, err error) {
+	if s.cluster {
+		return false, nil
+	}
+	return s.redis.SetNX(ctx, key, words(0, b.lease.Milliseconds())+" "+waiter, b.lease).Result()
+}
+
+func (s *redisStore) fence(ctx context.Context, key, owner string) (int64, error) {
+	r := s.run(ctx, "fence", fenceScript, []string{key}, owner)
+	word := r.next()
+	if word == "-" {
+		return 0, lock.ErrLost
+	}
+	token := r.parse(word)
+	return token, r.err
 }
 
 func (s *redisStore) acquire(ctx context.Context, key, waiter string, b bounds) (acquireResult, error) {

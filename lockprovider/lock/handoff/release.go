@@ -81,6 +81,30 @@ func (c *Client) endHolds(holds []*waiter, mayCache bool) (pending []releaseRequ
 	return pending, lost
 }
 
+// fence returns the token of a hold, which Redis makes if there is none yet.
+func (c *Client) fence(ctx context.Context, w *waiter) (int64, error) {
+	c.mu.Lock()
+	token := w.token
+	c.mu.Unlock()
+	if token != 0 {
+		return token, nil
+	}
+	q := w.queue
+	bounded, cancel := context.WithTimeout(ctx, lock.RequestTimeout)
+	defer cancel()
+	token, err := c.store.fence(bounded, q.name, w.owner)
+	if err != nil {
+		return 0, lock.StoreError(ctx, "redis", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if q.holder != w { // the next holder may have the same token by now
+		return 0, lock.ErrLost
+	}
+	q.token, q.tokenHandoff, w.token = token, q.handoffs, token
+	return token, nil
+}
+
 // onReply handles the part of a reply that is about the queue that was put into the wait queue again.
 func (request *releaseRequest) onReply(r releaseReply) {
 	q, id := request.requeued, request.enqueue

@@ -2,6 +2,7 @@ package handoff
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/internal/testenv"
+	"holdfast/lockprovider/lock"
 )
 
 // RedisAddresses start a Redis each, the real one and the one that is embedded, and return its address.
@@ -143,7 +145,8 @@ func TestFormsOfALock(t *testing.T) {
 		if acquire(one, "q|1", once).owned || form(one) != "hash" {
 			t.Errorf("two hold the lock, or it is still a %s", form(one))
 		}
-		if again := acquire(one, "p|1", b); !again.owned || again.token != held.token || again.until != held.until {
+		if again := acquire(one, "p|1", b); !again.owned || again.token != held.token ||
+			between(again.until, held.until).Abs() > 2*time.Millisecond { // Redis tells the end of a string in ms
 			t.Errorf("was %+v, and is %+v", held, again)
 		}
 		renewed, err := s.renew(ctx, []renewRequest{{key: one, owner: "p|1", lease: 2 * time.Minute}})
@@ -189,6 +192,85 @@ func TestFormsOfALock(t *testing.T) {
 		release(releaseRequest{key: two, owner: "p|7", token: answers[1].token, lastToken: answers[1].token})
 		if form(one) != "none" || form(two) != "none" {
 			t.Errorf("left: %s and %s", form(one), form(two))
+		}
+	})
+}
+
+// TestTokenOnDemand: a lock that nobody else wants has no token until its owner asks for one, in whatever form it is by then. Nobody else
+// gets it, and the next owner's is greater.
+func TestTokenOnDemand(t *testing.T) {
+	eachRedis(t, func(t *testing.T, s *redisStore) {
+		ctx := context.Background()
+		b := bounds{lease: time.Minute, grant: time.Second, heartbeat: time.Minute}
+		name := s.name("k")
+		acquireIdle := func(waiter string) bool {
+			t.Helper()
+			owned, err := s.acquireIdle(ctx, name, waiter, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return owned
+		}
+		release := func(owner string, token, lastToken int64) {
+			t.Helper()
+			replies, err := s.release(ctx, []releaseRequest{{key: name, owner: owner, token: token, lastToken: lastToken, bounds: b}})
+			if err != nil || replies[0].lost {
+				t.Errorf("release by %s: %+v, %v", owner, replies, err)
+			}
+		}
+		last := int64(0)
+		fence := func(owner string) int64 {
+			t.Helper()
+			token, err := s.fence(ctx, name, owner)
+			again, err2 := s.fence(ctx, name, owner)
+			if err != nil || err2 != nil || token <= last || again != token {
+				t.Errorf("the token of %s is %d, then %d, after %d: %v, %v", owner, token, again, last, err, err2)
+			}
+			last = token
+			return token
+		}
+		for _, wanted := range []bool{false, true} {
+			before := time.Now()
+			if !acquireIdle("p|1") || acquireIdle("q|1") {
+				t.Fatal("an idle lock is to be had once")
+			}
+			if _, err := s.fence(ctx, name, "q|1"); !errors.Is(err, lock.ErrLost) {
+				t.Errorf("somebody else asks for the token: %v", err)
+			}
+			if wanted {
+				if a, err := s.acquire(ctx, name, "q|1", bounds{lease: b.lease, grant: b.grant}); err != nil || a.owned {
+					t.Fatalf("two hold the lock: %+v, %v", a, err)
+				}
+			}
+			found, err := readLock(ctx, s.redis, name)
+			if err != nil || found.Holder != "p" || found.Fence != 0 || found.Since.Sub(before).Abs() > time.Minute {
+				t.Errorf("held since %v: %+v, %v", before, found, err)
+			}
+			token := fence("p|1")
+			if found, err := readLock(ctx, s.redis, name); err != nil || found.Fence != token {
+				t.Errorf("the token is %d: %+v, %v", token, found, err)
+			}
+			release("p|1", token, token)
+			if _, err := s.fence(ctx, name, "p|1"); !errors.Is(err, lock.ErrLost) {
+				t.Errorf("whoever has released it asks for the token: %v", err)
+			}
+
+			if !acquireIdle("p|2") {
+				t.Fatal("the lock is not idle")
+			}
+			release("p|2", 0, 0) // nobody has asked for a token
+			if n := s.redis.Exists(ctx, name).Val(); n != 0 {
+				t.Error("an idle lock is left in Redis")
+			}
+		}
+		// The reply with the token was lost: its owner releases a lock without one.
+		if !acquireIdle("p|3") {
+			t.Fatal("the lock is not idle")
+		}
+		fence("p|3")
+		release("p|3", 0, 0)
+		if a, err := s.acquire(ctx, name, "q|3", b); err != nil || !a.owned || a.token <= last {
+			t.Errorf("%+v, %v: want a token after %d", a, err, last)
 		}
 	})
 }
@@ -294,6 +376,7 @@ func TestForeignKeyIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, ask := range map[string]func() error{
+			"fence":       func() error { _, err := s.fence(ctx, name, "p|1"); return err },
 			"acquire":     func() error { _, err := s.acquire(ctx, name, "p|1", b); return err },
 			"acquire all": func() error { _, err := s.acquireAll(ctx, []string{name}, []string{"p|1"}, b); return err },
 			"renew": func() error {

@@ -39,10 +39,18 @@ func ExampleClient_RWLocker() {
 			panic(err)
 		}
 		defer lease.Unlock(ctx)
-		written <- lease.Fence("catalogue")
+		token, err := lease.Fence(ctx, "catalogue")
+		if err != nil {
+			panic(err)
+		}
+		written <- token
 	}()
+	read, err := second.Fence(ctx, "catalogue")
+	if err != nil {
+		panic(err)
+	}
 	fmt.Println("unlock:", first.Unlock(ctx), second.Unlock(ctx))
-	fmt.Println("written with a newer token:", <-written > second.Fence("catalogue"))
+	fmt.Println("written with a newer token:", <-written > read)
 	// Output:
 	// two readers
 	// unlock: <nil> <nil>

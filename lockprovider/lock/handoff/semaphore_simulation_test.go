@@ -201,7 +201,8 @@ func (w *semaphoreWorld) work(
 		if !counted {
 			break
 		}
-		use, token := w.keys[key], lease.Fence(key)
+		use := w.keys[key]
+		token, _ := lease.Fence(held, key) // units come with their tokens
 		w.entered++
 		use.inside += units
 		if use.inside > use.limit {

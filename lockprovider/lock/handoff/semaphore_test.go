@@ -164,9 +164,16 @@ func TestReadersAndWriters(t *testing.T) {
 		third.granted(t, "the reader after the writer")
 		fourth.granted(t, "the reader after that")
 		last.waits(t, "a writer beside readers")
-		if w, r1, r2 := writer.lease.Fence("k"), third.lease.Fence("k"), fourth.lease.Fence("k"); w <= second.lease.Fence("k") ||
-			r1 <= w || r2 <= r1 {
-			t.Errorf("tokens: second reader %d, writer %d, readers after it %d and %d", second.lease.Fence("k"), w, r1, r2)
+		fence := func(lease lock.Lease) int64 {
+			token, err := lease.Fence(t.Context(), "k")
+			if err != nil {
+				t.Error(err)
+			}
+			return token
+		}
+		r0, w, r1, r2 := fence(second.lease), fence(writer.lease), fence(third.lease), fence(fourth.lease)
+		if w <= r0 || r1 <= w || r2 <= r1 {
+			t.Errorf("tokens: second reader %d, writer %d, readers after it %d and %d", r0, w, r1, r2)
 		}
 		fourth.unlock(t)
 		third.unlock(t)

@@ -136,7 +136,7 @@ func simulate(t *testing.T, seed uint64) (entered int) {
 	return w.entered
 }
 
-// setBack sets Redis' clock back. Tokens grow nevertheless if Redis knows the lock at that moment.
+// setBack sets Redis' clock back. Tokens grow nevertheless if Redis knows a token of the lock at that moment.
 func (w *world) setBack(by time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -163,7 +163,7 @@ func (w *world) live(h *Client, random *rand.Rand) {
 		held, lease, err := locker.Lock(ctx, keys)
 		switch {
 		case err == nil:
-			w.work(held, lease, keys, time.Duration(random.Int64N(int64(30*time.Millisecond)))*time.Duration(1+random.IntN(2)*random.IntN(100)))
+			w.work(held, lease, keys, time.Duration(random.Int64N(int64(30*time.Millisecond)))*time.Duration(1+random.IntN(2)*random.IntN(100)), random.IntN(3) > 0)
 		case errors.Is(err, lock.ErrTimeout) && locker.wait > 0:
 			w.t.Errorf("seed %d: stranded: waited for %v", w.seed, keys)
 		case errors.Is(err, context.Canceled) != cancelled && !errors.Is(err, lock.ErrUnavailable) && !errors.Is(err, lock.ErrTimeout):
@@ -174,12 +174,11 @@ func (w *world) live(h *Client, random *rand.Rand) {
 	}
 }
 
-func (w *world) work(held context.Context, lease lock.Lease, keys []string, length time.Duration) {
+func (w *world) work(held context.Context, lease lock.Lease, keys []string, length time.Duration, fenced bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	counted := held.Err() == nil
 	for _, key := range keys {
-		fence := lease.Fence(key)
 		if counted {
 			w.entered++
 			w.inside[key]++
@@ -187,12 +186,13 @@ func (w *world) work(held context.Context, lease lock.Lease, keys []string, leng
 				w.t.Errorf("seed %d: %d hold %s", w.seed, w.inside[key], key)
 			}
 		}
-		if last := w.fences[key]; fence <= last && counted {
-			w.t.Errorf("seed %d: token %d of %s after %d", w.seed, fence, key, last)
-		}
-		w.fences[key] = max(w.fences[key], fence)
 	}
 	w.mu.Unlock()
+	if fenced {
+		for _, key := range keys {
+			w.takeFence(held, lease, key)
+		}
+	}
 	timer := time.NewTimer(length)
 	select {
 	case <-held.Done(): // lost, or the caller has gone
@@ -208,4 +208,20 @@ func (w *world) work(held context.Context, lease lock.Lease, keys []string, leng
 	w.mu.Unlock()
 	_ = lease.Unlock(held) // lost ones say so
 	w.mu.Lock()
+}
+
+// takeFence compares the token of a holder with those of the holders before. A lease that ends meanwhile has none.
+func (w *world) takeFence(held context.Context, lease lock.Lease, key string) {
+	fence, err := lease.Fence(context.WithoutCancel(held), key)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch last := w.fences[key]; {
+	case errors.Is(err, lock.ErrUnavailable), errors.Is(err, lock.ErrLost) && held.Err() != nil:
+	case err != nil:
+		w.t.Errorf("seed %d: the token of %s: %v", w.seed, key, err)
+	case fence <= last && held.Err() == nil:
+		w.t.Errorf("seed %d: token %d of %s after %d", w.seed, fence, key, last)
+	default:
+		w.fences[key] = max(last, fence)
+	}
 }

@@ -65,7 +65,7 @@ func (q *localQueue) ask() {
 	q.become(acquiring)
 	q.stopPolling()
 	id := q.waiterID
-	q.client.spawn(func() { q.request(id) })
+	q.client.spawn(func() { q.request(id, false) })
 }
 
 // replied notes that the acquire of a waiter ID is no longer in flight.
@@ -89,7 +89,7 @@ func (q *localQueue) granted(token int64, from, until time.Time, waiting int) {
 	}
 	q.stopPolling()
 	q.replyPending = q.state == acquiring // a message was faster than the reply
-	q.token, q.handoffs, q.grantedAt = token, 0, now
+	q.token, q.tokenHandoff, q.handoffs, q.grantedAt = token, 0, 0, now
 	q.contended = q.contended || waiting > 0 // the message "wanted" may have been faster, too
 	q.prolong(from, until)
 	q.become(held)
@@ -144,7 +144,7 @@ func (q *localQueue) expire() {
 	}
 	q.requeue()
 	id := q.waiterID
-	q.client.spawn(func() { q.request(id) })
+	q.client.spawn(func() { q.request(id, false) })
 }
 
 // remove ends a queue that nobody here waits in. Redis may still have to be told.

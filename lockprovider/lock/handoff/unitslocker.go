@@ -104,12 +104,12 @@ func (l *unitsLease) Unlock(ctx context.Context) error {
 }
 
 // Fence returns the token of a key, 0 if the lease does not hold it.
-func (l *unitsLease) Fence(key string) int64 {
+func (l *unitsLease) Fence(_ context.Context, key string) (int64, error) {
 	name := nameOf(l.prefix, key)
 	for _, h := range l.holds {
 		if h.name == name {
-			return h.token
+			return h.token, nil
 		}
 	}
-	return 0
+	return 0, nil
 }

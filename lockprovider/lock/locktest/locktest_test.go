@@ -197,7 +197,7 @@ func (l *memoryLease) Unlock(context.Context) error {
 	return err
 }
 
-func (l *memoryLease) Fence(key string) int64 { return l.tokens[key] }
+func (l *memoryLease) Fence(_ context.Context, key string) (int64, error) { return l.tokens[key], nil }
 
 // TestOutside: a lock that has nothing to do with Redis can be implemented, and proven.
 func TestOutside(t *testing.T) {

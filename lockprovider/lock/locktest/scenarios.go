@@ -436,13 +436,26 @@ func firstInFirstOut(t testing.TB, l *lab) {
 	}
 }
 
+// fence returns the token of a lease that is held.
+func fence(t testing.TB, lease lock.Lease, key string) int64 {
+	t.Helper()
+	token, err := lease.Fence(context.WithoutCancel(t.Context()), key)
+	if err != nil {
+		t.Errorf("Fence of %s: %v", key, err)
+	}
+	return token
+}
+
 func tokensIncrease(t testing.TB, l *lab) {
 	key := l.key()
 	processes := []*process{l.open(t), l.open(t)}
 	last := int64(0)
 	check := func(c *call) {
 		t.Helper()
-		token := c.lease.Fence(key)
+		token := fence(t, c.lease, key)
+		if again := fence(t, c.lease, key); again != token {
+			t.Errorf("the same lease has the tokens %d and %d", token, again)
+		}
 		if token <= last {
 			t.Errorf("token %d after %d", token, last)
 		}
@@ -451,7 +464,7 @@ func tokensIncrease(t testing.TB, l *lab) {
 	for n := range 20 {
 		c := processes[n/3%2].lock(t, key)
 		check(c)
-		if token := c.lease.Fence("of another lock"); token != 0 {
+		if token := fence(t, c.lease, "of another lock"); token != 0 {
 			t.Errorf("a key that is not held has the token %d", token)
 		}
 		if n%4 == 3 { // handed to a waiter

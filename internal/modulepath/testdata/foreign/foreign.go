@@ -70,4 +70,4 @@ func (l *lease) Unlock(context.Context) error {
 }
 
 // Fence implements [lock.Lease]: this lock has no tokens.
-func (*lease) Fence(string) int64 { return 0 }
+func (*lease) Fence(context.Context, string) (int64, error) { return 0, nil }

@@ -2,11 +2,12 @@
 -- and one script may touch it there.
 --
 -- If one waiter holds the lock and no other wants it, the key is a string, "token lease owner". It expires with its lease,
--- in ms. Otherwise, and always in a cluster, the key is a hash. (A string that becomes a hash is deleted first. A node that
--- its slot is leaving would refuse to write it again.) The fields of the hash:
+-- in ms. The token is 0 until the owner asks for one. Otherwise, and always in a cluster, the key is a hash. (A string that
+-- becomes a hash is deleted first. A node that its slot is leaving would refuse to write it again.) The fields of the hash:
 --
 --   o            the owner: a waiter ID "instance|number", '' for none
---   t            the owner's fencing token; the last token if there is no owner
+--   t            the owner's fencing token, 0 if it has not asked for one; the last token if there is no owner
+--   s            "since owner": when the owner acquired the lock, if it was a string then
 --   u            when the owner's lease ends, in us of Redis' time
 --   h, e         the first number of the wait queue, and the next free one
 --   q<n>         the waiter with number n in the wait queue
@@ -28,9 +29,12 @@ local function text(n) return string.format('%.0f', n) end
 local function spread(key, plain)
   local token, lease, owner = string.match(plain, '^(%d+) (%d+) (.*)$')
   if not token then error('not a lock: ' .. key) end -- another program's key: it is left alone
+  local left = redis.call('PTTL', key)
+  local till = now + left * 1000
+  if token ~= '0' then till = math.min(till, token + lease * 1000) end -- in us, if the token is from the beginning
   redis.call('DEL', key)
-  redis.call('HSET', key, 'o', owner, 'u', text(token + lease * 1000), 't', token)
-  redis.call('PEXPIRE', key, text(lease + REMEMBER))
+  redis.call('HSET', key, 'o', owner, 'u', text(till), 't', token, 's', text(till - lease * 1000) .. ' ' .. owner)
+  redis.call('PEXPIRE', key, text(left + REMEMBER))
 end
 
 local function read(key)

@@ -149,4 +149,4 @@ type lease struct {
 	tokens map[string]int64
 }
 
-func (l *lease) Fence(key string) int64 { return l.tokens[key] }
+func (l *lease) Fence(_ context.Context, key string) (int64, error) { return l.tokens[key], nil }

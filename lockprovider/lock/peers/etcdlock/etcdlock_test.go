@@ -92,8 +92,12 @@ func ExampleNew() {
 		if err != nil {
 			panic(err)
 		}
-		fmt.Println("greater:", lease.Fence("invoice:42") > last)
-		last = lease.Fence("invoice:42")
+		token, err := lease.Fence(ctx, "invoice:42")
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println("greater:", token > last)
+		last = token
 		fmt.Println("unlock:", lease.Unlock(ctx))
 	}
 	// Output:

@@ -282,7 +282,11 @@ func (b *bench) tokens(ctx context.Context) ([]verdict, error) {
 		if err != nil {
 			return nil, err
 		}
-		if token := lease.Fence(checkKey); token <= last {
+		token, err := lease.Fence(ctx, checkKey)
+		if err != nil {
+			return nil, err
+		}
+		if token <= last {
 			wrong++
 		} else {
 			last = token

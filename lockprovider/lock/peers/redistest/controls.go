@@ -53,7 +53,7 @@ func (openDoor) Lock(ctx context.Context, _ []string) (context.Context, lock.Lea
 
 func (openDoor) Unlock(context.Context) error { return nil }
 
-func (openDoor) Fence(string) int64 { return 0 }
+func (openDoor) Fence(context.Context, string) (int64, error) { return 0, nil }
 
 // ownerless does everything right but one thing: it keeps to its lease, and tells its holder when that ends; but its
 // release frees whatever is held by then.
@@ -95,4 +95,4 @@ func (l *ownerlessLease) Unlock(ctx context.Context) error {
 	return l.redis.Del(ctx, l.key).Err()
 }
 
-func (*ownerlessLease) Fence(string) int64 { return 0 }
+func (*ownerlessLease) Fence(context.Context, string) (int64, error) { return 0, nil }

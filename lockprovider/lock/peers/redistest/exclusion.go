@@ -132,9 +132,9 @@ func (c *competitor) run(ctx context.Context, worker int) {
 		if err != nil {
 			continue
 		}
-		c.record(event{
-			Kind: "enter", Section: section, Key: key, Token: lease.Fence(key), Call: call, Return: time.Now().UnixNano(),
-		})
+		returned := time.Now().UnixNano()
+		token, _ := lease.Fence(ctx, key) // 0 if the lease has ended before, or nobody can tell
+		c.record(event{Kind: "enter", Section: section, Key: key, Token: token, Call: call, Return: returned})
 		last := c.work(ctx, held, section, key, call, keep)
 		if held.Err() != nil && ctx.Err() == nil {
 			_ = lock.Pause(ctx, c.lease/8) // comes late: by now the lock is somebody else's, and not to be released

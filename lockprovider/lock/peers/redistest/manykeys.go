@@ -162,7 +162,7 @@ func severalExcludeEach(t testing.TB, h *Harness) {
 	o := h.open(t).mustLock(t, keys...)
 	for _, k := range keys {
 		h.checkTaken(t, k)
-		if token := o.lease.Fence(k); h.Traits.Fences != (token > 0) {
+		if token := fence(t, o.lease, k); h.Traits.Fences != (token > 0) {
 			t.Errorf("token of %s: %d", k, token)
 		}
 	}

@@ -211,11 +211,21 @@ type greater struct{ last int64 }
 
 func (g *greater) check(t testing.TB, o outcome, when string) {
 	t.Helper()
-	token := o.lease.Fence(key)
+	token := fence(t, o.lease, key)
 	if token <= g.last {
 		t.Errorf("%s: token %d after %d", when, token, g.last)
 	}
 	g.last = token
+}
+
+// fence returns the token of a lease that is held.
+func fence(t testing.TB, lease lock.Lease, key string) int64 {
+	t.Helper()
+	token, err := lease.Fence(context.WithoutCancel(t.Context()), key)
+	if err != nil {
+		t.Errorf("Fence of %s: %v", key, err)
+	}
+	return token
 }
 
 func tokensIncrease(t testing.TB, h *Harness) {
@@ -240,7 +250,7 @@ func tokensIncrease(t testing.TB, h *Harness) {
 			t.Error(o.err)
 			return
 		}
-		got <- o.lease.Fence(key) // inside: the next one has not been served yet
+		got <- fence(t, o.lease, key) // inside: the next one has not been served yet
 		if err := o.lease.Unlock(t.Context()); err != nil {
 			t.Error(err)
 		}
