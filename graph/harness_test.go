@@ -177,7 +177,7 @@ func newAPI(t *testing.T, s settings) *api {
 		must(t, err)
 	}
 	handler := graph.NewHandler(graph.Options{
-		Services: services, Client: db.Ent, Operations: graph.Operations{Experiments: s.lab},
+		Services: services, Client: db.Ent, Operations: graph.Operations{Experiments: s.lab, Locks: providers.Locks},
 		Strategies: providers.Strategies(), Verifier: s.verifier, Limits: s.limits,
 		Introspection: !s.closed, Logger: textLogger(log), Streams: s.streams, Rates: s.rates, Redis: redis.Client, Live: live,
 		Origins: s.origins, OriginHeaders: s.headers, Proxies: s.proxies,

@@ -128,7 +128,10 @@ func (r *Resolver) heldLocks(ctx context.Context, first int) ([]*model.HeldLock,
 	return each(locks, func(l lockprovider.HeldLock) *model.HeldLock {
 		out := &model.HeldLock{Key: l.Key, Holder: orNull(l.Holder), Waiting: append([]string{}, atMost(maxWaiting, l.Waiting)...)}
 		if !l.Since.IsZero() {
-			out.Since, out.Fence = &l.Since, &l.Fence
+			out.Since = &l.Since
+		}
+		if l.Fence != 0 {
+			out.Fence = &l.Fence
 		}
 		if !l.Until.IsZero() {
 			out.Until = &l.Until

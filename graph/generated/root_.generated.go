@@ -7138,7 +7138,7 @@ type HeldLock {
   since: DateTime
   "When its lease ends, unless it is renewed before; null where nobody holds it."
   until: DateTime
-  "The fencing token of the holder's process; null where the strategy has none."
+  "The fencing token of the holder's process; null where the strategy has none, and where no holder has asked for it."
   fence: Int64
   "The instances that wait for it, the next one first."
   waiting: [ID!]!

@@ -918,7 +918,7 @@ type HeldLock struct {
 	Since *time.Time `json:"since,omitempty"`
 	// When its lease ends, unless it is renewed before; null where nobody holds it.
 	Until *time.Time `json:"until,omitempty"`
-	// The fencing token of the holder's process; null where the strategy has none.
+	// The fencing token of the holder's process; null where the strategy has none, and where no holder has asked for it.
 	Fence *int64 `json:"fence,omitempty"`
 	// The instances that wait for it, the next one first.
 	Waiting []string `json:"waiting"`

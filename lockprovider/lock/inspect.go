@@ -16,7 +16,7 @@ type Held struct {
 	Waiting []string
 	// Since is when the lock was granted, zero if it does not tell. Until is when its lease ends unless it is renewed.
 	Since, Until time.Time
-	// Fence is the token of the grant, 0 if there is none.
+	// Fence is the token of the grant, 0 if there is none, or none yet.
 	Fence int64
 }
 
