@@ -54,6 +54,7 @@ type experimentCommand struct {
 	HTML       string          `name:"html" placeholder:"FILE" help:"Write a page with plots."`
 	Markdown   string          `placeholder:"FILE" help:"Write a page for the documentation."`
 	Baseline   string          `placeholder:"FILE" help:"Compare with an earlier report (JSON)."`
+	Wide       bool            `help:"Show all figures and each line as it is, in however many columns. Otherwise the report fits 120 columns."`
 	Quiet      bool            `short:"q" help:"Show no progress."`
 }
 
@@ -91,7 +92,7 @@ func (c *experimentCommand) Run(e *environment) (err error) {
 	if baseline != nil {
 		measured.CompareWith(*baseline)
 	}
-	err = errors.Join(err, measured.WriteTable(e.stdout), c.write(measured))
+	err = errors.Join(err, measured.WriteTable(e.stdout, c.Wide), c.write(measured))
 	if violated := measured.Violated(); len(violated) > 0 {
 		err = errors.Join(err, fmt.Errorf("the audit found that %v lost or invented something: see above", violated))
 	}

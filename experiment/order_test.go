@@ -326,7 +326,7 @@ func recorded(t *testing.T, shop running, workload string, operations int) (run 
 		t.Fatal(err)
 	}
 	var table strings.Builder
-	must(t, measured.WriteTable(&table))
+	must(t, measured.WriteTable(&table, true))
 	return measured.Runs[0], table.String()
 }
 

@@ -45,7 +45,7 @@ func TestReportOfTheOrder(t *testing.T) {
 	}
 	r.Conclude()
 	var text bytes.Buffer
-	must(t, r.WriteTable(&text))
+	must(t, r.WriteTable(&text, true))
 	for _, want := range []string{costs, "operations was checked, reads included: 0 kinds of anomaly."} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"holdfast/experiment/audit"
 	"holdfast/experiment/host"
@@ -185,7 +186,7 @@ func TestHTMLNeedsNothingElse(t *testing.T) {
 func TestTableIsLoud(t *testing.T) {
 	r := sample(map[lockprovider.Strategy]float64{lockprovider.RowLock: 500, lockprovider.Lua: 2000})
 	var text bytes.Buffer
-	must(t, r.WriteTable(&text))
+	must(t, r.WriteTable(&text, true))
 	if !strings.Contains(text.String(), " 30/30 ") {
 		t.Errorf("no winners of three rounds:\n%s", text.String())
 	}
@@ -203,5 +204,44 @@ func TestMarkdown(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("no %q in\n%s", want, text.String())
 		}
+	}
+}
+
+// TestReportFitsATerminal: what was lost comes first, and no line is longer than a terminal is wide, however large the figures are. The
+// wide report has everything.
+func TestReportFitsATerminal(t *testing.T) {
+	r := sample(map[lockprovider.Strategy]float64{lockprovider.RowLock: 500, lockprovider.Lua: 2000})
+	write := func(wide bool) string {
+		t.Helper()
+		var text bytes.Buffer
+		must(t, r.WriteTable(&text, wide))
+		for _, line := range strings.Split(text.String(), "\n") {
+			if n := utf8.RuneCountInString(line); n > TerminalColumns && !wide {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+		if lost, table := strings.Index(text.String(), "!!! "), strings.Index(text.String(), "strategy"); lost < 0 || lost > table {
+			t.Errorf("what was lost does not come first:\n%s", text.String())
+		}
+		return text.String()
+	}
+	const omitted = "Left out"
+	fits, wide := write(false), write(true)
+	if strings.Contains(fits, omitted) || !strings.Contains(fits, "✗ 6 wrong") || strings.Count(fits, "commands/op") != strings.Count(wide, "redis commands/op") {
+		t.Errorf("figures that fit are left out:\n%s", fits)
+	}
+	if !strings.Contains(wide, "✗ 36 of money or points lost or invented, 3 of 450 answers false, 6 findings\n") {
+		t.Errorf("the wide report does not say what was lost:\n%s", wide)
+	}
+	for i := range r.Runs {
+		r.Runs[i].PerSecond *= 1e9
+		r.Runs[i].P99Ms *= 1e9
+	}
+	r.Conclude()
+	if fits := write(false); !strings.Contains(fits, omitted+", since they do not fit: fairness") || !strings.Contains(fits, "✗ 6 wrong") {
+		t.Errorf("large figures:\n%s", fits)
+	}
+	if wide := write(true); strings.Contains(wide, omitted) {
+		t.Errorf("the wide report leaves something out:\n%s", wide)
 	}
 }

@@ -3,14 +3,15 @@ package report
 import (
 	"fmt"
 	"html/template"
-	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"holdfast/experiment/audit"
 	"holdfast/experiment/plans"
 )
+
+// verdictColumn is the name of the column that says what the audit has found.
+const verdictColumn = "audit"
 
 // column is a figure of a case, as the tables in the terminal, in Markdown and in HTML show it.
 type column struct {
@@ -35,7 +36,7 @@ var (
 			return fmt.Sprintf("%d/%d", *s.Winners, *s.Units)
 		}},
 		{"fairness", func(s Summary) string { return optional(s.Fairness) }},
-		{"audit", verdictOf},
+		{verdictColumn, verdictOf},
 	}
 	costColumns = []column{
 		{"strategy", func(s Summary) string { return string(s.Strategy) }},
@@ -79,46 +80,6 @@ func (r Report) tableNote() string {
 	return fmt.Sprintf("Medians of %s; %s Latencies are those of successes, from the "+
 		"(intended) start to the answer for good, repeats included; persisted is from the start until the row was written. "+
 		"Fairness is Jain's index, 1 where all clients got the same. – is not counted here.", plans.Plural(rounds, "round"), BoundsNote(rounds))
-}
-
-// WriteTable writes the report for a terminal: what was lost is shown loudly.
-func (r Report) WriteTable(w io.Writer) error {
-	var b strings.Builder
-	for _, setting := range r.settings() {
-		fmt.Fprintf(&b, "\n%s\n", setting)
-		for i, columns := range [][]column{speedColumns, costColumns} {
-			if i > 0 {
-				b.WriteString("\n")
-			}
-			out := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(out, strings.Join(heads(columns), "\t")) //nolint:errcheck // a strings.Builder takes everything
-			for _, s := range r.of(setting) {
-				fmt.Fprintln(out, strings.Join(cells(columns, s), "\t")) //nolint:errcheck // as above
-			}
-			if err := out.Flush(); err != nil {
-				return err
-			}
-		}
-	}
-	fmt.Fprintf(&b, "\n%s\n", r.tableNote())
-	for _, a := range r.alarms() {
-		fmt.Fprintf(&b, "\n!!! %s\n", a.Title)
-		for _, f := range a.Findings {
-			fmt.Fprintf(&b, "    %s: %s %s\n", strings.ToUpper(f.Kind), f.Subject, strings.ReplaceAll(f.Text, "\n", "\n    "))
-		}
-	}
-	if len(r.Baseline) > 0 {
-		b.WriteString("\nCompared with the baseline\n")
-		for _, c := range r.Baseline {
-			fmt.Fprintf(&b, "  • %s\n", c)
-		}
-	}
-	b.WriteString("\nConclusion\n")
-	for _, line := range r.Conclusion {
-		fmt.Fprintf(&b, "  • %s\n", line)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }
 
 func heads(columns []column) []string {
