@@ -36,23 +36,15 @@ const (
 // about five minutes. It is chosen to be longer than a gateway or a store usually restarts.
 const failedAttempts = 6
 
-// Settlement is how far the job has come with an order that it could not finish at once.
+// Settlement is how far a job has come with what it could not finish at once.
 type Settlement string
 
 // The settlements.
 const (
 	SettlementRetrying Settlement = "RETRYING"
-	// SettlementFailed is for an operator to look at. The order is still tried, at the longest pause.
+	// SettlementFailed is for an operator to look at. It is still tried, at the longest pause.
 	SettlementFailed Settlement = "FAILED"
 )
-
-// SettlementOf returns the settlement of an order that [Orders.Unsettled] has returned.
-func SettlementOf(o *ent.Order) Settlement {
-	if o.Attempts >= failedAttempts {
-		return SettlementFailed
-	}
-	return SettlementRetrying
-}
 
 // ExpireOverdue finishes the orders that no request will finish: those that were not paid in time, those that came by ticket and
 // whose coupon or payment is still to be taken, and those of which a crash, or a gateway that did not answer, left something to

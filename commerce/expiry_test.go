@@ -406,8 +406,8 @@ func TestFailedSettlement(t *testing.T) {
 		}
 		failed, err := s.Orders.CountFailed(t.Context())
 		must(t, err)
-		if isFailed := commerce.SettlementOf(rows[0]) == commerce.SettlementFailed; isFailed != (failed == 1) {
-			t.Errorf("after %d attempts: %s, and %d are counted as failed", attempt, commerce.SettlementOf(rows[0]), failed)
+		if isFailed := commerce.SettlementAfter(rows[0].Attempts) == commerce.SettlementFailed; isFailed != (failed == 1) {
+			t.Errorf("after %d attempts: %s, and %d are counted as failed", attempt, commerce.SettlementAfter(rows[0].Attempts), failed)
 		} else if isFailed && failedAfter == 0 {
 			failedAfter = attempt
 		}

@@ -390,6 +390,8 @@ func TestJobsReadTheirIndex(t *testing.T) {
 		{"paymentattempt_look_at", func() error { _, err := s.Attempts.CountStuck(ctx); return err }},
 		{"refund_look_at", func() error { _, _, err := s.Refunds.Sweep(ctx, time.Minute, 10); return err }},
 		{"refund_look_at", func() error { _, err := s.Refunds.CountStuck(ctx); return err }},
+		{"paymentattempt_look_at", func() error { _, err := s.Attempts.Unsettled(ctx, admin, 10); return err }},
+		{"refund_look_at", func() error { _, err := s.Refunds.Unsettled(ctx, admin, 10); return err }},
 		{"balance_family_id", compare},
 		{"order_counted_user_id", compare},
 		{"orderline_limit_balance", compare},

@@ -250,8 +250,3 @@ func (s *Refunds) look(ctx context.Context, f *ent.Refund) (done bool, err error
 	}
 	return false, perr
 }
-
-// CountStuck returns how many refunds there are that [Refunds.Sweep] has failed to complete several times.
-func (s *Refunds) CountStuck(ctx context.Context) (int, error) {
-	return s.Client.Refund.Query().Where(refund.LookAtGT(longAgo), refund.LooksGTE(failedAttempts)).Count(ctx)
-}

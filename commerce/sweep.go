@@ -177,10 +177,3 @@ func (s *Points) endOrCredit(ctx context.Context, a *ent.PaymentAttempt) error {
 	}
 	return s.goOn(ctx, &topUp{Points: s, id: a.ID, userID: *a.UserID}, a, true)
 }
-
-// CountStuck returns how many attempts there are that [Attempts.Sweep] has failed to end several times, besides those that wait for
-// their customers.
-func (s *Attempts) CountStuck(ctx context.Context) (int, error) {
-	return s.Client.PaymentAttempt.Query().Where(paymentattempt.LookAtGT(longAgo), paymentattempt.LooksGTE(failedAttempts),
-		paymentattempt.StatusNEQ(paymentattempt.StatusREQUIRES_ACTION)).Count(ctx)
-}

@@ -40,6 +40,8 @@ func TestOperationsByRole(t *testing.T) {
 		"locks":                        {administrator, `{ locks { key } }`, nil},
 		"lowStock":                     {administrator, `{ lowStock { threshold } }`, nil},
 		"unsettledOrders":              {administrator, `{ unsettledOrders { attempts } }`, nil},
+		"unsettledPayments":            {administrator, `{ unsettledPayments { attempts } }`, nil},
+		"unsettledRefunds":             {administrator, `{ unsettledRefunds { attempts } }`, nil},
 		"reconcileNow":                 {administrator, `mutation { reconcileNow { run { job } userErrors { code } } }`, nil},
 		"experiment":                   {administrator, `{ experiment { id } }`, nil},
 		"experiments":                  {administrator, `{ experiments { id } }`, nil},

@@ -147,6 +147,8 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Query.Cart = func(child int, _ string) int { return child + lookup }
 	c.Cart.CouponPreview = func(child int, _ string) int { return child + lookup }
 	c.Query.UnsettledOrders = listCost
+	c.Query.UnsettledPayments = listCost
+	c.Query.UnsettledRefunds = listCost
 	c.Query.LowStock = listCost
 	c.Query.Locks = listCost
 	c.Query.PopularProducts = func(child int, _, first *int) int { return listCost(child, first) }

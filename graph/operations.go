@@ -113,8 +113,41 @@ func (r *Resolver) unsettled(ctx context.Context, first int) ([]*model.Unsettled
 	rows, err := r.services.Orders.Unsettled(ctx, auth.Viewer(ctx), first)
 	return each(rows, func(o *ent.Order) *model.UnsettledOrder {
 		return &model.UnsettledOrder{
-			Order: toOrder(o), Settlement: model.Settlement(commerce.SettlementOf(o)), Attempts: o.Attempts,
+			Order: toOrder(o), Settlement: model.Settlement(commerce.SettlementAfter(o.Attempts)), Attempts: o.Attempts,
 			NextAttemptAt: orZero(o.NextAttemptAt), LastError: o.LastError,
+		}
+	}), err
+}
+
+// unsettledPayments returns payments by card that a job has failed to finish, at most first of them.
+func (r *Resolver) unsettledPayments(ctx context.Context, first int) ([]*model.UnsettledPayment, error) {
+	if err := bounded("first", first, commerce.MaxPage); err != nil {
+		return []*model.UnsettledPayment{}, err
+	}
+	rows, err := r.services.Attempts.Unsettled(ctx, auth.Viewer(ctx), first)
+	if err != nil {
+		return nil, err
+	}
+	buyers, err := r.services.Customers.GetAll(ctx, auth.Viewer(ctx), each(rows, func(a *ent.PaymentAttempt) string { return orZero(a.UserID) }))
+	return each(rows, func(a *ent.PaymentAttempt) *model.UnsettledPayment {
+		return &model.UnsettledPayment{
+			Attempt: toPaymentAttempt(a), Order: toOrder(a.Edges.Order), Customer: toCustomer(buyers[orZero(a.UserID)]),
+			Settlement: model.Settlement(commerce.SettlementAfter(a.Looks)), Attempts: a.Looks, NextAttemptAt: orZero(a.LookAt),
+			LastError: a.LastError,
+		}
+	}), err
+}
+
+// unsettledRefunds returns refunds that a job has failed to finish, at most first of them.
+func (r *Resolver) unsettledRefunds(ctx context.Context, first int) ([]*model.UnsettledRefund, error) {
+	if err := bounded("first", first, commerce.MaxPage); err != nil {
+		return []*model.UnsettledRefund{}, err
+	}
+	rows, err := r.services.Refunds.Unsettled(ctx, auth.Viewer(ctx), first)
+	return each(rows, func(f *ent.Refund) *model.UnsettledRefund {
+		return &model.UnsettledRefund{
+			Refund: toRefund(f), Order: toOrder(f.Edges.Order), Settlement: model.Settlement(commerce.SettlementAfter(f.Looks)),
+			Attempts: f.Looks, NextAttemptAt: orZero(f.LookAt), LastError: f.LastError,
 		}
 	}), err
 }

@@ -78,6 +78,16 @@ func (r *queryResolver) UnsettledOrders(ctx context.Context, first *int) ([]*mod
 	return r.unsettled(ctx, orDefault(first, 20))
 }
 
+// UnsettledPayments is the resolver for the unsettledPayments field.
+func (r *queryResolver) UnsettledPayments(ctx context.Context, first *int) ([]*model.UnsettledPayment, error) {
+	return r.unsettledPayments(ctx, orDefault(first, 20))
+}
+
+// UnsettledRefunds is the resolver for the unsettledRefunds field.
+func (r *queryResolver) UnsettledRefunds(ctx context.Context, first *int) ([]*model.UnsettledRefund, error) {
+	return r.unsettledRefunds(ctx, orDefault(first, 20))
+}
+
 // Adjustments is the resolver for the adjustments field.
 func (r *queryResolver) Adjustments(ctx context.Context, first *int, after *string, last *int, before *string) (*model.AdjustmentConnection, error) {
 	page, err := r.services.Adjustments.List(ctx, auth.Viewer(ctx), pageOf(first, after, last, before))

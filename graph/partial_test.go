@@ -67,14 +67,15 @@ func TestWhatIsForAnotherRoleLeavesTheRest(t *testing.T) {
 	a := newAPI(t, settings{})
 	const query = `{
 		products(first: 1) { nodes { id } }
-		schedulerRuns { job } stockDrift { balance } paymentDrift { kind } lowStock { threshold } unsettledOrders { attempts } adjustments { nodes { reason } }
+		schedulerRuns { job } stockDrift { balance } paymentDrift { kind } lowStock { threshold } unsettledOrders { attempts }
+		unsettledPayments { attempts } unsettledRefunds { attempts } adjustments { nodes { reason } }
 		locks { key } experiment { id } experiments { id } me { id } account(id: "acct_alice") { id }
 	}`
 	r := a.do(nobody, query, nil)
 	if r.at("products.nodes.0.id") == nil {
 		t.Errorf("nothing is left of the answer: %s", r.body)
 	}
-	if len(r.Errors) != 11 {
+	if len(r.Errors) != 13 {
 		t.Errorf("%d errors: %s", len(r.Errors), r.body)
 	}
 	a.do(alice, query, nil).want("me.id", "user_alice", "account.id", "acct_alice", "locks", nil)

@@ -16,6 +16,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/ent/changelog"
 	entorder "holdfast/ent/order"
+	"holdfast/ent/paymentattempt"
 	"holdfast/ent/user"
 	"holdfast/graph/generated"
 	"holdfast/graph/transport"
@@ -33,6 +34,44 @@ func TestUnsettledOrders(t *testing.T) {
 		"unsettledOrders.0.attempts", 2, "unsettledOrders.0.lastError", "refused")
 	must(t, a.db.Ent.Order.UpdateOneID(commerce.DemoOrderID).SetAttempts(20).Exec(t.Context()))
 	a.ok(admin, query, object{"first": 1}).want("unsettledOrders.0.settlement", "FAILED")
+	a.do(admin, query, object{"first": 0}).wantError("BAD_USER_INPUT")
+}
+
+// TestUnsettledPayments shows administrators the payments and refunds that a job cannot finish, and none that is still young, or that waits
+// for its customer.
+func TestUnsettledPayments(t *testing.T) {
+	a := newAPI(t, settings{})
+	const query = `query($first: Int) {
+		unsettledPayments(first: $first) { attempt { id status action { clientSecret } } order { id } customer { id } settlement attempts nextAttemptAt lastError }
+		unsettledRefunds(first: $first) { refund { id reason lines { quantity } } order { id lines { quantity } } settlement attempts nextAttemptAt lastError }
+	}`
+	a.ok(admin, query, nil).want("unsettledPayments", "[]", "unsettledRefunds", "[]")
+
+	order := a.ok(bob, placeOrder, vars(object{"idempotencyKey": key(), "lines": line("prod_2", 1), "payment": object{"method": "CARD"}})).text("placeOrder.order.id")
+	a.ok(admin, refundCreate, vars(object{
+		"idempotencyKey": key(), "orderId": order, "reason": "a scratch", "amount": object{"amountMinor": "1", "currency": "USD"},
+	})).want("refundCreate.userErrors", "[]")
+	a.ok(bob, `mutation($input: ChargePointsInput!) { chargePoints(input: $input) { attempt { id } } }`, vars(object{"idempotencyKey": key(), "amount": "100"}))
+	ctx, db := t.Context(), a.db.Ent
+	open := func(looks int, status paymentattempt.Status) {
+		must(t, db.PaymentAttempt.Update().Where(paymentattempt.OrderID(order)).SetLookAt(time.Now()).SetLooks(looks).SetLastError("refused").SetStatus(status).Exec(ctx))
+		must(t, db.Refund.Update().SetLookAt(time.Now()).SetLooks(looks).SetLastError("gone").Exec(ctx))
+	}
+	open(0, paymentattempt.StatusUNKNOWN) // the job has not looked yet
+	a.ok(admin, query, nil).want("unsettledPayments", "[]", "unsettledRefunds", "[]")
+	open(6, paymentattempt.StatusREQUIRES_ACTION)
+	a.ok(admin, query, nil).want("unsettledPayments", "[]")
+	open(2, paymentattempt.StatusUNKNOWN)
+	must(t, db.PaymentAttempt.Update().Where(paymentattempt.UserIDNotNil()).SetLookAt(time.Now()).SetLooks(6).Exec(ctx))
+	r := a.ok(admin, query, nil)
+	r.want("unsettledPayments.0.customer.id", "user_bob", "unsettledPayments.0.order", nil, "unsettledPayments.0.settlement", "FAILED",
+		"unsettledPayments.1.order.id", order, "unsettledPayments.1.customer", nil, "unsettledPayments.1.settlement", "RETRYING",
+		"unsettledPayments.1.attempts", 2, "unsettledPayments.1.lastError", "refused", "unsettledPayments.1.attempt.action", nil,
+		"unsettledRefunds.0.order.id", order, "unsettledRefunds.0.order.lines.0.quantity", "1", "unsettledRefunds.0.refund.reason", "a scratch",
+		"unsettledRefunds.0.attempts", 2, "unsettledRefunds.0.lastError", "gone")
+	if rows, _ := a.ok(admin, query, object{"first": 1}).at("unsettledPayments").([]any); len(rows) != 1 {
+		t.Errorf("first: 1 gives %d payments", len(rows))
+	}
 	a.do(admin, query, object{"first": 0}).wantError("BAD_USER_INPUT")
 }
 
