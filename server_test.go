@@ -62,7 +62,7 @@ func TestServer(t *testing.T) {
 	if want := `{"data":{"placeOrder":{"order":{"status":"PAID"},"userErrors":[]}}}`; strings.TrimSpace(answer) != want {
 		t.Errorf("answered %s, want %s", answer, want)
 	}
-	for _, path := range []string{"/", "/shop", "/lab", "/livez", "/readyz"} {
+	for _, path := range []string{"/", "/shop", "/admin", "/lab", "/livez", "/readyz"} {
 		send(t, ctx, http.MethodGet, url+path, "", "")
 	}
 	if metrics := send(t, ctx, http.MethodGet, admin+"/metrics", "", ""); !strings.Contains(metrics, `holdfast_changes_total{family="STOCK"`) {

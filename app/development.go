@@ -10,8 +10,6 @@ import (
 	"holdfast/auth"
 	"holdfast/commerce"
 	"holdfast/config"
-	"holdfast/graph"
-	"holdfast/web"
 )
 
 // developmentSecret signs tokens if no secret is configured, so that `holdfast token` fits the
@@ -32,43 +30,16 @@ func TokenSecret(cfg config.Config) []byte {
 // demoTokenTTL lets a browser tab stay open over the weekend.
 const demoTokenTTL = 7 * 24 * time.Hour
 
-// playgroundPage is GraphiQL with prepared operations. In development they carry a working token,
-// of an administrator named alice.
-func playgroundPage(cfg config.Config) (http.Handler, error) {
-	headers := map[string]string{}
-	token, err := demoToken(cfg, auth.Customer, auth.Admin)
-	if err != nil {
-		return nil, err
-	}
-	if token != "" {
-		headers["Authorization"] = "Bearer " + token
-	}
-	// The tabs are made once for each start, so that their idempotency keys are fresh. They are not
-	// made for each visit: the page keeps what a user has edited for as long as the server's tabs
-	// are the same.
-	return web.Playground(web.PlaygroundOptions{Headers: headers, Tabs: graph.Tabs()}), nil
-}
-
 // demoAttempts is more than there are demo objects.
 const demoAttempts = 30
 
-// shopPage is the storefront. In development it comes with a working token, of a customer named
-// alice. Any other server's page asks for a token.
-func shopPage(cfg config.Config) (http.Handler, error) {
-	token, err := demoToken(cfg, auth.Customer)
-	if err != nil {
-		return nil, err
-	}
-	return web.Shop(web.ShopOptions{Token: token}), nil
-}
-
 // demoToken returns "" unless this is a development server: its pages give the token to everybody
 // who loads them.
-func demoToken(cfg config.Config, roles ...auth.Role) (string, error) {
+func demoToken(cfg config.Config, user commerce.Viewer, roles ...auth.Role) (string, error) {
 	if !cfg.Development || cfg.Auth.JWKS != "" { // only the issuer who publishes the keys can sign
 		return "", nil
 	}
-	return auth.Issue(TokenSecret(cfg), cfg.Auth.Issuer, cfg.Auth.Audience, commerce.DemoAlice.UserID, roles, demoTokenTTL)
+	return auth.Issue(TokenSecret(cfg), cfg.Auth.Issuer, cfg.Auth.Audience, user.UserID, roles, demoTokenTTL)
 }
 
 // SeedDemo adds the demo data that is missing. If several instances start at the same moment, one

@@ -3,16 +3,12 @@ package app
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 
-	"holdfast/auth"
 	"holdfast/config"
 	"holdfast/experiment"
-	"holdfast/experiment/load"
 	"holdfast/experiment/plans"
 	"holdfast/experiment/report"
-	"holdfast/web"
 )
 
 // newLab returns what runs the experiments that administrators start, or nil if experiments are
@@ -37,31 +33,4 @@ func newLab(cfg config.Config) (*experiment.Lab, error) {
 			return runner.Run(ctx, p)
 		},
 	}), nil
-}
-
-// labPage is the page on which administrators start experiments and read their reports. In
-// development it comes with a working token, of an administrator. Any other server's page asks for
-// a token.
-func labPage(cfg config.Config) (http.Handler, error) {
-	token, err := demoToken(cfg, auth.Customer, auth.Admin)
-	if err != nil {
-		return nil, err
-	}
-	options := web.LabOptions{
-		Token: token, MaxClients: cfg.Experiments.MaxClients, MaxMilliseconds: cfg.Experiments.MaxDuration.Milliseconds(),
-	}
-	for _, w := range load.Workloads() {
-		options.Workloads = append(options.Workloads, web.LabChoice{Name: w.Name, About: w.About})
-	}
-	for _, s := range plans.Default().Strategies {
-		options.Strategies = append(options.Strategies, string(s))
-	}
-	for _, name := range plans.Shipped() {
-		plan, err := plans.Load(name)
-		if err != nil {
-			return nil, err
-		}
-		options.Plans = append(options.Plans, web.LabChoice{Name: name, Title: plan.Name, About: plan.About})
-	}
-	return web.Lab(options), nil
 }

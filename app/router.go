@@ -19,7 +19,6 @@ import (
 	"holdfast/graph/transport"
 	"holdfast/payments"
 	"holdfast/schedulers"
-	"holdfast/web"
 	"holdfast/webhooks"
 )
 
@@ -74,29 +73,8 @@ func router(cfg config.Config, api, hooks, confirm http.Handler, check func(cont
 		mux.Handle("GET "+payments.SimulatedPath, confirm)
 		mux.Handle("POST "+payments.SimulatedPath, confirm)
 	}
-	if cfg.HTTP.Playground {
-		page, err := playgroundPage(cfg)
-		if err != nil {
-			return nil, err
-		}
-		mux.Handle("GET /{$}", page)
-	}
-	if cfg.HTTP.Shop {
-		page, err := shopPage(cfg)
-		if err != nil {
-			return nil, err
-		}
-		mux.Handle("GET /shop", page)
-	}
-	if cfg.Experiments.Enabled {
-		page, err := labPage(cfg)
-		if err != nil {
-			return nil, err
-		}
-		mux.Handle("GET /lab", page)
-	}
-	if cfg.HTTP.Playground || cfg.HTTP.Shop || cfg.Experiments.Enabled {
-		mux.Handle("/assets/", web.Assets())
+	if err := servePages(mux, cfg); err != nil {
+		return nil, err
 	}
 	mux.HandleFunc("GET /livez", live)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {

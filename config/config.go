@@ -172,6 +172,8 @@ type HTTP struct {
 	Playground bool `key:"playground" default:"true" production:"false"`
 	// Shop serves the storefront at /shop.
 	Shop bool `key:"shop" default:"true"`
+	// Admin serves the administration at /admin. It needs a token with the role ADMIN: the page alone tells nothing.
+	Admin bool `key:"admin" default:"true"`
 	// Introspection lets clients ask for the schema. The Playground completes and documents by it.
 	Introspection bool `key:"introspection" default:"true" production:"false"`
 }

@@ -7,34 +7,47 @@ import (
 	"net/http"
 )
 
-// shopPolicy is stricter than that of the Playground: the shop's styles are all in its style sheet.
-const shopPolicy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// appPolicy is stricter than that of the Playground: the styles of these pages are all in their style sheets.
+const appPolicy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// ShopOptions configures the shop. All of it ends up in the page, for everybody who may load that page.
-type ShopOptions struct {
-	// Endpoint receives queries and mutations by POST and subscriptions over graphql-transport-ws; a path of this server,
+// Page is one of the pages that a server serves: all of them link to each other.
+type Page struct {
+	// Title is what the link is called.
+	Title string `json:"title"`
+	// Path is where the page is on this server, such as "/shop".
+	Path string `json:"path"`
+}
+
+// AppOptions configures the storefront or the administration. All of it ends up in the page, for everybody who may load that page.
+type AppOptions struct {
+	// Endpoint receives queries and mutations by POST and subscriptions over graphql-transport-ws. It is a path of this server,
 	// "/graphql" by default.
 	Endpoint string
 	// Token signs the visitor in, as in a demonstration. Without it, the page asks for one.
 	Token string
+	// Pages are all pages of the server, this one included. They link to each other if there are several.
+	Pages []Page
 }
 
-// shopConfig is what the page reads; its twin is shop/config.ts.
-type shopConfig struct {
+// appConfig is what the page reads; its twin is common/config.ts.
+type appConfig struct {
 	Endpoint string `json:"endpoint"`
 	Token    string `json:"token"`
+	Pages    []Page `json:"pages"`
 }
 
 // Shop serves the storefront, at whatever path it is asked for. Its scripts come from Assets.
-func Shop(o ShopOptions) http.Handler {
-	page := shopPage(o)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { servePage(w, r, page, shopPolicy) })
-}
+func Shop(o AppOptions) http.Handler { return appPage("dist/shop/index.html", o) }
 
-func shopPage(o ShopOptions) []byte {
-	config, err := json.Marshal(shopConfig{Endpoint: cmp.Or(o.Endpoint, "/graphql"), Token: o.Token})
+// Admin serves the administration, at whatever path it is asked for. Its scripts come from Assets. The page holds no data of the shop:
+// it asks the API, which tells nothing to callers without the role ADMIN.
+func Admin(o AppOptions) http.Handler { return appPage("dist/admin/index.html", o) }
+
+func appPage(file string, o AppOptions) http.Handler {
+	config, err := json.Marshal(appConfig{Endpoint: cmp.Or(o.Endpoint, "/graphql"), Token: o.Token, Pages: append([]Page{}, o.Pages...)})
 	if err != nil {
-		panic(fmt.Sprintf("web: encode the configuration of the shop: %v", err)) // Strings.
+		panic(fmt.Sprintf("web: encode the configuration of %s: %v", file, err)) // Strings.
 	}
-	return withConfig(read("dist/shop/index.html"), config)
+	page := withConfig(read(file), config)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { servePage(w, r, page, appPolicy) })
 }

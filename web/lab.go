@@ -21,6 +21,8 @@ type LabOptions struct {
 	// MaxClients and MaxMilliseconds bound an experiment.
 	MaxClients      int   `json:"maxClients"`
 	MaxMilliseconds int64 `json:"maxMilliseconds"`
+	// Pages are all pages of the server, the lab included.
+	Pages []Page `json:"pages"`
 }
 
 // LabChoice is something to choose.
@@ -33,11 +35,11 @@ type LabChoice struct {
 
 // Lab serves the page on which experiments are started, at whatever path it is asked for. Its scripts come from Assets.
 func Lab(o LabOptions) http.Handler {
-	o.Endpoint = cmp.Or(o.Endpoint, "/graphql")
+	o.Endpoint, o.Pages = cmp.Or(o.Endpoint, "/graphql"), append([]Page{}, o.Pages...)
 	config, err := json.Marshal(o)
 	if err != nil {
 		panic(fmt.Sprintf("web: encode the configuration of the lab: %v", err)) // Strings and numbers.
 	}
 	page := withConfig(read("dist/lab/index.html"), config)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { servePage(w, r, page, shopPolicy) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { servePage(w, r, page, appPolicy) })
 }

@@ -4,7 +4,7 @@ import { defineConfig } from 'vite';
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 // A build of its own, after that of vite.config.ts, into the same dist: pages built together share chunks, and the shop
-// would load what only GraphiQL needs.
+// would load what only GraphiQL needs. The shop and the administration share React and Apollo Client.
 export default defineConfig({
   base: '/',
   build: {
@@ -16,7 +16,9 @@ export default defineConfig({
     license: { fileName: 'shop/licenses.md' },
     rolldownOptions: {
       checks: { moduleLevelDirective: false },
-      input: { shop: here('shop/index.html') },
+      // What the pages share is named after them, not after one of its modules.
+      output: { chunkFileNames: 'assets/apps-[hash].js' },
+      input: { shop: here('shop/index.html'), admin: here('admin/index.html') },
     },
   },
 });

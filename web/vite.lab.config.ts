@@ -3,7 +3,7 @@ import { defineConfig } from 'vite';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
-// A build of its own into the same dist, as vite.shop.config.ts is, and for the same reason.
+// A build of its own into the same dist, as vite.apps.config.ts is, and for the same reason.
 export default defineConfig({
   base: '/',
   build: {

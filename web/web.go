@@ -48,6 +48,8 @@ type PlaygroundOptions struct {
 	Tabs    []Tab
 	// Title names the page; "holdfast" by default.
 	Title string
+	// Pages are all pages of the server, the Playground included.
+	Pages []Page
 }
 
 // playgroundConfig is what the page reads; its twin is playground/config.ts.
@@ -57,6 +59,7 @@ type playgroundConfig struct {
 	Headers              map[string]string `json:"headers"`
 	Tabs                 []Tab             `json:"tabs"`
 	Title                string            `json:"title"`
+	Pages                []Page            `json:"pages"`
 	// Namespace is where the browser keeps this Playground's state. It covers everything above: GraphiQL prefers what it
 	// stored on an earlier visit, and would otherwise hide new tabs and go on sending an old token.
 	Namespace string `json:"namespace"`
@@ -106,6 +109,7 @@ func configure(o PlaygroundOptions) playgroundConfig {
 		Headers:              map[string]string{},
 		Tabs:                 []Tab{},
 		Title:                cmp.Or(o.Title, "holdfast"),
+		Pages:                append([]Page{}, o.Pages...),
 	}
 	for name, value := range o.Headers {
 		c.Headers[name] = value

@@ -1,11 +1,24 @@
 import { CombinedGraphQLErrors } from '@apollo/client/errors';
 import type { ReactNode } from 'react';
 
-import type { RefusalFragment, ServedFragment } from './gql/operations';
+/** Why the server refuses a request, as far as it is shown. */
+export interface Refusal {
+  code: string;
+  message: string;
+  field?: readonly string[] | null;
+  retryable: boolean;
+}
+
+/** How the server has served an operation, as far as it is shown. */
+interface ServedBy {
+  strategy: string;
+  attempts: number;
+  totalMs: number;
+}
 
 interface Props {
   error?: unknown;
-  payload?: { userErrors: readonly RefusalFragment[]; meta?: ServedFragment } | null;
+  payload?: { userErrors: readonly Refusal[]; meta?: ServedBy } | null;
   /** What to say of a success. */
   children: ReactNode;
 }
@@ -35,7 +48,7 @@ export function Outcome({ error, payload, children }: Props) {
   );
 }
 
-function Served({ meta }: { meta: ServedFragment }) {
+function Served({ meta }: { meta: ServedBy }) {
   const attempts = meta.attempts === 1 ? 'one attempt' : `${meta.attempts} attempts`;
   return (
     <p className="quiet">
@@ -53,7 +66,7 @@ export function Failure({ error }: { error?: unknown }) {
   ) : null;
 }
 
-function readable(error: unknown): string {
+export function readable(error: unknown): string {
   if (CombinedGraphQLErrors.is(error)) {
     const [first] = error.errors;
     return first.extensions?.code === 'UNAUTHENTICATED'

@@ -1,6 +1,17 @@
-import { type FormEvent, useState } from 'react';
+import { type FormEvent, type ReactNode, useState } from 'react';
 
-export function SignIn({ demoToken, onSignIn }: { demoToken: string; onSignIn: (token: string) => void }) {
+interface Props {
+  /** A token that works, from a development server; empty otherwise. */
+  demoToken: string;
+  /** Whose token that is, such as "the demo customer". */
+  demoUser: string;
+  onSignIn: (token: string) => void;
+  /** Where a token comes from. */
+  children: ReactNode;
+}
+
+/** Asks for an access token. Its parts go nowhere but into sessionStorage and the header Authorization. */
+export function SignIn({ demoToken, demoUser, onSignIn, children }: Props) {
   const [text, setText] = useState('');
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -25,14 +36,13 @@ export function SignIn({ demoToken, onSignIn }: { demoToken: string; onSignIn: (
           />
         </label>
         <p id="token-help" className="quiet">
-          The shop’s operator gives it to you; <code>holdfast token --user alice</code> prints one. It is kept in this tab
-          only.
+          {children} It is kept in this tab only.
         </p>
         <div className="row">
           <button type="submit">Sign in</button>
           {demoToken && (
             <button type="button" className="secondary" onClick={() => onSignIn(demoToken)}>
-              Continue as the demo customer
+              Continue as {demoUser}
             </button>
           )}
         </div>

@@ -1,4 +1,9 @@
-import type { PriceFragment } from './gql/operations';
+/** An amount of money as the server tells it. */
+export interface Price {
+  amountMinor: string;
+  currency: string;
+  minorDigits: number;
+}
 
 /** What could not be read at the moment. */
 const unknown = '?';
@@ -13,7 +18,7 @@ function decimal(minor: string, digits: number): string {
 }
 
 /** The decimals are those that the server tells: the browser's own are not those of ISO 4217 for every currency. */
-export function formatMoney(amount?: PriceFragment | null): string {
+export function formatMoney(amount?: Price | null): string {
   if (!amount) {
     return unknown;
   }
@@ -37,29 +42,14 @@ export function parseMoney(text: string, digits: number): string | null {
   return BigInt(match[1] + fraction.padEnd(digits, '0')).toString();
 }
 
-/** Sums prices times quantities of one currency. */
-export function sum(items: { price: PriceFragment; quantity: number }[]): PriceFragment | null {
-  if (items.length === 0) {
-    return null;
-  }
-  const total = items.reduce((n, { price, quantity }) => n + BigInt(price.amountMinor) * BigInt(quantity), 0n);
-  return { ...items[0].price, amountMinor: total.toString() };
-}
-
-/** What an order costs after a discount, rounded as the server does. */
-export function discounted(subtotal: PriceFragment, coupon?: { discountKind: string; discountValue: string }): PriceFragment {
-  if (!coupon) {
-    return subtotal;
-  }
-  const [amount, value] = [BigInt(subtotal.amountMinor), BigInt(coupon.discountValue)];
-  const full = coupon.discountKind === 'PERCENT' ? (amount * value) / 100n : value;
-  return { ...subtotal, amountMinor: (full > amount ? 0n : amount - full).toString() };
-}
-
 export function formatCount(count?: string | null): string {
   return count == null ? unknown : new Intl.NumberFormat('en').format(BigInt(count));
 }
 
 export function formatTime(time: string): string {
   return new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' }).format(new Date(time));
+}
+
+export function formatClock(time: Date): string {
+  return new Intl.DateTimeFormat('en', { timeStyle: 'medium' }).format(time);
 }

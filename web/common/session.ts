@@ -1,9 +1,11 @@
-// A page of the same host that knows the customer's token may store it here before it links to the shop. It is gone with
-// the tab, and no other host can write it.
-const storageKey = 'holdfast.token';
-
-export const session = {
-  token: () => sessionStorage.getItem(storageKey) ?? '',
-  signIn: (token: string) => sessionStorage.setItem(storageKey, token),
-  signOut: () => sessionStorage.removeItem(storageKey),
-};
+/**
+ * Keeps an access token in sessionStorage: it is gone with the tab, and no other host can read or write it. The shop and the
+ * administration have keys of their own, so that nobody acts as an administrator where a customer was meant.
+ */
+export function openSession(key: string) {
+  return {
+    token: () => sessionStorage.getItem(key) ?? '',
+    signIn: (token: string) => sessionStorage.setItem(key, token),
+    signOut: () => sessionStorage.removeItem(key),
+  };
+}

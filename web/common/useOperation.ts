@@ -1,12 +1,12 @@
 import type { OperationVariables, TypedDocumentNode } from '@apollo/client';
 import { useMutation } from '@apollo/client/react';
 
-import type { RefusalFragment } from './gql/operations';
 import { useIdempotencyKey } from './idempotency';
+import type { Refusal } from './Outcome';
 
-type Variables = OperationVariables & { input: { idempotencyKey: string } };
+type Variables = OperationVariables & { input: { idempotencyKey?: string | null } };
 interface Payload {
-  userErrors: readonly RefusalFragment[];
+  userErrors: readonly Refusal[];
 }
 type Input<V extends Variables> = Omit<V['input'], 'idempotencyKey'>;
 
@@ -16,7 +16,7 @@ export function useOperation<Data, V extends Variables, P extends Payload>(
   payloadOf: (data: Data) => P | null,
 ) {
   const keys = useIdempotencyKey();
-  const [mutate, { data, error, loading }] = useMutation<Data, Variables>(document as TypedDocumentNode<Data, Variables>);
+  const [mutate, { data, error, loading, reset }] = useMutation<Data, Variables>(document as TypedDocumentNode<Data, Variables>);
 
   /** Returns the payload, or null where no answer came: then `error` says why. */
   const run = async (input: Input<V>, others?: Omit<V, 'input'>): Promise<P | null> => {
@@ -29,5 +29,5 @@ export function useOperation<Data, V extends Variables, P extends Payload>(
     }
     return payload;
   };
-  return { run, error, busy: loading, payload: data ? payloadOf(data as Data) : null };
+  return { run, reset, error, busy: loading, payload: data ? payloadOf(data as Data) : null };
 }

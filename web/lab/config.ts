@@ -1,3 +1,4 @@
+import type { Page } from '../common/site';
 import type { Strategy } from './gql/operations';
 
 /** What the server tells the page; see LabOptions in lab.go. */
@@ -10,6 +11,8 @@ export interface Config {
   strategies: string[];
   maxClients: number;
   maxMilliseconds: number;
+  /** The pages that this server serves. */
+  pages: Page[];
 }
 
 export interface Choice {
@@ -29,6 +32,7 @@ export function readConfig(): Config {
     strategies: ['none', 'rowlock'],
     maxClients: 200,
     maxMilliseconds: 900_000,
+    pages: [],
   };
   return { ...defaults, ...(JSON.parse(text) as Partial<Config>) };
 }

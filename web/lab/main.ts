@@ -1,5 +1,7 @@
+import '../common/base.css';
 import './style.css';
 
+import { pagesLabel } from '../common/site';
 import { Client, Refusal } from './client';
 import { nameOf, readConfig } from './config';
 import { byId, h, show } from './dom';
@@ -167,4 +169,18 @@ signIn.addEventListener('submit', (event) => {
 });
 signIn.addEventListener('input', () => (signIn.elements.namedItem('token') as HTMLInputElement).setCustomValidity(''));
 
+/** Links to the pages that this server serves. */
+function showPages() {
+  const nav = byId('pages');
+  nav.setAttribute('aria-label', pagesLabel);
+  nav.hidden = config.pages.length < 2;
+  nav.firstElementChild?.append(
+    ...config.pages.map(({ title, path }) => {
+      const current = path === window.location.pathname && { 'aria-current': 'page' };
+      return h('li', {}, h('a', { href: path, ...current }, title));
+    }),
+  );
+}
+
+showPages();
 open(config.token || (sessionStorage.getItem(tokenKey) ?? ''));

@@ -1,3 +1,5 @@
+import type { Page } from '../common/site';
+
 /** One prepared operation. The server has already filled in the headers. */
 export interface Tab {
   query: string;
@@ -12,6 +14,8 @@ export interface Config {
   headers: Record<string, string>;
   tabs: Tab[];
   title: string;
+  /** The pages that this server serves. */
+  pages: Page[];
   /** Changes whenever tabs or headers do. */
   namespace: string;
 }
@@ -22,6 +26,7 @@ const defaults: Config = {
   headers: {},
   tabs: [],
   title: 'holdfast',
+  pages: [],
   namespace: 'default',
 };
 

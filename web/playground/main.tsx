@@ -8,6 +8,7 @@ import './style.css';
 import { GraphiQL } from 'graphiql';
 import { createRoot } from 'react-dom/client';
 
+import { Pages } from '../common/Pages';
 import { readConfig } from './config';
 import { createFetcher } from './fetcher';
 import icon from './icon.svg';
@@ -38,6 +39,7 @@ createRoot(document.getElementById('root')!).render(
     {...initial}
   >
     <GraphiQL.Logo>
+      <Pages pages={config.pages} />
       <span className="brand">
         <img src={icon} alt="" width="18" height="18" />
         {config.title}

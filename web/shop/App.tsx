@@ -1,11 +1,12 @@
 import { ApolloProvider } from '@apollo/client/react';
 import { useEffect, useState } from 'react';
 
+import type { Config } from '../common/config';
+import { Pages } from '../common/Pages';
+import { SignIn } from '../common/SignIn';
 import { openShop, type Shop } from './client';
-import type { Config } from './config';
 import { ConnectionContext } from './connection';
 import { session } from './session';
-import { SignIn } from './SignIn';
 import { Store } from './Store';
 
 export function App({ config }: { config: Config }) {
@@ -17,7 +18,17 @@ export function App({ config }: { config: Config }) {
       session.signIn(chosen);
       setToken(chosen);
     };
-    return <SignIn demoToken={config.token} onSignIn={signIn} />;
+    return (
+      <>
+        <header>
+          <Pages pages={config.pages} />
+          <p className="brand">holdfast shop</p>
+        </header>
+        <SignIn demoToken={config.token} demoUser="the demo customer" onSignIn={signIn}>
+          The shop’s operator gives it to you; <code>holdfast token --user alice</code> prints one.
+        </SignIn>
+      </>
+    );
   }
   const signOut = () => {
     session.signOut();
@@ -27,7 +38,7 @@ export function App({ config }: { config: Config }) {
     shop && (
       <ApolloProvider client={shop.client}>
         <ConnectionContext value={shop.connection}>
-          <Store onSignOut={signOut} />
+          <Store pages={config.pages} onSignOut={signOut} />
         </ConnectionContext>
       </ApolloProvider>
     )

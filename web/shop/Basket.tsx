@@ -1,14 +1,15 @@
 import { useApolloClient, useQuery } from '@apollo/client/react';
 import { type FormEvent, useState } from 'react';
 
+import { formatMoney } from '../common/money';
+import { Failure, Outcome } from '../common/Outcome';
+import { useOperation } from '../common/useOperation';
 import { addOrder } from './cache';
 import { Confirm, toConfirm } from './Confirm';
 import { CheckoutDocument, PlaceOrderDocument, ProductDocument } from './gql/operations';
-import { discounted, formatMoney, sum } from './money';
-import { Failure, Outcome } from './Outcome';
 import { firstChoice, PaymentChoice, paymentOf } from './PaymentChoice';
 import { type Line, usePurchase } from './purchase';
-import { useOperation } from './useOperation';
+import { discounted, sum } from './totals';
 
 /** The element to focus for who wants to go on with the basket. */
 export const basketHeading = 'basket';

@@ -1,11 +1,11 @@
 import { useApolloClient, useQuery } from '@apollo/client/react';
 
+import { formatCount } from '../common/money';
+import { More } from '../common/More';
+import { Failure, Outcome } from '../common/Outcome';
+import { useOperation } from '../common/useOperation';
 import { addCouponIssue } from './cache';
 import { CouponsDocument, type CouponsQuery, IssueCouponDocument } from './gql/operations';
-import { More } from './More';
-import { formatCount } from './money';
-import { Failure, Outcome } from './Outcome';
-import { useOperation } from './useOperation';
 
 type Coupon = NonNullable<CouponsQuery['coupons']>['edges'][number]['node'];
 

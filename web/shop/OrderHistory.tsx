@@ -1,5 +1,5 @@
+import { formatMoney, formatTime } from '../common/money';
 import type { OrderCardFragment, OrderDetailsFragment } from './gql/operations';
-import { formatMoney, formatTime } from './money';
 
 const moneyOf: Record<string, string> = {
   REFUNDING: 'The money is on its way.',

@@ -1,10 +1,10 @@
 import { useState } from 'react';
 
+import { Outcome } from '../common/Outcome';
+import { useOperation } from '../common/useOperation';
 import { Confirm, toConfirm } from './Confirm';
 import { type OfferFragment, type OrderCardFragment, PayOrderDocument, type ToConfirmFragment } from './gql/operations';
-import { Outcome } from './Outcome';
 import { CardOptions, paymentOf } from './PaymentChoice';
-import { useOperation } from './useOperation';
 
 interface Props {
   order: OrderCardFragment;

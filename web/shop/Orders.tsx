@@ -1,12 +1,12 @@
 import { useQuery } from '@apollo/client/react';
 
+import { formatMoney, formatTime } from '../common/money';
+import { More } from '../common/More';
+import { Failure, Outcome } from '../common/Outcome';
+import { useOperation } from '../common/useOperation';
 import { CancelOrderDocument, type OfferFragment, type OrderCardFragment, OrderDetailsDocument, OrdersDocument } from './gql/operations';
-import { More } from './More';
-import { formatMoney, formatTime } from './money';
 import { OrderHistory } from './OrderHistory';
 import { OrderPayment } from './OrderPayment';
-import { Failure, Outcome } from './Outcome';
-import { useOperation } from './useOperation';
 
 const pageSize = 5;
 

@@ -1,5 +1,5 @@
+import { formatCount, formatMoney } from '../common/money';
 import type { AccountBalanceFragment, PaymentInput, PaymentMethod } from './gql/operations';
-import { formatCount, formatMoney } from './money';
 
 /**
  * The cards of the simulated gateway, by the tokens that it knows. Where a gateway takes money, its program in the browser makes a token of

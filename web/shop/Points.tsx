@@ -1,12 +1,12 @@
 import { useQuery } from '@apollo/client/react';
 import { type FormEvent, useState } from 'react';
 
+import { formatCount, formatMoney, formatTime } from '../common/money';
+import { More } from '../common/More';
+import { Failure, Outcome } from '../common/Outcome';
+import { useOperation } from '../common/useOperation';
 import { Confirm, toConfirm } from './Confirm';
 import { ChargePointsDocument, type JournalFragment, PointsDocument } from './gql/operations';
-import { More } from './More';
-import { formatCount, formatMoney, formatTime } from './money';
-import { Failure, Outcome } from './Outcome';
-import { useOperation } from './useOperation';
 
 const pageSize = 10;
 

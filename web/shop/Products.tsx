@@ -1,11 +1,11 @@
 import { useQuery } from '@apollo/client/react';
 import { useEffect, useState } from 'react';
 
+import { formatCount, formatMoney } from '../common/money';
+import { More } from '../common/More';
+import { Failure } from '../common/Outcome';
 import { Basket, basketHeading } from './Basket';
 import { type ProductCardFragment, ProductsDocument, ProductStocksDocument, StockChangedDocument } from './gql/operations';
-import { More } from './More';
-import { formatCount, formatMoney } from './money';
-import { Failure } from './Outcome';
 import { usePurchase } from './purchase';
 import { useLive } from './useLive';
 

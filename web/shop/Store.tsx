@@ -1,5 +1,8 @@
-import { type ComponentType, useEffect, useRef, useSyncExternalStore } from 'react';
+import { type ComponentType, useSyncExternalStore } from 'react';
 
+import { Pages } from '../common/Pages';
+import type { Page } from '../common/site';
+import { useHeadingFocus } from '../common/useHeadingFocus';
 import { Coupons } from './Coupons';
 import { Orders } from './Orders';
 import { Points } from './Points';
@@ -16,15 +19,16 @@ const views: Record<string, { title: string; View: ComponentType }> = {
   '#orders': { title: 'Orders', View: Orders },
 };
 
-export function Store({ onSignOut }: { onSignOut: () => void }) {
+export function Store({ pages, onSignOut }: { pages: readonly Page[]; onSignOut: () => void }) {
   const hash = useSyncExternalStore(onHashChange, () => window.location.hash);
   const current = hash in views ? hash : '#products';
   const { title, View } = views[current];
-  const heading = useHeadingFocus(current, title);
+  const heading = useHeadingFocus(current, `${title} – holdfast shop`);
   const purchase = usePurchaseState();
   return (
     <PurchaseContext value={purchase}>
       <header>
+        <Pages pages={pages} />
         <p className="brand">holdfast shop</p>
         <nav aria-label="Shop">
           <ul>
@@ -55,18 +59,4 @@ export function Store({ onSignOut }: { onSignOut: () => void }) {
 function onHashChange(listener: () => void) {
   window.addEventListener('hashchange', listener);
   return () => window.removeEventListener('hashchange', listener);
-}
-
-/** Who goes to another view by keyboard or screen reader starts at its heading, as on a page that was loaded. */
-function useHeadingFocus(current: string, title: string) {
-  const heading = useRef<HTMLHeadingElement>(null);
-  const shown = useRef(current);
-  useEffect(() => {
-    document.title = `${title} – holdfast shop`;
-    if (shown.current !== current) {
-      shown.current = current;
-      heading.current?.focus();
-    }
-  }, [current, title]);
-  return heading;
 }

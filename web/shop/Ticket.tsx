@@ -1,8 +1,8 @@
 import { useApolloClient, useQuery } from '@apollo/client/react';
 import { useEffect } from 'react';
 
+import { formatMoney } from '../common/money';
 import { QueueTicketDocument, QueueTicketUpdatedDocument } from './gql/operations';
-import { formatMoney } from './money';
 import { useLive } from './useLive';
 
 const pollInterval = 1_000;

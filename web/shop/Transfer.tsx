@@ -1,10 +1,10 @@
 import { useQuery } from '@apollo/client/react';
 import { type FormEvent, useRef, useState } from 'react';
 
+import { formatMoney, parseMoney } from '../common/money';
+import { Failure, Outcome } from '../common/Outcome';
+import { useOperation } from '../common/useOperation';
 import { AccountsDocument, TransferDocument } from './gql/operations';
-import { formatMoney, parseMoney } from './money';
-import { Failure, Outcome } from './Outcome';
-import { useOperation } from './useOperation';
 
 export function Transfer() {
   const { data, error } = useQuery(AccountsDocument, { fetchPolicy: 'cache-and-network', errorPolicy: 'all' });

@@ -4,8 +4,8 @@ import { relayStylePagination } from '@apollo/client/utilities';
 import { OperationTypeNode } from 'graphql';
 import { createClient } from 'graphql-ws';
 
+import possibleTypes from '../common/possibleTypes';
 import { Connection } from './connection';
-import possibleTypes from './gql/possibleTypes';
 
 export interface Shop {
   client: ApolloClient;

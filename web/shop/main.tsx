@@ -1,10 +1,11 @@
+import '../common/base.css';
 import './style.css';
 
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 
+import { readConfig } from '../common/config';
 import { App } from './App';
-import { readConfig } from './config';
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>

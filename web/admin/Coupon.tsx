@@ -1,0 +1,158 @@
+import { useApolloClient } from '@apollo/client/react';
+import { useState } from 'react';
+
+import { formatCount, formatTime } from '../common/money';
+import { Failure, Outcome } from '../common/Outcome';
+import { useOperation } from '../common/useOperation';
+import { useConfirmation } from './Confirmation';
+import { Conflict } from './Conflict';
+import { discountOf } from './Coupons';
+import { localMoment, MomentField, momentOf, TextField, useCurrency } from './fields';
+import { Form, textOf } from './Form';
+import { CouponDetailsDocument, type CouponDetailsFragment, CouponResumeDocument, CouponStopDocument, CouponUpdateDocument } from './gql/operations';
+import { Badge } from './List';
+import { useView } from './useView';
+
+/** One coupon, and what can be done about it. */
+export function Coupon({ id }: { id: string }) {
+  const { data, error } = useView(CouponDetailsDocument, { id });
+  const coupon = data?.coupon;
+  return (
+    <>
+      <Failure error={error} />
+      {data && !coupon && !error && <p role="status">There is no coupon {id}.</p>}
+      {coupon && (
+        <>
+          <Facts coupon={coupon} />
+          <CouponEdit coupon={coupon} />
+        </>
+      )}
+    </>
+  );
+}
+
+function Facts({ coupon }: { coupon: CouponDetailsFragment }) {
+  const stop = useOperation(CouponStopDocument, (d) => d.couponStop);
+  const resume = useOperation(CouponResumeDocument, (d) => d.couponResume);
+  const ask = useConfirmation();
+  const currency = useCurrency();
+  const halt = async () => {
+    const agreed = await ask({
+      title: `Stop “${coupon.name}”?`,
+      text: 'Nobody can take or spend it until it is resumed, customers who have taken one before included.',
+      action: 'Stop the coupon',
+    });
+    if (agreed) {
+      resume.reset();
+      await stop.run({ id: coupon.id });
+    }
+  };
+  const goOn = async () => {
+    stop.reset();
+    await resume.run({ id: coupon.id });
+  };
+  return (
+    <section className="card facts" aria-labelledby="facts-title">
+      <h2 id="facts-title">
+        {coupon.name} <Badge status={coupon.stoppedAt ? 'STOPPED' : 'ON_OFFER'} />
+      </h2>
+      <dl>
+        <dt>Discount</dt>
+        <dd>{discountOf(coupon, currency)}</dd>
+        <dt>Taken</dt>
+        <dd>
+          {formatCount(coupon.issued)} of {formatCount(coupon.quota)}, at most {coupon.perUserLimit} by one customer
+        </dd>
+        <dt>Created</dt>
+        <dd>
+          {formatTime(coupon.createdAt)}, version {coupon.version}
+        </dd>
+        {coupon.stoppedAt && (
+          <>
+            <dt>Stopped</dt>
+            <dd>{formatTime(coupon.stoppedAt)}</dd>
+          </>
+        )}
+      </dl>
+      <div className="row">
+        {coupon.stoppedAt ? (
+          <button type="button" disabled={resume.busy} onClick={() => void goOn()}>
+            Resume the coupon
+          </button>
+        ) : (
+          <button type="button" className="secondary" disabled={stop.busy} onClick={() => void halt()}>
+            Stop the coupon
+          </button>
+        )}
+      </div>
+      <Outcome error={stop.error ?? resume.error} payload={stop.payload ?? resume.payload}>
+        {coupon.stoppedAt ? 'It is stopped.' : 'It is on offer.'}
+      </Outcome>
+    </section>
+  );
+}
+
+const momentText = (time?: string | null) => (time ? formatTime(time) : 'always');
+
+/** Changes a coupon from the version that was shown, as ProductEdit does a product. */
+function CouponEdit({ coupon }: { coupon: CouponDetailsFragment }) {
+  const client = useApolloClient();
+  const update = useOperation(CouponUpdateDocument, (d) => d.couponUpdate);
+  const [base, setBase] = useState(coupon);
+  const [stored, setStored] = useState<CouponDetailsFragment | null>(null);
+  const [round, setRound] = useState(0);
+  const startFrom = (row: CouponDetailsFragment) => {
+    setBase(row);
+    setStored(null);
+    setRound((n) => n + 1);
+  };
+  const submit = async (filled: FormData) => {
+    /** Undefined leaves a moment as it is: a field holds it to the minute only. */
+    const changed = (name: 'validFrom' | 'validUntil') => {
+      const text = textOf(filled, name);
+      return text === localMoment(base[name]) ? undefined : momentOf(text);
+    };
+    const name = textOf(filled, 'name');
+    const payload = await update.run({
+      id: coupon.id,
+      version: (stored ?? base).version,
+      name: name === base.name ? undefined : name,
+      validFrom: changed('validFrom'),
+      validUntil: changed('validUntil'),
+    });
+    if (payload?.userErrors.some((e) => e.code === 'VERSION_CONFLICT')) {
+      const { data } = await client.query({ query: CouponDetailsDocument, variables: { id: coupon.id }, fetchPolicy: 'network-only' });
+      setStored(data?.coupon ?? null);
+    } else if (payload?.coupon && payload.userErrors.length === 0) {
+      startFrom(payload.coupon);
+    }
+    return payload;
+  };
+  return (
+    <section aria-labelledby="edit-title">
+      <h2 id="edit-title">Change</h2>
+      <p className="quiet">Discount, number and limit are fixed: customers have taken the coupon for what it is.</p>
+      <Form label="Change the coupon" action="Save" operation={update} onSubmit={submit} keep done="Saved.">
+        {stored && (
+          <Conflict
+            differences={[
+              ['Name', base.name, stored.name],
+              ['Valid from', momentText(base.validFrom), momentText(stored.validFrom)],
+              ['Valid until', momentText(base.validUntil), momentText(stored.validUntil)],
+              ['Stopped', base.stoppedAt ? 'yes' : 'no', stored.stoppedAt ? 'yes' : 'no'],
+            ]}
+            onTake={() => {
+              startFrom(stored);
+              update.reset();
+            }}
+          />
+        )}
+        <div key={round} className="stack">
+          <TextField label="Name" name="name" required maxLength={200} defaultValue={base.name} />
+          <MomentField label="Valid from" name="validFrom" defaultValue={localMoment(base.validFrom)} help="Your time. Without it, always." />
+          <MomentField label="Valid until" name="validUntil" defaultValue={localMoment(base.validUntil)} help="Your time. Without it, always." />
+        </div>
+      </Form>
+    </section>
+  );
+}

@@ -1,0 +1,86 @@
+import { useApolloClient } from '@apollo/client/react';
+import { useState } from 'react';
+
+import { formatMoney } from '../common/money';
+import { useOperation } from '../common/useOperation';
+import { Conflict } from './Conflict';
+import { AreaField, MoneyField, minorOf, TextField } from './fields';
+import { Form, textOf } from './Form';
+import { type ProductDetailsFragment, ProductDetailsDocument, ProductUpdateDocument } from './gql/operations';
+import { LimitFields, limitOf } from './LimitFields';
+
+const limitText = ({ limitPerCustomer: limit }: ProductDetailsFragment) =>
+  limit ? `${limit.quantity} in ${limit.periodHours ? `${limit.periodHours} hours` : 'all'}` : 'none';
+
+/** Amounts as MoneyField takes them. */
+function amountText({ price }: ProductDetailsFragment): string {
+  const digits = price.amountMinor.padStart(price.minorDigits + 1, '0');
+  const whole = digits.slice(0, digits.length - price.minorDigits);
+  return price.minorDigits > 0 ? `${whole}.${digits.slice(-price.minorDigits)}` : whole;
+}
+
+/**
+ * Changes a product, from the version that was shown. If somebody else has changed it meanwhile, nothing is lost: the form says what
+ * differs, and the next try goes on from what is stored. Only what was changed here is sent, so that it takes back nothing of others.
+ */
+export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
+  const client = useApolloClient();
+  const update = useOperation(ProductUpdateDocument, (d) => d.productUpdate);
+  const [base, setBase] = useState(product);
+  const [stored, setStored] = useState<ProductDetailsFragment | null>(null);
+  const [round, setRound] = useState(0);
+
+  const submit = async (filled: FormData) => {
+    const [name, description] = [textOf(filled, 'name'), textOf(filled, 'description')];
+    const priceMinor = minorOf(textOf(filled, 'priceMinor'), base.price);
+    const limit = limitOf(filled);
+    const before = { quantity: base.limitPerCustomer?.quantity ?? '0', periodHours: base.limitPerCustomer?.periodHours ?? 0 };
+    const payload = await update.run({
+      id: product.id,
+      version: (stored ?? base).version,
+      name: name === base.name ? undefined : name,
+      description: description === base.description ? undefined : description,
+      priceMinor: priceMinor === base.price.amountMinor ? undefined : priceMinor,
+      limitPerCustomer: JSON.stringify(limit) === JSON.stringify(before) ? undefined : limit,
+    });
+    if (payload?.userErrors.some((e) => e.code === 'VERSION_CONFLICT')) {
+      const { data } = await client.query({ query: ProductDetailsDocument, variables: { id: product.id }, fetchPolicy: 'network-only' });
+      setStored(data?.product ?? null);
+    } else if (payload?.product && payload.userErrors.length === 0) {
+      setBase(payload.product);
+      setStored(null);
+      setRound((n) => n + 1);
+    }
+    return payload;
+  };
+  const take = (theirs: ProductDetailsFragment) => {
+    setBase(theirs);
+    setStored(null);
+    setRound((n) => n + 1);
+    update.reset();
+  };
+  return (
+    <section aria-labelledby="edit-title">
+      <h2 id="edit-title">Change</h2>
+      <Form label="Change the product" action="Save" operation={update} onSubmit={submit} keep done="Saved.">
+        {stored && (
+          <Conflict
+            differences={[
+              ['Name', base.name, stored.name],
+              ['Description', base.description, stored.description],
+              ['Price', formatMoney(base.price), formatMoney(stored.price)],
+              ['Limit', limitText(base), limitText(stored)],
+            ]}
+            onTake={() => take(stored)}
+          />
+        )}
+        <div key={round} className="stack">
+          <TextField label="Name" name="name" required maxLength={600} defaultValue={base.name} />
+          <AreaField label="Description" name="description" maxLength={2000} defaultValue={base.description} />
+          <MoneyField label="Price" name="priceMinor" currency={base.price} required defaultValue={amountText(base)} />
+          <LimitFields limit={base.limitPerCustomer} />
+        </div>
+      </Form>
+    </section>
+  );
+}
