@@ -27,23 +27,29 @@ const initial = active && {
 };
 
 createRoot(document.getElementById('root')!).render(
-  <GraphiQL
-    fetcher={fetcher}
-    storage={storage}
-    defaultTabs={config.tabs.length > 0 ? config.tabs : undefined}
-    defaultHeaders={headers}
-    defaultEditorToolsVisibility="variables"
-    shouldPersistHeaders
-    inputValueDeprecation
-    schemaDescription
-    {...initial}
-  >
-    <GraphiQL.Logo>
+  <>
+    <header>
       <Pages pages={config.pages} />
-      <span className="brand">
-        <img src={icon} alt="" width="18" height="18" />
-        {config.title}
-      </span>
-    </GraphiQL.Logo>
-  </GraphiQL>,
+    </header>
+    <div className="playground">
+      <GraphiQL
+        fetcher={fetcher}
+        storage={storage}
+        defaultTabs={config.tabs.length > 0 ? config.tabs : undefined}
+        defaultHeaders={headers}
+        defaultEditorToolsVisibility="variables"
+        shouldPersistHeaders
+        inputValueDeprecation
+        schemaDescription
+        {...initial}
+      >
+        <GraphiQL.Logo>
+          <span className="brand">
+            <img src={icon} alt="" width="18" height="18" />
+            {config.title}
+          </span>
+        </GraphiQL.Logo>
+      </GraphiQL>
+    </div>
+  </>,
 );
