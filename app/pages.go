@@ -25,9 +25,9 @@ type page struct {
 func pagesOf(cfg config.Config) []page {
 	return []page{
 		{web.Page{Title: "Playground", Path: "/"}, "GET /{$}", cfg.HTTP.Playground, playgroundPage},
-		{web.Page{Title: "Shop", Path: "/shop"}, "GET /shop", cfg.HTTP.Shop, shopPage},
-		{web.Page{Title: "Administration", Path: "/admin"}, "GET /admin", cfg.HTTP.Admin, adminPage},
-		{web.Page{Title: "Lab", Path: "/lab"}, "GET /lab", cfg.Experiments.Enabled, labPage},
+		{web.Page{Title: "Shop", Path: "/shop"}, "GET /shop", cfg.HTTP.Shop && cfg.Schema.Has(config.Storefront), shopPage},
+		{web.Page{Title: "Administration", Path: "/admin"}, "GET /admin", cfg.HTTP.Admin && cfg.Schema.Has(config.Administration), adminPage},
+		{web.Page{Title: "Lab", Path: "/lab"}, "GET /lab", cfg.Experiments.Enabled && cfg.Schema.Has(config.Experimental), labPage},
 	}
 }
 
@@ -69,7 +69,11 @@ func playgroundPage(cfg config.Config, pages []web.Page) (http.Handler, error) {
 	// The tabs are made once for each start, so that their idempotency keys are fresh. They are not
 	// made for each visit: the page keeps what a user has edited for as long as the server's tabs
 	// are the same.
-	return web.Playground(web.PlaygroundOptions{Headers: headers, Tabs: graph.Tabs(), Pages: pages}), nil
+	tabs, err := graph.Tabs(servedSchema(cfg))
+	if err != nil {
+		return nil, err
+	}
+	return web.Playground(web.PlaygroundOptions{Headers: headers, Tabs: tabs, Pages: pages}), nil
 }
 
 // shopPage is the storefront. In development it comes with a working token, of a customer named

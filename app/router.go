@@ -16,6 +16,7 @@ import (
 
 	"holdfast/config"
 	"holdfast/graph"
+	"holdfast/graph/served"
 	"holdfast/graph/transport"
 	"holdfast/payments"
 	"holdfast/schedulers"
@@ -140,6 +141,11 @@ func readiness(log *slog.Logger, parts map[string]func(context.Context) error) f
 	}
 }
 
+// servedSchema is which part of the schema the server serves.
+func servedSchema(cfg config.Config) served.Options {
+	return served.Options{Audiences: cfg.Schema.AudienceList(), Federation: cfg.Schema.Federation}
+}
+
 // endpoint is the GraphQL endpoint.
 func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*transport.Handler, error) {
 	var err error
@@ -149,5 +155,6 @@ func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*transport.
 	o.Logger, o.Introspection = log, cfg.HTTP.Introspection
 	o.Limits, o.Rates, o.Streams = cfg.HTTP.Limits, cfg.HTTP.Rates, cfg.Subscriptions
 	o.Origins, o.OriginHeaders, o.Proxies = cfg.HTTP.OriginList(), cfg.HTTP.OriginHeaderList(), cfg.HTTP.Proxies
-	return graph.NewHandler(o), nil
+	o.Safelist, o.Served = cfg.Safelist, servedSchema(cfg)
+	return graph.NewHandler(o)
 }

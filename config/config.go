@@ -8,6 +8,7 @@ package config
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,10 @@ type Config struct {
 	Deployment lockprovider.DeploymentSettings `key:"deployment"`
 	// HTTP is the limits of requests, and what is served besides the API.
 	HTTP HTTP `key:"http"`
+	// Schema is which part of the schema is served.
+	Schema Schema `key:"schema"`
+	// Safelist is which operations clients may send; see docs/api.md.
+	Safelist transport.SafelistSettings `key:"safelist"`
 	// Subscriptions bounds connections that stay open: web sockets and event streams.
 	Subscriptions transport.Streams `key:"subscriptions"`
 	// Log is what is logged, and how.
@@ -177,6 +182,38 @@ type HTTP struct {
 	// Introspection lets clients ask for the schema. The Playground completes and documents by it.
 	Introspection bool `key:"introspection" default:"true" production:"false"`
 }
+
+// Schema is which part of the schema is served. The API refuses the rest as it refuses what does not exist.
+type Schema struct {
+	// Audiences are the parts that are served, separated by commas: storefront, administration, experiments. The pages of a part that
+	// is left out are not served either: the shop, the laboratory, and the tabs of the Playground.
+	Audiences string `key:"audiences" default:"storefront,administration,experiments"`
+	// Federation serves the schema as a subgraph of Apollo Federation 2. Whoever can reach the API can then read the schema, also without
+	// introspection.
+	Federation bool `key:"federation"`
+}
+
+// The parts of the schema.
+const (
+	Storefront     = "storefront"
+	Administration = "administration"
+	Experimental   = "experiments"
+)
+
+// Audiences are all parts of the schema.
+var Audiences = []string{Storefront, Administration, Experimental}
+
+// AudienceList returns the parts that are served.
+func (s Schema) AudienceList() []string {
+	names := strings.Split(s.Audiences, ",")
+	for i, name := range names {
+		names[i] = strings.TrimSpace(name)
+	}
+	return names
+}
+
+// Has reports whether a part is served.
+func (s Schema) Has(audience string) bool { return slices.Contains(s.AudienceList(), audience) }
 
 // Experiments are those that administrators start over the API.
 type Experiments struct {

@@ -227,7 +227,10 @@ func TestYAML(t *testing.T) {
 // TestTextsAreClassified finds settings of which nobody has said whether they may be shown: every text is a URL, which shows itself
 // without passwords, or a secret, or one of these.
 func TestTextsAreClassified(t *testing.T) {
-	plain := []string{"profile", "listen", "admin.listen", "shop.currency", "auth.audience", "auth.issuer", "http.originHeaders", "log.format", "payment.methods", "payment.gateway"}
+	plain := []string{
+		"profile", "listen", "admin.listen", "shop.currency", "auth.audience", "auth.issuer", "http.originHeaders", "log.format", "payment.methods", "payment.gateway",
+		"schema.audiences", "safelist.mode", "safelist.manifest",
+	}
 	c := config.Default()
 	setting.Fields(&c, func(f setting.Field) {
 		_, redacts := f.Value.Interface().(fmt.Stringer)

@@ -97,6 +97,8 @@ func (v *checker) server(c Config) {
 		"false in the profile production: it adds demo data, and hands out tokens to everybody")
 	v.auth(c)
 	v.http(c.HTTP)
+	v.safelist(c.Safelist)
+	v.schema(c.Schema)
 
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
 	v.that("log.level", slices.Contains(levels, c.Log.Level), setting.Quote(strings.ToLower(c.Log.Level.String())), "debug, info, warn or error")

@@ -10,6 +10,7 @@ import (
 	"holdfast/commerce"
 	"holdfast/config/setting"
 	"holdfast/ent/payment"
+	"holdfast/graph/transport"
 	"holdfast/payments/stripe"
 )
 
@@ -26,6 +27,21 @@ func (v *checker) auth(c Config) {
 	v.that("auth.audience", len(c.Auth.Audience) <= 200, setting.Quote(c.Auth.Audience), "at most 200 bytes")
 	v.that("auth.audience", c.Auth.JWKS == "" || c.Auth.Audience != "", "nothing",
 		"the audience of this shop's tokens, with auth.jwks: the issuer may serve other shops, too")
+}
+
+func (v *checker) schema(s Schema) {
+	seen := map[string]bool{}
+	ok := true
+	for _, audience := range s.AudienceList() {
+		ok = ok && slices.Contains(Audiences, audience) && !seen[audience]
+		seen[audience] = true
+	}
+	v.that("schema.audiences", ok, setting.Quote(s.Audiences), strings.Join(Audiences, ", ")+", or some of them, each once, separated by commas")
+}
+
+func (v *checker) safelist(s transport.SafelistSettings) {
+	v.that("safelist.manifest", !s.On() || len(s.Files()) > 0, "nothing",
+		"the file with the operations that clients send, with safelist.mode: "+s.Mode)
 }
 
 func (v *checker) payment(c Config) {

@@ -41,6 +41,60 @@ func runClient(t *testing.T, path string, args ...string) {
 	server.stop()
 }
 
+// TestApolloGateway composes the shop, as a subgraph, with another one, and asks Apollo's gateway for what both have.
+func TestApolloGateway(t *testing.T) {
+	s := npmScript(t, "web", "tests/clients/federation.mjs")
+	noLeaks(t)
+	env := openSQLite(t).development()
+	server := boot(t, env, set("schema.federation=true")...)
+	alice, bob := command(t, env, "token", "--user", "alice"), command(t, env, "token", "--user", "bob")
+	s.run(t, 5*time.Minute, nil, server.url, strings.TrimSpace(alice), strings.TrimSpace(bob))
+	server.stop()
+}
+
+// TestRelay has Relay's compiler persist operations, and its runtime ask a shop that serves these and nothing else.
+func TestRelay(t *testing.T) {
+	runSafelisted(t, "tests/clients/relay.mjs", "compile", "persisted.json")
+}
+
+// TestApolloManifest has Apollo's tool write the manifest of our storefront, and Apollo Client ask a shop that serves that and nothing else.
+func TestApolloManifest(t *testing.T) {
+	runSafelisted(t, "tests/clients/safelist.mjs", "generate", "manifest.json")
+}
+
+// runSafelisted has the first step of a script write a manifest into a directory, and gives the second one a server whose safelist it is.
+func runSafelisted(t *testing.T, path, first, manifest string) {
+	t.Helper()
+	s := npmScript(t, "web", path)
+	directory := t.TempDir()
+	s.run(t, 5*time.Minute, nil, first, directory)
+	if t.Failed() {
+		t.FailNow()
+	}
+	noLeaks(t)
+	env := openSQLite(t).development()
+	server := boot(t, env, set("safelist.mode=only", "safelist.manifest="+filepath.Join(directory, manifest))...)
+	token := strings.TrimSpace(command(t, env, "token", "--user", "alice", "--admin"))
+	s.run(t, 5*time.Minute, nil, "run", directory, server.url, token)
+	server.stop()
+}
+
+// TestSafelistThatCannotBeServed starts the program with a manifest of another shop: it says what is wrong with which operation, and ends.
+func TestSafelistThatCannotBeServed(t *testing.T) {
+	manifest := filepath.Join(t.TempDir(), "manifest.json")
+	must(t, os.WriteFile(manifest, []byte(`{"4711": "query Other { somethingElse }"}`), 0o600))
+	env := openSQLite(t).development()
+	p := start(t, env, serveArgs(set("safelist.mode=only", "safelist.manifest="+manifest))...)
+	if code := p.wait(); code == 0 {
+		t.Error("it ended as if nothing were wrong")
+	}
+	for _, want := range []string{"safelist.manifest", manifest, "4711", "somethingElse"} {
+		if !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("it does not say %q:\n%s", want, tail(p.stderr.String()))
+		}
+	}
+}
+
 // TestCodeGenerator wants no warning, and the storefront's types to be those of the schema.
 func TestCodeGenerator(t *testing.T) {
 	npmScript(t, "web", "tests/clients/codegen.mjs").run(t, 5*time.Minute, nil)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"holdfast/graph"
+	"holdfast/graph/served"
 )
 
 // TestPlaygroundTabsWork executes every prepared tab of a development server in a browser. Who opens the page for the
@@ -77,6 +78,8 @@ func TestPlaygroundTabsWork(t *testing.T) {
 			}
 		}
 	}
-	wantEqual(t, "tabs that were executed", tabs, len(graph.Tabs()))
+	prepared, err := graph.Tabs(served.Options{})
+	must(t, err)
+	wantEqual(t, "tabs that were executed", tabs, len(prepared))
 	server.stop()
 }

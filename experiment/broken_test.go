@@ -217,10 +217,12 @@ func serve(t *testing.T, shop *app.Shop, strategies map[lockprovider.Family]lock
 	t.Helper()
 	verifier, err := auth.NewVerifier([]byte(testSecret), "holdfast", "")
 	must(t, err)
-	server := httptest.NewServer(graph.NewHandler(graph.Options{
+	handler, err := graph.NewHandler(graph.Options{
 		Services: shop.Services, Client: shop.DB.Ent, Strategies: strategies, Verifier: verifier, Logger: slog.New(slog.DiscardHandler),
 		Limits: transport.Limits{MaxBodyBytes: 1 << 16, MaxDepth: 12, MaxComplexity: 10_000, RequestTimeout: 5 * time.Minute},
-	}))
+	})
+	must(t, err)
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return server.URL
 }

@@ -12,7 +12,8 @@ import (
 
 	"holdfast/auth"
 	"holdfast/commerce"
-	"holdfast/graph/generated"
+	"holdfast/graph"
+	"holdfast/graph/served"
 	"holdfast/lockprovider"
 )
 
@@ -90,7 +91,7 @@ func TestOperationsByRole(t *testing.T) {
 		"customerDefaultAddressUpdate": {customer, customerDefaultAddressUpdate, object{"id": "addr_0"}},
 		"couponCreate":                 {administrator, couponCreate, object{"name": "", "discountKind": "FIXED", "discountValue": 0, "quota": 0}},
 	}
-	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	schema := graph.Served(served.Options{})
 	for _, field := range append(schema.Query.Fields, schema.Mutation.Fields...) {
 		if _, ok := operations[field.Name]; !ok && !strings.HasPrefix(field.Name, "__") {
 			t.Errorf("no test asks %s", field.Name)
@@ -246,7 +247,7 @@ func TestNode(t *testing.T) {
 		"Customer":    {id: "user_alice"},
 		"Wallet":      {id: "wallet_alice"},
 	}
-	for _, implementation := range generated.NewExecutableSchema(generated.Config{}).Schema().PossibleTypes["Node"] {
+	for _, implementation := range graph.Served(served.Options{}).PossibleTypes["Node"] {
 		if _, ok := nodes[implementation.Name]; !ok {
 			t.Errorf("no test asks for a %s", implementation.Name)
 		}

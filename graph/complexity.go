@@ -11,6 +11,7 @@ import (
 	"holdfast/experiment"
 	"holdfast/graph/generated"
 	"holdfast/graph/model"
+	"holdfast/graph/scalar"
 	"holdfast/lockprovider"
 )
 
@@ -104,7 +105,7 @@ var lookups = []string{
 func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	var c generated.ComplexityRoot
 	bounds := listBounds(shop)
-	for _, definition := range generated.NewExecutableSchema(generated.Config{}).Schema().Types {
+	for _, definition := range fullSchema().Types {
 		for _, field := range definition.Fields {
 			most, ok := bounds[definition.Name+"."+field.Name]
 			if !ok {
@@ -143,6 +144,9 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Account.Entries = entriesCost
 	c.Product.StockHistory = entriesCost
 	c.Query.Node = func(child int, _ string) int { return child + located }
+	c.CostOfEntities(func(child int, representations []*scalar.Representation) int {
+		return times(len(representations))(child + located)
+	})
 	c.Query.Nodes = func(child int, ids []string) int { return times(len(ids))(child + located) }
 	c.Query.Cart = func(child int, _ string) int { return child + lookup }
 	c.Cart.CouponPreview = func(child int, _ string) int { return child + lookup }

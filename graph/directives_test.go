@@ -13,18 +13,42 @@ import (
 // overEach asks a query over each transport, and calls each with the name of the transport and what it answered.
 func (a *api) overEach(query string, each func(transport string, r result)) {
 	a.t.Helper()
-	body, err := json.Marshal(object{"query": query})
+	a.overEachAs(nobody, object{"query": query}, each)
+}
+
+// overEachAs is overEach for a user and whatever parameters.
+func (a *api) overEachAs(user string, parameters object, each func(transport string, r result)) {
+	a.t.Helper()
+	body, err := json.Marshal(parameters)
 	must(a.t, err)
-	each("POST", a.send(http.MethodPost, "", http.Header{"Content-Type": {jsonType}}, body))
-	each("GET", a.send(http.MethodGet, "query="+url.QueryEscape(query), http.Header{"Apollo-Require-Preflight": {"1"}}, nil))
-	each("parts", a.send(http.MethodPost, "", http.Header{
-		"Content-Type": {jsonType}, "Accept": {"multipart/mixed;deferSpec=20220824, application/json"},
-	}, body))
-	events := a.events(nobody, query, nil)
+	values := url.Values{}
+	for name, value := range parameters {
+		text, ok := value.(string)
+		if !ok {
+			raw, err := json.Marshal(value)
+			must(a.t, err)
+			text = string(raw)
+		}
+		values.Set(name, text)
+	}
+	header := func(pairs ...string) http.Header {
+		h := http.Header{"Content-Type": {jsonType}}
+		for i := 0; i < len(pairs); i += 2 {
+			h.Set(pairs[i], pairs[i+1])
+		}
+		if user != nobody {
+			h.Set("Authorization", "Bearer "+token(a.t, user))
+		}
+		return h
+	}
+	each("POST", a.send(http.MethodPost, "", header(), body))
+	each("GET", a.send(http.MethodGet, values.Encode(), header("Apollo-Require-Preflight", "1"), nil))
+	each("parts", a.send(http.MethodPost, "", header("Accept", "multipart/mixed;deferSpec=20220824, application/json"), body))
+	events := a.eventsOf(user, parameters)
 	each("events", events.want("next"))
 	events.want("complete")
-	s := a.socket(nobody)
-	s.subscribe("1", query, nil)
+	s := a.socket(user)
+	s.send(object{"type": "subscribe", "id": "1", "payload": parameters})
 	f := s.next()
 	r := result{t: a.t, body: string(f.Payload)}
 	if f.Type == "error" {

@@ -61,7 +61,7 @@ func newScripted(t *testing.T) *scripted {
 }
 
 // idleLab starts nothing, and says so at once.
-func idleLab(t *testing.T) *experiment.Lab {
+func idleLab(t testing.TB) *experiment.Lab {
 	t.Helper()
 	lab := experiment.NewLab(experiment.LabSettings{
 		MaxDuration: time.Minute, MaxClients: 100,

@@ -85,7 +85,7 @@ func TestGeneratedDocuments(t *testing.T) {
 }
 
 // fillShop fills the lists of alice and of the shop, and returns identifiers by their prefix.
-func fillShop(t *testing.T, a *api) map[string][]string {
+func fillShop(t testing.TB, a *api) map[string][]string {
 	t.Helper()
 	ctx, root := a.as(admin)
 	_, viewer := a.as(alice)
@@ -167,7 +167,7 @@ func newGenerator(seed uint64, ids map[string][]string, shop commerce.ShopSettin
 }
 
 // document returns a query to which nothing can be added that the limit allows, or almost, how many fields its text has, and what it costs.
-func (g *generator) document(t *testing.T) (text string, fields, cost int) {
+func (g *generator) document(t testing.TB) (text string, fields, cost int) {
 	t.Helper()
 	var parts []string
 	for refused := 0; refused < 60 && len(parts) < 25; {

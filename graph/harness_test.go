@@ -29,6 +29,7 @@ import (
 	"holdfast/events"
 	"holdfast/experiment"
 	"holdfast/graph"
+	"holdfast/graph/served"
 	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 	"holdfast/payments"
@@ -49,7 +50,7 @@ var secret = []byte("a secret of the tests, 32 bytes or longer")
 
 // api is the GraphQL API over real services, with the demo data.
 type api struct {
-	t          *testing.T
+	t          testing.TB
 	server     *httptest.Server
 	services   *commerce.Services
 	db         *clients.Database
@@ -92,13 +93,15 @@ type settings struct {
 	headers     []string // that pages of these origins may send, besides the usual ones
 	proxies     int
 	// lab replaces one whose experiments end at once; noLab has none.
-	lab   *experiment.Lab
-	noLab bool
+	lab      *experiment.Lab
+	noLab    bool
+	safelist transport.SafelistSettings
+	served   served.Options
 	// verifier replaces the one of HS256 tokens.
 	verifier *auth.Verifier
 }
 
-func newAPI(t *testing.T, s settings) *api {
+func newAPI(t testing.TB, s settings) *api {
 	t.Helper()
 	ctx := t.Context()
 	db, err := clients.OpenDatabase(ctx, "sqlite://:memory:", clients.DatabaseOptions{})
@@ -176,12 +179,13 @@ func newAPI(t *testing.T, s settings) *api {
 		s.verifier, err = auth.NewVerifier(secret, issuer, "")
 		must(t, err)
 	}
-	handler := graph.NewHandler(graph.Options{
+	handler, err := graph.NewHandler(graph.Options{
 		Services: services, Client: db.Ent, Operations: graph.Operations{Experiments: s.lab, Locks: providers.Locks},
 		Strategies: providers.Strategies(), Verifier: s.verifier, Limits: s.limits,
 		Introspection: !s.closed, Logger: textLogger(log), Streams: s.streams, Rates: s.rates, Redis: redis.Client, Live: live,
-		Origins: s.origins, OriginHeaders: s.headers, Proxies: s.proxies,
+		Origins: s.origins, OriginHeaders: s.headers, Proxies: s.proxies, Safelist: s.safelist, Served: s.served,
 	})
+	must(t, err)
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { must(t, handler.Close(context.WithoutCancel(ctx))) })
@@ -191,7 +195,7 @@ func newAPI(t *testing.T, s settings) *api {
 	}
 }
 
-func token(t *testing.T, user string) string {
+func token(t testing.TB, user string) string {
 	t.Helper()
 	roles := []auth.Role{auth.Customer}
 	if user == admin {
@@ -248,7 +252,7 @@ func (a *api) send(method, rawQuery string, header http.Header, body []byte) res
 }
 
 type result struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   string
@@ -338,7 +342,7 @@ func (b *logBuffer) String() string {
 
 func textLogger(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -316,7 +316,8 @@ func TestInternalErrorsAreMasked(t *testing.T) {
 // TestPanicsAreContained has a resolver panic: its field is null, and the server goes on.
 func TestPanicsAreContained(t *testing.T) {
 	log := &logBuffer{}
-	handler := graph.NewHandler(graph.Options{Services: &commerce.Services{}, Logger: textLogger(log)})
+	handler, err := graph.NewHandler(graph.Options{Services: &commerce.Services{}, Logger: textLogger(log)})
+	must(t, err)
 	for range 2 {
 		req := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(`{"query":"{ product(id: \"prod_1\") { id } __typename }"}`))
 		req.Header.Set("Content-Type", jsonType)

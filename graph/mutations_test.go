@@ -14,7 +14,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/ent"
-	"holdfast/graph"
+	"holdfast/graph/served"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
@@ -363,7 +363,7 @@ func TestImportOfTheMostRows(t *testing.T) {
 			"sku": fmt.Sprint("SKU-", i), "name": "X", "price": object{"amountMinor": "-1", "currency": "EUR"}, "stock": "-1",
 		}
 	}
-	tabs := graph.Tabs()
+	tabs := tabs(t, served.Options{})
 	tab := slices.IndexFunc(tabs, func(tab web.Tab) bool { return strings.Contains(tab.Query, "productsImport") })
 	r := a.ok(admin, tabs[tab].Query, vars(object{"products": products}))
 	results, _ := r.at("productsImport.results").([]any)

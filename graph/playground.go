@@ -7,31 +7,42 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"holdfast/commerce"
+	"holdfast/graph/served"
 	"holdfast/web"
 )
 
 //go:embed playground
 var playground embed.FS
 
-// Tabs returns the prepared operations of the Playground. They use the demo data and suit an
-// administrator named alice. Each call returns new idempotency keys: a fixed key would only ever
-// repeat the first result.
-func Tabs() []web.Tab {
+// Tabs returns the prepared operations of the Playground that the served schema has. They use the demo
+// data and suit an administrator named alice. Each call returns new idempotency keys: a fixed key would
+// only ever repeat the first result.
+func Tabs(o served.Options) ([]web.Tab, error) {
+	schema, err := served.Schema(fullSchema(), o)
+	if err != nil {
+		return nil, err
+	}
 	files, err := fs.Glob(playground, "playground/*.graphql")
 	if err != nil || len(files) == 0 {
 		panic(fmt.Sprintf("graph: no prepared operations: %v", err)) // impossible: the files are embedded
 	}
-	tabs := make([]web.Tab, len(files))
-	for i, file := range files {
-		title, _, _ := strings.Cut(strings.TrimPrefix(read(file), "# "), "\n")
-		tabs[i] = web.Tab{Title: title, Query: read(file)}
-		if variables := strings.TrimSuffix(file, ".graphql") + ".json"; exists(variables) {
-			tabs[i].Variables = fill(read(variables))
+	var tabs []web.Tab
+	for _, file := range files {
+		if _, faults := gqlparser.LoadQueryWithRules(schema, read(file), rules.NewDefaultRules()); faults != nil {
+			continue // of a part that is left out
 		}
+		title, _, _ := strings.Cut(strings.TrimPrefix(read(file), "# "), "\n")
+		tab := web.Tab{Title: title, Query: read(file)}
+		if variables := strings.TrimSuffix(file, ".graphql") + ".json"; exists(variables) {
+			tab.Variables = fill(read(variables))
+		}
+		tabs = append(tabs, tab)
 	}
-	return tabs
+	return tabs, nil
 }
 
 // fill replaces the placeholders of a file of variables.

@@ -12,8 +12,17 @@ import (
 
 	"holdfast/auth"
 	"holdfast/graph"
-	"holdfast/graph/generated"
+	"holdfast/graph/served"
+	"holdfast/web"
 )
+
+// tabs are the tabs of the Playground.
+func tabs(t *testing.T, o served.Options) []web.Tab {
+	t.Helper()
+	tabs, err := graph.Tabs(o)
+	must(t, err)
+	return tabs
+}
 
 // TestPlaygroundTabs runs every prepared operation, in their order, as the Playground's user does.
 func TestPlaygroundTabs(t *testing.T) {
@@ -21,7 +30,7 @@ func TestPlaygroundTabs(t *testing.T) {
 	demo, err := auth.Issue(secret, issuer, "", alice, []auth.Role{auth.Customer, auth.Admin}, time.Hour)
 	must(t, err)
 	header := http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + demo}}
-	for _, tab := range graph.Tabs() {
+	for _, tab := range tabs(t, served.Options{}) {
 		variables := map[string]any{}
 		if tab.Variables != "" {
 			must(t, json.Unmarshal([]byte(tab.Variables), &variables))
@@ -44,7 +53,7 @@ func TestPlaygroundTabs(t *testing.T) {
 // TestPlaygroundCoversTheAPI finds operations that no tab shows.
 func TestPlaygroundCoversTheAPI(t *testing.T) {
 	shown := map[string]bool{}
-	for _, tab := range graph.Tabs() {
+	for _, tab := range tabs(t, served.Options{}) {
 		doc, err := parser.ParseQuery(&ast.Source{Input: tab.Query})
 		if err != nil {
 			t.Fatalf("%s: %v", tab.Title, err)
@@ -58,7 +67,7 @@ func TestPlaygroundCoversTheAPI(t *testing.T) {
 			}
 		}
 	}
-	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	schema := graph.Served(served.Options{})
 	for _, root := range []*ast.Definition{schema.Query, schema.Mutation} {
 		for _, field := range root.Fields {
 			if !strings.HasPrefix(field.Name, "__") && !shown[field.Name] {
@@ -69,7 +78,7 @@ func TestPlaygroundCoversTheAPI(t *testing.T) {
 }
 
 func TestPlaygroundTabsAreMadeAnew(t *testing.T) {
-	first, second := graph.Tabs(), graph.Tabs()
+	first, second := tabs(t, served.Options{}), tabs(t, served.Options{})
 	for i := range first {
 		has := strings.Contains(first[i].Variables, "idempotencyKey")
 		if same := first[i].Variables == second[i].Variables; has && same {

@@ -18,7 +18,8 @@ import (
 	entorder "holdfast/ent/order"
 	"holdfast/ent/paymentattempt"
 	"holdfast/ent/user"
-	"holdfast/graph/generated"
+	"holdfast/graph"
+	"holdfast/graph/served"
 	"holdfast/graph/transport"
 	"holdfast/lockprovider"
 	"holdfast/payments"
@@ -110,7 +111,7 @@ func TestQueriesChangeNothing(t *testing.T) {
 		"stockChanged": {"prod_1"}, "orderUpdated": {orderID}, "queueTicketUpdated": {ticket}, "experimentProgress": {"exp_0"},
 	}
 	arguments["nodes"] = arguments["node"]
-	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	schema := graph.Served(served.Options{})
 	written := func() (n int64) {
 		t.Helper()
 		must(t, a.db.Pools()["writer"].QueryRowContext(t.Context(), "SELECT total_changes()").Scan(&n))

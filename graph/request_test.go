@@ -248,7 +248,8 @@ func TestPersistedQueries(t *testing.T) {
 	if r := send(a, "", sum(query(0))); len(r.Errors) > 0 || r.at("strategies.0.a0") == nil {
 		t.Fatal(r.body)
 	}
-	other := graph.NewHandler(graph.Options{Services: a.services, Redis: a.redis.Client})
+	other, err := graph.NewHandler(graph.Options{Services: a.services, Redis: a.redis.Client})
+	must(t, err)
 	elsewhere := *a
 	elsewhere.server = httptest.NewServer(other)
 	t.Cleanup(elsewhere.server.Close)

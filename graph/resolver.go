@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"holdfast/auth"
 	"holdfast/commerce"
@@ -25,6 +26,7 @@ type Resolver struct {
 	live          *events.Live
 	streams       transport.Streams
 	logger        *slog.Logger
+	schema        *ast.Schema // that is served
 }
 
 // authDirective implements @auth. It fails a field before its resolver runs if the viewer lacks the

@@ -13,7 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/graph/generated"
+	"holdfast/graph"
+	"holdfast/graph/served"
 	"holdfast/graph/transport"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -192,7 +193,7 @@ func TestSubscriptionsByRole(t *testing.T) {
 		"queueTicketUpdated": {"customer", watchTicket, object{"id": "qt_0"}},
 		"experimentProgress": {"administrator", watchExperiment, object{"id": "exp_0"}},
 	}
-	for _, field := range generated.NewExecutableSchema(generated.Config{}).Schema().Subscription.Fields {
+	for _, field := range graph.Served(served.Options{}).Subscription.Fields {
 		if _, ok := operations[field.Name]; !ok && !strings.HasPrefix(field.Name, "__") {
 			t.Errorf("no test asks %s", field.Name)
 		}
@@ -212,7 +213,7 @@ func TestSubscriptionsByRole(t *testing.T) {
 
 // events is a client of an event stream.
 type eventSource struct {
-	t      *testing.T
+	t      testing.TB
 	status int
 	header http.Header
 	body   io.ReadCloser
@@ -222,9 +223,15 @@ type eventSource struct {
 
 func (a *api) events(user, query string, variables object) *eventSource {
 	a.t.Helper()
+	return a.eventsOf(user, object{"query": query, "variables": variables})
+}
+
+// eventsOf is events for whatever parameters.
+func (a *api) eventsOf(user string, parameters object) *eventSource {
+	a.t.Helper()
 	ctx, cancel := context.WithTimeout(a.t.Context(), longEnough)
 	a.t.Cleanup(cancel)
-	body, err := json.Marshal(object{"query": query, "variables": variables})
+	body, err := json.Marshal(parameters)
 	must(a.t, err)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.server.URL, strings.NewReader(string(body)))
 	must(a.t, err)

@@ -23,7 +23,7 @@ const watchStock = `subscription($ids: [ID!]!) { stockChanged(productIds: $ids) 
 
 // socket is a client of graphql-transport-ws that sends what it is told to, sense or not.
 type socket struct {
-	t    *testing.T
+	t    testing.TB
 	conn *websocket.Conn
 	ctx  context.Context
 }

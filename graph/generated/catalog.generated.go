@@ -1717,7 +1717,7 @@ func (ec *executionContext) unmarshalInputStockAdjustInput(ctx context.Context, 
 
 // region    **************************** object.gotpl ****************************
 
-var productImplementors = []string{"Product", "Node"}
+var productImplementors = []string{"Product", "Node", "_Entity"}
 
 func (ec *executionContext) _Product(ctx context.Context, sel ast.SelectionSet, obj *model.Product) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, productImplementors)

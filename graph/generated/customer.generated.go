@@ -722,7 +722,7 @@ func (ec *executionContext) unmarshalInputCustomerFilter(ctx context.Context, ob
 
 // region    **************************** object.gotpl ****************************
 
-var customerImplementors = []string{"Customer", "Node"}
+var customerImplementors = []string{"Customer", "Node", "_Entity"}
 
 func (ec *executionContext) _Customer(ctx context.Context, sel ast.SelectionSet, obj *model.Customer) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerImplementors)

@@ -3867,7 +3867,7 @@ func (ec *executionContext) _CancelOrderPayload(ctx context.Context, sel ast.Sel
 	return out
 }
 
-var orderImplementors = []string{"Order", "Node", "EntrySource"}
+var orderImplementors = []string{"Order", "_Entity", "Node", "EntrySource"}
 
 func (ec *executionContext) _Order(ctx context.Context, sel ast.SelectionSet, obj *model.Order) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, orderImplementors)

@@ -1,9 +1,8 @@
-// Command printschema joins graph/schema/*.graphqls into graph/schema.graphql, for client code generators. It is run by
-// go generate, in the directory graph.
+// Command printschema joins graph/schema/*.graphqls into graph/schema.graphql, for client code generators: what is served if nothing is
+// configured. It is run by go generate, in the directory graph.
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,7 +10,8 @@ import (
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/formatter"
+
+	"holdfast/graph/served"
 )
 
 func main() {
@@ -39,7 +39,8 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	var out bytes.Buffer
-	formatter.NewFormatter(&out, formatter.WithIndent("  ")).FormatSchema(schema)
-	return os.WriteFile("schema.graphql", out.Bytes(), 0o644) //nolint:gosec // a source file, for everybody to read
+	if schema, err = served.Schema(schema, served.Options{}); err != nil {
+		return err
+	}
+	return os.WriteFile("schema.graphql", []byte(served.Print(schema)), 0o644) //nolint:gosec // a source file, for everybody to read
 }

@@ -22,6 +22,8 @@ const (
 	CodeUnavailable     = "UNAVAILABLE" // a store does not answer, or there are too many connections
 	CodeRateLimited     = "RATE_LIMITED"
 	CodeUnknownHash     = "PERSISTED_QUERY_NOT_FOUND"
+	CodeNotListed       = "PERSISTED_QUERY_NOT_IN_LIST" // the safelist has no operation of this identifier
+	CodeNotSafelisted   = "QUERY_NOT_IN_SAFELIST"       // a document that the safelist does not have
 	CodeTooSlow         = "SUBSCRIBER_TOO_SLOW"
 	CodeInternal        = "INTERNAL_SERVER_ERROR"
 

@@ -36,6 +36,8 @@ type Options struct {
 	Streams Streams
 	// Rates bound how often one may ask; they need Redis.
 	Rates Rates
+	// Safelist is which operations clients may send.
+	Safelist SafelistSettings
 	// Redis keeps persisted queries and counts for Rates. It is nil if there are neither.
 	Redis redis.UniversalClient
 	// Origins are the sites whose pages may use the API besides its own, such as
@@ -61,8 +63,9 @@ type Handler struct {
 }
 
 // New returns a handler. Close it when the server stops: [http.Server.Shutdown] waits for event
-// streams, which do not end by themselves, and does not know WebSocket connections.
-func New(o Options) *Handler {
+// streams, which do not end by themselves, and does not know WebSocket connections. It returns an
+// error if the manifest of the safelist cannot be served.
+func New(o Options) (*Handler, error) {
 	log := o.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -70,6 +73,10 @@ func New(o Options) *Handler {
 	limits, streams := o.Limits, o.Streams
 	setting.Fill(&limits)
 	setting.Fill(&streams)
+	safelist, err := newSafelist(o.Safelist, o.Schema.Schema(), limits.MaxTokens)
+	if err != nil {
+		return nil, err
+	}
 	limiter, open, recovered := newLimiter(o.Redis, o.Rates, log), newOpenStreams(streams), recoverWith(log)
 	plain := plainHTTP{limits: limits, limiter: limiter}
 	s := handler.New(o.Schema)
@@ -84,7 +91,7 @@ func New(o Options) *Handler {
 	s.SetDisableSuggestion(!o.Introspection)
 	s.SetRecoverFunc(recovered)
 	s.Use(&guard{limits: limits, introspection: o.Introspection})
-	s.Use(newPersisted(o.Redis, limits, log)) // after the guard, so that it stores what has passed
+	s.Use(newPersisted(o.Redis, limits, safelist, log)) // after the guard, so that it stores what has passed
 	if o.PresentError != nil {
 		s.SetErrorPresenter(o.PresentError)
 	}
@@ -100,7 +107,7 @@ func New(o Options) *Handler {
 	if o.AroundFields != nil {
 		s.AroundFields(o.AroundFields)
 	}
-	return &Handler{withRequest(o.Proxies, log, withOrigins(o.Origins, o.OriginHeaders, auth.Middleware(o.Verifier, refuseToken(limiter), s))), open}
+	return &Handler{withRequest(o.Proxies, log, withOrigins(o.Origins, o.OriginHeaders, auth.Middleware(o.Verifier, refuseToken(limiter), s))), open}, nil
 }
 
 // Close ends all connections that stay open, and refuses new ones from then on. It returns when

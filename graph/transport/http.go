@@ -2,10 +2,12 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -140,8 +142,8 @@ func (t plainHTTP) read(w http.ResponseWriter, r *http.Request) (*graphql.RawPar
 	if err != nil {
 		return nil, status, err
 	}
-	if params.Query == "" && params.Extensions["persistedQuery"] == nil {
-		return nil, http.StatusBadRequest, errors.New("the parameter query is missing")
+	if params.Query == "" && params.Extensions[persistedQuery] == nil {
+		return nil, http.StatusBadRequest, errors.New("the parameter query is missing; or documentId, the identifier of a document")
 	}
 	params.Headers = r.Header
 	params.ReadTime = graphql.TraceTiming{Start: start, End: graphql.Now()}
@@ -155,9 +157,21 @@ type parameters struct {
 	OperationName string         `json:"operationName"`
 	Variables     map[string]any `json:"variables"`
 	Extensions    map[string]any `json:"extensions"`
+	// DocumentID is the parameter of the appendix "Persisted Documents", DocID what Relay's network layers call the same.
+	DocumentID documentID `json:"documentId"`
+	DocID      documentID `json:"doc_id"`
 }
 
+// raw returns the parameters as gqlgen takes them. An identifier stands in the place of the extension persistedQuery; of several, the
+// one counts that is nearest to the specification.
 func (p parameters) raw() *graphql.RawParams {
+	if id := cmp.Or(p.DocumentID, p.DocID); id != "" {
+		p.Extensions = maps.Clone(p.Extensions)
+		if p.Extensions == nil {
+			p.Extensions = map[string]any{}
+		}
+		p.Extensions[persistedQuery] = id
+	}
 	return &graphql.RawParams{
 		Query: p.Query, OperationName: p.OperationName, Variables: p.Variables, Extensions: p.Extensions,
 	}
@@ -171,7 +185,10 @@ func readURL(rawQuery string, maxBytes int64) (*graphql.RawParams, error) {
 	if err != nil {
 		return nil, errors.New("the parameters of the URL are malformed")
 	}
-	p := parameters{Query: values.Get("query"), OperationName: values.Get("operationName")}
+	p := parameters{
+		Query: values.Get("query"), OperationName: values.Get("operationName"),
+		DocumentID: documentID(values.Get("documentId")), DocID: documentID(values.Get("doc_id")),
+	}
 	for name, into := range map[string]*map[string]any{"variables": &p.Variables, "extensions": &p.Extensions} {
 		if text := values.Get(name); text != "" {
 			if err := decode(strings.NewReader(text), into); err != nil {
@@ -216,7 +233,7 @@ func (t plainHTTP) readBody(w http.ResponseWriter, r *http.Request) (*graphql.Ra
 	case !utf8.Valid(body): // the decoder would replace such bytes
 		return nil, http.StatusBadRequest, errors.New("the body is not UTF-8")
 	case decode(bytes.NewReader(body), &p) != nil:
-		return nil, http.StatusBadRequest, errors.New("the body is not a JSON object with query, operationName, variables, extensions")
+		return nil, http.StatusBadRequest, errors.New("the body is not a JSON object with query or documentId, operationName, variables, extensions")
 	case p == nil:
 		return nil, http.StatusBadRequest, errors.New("the body is null")
 	}

@@ -2,10 +2,9 @@ package transport
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -15,9 +14,9 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// persistedQueries implements Automatic Persisted Queries, as Apollo's clients use them. A client
-// sends the hash of a document instead of the document. If the server does not know the hash, the
-// client sends both.
+// persistedQueries lets a client name a document instead of sending it: one of the safelist, or, by
+// Automatic Persisted Queries as Apollo's clients use them, one that was sent before. Then a client
+// sends the hash of the document. If the server does not know the hash, the client sends both.
 //
 // Documents are stored in Redis for all instances; each instance caches some. gqlgen's own
 // extension stores a document before validation, so anybody may store anything. This one stores it
@@ -31,6 +30,7 @@ type persistedQueries struct {
 	maxBytes int
 	most     int
 	ttl      time.Duration
+	safelist *safelist
 	log      *slog.Logger
 }
 
@@ -81,13 +81,14 @@ if document then
 end
 return document`)
 
-func newPersisted(client redis.UniversalClient, limits Limits, log *slog.Logger) *persistedQueries {
+func newPersisted(client redis.UniversalClient, limits Limits, safelist *safelist, log *slog.Logger) *persistedQueries {
 	known, err := lru.New[string, string](limits.CachedQueries)
 	if err != nil {
 		panic(err) // impossible: the size is positive
 	}
 	return &persistedQueries{
-		redis: client, known: known, maxBytes: limits.CachedQueryBytes, most: limits.PersistedQueries, ttl: persistedTTL, log: log,
+		redis: client, known: known, maxBytes: limits.CachedQueryBytes, most: limits.PersistedQueries, ttl: persistedTTL,
+		safelist: safelist, log: log,
 	}
 }
 
@@ -97,24 +98,47 @@ func (*persistedQueries) ExtensionName() string { return "PersistedQueries" }
 // Validate implements graphql.HandlerExtension.
 func (*persistedQueries) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationParameters replaces a hash by its document.
+// MutateOperationParameters replaces an identifier by its document. It refuses what the safelist does
+// not have if nothing else is served.
 func (p *persistedQueries) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
-	extension, given := params.Extensions["persistedQuery"]
-	if !given || extension == nil {
-		return nil
-	}
-	hash, err := hashOf(extension)
+	id, err := identifierIn(params.Extensions)
 	if err != nil {
 		return Errorf(CodeBadRequest, "%s", err.Error())
 	}
+	document, listed := p.safelist.lookup(id)
+	switch {
+	case listed && params.Query != "" && params.Query != document:
+		return Errorf(CodeBadRequest, "the document is not the one with this identifier; send one of them")
+	case listed:
+		params.Query = document
+		return nil
+	case p.safelist.forbids(ctx) && id != "":
+		return Errorf(CodeNotListed, "this shop serves the operations of its manifest only, and none has this identifier")
+	case p.safelist.forbids(ctx) && !p.safelist.has(params.Query):
+		return Errorf(CodeNotSafelisted, "this shop serves the operations of its manifest only, and this document is none of them")
+	case id == "":
+		return nil
+	}
+	return p.automatic(ctx, id, params)
+}
+
+// automatic replaces a hash by its document, or checks the document that came along.
+func (p *persistedQueries) automatic(ctx context.Context, id documentID, params *graphql.RawParams) *gqlerror.Error {
+	hash := id.hash()
 	if params.Query != "" {
-		if sum := sha256.Sum256([]byte(params.Query)); hex.EncodeToString(sum[:]) != hash {
+		if hash == "" {
+			return Errorf(CodeBadRequest, "a document that is sent along has its SHA-256 for an identifier, in 64 hexadecimal digits")
+		}
+		if hashOf(params.Query) != hash {
 			return Errorf(CodeBadRequest, "the hash of the persisted query is not that of the document")
 		}
 		graphql.GetOperationContext(ctx).Stats.SetExtension(p.ExtensionName(), hash)
 		return nil // stored once it has been validated
 	}
-	document, found := p.find(ctx, hash)
+	document, found := "", false
+	if hash != "" {
+		document, found = p.find(ctx, hash)
+	}
 	if !found {
 		// Clients look for this message or for the code.
 		return Errorf(CodeUnknownHash, "PersistedQueryNotFound")
@@ -132,18 +156,36 @@ func (p *persistedQueries) MutateOperationContext(ctx context.Context, op *graph
 	return nil
 }
 
-// hashOf returns the hash of {"version": 1, "sha256Hash": "..."}, as hexadecimal digits.
-func hashOf(extension any) (string, error) {
-	fields, _ := extension.(map[string]any)
-	hash, _ := fields["sha256Hash"].(string)
-	version, _ := fields["version"].(json.Number)
-	if version != "1" {
-		return "", errors.New("persistedQuery must have the version 1")
+// persistedQuery is the extension that names a document: {"version": 1, "sha256Hash": "..."}, or the
+// documentID that [parameters] puts in its place.
+const persistedQuery = "persistedQuery"
+
+// maxDocumentID bounds identifiers, in bytes.
+const maxDocumentID = 200
+
+// identifierIn returns the identifier of the document that is asked for, or "" if there is none.
+func identifierIn(extensions map[string]any) (documentID, error) {
+	extension, given := extensions[persistedQuery]
+	if !given || extension == nil {
+		return "", nil
 	}
-	if sum, err := hex.DecodeString(hash); err != nil || len(sum) != sha256.Size {
-		return "", errors.New("persistedQuery must have a sha256Hash of 64 hexadecimal digits")
+	id, named := extension.(documentID)
+	if !named {
+		fields, _ := extension.(map[string]any)
+		text, _ := fields["sha256Hash"].(string)
+		version, _ := fields["version"].(json.Number)
+		if version != "1" {
+			return "", errors.New("persistedQuery must have the version 1")
+		}
+		if text == "" {
+			return "", errors.New("persistedQuery must have a sha256Hash")
+		}
+		id = documentID(text)
 	}
-	return hash, nil
+	if len(id) > maxDocumentID {
+		return "", fmt.Errorf("an identifier of a document has at most %d bytes", maxDocumentID)
+	}
+	return id, nil
 }
 
 // find returns the document of a hash, from the cache or from Redis.
@@ -163,7 +205,7 @@ func (p *persistedQueries) find(ctx context.Context, hash string) (string, bool)
 		}
 		return "", false
 	}
-	if sum := sha256.Sum256([]byte(document)); hex.EncodeToString(sum[:]) != hash {
+	if hashOf(document) != hash {
 		return "", false // the value in Redis is not what store wrote
 	}
 	p.known.Add(hash, document)

@@ -82,7 +82,7 @@ func (c *connection) subscribe(m message) error {
 	}
 	var p *parameters
 	if m.ID == "" || len(m.ID) > maxOperationID || decode(bytes.NewReader(m.Payload), &p) != nil || p == nil {
-		return &closeError{closeBadMessage, "subscribe needs an id, and a payload with query, operationName, variables, extensions"}
+		return &closeError{closeBadMessage, "subscribe needs an id, and a payload with query or documentId, operationName, variables, extensions"}
 	}
 	ctx, cancel := context.WithCancel(withNewRequest(c.asking))
 	o := &operation{id: m.ID, cancel: cancel}

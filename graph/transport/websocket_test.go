@@ -67,7 +67,10 @@ func TestNothingFollowsComplete(t *testing.T) {
 					t.Fatal("nobody asked for a response")
 				}
 			}
-			handler := transport.New(transport.Options{Schema: schema})
+			handler, err := transport.New(transport.Options{Schema: schema})
+			if err != nil {
+				t.Fatal(err)
+			}
 			server := httptest.NewServer(handler)
 			defer server.Close()
 			defer func() {
