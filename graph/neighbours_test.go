@@ -82,7 +82,7 @@ func TestAnotherClientIsServed(t *testing.T) {
 
 // BenchmarkAnotherClient tells how long another client waits while ten documents at the cost limit are under way all the time:
 //
-//	go test ./graph -run - -bench AnotherClient -benchtime 300x
+//	go test ./graph -run - -bench AnotherClient -benchtime 200x
 func BenchmarkAnotherClient(b *testing.B) {
 	for _, costly := range []int{0, costlyAtOnce} {
 		b.Run(fmt.Sprintf("beside=%d", costly), func(b *testing.B) {

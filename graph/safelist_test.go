@@ -1,7 +1,7 @@
 package graph_test
 
 import (
-	"crypto/md5" //nolint:gosec // Relay's identifiers
+	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
@@ -41,7 +41,7 @@ func apolloManifest(operations ...object) object {
 }
 
 func relayID(document string) string {
-	h := md5.Sum([]byte(document)) //nolint:gosec // Relay's identifiers
+	h := md5.Sum([]byte(document))
 	return hex.EncodeToString(h[:])
 }
 

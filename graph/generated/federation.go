@@ -16,14 +16,14 @@ type SubgraphResolver interface {
 	Entities(ctx context.Context, representations []*scalar.Representation) []model.Entity
 }
 
-//nolint:revive,staticcheck // gqlgen's name
+//nolint:revive // gqlgen has this name
 func (ec *executionContext) __resolve__service(ctx context.Context) (model.Service, error) {
-	return ec.Resolvers.(SubgraphResolver).Service(ctx) //nolint:forcetypeassert // checked by package graph
+	return ec.Resolvers.(SubgraphResolver).Service(ctx) // which package graph checks
 }
 
-//nolint:revive,staticcheck // gqlgen's name
+//nolint:revive // gqlgen has this name
 func (ec *executionContext) __resolve_entities(ctx context.Context, representations []*scalar.Representation) []model.Entity {
-	return ec.Resolvers.(SubgraphResolver).Entities(ctx, representations) //nolint:forcetypeassert // checked by package graph
+	return ec.Resolvers.(SubgraphResolver).Entities(ctx, representations) // which package graph checks
 }
 
 // CostOfEntities sets what _entities costs.
