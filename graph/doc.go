@@ -1,8 +1,9 @@
 // Package graph is the GraphQL API of the shop.
 //
 // The schema is in schema/*.graphqls, one file a subject. gqlgen turns it into generated/ (execution)
-// and model/ (types); schema.graphql is the whole schema in one file, for clients. For each file of
-// the schema there is one with its resolvers: orders.graphqls and orders.resolvers.go.
+// and model/ (types); schema.graphql is what is served if nothing is configured, in one file, for
+// clients; package served cuts it. For each file of the schema there is one with its resolvers:
+// orders.graphqls and orders.resolvers.go.
 //
 // A resolver parses its input, calls a service of commerce and maps the result. Locks, transactions
 // and events are beneath commerce. What resolvers share:

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/auth"
 	"holdfast/ent"
+	"holdfast/graph/transport"
 	"holdfast/internal/testenv"
 )
 
@@ -34,12 +35,12 @@ func costlyDocuments(t testing.TB, a *api, n int) (documents []string) {
 func TestAnotherClientIsServed(t *testing.T) {
 	a := newAPI(t, settings{})
 	documents := costlyDocuments(t, a, costlyAtOnce)
-	release, waiting := make(chan struct{}), make(chan struct{}, 10_000)
+	release, waiting := make(chan struct{}), make(chan string, 10_000)
 	a.db.Ent.Intercept(ent.InterceptFunc(func(next ent.Querier) ent.Querier {
 		return ent.QuerierFunc(func(ctx context.Context, q ent.Query) (ent.Value, error) {
 			if auth.Viewer(ctx).UserID == alice {
 				select {
-				case waiting <- struct{}{}:
+				case waiting <- transport.RequestOf(ctx).ID:
 				default: // there are enough to know
 				}
 				select {
@@ -55,8 +56,8 @@ func TestAnotherClientIsServed(t *testing.T) {
 	for _, document := range documents {
 		go func() { answered <- a.do(alice, document, nil) }()
 	}
-	for range documents {
-		testenv.Receive(t, waiting, "a resolver of a costly document to ask the database")
+	for asking := map[string]bool{}; len(asking) < len(documents); {
+		asking[testenv.Receive(t, waiting, "a resolver of each costly document to ask the database")] = true
 	}
 	served := make(chan result, 3)
 	go func() {
