@@ -4,14 +4,16 @@ import (
 	"context"
 	"sync"
 
+	"holdfast/events"
 	"holdfast/schedulers"
 )
 
 // StartJobs runs the jobs until the shop is closed: reconciliation, expiry, retention, the search index. They are
-// also run when Redis is back after an outage. Until then, too, this instance keeps up with the search documents.
+// also run when Redis is back after an outage. Until then, too, this instance keeps up with the search documents, and ends holds at
+// their deadlines.
 func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 	runner, err := schedulers.New(schedulers.Deps{
-		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Orders: s.Services.Orders, Attempts: s.Services.Attempts, Refunds: s.Services.Refunds, Drifts: s.Services.Drifts, Limits: s.Services.LimitDrifts, Catalog: s.Services.Catalog,
+		Client: s.DB.Ent, Ledger: s.Ledger, Providers: s.Providers, Orders: s.Services.Orders, Holds: s.Services.Holds, Attempts: s.Services.Attempts, Refunds: s.Services.Refunds, Drifts: s.Services.Drifts, Limits: s.Services.LimitDrifts, Catalog: s.Services.Catalog,
 		Instance: s.Deployment.Instance(), Settings: jobs(s.cfg), Metrics: schedulers.NewMetrics(s.registerer()), Log: s.log,
 		Now: s.Clock.Now,
 	})
@@ -25,6 +27,7 @@ func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 	})
 	runner.Start()
 	s.followSearchDocuments(ctx)
+	s.closers.add("holds", events.Background(ctx, s.Services.Holds.Run))
 	s.Providers.OnReconnect(redisIsBack(runner, s.log))
 	return runner, nil
 }

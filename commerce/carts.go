@@ -387,6 +387,7 @@ type CheckoutCart struct {
 	ExpectedTotal   *Money
 	ShippingAddress *Address
 	Contact         *Contact
+	HoldID          string `json:",omitempty"` // a hold of the lines of the cart, which the order takes over
 }
 
 // checkoutTime bounds a checkout. A cart that was marked longer ago is not being checked out any
@@ -449,7 +450,7 @@ func (s *Carts) tryCheckout(ctx context.Context, v Viewer, in CheckoutCart, op o
 	orderID := idOf(prefixOrder, id)
 	place := PlaceOrder{
 		CouponIssueID: in.CouponIssueID, Payment: in.Payment, ExpectedTotal: in.ExpectedTotal,
-		ShippingAddress: in.ShippingAddress, Contact: in.Contact,
+		ShippingAddress: in.ShippingAddress, Contact: in.Contact, HoldID: in.HoldID,
 	}
 	var d *draft
 	var marked int // the version of the cart that this request has marked
@@ -629,7 +630,7 @@ func nameCart(err error) error {
 	failures, _ := UserErrors(err)
 	for _, e := range failures {
 		if len(e.Field) > 1 && e.Field[1] == "lines" {
-			e.Field = input("cartId")
+			e.Field, e.Retryable = input("cartId"), true // when the cart has changed
 		}
 	}
 	return err

@@ -49,6 +49,10 @@ type ShopSettings struct {
 	// paying. Every order counts from its placement until it is paid or has ended. 0 means any number. A shop that sells what is scarce sets it, to 10
 	// for example; it costs one more change for each order.
 	MaxPending int64 `key:"maxPending" default:"0" min:"0" max:"1000000"`
+	// MaxHolds is how many holds one customer may have at a time.
+	MaxHolds int64 `key:"maxHolds" default:"5" min:"1" max:"1000"`
+	// MaxHold is how long a hold lasts at most, all of its extensions included, so that nobody keeps the stock from others without ordering.
+	MaxHold time.Duration `key:"maxHold" default:"30m" min:"1s" max:"168h"`
 	// MaxQuantity is the largest quantity of one order line. maxLines × maxQuantity is at most 90000: the dearest order still adds
 	// up in 64 bits.
 	MaxQuantity int64 `key:"maxQuantity" default:"1000" min:"1" max:"90000"`
@@ -86,6 +90,7 @@ type Services struct {
 	Orders    *Orders
 	Customers *Customers
 	Carts     *Carts
+	Holds     *Holds
 	// Adjustments are the corrections by hand.
 	Adjustments *Adjustments
 	// Payments are the ways to pay.
@@ -126,6 +131,7 @@ func New(d Deps) *Services {
 		Refunds:  &Refunds{core: c, orders: orders},
 		Drifts:   &PaymentDrifts{core: c},
 		Carts:    &Carts{core: c, catalog: catalog, customers: customers, orders: orders},
+		Holds:    &Holds{core: c, catalog: catalog, customers: customers, orders: orders},
 
 		LimitDrifts: &LimitDrifts{core: c}, Customers: customers, Adjustments: &Adjustments{core: c}, Payments: &Payments{core: c}, shop: d.Shop,
 	}

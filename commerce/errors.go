@@ -18,6 +18,7 @@ const (
 	OutOfStock           Code = "OUT_OF_STOCK"
 	PurchaseLimitReached Code = "PURCHASE_LIMIT"
 	TooManyPending       Code = "TOO_MANY_PENDING_ORDERS"
+	TooManyHolds         Code = "TOO_MANY_HOLDS"
 	CouponExhausted      Code = "COUPON_EXHAUSTED"
 	CouponAlreadyIssued  Code = "COUPON_ALREADY_ISSUED"
 	CouponNotValid       Code = "COUPON_NOT_VALID"
@@ -169,7 +170,7 @@ func translate(err error, r lockprovider.Receipt) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &rejected):
-		for _, known := range []*Error{errOrderAdvanced, errTopUpAdvanced, errImportedMeanwhile} { // perhaps from another process
+		for _, known := range []*Error{errOrderAdvanced, errHoldAdvanced, errTopUpAdvanced, errImportedMeanwhile} { // perhaps from another process
 			if errors.As(known, &advanced) && rejected.Code == advanced.Code {
 				return known
 			}

@@ -26,6 +26,7 @@ const (
 	prefixRefund   = "re_"
 	prefixAddress  = "addr_"
 	prefixCart     = "cart_"
+	prefixHold     = "hold_"
 )
 
 // IDEncoding writes numbers as IDs have them: without letters that are taken for others when they are read aloud.

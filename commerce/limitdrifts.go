@@ -12,6 +12,8 @@ import (
 
 	"holdfast/ent"
 	"holdfast/ent/balance"
+	"holdfast/ent/hold"
+	"holdfast/ent/holdline"
 	"holdfast/ent/limitdrift"
 	"holdfast/ent/order"
 	"holdfast/ent/orderline"
@@ -19,14 +21,14 @@ import (
 	"holdfast/lockprovider/ledger"
 )
 
-// Two kinds of balances count what one customer has ordered: how many orders wait for payment, and
-// how much of a product was ordered in a period. Each order moves them in the transaction that
-// writes the order, so that they always agree with the orders. If they do not, somebody has changed
-// rows by hand, or a program with a defect has. Then a customer may be locked out for ever, or an
-// order cannot be given back, since a balance would fall below 0. So they are compared with the
-// orders, and corrected: the orders are right.
+// Three kinds of balances count what one customer has: how many orders wait for payment, how many
+// holds there are, and how much of a product was ordered in a period or is held. Each order and hold
+// moves them in the transaction that writes it, so that they always agree with the orders and holds.
+// If they do not, somebody has changed rows by hand, or a program with a defect has. Then a customer
+// may be locked out for ever, or an order cannot be given back, since a balance would fall below 0.
+// So they are compared with the orders and holds, and corrected: the orders and holds are right.
 
-// LimitDrifts compares the balances that bound what one customer may order with the orders.
+// LimitDrifts compares the balances that bound what one customer may order and hold with the orders and holds.
 type LimitDrifts struct{ *core }
 
 // LimitStep is what a step of the comparison has done.
@@ -118,20 +120,53 @@ func (s *LimitDrifts) CompareUnsettled(ctx context.Context, after string, limit 
 			}
 		}
 	}
+	if err := s.compareRead(ctx, counted, &done); err != nil {
+		return done, err
+	}
+	done.Continues = placeAfter(rows, limit, func(row *ent.Order) (time.Time, string) { return *row.NextAttemptAt, row.ID })
+	return done, nil
+}
+
+// CompareHolds compares the balances of active holds, at most limit holds of those behind after, as
+// [LimitDrifts.CompareUnsettled] does with orders. A hold that is extended meanwhile may be left to
+// the next run. The error is that of a store, or the end of ctx: then the step is to be repeated.
+func (s *LimitDrifts) CompareHolds(ctx context.Context, after string, limit int) (done LimitStep, err error) {
+	from, id := since(after, longAgo)
+	rows, err := s.Client.Hold.Query().Where(
+		hold.StatusEQ(hold.StatusACTIVE), hold.NextAttemptAtGTE(from),
+		hold.Or(hold.NextAttemptAtGT(from), hold.And(hold.NextAttemptAt(from), hold.IDGT(id))),
+	).WithLines().Order(hold.ByNextAttemptAt(), hold.ByID()).Limit(limit).All(ctx)
+	if err != nil {
+		return done, err
+	}
+	counted := map[string]int64{}
+	for _, row := range rows {
+		counted[lockprovider.HoldsKey(row.UserID)] = 0
+		for _, l := range row.Edges.Lines {
+			if l.LimitBalance != nil {
+				counted[*l.LimitBalance] = 0
+			}
+		}
+	}
+	if err := s.compareRead(ctx, counted, &done); err != nil {
+		return done, err
+	}
+	done.Continues = placeAfter(rows, limit, func(row *ent.Hold) (time.Time, string) { return row.NextAttemptAt, row.ID })
+	return done, nil
+}
+
+// compareRead reads the amounts of balances, 0 for those that are missing, and compares them.
+func (s *LimitDrifts) compareRead(ctx context.Context, counted map[string]int64, done *LimitStep) error {
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(counted)), atOnce) {
 		balances, err := s.Client.Balance.Query().Where(balance.IDIn(keys...)).All(ctx)
 		if err != nil {
-			return done, err
+			return err
 		}
 		for _, row := range balances {
 			counted[row.ID] = row.Amount
 		}
 	}
-	if err := s.compareAll(ctx, counted, &done); err != nil {
-		return done, err
-	}
-	done.Continues = placeAfter(rows, limit, func(row *ent.Order) (time.Time, string) { return *row.NextAttemptAt, row.ID })
-	return done, nil
+	return s.compareAll(ctx, counted, done)
 }
 
 // ended reports whether a period has ended for longer than any order of it may be on its way into the database.
@@ -148,7 +183,7 @@ func ended(period string, now time.Time) bool {
 func (s *LimitDrifts) reopen(ctx context.Context, counted map[string]int64) (int, error) {
 	var users []string
 	for key := range counted {
-		if owner, _ := lockprovider.CountOf(key); owner.ProductID == "" {
+		if owner, _ := lockprovider.CountOf(key); owner.ProductID == "" && !owner.Holds {
 			users = append(users, owner.UserID)
 		}
 	}
@@ -201,17 +236,20 @@ func (s *LimitDrifts) compareOne(ctx context.Context, key string, done *LimitSte
 	return nil
 }
 
-// orderedOf returns what balances should count, by the orders. It takes at most [atOnce] of them.
+// orderedOf returns what balances should count, by the orders and the holds. It takes at most [atOnce] of them. An order that takes a
+// hold over moves a unit from the holds to the orders: a caller who must not see it in between has the count of the holds locked.
 func orderedOf(ctx context.Context, client *ent.Client, keys []string) (map[string]int64, error) {
 	ordered := map[string]int64{}
-	var waiting, limits []string
+	var waiting, holding, limits []string
 	for _, key := range keys {
-		owner, _ := lockprovider.CountOf(key)
-		if owner.ProductID == "" {
+		switch owner, _ := lockprovider.CountOf(key); {
+		case owner.Holds:
+			holding = append(holding, owner.UserID)
+		case owner.ProductID == "":
 			waiting = append(waiting, owner.UserID)
-			continue
+		default:
+			limits = append(limits, key)
 		}
-		limits = append(limits, key)
 	}
 	if len(waiting) > 0 {
 		var rows []struct {
@@ -227,34 +265,69 @@ func orderedOf(ctx context.Context, client *ent.Client, keys []string) (map[stri
 		}
 	}
 	if len(limits) > 0 {
-		var rows []struct {
-			Balance string `json:"limit_balance"`
-			Sum     int64  `json:"sum"`
-		}
-		if err := client.OrderLine.Query().Where(orderline.LimitBalanceIn(limits...),
+		if err := addUnits(ctx, ordered, client.OrderLine.Query().Where(orderline.LimitBalanceIn(limits...),
 			orderline.HasOrderWith(order.StatusIn(order.StatusPENDING, order.StatusPAID))).
-			GroupBy(orderline.FieldLimitBalance).Aggregate(ent.Sum(orderline.FieldQuantity)).Scan(ctx, &rows); err != nil {
+			GroupBy(orderline.FieldLimitBalance).Aggregate(ent.Sum(orderline.FieldQuantity)).Scan); err != nil {
 			return nil, err
 		}
-		for _, row := range rows {
-			ordered[row.Balance] = row.Sum
+		if err := addUnits(ctx, ordered, client.HoldLine.Query().Where(holdline.LimitBalanceIn(limits...),
+			holdline.HasHoldWith(hold.StatusEQ(hold.StatusACTIVE))).
+			GroupBy(holdline.FieldLimitBalance).Aggregate(ent.Sum(holdline.FieldQuantity)).Scan); err != nil {
+			return nil, err
 		}
 	}
-	return ordered, nil
+	return ordered, addHolds(ctx, client, ordered, holding)
 }
 
-// compare locks the row of a balance, without which no order moves it, and compares it. It corrects
+// addHolds counts the active holds of users.
+func addHolds(ctx context.Context, client *ent.Client, counted map[string]int64, users []string) error {
+	if len(users) == 0 {
+		return nil
+	}
+	var rows []struct {
+		UserID string `json:"user_id"`
+		Count  int64  `json:"count"`
+	}
+	err := client.Hold.Query().Where(hold.UserIDIn(users...), hold.StatusEQ(hold.StatusACTIVE)).
+		GroupBy(hold.FieldUserID).Aggregate(ent.Count()).Scan(ctx, &rows)
+	for _, row := range rows {
+		counted[lockprovider.HoldsKey(row.UserID)] = row.Count
+	}
+	return err
+}
+
+// addUnits adds the sums that scan reads to what balances should count.
+func addUnits(ctx context.Context, counted map[string]int64, scan func(ctx context.Context, rows any) error) error {
+	var rows []struct {
+		Balance string `json:"limit_balance"`
+		Sum     int64  `json:"sum"`
+	}
+	err := scan(ctx, &rows)
+	for _, row := range rows {
+		counted[row.Balance] += row.Sum
+	}
+	return err
+}
+
+// compare locks the row of a balance, without which no order moves it, and that of the holds of its
+// customer, without which no order takes one of them over, and compares it. It corrects
 // a balance that has drifted, by a change whose ID is made of that of the report: so it is
 // corrected once, also by several instances at the same time, or after a crash. It returns the
 // report if it is new.
 func (s *LimitDrifts) compare(ctx context.Context, key string) (found *ent.LimitDrift, err error) {
 	var report *ent.LimitDrift
+	owner, _ := lockprovider.CountOf(key)
 	_, err = s.Ledger.Run(ctx, "", func(tx *ledger.Tx) (err error) {
 		found, report = nil, nil
 		open := unbounded(0)
 		row, err := tx.Lock(ctx, lockprovider.Move{Balance: key, Open: &open})
 		if err != nil {
 			return err
+		}
+		if owner.ProductID != "" { // its key comes before that of the holds: the order of every path
+			if _, err := tx.Lock(ctx, lockprovider.Move{Balance: lockprovider.HoldsKey(owner.UserID), Open: &open}); err != nil {
+				return err
+			}
 		}
 		all, err := orderedOf(ctx, tx.Ent.Client(), []string{key})
 		if err != nil {
@@ -282,7 +355,6 @@ func (s *LimitDrifts) compare(ctx context.Context, key string) (found *ent.Limit
 	if err := s.align(ctx, key); err != nil {
 		return found, err
 	}
-	owner, _ := lockprovider.CountOf(key)
 	open, delta := unbounded(0), report.Ordered-report.Counted
 	_, err = s.execute(ctx, lockprovider.Change{
 		ID: stepID(key, "limit-drift\x00"+strconv.FormatInt(report.ID, 10)), Family: lockprovider.Stock,
@@ -290,7 +362,7 @@ func (s *LimitDrifts) compare(ctx context.Context, key string) (found *ent.Limit
 		Record: lockprovider.Record{
 			Kind: KindLimitCorrected, Fingerprint: key,
 			Payload: mustJSON(limitCorrected{
-				UserID: owner.UserID, ProductID: owner.ProductID, Period: owner.Period, Delta: delta, At: s.now(),
+				UserID: owner.UserID, ProductID: owner.ProductID, Period: owner.Period, Holds: owner.Holds, Delta: delta, At: s.now(),
 			}),
 		},
 	})

@@ -76,6 +76,20 @@ func tooManyPending(most int64) *Error {
 	}
 }
 
+// holdsMove counts a hold that begins.
+func holdsMove(userID string, most int64) lockprovider.Move {
+	open := unbounded(0)
+	return lockprovider.Move{Balance: lockprovider.HoldsKey(userID), Delta: 1, Limit: &most, Open: &open}
+}
+
+// tooManyHolds refuses a hold of a customer who has as many as one may have.
+func tooManyHolds(most int64) *Error {
+	return &Error{
+		Code: TooManyHolds, Retryable: true, // after one has ended
+		Message: fmt.Sprintf("one customer may have at most %d holds at a time; order what one of them has, release one, or wait until one ends", most),
+	}
+}
+
 // release notes that an order does not wait for payment any more. It does so once, whoever calls it.
 func (s *Orders) release(ctx context.Context, row *ent.Order) error {
 	return ignoreAdvanced(s.step(ctx, nil, lockprovider.Change{

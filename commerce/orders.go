@@ -44,6 +44,8 @@ type PlaceOrder struct {
 	// ShippingAddress is where the products go, and Contact how the customer can be reached. The order keeps a copy.
 	ShippingAddress *Address `json:",omitempty"`
 	Contact         *Contact `json:",omitempty"`
+	// HoldID is a hold of the viewer that the order takes over: it has the lines of the hold, and takes no other stock.
+	HoldID string `json:",omitempty"`
 	// NoWait requests a ticket instead of an answer, if the strategy of the stock has a queue.
 	NoWait bool `json:"-"` // not in the fingerprint: it is the same order either way
 
@@ -109,7 +111,7 @@ type draft struct {
 // step is refused, it gives everything back. Errors: INVALID_INPUT, NOT_FOUND, PRICE_CHANGED,
 // OUT_OF_STOCK (one for each line that is short), PURCHASE_LIMIT, TOO_MANY_PENDING_ORDERS,
 // COUPON_NOT_VALID, INSUFFICIENT_FUNDS, PAYMENT_DECLINED, INVALID_STATE if the order was cancelled
-// or has expired before it was paid; LOCK_TIMEOUT and the like leave an order that a repeat with
+// or has expired before it was paid, or if its hold has ended; LOCK_TIMEOUT and the like leave an order that a repeat with
 // the same key continues.
 func (s *Orders) Place(ctx context.Context, v Viewer, in PlaceOrder) (OrderResult, error) {
 	if err := s.customers.ensure(ctx, v); err != nil {
@@ -131,7 +133,7 @@ func (s *Orders) placeDraft(ctx context.Context, in PlaceOrder, id uuid.UUID, fp
 		return s.enqueue(ctx, tickets, d)
 	case err == nil:
 		receipt, err = s.execute(ctx, d.change)
-		err = refusals(err, d.stockRefused)
+		err = nameHold(refusals(err, d.stockRefused))
 	default:
 		// A request that the catalogue does not allow any more may be the repeat of one that it allowed.
 		receipt, err = s.replayedOr(ctx, lockprovider.Stock, id, KindOrderPlaced, fp, err)
@@ -192,7 +194,7 @@ func (p orderPlaced) order(products map[string]*ent.Product) *ent.Order {
 
 // draft checks the request against the catalogue and prices it.
 func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUID, fp string) (*draft, error) {
-	lines, requested, err := s.mergeLines(in.Lines)
+	lines, requested, err := s.mergeLines("an order", in.Lines)
 	if err != nil {
 		return nil, err
 	}
@@ -211,39 +213,26 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 		return nil, err
 	}
 	now := s.now()
-	reservation := cmp.Or(in.reservation, s.Shop.Reservation)
 	p := orderPlaced{
 		OrderID: idOf(prefixOrder, id), UserID: v.UserID, Currency: s.Shop.Currency,
-		CouponIssueID: in.CouponIssueID, CreatedAt: now, ExpiresAt: now.Add(reservation), ShippingAddress: address, Contact: contact,
+		CouponIssueID: in.CouponIssueID, CreatedAt: now, ExpiresAt: now.Add(cmp.Or(in.reservation, s.Shop.Reservation)), ShippingAddress: address, Contact: contact,
 	}
 	if in.Payment != nil {
 		p.Payment = &paymentRequest{Method: in.Payment.Method.String(), AccountID: in.Payment.AccountID, Token: in.Payment.Token}
 	}
-	var moves []lockprovider.Move
+	r, err := reserve(v.UserID, lines, requested, products, now)
+	if err != nil {
+		return nil, err
+	}
+	p.Lines, p.SubtotalMinor = r.lines, r.subtotal
+	moves := r.moves
+	if in.HoldID != "" {
+		if moves, err = s.takeOver(ctx, v, in.HoldID, &p); err != nil {
+			return nil, err
+		}
+	}
 	if most := s.Shop.MaxPending; most > 0 {
 		p.MaxPending, moves = most, append(moves, pendingMove(v.UserID, most))
-	}
-	var errs Errors
-	for _, l := range lines {
-		row := products[l.ProductID]
-		if row == nil || row.ArchivedAt != nil {
-			missing := notFound(lineField(requested[l.ProductID], "productId"), "product", l.ProductID)
-			missing.Retryable = row != nil // when it is back on sale
-			errs = append(errs, missing)
-			continue
-		}
-		p.SubtotalMinor += LineTotal(row.PriceMinor, l.Quantity)
-		line := orderLine{ProductID: row.ID, Quantity: l.Quantity, UnitPriceMinor: row.PriceMinor}
-		if limit := limitOf(row); limit.Quantity > 0 {
-			counted := limit.move(row.ID, v.UserID, l.Quantity, now)
-			line.Limit = counted.Balance
-			moves = append(moves, counted)
-		}
-		p.Lines = append(p.Lines, line)
-		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(row.ID), Delta: -l.Quantity})
-	}
-	if errs != nil {
-		return nil, errs
 	}
 	if p.SubtotalMinor > lockprovider.MaxAmount {
 		return nil, invalid(input("lines"), "the order's total is beyond %d minor units", int64(lockprovider.MaxAmount))
@@ -260,7 +249,7 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 		change: lockprovider.Change{
 			ID: id, Family: lockprovider.Stock, Moves: moves,
 			Record:  lockprovider.Record{Kind: KindOrderPlaced, Payload: mustJSON(p), Fingerprint: fp},
-			Confirm: p.hasSteps(), // which need the row
+			Confirm: p.hasSteps() || p.HoldID != "", // steps need the row, and the row of the hold decides
 		},
 	}, nil
 }
@@ -289,13 +278,13 @@ func priceUnchanged(expected *Money, actual Money) error {
 	}
 }
 
-// mergeLines adds up the lines of the same product and keeps their order.
-func (s *Orders) mergeLines(lines []Line) ([]Line, map[string]int, error) {
+// mergeLines adds up the lines of the same product and keeps their order. what has the lines: "an order".
+func (s *Orders) mergeLines(what string, lines []Line) ([]Line, map[string]int, error) {
 	if len(lines) == 0 {
-		return nil, nil, invalid(input("lines"), "an order needs at least one line")
+		return nil, nil, invalid(input("lines"), "%s needs at least one line", what)
 	}
 	if len(lines) > s.Shop.MaxLines {
-		return nil, nil, invalid(input("lines"), "an order has at most %d lines, not %d", s.Shop.MaxLines, len(lines))
+		return nil, nil, invalid(input("lines"), "%s has at most %d lines, not %d", what, s.Shop.MaxLines, len(lines))
 	}
 	var merged []Line
 	var errs Errors
@@ -727,7 +716,10 @@ func (p orderPlaced) found(outcome lockprovider.Outcome, products map[string]*en
 	}
 	row.Status, row.Settled = order.StatusFAILED, true
 	row.FailureCode, row.FailureReason = string(Unavailable), "the database refused the order; nothing was taken"
+	var rejected *lockprovider.Rejected
 	switch {
+	case errors.As(outcome.Reason, &rejected) && errors.Is(translate(rejected, lockprovider.Receipt{}), errHoldAdvanced):
+		row.FailureCode = string(InvalidState)
 	case errors.Is(outcome.Reason, lockprovider.ErrInsufficient):
 		row.FailureCode = string(OutOfStock)
 	case errors.Is(outcome.Reason, lockprovider.ErrLimit):

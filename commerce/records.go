@@ -63,6 +63,8 @@ type (
 		// ShippingAddress and Contact are for the order's row. Events do not have them.
 		ShippingAddress *Address `json:"shippingAddress,omitempty"`
 		Contact         *Contact `json:"contact,omitempty"`
+		// HoldID is the hold that the order takes over. Its change has not moved the stock then: that of the hold has.
+		HoldID string `json:"holdId,omitempty"`
 	}
 	paymentRequest struct {
 		Method    string `json:"method"`
@@ -110,8 +112,9 @@ type (
 	}
 	limitCorrected struct {
 		UserID    string    `json:"userId"`
-		ProductID string    `json:"productId,omitempty"` // absent: orders that wait for payment
+		ProductID string    `json:"productId,omitempty"` // absent: orders that wait for payment, or holds
 		Period    string    `json:"period,omitempty"`
+		Holds     bool      `json:"holds,omitempty"`
 		Delta     int64     `json:"delta"`
 		At        time.Time `json:"at"`
 	}
@@ -231,6 +234,8 @@ var errTopUpAdvanced = &Error{
 func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change) error {
 	var orders []*ent.OrderCreate
 	var lines []*ent.OrderLineCreate
+	var holds []*ent.HoldCreate
+	var held []*ent.HoldLineCreate
 	var issues []*ent.CouponIssueCreate
 	var transfers []*ent.TransferCreate
 	var adjustments []*ent.AdjustmentCreate
@@ -241,7 +246,14 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 		var err error
 		switch r.Kind {
 		case KindOrderPlaced:
-			err = read(r, func(p orderPlaced) { orders, lines = append(orders, p.row(tx)), append(lines, p.lineRows(tx)...) })
+			err = read(r, func(p orderPlaced) {
+				orders, lines = append(orders, p.row(tx)), append(lines, p.lineRows(tx)...)
+				if p.HoldID != "" {
+					transitions = append(transitions, r)
+				}
+			})
+		case KindHoldCreated:
+			err = read(r, func(p holdCreated) { holds, held = append(holds, p.row(tx)), append(held, p.lineRows(tx)...) })
 		case KindCouponIssued:
 			err = read(r, func(p couponIssued) { issues = append(issues, p.row(tx)) })
 		case KindTransferCompleted:
@@ -275,6 +287,12 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 		return err
 	}
 	if err := insert(ctx, lines, tx.OrderLine.CreateBulk); err != nil {
+		return err
+	}
+	if err := insert(ctx, holds, tx.Hold.CreateBulk); err != nil { // before their lines, too
+		return err
+	}
+	if err := insert(ctx, held, tx.HoldLine.CreateBulk); err != nil {
 		return err
 	}
 	if err := insert(ctx, issues, tx.CouponIssue.CreateBulk); err != nil {
@@ -323,6 +341,10 @@ func read[T any](r lockprovider.Record, use func(T)) error {
 
 func writeTransition(ctx context.Context, tx *ent.Tx, r lockprovider.Record) error {
 	switch r.Kind {
+	case KindOrderPlaced:
+		return with(ctx, tx, r, writeHoldConsumed)
+	case KindHoldEnded:
+		return with(ctx, tx, r, writeHoldEnded)
 	case KindOrderPaid:
 		return with(ctx, tx, r, writeOrderPaid)
 	case KindOrderEnded:

@@ -1,6 +1,7 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,10 +19,10 @@ type EntryRef struct {
 	ChangeID uuid.UUID
 }
 
-// SourceIDs returns the IDs of what lines of journals come from: an order, a transfer or an issued coupon. It says nothing of whose these
+// SourceIDs returns the IDs of what lines of journals come from: an order, a hold, a transfer or an issued coupon. It says nothing of whose these
 // are: who looks one up by its ID sees no more than otherwise. Some have no such source, such as corrections.
 //
-// The ID of what a change has created is made of the ID of the change. Of later changes of an order, only the change log has the order,
+// The ID of what a change has created is made of the ID of the change. Of later changes of an order or hold, only the change log has it,
 // which forgets a change after pipeline.remember.
 func (s *Accounts) SourceIDs(ctx context.Context, refs []EntryRef) (map[EntryRef]string, error) {
 	ids, logged := make(map[EntryRef]string, len(refs)), map[uuid.UUID]EntryRef{}
@@ -33,7 +34,9 @@ func (s *Accounts) SourceIDs(ctx context.Context, refs []EntryRef) (map[EntryRef
 			ids[ref] = idOf(prefixIssue, ref.ChangeID)
 		case KindOrderPlaced:
 			ids[ref] = idOf(prefixOrder, ref.ChangeID)
-		case KindOrderPaid, KindOrderReleased, KindOrderEnded, KindOrderRefunded, KindOrderReturned, KindRefundCompleted, KindCouponSpent,
+		case KindHoldCreated:
+			ids[ref] = idOf(prefixHold, ref.ChangeID)
+		case KindHoldEnded, KindOrderPaid, KindOrderReleased, KindOrderEnded, KindOrderRefunded, KindOrderReturned, KindRefundCompleted, KindCouponSpent,
 			KindCouponReturned:
 			logged[ref.ChangeID] = ref
 		}
@@ -52,12 +55,13 @@ func (s *Accounts) SourceIDs(ctx context.Context, refs []EntryRef) (map[EntryRef
 	for _, row := range rows {
 		var of struct {
 			OrderID string `json:"orderId"`
+			HoldID  string `json:"holdId"`
 		}
 		if err := json.Unmarshal([]byte(row.Payload), &of); err != nil {
 			return nil, fmt.Errorf("payload of the change %s: %w", row.ChangeID, err)
 		}
-		if of.OrderID != "" {
-			ids[logged[row.ChangeID]] = of.OrderID
+		if id := cmp.Or(of.OrderID, of.HoldID); id != "" {
+			ids[logged[row.ChangeID]] = id
 		}
 	}
 	return ids, nil

@@ -56,7 +56,7 @@ func (s *Orders) enqueue(ctx context.Context, tickets lockprovider.Ticketer, d *
 	until := s.now().Add(ticketTTL)
 	position, err := tickets.Enter(ctx, d.change, ticketTTL)
 	if err != nil {
-		err = refusals(translate(err, lockprovider.Receipt{Strategy: meta.Strategy}), d.stockRefused)
+		err = nameHold(refusals(translate(err, lockprovider.Receipt{Strategy: meta.Strategy}), d.stockRefused))
 		receipt, rerr := s.replayedOr(ctx, lockprovider.Stock, d.change.ID, KindOrderPlaced, d.change.Record.Fingerprint, err)
 		if rerr != nil {
 			return OrderResult{Meta: meta}, rerr
@@ -115,7 +115,7 @@ func (s *Orders) ticketResult(
 		return result, err
 	case lockprovider.PositionFailed:
 		result.Ticket.Status = TicketFailed
-		return result, refusals(translate(position.Reason, lockprovider.Receipt{Strategy: meta.Strategy}), p.stockRefused)
+		return result, nameHold(refusals(translate(position.Reason, lockprovider.Receipt{Strategy: meta.Strategy}), p.stockRefused))
 	}
 	result.Ticket.Status = TicketExpired
 	return result, nil
@@ -235,6 +235,11 @@ func (p orderPlaced) payment() *Payment {
 func (p orderPlaced) stockRefused(r lockprovider.Refusal) *Error {
 	if r.Balance == lockprovider.PendingKey(p.UserID) {
 		return tooManyPending(p.MaxPending)
+	}
+	if r.Balance == lockprovider.HoldsKey(p.UserID) { // another order that takes the hold over is faster, and may still be refused
+		return &Error{
+			Code: InvalidState, Field: input("holdId"), Retryable: true, Message: "the hold has ended, or another order is taking it over; look at its status",
+		}
 	}
 	for _, l := range p.Lines {
 		if r.Balance == lockprovider.StockKey(l.ProductID) {

@@ -21,6 +21,8 @@ import (
 	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
+	"holdfast/ent/hold"
+	"holdfast/ent/holdline"
 	"holdfast/ent/instance"
 	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
@@ -80,6 +82,10 @@ type Client struct {
 	Entry *EntryClient
 	// FamilyStrategy is the client for interacting with the FamilyStrategy builders.
 	FamilyStrategy *FamilyStrategyClient
+	// Hold is the client for interacting with the Hold builders.
+	Hold *HoldClient
+	// HoldLine is the client for interacting with the HoldLine builders.
+	HoldLine *HoldLineClient
 	// Instance is the client for interacting with the Instance builders.
 	Instance *InstanceClient
 	// LimitDrift is the client for interacting with the LimitDrift builders.
@@ -146,6 +152,8 @@ func (c *Client) init() {
 	c.DriftReport = NewDriftReportClient(c.config)
 	c.Entry = NewEntryClient(c.config)
 	c.FamilyStrategy = NewFamilyStrategyClient(c.config)
+	c.Hold = NewHoldClient(c.config)
+	c.HoldLine = NewHoldLineClient(c.config)
 	c.Instance = NewInstanceClient(c.config)
 	c.LimitDrift = NewLimitDriftClient(c.config)
 	c.Operation = NewOperationClient(c.config)
@@ -272,6 +280,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		DriftReport:           NewDriftReportClient(cfg),
 		Entry:                 NewEntryClient(cfg),
 		FamilyStrategy:        NewFamilyStrategyClient(cfg),
+		Hold:                  NewHoldClient(cfg),
+		HoldLine:              NewHoldLineClient(cfg),
 		Instance:              NewInstanceClient(cfg),
 		LimitDrift:            NewLimitDriftClient(cfg),
 		Operation:             NewOperationClient(cfg),
@@ -325,6 +335,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		DriftReport:           NewDriftReportClient(cfg),
 		Entry:                 NewEntryClient(cfg),
 		FamilyStrategy:        NewFamilyStrategyClient(cfg),
+		Hold:                  NewHoldClient(cfg),
+		HoldLine:              NewHoldLineClient(cfg),
 		Instance:              NewInstanceClient(cfg),
 		LimitDrift:            NewLimitDriftClient(cfg),
 		Operation:             NewOperationClient(cfg),
@@ -378,11 +390,11 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Account, c.Adjustment, c.Balance, c.Cart, c.ChangeLog, c.Coupon,
 		c.CouponIssue, c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry,
-		c.FamilyStrategy, c.Instance, c.LimitDrift, c.Operation, c.Order, c.OrderLine,
-		c.Payment, c.PaymentAttempt, c.PaymentDrift, c.PaymentReconciliation,
-		c.ProcessedEvent, c.Product, c.Refund, c.RefundLine, c.SalesStatistic,
-		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.SearchRevision,
-		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.FamilyStrategy, c.Hold, c.HoldLine, c.Instance, c.LimitDrift, c.Operation,
+		c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
+		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
+		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Use(hooks...)
 	}
@@ -394,11 +406,11 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Account, c.Adjustment, c.Balance, c.Cart, c.ChangeLog, c.Coupon,
 		c.CouponIssue, c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry,
-		c.FamilyStrategy, c.Instance, c.LimitDrift, c.Operation, c.Order, c.OrderLine,
-		c.Payment, c.PaymentAttempt, c.PaymentDrift, c.PaymentReconciliation,
-		c.ProcessedEvent, c.Product, c.Refund, c.RefundLine, c.SalesStatistic,
-		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.SearchRevision,
-		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.FamilyStrategy, c.Hold, c.HoldLine, c.Instance, c.LimitDrift, c.Operation,
+		c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
+		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
+		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -431,6 +443,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Entry.mutate(ctx, m)
 	case *FamilyStrategyMutation:
 		return c.FamilyStrategy.mutate(ctx, m)
+	case *HoldMutation:
+		return c.Hold.mutate(ctx, m)
+	case *HoldLineMutation:
+		return c.HoldLine.mutate(ctx, m)
 	case *InstanceMutation:
 		return c.Instance.mutate(ctx, m)
 	case *LimitDriftMutation:
@@ -2153,6 +2169,304 @@ func (c *FamilyStrategyClient) mutate(ctx context.Context, m *FamilyStrategyMuta
 		return (&FamilyStrategyDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown FamilyStrategy mutation op: %q", m.Op())
+	}
+}
+
+// HoldClient is a client for the Hold schema.
+type HoldClient struct {
+	config
+}
+
+// NewHoldClient returns a client for the Hold from the given config.
+func NewHoldClient(c config) *HoldClient {
+	return &HoldClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `hold.Hooks(f(g(h())))`.
+func (c *HoldClient) Use(hooks ...Hook) {
+	c.hooks.Hold = append(c.hooks.Hold, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `hold.Intercept(f(g(h())))`.
+func (c *HoldClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Hold = append(c.inters.Hold, interceptors...)
+}
+
+// Create returns a builder for creating a Hold entity.
+func (c *HoldClient) Create() *HoldCreate {
+	mutation := newHoldMutation(c.config, OpCreate)
+	return &HoldCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Hold entities.
+func (c *HoldClient) CreateBulk(builders ...*HoldCreate) *HoldCreateBulk {
+	return &HoldCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *HoldClient) MapCreateBulk(slice any, setFunc func(*HoldCreate, int)) *HoldCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &HoldCreateBulk{err: fmt.Errorf("calling to HoldClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*HoldCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &HoldCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Hold.
+func (c *HoldClient) Update() *HoldUpdate {
+	mutation := newHoldMutation(c.config, OpUpdate)
+	return &HoldUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *HoldClient) UpdateOne(_m *Hold) *HoldUpdateOne {
+	mutation := newHoldMutation(c.config, OpUpdateOne, withHold(_m))
+	return &HoldUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *HoldClient) UpdateOneID(id string) *HoldUpdateOne {
+	mutation := newHoldMutation(c.config, OpUpdateOne, withHoldID(id))
+	return &HoldUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Hold.
+func (c *HoldClient) Delete() *HoldDelete {
+	mutation := newHoldMutation(c.config, OpDelete)
+	return &HoldDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *HoldClient) DeleteOne(_m *Hold) *HoldDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *HoldClient) DeleteOneID(id string) *HoldDeleteOne {
+	builder := c.Delete().Where(hold.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &HoldDeleteOne{builder}
+}
+
+// Query returns a query builder for Hold.
+func (c *HoldClient) Query() *HoldQuery {
+	return &HoldQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeHold},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Hold entity by its id.
+func (c *HoldClient) Get(ctx context.Context, id string) (*Hold, error) {
+	return c.Query().Where(hold.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *HoldClient) GetX(ctx context.Context, id string) *Hold {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryLines queries the lines edge of a Hold.
+func (c *HoldClient) QueryLines(_m *Hold) *HoldLineQuery {
+	query := (&HoldLineClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(hold.Table, hold.FieldID, id),
+			sqlgraph.To(holdline.Table, holdline.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, hold.LinesTable, hold.LinesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *HoldClient) Hooks() []Hook {
+	return c.hooks.Hold
+}
+
+// Interceptors returns the client interceptors.
+func (c *HoldClient) Interceptors() []Interceptor {
+	return c.inters.Hold
+}
+
+func (c *HoldClient) mutate(ctx context.Context, m *HoldMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&HoldCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&HoldUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&HoldUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&HoldDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Hold mutation op: %q", m.Op())
+	}
+}
+
+// HoldLineClient is a client for the HoldLine schema.
+type HoldLineClient struct {
+	config
+}
+
+// NewHoldLineClient returns a client for the HoldLine from the given config.
+func NewHoldLineClient(c config) *HoldLineClient {
+	return &HoldLineClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `holdline.Hooks(f(g(h())))`.
+func (c *HoldLineClient) Use(hooks ...Hook) {
+	c.hooks.HoldLine = append(c.hooks.HoldLine, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `holdline.Intercept(f(g(h())))`.
+func (c *HoldLineClient) Intercept(interceptors ...Interceptor) {
+	c.inters.HoldLine = append(c.inters.HoldLine, interceptors...)
+}
+
+// Create returns a builder for creating a HoldLine entity.
+func (c *HoldLineClient) Create() *HoldLineCreate {
+	mutation := newHoldLineMutation(c.config, OpCreate)
+	return &HoldLineCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of HoldLine entities.
+func (c *HoldLineClient) CreateBulk(builders ...*HoldLineCreate) *HoldLineCreateBulk {
+	return &HoldLineCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *HoldLineClient) MapCreateBulk(slice any, setFunc func(*HoldLineCreate, int)) *HoldLineCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &HoldLineCreateBulk{err: fmt.Errorf("calling to HoldLineClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*HoldLineCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &HoldLineCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for HoldLine.
+func (c *HoldLineClient) Update() *HoldLineUpdate {
+	mutation := newHoldLineMutation(c.config, OpUpdate)
+	return &HoldLineUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *HoldLineClient) UpdateOne(_m *HoldLine) *HoldLineUpdateOne {
+	mutation := newHoldLineMutation(c.config, OpUpdateOne, withHoldLine(_m))
+	return &HoldLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *HoldLineClient) UpdateOneID(id int64) *HoldLineUpdateOne {
+	mutation := newHoldLineMutation(c.config, OpUpdateOne, withHoldLineID(id))
+	return &HoldLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for HoldLine.
+func (c *HoldLineClient) Delete() *HoldLineDelete {
+	mutation := newHoldLineMutation(c.config, OpDelete)
+	return &HoldLineDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *HoldLineClient) DeleteOne(_m *HoldLine) *HoldLineDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *HoldLineClient) DeleteOneID(id int64) *HoldLineDeleteOne {
+	builder := c.Delete().Where(holdline.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &HoldLineDeleteOne{builder}
+}
+
+// Query returns a query builder for HoldLine.
+func (c *HoldLineClient) Query() *HoldLineQuery {
+	return &HoldLineQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeHoldLine},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a HoldLine entity by its id.
+func (c *HoldLineClient) Get(ctx context.Context, id int64) (*HoldLine, error) {
+	return c.Query().Where(holdline.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *HoldLineClient) GetX(ctx context.Context, id int64) *HoldLine {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryHold queries the hold edge of a HoldLine.
+func (c *HoldLineClient) QueryHold(_m *HoldLine) *HoldQuery {
+	query := (&HoldClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(holdline.Table, holdline.FieldID, id),
+			sqlgraph.To(hold.Table, hold.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, holdline.HoldTable, holdline.HoldColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *HoldLineClient) Hooks() []Hook {
+	return c.hooks.HoldLine
+}
+
+// Interceptors returns the client interceptors.
+func (c *HoldLineClient) Interceptors() []Interceptor {
+	return c.inters.HoldLine
+}
+
+func (c *HoldLineClient) mutate(ctx context.Context, m *HoldLineMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&HoldLineCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&HoldLineUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&HoldLineUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&HoldLineDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown HoldLine mutation op: %q", m.Op())
 	}
 }
 
@@ -5422,19 +5736,19 @@ func (c *WebhookEventClient) mutate(ctx context.Context, m *WebhookEventMutation
 type (
 	hooks struct {
 		Account, Adjustment, Balance, Cart, ChangeLog, Coupon, CouponIssue,
-		CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy, Instance,
-		LimitDrift, Operation, Order, OrderLine, Payment, PaymentAttempt, PaymentDrift,
-		PaymentReconciliation, ProcessedEvent, Product, Refund, RefundLine,
-		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, SearchRevision,
-		StockAlert, Transfer, User, WebhookEvent []ent.Hook
+		CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy, Hold,
+		HoldLine, Instance, LimitDrift, Operation, Order, OrderLine, Payment,
+		PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent, Product,
+		Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument,
+		SearchRevision, StockAlert, Transfer, User, WebhookEvent []ent.Hook
 	}
 	inters struct {
 		Account, Adjustment, Balance, Cart, ChangeLog, Coupon, CouponIssue,
-		CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy, Instance,
-		LimitDrift, Operation, Order, OrderLine, Payment, PaymentAttempt, PaymentDrift,
-		PaymentReconciliation, ProcessedEvent, Product, Refund, RefundLine,
-		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, SearchRevision,
-		StockAlert, Transfer, User, WebhookEvent []ent.Interceptor
+		CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy, Hold,
+		HoldLine, Instance, LimitDrift, Operation, Order, OrderLine, Payment,
+		PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent, Product,
+		Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument,
+		SearchRevision, StockAlert, Transfer, User, WebhookEvent []ent.Interceptor
 	}
 )
 

@@ -18,6 +18,8 @@ import (
 	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
+	"holdfast/ent/hold"
+	"holdfast/ent/holdline"
 	"holdfast/ent/instance"
 	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
@@ -118,6 +120,8 @@ func checkColumn(t, c string) error {
 			driftreport.Table:           driftreport.ValidColumn,
 			entry.Table:                 entry.ValidColumn,
 			familystrategy.Table:        familystrategy.ValidColumn,
+			hold.Table:                  hold.ValidColumn,
+			holdline.Table:              holdline.ValidColumn,
 			instance.Table:              instance.ValidColumn,
 			limitdrift.Table:            limitdrift.ValidColumn,
 			operation.Table:             operation.ValidColumn,

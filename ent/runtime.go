@@ -15,6 +15,8 @@ import (
 	"holdfast/ent/driftreport"
 	"holdfast/ent/entry"
 	"holdfast/ent/familystrategy"
+	"holdfast/ent/hold"
+	"holdfast/ent/holdline"
 	"holdfast/ent/instance"
 	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
@@ -485,6 +487,126 @@ func init() {
 	familystrategyDescID := familystrategyFields[0].Descriptor()
 	// familystrategy.IDValidator is a validator for the "id" field. It is called by the builders before save.
 	familystrategy.IDValidator = familystrategyDescID.Validators[0].(func(string) error)
+	holdFields := schema.Hold{}.Fields()
+	_ = holdFields
+	// holdDescUserID is the schema descriptor for user_id field.
+	holdDescUserID := holdFields[1].Descriptor()
+	// hold.UserIDValidator is a validator for the "user_id" field. It is called by the builders before save.
+	hold.UserIDValidator = func() func(string) error {
+		validators := holdDescUserID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(user_id string) error {
+			for _, fn := range fns {
+				if err := fn(user_id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// holdDescExpiresAt is the schema descriptor for expires_at field.
+	holdDescExpiresAt := holdFields[3].Descriptor()
+	// hold.DefaultExpiresAt holds the default value on creation for the expires_at field.
+	hold.DefaultExpiresAt = holdDescExpiresAt.Default.(func() time.Time)
+	// holdDescOrderID is the schema descriptor for order_id field.
+	holdDescOrderID := holdFields[4].Descriptor()
+	// hold.OrderIDValidator is a validator for the "order_id" field. It is called by the builders before save.
+	hold.OrderIDValidator = holdDescOrderID.Validators[0].(func(string) error)
+	// holdDescNextAttemptAt is the schema descriptor for next_attempt_at field.
+	holdDescNextAttemptAt := holdFields[5].Descriptor()
+	// hold.DefaultNextAttemptAt holds the default value on creation for the next_attempt_at field.
+	hold.DefaultNextAttemptAt = holdDescNextAttemptAt.Default.(func() time.Time)
+	// holdDescAttempts is the schema descriptor for attempts field.
+	holdDescAttempts := holdFields[6].Descriptor()
+	// hold.DefaultAttempts holds the default value on creation for the attempts field.
+	hold.DefaultAttempts = holdDescAttempts.Default.(int)
+	// hold.AttemptsValidator is a validator for the "attempts" field. It is called by the builders before save.
+	hold.AttemptsValidator = holdDescAttempts.Validators[0].(func(int) error)
+	// holdDescLastError is the schema descriptor for last_error field.
+	holdDescLastError := holdFields[7].Descriptor()
+	// hold.DefaultLastError holds the default value on creation for the last_error field.
+	hold.DefaultLastError = holdDescLastError.Default.(string)
+	// hold.LastErrorValidator is a validator for the "last_error" field. It is called by the builders before save.
+	hold.LastErrorValidator = holdDescLastError.Validators[0].(func(string) error)
+	// holdDescCreatedAt is the schema descriptor for created_at field.
+	holdDescCreatedAt := holdFields[8].Descriptor()
+	// hold.DefaultCreatedAt holds the default value on creation for the created_at field.
+	hold.DefaultCreatedAt = holdDescCreatedAt.Default.(func() time.Time)
+	// holdDescUpdatedAt is the schema descriptor for updated_at field.
+	holdDescUpdatedAt := holdFields[9].Descriptor()
+	// hold.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	hold.DefaultUpdatedAt = holdDescUpdatedAt.Default.(func() time.Time)
+	// holdDescID is the schema descriptor for id field.
+	holdDescID := holdFields[0].Descriptor()
+	// hold.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	hold.IDValidator = func() func(string) error {
+		validators := holdDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	holdlineFields := schema.HoldLine{}.Fields()
+	_ = holdlineFields
+	// holdlineDescHoldID is the schema descriptor for hold_id field.
+	holdlineDescHoldID := holdlineFields[1].Descriptor()
+	// holdline.HoldIDValidator is a validator for the "hold_id" field. It is called by the builders before save.
+	holdline.HoldIDValidator = func() func(string) error {
+		validators := holdlineDescHoldID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(hold string) error {
+			for _, fn := range fns {
+				if err := fn(hold); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// holdlineDescProductID is the schema descriptor for product_id field.
+	holdlineDescProductID := holdlineFields[2].Descriptor()
+	// holdline.ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
+	holdline.ProductIDValidator = func() func(string) error {
+		validators := holdlineDescProductID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(product_id string) error {
+			for _, fn := range fns {
+				if err := fn(product_id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// holdlineDescPosition is the schema descriptor for position field.
+	holdlineDescPosition := holdlineFields[3].Descriptor()
+	// holdline.PositionValidator is a validator for the "position" field. It is called by the builders before save.
+	holdline.PositionValidator = holdlineDescPosition.Validators[0].(func(int) error)
+	// holdlineDescQuantity is the schema descriptor for quantity field.
+	holdlineDescQuantity := holdlineFields[4].Descriptor()
+	// holdline.QuantityValidator is a validator for the "quantity" field. It is called by the builders before save.
+	holdline.QuantityValidator = holdlineDescQuantity.Validators[0].(func(int64) error)
+	// holdlineDescLimitBalance is the schema descriptor for limit_balance field.
+	holdlineDescLimitBalance := holdlineFields[5].Descriptor()
+	// holdline.LimitBalanceValidator is a validator for the "limit_balance" field. It is called by the builders before save.
+	holdline.LimitBalanceValidator = holdlineDescLimitBalance.Validators[0].(func(string) error)
 	instanceFields := schema.Instance{}.Fields()
 	_ = instanceFields
 	// instanceDescHost is the schema descriptor for host field.

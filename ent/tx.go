@@ -38,6 +38,10 @@ type Tx struct {
 	Entry *EntryClient
 	// FamilyStrategy is the client for interacting with the FamilyStrategy builders.
 	FamilyStrategy *FamilyStrategyClient
+	// Hold is the client for interacting with the Hold builders.
+	Hold *HoldClient
+	// HoldLine is the client for interacting with the HoldLine builders.
+	HoldLine *HoldLineClient
 	// Instance is the client for interacting with the Instance builders.
 	Instance *InstanceClient
 	// LimitDrift is the client for interacting with the LimitDrift builders.
@@ -225,6 +229,8 @@ func (tx *Tx) init() {
 	tx.DriftReport = NewDriftReportClient(tx.config)
 	tx.Entry = NewEntryClient(tx.config)
 	tx.FamilyStrategy = NewFamilyStrategyClient(tx.config)
+	tx.Hold = NewHoldClient(tx.config)
+	tx.HoldLine = NewHoldLineClient(tx.config)
 	tx.Instance = NewInstanceClient(tx.config)
 	tx.LimitDrift = NewLimitDriftClient(tx.config)
 	tx.Operation = NewOperationClient(tx.config)

@@ -23,6 +23,32 @@ type (
 		Ticket bool `json:"ticket,omitempty"`
 		// MaxPending is shop.maxPending when the order was placed. It is 0 if orders that wait for payment are not counted.
 		MaxPending int64 `json:"maxPending,omitempty"`
+		// HoldID is the hold that the order has taken over. Its stock was reserved when the hold was created.
+		HoldID string `json:"holdId,omitempty"`
+	}
+	// HoldCreated is products that are held for a customer, until an order takes the hold over, or until it ends.
+	HoldCreated struct {
+		HoldID string     `json:"holdId"`
+		UserID string     `json:"userId"`
+		Lines  []HeldLine `json:"lines"`
+		// MaxHolds is shop.maxHolds when the hold was created.
+		MaxHolds  int64     `json:"maxHolds"`
+		CreatedAt time.Time `json:"createdAt"`
+		ExpiresAt time.Time `json:"expiresAt"` // its deadline at first: extensions have no event
+	}
+	// HeldLine is units of one product.
+	HeldLine struct {
+		ProductID string `json:"productId"`
+		Quantity  int64  `json:"quantity"`
+	}
+	// HoldEnded is a hold without an order: its stock is given back.
+	HoldEnded struct {
+		HoldID    string     `json:"holdId"`
+		UserID    string     `json:"userId"`
+		Status    string     `json:"status"` // RELEASED or EXPIRED
+		Lines     []HeldLine `json:"lines"`
+		ExpiresAt time.Time  `json:"expiresAt"` // the deadline that it had
+		At        time.Time  `json:"at"`
 	}
 	// PaymentRequest is how an order is to be paid.
 	PaymentRequest struct {
@@ -86,11 +112,12 @@ type (
 		UserID  string    `json:"userId"`
 		At      time.Time `json:"at"`
 	}
-	// LimitCorrected is a count of what a customer has ordered that has differed from the orders, and is right again.
+	// LimitCorrected is a count of what a customer has ordered or holds that has differed from the orders and holds, and is right again.
 	LimitCorrected struct {
 		UserID    string    `json:"userId"`
-		ProductID string    `json:"productId,omitempty"` // the product that is counted; absent if it is orders that wait for payment
+		ProductID string    `json:"productId,omitempty"` // the product that is counted; absent if it is orders that wait for payment, or holds
 		Period    string    `json:"period,omitempty"`    // of the limit of the product; absent if it has one period only
+		Holds     bool      `json:"holds,omitempty"`     // true if holds are counted
 		Delta     int64     `json:"delta"`
 		At        time.Time `json:"at"`
 	}

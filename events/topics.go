@@ -32,6 +32,8 @@ type kind struct {
 // kinds is every kind of event. A record of a kind that is missing here goes to the poison topic, with an ERROR in the log.
 var kinds = map[string]kind{
 	commerce.KindOrderPlaced:       {TopicOrders, func() any { return new(OrderPlaced) }},
+	commerce.KindHoldCreated:       {TopicOrders, func() any { return new(HoldCreated) }},
+	commerce.KindHoldEnded:         {TopicOrders, func() any { return new(HoldEnded) }},
 	commerce.KindOrderPaid:         {TopicOrders, func() any { return new(OrderPaid) }},
 	commerce.KindOrderEnded:        {TopicOrders, func() any { return new(OrderEnded) }},
 	commerce.KindOrderRefunded:     {TopicOrders, func() any { return new(OrderRefunded) }},

@@ -84,6 +84,10 @@ func TestOperationsByRole(t *testing.T) {
 		"cartLinesRemove":              {public, cartLinesRemove, object{"cartId": "cart_0", "productIds": []string{}}},
 		"cartBuyerIdentityUpdate":      {customer, cartBuyerIdentityUpdate, object{"cartId": "cart_0"}},
 		"cartCheckout":                 {customer, cartCheckout, object{"cartId": "cart_0", "idempotencyKey": key()}},
+		"hold":                         {customer, `{ hold(id: "hold_0") { id } }`, nil},
+		"holdCreate":                   {customer, holdCreate, object{"idempotencyKey": key(), "lines": []object{}, "ttlSeconds": 60}},
+		"holdExtend":                   {customer, holdExtend, object{"id": "hold_0", "ttlSeconds": 60}},
+		"holdRelease":                  {customer, holdRelease, object{"id": "hold_0"}},
 		"customerUpdate":               {customer, customerUpdate, object{"contact": object{}}},
 		"customerAddressCreate":        {customer, customerAddressCreate, object{"address": emptyAddress}},
 		"customerAddressUpdate":        {customer, customerAddressUpdate, object{"id": "addr_0", "address": emptyAddress}},
@@ -230,6 +234,8 @@ func TestNode(t *testing.T) {
 	})).text("transfer.transfer.id")
 	entries := a.ok(alice, `{ me { wallet { entries { nodes { id } } } account: accounts { nodes { entries { nodes { id } } } } } }`, nil)
 
+	held := a.ok(alice, holdCreate, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "ttlSeconds": 60})).text("holdCreate.hold.id")
+
 	nodes := map[string]struct {
 		id     string
 		public bool
@@ -240,6 +246,7 @@ func TestNode(t *testing.T) {
 		"CouponIssue": {id: commerce.DemoIssueID},
 		"Order":       {id: orderID},
 		"QueueTicket": {id: ticket},
+		"Hold":        {id: held},
 		"Payment":     {id: strings.Replace(orderID, "ord_", "pay_", 1)},
 		"Account":     {id: "acct_alice"},
 		"Transfer":    {id: moved, bobs: true},

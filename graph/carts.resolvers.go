@@ -108,6 +108,7 @@ func (r *mutationResolver) CartCheckout(ctx context.Context, input model.CartChe
 	in := commerce.CheckoutCart{
 		Key: input.IdempotencyKey, CartID: input.CartID, CouponIssueID: orZero(input.CouponIssueID), Payment: fromPayment(input.Payment),
 		ShippingAddress: fromAddress(input.ShippingAddress), Contact: fromContact(input.Contact),
+		HoldID: orZero(input.HoldID),
 	}
 	if input.ExpectedTotal != nil {
 		expected := fromMoney(input.ExpectedTotal)

@@ -73,6 +73,7 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 
 		"Cart.lines":                   shop.MaxLines,
 		"CartCheckoutPayload.products": shop.MaxLines,
+		"Hold.lines":                   shop.MaxLines,
 
 		"Customer.addresses": shop.MaxAddresses,
 		"Address.lines":      schema.MaxAddressLines,
@@ -97,7 +98,7 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 
 // lookups are the fields of objects that are looked up.
 var lookups = []string{
-	"Cart.customer", "Cart.order", "Customer.defaultAddress", "Order.couponIssue", "Order.customer", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
+	"Cart.customer", "Cart.order", "Hold.order", "Customer.defaultAddress", "Order.couponIssue", "Order.customer", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
 }
 
 // complexities returns functions that give the most fields that a response may have. A list costs the most elements that it may
@@ -139,6 +140,9 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Customer.CouponIssues = countedOnly
 	c.Customer.Accounts = func(child int, first *int, _ *string, last *int, _ *string) int {
 		return min(pageCost(child, first, last), times(shop.MaxAccounts)(child)) + counted
+	}
+	c.Customer.Holds = func(child int, first *int, _ *string, last *int, _ *string, _ *model.HoldStatus) int {
+		return countedPage(child, first, last)
 	}
 	c.Wallet.Entries = entriesCost
 	c.Account.Entries = entriesCost

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -42,6 +43,8 @@ var lists = []list{
 	{"old customers", "Query.customers", `query($first: Int, $after: String, $last: Int, $before: String) { page: customers(first: $first, after: $after, last: $last, before: $before, orderBy: OLDEST, filter: {createdAt: {from: "2020-01-01T00:00:00Z"}}) %s }`, "page"},
 	{"accounts", "Customer.accounts", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: accounts(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
 	{"coupon issues", "Customer.couponIssues", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: couponIssues(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
+	{"holds", "Customer.holds", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: holds(first: $first, after: $after, last: $last, before: $before) %s } }`, "me.page"},
+	{"released holds", "Customer.holds", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: holds(first: $first, after: $after, last: $last, before: $before, status: RELEASED) %s } }`, "me.page"},
 	{"stock", "Product.stockHistory", `query($first: Int, $after: String, $last: Int, $before: String) { product(id: "prod_1") { page: stockHistory(first: $first, after: $after, last: $last, before: $before) %s } }`, "product.page"},
 	{"wallet", "Wallet.entries", `query($first: Int, $after: String, $last: Int, $before: String) { me { wallet { page: entries(first: $first, after: $after, last: $last, before: $before) %s } } }`, "me.wallet.page"},
 	{"account", "Account.entries", `query($first: Int, $after: String, $last: Int, $before: String) { account(id: "acct_alice") { page: entries(first: $first, after: $after, last: $last, before: $before) %s } }`, "account.page"},
@@ -91,6 +94,12 @@ func stocked(t *testing.T) *api {
 		})
 		must(t, err)
 		_, err = a.services.Points.Charge(ctx, v, commerce.ChargePoints{Key: uuid.New(), Amount: 1})
+		must(t, err)
+		products, err := a.services.Holds.Create(ctx, v, commerce.CreateHold{
+			Key: uuid.New(), TTL: time.Minute, Lines: []commerce.Line{{ProductID: "prod_1", Quantity: 1}},
+		})
+		must(t, err)
+		_, err = a.services.Holds.Release(ctx, v, products.Hold.ID)
 		must(t, err)
 		_, err = a.services.Accounts.Open(ctx, v, commerce.OpenAccount{Key: uuid.New(), Name: "One of many", Currency: "USD"})
 		must(t, err)

@@ -139,6 +139,11 @@ func fillShop(t testing.TB, a *api) map[string][]string {
 	for n := range a.services.Shop().MaxLines {
 		lines = append(lines, commerce.Line{ProductID: ids["prod_"][n], Quantity: 1})
 	}
+	for range a.services.Shop().MaxHolds {
+		result, err := a.services.Holds.Create(ctx, viewer, commerce.CreateHold{Key: uuid.New(), Lines: lines, TTL: a.services.Shop().MaxHold})
+		must(t, err)
+		add(result.Hold.ID)
+	}
 	cart, err := a.services.Carts.Create(t.Context(), commerce.Viewer{}, lines)
 	must(t, err)
 	add(cart.ID)

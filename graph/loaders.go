@@ -38,12 +38,14 @@ type loaders struct {
 	attempts *dataloadgen.Loader[string, []*ent.PaymentAttempt]
 	refunds  *dataloadgen.Loader[string, []*ent.Refund]
 	books    *dataloadgen.Loader[string, []*ent.CustomerAddress] // addresses by the customer
+	products *dataloadgen.Loader[string, *ent.Product]           // off sale or not
 	entries  *dataloadgen.Loader[commerce.Statement, commerce.PageOf[*ent.Entry]]
 	// These load nil for what does not exist or belongs to another user.
 	accounts    *dataloadgen.Loader[string, *ent.Account]
 	customers   *dataloadgen.Loader[string, *ent.User]
 	transfers   *dataloadgen.Loader[string, *ent.Transfer]
 	orders      map[bool]*dataloadgen.Loader[string, commerce.FoundOrder] // by whether they have their lines
+	holds       *dataloadgen.Loader[string, *ent.Hold]
 	adjustments *dataloadgen.Loader[uuid.UUID, *ent.Adjustment]
 	sources     *dataloadgen.Loader[commerce.EntryRef, string]
 	// running bounds the resolvers of the operation that run at the same time; see aroundField.
@@ -91,6 +93,10 @@ func newLoaders(s *commerce.Services) *loaders {
 		entries: dataloadgen.NewLoader(func(ctx context.Context, asked []commerce.Statement) ([]commerce.PageOf[*ent.Entry], []error) {
 			return s.Accounts.Statements(ctx, auth.Viewer(ctx), asked)
 		}, options...),
+		products: orNone(func(ctx context.Context, _ commerce.Viewer, ids []string) (map[string]*ent.Product, error) {
+			return s.Catalog.ProductsByID(ctx, ids)
+		}, options),
+		holds:       orNone(s.Holds.GetAll, options),
 		books:       orNone(s.Customers.AddressesOf, options),
 		accounts:    orNone(s.Accounts.GetAll, options),
 		customers:   orNone(s.Customers.GetAll, options),
@@ -139,7 +145,7 @@ func accountOf(ctx context.Context, id string) (*model.Account, error) {
 }
 
 // sourceOf loads what a line of a journal comes from, with the rights of the viewer.
-func sourceOf(ctx context.Context, entry *model.Entry) (model.EntrySource, error) {
+func (r *Resolver) sourceOf(ctx context.Context, entry *model.Entry) (model.EntrySource, error) {
 	l := loadersOf(ctx)
 	switch entry.Kind {
 	case model.EntryKindPointsAdjusted, model.EntryKindAccountAdjusted, model.EntryKindStockAdjusted:
@@ -158,6 +164,10 @@ func sourceOf(ctx context.Context, entry *model.Entry) (model.EntrySource, error
 	case "ord":
 		if order, err := orderOf(ctx, id); err != nil || order != nil {
 			return noneIf(err, order), err
+		}
+	case "hold":
+		if row, err := l.holds.Load(ctx, id); err != nil || row != nil {
+			return noneIf(err, r.toHold(row)), err
 		}
 	case "tr":
 		if row, err := l.transfers.Load(ctx, id); err != nil || row != nil {
@@ -215,7 +225,7 @@ var batched = map[string]bool{
 	"Account.balance": true, "Account.position": true, "Account.entries": true, "Wallet.balance": true, "Wallet.position": true,
 	"Transfer.from": true, "Transfer.to": true, "Payment.account": true, "Entry.source": true,
 	"Order.couponIssue": true, "Order.customer": true, "Order.paymentAttempts": true, "Order.refunds": true,
-	"Cart.customer": true, "Cart.order": true, "CartLine.availableForSale": true, "Customer.addresses": true, "Customer.defaultAddress": true,
+	"Hold.lines": true, "Hold.order": true, "Cart.customer": true, "Cart.order": true, "CartLine.availableForSale": true, "Customer.addresses": true, "Customer.defaultAddress": true,
 }
 
 // aroundField bounds how many resolvers of an operation run at the same time. A resolver has returned before those of its fields

@@ -345,7 +345,7 @@ func each[Row, Node any](rows []Row, to func(Row) Node) []Node {
 
 // lineInput is an input that says how many of which product.
 type lineInput interface {
-	model.OrderLineInput | model.CartLineInput | model.CartLineUpdateInput | model.ReturnLineInput
+	model.OrderLineInput | model.HoldLineInput | model.CartLineInput | model.CartLineUpdateInput | model.ReturnLineInput
 }
 
 // fromLines maps nil to nil.

@@ -12,12 +12,14 @@ import (
 
 	"holdfast/auth"
 	"holdfast/commerce"
+	"holdfast/ent"
 	"holdfast/graph/model"
 )
 
 // lookupOf is what a finder goes by.
 type lookupOf struct {
 	services *commerce.Services
+	holds    func(*ent.Hold) *model.Hold
 	viewer   commerce.Viewer
 	lines    bool // whether the lines of orders are asked for
 }
@@ -48,6 +50,9 @@ var finders = map[string]finder{
 	},
 	"tr_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
 		return nodesOf(toTransfer)(l.services.Accounts.GetTransfers(ctx, l.viewer, ids))
+	},
+	"hold_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		return nodesOf(l.holds)(l.services.Holds.GetAll(ctx, l.viewer, ids))
 	},
 	prefixEntry: findEntries,
 	prefixCustomer: func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
@@ -164,7 +169,7 @@ func (r *Resolver) findNodes(ctx context.Context, ids []string) ([]model.Node, [
 		places[prefix+"_"] = append(places[prefix+"_"], i)
 	}
 	l := lookupOf{
-		services: r.services, viewer: auth.Viewer(ctx), lines: selects(graphql.GetFieldContext(ctx).Field.Selections, "lines"),
+		services: r.services, holds: r.toHold, viewer: auth.Viewer(ctx), lines: selects(graphql.GetFieldContext(ctx).Field.Selections, "lines"),
 	}
 	for prefix, at := range places {
 		find := finders[prefix]

@@ -24,6 +24,7 @@ func (r *mutationResolver) PlaceOrder(ctx context.Context, input model.PlaceOrde
 	in := commerce.PlaceOrder{
 		Key: input.IdempotencyKey, CouponIssueID: orZero(input.CouponIssueID), Payment: fromPayment(input.Payment),
 		Lines: fromLines(input.Lines), NoWait: !orDefault(input.Wait, true), ShippingAddress: fromAddress(input.ShippingAddress), Contact: fromContact(input.Contact),
+		HoldID: orZero(input.HoldID),
 	}
 	if input.ExpectedTotal != nil {
 		expected := fromMoney(input.ExpectedTotal)

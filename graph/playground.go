@@ -30,6 +30,7 @@ func Tabs(o served.Options) ([]web.Tab, error) {
 	if err != nil || len(files) == 0 {
 		panic(fmt.Sprintf("graph: no prepared operations: %v", err)) // impossible: the files are embedded
 	}
+	hold := uuid.Must(uuid.NewRandom()) // of the tab that makes it, and those after it
 	var tabs []web.Tab
 	for _, file := range files {
 		if _, faults := gqlparser.LoadQueryWithRules(schema, read(file), rules.NewDefaultRules()); faults != nil {
@@ -38,15 +39,15 @@ func Tabs(o served.Options) ([]web.Tab, error) {
 		title, _, _ := strings.Cut(strings.TrimPrefix(read(file), "# "), "\n")
 		tab := web.Tab{Title: title, Query: read(file)}
 		if variables := strings.TrimSuffix(file, ".graphql") + ".json"; exists(variables) {
-			tab.Variables = fill(read(variables))
+			tab.Variables = fill(read(variables), hold)
 		}
 		tabs = append(tabs, tab)
 	}
 	return tabs, nil
 }
 
-// fill replaces the placeholders of a file of variables.
-func fill(variables string) string {
+// fill replaces the placeholders of a file of variables. hold is the key under which the tabs make a hold.
+func fill(variables string, hold uuid.UUID) string {
 	key := uuid.Must(uuid.NewRandom()).String()
 	return strings.NewReplacer(
 		"{{uuid}}", key,
@@ -56,6 +57,8 @@ func fill(variables string) string {
 		"{{couponIssue}}", commerce.DemoIssueID,
 		"{{address}}", commerce.DemoAddressID,
 		"{{cart}}", commerce.DemoCartID,
+		"{{holdKey}}", hold.String(),
+		"{{hold}}", commerce.HoldID(commerce.DemoAlice, hold),
 	).Replace(variables)
 }
 

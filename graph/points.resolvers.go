@@ -17,7 +17,7 @@ import (
 
 // Source is the resolver for the source field.
 func (r *entryResolver) Source(ctx context.Context, obj *model.Entry) (model.EntrySource, error) {
-	return sourceOf(ctx, obj)
+	return r.sourceOf(ctx, obj)
 }
 
 // ChargePoints is the resolver for the chargePoints field.

@@ -93,6 +93,7 @@ func TestQueriesChangeNothing(t *testing.T) {
 		"idempotencyKey": key(), "fromAccountId": "acct_alice", "toAccountId": "acct_bob",
 		"amount": object{"amountMinor": "1", "currency": "USD"},
 	})).text("transfer.transfer.id")
+	held := a.ok(alice, holdCreate, vars(object{"idempotencyKey": key(), "lines": line("prod_1", 1), "ttlSeconds": 60})).text("holdCreate.hold.id")
 	entry := a.ok(alice, `{ me { wallet { entries { nodes { id } } } } }`, nil).text("me.wallet.entries.nodes.0.id")
 	until(t, "the order of the ticket to be placed", func() bool {
 		return a.db.Ent.Order.Query().Where(entorder.Unattended(true)).ExistX(t.Context())
@@ -103,11 +104,12 @@ func TestQueriesChangeNothing(t *testing.T) {
 	arguments := map[string][]string{
 		"node": {
 			"prod_1", "coup_half", commerce.DemoIssueID, orderID, strings.Replace(orderID, "ord_", "pay_", 1), ticket,
-			"acct_alice", moved, entry, "user_alice", "user_bob", "user_carol", "wallet_alice", "wallet_carol", "ord_0",
+			"acct_alice", moved, entry, "user_alice", "user_bob", "user_carol", "wallet_alice", "wallet_carol", "ord_0", held,
 		},
 		"product": {"prod_1"}, "coupon": {"coup_half"}, "order": {orderID, strings.Replace(ticket, "qt_", "ord_", 1)},
 		"queueTicket": {ticket}, "account": {"acct_alice"}, "customer": {"user_alice", "user_carol"},
 		"cart":         {commerce.DemoCartID},
+		"hold":         {held},
 		"stockChanged": {"prod_1"}, "orderUpdated": {orderID}, "queueTicketUpdated": {ticket}, "experimentProgress": {"exp_0"},
 	}
 	arguments["nodes"] = arguments["node"]

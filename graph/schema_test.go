@@ -104,7 +104,7 @@ func TestEnumsCoverTheCode(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{
-		commerce.KindOrderPlaced, commerce.KindOrderPaid, commerce.KindOrderEnded, commerce.KindOrderRefunded, commerce.KindOrderReleased, commerce.KindOrderReturned, commerce.KindRefundCompleted,
+		commerce.KindOrderPlaced, commerce.KindHoldCreated, commerce.KindHoldEnded, commerce.KindOrderPaid, commerce.KindOrderEnded, commerce.KindOrderRefunded, commerce.KindOrderReleased, commerce.KindOrderReturned, commerce.KindRefundCompleted,
 		commerce.KindCouponIssued, commerce.KindCouponSpent, commerce.KindCouponReturned, commerce.KindPointsCharged,
 		commerce.KindTransferCompleted, commerce.KindStockAdjusted, commerce.KindPointsAdjusted, commerce.KindAccountAdjusted,
 	} {
@@ -113,7 +113,7 @@ func TestEnumsCoverTheCode(t *testing.T) {
 		}
 	}
 	for _, code := range []commerce.Code{
-		commerce.OutOfStock, commerce.PurchaseLimitReached, commerce.TooManyPending, commerce.CouponExhausted, commerce.CouponAlreadyIssued, commerce.CouponNotValid,
+		commerce.OutOfStock, commerce.PurchaseLimitReached, commerce.TooManyPending, commerce.TooManyHolds, commerce.CouponExhausted, commerce.CouponAlreadyIssued, commerce.CouponNotValid,
 		commerce.InsufficientFunds, commerce.VersionConflict, commerce.PriceChanged, commerce.LockTimeout, commerce.LockLost,
 		commerce.IdempotencyMismatch, commerce.IdempotencyExpired, commerce.PaymentDeclined, commerce.InvalidState, commerce.NotFound,
 		commerce.InvalidInput, commerce.Unavailable,

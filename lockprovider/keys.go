@@ -18,14 +18,20 @@ const buyerPrefix = "stock:buyer:"
 // groupcommit has it, and all orders of a product are to have the same.
 const pendingPrefix = "stock:waiting:"
 
+// holdsPrefix begins the keys of [HoldsKey]. It comes after those of the products, as pendingPrefix does.
+const holdsPrefix = "stock:reserved:"
+
 // Transient tells a balance that its first change may create anew in Redis when it is needed, and that most changes never need again: it is not
 // put there before. There may be one for each customer, product and period, and one for each customer.
 func Transient(balance string) bool {
-	return strings.HasPrefix(balance, buyerPrefix) || strings.HasPrefix(balance, pendingPrefix)
+	return strings.HasPrefix(balance, buyerPrefix) || strings.HasPrefix(balance, pendingPrefix) || strings.HasPrefix(balance, holdsPrefix)
 }
 
 // PendingKey is how many orders of one user wait for payment.
 func PendingKey(userID string) string { return pendingPrefix + userID }
+
+// HoldsKey is how many holds of products one user has.
+func HoldsKey(userID string) string { return holdsPrefix + userID }
 
 // BuyerKey is how much of a product one user has ordered in a period, "" if there is one period only.
 func BuyerKey(productID, userID, period string) string {
@@ -35,14 +41,20 @@ func BuyerKey(productID, userID, period string) string {
 	return buyerPrefix + productID + ":" + userID + period
 }
 
-// CountOwner says whose orders a balance counts. Without a product, it counts those that wait for payment; else the units of the product, in
-// a period, "" if there is one period only.
-type CountOwner struct{ UserID, ProductID, Period string }
+// CountOwner says of whom a balance counts what. With a product, it counts the units that were ordered or are held, in a period, "" if there
+// is one period only. Else it counts holds, or orders that wait for payment.
+type CountOwner struct {
+	UserID, ProductID, Period string
+	Holds                     bool
+}
 
-// CountOf returns whose orders a balance of [PendingKey] or [BuyerKey] counts; ok is false for any other.
+// CountOf returns of whom a balance of [PendingKey], [HoldsKey] or [BuyerKey] counts what; ok is false for any other.
 func CountOf(balance string) (owner CountOwner, ok bool) {
 	if user, ok := strings.CutPrefix(balance, pendingPrefix); ok {
 		return CountOwner{UserID: user}, true
+	}
+	if user, ok := strings.CutPrefix(balance, holdsPrefix); ok {
+		return CountOwner{UserID: user, Holds: true}, true
 	}
 	rest, ok := strings.CutPrefix(balance, buyerPrefix)
 	if parts := strings.SplitN(rest, ":", 3); ok && len(parts) > 1 { // identifiers hold no colon: commerce refuses it
@@ -96,8 +108,11 @@ func lockKey(balance string) string {
 func ownLock(balance string) string { return "lock:" + balance }
 
 // stockLock guards the stock of a product together with what users have ordered of it, since both move together. How many orders of a user
-// wait has a lock of its own.
+// wait has a lock of its own, and how many holds a user has.
 func stockLock(balance string) string {
+	if id, ok := strings.CutPrefix(balance, holdsPrefix); ok {
+		return "lock:holds:" + id
+	}
 	if id, ok := strings.CutPrefix(balance, pendingPrefix); ok {
 		return "lock:pending:" + id
 	}

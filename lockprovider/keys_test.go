@@ -21,6 +21,7 @@ func TestKeys(t *testing.T) {
 		{BuyerKey("p1", "u1", ""), "lock:product:p1", Stock}, // moves together with the stock
 		{BuyerKey("p1", "u1", "24h7"), "lock:product:p1", Stock},
 		{PendingKey("u1"), "lock:pending:u1", Stock},
+		{HoldsKey("u1"), "lock:holds:u1", Stock},
 		{CouponKey("c1"), "lock:coupon:c1", Coupons},
 		{CouponUserKey("c1", "u1"), "lock:coupon:c1", Coupons}, // moves together with the quota
 		{CouponUseKey("i1"), "lock:coupon:use:i1", Coupons},
@@ -47,7 +48,7 @@ func TestLockKeysProperties(t *testing.T) {
 	balance := rapid.Custom(func(t *rapid.T) string {
 		one, other := id.Draw(t, "id"), id.Draw(t, "other")
 		return rapid.SampledFrom([]string{
-			StockKey(one), BuyerKey(one, other, ""), PendingKey(one), CouponKey(one), CouponUserKey(one, other), CouponUseKey(one), PointsKey(one), AccountKey(one),
+			StockKey(one), BuyerKey(one, other, ""), PendingKey(one), HoldsKey(one), CouponKey(one), CouponUserKey(one, other), CouponUseKey(one), PointsKey(one), AccountKey(one),
 		}).Draw(t, "balance")
 	})
 	rapid.Check(t, func(t *rapid.T) {
@@ -81,7 +82,10 @@ func TestOneCommitterForEachProduct(t *testing.T) {
 		for customer := range 32 {
 			c, err := normalize(Change{
 				ID: uuid.New(), Family: Stock, Record: Record{Kind: "test", Payload: json.RawMessage("{}")},
-				Moves: []Move{{Balance: PendingKey(fmt.Sprintf("%c%d", 'A'+customer, customer)), Delta: 1}, {Balance: stock, Delta: -1}},
+				Moves: []Move{
+					{Balance: PendingKey(fmt.Sprintf("%c%d", 'A'+customer, customer)), Delta: 1},
+					{Balance: HoldsKey(fmt.Sprintf("%c%d", 'A'+customer, customer)), Delta: 1}, {Balance: stock, Delta: -1},
+				},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -211,7 +211,7 @@ const longEnough = time.Minute
 
 func (i *process) deps(s Settings) Deps {
 	return Deps{
-		Client: i.db.Ent, Ledger: i.ledger, Providers: i.providers, Orders: i.Orders, Attempts: i.Attempts, Refunds: i.Refunds, Drifts: i.Drifts, Limits: i.LimitDrifts, Catalog: i.Catalog, Instance: i.name, Settings: s,
+		Client: i.db.Ent, Ledger: i.ledger, Providers: i.providers, Orders: i.Orders, Holds: i.Holds, Attempts: i.Attempts, Refunds: i.Refunds, Drifts: i.Drifts, Limits: i.LimitDrifts, Catalog: i.Catalog, Instance: i.name, Settings: s,
 		Metrics: NewMetrics(nil), Log: slog.New(slog.DiscardHandler), Now: i.clock.Now,
 	}
 }

@@ -35,6 +35,7 @@ const balancesARun = 100_000
 // What a balance counts.
 const (
 	countsPending = "pending" // orders that wait for payment
+	countsHolds   = "holds"   // holds
 	countsProduct = "product" // units of a product with a limit
 )
 
@@ -42,7 +43,9 @@ func (j *limitDrift) runOnce(ctx context.Context) (Result, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	result := Result{"compared": 0, "drifts": 0, "reopened": 0}
-	phases := []func(context.Context, string, int) (commerce.LimitStep, error){j.limits.CompareReported, j.limits.CompareUnsettled}
+	phases := []func(context.Context, string, int) (commerce.LimitStep, error){
+		j.limits.CompareReported, j.limits.CompareUnsettled, j.limits.CompareHolds,
+	}
 	var errs []error
 	for ; j.phase < len(phases); j.phase++ {
 		for {
@@ -112,7 +115,10 @@ func (j *limitDrift) note(ctx context.Context, done commerce.LimitStep, result R
 	}
 	for _, d := range done.Found {
 		counts := countsPending
-		if owner, _ := lockprovider.CountOf(d.Balance); owner.ProductID != "" {
+		switch owner, _ := lockprovider.CountOf(d.Balance); {
+		case owner.Holds:
+			counts = countsHolds
+		case owner.ProductID != "":
 			counts = countsProduct
 		}
 		j.metrics.limitDrifts.WithLabelValues(counts).Inc()

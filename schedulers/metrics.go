@@ -58,7 +58,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Name: "holdfast_limit_drift_total",
 		Help: "Balances that have counted something else than the orders of a customer, each once, by what they count.",
 	}, []string{"counts"})
-	for _, counts := range []string{countsPending, countsProduct} {
+	for _, counts := range []string{countsPending, countsHolds, countsProduct} {
 		m.limitDrifts.WithLabelValues(counts)
 	}
 	if reg != nil {

@@ -13,6 +13,7 @@ import (
 	"holdfast/ent/cart"
 	"holdfast/ent/changelog"
 	"holdfast/ent/driftreport"
+	"holdfast/ent/hold"
 	"holdfast/ent/instance"
 	"holdfast/ent/limitdrift"
 	"holdfast/ent/operation"
@@ -53,6 +54,7 @@ func (j *retention) runOnce(ctx context.Context) (Result, error) {
 		{"instances", j.instances},
 		{"carts", j.carts},
 		{"guestCarts", j.guestCarts},
+		{"holds", j.holds},
 	}
 	for len(left) > 0 { // a batch of each in turn, so that of no kind there are so many that the run ends before the next one
 		left = slices.DeleteFunc(left, func(k kind) bool {
@@ -176,6 +178,15 @@ func (j *retention) untouchedCarts(ctx context.Context, untouched predicate.Cart
 	return batch(ctx, j.client.Cart.Query().Where(untouched).Order(cart.ByUpdatedAt()).Limit(j.settings.DeleteBatch).IDs,
 		func(ctx context.Context, ids []string) (int, error) {
 			return j.client.Cart.Delete().Where(cart.IDIn(ids...), untouched).Exec(ctx)
+		})
+}
+
+// holds deletes those that have ended, with their lines. Their orders stay.
+func (j *retention) holds(ctx context.Context) (int, error) {
+	old := j.client.Hold.Query().Where(hold.StatusNEQ(hold.StatusACTIVE), hold.UpdatedAtLT(j.before(j.settings.KeepHolds)))
+	return batch(ctx, old.Order(hold.ByUpdatedAt()).Limit(j.settings.DeleteBatch).IDs,
+		func(ctx context.Context, ids []string) (int, error) {
+			return j.client.Hold.Delete().Where(hold.IDIn(ids...)).Exec(ctx)
 		})
 }
 

@@ -1,5 +1,5 @@
 // Package schedulers runs the jobs that keep a shop in order: it compares Redis with the database and repairs what has
-// drifted, creates balances that Redis has lost, ends orders that were not paid, looks up payments that were cut off, compares
+// drifted, creates balances that Redis has lost, ends orders that were not paid and holds whose time is over, looks up payments that were cut off, compares
 // them with the payment gateway, compares counts of orders with the orders, deletes rows that are not needed any more and carts that nobody touches, and
 // indexes products that the search does not know.
 //
@@ -64,6 +64,7 @@ type Deps struct {
 	// Providers are those of all families. Jobs work on the families whose provider is a lockprovider.Reconciler.
 	Providers *lockprovider.Providers
 	Orders    *commerce.Orders
+	Holds     *commerce.Holds
 	Attempts  *commerce.Attempts
 	Refunds   *commerce.Refunds
 	Drifts    *commerce.PaymentDrifts
@@ -141,7 +142,7 @@ func New(d Deps) (*Runner, error) {
 	}
 	r.names = allJobs
 	r.jobs = map[Job]job{
-		Expire: &expire{orders: d.Orders, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
+		Expire: &expire{orders: d.Orders, holds: d.Holds, batch: d.Settings.ExpireBatch, metrics: d.Metrics, log: d.Log},
 		Sweep: &sweep{
 			attempts: d.Attempts, refunds: d.Refunds, after: d.Settings.SweepAfter, batch: d.Settings.SweepBatch, metrics: d.Metrics, log: d.Log,
 		},

@@ -39,6 +39,9 @@ type Settings struct {
 	// KeepGuestCarts is how long a cart is kept that nobody changes, if it belongs to no customer. Anybody can make such carts.
 	KeepGuestCarts time.Duration `key:"keepGuestCarts" default:"168h" min:"1h" max:"8760h"`
 
+	// KeepHolds is how long a hold is kept that has ended.
+	KeepHolds time.Duration `key:"keepHolds" default:"168h" min:"1h" max:"8760h"`
+
 	// Timeout bounds one run. The next run does what is left over.
 	Timeout time.Duration `default:"5m" min:"1s" max:"1h"`
 	// Lease is how long a job is blocked after the instance that ran it has died. A run that takes longer renews it.

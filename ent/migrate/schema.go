@@ -302,6 +302,80 @@ var (
 		Columns:    FamilyStrategiesColumns,
 		PrimaryKey: []*schema.Column{FamilyStrategiesColumns[0]},
 	}
+	// HoldsColumns holds the columns for the "holds" table.
+	HoldsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "user_id", Type: field.TypeString, Size: 64},
+		{Name: "status", Type: field.TypeEnum, Enums: []string{"ACTIVE", "CONSUMED", "RELEASED", "EXPIRED"}, Default: "ACTIVE"},
+		{Name: "expires_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "order_id", Type: field.TypeString, Nullable: true, Size: 64},
+		{Name: "next_attempt_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "attempts", Type: field.TypeInt, Default: 0},
+		{Name: "last_error", Type: field.TypeString, Size: 500, Default: ""},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+	}
+	// HoldsTable holds the schema information for the "holds" table.
+	HoldsTable = &schema.Table{
+		Name:       "holds",
+		Columns:    HoldsColumns,
+		PrimaryKey: []*schema.Column{HoldsColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "hold_user_id_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{HoldsColumns[1], HoldsColumns[8], HoldsColumns[0]},
+			},
+			{
+				Name:    "hold_status_next_attempt_at",
+				Unique:  false,
+				Columns: []*schema.Column{HoldsColumns[2], HoldsColumns[5]},
+			},
+			{
+				Name:    "hold_status_updated_at",
+				Unique:  false,
+				Columns: []*schema.Column{HoldsColumns[2], HoldsColumns[9]},
+			},
+		},
+	}
+	// HoldLinesColumns holds the columns for the "hold_lines" table.
+	HoldLinesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "product_id", Type: field.TypeString, Size: 64},
+		{Name: "position", Type: field.TypeInt},
+		{Name: "quantity", Type: field.TypeInt64},
+		{Name: "limit_balance", Type: field.TypeString, Nullable: true, Size: 160},
+		{Name: "hold_id", Type: field.TypeString, Size: 64},
+	}
+	// HoldLinesTable holds the schema information for the "hold_lines" table.
+	HoldLinesTable = &schema.Table{
+		Name:       "hold_lines",
+		Columns:    HoldLinesColumns,
+		PrimaryKey: []*schema.Column{HoldLinesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "hold_lines_holds_lines",
+				Columns:    []*schema.Column{HoldLinesColumns[5]},
+				RefColumns: []*schema.Column{HoldsColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "holdline_hold_id_position",
+				Unique:  true,
+				Columns: []*schema.Column{HoldLinesColumns[5], HoldLinesColumns[2]},
+			},
+			{
+				Name:    "holdline_limit_balance",
+				Unique:  false,
+				Columns: []*schema.Column{HoldLinesColumns[4]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "limit_balance IS NOT NULL",
+				},
+			},
+		},
+	}
 	// InstancesColumns holds the columns for the "instances" table.
 	InstancesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -990,6 +1064,8 @@ var (
 		DriftReportsTable,
 		EntriesTable,
 		FamilyStrategiesTable,
+		HoldsTable,
+		HoldLinesTable,
 		InstancesTable,
 		LimitDriftsTable,
 		OperationsTable,
@@ -1034,6 +1110,10 @@ func init() {
 	}
 	EntriesTable.Annotation = &entsql.Annotation{
 		Table: "entries",
+	}
+	HoldLinesTable.ForeignKeys[0].RefTable = HoldsTable
+	HoldLinesTable.Annotation = &entsql.Annotation{
+		Table: "hold_lines",
 	}
 	OrdersTable.ForeignKeys[0].RefTable = UsersTable
 	OrderLinesTable.ForeignKeys[0].RefTable = OrdersTable

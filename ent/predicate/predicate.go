@@ -42,6 +42,12 @@ type Entry func(*sql.Selector)
 // FamilyStrategy is the predicate function for familystrategy builders.
 type FamilyStrategy func(*sql.Selector)
 
+// Hold is the predicate function for hold builders.
+type Hold func(*sql.Selector)
+
+// HoldLine is the predicate function for holdline builders.
+type HoldLine func(*sql.Selector)
+
 // Instance is the predicate function for instance builders.
 type Instance func(*sql.Selector)
 

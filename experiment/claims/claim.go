@@ -29,6 +29,7 @@ var byCode = map[string]Claim{
 	"OUT_OF_STOCK":            Refused,
 	"PURCHASE_LIMIT":          Refused,
 	"TOO_MANY_PENDING_ORDERS": Refused,
+	"TOO_MANY_HOLDS":          Refused,
 	"COUPON_EXHAUSTED":        Refused,
 	"COUPON_ALREADY_ISSUED":   Refused,
 	"COUPON_NOT_VALID":        Refused,

@@ -910,6 +910,13 @@ func (ec *executionContext) _EntrySource(ctx context.Context, sel ast.SelectionS
 			return graphql.Null
 		}
 		return ec._Order(ctx, sel, obj)
+	case model.Hold:
+		return ec._Hold(ctx, sel, &obj)
+	case *model.Hold:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Hold(ctx, sel, obj)
 	case model.CouponIssue:
 		return ec._CouponIssue(ctx, sel, &obj)
 	case *model.CouponIssue:
