@@ -10,12 +10,7 @@ import (
 	"holdfast/lockprovider"
 )
 
-// The kinds of records of holds. That an order takes a hold over is part of the order's record.
-const (
-	KindHoldCreated = "hold.created"
-	KindHoldEnded   = "hold.ended" // released or expired: the stock is given back
-)
-
+// The payloads of the records of holds. That an order takes a hold over is part of the order's record.
 type (
 	holdCreated struct {
 		HoldID    string     `json:"holdId"`

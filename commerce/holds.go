@@ -44,7 +44,9 @@ type CreateHold struct {
 }
 
 // HoldID is the identifier of the hold that a viewer makes under a key.
-func HoldID(v Viewer, key uuid.UUID) string { return idOf(prefixHold, operationID(v, "holdCreate", key)) }
+func HoldID(v Viewer, key uuid.UUID) string {
+	return idOf(prefixHold, operationID(v, "holdCreate", key))
+}
 
 // Create takes the stock of all lines or of none, and keeps it for the viewer. Errors: INVALID_INPUT, NOT_FOUND of a product,
 // OUT_OF_STOCK (one for each line that is short), PURCHASE_LIMIT, TOO_MANY_HOLDS; IDEMPOTENCY_EXPIRED of a hold that ended long ago;

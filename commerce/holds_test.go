@@ -148,12 +148,12 @@ func TestHoldRefusals(t *testing.T) {
 		ttl   time.Duration
 		want  []string
 	}{
-		"nothing":     {nil, ttl, []string{"INVALID_INPUT:input.lines"}},
-		"none of it":  {[]commerce.Line{{ProductID: a}}, ttl, []string{"INVALID_INPUT:input.lines.0.quantity"}},
-		"no product":  {[]commerce.Line{one, {ProductID: "prod_0", Quantity: 1}}, ttl, []string{"NOT_FOUND:input.lines.1.productId"}},
-		"off sale":    {[]commerce.Line{{ProductID: gone, Quantity: 1}}, ttl, []string{"NOT_FOUND:input.lines.0.productId"}},
-		"no time":     {[]commerce.Line{one}, 0, []string{"INVALID_INPUT:input.ttlSeconds"}},
-		"past":        {[]commerce.Line{one}, -time.Hour, []string{"INVALID_INPUT:input.ttlSeconds"}},
+		"nothing":      {nil, ttl, []string{"INVALID_INPUT:input.lines"}},
+		"none of it":   {[]commerce.Line{{ProductID: a}}, ttl, []string{"INVALID_INPUT:input.lines.0.quantity"}},
+		"no product":   {[]commerce.Line{one, {ProductID: "prod_0", Quantity: 1}}, ttl, []string{"NOT_FOUND:input.lines.1.productId"}},
+		"off sale":     {[]commerce.Line{{ProductID: gone, Quantity: 1}}, ttl, []string{"NOT_FOUND:input.lines.0.productId"}},
+		"no time":      {[]commerce.Line{one}, 0, []string{"INVALID_INPUT:input.ttlSeconds"}},
+		"past":         {[]commerce.Line{one}, -time.Hour, []string{"INVALID_INPUT:input.ttlSeconds"}},
 		"far too long": {[]commerce.Line{one}, 31 * time.Minute, []string{"INVALID_INPUT:input.ttlSeconds"}},
 	} {
 		t.Run(name, func(t *testing.T) {

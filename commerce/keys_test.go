@@ -219,11 +219,13 @@ func TestOldKeys(t *testing.T) {
 		adjust := commerce.AdjustStock{Key: uuid.New(), ProductID: a, Delta: -6}
 		correct := commerce.AdjustPoints{Key: uuid.New(), UserID: alice.UserID, Delta: -100, Reason: "charged twice"}
 		refund := commerce.AdjustAccount{Key: uuid.New(), AccountID: to, Delta: -5, Reason: "a mistake"}
+		kept := commerce.CreateHold{Key: uuid.New(), TTL: time.Minute, Lines: []commerce.Line{{ProductID: s.product(t, 1000, 1), Quantity: 1}}}
 		operations := []struct {
 			name string
 			do   func() error
 			old  string // what the repeat is told
 		}{
+			{"holdCreate", func() error { _, err := s.Holds.Create(t.Context(), alice, kept); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
 			{"placeOrder", func() error { _, err := s.Orders.Place(t.Context(), alice, place); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
 			{"chargePoints", func() error { _, err := s.Points.Charge(t.Context(), alice, points); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"},
 			{"transfer", func() error { _, err := s.Accounts.Transfer(t.Context(), alice, money); return err }, "IDEMPOTENCY_EXPIRED:input.idempotencyKey"}, // 40 are left: it would be refused

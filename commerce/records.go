@@ -20,6 +20,8 @@ import (
 // The kinds of records, which are the kinds of events as well.
 const (
 	KindOrderPlaced       = "order.placed"
+	KindHoldCreated       = "hold.created"
+	KindHoldEnded         = "hold.ended" // released or expired: the stock is given back
 	KindOrderPaid         = "order.paid"
 	KindOrderEnded        = "order.ended" // failed, cancelled or expired: the stock is given back
 	KindOrderRefunded     = "order.refunded"

@@ -22,6 +22,8 @@ var mutations = map[string]string{
 	"placeOrder":    `mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
 	"cartCreate":    `mutation($input: CartCreateInput!) { cartCreate(input: $input) { cart { id } ` + refusals,
 	"cartCheckout":  `mutation($input: CartCheckoutInput!) { cartCheckout(input: $input) { cart { order { id } } order { id status payment { method status } } ` + outcome,
+	"holdCreate":    `mutation($input: HoldCreateInput!) { holdCreate(input: $input) { hold { id status } ` + outcome,
+	"holdRelease":   `mutation($input: HoldReleaseInput!) { holdRelease(input: $input) { hold { id status } ` + refusals,
 	"payOrder":      `mutation($input: PayOrderInput!) { payOrder(input: $input) { order { id status payment { method status } } wallet { balance } ` + outcome,
 	"cancelOrder":   `mutation($input: CancelOrderInput!) { cancelOrder(input: $input) { order { id status payment { method status } } ` + outcome,
 	"refundCreate":  `mutation($input: RefundCreateInput!) { refundCreate(input: $input) { order { id status payment { method status } } ` + outcome,
@@ -51,6 +53,7 @@ type payload struct {
 		ID    string
 		Order *struct{ ID string }
 	}
+	Hold        *struct{ ID, Status string }
 	CouponIssue *struct{ ID, Status string }
 	Coupon      *struct {
 		ID     string

@@ -142,6 +142,18 @@ func TestRecordsKeepThePromise(t *testing.T) {
 	_, err = e.Orders.ReceiveWebhook(ctx, commerce.GatewaySimulated, nil, nil)
 	must(t, err)
 
+	held := func() string {
+		t.Helper()
+		made, err := e.Holds.Create(ctx, alice, commerce.CreateHold{Key: uuid.New(), Lines: []commerce.Line{line(product, 1)}, TTL: time.Minute})
+		must(t, err)
+		return made.Hold.ID
+	}
+	_, err = e.Holds.Release(ctx, alice, held())
+	must(t, err)
+	_, err = e.Orders.Place(ctx, alice, commerce.PlaceOrder{Key: uuid.New(), Lines: []commerce.Line{line(product, 1)}, HoldID: held()})
+	must(t, err)
+
+	must(t, e.db.Ent.Balance.UpdateOneID(lockprovider.HoldsKey(alice.UserID)).AddAmount(1).Exec(ctx))   // as after a defect
 	must(t, e.db.Ent.Balance.UpdateOneID(lockprovider.PendingKey(alice.UserID)).AddAmount(1).Exec(ctx)) // as after a defect
 	_, err = e.LimitDrifts.CompareCounts(ctx, "", 100)
 	must(t, err)

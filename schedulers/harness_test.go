@@ -218,7 +218,7 @@ func (i *process) deps(s Settings) Deps {
 
 // expiring is the job that ends orders, with so many orders at a time.
 func (i *process) expiring(batch int) *expire {
-	return &expire{orders: i.Orders, batch: batch, metrics: NewMetrics(nil), log: slog.New(slog.DiscardHandler)}
+	return &expire{orders: i.Orders, holds: i.Holds, batch: batch, metrics: NewMetrics(nil), log: slog.New(slog.DiscardHandler)}
 }
 
 // runner is stopped when the test ends.

@@ -69,7 +69,7 @@ func TestLimitDrift(t *testing.T) {
 				}
 			}
 		}
-		if len(told) != 2 || told[countsPending] != 1 || told[countsProduct] != 0 {
+		if len(told) != 3 || told[countsPending] != 1 || told[countsProduct] != 0 || told[countsHolds] != 0 {
 			t.Errorf("counted %v, want one of pending", told)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/ent/changelog"
+	"holdfast/ent/hold"
 	"holdfast/ent/migrate"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -21,6 +22,7 @@ func TestRetention(t *testing.T) {
 	everyDatabase(t, func(t *testing.T, s stores) {
 		p := s.process(t, "one", lockprovider.Lua)
 		set := settings()
+		set.KeepHolds = set.Remember + set.KeepEvents // which is between these two
 		set.DeleteBatch, set.KeepCarts, set.KeepGuestCarts = 3, set.KeepWebhooks+2*set.Remember, set.KeepWebhooks+set.Remember
 		r := p.runner(t, p.deps(set))
 		product := p.product(t, 100)
@@ -38,6 +40,15 @@ func TestRetention(t *testing.T) {
 		for n := range 4 {
 			must(t, p.db.Ent.Cart.Create().SetID(fmt.Sprint("cart", n)).SetLines(nil).SetUserID("ann").SetUpdatedAt(p.clock.Now()).Exec(t.Context()))
 			must(t, p.db.Ent.Cart.Create().SetID(fmt.Sprint("guest", n)).SetLines(nil).SetUpdatedAt(p.clock.Now()).Exec(t.Context()))
+		}
+		for n := range 5 {
+			created := p.db.Ent.Hold.Create().SetID(fmt.Sprint("hold", n)).SetUserID("ann").SetExpiresAt(p.clock.Now()).SetNextAttemptAt(p.clock.Now()).
+				SetUpdatedAt(p.clock.Now()).SetStatus(hold.StatusCONSUMED)
+			if n == 4 {
+				created.SetStatus(hold.StatusACTIVE)
+			}
+			must(t, created.Exec(t.Context()))
+			must(t, p.db.Ent.HoldLine.Create().SetHoldID(fmt.Sprint("hold", n)).SetProductID(product).SetPosition(0).SetQuantity(1).Exec(t.Context()))
 		}
 		must(t, p.db.Ent.Instance.Create().SetID("inst_dead").SetHost("h").SetStrategies(map[string]string{}).Exec(t.Context()))
 		_, err = r.RunNow(t.Context(), Reconcile)
@@ -62,7 +73,11 @@ func TestRetention(t *testing.T) {
 		run(retain, Result{"changes": 8})
 		run(retain, nothing)
 		p.clock.Advance(set.KeepEvents)
-		run(retain, Result{"events": 4, "webhooks": 0, "runs": 1, "guestCarts": 0})
+		run(retain, Result{"events": 4, "webhooks": 0, "runs": 1, "guestCarts": 0, "holds": 4}) // not the active one
+		run(retain, Result{"holds": 0})
+		if lines := p.db.Ent.HoldLine.Query().CountX(t.Context()); lines != 1 {
+			t.Errorf("%d lines of one hold are left", lines)
+		}
 		p.clock.Advance(set.KeepWebhooks - set.KeepEvents)
 		run(retain, Result{"webhooks": 4, "carts": 0, "guestCarts": 4})
 		touched := p.db.Ent.Cart.UpdateOneID("cart3").SetUpdatedAt(p.clock.Now())

@@ -12,7 +12,8 @@ type Settings struct {
 	ReconcileEvery time.Duration `key:"reconcile" default:"1m" min:"1s" max:"1h"`
 	// PrimeEvery is how often balances that Redis lacks are created from the database.
 	PrimeEvery time.Duration `key:"prime" default:"5m" min:"1s" max:"24h"`
-	// ExpireEvery is how often orders that were not paid in time are ended, and orders finished that a crash left half-done.
+	// ExpireEvery is how often orders that were not paid in time are ended, and orders finished that a crash left half-done. Holds that no
+	// instance has ended at their deadline are ended, too.
 	ExpireEvery time.Duration `key:"expire" default:"10s" min:"100ms" max:"1h"`
 	// RetainEvery is how often rows that nobody needs any more are deleted.
 	RetainEvery time.Duration `key:"retention" default:"24h" min:"1m" max:"168h"`
@@ -30,8 +31,8 @@ type Settings struct {
 	// whether the differences that were found are gone.
 	PaymentDriftEvery time.Duration `key:"paymentDrift" default:"1h" min:"1s" max:"24h"`
 
-	// LimitDriftEvery is how often what is counted of the orders of each customer, for shop.maxPending and for limits of products, is compared
-	// with the orders, and corrected.
+	// LimitDriftEvery is how often what is counted of the orders and holds of each customer, for shop.maxPending, shop.maxHolds and limits of
+	// products, is compared with them, and corrected.
 	LimitDriftEvery time.Duration `key:"limitDrift" default:"1h" min:"1s" max:"24h"`
 
 	// KeepCarts is how long a cart is kept that nobody changes or checks out.
@@ -56,7 +57,7 @@ type Settings struct {
 	// Freeze is how long comparing one balance may keep the persister from writing to it.
 	Freeze time.Duration `default:"1s" min:"10ms" max:"1m"`
 
-	// ExpireBatch is how many orders are finished at a time.
+	// ExpireBatch is how many orders are finished, and holds ended, at a time.
 	ExpireBatch int `default:"200" min:"1" max:"1000"`
 
 	// SweepBatch is how many payment attempts are looked up at a time.

@@ -32,6 +32,7 @@ type books struct {
 	couponIssues map[string]bool
 	transfers    map[string]bool
 	restocked    map[string]map[string]int64 // by order and product: units that came back into stock
+	held         map[string]int64            // units of active holds, by the stock
 }
 
 type applied struct {
@@ -83,6 +84,9 @@ func (a *Auditor) Run(ctx context.Context) (Result, error) {
 	}
 	for _, asked := range a.Requests {
 		a.answers(asked)
+	}
+	if a.books.held, err = a.held(ctx); err != nil {
+		return Result{}, fmt.Errorf("audit: %w", err)
 	}
 	a.totals()
 	if err := a.refunds(ctx); err != nil {
@@ -295,6 +299,10 @@ func (a *Auditor) totals() {
 			want[lockprovider.AccountKey(asked.From)] -= asked.Amount
 			want[lockprovider.AccountKey(asked.To)] += asked.Amount
 		}
+	}
+	for key := range want { // of other products, nobody knows what was ordered
+		want[key] -= a.books.held[key]
+		sold[key] += a.books.held[key]
 	}
 	a.together(want)
 	for key, moved := range want {
