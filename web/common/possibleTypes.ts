@@ -9,6 +9,7 @@
     "EntrySource": [
       "Adjustment",
       "CouponIssue",
+      "Hold",
       "Order",
       "Transfer"
     ],
@@ -18,6 +19,7 @@
       "CouponIssue",
       "Customer",
       "Entry",
+      "Hold",
       "Order",
       "Payment",
       "Product",

@@ -76,11 +76,15 @@ export type EntryKind =
   | 'COUPON_RETURNED'
   /** A coupon was spent on an order. */
   | 'COUPON_SPENT'
+  /** Stock was taken for a hold. */
+  | 'HOLD_CREATED'
+  /** The stock of a hold was given back. */
+  | 'HOLD_ENDED'
   /** The stock of an order was given back. */
   | 'ORDER_ENDED'
   /** An order was paid. */
   | 'ORDER_PAID'
-  /** Stock was reserved for an order. */
+  /** Stock was reserved for an order. An order that takes a hold over reserves none. */
   | 'ORDER_PLACED'
   /** The payment of an order was given back. */
   | 'ORDER_REFUNDED'
@@ -134,6 +138,8 @@ export type ErrorCode =
   | 'PRICE_CHANGED'
   /** The customer may not order that many of a product. */
   | 'PURCHASE_LIMIT'
+  /** The customer has as many holds as one may have. Order what one of them has, or release one first. */
+  | 'TOO_MANY_HOLDS'
   /** As many orders of the customer wait for payment as one may have. Pay or cancel one first. */
   | 'TOO_MANY_PENDING_ORDERS'
   /**
@@ -294,6 +300,11 @@ export type PlaceOrderInput = {
    * answer is PRICE_CHANGED, with both amounts. Without it, the order costs what the products cost at this moment.
    */
   expectedTotal?: MoneyInput | null | undefined;
+  /**
+   * A hold of the caller that the order takes over: it needs exactly the products and quantities of the hold, and no other stock. If the hold has ended, the
+   * answer is INVALID_STATE, and nothing is ordered.
+   */
+  holdId?: string | null | undefined;
   /** A key that the client makes up: the same key is never executed twice, a repeat returns the first result. */
   idempotencyKey: string;
   /** The products, each once. */
