@@ -13,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"holdfast/graph/model"
+	"holdfast/graph/scalar"
 )
 
 // NewExecutableSchema creates an ExecutableSchema from the ResolverRoot interface.
@@ -35,6 +36,8 @@ type ResolverRoot interface {
 	Customer() CustomerResolver
 	CustomerConnection() CustomerConnectionResolver
 	Entry() EntryResolver
+	Hold() HoldResolver
+	HoldConnection() HoldConnectionResolver
 	Mutation() MutationResolver
 	Order() OrderResolver
 	OrderConnection() OrderConnectionResolver
@@ -272,6 +275,7 @@ type ComplexityRoot struct {
 		CouponIssues   func(childComplexity int, first *int, after *string, last *int, before *string) int
 		CreatedAt      func(childComplexity int) int
 		DefaultAddress func(childComplexity int) int
+		Holds          func(childComplexity int, first *int, after *string, last *int, before *string, status *model.HoldStatus) int
 		ID             func(childComplexity int) int
 		Name           func(childComplexity int) int
 		Orders         func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.OrderFilter, orderBy *model.OrderSort) int
@@ -421,6 +425,50 @@ type ComplexityRoot struct {
 		Waiting func(childComplexity int) int
 	}
 
+	Hold struct {
+		CreatedAt       func(childComplexity int) int
+		ExpiresAt       func(childComplexity int) int
+		ExtendableUntil func(childComplexity int) int
+		ID              func(childComplexity int) int
+		Lines           func(childComplexity int) int
+		Order           func(childComplexity int) int
+		Status          func(childComplexity int) int
+		UpdatedAt       func(childComplexity int) int
+	}
+
+	HoldConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	HoldCreatePayload struct {
+		Hold       func(childComplexity int) int
+		Meta       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	HoldEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	HoldExtendPayload struct {
+		Hold       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	HoldLine struct {
+		Product  func(childComplexity int) int
+		Quantity func(childComplexity int) int
+	}
+
+	HoldReleasePayload struct {
+		Hold       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	InputError struct {
 		Code         func(childComplexity int) int
 		Field        func(childComplexity int) int
@@ -485,6 +533,9 @@ type ComplexityRoot struct {
 		CustomerAddressUpdate        func(childComplexity int, input model.CustomerAddressUpdateInput) int
 		CustomerDefaultAddressUpdate func(childComplexity int, input model.CustomerDefaultAddressUpdateInput) int
 		CustomerUpdate               func(childComplexity int, input model.CustomerUpdateInput) int
+		HoldCreate                   func(childComplexity int, input model.HoldCreateInput) int
+		HoldExtend                   func(childComplexity int, input model.HoldExtendInput) int
+		HoldRelease                  func(childComplexity int, input model.HoldReleaseInput) int
 		IssueCoupon                  func(childComplexity int, input model.IssueCouponInput) int
 		OrderFulfil                  func(childComplexity int, input model.OrderFulfilInput) int
 		PayOrder                     func(childComplexity int, input model.PayOrderInput) int
@@ -758,32 +809,37 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Account         func(childComplexity int, id string) int
-		Adjustments     func(childComplexity int, first *int, after *string, last *int, before *string) int
-		Cart            func(childComplexity int, id string) int
-		Coupon          func(childComplexity int, id string) int
-		Coupons         func(childComplexity int, first *int, after *string, last *int, before *string) int
-		Customer        func(childComplexity int, id string) int
-		Customers       func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.CustomerFilter, orderBy *model.CustomerSort) int
-		Experiment      func(childComplexity int, id *string) int
-		Experiments     func(childComplexity int) int
-		Locks           func(childComplexity int, first *int) int
-		LowStock        func(childComplexity int, first *int) int
-		Me              func(childComplexity int) int
-		Node            func(childComplexity int, id string) int
-		Nodes           func(childComplexity int, ids []string) int
-		Order           func(childComplexity int, id string) int
-		Orders          func(childComplexity int, first *int, after *string, last *int, before *string, customerID *string, filter *model.OrderFilter, orderBy *model.OrderSort) int
-		PaymentDrift    func(childComplexity int, onlyOpen *bool) int
-		PopularProducts func(childComplexity int, days *int, first *int) int
-		Product         func(childComplexity int, id string) int
-		Products        func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
-		QueueTicket     func(childComplexity int, id string) int
-		SchedulerRuns   func(childComplexity int) int
-		Shop            func(childComplexity int) int
-		StockDrift      func(childComplexity int, onlyMismatched *bool) int
-		Strategies      func(childComplexity int) int
-		UnsettledOrders func(childComplexity int, first *int) int
+		Account            func(childComplexity int, id string) int
+		Adjustments        func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Cart               func(childComplexity int, id string) int
+		Coupon             func(childComplexity int, id string) int
+		Coupons            func(childComplexity int, first *int, after *string, last *int, before *string) int
+		Customer           func(childComplexity int, id string) int
+		Customers          func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.CustomerFilter, orderBy *model.CustomerSort) int
+		Experiment         func(childComplexity int, id *string) int
+		Experiments        func(childComplexity int) int
+		Hold               func(childComplexity int, id string) int
+		Locks              func(childComplexity int, first *int) int
+		LowStock           func(childComplexity int, first *int) int
+		Me                 func(childComplexity int) int
+		Node               func(childComplexity int, id string) int
+		Nodes              func(childComplexity int, ids []string) int
+		Order              func(childComplexity int, id string) int
+		Orders             func(childComplexity int, first *int, after *string, last *int, before *string, customerID *string, filter *model.OrderFilter, orderBy *model.OrderSort) int
+		PaymentDrift       func(childComplexity int, onlyOpen *bool) int
+		PopularProducts    func(childComplexity int, days *int, first *int) int
+		Product            func(childComplexity int, id string) int
+		Products           func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
+		QueueTicket        func(childComplexity int, id string) int
+		SchedulerRuns      func(childComplexity int) int
+		Shop               func(childComplexity int) int
+		StockDrift         func(childComplexity int, onlyMismatched *bool) int
+		Strategies         func(childComplexity int) int
+		UnsettledOrders    func(childComplexity int, first *int) int
+		UnsettledPayments  func(childComplexity int, first *int) int
+		UnsettledRefunds   func(childComplexity int, first *int) int
+		__resolve__service func(childComplexity int) int
+		__resolve_entities func(childComplexity int, representations []*scalar.Representation) int
 	}
 
 	QueueTicket struct {
@@ -921,6 +977,25 @@ type ComplexityRoot struct {
 		Settlement    func(childComplexity int) int
 	}
 
+	UnsettledPayment struct {
+		Attempt       func(childComplexity int) int
+		Attempts      func(childComplexity int) int
+		Customer      func(childComplexity int) int
+		LastError     func(childComplexity int) int
+		NextAttemptAt func(childComplexity int) int
+		Order         func(childComplexity int) int
+		Settlement    func(childComplexity int) int
+	}
+
+	UnsettledRefund struct {
+		Attempts      func(childComplexity int) int
+		LastError     func(childComplexity int) int
+		NextAttemptAt func(childComplexity int) int
+		Order         func(childComplexity int) int
+		Refund        func(childComplexity int) int
+		Settlement    func(childComplexity int) int
+	}
+
 	VersionConflictError struct {
 		Code           func(childComplexity int) int
 		CurrentVersion func(childComplexity int) int
@@ -935,6 +1010,10 @@ type ComplexityRoot struct {
 		Entries  func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
 		ID       func(childComplexity int) int
 		Position func(childComplexity int) int
+	}
+
+	_Service struct {
+		Sdl func(childComplexity int) int
 	}
 }
 
@@ -1804,6 +1883,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Customer.DefaultAddress(childComplexity), true
+	case "Customer.holds":
+		if e.ComplexityRoot.Customer.Holds == nil {
+			break
+		}
+
+		args, err := ec.field_Customer_holds_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Customer.Holds(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["status"].(*model.HoldStatus)), true
 	case "Customer.id":
 		if e.ComplexityRoot.Customer.ID == nil {
 			break
@@ -2403,6 +2493,151 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.HeldLock.Waiting(childComplexity), true
 
+	case "Hold.createdAt":
+		if e.ComplexityRoot.Hold.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.CreatedAt(childComplexity), true
+	case "Hold.expiresAt":
+		if e.ComplexityRoot.Hold.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ExpiresAt(childComplexity), true
+	case "Hold.extendableUntil":
+		if e.ComplexityRoot.Hold.ExtendableUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ExtendableUntil(childComplexity), true
+	case "Hold.id":
+		if e.ComplexityRoot.Hold.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ID(childComplexity), true
+	case "Hold.lines":
+		if e.ComplexityRoot.Hold.Lines == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Lines(childComplexity), true
+	case "Hold.order":
+		if e.ComplexityRoot.Hold.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Order(childComplexity), true
+	case "Hold.status":
+		if e.ComplexityRoot.Hold.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Status(childComplexity), true
+	case "Hold.updatedAt":
+		if e.ComplexityRoot.Hold.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.UpdatedAt(childComplexity), true
+
+	case "HoldConnection.edges":
+		if e.ComplexityRoot.HoldConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.Edges(childComplexity), true
+	case "HoldConnection.nodes":
+		if e.ComplexityRoot.HoldConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.Nodes(childComplexity), true
+	case "HoldConnection.pageInfo":
+		if e.ComplexityRoot.HoldConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.PageInfo(childComplexity), true
+	case "HoldConnection.totalCount":
+		if e.ComplexityRoot.HoldConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.TotalCount(childComplexity), true
+
+	case "HoldCreatePayload.hold":
+		if e.ComplexityRoot.HoldCreatePayload.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCreatePayload.Hold(childComplexity), true
+	case "HoldCreatePayload.meta":
+		if e.ComplexityRoot.HoldCreatePayload.Meta == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCreatePayload.Meta(childComplexity), true
+	case "HoldCreatePayload.userErrors":
+		if e.ComplexityRoot.HoldCreatePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldCreatePayload.UserErrors(childComplexity), true
+
+	case "HoldEdge.cursor":
+		if e.ComplexityRoot.HoldEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldEdge.Cursor(childComplexity), true
+	case "HoldEdge.node":
+		if e.ComplexityRoot.HoldEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldEdge.Node(childComplexity), true
+
+	case "HoldExtendPayload.hold":
+		if e.ComplexityRoot.HoldExtendPayload.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldExtendPayload.Hold(childComplexity), true
+	case "HoldExtendPayload.userErrors":
+		if e.ComplexityRoot.HoldExtendPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldExtendPayload.UserErrors(childComplexity), true
+
+	case "HoldLine.product":
+		if e.ComplexityRoot.HoldLine.Product == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldLine.Product(childComplexity), true
+	case "HoldLine.quantity":
+		if e.ComplexityRoot.HoldLine.Quantity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldLine.Quantity(childComplexity), true
+
+	case "HoldReleasePayload.hold":
+		if e.ComplexityRoot.HoldReleasePayload.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldReleasePayload.Hold(childComplexity), true
+	case "HoldReleasePayload.userErrors":
+		if e.ComplexityRoot.HoldReleasePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldReleasePayload.UserErrors(childComplexity), true
+
 	case "InputError.code":
 		if e.ComplexityRoot.InputError.Code == nil {
 			break
@@ -2774,6 +3009,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CustomerUpdate(childComplexity, args["input"].(model.CustomerUpdateInput)), true
+	case "Mutation.holdCreate":
+		if e.ComplexityRoot.Mutation.HoldCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_holdCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HoldCreate(childComplexity, args["input"].(model.HoldCreateInput)), true
+	case "Mutation.holdExtend":
+		if e.ComplexityRoot.Mutation.HoldExtend == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_holdExtend_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HoldExtend(childComplexity, args["input"].(model.HoldExtendInput)), true
+	case "Mutation.holdRelease":
+		if e.ComplexityRoot.Mutation.HoldRelease == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_holdRelease_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.HoldRelease(childComplexity, args["input"].(model.HoldReleaseInput)), true
 	case "Mutation.issueCoupon":
 		if e.ComplexityRoot.Mutation.IssueCoupon == nil {
 			break
@@ -4098,6 +4366,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Experiments(childComplexity), true
+	case "Query.hold":
+		if e.ComplexityRoot.Query.Hold == nil {
+			break
+		}
+
+		args, err := ec.field_Query_hold_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Hold(childComplexity, args["id"].(string)), true
 
 	case "Query.locks":
 		if e.ComplexityRoot.Query.Locks == nil {
@@ -4266,6 +4545,45 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.UnsettledOrders(childComplexity, args["first"].(*int)), true
+	case "Query.unsettledPayments":
+		if e.ComplexityRoot.Query.UnsettledPayments == nil {
+			break
+		}
+
+		args, err := ec.field_Query_unsettledPayments_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.UnsettledPayments(childComplexity, args["first"].(*int)), true
+	case "Query.unsettledRefunds":
+		if e.ComplexityRoot.Query.UnsettledRefunds == nil {
+			break
+		}
+
+		args, err := ec.field_Query_unsettledRefunds_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.UnsettledRefunds(childComplexity, args["first"].(*int)), true
+	case "Query._service":
+		if e.ComplexityRoot.Query.__resolve__service == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.__resolve__service(childComplexity), true
+	case "Query._entities":
+		if e.ComplexityRoot.Query.__resolve_entities == nil {
+			break
+		}
+
+		args, err := ec.field_Query__entities_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.__resolve_entities(childComplexity, args["representations"].([]*scalar.Representation)), true
 
 	case "QueueTicket.etaMs":
 		if e.ComplexityRoot.QueueTicket.EtaMs == nil {
@@ -4791,6 +5109,86 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.UnsettledOrder.Settlement(childComplexity), true
 
+	case "UnsettledPayment.attempt":
+		if e.ComplexityRoot.UnsettledPayment.Attempt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledPayment.Attempt(childComplexity), true
+	case "UnsettledPayment.attempts":
+		if e.ComplexityRoot.UnsettledPayment.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledPayment.Attempts(childComplexity), true
+	case "UnsettledPayment.customer":
+		if e.ComplexityRoot.UnsettledPayment.Customer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledPayment.Customer(childComplexity), true
+	case "UnsettledPayment.lastError":
+		if e.ComplexityRoot.UnsettledPayment.LastError == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledPayment.LastError(childComplexity), true
+	case "UnsettledPayment.nextAttemptAt":
+		if e.ComplexityRoot.UnsettledPayment.NextAttemptAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledPayment.NextAttemptAt(childComplexity), true
+	case "UnsettledPayment.order":
+		if e.ComplexityRoot.UnsettledPayment.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledPayment.Order(childComplexity), true
+	case "UnsettledPayment.settlement":
+		if e.ComplexityRoot.UnsettledPayment.Settlement == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledPayment.Settlement(childComplexity), true
+
+	case "UnsettledRefund.attempts":
+		if e.ComplexityRoot.UnsettledRefund.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledRefund.Attempts(childComplexity), true
+	case "UnsettledRefund.lastError":
+		if e.ComplexityRoot.UnsettledRefund.LastError == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledRefund.LastError(childComplexity), true
+	case "UnsettledRefund.nextAttemptAt":
+		if e.ComplexityRoot.UnsettledRefund.NextAttemptAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledRefund.NextAttemptAt(childComplexity), true
+	case "UnsettledRefund.order":
+		if e.ComplexityRoot.UnsettledRefund.Order == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledRefund.Order(childComplexity), true
+	case "UnsettledRefund.refund":
+		if e.ComplexityRoot.UnsettledRefund.Refund == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledRefund.Refund(childComplexity), true
+	case "UnsettledRefund.settlement":
+		if e.ComplexityRoot.UnsettledRefund.Settlement == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsettledRefund.Settlement(childComplexity), true
+
 	case "VersionConflictError.code":
 		if e.ComplexityRoot.VersionConflictError.Code == nil {
 			break
@@ -4858,6 +5256,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Wallet.Position(childComplexity), true
 
+	case "_Service.sdl":
+		if e.ComplexityRoot._Service.Sdl == nil {
+			break
+		}
+
+		return e.ComplexityRoot._Service.Sdl(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -4892,6 +5297,10 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCustomerUpdateInput,
 		ec.unmarshalInputDateTimeRangeFilter,
 		ec.unmarshalInputEntryFilter,
+		ec.unmarshalInputHoldCreateInput,
+		ec.unmarshalInputHoldExtendInput,
+		ec.unmarshalInputHoldLineInput,
+		ec.unmarshalInputHoldReleaseInput,
 		ec.unmarshalInputIssueCouponInput,
 		ec.unmarshalInputMoneyInput,
 		ec.unmarshalInputOrderFilter,
@@ -5014,7 +5423,7 @@ var sources = []*ast.Source{
   account(
     "The identifier of the account."
     id: ID! @id(prefix: "acct_")
-  ): Account @auth
+  ): Account @auth @tag(name: "storefront") @tag(name: "administration")
 }
 
 extend type Mutation {
@@ -5022,19 +5431,19 @@ extend type Mutation {
   transfer(
     "How much, from where to where."
     input: TransferInput!
-  ): TransferPayload @auth
+  ): TransferPayload @auth @tag(name: "storefront")
 
   "Open an account for the caller. Administrators may open it for others, and with an opening balance."
   accountOpen(
     "Which account to open."
     input: AccountOpenInput!
-  ): AccountPayload @auth
+  ): AccountPayload @auth @tag(name: "storefront") @tag(name: "administration")
 
   "Correct the money in an account. The reason is kept; see adjustments."
   accountAdjust(
     "Which account, by how much, and why."
     input: AccountAdjustInput!
-  ): AccountAdjustPayload @auth(role: ADMIN)
+  ): AccountAdjustPayload @auth(role: ADMIN) @tag(name: "administration")
 }
 
 "An account of money in one currency."
@@ -5177,31 +5586,31 @@ type AccountPayload {
   customerUpdate(
     "What to change."
     input: CustomerUpdateInput!
-  ): CustomerPayload @auth
+  ): CustomerPayload @auth @tag(name: "storefront")
 
   "Add an address to the address book of the caller. The first one is the default."
   customerAddressCreate(
     "The address."
     input: CustomerAddressCreateInput!
-  ): CustomerAddressPayload @auth
+  ): CustomerAddressPayload @auth @tag(name: "storefront")
 
   "Replace an address of the caller. Orders keep the copy that they were placed with."
   customerAddressUpdate(
     "Which address, and the new one."
     input: CustomerAddressUpdateInput!
-  ): CustomerAddressPayload @auth
+  ): CustomerAddressPayload @auth @tag(name: "storefront")
 
   "Delete an address of the caller. If it was the default, the oldest of the others is. Orders keep their copies."
   customerAddressDelete(
     "Which address to delete."
     input: CustomerAddressDeleteInput!
-  ): CustomerAddressPayload @auth
+  ): CustomerAddressPayload @auth @tag(name: "storefront")
 
   "Make an address of the caller the default."
   customerDefaultAddressUpdate(
     "Which address."
     input: CustomerDefaultAddressUpdateInput!
-  ): CustomerAddressPayload @auth
+  ): CustomerAddressPayload @auth @tag(name: "storefront")
 }
 
 "Where something is sent, as plain data. Only its customer and administrators see it."
@@ -5396,7 +5805,7 @@ enum PaymentAttemptStatus {
   cart(
     "The identifier of the cart."
     id: ID! @id(prefix: "cart_")
-  ): Cart
+  ): Cart @tag(name: "storefront")
 }
 
 extend type Mutation {
@@ -5404,31 +5813,31 @@ extend type Mutation {
   cartCreate(
     "What is in it from the start."
     input: CartCreateInput!
-  ): CartPayload
+  ): CartPayload @tag(name: "storefront")
 
   "Put products into a cart, more of them if they are there. The cart of a guest becomes that of a caller who has signed in, as by every change of a cart."
   cartLinesAdd(
     "Which products, and how many more."
     input: CartLinesAddInput!
-  ): CartPayload
+  ): CartPayload @tag(name: "storefront")
 
   "Set how many of a product a cart has."
   cartLinesUpdate(
     "Which products, and how many."
     input: CartLinesUpdateInput!
-  ): CartPayload
+  ): CartPayload @tag(name: "storefront")
 
   "Take products out of a cart."
   cartLinesRemove(
     "Which products."
     input: CartLinesRemoveInput!
-  ): CartPayload
+  ): CartPayload @tag(name: "storefront")
 
   "Make the cart of a guest the caller's, such as after the guest has signed in. Nobody else has it after that."
   cartBuyerIdentityUpdate(
     "Which cart."
     input: CartBuyerIdentityUpdateInput!
-  ): CartPayload @auth
+  ): CartPayload @auth @tag(name: "storefront")
 
   """
   Place the order of a cart, as placeOrder does, with the products and prices of now. A cart is checked out once: a repeat, under whatever
@@ -5438,7 +5847,7 @@ extend type Mutation {
   cartCheckout(
     "Which cart, and how to pay."
     input: CartCheckoutInput!
-  ): CartCheckoutPayload @auth
+  ): CartCheckoutPayload @auth @tag(name: "storefront")
 }
 
 "What somebody means to buy. It promises nothing: prices and stock are those of the moment at which it is read."
@@ -5564,6 +5973,8 @@ input CartCheckoutInput {
   shippingAddress: AddressInput
   "How the customer can be reached about the order. The order keeps it as it is given here."
   contact: ContactInput
+  "A hold of the caller that the order takes over, as in PlaceOrderInput: it needs exactly the products and quantities of the cart."
+  holdId: ID @id(prefix: "hold_")
 }
 
 "What became of a cart that was to be made or changed."
@@ -5601,7 +6012,7 @@ type CartCheckoutPayload {
   product(
     "The identifier of the product."
     id: ID! @id(prefix: "prod_")
-  ): Product
+  ): Product @tag(name: "storefront") @tag(name: "administration")
 
   "Products for sale."
   products(
@@ -5617,7 +6028,7 @@ type CartCheckoutPayload {
     filter: ProductFilter
     "In which order."
     orderBy: ProductOrder = NEWEST
-  ): ProductConnection
+  ): ProductConnection @tag(name: "storefront") @tag(name: "administration")
 }
 
 extend type Mutation {
@@ -5625,25 +6036,25 @@ extend type Mutation {
   productCreate(
     "The product."
     input: ProductCreateInput!
-  ): ProductPayload @auth(role: ADMIN)
+  ): ProductPayload @auth(role: ADMIN) @tag(name: "administration")
 
   "Change a product, unless somebody else has changed it since the given version."
   productUpdate(
     "What to change."
     input: ProductUpdateInput!
-  ): ProductPayload @auth(role: ADMIN)
+  ): ProductPayload @auth(role: ADMIN) @tag(name: "administration")
 
   "Take a product off sale. Orders keep showing it."
   productArchive(
     "Which product to archive."
     input: ProductArchiveInput!
-  ): ProductPayload @auth(role: ADMIN)
+  ): ProductPayload @auth(role: ADMIN) @tag(name: "administration")
 
   "Put a product back on sale, with the stock that it has."
   productUnarchive(
     "Which product to put back on sale."
     input: ProductUnarchiveInput!
-  ): ProductPayload @auth(role: ADMIN)
+  ): ProductPayload @auth(role: ADMIN) @tag(name: "administration")
 
   """
   Bring products in line with a file, such as an export of another shop. A repeat with DIFFERENCE or IGNORE changes nothing, so it needs
@@ -5652,17 +6063,17 @@ extend type Mutation {
   productsImport(
     "The products, and what to do with their stock."
     input: ProductsImportInput!
-  ): ProductsImportPayload @auth(role: ADMIN)
+  ): ProductsImportPayload @auth(role: ADMIN) @tag(name: "administration")
 
   "Add to the stock of a product, or take from it."
   stockAdjust(
     "Which product, and how much."
     input: StockAdjustInput!
-  ): StockAdjustPayload @auth(role: ADMIN)
+  ): StockAdjustPayload @auth(role: ADMIN) @tag(name: "administration")
 }
 
 "Something to buy."
-type Product implements Node {
+type Product implements Node @key(fields: "id") {
   "The identifier, \"prod_...\"."
   id: ID!
   "The number in the catalogue, unique and fixed."
@@ -5687,7 +6098,7 @@ type Product implements Node {
     before: String
     "Which lines; all by default."
     filter: EntryFilter
-  ): EntryConnection @auth(role: ADMIN)
+  ): EntryConnection @auth(role: ADMIN) @tag(name: "administration")
   "How much of it one customer may order. It is null if there is no limit."
   limitPerCustomer: PurchaseLimit
   "Counts updates; productUpdate compares it."
@@ -5734,7 +6145,7 @@ input ProductFilter {
   "Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 255 characters. Empty finds all."
   search: String
   "Also list products that are off sale. For administrators."
-  includeArchived: Boolean = false
+  includeArchived: Boolean = false @tag(name: "administration")
   "A range of prices."
   price: PriceRangeFilter
   """
@@ -5953,7 +6364,7 @@ type StockAdjustPayload {
   coupon(
     "The identifier of the coupon."
     id: ID! @id(prefix: "coup_")
-  ): Coupon
+  ): Coupon @tag(name: "storefront") @tag(name: "administration")
 
   "Coupons, the newest first. Those that begin later are for administrators."
   coupons(
@@ -5965,7 +6376,7 @@ type StockAdjustPayload {
     last: Int
     "The cursor before which the page ends."
     before: String
-  ): CouponConnection
+  ): CouponConnection @tag(name: "storefront") @tag(name: "administration")
 }
 
 extend type Mutation {
@@ -5973,31 +6384,31 @@ extend type Mutation {
   issueCoupon(
     "Which coupon to take."
     input: IssueCouponInput!
-  ): IssueCouponPayload @auth
+  ): IssueCouponPayload @auth @tag(name: "storefront")
 
   "Offer a new coupon."
   couponCreate(
     "The coupon."
     input: CouponCreateInput!
-  ): CouponPayload @auth(role: ADMIN)
+  ): CouponPayload @auth(role: ADMIN) @tag(name: "administration")
 
   "Change a coupon, unless somebody else has changed it since the given version."
   couponUpdate(
     "What to change."
     input: CouponUpdateInput!
-  ): CouponPayload @auth(role: ADMIN)
+  ): CouponPayload @auth(role: ADMIN) @tag(name: "administration")
 
   "Stop a coupon: nobody can take or spend one until it is resumed, those who have taken one before included. Requests that were under way when it was stopped may still succeed."
   couponStop(
     "Which coupon to stop."
     input: CouponStopInput!
-  ): CouponPayload @auth(role: ADMIN)
+  ): CouponPayload @auth(role: ADMIN) @tag(name: "administration")
 
   "Let customers take and spend a coupon again that was stopped."
   couponResume(
     "Which coupon to resume."
     input: CouponResumeInput!
-  ): CouponPayload @auth(role: ADMIN)
+  ): CouponPayload @auth(role: ADMIN) @tag(name: "administration")
 }
 
 "A discount of which there is a limited number."
@@ -6182,13 +6593,13 @@ type CouponPayload {
 `, BuiltIn: false},
 	{Name: "../schema/customer.graphqls", Input: `extend type Query {
   "The caller."
-  me: Customer @auth
+  me: Customer @auth @tag(name: "storefront") @tag(name: "administration")
 
   "A customer, null for somebody who has never done anything here."
   customer(
     "The identifier of the customer."
     id: ID! @id(prefix: "user_")
-  ): Customer @auth(role: ADMIN)
+  ): Customer @auth(role: ADMIN) @tag(name: "administration")
 
   "Everybody who has done something here."
   customers(
@@ -6204,7 +6615,7 @@ type CouponPayload {
     filter: CustomerFilter
     "In which order."
     orderBy: CustomerSort = NEWEST
-  ): CustomerConnection @auth(role: ADMIN)
+  ): CustomerConnection @auth(role: ADMIN) @tag(name: "administration")
 }
 
 "Which customers to list."
@@ -6242,7 +6653,7 @@ type CustomerEdge {
 }
 
 "Somebody who buys."
-type Customer implements Node {
+type Customer implements Node @key(fields: "id") {
   "The identifier, \"user_...\"."
   id: ID!
   "The name."
@@ -6321,6 +6732,8 @@ enum ErrorCode {
   PURCHASE_LIMIT
   "As many orders of the customer wait for payment as one may have. Pay or cancel one first."
   TOO_MANY_PENDING_ORDERS
+  "The customer has as many holds as one may have. Order what one of them has, or release one first."
+  TOO_MANY_HOLDS
   "The quota of the coupon is used up."
   COUPON_EXHAUSTED
   "The customer holds as many of the coupon as one may."
@@ -6554,10 +6967,10 @@ type InputError implements UserError {
   experiment(
     "The identifier of the experiment; without it, the newest."
     id: ID @id(prefix: "exp_")
-  ): Experiment @auth(role: ADMIN)
+  ): Experiment @auth(role: ADMIN) @tag(name: "experiments")
 
   "The experiments that this instance remembers, the newest first."
-  experiments: [Experiment!] @auth(role: ADMIN)
+  experiments: [Experiment!] @auth(role: ADMIN) @tag(name: "experiments")
 }
 
 extend type Mutation {
@@ -6569,13 +6982,13 @@ extend type Mutation {
   startExperiment(
     "What to run."
     input: StartExperimentInput!
-  ): StartExperimentPayload @auth(role: ADMIN)
+  ): StartExperimentPayload @auth(role: ADMIN) @tag(name: "experiments")
 
   "End an experiment before its time. What it has measured until then is reported."
   stopExperiment(
     "Which one to end."
     input: StopExperimentInput!
-  ): StopExperimentPayload @auth(role: ADMIN)
+  ): StopExperimentPayload @auth(role: ADMIN) @tag(name: "experiments")
 }
 
 extend type Subscription {
@@ -6583,7 +6996,7 @@ extend type Subscription {
   experimentProgress(
     "The identifier of the experiment."
     id: ID! @id(prefix: "exp_")
-  ): Experiment! @auth(role: ADMIN)
+  ): Experiment! @auth(role: ADMIN) @tag(name: "experiments")
 }
 
 "What to run: a plan that comes with holdfast, or what is chosen here. What is left out is as in holdfast's default plan."
@@ -6768,12 +7181,225 @@ type Interval {
   high: Float!
 }
 `, BuiltIn: false},
+	{Name: "../schema/federation.graphqls", Input: `"For whom a part of the schema is: storefront, administration or experiments. A server may leave a part out; see schema.audiences."
+directive @tag(
+  "The audience."
+  name: String!
+) repeatable on FIELD_DEFINITION | INTERFACE | OBJECT | UNION | ARGUMENT_DEFINITION | SCALAR | ENUM | ENUM_VALUE | INPUT_OBJECT | INPUT_FIELD_DEFINITION | SCHEMA
+
+# What follows is served with schema.federation only; see package served.
+
+"The fields by which other subgraphs name an object of this type."
+directive @key(
+  "The fields."
+  fields: FieldSet!
+  "Whether this subgraph answers for such an object."
+  resolvable: Boolean = true
+) repeatable on OBJECT | INTERFACE
+
+"Other subgraphs may have the same type."
+directive @shareable repeatable on OBJECT | FIELD_DEFINITION
+
+"A selection of fields, as the directives of Apollo Federation take it."
+scalar FieldSet
+
+"A representation of an entity: an object with __typename and the fields of a key."
+scalar _Any
+
+"What other subgraphs may name by its key."
+union _Entity = Product | Order | Customer
+
+"What a gateway needs to know of this subgraph."
+type _Service {
+  "Its schema, with the directives of Apollo Federation."
+  sdl: String!
+}
+
+extend type Query {
+  "What a gateway needs to know of this subgraph."
+  _service: _Service!
+
+  """
+  Entities by their representations, in the order of these: at the place of each is what node answers. Null where it does not exist or
+  belongs to somebody else.
+  """
+  _entities(
+    "The representations of the entities, at most 250."
+    representations: [_Any!]!
+  ): [_Entity]!
+}
+`, BuiltIn: false},
+	{Name: "../schema/holds.graphqls", Input: `extend type Query {
+  "A hold of the caller; administrators may read everybody's."
+  hold(
+    "The identifier of the hold."
+    id: ID! @id(prefix: "hold_")
+  ): Hold @auth @tag(name: "storefront") @tag(name: "administration")
+}
+
+extend type Mutation {
+  """
+  Hold products for the caller until a deadline, such as while the caller goes through the checkout: all lines or none. Nobody else is sold
+  them. placeOrder and cartCheckout take a hold over by its identifier. One that ends without that is for sale again.
+  """
+  holdCreate(
+    "What to hold, and for how long."
+    input: HoldCreateInput!
+  ): HoldCreatePayload @auth @tag(name: "storefront")
+
+  "Move the deadline of an active hold. A deadline that is later stays, so that a repeat changes nothing."
+  holdExtend(
+    "Which hold, and for how long from now."
+    input: HoldExtendInput!
+  ): HoldExtendPayload @auth @tag(name: "storefront")
+
+  "End an active hold: its products are for sale again. It does nothing to one that was released. Administrators may release everybody's."
+  holdRelease(
+    "Which hold."
+    input: HoldReleaseInput!
+  ): HoldReleasePayload @auth @tag(name: "storefront") @tag(name: "administration")
+}
+
+extend type Customer {
+  "The holds, the newest first. Those that have ended are deleted after some time."
+  holds(
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
+    after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "Those of this status only."
+    status: HoldStatus
+  ): HoldConnection
+}
+
+"Products that are kept for a customer until a deadline, before there is an order. A hold promises units, and no price."
+type Hold implements Node {
+  "The identifier, \"hold_...\"."
+  id: ID!
+  "How far it has come."
+  status: HoldStatus!
+  "The products, each once."
+  lines: [HoldLine!]
+  "When it ends, or has ended if it is EXPIRED."
+  expiresAt: DateTime!
+  "Until when it may be extended."
+  extendableUntil: DateTime!
+  "The order that has taken it over, null before."
+  order: Order
+  "When it was made."
+  createdAt: DateTime!
+  "When it changed last."
+  updatedAt: DateTime!
+}
+
+"How far a hold has come."
+enum HoldStatus {
+  "Its products are kept. Behind its deadline that is so for a moment only, and no order can take it over any more."
+  ACTIVE
+  "An order has taken it over."
+  CONSUMED
+  "It was released; its products are for sale again."
+  RELEASED
+  "Its deadline has passed; its products are for sale again."
+  EXPIRED
+}
+
+"One product of a hold."
+type HoldLine {
+  "The product as it is now."
+  product: Product!
+  "How many."
+  quantity: Int64!
+}
+
+"A page of holds."
+type HoldConnection {
+  "The holds with their cursors."
+  edges: [HoldEdge!]!
+  "The holds."
+  nodes: [Hold!]!
+  "Where the page lies in the list."
+  pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
+}
+
+"A hold in a list."
+type HoldEdge {
+  "Where it stands in the list."
+  cursor: String!
+  "The hold."
+  node: Hold!
+}
+
+"Products to hold."
+input HoldCreateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the hold as it is now."
+  idempotencyKey: UUID!
+  "The products, each once."
+  lines: [HoldLineInput!]!
+  "For how many seconds, at least 1; the shop has a maximum."
+  ttlSeconds: Int!
+}
+
+"One product to hold."
+input HoldLineInput {
+  "The product."
+  productId: ID! @id(prefix: "prod_")
+  "How many, at least 1."
+  quantity: Int!
+}
+
+"A hold to extend."
+input HoldExtendInput {
+  "The hold."
+  id: ID! @id(prefix: "hold_")
+  "For how many seconds from now, at least 1. Together with what has passed, a hold has the maximum of the shop: see Hold.extendableUntil."
+  ttlSeconds: Int!
+}
+
+"A hold to release."
+input HoldReleaseInput {
+  "The hold."
+  id: ID! @id(prefix: "hold_")
+}
+
+"What became of products that were to be held."
+type HoldCreatePayload {
+  "The hold as it is now, null where it was refused."
+  hold: Hold
+  "How the operation went."
+  meta: OperationMeta!
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of a hold that was to be extended."
+type HoldExtendPayload {
+  "The hold as it is now, null where it was refused."
+  hold: Hold
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of a hold that was to be released."
+type HoldReleasePayload {
+  "The hold as it is now, null where it was refused."
+  hold: Hold
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
 	{Name: "../schema/meta.graphqls", Input: `extend type Query {
   "Which concurrency strategy serves which family of balances."
-  strategies: [FamilyStrategy!]!
+  strategies: [FamilyStrategy!]! @tag(name: "storefront") @tag(name: "administration")
 
   "What the shop offers to everybody."
-  shop: Shop!
+  shop: Shop! @tag(name: "storefront") @tag(name: "administration")
 }
 
 "What the shop offers to everybody."
@@ -6921,7 +7547,7 @@ input DateTimeRangeFilter {
 Where a page lies in its list, by the Relay specification of cursor connections: it tells for certain whether more items are there in the
 direction in which the page was asked for. In the other direction it says whether the page was asked for with a cursor.
 """
-type PageInfo {
+type PageInfo @shareable {
   "With first: whether more items follow. With last: whether the page was asked for with before."
   hasNextPage: Boolean!
   "With last: whether more items come before. With first: whether the page was asked for with after."
@@ -6934,19 +7560,19 @@ type PageInfo {
 `, BuiltIn: false},
 	{Name: "../schema/operations.graphqls", Input: `extend type Query {
   "The last runs of the jobs that keep the shop in order, by job, the newest of each first."
-  schedulerRuns: [SchedulerRun!] @auth(role: ADMIN)
+  schedulerRuns: [SchedulerRun!] @auth(role: ADMIN) @tag(name: "administration")
 
   "Balances of which Redis said something else than the database, the newest finding first. Only families under LUA can drift."
   stockDrift(
     "Leave out what has been repaired."
     onlyMismatched: Boolean = true
-  ): [DriftReport!] @auth(role: ADMIN)
+  ): [DriftReport!] @auth(role: ADMIN) @tag(name: "administration")
 
   "Differences between what the payment gateway has taken or given back and what the shop knows of it, the newest finding first. The payments of a day are compared after it has ended."
   paymentDrift(
     "Leave out what is settled."
     onlyOpen: Boolean = true
-  ): [PaymentDrift!] @auth(role: ADMIN)
+  ): [PaymentDrift!] @auth(role: ADMIN) @tag(name: "administration")
 
   "The products that sold most units, the best-selling first. Counted from events: a moment behind. What is off sale is left out for everybody but administrators."
   popularProducts(
@@ -6954,19 +7580,31 @@ type PageInfo {
     days: Int = 30
     "How many products, 1 to 100."
     first: Int = 10
-  ): [PopularProduct!]
+  ): [PopularProduct!] @tag(name: "storefront") @tag(name: "administration")
 
   "The products of which little is left, the latest first. Counted from events: a moment behind."
   lowStock(
     "How many products, 1 to 100."
     first: Int = 20
-  ): [LowStockProduct!] @auth(role: ADMIN)
+  ): [LowStockProduct!] @auth(role: ADMIN) @tag(name: "administration")
 
   "Orders of which something is owed, such as a refund, that a job has failed to finish. Those with most failed attempts first."
   unsettledOrders(
     "How many orders, 1 to 100."
     first: Int = 20
-  ): [UnsettledOrder!] @auth(role: ADMIN)
+  ): [UnsettledOrder!] @auth(role: ADMIN) @tag(name: "administration")
+
+  "Payments by card that a job has failed to finish, for orders and for points. Those with most failed attempts first."
+  unsettledPayments(
+    "How many payments, 1 to 100."
+    first: Int = 20
+  ): [UnsettledPayment!] @auth(role: ADMIN) @tag(name: "administration")
+
+  "Refunds and returns that a job has failed to finish. Those with most failed attempts first."
+  unsettledRefunds(
+    "How many refunds, 1 to 100."
+    first: Int = 20
+  ): [UnsettledRefund!] @auth(role: ADMIN) @tag(name: "administration")
 
   "What administrators have corrected by hand: stock, points and money. The latest first."
   adjustments(
@@ -6978,18 +7616,18 @@ type PageInfo {
     last: Int
     "The cursor before which the page ends."
     before: String
-  ): AdjustmentConnection @auth(role: ADMIN)
+  ): AdjustmentConnection @auth(role: ADMIN) @tag(name: "administration")
 
   "The locks in Redis that are held or waited for at this moment, by key. It goes through all keys of Redis, in small steps."
   locks(
     "How many locks, 1 to 100."
     first: Int = 20
-  ): [HeldLock!] @auth(role: ADMIN)
+  ): [HeldLock!] @auth(role: ADMIN) @tag(name: "administration")
 }
 
 extend type Mutation {
   "Compare Redis with the database now, and repair what has drifted."
-  reconcileNow: ReconcilePayload @auth(role: ADMIN)
+  reconcileNow: ReconcilePayload @auth(role: ADMIN) @tag(name: "administration")
 }
 
 "One run of a job."
@@ -7089,11 +7727,11 @@ type PopularProduct {
   "The product."
   product: Product!
   "Orders that contain it. For administrators."
-  orders: Int64 @auth(role: ADMIN)
+  orders: Int64 @auth(role: ADMIN) @tag(name: "administration")
   "Units. For administrators."
-  units: Int64 @auth(role: ADMIN)
+  units: Int64 @auth(role: ADMIN) @tag(name: "administration")
   "What they cost, before discounts. For administrators."
-  revenue: Money @auth(role: ADMIN)
+  revenue: Money @auth(role: ADMIN) @tag(name: "administration")
 }
 
 "An order that a job has failed to finish. The job goes on trying."
@@ -7110,7 +7748,41 @@ type UnsettledOrder {
   lastError: String!
 }
 
-"How far a job has come with an order that it could not finish at once."
+"A payment by card that a job has failed to finish. The job goes on trying. One that waits for its customer is none of these."
+type UnsettledPayment {
+  "The attempt to pay."
+  attempt: PaymentAttempt!
+  "The order that it pays for; null if it pays for points."
+  order: Order
+  "The customer who buys points; null if it pays for an order."
+  customer: Customer
+  "How far the job has come."
+  settlement: Settlement!
+  "How often in a row the job has failed."
+  attempts: Int!
+  "When the job tries again."
+  nextAttemptAt: DateTime!
+  "Why the last attempt of the job failed."
+  lastError: String!
+}
+
+"A refund or return that a job has failed to finish. The job goes on trying."
+type UnsettledRefund {
+  "The refund."
+  refund: Refund!
+  "The order."
+  order: Order!
+  "How far the job has come."
+  settlement: Settlement!
+  "How often in a row the job has failed."
+  attempts: Int!
+  "When the job tries again."
+  nextAttemptAt: DateTime!
+  "Why the last attempt of the job failed."
+  lastError: String!
+}
+
+"How far a job has come with what it could not finish at once."
 enum Settlement {
   "It has failed, and tries again after a pause that grows."
   RETRYING
@@ -7195,7 +7867,7 @@ type AdjustmentEdge {
   order(
     "The identifier of the order."
     id: ID! @id(prefix: "ord_")
-  ): Order @auth
+  ): Order @auth @tag(name: "storefront") @tag(name: "administration")
 
   "The orders of all customers, or of one. Orders that the database does not have yet are not among them."
   orders(
@@ -7213,13 +7885,13 @@ type AdjustmentEdge {
     filter: OrderFilter
     "In which order."
     orderBy: OrderSort = NEWEST
-  ): OrderConnection @auth(role: ADMIN)
+  ): OrderConnection @auth(role: ADMIN) @tag(name: "administration")
 
   "A place in the waiting line. Looking at it keeps the place, and changes nothing else."
   queueTicket(
     "The identifier of the ticket."
     id: ID! @id(prefix: "qt_")
-  ): QueueTicket @auth
+  ): QueueTicket @auth @tag(name: "storefront")
 }
 
 extend type Mutation {
@@ -7227,41 +7899,41 @@ extend type Mutation {
   placeOrder(
     "What to order."
     input: PlaceOrderInput!
-  ): PlaceOrderPayload @auth
+  ): PlaceOrderPayload @auth @tag(name: "storefront")
 
   "Pay an order that was placed without a payment."
   payOrder(
     "Which order to pay, and how."
     input: PayOrderInput!
-  ): PayOrderPayload @auth
+  ): PayOrderPayload @auth @tag(name: "storefront") @tag(name: "administration")
 
   "Cancel an order: stock, coupon and payment are given back."
   cancelOrder(
     "Which order to cancel."
     input: CancelOrderInput!
-  ): CancelOrderPayload @auth
+  ): CancelOrderPayload @auth @tag(name: "storefront") @tag(name: "administration")
 
   "Note that the products of a paid order were handed over or sent. After that it is returned, not cancelled."
   orderFulfil(
     "Which order, and how to follow it."
     input: OrderFulfilInput!
-  ): OrderFulfilPayload @auth(role: ADMIN)
+  ): OrderFulfilPayload @auth(role: ADMIN) @tag(name: "administration")
 
   "Give back a part of what a paid order was paid with, or all: an amount, or what was paid for some of its products."
   refundCreate(
     "Which order, and what to give back."
     input: RefundCreateInput!
-  ): RefundCreatePayload @auth(role: ADMIN)
+  ): RefundCreatePayload @auth(role: ADMIN) @tag(name: "administration")
 
   "Take back products of a fulfilled order, with or without what was paid for them."
   returnCreate(
     "Which order, and what came back."
     input: ReturnCreateInput!
-  ): ReturnCreatePayload @auth(role: ADMIN)
+  ): ReturnCreatePayload @auth(role: ADMIN) @tag(name: "administration")
 }
 
 "What a customer buys."
-type Order implements Node {
+type Order implements Node @key(fields: "id") {
   "The identifier, \"ord_...\"."
   id: ID!
   "Who has placed it."
@@ -7549,6 +8221,11 @@ input PlaceOrderInput {
   shippingAddress: AddressInput
   "How the customer can be reached about the order. The order keeps it as it is given here."
   contact: ContactInput
+  """
+  A hold of the caller that the order takes over: it needs exactly the products and quantities of the hold, and no other stock. If the hold has ended, the
+  answer is INVALID_STATE, and nothing is ordered.
+  """
+  holdId: ID @id(prefix: "hold_")
   "False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always."
   wait: Boolean = true
 }
@@ -7753,13 +8430,13 @@ type ReturnCreatePayload {
   chargePoints(
     "How many points."
     input: ChargePointsInput!
-  ): ChargePointsPayload @auth
+  ): ChargePointsPayload @auth @tag(name: "storefront")
 
   "Correct the points of a customer. The reason is kept; see adjustments."
   pointsAdjust(
     "Whose points, by how many, and why."
     input: PointsAdjustInput!
-  ): PointsAdjustPayload @auth(role: ADMIN)
+  ): PointsAdjustPayload @auth(role: ADMIN) @tag(name: "administration")
 }
 
 "The points of a customer."
@@ -7799,8 +8476,8 @@ type Entry implements Node {
   changeId: UUID!
   """
   What it comes from. Null if there is no such object, such as for points that were bought, and if it is for others to see, such as a
-  correction, which is for administrators. The order of a line that is ORDER_PAID, ORDER_REFUNDED, REFUND_COMPLETED, ORDER_RETURNED,
-  ORDER_RELEASED, ORDER_ENDED, COUPON_SPENT or COUPON_RETURNED is known for as long as the shop remembers the change (pipeline.remember), and
+  correction, which is for administrators. The order or hold of a line that is ORDER_PAID, ORDER_REFUNDED, REFUND_COMPLETED, ORDER_RETURNED,
+  ORDER_RELEASED, ORDER_ENDED, HOLD_ENDED, COUPON_SPENT or COUPON_RETURNED is known for as long as the shop remembers the change (pipeline.remember), and
   null afterwards.
   """
   source: EntrySource
@@ -7809,7 +8486,7 @@ type Entry implements Node {
 }
 
 "What a line of a journal comes from."
-union EntrySource = Order | Transfer | CouponIssue | Adjustment
+union EntrySource = Order | Transfer | CouponIssue | Adjustment | Hold
 
 """
 What happened to a balance. Lines of stock are for administrators: Product.stockHistory lists them. So are lines that no list has, such as
@@ -7834,8 +8511,12 @@ enum EntryKind {
   ORDER_RELEASED
   "Money was moved between accounts."
   TRANSFER_COMPLETED
-  "Stock was reserved for an order."
+  "Stock was reserved for an order. An order that takes a hold over reserves none."
   ORDER_PLACED
+  "Stock was taken for a hold."
+  HOLD_CREATED
+  "The stock of a hold was given back."
+  HOLD_ENDED
   "The stock of an order was given back."
   ORDER_ENDED
   "Stock was added or taken."
@@ -7965,7 +8646,7 @@ type Query {
   node(
     "The identifier of the object."
     id: ID!
-  ): Node
+  ): Node @tag(name: "storefront") @tag(name: "administration")
 
   """
   Objects by their identifiers, in the order of the identifiers: at the place of each is what node answers. Null where it does not exist
@@ -7974,7 +8655,7 @@ type Query {
   nodes(
     "The identifiers of the objects, at most 100. They may be of several types."
     ids: [ID!]!
-  ): [Node]
+  ): [Node] @tag(name: "storefront") @tag(name: "administration")
 }
 
 """
@@ -7993,19 +8674,19 @@ type Subscription {
   stockChanged(
     "The products, at least one."
     productIds: [ID!]! @id(prefix: "prod_")
-  ): Product!
+  ): Product! @tag(name: "storefront") @tag(name: "administration")
 
   "An order of the caller whenever something has happened to it; administrators may watch everybody's. Ends when nothing can happen any more."
   orderUpdated(
     "The identifier of the order."
     id: ID! @id(prefix: "ord_")
-  ): Order! @auth
+  ): Order! @auth @tag(name: "storefront") @tag(name: "administration")
 
   "A place in the waiting line whenever it has moved, which also keeps it. Ends when the order has been served, refused or forgotten."
   queueTicketUpdated(
     "The identifier of the ticket."
     id: ID! @id(prefix: "qt_")
-  ): QueueTicket! @auth
+  ): QueueTicket! @auth @tag(name: "storefront")
 }
 `, BuiltIn: false},
 }
@@ -8423,6 +9104,8 @@ func (ec *executionContext) childFields_Customer(ctx context.Context, field grap
 		return ec.fieldContext_Customer_couponIssues(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Customer_createdAt(ctx, field)
+	case "holds":
+		return ec.fieldContext_Customer_holds(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Customer", field.Name)
 }
@@ -8711,6 +9394,94 @@ func (ec *executionContext) childFields_HeldLock(ctx context.Context, field grap
 		return ec.fieldContext_HeldLock_waiting(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type HeldLock", field.Name)
+}
+
+func (ec *executionContext) childFields_Hold(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Hold_id(ctx, field)
+	case "status":
+		return ec.fieldContext_Hold_status(ctx, field)
+	case "lines":
+		return ec.fieldContext_Hold_lines(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Hold_expiresAt(ctx, field)
+	case "extendableUntil":
+		return ec.fieldContext_Hold_extendableUntil(ctx, field)
+	case "order":
+		return ec.fieldContext_Hold_order(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Hold_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_Hold_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Hold", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_HoldConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_HoldConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_HoldConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_HoldConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldCreatePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "hold":
+		return ec.fieldContext_HoldCreatePayload_hold(ctx, field)
+	case "meta":
+		return ec.fieldContext_HoldCreatePayload_meta(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HoldCreatePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldCreatePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_HoldEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_HoldEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldExtendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "hold":
+		return ec.fieldContext_HoldExtendPayload_hold(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HoldExtendPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldExtendPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldLine(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "product":
+		return ec.fieldContext_HoldLine_product(ctx, field)
+	case "quantity":
+		return ec.fieldContext_HoldLine_quantity(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldLine", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldReleasePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "hold":
+		return ec.fieldContext_HoldReleasePayload_hold(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_HoldReleasePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldReleasePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Interval(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9411,6 +10182,44 @@ func (ec *executionContext) childFields_UnsettledOrder(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type UnsettledOrder", field.Name)
 }
 
+func (ec *executionContext) childFields_UnsettledPayment(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "attempt":
+		return ec.fieldContext_UnsettledPayment_attempt(ctx, field)
+	case "order":
+		return ec.fieldContext_UnsettledPayment_order(ctx, field)
+	case "customer":
+		return ec.fieldContext_UnsettledPayment_customer(ctx, field)
+	case "settlement":
+		return ec.fieldContext_UnsettledPayment_settlement(ctx, field)
+	case "attempts":
+		return ec.fieldContext_UnsettledPayment_attempts(ctx, field)
+	case "nextAttemptAt":
+		return ec.fieldContext_UnsettledPayment_nextAttemptAt(ctx, field)
+	case "lastError":
+		return ec.fieldContext_UnsettledPayment_lastError(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UnsettledPayment", field.Name)
+}
+
+func (ec *executionContext) childFields_UnsettledRefund(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "refund":
+		return ec.fieldContext_UnsettledRefund_refund(ctx, field)
+	case "order":
+		return ec.fieldContext_UnsettledRefund_order(ctx, field)
+	case "settlement":
+		return ec.fieldContext_UnsettledRefund_settlement(ctx, field)
+	case "attempts":
+		return ec.fieldContext_UnsettledRefund_attempts(ctx, field)
+	case "nextAttemptAt":
+		return ec.fieldContext_UnsettledRefund_nextAttemptAt(ctx, field)
+	case "lastError":
+		return ec.fieldContext_UnsettledRefund_lastError(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UnsettledRefund", field.Name)
+}
+
 func (ec *executionContext) childFields_Wallet(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -9423,6 +10232,14 @@ func (ec *executionContext) childFields_Wallet(ctx context.Context, field graphq
 		return ec.fieldContext_Wallet_entries(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Wallet", field.Name)
+}
+
+func (ec *executionContext) childFields__Service(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "sdl":
+		return ec.fieldContext__Service_sdl(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type _Service", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

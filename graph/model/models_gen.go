@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
+	"holdfast/ent"
 )
 
 // What a line of a journal comes from.
@@ -28,6 +29,11 @@ type Node interface {
 // request may have been carried out all the same.
 type UserError interface {
 	IsUserError()
+}
+
+// What other subgraphs may name by its key.
+type Entity interface {
+	IsEntity()
 }
 
 // An account of money in one currency.
@@ -255,6 +261,8 @@ type CartCheckoutInput struct {
 	ShippingAddress *AddressInput `json:"shippingAddress,omitempty"`
 	// How the customer can be reached about the order. The order keeps it as it is given here.
 	Contact *ContactInput `json:"contact,omitempty"`
+	// A hold of the caller that the order takes over, as in PlaceOrderInput: it needs exactly the products and quantities of the cart.
+	HoldID *string `json:"holdId,omitempty"`
 }
 
 // What became of a cart that was to be checked out.
@@ -607,6 +615,8 @@ type Customer struct {
 
 func (Customer) IsNode() {}
 
+func (Customer) IsEntity() {}
+
 // An address in the address book of a customer.
 type CustomerAddress struct {
 	// The identifier, "addr_...".
@@ -924,6 +934,112 @@ type HeldLock struct {
 	Waiting []string `json:"waiting"`
 }
 
+// Products that are kept for a customer until a deadline, before there is an order. A hold promises units, and no price.
+type Hold struct {
+	// The identifier, "hold_...".
+	ID string `json:"id"`
+	// How far it has come.
+	Status HoldStatus `json:"status"`
+	// When it ends, or has ended if it is EXPIRED.
+	ExpiresAt time.Time `json:"expiresAt"`
+	// Until when it may be extended.
+	ExtendableUntil time.Time `json:"extendableUntil"`
+	// When it was made.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it changed last.
+	UpdatedAt time.Time `json:"updatedAt"`
+	Of        *ent.Hold `json:"-"`
+}
+
+func (Hold) IsNode() {}
+
+func (Hold) IsEntrySource() {}
+
+// A page of holds.
+type HoldConnection struct {
+	// The holds with their cursors.
+	Edges []*HoldEdge `json:"edges"`
+	// The holds.
+	Nodes []*Hold `json:"nodes"`
+	// Where the page lies in the list.
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
+}
+
+// Products to hold.
+type HoldCreateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the hold as it is now.
+	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
+	// The products, each once.
+	Lines []*HoldLineInput `json:"lines"`
+	// For how many seconds, at least 1; the shop has a maximum.
+	TTLSeconds int `json:"ttlSeconds"`
+}
+
+// What became of products that were to be held.
+type HoldCreatePayload struct {
+	// The hold as it is now, null where it was refused.
+	Hold *Hold `json:"hold,omitempty"`
+	// How the operation went.
+	Meta *OperationMeta `json:"meta"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// A hold in a list.
+type HoldEdge struct {
+	// Where it stands in the list.
+	Cursor string `json:"cursor"`
+	// The hold.
+	Node *Hold `json:"node"`
+}
+
+// A hold to extend.
+type HoldExtendInput struct {
+	// The hold.
+	ID string `json:"id"`
+	// For how many seconds from now, at least 1. Together with what has passed, a hold has the maximum of the shop: see Hold.extendableUntil.
+	TTLSeconds int `json:"ttlSeconds"`
+}
+
+// What became of a hold that was to be extended.
+type HoldExtendPayload struct {
+	// The hold as it is now, null where it was refused.
+	Hold *Hold `json:"hold,omitempty"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// One product of a hold.
+type HoldLine struct {
+	// The product as it is now.
+	Product *Product `json:"product"`
+	// How many.
+	Quantity int64 `json:"quantity"`
+}
+
+// One product to hold.
+type HoldLineInput struct {
+	// The product.
+	ProductID string `json:"productId"`
+	// How many, at least 1.
+	Quantity int `json:"quantity"`
+}
+
+// A hold to release.
+type HoldReleaseInput struct {
+	// The hold.
+	ID string `json:"id"`
+}
+
+// What became of a hold that was to be released.
+type HoldReleasePayload struct {
+	// The hold as it is now, null where it was refused.
+	Hold *Hold `json:"hold,omitempty"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
 // The request itself is at fault: what it names, or how, or when. Also the repeated answer about an order that failed
 // before, whose code still tells why. And LOCK_TIMEOUT or LOCK_LOST of what has no strategy, such as a change of a
 // product: then the request is not at fault.
@@ -1088,6 +1204,8 @@ type Order struct {
 	CouponIssueID string           `json:"-"`
 	CustomerID    string           `json:"-"`
 }
+
+func (Order) IsEntity() {}
 
 func (Order) IsNode() {}
 
@@ -1382,6 +1500,9 @@ type PlaceOrderInput struct {
 	ShippingAddress *AddressInput `json:"shippingAddress,omitempty"`
 	// How the customer can be reached about the order. The order keeps it as it is given here.
 	Contact *ContactInput `json:"contact,omitempty"`
+	// A hold of the caller that the order takes over: it needs exactly the products and quantities of the hold, and no other stock. If the hold has ended, the
+	// answer is INVALID_STATE, and nothing is ordered.
+	HoldID *string `json:"holdId,omitempty"`
 	// False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always.
 	Wait *bool `json:"wait,omitempty"`
 }
@@ -1495,6 +1616,8 @@ type Product struct {
 }
 
 func (Product) IsNode() {}
+
+func (Product) IsEntity() {}
 
 // A product to take off sale.
 type ProductArchiveInput struct {
@@ -2004,6 +2127,40 @@ type UnsettledOrder struct {
 	LastError string `json:"lastError"`
 }
 
+// A payment by card that a job has failed to finish. The job goes on trying. One that waits for its customer is none of these.
+type UnsettledPayment struct {
+	// The attempt to pay.
+	Attempt *PaymentAttempt `json:"attempt"`
+	// The order that it pays for; null if it pays for points.
+	Order *Order `json:"order,omitempty"`
+	// The customer who buys points; null if it pays for an order.
+	Customer *Customer `json:"customer,omitempty"`
+	// How far the job has come.
+	Settlement Settlement `json:"settlement"`
+	// How often in a row the job has failed.
+	Attempts int `json:"attempts"`
+	// When the job tries again.
+	NextAttemptAt time.Time `json:"nextAttemptAt"`
+	// Why the last attempt of the job failed.
+	LastError string `json:"lastError"`
+}
+
+// A refund or return that a job has failed to finish. The job goes on trying.
+type UnsettledRefund struct {
+	// The refund.
+	Refund *Refund `json:"refund"`
+	// The order.
+	Order *Order `json:"order"`
+	// How far the job has come.
+	Settlement Settlement `json:"settlement"`
+	// How often in a row the job has failed.
+	Attempts int `json:"attempts"`
+	// When the job tries again.
+	NextAttemptAt time.Time `json:"nextAttemptAt"`
+	// Why the last attempt of the job failed.
+	LastError string `json:"lastError"`
+}
+
 // Somebody else has changed the object since the given version.
 type VersionConflictError struct {
 	// VERSION_CONFLICT.
@@ -2029,6 +2186,12 @@ type Wallet struct {
 }
 
 func (Wallet) IsNode() {}
+
+// What a gateway needs to know of this subgraph.
+type Service struct {
+	// Its schema, with the directives of Apollo Federation.
+	Sdl string `json:"sdl"`
+}
 
 // Whether a number is exact.
 type CountPrecision string
@@ -2229,8 +2392,12 @@ const (
 	EntryKindOrderReleased EntryKind = "ORDER_RELEASED"
 	// Money was moved between accounts.
 	EntryKindTransferCompleted EntryKind = "TRANSFER_COMPLETED"
-	// Stock was reserved for an order.
+	// Stock was reserved for an order. An order that takes a hold over reserves none.
 	EntryKindOrderPlaced EntryKind = "ORDER_PLACED"
+	// Stock was taken for a hold.
+	EntryKindHoldCreated EntryKind = "HOLD_CREATED"
+	// The stock of a hold was given back.
+	EntryKindHoldEnded EntryKind = "HOLD_ENDED"
 	// The stock of an order was given back.
 	EntryKindOrderEnded EntryKind = "ORDER_ENDED"
 	// Stock was added or taken.
@@ -2254,6 +2421,8 @@ var AllEntryKind = []EntryKind{
 	EntryKindOrderReleased,
 	EntryKindTransferCompleted,
 	EntryKindOrderPlaced,
+	EntryKindHoldCreated,
+	EntryKindHoldEnded,
 	EntryKindOrderEnded,
 	EntryKindStockAdjusted,
 	EntryKindCouponIssued,
@@ -2263,7 +2432,7 @@ var AllEntryKind = []EntryKind{
 
 func (e EntryKind) IsValid() bool {
 	switch e {
-	case EntryKindPointsCharged, EntryKindPointsAdjusted, EntryKindAccountAdjusted, EntryKindOrderPaid, EntryKindOrderRefunded, EntryKindRefundCompleted, EntryKindOrderReturned, EntryKindOrderReleased, EntryKindTransferCompleted, EntryKindOrderPlaced, EntryKindOrderEnded, EntryKindStockAdjusted, EntryKindCouponIssued, EntryKindCouponSpent, EntryKindCouponReturned:
+	case EntryKindPointsCharged, EntryKindPointsAdjusted, EntryKindAccountAdjusted, EntryKindOrderPaid, EntryKindOrderRefunded, EntryKindRefundCompleted, EntryKindOrderReturned, EntryKindOrderReleased, EntryKindTransferCompleted, EntryKindOrderPlaced, EntryKindHoldCreated, EntryKindHoldEnded, EntryKindOrderEnded, EntryKindStockAdjusted, EntryKindCouponIssued, EntryKindCouponSpent, EntryKindCouponReturned:
 		return true
 	}
 	return false
@@ -2300,6 +2469,8 @@ const (
 	ErrorCodePurchaseLimit ErrorCode = "PURCHASE_LIMIT"
 	// As many orders of the customer wait for payment as one may have. Pay or cancel one first.
 	ErrorCodeTooManyPendingOrders ErrorCode = "TOO_MANY_PENDING_ORDERS"
+	// The customer has as many holds as one may have. Order what one of them has, or release one first.
+	ErrorCodeTooManyHolds ErrorCode = "TOO_MANY_HOLDS"
 	// The quota of the coupon is used up.
 	ErrorCodeCouponExhausted ErrorCode = "COUPON_EXHAUSTED"
 	// The customer holds as many of the coupon as one may.
@@ -2338,6 +2509,7 @@ var AllErrorCode = []ErrorCode{
 	ErrorCodeOutOfStock,
 	ErrorCodePurchaseLimit,
 	ErrorCodeTooManyPendingOrders,
+	ErrorCodeTooManyHolds,
 	ErrorCodeCouponExhausted,
 	ErrorCodeCouponAlreadyIssued,
 	ErrorCodeCouponNotValid,
@@ -2357,7 +2529,7 @@ var AllErrorCode = []ErrorCode{
 
 func (e ErrorCode) IsValid() bool {
 	switch e {
-	case ErrorCodeOutOfStock, ErrorCodePurchaseLimit, ErrorCodeTooManyPendingOrders, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodeIdempotencyExpired, ErrorCodePaymentDeclined, ErrorCodePriceChanged, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
+	case ErrorCodeOutOfStock, ErrorCodePurchaseLimit, ErrorCodeTooManyPendingOrders, ErrorCodeTooManyHolds, ErrorCodeCouponExhausted, ErrorCodeCouponAlreadyIssued, ErrorCodeCouponNotValid, ErrorCodeInsufficientFunds, ErrorCodeVersionConflict, ErrorCodeLockTimeout, ErrorCodeLockLost, ErrorCodeIdempotencyMismatch, ErrorCodeIdempotencyExpired, ErrorCodePaymentDeclined, ErrorCodePriceChanged, ErrorCodeInvalidState, ErrorCodeNotFound, ErrorCodeInvalidInput, ErrorCodeUnavailable:
 		return true
 	}
 	return false
@@ -2484,6 +2656,56 @@ func (e *Family) UnmarshalGQL(v any) error {
 }
 
 func (e Family) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+// How far a hold has come.
+type HoldStatus string
+
+const (
+	// Its products are kept. Behind its deadline that is so for a moment only, and no order can take it over any more.
+	HoldStatusActive HoldStatus = "ACTIVE"
+	// An order has taken it over.
+	HoldStatusConsumed HoldStatus = "CONSUMED"
+	// It was released; its products are for sale again.
+	HoldStatusReleased HoldStatus = "RELEASED"
+	// Its deadline has passed; its products are for sale again.
+	HoldStatusExpired HoldStatus = "EXPIRED"
+)
+
+var AllHoldStatus = []HoldStatus{
+	HoldStatusActive,
+	HoldStatusConsumed,
+	HoldStatusReleased,
+	HoldStatusExpired,
+}
+
+func (e HoldStatus) IsValid() bool {
+	switch e {
+	case HoldStatusActive, HoldStatusConsumed, HoldStatusReleased, HoldStatusExpired:
+		return true
+	}
+	return false
+}
+
+func (e HoldStatus) String() string {
+	return string(e)
+}
+
+func (e *HoldStatus) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = HoldStatus(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid HoldStatus", str)
+	}
+	return nil
+}
+
+func (e HoldStatus) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 
@@ -3120,7 +3342,7 @@ func (e Role) MarshalGQL(w io.Writer) {
 	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
 }
 
-// How far a job has come with an order that it could not finish at once.
+// How far a job has come with what it could not finish at once.
 type Settlement string
 
 const (

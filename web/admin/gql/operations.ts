@@ -130,11 +130,15 @@ export type EntryKind =
   | 'COUPON_RETURNED'
   /** A coupon was spent on an order. */
   | 'COUPON_SPENT'
+  /** Stock was taken for a hold. */
+  | 'HOLD_CREATED'
+  /** The stock of a hold was given back. */
+  | 'HOLD_ENDED'
   /** The stock of an order was given back. */
   | 'ORDER_ENDED'
   /** An order was paid. */
   | 'ORDER_PAID'
-  /** Stock was reserved for an order. */
+  /** Stock was reserved for an order. An order that takes a hold over reserves none. */
   | 'ORDER_PLACED'
   /** The payment of an order was given back. */
   | 'ORDER_REFUNDED'
@@ -188,6 +192,8 @@ export type ErrorCode =
   | 'PRICE_CHANGED'
   /** The customer may not order that many of a product. */
   | 'PURCHASE_LIMIT'
+  /** The customer has as many holds as one may have. Order what one of them has, or release one first. */
+  | 'TOO_MANY_HOLDS'
   /** As many orders of the customer wait for payment as one may have. Pay or cancel one first. */
   | 'TOO_MANY_PENDING_ORDERS'
   /**
@@ -726,6 +732,7 @@ export type StockHistoryQueryVariables = Exact<{
 export type StockHistoryQuery = { product: { id: string, stockHistory: { edges: Array<{ cursor: string, node: { id: string, delta: string, amountAfter: string, kind: EntryKind, createdAt: string, source:
             | { __typename: 'Adjustment', reason: string, administratorId: string }
             | { __typename: 'CouponIssue' }
+            | { __typename: 'Hold' }
             | { __typename: 'Order', id: string }
             | { __typename: 'Transfer' }
            | null } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } | null } | null };
