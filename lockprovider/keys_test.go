@@ -84,7 +84,8 @@ func TestOneCommitterForEachProduct(t *testing.T) {
 				ID: uuid.New(), Family: Stock, Record: Record{Kind: "test", Payload: json.RawMessage("{}")},
 				Moves: []Move{
 					{Balance: PendingKey(fmt.Sprintf("%c%d", 'A'+customer, customer)), Delta: 1},
-					{Balance: HoldsKey(fmt.Sprintf("%c%d", 'A'+customer, customer)), Delta: 1}, {Balance: stock, Delta: -1},
+					{Balance: HoldsKey(fmt.Sprintf("%c%d", 'A'+customer, customer)), Delta: 1},
+					{Balance: stock, Delta: -1},
 				},
 			})
 			if err != nil {
