@@ -31,7 +31,7 @@ var (
 		{"max ms", func(s Summary) string { return compact(s.MaxMs) }},
 		{"winners/units", func(s Summary) string {
 			if s.Units == nil || s.Winners == nil {
-				return "–"
+				return notCounted
 			}
 			return fmt.Sprintf("%d/%d", *s.Winners, *s.Units)
 		}},
@@ -53,10 +53,13 @@ var (
 	}
 )
 
+// notCounted stands for a figure that nobody counts.
+const notCounted = "–"
+
 // optional is a dash where nobody counts.
 func optional(v *float64) string {
 	if v == nil {
-		return "–"
+		return notCounted
 	}
 	return compact(*v)
 }

@@ -13,8 +13,8 @@ import (
 const TerminalColumns = 120
 
 // WriteTable writes the report for a terminal. What was lost comes first. Unless it is to be wide, no line has more than
-// [TerminalColumns] characters, if no name is as long as that: heads have two lines, verdicts are short, and columns that do not fit
-// are left out and named.
+// [TerminalColumns] characters, if no name is as long as that: heads have two lines, verdicts are short, figures that nobody counted
+// are left out, and so are those that do not fit, which are named.
 func (r Report) WriteTable(w io.Writer, wide bool) error {
 	b := terminal{columns: TerminalColumns}
 	if wide {
@@ -94,6 +94,9 @@ func (b *terminal) text(first, text string) {
 
 // table writes the figures of cases. The first column and the last one are never left out.
 func (b *terminal) table(columns []column, cases []Summary) error {
+	if b.columns > 0 {
+		columns = slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return !counted(c, cases) })
+	}
 	lines := make([][]string, 0, len(cases)+2)
 	if b.columns == 0 {
 		lines = append(lines, heads(columns))
@@ -135,6 +138,11 @@ func (b *terminal) table(columns []column, cases []Summary) error {
 		b.text("", "Left out, since they do not fit: "+strings.Join(omitted, ", ")+". --wide shows all.")
 	}
 	return nil
+}
+
+// counted reports whether a figure is known of any case.
+func counted(c column, cases []Summary) bool {
+	return slices.ContainsFunc(cases, func(s Summary) bool { return c.value(s) != notCounted })
 }
 
 // columnGap is how many blanks part two columns.
