@@ -27,7 +27,7 @@ func (s *Shop) StartJobs(ctx context.Context) (*schedulers.Runner, error) {
 	})
 	runner.Start()
 	s.followSearchDocuments(ctx)
-	s.closers.add("holds", events.Background(ctx, s.Services.Holds.Run))
+	s.closers.add("holds", events.Background(ctx, func(ctx context.Context) { s.Services.Holds.Run(ctx, s.log) }))
 	s.Providers.OnReconnect(redisIsBack(runner, s.log))
 	return runner, nil
 }

@@ -386,6 +386,10 @@ func TestJobsReadTheirIndex(t *testing.T) {
 	}{
 		{"order_settled_next_attempt_at", func() error { _, _, err := s.Orders.ExpireOverdue(ctx, 10); return err }},
 		{"order_settled_attempts", func() error { _, err := s.Orders.CountFailed(ctx); return err }},
+		{"hold_status_next_attempt_at", func() error { _, _, err := s.Holds.ExpireOverdue(ctx, 10); return err }},
+		{"hold_status_next_attempt_at", func() error { _, err := s.LimitDrifts.CompareHolds(ctx, "", 10); return err }},
+		{"hold_status_attempts", func() error { _, err := s.Holds.CountStuck(ctx); return err }},
+		{"holdline_limit_balance", compare},
 		{"paymentattempt_look_at", func() error { _, _, err := s.Attempts.Sweep(ctx, time.Minute, 10); return err }},
 		{"paymentattempt_look_at", func() error { _, err := s.Attempts.CountStuck(ctx); return err }},
 		{"refund_look_at", func() error { _, _, err := s.Refunds.Sweep(ctx, time.Minute, 10); return err }},

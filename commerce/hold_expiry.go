@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"holdfast/ent"
@@ -19,15 +20,26 @@ const holdBatch = 200
 
 // Run ends holds as soon as their deadline has passed, until ctx ends. Every instance does so for the holds of all: which one has
 // made a hold does not matter, and of several that end it at the same time, one does. What fails is tried again, here and by the
-// job expire.
-func (s *Holds) Run(ctx context.Context) {
+// job expire. The log tells the first failure of a series, and its end.
+func (s *Holds) Run(ctx context.Context, log *slog.Logger) {
 	ticker := time.NewTicker(holdLook)
 	defer ticker.Stop()
-	for {
+	for failing := false; ; {
+		var err error
 		for isFull := true; isFull; {
-			done, failed, err := s.ExpireOverdue(ctx, holdBatch)
+			var done, failed int
+			done, failed, err = s.ExpireOverdue(ctx, holdBatch)
 			isFull = err == nil && done+failed == holdBatch
 		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			log.WarnContext(ctx, "holds cannot be ended at their deadlines", "error", err)
+		case err == nil && failing:
+			log.InfoContext(ctx, "holds end at their deadlines again")
+		}
+		failing = err != nil
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -71,4 +83,9 @@ func (s *Holds) expire(ctx context.Context, row *ent.Hold) (done bool, err error
 		return false, fmt.Errorf("postpone the hold: %w", perr)
 	}
 	return false, nil
+}
+
+// CountStuck returns how many active holds there are that several attempts in a row have failed to end after their deadline.
+func (s *Holds) CountStuck(ctx context.Context) (int, error) {
+	return s.Client.Hold.Query().Where(hold.StatusEQ(hold.StatusACTIVE), hold.AttemptsGTE(failedAttempts)).Count(ctx)
 }

@@ -132,9 +132,13 @@ func (s *Holds) Extend(ctx context.Context, v Viewer, holdID string, ttl time.Du
 		return nil, holdOver(row, input("id"))
 	}
 	last := row.CreatedAt.Add(s.Shop.MaxHold)
-	if left := last.Sub(now); ttl < time.Second || ttl > left {
+	switch left := last.Sub(now); {
+	case left < time.Second:
+		return nil, invalid(input("ttlSeconds"), "this hold may last until %s and cannot be extended: order what it has before it ends at %s",
+			last.UTC().Format(time.RFC3339), row.ExpiresAt.UTC().Format(time.RFC3339))
+	case ttl < time.Second || ttl > left:
 		return nil, invalid(input("ttlSeconds"), "this hold may last until %s: ttlSeconds must be 1 to %d, not %d",
-			last.UTC().Format(time.RFC3339), max(int64(left/time.Second), 0), int64(ttl/time.Second))
+			last.UTC().Format(time.RFC3339), int64(left/time.Second), int64(ttl/time.Second))
 	}
 	deadline := now.Add(ttl)
 	err = s.Client.Hold.Update().

@@ -2,6 +2,7 @@ package commerce_test
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -572,7 +573,7 @@ func TestHoldsEndByThemselves(t *testing.T) {
 	a := s.product(t, 1000, 300)
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { s.Holds.Run(ctx) })
+	running.Go(func() { s.Holds.Run(ctx, slog.New(slog.DiscardHandler)) })
 	defer running.Wait()
 	defer stop()
 	until := func(what string, is func() bool) {

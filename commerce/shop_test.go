@@ -95,11 +95,13 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 // clock stands still unless it is moved.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	now   time.Time
+	reads atomic.Int64 // how often it was looked at
 }
 
 func (c *clock) Now() time.Time {
+	c.reads.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now

@@ -14,6 +14,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/ent"
+	"holdfast/ent/hold"
 	"holdfast/ent/order"
 	"holdfast/ent/payment"
 	"holdfast/ent/paymentattempt"
@@ -32,7 +33,7 @@ const (
 )
 
 // TestJobsReadWhatIsDue: what a run of a job reads is bounded by what there is to do, however many
-// orders, payments, refunds, messages of the gateway and counts of ended periods there are. The
+// orders, holds, payments, refunds, messages of the gateway and counts of ended periods there are. The
 // database counts the rows.
 func TestJobsReadWhatIsDue(t *testing.T) {
 	for name, url := range map[string]func(testing.TB) string{"postgres": testenv.Postgres, "mariadb": testenv.MariaDB} {
@@ -61,7 +62,7 @@ func TestJobsReadWhatIsDue(t *testing.T) {
 			}
 			reads := readsOf(t, p, name)
 			d := p.deps(DefaultSettings())
-			d.Orders, d.Attempts, d.Refunds, d.Drifts, d.Limits = counting.Orders, counting.Attempts, counting.Refunds, counting.Drifts, counting.LimitDrifts
+			d.Orders, d.Holds, d.Attempts, d.Refunds, d.Drifts, d.Limits = counting.Orders, counting.Holds, counting.Attempts, counting.Refunds, counting.Drifts, counting.LimitDrifts
 			r := p.runner(t, d)
 			r.jobs[LimitDrift].(*limitDrift).most = 500 // balances: there are more
 			run := func(job Job) {
@@ -82,9 +83,12 @@ func TestJobsReadWhatIsDue(t *testing.T) {
 				run(job)
 			}
 			for what, f := range map[string]func() error{
-				"the gauge of orders":   func() error { _, err := counting.Orders.CountFailed(ctx); return err },
-				"the gauge of payments": func() error { _, err := counting.Attempts.CountStuck(ctx); return err },
-				"the gauge of refunds":  func() error { _, err := counting.Refunds.CountStuck(ctx); return err },
+				"the gauge of orders":        func() error { _, err := counting.Orders.CountFailed(ctx); return err },
+				"the look for overdue holds": func() error { _, _, err := counting.Holds.ExpireOverdue(ctx, 200); return err },
+				"the gauge of holds":         func() error { _, err := counting.Holds.CountStuck(ctx); return err },
+				"the retention of holds":     func() error { _, err := r.jobs[Retention].(*retention).holds(ctx); return err },
+				"the gauge of payments":      func() error { _, err := counting.Attempts.CountStuck(ctx); return err },
+				"the gauge of refunds":       func() error { _, err := counting.Refunds.CountStuck(ctx); return err },
 				"a message of the gateway": func() error {
 					return message(ctx, counting, p, secret, payments.SimulatedMessage{ID: "new", Attempt: past, State: payments.StateCaptured, Captured: 100})
 				},
@@ -153,6 +157,7 @@ func pastOrders(t *testing.T, p *process, product string) string {
 		var refunds []*ent.RefundCreate
 		var messages []*ent.WebhookEventCreate
 		var counts []*ent.BalanceCreate
+		var holds []*ent.HoldCreate
 		for i := from; i < from+500; i++ {
 			id, at := fmt.Sprintf("%s%026d", "ord_", i), begin.Add(time.Duration(i)*48*24*time.Hour/history)
 			attempt, key := fmt.Sprintf("pat_%026d", i), lockprovider.BuyerKey(product, customer(i), fmt.Sprintf("24h%d", i/100))
@@ -163,6 +168,9 @@ func pastOrders(t *testing.T, p *process, product string) string {
 				SetUnitPriceMinor(100).SetLimitBalance(key))
 			counts = append(counts, p.db.Ent.Balance.Create().SetID(key).SetFamily(string(lockprovider.Stock)).
 				SetAmount(1).SetFloor(0).SetCeiling(lockprovider.MaxAmount).SetOpening(1))
+			ended := []hold.Status{hold.StatusCONSUMED, hold.StatusRELEASED, hold.StatusEXPIRED}[i%3]
+			holds = append(holds, p.db.Ent.Hold.Create().SetID(fmt.Sprintf("hold_%026d", i)).SetUserID(customer(i)).SetStatus(ended).
+				SetExpiresAt(at.Add(time.Hour)).SetNextAttemptAt(at.Add(time.Hour)).SetCreatedAt(at).SetUpdatedAt(now))
 			attempts = append(attempts, p.db.Ent.PaymentAttempt.Create().SetID(attempt).SetOrderID(id).SetGateway(commerce.GatewaySimulated).
 				SetStatus(paymentattempt.StatusCAPTURED).SetAmountMinor(100).SetCurrency("USD").SetReference("sim_"+attempt).
 				SetCreatedAt(at).SetUpdatedAt(at))
@@ -173,6 +181,7 @@ func pastOrders(t *testing.T, p *process, product string) string {
 				SetAdministrator("root").SetCreatedAt(at).SetUpdatedAt(at))
 			messages = append(messages, p.db.Ent.WebhookEvent.Create().SetID(fmt.Sprintf("simulated:past_%d", i)).SetReceivedAt(at))
 		}
+		must(t, p.db.Ent.Hold.CreateBulk(holds...).Exec(ctx))
 		must(t, p.db.Ent.Order.CreateBulk(orders...).Exec(ctx))
 		must(t, p.db.Ent.OrderLine.CreateBulk(lines...).Exec(ctx))
 		must(t, p.db.Ent.Balance.CreateBulk(counts...).Exec(ctx))
@@ -200,7 +209,7 @@ func readsOf(t *testing.T, p *process, database string) func(f func()) int64 {
 	}
 	analyze := "ANALYZE"
 	if database == "mariadb" {
-		analyze = "ANALYZE TABLE orders, order_lines, balances, payments, payment_attempts, refunds, webhook_events"
+		analyze = "ANALYZE TABLE orders, order_lines, balances, payments, payment_attempts, refunds, webhook_events, holds"
 	}
 	_, err = watch.ExecContext(t.Context(), analyze)
 	must(t, err)

@@ -41,15 +41,20 @@ func (j *expire) all(
 	}
 }
 
-// observe counts the orders that cannot be finished. Each instance looks, whichever runs the job: they tell the same.
+// observe counts the orders that cannot be finished, and the holds that cannot be ended. Each instance looks, whichever runs the job: they
+// tell the same.
 func (j *expire) observe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, afterRunTimeout)
 	defer cancel()
 	failed, err := j.orders.CountFailed(ctx)
-	if err != nil {
+	stuck, herr := j.holds.CountStuck(ctx)
+	if err != nil || herr != nil {
 		return // the database is away: the claim of the job has said so
 	}
 	if before := j.metrics.failed.Swap(int64(failed)); int64(failed) > before {
 		j.log.WarnContext(ctx, "orders cannot be settled", "orders", failed)
+	}
+	if before := j.metrics.stuckHolds.Swap(int64(stuck)); int64(stuck) > before {
+		j.log.WarnContext(ctx, "holds cannot be ended", "holds", stuck)
 	}
 }

@@ -23,6 +23,7 @@ type Metrics struct {
 	stuck  atomic.Int64 // payment attempts
 
 	stuckRefunds atomic.Int64
+	stuckHolds   atomic.Int64
 	uncorrected  atomic.Int64 // counts of orders
 }
 
@@ -72,6 +73,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "holdfast_refunds_stuck",
 			Help: "Refunds of all instances that the job sweep has failed to complete several times. It goes on trying.",
 		}, func() float64 { return float64(m.stuckRefunds.Load()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "holdfast_holds_stuck",
+			Help: "Holds of all instances that could not be ended several times after their deadline. It goes on trying.",
+		}, func() float64 { return float64(m.stuckHolds.Load()) }), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "holdfast_limit_drift_uncorrected",
 			Help: "Counts of orders of all customers that are wrong, and that the job limitDrift could not correct. It goes on trying.",
 		}, func() float64 { return float64(m.uncorrected.Load()) }))

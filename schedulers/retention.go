@@ -183,7 +183,8 @@ func (j *retention) untouchedCarts(ctx context.Context, untouched predicate.Cart
 
 // holds deletes those that have ended, with their lines. Their orders stay.
 func (j *retention) holds(ctx context.Context) (int, error) {
-	old := j.client.Hold.Query().Where(hold.StatusNEQ(hold.StatusACTIVE), hold.UpdatedAtLT(j.before(j.settings.KeepHolds)))
+	ended := hold.StatusIn(hold.StatusCONSUMED, hold.StatusRELEASED, hold.StatusEXPIRED) // by which an index finds them
+	old := j.client.Hold.Query().Where(ended, hold.UpdatedAtLT(j.before(j.settings.KeepHolds)))
 	return batch(ctx, old.Order(hold.ByUpdatedAt()).Limit(j.settings.DeleteBatch).IDs,
 		func(ctx context.Context, ids []string) (int, error) {
 			return j.client.Hold.Delete().Where(hold.IDIn(ids...)).Exec(ctx)

@@ -93,6 +93,11 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{CartsColumns[6]},
 			},
+			{
+				Name:    "cart_user_id_updated_at",
+				Unique:  false,
+				Columns: []*schema.Column{CartsColumns[1], CartsColumns[6]},
+			},
 		},
 	}
 	// ChangeLogsColumns holds the columns for the "change_logs" table.
@@ -330,6 +335,11 @@ var (
 				Name:    "hold_status_next_attempt_at",
 				Unique:  false,
 				Columns: []*schema.Column{HoldsColumns[2], HoldsColumns[5]},
+			},
+			{
+				Name:    "hold_status_attempts",
+				Unique:  false,
+				Columns: []*schema.Column{HoldsColumns[2], HoldsColumns[6]},
 			},
 			{
 				Name:    "hold_status_updated_at",

@@ -28,7 +28,7 @@ func (Cart) Fields() []ent.Field {
 	}
 }
 
-// Indexes of the Cart: retention looks for those that nobody touches.
+// Indexes of the Cart: retention looks for those that nobody touches, and a customer who has too many loses the oldest.
 func (Cart) Indexes() []ent.Index {
-	return []ent.Index{index.Fields("updated_at")}
+	return []ent.Index{index.Fields("updated_at"), index.Fields("user_id", "updated_at")}
 }

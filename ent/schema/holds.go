@@ -35,11 +35,12 @@ func (Hold) Edges() []ent.Edge {
 	return []ent.Edge{edge.To("lines", HoldLine.Type).Annotations(entsql.OnDelete(entsql.Cascade))}
 }
 
-// Indexes of the Hold: those of a customer, those that are to be ended, and those that ended long ago.
+// Indexes of the Hold: those of a customer, those that are to be ended, those that could not be, and those that ended long ago.
 func (Hold) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("user_id", "created_at", "id"),
 		index.Fields("status", "next_attempt_at"),
+		index.Fields("status", "attempts"),
 		index.Fields("status", "updated_at"),
 	}
 }
