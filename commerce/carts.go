@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 
 	"holdfast/ent"
@@ -183,10 +184,36 @@ func (s *Carts) create(ctx context.Context, v Viewer, id string, lines []Line) (
 		create.SetUserID(v.UserID)
 	}
 	row, err := create.Save(ctx)
+	if err == nil {
+		err = s.bound(ctx, v, row.ID)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return s.price(ctx, id, row)
+}
+
+// cartsDeleted is how many carts of a customer are deleted at a time. More are left to the next cart.
+const cartsDeleted = 100
+
+// bound deletes the open carts of a customer, beside the one that has just become the customer's, that are more than shop.maxCarts, those
+// first that were not changed for longest. A cart that is being checked out, or is changed meanwhile, stays.
+func (s *Carts) bound(ctx context.Context, v Viewer, newest string) error {
+	if v.UserID == "" || s.Shop.MaxCarts == 0 {
+		return nil
+	}
+	open := cart.And(cart.UserID(v.UserID), cart.OrderIDIsNil(), cart.IDNEQ(newest))
+	old, err := s.Client.Cart.Query().Where(open).Order(cart.ByUpdatedAt(sql.OrderDesc()), cart.ByID()).
+		Offset(s.Shop.MaxCarts-1).Limit(cartsDeleted).Select(cart.FieldID, cart.FieldUpdatedAt).All(ctx)
+	if err != nil || len(old) == 0 {
+		return err
+	}
+	ids := make([]string, len(old))
+	for i, row := range old {
+		ids[i] = row.ID
+	}
+	_, err = s.Client.Cart.Delete().Where(open, cart.IDIn(ids...), cart.UpdatedAtLTE(old[0].UpdatedAt)).Exec(ctx)
+	return err
 }
 
 // ensure makes sure that a viewer who has signed in has a row.
@@ -331,11 +358,13 @@ func (s *Carts) change(ctx context.Context, v Viewer, name string, in ChangeCart
 		row, err := s.Client.Cart.Get(ctx, key)
 		return usable(v, row, err)
 	}
+	claims := false
 	write := func(tx *ent.Tx) (*ent.Cart, error) {
 		row, err := lockCart(ctx, tx, v, key, s.now())
 		if err != nil {
 			return nil, err
 		}
+		claims = row.UserID == nil
 		if row.OrderID != nil {
 			return nil, beingCheckedOut()
 		}
@@ -353,6 +382,9 @@ func (s *Carts) change(ctx context.Context, v Viewer, name string, in ChangeCart
 		if err = s.reopenOld(ctx, v, key); err == nil {
 			row, err = changeOnce(ctx, s.core, op, key, get, write)
 		}
+	}
+	if err == nil && claims {
+		err = s.bound(ctx, v, key)
 	}
 	if err != nil {
 		return nil, err

@@ -51,8 +51,12 @@ type ShopSettings struct {
 	MaxPending int64 `key:"maxPending" default:"0" min:"0" max:"1000000"`
 	// MaxHolds is how many holds one customer may have at a time.
 	MaxHolds int64 `key:"maxHolds" default:"5" min:"1" max:"1000"`
-	// MaxHold is how long a hold lasts at most, all of its extensions included, so that nobody keeps the stock from others without ordering.
+	// MaxHold is how long a hold lasts at most, all of its extensions included. A customer may hold the same again after that: limitPerCustomer of a product bounds
+	// what one customer keeps from others.
 	MaxHold time.Duration `key:"maxHold" default:"30m" min:"1s" max:"168h"`
+	// MaxCarts is how many open carts one customer may have. When there is another one, the one that was not changed for longest is deleted.
+	// 0 means any number.
+	MaxCarts int `key:"maxCarts" default:"20" min:"0" max:"1000"`
 	// MaxQuantity is the largest quantity of one order line. maxLines × maxQuantity is at most 90000: the dearest order still adds
 	// up in 64 bits.
 	MaxQuantity int64 `key:"maxQuantity" default:"1000" min:"1" max:"90000"`
