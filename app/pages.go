@@ -17,6 +17,8 @@ type page struct {
 	web.Page
 	pattern string
 	served  bool
+	// operations is the name by which package web knows what the page sends, "" if that is not known.
+	operations string
 	// open returns what serves the page. pages are all that are served.
 	open func(cfg config.Config, pages []web.Page) (http.Handler, error)
 }
@@ -24,11 +26,22 @@ type page struct {
 // pagesOf returns all pages in the order in which they link to each other.
 func pagesOf(cfg config.Config) []page {
 	return []page{
-		{web.Page{Title: "Playground", Path: "/"}, "GET /{$}", cfg.HTTP.Playground, playgroundPage},
-		{web.Page{Title: "Shop", Path: "/shop"}, "GET /shop", cfg.HTTP.Shop && cfg.Schema.Has(config.Storefront), shopPage},
-		{web.Page{Title: "Administration", Path: "/admin"}, "GET /admin", cfg.HTTP.Admin && cfg.Schema.Has(config.Administration), adminPage},
-		{web.Page{Title: "Lab", Path: "/lab"}, "GET /lab", cfg.Experiments.Enabled && cfg.Schema.Has(config.Experimental), labPage},
+		{web.Page{Title: "Playground", Path: "/"}, "GET /{$}", cfg.HTTP.Playground, "", playgroundPage},
+		{web.Page{Title: "Shop", Path: "/shop"}, "GET /shop", cfg.HTTP.Shop && cfg.Schema.Has(config.Storefront), "shop", shopPage},
+		{web.Page{Title: "Administration", Path: "/admin"}, "GET /admin", cfg.HTTP.Admin && cfg.Schema.Has(config.Administration), "admin", adminPage},
+		{web.Page{Title: "Lab", Path: "/lab"}, "GET /lab", cfg.Experiments.Enabled && cfg.Schema.Has(config.Experimental), "lab", labPage},
 	}
+}
+
+// pageOperations returns the manifests of the pages that are switched on, by the names of these.
+func pageOperations(cfg config.Config) map[string][]byte {
+	manifests := map[string][]byte{}
+	for _, p := range pagesOf(cfg) {
+		if p.served && p.operations != "" {
+			manifests["the page "+p.Path] = web.Operations(p.operations)
+		}
+	}
+	return manifests
 }
 
 // servePages adds the pages that are switched on, each with links to the others.

@@ -38,6 +38,12 @@ func TestPagesOfParts(t *testing.T) {
 					t.Errorf("%s: status %d, want %d", path, got, want)
 				}
 			}
+			listed := pageOperations(cfg) // of the pages that are served, and of no others
+			for path, want := range map[string]int{"/shop": test.shop, "/lab": test.lab} {
+				if got := listed["the page "+path] != nil; got != (want == http.StatusOK) {
+					t.Errorf("the operations of %s are in the safelist: %t", path, got)
+				}
+			}
 			page := get("/").Body.String()
 			if !strings.Contains(page, test.shown) || test.hidden != "" && strings.Contains(page, test.hidden) {
 				t.Errorf("the Playground shows %q: %t; it shows %q: %t", test.shown, strings.Contains(page, test.shown), test.hidden, strings.Contains(page, test.hidden))

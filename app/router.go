@@ -155,6 +155,6 @@ func endpoint(cfg config.Config, log *slog.Logger, o graph.Options) (*transport.
 	o.Logger, o.Introspection = log, cfg.HTTP.Introspection
 	o.Limits, o.Rates, o.Streams = cfg.HTTP.Limits, cfg.HTTP.Rates, cfg.Subscriptions
 	o.Origins, o.OriginHeaders, o.Proxies = cfg.HTTP.OriginList(), cfg.HTTP.OriginHeaderList(), cfg.HTTP.Proxies
-	o.Safelist, o.Served = cfg.Safelist, servedSchema(cfg)
+	o.Safelist, o.OwnOperations, o.Served = cfg.Safelist, pageOperations(cfg), servedSchema(cfg)
 	return graph.NewHandler(o)
 }

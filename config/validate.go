@@ -97,7 +97,7 @@ func (v *checker) server(c Config) {
 		"false in the profile production: it adds demo data, and hands out tokens to everybody")
 	v.auth(c)
 	v.http(c.HTTP)
-	v.safelist(c.Safelist)
+	v.safelist(c)
 	v.schema(c.Schema)
 
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}

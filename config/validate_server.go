@@ -10,7 +10,6 @@ import (
 	"holdfast/commerce"
 	"holdfast/config/setting"
 	"holdfast/ent/payment"
-	"holdfast/graph/transport"
 	"holdfast/payments/stripe"
 )
 
@@ -39,9 +38,12 @@ func (v *checker) schema(s Schema) {
 	v.that("schema.audiences", ok, setting.Quote(s.Audiences), strings.Join(Audiences, ", ")+", or some of them, each once, separated by commas")
 }
 
-func (v *checker) safelist(s transport.SafelistSettings) {
+func (v *checker) safelist(c Config) {
+	s := c.Safelist
 	v.that("safelist.manifest", !s.On() || len(s.Files()) > 0, "nothing",
 		"the file with the operations that clients send, with safelist.mode: "+s.Mode)
+	v.that("http.playground", !c.HTTP.Playground || !s.Only() || s.ExemptAdmin, "true",
+		"false with safelist.mode: only, which refuses what people type into the Playground; or safelist.exemptAdmin: true")
 }
 
 func (v *checker) payment(c Config) {

@@ -73,7 +73,7 @@ func runSafelisted(t *testing.T, path, first, manifest string) {
 	}
 	noLeaks(t)
 	env := openSQLite(t).development()
-	server := boot(t, env, set("safelist.mode=only", "safelist.manifest="+filepath.Join(directory, manifest))...)
+	server := boot(t, env, set("http.playground=false", "safelist.mode=only", "safelist.manifest="+filepath.Join(directory, manifest))...)
 	token := strings.TrimSpace(command(t, env, "token", "--user", "alice", "--admin"))
 	s.run(t, 5*time.Minute, nil, "run", directory, server.url, token)
 	server.stop()
@@ -84,7 +84,7 @@ func TestSafelistThatCannotBeServed(t *testing.T) {
 	manifest := filepath.Join(t.TempDir(), "manifest.json")
 	must(t, os.WriteFile(manifest, []byte(`{"4711": "query Other { somethingElse }"}`), 0o600))
 	env := openSQLite(t).development()
-	p := start(t, env, serveArgs(set("safelist.mode=only", "safelist.manifest="+manifest))...)
+	p := start(t, env, serveArgs(set("http.playground=false", "safelist.mode=only", "safelist.manifest="+manifest))...)
 	if code := p.wait(); code == 0 {
 		t.Error("it ended as if nothing were wrong")
 	}

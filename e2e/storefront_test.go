@@ -28,6 +28,20 @@ func TestStorefront(t *testing.T) {
 	server.stop()
 }
 
+// TestStorefrontUnderASafelist signs in to a shop in production that serves nothing but its pages and one operation more.
+func TestStorefrontUnderASafelist(t *testing.T) {
+	s := browserScript(t, "tests/shop.mjs")
+	noLeaks(t)
+	stores := openSQLite(t)
+	manifest := filepath.Join(t.TempDir(), "manifest.json")
+	must(t, os.WriteFile(manifest, []byte(`{"4711": "query Names { products { nodes { name } } }"}`), 0o600))
+	command(t, stores.production(), "import", filepath.Join(moduleRoot, "examples", "products.csv"))
+	server := boot(t, stores.production(), set("http.playground=false", "safelist.mode=only", "safelist.manifest="+manifest)...)
+	token := strings.TrimSpace(command(t, stores.production(), "token", "--user", "carol"))
+	s.run(t, time.Minute, nil, server.url, "--admin", token, "--mode", "production")
+	server.stop()
+}
+
 // TestStorefrontWaitingLine holds the database up, so that an order has to wait in line, until the page shows its place.
 func TestStorefrontWaitingLine(t *testing.T) {
 	s := browserScript(t, "tests/shop.mjs")

@@ -96,7 +96,10 @@ type settings struct {
 	lab      *experiment.Lab
 	noLab    bool
 	safelist transport.SafelistSettings
+	own      map[string][]byte // operations that are in the safelist besides
 	served   served.Options
+	// intercept is told of each query of the database, by whomever.
+	intercept ent.Interceptor
 	// verifier replaces the one of HS256 tokens.
 	verifier *auth.Verifier
 }
@@ -110,6 +113,9 @@ func newAPI(t testing.TB, s settings) *api {
 	_, err = db.Migrate(ctx)
 	must(t, err)
 	queries := countQueries(db.Ent)
+	if s.intercept != nil {
+		db.Ent.Intercept(s.intercept)
+	}
 	redis, err := clients.OpenRedis(ctx, clients.RedisOptions{URL: clients.EmbeddedRedis})
 	must(t, err)
 	t.Cleanup(func() { _ = redis.Close() })
@@ -183,7 +189,7 @@ func newAPI(t testing.TB, s settings) *api {
 		Services: services, Client: db.Ent, Operations: graph.Operations{Experiments: s.lab, Locks: providers.Locks},
 		Strategies: providers.Strategies(), Verifier: s.verifier, Limits: s.limits,
 		Introspection: !s.closed, Logger: textLogger(log), Streams: s.streams, Rates: s.rates, Redis: redis.Client, Live: live,
-		Origins: s.origins, OriginHeaders: s.headers, Proxies: s.proxies, Safelist: s.safelist, Served: s.served,
+		Origins: s.origins, OriginHeaders: s.headers, Proxies: s.proxies, Safelist: s.safelist, OwnOperations: s.own, Served: s.served,
 	})
 	must(t, err)
 	server := httptest.NewServer(handler)

@@ -12,7 +12,9 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/graph"
+	"holdfast/graph/served"
 	"holdfast/graph/transport"
+	"holdfast/web"
 )
 
 // The documents of the manifests below, as the tools print them.
@@ -160,6 +162,45 @@ func TestSafelistOfMutations(t *testing.T) {
 	a.send(http.MethodPost, "", header, body).want("placeOrder.order.status", "PAID")
 }
 
+// TestOwnOperations has the operations of our pages in the list beside the shop's own, which nobody writes into a file.
+func TestOwnOperations(t *testing.T) {
+	own := map[string][]byte{}
+	for _, page := range []string{"shop", "admin", "lab"} {
+		own["the page /"+page] = web.Operations(page)
+	}
+	a := newAPI(t, settings{own: own, safelist: transport.SafelistSettings{Mode: "only", Manifest: bothManifests(t)}})
+	texts := 0
+	for page, manifest := range own {
+		var read struct {
+			Operations []struct{ Name, Type, Body string }
+		}
+		must(t, json.Unmarshal(manifest, &read))
+		for _, operation := range read.Operations {
+			if operation.Type == "subscription" {
+				continue // goes over other transports, and is refused there for its variables as well
+			}
+			r := a.do(alice, operation.Body, object{})
+			if strings.Contains(r.body, "SAFELIST") || strings.Contains(r.body, "Cannot query") {
+				t.Errorf("%s, %s: %s", page, operation.Name, r.body)
+			}
+			texts++
+		}
+	}
+	if texts < 40 {
+		t.Errorf("the pages have %d queries and mutations only", texts)
+	}
+	a.do(admin, `{ strategies { family } }`, nil).wantError("QUERY_NOT_IN_SAFELIST")
+
+	// A page whose part is left out is an error that names it.
+	_, err := graph.NewHandler(graph.Options{
+		Services: &commerce.Services{}, Served: served.Options{Audiences: []string{"storefront"}}, OwnOperations: own,
+		Safelist: transport.SafelistSettings{Mode: "only", Manifest: bothManifests(t)},
+	})
+	if err == nil || !strings.Contains(err.Error(), "the page /admin: operation 1") {
+		t.Errorf("operations that are not served: %v", err)
+	}
+}
+
 // TestManifestsWithFaults starts with manifests that cannot be served: the error names the file, the operation and the place.
 func TestManifestsWithFaults(t *testing.T) {
 	good := object{"id": "good", "name": "Names", "type": "query", "body": "query Names { strategies { family } }"}
@@ -178,11 +219,16 @@ func TestManifestsWithFaults(t *testing.T) {
 		"an unknown field": {apolloManifest(good, object{"id": "2", "name": "B", "type": "query", "body": "query B {\n  nothing\n}"}), []string{
 			`operation 2, "2" (B)`, `Cannot query field "nothing" on type "Query"`, "line 2, column 3",
 		}},
-		"another name":    {apolloManifest(object{"id": "1", "name": "A", "type": "query", "body": "query B { __typename }"}), []string{`operation 1, "1" (A)`, `query "B"`, `query "A"`}},
-		"another type":    {apolloManifest(object{"id": "1", "name": "B", "type": "mutation", "body": "query B { __typename }"}), []string{`mutation "B"`}},
-		"no operation":    {object{"f": "fragment F on Product { id }"}, []string{`operation 1, "f"`}},
-		"no id":           {apolloManifest(object{"body": "{ __typename }"}), []string{"the id is missing"}},
-		"an id twice":     {apolloManifest(good, object{"id": "good", "body": "{ __typename }"}), []string{`operation 2, "good"`, "another document has this id, at", "operation 1"}},
+		"another name":  {apolloManifest(object{"id": "1", "name": "A", "type": "query", "body": "query B { __typename }"}), []string{`operation 1, "1" (A)`, `query "B"`, `query "A"`}},
+		"another type":  {apolloManifest(object{"id": "1", "name": "B", "type": "mutation", "body": "query B { __typename }"}), []string{`mutation "B"`}},
+		"no operation":  {object{"f": "fragment F on Product { id }"}, []string{`operation 1, "f"`}},
+		"no id":         {apolloManifest(object{"body": "{ __typename }"}), []string{"the id is missing"}},
+		"an id twice":   {apolloManifest(good, object{"id": "good", "body": "{ __typename }"}), []string{`operation 2, "good"`, "another document has this id, at", "operation 1"}},
+		"no operations": {object{}, []string{"it has no operations"}},
+		"an empty list": {apolloManifest(), []string{"it has no operations"}},
+		"two operations": {object{"both": "query A { __typename } mutation B { reconcileNow { run { job } } }"}, []string{
+			`operation 1, "both"`, "the document has 2 operations; a document of a manifest has one",
+		}},
 		"too many tokens": {object{"long": "{" + many + "}"}, []string{`operation 1, "long"`, "token"}},
 	} {
 		t.Run(name, func(t *testing.T) {

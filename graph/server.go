@@ -34,6 +34,7 @@ type Options struct {
 	// The fields below are for the transport, see [transport.Options].
 
 	Safelist      transport.SafelistSettings
+	OwnOperations map[string][]byte
 	Verifier      *auth.Verifier
 	Limits        transport.Limits
 	Streams       transport.Streams
@@ -73,7 +74,7 @@ func NewHandler(o Options) (*transport.Handler, error) {
 		}),
 		PresentError: r.presentError, AroundOperations: r.aroundOperation, AroundResponses: r.aroundResponse,
 		AroundRootFields: r.aroundRootField, AroundFields: r.aroundField,
-		Verifier: o.Verifier, Limits: o.Limits, Streams: o.Streams, Rates: o.Rates, Redis: o.Redis, Safelist: o.Safelist,
+		Verifier: o.Verifier, Limits: o.Limits, Streams: o.Streams, Rates: o.Rates, Redis: o.Redis, Safelist: o.Safelist, OwnOperations: o.OwnOperations,
 		Origins: o.Origins, OriginHeaders: o.OriginHeaders, Proxies: o.Proxies, Introspection: o.Introspection, Logger: o.Logger,
 	})
 }

@@ -43,6 +43,9 @@ func Shop(o AppOptions) http.Handler { return appPage("dist/shop/index.html", o)
 // it asks the API, which tells nothing to callers without the role ADMIN.
 func Admin(o AppOptions) http.Handler { return appPage("dist/admin/index.html", o) }
 
+// Operations returns what a page sends, as a persisted query manifest of Apollo's format. The pages are shop, admin and lab.
+func Operations(page string) []byte { return read("dist/" + page + "/operations.json") }
+
 func appPage(file string, o AppOptions) http.Handler {
 	config, err := json.Marshal(appConfig{Endpoint: cmp.Or(o.Endpoint, "/graphql"), Token: o.Token, Pages: append([]Page{}, o.Pages...)})
 	if err != nil {

@@ -38,6 +38,8 @@ type Options struct {
 	Rates Rates
 	// Safelist is which operations clients may send.
 	Safelist SafelistSettings
+	// OwnOperations are manifests that the safelist has besides, of what the program itself sends: those of its pages, by their names.
+	OwnOperations map[string][]byte
 	// Redis keeps persisted queries and counts for Rates. It is nil if there are neither.
 	Redis redis.UniversalClient
 	// Origins are the sites whose pages may use the API besides its own, such as
@@ -73,7 +75,7 @@ func New(o Options) (*Handler, error) {
 	limits, streams := o.Limits, o.Streams
 	setting.Fill(&limits)
 	setting.Fill(&streams)
-	safelist, err := newSafelist(o.Safelist, o.Schema.Schema(), limits.MaxTokens)
+	safelist, err := newSafelist(o.Safelist, o.OwnOperations, o.Schema.Schema(), limits.MaxTokens)
 	if err != nil {
 		return nil, err
 	}

@@ -39,16 +39,26 @@ type listed struct {
 // maxManifestErrors bounds the errors of a manifest that are told at once.
 const maxManifestErrors = 20
 
-// readManifest reads files of Apollo's or Relay's format, and returns all that is wrong with them: each operation must be one that the
-// schema and the bound on tokens admit.
-func readManifest(files []string, schema *ast.Schema, maxTokens int) (*manifest, error) {
+// readManifest reads files of Apollo's or Relay's format, and texts of them by their names. It returns all that is wrong with them: each
+// operation must be one that the schema and the bound on tokens admit.
+func readManifest(files []string, texts map[string][]byte, schema *ast.Schema, maxTokens int) (*manifest, error) {
 	m := &manifest{byID: map[string]string{}, byHash: map[string]string{}, places: map[string]string{}}
 	var errs []error
-	for _, file := range files {
-		operations, err := readOperations(file)
+	for _, file := range slices.Concat(files, slices.Sorted(maps.Keys(texts))) {
+		text, err := texts[file], error(nil)
+		if text == nil {
+			text, err = os.ReadFile(file)
+		}
+		var operations []listed
+		if err == nil {
+			operations, err = readOperations(text)
+		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", file, err))
 			continue
+		}
+		if len(operations) == 0 {
+			errs = append(errs, fmt.Errorf("%s: it has no operations", file))
 		}
 		for i, operation := range operations {
 			place := fmt.Sprintf("%s: operation %d, %q", file, i+1, operation.ID)
@@ -66,13 +76,9 @@ func readManifest(files []string, schema *ast.Schema, maxTokens int) (*manifest,
 	return m, errors.Join(errs...)
 }
 
-// readOperations reads one file. Apollo's is {"format", "version", "operations": [{"id", "name", "type", "body"}]}, Relay's maps
+// readOperations reads the text of one file. Apollo's is {"format", "version", "operations": [{"id", "name", "type", "body"}]}, Relay's maps
 // identifiers to documents.
-func readOperations(file string) ([]listed, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
+func readOperations(text []byte) ([]listed, error) {
 	var fields map[string]json.RawMessage
 	if err := decode(bytes.NewReader(text), &fields); err != nil {
 		return nil, fmt.Errorf("it is not a JSON object: %w", err)
@@ -121,8 +127,8 @@ func (m *manifest) add(place string, operation listed, schema *ast.Schema, maxTo
 	if faults := validator.ValidateWithRules(schema, document, rules.NewDefaultRules()); len(faults) > 0 {
 		return joined(faults)
 	}
-	if len(document.Operations) == 0 {
-		return errors.New("the document has no operation")
+	if n := len(document.Operations); n != 1 { // of several, the manifest would name one, and a client could run the others
+		return fmt.Errorf("the document has %d operations; a document of a manifest has one", n)
 	}
 	first := document.Operations[0]
 	if operation.Name != "" && operation.Name != first.Name || operation.Type != "" && operation.Type != string(first.Operation) {
