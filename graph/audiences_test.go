@@ -1,7 +1,11 @@
 package graph_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
+	"holdfast/commerce"
 	"holdfast/config"
 	"holdfast/graph"
 	"holdfast/graph/served"
@@ -128,6 +133,87 @@ func TestPartsAreSchemas(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestIntrospectionOfParts asks a server of each part for its schema: it tells what is served, name by name. As a subgraph, its SDL is a
+// schema once a gateway has added what it adds by itself.
+func TestIntrospectionOfParts(t *testing.T) {
+	const everything = `{ __schema {
+		queryType { name } mutationType { name } subscriptionType { name } directives { name }
+		types { kind name fields(includeDeprecated: true) { name } inputFields { name } enumValues(includeDeprecated: true) { name } possibleTypes { name } interfaces { name } }
+	} }`
+	names := func(list []any) (sorted []string) {
+		for _, entry := range list {
+			sorted = append(sorted, fmt.Sprint(entry.(map[string]any)["name"]))
+		}
+		slices.Sort(sorted)
+		return sorted
+	}
+	for _, part := range append(parts(), nil) {
+		for _, federation := range []bool{false, true} {
+			options := served.Options{Audiences: part, Federation: federation}
+			s := graph.Served(options)
+			handler, err := graph.NewHandler(graph.Options{Services: &commerce.Services{}, Served: options, Introspection: true})
+			must(t, err)
+			body, err := json.Marshal(object{"query": everything})
+			must(t, err)
+			request := httptest.NewRequest(http.MethodPost, "/graphql", bytes.NewReader(body))
+			request.Header.Set("Content-Type", jsonType)
+			answer := httptest.NewRecorder()
+			handler.ServeHTTP(answer, request)
+			var told struct {
+				Data struct {
+					Schema struct {
+						QueryType, MutationType, SubscriptionType *struct{ Name string }
+						Directives                                []any
+						Types                                     []map[string]any
+					} `json:"__schema"`
+				}
+			}
+			must(t, json.Unmarshal(answer.Body.Bytes(), &told))
+			if got, want := len(told.Data.Schema.Types), len(s.Types); got != want || len(told.Data.Schema.Directives) != len(s.Directives) {
+				t.Errorf("%q: introspection has %d types, and %d are served: %.300s", part, got, want, answer.Body)
+			}
+			if (told.Data.Schema.MutationType == nil) != (s.Mutation == nil) || (told.Data.Schema.SubscriptionType == nil) != (s.Subscription == nil) {
+				t.Errorf("%q: introspection has other roots than are served", part)
+			}
+			for _, shown := range told.Data.Schema.Types {
+				d := s.Types[fmt.Sprint(shown["name"])]
+				if d == nil {
+					t.Errorf("%q: introspection shows %v, which is not served", part, shown["name"])
+					continue
+				}
+				fields, members := []string{}, []string{}
+				for _, f := range d.Fields {
+					if !strings.HasPrefix(f.Name, "__") {
+						fields = append(fields, f.Name)
+					}
+				}
+				for _, v := range d.EnumValues {
+					fields = append(fields, v.Name)
+				}
+				if d.IsAbstractType() {
+					for _, p := range s.PossibleTypes[d.Name] {
+						members = append(members, p.Name)
+					}
+				}
+				list := func(key string) []any { l, _ := shown[key].([]any); return l }
+				slices.Sort(fields)
+				slices.Sort(members)
+				if got := names(slices.Concat(list("fields"), list("inputFields"), list("enumValues"))); !slices.Equal(got, fields) {
+					t.Errorf("%q: %s has %q in introspection, and is served with %q", part, d.Name, got, fields)
+				}
+				if got := names(list("possibleTypes")); !slices.Equal(got, members) {
+					t.Errorf("%q: %s may be %q in introspection, and is served as %q", part, d.Name, got, members)
+				}
+			}
+			if federation {
+				if _, err := gqlparser.LoadSchema(&ast.Source{Input: addedByGateways + served.SDL(s)}); err != nil {
+					t.Errorf("%q: the SDL of the subgraph: %v", part, err)
+				}
+			}
 		}
 	}
 }

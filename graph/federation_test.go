@@ -98,6 +98,10 @@ func TestEntitiesAreBounded(t *testing.T) {
 	}
 }
 
+// addedByGateways is what a gateway adds to the schema of a subgraph.
+const addedByGateways = "directive @link(url: String!, import: [String!]) on SCHEMA directive @key(fields: String!) repeatable on OBJECT " +
+	"directive @shareable on OBJECT directive @tag(name: String!) repeatable on FIELD_DEFINITION | INPUT_FIELD_DEFINITION\n"
+
 // TestSubgraph reads the schema as a gateway does: it has the keys, nothing that the gateway adds by itself, and everything else.
 func TestSubgraph(t *testing.T) {
 	a := newAPI(t, settings{served: served.Options{Federation: true}, closed: true}) // a gateway asks also where introspection is off
@@ -119,9 +123,7 @@ func TestSubgraph(t *testing.T) {
 			t.Errorf("it has %s", not)
 		}
 	}
-	const added = "directive @link(url: String!, import: [String!]) on SCHEMA directive @key(fields: String!) repeatable on OBJECT " +
-		"directive @shareable on OBJECT directive @tag(name: String!) repeatable on FIELD_DEFINITION | INPUT_FIELD_DEFINITION\n"
-	loaded, err := gqlparser.LoadSchema(&ast.Source{Input: added + sdl})
+	loaded, err := gqlparser.LoadSchema(&ast.Source{Input: addedByGateways + sdl})
 	must(t, err)
 	for name := range schema.Types {
 		if loaded.Types[name] == nil {
