@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
+
 	"holdfast/commerce"
 	"holdfast/graph"
 	"holdfast/graph/served"
@@ -162,20 +165,63 @@ func TestSafelistOfMutations(t *testing.T) {
 	a.send(http.MethodPost, "", header, body).want("placeOrder.order.status", "PAID")
 }
 
+// TestSafelistTakesNoOtherTypes sends identifiers that are no texts, batches, and all that could stand for a document by mistake.
+func TestSafelistTakesNoOtherTypes(t *testing.T) {
+	a := newAPI(t, settings{safelist: transport.SafelistSettings{Mode: "only", Manifest: bothManifests(t)}})
+	header := http.Header{"Content-Type": {jsonType}}
+	listed, err := json.Marshal(listedByApollo)
+	must(t, err)
+	for body, code := range map[string]string{
+		`{"documentId": 1}`:                                    "BAD_REQUEST",
+		`{"documentId": ["product-name-2"]}`:                   "BAD_REQUEST",
+		`{"doc_id": {"id": "product-name-2"}}`:                 "BAD_REQUEST",
+		`{"doc_id": true, "query": "{ __typename }"}`:          "BAD_REQUEST",
+		`{"documentId": ""}`:                                   "BAD_REQUEST",
+		`{"extensions": {"persistedQuery": "product-name-2"}}`: "BAD_REQUEST",
+		`{"extensions": {"persistedQuery": {"version": 1, "sha256Hash": 7}}, "query": "{ __typename }"}`: "BAD_REQUEST",
+		`[{"documentId": "product-name-2"}]`:                                  "BAD_REQUEST",
+		`{"extensions": {"persistedQuery": null}, "query": "{ __typename }"}`: "QUERY_NOT_IN_SAFELIST",
+		`{"documentId": "", "query": "{ __typename }"}`:                       "QUERY_NOT_IN_SAFELIST",
+		`{"id": "product-name-2", "query": "{ __typename }"}`:                 "QUERY_NOT_IN_SAFELIST",
+		`{"query": ` + string(listed) + `, "Query": "{ __typename }"}`:        "QUERY_NOT_IN_SAFELIST", // the last one counts
+		`{"documentId": "product-name-2", "documentId": "unknown"}`:           "PERSISTED_QUERY_NOT_IN_LIST",
+		`{"documentId": "product-name-2\u0000"}`:                              "PERSISTED_QUERY_NOT_IN_LIST",
+		`{"documentId": "` + strings.Repeat("é", 100) + `"}`:                  "PERSISTED_QUERY_NOT_IN_LIST",
+		`{"documentId": "` + strings.Repeat("é", 101) + `"}`:                  "BAD_REQUEST",
+	} {
+		if r := a.send(http.MethodPost, "", header, []byte(body)); r.wantError(code) == "" || r.Data != nil {
+			t.Errorf("%s: %s", body, r.body)
+		}
+	}
+}
+
 // TestOwnOperations has the operations of our pages in the list beside the shop's own, which nobody writes into a file.
 func TestOwnOperations(t *testing.T) {
-	own := map[string][]byte{}
-	for _, page := range []string{"shop", "admin", "lab"} {
+	sources, err := filepath.Glob("../web/*/operations.graphql")
+	must(t, err)
+	own, written := map[string][]byte{}, map[string]string{} // by page, and by page and name
+	for _, source := range sources {
+		page := filepath.Base(filepath.Dir(source))
 		own["the page /"+page] = web.Operations(page)
+		text, err := os.ReadFile(source)
+		must(t, err)
+		document, err := parser.ParseQuery(&ast.Source{Input: string(text)})
+		must(t, err)
+		for _, operation := range document.Operations {
+			written["the page /"+page+operation.Name] = string(operation.Operation)
+		}
 	}
 	a := newAPI(t, settings{own: own, safelist: transport.SafelistSettings{Mode: "only", Manifest: bothManifests(t)}})
-	texts := 0
 	for page, manifest := range own {
 		var read struct {
 			Operations []struct{ Name, Type, Body string }
 		}
 		must(t, json.Unmarshal(manifest, &read))
 		for _, operation := range read.Operations {
+			if written[page+operation.Name] != operation.Type {
+				t.Errorf("%s: %s is not in web/*/operations.graphql: cd web && npm run build", page, operation.Name)
+			}
+			delete(written, page+operation.Name)
 			if operation.Type == "subscription" {
 				continue // goes over other transports, and is refused there for its variables as well
 			}
@@ -183,16 +229,15 @@ func TestOwnOperations(t *testing.T) {
 			if strings.Contains(r.body, "SAFELIST") || strings.Contains(r.body, "Cannot query") {
 				t.Errorf("%s, %s: %s", page, operation.Name, r.body)
 			}
-			texts++
 		}
 	}
-	if texts < 40 {
-		t.Errorf("the pages have %d queries and mutations only", texts)
+	if len(sources) < 3 || len(written) > 0 {
+		t.Errorf("of %d pages, these operations are in no manifest: %v: cd web && npm run build", len(sources), written)
 	}
 	a.do(admin, `{ strategies { family } }`, nil).wantError("QUERY_NOT_IN_SAFELIST")
 
 	// A page whose part is left out is an error that names it.
-	_, err := graph.NewHandler(graph.Options{
+	_, err = graph.NewHandler(graph.Options{
 		Services: &commerce.Services{}, Served: served.Options{Audiences: []string{"storefront"}}, OwnOperations: own,
 		Safelist: transport.SafelistSettings{Mode: "only", Manifest: bothManifests(t)},
 	})
