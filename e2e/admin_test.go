@@ -32,6 +32,16 @@ func TestAdministration(t *testing.T) {
 	server.stop()
 }
 
+// TestAdministrationAfterMistakes does what goes wrong: addresses without a meaning, answers that were lost, questions that nobody answers.
+func TestAdministrationAfterMistakes(t *testing.T) {
+	s := browserScript(t, "tests/admin-mistakes.mjs")
+	noLeaks(t)
+	stores := openSQLite(t)
+	server := boot(t, stores.development())
+	s.run(t, 10*time.Minute, nil, server.url, "--admin", adminToken(t, stores), "--customer", customerToken(t, stores))
+	server.stop()
+}
+
 // TestAdministrationShowsLocks holds the database up, so that a lock is held and waited for, until the page shows it.
 func TestAdministrationShowsLocks(t *testing.T) {
 	s := browserScript(t, "tests/admin.mjs")

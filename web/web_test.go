@@ -249,7 +249,8 @@ func TestNothingIsLoadedFromElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if limit := 6_500_000; size > limit {
+	// Of these, GraphiQL with Monaco and its workers has 5.7 MB, and the storefront, the administration and the lab have 0.7 MB.
+	if limit := 7_000_000; size > limit {
 		t.Errorf("dist has grown to %d bytes", size)
 	}
 }

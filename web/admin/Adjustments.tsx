@@ -8,11 +8,11 @@ import { useView } from './useView';
 
 /** What administrators have corrected by hand. */
 export function Adjustments() {
-  const { data, error, fetchMore } = useView(AdjustmentsDocument, { first: pageSize });
+  const { data, error, loading, fetchMore } = useView(AdjustmentsDocument, { first: pageSize });
   const adjustments = data?.adjustments;
   return (
     <>
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       <Total total={adjustments?.totalCount} what="adjustments" />
       <Table label="Adjustments" head={['When', 'What', 'Of', 'By how much', 'Why', 'By whom']} empty="Nobody has corrected anything.">
         {adjustments?.edges.map(({ cursor, node }) => (

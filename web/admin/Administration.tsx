@@ -48,7 +48,7 @@ interface Props {
 /** The administration, for those who may have it. */
 export function Administration({ pages, user, currency, simulated, onSignOut }: Props) {
   const { view, id, query } = useRoute();
-  const current = view in views ? view : 'overview';
+  const current = Object.hasOwn(views, view) ? view : 'overview';
   const { title, List, one } = views[current];
   const Details = id ? one?.Details : undefined;
   const shown = Details && one ? one.title : title;

@@ -1,4 +1,4 @@
-import { createContext, type ReactNode, useContext, useId, useRef, useState } from 'react';
+import { createContext, type ReactNode, useContext, useEffect, useId, useRef, useState } from 'react';
 
 interface Question {
   title: string;
@@ -35,6 +35,12 @@ export function Confirmation({ children }: { children: ReactNode }) {
     });
   const onClose = () => answer.current?.(dialog.current?.returnValue === 'yes');
   const close = (value: string) => dialog.current?.close(value);
+  useEffect(() => {
+    // Whoever leaves the view sees no more what the question is about.
+    const leave = () => dialog.current?.close('no');
+    window.addEventListener('hashchange', leave);
+    return () => window.removeEventListener('hashchange', leave);
+  }, []);
   return (
     <AskContext value={ask}>
       {children}

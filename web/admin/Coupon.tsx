@@ -15,11 +15,11 @@ import { useView } from './useView';
 
 /** One coupon, and what can be done about it. */
 export function Coupon({ id }: { id: string }) {
-  const { data, error } = useView(CouponDetailsDocument, { id });
+  const { data, error, loading } = useView(CouponDetailsDocument, { id });
   const coupon = data?.coupon;
   return (
     <>
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       {data && !coupon && !error && <p role="status">There is no coupon {id}.</p>}
       {coupon && (
         <>
@@ -94,6 +94,10 @@ function Facts({ coupon }: { coupon: CouponDetailsFragment }) {
 
 const momentText = (time?: string | null) => (time ? formatTime(time) : 'always');
 
+/** Whether all that the form shows is the same: then one version is as good as the other, such as after the coupon was stopped. */
+const sameFields = (a: CouponDetailsFragment, b: CouponDetailsFragment) =>
+  a.name === b.name && a.validFrom === b.validFrom && a.validUntil === b.validUntil;
+
 /** Changes a coupon from the version that was shown, as ProductEdit does a product. */
 function CouponEdit({ coupon }: { coupon: CouponDetailsFragment }) {
   const client = useApolloClient();
@@ -115,7 +119,7 @@ function CouponEdit({ coupon }: { coupon: CouponDetailsFragment }) {
     const name = textOf(filled, 'name');
     const payload = await update.run({
       id: coupon.id,
-      version: (stored ?? base).version,
+      version: (stored ?? (sameFields(coupon, base) ? coupon : base)).version,
       name: name === base.name ? undefined : name,
       validFrom: changed('validFrom'),
       validUntil: changed('validUntil'),

@@ -12,12 +12,12 @@ import { hrefOf } from './route';
 import { useView } from './useView';
 
 export function Coupons() {
-  const { data, error, fetchMore, refetch } = useView(CouponsDocument, { first: pageSize });
+  const { data, error, loading, fetchMore, refetch } = useView(CouponsDocument, { first: pageSize });
   const currency = useCurrency();
   const coupons = data?.coupons;
   return (
     <>
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       <Total total={coupons?.totalCount} what="coupons" />
       <Table label="Coupons" head={['Coupon', 'Discount', 'Taken', 'Valid from', 'Until', 'Status']} empty="There is none yet.">
         {coupons?.edges.map(({ node: coupon }) => (

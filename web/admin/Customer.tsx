@@ -2,6 +2,7 @@ import { formatCount, formatMoney, formatTime } from '../common/money';
 import { Failure } from '../common/Outcome';
 import { Contact, PostalAddress } from './Contact';
 import { CustomerDetailsDocument, type CustomerDetailsQuery } from './gql/operations';
+import { Holds } from './Holds';
 import { AccountAdjust, PointsAdjust } from './BalanceForms';
 import { Badge, Table } from './List';
 import { OrderTable } from './Orders';
@@ -12,11 +13,11 @@ type Details = NonNullable<CustomerDetailsQuery['customer']>;
 
 /** One customer, with orders, points, accounts and coupons. */
 export function Customer({ id }: { id: string }) {
-  const { data, error } = useView(CustomerDetailsDocument, { id });
+  const { data, error, loading } = useView(CustomerDetailsDocument, { id });
   const customer = data?.customer;
   return (
     <>
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       {data && !customer && !error && <p role="status">There is no customer {id}, or the customer has never done anything here.</p>}
       {customer && (
         <>
@@ -28,6 +29,7 @@ export function Customer({ id }: { id: string }) {
               <a href={hrefOf('orders', '', { customer: customer.id })}>All orders of {customer.name}</a>
             </p>
           </section>
+          <Holds holds={customer.holds?.nodes} />
           <section aria-labelledby="points-title">
             <h2 id="points-title">Points: {formatCount(customer.wallet.balance)}</h2>
             <details>

@@ -9,7 +9,7 @@ import { useView } from './useView';
 
 export function Customers({ query }: { query: URLSearchParams }) {
   const [from, until] = [dayStart(query.get('from')), dayStart(query.get('until'), 1)];
-  const { data, error, fetchMore } = useView(CustomersDocument, {
+  const { data, error, loading, fetchMore } = useView(CustomersDocument, {
     first: pageSize,
     filter: from || until ? { createdAt: { from, until } } : undefined,
     orderBy: query.get('sort') === 'OLDEST' ? 'OLDEST' : 'NEWEST',
@@ -43,7 +43,7 @@ export function Customers({ query }: { query: URLSearchParams }) {
         </label>
         <Select label="Sorted" name="sort" options={{ '': 'Newest first', OLDEST: 'Oldest first' }} />
       </Filters>
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       <Total total={customers?.totalCount} what="customers" />
       <Table label="Customers" head={['Customer', 'Name', 'Contact', 'First seen']} empty="No customer is like that.">
         {customers?.edges.map(({ node }) => (

@@ -41,7 +41,7 @@ export function Gate({ pages, onSignOut }: Props) {
         {loading && <p role="status">Looking who you are …</p>}
         {!loading && (
           <>
-            <h1>Not for you</h1>
+            <h1>{code === 'FORBIDDEN' ? 'Not for you' : 'Not now'}</h1>
             <div role="alert">
               <p>
                 {code === 'FORBIDDEN'

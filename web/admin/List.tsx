@@ -115,12 +115,15 @@ export function Badge({ status }: { status: string }) {
   return <span className={`badge ${status.toLowerCase()}`}>{words(status)}</span>;
 }
 
-/** A day of a filter as the beginning of that day, or of the one after it, in the time zone of the browser. */
+/**
+ * A day of a filter as the beginning of that day, or of the one after it, in the time zone of the browser. What is no such day, in
+ * an address that was changed by hand, filters nothing.
+ */
 export function dayStart(day: string | null, later = 0): string | undefined {
-  if (!day) {
+  const start = new Date(`${day}T00:00`);
+  if (!day || !/^\d{4}-\d\d-\d\d$/.test(day) || Number.isNaN(start.getTime())) {
     return undefined;
   }
-  const start = new Date(`${day}T00:00`);
   start.setDate(start.getDate() + later);
   return start.toISOString();
 }

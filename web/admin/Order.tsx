@@ -9,11 +9,11 @@ import { useView } from './useView';
 
 /** One order, and what can be done about it. */
 export function Order({ id }: { id: string }) {
-  const { data, error } = useView(OrderDetailsDocument, { id });
+  const { data, error, loading } = useView(OrderDetailsDocument, { id });
   const order = data?.order;
   return (
     <>
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       {data && !order && !error && <p role="status">There is no order {id}.</p>}
       {order && (
         <>

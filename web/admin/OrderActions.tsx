@@ -148,7 +148,7 @@ function Cancel({ order }: Props) {
     return agreed ? cancel.run({ orderId: order.id }) : undefined;
   };
   return (
-    <Form label="Cancel the order" action="Cancel the order" operation={cancel} onSubmit={submit} done="Cancelled. Everything was given back.">
+    <Form label="Cancel the order" action="Cancel the order" operation={cancel} onSubmit={submit} done="Cancelled. What was paid goes back to the customer: “Payment” says how far that is.">
       <p>Stock, coupon and payment are given back.</p>
     </Form>
   );

@@ -18,7 +18,7 @@ export function Orders({ query }: { query: URLSearchParams }) {
     fulfilment: fulfilment === 'FULFILLED' || fulfilment === 'UNFULFILLED' ? (fulfilment as 'FULFILLED') : undefined,
     createdAt: from || until ? { from, until } : undefined,
   };
-  const { data, error, fetchMore } = useView(OrdersDocument, {
+  const { data, error, loading, fetchMore } = useView(OrdersDocument, {
     first: pageSize,
     customerId: query.get('customer') || undefined,
     filter,
@@ -45,7 +45,7 @@ export function Orders({ query }: { query: URLSearchParams }) {
         <Select label="Sorted" name="sort" options={sorts} />
       </Filters>
       <FindOrder />
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       <Total total={orders?.totalCount} what="orders" />
       <OrderTable label="Orders" orders={orders?.edges.map((edge) => edge.node)} />
       <More pageInfo={orders?.pageInfo} what="orders" fetchMore={(after) => fetchMore({ variables: { after } })} />

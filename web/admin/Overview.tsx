@@ -10,11 +10,11 @@ const days = 30;
 
 /** What sells, and what is about to be sold out. */
 export function Overview() {
-  const { data, error, refetch } = useView(OverviewDocument, { days });
+  const { data, error, loading, refetch } = useView(OverviewDocument, { days });
   return (
     <>
       <Refresh refetch={refetch} />
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       <section aria-labelledby="low-title">
         <h2 id="low-title">Low stock</h2>
         <Table label="Low stock" head={['SKU', 'Product', 'Stock', 'Low from', 'Since']} empty="There is enough of everything.">

@@ -22,11 +22,11 @@ const advice: Record<string, string> = {
 
 /** Orders, payments and refunds that need a person, and what differs from the payment gateway. */
 export function Payments({ query }: { query: URLSearchParams }) {
-  const { data, error, refetch } = useView(PaymentsDocument, { onlyOpen: !query.has('settled') });
+  const { data, error, loading, refetch } = useView(PaymentsDocument, { onlyOpen: !query.has('settled') });
   return (
     <>
       <Refresh refetch={refetch} />
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       <section aria-labelledby="unsettled-title">
         <h2 id="unsettled-title">Orders that a job cannot finish</h2>
         <UnsettledOrders orders={data?.unsettledOrders} />

@@ -10,11 +10,11 @@ import { useView } from './useView';
 
 /** One product, and what can be done about it. */
 export function Product({ id }: { id: string }) {
-  const { data, error } = useView(ProductDetailsDocument, { id });
+  const { data, error, loading } = useView(ProductDetailsDocument, { id });
   const product = data?.product;
   return (
     <>
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       {data && !product && !error && <p role="status">There is no product {id}.</p>}
       {product && (
         <>

@@ -5,12 +5,12 @@ import { ProductCreateDocument } from './gql/operations';
 import { LimitFields, limitOf } from './LimitFields';
 import { hrefOf } from './route';
 
-export function ProductCreate() {
+export function ProductCreate({ onCreated }: { onCreated: () => void }) {
   const create = useOperation(ProductCreateDocument, (d) => d.productCreate);
   const currency = useCurrency();
-  const submit = (filled: FormData) => {
+  const submit = async (filled: FormData) => {
     const limit = limitOf(filled);
-    return create.run({
+    const payload = await create.run({
       sku: textOf(filled, 'sku'),
       name: textOf(filled, 'name'),
       description: textOf(filled, 'description'),
@@ -18,6 +18,10 @@ export function ProductCreate() {
       stock: textOf(filled, 'stock'),
       limitPerCustomer: limit.quantity === '0' ? undefined : limit,
     });
+    if (payload?.product) {
+      onCreated();
+    }
+    return payload;
   };
   const made = create.payload?.product;
   return (

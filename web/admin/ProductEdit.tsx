@@ -19,6 +19,10 @@ function amountText({ price }: ProductDetailsFragment): string {
   return price.minorDigits > 0 ? `${whole}.${digits.slice(-price.minorDigits)}` : whole;
 }
 
+/** Whether all that the form shows is the same: then one version is as good as the other, such as after the product was taken off sale. */
+const sameFields = (a: ProductDetailsFragment, b: ProductDetailsFragment) =>
+  a.name === b.name && a.description === b.description && a.price.amountMinor === b.price.amountMinor && limitText(a) === limitText(b);
+
 /**
  * Changes a product, from the version that was shown. If somebody else has changed it meanwhile, nothing is lost: the form says what
  * differs, and the next try goes on from what is stored. Only what was changed here is sent, so that it takes back nothing of others.
@@ -37,7 +41,7 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
     const before = { quantity: base.limitPerCustomer?.quantity ?? '0', periodHours: base.limitPerCustomer?.periodHours ?? 0 };
     const payload = await update.run({
       id: product.id,
-      version: (stored ?? base).version,
+      version: (stored ?? (sameFields(product, base) ? product : base)).version,
       name: name === base.name ? undefined : name,
       description: description === base.description ? undefined : description,
       priceMinor: priceMinor === base.price.amountMinor ? undefined : priceMinor,

@@ -17,7 +17,7 @@ const sorts = {
 };
 
 export function Products({ query }: { query: URLSearchParams }) {
-  const { data, error, fetchMore } = useView(ProductsDocument, {
+  const { data, error, loading, fetchMore, refetch } = useView(ProductsDocument, {
     first: pageSize,
     filter: {
       search: query.get('search') || undefined,
@@ -41,7 +41,7 @@ export function Products({ query }: { query: URLSearchParams }) {
           <span>Off sale, too</span>
         </label>
       </Filters>
-      <Failure error={error} />
+      <Failure error={error} loading={loading && !data} />
       <Total total={products?.totalCount} what="products" />
       <ProductTable label="Products" products={products?.edges.map((edge) => edge.node)} />
       <More pageInfo={products?.pageInfo} what="products" fetchMore={(after) => fetchMore({ variables: { after } })} />
@@ -49,7 +49,7 @@ export function Products({ query }: { query: URLSearchParams }) {
         <h2 id="new-title">More products</h2>
         <details>
           <summary>Create a product</summary>
-          <ProductCreate />
+          <ProductCreate onCreated={() => void refetch().catch(() => {})} />
         </details>
         <details>
           <summary>Import products from a file</summary>

@@ -14,7 +14,7 @@ import { useView } from './useView';
 export function Stock({ product }: { product: ProductDetailsFragment }) {
   const adjust = useOperation(StockAdjustDocument, (d) => d.stockAdjust);
   const ask = useConfirmation();
-  const { data, error, fetchMore, refetch } = useView(StockHistoryDocument, { id: product.id, first: pageSize });
+  const { data, error, loading, fetchMore, refetch } = useView(StockHistoryDocument, { id: product.id, first: pageSize });
   const submit = async (filled: FormData) => {
     const delta = deltaOf(textOf(filled, 'delta'));
     const agreed =
@@ -48,7 +48,7 @@ export function Stock({ product }: { product: ProductDetailsFragment }) {
       </section>
       <section aria-labelledby="history-title">
         <h2 id="history-title">Stock history</h2>
-        <Failure error={error} />
+        <Failure error={error} loading={loading && !data} />
         <Table label="Stock history" head={['When', 'What', 'Moved', 'Then there were', 'From']} empty="Nothing has moved it.">
           {history?.edges.map(({ node }) => (
             <tr key={node.id}>
@@ -74,6 +74,8 @@ function Source({ source }: { source: Line['source'] }) {
   switch (source?.__typename) {
     case 'Order':
       return <a href={hrefOf('orders', source.id)}>{source.id}</a>;
+    case 'Hold':
+      return <code>{source.id}</code>;
     case 'Adjustment':
       return `${source.reason || 'no reason'}, by ${source.administratorId}`;
     default:

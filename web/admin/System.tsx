@@ -9,7 +9,7 @@ import { useView } from './useView';
 
 /** How the shop is run at the moment: strategies, locks, what Redis and the database say, and the jobs. */
 export function System({ query }: { query: URLSearchParams }) {
-  const { data, error, refetch } = useView(SystemDocument, { onlyMismatched: !query.has('repaired') });
+  const { data, error, loading, refetch } = useView(SystemDocument, { onlyMismatched: !query.has('repaired') });
   // By themselves: all together would cost more than one request may.
   const locks = useView(LocksDocument, {});
   const jobs = useView(JobsDocument, {});
@@ -17,7 +17,7 @@ export function System({ query }: { query: URLSearchParams }) {
   return (
     <>
       <Refresh refetch={look} />
-      <Failure error={error ?? locks.error ?? jobs.error} />
+      <Failure error={error ?? locks.error ?? jobs.error} loading={loading && !data} />
       <section aria-labelledby="strategies-title">
         <h2 id="strategies-title">Strategies</h2>
         <Table label="Strategies" head={['Family', 'Strategy', 'Warning']} empty="None.">

@@ -23,13 +23,17 @@ interface Props {
   children: ReactNode;
 }
 
+/** Of a mutation without an answer. Its idempotency key is kept for as long as the input is the same. */
+const unanswered =
+  'The shop cannot be reached at the moment. It may have been carried out all the same: try again without changing anything, and it is carried out once.';
+
 /** What became of a mutation. Both regions are there before anything is said, or screen readers would not say it. */
 export function Outcome({ error, payload, children }: Props) {
   const refused = payload?.userErrors ?? [];
   return (
     <>
       <div role="alert" className="outcome">
-        {Boolean(error) && <p>{readable(error)}</p>}
+        {Boolean(error) && <p>{CombinedGraphQLErrors.is(error) ? readable(error) : unanswered}</p>}
         {refused.map((e) => (
           <p key={e.code + e.message}>
             {e.message} <code>{e.code}</code>
@@ -57,8 +61,15 @@ function Served({ meta }: { meta: ServedBy }) {
   );
 }
 
-/** Why a query failed; nothing where it did not. */
-export function Failure({ error }: { error?: unknown }) {
+/** Why a query failed, or that there is no answer yet; nothing otherwise. */
+export function Failure({ error, loading }: { error?: unknown; loading?: boolean }) {
+  if (loading) {
+    return (
+      <p role="status" className="quiet">
+        Loading …
+      </p>
+    );
+  }
   return error ? (
     <div role="alert" className="outcome">
       <p>{readable(error)}</p>

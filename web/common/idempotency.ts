@@ -10,22 +10,22 @@ function uuid(): string {
 }
 
 /**
- * Keeps one key for one request until its answer is there: whoever presses the button again because the network failed,
- * or because the shop asks to try again, repeats the request and does not make a second one.
+ * Keeps one key for each request until its answer is there: whoever presses the button again because the network failed,
+ * or because the shop asks to try again, repeats the request and does not make a second one. That is so, too, if another
+ * request went out in between.
  */
 export function useIdempotencyKey() {
-  const pending = useRef<{ request: string; key: string } | null>(null);
+  const pending = useRef(new Map<string, string>());
   return {
     keyFor(input: object): string {
       const request = JSON.stringify(input);
-      if (pending.current?.request !== request) {
-        pending.current = { request, key: uuid() };
-      }
-      return pending.current.key;
+      const key = pending.current.get(request) ?? uuid();
+      pending.current.set(request, key);
+      return key;
     },
-    settle(userErrors: readonly { retryable: boolean }[]) {
+    settle(input: object, userErrors: readonly { retryable: boolean }[]) {
       if (!userErrors.some((e) => e.retryable)) {
-        pending.current = null;
+        pending.current.delete(JSON.stringify(input));
       }
     },
   };

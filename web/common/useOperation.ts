@@ -25,7 +25,7 @@ export function useOperation<Data, V extends Variables, P extends Payload>(
     const answer = await mutate({ variables, errorPolicy: 'all' }).catch(() => null);
     const payload = answer?.data ? payloadOf(answer.data as Data) : null;
     if (payload) {
-      keys.settle(payload.userErrors);
+      keys.settle(input, payload.userErrors);
     }
     return payload;
   };

@@ -5,72 +5,39 @@
 // The server must hold nothing but fresh demo data. Where the script says that it waits, the caller makes a payment of the newest order
 // one that needs a person (all), or lets the database go on (locks).
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 
-import { ask, assert, desktop, eventually, openBrowser, phone, say } from './harness.mjs';
+import {
+  accessible,
+  admin,
+  administration,
+  agree,
+  alerted,
+  base,
+  browser,
+  change,
+  check,
+  complaints,
+  customer,
+  dialog,
+  fitsOnPhone,
+  form,
+  go,
+  key,
+  main,
+  open,
+  options,
+  order,
+  page,
+  rows,
+  signInWith,
+  table,
+  told,
+  unfold,
+  urls,
+} from './desk.mjs';
+import { assert, desktop, eventually, phone, say } from './harness.mjs';
 
-const { positionals, values: options } = parseArgs({
-  allowPositionals: true,
-  options: {
-    admin: { type: 'string' },
-    customer: { type: 'string' },
-    mode: { type: 'string', default: 'all' },
-    screenshots: { type: 'string' },
-  },
-});
-const [base] = positionals;
-if (!base || !options.admin || !options.customer) {
-  console.error('usage: node tests/admin.mjs BASE_URL --admin TOKEN --customer TOKEN [--mode all|locks|production] [--screenshots DIRECTORY]');
-  process.exit(2);
-}
-
-const browser = await openBrowser(base, 'admin');
-const { page, check, accessible, fitsOnPhone, complaints, urls } = browser;
 const views = ['Overview', 'Orders', 'Products', 'Coupons', 'Customers', 'Payments', 'Adjustments', 'System'];
-
-const main = page.getByRole('main');
-const dialog = page.getByRole('dialog');
-const form = (name) => page.getByRole('form', { name, exact: true });
-const told = (where = main) => where.getByRole('status').filter({ hasText: /\S/ });
-const alerted = (where = main) => where.getByRole('alert').filter({ hasText: /\S/ });
-const table = (name) => page.getByRole('group', { name, exact: true });
-const unfold = (name) => main.locator('summary').filter({ hasText: new RegExp(`^${name}$`) }).click();
-const rows = (name) => table(name).locator('tbody tr');
-const administration = page.getByRole('navigation', { name: 'Administration' });
-const key = () => crypto.randomUUID();
-
-const admin = (query, variables) => ask(base, options.admin, query, variables);
-const customer = (query, variables) => ask(base, options.customer, query, variables);
-
-/** A mutation beside the page. */
-async function change(as, name, type, fields, input) {
-  const answer = await as(`mutation ($input: ${type}!) { ${name}(input: $input) { ${fields} userErrors { code message } } }`, { input });
-  assert(answer[name].userErrors.length === 0, `${name}: ${JSON.stringify(answer[name].userErrors)}`);
-  return answer[name];
-}
-
-const order = (input = {}) =>
-  change(customer, 'placeOrder', 'PlaceOrderInput', 'order { id }', {
-    idempotencyKey: key(),
-    lines: [{ productId: 'prod_6', quantity: 2 }],
-    ...input,
-  }).then(({ order: { id } }) => id);
-
-async function go(view) {
-  await administration.getByRole('link', { name: view, exact: true }).click();
-  await page.getByRole('heading', { name: view, level: 1 }).waitFor();
-}
-
-async function open(view, id) {
-  await page.goto(`${base}/admin#${view}/${id}`);
-}
-
-const agree = (action) => dialog.getByRole('button', { name: action, exact: true }).click();
-
-async function signInWith(token) {
-  await page.getByLabel('Access token').fill(token);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-}
 
 async function signIn() {
   await check('signed out', async () => {
@@ -232,7 +199,7 @@ async function demo() {
     await unfold('Cancel');
     await form('Cancel the order').getByRole('button', { name: 'Cancel the order' }).click();
     await agree('Cancel the order');
-    await told(form('Cancel the order')).getByText('Cancelled. Everything was given back.').waitFor();
+    await told(form('Cancel the order')).getByText('Cancelled. What was paid goes back to the customer').waitFor();
     const { order: found } = await admin('query ($id: ID!) { order(id: $id) { status } }', { id });
     assert(found.status === 'CANCELLED', `the order is ${found.status}`);
   });
