@@ -274,7 +274,7 @@ func TestErrorsAreAllReported(t *testing.T) {
 		"listen (" + file + `): "nowhere": want host:port`,
 		"locks.stock.wait (" + file + `): "soon" is no duration: want a number and a unit`,
 		"locks.stock.provder (" + file + "): no such key; did you mean locks.stock.provider?",
-		"shop (" + file + "): is a section with the keys currency, maxAccounts, maxAddresses, maxHold, maxHolds, maxLines, maxPending, maxQuantity, reservation",
+		"shop (" + file + "): is a section with the keys currency, maxAccounts, maxAddresses, maxCarts, maxHold, maxHolds, maxLines, maxPending, maxQuantity, reservation",
 		"HOLDFAST_LOG_LEVL (environment): no such variable; did you mean HOLDFAST_LOG_LEVEL?",
 		`log.format (--set): "xml": want one of text, json`,
 		"--set oops: want key=value",
