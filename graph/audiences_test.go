@@ -54,6 +54,18 @@ func TestEveryRootFieldHasAnAudience(t *testing.T) {
 		}
 	}
 	for _, d := range full.Types {
+		elsewhere := d.Directives.ForNames("tag")
+		for _, value := range d.EnumValues {
+			elsewhere = append(elsewhere, value.Directives.ForNames("tag")...)
+		}
+		for _, f := range d.Fields {
+			for _, argument := range f.Arguments {
+				elsewhere = append(elsewhere, argument.Directives.ForNames("tag")...)
+			}
+		}
+		if len(elsewhere) > 0 {
+			t.Errorf("%s has a tag that leaves nothing out: put @tag behind fields and input fields only", d.Name)
+		}
 		for _, f := range d.Fields {
 			auth, tags := f.Directives.ForName("auth"), served.Tags(f)
 			if auth == nil || auth.Arguments.ForName("role") == nil || auth.Arguments.ForName("role").Value.Raw != "ADMIN" {
