@@ -17,6 +17,7 @@ func (a *api) from(address, user string) (*socket, int) {
 	if err != nil {
 		if resp == nil {
 			a.t.Fatal(err)
+			return nil, 0
 		}
 		return nil, resp.StatusCode
 	}

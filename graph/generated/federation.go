@@ -1,3 +1,4 @@
+// Package generated is what gqlgen makes of the schema: it reads, checks and executes operations, and asks the resolvers for values.
 package generated
 
 import (
@@ -18,12 +19,12 @@ type SubgraphResolver interface {
 
 //nolint:revive // gqlgen has this name
 func (ec *executionContext) __resolve__service(ctx context.Context) (model.Service, error) {
-	return ec.Resolvers.(SubgraphResolver).Service(ctx) // which package graph checks
+	return ec.Resolvers.(SubgraphResolver).Service(ctx) //nolint:errcheck // package graph checks that it is one
 }
 
 //nolint:revive // gqlgen has this name
 func (ec *executionContext) __resolve_entities(ctx context.Context, representations []*scalar.Representation) []model.Entity {
-	return ec.Resolvers.(SubgraphResolver).Entities(ctx, representations) // which package graph checks
+	return ec.Resolvers.(SubgraphResolver).Entities(ctx, representations) //nolint:errcheck // as above
 }
 
 // CostOfEntities sets what _entities costs.
