@@ -52,10 +52,6 @@ E2E := ./e2e
 # The packages whose tests take longest. They are tested first: alone at the end, they would leave the processors idle.
 LONGEST := $(foreach package,lockprovider e2e commerce events,$(if $(wildcard $(package)),./$(package)))
 
-# All checks of go vet, also of packages without tests. go test runs the tests of a package as soon as that package is built and
-# checked; go vet by itself would have built and checked all of them before the first test.
-VET := -vet=all
-
 # A package that takes longer hangs. Alone on a machine, none takes more than a few minutes.
 TEST_TIMEOUT := 30m
 
@@ -155,6 +151,14 @@ lint: ## Run golangci-lint
 	for module in $(MODULES); do (cd "$$module" && "$$lint" run ./...); done
 	summarise 'lint ok'
 
+.PHONY: vet
+vet:
+	$(shell_functions)
+	step 'go vet'
+	go vet ./...
+	go -C $(PEERS) vet $(if $(filter test,$(MAKECMDGOALS)),$(PEERS_TESTED),./...)
+	summarise 'vet ok'
+
 # With an empty cache it takes minutes, as the tests that build copies of the tree do.
 #
 # go vet for Windows would check the tests as well, but takes minutes after a change of a package that most others import.
@@ -201,12 +205,12 @@ check-generated:
 	summarise 'generated code ok'
 
 .PHONY: test
-test: start-summary servers npm go-test summary ## All tests but those that need etcd, with the race detector where concurrency is the subject
+test: start-summary servers npm vet go-test summary ## All tests but those that need etcd, with the race detector where concurrency is the subject
 
 # With HOLDFAST_CHECK=1, those tests run as well that build copies of this tree.
 .PHONY: check
 check: export HOLDFAST_CHECK = 1
-check: start-summary servers npm check-generated check-format build-windows lint go-test-race summary ## All checks, and all tests with the race detector
+check: start-summary servers npm check-generated check-format vet build-windows lint go-test-race summary ## All checks, and all tests with the race detector
 
 .PHONY: test-loaded
 test-loaded: servers npm ## Prove that no test takes slowness for failure: all tests 5 times, beside a load on all cores
@@ -215,6 +219,7 @@ test-loaded: servers npm ## Prove that no test takes slowness for failure: all t
 	go build -o $(TOOLS)/load ./internal/testenv/load
 	$(TOOLS)/load -for 4h -times 5 $(MAKE) --no-print-directory go-test PEERS_TESTED=./... TESTFLAGS='-count=1 $(TESTFLAGS)'
 
+# Without go test's own vet, which is a part of the step before.
 .PHONY: go-test
 go-test:
 	$(shell_functions)
@@ -224,14 +229,14 @@ go-test:
 		echo 'No C compiler: testing without the race detector'
 		race=()
 	fi
-	step "go vet and go test, and go test $${race[0]:-} of the locks"
-	beside go test "$${race[@]}" $(VET) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced
-	beside go -C $(PEERS) test $(VET) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PEERS_TESTED)
+	step "go test, and go test $${race[0]:-} of the locks"
+	beside go test "$${race[@]}" -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$raced
+	beside go -C $(PEERS) test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PEERS_TESTED)
 	failed=0
-	go test $(VET) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$raced") | $(DROP_UNTESTED) || failed=1
+	go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$raced") | $(DROP_UNTESTED) || failed=1
 	all_done || failed=1
 	[ $$failed = 0 ]
-	summarise 'vet ok, tests ok'
+	summarise 'tests ok'
 
 # The tests of package e2e start many servers, which take several times as much of the processors under the race detector; those of
 # etcd and lockbench want another build of etcd for it. With HOLDFAST_CHECK=1 they have it. Otherwise the servers are as users have them, and
@@ -239,7 +244,7 @@ go-test:
 .PHONY: go-test-race
 go-test-race:
 	$(shell_functions)
-	step 'go vet and go test -race'
+	step 'go test -race'
 	race=($(RACE))
 	if [ "$$(go env CGO_ENABLED)" != 1 ]; then
 		[ "$${REQUIRE_SERVERS:-}" != 1 ] || { echo 'No C compiler: REQUIRE_SERVERS=1 forbids to test without the race detector'; exit 1; }
@@ -250,14 +255,14 @@ go-test-race:
 	e2e= peers=./...
 	if [ "$$HOLDFAST_CHECK" != 1 ]; then
 		e2e=$$(go list $(E2E)) peers="$(PEERS_TESTED)"
-		beside go -C $(PEERS) test $(VET) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go -C $(PEERS) list ./... | grep -vxF "$$(go -C $(PEERS) list $$peers)")
-		beside go test $(VET) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$e2e
+		beside go -C $(PEERS) test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go -C $(PEERS) list ./... | grep -vxF "$$(go -C $(PEERS) list $$peers)")
+		beside go test -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$e2e
 	fi
-	beside go -C $(PEERS) test "$${race[@]}" $(VET) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$peers
-	go test "$${race[@]}" $(VET) -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$e2e") | $(DROP_UNTESTED) || failed=1
+	beside go -C $(PEERS) test "$${race[@]}" -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$peers
+	go test "$${race[@]}" -vet=off -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$(go list $(LONGEST) ./... | grep -vxF "$$e2e") | $(DROP_UNTESTED) || failed=1
 	all_done || failed=1
 	[ $$failed = 0 ]
-	summarise "vet ok, tests$${race:+ with -race} ok"
+	summarise "tests$${race:+ with -race} ok"
 
 .PHONY: start-summary
 start-summary:
