@@ -79,28 +79,30 @@ func TestHoldsThatCannotBeReadAreToldOnce(t *testing.T) {
 	running.Go(func() { s.Holds.Run(ctx, slog.New(slog.NewTextHandler(log, nil))) })
 	defer running.Wait()
 	defer stop()
-	until := func(what string, is func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(longEnough); !is(); time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("not %s after %s", what, longEnough)
-			}
-		}
-	}
 	const failed, again = "holds cannot be ended at their deadlines", "holds end at their deadlines again"
-	until("told of the failure", func() bool { return log.count(failed) > 0 })
+	until(t, "told of the failure", func() bool { return log.count(failed) > 0 })
 	reads := s.clock.reads.Load()
-	until("looked three times more", func() bool { return s.clock.reads.Load() >= reads+3 })
+	until(t, "looked three times more", func() bool { return s.clock.reads.Load() >= reads+3 })
 	s.clock.advance(ttl)
 	rename("away", "holds")
-	until("told of the end", func() bool { return log.count(again) > 0 })
-	until("ended", func() bool { return s.db.Ent.Hold.GetX(t.Context(), h.ID).Status == hold.StatusEXPIRED })
+	until(t, "told of the end", func() bool { return log.count(again) > 0 })
+	until(t, "ended", func() bool { return s.db.Ent.Hold.GetX(t.Context(), h.ID).Status == hold.StatusEXPIRED })
 	if f, a := log.count(failed), log.count(again); f != 1 || a != 1 {
 		t.Errorf("it has told %d times of the failure, and %d times of its end", f, a)
 	}
 	stop()
 	running.Wait() // it ends with its context
 	s.audit(t)
+}
+
+// until returns when something is so, which a loop in the background brings about.
+func until(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(longEnough); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not %s after %s", what, longEnough)
+		}
+	}
 }
 
 // looks is a log.
@@ -142,9 +144,7 @@ func BenchmarkHoldEnds(b *testing.B) {
 				b.StartTimer()
 				s.clock.advance(ttl)
 				due := time.Now()
-				for s.db.Ent.Hold.GetX(b.Context(), h.ID).Status == hold.StatusACTIVE {
-					time.Sleep(time.Millisecond)
-				}
+				until(b, "ended", func() bool { return s.db.Ent.Hold.GetX(b.Context(), h.ID).Status != hold.StatusACTIVE })
 				longest = max(longest, time.Since(due))
 			}
 			b.ReportMetric(float64(longest.Milliseconds()), "longest-ms")

@@ -576,14 +576,6 @@ func TestHoldsEndByThemselves(t *testing.T) {
 	running.Go(func() { s.Holds.Run(ctx, slog.New(slog.DiscardHandler)) })
 	defer running.Wait()
 	defer stop()
-	until := func(what string, is func() bool) {
-		t.Helper()
-		for deadline := time.Now().Add(longEnough); !is(); {
-			if time.Now().After(deadline) {
-				t.Fatalf("not %s after %s", what, longEnough)
-			}
-		}
-	}
 	left := func() int64 {
 		stock, err := s.Catalog.Stock(t.Context(), []string{a})
 		must(t, err)
@@ -593,11 +585,11 @@ func TestHoldsEndByThemselves(t *testing.T) {
 	_, err := s.Holds.Extend(t.Context(), alice, later.ID, 2*ttl)
 	must(t, err)
 	s.clock.advance(ttl)
-	until("one hold ended", func() bool { return left() == 295 })
+	until(t, "one hold ended", func() bool { return left() == 295 })
 	s.wantHold(t, h.ID, hold.StatusEXPIRED)
 	s.wantHold(t, later.ID, hold.StatusACTIVE)
 	s.clock.advance(ttl)
-	until("both holds ended", func() bool { return left() == 300 })
+	until(t, "both holds ended", func() bool { return left() == 300 })
 	s.audit(t)
 }
 
