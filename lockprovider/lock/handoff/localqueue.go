@@ -174,7 +174,7 @@ func (q *localQueue) requestIdle(id string) {
 	sent := time.Now()
 	ctx := c.requests.at(sent)
 	owned, err := c.store.acquireIdle(ctx, q.name, id, q.bounds)
-	if !owned && ctx.Err() == nil {
+	if !owned && (err == nil || ctx.Err() == nil) { // it is taken, or another attempt may help
 		q.request(id, err != nil)
 		return
 	}
