@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"holdfast/lockprovider/lock"
 )
 
 // acquire queues for one lock and returns when the caller holds it. The first caller in a local queue requests the lock
@@ -133,7 +131,7 @@ func (c *Client) runWithin(ctx context.Context, deadline time.Time, request func
 	if d, ok := ctx.Deadline(); ok {
 		deadline = earlier(deadline, d)
 	}
-	if time.Until(deadline) >= lock.RequestTimeout {
+	if time.Until(deadline) >= c.timeouts.request {
 		request()
 		return
 	}

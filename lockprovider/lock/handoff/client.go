@@ -20,6 +20,7 @@ type Client struct {
 	opened      time.Time
 	instance    string // unique among the clients that share Redis
 	metrics     lock.Metrics
+	timeouts    timeouts
 	unsubscribe func() error
 	multiKeys   multiKeyQueue
 	semaphores  *semaphores // and read-write locks
@@ -50,21 +51,24 @@ type Options struct {
 	Instance string
 	// Metrics counts what happens; nil counts nothing.
 	Metrics lock.Metrics
+	// RequestTimeout is how long one request to Redis may take. An unlock, which repeats its request, may take twice as
+	// long. It is [lock.RequestTimeout] if it is 0.
+	RequestTimeout time.Duration
 }
 
 // Open returns a client of the locks in Redis. Retries of the Redis client must be off (MaxRetries: -1), since a script
 // whose reply was lost would run twice. Close the client when nobody holds or waits for a lock.
 //
-// Open waits up to a second for its subscription: until then other processes would take this one for dead.
+// Open waits up to the request timeout for its subscription: until then other processes would take this one for dead.
 func Open(r redis.UniversalClient, o Options) *Client {
 	if o.Metrics == nil {
 		o.Metrics = lock.NoMetrics{}
 	}
 	locks := newRedisStore(r)
-	c := newClient(locks, o.Instance+"."+lock.NewToken()[:8], o.Metrics)
+	c := newClient(locks, o.Instance+"."+lock.NewToken()[:8], o.Metrics, timeoutsOf(o.RequestTimeout))
 	c.semaphores.store = redisSemaphores{locks}
 	c.unsubscribe = subscription.OpenEverywhere(r, channelPrefix+c.instance, c.onMessage, c.onGap)
-	timer := time.NewTimer(subscribeTimeout)
+	timer := time.NewTimer(c.timeouts.request)
 	defer timer.Stop()
 	select {
 	case <-c.subscribed:
@@ -73,14 +77,11 @@ func Open(r redis.UniversalClient, o Options) *Client {
 	return c
 }
 
-// subscribeTimeout is how long the first subscription may take before locks are requested without it.
-const subscribeTimeout = lock.RequestTimeout
-
-func newClient(s store, instance string, m lock.Metrics) *Client {
+func newClient(s store, instance string, m lock.Metrics, bounds timeouts) *Client {
 	c := &Client{
 		opened: time.Now(), store: s, instance: instance, metrics: m, unsubscribe: func() error { return nil },
 		queues: map[string]*localQueue{}, subscribed: make(chan struct{}), multiKeys: newMultiKeyQueue(),
-		semaphores: newSemaphores(instance, m),
+		semaphores: newSemaphores(instance, m, bounds), timeouts: bounds, requests: sharedContext{timeout: bounds.request},
 	}
 	c.alarm.ring = c.onTimer
 	c.lifetime, c.endLifetime = context.WithCancel(context.Background())

@@ -127,7 +127,7 @@ var errAbandoned = errors.New("request abandoned")
 // A request is never canceled. One that reached Redis after the release that follows it would hold units for a lease.
 func (h *hold) request(ctx context.Context, repeated bool) (sent time.Time, result holdResult, err error) {
 	deadline, ok := ctx.Deadline()
-	if !repeated && (!ok || time.Until(deadline) >= lock.RequestTimeout) {
+	if !repeated && (!ok || time.Until(deadline) >= h.semaphores.timeouts.request) {
 		return h.send()
 	}
 	type reply struct {
@@ -156,7 +156,7 @@ func (h *hold) request(ctx context.Context, repeated bool) (sent time.Time, resu
 func (h *hold) send() (sent time.Time, result holdResult, err error) {
 	for repeated := false; ; repeated = true { // the first request may have met a connection that broke while it was idle
 		sent = time.Now()
-		ctx, cancel := context.WithTimeout(context.Background(), lock.RequestTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), h.semaphores.timeouts.request)
 		result, err = h.semaphores.store.acquire(ctx, h.holdRequest)
 		late := ctx.Err() != nil
 		cancel()

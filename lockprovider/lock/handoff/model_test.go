@@ -63,7 +63,7 @@ func newModelStore(f faults) *modelStore {
 // open is the hub of a new process. All that its network does is drawn from the seed.
 func (m *modelStore) open(name string, seed uint64) *modelLink {
 	l := &modelLink{model: m, rand: rand.New(rand.NewPCG(seed, uint64(len(m.links))))}
-	l.client = newClient(l, name, lock.NoMetrics{})
+	l.client = newClient(l, name, lock.NoMetrics{}, timeoutsOf(0))
 	m.links[name] = l
 	l.client.onGap(true) // it hears
 	return l

@@ -24,7 +24,7 @@ func (c *Client) unlock(ctx context.Context, holds []*waiter, mayCache bool) err
 	if len(pending) == 0 {
 		return err
 	}
-	replies := c.release(context.Background(), lock.UnlockTimeout, pending) // even if the caller has gone
+	replies := c.release(context.Background(), c.timeouts.unlock, pending) // even if the caller has gone
 	var failed error
 	for i, reply := range replies {
 		request := &pending[i]
@@ -90,7 +90,7 @@ func (c *Client) fence(ctx context.Context, w *waiter) (int64, error) {
 		return token, nil
 	}
 	q := w.queue
-	bounded, cancel := context.WithTimeout(ctx, lock.RequestTimeout)
+	bounded, cancel := context.WithTimeout(ctx, c.timeouts.request)
 	defer cancel()
 	token, err := c.store.fence(bounded, q.name, w.owner)
 	if err != nil {
@@ -146,7 +146,7 @@ func (c *Client) releaseInBackground(queues ...*localQueue) {
 		requests[i] = q.releaseRequest()
 		q.remove()
 	}
-	c.spawn(func() { c.release(context.Background(), lock.UnlockTimeout, requests) })
+	c.spawn(func() { c.release(context.Background(), c.timeouts.unlock, requests) })
 }
 
 // withdraw releases, in the background, a waiter ID that may be in the wait queue in Redis, or own the lock by now. If
@@ -154,10 +154,10 @@ func (c *Client) releaseInBackground(queues ...*localQueue) {
 func (c *Client) withdraw(q *localQueue, id string, refuseLate bool) (withdrawn <-chan struct{}) {
 	done := make(chan struct{})
 	request := releaseRequest{key: q.name, owner: id, refuseLate: refuseLate, bounds: q.bounds}
-	ctx, limit := context.Background(), lock.UnlockTimeout
+	ctx, limit := context.Background(), c.timeouts.unlock
 	if refuseLate && !c.closed {
 		// Redis stands still. What it grants when it goes on would be nobody's for a lease, so try for that long.
-		ctx, limit = c.lifetime, lock.UnlockTimeout+q.bounds.lease
+		ctx, limit = c.lifetime, c.timeouts.unlock+q.bounds.lease
 	}
 	c.background.Go(func() { // even when closing: a request in flight may have acquired the lock for nobody
 		defer close(done)
@@ -228,10 +228,10 @@ func (c *Client) releaseTogether(ctx context.Context, sent, until time.Time, req
 
 // releaseOnce sends requests that one script may serve, once.
 func (c *Client) releaseOnce(ctx context.Context, sent, until time.Time, requests []releaseRequest) ([]releaseResult, error) {
-	if ctx.Done() == nil && until.Sub(sent) >= lock.RequestTimeout {
+	if ctx.Done() == nil && until.Sub(sent) >= c.timeouts.request {
 		return c.store.release(c.requests.at(sent), requests)
 	}
-	bounded, stop := context.WithDeadline(ctx, earlier(until, sent.Add(lock.RequestTimeout)))
+	bounded, stop := context.WithDeadline(ctx, earlier(until, sent.Add(c.timeouts.request)))
 	defer stop()
 	return c.store.release(bounded, requests)
 }

@@ -18,6 +18,7 @@ type semaphores struct {
 	store    semaphoreStore
 	instance string
 	metrics  lock.Metrics
+	timeouts timeouts
 
 	mu         sync.Mutex
 	holds      map[string]*hold // by waiter ID: those that wait, and those that are held
@@ -30,8 +31,8 @@ type semaphores struct {
 	endLifetime context.CancelFunc
 }
 
-func newSemaphores(instance string, m lock.Metrics) *semaphores {
-	s := &semaphores{instance: instance, metrics: m, holds: map[string]*hold{}}
+func newSemaphores(instance string, m lock.Metrics, bounds timeouts) *semaphores {
+	s := &semaphores{instance: instance, metrics: m, timeouts: bounds, holds: map[string]*hold{}}
 	s.alarm.ring = s.onTimer
 	s.lifetime, s.endLifetime = context.WithCancel(context.Background())
 	return s
@@ -127,10 +128,10 @@ func (s *semaphores) withdraw(h *hold) (withdrawn <-chan struct{}) {
 	s.mu.Lock()
 	closed := s.closed
 	s.mu.Unlock()
-	ctx, limit := context.Background(), lock.UnlockTimeout
+	ctx, limit := context.Background(), s.timeouts.unlock
 	if h.uncertain && !closed {
 		// Redis stands still. What it grants when it goes on would be nobody's for a lease, so try for that long.
-		ctx, limit = s.lifetime, lock.UnlockTimeout+h.lease
+		ctx, limit = s.lifetime, s.timeouts.unlock+h.lease
 	}
 	done := make(chan struct{})
 	s.background.Go(func() { // even when closing
@@ -153,7 +154,7 @@ func (s *semaphores) unlock(ctx context.Context, holds []*hold) error {
 		delete(s.holds, h.waiter)
 	}
 	s.mu.Unlock()
-	unknown, err := s.release(context.WithoutCancel(ctx), lock.UnlockTimeout, holds) // even if the caller has gone
+	unknown, err := s.release(context.WithoutCancel(ctx), s.timeouts.unlock, holds) // even if the caller has gone
 	switch {
 	case lost != nil:
 		return lost
@@ -197,7 +198,7 @@ func (s *semaphores) releaseTogether(ctx context.Context, until time.Time, holds
 		requests[i] = holdRelease{name: h.name, waiter: h.waiter, refuseLate: h.uncertain}
 	}
 	for pause, repeated := releaseRetry, false; ; pause, repeated = min(2*pause, max(releaseRetry, holds[0].poll)), true {
-		bounded, stop := context.WithDeadline(ctx, earlier(until, time.Now().Add(lock.RequestTimeout)))
+		bounded, stop := context.WithDeadline(ctx, earlier(until, time.Now().Add(s.timeouts.request)))
 		released, err := s.store.release(bounded, requests)
 		stop()
 		if err == nil {
@@ -249,7 +250,7 @@ func (s *semaphores) renew(due []*hold) {
 		requests[i] = renewRequest{key: h.name, owner: h.waiter, lease: h.lease}
 	}
 	sent := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), lock.RequestTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.timeouts.request)
 	results, err := s.store.renew(ctx, requests)
 	cancel()
 	s.mu.Lock()

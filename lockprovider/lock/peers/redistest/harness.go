@@ -89,9 +89,9 @@ type Harness struct {
 	redis Redis
 	spy   redis.UniversalClient // looks at Redis from outside
 
-	// shortLease, soon and late are those above, scaled.
-	shortLease, soon, late time.Duration
-	slowness               float64
+	// shortLease, soon and late are those above, and requestTimeout is that of the locks, scaled.
+	shortLease, soon, late, requestTimeout time.Duration
+	slowness                               float64
 
 	instances atomic.Int64
 }
@@ -100,6 +100,7 @@ func newHarness(t testing.TB, env Env, s Subject, slowness float64) *Harness {
 	t.Helper()
 	h := &Harness{Subject: s, Env: env, redis: env.Start(t), slowness: slowness}
 	h.shortLease, h.soon, h.late = h.scaled(shortLease), min(h.scaled(soon), longWait/2), min(h.scaled(late), longWait/2)
+	h.requestTimeout = h.scaled(lock.RequestTimeout)
 	h.spy = connect(t, h.redis.URL)
 	return h
 }
@@ -150,7 +151,7 @@ func (h *Harness) open(t testing.TB, opts ...option) *Instance {
 	o := h.options(opts)
 	i := &Instance{name: fmt.Sprintf("i%d", h.instances.Add(1)), wire: &wire{}}
 	client := h.client(t, o.addr, i.wire)
-	locker, closeLocker, err := h.Open(Config{Redis: client, Settings: o.settings, Instance: i.name})
+	locker, closeLocker, err := h.Open(Config{Redis: client, Settings: o.settings, Instance: i.name, RequestTimeout: h.requestTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,9 +187,12 @@ func (h *Harness) client(t testing.TB, addr string, w *wire) redis.UniversalClie
 	if addr == "" {
 		addr = h.redis.addr()
 	}
-	// As clients.OpenRedis has it, with a dialer that knows which connection is the subscription.
+	// As clients.OpenRedis has it, with a dialer that knows which connection is the subscription, and with the time that this machine
+	// needs: a Redis that is slow because everything is has not failed.
+	timeout := 3 * h.requestTimeout
 	client := redis.NewClient(&redis.Options{
 		Addr: addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true, PoolSize: 64, Dialer: w.dial,
+		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
 	})
 	client.AddHook(w)
 	return client

@@ -38,6 +38,8 @@ type helperTask struct {
 	URL      string
 	Instance string
 	Settings lock.Settings
+
+	RequestTimeout time.Duration
 }
 
 // order is what a helper is told.
@@ -96,7 +98,7 @@ func runHelper(text string, subjects []Subject) error {
 	h := &helper{leases: map[int]lock.Lease{}, name: task.Instance, task: task}
 	var closeLocker func() error
 	h.locker, closeLocker, err = subjects[at].Open(Config{
-		Redis: r.Client, Settings: task.Settings, Instance: task.Instance,
+		Redis: r.Client, Settings: task.Settings, Instance: task.Instance, RequestTimeout: task.RequestTimeout,
 	})
 	if err != nil {
 		return err
@@ -236,7 +238,7 @@ func (h *Harness) spawnRecorded(t testing.TB, onEvent func(event), opts ...optio
 		name: fmt.Sprintf("p%d", h.instances.Add(1)), answers: map[int]chan word{}, lost: map[int]chan struct{}{},
 		ready: make(chan struct{}), ended: make(chan struct{}), onEvent: onEvent,
 	}
-	task, err := json.Marshal(helperTask{Subject: h.Name, URL: h.redis.URL, Instance: p.name, Settings: o.settings})
+	task, err := json.Marshal(helperTask{Subject: h.Name, URL: h.redis.URL, Instance: p.name, Settings: o.settings, RequestTimeout: h.requestTimeout})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -50,6 +51,8 @@ type Config struct {
 	Settings lock.Settings
 	// Instance names the locker among those that share Redis.
 	Instance string
+	// RequestTimeout is how long one request to Redis may take on this machine, for lockers that can be told.
+	RequestTimeout time.Duration
 }
 
 // Capability is what a user gets from a locker: a row of the matrix. Every scenario proves one.
@@ -144,9 +147,10 @@ type Result struct {
 // toleratedOf is the part of a lease for which a process may be kept waiting: half of the margin that lockers leave.
 const toleratedOf = 100
 
-// busyAtATime and waitingAtATime bound how many scenarios run side by side: most of them wait for a lease to end.
+// busyAtATime and waitingAtATime bound how many scenarios run side by side: most of them wait for a lease to end. More busy ones
+// than processors only keep each other waiting.
 const (
-	busyAtATime    = 3
+	busyAtATime    = 2
 	waitingAtATime = 12
 )
 

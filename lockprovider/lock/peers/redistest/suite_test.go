@@ -40,7 +40,7 @@ func subjects() []redistest.Subject {
 				FIFO: true, Cohort: 16, Fences: true, RepeatsRelease: true, Remembers: true, RefusesLate: true, Listens: true,
 			},
 			Open: func(c redistest.Config) (lock.Locker, func() error, error) {
-				client := handoff.Open(c.Redis, handoff.Options{Instance: c.Instance})
+				client := handoff.Open(c.Redis, handoff.Options{Instance: c.Instance, RequestTimeout: c.RequestTimeout})
 				return client.Locker(c.Settings), client.Close, nil
 			},
 		},
@@ -50,7 +50,7 @@ func subjects() []redistest.Subject {
 				FIFO: true, Fences: true, RepeatsRelease: true, Remembers: true, RefusesLate: true, Listens: true,
 			},
 			Open: func(c redistest.Config) (lock.Locker, func() error, error) {
-				client := handoff.Open(c.Redis, handoff.Options{Instance: c.Instance})
+				client := handoff.Open(c.Redis, handoff.Options{Instance: c.Instance, RequestTimeout: c.RequestTimeout})
 				return client.RWLocker(c.Settings), client.Close, nil
 			},
 		},

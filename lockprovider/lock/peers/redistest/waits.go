@@ -184,7 +184,7 @@ func stormOfCancels(t testing.TB, h *Harness) {
 			switch {
 			case err == nil:
 				served.Add(1)
-				if err := lease.Unlock(ctx); err != nil {
+				if err := lease.Unlock(ctx); err != nil && !tookTooLong(err) {
 					t.Errorf("round %d: unlock: %v", round, err)
 				}
 			case ctx.Err() == nil:
@@ -193,9 +193,9 @@ func stormOfCancels(t testing.TB, h *Harness) {
 				left.Add(1)
 			}
 		})
-		if o := last.end(t); o.err != nil {
+		if o := last.patientEnd(t); o.err != nil {
 			t.Fatalf("round %d: a waiter without a deadline: %v", round, o.err)
-		} else if err := o.lease.Unlock(t.Context()); err != nil {
+		} else if err := o.lease.Unlock(t.Context()); err != nil && !tookTooLong(err) { // it is repeated behind the caller's back
 			t.Errorf("round %d: unlock: %v", round, err)
 		}
 	}
