@@ -290,6 +290,10 @@ campaign: ## The long campaign: 100 servers killed and every fault under each st
 conformance: ## Run every strategy on every database and Redis, and print the table
 	cd $(CONFORMANCE) && HOLDFAST_CAMPAIGN=long go test -run '^TestConformance$$' -count 1 -timeout 30m -conformance.table
 
+.PHONY: proof
+proof: ## Check the order of what customers saw under each strategy and workload, and that shops that are wrong on purpose are found; print both
+	cd experiment && go test -run '^Test(StrategiesKeepTheOrder|OrderControlsAreCaught)$$' -count 1 -timeout 30m $(TESTFLAGS) -proof.table
+
 .PHONY: lockbench
 lockbench: ## Measure the locks against each other and check what ours must reach; some minutes on a quiet machine
 	go -C $(PEERS) run ./lockbench --check

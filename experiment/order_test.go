@@ -3,6 +3,7 @@ package experiment_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,7 +34,16 @@ import (
 	"holdfast/lockprovider"
 )
 
+var printProof = flag.Bool("proof.table", false, "print what was checked, and which shops that are wrong on purpose were found")
+
 func TestMain(m *testing.M) { testenv.Main(m) }
+
+// prove prints a line of the table of what is proven.
+func prove(what string, columns ...any) {
+	if *printProof {
+		fmt.Printf("%-68s%s\n", what, strings.TrimSuffix(fmt.Sprintln(columns...), "\n"))
+	}
+}
 
 // control is a provider that is wrong in a way that sums and answers may not show.
 type control struct {
@@ -181,7 +191,7 @@ func TestOrderControlsAreCaught(t *testing.T) {
 		lags    bool
 		want    []history.Name // all of these; nil is none at all
 	}{
-		{name: "nobody is kept out", base: lockprovider.None, want: []history.Name{history.LostUpdate}},
+		{name: "keeps nobody out", base: lockprovider.None, want: []history.Name{history.LostUpdate}},
 		{
 			name: "answers before the commit and says that it is persisted", base: lockprovider.RowLock, execute: answersEarly,
 			want: []history.Name{history.StaleRead, history.RealTimeViolation},
@@ -234,6 +244,9 @@ func TestOrderControlsAreCaught(t *testing.T) {
 				!strings.Contains(said, strings.ToUpper(string(first.Name))+": ") {
 				t.Errorf("the report does not begin with %q: %v\n%s", first.Name, run.Findings, said)
 			}
+			if !t.Failed() {
+				prove("a shop that "+test.name, "found as", named(test.want))
+			}
 		})
 	}
 }
@@ -260,14 +273,17 @@ func TestStrategiesKeepTheOrder(t *testing.T) {
 				if told := ackToldBy(t, shop); told != ack {
 					t.Fatalf("the shop answers as with the ack %s", told)
 				}
-				for _, workload := range []string{"transfers", "flash-sale"} {
-					run, said := recorded(t, shop, workload, 100)
-					if run.History < 100 {
+				for _, workload := range []string{"transfers", "flash-sale", "mixed-all", "adversary"} {
+					const operations = 60
+					run, said := recorded(t, shop, workload, operations)
+					if run.History < operations {
 						t.Errorf("%s: %d operations were checked", workload, run.History)
 					}
 					if len(run.Anomalies)+run.Violations > 0 {
 						t.Errorf("%s: found where nothing is: %s\n%s", workload, tellAll(run.Anomalies), said)
+						continue
 					}
+					prove(fmt.Sprintf("%s, %s, %s", info.Name, ack, workload), run.History, "operations in order,", run.Answers, "answers true")
 				}
 			})
 		}
@@ -328,6 +344,14 @@ func recorded(t *testing.T, shop running, workload string, operations int) (run 
 	var table strings.Builder
 	must(t, measured.WriteTable(&table, true))
 	return measured.Runs[0], table.String()
+}
+
+func named(names []history.Name) string {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = string(name)
+	}
+	return strings.Join(texts, ", ")
 }
 
 func tellAll(found []history.Anomaly) string {

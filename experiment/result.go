@@ -47,7 +47,7 @@ func measure(r *report.Run, rec *load.Recording) {
 
 // cost is what the servers and stores counted meanwhile.
 func cost(r *report.Run, before, after host.Counters, rec *load.Recording) {
-	operations := float64(rec.Granted + rec.Refused + rec.Late + rec.Unanswered)
+	operations := float64(rec.Operations())
 	per := func(after, before *float64, scale float64) *float64 {
 		d := host.Difference(after, before)
 		if d == nil || operations == 0 {
@@ -76,7 +76,7 @@ func cost(r *report.Run, before, after host.Counters, rec *load.Recording) {
 
 // transactions are counted after the servers have ended: PostgreSQL's counters lag behind connections in use.
 func transactions(ctx context.Context, r *report.Run, target *target, before host.Counters, rec *load.Recording) {
-	operations := float64(rec.Granted + rec.Refused + rec.Late + rec.Unanswered)
+	operations := float64(rec.Operations())
 	if target.stores == nil || operations == 0 {
 		return
 	}

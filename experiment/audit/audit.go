@@ -31,6 +31,8 @@ type books struct {
 	captured     map[string]bool // orders whose payment was taken
 	couponIssues map[string]bool
 	transfers    map[string]bool
+	refunds      map[string]bool
+	points       map[string]int64            // what an order was paid with, in points, by the order
 	restocked    map[string]map[string]int64 // by order and product: units that came back into stock
 	held         map[string]int64            // units of active holds, by the stock
 }
@@ -102,7 +104,7 @@ func (a *Auditor) read(ctx context.Context) error {
 	b := books{
 		balances: map[string]*ent.Balance{}, low: map[string]int64{}, high: map[string]int64{},
 		applied: map[uuid.UUID]applied{}, orders: map[string]*ent.Order{}, captured: map[string]bool{}, couponIssues: map[string]bool{},
-		transfers: map[string]bool{},
+		transfers: map[string]bool{}, refunds: map[string]bool{}, points: map[string]int64{},
 	}
 	balances, err := a.DB.Balance.Query().Where(balance.FamilyNEQ("")).All(ctx)
 	if err != nil {
@@ -136,19 +138,30 @@ func (a *Auditor) read(ctx context.Context) error {
 		}
 		b.applied[row.ChangeID] = applied{row.Kind, row.CreatedAt}
 	}
-	orders, err := a.DB.Order.Query().Select(order.FieldStatus, order.FieldFailureCode, order.FieldSettled).All(ctx)
+	orders, err := a.DB.Order.Query().Select(order.FieldStatus, order.FieldFailureCode, order.FieldSettled, order.FieldTotalMinor).All(ctx)
 	if err != nil {
 		return err
 	}
 	for _, row := range orders {
 		b.orders[row.ID] = row
 	}
-	captured, err := a.DB.Payment.Query().Where(payment.StatusEQ(payment.StatusCAPTURED)).Select(payment.FieldOrderID).Strings(ctx)
+	captured, err := a.DB.Payment.Query().Where(payment.StatusEQ(payment.StatusCAPTURED)).
+		Select(payment.FieldOrderID, payment.FieldMethod, payment.FieldAmountMinor, payment.FieldRefundedMinor).All(ctx)
 	if err != nil {
 		return err
 	}
-	for _, id := range captured {
-		b.captured[id] = true
+	for _, p := range captured {
+		b.captured[p.OrderID] = true
+		if p.Method == payment.MethodPOINTS {
+			b.points[p.OrderID] = p.AmountMinor - p.RefundedMinor
+		}
+	}
+	refunds, err := a.DB.Refund.Query().IDs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range refunds {
+		b.refunds[id] = true
 	}
 	issues, err := a.DB.CouponIssue.Query().IDs(ctx)
 	if err != nil {
@@ -179,6 +192,16 @@ func (a *Auditor) answers(asked *load.Request) {
 		exists = a.books.couponIssues[asked.ID()]
 	case load.Transfer:
 		exists = a.books.transfers[asked.ID()]
+	case load.PayOrder: // its step has a name of the order's, whoever pays
+		done = a.books.captured[asked.ID()]
+		exists = done
+	case load.CancelOrder:
+		row := a.books.orders[asked.ID()]
+		done = row != nil && row.Status == order.StatusCANCELLED
+		exists = done
+	case load.RefundCreate:
+		done = a.books.refunds[asked.ID()]
+		exists = done
 	}
 	what := asked.Operation + " " + asked.Key.String()
 	if exists != done {
@@ -186,7 +209,7 @@ func (a *Auditor) answers(asked *load.Request) {
 	}
 	asked.Told.Found(a.found(asked, done))
 	a.result.Answers += asked.Told.Answers()
-	untrue := asked.Told.Check(claims.Request{Object: asked.ID(), Pays: asked.Payment != ""}, a.Allowed)
+	untrue := asked.Told.Check(asked.Claims(), a.Allowed)
 	for _, f := range untrue {
 		units := int64(0)
 		if f.Kind == Missing && !done {
@@ -237,6 +260,12 @@ func (a *Auditor) refusal(asked *load.Request, done bool) bool {
 		right = limit > 0 && high[key] >= limit
 		why = fmt.Sprintf("%d of %d were held at most", high[key], limit)
 	case "INSUFFICIENT_FUNDS":
+		if row := a.books.orders[asked.ID()]; row != nil { // paid with points
+			left := low[lockprovider.PointsKey(asked.User)]
+			right = left < row.TotalMinor
+			why = fmt.Sprintf("the wallet never had less than %d, and the order costs %d", left, row.TotalMinor)
+			break
+		}
 		left := low[lockprovider.AccountKey(asked.From)]
 		right = asked.Operation == load.Transfer && left < asked.Amount
 		why = fmt.Sprintf("the account never had less than %d, and %d was asked for", left, asked.Amount)
@@ -245,6 +274,10 @@ func (a *Auditor) refusal(asked *load.Request, done bool) bool {
 		why = "none of the customer's orders ever waited"
 	case "PURCHASE_LIMIT":
 		right = true // not judged: the limit is a setting, and counts by periods
+	case "INVALID_STATE":
+		row := a.books.orders[asked.ID()]
+		right = row != nil && row.Status != order.StatusPENDING || asked.Operation == load.RefundCreate
+		why = "the order waits for payment"
 	case "PAYMENT_DECLINED":
 		right = done // as a failed order, which the check of the answers has looked at
 		why = "there is no failed order"
@@ -288,6 +321,7 @@ func (a *Auditor) totals() {
 				want[lockprovider.StockKey(l.Product)] += a.books.restocked[row.ID][l.Product]
 				sold[lockprovider.StockKey(l.Product)] -= a.books.restocked[row.ID][l.Product]
 			}
+			want[lockprovider.PointsKey(asked.User)] -= a.books.points[row.ID]
 		case load.IssueCoupon:
 			want[lockprovider.CouponKey(asked.Coupon)]++
 			want[lockprovider.CouponUserKey(asked.Coupon, asked.User)]++

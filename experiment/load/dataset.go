@@ -16,7 +16,8 @@ type Dataset struct {
 	Workload Workload
 	Units    int64
 	Objects  []string // products, coupons or accounts
-	coupons  []string // of checkout
+	coupons  []string // that customers take to order with
+	accounts []string
 	users    []string // names
 	owners   []string // of the accounts
 	// weights are the cumulated probabilities by which objects and users are picked: few are hot, many are not.
@@ -109,12 +110,45 @@ func coupons(perUser int) func(ctx context.Context, s *Shop, w *Dataset) error {
 }
 
 func accounts(ctx context.Context, s *Shop, w *Dataset) error {
-	w.owners = make([]string, len(w.Objects))
-	return parallel(ctx, len(w.Objects), preparers, func(ctx context.Context, i int) (err error) {
+	w.accounts = w.Objects
+	return openAccounts(ctx, s, w, w.Units)
+}
+
+// openAccounts fills the accounts.
+func openAccounts(ctx context.Context, s *Shop, w *Dataset, opening int64) error {
+	w.owners = make([]string, len(w.accounts))
+	return parallel(ctx, len(w.accounts), preparers, func(ctx context.Context, i int) (err error) {
 		w.owners[i] = w.users[i%len(w.users)]
-		w.Objects[i], err = s.createAccount(ctx, w.owners[i], w.Units)
+		w.accounts[i], err = s.createAccount(ctx, w.owners[i], opening)
 		return err
 	})
+}
+
+// handOut creates coupons of which there are enough, for customers to take and to spend.
+func handOut(ctx context.Context, s *Shop, w *Dataset) error {
+	w.coupons = make([]string, manyCoupons)
+	return parallel(ctx, len(w.coupons), preparers, func(ctx context.Context, i int) (err error) {
+		w.coupons[i], err = s.createCoupon(ctx, 1_000_000_000, mostPerUser)
+		return err
+	})
+}
+
+// inTurn prepares one thing after the other.
+func inTurn(prepare ...func(ctx context.Context, s *Shop, w *Dataset) error) func(ctx context.Context, s *Shop, w *Dataset) error {
+	return func(ctx context.Context, s *Shop, w *Dataset) error {
+		for _, p := range prepare {
+			if err := p(ctx, s, w); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// fewAccounts opens accounts beside the products: so few that transfers go round in circles, with so little that some are refused.
+func fewAccounts(ctx context.Context, s *Shop, w *Dataset) error {
+	w.accounts = make([]string, 3)
+	return openAccounts(ctx, s, w, 20)
 }
 
 // BalanceKeys returns the keys of the balances that the requests of this dataset contend for.

@@ -1,8 +1,10 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -123,26 +125,87 @@ func (l *Generator) intended(ctx context.Context, n int, began time.Time, starts
 // operation asks for one thing, of several steps perhaps, each until there is an answer for good.
 func (l *Generator) operation(ctx context.Context, r *recorder, dice *rand.Rand, client int, intended time.Time) {
 	steps := l.Dataset.Workload.next(l.Dataset, dice)
-	instance := client // sticks to one instance as long as that answers
+	instance := client
 	var last *Request
 	for _, a := range steps {
 		last = a
-		a.Began = intended
-		r.requests = append(r.requests, a)
-		for a.Outcome == Unanswered && ctx.Err() == nil {
-			pause := l.once(ctx, r, client, instance, a)
-			if a.Outcome != Unanswered {
-				break
-			}
-			instance++
-			wait(ctx, pause/2+rand.N(pause+1))
-		}
+		l.beside(ctx, r, client, instance, intended, a)
 		if a.Outcome != Granted {
 			break
 		}
 	}
 	r.finished(last, intended, time.Now())
 	l.afterwards(ctx, r, dice, client, last)
+}
+
+// beside asks for one thing, and at the same moment for its rival.
+func (l *Generator) beside(ctx context.Context, r *recorder, client, instance int, intended time.Time, a *Request) {
+	if a.rival == nil {
+		l.insist(ctx, r, client, instance, intended, a)
+		return
+	}
+	other := newRecorder()
+	var done sync.WaitGroup
+	// Who does two things at a time is two clients for the history: no answer was known when the other one was sent.
+	done.Go(func() { l.insist(ctx, other, client+l.Clients, instance+1, intended, a.rival) })
+	l.insist(ctx, r, client, instance, intended, a)
+	done.Wait()
+	r.join(other)
+}
+
+// insist asks for one thing until there is an answer for good, or its customer goes away.
+func (l *Generator) insist(ctx context.Context, r *recorder, client, instance int, intended time.Time, a *Request) {
+	a.Began = intended
+	r.requests = append(r.requests, a)
+	for n := 0; a.Outcome == Unanswered && ctx.Err() == nil; n++ {
+		pause := time.Duration(0)
+		switch {
+		case n == 0 && a.twice:
+			pause = l.doubleClick(ctx, r, client, instance, a)
+		case n == 0 && a.leave > 0:
+			bounded, cancel := context.WithTimeout(ctx, a.leave)
+			pause = l.once(bounded, r, client, instance, a)
+			cancel()
+			if a.Outcome == Unanswered && !a.back {
+				a.Outcome = Abandoned
+			}
+		default:
+			pause = l.once(ctx, r, client, instance, a)
+		}
+		if a.Outcome != Unanswered {
+			return
+		}
+		instance++
+		wait(ctx, pause/2+rand.N(pause+1))
+	}
+}
+
+// doubleClick sends a request twice at the same moment, to two instances where there are two. Either may be served first, so it counts as told
+// first what says less.
+func (l *Generator) doubleClick(ctx context.Context, r *recorder, client, instance int, a *Request) (pause time.Duration) {
+	clicks := []*Request{{}, {}}
+	others := []*recorder{newRecorder(), newRecorder()}
+	pauses := make([]time.Duration, len(clicks))
+	var done sync.WaitGroup
+	for i, click := range clicks {
+		*click = *a
+		done.Go(func() { pauses[i] = l.once(ctx, others[i], client+i*l.Clients, instance+i, click) })
+	}
+	done.Wait()
+	slices.SortFunc(clicks, func(x, y *Request) int { return cmp.Compare(x.lastClaim(), y.lastClaim()) })
+	for i, click := range clicks {
+		r.join(others[i])
+		last, _ := click.Told.Last()
+		a.Told.Told(last)
+		a.Outcome, a.Code = click.Outcome, click.Code // the second one says most
+	}
+	return max(pauses[0], pauses[1])
+}
+
+// lastClaim is what the last answer says of the change.
+func (a *Request) lastClaim() claims.Claim {
+	last, _ := a.Told.Last()
+	return last.Change()
 }
 
 // once sends a request once. If there was no final answer, it returns how long to wait before the request is repeated.
@@ -178,13 +241,13 @@ func (l *Generator) once(ctx context.Context, r *recorder, client, instance int,
 			r.retried("WAITING", "")
 			return unknownPause
 		}
-		l.note(r, client, a, sent, p.reply(), p)
-		a.Told.Told(p.reply())
+		l.note(r, client, a, sent, p.reply(a.Operation), p)
+		a.Told.Told(p.reply(a.Operation))
 		a.Outcome = Granted
 		return 0
 	}
-	l.note(r, client, a, sent, p.reply(), p)
-	a.Told.Told(p.reply())
+	l.note(r, client, a, sent, p.reply(a.Operation), p)
+	a.Told.Told(p.reply(a.Operation))
 	e := p.UserErrors[0]
 	if e.Retryable && e.RetryAfterMs != nil { // else something must change first, which this load does not wait for
 		r.retried(e.Code, "")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -160,5 +161,130 @@ func TestParallelSaysThatItWasCancelled(t *testing.T) {
 	cancel()
 	if err := parallel(ctx, 3, 2, func(context.Context, int) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v: whoever goes on has not got what it needs", err)
+	}
+}
+
+// customers returns a load whose only customer asks for one charge of points in that manner.
+func customers(t *testing.T, s *Shop, manner func(a *Request)) *Generator {
+	t.Helper()
+	l := pointsLoad(t, s)
+	charge := l.Dataset.Workload.next
+	l.Dataset.Workload.next = func(w *Dataset, dice *rand.Rand) []*Request {
+		steps := charge(w, dice)
+		manner(steps[0])
+		return steps
+	}
+	l.Clients, l.Operations = 1, 1
+	return l
+}
+
+// TestDoubleClicks: both clicks are sent before either is answered, under one key. What says less counts as told first.
+func TestDoubleClicks(t *testing.T) {
+	both := make(chan struct{})
+	var mu sync.Mutex
+	keys := map[string]int{}
+	l := customers(t, stub(t, func(n int, key string) string {
+		mu.Lock()
+		keys[key]++
+		if n == 2 {
+			close(both)
+		}
+		mu.Unlock()
+		select {
+		case <-both:
+		case <-time.After(testenv.Scaled(30 * time.Second)):
+			t.Error("the second click was not sent before the first one was answered")
+		}
+		if n == 1 {
+			return yes
+		}
+		return busy
+	}), func(a *Request) { a.twice = true })
+	rec := l.Run(t.Context())
+	a := rec.Requests[0]
+	if rec.Granted != 1 || len(rec.Requests) != 1 || len(keys) != 1 || keys[a.Key.String()] != 2 {
+		t.Errorf("%d granted of %d requests, keys %v", rec.Granted, len(rec.Requests), keys)
+	}
+	if told := a.Told.String(); told != "LOCK_TIMEOUT, success" {
+		t.Errorf("told %q", told)
+	}
+	if !a.Claims().Unmarked {
+		t.Error("who clicks twice does not know which click was a repeat")
+	}
+}
+
+// TestCustomersGoAway: one who comes back asks again under the same key; of one who does not, nobody knows what was done.
+func TestCustomersGoAway(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		var mu sync.Mutex
+		asked := map[string]int{}
+		gone := make(chan struct{})
+		l := customers(t, stub(t, func(n int, key string) string {
+			mu.Lock()
+			asked[key]++
+			mu.Unlock()
+			if n == 1 {
+				select { // longer than the customer stays, unless the request comes when the customer is back
+				case <-gone:
+				case <-time.After(testenv.Scaled(200 * time.Millisecond)):
+				}
+			}
+			return yes
+		}), func(a *Request) { a.leave, a.back = time.Millisecond, back })
+		rec := l.Run(t.Context())
+		close(gone)
+		a := rec.Requests[0]
+		want, told := Abandoned, "NO_ANSWER"
+		if back {
+			want, told = Granted, "NO_ANSWER, success"
+		}
+		if a.Outcome != want || a.Told.String() != told || len(asked) > 1 || rec.Unanswered != 0 || rec.Operations() != 1 {
+			t.Errorf("comes back %t: outcome %d, told %q, asked %v, %d unanswered", back, a.Outcome, &a.Told, asked, rec.Unanswered)
+		}
+		if rec.Abandoned != int64(b2i(!back)) || len(rec.Retries) > 0 {
+			t.Errorf("comes back %t: %d abandoned, retries %v", back, rec.Abandoned, rec.Retries)
+		}
+	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// TestRivals: two requests about one order are sent before either is answered, and both are recorded.
+func TestRivals(t *testing.T) {
+	var together sync.WaitGroup
+	together.Add(2)
+	s := stub(t, func(n int, _ string) string {
+		if n == 1 {
+			return yes
+		}
+		together.Done()
+		together.Wait()
+		return yes
+	})
+	l := customers(t, s, func(*Request) {})
+	l.Dataset.Workload.next = func(w *Dataset, dice *rand.Rand) []*Request {
+		order := w.orderOf("alice", "prod_1")
+		pay := order.pays("CARD")
+		pay.rival = order.follow(CancelOrder)
+		return []*Request{order, pay}
+	}
+	l.Duration, l.Operations = testenv.Scaled(30*time.Second), 1
+	rec := l.Run(t.Context())
+	if len(rec.Requests) != 3 || rec.Requests[1].Outcome != Granted || rec.Requests[2].Outcome != Granted || rec.Answers != 3 {
+		t.Fatalf("%d requests, %d answers", len(rec.Requests), rec.Answers)
+	}
+	order := rec.Requests[0]
+	for _, a := range rec.Requests[1:] {
+		if a.ID() != order.ID() || a.User != order.User || a.Key == order.Key {
+			t.Errorf("%s is about %s by %s", a.Operation, a.ID(), a.User)
+		}
+	}
+	if !order.Claims().Followed || !rec.Requests[1].Claims().Followed {
+		t.Error("what was told of the order and its payment may be true no more")
 	}
 }

@@ -35,7 +35,7 @@ func (l *Generator) query(operation string) string {
 
 // note adds an attempt to the history. p is nil if there was no answer.
 func (l *Generator) note(r *recorder, client int, a *Request, sent time.Time, reply claims.Reply, p *payload) {
-	if !l.History {
+	if !l.History || a.Order != nil { // what a payment, a cancellation or a refund changes are changes of the shop, with names of their own
 		return
 	}
 	o := history.Operation{
@@ -91,7 +91,7 @@ func (l *Generator) afterwards(ctx context.Context, r *recorder, dice *rand.Rand
 	if !l.History || ctx.Err() != nil {
 		return
 	}
-	if a.Outcome == Granted && dice.IntN(repeatOf) == 0 {
+	if a.Outcome == Granted && a.Order == nil && dice.IntN(repeatOf) == 0 {
 		repeat, code := newRecorder(), a.Code // what the repeat costs is not what an operation does
 		l.once(ctx, repeat, client, client+1, a)
 		r.history = append(r.history, repeat.history...)
@@ -123,7 +123,7 @@ type level struct{ Available, Position string }
 func (l *Generator) read(ctx context.Context, r *recorder, client int, a *Request) {
 	var key, query string
 	switch a.Operation {
-	case PlaceOrder:
+	case PlaceOrder, PayOrder, CancelOrder, RefundCreate:
 		product := a.Lines[len(a.Lines)-1].Product
 		key, query = lockprovider.StockKey(product), `{ product(id: "`+product+`") { stock { available position } } }`
 	case Transfer:

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -63,6 +64,16 @@ func (r *recorder) retried(code, message string) {
 	}
 }
 
+// join adds what was noted on behalf of the same client.
+func (r *recorder) join(other *recorder) {
+	r.requests, r.waits, r.history = append(r.requests, other.requests...), append(r.waits, other.waits...), append(r.history, other.history...)
+	r.attempts, r.answers = r.attempts+other.attempts, r.answers+other.answers
+	for code, n := range other.retries {
+		r.retries[code] += n
+	}
+	maps.Copy(r.samples, other.samples)
+}
+
 func (r *recorder) finished(last *Request, intended, at time.Time) {
 	r.ends = append(r.ends, end{intended, at, last.Outcome, last.Code})
 }
@@ -85,12 +96,18 @@ type Recording struct {
 	Refused    int64
 	Late       int64 // successes after the window
 	Unanswered int64 // never answered for good
+	Abandoned  int64 // whose customers have gone away
 	Unsent     int64 // of an open loop: the shop was too slow to be even asked
 	PerClient  []float64
 
 	SuccessTimes, RefusalTimes *hdrhistogram.Histogram
 	Timeline                   []Moment
 	bucket                     time.Duration
+}
+
+// Operations returns how many operations the shop has seen, whatever became of them.
+func (out *Recording) Operations() int64 {
+	return out.Granted + out.Refused + out.Late + out.Unanswered + out.Abandoned
 }
 
 // Moment is one piece of the time line.
@@ -173,6 +190,8 @@ func (out *Recording) add(r *recorder) {
 				out.Refused++
 				out.Timeline[piece].Refusals++
 			}
+		case Abandoned:
+			out.Abandoned++
 		default:
 			out.Unanswered++
 		}

@@ -24,6 +24,13 @@ type Request struct {
 	Payment   string    // means of payment of an order, "" to pay later
 	From, To  string    // accounts
 	Amount    int64     // points or money
+	Order     *Request  // that placed the order to pay, cancel or refund
+	Followed  bool      // another request pays or cancels the order that this one places
+
+	rival *Request      // is sent at the same moment
+	twice bool          // it is sent twice at the same moment, under its key, as by a double click
+	leave time.Duration // if positive, the customer goes away so long after the first attempt was sent
+	back  bool          // who went away comes back, and asks again
 
 	Outcome Outcome
 	Code    string        // of a refusal
@@ -45,6 +52,7 @@ const (
 	Unanswered Outcome = iota // either may be true
 	Granted                   // answered with success
 	Refused                   // answered with a refusal for good
+	Abandoned                 // the customer has gone away: either may be true
 )
 
 // Mutations.
@@ -53,6 +61,9 @@ const (
 	IssueCoupon  = "issueCoupon"
 	ChargePoints = "chargePoints"
 	Transfer     = "transfer"
+	PayOrder     = "payOrder"
+	CancelOrder  = "cancelOrder"
+	RefundCreate = "refundCreate"
 )
 
 // NewRequest returns a request under an idempotency key of its own.
@@ -63,12 +74,18 @@ func NewRequest(operation, user string) *Request {
 }
 
 func (w *Dataset) order(dice *rand.Rand, issue string, products ...string) []*Request {
-	a := NewRequest(PlaceOrder, w.user(dice))
+	a := w.orderOf(w.user(dice), products...)
 	a.issue = issue
+	return []*Request{a}
+}
+
+// orderOf is an order of one of each product.
+func (w *Dataset) orderOf(user string, products ...string) *Request {
+	a := NewRequest(PlaceOrder, user)
 	for _, product := range products {
 		a.Lines = append(a.Lines, Line{product, 1})
 	}
-	return []*Request{a}
+	return a
 }
 
 func (w *Dataset) take(user, coupon string) *Request {
@@ -85,8 +102,37 @@ func (w *Dataset) charge(user string, amount int64) *Request {
 
 func (w *Dataset) transfer(from, to int, amount int64) *Request {
 	a := NewRequest(Transfer, w.owners[from])
-	a.From, a.To, a.Amount = w.Objects[from], w.Objects[to], amount
+	a.From, a.To, a.Amount = w.accounts[from], w.accounts[to], amount
 	return a
+}
+
+// follow returns a request about the order that another one places.
+func (a *Request) follow(operation string) *Request {
+	user := a.User
+	if operation == RefundCreate {
+		user = administrator
+	}
+	next := NewRequest(operation, user)
+	next.Order, next.Lines = a, a.Lines
+	return next
+}
+
+// pays returns a request that pays the order of another one.
+func (a *Request) pays(means string) *Request {
+	next := a.follow(PayOrder)
+	next.Payment, a.Followed = means, true
+	return next
+}
+
+// Claims returns what the answers to the request are about.
+func (a *Request) Claims() claims.Request {
+	switch a.Operation {
+	case PayOrder: // who cancels it at the same moment may be later
+		return claims.Request{Object: a.ID(), Pays: true, Placed: true, Followed: a.rival != nil}
+	case CancelOrder:
+		return claims.Request{Object: a.ID(), Unmarked: true}
+	}
+	return claims.Request{Object: a.ID(), Pays: a.Payment != "", Followed: a.Followed, Unmarked: a.twice}
 }
 
 // changeID is how the shop derives the ID of a change from who asks for what under which key: the audit finds each
@@ -99,9 +145,13 @@ func changeID(operation, user string, key uuid.UUID) uuid.UUID {
 var lowerBase32 = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
 // ID returns the identifier of the object that the request creates, derived from its change, or "" if the request creates
-// none, as a charge of points.
+// none, as a charge of points. A request that pays or cancels an order has the order's.
 func (a *Request) ID() string {
-	prefix := map[string]string{PlaceOrder: "ord_", IssueCoupon: "cpi_", Transfer: "tr_"}[a.Operation]
+	switch a.Operation {
+	case PayOrder, CancelOrder:
+		return a.Order.ID()
+	}
+	prefix := map[string]string{PlaceOrder: "ord_", IssueCoupon: "cpi_", Transfer: "tr_", RefundCreate: "re_"}[a.Operation]
 	if prefix == "" {
 		return ""
 	}

@@ -120,16 +120,24 @@ var mutations = map[string]string{
 	ChargePoints: `mutation($input: ChargePointsInput!) { r: chargePoints(input: $input) { object: wallet { id }` +
 		outcomeFields,
 	Transfer: `mutation($input: TransferInput!) { r: transfer(input: $input) { object: transfer { id }` + outcomeFields,
+	PayOrder: `mutation($input: PayOrderInput!) { r: payOrder(input: $input) { object: order { id status payment { status } }` +
+		outcomeFields,
+	CancelOrder: `mutation($input: CancelOrderInput!) { r: cancelOrder(input: $input) { object: order { id status payment { status } }` +
+		outcomeFields,
+	RefundCreate: `mutation($input: RefundCreateInput!) { r: refundCreate(input: $input) { object: refund { id status }` + outcomeFields,
 }
 
 // reply is what the payload of a mutation says.
-func (p *payload) reply() claims.Reply {
+func (p *payload) reply(operation string) claims.Reply {
 	out := claims.Reply{Accepted: p.Meta.Persistence == "ACCEPTED", Replayed: p.Meta.Replayed}
 	if len(p.UserErrors) > 0 {
 		out.Code = p.UserErrors[0].Code
 	}
 	if o := p.Object; o != nil {
 		out.Object, out.Status, out.Payment = o.ID, o.Status, o.Payment != nil
+	}
+	if operation == CancelOrder && out.Code != "" && out.Status != "CANCELLED" {
+		out.Object = "" // an error that comes with the order, as it was
 	}
 	return out
 }
@@ -156,6 +164,13 @@ func (a *Request) input(currency string) object {
 		in["couponId"] = a.Coupon
 	case ChargePoints:
 		in["amount"] = strconv.FormatInt(a.Amount, 10)
+	case PayOrder:
+		in["orderId"], in["payment"] = a.Order.ID(), object{"method": a.Payment}
+	case CancelOrder:
+		in["orderId"] = a.Order.ID()
+	case RefundCreate: // one unit comes back
+		in["orderId"], in["restock"], in["reason"] = a.Order.ID(), true, "it did not fit"
+		in["lines"] = []object{{"productId": a.Lines[0].Product, "quantity": 1}}
 	case Transfer:
 		in["fromAccountId"], in["toAccountId"] = a.From, a.To
 		in["amount"] = object{"amountMinor": strconv.FormatInt(a.Amount, 10), "currency": currency}

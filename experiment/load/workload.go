@@ -71,16 +71,7 @@ var workloads = []Workload{
 	},
 	{
 		Name: "checkout", About: "Take a coupon, order with it and pay by card; payments may fail, and then all is given back.",
-		Objects: 4, Units: 1_000_000, prepare: func(ctx context.Context, s *Shop, w *Dataset) error {
-			if err := products(ctx, s, w); err != nil {
-				return err
-			}
-			w.coupons = make([]string, checkoutCoupons)
-			return parallel(ctx, len(w.coupons), preparers, func(ctx context.Context, i int) (err error) {
-				w.coupons[i], err = s.createCoupon(ctx, 1_000_000_000, mostPerUser)
-				return err
-			})
-		},
+		Objects: 4, Units: 1_000_000, prepare: inTurn(products, handOut),
 		next: func(w *Dataset, dice *rand.Rand) []*Request {
 			taken := w.take(w.user(dice), w.coupons[dice.IntN(len(w.coupons))])
 			order := w.order(dice, taken.ID(), w.pick(w.Objects, dice))[0]
@@ -94,10 +85,19 @@ var workloads = []Workload{
 		Objects: 1000, Units: 1_000_000, prepare: products,
 		next: func(w *Dataset, dice *rand.Rand) []*Request { return w.order(dice, "", w.pick(w.Objects, dice)) },
 	},
+	{
+		Name: "mixed-all", About: "Everything at once: orders paid at once, later or never, cancelled and refunded; coupons, points and transfers.",
+		Objects: 3, Units: 1_000_000, Skew: 1, prepare: inTurn(products, handOut, fewAccounts), next: (*Dataset).anything,
+	},
+	{
+		Name:    "adversary",
+		About:   "Customers who click twice, ask again, go away in between, pay and cancel at the same moment, and send their money round in circles.",
+		Objects: 2, Units: 1_000_000, Users: 4, prepare: inTurn(products, fewAccounts), next: (*Dataset).nastiness,
+	},
 }
 
-// checkoutCoupons are enough for twenty thousand orders of each customer: the shop lets one take mostPerUser of a coupon.
-const checkoutCoupons, mostPerUser = 20, 1000
+// manyCoupons are enough for twenty thousand orders of each customer: the shop lets one take mostPerUser of a coupon.
+const manyCoupons, mostPerUser = 20, 1000
 
 // WorkloadByName returns the workload of that name, or an error if there is none.
 func WorkloadByName(name string) (Workload, error) {

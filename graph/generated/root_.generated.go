@@ -7003,7 +7003,7 @@ extend type Subscription {
 input StartExperimentInput {
   "The name of a shipped plan, such as transfers. Nothing else may be given then."
   plan: String
-  "What customers do: flash-sale, mixed-cart, coupon-rush, points, transfers, checkout or catalogue."
+  "What customers do: flash-sale, mixed-cart, coupon-rush, points, transfers, checkout, catalogue, mixed-all or adversary."
   workload: String
   "The strategies to compare, each once; all by default."
   strategies: [Strategy!]

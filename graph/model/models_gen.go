@@ -1970,7 +1970,7 @@ type Shop struct {
 type StartExperimentInput struct {
 	// The name of a shipped plan, such as transfers. Nothing else may be given then.
 	Plan *string `json:"plan,omitempty"`
-	// What customers do: flash-sale, mixed-cart, coupon-rush, points, transfers, checkout or catalogue.
+	// What customers do: flash-sale, mixed-cart, coupon-rush, points, transfers, checkout, catalogue, mixed-all or adversary.
 	Workload *string `json:"workload,omitempty"`
 	// The strategies to compare, each once; all by default.
 	Strategies []Strategy `json:"strategies,omitempty"`
