@@ -32,6 +32,7 @@ import (
 	"holdfast/experiment/report"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/ledger"
 )
 
 var printProof = flag.Bool("proof.table", false, "print what was checked, and which shops that are wrong on purpose were found")
@@ -90,6 +91,25 @@ func answersEarly(ctx context.Context, k *control, c lockprovider.Change) (lockp
 		}
 	}
 	return receipt, err
+}
+
+// unlocksEarly lets the next one in before it has committed: each change is computed alone, and not written alone.
+func unlocksEarly(ctx context.Context, k *control, c lockprovider.Change) (lockprovider.Receipt, error) {
+	return k.deps.Ledger.Once(ctx, c, func(ctx context.Context) (lockprovider.Receipt, error) {
+		k.mu.Lock()
+		read, err := k.deps.Ledger.Read(ctx, c.Moves)
+		k.mu.Unlock()
+		if err != nil {
+			return lockprovider.Receipt{}, err
+		}
+		after, err := ledger.Check(read, c.Moves)
+		if err != nil {
+			return lockprovider.Receipt{}, err
+		}
+		return k.deps.Ledger.Run(ctx, lockprovider.SetNX, func(tx *ledger.Tx) error {
+			return tx.Write(ctx, c, read, after, ledger.Unconditional)
+		})
+	})
 }
 
 // tellsAnothers tells every seventh caller what became of the change before, and does nothing.
@@ -191,7 +211,11 @@ func TestOrderControlsAreCaught(t *testing.T) {
 		lags    bool
 		want    []history.Name // all of these; nil is none at all
 	}{
-		{name: "keeps nobody out", base: lockprovider.None, want: []history.Name{history.LostUpdate}},
+		{name: "compares no version (none is optimistic without it)", base: lockprovider.None, want: []history.Name{history.LostUpdate}},
+		{
+			name: "releases its lock before the commit", base: lockprovider.RowLock, execute: unlocksEarly,
+			want: []history.Name{history.LostUpdate},
+		},
 		{
 			name: "answers before the commit and says that it is persisted", base: lockprovider.RowLock, execute: answersEarly,
 			want: []history.Name{history.StaleRead, history.RealTimeViolation},
