@@ -177,7 +177,7 @@ func TestFamilies(t *testing.T) {
 	want := lockprovider.FamilyConfig{Strategy: lockprovider.RowLock, Settings: lockprovider.Settings{
 		Wait: time.Second, Lease: 2 * time.Second, Poll: 3 * time.Second, Attempts: 4, Backoff: 5 * time.Second,
 		Ack:      lockprovider.AckPersisted,
-		Pipeline: lockprovider.PipelineSettings{PersistWait: 5 * time.Second, Backlog: 10_000, Remember: 24 * time.Hour},
+		Pipeline: lockprovider.PipelineSettings{PersistWait: 5 * time.Second, RequestTimeout: time.Second, Backlog: 10_000, Remember: 24 * time.Hour},
 	}}
 	if families[lockprovider.Accounts] != want {
 		t.Errorf("%+v, want %+v", families[lockprovider.Accounts], want)

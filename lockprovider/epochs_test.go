@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/clients"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/providertest"
 )
@@ -61,7 +62,7 @@ func (e *epochs) join(s lockprovider.Strategy, fallback lockprovider.Strategy) m
 		families[f] = lockprovider.FamilyConfig{Strategy: s, Fallback: fallback, Settings: lockprovider.Settings{
 			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond, Attempts: 1000, Backoff: time.Millisecond,
 			Ack:      lockprovider.AckAccepted,
-			Pipeline: lockprovider.PipelineSettings{PersistWait: longEnough, Backlog: 100_000, Remember: time.Hour},
+			Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: longEnough, Backlog: 100_000, Remember: time.Hour},
 		}}
 	}
 	providers, err := lockprovider.Build(lockprovider.Deps{

@@ -51,6 +51,7 @@ const firstLook = 250 * time.Millisecond
 func newLua(d Deps) (Provider, error) {
 	store := redisfirst.NewStore(d.Redis, d.family, d.Epochs[d.family], d.Instance, redisfirst.StoreSettings{
 		Backlog: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember, Database: d.database(),
+		Timeout: d.Settings.Pipeline.RequestTimeout,
 	})
 	d.openWith(d.family, store)
 	return &lua{Store: store, confirmations: d.confirmations, ledger: d.Ledger, settings: d.Settings}, nil

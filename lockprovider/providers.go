@@ -47,6 +47,8 @@ type PipelineSettings struct {
 	// Backlog is how many changes of a family may wait to be persisted; more are refused as busy. Under groupcommit, each instance
 	// counts its own.
 	Backlog int64 `key:"backlog" default:"10000" min:"256" max:"1000000"`
+	// RequestTimeout is how long Redis may take for one request of lua or queue. A Redis that takes longer counts as one that does not answer.
+	RequestTimeout time.Duration `key:"requestTimeout" default:"1s" min:"100ms" max:"1m"`
 	// Remember is how long Redis knows the ID of a change. The database knows it at least as long.
 	Remember time.Duration `key:"remember" default:"24h" min:"1m" max:"720h"`
 }

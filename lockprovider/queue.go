@@ -48,6 +48,7 @@ func (p *queue) Open(ctx context.Context) error { return p.changes.Load().Open(c
 func (d Deps) queueOf(f Family, epoch int64) *redisfirst.Queue {
 	changes := redisfirst.NewQueue(d.Redis, f, epoch, d.Instance, redisfirst.QueueSettings{
 		Length: d.Settings.Pipeline.Backlog, Remember: d.Settings.Pipeline.Remember, Database: d.database(),
+		Timeout: d.Settings.Pipeline.RequestTimeout,
 	})
 	d.openWith(f, changes)
 	return changes

@@ -13,6 +13,7 @@ import (
 	"holdfast/clients"
 	"holdfast/ent"
 	"holdfast/ent/entry"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -56,7 +57,7 @@ func newShop(t *testing.T, url string, kind redisKind, stock, batch int64) *shop
 	}
 	families[lockprovider.Stock] = lockprovider.FamilyConfig{Strategy: lockprovider.Queue, Settings: lockprovider.Settings{
 		Wait: longEnough, Poll: 20 * time.Millisecond,
-		Pipeline: lockprovider.PipelineSettings{PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour},
+		Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour},
 	}}
 	for range 2 {
 		providers, err := lockprovider.Build(lockprovider.Deps{
@@ -209,6 +210,11 @@ func TestSoldOutIsTold(t *testing.T) {
 			if n == waiting {
 				ticker.Stop()
 				break
+			}
+			select {
+			case err := <-answers:
+				t.Fatalf("answered before anybody serves: %v", err)
+			default:
 			}
 		}
 		s.serve(s.instances...)

@@ -24,7 +24,7 @@ import (
 const (
 	// patience is how long the suite waits for what must happen. It is no measure: a loaded machine is slow, and only a
 	// hang should fail.
-	patience = 2 * time.Minute
+	patience = 10 * time.Minute
 	// pollEvery is how often the suite looks where it cannot be told.
 	pollEvery = 5 * time.Millisecond
 )
@@ -154,7 +154,7 @@ func settings() lockprovider.Settings {
 	return lockprovider.Settings{
 		Wait: 10 * time.Second, Lease: 20 * time.Second, Poll: 20 * time.Millisecond, Attempts: 10, Backoff: time.Millisecond,
 		Ack:      lockprovider.AckPersisted,
-		Pipeline: lockprovider.PipelineSettings{PersistWait: patience, Backlog: 1000, Remember: time.Hour},
+		Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: patience, Backlog: 1000, Remember: time.Hour},
 	}
 }
 

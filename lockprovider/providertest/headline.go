@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -72,7 +73,7 @@ func Stock100With400Buyers(t testing.TB, h *Harness) {
 	h.Family = lockprovider.Stock
 	stock := h.open(t, 100, 0, unlimited)
 	calm := func(s *lockprovider.Settings) { // 400 who ask every 20 ms, or anew after 10 s, are too much for the embedded Redis
-		s.Poll, s.Wait = 400*time.Millisecond, patience/2
+		s.Poll, s.Wait = testenv.Scaled(400*time.Millisecond), patience/2
 	}
 	outcomes := race(t, 400, func(int) lockprovider.Change { return h.change(move(stock, -1)) },
 		h.start(t, calm), h.start(t, calm))

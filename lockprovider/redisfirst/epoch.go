@@ -55,6 +55,7 @@ type epoch struct {
 	redis   redis.UniversalClient
 	prefix  string // of all its keys, with a hash tag
 	number  int64
+	timeout time.Duration // of one request
 	current WhileCurrent
 	opening *singleflight.Group // of the process, by prefix
 	// remember is for how long a change may be repeated whose memo is not here, since the database has it from before.
@@ -70,14 +71,14 @@ func (e epoch) marks() []string { return []string{e.mark(), e.prefix + "closed"}
 // Redis, do it once.
 func (e epoch) open(ctx context.Context) error {
 	opened := e.opening.DoChan(e.prefix, func() (any, error) {
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), scriptTimeout) // the first may leave; the others stay
+		bounded, cancel := e.bounded(context.WithoutCancel(ctx)) // the first may leave; the others stay
 		defer cancel()
 		return nil, e.openOnce(bounded)
 	})
 	select {
 	case result := <-opened:
 		if errors.Is(result.Err, context.DeadlineExceeded) { // of the bound above, and not of this caller
-			return fmt.Errorf("%w: the epoch was not opened within %s", ledger.ErrUnavailable, scriptTimeout)
+			return fmt.Errorf("%w: the epoch was not opened within %s", ledger.ErrUnavailable, e.timeout)
 		}
 		return result.Err
 	case <-ctx.Done():

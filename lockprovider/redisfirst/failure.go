@@ -14,21 +14,26 @@ import (
 // ErrRedisDown marks the failures of Redis itself, as opposed to those of a caller who has left.
 var ErrRedisDown = errors.New("redis does not answer")
 
-// scriptTimeout bounds one script: a Redis that takes longer is as good as gone.
-const scriptTimeout = time.Second
+// requestTimeout is how long one request may take if the settings do not say it: a Redis that takes longer is as good as gone.
+const requestTimeout = time.Second
 
-// ask runs a script that decides about a change, for at most [scriptTimeout]. What bounds the wait of the caller does not cut
+// bounded returns a context for one request.
+func (e epoch) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, e.timeout)
+}
+
+// ask runs a script that decides about a change, for as long as a request may take. What bounds the wait of the caller does not cut
 // it off: once the script has been sent, Redis may run it, and only its reply tells. If there is none, the error is
 // [ErrRedisDown] and [ledger.ErrUnknown]. If ctx has ended before, nothing is sent.
-func ask(ctx context.Context, r redis.Scripter, script *redis.Script, keys []string, args ...any) *redis.Cmd {
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), scriptTimeout)
+func (e epoch) ask(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	bounded, cancel := e.bounded(context.WithoutCancel(ctx))
 	defer cancel()
 	if ended := ledger.Ended(ctx); ended != nil {
 		refused := redis.NewCmd(bounded)
 		refused.SetErr(ended)
 		return refused
 	}
-	reply := script.Run(bounded, r, keys, args...)
+	reply := script.Run(bounded, e.redis, keys, args...)
 	if err := reply.Err(); isClosed(err) {
 		reply.SetErr(ErrClosed)
 	} else if err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
 
 	"holdfast/lockprovider/ledger"
 )
@@ -64,9 +63,10 @@ type Memory struct {
 
 // State returns how far a change has come in Redis, in a bounded time.
 func (s *Store) State(ctx context.Context, id uuid.UUID) (Memory, error) {
-	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	k := s.keys()
+	bounded, cancel := k.bounded(ctx)
 	defer cancel()
-	record, err := s.redis.HMGet(bounded, s.keys().dedup(id), "state", "answer", "id").Result()
+	record, err := s.redis.HMGet(bounded, k.dedup(id), "state", "answer", "id").Result()
 	if err != nil {
 		return Memory{}, failure(ctx, err)
 	}
@@ -82,13 +82,14 @@ func (s *Store) State(ctx context.Context, id uuid.UUID) (Memory, error) {
 
 // Has reports whether an entry is in the stream, in a bounded time.
 func (s *Store) Has(ctx context.Context, streamID string) (bool, error) {
-	return hasEntry(ctx, s.redis, s.keys().stream(), streamID)
+	k := s.keys()
+	return k.has(ctx, k.stream(), streamID)
 }
 
-func hasEntry(ctx context.Context, r redis.UniversalClient, stream, id string) (bool, error) {
-	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+func (e epoch) has(ctx context.Context, stream, id string) (bool, error) {
+	bounded, cancel := e.bounded(ctx)
 	defer cancel()
-	entries, err := r.XRangeN(bounded, stream, id, id, 1).Result()
+	entries, err := e.redis.XRangeN(bounded, stream, id, id, 1).Result()
 	return len(entries) > 0, failure(ctx, err)
 }
 
@@ -101,18 +102,20 @@ func (s *Store) Refusal(ctx context.Context, id uuid.UUID) error {
 
 // Known reports whether Redis remembers a change, in a bounded time. A Redis that was emptied does not.
 func (s *Store) Known(ctx context.Context, id uuid.UUID) (bool, error) {
-	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	k := s.keys()
+	bounded, cancel := k.bounded(ctx)
 	defer cancel()
-	n, err := s.redis.Exists(bounded, s.keys().dedup(id)).Result()
+	n, err := s.redis.Exists(bounded, k.dedup(id)).Result()
 	return n > 0, failure(ctx, err)
 }
 
 // Waiting returns the payload of a change that waits to be persisted, in a bounded time. It is nil if the change does not
 // wait any more.
 func (s *Store) Waiting(ctx context.Context, id uuid.UUID) (json.RawMessage, error) {
-	bounded, cancel := context.WithTimeout(ctx, scriptTimeout)
+	k := s.keys()
+	bounded, cancel := k.bounded(ctx)
 	defer cancel()
-	return s.waiting(bounded, s.keys(), id)
+	return s.waiting(bounded, k, id)
 }
 
 // waiting reads the whole stream, which is as long as the backlog.

@@ -1,6 +1,7 @@
 package redisfirst
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -34,6 +35,8 @@ type QueueSettings struct {
 	Remember time.Duration
 	// Database is the identity of the database, as in [StoreSettings].
 	Database string
+	// Timeout is how long one request may take, as in [StoreSettings].
+	Timeout time.Duration
 }
 
 // soldOutFor bounds how long a sold-out mark is believed without being renewed by a worker.
@@ -44,7 +47,7 @@ func NewQueue(r redis.UniversalClient, f ledger.Family, number int64, instance s
 	return &Queue{
 		family: f, instance: instance, settings: s, epoch: epoch{
 			redis: r, prefix: queuePrefixOf(f, s.Database, number), number: number,
-			current: always, opening: &singleflight.Group{},
+			timeout: cmp.Or(s.Timeout, requestTimeout), current: always, opening: &singleflight.Group{},
 		},
 	}
 }
@@ -153,7 +156,7 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, keep time.Duration, s
 	}
 	var reply []any
 	err = q.opened(ctx, func() (err error) {
-		reply, err = ask(ctx, q.redis, enqueueScript, keys, c.ID.String(), c.Record.Fingerprint, body, q.instance,
+		reply, err = q.ask(ctx, enqueueScript, keys, c.ID.String(), c.Record.Fingerprint, body, q.instance,
 			q.settings.Length, q.settings.Remember.Milliseconds(), keep.Milliseconds(), []byte(c.Record.Payload), stale).Slice()
 		return err
 	})
@@ -191,13 +194,13 @@ func (q *Queue) Join(ctx context.Context, c ledger.Change, keep time.Duration, s
 // Leave gives up a change's position. It returns true if the change will not be served from there. It returns false if it is
 // too late: the change is being served, or has been. If Redis does not answer, the error is [ledger.ErrUnknown].
 func (q *Queue) Leave(ctx context.Context, id uuid.UUID, streamID string) (bool, error) {
-	n, err := ask(ctx, q.redis, leaveScript, []string{q.stream(), q.dedup(id)}, streamID).Int()
+	n, err := q.ask(ctx, leaveScript, []string{q.stream(), q.dedup(id)}, streamID).Int()
 	return n == 1, err
 }
 
 // Has reports whether an entry is in the queue.
 func (q *Queue) Has(ctx context.Context, streamID string) (bool, error) {
-	return hasEntry(ctx, q.redis, q.stream(), streamID)
+	return q.has(ctx, q.stream(), streamID)
 }
 
 // Next returns the first changes of the queue, in their order. It waits up to block for the queue to have any.

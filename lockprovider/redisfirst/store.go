@@ -1,6 +1,7 @@
 package redisfirst
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -39,6 +40,8 @@ type StoreSettings struct {
 	// Database is the identity of the database, which is a part of all keys: databases that use one Redis after the other do not
 	// see what each other has left there.
 	Database string
+	// Timeout is how long one request may take; 0 is one second. A Redis that takes longer is as good as gone.
+	Timeout time.Duration
 }
 
 // NewStore returns the store of a family in an epoch. instance names this process to those who persist its changes.
@@ -72,7 +75,7 @@ func (s *Store) keysOf(a ledger.Admitted) keyspace { return s.keysIn(a.Epoch) }
 func (s *Store) keysIn(number int64) keyspace {
 	return keyspace{epoch{
 		redis: s.redis, prefix: prefixOf(s.family, s.settings.Database, number), number: number,
-		current: s.current, opening: &s.opening, remember: s.settings.Remember,
+		timeout: cmp.Or(s.settings.Timeout, requestTimeout), current: s.current, opening: &s.opening, remember: s.settings.Remember,
 	}}
 }
 
@@ -165,7 +168,7 @@ func (s *Store) Admit(ctx context.Context, c ledger.Change, stale string) (Admis
 	}
 	var reply []string
 	err = k.opened(ctx, func() (err error) {
-		reply, err = ask(ctx, s.redis, admitScript, keys, args...).StringSlice()
+		reply, err = k.ask(ctx, admitScript, keys, args...).StringSlice()
 		return err
 	})
 	if err != nil {
