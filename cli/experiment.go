@@ -45,6 +45,7 @@ type experimentCommand struct {
 	Units      *int64          `placeholder:"N" help:"What each begins with."`
 	Users      *int            `placeholder:"N" help:"How many customers share the clients."`
 	History    bool            `help:"Record every request and answer, read in between, and check the order of it all: see docs/proof.md."`
+	Faults     []string        `placeholder:"NAME" help:"What happens to servers and stores meanwhile: kill, pause, redis-restart, redis-pause, database-restart, database-pause."`
 	URL        []string        `name:"url" placeholder:"URL" help:"A server that runs already, instead of starting some. Repeatable for instances."`
 	AdminURL   []string        `name:"admin-url" placeholder:"URL" help:"With --url: the admin.listen of such a server, for its metrics. Repeatable for instances."`
 	Database   string          `name:"database-url" placeholder:"URL" help:"A server in which each run may create a database; with --url, the database of those servers, for the audit."`
@@ -149,6 +150,12 @@ func (c *experimentCommand) plan() (plans.Plan, error) {
 	replace(&p.WarmUp, c.WarmUp)
 	replace(&p.Rounds, c.Rounds)
 	p.History = p.History || c.History
+	if len(c.Faults) > 0 {
+		p.Faults = nil
+		for _, f := range c.Faults {
+			p.Faults = append(p.Faults, plans.Fault(f))
+		}
+	}
 	replace(&p.Seed, c.Seed)
 	replace(&p.Skew, c.Skew)
 	replace(&p.Objects, c.Objects)

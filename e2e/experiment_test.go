@@ -10,9 +10,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"holdfast/experiment/plans"
 	"holdfast/experiment/report"
+	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -62,6 +64,44 @@ func TestExperimentCommand(t *testing.T) {
 		}
 	}
 	agree(t, measured)
+}
+
+// TestExperimentWithFaults strikes the servers and the stores of an experiment, one after the other, while customers do all that they can:
+// nothing is lost, no answer is false, and all of it can have happened one thing after another.
+func TestExperimentWithFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts and kills servers")
+	}
+	testenv.Need(t, testenv.KindPostgres)
+	testenv.Need(t, testenv.KindRedis)
+	path := filepath.Join(t.TempDir(), "r.json")
+	faults := plans.Faults()
+	names := make([]string, len(faults))
+	for i, f := range faults {
+		names[i] = string(f)
+	}
+	stores, err := os.MkdirTemp("", "holdfast-faults-") // PostgreSQL is another user, who cannot enter a directory of a test
+	must(t, err)
+	defer os.RemoveAll(stores) //nolint:errcheck // What is left is in the temporary directory.
+	must(t, os.Chmod(stores, 0o711))
+	// Each fault once, and some again; a slow machine has more time.
+	command(t, []string{"TMPDIR=" + stores}, "experiment", "--history", "--workloads", "mixed-all", "--strategies", "lua", "--databases", "postgres", "--redis", "real",
+		"--clients", "6", "--instances", "2", "--rounds", "1", "--duration", testenv.Scaled(14*time.Second).String(),
+		"--faults", strings.Join(names, ","), "--json", path)
+	measured, err := report.Read(path)
+	must(t, err)
+	run := measured.Runs[0]
+	for _, f := range faults {
+		if run.Faults[f] == 0 {
+			t.Errorf("%s has not happened: %v", f, run.Faults)
+		}
+	}
+	if run.Successes == 0 || run.History == 0 || run.Violations != 0 || run.FalseAnswers != 0 || len(run.Anomalies) != 0 {
+		t.Errorf("%d successes, %d operations in order, %d false answers, found %v", run.Successes, run.History, run.FalseAnswers, run.Findings)
+	}
+	if run.ServerCPUMs != nil || run.Transactions != nil {
+		t.Error("costs of servers that were killed are no costs of an operation")
+	}
 }
 
 // agree compares a report with itself, as it was written and read again: no difference may be seen. Two runs of one plan may

@@ -61,9 +61,10 @@ func (r *Runner) Run(ctx context.Context, p plans.Plan) (out report.Report, err 
 		if p, err = r.adopt(ctx, p); err != nil {
 			return report.Report{}, err
 		}
-	} else if err := p.Validate(); err != nil {
+	} else if err := errors.Join(p.Validate(), startsStores(p, &r.Stores)); err != nil {
 		return report.Report{}, err
 	}
+	r.Stores.Durable = len(p.Faults) > 0
 	if len(r.Secret) == 0 {
 		r.Secret = []byte(rand.Text() + rand.Text())
 	}
@@ -111,6 +112,9 @@ func (r *Runner) adopt(ctx context.Context, p plans.Plan) (plans.Plan, error) {
 	p.Strategies = []lockprovider.Strategy{lockprovider.RowLock}
 	if err := p.Validate(); err != nil {
 		return p, err
+	}
+	if len(p.Faults) > 0 {
+		return p, errors.New("faults: they happen to servers and stores that the experiment starts: leave out --url")
 	}
 	p.Databases, p.Redis, p.Settings = []string{host.Running}, host.Running, nil
 	p.Strategies = []lockprovider.Strategy{mixed}

@@ -34,7 +34,7 @@ func (r *Runner) one(ctx context.Context, p plans.Plan, c plans.Case, round int,
 	}
 	auditor := &audit.Auditor{Shared: target.shared}
 	info, known := lockprovider.Lookup(c.Strategy)
-	auditor.Allowed.Retried = info.WritesBehind || !known // on a slow machine a reply of Redis comes too late
+	auditor.Allowed.Retried = info.WritesBehind || !known || len(p.Faults) > 0 // on a slow machine a reply of Redis comes too late
 	as := load.Size{Objects: p.Objects, Units: p.Units, Users: p.Users, Skew: p.Skew}
 	if p.WarmUp > 0 {
 		warm, err := load.Prepare(ctx, target.shop, w, as, c.Clients, label)
@@ -60,15 +60,21 @@ func (r *Runner) one(ctx context.Context, p plans.Plan, c plans.Case, round int,
 		Operations: p.Operations, Seed: p.Seed + uint64(round), Label: "load", Progress: counter.add, History: p.History,
 	}
 	before := host.ReadCounters(ctx, target.sources())
-	rec := l.Run(ctx)
+	var rec *load.Recording
+	struck, err := target.beside(ctx, p, func() { rec = l.Run(ctx) })
+	if err != nil {
+		return report.Run{}, err
+	}
 	after := host.ReadCounters(ctx, target.sources())
 	if ctx.Err() != nil {
 		return report.Run{}, ctx.Err()
 	}
 	auditor.Requests, auditor.Datasets = append(auditor.Requests, rec.Requests...), append(auditor.Datasets, measured)
-	out := report.Run{Case: c, Round: round}
+	out := report.Run{Case: c, Round: round, Faults: struck}
 	measure(&out, rec)
-	cost(&out, before, after, rec)
+	if len(p.Faults) == 0 { // who is killed loses what it has counted
+		cost(&out, before, after, rec)
+	}
 	found, err := target.audit(ctx, auditor, &out)
 	if err != nil {
 		return report.Run{}, err
@@ -79,7 +85,9 @@ func (r *Runner) one(ctx context.Context, p plans.Plan, c plans.Case, round int,
 		}
 		found.Findings = append(anomalies(out.Anomalies, info, ackOf(rec.History)), found.Findings...)
 	}
-	transactions(ctx, &out, target, before, rec)
+	if len(p.Faults) == 0 {
+		transactions(ctx, &out, target, before, rec)
+	}
 	judge(&out, found, measured, rec)
 	return out, nil
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,9 @@ import (
 
 // Process is one server of a run.
 type Process struct {
+	executable string
+	env, args  []string
+
 	cmd    *exec.Cmd
 	stdin  io.Closer // held open: a server may take its end for the end of whoever started it
 	log    serverLog
@@ -72,7 +76,7 @@ func (l *serverLog) tail() string {
 
 // Start runs a server and waits until it answers, for at most one minute. The error holds the end of the server's log.
 func Start(ctx context.Context, executable string, env, args []string) (*Process, error) {
-	p := &Process{exited: make(chan struct{})}
+	p := &Process{exited: make(chan struct{}), executable: executable, env: env, args: args}
 	p.log.ready = make(chan addresses, 1)
 	p.cmd = exec.Command(executable, args...) //nolint:noctx // stop ends it in order
 	p.cmd.Env, p.cmd.Dir = env, os.TempDir()  // no configuration lies there
@@ -143,6 +147,29 @@ func (p *Process) Stop() error {
 	}
 	return nil
 }
+
+// Again kills the server, as a crash does, and starts it again at the same addresses. It returns the new process.
+func (p *Process) Again() (*Process, error) {
+	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return nil, err
+	}
+	<-p.exited
+	_ = p.stdin.Close() // Wait may have closed it
+	args := slices.Clone(p.args)
+	if at := slices.Index(args, "--listen"); at >= 0 && at+1 < len(args) {
+		args[at+1] = strings.TrimPrefix(p.URL, "http://")
+	}
+	if p.Admin != "" {
+		args = append(args, "--set", "admin.listen="+strings.TrimPrefix(p.Admin, "http://"))
+	}
+	return Start(context.Background(), p.executable, p.env, args)
+}
+
+// Pause has the server stand still: its connections stay open, and it does not answer.
+func (p *Process) Pause() error { return pause(p.cmd.Process) }
+
+// Resume has the server go on.
+func (p *Process) Resume() error { return resume(p.cmd.Process) }
 
 // spawns are started from one thread that lives as long as this process: Linux signals a child when the thread that
 // started it ends, and Go ends threads as it pleases.

@@ -28,6 +28,9 @@ const (
 	EmbeddedRedis = "embedded" // in the process of the experiment
 	RealRedis     = "real"
 
+	// Database is any database that is a process of its own.
+	Database = "database"
+
 	// Running stands for the stores of servers that run already, which an experiment does not know.
 	Running = "running"
 )
@@ -39,6 +42,8 @@ type Stores struct {
 	PostgresURL, MariaDBURL string
 	// RedisURL names a Redis whose database must be empty: each run begins and ends with an empty one.
 	RedisURL string
+	// Durable has a Redis that is started keep all that it has, if it is killed.
+	Durable bool
 
 	started map[string]*servers.Server
 }
@@ -46,7 +51,8 @@ type Stores struct {
 // RunStores are the database and the Redis of one run. Both are empty at its start. Close removes them.
 type RunStores struct {
 	DatabaseURL, RedisURL string
-	database, redis       string     // kinds
+	database, redis       string // kinds
+	started               map[string]*servers.Server
 	cleanups              []cleanup  // in reverse order
 	Embedded              *embedding // nil if Redis is not in this process
 }
@@ -68,6 +74,18 @@ func (s *RunStores) Close() error {
 		errs = append(errs, s.cleanups[i](ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// Server returns the Redis (RealRedis) or the database (Database) of the run, to strike it. It fails if the experiment has not started it.
+func (s *RunStores) Server(store string) (*servers.Server, error) {
+	kind := s.database
+	if store == RealRedis {
+		kind = "redis"
+	}
+	if started := s.started[kind]; started != nil {
+		return started, nil
+	}
+	return nil, fmt.Errorf("%s was not started by this experiment", kind)
 }
 
 // Open makes an empty database and an empty Redis of the given kinds.
@@ -105,9 +123,11 @@ func (s *Stores) Open(ctx context.Context, database, redisKind string) (_ *RunSt
 			return nil, fmt.Errorf("the embedded Redis is a %T", r.Client)
 		}
 		out.RedisURL = "redis://" + client.Options().Addr
-		return out, nil
+	} else if err := s.openRedis(ctx, out); err != nil {
+		return nil, err
 	}
-	return out, s.openRedis(ctx, out)
+	out.started = s.started
+	return out, nil
 }
 
 // server returns the URL of a server, which is started from PATH if none is named. If this process is killed, the server
@@ -119,7 +139,11 @@ func (s *Stores) server(ctx context.Context, kind, given, flag string) (string, 
 	if running, found := s.started[kind]; found {
 		return running.URL, nil
 	}
-	started, err := servers.Start(ctx, servers.Kind(kind))
+	var args []string
+	if s.Durable && servers.Kind(kind) == servers.KindRedis {
+		args = []string{"--appendonly", "yes"}
+	}
+	started, err := servers.Start(ctx, servers.Kind(kind), args...)
 	if err != nil {
 		return "", fmt.Errorf("%w; a running server can be named with %s", err, flag)
 	}

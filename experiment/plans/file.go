@@ -104,7 +104,8 @@ func (p *Plan) fields() map[string]planField {
 		"instances": {&p.Instances, numbers}, "duration": {&p.Duration, duration}, "operations": {&p.Operations, number},
 		"warmUp": {&p.WarmUp, duration}, "rounds": {&p.Rounds, number}, "seed": {&p.Seed, number},
 		"skew": {&p.Skew, "a number"}, "objects": {&p.Objects, number}, "units": {&p.Units, number},
-		"users": {&p.Users, number}, "history": {&p.History, "true or false"}, "settings": {&p.Settings, "a list of key=value"},
+		"users": {&p.Users, number}, "history": {&p.History, "true or false"},
+		"faults": {&p.Faults, "a list of faults, such as [kill, redis-restart]"}, "settings": {&p.Settings, "a list of key=value"},
 	}
 }
 

@@ -54,6 +54,8 @@ type Plan struct {
 	Users   int   `json:"users,omitempty" yaml:"users,omitempty"`
 	// History records every request and answer, has clients read what they have moved, and checks the order of it all afterwards.
 	History bool `json:"history,omitempty" yaml:"history,omitempty"`
+	// Faults happen during a run, one after the other and again, see [Faults]. What an operation costs is not measured then.
+	Faults []Fault `json:"faults,omitempty" yaml:"faults,omitempty,flow"`
 	// Settings configure the servers, as key=value of config/example.yaml.
 	Settings []string `json:"settings,omitempty" yaml:"settings,omitempty,flow"`
 }
@@ -116,6 +118,7 @@ func (p Plan) Validate() error {
 	c.that("objects", p.Objects != 1 || !slices.Contains(p.Workloads, "transfers"), p.Objects, "at least 2: transfers go from one to another")
 	c.that("units", p.Units >= 0 && p.Units <= 1_000_000_000, p.Units, "0 (the workload's own) to 1000000000")
 	c.that("users", p.Users >= 0 && p.Users <= 100_000, p.Users, "0 (the workload's own) to 100000")
+	c.faults(p)
 	for _, s := range p.Settings {
 		key, _, found := strings.Cut(s, "=")
 		c.that("settings", found, s, "key=value, such as payment.latency=20ms")
@@ -136,6 +139,23 @@ type planChecker struct{ errs []error }
 func (c *planChecker) that(key string, ok bool, value any, want string) {
 	if !ok {
 		c.errs = append(c.errs, fmt.Errorf("plan: %s: %v: want %s", key, value, want))
+	}
+}
+
+// faults need stores that are processes of their own.
+func (c *planChecker) faults(p Plan) {
+	if len(p.Faults) == 0 {
+		return
+	}
+	names := make([]string, 0, len(Faults()))
+	for _, f := range Faults() {
+		names = append(names, string(f))
+	}
+	each(c, "faults", p.Faults, func(f Fault) bool { return slices.Contains(Faults(), f) }, strings.Join(names, ", "))
+	for _, f := range p.Faults {
+		c.that("faults", f.Store() != host.RealRedis || p.Redis == host.RealRedis, f, "a Redis that is a process of its own: redis: real")
+		c.that("faults", f.Store() != host.Database || !slices.Contains(p.Databases, host.SQLite), f,
+			"a database that is a process of its own: postgres or mariadb")
 	}
 }
 

@@ -83,6 +83,9 @@ func TestPlanErrorsNameTheKeyAndTheFix(t *testing.T) {
 		{"rounds", "rounds: 0", "rounds: 0: want 1 to 100"},
 		{"skew", "skew: -1", "skew: -1: want 0 to 5"},
 		{"setting", "settings: [payment.latency]", "settings: payment.latency: want key=value"},
+		{"fault", "faults: [lightning]", "faults: lightning: want one of kill, pause, redis-restart"},
+		{"fault of a Redis in this process", "faults: [redis-pause]", "faults: redis-pause: want a Redis that is a process of its own: redis: real"},
+		{"fault of a file", "faults: [database-restart]", "faults: database-restart: want a database that is a process of its own"},
 		{"own setting", "settings: [locks.stock.provider=lua]", "this one is set by the experiment"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -15,7 +15,26 @@ import (
 func (r *Report) Conclude() {
 	r.Took = plans.Duration(time.Since(r.Started).Round(time.Second))
 	r.Cases = Summarize(r.Runs)
-	r.Conclusion = append(r.safety(), r.speed()...)
+	r.Conclusion = slices.Concat(r.faults(), r.safety(), r.speed())
+}
+
+// faults says what has happened during the runs.
+func (r *Report) faults() []string {
+	struck, times := map[plans.Fault]int{}, []string{}
+	for _, run := range r.Runs {
+		for fault, n := range run.Faults {
+			struck[fault] += n
+		}
+	}
+	for _, fault := range plans.Faults() {
+		if n := struck[fault]; n > 0 {
+			times = append(times, fmt.Sprintf("%s %s", fault, plans.Plural(n, "time")))
+		}
+	}
+	if len(times) == 0 {
+		return nil
+	}
+	return []string{"Faults during the runs: " + strings.Join(times, ", ") + "."}
 }
 
 // safety says what was lost, and that nothing was.

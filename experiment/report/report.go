@@ -31,6 +31,8 @@ type Report struct {
 type Run struct {
 	plans.Case
 	Round int `json:"round"`
+	// Faults are how often each has happened during the run.
+	Faults map[plans.Fault]int `json:"faults,omitempty"`
 
 	// Successes are operations that were granted within the measured time, Refusals those refused for good, such as out of
 	// stock, Late the successes that came after it, Unanswered those that never got an answer for good, and Unsent those

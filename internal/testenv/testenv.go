@@ -122,8 +122,8 @@ func Stop() error {
 // LeakOption makes goleak overlook the goroutines that attend to running servers.
 func LeakOption() goleak.Option { return goleak.IgnoreAnyFunction(servers.Background) }
 
-// need skips the test, or fails it under REQUIRE_SERVERS=1, where the program is not installed.
-func need(t testing.TB, kind Kind) {
+// Need skips the test, or fails it under REQUIRE_SERVERS=1, where the program is not installed.
+func Need(t testing.TB, kind Kind) {
 	t.Helper()
 	if kind != KindRedis && kind != KindSentinel && testing.Short() {
 		t.Skipf("%s takes seconds to set up: skipped under -short", kind)
@@ -142,7 +142,7 @@ func need(t testing.TB, kind Kind) {
 // database of that server is there. The settings are lines of PgBouncer's configuration, such as "pool_mode = transaction".
 func PgBouncer(t testing.TB, databaseURL string, settings ...string) string {
 	t.Helper()
-	need(t, KindPgBouncer)
+	Need(t, KindPgBouncer)
 	upstream, err := sharedServers[KindPostgres].get(KindPostgres)
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +157,7 @@ func PgBouncer(t testing.TB, databaseURL string, settings ...string) string {
 
 func private(t testing.TB, kind Kind, args []string) *Server {
 	t.Helper()
-	need(t, kind)
+	Need(t, kind)
 	return stopped(t, func() (*Server, error) { return servers.Start(t.Context(), kind, args...) })
 }
 
@@ -209,7 +209,7 @@ const databaseTimeout = 30 * time.Second
 
 func database(t testing.TB, kind Kind) string {
 	t.Helper()
-	need(t, kind)
+	Need(t, kind)
 	s, err := sharedServers[kind].get(kind)
 	if err != nil {
 		t.Fatal(err)

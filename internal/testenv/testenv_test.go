@@ -351,13 +351,13 @@ func TestNotInstalled(t *testing.T) { // Not parallel: it sets environment varia
 	}
 	t.Setenv("REQUIRE_SERVERS", "")
 	var lenient recorder
-	need(&lenient, absent)
+	Need(&lenient, absent)
 	if lenient.skipped != message+" to run this test" || lenient.failed != "" {
 		t.Errorf("skipped with %q, failed with %q", lenient.skipped, lenient.failed)
 	}
 	t.Setenv("REQUIRE_SERVERS", "1")
 	var strict recorder
-	need(&strict, absent)
+	Need(&strict, absent)
 	if !strings.HasPrefix(strict.failed, message) || strict.skipped != "" {
 		t.Errorf("skipped with %q, failed with %q", strict.skipped, strict.failed)
 	}
