@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"entgo.io/ent/dialect"
@@ -33,11 +34,12 @@ const maxSearch = schema.MaxSKU
 // maxAdjustReason is the most characters of the reason of an adjustment.
 const maxAdjustReason = 200
 
-// Catalog is the products and their stock.
+// Catalog is the products, their stock, and their categories.
 type Catalog struct {
 	*core
 	reads     singleflight.Group
 	documents *searchDocuments
+	tree      atomic.Pointer[CategoryTree] // as this instance has read it last
 }
 
 // CreateProduct describes a new product.
@@ -47,52 +49,35 @@ type CreateProduct struct {
 	Price                  Money
 	Stock                  int64
 	Limit                  *PurchaseLimit `json:",omitempty"` // nil for none
-	id                     string         // demo data choose theirs
+	Attributes
+	id string // demo data choose theirs
 }
 
 // Create adds a product with its stock. Admins only. A repeat with the same key returns the first one, as it is now. Errors:
-// INVALID_INPUT, also for an SKU that exists, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_EXPIRED.
+// INVALID_INPUT, also for an SKU or a handle that exists, NOT_FOUND of a category, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_EXPIRED.
 func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.Product, error) {
 	if err := v.admin(); err != nil {
 		return nil, err
 	}
 	in.SKU, in.Name = strings.TrimSpace(in.SKU), strings.TrimSpace(in.Name)
-	if err := s.checkProduct(in); err != nil {
+	var errs Errors
+	in.Attributes, errs = in.Attributes.tidied()
+	if err := s.checkProduct(in, errs); err != nil {
 		return nil, err
 	}
 	op := newOperation(v, "productCreate", in.Key, in).waitingBriefly()
 	if in.id == "" {
 		in.id = op.objectID(prefixProduct)
 	}
-	var row *ent.Product
-	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
-		row, err = lockRows(ctx, s.creation(tx, in).Save)
-		if err != nil {
-			return err
+	for try := 1; ; try++ {
+		row, err := s.createOnce(ctx, op, in)
+		if !ent.IsConstraintError(err) {
+			return row, err
 		}
-		if err := s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{lockprovider.StockKey(row.ID): unbounded(in.Stock)}); err != nil {
-			return err
+		if refusal := s.refusedCreation(ctx, op, in, err); refusal != err || try == handleTries { //nolint:errorlint // whether it is the same
+			return nil, refusal
 		}
-		return s.Index(ctx, tx, row)
-	})
-	switch {
-	case repeat:
-		return s.Client.Product.Get(ctx, in.id)
-	case err == nil:
-		return row, nil
-	case !ent.IsConstraintError(err):
-		return nil, err
 	}
-	made, err := s.Product(ctx, in.id)
-	switch {
-	case err != nil:
-		return nil, err
-	case made != nil && op.keyed():
-		return nil, keyExpired()
-	}
-	exists := invalid(input("sku"), "a product with the SKU %.64q exists", in.SKU)
-	exists.cause = errSKUExists
-	return nil, exists
 }
 
 func (s *Catalog) creation(tx *ent.Tx, in CreateProduct) *ent.ProductCreate {
@@ -101,13 +86,17 @@ func (s *Catalog) creation(tx *ent.Tx, in CreateProduct) *ent.ProductCreate {
 	if in.Limit != nil {
 		create.SetLimitQuantity(in.Limit.Quantity).SetLimitHours(in.Limit.Hours)
 	}
+	create.SetNillableHandle(in.Handle).SetNillableVendor(in.Vendor).SetNillableProductType(in.ProductType)
+	if len(in.Tags) > 0 {
+		create.SetTags(in.Tags)
+	}
 	return create
 }
 
 var errSKUExists = errors.New("the SKU is taken")
 
-func (s *Catalog) checkProduct(in CreateProduct) error {
-	var errs Errors
+// checkProduct returns what is wrong with a product, besides what is known already.
+func (s *Catalog) checkProduct(in CreateProduct, errs Errors) error {
 	errs = append(errs, checkText("sku", in.SKU, 1, schema.MaxSKU)...)
 	errs = append(errs, checkTexts(in.Name, in.Description)...)
 	errs = append(errs, checkPrice(in.Price.Minor, input("price", "amountMinor"))...)
@@ -159,6 +148,7 @@ type UpdateProduct struct {
 	Description *string
 	PriceMinor  *int64
 	Limit       *PurchaseLimit `json:",omitempty"`
+	Attributes
 }
 
 // Update changes a product. Admins only. A repeat with the same key changes nothing and returns the product as it is now. Errors:
@@ -168,6 +158,7 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		return nil, err
 	}
 	var errs Errors
+	in.Attributes, errs = in.Attributes.tidied()
 	if in.Name != nil || in.Description != nil {
 		name, description := "kept", ""
 		if in.Name != nil {
@@ -189,12 +180,19 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		return nil, errs
 	}
 	op := newOperation(v, "productUpdate", in.Key, in).waitingBriefly()
-	return changeOnce(ctx, s.core, op, in.ID, s.Client.Product.Get, func(tx *ent.Tx) (*ent.Product, error) {
+	row, err := changeOnce(ctx, s.core, op, in.ID, s.Client.Product.Get, func(tx *ent.Tx) (*ent.Product, error) {
+		if err := in.checkDerived(ctx, tx, in.ID); err != nil {
+			return nil, err
+		}
 		update := tx.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
+			SetNillableHandle(in.Handle).SetNillableVendor(in.Vendor).SetNillableProductType(in.ProductType).
 			SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
 			AddVersion(1).SetUpdatedAt(s.now())
 		if in.Limit != nil {
 			update.SetLimitQuantity(in.Limit.Quantity).SetLimitHours(in.Limit.Hours)
+		}
+		if in.Tags != nil {
+			update.SetTags(in.Tags)
 		}
 		n, err := lockRows(ctx, update.Save)
 		if err != nil {
@@ -207,8 +205,12 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		case n == 0:
 			return nil, versionConflict("product", row.Version)
 		}
+		if err := in.write(ctx, tx, row.ID); err != nil {
+			return nil, err
+		}
 		return row, s.Index(ctx, tx, row)
 	})
+	return row, s.refused(ctx, in.Attributes, in.ID, err)
 }
 
 // existingProduct returns a product as a transaction sees it, or NOT_FOUND.
@@ -403,6 +405,10 @@ type ProductFilter struct {
 	// Available leaves out what is sold out, or, if it is false, what is not; nil leaves out nothing. It goes by the database: under a
 	// strategy that decides in Redis, it is behind by the changes that are in flight.
 	Available *bool `json:",omitempty"`
+	// CategoryID leaves out what is neither in the category nor in one beneath it; "" for all.
+	CategoryID string `json:",omitempty"`
+	// Vendor, ProductType and Tag leave out what has others, whatever the case; "" for all.
+	Vendor, ProductType, Tag string `json:",omitempty"`
 }
 
 // cursorFilter is what cursors of a list of products are bound to. Filters are compared by what is in them.
@@ -417,7 +423,7 @@ func (q ProductQuery) bind(l listing, words []string) listing {
 }
 
 // Products is one page of the catalogue. Errors: INVALID_INPUT of a page, of a range of prices that has no price, and of a search that is
-// too long or has no words.
+// too long or has no words. Filters by a category, a vendor, a type or a tag are answered by the search index, too.
 func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Product], error) {
 	order := q.Order
 	if _, known := productOrders[order]; !known {
@@ -430,12 +436,15 @@ func (s *Catalog) Products(ctx context.Context, q ProductQuery) (PageOf[*ent.Pro
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
+	if errs := q.checkTexts(); errs != nil {
+		return PageOf[*ent.Product]{}, errs
+	}
 	sorting := productOrders[order]
 	asked, err := q.Page.of(q.bind(listing{"products:" + string(order), sorting.by, sorting.column, sorting.descending}, words))
 	if err != nil {
 		return PageOf[*ent.Product]{}, err
 	}
-	if words != nil || q.Available != nil && s.documents.areRead() {
+	if words != nil || q.byTerms() || q.Available != nil && s.documents.areRead() {
 		return s.searched(ctx, words, q, asked)
 	}
 	rows, err := s.selected(q).Where(asked.within).Order(asked.sorted).Limit(asked.limit()).All(ctx)

@@ -35,7 +35,7 @@ var (
 
 var demoKey = uuid.MustParse("00000000-0000-4000-8000-000000000001")
 
-// SeedDemo fills an empty shop with something to try: products, coupons, accounts, points, an unpaid order and an issued
+// SeedDemo fills an empty shop with something to try: products in categories, coupons, accounts, points, an unpaid order and an issued
 // coupon. It does nothing to what is there already.
 func SeedDemo(ctx context.Context, s *Services) error {
 	if err := s.seed(ctx); err != nil {
@@ -46,15 +46,18 @@ func SeedDemo(ctx context.Context, s *Services) error {
 
 func (s *Services) seed(ctx context.Context) error {
 	currency := s.Catalog.Shop.Currency
+	if err := s.seedCategories(ctx); err != nil {
+		return err
+	}
 	for i, p := range []CreateProduct{
-		{SKU: "KB-75", Name: "Mechanical keyboard", Price: Money{Minor: 8900}, Stock: 250},
-		{SKU: "MS-01", Name: "Silent mouse", Price: Money{Minor: 2400}, Stock: 400},
-		{SKU: "HP-X2", Name: "Headphones", Price: Money{Minor: 12900}, Stock: 100},
-		{SKU: "MON-27", Name: "27 inch monitor", Price: Money{Minor: 29900}, Stock: 60},
-		{SKU: "CAM-4K", Name: "Webcam 4K", Price: Money{Minor: 7900}, Stock: 150},
-		{SKU: "USB-HUB", Name: "USB-C hub", Price: Money{Minor: 4500}, Stock: 300},
-		{SKU: "LMP-DESK", Name: "Desk lamp", Price: Money{Minor: 3900}, Stock: 10},
-		{SKU: "FLASH-1", Name: "Flash sale console", Price: Money{Minor: 19900}, Stock: 1},
+		{SKU: "KB-75", Name: "Mechanical keyboard", Price: Money{Minor: 8900}, Stock: 250, Attributes: demoAttributes("Tactile Works", "2", "office", "wired")},
+		{SKU: "MS-01", Name: "Silent mouse", Price: Money{Minor: 2400}, Stock: 400, Attributes: demoAttributes("Tactile Works", "2", "office", "wireless")},
+		{SKU: "HP-X2", Name: "Headphones", Price: Money{Minor: 12900}, Stock: 100, Attributes: demoAttributes("Hertz Audio", "4", "wireless")},
+		{SKU: "MON-27", Name: "27 inch monitor", Price: Money{Minor: 29900}, Stock: 60, Attributes: demoAttributes("Northlight", "3", "office")},
+		{SKU: "CAM-4K", Name: "Webcam 4K", Price: Money{Minor: 7900}, Stock: 150, Attributes: demoAttributes("Northlight", "4", "office", "wired")},
+		{SKU: "USB-HUB", Name: "USB-C hub", Price: Money{Minor: 4500}, Stock: 300, Attributes: demoAttributes("Tactile Works", "1", "wired")},
+		{SKU: "LMP-DESK", Name: "Desk lamp", Price: Money{Minor: 3900}, Stock: 10, Attributes: demoAttributes("Northlight", "6", "office")},
+		{SKU: "FLASH-1", Name: "Flash sale console", Price: Money{Minor: 19900}, Stock: 1, Attributes: demoAttributes("Hertz Audio", "1")},
 	} {
 		p.id, p.Price.Currency = fmt.Sprintf("%s%d", prefixProduct, i+1), currency
 		p.Description = "Demo product: " + p.Name + "."
@@ -84,6 +87,35 @@ func (s *Services) seed(ctx context.Context) error {
 	}
 	for _, v := range []Viewer{DemoBob, DemoAlice} {
 		if err := s.seedCustomer(ctx, v, currency); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// demoAttributes is what a demo product has: who makes it, its category and its tags.
+func demoAttributes(vendor, category string, tags ...string) Attributes {
+	return Attributes{Vendor: &vendor, CategoryIDs: []string{prefixCategory + category}, Tags: tags}
+}
+
+// seedCategories adds the categories of the demo products.
+func (s *Services) seedCategories(ctx context.Context) error {
+	tree, err := s.Catalog.Categories(ctx)
+	if err != nil {
+		return err
+	}
+	for i, c := range []struct{ name, parent string }{
+		{"Computers", ""}, {"Input devices", "1"}, {"Displays", "1"}, {"Audio and video", ""}, {"Home", ""}, {"Lighting", "5"},
+	} {
+		in := CreateCategory{id: fmt.Sprintf("%s%d", prefixCategory, i+1), Name: c.name}
+		if tree.Category(in.id) != nil {
+			continue
+		}
+		if c.parent != "" {
+			parent := prefixCategory + c.parent
+			in.ParentID = &parent
+		}
+		if _, err := s.Catalog.CreateCategory(ctx, DemoAdmin, in); err != nil {
 			return err
 		}
 	}

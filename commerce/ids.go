@@ -27,6 +27,7 @@ const (
 	prefixAddress  = "addr_"
 	prefixCart     = "cart_"
 	prefixHold     = "hold_"
+	prefixCategory = "cat_"
 )
 
 // IDEncoding writes numbers as IDs have them: without letters that are taken for others when they are read aloud.

@@ -334,7 +334,7 @@ func (s *Catalog) decide(p *importPlan, stock map[string]Reading, mode StockMode
 			missing.Retryable = true // when it is here
 			return missing
 		}
-		return s.checkProduct(p.in.product())
+		return s.checkProduct(p.in.product(), nil)
 	}
 	p.ProductID, p.SKU = p.row.ID, p.row.Sku
 	if off { // nothing else of it matters before it comes back
@@ -376,7 +376,7 @@ func (s *Catalog) completeImport(p *importPlan) error {
 		p.in.Price = &Money{Minor: p.row.PriceMinor, Currency: s.Shop.Currency}
 	}
 	p.texts = p.row.Name != p.in.Name || p.row.Description != *p.in.Description || p.row.PriceMinor != p.in.Price.Minor
-	return s.checkProduct(p.in.product())
+	return s.checkProduct(p.in.product(), nil)
 }
 
 // product is the product that a row makes if there is none yet.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -116,8 +117,13 @@ func (s *Catalog) countHits(ctx context.Context, words []string, q ProductQuery,
 func (s *Catalog) match(
 	ctx context.Context, index *searchindex.Index, words []string, q ProductQuery, asked span, take func([]searchindex.Position) (int, error),
 ) error {
+	categories, err := s.categoryTerms(ctx, q.CategoryID)
+	if err != nil {
+		return err
+	}
 	matches := index.Snapshot().Match(searchindex.Query{
-		Words: words, IncludeArchived: q.IncludeArchived, Available: q.Available, MinPrice: q.MinPrice, MaxPrice: q.MaxPrice,
+		Words: slices.Concat(words, q.terms()), AnyOf: categories,
+		IncludeArchived: q.IncludeArchived, Available: q.Available, MinPrice: q.MinPrice, MaxPrice: q.MaxPrice,
 	})
 	defer matches.Close()
 	from, end, taken := asked.searchPosition(asked.start()), asked.searchPosition(asked.end()), 0
@@ -168,10 +174,12 @@ func productIDsOf(list []searchindex.Position) []string {
 	return ids
 }
 
-// selects reports whether a product is in the filter, as far as its row tells: the stock aside.
+// selects reports whether a product is in the filter, as far as its row tells: stock and categories aside.
 func (f ProductFilter) selects(row *ent.Product) bool {
 	return (f.IncludeArchived || row.ArchivedAt == nil) &&
-		(f.MinPrice == nil || row.PriceMinor >= *f.MinPrice) && (f.MaxPrice == nil || row.PriceMinor <= *f.MaxPrice)
+		(f.MinPrice == nil || row.PriceMinor >= *f.MinPrice) && (f.MaxPrice == nil || row.PriceMinor <= *f.MaxPrice) &&
+		alike(f.Vendor, row.Vendor) && alike(f.ProductType, row.ProductType) &&
+		(f.Tag == "" || slices.ContainsFunc(row.Tags, func(tag string) bool { return alike(f.Tag, tag) }))
 }
 
 // searchOrder is the order of the list in the index.

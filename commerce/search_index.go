@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 
-	"holdfast/commerce/textsearch"
 	"holdfast/ent"
 	"holdfast/ent/product"
 	"holdfast/ent/searchdocument"
@@ -42,9 +40,9 @@ func (s *Catalog) Index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 	if len(stale) == 0 {
 		return nil
 	}
-	words := make([]string, len(stale))
-	for i, row := range stale {
-		words[i] = joinWords(textsearch.Words(row.Name + "\n" + row.Sku))
+	words, err := s.wordsOf(ctx, tx, stale)
+	if err != nil {
+		return err
 	}
 	var missing []*ent.SearchDocumentCreate
 	for i, row := range stale {
@@ -86,16 +84,6 @@ func (s *Catalog) nextRevision(ctx context.Context, tx *ent.Tx) (int64, error) {
 		return 0, fmt.Errorf("draw a search revision: %w", err)
 	}
 	return row.Revision, nil
-}
-
-// joinWords is the column words of a search document.
-func joinWords(words []string) string {
-	var text strings.Builder
-	for _, word := range words {
-		text.WriteByte(' ')
-		text.WriteString(word)
-	}
-	return text.String()
 }
 
 // IndexProducts makes the search documents of up to limit products after an ID that lack theirs: products from before there was a

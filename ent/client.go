@@ -13,6 +13,8 @@ import (
 	"holdfast/ent/adjustment"
 	"holdfast/ent/balance"
 	"holdfast/ent/cart"
+	"holdfast/ent/category"
+	"holdfast/ent/categorytree"
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
@@ -34,6 +36,8 @@ import (
 	"holdfast/ent/paymentreconciliation"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
+	"holdfast/ent/productcategory"
+	"holdfast/ent/productimage"
 	"holdfast/ent/refund"
 	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
@@ -66,6 +70,10 @@ type Client struct {
 	Balance *BalanceClient
 	// Cart is the client for interacting with the Cart builders.
 	Cart *CartClient
+	// Category is the client for interacting with the Category builders.
+	Category *CategoryClient
+	// CategoryTree is the client for interacting with the CategoryTree builders.
+	CategoryTree *CategoryTreeClient
 	// ChangeLog is the client for interacting with the ChangeLog builders.
 	ChangeLog *ChangeLogClient
 	// Coupon is the client for interacting with the Coupon builders.
@@ -108,6 +116,10 @@ type Client struct {
 	ProcessedEvent *ProcessedEventClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// ProductCategory is the client for interacting with the ProductCategory builders.
+	ProductCategory *ProductCategoryClient
+	// ProductImage is the client for interacting with the ProductImage builders.
+	ProductImage *ProductImageClient
 	// Refund is the client for interacting with the Refund builders.
 	Refund *RefundClient
 	// RefundLine is the client for interacting with the RefundLine builders.
@@ -144,6 +156,8 @@ func (c *Client) init() {
 	c.Adjustment = NewAdjustmentClient(c.config)
 	c.Balance = NewBalanceClient(c.config)
 	c.Cart = NewCartClient(c.config)
+	c.Category = NewCategoryClient(c.config)
+	c.CategoryTree = NewCategoryTreeClient(c.config)
 	c.ChangeLog = NewChangeLogClient(c.config)
 	c.Coupon = NewCouponClient(c.config)
 	c.CouponIssue = NewCouponIssueClient(c.config)
@@ -165,6 +179,8 @@ func (c *Client) init() {
 	c.PaymentReconciliation = NewPaymentReconciliationClient(c.config)
 	c.ProcessedEvent = NewProcessedEventClient(c.config)
 	c.Product = NewProductClient(c.config)
+	c.ProductCategory = NewProductCategoryClient(c.config)
+	c.ProductImage = NewProductImageClient(c.config)
 	c.Refund = NewRefundClient(c.config)
 	c.RefundLine = NewRefundLineClient(c.config)
 	c.SalesStatistic = NewSalesStatisticClient(c.config)
@@ -272,6 +288,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Adjustment:            NewAdjustmentClient(cfg),
 		Balance:               NewBalanceClient(cfg),
 		Cart:                  NewCartClient(cfg),
+		Category:              NewCategoryClient(cfg),
+		CategoryTree:          NewCategoryTreeClient(cfg),
 		ChangeLog:             NewChangeLogClient(cfg),
 		Coupon:                NewCouponClient(cfg),
 		CouponIssue:           NewCouponIssueClient(cfg),
@@ -293,6 +311,8 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		PaymentReconciliation: NewPaymentReconciliationClient(cfg),
 		ProcessedEvent:        NewProcessedEventClient(cfg),
 		Product:               NewProductClient(cfg),
+		ProductCategory:       NewProductCategoryClient(cfg),
+		ProductImage:          NewProductImageClient(cfg),
 		Refund:                NewRefundClient(cfg),
 		RefundLine:            NewRefundLineClient(cfg),
 		SalesStatistic:        NewSalesStatisticClient(cfg),
@@ -327,6 +347,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Adjustment:            NewAdjustmentClient(cfg),
 		Balance:               NewBalanceClient(cfg),
 		Cart:                  NewCartClient(cfg),
+		Category:              NewCategoryClient(cfg),
+		CategoryTree:          NewCategoryTreeClient(cfg),
 		ChangeLog:             NewChangeLogClient(cfg),
 		Coupon:                NewCouponClient(cfg),
 		CouponIssue:           NewCouponIssueClient(cfg),
@@ -348,6 +370,8 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		PaymentReconciliation: NewPaymentReconciliationClient(cfg),
 		ProcessedEvent:        NewProcessedEventClient(cfg),
 		Product:               NewProductClient(cfg),
+		ProductCategory:       NewProductCategoryClient(cfg),
+		ProductImage:          NewProductImageClient(cfg),
 		Refund:                NewRefundClient(cfg),
 		RefundLine:            NewRefundLineClient(cfg),
 		SalesStatistic:        NewSalesStatisticClient(cfg),
@@ -388,13 +412,14 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Account, c.Adjustment, c.Balance, c.Cart, c.ChangeLog, c.Coupon,
-		c.CouponIssue, c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry,
-		c.FamilyStrategy, c.Hold, c.HoldLine, c.Instance, c.LimitDrift, c.Operation,
-		c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
-		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
-		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
-		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.Account, c.Adjustment, c.Balance, c.Cart, c.Category, c.CategoryTree,
+		c.ChangeLog, c.Coupon, c.CouponIssue, c.CustomerAddress, c.DatabaseMark,
+		c.DriftReport, c.Entry, c.FamilyStrategy, c.Hold, c.HoldLine, c.Instance,
+		c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
+		c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent, c.Product,
+		c.ProductCategory, c.ProductImage, c.Refund, c.RefundLine, c.SalesStatistic,
+		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.SearchRevision,
+		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Use(hooks...)
 	}
@@ -404,13 +429,14 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Account, c.Adjustment, c.Balance, c.Cart, c.ChangeLog, c.Coupon,
-		c.CouponIssue, c.CustomerAddress, c.DatabaseMark, c.DriftReport, c.Entry,
-		c.FamilyStrategy, c.Hold, c.HoldLine, c.Instance, c.LimitDrift, c.Operation,
-		c.Order, c.OrderLine, c.Payment, c.PaymentAttempt, c.PaymentDrift,
-		c.PaymentReconciliation, c.ProcessedEvent, c.Product, c.Refund, c.RefundLine,
-		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
-		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.Account, c.Adjustment, c.Balance, c.Cart, c.Category, c.CategoryTree,
+		c.ChangeLog, c.Coupon, c.CouponIssue, c.CustomerAddress, c.DatabaseMark,
+		c.DriftReport, c.Entry, c.FamilyStrategy, c.Hold, c.HoldLine, c.Instance,
+		c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
+		c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent, c.Product,
+		c.ProductCategory, c.ProductImage, c.Refund, c.RefundLine, c.SalesStatistic,
+		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.SearchRevision,
+		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -427,6 +453,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Balance.mutate(ctx, m)
 	case *CartMutation:
 		return c.Cart.mutate(ctx, m)
+	case *CategoryMutation:
+		return c.Category.mutate(ctx, m)
+	case *CategoryTreeMutation:
+		return c.CategoryTree.mutate(ctx, m)
 	case *ChangeLogMutation:
 		return c.ChangeLog.mutate(ctx, m)
 	case *CouponMutation:
@@ -469,6 +499,10 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ProcessedEvent.mutate(ctx, m)
 	case *ProductMutation:
 		return c.Product.mutate(ctx, m)
+	case *ProductCategoryMutation:
+		return c.ProductCategory.mutate(ctx, m)
+	case *ProductImageMutation:
+		return c.ProductImage.mutate(ctx, m)
 	case *RefundMutation:
 		return c.Refund.mutate(ctx, m)
 	case *RefundLineMutation:
@@ -1041,6 +1075,320 @@ func (c *CartClient) mutate(ctx context.Context, m *CartMutation) (Value, error)
 		return (&CartDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Cart mutation op: %q", m.Op())
+	}
+}
+
+// CategoryClient is a client for the Category schema.
+type CategoryClient struct {
+	config
+}
+
+// NewCategoryClient returns a client for the Category from the given config.
+func NewCategoryClient(c config) *CategoryClient {
+	return &CategoryClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `category.Hooks(f(g(h())))`.
+func (c *CategoryClient) Use(hooks ...Hook) {
+	c.hooks.Category = append(c.hooks.Category, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `category.Intercept(f(g(h())))`.
+func (c *CategoryClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Category = append(c.inters.Category, interceptors...)
+}
+
+// Create returns a builder for creating a Category entity.
+func (c *CategoryClient) Create() *CategoryCreate {
+	mutation := newCategoryMutation(c.config, OpCreate)
+	return &CategoryCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Category entities.
+func (c *CategoryClient) CreateBulk(builders ...*CategoryCreate) *CategoryCreateBulk {
+	return &CategoryCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CategoryClient) MapCreateBulk(slice any, setFunc func(*CategoryCreate, int)) *CategoryCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CategoryCreateBulk{err: fmt.Errorf("calling to CategoryClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CategoryCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CategoryCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Category.
+func (c *CategoryClient) Update() *CategoryUpdate {
+	mutation := newCategoryMutation(c.config, OpUpdate)
+	return &CategoryUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CategoryClient) UpdateOne(_m *Category) *CategoryUpdateOne {
+	mutation := newCategoryMutation(c.config, OpUpdateOne, withCategory(_m))
+	return &CategoryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CategoryClient) UpdateOneID(id string) *CategoryUpdateOne {
+	mutation := newCategoryMutation(c.config, OpUpdateOne, withCategoryID(id))
+	return &CategoryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Category.
+func (c *CategoryClient) Delete() *CategoryDelete {
+	mutation := newCategoryMutation(c.config, OpDelete)
+	return &CategoryDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CategoryClient) DeleteOne(_m *Category) *CategoryDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CategoryClient) DeleteOneID(id string) *CategoryDeleteOne {
+	builder := c.Delete().Where(category.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CategoryDeleteOne{builder}
+}
+
+// Query returns a query builder for Category.
+func (c *CategoryClient) Query() *CategoryQuery {
+	return &CategoryQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCategory},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Category entity by its id.
+func (c *CategoryClient) Get(ctx context.Context, id string) (*Category, error) {
+	return c.Query().Where(category.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CategoryClient) GetX(ctx context.Context, id string) *Category {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryParent queries the parent edge of a Category.
+func (c *CategoryClient) QueryParent(_m *Category) *CategoryQuery {
+	query := (&CategoryClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(category.Table, category.FieldID, id),
+			sqlgraph.To(category.Table, category.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, category.ParentTable, category.ParentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryChildren queries the children edge of a Category.
+func (c *CategoryClient) QueryChildren(_m *Category) *CategoryQuery {
+	query := (&CategoryClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(category.Table, category.FieldID, id),
+			sqlgraph.To(category.Table, category.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, category.ChildrenTable, category.ChildrenColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryMemberships queries the memberships edge of a Category.
+func (c *CategoryClient) QueryMemberships(_m *Category) *ProductCategoryQuery {
+	query := (&ProductCategoryClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(category.Table, category.FieldID, id),
+			sqlgraph.To(productcategory.Table, productcategory.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, category.MembershipsTable, category.MembershipsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *CategoryClient) Hooks() []Hook {
+	return c.hooks.Category
+}
+
+// Interceptors returns the client interceptors.
+func (c *CategoryClient) Interceptors() []Interceptor {
+	return c.inters.Category
+}
+
+func (c *CategoryClient) mutate(ctx context.Context, m *CategoryMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CategoryCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CategoryUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CategoryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CategoryDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Category mutation op: %q", m.Op())
+	}
+}
+
+// CategoryTreeClient is a client for the CategoryTree schema.
+type CategoryTreeClient struct {
+	config
+}
+
+// NewCategoryTreeClient returns a client for the CategoryTree from the given config.
+func NewCategoryTreeClient(c config) *CategoryTreeClient {
+	return &CategoryTreeClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `categorytree.Hooks(f(g(h())))`.
+func (c *CategoryTreeClient) Use(hooks ...Hook) {
+	c.hooks.CategoryTree = append(c.hooks.CategoryTree, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `categorytree.Intercept(f(g(h())))`.
+func (c *CategoryTreeClient) Intercept(interceptors ...Interceptor) {
+	c.inters.CategoryTree = append(c.inters.CategoryTree, interceptors...)
+}
+
+// Create returns a builder for creating a CategoryTree entity.
+func (c *CategoryTreeClient) Create() *CategoryTreeCreate {
+	mutation := newCategoryTreeMutation(c.config, OpCreate)
+	return &CategoryTreeCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of CategoryTree entities.
+func (c *CategoryTreeClient) CreateBulk(builders ...*CategoryTreeCreate) *CategoryTreeCreateBulk {
+	return &CategoryTreeCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *CategoryTreeClient) MapCreateBulk(slice any, setFunc func(*CategoryTreeCreate, int)) *CategoryTreeCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &CategoryTreeCreateBulk{err: fmt.Errorf("calling to CategoryTreeClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*CategoryTreeCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &CategoryTreeCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for CategoryTree.
+func (c *CategoryTreeClient) Update() *CategoryTreeUpdate {
+	mutation := newCategoryTreeMutation(c.config, OpUpdate)
+	return &CategoryTreeUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *CategoryTreeClient) UpdateOne(_m *CategoryTree) *CategoryTreeUpdateOne {
+	mutation := newCategoryTreeMutation(c.config, OpUpdateOne, withCategoryTree(_m))
+	return &CategoryTreeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *CategoryTreeClient) UpdateOneID(id int64) *CategoryTreeUpdateOne {
+	mutation := newCategoryTreeMutation(c.config, OpUpdateOne, withCategoryTreeID(id))
+	return &CategoryTreeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for CategoryTree.
+func (c *CategoryTreeClient) Delete() *CategoryTreeDelete {
+	mutation := newCategoryTreeMutation(c.config, OpDelete)
+	return &CategoryTreeDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *CategoryTreeClient) DeleteOne(_m *CategoryTree) *CategoryTreeDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *CategoryTreeClient) DeleteOneID(id int64) *CategoryTreeDeleteOne {
+	builder := c.Delete().Where(categorytree.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &CategoryTreeDeleteOne{builder}
+}
+
+// Query returns a query builder for CategoryTree.
+func (c *CategoryTreeClient) Query() *CategoryTreeQuery {
+	return &CategoryTreeQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeCategoryTree},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a CategoryTree entity by its id.
+func (c *CategoryTreeClient) Get(ctx context.Context, id int64) (*CategoryTree, error) {
+	return c.Query().Where(categorytree.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *CategoryTreeClient) GetX(ctx context.Context, id int64) *CategoryTree {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *CategoryTreeClient) Hooks() []Hook {
+	return c.hooks.CategoryTree
+}
+
+// Interceptors returns the client interceptors.
+func (c *CategoryTreeClient) Interceptors() []Interceptor {
+	return c.inters.CategoryTree
+}
+
+func (c *CategoryTreeClient) mutate(ctx context.Context, m *CategoryTreeMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&CategoryTreeCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&CategoryTreeUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&CategoryTreeUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&CategoryTreeDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown CategoryTree mutation op: %q", m.Op())
 	}
 }
 
@@ -4100,6 +4448,38 @@ func (c *ProductClient) QueryRefundLines(_m *Product) *RefundLineQuery {
 	return query
 }
 
+// QueryImages queries the images edge of a Product.
+func (c *ProductClient) QueryImages(_m *Product) *ProductImageQuery {
+	query := (&ProductImageClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, id),
+			sqlgraph.To(productimage.Table, productimage.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, product.ImagesTable, product.ImagesColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCategoryMemberships queries the category_memberships edge of a Product.
+func (c *ProductClient) QueryCategoryMemberships(_m *Product) *ProductCategoryQuery {
+	query := (&ProductCategoryClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, id),
+			sqlgraph.To(productcategory.Table, productcategory.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, product.CategoryMembershipsTable, product.CategoryMembershipsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *ProductClient) Hooks() []Hook {
 	return c.hooks.Product
@@ -4122,6 +4502,320 @@ func (c *ProductClient) mutate(ctx context.Context, m *ProductMutation) (Value, 
 		return (&ProductDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Product mutation op: %q", m.Op())
+	}
+}
+
+// ProductCategoryClient is a client for the ProductCategory schema.
+type ProductCategoryClient struct {
+	config
+}
+
+// NewProductCategoryClient returns a client for the ProductCategory from the given config.
+func NewProductCategoryClient(c config) *ProductCategoryClient {
+	return &ProductCategoryClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `productcategory.Hooks(f(g(h())))`.
+func (c *ProductCategoryClient) Use(hooks ...Hook) {
+	c.hooks.ProductCategory = append(c.hooks.ProductCategory, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `productcategory.Intercept(f(g(h())))`.
+func (c *ProductCategoryClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ProductCategory = append(c.inters.ProductCategory, interceptors...)
+}
+
+// Create returns a builder for creating a ProductCategory entity.
+func (c *ProductCategoryClient) Create() *ProductCategoryCreate {
+	mutation := newProductCategoryMutation(c.config, OpCreate)
+	return &ProductCategoryCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ProductCategory entities.
+func (c *ProductCategoryClient) CreateBulk(builders ...*ProductCategoryCreate) *ProductCategoryCreateBulk {
+	return &ProductCategoryCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ProductCategoryClient) MapCreateBulk(slice any, setFunc func(*ProductCategoryCreate, int)) *ProductCategoryCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ProductCategoryCreateBulk{err: fmt.Errorf("calling to ProductCategoryClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ProductCategoryCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ProductCategoryCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ProductCategory.
+func (c *ProductCategoryClient) Update() *ProductCategoryUpdate {
+	mutation := newProductCategoryMutation(c.config, OpUpdate)
+	return &ProductCategoryUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ProductCategoryClient) UpdateOne(_m *ProductCategory) *ProductCategoryUpdateOne {
+	mutation := newProductCategoryMutation(c.config, OpUpdateOne, withProductCategory(_m))
+	return &ProductCategoryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ProductCategoryClient) UpdateOneID(id int64) *ProductCategoryUpdateOne {
+	mutation := newProductCategoryMutation(c.config, OpUpdateOne, withProductCategoryID(id))
+	return &ProductCategoryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ProductCategory.
+func (c *ProductCategoryClient) Delete() *ProductCategoryDelete {
+	mutation := newProductCategoryMutation(c.config, OpDelete)
+	return &ProductCategoryDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ProductCategoryClient) DeleteOne(_m *ProductCategory) *ProductCategoryDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ProductCategoryClient) DeleteOneID(id int64) *ProductCategoryDeleteOne {
+	builder := c.Delete().Where(productcategory.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ProductCategoryDeleteOne{builder}
+}
+
+// Query returns a query builder for ProductCategory.
+func (c *ProductCategoryClient) Query() *ProductCategoryQuery {
+	return &ProductCategoryQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeProductCategory},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ProductCategory entity by its id.
+func (c *ProductCategoryClient) Get(ctx context.Context, id int64) (*ProductCategory, error) {
+	return c.Query().Where(productcategory.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ProductCategoryClient) GetX(ctx context.Context, id int64) *ProductCategory {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryProduct queries the product edge of a ProductCategory.
+func (c *ProductCategoryClient) QueryProduct(_m *ProductCategory) *ProductQuery {
+	query := (&ProductClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(productcategory.Table, productcategory.FieldID, id),
+			sqlgraph.To(product.Table, product.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, productcategory.ProductTable, productcategory.ProductColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCategory queries the category edge of a ProductCategory.
+func (c *ProductCategoryClient) QueryCategory(_m *ProductCategory) *CategoryQuery {
+	query := (&CategoryClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(productcategory.Table, productcategory.FieldID, id),
+			sqlgraph.To(category.Table, category.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, productcategory.CategoryTable, productcategory.CategoryColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ProductCategoryClient) Hooks() []Hook {
+	return c.hooks.ProductCategory
+}
+
+// Interceptors returns the client interceptors.
+func (c *ProductCategoryClient) Interceptors() []Interceptor {
+	return c.inters.ProductCategory
+}
+
+func (c *ProductCategoryClient) mutate(ctx context.Context, m *ProductCategoryMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ProductCategoryCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ProductCategoryUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ProductCategoryUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ProductCategoryDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ProductCategory mutation op: %q", m.Op())
+	}
+}
+
+// ProductImageClient is a client for the ProductImage schema.
+type ProductImageClient struct {
+	config
+}
+
+// NewProductImageClient returns a client for the ProductImage from the given config.
+func NewProductImageClient(c config) *ProductImageClient {
+	return &ProductImageClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `productimage.Hooks(f(g(h())))`.
+func (c *ProductImageClient) Use(hooks ...Hook) {
+	c.hooks.ProductImage = append(c.hooks.ProductImage, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `productimage.Intercept(f(g(h())))`.
+func (c *ProductImageClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ProductImage = append(c.inters.ProductImage, interceptors...)
+}
+
+// Create returns a builder for creating a ProductImage entity.
+func (c *ProductImageClient) Create() *ProductImageCreate {
+	mutation := newProductImageMutation(c.config, OpCreate)
+	return &ProductImageCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ProductImage entities.
+func (c *ProductImageClient) CreateBulk(builders ...*ProductImageCreate) *ProductImageCreateBulk {
+	return &ProductImageCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ProductImageClient) MapCreateBulk(slice any, setFunc func(*ProductImageCreate, int)) *ProductImageCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ProductImageCreateBulk{err: fmt.Errorf("calling to ProductImageClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ProductImageCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ProductImageCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ProductImage.
+func (c *ProductImageClient) Update() *ProductImageUpdate {
+	mutation := newProductImageMutation(c.config, OpUpdate)
+	return &ProductImageUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ProductImageClient) UpdateOne(_m *ProductImage) *ProductImageUpdateOne {
+	mutation := newProductImageMutation(c.config, OpUpdateOne, withProductImage(_m))
+	return &ProductImageUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ProductImageClient) UpdateOneID(id int64) *ProductImageUpdateOne {
+	mutation := newProductImageMutation(c.config, OpUpdateOne, withProductImageID(id))
+	return &ProductImageUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ProductImage.
+func (c *ProductImageClient) Delete() *ProductImageDelete {
+	mutation := newProductImageMutation(c.config, OpDelete)
+	return &ProductImageDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ProductImageClient) DeleteOne(_m *ProductImage) *ProductImageDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ProductImageClient) DeleteOneID(id int64) *ProductImageDeleteOne {
+	builder := c.Delete().Where(productimage.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ProductImageDeleteOne{builder}
+}
+
+// Query returns a query builder for ProductImage.
+func (c *ProductImageClient) Query() *ProductImageQuery {
+	return &ProductImageQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeProductImage},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ProductImage entity by its id.
+func (c *ProductImageClient) Get(ctx context.Context, id int64) (*ProductImage, error) {
+	return c.Query().Where(productimage.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ProductImageClient) GetX(ctx context.Context, id int64) *ProductImage {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryProduct queries the product edge of a ProductImage.
+func (c *ProductImageClient) QueryProduct(_m *ProductImage) *ProductQuery {
+	query := (&ProductClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(productimage.Table, productimage.FieldID, id),
+			sqlgraph.To(product.Table, product.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, productimage.ProductTable, productimage.ProductColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ProductImageClient) Hooks() []Hook {
+	return c.hooks.ProductImage
+}
+
+// Interceptors returns the client interceptors.
+func (c *ProductImageClient) Interceptors() []Interceptor {
+	return c.inters.ProductImage
+}
+
+func (c *ProductImageClient) mutate(ctx context.Context, m *ProductImageMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ProductImageCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ProductImageUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ProductImageUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ProductImageDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ProductImage mutation op: %q", m.Op())
 	}
 }
 
@@ -5735,20 +6429,22 @@ func (c *WebhookEventClient) mutate(ctx context.Context, m *WebhookEventMutation
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Account, Adjustment, Balance, Cart, ChangeLog, Coupon, CouponIssue,
-		CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy, Hold,
-		HoldLine, Instance, LimitDrift, Operation, Order, OrderLine, Payment,
+		Account, Adjustment, Balance, Cart, Category, CategoryTree, ChangeLog, Coupon,
+		CouponIssue, CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy,
+		Hold, HoldLine, Instance, LimitDrift, Operation, Order, OrderLine, Payment,
 		PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent, Product,
-		Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument,
-		SearchRevision, StockAlert, Transfer, User, WebhookEvent []ent.Hook
+		ProductCategory, ProductImage, Refund, RefundLine, SalesStatistic,
+		SchedulerJob, SchedulerRun, SearchDocument, SearchRevision, StockAlert,
+		Transfer, User, WebhookEvent []ent.Hook
 	}
 	inters struct {
-		Account, Adjustment, Balance, Cart, ChangeLog, Coupon, CouponIssue,
-		CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy, Hold,
-		HoldLine, Instance, LimitDrift, Operation, Order, OrderLine, Payment,
+		Account, Adjustment, Balance, Cart, Category, CategoryTree, ChangeLog, Coupon,
+		CouponIssue, CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy,
+		Hold, HoldLine, Instance, LimitDrift, Operation, Order, OrderLine, Payment,
 		PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent, Product,
-		Refund, RefundLine, SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument,
-		SearchRevision, StockAlert, Transfer, User, WebhookEvent []ent.Interceptor
+		ProductCategory, ProductImage, Refund, RefundLine, SalesStatistic,
+		SchedulerJob, SchedulerRun, SearchDocument, SearchRevision, StockAlert,
+		Transfer, User, WebhookEvent []ent.Interceptor
 	}
 )
 

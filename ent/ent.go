@@ -10,6 +10,8 @@ import (
 	"holdfast/ent/adjustment"
 	"holdfast/ent/balance"
 	"holdfast/ent/cart"
+	"holdfast/ent/category"
+	"holdfast/ent/categorytree"
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
@@ -31,6 +33,8 @@ import (
 	"holdfast/ent/paymentreconciliation"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
+	"holdfast/ent/productcategory"
+	"holdfast/ent/productimage"
 	"holdfast/ent/refund"
 	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
@@ -112,6 +116,8 @@ func checkColumn(t, c string) error {
 			adjustment.Table:            adjustment.ValidColumn,
 			balance.Table:               balance.ValidColumn,
 			cart.Table:                  cart.ValidColumn,
+			category.Table:              category.ValidColumn,
+			categorytree.Table:          categorytree.ValidColumn,
 			changelog.Table:             changelog.ValidColumn,
 			coupon.Table:                coupon.ValidColumn,
 			couponissue.Table:           couponissue.ValidColumn,
@@ -133,6 +139,8 @@ func checkColumn(t, c string) error {
 			paymentreconciliation.Table: paymentreconciliation.ValidColumn,
 			processedevent.Table:        processedevent.ValidColumn,
 			product.Table:               product.ValidColumn,
+			productcategory.Table:       productcategory.ValidColumn,
+			productimage.Table:          productimage.ValidColumn,
 			refund.Table:                refund.ValidColumn,
 			refundline.Table:            refundline.ValidColumn,
 			salesstatistic.Table:        salesstatistic.ValidColumn,

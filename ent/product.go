@@ -3,6 +3,7 @@
 package ent
 
 import (
+	"encoding/json"
 	"fmt"
 	"holdfast/ent/product"
 	"strings"
@@ -27,6 +28,14 @@ type Product struct {
 	PriceMinor int64 `json:"price_minor,omitempty"`
 	// Currency holds the value of the "currency" field.
 	Currency string `json:"currency,omitempty"`
+	// What URLs name the product by. Null for products from before there were handles: theirs is made of the ID.
+	Handle *string `json:"handle,omitempty"`
+	// Vendor holds the value of the "vendor" field.
+	Vendor string `json:"vendor,omitempty"`
+	// ProductType holds the value of the "product_type" field.
+	ProductType string `json:"product_type,omitempty"`
+	// In the order in which they were given; null for none.
+	Tags []string `json:"tags,omitempty"`
 	// Counts updates; productUpdate compares it.
 	Version int `json:"version,omitempty"`
 	// The quantity that the last imported file gave: the next file is compared with it.
@@ -55,9 +64,13 @@ type ProductEdges struct {
 	OrderLines []*OrderLine `json:"order_lines,omitempty"`
 	// RefundLines holds the value of the refund_lines edge.
 	RefundLines []*RefundLine `json:"refund_lines,omitempty"`
+	// Images holds the value of the images edge.
+	Images []*ProductImage `json:"images,omitempty"`
+	// CategoryMemberships holds the value of the category_memberships edge.
+	CategoryMemberships []*ProductCategory `json:"category_memberships,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [4]bool
 }
 
 // OrderLinesOrErr returns the OrderLines value or an error if the edge
@@ -78,14 +91,34 @@ func (e ProductEdges) RefundLinesOrErr() ([]*RefundLine, error) {
 	return nil, &NotLoadedError{edge: "refund_lines"}
 }
 
+// ImagesOrErr returns the Images value or an error if the edge
+// was not loaded in eager-loading.
+func (e ProductEdges) ImagesOrErr() ([]*ProductImage, error) {
+	if e.loadedTypes[2] {
+		return e.Images, nil
+	}
+	return nil, &NotLoadedError{edge: "images"}
+}
+
+// CategoryMembershipsOrErr returns the CategoryMemberships value or an error if the edge
+// was not loaded in eager-loading.
+func (e ProductEdges) CategoryMembershipsOrErr() ([]*ProductCategory, error) {
+	if e.loadedTypes[3] {
+		return e.CategoryMemberships, nil
+	}
+	return nil, &NotLoadedError{edge: "category_memberships"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Product) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
+		case product.FieldTags:
+			values[i] = new([]byte)
 		case product.FieldPriceMinor, product.FieldVersion, product.FieldImportedStock, product.FieldImports, product.FieldLimitQuantity, product.FieldLimitHours:
 			values[i] = new(sql.NullInt64)
-		case product.FieldID, product.FieldSku, product.FieldName, product.FieldDescription, product.FieldCurrency:
+		case product.FieldID, product.FieldSku, product.FieldName, product.FieldDescription, product.FieldCurrency, product.FieldHandle, product.FieldVendor, product.FieldProductType:
 			values[i] = new(sql.NullString)
 		case product.FieldArchivedAt, product.FieldCreatedAt, product.FieldUpdatedAt:
 			values[i] = new(sql.NullTime)
@@ -139,6 +172,33 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field currency", values[i])
 			} else if value.Valid {
 				_m.Currency = value.String
+			}
+		case product.FieldHandle:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field handle", values[i])
+			} else if value.Valid {
+				_m.Handle = new(string)
+				*_m.Handle = value.String
+			}
+		case product.FieldVendor:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field vendor", values[i])
+			} else if value.Valid {
+				_m.Vendor = value.String
+			}
+		case product.FieldProductType:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field product_type", values[i])
+			} else if value.Valid {
+				_m.ProductType = value.String
+			}
+		case product.FieldTags:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field tags", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Tags); err != nil {
+					return fmt.Errorf("unmarshal field tags: %w", err)
+				}
 			}
 		case product.FieldVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -213,6 +273,16 @@ func (_m *Product) QueryRefundLines() *RefundLineQuery {
 	return NewProductClient(_m.config).QueryRefundLines(_m)
 }
 
+// QueryImages queries the "images" edge of the Product entity.
+func (_m *Product) QueryImages() *ProductImageQuery {
+	return NewProductClient(_m.config).QueryImages(_m)
+}
+
+// QueryCategoryMemberships queries the "category_memberships" edge of the Product entity.
+func (_m *Product) QueryCategoryMemberships() *ProductCategoryQuery {
+	return NewProductClient(_m.config).QueryCategoryMemberships(_m)
+}
+
 // Update returns a builder for updating this Product.
 // Note that you need to call Product.Unwrap() before calling this method if this Product
 // was returned from a transaction, and the transaction was committed or rolled back.
@@ -250,6 +320,20 @@ func (_m *Product) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("currency=")
 	builder.WriteString(_m.Currency)
+	builder.WriteString(", ")
+	if v := _m.Handle; v != nil {
+		builder.WriteString("handle=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	builder.WriteString("vendor=")
+	builder.WriteString(_m.Vendor)
+	builder.WriteString(", ")
+	builder.WriteString("product_type=")
+	builder.WriteString(_m.ProductType)
+	builder.WriteString(", ")
+	builder.WriteString("tags=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Tags))
 	builder.WriteString(", ")
 	builder.WriteString("version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Version))

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"holdfast/ent/orderline"
 	"holdfast/ent/product"
+	"holdfast/ent/productcategory"
+	"holdfast/ent/productimage"
 	"holdfast/ent/refundline"
 	"time"
 
@@ -57,6 +59,54 @@ func (_c *ProductCreate) SetPriceMinor(v int64) *ProductCreate {
 // SetCurrency sets the "currency" field.
 func (_c *ProductCreate) SetCurrency(v string) *ProductCreate {
 	_c.mutation.SetCurrency(v)
+	return _c
+}
+
+// SetHandle sets the "handle" field.
+func (_c *ProductCreate) SetHandle(v string) *ProductCreate {
+	_c.mutation.SetHandle(v)
+	return _c
+}
+
+// SetNillableHandle sets the "handle" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableHandle(v *string) *ProductCreate {
+	if v != nil {
+		_c.SetHandle(*v)
+	}
+	return _c
+}
+
+// SetVendor sets the "vendor" field.
+func (_c *ProductCreate) SetVendor(v string) *ProductCreate {
+	_c.mutation.SetVendor(v)
+	return _c
+}
+
+// SetNillableVendor sets the "vendor" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableVendor(v *string) *ProductCreate {
+	if v != nil {
+		_c.SetVendor(*v)
+	}
+	return _c
+}
+
+// SetProductType sets the "product_type" field.
+func (_c *ProductCreate) SetProductType(v string) *ProductCreate {
+	_c.mutation.SetProductType(v)
+	return _c
+}
+
+// SetNillableProductType sets the "product_type" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableProductType(v *string) *ProductCreate {
+	if v != nil {
+		_c.SetProductType(*v)
+	}
+	return _c
+}
+
+// SetTags sets the "tags" field.
+func (_c *ProductCreate) SetTags(v []string) *ProductCreate {
+	_c.mutation.SetTags(v)
 	return _c
 }
 
@@ -208,6 +258,36 @@ func (_c *ProductCreate) AddRefundLines(v ...*RefundLine) *ProductCreate {
 	return _c.AddRefundLineIDs(ids...)
 }
 
+// AddImageIDs adds the "images" edge to the ProductImage entity by IDs.
+func (_c *ProductCreate) AddImageIDs(ids ...int64) *ProductCreate {
+	_c.mutation.AddImageIDs(ids...)
+	return _c
+}
+
+// AddImages adds the "images" edges to the ProductImage entity.
+func (_c *ProductCreate) AddImages(v ...*ProductImage) *ProductCreate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddImageIDs(ids...)
+}
+
+// AddCategoryMembershipIDs adds the "category_memberships" edge to the ProductCategory entity by IDs.
+func (_c *ProductCreate) AddCategoryMembershipIDs(ids ...int64) *ProductCreate {
+	_c.mutation.AddCategoryMembershipIDs(ids...)
+	return _c
+}
+
+// AddCategoryMemberships adds the "category_memberships" edges to the ProductCategory entity.
+func (_c *ProductCreate) AddCategoryMemberships(v ...*ProductCategory) *ProductCreate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddCategoryMembershipIDs(ids...)
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_c *ProductCreate) Mutation() *ProductMutation {
 	return _c.mutation
@@ -246,6 +326,14 @@ func (_c *ProductCreate) defaults() {
 	if _, ok := _c.mutation.Description(); !ok {
 		v := product.DefaultDescription
 		_c.mutation.SetDescription(v)
+	}
+	if _, ok := _c.mutation.Vendor(); !ok {
+		v := product.DefaultVendor
+		_c.mutation.SetVendor(v)
+	}
+	if _, ok := _c.mutation.ProductType(); !ok {
+		v := product.DefaultProductType
+		_c.mutation.SetProductType(v)
 	}
 	if _, ok := _c.mutation.Version(); !ok {
 		v := product.DefaultVersion
@@ -313,6 +401,27 @@ func (_c *ProductCreate) check() error {
 	if v, ok := _c.mutation.Currency(); ok {
 		if err := product.CurrencyValidator(v); err != nil {
 			return &ValidationError{Name: "currency", err: fmt.Errorf(`ent: validator failed for field "Product.currency": %w`, err)}
+		}
+	}
+	if v, ok := _c.mutation.Handle(); ok {
+		if err := product.HandleValidator(v); err != nil {
+			return &ValidationError{Name: "handle", err: fmt.Errorf(`ent: validator failed for field "Product.handle": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.Vendor(); !ok {
+		return &ValidationError{Name: "vendor", err: errors.New(`ent: missing required field "Product.vendor"`)}
+	}
+	if v, ok := _c.mutation.Vendor(); ok {
+		if err := product.VendorValidator(v); err != nil {
+			return &ValidationError{Name: "vendor", err: fmt.Errorf(`ent: validator failed for field "Product.vendor": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.ProductType(); !ok {
+		return &ValidationError{Name: "product_type", err: errors.New(`ent: missing required field "Product.product_type"`)}
+	}
+	if v, ok := _c.mutation.ProductType(); ok {
+		if err := product.ProductTypeValidator(v); err != nil {
+			return &ValidationError{Name: "product_type", err: fmt.Errorf(`ent: validator failed for field "Product.product_type": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.Version(); !ok {
@@ -408,6 +517,22 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 		_spec.SetField(product.FieldCurrency, field.TypeString, value)
 		_node.Currency = value
 	}
+	if value, ok := _c.mutation.Handle(); ok {
+		_spec.SetField(product.FieldHandle, field.TypeString, value)
+		_node.Handle = &value
+	}
+	if value, ok := _c.mutation.Vendor(); ok {
+		_spec.SetField(product.FieldVendor, field.TypeString, value)
+		_node.Vendor = value
+	}
+	if value, ok := _c.mutation.ProductType(); ok {
+		_spec.SetField(product.FieldProductType, field.TypeString, value)
+		_node.ProductType = value
+	}
+	if value, ok := _c.mutation.Tags(); ok {
+		_spec.SetField(product.FieldTags, field.TypeJSON, value)
+		_node.Tags = value
+	}
 	if value, ok := _c.mutation.Version(); ok {
 		_spec.SetField(product.FieldVersion, field.TypeInt, value)
 		_node.Version = value
@@ -465,6 +590,38 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ImagesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.ImagesTable,
+			Columns: []string{product.ImagesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productimage.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.CategoryMembershipsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.CategoryMembershipsTable,
+			Columns: []string{product.CategoryMembershipsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productcategory.FieldID, field.TypeInt64),
 			},
 		}
 		for _, k := range nodes {

@@ -9,6 +9,8 @@ import (
 	"holdfast/ent/orderline"
 	"holdfast/ent/predicate"
 	"holdfast/ent/product"
+	"holdfast/ent/productcategory"
+	"holdfast/ent/productimage"
 	"holdfast/ent/refundline"
 	"math"
 
@@ -22,13 +24,15 @@ import (
 // ProductQuery is the builder for querying Product entities.
 type ProductQuery struct {
 	config
-	ctx             *QueryContext
-	order           []product.OrderOption
-	inters          []Interceptor
-	predicates      []predicate.Product
-	withOrderLines  *OrderLineQuery
-	withRefundLines *RefundLineQuery
-	modifiers       []func(*sql.Selector)
+	ctx                     *QueryContext
+	order                   []product.OrderOption
+	inters                  []Interceptor
+	predicates              []predicate.Product
+	withOrderLines          *OrderLineQuery
+	withRefundLines         *RefundLineQuery
+	withImages              *ProductImageQuery
+	withCategoryMemberships *ProductCategoryQuery
+	modifiers               []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -102,6 +106,50 @@ func (_q *ProductQuery) QueryRefundLines() *RefundLineQuery {
 			sqlgraph.From(product.Table, product.FieldID, selector),
 			sqlgraph.To(refundline.Table, refundline.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, product.RefundLinesTable, product.RefundLinesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryImages chains the current query on the "images" edge.
+func (_q *ProductQuery) QueryImages() *ProductImageQuery {
+	query := (&ProductImageClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, selector),
+			sqlgraph.To(productimage.Table, productimage.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, product.ImagesTable, product.ImagesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryCategoryMemberships chains the current query on the "category_memberships" edge.
+func (_q *ProductQuery) QueryCategoryMemberships() *ProductCategoryQuery {
+	query := (&ProductCategoryClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, selector),
+			sqlgraph.To(productcategory.Table, productcategory.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, product.CategoryMembershipsTable, product.CategoryMembershipsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -296,13 +344,15 @@ func (_q *ProductQuery) Clone() *ProductQuery {
 		return nil
 	}
 	return &ProductQuery{
-		config:          _q.config,
-		ctx:             _q.ctx.Clone(),
-		order:           append([]product.OrderOption{}, _q.order...),
-		inters:          append([]Interceptor{}, _q.inters...),
-		predicates:      append([]predicate.Product{}, _q.predicates...),
-		withOrderLines:  _q.withOrderLines.Clone(),
-		withRefundLines: _q.withRefundLines.Clone(),
+		config:                  _q.config,
+		ctx:                     _q.ctx.Clone(),
+		order:                   append([]product.OrderOption{}, _q.order...),
+		inters:                  append([]Interceptor{}, _q.inters...),
+		predicates:              append([]predicate.Product{}, _q.predicates...),
+		withOrderLines:          _q.withOrderLines.Clone(),
+		withRefundLines:         _q.withRefundLines.Clone(),
+		withImages:              _q.withImages.Clone(),
+		withCategoryMemberships: _q.withCategoryMemberships.Clone(),
 		// clone intermediate query.
 		sql:       _q.sql.Clone(),
 		path:      _q.path,
@@ -329,6 +379,28 @@ func (_q *ProductQuery) WithRefundLines(opts ...func(*RefundLineQuery)) *Product
 		opt(query)
 	}
 	_q.withRefundLines = query
+	return _q
+}
+
+// WithImages tells the query-builder to eager-load the nodes that are connected to
+// the "images" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ProductQuery) WithImages(opts ...func(*ProductImageQuery)) *ProductQuery {
+	query := (&ProductImageClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withImages = query
+	return _q
+}
+
+// WithCategoryMemberships tells the query-builder to eager-load the nodes that are connected to
+// the "category_memberships" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ProductQuery) WithCategoryMemberships(opts ...func(*ProductCategoryQuery)) *ProductQuery {
+	query := (&ProductCategoryClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withCategoryMemberships = query
 	return _q
 }
 
@@ -410,9 +482,11 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 	var (
 		nodes       = []*Product{}
 		_spec       = _q.querySpec()
-		loadedTypes = [2]bool{
+		loadedTypes = [4]bool{
 			_q.withOrderLines != nil,
 			_q.withRefundLines != nil,
+			_q.withImages != nil,
+			_q.withCategoryMemberships != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -447,6 +521,22 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 		if err := _q.loadRefundLines(ctx, query, nodes,
 			func(n *Product) { n.Edges.RefundLines = []*RefundLine{} },
 			func(n *Product, e *RefundLine) { n.Edges.RefundLines = append(n.Edges.RefundLines, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withImages; query != nil {
+		if err := _q.loadImages(ctx, query, nodes,
+			func(n *Product) { n.Edges.Images = []*ProductImage{} },
+			func(n *Product, e *ProductImage) { n.Edges.Images = append(n.Edges.Images, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withCategoryMemberships; query != nil {
+		if err := _q.loadCategoryMemberships(ctx, query, nodes,
+			func(n *Product) { n.Edges.CategoryMemberships = []*ProductCategory{} },
+			func(n *Product, e *ProductCategory) {
+				n.Edges.CategoryMemberships = append(n.Edges.CategoryMemberships, e)
+			}); err != nil {
 			return nil, err
 		}
 	}
@@ -498,6 +588,66 @@ func (_q *ProductQuery) loadRefundLines(ctx context.Context, query *RefundLineQu
 	}
 	query.Where(predicate.RefundLine(func(s *sql.Selector) {
 		s.Where(sql.InValues(s.C(product.RefundLinesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ProductID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "product_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ProductQuery) loadImages(ctx context.Context, query *ProductImageQuery, nodes []*Product, init func(*Product), assign func(*Product, *ProductImage)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Product)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(productimage.FieldProductID)
+	}
+	query.Where(predicate.ProductImage(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(product.ImagesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ProductID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "product_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
+func (_q *ProductQuery) loadCategoryMemberships(ctx context.Context, query *ProductCategoryQuery, nodes []*Product, init func(*Product), assign func(*Product, *ProductCategory)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Product)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(productcategory.FieldProductID)
+	}
+	query.Where(predicate.ProductCategory(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(product.CategoryMembershipsColumn), fks...))
 	}))
 	neighbors, err := query.All(ctx)
 	if err != nil {

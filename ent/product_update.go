@@ -9,11 +9,14 @@ import (
 	"holdfast/ent/orderline"
 	"holdfast/ent/predicate"
 	"holdfast/ent/product"
+	"holdfast/ent/productcategory"
+	"holdfast/ent/productimage"
 	"holdfast/ent/refundline"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
 )
 
@@ -77,6 +80,72 @@ func (_u *ProductUpdate) SetNillablePriceMinor(v *int64) *ProductUpdate {
 // AddPriceMinor adds value to the "price_minor" field.
 func (_u *ProductUpdate) AddPriceMinor(v int64) *ProductUpdate {
 	_u.mutation.AddPriceMinor(v)
+	return _u
+}
+
+// SetHandle sets the "handle" field.
+func (_u *ProductUpdate) SetHandle(v string) *ProductUpdate {
+	_u.mutation.SetHandle(v)
+	return _u
+}
+
+// SetNillableHandle sets the "handle" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableHandle(v *string) *ProductUpdate {
+	if v != nil {
+		_u.SetHandle(*v)
+	}
+	return _u
+}
+
+// ClearHandle clears the value of the "handle" field.
+func (_u *ProductUpdate) ClearHandle() *ProductUpdate {
+	_u.mutation.ClearHandle()
+	return _u
+}
+
+// SetVendor sets the "vendor" field.
+func (_u *ProductUpdate) SetVendor(v string) *ProductUpdate {
+	_u.mutation.SetVendor(v)
+	return _u
+}
+
+// SetNillableVendor sets the "vendor" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableVendor(v *string) *ProductUpdate {
+	if v != nil {
+		_u.SetVendor(*v)
+	}
+	return _u
+}
+
+// SetProductType sets the "product_type" field.
+func (_u *ProductUpdate) SetProductType(v string) *ProductUpdate {
+	_u.mutation.SetProductType(v)
+	return _u
+}
+
+// SetNillableProductType sets the "product_type" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableProductType(v *string) *ProductUpdate {
+	if v != nil {
+		_u.SetProductType(*v)
+	}
+	return _u
+}
+
+// SetTags sets the "tags" field.
+func (_u *ProductUpdate) SetTags(v []string) *ProductUpdate {
+	_u.mutation.SetTags(v)
+	return _u
+}
+
+// AppendTags appends value to the "tags" field.
+func (_u *ProductUpdate) AppendTags(v []string) *ProductUpdate {
+	_u.mutation.AppendTags(v)
+	return _u
+}
+
+// ClearTags clears the value of the "tags" field.
+func (_u *ProductUpdate) ClearTags() *ProductUpdate {
+	_u.mutation.ClearTags()
 	return _u
 }
 
@@ -255,6 +324,36 @@ func (_u *ProductUpdate) AddRefundLines(v ...*RefundLine) *ProductUpdate {
 	return _u.AddRefundLineIDs(ids...)
 }
 
+// AddImageIDs adds the "images" edge to the ProductImage entity by IDs.
+func (_u *ProductUpdate) AddImageIDs(ids ...int64) *ProductUpdate {
+	_u.mutation.AddImageIDs(ids...)
+	return _u
+}
+
+// AddImages adds the "images" edges to the ProductImage entity.
+func (_u *ProductUpdate) AddImages(v ...*ProductImage) *ProductUpdate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddImageIDs(ids...)
+}
+
+// AddCategoryMembershipIDs adds the "category_memberships" edge to the ProductCategory entity by IDs.
+func (_u *ProductUpdate) AddCategoryMembershipIDs(ids ...int64) *ProductUpdate {
+	_u.mutation.AddCategoryMembershipIDs(ids...)
+	return _u
+}
+
+// AddCategoryMemberships adds the "category_memberships" edges to the ProductCategory entity.
+func (_u *ProductUpdate) AddCategoryMemberships(v ...*ProductCategory) *ProductUpdate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddCategoryMembershipIDs(ids...)
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdate) Mutation() *ProductMutation {
 	return _u.mutation
@@ -302,6 +401,48 @@ func (_u *ProductUpdate) RemoveRefundLines(v ...*RefundLine) *ProductUpdate {
 	return _u.RemoveRefundLineIDs(ids...)
 }
 
+// ClearImages clears all "images" edges to the ProductImage entity.
+func (_u *ProductUpdate) ClearImages() *ProductUpdate {
+	_u.mutation.ClearImages()
+	return _u
+}
+
+// RemoveImageIDs removes the "images" edge to ProductImage entities by IDs.
+func (_u *ProductUpdate) RemoveImageIDs(ids ...int64) *ProductUpdate {
+	_u.mutation.RemoveImageIDs(ids...)
+	return _u
+}
+
+// RemoveImages removes "images" edges to ProductImage entities.
+func (_u *ProductUpdate) RemoveImages(v ...*ProductImage) *ProductUpdate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveImageIDs(ids...)
+}
+
+// ClearCategoryMemberships clears all "category_memberships" edges to the ProductCategory entity.
+func (_u *ProductUpdate) ClearCategoryMemberships() *ProductUpdate {
+	_u.mutation.ClearCategoryMemberships()
+	return _u
+}
+
+// RemoveCategoryMembershipIDs removes the "category_memberships" edge to ProductCategory entities by IDs.
+func (_u *ProductUpdate) RemoveCategoryMembershipIDs(ids ...int64) *ProductUpdate {
+	_u.mutation.RemoveCategoryMembershipIDs(ids...)
+	return _u
+}
+
+// RemoveCategoryMemberships removes "category_memberships" edges to ProductCategory entities.
+func (_u *ProductUpdate) RemoveCategoryMemberships(v ...*ProductCategory) *ProductUpdate {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveCategoryMembershipIDs(ids...)
+}
+
 // Save executes the query and returns the number of nodes affected by the update operation.
 func (_u *ProductUpdate) Save(ctx context.Context) (int, error) {
 	return withHooks(ctx, _u.sqlSave, _u.mutation, _u.hooks)
@@ -344,6 +485,21 @@ func (_u *ProductUpdate) check() error {
 	if v, ok := _u.mutation.PriceMinor(); ok {
 		if err := product.PriceMinorValidator(v); err != nil {
 			return &ValidationError{Name: "price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.price_minor": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Handle(); ok {
+		if err := product.HandleValidator(v); err != nil {
+			return &ValidationError{Name: "handle", err: fmt.Errorf(`ent: validator failed for field "Product.handle": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Vendor(); ok {
+		if err := product.VendorValidator(v); err != nil {
+			return &ValidationError{Name: "vendor", err: fmt.Errorf(`ent: validator failed for field "Product.vendor": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.ProductType(); ok {
+		if err := product.ProductTypeValidator(v); err != nil {
+			return &ValidationError{Name: "product_type", err: fmt.Errorf(`ent: validator failed for field "Product.product_type": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.ImportedStock(); ok {
@@ -393,6 +549,29 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.AddedPriceMinor(); ok {
 		_spec.AddField(product.FieldPriceMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Handle(); ok {
+		_spec.SetField(product.FieldHandle, field.TypeString, value)
+	}
+	if _u.mutation.HandleCleared() {
+		_spec.ClearField(product.FieldHandle, field.TypeString)
+	}
+	if value, ok := _u.mutation.Vendor(); ok {
+		_spec.SetField(product.FieldVendor, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ProductType(); ok {
+		_spec.SetField(product.FieldProductType, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Tags(); ok {
+		_spec.SetField(product.FieldTags, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedTags(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, product.FieldTags, value)
+		})
+	}
+	if _u.mutation.TagsCleared() {
+		_spec.ClearField(product.FieldTags, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(product.FieldVersion, field.TypeInt, value)
@@ -526,6 +705,96 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.ImagesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.ImagesTable,
+			Columns: []string{product.ImagesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productimage.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedImagesIDs(); len(nodes) > 0 && !_u.mutation.ImagesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.ImagesTable,
+			Columns: []string{product.ImagesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productimage.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ImagesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.ImagesTable,
+			Columns: []string{product.ImagesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productimage.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.CategoryMembershipsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.CategoryMembershipsTable,
+			Columns: []string{product.CategoryMembershipsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productcategory.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedCategoryMembershipsIDs(); len(nodes) > 0 && !_u.mutation.CategoryMembershipsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.CategoryMembershipsTable,
+			Columns: []string{product.CategoryMembershipsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productcategory.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CategoryMembershipsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.CategoryMembershipsTable,
+			Columns: []string{product.CategoryMembershipsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productcategory.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -594,6 +863,72 @@ func (_u *ProductUpdateOne) SetNillablePriceMinor(v *int64) *ProductUpdateOne {
 // AddPriceMinor adds value to the "price_minor" field.
 func (_u *ProductUpdateOne) AddPriceMinor(v int64) *ProductUpdateOne {
 	_u.mutation.AddPriceMinor(v)
+	return _u
+}
+
+// SetHandle sets the "handle" field.
+func (_u *ProductUpdateOne) SetHandle(v string) *ProductUpdateOne {
+	_u.mutation.SetHandle(v)
+	return _u
+}
+
+// SetNillableHandle sets the "handle" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableHandle(v *string) *ProductUpdateOne {
+	if v != nil {
+		_u.SetHandle(*v)
+	}
+	return _u
+}
+
+// ClearHandle clears the value of the "handle" field.
+func (_u *ProductUpdateOne) ClearHandle() *ProductUpdateOne {
+	_u.mutation.ClearHandle()
+	return _u
+}
+
+// SetVendor sets the "vendor" field.
+func (_u *ProductUpdateOne) SetVendor(v string) *ProductUpdateOne {
+	_u.mutation.SetVendor(v)
+	return _u
+}
+
+// SetNillableVendor sets the "vendor" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableVendor(v *string) *ProductUpdateOne {
+	if v != nil {
+		_u.SetVendor(*v)
+	}
+	return _u
+}
+
+// SetProductType sets the "product_type" field.
+func (_u *ProductUpdateOne) SetProductType(v string) *ProductUpdateOne {
+	_u.mutation.SetProductType(v)
+	return _u
+}
+
+// SetNillableProductType sets the "product_type" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableProductType(v *string) *ProductUpdateOne {
+	if v != nil {
+		_u.SetProductType(*v)
+	}
+	return _u
+}
+
+// SetTags sets the "tags" field.
+func (_u *ProductUpdateOne) SetTags(v []string) *ProductUpdateOne {
+	_u.mutation.SetTags(v)
+	return _u
+}
+
+// AppendTags appends value to the "tags" field.
+func (_u *ProductUpdateOne) AppendTags(v []string) *ProductUpdateOne {
+	_u.mutation.AppendTags(v)
+	return _u
+}
+
+// ClearTags clears the value of the "tags" field.
+func (_u *ProductUpdateOne) ClearTags() *ProductUpdateOne {
+	_u.mutation.ClearTags()
 	return _u
 }
 
@@ -772,6 +1107,36 @@ func (_u *ProductUpdateOne) AddRefundLines(v ...*RefundLine) *ProductUpdateOne {
 	return _u.AddRefundLineIDs(ids...)
 }
 
+// AddImageIDs adds the "images" edge to the ProductImage entity by IDs.
+func (_u *ProductUpdateOne) AddImageIDs(ids ...int64) *ProductUpdateOne {
+	_u.mutation.AddImageIDs(ids...)
+	return _u
+}
+
+// AddImages adds the "images" edges to the ProductImage entity.
+func (_u *ProductUpdateOne) AddImages(v ...*ProductImage) *ProductUpdateOne {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddImageIDs(ids...)
+}
+
+// AddCategoryMembershipIDs adds the "category_memberships" edge to the ProductCategory entity by IDs.
+func (_u *ProductUpdateOne) AddCategoryMembershipIDs(ids ...int64) *ProductUpdateOne {
+	_u.mutation.AddCategoryMembershipIDs(ids...)
+	return _u
+}
+
+// AddCategoryMemberships adds the "category_memberships" edges to the ProductCategory entity.
+func (_u *ProductUpdateOne) AddCategoryMemberships(v ...*ProductCategory) *ProductUpdateOne {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddCategoryMembershipIDs(ids...)
+}
+
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdateOne) Mutation() *ProductMutation {
 	return _u.mutation
@@ -817,6 +1182,48 @@ func (_u *ProductUpdateOne) RemoveRefundLines(v ...*RefundLine) *ProductUpdateOn
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveRefundLineIDs(ids...)
+}
+
+// ClearImages clears all "images" edges to the ProductImage entity.
+func (_u *ProductUpdateOne) ClearImages() *ProductUpdateOne {
+	_u.mutation.ClearImages()
+	return _u
+}
+
+// RemoveImageIDs removes the "images" edge to ProductImage entities by IDs.
+func (_u *ProductUpdateOne) RemoveImageIDs(ids ...int64) *ProductUpdateOne {
+	_u.mutation.RemoveImageIDs(ids...)
+	return _u
+}
+
+// RemoveImages removes "images" edges to ProductImage entities.
+func (_u *ProductUpdateOne) RemoveImages(v ...*ProductImage) *ProductUpdateOne {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveImageIDs(ids...)
+}
+
+// ClearCategoryMemberships clears all "category_memberships" edges to the ProductCategory entity.
+func (_u *ProductUpdateOne) ClearCategoryMemberships() *ProductUpdateOne {
+	_u.mutation.ClearCategoryMemberships()
+	return _u
+}
+
+// RemoveCategoryMembershipIDs removes the "category_memberships" edge to ProductCategory entities by IDs.
+func (_u *ProductUpdateOne) RemoveCategoryMembershipIDs(ids ...int64) *ProductUpdateOne {
+	_u.mutation.RemoveCategoryMembershipIDs(ids...)
+	return _u
+}
+
+// RemoveCategoryMemberships removes "category_memberships" edges to ProductCategory entities.
+func (_u *ProductUpdateOne) RemoveCategoryMemberships(v ...*ProductCategory) *ProductUpdateOne {
+	ids := make([]int64, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveCategoryMembershipIDs(ids...)
 }
 
 // Where appends a list predicates to the ProductUpdate builder.
@@ -874,6 +1281,21 @@ func (_u *ProductUpdateOne) check() error {
 	if v, ok := _u.mutation.PriceMinor(); ok {
 		if err := product.PriceMinorValidator(v); err != nil {
 			return &ValidationError{Name: "price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.price_minor": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Handle(); ok {
+		if err := product.HandleValidator(v); err != nil {
+			return &ValidationError{Name: "handle", err: fmt.Errorf(`ent: validator failed for field "Product.handle": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.Vendor(); ok {
+		if err := product.VendorValidator(v); err != nil {
+			return &ValidationError{Name: "vendor", err: fmt.Errorf(`ent: validator failed for field "Product.vendor": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.ProductType(); ok {
+		if err := product.ProductTypeValidator(v); err != nil {
+			return &ValidationError{Name: "product_type", err: fmt.Errorf(`ent: validator failed for field "Product.product_type": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.ImportedStock(); ok {
@@ -940,6 +1362,29 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if value, ok := _u.mutation.AddedPriceMinor(); ok {
 		_spec.AddField(product.FieldPriceMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.Handle(); ok {
+		_spec.SetField(product.FieldHandle, field.TypeString, value)
+	}
+	if _u.mutation.HandleCleared() {
+		_spec.ClearField(product.FieldHandle, field.TypeString)
+	}
+	if value, ok := _u.mutation.Vendor(); ok {
+		_spec.SetField(product.FieldVendor, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.ProductType(); ok {
+		_spec.SetField(product.FieldProductType, field.TypeString, value)
+	}
+	if value, ok := _u.mutation.Tags(); ok {
+		_spec.SetField(product.FieldTags, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedTags(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, product.FieldTags, value)
+		})
+	}
+	if _u.mutation.TagsCleared() {
+		_spec.ClearField(product.FieldTags, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(product.FieldVersion, field.TypeInt, value)
@@ -1066,6 +1511,96 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(refundline.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ImagesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.ImagesTable,
+			Columns: []string{product.ImagesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productimage.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedImagesIDs(); len(nodes) > 0 && !_u.mutation.ImagesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.ImagesTable,
+			Columns: []string{product.ImagesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productimage.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ImagesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.ImagesTable,
+			Columns: []string{product.ImagesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productimage.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.CategoryMembershipsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.CategoryMembershipsTable,
+			Columns: []string{product.CategoryMembershipsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productcategory.FieldID, field.TypeInt64),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedCategoryMembershipsIDs(); len(nodes) > 0 && !_u.mutation.CategoryMembershipsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.CategoryMembershipsTable,
+			Columns: []string{product.CategoryMembershipsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productcategory.FieldID, field.TypeInt64),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.CategoryMembershipsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.CategoryMembershipsTable,
+			Columns: []string{product.CategoryMembershipsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productcategory.FieldID, field.TypeInt64),
 			},
 		}
 		for _, k := range nodes {

@@ -7,6 +7,8 @@ import (
 	"holdfast/ent/adjustment"
 	"holdfast/ent/balance"
 	"holdfast/ent/cart"
+	"holdfast/ent/category"
+	"holdfast/ent/categorytree"
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/ent/couponissue"
@@ -28,6 +30,8 @@ import (
 	"holdfast/ent/paymentreconciliation"
 	"holdfast/ent/processedevent"
 	"holdfast/ent/product"
+	"holdfast/ent/productcategory"
+	"holdfast/ent/productimage"
 	"holdfast/ent/refund"
 	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
@@ -207,6 +211,88 @@ func init() {
 			return nil
 		}
 	}()
+	categoryFields := schema.Category{}.Fields()
+	_ = categoryFields
+	// categoryDescName is the schema descriptor for name field.
+	categoryDescName := categoryFields[1].Descriptor()
+	// category.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	category.NameValidator = func() func(string) error {
+		validators := categoryDescName.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(name string) error {
+			for _, fn := range fns {
+				if err := fn(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// categoryDescHandle is the schema descriptor for handle field.
+	categoryDescHandle := categoryFields[2].Descriptor()
+	// category.HandleValidator is a validator for the "handle" field. It is called by the builders before save.
+	category.HandleValidator = func() func(string) error {
+		validators := categoryDescHandle.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(handle string) error {
+			for _, fn := range fns {
+				if err := fn(handle); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// categoryDescParentID is the schema descriptor for parent_id field.
+	categoryDescParentID := categoryFields[3].Descriptor()
+	// category.ParentIDValidator is a validator for the "parent_id" field. It is called by the builders before save.
+	category.ParentIDValidator = categoryDescParentID.Validators[0].(func(string) error)
+	// categoryDescPosition is the schema descriptor for position field.
+	categoryDescPosition := categoryFields[4].Descriptor()
+	// category.PositionValidator is a validator for the "position" field. It is called by the builders before save.
+	category.PositionValidator = categoryDescPosition.Validators[0].(func(int) error)
+	// categoryDescVersion is the schema descriptor for version field.
+	categoryDescVersion := categoryFields[5].Descriptor()
+	// category.DefaultVersion holds the default value on creation for the version field.
+	category.DefaultVersion = categoryDescVersion.Default.(int)
+	// categoryDescCreatedAt is the schema descriptor for created_at field.
+	categoryDescCreatedAt := categoryFields[6].Descriptor()
+	// category.DefaultCreatedAt holds the default value on creation for the created_at field.
+	category.DefaultCreatedAt = categoryDescCreatedAt.Default.(func() time.Time)
+	// categoryDescUpdatedAt is the schema descriptor for updated_at field.
+	categoryDescUpdatedAt := categoryFields[7].Descriptor()
+	// category.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	category.DefaultUpdatedAt = categoryDescUpdatedAt.Default.(func() time.Time)
+	// categoryDescID is the schema descriptor for id field.
+	categoryDescID := categoryFields[0].Descriptor()
+	// category.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	category.IDValidator = func() func(string) error {
+		validators := categoryDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	categorytreeFields := schema.CategoryTree{}.Fields()
+	_ = categorytreeFields
+	// categorytreeDescToken is the schema descriptor for token field.
+	categorytreeDescToken := categorytreeFields[1].Descriptor()
+	// categorytree.DefaultToken holds the default value on creation for the token field.
+	categorytree.DefaultToken = categorytreeDescToken.Default.(int64)
 	changelogFields := schema.ChangeLog{}.Fields()
 	_ = changelogFields
 	// changelogDescFamily is the schema descriptor for family field.
@@ -1251,36 +1337,52 @@ func init() {
 			return nil
 		}
 	}()
+	// productDescHandle is the schema descriptor for handle field.
+	productDescHandle := productFields[6].Descriptor()
+	// product.HandleValidator is a validator for the "handle" field. It is called by the builders before save.
+	product.HandleValidator = productDescHandle.Validators[0].(func(string) error)
+	// productDescVendor is the schema descriptor for vendor field.
+	productDescVendor := productFields[7].Descriptor()
+	// product.DefaultVendor holds the default value on creation for the vendor field.
+	product.DefaultVendor = productDescVendor.Default.(string)
+	// product.VendorValidator is a validator for the "vendor" field. It is called by the builders before save.
+	product.VendorValidator = productDescVendor.Validators[0].(func(string) error)
+	// productDescProductType is the schema descriptor for product_type field.
+	productDescProductType := productFields[8].Descriptor()
+	// product.DefaultProductType holds the default value on creation for the product_type field.
+	product.DefaultProductType = productDescProductType.Default.(string)
+	// product.ProductTypeValidator is a validator for the "product_type" field. It is called by the builders before save.
+	product.ProductTypeValidator = productDescProductType.Validators[0].(func(string) error)
 	// productDescVersion is the schema descriptor for version field.
-	productDescVersion := productFields[6].Descriptor()
+	productDescVersion := productFields[10].Descriptor()
 	// product.DefaultVersion holds the default value on creation for the version field.
 	product.DefaultVersion = productDescVersion.Default.(int)
 	// productDescImportedStock is the schema descriptor for imported_stock field.
-	productDescImportedStock := productFields[7].Descriptor()
+	productDescImportedStock := productFields[11].Descriptor()
 	// product.ImportedStockValidator is a validator for the "imported_stock" field. It is called by the builders before save.
 	product.ImportedStockValidator = productDescImportedStock.Validators[0].(func(int64) error)
 	// productDescImports is the schema descriptor for imports field.
-	productDescImports := productFields[8].Descriptor()
+	productDescImports := productFields[12].Descriptor()
 	// product.DefaultImports holds the default value on creation for the imports field.
 	product.DefaultImports = productDescImports.Default.(int)
 	// productDescLimitQuantity is the schema descriptor for limit_quantity field.
-	productDescLimitQuantity := productFields[9].Descriptor()
+	productDescLimitQuantity := productFields[13].Descriptor()
 	// product.DefaultLimitQuantity holds the default value on creation for the limit_quantity field.
 	product.DefaultLimitQuantity = productDescLimitQuantity.Default.(int64)
 	// product.LimitQuantityValidator is a validator for the "limit_quantity" field. It is called by the builders before save.
 	product.LimitQuantityValidator = productDescLimitQuantity.Validators[0].(func(int64) error)
 	// productDescLimitHours is the schema descriptor for limit_hours field.
-	productDescLimitHours := productFields[10].Descriptor()
+	productDescLimitHours := productFields[14].Descriptor()
 	// product.DefaultLimitHours holds the default value on creation for the limit_hours field.
 	product.DefaultLimitHours = productDescLimitHours.Default.(int)
 	// product.LimitHoursValidator is a validator for the "limit_hours" field. It is called by the builders before save.
 	product.LimitHoursValidator = productDescLimitHours.Validators[0].(func(int) error)
 	// productDescCreatedAt is the schema descriptor for created_at field.
-	productDescCreatedAt := productFields[12].Descriptor()
+	productDescCreatedAt := productFields[16].Descriptor()
 	// product.DefaultCreatedAt holds the default value on creation for the created_at field.
 	product.DefaultCreatedAt = productDescCreatedAt.Default.(func() time.Time)
 	// productDescUpdatedAt is the schema descriptor for updated_at field.
-	productDescUpdatedAt := productFields[13].Descriptor()
+	productDescUpdatedAt := productFields[17].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
 	// productDescID is the schema descriptor for id field.
@@ -1301,6 +1403,104 @@ func init() {
 			return nil
 		}
 	}()
+	productcategoryFields := schema.ProductCategory{}.Fields()
+	_ = productcategoryFields
+	// productcategoryDescProductID is the schema descriptor for product_id field.
+	productcategoryDescProductID := productcategoryFields[1].Descriptor()
+	// productcategory.ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
+	productcategory.ProductIDValidator = func() func(string) error {
+		validators := productcategoryDescProductID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(product string) error {
+			for _, fn := range fns {
+				if err := fn(product); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// productcategoryDescCategoryID is the schema descriptor for category_id field.
+	productcategoryDescCategoryID := productcategoryFields[2].Descriptor()
+	// productcategory.CategoryIDValidator is a validator for the "category_id" field. It is called by the builders before save.
+	productcategory.CategoryIDValidator = func() func(string) error {
+		validators := productcategoryDescCategoryID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(category string) error {
+			for _, fn := range fns {
+				if err := fn(category); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// productcategoryDescPosition is the schema descriptor for position field.
+	productcategoryDescPosition := productcategoryFields[3].Descriptor()
+	// productcategory.PositionValidator is a validator for the "position" field. It is called by the builders before save.
+	productcategory.PositionValidator = productcategoryDescPosition.Validators[0].(func(int) error)
+	productimageFields := schema.ProductImage{}.Fields()
+	_ = productimageFields
+	// productimageDescProductID is the schema descriptor for product_id field.
+	productimageDescProductID := productimageFields[1].Descriptor()
+	// productimage.ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
+	productimage.ProductIDValidator = func() func(string) error {
+		validators := productimageDescProductID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(product string) error {
+			for _, fn := range fns {
+				if err := fn(product); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// productimageDescPosition is the schema descriptor for position field.
+	productimageDescPosition := productimageFields[2].Descriptor()
+	// productimage.PositionValidator is a validator for the "position" field. It is called by the builders before save.
+	productimage.PositionValidator = productimageDescPosition.Validators[0].(func(int) error)
+	// productimageDescURL is the schema descriptor for url field.
+	productimageDescURL := productimageFields[3].Descriptor()
+	// productimage.URLValidator is a validator for the "url" field. It is called by the builders before save.
+	productimage.URLValidator = func() func(string) error {
+		validators := productimageDescURL.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(url string) error {
+			for _, fn := range fns {
+				if err := fn(url); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// productimageDescAltText is the schema descriptor for alt_text field.
+	productimageDescAltText := productimageFields[4].Descriptor()
+	// productimage.DefaultAltText holds the default value on creation for the alt_text field.
+	productimage.DefaultAltText = productimageDescAltText.Default.(string)
+	// productimage.AltTextValidator is a validator for the "alt_text" field. It is called by the builders before save.
+	productimage.AltTextValidator = productimageDescAltText.Validators[0].(func(string) error)
+	// productimageDescWidth is the schema descriptor for width field.
+	productimageDescWidth := productimageFields[5].Descriptor()
+	// productimage.WidthValidator is a validator for the "width" field. It is called by the builders before save.
+	productimage.WidthValidator = productimageDescWidth.Validators[0].(func(int) error)
+	// productimageDescHeight is the schema descriptor for height field.
+	productimageDescHeight := productimageFields[6].Descriptor()
+	// productimage.HeightValidator is a validator for the "height" field. It is called by the builders before save.
+	productimage.HeightValidator = productimageDescHeight.Validators[0].(func(int) error)
 	refundFields := schema.Refund{}.Fields()
 	_ = refundFields
 	// refundDescOrderID is the schema descriptor for order_id field.

@@ -22,6 +22,10 @@ type Tx struct {
 	Balance *BalanceClient
 	// Cart is the client for interacting with the Cart builders.
 	Cart *CartClient
+	// Category is the client for interacting with the Category builders.
+	Category *CategoryClient
+	// CategoryTree is the client for interacting with the CategoryTree builders.
+	CategoryTree *CategoryTreeClient
 	// ChangeLog is the client for interacting with the ChangeLog builders.
 	ChangeLog *ChangeLogClient
 	// Coupon is the client for interacting with the Coupon builders.
@@ -64,6 +68,10 @@ type Tx struct {
 	ProcessedEvent *ProcessedEventClient
 	// Product is the client for interacting with the Product builders.
 	Product *ProductClient
+	// ProductCategory is the client for interacting with the ProductCategory builders.
+	ProductCategory *ProductCategoryClient
+	// ProductImage is the client for interacting with the ProductImage builders.
+	ProductImage *ProductImageClient
 	// Refund is the client for interacting with the Refund builders.
 	Refund *RefundClient
 	// RefundLine is the client for interacting with the RefundLine builders.
@@ -221,6 +229,8 @@ func (tx *Tx) init() {
 	tx.Adjustment = NewAdjustmentClient(tx.config)
 	tx.Balance = NewBalanceClient(tx.config)
 	tx.Cart = NewCartClient(tx.config)
+	tx.Category = NewCategoryClient(tx.config)
+	tx.CategoryTree = NewCategoryTreeClient(tx.config)
 	tx.ChangeLog = NewChangeLogClient(tx.config)
 	tx.Coupon = NewCouponClient(tx.config)
 	tx.CouponIssue = NewCouponIssueClient(tx.config)
@@ -242,6 +252,8 @@ func (tx *Tx) init() {
 	tx.PaymentReconciliation = NewPaymentReconciliationClient(tx.config)
 	tx.ProcessedEvent = NewProcessedEventClient(tx.config)
 	tx.Product = NewProductClient(tx.config)
+	tx.ProductCategory = NewProductCategoryClient(tx.config)
+	tx.ProductImage = NewProductImageClient(tx.config)
 	tx.Refund = NewRefundClient(tx.config)
 	tx.RefundLine = NewRefundLineClient(tx.config)
 	tx.SalesStatistic = NewSalesStatisticClient(tx.config)

@@ -21,6 +21,10 @@ func (r *mutationResolver) ProductCreate(ctx context.Context, input model.Produc
 	row, err := r.services.Catalog.Create(ctx, auth.Viewer(ctx), commerce.CreateProduct{
 		Key: orZero(input.IdempotencyKey), SKU: input.Sku, Name: input.Name, Description: orZero(input.Description),
 		Price: fromMoney(input.Price), Stock: input.Stock, Limit: fromLimit(input.LimitPerCustomer),
+		Attributes: commerce.Attributes{
+			Handle: input.Handle, Vendor: input.Vendor, ProductType: input.ProductType, Tags: input.Tags,
+			Images: fromImages(input.Images), CategoryIDs: input.CategoryIds,
+		},
 	})
 	return r.productPayload(ctx, row, err)
 }
@@ -30,6 +34,10 @@ func (r *mutationResolver) ProductUpdate(ctx context.Context, input model.Produc
 	row, err := r.services.Catalog.Update(ctx, auth.Viewer(ctx), commerce.UpdateProduct{
 		Key: orZero(input.IdempotencyKey), ID: input.ID, Version: input.Version, Name: input.Name,
 		Description: input.Description, PriceMinor: input.PriceMinor, Limit: fromLimit(input.LimitPerCustomer),
+		Attributes: commerce.Attributes{
+			Handle: input.Handle, Vendor: input.Vendor, ProductType: input.ProductType, Tags: input.Tags,
+			Images: fromImages(input.Images), CategoryIDs: input.CategoryIds,
+		},
 	})
 	return r.productPayload(ctx, row, err)
 }
@@ -118,8 +126,15 @@ func (r *productConnectionResolver) TotalCount(ctx context.Context, obj *model.P
 }
 
 // Product is the resolver for the product field.
-func (r *queryResolver) Product(ctx context.Context, id string) (*model.Product, error) {
-	row, err := r.services.Catalog.Show(ctx, auth.Viewer(ctx), id)
+func (r *queryResolver) Product(ctx context.Context, id *string, handle *string) (*model.Product, error) {
+	if err := oneOf(id, handle); err != nil {
+		return nil, err
+	}
+	if id != nil {
+		row, err := r.services.Catalog.Show(ctx, auth.Viewer(ctx), *id)
+		return toProduct(row), err
+	}
+	row, err := r.services.Catalog.ShowByHandle(ctx, auth.Viewer(ctx), *handle)
 	return toProduct(row), err
 }
 
@@ -128,6 +143,7 @@ func (r *queryResolver) Products(ctx context.Context, first *int, after *string,
 	query := commerce.ProductQuery{Order: commerce.ProductOrder(orZero(orderBy)), Page: pageOf(first, after, last, before)}
 	if filter != nil {
 		query.Search, query.IncludeArchived, query.Available = orZero(filter.Search), orZero(filter.IncludeArchived), filter.Available
+		query.CategoryID, query.Vendor, query.ProductType, query.Tag = orZero(filter.CategoryID), orZero(filter.Vendor), orZero(filter.ProductType), orZero(filter.Tag)
 		if filter.Price != nil {
 			query.MinPrice, query.MaxPrice = filter.Price.MinMinor, filter.Price.MaxMinor
 		}

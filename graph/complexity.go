@@ -23,8 +23,8 @@ const (
 	maxOtherBalances = 5
 	// maxMoreErrors is how many errors an import tells besides the first one of each row; the next import tells the others.
 	maxMoreErrors = 25
-	// maxFieldPath is the depth of the deepest input: input.products.0.price.currency.
-	maxFieldPath = 5
+	// maxFieldPath is the depth of the deepest input: input.products.0.images.0.url.
+	maxFieldPath = 6
 	maxRuns      = 100 // of jobs: the last ten of each
 	maxCounts    = 20  // of one run of a job
 	maxDrifts    = 200
@@ -75,6 +75,11 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 		"CartCheckoutPayload.products": shop.MaxLines,
 		"Hold.lines":                   shop.MaxLines,
 
+		"Product.tags":       schema.MaxTags,
+		"Product.images":     schema.MaxImages,
+		"Product.categories": schema.MaxProductCategories,
+		"Category.ancestors": schema.MaxCategoryDepth - 1,
+
 		"Customer.addresses": shop.MaxAddresses,
 		"Address.lines":      schema.MaxAddressLines,
 
@@ -99,6 +104,7 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 // lookups are the fields of objects that are looked up.
 var lookups = []string{
 	"Cart.customer", "Cart.order", "Hold.order", "Customer.defaultAddress", "Order.couponIssue", "Order.customer", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
+	"Product.featuredImage",
 }
 
 // complexities returns functions that give the most fields that a response may have. A list costs the most elements that it may
@@ -144,6 +150,14 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Customer.Holds = func(child int, first *int, _ *string, last *int, _ *string, _ *model.HoldStatus) int {
 		return countedPage(child, first, last)
 	}
+	c.Category.Products = func(child int, first *int, _ *string, last *int, _ *string, _ *model.ProductOrder) int {
+		return countedPage(child, first, last) + search
+	}
+	c.Category.Children = func(child int, first *int, _ *string, last *int, _ *string) int { return pageCost(child, first, last) }
+	c.Query.Categories = func(child int, first *int, _ *string, last *int, _ *string, _ *bool) int {
+		return pageCost(child, first, last) + lookup
+	}
+	c.Query.Category = func(child int, _, _ *string) int { return child + lookup }
 	c.Wallet.Entries = entriesCost
 	c.Account.Entries = entriesCost
 	c.Product.StockHistory = entriesCost
@@ -212,11 +226,13 @@ func productFilterCost(filter *model.ProductFilter) int {
 		return 0
 	case filter.Available != nil:
 		return scan
-	case strings.TrimSpace(orZero(filter.Search)) != "", filter.Price != nil && (filter.Price.MinMinor != nil || filter.Price.MaxMinor != nil):
+	case filter.CategoryID != nil, hasText(filter.Search), hasText(filter.Vendor), hasText(filter.ProductType), hasText(filter.Tag), filter.Price != nil && (filter.Price.MinMinor != nil || filter.Price.MaxMinor != nil):
 		return search
 	}
 	return 0
 }
+
+func hasText(text *string) bool { return strings.TrimSpace(orZero(text)) != "" }
 
 // orderFilterCost is the cost of a filter of orders besides the page.
 func orderFilterCost(filter *model.OrderFilter) int {

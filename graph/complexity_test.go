@@ -116,7 +116,9 @@ func longestPage(t *testing.T, page string) json.Number {
 // costOf returns what a document costs in a shop with the default settings, and what one may cost.
 func costOf(t *testing.T, document string) (cost, most int) {
 	t.Helper()
-	executable := generated.NewExecutableSchema(generated.Config{Complexity: complexities(setting.Default[commerce.ShopSettings]())})
+	executable := generated.NewExecutableSchema(generated.Config{
+		Complexity: complexities(setting.Default[commerce.ShopSettings]()), Directives: directives(), // without them, arguments with @id cost nothing
+	})
 	parsed, errs := gqlparser.LoadQueryWithRules(executable.Schema(), document, rules.NewDefaultRules())
 	if errs != nil {
 		t.Fatalf("%s: %v", document, errs)
@@ -165,6 +167,8 @@ func TestFiltersWithoutConditions(t *testing.T) {
 			`{}`: false, `{search: ""}`: false, `{search: " "}`: false, `{includeArchived: false}`: false, `{includeArchived: true}`: false,
 			`{price: {}}`: false, `{price: null, available: null}`: false,
 			`{search: "lamp"}`: true, `{price: {minMinor: 1}}`: true, `{price: {maxMinor: 1}}`: true, `{available: true}`: true, `{available: false}`: true,
+			`{vendor: " "}`: false, `{tag: ""}`: false, `{productType: null}`: false,
+			`{vendor: "a"}`: true, `{tag: "a"}`: true, `{productType: "a"}`: true, `{categoryId: "cat_1"}`: true,
 		},
 		`{ me { orders(first: 1, filter: %s) { nodes { id } } } }`: {
 			`{}`: false, `{status: []}`: false, `{createdAt: {}}`: false,

@@ -30,6 +30,11 @@ var lists = []list{
 	{"dear products", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: PRICE_DESC) %s }`, "page"},
 	{"old products", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: OLDEST) %s }`, "page"},
 	{"filtered products", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: PRICE_DESC, filter: {search: "same", available: true, price: {minMinor: 100}}) %s }`, "page"},
+	{"products of a vendor", "Query.products", `query($first: Int, $after: String, $last: Int, $before: String) { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: NAME, filter: {vendor: "SAME", tag: "Tag", productType: "type"}) %s }`, "page"},
+	{"products beneath a category", "Category.products", `query($first: Int, $after: String, $last: Int, $before: String) { category(id: "cat_1") { page: products(first: $first, after: $after, last: $last, before: $before, orderBy: PRICE_ASC) %s } }`, "category.page"},
+	{"categories", "Query.categories", `query($first: Int, $after: String, $last: Int, $before: String) { page: categories(first: $first, after: $after, last: $last, before: $before) %s }`, "page"},
+	{"categories at the top", "Query.categories", `query($first: Int, $after: String, $last: Int, $before: String) { page: categories(first: $first, after: $after, last: $last, before: $before, topLevel: true) %s }`, "page"},
+	{"categories of a category", "Category.children", `query($first: Int, $after: String, $last: Int, $before: String) { category(handle: "displays") { page: children(first: $first, after: $after, last: $last, before: $before) %s } }`, "category.page"},
 	{"old orders", "Customer.orders", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: orders(first: $first, after: $after, last: $last, before: $before, orderBy: OLDEST) %s } }`, "me.page"},
 	{"pending orders", "Customer.orders", `query($first: Int, $after: String, $last: Int, $before: String) { me { page: orders(first: $first, after: $after, last: $last, before: $before, filter: {status: [PENDING], createdAt: {from: "2020-01-01T00:00:00Z"}}) %s } }`, "me.page"},
 	{"charges", "Wallet.entries", `query($first: Int, $after: String, $last: Int, $before: String) { me { wallet { page: entries(first: $first, after: $after, last: $last, before: $before, filter: {kind: [POINTS_CHARGED]}) %s } } }`, "me.wallet.page"},
@@ -76,7 +81,15 @@ func stocked(t *testing.T) *api {
 	for i := range 9 {
 		_, err := a.services.Catalog.Create(ctx, v, commerce.CreateProduct{ // equal names and prices: the ID decides
 			SKU: fmt.Sprintf("SAME-%d", i), Name: "Same", Price: commerce.Money{Minor: 100, Currency: "USD"}, Stock: 10,
+			Attributes: commerce.Attributes{
+				Vendor: new("Same"), ProductType: new("Type"), Tags: []string{"tag", "other"}, CategoryIDs: []string{"cat_6", "cat_2"},
+				Images: []commerce.Image{{URL: "https://cdn.example.com/1.jpg"}, {URL: "https://cdn.example.com/2.jpg"}},
+			},
 		})
+		must(t, err)
+		_, err = a.services.Catalog.CreateCategory(ctx, v, commerce.CreateCategory{Name: "Same", Position: new(7), ParentID: new("cat_3")})
+		must(t, err)
+		_, err = a.services.Catalog.CreateCategory(ctx, v, commerce.CreateCategory{Name: "Another"})
 		must(t, err)
 		a.coupon(t, commerce.CreateCoupon{Name: "Coupon", Quota: 10, PerUserLimit: 10})
 		_, other := a.as(fmt.Sprintf("customer%d", i))
@@ -299,7 +312,7 @@ func TestCursors(t *testing.T) {
 	}
 	// A list with a filter is another list.
 	const filtered = `query($after: String, $filter: ProductFilter) { page: products(first: 1, after: $after, filter: $filter) { nodes { id } pageInfo { endCursor } } }`
-	filters := []object{nil, {"search": "same"}, {"search": "sam"}, {"price": object{"minMinor": 1}}, {"price": object{"maxMinor": 1000}}, {"available": true}}
+	filters := []object{nil, {"search": "same"}, {"search": "sam"}, {"price": object{"minMinor": 1}}, {"price": object{"maxMinor": 1000}}, {"available": true}, {"vendor": "same"}, {"tag": "tag"}, {"categoryId": "cat_1"}, {"categoryId": "cat_5"}}
 	for i, of := range filters {
 		cursor := a.ok(alice, filtered, object{"filter": of}).text("page.pageInfo.endCursor")
 		for j, in := range filters {
@@ -395,6 +408,8 @@ func TestListsHaveNoQueryPerElement(t *testing.T) {
 	for name, query := range map[string]string{
 		"stock":    `query($first: Int) { products(first: $first) { nodes { id stock { available } } } }`,
 		"history":  `query($first: Int) { products(first: $first) { nodes { stockHistory(first: $first) { nodes { source { ... on Adjustment { reason } ... on Order { id } } } } } } }`,
+		"pictures": `query($first: Int) { products(first: $first) { nodes { images { url } featuredImage { url } categories { name ancestors { name } parent { id } } } } }`,
+		"tree":     `query($first: Int) { categories(first: $first) { nodes { parent { name } ancestors { id } children(first: 2) { nodes { id parent { id } } } } } }`,
 		"issued":   `query($first: Int) { coupons(first: $first) { nodes { id issued } } }`,
 		"lines":    `query($first: Int) { me { orders(first: $first) { nodes { lines { product { name stock { available } } } payment { id } } } } }`,
 		"coupons":  `query($first: Int) { me { orders(first: $first) { nodes { couponIssue { id coupon { issued } } } } } }`,

@@ -19,6 +19,7 @@ import (
 
 	"holdfast/commerce"
 	"holdfast/config/setting"
+	limits "holdfast/ent/schema"
 	"holdfast/graph"
 	"holdfast/graph/transport"
 )
@@ -89,14 +90,14 @@ func fillShop(t testing.TB, a *api) map[string][]string {
 	t.Helper()
 	ctx, root := a.as(admin)
 	_, viewer := a.as(alice)
-	ids := map[string][]string{"exp_": {"exp_0"}, "qt_": {"qt_0"}, "user_": {"user_alice"}}
+	ids := map[string][]string{"exp_": {"exp_0"}, "qt_": {"qt_0"}, "user_": {"user_alice"}, "cat_": {"cat_1", "cat_5"}}
 	add := func(id string) { prefix, _, _ := strings.Cut(id, "_"); ids[prefix+"_"] = append(ids[prefix+"_"], id) }
 	_, err := a.services.Points.Adjust(ctx, root, commerce.AdjustPoints{Key: uuid.New(), UserID: alice, Delta: 1_000_000, Reason: "test"})
 	must(t, err)
 	for i := range 100 {
 		row, err := a.services.Catalog.Create(ctx, root, commerce.CreateProduct{
 			Key: uuid.New(), SKU: fmt.Sprintf("FULL-%d", i), Name: fmt.Sprintf("Product %d", i), Description: strings.Repeat("text ", 100),
-			Price: commerce.Money{Minor: 1, Currency: "USD"}, Stock: 1000,
+			Price: commerce.Money{Minor: 1, Currency: "USD"}, Stock: 1000, Attributes: fullAttributes(),
 		})
 		must(t, err)
 		add(row.ID)
@@ -154,6 +155,18 @@ func fillShop(t testing.TB, a *api) map[string][]string {
 		must(t, err)
 	}
 	return ids
+}
+
+// fullAttributes are as many as a product may have.
+func fullAttributes() commerce.Attributes {
+	a := commerce.Attributes{CategoryIDs: []string{"cat_1", "cat_2", "cat_3", "cat_4", "cat_5", "cat_6"}}
+	for i := range limits.MaxTags {
+		a.Tags = append(a.Tags, fmt.Sprint("tag ", i))
+	}
+	for i := range limits.MaxImages {
+		a.Images = append(a.Images, commerce.Image{URL: fmt.Sprintf("https://cdn.example.com/%d.jpg", i), AltText: "What is seen"})
+	}
+	return a
 }
 
 // generator makes documents from the schema. The same seed makes the same document.

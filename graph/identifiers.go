@@ -17,7 +17,7 @@ import (
 var identifiers = map[string]*regexp.Regexp{
 	"prod_": identifier, "coup_": identifier, "cpi_": identifier, prefixOrder: identifier, prefixPayment: identifier, "acct_": identifier,
 	"tr_": identifier, "qt_": identifier, "exp_": identifier, prefixEntry: regexp.MustCompile(`^[1-9]\d{0,18}$`),
-	"pat_": identifier, "addr_": identifier, "cart_": identifier, "hold_": identifier, prefixCustomer: subject, prefixWallet: subject,
+	"pat_": identifier, "addr_": identifier, "cart_": identifier, "hold_": identifier, "cat_": identifier, prefixCustomer: subject, prefixWallet: subject,
 }
 
 var (

@@ -64,6 +64,8 @@ func TestIdentifiersOfAnotherKind(t *testing.T) {
 		field     string
 	}{
 		"product":     {`query($id: ID!) { r: product(id: $id) { id } }`, argument, "prod_", "id"},
+		"category":    {`query($id: ID!) { r: category(id: $id) { id } }`, argument, "cat_", "id"},
+		"a filter":    {`query($id: ID!) { r: products(filter: {categoryId: $id}) { nodes { id } } }`, argument, "cat_", "filter categoryId"},
 		"coupon":      {`query($id: ID!) { r: coupon(id: $id) { id } }`, argument, "coup_", "id"},
 		"order":       {`query($id: ID!) { r: order(id: $id) { id } }`, argument, "ord_", "id"},
 		"account":     {`query($id: ID!) { r: account(id: $id) { id } }`, argument, "acct_", "id"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -40,6 +41,12 @@ type loaders struct {
 	books    *dataloadgen.Loader[string, []*ent.CustomerAddress] // addresses by the customer
 	products *dataloadgen.Loader[string, *ent.Product]           // off sale or not
 	entries  *dataloadgen.Loader[commerce.Statement, commerce.PageOf[*ent.Entry]]
+	// These are by the product.
+	images     *dataloadgen.Loader[string, []*ent.ProductImage]
+	featured   *dataloadgen.Loader[string, *ent.ProductImage] // nil if there is none
+	categories *dataloadgen.Loader[string, []*ent.Category]
+	// tree returns the categories as they were when it was called first.
+	tree func(ctx context.Context) (*commerce.CategoryTree, error)
 	// These load nil for what does not exist or belongs to another user.
 	accounts    *dataloadgen.Loader[string, *ent.Account]
 	customers   *dataloadgen.Loader[string, *ent.User]
@@ -93,9 +100,11 @@ func newLoaders(s *commerce.Services) *loaders {
 		entries: dataloadgen.NewLoader(func(ctx context.Context, asked []commerce.Statement) ([]commerce.PageOf[*ent.Entry], []error) {
 			return s.Accounts.Statements(ctx, auth.Viewer(ctx), asked)
 		}, options...),
-		products: orNone(func(ctx context.Context, _ commerce.Viewer, ids []string) (map[string]*ent.Product, error) {
-			return s.Catalog.ProductsByID(ctx, ids)
-		}, options),
+		products:    orNone(anybodys(s.Catalog.ProductsByID), options),
+		images:      orNone(anybodys(s.Catalog.ImagesOf), options),
+		featured:    orNone(anybodys(s.Catalog.FeaturedImages), options),
+		categories:  orNone(anybodys(s.Catalog.CategoriesOf), options),
+		tree:        readOnce(s.Catalog.Categories),
 		holds:       orNone(s.Holds.GetAll, options),
 		books:       orNone(s.Customers.AddressesOf, options),
 		accounts:    orNone(s.Accounts.GetAll, options),
@@ -114,6 +123,28 @@ func newLoaders(s *commerce.Services) *loaders {
 			return s.Accounts.SourceIDs(ctx, refs)
 		}, options),
 		running: make(chan struct{}, resolversAtOnce),
+	}
+}
+
+// anybodys is a function that loads the same for all viewers, as one that orNone takes.
+func anybodys[Key comparable, Value any](
+	load func(ctx context.Context, keys []Key) (map[Key]Value, error),
+) func(ctx context.Context, _ commerce.Viewer, keys []Key) (map[Key]Value, error) {
+	return func(ctx context.Context, _ commerce.Viewer, keys []Key) (map[Key]Value, error) {
+		return load(ctx, keys)
+	}
+}
+
+// readOnce returns a function that reads when it is called first, and returns what it has read from then on.
+func readOnce[T any](read func(ctx context.Context) (T, error)) func(ctx context.Context) (T, error) {
+	var (
+		once  sync.Once
+		value T
+		err   error
+	)
+	return func(ctx context.Context) (T, error) {
+		once.Do(func() { value, err = read(ctx) })
+		return value, err
 	}
 }
 
@@ -221,7 +252,8 @@ func (r *Resolver) aroundResponse(ctx context.Context, next graphql.ResponseHand
 // if some had to wait for the others, each loader would ask several times.
 // Every field of which the resolver asks a loader is one, except fields of Query: an operation has few of those.
 var batched = map[string]bool{
-	"Product.stock": true, "Product.stockHistory": true, "Coupon.issued": true, "CouponIssue.order": true,
+	"Product.stock": true, "Product.stockHistory": true, "Product.images": true, "Product.featuredImage": true, "Product.categories": true,
+	"Category.parent": true, "Category.ancestors": true, "Category.children": true, "Coupon.issued": true, "CouponIssue.order": true,
 	"Account.balance": true, "Account.position": true, "Account.entries": true, "Wallet.balance": true, "Wallet.position": true,
 	"Transfer.from": true, "Transfer.to": true, "Payment.account": true, "Entry.source": true,
 	"Order.couponIssue": true, "Order.customer": true, "Order.paymentAttempts": true, "Order.refunds": true,

@@ -46,7 +46,8 @@ func toProduct(p *ent.Product) *model.Product {
 	return &model.Product{
 		ID: p.ID, Sku: p.Sku, Name: p.Name, Description: p.Description, Price: money(p.PriceMinor, p.Currency),
 		LimitPerCustomer: toLimit(p),
-		Version:          p.Version, ArchivedAt: p.ArchivedAt, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+		Handle:           commerce.HandleOf(p), Vendor: orNull(p.Vendor), ProductType: orNull(p.ProductType), Tags: append([]string{}, p.Tags...),
+		Version: p.Version, ArchivedAt: p.ArchivedAt, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	}
 }
 

@@ -57,6 +57,9 @@ const (
 	accountOpen      = `mutation($input: AccountOpenInput!) { accountOpen(input: $input) { account { id name balance { amountMinor currency } }` + failures + `} }`
 	productCreate    = `mutation($input: ProductCreateInput!) { productCreate(input: $input) {` + product + failures + `} }`
 	productUpdate    = `mutation($input: ProductUpdateInput!) { productUpdate(input: $input) {` + product + failures + `} }`
+	categoryCreate   = `mutation($input: CategoryCreateInput!) { categoryCreate(input: $input) { category { id name handle position version parent { id } }` + failures + `} }`
+	categoryUpdate   = `mutation($input: CategoryUpdateInput!) { categoryUpdate(input: $input) { category { id name handle position version parent { id } }` + failures + `} }`
+	categoryDelete   = `mutation($input: CategoryDeleteInput!) { categoryDelete(input: $input) { deletedCategoryId` + failures + `} }`
 	productArchive   = `mutation($input: ProductArchiveInput!) { productArchive(input: $input) {` + product + failures + `} }`
 	productUnarchive = `mutation($input: ProductUnarchiveInput!) { productUnarchive(input: $input) {` + product + failures + `} }`
 	productsImport   = `mutation($input: ProductsImportInput!) { productsImport(input: $input) { results { sku productId outcome delta available` + failures + `}` + failures + `} }`
@@ -399,6 +402,8 @@ func TestOptionalKeys(t *testing.T) {
 		"productUpdate":    {productUpdate, "product", object{"id": "prod_1", "version": 1, "name": "Keyed"}, false},
 		"productUnarchive": {productUnarchive, "product", object{"id": "prod_2"}, false},
 		"productArchive":   {productArchive, "product", object{"id": "prod_2"}, false},
+		"categoryUpdate":   {categoryUpdate, "category", object{"id": "cat_1", "version": 1, "name": "Keyed"}, false},
+		"categoryCreate":   {categoryCreate, "category", object{"name": "Keyed"}, true},
 		"couponUpdate":     {couponUpdate, "coupon", object{"id": "coup_half", "version": 1, "name": "Keyed"}, false},
 		"couponStop":       {couponStop, "coupon", object{"id": "coup_welcome"}, false},
 		"couponResume":     {couponResume, "coupon", object{"id": "coup_welcome"}, false},

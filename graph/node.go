@@ -51,6 +51,9 @@ var finders = map[string]finder{
 	"tr_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
 		return nodesOf(toTransfer)(l.services.Accounts.GetTransfers(ctx, l.viewer, ids))
 	},
+	"cat_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		return nodesOf(toCategory)(l.services.Catalog.CategoriesByID(ctx, l.viewer, ids))
+	},
 	"hold_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
 		return nodesOf(l.holds)(l.services.Holds.GetAll(ctx, l.viewer, ids))
 	},

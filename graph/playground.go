@@ -30,7 +30,7 @@ func Tabs(o served.Options) ([]web.Tab, error) {
 	if err != nil || len(files) == 0 {
 		panic(fmt.Sprintf("graph: no prepared operations: %v", err)) // impossible: the files are embedded
 	}
-	hold := uuid.Must(uuid.NewRandom()) // of the tab that makes it, and those after it
+	hold, category := uuid.Must(uuid.NewRandom()), uuid.Must(uuid.NewRandom()) // of the tabs that make them, and those after them
 	var tabs []web.Tab
 	for _, file := range files {
 		if _, faults := gqlparser.LoadQueryWithRules(schema, read(file), rules.NewDefaultRules()); faults != nil {
@@ -39,15 +39,15 @@ func Tabs(o served.Options) ([]web.Tab, error) {
 		title, _, _ := strings.Cut(strings.TrimPrefix(read(file), "# "), "\n")
 		tab := web.Tab{Title: title, Query: read(file)}
 		if variables := strings.TrimSuffix(file, ".graphql") + ".json"; exists(variables) {
-			tab.Variables = fill(read(variables), hold)
+			tab.Variables = fill(read(variables), hold, category)
 		}
 		tabs = append(tabs, tab)
 	}
 	return tabs, nil
 }
 
-// fill replaces the placeholders of a file of variables. hold is the key under which the tabs make a hold.
-func fill(variables string, hold uuid.UUID) string {
+// fill replaces the placeholders of a file of variables. hold and category are the keys under which the tabs make a hold and a category.
+func fill(variables string, hold, category uuid.UUID) string {
 	key := uuid.Must(uuid.NewRandom()).String()
 	return strings.NewReplacer(
 		"{{uuid}}", key,
@@ -59,6 +59,8 @@ func fill(variables string, hold uuid.UUID) string {
 		"{{cart}}", commerce.DemoCartID,
 		"{{holdKey}}", hold.String(),
 		"{{hold}}", commerce.HoldID(commerce.DemoAlice, hold),
+		"{{categoryKey}}", category.String(),
+		"{{category}}", commerce.CategoryID(commerce.DemoAlice, category),
 	).Replace(variables)
 }
 

@@ -81,7 +81,7 @@ func TestUnsettledPayments(t *testing.T) {
 // is to be paid, which nobody but a worker may do. The database counts what its only writer writes.
 func TestQueriesChangeNothing(t *testing.T) {
 	a := newAPI(t, settings{
-		stock: lockprovider.Queue, streams: quick, gateway: noGateway{t: t}, limits: transport.Limits{MaxComplexity: 1_000_000}, // all fields at once
+		stock: lockprovider.Queue, streams: quick, gateway: noGateway{t: t}, limits: transport.Limits{MaxComplexity: 1_000_000, MaxTokens: 3000}, // all fields at once
 	})
 	const card = "CARD"
 	ticket := a.ok(alice, placeOrder, vars(object{
@@ -104,9 +104,9 @@ func TestQueriesChangeNothing(t *testing.T) {
 	arguments := map[string][]string{
 		"node": {
 			"prod_1", "coup_half", commerce.DemoIssueID, orderID, strings.Replace(orderID, "ord_", "pay_", 1), ticket,
-			"acct_alice", moved, entry, "user_alice", "user_bob", "user_carol", "wallet_alice", "wallet_carol", "ord_0", held,
+			"acct_alice", moved, entry, "user_alice", "user_bob", "user_carol", "wallet_alice", "wallet_carol", "ord_0", held, "cat_1",
 		},
-		"product": {"prod_1"}, "coupon": {"coup_half"}, "order": {orderID, strings.Replace(ticket, "qt_", "ord_", 1)},
+		"product": {"prod_1"}, "category": {"cat_1"}, "coupon": {"coup_half"}, "order": {orderID, strings.Replace(ticket, "qt_", "ord_", 1)},
 		"queueTicket": {ticket}, "account": {"acct_alice"}, "customer": {"user_alice", "user_carol"},
 		"cart":         {commerce.DemoCartID},
 		"hold":         {held},

@@ -55,8 +55,24 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 			in := object{"sku": key(), "name": "A", "price": price, "stock": 1}
 			for name := range change {
 				in[name] = text
+				if name == "tags" {
+					in[name] = []string{text}
+				}
 			}
 			return in
+		}
+	}
+	updated := func(name string) func(*api, string) object {
+		return func(a *api, text string) object {
+			in := product(object{name: nil})(a, text)
+			return object{"id": newProduct(a), "version": 1, name: in[name]}
+		}
+	}
+	pictured := func(name string) func(*api, string) object {
+		return func(_ *api, text string) object {
+			image := object{"url": "https://cdn.example.com/1.jpg"}
+			image[name] = text
+			return object{"sku": key(), "name": "A", "price": price, "stock": 1, "images": []object{image}}
 		}
 	}
 	imported := func(name string) func(*api, string) object {
@@ -111,6 +127,18 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 		"ProductUpdateInput.description": {limits.MaxDescription, productUpdate, func(a *api, text string) object {
 			return object{"id": newProduct(a), "version": 1, "description": text}
 		}},
+		"ProductCreateInput.vendor":      {limits.MaxVendor, productCreate, product(object{"vendor": nil})},
+		"ProductCreateInput.productType": {limits.MaxProductType, productCreate, product(object{"productType": nil})},
+		"ProductCreateInput.tags":        {limits.MaxTag, productCreate, product(object{"tags": nil})},
+		"ProductUpdateInput.vendor":      {limits.MaxVendor, productUpdate, updated("vendor")},
+		"ProductUpdateInput.productType": {limits.MaxProductType, productUpdate, updated("productType")},
+		"ProductUpdateInput.tags":        {limits.MaxTag, productUpdate, updated("tags")},
+		"ImageInput.altText":             {limits.MaxAltText, productCreate, pictured("altText")},
+		"CategoryCreateInput.name":       {limits.MaxName, categoryCreate, func(_ *api, text string) object { return object{"name": text} }},
+		"CategoryUpdateInput.name": {limits.MaxName, categoryUpdate, func(a *api, text string) object {
+			r := a.ok(admin, categoryCreate, vars(object{"name": "A"}))
+			return object{"id": r.text("categoryCreate.category.id"), "version": 1, "name": text}
+		}},
 		"ProductImport.sku":         {limits.MaxSKU, productsImport, imported("sku")},
 		"ProductImport.name":        {limits.MaxProductName, productsImport, imported("name")},
 		"ProductImport.description": {limits.MaxDescription, productsImport, imported("description")},
@@ -148,6 +176,23 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 		"ProductFilter.search": func(text string) func(a *api) result {
 			return query(fmt.Sprintf(`{ products(first: 1, filter: { search: %q }) { nodes { id } } }`, text))
 		},
+		"ProductFilter.vendor": func(text string) func(a *api) result {
+			return query(fmt.Sprintf(`{ products(first: 1, filter: { vendor: %q }) { nodes { id } } }`, text))
+		},
+		"ProductFilter.productType": func(text string) func(a *api) result {
+			return query(fmt.Sprintf(`{ products(first: 1, filter: { productType: %q }) { nodes { id } } }`, text))
+		},
+		"ProductFilter.tag": func(text string) func(a *api) result {
+			return query(fmt.Sprintf(`{ products(first: 1, filter: { tag: %q }) { nodes { id } } }`, text))
+		},
+		"handle": func(text string) func(a *api) result {
+			return query(fmt.Sprintf(`{ product(handle: %q) { id } category(handle: %q) { id } }`, text, text))
+		},
+		"ProductCreateInput.handle":  sent(productCreate, product(object{"handle": nil})),
+		"ProductUpdateInput.handle":  sent(productUpdate, updated("handle")),
+		"CategoryCreateInput.handle": sent(categoryCreate, func(_ *api, text string) object { return object{"name": "A", "handle": text} }),
+		"CategoryUpdateInput.handle": sent(categoryUpdate, func(_ *api, text string) object { return object{"id": "cat_1", "version": 1, "handle": text} }),
+		"ImageInput.url":             sent(productCreate, pictured("url")),
 		"after": func(text string) func(a *api) result {
 			return query(fmt.Sprintf(`{ products(first: 1, after: %q) { nodes { id } } }`, text))
 		},

@@ -36,6 +36,9 @@ func (n naive) search(q Query, order Order, descending bool, behind, before *Pos
 		for _, word := range q.Words {
 			wanted = wanted && strings.Contains(" "+d.Words, " "+word)
 		}
+		if q.AnyOf != nil {
+			wanted = wanted && slices.ContainsFunc(q.AnyOf, func(word string) bool { return strings.Contains(" "+d.Words, " "+word) })
+		}
 		if wanted {
 			list = append(list, p)
 		}
@@ -149,14 +152,17 @@ func TestIndexFindsWhatNaiveSearchFinds(t *testing.T) {
 				available := random.IntN(2) == 0
 				q.Available = &available
 			}
+			if random.IntN(3) == 0 {
+				q.AnyOf = strings.Fields(queries[random.IntN(len(queries))]) // of "", those that have one of none
+			}
 			order, descending, limit := Order(random.IntN(int(orderCount))), random.IntN(2) == 0, 1+random.IntN(40)
 			m := x.Snapshot().Match(q)
 			var behind, before *Position
 			for page := range 3 {
 				got := m.Read(order, descending, behind, before, limit)
 				if list := want.search(q, order, descending, behind, before, limit); !slices.Equal(got, list) {
-					t.Fatalf("after %d, %q in order %d, descending %v, from %v to %v:\n got %v\nwant %v",
-						revision, q.Words, order, descending, behind, before, got, list)
+					t.Fatalf("after %d, %q and any of %q in order %d, descending %v, from %v to %v:\n got %v\nwant %v",
+						revision, q.Words, q.AnyOf, order, descending, behind, before, got, list)
 				}
 				if len(got) < limit {
 					break

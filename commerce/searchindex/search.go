@@ -20,7 +20,9 @@ func (s *Snapshot) Revision() Revision { return s.revision }
 // Query says which documents are found: those that have a word beginning with each of the words, and are within the rest. No words
 // find all documents.
 type Query struct {
-	Words              []string
+	Words []string
+	// AnyOf leaves those that have a word beginning with one of these; nil leaves all.
+	AnyOf              []string
 	IncludeArchived    bool
 	Available          *bool  // whether the product can be bought; nil for either
 	MinPrice, MaxPrice *int64 // nil for none. They belong to the range.
@@ -57,8 +59,8 @@ func emptyBitset(n int) *bitset {
 	return b
 }
 
-// Match finds the documents of a query. The time that it takes is in proportion to the postings of the words; without words, to the
-// documents.
+// Match finds the documents of a query. The time that it takes is in proportion to the postings of the words, and to how many words are in
+// AnyOf; without words, to the documents.
 func (s *Snapshot) Match(q Query) *Matches {
 	m := &Matches{query: q}
 	for _, l := range s.segments {
@@ -109,12 +111,33 @@ func (l *live) match(q Query, found bitset) {
 			return
 		}
 	}
-	if len(q.Words) == 0 {
+	if len(q.Words) == 0 && q.AnyOf == nil {
 		found.fill(l.len())
+	}
+	if q.AnyOf != nil {
+		l.leaveAnyOf(q.AnyOf, found, len(q.Words) == 0)
 	}
 	found.without(l.dead)
 	if !q.IncludeArchived {
 		found.without(l.archived)
+	}
+}
+
+// leaveAnyOf leaves the bits of those documents that have a word beginning with one of some; if all are wanted, it sets these bits.
+func (l *live) leaveAnyOf(words []string, found bitset, all bool) {
+	some := found
+	if !all {
+		other := emptyBitset(l.len())
+		defer bitsets.Put(other)
+		some = *other
+	}
+	for _, word := range words {
+		for _, ordinal := range l.beginning(word) {
+			some.set(ordinal)
+		}
+	}
+	if !all {
+		found.and(some)
 	}
 }
 

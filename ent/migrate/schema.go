@@ -100,6 +100,42 @@ var (
 			},
 		},
 	}
+	// CategoriesColumns holds the columns for the "categories" table.
+	CategoriesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "name", Type: field.TypeString, Size: 200},
+		{Name: "handle", Type: field.TypeString, Unique: true, Size: 255},
+		{Name: "position", Type: field.TypeInt},
+		{Name: "version", Type: field.TypeInt, Default: 1},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "parent_id", Type: field.TypeString, Nullable: true, Size: 64},
+	}
+	// CategoriesTable holds the schema information for the "categories" table.
+	CategoriesTable = &schema.Table{
+		Name:       "categories",
+		Columns:    CategoriesColumns,
+		PrimaryKey: []*schema.Column{CategoriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "categories_categories_children",
+				Columns:    []*schema.Column{CategoriesColumns[7]},
+				RefColumns: []*schema.Column{CategoriesColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+	}
+	// CategoryTreesColumns holds the columns for the "category_trees" table.
+	CategoryTreesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "token", Type: field.TypeInt64, Default: 0},
+	}
+	// CategoryTreesTable holds the schema information for the "category_trees" table.
+	CategoryTreesTable = &schema.Table{
+		Name:       "category_trees",
+		Columns:    CategoryTreesColumns,
+		PrimaryKey: []*schema.Column{CategoryTreesColumns[0]},
+	}
 	// ChangeLogsColumns holds the columns for the "change_logs" table.
 	ChangeLogsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
@@ -736,6 +772,10 @@ var (
 		{Name: "description", Type: field.TypeString, Size: 2000, Default: ""},
 		{Name: "price_minor", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3},
+		{Name: "handle", Type: field.TypeString, Unique: true, Nullable: true, Size: 255},
+		{Name: "vendor", Type: field.TypeString, Size: 255, Default: ""},
+		{Name: "product_type", Type: field.TypeString, Size: 255, Default: ""},
+		{Name: "tags", Type: field.TypeJSON, Nullable: true},
 		{Name: "version", Type: field.TypeInt, Default: 1},
 		{Name: "imported_stock", Type: field.TypeInt64, Nullable: true},
 		{Name: "imports", Type: field.TypeInt, Default: 0},
@@ -754,7 +794,7 @@ var (
 			{
 				Name:    "product_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[12], ProductsColumns[0]},
+				Columns: []*schema.Column{ProductsColumns[16], ProductsColumns[0]},
 			},
 			{
 				Name:    "product_name_id",
@@ -765,6 +805,76 @@ var (
 				Name:    "product_price_minor_id",
 				Unique:  false,
 				Columns: []*schema.Column{ProductsColumns[4], ProductsColumns[0]},
+			},
+		},
+	}
+	// ProductCategoriesColumns holds the columns for the "product_categories" table.
+	ProductCategoriesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "position", Type: field.TypeInt},
+		{Name: "category_id", Type: field.TypeString, Size: 64},
+		{Name: "product_id", Type: field.TypeString, Size: 64},
+	}
+	// ProductCategoriesTable holds the schema information for the "product_categories" table.
+	ProductCategoriesTable = &schema.Table{
+		Name:       "product_categories",
+		Columns:    ProductCategoriesColumns,
+		PrimaryKey: []*schema.Column{ProductCategoriesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "product_categories_categories_memberships",
+				Columns:    []*schema.Column{ProductCategoriesColumns[2]},
+				RefColumns: []*schema.Column{CategoriesColumns[0]},
+				OnDelete:   schema.Cascade,
+			},
+			{
+				Symbol:     "product_categories_products_category_memberships",
+				Columns:    []*schema.Column{ProductCategoriesColumns[3]},
+				RefColumns: []*schema.Column{ProductsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "productcategory_product_id_category_id",
+				Unique:  true,
+				Columns: []*schema.Column{ProductCategoriesColumns[3], ProductCategoriesColumns[2]},
+			},
+			{
+				Name:    "productcategory_category_id",
+				Unique:  false,
+				Columns: []*schema.Column{ProductCategoriesColumns[2]},
+			},
+		},
+	}
+	// ProductImagesColumns holds the columns for the "product_images" table.
+	ProductImagesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "position", Type: field.TypeInt},
+		{Name: "url", Type: field.TypeString, Size: 2048},
+		{Name: "alt_text", Type: field.TypeString, Size: 512, Default: ""},
+		{Name: "width", Type: field.TypeInt, Nullable: true},
+		{Name: "height", Type: field.TypeInt, Nullable: true},
+		{Name: "product_id", Type: field.TypeString, Size: 64},
+	}
+	// ProductImagesTable holds the schema information for the "product_images" table.
+	ProductImagesTable = &schema.Table{
+		Name:       "product_images",
+		Columns:    ProductImagesColumns,
+		PrimaryKey: []*schema.Column{ProductImagesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "product_images_products_images",
+				Columns:    []*schema.Column{ProductImagesColumns[6]},
+				RefColumns: []*schema.Column{ProductsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "productimage_product_id_position",
+				Unique:  true,
+				Columns: []*schema.Column{ProductImagesColumns[6], ProductImagesColumns[1]},
 			},
 		},
 	}
@@ -1066,6 +1176,8 @@ var (
 		AdjustmentsTable,
 		BalancesTable,
 		CartsTable,
+		CategoriesTable,
+		CategoryTreesTable,
 		ChangeLogsTable,
 		CouponsTable,
 		CouponIssuesTable,
@@ -1087,6 +1199,8 @@ var (
 		PaymentReconciliationsTable,
 		ProcessedEventsTable,
 		ProductsTable,
+		ProductCategoriesTable,
+		ProductImagesTable,
 		RefundsTable,
 		RefundLinesTable,
 		SalesStatisticsTable,
@@ -1108,6 +1222,10 @@ func init() {
 	}
 	BalancesTable.Annotation.Checks = map[string]string{
 		"balance_in_bounds": "amount >= floor AND amount <= ceiling",
+	}
+	CategoriesTable.ForeignKeys[0].RefTable = CategoriesTable
+	CategoriesTable.Annotation = &entsql.Annotation{
+		Table: "categories",
 	}
 	ChangeLogsTable.Annotation = &entsql.Annotation{
 		Table: "change_logs",
@@ -1146,6 +1264,12 @@ func init() {
 	PaymentAttemptsTable.Annotation.Checks = map[string]string{
 		"payment_attempts_subject": "order_id IS NOT NULL AND user_id IS NULL AND points IS NULL AND credited_at IS NULL OR order_id IS NULL AND open_order_id IS NULL AND user_id IS NOT NULL AND points IS NOT NULL AND points > 0",
 	}
+	ProductCategoriesTable.ForeignKeys[0].RefTable = CategoriesTable
+	ProductCategoriesTable.ForeignKeys[1].RefTable = ProductsTable
+	ProductCategoriesTable.Annotation = &entsql.Annotation{
+		Table: "product_categories",
+	}
+	ProductImagesTable.ForeignKeys[0].RefTable = ProductsTable
 	RefundsTable.ForeignKeys[0].RefTable = OrdersTable
 	RefundLinesTable.ForeignKeys[0].RefTable = OrderLinesTable
 	RefundLinesTable.ForeignKeys[1].RefTable = ProductsTable

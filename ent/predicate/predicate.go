@@ -18,6 +18,12 @@ type Balance func(*sql.Selector)
 // Cart is the predicate function for cart builders.
 type Cart func(*sql.Selector)
 
+// Category is the predicate function for category builders.
+type Category func(*sql.Selector)
+
+// CategoryTree is the predicate function for categorytree builders.
+type CategoryTree func(*sql.Selector)
+
 // ChangeLog is the predicate function for changelog builders.
 type ChangeLog func(*sql.Selector)
 
@@ -80,6 +86,12 @@ type ProcessedEvent func(*sql.Selector)
 
 // Product is the predicate function for product builders.
 type Product func(*sql.Selector)
+
+// ProductCategory is the predicate function for productcategory builders.
+type ProductCategory func(*sql.Selector)
+
+// ProductImage is the predicate function for productimage builders.
+type ProductImage func(*sql.Selector)
 
 // Refund is the predicate function for refund builders.
 type Refund func(*sql.Selector)

@@ -24,6 +24,14 @@ const (
 	FieldPriceMinor = "price_minor"
 	// FieldCurrency holds the string denoting the currency field in the database.
 	FieldCurrency = "currency"
+	// FieldHandle holds the string denoting the handle field in the database.
+	FieldHandle = "handle"
+	// FieldVendor holds the string denoting the vendor field in the database.
+	FieldVendor = "vendor"
+	// FieldProductType holds the string denoting the product_type field in the database.
+	FieldProductType = "product_type"
+	// FieldTags holds the string denoting the tags field in the database.
+	FieldTags = "tags"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
 	// FieldImportedStock holds the string denoting the imported_stock field in the database.
@@ -44,6 +52,10 @@ const (
 	EdgeOrderLines = "order_lines"
 	// EdgeRefundLines holds the string denoting the refund_lines edge name in mutations.
 	EdgeRefundLines = "refund_lines"
+	// EdgeImages holds the string denoting the images edge name in mutations.
+	EdgeImages = "images"
+	// EdgeCategoryMemberships holds the string denoting the category_memberships edge name in mutations.
+	EdgeCategoryMemberships = "category_memberships"
 	// Table holds the table name of the product in the database.
 	Table = "products"
 	// OrderLinesTable is the table that holds the order_lines relation/edge.
@@ -60,6 +72,20 @@ const (
 	RefundLinesInverseTable = "refund_lines"
 	// RefundLinesColumn is the table column denoting the refund_lines relation/edge.
 	RefundLinesColumn = "product_id"
+	// ImagesTable is the table that holds the images relation/edge.
+	ImagesTable = "product_images"
+	// ImagesInverseTable is the table name for the ProductImage entity.
+	// It exists in this package in order to avoid circular dependency with the "productimage" package.
+	ImagesInverseTable = "product_images"
+	// ImagesColumn is the table column denoting the images relation/edge.
+	ImagesColumn = "product_id"
+	// CategoryMembershipsTable is the table that holds the category_memberships relation/edge.
+	CategoryMembershipsTable = "product_categories"
+	// CategoryMembershipsInverseTable is the table name for the ProductCategory entity.
+	// It exists in this package in order to avoid circular dependency with the "productcategory" package.
+	CategoryMembershipsInverseTable = "product_categories"
+	// CategoryMembershipsColumn is the table column denoting the category_memberships relation/edge.
+	CategoryMembershipsColumn = "product_id"
 )
 
 // Columns holds all SQL columns for product fields.
@@ -70,6 +96,10 @@ var Columns = []string{
 	FieldDescription,
 	FieldPriceMinor,
 	FieldCurrency,
+	FieldHandle,
+	FieldVendor,
+	FieldProductType,
+	FieldTags,
 	FieldVersion,
 	FieldImportedStock,
 	FieldImports,
@@ -103,6 +133,16 @@ var (
 	PriceMinorValidator func(int64) error
 	// CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
 	CurrencyValidator func(string) error
+	// HandleValidator is a validator for the "handle" field. It is called by the builders before save.
+	HandleValidator func(string) error
+	// DefaultVendor holds the default value on creation for the "vendor" field.
+	DefaultVendor string
+	// VendorValidator is a validator for the "vendor" field. It is called by the builders before save.
+	VendorValidator func(string) error
+	// DefaultProductType holds the default value on creation for the "product_type" field.
+	DefaultProductType string
+	// ProductTypeValidator is a validator for the "product_type" field. It is called by the builders before save.
+	ProductTypeValidator func(string) error
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int
 	// ImportedStockValidator is a validator for the "imported_stock" field. It is called by the builders before save.
@@ -156,6 +196,21 @@ func ByPriceMinor(opts ...sql.OrderTermOption) OrderOption {
 // ByCurrency orders the results by the currency field.
 func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCurrency, opts...).ToFunc()
+}
+
+// ByHandle orders the results by the handle field.
+func ByHandle(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHandle, opts...).ToFunc()
+}
+
+// ByVendor orders the results by the vendor field.
+func ByVendor(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVendor, opts...).ToFunc()
+}
+
+// ByProductType orders the results by the product_type field.
+func ByProductType(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldProductType, opts...).ToFunc()
 }
 
 // ByVersion orders the results by the version field.
@@ -225,6 +280,34 @@ func ByRefundLines(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newRefundLinesStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByImagesCount orders the results by images count.
+func ByImagesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newImagesStep(), opts...)
+	}
+}
+
+// ByImages orders the results by images terms.
+func ByImages(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newImagesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
+// ByCategoryMembershipsCount orders the results by category_memberships count.
+func ByCategoryMembershipsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newCategoryMembershipsStep(), opts...)
+	}
+}
+
+// ByCategoryMemberships orders the results by category_memberships terms.
+func ByCategoryMemberships(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newCategoryMembershipsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newOrderLinesStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -237,5 +320,19 @@ func newRefundLinesStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(RefundLinesInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, RefundLinesTable, RefundLinesColumn),
+	)
+}
+func newImagesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ImagesInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, ImagesTable, ImagesColumn),
+	)
+}
+func newCategoryMembershipsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(CategoryMembershipsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, CategoryMembershipsTable, CategoryMembershipsColumn),
 	)
 }

@@ -90,6 +90,21 @@ func Currency(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldCurrency, v))
 }
 
+// Handle applies equality check predicate on the "handle" field. It's identical to HandleEQ.
+func Handle(v string) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldHandle, v))
+}
+
+// Vendor applies equality check predicate on the "vendor" field. It's identical to VendorEQ.
+func Vendor(v string) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldVendor, v))
+}
+
+// ProductType applies equality check predicate on the "product_type" field. It's identical to ProductTypeEQ.
+func ProductType(v string) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldProductType, v))
+}
+
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
 func Version(v int) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldVersion, v))
@@ -428,6 +443,221 @@ func CurrencyEqualFold(v string) predicate.Product {
 // CurrencyContainsFold applies the ContainsFold predicate on the "currency" field.
 func CurrencyContainsFold(v string) predicate.Product {
 	return predicate.Product(sql.FieldContainsFold(FieldCurrency, v))
+}
+
+// HandleEQ applies the EQ predicate on the "handle" field.
+func HandleEQ(v string) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldHandle, v))
+}
+
+// HandleNEQ applies the NEQ predicate on the "handle" field.
+func HandleNEQ(v string) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldHandle, v))
+}
+
+// HandleIn applies the In predicate on the "handle" field.
+func HandleIn(vs ...string) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldHandle, vs...))
+}
+
+// HandleNotIn applies the NotIn predicate on the "handle" field.
+func HandleNotIn(vs ...string) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldHandle, vs...))
+}
+
+// HandleGT applies the GT predicate on the "handle" field.
+func HandleGT(v string) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldHandle, v))
+}
+
+// HandleGTE applies the GTE predicate on the "handle" field.
+func HandleGTE(v string) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldHandle, v))
+}
+
+// HandleLT applies the LT predicate on the "handle" field.
+func HandleLT(v string) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldHandle, v))
+}
+
+// HandleLTE applies the LTE predicate on the "handle" field.
+func HandleLTE(v string) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldHandle, v))
+}
+
+// HandleContains applies the Contains predicate on the "handle" field.
+func HandleContains(v string) predicate.Product {
+	return predicate.Product(sql.FieldContains(FieldHandle, v))
+}
+
+// HandleHasPrefix applies the HasPrefix predicate on the "handle" field.
+func HandleHasPrefix(v string) predicate.Product {
+	return predicate.Product(sql.FieldHasPrefix(FieldHandle, v))
+}
+
+// HandleHasSuffix applies the HasSuffix predicate on the "handle" field.
+func HandleHasSuffix(v string) predicate.Product {
+	return predicate.Product(sql.FieldHasSuffix(FieldHandle, v))
+}
+
+// HandleIsNil applies the IsNil predicate on the "handle" field.
+func HandleIsNil() predicate.Product {
+	return predicate.Product(sql.FieldIsNull(FieldHandle))
+}
+
+// HandleNotNil applies the NotNil predicate on the "handle" field.
+func HandleNotNil() predicate.Product {
+	return predicate.Product(sql.FieldNotNull(FieldHandle))
+}
+
+// HandleEqualFold applies the EqualFold predicate on the "handle" field.
+func HandleEqualFold(v string) predicate.Product {
+	return predicate.Product(sql.FieldEqualFold(FieldHandle, v))
+}
+
+// HandleContainsFold applies the ContainsFold predicate on the "handle" field.
+func HandleContainsFold(v string) predicate.Product {
+	return predicate.Product(sql.FieldContainsFold(FieldHandle, v))
+}
+
+// VendorEQ applies the EQ predicate on the "vendor" field.
+func VendorEQ(v string) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldVendor, v))
+}
+
+// VendorNEQ applies the NEQ predicate on the "vendor" field.
+func VendorNEQ(v string) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldVendor, v))
+}
+
+// VendorIn applies the In predicate on the "vendor" field.
+func VendorIn(vs ...string) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldVendor, vs...))
+}
+
+// VendorNotIn applies the NotIn predicate on the "vendor" field.
+func VendorNotIn(vs ...string) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldVendor, vs...))
+}
+
+// VendorGT applies the GT predicate on the "vendor" field.
+func VendorGT(v string) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldVendor, v))
+}
+
+// VendorGTE applies the GTE predicate on the "vendor" field.
+func VendorGTE(v string) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldVendor, v))
+}
+
+// VendorLT applies the LT predicate on the "vendor" field.
+func VendorLT(v string) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldVendor, v))
+}
+
+// VendorLTE applies the LTE predicate on the "vendor" field.
+func VendorLTE(v string) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldVendor, v))
+}
+
+// VendorContains applies the Contains predicate on the "vendor" field.
+func VendorContains(v string) predicate.Product {
+	return predicate.Product(sql.FieldContains(FieldVendor, v))
+}
+
+// VendorHasPrefix applies the HasPrefix predicate on the "vendor" field.
+func VendorHasPrefix(v string) predicate.Product {
+	return predicate.Product(sql.FieldHasPrefix(FieldVendor, v))
+}
+
+// VendorHasSuffix applies the HasSuffix predicate on the "vendor" field.
+func VendorHasSuffix(v string) predicate.Product {
+	return predicate.Product(sql.FieldHasSuffix(FieldVendor, v))
+}
+
+// VendorEqualFold applies the EqualFold predicate on the "vendor" field.
+func VendorEqualFold(v string) predicate.Product {
+	return predicate.Product(sql.FieldEqualFold(FieldVendor, v))
+}
+
+// VendorContainsFold applies the ContainsFold predicate on the "vendor" field.
+func VendorContainsFold(v string) predicate.Product {
+	return predicate.Product(sql.FieldContainsFold(FieldVendor, v))
+}
+
+// ProductTypeEQ applies the EQ predicate on the "product_type" field.
+func ProductTypeEQ(v string) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldProductType, v))
+}
+
+// ProductTypeNEQ applies the NEQ predicate on the "product_type" field.
+func ProductTypeNEQ(v string) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldProductType, v))
+}
+
+// ProductTypeIn applies the In predicate on the "product_type" field.
+func ProductTypeIn(vs ...string) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldProductType, vs...))
+}
+
+// ProductTypeNotIn applies the NotIn predicate on the "product_type" field.
+func ProductTypeNotIn(vs ...string) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldProductType, vs...))
+}
+
+// ProductTypeGT applies the GT predicate on the "product_type" field.
+func ProductTypeGT(v string) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldProductType, v))
+}
+
+// ProductTypeGTE applies the GTE predicate on the "product_type" field.
+func ProductTypeGTE(v string) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldProductType, v))
+}
+
+// ProductTypeLT applies the LT predicate on the "product_type" field.
+func ProductTypeLT(v string) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldProductType, v))
+}
+
+// ProductTypeLTE applies the LTE predicate on the "product_type" field.
+func ProductTypeLTE(v string) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldProductType, v))
+}
+
+// ProductTypeContains applies the Contains predicate on the "product_type" field.
+func ProductTypeContains(v string) predicate.Product {
+	return predicate.Product(sql.FieldContains(FieldProductType, v))
+}
+
+// ProductTypeHasPrefix applies the HasPrefix predicate on the "product_type" field.
+func ProductTypeHasPrefix(v string) predicate.Product {
+	return predicate.Product(sql.FieldHasPrefix(FieldProductType, v))
+}
+
+// ProductTypeHasSuffix applies the HasSuffix predicate on the "product_type" field.
+func ProductTypeHasSuffix(v string) predicate.Product {
+	return predicate.Product(sql.FieldHasSuffix(FieldProductType, v))
+}
+
+// ProductTypeEqualFold applies the EqualFold predicate on the "product_type" field.
+func ProductTypeEqualFold(v string) predicate.Product {
+	return predicate.Product(sql.FieldEqualFold(FieldProductType, v))
+}
+
+// ProductTypeContainsFold applies the ContainsFold predicate on the "product_type" field.
+func ProductTypeContainsFold(v string) predicate.Product {
+	return predicate.Product(sql.FieldContainsFold(FieldProductType, v))
+}
+
+// TagsIsNil applies the IsNil predicate on the "tags" field.
+func TagsIsNil() predicate.Product {
+	return predicate.Product(sql.FieldIsNull(FieldTags))
+}
+
+// TagsNotNil applies the NotNil predicate on the "tags" field.
+func TagsNotNil() predicate.Product {
+	return predicate.Product(sql.FieldNotNull(FieldTags))
 }
 
 // VersionEQ applies the EQ predicate on the "version" field.
@@ -808,6 +1038,52 @@ func HasRefundLines() predicate.Product {
 func HasRefundLinesWith(preds ...predicate.RefundLine) predicate.Product {
 	return predicate.Product(func(s *sql.Selector) {
 		step := newRefundLinesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasImages applies the HasEdge predicate on the "images" edge.
+func HasImages() predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, ImagesTable, ImagesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasImagesWith applies the HasEdge predicate on the "images" edge with a given conditions (other predicates).
+func HasImagesWith(preds ...predicate.ProductImage) predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := newImagesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasCategoryMemberships applies the HasEdge predicate on the "category_memberships" edge.
+func HasCategoryMemberships() predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, CategoryMembershipsTable, CategoryMembershipsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasCategoryMembershipsWith applies the HasEdge predicate on the "category_memberships" edge with a given conditions (other predicates).
+func HasCategoryMembershipsWith(preds ...predicate.ProductCategory) predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := newCategoryMembershipsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -19,6 +19,11 @@ func (Product) Fields() []ent.Field {
 		field.String("description").Validate(upTo(MaxDescription)).Annotations(wide(MaxDescription)).Default(""),
 		field.Int64("price_minor").NonNegative(),
 		currency(),
+		field.String("handle").Validate(upTo(MaxHandle)).Annotations(wide(MaxHandle)).Optional().Nillable().Unique().
+			Comment("What URLs name the product by. Null for products from before there were handles: theirs is made of the ID."),
+		field.String("vendor").Validate(upTo(MaxVendor)).Annotations(wide(MaxVendor)).Default(""),
+		field.String("product_type").Validate(upTo(MaxProductType)).Annotations(wide(MaxProductType)).Default(""),
+		field.Strings("tags").Optional().Comment("In the order in which they were given; null for none."),
 		field.Int("version").Default(1).Comment("Counts updates; productUpdate compares it."),
 		field.Int64("imported_stock").NonNegative().Optional().Nillable().
 			Comment("The quantity that the last imported file gave: the next file is compared with it."),
@@ -34,7 +39,10 @@ func (Product) Fields() []ent.Field {
 
 // Edges of the Product.
 func (Product) Edges() []ent.Edge {
-	return []ent.Edge{edge.To("order_lines", OrderLine.Type), edge.To("refund_lines", RefundLine.Type)}
+	return []ent.Edge{
+		edge.To("order_lines", OrderLine.Type), edge.To("refund_lines", RefundLine.Type),
+		edge.To("images", ProductImage.Type), edge.To("category_memberships", ProductCategory.Type),
+	}
 }
 
 // Indexes of the Product: one for each order of its lists.

@@ -29,6 +29,12 @@ const (
 	MaxProductName = 600 // Shopify's longest title and some options; PostgreSQL and InnoDB can still index it
 	MaxDescription = 2000
 	MaxReason      = 500
+	MaxHandle      = 255
+	MaxVendor      = 255 // as in Shopify; so are the next two
+	MaxProductType = 255
+	MaxTag         = 255
+	MaxImageURL    = 2048
+	MaxAltText     = 512
 	MaxJobError    = 1000
 	MaxTracking    = 500 // a link, or a carrier and a number
 
