@@ -1,4 +1,5 @@
 import { useOperation } from '../common/useOperation';
+import { AttributeFields, attributesOf } from './AttributeFields';
 import { AreaField, MoneyField, minorOf, NumberField, TextField, useCurrency } from './fields';
 import { Form, textOf } from './Form';
 import { ProductCreateDocument } from './gql/operations';
@@ -16,6 +17,7 @@ export function ProductCreate({ onCreated }: { onCreated: () => void }) {
       description: textOf(filled, 'description'),
       price: { amountMinor: minorOf(textOf(filled, 'price'), currency), currency: currency.currency },
       stock: textOf(filled, 'stock'),
+      ...attributesOf(filled),
       limitPerCustomer: limit.quantity === '0' ? undefined : limit,
     });
     if (payload?.product) {
@@ -38,6 +40,7 @@ export function ProductCreate({ onCreated }: { onCreated: () => void }) {
       <MoneyField label="Price" name="price" currency={currency} required />
       <NumberField label="Stock to begin with" name="stock" required min={0} defaultValue="0" />
       <LimitFields />
+      <AttributeFields />
     </Form>
   );
 }

@@ -3,6 +3,7 @@ import { useState } from 'react';
 
 import { formatMoney } from '../common/money';
 import { useOperation } from '../common/useOperation';
+import { AttributeFields, attributesOf, attributeTexts } from './AttributeFields';
 import { Conflict } from './Conflict';
 import { AreaField, MoneyField, minorOf, TextField } from './fields';
 import { Form, textOf } from './Form';
@@ -21,7 +22,8 @@ function amountText({ price }: ProductDetailsFragment): string {
 
 /** Whether all that the form shows is the same: then one version is as good as the other, such as after the product was taken off sale. */
 const sameFields = (a: ProductDetailsFragment, b: ProductDetailsFragment) =>
-  a.name === b.name && a.description === b.description && a.price.amountMinor === b.price.amountMinor && limitText(a) === limitText(b);
+  a.name === b.name && a.description === b.description && a.price.amountMinor === b.price.amountMinor && limitText(a) === limitText(b) &&
+  JSON.stringify(attributeTexts(a)) === JSON.stringify(attributeTexts(b));
 
 /**
  * Changes a product, from the version that was shown. If somebody else has changed it meanwhile, nothing is lost: the form says what
@@ -44,6 +46,7 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
       version: (stored ?? (sameFields(product, base) ? product : base)).version,
       name: name === base.name ? undefined : name,
       description: description === base.description ? undefined : description,
+      ...attributesOf(filled, base),
       priceMinor: priceMinor === base.price.amountMinor ? undefined : priceMinor,
       limitPerCustomer: JSON.stringify(limit) === JSON.stringify(before) ? undefined : limit,
     });
@@ -74,6 +77,7 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
               ['Description', base.description, stored.description],
               ['Price', formatMoney(base.price), formatMoney(stored.price)],
               ['Limit', limitText(base), limitText(stored)],
+              ...attributeTexts(base).map(([name, before], i): [string, string, string] => [name, before, attributeTexts(stored)[i][1]]),
             ]}
             onTake={() => take(stored)}
           />
@@ -83,6 +87,7 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
           <AreaField label="Description" name="description" maxLength={2000} defaultValue={base.description} />
           <MoneyField label="Price" name="priceMinor" currency={base.price} required defaultValue={amountText(base)} />
           <LimitFields limit={base.limitPerCustomer} />
+          <AttributeFields product={base} />
         </div>
       </Form>
     </section>

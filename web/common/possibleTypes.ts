@@ -15,6 +15,7 @@
     ],
     "Node": [
       "Account",
+      "Category",
       "Coupon",
       "CouponIssue",
       "Customer",

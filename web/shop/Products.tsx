@@ -1,11 +1,13 @@
 import { useQuery } from '@apollo/client/react';
-import { useEffect, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 
 import { formatCount, formatMoney } from '../common/money';
 import { More } from '../common/More';
 import { Failure } from '../common/Outcome';
 import { Basket, basketHeading } from './Basket';
-import { type ProductCardFragment, ProductsDocument, ProductStocksDocument, StockChangedDocument } from './gql/operations';
+import { Categories } from './Categories';
+import { type ProductCardFragment, type ProductFilter, ProductsDocument, ProductStocksDocument, StockChangedDocument } from './gql/operations';
+import { Picture } from './Picture';
 import { usePurchase } from './purchase';
 import { useLive } from './useLive';
 
@@ -17,19 +19,23 @@ const pollInterval = 2_000;
 const typingPause = 250;
 /** What the server takes, at most. */
 const longestSearch = 200;
+/** How many tags a card shows: a product may have 50. */
+const mostTags = 5;
 
 export function Products() {
   const { setLines } = usePurchase();
   const [typed, setTyped] = useState('');
   const search = usePaused(typed);
+  const [chosen, setChosen] = useState<Chosen>({});
+  const filter = useMemo(() => ({ search, ...chosen }), [search, chosen]);
   const { data, previousData, error, fetchMore } = useQuery(ProductsDocument, {
-    variables: { first: pageSize, search },
+    variables: { first: pageSize, filter },
     errorPolicy: 'all', // products whose stock cannot be read are shown without it
   });
   // While a search is under way, what was found before stays in place.
   const list = (data?.products ?? (error ? null : previousData?.products)) || undefined;
   const products = list?.edges.map((edge) => edge.node) ?? [];
-  const live = useLiveStock(products.map((product) => product.id), search);
+  const live = useLiveStock(products.map((product) => product.id), filter);
   const add = (product: ProductCardFragment) =>
     setLines((before) =>
       before.some((line) => line.product.id === product.id)
@@ -55,13 +61,15 @@ export function Products() {
         </label>
       </form>
       <Failure error={error} />
+      <Categories current={chosen.categoryId} onChoose={(categoryId) => setChosen({ ...chosen, categoryId })} />
       <div className="columns">
         <div>
-          <p role="status">{search && data?.products?.edges.length === 0 && `No product has words that begin like “${search}”.`}</p>
+          <Choices chosen={chosen} onChoose={setChosen} />
+          <p role="status">{data?.products?.edges.length === 0 && nothingFound(search)}</p>
           <ul className="cards">
             {products.map((product) => (
               <li key={product.id}>
-                <Card product={product} onAdd={() => add(product)} />
+                <Card product={product} onAdd={() => add(product)} onChoose={(more) => setChosen({ ...chosen, ...more })} />
               </li>
             ))}
           </ul>
@@ -70,6 +78,32 @@ export function Products() {
         <Basket />
       </div>
     </>
+  );
+}
+
+/** Which products are shown, besides those that are searched for. */
+type Chosen = Pick<ProductFilter, 'categoryId' | 'vendor' | 'tag'>;
+
+const nothingFound = (search: string) => (search ? `No product has words that begin like “${search}”.` : 'There is no product here.');
+
+/** The vendor and the tag that were chosen, to be taken back. */
+function Choices({ chosen, onChoose }: { chosen: Chosen; onChoose: (chosen: Chosen) => void }) {
+  if (!chosen.vendor && !chosen.tag) {
+    return null;
+  }
+  return (
+    <p className="row">
+      {chosen.vendor && (
+        <button type="button" className="secondary" onClick={() => onChoose({ ...chosen, vendor: undefined })}>
+          Not only from {chosen.vendor}
+        </button>
+      )}
+      {chosen.tag && (
+        <button type="button" className="secondary" onClick={() => onChoose({ ...chosen, tag: undefined })}>
+          Not only tagged {chosen.tag}
+        </button>
+      )}
+    </p>
   );
 }
 
@@ -100,11 +134,11 @@ function usePaused(typed: string): string {
   return paused;
 }
 
-function useLiveStock(productIds: string[], search: string): boolean {
+function useLiveStock(productIds: string[], filter: ProductFilter): boolean {
   const none = productIds.length === 0;
   const live = useLive(StockChangedDocument, { productIds }, none);
   useQuery(ProductStocksDocument, {
-    variables: { first: Math.min(productIds.length, mostAtOnce), search },
+    variables: { first: Math.min(productIds.length, mostAtOnce), filter },
     fetchPolicy: 'network-only',
     pollInterval,
     skip: none || live,
@@ -112,13 +146,36 @@ function useLiveStock(productIds: string[], search: string): boolean {
   return live;
 }
 
-function Card({ product, onAdd }: { product: ProductCardFragment; onAdd: () => void }) {
+interface CardProps {
+  product: ProductCardFragment;
+  onAdd: () => void;
+  onChoose: (more: Chosen) => void;
+}
+
+function Card({ product, onAdd, onChoose }: CardProps) {
   const available = product.stock && BigInt(product.stock.available); // null: it could not be read
   const soldOut = available != null && available <= 0n;
   return (
     <article className="card">
+      <Picture image={product.featuredImage} name={product.name} />
       <h2>{product.name}</h2>
+      {product.vendor && (
+        <button type="button" className="link" onClick={() => onChoose({ vendor: product.vendor })} aria-label={`Only from ${product.vendor}`}>
+          {product.vendor}
+        </button>
+      )}
       {product.description && <p className="quiet clamp">{product.description}</p>}
+      {product.tags.length > 0 && (
+        <ul className="tags" aria-label={`Tags of ${product.name}`}>
+          {product.tags.slice(0, mostTags).map((tag) => (
+            <li key={tag}>
+              <button type="button" className="link" onClick={() => onChoose({ tag })} aria-label={`Only tagged ${tag}`}>
+                {tag}
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
       <p className="price">{formatMoney(product.price)}</p>
       <p className={soldOut ? 'stock none' : 'stock'} data-sku={product.sku}>
         {soldOut ? 'Sold out' : `${formatCount(product.stock?.available)} left`}

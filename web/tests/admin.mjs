@@ -256,6 +256,40 @@ async function demo() {
     assert((await conflict.count()) === 0, 'the conflict is still shown');
   });
 
+  await check('handle, vendor, tags, images and categories of a product', async () => {
+    const edit = form('Change the product');
+    await edit.getByLabel('Handle').fill('Big Ball');
+    await edit.getByLabel('Images').fill('http://cdn.example.com/1.jpg');
+    await edit.getByRole('button', { name: 'Save' }).click();
+    for (const field of ['Handle', 'Images']) {
+      await eventually(field, () => edit.getByLabel(field).getAttribute('aria-invalid'), (value) => value === 'true');
+    }
+    await edit.getByLabel('Handle').fill('big-ball');
+    await edit.getByLabel('Vendor').fill('Tactile Works');
+    await edit.getByLabel('Tags').fill('round, Red ,round');
+    await edit.getByLabel('Images').fill('https://cdn.example.com/1.jpg A red ball\nhttps://cdn.example.com/2.jpg');
+    await edit.getByLabel('Categories').selectOption(['Computers › Input devices', 'Home']);
+    await edit.getByRole('button', { name: 'Save' }).click();
+    await told(edit).getByText('Saved.').waitFor();
+    await accessible('what a product has');
+    const stored = async () => {
+      const { product: now } = await admin(
+        'query { product(handle: "big-ball") { id vendor tags images { url altText } categories { name } } }', {},
+      );
+      return JSON.stringify(now);
+    };
+    const want = JSON.stringify({
+      id: product, vendor: 'Tactile Works', tags: ['round', 'Red'],
+      images: [{ url: 'https://cdn.example.com/1.jpg', altText: 'A red ball' }, { url: 'https://cdn.example.com/2.jpg', altText: null }],
+      categories: [{ name: 'Input devices' }, { name: 'Home' }],
+    });
+    assert((await stored()) === want, `stored is ${await stored()}, want ${want}`);
+    // What is not changed is not sent: the order of tags stays, and the size of an image.
+    await edit.getByLabel('Vendor').fill('');
+    await edit.getByRole('button', { name: 'Save' }).click();
+    await eventually('the vendor to be gone', stored, (now) => now === want.replace('"Tactile Works"', 'null'));
+  });
+
   await check('a product is taken off sale, and put back', async () => {
     await page.getByRole('button', { name: 'Take off sale' }).click();
     await agree('Take off sale');

@@ -103,16 +103,19 @@ async function adjustStock(productId, delta) {
   assert(stockAdjust.userErrors.length === 0, JSON.stringify(stockAdjust.userErrors));
 }
 
-async function setPrice(sku, amountMinor) {
+async function changeProduct(sku, change) {
   const { products } = await api(options.admin, '{ products(first: 100) { nodes { id sku version } } }');
   const { id, version } = products.nodes.find((product) => product.sku === sku);
   const { productUpdate } = await api(
     options.admin,
     'mutation ($input: ProductUpdateInput!) { productUpdate(input: $input) { userErrors { message } } }',
-    { input: { id, version, priceMinor: String(amountMinor) } },
+    { input: { id, version, ...change } },
   );
   assert(productUpdate.userErrors.length === 0, JSON.stringify(productUpdate.userErrors));
 }
+
+const setPrice = (sku, amountMinor) => changeProduct(sku, { priceMinor: String(amountMinor) });
+const setImages = (sku, images) => changeProduct(sku, { images });
 
 function assert(condition, message) {
   if (!condition) {
@@ -183,6 +186,58 @@ async function shop() {
     await alerted(main).getByText('must have a letter').waitFor();
     await box.fill('');
     await eventually('all products', names, (found) => found.split(',').length === 8);
+  });
+
+  await check('categories, vendors and tags', async () => {
+    const names = async () => (await page.getByRole('article').getByRole('heading').allInnerTexts()).sort().join();
+    const categories = page.getByRole('navigation', { name: 'Categories' });
+    await categories.getByRole('button', { name: 'Computers' }).click();
+    const computers = '27 inch monitor,Flash sale console,Mechanical keyboard,Silent mouse,USB-C hub';
+    await eventually('a category with those beneath it', names, (found) => found === computers);
+    await categories.getByRole('button', { name: 'Input devices' }).click();
+    await eventually('one beneath it', names, (found) => found === 'Mechanical keyboard,Silent mouse');
+    await page.getByRole('button', { name: 'Only tagged wireless' }).click();
+    await eventually('a tag within a category', names, (found) => found === 'Silent mouse');
+    await accessible('categories');
+    await page.getByRole('button', { name: 'Not only tagged wireless' }).click();
+    await categories.getByRole('button', { name: 'All products' }).click();
+    await eventually('all products', names, (found) => found.split(',').length === 8);
+    await page.getByRole('button', { name: 'Only from Hertz Audio' }).first().click();
+    await eventually('a vendor', names, (found) => found === 'Flash sale console,Headphones');
+    await page.getByRole('button', { name: 'Not only from Hertz Audio' }).click();
+    await eventually('all products', names, (found) => found.split(',').length === 8);
+  });
+
+  await check('pictures', async () => {
+    const cdn = 'https://cdn.example.com';
+    await page.route(`${cdn}/**`, (route) =>
+      route.request().url().includes('gone')
+        ? route.fulfill({ status: 404 })
+        : route.fulfill({ contentType: 'image/svg+xml', body: '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="100"><rect width="900" height="100"/></svg>' }),
+    );
+    await setImages('KB-75', [{ url: `${cdn}/keyboard.svg`, altText: 'A keyboard with round keys' }]);
+    await setImages('MS-01', [{ url: `${cdn}/gone.svg`, altText: 'A mouse' }]);
+    await page.reload();
+    const picture = page.getByRole('img', { name: 'A keyboard with round keys' });
+    await eventually('the picture', () => picture.evaluate((img) => img.naturalWidth), (width) => width === 900);
+    assert((await picture.getAttribute('loading')) === 'lazy', 'the picture is loaded before it is seen');
+    const card = (name) => page.getByRole('article').filter({ hasText: name }).locator('.picture');
+    await eventually('the place of a picture that is gone', () => card('Silent mouse').innerText(), (text) => text === 'S');
+    for (const name of ['Mechanical keyboard', 'Silent mouse', 'Headphones']) {
+      const { width, height } = await card(name).boundingBox();
+      assert(Math.abs(width / height - 4 / 3) < 0.02, `the place of ${name} has ${width} × ${height}`);
+    }
+    await accessible('pictures');
+    const unexpected = complaints.splice(0).filter((complaint) => !complaint.includes('cdn.example.com'));
+    assert(unexpected.length === 0, unexpected.join('; '));
+    await setImages('KB-75', []);
+    await setImages('MS-01', []);
+    await page.unroute(`${cdn}/**`);
+    await page.reload();
+    await stock('KB-75').waitFor();
+    await page.evaluate(() => {
+      window.loadedOnce = true;
+    });
   });
 
   await check('order', async () => {
