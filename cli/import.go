@@ -53,6 +53,24 @@ var importer = commerce.Viewer{UserID: "import", Name: "holdfast import", Admin:
 // importBatch imports some rows, at most commerce.MaxImport, or tells what it would do.
 type importBatch func(ctx context.Context, rows []commerce.ImportRow) ([]commerce.ImportResult, error)
 
+// tellUnused names the columns that are not used: those with something in them first, with how many lines have it.
+func (c *importCommand) tellUnused(e *environment, unused []shopifycsv.Unused) {
+	var filled, empty []string
+	for _, column := range unused {
+		if column.Lines == 0 {
+			empty = append(empty, column.Column)
+			continue
+		}
+		filled = append(filled, fmt.Sprintf("%s (%d)", column.Column, column.Lines))
+	}
+	if filled != nil {
+		c.tell(e, "columns that are not used, and how many lines have something in them: "+strings.Join(filled, ", "))
+	}
+	if empty != nil {
+		c.tell(e, "columns that are not used, and have nothing in them: "+strings.Join(empty, ", "))
+	}
+}
+
 // Run imports the file. It fails if a line could not be imported, or none of those that there are.
 func (c *importCommand) Run(e *environment) error {
 	cfg, err := e.load(config.Sources{})
@@ -67,9 +85,7 @@ func (c *importCommand) Run(e *environment) error {
 	if err != nil {
 		return err
 	}
-	if len(file.Unused) > 0 {
-		c.tell(e, "columns that are not used: "+strings.Join(file.Unused, ", "))
-	}
+	c.tellUnused(e, file.Unused)
 	ctx, stop := signal.NotifyContext(e.ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	report := importReport{check: c.Check, problems: file.Problems, notes: file.Notes, done: map[commerce.ImportOutcome]int{}}

@@ -44,6 +44,17 @@ type (
 		Price       *apiMoney `json:"price,omitempty"`
 		Stock       *string   `json:"stock,omitempty"` // a number of 64 bits
 		Archived    *bool     `json:"archived,omitempty"`
+
+		Handle      string     `json:"handle,omitempty"`
+		Vendor      *string    `json:"vendor,omitempty"`
+		ProductType *string    `json:"productType,omitempty"`
+		Tags        []string   `json:"tags,omitzero"`
+		Images      []apiImage `json:"images,omitzero"`
+		Category    []string   `json:"category,omitempty"`
+	}
+	apiImage struct {
+		URL     string `json:"url"`
+		AltText string `json:"altText,omitempty"`
 	}
 	apiMoney struct {
 		AmountMinor string `json:"amountMinor"`
@@ -142,7 +153,16 @@ func (a *apiImport) run(ctx context.Context, rows []commerce.ImportRow) ([]comme
 }
 
 func apiProductOf(row commerce.ImportRow) apiProduct {
-	p := apiProduct{SKU: row.SKU, FormerSKUs: row.FormerSKUs, Description: row.Description, Archived: row.OffSale}
+	p := apiProduct{
+		SKU: row.SKU, FormerSKUs: row.FormerSKUs, Description: row.Description, Archived: row.OffSale,
+		Handle: row.Handle, Vendor: row.Vendor, ProductType: row.ProductType, Tags: row.Tags, Category: row.Category,
+	}
+	if row.Images != nil {
+		p.Images = make([]apiImage, len(row.Images))
+	}
+	for i, image := range row.Images {
+		p.Images[i] = apiImage{URL: image.URL, AltText: image.AltText}
+	}
 	if row.Name != "" {
 		p.Name = &row.Name
 	}

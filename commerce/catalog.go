@@ -185,16 +185,13 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 			return nil, err
 		}
 		update := tx.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
-			SetNillableHandle(in.Handle).SetNillableVendor(in.Vendor).SetNillableProductType(in.ProductType).
+			SetNillableHandle(in.Handle).
 			SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
 			AddVersion(1).SetUpdatedAt(s.now())
 		if in.Limit != nil {
 			update.SetLimitQuantity(in.Limit.Quantity).SetLimitHours(in.Limit.Hours)
 		}
-		if in.Tags != nil {
-			update.SetTags(in.Tags)
-		}
-		n, err := lockRows(ctx, update.Save)
+		n, err := lockRows(ctx, in.set(update).Save)
 		if err != nil {
 			return nil, err
 		}

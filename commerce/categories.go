@@ -50,9 +50,7 @@ func (s *Catalog) CreateCategory(ctx context.Context, v Viewer, in CreateCategor
 		case tree.byID[in.id] != nil && op.keyed():
 			return nil, keyExpired()
 		case len(tree.all) >= schema.MaxCategories:
-			return nil, &Error{
-				Code: InvalidState, Message: fmt.Sprintf("a shop has at most %d categories, and has as many already; delete or rename one", schema.MaxCategories),
-			}
+			return nil, tooManyCategories()
 		}
 		parent := orBlank(in.ParentID)
 		if err := tree.checkParent(parent, 1); err != nil {
@@ -65,6 +63,12 @@ func (s *Catalog) CreateCategory(ctx context.Context, v Viewer, in CreateCategor
 		return tx.Category.Create().SetID(in.id).SetName(in.Name).SetHandle(handle).SetNillableParentID(in.ParentID).
 			SetPosition(tree.position(parent, in.Position)).SetCreatedAt(s.now()).SetUpdatedAt(s.now()).Save(ctx)
 	})
+}
+
+func tooManyCategories() error {
+	return &Error{
+		Code: InvalidState, Message: fmt.Sprintf("a shop has at most %d categories, and has as many already; delete or rename one", schema.MaxCategories),
+	}
 }
 
 // CategoryID is the ID of the category that a viewer creates with a key.

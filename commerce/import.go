@@ -38,6 +38,7 @@ type ImportRow struct {
 	Price       *Money
 	Stock       *int64
 	OffSale     *bool // a draft, archived, or not published
+	ImportAttributes
 }
 
 // ImportOutcome is what an import did about one product.
@@ -116,6 +117,12 @@ type ImportResult struct {
 // the same strategy as every sale. A row that cannot be imported does not keep the others back: its result has the error, which
 // is one of Create, Update and AdjustStock. Import itself fails if the system does; some rows may be imported by then.
 func (s *Catalog) Import(ctx context.Context, v Viewer, rows []ImportRow, mode StockMode) ([]ImportResult, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	if err := s.addCategories(ctx, rows[:min(len(rows), MaxImport)]); err != nil {
+		return nil, err
+	}
 	plans, err := s.planImport(ctx, v, rows, mode)
 	if err != nil {
 		return nil, err
@@ -233,11 +240,13 @@ type importPlan struct {
 	file   ImportRow    // as the file has it
 	in     ImportRow    // with what the file does not say, as it is here
 	row    *ent.Product // nil if there is none yet
-	texts  bool         // name, description or price differ
+	texts  bool         // name, description, price or attributes differ
 	counts bool         // the quantity of the file is to be noted
 	shared bool         // another row is of the same product
 	wrote  bool         // what is not stock is written
 	done   bool
+
+	attributes Attributes // those that differ
 
 	// The change that moves the stock. It stays the same if it is tried again.
 	change uuid.UUID
@@ -293,8 +302,14 @@ func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mo
 			return nil, err
 		}
 	}
+	here, err := s.readAttributes(ctx, plans)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range plans {
-		p.Err = s.decide(p, stock, mode)
+		var differs bool
+		p.attributes, differs = p.differing(here)
+		p.Err = s.decide(p, differs, stock, mode)
 		p.done = p.Err == nil && (p.Outcome == ImportSkipped || p.Outcome == ImportUnchanged && !p.writes())
 	}
 	for _, same := range byProduct(plans) {
@@ -317,8 +332,10 @@ func (r ImportRow) find(bySKU map[string]*ent.Product) *ent.Product {
 }
 
 // decide compares a row with its product and the stock of that. It returns why the row cannot be imported, if that is known.
-func (s *Catalog) decide(p *importPlan, stock map[string]Reading, mode StockMode) error {
+func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, mode StockMode) error {
 	p.SKU, p.Outcome = p.in.SKU, ImportUnchanged
+	_, wrong := p.attributes.tidied()
+	wrong = append(wrong, p.in.checkCategoryNames()...)
 	off := p.in.OffSale != nil && *p.in.OffSale
 	if p.row == nil {
 		if p.in.Price == nil {
@@ -334,7 +351,7 @@ func (s *Catalog) decide(p *importPlan, stock map[string]Reading, mode StockMode
 			missing.Retryable = true // when it is here
 			return missing
 		}
-		return s.checkProduct(p.in.product(), nil)
+		return s.checkProduct(p.in.product(), wrong)
 	}
 	p.ProductID, p.SKU = p.row.ID, p.row.Sku
 	if off { // nothing else of it matters before it comes back
@@ -343,7 +360,7 @@ func (s *Catalog) decide(p *importPlan, stock map[string]Reading, mode StockMode
 		}
 		return nil
 	}
-	if err := s.completeImport(p); err != nil {
+	if err := s.completeImport(p, differs, wrong); err != nil {
 		return err
 	}
 	if p.in.Stock != nil && mode != StockIgnore {
@@ -365,7 +382,7 @@ func (s *Catalog) decide(p *importPlan, stock map[string]Reading, mode StockMode
 }
 
 // completeImport fills in what the file does not say, and tells whether the rest differs.
-func (s *Catalog) completeImport(p *importPlan) error {
+func (s *Catalog) completeImport(p *importPlan, differs bool, wrong Errors) error {
 	if p.in.Name == "" {
 		p.in.Name = p.row.Name
 	}
@@ -375,8 +392,8 @@ func (s *Catalog) completeImport(p *importPlan) error {
 	if p.in.Price == nil {
 		p.in.Price = &Money{Minor: p.row.PriceMinor, Currency: s.Shop.Currency}
 	}
-	p.texts = p.row.Name != p.in.Name || p.row.Description != *p.in.Description || p.row.PriceMinor != p.in.Price.Minor
-	return s.checkProduct(p.in.product(), nil)
+	p.texts = p.row.Name != p.in.Name || p.row.Description != *p.in.Description || p.row.PriceMinor != p.in.Price.Minor || differs
+	return s.checkProduct(p.in.product(), wrong)
 }
 
 // product is the product that a row makes if there is none yet.
@@ -511,12 +528,16 @@ func (s *Catalog) carryOut(ctx context.Context, p *importPlan) error {
 }
 
 func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*importPlan) error {
-	creations := make([]*ent.ProductCreate, len(plans))
+	attributes, err := s.creationAttributes(ctx, tx, plans)
+	if err != nil {
+		return err
+	}
+	ids, creations := make([]string, len(plans)), make([]*ent.ProductCreate, len(plans))
 	bounds := make(map[string]lockprovider.Bounds, len(plans))
 	for i, p := range plans {
 		product := p.in.product()
-		product.id = newID(prefixProduct)
-		p.ProductID = product.id
+		product.id, product.Attributes = newID(prefixProduct), attributes[i]
+		p.ProductID, ids[i] = product.id, product.id
 		creations[i] = s.creation(tx, product).SetNillableImportedStock(p.in.Stock)
 		if p.in.OffSale != nil && *p.in.OffSale {
 			creations[i].SetArchivedAt(s.now())
@@ -528,6 +549,9 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 		return err
 	}
 	if err := s.Ledger.Open(ctx, tx, bounds); err != nil {
+		return err
+	}
+	if err := writeCreated(ctx, tx, ids, attributes); err != nil {
 		return err
 	}
 	return s.Index(ctx, tx, rows...)
@@ -546,11 +570,16 @@ func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*import
 			case ImportUnarchived:
 				update.ClearArchivedAt()
 			}
+			var attributes Attributes
 			if p.texts {
-				update.SetName(p.in.Name).SetDescription(*p.in.Description).SetPriceMinor(p.in.Price.Minor)
+				attributes, _ = p.attributes.tidied()
+				attributes.set(update.SetName(p.in.Name).SetDescription(*p.in.Description).SetPriceMinor(p.in.Price.Minor))
 			}
 			if n, err := lockRows(ctx, update.Save); err != nil || n == 0 {
 				return cmp.Or(err, error(errImportedMeanwhile))
+			}
+			if err := attributes.write(ctx, tx, p.row.ID); err != nil {
+				return err
 			}
 			changed = append(changed, p.row.ID)
 		}

@@ -149,7 +149,7 @@ func TestImportOfNothing(t *testing.T) {
 	wantEqual(t, "exit code", p.wait(), exitFailed)
 	for _, part := range []string{
 		"line 2: no product here has this SKU, and the file has no prices to make one: import the product export first",
-		"columns that are not used: HS Code, COO", "nothing of the file was imported, although it has 1 lines",
+		"columns that are not used, and have nothing in them: HS Code, COO", "nothing of the file was imported, although it has 1 lines",
 	} {
 		if !strings.Contains(p.stderr.String(), part) {
 			t.Errorf("does not say %q:\n%s", part, p.stderr.String())

@@ -79,6 +79,9 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 		return func(_ *api, text string) object {
 			row := object{"sku": key(), "name": "A", "price": price}
 			row[name] = text
+			if name == "tags" || name == "category" {
+				row[name] = []string{text}
+			}
 			return object{"products": []object{row}}
 		}
 	}
@@ -142,6 +145,10 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 		"ProductImport.sku":         {limits.MaxSKU, productsImport, imported("sku")},
 		"ProductImport.name":        {limits.MaxProductName, productsImport, imported("name")},
 		"ProductImport.description": {limits.MaxDescription, productsImport, imported("description")},
+		"ProductImport.vendor":      {limits.MaxVendor, productsImport, imported("vendor")},
+		"ProductImport.productType": {limits.MaxProductType, productsImport, imported("productType")},
+		"ProductImport.tags":        {limits.MaxTag, productsImport, imported("tags")},
+		"ProductImport.category":    {limits.MaxName, productsImport, imported("category")},
 		"CouponCreateInput.name": {limits.MaxName, couponCreate, func(_ *api, text string) object {
 			return object{"name": text, "discountKind": "FIXED", "discountValue": 1, "quota": 1, "perUserLimit": 1}
 		}},
@@ -226,6 +233,7 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 				return a.do(admin, productsImport, vars(object{"products": []object{{"sku": key(), "name": "A", "price": price, "formerSkus": []string{text}}}}))
 			}
 		},
+		"ProductImport.handle":          sent(productsImport, imported("handle")),
 		"StartExperimentInput.plan":     experimentOf("plan"),
 		"StartExperimentInput.workload": experimentOf("workload"),
 	}

@@ -288,3 +288,29 @@ func BenchmarkPut(b *testing.B) {
 		put(New(), documents, 1)
 	}
 }
+
+// BenchmarkAnyOf finds the first page of what has one of 2,000 words, as a list of a category that has all others beneath it, among 1,000,000
+// documents.
+func BenchmarkAnyOf(b *testing.B) {
+	const words, documents = 2000, 1_000_000
+	batch := new(Batch)
+	for i := range documents {
+		batch.Add(Document{
+			Number: int64(i), ProductID: fmt.Sprintf("prod_%026d", i), Name: fmt.Sprint("Product ", i), PriceMinor: int64(i * 7919 % 100_000),
+			CreatedAt: time.UnixMicro(int64(i)), Words: fmt.Sprintf(" product w%d #ccat_%d#", i, i%words),
+		})
+	}
+	x := New()
+	x.Put(batch, Revision{Number: 1})
+	var q Query
+	for i := range words {
+		q.AnyOf = append(q.AnyOf, fmt.Sprintf("#ccat_%d#", i))
+	}
+	for b.Loop() {
+		m := x.Snapshot().Match(q)
+		if list := m.Read(ByPrice, false, nil, nil, 20); len(list) != 20 {
+			b.Fatalf("%d documents", len(list))
+		}
+		m.Close()
+	}
+}

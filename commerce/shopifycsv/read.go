@@ -55,12 +55,15 @@ var optionColumns = []string{"Option1 Value", "Option2 Value", "Option3 Value"}
 var importColumns = append([]string{
 	colHandle, colTitle, colDescription, colStatus, colPublished, colSKU, colPrice, colStock, colTracker,
 	colLocation, colAvailable, colOnHand,
+	colVendor, colTags, colType, colCategory, colImage, colImagePosition, colImageText, colVariantImage,
 }, optionColumns...)
 
 var columnAliases = map[string]string{
 	"url handle": colHandle, "description": colDescription, "body html": colDescription, "body": colDescription,
 	"sku": colSKU, "price": colPrice, "inventory quantity": colStock, "variant inventory quantity": colStock,
 	"inventory tracker": colTracker, "published on online store": colPublished,
+	"product type": colType, "custom product type": colType, "product image url": colImage, "image url": colImage, "image src": colImage,
+	"variant image url": colVariantImage, "standard product type": colCategory,
 	"available (not editable)": colAvailable, "on hand (current)": colOnHand,
 }
 
@@ -101,7 +104,7 @@ type File struct {
 	Problems []*LineError
 	Notes    []Note
 	// Unused are the columns that are not read.
-	Unused []string
+	Unused []Unused
 	// Variants are the lines of variants, those that cannot be imported too.
 	Variants int
 }
@@ -124,7 +127,7 @@ const (
 )
 
 // Read reads Shopify's product export, of today or of earlier years: a line a variant, of which one of each product
-// also holds the title and the description; lines that only add a picture are passed over. It also reads the inventory export,
+// also holds the title and the description; lines without SKU, price, quantity and options add a picture. It also reads the inventory export,
 // whose lines give the quantity of a variant at one location.
 //
 // Delimiter and ends of lines are found out. A line that cannot be read does not keep the others from being read. The error is
@@ -153,6 +156,7 @@ type parser struct {
 	comma    rune
 	columns  map[string]int
 	places   []int // columns of locations, in an older inventory export
+	unused   []int // columns that are not read, as File.Unused
 	lines    []fileLine
 	products map[string]*fileProduct
 	variants []*fileVariant
@@ -171,6 +175,7 @@ type fileProduct struct {
 	offSale     *bool
 	variants    int // lines that name one
 	cut         bool
+	attributes
 }
 
 // fileVariant is a variant before it is known which SKUs the others have.
@@ -211,7 +216,9 @@ func (p *parser) read(text string) {
 				"put a text with commas, quotes or line breaks in quotes, and double the quotes in it")
 			continue
 		}
-		p.line(fileLine{number: number, cells: cells})
+		l := fileLine{number: number, cells: cells}
+		p.countUnused(l)
+		p.line(l)
 	}
 	for _, l := range p.lines {
 		p.variant(l)
@@ -233,7 +240,8 @@ func (p *parser) header(line int, header []string) bool {
 	for i, title := range header {
 		used := columns[columnOf(title)] == i && has(columnOf(title)) || slices.Contains(p.places, i)
 		if title = strings.TrimSpace(title); title != "" && !used {
-			p.file.Unused = append(p.file.Unused, title)
+			p.file.Unused = append(p.file.Unused, Unused{Column: title})
+			p.unused = append(p.unused, i)
 		}
 	}
 	const fix = "keep the header of Shopify's export, which names the columns"
@@ -319,7 +327,9 @@ func (p *parser) line(l fileLine) {
 			text, product.cut = shortened(plainText(p.cell(l, colDescription)), schema.MaxDescription)
 			product.description = &text
 		}
+		p.described(l, product)
 	}
+	p.picture(l, product)
 	if product.offSale == nil {
 		product.offSale = offSale(p.cell(l, colStatus), p.cell(l, colPublished))
 	}
@@ -361,6 +371,7 @@ func (p *parser) variant(l fileLine) {
 		v.row.Price = &commerce.Money{Currency: p.format.Currency, Minor: p.price(l.number, p.cell(l, colPrice))}
 	}
 	v.row.Stock = p.quantity(l)
+	v.row.ImportAttributes = p.imported(l, product, v.slug())
 	if len(p.file.Problems) == before {
 		p.variants = append(p.variants, v)
 	}

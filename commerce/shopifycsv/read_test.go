@@ -144,7 +144,7 @@ func TestReadNamesTheFault(t *testing.T) {
 
 // TestOddFiles reads what real exports have in them, and what spreadsheets make of exports.
 func TestOddFiles(t *testing.T) {
-	const plain = "Handle,Title,Body (HTML),Variant SKU,Variant Inventory Qty,Variant Price\ncafé,Café,<p>Noir</p>,C-1,5,9.00\n"
+	const plain = "Handle,Title,Body (HTML),Variant SKU,Variant Inventory Qty,Variant Price\ncafe,Café,<p>Noir</p>,C-1,5,9.00\n"
 	const same = `2 C-1 "Café" "Noir" 900 5 ?`
 	encoded := func(text string, err error) string {
 		t.Helper()
@@ -183,7 +183,7 @@ func TestOddFiles(t *testing.T) {
 			want: []string{same},
 		},
 		"Latin-1 in a column that is not used": {
-			file: "Handle,Title,Vendor,Variant Inventory Qty,Variant Price\na,A,\xe9,1,1\n", want: []string{`2 a "A" ? 100 1 ?`},
+			file: "Handle,Title,Gift Card,Variant Inventory Qty,Variant Price\na,A,\xe9,1,1\n", want: []string{`2 a "A" ? 100 1 ?`},
 		},
 		"blanks before quotes": {
 			file: "Handle, Title, Variant SKU, Variant Inventory Qty, Variant Price\nmug, \"Mug, blue\", \"M-1\", 5, \"9.00\"\n",
@@ -281,14 +281,70 @@ func TestOddFiles(t *testing.T) {
 	}
 }
 
-// Each column that is not read is named once.
+// Each column that is not read is named once, with how many lines have something in it.
 func TestUnusedColumns(t *testing.T) {
-	file := readFile(t, "Handle,Title,Vendor,Option1 Name,Variant Price,Variant SKU,Tags,Variant Price,\nmug,Mug,Acme,Title,9,M-1,a,8,\n", shopifycsv.Format{})
-	if got := strings.Join(file.Unused, ", "); got != "Vendor, Option1 Name, Tags, Variant Price" {
-		t.Errorf("not used: %s", got)
+	file := readFile(t, "Handle,Title,Vendor,Option1 Name,Variant Price,Variant SKU,Gift Card,Variant Price,,Cost per item\n"+
+		"mug,Mug,Acme,Title,9,M-1,,8,,\nmug,,,,,,,,,\ncup,Cup,Acme,Title,9,C-1, ,8,,4\n,,,,,,,,,5\n", shopifycsv.Format{})
+	want := []shopifycsv.Unused{{"Option1 Name", 2}, {"Gift Card", 0}, {"Variant Price", 2}, {"Cost per item", 2}}
+	if !slices.Equal(file.Unused, want) {
+		t.Errorf("not used: %v, want %v", file.Unused, want)
 	}
 	if file.Rows[0].Price.Minor != 900 {
 		t.Errorf("the price is %d", file.Rows[0].Price.Minor)
+	}
+}
+
+// What a file says of a product besides its texts, price and quantity goes to each of its variants.
+func TestReadAttributes(t *testing.T) {
+	long, deep := strings.Repeat("x", 300), strings.TrimSuffix(strings.Repeat("a > ", 9), " > ")
+	var tags []string
+	for i := range 60 {
+		tags = append(tags, fmt.Sprint("t", i))
+	}
+	const header = "Handle,Title,Vendor,Type,Tags,Product Category,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price,Image Src,Image Position,Image Alt Text,Variant Image\n"
+	const cdn = "https://cdn.example.com/"
+	file := readFile(t, header+
+		`shirt,Shirt,Acme,Tops,"Red, new ,RED",Apparel > Tops,M,S-M,1,5,`+cdn+`2.jpg,2,Two,`+"\n"+
+		`shirt,,,,,,L,S-L,1,5,`+cdn+`3.jpg,3,,`+cdn+"4.jpg\n"+
+		`shirt,,,,,,,,,,//cdn.example.com/1.jpg,1,One,`+"\n"+
+		`shirt,,,,,,,,,,http://cdn.example.com/5.jpg,4,,`+"\n"+
+		`Größe 7,Odd,`+long+`,`+long+`,"`+strings.Join(append(tags, long), ",")+`",`+deep+`,,O-1,1,5,,,,`+"\n"+
+		"bare,Bare,,,,,,B-1,1,5,,,,\n", shopifycsv.Format{})
+	if len(file.Problems) > 0 || len(file.Rows) != 4 || len(file.Unused) > 0 {
+		t.Fatalf("%d rows; refused %v, unused %v", len(file.Rows), problemsOf(file), file.Unused)
+	}
+	pictures := func(row commerce.ImportRow) (text string) {
+		for _, image := range row.Images {
+			text += strings.TrimPrefix(image.URL, cdn) + " " + image.AltText + ", "
+		}
+		return text
+	}
+	for i, want := range []string{"1.jpg One, 2.jpg Two, 3.jpg , ", "4.jpg , 1.jpg One, 2.jpg Two, 3.jpg , "} {
+		row := file.Rows[i]
+		if got := pictures(row); got != want {
+			t.Errorf("row %d has the pictures %q, want %q", i, got, want)
+		}
+		if *row.Vendor != "Acme" || *row.ProductType != "Tops" || !slices.Equal(row.Tags, []string{"Red", "new"}) || strings.Join(row.Category, "/") != "Apparel/Tops" {
+			t.Errorf("row %d: %+v", i, row.ImportAttributes)
+		}
+	}
+	if odd := file.Rows[2]; len([]rune(*odd.Vendor)) != schema.MaxVendor || len(odd.Tags) != schema.MaxTags || len(odd.Category) != schema.MaxCategoryDepth {
+		t.Errorf("%+v", odd.ImportAttributes)
+	}
+	if bare := file.Rows[3]; *bare.Vendor != "" || bare.Tags == nil || len(bare.Tags) > 0 || bare.Images == nil || len(bare.Images) > 0 || bare.Category != nil {
+		t.Errorf("%+v", bare.ImportAttributes)
+	}
+	var notes []string
+	for _, n := range file.Notes {
+		notes = append(notes, fmt.Sprint(n.Line, " ", strings.Fields(n.Text)[1]))
+	}
+	if got := strings.Join(notes, ", "); got != "5 image, 6 vendor, 6 type, 6 are, 6 category, 6 handle" {
+		t.Errorf("noted: %s", got)
+	}
+	// A file that has no such columns says nothing about them.
+	row := readFile(t, "Handle,Title,Variant SKU,Variant Price\nmug,Mug,M-1,5\n", shopifycsv.Format{}).Rows[0]
+	if row.Vendor != nil || row.ProductType != nil || row.Tags != nil || row.Images != nil || row.Category != nil {
+		t.Errorf("%+v", row.ImportAttributes)
 	}
 }
 
