@@ -184,7 +184,11 @@ func TestHandles(t *testing.T) {
 			{strings.Repeat("long ", 120), strings.TrimSuffix(strings.Repeat("long-", 49), "-")},
 		} {
 			row := s.create(t, fmt.Sprint("N-", i), test.name, commerce.Attributes{})
-			if got := *row.Handle; got != test.want && !(len(test.want) > 200 && strings.HasPrefix(got, test.want[:200]) && len(got) <= schema.MaxHandle) {
+			got := *row.Handle
+			if long := len(test.want) > 200; long && len(got) <= schema.MaxHandle {
+				got, test.want = got[:200], test.want[:200]
+			}
+			if got != test.want {
 				t.Errorf("%q has the handle %q, want %q", test.name, got, test.want)
 			}
 		}

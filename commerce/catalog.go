@@ -61,7 +61,7 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 	}
 	in.SKU, in.Name = strings.TrimSpace(in.SKU), strings.TrimSpace(in.Name)
 	var errs Errors
-	in.Attributes, errs = in.Attributes.tidied()
+	in.Attributes, errs = in.tidied()
 	if err := s.checkProduct(in, errs); err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		return nil, err
 	}
 	var errs Errors
-	in.Attributes, errs = in.Attributes.tidied()
+	in.Attributes, errs = in.tidied()
 	if in.Name != nil || in.Description != nil {
 		name, description := "kept", ""
 		if in.Name != nil {
@@ -386,8 +386,8 @@ const (
 
 // ProductQuery asks for a list of products.
 type ProductQuery struct {
-	// Search finds the products that have, for each of its words, a word in their name or SKU that begins with it, whatever the
-	// case and the accents; see package textsearch. Nothing and blanks find all.
+	// Search finds the products that have, for each of its words, a word in their name, SKU, vendor, type or tags that begins with it,
+	// whatever the case and the accents; see package textsearch. Nothing and blanks find all.
 	Search string
 	ProductFilter
 	Order ProductOrder // "" means NewestFirst
