@@ -29,6 +29,8 @@ type ResolverRoot interface {
 	AdjustmentConnection() AdjustmentConnectionResolver
 	Cart() CartResolver
 	CartLine() CartLineResolver
+	Category() CategoryResolver
+	CategoryConnection() CategoryConnectionResolver
 	Coupon() CouponResolver
 	CouponConnection() CouponConnectionResolver
 	CouponIssue() CouponIssueResolver
@@ -175,6 +177,42 @@ type ComplexityRoot struct {
 
 	CartPayload struct {
 		Cart       func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	Category struct {
+		Ancestors func(childComplexity int) int
+		Children  func(childComplexity int, first *int, after *string, last *int, before *string) int
+		CreatedAt func(childComplexity int) int
+		Handle    func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Name      func(childComplexity int) int
+		Parent    func(childComplexity int) int
+		Position  func(childComplexity int) int
+		Products  func(childComplexity int, first *int, after *string, last *int, before *string, orderBy *model.ProductOrder) int
+		UpdatedAt func(childComplexity int) int
+		Version   func(childComplexity int) int
+	}
+
+	CategoryConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	CategoryDeletePayload struct {
+		DeletedCategoryID func(childComplexity int) int
+		UserErrors        func(childComplexity int) int
+	}
+
+	CategoryEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	CategoryPayload struct {
+		Category   func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
 
@@ -469,6 +507,13 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	Image struct {
+		AltText func(childComplexity int) int
+		Height  func(childComplexity int) int
+		URL     func(childComplexity int) int
+		Width   func(childComplexity int) int
+	}
+
 	InputError struct {
 		Code         func(childComplexity int) int
 		Field        func(childComplexity int) int
@@ -523,6 +568,9 @@ type ComplexityRoot struct {
 		CartLinesAdd                 func(childComplexity int, input model.CartLinesAddInput) int
 		CartLinesRemove              func(childComplexity int, input model.CartLinesRemoveInput) int
 		CartLinesUpdate              func(childComplexity int, input model.CartLinesUpdateInput) int
+		CategoryCreate               func(childComplexity int, input model.CategoryCreateInput) int
+		CategoryDelete               func(childComplexity int, input model.CategoryDeleteInput) int
+		CategoryUpdate               func(childComplexity int, input model.CategoryUpdateInput) int
 		ChargePoints                 func(childComplexity int, input model.ChargePointsInput) int
 		CouponCreate                 func(childComplexity int, input model.CouponCreateInput) int
 		CouponResume                 func(childComplexity int, input model.CouponResumeInput) int
@@ -748,16 +796,23 @@ type ComplexityRoot struct {
 
 	Product struct {
 		ArchivedAt       func(childComplexity int) int
+		Categories       func(childComplexity int) int
 		CreatedAt        func(childComplexity int) int
 		Description      func(childComplexity int) int
+		FeaturedImage    func(childComplexity int) int
+		Handle           func(childComplexity int) int
 		ID               func(childComplexity int) int
+		Images           func(childComplexity int) int
 		LimitPerCustomer func(childComplexity int) int
 		Name             func(childComplexity int) int
 		Price            func(childComplexity int) int
+		ProductType      func(childComplexity int) int
 		Sku              func(childComplexity int) int
 		Stock            func(childComplexity int) int
 		StockHistory     func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
+		Tags             func(childComplexity int) int
 		UpdatedAt        func(childComplexity int) int
+		Vendor           func(childComplexity int) int
 		Version          func(childComplexity int) int
 	}
 
@@ -812,6 +867,8 @@ type ComplexityRoot struct {
 		Account            func(childComplexity int, id string) int
 		Adjustments        func(childComplexity int, first *int, after *string, last *int, before *string) int
 		Cart               func(childComplexity int, id string) int
+		Categories         func(childComplexity int, first *int, after *string, last *int, before *string, topLevel *bool) int
+		Category           func(childComplexity int, id *string, handle *string) int
 		Coupon             func(childComplexity int, id string) int
 		Coupons            func(childComplexity int, first *int, after *string, last *int, before *string) int
 		Customer           func(childComplexity int, id string) int
@@ -828,7 +885,7 @@ type ComplexityRoot struct {
 		Orders             func(childComplexity int, first *int, after *string, last *int, before *string, customerID *string, filter *model.OrderFilter, orderBy *model.OrderSort) int
 		PaymentDrift       func(childComplexity int, onlyOpen *bool) int
 		PopularProducts    func(childComplexity int, days *int, first *int) int
-		Product            func(childComplexity int, id string) int
+		Product            func(childComplexity int, id *string, handle *string) int
 		Products           func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
 		QueueTicket        func(childComplexity int, id string) int
 		SchedulerRuns      func(childComplexity int) int
@@ -1500,6 +1557,147 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CartPayload.UserErrors(childComplexity), true
+
+	case "Category.ancestors":
+		if e.ComplexityRoot.Category.Ancestors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Category.Ancestors(childComplexity), true
+	case "Category.children":
+		if e.ComplexityRoot.Category.Children == nil {
+			break
+		}
+
+		args, err := ec.field_Category_children_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Category.Children(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+	case "Category.createdAt":
+		if e.ComplexityRoot.Category.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Category.CreatedAt(childComplexity), true
+	case "Category.handle":
+		if e.ComplexityRoot.Category.Handle == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Category.Handle(childComplexity), true
+	case "Category.id":
+		if e.ComplexityRoot.Category.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Category.ID(childComplexity), true
+	case "Category.name":
+		if e.ComplexityRoot.Category.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Category.Name(childComplexity), true
+	case "Category.parent":
+		if e.ComplexityRoot.Category.Parent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Category.Parent(childComplexity), true
+	case "Category.position":
+		if e.ComplexityRoot.Category.Position == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Category.Position(childComplexity), true
+	case "Category.products":
+		if e.ComplexityRoot.Category.Products == nil {
+			break
+		}
+
+		args, err := ec.field_Category_products_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Category.Products(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["orderBy"].(*model.ProductOrder)), true
+	case "Category.updatedAt":
+		if e.ComplexityRoot.Category.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Category.UpdatedAt(childComplexity), true
+	case "Category.version":
+		if e.ComplexityRoot.Category.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Category.Version(childComplexity), true
+
+	case "CategoryConnection.edges":
+		if e.ComplexityRoot.CategoryConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryConnection.Edges(childComplexity), true
+	case "CategoryConnection.nodes":
+		if e.ComplexityRoot.CategoryConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryConnection.Nodes(childComplexity), true
+	case "CategoryConnection.pageInfo":
+		if e.ComplexityRoot.CategoryConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryConnection.PageInfo(childComplexity), true
+	case "CategoryConnection.totalCount":
+		if e.ComplexityRoot.CategoryConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryConnection.TotalCount(childComplexity), true
+
+	case "CategoryDeletePayload.deletedCategoryId":
+		if e.ComplexityRoot.CategoryDeletePayload.DeletedCategoryID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryDeletePayload.DeletedCategoryID(childComplexity), true
+	case "CategoryDeletePayload.userErrors":
+		if e.ComplexityRoot.CategoryDeletePayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryDeletePayload.UserErrors(childComplexity), true
+
+	case "CategoryEdge.cursor":
+		if e.ComplexityRoot.CategoryEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryEdge.Cursor(childComplexity), true
+	case "CategoryEdge.node":
+		if e.ComplexityRoot.CategoryEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryEdge.Node(childComplexity), true
+
+	case "CategoryPayload.category":
+		if e.ComplexityRoot.CategoryPayload.Category == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryPayload.Category(childComplexity), true
+	case "CategoryPayload.userErrors":
+		if e.ComplexityRoot.CategoryPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CategoryPayload.UserErrors(childComplexity), true
 
 	case "ChargePointsPayload.attempt":
 		if e.ComplexityRoot.ChargePointsPayload.Attempt == nil {
@@ -2638,6 +2836,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.HoldReleasePayload.UserErrors(childComplexity), true
 
+	case "Image.altText":
+		if e.ComplexityRoot.Image.AltText == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.AltText(childComplexity), true
+	case "Image.height":
+		if e.ComplexityRoot.Image.Height == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.Height(childComplexity), true
+	case "Image.url":
+		if e.ComplexityRoot.Image.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.URL(childComplexity), true
+	case "Image.width":
+		if e.ComplexityRoot.Image.Width == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Image.Width(childComplexity), true
+
 	case "InputError.code":
 		if e.ComplexityRoot.InputError.Code == nil {
 			break
@@ -2899,6 +3122,39 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CartLinesUpdate(childComplexity, args["input"].(model.CartLinesUpdateInput)), true
+	case "Mutation.categoryCreate":
+		if e.ComplexityRoot.Mutation.CategoryCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_categoryCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CategoryCreate(childComplexity, args["input"].(model.CategoryCreateInput)), true
+	case "Mutation.categoryDelete":
+		if e.ComplexityRoot.Mutation.CategoryDelete == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_categoryDelete_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CategoryDelete(childComplexity, args["input"].(model.CategoryDeleteInput)), true
+	case "Mutation.categoryUpdate":
+		if e.ComplexityRoot.Mutation.CategoryUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_categoryUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CategoryUpdate(childComplexity, args["input"].(model.CategoryUpdateInput)), true
 	case "Mutation.chargePoints":
 		if e.ComplexityRoot.Mutation.ChargePoints == nil {
 			break
@@ -4037,6 +4293,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Product.ArchivedAt(childComplexity), true
+	case "Product.categories":
+		if e.ComplexityRoot.Product.Categories == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.Categories(childComplexity), true
 	case "Product.createdAt":
 		if e.ComplexityRoot.Product.CreatedAt == nil {
 			break
@@ -4049,12 +4311,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Product.Description(childComplexity), true
+	case "Product.featuredImage":
+		if e.ComplexityRoot.Product.FeaturedImage == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.FeaturedImage(childComplexity), true
+	case "Product.handle":
+		if e.ComplexityRoot.Product.Handle == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.Handle(childComplexity), true
 	case "Product.id":
 		if e.ComplexityRoot.Product.ID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Product.ID(childComplexity), true
+	case "Product.images":
+		if e.ComplexityRoot.Product.Images == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.Images(childComplexity), true
 	case "Product.limitPerCustomer":
 		if e.ComplexityRoot.Product.LimitPerCustomer == nil {
 			break
@@ -4073,6 +4353,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Product.Price(childComplexity), true
+	case "Product.productType":
+		if e.ComplexityRoot.Product.ProductType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.ProductType(childComplexity), true
 	case "Product.sku":
 		if e.ComplexityRoot.Product.Sku == nil {
 			break
@@ -4096,12 +4382,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Product.StockHistory(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["filter"].(*model.EntryFilter)), true
+	case "Product.tags":
+		if e.ComplexityRoot.Product.Tags == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.Tags(childComplexity), true
 	case "Product.updatedAt":
 		if e.ComplexityRoot.Product.UpdatedAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Product.UpdatedAt(childComplexity), true
+	case "Product.vendor":
+		if e.ComplexityRoot.Product.Vendor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.Vendor(childComplexity), true
 	case "Product.version":
 		if e.ComplexityRoot.Product.Version == nil {
 			break
@@ -4305,6 +4603,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Cart(childComplexity, args["id"].(string)), true
+	case "Query.categories":
+		if e.ComplexityRoot.Query.Categories == nil {
+			break
+		}
+
+		args, err := ec.field_Query_categories_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Categories(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["topLevel"].(*bool)), true
+	case "Query.category":
+		if e.ComplexityRoot.Query.Category == nil {
+			break
+		}
+
+		args, err := ec.field_Query_category_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Category(childComplexity, args["id"].(*string), args["handle"].(*string)), true
 	case "Query.coupon":
 		if e.ComplexityRoot.Query.Coupon == nil {
 			break
@@ -4482,7 +4802,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Product(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Query.Product(childComplexity, args["id"].(*string), args["handle"].(*string)), true
 	case "Query.products":
 		if e.ComplexityRoot.Query.Products == nil {
 			break
@@ -5283,6 +5603,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCartLinesAddInput,
 		ec.unmarshalInputCartLinesRemoveInput,
 		ec.unmarshalInputCartLinesUpdateInput,
+		ec.unmarshalInputCategoryCreateInput,
+		ec.unmarshalInputCategoryDeleteInput,
+		ec.unmarshalInputCategoryUpdateInput,
 		ec.unmarshalInputChargePointsInput,
 		ec.unmarshalInputContactInput,
 		ec.unmarshalInputCouponCreateInput,
@@ -5301,6 +5624,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputHoldExtendInput,
 		ec.unmarshalInputHoldLineInput,
 		ec.unmarshalInputHoldReleaseInput,
+		ec.unmarshalInputImageInput,
 		ec.unmarshalInputIssueCouponInput,
 		ec.unmarshalInputMoneyInput,
 		ec.unmarshalInputOrderFilter,
@@ -5797,6 +6121,88 @@ enum PaymentAttemptStatus {
   UNKNOWN
 }
 `, BuiltIn: false},
+	{Name: "../schema/attributes.graphqls", Input: `extend type Product {
+  "What names it in URLs: lower-case letters, digits and hyphens, unique."
+  handle: String!
+  "Who makes or sells it, null where nothing is said."
+  vendor: String
+  "What kind of product it is, null where nothing is said. Categories make a tree, and this does not."
+  productType: String
+  "Words that it is found by, at most 50, in the order in which they were given."
+  tags: [String!]!
+  "Its pictures, at most 50, in their order; null where they cannot be read at the moment."
+  images: [Image!]
+  "The first of its pictures, null where it has none."
+  featuredImage: Image
+  "The categories that it is in, at most 10; null where they cannot be read at the moment."
+  categories: [Category!]
+}
+
+"A picture. The shop stores where it is, and not the picture."
+type Image {
+  "Where it is: https."
+  url: String!
+  "What it shows, for those who do not see it; null where nothing is said."
+  altText: String
+  "Its width in pixels, null where it is not known."
+  width: Int
+  "Its height in pixels, null where it is not known."
+  height: Int
+}
+
+"A picture."
+input ImageInput {
+  "Where it is: an absolute URL that begins with https://, at most 2,048 characters. The picture is not copied."
+  url: String!
+  "What it shows, for those who do not see it, at most 512 characters."
+  altText: String = ""
+  "Its width in pixels, 1 to 100,000. With the height, a page can keep its place before it is loaded."
+  width: Int
+  "Its height in pixels, 1 to 100,000."
+  height: Int
+}
+
+extend input ProductFilter {
+  "A category: products that are in it or in one beneath it. Of one that does not exist, there are none."
+  categoryId: ID @id(prefix: "cat_")
+  "Who makes or sells it, in any case; at most 255 characters. Empty finds all."
+  vendor: String
+  "What kind of product it is, in any case; at most 255 characters. Empty finds all."
+  productType: String
+  "A tag, in any case; at most 255 characters. Empty finds all."
+  tag: String
+}
+
+extend input ProductCreateInput {
+  "What names it in URLs: lower-case letters a to z, digits and hyphens, at most 255, unique. Without it, it is made of the name, with a number where that is taken."
+  handle: String
+  "Who makes or sells it, at most 255 characters."
+  vendor: String
+  "What kind of product it is, at most 255 characters."
+  productType: String
+  "At most 50 tags, each of 1 to 255 characters without commas. Of those that differ in case only, the first one counts."
+  tags: [String!]
+  "At most 50 pictures. The first one is the featured one."
+  images: [ImageInput!]
+  "At most 10 categories."
+  categoryIds: [ID!] @id(prefix: "cat_")
+}
+
+extend input ProductUpdateInput {
+  "The new handle: lower-case letters a to z, digits and hyphens, at most 255, unique. What named it before names nothing then."
+  handle: String
+  "Who makes or sells it, at most 255 characters. Empty takes it away."
+  vendor: String
+  "What kind of product it is, at most 255 characters. Empty takes it away."
+  productType: String
+  "The new tags, at most 50, each of 1 to 255 characters without commas: all are replaced."
+  tags: [String!]
+  "The new pictures, at most 50: all are replaced."
+  images: [ImageInput!]
+  "The new categories, at most 10: all are replaced."
+  categoryIds: [ID!] @id(prefix: "cat_")
+}
+`, BuiltIn: false},
 	{Name: "../schema/carts.graphqls", Input: `extend type Query {
   """
   A cart. Whoever knows the identifier of a cart has it, until it belongs to a customer: then only the customer has it. Null where it does
@@ -6008,10 +6414,12 @@ type CartCheckoutPayload {
 }
 `, BuiltIn: false},
 	{Name: "../schema/catalog.graphqls", Input: `extend type Query {
-  "A product. An archived one is for administrators; orders keep showing it to their customers."
+  "A product, by its identifier or by its handle. An archived one is for administrators; orders keep showing it to their customers."
   product(
     "The identifier of the product."
-    id: ID! @id(prefix: "prod_")
+    id: ID @id(prefix: "prod_")
+    "What names the product in URLs."
+    handle: String
   ): Product @tag(name: "storefront") @tag(name: "administration")
 
   "Products for sale."
@@ -6142,7 +6550,7 @@ type StockLevel {
 
 "Which products to list."
 input ProductFilter {
-  "Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 255 characters. Empty finds all."
+  "Words, of which each must be the beginning of a word of the name, the SKU, the vendor, the type or a tag, in any case, with or without accents; at most 255 characters. Empty finds all."
   search: String
   "Also list products that are off sale. For administrators."
   includeArchived: Boolean = false @tag(name: "administration")
@@ -6277,6 +6685,18 @@ input ProductImport {
   stock: Int64
   "Whether it is off sale. One that is archived comes back with false."
   archived: Boolean
+  "What the handle of a new product is made of; without it, of its name. A product that is here keeps its own."
+  handle: String
+  "Who makes or sells it, at most 255 characters. Empty takes it away."
+  vendor: String
+  "What kind of product it is, at most 255 characters. Empty takes it away."
+  productType: String
+  "The tags, at most 50, each of 1 to 255 characters without commas: all are replaced."
+  tags: [String!]
+  "The pictures, at most 50: all are replaced. Those that are here keep their sizes."
+  images: [ImageInput!]
+  "A category by its name and the names of those above it, that at the top first, at most 8. What is not here is added. The product stays in its other categories."
+  category: [String!]
 }
 
 "What an import does with the quantities of a file."
@@ -6293,7 +6713,7 @@ enum StockImport {
 enum ImportOutcome {
   "The product is new; archived, where the file has it off sale."
   CREATED
-  "Name, description, price or stock differed."
+  "Name, description, price, stock, vendor, type, tags, pictures or category differed."
   UPDATED
   "Nothing differed."
   UNCHANGED
@@ -6355,6 +6775,172 @@ type StockAdjustPayload {
   product: Product
   "How the operation went."
   meta: OperationMeta!
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+`, BuiltIn: false},
+	{Name: "../schema/categories.graphqls", Input: `extend type Query {
+  "A category, by its identifier or by its handle."
+  category(
+    "The identifier of the category."
+    id: ID @id(prefix: "cat_")
+    "What names the category in URLs."
+    handle: String
+  ): Category @tag(name: "storefront") @tag(name: "administration")
+
+  "Categories. Each one comes before those beneath it."
+  categories(
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
+    after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "Leave out categories that are beneath another one."
+    topLevel: Boolean = false
+  ): CategoryConnection @tag(name: "storefront") @tag(name: "administration")
+}
+
+extend type Mutation {
+  "Add a category."
+  categoryCreate(
+    "The category."
+    input: CategoryCreateInput!
+  ): CategoryPayload @auth(role: ADMIN) @tag(name: "administration")
+
+  "Change a category, or move it with all beneath it, unless somebody else has changed it since the given version."
+  categoryUpdate(
+    "What to change."
+    input: CategoryUpdateInput!
+  ): CategoryPayload @auth(role: ADMIN) @tag(name: "administration")
+
+  "Delete a category that has none beneath it. Its products stay, and are in it no longer."
+  categoryDelete(
+    "Which category to delete."
+    input: CategoryDeleteInput!
+  ): CategoryDeletePayload @auth(role: ADMIN) @tag(name: "administration")
+}
+
+"A node of the tree by which products are found."
+type Category implements Node {
+  "The identifier, \"cat_...\"."
+  id: ID!
+  "The name."
+  name: String!
+  "What names it in URLs: lower-case letters, digits and hyphens, unique among categories."
+  handle: String!
+  "Categories of one parent are sorted by it, and those of the same position by age."
+  position: Int!
+  "The category that it is beneath, null at the top."
+  parent: Category
+  "The categories above it, that at the top first; at most 7."
+  ancestors: [Category!]
+  "The categories directly beneath it."
+  children(
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
+    after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+  ): CategoryConnection
+  "Products for sale that are in it or in a category beneath it."
+  products(
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
+    after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "In which order."
+    orderBy: ProductOrder = NEWEST
+  ): ProductConnection
+  "Counts updates; categoryUpdate compares it."
+  version: Int!
+  "When it was created."
+  createdAt: DateTime!
+  "When it was changed last."
+  updatedAt: DateTime!
+}
+
+"A page of categories."
+type CategoryConnection {
+  "The categories with their cursors."
+  edges: [CategoryEdge!]!
+  "The categories."
+  nodes: [Category!]!
+  "Where the page lies in the list."
+  pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
+}
+
+"A category in a list."
+type CategoryEdge {
+  "Where the category lies in the list; argument of after or before."
+  cursor: String!
+  "The category."
+  node: Category!
+}
+
+"A new category."
+input CategoryCreateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat adds another category."
+  idempotencyKey: UUID
+  "The name, 1 to 200 characters."
+  name: String!
+  "What names it in URLs: lower-case letters a to z, digits and hyphens, at most 255, unique among categories. Without it, it is made of the name, with a number where that is taken."
+  handle: String
+  "The category that it is beneath; without it, it is at the top. The tree is at most 8 deep, and has at most 2,000 categories."
+  parentId: ID @id(prefix: "cat_")
+  "Its place among the categories of its parent, 0 to 1,000,000. Without it, it is the last one."
+  position: Int
+}
+
+"A change of a category; what is not given stays."
+input CategoryUpdateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is a VersionConflictError."
+  idempotencyKey: UUID
+  "The category."
+  id: ID! @id(prefix: "cat_")
+  "The version that the change starts from; another one is a VersionConflictError."
+  version: Int!
+  "The new name, 1 to 200 characters."
+  name: String
+  "The new handle: lower-case letters a to z, digits and hyphens, at most 255, unique among categories."
+  handle: String
+  "The category to move it beneath, with all beneath it; null moves it to the top. Without a position, it is the last one there."
+  parentId: ID @id(prefix: "cat_")
+  "Its place among the categories of its parent, 0 to 1,000,000."
+  position: Int
+}
+
+"A category to delete."
+input CategoryDeleteInput {
+  "A key that the client makes up: a repeat with it does nothing. Without a key, a repeat is NOT_FOUND."
+  idempotencyKey: UUID
+  "The category."
+  id: ID! @id(prefix: "cat_")
+}
+
+"What became of a category."
+type CategoryPayload {
+  "The category as it is now, null where it was refused."
+  category: Category
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of a category that was to be deleted."
+type CategoryDeletePayload {
+  "The identifier of the category, null where it was refused."
+  deletedCategoryId: ID
   "Why the shop refused; empty on success."
   userErrors: [UserError!]!
 }
@@ -8940,6 +9526,78 @@ func (ec *executionContext) childFields_CartPayload(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type CartPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Category(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Category_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Category_name(ctx, field)
+	case "handle":
+		return ec.fieldContext_Category_handle(ctx, field)
+	case "position":
+		return ec.fieldContext_Category_position(ctx, field)
+	case "parent":
+		return ec.fieldContext_Category_parent(ctx, field)
+	case "ancestors":
+		return ec.fieldContext_Category_ancestors(ctx, field)
+	case "children":
+		return ec.fieldContext_Category_children(ctx, field)
+	case "products":
+		return ec.fieldContext_Category_products(ctx, field)
+	case "version":
+		return ec.fieldContext_Category_version(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Category_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_Category_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Category", field.Name)
+}
+
+func (ec *executionContext) childFields_CategoryConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_CategoryConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_CategoryConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_CategoryConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_CategoryConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CategoryConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_CategoryDeletePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedCategoryId":
+		return ec.fieldContext_CategoryDeletePayload_deletedCategoryId(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CategoryDeletePayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CategoryDeletePayload", field.Name)
+}
+
+func (ec *executionContext) childFields_CategoryEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_CategoryEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_CategoryEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CategoryEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_CategoryPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "category":
+		return ec.fieldContext_CategoryPayload_category(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_CategoryPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CategoryPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_ChargePointsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "wallet":
@@ -9484,6 +10142,20 @@ func (ec *executionContext) childFields_HoldReleasePayload(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type HoldReleasePayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Image(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "url":
+		return ec.fieldContext_Image_url(ctx, field)
+	case "altText":
+		return ec.fieldContext_Image_altText(ctx, field)
+	case "width":
+		return ec.fieldContext_Image_width(ctx, field)
+	case "height":
+		return ec.fieldContext_Image_height(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Image", field.Name)
+}
+
 func (ec *executionContext) childFields_Interval(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "median":
@@ -9866,6 +10538,20 @@ func (ec *executionContext) childFields_Product(ctx context.Context, field graph
 		return ec.fieldContext_Product_createdAt(ctx, field)
 	case "updatedAt":
 		return ec.fieldContext_Product_updatedAt(ctx, field)
+	case "handle":
+		return ec.fieldContext_Product_handle(ctx, field)
+	case "vendor":
+		return ec.fieldContext_Product_vendor(ctx, field)
+	case "productType":
+		return ec.fieldContext_Product_productType(ctx, field)
+	case "tags":
+		return ec.fieldContext_Product_tags(ctx, field)
+	case "images":
+		return ec.fieldContext_Product_images(ctx, field)
+	case "featuredImage":
+		return ec.fieldContext_Product_featuredImage(ctx, field)
+	case "categories":
+		return ec.fieldContext_Product_categories(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Product", field.Name)
 }

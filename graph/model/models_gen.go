@@ -369,6 +369,101 @@ type CartPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
+// A node of the tree by which products are found.
+type Category struct {
+	// The identifier, "cat_...".
+	ID string `json:"id"`
+	// The name.
+	Name string `json:"name"`
+	// What names it in URLs: lower-case letters, digits and hyphens, unique among categories.
+	Handle string `json:"handle"`
+	// Categories of one parent are sorted by it, and those of the same position by age.
+	Position int `json:"position"`
+	// Counts updates; categoryUpdate compares it.
+	Version int `json:"version"`
+	// When it was created.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it was changed last.
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+func (Category) IsNode() {}
+
+// A page of categories.
+type CategoryConnection struct {
+	// The categories with their cursors.
+	Edges []*CategoryEdge `json:"edges"`
+	// The categories.
+	Nodes []*Category `json:"nodes"`
+	// Where the page lies in the list.
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
+}
+
+// A new category.
+type CategoryCreateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat adds another category.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The name, 1 to 200 characters.
+	Name string `json:"name"`
+	// What names it in URLs: lower-case letters a to z, digits and hyphens, at most 255, unique among categories. Without it, it is made of the name, with a number where that is taken.
+	Handle *string `json:"handle,omitempty"`
+	// The category that it is beneath; without it, it is at the top. The tree is at most 8 deep, and has at most 2,000 categories.
+	ParentID *string `json:"parentId,omitempty"`
+	// Its place among the categories of its parent, 0 to 1,000,000. Without it, it is the last one.
+	Position *int `json:"position,omitempty"`
+}
+
+// A category to delete.
+type CategoryDeleteInput struct {
+	// A key that the client makes up: a repeat with it does nothing. Without a key, a repeat is NOT_FOUND.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The category.
+	ID string `json:"id"`
+}
+
+// What became of a category that was to be deleted.
+type CategoryDeletePayload struct {
+	// The identifier of the category, null where it was refused.
+	DeletedCategoryID *string `json:"deletedCategoryId,omitempty"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// A category in a list.
+type CategoryEdge struct {
+	// Where the category lies in the list; argument of after or before.
+	Cursor string `json:"cursor"`
+	// The category.
+	Node *Category `json:"node"`
+}
+
+// What became of a category.
+type CategoryPayload struct {
+	// The category as it is now, null where it was refused.
+	Category *Category `json:"category,omitempty"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// A change of a category; what is not given stays.
+type CategoryUpdateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is a VersionConflictError.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The category.
+	ID string `json:"id"`
+	// The version that the change starts from; another one is a VersionConflictError.
+	Version int `json:"version"`
+	// The new name, 1 to 200 characters.
+	Name *string `json:"name,omitempty"`
+	// The new handle: lower-case letters a to z, digits and hyphens, at most 255, unique among categories.
+	Handle *string `json:"handle,omitempty"`
+	// The category to move it beneath, with all beneath it; null moves it to the top. Without a position, it is the last one there.
+	ParentID graphql.Omittable[*string] `json:"parentId,omitempty"`
+	// Its place among the categories of its parent, 0 to 1,000,000.
+	Position *int `json:"position,omitempty"`
+}
+
 // Points to buy for the caller's wallet.
 type ChargePointsInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
@@ -1040,6 +1135,30 @@ type HoldReleasePayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
+// A picture. The shop stores where it is, and not the picture.
+type Image struct {
+	// Where it is: https.
+	URL string `json:"url"`
+	// What it shows, for those who do not see it; null where nothing is said.
+	AltText *string `json:"altText,omitempty"`
+	// Its width in pixels, null where it is not known.
+	Width *int `json:"width,omitempty"`
+	// Its height in pixels, null where it is not known.
+	Height *int `json:"height,omitempty"`
+}
+
+// A picture.
+type ImageInput struct {
+	// Where it is: an absolute URL that begins with https://, at most 2,048 characters. The picture is not copied.
+	URL string `json:"url"`
+	// What it shows, for those who do not see it, at most 512 characters.
+	AltText *string `json:"altText,omitempty"`
+	// Its width in pixels, 1 to 100,000. With the height, a page can keep its place before it is loaded.
+	Width *int `json:"width,omitempty"`
+	// Its height in pixels, 1 to 100,000.
+	Height *int `json:"height,omitempty"`
+}
+
 // The request itself is at fault: what it names, or how, or when. Also the repeated answer about an order that failed
 // before, whose code still tells why. And LOCK_TIMEOUT or LOCK_LOST of what has no strategy, such as a change of a
 // product: then the request is not at fault.
@@ -1613,6 +1732,14 @@ type Product struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// When it was changed last; its stock does not count.
 	UpdatedAt time.Time `json:"updatedAt"`
+	// What names it in URLs: lower-case letters, digits and hyphens, unique.
+	Handle string `json:"handle"`
+	// Who makes or sells it, null where nothing is said.
+	Vendor *string `json:"vendor,omitempty"`
+	// What kind of product it is, null where nothing is said. Categories make a tree, and this does not.
+	ProductType *string `json:"productType,omitempty"`
+	// Words that it is found by, at most 50, in the order in which they were given.
+	Tags []string `json:"tags"`
 }
 
 func (Product) IsNode() {}
@@ -1654,6 +1781,18 @@ type ProductCreateInput struct {
 	Stock int64 `json:"stock"`
 	// How much of it one customer may order. Without it there is no limit.
 	LimitPerCustomer *PurchaseLimitInput `json:"limitPerCustomer,omitempty"`
+	// What names it in URLs: lower-case letters a to z, digits and hyphens, at most 255, unique. Without it, it is made of the name, with a number where that is taken.
+	Handle *string `json:"handle,omitempty"`
+	// Who makes or sells it, at most 255 characters.
+	Vendor *string `json:"vendor,omitempty"`
+	// What kind of product it is, at most 255 characters.
+	ProductType *string `json:"productType,omitempty"`
+	// At most 50 tags, each of 1 to 255 characters without commas. Of those that differ in case only, the first one counts.
+	Tags []string `json:"tags,omitempty"`
+	// At most 50 pictures. The first one is the featured one.
+	Images []*ImageInput `json:"images,omitempty"`
+	// At most 10 categories.
+	CategoryIds []string `json:"categoryIds,omitempty"`
 }
 
 // A product in a list.
@@ -1666,7 +1805,7 @@ type ProductEdge struct {
 
 // Which products to list.
 type ProductFilter struct {
-	// Words, of which each must be the beginning of a word of the name or the SKU, in any case, with or without accents; at most 255 characters. Empty finds all.
+	// Words, of which each must be the beginning of a word of the name, the SKU, the vendor, the type or a tag, in any case, with or without accents; at most 255 characters. Empty finds all.
 	Search *string `json:"search,omitempty"`
 	// Also list products that are off sale. For administrators.
 	IncludeArchived *bool `json:"includeArchived,omitempty"`
@@ -1675,6 +1814,14 @@ type ProductFilter struct {
 	// True leaves out what is sold out, and false leaves out what is not. It goes by the database: under the strategies LUA and QUEUE, it is
 	// behind by what is under way.
 	Available *bool `json:"available,omitempty"`
+	// A category: products that are in it or in one beneath it. Of one that does not exist, there are none.
+	CategoryID *string `json:"categoryId,omitempty"`
+	// Who makes or sells it, in any case; at most 255 characters. Empty finds all.
+	Vendor *string `json:"vendor,omitempty"`
+	// What kind of product it is, in any case; at most 255 characters. Empty finds all.
+	ProductType *string `json:"productType,omitempty"`
+	// A tag, in any case; at most 255 characters. Empty finds all.
+	Tag *string `json:"tag,omitempty"`
 }
 
 // What a file says of one product. What is not given, or null, stays as it is.
@@ -1693,6 +1840,18 @@ type ProductImport struct {
 	Stock *int64 `json:"stock,omitempty"`
 	// Whether it is off sale. One that is archived comes back with false.
 	Archived *bool `json:"archived,omitempty"`
+	// What the handle of a new product is made of; without it, of its name. A product that is here keeps its own.
+	Handle *string `json:"handle,omitempty"`
+	// Who makes or sells it, at most 255 characters. Empty takes it away.
+	Vendor *string `json:"vendor,omitempty"`
+	// What kind of product it is, at most 255 characters. Empty takes it away.
+	ProductType *string `json:"productType,omitempty"`
+	// The tags, at most 50, each of 1 to 255 characters without commas: all are replaced.
+	Tags []string `json:"tags,omitempty"`
+	// The pictures, at most 50: all are replaced. Those that are here keep their sizes.
+	Images []*ImageInput `json:"images,omitempty"`
+	// A category by its name and the names of those above it, that at the top first, at most 8. What is not here is added. The product stays in its other categories.
+	Category []string `json:"category,omitempty"`
 }
 
 // What became of one product of a file.
@@ -1743,6 +1902,18 @@ type ProductUpdateInput struct {
 	PriceMinor *int64 `json:"priceMinor,omitempty"`
 	// The new limit. What was ordered before counts. A quantity of 0 takes the limit away.
 	LimitPerCustomer *PurchaseLimitInput `json:"limitPerCustomer,omitempty"`
+	// The new handle: lower-case letters a to z, digits and hyphens, at most 255, unique. What named it before names nothing then.
+	Handle *string `json:"handle,omitempty"`
+	// Who makes or sells it, at most 255 characters. Empty takes it away.
+	Vendor *string `json:"vendor,omitempty"`
+	// What kind of product it is, at most 255 characters. Empty takes it away.
+	ProductType *string `json:"productType,omitempty"`
+	// The new tags, at most 50, each of 1 to 255 characters without commas: all are replaced.
+	Tags []string `json:"tags,omitempty"`
+	// The new pictures, at most 50: all are replaced.
+	Images []*ImageInput `json:"images,omitempty"`
+	// The new categories, at most 10: all are replaced.
+	CategoryIds []string `json:"categoryIds,omitempty"`
 }
 
 // Products of a file.
@@ -2715,7 +2886,7 @@ type ImportOutcome string
 const (
 	// The product is new; archived, where the file has it off sale.
 	ImportOutcomeCreated ImportOutcome = "CREATED"
-	// Name, description, price or stock differed.
+	// Name, description, price, stock, vendor, type, tags, pictures or category differed.
 	ImportOutcomeUpdated ImportOutcome = "UPDATED"
 	// Nothing differed.
 	ImportOutcomeUnchanged ImportOutcome = "UNCHANGED"

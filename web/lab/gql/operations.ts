@@ -30,7 +30,7 @@ export type StartExperimentInput = {
   seed?: string | null | undefined;
   /** The strategies to compare, each once; all by default. */
   strategies?: Array<Strategy> | null | undefined;
-  /** What customers do: flash-sale, mixed-cart, coupon-rush, points, transfers, checkout or catalogue. */
+  /** What customers do: flash-sale, mixed-cart, coupon-rush, points, transfers, checkout, catalogue, mixed-all or adversary. */
   workload?: string | null | undefined;
 };
 
