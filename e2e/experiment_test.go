@@ -80,9 +80,9 @@ func TestExperimentWithFaults(t *testing.T) {
 	for i, f := range faults {
 		names[i] = string(f)
 	}
-	stores, err := os.MkdirTemp("", "holdfast-faults-") // PostgreSQL is another user, who cannot enter a directory of a test
+	stores, err := os.MkdirTemp("", "holdfast-faults-") //nolint:usetesting // PostgreSQL is another user, who cannot enter a directory of a test.
 	must(t, err)
-	defer os.RemoveAll(stores) //nolint:errcheck // What is left is in the temporary directory.
+	defer os.RemoveAll(stores)
 	must(t, os.Chmod(stores, 0o711))
 	// Each fault once, and some again; a slow machine has more time.
 	command(t, []string{"TMPDIR=" + stores}, "experiment", "--history", "--workloads", "mixed-all", "--strategies", "lua", "--databases", "postgres", "--redis", "real",

@@ -25,16 +25,14 @@ const (
 func (t *target) strike(ctx context.Context, faults []plans.Fault, seed uint64) (struck map[plans.Fault]int, err error) {
 	struck = map[plans.Fault]int{}
 	dice := rand.New(rand.NewPCG(seed, 0))
-	for n := 0; ; n++ {
-		if lock.Pause(ctx, lock.Jitter(betweenFaults)) != nil {
-			return struck, nil
-		}
+	for n := 0; lock.Pause(ctx, lock.Jitter(betweenFaults)) == nil; n++ {
 		fault := faults[n%len(faults)]
 		if err := t.suffer(ctx, fault, dice); err != nil {
 			return struck, fmt.Errorf("the fault %s: %w", fault, err)
 		}
 		struck[fault]++
 	}
+	return struck, nil
 }
 
 // suffer lets one fault happen, and ends it.

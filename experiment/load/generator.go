@@ -158,7 +158,7 @@ func (l *Generator) insist(ctx context.Context, r *recorder, client, instance in
 	a.Began = intended
 	r.requests = append(r.requests, a)
 	for n := 0; a.Outcome == Unanswered && ctx.Err() == nil; n++ {
-		pause := time.Duration(0)
+		var pause time.Duration
 		switch {
 		case n == 0 && a.twice:
 			pause = l.doubleClick(ctx, r, client, instance, a)

@@ -30,7 +30,7 @@ func timeoutsOf(request time.Duration) timeouts {
 	if request <= 0 {
 		request = lock.RequestTimeout
 	}
-	return timeouts{request: request, unlock: request * (lock.UnlockTimeout / lock.RequestTimeout)}
+	return timeouts{request: request, unlock: 2 * request} // as [lock.UnlockTimeout]
 }
 
 // sharedFor is for how long requests share a context.
