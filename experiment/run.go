@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"holdfast/ent/order"
 	"holdfast/experiment/audit"
 	"holdfast/experiment/host"
 	"holdfast/experiment/load"
 	"holdfast/experiment/plans"
 	"holdfast/experiment/report"
 	"holdfast/lockprovider"
-	"holdfast/lockprovider/lock"
 )
 
 // one runs a case once: warm-up, load, audit.
@@ -92,31 +90,16 @@ func (r *Runner) one(ctx context.Context, p plans.Plan, c plans.Case, round int,
 	return out, nil
 }
 
-// settleTimeout is how long orders that have ended may take to give everything back.
-const settleTimeout = 30 * time.Second
-
-// settled waits until nothing is owed to an order that has ended, such as the refund of one that was cancelled while it was paid. What is still
-// owed then is for the audit to find.
-func (t *target) settled(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, settleTimeout)
-	defer cancel()
-	for !t.shared {
-		owed, err := t.db.Ent.Order.Query().Where(order.Settled(false), order.StatusNEQ(order.StatusPENDING)).Exist(ctx)
-		if err != nil || !owed {
-			return err
-		}
-		if lock.Pause(bounded, 20*time.Millisecond) != nil {
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
 // audit proves the run, as far as the stores are known.
 func (t *target) audit(ctx context.Context, a *audit.Auditor, out *report.Run) (audit.Result, error) {
 	if t.db == nil {
 		out.Audit = report.NotAudited + ": name the database of the running servers with --database-url"
 		return audit.Result{}, nil
+	}
+	if !t.shared { // else there are orders of others, too
+		if err := audit.Settled(ctx, t.db.Ent); err != nil {
+			return audit.Result{}, err
+		}
 	}
 	out.Audit = "journal, answers"
 	var different []audit.Finding
@@ -126,9 +109,6 @@ func (t *target) audit(ctx context.Context, a *audit.Auditor, out *report.Run) (
 			return audit.Result{}, err
 		}
 		out.Audit = "journal, answers, stores"
-	}
-	if err := t.settled(ctx); err != nil {
-		return audit.Result{}, err
 	}
 	if err := t.stop(); err != nil {
 		return audit.Result{}, err

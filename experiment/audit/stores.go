@@ -8,17 +8,36 @@ import (
 	"holdfast/clients"
 	"holdfast/ent"
 	"holdfast/ent/balance"
+	"holdfast/ent/order"
 	"holdfast/lockprovider"
+	"holdfast/lockprovider/lock"
 	"holdfast/lockprovider/redisfirst"
 )
 
 const (
-	// settleTimeout bounds how long changes that Redis has admitted may take to the database after the end of a load.
+	// settleTimeout bounds how long after the end of a load orders that have ended may take to give everything back, and changes that Redis
+	// has admitted to be in the database.
 	settleTimeout = 30 * time.Second
 	settlePoll    = 5 * time.Millisecond
 	// comparePage is how many balances are read from Redis at a time.
 	comparePage = 500
 )
+
+// Settled waits until nothing is owed to an order that has ended, such as the refund of one that was cancelled while it was paid. What is
+// still owed after 30 seconds is for the audit to find. The servers must still run: they go on giving back, so the stores are compared afterwards.
+func Settled(ctx context.Context, db *ent.Client) error {
+	bounded, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	for {
+		owed, err := db.Order.Query().Where(order.Settled(false), order.StatusNEQ(order.StatusPENDING)).Exist(ctx)
+		if err != nil || !owed {
+			return err
+		}
+		if lock.Pause(bounded, settlePoll) != nil {
+			return ctx.Err()
+		}
+	}
+}
 
 // CompareStores waits until Redis holds no change that the database lacks, and then compares the balances of the two. It
 // looks only at families whose strategy keeps balances in Redis. The servers must still run, and
