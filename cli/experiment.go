@@ -19,7 +19,6 @@ import (
 	"holdfast/experiment/load"
 	"holdfast/experiment/plans"
 	"holdfast/experiment/report"
-	"holdfast/lockprovider"
 )
 
 // experimentCommand runs the same workload under each strategy, audits and compares. Flags replace
@@ -131,12 +130,8 @@ func (c *experimentCommand) plan() (plans.Plan, error) {
 		c.Strategies = nil
 		p.Strategies = plans.Default().Strategies
 	}
-	if len(c.Strategies) > 0 {
-		p.Strategies = nil
-		for _, s := range c.Strategies {
-			p.Strategies = append(p.Strategies, lockprovider.Strategy(s))
-		}
-	}
+	givenNames(&p.Strategies, c.Strategies)
+	givenNames(&p.Faults, c.Faults)
 	given(&p.Workloads, c.Workloads)
 	given(&p.Databases, c.Databases)
 	given(&p.Clients, c.Clients)
@@ -150,12 +145,6 @@ func (c *experimentCommand) plan() (plans.Plan, error) {
 	replace(&p.WarmUp, c.WarmUp)
 	replace(&p.Rounds, c.Rounds)
 	p.History = p.History || c.History
-	if len(c.Faults) > 0 {
-		p.Faults = nil
-		for _, f := range c.Faults {
-			p.Faults = append(p.Faults, plans.Fault(f))
-		}
-	}
 	replace(&p.Seed, c.Seed)
 	replace(&p.Skew, c.Skew)
 	replace(&p.Objects, c.Objects)
@@ -168,6 +157,15 @@ func given[T any](into *[]T, flag []T) {
 	if len(flag) > 0 {
 		*into = flag
 	}
+}
+
+// givenNames is given of names that have a type in the plan.
+func givenNames[Name ~string](into *[]Name, flag []string) {
+	names := make([]Name, len(flag))
+	for i, name := range flag {
+		names[i] = Name(name)
+	}
+	given(into, names)
 }
 
 func replace[T any](into, flag *T) {

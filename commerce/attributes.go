@@ -44,12 +44,10 @@ type Image struct {
 // tidied returns the attributes without blanks around texts and without repetitions, or what is wrong with them.
 func (a Attributes) tidied() (Attributes, Errors) {
 	var errs Errors
+	a.Handle, a.Vendor, a.ProductType = trimmed(a.Handle), trimmed(a.Vendor), trimmed(a.ProductType)
 	if a.Handle != nil {
-		handle := strings.TrimSpace(*a.Handle)
-		a.Handle = &handle
-		errs = append(errs, checkHandle(handle)...)
+		errs = append(errs, checkHandle(*a.Handle)...)
 	}
-	a.Vendor, a.ProductType = trimmed(a.Vendor), trimmed(a.ProductType)
 	errs = append(errs, checkText("vendor", orBlank(a.Vendor), 0, schema.MaxVendor)...)
 	errs = append(errs, checkText("productType", orBlank(a.ProductType), 0, schema.MaxProductType)...)
 	var wrong Errors

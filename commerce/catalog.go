@@ -74,7 +74,7 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 		if !ent.IsConstraintError(err) {
 			return row, err
 		}
-		if refusal := s.refusedCreation(ctx, op, in, err); refusal != err || try == handleTries { //nolint:errorlint // whether it is the same
+		if refusal := s.refusedCreation(ctx, op, in, err); !errors.Is(refusal, err) || try == handleTries {
 			return nil, refusal
 		}
 	}
