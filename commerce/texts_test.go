@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/commerce"
+	"holdfast/ent"
 	"holdfast/ent/adjustment"
 	"holdfast/ent/coupon"
 	"holdfast/ent/migrate"
@@ -101,6 +102,62 @@ func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 	} {
 		t.Run(field, func(t *testing.T) { atTheLimit(t, field, alphabet, limit.characters, limit.write) })
 	}
+	const cdn = "https://cdn.example.com/"
+	for field, limit := range map[string]struct {
+		characters int
+		of         func(text string) commerce.Attributes
+		stored     func(row *ent.Product) string
+	}{
+		"vendor": {
+			schema.MaxVendor, func(text string) commerce.Attributes { return commerce.Attributes{Vendor: &text} },
+			func(row *ent.Product) string { return row.Vendor },
+		},
+		"productType": {
+			schema.MaxProductType, func(text string) commerce.Attributes { return commerce.Attributes{ProductType: &text} },
+			func(row *ent.Product) string { return row.ProductType },
+		},
+		"tags.0": {
+			schema.MaxTag, func(text string) commerce.Attributes { return commerce.Attributes{Tags: []string{text}} },
+			func(row *ent.Product) string { return strings.Join(row.Tags, ", ") },
+		},
+		"images.0.altText": {
+			schema.MaxAltText, func(text string) commerce.Attributes {
+				return commerce.Attributes{Images: []commerce.Image{{URL: cdn + "1.jpg", AltText: text}}}
+			},
+			func(row *ent.Product) string { return s.featured(t, row.ID).AltText },
+		},
+		"images.0.url": {
+			schema.MaxImageURL - len(cdn), func(text string) commerce.Attributes {
+				return commerce.Attributes{Images: []commerce.Image{{URL: cdn + text}}}
+			},
+			func(row *ent.Product) string { return strings.TrimPrefix(s.featured(t, row.ID).URL, cdn) },
+		},
+	} {
+		t.Run(field, func(t *testing.T) {
+			atTheLimit(t, field, alphabet, limit.characters, func(text string) (string, error) {
+				row, err := s.Catalog.Create(ctx, admin, commerce.CreateProduct{
+					SKU: uuid.NewString(), Name: "A", Price: usd, Attributes: limit.of(text),
+				})
+				if err != nil {
+					return "", err
+				}
+				row, err = s.Catalog.Product(ctx, row.ID)
+				must(t, err)
+				return limit.stored(row), nil
+			})
+		})
+	}
+	t.Run("name of a category", func(t *testing.T) {
+		atTheLimit(t, "name", alphabet, schema.MaxName, func(text string) (string, error) {
+			row, err := s.Catalog.CreateCategory(ctx, admin, commerce.CreateCategory{Name: text})
+			if err != nil {
+				return "", err
+			}
+			tree, err := s.Catalog.Categories(ctx)
+			must(t, err)
+			return tree.Category(row.ID).Name, nil
+		})
+	})
 	for name, write := range map[string]func(text string) (string, error){
 		"reason of a correction of an account": func(text string) (string, error) {
 			result, err := s.Accounts.Adjust(ctx, admin, commerce.AdjustAccount{Key: uuid.New(), AccountID: s.account(t, alice, 1), Delta: 1, Reason: text})
@@ -250,6 +307,17 @@ func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 	})
 }
 
+// featured is the first image of a product, as it is stored.
+func (s *shop) featured(t testing.TB, productID string) *ent.ProductImage {
+	t.Helper()
+	images, err := s.Catalog.FeaturedImages(t.Context(), []string{productID})
+	must(t, err)
+	if images[productID] == nil {
+		t.Fatalf("%s has no image", productID)
+	}
+	return images[productID]
+}
+
 // atTheLimit writes a text that is as long as it may be, and one that is longer.
 func atTheLimit(t *testing.T, field, alphabet string, characters int, write func(text string) (string, error)) {
 	t.Helper()
@@ -266,16 +334,16 @@ func atTheLimit(t *testing.T, field, alphabet string, characters int, write func
 // peoplesTexts are the columns of what people write, or what a payment gateway tells of a payment. Each is bounded in characters, and tested at
 // its limit by textsAtTheirLimits, or cut to its limit.
 var peoplesTexts = []string{
-	"accounts.name", "adjustments.reason", "coupons.name", "orders.failure_reason", "orders.tracking", "payment_attempts.reason",
-	"payments.failure_reason", "products.description", "products.name", "products.sku", "refunds.failure_reason", "refunds.reason",
-	"scheduler_runs.error", "search_documents.name", "users.name",
+	"accounts.name", "adjustments.reason", "categories.name", "coupons.name", "orders.failure_reason", "orders.tracking", "payment_attempts.reason",
+	"payments.failure_reason", "product_images.alt_text", "product_images.url", "products.description", "products.name", "products.product_type",
+	"products.sku", "products.vendor", "refunds.failure_reason", "refunds.reason", "scheduler_runs.error", "search_documents.name", "users.name",
 }
 
 // Each column of text is one of what people write, or one of names that the shop or a gateway makes, which have a byte a character: so no
 // new one is forgotten.
 func TestEveryColumnOfTextHasAKind(t *testing.T) {
 	made := regexp.MustCompile(`(^|\.)(id|[a-z_]+_id|currency|family|balance|limit_balance|strategy|kind|gateway|administrator|token|subject|scope|position|` +
-		`payload_hash|job|instance|host|holder|fingerprint|failure_code|day|client_secret|redirect_url|reference|admission|address|last_error|phase)$`)
+		`payload_hash|handle|job|instance|host|holder|fingerprint|failure_code|day|client_secret|redirect_url|reference|admission|address|last_error|phase)$`)
 	unbounded := []string{"search_documents.words", "change_logs.payload"}
 	names := []string{"database_marks.name"}
 	var texts []string
