@@ -70,7 +70,7 @@ func openShop(
 			Attempts: 100, Backoff: time.Millisecond, Ack: lockprovider.AckPersisted,
 		}}
 	}
-	cfg.Pipeline.RequestTimeout = testenv.Scaled(time.Second)
+	cfg.Pipeline.RequestTimeout = testenv.Scaled(30 * time.Second)
 	cfg.Pipeline.PersistWait, cfg.Pipeline.Block, cfg.Pipeline.Remember = testenv.Scaled(20*time.Second), 50*time.Millisecond, time.Hour
 	cfg.Deployment = lockprovider.DeploymentSettings{Heartbeat: time.Second, Expiry: 5 * time.Second}
 	cfg.Payment.Timeout = longEnough

@@ -59,7 +59,7 @@ func newRedisFirstOn(t testing.TB, databaseURL, redisURL string) *redisFirst {
 	for _, f := range lockprovider.Families {
 		families[f] = lockprovider.FamilyConfig{Strategy: lockprovider.Lua, Settings: lockprovider.Settings{
 			Wait: longEnough, Poll: 1, Ack: lockprovider.AckAccepted,
-			Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: longEnough, Backlog: 1_000_000, Remember: longEnough},
+			Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(30 * time.Second), PersistWait: longEnough, Backlog: 1_000_000, Remember: longEnough},
 		}}
 	}
 	providers, err := lockprovider.Build(lockprovider.Deps{Ledger: ledger, Redis: server.Client, Instance: "here"}, families)

@@ -127,7 +127,7 @@ func newAPI(t testing.TB, s settings) *api {
 	bounds := lockprovider.Settings{
 		Wait: s.wait, Lease: time.Minute, Poll: 5 * time.Millisecond, Attempts: 50, Backoff: time.Millisecond,
 
-		Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: cmp.Or(s.persistWait, s.wait), Backlog: 1000, Remember: time.Hour},
+		Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(30 * time.Second), PersistWait: cmp.Or(s.persistWait, s.wait), Backlog: 1000, Remember: time.Hour},
 	}
 	families := map[lockprovider.Family]lockprovider.FamilyConfig{
 		lockprovider.Stock:    {Strategy: cmp.Or(s.stock, lockprovider.SetNX), Settings: bounds},

@@ -62,7 +62,7 @@ func (e *epochs) join(s lockprovider.Strategy, fallback lockprovider.Strategy) m
 		families[f] = lockprovider.FamilyConfig{Strategy: s, Fallback: fallback, Settings: lockprovider.Settings{
 			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond, Attempts: 1000, Backoff: time.Millisecond,
 			Ack:      lockprovider.AckAccepted,
-			Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: longEnough, Backlog: 100_000, Remember: time.Hour},
+			Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(30 * time.Second), PersistWait: longEnough, Backlog: 100_000, Remember: time.Hour},
 		}}
 	}
 	providers, err := lockprovider.Build(lockprovider.Deps{

@@ -57,7 +57,7 @@ func newShop(t *testing.T, url string, kind redisKind, stock, batch int64) *shop
 	}
 	families[lockprovider.Stock] = lockprovider.FamilyConfig{Strategy: lockprovider.Queue, Settings: lockprovider.Settings{
 		Wait: longEnough, Poll: 20 * time.Millisecond,
-		Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour},
+		Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(30 * time.Second), PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour},
 	}}
 	for range 2 {
 		providers, err := lockprovider.Build(lockprovider.Deps{

@@ -154,7 +154,7 @@ func (r *restored) tryStart(client redis.UniversalClient) (*running, error) {
 	for _, f := range lockprovider.Families {
 		families[f] = lockprovider.FamilyConfig{Strategy: r.strategy, Settings: lockprovider.Settings{
 			Wait: longEnough, Poll: 20 * time.Millisecond, Attempts: 1000, Backoff: time.Millisecond, Ack: r.ack,
-			Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: longEnough, Backlog: 100_000, Remember: time.Hour},
+			Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(30 * time.Second), PersistWait: longEnough, Backlog: 100_000, Remember: time.Hour},
 		}}
 	}
 	failover := lockprovider.DefaultFailoverSettings()

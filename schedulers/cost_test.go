@@ -40,6 +40,7 @@ func TestJobsReadWhatIsDue(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := stores{db: openDatabase(t, url(t))}
 			p, ctx := s.process(t, "one", lockprovider.AtomicSQL), t.Context()
+			p.clock.Advance(p.clock.Now().Truncate(24 * time.Hour).Add(36 * time.Hour).Sub(p.clock.Now())) // noon: the day before can be compared
 			const secret = "a secret of the gateway, 32 bytes or longer"
 			gateway := payments.NewSimulated(payments.SimulatedSettings{WebhookSecret: secret})
 			gateway.Now = p.clock.Now

@@ -146,7 +146,7 @@ func (s stores) process(t *testing.T, name string, strategy lockprovider.Strateg
 			Wait: longEnough, Lease: time.Minute, Poll: 20 * time.Millisecond,
 			Attempts: 100, Backoff: time.Millisecond,
 			Ack:      lockprovider.AckPersisted,
-			Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour},
+			Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(30 * time.Second), PersistWait: longEnough, Backlog: 10_000, Remember: time.Hour},
 		}}
 	}
 	var err error

@@ -154,7 +154,7 @@ func settings() lockprovider.Settings {
 	return lockprovider.Settings{
 		Wait: 10 * time.Second, Lease: 20 * time.Second, Poll: 20 * time.Millisecond, Attempts: 10, Backoff: time.Millisecond,
 		Ack:      lockprovider.AckPersisted,
-		Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(time.Second), PersistWait: patience, Backlog: 1000, Remember: time.Hour},
+		Pipeline: lockprovider.PipelineSettings{RequestTimeout: testenv.Scaled(30 * time.Second), PersistWait: patience, Backlog: 1000, Remember: time.Hour},
 	}
 }
 
