@@ -57,7 +57,8 @@ func adjustmentRefused(err error, field []string, what string) error {
 }
 
 func (p stockAdjusted) row(tx *ent.Tx, c lockprovider.Change) *ent.AdjustmentCreate {
-	return adjustmentRow(tx, c, p.ProductID, p.Delta, p.Reason, p.By, p.At)
+	return adjustmentRow(tx, c, p.ProductID, p.Delta, p.Reason, p.By, p.At).
+		SetVariantID(p.variantID())
 }
 
 func (p pointsAdjusted) row(tx *ent.Tx, c lockprovider.Change) *ent.AdjustmentCreate {

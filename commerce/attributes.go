@@ -17,7 +17,6 @@ import (
 	"holdfast/ent/productcategory"
 	"holdfast/ent/productimage"
 	"holdfast/ent/schema"
-	"holdfast/lockprovider"
 )
 
 // maxPixels bounds width and height of an image. Chosen: no browser shows more.
@@ -253,54 +252,6 @@ func (s *Catalog) refused(ctx context.Context, a Attributes, productID string, e
 		}
 	}
 	return err
-}
-
-// handleTries bounds how often a handle is made, because another product has got it meanwhile.
-const handleTries = 10
-
-func (s *Catalog) createOnce(ctx context.Context, op operation, in CreateProduct) (row *ent.Product, err error) {
-	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
-		if err := in.chooseHandle(ctx, tx); err != nil {
-			return err
-		}
-		row, err = lockRows(ctx, s.creation(tx, in).Save)
-		if err != nil {
-			return err
-		}
-		if err := s.Ledger.Open(ctx, tx, map[string]lockprovider.Bounds{lockprovider.StockKey(row.ID): unbounded(in.Stock)}); err != nil {
-			return err
-		}
-		if err := in.write(ctx, tx, row.ID); err != nil {
-			return err
-		}
-		return s.Index(ctx, tx, row)
-	})
-	if repeat {
-		return s.Client.Product.Get(ctx, in.id)
-	}
-	return row, err
-}
-
-// refusedCreation returns the refusal that a violated constraint stands for, or err if it is none: then a handle that was made of the
-// name has got taken meanwhile.
-func (s *Catalog) refusedCreation(ctx context.Context, op operation, in CreateProduct, err error) error {
-	made, merr := s.Product(ctx, in.id)
-	switch {
-	case merr != nil:
-		return merr
-	case made != nil && op.keyed():
-		return keyExpired()
-	}
-	other, serr := s.Client.Product.Query().Where(product.Sku(in.SKU)).Exist(ctx)
-	switch {
-	case serr != nil:
-		return serr
-	case other:
-		exists := invalid(input("sku"), "a product with the SKU %.64q exists", in.SKU)
-		exists.cause = errSKUExists
-		return exists
-	}
-	return s.refused(ctx, in.Attributes, in.id, err)
 }
 
 // ImagesOf returns the images of products, each in their order.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"entgo.io/ent/dialect/sql"
@@ -40,13 +41,13 @@ type Carts struct {
 	orders    *Orders
 }
 
-// Cart is a cart with its products as they are now.
+// Cart is a cart with its variants as they are now.
 type Cart struct {
 	ID         string // the secret, as the caller has given it
 	CustomerID string // "" for a guest's
 	OrderID    string // the order that it was checked out to, or ""
 	Lines      []PricedLine
-	// SubtotalMinor is the sum of the lines whose products are on sale, in minor units of the
+	// SubtotalMinor is the sum of the lines whose variants are on sale, in minor units of the
 	// shop's currency.
 	SubtotalMinor int64
 	// TotalQuantity is the sum of the quantities of these lines.
@@ -56,7 +57,7 @@ type Cart struct {
 
 // PricedLine is a line of a cart.
 type PricedLine struct {
-	Product  *ent.Product
+	Variant  *ent.ProductVariant // with its product
 	Quantity int64
 }
 
@@ -110,18 +111,22 @@ func (s *Carts) price(ctx context.Context, id string, row *ent.Cart) (*Cart, err
 	if len(row.Lines) == 0 {
 		return c, nil
 	}
-	products, err := s.catalog.shared(ctx, productIDs(linesOf(row)))
+	ids := make([]string, len(row.Lines))
+	for i, l := range row.Lines {
+		ids[i] = l.VariantID
+	}
+	known, err := s.catalog.shared(ctx, ids, nil)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range row.Lines {
-		product := products[l.ProductID]
-		if product == nil { // products are not deleted
+		variant := known.byID[l.VariantID]
+		if variant == nil { // variants are not deleted
 			continue
 		}
-		c.Lines = append(c.Lines, PricedLine{Product: product, Quantity: l.Quantity})
-		if product.ArchivedAt == nil {
-			c.SubtotalMinor += LineTotal(product.PriceMinor, l.Quantity)
+		c.Lines = append(c.Lines, PricedLine{Variant: variant, Quantity: l.Quantity})
+		if onSale(variant) {
+			c.SubtotalMinor += LineTotal(variant.PriceMinor, l.Quantity)
 			c.TotalQuantity += l.Quantity
 		}
 	}
@@ -131,7 +136,7 @@ func (s *Carts) price(ctx context.Context, id string, row *ent.Cart) (*Cart, err
 func linesOf(row *ent.Cart) []Line {
 	lines := make([]Line, len(row.Lines))
 	for i, l := range row.Lines {
-		lines[i] = Line{ProductID: l.ProductID, Quantity: l.Quantity}
+		lines[i] = Line{VariantID: l.VariantID, Quantity: l.Quantity}
 	}
 	return lines
 }
@@ -150,7 +155,7 @@ func (s *Carts) Preview(ctx context.Context, v Viewer, c *Cart, couponIssueID st
 	}
 	in := PlaceOrder{CouponIssueID: couponIssueID}
 	for _, l := range c.Lines {
-		in.Lines = append(in.Lines, Line{ProductID: l.Product.ID, Quantity: l.Quantity})
+		in.Lines = append(in.Lines, Line{VariantID: l.Variant.ID, Quantity: l.Quantity})
 	}
 	d, err := s.orders.draft(ctx, v, in, uuid.Nil, "")
 	if err != nil {
@@ -172,10 +177,11 @@ func (s *Carts) create(ctx context.Context, v Viewer, id string, lines []Line) (
 	}
 	row := &ent.Cart{}
 	if len(lines) > 0 {
-		if err := s.checkOnSale(ctx, lines); err != nil {
+		resolved, err := s.resolve(ctx, lines)
+		if err != nil {
 			return nil, err
 		}
-		if err := s.add(row, lines); err != nil {
+		if err := s.add(row, resolved); err != nil {
 			return nil, err
 		}
 	}
@@ -237,12 +243,12 @@ func (s *Carts) AddLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart, e
 	if len(in.Lines) == 0 {
 		return nil, invalid(input("lines"), "lines must have at least one line")
 	}
-	refused := s.checkOnSale(ctx, in.Lines) // outside of the transaction
+	lines, refused := s.resolve(ctx, in.Lines) // outside of the transaction
 	return s.change(ctx, v, "cartLinesAdd", in, func(row *ent.Cart) error {
 		if refused != nil { // unless it is the repeat of what was not refused
 			return refused
 		}
-		return s.add(row, in.Lines)
+		return s.add(row, lines)
 	})
 }
 
@@ -253,14 +259,19 @@ func (s *Carts) UpdateLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart
 		if len(in.Lines) == 0 || len(in.Lines) > s.Shop.MaxLines {
 			return invalid(input("lines"), "lines must be 1 to %d, not %d", s.Shop.MaxLines, len(in.Lines))
 		}
-		var errs Errors
+		errs := checkNamed(in.Lines)
 		for i, l := range in.Lines {
-			at := slices.IndexFunc(row.Lines, func(have schema.CartLine) bool { return have.ProductID == l.ProductID })
+			if errs != nil {
+				break
+			}
+			at, several := cartPlace(row.Lines, l)
 			switch {
+			case several > 1:
+				errs = append(errs, severalVariants(lineField(i, "productId"), l.ProductID, several))
 			case l.Quantity < 0 || l.Quantity > s.Shop.MaxQuantity:
 				errs = append(errs, invalid(lineField(i, "quantity"), "quantity must be 0 to %d, not %d", s.Shop.MaxQuantity, l.Quantity))
 			case at < 0:
-				errs = append(errs, notFound(lineField(i, "productId"), "line of the cart with the product", l.ProductID))
+				errs = append(errs, notFound(lineField(i, l.named()), "line of the cart with", cmp.Or(l.VariantID, l.ProductID)))
 			case l.Quantity == 0:
 				row.Lines = slices.Delete(row.Lines, at, at+1)
 			default:
@@ -274,15 +285,32 @@ func (s *Carts) UpdateLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart
 	})
 }
 
-// RemoveLines takes products out of a cart. Those that are not there are not missed. Of the lines,
-// the products count. Errors: those of AddLines.
+// cartPlace returns the place of the line of a cart that a line of a request names, -1 if there is none, and how many lines it could
+// mean.
+func cartPlace(lines []schema.CartLine, l Line) (at, several int) {
+	at = -1
+	for i, have := range lines {
+		if have.VariantID == l.VariantID || l.VariantID == "" && productOf(have) == l.ProductID {
+			at, several = i, several+1
+		}
+	}
+	return at, several
+}
+
+// productOf is the product of the variant in a line of a cart. When a line had none, a product had one variant.
+func productOf(l schema.CartLine) string {
+	return cmp.Or(l.ProductID, prefixProduct+strings.TrimPrefix(l.VariantID, prefixVariant))
+}
+
+// RemoveLines takes variants out of a cart; by a product, all of its variants. Those that are not there are not missed. Of the lines,
+// quantities do not count. Errors: those of AddLines.
 func (s *Carts) RemoveLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart, error) {
 	return s.change(ctx, v, "cartLinesRemove", in, func(row *ent.Cart) error {
 		if len(in.Lines) == 0 || len(in.Lines) > s.Shop.MaxLines {
-			return invalid(input("productIds"), "productIds must be 1 to %d, not %d", s.Shop.MaxLines, len(in.Lines))
+			return invalid(input("variantIds"), "variantIds must be 1 to %d, not %d", s.Shop.MaxLines, len(in.Lines))
 		}
 		row.Lines = slices.DeleteFunc(row.Lines, func(have schema.CartLine) bool {
-			return slices.ContainsFunc(in.Lines, func(l Line) bool { return l.ProductID == have.ProductID })
+			return slices.ContainsFunc(in.Lines, func(l Line) bool { _, n := cartPlace([]schema.CartLine{have}, l); return n > 0 })
 		})
 		return nil
 	})
@@ -297,7 +325,7 @@ func (s *Carts) Claim(ctx context.Context, v Viewer, in ChangeCart) (*Cart, erro
 	return s.change(ctx, v, "cartBuyerIdentityUpdate", in, func(*ent.Cart) error { return nil })
 }
 
-// add adds lines to those of a cart, within the bounds of an order.
+// add adds lines, which have both IDs, to those of a cart, within the bounds of an order.
 func (s *Carts) add(row *ent.Cart, lines []Line) error {
 	var errs Errors
 	for i, l := range lines {
@@ -305,10 +333,10 @@ func (s *Carts) add(row *ent.Cart, lines []Line) error {
 			errs = append(errs, invalid(lineField(i, "quantity"), "quantity must be 1 to %d, not %d", s.Shop.MaxQuantity, l.Quantity))
 			continue
 		}
-		at := slices.IndexFunc(row.Lines, func(have schema.CartLine) bool { return have.ProductID == l.ProductID })
+		at, _ := cartPlace(row.Lines, Line{VariantID: l.VariantID})
 		switch {
 		case at < 0:
-			row.Lines = append(row.Lines, schema.CartLine{ProductID: l.ProductID, Quantity: l.Quantity})
+			row.Lines = append(row.Lines, schema.CartLine{VariantID: l.VariantID, ProductID: l.ProductID, Quantity: l.Quantity})
 		case row.Lines[at].Quantity+l.Quantity > s.Shop.MaxQuantity:
 			errs = append(errs, invalid(lineField(i, "quantity"),
 				"the cart would have %d of this product, at most %d", row.Lines[at].Quantity+l.Quantity, s.Shop.MaxQuantity))
@@ -325,25 +353,13 @@ func (s *Carts) add(row *ent.Cart, lines []Line) error {
 	return nil
 }
 
-// checkOnSale refuses products that do not exist or are off sale.
-func (s *Carts) checkOnSale(ctx context.Context, lines []Line) error {
+// resolve finds the variants of lines that are put into a cart. Errors: INVALID_INPUT, NOT_FOUND of what does not exist or is off sale.
+func (s *Carts) resolve(ctx context.Context, lines []Line) ([]Line, error) {
 	if len(lines) > s.Shop.MaxLines {
-		return invalid(input("lines"), "a cart has at most %d lines, not %d", s.Shop.MaxLines, len(lines))
+		return nil, invalid(input("lines"), "a cart has at most %d lines, not %d", s.Shop.MaxLines, len(lines))
 	}
-	products, err := s.catalog.shared(ctx, productIDs(lines))
-	if err != nil {
-		return err
-	}
-	var errs Errors
-	for i, l := range lines {
-		if row := products[l.ProductID]; row == nil || row.ArchivedAt != nil {
-			errs = append(errs, notFound(lineField(i, "productId"), "product", l.ProductID))
-		}
-	}
-	if errs != nil {
-		return errs
-	}
-	return nil
+	resolved, _, err := s.catalog.resolve(ctx, lines)
+	return resolved, err
 }
 
 // change changes a cart that the viewer may use, once under its key. A cart that nobody owns

@@ -40,7 +40,7 @@ func (s *shop) wantCart(t testing.TB, v commerce.Viewer, id string, want ...comm
 	}
 	same := len(c.Lines) == len(want)
 	for i := range min(len(c.Lines), len(want)) {
-		same = same && c.Lines[i].Product.ID == want[i].ProductID && c.Lines[i].Quantity == want[i].Quantity
+		same = same && c.Lines[i].Variant.ProductID == want[i].ProductID && c.Lines[i].Quantity == want[i].Quantity
 	}
 	if !same {
 		t.Errorf("the cart has %d lines %+v, want %+v", len(c.Lines), c.Lines, want)

@@ -2,22 +2,21 @@ package commerce
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
-	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 
 	"holdfast/commerce/textsearch"
 	"holdfast/ent"
-	"holdfast/ent/balance"
 	"holdfast/ent/product"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/schema"
 	"holdfast/lockprovider"
 )
@@ -42,94 +41,25 @@ type Catalog struct {
 	tree      atomic.Pointer[CategoryTree] // as this instance has read it last
 }
 
-// CreateProduct describes a new product.
-type CreateProduct struct {
-	Key                    uuid.UUID // the nil UUID for none
-	SKU, Name, Description string
-	Price                  Money
-	Stock                  int64
-	Limit                  *PurchaseLimit `json:",omitempty"` // nil for none
-	Attributes
-	id string // demo data choose theirs
-}
-
-// Create adds a product with its stock. Admins only. A repeat with the same key returns the first one, as it is now. Errors:
-// INVALID_INPUT, also for an SKU or a handle that exists, NOT_FOUND of a category, IDEMPOTENCY_MISMATCH, IDEMPOTENCY_EXPIRED.
-func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.Product, error) {
-	if err := v.admin(); err != nil {
-		return nil, err
-	}
-	in.SKU, in.Name = strings.TrimSpace(in.SKU), strings.TrimSpace(in.Name)
-	var errs Errors
-	in.Attributes, errs = in.tidied()
-	if err := s.checkProduct(in, errs); err != nil {
-		return nil, err
-	}
-	op := newOperation(v, "productCreate", in.Key, in).waitingBriefly()
-	if in.id == "" {
-		in.id = op.objectID(prefixProduct)
-	}
-	for try := 1; ; try++ {
-		row, err := s.createOnce(ctx, op, in)
-		if !ent.IsConstraintError(err) {
-			return row, err
-		}
-		if refusal := s.refusedCreation(ctx, op, in, err); !errors.Is(refusal, err) || try == handleTries {
-			return nil, refusal
-		}
-	}
-}
-
-func (s *Catalog) creation(tx *ent.Tx, in CreateProduct) *ent.ProductCreate {
-	create := tx.Product.Create().SetID(in.id).SetSku(in.SKU).SetName(in.Name).SetDescription(in.Description).
-		SetPriceMinor(in.Price.Minor).SetCurrency(in.Price.Currency).SetCreatedAt(s.now()).SetUpdatedAt(s.now())
-	if in.Limit != nil {
-		create.SetLimitQuantity(in.Limit.Quantity).SetLimitHours(in.Limit.Hours)
-	}
-	create.SetNillableHandle(in.Handle).SetNillableVendor(in.Vendor).SetNillableProductType(in.ProductType)
-	if len(in.Tags) > 0 {
-		create.SetTags(in.Tags)
-	}
-	return create
-}
-
-var errSKUExists = errors.New("the SKU is taken")
-
-// checkProduct returns what is wrong with a product, besides what is known already.
-func (s *Catalog) checkProduct(in CreateProduct, errs Errors) error {
-	errs = append(errs, checkText("sku", in.SKU, 1, schema.MaxSKU)...)
-	errs = append(errs, checkTexts(in.Name, in.Description)...)
-	errs = append(errs, checkPrice(in.Price.Minor, input("price", "amountMinor"))...)
-	if in.Price.Currency != s.Shop.Currency {
-		errs = append(errs, invalid(input("price", "currency"), "this shop sells in %s, not %.10q",
-			s.Shop.Currency, in.Price.Currency))
-	}
-	if in.Limit != nil {
-		errs = append(errs, in.Limit.check()...)
-	}
-	if in.Stock < 0 || in.Stock > MaxStock {
-		errs = append(errs, invalid(input("stock"), "stock must be 0 to %d, not %d", int64(MaxStock), in.Stock))
-	}
-	if errs != nil {
-		return errs
-	}
-	return nil
-}
-
 func checkTexts(name, description string) Errors {
 	return append(checkText("name", name, 1, schema.MaxProductName), checkText("description", description, 0, schema.MaxDescription)...)
 }
 
 // checkText refuses a text of an input field that has too few characters or too many. A character is a Unicode code point.
 func checkText(field, text string, atLeast, atMost int) Errors {
+	return checkTextAt(input(field), field, text, atLeast, atMost)
+}
+
+// checkTextAt is checkText for a field anywhere in the input. what says which text it is.
+func checkTextAt(field []string, what, text string, atLeast, atMost int) Errors {
 	n := utf8.RuneCountInString(text)
 	switch {
 	case n >= atLeast && n <= atMost:
 		return nil
 	case atLeast == 0:
-		return Errors{invalid(input(field), "%s must have at most %d characters, not %d", field, atMost, n)}
+		return Errors{invalid(field, "%s must have at most %d characters, not %d", what, atMost, n)}
 	}
-	return Errors{invalid(input(field), "%s must have %d to %d characters, not %d", field, atLeast, atMost, n)}
+	return Errors{invalid(field, "%s must have %d to %d characters, not %d", what, atLeast, atMost, n)}
 }
 
 func checkPrice(minor int64, field []string) Errors {
@@ -146,9 +76,16 @@ type UpdateProduct struct {
 	Version     int // the version that the caller saw
 	Name        *string
 	Description *string
-	PriceMinor  *int64
-	Limit       *PurchaseLimit `json:",omitempty"`
+	PriceMinor  *int64         // of the only variant
+	Limit       *PurchaseLimit `json:",omitempty"` // of the only variant
+	Options     []UpdateOption `json:",omitempty"` // nil leaves them as they are
 	Attributes
+}
+
+// UpdateOption is an option that a product is to have.
+type UpdateOption struct {
+	Name  string
+	Value *string // that variants get for an option that is new
 }
 
 // Update changes a product. Admins only. A repeat with the same key changes nothing and returns the product as it is now. Errors:
@@ -174,9 +111,15 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		errs = append(errs, checkPrice(*in.PriceMinor, input("priceMinor"))...)
 	}
 	if in.Limit != nil {
-		errs = append(errs, in.Limit.check()...)
+		errs = append(errs, in.Limit.check(input)...)
 	}
-	if errs != nil {
+	in.Options = slices.Clone(in.Options)
+	names := make([]string, len(in.Options))
+	for i := range in.Options {
+		in.Options[i].Name = tidyOption(in.Options[i].Name)
+		names[i] = in.Options[i].Name
+	}
+	if errs = append(errs, checkOptionNames(names, func(i int) []string { return input("options", strconv.Itoa(i), "name") })...); errs != nil {
 		return nil, errs
 	}
 	op := newOperation(v, "productUpdate", in.Key, in).waitingBriefly()
@@ -186,10 +129,10 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		}
 		update := tx.Product.Update().Where(product.ID(in.ID), product.Version(in.Version)).
 			SetNillableHandle(in.Handle).
-			SetNillableName(in.Name).SetNillableDescription(in.Description).SetNillablePriceMinor(in.PriceMinor).
-			AddVersion(1).SetUpdatedAt(s.now())
-		if in.Limit != nil {
-			update.SetLimitQuantity(in.Limit.Quantity).SetLimitHours(in.Limit.Hours)
+			SetNillableName(in.Name).SetNillableDescription(in.Description).SetUpdatedAt(s.now())
+		ofVariants := in.PriceMinor != nil || in.Limit != nil || in.Options != nil
+		if !ofVariants { // else the summary counts the update
+			update.AddVersion(1)
 		}
 		n, err := lockRows(ctx, in.set(update).Save)
 		if err != nil {
@@ -204,6 +147,21 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		}
 		if err := in.write(ctx, tx, row.ID); err != nil {
 			return nil, err
+		}
+		if in.Options != nil {
+			if err := s.setOptions(ctx, tx, row, in.Options); err != nil {
+				return nil, err
+			}
+		}
+		if in.PriceMinor != nil || in.Limit != nil {
+			if err := s.updateOnly(ctx, tx, row, in); err != nil {
+				return nil, err
+			}
+		}
+		if ofVariants {
+			if row, err = s.summarise(ctx, tx, row.ID); err != nil {
+				return nil, err
+			}
 		}
 		return row, s.Index(ctx, tx, row)
 	})
@@ -258,17 +216,18 @@ func (s *Catalog) setArchived(ctx context.Context, v Viewer, operation string, i
 	})
 }
 
-// AdjustStock adds to the stock of a product, or takes from it.
+// AdjustStock adds to the stock of a variant, or takes from it. It names the variant, or the product if that has one variant only.
 type AdjustStock struct {
 	Key       uuid.UUID
 	ProductID string
+	VariantID string `json:",omitempty"`
 	Delta     int64
 	Reason    string
 }
 
-// StockResult is a product after its stock was adjusted.
+// StockResult is a variant, with its product, after its stock was adjusted.
 type StockResult struct {
-	Product *ent.Product
+	Variant *ent.ProductVariant
 	Meta    Meta
 }
 
@@ -284,19 +243,18 @@ func (s *Catalog) AdjustStock(ctx context.Context, v Viewer, in AdjustStock) (St
 	if errs := checkText("reason", in.Reason, 0, maxAdjustReason); errs != nil {
 		return StockResult{}, errs
 	}
-	row, err := s.Product(ctx, in.ProductID)
+	row, err := s.variantToAdjust(ctx, in)
 	if err != nil {
 		return StockResult{}, err
-	}
-	if row == nil {
-		return StockResult{}, notFound(input("productId"), "product", in.ProductID)
 	}
 	receipt, err := s.execute(ctx, lockprovider.Change{
 		ID: operationID(v, "stockAdjust", in.Key), Family: lockprovider.Stock,
 		Moves: []lockprovider.Move{{Balance: lockprovider.StockKey(row.ID), Delta: in.Delta}},
 		Record: lockprovider.Record{
-			Kind:        KindStockAdjusted,
-			Payload:     mustJSON(stockAdjusted{ProductID: row.ID, Delta: in.Delta, Reason: in.Reason, By: v.UserID, At: s.now()}),
+			Kind: KindStockAdjusted,
+			Payload: mustJSON(stockAdjusted{
+				ProductID: row.ProductID, VariantID: row.ID, Delta: in.Delta, Reason: in.Reason, By: v.UserID, At: s.now(),
+			}),
 			Fingerprint: fingerprint(in),
 		},
 	})
@@ -304,15 +262,42 @@ func (s *Catalog) AdjustStock(ctx context.Context, v Viewer, in AdjustStock) (St
 		if r.Delta > 0 {
 			return noRoom(input("delta"), "the stock can take %d more, not %d", r.Available, r.Delta)
 		}
-		return outOfStock(row.ID, -r.Delta, r.Available, input("delta"))
+		return outOfStock(row.ProductID, row.ID, -r.Delta, r.Available, input("delta"))
 	})
-	return StockResult{Product: row, Meta: metaOf(receipt)}, err
+	return StockResult{Variant: row, Meta: metaOf(receipt)}, err
 }
 
-func outOfStock(productID string, requested, available int64, field []string) *Error {
+// variantToAdjust returns the variant that an adjustment names, on sale or not.
+func (s *Catalog) variantToAdjust(ctx context.Context, in AdjustStock) (*ent.ProductVariant, error) {
+	switch {
+	case in.ProductID == "" && in.VariantID == "":
+		return nil, invalid(input("variantId"), "variantId is needed: whose stock is it?")
+	case in.ProductID != "" && in.VariantID != "":
+		return nil, invalid(input("productId"), "give a variantId or a productId, not both: leave productId out")
+	case in.VariantID != "":
+		row, err := s.Variant(ctx, in.VariantID)
+		if err == nil && row == nil {
+			return nil, notFound(input("variantId"), "variant", in.VariantID)
+		}
+		return row, err
+	}
+	found, err := s.lookUp(ctx, nil, []string{in.ProductID})
+	row := found.byProduct[in.ProductID]
+	switch {
+	case err != nil:
+		return nil, err
+	case row == nil:
+		return nil, notFound(input("productId"), "product", in.ProductID)
+	case row.Edges.Product.VariantCount > 1:
+		return nil, severalVariants(input("productId"), in.ProductID, row.Edges.Product.VariantCount)
+	}
+	return row, nil
+}
+
+func outOfStock(productID, variantID string, requested, available int64, field []string) *Error {
 	e := invalid(field, "%d are left, %d were asked", available, requested)
 	e.Code, e.Retryable = OutOfStock, true // after a restock
-	e.Details = OutOfStockDetails{ProductID: productID, Requested: requested, Available: available}
+	e.Details = OutOfStockDetails{ProductID: productID, VariantID: variantID, Requested: requested, Available: available}
 	return e
 }
 
@@ -349,26 +334,6 @@ func (s *Catalog) ProductsByID(ctx context.Context, ids []string) (map[string]*e
 		byID[row.ID] = row
 	}
 	return byID, nil
-}
-
-// shared is ProductsByID for the way to an order: those who ask for the same products while they are being read get the same
-// answer. In a flash sale, that is one query for hundreds of customers. The rows are not to be written to.
-func (s *Catalog) shared(ctx context.Context, ids []string) (map[string]*ent.Product, error) {
-	ch := s.reads.DoChan(fmt.Sprintf("%q", ids), func() (any, error) {
-		return s.ProductsByID(context.WithoutCancel(ctx), ids) // the first to ask may leave; the others stay
-	})
-	select {
-	case result := <-ch:
-		products, _ := result.Val.(map[string]*ent.Product)
-		return products, result.Err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Stock tells how many of each product are left.
-func (s *Catalog) Stock(ctx context.Context, ids []string) (map[string]Reading, error) {
-	return s.readings(ctx, ids, lockprovider.StockKey)
 }
 
 // ProductOrder is what a list of products is sorted by.
@@ -492,36 +457,39 @@ func (s *Catalog) selected(q ProductQuery) *ent.ProductQuery {
 	if !q.IncludeArchived {
 		query.Where(product.ArchivedAtIsNil())
 	}
-	if q.MinPrice != nil {
-		query.Where(product.PriceMinorGTE(*q.MinPrice))
-	}
-	if q.MaxPrice != nil {
-		query.Where(product.PriceMinorLTE(*q.MaxPrice))
+	if q.MinPrice != nil || q.MaxPrice != nil {
+		query.Where(q.priced)
 	}
 	if q.Available != nil {
 		query.Where(func(rows *entsql.Selector) {
-			rows.Where(entsql.ExprP(inStock(rows.Dialect(), rows.C(product.FieldID), *q.Available)))
+			condition := canBeBought(rows.Dialect(), rows.C(product.FieldID))
+			if !*q.Available {
+				condition = "NOT " + condition
+			}
+			rows.Where(entsql.ExprP(condition))
 		})
 	}
 	return query
 }
 
-// inStock returns the condition that a product, whose ID is in a column, can be bought, or that it cannot.
-func inStock(database, column string, available bool) string {
-	condition := "EXISTS (SELECT 1 FROM " + balance.Table + " s WHERE s.id = " + stockKeyOf(database, column) + " AND s.amount > 0)"
-	if !available {
-		return "NOT " + condition
+// priced selects products of which the price of a variant on sale is in the range. Those of most are told by the product.
+func (f ProductFilter) priced(rows *entsql.Selector) {
+	low, high := int64(0), int64(MaxPrice)
+	if f.MinPrice != nil {
+		low = max(low, *f.MinPrice)
 	}
-	return condition
-}
-
-// stockKeyOf returns the key of the stock of a product, whose ID is in a column.
-func stockKeyOf(database, column string) string {
-	prefix := "'" + lockprovider.StockKey("") + "'"
-	if database == dialect.MySQL {
-		return "CONCAT(" + prefix + ", " + column + ")"
+	if f.MaxPrice != nil {
+		high = *f.MaxPrice
 	}
-	return prefix + " || " + column
+	v := entsql.Dialect(rows.Dialect()).Table(productvariant.Table).As("priced")
+	inRange := entsql.Dialect(rows.Dialect()).Select(v.C(productvariant.FieldID)).From(v).Where(entsql.And(
+		entsql.ColumnsEQ(v.C(productvariant.FieldProductID), rows.C(product.FieldID)), entsql.IsNull(v.C(productvariant.FieldArchivedAt)),
+		entsql.GTE(v.C(productvariant.FieldPriceMinor), low), entsql.LTE(v.C(productvariant.FieldPriceMinor), high),
+	))
+	rows.Where(entsql.And(
+		entsql.LTE(rows.C(product.FieldPriceMinor), high), entsql.GTE(rows.C(product.FieldMaxPriceMinor), low),
+		entsql.Or(entsql.GTE(rows.C(product.FieldPriceMinor), low), entsql.LTE(rows.C(product.FieldMaxPriceMinor), high), entsql.Exists(inRange)),
+	))
 }
 
 // productSorting is an order of a list of products.

@@ -58,8 +58,12 @@ func (s *Services) seed(ctx context.Context) error {
 		{SKU: "USB-HUB", Name: "USB-C hub", Price: Money{Minor: 4500}, Stock: 300, Attributes: demoAttributes("Tactile Works", "1", "wired")},
 		{SKU: "LMP-DESK", Name: "Desk lamp", Price: Money{Minor: 3900}, Stock: 10, Attributes: demoAttributes("Northlight", "6", "office")},
 		{SKU: "FLASH-1", Name: "Flash sale console", Price: Money{Minor: 19900}, Stock: 1, Attributes: demoAttributes("Hertz Audio", "1")},
+		{Name: "T-shirt", Options: []string{"Size", "Colour"}, Variants: demoShirts(currency)},
 	} {
-		p.id, p.Price.Currency = fmt.Sprintf("%s%d", prefixProduct, i+1), currency
+		p.id = fmt.Sprintf("%s%d", prefixProduct, i+1)
+		if p.Variants == nil {
+			p.Price.Currency = currency
+		}
 		p.Description = "Demo product: " + p.Name + "."
 		if row, err := s.Catalog.Product(ctx, p.id); err != nil || row != nil {
 			if err != nil {
@@ -120,6 +124,19 @@ func (s *Services) seedCategories(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// demoShirts are the variants of a product with two options. One of them is sold out.
+func demoShirts(currency string) (variants []CreateVariant) {
+	for i, size := range []string{"S", "M", "L"} {
+		for j, colour := range []string{"Black", "White"} {
+			variants = append(variants, CreateVariant{
+				SKU: "TS-" + size + "-" + colour, Options: []string{size, colour}, Price: Money{Minor: 1900 + 100*int64(i), Currency: currency},
+				Stock: 40 * int64(i+j), id: fmt.Sprintf("%s9%c", prefixVariant, 'a'+2*i+j),
+			})
+		}
+	}
+	return variants
 }
 
 // seedCustomer ends with the account, which tells the next start that all is there: what is remembered of the changes

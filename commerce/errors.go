@@ -62,9 +62,9 @@ func (e *Error) Error() string {
 // Unwrap gives the cause, which is meant for logs.
 func (e *Error) Unwrap() error { return e.cause }
 
-// OutOfStockDetails names the product that is short.
+// OutOfStockDetails names the variant that is short.
 type OutOfStockDetails struct {
-	ProductID            string
+	ProductID, VariantID string
 	Requested, Available int64
 }
 

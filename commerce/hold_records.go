@@ -22,6 +22,7 @@ type (
 	}
 	holdLine struct {
 		ProductID string `json:"productId"`
+		VariantID string `json:"variantId,omitempty"` // absent in a record from before there were variants
 		Quantity  int64  `json:"quantity"`
 		Limit     string `json:"limit,omitempty"` // the balance that counts against the customer's limit
 	}
@@ -49,7 +50,8 @@ func (p holdCreated) row(tx *ent.Tx) *ent.HoldCreate {
 func (p holdCreated) lineRows(tx *ent.Tx) []*ent.HoldLineCreate {
 	lines := make([]*ent.HoldLineCreate, len(p.Lines))
 	for i, l := range p.Lines {
-		lines[i] = tx.HoldLine.Create().SetHoldID(p.HoldID).SetPosition(i).SetProductID(l.ProductID).SetQuantity(l.Quantity)
+		lines[i] = tx.HoldLine.Create().SetHoldID(p.HoldID).SetPosition(i).SetProductID(l.ProductID).
+			SetVariantID(cmp.Or(l.VariantID, lockprovider.FirstVariantID(l.ProductID))).SetQuantity(l.Quantity)
 		if l.Limit != "" {
 			lines[i].SetLimitBalance(l.Limit)
 		}

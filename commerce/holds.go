@@ -36,7 +36,7 @@ type HoldResult struct {
 	Meta Meta
 }
 
-// CreateHold requests products to be held. Lines of the same product are merged.
+// CreateHold requests variants of products to be held. Lines of the same variant are merged.
 type CreateHold struct {
 	Key   uuid.UUID
 	Lines []Line
@@ -78,33 +78,26 @@ func (s *Holds) Create(ctx context.Context, v Viewer, in CreateHold) (HoldResult
 func (s *Holds) draft(
 	ctx context.Context, v Viewer, in CreateHold, id uuid.UUID, fp string,
 ) (change lockprovider.Change, refused func(lockprovider.Refusal) *Error, err error) {
-	lines, requested, err := s.orders.mergeLines("a hold", in.Lines)
+	w, err := s.orders.wanted(ctx, "a hold", in.Lines)
 	if err != nil {
 		return change, nil, err
 	}
 	if err := checkTTL(in.TTL, s.Shop.MaxHold); err != nil {
 		return change, nil, err
 	}
-	products, err := s.catalog.shared(ctx, productIDs(lines))
-	if err != nil {
-		return change, nil, err
-	}
 	now := s.now()
-	r, err := reserve(v.UserID, lines, requested, products, now)
-	if err != nil {
-		return change, nil, err
-	}
+	r := reserve(v.UserID, w, now)
 	p := holdCreated{
 		HoldID: idOf(prefixHold, id), UserID: v.UserID, MaxHolds: s.Shop.MaxHolds, CreatedAt: now, ExpiresAt: now.Add(in.TTL),
 	}
 	for _, l := range r.lines {
-		p.Lines = append(p.Lines, holdLine{ProductID: l.ProductID, Quantity: l.Quantity, Limit: l.Limit})
+		p.Lines = append(p.Lines, holdLine{ProductID: l.ProductID, VariantID: l.VariantID, Quantity: l.Quantity, Limit: l.Limit})
 	}
 	refused = func(refusal lockprovider.Refusal) *Error {
 		if refusal.Balance == lockprovider.HoldsKey(v.UserID) {
 			return tooManyHolds(s.Shop.MaxHolds)
 		}
-		return (&draft{payload: orderPlaced{UserID: v.UserID, Lines: r.lines}, requested: requested}).stockRefused(refusal)
+		return (&draft{payload: orderPlaced{UserID: v.UserID, Lines: r.lines}, at: w.at}).stockRefused(refusal)
 	}
 	return lockprovider.Change{
 		ID: id, Family: lockprovider.Stock, Moves: append(r.moves, holdsMove(v.UserID, s.Shop.MaxHolds)), Confirm: true,
@@ -189,8 +182,8 @@ func (s *Holds) end(ctx context.Context, row *ent.Hold, status hold.Status, id u
 	p := holdEnded{HoldID: row.ID, UserID: row.UserID, Status: status.String(), ExpiresAt: row.ExpiresAt.UTC(), At: s.now()}
 	moves := []lockprovider.Move{{Balance: lockprovider.HoldsKey(row.UserID), Delta: -1}}
 	for _, l := range row.Edges.Lines {
-		p.Lines = append(p.Lines, holdLine{ProductID: l.ProductID, Quantity: l.Quantity, Limit: deref(l.LimitBalance)})
-		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.ProductID), Delta: l.Quantity})
+		p.Lines = append(p.Lines, holdLine{ProductID: l.ProductID, VariantID: l.VariantID, Quantity: l.Quantity, Limit: deref(l.LimitBalance)})
+		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.VariantID), Delta: l.Quantity})
 		if l.LimitBalance != nil {
 			moves = append(moves, lockprovider.Move{Balance: *l.LimitBalance, Delta: -l.Quantity})
 		}
@@ -300,18 +293,18 @@ func (s *Orders) takeOver(ctx context.Context, v Viewer, holdID string, p *order
 	}
 	held := make(map[string]*ent.HoldLine, len(row.Edges.Lines))
 	for _, l := range row.Edges.Lines {
-		held[l.ProductID] = l
+		held[l.VariantID] = l
 	}
 	same := len(held) == len(p.Lines)
 	for i, l := range p.Lines {
-		if held[l.ProductID] == nil || held[l.ProductID].Quantity != l.Quantity {
+		if held[l.VariantID] == nil || held[l.VariantID].Quantity != l.Quantity {
 			same = false
 			break
 		}
-		p.Lines[i].Limit = deref(held[l.ProductID].LimitBalance)
+		p.Lines[i].Limit = deref(held[l.VariantID].LimitBalance)
 	}
 	if !same {
-		return nil, invalid(input("lines"), "an order that takes a hold over has exactly the products and quantities of the hold: "+
+		return nil, invalid(input("lines"), "an order that takes a hold over has exactly the variants and quantities of the hold: "+
 			"release the hold, and hold what is wanted")
 	}
 	p.HoldID = row.ID
@@ -335,19 +328,14 @@ type reservation struct {
 	subtotal int64               // minor units
 }
 
-// reserve is what lines take, by the products as they are. Errors: NOT_FOUND of products that do not exist or are off sale.
-func reserve(userID string, lines []Line, requested map[string]int, products map[string]*ent.Product, now time.Time) (r reservation, err error) {
-	var errs Errors
-	for _, l := range lines {
-		row := products[l.ProductID]
-		if row == nil || row.ArchivedAt != nil {
-			missing := notFound(lineField(requested[l.ProductID], "productId"), "product", l.ProductID)
-			missing.Retryable = row != nil // when it is back on sale
-			errs = append(errs, missing)
-			continue
-		}
+// reserve is what the lines of a request take, by their variants as they are.
+func reserve(userID string, w wanted, now time.Time) (r reservation) {
+	for _, l := range w.lines {
+		row := w.variants[l.VariantID]
 		r.subtotal += LineTotal(row.PriceMinor, l.Quantity)
-		line := orderLine{ProductID: row.ID, Quantity: l.Quantity, UnitPriceMinor: row.PriceMinor}
+		line := orderLine{
+			ProductID: row.ProductID, VariantID: row.ID, Title: TitleOf(row), Quantity: l.Quantity, UnitPriceMinor: row.PriceMinor,
+		}
 		if limit := limitOf(row); limit.Quantity > 0 {
 			counted := limit.move(row.ID, userID, l.Quantity, now)
 			line.Limit = counted.Balance
@@ -356,8 +344,5 @@ func reserve(userID string, lines []Line, requested map[string]int, products map
 		r.lines = append(r.lines, line)
 		r.moves = append(r.moves, lockprovider.Move{Balance: lockprovider.StockKey(row.ID), Delta: -l.Quantity})
 	}
-	if errs != nil {
-		return r, errs
-	}
-	return r, nil
+	return r
 }

@@ -15,6 +15,7 @@ import (
 
 const (
 	prefixProduct  = "prod_"
+	prefixVariant  = "var_"
 	prefixCoupon   = "coup_"
 	prefixIssue    = "cpi_"
 	prefixOrder    = "ord_"

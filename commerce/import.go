@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,18 +21,19 @@ import (
 
 	"holdfast/ent"
 	"holdfast/ent/product"
+	"holdfast/ent/productvariant"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/lock"
 )
 
-// ImportRow is one variant of a file: one product here. What the file does not say, such as the price in a file of quantities, is
+// ImportRow is one variant of a file: a product with one variant here, unless a variant of another product has the SKU. What the file does not say, such as the price in a file of quantities, is
 // left as it is.
 type ImportRow struct {
 	Line int
 	// SKU is that of the variant, unique in the file: see package shopifycsv.
 	SKU string
-	// FormerSKUs are those under which an earlier file may have had the variant. A product with one of them is this variant if it
-	// has the name of the row.
+	// FormerSKUs are those under which an earlier file may have had the variant. A variant with one of them is this one if its
+	// product has the name of the row.
 	FormerSKUs  []string
 	Name        string // "": the file does not say
 	Description *string
@@ -237,13 +239,13 @@ func inProduct(i int, refusals []*Error) Errors {
 // importPlan is what an import is going to do about one row.
 type importPlan struct {
 	ImportResult
-	file   ImportRow    // as the file has it
-	in     ImportRow    // with what the file does not say, as it is here
-	row    *ent.Product // nil if there is none yet
-	texts  bool         // name, description, price or attributes differ
-	counts bool         // the quantity of the file is to be noted
-	shared bool         // another row is of the same product
-	wrote  bool         // what is not stock is written
+	file   ImportRow           // as the file has it
+	in     ImportRow           // with what the file does not say, as it is here
+	row    *ent.ProductVariant // with its product; nil if there is none yet
+	texts  bool                // name, description, price or attributes differ
+	counts bool                // the quantity of the file is to be noted
+	shared bool                // another row is of the same variant
+	wrote  bool                // what is not stock is written
 	done   bool
 
 	attributes Attributes // those that differ
@@ -280,11 +282,11 @@ func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mo
 		}
 		skus = append(append(skus, strings.TrimSpace(row.SKU)), row.FormerSKUs...)
 	}
-	found, err := s.Client.Product.Query().Where(product.SkuIn(skus...)).All(ctx)
+	found, err := s.Client.ProductVariant.Query().Where(productvariant.SkuIn(skus...)).WithProduct().All(ctx)
 	if err != nil {
 		return nil, err
 	}
-	bySKU := make(map[string]*ent.Product, len(found))
+	bySKU := make(map[string]*ent.ProductVariant, len(found))
 	for _, row := range found {
 		bySKU[row.Sku] = row
 	}
@@ -298,7 +300,7 @@ func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mo
 	}
 	var stock map[string]Reading
 	if len(ids) > 0 {
-		if stock, err = s.Stock(ctx, ids); err != nil {
+		if stock, err = s.VariantStock(ctx, ids); err != nil {
 			return nil, err
 		}
 	}
@@ -320,18 +322,26 @@ func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mo
 	return plans, nil
 }
 
-// find returns the product of a row, or nil if there is none yet: the one that has one of its SKUs and its name, or else the one
+// find returns the variant of a row, or nil if there is none yet: the one that has one of its SKUs and its name, or else the one
 // that has its SKU.
-func (r ImportRow) find(bySKU map[string]*ent.Product) *ent.Product {
+func (r ImportRow) find(bySKU map[string]*ent.ProductVariant) *ent.ProductVariant {
 	for _, sku := range append([]string{r.SKU}, r.FormerSKUs...) {
-		if row := bySKU[sku]; row != nil && row.Name == r.Name {
+		if row := bySKU[sku]; row != nil && row.Edges.Product.Name == r.Name {
 			return row
 		}
 	}
 	return bySKU[r.SKU]
 }
 
-// decide compares a row with its product and the stock of that. It returns why the row cannot be imported, if that is known.
+// isOne reports whether the variant of the row is the only one of its product, which has no options. Then the row says what the product is.
+func (p *importPlan) isOne() bool { return len(p.row.Edges.Product.Options) == 0 }
+
+// isOffSale reports whether what the row is about is off sale.
+func (p *importPlan) isOffSale() bool {
+	return p.row.Edges.Product.ArchivedAt != nil || !p.isOne() && p.row.ArchivedAt != nil
+}
+
+// decide compares a row with its variant and the stock of that. It returns why the row cannot be imported, if that is known.
 func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, mode StockMode) error {
 	p.SKU, p.Outcome = p.in.SKU, ImportUnchanged
 	_, wrong := p.attributes.tidied()
@@ -353,9 +363,9 @@ func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, 
 		}
 		return s.checkProduct(p.in.product(), wrong)
 	}
-	p.ProductID, p.SKU = p.row.ID, p.row.Sku
+	p.ProductID, p.SKU = p.row.ProductID, p.row.Sku
 	if off { // nothing else of it matters before it comes back
-		if p.row.ArchivedAt == nil {
+		if !p.isOffSale() {
 			p.Outcome = ImportArchived
 		}
 		return nil
@@ -373,7 +383,7 @@ func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, 
 		p.Delta = *p.in.Stock - *before
 	}
 	switch {
-	case p.in.OffSale != nil && p.row.ArchivedAt != nil:
+	case p.in.OffSale != nil && p.isOffSale():
 		p.Outcome = ImportUnarchived
 	case p.texts || p.Delta != 0:
 		p.Outcome = ImportUpdated
@@ -383,16 +393,17 @@ func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, 
 
 // completeImport fills in what the file does not say, and tells whether the rest differs.
 func (s *Catalog) completeImport(p *importPlan, differs bool, wrong Errors) error {
-	if p.in.Name == "" {
-		p.in.Name = p.row.Name
+	of := p.row.Edges.Product
+	if p.in.Name == "" || !p.isOne() {
+		p.in.Name = of.Name
 	}
-	if p.in.Description == nil {
-		p.in.Description = &p.row.Description
+	if p.in.Description == nil || !p.isOne() {
+		p.in.Description = &of.Description
 	}
 	if p.in.Price == nil {
 		p.in.Price = &Money{Minor: p.row.PriceMinor, Currency: s.Shop.Currency}
 	}
-	p.texts = p.row.Name != p.in.Name || p.row.Description != *p.in.Description || p.row.PriceMinor != p.in.Price.Minor || differs
+	p.texts = of.Name != p.in.Name || of.Description != *p.in.Description || p.row.PriceMinor != p.in.Price.Minor || differs
 	return s.checkProduct(p.in.product(), wrong)
 }
 
@@ -532,20 +543,26 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 	if err != nil {
 		return err
 	}
-	ids, creations := make([]string, len(plans)), make([]*ent.ProductCreate, len(plans))
+	ids := make([]string, len(plans))
+	products := make([]*ent.ProductCreate, len(plans))
+	variants := make([]*ent.ProductVariantCreate, len(plans))
 	bounds := make(map[string]lockprovider.Bounds, len(plans))
 	for i, p := range plans {
 		product := p.in.product()
 		product.id, product.Attributes = newID(prefixProduct), attributes[i]
 		p.ProductID, ids[i] = product.id, product.id
-		creations[i] = s.creation(tx, product).SetNillableImportedStock(p.in.Stock)
+		made := s.creation(tx, product)
+		products[i], variants[i] = made.product, made.variants[0].SetNillableImportedStock(p.in.Stock)
 		if p.in.OffSale != nil && *p.in.OffSale {
-			creations[i].SetArchivedAt(s.now())
+			products[i].SetArchivedAt(s.now())
 		}
-		bounds[lockprovider.StockKey(product.id)] = unbounded(product.Stock)
+		maps.Copy(bounds, made.stock)
 	}
-	rows, err := lockRows(ctx, tx.Product.CreateBulk(creations...).Save) // MaxImport at most
+	rows, err := lockRows(ctx, tx.Product.CreateBulk(products...).Save) // MaxImport at most
 	if err != nil {
+		return err
+	}
+	if err := lockExec(ctx, tx.ProductVariant.CreateBulk(variants...).Exec); err != nil {
 		return err
 	}
 	if err := s.Ledger.Open(ctx, tx, bounds); err != nil {
@@ -563,25 +580,14 @@ func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*import
 	for _, plan := range plans {
 		p := plan.withoutMove()
 		if p.texts || p.Outcome == ImportArchived || p.Outcome == ImportUnarchived {
-			update := tx.Product.Update().Where(product.ID(p.row.ID), product.Version(p.row.Version)).AddVersion(1).SetUpdatedAt(s.now())
-			switch p.Outcome {
-			case ImportArchived:
-				update.SetArchivedAt(s.now())
-			case ImportUnarchived:
-				update.ClearArchivedAt()
+			write := s.writeVariant
+			if p.isOne() {
+				write = s.writeProduct
 			}
-			var attributes Attributes
-			if p.texts {
-				attributes, _ = p.attributes.tidied()
-				attributes.set(update.SetName(p.in.Name).SetDescription(*p.in.Description).SetPriceMinor(p.in.Price.Minor))
-			}
-			if n, err := lockRows(ctx, update.Save); err != nil || n == 0 {
-				return cmp.Or(err, error(errImportedMeanwhile))
-			}
-			if err := attributes.write(ctx, tx, p.row.ID); err != nil {
+			if err := write(ctx, tx, p); err != nil {
 				return err
 			}
-			changed = append(changed, p.row.ID)
+			changed = append(changed, p.row.ProductID)
 		}
 		if p.counts {
 			imported := importedStock{Quantity: *p.in.Stock, Import: p.row.Imports}
@@ -600,12 +606,73 @@ func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*import
 	return s.Index(ctx, tx, rows...)
 }
 
+// writeProduct writes what a row says of a product with one variant.
+func (s *Catalog) writeProduct(ctx context.Context, tx *ent.Tx, p *importPlan) error {
+	of := p.row.Edges.Product
+	update := tx.Product.Update().Where(product.ID(of.ID), product.Version(of.Version)).AddVersion(1).SetUpdatedAt(s.now())
+	switch p.Outcome {
+	case ImportArchived:
+		update.SetArchivedAt(s.now())
+	case ImportUnarchived:
+		update.ClearArchivedAt()
+	}
+	var attributes Attributes
+	if p.texts {
+		attributes, _ = p.attributes.tidied()
+		attributes.set(update.SetName(p.in.Name).SetDescription(*p.in.Description).
+			SetPriceMinor(p.in.Price.Minor).SetMaxPriceMinor(p.in.Price.Minor))
+	}
+	if n, err := lockRows(ctx, update.Save); err != nil || n == 0 {
+		return cmp.Or(err, error(errImportedMeanwhile))
+	}
+	if err := attributes.write(ctx, tx, of.ID); err != nil {
+		return err
+	}
+	if !p.texts || p.row.PriceMinor == p.in.Price.Minor {
+		return nil
+	}
+	return lockExec(ctx, tx.ProductVariant.UpdateOneID(p.row.ID).SetPriceMinor(p.in.Price.Minor).AddVersion(1).SetUpdatedAt(s.now()).Exec)
+}
+
+// writeVariant writes what a row says of a variant of a product with options: its price, and whether it is on sale. The last one that is
+// goes off sale with its product.
+func (s *Catalog) writeVariant(ctx context.Context, tx *ent.Tx, p *importPlan) error {
+	of, _, err := s.lockedProduct(ctx, tx, p.row.ProductID, nil)
+	if err != nil {
+		return err
+	}
+	update := tx.ProductVariant.Update().Where(productvariant.ID(p.row.ID), productvariant.Version(p.row.Version)).
+		AddVersion(1).SetUpdatedAt(s.now())
+	switch p.Outcome {
+	case ImportArchived:
+		update.SetArchivedAt(s.now())
+	case ImportUnarchived:
+		update.ClearArchivedAt()
+	}
+	if p.texts {
+		update.SetPriceMinor(p.in.Price.Minor)
+	}
+	if p.Outcome == ImportUnarchived && of.ArchivedAt != nil {
+		if err := lockExec(ctx, tx.Product.UpdateOne(of).ClearArchivedAt().Exec); err != nil {
+			return err
+		}
+	}
+	if p.Outcome == ImportArchived && of.VariantCount == 1 {
+		return lockExec(ctx, tx.Product.UpdateOne(of).SetArchivedAt(s.now()).AddVersion(1).SetUpdatedAt(s.now()).Exec)
+	}
+	if n, err := lockRows(ctx, update.Save); err != nil || n == 0 {
+		return cmp.Or(err, error(errImportedMeanwhile))
+	}
+	_, err = s.summarise(ctx, tx, of.ID)
+	return err
+}
+
 // importMove is the change that moves the stock of a product and notes the quantity of the file, unless another import was faster.
 func (s *Catalog) importMove(p *importPlan) lockprovider.Change {
 	if p.change == uuid.Nil {
 		p.change = uuid.Must(uuid.NewRandom())
 		p.moved = mustJSON(stockAdjusted{
-			ProductID: p.row.ID, Delta: p.Delta, Reason: "import", At: s.now(),
+			ProductID: p.row.ProductID, VariantID: p.row.ID, Delta: p.Delta, Reason: "import", At: s.now(),
 			Imported: &importedStock{Quantity: *p.in.Stock, Import: p.row.Imports},
 		})
 	}
@@ -633,7 +700,7 @@ func (s *Catalog) moveImported(ctx context.Context, p *importPlan) error {
 		if r.Delta > 0 {
 			return noRoom(nil, "the stock can take %d more, not %d", r.Available, r.Delta)
 		}
-		e := outOfStock(row.ID, -r.Delta, r.Available, nil)
+		e := outOfStock(row.ProductID, row.ID, -r.Delta, r.Available, nil)
 		e.Message = fmt.Sprintf("the file takes %d from the stock, and %d are left", -r.Delta, r.Available)
 		return e
 	})
@@ -641,19 +708,19 @@ func (s *Catalog) moveImported(ctx context.Context, p *importPlan) error {
 
 // importedMeanwhile tells whether a difference does not fit because another import has moved the stock since the product was
 // read. Under lua, that import may be on its way into the database, where the difference fits until then.
-func (s *Catalog) importedMeanwhile(ctx context.Context, row *ent.Product, delta int64) (bool, error) {
-	stock, err := s.Stock(ctx, []string{row.ID}) // first: it is written together with the count of imports
+func (s *Catalog) importedMeanwhile(ctx context.Context, row *ent.ProductVariant, delta int64) (bool, error) {
+	stock, err := s.VariantStock(ctx, []string{row.ID}) // first: it is written together with the count of imports
 	if err != nil {
 		return false, err
 	}
-	same, err := s.Client.Product.Query().Where(product.ID(row.ID), product.Imports(row.Imports)).Exist(ctx)
+	same, err := s.Client.ProductVariant.Query().Where(productvariant.ID(row.ID), productvariant.Imports(row.Imports)).Exist(ctx)
 	after := stock[row.ID].Amount + delta
 	return !same || after >= 0 && after <= lockprovider.MaxAmount, err
 }
 
-// noteImported notes the quantity of a file, unless another import has done so since the product was read.
-func noteImported(ctx context.Context, tx *ent.Tx, productID string, imported importedStock, at time.Time) error {
-	n, err := lockRows(ctx, tx.Product.Update().Where(product.ID(productID), product.Imports(imported.Import)).
+// noteImported notes the quantity of a file, unless another import has done so since the variant was read.
+func noteImported(ctx context.Context, tx *ent.Tx, variantID string, imported importedStock, at time.Time) error {
+	n, err := lockRows(ctx, tx.ProductVariant.Update().Where(productvariant.ID(variantID), productvariant.Imports(imported.Import)).
 		SetImportedStock(imported.Quantity).AddImports(1).SetUpdatedAt(at).Save)
 	if err == nil && n == 0 {
 		return errImportedMeanwhile
@@ -667,16 +734,16 @@ func noteAllImported(ctx context.Context, tx *ent.Tx, moves []stockAdjusted) err
 		some := firstOfEach(moves[:min(len(moves), importMoves)])
 		ids := make([]string, len(some))
 		for i, p := range some {
-			ids[i] = p.ProductID
+			ids[i] = p.variantID()
 		}
-		n, err := tx.Product.Update().Where(product.IDIn(ids...), func(rows *entsql.Selector) {
+		n, err := tx.ProductVariant.Update().Where(productvariant.IDIn(ids...), func(rows *entsql.Selector) {
 			rows.Where(entsql.P(func(b *entsql.Builder) {
-				b.Ident(rows.C(product.FieldImports)).WriteString(" = ")
-				byProductID(b, rows.C(product.FieldID), some, func(p stockAdjusted) int64 { return int64(p.Imported.Import) })
+				b.Ident(rows.C(productvariant.FieldImports)).WriteString(" = ")
+				byVariantID(b, rows.C(productvariant.FieldID), some, func(p stockAdjusted) int64 { return int64(p.Imported.Import) })
 			}))
 		}).AddImports(1).SetUpdatedAt(some[len(some)-1].At).Modify(func(update *entsql.UpdateBuilder) {
-			update.Set(product.FieldImportedStock, entsql.ExprFunc(func(b *entsql.Builder) {
-				byProductID(b, product.FieldID, some, func(p stockAdjusted) int64 { return p.Imported.Quantity })
+			update.Set(productvariant.FieldImportedStock, entsql.ExprFunc(func(b *entsql.Builder) {
+				byVariantID(b, productvariant.FieldID, some, func(p stockAdjusted) int64 { return p.Imported.Quantity })
 			}))
 		}).Save(ctx)
 		if err == nil && n != len(some) {
@@ -690,27 +757,32 @@ func noteAllImported(ctx context.Context, tx *ent.Tx, moves []stockAdjusted) err
 	return nil
 }
 
-// firstOfEach returns the moves before the second one of a product, which is compared with what the first one has noted.
+// firstOfEach returns the moves before the second one of a variant, which is compared with what the first one has noted.
 func firstOfEach(moves []stockAdjusted) []stockAdjusted {
 	seen := map[string]bool{}
 	for i, p := range moves {
-		if seen[p.ProductID] {
+		if seen[p.variantID()] {
 			return moves[:i]
 		}
-		seen[p.ProductID] = true
+		seen[p.variantID()] = true
 	}
 	return moves
 }
 
-// byProductID writes an expression that has, in the row of each product, its own value.
-func byProductID(b *entsql.Builder, id string, moves []stockAdjusted, value func(stockAdjusted) int64) {
+// variantID is the variant whose stock was adjusted. When a record had none, a product had one variant.
+func (p stockAdjusted) variantID() string {
+	return cmp.Or(p.VariantID, lockprovider.FirstVariantID(p.ProductID))
+}
+
+// byVariantID writes an expression that has, in the row of each variant, its own value.
+func byVariantID(b *entsql.Builder, id string, moves []stockAdjusted, value func(stockAdjusted) int64) {
 	number := "" // PostgreSQL has to be told that a parameter is one
 	if b.Dialect() == dialect.Postgres {
 		number = "::bigint"
 	}
 	b.WriteString("CASE ").Ident(id)
 	for _, p := range moves {
-		b.WriteString(" WHEN ").Arg(p.ProductID).WriteString(" THEN ").Arg(value(p)).WriteString(number)
+		b.WriteString(" WHEN ").Arg(p.variantID()).WriteString(" THEN ").Arg(value(p)).WriteString(number)
 	}
 	b.WriteString(" END")
 }

@@ -68,8 +68,11 @@ func (s *Catalog) readAttributes(ctx context.Context, plans []*importPlan) (here
 // yet differs, and has no ID.
 func (p *importPlan) differing(here attributesHere) (a Attributes, differs bool) {
 	row := p.productRow()
-	if row == nil {
+	switch {
+	case row == nil:
 		row = new(ent.Product)
+	case !p.isOne(): // a row of one of several variants says nothing of the others
+		return Attributes{}, false
 	}
 	if p.in.Vendor != nil && *p.in.Vendor != row.Vendor {
 		a.Vendor = p.in.Vendor
@@ -204,7 +207,12 @@ func (s *Catalog) addCategory(ctx context.Context, tx *ent.Tx, tree *CategoryTre
 }
 
 // productRow is the product of a plan, nil if there is none yet.
-func (p *importPlan) productRow() *ent.Product { return p.row }
+func (p *importPlan) productRow() *ent.Product {
+	if p.row == nil {
+		return nil
+	}
+	return p.row.Edges.Product
+}
 
 // creationAttributes are those of the new products of some plans, with their handles.
 func (s *Catalog) creationAttributes(ctx context.Context, tx *ent.Tx, plans []*importPlan) ([]Attributes, error) {

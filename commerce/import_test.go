@@ -367,7 +367,7 @@ func TestImportOfMovesTogether(t *testing.T) {
 				if stock[made[0].ProductID].Amount != 2 || stock[sold].Amount != 2 || stock[made[229].ProductID].Amount != 231 {
 					t.Errorf("the stock is %v", stock)
 				}
-				rows, err := s.db.Ent.Product.Query().All(t.Context())
+				rows, err := s.db.Ent.ProductVariant.Query().All(t.Context())
 				must(t, err)
 				for _, row := range rows {
 					entries := s.entriesOf(t, lockprovider.StockKey(row.ID))
@@ -379,7 +379,7 @@ func TestImportOfMovesTogether(t *testing.T) {
 					_, err := fmt.Sscanf(row.Sku, "M-%d", &number)
 					must(t, err)
 					wantNoted, wantImports := number+2, 1
-					if row.ID == sold {
+					if row.ProductID == sold {
 						wantNoted, wantImports = number+5, 0
 					}
 					if len(entries) != 1 || row.PriceMinor != 200 || noted != wantNoted || imports != wantImports {

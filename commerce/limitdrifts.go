@@ -80,7 +80,7 @@ func (s *LimitDrifts) CompareCounts(ctx context.Context, after string, limit int
 	counted := map[string]int64{}
 	for _, row := range rows {
 		owner, ok := lockprovider.CountOf(row.ID)
-		if ok && !ended(owner.Period, s.now()) && (row.Amount != 0 || owner.ProductID != "") {
+		if ok && !ended(owner.Period, s.now()) && (row.Amount != 0 || owner.VariantID != "") {
 			counted[row.ID] = row.Amount
 		}
 	}
@@ -183,7 +183,7 @@ func ended(period string, now time.Time) bool {
 func (s *LimitDrifts) reopen(ctx context.Context, counted map[string]int64) (int, error) {
 	var users []string
 	for key := range counted {
-		if owner, _ := lockprovider.CountOf(key); owner.ProductID == "" && !owner.Holds {
+		if owner, _ := lockprovider.CountOf(key); owner.VariantID == "" && !owner.Holds {
 			users = append(users, owner.UserID)
 		}
 	}
@@ -245,7 +245,7 @@ func orderedOf(ctx context.Context, client *ent.Client, keys []string) (map[stri
 		switch owner, _ := lockprovider.CountOf(key); {
 		case owner.Holds:
 			holding = append(holding, owner.UserID)
-		case owner.ProductID == "":
+		case owner.VariantID == "":
 			waiting = append(waiting, owner.UserID)
 		default:
 			limits = append(limits, key)
@@ -324,7 +324,7 @@ func (s *LimitDrifts) compare(ctx context.Context, key string) (found *ent.Limit
 		if err != nil {
 			return err
 		}
-		if owner.ProductID != "" { // its key comes before that of the holds: the order of every path
+		if owner.VariantID != "" { // its key comes before that of the holds: the order of every path
 			if _, err := tx.Lock(ctx, lockprovider.Move{Balance: lockprovider.HoldsKey(owner.UserID), Open: &open}); err != nil {
 				return err
 			}
@@ -355,6 +355,14 @@ func (s *LimitDrifts) compare(ctx context.Context, key string) (found *ent.Limit
 	if err := s.align(ctx, key); err != nil {
 		return found, err
 	}
+	variant, err := orNil(s.Client.ProductVariant.Get(ctx, owner.VariantID))
+	if err != nil {
+		return found, err
+	}
+	productID := ""
+	if variant != nil {
+		productID = variant.ProductID
+	}
 	open, delta := unbounded(0), report.Ordered-report.Counted
 	_, err = s.execute(ctx, lockprovider.Change{
 		ID: stepID(key, "limit-drift\x00"+strconv.FormatInt(report.ID, 10)), Family: lockprovider.Stock,
@@ -362,7 +370,7 @@ func (s *LimitDrifts) compare(ctx context.Context, key string) (found *ent.Limit
 		Record: lockprovider.Record{
 			Kind: KindLimitCorrected, Fingerprint: key,
 			Payload: mustJSON(limitCorrected{
-				UserID: owner.UserID, ProductID: owner.ProductID, Period: owner.Period, Holds: owner.Holds, Delta: delta, At: s.now(),
+				UserID: owner.UserID, ProductID: productID, VariantID: owner.VariantID, Period: owner.Period, Holds: owner.Holds, Delta: delta, At: s.now(),
 			}),
 		},
 	})

@@ -356,7 +356,7 @@ func TestCountsOfManyLines(t *testing.T) {
 			SetSubtotalMinor(0).SetDiscountMinor(0).SetTotalMinor(0).SetExpiresAt(now).SetNextAttemptAt(now).SetCreatedAt(now).SetUpdatedAt(now).Exec(t.Context()))
 		lines := make([]*ent.OrderLineCreate, each)
 		for j := range lines {
-			lines[j] = s.db.Ent.OrderLine.Create().SetOrderID(id).SetProductID(a).SetPosition(j).SetQuantity(1).SetUnitPriceMinor(0).
+			lines[j] = s.db.Ent.OrderLine.Create().SetOrderID(id).SetProductID(a).SetVariantID(lockprovider.FirstVariantID(a)).SetPosition(j).SetQuantity(1).SetUnitPriceMinor(0).
 				SetLimitBalance(lockprovider.BuyerKey(fmt.Sprintf("p%d-%d", i, j), alice.UserID, ""))
 		}
 		must(t, s.db.Ent.OrderLine.CreateBulk(lines...).Exec(t.Context()))

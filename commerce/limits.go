@@ -10,7 +10,7 @@ import (
 	"holdfast/lockprovider"
 )
 
-// What one customer may order of a product is bounded by a second balance in the change that reserves the stock: it counts the units
+// What one customer may order of a variant is bounded by a second balance in the change that reserves the stock: it counts the units
 // of the customer's orders that were not cancelled, and have not expired or failed. So the limit is as exact as the stock, under every strategy. The limit itself
 // goes with the move, since it may change while the count stays.
 
@@ -19,25 +19,26 @@ const (
 	maxLimitHours = 10 * 366 * 24
 )
 
-// PurchaseLimit is how much of a product one customer may order.
+// PurchaseLimit is how much of a variant one customer may order.
 type PurchaseLimit struct {
 	Quantity int64 // at most this many, in all orders of a period together; 0 for no limit
 	Hours    int   // how long a period is; 0 if there is one period, without an end
 }
 
-func (l PurchaseLimit) check() Errors {
+// check refuses a limit that is out of bounds. at names the fields of the input that the limit is in.
+func (l PurchaseLimit) check(at func(path ...string) []string) Errors {
 	var errs Errors
 	if l.Quantity < 0 || l.Quantity > maxLimit {
-		errs = append(errs, invalid(input("limitPerCustomer", "quantity"), "quantity must be 0 (no limit) to %d, not %d", maxLimit, l.Quantity))
+		errs = append(errs, invalid(at("limitPerCustomer", "quantity"), "quantity must be 0 (no limit) to %d, not %d", maxLimit, l.Quantity))
 	}
 	if l.Hours < 0 || l.Hours > maxLimitHours {
-		errs = append(errs, invalid(input("limitPerCustomer", "periodHours"), "periodHours must be 1 to %d, not %d", maxLimitHours, l.Hours))
+		errs = append(errs, invalid(at("limitPerCustomer", "periodHours"), "periodHours must be 1 to %d, not %d", maxLimitHours, l.Hours))
 	}
 	return errs
 }
 
-// limitOf is the limit of a product. Its quantity is 0 if it has none.
-func limitOf(row *ent.Product) PurchaseLimit {
+// limitOf is the limit of a variant. Its quantity is 0 if it has none.
+func limitOf(row *ent.ProductVariant) PurchaseLimit {
 	return PurchaseLimit{Quantity: row.LimitQuantity, Hours: row.LimitHours}
 }
 
@@ -51,10 +52,10 @@ func (l PurchaseLimit) period(at time.Time) string {
 }
 
 // move counts what a customer orders at a moment.
-func (l PurchaseLimit) move(productID, userID string, quantity int64, at time.Time) lockprovider.Move {
+func (l PurchaseLimit) move(variantID, userID string, quantity int64, at time.Time) lockprovider.Move {
 	open := unbounded(0)
 	return lockprovider.Move{
-		Balance: lockprovider.BuyerKey(productID, userID, l.period(at)), Delta: quantity, Limit: &l.Quantity, Open: &open,
+		Balance: lockprovider.BuyerKey(variantID, userID, l.period(at)), Delta: quantity, Limit: &l.Quantity, Open: &open,
 	}
 }
 
@@ -102,15 +103,15 @@ func (s *Orders) release(ctx context.Context, row *ent.Order) error {
 	}))
 }
 
-// PurchaseLimitDetails names the product of which a customer may not order that many, and how many more one may.
+// PurchaseLimitDetails names the variant of which a customer may not order that many, and how many more one may.
 type PurchaseLimitDetails struct {
-	ProductID            string
+	ProductID, VariantID string
 	Requested, Available int64
 }
 
-func limitReached(productID string, requested, available int64, field []string) *Error {
+func limitReached(productID, variantID string, requested, available int64, field []string) *Error {
 	e := invalid(field, "one customer may order %d more of this product, not %d", available, requested)
 	e.Code, e.Retryable = PurchaseLimitReached, true // after an order of the customer was cancelled, or in the next period
-	e.Details = PurchaseLimitDetails{ProductID: productID, Requested: requested, Available: available}
+	e.Details = PurchaseLimitDetails{ProductID: productID, VariantID: variantID, Requested: requested, Available: available}
 	return e
 }

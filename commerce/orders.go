@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -33,7 +32,7 @@ type Orders struct {
 	served    chan string // IDs of unattended orders; see Run
 }
 
-// PlaceOrder requests products. Lines of the same product are merged.
+// PlaceOrder requests variants of products. Lines of the same variant are merged.
 type PlaceOrder struct {
 	Key           uuid.UUID
 	Lines         []Line
@@ -50,12 +49,6 @@ type PlaceOrder struct {
 	NoWait bool `json:"-"` // not in the fingerprint: it is the same order either way
 
 	reservation time.Duration // demo data keep theirs for longer; 0 means the shop's
-}
-
-// Line is a quantity of one product.
-type Line struct {
-	ProductID string
-	Quantity  int64
 }
 
 // Payment says how to pay.
@@ -103,8 +96,7 @@ type draft struct {
 	change   lockprovider.Change
 	payload  orderPlaced
 	products map[string]*ent.Product
-	// position of each product in the request, for errors that name the field
-	requested map[string]int
+	at       map[string]int // the place of each variant in the request, for errors that name the field
 }
 
 // Place reserves the stock of all lines or of none, spends the coupon, and takes the payment. If a
@@ -164,7 +156,7 @@ func (s *Orders) result(ctx context.Context, d *draft, receipt lockprovider.Rece
 		}
 		if slices.ContainsFunc(placed.Lines, func(l orderLine) bool { return products[l.ProductID] == nil }) { // a cart's may have changed, too
 			var err error
-			if products, err = s.catalog.shared(ctx, placed.productIDs()); err != nil {
+			if products, err = s.catalog.ProductsByID(ctx, placed.productIDs()); err != nil {
 				return OrderResult{Meta: metaOf(receipt)}, err
 			}
 		}
@@ -185,7 +177,8 @@ func (p orderPlaced) order(products map[string]*ent.Product) *ent.Order {
 	}
 	for i, l := range p.Lines {
 		row.Edges.Lines = append(row.Edges.Lines, &ent.OrderLine{
-			OrderID: p.OrderID, ProductID: l.ProductID, Position: i, Quantity: l.Quantity, UnitPriceMinor: l.UnitPriceMinor,
+			OrderID: p.OrderID, ProductID: l.ProductID, VariantID: l.variantID(), VariantTitle: l.Title, Position: i,
+			Quantity: l.Quantity, UnitPriceMinor: l.UnitPriceMinor,
 			Edges: ent.OrderLineEdges{Product: products[l.ProductID]},
 		})
 	}
@@ -194,7 +187,7 @@ func (p orderPlaced) order(products map[string]*ent.Product) *ent.Order {
 
 // draft checks the request against the catalogue and prices it.
 func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUID, fp string) (*draft, error) {
-	lines, requested, err := s.mergeLines("an order", in.Lines)
+	w, err := s.wanted(ctx, "an order", in.Lines)
 	if err != nil {
 		return nil, err
 	}
@@ -208,10 +201,6 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 	if err != nil {
 		return nil, err
 	}
-	products, err := s.catalog.shared(ctx, productIDs(lines))
-	if err != nil {
-		return nil, err
-	}
 	now := s.now()
 	p := orderPlaced{
 		OrderID: idOf(prefixOrder, id), UserID: v.UserID, Currency: s.Shop.Currency,
@@ -220,10 +209,7 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 	if in.Payment != nil {
 		p.Payment = &paymentRequest{Method: in.Payment.Method.String(), AccountID: in.Payment.AccountID, Token: in.Payment.Token}
 	}
-	r, err := reserve(v.UserID, lines, requested, products, now)
-	if err != nil {
-		return nil, err
-	}
+	r := reserve(v.UserID, w, now)
 	p.Lines, p.SubtotalMinor = r.lines, r.subtotal
 	moves := r.moves
 	if in.HoldID != "" {
@@ -245,7 +231,7 @@ func (s *Orders) draft(ctx context.Context, v Viewer, in PlaceOrder, id uuid.UUI
 		return nil, err
 	}
 	return &draft{
-		payload: p, products: products, requested: requested,
+		payload: p, products: w.products(), at: w.at,
 		change: lockprovider.Change{
 			ID: id, Family: lockprovider.Stock, Moves: moves,
 			Record:  lockprovider.Record{Kind: KindOrderPlaced, Payload: mustJSON(p), Fingerprint: fp},
@@ -278,59 +264,14 @@ func priceUnchanged(expected *Money, actual Money) error {
 	}
 }
 
-// mergeLines adds up the lines of the same product and keeps their order. what has the lines: "an order".
-func (s *Orders) mergeLines(what string, lines []Line) ([]Line, map[string]int, error) {
-	if len(lines) == 0 {
-		return nil, nil, invalid(input("lines"), "%s needs at least one line", what)
-	}
-	if len(lines) > s.Shop.MaxLines {
-		return nil, nil, invalid(input("lines"), "%s has at most %d lines, not %d", what, s.Shop.MaxLines, len(lines))
-	}
-	var merged []Line
-	var errs Errors
-	requested := make(map[string]int, len(lines))
-	for i, l := range lines {
-		if l.Quantity < 1 || l.Quantity > s.Shop.MaxQuantity {
-			errs = append(errs, invalid(lineField(i, "quantity"),
-				"quantity must be 1 to %d, not %d", s.Shop.MaxQuantity, l.Quantity))
-			continue
-		}
-		if _, again := requested[l.ProductID]; !again {
-			requested[l.ProductID] = i
-			merged = append(merged, l)
-			continue
-		}
-		at := slices.IndexFunc(merged, func(m Line) bool { return m.ProductID == l.ProductID })
-		merged[at].Quantity += l.Quantity
-		if merged[at].Quantity > s.Shop.MaxQuantity {
-			errs = append(errs, invalid(lineField(i, "quantity"),
-				"the lines of one product add up to %d, at most %d", merged[at].Quantity, s.Shop.MaxQuantity))
-		}
-	}
-	if errs != nil {
-		return nil, nil, errs
-	}
-	return merged, requested, nil
-}
-
-func productIDs(lines []Line) []string {
-	ids := make([]string, len(lines))
-	for i, l := range lines {
-		ids[i] = l.ProductID
-	}
-	return ids
-}
-
-func lineField(i int, name string) []string { return input("lines", strconv.Itoa(i), name) }
-
-// stockRefused names the product that is short or limited, and the line of the request that asked for it.
+// stockRefused names the variant that is short or limited, and the line of the request that asked for it.
 func (d *draft) stockRefused(r lockprovider.Refusal) *Error {
 	e := d.payload.stockRefused(r)
 	switch details := e.Details.(type) {
 	case OutOfStockDetails:
-		e.Field = lineField(d.requested[details.ProductID], "quantity")
+		e.Field = lineField(d.at[details.VariantID], "quantity")
 	case PurchaseLimitDetails:
-		e.Field = lineField(d.requested[details.ProductID], "quantity")
+		e.Field = lineField(d.at[details.VariantID], "quantity")
 	}
 	return e
 }

@@ -125,7 +125,7 @@ func TestPlaceOrderRefusals(t *testing.T) {
 		})
 		errs := wantCodes(t, err, "OUT_OF_STOCK", "OUT_OF_STOCK")
 		slices.SortFunc(errs, func(x, y *commerce.Error) int { return strings.Compare(x.Field[2], y.Field[2]) })
-		if got := errs[1].Details.(commerce.OutOfStockDetails); got != (commerce.OutOfStockDetails{ProductID: a, Requested: 5, Available: 3}) {
+		if got := errs[1].Details.(commerce.OutOfStockDetails); got != (commerce.OutOfStockDetails{ProductID: a, VariantID: lockprovider.FirstVariantID(a), Requested: 5, Available: 3}) {
 			t.Errorf("details %+v", got)
 		}
 	})

@@ -1,6 +1,7 @@
 package commerce
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -261,6 +262,24 @@ func (s span) end() *position {
 		return s.after
 	}
 	return s.before
+}
+
+// cut returns what the span reads of a whole list of numberAndID that is in memory, in its order.
+func cut[T any](s span, list []T, at func(T) position) []T {
+	outside := func(item T) bool {
+		p := at(item)
+		return s.after != nil && !p.behind(*s.after) || s.before != nil && !s.before.behind(p)
+	}
+	within := slices.DeleteFunc(slices.Clone(list), outside)
+	if s.backward {
+		slices.Reverse(within)
+	}
+	return within[:min(len(within), s.limit())]
+}
+
+// behind reports whether a position of numberAndID comes after another one, in ascending order.
+func (p position) behind(other position) bool {
+	return cmp.Or(cmp.Compare(p.Number, other.Number), strings.Compare(p.ID, other.ID)) > 0
 }
 
 // within selects the rows of the span. It fits Where of each query of ent.

@@ -75,6 +75,8 @@ type (
 	}
 	orderLine struct {
 		ProductID      string `json:"productId"`
+		VariantID      string `json:"variantId,omitempty"`    // absent in a record from before there were variants
+		Title          string `json:"variantTitle,omitempty"` // of the variant
 		Quantity       int64  `json:"quantity"`
 		UnitPriceMinor int64  `json:"unitPriceMinor"`
 		Limit          string `json:"limit,omitempty"` // the balance that counts against the customer's limit
@@ -114,7 +116,8 @@ type (
 	}
 	limitCorrected struct {
 		UserID    string    `json:"userId"`
-		ProductID string    `json:"productId,omitempty"` // absent: orders that wait for payment, or holds
+		ProductID string    `json:"productId,omitempty"` // absent, as the variant: orders that wait for payment, or holds
+		VariantID string    `json:"variantId,omitempty"`
 		Period    string    `json:"period,omitempty"`
 		Holds     bool      `json:"holds,omitempty"`
 		Delta     int64     `json:"delta"`
@@ -136,6 +139,7 @@ type (
 	}
 	returnedLine struct {
 		ProductID string `json:"productId"`
+		VariantID string `json:"variantId"`
 		Quantity  int64  `json:"quantity"`
 	}
 	refundCompleted struct {
@@ -189,6 +193,7 @@ type (
 	}
 	stockAdjusted struct {
 		ProductID string    `json:"productId"`
+		VariantID string    `json:"variantId,omitempty"` // absent in a record from before there were variants
 		Delta     int64     `json:"delta"`
 		Reason    string    `json:"reason,omitempty"`
 		By        string    `json:"by,omitempty"` // the administrator
@@ -420,12 +425,17 @@ func (p orderPlaced) lineRows(tx *ent.Tx) []*ent.OrderLineCreate {
 	lines := make([]*ent.OrderLineCreate, len(p.Lines))
 	for i, l := range p.Lines {
 		lines[i] = tx.OrderLine.Create().SetOrderID(p.OrderID).SetPosition(i).SetProductID(l.ProductID).
-			SetQuantity(l.Quantity).SetUnitPriceMinor(l.UnitPriceMinor)
+			SetVariantID(l.variantID()).SetVariantTitle(l.Title).SetQuantity(l.Quantity).SetUnitPriceMinor(l.UnitPriceMinor)
 		if l.Limit != "" {
 			lines[i].SetLimitBalance(l.Limit)
 		}
 	}
 	return lines
+}
+
+// variantID is the variant that was ordered. When a record had none, a product had one variant.
+func (l orderLine) variantID() string {
+	return cmp.Or(l.VariantID, lockprovider.FirstVariantID(l.ProductID))
 }
 
 func (p couponIssued) row(tx *ent.Tx) *ent.CouponIssueCreate {

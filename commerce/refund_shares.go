@@ -1,8 +1,6 @@
 package commerce
 
 import (
-	"slices"
-
 	"holdfast/commerce/shares"
 	"holdfast/ent"
 )
@@ -17,12 +15,22 @@ type lineBack struct {
 func linesBack(row *ent.Order, lines []Line) (back []lineBack, worth int64, err error) {
 	paid := PaidFor(row)
 	var errs Errors
+	seen := map[int]bool{}
 	for i, l := range lines {
-		at := slices.IndexFunc(row.Edges.Lines, func(o *ent.OrderLine) bool { return o.ProductID == l.ProductID })
-		if at < 0 {
-			errs = append(errs, &Error{Code: NotFound, Field: lineField(i, "productId"), Message: "the order has no such product"})
+		places := placesOf(row, l)
+		switch {
+		case len(places) == 0:
+			errs = append(errs, &Error{Code: NotFound, Field: lineField(i, l.named()), Message: "the order has no line of this"})
+			continue
+		case len(places) > 1:
+			errs = append(errs, severalVariants(lineField(i, "productId"), l.ProductID, len(places)))
+			continue
+		case seen[places[0]]:
+			errs = append(errs, invalid(lineField(i, l.named()), "the line of the order is named twice; add the quantities up"))
 			continue
 		}
+		at := places[0]
+		seen[at] = true
 		line := row.Edges.Lines[at]
 		if left := line.Quantity - line.Returned; l.Quantity > left {
 			errs = append(errs, invalid(lineField(i, "quantity"), "%d of the %d units can come back, not %d", left, line.Quantity, l.Quantity))
@@ -35,6 +43,16 @@ func linesBack(row *ent.Order, lines []Line) (back []lineBack, worth int64, err 
 		return nil, 0, errs
 	}
 	return back, worth, nil
+}
+
+// placesOf returns which lines of an order a line names.
+func placesOf(row *ent.Order, l Line) (at []int) {
+	for i, o := range row.Edges.Lines {
+		if o.VariantID == l.VariantID || l.VariantID == "" && o.ProductID == l.ProductID {
+			at = append(at, i)
+		}
+	}
+	return at
 }
 
 // PaidFor returns what was paid for each line of an order: its total, split by the prices of the lines. The sum is the total, to the

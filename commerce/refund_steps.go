@@ -30,8 +30,8 @@ func (s *Refunds) restock(ctx context.Context, f *ent.Refund) error {
 	p := orderReturned{RefundID: f.ID, OrderID: f.OrderID, UserID: f.Edges.Order.UserID, At: s.now()}
 	var moves []lockprovider.Move
 	for _, l := range f.Edges.Lines {
-		p.Lines = append(p.Lines, returnedLine{ProductID: l.ProductID, Quantity: l.Quantity})
-		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.ProductID), Delta: l.Quantity})
+		p.Lines = append(p.Lines, returnedLine{ProductID: l.ProductID, VariantID: l.VariantID, Quantity: l.Quantity})
+		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.VariantID), Delta: l.Quantity})
 	}
 	_, err := s.execute(ctx, lockprovider.Change{
 		ID: stepID(f.ID, "restock"), Family: lockprovider.Stock, Moves: moves, Confirm: true,

@@ -160,15 +160,16 @@ func (s *Refunds) check(in refundRequest) error {
 	case in.amount != nil && in.restock:
 		errs = append(errs, invalid(input("restock"), "restock goes with lines only: an amount says nothing about products"))
 	}
+	errs = append(errs, checkNamed(in.lines)...)
 	seen := map[string]bool{}
 	for i, l := range in.lines {
 		switch {
 		case l.Quantity < 1 || l.Quantity > lockprovider.MaxAmount:
 			errs = append(errs, invalid(lineField(i, "quantity"), "quantity must be at least 1, not %d", l.Quantity))
-		case seen[l.ProductID]:
-			errs = append(errs, invalid(lineField(i, "productId"), "the product is named twice; add the quantities up"))
+		case seen[l.VariantID+l.ProductID]:
+			errs = append(errs, invalid(lineField(i, l.named()), "the line of the order is named twice; add the quantities up"))
 		}
-		seen[l.ProductID] = true
+		seen[l.VariantID+l.ProductID] = true
 	}
 	if errs != nil {
 		return errs
@@ -260,7 +261,7 @@ func (s *Refunds) open(ctx context.Context, tx *ent.Tx, v Viewer, id string, in 
 		if err := tx.OrderLine.Update().Where(orderline.ID(b.line.ID)).AddReturned(b.quantity).Exec(ctx); err != nil {
 			return err
 		}
-		rows[i] = tx.RefundLine.Create().SetRefundID(id).SetOrderLineID(b.line.ID).SetProductID(b.line.ProductID).
+		rows[i] = tx.RefundLine.Create().SetRefundID(id).SetOrderLineID(b.line.ID).SetProductID(b.line.ProductID).SetVariantID(b.line.VariantID).
 			SetQuantity(b.quantity).SetAmountMinor(parts[i])
 	}
 	return insert(ctx, rows, tx.RefundLine.CreateBulk)

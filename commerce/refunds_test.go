@@ -309,7 +309,7 @@ func TestRefundRowsComeBeforeCalls(t *testing.T) {
 			must(t, create.Exec(t.Context()))
 			line, err := s.db.Ent.OrderLine.Query().Where(orderline.OrderID(row.ID)).Only(t.Context())
 			must(t, err)
-			must(t, s.db.Ent.RefundLine.Create().SetRefundID("re_"+row.ID).SetOrderLineID(line.ID).SetProductID(a).SetQuantity(1).
+			must(t, s.db.Ent.RefundLine.Create().SetRefundID("re_"+row.ID).SetOrderLineID(line.ID).SetProductID(a).SetVariantID(lockprovider.FirstVariantID(a)).SetQuantity(1).
 				SetAmountMinor(1000).Exec(t.Context()))
 			must(t, s.db.Ent.OrderLine.UpdateOneID(line.ID).SetReturned(1).Exec(t.Context()))
 			must(t, s.db.Ent.Payment.Update().Where(payment.OrderID(row.ID)).SetRefundingMinor(1000).Exec(t.Context()))

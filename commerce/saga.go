@@ -272,8 +272,8 @@ func (s *Orders) end(ctx context.Context, row *ent.Order, e ending) (lockprovide
 	}
 	var moves []lockprovider.Move
 	for _, l := range row.Edges.Lines {
-		p.Lines = append(p.Lines, orderLine{ProductID: l.ProductID, Quantity: l.Quantity, UnitPriceMinor: l.UnitPriceMinor})
-		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.ProductID), Delta: l.Quantity})
+		p.Lines = append(p.Lines, orderLine{ProductID: l.ProductID, VariantID: l.VariantID, Title: l.VariantTitle, Quantity: l.Quantity, UnitPriceMinor: l.UnitPriceMinor})
+		moves = append(moves, lockprovider.Move{Balance: lockprovider.StockKey(l.VariantID), Delta: l.Quantity})
 		if l.LimitBalance != nil {
 			moves = append(moves, lockprovider.Move{Balance: *l.LimitBalance, Delta: -l.Quantity})
 		}

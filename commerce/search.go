@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +17,6 @@ import (
 
 	"holdfast/commerce/searchindex"
 	"holdfast/ent"
-	"holdfast/ent/balance"
 	"holdfast/ent/product"
 	"holdfast/ent/searchdocument"
 	"holdfast/ent/searchrevision"
@@ -174,10 +175,11 @@ func productIDsOf(list []searchindex.Position) []string {
 	return ids
 }
 
-// selects reports whether a product is in the filter, as far as its row tells: stock and categories aside.
+// selects reports whether a product is in the filter, as far as its row tells: stock and categories aside, and prices between the lowest
+// and the highest one.
 func (f ProductFilter) selects(row *ent.Product) bool {
 	return (f.IncludeArchived || row.ArchivedAt == nil) &&
-		(f.MinPrice == nil || row.PriceMinor >= *f.MinPrice) && (f.MaxPrice == nil || row.PriceMinor <= *f.MaxPrice) &&
+		(f.MinPrice == nil || row.MaxPriceMinor >= *f.MinPrice) && (f.MaxPrice == nil || row.PriceMinor <= *f.MaxPrice) &&
 		alike(f.Vendor, row.Vendor) && alike(f.ProductType, row.ProductType) &&
 		(f.Tag == "" || slices.ContainsFunc(row.Tags, func(tag string) bool { return alike(f.Tag, tag) }))
 }
@@ -327,11 +329,10 @@ func (s *Catalog) documentsAfter(ctx context.Context, number int64) (*searchinde
 		number = -1 // documents from before there were revisions have 0
 	}
 	d := entsql.Dialect(s.Ledger.Dialect()).Table(searchdocument.Table).As("d")
-	b := entsql.Dialect(s.Ledger.Dialect()).Table(balance.Table).As("b")
 	query := entsql.Dialect(s.Ledger.Dialect()).
-		Select(d.C("id"), d.C("product_id"), d.C("name"), d.C("price_minor"), d.C("created_at"), d.C("archived"), d.C("words"), b.C("amount")).
-		From(d).LeftJoin(b).OnP(entsql.ExprP(b.C("id") + " = " + stockKeyOf(s.Ledger.Dialect(), d.C("product_id")))).
-		Where(entsql.GT(d.C(searchdocument.FieldRevision), number))
+		Select(d.C("id"), d.C("product_id"), d.C("name"), d.C("price_minor"), d.C("other_prices"), d.C("created_at"), d.C("archived"), d.C("words")).
+		AppendSelectExprAs(entsql.Expr(canBeBought(s.Ledger.Dialect(), d.C("product_id"))), "available").
+		From(d).Where(entsql.GT(d.C(searchdocument.FieldRevision), number))
 	text, args := query.Query()
 	rows, err := s.Client.QueryContext(ctx, text, args...)
 	if err != nil {
@@ -341,13 +342,19 @@ func (s *Catalog) documentsAfter(ctx context.Context, number int64) (*searchinde
 	batch := new(searchindex.Batch)
 	for rows.Next() {
 		var (
-			d     searchindex.Document
-			stock sql.NullInt64
+			d      searchindex.Document
+			others sql.NullString
 		)
-		if err := rows.Scan(&d.Number, &d.ProductID, &d.Name, &d.PriceMinor, &d.CreatedAt, &d.Archived, &d.Words, &stock); err != nil {
+		if err := rows.Scan(&d.Number, &d.ProductID, &d.Name, &d.PriceMinor, &others, &d.CreatedAt, &d.Archived, &d.Words, &d.Available); err != nil {
 			return nil, fmt.Errorf("read a search document: %w", err)
 		}
-		d.Available = stock.Int64 > 0
+		for price := range strings.FieldsSeq(others.String) {
+			minor, err := strconv.ParseInt(price, 10, 64)
+			if err != nil {
+				return nil, fmt.Errorf("read the prices of a search document: %w", err)
+			}
+			d.OtherPrices = append(d.OtherPrices, minor)
+		}
 		batch.Add(d)
 	}
 	if err := rows.Err(); err != nil {

@@ -19,6 +19,7 @@ import (
 	"holdfast/commerce/textsearch"
 	"holdfast/ent/balance"
 	"holdfast/ent/product"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/searchdocument"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -249,12 +250,13 @@ func (g *goods) load(b testing.TB, s *shop) {
 	}
 	const chunk = 2000
 	for from := 0; from < g.n; from += chunk {
-		var products, documents, balances [][]any
+		var products, variants, documents, balances [][]any
 		for i := from; i < min(from+chunk, g.n); i++ {
 			id, sku, price, created := fmt.Sprintf("prod_%026d", i), g.sku(i), int64(random.IntN(100_000)), began.Add(time.Duration(i)*time.Second)
 			words := textsearch.Words(g.names[i] + "\n" + sku)
 			g.postings += len(words)
-			products = append(products, []any{id, sku, g.names[i], "", price, "USD", 1, 0, created, created})
+			products = append(products, []any{id, sku, g.names[i], "", price, price, "USD", 1, created, created})
+			variants = append(variants, []any{lockprovider.FirstVariantID(id), id, sku, price, "USD", 0, created, created})
 			stock := int64(0)
 			if g.isAvailable(i) {
 				stock = 1
@@ -265,9 +267,13 @@ func (g *goods) load(b testing.TB, s *shop) {
 			documents = append(documents, []any{i + 1, id, g.names[i], price, created, false, 1, " " + strings.Join(words, " "), 0})
 		}
 		insert(product.Table, []string{
-			product.FieldID, product.FieldSku, product.FieldName, product.FieldDescription, product.FieldPriceMinor, product.FieldCurrency,
-			product.FieldVersion, product.FieldImports, product.FieldCreatedAt, product.FieldUpdatedAt,
+			product.FieldID, product.FieldSku, product.FieldName, product.FieldDescription, product.FieldPriceMinor, product.FieldMaxPriceMinor,
+			product.FieldCurrency, product.FieldVersion, product.FieldCreatedAt, product.FieldUpdatedAt,
 		}, products)
+		insert(productvariant.Table, []string{
+			productvariant.FieldID, productvariant.FieldProductID, productvariant.FieldSku, productvariant.FieldPriceMinor,
+			productvariant.FieldCurrency, productvariant.FieldPosition, productvariant.FieldCreatedAt, productvariant.FieldUpdatedAt,
+		}, variants)
 		insert(searchdocument.Table, []string{
 			searchdocument.FieldID, searchdocument.FieldProductID, searchdocument.FieldName, searchdocument.FieldPriceMinor,
 			searchdocument.FieldCreatedAt, searchdocument.FieldArchived, searchdocument.FieldVersion, searchdocument.FieldWords,
@@ -279,7 +285,7 @@ func (g *goods) load(b testing.TB, s *shop) {
 		}, balances)
 	}
 	analyze := map[string]string{
-		dialect.SQLite: "ANALYZE", dialect.Postgres: "VACUUM ANALYZE", dialect.MySQL: "ANALYZE TABLE products, search_documents, balances",
+		dialect.SQLite: "ANALYZE", dialect.Postgres: "VACUUM ANALYZE", dialect.MySQL: "ANALYZE TABLE products, product_variants, search_documents, balances",
 	}
 	_, err := s.db.Ent.ExecContext(b.Context(), analyze[s.db.Dialect])
 	must(b, err)

@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 
 	"holdfast/ent"
 	"holdfast/ent/product"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/searchdocument"
 )
 
@@ -40,20 +43,32 @@ func (s *Catalog) Index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 	if len(stale) == 0 {
 		return nil
 	}
-	words, err := s.wordsOf(ctx, tx, stale)
+	staleIDs := make([]string, len(stale))
+	for i, row := range stale {
+		staleIDs[i] = row.ID
+	}
+	variants, err := s.variantsIn(ctx, tx, staleIDs)
 	if err != nil {
 		return err
+	}
+	words, err := s.wordsOf(ctx, tx, stale, variants)
+	if err != nil {
+		return err
+	}
+	prices := make([]string, len(stale))
+	for i, row := range stale {
+		prices[i] = otherPrices(row, variants[row.ID])
 	}
 	var missing []*ent.SearchDocumentCreate
 	for i, row := range stale {
 		document := documents[row.ID]
 		if document == nil {
 			missing = append(missing, tx.SearchDocument.Create().SetProductID(row.ID).SetName(row.Name).SetPriceMinor(row.PriceMinor).
-				SetCreatedAt(row.CreatedAt).SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]))
+				SetOtherPrices(prices[i]).SetCreatedAt(row.CreatedAt).SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]))
 			continue
 		}
 		if err := tx.SearchDocument.UpdateOne(document).SetName(row.Name).SetPriceMinor(row.PriceMinor).
-			SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]).Exec(ctx); err != nil {
+			SetOtherPrices(prices[i]).SetArchived(row.ArchivedAt != nil).SetVersion(row.Version).SetWords(words[i]).Exec(ctx); err != nil {
 			return fmt.Errorf("update a search document: %w", err)
 		}
 	}
@@ -66,14 +81,54 @@ func (s *Catalog) Index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 	if err != nil {
 		return err
 	}
-	written := make([]string, len(stale))
-	for i, row := range stale {
-		written[i] = row.ID
-	}
-	if err := tx.SearchDocument.Update().Where(searchdocument.ProductIDIn(written...)).SetRevision(revision).Exec(ctx); err != nil {
+	if err := tx.SearchDocument.Update().Where(searchdocument.ProductIDIn(staleIDs...)).SetRevision(revision).Exec(ctx); err != nil {
 		return fmt.Errorf("set the revision of search documents: %w", err)
 	}
 	return nil
+}
+
+// variantsIn returns the variants on sale of products, as a transaction sees them, in their order.
+func (s *Catalog) variantsIn(ctx context.Context, tx *ent.Tx, products []string) (map[string][]*ent.ProductVariant, error) {
+	rows, err := tx.ProductVariant.Query().
+		Where(productvariant.ProductIDIn(products...), productvariant.ArchivedAtIsNil()).
+		Order(productvariant.ByProductID(), productvariant.ByPosition(), productvariant.ByID()).All(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the variants of search documents: %w", err)
+	}
+	byProduct := make(map[string][]*ent.ProductVariant, len(products))
+	for _, row := range rows {
+		byProduct[row.ProductID] = append(byProduct[row.ProductID], row)
+	}
+	return byProduct, nil
+}
+
+// searchText is what a product is found by: its name, and the SKUs and option values of its variants on sale.
+func searchText(row *ent.Product, variants []*ent.ProductVariant) string {
+	texts := []string{row.Name}
+	if len(variants) == 0 {
+		texts = append(texts, row.Sku)
+	}
+	for _, v := range variants {
+		texts = append(append(texts, v.Sku), v.OptionValues...)
+	}
+	return strings.Join(texts, "\n")
+}
+
+// otherPrices is the column other_prices of a search document: each price of a variant on sale that is not the lowest one.
+func otherPrices(row *ent.Product, variants []*ent.ProductVariant) string {
+	var prices []int64
+	for _, v := range variants {
+		if v.PriceMinor != row.PriceMinor {
+			prices = append(prices, v.PriceMinor)
+		}
+	}
+	slices.Sort(prices)
+	var text strings.Builder
+	for _, price := range slices.Compact(prices) {
+		text.WriteByte(' ')
+		text.WriteString(strconv.FormatInt(price, 10))
+	}
+	return text.String()
 }
 
 // nextRevision returns the revision of the search documents that a transaction writes. No other transaction gets one until this one has

@@ -2,12 +2,10 @@ package commerce
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	entsql "entgo.io/ent/dialect/sql"
@@ -15,8 +13,8 @@ import (
 
 	"holdfast/commerce/searchindex"
 	"holdfast/ent"
-	"holdfast/ent/balance"
 	"holdfast/ent/entry"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/searchdocument"
 	"holdfast/lockprovider"
 )
@@ -101,7 +99,7 @@ func (j *stockJournal) boundGaps() {
 func (s *Catalog) readJournal(ctx context.Context, before *stockJournal) (*searchindex.Stock, *stockJournal, error) {
 	j := *before
 	j.gaps = maps.Clone(before.gaps)
-	products := map[string]bool{}
+	variants := map[string]bool{}
 	for {
 		page, err := s.Client.Entry.Query().Where(entry.IDGTE(j.last)).Order(entry.ByID()).Limit(journalPage).
 			Select(entry.FieldID, entry.FieldBalance, entry.FieldChangeID, entry.FieldDelta, entry.FieldAmountAfter).All(ctx)
@@ -120,7 +118,7 @@ func (s *Catalog) readJournal(ctx context.Context, before *stockJournal) (*searc
 			j.last, j.change = e.ID, e.ChangeID
 		}
 		j.boundGaps()
-		noteChanged(products, page)
+		noteChanged(variants, page)
 		if isLast {
 			break
 		}
@@ -129,17 +127,17 @@ func (s *Catalog) readJournal(ctx context.Context, before *stockJournal) (*searc
 	if err != nil {
 		return nil, nil, err
 	}
-	noteChanged(products, late)
-	stock, err := s.stockOf(ctx, products)
+	noteChanged(variants, late)
+	stock, err := s.stockOf(ctx, variants)
 	return stock, &j, err
 }
 
-// noteChanged adds the products that these entries have sold out, and those that they have made available.
-func noteChanged(products map[string]bool, entries []*ent.Entry) {
+// noteChanged adds the variants that these entries have sold out, and those that they have made available.
+func noteChanged(variants map[string]bool, entries []*ent.Entry) {
 	for _, e := range entries {
-		id, isStock := strings.CutPrefix(e.Balance, lockprovider.StockKey(""))
+		id, isStock := lockprovider.VariantOf(e.Balance)
 		if isStock && (e.AmountAfter > 0) != (e.AmountAfter-e.Delta > 0) {
-			products[id] = true
+			variants[id] = true
 		}
 	}
 }
@@ -177,11 +175,11 @@ func (s *Catalog) readGaps(ctx context.Context, j *stockJournal) (late []*ent.En
 	return late, nil
 }
 
-// stockOf returns which of the products can be bought, and which cannot. It goes by their balances, not by what the entries say: an entry that
-// comes into a gap may be read after a later one of the same product.
-func (s *Catalog) stockOf(ctx context.Context, products map[string]bool) (*searchindex.Stock, error) {
+// stockOf returns which of the products of variants can be bought, and which cannot. It goes by their balances, not by what the entries say: an entry that
+// comes into a gap may be read after a later one of the same variant.
+func (s *Catalog) stockOf(ctx context.Context, variants map[string]bool) (*searchindex.Stock, error) {
 	stock := new(searchindex.Stock)
-	for some := range slices.Chunk(slices.Sorted(maps.Keys(products)), gapsAtOnce) {
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(variants)), gapsAtOnce) {
 		if err := s.readStock(ctx, stock, some); err != nil {
 			return nil, fmt.Errorf("read the stocks of products: %w", err)
 		}
@@ -189,17 +187,14 @@ func (s *Catalog) stockOf(ctx context.Context, products map[string]bool) (*searc
 	return stock, nil
 }
 
-// readStock sets whether some products can be bought.
-func (s *Catalog) readStock(ctx context.Context, stock *searchindex.Stock, products []string) error {
-	ids := make([]any, len(products))
-	for i, id := range products {
-		ids[i] = id
-	}
+// readStock sets whether the products of some variants can be bought.
+func (s *Catalog) readStock(ctx context.Context, stock *searchindex.Stock, variants []string) error {
 	d := entsql.Dialect(s.Ledger.Dialect()).Table(searchdocument.Table).As("d")
-	b := entsql.Dialect(s.Ledger.Dialect()).Table(balance.Table).As("b")
-	text, args := entsql.Dialect(s.Ledger.Dialect()).Select(d.C("id"), b.C("amount")).
-		From(d).LeftJoin(b).OnP(entsql.ExprP(b.C("id") + " = " + stockKeyOf(s.Ledger.Dialect(), d.C("product_id")))).
-		Where(entsql.In(d.C(searchdocument.FieldProductID), ids...)).Query()
+	v := entsql.Dialect(s.Ledger.Dialect()).Table(productvariant.Table).As("v")
+	text, args := entsql.Dialect(s.Ledger.Dialect()).Select(d.C("id")).
+		AppendSelectExprAs(entsql.Expr(canBeBought(s.Ledger.Dialect(), d.C("product_id"))), "available").
+		From(d).Join(v).On(v.C(productvariant.FieldProductID), d.C(searchdocument.FieldProductID)).
+		Where(entsql.In(v.C(productvariant.FieldID), anyOf(variants)...)).Query()
 	rows, err := s.Client.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
@@ -207,13 +202,13 @@ func (s *Catalog) readStock(ctx context.Context, stock *searchindex.Stock, produ
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			number int64
-			amount sql.NullInt64
+			number    int64
+			available bool
 		)
-		if err := rows.Scan(&number, &amount); err != nil {
+		if err := rows.Scan(&number, &available); err != nil {
 			return err
 		}
-		stock.Set(number, amount.Int64 > 0)
+		stock.Set(number, available)
 	}
 	return rows.Err()
 }

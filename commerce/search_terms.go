@@ -91,7 +91,7 @@ func (s *Catalog) categoryTerms(ctx context.Context, id string) ([]string, error
 }
 
 // wordsOf returns the words of the search documents of products, with their terms.
-func (s *Catalog) wordsOf(ctx context.Context, tx *ent.Tx, rows []*ent.Product) ([]string, error) {
+func (s *Catalog) wordsOf(ctx context.Context, tx *ent.Tx, rows []*ent.Product, variants map[string][]*ent.ProductVariant) ([]string, error) {
 	ids := make([]string, len(rows))
 	for i, row := range rows {
 		ids[i] = row.ID
@@ -106,14 +106,14 @@ func (s *Catalog) wordsOf(ctx context.Context, tx *ent.Tx, rows []*ent.Product) 
 	}
 	words := make([]string, len(rows))
 	for i, row := range rows {
-		words[i] = joinWords(slices.Concat(textWords(row), terms[row.ID], textTerms(row)))
+		words[i] = joinWords(slices.Concat(textWords(row, variants[row.ID]), terms[row.ID], textTerms(row)))
 	}
 	return words, nil
 }
 
 // textWords returns the words that a product is found by.
-func textWords(row *ent.Product) []string {
-	texts := append([]string{row.Name, row.Sku, row.Vendor, row.ProductType}, row.Tags...)
+func textWords(row *ent.Product, variants []*ent.ProductVariant) []string {
+	texts := append([]string{searchText(row, variants), row.Vendor, row.ProductType}, row.Tags...)
 	return textsearch.Words(strings.Join(texts, "\n"))
 }
 

@@ -396,6 +396,7 @@ func TestSearchFollowsARestore(t *testing.T) {
 			}
 			_, err = s.db.Ent.SearchDocument.Delete().Where(searchdocument.ProductID(lost)).Exec(ctx)
 			must(t, err)
+			must(t, s.db.Ent.ProductVariant.DeleteOneID(lockprovider.FirstVariantID(lost)).Exec(ctx))
 			must(t, s.db.Ent.Product.DeleteOneID(lost).Exec(ctx))
 			must(t, s.db.Ent.SearchRevision.UpdateOne(backup).SetRevision(backup.Revision).SetToken(backup.Token).Exec(ctx))
 			for i := range written {
@@ -565,7 +566,7 @@ func TestWritersOfProductsDoNotWaitForAFrozenInstance(t *testing.T) {
 		must(t, err)
 		must(t, held.Operation.Create().SetID(commerce.OperationID(admin, "productUnarchive", key)).SetFingerprint("").SetCreatedAt(s.clock.Now()).Exec(ctx))
 		for _, sku := range []string{"HELD", "HELD TOO"} {
-			must(t, held.Product.Create().SetID(uuid.NewString()).SetSku(sku).SetName("Thing").SetPriceMinor(1).SetCurrency("USD").
+			must(t, held.Product.Create().SetID(uuid.NewString()).SetSku(sku).SetName("Thing").SetPriceMinor(1).SetMaxPriceMinor(1).SetCurrency("USD").
 				SetCreatedAt(s.clock.Now()).SetUpdatedAt(s.clock.Now()).Exec(ctx))
 		}
 		must(t, s.Catalog.Index(ctx, held, row))

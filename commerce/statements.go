@@ -15,10 +15,10 @@ import (
 	"holdfast/lockprovider"
 )
 
-// Statement asks for a page of the journal of one account, or of the stock of one product.
+// Statement asks for a page of the journal of one account, or of the stock of one variant.
 type Statement struct {
 	AccountID string
-	ProductID string // "" for an account. For administrators only
+	VariantID string // "" for an account. For administrators only
 	Filter    EntryFilter
 	Page      Page
 }
@@ -57,8 +57,8 @@ const (
 	entriesAtOnce = 1000
 )
 
-// Statements returns pages of the journals of accounts of the viewer's and of the stock of products, newest first, with a few queries for
-// all of them. The page of an account that does not exist or is another customer's is empty; that of a product is FORBIDDEN to all but
+// Statements returns pages of the journals of accounts of the viewer's and of the stock of variants, newest first, with a few queries for
+// all of them. The page of an account that does not exist or is another customer's is empty; that of a variant is FORBIDDEN to all but
 // administrators. Each page has an error of its own, which is nil or INVALID_INPUT
 // of the page, or that of the whole call.
 func (s *Accounts) Statements(ctx context.Context, v Viewer, asked []Statement) ([]PageOf[*ent.Entry], []error) {
@@ -83,11 +83,11 @@ func (s *Accounts) statements(ctx context.Context, v Viewer, asked []Statement, 
 	for i, one := range asked {
 		balance := lockprovider.AccountKey(one.AccountID)
 		switch {
-		case one.ProductID != "" && !v.Admin:
+		case one.VariantID != "" && !v.Admin:
 			errs[i] = ErrForbidden
 			continue
-		case one.ProductID != "":
-			balance = lockprovider.StockKey(one.ProductID)
+		case one.VariantID != "":
+			balance = lockprovider.StockKey(one.VariantID)
 		case !owned[one.AccountID]:
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 	"holdfast/ent/adjustment"
 	"holdfast/ent/coupon"
 	"holdfast/ent/migrate"
+	"holdfast/ent/payment"
 	"holdfast/ent/schema"
 	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
@@ -74,6 +75,36 @@ func textsAtTheirLimits(t *testing.T, s *shop, alphabet string) {
 			}
 			row, err = s.Catalog.Product(ctx, row.ID)
 			return row.Name, err
+		}},
+		"options.0": {schema.MaxOption, func(text string) (string, error) {
+			row, err := s.Catalog.Create(ctx, admin, commerce.CreateProduct{
+				Name: "A", Options: []string{text}, Variants: []commerce.CreateVariant{{SKU: uuid.NewString(), Options: []string{"M"}, Price: usd}},
+			})
+			if err != nil {
+				return "", err
+			}
+			row, err = s.Catalog.Product(ctx, row.ID)
+			return row.Options[0], err
+		}},
+		"variants.0.options.0": {schema.MaxOption, func(text string) (string, error) {
+			row, err := s.Catalog.Create(ctx, admin, commerce.CreateProduct{
+				Name: "A", Options: []string{"a", "b", "c"},
+				Variants: []commerce.CreateVariant{{SKU: uuid.NewString(), Options: []string{text, text, text}, Price: usd, Stock: 1}},
+			})
+			if err != nil {
+				return "", err
+			}
+			placed, err := s.Orders.Place(ctx, alice, commerce.PlaceOrder{
+				Key: uuid.New(), Lines: []commerce.Line{{ProductID: row.ID, Quantity: 1}}, Payment: &commerce.Payment{Method: payment.MethodPOINTS},
+			})
+			if err != nil {
+				return "", err
+			}
+			title := placed.Order.Edges.Lines[0].VariantTitle // as the database has it, since it is paid
+			if title != strings.Join([]string{text, text, text}, schema.TitleSeparator) {
+				t.Errorf("the title has %d characters", utf8.RuneCountInString(title))
+			}
+			return strings.Split(title, schema.TitleSeparator)[0], nil
 		}},
 		"description": {schema.MaxDescription, func(text string) (string, error) {
 			row, err := s.Catalog.Create(ctx, admin, commerce.CreateProduct{
@@ -334,17 +365,19 @@ func atTheLimit(t *testing.T, field, alphabet string, characters int, write func
 // peoplesTexts are the columns of what people write, or what a payment gateway tells of a payment. Each is bounded in characters, and tested at
 // its limit by textsAtTheirLimits, or cut to its limit.
 var peoplesTexts = []string{
-	"accounts.name", "adjustments.reason", "categories.name", "coupons.name", "orders.failure_reason", "orders.tracking", "payment_attempts.reason",
-	"payments.failure_reason", "product_images.alt_text", "product_images.url", "products.description", "products.name", "products.product_type",
-	"products.sku", "products.vendor", "refunds.failure_reason", "refunds.reason", "scheduler_runs.error", "search_documents.name", "users.name",
+	"accounts.name", "adjustments.reason", "categories.name", "coupons.name", "order_lines.variant_title", "orders.failure_reason", "orders.tracking",
+	"payment_attempts.reason", "payments.failure_reason", "product_images.alt_text", "product_images.url", "product_variants.sku",
+	"products.description", "products.name", "products.product_type", "products.sku", "products.vendor", "refunds.failure_reason", "refunds.reason",
+	"scheduler_runs.error", "search_documents.name", "users.name",
 }
 
 // Each column of text is one of what people write, or one of names that the shop or a gateway makes, which have a byte a character: so no
 // new one is forgotten.
 func TestEveryColumnOfTextHasAKind(t *testing.T) {
 	made := regexp.MustCompile(`(^|\.)(id|[a-z_]+_id|currency|family|balance|limit_balance|strategy|kind|gateway|administrator|token|subject|scope|position|` +
-		`payload_hash|handle|job|instance|host|holder|fingerprint|failure_code|day|client_secret|redirect_url|reference|admission|address|last_error|phase)$`)
-	unbounded := []string{"search_documents.words", "change_logs.payload"}
+		`payload_hash|handle|job|instance|host|holder|fingerprint|failure_code|combination|day|client_secret|redirect_url|reference|admission|address|` +
+		`last_error|phase)$`)
+	unbounded := []string{"search_documents.words", "search_documents.other_prices", "change_logs.payload"}
 	names := []string{"database_marks.name"}
 	var texts []string
 	for _, table := range migrate.Tables {

@@ -231,7 +231,7 @@ func (p orderPlaced) payment() *Payment {
 	return &Payment{Method: payment.Method(p.Payment.Method), AccountID: p.Payment.AccountID, Token: p.Payment.Token}
 }
 
-// stockRefused names the product that is short, or of which the customer may not order that many. The line of the request is not known here.
+// stockRefused names the variant that is short, or of which the customer may not order that many. The line of the request is not known here.
 func (p orderPlaced) stockRefused(r lockprovider.Refusal) *Error {
 	if r.Balance == lockprovider.PendingKey(p.UserID) {
 		return tooManyPending(p.MaxPending)
@@ -242,11 +242,11 @@ func (p orderPlaced) stockRefused(r lockprovider.Refusal) *Error {
 		}
 	}
 	for _, l := range p.Lines {
-		if r.Balance == lockprovider.StockKey(l.ProductID) {
-			return outOfStock(l.ProductID, -r.Delta, r.Available, input("lines"))
+		if r.Balance == lockprovider.StockKey(l.variantID()) {
+			return outOfStock(l.ProductID, l.variantID(), -r.Delta, r.Available, input("lines"))
 		}
 		if r.Balance == l.Limit {
-			return limitReached(l.ProductID, r.Delta, r.Available, input("lines"))
+			return limitReached(l.ProductID, l.variantID(), r.Delta, r.Available, input("lines"))
 		}
 	}
 	return &Error{Code: OutOfStock, Message: "out of stock", Retryable: true}

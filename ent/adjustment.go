@@ -24,6 +24,8 @@ type Adjustment struct {
 	Family string `json:"family,omitempty"`
 	// The product, the customer whose points they are, or the account.
 	Subject string `json:"subject,omitempty"`
+	// The variant of the product.
+	VariantID *string `json:"variant_id,omitempty"`
 	// Delta holds the value of the "delta" field.
 	Delta int64 `json:"delta,omitempty"`
 	// Reason holds the value of the "reason" field.
@@ -42,7 +44,7 @@ func (*Adjustment) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case adjustment.FieldID, adjustment.FieldDelta:
 			values[i] = new(sql.NullInt64)
-		case adjustment.FieldFamily, adjustment.FieldSubject, adjustment.FieldReason, adjustment.FieldAdministrator:
+		case adjustment.FieldFamily, adjustment.FieldSubject, adjustment.FieldVariantID, adjustment.FieldReason, adjustment.FieldAdministrator:
 			values[i] = new(sql.NullString)
 		case adjustment.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -86,6 +88,13 @@ func (_m *Adjustment) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field subject", values[i])
 			} else if value.Valid {
 				_m.Subject = value.String
+			}
+		case adjustment.FieldVariantID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field variant_id", values[i])
+			} else if value.Valid {
+				_m.VariantID = new(string)
+				*_m.VariantID = value.String
 			}
 		case adjustment.FieldDelta:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -155,6 +164,11 @@ func (_m *Adjustment) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("subject=")
 	builder.WriteString(_m.Subject)
+	builder.WriteString(", ")
+	if v := _m.VariantID; v != nil {
+		builder.WriteString("variant_id=")
+		builder.WriteString(*v)
+	}
 	builder.WriteString(", ")
 	builder.WriteString("delta=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Delta))

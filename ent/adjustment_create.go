@@ -39,6 +39,20 @@ func (_c *AdjustmentCreate) SetSubject(v string) *AdjustmentCreate {
 	return _c
 }
 
+// SetVariantID sets the "variant_id" field.
+func (_c *AdjustmentCreate) SetVariantID(v string) *AdjustmentCreate {
+	_c.mutation.SetVariantID(v)
+	return _c
+}
+
+// SetNillableVariantID sets the "variant_id" field if the given value is not nil.
+func (_c *AdjustmentCreate) SetNillableVariantID(v *string) *AdjustmentCreate {
+	if v != nil {
+		_c.SetVariantID(*v)
+	}
+	return _c
+}
+
 // SetDelta sets the "delta" field.
 func (_c *AdjustmentCreate) SetDelta(v int64) *AdjustmentCreate {
 	_c.mutation.SetDelta(v)
@@ -151,6 +165,11 @@ func (_c *AdjustmentCreate) check() error {
 			return &ValidationError{Name: "subject", err: fmt.Errorf(`ent: validator failed for field "Adjustment.subject": %w`, err)}
 		}
 	}
+	if v, ok := _c.mutation.VariantID(); ok {
+		if err := adjustment.VariantIDValidator(v); err != nil {
+			return &ValidationError{Name: "variant_id", err: fmt.Errorf(`ent: validator failed for field "Adjustment.variant_id": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Delta(); !ok {
 		return &ValidationError{Name: "delta", err: errors.New(`ent: missing required field "Adjustment.delta"`)}
 	}
@@ -216,6 +235,10 @@ func (_c *AdjustmentCreate) createSpec() (*Adjustment, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Subject(); ok {
 		_spec.SetField(adjustment.FieldSubject, field.TypeString, value)
 		_node.Subject = value
+	}
+	if value, ok := _c.mutation.VariantID(); ok {
+		_spec.SetField(adjustment.FieldVariantID, field.TypeString, value)
+		_node.VariantID = &value
 	}
 	if value, ok := _c.mutation.Delta(); ok {
 		_spec.SetField(adjustment.FieldDelta, field.TypeInt64, value)

@@ -68,6 +68,9 @@ func (_u *AdjustmentUpdate) sqlSave(ctx context.Context) (_node int, err error) 
 			}
 		}
 	}
+	if _u.mutation.VariantIDCleared() {
+		_spec.ClearField(adjustment.FieldVariantID, field.TypeString)
+	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{adjustment.Label}
@@ -158,6 +161,9 @@ func (_u *AdjustmentUpdateOne) sqlSave(ctx context.Context) (_node *Adjustment, 
 				ps[i](selector)
 			}
 		}
+	}
+	if _u.mutation.VariantIDCleared() {
+		_spec.ClearField(adjustment.FieldVariantID, field.TypeString)
 	}
 	_node = &Adjustment{config: _u.config}
 	_spec.Assign = _node.assignValues

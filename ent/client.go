@@ -38,6 +38,7 @@ import (
 	"holdfast/ent/product"
 	"holdfast/ent/productcategory"
 	"holdfast/ent/productimage"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/refund"
 	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
@@ -120,6 +121,8 @@ type Client struct {
 	ProductCategory *ProductCategoryClient
 	// ProductImage is the client for interacting with the ProductImage builders.
 	ProductImage *ProductImageClient
+	// ProductVariant is the client for interacting with the ProductVariant builders.
+	ProductVariant *ProductVariantClient
 	// Refund is the client for interacting with the Refund builders.
 	Refund *RefundClient
 	// RefundLine is the client for interacting with the RefundLine builders.
@@ -181,6 +184,7 @@ func (c *Client) init() {
 	c.Product = NewProductClient(c.config)
 	c.ProductCategory = NewProductCategoryClient(c.config)
 	c.ProductImage = NewProductImageClient(c.config)
+	c.ProductVariant = NewProductVariantClient(c.config)
 	c.Refund = NewRefundClient(c.config)
 	c.RefundLine = NewRefundLineClient(c.config)
 	c.SalesStatistic = NewSalesStatisticClient(c.config)
@@ -313,6 +317,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Product:               NewProductClient(cfg),
 		ProductCategory:       NewProductCategoryClient(cfg),
 		ProductImage:          NewProductImageClient(cfg),
+		ProductVariant:        NewProductVariantClient(cfg),
 		Refund:                NewRefundClient(cfg),
 		RefundLine:            NewRefundLineClient(cfg),
 		SalesStatistic:        NewSalesStatisticClient(cfg),
@@ -372,6 +377,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Product:               NewProductClient(cfg),
 		ProductCategory:       NewProductCategoryClient(cfg),
 		ProductImage:          NewProductImageClient(cfg),
+		ProductVariant:        NewProductVariantClient(cfg),
 		Refund:                NewRefundClient(cfg),
 		RefundLine:            NewRefundLineClient(cfg),
 		SalesStatistic:        NewSalesStatisticClient(cfg),
@@ -417,9 +423,9 @@ func (c *Client) Use(hooks ...Hook) {
 		c.DriftReport, c.Entry, c.FamilyStrategy, c.Hold, c.HoldLine, c.Instance,
 		c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
 		c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent, c.Product,
-		c.ProductCategory, c.ProductImage, c.Refund, c.RefundLine, c.SalesStatistic,
-		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.SearchRevision,
-		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.ProductCategory, c.ProductImage, c.ProductVariant, c.Refund, c.RefundLine,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
+		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Use(hooks...)
 	}
@@ -434,9 +440,9 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 		c.DriftReport, c.Entry, c.FamilyStrategy, c.Hold, c.HoldLine, c.Instance,
 		c.LimitDrift, c.Operation, c.Order, c.OrderLine, c.Payment, c.PaymentAttempt,
 		c.PaymentDrift, c.PaymentReconciliation, c.ProcessedEvent, c.Product,
-		c.ProductCategory, c.ProductImage, c.Refund, c.RefundLine, c.SalesStatistic,
-		c.SchedulerJob, c.SchedulerRun, c.SearchDocument, c.SearchRevision,
-		c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
+		c.ProductCategory, c.ProductImage, c.ProductVariant, c.Refund, c.RefundLine,
+		c.SalesStatistic, c.SchedulerJob, c.SchedulerRun, c.SearchDocument,
+		c.SearchRevision, c.StockAlert, c.Transfer, c.User, c.WebhookEvent,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -503,6 +509,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.ProductCategory.mutate(ctx, m)
 	case *ProductImageMutation:
 		return c.ProductImage.mutate(ctx, m)
+	case *ProductVariantMutation:
+		return c.ProductVariant.mutate(ctx, m)
 	case *RefundMutation:
 		return c.Refund.mutate(ctx, m)
 	case *RefundLineMutation:
@@ -4416,6 +4424,22 @@ func (c *ProductClient) GetX(ctx context.Context, id string) *Product {
 	return obj
 }
 
+// QueryVariants queries the variants edge of a Product.
+func (c *ProductClient) QueryVariants(_m *Product) *ProductVariantQuery {
+	query := (&ProductVariantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, id),
+			sqlgraph.To(productvariant.Table, productvariant.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, product.VariantsTable, product.VariantsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryOrderLines queries the order_lines edge of a Product.
 func (c *ProductClient) QueryOrderLines(_m *Product) *OrderLineQuery {
 	query := (&OrderLineClient{config: c.config}).Query()
@@ -4816,6 +4840,155 @@ func (c *ProductImageClient) mutate(ctx context.Context, m *ProductImageMutation
 		return (&ProductImageDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown ProductImage mutation op: %q", m.Op())
+	}
+}
+
+// ProductVariantClient is a client for the ProductVariant schema.
+type ProductVariantClient struct {
+	config
+}
+
+// NewProductVariantClient returns a client for the ProductVariant from the given config.
+func NewProductVariantClient(c config) *ProductVariantClient {
+	return &ProductVariantClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `productvariant.Hooks(f(g(h())))`.
+func (c *ProductVariantClient) Use(hooks ...Hook) {
+	c.hooks.ProductVariant = append(c.hooks.ProductVariant, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `productvariant.Intercept(f(g(h())))`.
+func (c *ProductVariantClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ProductVariant = append(c.inters.ProductVariant, interceptors...)
+}
+
+// Create returns a builder for creating a ProductVariant entity.
+func (c *ProductVariantClient) Create() *ProductVariantCreate {
+	mutation := newProductVariantMutation(c.config, OpCreate)
+	return &ProductVariantCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ProductVariant entities.
+func (c *ProductVariantClient) CreateBulk(builders ...*ProductVariantCreate) *ProductVariantCreateBulk {
+	return &ProductVariantCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ProductVariantClient) MapCreateBulk(slice any, setFunc func(*ProductVariantCreate, int)) *ProductVariantCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ProductVariantCreateBulk{err: fmt.Errorf("calling to ProductVariantClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ProductVariantCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ProductVariantCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ProductVariant.
+func (c *ProductVariantClient) Update() *ProductVariantUpdate {
+	mutation := newProductVariantMutation(c.config, OpUpdate)
+	return &ProductVariantUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ProductVariantClient) UpdateOne(_m *ProductVariant) *ProductVariantUpdateOne {
+	mutation := newProductVariantMutation(c.config, OpUpdateOne, withProductVariant(_m))
+	return &ProductVariantUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ProductVariantClient) UpdateOneID(id string) *ProductVariantUpdateOne {
+	mutation := newProductVariantMutation(c.config, OpUpdateOne, withProductVariantID(id))
+	return &ProductVariantUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ProductVariant.
+func (c *ProductVariantClient) Delete() *ProductVariantDelete {
+	mutation := newProductVariantMutation(c.config, OpDelete)
+	return &ProductVariantDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ProductVariantClient) DeleteOne(_m *ProductVariant) *ProductVariantDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ProductVariantClient) DeleteOneID(id string) *ProductVariantDeleteOne {
+	builder := c.Delete().Where(productvariant.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ProductVariantDeleteOne{builder}
+}
+
+// Query returns a query builder for ProductVariant.
+func (c *ProductVariantClient) Query() *ProductVariantQuery {
+	return &ProductVariantQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeProductVariant},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ProductVariant entity by its id.
+func (c *ProductVariantClient) Get(ctx context.Context, id string) (*ProductVariant, error) {
+	return c.Query().Where(productvariant.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ProductVariantClient) GetX(ctx context.Context, id string) *ProductVariant {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryProduct queries the product edge of a ProductVariant.
+func (c *ProductVariantClient) QueryProduct(_m *ProductVariant) *ProductQuery {
+	query := (&ProductClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(productvariant.Table, productvariant.FieldID, id),
+			sqlgraph.To(product.Table, product.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, productvariant.ProductTable, productvariant.ProductColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ProductVariantClient) Hooks() []Hook {
+	return c.hooks.ProductVariant
+}
+
+// Interceptors returns the client interceptors.
+func (c *ProductVariantClient) Interceptors() []Interceptor {
+	return c.inters.ProductVariant
+}
+
+func (c *ProductVariantClient) mutate(ctx context.Context, m *ProductVariantMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ProductVariantCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ProductVariantUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ProductVariantUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ProductVariantDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ProductVariant mutation op: %q", m.Op())
 	}
 }
 
@@ -6433,18 +6606,18 @@ type (
 		CouponIssue, CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy,
 		Hold, HoldLine, Instance, LimitDrift, Operation, Order, OrderLine, Payment,
 		PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent, Product,
-		ProductCategory, ProductImage, Refund, RefundLine, SalesStatistic,
-		SchedulerJob, SchedulerRun, SearchDocument, SearchRevision, StockAlert,
-		Transfer, User, WebhookEvent []ent.Hook
+		ProductCategory, ProductImage, ProductVariant, Refund, RefundLine,
+		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, SearchRevision,
+		StockAlert, Transfer, User, WebhookEvent []ent.Hook
 	}
 	inters struct {
 		Account, Adjustment, Balance, Cart, Category, CategoryTree, ChangeLog, Coupon,
 		CouponIssue, CustomerAddress, DatabaseMark, DriftReport, Entry, FamilyStrategy,
 		Hold, HoldLine, Instance, LimitDrift, Operation, Order, OrderLine, Payment,
 		PaymentAttempt, PaymentDrift, PaymentReconciliation, ProcessedEvent, Product,
-		ProductCategory, ProductImage, Refund, RefundLine, SalesStatistic,
-		SchedulerJob, SchedulerRun, SearchDocument, SearchRevision, StockAlert,
-		Transfer, User, WebhookEvent []ent.Interceptor
+		ProductCategory, ProductImage, ProductVariant, Refund, RefundLine,
+		SalesStatistic, SchedulerJob, SchedulerRun, SearchDocument, SearchRevision,
+		StockAlert, Transfer, User, WebhookEvent []ent.Interceptor
 	}
 )
 

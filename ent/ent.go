@@ -35,6 +35,7 @@ import (
 	"holdfast/ent/product"
 	"holdfast/ent/productcategory"
 	"holdfast/ent/productimage"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/refund"
 	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
@@ -141,6 +142,7 @@ func checkColumn(t, c string) error {
 			product.Table:               product.ValidColumn,
 			productcategory.Table:       productcategory.ValidColumn,
 			productimage.Table:          productimage.ValidColumn,
+			productvariant.Table:        productvariant.ValidColumn,
 			refund.Table:                refund.ValidColumn,
 			refundline.Table:            refundline.ValidColumn,
 			salesstatistic.Table:        salesstatistic.ValidColumn,

@@ -21,11 +21,13 @@ type HoldLine struct {
 	HoldID string `json:"hold_id,omitempty"`
 	// ProductID holds the value of the "product_id" field.
 	ProductID string `json:"product_id,omitempty"`
+	// VariantID holds the value of the "variant_id" field.
+	VariantID string `json:"variant_id,omitempty"`
 	// Position holds the value of the "position" field.
 	Position int `json:"position,omitempty"`
 	// Quantity holds the value of the "quantity" field.
 	Quantity int64 `json:"quantity,omitempty"`
-	// The balance that counts the units against the customer's limit, if the product had one.
+	// The balance that counts the units against the customer's limit, if the variant had one.
 	LimitBalance *string `json:"limit_balance,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the HoldLineQuery when eager-loading is set.
@@ -60,7 +62,7 @@ func (*HoldLine) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case holdline.FieldID, holdline.FieldPosition, holdline.FieldQuantity:
 			values[i] = new(sql.NullInt64)
-		case holdline.FieldHoldID, holdline.FieldProductID, holdline.FieldLimitBalance:
+		case holdline.FieldHoldID, holdline.FieldProductID, holdline.FieldVariantID, holdline.FieldLimitBalance:
 			values[i] = new(sql.NullString)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -94,6 +96,12 @@ func (_m *HoldLine) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field product_id", values[i])
 			} else if value.Valid {
 				_m.ProductID = value.String
+			}
+		case holdline.FieldVariantID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field variant_id", values[i])
+			} else if value.Valid {
+				_m.VariantID = value.String
 			}
 		case holdline.FieldPosition:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -160,6 +168,9 @@ func (_m *HoldLine) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("product_id=")
 	builder.WriteString(_m.ProductID)
+	builder.WriteString(", ")
+	builder.WriteString("variant_id=")
+	builder.WriteString(_m.VariantID)
 	builder.WriteString(", ")
 	builder.WriteString("position=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Position))

@@ -32,6 +32,12 @@ func (_c *HoldLineCreate) SetProductID(v string) *HoldLineCreate {
 	return _c
 }
 
+// SetVariantID sets the "variant_id" field.
+func (_c *HoldLineCreate) SetVariantID(v string) *HoldLineCreate {
+	_c.mutation.SetVariantID(v)
+	return _c
+}
+
 // SetPosition sets the "position" field.
 func (_c *HoldLineCreate) SetPosition(v int) *HoldLineCreate {
 	_c.mutation.SetPosition(v)
@@ -119,6 +125,14 @@ func (_c *HoldLineCreate) check() error {
 			return &ValidationError{Name: "product_id", err: fmt.Errorf(`ent: validator failed for field "HoldLine.product_id": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.VariantID(); !ok {
+		return &ValidationError{Name: "variant_id", err: errors.New(`ent: missing required field "HoldLine.variant_id"`)}
+	}
+	if v, ok := _c.mutation.VariantID(); ok {
+		if err := holdline.VariantIDValidator(v); err != nil {
+			return &ValidationError{Name: "variant_id", err: fmt.Errorf(`ent: validator failed for field "HoldLine.variant_id": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Position(); !ok {
 		return &ValidationError{Name: "position", err: errors.New(`ent: missing required field "HoldLine.position"`)}
 	}
@@ -178,6 +192,10 @@ func (_c *HoldLineCreate) createSpec() (*HoldLine, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.ProductID(); ok {
 		_spec.SetField(holdline.FieldProductID, field.TypeString, value)
 		_node.ProductID = value
+	}
+	if value, ok := _c.mutation.VariantID(); ok {
+		_spec.SetField(holdline.FieldVariantID, field.TypeString, value)
+		_node.VariantID = value
 	}
 	if value, ok := _c.mutation.Position(); ok {
 		_spec.SetField(holdline.FieldPosition, field.TypeInt, value)

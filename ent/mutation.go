@@ -36,6 +36,7 @@ import (
 	"holdfast/ent/product"
 	"holdfast/ent/productcategory"
 	"holdfast/ent/productimage"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/refund"
 	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
@@ -94,6 +95,7 @@ const (
 	TypeProduct               = "Product"
 	TypeProductCategory       = "ProductCategory"
 	TypeProductImage          = "ProductImage"
+	TypeProductVariant        = "ProductVariant"
 	TypeRefund                = "Refund"
 	TypeRefundLine            = "RefundLine"
 	TypeSalesStatistic        = "SalesStatistic"
@@ -664,6 +666,7 @@ type AdjustmentMutation struct {
 	change_id     *uuid.UUID
 	family        *string
 	subject       *string
+	variant_id    *string
 	delta         *int64
 	adddelta      *int64
 	reason        *string
@@ -887,6 +890,55 @@ func (m *AdjustmentMutation) ResetSubject() {
 	m.subject = nil
 }
 
+// SetVariantID sets the "variant_id" field.
+func (m *AdjustmentMutation) SetVariantID(s string) {
+	m.variant_id = &s
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *AdjustmentMutation) VariantID() (r string, exists bool) {
+	v := m.variant_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the Adjustment entity.
+// If the Adjustment object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AdjustmentMutation) OldVariantID(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ClearVariantID clears the value of the "variant_id" field.
+func (m *AdjustmentMutation) ClearVariantID() {
+	m.variant_id = nil
+	m.clearedFields[adjustment.FieldVariantID] = struct{}{}
+}
+
+// VariantIDCleared returns if the "variant_id" field was cleared in this mutation.
+func (m *AdjustmentMutation) VariantIDCleared() bool {
+	_, ok := m.clearedFields[adjustment.FieldVariantID]
+	return ok
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *AdjustmentMutation) ResetVariantID() {
+	m.variant_id = nil
+	delete(m.clearedFields, adjustment.FieldVariantID)
+}
+
 // SetDelta sets the "delta" field.
 func (m *AdjustmentMutation) SetDelta(i int64) {
 	m.delta = &i
@@ -1085,7 +1137,7 @@ func (m *AdjustmentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *AdjustmentMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 8)
 	if m.change_id != nil {
 		fields = append(fields, adjustment.FieldChangeID)
 	}
@@ -1094,6 +1146,9 @@ func (m *AdjustmentMutation) Fields() []string {
 	}
 	if m.subject != nil {
 		fields = append(fields, adjustment.FieldSubject)
+	}
+	if m.variant_id != nil {
+		fields = append(fields, adjustment.FieldVariantID)
 	}
 	if m.delta != nil {
 		fields = append(fields, adjustment.FieldDelta)
@@ -1121,6 +1176,8 @@ func (m *AdjustmentMutation) Field(name string) (ent.Value, bool) {
 		return m.Family()
 	case adjustment.FieldSubject:
 		return m.Subject()
+	case adjustment.FieldVariantID:
+		return m.VariantID()
 	case adjustment.FieldDelta:
 		return m.Delta()
 	case adjustment.FieldReason:
@@ -1144,6 +1201,8 @@ func (m *AdjustmentMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldFamily(ctx)
 	case adjustment.FieldSubject:
 		return m.OldSubject(ctx)
+	case adjustment.FieldVariantID:
+		return m.OldVariantID(ctx)
 	case adjustment.FieldDelta:
 		return m.OldDelta(ctx)
 	case adjustment.FieldReason:
@@ -1181,6 +1240,13 @@ func (m *AdjustmentMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetSubject(v)
+		return nil
+	case adjustment.FieldVariantID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
 		return nil
 	case adjustment.FieldDelta:
 		v, ok := value.(int64)
@@ -1254,7 +1320,11 @@ func (m *AdjustmentMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *AdjustmentMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(adjustment.FieldVariantID) {
+		fields = append(fields, adjustment.FieldVariantID)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -1267,6 +1337,11 @@ func (m *AdjustmentMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *AdjustmentMutation) ClearField(name string) error {
+	switch name {
+	case adjustment.FieldVariantID:
+		m.ClearVariantID()
+		return nil
+	}
 	return fmt.Errorf("unknown Adjustment nullable field %s", name)
 }
 
@@ -1282,6 +1357,9 @@ func (m *AdjustmentMutation) ResetField(name string) error {
 		return nil
 	case adjustment.FieldSubject:
 		m.ResetSubject()
+		return nil
+	case adjustment.FieldVariantID:
+		m.ResetVariantID()
 		return nil
 	case adjustment.FieldDelta:
 		m.ResetDelta()
@@ -11259,6 +11337,7 @@ type HoldLineMutation struct {
 	typ           string
 	id            *int64
 	product_id    *string
+	variant_id    *string
 	position      *int
 	addposition   *int
 	quantity      *int64
@@ -11446,6 +11525,42 @@ func (m *HoldLineMutation) OldProductID(ctx context.Context) (v string, err erro
 // ResetProductID resets all changes to the "product_id" field.
 func (m *HoldLineMutation) ResetProductID() {
 	m.product_id = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *HoldLineMutation) SetVariantID(s string) {
+	m.variant_id = &s
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *HoldLineMutation) VariantID() (r string, exists bool) {
+	v := m.variant_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the HoldLine entity.
+// If the HoldLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HoldLineMutation) OldVariantID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *HoldLineMutation) ResetVariantID() {
+	m.variant_id = nil
 }
 
 // SetPosition sets the "position" field.
@@ -11670,12 +11785,15 @@ func (m *HoldLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *HoldLineMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 6)
 	if m.hold != nil {
 		fields = append(fields, holdline.FieldHoldID)
 	}
 	if m.product_id != nil {
 		fields = append(fields, holdline.FieldProductID)
+	}
+	if m.variant_id != nil {
+		fields = append(fields, holdline.FieldVariantID)
 	}
 	if m.position != nil {
 		fields = append(fields, holdline.FieldPosition)
@@ -11698,6 +11816,8 @@ func (m *HoldLineMutation) Field(name string) (ent.Value, bool) {
 		return m.HoldID()
 	case holdline.FieldProductID:
 		return m.ProductID()
+	case holdline.FieldVariantID:
+		return m.VariantID()
 	case holdline.FieldPosition:
 		return m.Position()
 	case holdline.FieldQuantity:
@@ -11717,6 +11837,8 @@ func (m *HoldLineMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldHoldID(ctx)
 	case holdline.FieldProductID:
 		return m.OldProductID(ctx)
+	case holdline.FieldVariantID:
+		return m.OldVariantID(ctx)
 	case holdline.FieldPosition:
 		return m.OldPosition(ctx)
 	case holdline.FieldQuantity:
@@ -11745,6 +11867,13 @@ func (m *HoldLineMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetProductID(v)
+		return nil
+	case holdline.FieldVariantID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
 		return nil
 	case holdline.FieldPosition:
 		v, ok := value.(int)
@@ -11857,6 +11986,9 @@ func (m *HoldLineMutation) ResetField(name string) error {
 		return nil
 	case holdline.FieldProductID:
 		m.ResetProductID()
+		return nil
+	case holdline.FieldVariantID:
+		m.ResetVariantID()
 		return nil
 	case holdline.FieldPosition:
 		m.ResetPosition()
@@ -15760,6 +15892,8 @@ type OrderLineMutation struct {
 	op                  Op
 	typ                 string
 	id                  *int64
+	variant_id          *string
+	variant_title       *string
 	position            *int
 	addposition         *int
 	quantity            *int64
@@ -15956,6 +16090,78 @@ func (m *OrderLineMutation) OldProductID(ctx context.Context) (v string, err err
 // ResetProductID resets all changes to the "product_id" field.
 func (m *OrderLineMutation) ResetProductID() {
 	m.product = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *OrderLineMutation) SetVariantID(s string) {
+	m.variant_id = &s
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *OrderLineMutation) VariantID() (r string, exists bool) {
+	v := m.variant_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldVariantID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *OrderLineMutation) ResetVariantID() {
+	m.variant_id = nil
+}
+
+// SetVariantTitle sets the "variant_title" field.
+func (m *OrderLineMutation) SetVariantTitle(s string) {
+	m.variant_title = &s
+}
+
+// VariantTitle returns the value of the "variant_title" field in the mutation.
+func (m *OrderLineMutation) VariantTitle() (r string, exists bool) {
+	v := m.variant_title
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantTitle returns the old "variant_title" field's value of the OrderLine entity.
+// If the OrderLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *OrderLineMutation) OldVariantTitle(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantTitle is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantTitle requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantTitle: %w", err)
+	}
+	return oldValue.VariantTitle, nil
+}
+
+// ResetVariantTitle resets all changes to the "variant_title" field.
+func (m *OrderLineMutation) ResetVariantTitle() {
+	m.variant_title = nil
 }
 
 // SetPosition sets the "position" field.
@@ -16373,12 +16579,18 @@ func (m *OrderLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *OrderLineMutation) Fields() []string {
-	fields := make([]string, 0, 7)
+	fields := make([]string, 0, 9)
 	if m._order != nil {
 		fields = append(fields, orderline.FieldOrderID)
 	}
 	if m.product != nil {
 		fields = append(fields, orderline.FieldProductID)
+	}
+	if m.variant_id != nil {
+		fields = append(fields, orderline.FieldVariantID)
+	}
+	if m.variant_title != nil {
+		fields = append(fields, orderline.FieldVariantTitle)
 	}
 	if m.position != nil {
 		fields = append(fields, orderline.FieldPosition)
@@ -16407,6 +16619,10 @@ func (m *OrderLineMutation) Field(name string) (ent.Value, bool) {
 		return m.OrderID()
 	case orderline.FieldProductID:
 		return m.ProductID()
+	case orderline.FieldVariantID:
+		return m.VariantID()
+	case orderline.FieldVariantTitle:
+		return m.VariantTitle()
 	case orderline.FieldPosition:
 		return m.Position()
 	case orderline.FieldQuantity:
@@ -16430,6 +16646,10 @@ func (m *OrderLineMutation) OldField(ctx context.Context, name string) (ent.Valu
 		return m.OldOrderID(ctx)
 	case orderline.FieldProductID:
 		return m.OldProductID(ctx)
+	case orderline.FieldVariantID:
+		return m.OldVariantID(ctx)
+	case orderline.FieldVariantTitle:
+		return m.OldVariantTitle(ctx)
 	case orderline.FieldPosition:
 		return m.OldPosition(ctx)
 	case orderline.FieldQuantity:
@@ -16462,6 +16682,20 @@ func (m *OrderLineMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetProductID(v)
+		return nil
+	case orderline.FieldVariantID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
+		return nil
+	case orderline.FieldVariantTitle:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantTitle(v)
 		return nil
 	case orderline.FieldPosition:
 		v, ok := value.(int)
@@ -16612,6 +16846,12 @@ func (m *OrderLineMutation) ResetField(name string) error {
 		return nil
 	case orderline.FieldProductID:
 		m.ResetProductID()
+		return nil
+	case orderline.FieldVariantID:
+		m.ResetVariantID()
+		return nil
+	case orderline.FieldVariantTitle:
+		m.ResetVariantTitle()
 		return nil
 	case orderline.FieldPosition:
 		m.ResetPosition()
@@ -21487,20 +21727,22 @@ type ProductMutation struct {
 	sku                         *string
 	name                        *string
 	description                 *string
+	options                     *[]string
+	appendoptions               []string
 	price_minor                 *int64
 	addprice_minor              *int64
+	max_price_minor             *int64
+	addmax_price_minor          *int64
 	currency                    *string
 	handle                      *string
 	vendor                      *string
 	product_type                *string
 	tags                        *[]string
 	appendtags                  []string
+	variant_count               *int
+	addvariant_count            *int
 	version                     *int
 	addversion                  *int
-	imported_stock              *int64
-	addimported_stock           *int64
-	imports                     *int
-	addimports                  *int
 	limit_quantity              *int64
 	addlimit_quantity           *int64
 	limit_hours                 *int
@@ -21509,6 +21751,9 @@ type ProductMutation struct {
 	created_at                  *time.Time
 	updated_at                  *time.Time
 	clearedFields               map[string]struct{}
+	variants                    map[string]struct{}
+	removedvariants             map[string]struct{}
+	clearedvariants             bool
 	order_lines                 map[int64]struct{}
 	removedorder_lines          map[int64]struct{}
 	clearedorder_lines          bool
@@ -21738,6 +21983,71 @@ func (m *ProductMutation) ResetDescription() {
 	m.description = nil
 }
 
+// SetOptions sets the "options" field.
+func (m *ProductMutation) SetOptions(s []string) {
+	m.options = &s
+	m.appendoptions = nil
+}
+
+// Options returns the value of the "options" field in the mutation.
+func (m *ProductMutation) Options() (r []string, exists bool) {
+	v := m.options
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOptions returns the old "options" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldOptions(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOptions is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOptions requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOptions: %w", err)
+	}
+	return oldValue.Options, nil
+}
+
+// AppendOptions adds s to the "options" field.
+func (m *ProductMutation) AppendOptions(s []string) {
+	m.appendoptions = append(m.appendoptions, s...)
+}
+
+// AppendedOptions returns the list of values that were appended to the "options" field in this mutation.
+func (m *ProductMutation) AppendedOptions() ([]string, bool) {
+	if len(m.appendoptions) == 0 {
+		return nil, false
+	}
+	return m.appendoptions, true
+}
+
+// ClearOptions clears the value of the "options" field.
+func (m *ProductMutation) ClearOptions() {
+	m.options = nil
+	m.appendoptions = nil
+	m.clearedFields[product.FieldOptions] = struct{}{}
+}
+
+// OptionsCleared returns if the "options" field was cleared in this mutation.
+func (m *ProductMutation) OptionsCleared() bool {
+	_, ok := m.clearedFields[product.FieldOptions]
+	return ok
+}
+
+// ResetOptions resets all changes to the "options" field.
+func (m *ProductMutation) ResetOptions() {
+	m.options = nil
+	m.appendoptions = nil
+	delete(m.clearedFields, product.FieldOptions)
+}
+
 // SetPriceMinor sets the "price_minor" field.
 func (m *ProductMutation) SetPriceMinor(i int64) {
 	m.price_minor = &i
@@ -21792,6 +22102,62 @@ func (m *ProductMutation) AddedPriceMinor() (r int64, exists bool) {
 func (m *ProductMutation) ResetPriceMinor() {
 	m.price_minor = nil
 	m.addprice_minor = nil
+}
+
+// SetMaxPriceMinor sets the "max_price_minor" field.
+func (m *ProductMutation) SetMaxPriceMinor(i int64) {
+	m.max_price_minor = &i
+	m.addmax_price_minor = nil
+}
+
+// MaxPriceMinor returns the value of the "max_price_minor" field in the mutation.
+func (m *ProductMutation) MaxPriceMinor() (r int64, exists bool) {
+	v := m.max_price_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMaxPriceMinor returns the old "max_price_minor" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldMaxPriceMinor(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMaxPriceMinor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMaxPriceMinor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMaxPriceMinor: %w", err)
+	}
+	return oldValue.MaxPriceMinor, nil
+}
+
+// AddMaxPriceMinor adds i to the "max_price_minor" field.
+func (m *ProductMutation) AddMaxPriceMinor(i int64) {
+	if m.addmax_price_minor != nil {
+		*m.addmax_price_minor += i
+	} else {
+		m.addmax_price_minor = &i
+	}
+}
+
+// AddedMaxPriceMinor returns the value that was added to the "max_price_minor" field in this mutation.
+func (m *ProductMutation) AddedMaxPriceMinor() (r int64, exists bool) {
+	v := m.addmax_price_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetMaxPriceMinor resets all changes to the "max_price_minor" field.
+func (m *ProductMutation) ResetMaxPriceMinor() {
+	m.max_price_minor = nil
+	m.addmax_price_minor = nil
 }
 
 // SetCurrency sets the "currency" field.
@@ -22016,6 +22382,62 @@ func (m *ProductMutation) ResetTags() {
 	delete(m.clearedFields, product.FieldTags)
 }
 
+// SetVariantCount sets the "variant_count" field.
+func (m *ProductMutation) SetVariantCount(i int) {
+	m.variant_count = &i
+	m.addvariant_count = nil
+}
+
+// VariantCount returns the value of the "variant_count" field in the mutation.
+func (m *ProductMutation) VariantCount() (r int, exists bool) {
+	v := m.variant_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantCount returns the old "variant_count" field's value of the Product entity.
+// If the Product object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductMutation) OldVariantCount(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantCount is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantCount requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantCount: %w", err)
+	}
+	return oldValue.VariantCount, nil
+}
+
+// AddVariantCount adds i to the "variant_count" field.
+func (m *ProductMutation) AddVariantCount(i int) {
+	if m.addvariant_count != nil {
+		*m.addvariant_count += i
+	} else {
+		m.addvariant_count = &i
+	}
+}
+
+// AddedVariantCount returns the value that was added to the "variant_count" field in this mutation.
+func (m *ProductMutation) AddedVariantCount() (r int, exists bool) {
+	v := m.addvariant_count
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVariantCount resets all changes to the "variant_count" field.
+func (m *ProductMutation) ResetVariantCount() {
+	m.variant_count = nil
+	m.addvariant_count = nil
+}
+
 // SetVersion sets the "version" field.
 func (m *ProductMutation) SetVersion(i int) {
 	m.version = &i
@@ -22070,132 +22492,6 @@ func (m *ProductMutation) AddedVersion() (r int, exists bool) {
 func (m *ProductMutation) ResetVersion() {
 	m.version = nil
 	m.addversion = nil
-}
-
-// SetImportedStock sets the "imported_stock" field.
-func (m *ProductMutation) SetImportedStock(i int64) {
-	m.imported_stock = &i
-	m.addimported_stock = nil
-}
-
-// ImportedStock returns the value of the "imported_stock" field in the mutation.
-func (m *ProductMutation) ImportedStock() (r int64, exists bool) {
-	v := m.imported_stock
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldImportedStock returns the old "imported_stock" field's value of the Product entity.
-// If the Product object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *ProductMutation) OldImportedStock(ctx context.Context) (v *int64, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldImportedStock is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldImportedStock requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldImportedStock: %w", err)
-	}
-	return oldValue.ImportedStock, nil
-}
-
-// AddImportedStock adds i to the "imported_stock" field.
-func (m *ProductMutation) AddImportedStock(i int64) {
-	if m.addimported_stock != nil {
-		*m.addimported_stock += i
-	} else {
-		m.addimported_stock = &i
-	}
-}
-
-// AddedImportedStock returns the value that was added to the "imported_stock" field in this mutation.
-func (m *ProductMutation) AddedImportedStock() (r int64, exists bool) {
-	v := m.addimported_stock
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// ClearImportedStock clears the value of the "imported_stock" field.
-func (m *ProductMutation) ClearImportedStock() {
-	m.imported_stock = nil
-	m.addimported_stock = nil
-	m.clearedFields[product.FieldImportedStock] = struct{}{}
-}
-
-// ImportedStockCleared returns if the "imported_stock" field was cleared in this mutation.
-func (m *ProductMutation) ImportedStockCleared() bool {
-	_, ok := m.clearedFields[product.FieldImportedStock]
-	return ok
-}
-
-// ResetImportedStock resets all changes to the "imported_stock" field.
-func (m *ProductMutation) ResetImportedStock() {
-	m.imported_stock = nil
-	m.addimported_stock = nil
-	delete(m.clearedFields, product.FieldImportedStock)
-}
-
-// SetImports sets the "imports" field.
-func (m *ProductMutation) SetImports(i int) {
-	m.imports = &i
-	m.addimports = nil
-}
-
-// Imports returns the value of the "imports" field in the mutation.
-func (m *ProductMutation) Imports() (r int, exists bool) {
-	v := m.imports
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldImports returns the old "imports" field's value of the Product entity.
-// If the Product object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *ProductMutation) OldImports(ctx context.Context) (v int, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldImports is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldImports requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldImports: %w", err)
-	}
-	return oldValue.Imports, nil
-}
-
-// AddImports adds i to the "imports" field.
-func (m *ProductMutation) AddImports(i int) {
-	if m.addimports != nil {
-		*m.addimports += i
-	} else {
-		m.addimports = &i
-	}
-}
-
-// AddedImports returns the value that was added to the "imports" field in this mutation.
-func (m *ProductMutation) AddedImports() (r int, exists bool) {
-	v := m.addimports
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// ResetImports resets all changes to the "imports" field.
-func (m *ProductMutation) ResetImports() {
-	m.imports = nil
-	m.addimports = nil
 }
 
 // SetLimitQuantity sets the "limit_quantity" field.
@@ -22429,6 +22725,60 @@ func (m *ProductMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err er
 // ResetUpdatedAt resets all changes to the "updated_at" field.
 func (m *ProductMutation) ResetUpdatedAt() {
 	m.updated_at = nil
+}
+
+// AddVariantIDs adds the "variants" edge to the ProductVariant entity by ids.
+func (m *ProductMutation) AddVariantIDs(ids ...string) {
+	if m.variants == nil {
+		m.variants = make(map[string]struct{})
+	}
+	for i := range ids {
+		m.variants[ids[i]] = struct{}{}
+	}
+}
+
+// ClearVariants clears the "variants" edge to the ProductVariant entity.
+func (m *ProductMutation) ClearVariants() {
+	m.clearedvariants = true
+}
+
+// VariantsCleared reports if the "variants" edge to the ProductVariant entity was cleared.
+func (m *ProductMutation) VariantsCleared() bool {
+	return m.clearedvariants
+}
+
+// RemoveVariantIDs removes the "variants" edge to the ProductVariant entity by IDs.
+func (m *ProductMutation) RemoveVariantIDs(ids ...string) {
+	if m.removedvariants == nil {
+		m.removedvariants = make(map[string]struct{})
+	}
+	for i := range ids {
+		delete(m.variants, ids[i])
+		m.removedvariants[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedVariants returns the removed IDs of the "variants" edge to the ProductVariant entity.
+func (m *ProductMutation) RemovedVariantsIDs() (ids []string) {
+	for id := range m.removedvariants {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// VariantsIDs returns the "variants" edge IDs in the mutation.
+func (m *ProductMutation) VariantsIDs() (ids []string) {
+	for id := range m.variants {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetVariants resets all changes to the "variants" edge.
+func (m *ProductMutation) ResetVariants() {
+	m.variants = nil
+	m.clearedvariants = false
+	m.removedvariants = nil
 }
 
 // AddOrderLineIDs adds the "order_lines" edge to the OrderLine entity by ids.
@@ -22681,7 +23031,7 @@ func (m *ProductMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ProductMutation) Fields() []string {
-	fields := make([]string, 0, 17)
+	fields := make([]string, 0, 18)
 	if m.sku != nil {
 		fields = append(fields, product.FieldSku)
 	}
@@ -22691,8 +23041,14 @@ func (m *ProductMutation) Fields() []string {
 	if m.description != nil {
 		fields = append(fields, product.FieldDescription)
 	}
+	if m.options != nil {
+		fields = append(fields, product.FieldOptions)
+	}
 	if m.price_minor != nil {
 		fields = append(fields, product.FieldPriceMinor)
+	}
+	if m.max_price_minor != nil {
+		fields = append(fields, product.FieldMaxPriceMinor)
 	}
 	if m.currency != nil {
 		fields = append(fields, product.FieldCurrency)
@@ -22709,14 +23065,11 @@ func (m *ProductMutation) Fields() []string {
 	if m.tags != nil {
 		fields = append(fields, product.FieldTags)
 	}
+	if m.variant_count != nil {
+		fields = append(fields, product.FieldVariantCount)
+	}
 	if m.version != nil {
 		fields = append(fields, product.FieldVersion)
-	}
-	if m.imported_stock != nil {
-		fields = append(fields, product.FieldImportedStock)
-	}
-	if m.imports != nil {
-		fields = append(fields, product.FieldImports)
 	}
 	if m.limit_quantity != nil {
 		fields = append(fields, product.FieldLimitQuantity)
@@ -22747,8 +23100,12 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.Name()
 	case product.FieldDescription:
 		return m.Description()
+	case product.FieldOptions:
+		return m.Options()
 	case product.FieldPriceMinor:
 		return m.PriceMinor()
+	case product.FieldMaxPriceMinor:
+		return m.MaxPriceMinor()
 	case product.FieldCurrency:
 		return m.Currency()
 	case product.FieldHandle:
@@ -22759,12 +23116,10 @@ func (m *ProductMutation) Field(name string) (ent.Value, bool) {
 		return m.ProductType()
 	case product.FieldTags:
 		return m.Tags()
+	case product.FieldVariantCount:
+		return m.VariantCount()
 	case product.FieldVersion:
 		return m.Version()
-	case product.FieldImportedStock:
-		return m.ImportedStock()
-	case product.FieldImports:
-		return m.Imports()
 	case product.FieldLimitQuantity:
 		return m.LimitQuantity()
 	case product.FieldLimitHours:
@@ -22790,8 +23145,12 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldName(ctx)
 	case product.FieldDescription:
 		return m.OldDescription(ctx)
+	case product.FieldOptions:
+		return m.OldOptions(ctx)
 	case product.FieldPriceMinor:
 		return m.OldPriceMinor(ctx)
+	case product.FieldMaxPriceMinor:
+		return m.OldMaxPriceMinor(ctx)
 	case product.FieldCurrency:
 		return m.OldCurrency(ctx)
 	case product.FieldHandle:
@@ -22802,12 +23161,10 @@ func (m *ProductMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldProductType(ctx)
 	case product.FieldTags:
 		return m.OldTags(ctx)
+	case product.FieldVariantCount:
+		return m.OldVariantCount(ctx)
 	case product.FieldVersion:
 		return m.OldVersion(ctx)
-	case product.FieldImportedStock:
-		return m.OldImportedStock(ctx)
-	case product.FieldImports:
-		return m.OldImports(ctx)
 	case product.FieldLimitQuantity:
 		return m.OldLimitQuantity(ctx)
 	case product.FieldLimitHours:
@@ -22848,12 +23205,26 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetDescription(v)
 		return nil
+	case product.FieldOptions:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOptions(v)
+		return nil
 	case product.FieldPriceMinor:
 		v, ok := value.(int64)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetPriceMinor(v)
+		return nil
+	case product.FieldMaxPriceMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMaxPriceMinor(v)
 		return nil
 	case product.FieldCurrency:
 		v, ok := value.(string)
@@ -22890,26 +23261,19 @@ func (m *ProductMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetTags(v)
 		return nil
+	case product.FieldVariantCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantCount(v)
+		return nil
 	case product.FieldVersion:
 		v, ok := value.(int)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetVersion(v)
-		return nil
-	case product.FieldImportedStock:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetImportedStock(v)
-		return nil
-	case product.FieldImports:
-		v, ok := value.(int)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetImports(v)
 		return nil
 	case product.FieldLimitQuantity:
 		v, ok := value.(int64)
@@ -22957,14 +23321,14 @@ func (m *ProductMutation) AddedFields() []string {
 	if m.addprice_minor != nil {
 		fields = append(fields, product.FieldPriceMinor)
 	}
+	if m.addmax_price_minor != nil {
+		fields = append(fields, product.FieldMaxPriceMinor)
+	}
+	if m.addvariant_count != nil {
+		fields = append(fields, product.FieldVariantCount)
+	}
 	if m.addversion != nil {
 		fields = append(fields, product.FieldVersion)
-	}
-	if m.addimported_stock != nil {
-		fields = append(fields, product.FieldImportedStock)
-	}
-	if m.addimports != nil {
-		fields = append(fields, product.FieldImports)
 	}
 	if m.addlimit_quantity != nil {
 		fields = append(fields, product.FieldLimitQuantity)
@@ -22982,12 +23346,12 @@ func (m *ProductMutation) AddedField(name string) (ent.Value, bool) {
 	switch name {
 	case product.FieldPriceMinor:
 		return m.AddedPriceMinor()
+	case product.FieldMaxPriceMinor:
+		return m.AddedMaxPriceMinor()
+	case product.FieldVariantCount:
+		return m.AddedVariantCount()
 	case product.FieldVersion:
 		return m.AddedVersion()
-	case product.FieldImportedStock:
-		return m.AddedImportedStock()
-	case product.FieldImports:
-		return m.AddedImports()
 	case product.FieldLimitQuantity:
 		return m.AddedLimitQuantity()
 	case product.FieldLimitHours:
@@ -23008,26 +23372,26 @@ func (m *ProductMutation) AddField(name string, value ent.Value) error {
 		}
 		m.AddPriceMinor(v)
 		return nil
+	case product.FieldMaxPriceMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddMaxPriceMinor(v)
+		return nil
+	case product.FieldVariantCount:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVariantCount(v)
+		return nil
 	case product.FieldVersion:
 		v, ok := value.(int)
 		if !ok {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.AddVersion(v)
-		return nil
-	case product.FieldImportedStock:
-		v, ok := value.(int64)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.AddImportedStock(v)
-		return nil
-	case product.FieldImports:
-		v, ok := value.(int)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.AddImports(v)
 		return nil
 	case product.FieldLimitQuantity:
 		v, ok := value.(int64)
@@ -23051,14 +23415,14 @@ func (m *ProductMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *ProductMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(product.FieldOptions) {
+		fields = append(fields, product.FieldOptions)
+	}
 	if m.FieldCleared(product.FieldHandle) {
 		fields = append(fields, product.FieldHandle)
 	}
 	if m.FieldCleared(product.FieldTags) {
 		fields = append(fields, product.FieldTags)
-	}
-	if m.FieldCleared(product.FieldImportedStock) {
-		fields = append(fields, product.FieldImportedStock)
 	}
 	if m.FieldCleared(product.FieldArchivedAt) {
 		fields = append(fields, product.FieldArchivedAt)
@@ -23077,14 +23441,14 @@ func (m *ProductMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *ProductMutation) ClearField(name string) error {
 	switch name {
+	case product.FieldOptions:
+		m.ClearOptions()
+		return nil
 	case product.FieldHandle:
 		m.ClearHandle()
 		return nil
 	case product.FieldTags:
 		m.ClearTags()
-		return nil
-	case product.FieldImportedStock:
-		m.ClearImportedStock()
 		return nil
 	case product.FieldArchivedAt:
 		m.ClearArchivedAt()
@@ -23106,8 +23470,14 @@ func (m *ProductMutation) ResetField(name string) error {
 	case product.FieldDescription:
 		m.ResetDescription()
 		return nil
+	case product.FieldOptions:
+		m.ResetOptions()
+		return nil
 	case product.FieldPriceMinor:
 		m.ResetPriceMinor()
+		return nil
+	case product.FieldMaxPriceMinor:
+		m.ResetMaxPriceMinor()
 		return nil
 	case product.FieldCurrency:
 		m.ResetCurrency()
@@ -23124,14 +23494,11 @@ func (m *ProductMutation) ResetField(name string) error {
 	case product.FieldTags:
 		m.ResetTags()
 		return nil
+	case product.FieldVariantCount:
+		m.ResetVariantCount()
+		return nil
 	case product.FieldVersion:
 		m.ResetVersion()
-		return nil
-	case product.FieldImportedStock:
-		m.ResetImportedStock()
-		return nil
-	case product.FieldImports:
-		m.ResetImports()
 		return nil
 	case product.FieldLimitQuantity:
 		m.ResetLimitQuantity()
@@ -23154,7 +23521,10 @@ func (m *ProductMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ProductMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
+	if m.variants != nil {
+		edges = append(edges, product.EdgeVariants)
+	}
 	if m.order_lines != nil {
 		edges = append(edges, product.EdgeOrderLines)
 	}
@@ -23174,6 +23544,12 @@ func (m *ProductMutation) AddedEdges() []string {
 // name in this mutation.
 func (m *ProductMutation) AddedIDs(name string) []ent.Value {
 	switch name {
+	case product.EdgeVariants:
+		ids := make([]ent.Value, 0, len(m.variants))
+		for id := range m.variants {
+			ids = append(ids, id)
+		}
+		return ids
 	case product.EdgeOrderLines:
 		ids := make([]ent.Value, 0, len(m.order_lines))
 		for id := range m.order_lines {
@@ -23204,7 +23580,10 @@ func (m *ProductMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ProductMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
+	if m.removedvariants != nil {
+		edges = append(edges, product.EdgeVariants)
+	}
 	if m.removedorder_lines != nil {
 		edges = append(edges, product.EdgeOrderLines)
 	}
@@ -23224,6 +23603,12 @@ func (m *ProductMutation) RemovedEdges() []string {
 // the given name in this mutation.
 func (m *ProductMutation) RemovedIDs(name string) []ent.Value {
 	switch name {
+	case product.EdgeVariants:
+		ids := make([]ent.Value, 0, len(m.removedvariants))
+		for id := range m.removedvariants {
+			ids = append(ids, id)
+		}
+		return ids
 	case product.EdgeOrderLines:
 		ids := make([]ent.Value, 0, len(m.removedorder_lines))
 		for id := range m.removedorder_lines {
@@ -23254,7 +23639,10 @@ func (m *ProductMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ProductMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
+	if m.clearedvariants {
+		edges = append(edges, product.EdgeVariants)
+	}
 	if m.clearedorder_lines {
 		edges = append(edges, product.EdgeOrderLines)
 	}
@@ -23274,6 +23662,8 @@ func (m *ProductMutation) ClearedEdges() []string {
 // was cleared in this mutation.
 func (m *ProductMutation) EdgeCleared(name string) bool {
 	switch name {
+	case product.EdgeVariants:
+		return m.clearedvariants
 	case product.EdgeOrderLines:
 		return m.clearedorder_lines
 	case product.EdgeRefundLines:
@@ -23298,6 +23688,9 @@ func (m *ProductMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *ProductMutation) ResetEdge(name string) error {
 	switch name {
+	case product.EdgeVariants:
+		m.ResetVariants()
+		return nil
 	case product.EdgeOrderLines:
 		m.ResetOrderLines()
 		return nil
@@ -24689,6 +25082,1460 @@ func (m *ProductImageMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown ProductImage edge %s", name)
+}
+
+// ProductVariantMutation represents an operation that mutates the ProductVariant nodes in the graph.
+type ProductVariantMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *string
+	sku                 *string
+	option_values       *[]string
+	appendoption_values []string
+	combination         *string
+	price_minor         *int64
+	addprice_minor      *int64
+	currency            *string
+	position            *int
+	addposition         *int
+	imported_stock      *int64
+	addimported_stock   *int64
+	imports             *int
+	addimports          *int
+	limit_quantity      *int64
+	addlimit_quantity   *int64
+	limit_hours         *int
+	addlimit_hours      *int
+	version             *int
+	addversion          *int
+	archived_at         *time.Time
+	created_at          *time.Time
+	updated_at          *time.Time
+	clearedFields       map[string]struct{}
+	product             *string
+	clearedproduct      bool
+	done                bool
+	oldValue            func(context.Context) (*ProductVariant, error)
+	predicates          []predicate.ProductVariant
+}
+
+var _ ent.Mutation = (*ProductVariantMutation)(nil)
+
+// productvariantOption allows management of the mutation configuration using functional options.
+type productvariantOption func(*ProductVariantMutation)
+
+// newProductVariantMutation creates new mutation for the ProductVariant entity.
+func newProductVariantMutation(c config, op Op, opts ...productvariantOption) *ProductVariantMutation {
+	m := &ProductVariantMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeProductVariant,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withProductVariantID sets the ID field of the mutation.
+func withProductVariantID(id string) productvariantOption {
+	return func(m *ProductVariantMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ProductVariant
+		)
+		m.oldValue = func(ctx context.Context) (*ProductVariant, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ProductVariant.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withProductVariant sets the old ProductVariant of the mutation.
+func withProductVariant(node *ProductVariant) productvariantOption {
+	return func(m *ProductVariantMutation) {
+		m.oldValue = func(context.Context) (*ProductVariant, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ProductVariantMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ProductVariantMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ProductVariant entities.
+func (m *ProductVariantMutation) SetID(id string) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ProductVariantMutation) ID() (id string, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ProductVariantMutation) IDs(ctx context.Context) ([]string, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []string{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ProductVariant.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetProductID sets the "product_id" field.
+func (m *ProductVariantMutation) SetProductID(s string) {
+	m.product = &s
+}
+
+// ProductID returns the value of the "product_id" field in the mutation.
+func (m *ProductVariantMutation) ProductID() (r string, exists bool) {
+	v := m.product
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldProductID returns the old "product_id" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldProductID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldProductID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldProductID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldProductID: %w", err)
+	}
+	return oldValue.ProductID, nil
+}
+
+// ResetProductID resets all changes to the "product_id" field.
+func (m *ProductVariantMutation) ResetProductID() {
+	m.product = nil
+}
+
+// SetSku sets the "sku" field.
+func (m *ProductVariantMutation) SetSku(s string) {
+	m.sku = &s
+}
+
+// Sku returns the value of the "sku" field in the mutation.
+func (m *ProductVariantMutation) Sku() (r string, exists bool) {
+	v := m.sku
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSku returns the old "sku" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldSku(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSku is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSku requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSku: %w", err)
+	}
+	return oldValue.Sku, nil
+}
+
+// ResetSku resets all changes to the "sku" field.
+func (m *ProductVariantMutation) ResetSku() {
+	m.sku = nil
+}
+
+// SetOptionValues sets the "option_values" field.
+func (m *ProductVariantMutation) SetOptionValues(s []string) {
+	m.option_values = &s
+	m.appendoption_values = nil
+}
+
+// OptionValues returns the value of the "option_values" field in the mutation.
+func (m *ProductVariantMutation) OptionValues() (r []string, exists bool) {
+	v := m.option_values
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOptionValues returns the old "option_values" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldOptionValues(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOptionValues is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOptionValues requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOptionValues: %w", err)
+	}
+	return oldValue.OptionValues, nil
+}
+
+// AppendOptionValues adds s to the "option_values" field.
+func (m *ProductVariantMutation) AppendOptionValues(s []string) {
+	m.appendoption_values = append(m.appendoption_values, s...)
+}
+
+// AppendedOptionValues returns the list of values that were appended to the "option_values" field in this mutation.
+func (m *ProductVariantMutation) AppendedOptionValues() ([]string, bool) {
+	if len(m.appendoption_values) == 0 {
+		return nil, false
+	}
+	return m.appendoption_values, true
+}
+
+// ClearOptionValues clears the value of the "option_values" field.
+func (m *ProductVariantMutation) ClearOptionValues() {
+	m.option_values = nil
+	m.appendoption_values = nil
+	m.clearedFields[productvariant.FieldOptionValues] = struct{}{}
+}
+
+// OptionValuesCleared returns if the "option_values" field was cleared in this mutation.
+func (m *ProductVariantMutation) OptionValuesCleared() bool {
+	_, ok := m.clearedFields[productvariant.FieldOptionValues]
+	return ok
+}
+
+// ResetOptionValues resets all changes to the "option_values" field.
+func (m *ProductVariantMutation) ResetOptionValues() {
+	m.option_values = nil
+	m.appendoption_values = nil
+	delete(m.clearedFields, productvariant.FieldOptionValues)
+}
+
+// SetCombination sets the "combination" field.
+func (m *ProductVariantMutation) SetCombination(s string) {
+	m.combination = &s
+}
+
+// Combination returns the value of the "combination" field in the mutation.
+func (m *ProductVariantMutation) Combination() (r string, exists bool) {
+	v := m.combination
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCombination returns the old "combination" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldCombination(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCombination is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCombination requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCombination: %w", err)
+	}
+	return oldValue.Combination, nil
+}
+
+// ResetCombination resets all changes to the "combination" field.
+func (m *ProductVariantMutation) ResetCombination() {
+	m.combination = nil
+}
+
+// SetPriceMinor sets the "price_minor" field.
+func (m *ProductVariantMutation) SetPriceMinor(i int64) {
+	m.price_minor = &i
+	m.addprice_minor = nil
+}
+
+// PriceMinor returns the value of the "price_minor" field in the mutation.
+func (m *ProductVariantMutation) PriceMinor() (r int64, exists bool) {
+	v := m.price_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPriceMinor returns the old "price_minor" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldPriceMinor(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPriceMinor is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPriceMinor requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPriceMinor: %w", err)
+	}
+	return oldValue.PriceMinor, nil
+}
+
+// AddPriceMinor adds i to the "price_minor" field.
+func (m *ProductVariantMutation) AddPriceMinor(i int64) {
+	if m.addprice_minor != nil {
+		*m.addprice_minor += i
+	} else {
+		m.addprice_minor = &i
+	}
+}
+
+// AddedPriceMinor returns the value that was added to the "price_minor" field in this mutation.
+func (m *ProductVariantMutation) AddedPriceMinor() (r int64, exists bool) {
+	v := m.addprice_minor
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPriceMinor resets all changes to the "price_minor" field.
+func (m *ProductVariantMutation) ResetPriceMinor() {
+	m.price_minor = nil
+	m.addprice_minor = nil
+}
+
+// SetCurrency sets the "currency" field.
+func (m *ProductVariantMutation) SetCurrency(s string) {
+	m.currency = &s
+}
+
+// Currency returns the value of the "currency" field in the mutation.
+func (m *ProductVariantMutation) Currency() (r string, exists bool) {
+	v := m.currency
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCurrency returns the old "currency" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldCurrency(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCurrency is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCurrency requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCurrency: %w", err)
+	}
+	return oldValue.Currency, nil
+}
+
+// ResetCurrency resets all changes to the "currency" field.
+func (m *ProductVariantMutation) ResetCurrency() {
+	m.currency = nil
+}
+
+// SetPosition sets the "position" field.
+func (m *ProductVariantMutation) SetPosition(i int) {
+	m.position = &i
+	m.addposition = nil
+}
+
+// Position returns the value of the "position" field in the mutation.
+func (m *ProductVariantMutation) Position() (r int, exists bool) {
+	v := m.position
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPosition returns the old "position" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldPosition(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPosition is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPosition requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPosition: %w", err)
+	}
+	return oldValue.Position, nil
+}
+
+// AddPosition adds i to the "position" field.
+func (m *ProductVariantMutation) AddPosition(i int) {
+	if m.addposition != nil {
+		*m.addposition += i
+	} else {
+		m.addposition = &i
+	}
+}
+
+// AddedPosition returns the value that was added to the "position" field in this mutation.
+func (m *ProductVariantMutation) AddedPosition() (r int, exists bool) {
+	v := m.addposition
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetPosition resets all changes to the "position" field.
+func (m *ProductVariantMutation) ResetPosition() {
+	m.position = nil
+	m.addposition = nil
+}
+
+// SetImportedStock sets the "imported_stock" field.
+func (m *ProductVariantMutation) SetImportedStock(i int64) {
+	m.imported_stock = &i
+	m.addimported_stock = nil
+}
+
+// ImportedStock returns the value of the "imported_stock" field in the mutation.
+func (m *ProductVariantMutation) ImportedStock() (r int64, exists bool) {
+	v := m.imported_stock
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldImportedStock returns the old "imported_stock" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldImportedStock(ctx context.Context) (v *int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldImportedStock is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldImportedStock requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldImportedStock: %w", err)
+	}
+	return oldValue.ImportedStock, nil
+}
+
+// AddImportedStock adds i to the "imported_stock" field.
+func (m *ProductVariantMutation) AddImportedStock(i int64) {
+	if m.addimported_stock != nil {
+		*m.addimported_stock += i
+	} else {
+		m.addimported_stock = &i
+	}
+}
+
+// AddedImportedStock returns the value that was added to the "imported_stock" field in this mutation.
+func (m *ProductVariantMutation) AddedImportedStock() (r int64, exists bool) {
+	v := m.addimported_stock
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ClearImportedStock clears the value of the "imported_stock" field.
+func (m *ProductVariantMutation) ClearImportedStock() {
+	m.imported_stock = nil
+	m.addimported_stock = nil
+	m.clearedFields[productvariant.FieldImportedStock] = struct{}{}
+}
+
+// ImportedStockCleared returns if the "imported_stock" field was cleared in this mutation.
+func (m *ProductVariantMutation) ImportedStockCleared() bool {
+	_, ok := m.clearedFields[productvariant.FieldImportedStock]
+	return ok
+}
+
+// ResetImportedStock resets all changes to the "imported_stock" field.
+func (m *ProductVariantMutation) ResetImportedStock() {
+	m.imported_stock = nil
+	m.addimported_stock = nil
+	delete(m.clearedFields, productvariant.FieldImportedStock)
+}
+
+// SetImports sets the "imports" field.
+func (m *ProductVariantMutation) SetImports(i int) {
+	m.imports = &i
+	m.addimports = nil
+}
+
+// Imports returns the value of the "imports" field in the mutation.
+func (m *ProductVariantMutation) Imports() (r int, exists bool) {
+	v := m.imports
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldImports returns the old "imports" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldImports(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldImports is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldImports requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldImports: %w", err)
+	}
+	return oldValue.Imports, nil
+}
+
+// AddImports adds i to the "imports" field.
+func (m *ProductVariantMutation) AddImports(i int) {
+	if m.addimports != nil {
+		*m.addimports += i
+	} else {
+		m.addimports = &i
+	}
+}
+
+// AddedImports returns the value that was added to the "imports" field in this mutation.
+func (m *ProductVariantMutation) AddedImports() (r int, exists bool) {
+	v := m.addimports
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetImports resets all changes to the "imports" field.
+func (m *ProductVariantMutation) ResetImports() {
+	m.imports = nil
+	m.addimports = nil
+}
+
+// SetLimitQuantity sets the "limit_quantity" field.
+func (m *ProductVariantMutation) SetLimitQuantity(i int64) {
+	m.limit_quantity = &i
+	m.addlimit_quantity = nil
+}
+
+// LimitQuantity returns the value of the "limit_quantity" field in the mutation.
+func (m *ProductVariantMutation) LimitQuantity() (r int64, exists bool) {
+	v := m.limit_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLimitQuantity returns the old "limit_quantity" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldLimitQuantity(ctx context.Context) (v int64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLimitQuantity is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLimitQuantity requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLimitQuantity: %w", err)
+	}
+	return oldValue.LimitQuantity, nil
+}
+
+// AddLimitQuantity adds i to the "limit_quantity" field.
+func (m *ProductVariantMutation) AddLimitQuantity(i int64) {
+	if m.addlimit_quantity != nil {
+		*m.addlimit_quantity += i
+	} else {
+		m.addlimit_quantity = &i
+	}
+}
+
+// AddedLimitQuantity returns the value that was added to the "limit_quantity" field in this mutation.
+func (m *ProductVariantMutation) AddedLimitQuantity() (r int64, exists bool) {
+	v := m.addlimit_quantity
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLimitQuantity resets all changes to the "limit_quantity" field.
+func (m *ProductVariantMutation) ResetLimitQuantity() {
+	m.limit_quantity = nil
+	m.addlimit_quantity = nil
+}
+
+// SetLimitHours sets the "limit_hours" field.
+func (m *ProductVariantMutation) SetLimitHours(i int) {
+	m.limit_hours = &i
+	m.addlimit_hours = nil
+}
+
+// LimitHours returns the value of the "limit_hours" field in the mutation.
+func (m *ProductVariantMutation) LimitHours() (r int, exists bool) {
+	v := m.limit_hours
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldLimitHours returns the old "limit_hours" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldLimitHours(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldLimitHours is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldLimitHours requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldLimitHours: %w", err)
+	}
+	return oldValue.LimitHours, nil
+}
+
+// AddLimitHours adds i to the "limit_hours" field.
+func (m *ProductVariantMutation) AddLimitHours(i int) {
+	if m.addlimit_hours != nil {
+		*m.addlimit_hours += i
+	} else {
+		m.addlimit_hours = &i
+	}
+}
+
+// AddedLimitHours returns the value that was added to the "limit_hours" field in this mutation.
+func (m *ProductVariantMutation) AddedLimitHours() (r int, exists bool) {
+	v := m.addlimit_hours
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetLimitHours resets all changes to the "limit_hours" field.
+func (m *ProductVariantMutation) ResetLimitHours() {
+	m.limit_hours = nil
+	m.addlimit_hours = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *ProductVariantMutation) SetVersion(i int) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *ProductVariantMutation) Version() (r int, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *ProductVariantMutation) AddVersion(i int) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *ProductVariantMutation) AddedVersion() (r int, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *ProductVariantMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetArchivedAt sets the "archived_at" field.
+func (m *ProductVariantMutation) SetArchivedAt(t time.Time) {
+	m.archived_at = &t
+}
+
+// ArchivedAt returns the value of the "archived_at" field in the mutation.
+func (m *ProductVariantMutation) ArchivedAt() (r time.Time, exists bool) {
+	v := m.archived_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldArchivedAt returns the old "archived_at" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldArchivedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldArchivedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldArchivedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldArchivedAt: %w", err)
+	}
+	return oldValue.ArchivedAt, nil
+}
+
+// ClearArchivedAt clears the value of the "archived_at" field.
+func (m *ProductVariantMutation) ClearArchivedAt() {
+	m.archived_at = nil
+	m.clearedFields[productvariant.FieldArchivedAt] = struct{}{}
+}
+
+// ArchivedAtCleared returns if the "archived_at" field was cleared in this mutation.
+func (m *ProductVariantMutation) ArchivedAtCleared() bool {
+	_, ok := m.clearedFields[productvariant.FieldArchivedAt]
+	return ok
+}
+
+// ResetArchivedAt resets all changes to the "archived_at" field.
+func (m *ProductVariantMutation) ResetArchivedAt() {
+	m.archived_at = nil
+	delete(m.clearedFields, productvariant.FieldArchivedAt)
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ProductVariantMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ProductVariantMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ProductVariantMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *ProductVariantMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *ProductVariantMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the ProductVariant entity.
+// If the ProductVariant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ProductVariantMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *ProductVariantMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// ClearProduct clears the "product" edge to the Product entity.
+func (m *ProductVariantMutation) ClearProduct() {
+	m.clearedproduct = true
+	m.clearedFields[productvariant.FieldProductID] = struct{}{}
+}
+
+// ProductCleared reports if the "product" edge to the Product entity was cleared.
+func (m *ProductVariantMutation) ProductCleared() bool {
+	return m.clearedproduct
+}
+
+// ProductIDs returns the "product" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ProductID instead. It exists only for internal usage by the builders.
+func (m *ProductVariantMutation) ProductIDs() (ids []string) {
+	if id := m.product; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetProduct resets all changes to the "product" edge.
+func (m *ProductVariantMutation) ResetProduct() {
+	m.product = nil
+	m.clearedproduct = false
+}
+
+// Where appends a list predicates to the ProductVariantMutation builder.
+func (m *ProductVariantMutation) Where(ps ...predicate.ProductVariant) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ProductVariantMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ProductVariantMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ProductVariant, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ProductVariantMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ProductVariantMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ProductVariant).
+func (m *ProductVariantMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ProductVariantMutation) Fields() []string {
+	fields := make([]string, 0, 15)
+	if m.product != nil {
+		fields = append(fields, productvariant.FieldProductID)
+	}
+	if m.sku != nil {
+		fields = append(fields, productvariant.FieldSku)
+	}
+	if m.option_values != nil {
+		fields = append(fields, productvariant.FieldOptionValues)
+	}
+	if m.combination != nil {
+		fields = append(fields, productvariant.FieldCombination)
+	}
+	if m.price_minor != nil {
+		fields = append(fields, productvariant.FieldPriceMinor)
+	}
+	if m.currency != nil {
+		fields = append(fields, productvariant.FieldCurrency)
+	}
+	if m.position != nil {
+		fields = append(fields, productvariant.FieldPosition)
+	}
+	if m.imported_stock != nil {
+		fields = append(fields, productvariant.FieldImportedStock)
+	}
+	if m.imports != nil {
+		fields = append(fields, productvariant.FieldImports)
+	}
+	if m.limit_quantity != nil {
+		fields = append(fields, productvariant.FieldLimitQuantity)
+	}
+	if m.limit_hours != nil {
+		fields = append(fields, productvariant.FieldLimitHours)
+	}
+	if m.version != nil {
+		fields = append(fields, productvariant.FieldVersion)
+	}
+	if m.archived_at != nil {
+		fields = append(fields, productvariant.FieldArchivedAt)
+	}
+	if m.created_at != nil {
+		fields = append(fields, productvariant.FieldCreatedAt)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, productvariant.FieldUpdatedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ProductVariantMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case productvariant.FieldProductID:
+		return m.ProductID()
+	case productvariant.FieldSku:
+		return m.Sku()
+	case productvariant.FieldOptionValues:
+		return m.OptionValues()
+	case productvariant.FieldCombination:
+		return m.Combination()
+	case productvariant.FieldPriceMinor:
+		return m.PriceMinor()
+	case productvariant.FieldCurrency:
+		return m.Currency()
+	case productvariant.FieldPosition:
+		return m.Position()
+	case productvariant.FieldImportedStock:
+		return m.ImportedStock()
+	case productvariant.FieldImports:
+		return m.Imports()
+	case productvariant.FieldLimitQuantity:
+		return m.LimitQuantity()
+	case productvariant.FieldLimitHours:
+		return m.LimitHours()
+	case productvariant.FieldVersion:
+		return m.Version()
+	case productvariant.FieldArchivedAt:
+		return m.ArchivedAt()
+	case productvariant.FieldCreatedAt:
+		return m.CreatedAt()
+	case productvariant.FieldUpdatedAt:
+		return m.UpdatedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ProductVariantMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case productvariant.FieldProductID:
+		return m.OldProductID(ctx)
+	case productvariant.FieldSku:
+		return m.OldSku(ctx)
+	case productvariant.FieldOptionValues:
+		return m.OldOptionValues(ctx)
+	case productvariant.FieldCombination:
+		return m.OldCombination(ctx)
+	case productvariant.FieldPriceMinor:
+		return m.OldPriceMinor(ctx)
+	case productvariant.FieldCurrency:
+		return m.OldCurrency(ctx)
+	case productvariant.FieldPosition:
+		return m.OldPosition(ctx)
+	case productvariant.FieldImportedStock:
+		return m.OldImportedStock(ctx)
+	case productvariant.FieldImports:
+		return m.OldImports(ctx)
+	case productvariant.FieldLimitQuantity:
+		return m.OldLimitQuantity(ctx)
+	case productvariant.FieldLimitHours:
+		return m.OldLimitHours(ctx)
+	case productvariant.FieldVersion:
+		return m.OldVersion(ctx)
+	case productvariant.FieldArchivedAt:
+		return m.OldArchivedAt(ctx)
+	case productvariant.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case productvariant.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ProductVariant field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProductVariantMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case productvariant.FieldProductID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetProductID(v)
+		return nil
+	case productvariant.FieldSku:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSku(v)
+		return nil
+	case productvariant.FieldOptionValues:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOptionValues(v)
+		return nil
+	case productvariant.FieldCombination:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCombination(v)
+		return nil
+	case productvariant.FieldPriceMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPriceMinor(v)
+		return nil
+	case productvariant.FieldCurrency:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCurrency(v)
+		return nil
+	case productvariant.FieldPosition:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPosition(v)
+		return nil
+	case productvariant.FieldImportedStock:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetImportedStock(v)
+		return nil
+	case productvariant.FieldImports:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetImports(v)
+		return nil
+	case productvariant.FieldLimitQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLimitQuantity(v)
+		return nil
+	case productvariant.FieldLimitHours:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetLimitHours(v)
+		return nil
+	case productvariant.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case productvariant.FieldArchivedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetArchivedAt(v)
+		return nil
+	case productvariant.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case productvariant.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ProductVariant field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ProductVariantMutation) AddedFields() []string {
+	var fields []string
+	if m.addprice_minor != nil {
+		fields = append(fields, productvariant.FieldPriceMinor)
+	}
+	if m.addposition != nil {
+		fields = append(fields, productvariant.FieldPosition)
+	}
+	if m.addimported_stock != nil {
+		fields = append(fields, productvariant.FieldImportedStock)
+	}
+	if m.addimports != nil {
+		fields = append(fields, productvariant.FieldImports)
+	}
+	if m.addlimit_quantity != nil {
+		fields = append(fields, productvariant.FieldLimitQuantity)
+	}
+	if m.addlimit_hours != nil {
+		fields = append(fields, productvariant.FieldLimitHours)
+	}
+	if m.addversion != nil {
+		fields = append(fields, productvariant.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ProductVariantMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case productvariant.FieldPriceMinor:
+		return m.AddedPriceMinor()
+	case productvariant.FieldPosition:
+		return m.AddedPosition()
+	case productvariant.FieldImportedStock:
+		return m.AddedImportedStock()
+	case productvariant.FieldImports:
+		return m.AddedImports()
+	case productvariant.FieldLimitQuantity:
+		return m.AddedLimitQuantity()
+	case productvariant.FieldLimitHours:
+		return m.AddedLimitHours()
+	case productvariant.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ProductVariantMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case productvariant.FieldPriceMinor:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPriceMinor(v)
+		return nil
+	case productvariant.FieldPosition:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddPosition(v)
+		return nil
+	case productvariant.FieldImportedStock:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddImportedStock(v)
+		return nil
+	case productvariant.FieldImports:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddImports(v)
+		return nil
+	case productvariant.FieldLimitQuantity:
+		v, ok := value.(int64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLimitQuantity(v)
+		return nil
+	case productvariant.FieldLimitHours:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddLimitHours(v)
+		return nil
+	case productvariant.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ProductVariant numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ProductVariantMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(productvariant.FieldOptionValues) {
+		fields = append(fields, productvariant.FieldOptionValues)
+	}
+	if m.FieldCleared(productvariant.FieldImportedStock) {
+		fields = append(fields, productvariant.FieldImportedStock)
+	}
+	if m.FieldCleared(productvariant.FieldArchivedAt) {
+		fields = append(fields, productvariant.FieldArchivedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ProductVariantMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ProductVariantMutation) ClearField(name string) error {
+	switch name {
+	case productvariant.FieldOptionValues:
+		m.ClearOptionValues()
+		return nil
+	case productvariant.FieldImportedStock:
+		m.ClearImportedStock()
+		return nil
+	case productvariant.FieldArchivedAt:
+		m.ClearArchivedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductVariant nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ProductVariantMutation) ResetField(name string) error {
+	switch name {
+	case productvariant.FieldProductID:
+		m.ResetProductID()
+		return nil
+	case productvariant.FieldSku:
+		m.ResetSku()
+		return nil
+	case productvariant.FieldOptionValues:
+		m.ResetOptionValues()
+		return nil
+	case productvariant.FieldCombination:
+		m.ResetCombination()
+		return nil
+	case productvariant.FieldPriceMinor:
+		m.ResetPriceMinor()
+		return nil
+	case productvariant.FieldCurrency:
+		m.ResetCurrency()
+		return nil
+	case productvariant.FieldPosition:
+		m.ResetPosition()
+		return nil
+	case productvariant.FieldImportedStock:
+		m.ResetImportedStock()
+		return nil
+	case productvariant.FieldImports:
+		m.ResetImports()
+		return nil
+	case productvariant.FieldLimitQuantity:
+		m.ResetLimitQuantity()
+		return nil
+	case productvariant.FieldLimitHours:
+		m.ResetLimitHours()
+		return nil
+	case productvariant.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case productvariant.FieldArchivedAt:
+		m.ResetArchivedAt()
+		return nil
+	case productvariant.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case productvariant.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductVariant field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ProductVariantMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.product != nil {
+		edges = append(edges, productvariant.EdgeProduct)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ProductVariantMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case productvariant.EdgeProduct:
+		if id := m.product; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ProductVariantMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ProductVariantMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ProductVariantMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedproduct {
+		edges = append(edges, productvariant.EdgeProduct)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ProductVariantMutation) EdgeCleared(name string) bool {
+	switch name {
+	case productvariant.EdgeProduct:
+		return m.clearedproduct
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ProductVariantMutation) ClearEdge(name string) error {
+	switch name {
+	case productvariant.EdgeProduct:
+		m.ClearProduct()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductVariant unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ProductVariantMutation) ResetEdge(name string) error {
+	switch name {
+	case productvariant.EdgeProduct:
+		m.ResetProduct()
+		return nil
+	}
+	return fmt.Errorf("unknown ProductVariant edge %s", name)
 }
 
 // RefundMutation represents an operation that mutates the Refund nodes in the graph.
@@ -26180,6 +28027,7 @@ type RefundLineMutation struct {
 	op                Op
 	typ               string
 	id                *int64
+	variant_id        *string
 	quantity          *int64
 	addquantity       *int64
 	amount_minor      *int64
@@ -26406,6 +28254,42 @@ func (m *RefundLineMutation) OldProductID(ctx context.Context) (v string, err er
 // ResetProductID resets all changes to the "product_id" field.
 func (m *RefundLineMutation) ResetProductID() {
 	m.product = nil
+}
+
+// SetVariantID sets the "variant_id" field.
+func (m *RefundLineMutation) SetVariantID(s string) {
+	m.variant_id = &s
+}
+
+// VariantID returns the value of the "variant_id" field in the mutation.
+func (m *RefundLineMutation) VariantID() (r string, exists bool) {
+	v := m.variant_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVariantID returns the old "variant_id" field's value of the RefundLine entity.
+// If the RefundLine object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RefundLineMutation) OldVariantID(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVariantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVariantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVariantID: %w", err)
+	}
+	return oldValue.VariantID, nil
+}
+
+// ResetVariantID resets all changes to the "variant_id" field.
+func (m *RefundLineMutation) ResetVariantID() {
+	m.variant_id = nil
 }
 
 // SetQuantity sets the "quantity" field.
@@ -26635,7 +28519,7 @@ func (m *RefundLineMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RefundLineMutation) Fields() []string {
-	fields := make([]string, 0, 5)
+	fields := make([]string, 0, 6)
 	if m.refund != nil {
 		fields = append(fields, refundline.FieldRefundID)
 	}
@@ -26644,6 +28528,9 @@ func (m *RefundLineMutation) Fields() []string {
 	}
 	if m.product != nil {
 		fields = append(fields, refundline.FieldProductID)
+	}
+	if m.variant_id != nil {
+		fields = append(fields, refundline.FieldVariantID)
 	}
 	if m.quantity != nil {
 		fields = append(fields, refundline.FieldQuantity)
@@ -26665,6 +28552,8 @@ func (m *RefundLineMutation) Field(name string) (ent.Value, bool) {
 		return m.OrderLineID()
 	case refundline.FieldProductID:
 		return m.ProductID()
+	case refundline.FieldVariantID:
+		return m.VariantID()
 	case refundline.FieldQuantity:
 		return m.Quantity()
 	case refundline.FieldAmountMinor:
@@ -26684,6 +28573,8 @@ func (m *RefundLineMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldOrderLineID(ctx)
 	case refundline.FieldProductID:
 		return m.OldProductID(ctx)
+	case refundline.FieldVariantID:
+		return m.OldVariantID(ctx)
 	case refundline.FieldQuantity:
 		return m.OldQuantity(ctx)
 	case refundline.FieldAmountMinor:
@@ -26717,6 +28608,13 @@ func (m *RefundLineMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetProductID(v)
+		return nil
+	case refundline.FieldVariantID:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVariantID(v)
 		return nil
 	case refundline.FieldQuantity:
 		v, ok := value.(int64)
@@ -26816,6 +28714,9 @@ func (m *RefundLineMutation) ResetField(name string) error {
 		return nil
 	case refundline.FieldProductID:
 		m.ResetProductID()
+		return nil
+	case refundline.FieldVariantID:
+		m.ResetVariantID()
 		return nil
 	case refundline.FieldQuantity:
 		m.ResetQuantity()
@@ -28770,6 +30671,7 @@ type SearchDocumentMutation struct {
 	name           *string
 	price_minor    *int64
 	addprice_minor *int64
+	other_prices   *string
 	created_at     *time.Time
 	archived       *bool
 	version        *int
@@ -29013,6 +30915,55 @@ func (m *SearchDocumentMutation) AddedPriceMinor() (r int64, exists bool) {
 func (m *SearchDocumentMutation) ResetPriceMinor() {
 	m.price_minor = nil
 	m.addprice_minor = nil
+}
+
+// SetOtherPrices sets the "other_prices" field.
+func (m *SearchDocumentMutation) SetOtherPrices(s string) {
+	m.other_prices = &s
+}
+
+// OtherPrices returns the value of the "other_prices" field in the mutation.
+func (m *SearchDocumentMutation) OtherPrices() (r string, exists bool) {
+	v := m.other_prices
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOtherPrices returns the old "other_prices" field's value of the SearchDocument entity.
+// If the SearchDocument object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *SearchDocumentMutation) OldOtherPrices(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOtherPrices is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOtherPrices requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOtherPrices: %w", err)
+	}
+	return oldValue.OtherPrices, nil
+}
+
+// ClearOtherPrices clears the value of the "other_prices" field.
+func (m *SearchDocumentMutation) ClearOtherPrices() {
+	m.other_prices = nil
+	m.clearedFields[searchdocument.FieldOtherPrices] = struct{}{}
+}
+
+// OtherPricesCleared returns if the "other_prices" field was cleared in this mutation.
+func (m *SearchDocumentMutation) OtherPricesCleared() bool {
+	_, ok := m.clearedFields[searchdocument.FieldOtherPrices]
+	return ok
+}
+
+// ResetOtherPrices resets all changes to the "other_prices" field.
+func (m *SearchDocumentMutation) ResetOtherPrices() {
+	m.other_prices = nil
+	delete(m.clearedFields, searchdocument.FieldOtherPrices)
 }
 
 // SetCreatedAt sets the "created_at" field.
@@ -29269,7 +31220,7 @@ func (m *SearchDocumentMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *SearchDocumentMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 9)
 	if m.product_id != nil {
 		fields = append(fields, searchdocument.FieldProductID)
 	}
@@ -29278,6 +31229,9 @@ func (m *SearchDocumentMutation) Fields() []string {
 	}
 	if m.price_minor != nil {
 		fields = append(fields, searchdocument.FieldPriceMinor)
+	}
+	if m.other_prices != nil {
+		fields = append(fields, searchdocument.FieldOtherPrices)
 	}
 	if m.created_at != nil {
 		fields = append(fields, searchdocument.FieldCreatedAt)
@@ -29308,6 +31262,8 @@ func (m *SearchDocumentMutation) Field(name string) (ent.Value, bool) {
 		return m.Name()
 	case searchdocument.FieldPriceMinor:
 		return m.PriceMinor()
+	case searchdocument.FieldOtherPrices:
+		return m.OtherPrices()
 	case searchdocument.FieldCreatedAt:
 		return m.CreatedAt()
 	case searchdocument.FieldArchived:
@@ -29333,6 +31289,8 @@ func (m *SearchDocumentMutation) OldField(ctx context.Context, name string) (ent
 		return m.OldName(ctx)
 	case searchdocument.FieldPriceMinor:
 		return m.OldPriceMinor(ctx)
+	case searchdocument.FieldOtherPrices:
+		return m.OldOtherPrices(ctx)
 	case searchdocument.FieldCreatedAt:
 		return m.OldCreatedAt(ctx)
 	case searchdocument.FieldArchived:
@@ -29372,6 +31330,13 @@ func (m *SearchDocumentMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetPriceMinor(v)
+		return nil
+	case searchdocument.FieldOtherPrices:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOtherPrices(v)
 		return nil
 	case searchdocument.FieldCreatedAt:
 		v, ok := value.(time.Time)
@@ -29476,7 +31441,11 @@ func (m *SearchDocumentMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *SearchDocumentMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(searchdocument.FieldOtherPrices) {
+		fields = append(fields, searchdocument.FieldOtherPrices)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -29489,6 +31458,11 @@ func (m *SearchDocumentMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *SearchDocumentMutation) ClearField(name string) error {
+	switch name {
+	case searchdocument.FieldOtherPrices:
+		m.ClearOtherPrices()
+		return nil
+	}
 	return fmt.Errorf("unknown SearchDocument nullable field %s", name)
 }
 
@@ -29504,6 +31478,9 @@ func (m *SearchDocumentMutation) ResetField(name string) error {
 		return nil
 	case searchdocument.FieldPriceMinor:
 		m.ResetPriceMinor()
+		return nil
+	case searchdocument.FieldOtherPrices:
+		m.ResetOtherPrices()
 		return nil
 	case searchdocument.FieldCreatedAt:
 		m.ResetCreatedAt()

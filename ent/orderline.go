@@ -22,13 +22,17 @@ type OrderLine struct {
 	OrderID string `json:"order_id,omitempty"`
 	// ProductID holds the value of the "product_id" field.
 	ProductID string `json:"product_id,omitempty"`
+	// VariantID holds the value of the "variant_id" field.
+	VariantID string `json:"variant_id,omitempty"`
+	// The title of the variant when it was ordered; empty if it had no options.
+	VariantTitle string `json:"variant_title,omitempty"`
 	// Position holds the value of the "position" field.
 	Position int `json:"position,omitempty"`
 	// Quantity holds the value of the "quantity" field.
 	Quantity int64 `json:"quantity,omitempty"`
 	// UnitPriceMinor holds the value of the "unit_price_minor" field.
 	UnitPriceMinor int64 `json:"unit_price_minor,omitempty"`
-	// The balance that counts the units against the customer's limit, if the product had one.
+	// The balance that counts the units against the customer's limit, if the variant had one.
 	LimitBalance *string `json:"limit_balance,omitempty"`
 	// How many units came back, or were refunded without.
 	Returned int64 `json:"returned,omitempty"`
@@ -89,7 +93,7 @@ func (*OrderLine) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case orderline.FieldID, orderline.FieldPosition, orderline.FieldQuantity, orderline.FieldUnitPriceMinor, orderline.FieldReturned:
 			values[i] = new(sql.NullInt64)
-		case orderline.FieldOrderID, orderline.FieldProductID, orderline.FieldLimitBalance:
+		case orderline.FieldOrderID, orderline.FieldProductID, orderline.FieldVariantID, orderline.FieldVariantTitle, orderline.FieldLimitBalance:
 			values[i] = new(sql.NullString)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -123,6 +127,18 @@ func (_m *OrderLine) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field product_id", values[i])
 			} else if value.Valid {
 				_m.ProductID = value.String
+			}
+		case orderline.FieldVariantID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field variant_id", values[i])
+			} else if value.Valid {
+				_m.VariantID = value.String
+			}
+		case orderline.FieldVariantTitle:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field variant_title", values[i])
+			} else if value.Valid {
+				_m.VariantTitle = value.String
 			}
 		case orderline.FieldPosition:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -211,6 +227,12 @@ func (_m *OrderLine) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("product_id=")
 	builder.WriteString(_m.ProductID)
+	builder.WriteString(", ")
+	builder.WriteString("variant_id=")
+	builder.WriteString(_m.VariantID)
+	builder.WriteString(", ")
+	builder.WriteString("variant_title=")
+	builder.WriteString(_m.VariantTitle)
 	builder.WriteString(", ")
 	builder.WriteString("position=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Position))

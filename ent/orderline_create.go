@@ -34,6 +34,26 @@ func (_c *OrderLineCreate) SetProductID(v string) *OrderLineCreate {
 	return _c
 }
 
+// SetVariantID sets the "variant_id" field.
+func (_c *OrderLineCreate) SetVariantID(v string) *OrderLineCreate {
+	_c.mutation.SetVariantID(v)
+	return _c
+}
+
+// SetVariantTitle sets the "variant_title" field.
+func (_c *OrderLineCreate) SetVariantTitle(v string) *OrderLineCreate {
+	_c.mutation.SetVariantTitle(v)
+	return _c
+}
+
+// SetNillableVariantTitle sets the "variant_title" field if the given value is not nil.
+func (_c *OrderLineCreate) SetNillableVariantTitle(v *string) *OrderLineCreate {
+	if v != nil {
+		_c.SetVariantTitle(*v)
+	}
+	return _c
+}
+
 // SetPosition sets the "position" field.
 func (_c *OrderLineCreate) SetPosition(v int) *OrderLineCreate {
 	_c.mutation.SetPosition(v)
@@ -146,6 +166,10 @@ func (_c *OrderLineCreate) ExecX(ctx context.Context) {
 
 // defaults sets the default values of the builder before save.
 func (_c *OrderLineCreate) defaults() {
+	if _, ok := _c.mutation.VariantTitle(); !ok {
+		v := orderline.DefaultVariantTitle
+		_c.mutation.SetVariantTitle(v)
+	}
 	if _, ok := _c.mutation.Returned(); !ok {
 		v := orderline.DefaultReturned
 		_c.mutation.SetReturned(v)
@@ -168,6 +192,22 @@ func (_c *OrderLineCreate) check() error {
 	if v, ok := _c.mutation.ProductID(); ok {
 		if err := orderline.ProductIDValidator(v); err != nil {
 			return &ValidationError{Name: "product_id", err: fmt.Errorf(`ent: validator failed for field "OrderLine.product_id": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.VariantID(); !ok {
+		return &ValidationError{Name: "variant_id", err: errors.New(`ent: missing required field "OrderLine.variant_id"`)}
+	}
+	if v, ok := _c.mutation.VariantID(); ok {
+		if err := orderline.VariantIDValidator(v); err != nil {
+			return &ValidationError{Name: "variant_id", err: fmt.Errorf(`ent: validator failed for field "OrderLine.variant_id": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.VariantTitle(); !ok {
+		return &ValidationError{Name: "variant_title", err: errors.New(`ent: missing required field "OrderLine.variant_title"`)}
+	}
+	if v, ok := _c.mutation.VariantTitle(); ok {
+		if err := orderline.VariantTitleValidator(v); err != nil {
+			return &ValidationError{Name: "variant_title", err: fmt.Errorf(`ent: validator failed for field "OrderLine.variant_title": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.Position(); !ok {
@@ -239,6 +279,14 @@ func (_c *OrderLineCreate) createSpec() (*OrderLine, *sqlgraph.CreateSpec) {
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
+	}
+	if value, ok := _c.mutation.VariantID(); ok {
+		_spec.SetField(orderline.FieldVariantID, field.TypeString, value)
+		_node.VariantID = value
+	}
+	if value, ok := _c.mutation.VariantTitle(); ok {
+		_spec.SetField(orderline.FieldVariantTitle, field.TypeString, value)
+		_node.VariantTitle = value
 	}
 	if value, ok := _c.mutation.Position(); ok {
 		_spec.SetField(orderline.FieldPosition, field.TypeInt, value)

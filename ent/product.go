@@ -18,14 +18,18 @@ type Product struct {
 	config `json:"-"`
 	// ID of the ent.
 	ID string `json:"id,omitempty"`
-	// Sku holds the value of the "sku" field.
+	// That of the first variant on sale; of the first one if none is.
 	Sku string `json:"sku,omitempty"`
 	// Name holds the value of the "name" field.
 	Name string `json:"name,omitempty"`
 	// Description holds the value of the "description" field.
 	Description string `json:"description,omitempty"`
-	// PriceMinor holds the value of the "price_minor" field.
+	// The names of its options, in their order; none if it has one variant without options.
+	Options []string `json:"options,omitempty"`
+	// The lowest price of the variants on sale.
 	PriceMinor int64 `json:"price_minor,omitempty"`
+	// The highest price of the variants on sale.
+	MaxPriceMinor int64 `json:"max_price_minor,omitempty"`
 	// Currency holds the value of the "currency" field.
 	Currency string `json:"currency,omitempty"`
 	// What URLs name the product by. Null for products from before there were handles: theirs is made of the ID.
@@ -36,15 +40,13 @@ type Product struct {
 	ProductType string `json:"product_type,omitempty"`
 	// In the order in which they were given; null for none.
 	Tags []string `json:"tags,omitempty"`
-	// Counts updates; productUpdate compares it.
+	// How many variants are on sale, if the product is.
+	VariantCount int `json:"variant_count,omitempty"`
+	// Counts updates, those of the variants, too; productUpdate compares it.
 	Version int `json:"version,omitempty"`
-	// The quantity that the last imported file gave: the next file is compared with it.
-	ImportedStock *int64 `json:"imported_stock,omitempty"`
-	// Counts changes of imported_stock; an import compares it.
-	Imports int `json:"imports,omitempty"`
-	// How many one customer may order in a period; 0 for no limit.
+	// That of the only variant on sale; 0 if there are several.
 	LimitQuantity int64 `json:"limit_quantity,omitempty"`
-	// How long a period is; 0 if there is one, without an end.
+	// That of the only variant on sale.
 	LimitHours int `json:"limit_hours,omitempty"`
 	// ArchivedAt holds the value of the "archived_at" field.
 	ArchivedAt *time.Time `json:"archived_at,omitempty"`
@@ -60,6 +62,8 @@ type Product struct {
 
 // ProductEdges holds the relations/edges for other nodes in the graph.
 type ProductEdges struct {
+	// Variants holds the value of the variants edge.
+	Variants []*ProductVariant `json:"variants,omitempty"`
 	// OrderLines holds the value of the order_lines edge.
 	OrderLines []*OrderLine `json:"order_lines,omitempty"`
 	// RefundLines holds the value of the refund_lines edge.
@@ -70,13 +74,22 @@ type ProductEdges struct {
 	CategoryMemberships []*ProductCategory `json:"category_memberships,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [5]bool
+}
+
+// VariantsOrErr returns the Variants value or an error if the edge
+// was not loaded in eager-loading.
+func (e ProductEdges) VariantsOrErr() ([]*ProductVariant, error) {
+	if e.loadedTypes[0] {
+		return e.Variants, nil
+	}
+	return nil, &NotLoadedError{edge: "variants"}
 }
 
 // OrderLinesOrErr returns the OrderLines value or an error if the edge
 // was not loaded in eager-loading.
 func (e ProductEdges) OrderLinesOrErr() ([]*OrderLine, error) {
-	if e.loadedTypes[0] {
+	if e.loadedTypes[1] {
 		return e.OrderLines, nil
 	}
 	return nil, &NotLoadedError{edge: "order_lines"}
@@ -85,7 +98,7 @@ func (e ProductEdges) OrderLinesOrErr() ([]*OrderLine, error) {
 // RefundLinesOrErr returns the RefundLines value or an error if the edge
 // was not loaded in eager-loading.
 func (e ProductEdges) RefundLinesOrErr() ([]*RefundLine, error) {
-	if e.loadedTypes[1] {
+	if e.loadedTypes[2] {
 		return e.RefundLines, nil
 	}
 	return nil, &NotLoadedError{edge: "refund_lines"}
@@ -94,7 +107,7 @@ func (e ProductEdges) RefundLinesOrErr() ([]*RefundLine, error) {
 // ImagesOrErr returns the Images value or an error if the edge
 // was not loaded in eager-loading.
 func (e ProductEdges) ImagesOrErr() ([]*ProductImage, error) {
-	if e.loadedTypes[2] {
+	if e.loadedTypes[3] {
 		return e.Images, nil
 	}
 	return nil, &NotLoadedError{edge: "images"}
@@ -103,7 +116,7 @@ func (e ProductEdges) ImagesOrErr() ([]*ProductImage, error) {
 // CategoryMembershipsOrErr returns the CategoryMemberships value or an error if the edge
 // was not loaded in eager-loading.
 func (e ProductEdges) CategoryMembershipsOrErr() ([]*ProductCategory, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[4] {
 		return e.CategoryMemberships, nil
 	}
 	return nil, &NotLoadedError{edge: "category_memberships"}
@@ -114,9 +127,9 @@ func (*Product) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case product.FieldTags:
+		case product.FieldOptions, product.FieldTags:
 			values[i] = new([]byte)
-		case product.FieldPriceMinor, product.FieldVersion, product.FieldImportedStock, product.FieldImports, product.FieldLimitQuantity, product.FieldLimitHours:
+		case product.FieldPriceMinor, product.FieldMaxPriceMinor, product.FieldVariantCount, product.FieldVersion, product.FieldLimitQuantity, product.FieldLimitHours:
 			values[i] = new(sql.NullInt64)
 		case product.FieldID, product.FieldSku, product.FieldName, product.FieldDescription, product.FieldCurrency, product.FieldHandle, product.FieldVendor, product.FieldProductType:
 			values[i] = new(sql.NullString)
@@ -161,11 +174,25 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Description = value.String
 			}
+		case product.FieldOptions:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field options", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Options); err != nil {
+					return fmt.Errorf("unmarshal field options: %w", err)
+				}
+			}
 		case product.FieldPriceMinor:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field price_minor", values[i])
 			} else if value.Valid {
 				_m.PriceMinor = value.Int64
+			}
+		case product.FieldMaxPriceMinor:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field max_price_minor", values[i])
+			} else if value.Valid {
+				_m.MaxPriceMinor = value.Int64
 			}
 		case product.FieldCurrency:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -200,24 +227,17 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field tags: %w", err)
 				}
 			}
+		case product.FieldVariantCount:
+			if value, ok := values[i].(*sql.NullInt64); !ok {
+				return fmt.Errorf("unexpected type %T for field variant_count", values[i])
+			} else if value.Valid {
+				_m.VariantCount = int(value.Int64)
+			}
 		case product.FieldVersion:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field version", values[i])
 			} else if value.Valid {
 				_m.Version = int(value.Int64)
-			}
-		case product.FieldImportedStock:
-			if value, ok := values[i].(*sql.NullInt64); !ok {
-				return fmt.Errorf("unexpected type %T for field imported_stock", values[i])
-			} else if value.Valid {
-				_m.ImportedStock = new(int64)
-				*_m.ImportedStock = value.Int64
-			}
-		case product.FieldImports:
-			if value, ok := values[i].(*sql.NullInt64); !ok {
-				return fmt.Errorf("unexpected type %T for field imports", values[i])
-			} else if value.Valid {
-				_m.Imports = int(value.Int64)
 			}
 		case product.FieldLimitQuantity:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -261,6 +281,11 @@ func (_m *Product) assignValues(columns []string, values []any) error {
 // This includes values selected through modifiers, order, etc.
 func (_m *Product) Value(name string) (ent.Value, error) {
 	return _m.selectValues.Get(name)
+}
+
+// QueryVariants queries the "variants" edge of the Product entity.
+func (_m *Product) QueryVariants() *ProductVariantQuery {
+	return NewProductClient(_m.config).QueryVariants(_m)
 }
 
 // QueryOrderLines queries the "order_lines" edge of the Product entity.
@@ -315,8 +340,14 @@ func (_m *Product) String() string {
 	builder.WriteString("description=")
 	builder.WriteString(_m.Description)
 	builder.WriteString(", ")
+	builder.WriteString("options=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Options))
+	builder.WriteString(", ")
 	builder.WriteString("price_minor=")
 	builder.WriteString(fmt.Sprintf("%v", _m.PriceMinor))
+	builder.WriteString(", ")
+	builder.WriteString("max_price_minor=")
+	builder.WriteString(fmt.Sprintf("%v", _m.MaxPriceMinor))
 	builder.WriteString(", ")
 	builder.WriteString("currency=")
 	builder.WriteString(_m.Currency)
@@ -335,16 +366,11 @@ func (_m *Product) String() string {
 	builder.WriteString("tags=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Tags))
 	builder.WriteString(", ")
+	builder.WriteString("variant_count=")
+	builder.WriteString(fmt.Sprintf("%v", _m.VariantCount))
+	builder.WriteString(", ")
 	builder.WriteString("version=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Version))
-	builder.WriteString(", ")
-	if v := _m.ImportedStock; v != nil {
-		builder.WriteString("imported_stock=")
-		builder.WriteString(fmt.Sprintf("%v", *v))
-	}
-	builder.WriteString(", ")
-	builder.WriteString("imports=")
-	builder.WriteString(fmt.Sprintf("%v", _m.Imports))
 	builder.WriteString(", ")
 	builder.WriteString("limit_quantity=")
 	builder.WriteString(fmt.Sprintf("%v", _m.LimitQuantity))

@@ -10,6 +10,7 @@ import (
 	"holdfast/ent/product"
 	"holdfast/ent/productcategory"
 	"holdfast/ent/productimage"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/refundline"
 	"time"
 
@@ -50,9 +51,21 @@ func (_c *ProductCreate) SetNillableDescription(v *string) *ProductCreate {
 	return _c
 }
 
+// SetOptions sets the "options" field.
+func (_c *ProductCreate) SetOptions(v []string) *ProductCreate {
+	_c.mutation.SetOptions(v)
+	return _c
+}
+
 // SetPriceMinor sets the "price_minor" field.
 func (_c *ProductCreate) SetPriceMinor(v int64) *ProductCreate {
 	_c.mutation.SetPriceMinor(v)
+	return _c
+}
+
+// SetMaxPriceMinor sets the "max_price_minor" field.
+func (_c *ProductCreate) SetMaxPriceMinor(v int64) *ProductCreate {
+	_c.mutation.SetMaxPriceMinor(v)
 	return _c
 }
 
@@ -110,6 +123,20 @@ func (_c *ProductCreate) SetTags(v []string) *ProductCreate {
 	return _c
 }
 
+// SetVariantCount sets the "variant_count" field.
+func (_c *ProductCreate) SetVariantCount(v int) *ProductCreate {
+	_c.mutation.SetVariantCount(v)
+	return _c
+}
+
+// SetNillableVariantCount sets the "variant_count" field if the given value is not nil.
+func (_c *ProductCreate) SetNillableVariantCount(v *int) *ProductCreate {
+	if v != nil {
+		_c.SetVariantCount(*v)
+	}
+	return _c
+}
+
 // SetVersion sets the "version" field.
 func (_c *ProductCreate) SetVersion(v int) *ProductCreate {
 	_c.mutation.SetVersion(v)
@@ -120,34 +147,6 @@ func (_c *ProductCreate) SetVersion(v int) *ProductCreate {
 func (_c *ProductCreate) SetNillableVersion(v *int) *ProductCreate {
 	if v != nil {
 		_c.SetVersion(*v)
-	}
-	return _c
-}
-
-// SetImportedStock sets the "imported_stock" field.
-func (_c *ProductCreate) SetImportedStock(v int64) *ProductCreate {
-	_c.mutation.SetImportedStock(v)
-	return _c
-}
-
-// SetNillableImportedStock sets the "imported_stock" field if the given value is not nil.
-func (_c *ProductCreate) SetNillableImportedStock(v *int64) *ProductCreate {
-	if v != nil {
-		_c.SetImportedStock(*v)
-	}
-	return _c
-}
-
-// SetImports sets the "imports" field.
-func (_c *ProductCreate) SetImports(v int) *ProductCreate {
-	_c.mutation.SetImports(v)
-	return _c
-}
-
-// SetNillableImports sets the "imports" field if the given value is not nil.
-func (_c *ProductCreate) SetNillableImports(v *int) *ProductCreate {
-	if v != nil {
-		_c.SetImports(*v)
 	}
 	return _c
 }
@@ -226,6 +225,21 @@ func (_c *ProductCreate) SetNillableUpdatedAt(v *time.Time) *ProductCreate {
 func (_c *ProductCreate) SetID(v string) *ProductCreate {
 	_c.mutation.SetID(v)
 	return _c
+}
+
+// AddVariantIDs adds the "variants" edge to the ProductVariant entity by IDs.
+func (_c *ProductCreate) AddVariantIDs(ids ...string) *ProductCreate {
+	_c.mutation.AddVariantIDs(ids...)
+	return _c
+}
+
+// AddVariants adds the "variants" edges to the ProductVariant entity.
+func (_c *ProductCreate) AddVariants(v ...*ProductVariant) *ProductCreate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddVariantIDs(ids...)
 }
 
 // AddOrderLineIDs adds the "order_lines" edge to the OrderLine entity by IDs.
@@ -335,13 +349,13 @@ func (_c *ProductCreate) defaults() {
 		v := product.DefaultProductType
 		_c.mutation.SetProductType(v)
 	}
+	if _, ok := _c.mutation.VariantCount(); !ok {
+		v := product.DefaultVariantCount
+		_c.mutation.SetVariantCount(v)
+	}
 	if _, ok := _c.mutation.Version(); !ok {
 		v := product.DefaultVersion
 		_c.mutation.SetVersion(v)
-	}
-	if _, ok := _c.mutation.Imports(); !ok {
-		v := product.DefaultImports
-		_c.mutation.SetImports(v)
 	}
 	if _, ok := _c.mutation.LimitQuantity(); !ok {
 		v := product.DefaultLimitQuantity
@@ -395,6 +409,14 @@ func (_c *ProductCreate) check() error {
 			return &ValidationError{Name: "price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.price_minor": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.MaxPriceMinor(); !ok {
+		return &ValidationError{Name: "max_price_minor", err: errors.New(`ent: missing required field "Product.max_price_minor"`)}
+	}
+	if v, ok := _c.mutation.MaxPriceMinor(); ok {
+		if err := product.MaxPriceMinorValidator(v); err != nil {
+			return &ValidationError{Name: "max_price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.max_price_minor": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Currency(); !ok {
 		return &ValidationError{Name: "currency", err: errors.New(`ent: missing required field "Product.currency"`)}
 	}
@@ -424,16 +446,16 @@ func (_c *ProductCreate) check() error {
 			return &ValidationError{Name: "product_type", err: fmt.Errorf(`ent: validator failed for field "Product.product_type": %w`, err)}
 		}
 	}
-	if _, ok := _c.mutation.Version(); !ok {
-		return &ValidationError{Name: "version", err: errors.New(`ent: missing required field "Product.version"`)}
+	if _, ok := _c.mutation.VariantCount(); !ok {
+		return &ValidationError{Name: "variant_count", err: errors.New(`ent: missing required field "Product.variant_count"`)}
 	}
-	if v, ok := _c.mutation.ImportedStock(); ok {
-		if err := product.ImportedStockValidator(v); err != nil {
-			return &ValidationError{Name: "imported_stock", err: fmt.Errorf(`ent: validator failed for field "Product.imported_stock": %w`, err)}
+	if v, ok := _c.mutation.VariantCount(); ok {
+		if err := product.VariantCountValidator(v); err != nil {
+			return &ValidationError{Name: "variant_count", err: fmt.Errorf(`ent: validator failed for field "Product.variant_count": %w`, err)}
 		}
 	}
-	if _, ok := _c.mutation.Imports(); !ok {
-		return &ValidationError{Name: "imports", err: errors.New(`ent: missing required field "Product.imports"`)}
+	if _, ok := _c.mutation.Version(); !ok {
+		return &ValidationError{Name: "version", err: errors.New(`ent: missing required field "Product.version"`)}
 	}
 	if _, ok := _c.mutation.LimitQuantity(); !ok {
 		return &ValidationError{Name: "limit_quantity", err: errors.New(`ent: missing required field "Product.limit_quantity"`)}
@@ -509,9 +531,17 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 		_spec.SetField(product.FieldDescription, field.TypeString, value)
 		_node.Description = value
 	}
+	if value, ok := _c.mutation.Options(); ok {
+		_spec.SetField(product.FieldOptions, field.TypeJSON, value)
+		_node.Options = value
+	}
 	if value, ok := _c.mutation.PriceMinor(); ok {
 		_spec.SetField(product.FieldPriceMinor, field.TypeInt64, value)
 		_node.PriceMinor = value
+	}
+	if value, ok := _c.mutation.MaxPriceMinor(); ok {
+		_spec.SetField(product.FieldMaxPriceMinor, field.TypeInt64, value)
+		_node.MaxPriceMinor = value
 	}
 	if value, ok := _c.mutation.Currency(); ok {
 		_spec.SetField(product.FieldCurrency, field.TypeString, value)
@@ -533,17 +563,13 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 		_spec.SetField(product.FieldTags, field.TypeJSON, value)
 		_node.Tags = value
 	}
+	if value, ok := _c.mutation.VariantCount(); ok {
+		_spec.SetField(product.FieldVariantCount, field.TypeInt, value)
+		_node.VariantCount = value
+	}
 	if value, ok := _c.mutation.Version(); ok {
 		_spec.SetField(product.FieldVersion, field.TypeInt, value)
 		_node.Version = value
-	}
-	if value, ok := _c.mutation.ImportedStock(); ok {
-		_spec.SetField(product.FieldImportedStock, field.TypeInt64, value)
-		_node.ImportedStock = &value
-	}
-	if value, ok := _c.mutation.Imports(); ok {
-		_spec.SetField(product.FieldImports, field.TypeInt, value)
-		_node.Imports = value
 	}
 	if value, ok := _c.mutation.LimitQuantity(); ok {
 		_spec.SetField(product.FieldLimitQuantity, field.TypeInt64, value)
@@ -564,6 +590,22 @@ func (_c *ProductCreate) createSpec() (*Product, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.UpdatedAt(); ok {
 		_spec.SetField(product.FieldUpdatedAt, field.TypeTime, value)
 		_node.UpdatedAt = value
+	}
+	if nodes := _c.mutation.VariantsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.VariantsTable,
+			Columns: []string{product.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productvariant.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.OrderLinesIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{

@@ -11,6 +11,7 @@ import (
 	"holdfast/ent/product"
 	"holdfast/ent/productcategory"
 	"holdfast/ent/productimage"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/refundline"
 	"math"
 
@@ -28,6 +29,7 @@ type ProductQuery struct {
 	order                   []product.OrderOption
 	inters                  []Interceptor
 	predicates              []predicate.Product
+	withVariants            *ProductVariantQuery
 	withOrderLines          *OrderLineQuery
 	withRefundLines         *RefundLineQuery
 	withImages              *ProductImageQuery
@@ -67,6 +69,28 @@ func (_q *ProductQuery) Unique(unique bool) *ProductQuery {
 func (_q *ProductQuery) Order(o ...product.OrderOption) *ProductQuery {
 	_q.order = append(_q.order, o...)
 	return _q
+}
+
+// QueryVariants chains the current query on the "variants" edge.
+func (_q *ProductQuery) QueryVariants() *ProductVariantQuery {
+	query := (&ProductVariantClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(product.Table, product.FieldID, selector),
+			sqlgraph.To(productvariant.Table, productvariant.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, product.VariantsTable, product.VariantsColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
 }
 
 // QueryOrderLines chains the current query on the "order_lines" edge.
@@ -349,15 +373,26 @@ func (_q *ProductQuery) Clone() *ProductQuery {
 		order:                   append([]product.OrderOption{}, _q.order...),
 		inters:                  append([]Interceptor{}, _q.inters...),
 		predicates:              append([]predicate.Product{}, _q.predicates...),
+		withVariants:            _q.withVariants.Clone(),
 		withOrderLines:          _q.withOrderLines.Clone(),
 		withRefundLines:         _q.withRefundLines.Clone(),
 		withImages:              _q.withImages.Clone(),
 		withCategoryMemberships: _q.withCategoryMemberships.Clone(),
 		// clone intermediate query.
-		sql:       _q.sql.Clone(),
-		path:      _q.path,
-		modifiers: append([]func(*sql.Selector){}, _q.modifiers...),
+		sql:  _q.sql.Clone(),
+		path: _q.path,
 	}
+}
+
+// WithVariants tells the query-builder to eager-load the nodes that are connected to
+// the "variants" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ProductQuery) WithVariants(opts ...func(*ProductVariantQuery)) *ProductQuery {
+	query := (&ProductVariantClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withVariants = query
+	return _q
 }
 
 // WithOrderLines tells the query-builder to eager-load the nodes that are connected to
@@ -482,7 +517,8 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 	var (
 		nodes       = []*Product{}
 		_spec       = _q.querySpec()
-		loadedTypes = [4]bool{
+		loadedTypes = [5]bool{
+			_q.withVariants != nil,
 			_q.withOrderLines != nil,
 			_q.withRefundLines != nil,
 			_q.withImages != nil,
@@ -509,6 +545,13 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 	}
 	if len(nodes) == 0 {
 		return nodes, nil
+	}
+	if query := _q.withVariants; query != nil {
+		if err := _q.loadVariants(ctx, query, nodes,
+			func(n *Product) { n.Edges.Variants = []*ProductVariant{} },
+			func(n *Product, e *ProductVariant) { n.Edges.Variants = append(n.Edges.Variants, e) }); err != nil {
+			return nil, err
+		}
 	}
 	if query := _q.withOrderLines; query != nil {
 		if err := _q.loadOrderLines(ctx, query, nodes,
@@ -543,6 +586,36 @@ func (_q *ProductQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Prod
 	return nodes, nil
 }
 
+func (_q *ProductQuery) loadVariants(ctx context.Context, query *ProductVariantQuery, nodes []*Product, init func(*Product), assign func(*Product, *ProductVariant)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[string]*Product)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(productvariant.FieldProductID)
+	}
+	query.Where(predicate.ProductVariant(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(product.VariantsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.ProductID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "product_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
 func (_q *ProductQuery) loadOrderLines(ctx context.Context, query *OrderLineQuery, nodes []*Product, init func(*Product), assign func(*Product, *OrderLine)) error {
 	fks := make([]driver.Value, 0, len(nodes))
 	nodeids := make(map[string]*Product)
@@ -777,12 +850,6 @@ func (_q *ProductQuery) ForShare(opts ...sql.LockOption) *ProductQuery {
 	return _q
 }
 
-// Modify adds a query modifier for attaching custom logic to queries.
-func (_q *ProductQuery) Modify(modifiers ...func(s *sql.Selector)) *ProductSelect {
-	_q.modifiers = append(_q.modifiers, modifiers...)
-	return _q.Select()
-}
-
 // ProductGroupBy is the group-by builder for Product entities.
 type ProductGroupBy struct {
 	selector
@@ -871,10 +938,4 @@ func (_s *ProductSelect) sqlScan(ctx context.Context, root *ProductQuery, v any)
 	}
 	defer rows.Close()
 	return sql.ScanSlice(rows, v)
-}
-
-// Modify adds a query modifier for attaching custom logic to queries.
-func (_s *ProductSelect) Modify(modifiers ...func(s *sql.Selector)) *ProductSelect {
-	_s.modifiers = append(_s.modifiers, modifiers...)
-	return _s
 }

@@ -11,6 +11,7 @@ import (
 	"holdfast/ent/product"
 	"holdfast/ent/productcategory"
 	"holdfast/ent/productimage"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/refundline"
 	"time"
 
@@ -23,14 +24,27 @@ import (
 // ProductUpdate is the builder for updating Product entities.
 type ProductUpdate struct {
 	config
-	hooks     []Hook
-	mutation  *ProductMutation
-	modifiers []func(*sql.UpdateBuilder)
+	hooks    []Hook
+	mutation *ProductMutation
 }
 
 // Where appends a list predicates to the ProductUpdate builder.
 func (_u *ProductUpdate) Where(ps ...predicate.Product) *ProductUpdate {
 	_u.mutation.Where(ps...)
+	return _u
+}
+
+// SetSku sets the "sku" field.
+func (_u *ProductUpdate) SetSku(v string) *ProductUpdate {
+	_u.mutation.SetSku(v)
+	return _u
+}
+
+// SetNillableSku sets the "sku" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableSku(v *string) *ProductUpdate {
+	if v != nil {
+		_u.SetSku(*v)
+	}
 	return _u
 }
 
@@ -62,6 +76,24 @@ func (_u *ProductUpdate) SetNillableDescription(v *string) *ProductUpdate {
 	return _u
 }
 
+// SetOptions sets the "options" field.
+func (_u *ProductUpdate) SetOptions(v []string) *ProductUpdate {
+	_u.mutation.SetOptions(v)
+	return _u
+}
+
+// AppendOptions appends value to the "options" field.
+func (_u *ProductUpdate) AppendOptions(v []string) *ProductUpdate {
+	_u.mutation.AppendOptions(v)
+	return _u
+}
+
+// ClearOptions clears the value of the "options" field.
+func (_u *ProductUpdate) ClearOptions() *ProductUpdate {
+	_u.mutation.ClearOptions()
+	return _u
+}
+
 // SetPriceMinor sets the "price_minor" field.
 func (_u *ProductUpdate) SetPriceMinor(v int64) *ProductUpdate {
 	_u.mutation.ResetPriceMinor()
@@ -80,6 +112,27 @@ func (_u *ProductUpdate) SetNillablePriceMinor(v *int64) *ProductUpdate {
 // AddPriceMinor adds value to the "price_minor" field.
 func (_u *ProductUpdate) AddPriceMinor(v int64) *ProductUpdate {
 	_u.mutation.AddPriceMinor(v)
+	return _u
+}
+
+// SetMaxPriceMinor sets the "max_price_minor" field.
+func (_u *ProductUpdate) SetMaxPriceMinor(v int64) *ProductUpdate {
+	_u.mutation.ResetMaxPriceMinor()
+	_u.mutation.SetMaxPriceMinor(v)
+	return _u
+}
+
+// SetNillableMaxPriceMinor sets the "max_price_minor" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableMaxPriceMinor(v *int64) *ProductUpdate {
+	if v != nil {
+		_u.SetMaxPriceMinor(*v)
+	}
+	return _u
+}
+
+// AddMaxPriceMinor adds value to the "max_price_minor" field.
+func (_u *ProductUpdate) AddMaxPriceMinor(v int64) *ProductUpdate {
+	_u.mutation.AddMaxPriceMinor(v)
 	return _u
 }
 
@@ -149,6 +202,27 @@ func (_u *ProductUpdate) ClearTags() *ProductUpdate {
 	return _u
 }
 
+// SetVariantCount sets the "variant_count" field.
+func (_u *ProductUpdate) SetVariantCount(v int) *ProductUpdate {
+	_u.mutation.ResetVariantCount()
+	_u.mutation.SetVariantCount(v)
+	return _u
+}
+
+// SetNillableVariantCount sets the "variant_count" field if the given value is not nil.
+func (_u *ProductUpdate) SetNillableVariantCount(v *int) *ProductUpdate {
+	if v != nil {
+		_u.SetVariantCount(*v)
+	}
+	return _u
+}
+
+// AddVariantCount adds value to the "variant_count" field.
+func (_u *ProductUpdate) AddVariantCount(v int) *ProductUpdate {
+	_u.mutation.AddVariantCount(v)
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *ProductUpdate) SetVersion(v int) *ProductUpdate {
 	_u.mutation.ResetVersion()
@@ -167,54 +241,6 @@ func (_u *ProductUpdate) SetNillableVersion(v *int) *ProductUpdate {
 // AddVersion adds value to the "version" field.
 func (_u *ProductUpdate) AddVersion(v int) *ProductUpdate {
 	_u.mutation.AddVersion(v)
-	return _u
-}
-
-// SetImportedStock sets the "imported_stock" field.
-func (_u *ProductUpdate) SetImportedStock(v int64) *ProductUpdate {
-	_u.mutation.ResetImportedStock()
-	_u.mutation.SetImportedStock(v)
-	return _u
-}
-
-// SetNillableImportedStock sets the "imported_stock" field if the given value is not nil.
-func (_u *ProductUpdate) SetNillableImportedStock(v *int64) *ProductUpdate {
-	if v != nil {
-		_u.SetImportedStock(*v)
-	}
-	return _u
-}
-
-// AddImportedStock adds value to the "imported_stock" field.
-func (_u *ProductUpdate) AddImportedStock(v int64) *ProductUpdate {
-	_u.mutation.AddImportedStock(v)
-	return _u
-}
-
-// ClearImportedStock clears the value of the "imported_stock" field.
-func (_u *ProductUpdate) ClearImportedStock() *ProductUpdate {
-	_u.mutation.ClearImportedStock()
-	return _u
-}
-
-// SetImports sets the "imports" field.
-func (_u *ProductUpdate) SetImports(v int) *ProductUpdate {
-	_u.mutation.ResetImports()
-	_u.mutation.SetImports(v)
-	return _u
-}
-
-// SetNillableImports sets the "imports" field if the given value is not nil.
-func (_u *ProductUpdate) SetNillableImports(v *int) *ProductUpdate {
-	if v != nil {
-		_u.SetImports(*v)
-	}
-	return _u
-}
-
-// AddImports adds value to the "imports" field.
-func (_u *ProductUpdate) AddImports(v int) *ProductUpdate {
-	_u.mutation.AddImports(v)
 	return _u
 }
 
@@ -294,6 +320,21 @@ func (_u *ProductUpdate) SetNillableUpdatedAt(v *time.Time) *ProductUpdate {
 	return _u
 }
 
+// AddVariantIDs adds the "variants" edge to the ProductVariant entity by IDs.
+func (_u *ProductUpdate) AddVariantIDs(ids ...string) *ProductUpdate {
+	_u.mutation.AddVariantIDs(ids...)
+	return _u
+}
+
+// AddVariants adds the "variants" edges to the ProductVariant entity.
+func (_u *ProductUpdate) AddVariants(v ...*ProductVariant) *ProductUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddVariantIDs(ids...)
+}
+
 // AddOrderLineIDs adds the "order_lines" edge to the OrderLine entity by IDs.
 func (_u *ProductUpdate) AddOrderLineIDs(ids ...int64) *ProductUpdate {
 	_u.mutation.AddOrderLineIDs(ids...)
@@ -357,6 +398,27 @@ func (_u *ProductUpdate) AddCategoryMemberships(v ...*ProductCategory) *ProductU
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdate) Mutation() *ProductMutation {
 	return _u.mutation
+}
+
+// ClearVariants clears all "variants" edges to the ProductVariant entity.
+func (_u *ProductUpdate) ClearVariants() *ProductUpdate {
+	_u.mutation.ClearVariants()
+	return _u
+}
+
+// RemoveVariantIDs removes the "variants" edge to ProductVariant entities by IDs.
+func (_u *ProductUpdate) RemoveVariantIDs(ids ...string) *ProductUpdate {
+	_u.mutation.RemoveVariantIDs(ids...)
+	return _u
+}
+
+// RemoveVariants removes "variants" edges to ProductVariant entities.
+func (_u *ProductUpdate) RemoveVariants(v ...*ProductVariant) *ProductUpdate {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveVariantIDs(ids...)
 }
 
 // ClearOrderLines clears all "order_lines" edges to the OrderLine entity.
@@ -472,6 +534,11 @@ func (_u *ProductUpdate) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *ProductUpdate) check() error {
+	if v, ok := _u.mutation.Sku(); ok {
+		if err := product.SkuValidator(v); err != nil {
+			return &ValidationError{Name: "sku", err: fmt.Errorf(`ent: validator failed for field "Product.sku": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Name(); ok {
 		if err := product.NameValidator(v); err != nil {
 			return &ValidationError{Name: "name", err: fmt.Errorf(`ent: validator failed for field "Product.name": %w`, err)}
@@ -485,6 +552,11 @@ func (_u *ProductUpdate) check() error {
 	if v, ok := _u.mutation.PriceMinor(); ok {
 		if err := product.PriceMinorValidator(v); err != nil {
 			return &ValidationError{Name: "price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.price_minor": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.MaxPriceMinor(); ok {
+		if err := product.MaxPriceMinorValidator(v); err != nil {
+			return &ValidationError{Name: "max_price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.max_price_minor": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.Handle(); ok {
@@ -502,9 +574,9 @@ func (_u *ProductUpdate) check() error {
 			return &ValidationError{Name: "product_type", err: fmt.Errorf(`ent: validator failed for field "Product.product_type": %w`, err)}
 		}
 	}
-	if v, ok := _u.mutation.ImportedStock(); ok {
-		if err := product.ImportedStockValidator(v); err != nil {
-			return &ValidationError{Name: "imported_stock", err: fmt.Errorf(`ent: validator failed for field "Product.imported_stock": %w`, err)}
+	if v, ok := _u.mutation.VariantCount(); ok {
+		if err := product.VariantCountValidator(v); err != nil {
+			return &ValidationError{Name: "variant_count", err: fmt.Errorf(`ent: validator failed for field "Product.variant_count": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.LimitQuantity(); ok {
@@ -520,12 +592,6 @@ func (_u *ProductUpdate) check() error {
 	return nil
 }
 
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *ProductUpdate) Modify(modifiers ...func(u *sql.UpdateBuilder)) *ProductUpdate {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
-}
-
 func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if err := _u.check(); err != nil {
 		return _node, err
@@ -538,17 +604,37 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			}
 		}
 	}
+	if value, ok := _u.mutation.Sku(); ok {
+		_spec.SetField(product.FieldSku, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(product.FieldName, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Description(); ok {
 		_spec.SetField(product.FieldDescription, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.Options(); ok {
+		_spec.SetField(product.FieldOptions, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedOptions(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, product.FieldOptions, value)
+		})
+	}
+	if _u.mutation.OptionsCleared() {
+		_spec.ClearField(product.FieldOptions, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.PriceMinor(); ok {
 		_spec.SetField(product.FieldPriceMinor, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AddedPriceMinor(); ok {
 		_spec.AddField(product.FieldPriceMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MaxPriceMinor(); ok {
+		_spec.SetField(product.FieldMaxPriceMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMaxPriceMinor(); ok {
+		_spec.AddField(product.FieldMaxPriceMinor, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.Handle(); ok {
 		_spec.SetField(product.FieldHandle, field.TypeString, value)
@@ -573,26 +659,17 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.TagsCleared() {
 		_spec.ClearField(product.FieldTags, field.TypeJSON)
 	}
+	if value, ok := _u.mutation.VariantCount(); ok {
+		_spec.SetField(product.FieldVariantCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedVariantCount(); ok {
+		_spec.AddField(product.FieldVariantCount, field.TypeInt, value)
+	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(product.FieldVersion, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.AddedVersion(); ok {
 		_spec.AddField(product.FieldVersion, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.ImportedStock(); ok {
-		_spec.SetField(product.FieldImportedStock, field.TypeInt64, value)
-	}
-	if value, ok := _u.mutation.AddedImportedStock(); ok {
-		_spec.AddField(product.FieldImportedStock, field.TypeInt64, value)
-	}
-	if _u.mutation.ImportedStockCleared() {
-		_spec.ClearField(product.FieldImportedStock, field.TypeInt64)
-	}
-	if value, ok := _u.mutation.Imports(); ok {
-		_spec.SetField(product.FieldImports, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.AddedImports(); ok {
-		_spec.AddField(product.FieldImports, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.LimitQuantity(); ok {
 		_spec.SetField(product.FieldLimitQuantity, field.TypeInt64, value)
@@ -614,6 +691,51 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(product.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if _u.mutation.VariantsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.VariantsTable,
+			Columns: []string{product.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productvariant.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedVariantsIDs(); len(nodes) > 0 && !_u.mutation.VariantsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.VariantsTable,
+			Columns: []string{product.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productvariant.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VariantsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.VariantsTable,
+			Columns: []string{product.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productvariant.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.OrderLinesCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -795,7 +917,6 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{product.Label}
@@ -811,10 +932,23 @@ func (_u *ProductUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 // ProductUpdateOne is the builder for updating a single Product entity.
 type ProductUpdateOne struct {
 	config
-	fields    []string
-	hooks     []Hook
-	mutation  *ProductMutation
-	modifiers []func(*sql.UpdateBuilder)
+	fields   []string
+	hooks    []Hook
+	mutation *ProductMutation
+}
+
+// SetSku sets the "sku" field.
+func (_u *ProductUpdateOne) SetSku(v string) *ProductUpdateOne {
+	_u.mutation.SetSku(v)
+	return _u
+}
+
+// SetNillableSku sets the "sku" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableSku(v *string) *ProductUpdateOne {
+	if v != nil {
+		_u.SetSku(*v)
+	}
+	return _u
 }
 
 // SetName sets the "name" field.
@@ -845,6 +979,24 @@ func (_u *ProductUpdateOne) SetNillableDescription(v *string) *ProductUpdateOne 
 	return _u
 }
 
+// SetOptions sets the "options" field.
+func (_u *ProductUpdateOne) SetOptions(v []string) *ProductUpdateOne {
+	_u.mutation.SetOptions(v)
+	return _u
+}
+
+// AppendOptions appends value to the "options" field.
+func (_u *ProductUpdateOne) AppendOptions(v []string) *ProductUpdateOne {
+	_u.mutation.AppendOptions(v)
+	return _u
+}
+
+// ClearOptions clears the value of the "options" field.
+func (_u *ProductUpdateOne) ClearOptions() *ProductUpdateOne {
+	_u.mutation.ClearOptions()
+	return _u
+}
+
 // SetPriceMinor sets the "price_minor" field.
 func (_u *ProductUpdateOne) SetPriceMinor(v int64) *ProductUpdateOne {
 	_u.mutation.ResetPriceMinor()
@@ -863,6 +1015,27 @@ func (_u *ProductUpdateOne) SetNillablePriceMinor(v *int64) *ProductUpdateOne {
 // AddPriceMinor adds value to the "price_minor" field.
 func (_u *ProductUpdateOne) AddPriceMinor(v int64) *ProductUpdateOne {
 	_u.mutation.AddPriceMinor(v)
+	return _u
+}
+
+// SetMaxPriceMinor sets the "max_price_minor" field.
+func (_u *ProductUpdateOne) SetMaxPriceMinor(v int64) *ProductUpdateOne {
+	_u.mutation.ResetMaxPriceMinor()
+	_u.mutation.SetMaxPriceMinor(v)
+	return _u
+}
+
+// SetNillableMaxPriceMinor sets the "max_price_minor" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableMaxPriceMinor(v *int64) *ProductUpdateOne {
+	if v != nil {
+		_u.SetMaxPriceMinor(*v)
+	}
+	return _u
+}
+
+// AddMaxPriceMinor adds value to the "max_price_minor" field.
+func (_u *ProductUpdateOne) AddMaxPriceMinor(v int64) *ProductUpdateOne {
+	_u.mutation.AddMaxPriceMinor(v)
 	return _u
 }
 
@@ -932,6 +1105,27 @@ func (_u *ProductUpdateOne) ClearTags() *ProductUpdateOne {
 	return _u
 }
 
+// SetVariantCount sets the "variant_count" field.
+func (_u *ProductUpdateOne) SetVariantCount(v int) *ProductUpdateOne {
+	_u.mutation.ResetVariantCount()
+	_u.mutation.SetVariantCount(v)
+	return _u
+}
+
+// SetNillableVariantCount sets the "variant_count" field if the given value is not nil.
+func (_u *ProductUpdateOne) SetNillableVariantCount(v *int) *ProductUpdateOne {
+	if v != nil {
+		_u.SetVariantCount(*v)
+	}
+	return _u
+}
+
+// AddVariantCount adds value to the "variant_count" field.
+func (_u *ProductUpdateOne) AddVariantCount(v int) *ProductUpdateOne {
+	_u.mutation.AddVariantCount(v)
+	return _u
+}
+
 // SetVersion sets the "version" field.
 func (_u *ProductUpdateOne) SetVersion(v int) *ProductUpdateOne {
 	_u.mutation.ResetVersion()
@@ -950,54 +1144,6 @@ func (_u *ProductUpdateOne) SetNillableVersion(v *int) *ProductUpdateOne {
 // AddVersion adds value to the "version" field.
 func (_u *ProductUpdateOne) AddVersion(v int) *ProductUpdateOne {
 	_u.mutation.AddVersion(v)
-	return _u
-}
-
-// SetImportedStock sets the "imported_stock" field.
-func (_u *ProductUpdateOne) SetImportedStock(v int64) *ProductUpdateOne {
-	_u.mutation.ResetImportedStock()
-	_u.mutation.SetImportedStock(v)
-	return _u
-}
-
-// SetNillableImportedStock sets the "imported_stock" field if the given value is not nil.
-func (_u *ProductUpdateOne) SetNillableImportedStock(v *int64) *ProductUpdateOne {
-	if v != nil {
-		_u.SetImportedStock(*v)
-	}
-	return _u
-}
-
-// AddImportedStock adds value to the "imported_stock" field.
-func (_u *ProductUpdateOne) AddImportedStock(v int64) *ProductUpdateOne {
-	_u.mutation.AddImportedStock(v)
-	return _u
-}
-
-// ClearImportedStock clears the value of the "imported_stock" field.
-func (_u *ProductUpdateOne) ClearImportedStock() *ProductUpdateOne {
-	_u.mutation.ClearImportedStock()
-	return _u
-}
-
-// SetImports sets the "imports" field.
-func (_u *ProductUpdateOne) SetImports(v int) *ProductUpdateOne {
-	_u.mutation.ResetImports()
-	_u.mutation.SetImports(v)
-	return _u
-}
-
-// SetNillableImports sets the "imports" field if the given value is not nil.
-func (_u *ProductUpdateOne) SetNillableImports(v *int) *ProductUpdateOne {
-	if v != nil {
-		_u.SetImports(*v)
-	}
-	return _u
-}
-
-// AddImports adds value to the "imports" field.
-func (_u *ProductUpdateOne) AddImports(v int) *ProductUpdateOne {
-	_u.mutation.AddImports(v)
 	return _u
 }
 
@@ -1077,6 +1223,21 @@ func (_u *ProductUpdateOne) SetNillableUpdatedAt(v *time.Time) *ProductUpdateOne
 	return _u
 }
 
+// AddVariantIDs adds the "variants" edge to the ProductVariant entity by IDs.
+func (_u *ProductUpdateOne) AddVariantIDs(ids ...string) *ProductUpdateOne {
+	_u.mutation.AddVariantIDs(ids...)
+	return _u
+}
+
+// AddVariants adds the "variants" edges to the ProductVariant entity.
+func (_u *ProductUpdateOne) AddVariants(v ...*ProductVariant) *ProductUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddVariantIDs(ids...)
+}
+
 // AddOrderLineIDs adds the "order_lines" edge to the OrderLine entity by IDs.
 func (_u *ProductUpdateOne) AddOrderLineIDs(ids ...int64) *ProductUpdateOne {
 	_u.mutation.AddOrderLineIDs(ids...)
@@ -1140,6 +1301,27 @@ func (_u *ProductUpdateOne) AddCategoryMemberships(v ...*ProductCategory) *Produ
 // Mutation returns the ProductMutation object of the builder.
 func (_u *ProductUpdateOne) Mutation() *ProductMutation {
 	return _u.mutation
+}
+
+// ClearVariants clears all "variants" edges to the ProductVariant entity.
+func (_u *ProductUpdateOne) ClearVariants() *ProductUpdateOne {
+	_u.mutation.ClearVariants()
+	return _u
+}
+
+// RemoveVariantIDs removes the "variants" edge to ProductVariant entities by IDs.
+func (_u *ProductUpdateOne) RemoveVariantIDs(ids ...string) *ProductUpdateOne {
+	_u.mutation.RemoveVariantIDs(ids...)
+	return _u
+}
+
+// RemoveVariants removes "variants" edges to ProductVariant entities.
+func (_u *ProductUpdateOne) RemoveVariants(v ...*ProductVariant) *ProductUpdateOne {
+	ids := make([]string, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveVariantIDs(ids...)
 }
 
 // ClearOrderLines clears all "order_lines" edges to the OrderLine entity.
@@ -1268,6 +1450,11 @@ func (_u *ProductUpdateOne) ExecX(ctx context.Context) {
 
 // check runs all checks and user-defined validators on the builder.
 func (_u *ProductUpdateOne) check() error {
+	if v, ok := _u.mutation.Sku(); ok {
+		if err := product.SkuValidator(v); err != nil {
+			return &ValidationError{Name: "sku", err: fmt.Errorf(`ent: validator failed for field "Product.sku": %w`, err)}
+		}
+	}
 	if v, ok := _u.mutation.Name(); ok {
 		if err := product.NameValidator(v); err != nil {
 			return &ValidationError{Name: "name", err: fmt.Errorf(`ent: validator failed for field "Product.name": %w`, err)}
@@ -1281,6 +1468,11 @@ func (_u *ProductUpdateOne) check() error {
 	if v, ok := _u.mutation.PriceMinor(); ok {
 		if err := product.PriceMinorValidator(v); err != nil {
 			return &ValidationError{Name: "price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.price_minor": %w`, err)}
+		}
+	}
+	if v, ok := _u.mutation.MaxPriceMinor(); ok {
+		if err := product.MaxPriceMinorValidator(v); err != nil {
+			return &ValidationError{Name: "max_price_minor", err: fmt.Errorf(`ent: validator failed for field "Product.max_price_minor": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.Handle(); ok {
@@ -1298,9 +1490,9 @@ func (_u *ProductUpdateOne) check() error {
 			return &ValidationError{Name: "product_type", err: fmt.Errorf(`ent: validator failed for field "Product.product_type": %w`, err)}
 		}
 	}
-	if v, ok := _u.mutation.ImportedStock(); ok {
-		if err := product.ImportedStockValidator(v); err != nil {
-			return &ValidationError{Name: "imported_stock", err: fmt.Errorf(`ent: validator failed for field "Product.imported_stock": %w`, err)}
+	if v, ok := _u.mutation.VariantCount(); ok {
+		if err := product.VariantCountValidator(v); err != nil {
+			return &ValidationError{Name: "variant_count", err: fmt.Errorf(`ent: validator failed for field "Product.variant_count": %w`, err)}
 		}
 	}
 	if v, ok := _u.mutation.LimitQuantity(); ok {
@@ -1314,12 +1506,6 @@ func (_u *ProductUpdateOne) check() error {
 		}
 	}
 	return nil
-}
-
-// Modify adds a statement modifier for attaching custom logic to the UPDATE statement.
-func (_u *ProductUpdateOne) Modify(modifiers ...func(u *sql.UpdateBuilder)) *ProductUpdateOne {
-	_u.modifiers = append(_u.modifiers, modifiers...)
-	return _u
 }
 
 func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err error) {
@@ -1351,17 +1537,37 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 			}
 		}
 	}
+	if value, ok := _u.mutation.Sku(); ok {
+		_spec.SetField(product.FieldSku, field.TypeString, value)
+	}
 	if value, ok := _u.mutation.Name(); ok {
 		_spec.SetField(product.FieldName, field.TypeString, value)
 	}
 	if value, ok := _u.mutation.Description(); ok {
 		_spec.SetField(product.FieldDescription, field.TypeString, value)
 	}
+	if value, ok := _u.mutation.Options(); ok {
+		_spec.SetField(product.FieldOptions, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedOptions(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, product.FieldOptions, value)
+		})
+	}
+	if _u.mutation.OptionsCleared() {
+		_spec.ClearField(product.FieldOptions, field.TypeJSON)
+	}
 	if value, ok := _u.mutation.PriceMinor(); ok {
 		_spec.SetField(product.FieldPriceMinor, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.AddedPriceMinor(); ok {
 		_spec.AddField(product.FieldPriceMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.MaxPriceMinor(); ok {
+		_spec.SetField(product.FieldMaxPriceMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.AddedMaxPriceMinor(); ok {
+		_spec.AddField(product.FieldMaxPriceMinor, field.TypeInt64, value)
 	}
 	if value, ok := _u.mutation.Handle(); ok {
 		_spec.SetField(product.FieldHandle, field.TypeString, value)
@@ -1386,26 +1592,17 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	if _u.mutation.TagsCleared() {
 		_spec.ClearField(product.FieldTags, field.TypeJSON)
 	}
+	if value, ok := _u.mutation.VariantCount(); ok {
+		_spec.SetField(product.FieldVariantCount, field.TypeInt, value)
+	}
+	if value, ok := _u.mutation.AddedVariantCount(); ok {
+		_spec.AddField(product.FieldVariantCount, field.TypeInt, value)
+	}
 	if value, ok := _u.mutation.Version(); ok {
 		_spec.SetField(product.FieldVersion, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.AddedVersion(); ok {
 		_spec.AddField(product.FieldVersion, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.ImportedStock(); ok {
-		_spec.SetField(product.FieldImportedStock, field.TypeInt64, value)
-	}
-	if value, ok := _u.mutation.AddedImportedStock(); ok {
-		_spec.AddField(product.FieldImportedStock, field.TypeInt64, value)
-	}
-	if _u.mutation.ImportedStockCleared() {
-		_spec.ClearField(product.FieldImportedStock, field.TypeInt64)
-	}
-	if value, ok := _u.mutation.Imports(); ok {
-		_spec.SetField(product.FieldImports, field.TypeInt, value)
-	}
-	if value, ok := _u.mutation.AddedImports(); ok {
-		_spec.AddField(product.FieldImports, field.TypeInt, value)
 	}
 	if value, ok := _u.mutation.LimitQuantity(); ok {
 		_spec.SetField(product.FieldLimitQuantity, field.TypeInt64, value)
@@ -1427,6 +1624,51 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 	}
 	if value, ok := _u.mutation.UpdatedAt(); ok {
 		_spec.SetField(product.FieldUpdatedAt, field.TypeTime, value)
+	}
+	if _u.mutation.VariantsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.VariantsTable,
+			Columns: []string{product.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productvariant.FieldID, field.TypeString),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedVariantsIDs(); len(nodes) > 0 && !_u.mutation.VariantsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.VariantsTable,
+			Columns: []string{product.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productvariant.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.VariantsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   product.VariantsTable,
+			Columns: []string{product.VariantsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(productvariant.FieldID, field.TypeString),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
 	if _u.mutation.OrderLinesCleared() {
 		edge := &sqlgraph.EdgeSpec{
@@ -1608,7 +1850,6 @@ func (_u *ProductUpdateOne) sqlSave(ctx context.Context) (_node *Product, err er
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
-	_spec.AddModifiers(_u.modifiers...)
 	_node = &Product{config: _u.config}
 	_spec.Assign = _node.assignValues
 	_spec.ScanValues = _node.scanValues

@@ -25,6 +25,8 @@ type RefundLine struct {
 	OrderLineID int64 `json:"order_line_id,omitempty"`
 	// ProductID holds the value of the "product_id" field.
 	ProductID string `json:"product_id,omitempty"`
+	// VariantID holds the value of the "variant_id" field.
+	VariantID string `json:"variant_id,omitempty"`
 	// Quantity holds the value of the "quantity" field.
 	Quantity int64 `json:"quantity,omitempty"`
 	// What is given back for these units.
@@ -88,7 +90,7 @@ func (*RefundLine) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case refundline.FieldID, refundline.FieldOrderLineID, refundline.FieldQuantity, refundline.FieldAmountMinor:
 			values[i] = new(sql.NullInt64)
-		case refundline.FieldRefundID, refundline.FieldProductID:
+		case refundline.FieldRefundID, refundline.FieldProductID, refundline.FieldVariantID:
 			values[i] = new(sql.NullString)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -128,6 +130,12 @@ func (_m *RefundLine) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field product_id", values[i])
 			} else if value.Valid {
 				_m.ProductID = value.String
+			}
+		case refundline.FieldVariantID:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field variant_id", values[i])
+			} else if value.Valid {
+				_m.VariantID = value.String
 			}
 		case refundline.FieldQuantity:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -200,6 +208,9 @@ func (_m *RefundLine) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("product_id=")
 	builder.WriteString(_m.ProductID)
+	builder.WriteString(", ")
+	builder.WriteString("variant_id=")
+	builder.WriteString(_m.VariantID)
 	builder.WriteString(", ")
 	builder.WriteString("quantity=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Quantity))

@@ -40,6 +40,12 @@ func (_c *RefundLineCreate) SetProductID(v string) *RefundLineCreate {
 	return _c
 }
 
+// SetVariantID sets the "variant_id" field.
+func (_c *RefundLineCreate) SetVariantID(v string) *RefundLineCreate {
+	_c.mutation.SetVariantID(v)
+	return _c
+}
+
 // SetQuantity sets the "quantity" field.
 func (_c *RefundLineCreate) SetQuantity(v int64) *RefundLineCreate {
 	_c.mutation.SetQuantity(v)
@@ -126,6 +132,14 @@ func (_c *RefundLineCreate) check() error {
 			return &ValidationError{Name: "product_id", err: fmt.Errorf(`ent: validator failed for field "RefundLine.product_id": %w`, err)}
 		}
 	}
+	if _, ok := _c.mutation.VariantID(); !ok {
+		return &ValidationError{Name: "variant_id", err: errors.New(`ent: missing required field "RefundLine.variant_id"`)}
+	}
+	if v, ok := _c.mutation.VariantID(); ok {
+		if err := refundline.VariantIDValidator(v); err != nil {
+			return &ValidationError{Name: "variant_id", err: fmt.Errorf(`ent: validator failed for field "RefundLine.variant_id": %w`, err)}
+		}
+	}
 	if _, ok := _c.mutation.Quantity(); !ok {
 		return &ValidationError{Name: "quantity", err: errors.New(`ent: missing required field "RefundLine.quantity"`)}
 	}
@@ -182,6 +196,10 @@ func (_c *RefundLineCreate) createSpec() (*RefundLine, *sqlgraph.CreateSpec) {
 	if id, ok := _c.mutation.ID(); ok {
 		_node.ID = id
 		_spec.ID.Value = id
+	}
+	if value, ok := _c.mutation.VariantID(); ok {
+		_spec.SetField(refundline.FieldVariantID, field.TypeString, value)
+		_node.VariantID = value
 	}
 	if value, ok := _c.mutation.Quantity(); ok {
 		_spec.SetField(refundline.FieldQuantity, field.TypeInt64, value)

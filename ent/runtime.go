@@ -32,6 +32,7 @@ import (
 	"holdfast/ent/product"
 	"holdfast/ent/productcategory"
 	"holdfast/ent/productimage"
+	"holdfast/ent/productvariant"
 	"holdfast/ent/refund"
 	"holdfast/ent/refundline"
 	"holdfast/ent/salesstatistic"
@@ -125,18 +126,22 @@ func init() {
 	adjustmentDescSubject := adjustmentFields[3].Descriptor()
 	// adjustment.SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
 	adjustment.SubjectValidator = adjustmentDescSubject.Validators[0].(func(string) error)
+	// adjustmentDescVariantID is the schema descriptor for variant_id field.
+	adjustmentDescVariantID := adjustmentFields[4].Descriptor()
+	// adjustment.VariantIDValidator is a validator for the "variant_id" field. It is called by the builders before save.
+	adjustment.VariantIDValidator = adjustmentDescVariantID.Validators[0].(func(string) error)
 	// adjustmentDescReason is the schema descriptor for reason field.
-	adjustmentDescReason := adjustmentFields[5].Descriptor()
+	adjustmentDescReason := adjustmentFields[6].Descriptor()
 	// adjustment.DefaultReason holds the default value on creation for the reason field.
 	adjustment.DefaultReason = adjustmentDescReason.Default.(string)
 	// adjustment.ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
 	adjustment.ReasonValidator = adjustmentDescReason.Validators[0].(func(string) error)
 	// adjustmentDescAdministrator is the schema descriptor for administrator field.
-	adjustmentDescAdministrator := adjustmentFields[6].Descriptor()
+	adjustmentDescAdministrator := adjustmentFields[7].Descriptor()
 	// adjustment.AdministratorValidator is a validator for the "administrator" field. It is called by the builders before save.
 	adjustment.AdministratorValidator = adjustmentDescAdministrator.Validators[0].(func(string) error)
 	// adjustmentDescCreatedAt is the schema descriptor for created_at field.
-	adjustmentDescCreatedAt := adjustmentFields[7].Descriptor()
+	adjustmentDescCreatedAt := adjustmentFields[8].Descriptor()
 	// adjustment.DefaultCreatedAt holds the default value on creation for the created_at field.
 	adjustment.DefaultCreatedAt = adjustmentDescCreatedAt.Default.(func() time.Time)
 	balanceFields := schema.Balance{}.Fields()
@@ -681,16 +686,34 @@ func init() {
 			return nil
 		}
 	}()
+	// holdlineDescVariantID is the schema descriptor for variant_id field.
+	holdlineDescVariantID := holdlineFields[3].Descriptor()
+	// holdline.VariantIDValidator is a validator for the "variant_id" field. It is called by the builders before save.
+	holdline.VariantIDValidator = func() func(string) error {
+		validators := holdlineDescVariantID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(variant_id string) error {
+			for _, fn := range fns {
+				if err := fn(variant_id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	// holdlineDescPosition is the schema descriptor for position field.
-	holdlineDescPosition := holdlineFields[3].Descriptor()
+	holdlineDescPosition := holdlineFields[4].Descriptor()
 	// holdline.PositionValidator is a validator for the "position" field. It is called by the builders before save.
 	holdline.PositionValidator = holdlineDescPosition.Validators[0].(func(int) error)
 	// holdlineDescQuantity is the schema descriptor for quantity field.
-	holdlineDescQuantity := holdlineFields[4].Descriptor()
+	holdlineDescQuantity := holdlineFields[5].Descriptor()
 	// holdline.QuantityValidator is a validator for the "quantity" field. It is called by the builders before save.
 	holdline.QuantityValidator = holdlineDescQuantity.Validators[0].(func(int64) error)
 	// holdlineDescLimitBalance is the schema descriptor for limit_balance field.
-	holdlineDescLimitBalance := holdlineFields[5].Descriptor()
+	holdlineDescLimitBalance := holdlineFields[6].Descriptor()
 	// holdline.LimitBalanceValidator is a validator for the "limit_balance" field. It is called by the builders before save.
 	holdline.LimitBalanceValidator = holdlineDescLimitBalance.Validators[0].(func(string) error)
 	instanceFields := schema.Instance{}.Fields()
@@ -929,24 +952,48 @@ func init() {
 			return nil
 		}
 	}()
+	// orderlineDescVariantID is the schema descriptor for variant_id field.
+	orderlineDescVariantID := orderlineFields[3].Descriptor()
+	// orderline.VariantIDValidator is a validator for the "variant_id" field. It is called by the builders before save.
+	orderline.VariantIDValidator = func() func(string) error {
+		validators := orderlineDescVariantID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(variant_id string) error {
+			for _, fn := range fns {
+				if err := fn(variant_id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// orderlineDescVariantTitle is the schema descriptor for variant_title field.
+	orderlineDescVariantTitle := orderlineFields[4].Descriptor()
+	// orderline.DefaultVariantTitle holds the default value on creation for the variant_title field.
+	orderline.DefaultVariantTitle = orderlineDescVariantTitle.Default.(string)
+	// orderline.VariantTitleValidator is a validator for the "variant_title" field. It is called by the builders before save.
+	orderline.VariantTitleValidator = orderlineDescVariantTitle.Validators[0].(func(string) error)
 	// orderlineDescPosition is the schema descriptor for position field.
-	orderlineDescPosition := orderlineFields[3].Descriptor()
+	orderlineDescPosition := orderlineFields[5].Descriptor()
 	// orderline.PositionValidator is a validator for the "position" field. It is called by the builders before save.
 	orderline.PositionValidator = orderlineDescPosition.Validators[0].(func(int) error)
 	// orderlineDescQuantity is the schema descriptor for quantity field.
-	orderlineDescQuantity := orderlineFields[4].Descriptor()
+	orderlineDescQuantity := orderlineFields[6].Descriptor()
 	// orderline.QuantityValidator is a validator for the "quantity" field. It is called by the builders before save.
 	orderline.QuantityValidator = orderlineDescQuantity.Validators[0].(func(int64) error)
 	// orderlineDescUnitPriceMinor is the schema descriptor for unit_price_minor field.
-	orderlineDescUnitPriceMinor := orderlineFields[5].Descriptor()
+	orderlineDescUnitPriceMinor := orderlineFields[7].Descriptor()
 	// orderline.UnitPriceMinorValidator is a validator for the "unit_price_minor" field. It is called by the builders before save.
 	orderline.UnitPriceMinorValidator = orderlineDescUnitPriceMinor.Validators[0].(func(int64) error)
 	// orderlineDescLimitBalance is the schema descriptor for limit_balance field.
-	orderlineDescLimitBalance := orderlineFields[6].Descriptor()
+	orderlineDescLimitBalance := orderlineFields[8].Descriptor()
 	// orderline.LimitBalanceValidator is a validator for the "limit_balance" field. It is called by the builders before save.
 	orderline.LimitBalanceValidator = orderlineDescLimitBalance.Validators[0].(func(string) error)
 	// orderlineDescReturned is the schema descriptor for returned field.
-	orderlineDescReturned := orderlineFields[7].Descriptor()
+	orderlineDescReturned := orderlineFields[9].Descriptor()
 	// orderline.DefaultReturned holds the default value on creation for the returned field.
 	orderline.DefaultReturned = orderlineDescReturned.Default.(int64)
 	paymentFields := schema.Payment{}.Fields()
@@ -1316,11 +1363,15 @@ func init() {
 	// product.DescriptionValidator is a validator for the "description" field. It is called by the builders before save.
 	product.DescriptionValidator = productDescDescription.Validators[0].(func(string) error)
 	// productDescPriceMinor is the schema descriptor for price_minor field.
-	productDescPriceMinor := productFields[4].Descriptor()
+	productDescPriceMinor := productFields[5].Descriptor()
 	// product.PriceMinorValidator is a validator for the "price_minor" field. It is called by the builders before save.
 	product.PriceMinorValidator = productDescPriceMinor.Validators[0].(func(int64) error)
+	// productDescMaxPriceMinor is the schema descriptor for max_price_minor field.
+	productDescMaxPriceMinor := productFields[6].Descriptor()
+	// product.MaxPriceMinorValidator is a validator for the "max_price_minor" field. It is called by the builders before save.
+	product.MaxPriceMinorValidator = productDescMaxPriceMinor.Validators[0].(func(int64) error)
 	// productDescCurrency is the schema descriptor for currency field.
-	productDescCurrency := productFields[5].Descriptor()
+	productDescCurrency := productFields[7].Descriptor()
 	// product.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
 	product.CurrencyValidator = func() func(string) error {
 		validators := productDescCurrency.Validators
@@ -1338,51 +1389,49 @@ func init() {
 		}
 	}()
 	// productDescHandle is the schema descriptor for handle field.
-	productDescHandle := productFields[6].Descriptor()
+	productDescHandle := productFields[8].Descriptor()
 	// product.HandleValidator is a validator for the "handle" field. It is called by the builders before save.
 	product.HandleValidator = productDescHandle.Validators[0].(func(string) error)
 	// productDescVendor is the schema descriptor for vendor field.
-	productDescVendor := productFields[7].Descriptor()
+	productDescVendor := productFields[9].Descriptor()
 	// product.DefaultVendor holds the default value on creation for the vendor field.
 	product.DefaultVendor = productDescVendor.Default.(string)
 	// product.VendorValidator is a validator for the "vendor" field. It is called by the builders before save.
 	product.VendorValidator = productDescVendor.Validators[0].(func(string) error)
 	// productDescProductType is the schema descriptor for product_type field.
-	productDescProductType := productFields[8].Descriptor()
+	productDescProductType := productFields[10].Descriptor()
 	// product.DefaultProductType holds the default value on creation for the product_type field.
 	product.DefaultProductType = productDescProductType.Default.(string)
 	// product.ProductTypeValidator is a validator for the "product_type" field. It is called by the builders before save.
 	product.ProductTypeValidator = productDescProductType.Validators[0].(func(string) error)
+	// productDescVariantCount is the schema descriptor for variant_count field.
+	productDescVariantCount := productFields[12].Descriptor()
+	// product.DefaultVariantCount holds the default value on creation for the variant_count field.
+	product.DefaultVariantCount = productDescVariantCount.Default.(int)
+	// product.VariantCountValidator is a validator for the "variant_count" field. It is called by the builders before save.
+	product.VariantCountValidator = productDescVariantCount.Validators[0].(func(int) error)
 	// productDescVersion is the schema descriptor for version field.
-	productDescVersion := productFields[10].Descriptor()
+	productDescVersion := productFields[13].Descriptor()
 	// product.DefaultVersion holds the default value on creation for the version field.
 	product.DefaultVersion = productDescVersion.Default.(int)
-	// productDescImportedStock is the schema descriptor for imported_stock field.
-	productDescImportedStock := productFields[11].Descriptor()
-	// product.ImportedStockValidator is a validator for the "imported_stock" field. It is called by the builders before save.
-	product.ImportedStockValidator = productDescImportedStock.Validators[0].(func(int64) error)
-	// productDescImports is the schema descriptor for imports field.
-	productDescImports := productFields[12].Descriptor()
-	// product.DefaultImports holds the default value on creation for the imports field.
-	product.DefaultImports = productDescImports.Default.(int)
 	// productDescLimitQuantity is the schema descriptor for limit_quantity field.
-	productDescLimitQuantity := productFields[13].Descriptor()
+	productDescLimitQuantity := productFields[14].Descriptor()
 	// product.DefaultLimitQuantity holds the default value on creation for the limit_quantity field.
 	product.DefaultLimitQuantity = productDescLimitQuantity.Default.(int64)
 	// product.LimitQuantityValidator is a validator for the "limit_quantity" field. It is called by the builders before save.
 	product.LimitQuantityValidator = productDescLimitQuantity.Validators[0].(func(int64) error)
 	// productDescLimitHours is the schema descriptor for limit_hours field.
-	productDescLimitHours := productFields[14].Descriptor()
+	productDescLimitHours := productFields[15].Descriptor()
 	// product.DefaultLimitHours holds the default value on creation for the limit_hours field.
 	product.DefaultLimitHours = productDescLimitHours.Default.(int)
 	// product.LimitHoursValidator is a validator for the "limit_hours" field. It is called by the builders before save.
 	product.LimitHoursValidator = productDescLimitHours.Validators[0].(func(int) error)
 	// productDescCreatedAt is the schema descriptor for created_at field.
-	productDescCreatedAt := productFields[16].Descriptor()
+	productDescCreatedAt := productFields[17].Descriptor()
 	// product.DefaultCreatedAt holds the default value on creation for the created_at field.
 	product.DefaultCreatedAt = productDescCreatedAt.Default.(func() time.Time)
 	// productDescUpdatedAt is the schema descriptor for updated_at field.
-	productDescUpdatedAt := productFields[17].Descriptor()
+	productDescUpdatedAt := productFields[18].Descriptor()
 	// product.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	product.DefaultUpdatedAt = productDescUpdatedAt.Default.(func() time.Time)
 	// productDescID is the schema descriptor for id field.
@@ -1501,6 +1550,126 @@ func init() {
 	productimageDescHeight := productimageFields[6].Descriptor()
 	// productimage.HeightValidator is a validator for the "height" field. It is called by the builders before save.
 	productimage.HeightValidator = productimageDescHeight.Validators[0].(func(int) error)
+	productvariantFields := schema.ProductVariant{}.Fields()
+	_ = productvariantFields
+	// productvariantDescProductID is the schema descriptor for product_id field.
+	productvariantDescProductID := productvariantFields[1].Descriptor()
+	// productvariant.ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
+	productvariant.ProductIDValidator = func() func(string) error {
+		validators := productvariantDescProductID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(product string) error {
+			for _, fn := range fns {
+				if err := fn(product); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// productvariantDescSku is the schema descriptor for sku field.
+	productvariantDescSku := productvariantFields[2].Descriptor()
+	// productvariant.SkuValidator is a validator for the "sku" field. It is called by the builders before save.
+	productvariant.SkuValidator = func() func(string) error {
+		validators := productvariantDescSku.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(sku string) error {
+			for _, fn := range fns {
+				if err := fn(sku); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// productvariantDescCombination is the schema descriptor for combination field.
+	productvariantDescCombination := productvariantFields[4].Descriptor()
+	// productvariant.DefaultCombination holds the default value on creation for the combination field.
+	productvariant.DefaultCombination = productvariantDescCombination.Default.(string)
+	// productvariant.CombinationValidator is a validator for the "combination" field. It is called by the builders before save.
+	productvariant.CombinationValidator = productvariantDescCombination.Validators[0].(func(string) error)
+	// productvariantDescPriceMinor is the schema descriptor for price_minor field.
+	productvariantDescPriceMinor := productvariantFields[5].Descriptor()
+	// productvariant.PriceMinorValidator is a validator for the "price_minor" field. It is called by the builders before save.
+	productvariant.PriceMinorValidator = productvariantDescPriceMinor.Validators[0].(func(int64) error)
+	// productvariantDescCurrency is the schema descriptor for currency field.
+	productvariantDescCurrency := productvariantFields[6].Descriptor()
+	// productvariant.CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
+	productvariant.CurrencyValidator = func() func(string) error {
+		validators := productvariantDescCurrency.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(currency string) error {
+			for _, fn := range fns {
+				if err := fn(currency); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
+	// productvariantDescPosition is the schema descriptor for position field.
+	productvariantDescPosition := productvariantFields[7].Descriptor()
+	// productvariant.PositionValidator is a validator for the "position" field. It is called by the builders before save.
+	productvariant.PositionValidator = productvariantDescPosition.Validators[0].(func(int) error)
+	// productvariantDescImportedStock is the schema descriptor for imported_stock field.
+	productvariantDescImportedStock := productvariantFields[8].Descriptor()
+	// productvariant.ImportedStockValidator is a validator for the "imported_stock" field. It is called by the builders before save.
+	productvariant.ImportedStockValidator = productvariantDescImportedStock.Validators[0].(func(int64) error)
+	// productvariantDescImports is the schema descriptor for imports field.
+	productvariantDescImports := productvariantFields[9].Descriptor()
+	// productvariant.DefaultImports holds the default value on creation for the imports field.
+	productvariant.DefaultImports = productvariantDescImports.Default.(int)
+	// productvariantDescLimitQuantity is the schema descriptor for limit_quantity field.
+	productvariantDescLimitQuantity := productvariantFields[10].Descriptor()
+	// productvariant.DefaultLimitQuantity holds the default value on creation for the limit_quantity field.
+	productvariant.DefaultLimitQuantity = productvariantDescLimitQuantity.Default.(int64)
+	// productvariant.LimitQuantityValidator is a validator for the "limit_quantity" field. It is called by the builders before save.
+	productvariant.LimitQuantityValidator = productvariantDescLimitQuantity.Validators[0].(func(int64) error)
+	// productvariantDescLimitHours is the schema descriptor for limit_hours field.
+	productvariantDescLimitHours := productvariantFields[11].Descriptor()
+	// productvariant.DefaultLimitHours holds the default value on creation for the limit_hours field.
+	productvariant.DefaultLimitHours = productvariantDescLimitHours.Default.(int)
+	// productvariant.LimitHoursValidator is a validator for the "limit_hours" field. It is called by the builders before save.
+	productvariant.LimitHoursValidator = productvariantDescLimitHours.Validators[0].(func(int) error)
+	// productvariantDescVersion is the schema descriptor for version field.
+	productvariantDescVersion := productvariantFields[12].Descriptor()
+	// productvariant.DefaultVersion holds the default value on creation for the version field.
+	productvariant.DefaultVersion = productvariantDescVersion.Default.(int)
+	// productvariantDescCreatedAt is the schema descriptor for created_at field.
+	productvariantDescCreatedAt := productvariantFields[14].Descriptor()
+	// productvariant.DefaultCreatedAt holds the default value on creation for the created_at field.
+	productvariant.DefaultCreatedAt = productvariantDescCreatedAt.Default.(func() time.Time)
+	// productvariantDescUpdatedAt is the schema descriptor for updated_at field.
+	productvariantDescUpdatedAt := productvariantFields[15].Descriptor()
+	// productvariant.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	productvariant.DefaultUpdatedAt = productvariantDescUpdatedAt.Default.(func() time.Time)
+	// productvariantDescID is the schema descriptor for id field.
+	productvariantDescID := productvariantFields[0].Descriptor()
+	// productvariant.IDValidator is a validator for the "id" field. It is called by the builders before save.
+	productvariant.IDValidator = func() func(string) error {
+		validators := productvariantDescID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(id string) error {
+			for _, fn := range fns {
+				if err := fn(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	refundFields := schema.Refund{}.Fields()
 	_ = refundFields
 	// refundDescOrderID is the schema descriptor for order_id field.
@@ -1637,12 +1806,30 @@ func init() {
 			return nil
 		}
 	}()
+	// refundlineDescVariantID is the schema descriptor for variant_id field.
+	refundlineDescVariantID := refundlineFields[4].Descriptor()
+	// refundline.VariantIDValidator is a validator for the "variant_id" field. It is called by the builders before save.
+	refundline.VariantIDValidator = func() func(string) error {
+		validators := refundlineDescVariantID.Validators
+		fns := [...]func(string) error{
+			validators[0].(func(string) error),
+			validators[1].(func(string) error),
+		}
+		return func(variant_id string) error {
+			for _, fn := range fns {
+				if err := fn(variant_id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}()
 	// refundlineDescQuantity is the schema descriptor for quantity field.
-	refundlineDescQuantity := refundlineFields[4].Descriptor()
+	refundlineDescQuantity := refundlineFields[5].Descriptor()
 	// refundline.QuantityValidator is a validator for the "quantity" field. It is called by the builders before save.
 	refundline.QuantityValidator = refundlineDescQuantity.Validators[0].(func(int64) error)
 	// refundlineDescAmountMinor is the schema descriptor for amount_minor field.
-	refundlineDescAmountMinor := refundlineFields[5].Descriptor()
+	refundlineDescAmountMinor := refundlineFields[6].Descriptor()
 	// refundline.AmountMinorValidator is a validator for the "amount_minor" field. It is called by the builders before save.
 	refundline.AmountMinorValidator = refundlineDescAmountMinor.Validators[0].(func(int64) error)
 	salesstatisticFields := schema.SalesStatistic{}.Fields()
@@ -1808,15 +1995,15 @@ func init() {
 	// searchdocument.PriceMinorValidator is a validator for the "price_minor" field. It is called by the builders before save.
 	searchdocument.PriceMinorValidator = searchdocumentDescPriceMinor.Validators[0].(func(int64) error)
 	// searchdocumentDescCreatedAt is the schema descriptor for created_at field.
-	searchdocumentDescCreatedAt := searchdocumentFields[4].Descriptor()
+	searchdocumentDescCreatedAt := searchdocumentFields[5].Descriptor()
 	// searchdocument.DefaultCreatedAt holds the default value on creation for the created_at field.
 	searchdocument.DefaultCreatedAt = searchdocumentDescCreatedAt.Default.(func() time.Time)
 	// searchdocumentDescArchived is the schema descriptor for archived field.
-	searchdocumentDescArchived := searchdocumentFields[5].Descriptor()
+	searchdocumentDescArchived := searchdocumentFields[6].Descriptor()
 	// searchdocument.DefaultArchived holds the default value on creation for the archived field.
 	searchdocument.DefaultArchived = searchdocumentDescArchived.Default.(bool)
 	// searchdocumentDescRevision is the schema descriptor for revision field.
-	searchdocumentDescRevision := searchdocumentFields[8].Descriptor()
+	searchdocumentDescRevision := searchdocumentFields[9].Descriptor()
 	// searchdocument.DefaultRevision holds the default value on creation for the revision field.
 	searchdocument.DefaultRevision = searchdocumentDescRevision.Default.(int64)
 	searchrevisionFields := schema.SearchRevision{}.Fields()

@@ -24,6 +24,8 @@ type SearchDocument struct {
 	Name string `json:"name,omitempty"`
 	// PriceMinor holds the value of the "price_minor" field.
 	PriceMinor int64 `json:"price_minor,omitempty"`
+	// The other prices of the variants on sale, in minor units, with a space before each.
+	OtherPrices string `json:"other_prices,omitempty"`
 	// CreatedAt holds the value of the "created_at" field.
 	CreatedAt time.Time `json:"created_at,omitempty"`
 	// Archived holds the value of the "archived" field.
@@ -46,7 +48,7 @@ func (*SearchDocument) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case searchdocument.FieldID, searchdocument.FieldPriceMinor, searchdocument.FieldVersion, searchdocument.FieldRevision:
 			values[i] = new(sql.NullInt64)
-		case searchdocument.FieldProductID, searchdocument.FieldName, searchdocument.FieldWords:
+		case searchdocument.FieldProductID, searchdocument.FieldName, searchdocument.FieldOtherPrices, searchdocument.FieldWords:
 			values[i] = new(sql.NullString)
 		case searchdocument.FieldCreatedAt:
 			values[i] = new(sql.NullTime)
@@ -88,6 +90,12 @@ func (_m *SearchDocument) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field price_minor", values[i])
 			} else if value.Valid {
 				_m.PriceMinor = value.Int64
+			}
+		case searchdocument.FieldOtherPrices:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field other_prices", values[i])
+			} else if value.Valid {
+				_m.OtherPrices = value.String
 			}
 		case searchdocument.FieldCreatedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
@@ -163,6 +171,9 @@ func (_m *SearchDocument) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("price_minor=")
 	builder.WriteString(fmt.Sprintf("%v", _m.PriceMinor))
+	builder.WriteString(", ")
+	builder.WriteString("other_prices=")
+	builder.WriteString(_m.OtherPrices)
 	builder.WriteString(", ")
 	builder.WriteString("created_at=")
 	builder.WriteString(_m.CreatedAt.Format(time.ANSIC))

@@ -38,6 +38,20 @@ func (_c *SearchDocumentCreate) SetPriceMinor(v int64) *SearchDocumentCreate {
 	return _c
 }
 
+// SetOtherPrices sets the "other_prices" field.
+func (_c *SearchDocumentCreate) SetOtherPrices(v string) *SearchDocumentCreate {
+	_c.mutation.SetOtherPrices(v)
+	return _c
+}
+
+// SetNillableOtherPrices sets the "other_prices" field if the given value is not nil.
+func (_c *SearchDocumentCreate) SetNillableOtherPrices(v *string) *SearchDocumentCreate {
+	if v != nil {
+		_c.SetOtherPrices(*v)
+	}
+	return _c
+}
+
 // SetCreatedAt sets the "created_at" field.
 func (_c *SearchDocumentCreate) SetCreatedAt(v time.Time) *SearchDocumentCreate {
 	_c.mutation.SetCreatedAt(v)
@@ -231,6 +245,10 @@ func (_c *SearchDocumentCreate) createSpec() (*SearchDocument, *sqlgraph.CreateS
 	if value, ok := _c.mutation.PriceMinor(); ok {
 		_spec.SetField(searchdocument.FieldPriceMinor, field.TypeInt64, value)
 		_node.PriceMinor = value
+	}
+	if value, ok := _c.mutation.OtherPrices(); ok {
+		_spec.SetField(searchdocument.FieldOtherPrices, field.TypeString, value)
+		_node.OtherPrices = value
 	}
 	if value, ok := _c.mutation.CreatedAt(); ok {
 		_spec.SetField(searchdocument.FieldCreatedAt, field.TypeTime, value)

@@ -62,6 +62,26 @@ func (_u *SearchDocumentUpdate) AddPriceMinor(v int64) *SearchDocumentUpdate {
 	return _u
 }
 
+// SetOtherPrices sets the "other_prices" field.
+func (_u *SearchDocumentUpdate) SetOtherPrices(v string) *SearchDocumentUpdate {
+	_u.mutation.SetOtherPrices(v)
+	return _u
+}
+
+// SetNillableOtherPrices sets the "other_prices" field if the given value is not nil.
+func (_u *SearchDocumentUpdate) SetNillableOtherPrices(v *string) *SearchDocumentUpdate {
+	if v != nil {
+		_u.SetOtherPrices(*v)
+	}
+	return _u
+}
+
+// ClearOtherPrices clears the value of the "other_prices" field.
+func (_u *SearchDocumentUpdate) ClearOtherPrices() *SearchDocumentUpdate {
+	_u.mutation.ClearOtherPrices()
+	return _u
+}
+
 // SetArchived sets the "archived" field.
 func (_u *SearchDocumentUpdate) SetArchived(v bool) *SearchDocumentUpdate {
 	_u.mutation.SetArchived(v)
@@ -200,6 +220,12 @@ func (_u *SearchDocumentUpdate) sqlSave(ctx context.Context) (_node int, err err
 	if value, ok := _u.mutation.AddedPriceMinor(); ok {
 		_spec.AddField(searchdocument.FieldPriceMinor, field.TypeInt64, value)
 	}
+	if value, ok := _u.mutation.OtherPrices(); ok {
+		_spec.SetField(searchdocument.FieldOtherPrices, field.TypeString, value)
+	}
+	if _u.mutation.OtherPricesCleared() {
+		_spec.ClearField(searchdocument.FieldOtherPrices, field.TypeString)
+	}
 	if value, ok := _u.mutation.Archived(); ok {
 		_spec.SetField(searchdocument.FieldArchived, field.TypeBool, value)
 	}
@@ -270,6 +296,26 @@ func (_u *SearchDocumentUpdateOne) SetNillablePriceMinor(v *int64) *SearchDocume
 // AddPriceMinor adds value to the "price_minor" field.
 func (_u *SearchDocumentUpdateOne) AddPriceMinor(v int64) *SearchDocumentUpdateOne {
 	_u.mutation.AddPriceMinor(v)
+	return _u
+}
+
+// SetOtherPrices sets the "other_prices" field.
+func (_u *SearchDocumentUpdateOne) SetOtherPrices(v string) *SearchDocumentUpdateOne {
+	_u.mutation.SetOtherPrices(v)
+	return _u
+}
+
+// SetNillableOtherPrices sets the "other_prices" field if the given value is not nil.
+func (_u *SearchDocumentUpdateOne) SetNillableOtherPrices(v *string) *SearchDocumentUpdateOne {
+	if v != nil {
+		_u.SetOtherPrices(*v)
+	}
+	return _u
+}
+
+// ClearOtherPrices clears the value of the "other_prices" field.
+func (_u *SearchDocumentUpdateOne) ClearOtherPrices() *SearchDocumentUpdateOne {
+	_u.mutation.ClearOtherPrices()
 	return _u
 }
 
@@ -440,6 +486,12 @@ func (_u *SearchDocumentUpdateOne) sqlSave(ctx context.Context) (_node *SearchDo
 	}
 	if value, ok := _u.mutation.AddedPriceMinor(); ok {
 		_spec.AddField(searchdocument.FieldPriceMinor, field.TypeInt64, value)
+	}
+	if value, ok := _u.mutation.OtherPrices(); ok {
+		_spec.SetField(searchdocument.FieldOtherPrices, field.TypeString, value)
+	}
+	if _u.mutation.OtherPricesCleared() {
+		_spec.ClearField(searchdocument.FieldOtherPrices, field.TypeString)
 	}
 	if value, ok := _u.mutation.Archived(); ok {
 		_spec.SetField(searchdocument.FieldArchived, field.TypeBool, value)

@@ -115,7 +115,8 @@ func start(ctx context.Context, d Deps, table []handler) (_ *Events, err error) 
 		broker: broker, poison: poison, router: router, log: d.Log,
 		routed: make(chan struct{}), closing: make(chan struct{}),
 		relay: &Relay{
-			client: d.Client, broker: broker, publisher: publisher, exclusive: d.Exclusive, durable: d.Durable, settings: d.Settings,
+			products: newKnownVariants(),
+			client:   d.Client, broker: broker, publisher: publisher, exclusive: d.Exclusive, durable: d.Durable, settings: d.Settings,
 			metrics: metrics, log: d.Log, wake: make(chan struct{}, 1), now: d.clock(),
 		},
 	}

@@ -138,13 +138,13 @@ func TestStockAlertHeals(t *testing.T) {
 			}
 			sell()
 			sell() // finds that the alert is raised
-			spoil(e, "prod_1")
-			known, ok := alerts.sides.Peek("prod_1")
+			spoil(e, "var_1")
+			known, ok := alerts.sides.Peek("var_1")
 			if !ok {
 				t.Fatal("what the alert says is not remembered")
 			}
 			known.found = known.found.Add(-sideAge)
-			alerts.sides.Add("prod_1", known)
+			alerts.sides.Add("var_1", known)
 			sell()
 			if _, low := e.low()["prod_1"]; !low {
 				t.Error("the alert is not raised again")

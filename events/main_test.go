@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -414,7 +415,7 @@ func (e *env) low() map[string]int64 {
 	must(e.t, err)
 	low := make(map[string]int64, len(list))
 	for _, p := range list {
-		low[p.ProductID] = p.Left
+		low["prod_"+strings.TrimPrefix(p.VariantID, "var_")] = p.Left
 	}
 	return low
 }

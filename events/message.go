@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -35,11 +36,11 @@ type outgoing struct {
 func (o outgoing) key() string  { return o.message.Metadata.Get(MetaKey) }
 func (o outgoing) kind() string { return o.message.Metadata.Get(MetaKind) }
 
-// eventsOf returns the messages of an applied change: one for its record, and one for each stock in entries. Message IDs are
+// eventsOf returns the messages of an applied change: one for its record, and one for each stock that it has moved. Message IDs are
 // derived from the change, so that a change that is relayed twice gives the same messages. A record that cannot be relayed
 // gives a message for the poison topic, so that it does not hold up all others. It names the change: the
 // record may have the address of a customer, and stays in the change log.
-func eventsOf(row *ent.ChangeLog, entries []*ent.Entry) []outgoing {
+func eventsOf(row *ent.ChangeLog, moves []stockMove) []outgoing {
 	record, err := recordEvent(row)
 	if err != nil {
 		poison := newMessage(row, row.ChangeID, row.Kind, row.ChangeID.String(), "", fmt.Appendf(nil, `{"changeId":%q}`, row.ChangeID))
@@ -47,8 +48,8 @@ func eventsOf(row *ent.ChangeLog, entries []*ent.Entry) []outgoing {
 		record = outgoing{TopicPoison, poison}
 	}
 	events := []outgoing{record}
-	for _, entry := range entries {
-		events = append(events, stockEvent(row, entry, record.message.Metadata.Get(MetaCorrelation)))
+	for _, move := range moves {
+		events = append(events, stockEvent(row, move, record.message.Metadata.Get(MetaCorrelation)))
 	}
 	return events
 }
@@ -86,17 +87,22 @@ func public(kind string, record []byte) ([]byte, error) {
 	return json.Marshal(promised)
 }
 
-func stockEvent(row *ent.ChangeLog, entry *ent.Entry, correlation string) outgoing {
-	productID := entry.Balance[len(stockPrefix):]
+// stockMove is an entry of the stock of a variant.
+type stockMove struct {
+	*ent.Entry
+	variantID, productID string
+}
+
+func stockEvent(row *ent.ChangeLog, move stockMove, correlation string) outgoing {
 	payload, err := json.Marshal(StockChanged{
-		ProductID: productID, Delta: entry.Delta, AmountAfter: entry.AmountAfter, Position: entry.ID,
-		ChangeID: row.ChangeID.String(), Cause: row.Kind, At: entry.CreatedAt.UTC(),
+		ProductID: move.productID, VariantID: move.variantID, Delta: move.Delta, AmountAfter: move.AmountAfter, Position: move.ID,
+		ChangeID: row.ChangeID.String(), Cause: row.Kind, At: move.CreatedAt.UTC(),
 	})
 	if err != nil {
 		panic(err) // strings, numbers and a time of this century
 	}
-	id := uuid.NewSHA1(row.ChangeID, []byte(KindStockChanged+"\x00"+productID))
-	return outgoing{TopicStock, newMessage(row, id, KindStockChanged, productID, correlation, payload)}
+	id := uuid.NewSHA1(row.ChangeID, []byte(KindStockChanged+"\x00"+strings.TrimPrefix(move.Balance, stockPrefix)))
+	return outgoing{TopicStock, newMessage(row, id, KindStockChanged, move.productID, correlation, payload)}
 }
 
 // newMessage makes a message of a payload. The correlation ID of an order's steps is the order, that of other changes is the

@@ -36,9 +36,10 @@ type (
 		CreatedAt time.Time `json:"createdAt"`
 		ExpiresAt time.Time `json:"expiresAt"` // its deadline at first: extensions have no event
 	}
-	// HeldLine is units of one product.
+	// HeldLine is units of one variant.
 	HeldLine struct {
 		ProductID string `json:"productId"`
+		VariantID string `json:"variantId,omitempty"` // absent in an event from before there were variants
 		Quantity  int64  `json:"quantity"`
 	}
 	// HoldEnded is a hold without an order: its stock is given back.
@@ -55,9 +56,11 @@ type (
 		Method    string `json:"method"` // POINTS, ACCOUNT or CARD
 		AccountID string `json:"accountId,omitempty"`
 	}
-	// OrderLine is one product of an order.
+	// OrderLine is one variant of an order.
 	OrderLine struct {
 		ProductID      string `json:"productId"`
+		VariantID      string `json:"variantId,omitempty"`    // absent in an event from before there were variants
+		VariantTitle   string `json:"variantTitle,omitempty"` // absent if the product had no options
 		Quantity       int64  `json:"quantity"`
 		UnitPriceMinor int64  `json:"unitPriceMinor"`
 	}
@@ -116,7 +119,8 @@ type (
 	LimitCorrected struct {
 		UserID    string    `json:"userId"`
 		ProductID string    `json:"productId,omitempty"` // the product that is counted; absent if it is orders that wait for payment, or holds
-		Period    string    `json:"period,omitempty"`    // of the limit of the product; absent if it has one period only
+		VariantID string    `json:"variantId,omitempty"` // the variant of the product
+		Period    string    `json:"period,omitempty"`    // of the limit of the variant; absent if it has one period only
 		Holds     bool      `json:"holds,omitempty"`     // true if holds are counted
 		Delta     int64     `json:"delta"`
 		At        time.Time `json:"at"`
@@ -137,9 +141,10 @@ type (
 		Lines    []ReturnedLine `json:"lines"`
 		At       time.Time      `json:"at"`
 	}
-	// ReturnedLine is units of one product.
+	// ReturnedLine is units of one variant.
 	ReturnedLine struct {
 		ProductID string `json:"productId"`
+		VariantID string `json:"variantId,omitempty"` // absent in an event from before there were variants
 		Quantity  int64  `json:"quantity"`
 	}
 	// RefundCompleted is a part of the payment of an order that was given back.
@@ -188,6 +193,7 @@ type (
 	// StockAdjusted is stock added or taken by an administrator.
 	StockAdjusted struct {
 		ProductID string    `json:"productId"`
+		VariantID string    `json:"variantId,omitempty"` // absent in an event from before there were variants
 		Delta     int64     `json:"delta"`
 		Reason    string    `json:"reason,omitempty"`
 		By        string    `json:"by,omitempty"` // the administrator
@@ -211,12 +217,13 @@ type (
 		By         string    `json:"by"` // the administrator
 		At         time.Time `json:"at"`
 	}
-	// StockChanged is the stock of one product after one change.
+	// StockChanged is the stock of one variant after one change.
 	StockChanged struct {
 		ProductID   string `json:"productId"`
+		VariantID   string `json:"variantId,omitempty"` // absent in an event from before there were variants
 		Delta       int64  `json:"delta"`
 		AmountAfter int64  `json:"amountAfter"`
-		// Position rises with every change of the product's stock. An event with a lower position than the last is out of date.
+		// Position rises with every change of the variant's stock. An event with a lower position than the last is out of date.
 		// It is not the position of the API: it is the number of the entry among those of all balances.
 		Position int64     `json:"position"`
 		ChangeID string    `json:"changeId"`

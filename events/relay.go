@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,11 +14,13 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"holdfast/ent"
 	"holdfast/ent/changelog"
 	"holdfast/ent/entry"
+	"holdfast/ent/productvariant"
 	"holdfast/lockprovider"
 )
 
@@ -58,6 +61,16 @@ type Relay struct {
 	log       *slog.Logger
 	wake      chan struct{}
 	now       func() time.Time
+	products  *lru.Cache[string, string] // of variants
+}
+
+// newKnownVariants returns an empty Relay.products.
+func newKnownVariants() *lru.Cache[string, string] {
+	known, err := lru.New[string, string](knownVariants)
+	if err != nil {
+		panic(err) // impossible: the size is positive
+	}
+	return known
 }
 
 // Wake makes the relay look at once, because changes have been committed. It never waits, and is safe for concurrent use.
@@ -134,19 +147,19 @@ func (r *Relay) runOnce(ctx context.Context) (int, error) {
 	if err := r.broker.Ready(ctx, r.groups); err != nil {
 		return 0, err
 	}
-	entries, err := r.stockEntries(ctx, rows)
+	moves, err := r.stockMoves(ctx, rows)
 	if err != nil {
 		return 0, fmt.Errorf("read journal: %w", err)
 	}
-	published, perr := r.publish(ctx, rows, entries)
+	published, perr := r.publish(ctx, rows, moves)
 	return published, errors.Join(perr, r.mark(ctx, rows[:published]))
 }
 
 // stockPrefix begins the keys of stock balances.
 var stockPrefix = lockprovider.StockKey("")
 
-// stockEntries reads the stock movements of the changes, by change, in the order of the journal.
-func (r *Relay) stockEntries(ctx context.Context, rows []*ent.ChangeLog) (map[uuid.UUID][]*ent.Entry, error) {
+// stockMoves reads the stock movements of the changes, by change, in the order of the journal.
+func (r *Relay) stockMoves(ctx context.Context, rows []*ent.ChangeLog) (map[uuid.UUID][]stockMove, error) {
 	var ids []uuid.UUID
 	for _, row := range rows {
 		if row.Family == string(lockprovider.Stock) {
@@ -160,13 +173,56 @@ func (r *Relay) stockEntries(ctx context.Context, rows []*ent.ChangeLog) (map[uu
 	if err != nil {
 		return nil, err
 	}
-	byChange := make(map[uuid.UUID][]*ent.Entry, len(ids))
+	byChange := make(map[uuid.UUID][]stockMove, len(ids))
+	var moves []stockMove
 	for _, e := range all {
-		if strings.HasPrefix(e.Balance, stockPrefix) {
-			byChange[e.ChangeID] = append(byChange[e.ChangeID], e)
+		if variantID, isStock := lockprovider.VariantOf(e.Balance); isStock {
+			moves = append(moves, stockMove{Entry: e, variantID: variantID})
 		}
 	}
+	if err := r.nameProducts(ctx, moves); err != nil {
+		return nil, err
+	}
+	for _, move := range moves {
+		byChange[move.ChangeID] = append(byChange[move.ChangeID], move)
+	}
 	return byChange, nil
+}
+
+// knownVariants bounds how many variants the relay remembers the products of. An entry takes some 200 bytes.
+const knownVariants = 10_000
+
+// nameProducts fills in the products of moves. A variant has one product for ever.
+func (r *Relay) nameProducts(ctx context.Context, moves []stockMove) error {
+	var unknown []string
+	for _, move := range moves {
+		if !r.products.Contains(move.variantID) && !slices.Contains(unknown, move.variantID) {
+			unknown = append(unknown, move.variantID)
+		}
+	}
+	found := map[string]string{}
+	if len(unknown) > 0 {
+		rows, err := r.client.ProductVariant.Query().Where(productvariant.IDIn(unknown...)).
+			Select(productvariant.FieldID, productvariant.FieldProductID).All(ctx)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			found[row.ID] = row.ProductID
+			r.products.Add(row.ID, row.ProductID)
+		}
+	}
+	for i, move := range moves {
+		productID, known := found[move.variantID]
+		if !known {
+			productID, known = r.products.Get(move.variantID)
+		}
+		if !known { // a balance without a variant: what its key says
+			productID = strings.TrimPrefix(move.Balance, stockPrefix)
+		}
+		moves[i].productID = productID
+	}
+	return nil
 }
 
 // batchMessage is a message and the number of its row in the batch.
@@ -177,10 +233,10 @@ type batchMessage struct {
 
 // publish sends the messages of the rows: those with the same key one after the other, others at the same time. It returns the
 // number of rows, from the first one on, that are published for certain.
-func (r *Relay) publish(ctx context.Context, rows []*ent.ChangeLog, entries map[uuid.UUID][]*ent.Entry) (int, error) {
+func (r *Relay) publish(ctx context.Context, rows []*ent.ChangeLog, moves map[uuid.UUID][]stockMove) (int, error) {
 	lanes := make([][]batchMessage, r.settings.Lanes)
 	for i, row := range rows {
-		for _, o := range eventsOf(row, entries[row.ChangeID]) {
+		for _, o := range eventsOf(row, moves[row.ChangeID]) {
 			if o.topic == TopicPoison {
 				r.metrics.poisoned.WithLabelValues("relay").Inc()
 				r.log.ErrorContext(ctx, "change cannot be relayed", "change", row.ChangeID, "kind", row.Kind)

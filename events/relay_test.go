@@ -39,7 +39,8 @@ func (b *failingBroker) Publish(_ string, messages ...*message.Message) error {
 
 func relayTo(e *env, b Broker) *Relay {
 	return &Relay{
-		client: e.db.Ent, broker: b, publisher: b, exclusive: singleInstance, durable: func(context.Context) error { return nil }, settings: e.deps.Settings,
+		products: newKnownVariants(),
+		client:   e.db.Ent, broker: b, publisher: b, exclusive: singleInstance, durable: func(context.Context) error { return nil }, settings: e.deps.Settings,
 		metrics: newRelayMetrics(nil, time.Now), log: e.deps.Log, wake: make(chan struct{}, 1), now: time.Now,
 	}
 }

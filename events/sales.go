@@ -50,15 +50,14 @@ func (s sales) handle(ctx context.Context, e Event) error {
 	if err != nil {
 		return fmt.Errorf("order %s: %w", orderID, err)
 	}
-	lines := row.Edges.Lines
-	slices.SortFunc(lines, func(a, b *ent.OrderLine) int { return cmp.Compare(a.ProductID, b.ProductID) }) // no deadlocks
+	lines := soldOf(row)
 	return once(ctx, s.client, s.now(), "sales", e, func(tx *ent.Tx) error {
 		for _, l := range lines {
 			err := tx.SalesStatistic.Create().SetProductID(l.ProductID).SetDay(day(row.CreatedAt)).
-				SetOrders(sign).SetUnits(sign*l.Quantity).SetRevenueMinor(sign*l.Quantity*l.UnitPriceMinor).
+				SetOrders(sign).SetUnits(sign*l.Units).SetRevenueMinor(sign*l.RevenueMinor).
 				OnConflictColumns(salesstatistic.FieldProductID, salesstatistic.FieldDay).
 				Update(func(u *ent.SalesStatisticUpsert) {
-					u.AddOrders(sign).AddUnits(sign * l.Quantity).AddRevenueMinor(sign * l.Quantity * l.UnitPriceMinor)
+					u.AddOrders(sign).AddUnits(sign * l.Units).AddRevenueMinor(sign * l.RevenueMinor)
 				}).Exec(ctx)
 			if err != nil {
 				return fmt.Errorf("sales of %s: %w", l.ProductID, err)
@@ -66,6 +65,21 @@ func (s sales) handle(ctx context.Context, e Event) error {
 		}
 		return nil
 	})
+}
+
+// soldOf returns what an order has sold of each product, in the order of their IDs, so that there are no deadlocks. An order may have
+// several variants of a product.
+func soldOf(row *ent.Order) (sold []Sales) {
+	lines := row.Edges.Lines
+	slices.SortFunc(lines, func(a, b *ent.OrderLine) int { return cmp.Compare(a.ProductID, b.ProductID) })
+	for _, l := range lines {
+		if n := len(sold); n == 0 || sold[n-1].ProductID != l.ProductID {
+			sold = append(sold, Sales{ProductID: l.ProductID})
+		}
+		last := &sold[len(sold)-1]
+		last.Units, last.RevenueMinor = last.Units+l.Quantity, last.RevenueMinor+l.Quantity*l.UnitPriceMinor
+	}
+	return sold
 }
 
 // day is the UTC day of a time. As text it compares and groups alike in all databases.

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -19,7 +20,7 @@ import (
 type stockAlerts struct {
 	client    *ent.Client
 	threshold int64
-	// sides are what alerts were found to say, by product. Without them, each order would ask the database to hear that nothing is
+	// sides are what alerts were found to say, by variant. Without them, each order would ask the database to hear that nothing is
 	// to be done.
 	sides *lru.Cache[string, side]
 }
@@ -46,8 +47,8 @@ func newStockAlerts(client *ent.Client, threshold int64) stockAlerts {
 	return stockAlerts{client, threshold, sides}
 }
 
-// handle looks at the alert, unless the event leaves the product on the side of the threshold that the alert was found on lately. Another
-// instance may have replaced the alert since. If the alert is then on the other side, the product has crossed the threshold since,
+// handle looks at the alert, unless the event leaves the variant on the side of the threshold that the alert was found on lately. Another
+// instance may have replaced the alert since. If the alert is then on the other side, the variant has crossed the threshold since,
 // and back before this event: that crossing is an event as well, whose handler looks.
 func (s stockAlerts) handle(ctx context.Context, e Event) error {
 	if e.Kind != KindStockChanged {
@@ -60,32 +61,33 @@ func (s stockAlerts) handle(ctx context.Context, e Event) error {
 	if p.ProductID == "" || p.Position == 0 {
 		return fmt.Errorf("%w: %s without productId or position", errPermanent, e.Kind)
 	}
+	p.VariantID = cmp.Or(p.VariantID, lockprovider.FirstVariantID(p.ProductID))
 	low, crosses := s.judge(p)
 	now := time.Now()
-	if alert, known := s.sides.Get(p.ProductID); known && now.Sub(alert.found) < sideAge && alert.low == low && !crosses {
+	if alert, known := s.sides.Get(p.VariantID); known && now.Sub(alert.found) < sideAge && alert.low == low && !crosses {
 		return nil
 	}
-	alert, err := s.client.StockAlert.Get(ctx, p.ProductID)
+	alert, err := s.client.StockAlert.Get(ctx, p.VariantID)
 	if err != nil && !ent.IsNotFound(err) {
 		return err
 	}
 	if s.mustRecord(alert, p) {
-		defer s.sides.Remove(p.ProductID) // also if it fails: it may have written
+		defer s.sides.Remove(p.VariantID) // also if it fails: it may have written
 		return s.record(ctx, p)
 	}
-	s.sides.Add(p.ProductID, side{low: alert != nil && alert.Low, found: now})
+	s.sides.Add(p.VariantID, side{low: alert != nil && alert.Low, found: now})
 	return nil
 }
 
-// judge tells whether an event leaves a product low, and whether the product was on the other side of the threshold before it.
+// judge tells whether an event leaves a variant low, and whether the variant was on the other side of the threshold before it.
 func (s stockAlerts) judge(p StockChanged) (low, crosses bool) {
 	low = p.AmountAfter <= s.threshold
 	return low, low != (p.AmountAfter-p.Delta <= s.threshold)
 }
 
-// mustRecord tells whether an event must be recorded in the alert, which is nil if the product has none yet.
+// mustRecord tells whether an event must be recorded in the alert, which is nil if the variant has none yet.
 //
-// Most events need not: they leave the product on its side of the threshold. An event that crosses the threshold is recorded
+// Most events need not: they leave the variant on its side of the threshold. An event that crosses the threshold is recorded
 // even if it changes nothing. Its position then shows that an event which arrives later is older.
 func (s stockAlerts) mustRecord(alert *ent.StockAlert, p StockChanged) bool {
 	low, crosses := s.judge(p)
@@ -99,13 +101,13 @@ func (s stockAlerts) mustRecord(alert *ent.StockAlert, p StockChanged) bool {
 func (s stockAlerts) record(ctx context.Context, p StockChanged) error {
 	low, _ := s.judge(p)
 	update := func() (int, error) {
-		return s.client.StockAlert.Update().Where(stockalert.ID(p.ProductID), stockalert.PositionLT(p.Position)).
+		return s.client.StockAlert.Update().Where(stockalert.ID(p.VariantID), stockalert.PositionLT(p.Position)).
 			SetLow(low).SetThreshold(s.threshold).SetPosition(p.Position).SetSince(p.At).Save(ctx)
 	}
 	if n, err := update(); err != nil || n > 0 {
 		return err
 	}
-	err := s.client.StockAlert.Create().SetID(p.ProductID).
+	err := s.client.StockAlert.Create().SetID(p.VariantID).
 		SetLow(low).SetThreshold(s.threshold).SetPosition(p.Position).SetSince(p.At).
 		OnConflict().DoNothing().Exec(ctx)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) { // no rows: it exists
@@ -115,20 +117,20 @@ func (s stockAlerts) record(ctx context.Context, p StockChanged) error {
 	return err
 }
 
-// LowProduct is a product whose stock is low.
-type LowProduct struct {
-	ProductID string
+// LowVariant is a variant whose stock is low.
+type LowVariant struct {
+	VariantID string
 	Left      int64 // now
 	Threshold int64
 	Since     time.Time
 }
 
-// MaxLow bounds the list of products whose stock is low.
+// MaxLow bounds the list of variants whose stock is low.
 const MaxLow = 100
 
-// LowStock lists the products whose stock is low, the latest first, at most limit of them and MaxLow. A product is judged
+// LowStock lists the variants whose stock is low, the latest first, at most limit of them and MaxLow. A variant is judged
 // when its stock changes: one that was created with little is in the list from its first sale on.
-func LowStock(ctx context.Context, client *ent.Client, limit int) ([]LowProduct, error) {
+func LowStock(ctx context.Context, client *ent.Client, limit int) ([]LowVariant, error) {
 	alerts, err := client.StockAlert.Query().Where(stockalert.Low(true)).
 		Order(ent.Desc(stockalert.FieldSince), stockalert.ByID()).Limit(min(max(limit, 0), MaxLow)).All(ctx)
 	if err != nil || len(alerts) == 0 {
@@ -146,9 +148,9 @@ func LowStock(ctx context.Context, client *ent.Client, limit int) ([]LowProduct,
 	for _, b := range balances {
 		left[b.ID] = b.Amount
 	}
-	low := make([]LowProduct, len(alerts))
+	low := make([]LowVariant, len(alerts))
 	for i, a := range alerts {
-		low[i] = LowProduct{ProductID: a.ID, Left: left[keys[i]], Threshold: a.Threshold, Since: a.Since}
+		low[i] = LowVariant{VariantID: a.ID, Left: left[keys[i]], Threshold: a.Threshold, Since: a.Since}
 	}
 	return low, nil
 }

@@ -29,6 +29,7 @@ func TestOperationsByRole(t *testing.T) {
 		"node":                         {public, `{ node(id: "prod_1") { id } }`, nil},
 		"nodes":                        {public, `{ nodes(ids: ["prod_1"]) { id } }`, nil},
 		"product":                      {public, `{ product(id: "prod_1") { id } }`, nil},
+		"productVariant":               {public, `{ productVariant(id: "var_1") { id } }`, nil},
 		"products":                     {public, `{ products { nodes { id } } }`, nil},
 		"coupon":                       {public, `{ coupon(id: "coup_half") { id } }`, nil},
 		"coupons":                      {public, `{ coupons { nodes { id } } }`, nil},
@@ -67,6 +68,10 @@ func TestOperationsByRole(t *testing.T) {
 		"accountOpen":                  {customer, accountOpen, object{"name": "", "currency": ""}},
 		"productCreate":                {administrator, productCreate, object{"sku": "", "name": "", "price": object{"amountMinor": 1, "currency": "USD"}, "stock": 0}},
 		"productUpdate":                {administrator, productUpdate, object{"id": "prod_0", "version": 1}},
+		"productVariantsCreate":        {administrator, variantsCreate, object{"productId": "prod_0", "variants": []object{}}},
+		"productVariantUpdate":         {administrator, variantUpdate, object{"id": "var_0", "version": 1}},
+		"productVariantArchive":        {administrator, variantArchive, object{"id": "var_0"}},
+		"productVariantUnarchive":      {administrator, variantUnarchive, object{"id": "var_0"}},
 		"productUnarchive":             {administrator, productUnarchive, object{"id": "prod_0"}},
 		"productsImport":               {administrator, productsImport, object{"products": []object{}}},
 		"productArchive":               {administrator, productArchive, object{"id": "prod_0"}},
@@ -142,10 +147,11 @@ func TestFieldsByRole(t *testing.T) {
 		return len(sold) > 0
 	})
 	fields := map[string]struct{ query, beside, path string }{
-		"Product.stockHistory":   {`{ product(id: "prod_1") { id stockHistory { nodes { kind } } } }`, "product.id", "product.stockHistory.nodes.0.kind"},
-		"PopularProduct.orders":  {fmt.Sprintf(popular, "orders"), "popularProducts.0.product.id", "popularProducts.0.orders"},
-		"PopularProduct.units":   {fmt.Sprintf(popular, "units"), "popularProducts.0.product.id", "popularProducts.0.units"},
-		"PopularProduct.revenue": {fmt.Sprintf(popular, "revenue { amountMinor }"), "popularProducts.0.product.id", "popularProducts.0.revenue.amountMinor"},
+		"Product.stockHistory":        {`{ product(id: "prod_1") { id stockHistory { nodes { kind } } } }`, "product.id", "product.stockHistory.nodes.0.kind"},
+		"ProductVariant.stockHistory": {`{ productVariant(id: "var_1") { id stockHistory { nodes { kind } } } }`, "productVariant.id", "productVariant.stockHistory.nodes.0.kind"},
+		"PopularProduct.orders":       {fmt.Sprintf(popular, "orders"), "popularProducts.0.product.id", "popularProducts.0.orders"},
+		"PopularProduct.units":        {fmt.Sprintf(popular, "units"), "popularProducts.0.product.id", "popularProducts.0.units"},
+		"PopularProduct.revenue":      {fmt.Sprintf(popular, "revenue { amountMinor }"), "popularProducts.0.product.id", "popularProducts.0.revenue.amountMinor"},
 	}
 	for _, d := range schema.Types {
 		for _, f := range d.Fields {
@@ -246,19 +252,20 @@ func TestNode(t *testing.T) {
 		public bool
 		bobs   bool // Bob may see it as well: he received the transfer
 	}{
-		"Product":     {id: "prod_1", public: true},
-		"Coupon":      {id: "coup_half", public: true},
-		"Category":    {id: "cat_1", public: true},
-		"CouponIssue": {id: commerce.DemoIssueID},
-		"Order":       {id: orderID},
-		"QueueTicket": {id: ticket},
-		"Hold":        {id: held},
-		"Payment":     {id: strings.Replace(orderID, "ord_", "pay_", 1)},
-		"Account":     {id: "acct_alice"},
-		"Transfer":    {id: moved, bobs: true},
-		"Entry":       {id: entries.text("me.wallet.entries.nodes.0.id")},
-		"Customer":    {id: "user_alice"},
-		"Wallet":      {id: "wallet_alice"},
+		"Product":        {id: "prod_1", public: true},
+		"ProductVariant": {id: "var_1", public: true},
+		"Coupon":         {id: "coup_half", public: true},
+		"Category":       {id: "cat_1", public: true},
+		"CouponIssue":    {id: commerce.DemoIssueID},
+		"Order":          {id: orderID},
+		"QueueTicket":    {id: ticket},
+		"Hold":           {id: held},
+		"Payment":        {id: strings.Replace(orderID, "ord_", "pay_", 1)},
+		"Account":        {id: "acct_alice"},
+		"Transfer":       {id: moved, bobs: true},
+		"Entry":          {id: entries.text("me.wallet.entries.nodes.0.id")},
+		"Customer":       {id: "user_alice"},
+		"Wallet":         {id: "wallet_alice"},
 	}
 	for _, implementation := range graph.Served(served.Options{}).PossibleTypes["Node"] {
 		if _, ok := nodes[implementation.Name]; !ok {

@@ -19,8 +19,9 @@ func (r *Resolver) toCart(c *commerce.Cart) *model.Cart {
 	}
 	for _, l := range atMost(shop.MaxLines, c.Lines) {
 		out.Lines = append(out.Lines, &model.CartLine{
-			Product: toProduct(l.Product), Quantity: l.Quantity, UnitPrice: money(l.Product.PriceMinor, l.Product.Currency),
-			Total: money(commerce.LineTotal(l.Product.PriceMinor, l.Quantity), l.Product.Currency),
+			Product: toProduct(l.Variant.Edges.Product), Variant: toVariant(l.Variant), Quantity: l.Quantity,
+			UnitPrice: money(l.Variant.PriceMinor, l.Variant.Currency),
+			Total:     money(commerce.LineTotal(l.Variant.PriceMinor, l.Quantity), l.Variant.Currency),
 		})
 	}
 	return out

@@ -57,11 +57,11 @@ func (r *cartResolver) Order(ctx context.Context, obj *model.Cart) (*model.Order
 
 // AvailableForSale is the resolver for the availableForSale field.
 func (r *cartLineResolver) AvailableForSale(ctx context.Context, obj *model.CartLine) (*bool, error) {
-	read, err := loadersOf(ctx).stock.Load(ctx, obj.Product.ID)
+	read, err := loadersOf(ctx).units.Load(ctx, obj.Variant.ID)
 	if err != nil {
 		return nil, err
 	}
-	available := obj.Product.ArchivedAt == nil && read.Amount >= obj.Quantity
+	available := obj.Variant.ArchivedAt == nil && obj.Product.ArchivedAt == nil && read.Amount >= obj.Quantity
 	return &available, nil
 }
 
@@ -90,6 +90,9 @@ func (r *mutationResolver) CartLinesUpdate(ctx context.Context, input model.Cart
 // CartLinesRemove is the resolver for the cartLinesRemove field.
 func (r *mutationResolver) CartLinesRemove(ctx context.Context, input model.CartLinesRemoveInput) (*model.CartPayload, error) {
 	in := commerce.ChangeCart{Key: orZero(input.IdempotencyKey), CartID: input.CartID}
+	for _, id := range input.VariantIds {
+		in.Lines = append(in.Lines, commerce.Line{VariantID: id})
+	}
 	for _, id := range input.ProductIds {
 		in.Lines = append(in.Lines, commerce.Line{ProductID: id})
 	}

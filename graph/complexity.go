@@ -49,6 +49,8 @@ const (
 	counted = 100
 	// lookup is the cost of a field that queries the database for one object.
 	lookup = 5
+	// ranged is the cost of a field that reads all variants of a product, of which there are commerce.MaxVariants at most.
+	ranged = 20
 	// located is the cost of an identifier of any object: the strategies that decide in Redis are asked there for each object that
 	// the database does not have.
 	located = 20
@@ -70,6 +72,10 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 		"PayOrderPayload.products":     shop.MaxLines,
 		"CancelOrderPayload.products":  shop.MaxLines,
 		"OperationMeta.positions":      shop.MaxLines + maxOtherBalances,
+
+		"Product.options":                schema.MaxOptions,
+		"ProductOption.values":           commerce.MaxVariants,
+		"ProductVariant.selectedOptions": schema.MaxOptions,
 
 		"Cart.lines":                   shop.MaxLines,
 		"CartCheckoutPayload.products": shop.MaxLines,
@@ -103,7 +109,7 @@ func listBounds(shop commerce.ShopSettings) map[string]int {
 
 // lookups are the fields of objects that are looked up.
 var lookups = []string{
-	"Cart.customer", "Cart.order", "Hold.order", "Customer.defaultAddress", "Order.couponIssue", "Order.customer", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
+	"Cart.customer", "Cart.order", "Hold.order", "Customer.defaultAddress", "Order.couponIssue", "Order.customer", "OrderLine.variant", "RefundLine.variant", "HoldLine.variant", "Transfer.from", "Transfer.to", "CouponIssue.order", "Payment.account", "Entry.source",
 	"Product.featuredImage",
 }
 
@@ -161,6 +167,11 @@ func complexities(shop commerce.ShopSettings) generated.ComplexityRoot {
 	c.Wallet.Entries = entriesCost
 	c.Account.Entries = entriesCost
 	c.Product.StockHistory = entriesCost
+	c.ProductVariant.StockHistory = entriesCost
+	c.Product.Options = func(child int) int { return times(schema.MaxOptions)(child) + ranged }
+	c.Product.Variants = func(child int, first *int, _ *string, last *int, _ *string, _ *bool) int {
+		return pageCost(child, first, last) + ranged
+	}
 	c.Query.Node = func(child int, _ string) int { return child + located }
 	c.CostOfEntities(func(child int, representations []*scalar.Representation) int {
 		return times(len(representations))(child + located)

@@ -84,12 +84,12 @@ func toUserError(e *commerce.Error) model.UserError {
 	case commerce.OutOfStockDetails:
 		return &model.OutOfStockError{
 			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
-			ProductID: d.ProductID, Requested: d.Requested, Available: d.Available,
+			ProductID: d.ProductID, VariantID: d.VariantID, Requested: d.Requested, Available: d.Available,
 		}
 	case commerce.PurchaseLimitDetails:
 		return &model.PurchaseLimitError{
 			Code: code, Message: e.Message, Field: e.Field, Retryable: e.Retryable, RetryAfterMs: retryAfter,
-			ProductID: d.ProductID, Requested: d.Requested, Available: d.Available,
+			ProductID: d.ProductID, VariantID: d.VariantID, Requested: d.Requested, Available: d.Available,
 		}
 	case commerce.CouponExhaustedDetails:
 		return &model.CouponExhaustedError{

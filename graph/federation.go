@@ -21,7 +21,7 @@ import (
 const maxRepresentations = 250
 
 // entityPrefixes are the prefixes of the identifiers of entities, by their types.
-var entityPrefixes = map[string]string{"Product": "prod_", "Order": prefixOrder, "Customer": prefixCustomer}
+var entityPrefixes = map[string]string{"Product": "prod_", "ProductVariant": "var_", "Order": prefixOrder, "Customer": prefixCustomer}
 
 var _ generated.SubgraphResolver = (*Resolver)(nil)
 
@@ -65,7 +65,7 @@ func entityIDs(representations []*scalar.Representation) ([]string, error) {
 		prefix, known := entityPrefixes[representation.Typename]
 		switch {
 		case !known:
-			return nil, wrongEntity(i, "__typename", "must be Product, Order or Customer, not %.80q", representation.Typename)
+			return nil, wrongEntity(i, "__typename", "must be Product, ProductVariant, Order or Customer, not %.80q", representation.Typename)
 		case !strings.HasPrefix(representation.ID, prefix):
 			return nil, wrongEntity(i, "id", "must begin with %q, as the identifiers of that type do, not %.80q", prefix, representation.ID)
 		}

@@ -82,7 +82,7 @@ func TestEntitiesAreBounded(t *testing.T) {
 		of             any
 		field, message string
 	}{
-		"a type that is no entity": {object{"__typename": "Coupon", "id": "coup_half"}, "[representations 1 __typename]", `Product, Order or Customer, not "Coupon"`},
+		"a type that is no entity": {object{"__typename": "Coupon", "id": "coup_half"}, "[representations 1 __typename]", `Product, ProductVariant, Order or Customer, not "Coupon"`},
 		"another type":             {object{"__typename": "Order", "id": "prod_1"}, "[representations 1 id]", `must begin with "ord_"`},
 		"no type":                  {object{"id": "prod_1"}, "[of 1]", "__typename and id"},
 		"no key":                   {object{"__typename": "Product", "sku": "KB-75"}, "[of 1]", "__typename and id"},
@@ -111,7 +111,7 @@ func TestSubgraph(t *testing.T) {
 		t.Errorf("it does not begin with %s", link)
 	}
 	for _, want := range []string{
-		`type Product implements Node @key(fields: "id") {`, `type Order implements Node @key(fields: "id") {`,
+		`type Product implements Node @key(fields: "id") {`, `type ProductVariant implements Node @key(fields: "id") {`, `type Order implements Node @key(fields: "id") {`,
 		`type Customer implements Node @key(fields: "id") {`, "type PageInfo @shareable {", `@tag(name: "storefront")`, "directive @auth(",
 	} {
 		if !strings.Contains(sdl, want) {

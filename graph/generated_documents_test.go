@@ -22,6 +22,7 @@ import (
 	limits "holdfast/ent/schema"
 	"holdfast/graph"
 	"holdfast/graph/transport"
+	"holdfast/lockprovider"
 )
 
 const (
@@ -95,12 +96,20 @@ func fillShop(t testing.TB, a *api) map[string][]string {
 	_, err := a.services.Points.Adjust(ctx, root, commerce.AdjustPoints{Key: uuid.New(), UserID: alice, Delta: 1_000_000, Reason: "test"})
 	must(t, err)
 	for i := range 100 {
-		row, err := a.services.Catalog.Create(ctx, root, commerce.CreateProduct{
-			Key: uuid.New(), SKU: fmt.Sprintf("FULL-%d", i), Name: fmt.Sprintf("Product %d", i), Description: strings.Repeat("text ", 100),
-			Price: commerce.Money{Minor: 1, Currency: "USD"}, Stock: 1000, Attributes: fullAttributes(),
-		})
+		in := commerce.CreateProduct{
+			Key: uuid.New(), Name: fmt.Sprintf("Product %d", i), Description: strings.Repeat("text ", 100), Options: []string{"Size", "Colour"},
+			Attributes: fullAttributes(),
+		}
+		for j := range commerce.MaxVariants {
+			in.Variants = append(in.Variants, commerce.CreateVariant{
+				SKU: fmt.Sprintf("FULL-%d-%d", i, j), Options: []string{fmt.Sprint("size ", j/10), fmt.Sprint("colour ", j%10)},
+				Price: commerce.Money{Minor: 1, Currency: "USD"}, Stock: 1000,
+			})
+		}
+		row, err := a.services.Catalog.Create(ctx, root, in)
 		must(t, err)
 		add(row.ID)
+		add(lockprovider.FirstVariantID(row.ID))
 	}
 	coupon, err := a.services.Coupons.Create(ctx, root, commerce.CreateCoupon{
 		Key: uuid.New(), Name: "Many", DiscountKind: "FIXED", DiscountValue: 1, Quota: 1000, PerUserLimit: 200,
@@ -119,7 +128,7 @@ func fillShop(t testing.TB, a *api) map[string][]string {
 	for i := range 60 {
 		in := commerce.PlaceOrder{Key: uuid.New(), Payment: &commerce.Payment{Method: "POINTS"}, CouponIssueID: ids["cpi_"][i]}
 		for n := range 20 { // shop.maxLines
-			in.Lines = append(in.Lines, commerce.Line{ProductID: ids["prod_"][(i+n)%100], Quantity: 1})
+			in.Lines = append(in.Lines, commerce.Line{VariantID: ids["var_"][(i+n)%100], Quantity: 1})
 		}
 		placed, err := a.services.Orders.Place(ctx, viewer, in)
 		must(t, err)
@@ -138,7 +147,7 @@ func fillShop(t testing.TB, a *api) map[string][]string {
 	}
 	var lines []commerce.Line
 	for n := range a.services.Shop().MaxLines {
-		lines = append(lines, commerce.Line{ProductID: ids["prod_"][n], Quantity: 1})
+		lines = append(lines, commerce.Line{VariantID: ids["var_"][n], Quantity: 1})
 	}
 	for range a.services.Shop().MaxHolds {
 		result, err := a.services.Holds.Create(ctx, viewer, commerce.CreateHold{Key: uuid.New(), Lines: lines, TTL: a.services.Shop().MaxHold})

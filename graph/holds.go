@@ -29,7 +29,7 @@ func (r *Resolver) holdLines(ctx context.Context, h *ent.Hold) ([]*model.HoldLin
 	lines := make([]*model.HoldLine, 0, len(rows))
 	for i, l := range rows {
 		if products[i] != nil { // products are not deleted
-			lines = append(lines, &model.HoldLine{Product: toProduct(products[i]), Quantity: l.Quantity})
+			lines = append(lines, &model.HoldLine{Product: toProduct(products[i]), VariantID: l.VariantID, Quantity: l.Quantity})
 		}
 	}
 	return lines, nil

@@ -48,6 +48,11 @@ func (r *holdConnectionResolver) TotalCount(ctx context.Context, obj *model.Hold
 	return totalCount(ctx, obj.Count)
 }
 
+// Variant is the resolver for the variant field.
+func (r *holdLineResolver) Variant(ctx context.Context, obj *model.HoldLine) (*model.ProductVariant, error) {
+	return variantOf(ctx, obj.VariantID)
+}
+
 // HoldCreate is the resolver for the holdCreate field.
 func (r *mutationResolver) HoldCreate(ctx context.Context, input model.HoldCreateInput) (*model.HoldCreatePayload, error) {
 	result, err := r.services.Holds.Create(ctx, auth.Viewer(ctx), commerce.CreateHold{
@@ -99,7 +104,11 @@ func (r *Resolver) HoldConnection() generated.HoldConnectionResolver {
 	return &holdConnectionResolver{r}
 }
 
+// HoldLine returns generated.HoldLineResolver implementation.
+func (r *Resolver) HoldLine() generated.HoldLineResolver { return &holdLineResolver{r} }
+
 type (
 	holdResolver           struct{ *Resolver }
 	holdConnectionResolver struct{ *Resolver }
+	holdLineResolver       struct{ *Resolver }
 )

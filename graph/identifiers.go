@@ -15,7 +15,7 @@ import (
 // identifiers are what follows the prefix of an identifier, by the prefix. That of a customer is the subject of an access token. No
 // other identifier has characters that mean something in a key that is made of identifiers.
 var identifiers = map[string]*regexp.Regexp{
-	"prod_": identifier, "coup_": identifier, "cpi_": identifier, prefixOrder: identifier, prefixPayment: identifier, "acct_": identifier,
+	"prod_": identifier, "var_": identifier, "coup_": identifier, "cpi_": identifier, prefixOrder: identifier, prefixPayment: identifier, "acct_": identifier,
 	"tr_": identifier, "qt_": identifier, "exp_": identifier, prefixEntry: regexp.MustCompile(`^[1-9]\d{0,18}$`),
 	"pat_": identifier, "addr_": identifier, "cart_": identifier, "hold_": identifier, "cat_": identifier, prefixCustomer: subject, prefixWallet: subject,
 }

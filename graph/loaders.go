@@ -40,6 +40,9 @@ type loaders struct {
 	refunds  *dataloadgen.Loader[string, []*ent.Refund]
 	books    *dataloadgen.Loader[string, []*ent.CustomerAddress] // addresses by the customer
 	products *dataloadgen.Loader[string, *ent.Product]           // off sale or not
+	variants *dataloadgen.Loader[string, *ent.ProductVariant]    // off sale or not
+	ranges   *dataloadgen.Loader[string, []*ent.ProductVariant]  // all variants of a product
+	units    *dataloadgen.Loader[string, stockRead]              // of variants
 	entries  *dataloadgen.Loader[commerce.Statement, commerce.PageOf[*ent.Entry]]
 	// These are by the product.
 	images     *dataloadgen.Loader[string, []*ent.ProductImage]
@@ -71,15 +74,8 @@ type stockRead struct {
 func newLoaders(s *commerce.Services) *loaders {
 	options := []dataloadgen.Option{dataloadgen.WithWait(loaderWait), dataloadgen.WithBatchCapacity(loaderBatch)}
 	return &loaders{
-		stock: dataloadgen.NewMappedLoader(func(ctx context.Context, ids []string) (map[string]stockRead, error) {
-			asOf := time.Now() // before reading: the amount is not older than this
-			readings, err := s.Catalog.Stock(ctx, ids)
-			reads := make(map[string]stockRead, len(readings))
-			for id, reading := range readings {
-				reads[id] = stockRead{Reading: reading, asOf: asOf}
-			}
-			return reads, err
-		}, options...),
+		stock:    dataloadgen.NewMappedLoader(stockReads(s.Catalog.Stock), options...),
+		units:    dataloadgen.NewMappedLoader(stockReads(s.Catalog.VariantStock), options...),
 		issued:   dataloadgen.NewMappedLoader(s.Coupons.Issued, options...),
 		balances: dataloadgen.NewMappedLoader(s.Accounts.Balances, options...),
 		wallets:  orNone(s.Points.Balances, options),
@@ -101,6 +97,8 @@ func newLoaders(s *commerce.Services) *loaders {
 			return s.Accounts.Statements(ctx, auth.Viewer(ctx), asked)
 		}, options...),
 		products:    orNone(anybodys(s.Catalog.ProductsByID), options),
+		variants:    orNone(anybodys(s.Catalog.VariantsByID), options),
+		ranges:      orNone(anybodys(s.Catalog.VariantsOf), options),
 		images:      orNone(anybodys(s.Catalog.ImagesOf), options),
 		featured:    orNone(anybodys(s.Catalog.FeaturedImages), options),
 		categories:  orNone(anybodys(s.Catalog.CategoriesOf), options),
@@ -145,6 +143,21 @@ func readOnce[T any](read func(ctx context.Context) (T, error)) func(ctx context
 	return func(ctx context.Context) (T, error) {
 		once.Do(func() { value, err = read(ctx) })
 		return value, err
+	}
+}
+
+// stockReads is a reading of stocks that says when it was made.
+func stockReads(
+	read func(ctx context.Context, ids []string) (map[string]commerce.Reading, error),
+) func(ctx context.Context, ids []string) (map[string]stockRead, error) {
+	return func(ctx context.Context, ids []string) (map[string]stockRead, error) {
+		asOf := time.Now() // before reading: the amount is not older than this
+		readings, err := read(ctx, ids)
+		reads := make(map[string]stockRead, len(readings))
+		for id, reading := range readings {
+			reads[id] = stockRead{Reading: reading, asOf: asOf}
+		}
+		return reads, err
 	}
 }
 
@@ -253,6 +266,9 @@ func (r *Resolver) aroundResponse(ctx context.Context, next graphql.ResponseHand
 // Every field of which the resolver asks a loader is one, except fields of Query: an operation has few of those.
 var batched = map[string]bool{
 	"Product.stock": true, "Product.stockHistory": true, "Product.images": true, "Product.featuredImage": true, "Product.categories": true,
+	"Product.options": true, "Product.variants": true,
+	"ProductVariant.stock": true, "ProductVariant.availableForSale": true, "ProductVariant.stockHistory": true,
+	"OrderLine.variant": true, "RefundLine.variant": true, "HoldLine.variant": true,
 	"Category.parent": true, "Category.ancestors": true, "Category.children": true, "Coupon.issued": true, "CouponIssue.order": true,
 	"Account.balance": true, "Account.position": true, "Account.entries": true, "Wallet.balance": true, "Wallet.position": true,
 	"Transfer.from": true, "Transfer.to": true, "Payment.account": true, "Entry.source": true,

@@ -16,7 +16,7 @@ import (
 // TestFieldsOfLoadersAreBatched: a resolver that asks a loader must not wait for a place among the resolvers that run, else the loader asks
 // the database for a few keys at a time.
 func TestFieldsOfLoadersAreBatched(t *testing.T) {
-	loads := map[string]bool{"loadersOf": true, "orderOf": true, "accountOf": true, "sourceOf": true, "holdLines": true}
+	loads := map[string]bool{"loadersOf": true, "orderOf": true, "accountOf": true, "variantOf": true, "sourceOf": true, "holdLines": true}
 	files, err := filepath.Glob("*.resolvers.go")
 	must(t, err)
 	fields := 0

@@ -45,19 +45,20 @@ func toProduct(p *ent.Product) *model.Product {
 	}
 	return &model.Product{
 		ID: p.ID, Sku: p.Sku, Name: p.Name, Description: p.Description, Price: money(p.PriceMinor, p.Currency),
-		LimitPerCustomer: toLimit(p),
-		Handle:           commerce.HandleOf(p), Vendor: orNull(p.Vendor), ProductType: orNull(p.ProductType), Tags: append([]string{}, p.Tags...),
+		Handle: commerce.HandleOf(p), Vendor: orNull(p.Vendor), ProductType: orNull(p.ProductType), Tags: append([]string{}, p.Tags...),
+		PriceRange:       &model.PriceRange{Min: money(p.PriceMinor, p.Currency), Max: money(p.MaxPriceMinor, p.Currency)},
+		LimitPerCustomer: toLimit(p.LimitQuantity, p.LimitHours), OptionNames: p.Options,
 		Version: p.Version, ArchivedAt: p.ArchivedAt, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	}
 }
 
-func toLimit(p *ent.Product) *model.PurchaseLimit {
-	if p.LimitQuantity == 0 {
+func toLimit(quantity int64, hours int) *model.PurchaseLimit {
+	if quantity == 0 {
 		return nil
 	}
-	limit := &model.PurchaseLimit{Quantity: p.LimitQuantity}
-	if p.LimitHours != 0 {
-		limit.PeriodHours = &p.LimitHours
+	limit := &model.PurchaseLimit{Quantity: quantity}
+	if hours != 0 {
+		limit.PeriodHours = &hours
 	}
 	return limit
 }
@@ -85,7 +86,7 @@ func toOrder(o *ent.Order) *model.Order {
 	paid := commerce.PaidFor(o)
 	for i, l := range o.Edges.Lines {
 		order.Lines[i] = &model.OrderLine{
-			Product: toProduct(l.Edges.Product), Quantity: l.Quantity,
+			Product: toProduct(l.Edges.Product), VariantID: l.VariantID, VariantTitle: l.VariantTitle, Quantity: l.Quantity,
 			UnitPrice: money(l.UnitPriceMinor, o.Currency), Total: money(commerce.LineTotal(l.UnitPriceMinor, l.Quantity), o.Currency),
 			Paid: money(paid[i], o.Currency), Returned: l.Returned,
 		}
@@ -126,10 +127,13 @@ func toTicket(r commerce.OrderResult, refused []model.UserError) *model.QueueTic
 
 // orderedProducts returns the products of an order, whose stock it has changed.
 func orderedProducts(o *ent.Order) []*model.Product {
-	products := []*model.Product{}
+	products, seen := []*model.Product{}, map[string]bool{}
 	if o != nil {
 		for _, l := range o.Edges.Lines {
-			products = append(products, toProduct(l.Edges.Product))
+			if !seen[l.ProductID] { // an order may have several variants of one
+				seen[l.ProductID] = true
+				products = append(products, toProduct(l.Edges.Product))
+			}
 		}
 	}
 	return products
@@ -266,7 +270,7 @@ func toAdjustment(a *ent.Adjustment) *model.Adjustment {
 		subject = prefixCustomer + subject
 	}
 	return &model.Adjustment{
-		Family: model.Family(a.Family), SubjectID: subject, Delta: a.Delta, Reason: a.Reason,
+		Family: model.Family(a.Family), SubjectID: subject, VariantID: a.VariantID, Delta: a.Delta, Reason: a.Reason,
 		AdministratorID: prefixCustomer + a.Administrator, ChangeID: a.ChangeID, CreatedAt: a.CreatedAt,
 	}
 }
@@ -359,7 +363,7 @@ func fromLines[In lineInput](lines []*In) []commerce.Line {
 	}
 	return each(lines, func(in *In) commerce.Line {
 		line := model.OrderLineInput(*in)
-		return commerce.Line{ProductID: line.ProductID, Quantity: int64(line.Quantity)}
+		return commerce.Line{ProductID: orZero(line.ProductID), VariantID: orZero(line.VariantID), Quantity: int64(line.Quantity)}
 	})
 }
 

@@ -60,6 +60,11 @@ const (
 	categoryCreate   = `mutation($input: CategoryCreateInput!) { categoryCreate(input: $input) { category { id name handle position version parent { id } }` + failures + `} }`
 	categoryUpdate   = `mutation($input: CategoryUpdateInput!) { categoryUpdate(input: $input) { category { id name handle position version parent { id } }` + failures + `} }`
 	categoryDelete   = `mutation($input: CategoryDeleteInput!) { categoryDelete(input: $input) { deletedCategoryId` + failures + `} }`
+	variant          = ` variant { id sku title price { amountMinor } stock { available } version archivedAt product { id priceRange { min { amountMinor } max { amountMinor } } } }`
+	variantsCreate   = `mutation($input: ProductVariantsCreateInput!) { productVariantsCreate(input: $input) { product { id options { name values } variants { nodes { id title } totalCount { count } } }` + failures + `} }`
+	variantUpdate    = `mutation($input: ProductVariantUpdateInput!) { productVariantUpdate(input: $input) {` + variant + failures + `} }`
+	variantArchive   = `mutation($input: ProductVariantArchiveInput!) { productVariantArchive(input: $input) {` + variant + failures + `} }`
+	variantUnarchive = `mutation($input: ProductVariantUnarchiveInput!) { productVariantUnarchive(input: $input) {` + variant + failures + `} }`
 	productArchive   = `mutation($input: ProductArchiveInput!) { productArchive(input: $input) {` + product + failures + `} }`
 	productUnarchive = `mutation($input: ProductUnarchiveInput!) { productUnarchive(input: $input) {` + product + failures + `} }`
 	productsImport   = `mutation($input: ProductsImportInput!) { productsImport(input: $input) { results { sku productId outcome delta available` + failures + `}` + failures + `} }`

@@ -33,6 +33,9 @@ var finders = map[string]finder{
 	"prod_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
 		return nodesOf(toProduct)(l.services.Catalog.ShowAll(ctx, l.viewer, ids))
 	},
+	"var_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
+		return nodesOf(toVariant)(l.services.Catalog.ShowVariants(ctx, l.viewer, ids))
+	},
 	"coup_": func(ctx context.Context, l lookupOf, ids []string) (map[string]model.Node, error) {
 		return nodesOf(toCoupon)(l.services.Coupons.ShowAll(ctx, l.viewer, ids))
 	},

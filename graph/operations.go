@@ -96,10 +96,10 @@ func (r *Resolver) low(ctx context.Context, first int) ([]*model.LowStockProduct
 	if err != nil {
 		return nil, err
 	}
-	products, err := r.services.Catalog.ProductsByID(ctx, each(low, func(l events.LowProduct) string { return l.ProductID }))
+	variants, err := r.services.Catalog.VariantsByID(ctx, each(low, func(l events.LowVariant) string { return l.VariantID }))
 	for _, l := range low {
-		if p := products[l.ProductID]; p != nil {
-			list = append(list, &model.LowStockProduct{Product: toProduct(p), Threshold: l.Threshold, Since: l.Since})
+		if row := variants[l.VariantID]; row != nil {
+			list = append(list, &model.LowStockProduct{Product: toProduct(row.Edges.Product), Variant: toVariant(row), Threshold: l.Threshold, Since: l.Since})
 		}
 	}
 	return list, err

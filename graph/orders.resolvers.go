@@ -169,6 +169,11 @@ func (r *orderConnectionResolver) TotalCount(ctx context.Context, obj *model.Ord
 	return totalCount(ctx, obj.Count)
 }
 
+// Variant is the resolver for the variant field.
+func (r *orderLineResolver) Variant(ctx context.Context, obj *model.OrderLine) (*model.ProductVariant, error) {
+	return variantOf(ctx, obj.VariantID)
+}
+
 // Account is the resolver for the account field.
 func (r *paymentResolver) Account(ctx context.Context, obj *model.Payment) (*model.Account, error) {
 	if obj.AccountID == nil {
@@ -198,6 +203,11 @@ func (r *queryResolver) QueueTicket(ctx context.Context, id string) (*model.Queu
 	return findTicket(ctx, r.services, auth.Viewer(ctx), id)
 }
 
+// Variant is the resolver for the variant field.
+func (r *refundLineResolver) Variant(ctx context.Context, obj *model.RefundLine) (*model.ProductVariant, error) {
+	return variantOf(ctx, obj.VariantID)
+}
+
 // Order returns generated.OrderResolver implementation.
 func (r *Resolver) Order() generated.OrderResolver { return &orderResolver{r} }
 
@@ -206,11 +216,19 @@ func (r *Resolver) OrderConnection() generated.OrderConnectionResolver {
 	return &orderConnectionResolver{r}
 }
 
+// OrderLine returns generated.OrderLineResolver implementation.
+func (r *Resolver) OrderLine() generated.OrderLineResolver { return &orderLineResolver{r} }
+
 // Payment returns generated.PaymentResolver implementation.
 func (r *Resolver) Payment() generated.PaymentResolver { return &paymentResolver{r} }
+
+// RefundLine returns generated.RefundLineResolver implementation.
+func (r *Resolver) RefundLine() generated.RefundLineResolver { return &refundLineResolver{r} }
 
 type (
 	orderResolver           struct{ *Resolver }
 	orderConnectionResolver struct{ *Resolver }
+	orderLineResolver       struct{ *Resolver }
 	paymentResolver         struct{ *Resolver }
+	refundLineResolver      struct{ *Resolver }
 )

@@ -21,7 +21,7 @@ func toRefund(f *ent.Refund) *model.Refund {
 	}
 	for i, l := range f.Edges.Lines {
 		refund.Lines[i] = &model.RefundLine{
-			Product: toProduct(l.Edges.Product), Quantity: l.Quantity, Amount: money(l.AmountMinor, f.Currency),
+			Product: toProduct(l.Edges.Product), VariantID: l.VariantID, Quantity: l.Quantity, Amount: money(l.AmountMinor, f.Currency),
 		}
 	}
 	return refund

@@ -105,7 +105,7 @@ func (r *Resolver) watchStock(ctx context.Context, ids []string) (<-chan *model.
 		}
 	}
 	type seen struct {
-		stock   int64
+		stock   commerce.Reading // of all variants: what one gains and another loses counts, too
 		version int
 	}
 	last := map[string]seen{}
@@ -120,7 +120,7 @@ func (r *Resolver) watchStock(ctx context.Context, ids []string) (<-chan *model.
 			var told []*model.Product
 			for _, id := range changed {
 				if row := rows[id]; row != nil {
-					now := seen{stock[id].Amount, row.Version}
+					now := seen{stock[id], row.Version}
 					if before, ok := last[id]; !ok || before != now {
 						last[id] = now
 						told = append(told, toProduct(row))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/vektah/gqlparser/v2/ast"
 
@@ -121,7 +122,28 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 		"StockAdjustInput.reason": {200, stockAdjust, func(_ *api, text string) object {
 			return object{"idempotencyKey": key(), "productId": "prod_1", "delta": 1, "reason": text}
 		}},
-		"ProductCreateInput.sku":         {limits.MaxSKU, productCreate, product(object{"sku": nil})},
+		"ProductCreateInput.sku": {limits.MaxSKU, productCreate, product(object{"sku": nil})},
+		"ProductCreateInput.options": {limits.MaxOption, productCreate, func(_ *api, text string) object {
+			return object{"name": "A", "options": []string{text}, "variants": []object{{"sku": key(), "options": []string{"M"}, "price": price}}}
+		}},
+		"ProductVariantInput.options": {limits.MaxOption, productCreate, func(_ *api, text string) object {
+			return object{"name": "A", "options": []string{"Size"}, "variants": []object{{"sku": key(), "options": []string{text}, "price": price}}}
+		}},
+		"ProductVariantInput.sku": {limits.MaxSKU, productCreate, func(_ *api, text string) object {
+			return object{"name": "A", "options": []string{"Size"}, "variants": []object{{"sku": "z" + text[utf8.RuneLen([]rune(text)[0]):], "options": []string{"M"}, "price": price}}}
+		}},
+		"ProductVariantUpdateInput.options": {limits.MaxOption, variantUpdate, func(a *api, text string) object {
+			of := a.ok(admin, productCreate, vars(object{
+				"name": "A", "options": []string{"Size"}, "variants": []object{{"sku": key(), "options": []string{"M"}, "price": price}},
+			})).text("productCreate.product.id")
+			return object{"id": strings.Replace(of, "prod_", "var_", 1), "version": 1, "options": []string{text}}
+		}},
+		"ProductOptionInput.name": {limits.MaxOption, productUpdate, func(a *api, text string) object {
+			return object{"id": newProduct(a), "version": 1, "options": []object{{"name": text, "value": "M"}}}
+		}},
+		"ProductOptionInput.value": {limits.MaxOption, productUpdate, func(a *api, text string) object {
+			return object{"id": newProduct(a), "version": 1, "options": []object{{"name": "Size", "value": text}}}
+		}},
 		"ProductCreateInput.name":        {limits.MaxProductName, productCreate, product(object{"name": nil})},
 		"ProductCreateInput.description": {limits.MaxDescription, productCreate, product(object{"description": nil})},
 		"ProductUpdateInput.name": {limits.MaxProductName, productUpdate, func(a *api, text string) object {

@@ -8,8 +8,41 @@ import (
 
 // All keys are built here: the balances and the locks that guard them. The table of families says which belong to whom.
 
-// StockKey is the stock of a product.
-func StockKey(productID string) string { return "stock:product:" + productID }
+// stockPrefix begins the keys of [StockKey].
+const stockPrefix = "stock:product:"
+
+// The keys of a variant have its identifier with the prefix of a product, as the keys of a product had before a product had variants. So
+// what was sold before has moved nowhere, neither in the database nor in Redis.
+const (
+	variantPrefix = "var_"
+	productPrefix = "prod_"
+)
+
+// StockKey is the stock of a variant. The first variant of a product has the identifier of the product but for the prefix, so the
+// identifier of the product makes the same key.
+func StockKey(variantID string) string { return stockPrefix + variantSubject(variantID) }
+
+// variantSubject is what keys have of a variant.
+func variantSubject(variantID string) string {
+	if suffix, ok := strings.CutPrefix(variantID, variantPrefix); ok {
+		return productPrefix + suffix
+	}
+	return variantID
+}
+
+// FirstVariantID is the identifier of the first variant of a product, whose keys are [StockKey] and [BuyerKey] of the product.
+func FirstVariantID(productID string) string {
+	if suffix, ok := strings.CutPrefix(productID, productPrefix); ok {
+		return variantPrefix + suffix
+	}
+	return productID
+}
+
+// VariantOf returns the variant whose stock a balance is; ok is false for any other balance.
+func VariantOf(balance string) (variantID string, ok bool) {
+	subject, ok := strings.CutPrefix(balance, stockPrefix)
+	return FirstVariantID(subject), ok
+}
 
 // buyerPrefix begins the keys of [BuyerKey].
 const buyerPrefix = "stock:buyer:"
@@ -22,7 +55,7 @@ const pendingPrefix = "stock:waiting:"
 const holdsPrefix = "stock:reserved:"
 
 // Transient tells a balance that its first change may create anew in Redis when it is needed, and that most changes never need again: it is not
-// put there before. There may be one for each customer, product and period, and one for each customer.
+// put there before. There may be one for each customer, variant and period, and one for each customer.
 func Transient(balance string) bool {
 	return strings.HasPrefix(balance, buyerPrefix) || strings.HasPrefix(balance, pendingPrefix) || strings.HasPrefix(balance, holdsPrefix)
 }
@@ -33,18 +66,18 @@ func PendingKey(userID string) string { return pendingPrefix + userID }
 // HoldsKey is how many holds of products one user has.
 func HoldsKey(userID string) string { return holdsPrefix + userID }
 
-// BuyerKey is how much of a product one user has ordered in a period, "" if there is one period only.
-func BuyerKey(productID, userID, period string) string {
+// BuyerKey is how much of a variant one user has ordered in a period, "" if there is one period only.
+func BuyerKey(variantID, userID, period string) string {
 	if period != "" {
 		period = ":" + period
 	}
-	return buyerPrefix + productID + ":" + userID + period
+	return buyerPrefix + variantSubject(variantID) + ":" + userID + period
 }
 
-// CountOwner says of whom a balance counts what. With a product, it counts the units that were ordered or are held, in a period, "" if there
+// CountOwner says of whom a balance counts what. With a variant, it counts the units that were ordered or are held, in a period, "" if there
 // is one period only. Else it counts holds, or orders that wait for payment.
 type CountOwner struct {
-	UserID, ProductID, Period string
+	UserID, VariantID, Period string
 	Holds                     bool
 }
 
@@ -58,7 +91,7 @@ func CountOf(balance string) (owner CountOwner, ok bool) {
 	}
 	rest, ok := strings.CutPrefix(balance, buyerPrefix)
 	if parts := strings.SplitN(rest, ":", 3); ok && len(parts) > 1 { // identifiers hold no colon: commerce refuses it
-		owner = CountOwner{ProductID: parts[0], UserID: parts[1]}
+		owner = CountOwner{VariantID: FirstVariantID(parts[0]), UserID: parts[1]}
 		if len(parts) == 3 {
 			owner.Period = parts[2]
 		}
@@ -107,7 +140,7 @@ func lockKey(balance string) string {
 // ownLock guards one balance alone.
 func ownLock(balance string) string { return "lock:" + balance }
 
-// stockLock guards the stock of a product together with what users have ordered of it, since both move together. How many orders of a user
+// stockLock guards the stock of a variant together with what users have ordered of it, since both move together. How many orders of a user
 // wait has a lock of its own, and how many holds a user has.
 func stockLock(balance string) string {
 	if id, ok := strings.CutPrefix(balance, holdsPrefix); ok {
@@ -120,7 +153,7 @@ func stockLock(balance string) string {
 		id, _, _ = strings.Cut(id, ":") // identifiers hold no colon: commerce refuses it
 		return "lock:product:" + id
 	}
-	return "lock:product:" + strings.TrimPrefix(balance, "stock:product:")
+	return "lock:product:" + strings.TrimPrefix(balance, stockPrefix)
 }
 
 func pointsLock(balance string) string {

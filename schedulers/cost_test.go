@@ -165,7 +165,7 @@ func pastOrders(t *testing.T, p *process, product string) string {
 			orders = append(orders, p.db.Ent.Order.Create().SetID(id).SetUserID(customer(i)).SetStatus(order.StatusPAID).SetSettled(true).
 				SetSubtotalMinor(100).SetDiscountMinor(0).SetTotalMinor(100).SetCurrency("USD").SetExpiresAt(at.Add(time.Hour)).
 				SetNextAttemptAt(at).SetCreatedAt(at).SetUpdatedAt(at))
-			lines = append(lines, p.db.Ent.OrderLine.Create().SetOrderID(id).SetProductID(product).SetPosition(0).SetQuantity(1).
+			lines = append(lines, p.db.Ent.OrderLine.Create().SetOrderID(id).SetProductID(product).SetVariantID(lockprovider.FirstVariantID(product)).SetPosition(0).SetQuantity(1).
 				SetUnitPriceMinor(100).SetLimitBalance(key))
 			counts = append(counts, p.db.Ent.Balance.Create().SetID(key).SetFamily(string(lockprovider.Stock)).
 				SetAmount(1).SetFloor(0).SetCeiling(lockprovider.MaxAmount).SetOpening(1))

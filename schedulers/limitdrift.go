@@ -118,7 +118,7 @@ func (j *limitDrift) note(ctx context.Context, done commerce.LimitStep, result R
 		switch owner, _ := lockprovider.CountOf(d.Balance); {
 		case owner.Holds:
 			counts = countsHolds
-		case owner.ProductID != "":
+		case owner.VariantID != "":
 			counts = countsProduct
 		}
 		j.metrics.limitDrifts.WithLabelValues(counts).Inc()

@@ -48,7 +48,7 @@ func TestRetention(t *testing.T) {
 				created.SetStatus(hold.StatusACTIVE)
 			}
 			must(t, created.Exec(t.Context()))
-			must(t, p.db.Ent.HoldLine.Create().SetHoldID(fmt.Sprint("hold", n)).SetProductID(product).SetPosition(0).SetQuantity(1).Exec(t.Context()))
+			must(t, p.db.Ent.HoldLine.Create().SetHoldID(fmt.Sprint("hold", n)).SetProductID(product).SetVariantID(lockprovider.FirstVariantID(product)).SetPosition(0).SetQuantity(1).Exec(t.Context()))
 		}
 		must(t, p.db.Ent.Instance.Create().SetID("inst_dead").SetHost("h").SetStrategies(map[string]string{}).Exec(t.Context()))
 		_, err = r.RunNow(t.Context(), Reconcile)

@@ -23,7 +23,8 @@ import (
 type Document struct {
 	Number          int64 // of the document. Another document of the same number replaces this one.
 	ProductID, Name string
-	PriceMinor      int64
+	PriceMinor      int64   // what the list is sorted by
+	OtherPrices     []int64 // a range of prices finds these, too
 	CreatedAt       time.Time
 	Archived        bool
 	Available       bool   // can be bought. PutStock tells what becomes of it

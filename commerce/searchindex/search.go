@@ -179,8 +179,10 @@ func directed(comparison int, descending bool) int {
 }
 
 func (m match) hasPrice(ordinal uint32, q Query) bool {
-	price := m.prices[ordinal]
-	return (q.MinPrice == nil || price >= *q.MinPrice) && (q.MaxPrice == nil || price <= *q.MaxPrice)
+	within := func(price int64) bool {
+		return (q.MinPrice == nil || price >= *q.MinPrice) && (q.MaxPrice == nil || price <= *q.MaxPrice)
+	}
+	return within(m.prices[ordinal]) || slices.ContainsFunc(m.otherPrices[ordinal], within)
 }
 
 // few returns all documents between two positions, in no order.

@@ -12,6 +12,7 @@ type segment struct {
 	numbers           []int64 // ascending
 	productIDs, names texts
 	prices, created   []int64
+	otherPrices       map[uint32][]int64 // by ordinal: most documents have none
 	archived          bitset
 	words             texts    // ascending, each once
 	starts            []uint32 // where the postings of each word begin, and where the last ones end
@@ -102,7 +103,7 @@ func build(documents []Document) *segment {
 	slices.SortFunc(documents, func(a, b Document) int { return cmp.Compare(a.Number, b.Number) })
 	n := len(documents)
 	s := &segment{
-		numbers: make([]int64, n), prices: make([]int64, n), created: make([]int64, n), archived: make(bitset, words64(n)),
+		numbers: make([]int64, n), otherPrices: map[uint32][]int64{}, prices: make([]int64, n), created: make([]int64, n), archived: make(bitset, words64(n)),
 		productIDs: textsOf(n, func(i int) string { return documents[i].ProductID }),
 		names:      textsOf(n, func(i int) string { return documents[i].Name }),
 	}
@@ -113,6 +114,9 @@ func build(documents []Document) *segment {
 	)
 	for i, d := range documents {
 		s.numbers[i], s.prices[i], s.created[i] = d.Number, d.PriceMinor, d.CreatedAt.UnixMicro()
+		if d.OtherPrices != nil {
+			s.otherPrices[uint32(i)] = d.OtherPrices
+		}
 		if d.Archived {
 			s.archived.set(uint32(i))
 		}
@@ -176,13 +180,16 @@ func merge(a, b *live) *segment {
 	})
 	n := len(from)
 	s := &segment{
-		numbers: make([]int64, n), prices: make([]int64, n), created: make([]int64, n), archived: make(bitset, words64(n)),
+		numbers: make([]int64, n), otherPrices: map[uint32][]int64{}, prices: make([]int64, n), created: make([]int64, n), archived: make(bitset, words64(n)),
 		productIDs: textsOf(n, func(i int) string { return parts[from[i].part].productIDs.at(int(from[i].ordinal)) }),
 		names:      textsOf(n, func(i int) string { return parts[from[i].part].names.at(int(from[i].ordinal)) }),
 	}
 	for i, f := range from {
 		part := parts[f.part]
 		s.numbers[i], s.prices[i], s.created[i] = part.numbers[f.ordinal], part.prices[f.ordinal], part.created[f.ordinal]
+		if others := part.otherPrices[f.ordinal]; others != nil {
+			s.otherPrices[uint32(i)] = others
+		}
 		if part.archived.has(f.ordinal) {
 			s.archived.set(uint32(i))
 		}

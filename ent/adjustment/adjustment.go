@@ -19,6 +19,8 @@ const (
 	FieldFamily = "family"
 	// FieldSubject holds the string denoting the subject field in the database.
 	FieldSubject = "subject"
+	// FieldVariantID holds the string denoting the variant_id field in the database.
+	FieldVariantID = "variant_id"
 	// FieldDelta holds the string denoting the delta field in the database.
 	FieldDelta = "delta"
 	// FieldReason holds the string denoting the reason field in the database.
@@ -37,6 +39,7 @@ var Columns = []string{
 	FieldChangeID,
 	FieldFamily,
 	FieldSubject,
+	FieldVariantID,
 	FieldDelta,
 	FieldReason,
 	FieldAdministrator,
@@ -58,6 +61,8 @@ var (
 	FamilyValidator func(string) error
 	// SubjectValidator is a validator for the "subject" field. It is called by the builders before save.
 	SubjectValidator func(string) error
+	// VariantIDValidator is a validator for the "variant_id" field. It is called by the builders before save.
+	VariantIDValidator func(string) error
 	// DefaultReason holds the default value on creation for the "reason" field.
 	DefaultReason string
 	// ReasonValidator is a validator for the "reason" field. It is called by the builders before save.
@@ -89,6 +94,11 @@ func ByFamily(opts ...sql.OrderTermOption) OrderOption {
 // BySubject orders the results by the subject field.
 func BySubject(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSubject, opts...).ToFunc()
+}
+
+// ByVariantID orders the results by the variant_id field.
+func ByVariantID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVariantID, opts...).ToFunc()
 }
 
 // ByDelta orders the results by the delta field.

@@ -70,6 +70,11 @@ func Subject(v string) predicate.Adjustment {
 	return predicate.Adjustment(sql.FieldEQ(FieldSubject, v))
 }
 
+// VariantID applies equality check predicate on the "variant_id" field. It's identical to VariantIDEQ.
+func VariantID(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldEQ(FieldVariantID, v))
+}
+
 // Delta applies equality check predicate on the "delta" field. It's identical to DeltaEQ.
 func Delta(v int64) predicate.Adjustment {
 	return predicate.Adjustment(sql.FieldEQ(FieldDelta, v))
@@ -258,6 +263,81 @@ func SubjectEqualFold(v string) predicate.Adjustment {
 // SubjectContainsFold applies the ContainsFold predicate on the "subject" field.
 func SubjectContainsFold(v string) predicate.Adjustment {
 	return predicate.Adjustment(sql.FieldContainsFold(FieldSubject, v))
+}
+
+// VariantIDEQ applies the EQ predicate on the "variant_id" field.
+func VariantIDEQ(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldEQ(FieldVariantID, v))
+}
+
+// VariantIDNEQ applies the NEQ predicate on the "variant_id" field.
+func VariantIDNEQ(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldNEQ(FieldVariantID, v))
+}
+
+// VariantIDIn applies the In predicate on the "variant_id" field.
+func VariantIDIn(vs ...string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldIn(FieldVariantID, vs...))
+}
+
+// VariantIDNotIn applies the NotIn predicate on the "variant_id" field.
+func VariantIDNotIn(vs ...string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldNotIn(FieldVariantID, vs...))
+}
+
+// VariantIDGT applies the GT predicate on the "variant_id" field.
+func VariantIDGT(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldGT(FieldVariantID, v))
+}
+
+// VariantIDGTE applies the GTE predicate on the "variant_id" field.
+func VariantIDGTE(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldGTE(FieldVariantID, v))
+}
+
+// VariantIDLT applies the LT predicate on the "variant_id" field.
+func VariantIDLT(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldLT(FieldVariantID, v))
+}
+
+// VariantIDLTE applies the LTE predicate on the "variant_id" field.
+func VariantIDLTE(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldLTE(FieldVariantID, v))
+}
+
+// VariantIDContains applies the Contains predicate on the "variant_id" field.
+func VariantIDContains(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldContains(FieldVariantID, v))
+}
+
+// VariantIDHasPrefix applies the HasPrefix predicate on the "variant_id" field.
+func VariantIDHasPrefix(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldHasPrefix(FieldVariantID, v))
+}
+
+// VariantIDHasSuffix applies the HasSuffix predicate on the "variant_id" field.
+func VariantIDHasSuffix(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldHasSuffix(FieldVariantID, v))
+}
+
+// VariantIDIsNil applies the IsNil predicate on the "variant_id" field.
+func VariantIDIsNil() predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldIsNull(FieldVariantID))
+}
+
+// VariantIDNotNil applies the NotNil predicate on the "variant_id" field.
+func VariantIDNotNil() predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldNotNull(FieldVariantID))
+}
+
+// VariantIDEqualFold applies the EqualFold predicate on the "variant_id" field.
+func VariantIDEqualFold(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldEqualFold(FieldVariantID, v))
+}
+
+// VariantIDContainsFold applies the ContainsFold predicate on the "variant_id" field.
+func VariantIDContainsFold(v string) predicate.Adjustment {
+	return predicate.Adjustment(sql.FieldContainsFold(FieldVariantID, v))
 }
 
 // DeltaEQ applies the EQ predicate on the "delta" field.

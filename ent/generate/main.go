@@ -24,7 +24,7 @@ import (
 var typesWith = map[string][]string{
 	gen.FeatureUpsert.Name:   {"Balance", "SalesStatistic", "SchedulerJob", "StockAlert"}, // OnConflict
 	gen.FeatureLock.Name:     {"Balance", "Product", "User"},                              // ForUpdate
-	gen.FeatureModifier.Name: {"Product", "SalesStatistic"},                               // Modify
+	gen.FeatureModifier.Name: {"ProductVariant", "SalesStatistic"},                        // Modify
 }
 
 func main() {

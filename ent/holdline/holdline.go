@@ -16,6 +16,8 @@ const (
 	FieldHoldID = "hold_id"
 	// FieldProductID holds the string denoting the product_id field in the database.
 	FieldProductID = "product_id"
+	// FieldVariantID holds the string denoting the variant_id field in the database.
+	FieldVariantID = "variant_id"
 	// FieldPosition holds the string denoting the position field in the database.
 	FieldPosition = "position"
 	// FieldQuantity holds the string denoting the quantity field in the database.
@@ -40,6 +42,7 @@ var Columns = []string{
 	FieldID,
 	FieldHoldID,
 	FieldProductID,
+	FieldVariantID,
 	FieldPosition,
 	FieldQuantity,
 	FieldLimitBalance,
@@ -60,6 +63,8 @@ var (
 	HoldIDValidator func(string) error
 	// ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
 	ProductIDValidator func(string) error
+	// VariantIDValidator is a validator for the "variant_id" field. It is called by the builders before save.
+	VariantIDValidator func(string) error
 	// PositionValidator is a validator for the "position" field. It is called by the builders before save.
 	PositionValidator func(int) error
 	// QuantityValidator is a validator for the "quantity" field. It is called by the builders before save.
@@ -84,6 +89,11 @@ func ByHoldID(opts ...sql.OrderTermOption) OrderOption {
 // ByProductID orders the results by the product_id field.
 func ByProductID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldProductID, opts...).ToFunc()
+}
+
+// ByVariantID orders the results by the variant_id field.
+func ByVariantID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVariantID, opts...).ToFunc()
 }
 
 // ByPosition orders the results by the position field.

@@ -64,6 +64,11 @@ func ProductID(v string) predicate.HoldLine {
 	return predicate.HoldLine(sql.FieldEQ(FieldProductID, v))
 }
 
+// VariantID applies equality check predicate on the "variant_id" field. It's identical to VariantIDEQ.
+func VariantID(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldEQ(FieldVariantID, v))
+}
+
 // Position applies equality check predicate on the "position" field. It's identical to PositionEQ.
 func Position(v int) predicate.HoldLine {
 	return predicate.HoldLine(sql.FieldEQ(FieldPosition, v))
@@ -207,6 +212,71 @@ func ProductIDEqualFold(v string) predicate.HoldLine {
 // ProductIDContainsFold applies the ContainsFold predicate on the "product_id" field.
 func ProductIDContainsFold(v string) predicate.HoldLine {
 	return predicate.HoldLine(sql.FieldContainsFold(FieldProductID, v))
+}
+
+// VariantIDEQ applies the EQ predicate on the "variant_id" field.
+func VariantIDEQ(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldEQ(FieldVariantID, v))
+}
+
+// VariantIDNEQ applies the NEQ predicate on the "variant_id" field.
+func VariantIDNEQ(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldNEQ(FieldVariantID, v))
+}
+
+// VariantIDIn applies the In predicate on the "variant_id" field.
+func VariantIDIn(vs ...string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldIn(FieldVariantID, vs...))
+}
+
+// VariantIDNotIn applies the NotIn predicate on the "variant_id" field.
+func VariantIDNotIn(vs ...string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldNotIn(FieldVariantID, vs...))
+}
+
+// VariantIDGT applies the GT predicate on the "variant_id" field.
+func VariantIDGT(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldGT(FieldVariantID, v))
+}
+
+// VariantIDGTE applies the GTE predicate on the "variant_id" field.
+func VariantIDGTE(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldGTE(FieldVariantID, v))
+}
+
+// VariantIDLT applies the LT predicate on the "variant_id" field.
+func VariantIDLT(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldLT(FieldVariantID, v))
+}
+
+// VariantIDLTE applies the LTE predicate on the "variant_id" field.
+func VariantIDLTE(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldLTE(FieldVariantID, v))
+}
+
+// VariantIDContains applies the Contains predicate on the "variant_id" field.
+func VariantIDContains(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldContains(FieldVariantID, v))
+}
+
+// VariantIDHasPrefix applies the HasPrefix predicate on the "variant_id" field.
+func VariantIDHasPrefix(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldHasPrefix(FieldVariantID, v))
+}
+
+// VariantIDHasSuffix applies the HasSuffix predicate on the "variant_id" field.
+func VariantIDHasSuffix(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldHasSuffix(FieldVariantID, v))
+}
+
+// VariantIDEqualFold applies the EqualFold predicate on the "variant_id" field.
+func VariantIDEqualFold(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldEqualFold(FieldVariantID, v))
+}
+
+// VariantIDContainsFold applies the ContainsFold predicate on the "variant_id" field.
+func VariantIDContainsFold(v string) predicate.HoldLine {
+	return predicate.HoldLine(sql.FieldContainsFold(FieldVariantID, v))
 }
 
 // PositionEQ applies the EQ predicate on the "position" field.

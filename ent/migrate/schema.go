@@ -37,6 +37,7 @@ var (
 		{Name: "change_id", Type: field.TypeUUID, Unique: true, SchemaType: map[string]string{"mysql": "char(36)"}},
 		{Name: "family", Type: field.TypeString, Size: 16},
 		{Name: "subject", Type: field.TypeString, Size: 64},
+		{Name: "variant_id", Type: field.TypeString, Nullable: true, Size: 64},
 		{Name: "delta", Type: field.TypeInt64},
 		{Name: "reason", Type: field.TypeString, Size: 500, Default: ""},
 		{Name: "administrator", Type: field.TypeString, Size: 64},
@@ -388,6 +389,7 @@ var (
 	HoldLinesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
 		{Name: "product_id", Type: field.TypeString, Size: 64},
+		{Name: "variant_id", Type: field.TypeString, Size: 64},
 		{Name: "position", Type: field.TypeInt},
 		{Name: "quantity", Type: field.TypeInt64},
 		{Name: "limit_balance", Type: field.TypeString, Nullable: true, Size: 160},
@@ -401,7 +403,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "hold_lines_holds_lines",
-				Columns:    []*schema.Column{HoldLinesColumns[5]},
+				Columns:    []*schema.Column{HoldLinesColumns[6]},
 				RefColumns: []*schema.Column{HoldsColumns[0]},
 				OnDelete:   schema.Cascade,
 			},
@@ -410,12 +412,12 @@ var (
 			{
 				Name:    "holdline_hold_id_position",
 				Unique:  true,
-				Columns: []*schema.Column{HoldLinesColumns[5], HoldLinesColumns[2]},
+				Columns: []*schema.Column{HoldLinesColumns[6], HoldLinesColumns[3]},
 			},
 			{
 				Name:    "holdline_limit_balance",
 				Unique:  false,
-				Columns: []*schema.Column{HoldLinesColumns[4]},
+				Columns: []*schema.Column{HoldLinesColumns[5]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "limit_balance IS NOT NULL",
 				},
@@ -559,6 +561,8 @@ var (
 	// OrderLinesColumns holds the columns for the "order_lines" table.
 	OrderLinesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "variant_id", Type: field.TypeString, Size: 64},
+		{Name: "variant_title", Type: field.TypeString, Size: 771, Default: ""},
 		{Name: "position", Type: field.TypeInt},
 		{Name: "quantity", Type: field.TypeInt64},
 		{Name: "unit_price_minor", Type: field.TypeInt64},
@@ -575,13 +579,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "order_lines_orders_lines",
-				Columns:    []*schema.Column{OrderLinesColumns[6]},
+				Columns:    []*schema.Column{OrderLinesColumns[8]},
 				RefColumns: []*schema.Column{OrdersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "order_lines_products_order_lines",
-				Columns:    []*schema.Column{OrderLinesColumns[7]},
+				Columns:    []*schema.Column{OrderLinesColumns[9]},
 				RefColumns: []*schema.Column{ProductsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -590,12 +594,12 @@ var (
 			{
 				Name:    "orderline_order_id_position",
 				Unique:  true,
-				Columns: []*schema.Column{OrderLinesColumns[6], OrderLinesColumns[1]},
+				Columns: []*schema.Column{OrderLinesColumns[8], OrderLinesColumns[3]},
 			},
 			{
 				Name:    "orderline_limit_balance",
 				Unique:  false,
-				Columns: []*schema.Column{OrderLinesColumns[4]},
+				Columns: []*schema.Column{OrderLinesColumns[6]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "limit_balance IS NOT NULL",
 				},
@@ -767,18 +771,19 @@ var (
 	// ProductsColumns holds the columns for the "products" table.
 	ProductsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
-		{Name: "sku", Type: field.TypeString, Unique: true, Size: 255},
+		{Name: "sku", Type: field.TypeString, Size: 255},
 		{Name: "name", Type: field.TypeString, Size: 600},
 		{Name: "description", Type: field.TypeString, Size: 2000, Default: ""},
+		{Name: "options", Type: field.TypeJSON, Nullable: true},
 		{Name: "price_minor", Type: field.TypeInt64},
+		{Name: "max_price_minor", Type: field.TypeInt64},
 		{Name: "currency", Type: field.TypeString, Size: 3},
 		{Name: "handle", Type: field.TypeString, Unique: true, Nullable: true, Size: 255},
 		{Name: "vendor", Type: field.TypeString, Size: 255, Default: ""},
 		{Name: "product_type", Type: field.TypeString, Size: 255, Default: ""},
 		{Name: "tags", Type: field.TypeJSON, Nullable: true},
+		{Name: "variant_count", Type: field.TypeInt, Default: 1},
 		{Name: "version", Type: field.TypeInt, Default: 1},
-		{Name: "imported_stock", Type: field.TypeInt64, Nullable: true},
-		{Name: "imports", Type: field.TypeInt, Default: 0},
 		{Name: "limit_quantity", Type: field.TypeInt64, Default: 0},
 		{Name: "limit_hours", Type: field.TypeInt, Default: 0},
 		{Name: "archived_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
@@ -794,7 +799,7 @@ var (
 			{
 				Name:    "product_created_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[16], ProductsColumns[0]},
+				Columns: []*schema.Column{ProductsColumns[17], ProductsColumns[0]},
 			},
 			{
 				Name:    "product_name_id",
@@ -804,7 +809,7 @@ var (
 			{
 				Name:    "product_price_minor_id",
 				Unique:  false,
-				Columns: []*schema.Column{ProductsColumns[4], ProductsColumns[0]},
+				Columns: []*schema.Column{ProductsColumns[5], ProductsColumns[0]},
 			},
 		},
 	}
@@ -878,6 +883,46 @@ var (
 			},
 		},
 	}
+	// ProductVariantsColumns holds the columns for the "product_variants" table.
+	ProductVariantsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeString, Size: 64},
+		{Name: "sku", Type: field.TypeString, Unique: true, Size: 255},
+		{Name: "option_values", Type: field.TypeJSON, Nullable: true},
+		{Name: "combination", Type: field.TypeString, Size: 64, Default: ""},
+		{Name: "price_minor", Type: field.TypeInt64},
+		{Name: "currency", Type: field.TypeString, Size: 3},
+		{Name: "position", Type: field.TypeInt},
+		{Name: "imported_stock", Type: field.TypeInt64, Nullable: true},
+		{Name: "imports", Type: field.TypeInt, Default: 0},
+		{Name: "limit_quantity", Type: field.TypeInt64, Default: 0},
+		{Name: "limit_hours", Type: field.TypeInt, Default: 0},
+		{Name: "version", Type: field.TypeInt, Default: 1},
+		{Name: "archived_at", Type: field.TypeTime, Nullable: true, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "updated_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
+		{Name: "product_id", Type: field.TypeString, Size: 64},
+	}
+	// ProductVariantsTable holds the schema information for the "product_variants" table.
+	ProductVariantsTable = &schema.Table{
+		Name:       "product_variants",
+		Columns:    ProductVariantsColumns,
+		PrimaryKey: []*schema.Column{ProductVariantsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "product_variants_products_variants",
+				Columns:    []*schema.Column{ProductVariantsColumns[15]},
+				RefColumns: []*schema.Column{ProductsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "productvariant_product_id_combination",
+				Unique:  true,
+				Columns: []*schema.Column{ProductVariantsColumns[15], ProductVariantsColumns[3]},
+			},
+		},
+	}
 	// RefundsColumns holds the columns for the "refunds" table.
 	RefundsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeString, Size: 64},
@@ -933,6 +978,7 @@ var (
 	// RefundLinesColumns holds the columns for the "refund_lines" table.
 	RefundLinesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeInt64, Increment: true},
+		{Name: "variant_id", Type: field.TypeString, Size: 64},
 		{Name: "quantity", Type: field.TypeInt64},
 		{Name: "amount_minor", Type: field.TypeInt64},
 		{Name: "order_line_id", Type: field.TypeInt64},
@@ -947,19 +993,19 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "refund_lines_order_lines_refund_lines",
-				Columns:    []*schema.Column{RefundLinesColumns[3]},
+				Columns:    []*schema.Column{RefundLinesColumns[4]},
 				RefColumns: []*schema.Column{OrderLinesColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "refund_lines_products_refund_lines",
-				Columns:    []*schema.Column{RefundLinesColumns[4]},
+				Columns:    []*schema.Column{RefundLinesColumns[5]},
 				RefColumns: []*schema.Column{ProductsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "refund_lines_refunds_lines",
-				Columns:    []*schema.Column{RefundLinesColumns[5]},
+				Columns:    []*schema.Column{RefundLinesColumns[6]},
 				RefColumns: []*schema.Column{RefundsColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -968,7 +1014,7 @@ var (
 			{
 				Name:    "refundline_refund_id_order_line_id",
 				Unique:  true,
-				Columns: []*schema.Column{RefundLinesColumns[5], RefundLinesColumns[3]},
+				Columns: []*schema.Column{RefundLinesColumns[6], RefundLinesColumns[4]},
 			},
 		},
 	}
@@ -1047,6 +1093,7 @@ var (
 		{Name: "product_id", Type: field.TypeString, Size: 64},
 		{Name: "name", Type: field.TypeString, Size: 600},
 		{Name: "price_minor", Type: field.TypeInt64},
+		{Name: "other_prices", Type: field.TypeString, Nullable: true, Size: 2147483647},
 		{Name: "created_at", Type: field.TypeTime, SchemaType: map[string]string{"mysql": "datetime(6)"}},
 		{Name: "archived", Type: field.TypeBool, Default: false},
 		{Name: "version", Type: field.TypeInt},
@@ -1067,7 +1114,7 @@ var (
 			{
 				Name:    "searchdocument_revision",
 				Unique:  false,
-				Columns: []*schema.Column{SearchDocumentsColumns[8]},
+				Columns: []*schema.Column{SearchDocumentsColumns[9]},
 			},
 		},
 	}
@@ -1201,6 +1248,7 @@ var (
 		ProductsTable,
 		ProductCategoriesTable,
 		ProductImagesTable,
+		ProductVariantsTable,
 		RefundsTable,
 		RefundLinesTable,
 		SalesStatisticsTable,
@@ -1270,6 +1318,10 @@ func init() {
 		Table: "product_categories",
 	}
 	ProductImagesTable.ForeignKeys[0].RefTable = ProductsTable
+	ProductVariantsTable.ForeignKeys[0].RefTable = ProductsTable
+	ProductVariantsTable.Annotation = &entsql.Annotation{
+		Table: "product_variants",
+	}
 	RefundsTable.ForeignKeys[0].RefTable = OrdersTable
 	RefundLinesTable.ForeignKeys[0].RefTable = OrderLinesTable
 	RefundLinesTable.ForeignKeys[1].RefTable = ProductsTable

@@ -26,11 +26,11 @@ func openPostgres(t *testing.T) *sql.DB {
 	return db
 }
 
-// before returns the migrations of PostgreSQL before one.
-func before(t *testing.T, version string) migrate.Dir {
+// before returns the migrations of a database, which is called as its folder, before one.
+func before(t *testing.T, folder, version string) migrate.Dir {
 	t.Helper()
 	kept := map[string]string{}
-	names, err := fs.Glob(files, "postgres/*.sql")
+	names, err := fs.Glob(files, folder+"/*.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func before(t *testing.T, version string) migrate.Dir {
 // then order_lines. A migration that locks them the other way round would be in a deadlock with it.
 func TestMigrationsLockOrdersBeforeTheirLines(t *testing.T) {
 	db := openPostgres(t)
-	if _, err := apply(t.Context(), db, dialect.Postgres, before(t, "0024")); err != nil {
+	if _, err := apply(t.Context(), db, dialect.Postgres, before(t, "postgres", "0024")); err != nil {
 		t.Fatal(err)
 	}
 	placing, err := db.BeginTx(t.Context(), nil)

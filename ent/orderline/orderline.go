@@ -16,6 +16,10 @@ const (
 	FieldOrderID = "order_id"
 	// FieldProductID holds the string denoting the product_id field in the database.
 	FieldProductID = "product_id"
+	// FieldVariantID holds the string denoting the variant_id field in the database.
+	FieldVariantID = "variant_id"
+	// FieldVariantTitle holds the string denoting the variant_title field in the database.
+	FieldVariantTitle = "variant_title"
 	// FieldPosition holds the string denoting the position field in the database.
 	FieldPosition = "position"
 	// FieldQuantity holds the string denoting the quantity field in the database.
@@ -62,6 +66,8 @@ var Columns = []string{
 	FieldID,
 	FieldOrderID,
 	FieldProductID,
+	FieldVariantID,
+	FieldVariantTitle,
 	FieldPosition,
 	FieldQuantity,
 	FieldUnitPriceMinor,
@@ -84,6 +90,12 @@ var (
 	OrderIDValidator func(string) error
 	// ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
 	ProductIDValidator func(string) error
+	// VariantIDValidator is a validator for the "variant_id" field. It is called by the builders before save.
+	VariantIDValidator func(string) error
+	// DefaultVariantTitle holds the default value on creation for the "variant_title" field.
+	DefaultVariantTitle string
+	// VariantTitleValidator is a validator for the "variant_title" field. It is called by the builders before save.
+	VariantTitleValidator func(string) error
 	// PositionValidator is a validator for the "position" field. It is called by the builders before save.
 	PositionValidator func(int) error
 	// QuantityValidator is a validator for the "quantity" field. It is called by the builders before save.
@@ -112,6 +124,16 @@ func ByOrderID(opts ...sql.OrderTermOption) OrderOption {
 // ByProductID orders the results by the product_id field.
 func ByProductID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldProductID, opts...).ToFunc()
+}
+
+// ByVariantID orders the results by the variant_id field.
+func ByVariantID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVariantID, opts...).ToFunc()
+}
+
+// ByVariantTitle orders the results by the variant_title field.
+func ByVariantTitle(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVariantTitle, opts...).ToFunc()
 }
 
 // ByPosition orders the results by the position field.

@@ -64,6 +64,16 @@ func ProductID(v string) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldProductID, v))
 }
 
+// VariantID applies equality check predicate on the "variant_id" field. It's identical to VariantIDEQ.
+func VariantID(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldVariantID, v))
+}
+
+// VariantTitle applies equality check predicate on the "variant_title" field. It's identical to VariantTitleEQ.
+func VariantTitle(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldVariantTitle, v))
+}
+
 // Position applies equality check predicate on the "position" field. It's identical to PositionEQ.
 func Position(v int) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldEQ(FieldPosition, v))
@@ -217,6 +227,136 @@ func ProductIDEqualFold(v string) predicate.OrderLine {
 // ProductIDContainsFold applies the ContainsFold predicate on the "product_id" field.
 func ProductIDContainsFold(v string) predicate.OrderLine {
 	return predicate.OrderLine(sql.FieldContainsFold(FieldProductID, v))
+}
+
+// VariantIDEQ applies the EQ predicate on the "variant_id" field.
+func VariantIDEQ(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldVariantID, v))
+}
+
+// VariantIDNEQ applies the NEQ predicate on the "variant_id" field.
+func VariantIDNEQ(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldVariantID, v))
+}
+
+// VariantIDIn applies the In predicate on the "variant_id" field.
+func VariantIDIn(vs ...string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldVariantID, vs...))
+}
+
+// VariantIDNotIn applies the NotIn predicate on the "variant_id" field.
+func VariantIDNotIn(vs ...string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldVariantID, vs...))
+}
+
+// VariantIDGT applies the GT predicate on the "variant_id" field.
+func VariantIDGT(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldVariantID, v))
+}
+
+// VariantIDGTE applies the GTE predicate on the "variant_id" field.
+func VariantIDGTE(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldVariantID, v))
+}
+
+// VariantIDLT applies the LT predicate on the "variant_id" field.
+func VariantIDLT(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldVariantID, v))
+}
+
+// VariantIDLTE applies the LTE predicate on the "variant_id" field.
+func VariantIDLTE(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldVariantID, v))
+}
+
+// VariantIDContains applies the Contains predicate on the "variant_id" field.
+func VariantIDContains(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldContains(FieldVariantID, v))
+}
+
+// VariantIDHasPrefix applies the HasPrefix predicate on the "variant_id" field.
+func VariantIDHasPrefix(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldHasPrefix(FieldVariantID, v))
+}
+
+// VariantIDHasSuffix applies the HasSuffix predicate on the "variant_id" field.
+func VariantIDHasSuffix(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldHasSuffix(FieldVariantID, v))
+}
+
+// VariantIDEqualFold applies the EqualFold predicate on the "variant_id" field.
+func VariantIDEqualFold(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEqualFold(FieldVariantID, v))
+}
+
+// VariantIDContainsFold applies the ContainsFold predicate on the "variant_id" field.
+func VariantIDContainsFold(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldContainsFold(FieldVariantID, v))
+}
+
+// VariantTitleEQ applies the EQ predicate on the "variant_title" field.
+func VariantTitleEQ(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEQ(FieldVariantTitle, v))
+}
+
+// VariantTitleNEQ applies the NEQ predicate on the "variant_title" field.
+func VariantTitleNEQ(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNEQ(FieldVariantTitle, v))
+}
+
+// VariantTitleIn applies the In predicate on the "variant_title" field.
+func VariantTitleIn(vs ...string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldIn(FieldVariantTitle, vs...))
+}
+
+// VariantTitleNotIn applies the NotIn predicate on the "variant_title" field.
+func VariantTitleNotIn(vs ...string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldNotIn(FieldVariantTitle, vs...))
+}
+
+// VariantTitleGT applies the GT predicate on the "variant_title" field.
+func VariantTitleGT(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGT(FieldVariantTitle, v))
+}
+
+// VariantTitleGTE applies the GTE predicate on the "variant_title" field.
+func VariantTitleGTE(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldGTE(FieldVariantTitle, v))
+}
+
+// VariantTitleLT applies the LT predicate on the "variant_title" field.
+func VariantTitleLT(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLT(FieldVariantTitle, v))
+}
+
+// VariantTitleLTE applies the LTE predicate on the "variant_title" field.
+func VariantTitleLTE(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldLTE(FieldVariantTitle, v))
+}
+
+// VariantTitleContains applies the Contains predicate on the "variant_title" field.
+func VariantTitleContains(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldContains(FieldVariantTitle, v))
+}
+
+// VariantTitleHasPrefix applies the HasPrefix predicate on the "variant_title" field.
+func VariantTitleHasPrefix(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldHasPrefix(FieldVariantTitle, v))
+}
+
+// VariantTitleHasSuffix applies the HasSuffix predicate on the "variant_title" field.
+func VariantTitleHasSuffix(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldHasSuffix(FieldVariantTitle, v))
+}
+
+// VariantTitleEqualFold applies the EqualFold predicate on the "variant_title" field.
+func VariantTitleEqualFold(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldEqualFold(FieldVariantTitle, v))
+}
+
+// VariantTitleContainsFold applies the ContainsFold predicate on the "variant_title" field.
+func VariantTitleContainsFold(v string) predicate.OrderLine {
+	return predicate.OrderLine(sql.FieldContainsFold(FieldVariantTitle, v))
 }
 
 // PositionEQ applies the EQ predicate on the "position" field.

@@ -93,6 +93,9 @@ type ProductCategory func(*sql.Selector)
 // ProductImage is the predicate function for productimage builders.
 type ProductImage func(*sql.Selector)
 
+// ProductVariant is the predicate function for productvariant builders.
+type ProductVariant func(*sql.Selector)
+
 // Refund is the predicate function for refund builders.
 type Refund func(*sql.Selector)
 

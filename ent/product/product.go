@@ -20,8 +20,12 @@ const (
 	FieldName = "name"
 	// FieldDescription holds the string denoting the description field in the database.
 	FieldDescription = "description"
+	// FieldOptions holds the string denoting the options field in the database.
+	FieldOptions = "options"
 	// FieldPriceMinor holds the string denoting the price_minor field in the database.
 	FieldPriceMinor = "price_minor"
+	// FieldMaxPriceMinor holds the string denoting the max_price_minor field in the database.
+	FieldMaxPriceMinor = "max_price_minor"
 	// FieldCurrency holds the string denoting the currency field in the database.
 	FieldCurrency = "currency"
 	// FieldHandle holds the string denoting the handle field in the database.
@@ -32,12 +36,10 @@ const (
 	FieldProductType = "product_type"
 	// FieldTags holds the string denoting the tags field in the database.
 	FieldTags = "tags"
+	// FieldVariantCount holds the string denoting the variant_count field in the database.
+	FieldVariantCount = "variant_count"
 	// FieldVersion holds the string denoting the version field in the database.
 	FieldVersion = "version"
-	// FieldImportedStock holds the string denoting the imported_stock field in the database.
-	FieldImportedStock = "imported_stock"
-	// FieldImports holds the string denoting the imports field in the database.
-	FieldImports = "imports"
 	// FieldLimitQuantity holds the string denoting the limit_quantity field in the database.
 	FieldLimitQuantity = "limit_quantity"
 	// FieldLimitHours holds the string denoting the limit_hours field in the database.
@@ -48,6 +50,8 @@ const (
 	FieldCreatedAt = "created_at"
 	// FieldUpdatedAt holds the string denoting the updated_at field in the database.
 	FieldUpdatedAt = "updated_at"
+	// EdgeVariants holds the string denoting the variants edge name in mutations.
+	EdgeVariants = "variants"
 	// EdgeOrderLines holds the string denoting the order_lines edge name in mutations.
 	EdgeOrderLines = "order_lines"
 	// EdgeRefundLines holds the string denoting the refund_lines edge name in mutations.
@@ -58,6 +62,13 @@ const (
 	EdgeCategoryMemberships = "category_memberships"
 	// Table holds the table name of the product in the database.
 	Table = "products"
+	// VariantsTable is the table that holds the variants relation/edge.
+	VariantsTable = "product_variants"
+	// VariantsInverseTable is the table name for the ProductVariant entity.
+	// It exists in this package in order to avoid circular dependency with the "productvariant" package.
+	VariantsInverseTable = "product_variants"
+	// VariantsColumn is the table column denoting the variants relation/edge.
+	VariantsColumn = "product_id"
 	// OrderLinesTable is the table that holds the order_lines relation/edge.
 	OrderLinesTable = "order_lines"
 	// OrderLinesInverseTable is the table name for the OrderLine entity.
@@ -94,15 +105,16 @@ var Columns = []string{
 	FieldSku,
 	FieldName,
 	FieldDescription,
+	FieldOptions,
 	FieldPriceMinor,
+	FieldMaxPriceMinor,
 	FieldCurrency,
 	FieldHandle,
 	FieldVendor,
 	FieldProductType,
 	FieldTags,
+	FieldVariantCount,
 	FieldVersion,
-	FieldImportedStock,
-	FieldImports,
 	FieldLimitQuantity,
 	FieldLimitHours,
 	FieldArchivedAt,
@@ -131,6 +143,8 @@ var (
 	DescriptionValidator func(string) error
 	// PriceMinorValidator is a validator for the "price_minor" field. It is called by the builders before save.
 	PriceMinorValidator func(int64) error
+	// MaxPriceMinorValidator is a validator for the "max_price_minor" field. It is called by the builders before save.
+	MaxPriceMinorValidator func(int64) error
 	// CurrencyValidator is a validator for the "currency" field. It is called by the builders before save.
 	CurrencyValidator func(string) error
 	// HandleValidator is a validator for the "handle" field. It is called by the builders before save.
@@ -143,12 +157,12 @@ var (
 	DefaultProductType string
 	// ProductTypeValidator is a validator for the "product_type" field. It is called by the builders before save.
 	ProductTypeValidator func(string) error
+	// DefaultVariantCount holds the default value on creation for the "variant_count" field.
+	DefaultVariantCount int
+	// VariantCountValidator is a validator for the "variant_count" field. It is called by the builders before save.
+	VariantCountValidator func(int) error
 	// DefaultVersion holds the default value on creation for the "version" field.
 	DefaultVersion int
-	// ImportedStockValidator is a validator for the "imported_stock" field. It is called by the builders before save.
-	ImportedStockValidator func(int64) error
-	// DefaultImports holds the default value on creation for the "imports" field.
-	DefaultImports int
 	// DefaultLimitQuantity holds the default value on creation for the "limit_quantity" field.
 	DefaultLimitQuantity int64
 	// LimitQuantityValidator is a validator for the "limit_quantity" field. It is called by the builders before save.
@@ -193,6 +207,11 @@ func ByPriceMinor(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldPriceMinor, opts...).ToFunc()
 }
 
+// ByMaxPriceMinor orders the results by the max_price_minor field.
+func ByMaxPriceMinor(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldMaxPriceMinor, opts...).ToFunc()
+}
+
 // ByCurrency orders the results by the currency field.
 func ByCurrency(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCurrency, opts...).ToFunc()
@@ -213,19 +232,14 @@ func ByProductType(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldProductType, opts...).ToFunc()
 }
 
+// ByVariantCount orders the results by the variant_count field.
+func ByVariantCount(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVariantCount, opts...).ToFunc()
+}
+
 // ByVersion orders the results by the version field.
 func ByVersion(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldVersion, opts...).ToFunc()
-}
-
-// ByImportedStock orders the results by the imported_stock field.
-func ByImportedStock(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldImportedStock, opts...).ToFunc()
-}
-
-// ByImports orders the results by the imports field.
-func ByImports(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldImports, opts...).ToFunc()
 }
 
 // ByLimitQuantity orders the results by the limit_quantity field.
@@ -251,6 +265,20 @@ func ByCreatedAt(opts ...sql.OrderTermOption) OrderOption {
 // ByUpdatedAt orders the results by the updated_at field.
 func ByUpdatedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldUpdatedAt, opts...).ToFunc()
+}
+
+// ByVariantsCount orders the results by variants count.
+func ByVariantsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newVariantsStep(), opts...)
+	}
+}
+
+// ByVariants orders the results by variants terms.
+func ByVariants(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newVariantsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
 }
 
 // ByOrderLinesCount orders the results by order_lines count.
@@ -307,6 +335,13 @@ func ByCategoryMemberships(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOpti
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newCategoryMembershipsStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
+}
+func newVariantsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(VariantsInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, VariantsTable, VariantsColumn),
+	)
 }
 func newOrderLinesStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(

@@ -85,6 +85,11 @@ func PriceMinor(v int64) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldPriceMinor, v))
 }
 
+// MaxPriceMinor applies equality check predicate on the "max_price_minor" field. It's identical to MaxPriceMinorEQ.
+func MaxPriceMinor(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldMaxPriceMinor, v))
+}
+
 // Currency applies equality check predicate on the "currency" field. It's identical to CurrencyEQ.
 func Currency(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldCurrency, v))
@@ -105,19 +110,14 @@ func ProductType(v string) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldProductType, v))
 }
 
+// VariantCount applies equality check predicate on the "variant_count" field. It's identical to VariantCountEQ.
+func VariantCount(v int) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldVariantCount, v))
+}
+
 // Version applies equality check predicate on the "version" field. It's identical to VersionEQ.
 func Version(v int) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldVersion, v))
-}
-
-// ImportedStock applies equality check predicate on the "imported_stock" field. It's identical to ImportedStockEQ.
-func ImportedStock(v int64) predicate.Product {
-	return predicate.Product(sql.FieldEQ(FieldImportedStock, v))
-}
-
-// Imports applies equality check predicate on the "imports" field. It's identical to ImportsEQ.
-func Imports(v int) predicate.Product {
-	return predicate.Product(sql.FieldEQ(FieldImports, v))
 }
 
 // LimitQuantity applies equality check predicate on the "limit_quantity" field. It's identical to LimitQuantityEQ.
@@ -340,6 +340,16 @@ func DescriptionContainsFold(v string) predicate.Product {
 	return predicate.Product(sql.FieldContainsFold(FieldDescription, v))
 }
 
+// OptionsIsNil applies the IsNil predicate on the "options" field.
+func OptionsIsNil() predicate.Product {
+	return predicate.Product(sql.FieldIsNull(FieldOptions))
+}
+
+// OptionsNotNil applies the NotNil predicate on the "options" field.
+func OptionsNotNil() predicate.Product {
+	return predicate.Product(sql.FieldNotNull(FieldOptions))
+}
+
 // PriceMinorEQ applies the EQ predicate on the "price_minor" field.
 func PriceMinorEQ(v int64) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldPriceMinor, v))
@@ -378,6 +388,46 @@ func PriceMinorLT(v int64) predicate.Product {
 // PriceMinorLTE applies the LTE predicate on the "price_minor" field.
 func PriceMinorLTE(v int64) predicate.Product {
 	return predicate.Product(sql.FieldLTE(FieldPriceMinor, v))
+}
+
+// MaxPriceMinorEQ applies the EQ predicate on the "max_price_minor" field.
+func MaxPriceMinorEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldMaxPriceMinor, v))
+}
+
+// MaxPriceMinorNEQ applies the NEQ predicate on the "max_price_minor" field.
+func MaxPriceMinorNEQ(v int64) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldMaxPriceMinor, v))
+}
+
+// MaxPriceMinorIn applies the In predicate on the "max_price_minor" field.
+func MaxPriceMinorIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldMaxPriceMinor, vs...))
+}
+
+// MaxPriceMinorNotIn applies the NotIn predicate on the "max_price_minor" field.
+func MaxPriceMinorNotIn(vs ...int64) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldMaxPriceMinor, vs...))
+}
+
+// MaxPriceMinorGT applies the GT predicate on the "max_price_minor" field.
+func MaxPriceMinorGT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldMaxPriceMinor, v))
+}
+
+// MaxPriceMinorGTE applies the GTE predicate on the "max_price_minor" field.
+func MaxPriceMinorGTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldMaxPriceMinor, v))
+}
+
+// MaxPriceMinorLT applies the LT predicate on the "max_price_minor" field.
+func MaxPriceMinorLT(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldMaxPriceMinor, v))
+}
+
+// MaxPriceMinorLTE applies the LTE predicate on the "max_price_minor" field.
+func MaxPriceMinorLTE(v int64) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldMaxPriceMinor, v))
 }
 
 // CurrencyEQ applies the EQ predicate on the "currency" field.
@@ -660,6 +710,46 @@ func TagsNotNil() predicate.Product {
 	return predicate.Product(sql.FieldNotNull(FieldTags))
 }
 
+// VariantCountEQ applies the EQ predicate on the "variant_count" field.
+func VariantCountEQ(v int) predicate.Product {
+	return predicate.Product(sql.FieldEQ(FieldVariantCount, v))
+}
+
+// VariantCountNEQ applies the NEQ predicate on the "variant_count" field.
+func VariantCountNEQ(v int) predicate.Product {
+	return predicate.Product(sql.FieldNEQ(FieldVariantCount, v))
+}
+
+// VariantCountIn applies the In predicate on the "variant_count" field.
+func VariantCountIn(vs ...int) predicate.Product {
+	return predicate.Product(sql.FieldIn(FieldVariantCount, vs...))
+}
+
+// VariantCountNotIn applies the NotIn predicate on the "variant_count" field.
+func VariantCountNotIn(vs ...int) predicate.Product {
+	return predicate.Product(sql.FieldNotIn(FieldVariantCount, vs...))
+}
+
+// VariantCountGT applies the GT predicate on the "variant_count" field.
+func VariantCountGT(v int) predicate.Product {
+	return predicate.Product(sql.FieldGT(FieldVariantCount, v))
+}
+
+// VariantCountGTE applies the GTE predicate on the "variant_count" field.
+func VariantCountGTE(v int) predicate.Product {
+	return predicate.Product(sql.FieldGTE(FieldVariantCount, v))
+}
+
+// VariantCountLT applies the LT predicate on the "variant_count" field.
+func VariantCountLT(v int) predicate.Product {
+	return predicate.Product(sql.FieldLT(FieldVariantCount, v))
+}
+
+// VariantCountLTE applies the LTE predicate on the "variant_count" field.
+func VariantCountLTE(v int) predicate.Product {
+	return predicate.Product(sql.FieldLTE(FieldVariantCount, v))
+}
+
 // VersionEQ applies the EQ predicate on the "version" field.
 func VersionEQ(v int) predicate.Product {
 	return predicate.Product(sql.FieldEQ(FieldVersion, v))
@@ -698,96 +788,6 @@ func VersionLT(v int) predicate.Product {
 // VersionLTE applies the LTE predicate on the "version" field.
 func VersionLTE(v int) predicate.Product {
 	return predicate.Product(sql.FieldLTE(FieldVersion, v))
-}
-
-// ImportedStockEQ applies the EQ predicate on the "imported_stock" field.
-func ImportedStockEQ(v int64) predicate.Product {
-	return predicate.Product(sql.FieldEQ(FieldImportedStock, v))
-}
-
-// ImportedStockNEQ applies the NEQ predicate on the "imported_stock" field.
-func ImportedStockNEQ(v int64) predicate.Product {
-	return predicate.Product(sql.FieldNEQ(FieldImportedStock, v))
-}
-
-// ImportedStockIn applies the In predicate on the "imported_stock" field.
-func ImportedStockIn(vs ...int64) predicate.Product {
-	return predicate.Product(sql.FieldIn(FieldImportedStock, vs...))
-}
-
-// ImportedStockNotIn applies the NotIn predicate on the "imported_stock" field.
-func ImportedStockNotIn(vs ...int64) predicate.Product {
-	return predicate.Product(sql.FieldNotIn(FieldImportedStock, vs...))
-}
-
-// ImportedStockGT applies the GT predicate on the "imported_stock" field.
-func ImportedStockGT(v int64) predicate.Product {
-	return predicate.Product(sql.FieldGT(FieldImportedStock, v))
-}
-
-// ImportedStockGTE applies the GTE predicate on the "imported_stock" field.
-func ImportedStockGTE(v int64) predicate.Product {
-	return predicate.Product(sql.FieldGTE(FieldImportedStock, v))
-}
-
-// ImportedStockLT applies the LT predicate on the "imported_stock" field.
-func ImportedStockLT(v int64) predicate.Product {
-	return predicate.Product(sql.FieldLT(FieldImportedStock, v))
-}
-
-// ImportedStockLTE applies the LTE predicate on the "imported_stock" field.
-func ImportedStockLTE(v int64) predicate.Product {
-	return predicate.Product(sql.FieldLTE(FieldImportedStock, v))
-}
-
-// ImportedStockIsNil applies the IsNil predicate on the "imported_stock" field.
-func ImportedStockIsNil() predicate.Product {
-	return predicate.Product(sql.FieldIsNull(FieldImportedStock))
-}
-
-// ImportedStockNotNil applies the NotNil predicate on the "imported_stock" field.
-func ImportedStockNotNil() predicate.Product {
-	return predicate.Product(sql.FieldNotNull(FieldImportedStock))
-}
-
-// ImportsEQ applies the EQ predicate on the "imports" field.
-func ImportsEQ(v int) predicate.Product {
-	return predicate.Product(sql.FieldEQ(FieldImports, v))
-}
-
-// ImportsNEQ applies the NEQ predicate on the "imports" field.
-func ImportsNEQ(v int) predicate.Product {
-	return predicate.Product(sql.FieldNEQ(FieldImports, v))
-}
-
-// ImportsIn applies the In predicate on the "imports" field.
-func ImportsIn(vs ...int) predicate.Product {
-	return predicate.Product(sql.FieldIn(FieldImports, vs...))
-}
-
-// ImportsNotIn applies the NotIn predicate on the "imports" field.
-func ImportsNotIn(vs ...int) predicate.Product {
-	return predicate.Product(sql.FieldNotIn(FieldImports, vs...))
-}
-
-// ImportsGT applies the GT predicate on the "imports" field.
-func ImportsGT(v int) predicate.Product {
-	return predicate.Product(sql.FieldGT(FieldImports, v))
-}
-
-// ImportsGTE applies the GTE predicate on the "imports" field.
-func ImportsGTE(v int) predicate.Product {
-	return predicate.Product(sql.FieldGTE(FieldImports, v))
-}
-
-// ImportsLT applies the LT predicate on the "imports" field.
-func ImportsLT(v int) predicate.Product {
-	return predicate.Product(sql.FieldLT(FieldImports, v))
-}
-
-// ImportsLTE applies the LTE predicate on the "imports" field.
-func ImportsLTE(v int) predicate.Product {
-	return predicate.Product(sql.FieldLTE(FieldImports, v))
 }
 
 // LimitQuantityEQ applies the EQ predicate on the "limit_quantity" field.
@@ -998,6 +998,29 @@ func UpdatedAtLT(v time.Time) predicate.Product {
 // UpdatedAtLTE applies the LTE predicate on the "updated_at" field.
 func UpdatedAtLTE(v time.Time) predicate.Product {
 	return predicate.Product(sql.FieldLTE(FieldUpdatedAt, v))
+}
+
+// HasVariants applies the HasEdge predicate on the "variants" edge.
+func HasVariants() predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, VariantsTable, VariantsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasVariantsWith applies the HasEdge predicate on the "variants" edge with a given conditions (other predicates).
+func HasVariantsWith(preds ...predicate.ProductVariant) predicate.Product {
+	return predicate.Product(func(s *sql.Selector) {
+		step := newVariantsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
 }
 
 // HasOrderLines applies the HasEdge predicate on the "order_lines" edge.

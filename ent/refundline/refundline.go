@@ -18,6 +18,8 @@ const (
 	FieldOrderLineID = "order_line_id"
 	// FieldProductID holds the string denoting the product_id field in the database.
 	FieldProductID = "product_id"
+	// FieldVariantID holds the string denoting the variant_id field in the database.
+	FieldVariantID = "variant_id"
 	// FieldQuantity holds the string denoting the quantity field in the database.
 	FieldQuantity = "quantity"
 	// FieldAmountMinor holds the string denoting the amount_minor field in the database.
@@ -59,6 +61,7 @@ var Columns = []string{
 	FieldRefundID,
 	FieldOrderLineID,
 	FieldProductID,
+	FieldVariantID,
 	FieldQuantity,
 	FieldAmountMinor,
 }
@@ -78,6 +81,8 @@ var (
 	RefundIDValidator func(string) error
 	// ProductIDValidator is a validator for the "product_id" field. It is called by the builders before save.
 	ProductIDValidator func(string) error
+	// VariantIDValidator is a validator for the "variant_id" field. It is called by the builders before save.
+	VariantIDValidator func(string) error
 	// QuantityValidator is a validator for the "quantity" field. It is called by the builders before save.
 	QuantityValidator func(int64) error
 	// AmountMinorValidator is a validator for the "amount_minor" field. It is called by the builders before save.
@@ -105,6 +110,11 @@ func ByOrderLineID(opts ...sql.OrderTermOption) OrderOption {
 // ByProductID orders the results by the product_id field.
 func ByProductID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldProductID, opts...).ToFunc()
+}
+
+// ByVariantID orders the results by the variant_id field.
+func ByVariantID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldVariantID, opts...).ToFunc()
 }
 
 // ByQuantity orders the results by the quantity field.

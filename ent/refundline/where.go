@@ -69,6 +69,11 @@ func ProductID(v string) predicate.RefundLine {
 	return predicate.RefundLine(sql.FieldEQ(FieldProductID, v))
 }
 
+// VariantID applies equality check predicate on the "variant_id" field. It's identical to VariantIDEQ.
+func VariantID(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldEQ(FieldVariantID, v))
+}
+
 // Quantity applies equality check predicate on the "quantity" field. It's identical to QuantityEQ.
 func Quantity(v int64) predicate.RefundLine {
 	return predicate.RefundLine(sql.FieldEQ(FieldQuantity, v))
@@ -227,6 +232,71 @@ func ProductIDEqualFold(v string) predicate.RefundLine {
 // ProductIDContainsFold applies the ContainsFold predicate on the "product_id" field.
 func ProductIDContainsFold(v string) predicate.RefundLine {
 	return predicate.RefundLine(sql.FieldContainsFold(FieldProductID, v))
+}
+
+// VariantIDEQ applies the EQ predicate on the "variant_id" field.
+func VariantIDEQ(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldEQ(FieldVariantID, v))
+}
+
+// VariantIDNEQ applies the NEQ predicate on the "variant_id" field.
+func VariantIDNEQ(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldNEQ(FieldVariantID, v))
+}
+
+// VariantIDIn applies the In predicate on the "variant_id" field.
+func VariantIDIn(vs ...string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldIn(FieldVariantID, vs...))
+}
+
+// VariantIDNotIn applies the NotIn predicate on the "variant_id" field.
+func VariantIDNotIn(vs ...string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldNotIn(FieldVariantID, vs...))
+}
+
+// VariantIDGT applies the GT predicate on the "variant_id" field.
+func VariantIDGT(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldGT(FieldVariantID, v))
+}
+
+// VariantIDGTE applies the GTE predicate on the "variant_id" field.
+func VariantIDGTE(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldGTE(FieldVariantID, v))
+}
+
+// VariantIDLT applies the LT predicate on the "variant_id" field.
+func VariantIDLT(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldLT(FieldVariantID, v))
+}
+
+// VariantIDLTE applies the LTE predicate on the "variant_id" field.
+func VariantIDLTE(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldLTE(FieldVariantID, v))
+}
+
+// VariantIDContains applies the Contains predicate on the "variant_id" field.
+func VariantIDContains(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldContains(FieldVariantID, v))
+}
+
+// VariantIDHasPrefix applies the HasPrefix predicate on the "variant_id" field.
+func VariantIDHasPrefix(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldHasPrefix(FieldVariantID, v))
+}
+
+// VariantIDHasSuffix applies the HasSuffix predicate on the "variant_id" field.
+func VariantIDHasSuffix(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldHasSuffix(FieldVariantID, v))
+}
+
+// VariantIDEqualFold applies the EqualFold predicate on the "variant_id" field.
+func VariantIDEqualFold(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldEqualFold(FieldVariantID, v))
+}
+
+// VariantIDContainsFold applies the ContainsFold predicate on the "variant_id" field.
+func VariantIDContainsFold(v string) predicate.RefundLine {
+	return predicate.RefundLine(sql.FieldContainsFold(FieldVariantID, v))
 }
 
 // QuantityEQ applies the EQ predicate on the "quantity" field.

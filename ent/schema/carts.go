@@ -6,9 +6,10 @@ import (
 	"entgo.io/ent/schema/index"
 )
 
-// CartLine is a quantity of one product in a cart. Prices are not kept: they are looked up when they are shown.
+// CartLine is a quantity of one variant in a cart. Prices are not kept: they are looked up when they are shown.
 type CartLine struct {
-	ProductID string `json:"productId"`
+	VariantID string `json:"variantId"`
+	ProductID string `json:"productId,omitempty"` // absent in a line from before there were variants
 	Quantity  int64  `json:"quantity"`
 }
 

@@ -37,6 +37,7 @@ const (
 	MaxAltText     = 512
 	MaxJobError    = 1000
 	MaxTracking    = 500 // a link, or a carrier and a number
+	MaxOption      = 255 // the name of an option, or a value, as in Shopify
 
 	MaxAddressLine = 200
 	MaxCity        = 100
@@ -45,6 +46,15 @@ const (
 	MaxPhone       = 40
 	MaxEmail       = 254 // RFC 5321 allows paths of 256 with their brackets
 )
+
+// MaxOptions is the most options of a product, as in Shopify.
+const MaxOptions = 3
+
+// TitleSeparator is between the option values of the title of a variant.
+const TitleSeparator = " / "
+
+// MaxVariantTitle is the most characters of the title of a variant.
+const MaxVariantTitle = MaxOptions*MaxOption + (MaxOptions-1)*len(TitleSeparator)
 
 // MaxAddressLines is the most lines of an address, besides name, city, region, postal code and country.
 const MaxAddressLines = 3

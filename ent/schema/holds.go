@@ -45,7 +45,7 @@ func (Hold) Indexes() []ent.Index {
 	}
 }
 
-// HoldLine is units of one product that are held.
+// HoldLine is units of one variant that are held.
 type HoldLine struct{ ent.Schema }
 
 // Annotations of the HoldLine.
@@ -59,10 +59,11 @@ func (HoldLine) Fields() []ent.Field {
 		field.Int64("id").Immutable(),
 		ref("hold_id"),
 		ref("product_id"),
+		ref("variant_id"),
 		field.Int("position").NonNegative().Immutable(),
 		field.Int64("quantity").Positive().Immutable(),
 		field.String("limit_balance").MaxLen(keyLen).Optional().Nillable().Immutable().
-			Comment("The balance that counts the units against the customer's limit, if the product had one."),
+			Comment("The balance that counts the units against the customer's limit, if the variant had one."),
 	}
 }
 

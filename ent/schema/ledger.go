@@ -119,6 +119,7 @@ func (Adjustment) Fields() []ent.Field {
 		field.UUID("change_id", uuid.UUID{}).SchemaType(uuidType).Immutable().Unique(),
 		field.String("family").MaxLen(16).Immutable(),
 		field.String("subject").MaxLen(idLen).Immutable().Comment("The product, the customer whose points they are, or the account."),
+		field.String("variant_id").MaxLen(idLen).Optional().Nillable().Immutable().Comment("The variant of the product."),
 		field.Int64("delta").Immutable(),
 		field.String("reason").Validate(upTo(MaxReason)).Annotations(wide(MaxReason)).Default("").Immutable(),
 		field.String("administrator").MaxLen(idLen).Immutable().Comment("Who did it."),

@@ -75,7 +75,8 @@ func (Order) Indexes() []ent.Index {
 	}
 }
 
-// OrderLine is one product of an order at the price of the moment.
+// OrderLine is one variant of an order at the price of the moment. That the variant exists is no constraint of the database: variants are
+// not deleted, and each order would lock another row.
 type OrderLine struct{ ent.Schema }
 
 // Annotations of the OrderLine. What came back of it is bounded by the database.
@@ -91,11 +92,14 @@ func (OrderLine) Fields() []ent.Field {
 		field.Int64("id").Immutable(),
 		ref("order_id"),
 		ref("product_id"),
+		ref("variant_id"),
+		field.String("variant_title").Validate(upTo(MaxVariantTitle)).Annotations(wide(MaxVariantTitle)).Default("").Immutable().
+			Comment("The title of the variant when it was ordered; empty if it had no options."),
 		field.Int("position").NonNegative().Immutable(),
 		field.Int64("quantity").Positive().Immutable(),
 		field.Int64("unit_price_minor").NonNegative().Immutable(),
 		field.String("limit_balance").MaxLen(keyLen).Optional().Nillable().Immutable().
-			Comment("The balance that counts the units against the customer's limit, if the product had one."),
+			Comment("The balance that counts the units against the customer's limit, if the variant had one."),
 		field.Int64("returned").Default(0).Comment("How many units came back, or were refunded without."),
 	}
 }

@@ -67,6 +67,7 @@ func (RefundLine) Fields() []ent.Field {
 		ref("refund_id"),
 		field.Int64("order_line_id").Immutable(),
 		ref("product_id"),
+		ref("variant_id"),
 		field.Int64("quantity").Positive().Immutable(),
 		field.Int64("amount_minor").NonNegative().Immutable().Comment("What is given back for these units."),
 	}

@@ -31,7 +31,7 @@ func (SalesStatistic) Indexes() []ent.Index {
 	}
 }
 
-// StockAlert says whether the stock of a product is low; the ID is the product's.
+// StockAlert says whether the stock of a variant is low; the ID is the variant's.
 type StockAlert struct{ ent.Schema }
 
 // Fields of the StockAlert.

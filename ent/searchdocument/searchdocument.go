@@ -19,6 +19,8 @@ const (
 	FieldName = "name"
 	// FieldPriceMinor holds the string denoting the price_minor field in the database.
 	FieldPriceMinor = "price_minor"
+	// FieldOtherPrices holds the string denoting the other_prices field in the database.
+	FieldOtherPrices = "other_prices"
 	// FieldCreatedAt holds the string denoting the created_at field in the database.
 	FieldCreatedAt = "created_at"
 	// FieldArchived holds the string denoting the archived field in the database.
@@ -39,6 +41,7 @@ var Columns = []string{
 	FieldProductID,
 	FieldName,
 	FieldPriceMinor,
+	FieldOtherPrices,
 	FieldCreatedAt,
 	FieldArchived,
 	FieldVersion,
@@ -92,6 +95,11 @@ func ByName(opts ...sql.OrderTermOption) OrderOption {
 // ByPriceMinor orders the results by the price_minor field.
 func ByPriceMinor(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldPriceMinor, opts...).ToFunc()
+}
+
+// ByOtherPrices orders the results by the other_prices field.
+func ByOtherPrices(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldOtherPrices, opts...).ToFunc()
 }
 
 // ByCreatedAt orders the results by the created_at field.

@@ -69,6 +69,11 @@ func PriceMinor(v int64) predicate.SearchDocument {
 	return predicate.SearchDocument(sql.FieldEQ(FieldPriceMinor, v))
 }
 
+// OtherPrices applies equality check predicate on the "other_prices" field. It's identical to OtherPricesEQ.
+func OtherPrices(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldEQ(FieldOtherPrices, v))
+}
+
 // CreatedAt applies equality check predicate on the "created_at" field. It's identical to CreatedAtEQ.
 func CreatedAt(v time.Time) predicate.SearchDocument {
 	return predicate.SearchDocument(sql.FieldEQ(FieldCreatedAt, v))
@@ -262,6 +267,81 @@ func PriceMinorLT(v int64) predicate.SearchDocument {
 // PriceMinorLTE applies the LTE predicate on the "price_minor" field.
 func PriceMinorLTE(v int64) predicate.SearchDocument {
 	return predicate.SearchDocument(sql.FieldLTE(FieldPriceMinor, v))
+}
+
+// OtherPricesEQ applies the EQ predicate on the "other_prices" field.
+func OtherPricesEQ(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldEQ(FieldOtherPrices, v))
+}
+
+// OtherPricesNEQ applies the NEQ predicate on the "other_prices" field.
+func OtherPricesNEQ(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldNEQ(FieldOtherPrices, v))
+}
+
+// OtherPricesIn applies the In predicate on the "other_prices" field.
+func OtherPricesIn(vs ...string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldIn(FieldOtherPrices, vs...))
+}
+
+// OtherPricesNotIn applies the NotIn predicate on the "other_prices" field.
+func OtherPricesNotIn(vs ...string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldNotIn(FieldOtherPrices, vs...))
+}
+
+// OtherPricesGT applies the GT predicate on the "other_prices" field.
+func OtherPricesGT(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldGT(FieldOtherPrices, v))
+}
+
+// OtherPricesGTE applies the GTE predicate on the "other_prices" field.
+func OtherPricesGTE(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldGTE(FieldOtherPrices, v))
+}
+
+// OtherPricesLT applies the LT predicate on the "other_prices" field.
+func OtherPricesLT(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldLT(FieldOtherPrices, v))
+}
+
+// OtherPricesLTE applies the LTE predicate on the "other_prices" field.
+func OtherPricesLTE(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldLTE(FieldOtherPrices, v))
+}
+
+// OtherPricesContains applies the Contains predicate on the "other_prices" field.
+func OtherPricesContains(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldContains(FieldOtherPrices, v))
+}
+
+// OtherPricesHasPrefix applies the HasPrefix predicate on the "other_prices" field.
+func OtherPricesHasPrefix(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldHasPrefix(FieldOtherPrices, v))
+}
+
+// OtherPricesHasSuffix applies the HasSuffix predicate on the "other_prices" field.
+func OtherPricesHasSuffix(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldHasSuffix(FieldOtherPrices, v))
+}
+
+// OtherPricesIsNil applies the IsNil predicate on the "other_prices" field.
+func OtherPricesIsNil() predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldIsNull(FieldOtherPrices))
+}
+
+// OtherPricesNotNil applies the NotNil predicate on the "other_prices" field.
+func OtherPricesNotNil() predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldNotNull(FieldOtherPrices))
+}
+
+// OtherPricesEqualFold applies the EqualFold predicate on the "other_prices" field.
+func OtherPricesEqualFold(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldEqualFold(FieldOtherPrices, v))
+}
+
+// OtherPricesContainsFold applies the ContainsFold predicate on the "other_prices" field.
+func OtherPricesContainsFold(v string) predicate.SearchDocument {
+	return predicate.SearchDocument(sql.FieldContainsFold(FieldOtherPrices, v))
 }
 
 // CreatedAtEQ applies the EQ predicate on the "created_at" field.

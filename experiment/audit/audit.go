@@ -33,7 +33,7 @@ type books struct {
 	transfers    map[string]bool
 	refunds      map[string]bool
 	points       map[string]int64            // what an order was paid with, in points, by the order
-	restocked    map[string]map[string]int64 // by order and product: units that came back into stock
+	restocked    map[string]map[string]int64 // by order and stock: units that came back into stock
 	held         map[string]int64            // units of active holds, by the stock
 }
 
@@ -318,8 +318,8 @@ func (a *Auditor) totals() {
 			for _, l := range asked.Lines {
 				want[lockprovider.StockKey(l.Product)] -= l.Quantity
 				sold[lockprovider.StockKey(l.Product)] += l.Quantity
-				want[lockprovider.StockKey(l.Product)] += a.books.restocked[row.ID][l.Product]
-				sold[lockprovider.StockKey(l.Product)] -= a.books.restocked[row.ID][l.Product]
+				want[lockprovider.StockKey(l.Product)] += a.books.restocked[row.ID][lockprovider.StockKey(l.Product)]
+				sold[lockprovider.StockKey(l.Product)] -= a.books.restocked[row.ID][lockprovider.StockKey(l.Product)]
 			}
 			want[lockprovider.PointsKey(asked.User)] -= a.books.points[row.ID]
 		case load.IssueCoupon:

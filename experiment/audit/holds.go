@@ -25,7 +25,7 @@ func (a *Auditor) held(ctx context.Context) (map[string]int64, error) {
 	for _, row := range rows {
 		counts[lockprovider.HoldsKey(row.UserID)]++
 		for _, l := range row.Edges.Lines {
-			units[lockprovider.StockKey(l.ProductID)] += l.Quantity
+			units[lockprovider.StockKey(l.VariantID)] += l.Quantity
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(counts)) {

@@ -8,6 +8,7 @@ import (
 	"holdfast/ent/payment"
 	"holdfast/ent/refund"
 	"holdfast/ent/refundline"
+	"holdfast/lockprovider"
 )
 
 // refunds checks that what is given back of each payment is what its refunds say: what was captured and not refunded is then what is paid and not
@@ -42,7 +43,7 @@ func (a *Auditor) refunds(ctx context.Context) error {
 	return nil
 }
 
-// restocked returns how many units of which product of each order were put back into stock.
+// restocked returns how many units of which stock of each order were put back into stock.
 func (a *Auditor) restocked(ctx context.Context) (map[string]map[string]int64, error) {
 	lines, err := a.DB.RefundLine.Query().Where(refundline.HasRefundWith(refund.RestockedAtNotNil())).WithRefund().All(ctx)
 	if err != nil {
@@ -54,7 +55,7 @@ func (a *Auditor) restocked(ctx context.Context) (map[string]map[string]int64, e
 		if byOrder[id] == nil {
 			byOrder[id] = map[string]int64{}
 		}
-		byOrder[id][l.ProductID] += l.Quantity
+		byOrder[id][lockprovider.StockKey(l.VariantID)] += l.Quantity
 	}
 	return byOrder, nil
 }

@@ -739,6 +739,29 @@ func (ec *executionContext) fieldContext_OutOfStockError_productId(_ context.Con
 	return graphql.NewScalarFieldContext("OutOfStockError", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
+func (ec *executionContext) _OutOfStockError_variantId(ctx context.Context, field graphql.CollectedField, obj *model.OutOfStockError) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OutOfStockError_variantId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VariantID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_OutOfStockError_variantId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OutOfStockError", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
 func (ec *executionContext) _OutOfStockError_requested(ctx context.Context, field graphql.CollectedField, obj *model.OutOfStockError) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1375,6 +1398,29 @@ func (ec *executionContext) _PurchaseLimitError_productId(ctx context.Context, f
 	)
 }
 func (ec *executionContext) fieldContext_PurchaseLimitError_productId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PurchaseLimitError", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _PurchaseLimitError_variantId(ctx context.Context, field graphql.CollectedField, obj *model.PurchaseLimitError) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PurchaseLimitError_variantId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.VariantID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PurchaseLimitError_variantId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PurchaseLimitError", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
@@ -2078,6 +2124,11 @@ func (ec *executionContext) _OutOfStockError(ctx context.Context, sel ast.Select
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "variantId":
+			out.Values[i] = ec._OutOfStockError_variantId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "requested":
 			out.Values[i] = ec._OutOfStockError_requested(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -2342,6 +2393,11 @@ func (ec *executionContext) _PurchaseLimitError(ctx context.Context, sel ast.Sel
 			}
 		case "productId":
 			out.Values[i] = ec._PurchaseLimitError_productId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "variantId":
+			out.Values[i] = ec._PurchaseLimitError_variantId(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

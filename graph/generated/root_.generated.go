@@ -40,13 +40,18 @@ type ResolverRoot interface {
 	Entry() EntryResolver
 	Hold() HoldResolver
 	HoldConnection() HoldConnectionResolver
+	HoldLine() HoldLineResolver
 	Mutation() MutationResolver
 	Order() OrderResolver
 	OrderConnection() OrderConnectionResolver
+	OrderLine() OrderLineResolver
 	Payment() PaymentResolver
 	Product() ProductResolver
 	ProductConnection() ProductConnectionResolver
+	ProductVariant() ProductVariantResolver
+	ProductVariantConnection() ProductVariantConnectionResolver
 	Query() QueryResolver
+	RefundLine() RefundLineResolver
 	Subscription() SubscriptionResolver
 	Transfer() TransferResolver
 	Wallet() WalletResolver
@@ -108,6 +113,7 @@ type ComplexityRoot struct {
 		Family          func(childComplexity int) int
 		Reason          func(childComplexity int) int
 		SubjectID       func(childComplexity int) int
+		VariantID       func(childComplexity int) int
 	}
 
 	AdjustmentConnection struct {
@@ -173,6 +179,7 @@ type ComplexityRoot struct {
 		Quantity         func(childComplexity int) int
 		Total            func(childComplexity int) int
 		UnitPrice        func(childComplexity int) int
+		Variant          func(childComplexity int) int
 	}
 
 	CartPayload struct {
@@ -500,6 +507,7 @@ type ComplexityRoot struct {
 	HoldLine struct {
 		Product  func(childComplexity int) int
 		Quantity func(childComplexity int) int
+		Variant  func(childComplexity int) int
 	}
 
 	HoldReleasePayload struct {
@@ -549,6 +557,7 @@ type ComplexityRoot struct {
 		Product   func(childComplexity int) int
 		Since     func(childComplexity int) int
 		Threshold func(childComplexity int) int
+		Variant   func(childComplexity int) int
 	}
 
 	Money struct {
@@ -593,6 +602,10 @@ type ComplexityRoot struct {
 		ProductCreate                func(childComplexity int, input model.ProductCreateInput) int
 		ProductUnarchive             func(childComplexity int, input model.ProductUnarchiveInput) int
 		ProductUpdate                func(childComplexity int, input model.ProductUpdateInput) int
+		ProductVariantArchive        func(childComplexity int, input model.ProductVariantArchiveInput) int
+		ProductVariantUnarchive      func(childComplexity int, input model.ProductVariantUnarchiveInput) int
+		ProductVariantUpdate         func(childComplexity int, input model.ProductVariantUpdateInput) int
+		ProductVariantsCreate        func(childComplexity int, input model.ProductVariantsCreateInput) int
 		ProductsImport               func(childComplexity int, input model.ProductsImportInput) int
 		ReconcileNow                 func(childComplexity int) int
 		RefundCreate                 func(childComplexity int, input model.RefundCreateInput) int
@@ -662,12 +675,14 @@ type ComplexityRoot struct {
 	}
 
 	OrderLine struct {
-		Paid      func(childComplexity int) int
-		Product   func(childComplexity int) int
-		Quantity  func(childComplexity int) int
-		Returned  func(childComplexity int) int
-		Total     func(childComplexity int) int
-		UnitPrice func(childComplexity int) int
+		Paid         func(childComplexity int) int
+		Product      func(childComplexity int) int
+		Quantity     func(childComplexity int) int
+		Returned     func(childComplexity int) int
+		Total        func(childComplexity int) int
+		UnitPrice    func(childComplexity int) int
+		Variant      func(childComplexity int) int
+		VariantTitle func(childComplexity int) int
 	}
 
 	OutOfStockError struct {
@@ -679,6 +694,7 @@ type ComplexityRoot struct {
 		Requested    func(childComplexity int) int
 		RetryAfterMs func(childComplexity int) int
 		Retryable    func(childComplexity int) int
+		VariantID    func(childComplexity int) int
 	}
 
 	PageInfo struct {
@@ -794,6 +810,11 @@ type ComplexityRoot struct {
 		Retryable    func(childComplexity int) int
 	}
 
+	PriceRange struct {
+		Max func(childComplexity int) int
+		Min func(childComplexity int) int
+	}
+
 	Product struct {
 		ArchivedAt       func(childComplexity int) int
 		Categories       func(childComplexity int) int
@@ -805,13 +826,16 @@ type ComplexityRoot struct {
 		Images           func(childComplexity int) int
 		LimitPerCustomer func(childComplexity int) int
 		Name             func(childComplexity int) int
+		Options          func(childComplexity int) int
 		Price            func(childComplexity int) int
+		PriceRange       func(childComplexity int) int
 		ProductType      func(childComplexity int) int
 		Sku              func(childComplexity int) int
 		Stock            func(childComplexity int) int
 		StockHistory     func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
 		Tags             func(childComplexity int) int
 		UpdatedAt        func(childComplexity int) int
+		Variants         func(childComplexity int, first *int, after *string, last *int, before *string, includeArchived *bool) int
 		Vendor           func(childComplexity int) int
 		Version          func(childComplexity int) int
 	}
@@ -837,9 +861,49 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	ProductOption struct {
+		Name   func(childComplexity int) int
+		Values func(childComplexity int) int
+	}
+
 	ProductPayload struct {
 		Product    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	ProductVariant struct {
+		ArchivedAt       func(childComplexity int) int
+		AvailableForSale func(childComplexity int) int
+		CreatedAt        func(childComplexity int) int
+		ID               func(childComplexity int) int
+		LimitPerCustomer func(childComplexity int) int
+		Position         func(childComplexity int) int
+		Price            func(childComplexity int) int
+		Product          func(childComplexity int) int
+		SelectedOptions  func(childComplexity int) int
+		Sku              func(childComplexity int) int
+		Stock            func(childComplexity int) int
+		StockHistory     func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.EntryFilter) int
+		Title            func(childComplexity int) int
+		UpdatedAt        func(childComplexity int) int
+		Version          func(childComplexity int) int
+	}
+
+	ProductVariantConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ProductVariantEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	ProductVariantPayload struct {
+		UserErrors func(childComplexity int) int
+		Variant    func(childComplexity int) int
 	}
 
 	ProductsImportPayload struct {
@@ -861,6 +925,7 @@ type ComplexityRoot struct {
 		Requested    func(childComplexity int) int
 		RetryAfterMs func(childComplexity int) int
 		Retryable    func(childComplexity int) int
+		VariantID    func(childComplexity int) int
 	}
 
 	Query struct {
@@ -886,6 +951,7 @@ type ComplexityRoot struct {
 		PaymentDrift       func(childComplexity int, onlyOpen *bool) int
 		PopularProducts    func(childComplexity int, days *int, first *int) int
 		Product            func(childComplexity int, id *string, handle *string) int
+		ProductVariant     func(childComplexity int, id string) int
 		Products           func(childComplexity int, first *int, after *string, last *int, before *string, filter *model.ProductFilter, orderBy *model.ProductOrder) int
 		QueueTicket        func(childComplexity int, id string) int
 		SchedulerRuns      func(childComplexity int) int
@@ -940,6 +1006,7 @@ type ComplexityRoot struct {
 		Amount   func(childComplexity int) int
 		Product  func(childComplexity int) int
 		Quantity func(childComplexity int) int
+		Variant  func(childComplexity int) int
 	}
 
 	ReturnCreatePayload struct {
@@ -959,6 +1026,11 @@ type ComplexityRoot struct {
 		StartedAt  func(childComplexity int) int
 	}
 
+	SelectedOption struct {
+		Name  func(childComplexity int) int
+		Value func(childComplexity int) int
+	}
+
 	Shop struct {
 		Currency          func(childComplexity int) int
 		PaymentMethods    func(childComplexity int) int
@@ -975,6 +1047,7 @@ type ComplexityRoot struct {
 		Meta       func(childComplexity int) int
 		Product    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+		Variant    func(childComplexity int) int
 	}
 
 	StockLevel struct {
@@ -1285,6 +1358,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Adjustment.SubjectID(childComplexity), true
+	case "Adjustment.variantId":
+		if e.ComplexityRoot.Adjustment.VariantID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Adjustment.VariantID(childComplexity), true
 
 	case "AdjustmentConnection.edges":
 		if e.ComplexityRoot.AdjustmentConnection.Edges == nil {
@@ -1544,6 +1623,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CartLine.UnitPrice(childComplexity), true
+	case "CartLine.variant":
+		if e.ComplexityRoot.CartLine.Variant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CartLine.Variant(childComplexity), true
 
 	case "CartPayload.cart":
 		if e.ComplexityRoot.CartPayload.Cart == nil {
@@ -2822,6 +2907,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HoldLine.Quantity(childComplexity), true
+	case "HoldLine.variant":
+		if e.ComplexityRoot.HoldLine.Variant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldLine.Variant(childComplexity), true
 
 	case "HoldReleasePayload.hold":
 		if e.ComplexityRoot.HoldReleasePayload.Hold == nil {
@@ -2997,6 +3088,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LowStockProduct.Threshold(childComplexity), true
+	case "LowStockProduct.variant":
+		if e.ComplexityRoot.LowStockProduct.Variant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LowStockProduct.Variant(childComplexity), true
 
 	case "Money.amount":
 		if e.ComplexityRoot.Money.Amount == nil {
@@ -3397,6 +3494,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ProductUpdate(childComplexity, args["input"].(model.ProductUpdateInput)), true
+	case "Mutation.productVariantArchive":
+		if e.ComplexityRoot.Mutation.ProductVariantArchive == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_productVariantArchive_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProductVariantArchive(childComplexity, args["input"].(model.ProductVariantArchiveInput)), true
+	case "Mutation.productVariantUnarchive":
+		if e.ComplexityRoot.Mutation.ProductVariantUnarchive == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_productVariantUnarchive_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProductVariantUnarchive(childComplexity, args["input"].(model.ProductVariantUnarchiveInput)), true
+	case "Mutation.productVariantUpdate":
+		if e.ComplexityRoot.Mutation.ProductVariantUpdate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_productVariantUpdate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProductVariantUpdate(childComplexity, args["input"].(model.ProductVariantUpdateInput)), true
+	case "Mutation.productVariantsCreate":
+		if e.ComplexityRoot.Mutation.ProductVariantsCreate == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_productVariantsCreate_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ProductVariantsCreate(childComplexity, args["input"].(model.ProductVariantsCreateInput)), true
 	case "Mutation.productsImport":
 		if e.ComplexityRoot.Mutation.ProductsImport == nil {
 			break
@@ -3763,6 +3904,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.OrderLine.UnitPrice(childComplexity), true
+	case "OrderLine.variant":
+		if e.ComplexityRoot.OrderLine.Variant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderLine.Variant(childComplexity), true
+	case "OrderLine.variantTitle":
+		if e.ComplexityRoot.OrderLine.VariantTitle == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OrderLine.VariantTitle(childComplexity), true
 
 	case "OutOfStockError.available":
 		if e.ComplexityRoot.OutOfStockError.Available == nil {
@@ -3812,6 +3965,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.OutOfStockError.Retryable(childComplexity), true
+	case "OutOfStockError.variantId":
+		if e.ComplexityRoot.OutOfStockError.VariantID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OutOfStockError.VariantID(childComplexity), true
 
 	case "PageInfo.endCursor":
 		if e.ComplexityRoot.PageInfo.EndCursor == nil {
@@ -4287,6 +4446,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PriceChangedError.Retryable(childComplexity), true
 
+	case "PriceRange.max":
+		if e.ComplexityRoot.PriceRange.Max == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriceRange.Max(childComplexity), true
+	case "PriceRange.min":
+		if e.ComplexityRoot.PriceRange.Min == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PriceRange.Min(childComplexity), true
+
 	case "Product.archivedAt":
 		if e.ComplexityRoot.Product.ArchivedAt == nil {
 			break
@@ -4347,12 +4519,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Product.Name(childComplexity), true
+	case "Product.options":
+		if e.ComplexityRoot.Product.Options == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.Options(childComplexity), true
 	case "Product.price":
 		if e.ComplexityRoot.Product.Price == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Product.Price(childComplexity), true
+	case "Product.priceRange":
+		if e.ComplexityRoot.Product.PriceRange == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Product.PriceRange(childComplexity), true
 	case "Product.productType":
 		if e.ComplexityRoot.Product.ProductType == nil {
 			break
@@ -4394,6 +4578,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Product.UpdatedAt(childComplexity), true
+	case "Product.variants":
+		if e.ComplexityRoot.Product.Variants == nil {
+			break
+		}
+
+		args, err := ec.field_Product_variants_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Product.Variants(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["includeArchived"].(*bool)), true
 	case "Product.vendor":
 		if e.ComplexityRoot.Product.Vendor == nil {
 			break
@@ -4482,6 +4677,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ProductImportResult.UserErrors(childComplexity), true
 
+	case "ProductOption.name":
+		if e.ComplexityRoot.ProductOption.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductOption.Name(childComplexity), true
+	case "ProductOption.values":
+		if e.ComplexityRoot.ProductOption.Values == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductOption.Values(childComplexity), true
+
 	case "ProductPayload.product":
 		if e.ComplexityRoot.ProductPayload.Product == nil {
 			break
@@ -4494,6 +4702,153 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProductPayload.UserErrors(childComplexity), true
+
+	case "ProductVariant.archivedAt":
+		if e.ComplexityRoot.ProductVariant.ArchivedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.ArchivedAt(childComplexity), true
+	case "ProductVariant.availableForSale":
+		if e.ComplexityRoot.ProductVariant.AvailableForSale == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.AvailableForSale(childComplexity), true
+	case "ProductVariant.createdAt":
+		if e.ComplexityRoot.ProductVariant.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.CreatedAt(childComplexity), true
+	case "ProductVariant.id":
+		if e.ComplexityRoot.ProductVariant.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.ID(childComplexity), true
+	case "ProductVariant.limitPerCustomer":
+		if e.ComplexityRoot.ProductVariant.LimitPerCustomer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.LimitPerCustomer(childComplexity), true
+	case "ProductVariant.position":
+		if e.ComplexityRoot.ProductVariant.Position == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.Position(childComplexity), true
+	case "ProductVariant.price":
+		if e.ComplexityRoot.ProductVariant.Price == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.Price(childComplexity), true
+	case "ProductVariant.product":
+		if e.ComplexityRoot.ProductVariant.Product == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.Product(childComplexity), true
+	case "ProductVariant.selectedOptions":
+		if e.ComplexityRoot.ProductVariant.SelectedOptions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.SelectedOptions(childComplexity), true
+	case "ProductVariant.sku":
+		if e.ComplexityRoot.ProductVariant.Sku == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.Sku(childComplexity), true
+	case "ProductVariant.stock":
+		if e.ComplexityRoot.ProductVariant.Stock == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.Stock(childComplexity), true
+	case "ProductVariant.stockHistory":
+		if e.ComplexityRoot.ProductVariant.StockHistory == nil {
+			break
+		}
+
+		args, err := ec.field_ProductVariant_stockHistory_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.ProductVariant.StockHistory(childComplexity, args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["filter"].(*model.EntryFilter)), true
+	case "ProductVariant.title":
+		if e.ComplexityRoot.ProductVariant.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.Title(childComplexity), true
+	case "ProductVariant.updatedAt":
+		if e.ComplexityRoot.ProductVariant.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.UpdatedAt(childComplexity), true
+	case "ProductVariant.version":
+		if e.ComplexityRoot.ProductVariant.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariant.Version(childComplexity), true
+
+	case "ProductVariantConnection.edges":
+		if e.ComplexityRoot.ProductVariantConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariantConnection.Edges(childComplexity), true
+	case "ProductVariantConnection.nodes":
+		if e.ComplexityRoot.ProductVariantConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariantConnection.Nodes(childComplexity), true
+	case "ProductVariantConnection.pageInfo":
+		if e.ComplexityRoot.ProductVariantConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariantConnection.PageInfo(childComplexity), true
+	case "ProductVariantConnection.totalCount":
+		if e.ComplexityRoot.ProductVariantConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariantConnection.TotalCount(childComplexity), true
+
+	case "ProductVariantEdge.cursor":
+		if e.ComplexityRoot.ProductVariantEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariantEdge.Cursor(childComplexity), true
+	case "ProductVariantEdge.node":
+		if e.ComplexityRoot.ProductVariantEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariantEdge.Node(childComplexity), true
+
+	case "ProductVariantPayload.userErrors":
+		if e.ComplexityRoot.ProductVariantPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariantPayload.UserErrors(childComplexity), true
+	case "ProductVariantPayload.variant":
+		if e.ComplexityRoot.ProductVariantPayload.Variant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductVariantPayload.Variant(childComplexity), true
 
 	case "ProductsImportPayload.results":
 		if e.ComplexityRoot.ProductsImportPayload.Results == nil {
@@ -4569,6 +4924,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PurchaseLimitError.Retryable(childComplexity), true
+	case "PurchaseLimitError.variantId":
+		if e.ComplexityRoot.PurchaseLimitError.VariantID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PurchaseLimitError.VariantID(childComplexity), true
 
 	case "Query.account":
 		if e.ComplexityRoot.Query.Account == nil {
@@ -4803,6 +5164,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Product(childComplexity, args["id"].(*string), args["handle"].(*string)), true
+	case "Query.productVariant":
+		if e.ComplexityRoot.Query.ProductVariant == nil {
+			break
+		}
+
+		args, err := ec.field_Query_productVariant_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ProductVariant(childComplexity, args["id"].(string)), true
 	case "Query.products":
 		if e.ComplexityRoot.Query.Products == nil {
 			break
@@ -5077,6 +5449,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RefundLine.Quantity(childComplexity), true
+	case "RefundLine.variant":
+		if e.ComplexityRoot.RefundLine.Variant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundLine.Variant(childComplexity), true
 
 	case "ReturnCreatePayload.meta":
 		if e.ComplexityRoot.ReturnCreatePayload.Meta == nil {
@@ -5146,6 +5524,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SchedulerRun.StartedAt(childComplexity), true
 
+	case "SelectedOption.name":
+		if e.ComplexityRoot.SelectedOption.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SelectedOption.Name(childComplexity), true
+	case "SelectedOption.value":
+		if e.ComplexityRoot.SelectedOption.Value == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SelectedOption.Value(childComplexity), true
+
 	case "Shop.currency":
 		if e.ComplexityRoot.Shop.Currency == nil {
 			break
@@ -5202,6 +5593,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StockAdjustPayload.UserErrors(childComplexity), true
+	case "StockAdjustPayload.variant":
+		if e.ComplexityRoot.StockAdjustPayload.Variant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StockAdjustPayload.Variant(childComplexity), true
 
 	case "StockLevel.asOf":
 		if e.ComplexityRoot.StockLevel.AsOf == nil {
@@ -5639,8 +6036,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputProductCreateInput,
 		ec.unmarshalInputProductFilter,
 		ec.unmarshalInputProductImport,
+		ec.unmarshalInputProductOptionInput,
 		ec.unmarshalInputProductUnarchiveInput,
 		ec.unmarshalInputProductUpdateInput,
+		ec.unmarshalInputProductVariantArchiveInput,
+		ec.unmarshalInputProductVariantInput,
+		ec.unmarshalInputProductVariantUnarchiveInput,
+		ec.unmarshalInputProductVariantUpdateInput,
+		ec.unmarshalInputProductVariantsCreateInput,
 		ec.unmarshalInputProductsImportInput,
 		ec.unmarshalInputPurchaseLimitInput,
 		ec.unmarshalInputRefundCreateInput,
@@ -6262,7 +6665,7 @@ type Cart {
   id: ID!
   "To whom it belongs, null for a guest."
   customer: Customer
-  "The products, each once."
+  "The variants, each once."
   lines: [CartLine!]!
   "How many units it has of products that are on sale."
   totalQuantity: Int64!
@@ -6281,17 +6684,19 @@ type Cart {
   updatedAt: DateTime!
 }
 
-"One product of a cart."
+"One variant of a cart."
 type CartLine {
-  "The product as it is now."
+  "The product of the variant as it is now."
   product: Product!
+  "The variant as it is now."
+  variant: ProductVariant
   "How many."
   quantity: Int64!
   "The price of one now."
   unitPrice: Money!
   "The price of all now."
   total: Money!
-  "Whether the product is on sale and there are as many now; null where the stock cannot be read at the moment."
+  "Whether the variant is on sale and there are as many now; null where the stock cannot be read at the moment."
   availableForSale: Boolean
 }
 
@@ -6305,19 +6710,23 @@ type CartCouponPreview {
   userErrors: [UserError!]!
 }
 
-"A product to put into a cart."
+"A variant to put into a cart."
 input CartLineInput {
-  "The product."
-  productId: ID! @id(prefix: "prod_")
+  "The product, if it has one variant only."
+  productId: ID @id(prefix: "prod_") @deprecated(reason: "Use variantId; removed after 2027-06-30")
+  "The variant."
+  variantId: ID @id(prefix: "var_")
   "How many, at least 1."
   quantity: Int! = 1
 }
 
-"How many of a product a cart is to have."
+"How many of a variant a cart is to have."
 input CartLineUpdateInput {
-  "The product."
-  productId: ID! @id(prefix: "prod_")
-  "How many. 0 takes the product out."
+  "The product, if it has one variant only."
+  productId: ID @id(prefix: "prod_") @deprecated(reason: "Use variantId; removed after 2027-06-30")
+  "The variant."
+  variantId: ID @id(prefix: "var_")
+  "How many. 0 takes the variant out."
   quantity: Int!
 }
 
@@ -6333,7 +6742,7 @@ input CartLinesAddInput {
   idempotencyKey: UUID
   "The cart."
   cartId: ID! @id(prefix: "cart_")
-  "The products, and how many more of each."
+  "The variants, and how many more of each."
   lines: [CartLineInput!]!
 }
 
@@ -6343,7 +6752,7 @@ input CartLinesUpdateInput {
   idempotencyKey: UUID
   "The cart."
   cartId: ID! @id(prefix: "cart_")
-  "Products that the cart has, and how many of each it is to have."
+  "Variants that the cart has, and how many of each it is to have."
   lines: [CartLineUpdateInput!]!
 }
 
@@ -6353,8 +6762,10 @@ input CartLinesRemoveInput {
   idempotencyKey: UUID
   "The cart."
   cartId: ID! @id(prefix: "cart_")
-  "The products. Those that the cart does not have are not missed."
-  productIds: [ID!]! @id(prefix: "prod_")
+  "The products, of which all variants are taken out. Those that the cart does not have are not missed."
+  productIds: [ID!] @id(prefix: "prod_") @deprecated(reason: "Use variantIds; removed after 2027-06-30")
+  "The variants. Those that the cart does not have are not missed."
+  variantIds: [ID!] @id(prefix: "var_")
 }
 
 "A cart that becomes the caller's."
@@ -6379,7 +6790,7 @@ input CartCheckoutInput {
   shippingAddress: AddressInput
   "How the customer can be reached about the order. The order keeps it as it is given here."
   contact: ContactInput
-  "A hold of the caller that the order takes over, as in PlaceOrderInput: it needs exactly the products and quantities of the cart."
+  "A hold of the caller that the order takes over, as in PlaceOrderInput: it needs exactly the variants and quantities of the cart."
   holdId: ID @id(prefix: "hold_")
 }
 
@@ -6439,8 +6850,16 @@ type CartCheckoutPayload {
   ): ProductConnection @tag(name: "storefront") @tag(name: "administration")
 }
 
+extend type Query {
+  "A variant of a product. One that is off sale, or whose product is, is for administrators; orders keep showing it to their customers."
+  productVariant(
+    "The identifier of the variant."
+    id: ID! @id(prefix: "var_")
+  ): ProductVariant @tag(name: "storefront") @tag(name: "administration")
+}
+
 extend type Mutation {
-  "Put a new product on sale."
+  "Put a new product on sale, in one variant or in several."
   productCreate(
     "The product."
     input: ProductCreateInput!
@@ -6464,6 +6883,30 @@ extend type Mutation {
     input: ProductUnarchiveInput!
   ): ProductPayload @auth(role: ADMIN) @tag(name: "administration")
 
+  "Add variants to a product that has options."
+  productVariantsCreate(
+    "Which product, and the variants."
+    input: ProductVariantsCreateInput!
+  ): ProductPayload @auth(role: ADMIN) @tag(name: "administration")
+
+  "Change a variant, unless somebody else has changed it since the given version."
+  productVariantUpdate(
+    "What to change."
+    input: ProductVariantUpdateInput!
+  ): ProductVariantPayload @auth(role: ADMIN) @tag(name: "administration")
+
+  "Take a variant off sale. Orders keep showing it. The last variant on sale of a product stays: archive the product."
+  productVariantArchive(
+    "Which variant to archive."
+    input: ProductVariantArchiveInput!
+  ): ProductVariantPayload @auth(role: ADMIN) @tag(name: "administration")
+
+  "Put a variant back on sale, with the stock that it has."
+  productVariantUnarchive(
+    "Which variant to put back on sale."
+    input: ProductVariantUnarchiveInput!
+  ): ProductVariantPayload @auth(role: ADMIN) @tag(name: "administration")
+
   """
   Bring products in line with a file, such as an export of another shop. A repeat with DIFFERENCE or IGNORE changes nothing, so it needs
   no idempotency key. A repeat with SET sets the stock once more, whatever was sold in between.
@@ -6473,9 +6916,9 @@ extend type Mutation {
     input: ProductsImportInput!
   ): ProductsImportPayload @auth(role: ADMIN) @tag(name: "administration")
 
-  "Add to the stock of a product, or take from it."
+  "Add to the stock of a variant, or take from it."
   stockAdjust(
-    "Which product, and how much."
+    "Which variant, and how much."
     input: StockAdjustInput!
   ): StockAdjustPayload @auth(role: ADMIN) @tag(name: "administration")
 }
@@ -6484,16 +6927,84 @@ extend type Mutation {
 type Product implements Node @key(fields: "id") {
   "The identifier, \"prod_...\"."
   id: ID!
-  "The number in the catalogue, unique and fixed."
-  sku: String!
+  "The number in the catalogue of its only variant. Of a product with several variants, that of the first one on sale."
+  sku: String! @deprecated(reason: "Use variants; removed after 2027-06-30")
   "The name."
   name: String!
   "What it is, in plain text; may be empty."
   description: String!
+  "What its variants differ in, such as size and colour, at most 3. Empty if it has one variant without options."
+  options: [ProductOption!]
+  "Its variants, in their order, at most 100. Those that are off sale are left out by default."
+  variants(
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
+    after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "Also list variants that are off sale. For administrators."
+    includeArchived: Boolean = false
+  ): ProductVariantConnection
+  "The lowest and the highest price of its variants on sale."
+  priceRange: PriceRange!
+  "The price of its only variant. Of a product with several variants, the lowest price of those on sale."
+  price: Money! @deprecated(reason: "Use priceRange; removed after 2027-06-30")
+  "How many of all its variants on sale together can be bought; null where that cannot be read at the moment."
+  stock: StockLevel
+  "What has moved the stock of the variant that it was created with, the latest first. For administrators."
+  stockHistory(
+    "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
+    first: Int
+    "The cursor behind which the page begins."
+    after: String
+    "How many from the end, or before before, 1 to 100, in the order of the list."
+    last: Int
+    "The cursor before which the page ends."
+    before: String
+    "Which lines; all by default."
+    filter: EntryFilter
+  ): EntryConnection @auth(role: ADMIN) @tag(name: "administration") @deprecated(reason: "Use variants; removed after 2027-06-30")
+  "How much of its only variant one customer may order. It is null if there is no limit, or if there are several variants."
+  limitPerCustomer: PurchaseLimit @deprecated(reason: "Use variants; removed after 2027-06-30")
+  "Counts updates, those of its variants, too; productUpdate compares it."
+  version: Int!
+  "When it was taken off sale, null while it is for sale."
+  archivedAt: DateTime
+  "When it was created."
+  createdAt: DateTime!
+  "When it was changed last; its stock does not count."
+  updatedAt: DateTime!
+}
+
+"What the variants of a product differ in."
+type ProductOption {
+  "The name, such as Size."
+  name: String!
+  "The values that variants on sale have, in the order of the variants, each once."
+  values: [String!]!
+}
+
+"What is sold of a product: it has its own SKU, price and stock."
+type ProductVariant implements Node @key(fields: "id") {
+  "The identifier, \"var_...\"."
+  id: ID!
+  "The product that it is a variant of."
+  product: Product
+  "The number in the catalogue, unique and fixed."
+  sku: String!
+  "Its options, such as \"M / Red\"; empty if the product has none."
+  title: String!
+  "The value that it has for each option of the product, in their order. Empty if the product has no options."
+  selectedOptions: [SelectedOption!]!
   "The price of one."
   price: Money!
   "How many can be bought; null where that cannot be read at the moment."
   stock: StockLevel
+  "Whether it is on sale and there is one left; null where the stock cannot be read at the moment."
+  availableForSale: Boolean
   "What has moved its stock, the latest first. For administrators."
   stockHistory(
     "How many from the beginning, or behind after, 1 to 100. It is 20 if neither first nor last is given; both together are refused."
@@ -6509,9 +7020,11 @@ type Product implements Node @key(fields: "id") {
   ): EntryConnection @auth(role: ADMIN) @tag(name: "administration")
   "How much of it one customer may order. It is null if there is no limit."
   limitPerCustomer: PurchaseLimit
-  "Counts updates; productUpdate compares it."
+  "Its place among the variants of its product, from 0."
+  position: Int!
+  "Counts updates; productVariantUpdate compares it."
   version: Int!
-  "When it was taken off sale, null while it is for sale."
+  "When it was taken off sale, null while it is for sale, if its product is."
   archivedAt: DateTime
   "When it was created."
   createdAt: DateTime!
@@ -6519,7 +7032,43 @@ type Product implements Node @key(fields: "id") {
   updatedAt: DateTime!
 }
 
-"How much of a product one customer may order, exact also if one orders many times at once."
+"The value that a variant has for an option of its product."
+type SelectedOption {
+  "The name of the option, such as Size."
+  name: String!
+  "The value, such as M."
+  value: String!
+}
+
+"The lowest and the highest price of the variants of a product."
+type PriceRange {
+  "The lowest price."
+  min: Money!
+  "The highest price; the same if all variants cost the same."
+  max: Money!
+}
+
+"A page of variants."
+type ProductVariantConnection {
+  "The variants with their cursors."
+  edges: [ProductVariantEdge!]!
+  "The variants."
+  nodes: [ProductVariant!]!
+  "Where the page lies in the list."
+  pageInfo: PageInfo!
+  "How many items the list has; null where they cannot be counted at the moment."
+  totalCount: TotalCount
+}
+
+"A variant in a list."
+type ProductVariantEdge {
+  "Where it stands in the list."
+  cursor: String!
+  "The variant."
+  node: ProductVariant!
+}
+
+"How much of a variant one customer may order, exact also if one orders many times at once."
 type PurchaseLimit {
   "The most units in all orders of a period together. Orders that were cancelled, have expired or have failed do not count."
   quantity: Int64!
@@ -6527,7 +7076,7 @@ type PurchaseLimit {
   periodHours: Int
 }
 
-"How much of a product one customer may order."
+"How much of a variant one customer may order."
 input PurchaseLimitInput {
   "The most units in all orders of a period together, up to 1,000,000. With 0 there is no limit."
   quantity: Int64!
@@ -6535,7 +7084,7 @@ input PurchaseLimitInput {
   periodHours: Int = 0
 }
 
-"How many of a product can be bought."
+"How many of a variant, or of a product, can be bought."
 type StockLevel {
   "The number that is not reserved or sold."
   available: Int64!
@@ -6550,14 +7099,14 @@ type StockLevel {
 
 "Which products to list."
 input ProductFilter {
-  "Words, of which each must be the beginning of a word of the name, the SKU, the vendor, the type or a tag, in any case, with or without accents; at most 255 characters. Empty finds all."
+  "Words, of which each must be the beginning of a word of the name, the vendor, the type, a tag, or of an SKU or an option of a variant on sale, in any case, with or without accents; at most 255 characters. Empty finds all."
   search: String
   "Also list products that are off sale. For administrators."
   includeArchived: Boolean = false @tag(name: "administration")
-  "A range of prices."
+  "A range of prices. A product is in it if a variant on sale is."
   price: PriceRangeFilter
   """
-  True leaves out what is sold out, and false leaves out what is not. It goes by the database: under the strategies LUA and QUEUE, it is
+  True leaves out what is sold out, and false leaves out what is not: a product is sold out if all its variants are. It goes by the database: under the strategies LUA and QUEUE, it is
   behind by what is under way.
   """
   available: Boolean
@@ -6581,9 +7130,9 @@ enum ProductOrder {
   NAME
   "By name, backwards."
   NAME_DESC
-  "The cheapest first."
+  "The cheapest first, by the lowest price of each product."
   PRICE_ASC
-  "The dearest first."
+  "The dearest first, by the lowest price of each product."
   PRICE_DESC
 }
 
@@ -6607,22 +7156,82 @@ type ProductEdge {
   node: Product!
 }
 
-"A new product."
+"A new product. It has sku, price and stock, or options and variants."
 input ProductCreateInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is refused: the SKU exists."
   idempotencyKey: UUID
-  "The number in the catalogue: unique, at most 255 characters."
-  sku: String!
+  "The number in the catalogue of its only variant: unique, at most 255 characters."
+  sku: String
   "The name, at most 600 characters."
   name: String!
   "What it is, in plain text, at most 2,000 characters."
   description: String = ""
+  "The price of its only variant, in the shop's currency."
+  price: MoneyInput
+  "How many there are of its only variant to begin with; none without it."
+  stock: Int64
+  "How much of its only variant one customer may order. Without it there is no limit."
+  limitPerCustomer: PurchaseLimitInput
+  "The names of what its variants differ in, such as Size, at most 3, each at most 255 characters."
+  options: [String!]
+  "Its variants, at most 100."
+  variants: [ProductVariantInput!]
+}
+
+"A new variant of a product."
+input ProductVariantInput {
+  "The number in the catalogue: unique, at most 255 characters."
+  sku: String!
+  "A value for each option of the product, in their order, each at most 255 characters. No two variants of a product have the same, whatever their case."
+  options: [String!]
   "The price of one, in the shop's currency."
   price: MoneyInput!
   "How many there are to begin with."
-  stock: Int64!
+  stock: Int64 = "0"
   "How much of it one customer may order. Without it there is no limit."
   limitPerCustomer: PurchaseLimitInput
+}
+
+"New variants of a product."
+input ProductVariantsCreateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the product as it is now. Without a key, a repeat is refused: the SKUs exist."
+  idempotencyKey: UUID
+  "The product. It needs options: see ProductUpdateInput.options."
+  productId: ID! @id(prefix: "prod_")
+  "The variants. With those that it has, it has at most 100."
+  variants: [ProductVariantInput!]!
+}
+
+"A change of a variant; what is not given, or null, stays."
+input ProductVariantUpdateInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is a VersionConflictError."
+  idempotencyKey: UUID
+  "The variant."
+  id: ID! @id(prefix: "var_")
+  "The version that the change starts from; another one is a VersionConflictError."
+  version: Int!
+  "The new values, one for each option of the product, in their order."
+  options: [String!]
+  "The new price in minor units; the currency stays."
+  priceMinor: Int64
+  "The new limit. What was ordered before counts. A quantity of 0 takes the limit away."
+  limitPerCustomer: PurchaseLimitInput
+}
+
+"A variant to take off sale."
+input ProductVariantArchiveInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either."
+  idempotencyKey: UUID
+  "The variant."
+  id: ID! @id(prefix: "var_")
+}
+
+"A variant to put back on sale."
+input ProductVariantUnarchiveInput {
+  "A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either."
+  idempotencyKey: UUID
+  "The variant."
+  id: ID! @id(prefix: "var_")
 }
 
 "A change of a product; what is not given, or null, stays."
@@ -6637,10 +7246,20 @@ input ProductUpdateInput {
   name: String
   "The new description, at most 2,000 characters."
   description: String
-  "The new price in minor units; the currency stays."
+  "The new price of its only variant in minor units; the currency stays. With several variants it is refused: see productVariantUpdate."
   priceMinor: Int64
-  "The new limit. What was ordered before counts. A quantity of 0 takes the limit away."
+  "The new limit of its only variant. What was ordered before counts. A quantity of 0 takes the limit away. With several variants it is refused: see productVariantUpdate."
   limitPerCustomer: PurchaseLimitInput
+  "Its options, in their order: those that it has, which may get other names, and then new ones. At most 3."
+  options: [ProductOptionInput!]
+}
+
+"An option of a product."
+input ProductOptionInput {
+  "The name, such as Size, at most 255 characters."
+  name: String!
+  "The value that the variants of the product get for an option that is new; at most 255 characters. It is refused for an option that the product has."
+  value: String
 }
 
 "A product to take off sale."
@@ -6725,12 +7344,14 @@ enum ImportOutcome {
   SKIPPED
 }
 
-"A change of a product's stock."
+"A change of a variant's stock. It names the variant, or the product if that has one variant only."
 input StockAdjustInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
-  "The product."
-  productId: ID! @id(prefix: "prod_")
+  "The product, if it has one variant only."
+  productId: ID @id(prefix: "prod_") @deprecated(reason: "Use variantId; removed after 2027-06-30")
+  "The variant."
+  variantId: ID @id(prefix: "var_")
   "How many more, or fewer where it is negative."
   delta: Int64!
   "Why, for the records, at most 200 characters."
@@ -6741,6 +7362,14 @@ input StockAdjustInput {
 type ProductPayload {
   "The product as it is now, null where it was refused."
   product: Product
+  "Why the shop refused; empty on success."
+  userErrors: [UserError!]!
+}
+
+"What became of a variant."
+type ProductVariantPayload {
+  "The variant as it is now, null where it was refused."
+  variant: ProductVariant
   "Why the shop refused; empty on success."
   userErrors: [UserError!]!
 }
@@ -6769,10 +7398,12 @@ type ProductImportResult {
   userErrors: [UserError!]!
 }
 
-"What became of a product's stock."
+"What became of a variant's stock."
 type StockAdjustPayload {
-  "The product with its stock as it is now, null where it was refused."
+  "The product of the variant, null where it was refused."
   product: Product
+  "The variant with its stock as it is now, null where it was refused."
+  variant: ProductVariant
   "How the operation went."
   meta: OperationMeta!
   "Why the shop refused; empty on success."
@@ -7358,7 +7989,7 @@ enum ErrorCode {
   UNAVAILABLE
 }
 
-"A product is short; there is one such error for each product of the order that is."
+"A variant is short; there is one such error for each variant of the order that is."
 type OutOfStockError implements UserError {
   "OUT_OF_STOCK."
   code: ErrorCode!
@@ -7370,15 +8001,17 @@ type OutOfStockError implements UserError {
   retryable: Boolean!
   "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
-  "The product that is short."
+  "The product of the variant that is short."
   productId: ID!
+  "The variant that is short."
+  variantId: ID!
   "How many were asked for."
   requested: Int64!
   "How many there are."
   available: Int64!
 }
 
-"One customer may not order that many of a product; there is one such error for each product of the order."
+"One customer may not order that many of a variant; there is one such error for each variant of the order."
 type PurchaseLimitError implements UserError {
   "PURCHASE_LIMIT."
   code: ErrorCode!
@@ -7390,8 +8023,10 @@ type PurchaseLimitError implements UserError {
   retryable: Boolean!
   "How many milliseconds to wait before that. It is null if something must change first."
   retryAfterMs: Int
-  "The product that is limited."
+  "The product of the variant that is limited."
   productId: ID!
+  "The variant that is limited."
+  variantId: ID!
   "How many were asked for."
   requested: Int64!
   "How many more the customer may order in this period."
@@ -7793,7 +8428,7 @@ scalar FieldSet
 scalar _Any
 
 "What other subgraphs may name by its key."
-union _Entity = Product | Order | Customer
+union _Entity = Product | ProductVariant | Order | Customer
 
 "What a gateway needs to know of this subgraph."
 type _Service {
@@ -7868,7 +8503,7 @@ type Hold implements Node {
   id: ID!
   "How far it has come."
   status: HoldStatus!
-  "The products, each once."
+  "The variants, each once."
   lines: [HoldLine!]
   "When it ends, or has ended if it is EXPIRED."
   expiresAt: DateTime!
@@ -7894,10 +8529,12 @@ enum HoldStatus {
   EXPIRED
 }
 
-"One product of a hold."
+"One variant of a hold."
 type HoldLine {
-  "The product as it is now."
+  "The product of the variant as it is now."
   product: Product!
+  "The variant as it is now."
+  variant: ProductVariant
   "How many."
   quantity: Int64!
 }
@@ -7926,16 +8563,18 @@ type HoldEdge {
 input HoldCreateInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the hold as it is now."
   idempotencyKey: UUID!
-  "The products, each once."
+  "The variants, each once."
   lines: [HoldLineInput!]!
   "For how many seconds, at least 1; the shop has a maximum."
   ttlSeconds: Int!
 }
 
-"One product to hold."
+"One variant to hold."
 input HoldLineInput {
-  "The product."
-  productId: ID! @id(prefix: "prod_")
+  "The product, if it has one variant only."
+  productId: ID @id(prefix: "prod_") @deprecated(reason: "Use variantId; removed after 2027-06-30")
+  "The variant."
+  variantId: ID @id(prefix: "var_")
   "How many, at least 1."
   quantity: Int!
 }
@@ -8168,9 +8807,9 @@ type PageInfo @shareable {
     first: Int = 10
   ): [PopularProduct!] @tag(name: "storefront") @tag(name: "administration")
 
-  "The products of which little is left, the latest first. Counted from events: a moment behind."
+  "The variants of which little is left, the latest first. Counted from events: a moment behind."
   lowStock(
-    "How many products, 1 to 100."
+    "How many variants, 1 to 100."
     first: Int = 20
   ): [LowStockProduct!] @auth(role: ADMIN) @tag(name: "administration")
 
@@ -8376,10 +9015,12 @@ enum Settlement {
   FAILED
 }
 
-"A product of which little is left."
+"A variant of a product of which little is left."
 type LowStockProduct {
-  "The product, with its stock as it is now."
+  "The product of the variant."
   product: Product!
+  "The variant, with its stock as it is now."
+  variant: ProductVariant!
   "The stock that counts as low."
   threshold: Int64!
   "Since when it is low."
@@ -8416,6 +9057,8 @@ type Adjustment {
   family: Family!
   "The identifier of the product, of the customer whose points they are, or of the account."
   subjectId: ID!
+  "The identifier of the variant whose stock was corrected, null if something else was."
+  variantId: ID
   "How much was added, or taken where it is negative: units, points or minor units."
   delta: Int64!
   "Why. Stock may be corrected without a reason."
@@ -8526,7 +9169,7 @@ type Order implements Node @key(fields: "id") {
   customer: Customer
   "How far it has come."
   status: OrderStatus!
-  "The products."
+  "The variants."
   lines: [OrderLine!]!
   "The sum of the lines."
   subtotal: Money!
@@ -8628,10 +9271,14 @@ type OrderFailure {
   reason: String!
 }
 
-"One product of an order."
+"One variant of an order."
 type OrderLine {
-  "The product as it is now."
+  "The product of the variant as it is now."
   product: Product!
+  "The variant as it is now."
+  variant: ProductVariant
+  "The title of the variant when the order was placed, such as \"M / Red\"; empty if its product had no options."
+  variantTitle: String!
   "How many."
   quantity: Int64!
   "The price of one when the order was placed."
@@ -8678,10 +9325,12 @@ type Refund {
   updatedAt: DateTime!
 }
 
-"Units of one product that came back, or were refunded without."
+"Units of one variant that came back, or were refunded without."
 type RefundLine {
-  "The product as it is now."
+  "The product of the variant as it is now."
   product: Product!
+  "The variant as it is now."
+  variant: ProductVariant
   "How many."
   quantity: Int64!
   "What is given back for them."
@@ -8792,7 +9441,7 @@ type OrderEdge {
 input PlaceOrderInput {
   "A key that the client makes up: the same key is never executed twice, a repeat returns the first result."
   idempotencyKey: UUID!
-  "The products, each once."
+  "The variants, each once."
   lines: [OrderLineInput!]!
   "A coupon that the caller holds, to spend on this order."
   couponIssueId: ID @id(prefix: "cpi_")
@@ -8808,7 +9457,7 @@ input PlaceOrderInput {
   "How the customer can be reached about the order. The order keeps it as it is given here."
   contact: ContactInput
   """
-  A hold of the caller that the order takes over: it needs exactly the products and quantities of the hold, and no other stock. If the hold has ended, the
+  A hold of the caller that the order takes over: it needs exactly the variants and quantities of the hold, and no other stock. If the hold has ended, the
   answer is INVALID_STATE, and nothing is ordered.
   """
   holdId: ID @id(prefix: "hold_")
@@ -8816,10 +9465,12 @@ input PlaceOrderInput {
   wait: Boolean = true
 }
 
-"One product to order."
+"One variant to order."
 input OrderLineInput {
-  "The product."
-  productId: ID! @id(prefix: "prod_")
+  "The product, if it has one variant only."
+  productId: ID @id(prefix: "prod_") @deprecated(reason: "Use variantId; removed after 2027-06-30")
+  "The variant."
+  variantId: ID @id(prefix: "var_")
   "How many, at least 1."
   quantity: Int!
 }
@@ -8892,7 +9543,7 @@ input ReturnCreateInput {
   idempotencyKey: UUID!
   "The order."
   orderId: ID! @id(prefix: "ord_")
-  "The products, each once."
+  "The lines of the order, each once."
   lines: [ReturnLineInput!]!
   "Whether they go back into stock; otherwise they are written off."
   restock: Boolean!
@@ -8902,10 +9553,12 @@ input ReturnCreateInput {
   reason: String!
 }
 
-"Units of one product of an order."
+"Units of one line of an order. It names the variant, or the product if the order has one variant of it only."
 input ReturnLineInput {
-  "The product."
-  productId: ID! @id(prefix: "prod_")
+  "The product, if the order has one variant of it only."
+  productId: ID @id(prefix: "prod_") @deprecated(reason: "Use variantId; removed after 2027-06-30")
+  "The variant."
+  variantId: ID @id(prefix: "var_")
   "How many, at least 1 and at most what has not come back yet."
   quantity: Int!
 }
@@ -9256,7 +9909,7 @@ what there is now, so that nothing is missed between a query and it, and goes on
 Changes that follow each other faster than they can be told are told as one.
 """
 type Subscription {
-  "Products whenever their stock has changed, each as it is then."
+  "Products whenever the stock of one of their variants has changed, each as it is then."
   stockChanged(
     "The products, at least one."
     productIds: [ID!]! @id(prefix: "prod_")
@@ -9372,6 +10025,8 @@ func (ec *executionContext) childFields_Adjustment(ctx context.Context, field gr
 		return ec.fieldContext_Adjustment_family(ctx, field)
 	case "subjectId":
 		return ec.fieldContext_Adjustment_subjectId(ctx, field)
+	case "variantId":
+		return ec.fieldContext_Adjustment_variantId(ctx, field)
 	case "delta":
 		return ec.fieldContext_Adjustment_delta(ctx, field)
 	case "reason":
@@ -9504,6 +10159,8 @@ func (ec *executionContext) childFields_CartLine(ctx context.Context, field grap
 	switch field.Name {
 	case "product":
 		return ec.fieldContext_CartLine_product(ctx, field)
+	case "variant":
+		return ec.fieldContext_CartLine_variant(ctx, field)
 	case "quantity":
 		return ec.fieldContext_CartLine_quantity(ctx, field)
 	case "unitPrice":
@@ -10126,6 +10783,8 @@ func (ec *executionContext) childFields_HoldLine(ctx context.Context, field grap
 	switch field.Name {
 	case "product":
 		return ec.fieldContext_HoldLine_product(ctx, field)
+	case "variant":
+		return ec.fieldContext_HoldLine_variant(ctx, field)
 	case "quantity":
 		return ec.fieldContext_HoldLine_quantity(ctx, field)
 	}
@@ -10186,6 +10845,8 @@ func (ec *executionContext) childFields_LowStockProduct(ctx context.Context, fie
 	switch field.Name {
 	case "product":
 		return ec.fieldContext_LowStockProduct_product(ctx, field)
+	case "variant":
+		return ec.fieldContext_LowStockProduct_variant(ctx, field)
 	case "threshold":
 		return ec.fieldContext_LowStockProduct_threshold(ctx, field)
 	case "since":
@@ -10328,6 +10989,10 @@ func (ec *executionContext) childFields_OrderLine(ctx context.Context, field gra
 	switch field.Name {
 	case "product":
 		return ec.fieldContext_OrderLine_product(ctx, field)
+	case "variant":
+		return ec.fieldContext_OrderLine_variant(ctx, field)
+	case "variantTitle":
+		return ec.fieldContext_OrderLine_variantTitle(ctx, field)
 	case "quantity":
 		return ec.fieldContext_OrderLine_quantity(ctx, field)
 	case "unitPrice":
@@ -10512,6 +11177,16 @@ func (ec *executionContext) childFields_PopularProduct(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type PopularProduct", field.Name)
 }
 
+func (ec *executionContext) childFields_PriceRange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "min":
+		return ec.fieldContext_PriceRange_min(ctx, field)
+	case "max":
+		return ec.fieldContext_PriceRange_max(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PriceRange", field.Name)
+}
+
 func (ec *executionContext) childFields_Product(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -10522,6 +11197,12 @@ func (ec *executionContext) childFields_Product(ctx context.Context, field graph
 		return ec.fieldContext_Product_name(ctx, field)
 	case "description":
 		return ec.fieldContext_Product_description(ctx, field)
+	case "options":
+		return ec.fieldContext_Product_options(ctx, field)
+	case "variants":
+		return ec.fieldContext_Product_variants(ctx, field)
+	case "priceRange":
+		return ec.fieldContext_Product_priceRange(ctx, field)
 	case "price":
 		return ec.fieldContext_Product_price(ctx, field)
 	case "stock":
@@ -10598,6 +11279,16 @@ func (ec *executionContext) childFields_ProductImportResult(ctx context.Context,
 	return nil, fmt.Errorf("no field named %q was found under type ProductImportResult", field.Name)
 }
 
+func (ec *executionContext) childFields_ProductOption(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_ProductOption_name(ctx, field)
+	case "values":
+		return ec.fieldContext_ProductOption_values(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProductOption", field.Name)
+}
+
 func (ec *executionContext) childFields_ProductPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "product":
@@ -10606,6 +11297,76 @@ func (ec *executionContext) childFields_ProductPayload(ctx context.Context, fiel
 		return ec.fieldContext_ProductPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ProductPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ProductVariant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_ProductVariant_id(ctx, field)
+	case "product":
+		return ec.fieldContext_ProductVariant_product(ctx, field)
+	case "sku":
+		return ec.fieldContext_ProductVariant_sku(ctx, field)
+	case "title":
+		return ec.fieldContext_ProductVariant_title(ctx, field)
+	case "selectedOptions":
+		return ec.fieldContext_ProductVariant_selectedOptions(ctx, field)
+	case "price":
+		return ec.fieldContext_ProductVariant_price(ctx, field)
+	case "stock":
+		return ec.fieldContext_ProductVariant_stock(ctx, field)
+	case "availableForSale":
+		return ec.fieldContext_ProductVariant_availableForSale(ctx, field)
+	case "stockHistory":
+		return ec.fieldContext_ProductVariant_stockHistory(ctx, field)
+	case "limitPerCustomer":
+		return ec.fieldContext_ProductVariant_limitPerCustomer(ctx, field)
+	case "position":
+		return ec.fieldContext_ProductVariant_position(ctx, field)
+	case "version":
+		return ec.fieldContext_ProductVariant_version(ctx, field)
+	case "archivedAt":
+		return ec.fieldContext_ProductVariant_archivedAt(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ProductVariant_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_ProductVariant_updatedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProductVariant", field.Name)
+}
+
+func (ec *executionContext) childFields_ProductVariantConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ProductVariantConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ProductVariantConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ProductVariantConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ProductVariantConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProductVariantConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ProductVariantEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_ProductVariantEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_ProductVariantEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProductVariantEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_ProductVariantPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "variant":
+		return ec.fieldContext_ProductVariantPayload_variant(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_ProductVariantPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ProductVariantPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ProductsImportPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10706,6 +11467,8 @@ func (ec *executionContext) childFields_RefundLine(ctx context.Context, field gr
 	switch field.Name {
 	case "product":
 		return ec.fieldContext_RefundLine_product(ctx, field)
+	case "variant":
+		return ec.fieldContext_RefundLine_variant(ctx, field)
 	case "quantity":
 		return ec.fieldContext_RefundLine_quantity(ctx, field)
 	case "amount":
@@ -10748,6 +11511,16 @@ func (ec *executionContext) childFields_SchedulerRun(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type SchedulerRun", field.Name)
 }
 
+func (ec *executionContext) childFields_SelectedOption(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_SelectedOption_name(ctx, field)
+	case "value":
+		return ec.fieldContext_SelectedOption_value(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SelectedOption", field.Name)
+}
+
 func (ec *executionContext) childFields_Shop(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "currency":
@@ -10776,6 +11549,8 @@ func (ec *executionContext) childFields_StockAdjustPayload(ctx context.Context, 
 	switch field.Name {
 	case "product":
 		return ec.fieldContext_StockAdjustPayload_product(ctx, field)
+	case "variant":
+		return ec.fieldContext_StockAdjustPayload_variant(ctx, field)
 	case "meta":
 		return ec.fieldContext_StockAdjustPayload_meta(ctx, field)
 	case "userErrors":

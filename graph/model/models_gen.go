@@ -154,6 +154,8 @@ type Adjustment struct {
 	Family Family `json:"family"`
 	// The identifier of the product, of the customer whose points they are, or of the account.
 	SubjectID string `json:"subjectId"`
+	// The identifier of the variant whose stock was corrected, null if something else was.
+	VariantID *string `json:"variantId,omitempty"`
 	// How much was added, or taken where it is negative: units, points or minor units.
 	Delta int64 `json:"delta"`
 	// Why. Stock may be corrected without a reason.
@@ -226,7 +228,7 @@ type CancelOrderPayload struct {
 type Cart struct {
 	// The identifier, "cart_...", which is a secret.
 	ID string `json:"id"`
-	// The products, each once.
+	// The variants, each once.
 	Lines []*CartLine `json:"lines"`
 	// How many units it has of products that are on sale.
 	TotalQuantity int64 `json:"totalQuantity"`
@@ -261,7 +263,7 @@ type CartCheckoutInput struct {
 	ShippingAddress *AddressInput `json:"shippingAddress,omitempty"`
 	// How the customer can be reached about the order. The order keeps it as it is given here.
 	Contact *ContactInput `json:"contact,omitempty"`
-	// A hold of the caller that the order takes over, as in PlaceOrderInput: it needs exactly the products and quantities of the cart.
+	// A hold of the caller that the order takes over, as in PlaceOrderInput: it needs exactly the variants and quantities of the cart.
 	HoldID *string `json:"holdId,omitempty"`
 }
 
@@ -303,10 +305,12 @@ type CartCreateInput struct {
 	Lines []*CartLineInput `json:"lines,omitempty"`
 }
 
-// One product of a cart.
+// One variant of a cart.
 type CartLine struct {
-	// The product as it is now.
+	// The product of the variant as it is now.
 	Product *Product `json:"product"`
+	// The variant as it is now.
+	Variant *ProductVariant `json:"variant,omitempty"`
 	// How many.
 	Quantity int64 `json:"quantity"`
 	// The price of one now.
@@ -315,19 +319,23 @@ type CartLine struct {
 	Total *Money `json:"total"`
 }
 
-// A product to put into a cart.
+// A variant to put into a cart.
 type CartLineInput struct {
-	// The product.
-	ProductID string `json:"productId"`
+	// The product, if it has one variant only.
+	ProductID *string `json:"productId,omitempty"`
+	// The variant.
+	VariantID *string `json:"variantId,omitempty"`
 	// How many, at least 1.
 	Quantity int `json:"quantity"`
 }
 
-// How many of a product a cart is to have.
+// How many of a variant a cart is to have.
 type CartLineUpdateInput struct {
-	// The product.
-	ProductID string `json:"productId"`
-	// How many. 0 takes the product out.
+	// The product, if it has one variant only.
+	ProductID *string `json:"productId,omitempty"`
+	// The variant.
+	VariantID *string `json:"variantId,omitempty"`
+	// How many. 0 takes the variant out.
 	Quantity int `json:"quantity"`
 }
 
@@ -337,7 +345,7 @@ type CartLinesAddInput struct {
 	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
 	// The cart.
 	CartID string `json:"cartId"`
-	// The products, and how many more of each.
+	// The variants, and how many more of each.
 	Lines []*CartLineInput `json:"lines"`
 }
 
@@ -347,8 +355,10 @@ type CartLinesRemoveInput struct {
 	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
 	// The cart.
 	CartID string `json:"cartId"`
-	// The products. Those that the cart does not have are not missed.
-	ProductIds []string `json:"productIds"`
+	// The products, of which all variants are taken out. Those that the cart does not have are not missed.
+	ProductIds []string `json:"productIds,omitempty"`
+	// The variants. Those that the cart does not have are not missed.
+	VariantIds []string `json:"variantIds,omitempty"`
 }
 
 // How much of its products a cart is to have.
@@ -357,7 +367,7 @@ type CartLinesUpdateInput struct {
 	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
 	// The cart.
 	CartID string `json:"cartId"`
-	// Products that the cart has, and how many of each it is to have.
+	// Variants that the cart has, and how many of each it is to have.
 	Lines []*CartLineUpdateInput `json:"lines"`
 }
 
@@ -1065,7 +1075,7 @@ type HoldConnection struct {
 type HoldCreateInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the hold as it is now.
 	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
-	// The products, each once.
+	// The variants, each once.
 	Lines []*HoldLineInput `json:"lines"`
 	// For how many seconds, at least 1; the shop has a maximum.
 	TTLSeconds int `json:"ttlSeconds"`
@@ -1105,18 +1115,21 @@ type HoldExtendPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// One product of a hold.
+// One variant of a hold.
 type HoldLine struct {
-	// The product as it is now.
+	// The product of the variant as it is now.
 	Product *Product `json:"product"`
 	// How many.
-	Quantity int64 `json:"quantity"`
+	Quantity  int64  `json:"quantity"`
+	VariantID string `json:"-"`
 }
 
-// One product to hold.
+// One variant to hold.
 type HoldLineInput struct {
-	// The product.
-	ProductID string `json:"productId"`
+	// The product, if it has one variant only.
+	ProductID *string `json:"productId,omitempty"`
+	// The variant.
+	VariantID *string `json:"variantId,omitempty"`
 	// How many, at least 1.
 	Quantity int `json:"quantity"`
 }
@@ -1227,10 +1240,12 @@ type IssueCouponPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// A product of which little is left.
+// A variant of a product of which little is left.
 type LowStockProduct struct {
-	// The product, with its stock as it is now.
+	// The product of the variant.
 	Product *Product `json:"product"`
+	// The variant, with its stock as it is now.
+	Variant *ProductVariant `json:"variant"`
 	// The stock that counts as low.
 	Threshold int64 `json:"threshold"`
 	// Since when it is low.
@@ -1290,7 +1305,7 @@ type Order struct {
 	ID string `json:"id"`
 	// How far it has come.
 	Status OrderStatus `json:"status"`
-	// The products.
+	// The variants.
 	Lines []*OrderLine `json:"lines"`
 	// The sum of the lines.
 	Subtotal *Money `json:"subtotal"`
@@ -1387,10 +1402,12 @@ type OrderFulfilPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// One product of an order.
+// One variant of an order.
 type OrderLine struct {
-	// The product as it is now.
+	// The product of the variant as it is now.
 	Product *Product `json:"product"`
+	// The title of the variant when the order was placed, such as "M / Red"; empty if its product had no options.
+	VariantTitle string `json:"variantTitle"`
 	// How many.
 	Quantity int64 `json:"quantity"`
 	// The price of one when the order was placed.
@@ -1400,18 +1417,21 @@ type OrderLine struct {
 	// What is paid for all: the discount of the order is split over its lines, so that they add up to its total.
 	Paid *Money `json:"paid"`
 	// How many came back, or were refunded without.
-	Returned int64 `json:"returned"`
+	Returned  int64  `json:"returned"`
+	VariantID string `json:"-"`
 }
 
-// One product to order.
+// One variant to order.
 type OrderLineInput struct {
-	// The product.
-	ProductID string `json:"productId"`
+	// The product, if it has one variant only.
+	ProductID *string `json:"productId,omitempty"`
+	// The variant.
+	VariantID *string `json:"variantId,omitempty"`
 	// How many, at least 1.
 	Quantity int `json:"quantity"`
 }
 
-// A product is short; there is one such error for each product of the order that is.
+// A variant is short; there is one such error for each variant of the order that is.
 type OutOfStockError struct {
 	// OUT_OF_STOCK.
 	Code ErrorCode `json:"code"`
@@ -1423,8 +1443,10 @@ type OutOfStockError struct {
 	Retryable bool `json:"retryable"`
 	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
-	// The product that is short.
+	// The product of the variant that is short.
 	ProductID string `json:"productId"`
+	// The variant that is short.
+	VariantID string `json:"variantId"`
 	// How many were asked for.
 	Requested int64 `json:"requested"`
 	// How many there are.
@@ -1606,7 +1628,7 @@ func (PaymentMethodError) IsUserError() {}
 type PlaceOrderInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
 	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
-	// The products, each once.
+	// The variants, each once.
 	Lines []*OrderLineInput `json:"lines"`
 	// A coupon that the caller holds, to spend on this order.
 	CouponIssueID *string `json:"couponIssueId,omitempty"`
@@ -1619,7 +1641,7 @@ type PlaceOrderInput struct {
 	ShippingAddress *AddressInput `json:"shippingAddress,omitempty"`
 	// How the customer can be reached about the order. The order keeps it as it is given here.
 	Contact *ContactInput `json:"contact,omitempty"`
-	// A hold of the caller that the order takes over: it needs exactly the products and quantities of the hold, and no other stock. If the hold has ended, the
+	// A hold of the caller that the order takes over: it needs exactly the variants and quantities of the hold, and no other stock. If the hold has ended, the
 	// answer is INVALID_STATE, and nothing is ordered.
 	HoldID *string `json:"holdId,omitempty"`
 	// False asks for a ticket at once where the stock is served from a waiting line (the strategy QUEUE); others answer as always.
@@ -1702,6 +1724,14 @@ type PriceChangedError struct {
 
 func (PriceChangedError) IsUserError() {}
 
+// The lowest and the highest price of the variants of a product.
+type PriceRange struct {
+	// The lowest price.
+	Min *Money `json:"min"`
+	// The highest price; the same if all variants cost the same.
+	Max *Money `json:"max"`
+}
+
 // A range of prices, in minor units of the shop's currency.
 type PriceRangeFilter struct {
 	// The lowest price; without it, there is none.
@@ -1714,17 +1744,19 @@ type PriceRangeFilter struct {
 type Product struct {
 	// The identifier, "prod_...".
 	ID string `json:"id"`
-	// The number in the catalogue, unique and fixed.
+	// The number in the catalogue of its only variant. Of a product with several variants, that of the first one on sale.
 	Sku string `json:"sku"`
 	// The name.
 	Name string `json:"name"`
 	// What it is, in plain text; may be empty.
 	Description string `json:"description"`
-	// The price of one.
+	// The lowest and the highest price of its variants on sale.
+	PriceRange *PriceRange `json:"priceRange"`
+	// The price of its only variant. Of a product with several variants, the lowest price of those on sale.
 	Price *Money `json:"price"`
-	// How much of it one customer may order. It is null if there is no limit.
+	// How much of its only variant one customer may order. It is null if there is no limit, or if there are several variants.
 	LimitPerCustomer *PurchaseLimit `json:"limitPerCustomer,omitempty"`
-	// Counts updates; productUpdate compares it.
+	// Counts updates, those of its variants, too; productUpdate compares it.
 	Version int `json:"version"`
 	// When it was taken off sale, null while it is for sale.
 	ArchivedAt *time.Time `json:"archivedAt,omitempty"`
@@ -1739,7 +1771,8 @@ type Product struct {
 	// What kind of product it is, null where nothing is said. Categories make a tree, and this does not.
 	ProductType *string `json:"productType,omitempty"`
 	// Words that it is found by, at most 50, in the order in which they were given.
-	Tags []string `json:"tags"`
+	Tags        []string `json:"tags"`
+	OptionNames []string `json:"-"`
 }
 
 func (Product) IsNode() {}
@@ -1765,22 +1798,26 @@ type ProductConnection struct {
 	Count    commerce.Counter `json:"-"`
 }
 
-// A new product.
+// A new product. It has sku, price and stock, or options and variants.
 type ProductCreateInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is refused: the SKU exists.
 	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
-	// The number in the catalogue: unique, at most 255 characters.
-	Sku string `json:"sku"`
+	// The number in the catalogue of its only variant: unique, at most 255 characters.
+	Sku *string `json:"sku,omitempty"`
 	// The name, at most 600 characters.
 	Name string `json:"name"`
 	// What it is, in plain text, at most 2,000 characters.
 	Description *string `json:"description,omitempty"`
-	// The price of one, in the shop's currency.
-	Price *MoneyInput `json:"price"`
-	// How many there are to begin with.
-	Stock int64 `json:"stock"`
-	// How much of it one customer may order. Without it there is no limit.
+	// The price of its only variant, in the shop's currency.
+	Price *MoneyInput `json:"price,omitempty"`
+	// How many there are of its only variant to begin with; none without it.
+	Stock *int64 `json:"stock,omitempty"`
+	// How much of its only variant one customer may order. Without it there is no limit.
 	LimitPerCustomer *PurchaseLimitInput `json:"limitPerCustomer,omitempty"`
+	// The names of what its variants differ in, such as Size, at most 3, each at most 255 characters.
+	Options []string `json:"options,omitempty"`
+	// Its variants, at most 100.
+	Variants []*ProductVariantInput `json:"variants,omitempty"`
 	// What names it in URLs: lower-case letters a to z, digits and hyphens, at most 255, unique. Without it, it is made of the name, with a number where that is taken.
 	Handle *string `json:"handle,omitempty"`
 	// Who makes or sells it, at most 255 characters.
@@ -1805,13 +1842,13 @@ type ProductEdge struct {
 
 // Which products to list.
 type ProductFilter struct {
-	// Words, of which each must be the beginning of a word of the name, the SKU, the vendor, the type or a tag, in any case, with or without accents; at most 255 characters. Empty finds all.
+	// Words, of which each must be the beginning of a word of the name, the vendor, the type, a tag, or of an SKU or an option of a variant on sale, in any case, with or without accents; at most 255 characters. Empty finds all.
 	Search *string `json:"search,omitempty"`
 	// Also list products that are off sale. For administrators.
 	IncludeArchived *bool `json:"includeArchived,omitempty"`
-	// A range of prices.
+	// A range of prices. A product is in it if a variant on sale is.
 	Price *PriceRangeFilter `json:"price,omitempty"`
-	// True leaves out what is sold out, and false leaves out what is not. It goes by the database: under the strategies LUA and QUEUE, it is
+	// True leaves out what is sold out, and false leaves out what is not: a product is sold out if all its variants are. It goes by the database: under the strategies LUA and QUEUE, it is
 	// behind by what is under way.
 	Available *bool `json:"available,omitempty"`
 	// A category: products that are in it or in one beneath it. Of one that does not exist, there are none.
@@ -1870,6 +1907,22 @@ type ProductImportResult struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
+// What the variants of a product differ in.
+type ProductOption struct {
+	// The name, such as Size.
+	Name string `json:"name"`
+	// The values that variants on sale have, in the order of the variants, each once.
+	Values []string `json:"values"`
+}
+
+// An option of a product.
+type ProductOptionInput struct {
+	// The name, such as Size, at most 255 characters.
+	Name string `json:"name"`
+	// The value that the variants of the product get for an option that is new; at most 255 characters. It is refused for an option that the product has.
+	Value *string `json:"value,omitempty"`
+}
+
 // What became of a product.
 type ProductPayload struct {
 	// The product as it is now, null where it was refused.
@@ -1898,10 +1951,12 @@ type ProductUpdateInput struct {
 	Name *string `json:"name,omitempty"`
 	// The new description, at most 2,000 characters.
 	Description *string `json:"description,omitempty"`
-	// The new price in minor units; the currency stays.
+	// The new price of its only variant in minor units; the currency stays. With several variants it is refused: see productVariantUpdate.
 	PriceMinor *int64 `json:"priceMinor,omitempty"`
-	// The new limit. What was ordered before counts. A quantity of 0 takes the limit away.
+	// The new limit of its only variant. What was ordered before counts. A quantity of 0 takes the limit away. With several variants it is refused: see productVariantUpdate.
 	LimitPerCustomer *PurchaseLimitInput `json:"limitPerCustomer,omitempty"`
+	// Its options, in their order: those that it has, which may get other names, and then new ones. At most 3.
+	Options []*ProductOptionInput `json:"options,omitempty"`
 	// The new handle: lower-case letters a to z, digits and hyphens, at most 255, unique. What named it before names nothing then.
 	Handle *string `json:"handle,omitempty"`
 	// Who makes or sells it, at most 255 characters. Empty takes it away.
@@ -1914,6 +1969,121 @@ type ProductUpdateInput struct {
 	Images []*ImageInput `json:"images,omitempty"`
 	// The new categories, at most 10: all are replaced.
 	CategoryIds []string `json:"categoryIds,omitempty"`
+}
+
+// What is sold of a product: it has its own SKU, price and stock.
+type ProductVariant struct {
+	// The identifier, "var_...".
+	ID string `json:"id"`
+	// The product that it is a variant of.
+	Product *Product `json:"product,omitempty"`
+	// The number in the catalogue, unique and fixed.
+	Sku string `json:"sku"`
+	// Its options, such as "M / Red"; empty if the product has none.
+	Title string `json:"title"`
+	// The value that it has for each option of the product, in their order. Empty if the product has no options.
+	SelectedOptions []*SelectedOption `json:"selectedOptions"`
+	// The price of one.
+	Price *Money `json:"price"`
+	// How much of it one customer may order. It is null if there is no limit.
+	LimitPerCustomer *PurchaseLimit `json:"limitPerCustomer,omitempty"`
+	// Its place among the variants of its product, from 0.
+	Position int `json:"position"`
+	// Counts updates; productVariantUpdate compares it.
+	Version int `json:"version"`
+	// When it was taken off sale, null while it is for sale, if its product is.
+	ArchivedAt *time.Time `json:"archivedAt,omitempty"`
+	// When it was created.
+	CreatedAt time.Time `json:"createdAt"`
+	// When it was changed last; its stock does not count.
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+func (ProductVariant) IsNode() {}
+
+func (ProductVariant) IsEntity() {}
+
+// A variant to take off sale.
+type ProductVariantArchiveInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The variant.
+	ID string `json:"id"`
+}
+
+// A page of variants.
+type ProductVariantConnection struct {
+	// The variants with their cursors.
+	Edges []*ProductVariantEdge `json:"edges"`
+	// The variants.
+	Nodes []*ProductVariant `json:"nodes"`
+	// Where the page lies in the list.
+	PageInfo *PageInfo        `json:"pageInfo"`
+	Count    commerce.Counter `json:"-"`
+}
+
+// A variant in a list.
+type ProductVariantEdge struct {
+	// Where it stands in the list.
+	Cursor string `json:"cursor"`
+	// The variant.
+	Node *ProductVariant `json:"node"`
+}
+
+// A new variant of a product.
+type ProductVariantInput struct {
+	// The number in the catalogue: unique, at most 255 characters.
+	Sku string `json:"sku"`
+	// A value for each option of the product, in their order, each at most 255 characters. No two variants of a product have the same, whatever their case.
+	Options []string `json:"options,omitempty"`
+	// The price of one, in the shop's currency.
+	Price *MoneyInput `json:"price"`
+	// How many there are to begin with.
+	Stock *int64 `json:"stock,omitempty"`
+	// How much of it one customer may order. Without it there is no limit.
+	LimitPerCustomer *PurchaseLimitInput `json:"limitPerCustomer,omitempty"`
+}
+
+// What became of a variant.
+type ProductVariantPayload struct {
+	// The variant as it is now, null where it was refused.
+	Variant *ProductVariant `json:"variant,omitempty"`
+	// Why the shop refused; empty on success.
+	UserErrors []UserError `json:"userErrors"`
+}
+
+// A variant to put back on sale.
+type ProductVariantUnarchiveInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat changes nothing either.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The variant.
+	ID string `json:"id"`
+}
+
+// A change of a variant; what is not given, or null, stays.
+type ProductVariantUpdateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result. Without a key, a repeat is a VersionConflictError.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The variant.
+	ID string `json:"id"`
+	// The version that the change starts from; another one is a VersionConflictError.
+	Version int `json:"version"`
+	// The new values, one for each option of the product, in their order.
+	Options []string `json:"options,omitempty"`
+	// The new price in minor units; the currency stays.
+	PriceMinor *int64 `json:"priceMinor,omitempty"`
+	// The new limit. What was ordered before counts. A quantity of 0 takes the limit away.
+	LimitPerCustomer *PurchaseLimitInput `json:"limitPerCustomer,omitempty"`
+}
+
+// New variants of a product.
+type ProductVariantsCreateInput struct {
+	// A key that the client makes up: the same key is never executed twice, a repeat returns the product as it is now. Without a key, a repeat is refused: the SKUs exist.
+	IdempotencyKey *uuid.UUID `json:"idempotencyKey,omitempty"`
+	// The product. It needs options: see ProductUpdateInput.options.
+	ProductID string `json:"productId"`
+	// The variants. With those that it has, it has at most 100.
+	Variants []*ProductVariantInput `json:"variants"`
 }
 
 // Products of a file.
@@ -1934,7 +2104,7 @@ type ProductsImportPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// How much of a product one customer may order, exact also if one orders many times at once.
+// How much of a variant one customer may order, exact also if one orders many times at once.
 type PurchaseLimit struct {
 	// The most units in all orders of a period together. Orders that were cancelled, have expired or have failed do not count.
 	Quantity int64 `json:"quantity"`
@@ -1942,7 +2112,7 @@ type PurchaseLimit struct {
 	PeriodHours *int `json:"periodHours,omitempty"`
 }
 
-// One customer may not order that many of a product; there is one such error for each product of the order.
+// One customer may not order that many of a variant; there is one such error for each variant of the order.
 type PurchaseLimitError struct {
 	// PURCHASE_LIMIT.
 	Code ErrorCode `json:"code"`
@@ -1954,8 +2124,10 @@ type PurchaseLimitError struct {
 	Retryable bool `json:"retryable"`
 	// How many milliseconds to wait before that. It is null if something must change first.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
-	// The product that is limited.
+	// The product of the variant that is limited.
 	ProductID string `json:"productId"`
+	// The variant that is limited.
+	VariantID string `json:"variantId"`
 	// How many were asked for.
 	Requested int64 `json:"requested"`
 	// How many more the customer may order in this period.
@@ -1964,7 +2136,7 @@ type PurchaseLimitError struct {
 
 func (PurchaseLimitError) IsUserError() {}
 
-// How much of a product one customer may order.
+// How much of a variant one customer may order.
 type PurchaseLimitInput struct {
 	// The most units in all orders of a period together, up to 1,000,000. With 0 there is no limit.
 	Quantity int64 `json:"quantity"`
@@ -2061,14 +2233,15 @@ type RefundCreatePayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// Units of one product that came back, or were refunded without.
+// Units of one variant that came back, or were refunded without.
 type RefundLine struct {
-	// The product as it is now.
+	// The product of the variant as it is now.
 	Product *Product `json:"product"`
 	// How many.
 	Quantity int64 `json:"quantity"`
 	// What is given back for them.
-	Amount *Money `json:"amount"`
+	Amount    *Money `json:"amount"`
+	VariantID string `json:"-"`
 }
 
 // Products of a fulfilled order that came back.
@@ -2077,7 +2250,7 @@ type ReturnCreateInput struct {
 	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
 	// The order.
 	OrderID string `json:"orderId"`
-	// The products, each once.
+	// The lines of the order, each once.
 	Lines []*ReturnLineInput `json:"lines"`
 	// Whether they go back into stock; otherwise they are written off.
 	Restock bool `json:"restock"`
@@ -2101,10 +2274,12 @@ type ReturnCreatePayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// Units of one product of an order.
+// Units of one line of an order. It names the variant, or the product if the order has one variant of it only.
 type ReturnLineInput struct {
-	// The product.
-	ProductID string `json:"productId"`
+	// The product, if the order has one variant of it only.
+	ProductID *string `json:"productId,omitempty"`
+	// The variant.
+	VariantID *string `json:"variantId,omitempty"`
 	// How many, at least 1 and at most what has not come back yet.
 	Quantity int `json:"quantity"`
 }
@@ -2123,6 +2298,14 @@ type SchedulerRun struct {
 	Result []*Count `json:"result"`
 	// Why it failed; null where it did not.
 	Error *string `json:"error,omitempty"`
+}
+
+// The value that a variant has for an option of its product.
+type SelectedOption struct {
+	// The name of the option, such as Size.
+	Name string `json:"name"`
+	// The value, such as M.
+	Value string `json:"value"`
 }
 
 // What the shop offers to everybody.
@@ -2163,29 +2346,33 @@ type StartExperimentPayload struct {
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// A change of a product's stock.
+// A change of a variant's stock. It names the variant, or the product if that has one variant only.
 type StockAdjustInput struct {
 	// A key that the client makes up: the same key is never executed twice, a repeat returns the first result.
 	IdempotencyKey uuid.UUID `json:"idempotencyKey"`
-	// The product.
-	ProductID string `json:"productId"`
+	// The product, if it has one variant only.
+	ProductID *string `json:"productId,omitempty"`
+	// The variant.
+	VariantID *string `json:"variantId,omitempty"`
 	// How many more, or fewer where it is negative.
 	Delta int64 `json:"delta"`
 	// Why, for the records, at most 200 characters.
 	Reason *string `json:"reason,omitempty"`
 }
 
-// What became of a product's stock.
+// What became of a variant's stock.
 type StockAdjustPayload struct {
-	// The product with its stock as it is now, null where it was refused.
+	// The product of the variant, null where it was refused.
 	Product *Product `json:"product,omitempty"`
+	// The variant with its stock as it is now, null where it was refused.
+	Variant *ProductVariant `json:"variant,omitempty"`
 	// How the operation went.
 	Meta *OperationMeta `json:"meta"`
 	// Why the shop refused; empty on success.
 	UserErrors []UserError `json:"userErrors"`
 }
 
-// How many of a product can be bought.
+// How many of a variant, or of a product, can be bought.
 type StockLevel struct {
 	// The number that is not reserved or sold.
 	Available int64 `json:"available"`
@@ -3375,9 +3562,9 @@ const (
 	ProductOrderName ProductOrder = "NAME"
 	// By name, backwards.
 	ProductOrderNameDesc ProductOrder = "NAME_DESC"
-	// The cheapest first.
+	// The cheapest first, by the lowest price of each product.
 	ProductOrderPriceAsc ProductOrder = "PRICE_ASC"
-	// The dearest first.
+	// The dearest first, by the lowest price of each product.
 	ProductOrderPriceDesc ProductOrder = "PRICE_DESC"
 )
 

@@ -1,3 +1,5 @@
+import { useState } from 'react';
+
 import { formatCount, formatMoney, formatTime } from '../common/money';
 import { Failure, Outcome } from '../common/Outcome';
 import { useOperation } from '../common/useOperation';
@@ -7,11 +9,16 @@ import { Badge } from './List';
 import { ProductEdit } from './ProductEdit';
 import { Stock } from './Stock';
 import { useView } from './useView';
+import { Variants } from './Variants';
 
 /** One product, and what can be done about it. */
 export function Product({ id }: { id: string }) {
   const { data, error, loading } = useView(ProductDetailsDocument, { id });
+  const [variantId, setVariantId] = useState('');
   const product = data?.product;
+  const variants = product?.variants?.nodes ?? [];
+  const chosen = variants.find((variant) => variant.id === variantId) ?? variants.at(0);
+  const hasOptions = (product?.options?.length ?? 0) > 0;
   return (
     <>
       <Failure error={error} loading={loading && !data} />
@@ -20,11 +27,16 @@ export function Product({ id }: { id: string }) {
         <>
           <Facts product={product} />
           <ProductEdit product={product} />
-          <Stock product={product} />
+          {hasOptions && chosen && <Variants variants={variants} chosen={chosen} onChoose={setVariantId} />}
+          {chosen && <Stock key={chosen.id} name={chosen.title ? `${product.name}, ${chosen.title}` : product.name} variant={chosen} />}
         </>
       )}
     </>
   );
+}
+
+function priceText({ price, priceRange: { max } }: ProductDetailsFragment): string {
+  return price.amountMinor === max.amountMinor ? formatMoney(price) : `${formatMoney(price)} to ${formatMoney(max)}`;
 }
 
 function Facts({ product }: { product: ProductDetailsFragment }) {
@@ -55,7 +67,7 @@ function Facts({ product }: { product: ProductDetailsFragment }) {
         <dt>SKU</dt>
         <dd>{product.sku}</dd>
         <dt>Price</dt>
-        <dd>{formatMoney(product.price)}</dd>
+        <dd>{priceText(product)}</dd>
         <dt>Stock</dt>
         <dd data-testid="stock">{formatCount(product.stock?.available)}</dd>
         <dt>Created</dt>

@@ -33,13 +33,14 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
   const client = useApolloClient();
   const update = useOperation(ProductUpdateDocument, (d) => d.productUpdate);
   const [base, setBase] = useState(product);
+  const hasOptions = (product.options?.length ?? 0) > 0; // then prices and limits are those of the variants
   const [stored, setStored] = useState<ProductDetailsFragment | null>(null);
   const [round, setRound] = useState(0);
 
   const submit = async (filled: FormData) => {
     const [name, description] = [textOf(filled, 'name'), textOf(filled, 'description')];
-    const priceMinor = minorOf(textOf(filled, 'priceMinor'), base.price);
-    const limit = limitOf(filled);
+    const priceMinor = hasOptions ? base.price.amountMinor : minorOf(textOf(filled, 'priceMinor'), base.price);
+    const limit = hasOptions ? null : limitOf(filled);
     const before = { quantity: base.limitPerCustomer?.quantity ?? '0', periodHours: base.limitPerCustomer?.periodHours ?? 0 };
     const payload = await update.run({
       id: product.id,
@@ -48,7 +49,7 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
       description: description === base.description ? undefined : description,
       ...attributesOf(filled, base),
       priceMinor: priceMinor === base.price.amountMinor ? undefined : priceMinor,
-      limitPerCustomer: JSON.stringify(limit) === JSON.stringify(before) ? undefined : limit,
+      limitPerCustomer: !limit || JSON.stringify(limit) === JSON.stringify(before) ? undefined : limit,
     });
     if (payload?.userErrors.some((e) => e.code === 'VERSION_CONFLICT')) {
       const { data } = await client.query({ query: ProductDetailsDocument, variables: { id: product.id }, fetchPolicy: 'network-only' });
@@ -85,8 +86,12 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
         <div key={round} className="stack">
           <TextField label="Name" name="name" required maxLength={600} defaultValue={base.name} />
           <AreaField label="Description" name="description" maxLength={2000} defaultValue={base.description} />
-          <MoneyField label="Price" name="priceMinor" currency={base.price} required defaultValue={amountText(base)} />
-          <LimitFields limit={base.limitPerCustomer} />
+          {!hasOptions && (
+            <>
+              <MoneyField label="Price" name="priceMinor" currency={base.price} required defaultValue={amountText(base)} />
+              <LimitFields limit={base.limitPerCustomer} />
+            </>
+          )}
           <AttributeFields product={base} />
         </div>
       </Form>

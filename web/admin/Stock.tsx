@@ -5,42 +5,42 @@ import { useOperation } from '../common/useOperation';
 import { useConfirmation } from './Confirmation';
 import { DeltaField, deltaOf, TextField } from './fields';
 import { Form, textOf } from './Form';
-import { type ProductDetailsFragment, StockAdjustDocument, StockHistoryDocument, type StockHistoryQuery } from './gql/operations';
+import { StockAdjustDocument, StockHistoryDocument, type StockHistoryQuery, type VariantRowFragment } from './gql/operations';
 import { pageSize, Table, words } from './List';
 import { hrefOf } from './route';
 import { useView } from './useView';
 
-/** The stock of a product: to be corrected, and what has moved it. */
-export function Stock({ product }: { product: ProductDetailsFragment }) {
+/** The stock of a variant, which has a name: to be corrected, and what has moved it. */
+export function Stock({ name, variant }: { name: string; variant: VariantRowFragment }) {
   const adjust = useOperation(StockAdjustDocument, (d) => d.stockAdjust);
   const ask = useConfirmation();
-  const { data, error, loading, fetchMore, refetch } = useView(StockHistoryDocument, { id: product.id, first: pageSize });
+  const { data, error, loading, fetchMore, refetch } = useView(StockHistoryDocument, { id: variant.id, first: pageSize });
   const submit = async (filled: FormData) => {
     const delta = deltaOf(textOf(filled, 'delta'));
     const agreed =
       !delta.startsWith('-') ||
       (await ask({
-        title: `Take ${delta.slice(1)} of “${product.name}” out of stock?`,
+        title: `Take ${delta.slice(1)} of “${name}” out of stock?`,
         text: 'They cannot be ordered any more. The history keeps it, with the reason and your name.',
         action: 'Take out of stock',
       }));
-    const payload = agreed ? await adjust.run({ productId: product.id, delta, reason: textOf(filled, 'reason') }) : undefined;
+    const payload = agreed ? await adjust.run({ variantId: variant.id, delta, reason: textOf(filled, 'reason') }) : undefined;
     if (payload) {
       await refetch().catch(() => {}); // the view says that it could not be read
     }
     return payload;
   };
-  const history = data?.product?.stockHistory;
+  const history = data?.productVariant?.stockHistory;
   return (
     <>
       <section aria-labelledby="stock-title">
-        <h2 id="stock-title">Stock: {formatCount(product.stock?.available)}</h2>
+        <h2 id="stock-title">Stock{variant.title && ` of ${variant.title}`}: {formatCount(variant.stock?.available)}</h2>
         <Form
           label="Adjust the stock"
           action="Adjust"
           operation={adjust}
           onSubmit={submit}
-          done={`There are ${formatCount(adjust.payload?.product?.stock?.available)} now.`}
+          done={`There are ${formatCount(adjust.payload?.variant?.stock?.available)} now.`}
         >
           <DeltaField label="How many more, or fewer" name="delta" help="Such as 5, or -5. What is ordered is not in stock any more." />
           <TextField label="Reason" name="reason" required maxLength={200} help="For the records." />
@@ -68,7 +68,7 @@ export function Stock({ product }: { product: ProductDetailsFragment }) {
   );
 }
 
-type Line = NonNullable<NonNullable<StockHistoryQuery['product']>['stockHistory']>['edges'][number]['node'];
+type Line = NonNullable<NonNullable<StockHistoryQuery['productVariant']>['stockHistory']>['edges'][number]['node'];
 
 function Source({ source }: { source: Line['source'] }) {
   switch (source?.__typename) {

@@ -24,6 +24,7 @@
       "Order",
       "Payment",
       "Product",
+      "ProductVariant",
       "QueueTicket",
       "Transfer",
       "Wallet"

@@ -6,9 +6,9 @@ import { Failure, Outcome } from '../common/Outcome';
 import { useOperation } from '../common/useOperation';
 import { addOrder } from './cache';
 import { Confirm, toConfirm } from './Confirm';
-import { CheckoutDocument, PlaceOrderDocument, ProductDocument } from './gql/operations';
+import { CheckoutDocument, PlaceOrderDocument, ProductVariantDocument } from './gql/operations';
 import { firstChoice, PaymentChoice, paymentOf } from './PaymentChoice';
-import { type Line, usePurchase } from './purchase';
+import { type Line, nameOf, usePurchase } from './purchase';
 import { discounted, sum } from './totals';
 
 /** The element to focus for who wants to go on with the basket. */
@@ -29,23 +29,23 @@ export function Basket() {
   const coupons = me?.couponIssues?.nodes.filter((issue) => issue.status === 'ISSUED') ?? [];
   const coupon = coupons.find((issue) => issue.id === couponIssueId);
   const queued = checkout.data?.strategies.some((s) => s.family === 'STOCK' && s.strategy === 'QUEUE') ?? false;
-  const subtotal = sum(lines.map(({ product, quantity }) => ({ price: product.price, quantity })));
+  const subtotal = sum(lines.map(({ variant, quantity }) => ({ price: variant.price, quantity })));
   const total = subtotal && discounted(subtotal, coupon?.coupon);
 
   /** Shows the prices of this moment, for the customer to agree to or not. */
   const refreshPrices = async () => {
-    const ids = lines.map((line) => line.product.id);
+    const ids = lines.map((line) => line.variant.id);
     const answers = await Promise.all(
-      ids.map((id) => client.query({ query: ProductDocument, variables: { id }, fetchPolicy: 'network-only' }).catch(() => null)),
+      ids.map((id) => client.query({ query: ProductVariantDocument, variables: { id }, fetchPolicy: 'network-only' }).catch(() => null)),
     );
-    const current = new Map(answers.flatMap((answer) => (answer?.data?.product ? [[answer.data.product.id, answer.data.product]] : [])));
-    setLines((before) => before.map((line) => ({ ...line, product: current.get(line.product.id) ?? line.product })));
+    const current = new Map(answers.flatMap((answer) => (answer?.data?.productVariant ? [[answer.data.productVariant.id, answer.data.productVariant]] : [])));
+    setLines((before) => before.map((line) => ({ ...line, variant: current.get(line.variant.id) ?? line.variant })));
   };
 
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     const payload = await order.run({
-      lines: lines.map(({ product, quantity }) => ({ productId: product.id, quantity })),
+      lines: lines.map(({ variant, quantity }) => ({ variantId: variant.id, quantity })),
       couponIssueId: coupon?.id,
       payment: paymentOf(payment),
       expectedTotal: total && { amountMinor: total.amountMinor, currency: total.currency },
@@ -74,7 +74,7 @@ export function Basket() {
         {lines.length === 0 && <p className="quiet">Nothing yet.</p>}
         <ul className="plain">
           {lines.map((line) => (
-            <BasketLine key={line.product.id} line={line} onChange={(changed) => setLines((before) => replace(before, line, changed))} />
+            <BasketLine key={line.variant.id} line={line} onChange={(changed) => setLines((before) => replace(before, line, changed))} />
           ))}
         </ul>
         <label className="field">
@@ -134,7 +134,8 @@ function replace(lines: Line[], line: Line, changed: Line | null): Line[] {
 }
 
 function BasketLine({ line, onChange }: { line: Line; onChange: (line: Line | null) => void }) {
-  const { product, quantity } = line;
+  const { variant, quantity } = line;
+  const name = nameOf(line.name, variant.title);
   return (
     <li className="row spread">
       <label className="row">
@@ -146,11 +147,11 @@ function BasketLine({ line, onChange }: { line: Line; onChange: (line: Line | nu
           required
           value={quantity || ''}
           onChange={(e) => onChange({ ...line, quantity: Math.trunc(e.target.valueAsNumber) || 0 })}
-          aria-label={`Quantity of ${product.name}`}
+          aria-label={`Quantity of ${name}`}
         />
-        <span>{product.name}</span>
+        <span>{name}</span>
       </label>
-      <button type="button" className="secondary" aria-label={`Remove ${product.name}`} onClick={() => onChange(null)}>
+      <button type="button" className="secondary" aria-label={`Remove ${name}`} onClick={() => onChange(null)}>
         Remove
       </button>
     </li>

@@ -7,6 +7,7 @@ import { useOperation } from '../common/useOperation';
 import { CancelOrderDocument, type OfferFragment, type OrderCardFragment, OrderDetailsDocument, OrdersDocument } from './gql/operations';
 import { OrderHistory } from './OrderHistory';
 import { OrderPayment } from './OrderPayment';
+import { nameOf } from './purchase';
 
 const pageSize = 5;
 
@@ -58,8 +59,8 @@ function OrderCard({ order, shop }: { order: OrderCardFragment; shop?: OfferFrag
       </div>
       <ul>
         {order.lines.map((line) => (
-          <li key={line.product.id}>
-            {line.quantity} × {line.product.name}, {formatMoney(line.total)}
+          <li key={`${line.product.id} ${line.variantTitle}`}>
+            {line.quantity} × {nameOf(line.product.name, line.variantTitle)}, {formatMoney(line.total)}
             {line.returned !== '0' && <span className="quiet"> ({line.returned} returned or refunded)</span>}
           </li>
         ))}

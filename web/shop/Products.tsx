@@ -6,9 +6,17 @@ import { More } from '../common/More';
 import { Failure } from '../common/Outcome';
 import { Basket, basketHeading } from './Basket';
 import { Categories } from './Categories';
-import { type ProductCardFragment, type ProductFilter, ProductsDocument, ProductStocksDocument, StockChangedDocument } from './gql/operations';
+import {
+  type ProductCardFragment,
+  type ProductFilter,
+  ProductsDocument,
+  ProductStocksDocument,
+  ProductVariantsDocument,
+  StockChangedDocument,
+  type VariantCardFragment,
+} from './gql/operations';
 import { Picture } from './Picture';
-import { usePurchase } from './purchase';
+import { nameOf, usePurchase } from './purchase';
 import { useLive } from './useLive';
 
 const pageSize = 12;
@@ -36,11 +44,11 @@ export function Products() {
   const list = (data?.products ?? (error ? null : previousData?.products)) || undefined;
   const products = list?.edges.map((edge) => edge.node) ?? [];
   const live = useLiveStock(products.map((product) => product.id), filter);
-  const add = (product: ProductCardFragment) =>
+  const add = (name: string, variant: VariantCardFragment) =>
     setLines((before) =>
-      before.some((line) => line.product.id === product.id)
-        ? before.map((line) => (line.product.id === product.id ? { ...line, quantity: line.quantity + 1 } : line))
-        : [...before, { product, quantity: 1 }],
+      before.some((line) => line.variant.id === variant.id)
+        ? before.map((line) => (line.variant.id === variant.id ? { ...line, quantity: line.quantity + 1 } : line))
+        : [...before, { name, variant, quantity: 1 }],
     );
   return (
     <>
@@ -69,7 +77,12 @@ export function Products() {
           <ul className="cards">
             {products.map((product) => (
               <li key={product.id}>
-                <Card product={product} onAdd={() => add(product)} onChoose={(more) => setChosen({ ...chosen, ...more })} />
+                <Card
+                  product={product}
+                  live={live}
+                  onAdd={(variant) => add(product.name, variant)}
+                  onChoose={(more) => setChosen({ ...chosen, ...more })}
+                />
               </li>
             ))}
           </ul>
@@ -148,13 +161,15 @@ function useLiveStock(productIds: string[], filter: ProductFilter): boolean {
 
 interface CardProps {
   product: ProductCardFragment;
-  onAdd: () => void;
+  live: boolean;
+  onAdd: (variant: VariantCardFragment) => void;
   onChoose: (more: Chosen) => void;
 }
 
-function Card({ product, onAdd, onChoose }: CardProps) {
-  const available = product.stock && BigInt(product.stock.available); // null: it could not be read
-  const soldOut = available != null && available <= 0n;
+function Card({ product, live, onAdd, onChoose }: CardProps) {
+  const [open, setOpen] = useState(false);
+  const { min, max } = product.priceRange;
+  const only = product.options?.length === 0 ? product.variants?.nodes[0] : undefined;
   return (
     <article className="card">
       <Picture image={product.featuredImage} name={product.name} />
@@ -176,13 +191,91 @@ function Card({ product, onAdd, onChoose }: CardProps) {
           ))}
         </ul>
       )}
-      <p className="price">{formatMoney(product.price)}</p>
-      <p className={soldOut ? 'stock none' : 'stock'} data-sku={product.sku}>
-        {soldOut ? 'Sold out' : `${formatCount(product.stock?.available)} left`}
-      </p>
-      <button type="button" onClick={onAdd} disabled={soldOut} aria-label={`Add ${product.name} to the basket`}>
+      {only ? (
+        <Offer name={product.name} variant={only} onAdd={onAdd} />
+      ) : open ? (
+        <Choice product={product} live={live} onAdd={onAdd} />
+      ) : (
+        <>
+          <p className="price">{min.amountMinor === max.amountMinor ? formatMoney(min) : `${formatMoney(min)} to ${formatMoney(max)}`}</p>
+          <Left stock={product.stock} />
+          <button type="button" className="secondary" aria-label={`Choose options of ${product.name}`} onClick={() => setOpen(true)}>
+            Choose options
+          </button>
+        </>
+      )}
+    </article>
+  );
+}
+
+const isSoldOut = (stock?: { available: string } | null) => stock != null && BigInt(stock.available) <= 0n; // null: it could not be read
+
+function Left({ stock, sku }: { stock?: { available: string } | null; sku?: string }) {
+  const soldOut = isSoldOut(stock);
+  return (
+    <p className={soldOut ? 'stock none' : 'stock'} data-sku={sku}>
+      {soldOut ? 'Sold out' : `${formatCount(stock?.available)} left`}
+    </p>
+  );
+}
+
+function Offer({ name, variant, onAdd }: { name: string; variant: VariantCardFragment; onAdd: (variant: VariantCardFragment) => void }) {
+  return (
+    <>
+      <p className="price">{formatMoney(variant.price)}</p>
+      <Left stock={variant.stock} sku={variant.sku} />
+      <button
+        type="button"
+        onClick={() => onAdd(variant)}
+        disabled={isSoldOut(variant.stock)}
+        aria-label={`Add ${nameOf(name, variant.title)} to the basket`}
+      >
         Add to basket
       </button>
-    </article>
+    </>
+  );
+}
+
+/** The options of a product, of which one value each is chosen. Price and stock are those of the variant that has them. */
+function Choice({ product, live, onAdd }: { product: ProductCardFragment; live: boolean; onAdd: (variant: VariantCardFragment) => void }) {
+  const { data, error } = useQuery(ProductVariantsDocument, {
+    variables: { id: product.id },
+    fetchPolicy: 'cache-and-network',
+    errorPolicy: 'all',
+    pollInterval: live ? 0 : pollInterval,
+  });
+  const [picked, setPicked] = useState<string[] | null>(null);
+  const variants = data?.product?.variants?.nodes ?? [];
+  const first = variants.find((variant) => !isSoldOut(variant.stock)) ?? variants.at(0);
+  const values = picked ?? first?.selectedOptions.map((option) => option.value) ?? [];
+  const chosen = variants.find((variant) => variant.selectedOptions.every((option, i) => option.value === values[i]));
+  return (
+    <>
+      <Failure error={error} />
+      {data?.product?.options?.map((option, i) => (
+        <fieldset key={option.name} className="options">
+          <legend>{option.name}</legend>
+          {option.values.map((value) => (
+            <label key={value}>
+              <input
+                type="radio"
+                name={`${product.id} ${option.name}`}
+                value={value}
+                checked={values[i] === value}
+                onChange={() => setPicked(values.with(i, value))}
+              />
+              <span>{value}</span>
+            </label>
+          ))}
+        </fieldset>
+      ))}
+      <div role="status">
+        {chosen ? (
+          <Offer name={product.name} variant={chosen} onAdd={onAdd} />
+        ) : (
+          data && <p className="stock none">There is no {product.name} with these options.</p>
+        )}
+      </div>
+    </>
   );
 }

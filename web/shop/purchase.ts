@@ -1,11 +1,16 @@
 import { createContext, useContext, useState } from 'react';
 
-import type { ProductCardFragment } from './gql/operations';
+import type { VariantCardFragment } from './gql/operations';
 
 export interface Line {
-  product: ProductCardFragment;
+  /** The name of the product. */
+  name: string;
+  variant: VariantCardFragment;
   quantity: number;
 }
+
+/** What a customer calls a variant: the product, with the options that were chosen. */
+export const nameOf = (product: string, title: string) => (title ? `${product}, ${title}` : product);
 
 /** What outlives a look at another view: the basket, and the place in the waiting line, which is lost unless watched. */
 export interface Purchase {

@@ -165,7 +165,7 @@ async function shop() {
   await check('browse', async () => {
     await open();
     const names = await page.getByRole('article').getByRole('heading').allInnerTexts();
-    assert(names.length === 8 && names.join() === [...names].sort().join(), `products: ${names}`);
+    assert(names.length === 9 && names.join() === [...names].sort().join(), `products: ${names}`);
     assert((await page.title()) === 'Products – holdfast shop', `title: ${await page.title()}`);
     assert((await stockOf('HP-X2')) === 100, 'headphones are not 100');
     await main.getByText('$129.00').waitFor();
