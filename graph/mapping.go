@@ -396,16 +396,20 @@ func (r *Resolver) meta(ctx context.Context, family lockprovider.Family, m comme
 	}
 }
 
-// subjects are the balances that have an object, by how their keys begin, and how the identifier of the object begins before the
+// subjects are the balances, besides stocks, that have an object, by how their keys begin, and how the identifier of the object begins before the
 // rest of the key.
 var subjects = []struct{ key, identifier string }{
-	{lockprovider.StockKey(""), ""}, {lockprovider.CouponKey(""), ""}, {lockprovider.PointsKey(""), prefixWallet}, {lockprovider.AccountKey(""), ""},
+	{lockprovider.CouponKey(""), ""}, {lockprovider.PointsKey(""), prefixWallet}, {lockprovider.AccountKey(""), ""},
 }
 
 // positions returns the positions of what has an object, sorted. Limits and other balances of the shop's own have none.
 func positions(byKey map[string]int64) []*model.BalancePosition {
 	out := make([]*model.BalancePosition, 0, len(byKey))
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		if variantID, ok := lockprovider.VariantOf(key); ok {
+			out = append(out, &model.BalancePosition{SubjectID: variantID, Position: byKey[key]})
+			continue
+		}
 		for _, s := range subjects {
 			if id, ok := strings.CutPrefix(key, s.key); ok {
 				out = append(out, &model.BalancePosition{SubjectID: s.identifier + id, Position: byKey[key]})

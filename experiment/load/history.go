@@ -74,7 +74,7 @@ func outcomeOf(a *Request, reply claims.Reply) history.Outcome {
 // balanceOf returns the balance of what an answer names, or "".
 func balanceOf(subject string) string {
 	switch prefix, rest, _ := strings.Cut(subject, "_"); prefix {
-	case "prod":
+	case "prod", "var":
 		return lockprovider.StockKey(subject)
 	case "coup":
 		return lockprovider.CouponKey(subject)

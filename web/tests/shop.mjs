@@ -185,7 +185,7 @@ async function shop() {
     await box.fill('%');
     await alerted(main).getByText('must have a letter').waitFor();
     await box.fill('');
-    await eventually('all products', names, (found) => found.split(',').length === 8);
+    await eventually('all products', names, (found) => found.split(',').length === 9);
   });
 
   await check('categories, vendors and tags', async () => {
@@ -257,6 +257,28 @@ async function shop() {
     await told(basket).getByText('placed and paid: $199.00').waitFor();
     await stock('FLASH-1').getByText('Sold out').waitFor();
     assert(await addToBasket('Flash sale console').isDisabled(), 'what is sold out can be added');
+  });
+
+  await check('a variant of a product', async () => {
+    await page.getByRole('button', { name: 'Choose options of T-shirt' }).click();
+    const card = page.getByRole('article').filter({ has: page.getByRole('heading', { name: 'T-shirt' }) });
+    const pick = (option, value) => card.getByRole('group', { name: option }).getByRole('radio', { name: value, exact: true }).check();
+    await card.getByRole('radio', { name: 'White' }).waitFor();
+    assert(await card.getByRole('radio', { name: 'White' }).isChecked(), 'the first variant that is left is not chosen');
+    await pick('Size', 'L');
+    await card.getByText('$21.00').waitFor();
+    await eventually('stock', () => stockOf('TS-L-White'), (n) => n === 120);
+    await pick('Colour', 'Black');
+    await pick('Size', 'S');
+    await stock('TS-S-Black').getByText('Sold out').waitFor();
+    assert(await addToBasket('T-shirt, S / Black').isDisabled(), 'a variant that is sold out can be added');
+    await pick('Colour', 'White');
+    await pick('Size', 'L');
+    await addToBasket('T-shirt, L / White').click();
+    await basket.getByLabel('Quantity of T-shirt, L / White').waitFor();
+    await basket.getByText('Total: $21.00').waitFor();
+    await basket.getByRole('button', { name: 'Remove T-shirt, L / White' }).click();
+    await basket.getByText('Nothing yet.').waitFor();
   });
 
   await check('out of stock', async () => {
