@@ -554,7 +554,7 @@ func TestCartsAreExact(t *testing.T) {
 			"update nothing":        {s.Carts.UpdateLines, nil, []string{"INVALID_INPUT:input.lines"}},
 			"update to too many":    {s.Carts.UpdateLines, []commerce.Line{line(0, 101)}, []string{"INVALID_INPUT:input.lines.0.quantity"}},
 			"update what is absent": {s.Carts.UpdateLines, []commerce.Line{line(0, 1), line(1, 1)}, []string{"NOT_FOUND:input.lines.1.productId"}},
-			"remove nothing":        {s.Carts.RemoveLines, nil, []string{"INVALID_INPUT:input.productIds"}},
+			"remove nothing":        {s.Carts.RemoveLines, nil, []string{"INVALID_INPUT:input.variantIds"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				_, err := test.change(ctx, guest, commerce.ChangeCart{CartID: c.ID, Lines: test.lines})

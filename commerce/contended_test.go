@@ -308,7 +308,7 @@ func TestCatalog(t *testing.T) {
 	_, err = s.Catalog.Create(t.Context(), admin, commerce.CreateProduct{
 		Price: commerce.Money{Minor: -1, Currency: "EUR"}, Stock: -1,
 	})
-	wantCodes(t, err, "INVALID_INPUT:input.sku", "INVALID_INPUT:input.name", "INVALID_INPUT:input.price.amountMinor",
+	wantCodes(t, err, "INVALID_INPUT:input.name", "INVALID_INPUT:input.sku", "INVALID_INPUT:input.price.amountMinor",
 		"INVALID_INPUT:input.price.currency", "INVALID_INPUT:input.stock")
 	a, err := s.Catalog.Create(t.Context(), admin, commerce.CreateProduct{SKU: "A", Name: "Anchor", Price: usd, Stock: 5})
 	must(t, err)

@@ -38,7 +38,7 @@ func (s *shop) order(t testing.TB, v commerce.Viewer, productID string, quantity
 func (s *shop) wantLimit(t testing.TB, v commerce.Viewer, productID string, quantity, available int64) {
 	t.Helper()
 	_, err := s.order(t, v, productID, quantity)
-	want := commerce.PurchaseLimitDetails{ProductID: productID, Requested: quantity, Available: available}
+	want := commerce.PurchaseLimitDetails{ProductID: productID, VariantID: lockprovider.FirstVariantID(productID), Requested: quantity, Available: available}
 	if errs := wantCodes(t, err, "PURCHASE_LIMIT:input.lines.0.quantity"); errs[0].Details != want || !errs[0].Retryable {
 		t.Errorf("told %+v, want %+v, retryable", errs[0], want)
 	}
