@@ -26,7 +26,7 @@ type CreateProduct struct {
 	Options                []string        `json:",omitempty"` // their names
 	Variants               []CreateVariant `json:",omitempty"`
 	Attributes
-	id                     string          // demo data choose theirs
+	id string // demo data choose theirs
 }
 
 // CreateVariant describes a new variant of a product.

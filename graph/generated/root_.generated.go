@@ -8718,7 +8718,7 @@ Which change of a stock, a coupon, a wallet or an account something was. The fir
 under the strategy NONE.
 """
 type BalancePosition {
-  "The product, the coupon, the wallet or the account that was moved. What belongs to somebody else is not told."
+  "The variant, the coupon, the wallet or the account that was moved. What belongs to somebody else is not told."
   subjectId: ID!
   "The number of the change. No later answer tells another one, unless the database has been restored from a backup since."
   position: Int64!

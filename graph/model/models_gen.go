@@ -192,7 +192,7 @@ type AdjustmentEdge struct {
 // Which change of a stock, a coupon, a wallet or an account something was. The first one has the position 1, and none has that of another, except
 // under the strategy NONE.
 type BalancePosition struct {
-	// The product, the coupon, the wallet or the account that was moved. What belongs to somebody else is not told.
+	// The variant, the coupon, the wallet or the account that was moved. What belongs to somebody else is not told.
 	SubjectID string `json:"subjectId"`
 	// The number of the change. No later answer tells another one, unless the database has been restored from a backup since.
 	Position int64 `json:"position"`
