@@ -13,9 +13,9 @@ import (
 // everything that names them.
 const beforeVariants = `
 INSERT INTO users (id, name, created_at) VALUES ('alice', 'Alice', '2030-01-01 00:00:00');
-INSERT INTO products (id, sku, name, price_minor, currency, imported_stock, imports, limit_quantity, limit_hours, archived_at, created_at, updated_at) VALUES
-	('prod_a', 'A-1', 'Lamp', 1200, 'USD', 7, 3, 5, 24, NULL, '2030-01-01 00:00:00', '2030-01-02 00:00:00'),
-	('prod_b', 'B-1', 'Desk', 9900, 'USD', NULL, 0, 0, 0, '2030-01-03 00:00:00', '2030-01-01 00:00:00', '2030-01-03 00:00:00');
+INSERT INTO products (id, sku, name, price_minor, currency, imported_stock, imports, limit_quantity, limit_hours, archived_at, handle, vendor, product_type, created_at, updated_at) VALUES
+	('prod_a', 'A-1', 'Lamp', 1200, 'USD', 7, 3, 5, 24, NULL, 'lamp', 'Lux', 'Light', '2030-01-01 00:00:00', '2030-01-02 00:00:00'),
+	('prod_b', 'B-1', 'Desk', 9900, 'USD', NULL, 0, 0, 0, '2030-01-03 00:00:00', NULL, '', '', '2030-01-01 00:00:00', '2030-01-03 00:00:00');
 INSERT INTO balances (id, family, amount, floor, ceiling, opening, version, applied) VALUES
 	('stock:product:prod_a', 'STOCK', 4, 0, 1000, 7, 2, 2), ('stock:product:prod_b', 'STOCK', 9, 0, 1000, 9, 0, 0),
 	('stock:buyer:prod_a:alice:24h21915', 'STOCK', 3, 0, 1000, 0, 2, 2);
@@ -50,7 +50,7 @@ func TestMigrationMakesVariants(t *testing.T) {
 	} {
 		t.Run(dialectName, func(t *testing.T) {
 			db := open(t)
-			if _, err := apply(t.Context(), db, dialectName, before(t, folders[dialectName], "0027")); err != nil {
+			if _, err := apply(t.Context(), db, dialectName, before(t, folders[dialectName], "0029")); err != nil {
 				t.Fatal(err)
 			}
 			lines := map[string]string{dialect.MySQL: "`lines`"}[dialectName]
@@ -76,6 +76,7 @@ func TestMigrationMakesVariants(t *testing.T) {
 				`SELECT COUNT(*) FROM product_variants WHERE id = 'var_b' AND product_id = 'prod_b' AND imported_stock IS NULL AND archived_at IS NULL`:           "1",
 				`SELECT COUNT(*) FROM products WHERE sku = 'A-1' AND max_price_minor = 1200 AND variant_count = 1 AND limit_quantity = 5 AND archived_at IS NULL`: "1",
 				`SELECT COUNT(*) FROM products WHERE id = 'prod_b' AND max_price_minor = 9900 AND archived_at IS NOT NULL`:                                        "1",
+				`SELECT COUNT(*) FROM products WHERE id = 'prod_a' AND handle = 'lamp' AND vendor = 'Lux' AND product_type = 'Light'`:                             "1",
 				// No balance has another key, amount or number of moves.
 				`SELECT COUNT(*) FROM balances`: "3",
 				`SELECT amount * 100 + applied FROM balances WHERE id = 'stock:product:prod_a'`:                    "402",

@@ -49,10 +49,14 @@ CREATE TABLE `new_products` (
   `archived_at` datetime NULL,
   `created_at` datetime NOT NULL,
   `updated_at` datetime NOT NULL,
+  `handle` text NULL,
+  `vendor` text NOT NULL DEFAULT '',
+  `product_type` text NOT NULL DEFAULT '',
+  `tags` json NULL,
   PRIMARY KEY (`id`)
 );
 -- Copy rows from old table "products" to new temporary table "new_products"
-INSERT INTO `new_products` (`id`, `sku`, `name`, `description`, `price_minor`, `max_price_minor`, `currency`, `version`, `limit_quantity`, `limit_hours`, `archived_at`, `created_at`, `updated_at`) SELECT `id`, `sku`, `name`, `description`, `price_minor`, `price_minor`, `currency`, `version`, `limit_quantity`, `limit_hours`, `archived_at`, `created_at`, `updated_at` FROM `products`;
+INSERT INTO `new_products` (`id`, `sku`, `name`, `description`, `price_minor`, `max_price_minor`, `currency`, `version`, `limit_quantity`, `limit_hours`, `archived_at`, `created_at`, `updated_at`, `handle`, `vendor`, `product_type`, `tags`) SELECT `id`, `sku`, `name`, `description`, `price_minor`, `price_minor`, `currency`, `version`, `limit_quantity`, `limit_hours`, `archived_at`, `created_at`, `updated_at`, `handle`, `vendor`, `product_type`, `tags` FROM `products`;
 -- Drop "products" table after copying rows
 DROP TABLE `products`;
 -- Rename temporary table "new_products" to "products"
@@ -63,6 +67,8 @@ CREATE INDEX `product_created_at_id` ON `products` (`created_at`, `id`);
 CREATE INDEX `product_name_id` ON `products` (`name`, `id`);
 -- Create index "product_price_minor_id" to table: "products"
 CREATE INDEX `product_price_minor_id` ON `products` (`price_minor`, `id`);
+-- Create index "products_handle_key" to table: "products"
+CREATE UNIQUE INDEX `products_handle_key` ON `products` (`handle`);
 -- Create "new_order_lines" table
 CREATE TABLE `new_order_lines` (
   `id` integer NOT NULL PRIMARY KEY AUTOINCREMENT,
