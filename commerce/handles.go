@@ -102,8 +102,9 @@ func numbered(base string, round int) string {
 }
 
 // freeHandles returns handles that no product has, made of texts, each another one. Another transaction may take one before this one has
-// ended: then this one fails by the index of handles.
-func freeHandles(ctx context.Context, tx *ent.Tx, texts []string) ([]string, error) {
+// ended: then this one fails by the index of handles. The first round of numbered that is tried is that of a try to write them: one that
+// has failed twice chooses random numbers, because many others try the same ones as it.
+func freeHandles(ctx context.Context, tx *ent.Tx, texts []string, try int) ([]string, error) {
 	bases, handles := make([]string, len(texts)), make([]string, len(texts))
 	var open []int
 	for i, text := range texts {
@@ -114,7 +115,11 @@ func freeHandles(ctx context.Context, tx *ent.Tx, texts []string) ([]string, err
 		open = append(open, i)
 	}
 	given := map[string]bool{}
-	for round := 0; len(open) > 0; round++ {
+	first := 0
+	if try > 2 {
+		first = maxNumbered + 1
+	}
+	for round := first; len(open) > 0; round++ {
 		if round > maxNumbered+10 {
 			return nil, fmt.Errorf("no free handle for %.80q", bases[open[0]])
 		}
@@ -166,12 +171,12 @@ func takenHandles(ctx context.Context, tx *ent.Tx, handles []string) (map[string
 	return taken, err
 }
 
-// chooseHandle chooses the handle of a new product: the one that was given, or one made of the name.
-func (in *CreateProduct) chooseHandle(ctx context.Context, tx *ent.Tx) error {
+// chooseHandle chooses the handle of a new product: the one that was given, or one made of the name. try counts from 1.
+func (in *CreateProduct) chooseHandle(ctx context.Context, tx *ent.Tx, try int) error {
 	if in.Handle != nil {
 		return in.checkDerived(ctx, tx, in.id)
 	}
-	made, err := freeHandles(ctx, tx, []string{in.Name})
+	made, err := freeHandles(ctx, tx, []string{in.Name}, try)
 	if err != nil {
 		return err
 	}

@@ -223,7 +223,7 @@ func (s *Catalog) creationAttributes(ctx context.Context, tx *ent.Tx, plans []*i
 			texts[i] = p.in.Name
 		}
 	}
-	handles, err := freeHandles(ctx, tx, texts)
+	handles, err := freeHandles(ctx, tx, texts, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 		in.id = op.objectID(prefixProduct)
 	}
 	for try := 1; ; try++ {
-		row, err := s.createOnce(ctx, op, in)
+		row, err := s.createOnce(ctx, op, in, try)
 		if !ent.IsConstraintError(err) {
 			return row, err
 		}
@@ -72,9 +72,9 @@ func (s *Catalog) Create(ctx context.Context, v Viewer, in CreateProduct) (*ent.
 // handleTries bounds how often a handle is made, because another product has got it meanwhile.
 const handleTries = 10
 
-func (s *Catalog) createOnce(ctx context.Context, op operation, in CreateProduct) (row *ent.Product, err error) {
+func (s *Catalog) createOnce(ctx context.Context, op operation, in CreateProduct, try int) (row *ent.Product, err error) {
 	repeat, err := s.once(ctx, op, func(tx *ent.Tx) (err error) {
-		if err := in.chooseHandle(ctx, tx); err != nil {
+		if err := in.chooseHandle(ctx, tx, try); err != nil {
 			return err
 		}
 		made := s.creation(tx, in)

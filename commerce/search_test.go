@@ -569,6 +569,7 @@ func TestWritersOfProductsDoNotWaitForAFrozenInstance(t *testing.T) {
 			must(t, held.Product.Create().SetID(uuid.NewString()).SetSku(sku).SetName("Thing").SetPriceMinor(1).SetMaxPriceMinor(1).SetCurrency("USD").
 				SetCreatedAt(s.clock.Now()).SetUpdatedAt(s.clock.Now()).Exec(ctx))
 		}
+		must(t, held.ProductVariant.UpdateOneID(lockprovider.FirstVariantID(frozen)).AddVersion(1).Exec(ctx))
 		must(t, s.Catalog.Index(ctx, held, row))
 		bounds := s.boundsOf(ent.TypeProduct, ent.TypeOperation, ent.TypeSearchRevision) // MariaDB has a bound of its own
 		type answer struct {
