@@ -119,7 +119,8 @@ func (s *Catalog) Update(ctx context.Context, v Viewer, in UpdateProduct) (*ent.
 		in.Options[i].Name = tidyOption(in.Options[i].Name)
 		names[i] = in.Options[i].Name
 	}
-	if errs = append(errs, checkOptionNames(names, func(i int) []string { return input("options", strconv.Itoa(i), "name") })...); errs != nil {
+	errs = append(errs, checkOptionNames(names, func(i int) []string { return input("options", strconv.Itoa(i), "name") })...)
+	if errs != nil {
 		return nil, errs
 	}
 	op := newOperation(v, "productUpdate", in.Key, in).waitingBriefly()

@@ -130,7 +130,8 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 			return object{"name": "A", "options": []string{"Size"}, "variants": []object{{"sku": key(), "options": []string{text}, "price": price}}}
 		}},
 		"ProductVariantInput.sku": {limits.MaxSKU, productCreate, func(_ *api, text string) object {
-			return object{"name": "A", "options": []string{"Size"}, "variants": []object{{"sku": "z" + text[utf8.RuneLen([]rune(text)[0]):], "options": []string{"M"}, "price": price}}}
+			_, first := utf8.DecodeRuneInString(text)
+			return object{"name": "A", "options": []string{"Size"}, "variants": []object{{"sku": "z" + text[first:], "options": []string{"M"}, "price": price}}}
 		}},
 		"ProductVariantUpdateInput.options": {limits.MaxOption, variantUpdate, func(a *api, text string) object {
 			of := a.ok(admin, productCreate, vars(object{
