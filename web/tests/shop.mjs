@@ -201,11 +201,11 @@ async function shop() {
     await accessible('categories');
     await page.getByRole('button', { name: 'Not only tagged wireless' }).click();
     await categories.getByRole('button', { name: 'All products' }).click();
-    await eventually('all products', names, (found) => found.split(',').length === 8);
+    await eventually('all products', names, (found) => found.split(',').length === 9);
     await page.getByRole('button', { name: 'Only from Hertz Audio' }).first().click();
     await eventually('a vendor', names, (found) => found === 'Flash sale console,Headphones');
     await page.getByRole('button', { name: 'Not only from Hertz Audio' }).click();
-    await eventually('all products', names, (found) => found.split(',').length === 8);
+    await eventually('all products', names, (found) => found.split(',').length === 9);
   });
 
   await check('pictures', async () => {
