@@ -43,7 +43,7 @@ func TestExperimentCommand(t *testing.T) {
 	lost := 0
 	for _, run := range measured.Runs {
 		if run.Successes == 0 || run.PerSecond <= 0 || run.P50Ms <= 0 || run.P99Ms < run.P50Ms || run.ServerCPUMs == nil ||
-			run.RedisCommands == nil || run.Fairness == nil || run.Audit != "journal, answers, stores" {
+			run.RedisCommands == nil || run.Fairness == nil || run.Audit != "journal, answers, stores, events" {
 			t.Errorf("%s, round %d: not measured: %+v", run.Strategy, run.Round, run)
 		}
 		switch run.Strategy {

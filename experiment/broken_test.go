@@ -202,7 +202,7 @@ func openShop(t *testing.T, stock lockprovider.Strategy) (url, database string) 
 			lock.Strategy = stock
 		}
 	}
-	shop, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{})
+	shop, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler), app.Options{Events: true})
 	must(t, err)
 	t.Cleanup(func() { must(t, shop.Close()) })
 	strategies := map[lockprovider.Family]lockprovider.Strategy{} // the API has no name for a fault

@@ -110,6 +110,14 @@ func (t *target) audit(ctx context.Context, a *audit.Auditor, out *report.Run) (
 		}
 		out.Audit = "journal, answers, stores"
 	}
+	if !t.shared { // which may be from before there were events, or have a retention
+		untold, err := audit.CompareSales(ctx, t.db.Ent)
+		if err != nil {
+			return audit.Result{}, err
+		}
+		different = append(different, untold...)
+		out.Audit += ", events"
+	}
 	if err := t.stop(); err != nil {
 		return audit.Result{}, err
 	}

@@ -31,6 +31,7 @@ const (
 	Unasked      = "nobody asked for it"
 	Drift        = "redis and database differ"
 	Stuck        = "never persisted"
+	Untold       = "an event was lost or handled twice"
 )
 
 // LoudestFirst returns the findings in another order: anomalies of the order come first, then those that customers feel.

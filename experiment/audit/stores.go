@@ -19,6 +19,8 @@ const (
 	// has admitted to be in the database.
 	settleTimeout = 30 * time.Second
 	settlePoll    = 5 * time.Millisecond
+	// salesPoll is how often sales are added up while events are on their way.
+	salesPoll = 100 * time.Millisecond
 	// comparePage is how many balances are read from Redis at a time.
 	comparePage = 500
 )

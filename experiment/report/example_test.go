@@ -21,7 +21,7 @@ func Example() {
 				perSecond *= 4
 			}
 			r.Runs = append(r.Runs, report.Run{
-				Case: c, Round: round + 1, Successes: 200, PerSecond: perSecond, P99Ms: 20, Audit: "journal, answers, stores",
+				Case: c, Round: round + 1, Successes: 200, PerSecond: perSecond, P99Ms: 20, Audit: "journal, answers, stores, events",
 			})
 		}
 	}
