@@ -82,7 +82,8 @@ func compareSales(ctx context.Context, db *ent.Client) (findings []Finding, off 
 // unitsByProduct reads what a query that is grouped by products has added up.
 func unitsByProduct(ctx context.Context, query interface {
 	Scan(ctx context.Context, v any) error
-}) (map[string]int64, error) {
+},
+) (map[string]int64, error) {
 	var rows []struct {
 		ProductID string `json:"product_id"`
 		Units     int64  `json:"units"`
