@@ -1,0 +1,195 @@
+package commerce
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"holdfast/ent"
+	"holdfast/ent/productvariant"
+)
+
+// importPlan is what an import is going to do about one row.
+type importPlan struct {
+	ImportResult
+	file   ImportRow           // as the file has it
+	in     ImportRow           // with what the file does not say, as it is here
+	row    *ent.ProductVariant // with its product; nil if there is none yet
+	texts  bool                // name, description, price or attributes differ
+	counts bool                // the quantity of the file is to be noted
+	shared bool                // another row is of the same variant
+	wrote  bool                // what is not stock is written
+	done   bool
+
+	attributes Attributes // those that differ
+
+	// The change that moves the stock. It stays the same if it is tried again.
+	change uuid.UUID
+	moved  json.RawMessage
+}
+
+// withoutMove is the part of a plan that is not a move of stock. The quantity of the file is noted together with the move, if there is
+// one.
+func (p *importPlan) withoutMove() *importPlan {
+	part := *p
+	part.counts = p.counts && p.Delta == 0
+	return &part
+}
+
+// writes reports whether the product that is there, or what is noted of it, is to be changed.
+func (p *importPlan) writes() bool {
+	return p.row != nil && (p.texts || p.counts || p.Outcome == ImportArchived || p.Outcome == ImportUnarchived)
+}
+
+func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mode StockMode) ([]*importPlan, error) {
+	if err := v.admin(); err != nil {
+		return nil, err
+	}
+	if len(rows) > MaxImport {
+		return nil, invalid(input("products"), "at most %d products come in at once, not %d", MaxImport, len(rows))
+	}
+	var skus, ids []string
+	for _, row := range rows {
+		if len(row.FormerSKUs) > maxFormerSKUs {
+			return nil, invalid(input("products"), "a product has at most %d former SKUs, not %d", maxFormerSKUs, len(row.FormerSKUs))
+		}
+		skus = append(append(skus, strings.TrimSpace(row.SKU)), row.FormerSKUs...)
+	}
+	found, err := s.Client.ProductVariant.Query().Where(productvariant.SkuIn(skus...)).WithProduct().All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bySKU := make(map[string]*ent.ProductVariant, len(found))
+	for _, row := range found {
+		bySKU[row.Sku] = row
+	}
+	plans := make([]*importPlan, len(rows))
+	for i, in := range rows {
+		in.SKU, in.Name = strings.TrimSpace(in.SKU), strings.TrimSpace(in.Name)
+		plans[i] = &importPlan{file: rows[i], in: in, row: in.find(bySKU)}
+		if plans[i].row != nil && in.Stock != nil && mode != StockIgnore {
+			ids = append(ids, plans[i].row.ID)
+		}
+	}
+	var stock map[string]Reading
+	if len(ids) > 0 {
+		if stock, err = s.VariantStock(ctx, ids); err != nil {
+			return nil, err
+		}
+	}
+	here, err := s.readAttributes(ctx, plans)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range plans {
+		var differs bool
+		p.attributes, differs = p.differing(here)
+		p.Err = s.decide(p, differs, stock, mode)
+		p.done = p.Err == nil && (p.Outcome == ImportSkipped || p.Outcome == ImportUnchanged && !p.writes())
+	}
+	for _, same := range byProduct(plans) {
+		for _, p := range same {
+			p.shared = len(same) > 1
+		}
+	}
+	return plans, nil
+}
+
+// find returns the variant of a row, or nil if there is none yet: the one that has one of its SKUs and its name, or else the one
+// that has its SKU.
+func (r ImportRow) find(bySKU map[string]*ent.ProductVariant) *ent.ProductVariant {
+	for _, sku := range append([]string{r.SKU}, r.FormerSKUs...) {
+		if row := bySKU[sku]; row != nil && row.Edges.Product.Name == r.Name {
+			return row
+		}
+	}
+	return bySKU[r.SKU]
+}
+
+// isOne reports whether the variant of the row is the only one of its product, which has no options. Then the row says what the product is.
+func (p *importPlan) isOne() bool { return len(p.row.Edges.Product.Options) == 0 }
+
+// isOffSale reports whether what the row is about is off sale.
+func (p *importPlan) isOffSale() bool {
+	return p.row.Edges.Product.ArchivedAt != nil || !p.isOne() && p.row.ArchivedAt != nil
+}
+
+// decide compares a row with its variant and the stock of that. It returns why the row cannot be imported, if that is known.
+func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, mode StockMode) error {
+	p.SKU, p.Outcome = p.in.SKU, ImportUnchanged
+	_, wrong := p.attributes.tidied()
+	wrong = append(wrong, p.in.checkCategoryNames()...)
+	off := p.in.OffSale != nil && *p.in.OffSale
+	if p.row == nil {
+		if p.in.Price == nil {
+			p.Outcome = ImportSkipped
+			return nil
+		}
+		p.Outcome = ImportCreated
+		if p.in.Stock != nil {
+			p.Delta = *p.in.Stock
+		}
+		if p.in.Name == "" {
+			missing := invalid(input("name"), "the product is not here yet, and no line gives its title")
+			missing.Retryable = true // when it is here
+			return missing
+		}
+		return s.checkProduct(p.in.product(), wrong)
+	}
+	p.ProductID, p.SKU = p.row.ProductID, p.row.Sku
+	if off { // nothing else of it matters before it comes back
+		if !p.isOffSale() {
+			p.Outcome = ImportArchived
+		}
+		return nil
+	}
+	if err := s.completeImport(p, differs, wrong); err != nil {
+		return err
+	}
+	if p.in.Stock != nil && mode != StockIgnore {
+		p.Available = stock[p.row.ID].Amount
+		before := p.row.ImportedStock
+		p.counts = before == nil || *before != *p.in.Stock
+		if mode == StockSet || before == nil {
+			before = &p.Available
+		}
+		p.Delta = *p.in.Stock - *before
+	}
+	switch {
+	case p.in.OffSale != nil && p.isOffSale():
+		p.Outcome = ImportUnarchived
+	case p.texts || p.Delta != 0:
+		p.Outcome = ImportUpdated
+	}
+	return nil
+}
+
+// completeImport fills in what the file does not say, and tells whether the rest differs.
+func (s *Catalog) completeImport(p *importPlan, differs bool, wrong Errors) error {
+	of := p.row.Edges.Product
+	if p.in.Name == "" || !p.isOne() {
+		p.in.Name = of.Name
+	}
+	if p.in.Description == nil || !p.isOne() {
+		p.in.Description = &of.Description
+	}
+	if p.in.Price == nil {
+		p.in.Price = &Money{Minor: p.row.PriceMinor, Currency: s.Shop.Currency}
+	}
+	p.texts = of.Name != p.in.Name || of.Description != *p.in.Description || p.row.PriceMinor != p.in.Price.Minor || differs
+	return s.checkProduct(p.in.product(), wrong)
+}
+
+// product is the product that a row makes if there is none yet.
+func (r ImportRow) product() CreateProduct {
+	create := CreateProduct{SKU: r.SKU, Name: r.Name, Price: *r.Price}
+	if r.Description != nil {
+		create.Description = *r.Description
+	}
+	if r.Stock != nil {
+		create.Stock = *r.Stock
+	}
+	return create
+}
