@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,8 +32,8 @@ type importCommand struct {
 
 // Help is shown by holdfast import --help.
 func (*importCommand) Help() string {
-	return `Each variant becomes a product, known by its SKU, so that an import may be repeated: products that are there are
-updated, and those that the file does not name stay. Name, description and price are set where they differ. Drafts, archived and
+	return `The lines of one handle become the variants of one product. A variant is known by its SKU, so that an import may be repeated:
+what is there is updated, and what the file does not name stays. Name, description and price are set where they differ. Drafts, archived and
 unpublished products are archived, and come back when the file has them on sale again.
 
 Stock is adjusted by the difference between this file and the one before, so that what has been sold in between stays sold. The
@@ -174,7 +173,7 @@ func (c *importCommand) openToCheck(
 	if path, ok := strings.CutPrefix(string(cfg.Database.URL), "sqlite://"); ok {
 		path, _, _ = strings.Cut(path, "?")
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) { // to open it would create it
-			return nil, func() error { return nil }, e.print("there is no database yet: all products would be created")
+			return nil, func() error { return nil }, e.print("there is no database yet: all variants would be created")
 		}
 	}
 	db, err := clients.OpenDatabase(ctx, string(cfg.Database.URL), clients.DatabaseOptions{MaxOpen: 1})
@@ -200,9 +199,25 @@ type importReport struct {
 	check    bool
 	rows     int // that can be imported, if nothing is known of the database
 	done     map[commerce.ImportOutcome]int
-	empty    int // new products without a quantity
+	empty    int // new variants without a quantity
 	problems []*shopifycsv.LineError
 	notes    []shopifycsv.Note
+
+	elsewhere int // variants that have another product, or other options, than in the file
+}
+
+const noteElsewhere = "the variant with this SKU is of another product here, or has other options: price and stock are as in the file, and it " +
+	"stays where it is. To have it among the variants of its product, give it another SKU in the file, and archive the old one"
+
+// columnsOf are those of the fields that are told of lines.
+var columnsOf = map[string]string{"optionValues": "Option1 Value", "options": "Option1 Name", "handle": "Handle"}
+
+// fieldOf is the name of the field of a row that a refusal is about; "" if it names none.
+func fieldOf(e *commerce.Error) string {
+	if len(e.Field) < 4 { // input, products, the row
+		return ""
+	}
+	return e.Field[3]
 }
 
 // run imports the rows that it can. Only a failure of the system, or the user, ends it early.
@@ -211,10 +226,10 @@ func (r *importReport) run(ctx context.Context, e *environment, rows []commerce.
 		r.rows = len(rows)
 		return nil
 	}
-	bar := newProgressBar(e.stderr, len(rows), "products")
+	bar := newProgressBar(e.stderr, len(rows), "variants")
 	defer bar.end()
 	finished := 0
-	for batch := range slices.Chunk(rows, commerce.MaxImport) {
+	for _, batch := range commerce.ImportBatches(rows, commerce.MaxImport) {
 		results, err := imports(ctx, batch) // with an error, of those rows that were imported by then
 		for i, result := range results {
 			if _, told := commerce.UserErrors(result.Err); result.Err != nil && !told {
@@ -237,17 +252,23 @@ func (r *importReport) add(e *environment, row commerce.ImportRow, result commer
 	if result.Err != nil {
 		refusals, _ := commerce.UserErrors(result.Err)
 		for _, refusal := range refusals {
-			r.problems = append(r.problems, &shopifycsv.LineError{Line: row.Line, Problem: refusal.Message, Fix: fixOf(refusal)})
+			r.problems = append(r.problems, &shopifycsv.LineError{
+				Line: row.Line, Column: columnsOf[fieldOf(refusal)], Problem: refusal.Message, Fix: fixOf(refusal),
+			})
 		}
 		return nil
 	}
 	r.done[result.Outcome]++
+	if result.Elsewhere {
+		r.elsewhere++
+		r.notes = append(r.notes, shopifycsv.Note{Line: row.Line, Text: noteElsewhere})
+	}
 	switch {
 	case result.Outcome == commerce.ImportCreated && row.Stock == nil:
 		r.empty++
 	case result.Outcome == commerce.ImportSkipped:
 		r.notes = append(r.notes, shopifycsv.Note{
-			Line: row.Line, Text: "no product here has this SKU, and the file has no prices to make one: import the product export first",
+			Line: row.Line, Text: "no variant here has this SKU, and the file has no prices to make one: import the product export first",
 		})
 	}
 	switch {
@@ -290,13 +311,13 @@ func (r *importReport) tell(e *environment) {
 		_, _ = fmt.Fprintf(e.stderr, "%s %s%s: %s\n", word, strings.Join(named, ", "), more, text)
 	}
 	if r.empty > 0 {
-		_, _ = fmt.Fprintf(e.stderr, "%d new products have no stock: give them one with --stock N, or by an inventory export\n", r.empty)
+		_, _ = fmt.Fprintf(e.stderr, "%d new variants have no stock: give them one with --stock N, or by an inventory export\n", r.empty)
 	}
 }
 
 func (r *importReport) summary() string {
 	if r.rows > 0 {
-		return fmt.Sprintf("%d products can be imported", r.rows)
+		return fmt.Sprintf("%d variants can be imported", r.rows)
 	}
 	var parts []string
 	for _, outcome := range []commerce.ImportOutcome{
@@ -314,6 +335,9 @@ func (r *importReport) summary() string {
 	}
 	if r.empty > 0 {
 		parts = append(parts, fmt.Sprintf("%d without stock", r.empty))
+	}
+	if r.elsewhere > 0 {
+		parts = append(parts, fmt.Sprintf("%d elsewhere", r.elsewhere))
 	}
 	if r.check {
 		return "nothing is changed; it would be: " + strings.Join(parts, ", ")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,7 +32,7 @@ const (
 const apiTries = 20
 
 const importMutation = `mutation Import($input: ProductsImportInput!) { productsImport(input: $input) {
-	results { sku productId outcome delta available userErrors { code message field retryable } }
+	results { sku productId outcome delta available elsewhere userErrors { code message field retryable } }
 	userErrors { code message retryable } } }`
 
 // The variables and the answer of the mutation.
@@ -44,6 +45,9 @@ type (
 		Price       *apiMoney `json:"price,omitempty"`
 		Stock       *string   `json:"stock,omitempty"` // a number of 64 bits
 		Archived    *bool     `json:"archived,omitempty"`
+
+		Options      []string `json:"options,omitempty"`
+		OptionValues []string `json:"optionValues,omitempty"`
 
 		Handle      string     `json:"handle,omitempty"`
 		Vendor      *string    `json:"vendor,omitempty"`
@@ -72,6 +76,7 @@ type (
 		Outcome    string       `json:"outcome"`
 		Delta      json.Number  `json:"delta"`
 		Available  json.Number  `json:"available"`
+		Elsewhere  bool         `json:"elsewhere"`
 		UserErrors []apiRefusal `json:"userErrors"`
 	}
 	apiAnswer struct {
@@ -136,25 +141,74 @@ func (a *apiImport) run(ctx context.Context, rows []commerce.ImportRow) ([]comme
 		results, batch, size = append(results, some...), nil, 0
 		return err
 	}
-	for _, row := range rows {
-		encoded, err := json.Marshal(apiProductOf(row))
+	for start := 0; start < len(rows); {
+		end := start + 1
+		for end < len(rows) && end-start < apiBatchRows && rows[end].IsOfProduct(rows[start]) {
+			end++
+		}
+		product, bytes, err := encodedProduct(rows[start:end])
 		if err != nil {
 			return nil, err
 		}
-		if len(batch) == apiBatchRows || size+len(encoded) > apiBatchBytes {
+		if len(batch)+len(product) > apiBatchRows || size+bytes > apiBatchBytes {
 			if err := flush(); err != nil {
 				return results, err
 			}
 		}
-		batch = append(batch, encoded)
-		size += len(encoded)
+		batch, size, start = append(batch, product...), size+bytes, end
 	}
 	return results, flush()
+}
+
+// encodedProduct encodes the rows of one product, which are sent together, and returns their size in bytes. The server knows from the first one
+// what the others say of the product.
+func encodedProduct(rows []commerce.ImportRow) (encoded []json.RawMessage, size int, err error) {
+	for i, row := range rows {
+		p := apiProductOf(row)
+		if i > 0 {
+			p = p.without(apiProductOf(rows[0]))
+		}
+		text, err := json.Marshal(p)
+		if err != nil {
+			return nil, 0, err
+		}
+		encoded, size = append(encoded, text), size+len(text)
+	}
+	return encoded, size, nil
+}
+
+// without leaves out what the first row of the product says.
+func (p apiProduct) without(first apiProduct) apiProduct {
+	p.Name, p.Description = unless(p.Name, first.Name), unless(p.Description, first.Description)
+	p.Archived = unless(p.Archived, first.Archived)
+	p.Vendor, p.ProductType = unless(p.Vendor, first.Vendor), unless(p.ProductType, first.ProductType)
+	if slices.Equal(p.Options, first.Options) {
+		p.Options = nil
+	}
+	if slices.Equal(p.Tags, first.Tags) {
+		p.Tags = nil
+	}
+	if slices.Equal(p.Images, first.Images) {
+		p.Images = nil
+	}
+	if slices.Equal(p.Category, first.Category) {
+		p.Category = nil
+	}
+	return p
+}
+
+// unless returns nil for what is the same as in the first row.
+func unless[T comparable](p, first *T) *T {
+	if p != nil && first != nil && *p == *first {
+		return nil
+	}
+	return p
 }
 
 func apiProductOf(row commerce.ImportRow) apiProduct {
 	p := apiProduct{
 		SKU: row.SKU, FormerSKUs: row.FormerSKUs, Description: row.Description, Archived: row.OffSale,
+		Options: row.Options, OptionValues: row.OptionValues,
 		Handle: row.Handle, Vendor: row.Vendor, ProductType: row.ProductType, Tags: row.Tags, Category: row.Category,
 	}
 	if row.Images != nil {
@@ -211,7 +265,7 @@ func (a *apiImport) send(ctx context.Context, products []json.RawMessage) ([]com
 
 func (r apiResult) result() commerce.ImportResult {
 	result := commerce.ImportResult{
-		Outcome: commerce.ImportOutcome(strings.ToLower(r.Outcome)), ProductID: r.ProductID, SKU: r.SKU,
+		Outcome: commerce.ImportOutcome(strings.ToLower(r.Outcome)), ProductID: r.ProductID, SKU: r.SKU, Elsewhere: r.Elsewhere,
 	}
 	result.Delta, _ = r.Delta.Int64() // the server writes numbers
 	result.Available, _ = r.Available.Int64()

@@ -3,7 +3,6 @@ package commerce_test
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -122,7 +121,7 @@ func BenchmarkImport(b *testing.B) {
 			{"new", 0, commerce.ImportCreated}, {"same", 0, commerce.ImportUnchanged}, {"moved", 1, commerce.ImportUpdated},
 		} {
 			began := time.Now()
-			for batch := range slices.Chunk(read(pass.more), commerce.MaxImport) {
+			for _, batch := range commerce.ImportBatches(read(pass.more), commerce.MaxImport) {
 				results, err := s.Catalog.Import(b.Context(), admin, batch, commerce.StockDifference)
 				must(b, err)
 				for _, r := range results {

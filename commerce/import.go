@@ -13,20 +13,23 @@ import (
 	"holdfast/lockprovider"
 )
 
-// ImportRow is one variant of a file: a product with one variant here, unless a variant of another product has the SKU. What the file does not say, such as the price in a file of quantities, is
-// left as it is.
+// ImportRow is one variant of a file. Rows that have one handle and option values are variants of one product: what the later ones do not
+// say of it, such as its name, the first one says for them. A row without option values is a product with one variant, unless a variant of
+// another product has the SKU. What the file does not say, such as the price in a file of quantities, is left as it is.
 type ImportRow struct {
 	Line int
 	// SKU is that of the variant, unique in the file: see package shopifycsv.
 	SKU string
-	// FormerSKUs are those under which an earlier file may have had the variant. A variant with one of them is this one if its
-	// product has the name of the row.
-	FormerSKUs  []string
-	Name        string // "": the file does not say
-	Description *string
-	Price       *Money
-	Stock       *int64
-	OffSale     *bool // a draft, archived, or not published
+	// FormerSKUs are those under which an earlier file may have had the variant. A variant with one of them is this one if it has the option
+	// values of the row, or if its product has no options and the name of the row: see NameAlone.
+	FormerSKUs   []string
+	Name         string   // of the product; "": the file does not say
+	Options      []string // the names of the options of the product; nil: those that it has here
+	OptionValues []string // those of the variant, one for each option
+	Description  *string
+	Price        *Money
+	Stock        *int64
+	OffSale      *bool // a draft, archived, or not published
 	ImportAttributes
 }
 
@@ -94,6 +97,9 @@ type ImportResult struct {
 	ProductID, SKU string
 	// Delta is by how much the stock moves, and Available what could be bought before. For a new product, Delta is its stock.
 	Delta, Available int64
+	// Elsewhere tells that the variant with the SKU is not one of the product of the row, or has other options than the row says. Its price,
+	// stock and whether it is on sale are brought in line; what the row says of its product is not.
+	Elsewhere bool
 	// Err tells why the row cannot be imported; then nothing but the SKU is set.
 	Err error
 }
@@ -116,31 +122,19 @@ func (s *Catalog) Import(ctx context.Context, v Viewer, rows []ImportRow, mode S
 	if err != nil {
 		return nil, err
 	}
-	s.together(ctx, plans, func(p *importPlan) bool { return p.Outcome == ImportCreated }, s.createImported)
-	s.together(ctx, plans, func(p *importPlan) bool { return p.withoutMove().writes() }, s.writeImported)
+	s.together(ctx, plans, (*importPlan).makesProduct, s.createImported)
+	s.together(ctx, plans, func(p *importPlan) bool { return !p.makesProduct() && p.withoutMove().writes() }, s.writeImported)
 	s.moveTogether(ctx, plans)
 	var locked atomic.Pointer[Error]
 	var moving errgroup.Group
 	moving.SetLimit(importParallel)
-	for _, same := range byProduct(plans) {
-		if len(same) == 1 && same[0].done {
-			continue
-		}
+	for _, units := range unitsOf(plans) {
 		moving.Go(func() error {
-			for i, p := range same {
-				if e := locked.Load(); e != nil {
-					p.Err = e
-					continue
+			for i, unit := range units {
+				if i > 0 && locked.Load() == nil { // the row before has changed the variant
+					s.planAgain(ctx, v, unit, mode)
 				}
-				if i > 0 { // the row before has changed the product
-					p.Err = s.planAgain(ctx, v, p, mode)
-				}
-				if p.Err == nil && !p.done {
-					p.Err = s.importAlone(ctx, v, p, mode)
-				}
-				if e := writersLocked(p.Err); e != nil {
-					locked.Store(e)
-				}
+				s.importUnit(ctx, v, unit, mode, &locked)
 			}
 			return nil // each row has its own error
 		})
@@ -157,25 +151,6 @@ func writersLocked(err error) *Error {
 		return nil
 	}
 	return e
-}
-
-// byProduct returns the plans that can be carried out. Those of one product follow each other as their rows do: the last row is
-// what the product is like then.
-func byProduct(plans []*importPlan) [][]*importPlan {
-	var products [][]*importPlan
-	place := map[string]int{} // of a product in products
-	for _, p := range plans {
-		if p.Err != nil {
-			continue
-		}
-		at, known := place[p.SKU]
-		if !known {
-			at = len(products)
-			place[p.SKU], products = at, append(products, nil)
-		}
-		products[at] = append(products[at], p)
-	}
-	return products
 }
 
 // PlanImport tells what Import would do now, and does nothing. It compares each row with the product as it is now: if several rows

@@ -12,7 +12,8 @@ import (
 
 // ImportAttributes are what a file says of a product besides its name, price and stock. What is nil stays as it is here.
 type ImportAttributes struct {
-	// Handle is what the handle of a new product is made of; "": of its name. A product that is here keeps its own.
+	// Handle is what the handle of a new product is made of; "": of its name. A product that is here keeps its own. It tells which rows with
+	// options are of one product.
 	Handle              string
 	Vendor, ProductType *string
 	Tags                []string
@@ -36,10 +37,14 @@ type attributesHere struct {
 func (s *Catalog) readAttributes(ctx context.Context, plans []*importPlan) (here attributesHere, err error) {
 	var pictured, sorted []string
 	for _, p := range plans {
-		if row := p.productRow(); row != nil && p.in.Images != nil {
+		row := p.productRow()
+		if row == nil || !p.describes() {
+			continue
+		}
+		if p.in.Images != nil {
 			pictured = append(pictured, row.ID)
 		}
-		if row := p.productRow(); row != nil && p.in.Category != nil {
+		if p.in.Category != nil {
 			sorted = append(sorted, row.ID)
 		}
 	}
@@ -71,7 +76,7 @@ func (p *importPlan) differing(here attributesHere) (a Attributes, differs bool)
 	switch {
 	case row == nil:
 		row = new(ent.Product)
-	case !p.isOne(): // a row of one of several variants says nothing of the others
+	case !p.describes():
 		return Attributes{}, false
 	}
 	if p.in.Vendor != nil && *p.in.Vendor != row.Vendor {
@@ -208,7 +213,10 @@ func (s *Catalog) addCategory(ctx context.Context, tx *ent.Tx, tree *CategoryTre
 
 // productRow is the product of a plan, nil if there is none yet.
 func (p *importPlan) productRow() *ent.Product {
-	if p.row == nil {
+	switch {
+	case p.group != nil:
+		return p.group.home
+	case p.row == nil:
 		return nil
 	}
 	return p.row.Edges.Product

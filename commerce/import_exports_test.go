@@ -49,7 +49,7 @@ func TestRealExports(t *testing.T) {
 			}
 			var created int
 			for _, again := range []bool{false, true} {
-				for batch := range slices.Chunk(file.Rows, commerce.MaxImport) {
+				for _, batch := range commerce.ImportBatches(file.Rows, commerce.MaxImport) {
 					results, err := s.Catalog.Import(t.Context(), admin, batch, commerce.StockDifference)
 					must(t, err)
 					for i, r := range results {
@@ -64,23 +64,25 @@ func TestRealExports(t *testing.T) {
 					}
 				}
 			}
-			n, err := s.db.Ent.Product.Query().Count(t.Context())
+			n, err := s.db.Ent.ProductVariant.Query().Count(t.Context())
+			must(t, err)
+			made, err := s.db.Ent.Product.Query().Count(t.Context())
 			must(t, err)
 			files++
 			inFiles += variants
 			inShops += n
-			if n == variants && created == variants {
+			if n == variants && created == variants && made == products {
 				whole++
 			} else {
-				t.Errorf("%d of %d variants", n, variants)
+				t.Errorf("%d of %d variants, of %d products, want %d", n, variants, made, products)
 			}
-			t.Logf("%d products, %d variants in the file; %d in the shop", products, variants, n)
+			t.Logf("%d products, %d variants in the file; %d and %d in the shop", products, variants, made, n)
 		})
 	}
 	t.Logf("%d of %d files came in whole, %d of %d variants", whole, files, inShops, inFiles)
 }
 
-// countExport counts handles, and lines with a price that are not the same in all of their cells.
+// countExport counts handles of lines with a price, and those lines that are not the same in all of their cells.
 func countExport(t *testing.T, raw []byte) (products, variants int) {
 	t.Helper()
 	text := string(raw)
@@ -109,8 +111,8 @@ func countExport(t *testing.T, raw []byte) (products, variants int) {
 		if handle >= len(record) || price >= len(record) {
 			continue
 		}
-		handles[strings.TrimSpace(record[handle])] = true
 		if strings.TrimSpace(record[price]) != "" {
+			handles[strings.ToLower(strings.TrimSpace(record[handle]))] = true
 			lines[fmt.Sprintf("%q", record)] = true
 		}
 	}

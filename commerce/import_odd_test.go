@@ -39,14 +39,18 @@ func TestVariantsStayTheSame(t *testing.T) {
 				t.Errorf("%s, line %d: %v", step.what, rows[i].Line, r.Err)
 			}
 		}
-		all, err := s.db.Ent.Product.Query().Order(product.BySku()).All(t.Context())
+		all, err := s.db.Ent.ProductVariant.Query().All(t.Context())
 		must(t, err)
 		var got []string
 		for _, row := range all {
-			_, stock := s.stockOf(t, row.Sku)
-			got = append(got, fmt.Sprintf("%s %d", row.Sku, stock))
+			stock, err := s.Catalog.VariantStock(t.Context(), []string{row.ID})
+			must(t, err)
+			got = append(got, fmt.Sprintf("%s %d", row.Sku, stock[row.ID].Amount))
 		}
 		slices.Sort(got)
+		if n, err := s.db.Ent.Product.Query().Count(t.Context()); err != nil || n != 1 {
+			t.Errorf("%s: %d products (%v), want 1", step.what, n, err)
+		}
 		if strings.Join(got, ", ") != step.want {
 			t.Errorf("%s: %s, want %s", step.what, strings.Join(got, ", "), step.want)
 		}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 
+	"holdfast/ent/schema"
+
 	"github.com/google/uuid"
 
 	"holdfast/ent"
@@ -20,6 +22,7 @@ type importPlan struct {
 	texts  bool                // name, description, price or attributes differ
 	counts bool                // the quantity of the file is to be noted
 	shared bool                // another row is of the same variant
+	group  *importGroup        // of a row with options; nil if the variant is elsewhere
 	wrote  bool                // what is not stock is written
 	done   bool
 
@@ -40,7 +43,12 @@ func (p *importPlan) withoutMove() *importPlan {
 
 // writes reports whether the product that is there, or what is noted of it, is to be changed.
 func (p *importPlan) writes() bool {
-	return p.row != nil && (p.texts || p.counts || p.Outcome == ImportArchived || p.Outcome == ImportUnarchived)
+	return p.changes() || p.row != nil && p.counts
+}
+
+// changes reports whether the product that is there, or one of its variants, is to be changed, or gets a new one.
+func (p *importPlan) changes() bool {
+	return p.productRow() != nil && (p.texts || p.Outcome == ImportArchived || p.Outcome == ImportUnarchived || p.row == nil && p.Outcome == ImportCreated)
 }
 
 func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mode StockMode) ([]*importPlan, error) {
@@ -50,27 +58,17 @@ func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mo
 	if len(rows) > MaxImport {
 		return nil, invalid(input("products"), "at most %d products come in at once, not %d", MaxImport, len(rows))
 	}
-	var skus, ids []string
-	for _, row := range rows {
-		if len(row.FormerSKUs) > maxFormerSKUs {
-			return nil, invalid(input("products"), "a product has at most %d former SKUs, not %d", maxFormerSKUs, len(row.FormerSKUs))
-		}
-		skus = append(append(skus, strings.TrimSpace(row.SKU)), row.FormerSKUs...)
-	}
-	found, err := s.Client.ProductVariant.Query().Where(productvariant.SkuIn(skus...)).WithProduct().All(ctx)
+	plans, err := s.findVariants(ctx, completed(rows))
 	if err != nil {
 		return nil, err
 	}
-	bySKU := make(map[string]*ent.ProductVariant, len(found))
-	for _, row := range found {
-		bySKU[row.Sku] = row
+	if err := s.group(ctx, plans); err != nil {
+		return nil, err
 	}
-	plans := make([]*importPlan, len(rows))
-	for i, in := range rows {
-		in.SKU, in.Name = strings.TrimSpace(in.SKU), strings.TrimSpace(in.Name)
-		plans[i] = &importPlan{file: rows[i], in: in, row: in.find(bySKU)}
-		if plans[i].row != nil && in.Stock != nil && mode != StockIgnore {
-			ids = append(ids, plans[i].row.ID)
+	var ids []string
+	for _, p := range plans {
+		if p.row != nil && p.in.Stock != nil && mode != StockIgnore {
+			ids = append(ids, p.row.ID)
 		}
 	}
 	var stock map[string]Reading
@@ -84,28 +82,77 @@ func (s *Catalog) planImport(ctx context.Context, v Viewer, rows []ImportRow, mo
 		return nil, err
 	}
 	for _, p := range plans {
+		if p.Err != nil { // its options are wrong
+			continue
+		}
 		var differs bool
 		p.attributes, differs = p.differing(here)
 		p.Err = s.decide(p, differs, stock, mode)
 		p.done = p.Err == nil && (p.Outcome == ImportSkipped || p.Outcome == ImportUnchanged && !p.writes())
 	}
-	for _, same := range byProduct(plans) {
-		for _, p := range same {
-			p.shared = len(same) > 1
+	s.checkGroups(plans)
+	for _, units := range unitsOf(plans) {
+		for _, unit := range units {
+			for _, p := range unit {
+				p.shared = len(units) > 1
+			}
 		}
 	}
 	return plans, nil
 }
 
-// find returns the variant of a row, or nil if there is none yet: the one that has one of its SKUs and its name, or else the one
-// that has its SKU.
+// findVariants begins the plan of each row with the variant that it is about.
+func (s *Catalog) findVariants(ctx context.Context, rows []ImportRow) ([]*importPlan, error) {
+	var skus []string
+	for _, row := range rows {
+		if len(row.FormerSKUs) > maxFormerSKUs {
+			return nil, invalid(input("products"), "a product has at most %d former SKUs, not %d", maxFormerSKUs, len(row.FormerSKUs))
+		}
+		skus = append(append(skus, row.SKU), row.FormerSKUs...)
+	}
+	found, err := s.Client.ProductVariant.Query().Where(productvariant.SkuIn(skus...)).WithProduct().All(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bySKU := make(map[string]*ent.ProductVariant, len(found))
+	for _, row := range found {
+		bySKU[row.Sku] = row
+	}
+	plans := make([]*importPlan, len(rows))
+	for i, in := range rows {
+		plans[i] = &importPlan{file: in, in: in, row: in.find(bySKU)}
+	}
+	return plans, nil
+}
+
+// find returns the variant of a row, or nil if there is none yet: the one that has one of its SKUs and is it by its options or its name,
+// or else the one that has its SKU.
 func (r ImportRow) find(bySKU map[string]*ent.ProductVariant) *ent.ProductVariant {
+	name, key := r.NameAlone(), combination(r.OptionValues)
 	for _, sku := range append([]string{r.SKU}, r.FormerSKUs...) {
-		if row := bySKU[sku]; row != nil && row.Edges.Product.Name == r.Name {
+		row := bySKU[sku]
+		switch {
+		case row == nil:
+		case len(row.Edges.Product.Options) == 0 && row.Edges.Product.Name == name:
+			return row
+		case len(row.Edges.Product.Options) > 0 && len(r.OptionValues) > 0 && row.Combination == key:
 			return row
 		}
 	}
 	return bySKU[r.SKU]
+}
+
+// NameAlone is the name of a product that has the variant alone, and no options. Before products came in with several variants, each of them
+// made such a product.
+func (r ImportRow) NameAlone() string {
+	if r.Name == "" || len(r.OptionValues) == 0 {
+		return r.Name
+	}
+	name := r.Name + " – " + strings.Join(r.OptionValues, schema.TitleSeparator)
+	if len([]rune(name)) > schema.MaxProductName {
+		name = Truncate(name, schema.MaxProductName-1) + "…"
+	}
+	return name
 }
 
 // isOne reports whether the variant of the row is the only one of its product, which has no options. Then the row says what the product is.
@@ -113,7 +160,7 @@ func (p *importPlan) isOne() bool { return len(p.row.Edges.Product.Options) == 0
 
 // isOffSale reports whether what the row is about is off sale.
 func (p *importPlan) isOffSale() bool {
-	return p.row.Edges.Product.ArchivedAt != nil || !p.isOne() && p.row.ArchivedAt != nil
+	return p.row.Edges.Product.ArchivedAt != nil || !p.isOne() && p.row.ArchivedAt != nil && (p.group == nil || !p.group.off)
 }
 
 // decide compares a row with its variant and the stock of that. It returns why the row cannot be imported, if that is known.
@@ -130,6 +177,10 @@ func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, 
 		p.Outcome = ImportCreated
 		if p.in.Stock != nil {
 			p.Delta = *p.in.Stock
+		}
+		if home := p.productRow(); home != nil {
+			p.ProductID = home.ID
+			p.completeTexts(home, differs)
 		}
 		if p.in.Name == "" {
 			missing := invalid(input("name"), "the product is not here yet, and no line gives its title")
@@ -168,18 +219,23 @@ func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, 
 
 // completeImport fills in what the file does not say, and tells whether the rest differs.
 func (s *Catalog) completeImport(p *importPlan, differs bool, wrong Errors) error {
-	of := p.row.Edges.Product
-	if p.in.Name == "" || !p.isOne() {
-		p.in.Name = of.Name
-	}
-	if p.in.Description == nil || !p.isOne() {
-		p.in.Description = &of.Description
-	}
 	if p.in.Price == nil {
 		p.in.Price = &Money{Minor: p.row.PriceMinor, Currency: s.Shop.Currency}
 	}
-	p.texts = of.Name != p.in.Name || of.Description != *p.in.Description || p.row.PriceMinor != p.in.Price.Minor || differs
+	p.completeTexts(p.row.Edges.Product, differs)
+	p.texts = p.texts || p.row.PriceMinor != p.in.Price.Minor
 	return s.checkProduct(p.in.product(), wrong)
+}
+
+// completeTexts fills in what the row does not say of its product, or what is not for it to say.
+func (p *importPlan) completeTexts(of *ent.Product, differs bool) {
+	if p.in.Name == "" || !p.describes() {
+		p.in.Name = of.Name
+	}
+	if p.in.Description == nil || !p.describes() {
+		p.in.Description = &of.Description
+	}
+	p.texts = of.Name != p.in.Name || of.Description != *p.in.Description || differs
 }
 
 // product is the product that a row makes if there is none yet.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -30,12 +31,11 @@ func (s *Catalog) together(
 	if len(some) < 2 {
 		return
 	}
-	slices.SortFunc(some, func(a, b *importPlan) int { return cmp.Compare(a.SKU, b.SKU) })
-	size := len(some)
+	size := MaxImport
 	if s.Ledger.Dialect() == dialect.MySQL {
 		size = lockedTogether
 	}
-	for part := range slices.Chunk(some, size) {
+	for _, part := range parts(some, size) {
 		err := s.inTx(ctx, func(tx *ent.Tx) error { return write(ctx, tx, part) })
 		if e := writersLocked(err); e != nil {
 			for _, p := range plans {
@@ -54,68 +54,171 @@ func (s *Catalog) together(
 	}
 }
 
+// parts divides plans into what is written together, by size: the rows of one product stay in one part. All who write several products do so
+// in one order.
+func parts(plans []*importPlan, size int) [][]*importPlan {
+	within := func(p *importPlan) string { // what sorts the plans of one product: those of a group stay as their rows are
+		if p.group != nil {
+			return p.in.productKey()
+		}
+		return p.SKU
+	}
+	slices.SortStableFunc(plans, func(a, b *importPlan) int {
+		return cmp.Or(cmp.Compare(a.ProductID, b.ProductID), cmp.Compare(within(a), within(b)), compareGroups(a.group, b.group))
+	})
+	var all [][]*importPlan
+	for start := 0; start < len(plans); {
+		end := min(start+size, len(plans))
+		for end < len(plans) && plans[end].group != nil && plans[end].group == plans[end-1].group {
+			end++
+		}
+		all, start = append(all, plans[start:end]), end
+	}
+	return all
+}
+
+// compareGroups has the rows of a group follow each other, if the SKU of another row is the handle of the group.
+func compareGroups(a, b *importGroup) int {
+	switch {
+	case a == b:
+		return 0
+	case a == nil:
+		return -1
+	}
+	return 1
+}
+
 // lockedTogether bounds the products that are written in one transaction of MySQL and MariaDB, where an order of a product waits for
 // the end of a transaction that has written the product.
 const lockedTogether = 25
 
-// importAlone carries out one plan, and makes a new one if somebody else was faster.
-func (s *Catalog) importAlone(ctx context.Context, v Viewer, p *importPlan, mode StockMode) error {
+// importUnit carries out the plans of one unit, and makes new ones if somebody else was faster.
+func (s *Catalog) importUnit(ctx context.Context, v Viewer, unit []*importPlan, mode StockMode, locked *atomic.Pointer[Error]) {
 	for try := 1; ; try++ {
-		err := s.carryOut(ctx, p)
-		if err == nil || try == importTries || !ent.IsConstraintError(err) && !hasCode(err, VersionConflict) {
-			return err
+		open := slices.DeleteFunc(slices.Clone(unit), func(p *importPlan) bool { return p.done || p.Err != nil })
+		if len(open) == 0 {
+			return
+		}
+		if e := locked.Load(); e != nil {
+			fail(open, e)
+			return
+		}
+		s.carryOut(ctx, open)
+		var again []*importPlan
+		for _, p := range open {
+			if e := writersLocked(p.Err); e != nil {
+				locked.Store(e)
+			}
+			if ent.IsConstraintError(p.Err) || hasCode(p.Err, VersionConflict) {
+				again = append(again, p)
+			}
+		}
+		if again == nil || try == importTries {
+			return
 		}
 		if err := lock.Pause(ctx, lock.Jitter(time.Duration(try)*importPause)); err != nil {
-			return err
+			fail(again, err)
+			return
 		}
-		if err := s.planAgain(ctx, v, p, mode); err != nil || p.done {
-			return err
-		}
+		s.planAgain(ctx, v, again, mode)
 	}
 }
 
-// planAgain makes a new plan of the same row.
-func (s *Catalog) planAgain(ctx context.Context, v Viewer, p *importPlan, mode StockMode) error {
-	again, err := s.planImport(ctx, v, []ImportRow{p.file}, mode)
-	if err != nil {
-		return err
+func fail(plans []*importPlan, err error) {
+	for _, p := range plans {
+		p.Err = err
 	}
-	*p = *again[0]
-	return p.Err
 }
 
-func (s *Catalog) carryOut(ctx context.Context, p *importPlan) error {
-	if p.row == nil {
-		return s.inTx(ctx, func(tx *ent.Tx) error { return s.createImported(ctx, tx, []*importPlan{p}) })
-	}
-	if !p.wrote && p.withoutMove().writes() {
-		if err := s.inTx(ctx, func(tx *ent.Tx) error { return s.writeImported(ctx, tx, []*importPlan{p}) }); err != nil {
-			return err
-		}
-	}
-	if p.Delta == 0 {
-		return nil
-	}
-	return s.moveImported(ctx, p)
-}
-
-func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*importPlan) error {
-	attributes, err := s.creationAttributes(ctx, tx, plans)
-	if err != nil {
-		return err
-	}
-	ids := make([]string, len(plans))
-	products := make([]*ent.ProductCreate, len(plans))
-	variants := make([]*ent.ProductVariantCreate, len(plans))
-	bounds := make(map[string]lockprovider.Bounds, len(plans))
+// planAgain makes new plans of the same rows.
+func (s *Catalog) planAgain(ctx context.Context, v Viewer, plans []*importPlan, mode StockMode) {
+	rows := make([]ImportRow, len(plans))
 	for i, p := range plans {
-		product := p.in.product()
+		rows[i] = p.file
+	}
+	made, err := s.planImport(ctx, v, rows, mode)
+	if err != nil {
+		fail(plans, err)
+		return
+	}
+	for i, p := range plans {
+		*p = *made[i]
+		if g := p.group; g != nil {
+			g.plans[slices.Index(g.plans, made[i])] = p
+			if g.lead == made[i] {
+				g.lead = p
+			}
+		}
+	}
+}
+
+// carryOut carries out plans of one unit.
+func (s *Catalog) carryOut(ctx context.Context, plans []*importPlan) {
+	var writes []*importPlan
+	create := false
+	for _, p := range plans {
+		if create = create || p.makesProduct(); !p.wrote && (p.makesProduct() || p.withoutMove().writes()) {
+			writes = append(writes, p)
+		}
+	}
+	if writes != nil {
+		if err := s.inTx(ctx, func(tx *ent.Tx) error {
+			if create {
+				return s.createImported(ctx, tx, writes)
+			}
+			return s.writeImported(ctx, tx, writes)
+		}); err != nil {
+			fail(plans, err)
+			return
+		}
+	}
+	for _, p := range plans {
+		p.wrote = true
+		if p.row != nil && p.Delta != 0 {
+			p.Err = s.moveImported(ctx, p)
+		}
+		p.done = p.Err == nil
+	}
+}
+
+// createImported makes new products, and all variants of each.
+func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*importPlan) error {
+	var units [][]*importPlan // each of a product
+	for _, p := range plans {
+		if n := len(units); n > 0 && p.group != nil && p.group == units[n-1][0].group {
+			units[n-1] = append(units[n-1], p)
+			continue
+		}
+		units = append(units, []*importPlan{p})
+	}
+	first := make([]*importPlan, len(units))
+	for i, unit := range units {
+		first[i] = unit[0]
+	}
+	attributes, err := s.creationAttributes(ctx, tx, first)
+	if err != nil {
+		return err
+	}
+	ids := make([]string, len(units))
+	products := make([]*ent.ProductCreate, len(units))
+	var variants []*ent.ProductVariantCreate
+	bounds := make(map[string]lockprovider.Bounds, len(plans))
+	for i, unit := range units {
+		product := newProduct(unit)
 		product.id, product.Attributes = newID(prefixProduct), attributes[i]
-		p.ProductID, ids[i] = product.id, product.id
+		ids[i] = product.id
 		made := s.creation(tx, product)
-		products[i], variants[i] = made.product, made.variants[0].SetNillableImportedStock(p.in.Stock)
-		if p.in.OffSale != nil && *p.in.OffSale {
+		products[i] = made.product
+		archived := !slices.ContainsFunc(unit, func(p *importPlan) bool { return !p.isOff() })
+		if archived {
 			products[i].SetArchivedAt(s.now())
+		}
+		for j, p := range unit {
+			p.ProductID = product.id
+			variants = append(variants, made.variants[j].SetNillableImportedStock(p.in.Stock))
+			if p.isOff() && !archived {
+				made.variants[j].SetArchivedAt(s.now())
+			}
 		}
 		maps.Copy(bounds, made.stock)
 	}
@@ -123,11 +226,18 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 	if err != nil {
 		return err
 	}
-	if err := lockExec(ctx, tx.ProductVariant.CreateBulk(variants...).Exec); err != nil {
+	if err := lockExec(ctx, tx.ProductVariant.CreateBulk(variants...).Exec); err != nil { // likewise
 		return err
 	}
 	if err := s.Ledger.Open(ctx, tx, bounds); err != nil {
 		return err
+	}
+	for i, unit := range units { // some variants off sale, and others not
+		if rows[i].ArchivedAt == nil && slices.ContainsFunc(unit, (*importPlan).isOff) {
+			if rows[i], err = s.summarise(ctx, tx, ids[i]); err != nil {
+				return err
+			}
+		}
 	}
 	if err := writeCreated(ctx, tx, ids, attributes); err != nil {
 		return err
@@ -135,12 +245,43 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 	return s.Index(ctx, tx, rows...)
 }
 
+func (p *importPlan) isOff() bool { return p.in.OffSale != nil && *p.in.OffSale }
+
+// newProduct is the product that rows make.
+func newProduct(plans []*importPlan) CreateProduct {
+	in := plans[0].in
+	create := in.product()
+	if plans[0].group == nil {
+		return create
+	}
+	create = CreateProduct{Name: create.Name, Description: create.Description, Options: in.optionNames()}
+	for _, p := range plans {
+		create.Variants = append(create.Variants, p.in.variant())
+	}
+	return create
+}
+
+// variant is the variant that a row adds to a product.
+func (r ImportRow) variant() CreateVariant {
+	product := r.product()
+	return CreateVariant{SKU: r.SKU, Options: r.OptionValues, Price: product.Price, Stock: product.Stock}
+}
+
 // writeImported writes what is not a move of stock. It fails if somebody else has changed one of the products since it was read.
 func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*importPlan) error {
 	var changed []string
-	for _, plan := range plans {
+	for i, plan := range plans {
 		p := plan.withoutMove()
-		if p.texts || p.Outcome == ImportArchived || p.Outcome == ImportUnarchived {
+		if p.group != nil && (i == 0 || plans[i-1].group != p.group) {
+			wrote, err := s.writeGroup(ctx, tx, p.group, plans[i:])
+			if err != nil {
+				return err
+			}
+			if wrote {
+				changed = append(changed, p.group.home.ID)
+			}
+		}
+		if p.group == nil && p.changes() {
 			write := s.writeVariant
 			if p.isOne() {
 				write = s.writeProduct
@@ -150,7 +291,7 @@ func (s *Catalog) writeImported(ctx context.Context, tx *ent.Tx, plans []*import
 			}
 			changed = append(changed, p.row.ProductID)
 		}
-		if p.counts {
+		if p.row != nil && p.counts {
 			imported := importedStock{Quantity: *p.in.Stock, Import: p.row.Imports}
 			if err := noteImported(ctx, tx, p.row.ID, imported, s.now()); err != nil {
 				return err

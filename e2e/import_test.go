@@ -33,7 +33,7 @@ func TestImportCommand(t *testing.T) {
 		t.Helper()
 		wantEqual(t, "printed", command(t, stores.production(), append([]string{"import", "--check", file}, flags...)...), want+"\n")
 	}
-	checked("there is no database yet: all products would be created\n2 products can be imported")
+	checked("there is no database yet: all variants would be created\n2 variants can be imported")
 	imported("2 created, 0 updated, 0 unchanged")
 	checked("nothing is changed; it would be: 0 created, 0 updated, 2 unchanged")
 	imported("0 created, 0 updated, 2 unchanged")
@@ -65,6 +65,59 @@ func TestImportCommand(t *testing.T) {
 		got = append(got, row.Sku)
 	}
 	wantEqual(t, "products", strings.Join(got, " "), "BOWL MUG PLATE")
+	stores.audit(t)
+}
+
+// TestImportCommandOfVariants: the lines of a handle become one product, also over the API of a server; --check tells the same before. A variant
+// that is elsewhere is told with what to do about it, and what cannot be with line and column.
+func TestImportCommandOfVariants(t *testing.T) {
+	noLeaks(t)
+	file := filepath.Join(t.TempDir(), "products.csv")
+	const header = "Handle,Title,Body (HTML),Vendor,Tags,Option1 Name,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price,Status\n"
+	stores := openSQLite(t)
+	server := boot(t, stores.production())
+	for _, step := range []struct {
+		flags                   []string
+		file, counts, told, err string
+	}{
+		{
+			file: "shirt-m,Shirt – M,Old,Acme,a,,,S-M,5,10,active\n", counts: "1 created, 0 updated, 0 unchanged",
+			told: "line 2, S-M: new, stock 5\n",
+		},
+		{
+			file:   "shirt,Shirt,Warm,Acme,\"a,b\",Size,M,S-M,5,10,active\nshirt,,,,,,L,S-L,6,11,\nshirt,,,,,,XL,S-XL,7,12,\n",
+			counts: "2 created, 0 updated, 1 unchanged, 1 elsewhere", told: "line 3, S-L: new, stock 6\nline 4, S-XL: new, stock 7\n",
+			err: "line 2: the variant with this SKU is of another product here, or has other options",
+		},
+		{
+			file:   "shirt,Shirt,Warm,Acme,\"a,b\",Size,M,S-M,5,10,active\nshirt,,,,,,L,S-L,6,11,\nshirt,,,,,,XL,S-XL,9,12,\n",
+			counts: "0 created, 1 updated, 2 unchanged, 1 elsewhere", told: "line 4, S-XL: stock 7 +2\n",
+		},
+	} {
+		must(t, os.WriteFile(file, []byte(header+step.file), 0o600))
+		p := start(t, stores.production(), "import", file, "--check", "--server", server.url)
+		wantEqual(t, "exit code", p.wait(), 0)
+		wantEqual(t, "printed", p.stdout.String(), step.told+"nothing is changed; it would be: "+step.counts+"\n")
+		p = start(t, stores.production(), "import", file, "--server", server.url)
+		wantEqual(t, "exit code", p.wait(), 0)
+		wantEqual(t, "printed", p.stdout.String(), step.counts+"\n")
+		if !strings.Contains(p.stderr.String(), step.err) {
+			t.Errorf("does not say %q:\n%s", step.err, p.stderr.String())
+		}
+	}
+	server.stop()
+	must(t, os.WriteFile(file, []byte(header+"shirt,Shirt,Warm,Acme,\"a,b\",Size,m,S-NEW,5,10,active\nshirt,,,,,,xl,S-NEW-2,6,11,\n"), 0o600))
+	p := start(t, stores.production(), "import", file)
+	wantEqual(t, "exit code", p.wait(), exitFailed)
+	wantEqual(t, "printed", p.stdout.String(), "1 created, 0 updated, 0 unchanged, 1 failed\n")
+	if want := `line 3, column "Option1 Value": the variant with the SKU "S-XL" of this product`; !strings.Contains(p.stderr.String(), want) {
+		t.Errorf("does not say %q:\n%s", want, p.stderr.String())
+	}
+	db := stores.open(t)
+	row, err := db.Ent.Product.Query().Where(product.Handle("shirt")).Only(t.Context())
+	must(t, err)
+	wantEqual(t, "variants", row.VariantCount, 3)
+	wantEqual(t, "vendor, tags and description", fmt.Sprint(row.Vendor, row.Tags, row.Description), "Acme[a b]Warm")
 	stores.audit(t)
 }
 
@@ -126,7 +179,7 @@ func TestImportOverALimitedAPI(t *testing.T) {
 	text := strings.Builder{}
 	text.WriteString(importHeader)
 	for i := range rows {
-		fmt.Fprintf(&text, "p,Product %d,P-%d,%d,1.00\n", i, i, i)
+		fmt.Fprintf(&text, "p-%d,Product %d,P-%d,%d,1.00\n", i, i, i, i)
 	}
 	file := filepath.Join(t.TempDir(), "products.csv")
 	must(t, os.WriteFile(file, []byte(text.String()), 0o600))
@@ -148,7 +201,7 @@ func TestImportOfNothing(t *testing.T) {
 	p := start(t, stores.production(), "import", file)
 	wantEqual(t, "exit code", p.wait(), exitFailed)
 	for _, part := range []string{
-		"line 2: no product here has this SKU, and the file has no prices to make one: import the product export first",
+		"line 2: no variant here has this SKU, and the file has no prices to make one: import the product export first",
 		"columns that are not used, and have nothing in them: HS Code, COO", "nothing of the file was imported, although it has 1 lines",
 	} {
 		if !strings.Contains(p.stderr.String(), part) {
@@ -167,14 +220,15 @@ func TestImportOfNothing(t *testing.T) {
 // that makes products, and for one that moves the stock of each.
 func TestImportThatWasKilled(t *testing.T) {
 	noLeaks(t)
+	const variants = 4 // of each product
 	stores := openPostgres(t)
 	file := filepath.Join(t.TempDir(), "products.csv")
 	write := func(rows, more int) {
 		t.Helper()
 		text := strings.Builder{}
-		text.WriteString(importHeader)
+		text.WriteString("Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price\n")
 		for i := range rows {
-			fmt.Fprintf(&text, "p,Product %d,P-%d,%d,1.00\n", i, i, i+more)
+			fmt.Fprintf(&text, "p-%d,Product %d,Size,%d,P-%d,%d,1.00\n", i/variants, i/variants, i%variants, i, i+more)
 		}
 		must(t, os.WriteFile(file, []byte(text.String()), 0o600))
 	}
@@ -200,13 +254,21 @@ func TestImportThatWasKilled(t *testing.T) {
 	command(t, stores.production(), "migrate")
 	db := stores.open(t)
 	write(created, 0)
-	killed("creation", db.Ent.Product.Query().Count, created)
+	killed("creation", db.Ent.ProductVariant.Query().Count, created)
+	whole, err := db.Ent.Product.Query().Where(product.VariantCount(variants)).Count(t.Context())
+	must(t, err)
+	n, err := db.Ent.Product.Query().Count(t.Context())
+	must(t, err)
+	wantEqual(t, "products with all of their variants", whole, n)
 	command(t, stores.production(), "import", file)
 	wantEqual(t, "again", command(t, stores.production(), "import", file), fmt.Sprintf("0 created, 0 updated, %d unchanged\n", created))
+	n, err = db.Ent.Product.Query().Count(t.Context())
+	must(t, err)
+	wantEqual(t, "products", n, created/variants)
 	write(moved, 7)
 	killed("the moves", db.Ent.Entry.Query().Count, moved)
 	command(t, stores.production(), "import", file)
-	n, err := db.Ent.Entry.Query().Count(t.Context())
+	n, err = db.Ent.Entry.Query().Count(t.Context())
 	must(t, err)
 	wantEqual(t, "moves", n, moved) // one for each, and none twice
 	wantEqual(t, "again", command(t, stores.production(), "import", file), fmt.Sprintf("0 created, 0 updated, %d unchanged\n", moved))

@@ -60,7 +60,7 @@ func (r *Resolver) importResults(ctx context.Context, results []commerce.ImportR
 }
 
 func toImportResult(result commerce.ImportResult, userErrors []model.UserError) *model.ProductImportResult {
-	out := &model.ProductImportResult{Sku: result.SKU, Delta: result.Delta, Available: result.Available, UserErrors: userErrors}
+	out := &model.ProductImportResult{Sku: result.SKU, Delta: result.Delta, Available: result.Available, Elsewhere: result.Elsewhere, UserErrors: userErrors}
 	if result.ProductID != "" {
 		out.ProductID = &result.ProductID
 	}

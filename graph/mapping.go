@@ -305,6 +305,7 @@ func fromMoney(in *model.MoneyInput) commerce.Money {
 func fromImport(in *model.ProductImport) commerce.ImportRow {
 	row := commerce.ImportRow{
 		SKU: in.Sku, FormerSKUs: in.FormerSkus, Name: orZero(in.Name), Description: in.Description, Stock: in.Stock, OffSale: in.Archived,
+		Options: in.Options, OptionValues: in.OptionValues,
 		ImportAttributes: commerce.ImportAttributes{
 			Handle: orZero(in.Handle), Vendor: in.Vendor, ProductType: in.ProductType, Tags: in.Tags, Images: fromImages(in.Images), Category: in.Category,
 		},

@@ -80,7 +80,11 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 		return func(_ *api, text string) object {
 			row := object{"sku": key(), "name": "A", "price": price}
 			row[name] = text
-			if name == "tags" || name == "category" {
+			switch name {
+			case "tags", "category":
+				row[name] = []string{text}
+			case "options", "optionValues":
+				row["handle"], row["optionValues"] = "h-"+key(), []string{"M"}
 				row[name] = []string{text}
 			}
 			return object{"products": []object{row}}
@@ -165,13 +169,15 @@ func TestEveryTextAtItsLimit(t *testing.T) {
 			r := a.ok(admin, categoryCreate, vars(object{"name": "A"}))
 			return object{"id": r.text("categoryCreate.category.id"), "version": 1, "name": text}
 		}},
-		"ProductImport.sku":         {limits.MaxSKU, productsImport, imported("sku")},
-		"ProductImport.name":        {limits.MaxProductName, productsImport, imported("name")},
-		"ProductImport.description": {limits.MaxDescription, productsImport, imported("description")},
-		"ProductImport.vendor":      {limits.MaxVendor, productsImport, imported("vendor")},
-		"ProductImport.productType": {limits.MaxProductType, productsImport, imported("productType")},
-		"ProductImport.tags":        {limits.MaxTag, productsImport, imported("tags")},
-		"ProductImport.category":    {limits.MaxName, productsImport, imported("category")},
+		"ProductImport.sku":          {limits.MaxSKU, productsImport, imported("sku")},
+		"ProductImport.name":         {limits.MaxProductName, productsImport, imported("name")},
+		"ProductImport.description":  {limits.MaxDescription, productsImport, imported("description")},
+		"ProductImport.vendor":       {limits.MaxVendor, productsImport, imported("vendor")},
+		"ProductImport.productType":  {limits.MaxProductType, productsImport, imported("productType")},
+		"ProductImport.tags":         {limits.MaxTag, productsImport, imported("tags")},
+		"ProductImport.options":      {limits.MaxOption, productsImport, imported("options")},
+		"ProductImport.optionValues": {limits.MaxOption, productsImport, imported("optionValues")},
+		"ProductImport.category":     {limits.MaxName, productsImport, imported("category")},
 		"CouponCreateInput.name": {limits.MaxName, couponCreate, func(_ *api, text string) object {
 			return object{"name": text, "discountKind": "FIXED", "discountValue": 1, "quota": 1, "perUserLimit": 1}
 		}},

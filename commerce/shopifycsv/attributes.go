@@ -31,6 +31,7 @@ const (
 	noteImageURL    = "an image is left out: its URL is not one that begins with https://"
 	noteManyImages  = "there are more images than a product may have: the last ones are left out"
 	noteImageText   = "the text of an image is longer than it may be: its end is cut off"
+	noteOwnImage    = "the picture of a variant comes among those of its product: variants have none of their own"
 	noteHandle      = "the handle has other characters than small letters, digits and hyphens: these are replaced"
 	categoryDivider = ">"
 )
@@ -41,6 +42,8 @@ type attributes struct {
 	tags                []string
 	category            []string
 	images              []fileImage // without repetitions
+	own                 []string    // those of its variants, likewise
+	all                 []commerce.Image
 }
 
 // fileImage is a picture, and where it is among those of its product.
@@ -104,8 +107,11 @@ func (p *parser) category(l fileLine) []string {
 	return names
 }
 
-// picture takes the picture of a line, of whatever kind the line is.
+// picture takes the picture of a line, of whatever kind the line is, and that of its variant.
 func (p *parser) picture(l fileLine, product *fileProduct) {
+	if own := p.imageURL(l, colVariantImage); own != "" && !slices.Contains(product.own, own) {
+		product.own = append(product.own, own)
+	}
 	url := p.imageURL(l, colImage)
 	if url == "" {
 		return
@@ -141,36 +147,48 @@ func (p *parser) imageURL(l fileLine, column string) string {
 	return url
 }
 
-// imported is what the row of a variant says. Its own picture comes first.
-func (p *parser) imported(l fileLine, product *fileProduct, handle string) commerce.ImportAttributes {
+// imported is what the row of a variant says of its product.
+func (p *parser) imported(product *fileProduct, handle string) commerce.ImportAttributes {
 	a := commerce.ImportAttributes{
 		Handle: handle, Vendor: product.vendor, ProductType: product.productType, Tags: product.tags, Category: product.category,
 	}
 	_, pictured := p.columns[colImage]
 	_, ownPicture := p.columns[colVariantImage]
-	if !pictured && !ownPicture {
-		return a
-	}
-	sorted := slices.SortedStableFunc(slices.Values(product.images), func(a, b fileImage) int { return cmp.Compare(a.position, b.position) })
-	a.Images = []commerce.Image{}
-	own := p.imageURL(l, colVariantImage)
-	if own != "" {
-		image := commerce.Image{URL: own}
-		if at := slices.IndexFunc(sorted, func(i fileImage) bool { return i.URL == own }); at >= 0 {
-			image = sorted[at].Image
-		}
-		a.Images = append(a.Images, image)
-	}
-	for _, image := range sorted {
-		if image.URL != own {
-			a.Images = append(a.Images, image.Image)
-		}
-	}
-	if len(a.Images) > schema.MaxImages {
-		p.note(l.number, noteManyImages)
-		a.Images = a.Images[:schema.MaxImages]
+	if pictured || ownPicture {
+		a.Images = p.pictures(product)
 	}
 	return a
+}
+
+// pictures are those of a product. The pictures of its variants come last, but that of an only variant without options first.
+func (p *parser) pictures(product *fileProduct) []commerce.Image {
+	if product.all != nil {
+		return product.all
+	}
+	sorted := slices.SortedStableFunc(slices.Values(product.images), func(a, b fileImage) int { return cmp.Compare(a.position, b.position) })
+	all := []commerce.Image{}
+	for _, image := range sorted {
+		all = append(all, image.Image)
+	}
+	for _, own := range product.own {
+		image := commerce.Image{URL: own}
+		at := slices.IndexFunc(all, func(i commerce.Image) bool { return i.URL == own })
+		switch {
+		case product.values > 0 && at < 0:
+			all = append(all, image)
+		case product.values == 0 && at >= 0:
+			image = all[at]
+			all = slices.Insert(slices.Delete(all, at, at+1), 0, image)
+		case product.values == 0:
+			all = slices.Insert(all, 0, image)
+		}
+	}
+	if len(all) > schema.MaxImages {
+		p.note(product.line, noteManyImages)
+		all = all[:schema.MaxImages]
+	}
+	product.all = all
+	return all
 }
 
 // Unused is a column that is not read.

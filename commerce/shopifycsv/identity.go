@@ -19,7 +19,7 @@ const checksumLen = 8
 // identify gives each variant an SKU that no other variant of the file has. It goes by what the variants are, and not by the order
 // of their lines, so that the next file gives each the same.
 func (p *parser) identify() {
-	p.variants = slices.DeleteFunc(p.merged(), p.outOfBounds)
+	p.variants = p.apart(slices.DeleteFunc(p.merged(), p.outOfBounds))
 	bySKU, bySlug, byBoth := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, v := range p.variants {
 		bySKU[v.sku]++
@@ -61,6 +61,7 @@ func (p *parser) identify() {
 		lines[v.row.SKU] = v.row.Line
 		p.file.Rows = append(p.file.Rows, v.row)
 	}
+	p.file.Rows = grouped(p.file.Rows)
 }
 
 // claim leaves each former SKU to one variant: to none if a variant has it now, else to the first of those that have the same name.
@@ -76,13 +77,13 @@ func (p *parser) claim() {
 	for _, v := range sorted {
 		var former []string
 		for _, sku := range v.row.FormerSKUs {
-			claim := [2]string{sku, v.row.Name}
+			claim := [2]string{sku, v.row.NameAlone()}
 			if !taken[sku] && !claimed[claim] && !slices.Contains(former, sku) {
 				former = append(former, sku)
 			}
 		}
 		for _, sku := range former {
-			claimed[[2]string{sku, v.row.Name}] = true
+			claimed[[2]string{sku, v.row.NameAlone()}] = true
 		}
 		v.row.FormerSKUs = former
 	}

@@ -50,13 +50,16 @@ const (
 	colOnHand    = "On hand"
 )
 
-var optionColumns = []string{"Option1 Value", "Option2 Value", "Option3 Value"}
+var (
+	optionColumns     = []string{"Option1 Value", "Option2 Value", "Option3 Value"}
+	optionNameColumns = []string{"Option1 Name", "Option2 Name", "Option3 Name"}
+)
 
-var importColumns = append([]string{
+var importColumns = slices.Concat([]string{
 	colHandle, colTitle, colDescription, colStatus, colPublished, colSKU, colPrice, colStock, colTracker,
 	colLocation, colAvailable, colOnHand,
 	colVendor, colTags, colType, colCategory, colImage, colImagePosition, colImageText, colVariantImage,
-}, optionColumns...)
+}, optionColumns, optionNameColumns)
 
 var columnAliases = map[string]string{
 	"url handle": colHandle, "description": colDescription, "body html": colDescription, "body": colDescription,
@@ -119,7 +122,7 @@ type Note struct {
 const (
 	noteNegative  = "the quantity is negative: on sale with 0"
 	noteCut       = "the description is longer than a product's may be: its end is cut off"
-	noteNameCut   = "title and options are longer than a product's name may be: their end is cut off"
+	noteNameCut   = "the title is longer than a product's name may be: its end is cut off"
 	noteShared    = "another variant has the same SKU: handle and options are added to it"
 	noteLongSKU   = "the SKU is longer than a product's may be: its end is replaced by a checksum"
 	noteRepeated  = "the line says the same as one before"
@@ -127,7 +130,7 @@ const (
 )
 
 // Read reads Shopify's product export, of today or of earlier years: a line a variant, of which one of each product
-// also holds the title and the description; lines without SKU, price, quantity and options add a picture. It also reads the inventory export,
+// also holds the title, the description and the names of the options; the lines of a product have one handle, and their rows follow each other. lines without SKU, price, quantity and options add a picture. It also reads the inventory export,
 // whose lines give the quantity of a variant at one location.
 //
 // Delimiter and ends of lines are found out. A line that cannot be read does not keep the others from being read. The error is
@@ -174,7 +177,8 @@ type fileProduct struct {
 	description *string
 	offSale     *bool
 	variants    int // lines that name one
-	cut         bool
+	cut, named  bool
+	options
 	attributes
 }
 
@@ -315,10 +319,10 @@ func (p *parser) line(l fileLine) {
 		p.refuse(l.number, colHandle, "is empty", "give every line the handle of its product")
 		return
 	}
-	product := p.products[l.handle]
+	product := p.product(l)
 	if product == nil {
 		product = &fileProduct{}
-		p.products[l.handle] = product
+		p.products[strings.ToLower(l.handle)] = product
 	}
 	if product.title == "" && title != "" {
 		product.title = title
@@ -333,19 +337,23 @@ func (p *parser) line(l fileLine) {
 	if product.offSale == nil {
 		product.offSale = offSale(p.cell(l, colStatus), p.cell(l, colPublished))
 	}
+	p.optionsOf(l, product)
 	if p.namesVariant(l) {
 		product.variants++
 	}
 	p.lines = append(p.lines, l)
 }
 
+// product is that of a line; nil if no line before was of it.
+func (p *parser) product(l fileLine) *fileProduct { return p.products[strings.ToLower(l.handle)] }
+
 // namesVariant tells the line of a variant from one that adds a picture to its product.
 func (p *parser) namesVariant(l fileLine) bool {
-	return p.isInventory() || p.cell(l, colPrice) != "" || p.cell(l, colSKU) != "" || p.cell(l, colStock) != "" || len(p.options(l)) > 0
+	return p.isInventory() || p.cell(l, colPrice) != "" || p.cell(l, colSKU) != "" || p.cell(l, colStock) != "" || len(p.values(l)) > 0
 }
 
 func (p *parser) variant(l fileLine) {
-	product := p.products[l.handle]
+	product := p.product(l)
 	if !p.namesVariant(l) {
 		if product.variants > 0 {
 			return
@@ -354,14 +362,16 @@ func (p *parser) variant(l fileLine) {
 	}
 	p.file.Variants++
 	before := len(p.file.Problems)
-	v := &fileVariant{sku: p.cell(l, colSKU), handle: l.handle, options: p.options(l)}
+	v := &fileVariant{sku: p.cell(l, colSKU), handle: l.handle, options: p.values(l)}
 	v.row = commerce.ImportRow{Line: l.number, Name: product.title, Description: product.description, OffSale: product.offSale}
-	if v.row.Name != "" && len(v.options) > 0 {
-		v.row.Name += " – " + strings.Join(v.options, " / ")
-	}
 	var cut bool
-	if v.row.Name, cut = shortened(v.row.Name, schema.MaxProductName); cut {
+	if v.row.Name, cut = shortened(v.row.Name, schema.MaxProductName); cut && !product.named {
 		p.note(l.number, noteNameCut)
+		product.named = true // said once
+	}
+	v.row.Options, v.row.OptionValues = p.ownOptions(l, product)
+	if product.values > 0 && p.cell(l, colVariantImage) != "" {
+		p.note(l.number, noteOwnImage)
 	}
 	if product.cut {
 		p.note(l.number, noteCut)
@@ -371,13 +381,14 @@ func (p *parser) variant(l fileLine) {
 		v.row.Price = &commerce.Money{Currency: p.format.Currency, Minor: p.price(l.number, p.cell(l, colPrice))}
 	}
 	v.row.Stock = p.quantity(l)
-	v.row.ImportAttributes = p.imported(l, product, v.slug())
+	v.row.ImportAttributes = p.imported(product, slug(l.handle))
 	if len(p.file.Problems) == before {
 		p.variants = append(p.variants, v)
 	}
 }
 
-func (p *parser) options(l fileLine) []string {
+// values are those of the options of a line.
+func (p *parser) values(l fileLine) []string {
 	var options []string
 	for _, column := range optionColumns {
 		if value := p.cell(l, column); value != "" && value != onlyVariant {

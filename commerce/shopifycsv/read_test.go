@@ -42,7 +42,7 @@ func readCSV(t *testing.T, text string) ([]commerce.ImportRow, []string) {
 	return file.Rows, problemsOf(file)
 }
 
-// rowsOf writes rows as text: line, SKU, name, description, price, stock, and "off" for what is off sale. "?" is what the file does
+// rowsOf writes rows as text: line, SKU, name with options, description, price, stock, and "off" for what is off sale. "?" is what the file does
 // not say.
 func rowsOf(rows []commerce.ImportRow) string {
 	var lines []string
@@ -60,7 +60,7 @@ func rowsOf(rows []commerce.ImportRow) string {
 		if r.OffSale != nil {
 			sale = map[bool]string{true: "off", false: "on"}[*r.OffSale]
 		}
-		lines = append(lines, fmt.Sprintf("%d %s %q %s %s %s %s", r.Line, r.SKU, r.Name, description, price, stock, sale))
+		lines = append(lines, fmt.Sprintf("%d %s %q %s %s %s %s", r.Line, r.SKU, r.NameAlone(), description, price, stock, sale))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -206,6 +206,7 @@ func TestOddFiles(t *testing.T) {
 			file: "Handle,Title,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price\nmat,Mat,S,MAT-1,5,10\nmat,,L,MAT-1,6,10\nrug,Rug,,MAT-1,7,9\n",
 			want: []string{`2 MAT-1-mat-s "Mat – S" ? 1000 5 ?`, `3 MAT-1-mat-l "Mat – L" ? 1000 6 ?`, `4 MAT-1-rug "Rug" ? 900 7 ?`},
 			notes: []string{
+				"2 the file gives no name for an option of the product: it is called Option 1, 2 or 3",
 				"2 another variant has the same SKU: handle and options are added to it",
 				"3 another variant has the same SKU: handle and options are added to it",
 				"4 another variant has the same SKU: handle and options are added to it",
@@ -234,8 +235,9 @@ func TestOddFiles(t *testing.T) {
 			notes: []string{"2 the file gives no quantity, or its quantity is not tracked"},
 		},
 		"a title in a later line": {
-			file: "Handle,Title,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price\nmug,,Blue,M-2,5,10\nmug,Mug,Red,M-1,5,10\n",
-			want: []string{`2 M-2 "Mug – Blue" ? 1000 5 ?`, `3 M-1 "Mug – Red" ? 1000 5 ?`},
+			file:  "Handle,Title,Option1 Value,Variant SKU,Variant Inventory Qty,Variant Price\nmug,,Blue,M-2,5,10\nmug,Mug,Red,M-1,5,10\n",
+			want:  []string{`2 M-2 "Mug – Blue" ? 1000 5 ?`, `3 M-1 "Mug – Red" ? 1000 5 ?`},
+			notes: []string{"2 the file gives no name for an option of the product: it is called Option 1, 2 or 3"},
 		},
 		"today's header": {
 			file: "Title,URL handle,Description,Vendor,Published on online store,Status,SKU,Option1 name,Option1 value,Price,Inventory tracker,Inventory quantity\n" +
@@ -285,7 +287,7 @@ func TestOddFiles(t *testing.T) {
 func TestUnusedColumns(t *testing.T) {
 	file := readFile(t, "Handle,Title,Vendor,Option1 Name,Variant Price,Variant SKU,Gift Card,Variant Price,,Cost per item\n"+
 		"mug,Mug,Acme,Title,9,M-1,,8,,\nmug,,,,,,,,,\ncup,Cup,Acme,Title,9,C-1, ,8,,4\n,,,,,,,,,5\n", shopifycsv.Format{})
-	want := []shopifycsv.Unused{{"Option1 Name", 2}, {"Gift Card", 0}, {"Variant Price", 2}, {"Cost per item", 2}}
+	want := []shopifycsv.Unused{{"Gift Card", 0}, {"Variant Price", 2}, {"Cost per item", 2}}
 	if !slices.Equal(file.Unused, want) {
 		t.Errorf("not used: %v, want %v", file.Unused, want)
 	}
@@ -319,7 +321,7 @@ func TestReadAttributes(t *testing.T) {
 		}
 		return text
 	}
-	for i, want := range []string{"1.jpg One, 2.jpg Two, 3.jpg , ", "4.jpg , 1.jpg One, 2.jpg Two, 3.jpg , "} {
+	for i, want := range []string{"1.jpg One, 2.jpg Two, 3.jpg , 4.jpg , ", "1.jpg One, 2.jpg Two, 3.jpg , 4.jpg , "} {
 		row := file.Rows[i]
 		if got := pictures(row); got != want {
 			t.Errorf("row %d has the pictures %q, want %q", i, got, want)
@@ -338,7 +340,7 @@ func TestReadAttributes(t *testing.T) {
 	for _, n := range file.Notes {
 		notes = append(notes, fmt.Sprint(n.Line, " ", strings.Fields(n.Text)[1]))
 	}
-	if got := strings.Join(notes, ", "); got != "5 image, 6 vendor, 6 type, 6 are, 6 category, 6 handle" {
+	if got := strings.Join(notes, ", "); got != "5 image, 6 vendor, 6 type, 6 are, 6 category, 6 handle, 2 file, 3 picture" {
 		t.Errorf("noted: %s", got)
 	}
 	// A file that has no such columns says nothing about them.
@@ -359,7 +361,7 @@ func TestSKUsOfAFile(t *testing.T) {
 		"d-e,D,f,,,1,1\n", "d,D,e-f,,,1,1\n", // what comes to the same
 		"e,E,Red S,,,1,1\n", "e,E,red-s,,,1,1\n", // likewise
 		"f,F,,," + long + "-1,1,1\n",                 // too long
-		"f,F,,," + long + "-2,1,1\n",                 // too long, and alike in the beginning
+		"f-2,F,,," + long + "-2,1,1\n",               // too long, and alike in the beginning
 		long + ",G," + long + "," + long + ",,1,1\n", // a handle and options that are too long
 		"h,H,,,X-1-a-s,1,1\n",                        // as one of the first would get it
 	}
@@ -379,7 +381,7 @@ func TestSKUsOfAFile(t *testing.T) {
 				t.Errorf("a name of %d bytes", len(row.Name))
 			}
 			seen[row.SKU] = true
-			all = append(all, row.Name+"\t"+row.SKU)
+			all = append(all, row.NameAlone()+"\t"+row.SKU)
 		}
 		slices.Sort(all)
 		return strings.Join(all, "\n")

@@ -1188,6 +1188,29 @@ func (ec *executionContext) fieldContext_ProductImportResult_available(_ context
 	return graphql.NewScalarFieldContext("ProductImportResult", field, false, false, errors.New("field of type Int64 does not have child fields"))
 }
 
+func (ec *executionContext) _ProductImportResult_elsewhere(ctx context.Context, field graphql.CollectedField, obj *model.ProductImportResult) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ProductImportResult_elsewhere(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Elsewhere, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ProductImportResult_elsewhere(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ProductImportResult", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _ProductImportResult_userErrors(ctx context.Context, field graphql.CollectedField, obj *model.ProductImportResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2727,7 +2750,7 @@ func (ec *executionContext) unmarshalInputProductImport(ctx context.Context, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"sku", "formerSkus", "name", "description", "price", "stock", "archived", "handle", "vendor", "productType", "tags", "images", "category"}
+	fieldsInOrder := [...]string{"sku", "formerSkus", "name", "description", "price", "stock", "archived", "handle", "options", "optionValues", "vendor", "productType", "tags", "images", "category"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -2790,6 +2813,20 @@ func (ec *executionContext) unmarshalInputProductImport(ctx context.Context, obj
 				return it, err
 			}
 			it.Handle = data
+		case "options":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("options"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Options = data
+		case "optionValues":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("optionValues"))
+			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.OptionValues = data
 		case "vendor":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("vendor"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -4198,6 +4235,11 @@ func (ec *executionContext) _ProductImportResult(ctx context.Context, sel ast.Se
 			}
 		case "available":
 			out.Values[i] = ec._ProductImportResult_available(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "elsewhere":
+			out.Values[i] = ec._ProductImportResult_elsewhere(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

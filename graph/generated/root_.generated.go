@@ -855,6 +855,7 @@ type ComplexityRoot struct {
 	ProductImportResult struct {
 		Available  func(childComplexity int) int
 		Delta      func(childComplexity int) int
+		Elsewhere  func(childComplexity int) int
 		Outcome    func(childComplexity int) int
 		ProductID  func(childComplexity int) int
 		Sku        func(childComplexity int) int
@@ -4652,6 +4653,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ProductImportResult.Delta(childComplexity), true
+	case "ProductImportResult.elsewhere":
+		if e.ComplexityRoot.ProductImportResult.Elsewhere == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ProductImportResult.Elsewhere(childComplexity), true
 	case "ProductImportResult.outcome":
 		if e.ComplexityRoot.ProductImportResult.Outcome == nil {
 			break
@@ -7288,9 +7295,12 @@ input ProductsImportInput {
   check: Boolean = false
 }
 
-"What a file says of one product. What is not given, or null, stays as it is."
+"""
+What a file says of one variant. Those with one handle and with option values are variants of one product; what the later ones do not say of the
+product, the first one says for them. One without option values is a product with one variant. What is not given, or null, stays as it is.
+"""
 input ProductImport {
-  "The number in the catalogue. It tells which product this is; if there is none with it, a new one is made."
+  "The number in the catalogue. It tells which variant this is; if there is none with it, a new one is made."
   sku: String!
   "Other SKUs under which an earlier file may have had it. A product with one of them, and with this name, is this one."
   formerSkus: [String!]
@@ -7304,8 +7314,12 @@ input ProductImport {
   stock: Int64
   "Whether it is off sale. One that is archived comes back with false."
   archived: Boolean
-  "What the handle of a new product is made of; without it, of its name. A product that is here keeps its own."
+  "What the handle of a new product is made of; without it, of its name. A product that is here keeps its own. With option values, it tells the product."
   handle: String
+  "The names of the options of the product, at most 3, each of 1 to 255 characters. Without them, a new product has Option 1, 2 and 3."
+  options: [String!]
+  "The option values of the variant, one for each option. Without them, the product has no options."
+  optionValues: [String!]
   "Who makes or sells it, at most 255 characters. Empty takes it away."
   vendor: String
   "What kind of product it is, at most 255 characters. Empty takes it away."
@@ -7394,6 +7408,8 @@ type ProductImportResult {
   delta: Int64!
   "How many could be bought before."
   available: Int64!
+  "Whether the variant with this SKU is of another product, or has other options: its price and stock are in line, and it stays where it is."
+  elsewhere: Boolean!
   "Why the shop refused this product; empty on success."
   userErrors: [UserError!]!
 }
@@ -11273,6 +11289,8 @@ func (ec *executionContext) childFields_ProductImportResult(ctx context.Context,
 		return ec.fieldContext_ProductImportResult_delta(ctx, field)
 	case "available":
 		return ec.fieldContext_ProductImportResult_available(ctx, field)
+	case "elsewhere":
+		return ec.fieldContext_ProductImportResult_elsewhere(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_ProductImportResult_userErrors(ctx, field)
 	}

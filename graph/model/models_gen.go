@@ -1861,9 +1861,10 @@ type ProductFilter struct {
 	Tag *string `json:"tag,omitempty"`
 }
 
-// What a file says of one product. What is not given, or null, stays as it is.
+// What a file says of one variant. Those with one handle and with option values are variants of one product; what the later ones do not say of the
+// product, the first one says for them. One without option values is a product with one variant. What is not given, or null, stays as it is.
 type ProductImport struct {
-	// The number in the catalogue. It tells which product this is; if there is none with it, a new one is made.
+	// The number in the catalogue. It tells which variant this is; if there is none with it, a new one is made.
 	Sku string `json:"sku"`
 	// Other SKUs under which an earlier file may have had it. A product with one of them, and with this name, is this one.
 	FormerSkus []string `json:"formerSkus,omitempty"`
@@ -1877,8 +1878,12 @@ type ProductImport struct {
 	Stock *int64 `json:"stock,omitempty"`
 	// Whether it is off sale. One that is archived comes back with false.
 	Archived *bool `json:"archived,omitempty"`
-	// What the handle of a new product is made of; without it, of its name. A product that is here keeps its own.
+	// What the handle of a new product is made of; without it, of its name. A product that is here keeps its own. With option values, it tells the product.
 	Handle *string `json:"handle,omitempty"`
+	// The names of the options of the product, at most 3, each of 1 to 255 characters. Without them, a new product has Option 1, 2 and 3.
+	Options []string `json:"options,omitempty"`
+	// The option values of the variant, one for each option. Without them, the product has no options.
+	OptionValues []string `json:"optionValues,omitempty"`
 	// Who makes or sells it, at most 255 characters. Empty takes it away.
 	Vendor *string `json:"vendor,omitempty"`
 	// What kind of product it is, at most 255 characters. Empty takes it away.
@@ -1903,6 +1908,8 @@ type ProductImportResult struct {
 	Delta int64 `json:"delta"`
 	// How many could be bought before.
 	Available int64 `json:"available"`
+	// Whether the variant with this SKU is of another product, or has other options: its price and stock are in line, and it stays where it is.
+	Elsewhere bool `json:"elsewhere"`
 	// Why the shop refused this product; empty on success.
 	UserErrors []UserError `json:"userErrors"`
 }
