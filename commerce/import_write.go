@@ -79,10 +79,10 @@ func parts(plans []*importPlan, size int) [][]*importPlan {
 
 // compareGroups has the rows of a group follow each other, if the SKU of another row is the handle of the group.
 func compareGroups(a, b *importGroup) int {
-	switch {
-	case a == b:
+	switch a {
+	case b:
 		return 0
-	case a == nil:
+	case nil:
 		return -1
 	}
 	return 1
