@@ -42,6 +42,16 @@ func TestAdministrationAfterMistakes(t *testing.T) {
 	server.stop()
 }
 
+// TestAdministrationOfTheCatalogue keeps variants and categories, finds them named where they are ordered and missed, and goes on after faults.
+func TestAdministrationOfTheCatalogue(t *testing.T) {
+	s := browserScript(t, "tests/admin-catalogue.mjs")
+	noLeaks(t)
+	stores := openSQLite(t)
+	server := boot(t, stores.development())
+	s.run(t, 10*time.Minute, nil, server.url, "--admin", adminToken(t, stores), "--customer", customerToken(t, stores))
+	server.stop()
+}
+
 // TestAdministrationShowsLocks holds the database up, so that a lock is held and waited for, until the page shows it.
 func TestAdministrationShowsLocks(t *testing.T) {
 	s := browserScript(t, "tests/admin.mjs")

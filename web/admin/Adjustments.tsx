@@ -3,15 +3,17 @@ import { formatCount, formatTime } from '../common/money';
 import { Failure } from '../common/Outcome';
 import { AdjustmentsDocument, type Family } from './gql/operations';
 import { pageSize, Table, Total } from './List';
+import { Refresh } from './Refresh';
 import { hrefOf } from './route';
 import { useView } from './useView';
 
 /** What administrators have corrected by hand. */
 export function Adjustments() {
-  const { data, error, loading, fetchMore } = useView(AdjustmentsDocument, { first: pageSize });
+  const { data, error, loading, fetchMore, refetch } = useView(AdjustmentsDocument, { first: pageSize });
   const adjustments = data?.adjustments;
   return (
     <>
+      <Refresh refetch={refetch} />
       <Failure error={error} loading={loading && !data} />
       <Total total={adjustments?.totalCount} what="adjustments" />
       <Table label="Adjustments" head={['When', 'What', 'Of', 'By how much', 'Why', 'By whom']} empty="Nobody has corrected anything.">
@@ -20,7 +22,7 @@ export function Adjustments() {
             <td>{formatTime(node.createdAt)}</td>
             <td>{subjects[node.family].what}</td>
             <td>
-              <Subject family={node.family} id={node.subjectId} />
+              <Subject family={node.family} id={node.subjectId} variantId={node.variantId} />
             </td>
             <td className="figure">{formatCount(node.delta)}</td>
             <td className="text">{node.reason}</td>
@@ -42,7 +44,7 @@ const subjects: Record<Family, { what: string; view?: string }> = {
   COUPONS: { what: 'coupons', view: 'coupons' },
 };
 
-function Subject({ family, id }: { family: Family; id: string }) {
+function Subject({ family, id, variantId }: { family: Family; id: string; variantId?: string | null }) {
   const { view } = subjects[family];
-  return view ? <a href={hrefOf(view, id)}>{id}</a> : <code>{id}</code>;
+  return view ? <a href={hrefOf(view, id, { variant: variantId ?? '' })}>{id}</a> : <code>{id}</code>;
 }

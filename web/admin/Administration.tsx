@@ -1,5 +1,6 @@
 import type { ComponentType, MouseEvent } from 'react';
 
+import { Boundary } from '../common/Boundary';
 import { Pages } from '../common/Pages';
 import type { Page } from '../common/site';
 import { useHeadingFocus } from '../common/useHeadingFocus';
@@ -81,7 +82,9 @@ export function Administration({ pages, user, currency, simulated, onSignOut }: 
               {shown}
             </h1>
             {simulated && <p className="quiet">Card payments are simulated: no money is taken or given back.</p>}
-            {Details ? <Details key={id} id={id} /> : <List query={query} />}
+            <Boundary key={`${current}/${id}`} home={{ href: hrefOf('overview'), title: 'Go to the overview' }}>
+              {Details ? <Details key={id} id={id} /> : <List query={query} />}
+            </Boundary>
           </main>
         </Confirmation>
       </div>

@@ -11,16 +11,18 @@ import { localMoment, MomentField, momentOf, TextField, useCurrency } from './fi
 import { Form, textOf } from './Form';
 import { CouponDetailsDocument, type CouponDetailsFragment, CouponResumeDocument, CouponStopDocument, CouponUpdateDocument } from './gql/operations';
 import { Badge } from './List';
+import { Refresh } from './Refresh';
 import { useView } from './useView';
 
 /** One coupon, and what can be done about it. */
 export function Coupon({ id }: { id: string }) {
-  const { data, error, loading } = useView(CouponDetailsDocument, { id });
+  const { data, error, loading, refetch } = useView(CouponDetailsDocument, { id });
   const coupon = data?.coupon;
   return (
     <>
       <Failure error={error} loading={loading && !data} />
       {data && !coupon && !error && <p role="status">There is no coupon {id}.</p>}
+      {(error || (data && !coupon)) && <Refresh refetch={refetch} />}
       {coupon && (
         <>
           <Facts coupon={coupon} />

@@ -8,6 +8,7 @@ import { type Currency, MomentField, MoneyField, minorOf, momentOf, NumberField,
 import { Form, textOf } from './Form';
 import { CouponCreateDocument, type CouponDetailsFragment, CouponsDocument, type DiscountKind } from './gql/operations';
 import { Badge, pageSize, Table, Total } from './List';
+import { Refresh } from './Refresh';
 import { hrefOf } from './route';
 import { useView } from './useView';
 
@@ -17,6 +18,7 @@ export function Coupons() {
   const coupons = data?.coupons;
   return (
     <>
+      <Refresh refetch={refetch} />
       <Failure error={error} loading={loading && !data} />
       <Total total={coupons?.totalCount} what="coupons" />
       <Table label="Coupons" head={['Coupon', 'Discount', 'Taken', 'Valid from', 'Until', 'Status']} empty="There is none yet.">

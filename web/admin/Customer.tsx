@@ -6,6 +6,7 @@ import { Holds } from './Holds';
 import { AccountAdjust, PointsAdjust } from './BalanceForms';
 import { Badge, Table } from './List';
 import { OrderTable } from './Orders';
+import { Refresh } from './Refresh';
 import { hrefOf } from './route';
 import { useView } from './useView';
 
@@ -13,12 +14,13 @@ type Details = NonNullable<CustomerDetailsQuery['customer']>;
 
 /** One customer, with orders, points, accounts and coupons. */
 export function Customer({ id }: { id: string }) {
-  const { data, error, loading } = useView(CustomerDetailsDocument, { id });
+  const { data, error, loading, refetch } = useView(CustomerDetailsDocument, { id });
   const customer = data?.customer;
   return (
     <>
       <Failure error={error} loading={loading && !data} />
       {data && !customer && !error && <p role="status">There is no customer {id}, or the customer has never done anything here.</p>}
+      {(error || (data && !customer)) && <Refresh refetch={refetch} />}
       {customer && (
         <>
           <Facts customer={customer} />
@@ -29,7 +31,7 @@ export function Customer({ id }: { id: string }) {
               <a href={hrefOf('orders', '', { customer: customer.id })}>All orders of {customer.name}</a>
             </p>
           </section>
-          <Holds holds={customer.holds?.nodes} />
+          <Holds customerId={customer.id} />
           <section aria-labelledby="points-title">
             <h2 id="points-title">Points: {formatCount(customer.wallet.balance)}</h2>
             <details>

@@ -4,12 +4,13 @@ import { Failure } from '../common/Outcome';
 import { Contact } from './Contact';
 import { CustomersDocument } from './gql/operations';
 import { dayStart, Filters, pageSize, Select, Table, Total } from './List';
+import { Refresh } from './Refresh';
 import { go, hrefOf } from './route';
 import { useView } from './useView';
 
 export function Customers({ query }: { query: URLSearchParams }) {
   const [from, until] = [dayStart(query.get('from')), dayStart(query.get('until'), 1)];
-  const { data, error, loading, fetchMore } = useView(CustomersDocument, {
+  const { data, error, loading, fetchMore, refetch } = useView(CustomersDocument, {
     first: pageSize,
     filter: from || until ? { createdAt: { from, until } } : undefined,
     orderBy: query.get('sort') === 'OLDEST' ? 'OLDEST' : 'NEWEST',
@@ -43,6 +44,7 @@ export function Customers({ query }: { query: URLSearchParams }) {
         </label>
         <Select label="Sorted" name="sort" options={{ '': 'Newest first', OLDEST: 'Oldest first' }} />
       </Filters>
+      <Refresh refetch={refetch} />
       <Failure error={error} loading={loading && !data} />
       <Total total={customers?.totalCount} what="customers" />
       <Table label="Customers" head={['Customer', 'Name', 'Contact', 'First seen']} empty="No customer is like that.">

@@ -1,14 +1,22 @@
 import { useMutation } from '@apollo/client/react';
 
+import { More } from '../common/More';
 import { formatCount, formatTime } from '../common/money';
-import { Outcome } from '../common/Outcome';
+import { nameOf } from '../common/names';
+import { Failure, Outcome } from '../common/Outcome';
 import { useConfirmation } from './Confirmation';
-import { type HoldRowFragment, HoldReleaseDocument } from './gql/operations';
+import { CustomerHoldsDocument, type HoldRowFragment, HoldReleaseDocument } from './gql/operations';
 import { Table } from './List';
 import { hrefOf } from './route';
+import { useView } from './useView';
+
+/** Each may have as many lines as an order: more at once would cost more than one request may. */
+const holdsAtOnce = 10;
 
 /** What is held for a customer. A release may be repeated, so it needs no idempotency key. */
-export function Holds({ holds }: { holds?: readonly HoldRowFragment[] }) {
+export function Holds({ customerId }: { customerId: string }) {
+  const { data: read, error: unread, loading: reading, fetchMore } = useView(CustomerHoldsDocument, { id: customerId, first: holdsAtOnce });
+  const holds = read?.customer?.holds;
   const [release, { data, error, loading }] = useMutation(HoldReleaseDocument);
   const ask = useConfirmation();
   const end = async (hold: HoldRowFragment) => {
@@ -22,10 +30,11 @@ export function Holds({ holds }: { holds?: readonly HoldRowFragment[] }) {
     }
   };
   // One that was released has another status in the cache, and stays in the list until that is read again.
-  const active = holds?.filter(({ status }) => status === 'ACTIVE');
+  const active = holds?.edges.map(({ node }) => node).filter(({ status }) => status === 'ACTIVE');
   return (
     <section aria-labelledby="holds-title">
       <h2 id="holds-title">Holds</h2>
+      <Failure error={unread} loading={reading && !read} />
       <Table label="Holds" head={['Hold', 'Products', 'Made', 'Ends', 'Action']} empty="Nothing is held for the customer.">
         {active?.map((hold) => (
           <tr key={hold.id}>
@@ -33,9 +42,10 @@ export function Holds({ holds }: { holds?: readonly HoldRowFragment[] }) {
               <code>{hold.id}</code>
             </td>
             <td className="text">
-              {hold.lines?.map(({ product, quantity }) => (
-                <div key={product.id}>
-                  {formatCount(quantity)} × <a href={hrefOf('products', product.id)}>{product.name}</a>
+              {hold.lines?.map(({ product, variant, quantity }) => (
+                <div key={variant?.id ?? product.id}>
+                  {formatCount(quantity)} ×{' '}
+                  <a href={hrefOf('products', product.id, { variant: variant?.id ?? '' })}>{nameOf(product.name, variant?.title ?? '')}</a>
                 </div>
               ))}
             </td>
@@ -49,6 +59,7 @@ export function Holds({ holds }: { holds?: readonly HoldRowFragment[] }) {
           </tr>
         ))}
       </Table>
+      <More pageInfo={holds?.pageInfo} what="holds" fetchMore={(after) => fetchMore({ variables: { after } })} />
       <Outcome error={error} payload={data?.holdRelease}>
         Released.
       </Outcome>

@@ -1,20 +1,23 @@
 import { formatMoney, formatTime } from '../common/money';
+import { nameOf } from '../common/names';
 import { Failure } from '../common/Outcome';
 import { type FullOrderFragment, OrderDetailsDocument } from './gql/operations';
 import { Badge, Table, words } from './List';
 import { Contact, PostalAddress } from './Contact';
 import { OrderActions } from './OrderActions';
+import { Refresh } from './Refresh';
 import { hrefOf } from './route';
 import { useView } from './useView';
 
 /** One order, and what can be done about it. */
 export function Order({ id }: { id: string }) {
-  const { data, error, loading } = useView(OrderDetailsDocument, { id });
+  const { data, error, loading, refetch } = useView(OrderDetailsDocument, { id });
   const order = data?.order;
   return (
     <>
       <Failure error={error} loading={loading && !data} />
       {data && !order && !error && <p role="status">There is no order {id}.</p>}
+      {(error || (data && !order)) && <Refresh refetch={refetch} />}
       {order && (
         <>
           <Facts order={order} />
@@ -95,10 +98,10 @@ function Lines({ order }: { order: FullOrderFragment }) {
       <h2 id="lines-title">Products</h2>
       <Table label="Products of the order" head={['SKU', 'Product', 'Quantity', 'Came back', 'Price of one', 'Paid for all']} empty="None.">
         {order.lines.map((line) => (
-          <tr key={line.product.id}>
-            <td>{line.product.sku}</td>
+          <tr key={line.variant?.id ?? `${line.product.id} ${line.variantTitle}`}>
+            <td>{line.variant?.sku ?? '?'}</td>
             <td>
-              <a href={hrefOf('products', line.product.id)}>{line.product.name}</a>
+              <a href={hrefOf('products', line.product.id, { variant: line.variant?.id ?? '' })}>{nameOf(line.product.name, line.variantTitle)}</a>
             </td>
             <td className="figure">{line.quantity}</td>
             <td className="figure">{line.returned}</td>

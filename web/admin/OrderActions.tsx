@@ -1,6 +1,7 @@
 import { useState } from 'react';
 
 import { formatMoney } from '../common/money';
+import { nameOf } from '../common/names';
 import { useOperation } from '../common/useOperation';
 import { useConfirmation } from './Confirmation';
 import { AreaField, MoneyField, minorOf, NumberField, TextField } from './fields';
@@ -97,11 +98,15 @@ function Return({ order }: Props) {
   const back = useOperation(ReturnCreateDocument, (d) => d.returnCreate);
   const ask = useConfirmation();
   const [problem, setProblem] = useState('');
-  const lines = order.lines.map((line) => ({ ...line, left: Number(BigInt(line.quantity) - BigInt(line.returned)) })).filter(({ left }) => left > 0);
+  const lines = order.lines.flatMap(({ product, variant, variantTitle, quantity, returned }) => {
+    const left = Number(BigInt(quantity) - BigInt(returned));
+    // A variant that could not be read cannot be named; the view says that something is missing.
+    return variant && left > 0 ? [{ variantId: variant.id, name: `${nameOf(product.name, variantTitle)} (${variant.sku})`, left }] : [];
+  });
   const submit = async (filled: FormData) => {
-    const returned = lines.flatMap(({ product }) => {
-      const quantity = Number(textOf(filled, product.id));
-      return quantity > 0 ? [{ productId: product.id, quantity }] : [];
+    const returned = lines.flatMap(({ variantId }) => {
+      const quantity = Number(textOf(filled, variantId));
+      return quantity > 0 ? [{ variantId, quantity }] : [];
     });
     setProblem(returned.length === 0 ? 'Say how many came back of at least one product.' : '');
     if (returned.length === 0) {
@@ -118,9 +123,9 @@ function Return({ order }: Props) {
   };
   return (
     <Form label="Take products back" action="Take back" operation={back} onSubmit={submit} done={<Given {...back.payload} />}>
-      {lines.length === 0 && <p>All products have come back.</p>}
-      {lines.map(({ product, left }) => (
-        <NumberField key={product.id} label={`How many of ${product.name}`} name={product.id} min={0} max={left} defaultValue="0" help={`At most ${left}.`} />
+      {order.lines.every(({ quantity, returned }) => quantity === returned) && <p>All products have come back.</p>}
+      {lines.map(({ variantId, name, left }) => (
+        <NumberField key={variantId} label={`How many of ${name}`} name={variantId} min={0} max={left} defaultValue="0" help={`At most ${left}.`} />
       ))}
       <label className="row">
         <input type="checkbox" name="restock" defaultChecked />

@@ -3,6 +3,7 @@ import { formatMoney, formatTime } from '../common/money';
 import { Failure } from '../common/Outcome';
 import { type OrderRowFragment, OrdersDocument, type OrderStatus } from './gql/operations';
 import { Badge, dayStart, Filters, pageSize, Select, Table, Total } from './List';
+import { Refresh } from './Refresh';
 import { hrefOf } from './route';
 import { useView } from './useView';
 
@@ -18,7 +19,7 @@ export function Orders({ query }: { query: URLSearchParams }) {
     fulfilment: fulfilment === 'FULFILLED' || fulfilment === 'UNFULFILLED' ? (fulfilment as 'FULFILLED') : undefined,
     createdAt: from || until ? { from, until } : undefined,
   };
-  const { data, error, loading, fetchMore } = useView(OrdersDocument, {
+  const { data, error, loading, fetchMore, refetch } = useView(OrdersDocument, {
     first: pageSize,
     customerId: query.get('customer') || undefined,
     filter,
@@ -45,6 +46,7 @@ export function Orders({ query }: { query: URLSearchParams }) {
         <Select label="Sorted" name="sort" options={sorts} />
       </Filters>
       <FindOrder />
+      <Refresh refetch={refetch} />
       <Failure error={error} loading={loading && !data} />
       <Total total={orders?.totalCount} what="orders" />
       <OrderTable label="Orders" orders={orders?.edges.map((edge) => edge.node)} />

@@ -1,4 +1,5 @@
 import { formatCount, formatMoney, formatTime } from '../common/money';
+import { nameOf } from '../common/names';
 import { Failure } from '../common/Outcome';
 import { OverviewDocument } from './gql/operations';
 import { Table } from './List';
@@ -18,13 +19,13 @@ export function Overview() {
       <section aria-labelledby="low-title">
         <h2 id="low-title">Low stock</h2>
         <Table label="Low stock" head={['SKU', 'Product', 'Stock', 'Low from', 'Since']} empty="There is enough of everything.">
-          {data?.lowStock?.map(({ product, threshold, since }) => (
-            <tr key={product.id}>
-              <td>{product.sku}</td>
+          {data?.lowStock?.map(({ product, variant, threshold, since }) => (
+            <tr key={variant.id}>
+              <td>{variant.sku}</td>
               <td>
-                <a href={hrefOf('products', product.id)}>{product.name}</a>
+                <a href={hrefOf('products', product.id, { variant: variant.id })}>{nameOf(product.name, variant.title)}</a>
               </td>
-              <td className="figure">{formatCount(product.stock?.available)}</td>
+              <td className="figure">{formatCount(variant.stock?.available)}</td>
               <td className="figure">{formatCount(threshold)}</td>
               <td>{formatTime(since)}</td>
             </tr>

@@ -1,34 +1,36 @@
-import { useState } from 'react';
-
 import { formatCount, formatMoney, formatTime } from '../common/money';
+import { nameOf } from '../common/names';
 import { Failure, Outcome } from '../common/Outcome';
 import { useOperation } from '../common/useOperation';
 import { useConfirmation } from './Confirmation';
 import { ProductArchiveDocument, type ProductDetailsFragment, ProductDetailsDocument, ProductUnarchiveDocument } from './gql/operations';
 import { Badge } from './List';
 import { ProductEdit } from './ProductEdit';
+import { Refresh } from './Refresh';
+import { useRoute } from './route';
 import { Stock } from './Stock';
 import { useView } from './useView';
 import { Variants } from './Variants';
 
 /** One product, and what can be done about it. */
 export function Product({ id }: { id: string }) {
-  const { data, error, loading } = useView(ProductDetailsDocument, { id });
-  const [variantId, setVariantId] = useState('');
+  const { data, error, loading, refetch } = useView(ProductDetailsDocument, { id });
+  const { query } = useRoute();
   const product = data?.product;
   const variants = product?.variants?.nodes ?? [];
-  const chosen = variants.find((variant) => variant.id === variantId) ?? variants.at(0);
+  const chosen = variants.find((variant) => variant.id === query.get('variant')) ?? variants.at(0);
   const hasOptions = (product?.options?.length ?? 0) > 0;
   return (
     <>
       <Failure error={error} loading={loading && !data} />
       {data && !product && !error && <p role="status">There is no product {id}.</p>}
+      {(error || (data && !product)) && <Refresh refetch={refetch} />}
       {product && (
         <>
           <Facts product={product} />
           <ProductEdit product={product} />
-          {hasOptions && chosen && <Variants variants={variants} chosen={chosen} onChoose={setVariantId} />}
-          {chosen && <Stock key={chosen.id} name={chosen.title ? `${product.name}, ${chosen.title}` : product.name} variant={chosen} />}
+          {hasOptions && chosen && <Variants productId={product.id} variants={variants} chosen={chosen} />}
+          {chosen && <Stock key={chosen.id} name={nameOf(product.name, chosen.title)} variant={chosen} />}
         </>
       )}
     </>

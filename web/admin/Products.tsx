@@ -4,6 +4,7 @@ import { Failure } from '../common/Outcome';
 import { type ProductOrder, type ProductRowFragment, ProductsDocument } from './gql/operations';
 import { Filters, pageSize, Select, Table, Total } from './List';
 import { ProductCreate } from './ProductCreate';
+import { Refresh } from './Refresh';
 import { hrefOf } from './route';
 import { useView } from './useView';
 
@@ -41,6 +42,7 @@ export function Products({ query }: { query: URLSearchParams }) {
           <span>Off sale, too</span>
         </label>
       </Filters>
+      <Refresh refetch={refetch} />
       <Failure error={error} loading={loading && !data} />
       <Total total={products?.totalCount} what="products" />
       <ProductTable label="Products" products={products?.edges.map((edge) => edge.node)} />

@@ -4,16 +4,17 @@ import { useOperation } from '../common/useOperation';
 import { useConfirmation } from './Confirmation';
 import { ProductVariantArchiveDocument, ProductVariantUnarchiveDocument, type VariantRowFragment } from './gql/operations';
 import { Badge, Table } from './List';
+import { hrefOf } from './route';
 
-/** The variants of a product with options: one of them is chosen, to see and change its stock. */
+/** The variants of a product with options: one of them is chosen, to be changed, and to see and correct its stock. */
 export function Variants({
+  productId,
   variants,
   chosen,
-  onChoose,
 }: {
+  productId: string;
   variants: readonly VariantRowFragment[];
   chosen: VariantRowFragment;
-  onChoose: (id: string) => void;
 }) {
   const archive = useOperation(ProductVariantArchiveDocument, (d) => d.productVariantArchive);
   const unarchive = useOperation(ProductVariantUnarchiveDocument, (d) => d.productVariantUnarchive);
@@ -47,15 +48,13 @@ export function Variants({
             <td className="figure">{formatCount(variant.stock?.available)}</td>
             <td>
               <div className="row">
-                <button
-                  type="button"
-                  className="secondary"
-                  aria-pressed={variant.id === chosen.id}
-                  aria-label={`Stock of ${variant.title}`}
-                  onClick={() => onChoose(variant.id)}
+                <a
+                  href={hrefOf('products', productId, { variant: variant.id })}
+                  aria-current={variant.id === chosen.id ? 'true' : undefined}
+                  aria-label={`Open ${variant.title}`}
                 >
-                  Stock
-                </button>
+                  {variant.id === chosen.id ? 'Shown below' : 'Open'}
+                </a>
                 {variant.archivedAt ? (
                   <button type="button" disabled={unarchive.busy} aria-label={`Put ${variant.title} back on sale`} onClick={() => void putBack(variant)}>
                     Put back on sale

@@ -19,7 +19,8 @@ export function openClient(endpoint: string, token: string): ApolloClient {
             adjustments: relayStylePagination(),
           },
         },
-        Product: { fields: { stockHistory: relayStylePagination() } },
+        Customer: { fields: { holds: relayStylePagination(['status']) } },
+        ProductVariant: { fields: { stockHistory: relayStylePagination() } },
       },
     }),
   });

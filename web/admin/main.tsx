@@ -4,11 +4,14 @@ import './style.css';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 
+import { Boundary } from '../common/Boundary';
 import { readConfig } from '../common/config';
 import { App } from './App';
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
-    <App config={readConfig()} />
+    <Boundary home={{ href: window.location.pathname, title: 'Go to the administration' }}>
+      <App config={readConfig()} />
+    </Boundary>
   </StrictMode>,
 );

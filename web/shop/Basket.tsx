@@ -2,13 +2,14 @@ import { useApolloClient, useQuery } from '@apollo/client/react';
 import { type FormEvent, useState } from 'react';
 
 import { formatMoney } from '../common/money';
+import { nameOf } from '../common/names';
 import { Failure, Outcome } from '../common/Outcome';
 import { useOperation } from '../common/useOperation';
 import { addOrder } from './cache';
 import { Confirm, toConfirm } from './Confirm';
 import { CheckoutDocument, PlaceOrderDocument, ProductVariantDocument } from './gql/operations';
 import { firstChoice, PaymentChoice, paymentOf } from './PaymentChoice';
-import { type Line, nameOf, usePurchase } from './purchase';
+import { type Line, usePurchase } from './purchase';
 import { discounted, sum } from './totals';
 
 /** The element to focus for who wants to go on with the basket. */

@@ -2,12 +2,12 @@ import { useQuery } from '@apollo/client/react';
 
 import { formatMoney, formatTime } from '../common/money';
 import { More } from '../common/More';
+import { nameOf } from '../common/names';
 import { Failure, Outcome } from '../common/Outcome';
 import { useOperation } from '../common/useOperation';
 import { CancelOrderDocument, type OfferFragment, type OrderCardFragment, OrderDetailsDocument, OrdersDocument } from './gql/operations';
 import { OrderHistory } from './OrderHistory';
 import { OrderPayment } from './OrderPayment';
-import { nameOf } from './purchase';
 
 const pageSize = 5;
 

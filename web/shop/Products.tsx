@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from 'react';
 
 import { formatCount, formatMoney } from '../common/money';
 import { More } from '../common/More';
+import { nameOf } from '../common/names';
 import { Failure } from '../common/Outcome';
 import { Basket, basketHeading } from './Basket';
 import { Categories } from './Categories';
@@ -16,7 +17,7 @@ import {
   type VariantCardFragment,
 } from './gql/operations';
 import { Picture } from './Picture';
-import { nameOf, usePurchase } from './purchase';
+import { usePurchase } from './purchase';
 import { useLive } from './useLive';
 
 const pageSize = 12;

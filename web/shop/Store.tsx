@@ -1,5 +1,6 @@
 import { type ComponentType, useSyncExternalStore } from 'react';
 
+import { Boundary } from '../common/Boundary';
 import { Pages } from '../common/Pages';
 import type { Page } from '../common/site';
 import { useHeadingFocus } from '../common/useHeadingFocus';
@@ -50,7 +51,9 @@ export function Store({ pages, onSignOut }: { pages: readonly Page[]; onSignOut:
           {title}
         </h1>
         {purchase.ticketId && <Ticket key={purchase.ticketId} id={purchase.ticketId} />}
-        <View />
+        <Boundary key={current} home={{ href: '#products', title: 'Go to the products' }}>
+          <View />
+        </Boundary>
       </main>
     </PurchaseContext>
   );

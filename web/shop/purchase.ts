@@ -9,9 +9,6 @@ export interface Line {
   quantity: number;
 }
 
-/** What a customer calls a variant: the product, with the options that were chosen. */
-export const nameOf = (product: string, title: string) => (title ? `${product}, ${title}` : product);
-
 /** What outlives a look at another view: the basket, and the place in the waiting line, which is lost unless watched. */
 export interface Purchase {
   lines: Line[];
