@@ -5,6 +5,8 @@ import { Pages } from '../common/Pages';
 import type { Page } from '../common/site';
 import { useHeadingFocus } from '../common/useHeadingFocus';
 import { Adjustments } from './Adjustments';
+import { Categories } from './Categories';
+import { Category } from './Category';
 import { Confirmation } from './Confirmation';
 import { Coupon } from './Coupon';
 import { Coupons } from './Coupons';
@@ -31,6 +33,7 @@ const views: Record<string, View> = {
   overview: { title: 'Overview', List: Overview },
   orders: { title: 'Orders', List: Orders, one: { title: 'Order', Details: Order } },
   products: { title: 'Products', List: Products, one: { title: 'Product', Details: Product } },
+  categories: { title: 'Categories', List: Categories, one: { title: 'Category', Details: Category } },
   coupons: { title: 'Coupons', List: Coupons, one: { title: 'Coupon', Details: Coupon } },
   customers: { title: 'Customers', List: Customers, one: { title: 'Customer', Details: Customer } },
   payments: { title: 'Payments', List: Payments },

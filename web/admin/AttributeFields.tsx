@@ -1,8 +1,7 @@
-import { useQuery } from '@apollo/client/react';
-
 import { AreaField, TextField } from './fields';
+import { pathOf, useCategories } from './categoryTree';
 import { Field, textOf } from './Form';
-import { CategoriesDocument, type ProductDetailsFragment } from './gql/operations';
+import { type ProductDetailsFragment } from './gql/operations';
 
 interface Props {
   product?: ProductDetailsFragment;
@@ -10,9 +9,9 @@ interface Props {
 
 /** What a product has besides its name, price and stock. */
 export function AttributeFields({ product }: Props) {
-  const { data } = useQuery(CategoriesDocument, { errorPolicy: 'all' });
+  const { categories } = useCategories();
   const own = product?.categories ?? [];
-  const options = (data?.categories?.nodes ?? []).map((c) => ({ id: c.id, name: [...(c.ancestors ?? []), c].map((above) => above.name).join(' › ') }));
+  const options = (categories ?? []).map((c) => ({ id: c.id, name: pathOf(c) }));
   const missing = own.filter((c) => !options.some((option) => option.id === c.id));
   return (
     <>

@@ -10,12 +10,9 @@ import { Table } from './List';
 import { hrefOf } from './route';
 import { useView } from './useView';
 
-/** Each may have as many lines as an order: more at once would cost more than one request may. */
-const holdsAtOnce = 10;
-
 /** What is held for a customer. A release may be repeated, so it needs no idempotency key. */
 export function Holds({ customerId }: { customerId: string }) {
-  const { data: read, error: unread, loading: reading, fetchMore } = useView(CustomerHoldsDocument, { id: customerId, first: holdsAtOnce });
+  const { data: read, error: unread, loading: reading, fetchMore } = useView(CustomerHoldsDocument, { id: customerId });
   const holds = read?.customer?.holds;
   const [release, { data, error, loading }] = useMutation(HoldReleaseDocument);
   const ask = useConfirmation();

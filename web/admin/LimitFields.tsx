@@ -31,6 +31,13 @@ export function LimitFields({ limit }: Props) {
   );
 }
 
+/** A limit for people. */
+export const limitText = ({ limit }: Props) => (limit ? `${limit.quantity} in ${limit.periodHours ? `${limit.periodHours} hours` : 'all'}` : 'none');
+
+/** Whether two limits are the same; none is one of 0. */
+export const sameLimit = (a: { quantity: string; periodHours?: number | null }, b: Props['limit']) =>
+  a.quantity === (b?.quantity ?? '0') && (a.periodHours ?? 0) === (b?.periodHours ?? 0);
+
 /** Reads what LimitFields hold. */
 export const limitOf = (filled: FormData) => ({
   quantity: textOf(filled, 'quantity') || '0',

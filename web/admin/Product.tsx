@@ -10,7 +10,9 @@ import { Refresh } from './Refresh';
 import { useRoute } from './route';
 import { Stock } from './Stock';
 import { useView } from './useView';
+import { VariantEdit } from './VariantEdit';
 import { Variants } from './Variants';
+import { VariantsAdd } from './VariantsAdd';
 
 /** One product, and what can be done about it. */
 export function Product({ id }: { id: string }) {
@@ -29,7 +31,13 @@ export function Product({ id }: { id: string }) {
         <>
           <Facts product={product} />
           <ProductEdit product={product} />
-          {hasOptions && chosen && <Variants productId={product.id} variants={variants} chosen={chosen} />}
+          {hasOptions && chosen && (
+            <>
+              <Variants productId={product.id} variants={variants} chosen={chosen} />
+              <VariantEdit key={chosen.id} id={chosen.id} name={chosen.title} />
+            </>
+          )}
+          <VariantsAdd product={product} onConflict={() => void refetch().catch(() => {})} />
           {chosen && <Stock key={chosen.id} name={nameOf(product.name, chosen.title)} variant={chosen} />}
         </>
       )}

@@ -5,24 +5,14 @@ import { formatMoney } from '../common/money';
 import { useOperation } from '../common/useOperation';
 import { AttributeFields, attributesOf, attributeTexts } from './AttributeFields';
 import { Conflict } from './Conflict';
-import { AreaField, MoneyField, minorOf, TextField } from './fields';
+import { AreaField, amountText, MoneyField, minorOf, TextField } from './fields';
 import { Form, textOf } from './Form';
 import { type ProductDetailsFragment, ProductDetailsDocument, ProductUpdateDocument } from './gql/operations';
-import { LimitFields, limitOf } from './LimitFields';
-
-const limitText = ({ limitPerCustomer: limit }: ProductDetailsFragment) =>
-  limit ? `${limit.quantity} in ${limit.periodHours ? `${limit.periodHours} hours` : 'all'}` : 'none';
-
-/** Amounts as MoneyField takes them. */
-function amountText({ price }: ProductDetailsFragment): string {
-  const digits = price.amountMinor.padStart(price.minorDigits + 1, '0');
-  const whole = digits.slice(0, digits.length - price.minorDigits);
-  return price.minorDigits > 0 ? `${whole}.${digits.slice(-price.minorDigits)}` : whole;
-}
+import { LimitFields, limitOf, limitText, sameLimit } from './LimitFields';
 
 /** Whether all that the form shows is the same: then one version is as good as the other, such as after the product was taken off sale. */
 const sameFields = (a: ProductDetailsFragment, b: ProductDetailsFragment) =>
-  a.name === b.name && a.description === b.description && a.price.amountMinor === b.price.amountMinor && limitText(a) === limitText(b) &&
+  a.name === b.name && a.description === b.description && a.price.amountMinor === b.price.amountMinor && limitText({ limit: a.limitPerCustomer }) === limitText({ limit: b.limitPerCustomer }) &&
   JSON.stringify(attributeTexts(a)) === JSON.stringify(attributeTexts(b));
 
 /**
@@ -41,7 +31,6 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
     const [name, description] = [textOf(filled, 'name'), textOf(filled, 'description')];
     const priceMinor = hasOptions ? base.price.amountMinor : minorOf(textOf(filled, 'priceMinor'), base.price);
     const limit = hasOptions ? null : limitOf(filled);
-    const before = { quantity: base.limitPerCustomer?.quantity ?? '0', periodHours: base.limitPerCustomer?.periodHours ?? 0 };
     const payload = await update.run({
       id: product.id,
       version: (stored ?? (sameFields(product, base) ? product : base)).version,
@@ -49,7 +38,7 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
       description: description === base.description ? undefined : description,
       ...attributesOf(filled, base),
       priceMinor: priceMinor === base.price.amountMinor ? undefined : priceMinor,
-      limitPerCustomer: !limit || JSON.stringify(limit) === JSON.stringify(before) ? undefined : limit,
+      limitPerCustomer: !limit || sameLimit(limit, base.limitPerCustomer) ? undefined : limit,
     });
     if (payload?.userErrors.some((e) => e.code === 'VERSION_CONFLICT')) {
       const { data } = await client.query({ query: ProductDetailsDocument, variables: { id: product.id }, fetchPolicy: 'network-only' });
@@ -77,7 +66,7 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
               ['Name', base.name, stored.name],
               ['Description', base.description, stored.description],
               ['Price', formatMoney(base.price), formatMoney(stored.price)],
-              ['Limit', limitText(base), limitText(stored)],
+              ['Limit', limitText({ limit: base.limitPerCustomer }), limitText({ limit: stored.limitPerCustomer })],
               ...attributeTexts(base).map(([name, before], i): [string, string, string] => [name, before, attributeTexts(stored)[i][1]]),
             ]}
             onTake={() => take(stored)}
@@ -88,7 +77,7 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
           <AreaField label="Description" name="description" maxLength={2000} defaultValue={base.description} />
           {!hasOptions && (
             <>
-              <MoneyField label="Price" name="priceMinor" currency={base.price} required defaultValue={amountText(base)} />
+              <MoneyField label="Price" name="priceMinor" currency={base.price} required defaultValue={amountText(base.price)} />
               <LimitFields limit={base.limitPerCustomer} />
             </>
           )}

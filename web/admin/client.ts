@@ -17,6 +17,7 @@ export function openClient(endpoint: string, token: string): ApolloClient {
             coupons: relayStylePagination(),
             customers: relayStylePagination(['filter', 'orderBy']),
             adjustments: relayStylePagination(),
+            categories: relayStylePagination(),
           },
         },
         Customer: { fields: { holds: relayStylePagination(['status']) } },

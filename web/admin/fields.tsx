@@ -95,6 +95,13 @@ export function minorOf(text: string, { minorDigits }: Currency): string {
   return text.startsWith('-') && minor !== '0' ? `-${minor}` : minor;
 }
 
+/** An amount as a MoneyField takes it. */
+export function amountText({ amountMinor, minorDigits }: { amountMinor: string; minorDigits: number }): string {
+  const digits = amountMinor.padStart(minorDigits + 1, '0');
+  const whole = digits.slice(0, digits.length - minorDigits);
+  return minorDigits > 0 ? `${whole}.${digits.slice(-minorDigits)}` : whole;
+}
+
 /** A moment in the time zone of the browser. */
 export function MomentField({ label, name, help, defaultValue }: TextProps) {
   return (

@@ -110,6 +110,107 @@ async function names() {
   });
 }
 
+/** Variants of a product, and the forms for them. */
+async function variants() {
+  const variantRows = () => rows('Variants').allInnerTexts();
+  await check('a product gets an option and a second variant', async () => {
+    const { product } = await change(admin, 'productCreate', 'ProductCreateInput', 'product { id }', {
+      idempotencyKey: key(),
+      sku: 'MUG-S',
+      name: 'Mug',
+      price: { amountMinor: '900', currency: 'USD' },
+      stock: '3',
+    });
+    await open('products', product.id);
+    await unfold('Add an option');
+    const option = form('Add an option');
+    await option.getByLabel('Name').fill('Size');
+    await option.getByLabel('What the variants have that are here').fill('Small');
+    await option.getByRole('button', { name: 'Add' }).click();
+    await eventually('the variant', variantRows, (found) => found.length === 1 && /^Small\tMUG-S\t\$9\.00\t3\t/.test(found[0]));
+    await unfold('Add a variant');
+    const variant = form('Add a variant');
+    await variant.getByLabel('SKU').fill('MUG-S');
+    await variant.getByLabel('Size').fill('Large');
+    await variant.getByLabel('Price').fill('12.50');
+    await variant.getByLabel('Stock to begin with').fill('7');
+    await variant.getByRole('button', { name: 'Add' }).click();
+    await variant.getByText('a product with the SKU "MUG-S" exists').waitFor();
+    await accessible('a refused variant');
+    await variant.getByLabel('SKU').fill('MUG-L');
+    await variant.getByRole('button', { name: 'Add' }).click();
+    await told(variant).getByText('It is on sale.').waitFor();
+    await eventually('both variants', variantRows, (found) => found.length === 2 && /^Large\tMUG-L\t\$12\.50\t7\t/.test(found[1]));
+  });
+
+  await check('a variant is changed, also after somebody else has changed it', async () => {
+    await page.getByRole('link', { name: 'Open Large' }).click();
+    const edit = form('Change the variant');
+    await page.getByRole('heading', { name: 'Change Large' }).waitFor();
+    await edit.getByLabel('Price').fill('13');
+    const id = new URLSearchParams(new URL(page.url()).hash.split('?')[1]).get('variant');
+    const { productVariant } = await admin('query ($id: ID!) { productVariant(id: $id) { version } }', { id });
+    await change(admin, 'productVariantUpdate', 'ProductVariantUpdateInput', 'variant { id }', {
+      idempotencyKey: key(),
+      id,
+      version: productVariant.version,
+      limitPerCustomer: { quantity: '2', periodHours: 24 },
+    });
+    await edit.getByRole('button', { name: 'Save' }).click();
+    await edit.getByText('Limit: it was “none”, and is “2 in 24 hours” now.').waitFor();
+    await accessible('a variant that somebody else has changed');
+    await edit.getByRole('button', { name: 'Save' }).click();
+    await told(edit).getByText('Saved.').waitFor();
+    assert((await edit.getByLabel('At most for each customer').inputValue()) === '2', 'the limit of the other administrator is gone');
+    await edit.getByLabel('Size').fill('small');
+    await edit.getByRole('button', { name: 'Save' }).click();
+    await alerted(edit).getByText('another variant of the product').first().waitFor();
+    await edit.getByLabel('Size').fill('Huge');
+    await edit.getByRole('button', { name: 'Save' }).click();
+    await eventually('the change', variantRows, (found) => /^Huge\tMUG-L\t\$13\.00\t7\t/.test(found[1]));
+    await page.getByRole('heading', { name: 'Stock of Huge: 7' }).waitFor();
+  });
+}
+
+/** The tree of categories. */
+async function categories() {
+  const paths = () => rows('Categories').locator('td:first-child').allInnerTexts();
+  await check('a category is made, moved and deleted', async () => {
+    await go('Categories');
+    const before = await eventually('categories', paths, (found) => found.includes('Computers › Input devices'));
+    await accessible('categories');
+    await unfold('Create a category');
+    const create = form('Create a category');
+    await create.getByLabel('Name').fill('Trackballs');
+    await create.getByLabel('Beneath').selectOption({ label: 'Computers › Input devices' });
+    await create.getByRole('button', { name: 'Create' }).click();
+    await eventually('the new one', paths, (found) => found.includes('Computers › Input devices › Trackballs'));
+    await rows('Categories').getByRole('link', { name: 'Computers', exact: true }).click();
+    await page.getByRole('heading', { name: 'Computers', level: 2 }).waitFor();
+    assert(!(await form('Change the category').getByLabel('Beneath').innerText()).includes('Trackballs'), 'a category may be put beneath itself');
+    await page.getByRole('button', { name: 'Delete the category' }).click();
+    await agree('Delete the category');
+    await alerted().getByText('beneath it').first().waitFor();
+    await go('Categories');
+    await rows('Categories').getByRole('link', { name: /Trackballs$/ }).click();
+    const edit = form('Change the category');
+    await edit.getByLabel('Handle').fill('computers');
+    await edit.getByRole('button', { name: 'Save' }).click();
+    await alerted(edit).getByText('another category has the handle').waitFor();
+    await edit.getByLabel('Handle').fill('balls');
+    await edit.getByLabel('Name').fill('Balls');
+    await edit.getByLabel('Beneath').selectOption('');
+    await edit.getByRole('button', { name: 'Save' }).click();
+    await told(edit).getByText('Saved.').waitFor();
+    await page.getByRole('heading', { name: 'Balls', level: 2 }).waitFor();
+    await accessible('a category');
+    await page.getByRole('button', { name: 'Delete the category' }).click();
+    await agree('Delete the category');
+    await page.getByRole('heading', { name: 'Categories', level: 1 }).waitFor();
+    await eventually('the tree as it was', paths, (found) => found.join() === before.join());
+  });
+}
+
 /** What goes wrong, and how one goes on. */
 async function faults() {
   await check('a view that cannot be shown', async () => {
@@ -167,6 +268,8 @@ async function faults() {
 
 try {
   await names();
+  await variants();
+  await categories();
   await faults();
 } finally {
   await browser.close();
