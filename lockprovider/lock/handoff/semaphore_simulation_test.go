@@ -25,7 +25,8 @@ type semaphoreWorld struct {
 
 // semaphoreUse is what the holders of one key see.
 type semaphoreUse struct {
-	limit, inside int64 // units of holders whose context has not ended
+	limit  int64 // units
+	inside holders
 	// The greatest tokens of all holders, and of those that held all units.
 	token, exclusive int64
 }
@@ -183,7 +184,7 @@ func (w *semaphoreWorld) tokens(keys []string, limit int64) map[string]int64 {
 	tokens := map[string]int64{}
 	for _, key := range keys {
 		if w.keys[key] == nil {
-			w.keys[key] = &semaphoreUse{limit: limit}
+			w.keys[key] = &semaphoreUse{limit: limit, inside: holders{}}
 		}
 		tokens[key] = w.keys[key].token
 	}
@@ -204,9 +205,8 @@ func (w *semaphoreWorld) work(
 		use := w.keys[key]
 		token, _ := lease.Fence(held, key) // units come with their tokens
 		w.entered++
-		use.inside += units
-		if use.inside > use.limit {
-			wrong = append(wrong, fmt.Sprintf("%d units of %d of %s are in use", use.inside, use.limit, key))
+		if n := use.inside.enter(held, units); n > use.limit {
+			wrong = append(wrong, fmt.Sprintf("%d units of %d of %s are in use", n, use.limit, key))
 		}
 		last := max(before[key], use.exclusive)
 		if units == use.limit {
@@ -229,7 +229,7 @@ func (w *semaphoreWorld) work(
 	w.mu.Lock()
 	if counted {
 		for _, key := range keys {
-			w.keys[key].inside -= units
+			delete(w.keys[key].inside, held)
 		}
 	}
 	w.mu.Unlock()

@@ -29,9 +29,24 @@ type world struct {
 	model *modelStore
 
 	mu      sync.Mutex
-	inside  map[string]int // goroutines in the section of a key whose context has not ended
+	inside  map[string]holders
 	fences  map[string]int64
 	entered int
+}
+
+// holders are those who are in the section of a key, and how many units each holds there.
+type holders map[context.Context]int64
+
+// enter adds a holder, and returns how many units are held now. One whose context has ended holds none, though its goroutine may not have
+// run since.
+func (h holders) enter(held context.Context, units int64) (inUse int64) {
+	h[held] = units
+	for ctx, n := range h {
+		if ctx.Err() == nil {
+			inUse += n
+		}
+	}
+	return inUse
 }
 
 var simBounds = bounds{
@@ -97,7 +112,7 @@ func cutOff(running *sync.WaitGroup, random *rand.Rand, link *modelLink) {
 func simulate(t *testing.T, seed uint64) (entered int) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 0))
-	w := &world{t: t, seed: seed, model: newModelStore(drawFaults(random)), inside: map[string]int{}, fences: map[string]int64{}}
+	w := &world{t: t, seed: seed, model: newModelStore(drawFaults(random)), inside: map[string]holders{}, fences: map[string]int64{}}
 	if random.IntN(3) == 0 {
 		after, by := time.Duration(random.Int64N(int64(3*time.Second))), time.Duration(random.Int64N(int64(time.Second)))
 		time.AfterFunc(after, func() { w.setBack(by) })
@@ -181,9 +196,11 @@ func (w *world) work(held context.Context, lease lock.Lease, keys []string, leng
 	for _, key := range keys {
 		if counted {
 			w.entered++
-			w.inside[key]++
-			if w.inside[key] > 1 {
-				w.t.Errorf("seed %d: %d hold %s", w.seed, w.inside[key], key)
+			if w.inside[key] == nil {
+				w.inside[key] = holders{}
+			}
+			if n := w.inside[key].enter(held, 1); n > 1 {
+				w.t.Errorf("seed %d: %d hold %s", w.seed, n, key)
 			}
 		}
 	}
@@ -202,7 +219,7 @@ func (w *world) work(held context.Context, lease lock.Lease, keys []string, leng
 	w.mu.Lock()
 	if counted {
 		for _, key := range keys {
-			w.inside[key]--
+			delete(w.inside[key], held)
 		}
 	}
 	w.mu.Unlock()
