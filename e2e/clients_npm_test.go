@@ -135,11 +135,11 @@ func TestExampleApollo(t *testing.T) {
 	for _, test := range []struct {
 		decision string
 		exit     int
-		want     string // Alice and Bob have ordered one each: the demo data
+		want     string
 	}{
-		{"confirm", 0, `^Silent mouse: 398 left\nord_\S+: PAID\nSilent mouse: 397 left\n(ord_\S+): to be confirmed\nord_\S+: PAID\n$`},
+		{"confirm", 0, `^T-shirt, S / White: 40 left\nord_\S+: PAID\nT-shirt, S / White: 39 left\n(ord_\S+): to be confirmed\nord_\S+: PAID\n$`},
 		{
-			"refuse", 1, `^Silent mouse: 396 left\nord_\S+: PAID\nSilent mouse: 395 left\n(ord_\S+): to be confirmed\n` +
+			"refuse", 1, `^T-shirt, S / White: 38 left\nord_\S+: PAID\nT-shirt, S / White: 37 left\n(ord_\S+): to be confirmed\n` +
 				`PAYMENT_DECLINED: the payment was not authorized\n$`,
 		},
 	} {

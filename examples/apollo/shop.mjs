@@ -16,8 +16,14 @@ const PRODUCTS = gql`
       nodes {
         id
         name
-        stock {
-          available
+        variants(first: 20) {
+          nodes {
+            id
+            title
+            stock {
+              available
+            }
+          }
         }
       }
     }
@@ -33,8 +39,13 @@ const PLACE_ORDER = gql`
       }
       products {
         id
-        stock {
-          available
+        variants(first: 20) {
+          nodes {
+            id
+            stock {
+              available
+            }
+          }
         }
       }
       userErrors {
@@ -92,15 +103,19 @@ async function run(mutation, idempotencyKey, input) {
 
 const { data } = await client.query({ query: PRODUCTS });
 const [cheapest] = data.products.nodes;
-console.log(`${cheapest.name}: ${cheapest.stock.available} left`);
+const variant = cheapest.variants.nodes.find(({ stock }) => Number(stock.available) >= 2);
+// A product without options has one variant, without a title.
+const name = variant.title ? `${cheapest.name}, ${variant.title}` : cheapest.name;
+console.log(`${name}: ${variant.stock.available} left`);
 
-const lines = [{ productId: cheapest.id, quantity: 1 }];
+const lines = [{ variantId: variant.id, quantity: 1 }];
 const { order } = await run(PLACE_ORDER, crypto.randomUUID(), { lines, payment: { method: 'POINTS' } });
 console.log(`${order.id}: ${order.status}`);
 
 // The mutation has brought the new stock with it: the cache is right, and nothing is fetched again.
 const { products } = client.readQuery({ query: PRODUCTS });
-console.log(`${products.nodes[0].name}: ${products.nodes[0].stock.available} left`);
+const now = products.nodes[0].variants.nodes.find(({ id }) => id === variant.id);
+console.log(`${name}: ${now.stock.available} left`);
 
 // A card that its customer has to confirm, such as by 3-D Secure. A program in a browser makes the token with the script of the gateway; this one
 // is of the test mode, and means such a card to the simulated gateway and to Stripe.
