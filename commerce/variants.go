@@ -49,11 +49,12 @@ var (
 		product.FieldSku, product.FieldName, product.FieldDescription, product.FieldOptions, product.FieldPriceMinor,
 		product.FieldMaxPriceMinor, product.FieldVariantCount, product.FieldVersion, product.FieldLimitQuantity, product.FieldLimitHours,
 		product.FieldArchivedAt, product.FieldCreatedAt, product.FieldUpdatedAt,
+		product.FieldHandle, product.FieldVendor, product.FieldProductType, product.FieldTags,
 	}
 )
 
 // variants reads the variants that a condition selects, each with its product, in one statement: it is on the way to every order. They have
-// all but what imports have noted.
+// all but their combination and what imports have noted.
 func (s *Catalog) variants(ctx context.Context, where func(v, p *entsql.SelectTable) *entsql.Predicate) ([]*ent.ProductVariant, error) {
 	on := entsql.Dialect(s.Ledger.Dialect())
 	v, p := on.Table(productvariant.Table).As("v"), on.Table(product.Table).As("p")
@@ -83,8 +84,8 @@ func (s *Catalog) variants(ctx context.Context, where func(v, p *entsql.SelectTa
 func scanVariant(rows *sql.Rows) (*ent.ProductVariant, error) {
 	v, p := new(ent.ProductVariant), new(ent.Product)
 	var (
-		values, options   []byte
-		archived, retired sql.NullTime
+		values, options, tags []byte
+		archived, retired     sql.NullTime
 	)
 	if err := rows.Scan(
 		&v.ID, &v.ProductID, &v.Sku, &values, &v.PriceMinor, &v.Currency, &v.Position,
@@ -92,10 +93,11 @@ func scanVariant(rows *sql.Rows) (*ent.ProductVariant, error) {
 		&p.Sku, &p.Name, &p.Description, &options, &p.PriceMinor,
 		&p.MaxPriceMinor, &p.VariantCount, &p.Version, &p.LimitQuantity, &p.LimitHours,
 		&retired, &p.CreatedAt, &p.UpdatedAt,
+		&p.Handle, &p.Vendor, &p.ProductType, &tags,
 	); err != nil {
 		return nil, err
 	}
-	for raw, into := range map[*[]byte]*[]string{&values: &v.OptionValues, &options: &p.Options} {
+	for raw, into := range map[*[]byte]*[]string{&values: &v.OptionValues, &options: &p.Options, &tags: &p.Tags} {
 		if len(*raw) > 0 {
 			if err := json.Unmarshal(*raw, into); err != nil {
 				return nil, err
