@@ -290,7 +290,7 @@ func (s *Carts) UpdateLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart
 func cartPlace(lines []schema.CartLine, l Line) (at, several int) {
 	at = -1
 	for i, have := range lines {
-		if have.VariantID == l.VariantID || l.VariantID == "" && productOf(have) == l.ProductID {
+		if l.means(have.VariantID, productOf(have)) {
 			at, several = i, several+1
 		}
 	}
@@ -310,7 +310,7 @@ func (s *Carts) RemoveLines(ctx context.Context, v Viewer, in ChangeCart) (*Cart
 			return invalid(input("variantIds"), "variantIds must be 1 to %d, not %d", s.Shop.MaxLines, len(in.Lines))
 		}
 		row.Lines = slices.DeleteFunc(row.Lines, func(have schema.CartLine) bool {
-			return slices.ContainsFunc(in.Lines, func(l Line) bool { _, n := cartPlace([]schema.CartLine{have}, l); return n > 0 })
+			return slices.ContainsFunc(in.Lines, func(l Line) bool { return l.means(have.VariantID, productOf(have)) })
 		})
 		return nil
 	})

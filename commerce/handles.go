@@ -102,8 +102,8 @@ func numbered(base string, round int) string {
 }
 
 // freeHandles returns handles that no product has, made of texts, each another one. Another transaction may take one before this one has
-// ended: then this one fails by the index of handles. The first round of numbered that is tried is that of a try to write them: one that
-// has failed twice chooses random numbers, because many others try the same ones as it.
+// ended: then this one fails by the index of handles, and is tried again. try counts from 1: from the third one on, the numbers are random,
+// because many others try the same small ones.
 func freeHandles(ctx context.Context, tx *ent.Tx, texts []string, try int) ([]string, error) {
 	bases, handles := make([]string, len(texts)), make([]string, len(texts))
 	var open []int

@@ -51,7 +51,7 @@ func (p holdCreated) lineRows(tx *ent.Tx) []*ent.HoldLineCreate {
 	lines := make([]*ent.HoldLineCreate, len(p.Lines))
 	for i, l := range p.Lines {
 		lines[i] = tx.HoldLine.Create().SetHoldID(p.HoldID).SetPosition(i).SetProductID(l.ProductID).
-			SetVariantID(cmp.Or(l.VariantID, lockprovider.FirstVariantID(l.ProductID))).SetQuantity(l.Quantity)
+			SetVariantID(variantIn(l.VariantID, l.ProductID)).SetQuantity(l.Quantity)
 		if l.Limit != "" {
 			lines[i].SetLimitBalance(l.Limit)
 		}

@@ -208,7 +208,7 @@ func (s *Catalog) settle(ctx context.Context, groups []*importGroup) error {
 			continue
 		}
 		g.lead = plans[max(0, slices.IndexFunc(plans, func(p *importPlan) bool { return p.row != nil }))]
-		g.off = !slices.ContainsFunc(plans, func(p *importPlan) bool { return p.in.OffSale == nil || !*p.in.OffSale })
+		g.off = allOff(plans)
 		if adds && g.home != nil {
 			homes = append(homes, g.home.ID)
 		}
@@ -223,6 +223,11 @@ func (s *Catalog) settle(ctx context.Context, groups []*importGroup) error {
 		}
 	}
 	return err
+}
+
+// allOff reports whether the file has all rows off sale.
+func allOff(plans []*importPlan) bool {
+	return !slices.ContainsFunc(plans, func(p *importPlan) bool { return !p.isOff() })
 }
 
 // fitting reports whether a row has a value for each of the options, and names no others.

@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"strings"
 
-	"holdfast/ent/schema"
-
 	"github.com/google/uuid"
 
 	"holdfast/ent"
 	"holdfast/ent/productvariant"
+	"holdfast/ent/schema"
 )
 
 // importPlan is what an import is going to do about one row.
@@ -158,6 +157,9 @@ func (r ImportRow) NameAlone() string {
 // isOne reports whether the variant of the row is the only one of its product, which has no options. Then the row says what the product is.
 func (p *importPlan) isOne() bool { return len(p.row.Edges.Product.Options) == 0 }
 
+// isOff reports whether the file has the row off sale.
+func (p *importPlan) isOff() bool { return p.in.OffSale != nil && *p.in.OffSale }
+
 // isOffSale reports whether what the row is about is off sale.
 func (p *importPlan) isOffSale() bool {
 	return p.row.Edges.Product.ArchivedAt != nil || !p.isOne() && p.row.ArchivedAt != nil && (p.group == nil || !p.group.off)
@@ -168,7 +170,6 @@ func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, 
 	p.SKU, p.Outcome = p.in.SKU, ImportUnchanged
 	_, wrong := p.attributes.tidied()
 	wrong = append(wrong, p.in.checkCategoryNames()...)
-	off := p.in.OffSale != nil && *p.in.OffSale
 	if p.row == nil {
 		if p.in.Price == nil {
 			p.Outcome = ImportSkipped
@@ -190,7 +191,7 @@ func (s *Catalog) decide(p *importPlan, differs bool, stock map[string]Reading, 
 		return s.checkProduct(p.in.product(), wrong)
 	}
 	p.ProductID, p.SKU = p.row.ProductID, p.row.Sku
-	if off { // nothing else of it matters before it comes back
+	if p.isOff() { // nothing else of it matters before it comes back
 		if !p.isOffSale() {
 			p.Outcome = ImportArchived
 		}

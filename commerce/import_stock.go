@@ -1,18 +1,16 @@
 package commerce
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
-
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 
 	"holdfast/ent"
 	"holdfast/ent/productvariant"
@@ -157,10 +155,8 @@ func firstOfEach(moves []stockAdjusted) []stockAdjusted {
 	return moves
 }
 
-// variantID is the variant whose stock was adjusted. When a record had none, a product had one variant.
-func (p stockAdjusted) variantID() string {
-	return cmp.Or(p.VariantID, lockprovider.FirstVariantID(p.ProductID))
-}
+// variantID is the variant whose stock was adjusted.
+func (p stockAdjusted) variantID() string { return variantIn(p.VariantID, p.ProductID) }
 
 // byVariantID writes an expression that has, in the row of each variant, its own value.
 func byVariantID(b *entsql.Builder, id string, moves []stockAdjusted, value func(stockAdjusted) int64) {

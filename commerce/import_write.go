@@ -209,7 +209,7 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 		ids[i] = product.id
 		made := s.creation(tx, product)
 		products[i] = made.product
-		archived := !slices.ContainsFunc(unit, func(p *importPlan) bool { return !p.isOff() })
+		archived := allOff(unit)
 		if archived {
 			products[i].SetArchivedAt(s.now())
 		}
@@ -226,10 +226,7 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 	if err != nil {
 		return err
 	}
-	if err := lockExec(ctx, tx.ProductVariant.CreateBulk(variants...).Exec); err != nil { // likewise
-		return err
-	}
-	if err := s.Ledger.Open(ctx, tx, bounds); err != nil {
+	if err := s.insertVariants(ctx, tx, variants, bounds); err != nil {
 		return err
 	}
 	for i, unit := range units { // some variants off sale, and others not
@@ -244,8 +241,6 @@ func (s *Catalog) createImported(ctx context.Context, tx *ent.Tx, plans []*impor
 	}
 	return s.Index(ctx, tx, rows...)
 }
-
-func (p *importPlan) isOff() bool { return p.in.OffSale != nil && *p.in.OffSale }
 
 // newProduct is the product that rows make.
 func newProduct(plans []*importPlan) CreateProduct {

@@ -101,10 +101,7 @@ func (s *Catalog) addImported(ctx context.Context, tx *ent.Tx, g *importGroup, h
 	if creations == nil {
 		return nil
 	}
-	if err := lockExec(ctx, tx.ProductVariant.CreateBulk(creations...).Exec); err != nil { // MaxVariants at most
-		return err
-	}
-	return s.Ledger.Open(ctx, tx, stock)
+	return s.insertVariants(ctx, tx, creations, stock)
 }
 
 // summariseImported is summarise; but a product of which no variant is left on sale goes off sale.

@@ -52,6 +52,11 @@ func severalVariants(field []string, productID string, count int) *Error {
 	return invalid(field, "the product %q has %d variants: name one of them by variantId", Truncate(productID, 80), count)
 }
 
+// means reports whether the line names a variant, by itself or by its product.
+func (l Line) means(variantID, productID string) bool {
+	return variantID == l.VariantID || l.VariantID == "" && productID == l.ProductID
+}
+
 // named is what a line names a variant by, for the errors of the line.
 func (l Line) named() string {
 	if l.VariantID == "" {

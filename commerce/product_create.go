@@ -81,10 +81,7 @@ func (s *Catalog) createOnce(ctx context.Context, op operation, in CreateProduct
 		if row, err = lockRows(ctx, made.product.Save); err != nil {
 			return err
 		}
-		if err := lockExec(ctx, tx.ProductVariant.CreateBulk(made.variants...).Exec); err != nil { // MaxVariants at most
-			return err
-		}
-		if err := s.Ledger.Open(ctx, tx, made.stock); err != nil {
+		if err := s.insertVariants(ctx, tx, made.variants, made.stock); err != nil {
 			return err
 		}
 		if err := in.write(ctx, tx, row.ID); err != nil {
@@ -128,6 +125,14 @@ func (s *Catalog) takenSKUs(ctx context.Context, in CreateProduct) (taken Errors
 		e.Field = input("sku")
 	}
 	return taken, err
+}
+
+// insertVariants writes new variants, and opens their stock. They are few enough for one statement: [MaxVariants], or [MaxImport].
+func (s *Catalog) insertVariants(ctx context.Context, tx *ent.Tx, variants []*ent.ProductVariantCreate, stock map[string]lockprovider.Bounds) error {
+	if err := lockExec(ctx, tx.ProductVariant.CreateBulk(variants...).Exec); err != nil {
+		return err
+	}
+	return s.Ledger.Open(ctx, tx, stock)
 }
 
 // lockExec is lockRows for a statement without a result.

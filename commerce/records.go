@@ -433,10 +433,13 @@ func (p orderPlaced) lineRows(tx *ent.Tx) []*ent.OrderLineCreate {
 	return lines
 }
 
-// variantID is the variant that was ordered. When a record had none, a product had one variant.
-func (l orderLine) variantID() string {
-	return cmp.Or(l.VariantID, lockprovider.FirstVariantID(l.ProductID))
+// variantIn is the variant that a record names. When a record had none, a product had one variant.
+func variantIn(variantID, productID string) string {
+	return cmp.Or(variantID, lockprovider.FirstVariantID(productID))
 }
+
+// variantID is the variant that was ordered.
+func (l orderLine) variantID() string { return variantIn(l.VariantID, l.ProductID) }
 
 func (p couponIssued) row(tx *ent.Tx) *ent.CouponIssueCreate {
 	return tx.CouponIssue.Create().SetID(p.IssueID).SetCouponID(p.CouponID).SetUserID(p.UserID).

@@ -48,7 +48,7 @@ func linesBack(row *ent.Order, lines []Line) (back []lineBack, worth int64, err 
 // placesOf returns which lines of an order a line names.
 func placesOf(row *ent.Order, l Line) (at []int) {
 	for i, o := range row.Edges.Lines {
-		if o.VariantID == l.VariantID || l.VariantID == "" && o.ProductID == l.ProductID {
+		if l.means(o.VariantID, o.ProductID) {
 			at = append(at, i)
 		}
 	}

@@ -89,17 +89,11 @@ func (s *Catalog) Index(ctx context.Context, tx *ent.Tx, rows ...*ent.Product) e
 
 // variantsIn returns the variants on sale of products, as a transaction sees them, in their order.
 func (s *Catalog) variantsIn(ctx context.Context, tx *ent.Tx, products []string) (map[string][]*ent.ProductVariant, error) {
-	rows, err := tx.ProductVariant.Query().
-		Where(productvariant.ProductIDIn(products...), productvariant.ArchivedAtIsNil()).
-		Order(productvariant.ByProductID(), productvariant.ByPosition(), productvariant.ByID()).All(ctx)
+	rows, err := inOrder(ctx, tx.ProductVariant.Query().Where(productvariant.ProductIDIn(products...), productvariant.ArchivedAtIsNil()))
 	if err != nil {
 		return nil, fmt.Errorf("read the variants of search documents: %w", err)
 	}
-	byProduct := make(map[string][]*ent.ProductVariant, len(products))
-	for _, row := range rows {
-		byProduct[row.ProductID] = append(byProduct[row.ProductID], row)
-	}
-	return byProduct, nil
+	return ofProducts(rows), nil
 }
 
 // searchText is what a product is found by: its name, and the SKUs and option values of its variants on sale.

@@ -33,19 +33,17 @@ func (s *Catalog) lockedProduct(ctx context.Context, tx *ent.Tx, id string, fiel
 	if row == nil || padded(id) {
 		return nil, nil, notFound(field, "product", id)
 	}
-	variants, err := tx.ProductVariant.Query().Where(productvariant.ProductID(id)).All(ctx)
-	slices.SortFunc(variants, byPosition)
+	variants, err := inOrder(ctx, tx.ProductVariant.Query().Where(productvariant.ProductID(id)))
 	return row, variants, err
 }
 
 // summarise writes what a product says of its variants: SKU, prices, limit, and how many are on sale. It returns the product. The caller
 // has it locked.
 func (s *Catalog) summarise(ctx context.Context, tx *ent.Tx, productID string) (*ent.Product, error) {
-	all, err := tx.ProductVariant.Query().Where(productvariant.ProductID(productID)).All(ctx)
+	all, err := inOrder(ctx, tx.ProductVariant.Query().Where(productvariant.ProductID(productID)))
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(all, byPosition)
 	listed := slices.DeleteFunc(slices.Clone(all), func(row *ent.ProductVariant) bool { return row.ArchivedAt != nil })
 	if len(listed) == 0 {
 		listed = all
@@ -153,10 +151,7 @@ func (s *Catalog) AddVariants(ctx context.Context, v Viewer, in AddVariants) (*e
 			creations[i] = s.variantCreation(tx, row.ID, id, next+i, variant)
 			stock[lockprovider.StockKey(id)] = unbounded(variant.Stock)
 		}
-		if err := lockExec(ctx, tx.ProductVariant.CreateBulk(creations...).Exec); err != nil { // MaxVariants at most
-			return nil, err
-		}
-		if err := s.Ledger.Open(ctx, tx, stock); err != nil {
+		if err := s.insertVariants(ctx, tx, creations, stock); err != nil {
 			return nil, err
 		}
 		if row, err = s.summarise(ctx, tx, row.ID); err != nil {

@@ -138,16 +138,24 @@ func (s *Catalog) ShowVariants(ctx context.Context, v Viewer, ids []string) (map
 // VariantsOf returns the variants of products, on sale or not, in their order and with their products, by the IDs of the products. A product has
 // MaxVariants at most.
 func (s *Catalog) VariantsOf(ctx context.Context, products []string) (map[string][]*ent.ProductVariant, error) {
-	rows, err := s.Client.ProductVariant.Query().Where(productvariant.ProductIDIn(products...)).WithProduct().All(ctx)
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(rows, byPosition)
-	byProduct := make(map[string][]*ent.ProductVariant, len(products))
+	rows, err := inOrder(ctx, s.Client.ProductVariant.Query().Where(productvariant.ProductIDIn(products...)).WithProduct())
+	return ofProducts(rows), err
+}
+
+// ofProducts groups variants by the IDs of their products, in the order that they have.
+func ofProducts(rows []*ent.ProductVariant) map[string][]*ent.ProductVariant {
+	byProduct := map[string][]*ent.ProductVariant{}
 	for _, row := range rows {
 		byProduct[row.ProductID] = append(byProduct[row.ProductID], row)
 	}
-	return byProduct, nil
+	return byProduct
+}
+
+// inOrder reads variants, in the order that they have in their product.
+func inOrder(ctx context.Context, query *ent.ProductVariantQuery) ([]*ent.ProductVariant, error) {
+	rows, err := query.All(ctx)
+	slices.SortFunc(rows, byPosition)
+	return rows, err
 }
 
 func byPosition(a, b *ent.ProductVariant) int {
