@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"time"
 
 	"holdfast/ent"
 	"holdfast/ent/changelog"
@@ -18,31 +20,21 @@ import (
 // counted once, by an event that was handled once. The servers must still run, and no client may send them requests. What still differs after 30
 // seconds in which nothing has become less is a finding, not an error.
 func CompareSales(ctx context.Context, db *ent.Client) ([]Finding, error) {
-	for last := int64(-1); ; {
+	for least, since := int64(math.MaxInt64), time.Now(); ; {
 		findings, off, err := compareSales(ctx, db)
 		if err != nil {
 			return nil, fmt.Errorf("compare the sales: %w", err)
 		}
-		if off == 0 || off == last {
+		if off < least {
+			least, since = off, time.Now()
+		}
+		if off == 0 || time.Since(since) >= settleTimeout {
 			return findings, nil
 		}
-		last = off
-		if err := lessOff(ctx, db, off); err != nil {
+		if err := lock.Pause(ctx, salesPoll); err != nil {
 			return nil, fmt.Errorf("compare the sales: %w", err)
 		}
 	}
-}
-
-// lessOff waits until less differs than before, for settleTimeout at most.
-func lessOff(ctx context.Context, db *ent.Client, before int64) error {
-	bounded, cancel := context.WithTimeout(ctx, settleTimeout)
-	defer cancel()
-	for lock.Pause(bounded, salesPoll) == nil {
-		if _, off, err := compareSales(ctx, db); err != nil || off < before {
-			return err
-		}
-	}
-	return ctx.Err()
 }
 
 // compareSales returns how much is off: changes that are not published, and units by which the sums differ.
