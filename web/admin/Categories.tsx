@@ -3,7 +3,7 @@ import { useOperation } from '../common/useOperation';
 import { CategoryFields, categoryOf } from './CategoryFields';
 import { pathOf, useCategories } from './categoryTree';
 import { Form, textOf } from './Form';
-import { CategoryCreateDocument } from './gql/operations';
+import { CategoryCreateDocument, type CategoryRowFragment } from './gql/operations';
 import { Table } from './List';
 import { Refresh } from './Refresh';
 import { hrefOf } from './route';
@@ -30,14 +30,14 @@ export function Categories() {
         <h2 id="new-title">More categories</h2>
         <details>
           <summary>Create a category</summary>
-          <CategoryCreate onCreated={() => void refetch().catch(() => {})} />
+          <CategoryCreate categories={categories} onCreated={() => void refetch().catch(() => {})} />
         </details>
       </section>
     </>
   );
 }
 
-function CategoryCreate({ onCreated }: { onCreated: () => void }) {
+function CategoryCreate({ categories, onCreated }: { categories?: readonly CategoryRowFragment[]; onCreated: () => void }) {
   const create = useOperation(CategoryCreateDocument, (d) => d.categoryCreate);
   const submit = async (filled: FormData) => {
     const payload = await create.run({ name: textOf(filled, 'name'), ...categoryOf(filled) });
@@ -55,7 +55,7 @@ function CategoryCreate({ onCreated }: { onCreated: () => void }) {
       onSubmit={submit}
       done={made && <>“{made.name}” is in the menu. <a href={hrefOf('categories', made.id)}>Open it</a></>}
     >
-      <CategoryFields />
+      <CategoryFields categories={categories} />
     </Form>
   );
 }

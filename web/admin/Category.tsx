@@ -1,4 +1,4 @@
-import { useState } from 'react';
+import { useApolloClient } from '@apollo/client/react';
 
 import { Failure, Outcome } from '../common/Outcome';
 import { useOperation } from '../common/useOperation';
@@ -7,9 +7,10 @@ import { pathOf, useCategories } from './categoryTree';
 import { useConfirmation } from './Confirmation';
 import { Conflict } from './Conflict';
 import { Form, textOf } from './Form';
-import { CategoryDeleteDocument, type CategoryRowFragment, CategoryUpdateDocument } from './gql/operations';
+import { CategoryDeleteDocument, CategoryDetailsDocument, type CategoryRowFragment, CategoryUpdateDocument } from './gql/operations';
 import { Refresh } from './Refresh';
 import { go, hrefOf } from './route';
+import { useEditing } from './useEditing';
 
 /** One category, and what can be done about it. */
 export function Category({ id }: { id: string }) {
@@ -22,7 +23,7 @@ export function Category({ id }: { id: string }) {
       {!loading && !category && <Refresh refetch={refetch} />}
       {category && (
         <>
-          <CategoryEdit category={category} reread={refetch} />
+          <CategoryEdit category={category} categories={categories} reread={refetch} />
           <CategoryDelete category={category} reread={refetch} />
         </>
       )}
@@ -36,30 +37,34 @@ interface Props {
   reread: () => Promise<unknown>;
 }
 
-/** Changes a category from the version that was shown, as ProductEdit does a product. */
-function CategoryEdit({ category, reread }: Props) {
+/** What a person compares, by the name of each field. */
+const textsOf = (category: CategoryRowFragment): [string, string][] => [
+  ['Name', category.name],
+  ['Handle', category.handle],
+  ['Path', pathOf(category)],
+  ['Position', String(category.position)],
+];
+
+const sameFields = (a: CategoryRowFragment, b: CategoryRowFragment) => JSON.stringify(textsOf(a)) === JSON.stringify(textsOf(b));
+
+/** Changes a category. */
+function CategoryEdit({ category, categories, reread }: Props & { categories?: readonly CategoryRowFragment[] }) {
+  const client = useApolloClient();
   const update = useOperation(CategoryUpdateDocument, (d) => d.categoryUpdate);
-  const [base, setBase] = useState(category);
-  const [conflict, setConflict] = useState(false);
-  const [round, setRound] = useState(0);
-  const startFrom = (row: CategoryRowFragment) => {
-    setBase(row);
-    setConflict(false);
-    setRound((n) => n + 1);
-  };
+  const { base, stored, round, version, startFrom, settle } = useEditing(category, sameFields);
   const submit = async (filled: FormData) => {
     const name = textOf(filled, 'name');
     const payload = await update.run({
       id: category.id,
-      version: (conflict ? category : base).version,
+      version,
       name: name === base.name ? undefined : name,
       ...categoryOf(filled, base),
     });
-    if (payload?.userErrors.some((e) => e.code === 'VERSION_CONFLICT')) {
-      await reread().catch(() => {});
-      setConflict(true);
-    } else if (payload?.category && payload.userErrors.length === 0) {
-      startFrom(payload.category);
+    await settle(payload, payload?.category, async () => {
+      const { data } = await client.query({ query: CategoryDetailsDocument, variables: { id: category.id }, fetchPolicy: 'network-only' });
+      return data?.category;
+    });
+    if (payload?.category) {
       await reread().catch(() => {});
     }
     return payload;
@@ -68,22 +73,17 @@ function CategoryEdit({ category, reread }: Props) {
     <section aria-labelledby="edit-title">
       <h2 id="edit-title">{pathOf(category)}</h2>
       <Form label="Change the category" action="Save" operation={update} onSubmit={submit} keep done="Saved.">
-        {conflict && (
+        {stored && (
           <Conflict
-            differences={[
-              ['Name', base.name, category.name],
-              ['Handle', base.handle, category.handle],
-              ['Path', pathOf(base), pathOf(category)],
-              ['Position', String(base.position), String(category.position)],
-            ]}
+            differences={textsOf(base).map(([label, before], i): [string, string, string] => [label, before, textsOf(stored)[i][1]])}
             onTake={() => {
-              startFrom(category);
+              startFrom(stored);
               update.reset();
             }}
           />
         )}
         <div key={round} className="stack">
-          <CategoryFields category={base} />
+          <CategoryFields category={base} categories={categories} />
         </div>
       </Form>
     </section>

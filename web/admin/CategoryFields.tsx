@@ -1,11 +1,16 @@
-import { pathOf, useCategories } from './categoryTree';
+import { pathOf } from './categoryTree';
 import { NumberField, TextField } from './fields';
 import { Field, textOf } from './Form';
 import type { CategoryRowFragment } from './gql/operations';
 
+interface Props {
+  category?: CategoryRowFragment;
+  /** The tree, as far as it is read. */
+  categories?: readonly CategoryRowFragment[];
+}
+
 /** What a category is, and where it stands. */
-export function CategoryFields({ category }: { category?: CategoryRowFragment }) {
-  const { categories = [] } = useCategories();
+export function CategoryFields({ category, categories = [] }: Props) {
   // It cannot be beneath itself.
   const parents = categories.filter((c) => c.id !== category?.id && !c.ancestors?.some((above) => above.id === category?.id));
   return (

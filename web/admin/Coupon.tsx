@@ -1,5 +1,4 @@
 import { useApolloClient } from '@apollo/client/react';
-import { useState } from 'react';
 
 import { formatCount, formatTime } from '../common/money';
 import { Failure, Outcome } from '../common/Outcome';
@@ -12,6 +11,7 @@ import { Form, textOf } from './Form';
 import { CouponDetailsDocument, type CouponDetailsFragment, CouponResumeDocument, CouponStopDocument, CouponUpdateDocument } from './gql/operations';
 import { Badge } from './List';
 import { Refresh } from './Refresh';
+import { useEditing } from './useEditing';
 import { useView } from './useView';
 
 /** One coupon, and what can be done about it. */
@@ -100,18 +100,11 @@ const momentText = (time?: string | null) => (time ? formatTime(time) : 'always'
 const sameFields = (a: CouponDetailsFragment, b: CouponDetailsFragment) =>
   a.name === b.name && a.validFrom === b.validFrom && a.validUntil === b.validUntil;
 
-/** Changes a coupon from the version that was shown, as ProductEdit does a product. */
+/** Changes a coupon. */
 function CouponEdit({ coupon }: { coupon: CouponDetailsFragment }) {
   const client = useApolloClient();
   const update = useOperation(CouponUpdateDocument, (d) => d.couponUpdate);
-  const [base, setBase] = useState(coupon);
-  const [stored, setStored] = useState<CouponDetailsFragment | null>(null);
-  const [round, setRound] = useState(0);
-  const startFrom = (row: CouponDetailsFragment) => {
-    setBase(row);
-    setStored(null);
-    setRound((n) => n + 1);
-  };
+  const { base, stored, round, version, startFrom, settle } = useEditing(coupon, sameFields);
   const submit = async (filled: FormData) => {
     /** Undefined leaves a moment as it is: a field holds it to the minute only. */
     const changed = (name: 'validFrom' | 'validUntil') => {
@@ -121,17 +114,15 @@ function CouponEdit({ coupon }: { coupon: CouponDetailsFragment }) {
     const name = textOf(filled, 'name');
     const payload = await update.run({
       id: coupon.id,
-      version: (stored ?? (sameFields(coupon, base) ? coupon : base)).version,
+      version,
       name: name === base.name ? undefined : name,
       validFrom: changed('validFrom'),
       validUntil: changed('validUntil'),
     });
-    if (payload?.userErrors.some((e) => e.code === 'VERSION_CONFLICT')) {
+    await settle(payload, payload?.coupon, async () => {
       const { data } = await client.query({ query: CouponDetailsDocument, variables: { id: coupon.id }, fetchPolicy: 'network-only' });
-      setStored(data?.coupon ?? null);
-    } else if (payload?.coupon && payload.userErrors.length === 0) {
-      startFrom(payload.coupon);
-    }
+      return data?.coupon;
+    });
     return payload;
   };
   return (

@@ -1,5 +1,4 @@
 import { useApolloClient } from '@apollo/client/react';
-import { useState } from 'react';
 
 import { formatMoney } from '../common/money';
 import { useOperation } from '../common/useOperation';
@@ -9,23 +8,19 @@ import { AreaField, amountText, MoneyField, minorOf, TextField } from './fields'
 import { Form, textOf } from './Form';
 import { type ProductDetailsFragment, ProductDetailsDocument, ProductUpdateDocument } from './gql/operations';
 import { LimitFields, limitOf, limitText, sameLimit } from './LimitFields';
+import { useEditing } from './useEditing';
 
 /** Whether all that the form shows is the same: then one version is as good as the other, such as after the product was taken off sale. */
 const sameFields = (a: ProductDetailsFragment, b: ProductDetailsFragment) =>
   a.name === b.name && a.description === b.description && a.price.amountMinor === b.price.amountMinor && limitText({ limit: a.limitPerCustomer }) === limitText({ limit: b.limitPerCustomer }) &&
   JSON.stringify(attributeTexts(a)) === JSON.stringify(attributeTexts(b));
 
-/**
- * Changes a product, from the version that was shown. If somebody else has changed it meanwhile, nothing is lost: the form says what
- * differs, and the next try goes on from what is stored. Only what was changed here is sent, so that it takes back nothing of others.
- */
+/** Changes a product. Only what was changed here is sent, so that it takes back nothing of others. */
 export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
   const client = useApolloClient();
   const update = useOperation(ProductUpdateDocument, (d) => d.productUpdate);
-  const [base, setBase] = useState(product);
+  const { base, stored, round, version, startFrom, settle } = useEditing(product, sameFields);
   const hasOptions = (product.options?.length ?? 0) > 0; // then prices and limits are those of the variants
-  const [stored, setStored] = useState<ProductDetailsFragment | null>(null);
-  const [round, setRound] = useState(0);
 
   const submit = async (filled: FormData) => {
     const [name, description] = [textOf(filled, 'name'), textOf(filled, 'description')];
@@ -33,28 +28,18 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
     const limit = hasOptions ? null : limitOf(filled);
     const payload = await update.run({
       id: product.id,
-      version: (stored ?? (sameFields(product, base) ? product : base)).version,
+      version,
       name: name === base.name ? undefined : name,
       description: description === base.description ? undefined : description,
       ...attributesOf(filled, base),
       priceMinor: priceMinor === base.price.amountMinor ? undefined : priceMinor,
       limitPerCustomer: !limit || sameLimit(limit, base.limitPerCustomer) ? undefined : limit,
     });
-    if (payload?.userErrors.some((e) => e.code === 'VERSION_CONFLICT')) {
+    await settle(payload, payload?.product, async () => {
       const { data } = await client.query({ query: ProductDetailsDocument, variables: { id: product.id }, fetchPolicy: 'network-only' });
-      setStored(data?.product ?? null);
-    } else if (payload?.product && payload.userErrors.length === 0) {
-      setBase(payload.product);
-      setStored(null);
-      setRound((n) => n + 1);
-    }
+      return data?.product;
+    });
     return payload;
-  };
-  const take = (theirs: ProductDetailsFragment) => {
-    setBase(theirs);
-    setStored(null);
-    setRound((n) => n + 1);
-    update.reset();
   };
   return (
     <section aria-labelledby="edit-title">
@@ -69,7 +54,10 @@ export function ProductEdit({ product }: { product: ProductDetailsFragment }) {
               ['Limit', limitText({ limit: base.limitPerCustomer }), limitText({ limit: stored.limitPerCustomer })],
               ...attributeTexts(base).map(([name, before], i): [string, string, string] => [name, before, attributeTexts(stored)[i][1]]),
             ]}
-            onTake={() => take(stored)}
+            onTake={() => {
+              startFrom(stored);
+              update.reset();
+            }}
           />
         )}
         <div key={round} className="stack">

@@ -1,5 +1,4 @@
 import { useApolloClient } from '@apollo/client/react';
-import { useState } from 'react';
 
 import { formatMoney } from '../common/money';
 import { Failure } from '../common/Outcome';
@@ -10,6 +9,7 @@ import { Form, textOf } from './Form';
 import { ProductVariantUpdateDocument, VariantDetailsDocument, type VariantDetailsFragment } from './gql/operations';
 import { LimitFields, limitOf, limitText, sameLimit } from './LimitFields';
 import { OptionFields, optionsOf } from './OptionFields';
+import { useEditing } from './useEditing';
 import { useView } from './useView';
 
 /** Changes the variant of a product with options. */
@@ -33,35 +33,26 @@ const textsOf = (variant: VariantDetailsFragment): [string, string][] => [
   ['Limit', limitText({ limit: variant.limitPerCustomer })],
 ];
 
-/** Changes a variant from the version that was shown, as ProductEdit does a product. */
+const sameFields = (a: VariantDetailsFragment, b: VariantDetailsFragment) => JSON.stringify(textsOf(a)) === JSON.stringify(textsOf(b));
+
 function EditForm({ variant }: { variant: VariantDetailsFragment }) {
   const client = useApolloClient();
   const update = useOperation(ProductVariantUpdateDocument, (d) => d.productVariantUpdate);
-  const [base, setBase] = useState(variant);
-  const [stored, setStored] = useState<VariantDetailsFragment | null>(null);
-  const [round, setRound] = useState(0);
-  const startFrom = (row: VariantDetailsFragment) => {
-    setBase(row);
-    setStored(null);
-    setRound((n) => n + 1);
-  };
+  const { base, stored, round, version, startFrom, settle } = useEditing(variant, sameFields);
   const submit = async (filled: FormData) => {
     const [options, limit] = [optionsOf(filled, valuesOf(base).length), limitOf(filled)];
     const priceMinor = minorOf(textOf(filled, 'priceMinor'), base.price);
-    const same = JSON.stringify(textsOf(variant)) === JSON.stringify(textsOf(base)); // then one version is as good as the other
     const payload = await update.run({
       id: variant.id,
-      version: (stored ?? (same ? variant : base)).version,
+      version,
       options: JSON.stringify(options) === JSON.stringify(valuesOf(base)) ? undefined : options,
       priceMinor: priceMinor === base.price.amountMinor ? undefined : priceMinor,
       limitPerCustomer: sameLimit(limit, base.limitPerCustomer) ? undefined : limit,
     });
-    if (payload?.userErrors.some((e) => e.code === 'VERSION_CONFLICT')) {
+    await settle(payload, payload?.variant, async () => {
       const { data } = await client.query({ query: VariantDetailsDocument, variables: { id: variant.id }, fetchPolicy: 'network-only' });
-      setStored(data?.productVariant ?? null);
-    } else if (payload?.variant && payload.userErrors.length === 0) {
-      startFrom(payload.variant);
-    }
+      return data?.productVariant;
+    });
     return payload;
   };
   return (
