@@ -33,18 +33,15 @@ func TestAdministration(t *testing.T) {
 }
 
 // TestAdministrationAfterMistakes does what goes wrong: addresses without a meaning, answers that were lost, questions that nobody answers.
-func TestAdministrationAfterMistakes(t *testing.T) {
-	s := browserScript(t, "tests/admin-mistakes.mjs")
-	noLeaks(t)
-	stores := openSQLite(t)
-	server := boot(t, stores.development())
-	s.run(t, 10*time.Minute, nil, server.url, "--admin", adminToken(t, stores), "--customer", customerToken(t, stores))
-	server.stop()
-}
+func TestAdministrationAfterMistakes(t *testing.T) { administer(t, "tests/admin-mistakes.mjs") }
 
 // TestAdministrationOfTheCatalogue keeps variants and categories, finds them named where they are ordered and missed, and goes on after faults.
-func TestAdministrationOfTheCatalogue(t *testing.T) {
-	s := browserScript(t, "tests/admin-catalogue.mjs")
+func TestAdministrationOfTheCatalogue(t *testing.T) { administer(t, "tests/admin-catalogue.mjs") }
+
+// administer runs a script against a shop that has nothing but fresh demo data.
+func administer(t *testing.T, path string) {
+	t.Helper()
+	s := browserScript(t, path)
 	noLeaks(t)
 	stores := openSQLite(t)
 	server := boot(t, stores.development())
