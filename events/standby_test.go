@@ -31,22 +31,32 @@ func TestRelayWaitsForTheStandby(t *testing.T) {
 	if _, err := ledger.Apply(t.Context(), c); lockprovider.EffectOf(err) != lockprovider.EffectUnknown {
 		t.Fatalf("without a standby: %v, want an unknown outcome", err)
 	}
-	if n, err := running.relay.runOnce(t.Context()); n != 0 || err == nil {
-		t.Errorf("without a standby, %d changes are published, error %v", n, err)
-	}
+	// PostgreSQL shows the commit when it has heard that the client gave up, which is some time after the client did.
+	relayUntil(t, running.relay, "the relay saw the change and refused it", func(n int, err error) bool {
+		if n != 0 {
+			t.Fatalf("without a standby, %d changes are published", n)
+		}
+		return err != nil
+	})
 	must(t, p.Standby.Restart())
+	relayUntil(t, running.relay, "the change was published", func(n int, err error) bool { return n == 1 && err == nil })
+}
+
+// relayUntil runs the relay again and again until done says so of what it did.
+func relayUntil(t *testing.T, r *Relay, what string, done func(n int, err error) bool) {
+	t.Helper()
 	ticker, timeout := time.NewTicker(20*time.Millisecond), time.NewTimer(testenv.Patience)
 	defer ticker.Stop()
 	defer timeout.Stop()
 	for {
-		n, err := running.relay.runOnce(t.Context())
-		if n == 1 && err == nil {
+		n, err := r.runOnce(t.Context())
+		if done(n, err) {
 			return
 		}
 		select {
 		case <-ticker.C:
 		case <-timeout.C:
-			t.Fatalf("waited %s until the change was published: %d, error %v", testenv.Patience, n, err)
+			t.Fatalf("waited %s until %s: %d, error %v", testenv.Patience, what, n, err)
 		}
 	}
 }
