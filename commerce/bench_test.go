@@ -48,7 +48,7 @@ func BenchmarkUniformProducts(b *testing.B) {
 }
 
 func benchmarkOrders(b *testing.B, strategy lockprovider.Strategy, products, customers int) {
-	s := openShop(b, lockprovider.FamilyConfig{Strategy: strategy}, testenv.Postgres(b), testenv.Redis(b).URL)
+	s := openShop(b, lockprovider.FamilyConfig{Strategy: strategy}, postgres(b), testenv.Redis(b).URL)
 	ids := make([]string, products)
 	for i := range ids {
 		ids[i] = s.product(b, 100, 1_000_000_000)
@@ -112,7 +112,7 @@ func BenchmarkImport(b *testing.B) {
 		return file.Rows
 	}
 	for range b.N {
-		s := openShop(b, lockprovider.FamilyConfig{Strategy: lockprovider.SetNX}, testenv.Postgres(b), clients.EmbeddedRedis)
+		s := openShop(b, lockprovider.FamilyConfig{Strategy: lockprovider.SetNX}, postgres(b), clients.EmbeddedRedis)
 		for _, pass := range []struct {
 			name string
 			more int

@@ -158,7 +158,7 @@ func TestACartIsCheckedOutOnce(t *testing.T) {
 // come again.
 func TestACheckoutWaitsForAnother(t *testing.T) {
 	family := lockprovider.FamilyConfig{Strategy: lockprovider.Queue}
-	s := openShop(t, family, testenv.Postgres(t), testenv.Redis(t).URL)
+	s := openShop(t, family, postgres(t), testenv.Redis(t).URL)
 	ctx := t.Context()
 	product := s.product(t, 1000, 10)
 	c := s.cart(t, alice, commerce.Line{ProductID: product, Quantity: 1})

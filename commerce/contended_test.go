@@ -67,7 +67,7 @@ func everyStrategyOnServers(t *testing.T, test func(t *testing.T, s *shop)) {
 	redis := testenv.Redis(t)
 	for _, v := range variants(dialect.Postgres) {
 		t.Run(v.String(), func(t *testing.T) {
-			s := v.open(t, testenv.Postgres(t), redis.URL)
+			s := v.open(t, postgres(t), redis.URL)
 			t.Cleanup(func() { must(t, s.redis.FlushAll(context.WithoutCancel(t.Context())).Err()) }) // it ends before the shop
 			test(t, s)
 		})

@@ -14,7 +14,6 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/paymentattempt"
 	"holdfast/ent/refund"
-	"holdfast/internal/testenv"
 	"holdfast/payments/stripe/stripetest"
 )
 
@@ -39,7 +38,7 @@ func (s *stripeShop) receive(ctx context.Context, e stripetest.Event) error {
 // TestRefundThatFailsWhileItIsNoted: Stripe tells that a refund has failed while the transaction that notes that it was made is not committed. The
 // message waits for it, and is not lost.
 func TestRefundThatFailsWhileItIsNoted(t *testing.T) {
-	url, ctx := testenv.Postgres(t), t.Context()
+	url, ctx := postgres(t), t.Context()
 	s := openStripeShop(t, url)
 	observer, err := sql.Open("pgx", url)
 	must(t, err)

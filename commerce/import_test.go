@@ -262,7 +262,7 @@ func TestImportAfterSales(t *testing.T) {
 // file was imported again, each quantity has been moved once.
 func TestImportOfMovesWhileRedisGoesAway(t *testing.T) {
 	redis := testenv.Redis(t)
-	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.SetNX, Fallback: lockprovider.RowLock}, testenv.Postgres(t), redis.URL)
+	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.SetNX, Fallback: lockprovider.RowLock}, postgres(t), redis.URL)
 	const products = 320
 	load := func(more int64) []commerce.ImportResult {
 		rows := make([]commerce.ImportRow, products)

@@ -617,7 +617,7 @@ func everyDatabase(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	for name, url := range map[string]func(t *testing.T) string{
 		"sqlite":   func(*testing.T) string { return "sqlite://:memory:" },
-		"postgres": func(t *testing.T) string { t.Helper(); return testenv.Postgres(t) },
+		"postgres": func(t *testing.T) string { t.Helper(); return postgres(t) },
 		"mariadb":  func(t *testing.T) string { t.Helper(); return testenv.MariaDB(t) },
 	} {
 		t.Run(name, func(t *testing.T) { test(t, url(t)) })

@@ -23,7 +23,6 @@ import (
 	"holdfast/ent"
 	"holdfast/ent/product"
 	"holdfast/ent/searchdocument"
-	"holdfast/internal/testenv"
 	"holdfast/lockprovider"
 )
 
@@ -792,7 +791,7 @@ func TestRevisionIsDrawnLast(t *testing.T) {
 
 // A search that is cut off does not cut off the reading of the search documents: others wait for that.
 func TestReadingOutlivesItsSearch(t *testing.T) {
-	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, testenv.Postgres(t), "")
+	s := openShop(t, lockprovider.FamilyConfig{Strategy: lockprovider.RowLock}, postgres(t), "")
 	ctx := t.Context()
 	s.sell(t, "A", "Lamp", 100)
 	held, err := s.db.Ent.Tx(ctx)

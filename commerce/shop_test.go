@@ -94,6 +94,19 @@ func openShop(
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
+// postgres is a database of PostgreSQL with the tables of a shop.
+func postgres(t testing.TB) string {
+	t.Helper()
+	return testenv.PostgresWith(t, "shop", func(ctx context.Context, databaseURL string) error {
+		db, err := clients.OpenDatabase(ctx, databaseURL, clients.DatabaseOptions{})
+		if err != nil {
+			return err
+		}
+		_, err = db.Migrate(ctx)
+		return errors.Join(err, db.Close())
+	})
+}
+
 // clock stands still unless it is moved.
 type clock struct {
 	mu    sync.Mutex

@@ -62,12 +62,17 @@ var postgresProgram = program{
 
 	createDatabase: func(ctx context.Context, s *Server, name string) error {
 		// template0 admits no connections; template1 may be in use, and then cannot be copied.
-		return s.execPostgres(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0", name))
+		return s.CopyDatabase(ctx, name, "template0")
 	},
 	dropDatabase: func(ctx context.Context, s *Server, name string) error {
 		// FORCE ends the sessions that a test has left open.
 		return s.execPostgres(ctx, fmt.Sprintf("DROP DATABASE IF EXISTS %s WITH (FORCE)", name))
 	},
+}
+
+// CopyDatabase makes a database in a PostgreSQL with all that is in another one of it, which nobody may be connected to.
+func (s *Server) CopyDatabase(ctx context.Context, name, from string) error {
+	return s.execPostgres(ctx, fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s", name, from))
 }
 
 func postgresURL(s *Server, database string) string {

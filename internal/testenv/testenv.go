@@ -21,6 +21,7 @@ package testenv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -85,6 +86,19 @@ func MariaDBServer(t testing.TB, args ...string) *Server {
 func Postgres(t testing.TB) string {
 	t.Helper()
 	return database(t, KindPostgres)
+}
+
+// PostgresWith creates a database like [Postgres], with what prepare made in the first one of the same name: PostgreSQL copies a
+// database in a fraction of the time that its tables take to be made. prepare leaves no connection open.
+func PostgresWith(t testing.TB, name string, prepare func(ctx context.Context, databaseURL string) error) string {
+	t.Helper()
+	return created(t, KindPostgres, func(ctx context.Context, s *Server, database string) error {
+		template, err := sharedServers[KindPostgres].template(ctx, name, prepare)
+		if err != nil {
+			return err
+		}
+		return s.CopyDatabase(ctx, database, template)
+	})
 }
 
 // MariaDB creates an empty database for this test and returns its URL: mysql://user:password@127.0.0.1:port/name.
@@ -181,9 +195,10 @@ func stopped(t testing.TB, start func() (*Server, error)) *Server {
 var sharedServers = map[Kind]*sharedServer{KindPostgres: {}, KindMariaDB: {}}
 
 type sharedServer struct {
-	mu     sync.Mutex
-	server *Server
-	err    error // A failed start is not tried again: every test would wait for the timeout.
+	mu        sync.Mutex
+	server    *Server
+	err       error           // A failed start is not tried again: every test would wait for the timeout.
+	templates map[string]bool // the databases that are copied
 }
 
 func (s *sharedServer) get(kind Kind) (*Server, error) {
@@ -199,7 +214,28 @@ func (s *sharedServer) get(kind Kind) (*Server, error) {
 func (s *sharedServer) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.server, s.err = nil, nil
+	s.server, s.err, s.templates = nil, nil, nil
+}
+
+// template returns the database that those of this name are copies of. The server has been started.
+func (s *sharedServer) template(ctx context.Context, name string, prepare func(ctx context.Context, databaseURL string) error) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	template := "template_" + name
+	if s.templates[name] {
+		return template, nil
+	}
+	if err := s.server.CreateDatabase(ctx, template); err != nil {
+		return "", err
+	}
+	if err := prepare(ctx, s.server.DatabaseURL(template)); err != nil {
+		return "", errors.Join(err, s.server.DropDatabase(ctx, template))
+	}
+	if s.templates == nil {
+		s.templates = map[string]bool{}
+	}
+	s.templates[name] = true
+	return template, nil
 }
 
 var databases atomic.Int64
@@ -209,6 +245,12 @@ const databaseTimeout = 30 * time.Second
 
 func database(t testing.TB, kind Kind) string {
 	t.Helper()
+	return created(t, kind, func(ctx context.Context, s *Server, name string) error { return s.CreateDatabase(ctx, name) })
+}
+
+// created is a database of the shared server, which goes with the test.
+func created(t testing.TB, kind Kind, create func(ctx context.Context, s *Server, name string) error) string {
+	t.Helper()
 	Need(t, kind)
 	s, err := sharedServers[kind].get(kind)
 	if err != nil {
@@ -217,7 +259,7 @@ func database(t testing.TB, kind Kind) string {
 	name := fmt.Sprintf("test_%d", databases.Add(1))
 	ctx, cancel := context.WithTimeout(t.Context(), databaseTimeout)
 	defer cancel()
-	if err := s.CreateDatabase(ctx, name); err != nil {
+	if err := create(ctx, s, name); err != nil {
 		t.Fatalf("testenv: create database %s: %v\n%s", name, err, s.LogTail())
 	}
 	t.Cleanup(func() {

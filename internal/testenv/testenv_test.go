@@ -268,6 +268,46 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
+func TestPostgresWith(t *testing.T) {
+	t.Parallel()
+	Need(t, KindPostgres)
+	fault, prepared := errors.New("prepare fails"), 0
+	prepare := func(ctx context.Context, databaseURL string) error {
+		if prepared++; prepared == 1 {
+			return fault
+		}
+		db, err := sql.Open("pgx", databaseURL)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		_, err = db.ExecContext(ctx, "CREATE TABLE t AS SELECT 42 AS n")
+		return err
+	}
+	if _, err := sharedServers[KindPostgres].get(KindPostgres); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sharedServers[KindPostgres].template(t.Context(), "of_test", prepare); !errors.Is(err, fault) {
+		t.Fatalf("got %v, want the error of prepare", err)
+	}
+	for range 3 {
+		databaseURL := PostgresWith(t, "of_test", prepare)
+		db := openSQL(t, databaseURL)
+		if n, err := queryInt(t, db, queryTimeout, "SELECT sum(n) FROM t"); err != nil || n != 42 {
+			t.Errorf("sum = %d, %v, want what prepare made, and not what another test wrote", n, err)
+		}
+		mustExec(t, db, "INSERT INTO t VALUES (1)")
+	}
+	if prepared != 2 {
+		t.Errorf("prepare ran %d times, want once without and once with success", prepared)
+	}
+	if other := openSQL(t, Postgres(t)); other.PingContext(t.Context()) != nil {
+		t.Error("no empty database beside them")
+	} else if _, err := queryInt(t, other, queryTimeout, "SELECT sum(n) FROM t"); err == nil {
+		t.Error("an empty database has tables")
+	}
+}
+
 func TestDatabaseServer(t *testing.T) {
 	t.Parallel()
 	for _, test := range databaseKinds {
