@@ -273,7 +273,8 @@ func TestPostgresWith(t *testing.T) {
 	Need(t, KindPostgres)
 	fault, prepared := errors.New("prepare fails"), 0
 	prepare := func(ctx context.Context, databaseURL string) error {
-		if prepared++; prepared == 1 {
+		prepared++
+		if prepared == 1 {
 			return fault
 		}
 		db, err := sql.Open("pgx", databaseURL)
