@@ -291,8 +291,9 @@ conformance: ## Run every strategy on every database and Redis, and print the ta
 	cd $(CONFORMANCE) && HOLDFAST_CAMPAIGN=long go test -run '^TestConformance$$' -count 1 -timeout 30m -conformance.table
 
 .PHONY: proof
-proof: ## Check the order of what customers saw under each strategy and workload, and that shops that are wrong on purpose are found; print both
+proof: ## Check the order of what customers saw under each strategy and workload, find shops that are wrong on purpose, simulate crashes; print all
 	cd experiment && go test -run '^Test(StrategiesKeepTheOrder|OrderControlsAreCaught)$$' -count 1 -timeout 30m $(TESTFLAGS) -proof.table
+	go test ./app -run '^TestSimulation$$' -count 1 -timeout 30m -v -simulations 1000
 
 .PHONY: lockbench
 lockbench: ## Measure the locks against each other and check what ours must reach; some minutes on a quiet machine

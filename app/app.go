@@ -95,20 +95,25 @@ func Open(ctx context.Context, cfg config.Config, log *slog.Logger, o Options) (
 	if err := s.openStores(ctx); err != nil {
 		return nil, err
 	}
-	if err := s.buildProviders(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.startReport(ctx); err != nil {
-		return nil, err
-	}
-	if err := s.startEvents(ctx); err != nil {
-		return nil, err
-	}
-	s.openServices()
-	if err := s.runStrategies(ctx); err != nil {
+	if err := s.start(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// start builds on open stores what a shop consists of besides, and starts it.
+func (s *Shop) start(ctx context.Context) error {
+	if err := s.buildProviders(ctx); err != nil {
+		return err
+	}
+	if err := s.startReport(ctx); err != nil {
+		return err
+	}
+	if err := s.startEvents(ctx); err != nil {
+		return err
+	}
+	s.openServices()
+	return s.runStrategies(ctx)
 }
 
 // Close ends everything that Open and the methods of the shop have started, in reverse order. It

@@ -39,9 +39,10 @@ type Database struct {
 	// Dialect is dialect.SQLite, dialect.Postgres or dialect.MySQL of entgo.io/ent/dialect; MariaDB is MySQL.
 	Dialect string
 
-	writer  *sql.DB // of SQLite the one writer, of the others the only pool
-	reader  *sql.DB // of SQLite, nil of the others
-	dir     string  // of SQLite in memory, where the files that stand for the memory are
+	driver  dialect.Driver // of Ent
+	writer  *sql.DB        // of SQLite the one writer, of the others the only pool
+	reader  *sql.DB        // of SQLite, nil of the others
+	dir     string         // of SQLite in memory, where the files that stand for the memory are
 	cleanup func() error
 }
 
@@ -102,8 +103,9 @@ func open(ctx context.Context, url string, o DatabaseOptions) (*Database, error)
 	if err := pool.PingContext(ctx); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	client := ent.NewClient(ent.Driver(entsql.OpenDB(name, pool)))
-	return &Database{Ent: client, Dialect: name, writer: pool, cleanup: func() error { return nil }}, nil
+	driver := entsql.OpenDB(name, pool)
+	client := ent.NewClient(ent.Driver(driver))
+	return &Database{Ent: client, Dialect: name, driver: driver, writer: pool, cleanup: func() error { return nil }}, nil
 }
 
 // bound keeps as many connections idle as may be open: database/sql's default of 2 closes and opens them all the time
@@ -137,6 +139,15 @@ func (d *Database) Migrate(ctx context.Context) (applied []string, err error) {
 // Pending returns the versions that Migrate would apply.
 func (d *Database) Pending(ctx context.Context) ([]string, error) {
 	return migrations.Pending(ctx, d.writer, d.Dialect)
+}
+
+// Through returns the same database for one whose statements go through what wrap returns, such as one that has them fail. It is
+// closed with d, and not by itself.
+func (d *Database) Through(wrap func(dialect.Driver) dialect.Driver) *Database {
+	through := *d
+	through.driver = wrap(d.driver)
+	through.Ent = ent.NewClient(ent.Driver(through.driver))
+	return &through
 }
 
 // Close closes all connections; it waits for those in use.

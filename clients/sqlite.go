@@ -82,7 +82,8 @@ func openSQLiteFile(ctx context.Context, path, synchronous string, o DatabaseOpt
 		writer: entsql.OpenDB(dialect.SQLite, writer),
 		reader: entsql.OpenDB(dialect.SQLite, reader),
 	}
-	return &Database{Ent: ent.NewClient(ent.Driver(driver)), Dialect: dialect.SQLite, writer: writer, reader: reader}, nil
+	client := ent.NewClient(ent.Driver(driver))
+	return &Database{Ent: client, Dialect: dialect.SQLite, driver: driver, writer: writer, reader: reader}, nil
 }
 
 func sqlitePool(path string, parameters url.Values) (*sql.DB, error) {

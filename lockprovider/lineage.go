@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -317,9 +318,9 @@ func (d *Deployment) strangers(ctx context.Context) ([]stranger, error) {
 		return nil, err
 	}
 	var unknown []stranger
-	for id, body := range all {
+	for _, id := range slices.Sorted(maps.Keys(all)) {
 		s := stranger{id: id}
-		if json.Unmarshal([]byte(body), &s.presence) != nil || s.Until <= now.UnixMilli() || ended(&ent.Instance{ID: id, Host: s.Host}) {
+		if json.Unmarshal([]byte(all[id]), &s.presence) != nil || s.Until <= now.UnixMilli() || ended(&ent.Instance{ID: id, Host: s.Host}) {
 			if err := node.HDel(ctx, instancesKey, id).Err(); err != nil {
 				return nil, err
 			}

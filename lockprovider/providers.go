@@ -209,8 +209,8 @@ func (p *Providers) withFailover(f Family, cfg FamilyConfig, info Info, primary 
 // called once for each store, now. It must be called before changes are served. Without it, other processes persist.
 func (p *Providers) PersistWith(persister func(*redisfirst.Store, *redisfirst.Confirmations) Persister) {
 	p.persister = persister
-	for _, provider := range p.byFamily {
-		if l, ok := As[*lua](provider); ok {
+	for _, f := range Families {
+		if l, ok := As[*lua](p.byFamily[f]); ok {
 			l.persister = persister(l.Store, l.confirmations)
 		}
 	}
@@ -221,7 +221,8 @@ func (p *Providers) PersistWith(persister func(*redisfirst.Store, *redisfirst.Co
 // has ended.
 func (p *Providers) Run(ctx context.Context) {
 	var running sync.WaitGroup
-	for _, provider := range p.byFamily {
+	for _, f := range Families {
+		provider := p.byFamily[f]
 		for provider != nil {
 			if r, ok := provider.(runner); ok {
 				running.Go(func() { r.Run(ctx) })

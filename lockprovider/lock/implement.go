@@ -3,9 +3,9 @@ package lock
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"slices"
 	"time"
 )
@@ -58,8 +58,14 @@ func Pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Jitter spreads a delay by ±50 %, so that callers that failed together do not come back together.
-func Jitter(d time.Duration) time.Duration { return d/2 + mathrand.N(d+1) }
+// Jitter spreads a delay by ±50 %, so that callers that failed together do not come back together. It draws from crypto/rand, which a
+// simulation can seed.
+func Jitter(d time.Duration) time.Duration {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	spread := binary.LittleEndian.Uint64(b[:]) % uint64(d+1)
+	return d/2 + time.Duration(spread)
+}
 
 // StoreError gives an error of a lock's store the meaning that a caller acts on. [ErrLost], [ErrTimeout], and
 // [ErrUnavailable] stay as they are. If ctx has ended, that is the error, since it says nothing about the store. All

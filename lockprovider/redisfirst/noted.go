@@ -4,6 +4,8 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -64,8 +66,8 @@ func Note(ctx context.Context, r redis.UniversalClient, database string, n Noted
 		list = "," + strings.Join(known, ",") + ","
 	}
 	args := []any{n.Moment, list}
-	for family, epoch := range n.Epochs {
-		args = append(args, string(family), epoch)
+	for _, family := range slices.Sorted(maps.Keys(n.Epochs)) {
+		args = append(args, string(family), n.Epochs[family])
 	}
 	done, err := noteScript.Run(ctx, r, []string{notedKey(database)}, args...).Int()
 	return done == 1, failure(ctx, err)

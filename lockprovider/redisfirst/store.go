@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -263,7 +265,8 @@ func (s *Store) Prime(ctx context.Context, balances []string, read ReadLevels) (
 
 func (s *Store) prime(ctx context.Context, k keyspace, levels map[string]ledger.Level) (created, inFlight int, err error) {
 	keys, args := []string{k.inFlight(), k.mark()}, []any{}
-	for key, l := range levels {
+	for _, key := range slices.Sorted(maps.Keys(levels)) {
+		l := levels[key]
 		keys = append(keys, k.balance(key))
 		args = append(args, l.Amount, l.Floor, l.Ceiling, l.Seq)
 	}
