@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"holdfast/clients/lazytx"
 	"holdfast/config/setting"
 )
 
@@ -124,18 +125,27 @@ func (c postgresConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err := c.pooler.ready(ctx, session.Conn()); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	return &postgresConn{session, c.pooler}, nil
+	return &postgresConn{Conn: session, pooler: c.pooler}, nil
 }
 
 type postgresConn struct {
 	*stdlib.Conn
 	pooler pooler
+	lazy   *lazyTx // the transaction that is under way, if it is one that may send its statements later
 }
 
-// BeginTx begins with the isolation level if the session cannot keep it.
+// BeginTx begins with the isolation level if the session cannot keep it. It sends nothing yet if the caller has said [lazytx.Later].
 func (c *postgresConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
+	standard := o == driver.TxOptions{}
 	if c.pooler == transactionPooler && sql.IsolationLevel(o.Isolation) == sql.LevelDefault {
 		o.Isolation = driver.IsolationLevel(sql.LevelReadCommitted)
+	}
+	if _, isLazy := lazytx.Of(ctx); isLazy && standard && !c.Conn.Conn().IsClosed() {
+		c.lazy = &lazyTx{conn: c, ctx: ctx}
+		if c.pooler == transactionPooler {
+			c.lazy.options.IsoLevel = pgx.ReadCommitted
+		}
+		return c.lazy, nil
 	}
 	tx, err := c.Conn.BeginTx(ctx, o)
 	if err != nil {
@@ -147,12 +157,32 @@ func (c *postgresConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.
 // QueryContext queries by a statement that is the same for any number of values.
 func (c *postgresConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	query, args = sameForAny(query, args)
+	if _, waits := c.lazy.take(ctx, query, args); waits {
+		return noRows{query}, nil
+	}
+	if c.lazy.isBehind() {
+		return c.lazy.query(ctx, query, args)
+	}
 	return c.Conn.QueryContext(ctx, query, args)
+}
+
+// PrepareContext prepares a statement, in the transaction that is under way.
+func (c *postgresConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if err := c.lazy.flush(ctx); err != nil {
+		return nil, err
+	}
+	return c.Conn.PrepareContext(ctx, query)
 }
 
 // ExecContext executes a statement as QueryContext does, with [ErrNotReplicated] as [postgresTx.Commit].
 func (c *postgresConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	query, args = sameForAny(query, args)
+	if mark, waits := c.lazy.take(ctx, query, args); waits {
+		return waitingResult(mark), nil
+	}
+	if c.lazy.isBehind() {
+		return c.lazy.exec(ctx, query, args)
+	}
 	result, err := c.Conn.ExecContext(ctx, query, args)
 	if err == nil {
 		err = c.replicated()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/clients/lazytx"
 	"holdfast/ent"
 	"holdfast/ent/couponissue"
 	"holdfast/ent/order"
@@ -290,25 +291,27 @@ func WriteRecords(ctx context.Context, tx *ent.Tx, changes []lockprovider.Change
 			return err
 		}
 	}
-	if err := insert(ctx, orders, tx.Order.CreateBulk); err != nil { // before the lines, which refer to them
+	// Nothing is needed of these rows. They go with the change log at the latest.
+	later := lazytx.Later(ctx)
+	if err := insert(later, orders, tx.Order.CreateBulk); err != nil { // before the lines, which refer to them
 		return err
 	}
-	if err := insert(ctx, lines, tx.OrderLine.CreateBulk); err != nil {
+	if err := insert(later, lines, tx.OrderLine.CreateBulk); err != nil {
 		return err
 	}
-	if err := insert(ctx, holds, tx.Hold.CreateBulk); err != nil { // before their lines, too
+	if err := insert(later, holds, tx.Hold.CreateBulk); err != nil { // before their lines, too
 		return err
 	}
-	if err := insert(ctx, held, tx.HoldLine.CreateBulk); err != nil {
+	if err := insert(later, held, tx.HoldLine.CreateBulk); err != nil {
 		return err
 	}
-	if err := insert(ctx, issues, tx.CouponIssue.CreateBulk); err != nil {
+	if err := insert(later, issues, tx.CouponIssue.CreateBulk); err != nil {
 		return err
 	}
-	if err := insert(ctx, transfers, tx.Transfer.CreateBulk); err != nil {
+	if err := insert(later, transfers, tx.Transfer.CreateBulk); err != nil {
 		return err
 	}
-	if err := insert(ctx, adjustments, tx.Adjustment.CreateBulk); err != nil {
+	if err := insert(later, adjustments, tx.Adjustment.CreateBulk); err != nil {
 		return err
 	}
 	if err := noteAllImported(ctx, tx, imported); err != nil {

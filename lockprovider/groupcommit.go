@@ -17,7 +17,6 @@ import (
 	"github.com/google/uuid"
 
 	"holdfast/config/setting"
-	"holdfast/ent"
 	"holdfast/lockprovider/ledger"
 )
 
@@ -328,7 +327,7 @@ func (c *committer) commit(ctx context.Context, group []*member, attempts int) {
 // answers the others with err. [ledger.Ledger.Once] then finds their first result, or has them come
 // again to remove their refusal.
 func (c *committer) withoutRepeats(ctx context.Context, group []*member, err error) (others []*member) {
-	if !ent.IsConstraintError(err) {
+	if !ledger.IsConstraint(err) {
 		return group
 	}
 	ids := make([]uuid.UUID, len(group))

@@ -51,6 +51,6 @@ func (p *optimistic) once(ctx context.Context, c Change) (Receipt, error) {
 		return Receipt{}, err
 	}
 	return p.ledger.Run(ctx, Optimistic, func(tx *ledger.Tx) error {
-		return tx.Write(ctx, c, read, after, ledger.SameVersion)
+		return tx.Write(ctx, c, read, after, ledger.SameVersionUnlocked)
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"holdfast/clients/lazytx"
 	"holdfast/ent"
 	"holdfast/ent/balance"
 	"holdfast/ent/changelog"
@@ -231,7 +232,7 @@ func (tx *Tx) logBatch(
 			SetAmountAfter(after.Amount).SetPosition(after.Position).SetKind(m.of.Record.Kind).SetCreatedAt(now)
 	}
 	for chunk := range slices.Chunk(entries, insertChunk) {
-		if err := tx.Ent.Entry.CreateBulk(chunk...).Exec(ctx); err != nil {
+		if err := tx.Ent.Entry.CreateBulk(chunk...).Exec(lazytx.Later(ctx)); err != nil {
 			return err
 		}
 	}

@@ -9,10 +9,13 @@ import (
 	"net"
 	"strings"
 
+	"entgo.io/ent/dialect/sql/sqlgraph"
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"holdfast/ent"
 )
 
 // What the three databases call the things a strategy has to tell apart.
@@ -53,6 +56,12 @@ func isCheckViolation(err error) bool {
 	code := codeOf(err)
 	return code.postgres == "23514" || code.mysql == 3819 || code.mysql == 4025 || // MySQL, MariaDB
 		code.sqlite == sqlite3.SQLITE_CONSTRAINT_CHECK
+}
+
+// IsConstraint reports whether a constraint refused a write. Package ent says so of its own statement only, and not if it was sent with
+// a query (package lazytx).
+func IsConstraint(err error) bool {
+	return err != nil && (ent.IsConstraintError(err) || sqlgraph.IsConstraintError(err))
 }
 
 // isLockWait reports whether a row lock was not granted within the database's own bound.

@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect"
 	"github.com/google/uuid"
 
+	"holdfast/clients/lazytx"
 	"holdfast/ent/changelog"
 )
 
@@ -102,12 +103,14 @@ func (g *Group) update(ctx context.Context, keys []string) error {
 	if err != nil {
 		return err
 	}
-	result, err := g.tx.Ent.ExecContext(ctx, updateGroup[g.tx.ledger.config.Dialect], string(body))
+	stale := fmt.Errorf("%w: not all of %d balances written", ErrStale, len(keys))
+	written := lazytx.Expecting(ctx, int64(len(keys)), stale)
+	result, err := g.tx.Ent.ExecContext(written, updateGroup[g.tx.ledger.config.Dialect], string(body))
 	if err != nil {
 		return err
 	}
 	if n, err := result.RowsAffected(); err != nil || n != int64(len(keys)) {
-		return errors.Join(fmt.Errorf("%w: %d of %d balances written", ErrStale, n, len(keys)), err)
+		return errors.Join(stale, err)
 	}
 	return nil
 }

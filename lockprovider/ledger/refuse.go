@@ -200,7 +200,7 @@ func (l *Ledger) overRefusals(ctx context.Context, c Change, execute func(ctx co
 			in = context.WithValue(ctx, refusalKey{}, last.ID)
 		}
 		receipt, err := execute(in)
-		if !ent.IsConstraintError(err) {
+		if !IsConstraint(err) {
 			return receipt, err
 		}
 		row, rerr := l.row(ctx, c.ID)

@@ -10,6 +10,7 @@ import (
 	"entgo.io/ent/dialect"
 	entsql "entgo.io/ent/dialect/sql"
 
+	"holdfast/clients/lazytx"
 	"holdfast/ent"
 	"holdfast/ent/balance"
 )
@@ -57,7 +58,7 @@ func (l *Ledger) inTransaction(
 	defer end()
 	keep := context.AfterFunc(ctx, end)
 	defer keep()
-	begun, err := l.config.Client.Tx(life)
+	begun, err := l.config.Client.Tx(lazytx.Later(life)) // with the first statement
 	if err != nil {
 		return nil, nil, err
 	}
@@ -158,13 +159,16 @@ func (l *Ledger) rows(ctx context.Context, c *ent.BalanceClient, keys []string, 
 }
 
 // Compare says what a write of an amount is conditional on.
-type Compare bool
+type Compare int
 
 const (
 	// SameVersion writes only if the version is still the one that was read, else the write fails with [ErrStale].
-	SameVersion Compare = true
+	SameVersion Compare = iota
+	// SameVersionUnlocked is SameVersion for a strategy that has locked nothing: others may write at any time. The write locks the
+	// balances, or fails, before anything else is written.
+	SameVersionUnlocked
 	// Unconditional overwrites what others wrote. Only the strategy none does this.
-	Unconditional Compare = false
+	Unconditional
 )
 
 // Write writes the amounts that the strategy computed from the balances that it read, in key order, then journal,
@@ -177,19 +181,34 @@ func (tx *Tx) Write(ctx context.Context, c Change, read []Balance, after []int64
 	for i, m := range c.Moves {
 		update := tx.Ent.Balance.Update().Where(balance.ID(m.Balance)).
 			SetAmount(after[i]).AddVersion(1).AddApplied(1)
-		if compare == SameVersion {
+		if compare != Unconditional {
 			update.Where(balance.Version(read[i].Version))
 		}
-		n, err := update.Save(ctx)
-		if err != nil {
-			return err
+		stale, expect := fmt.Errorf("%w: %s", ErrStale, m.Balance), expectRow
+		if compare == SameVersionUnlocked && i == len(c.Moves)-1 {
+			expect = expectRowNow
 		}
-		if n == 0 {
-			return fmt.Errorf("%w: %s", ErrStale, m.Balance)
+		if err := expect(ctx, stale, update.Save); err != nil {
+			return err
 		}
 		tx.amounts[m.Balance], tx.positions[m.Balance] = after[i], read[i].Applied+1
 	}
 	return tx.log(ctx, c)
+}
+
+// expectRow has a statement change one row, and fails with otherwise if it does not. On PostgreSQL, the statement goes with the next one,
+// which then fails.
+func expectRow(ctx context.Context, otherwise error, save func(ctx context.Context) (int, error)) error {
+	return expectRowNow(lazytx.Expecting(ctx, 1, otherwise), otherwise, save)
+}
+
+// expectRowNow is expectRow for a statement that is sent at once, with those before it.
+func expectRowNow(ctx context.Context, otherwise error, save func(ctx context.Context) (int, error)) error {
+	n, err := save(ctx)
+	if err == nil && n != 1 {
+		return otherwise
+	}
+	return err
 }
 
 // Add lets the database check and add in one statement a balance, in key order, then writes journal, records and change
@@ -213,26 +232,19 @@ func (tx *Tx) Add(ctx context.Context, c Change) error {
 
 // addOrOpen adds a delta, which may be the sum of several moves, and creates the row if it does not exist.
 func (tx *Tx) addOrOpen(ctx context.Context, m Move, moves int64) error {
-	n, err := tx.add(ctx, m, moves)
-	if err != nil {
-		return err
-	}
-	if n == 0 && m.Open != nil { // a row that does not exist cannot be updated: insert its opening row first
+	if m.Open != nil { // a row that does not exist cannot be updated: insert its opening row first
+		if n, err := tx.add(m, moves).Save(ctx); err != nil || n > 0 {
+			return err
+		}
 		if err := tx.open(ctx, m); err != nil {
 			return err
 		}
-		if n, err = tx.add(ctx, m, moves); err != nil {
-			return err
-		}
 	}
-	if n == 0 {
-		return fmt.Errorf("%w: %s", ErrNoFit, m.Balance)
-	}
-	return nil
+	return expectRow(ctx, fmt.Errorf("%w: %s", ErrNoFit, m.Balance), tx.add(m, moves).Save)
 }
 
-// add returns how many rows were updated: 0 if there is no such balance, or if the delta does not fit.
-func (tx *Tx) add(ctx context.Context, m Move, moves int64) (int, error) {
+// add updates one row, or none if there is no such balance or if the delta does not fit.
+func (tx *Tx) add(m Move, moves int64) *ent.BalanceUpdate {
 	return tx.Ent.Balance.Update().
 		Where(balance.ID(m.Balance), func(sel *entsql.Selector) {
 			amount, floor, ceiling := sel.C(balance.FieldAmount), sel.C(balance.FieldFloor), sel.C(balance.FieldCeiling)
@@ -243,7 +255,7 @@ func (tx *Tx) add(ctx context.Context, m Move, moves int64) (int, error) {
 				sel.Where(entsql.LTE(amount, *m.Limit-m.Delta))
 			}
 		}).
-		AddAmount(m.Delta).AddVersion(1).AddApplied(moves).Save(ctx)
+		AddAmount(m.Delta).AddVersion(1).AddApplied(moves)
 }
 
 // openMissing inserts the rows that were not there to be read, in key order.
@@ -262,15 +274,16 @@ func (tx *Tx) openMissing(ctx context.Context, moves []Move, read []Balance) err
 // open inserts the opening row of a move's balance. Another transaction may have been faster: the update that follows
 // compares the version, or adds.
 func (tx *Tx) open(ctx context.Context, m Move) error {
-	err := tx.ledger.openingRow(tx.Ent, m.Balance, *m.Open).OnConflict().DoNothing().Exec(ctx)
-	if errors.Is(err, sql.ErrNoRows) { // ent's word for a row that was there
+	err := tx.ledger.openingRow(tx.Ent, m.Balance, *m.Open).OnConflict().DoNothing().Exec(lazytx.Later(ctx))
+	if errors.Is(err, sql.ErrNoRows) { // ent's word for a row that was there, or that is to be sent later
 		return nil
 	}
 	return err
 }
 
 // log appends the journal, the records' rows and the change log. The change log comes last: while the rows of the
-// balances are locked, so that its IDs rise in commit order for changes that share a balance.
+// balances are locked, so that its IDs rise in commit order for changes that share a balance. On PostgreSQL, all that was marked for
+// later is sent with it, and has failed or not when log returns.
 func (tx *Tx) log(ctx context.Context, c Change) error {
 	now := tx.ledger.now().UTC().Truncate(time.Microsecond)
 	if len(c.Moves) > 0 {
@@ -279,7 +292,7 @@ func (tx *Tx) log(ctx context.Context, c Change) error {
 			entries[i] = tx.Ent.Entry.Create().SetBalance(m.Balance).SetChangeID(c.ID).SetDelta(m.Delta).
 				SetAmountAfter(tx.amounts[m.Balance]).SetPosition(tx.positions[m.Balance]).SetKind(c.Record.Kind).SetCreatedAt(now)
 		}
-		if err := tx.Ent.Entry.CreateBulk(entries...).Exec(ctx); err != nil {
+		if err := tx.Ent.Entry.CreateBulk(entries...).Exec(lazytx.Later(ctx)); err != nil {
 			return err
 		}
 	}
