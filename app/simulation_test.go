@@ -19,7 +19,6 @@ import (
 
 	"entgo.io/ent/dialect"
 	"github.com/alicebob/miniredis/v2"
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"holdfast/clients"
@@ -28,6 +27,7 @@ import (
 	"holdfast/ent/changelog"
 	"holdfast/ent/coupon"
 	"holdfast/experiment/audit"
+	"holdfast/experiment/load"
 	"holdfast/lockprovider"
 	"holdfast/lockprovider/ledger"
 	"holdfast/payments"
@@ -194,11 +194,10 @@ type customers struct {
 
 // ask is one request under one key.
 type ask struct {
-	by     commerce.Viewer
-	what   string
-	change uuid.UUID
-	do     func(ctx context.Context, s *commerce.Services) (settled bool, err error)
-	told   string // "", if nothing is known; else done, or why not
+	*load.Request
+
+	do   func(ctx context.Context, s *commerce.Services) (settled bool, err error)
+	told string // "", if nothing is known; else done, or why not
 }
 
 const (
@@ -214,13 +213,6 @@ func (w *world) opening(ctx context.Context) *customers {
 	s := &customers{w: w}
 	services := w.live()[0].shop.Services
 	root := commerce.Viewer{UserID: "root", Name: "Root", Admin: true}
-	draw := func() uuid.UUID {
-		id, err := uuid.NewRandom()
-		if err != nil {
-			panic(err)
-		}
-		return id
-	}
 	product, err := services.Catalog.Create(ctx, root, commerce.CreateProduct{
 		SKU: "T", Name: "Thing", Price: commerce.Money{Minor: 10, Currency: "USD"}, Stock: stock,
 	})
@@ -249,41 +241,47 @@ func (w *world) opening(ctx context.Context) *customers {
 		s.accounts = append(s.accounts, account.ID)
 	}
 	for i := range shoppers {
-		by := commerce.Viewer{UserID: fmt.Sprint("shopper", i), Name: "Shopper"}
-		var asks []*ask
-		for range requests {
-			a := &ask{by: by}
-			key := draw()
-			switch random.IntN(4) {
-			case 0, 1:
-				a.what = "placeOrder"
-				in := commerce.PlaceOrder{Key: key, Lines: []commerce.Line{{ProductID: s.product, Quantity: 1 + random.Int64N(2)}}}
-				a.do = func(ctx context.Context, s *commerce.Services) (bool, error) {
-					result, err := s.Orders.Place(ctx, by, in)
-					return err == nil && result.Order != nil && result.Persistence == commerce.Persisted, err
-				}
-			case 2:
-				a.what = "transfer"
-				in := commerce.Transfer{Key: key, From: s.accounts[i], To: s.accounts[(i+1+random.IntN(shoppers-1))%shoppers], Amount: commerce.Money{Minor: 1 + random.Int64N(70), Currency: "USD"}}
-				a.do = func(ctx context.Context, s *commerce.Services) (bool, error) {
-					result, err := s.Accounts.Transfer(ctx, by, in)
-					return err == nil && result.Meta.Persistence == commerce.Persisted, err
-				}
-			default:
-				a.what = "issueCoupon"
-				in := commerce.IssueCoupon{Key: key, CouponID: s.coupon}
-				a.do = func(ctx context.Context, s *commerce.Services) (bool, error) {
-					result, err := s.Coupons.Issue(ctx, by, in)
-					return err == nil && result.Meta.Persistence == commerce.Persisted, err
-				}
-			}
-			a.change = uuid.NewSHA1(uuid.NewSHA1(uuid.NameSpaceURL, []byte("holdfast")),
-				[]byte(strings.Join([]string{"op", a.what, by.UserID, key.String()}, "\x00")))
-			asks = append(asks, a)
+		asks := make([]*ask, requests)
+		for n := range asks {
+			asks[n] = s.draw(random, i)
 		}
 		s.asks = append(s.asks, asks)
 	}
 	return s
+}
+
+// draw returns what a customer asks for.
+func (s *customers) draw(random *rand.Rand, shopper int) *ask {
+	by := commerce.Viewer{UserID: fmt.Sprint("shopper", shopper), Name: "Shopper"}
+	switch random.IntN(4) {
+	case 0, 1:
+		a := &ask{Request: load.NewRequest(load.PlaceOrder, by.UserID)}
+		in := commerce.PlaceOrder{Key: a.Key, Lines: []commerce.Line{{ProductID: s.product, Quantity: 1 + random.Int64N(2)}}}
+		a.do = func(ctx context.Context, s *commerce.Services) (bool, error) {
+			result, err := s.Orders.Place(ctx, by, in)
+			return err == nil && result.Order != nil && result.Persistence == commerce.Persisted, err
+		}
+		return a
+	case 2:
+		a := &ask{Request: load.NewRequest(load.Transfer, by.UserID)}
+		in := commerce.Transfer{
+			Key: a.Key, From: s.accounts[shopper], To: s.accounts[(shopper+1+random.IntN(shoppers-1))%shoppers],
+			Amount: commerce.Money{Minor: 1 + random.Int64N(70), Currency: "USD"},
+		}
+		a.do = func(ctx context.Context, s *commerce.Services) (bool, error) {
+			result, err := s.Accounts.Transfer(ctx, by, in)
+			return err == nil && result.Meta.Persistence == commerce.Persisted, err
+		}
+		return a
+	default:
+		a := &ask{Request: load.NewRequest(load.IssueCoupon, by.UserID)}
+		in := commerce.IssueCoupon{Key: a.Key, CouponID: s.coupon}
+		a.do = func(ctx context.Context, s *commerce.Services) (bool, error) {
+			result, err := s.Coupons.Issue(ctx, by, in)
+			return err == nil && result.Meta.Persistence == commerce.Persisted, err
+		}
+		return a
+	}
 }
 
 // buy has all customers ask, one request after another each, of whichever instance is alive, while another instance starts for
@@ -335,7 +333,7 @@ func (s *customers) repeat(ctx context.Context) {
 			for _, a := range asks {
 				for n := 0; a.told == ""; n++ {
 					if n == 300 {
-						s.w.fail("%s of %s is not known after %d repeats", a.what, a.by.UserID, n)
+						s.w.fail("%s of %s is not known after %d repeats", a.Operation, a.User, n)
 						return
 					}
 					a.ask(ctx, s.w, n)
@@ -398,12 +396,12 @@ func (w *world) audit(ctx context.Context, s *customers) {
 	}
 	for _, asks := range s.asks {
 		for _, a := range asks {
-			n, err := w.db.Ent.ChangeLog.Query().Where(changelog.ChangeID(a.change), changelog.KindNEQ(ledger.KindRefused)).Count(ctx)
+			n, err := w.db.Ent.ChangeLog.Query().Where(changelog.ChangeID(a.Change), changelog.KindNEQ(ledger.KindRefused)).Count(ctx)
 			if err != nil {
 				w.fail("change log: %v", err)
 			}
 			if want := map[bool]int{true: 1}[a.told == done]; n != want {
-				w.fail("%s of %s (%s): told %q, and it is in the change log %d times", a.what, a.by.UserID, a.change, a.told, n)
+				w.fail("%s of %s (%s): told %q, and it is in the change log %d times", a.Operation, a.User, a.Change, a.told, n)
 			}
 		}
 	}

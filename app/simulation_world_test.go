@@ -84,7 +84,6 @@ type instance struct {
 	mu      sync.Mutex
 	killed  bool
 	closing bool
-	open    map[*transaction]bool
 }
 
 func (in *instance) isDead() bool {
@@ -99,7 +98,6 @@ func (in *instance) begins(t *transaction) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if !in.killed {
-		in.open[t] = true
 		in.w.writing = t
 	}
 	return !in.killed
@@ -108,9 +106,6 @@ func (in *instance) begins(t *transaction) bool {
 func (in *instance) ends(t *transaction) {
 	in.w.mu.Lock()
 	defer in.w.mu.Unlock()
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	delete(in.open, t)
 	if in.w.writing == t {
 		in.w.writing = nil
 	}
@@ -175,17 +170,14 @@ func (w *world) gone(c *call) bool {
 	return at >= 0
 }
 
-// kill ends an instance as SIGKILL does: what it has not sent is never sent, and its transactions are rolled back.
+// kill ends an instance as SIGKILL does: what it has not sent is never sent, and its transaction is rolled back.
 func (in *instance) kill() {
 	w := in.w
 	w.mu.Lock()
 	in.mu.Lock()
 	in.killed = true
-	open := make([]*transaction, 0, len(in.open))
-	for t := range in.open {
-		open = append(open, t)
-	}
 	in.mu.Unlock()
+	open := w.writing
 	w.instances = slices.DeleteFunc(w.instances, func(other *instance) bool { return other == in })
 	w.pending = slices.DeleteFunc(w.pending, func(c *call) bool {
 		if c.in == in {
@@ -194,8 +186,8 @@ func (in *instance) kill() {
 		return c.in == in
 	})
 	w.mu.Unlock()
-	for _, t := range open {
-		t.cut()
+	if open != nil && open.in == in {
+		open.cut()
 	}
 	w.ends.Go(in.end)
 }
@@ -219,7 +211,7 @@ func (in *instance) end() {
 func (w *world) start(ctx context.Context) error {
 	w.mu.Lock()
 	w.started++
-	in := &instance{w: w, name: fmt.Sprint("i", w.started), open: map[*transaction]bool{}}
+	in := &instance{w: w, name: fmt.Sprint("i", w.started)}
 	w.mu.Unlock()
 	in.redis = redis.NewClient(&redis.Options{
 		Addr: "127.0.0.1:6379", MaxRetries: -1, ContextTimeoutEnabled: true, PoolSize: 64, DialerRetries: 1,

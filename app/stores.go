@@ -26,11 +26,10 @@ func (s *Shop) openStores(ctx context.Context) error {
 	if err := migrate(ctx, db, cfg, s.log); err != nil {
 		return err
 	}
-	clock, err := clients.OpenClock(ctx, db, s.options.Local)
-	if err != nil {
+	s.DB = db
+	if err := s.openClock(ctx); err != nil {
 		return err
 	}
-	s.closers.add("clock", events.Background(ctx, clock.Run))
 	redis, err := clients.OpenRedis(ctx, cfg.Redis)
 	if err != nil {
 		return err
@@ -45,9 +44,20 @@ func (s *Shop) openStores(ctx context.Context) error {
 		}
 		s.options.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "holdfast_clock_offset_seconds", Help: "By how much the clock of the database is ahead of that of this instance.",
-		}, func() float64 { return clock.Offset().Seconds() }))
+		}, func() float64 { return s.Clock.Offset().Seconds() }))
 	}
-	s.DB, s.Clock, s.Redis = db, clock, redis
+	s.Redis = redis
+	return nil
+}
+
+// openClock follows the clock of the database.
+func (s *Shop) openClock(ctx context.Context) error {
+	clock, err := clients.OpenClock(ctx, s.DB, s.options.Local)
+	if err != nil {
+		return err
+	}
+	s.closers.add("clock", events.Background(ctx, clock.Run))
+	s.Clock = clock
 	return nil
 }
 
