@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
 	"sync"
@@ -48,7 +49,14 @@ func (s *stop) here() {
 // stopAtRecord holds a change in its transaction, after the balances have been written and before the commit.
 func (e *Env) stopAtRecord(t testing.TB, c lockprovider.Change) *stop {
 	s := e.newStop(t)
-	e.onRecord(t, c, func(context.Context, *ent.Tx) error {
+	e.onRecord(t, c, func(ctx context.Context, tx *ent.Tx) error {
+		rows, err := tx.QueryContext(ctx, "SELECT 1") // what waits on PostgreSQL to be sent with the next statement is sent with it
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
 		s.here()
 		return nil
 	})
